@@ -1,0 +1,1 @@
+//! What to put into a world: topologies, traffic, and (later) shells and lessons.

@@ -1,0 +1,24 @@
+//! Limpid's core: a Redis-compatible server, its clients, and a simulated world to run them in,
+//! as state machines that never touch the world.
+//!
+//! Start with [`machine`], the contract that everything here keeps. The rooms, in the order in
+//! which they may use each other (a room uses those before it, never those after it):
+//!
+//! * [`time`], [`rng`], [`machine`], [`resp`]: the ground floor.
+//! * [`store`]: the keyspace.
+//! * [`command`]: the shape of the command table, and the commands on data.
+//! * [`server`]: clients, configuration, and the commands that administer them.
+//! * [`client`]: what a redis-cli needs besides a terminal: parsing lines, printing replies, hints.
+//! * [`sim`]: a world of hosts, links, disks and faults in which machines run.
+//! * [`lab`]: topologies and traffic to put into a world.
+
+pub mod client;
+pub mod command;
+pub mod lab;
+pub mod machine;
+pub mod resp;
+pub mod rng;
+pub mod server;
+pub mod sim;
+pub mod store;
+pub mod time;

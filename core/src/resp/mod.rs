@@ -1,0 +1,1 @@
+//! The Redis serialization protocol, versions 2 and 3: requests in, replies out.

@@ -1,0 +1,1 @@
+//! A world in which machines run: hosts, processes, links, disks, clocks, faults, and history.

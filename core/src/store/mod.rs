@@ -1,0 +1,1 @@
+//! The keyspace: databases of keys, their values and their expiry times.

@@ -1,0 +1,127 @@
+//! Time as machines see it: a monotonic clock for intervals and a wall clock for dates.
+//!
+//! Nothing here reads a clock. A driver reads its own and hands the result in as a [`Now`].
+
+use core::fmt;
+use core::ops::{Add, AddAssign, Sub};
+pub use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The moment at which an input happened, as both clocks showed it.
+#[derive(Clone, Copy)]
+pub struct Now<'a> {
+    /// The monotonic clock.
+    pub mono: Mono,
+    /// The wall clock, which may jump.
+    pub wall: Wall,
+    stopwatch: &'a dyn Stopwatch,
+}
+
+impl<'a> Now<'a> {
+    /// A moment whose stopwatch is `stopwatch`.
+    pub fn new(mono: Mono, wall: Wall, stopwatch: &'a dyn Stopwatch) -> Self {
+        Self { mono, wall, stopwatch }
+    }
+
+    /// A moment on a machine that computes in no time, as in a simulated world.
+    pub fn instantaneous(mono: Mono, wall: Wall) -> Now<'static> {
+        Now { mono, wall, stopwatch: &NoTime }
+    }
+
+    /// Processor time spent since the driver handed this `Now` in.
+    ///
+    /// For reports only (SLOWLOG, latency, command statistics): no decision may rest on it, since
+    /// a replay must take the same decisions in a world where it is always zero.
+    pub fn elapsed(&self) -> Duration {
+        self.stopwatch.elapsed()
+    }
+}
+
+impl fmt::Debug for Now<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Now").field("mono", &self.mono).field("wall", &self.wall).finish()
+    }
+}
+
+/// Measures how long a machine has been at work on one input.
+pub trait Stopwatch {
+    /// Time since the driver started to handle the input.
+    fn elapsed(&self) -> Duration;
+}
+
+/// The stopwatch of a world in which computing takes no time.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoTime;
+
+impl Stopwatch for NoTime {
+    fn elapsed(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+/// A point on a monotonic clock: nanoseconds since an origin that only its driver knows.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, Debug,
+)]
+pub struct Mono(pub u64);
+
+impl Mono {
+    /// The clock's origin.
+    pub const ZERO: Mono = Mono(0);
+
+    /// Time from `earlier` to this point; zero if `earlier` is later.
+    pub fn since(self, earlier: Mono) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    /// Whole milliseconds since the origin.
+    pub fn as_millis(self) -> u64 {
+        self.0 / 1_000_000
+    }
+}
+
+impl Add<Duration> for Mono {
+    type Output = Mono;
+
+    fn add(self, d: Duration) -> Mono {
+        Mono(self.0.saturating_add(u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)))
+    }
+}
+
+impl AddAssign<Duration> for Mono {
+    fn add_assign(&mut self, d: Duration) {
+        *self = *self + d;
+    }
+}
+
+impl Sub<Mono> for Mono {
+    type Output = Duration;
+
+    fn sub(self, earlier: Mono) -> Duration {
+        self.since(earlier)
+    }
+}
+
+/// A point on the wall clock: microseconds since 1970-01-01 00:00 UTC.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, Debug,
+)]
+pub struct Wall(pub u64);
+
+impl Wall {
+    /// Whole milliseconds since 1970, the unit of Redis's expiry times.
+    pub fn as_millis(self) -> u64 {
+        self.0 / 1_000
+    }
+
+    /// Whole seconds since 1970.
+    pub fn as_secs(self) -> u64 {
+        self.0 / 1_000_000
+    }
+
+    /// The wall time `ms` milliseconds after 1970.
+    pub fn from_millis(ms: u64) -> Self {
+        Wall(ms.saturating_mul(1_000))
+    }
+}

@@ -1,0 +1,2 @@
+//! Limpid.
+fn main() {}
