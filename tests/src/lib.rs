@@ -1,1 +1,3 @@
-//! Tests.
+//! What the tests that need more than one crate, or a real peer, have in common.
+
+pub mod process;

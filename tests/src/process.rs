@@ -1,0 +1,215 @@
+//! A `limpid` process that a test starts, watches and leaves behind with nothing running.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// How long a test waits for something that should come at once, on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running `limpid` with a working directory of its own. Dropping it kills the process and
+/// removes the directory.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    port: u16,
+    dir: TempDir,
+    output: Arc<Output>,
+}
+
+impl Process {
+    /// A server on a free port of 127.0.0.1, ready to accept connections. `directives` follow the
+    /// port on the command line, as in `&["--requirepass", "secret"]`.
+    pub fn server(directives: &[&str]) -> Self {
+        let mut dir = TempDir::new().expect("a temporary directory");
+        // Between finding a free port and listening on it somebody else may take it.
+        for _ in 0..5 {
+            let port = free_port();
+            let port_text = port.to_string();
+            let mut args = vec!["server", "--port", &port_text, "--bind", "127.0.0.1"];
+            args.extend_from_slice(directives);
+            let (child, output) = spawn(Command::new(binary()).args(&args), dir.path());
+            let mut process = Process { child, port, dir, output };
+            match process.wait_for_line("Ready to accept connections") {
+                Ok(_) => return process,
+                Err(lines) if lines.contains("Address already in use") => dir = process.into_dir(),
+                Err(lines) => panic!("limpid {args:?} did not become ready:\n{lines}"),
+            }
+        }
+        panic!("every port that was free was taken a moment later")
+    }
+
+    /// `limpid` with these arguments, just started, in a new working directory in which `files`
+    /// (name and content) lie. Its port is `port`, for [`Process::address`].
+    pub fn start<S: AsRef<OsStr>>(args: &[S], files: &[(&str, &str)], port: u16) -> Self {
+        let dir = TempDir::new().expect("a temporary directory");
+        for (name, content) in files {
+            std::fs::write(dir.path().join(name), content).expect("a file for the process");
+        }
+        let (child, output) = spawn(Command::new(binary()).args(args), dir.path());
+        Process { child, port, dir, output }
+    }
+
+    /// The port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The working directory.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// A new connection to it, with a patience of [`PATIENCE`] on reads and writes.
+    pub fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address()).expect("a connection to limpid");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout");
+        stream.set_write_timeout(Some(PATIENCE)).expect("a write timeout");
+        stream.set_nodelay(true).expect("TCP_NODELAY");
+        stream
+    }
+
+    /// Waits for a line of its output (standard output and standard error) that contains `text`
+    /// and gives it back. If the process ends first, or [`PATIENCE`] does: all that it printed.
+    pub fn wait_for_line(&mut self, text: &str) -> Result<String, String> {
+        self.output.wait(|lines| lines.iter().find(|l| l.contains(text)).cloned())
+    }
+
+    /// All that it has printed until now.
+    pub fn output(&self) -> String {
+        self.output.text()
+    }
+
+    /// Sends SIGTERM and waits for the end.
+    pub fn terminate(&mut self) -> ExitStatus {
+        let status = Command::new("kill").arg(self.pid().to_string()).status();
+        assert!(status.is_ok_and(|s| s.success()), "cannot signal process {}", self.pid());
+        self.wait()
+    }
+
+    /// Waits for the end of the process, and for the last of its output.
+    pub fn wait(&mut self) -> ExitStatus {
+        if self.output.wait(|_| None::<()>).is_err() && self.output.is_closed() {
+            return self.child.wait().expect("the status of a child");
+        }
+        panic!("limpid did not end; it printed:\n{}", self.output())
+    }
+
+    fn into_dir(mut self) -> TempDir {
+        let empty = TempDir::new().expect("a temporary directory");
+        std::mem::replace(&mut self.dir, empty)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself, which is no failure.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The `limpid` binary: `LIMPID_BIN` if it is set, else the one that belongs to the running test,
+/// which is built first so that no test meets yesterday's.
+pub fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        if let Some(path) = std::env::var_os("LIMPID_BIN") {
+            return PathBuf::from(path);
+        }
+        // target/<profile>/deps/<test>
+        let test = std::env::current_exe().expect("the path of the running test");
+        let profile = test.ancestors().nth(2).expect("a profile directory around the test");
+        let mut build = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+        build.args(["build", "--quiet", "--package", "limpid"]);
+        if profile.ends_with("release") {
+            build.arg("--release");
+        }
+        let status = build.current_dir(env!("CARGO_MANIFEST_DIR")).status();
+        assert!(status.is_ok_and(|s| s.success()), "`cargo build -p limpid` failed");
+        profile.join("limpid")
+    })
+}
+
+/// A port of 127.0.0.1 on which nobody listens at this moment.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    listener.local_addr().expect("its address").port()
+}
+
+/// What a process has printed, as it grows.
+#[derive(Debug, Default)]
+struct Output {
+    state: Mutex<Lines>,
+    grown: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Lines {
+    lines: Vec<String>,
+    /// Streams that have not ended yet.
+    open: usize,
+}
+
+impl Output {
+    fn wait<T>(&self, mut found: impl FnMut(&[String]) -> Option<T>) -> Result<T, String> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut state = self.state.lock().expect("no reader panics");
+        loop {
+            if let Some(it) = found(&state.lines) {
+                return Ok(it);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if state.open == 0 || left.is_zero() {
+                return Err(state.lines.join("\n"));
+            }
+            state = self.grown.wait_timeout(state, left).expect("no reader panics").0;
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.state.lock().expect("no reader panics").open == 0
+    }
+
+    fn text(&self) -> String {
+        self.state.lock().expect("no reader panics").lines.join("\n")
+    }
+
+    fn read(self: Arc<Self>, stream: impl Read + Send + 'static) {
+        std::thread::spawn(move || {
+            for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
+                let line = String::from_utf8_lossy(&line).into_owned();
+                self.state.lock().expect("no reader panics").lines.push(line);
+                self.grown.notify_all();
+            }
+            self.state.lock().expect("no reader panics").open -= 1;
+            self.grown.notify_all();
+        });
+    }
+}
+
+fn spawn(command: &mut Command, dir: &Path) -> (Child, Arc<Output>) {
+    command.current_dir(dir).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("limpid starts");
+    let output = Arc::new(Output::default());
+    output.state.lock().expect("no reader panics").open = 2;
+    output.clone().read(child.stdout.take().expect("piped"));
+    output.clone().read(child.stderr.take().expect("piped"));
+    (child, output)
+}
