@@ -1,6 +1,12 @@
-//! What a redis-cli needs besides a terminal: splitting a line into arguments, parsing replies,
-//! printing them as redis-cli does, hints and completion, and the client as a [`Machine`].
+//! What a redis-cli needs besides a terminal: splitting a line into arguments, printing replies as
+//! redis-cli does, hints and completion, the session that ties them together, and clients as
+//! [`Machine`]s.
 //!
 //! Nothing here reads keys or draws; `native` and `web` do.
 //!
 //! [`Machine`]: crate::machine::Machine
+
+pub mod format;
+pub mod quote;
+
+pub use format::{Format, Output};
