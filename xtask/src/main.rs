@@ -1,2 +1,37 @@
-//! Tasks.
-fn main() {}
+//! The project's own commands. `cargo xtask` lists them.
+//!
+//! What lives here: building the page, setting up what a build or a test needs, and measuring.
+//! What does not: anything that a person who runs Limpid needs (that is `native`), and the tests
+//! themselves (those are in `tests`).
+
+mod html;
+mod setup;
+mod web;
+mod workspace;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::workspace::Workspace;
+
+/// Builds, runs, tests and measures Limpid.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build the page into dist/, ready for any folder of any web server.
+    Web(web::Args),
+}
+
+fn main() -> Result<()> {
+    let cli = Cli::parse();
+    let ws = Workspace::find()?;
+    match cli.task {
+        Task::Web(args) => web::build(&ws, &args).map(drop),
+    }
+}
