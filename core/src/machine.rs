@@ -567,16 +567,27 @@ impl Outbox {
         self.tail.extend_from_slice(bytes);
     }
 
+    /// Appends the parts of one reply, which stay in one chunk together.
+    #[inline]
+    pub fn write_parts<const N: usize>(&mut self, parts: [&[u8]; N]) {
+        let len: usize = parts.iter().map(|part| part.len()).sum();
+        self.len += len;
+        if self.tail.len() + len > Self::CHUNK && !self.tail.is_empty() {
+            self.full.push_back(core::mem::take(&mut self.tail));
+        }
+        self.tail.reserve(len);
+        for part in parts {
+            self.tail.extend_from_slice(part);
+        }
+    }
+
     /// The waiting bytes, front first, in as many slices as there are chunks.
     pub fn slices(&self) -> impl Iterator<Item = &[u8]> {
         let mut skip = self.sent;
         self.full
             .iter()
             .chain([&self.tail])
-            .map(move |chunk| {
-                let slice = &chunk[core::mem::take(&mut skip)..];
-                slice
-            })
+            .map(move |chunk| &chunk[core::mem::take(&mut skip)..])
             .filter(|slice| !slice.is_empty())
     }
 

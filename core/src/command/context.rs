@@ -1,0 +1,168 @@
+//! What a handler works with.
+
+use super::{Class, CommandError, Effects};
+use crate::resp::reply::Reply;
+use crate::resp::request::Args;
+use crate::rng::Rng;
+use crate::store::Keyspace;
+use crate::time::Now;
+
+/// A command on data. It either writes one reply and returns `Ok`, or writes nothing, changes
+/// nothing and returns the error.
+pub type Handler = fn(&mut Ctx<'_>) -> Result<(), CommandError>;
+
+/// Everything that one call of a command may see and change.
+pub struct Ctx<'a> {
+    /// When the command runs.
+    pub now: Now<'a>,
+    /// All databases.
+    pub keyspace: &'a mut Keyspace,
+    /// The database that the caller selected. Always below the number of databases.
+    pub db: usize,
+    /// The command's name and its arguments; their number agrees with the arity.
+    pub args: Args<'a>,
+    /// Where the reply goes.
+    pub reply: Reply<'a>,
+    /// Where changes are told.
+    pub effects: &'a mut Effects,
+    /// The server's randomness.
+    pub rng: &'a mut Rng,
+    /// What the configuration says about data.
+    pub config: &'a DataConfig,
+    /// Who calls.
+    pub caller: Caller,
+}
+
+impl<'a> Ctx<'a> {
+    /// The argument at `index`; 0 is the command's name.
+    #[inline]
+    pub fn arg(&self, index: usize) -> &'a [u8] {
+        self.args.at(index)
+    }
+
+    /// The argument at `index` as an integer.
+    pub fn integer(&self, index: usize) -> Result<i64, CommandError> {
+        crate::resp::number::parse_i64(self.args.at(index)).ok_or(CommandError::NotAnInteger)
+    }
+
+    /// Milliseconds since 1970, the unit of expiry times.
+    #[inline]
+    pub fn now_ms(&self) -> u64 {
+        self.now.wall.as_millis()
+    }
+
+    /// Tells of a change to `key` in the selected database: it counts for persistence, wakes
+    /// watchers, and is an event for whoever asked for events of `class`.
+    #[inline]
+    pub fn changed(&mut self, class: Class, event: &'static str, key: &[u8]) {
+        self.effects.dirty += 1;
+        self.effects.touched(self.db, key);
+        self.effects.event(self.db, class, event, key);
+    }
+}
+
+/// What a handler may want to know of its caller.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Caller {
+    /// The client's id; 0 for the server itself.
+    pub client: u64,
+    /// Whether reading shall leave access times alone (CLIENT NO-TOUCH).
+    pub no_touch: bool,
+    /// Whether the call comes from the primary of this replica, which alone may write and to
+    /// which no key has expired.
+    pub from_primary: bool,
+    /// Whether the call must not block (inside MULTI or a script).
+    pub deny_blocking: bool,
+}
+
+/// The part of the configuration that commands on data and the keyspace look at. The names are
+/// those of the directives.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)] // The directives are described where they are declared.
+pub struct DataConfig {
+    pub databases: usize,
+    pub proto_max_bulk_len: u64,
+    pub hash_max_listpack_entries: u64,
+    pub hash_max_listpack_value: u64,
+    pub list_max_listpack_size: i64,
+    pub list_compress_depth: u64,
+    pub set_max_intset_entries: u64,
+    pub set_max_listpack_entries: u64,
+    pub set_max_listpack_value: u64,
+    pub zset_max_listpack_entries: u64,
+    pub zset_max_listpack_value: u64,
+    pub hll_sparse_max_bytes: u64,
+    pub stream_node_max_bytes: u64,
+    pub stream_node_max_entries: u64,
+    pub maxmemory_policy: MaxmemoryPolicy,
+    pub lfu_log_factor: u64,
+    pub lfu_decay_time: u64,
+    pub lazyfree_lazy_eviction: bool,
+    pub lazyfree_lazy_expire: bool,
+    pub lazyfree_lazy_server_del: bool,
+    pub lazyfree_lazy_user_del: bool,
+    pub lazyfree_lazy_user_flush: bool,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self {
+            databases: 16,
+            proto_max_bulk_len: 512 << 20,
+            hash_max_listpack_entries: 128,
+            hash_max_listpack_value: 64,
+            list_max_listpack_size: -2,
+            list_compress_depth: 0,
+            set_max_intset_entries: 512,
+            set_max_listpack_entries: 128,
+            set_max_listpack_value: 64,
+            zset_max_listpack_entries: 128,
+            zset_max_listpack_value: 64,
+            hll_sparse_max_bytes: 3000,
+            stream_node_max_bytes: 4096,
+            stream_node_max_entries: 100,
+            maxmemory_policy: MaxmemoryPolicy::NoEviction,
+            lfu_log_factor: 10,
+            lfu_decay_time: 1,
+            lazyfree_lazy_eviction: false,
+            lazyfree_lazy_expire: false,
+            lazyfree_lazy_server_del: false,
+            lazyfree_lazy_user_del: false,
+            lazyfree_lazy_user_flush: false,
+        }
+    }
+}
+
+/// What goes first when memory is full.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum MaxmemoryPolicy {
+    /// Nothing: writes are refused.
+    #[default]
+    NoEviction,
+    /// Keys with an expiry time, least recently used first.
+    VolatileLru,
+    /// Keys with an expiry time, least frequently used first.
+    VolatileLfu,
+    /// Keys with an expiry time, any.
+    VolatileRandom,
+    /// Keys with an expiry time, the nearest first.
+    VolatileTtl,
+    /// Least recently used first.
+    AllkeysLru,
+    /// Least frequently used first.
+    AllkeysLfu,
+    /// Any.
+    AllkeysRandom,
+}
+
+impl MaxmemoryPolicy {
+    /// Whether objects count how often they are used, instead of when they were.
+    pub fn is_lfu(self) -> bool {
+        matches!(self, Self::VolatileLfu | Self::AllkeysLfu)
+    }
+
+    /// Whether objects remember when they were used.
+    pub fn is_lru(self) -> bool {
+        matches!(self, Self::VolatileLru | Self::AllkeysLru)
+    }
+}

@@ -1,0 +1,253 @@
+//! The one stream of what commands change: what replicas and the append-only file get, what
+//! watchers, subscribers and blocked clients hear.
+
+use crate::resp::request::{Args, OwnedArgs};
+
+/// Gathers the effects of one command. Whoever runs the command says first who listens; what
+/// nobody listens to is not recorded, so that a plain SET allocates nothing here.
+#[derive(Clone, Debug, Default)]
+pub struct Effects {
+    /// How many changes there were (`rdb_changes_since_last_save` counts them).
+    pub dirty: u64,
+    listeners: Listeners,
+    verbatim: Verbatim,
+    commands: Vec<Propagated>,
+    events: Vec<Event>,
+    touched: Vec<(u32, Box<[u8]>)>,
+    ready: Vec<(u32, Box<[u8]>)>,
+    flushed: Vec<u32>,
+}
+
+/// Who listens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Listeners {
+    /// An append-only file or a replica gets the commands.
+    pub propagation: bool,
+    /// Somebody watches keys or caches them.
+    pub watching: bool,
+    /// Somebody is blocked on keys.
+    pub blocked: bool,
+    /// The classes of events that are published: bits of [`Class`].
+    pub events: u16,
+}
+
+/// A command to replicate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Propagated {
+    /// The database it acts on.
+    pub db: u32,
+    /// Its name and arguments.
+    pub args: OwnedArgs,
+}
+
+/// A keyspace event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The database of the key.
+    pub db: u32,
+    /// The class, which `notify-keyspace-events` selects by.
+    pub class: Class,
+    /// Its name, such as `expire`.
+    pub name: &'static str,
+    /// The key.
+    pub key: Box<[u8]>,
+}
+
+/// The classes of keyspace events, with their letter in `notify-keyspace-events`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum Class {
+    /// `g`: commands of any type.
+    Generic = 1 << 2,
+    /// `$`
+    String = 1 << 3,
+    /// `l`
+    List = 1 << 4,
+    /// `s`
+    Set = 1 << 5,
+    /// `h`
+    Hash = 1 << 6,
+    /// `z`
+    SortedSet = 1 << 7,
+    /// `x`
+    Expired = 1 << 8,
+    /// `e`
+    Evicted = 1 << 9,
+    /// `t`
+    Stream = 1 << 10,
+    /// `m`: reads that missed.
+    KeyMiss = 1 << 11,
+    /// `d`: modules.
+    Module = 1 << 13,
+    /// `n`: new keys.
+    New = 1 << 14,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Verbatim {
+    /// The command is propagated as it was given, if it changed anything.
+    #[default]
+    IfDirty,
+    /// It is propagated even if it changed nothing.
+    Always,
+    /// Something else is propagated in its place.
+    Never,
+}
+
+impl Effects {
+    /// Forgets all and says who listens to the next command.
+    #[inline]
+    pub fn begin(&mut self, listeners: Listeners) {
+        self.dirty = 0;
+        self.listeners = listeners;
+        self.verbatim = Verbatim::IfDirty;
+    }
+
+    /// Who listens.
+    #[inline]
+    pub fn listeners(&self) -> Listeners {
+        self.listeners
+    }
+
+    /// Propagates `args` in place of the command as it was given. May be called several times;
+    /// the commands follow each other.
+    #[inline]
+    pub fn propagate<A: AsRef<[u8]>>(&mut self, db: usize, args: impl IntoIterator<Item = A>) {
+        self.verbatim = Verbatim::Never;
+        self.also(db, args);
+    }
+
+    /// Propagates `args` besides the command as it was given (after what was recorded before).
+    #[inline]
+    pub fn also<A: AsRef<[u8]>>(&mut self, db: usize, args: impl IntoIterator<Item = A>) {
+        if self.listeners.propagation {
+            let args = args.into_iter().collect();
+            self.commands.push(Propagated { db: db as u32, args });
+        }
+    }
+
+    /// Does not propagate the command as it was given.
+    pub fn withhold(&mut self) {
+        self.verbatim = Verbatim::Never;
+    }
+
+    /// Propagates the command as it was given, even if it changed nothing.
+    pub fn force(&mut self) {
+        self.verbatim = Verbatim::Always;
+    }
+
+    /// Tells of an event on `key`.
+    #[inline]
+    pub fn event(&mut self, db: usize, class: Class, name: &'static str, key: &[u8]) {
+        if self.listeners.events & class as u16 != 0 {
+            self.events.push(Event { db: db as u32, class, name, key: key.into() });
+        }
+    }
+
+    /// Tells that `key` has changed or gone, for those who watch it.
+    #[inline]
+    pub fn touched(&mut self, db: usize, key: &[u8]) {
+        if self.listeners.watching {
+            self.touched.push((db as u32, key.into()));
+        }
+    }
+
+    /// Tells that all keys of a database have gone or changed places.
+    pub fn flushed(&mut self, db: usize) {
+        if self.listeners.watching {
+            self.flushed.push(db as u32);
+        }
+    }
+
+    /// Tells that `key` may now serve those who are blocked on it.
+    #[inline]
+    pub fn ready(&mut self, db: usize, key: &[u8]) {
+        if self.listeners.blocked {
+            self.ready.push((db as u32, key.into()));
+        }
+    }
+
+    /// Ends a command: whether it is itself to be propagated as it was given. What else was
+    /// recorded waits in the `take_` methods.
+    #[inline]
+    pub fn finish(&mut self, db: usize, args: Args<'_>) {
+        let verbatim = match self.verbatim {
+            Verbatim::IfDirty => self.dirty > 0,
+            Verbatim::Always => true,
+            Verbatim::Never => false,
+        };
+        if verbatim && self.listeners.propagation {
+            self.commands.insert(0, Propagated { db: db as u32, args: args.into() });
+        }
+    }
+
+    /// The commands to propagate, in order.
+    pub fn take_commands(&mut self) -> Vec<Propagated> {
+        core::mem::take(&mut self.commands)
+    }
+
+    /// The events, in order.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        core::mem::take(&mut self.events)
+    }
+
+    /// The keys that changed, with their databases.
+    pub fn take_touched(&mut self) -> Vec<(u32, Box<[u8]>)> {
+        core::mem::take(&mut self.touched)
+    }
+
+    /// The databases whose keys are all gone.
+    pub fn take_flushed(&mut self) -> Vec<u32> {
+        core::mem::take(&mut self.flushed)
+    }
+
+    /// The keys that may serve a blocked client, with their databases.
+    pub fn take_ready(&mut self) -> Vec<(u32, Box<[u8]>)> {
+        core::mem::take(&mut self.ready)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set() -> OwnedArgs {
+        ["SET", "k", "v"].iter().collect()
+    }
+
+    #[test]
+    fn nothing_is_recorded_when_nobody_listens() {
+        let mut effects = Effects::default();
+        effects.begin(Listeners::default());
+        effects.dirty += 1;
+        effects.touched(0, b"k");
+        effects.event(0, Class::String, "set", b"k");
+        effects.also(0, ["DEL", "k"]);
+        effects.finish(0, set().as_args());
+        assert!(effects.take_commands().is_empty());
+        assert!(effects.take_events().is_empty());
+        assert!(effects.take_touched().is_empty());
+    }
+
+    #[test]
+    fn a_command_is_propagated_as_given_only_if_it_changed_something() {
+        let listeners = Listeners { propagation: true, ..Listeners::default() };
+        let mut effects = Effects::default();
+        effects.begin(listeners);
+        effects.finish(0, set().as_args());
+        assert!(effects.take_commands().is_empty());
+
+        effects.begin(listeners);
+        effects.dirty += 1;
+        effects.finish(3, set().as_args());
+        assert_eq!(effects.take_commands(), [Propagated { db: 3, args: set() }]);
+
+        effects.begin(listeners);
+        effects.dirty += 1;
+        effects.propagate(0, ["DEL", "k"]);
+        effects.finish(0, set().as_args());
+        let commands = effects.take_commands();
+        assert_eq!(commands.len(), 1);
+        assert_eq!(commands[0].args.as_args().at(0), b"DEL");
+    }
+}
