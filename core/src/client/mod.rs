@@ -8,5 +8,7 @@
 
 pub mod format;
 pub mod quote;
+pub mod traffic;
 
 pub use format::{Format, Output};
+pub use traffic::{Traffic, TrafficConfig, TrafficStats};
