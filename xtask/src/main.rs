@@ -5,7 +5,9 @@
 //! themselves (those are in `tests`).
 
 mod html;
+mod run;
 mod setup;
+mod test;
 mod web;
 mod workspace;
 
@@ -24,6 +26,10 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Build page and server, and start both.
+    Run(run::Args),
+    /// Check and test everything.
+    Test(test::Args),
     /// Build the page into dist/, ready for any folder of any web server.
     Web(web::Args),
 }
@@ -32,6 +38,8 @@ fn main() -> Result<()> {
     let cli = Cli::parse();
     let ws = Workspace::find()?;
     match cli.task {
+        Task::Run(args) => run::playground(&ws, &args),
+        Task::Test(args) => test::all(&ws, &args),
         Task::Web(args) => web::build(&ws, &args).map(drop),
     }
 }

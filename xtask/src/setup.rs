@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::workspace::{Workspace, step};
+use crate::workspace::{Workspace, on_path, run, step};
 
 /// The target that the page is compiled for.
 pub(crate) const WASM: &str = "wasm32-unknown-unknown";
@@ -43,4 +43,52 @@ fn has_wasm_target(ws: &Workspace) -> Result<bool> {
     let Ok(entries) = std::fs::read_dir(dir.trim()) else { return Ok(false) };
     // The folder may be there and empty; what counts is the compiled standard library.
     Ok(entries.flatten().any(|e| e.file_name().to_string_lossy().starts_with("libstd-")))
+}
+
+/// Programs that the tests drive, and the Debian packages that they come in.
+const TEST_PROGRAMS: [(&str, &str); 6] = [
+    ("chromium", "chromium"),
+    ("chromedriver", "chromium-driver"),
+    ("redis-server", "redis-server"),
+    ("redis-cli", "redis-tools"),
+    ("redis-benchmark", "redis-tools"),
+    ("redis-sentinel", "redis-sentinel"),
+];
+
+/// Sees to it that the browser and the peers that the tests need are there.
+///
+/// As root on Debian and its descendants it installs what is missing; elsewhere it says what to
+/// install.
+pub(crate) fn test_programs() -> Result<()> {
+    let missing: Vec<_> = TEST_PROGRAMS.iter().filter(|(p, _)| on_path(p).is_none()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let mut packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
+    packages.dedup();
+    let programs = missing.iter().map(|(p, _)| *p).collect::<Vec<_>>().join(", ");
+    let packages_text = packages.join(" ");
+    if on_path("apt-get").is_none() || !is_root() {
+        bail!(
+            "the tests need programs that are not on PATH: {programs}. On Debian: \
+             `sudo apt-get install {packages_text}`; elsewhere, install them as your system does."
+        );
+    }
+    step(&format!("apt-get install {packages_text} (the tests need {programs})"));
+    let apt = || {
+        let mut command = Command::new("apt-get");
+        command.env("DEBIAN_FRONTEND", "noninteractive").stdin(std::process::Stdio::null());
+        command
+    };
+    // If the lists cannot be renewed, those that are there may still do.
+    if let Err(error) = run(apt().args(["update", "-qq"])) {
+        eprintln!("{error}; going on with the package lists that are there");
+    }
+    run(apt().args(["install", "-y", "-qq", "--no-install-recommends"]).args(&packages))
+        .with_context(|| format!("the tests need {programs}"))
+}
+
+fn is_root() -> bool {
+    let id = Command::new("id").arg("-u").output();
+    id.is_ok_and(|out| out.stdout.trim_ascii() == b"0")
 }

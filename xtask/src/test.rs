@@ -1,0 +1,195 @@
+//! `cargo xtask test`: everything that must hold before a change is taken, with one summary.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::workspace::{Workspace, run, step};
+use crate::{setup, web};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Run only the tests whose name contains this, and no other checks.
+    filter: Option<String>,
+}
+
+/// Sets up, checks, tests, and tells.
+pub(crate) fn all(ws: &Workspace, args: &Args) -> Result<()> {
+    setup::wasm_target(ws)?;
+    setup::test_programs()?;
+
+    let mut summary = Summary::default();
+    if args.filter.is_none() {
+        checks(ws, &mut summary);
+    }
+    summary.check("page", || web::build(ws, &web::Args { dev: false }).map(drop));
+    tests(ws, args, &mut summary)?;
+    summary.tell()
+}
+
+fn checks(ws: &Workspace, summary: &mut Summary) {
+    summary.check("cargo fmt", || run(ws.cargo().args(["fmt", "--all", "--", "--check"])));
+    summary.check("clippy", || {
+        let clippy = ["clippy", "--workspace", "--all-targets", "--locked"];
+        run(ws.cargo().args(clippy).args(["--", "-D", "warnings"]))
+    });
+    summary.check("clippy for the page", || {
+        let clippy = ["clippy", "-p", "limpid-web", "--locked", "--target", setup::WASM];
+        run(ws.cargo().args(clippy).args(["--", "-D", "warnings"]))
+    });
+    summary.check("documentation", || {
+        let doc = ["doc", "--workspace", "--no-deps", "--locked"];
+        run(ws.cargo().args(doc).env("RUSTDOCFLAGS", "-D warnings"))
+    });
+}
+
+fn tests(ws: &Workspace, args: &Args, summary: &mut Summary) -> Result<()> {
+    // This command has been compiled already, with features of its dependencies that differ from
+    // those that the rest of the workspace asks for; together they would be compiled again.
+    let rest = ["--workspace", "--exclude", "xtask"];
+    // `cargo test` does not build the binary that the tests start.
+    let built = summary.check("test build", || {
+        run(ws.cargo().args(["build", "--locked", "--all-targets"]).args(rest))
+    });
+    if built {
+        let mut command = ws.cargo();
+        command.args(["test", "--locked", "--no-fail-fast"]).args(rest).args(&args.filter);
+        command.env("LIMPID_BIN", ws.target().join("debug").join("limpid"));
+        summary.cargo_test("tests", &mut command)?;
+    }
+    let mut command = ws.cargo();
+    command.args(["test", "--locked", "--package", "xtask"]).args(&args.filter);
+    summary.cargo_test("tests of xtask", &mut command)
+}
+
+/// What has passed and what has not, by step.
+#[derive(Default)]
+struct Summary {
+    steps: Vec<Step>,
+}
+
+struct Step {
+    name: &'static str,
+    passed: usize,
+    failed: usize,
+    took: Duration,
+    /// What to show at the end: an error, or the names of failed tests.
+    details: Vec<String>,
+}
+
+impl Summary {
+    /// Does one thing that succeeds or fails as a whole; true if it succeeded.
+    fn check(&mut self, name: &'static str, what: impl FnOnce() -> Result<()>) -> bool {
+        step(name);
+        let start = Instant::now();
+        let result = what();
+        let ok = result.is_ok();
+        self.steps.push(Step {
+            name,
+            passed: usize::from(ok),
+            failed: usize::from(!ok),
+            took: start.elapsed(),
+            details: result.err().map(|error| format!("{error:#}")).into_iter().collect(),
+        });
+        ok
+    }
+
+    /// Runs `cargo test`, shows what it prints, and counts.
+    fn cargo_test(&mut self, name: &'static str, command: &mut Command) -> Result<()> {
+        step(name);
+        let start = Instant::now();
+        let mut child =
+            command.stdout(Stdio::piped()).stdin(Stdio::null()).spawn().context("cargo test")?;
+        let stdout = child.stdout.take().context("cargo test has no output")?;
+        let mut count = Count::default();
+        for line in BufReader::new(stdout).split(b'\n') {
+            let line = String::from_utf8_lossy(&line?).into_owned();
+            println!("{line}");
+            count.line(&line);
+        }
+        let status = child.wait()?;
+        if !status.success() && count.failed == 0 {
+            // A crash, or a test that did not compile: no line told of it.
+            count.failed = 1;
+            count.names.push(format!("cargo test ended with {status}"));
+        }
+        self.steps.push(Step {
+            name,
+            passed: count.passed,
+            failed: count.failed,
+            took: start.elapsed(),
+            details: count.names,
+        });
+        Ok(())
+    }
+
+    /// The summary. Its last line is read by machines.
+    fn tell(&self) -> Result<()> {
+        step("Summary");
+        for s in &self.steps {
+            let mark = if s.failed == 0 { "ok    " } else { "FAILED" };
+            let (name, passed, failed, took) = (s.name, s.passed, s.failed, s.took.as_secs());
+            println!("{mark} {name:22} {passed:5} passed {failed:3} failed {took:5} s");
+            for detail in &s.details {
+                println!("       {detail}");
+            }
+        }
+        let passed: usize = self.steps.iter().map(|s| s.passed).sum();
+        let failed: usize = self.steps.iter().map(|s| s.failed).sum();
+        println!("\n{passed} passed, {failed} failed");
+        if failed > 0 {
+            bail!("{failed} failed");
+        }
+        Ok(())
+    }
+}
+
+/// What `cargo test` has reported so far.
+#[derive(Default)]
+struct Count {
+    passed: usize,
+    failed: usize,
+    names: Vec<String>,
+}
+
+impl Count {
+    fn line(&mut self, line: &str) {
+        if let Some(name) = line.strip_prefix("test ").and_then(|l| l.strip_suffix(" ... FAILED")) {
+            self.names.push(name.to_owned());
+        }
+        if !line.starts_with("test result: ") {
+            return;
+        }
+        // test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; …
+        let mut words = line.split([' ', ';']).filter(|w| !w.is_empty()).peekable();
+        while let Some(word) = words.next() {
+            let Ok(n) = word.parse::<usize>() else { continue };
+            match words.peek().copied() {
+                Some("passed") => self.passed += n,
+                Some("failed") => self.failed += n,
+                _ => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargo_test_lines_are_counted() {
+        let mut count = Count::default();
+        count.line("test a::b ... ok");
+        count.line("test a::c ... FAILED");
+        count.line(
+            "test result: FAILED. 12 passed; 1 failed; 0 ignored; 0 measured; 3 filtered out; \
+             finished in 0.02s",
+        );
+        count.line("test result: ok. 30 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out");
+        assert_eq!((count.passed, count.failed), (42, 1));
+        assert_eq!(count.names, ["a::c"]);
+    }
+}
