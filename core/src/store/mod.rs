@@ -1,5 +1,23 @@
 //! The keyspace: databases of keys, their values and their expiry times.
+//!
+//! Here is how keys are kept, found, walked over, expired, snapshotted, counted and freed. What
+//! commands mean, what they reply and what replicas are told of them stands in
+//! [`crate::command`]. Time and randomness come in from outside, by [`Env`] and the seed.
 
-/// All databases of a server.
-#[derive(Clone, Debug, Default)]
-pub struct Keyspace {}
+mod access;
+mod db;
+mod entry;
+mod expiry;
+mod graveyard;
+mod keyspace;
+mod size;
+mod snapshot;
+mod table;
+mod value;
+
+pub use access::{AccessClock, AccessPolicy};
+pub use db::{DbMut, Env, ExpireMode, Incident, IncidentKind, Key, NewExpire};
+pub use entry::Entry;
+pub use keyspace::{Flush, Keyspace};
+pub use table::{HashSeed, Keyed, Slot, Table};
+pub use value::{Encoding, StringRef, Type, Value, ValueRef, canonical_int};

@@ -1,0 +1,420 @@
+//! One database: keys, values, expiry times.
+
+use super::access::{AccessClock, AccessPolicy};
+use super::entry::Entry;
+use super::expiry::ExpiryIndex;
+use super::graveyard::Graveyard;
+use super::table::{HashSeed, Keyed, Slot, Table};
+use super::value::{StringRef, ValueRef};
+use crate::rng::Rng;
+
+/// A database of a [`super::Keyspace`], with what all databases share, for one command to use.
+#[derive(Debug)]
+pub struct DbMut<'a> {
+    pub(super) env: &'a mut Env,
+    pub(super) db: &'a mut Db,
+    pub(super) index: u32,
+}
+
+/// A key with its hash, so that the hash is computed once however often the key is looked up.
+#[derive(Clone, Copy, Debug)]
+pub struct Key<'k> {
+    /// The key.
+    pub bytes: &'k [u8],
+    hash: u64,
+}
+
+/// What becomes of a key's expiry time when its value is replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NewExpire {
+    /// The key does not expire any more.
+    Never,
+    /// It expires when it would have expired before.
+    Keep,
+    /// It expires at this time, in milliseconds since 1970.
+    At(u64),
+}
+
+/// What is done about keys whose time has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum ExpireMode {
+    /// They are deleted.
+    #[default]
+    Delete,
+    /// They are hidden, and stay until somebody else deletes them: a replica waits for its
+    /// primary, and a server whose clients are paused for the end of the pause.
+    Hide,
+    /// They are shown: what a primary sends to its replica, and what is loaded from disk, is
+    /// carried out as it was when it was written.
+    Ignore,
+}
+
+/// Something that happened to a key without a command saying so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incident {
+    /// In which database.
+    pub db: u32,
+    /// To which key.
+    pub key: Box<[u8]>,
+    /// What.
+    pub kind: IncidentKind,
+}
+
+/// What can happen to a key without a command saying so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IncidentKind {
+    /// It has been deleted because its time had come. Replicas and the AOF must be told.
+    Expired,
+    /// A command that reads did not find it. Told only with [`Env::report_misses`].
+    Missed,
+}
+
+/// What all databases share.
+#[derive(Clone, Debug)]
+pub struct Env {
+    /// The wall clock in milliseconds since 1970, as it stands for the command that runs.
+    pub now_ms: u64,
+    /// What access clocks count.
+    pub access: AccessPolicy,
+    /// What is done about keys whose time has come.
+    pub expire_mode: ExpireMode,
+    /// Whether looking a key up counts as an access to it (`CLIENT NO-TOUCH` says no).
+    pub touch: bool,
+    /// Whether [`IncidentKind::Missed`] is told.
+    pub report_misses: bool,
+    /// What has happened to keys without a command saying so, oldest first. Whoever runs commands
+    /// takes it away after each.
+    pub incidents: Vec<Incident>,
+    /// Lookups for reading that found the key.
+    pub hits: u64,
+    /// Lookups for reading that did not.
+    pub misses: u64,
+    /// Keys deleted because their time had come.
+    pub expired: u64,
+    pub(super) seed: HashSeed,
+    pub(super) rng: Rng,
+    pub(super) graveyard: Graveyard,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Db {
+    pub(super) table: Table<Entry>,
+    pub(super) expires: ExpiryIndex,
+    /// How often a key has changed.
+    pub(super) changes: u64,
+    /// The number under which a snapshot that is under way knows this database.
+    pub(super) snapshot_index: u32,
+}
+
+impl Db {
+    pub(super) fn new(seed: HashSeed) -> Self {
+        Self {
+            table: Table::new(seed),
+            expires: ExpiryIndex::default(),
+            changes: 0,
+            snapshot_index: 0,
+        }
+    }
+
+    pub(super) fn memory(&self) -> usize {
+        self.table.memory() + self.expires.memory()
+    }
+}
+
+impl<'a> DbMut<'a> {
+    /// The number of this database.
+    pub fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// What all databases share.
+    pub fn env(&mut self) -> &mut Env {
+        self.env
+    }
+
+    /// The wall clock in milliseconds since 1970.
+    pub fn now_ms(&self) -> u64 {
+        self.env.now_ms
+    }
+
+    /// A key, ready to be looked up here or in any other database of the keyspace.
+    #[inline]
+    pub fn key<'k>(&self, bytes: &'k [u8]) -> Key<'k> {
+        Key { bytes, hash: self.env.seed.hash(bytes) }
+    }
+
+    /// How many keys there are, with those whose time has come and that are not deleted yet.
+    pub fn len(&self) -> usize {
+        self.db.table.len()
+    }
+
+    /// Whether there are no keys.
+    pub fn is_empty(&self) -> bool {
+        self.db.table.is_empty()
+    }
+
+    /// How many keys expire.
+    pub fn expiring(&self) -> usize {
+        self.db.expires.count()
+    }
+
+    /// The mean time in milliseconds that keys have left.
+    pub fn mean_ttl(&self) -> u64 {
+        self.db.expires.mean_ttl(self.env.now_ms)
+    }
+
+    /// Looks a key up to read its value: counts a hit or a miss, and an access.
+    #[inline]
+    pub fn read(&mut self, key: Key<'_>) -> Option<ValueRef<'_>> {
+        let slot = self.counted(key)?;
+        self.access(slot);
+        Some(self.db.table.get(slot).value())
+    }
+
+    /// Looks a key up to learn about it (TYPE, TTL, OBJECT): counts a hit or a miss, but no access.
+    pub fn inspect(&mut self, key: Key<'_>) -> Option<&Entry> {
+        let slot = self.counted(key)?;
+        Some(self.db.table.get(slot))
+    }
+
+    /// Looks a key up to change it: counts an access, but neither a hit nor a miss.
+    #[inline]
+    pub fn probe(&mut self, key: Key<'_>) -> Option<&Entry> {
+        let slot = self.live(key)?;
+        self.access(slot);
+        Some(self.db.table.get(slot))
+    }
+
+    /// Whether a key is there; counts nothing.
+    pub fn contains(&mut self, key: Key<'_>) -> bool {
+        self.live(key).is_some()
+    }
+
+    /// Makes a string the value of a key, which is created if it is not there.
+    #[inline]
+    pub fn set_string(&mut self, key: Key<'_>, value: StringRef<'_>, expire: NewExpire) {
+        let Some(slot) = self.live_or_replaceable(key) else {
+            let expire = match expire {
+                NewExpire::At(at) => Some(at),
+                NewExpire::Never | NewExpire::Keep => None,
+            };
+            let entry = Entry::string(key.bytes, value, expire, self.env.new_clock());
+            self.db.expires.moved(key.hash, None, expire);
+            self.db.table.insert(key.hash, entry);
+            self.touched(key.bytes);
+            return;
+        };
+        let old = self.db.table.get(slot);
+        let old_expire = old.expire();
+        let new_expire = match expire {
+            NewExpire::Never => None,
+            NewExpire::Keep => old_expire,
+            NewExpire::At(at) => Some(at),
+        };
+        let clock = old.clock().touched(self.env.access, self.env.now_ms, &mut self.env.rng);
+        self.db.table.change(slot, |entry| {
+            if entry.overwrite(value, new_expire) {
+                entry.set_clock(clock);
+            } else {
+                *entry = Entry::string(key.bytes, value, new_expire, clock);
+            }
+        });
+        self.db.expires.moved(key.hash, old_expire, new_expire);
+        self.touched(key.bytes);
+    }
+
+    /// Puts an entry under its key, replacing what is there.
+    pub fn put(&mut self, key: Key<'_>, entry: Entry) {
+        debug_assert_eq!(key.bytes, entry.key());
+        self.remove(key);
+        self.db.expires.moved(key.hash, None, entry.expire());
+        self.db.table.insert(key.hash, entry);
+        self.touched(key.bytes);
+    }
+
+    /// Takes a key out with all that belongs to it.
+    pub fn take(&mut self, key: Key<'_>) -> Option<Entry> {
+        let slot = self.live_or_replaceable(key)?;
+        Some(self.cut(slot, key.hash))
+    }
+
+    /// Deletes a key. Returns whether it was there.
+    pub fn remove(&mut self, key: Key<'_>) -> bool {
+        self.take(key).is_some()
+    }
+
+    /// Lets a key expire at a time in milliseconds since 1970, or never. Returns whether the key
+    /// is there.
+    pub fn set_expire(&mut self, key: Key<'_>, expire: Option<u64>) -> bool {
+        let Some(slot) = self.live(key) else { return false };
+        let old = self.db.table.get(slot).expire();
+        if old != expire {
+            self.db.table.change(slot, |entry| entry.set_expire(expire));
+            self.db.expires.moved(key.hash, old, expire);
+            self.touched(key.bytes);
+        }
+        true
+    }
+
+    /// Lets `edit` change the bytes of a string in place, after lengthening it with zero bytes to
+    /// `min_len` if it is shorter. The key is created if it is not there. `None` if its value is
+    /// not a string.
+    pub fn edit_string<R>(
+        &mut self,
+        key: Key<'_>,
+        min_len: usize,
+        edit: impl FnOnce(&mut [u8]) -> R,
+    ) -> Option<R> {
+        let slot = match self.live(key) {
+            Some(slot) => slot,
+            None => {
+                self.set_string(key, StringRef::Bytes(b""), NewExpire::Never);
+                self.live(key)?
+            }
+        };
+        let result = self.db.table.change(slot, |entry| entry.edit_string(min_len, edit));
+        self.touched(key.bytes);
+        result
+    }
+
+    /// All keys that have not expired, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.db.table.iter().filter(|entry| !self.env.has_expired(entry))
+    }
+
+    /// Visits keys from a cursor on, at least `count` unless the end comes first. Returns the
+    /// cursor to go on from, 0 at the end. See [`Table::scan`] for what is promised.
+    pub fn scan(&mut self, cursor: u64, count: usize, mut visit: impl FnMut(&Entry)) -> u64 {
+        let mut expired = Vec::new();
+        let env = &self.env;
+        let next = self.db.table.scan(cursor, count, |entry| {
+            if env.has_expired(entry) {
+                expired.push(entry.key().to_vec());
+            } else {
+                visit(entry);
+            }
+        });
+        for key in expired {
+            self.live(self.key(&key));
+        }
+        next
+    }
+
+    /// Any key that has not expired, each as likely as the others.
+    pub fn random(&mut self) -> Option<&Entry> {
+        // Where expired keys are only hidden, there may be nothing else.
+        for _ in 0..100 {
+            let slot = self.db.table.random(&mut self.env.rng)?;
+            let entry = self.db.table.get(slot);
+            if !self.env.has_expired(entry) {
+                return Some(self.db.table.get(slot));
+            }
+            if self.env.expire_mode == ExpireMode::Delete {
+                let hash = self.env.seed.hash(entry.key());
+                self.expire(slot, hash);
+            }
+        }
+        self.iter().next()
+    }
+
+    /// Deletes keys whose time has come, at most `limit`. Returns how many.
+    pub(super) fn expire_step(&mut self, limit: usize) -> usize {
+        let mut count = 0;
+        while count < limit {
+            let Some((at, hash)) = self.db.expires.first() else { break };
+            if self.env.now_ms <= at {
+                break;
+            }
+            match self.db.table.find_by_hash(hash, |entry| entry.expire() == Some(at)) {
+                Some(slot) => self.expire(slot, hash),
+                None => self.db.expires.forget((at, hash)),
+            }
+            count += 1;
+        }
+        count
+    }
+
+    #[inline]
+    fn counted(&mut self, key: Key<'_>) -> Option<Slot> {
+        let slot = self.live(key);
+        match slot {
+            Some(_) => self.env.hits += 1,
+            None => {
+                self.env.misses += 1;
+                if self.env.report_misses {
+                    self.env.report(self.index, key.bytes, IncidentKind::Missed);
+                }
+            }
+        }
+        slot
+    }
+
+    /// Where a key is that has not expired. One that has is dealt with as the mode says.
+    #[inline]
+    fn live(&mut self, key: Key<'_>) -> Option<Slot> {
+        let slot = self.live_or_replaceable(key)?;
+        (!self.env.has_expired(self.db.table.get(slot))).then_some(slot)
+    }
+
+    /// Where a key is, be it hidden.
+    #[inline]
+    fn live_or_replaceable(&mut self, key: Key<'_>) -> Option<Slot> {
+        let slot = self.db.table.find(key.hash, key.bytes)?;
+        if self.env.expire_mode == ExpireMode::Delete
+            && self.env.has_expired(self.db.table.get(slot))
+        {
+            self.expire(slot, key.hash);
+            return None;
+        }
+        Some(slot)
+    }
+
+    #[inline]
+    fn access(&mut self, slot: Slot) {
+        if self.env.touch {
+            let entry = self.db.table.get_aside(slot);
+            let clock = entry.clock();
+            entry.set_clock(clock.touched(self.env.access, self.env.now_ms, &mut self.env.rng));
+        }
+    }
+
+    #[cold]
+    fn expire(&mut self, slot: Slot, hash: u64) {
+        let entry = self.cut(slot, hash);
+        self.env.expired += 1;
+        self.env.report(self.index, entry.key(), IncidentKind::Expired);
+    }
+
+    fn cut(&mut self, slot: Slot, hash: u64) -> Entry {
+        let entry = self.db.table.remove(slot);
+        self.db.expires.moved(hash, entry.expire(), None);
+        self.touched(entry.key());
+        entry
+    }
+
+    /// The one place that every change of a key passes.
+    #[inline]
+    fn touched(&mut self, _key: &[u8]) {
+        self.db.changes += 1;
+    }
+}
+
+impl Env {
+    /// Whether an entry's time has come, and that counts.
+    #[inline]
+    pub fn has_expired(&self, entry: &Entry) -> bool {
+        match entry.expire() {
+            None => false,
+            Some(at) => self.now_ms > at && self.expire_mode != ExpireMode::Ignore,
+        }
+    }
+
+    /// The access clock of a key that is created now.
+    pub fn new_clock(&self) -> AccessClock {
+        AccessClock::new(self.access, self.now_ms)
+    }
+
+    fn report(&mut self, db: u32, key: &[u8], kind: IncidentKind) {
+        self.incidents.push(Incident { db, key: key.into(), kind });
+    }
+}

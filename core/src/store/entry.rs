@@ -1,0 +1,436 @@
+//! One key with its value, its expiry time and its access clock, in as few bytes as will do.
+
+use super::access::AccessClock;
+use super::size::allocated;
+use super::table::Keyed;
+use super::value::{Encoding, StringRef, Value, ValueRef};
+
+/// A key and all that belongs to it.
+///
+/// Sixteen bytes in the table (on 64-bit platforms), and one allocation beside it. Short and
+/// plain values share that allocation with their key.
+#[derive(Clone, Debug)]
+pub struct Entry(Repr);
+
+#[derive(Clone, Debug)]
+enum Repr {
+    /// Everything in one allocation, laid out as [`Header`] tells.
+    Packed(Box<[u8]>),
+    /// A value in allocations of its own.
+    Object(Box<Object>),
+}
+
+#[derive(Clone, Debug)]
+struct Object {
+    key: Box<[u8]>,
+    value: Value,
+    clock: AccessClock,
+    expire: Option<u64>,
+}
+
+/// Where the parts of a packed entry lie.
+///
+/// A byte of [`KIND`] and flags; three bytes of access clock; the key's length, in one byte or (with
+/// [`LONG_KEY`]) in four; the expiry time in eight bytes, with [`EXPIRES`]; the key; and the value
+/// up to the end.
+struct Header {
+    expire: usize,
+    key: usize,
+    value: usize,
+}
+
+/// The bits of the first byte that tell how the value is kept.
+const KIND: u8 = 0x0F;
+/// A string's bytes.
+const BYTES: u8 = 0;
+/// A number in eight bytes, little endian.
+const INT: u8 = 1;
+/// There is an expiry time.
+const EXPIRES: u8 = 0x10;
+/// The key's length takes four bytes.
+const LONG_KEY: u8 = 0x20;
+/// The string has been edited: it calls itself `raw`, however short it is.
+const EDITED: u8 = 0x40;
+
+const CLOCK: usize = 1;
+const KEY_LEN: usize = 4;
+
+/// Redis's limit for strings that it keeps beside their header and calls `embstr`.
+const EMBSTR_LIMIT: usize = 44;
+
+/// An edited string that takes more than this moves out, where it can grow in place.
+const PACKED_EDIT_LIMIT: usize = 64;
+
+/// Redis's `SDS_MAX_PREALLOC`: strings larger than this grow by this much, smaller ones double.
+const MAX_PREALLOC: usize = 1024 * 1024;
+
+impl Entry {
+    /// A key with a string.
+    pub fn string(
+        key: &[u8],
+        value: StringRef<'_>,
+        expire: Option<u64>,
+        clock: AccessClock,
+    ) -> Self {
+        match value {
+            StringRef::Bytes(bytes) => Self::packed(BYTES, key, bytes, expire, clock),
+            StringRef::Int(n) => Self::packed(INT, key, &n.to_le_bytes(), expire, clock),
+        }
+    }
+
+    /// A key with a value that is kept apart from it.
+    pub fn object(key: &[u8], value: Value, expire: Option<u64>, clock: AccessClock) -> Self {
+        Self(Repr::Object(Box::new(Object { key: key.into(), value, clock, expire })))
+    }
+
+    /// The value.
+    #[inline]
+    pub fn value(&self) -> ValueRef<'_> {
+        match &self.0 {
+            Repr::Packed(bytes) => {
+                let value = bytes.get(Header::of(bytes).value..).unwrap_or_default();
+                ValueRef::String(match bytes.first().map(|b| b & KIND) {
+                    Some(INT) => StringRef::Int(i64::from_le_bytes(array(value))),
+                    _ => StringRef::Bytes(value),
+                })
+            }
+            Repr::Object(object) => match &object.value {
+                Value::String(bytes) => ValueRef::String(StringRef::Bytes(bytes)),
+            },
+        }
+    }
+
+    /// How the value is kept.
+    pub fn encoding(&self) -> Encoding {
+        match (&self.0, self.value()) {
+            (_, ValueRef::String(StringRef::Int(_))) => Encoding::Int,
+            (Repr::Packed(bytes), ValueRef::String(StringRef::Bytes(value)))
+                if value.len() <= EMBSTR_LIMIT && flags(bytes) & EDITED == 0 =>
+            {
+                Encoding::Embstr
+            }
+            _ => Encoding::Raw,
+        }
+    }
+
+    /// When the key expires, in milliseconds since 1970.
+    #[inline]
+    pub fn expire(&self) -> Option<u64> {
+        match &self.0 {
+            Repr::Packed(bytes) => {
+                if flags(bytes) & EXPIRES == 0 {
+                    return None;
+                }
+                let at = Header::of(bytes).expire;
+                bytes.get(at..at + 8).map(|b| u64::from_le_bytes(array(b)))
+            }
+            Repr::Object(object) => object.expire,
+        }
+    }
+
+    /// Changes when the key expires.
+    pub fn set_expire(&mut self, expire: Option<u64>) {
+        match &mut self.0 {
+            Repr::Object(object) => object.expire = expire,
+            Repr::Packed(bytes) => {
+                let header = Header::of(bytes);
+                match expire {
+                    Some(at) if flags(bytes) & EXPIRES != 0 => {
+                        if let Some(field) = bytes.get_mut(header.expire..header.expire + 8) {
+                            field.copy_from_slice(&at.to_le_bytes());
+                        }
+                    }
+                    None if flags(bytes) & EXPIRES == 0 => {}
+                    _ => *self = self.rebuilt(self.key(), expire),
+                }
+            }
+        }
+    }
+
+    /// The access clock.
+    #[inline]
+    pub fn clock(&self) -> AccessClock {
+        match &self.0 {
+            Repr::Packed(bytes) => match **bytes {
+                [_, a, b, c, ..] => AccessClock::from_bytes([a, b, c]),
+                _ => AccessClock::default(),
+            },
+            Repr::Object(object) => object.clock,
+        }
+    }
+
+    /// Changes the access clock.
+    #[inline]
+    pub fn set_clock(&mut self, clock: AccessClock) {
+        match &mut self.0 {
+            Repr::Packed(bytes) => {
+                if let Some(field) = bytes.get_mut(CLOCK..CLOCK + 3) {
+                    field.copy_from_slice(&clock.to_bytes());
+                }
+            }
+            Repr::Object(object) => object.clock = clock,
+        }
+    }
+
+    /// The same value under another key.
+    pub fn renamed(mut self, key: &[u8]) -> Self {
+        match &mut self.0 {
+            Repr::Object(object) => {
+                object.key = key.into();
+                self
+            }
+            Repr::Packed(_) => self.rebuilt(key, self.expire()),
+        }
+    }
+
+    /// Puts a string in the place of the value if that takes no allocation: the same kind, the
+    /// same size and the same presence of an expiry time. False if it does not fit.
+    #[inline]
+    pub fn overwrite(&mut self, value: StringRef<'_>, expire: Option<u64>) -> bool {
+        let Repr::Packed(bytes) = &mut self.0 else { return false };
+        let header = Header::of(bytes);
+        let kind = match value {
+            StringRef::Bytes(_) => BYTES,
+            StringRef::Int(_) => INT,
+        };
+        let Some(&first) = bytes.first() else { return false };
+        if first & KIND != kind || (first & EXPIRES != 0) != expire.is_some() {
+            return false;
+        }
+        let Some(place) = bytes.get_mut(header.value..) else { return false };
+        match value {
+            StringRef::Bytes(new) if new.len() == place.len() => place.copy_from_slice(new),
+            StringRef::Int(n) if place.len() == 8 => place.copy_from_slice(&n.to_le_bytes()),
+            _ => return false,
+        }
+        bytes[0] = first & !EDITED;
+        if let (Some(at), Some(field)) = (expire, bytes.get_mut(header.expire..header.expire + 8)) {
+            field.copy_from_slice(&at.to_le_bytes());
+        }
+        true
+    }
+
+    /// Lets `edit` change a string's bytes in place, after lengthening it with zero bytes to
+    /// `min_len` if it is shorter. `None` if the value is not a string.
+    pub fn edit_string<R>(
+        &mut self,
+        min_len: usize,
+        edit: impl FnOnce(&mut [u8]) -> R,
+    ) -> Option<R> {
+        let ValueRef::String(string) = self.value();
+        let (old, len) = (string.len(), string.len().max(min_len));
+        if let Repr::Packed(bytes) = &self.0 {
+            let header = Header::of(bytes);
+            let in_place = len == old && flags(bytes) & KIND == BYTES;
+            if !in_place {
+                let (key, expire, clock) = (self.key(), self.expire(), self.clock());
+                let stays = header.value + len <= PACKED_EDIT_LIMIT;
+                let room = if stays { len } else { grown_capacity(len, len > old) };
+                let mut value = Vec::with_capacity(room);
+                value.extend_from_slice(string.bytes(&mut itoa::Buffer::new()));
+                value.resize(len, 0);
+                *self = if stays {
+                    Self::packed(BYTES, key, &value, expire, clock)
+                } else {
+                    Self::object(key, Value::String(value), expire, clock)
+                };
+            }
+        }
+        match &mut self.0 {
+            Repr::Packed(bytes) => {
+                let header = Header::of(bytes);
+                if let Some(first) = bytes.first_mut() {
+                    *first |= EDITED;
+                }
+                bytes.get_mut(header.value..).map(edit)
+            }
+            Repr::Object(object) => match &mut object.value {
+                Value::String(bytes) => {
+                    if bytes.capacity() < len {
+                        bytes.reserve_exact(grown_capacity(len, true) - bytes.len());
+                    }
+                    bytes.resize(len, 0);
+                    Some(edit(bytes))
+                }
+            },
+        }
+    }
+
+    fn packed(kind: u8, key: &[u8], value: &[u8], expire: Option<u64>, clock: AccessClock) -> Self {
+        let short = u8::try_from(key.len());
+        let key_len = if short.is_ok() { 1 } else { 4 };
+        let expire_len = if expire.is_some() { 8 } else { 0 };
+        let mut bytes =
+            Vec::with_capacity(KEY_LEN + key_len + expire_len + key.len() + value.len());
+        let long = if short.is_ok() { 0 } else { LONG_KEY };
+        let expires = if expire.is_some() { EXPIRES } else { 0 };
+        bytes.push(kind | long | expires);
+        bytes.extend_from_slice(&clock.to_bytes());
+        match short {
+            Ok(len) => bytes.push(len),
+            Err(_) => bytes.extend_from_slice(&(key.len() as u32).to_le_bytes()),
+        }
+        if let Some(at) = expire {
+            bytes.extend_from_slice(&at.to_le_bytes());
+        }
+        bytes.extend_from_slice(key);
+        bytes.extend_from_slice(value);
+        Self(Repr::Packed(bytes.into_boxed_slice()))
+    }
+
+    /// A packed entry anew, with another key or expiry time.
+    fn rebuilt(&self, key: &[u8], expire: Option<u64>) -> Self {
+        match &self.0 {
+            Repr::Packed(bytes) => {
+                let value = bytes.get(Header::of(bytes).value..).unwrap_or_default();
+                let kept = flags(bytes) & (KIND | EDITED);
+                Self::packed(kept, key, value, expire, self.clock())
+            }
+            Repr::Object(object) => Self::object(key, object.value.clone(), expire, object.clock),
+        }
+    }
+}
+
+impl Keyed for Entry {
+    #[inline]
+    fn key(&self) -> &[u8] {
+        match &self.0 {
+            Repr::Packed(bytes) => {
+                let header = Header::of(bytes);
+                bytes.get(header.key..header.value).unwrap_or_default()
+            }
+            Repr::Object(object) => &object.key,
+        }
+    }
+
+    fn memory(&self) -> usize {
+        match &self.0 {
+            Repr::Packed(bytes) => allocated(bytes.len()),
+            Repr::Object(object) => {
+                let value = match &object.value {
+                    Value::String(bytes) => allocated(bytes.capacity()),
+                };
+                // The size of `Object` on 64-bit platforms, so that all platforms agree.
+                allocated(64) + allocated(object.key.len()) + value
+            }
+        }
+    }
+}
+
+impl Header {
+    #[inline]
+    fn of(bytes: &[u8]) -> Self {
+        let (flags, len, expire) = match *bytes {
+            [flags, _, _, _, len, ..] if flags & LONG_KEY == 0 => (flags, usize::from(len), 5),
+            [flags, _, _, _, a, b, c, d, ..] => {
+                (flags, u32::from_le_bytes([a, b, c, d]) as usize, 8)
+            }
+            _ => (0, 0, 0),
+        };
+        let key = if flags & EXPIRES == 0 { expire } else { expire + 8 };
+        Self { expire, key, value: key + len }
+    }
+}
+
+#[inline]
+fn flags(bytes: &[u8]) -> u8 {
+    bytes.first().copied().unwrap_or_default()
+}
+
+/// The first eight bytes; zeros where there are fewer.
+#[inline]
+fn array(bytes: &[u8]) -> [u8; 8] {
+    match bytes.first_chunk() {
+        Some(chunk) => *chunk,
+        None => [0; 8],
+    }
+}
+
+/// The capacity for a string of `len` bytes that may grow further.
+fn grown_capacity(len: usize, growing: bool) -> usize {
+    match (growing, len < MAX_PREALLOC) {
+        (false, _) => len,
+        (true, true) => len * 2,
+        (true, false) => len + MAX_PREALLOC,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(entry: &Entry) -> Vec<u8> {
+        let ValueRef::String(string) = entry.value();
+        string.to_vec()
+    }
+
+    fn entry(key: &[u8], value: &[u8], expire: Option<u64>) -> Entry {
+        Entry::string(key, StringRef::compact(value), expire, AccessClock::default())
+    }
+
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn an_entry_takes_sixteen_bytes_and_a_short_key_one_allocation() {
+        assert_eq!(size_of::<Entry>(), 16);
+        assert_eq!(size_of::<Object>(), 64);
+        assert_eq!(entry(b"key:999999", &[b'x'; 64], None).memory(), 80);
+    }
+
+    #[test]
+    fn what_is_packed_comes_out_again() {
+        for key_len in [0, 1, 255, 256, 70_000] {
+            for value in [&b""[..], b"12", b"-5", b"hello", &[7; 300]] {
+                for expire in [None, Some(0), Some(u64::MAX)] {
+                    let key = vec![b'k'; key_len];
+                    let mut e = entry(&key, value, expire);
+                    assert_eq!((e.key(), text(&e), e.expire()), (&key[..], value.to_vec(), expire));
+                    e.set_clock(AccessClock::new(Default::default(), 77_000));
+                    for other in [Some(5), Some(6), None, None, Some(7)] {
+                        e.set_expire(other);
+                        assert_eq!((e.expire(), text(&e)), (other, value.to_vec()));
+                    }
+                    let e = e.renamed(b"other");
+                    assert_eq!(
+                        (e.key(), text(&e), e.expire()),
+                        (&b"other"[..], value.to_vec(), Some(7))
+                    );
+                    assert_eq!(e.clock().idle_seconds(78_000), 1);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_of_the_same_shape_is_overwritten_in_place() {
+        let mut e = entry(b"k", b"abc", None);
+        assert!(e.overwrite(StringRef::Bytes(b"xyz"), None));
+        assert!(!e.overwrite(StringRef::Bytes(b"wxyz"), None));
+        assert!(!e.overwrite(StringRef::Int(5), None));
+        assert!(!e.overwrite(StringRef::Bytes(b"xyz"), Some(1)));
+        assert_eq!(text(&e), b"xyz");
+        let mut e = entry(b"k", b"12", Some(4));
+        assert!(e.overwrite(StringRef::Int(-77), Some(9)));
+        assert_eq!((text(&e), e.expire()), (b"-77".to_vec(), Some(9)));
+    }
+
+    #[test]
+    fn an_edited_string_grows_with_zeros_and_calls_itself_raw() {
+        let mut e = entry(b"k", b"12", Some(4));
+        assert_eq!(e.encoding(), Encoding::Int);
+        e.edit_string(4, |b| b[3] = b'!');
+        assert_eq!(text(&e), b"12\0!");
+        assert_eq!((e.encoding(), e.expire()), (Encoding::Raw, Some(4)));
+        e.edit_string(0, |b| b[0] = b'x');
+        for len in [10, 60, 100, 1_000, 3_000_000, 10] {
+            let before = text(&e);
+            e.edit_string(len, |_| ()).unwrap();
+            let after = text(&e);
+            assert_eq!(after.len(), before.len().max(len));
+            assert!(after.starts_with(b"x2\0!"));
+            assert_eq!((e.key(), e.expire(), e.encoding()), (&b"k"[..], Some(4), Encoding::Raw));
+        }
+        assert!(e.memory() < 3_000_000 + 2 * MAX_PREALLOC);
+        assert_eq!(entry(b"k", &[b'x'; 44], None).encoding(), Encoding::Embstr);
+        assert_eq!(entry(b"k", &[b'x'; 45], None).encoding(), Encoding::Raw);
+    }
+}

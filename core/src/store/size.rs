@@ -1,0 +1,43 @@
+//! What an allocation really takes: the size classes that modern allocators round up to.
+
+/// Bytes that an allocator hands out for a request of `bytes`.
+///
+/// Steps of 8 up to 64, then four steps to each doubling, as mimalloc and jemalloc have them
+/// (apart from jemalloc's 16-byte alignment). An estimate for accounts, the same on every platform;
+/// nothing is allocated by it.
+pub(crate) const fn allocated(bytes: usize) -> usize {
+    if bytes <= 64 {
+        return bytes.next_multiple_of(8);
+    }
+    let step = (1 << (bytes - 1).ilog2()) / 4;
+    match bytes.checked_next_multiple_of(step) {
+        Some(rounded) => rounded,
+        None => bytes,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_rounded_to_classes() {
+        let classes = [0, 8, 16, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 1024, 1280];
+        for class in classes {
+            assert_eq!(allocated(class), class);
+        }
+        assert_eq!(allocated(65), 80);
+        assert_eq!(allocated(79), 80);
+        assert_eq!(allocated(129), 160);
+        assert_eq!(allocated(1025), 1280);
+    }
+
+    #[test]
+    fn no_size_is_rounded_down_or_by_more_than_a_quarter() {
+        for bytes in 1..100_000 {
+            let got = allocated(bytes);
+            assert!(got >= bytes && got <= bytes + (bytes / 4).max(16), "{bytes} -> {got}");
+        }
+        assert!(allocated(usize::MAX) == usize::MAX);
+    }
+}

@@ -1,0 +1,120 @@
+//! The contents of a table at one moment, handed out piece by piece while the table changes.
+//!
+//! A snapshot walks the table in hash order. An entry that is about to change in a bucket that the
+//! walk has not reached is handed over first: the whole bucket is put in the queue of the
+//! snapshot, and marked with the snapshot's number, so that the walk passes it by. Nothing is
+//! forked, and nothing is copied but what changes while the snapshot runs.
+
+use std::collections::VecDeque;
+
+use super::table::{Keyed, Table};
+
+/// A snapshot that is under way.
+#[derive(Clone, Debug)]
+pub(super) struct TableSnapshot<E> {
+    /// Larger than the number of every snapshot before it.
+    id: u64,
+    /// The position in hash order up to which the walk has come; `None` when it is through.
+    position: Option<u64>,
+    /// Entries as they were before they changed.
+    pending: VecDeque<E>,
+}
+
+impl<E: Keyed> Table<E> {
+    /// Starts a snapshot of what the table holds now. A snapshot that was under way is given up.
+    /// `id` must be larger than that of every snapshot before.
+    pub fn begin_snapshot(&mut self, id: u64) {
+        let position = (self.buckets > 0).then_some(0);
+        self.snapshot = Some(Box::new(TableSnapshot { id, position, pending: VecDeque::new() }));
+    }
+
+    /// Whether a snapshot is under way.
+    pub fn in_snapshot(&self) -> bool {
+        self.snapshot.is_some()
+    }
+
+    /// Gives up the snapshot that is under way.
+    pub fn end_snapshot(&mut self) {
+        self.snapshot = None;
+    }
+
+    /// How many entries wait because they have changed before the walk came to them.
+    pub fn snapshot_pending(&self) -> usize {
+        self.snapshot.as_ref().map_or(0, |snapshot| snapshot.pending.len())
+    }
+
+    /// Hands over at least `count` entries of the snapshot, unless it ends before. Returns whether
+    /// it has ended.
+    pub fn snapshot_step(&mut self, count: usize, mut sink: impl FnMut(&E)) -> bool {
+        let Some(mut snapshot) = self.snapshot.take() else { return true };
+        let mut handed = 0;
+        while handed < count {
+            if let Some(entry) = snapshot.pending.pop_front() {
+                sink(&entry);
+                handed += 1;
+                continue;
+            }
+            let Some(position) = snapshot.position.filter(|_| self.buckets > 0) else {
+                return true;
+            };
+            let interval = self.interval(position);
+            let bucket = self.bucket(interval.bucket);
+            if snapshot.wants(interval.start, bucket.version) {
+                bucket.entries.iter().for_each(&mut sink);
+                handed += bucket.entries.len();
+            }
+            // Empty buckets count too, so that a step is bounded whatever the table is like.
+            handed += 1;
+            snapshot.position = interval.end;
+        }
+        if snapshot.position.is_none() && snapshot.pending.is_empty() {
+            return true;
+        }
+        self.snapshot = Some(snapshot);
+        false
+    }
+
+    /// To be called before the entries of a bucket change.
+    #[inline]
+    pub(super) fn before_change(&mut self, bucket: usize) {
+        if self.snapshot.is_some() {
+            self.save_bucket(bucket);
+        }
+    }
+
+    /// To be called before two buckets become one: either both or none must have been handed over.
+    pub(super) fn before_merge(&mut self, into: usize, from: usize) {
+        let Some(snapshot) = &self.snapshot else { return };
+        let wanted = |bucket: usize| snapshot.wants_bucket(bucket, self.bucket(bucket).version);
+        if !(wanted(into) && wanted(from)) {
+            self.save_bucket(into);
+            self.save_bucket(from);
+            // A half that the walk has passed carries no mark, but the whole must.
+            if let Some(id) = self.snapshot.as_ref().map(|snapshot| snapshot.id) {
+                self.bucket_mut(into).version = id;
+            }
+        }
+    }
+
+    #[cold]
+    fn save_bucket(&mut self, index: usize) {
+        let Some(mut snapshot) = self.snapshot.take() else { return };
+        let bucket = self.bucket_mut(index);
+        if snapshot.wants_bucket(index, bucket.version) {
+            snapshot.pending.extend(bucket.entries.iter().cloned());
+            bucket.version = snapshot.id;
+        }
+        self.snapshot = Some(snapshot);
+    }
+}
+
+impl<E> TableSnapshot<E> {
+    fn wants_bucket(&self, index: usize, version: u64) -> bool {
+        self.wants((index as u64).reverse_bits(), version)
+    }
+
+    /// Whether a bucket that starts at this position is still to be handed over.
+    fn wants(&self, start: u64, version: u64) -> bool {
+        version < self.id && self.position.is_some_and(|position| start >= position)
+    }
+}

@@ -1,0 +1,165 @@
+//! What a key holds.
+
+/// A value that is too large, or changes too often, to be packed together with its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// A string that has been edited, with room to grow.
+    String(Vec<u8>),
+}
+
+/// A value as a command reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueRef<'a> {
+    /// A string.
+    String(StringRef<'a>),
+}
+
+/// A string as a command reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StringRef<'a> {
+    /// Any bytes.
+    Bytes(&'a [u8]),
+    /// The decimal digits of a number, kept as the number.
+    Int(i64),
+}
+
+/// The types of values, as TYPE names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Type {
+    /// `string`
+    String,
+}
+
+/// How a value is kept, as OBJECT ENCODING names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// A number in 64 bits.
+    Int,
+    /// A short string that has not been edited.
+    Embstr,
+    /// Any other string.
+    Raw,
+}
+
+impl Type {
+    /// The name that TYPE replies and that SCAN's TYPE option takes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Type::String => "string",
+        }
+    }
+}
+
+impl Encoding {
+    /// The name that OBJECT ENCODING replies.
+    pub fn name(self) -> &'static str {
+        match self {
+            Encoding::Int => "int",
+            Encoding::Embstr => "embstr",
+            Encoding::Raw => "raw",
+        }
+    }
+}
+
+impl ValueRef<'_> {
+    /// The value's type.
+    pub fn kind(self) -> Type {
+        match self {
+            ValueRef::String(_) => Type::String,
+        }
+    }
+}
+
+impl<'a> StringRef<'a> {
+    /// The most digits that a 64-bit number can have, with its sign.
+    pub const MAX_DIGITS: usize = 20;
+
+    /// The string as it is best kept: as a number if it is one in canonical form.
+    #[inline]
+    pub fn compact(bytes: &'a [u8]) -> Self {
+        match canonical_int(bytes) {
+            Some(n) => StringRef::Int(n),
+            None => StringRef::Bytes(bytes),
+        }
+    }
+
+    /// Length in bytes.
+    pub fn len(self) -> usize {
+        match self {
+            StringRef::Bytes(bytes) => bytes.len(),
+            StringRef::Int(n) => itoa::Buffer::new().format(n).len(),
+        }
+    }
+
+    /// Whether it is the empty string.
+    pub fn is_empty(self) -> bool {
+        matches!(self, StringRef::Bytes([]))
+    }
+
+    /// The string's bytes; the digits of a number are written to `digits`.
+    pub fn bytes<'b>(self, digits: &'b mut itoa::Buffer) -> &'b [u8]
+    where
+        'a: 'b,
+    {
+        match self {
+            StringRef::Bytes(bytes) => bytes,
+            StringRef::Int(n) => digits.format(n).as_bytes(),
+        }
+    }
+
+    /// The string as a number, if it is exactly what printing that number gives.
+    pub fn int(self) -> Option<i64> {
+        match self {
+            StringRef::Bytes(bytes) => canonical_int(bytes),
+            StringRef::Int(n) => Some(n),
+        }
+    }
+
+    /// The string, owned.
+    pub fn to_vec(self) -> Vec<u8> {
+        self.bytes(&mut itoa::Buffer::new()).to_vec()
+    }
+}
+
+/// The number that `bytes` spell, if printing it gives the same bytes: no leading zeros, no plus
+/// sign, no blanks, within 64 bits.
+pub fn canonical_int(bytes: &[u8]) -> Option<i64> {
+    if bytes.is_empty() || bytes.len() > StringRef::MAX_DIGITS {
+        return None;
+    }
+    let (negative, digits) = match bytes {
+        [b'-', rest @ ..] => (true, rest),
+        _ => (false, bytes),
+    };
+    match digits {
+        [b'0'] if !negative => return Some(0),
+        [b'1'..=b'9', ..] => {}
+        _ => return None,
+    }
+    let mut magnitude = 0u64;
+    for &digit in digits {
+        let digit = digit.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        magnitude = magnitude.checked_mul(10)?.checked_add(u64::from(digit))?;
+    }
+    if negative { 0i64.checked_sub_unsigned(magnitude) } else { i64::try_from(magnitude).ok() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_canonical_numbers_are_numbers() {
+        for n in [0, 1, -1, 10, i64::MAX, i64::MIN, 1_234_567_890] {
+            assert_eq!(canonical_int(n.to_string().as_bytes()), Some(n));
+        }
+        for text in ["", "-", "+1", "01", "-0", "-01", " 1", "1 ", "1a", "9223372036854775808"] {
+            assert_eq!(canonical_int(text.as_bytes()), None, "{text}");
+        }
+        assert_eq!(canonical_int(b"-9223372036854775809"), None);
+        assert_eq!(canonical_int(b"99999999999999999999"), None);
+    }
+}
