@@ -13,7 +13,7 @@ use crate::rng::Rng;
 pub struct DbMut<'a> {
     pub(super) env: &'a mut Env,
     pub(super) db: &'a mut Db,
-    pub(super) index: u32,
+    pub(super) index: usize,
 }
 
 /// A key with its hash, so that the hash is computed once however often the key is looked up.
@@ -53,7 +53,7 @@ pub enum ExpireMode {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Incident {
     /// In which database.
-    pub db: u32,
+    pub db: usize,
     /// To which key.
     pub key: Box<[u8]>,
     /// What.
@@ -103,7 +103,7 @@ pub(super) struct Db {
     /// How often a key has changed.
     pub(super) changes: u64,
     /// The number under which a snapshot that is under way knows this database.
-    pub(super) snapshot_index: u32,
+    pub(super) snapshot_index: usize,
 }
 
 impl Db {
@@ -123,7 +123,7 @@ impl Db {
 
 impl<'a> DbMut<'a> {
     /// The number of this database.
-    pub fn index(&self) -> u32 {
+    pub fn index(&self) -> usize {
         self.index
     }
 
@@ -414,7 +414,7 @@ impl Env {
         AccessClock::new(self.access, self.now_ms)
     }
 
-    fn report(&mut self, db: u32, key: &[u8], kind: IncidentKind) {
+    fn report(&mut self, db: usize, key: &[u8], kind: IncidentKind) {
         self.incidents.push(Incident { db, key: key.into(), kind });
     }
 }

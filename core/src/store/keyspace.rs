@@ -15,7 +15,7 @@ pub struct Keyspace {
     /// [`Env::now_ms`] before each and takes [`Env::incidents`] away after each.
     pub env: Env,
     dbs: Vec<Db>,
-    count: u32,
+    count: usize,
     last_snapshot: u64,
     /// Databases that were flushed while a snapshot still needs them.
     detached: Vec<Db>,
@@ -33,7 +33,7 @@ pub enum Flush {
 impl Keyspace {
     /// A keyspace of `count` databases without keys. The seed decides how keys are spread, which
     /// random keys are picked, and nothing else.
-    pub fn new(count: u32, seed: u64) -> Self {
+    pub fn new(count: usize, seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         let seed = HashSeed(rng.u64(), rng.u64());
         Self {
@@ -59,21 +59,21 @@ impl Keyspace {
     }
 
     /// How many databases there are.
-    pub fn count(&self) -> u32 {
+    pub fn count(&self) -> usize {
         self.count
     }
 
     /// A database. The last one stands in for numbers that are too large.
     #[inline]
-    pub fn db(&mut self, index: u32) -> DbMut<'_> {
+    pub fn db(&mut self, index: usize) -> DbMut<'_> {
         let index = index.min(self.count - 1);
         self.make(index);
-        DbMut { env: &mut self.env, db: &mut self.dbs[index as usize], index }
+        DbMut { env: &mut self.env, db: &mut self.dbs[index], index }
     }
 
     /// The databases that hold keys: number, keys, keys that expire, and the mean time in
     /// milliseconds that those have left.
-    pub fn summary(&self) -> impl Iterator<Item = (u32, usize, usize, u64)> {
+    pub fn summary(&self) -> impl Iterator<Item = (usize, usize, usize, u64)> {
         let now_ms = self.env.now_ms;
         (0..).zip(&self.dbs).filter(|(_, db)| !db.table.is_empty()).map(move |(index, db)| {
             (index, db.table.len(), db.expires.count(), db.expires.mean_ttl(now_ms))
@@ -92,20 +92,20 @@ impl Keyspace {
     }
 
     /// Bytes of that which are not the keys and values themselves, for one database.
-    pub fn overhead(&self, index: u32) -> usize {
-        self.dbs.get(index as usize).map_or(0, |db| db.table.overhead() + db.expires.memory())
+    pub fn overhead(&self, index: usize) -> usize {
+        self.dbs.get(index).map_or(0, |db| db.table.overhead() + db.expires.memory())
     }
 
     /// Exchanges the contents of two databases.
-    pub fn swap(&mut self, a: u32, b: u32) {
+    pub fn swap(&mut self, a: usize, b: usize) {
         if a < self.count && b < self.count {
             self.make(a.max(b));
-            self.dbs.swap(a as usize, b as usize);
+            self.dbs.swap(a, b);
         }
     }
 
     /// Deletes all keys of one database, or of all. Returns how many there were.
-    pub fn flush(&mut self, index: Option<u32>, how: Flush) -> u64 {
+    pub fn flush(&mut self, index: Option<usize>, how: Flush) -> u64 {
         let mut removed = 0;
         for (number, db) in (0..).zip(&mut self.dbs) {
             if index.is_some_and(|index| index != number) {
@@ -175,7 +175,7 @@ impl Keyspace {
     ///
     /// What has changed since the snapshot began comes first, so that it need not be kept long;
     /// keys of one database may therefore come in several runs.
-    pub fn snapshot_step(&mut self, count: usize, mut sink: impl FnMut(u32, &Entry)) -> bool {
+    pub fn snapshot_step(&mut self, count: usize, mut sink: impl FnMut(usize, &Entry)) -> bool {
         let mut left = count;
         while left > 0 {
             let all = || self.detached.iter().chain(&self.dbs);
@@ -217,9 +217,9 @@ impl Keyspace {
     }
 
     #[inline]
-    fn make(&mut self, index: u32) {
-        if self.dbs.len() <= index as usize {
-            self.dbs.resize_with(index as usize + 1, || Db::new(self.env.seed));
+    fn make(&mut self, index: usize) {
+        if self.dbs.len() <= index {
+            self.dbs.resize_with(index + 1, || Db::new(self.env.seed));
         }
     }
 }
