@@ -1,0 +1,48 @@
+//! What a person sees and does in the page, in a real Chromium.
+
+mod page;
+mod site;
+
+use std::time::Instant;
+
+use page::in_browser;
+
+#[test]
+fn the_page_opens_without_errors() {
+    in_browser("open", async |page| {
+        let start = Instant::now();
+        page.open("").await?;
+        println!("the page's program ran {:?} after the address was typed", start.elapsed());
+        assert_eq!(page.eval("document.title").await?, "Limpid");
+        page.screenshot("open").await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn what_a_person_does_arrives_in_the_page() {
+    in_browser("arrives", async |page| {
+        page.open("?x=1#y").await?;
+        page.eval("document.body.append(document.createElement('input'))").await?;
+        page.click("input").await?;
+        page.line("set k 值").await?;
+        assert_eq!(page.eval("document.querySelector('input').value").await?, "set k 值");
+        page.resize(390, 844).await?;
+        page.wait_for("a narrow screen", "innerWidth === 390").await?;
+        page.prefer("prefers-color-scheme", "light").await?;
+        page.wait_for("light", "matchMedia('(prefers-color-scheme: light)').matches").await?;
+        page.eval("document.querySelector('input').replaceWith('here')").await?;
+        page.wait_for_text("body", "here").await
+    });
+}
+
+#[test]
+#[should_panic(expected = "a mishap")]
+fn an_error_in_the_page_fails_the_test() {
+    in_browser("mishap", async |page| {
+        page.open("").await?;
+        page.eval("void setTimeout(() => { window.thrown = true; throw Error('a mishap'); })")
+            .await?;
+        page.wait_for("the error", "window.thrown").await
+    });
+}
