@@ -1,0 +1,250 @@
+//! How processes use their host's disk: one operation after the other, each with its time.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use crate::machine::{DiskDone, DiskError, DiskErrorKind, DiskOp, FileId, OpId, OpenMode};
+
+use super::action::DiskFault;
+use super::disk::{self, NodeId, error, no_space, parent, resolve};
+use super::event::EventKind;
+use super::ids::{HostId, ProcId};
+use super::world::{Note, ProcState, Tick, World};
+
+/// An operation that the device has not ended yet.
+#[derive(Clone, Debug)]
+pub(super) struct Operation {
+    pub(super) number: u64,
+    proc: ProcId,
+    op: OpId,
+    what: DiskOp,
+}
+
+/// A file that a process has open.
+#[derive(Clone, Debug)]
+pub(super) struct OpenFile {
+    node: NodeId,
+    mode: OpenMode,
+}
+
+impl World {
+    pub(super) fn start_operation(&mut self, proc: ProcId, op: OpId, what: DiskOp) {
+        let host_id = self.at_proc(proc).host;
+        let now = self.now;
+        let host = self.host_mut(host_id);
+        let (bytes, syncs) = match &what {
+            DiskOp::Append { bytes, .. } => (bytes.len() as u64, 0),
+            DiskOp::Replace { bytes, .. } => (bytes.len() as u64, 2),
+            DiskOp::Read { len, .. } => (u64::from(*len), 0),
+            DiskOp::Sync { .. } | DiskOp::SyncDir { .. } => (0, 1),
+            _ => (0, 0),
+        };
+        let moved = u128::from(bytes) * 1_000_000_000 / u128::from(host.device.bandwidth.max(1));
+        let mut time = host.device.access
+            + host.device.sync * syncs
+            + Duration::from_nanos(u64::try_from(moved).unwrap_or(u64::MAX));
+        if let DiskFault::Slow(by) = host.fault {
+            time += by;
+        }
+        let at = host.device_free.max(now) + time;
+        host.device_free = at;
+        host.next_operation += 1;
+        let number = host.next_operation;
+        host.operations.push_back(Operation { number, proc, op, what });
+        self.schedule(at, Tick::Disk { host: host_id, number });
+    }
+
+    pub(super) fn end_operation(&mut self, host: HostId, number: u64) {
+        let operations = &mut self.host_mut(host).operations;
+        let Some(place) = operations.iter().position(|op| op.number == number) else { return };
+        let Some(operation) = operations.remove(place) else { return };
+        let (proc, op) = (operation.proc, operation.op);
+        let result = self.operate(operation);
+        self.tell(proc, Note::Disk(op, result));
+    }
+
+    /// Carries out at once what a process has asked for and not been answered.
+    pub(super) fn finish_operations(&mut self, proc: ProcId) {
+        for operation in self.take_operations(proc) {
+            let _ = self.operate(operation);
+        }
+    }
+
+    /// Carries out some of what a killed process has asked for: those from the beginning that
+    /// were handed to the operating system in time.
+    pub(super) fn break_off_operations(&mut self, proc: ProcId) {
+        let operations = self.take_operations(proc);
+        let host = self.at_proc(proc).host;
+        let done = self.host_mut(host).disk_rng.below(operations.len() as u64 + 1);
+        for operation in operations.into_iter().take(usize::try_from(done).unwrap_or(0)) {
+            let _ = self.operate(operation);
+        }
+    }
+
+    fn take_operations(&mut self, proc: ProcId) -> Vec<Operation> {
+        let host = self.at_proc(proc).host;
+        let operations = core::mem::take(&mut self.host_mut(host).operations);
+        let (own, others): (Vec<_>, Vec<_>) =
+            operations.into_iter().partition(|operation| operation.proc == proc);
+        self.host_mut(host).operations = others.into();
+        own
+    }
+
+    pub(super) fn close_files(&mut self, proc: ProcId) {
+        let host = self.at_proc(proc).host;
+        for (_, file) in core::mem::take(&mut self.proc_mut(proc).files) {
+            Arc::make_mut(&mut self.host_mut(host).disk).close(file.node);
+        }
+    }
+
+    /// What a power loss does to a host's disk.
+    pub(super) fn disk_loses_power(&mut self, id: HostId) {
+        let host = self.host_mut(id);
+        host.operations.clear();
+        let scattered = host.device.scattered;
+        let lost = Arc::make_mut(&mut host.disk).lose_power(&mut host.disk_rng, scattered);
+        self.trace.number(lost);
+        if lost > 0 {
+            self.happened(EventKind::BytesLost { host: id, bytes: lost });
+        }
+    }
+
+    fn operate(&mut self, operation: Operation) -> Result<DiskDone, DiskError> {
+        let Operation { proc, what, .. } = operation;
+        let host = self.at_proc(proc).host;
+        let result = self.refuse(host, &what).map_or_else(|| self.try_operation(proc, what), Err);
+        match &result {
+            Ok(DiskDone::Data(bytes)) => self.trace.bytes(bytes),
+            Ok(_) => self.trace.number(1),
+            Err(error) => {
+                self.trace.bytes(error.message.as_bytes());
+                // A file that is not there is an answer, and no fault of the disk.
+                if matches!(error.kind, DiskErrorKind::NoSpace | DiskErrorKind::Io) {
+                    let kind = error.kind;
+                    self.happened(EventKind::DiskFailed { host, proc, error: kind });
+                }
+            }
+        }
+        result
+    }
+
+    /// The error that a fault of the disk makes of an operation.
+    fn refuse(&self, host: HostId, what: &DiskOp) -> Option<DiskError> {
+        let writes = matches!(
+            what,
+            DiskOp::Append { .. }
+                | DiskOp::Replace { .. }
+                | DiskOp::Truncate { .. }
+                | DiskOp::Rename { .. }
+                | DiskOp::Remove { .. }
+                | DiskOp::MakeDir { .. }
+                | DiskOp::Open { mode: OpenMode::Create, .. }
+        );
+        let fails = match self.at_host(host).fault {
+            DiskFault::Writes => writes,
+            DiskFault::Syncs => matches!(
+                what,
+                DiskOp::Sync { .. } | DiskOp::SyncDir { .. } | DiskOp::Replace { .. }
+            ),
+            DiskFault::Reads => matches!(what, DiskOp::Read { .. } | DiskOp::Load { .. }),
+            DiskFault::None | DiskFault::Full | DiskFault::Slow(_) => false,
+        };
+        fails.then(|| error(DiskErrorKind::Io, "Input/output error"))
+    }
+
+    fn try_operation(&mut self, id: ProcId, what: DiskOp) -> Result<DiskDone, DiskError> {
+        let proc = &mut self.procs[id.0 as usize];
+        let host = &mut self.hosts[usize::from(proc.host.0)];
+        let files = Arc::make_mut(&mut host.disk);
+        let capacity = if host.fault == DiskFault::Full { 0 } else { host.device.capacity };
+        let path_of = |path: &str| resolve(&proc.dir, path);
+        let open = |file: FileId| proc.files.get(&file).cloned().ok_or_else(bad_file);
+        match what {
+            DiskOp::Open { file, path, mode } => {
+                let path = path_of(&path);
+                let node = match (mode, files.find(&path)) {
+                    (OpenMode::Create, _) => files.create(&path)?,
+                    (OpenMode::Append, Err(e)) if e.kind == DiskErrorKind::NotFound => {
+                        files.create(&path)?
+                    }
+                    (_, found) => found?,
+                };
+                files.open(node);
+                let len = files.len(node);
+                if let Some(before) = proc.files.insert(file, OpenFile { node, mode }) {
+                    files.close(before.node);
+                }
+                return Ok(DiskDone::Opened { len });
+            }
+            DiskOp::Append { file, bytes } => {
+                let file = open(file)?;
+                if file.mode == OpenMode::Read {
+                    return Err(bad_file());
+                }
+                files.append(file.node, &bytes, capacity)?;
+            }
+            DiskOp::Read { file, offset, len } => {
+                return Ok(DiskDone::Data(files.read(open(file)?.node, offset, len.into())));
+            }
+            DiskOp::Sync { file } => files.sync(open(file)?.node),
+            DiskOp::Truncate { file, len } => {
+                let file = open(file)?;
+                if file.mode == OpenMode::Read {
+                    return Err(bad_file());
+                }
+                let more = len.saturating_sub(files.len(file.node));
+                if more > capacity.saturating_sub(files.used()) {
+                    return Err(no_space());
+                }
+                files.truncate(file.node, len);
+            }
+            DiskOp::Close { file } => {
+                let file = proc.files.remove(&file).ok_or_else(bad_file)?;
+                files.close(file.node);
+            }
+            DiskOp::Load { path } => {
+                return Ok(DiskDone::Data(files.read_file(&path_of(&path))?));
+            }
+            DiskOp::Replace { path, bytes } => {
+                let path = path_of(&path);
+                if files.is_dir(&path) {
+                    return files.find(&path).map(|_| DiskDone::Done);
+                }
+                let temporary = format!("{path}.tmp");
+                let node = files.create(&temporary)?;
+                if let Err(error) = files.append(node, &bytes, capacity) {
+                    files.remove(&temporary)?;
+                    return Err(error);
+                }
+                files.sync(node);
+                files.rename(&temporary, &path)?;
+                files.sync_dir(parent(&path))?;
+            }
+            DiskOp::Rename { from, to } => files.rename(&path_of(&from), &path_of(&to))?,
+            DiskOp::Remove { path } => files.remove(&path_of(&path))?,
+            DiskOp::MakeDir { path } => files.make_dir(&path_of(&path))?,
+            DiskOp::List { path } => {
+                let names = files.list(&path_of(&path))?;
+                return Ok(DiskDone::Names(names.into_iter().map(|file| file.name).collect()));
+            }
+            DiskOp::SyncDir { path } => files.sync_dir(&path_of(&path))?,
+            DiskOp::ChangeDir { path } => {
+                let path = path_of(&path);
+                if !files.is_dir(&path) {
+                    return Err(files.list(&path).err().unwrap_or_else(bad_file));
+                }
+                proc.dir = path;
+            }
+        }
+        Ok(DiskDone::Done)
+    }
+
+    /// Whether a process is there to use the disk.
+    pub(super) fn is_alive(&self, proc: ProcId) -> bool {
+        matches!(self.at_proc(proc).state, ProcState::Running | ProcState::Paused)
+    }
+}
+
+fn bad_file() -> DiskError {
+    disk::error(DiskErrorKind::Io, "Bad file descriptor")
+}

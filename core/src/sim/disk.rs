@@ -1,0 +1,567 @@
+//! The files of one host: what processes see of them, and what a power loss leaves.
+//!
+//! Two things are kept of everything: the page cache, which is what every process sees, and what
+//! is durable. A file's bytes become durable by [`Disk::sync`], a directory's names by
+//! [`Disk::sync_dir`]; nothing else makes anything durable, since no process may count on more.
+//! When power fails, names that were not synced keep an earlier state of their directory, and of
+//! bytes that were not synced any part from the beginning of what was appended may be left.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::machine::{DiskError, DiskErrorKind};
+use crate::rng::Rng;
+
+/// A host's tree of files. Paths are absolute and normal: see [`resolve`].
+#[derive(Clone, Debug, Default)]
+pub struct Disk {
+    nodes: BTreeMap<NodeId, Node>,
+    next: u64,
+    /// Names as processes see them.
+    names: BTreeMap<String, Entry>,
+    /// Names that are durable.
+    durable: BTreeMap<String, Entry>,
+    /// Changes of names that are not durable yet, oldest first.
+    changes: Vec<Change>,
+    /// Bytes of all contents, also of those that only an unsynced directory still holds.
+    held: u64,
+}
+
+/// A file's content, whatever its names.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct NodeId(u64);
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Entry {
+    Dir,
+    File(NodeId),
+}
+
+#[derive(Clone, Debug, Default)]
+struct Node {
+    content: Content,
+    /// How many bytes from the beginning of `content` are durable.
+    synced: u64,
+    /// What is durable if it is more than the beginning of `content`: the file was cut since.
+    shadow: Option<Content>,
+    /// How many processes have it open.
+    open: u32,
+}
+
+/// Changes of names that are carried out all or not at all.
+#[derive(Clone, Debug)]
+struct Change {
+    /// Directories whose sync makes the change durable.
+    dirs: BTreeSet<String>,
+    /// Names with what they stand for from now on.
+    sets: Vec<(String, Option<Entry>)>,
+}
+
+/// What a listing shows of a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileInfo {
+    /// The name without the directory.
+    pub name: String,
+    /// Whether it is a directory.
+    pub dir: bool,
+    /// Bytes in it.
+    pub len: u64,
+    /// How many of them would outlive a power loss for certain.
+    pub synced: u64,
+}
+
+impl Disk {
+    /// A disk that holds these files, all of them durable.
+    pub fn new<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
+        let mut disk = Disk::default();
+        for (path, bytes) in files {
+            let path = resolve("/", path);
+            // An empty disk that does not run full takes any file whose path is in order.
+            let made = disk.make_dir(parent(&path)).and_then(|()| disk.create(&path));
+            if let Ok(node) = made {
+                let written = disk.append(node, bytes, u64::MAX);
+                debug_assert!(written.is_ok());
+                disk.sync(node);
+            }
+        }
+        disk.durable.clone_from(&disk.names);
+        disk.changes.clear();
+        disk
+    }
+
+    /// Bytes that all files hold which have a name or are open.
+    pub fn used(&self) -> u64 {
+        let named: BTreeSet<NodeId> = self
+            .names
+            .values()
+            .filter_map(|entry| match entry {
+                Entry::File(id) => Some(*id),
+                Entry::Dir => None,
+            })
+            .collect();
+        let seen = |id: &NodeId, node: &Node| node.open > 0 || named.contains(id);
+        self.nodes.iter().filter(|(id, n)| seen(id, n)).map(|(_, n)| n.content.len).sum()
+    }
+
+    /// Whether there is a directory of this path.
+    pub fn is_dir(&self, path: &str) -> bool {
+        path == "/" || self.names.get(path) == Some(&Entry::Dir)
+    }
+
+    /// What a directory holds, sorted by name.
+    pub fn list(&self, path: &str) -> Result<Vec<FileInfo>, DiskError> {
+        self.expect_dir(path)?;
+        let prefix = if path == "/" { "/".to_string() } else { format!("{path}/") };
+        let inside = self.names.range(prefix.clone()..).take_while(|(p, _)| p.starts_with(&prefix));
+        Ok(inside
+            .filter_map(|(p, entry)| {
+                let name = p.get(prefix.len()..).filter(|n| !n.contains('/'))?.to_string();
+                Some(match entry {
+                    Entry::Dir => FileInfo { name, dir: true, len: 0, synced: 0 },
+                    Entry::File(id) => {
+                        let node = self.nodes.get(id);
+                        FileInfo {
+                            name,
+                            dir: false,
+                            len: node.map_or(0, |n| n.content.len),
+                            synced: node.map_or(0, |n| n.synced),
+                        }
+                    }
+                })
+            })
+            .collect())
+    }
+
+    /// Every path, with whether it is a directory.
+    pub fn tree(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.names.iter().map(|(path, entry)| (path.as_str(), *entry == Entry::Dir))
+    }
+
+    /// A whole file.
+    pub fn read_file(&self, path: &str) -> Result<Vec<u8>, DiskError> {
+        let node = self.find(path)?;
+        Ok(self.nodes.get(&node).map(|n| n.content.read(0, n.content.len)).unwrap_or_default())
+    }
+
+    pub(super) fn find(&self, path: &str) -> Result<NodeId, DiskError> {
+        match self.names.get(path) {
+            Some(Entry::File(id)) => Ok(*id),
+            Some(Entry::Dir) => Err(is_a_directory()),
+            None if path == "/" => Err(is_a_directory()),
+            None => {
+                self.expect_dir(parent(path))?;
+                Err(not_found())
+            }
+        }
+    }
+
+    /// An empty file of this name; what had the name is cut to nothing.
+    pub(super) fn create(&mut self, path: &str) -> Result<NodeId, DiskError> {
+        match self.find(path) {
+            Ok(node) => {
+                self.truncate(node, 0);
+                Ok(node)
+            }
+            Err(e) if e.kind == DiskErrorKind::NotFound => {
+                self.expect_dir(parent(path))?;
+                let id = NodeId(self.next);
+                self.next += 1;
+                self.nodes.insert(id, Node::default());
+                self.change(vec![(path.into(), Some(Entry::File(id)))]);
+                Ok(id)
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    pub(super) fn open(&mut self, node: NodeId) {
+        if let Some(node) = self.nodes.get_mut(&node) {
+            node.open += 1;
+        }
+    }
+
+    pub(super) fn close(&mut self, node: NodeId) {
+        if let Some(node) = self.nodes.get_mut(&node) {
+            node.open = node.open.saturating_sub(1);
+        }
+        self.collect(node);
+    }
+
+    pub(super) fn len(&self, node: NodeId) -> u64 {
+        self.nodes.get(&node).map_or(0, |n| n.content.len)
+    }
+
+    /// Appends what fits; an error if that is not everything.
+    pub(super) fn append(
+        &mut self,
+        node: NodeId,
+        bytes: &[u8],
+        capacity: u64,
+    ) -> Result<(), DiskError> {
+        let mut room = capacity.saturating_sub(self.held);
+        if room < bytes.len() as u64 {
+            room = capacity.saturating_sub(self.used());
+        }
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        let fitting = bytes.get(..room).unwrap_or(bytes);
+        if let Some(node) = self.nodes.get_mut(&node) {
+            node.content.append(fitting);
+            self.held += fitting.len() as u64;
+        }
+        if fitting.len() == bytes.len() { Ok(()) } else { Err(no_space()) }
+    }
+
+    pub(super) fn read(&self, node: NodeId, offset: u64, len: u64) -> Vec<u8> {
+        self.nodes.get(&node).map(|n| n.content.read(offset, len)).unwrap_or_default()
+    }
+
+    pub(super) fn truncate(&mut self, node: NodeId, len: u64) {
+        let Some(node) = self.nodes.get_mut(&node) else { return };
+        self.held -= node.content.len;
+        if len < node.synced && node.shadow.is_none() {
+            let mut durable = node.content.clone();
+            durable.truncate(node.synced);
+            node.shadow = Some(durable);
+        }
+        node.content.truncate(len);
+        node.synced = node.synced.min(len);
+        self.held += node.content.len;
+    }
+
+    pub(super) fn sync(&mut self, node: NodeId) {
+        if let Some(node) = self.nodes.get_mut(&node) {
+            node.synced = node.content.len;
+            node.shadow = None;
+        }
+    }
+
+    pub(super) fn rename(&mut self, from: &str, to: &str) -> Result<(), DiskError> {
+        let Some(&entry) = self.names.get(from) else { return Err(not_found()) };
+        self.expect_dir(parent(to))?;
+        if from == to {
+            return Ok(());
+        }
+        let inside = format!("{from}/");
+        if to.starts_with(&inside) {
+            return Err(error(DiskErrorKind::Io, "Invalid argument"));
+        }
+        match (entry, self.names.get(to)) {
+            (Entry::File(_), Some(Entry::Dir)) => return Err(is_a_directory()),
+            (Entry::Dir, Some(Entry::File(_))) => return Err(not_a_directory()),
+            (Entry::Dir, Some(Entry::Dir)) if !self.list(to)?.is_empty() => {
+                return Err(error(DiskErrorKind::Io, "Directory not empty"));
+            }
+            _ => {}
+        }
+        let mut sets = vec![(from.to_string(), None), (to.to_string(), Some(entry))];
+        let moved = self.names.range(inside.clone()..).take_while(|(p, _)| p.starts_with(&inside));
+        for (path, entry) in moved {
+            sets.push((path.clone(), None));
+            sets.push((format!("{to}/{}", &path[inside.len()..]), Some(*entry)));
+        }
+        self.change(sets);
+        Ok(())
+    }
+
+    pub(super) fn remove(&mut self, path: &str) -> Result<(), DiskError> {
+        match self.names.get(path) {
+            None => {
+                self.expect_dir(parent(path))?;
+                Err(not_found())
+            }
+            Some(Entry::Dir) if !self.list(path)?.is_empty() => {
+                Err(error(DiskErrorKind::Io, "Directory not empty"))
+            }
+            Some(_) => {
+                self.change(vec![(path.into(), None)]);
+                Ok(())
+            }
+        }
+    }
+
+    /// Makes a directory and those above it.
+    pub(super) fn make_dir(&mut self, path: &str) -> Result<(), DiskError> {
+        let ends = path.match_indices('/').map(|(i, _)| i).skip(1).chain([path.len()]);
+        for end in ends {
+            let dir = path.get(..end).unwrap_or(path);
+            match self.names.get(dir) {
+                _ if self.is_dir(dir) => {}
+                Some(_) => return Err(not_a_directory()),
+                None => self.change(vec![(dir.into(), Some(Entry::Dir))]),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn sync_dir(&mut self, path: &str) -> Result<(), DiskError> {
+        self.expect_dir(path)?;
+        // A change that other directories share, and what came before it there, goes along.
+        let mut dirs = BTreeSet::from([path.to_string()]);
+        let changes = core::mem::take(&mut self.changes);
+        for change in changes.into_iter().rev() {
+            if change.dirs.is_disjoint(&dirs) {
+                self.changes.push(change);
+            } else {
+                dirs.extend(change.dirs.iter().cloned());
+                self.changes.push(Change { dirs: BTreeSet::new(), ..change });
+            }
+        }
+        self.changes.reverse();
+        let (done, rest) = core::mem::take(&mut self.changes)
+            .into_iter()
+            .partition::<Vec<_>, _>(|change| change.dirs.is_empty());
+        self.changes = rest;
+        for change in done {
+            apply(&mut self.durable, change.sets);
+        }
+        self.collect_all();
+        Ok(())
+    }
+
+    /// What a power loss leaves. Returns how many bytes of files that are still there were lost.
+    pub(super) fn lose_power(&mut self, rng: &mut Rng, scattered: bool) -> u64 {
+        // Each directory keeps its changes up to some point; a shared change falls with the first.
+        let mut cut = BTreeSet::new();
+        for change in core::mem::take(&mut self.changes) {
+            if rng.below(4) == 0 {
+                cut.extend(change.dirs.iter().cloned());
+            }
+            if cut.is_disjoint(&change.dirs) {
+                apply(&mut self.durable, change.sets);
+            } else {
+                cut.extend(change.dirs);
+            }
+        }
+        // A name can only have outlived its directory if that has as well.
+        let durable = core::mem::take(&mut self.durable);
+        for (path, entry) in durable {
+            let up = parent(&path);
+            if up == "/" || self.durable.get(up) == Some(&Entry::Dir) {
+                self.durable.insert(path, entry);
+            }
+        }
+        self.names.clone_from(&self.durable);
+        let mut lost = 0;
+        for node in self.nodes.values_mut() {
+            node.open = 0;
+            lost += node.lose_power(rng, scattered);
+        }
+        self.collect_all();
+        self.held = self.nodes.values().map(|n| n.content.len).sum();
+        lost
+    }
+
+    fn expect_dir(&self, path: &str) -> Result<(), DiskError> {
+        if self.is_dir(path) {
+            return Ok(());
+        }
+        let mut above = path;
+        while above != "/" {
+            if let Some(Entry::File(_)) = self.names.get(above) {
+                return Err(not_a_directory());
+            }
+            above = parent(above);
+        }
+        Err(not_found())
+    }
+
+    fn change(&mut self, sets: Vec<(String, Option<Entry>)>) {
+        let gone: Vec<NodeId> = sets
+            .iter()
+            .filter_map(|(path, _)| match self.names.get(path) {
+                Some(Entry::File(id)) => Some(*id),
+                _ => None,
+            })
+            .collect();
+        let dirs = sets.iter().map(|(path, _)| parent(path).to_string()).collect();
+        apply(&mut self.names, sets.clone());
+        self.changes.push(Change { dirs, sets });
+        for id in gone {
+            self.collect(id);
+        }
+    }
+
+    /// Forgets a file that no name and no process holds any more.
+    fn collect(&mut self, id: NodeId) {
+        if self.nodes.get(&id).is_none_or(|n| n.open > 0) {
+            return;
+        }
+        let entry = Entry::File(id);
+        let held = self.names.values().any(|e| *e == entry)
+            || self.durable.values().any(|e| *e == entry)
+            || self.changes.iter().any(|c| c.sets.iter().any(|(_, e)| *e == Some(entry)));
+        if !held && let Some(node) = self.nodes.remove(&id) {
+            self.held -= node.content.len;
+        }
+    }
+
+    fn collect_all(&mut self) {
+        let ids: Vec<NodeId> = self.nodes.keys().copied().collect();
+        for id in ids {
+            self.collect(id);
+        }
+    }
+}
+
+impl Node {
+    fn lose_power(&mut self, rng: &mut Rng, scattered: bool) -> u64 {
+        let before = self.content.len;
+        // A file that was cut and not synced may still be as it was.
+        if let Some(shadow) = self.shadow.take()
+            && rng.below(2) == 0
+        {
+            self.synced = shadow.len;
+            self.content = shadow;
+            return before.saturating_sub(self.synced);
+        }
+        let unsynced = before - self.synced;
+        if unsynced > 0 {
+            let kept = match rng.below(4) {
+                0 => 0,
+                1 => unsynced,
+                _ => rng.below(unsynced),
+            };
+            self.content.truncate(self.synced + kept);
+            if scattered {
+                self.content.lose_pages(self.synced, rng);
+            }
+        }
+        self.synced = self.content.len;
+        before - self.content.len
+    }
+}
+
+/// Bytes in pages that clones share.
+#[derive(Clone, Debug, Default)]
+struct Content {
+    pages: Vec<Arc<Vec<u8>>>,
+    len: u64,
+}
+
+impl Content {
+    const PAGE: usize = 4096;
+
+    fn append(&mut self, mut bytes: &[u8]) {
+        self.len += bytes.len() as u64;
+        while !bytes.is_empty() {
+            match self.pages.last_mut() {
+                Some(last) if last.len() < Self::PAGE => {
+                    let n = bytes.len().min(Self::PAGE - last.len());
+                    let (now, later) = bytes.split_at(n);
+                    Arc::make_mut(last).extend_from_slice(now);
+                    bytes = later;
+                }
+                _ => self.pages.push(Arc::default()),
+            }
+        }
+    }
+
+    fn read(&self, offset: u64, len: u64) -> Vec<u8> {
+        let end = offset.saturating_add(len).min(self.len);
+        let mut out = Vec::new();
+        let mut at = offset;
+        while at < end {
+            let (page, skip) = (at / Self::PAGE as u64, (at % Self::PAGE as u64) as usize);
+            let Some(page) = usize::try_from(page).ok().and_then(|p| self.pages.get(p)) else {
+                break;
+            };
+            let rest = page.get(skip..).unwrap_or_default();
+            let n = rest.len().min(usize::try_from(end - at).unwrap_or(usize::MAX));
+            if n == 0 {
+                break;
+            }
+            out.extend_from_slice(&rest[..n]);
+            at += n as u64;
+        }
+        out
+    }
+
+    /// Cuts to `len` bytes, or fills up with zeros.
+    fn truncate(&mut self, len: u64) {
+        if len > self.len {
+            // Nothing here asks for a hole; filling it page by page keeps the rule simple.
+            let zeros = [0; Self::PAGE];
+            while self.len < len {
+                let n = usize::try_from(len - self.len).unwrap_or(usize::MAX).min(Self::PAGE);
+                self.append(&zeros[..n]);
+            }
+            return;
+        }
+        let pages = usize::try_from(len.div_ceil(Self::PAGE as u64)).unwrap_or(usize::MAX);
+        self.pages.truncate(pages);
+        let rest = (len % Self::PAGE as u64) as usize;
+        if rest > 0
+            && let Some(last) = self.pages.last_mut()
+        {
+            Arc::make_mut(last).truncate(rest);
+        }
+        self.len = len;
+    }
+
+    /// Replaces some pages after the first `from` bytes by zeros.
+    fn lose_pages(&mut self, from: u64, rng: &mut Rng) {
+        let page_size = Self::PAGE as u64;
+        let first = usize::try_from(from / page_size).unwrap_or(usize::MAX);
+        for (i, page) in self.pages.iter_mut().enumerate().skip(first) {
+            let kept = (from.saturating_sub(i as u64 * page_size)) as usize;
+            if rng.below(4) == 0
+                && let Some(lost) = Arc::make_mut(page).get_mut(kept..)
+            {
+                lost.fill(0);
+            }
+        }
+    }
+}
+
+/// The absolute, normal form of a path: no `.`, no `..`, no double or trailing slash.
+pub fn resolve(cwd: &str, path: &str) -> String {
+    let full = if path.starts_with('/') { path.to_string() } else { format!("{cwd}/{path}") };
+    let mut parts: Vec<&str> = Vec::new();
+    for part in full.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
+}
+
+/// The directory that a normal path stands in.
+pub(super) fn parent(path: &str) -> &str {
+    match path.rfind('/') {
+        None | Some(0) => "/",
+        Some(i) => path.get(..i).unwrap_or("/"),
+    }
+}
+
+fn apply(names: &mut BTreeMap<String, Entry>, sets: Vec<(String, Option<Entry>)>) {
+    for (path, entry) in sets {
+        match entry {
+            Some(entry) => names.insert(path, entry),
+            None => names.remove(&path),
+        };
+    }
+}
+
+pub(super) fn error(kind: DiskErrorKind, message: &str) -> DiskError {
+    DiskError { kind, message: message.into() }
+}
+
+fn not_found() -> DiskError {
+    error(DiskErrorKind::NotFound, "No such file or directory")
+}
+
+fn not_a_directory() -> DiskError {
+    error(DiskErrorKind::NotADirectory, "Not a directory")
+}
+
+fn is_a_directory() -> DiskError {
+    error(DiskErrorKind::NotADirectory, "Is a directory")
+}
+
+pub(super) fn no_space() -> DiskError {
+    error(DiskErrorKind::NoSpace, "No space left on device")
+}

@@ -1,0 +1,121 @@
+//! What happened in a World, as data: whoever shows it finds the words.
+
+use crate::machine::{DiskErrorKind, LogLevel, NetError};
+use crate::time::{Mono, Wall};
+
+use super::action::Action;
+use super::ids::{HostId, MessageId, ProcId, TcpId};
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// When.
+    pub at: Mono,
+    /// What.
+    pub kind: EventKind,
+}
+
+/// The things that happen.
+#[derive(Debug, Clone, PartialEq)]
+pub enum EventKind {
+    /// Somebody did something to the World.
+    Action(Action),
+    /// A host came up.
+    HostUp(HostId),
+    /// A host lost its power.
+    HostDown(HostId),
+    /// A process started.
+    Started(ProcId),
+    /// A program could not start; the words are the program's.
+    NotStarted(ProcId, String),
+    /// A process ended by itself with this status.
+    Exited(ProcId, i32),
+    /// A process was killed.
+    Killed(ProcId),
+    /// A process was frozen.
+    Paused(ProcId),
+    /// A frozen process goes on.
+    Resumed(ProcId),
+    /// A connection stands.
+    Connected {
+        /// Which.
+        tcp: TcpId,
+        /// Who asked for it.
+        from: ProcId,
+        /// Who accepted it.
+        to: ProcId,
+    },
+    /// A connection could not be made.
+    ConnectFailed {
+        /// Which.
+        tcp: TcpId,
+        /// Who asked for it.
+        from: ProcId,
+        /// Why.
+        error: NetError,
+    },
+    /// A connection broke.
+    Broken {
+        /// Which.
+        tcp: TcpId,
+        /// Who was told.
+        proc: ProcId,
+        /// Why.
+        error: NetError,
+    },
+    /// A message was lost on its way and will be sent again.
+    Lost {
+        /// Which.
+        message: MessageId,
+        /// Why.
+        why: Lost,
+    },
+    /// A disk operation failed.
+    DiskFailed {
+        /// On which host.
+        host: HostId,
+        /// Who asked for it.
+        proc: ProcId,
+        /// How.
+        error: DiskErrorKind,
+    },
+    /// A power loss took bytes that had been written and not yet synced.
+    BytesLost {
+        /// On which host.
+        host: HostId,
+        /// How many.
+        bytes: u64,
+    },
+}
+
+/// Why a message did not arrive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lost {
+    /// By the chance that the link has for it.
+    Loss,
+    /// A partition lies between the hosts.
+    Partition,
+    /// The receiving host is down.
+    HostDown,
+    /// Somebody dropped it.
+    Dropped,
+    /// The listener had as many connections waiting as it takes.
+    BacklogFull,
+}
+
+/// A line that a process logged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogEntry {
+    /// When.
+    pub at: Mono,
+    /// When, by the clock of its host.
+    pub wall: Wall,
+    /// The process id under which it ran.
+    pub pid: u32,
+    /// How important it is.
+    pub level: LogLevel,
+    /// Who speaks, as in [`crate::machine::LogLine::role`].
+    pub role: char,
+    /// What it says.
+    pub text: String,
+}

@@ -1,0 +1,365 @@
+//! Actions as text, as they are typed and as lesson files write them.
+
+use core::str::FromStr;
+use core::time::Duration;
+
+use super::action::{Action, ActionError, DiskFault};
+use super::ids::MessageId;
+
+/// Every action's verb and how it is written, for help, hints and completion.
+pub const USAGES: &[(&str, &str)] = &[
+    ("crash", "crash <host>"),
+    ("restart", "restart <host> [--no-disk]"),
+    ("pause", "pause <process or host>"),
+    ("resume", "resume <process or host>"),
+    ("kill", "kill <process or host>"),
+    ("stop", "stop <process or host>"),
+    ("start", "start <process or host>"),
+    ("partition", "partition <host>[,<host>...] [| <host>[,<host>...]]"),
+    ("partition-oneway", "partition-oneway <from>[,<from>...] [| <to>[,<to>...]]"),
+    ("heal", "heal [<host>[,<host>...] [| <host>[,<host>...]]]"),
+    ("latency", "latency <host> <host> <time> [<jitter>]"),
+    ("loss", "loss <host> <host> <percent>"),
+    ("bandwidth", "bandwidth <host> <host> <rate or unlimited>"),
+    ("skew", "skew <host> <+time or -time>"),
+    ("drift", "drift <host> <+ppm or -ppm>"),
+    ("disk", "disk <host> <ok, full, fail-writes, fail-syncs, fail-reads or slow <time>>"),
+    ("drop", "drop <message>"),
+    ("delay", "delay <message> <time>"),
+    ("duplicate", "duplicate <message>"),
+    ("hold", "hold <message>"),
+    ("release", "release <message>"),
+    ("run", "run <host> <name> <program> [<argument>...]"),
+    ("type", "type <process> <line>"),
+    ("interrupt", "interrupt <process>"),
+];
+
+impl FromStr for Action {
+    type Err = ActionError;
+
+    fn from_str(text: &str) -> Result<Self, ActionError> {
+        let text = text.trim();
+        let (verb, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+        if verb.is_empty() {
+            return Err(ActionError::Empty);
+        }
+        let Some(&(verb, usage)) = USAGES.iter().find(|(known, _)| *known == verb) else {
+            return Err(ActionError::UnknownAction { verb: verb.into(), nearest: nearest(verb) });
+        };
+        let mut words = Words { verb, usage, rest: rest.trim_start() };
+        let action = parse(&mut words)?;
+        words.end()?;
+        Ok(action)
+    }
+}
+
+fn parse(words: &mut Words<'_>) -> Result<Action, ActionError> {
+    Ok(match words.verb {
+        "crash" => Action::Crash { host: words.name("a host")? },
+        "restart" => {
+            let host = words.name("a host")?;
+            let disk = match words.next() {
+                None => true,
+                Some("--no-disk") => false,
+                Some(other) => return Err(words.surplus(other)),
+            };
+            Action::Restart { host, disk }
+        }
+        "pause" => Action::Pause { target: words.name("a process or host")? },
+        "resume" => Action::Resume { target: words.name("a process or host")? },
+        "kill" => Action::Kill { target: words.name("a process or host")? },
+        "stop" => Action::Stop { target: words.name("a process or host")? },
+        "start" => Action::Start { target: words.name("a process or host")? },
+        "partition" => {
+            let (a, b) = words.sets()?;
+            Action::Partition { a: words.some(a)?, b }
+        }
+        "partition-oneway" => {
+            let (from, to) = words.sets()?;
+            Action::PartitionOneWay { from: words.some(from)?, to }
+        }
+        "heal" => {
+            let (a, b) = words.sets()?;
+            Action::Heal { a, b }
+        }
+        "latency" => Action::Latency {
+            a: words.name("two hosts and a time")?,
+            b: words.name("a second host and a time")?,
+            latency: words.value("a time", parse_duration, TIME)?,
+            jitter: words
+                .next()
+                .map(|w| parse_duration(w).ok_or_else(|| invalid("a time", w, TIME)))
+                .transpose()?,
+        },
+        "loss" => Action::Loss {
+            a: words.name("two hosts and a percentage")?,
+            b: words.name("a second host and a percentage")?,
+            ppm: words.value("a percentage from 0% to 100%", parse_ppm, "5% or 0.1%")?,
+        },
+        "bandwidth" => Action::Bandwidth {
+            a: words.name("two hosts and a rate")?,
+            b: words.name("a second host and a rate")?,
+            bits: words.value("a rate", parse_bits, "10mbit, 64kbit, 1gbit or unlimited")?,
+        },
+        "skew" => Action::Skew {
+            host: words.name("a host and a time")?,
+            micros: words.value("a time with a sign", parse_skew, "+5s or -200ms")?,
+        },
+        "drift" => Action::Drift {
+            host: words.name("a host and a rate")?,
+            ppm: words.value("a rate in parts per million", parse_drift, "+50ppm or -50ppm")?,
+        },
+        "disk" => Action::Disk {
+            host: words.name("a host and a fault")?,
+            fault: match words.next() {
+                Some("ok") => DiskFault::None,
+                Some("full") => DiskFault::Full,
+                Some("fail-writes") => DiskFault::Writes,
+                Some("fail-syncs") => DiskFault::Syncs,
+                Some("fail-reads") => DiskFault::Reads,
+                Some("slow") => DiskFault::Slow(words.value("a time", parse_duration, TIME)?),
+                Some(other) => return Err(invalid("a disk fault", other, "full or fail-syncs")),
+                None => return Err(words.missing("a fault")),
+            },
+        },
+        "drop" => Action::Drop { message: words.message()? },
+        "delay" => Action::Delay {
+            message: words.message()?,
+            by: words.value("a time", parse_duration, TIME)?,
+        },
+        "duplicate" => Action::Duplicate { message: words.message()? },
+        "hold" => Action::Hold { message: words.message()? },
+        "release" => Action::Release { message: words.message()? },
+        "run" => {
+            let host = words.name("a host, a name and a program")?;
+            let name = words.name("a name and a program")?;
+            let mut line = split_words(words.rest_of_line())?.into_iter();
+            let program = line.next().ok_or_else(|| words.missing("a program"))?;
+            Action::Run { host, name, program, args: line.collect() }
+        }
+        "type" => Action::Type {
+            process: words.name("a process and a line")?,
+            line: words.rest_of_line().into(),
+        },
+        // The table above holds no other verb.
+        _ => Action::Interrupt { process: words.name("a process")? },
+    })
+}
+
+const TIME: &str = "20ms, 1.5s, 300us or 2m";
+
+/// The words of one action that have not been read yet.
+struct Words<'a> {
+    verb: &'static str,
+    usage: &'static str,
+    rest: &'a str,
+}
+
+impl<'a> Words<'a> {
+    fn next(&mut self) -> Option<&'a str> {
+        let rest = self.rest.trim_start();
+        if rest.is_empty() {
+            return None;
+        }
+        let (word, rest) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+        self.rest = rest;
+        Some(word)
+    }
+
+    fn missing(&self, what: &'static str) -> ActionError {
+        ActionError::Missing { verb: self.verb, what, usage: self.usage }
+    }
+
+    fn surplus(&self, value: &str) -> ActionError {
+        ActionError::Surplus { verb: self.verb, value: value.into(), usage: self.usage }
+    }
+
+    fn name(&mut self, what: &'static str) -> Result<String, ActionError> {
+        self.next().map(Into::into).ok_or_else(|| self.missing(what))
+    }
+
+    fn value<T>(
+        &mut self,
+        what: &'static str,
+        parse: fn(&str) -> Option<T>,
+        example: &'static str,
+    ) -> Result<T, ActionError> {
+        let word = self.next().ok_or_else(|| self.missing(what))?;
+        parse(word).ok_or_else(|| invalid(what, word, example))
+    }
+
+    fn message(&mut self) -> Result<MessageId, ActionError> {
+        self.value("a message number", |w| w.strip_prefix('#').unwrap_or(w).parse().ok(), "#1234")
+            .map(MessageId)
+    }
+
+    /// Two sets of hosts, `a,b | c`; commas and blanks both stand between names.
+    fn sets(&mut self) -> Result<(Vec<String>, Vec<String>), ActionError> {
+        let line = self.rest_of_line();
+        let (a, b) = line.split_once('|').unwrap_or((line, ""));
+        if let Some((_, more)) = b.split_once('|') {
+            return Err(self.surplus(&format!("|{more}")));
+        }
+        let names = |text: &str| {
+            let words = text.split(|c: char| c == ',' || c.is_whitespace());
+            words.filter(|w| !w.is_empty()).map(Into::into).collect::<Vec<String>>()
+        };
+        let sets = (names(a), names(b));
+        if sets.0.is_empty() && !sets.1.is_empty() { Err(self.missing("a host")) } else { Ok(sets) }
+    }
+
+    fn some(&self, names: Vec<String>) -> Result<Vec<String>, ActionError> {
+        if names.is_empty() { Err(self.missing("a host")) } else { Ok(names) }
+    }
+
+    fn rest_of_line(&mut self) -> &'a str {
+        core::mem::take(&mut self.rest).trim_start()
+    }
+
+    fn end(&mut self) -> Result<(), ActionError> {
+        self.next().map_or(Ok(()), |word| Err(self.surplus(word)))
+    }
+}
+
+fn invalid(what: &'static str, value: &str, example: &'static str) -> ActionError {
+    ActionError::Invalid { what, value: value.into(), example }
+}
+
+/// The verb with the fewest letters to change.
+fn nearest(typed: &str) -> &'static str {
+    let distance = |known: &str| {
+        let typed: Vec<char> = typed.chars().take(40).collect();
+        let mut row: Vec<usize> = (0..=typed.len()).collect();
+        for (i, k) in known.chars().enumerate() {
+            let mut corner = core::mem::replace(&mut row[0], i + 1);
+            for (j, t) in typed.iter().enumerate() {
+                let cost = corner + usize::from(*t != k);
+                corner = row[j + 1];
+                row[j + 1] = cost.min(corner + 1).min(row[j] + 1);
+            }
+        }
+        row[typed.len()]
+    };
+    USAGES.iter().min_by_key(|(verb, _)| distance(verb)).map_or("crash", |(verb, _)| verb)
+}
+
+/// Splits a line into words; quotes keep blanks together, a backslash keeps what follows it.
+fn split_words(line: &str) -> Result<Vec<String>, ActionError> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    let mut chars = line.chars();
+    while let Some(c) = chars.next() {
+        match (c, quote) {
+            ('\\', None | Some('"')) => word.get_or_insert_default().extend(chars.next()),
+            (c, Some(q)) if c == q => quote = None,
+            (c, Some(_)) => word.get_or_insert_default().push(c),
+            ('"' | '\'', None) => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (c, None) if c.is_whitespace() => words.extend(word.take()),
+            (c, None) => word.get_or_insert_default().push(c),
+        }
+    }
+    if quote.is_some() {
+        return Err(invalid("a line with its quotes closed", line, "\"two words\""));
+    }
+    words.extend(word);
+    Ok(words)
+}
+
+/// A word in a form that [`split_words`] gives back.
+pub(super) fn show_word(word: &str) -> String {
+    let is_plain = |c: char| !c.is_whitespace() && !matches!(c, '"' | '\'' | '\\');
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.into();
+    }
+    format!("\"{}\"", word.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// A number with at most `digits` decimals, as a count of the smallest of them.
+fn parse_decimal(text: &str, digits: usize) -> Option<u64> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let all_digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
+    if whole.is_empty() || !all_digits(whole) || !all_digits(part) || part.len() > digits {
+        return None;
+    }
+    let scale = 10u64.checked_pow(u32::try_from(digits).ok()?)?;
+    let fraction = if digits == 0 { 0 } else { format!("{part:0<digits$}").parse().ok()? };
+    whole.parse::<u64>().ok()?.checked_mul(scale)?.checked_add(fraction)
+}
+
+/// Units of time, longest name first so that `ms` is not read as `s`.
+const TIMES: [(&str, usize, u64); 6] =
+    [("ms", 6, 1), ("us", 3, 1), ("ns", 0, 1), ("s", 9, 1), ("m", 9, 60), ("h", 9, 3600)];
+
+pub(super) fn parse_duration(text: &str) -> Option<Duration> {
+    let (unit, digits, times) = TIMES.iter().find(|(unit, ..)| text.ends_with(unit))?;
+    let nanos = parse_decimal(text.strip_suffix(unit)?, *digits)?;
+    Some(Duration::from_nanos(nanos.checked_mul(*times)?))
+}
+
+/// A time in the unit that makes it shortest.
+pub(super) fn show_duration(d: Duration) -> String {
+    let nanos = u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
+    let (unit, digits) = match nanos {
+        1_000_000_000.. => ("s", 9),
+        1_000_000.. => ("ms", 6),
+        1_000.. => ("us", 3),
+        0 => return "0ms".into(),
+        _ => ("ns", 0),
+    };
+    format!("{}{unit}", show_decimal(nanos, digits))
+}
+
+fn show_decimal(n: u64, digits: u32) -> String {
+    let scale = 10u64.pow(digits);
+    let fraction = format!("{:0width$}", n % scale, width = digits as usize);
+    match fraction.trim_end_matches('0') {
+        "" => format!("{}", n / scale),
+        part => format!("{}.{part}", n / scale),
+    }
+}
+
+fn parse_ppm(text: &str) -> Option<u32> {
+    let ppm = parse_decimal(text.strip_suffix('%').unwrap_or(text), 4)?;
+    u32::try_from(ppm).ok().filter(|&ppm| ppm <= 1_000_000)
+}
+
+pub(super) fn show_ppm(ppm: u32) -> String {
+    format!("{}%", show_decimal(u64::from(ppm), 4))
+}
+
+fn parse_bits(text: &str) -> Option<Option<u64>> {
+    if text == "unlimited" {
+        return Some(None);
+    }
+    let (number, digits) = [("kbit", 3), ("mbit", 6), ("gbit", 9), ("bit", 0)]
+        .iter()
+        .find_map(|(unit, digits)| Some((text.strip_suffix(unit)?, *digits)))?;
+    parse_decimal(number, digits).filter(|&bits| bits > 0).map(Some)
+}
+
+pub(super) fn show_bits(bits: Option<u64>) -> String {
+    match bits {
+        None => "unlimited".into(),
+        Some(bits @ 1_000_000_000..) => format!("{}gbit", show_decimal(bits, 9)),
+        Some(bits @ 1_000_000..) => format!("{}mbit", show_decimal(bits, 6)),
+        Some(bits @ 1_000..) => format!("{}kbit", show_decimal(bits, 3)),
+        Some(bits) => format!("{bits}bit"),
+    }
+}
+
+fn parse_skew(text: &str) -> Option<i64> {
+    let (sign, rest) = match text.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let micros = parse_duration(rest)?.as_micros();
+    // A century either way; more is a slip of the keyboard.
+    i64::try_from(micros).ok().filter(|&m| m <= 3_200_000_000_000_000).map(|m| sign * m)
+}
+
+fn parse_drift(text: &str) -> Option<i64> {
+    let number = text.strip_suffix("ppm").unwrap_or(text);
+    number.parse::<i64>().ok().filter(|ppm| ppm.unsigned_abs() <= 500_000)
+}

@@ -1,0 +1,135 @@
+//! What a World runs: machines in boxes, and the function that creates them.
+
+use core::any::Any;
+use core::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+
+use crate::machine::{ConnId, Input, Machine, Outbox, Output};
+use crate::time::{Mono, Now};
+
+use super::disk::Disk;
+
+/// A machine as a World runs it: in a box, cloneable, and open to read-only inspection.
+///
+/// Wrap a machine with [`plain`] unless somebody types into it.
+pub trait Process: Machine + Send + Sync {
+    /// A clone in a box of its own.
+    fn clone_box(&self) -> Box<dyn Process>;
+
+    /// The machine inside, for an observer that knows its type.
+    fn as_any(&self) -> &dyn Any;
+
+    /// Where a person types, if the program reads its standard input.
+    fn console(&mut self) -> Option<&mut dyn Console> {
+        None
+    }
+}
+
+impl Clone for Box<dyn Process> {
+    fn clone(&self) -> Self {
+        (**self).clone_box()
+    }
+}
+
+impl fmt::Debug for Box<dyn Process> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Process")
+    }
+}
+
+/// What can be typed into a program. The World asks for its outputs afterwards, as after
+/// [`Machine::handle`].
+pub trait Console {
+    /// A line and Enter.
+    fn line(&mut self, now: Now<'_>, line: &str);
+
+    /// Ctrl-C.
+    fn interrupt(&mut self, now: Now<'_>);
+}
+
+/// Boxes a machine into which nobody types.
+pub fn plain<M: Machine + Clone + Send + Sync + 'static>(machine: M) -> Box<dyn Process> {
+    Box::new(Plain(machine))
+}
+
+/// A machine into which nobody types.
+#[derive(Clone, Debug)]
+pub struct Plain<M>(pub M);
+
+impl<M: Machine> Machine for Plain<M> {
+    fn handle(&mut self, now: Now<'_>, input: Input<'_>) {
+        self.0.handle(now, input);
+    }
+
+    fn poll_output(&mut self) -> Option<Output> {
+        self.0.poll_output()
+    }
+
+    fn poll_timeout(&self) -> Option<Mono> {
+        self.0.poll_timeout()
+    }
+
+    fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
+        self.0.outbox(conn)
+    }
+}
+
+impl<M: Machine + Clone + Send + Sync + 'static> Process for Plain<M> {
+    fn clone_box(&self) -> Box<dyn Process> {
+        Box::new(self.clone())
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        &self.0
+    }
+}
+
+/// Creates the machine for a program, whenever one starts in a World.
+///
+/// It must be a pure function of what the [`Launch`] gives it, as everything in a World.
+pub type Programs = fn(&Launch<'_>) -> Result<Box<dyn Process>, LaunchError>;
+
+/// A program that is about to start.
+pub struct Launch<'a> {
+    /// Its name, for example `redis-server`.
+    pub program: &'a str,
+    /// Its arguments, without the program's name.
+    pub args: &'a [String],
+    /// The directory in which it starts.
+    pub dir: &'a str,
+    /// The seed of its randomness, different at every start.
+    pub seed: u64,
+    /// Its process id.
+    pub pid: u32,
+    /// The name of its host.
+    pub host: &'a str,
+    /// The address of its host.
+    pub ip: Ipv4Addr,
+    /// The moment, as its host's clocks show it.
+    pub now: Now<'a>,
+    /// The files of its host.
+    pub disk: &'a Disk,
+    /// Every host's name and address.
+    pub(super) names: &'a [(&'a str, Ipv4Addr)],
+}
+
+impl Launch<'_> {
+    /// The address of a host by its name, or of an address by its text.
+    pub fn resolve(&self, name: &str) -> Option<IpAddr> {
+        if name == "localhost" {
+            return Some(Ipv4Addr::LOCALHOST.into());
+        }
+        let known = self.names.iter().find(|(known, _)| *known == name);
+        known.map(|&(_, ip)| ip.into()).or_else(|| name.parse().ok())
+    }
+}
+
+/// Why a program did not start, in words for the person who started it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaunchError(pub String);
+
+impl fmt::Display for LaunchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

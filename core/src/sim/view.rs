@@ -1,0 +1,309 @@
+//! What can be seen of a World. Nothing here changes anything.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use crate::machine::Endpoint;
+use crate::time::{Mono, Wall};
+
+use super::action::DiskFault;
+use super::disk::Disk;
+use super::event::{Event, LogEntry};
+use super::ids::{HostId, MessageId, ProcId, Side, TcpId};
+use super::link::Link;
+use super::ring::Ring;
+use super::scenario::LinkSpec;
+use super::tcp::{Conn, Flight, Phase, Segment, SegmentKind};
+use super::world::{ProcState, World};
+
+/// A host, as an observer sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct HostView<'a> {
+    /// Its id.
+    pub id: HostId,
+    /// Its name.
+    pub name: &'a str,
+    /// Its address.
+    pub ip: Ipv4Addr,
+    /// Whether it has power.
+    pub on: bool,
+    /// What its wall clock shows.
+    pub wall: Wall,
+    /// How far that is ahead of true time, in microseconds.
+    pub ahead_us: i64,
+    /// How its disk misbehaves.
+    pub fault: DiskFault,
+    /// Its files.
+    pub disk: &'a Disk,
+}
+
+/// A process, as an observer sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct ProcView<'a> {
+    /// Its id.
+    pub id: ProcId,
+    /// Its name.
+    pub name: &'a str,
+    /// Its host.
+    pub host: HostId,
+    /// Its program.
+    pub program: &'a str,
+    /// The program's arguments.
+    pub args: &'a [String],
+    /// How it is doing.
+    pub state: ProcState,
+    /// Its process id on its host.
+    pub pid: u32,
+    /// The directory in which it works.
+    pub dir: &'a str,
+}
+
+/// A connection, as an observer sees it.
+#[derive(Debug, Clone)]
+pub struct ConnView<'a> {
+    /// Its id.
+    pub id: TcpId,
+    /// When it was asked for.
+    pub opened: Mono,
+    /// The end that asked for it, and the end that was asked.
+    pub ends: [EndView<'a>; 2],
+}
+
+/// One end of a connection, as an observer sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct EndView<'a> {
+    /// Its host.
+    pub host: HostId,
+    /// Its process, if it has (still) one.
+    pub proc: Option<ProcId>,
+    /// Its address.
+    pub addr: &'a Endpoint,
+    /// Whether its process can use it.
+    pub open: bool,
+    /// Bytes that it has sent.
+    pub sent: u64,
+    /// Bytes that its process has read.
+    pub read: u64,
+    /// Bytes that its host has and its process has not read.
+    pub unread: u64,
+    /// Messages of it that are on their way.
+    pub in_flight: usize,
+    /// Whether it waits for room in the other end's window.
+    pub blocked: bool,
+}
+
+/// A message on its way, as an observer sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct MessageView<'a> {
+    /// Its number.
+    pub id: MessageId,
+    /// The connection that it belongs to.
+    pub tcp: TcpId,
+    /// Which end sent it.
+    pub from: Side,
+    /// From which host to which.
+    pub hosts: (HostId, HostId),
+    /// From which process to which.
+    pub procs: (Option<ProcId>, Option<ProcId>),
+    /// What it is to the transport.
+    pub kind: SegmentKind,
+    /// Number of its first byte in all that the end has sent.
+    pub offset: u64,
+    /// When it was sent for the first time.
+    pub sent: Mono,
+    /// How it fares.
+    pub flight: Flight,
+    /// How often it has been sent again.
+    pub tries: u32,
+    /// What it carries.
+    pub bytes: &'a Arc<[u8]>,
+}
+
+/// A message that has arrived.
+#[derive(Debug, Clone)]
+pub struct Delivered {
+    /// Its number.
+    pub id: MessageId,
+    /// The connection that it belonged to.
+    pub tcp: TcpId,
+    /// Which end sent it.
+    pub from: Side,
+    /// From which host to which.
+    pub hosts: (HostId, HostId),
+    /// From which process to which.
+    pub procs: (Option<ProcId>, Option<ProcId>),
+    /// What it was to the transport.
+    pub kind: SegmentKind,
+    /// Number of its first byte in all that the end has sent.
+    pub offset: u64,
+    /// When it was sent for the first time.
+    pub sent: Mono,
+    /// When it arrived in its turn.
+    pub arrived: Mono,
+    /// How often it was sent again.
+    pub tries: u32,
+    /// Whether it was a second copy, which TCP discarded.
+    pub duplicate: bool,
+    /// What it carried.
+    pub bytes: Arc<[u8]>,
+}
+
+impl World {
+    /// The hosts, in the scenario's order.
+    pub fn hosts(&self) -> impl Iterator<Item = HostView<'_>> {
+        self.host_ids().map(|id| self.view_host(id))
+    }
+
+    /// A host.
+    pub fn host(&self, id: HostId) -> Option<HostView<'_>> {
+        self.hosts.get(usize::from(id.0)).map(|_| self.view_host(id))
+    }
+
+    /// A host by its name.
+    pub fn host_named(&self, name: &str) -> Option<HostView<'_>> {
+        self.hosts().find(|host| host.name == name)
+    }
+
+    /// The processes, in the scenario's order, then those that were run later.
+    pub fn procs(&self) -> impl Iterator<Item = ProcView<'_>> {
+        self.proc_ids().map(|id| self.view_proc(id))
+    }
+
+    /// A process.
+    pub fn proc(&self, id: ProcId) -> Option<ProcView<'_>> {
+        self.procs.get(id.0 as usize).map(|_| self.view_proc(id))
+    }
+
+    /// A process by its name.
+    pub fn proc_named(&self, name: &str) -> Option<ProcView<'_>> {
+        self.procs().find(|proc| proc.name == name)
+    }
+
+    /// The machine of a process that is alive, if it is one of type `M`.
+    pub fn machine<M: 'static>(&self, id: ProcId) -> Option<&M> {
+        self.procs.get(id.0 as usize)?.machine.as_ref()?.as_any().downcast_ref()
+    }
+
+    /// What a process has logged in all its lives, as far as that is remembered.
+    pub fn log(&self, id: ProcId) -> Option<&Ring<LogEntry>> {
+        self.procs.get(id.0 as usize).map(|proc| &proc.log)
+    }
+
+    /// The addresses at which a process listens.
+    pub fn listeners(&self, id: ProcId) -> impl Iterator<Item = &Endpoint> {
+        let proc = self.procs.get(id.0 as usize);
+        proc.into_iter().flat_map(|proc| proc.listeners.values().map(|listener| &listener.at))
+    }
+
+    /// The connections.
+    pub fn conns(&self) -> impl Iterator<Item = ConnView<'_>> {
+        self.conns.values().map(|conn| ConnView {
+            id: conn.id,
+            opened: conn.opened,
+            ends: [view_end(conn, Side::Client), view_end(conn, Side::Server)],
+        })
+    }
+
+    /// The messages on their way.
+    pub fn in_flight(&self) -> impl Iterator<Item = MessageView<'_>> {
+        self.conns.values().flat_map(|conn| {
+            [Side::Client, Side::Server].into_iter().flat_map(move |from| {
+                conn.flow(from).flight.iter().map(move |segment| view_message(conn, from, segment))
+            })
+        })
+    }
+
+    /// A message on its way, by its number.
+    pub fn message(&self, id: MessageId) -> Option<MessageView<'_>> {
+        self.in_flight().find(|message| message.id == id)
+    }
+
+    /// Messages that have arrived, oldest first.
+    pub fn delivered(&self) -> &Ring<Delivered> {
+        &self.delivered
+    }
+
+    /// What happened, oldest first.
+    pub fn events(&self) -> &Ring<Event> {
+        &self.events
+    }
+
+    /// The links over which something went, each direction by itself.
+    pub fn links(&self) -> &[Link] {
+        &self.links
+    }
+
+    /// What the link from one host to another is like, used or not.
+    pub fn link_between(&self, from: HostId, to: HostId) -> Option<LinkSpec> {
+        self.host(from)?;
+        self.host(to)?;
+        let used = self.link_index.get(&(from, to)).and_then(|&n| self.links.get(n as usize));
+        Some(used.map_or_else(|| self.link_spec(from, to), |link| link.spec))
+    }
+
+    /// The directions that partitions have cut.
+    pub fn cuts(&self) -> impl Iterator<Item = (HostId, HostId)> {
+        self.cuts.iter().copied()
+    }
+
+    fn view_host(&self, id: HostId) -> HostView<'_> {
+        let host = self.at_host(id);
+        HostView {
+            id,
+            name: &host.spec.name,
+            ip: self.ip_of(id),
+            on: host.on,
+            wall: self.wall(id),
+            ahead_us: host.clock.ahead(self.now),
+            fault: host.fault,
+            disk: &host.disk,
+        }
+    }
+
+    fn view_proc(&self, id: ProcId) -> ProcView<'_> {
+        let proc = self.at_proc(id);
+        ProcView {
+            id,
+            name: &proc.spec.name,
+            host: proc.host,
+            program: &proc.spec.program,
+            args: &proc.spec.args,
+            state: proc.state,
+            pid: proc.pid,
+            dir: &proc.dir,
+        }
+    }
+}
+
+fn view_end(conn: &Conn, side: Side) -> EndView<'_> {
+    let (end, out, inward) = (conn.end(side), conn.flow(side), conn.flow(side.other()));
+    let arrived = inward.flight.front().map_or(inward.sent, |segment| segment.offset);
+    EndView {
+        host: end.host,
+        proc: end.proc,
+        addr: &end.addr,
+        open: end.phase == Phase::Open,
+        sent: out.sent,
+        read: inward.read,
+        unread: arrived.saturating_sub(inward.read),
+        in_flight: out.flight.len(),
+        blocked: out.blocked,
+    }
+}
+
+fn view_message<'a>(conn: &'a Conn, from: Side, segment: &'a Segment) -> MessageView<'a> {
+    let to = from.other();
+    MessageView {
+        id: segment.id,
+        tcp: conn.id,
+        from,
+        hosts: (conn.end(from).host, conn.end(to).host),
+        procs: (conn.end(from).proc, conn.end(to).proc),
+        kind: segment.kind,
+        offset: segment.offset,
+        sent: segment.sent,
+        flight: segment.flight,
+        tries: segment.tries,
+        bytes: &segment.bytes,
+    }
+}
