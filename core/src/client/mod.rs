@@ -7,8 +7,11 @@
 //! [`Machine`]: crate::machine::Machine
 
 pub mod format;
+pub mod help;
+mod hint;
 pub mod quote;
 pub mod traffic;
 
 pub use format::{Format, Output};
+pub use help::Help;
 pub use traffic::{Traffic, TrafficConfig, TrafficStats};

@@ -5,6 +5,7 @@
 //! * [`context`] is what a handler works with.
 //! * [`effects`] is the one stream of what a command changed.
 //! * [`error`] holds the errors that commands share.
+//! * [`syntax`] reads a command's arguments off the notation of the documentation.
 //!
 //! A command that administers something (CLIENT, CONFIG, INFO) stands beside what it administers,
 //! and the one table is assembled in [`server`](crate::server).
@@ -13,6 +14,7 @@ pub mod context;
 pub mod effects;
 pub mod error;
 pub mod meta;
+pub mod syntax;
 
 pub use context::{Caller, Ctx, DataConfig, Handler};
 pub use effects::{Class, Effects};
