@@ -1,0 +1,178 @@
+//! A command on its way: how often it is sent, what its replies are, what they change.
+
+use crate::resp::value::Value;
+use crate::time::Mono;
+
+/// The command at hand.
+#[derive(Clone, Debug)]
+pub(super) struct Command {
+    pub(super) args: Vec<Vec<u8>>,
+    pub(super) phase: Phase,
+    pub(super) started: Mono,
+    /// Whether ASKING goes in front of it.
+    pub(super) asking: bool,
+    /// Whether the pause behind the current round is over.
+    pub(super) paused: bool,
+    /// Rounds still to be sent; negative for ever.
+    rounds: i64,
+    /// Confirmations of subscriptions still to come.
+    confirmations: usize,
+}
+
+/// How far the current round is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Ready,
+    Sent,
+    Pause(Mono),
+}
+
+/// What a reply changes about the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    None,
+    Selected(i64),
+    Authenticated,
+    Multi,
+    Executed,
+    /// A transaction that did not happen, and its SELECTs neither.
+    Aborted,
+    Reset,
+    Protocol {
+        resp3: bool,
+    },
+}
+
+impl Command {
+    pub(super) fn new(args: Vec<Vec<u8>>, rounds: i64, started: Mono) -> Self {
+        Command {
+            args,
+            phase: Phase::Ready,
+            started,
+            asking: false,
+            paused: false,
+            rounds,
+            confirmations: 0,
+        }
+    }
+
+    pub(super) fn is(&self, name: &str) -> bool {
+        self.word(0, name)
+    }
+
+    pub(super) fn is_monitoring(&self) -> bool {
+        self.is("monitor") && self.phase == Phase::Sent
+    }
+
+    /// Marks a round as sent.
+    pub(super) fn send(&mut self) {
+        self.phase = Phase::Sent;
+        self.paused = false;
+        if self.rounds > 0 {
+            self.rounds -= 1;
+        }
+        if self.changes_subscriptions() {
+            self.confirmations = self.args.len().saturating_sub(1).max(1);
+        }
+    }
+
+    /// The last round went to the wrong place and did not count.
+    pub(super) fn repeat_once_more(&mut self) {
+        if self.rounds >= 0 {
+            self.rounds = self.rounds.saturating_add(1);
+        }
+    }
+
+    pub(super) fn repeats(&self) -> bool {
+        self.rounds != 0
+    }
+
+    pub(super) fn changes_subscriptions(&self) -> bool {
+        self.subscribes()
+            || ["unsubscribe", "punsubscribe", "sunsubscribe"].iter().any(|name| self.is(name))
+    }
+
+    fn subscribes(&self) -> bool {
+        ["subscribe", "psubscribe", "ssubscribe"].iter().any(|name| self.is(name))
+    }
+
+    pub(super) fn expects_confirmations(&self) -> bool {
+        self.confirmations > 0
+    }
+
+    /// Whether a message is one of the confirmations awaited, and then whether there is a
+    /// subscription now.
+    pub(super) fn confirmed_by(&mut self, message: &Value) -> Option<bool> {
+        let kind = message.items()?.first()?.bytes()?;
+        if self.confirmations == 0 || !self.args.first()?.eq_ignore_ascii_case(kind) {
+            return None;
+        }
+        self.confirmations -= 1;
+        Some(self.subscribes())
+    }
+
+    /// Whether the reply is a text for people, printed as it is.
+    pub(super) fn is_report(&self) -> bool {
+        let n = self.args.len();
+        let second = |names: &[&str]| names.iter().any(|name| self.word(1, name));
+        self.is("info")
+            || self.is("lolwut")
+            || self.is("debug") && second(&["htstats", "htstats-key", "client-eviction"])
+            || self.is("memory") && second(&["malloc-stats", "doctor"])
+            || self.is("cluster") && n == 2 && second(&["nodes", "info"])
+            || self.is("client") && second(&["list", "info"])
+            || self.is("latency") && (n == 3 && second(&["graph"]) || n == 2 && second(&["doctor"]))
+            || self.is("proxy") && second(&["info"])
+    }
+
+    /// What the reply changes about the connection.
+    pub(super) fn change(&self, reply: &Value) -> Change {
+        let (n, error) = (self.args.len(), reply.is_error());
+        if self.is("select") && n == 2 && !error {
+            let db = self.args.get(1).and_then(|db| core::str::from_utf8(db).ok()?.parse().ok());
+            Change::Selected(db.unwrap_or(0))
+        } else if self.is("auth") && (n == 2 || n == 3) && !error {
+            Change::Authenticated
+        } else if self.is("multi") && n == 1 && !error {
+            Change::Multi
+        } else if self.is("exec") && n == 1 {
+            if error || *reply == Value::Null { Change::Aborted } else { Change::Executed }
+        } else if self.is("discard") && n == 1 && !error {
+            Change::Aborted
+        } else if self.is("reset") && n == 1 && !error {
+            Change::Reset
+        } else if self.is("hello") && !error {
+            Change::Protocol { resp3: matches!(reply.plain(), Value::Map(_)) }
+        } else {
+            Change::None
+        }
+    }
+
+    fn word(&self, i: usize, word: &str) -> bool {
+        self.args.get(i).is_some_and(|arg| arg.eq_ignore_ascii_case(word.as_bytes()))
+    }
+}
+
+/// Whether a command carries a secret and shall not be written to a history.
+pub fn is_sensitive(args: &[Vec<u8>]) -> bool {
+    let is = |i: usize, word: &str| {
+        args.get(i).is_some_and(|arg| arg.eq_ignore_ascii_case(word.as_bytes()))
+    };
+    let n = args.len();
+    if is(0, "auth") || is(0, "acl") && is(1, "setuser") {
+        return true;
+    }
+    if is(0, "config") && is(1, "set") {
+        let secrets = ["masterauth", "masteruser", "requirepass"];
+        return (2..n).step_by(2).any(|i| secrets.iter().any(|secret| is(i, secret)));
+    }
+    if is(0, "hello") {
+        return (2..n).any(|i| is(i, "auth") && i + 2 < n);
+    }
+    if is(0, "migrate") {
+        // Behind KEYS there are only keys.
+        let keys = (6..n).find(|&i| is(i, "keys")).unwrap_or(n);
+        return (6..keys).any(|i| is(i, "auth") && i + 1 < n || is(i, "auth2") && i + 2 < n);
+    }
+    false
+}
