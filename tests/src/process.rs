@@ -1,4 +1,4 @@
-//! A `limpid` process that a test starts, watches and leaves behind with nothing running.
+//! A `limpid` process (or a peer of it) that a test starts, watches and leaves behind with nothing running.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
@@ -27,19 +27,29 @@ impl Process {
     /// A server on a free port of 127.0.0.1, ready to accept connections. `directives` follow the
     /// port on the command line, as in `&["--requirepass", "secret"]`.
     pub fn server(directives: &[&str]) -> Self {
+        Self::ready(binary(), &["server"], directives)
+    }
+
+    /// The same with Redis's own `redis-server` from PATH, which keeps nothing on disk.
+    pub fn redis_server(directives: &[&str]) -> Self {
+        let directives = [&["--save", "", "--appendonly", "no"], directives].concat();
+        Self::ready(Path::new("redis-server"), &[], &directives)
+    }
+
+    fn ready(program: &Path, first: &[&str], directives: &[&str]) -> Self {
         let mut dir = TempDir::new().expect("a temporary directory");
         // Between finding a free port and listening on it somebody else may take it.
         for _ in 0..5 {
             let port = free_port();
             let port_text = port.to_string();
-            let mut args = vec!["server", "--port", &port_text, "--bind", "127.0.0.1"];
-            args.extend_from_slice(directives);
-            let (child, output) = spawn(Command::new(binary()).args(&args), dir.path());
+            let own = ["--port", &port_text, "--bind", "127.0.0.1"];
+            let args = [first, &own, directives].concat();
+            let (child, output) = spawn(Command::new(program).args(&args), dir.path());
             let mut process = Process { child, port, dir, output };
             match process.wait_for_line("Ready to accept connections") {
                 Ok(_) => return process,
                 Err(lines) if lines.contains("Address already in use") => dir = process.into_dir(),
-                Err(lines) => panic!("limpid {args:?} did not become ready:\n{lines}"),
+                Err(lines) => panic!("{program:?} {args:?} did not become ready:\n{lines}"),
             }
         }
         panic!("every port that was free was taken a moment later")

@@ -1,0 +1,87 @@
+//! When two replies are the same.
+
+use limpid_core::resp::value::Value;
+use limpid_tests::client::Reply;
+
+/// How the replies to a command are compared. Errors are always compared word for word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Compare {
+    /// Byte for byte.
+    Exact,
+    /// The elements of an array (of any array within it) may come in any order.
+    Unordered,
+    /// Integers may differ by so much: they depend on when the command ran.
+    Near(i64),
+    /// Only whether it is an error, and which: for commands with a mistake in them, which may be
+    /// another command than was meant.
+    Errors,
+    /// Only the types must agree, and the keys of maps: ids, clocks, sizes.
+    Shape,
+}
+
+impl Compare {
+    /// Whether Limpid's reply will do where Redis gave the other one.
+    pub(crate) fn same(self, limpid: Option<&Reply>, redis: Option<&Reply>) -> bool {
+        let (limpid, redis) = match (limpid, redis) {
+            (Some(limpid), Some(redis)) => (limpid, redis),
+            (None, None) => return true,
+            _ => return false,
+        };
+        if limpid.raw == redis.raw {
+            return true;
+        }
+        if limpid.value.is_error() || redis.value.is_error() {
+            return false;
+        }
+        match self {
+            Compare::Exact => false,
+            Compare::Errors => true,
+            Compare::Unordered => sorted(&limpid.value) == sorted(&redis.value),
+            Compare::Near(by) => match (&limpid.value, &redis.value) {
+                (Value::Integer(a), Value::Integer(b)) => {
+                    a.signum() == b.signum() && a.abs_diff(*b) <= by.unsigned_abs()
+                }
+                _ => false,
+            },
+            Compare::Shape => shape(&limpid.value) == shape(&redis.value),
+        }
+    }
+}
+
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Array(items) | Value::Set(items) => {
+            let mut items: Vec<Value> = items.iter().map(sorted).collect();
+            items.sort_by_key(|item| format!("{item:?}"));
+            // The kind of aggregate must agree.
+            if matches!(value, Value::Set(_)) { Value::Set(items) } else { Value::Array(items) }
+        }
+        Value::Map(pairs) => {
+            let mut pairs: Vec<_> = pairs.iter().map(|(k, v)| (sorted(k), sorted(v))).collect();
+            pairs.sort_by_key(|(key, _)| format!("{key:?}"));
+            Value::Map(pairs)
+        }
+        other => other.clone(),
+    }
+}
+
+/// The value with everything replaced that depends on who answers, and when.
+fn shape(value: &Value) -> Value {
+    let flat_map = |items: &[Value]| {
+        // RESP2 writes a map as a flat array; its keys are texts.
+        items.len().is_multiple_of(2)
+            && items.iter().step_by(2).all(|k| matches!(k, Value::Bulk(b) if b.is_ascii()))
+            && items.iter().skip(1).step_by(2).any(|v| !matches!(v, Value::Bulk(_)))
+    };
+    let pair = |(k, v): (&Value, &Value)| (k.clone(), shape(v));
+    match value {
+        Value::Bulk(_) => Value::bulk(""),
+        Value::Integer(_) => Value::Integer(0),
+        Value::Array(items) if flat_map(items) => {
+            Value::Map(value.pairs().into_iter().map(pair).collect())
+        }
+        Value::Array(items) => Value::Array(items.iter().map(shape).collect()),
+        Value::Map(pairs) => Value::Map(pairs.iter().map(|(k, v)| pair((k, v))).collect()),
+        other => other.clone(),
+    }
+}

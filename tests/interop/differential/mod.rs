@@ -1,0 +1,302 @@
+//! The same random sequences of commands to Limpid and to Redis, and the same replies.
+//!
+//! A sequence starts with empty databases and new connections, draws from a handful of commands
+//! so that they meet on the same keys, and ends with a look at every key. One that fails is
+//! shrunk to the commands that matter before it is shown. `LIMPID_SEED` and `LIMPID_SEQUENCES`
+//! choose other runs.
+
+mod compare;
+mod groups;
+mod pattern;
+mod values;
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use limpid_core::rng::Rng;
+use limpid_tests::client::{Client, Reply};
+use limpid_tests::process::Process;
+
+use compare::Compare;
+use groups::{GROUPS, Group, READERS};
+use pattern::{Args, Pattern};
+
+/// Sequences for each group, unless `LIMPID_SEQUENCES` says otherwise.
+const SEQUENCES: u64 = 500;
+
+/// Commands of one sequence.
+const LENGTH: u64 = 40;
+
+/// Different failures to gather before giving up.
+const ENOUGH: usize = 12;
+
+#[test]
+fn strings_answer_as_in_redis() {
+    compare("string");
+}
+
+#[test]
+fn keys_answer_as_in_redis() {
+    compare("generic");
+}
+
+#[test]
+fn connections_answer_as_in_redis() {
+    compare("connection");
+}
+
+#[test]
+fn the_server_answers_as_redis_does() {
+    compare("server");
+}
+
+/// Plays sequences of commands that come mostly from one group.
+fn compare(group: &str) {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let seed = number("LIMPID_SEED").unwrap_or(1);
+    let sequences = number("LIMPID_SEQUENCES").unwrap_or(SEQUENCES);
+    println!("LIMPID_SEED={seed} LIMPID_SEQUENCES={sequences}");
+
+    let named = |g: &&Group| g.name == group;
+    let own: Vec<Shape> = GROUPS.iter().filter(named).flat_map(shapes).collect();
+    let all: Vec<Shape> = GROUPS.iter().flat_map(shapes).collect();
+    let mut pair = Pair::start();
+    // By the command that was answered differently, so that one fault is told once.
+    let mut failures: BTreeMap<String, String> = BTreeMap::new();
+    for n in 0..sequences {
+        let mut rng = own_rng(seed, group, n);
+        let sequence = sequence(&own, &all, &mut rng);
+        let Some(at) = pair.play(&sequence) else { continue };
+        let shrunk = shrink(&mut pair, sequence[..=at].to_vec());
+        if let Some((fault, told)) = pair.tell(&shrunk) {
+            failures.entry(fault).or_insert(format!("sequence {n}:\n{told}"));
+        }
+        if failures.len() == ENOUGH {
+            break;
+        }
+    }
+    let told: Vec<&str> = failures.values().map(String::as_str).collect();
+    assert!(told.is_empty(), "{} differences, seed {seed}\n\n{}", told.len(), told.join("\n"));
+}
+
+/// Each sequence of each group has numbers of its own, so that one can be played alone.
+fn own_rng(seed: u64, group: &str, n: u64) -> Rng {
+    let group = group.bytes().fold(0, |all, byte| all * 31 + u64::from(byte));
+    Rng::new(seed ^ (group << 32) ^ n)
+}
+
+/// A command's shape, and how its replies are compared.
+struct Shape {
+    pattern: Pattern,
+    compare: Compare,
+}
+
+/// One command of a sequence.
+#[derive(Debug, Clone)]
+struct Step {
+    args: Args,
+    compare: Compare,
+}
+
+fn shapes(group: &Group) -> impl Iterator<Item = Shape> {
+    group.rows.iter().flat_map(|(compare, patterns)| {
+        patterns.iter().map(|text| Shape { pattern: Pattern::parse(text), compare: *compare })
+    })
+}
+
+fn sequence(own: &[Shape], all: &[Shape], rng: &mut Rng) -> Vec<Step> {
+    let mut steps = Vec::new();
+    if rng.chance(0.5) {
+        steps.push(Step { args: vec![b"HELLO".into(), b"3".into()], compare: Compare::Shape });
+    }
+    let few: Vec<&Shape> = (0..3 + rng.below(8))
+        .map(|_| {
+            let from = if rng.chance(0.7) { own } else { all };
+            &from[rng.below(from.len() as u64) as usize]
+        })
+        .collect();
+    for _ in 0..LENGTH {
+        let shape = few[rng.below(few.len() as u64) as usize];
+        let mut step = Step { args: shape.pattern.generate(rng), compare: shape.compare };
+        if rng.chance(0.08) {
+            spoil(&mut step.args, rng);
+            step.compare = Compare::Errors;
+        }
+        steps.push(step);
+    }
+    steps
+}
+
+/// Makes a mistake that a person could make: too few words, too many, or a wrong one.
+fn spoil(args: &mut Args, rng: &mut Rng) {
+    let at = 1 + rng.below(args.len() as u64) as usize;
+    match rng.below(3) {
+        0 => args.truncate(at),
+        1 => args.insert(at.min(args.len()), values::any(rng)),
+        _ if at < args.len() => args[at] = values::any(rng),
+        _ => args.push(values::any(rng)),
+    }
+}
+
+/// Limpid and Redis, side by side.
+struct Pair {
+    limpid: Process,
+    redis: Process,
+    clients: Option<(Client, Client)>,
+}
+
+impl Pair {
+    fn start() -> Self {
+        let debug = ["--enable-debug-command", "yes"];
+        let (limpid, redis) = (Process::server(&debug), Process::redis_server(&debug));
+        Pair { limpid, redis, clients: None }
+    }
+
+    /// Plays a sequence from the beginning and gives the place of the first difference.
+    fn play(&mut self, steps: &[Step]) -> Option<usize> {
+        self.reset();
+        for (at, step) in steps.iter().enumerate() {
+            let (limpid, redis) = self.call(&step.args);
+            if !step.compare.same(limpid.as_ref(), redis.as_ref()) {
+                return Some(at);
+            }
+        }
+        // What the replies did not show, the keys do.
+        self.first_differing_key().map(|_| steps.len() - 1)
+    }
+
+    /// The last command of a sequence that fails, and the whole sequence for a person to read.
+    fn tell(&mut self, steps: &[Step]) -> Option<(String, String)> {
+        let at = self.play(steps)?;
+        self.reset();
+        let mut text = String::new();
+        let mut differs = false;
+        for step in &steps[..=at] {
+            let (limpid, redis) = self.call(&step.args);
+            writeln!(text, "  > {}", quoted(&step.args)).expect("a string");
+            if step.compare.same(limpid.as_ref(), redis.as_ref()) {
+                writeln!(text, "    {}", shown(redis.as_ref())).expect("a string");
+            } else {
+                differs = true;
+                writeln!(text, "    Limpid  {}", shown(limpid.as_ref())).expect("a string");
+                writeln!(text, "    Redis   {}", shown(redis.as_ref())).expect("a string");
+            }
+        }
+        if !differs {
+            let key = self.first_differing_key()?;
+            writeln!(text, "  afterwards\n{key}").expect("a string");
+        }
+        let last = &steps[at].args;
+        let name = quoted(&last[..last.len().min(1)]).to_lowercase();
+        Some((format!("{name} {differs}"), text))
+    }
+
+    fn reset(&mut self) {
+        let mut clients = (Client::new(self.limpid.connect()), Client::new(self.redis.connect()));
+        for client in [&mut clients.0, &mut clients.1] {
+            client.call(&["FLUSHALL"]);
+        }
+        self.clients = Some(clients);
+    }
+
+    fn call<A: AsRef<[u8]>>(&mut self, args: &[A]) -> (Option<Reply>, Option<Reply>) {
+        let (limpid, redis) = self.clients.get_or_insert_with(|| {
+            (Client::new(self.limpid.connect()), Client::new(self.redis.connect()))
+        });
+        limpid.send(args);
+        redis.send(args);
+        let replies = (limpid.read(), redis.read());
+        // Both have hung up, as they should: the sequence goes on with new connections.
+        if replies == (None, None) {
+            self.clients = None;
+        }
+        replies
+    }
+
+    /// Looks at every key of the databases that sequences use.
+    fn first_differing_key(&mut self) -> Option<String> {
+        self.clients = None;
+        for db in ["0", "1", "2", "15"] {
+            self.call(&["SELECT", db]);
+            let (limpid, redis) = self.call(&["KEYS", "*"]);
+            if !Compare::Unordered.same(limpid.as_ref(), redis.as_ref()) {
+                let (limpid, redis) = (shown(limpid.as_ref()), shown(redis.as_ref()));
+                return Some(format!("    Limpid has {limpid} in {db}\n    Redis has  {redis}"));
+            }
+            let keys = redis.map(|reply| reply.value.items().unwrap_or_default().to_vec());
+            for key in keys.unwrap_or_default() {
+                let key = key.bytes().unwrap_or_default();
+                for (reader, compare) in READERS {
+                    let args = [reader.as_bytes(), key];
+                    let (limpid, redis) = self.call(&args);
+                    if !compare.same(limpid.as_ref(), redis.as_ref()) {
+                        return Some(format!(
+                            "  > {} (in {db})\n    Limpid  {}\n    Redis   {}",
+                            quoted(&args),
+                            shown(limpid.as_ref()),
+                            shown(redis.as_ref())
+                        ));
+                    }
+                }
+            }
+        }
+        None
+    }
+}
+
+/// The shortest sequence that can be had by leaving out commands and words and still fails.
+fn shrink(pair: &mut Pair, mut steps: Vec<Step>) -> Vec<Step> {
+    let mut size = steps.len() / 2;
+    while size > 0 {
+        let mut from = 0;
+        while from + size <= steps.len() && steps.len() > 1 {
+            let mut fewer = steps.clone();
+            fewer.drain(from..from + size);
+            match (!fewer.is_empty()).then(|| pair.play(&fewer)).flatten() {
+                Some(at) => {
+                    fewer.truncate(at + 1);
+                    steps = fewer;
+                }
+                None => from += size,
+            }
+        }
+        size /= 2;
+    }
+    for step in 0..steps.len() {
+        // Without its first argument a command may be quite another one (COMMAND, CONFIG).
+        let mut word = 2;
+        while word < steps[step].args.len() {
+            let mut fewer = steps.clone();
+            fewer[step].args.remove(word);
+            if pair.play(&fewer) == Some(fewer.len() - 1) {
+                steps = fewer;
+            } else {
+                word += 1;
+            }
+        }
+    }
+    steps
+}
+
+fn quoted<A: AsRef<[u8]>>(args: &[A]) -> String {
+    let words = args.iter().map(|arg| {
+        let text = arg.as_ref().escape_ascii().to_string();
+        let plain = !text.is_empty() && !text.contains([' ', '\\', '"', '\'']);
+        if plain { abridged(&text) } else { format!("\"{}\"", abridged(&text)) }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+fn shown(reply: Option<&Reply>) -> String {
+    match reply {
+        Some(reply) => abridged(&reply.raw.escape_ascii().to_string()),
+        None => "(closed the connection)".into(),
+    }
+}
+
+fn abridged(text: &str) -> String {
+    match text.len() {
+        0..=300 => text.to_owned(),
+        len => format!("{}…({len} in all)", &text[..280]),
+    }
+}

@@ -1,0 +1,188 @@
+//! Values of every kind that commands take, chosen where behaviour changes: empty, at a limit,
+//! just past it, of the wrong form.
+
+use limpid_core::rng::Rng;
+
+/// A kind of value, by the name that patterns use.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Kind(Generator);
+
+type Generator = fn(&mut Rng) -> Vec<u8>;
+
+/// The names that patterns may use.
+const KINDS: &[(&str, Generator)] = &[
+    ("key", key),
+    ("value", value),
+    ("int", int),
+    ("float", float),
+    ("index", index),
+    ("offset", offset),
+    ("bit", |rng| pick(rng, &["0", "1", "0", "1", "2", "-1", "x"])),
+    ("bitoffset", bit_offset),
+    ("bfenc", bitfield_type),
+    ("count", |rng| pick(rng, &["0", "1", "2", "3", "10", "1000", "-1", "-2", "-10", "x", ""])),
+    ("glob", glob),
+    ("type", |rng| pick(rng, &["string", "list", "set", "zset", "hash", "stream", "STRING", "x"])),
+    ("db", |rng| pick(rng, &["0", "1", "2", "0", "1", "15", "16", "-1", "x", ""])),
+    ("secs", |rng| duration(rng, 1)),
+    ("ms", |rng| duration(rng, 1000)),
+    ("at", |rng| date(rng, 1)),
+    ("atms", |rng| date(rng, 1000)),
+    ("name", |rng| pick(rng, &["me", "", "a-b", "with space", "x\ny", "\u{e9}"])),
+    ("version", |rng| pick(rng, &["2", "3", "3", "2", "4", "1", "x", ""])),
+    ("password", |rng| pick(rng, &["secret", "", "wrong", "default"])),
+    ("command", command),
+    ("any", any),
+];
+
+impl Kind {
+    /// The kind of this name.
+    pub(crate) fn named(name: &str) -> Option<Kind> {
+        KINDS.iter().find(|(n, _)| *n == name).map(|(_, generate)| Kind(*generate))
+    }
+
+    /// A value of this kind.
+    pub(crate) fn generate(self, rng: &mut Rng) -> Vec<u8> {
+        (self.0)(rng)
+    }
+}
+
+/// A value of any kind at all, for places where it does not belong.
+pub(crate) fn any(rng: &mut Rng) -> Vec<u8> {
+    // The last kind is this one.
+    let kind = rng.below(KINDS.len() as u64 - 1) as usize;
+    (KINDS[kind].1)(rng)
+}
+
+/// Few, so that commands meet.
+fn key(rng: &mut Rng) -> Vec<u8> {
+    pick(rng, &["a", "b", "c", "a", "b", "{t}1", "{t}2", "", "\0\r\n\u{ff}"])
+}
+
+fn value(rng: &mut Rng) -> Vec<u8> {
+    match rng.below(12) {
+        0..4 => int(rng),
+        4 => float(rng),
+        5 => Vec::new(),
+        // Around the length up to which Redis keeps a string in one piece.
+        6 => vec![b'x'; 42 + rng.below(5) as usize],
+        7 => (0..rng.below(40)).map(|_| rng.u64() as u8).collect(),
+        8 => vec![b'v'; rng.below(20_000) as usize],
+        9 => b" 12".to_vec(),
+        _ => pick(rng, &["hello", "ohmytext", "mynewtext", "foobar", "abc", "\x7f\0", "+5", "-0"]),
+    }
+}
+
+fn int(rng: &mut Rng) -> Vec<u8> {
+    match rng.below(4) {
+        0 => pick(
+            rng,
+            &[
+                "9223372036854775807",
+                "-9223372036854775808",
+                "9223372036854775808",
+                "-9223372036854775809",
+                "2147483648",
+                "10000",
+                "9999",
+                "007",
+                "1.0",
+                "1e3",
+                " 1",
+                "1 ",
+                "x",
+                "",
+            ],
+        ),
+        1 => (rng.u64() as i64 >> rng.below(64)).to_string().into_bytes(),
+        _ => (rng.below(20) as i64 - 5).to_string().into_bytes(),
+    }
+}
+
+fn float(rng: &mut Rng) -> Vec<u8> {
+    match rng.below(3) {
+        0 => pick(
+            rng,
+            &[
+                "inf",
+                "-inf",
+                "+inf",
+                "nan",
+                "1e400",
+                "1e-400",
+                "5.0e3",
+                "0x10",
+                " 1.5",
+                "1.5 ",
+                "1e17",
+                "123456789.123456789",
+                "-0.0",
+                ".5",
+                "5.",
+                "1,5",
+                "",
+                "1e308",
+                "3.0e-5",
+            ],
+        ),
+        1 => format!("{}", rng.below(2_000_000) as f64 / 1e4 - 100.0).into_bytes(),
+        _ => int(rng),
+    }
+}
+
+fn index(rng: &mut Rng) -> Vec<u8> {
+    match rng.below(6) {
+        0 => int(rng),
+        _ => (rng.below(24) as i64 - 12).to_string().into_bytes(),
+    }
+}
+
+/// Where to write into a string: near, or past the largest string, but not far within it.
+fn offset(rng: &mut Rng) -> Vec<u8> {
+    match rng.below(6) {
+        0 => pick(rng, &["536870912", "536870911999", "-1", "9223372036854775807", "x", ""]),
+        1 => rng.below(30_000).to_string().into_bytes(),
+        _ => rng.below(16).to_string().into_bytes(),
+    }
+}
+
+fn bit_offset(rng: &mut Rng) -> Vec<u8> {
+    match rng.below(8) {
+        0 => pick(rng, &["4294967296", "-1", "9223372036854775807", "x", "", "#1", "#0", "#x"]),
+        1 => rng.below(30_000).to_string().into_bytes(),
+        _ => rng.below(70).to_string().into_bytes(),
+    }
+}
+
+fn bitfield_type(rng: &mut Rng) -> Vec<u8> {
+    pick(rng, &["u8", "i8", "u1", "i1", "u16", "i16", "u63", "i64", "i5", "u13", "u64", "i65", "x"])
+}
+
+fn glob(rng: &mut Rng) -> Vec<u8> {
+    pick(rng, &["*", "a*", "?", "[ab]", "[^a]", "{t}*", "\\a", "[a-c]", "", "x", "*1", "[", "a\\"])
+}
+
+/// Never one that could end while a test is under way.
+fn duration(rng: &mut Rng, unit: i64) -> Vec<u8> {
+    match rng.below(5) {
+        0 => pick(rng, &["0", "-1", "9223372036854775807", "9223372036854775", "x", "", "1.5"]),
+        _ => ((1_000 + rng.below(100_000) as i64) * unit).to_string().into_bytes(),
+    }
+}
+
+/// Long past, or far in the future.
+fn date(rng: &mut Rng, unit: i64) -> Vec<u8> {
+    match rng.below(6) {
+        0 => pick(rng, &["0", "-1", "9223372036854775807", "9223372036854775", "x", "", "1"]),
+        1 => (1_000_000 * unit).to_string().into_bytes(),
+        _ => ((4_000_000_000 + rng.below(1_000) as i64) * unit).to_string().into_bytes(),
+    }
+}
+
+fn command(rng: &mut Rng) -> Vec<u8> {
+    pick(rng, &["get", "SET", "mset", "DEL", "object|encoding", "config", "expire", "nosuch", ""])
+}
+
+fn pick(rng: &mut Rng, from: &[&str]) -> Vec<u8> {
+    from[rng.below(from.len() as u64) as usize].as_bytes().to_vec()
+}

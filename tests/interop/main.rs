@@ -1,0 +1,3 @@
+//! Redis's own programs as clients of Limpid, and as a mirror for it.
+
+mod differential;

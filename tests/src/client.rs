@@ -1,0 +1,88 @@
+//! A blocking connection that speaks RESP, and keeps the bytes of every reply.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+
+use limpid_core::resp::value::{Decoder, Value, encode_command};
+
+/// A connection to a server under test.
+#[derive(Debug)]
+pub struct Client {
+    stream: TcpStream,
+    decoder: Decoder,
+    /// Bytes that arrived and belong to no reply that was given out.
+    unread: Vec<u8>,
+    /// How much of `unread` the decoder has been fed.
+    fed: usize,
+    /// What [`Decoder::consumed`] said at the end of the last reply.
+    consumed: u64,
+}
+
+/// One reply, as bytes and as what they mean.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The bytes.
+    pub raw: Vec<u8>,
+    /// Their meaning.
+    pub value: Value,
+}
+
+impl Client {
+    /// Speaks over `stream`, whose timeouts are the caller's.
+    pub fn new(stream: TcpStream) -> Self {
+        let decoder = Decoder::new();
+        Client { stream, decoder, unread: Vec::new(), fed: 0, consumed: 0 }
+    }
+
+    /// Sends a command without waiting. A connection that is closed shows at the next read.
+    pub fn send<A: AsRef<[u8]>>(&mut self, args: &[A]) {
+        let mut bytes = Vec::new();
+        encode_command(args, &mut bytes);
+        self.send_raw(&bytes);
+    }
+
+    /// Sends any bytes without waiting.
+    pub fn send_raw(&mut self, bytes: &[u8]) {
+        // What went wrong, if anything, the next read tells.
+        let _ = self.stream.write_all(bytes);
+    }
+
+    /// The next reply; `None` if the connection was closed instead.
+    ///
+    /// Panics if nothing comes within the stream's timeout, or if what comes is no RESP.
+    pub fn read(&mut self) -> Option<Reply> {
+        loop {
+            self.decoder.feed(&self.unread[self.fed..]);
+            self.fed = self.unread.len();
+            match self.decoder.next_value() {
+                Ok(Some(value)) => {
+                    let len = (self.decoder.consumed() - self.consumed) as usize;
+                    self.consumed = self.decoder.consumed();
+                    let raw = self.unread.drain(..len).collect();
+                    self.fed -= len;
+                    return Some(Reply { raw, value });
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    panic!("{error:?} in {:?}", String::from_utf8_lossy(&self.unread))
+                }
+            }
+            let mut chunk = [0; 16 * 1024];
+            match self.stream.read(&mut chunk) {
+                Ok(0) => return None,
+                Ok(n) => self.unread.extend_from_slice(&chunk[..n]),
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                    panic!("no reply; so far: {:?}", String::from_utf8_lossy(&self.unread))
+                }
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// Sends a command and gives its reply's meaning. Panics if the connection is closed.
+    pub fn call<A: AsRef<[u8]>>(&mut self, args: &[A]) -> Value {
+        self.send(args);
+        self.read().expect("a reply, not the end of the connection").value
+    }
+}
