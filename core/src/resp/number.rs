@@ -49,51 +49,69 @@ pub fn parse_u64(text: &[u8]) -> Option<u64> {
     }
 }
 
-/// Reads a double as `strtod` does when it must consume all of the text: decimal and hexadecimal
-/// forms, `inf` and `infinity` in any case. Refuses spaces, the empty text and NaN.
+/// Reads a double as `strtod` does, the whole text and nothing but it: no NaN, no overflow, no
+/// number so small that it becomes zero.
 pub fn parse_double(text: &[u8]) -> Option<f64> {
-    let text = core::str::from_utf8(text).ok()?;
-    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let value = if unsigned.len() > 2 && unsigned.as_bytes()[..2].eq_ignore_ascii_case(b"0x") {
-        let magnitude = parse_hex_double(&unsigned.as_bytes()[2..])?;
-        if text.starts_with('-') { -magnitude } else { magnitude }
-    } else {
-        text.parse::<f64>().ok()?
-    };
-    (!value.is_nan()).then_some(value)
-}
-
-fn parse_hex_double(text: &[u8]) -> Option<f64> {
-    let (mut value, mut exponent, mut digits, mut point) = (0f64, 0i32, 0u32, false);
-    let mut rest = text;
-    while let [c, tail @ ..] = rest {
-        match (*c as char).to_digit(16) {
-            Some(digit) => {
-                value = value * 16.0 + f64::from(digit);
-                digits += 1;
-                if point {
-                    exponent = exponent.saturating_sub(4);
-                }
-            }
-            None if *c == b'.' && !point => point = true,
-            None => break,
-        }
-        rest = tail;
+    let s = core::str::from_utf8(text).ok()?;
+    let unsigned = s.strip_prefix(['-', '+']).unwrap_or(s);
+    if unsigned.len() > 2 && unsigned.as_bytes()[0] == b'0' && (unsigned.as_bytes()[1] | 32) == b'x'
+    {
+        return parse_hex(unsigned.get(2..)?).map(|v| if text[0] == b'-' { -v } else { v });
     }
-    if digits == 0 {
+    let value: f64 = s.parse().ok()?;
+    let literal = unsigned.as_bytes().first().is_some_and(|b| b.is_ascii_alphabetic());
+    if value.is_nan() || (value.is_infinite() && !literal) {
         return None;
     }
-    match rest {
-        [] => {}
-        [b'p' | b'P', power @ ..] => {
-            let power: i32 = core::str::from_utf8(power).ok()?.parse().ok()?;
-            exponent = exponent.saturating_add(power);
+    if value == 0.0 {
+        let mantissa = s.split(['e', 'E']).next().unwrap_or("");
+        if mantissa.bytes().any(|b| matches!(b, b'1'..=b'9')) {
+            return None;
         }
-        _ => return None,
     }
-    // Two steps, so that neither power overflows where the result does not.
-    let half = exponent / 2;
-    Some(value * 2f64.powi(half) * 2f64.powi(exponent - half))
+    Some(value)
+}
+
+/// What follows `0x`: hexadecimal digits with a point, and a binary exponent.
+fn parse_hex(s: &str) -> Option<f64> {
+    let (digits, exponent) = match s.split_once(['p', 'P']) {
+        Some((digits, exponent)) => {
+            let e = exponent.strip_prefix('+').unwrap_or(exponent);
+            if e.starts_with('+') {
+                return None;
+            }
+            (digits, e.parse::<i32>().ok()?.clamp(-100_000, 100_000))
+        }
+        None => (s, 0),
+    };
+    let (mut mantissa, mut shift, mut point, mut any) = (0u128, 0i32, false, false);
+    for b in digits.bytes() {
+        if b == b'.' && !point {
+            point = true;
+            continue;
+        }
+        any = true;
+        let d = char::from(b).to_digit(16)?;
+        if mantissa >> 120 == 0 {
+            mantissa = mantissa << 4 | u128::from(d);
+            shift -= if point { 4 } else { 0 };
+        } else {
+            // Beyond the precision: only whether something follows counts for rounding.
+            mantissa |= u128::from(d != 0);
+            shift += if point { 0 } else { 4 };
+        }
+    }
+    if !any {
+        return None;
+    }
+    let mut value = mantissa as f64;
+    let mut e = exponent.saturating_add(shift);
+    while e != 0 && value != 0.0 && value.is_finite() {
+        let step = e.clamp(-1000, 1000);
+        value *= 2f64.powi(step);
+        e -= step;
+    }
+    (value.is_finite() && (value != 0.0 || mantissa == 0)).then_some(value)
 }
 
 /// Prints a double as Redis 7.2 does: integers without a point, everything else with the fewest
@@ -106,7 +124,7 @@ pub fn format_double(value: f64) -> DoubleText {
         out.extend_from_slice(if value > 0.0 { b"inf" } else { b"-inf" });
     } else if value == 0.0 {
         out.extend_from_slice(if value.is_sign_negative() { b"-0" } else { b"0" });
-    } else if value.abs() <= (1i64 << 52) as f64 && value.trunc() == value {
+    } else if value.abs() <= (1i64 << 62) as f64 && value.trunc() == value {
         out.extend_from_slice(itoa::Buffer::new().format(value as i64).as_bytes());
     } else {
         shortest(value, &mut out);
@@ -200,7 +218,8 @@ mod tests {
             (-0.0, "-0"),
             (0.1, "0.1"),
             (3.24, "3.24"),
-            (1e17, "1e+17"),
+            (1e17, "100000000000000000"),
+            (1e20, "1e+20"),
             (9007199254740993e3, "9007199254740993000"),
             (1.5e300, "1.5e+300"),
             (1e-5, "0.00001"),
@@ -221,7 +240,12 @@ mod tests {
         assert_eq!(parse_double(b"1e3"), Some(1000.0));
         assert_eq!(parse_double(b"+inf"), Some(f64::INFINITY));
         assert_eq!(parse_double(b"-Infinity"), Some(f64::NEG_INFINITY));
-        for bad in ["", " 1", "1 ", "nan", "0x", "1x", "--1"] {
+        assert_eq!(parse_double(b"-0x.8p1"), Some(-1.0));
+        assert_eq!(parse_double(b"0e999"), Some(0.0));
+        for bad in [
+            "", " 1", "1 ", "nan", "0x", "1x", "--1", "1e", "e1", ".", "1e400", "1e-400", "1_0",
+            "infin", "0xp1", "1\0",
+        ] {
             assert_eq!(parse_double(bad.as_bytes()), None, "{bad}");
         }
     }

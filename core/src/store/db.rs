@@ -5,7 +5,7 @@ use super::entry::Entry;
 use super::expiry::ExpiryIndex;
 use super::graveyard::Graveyard;
 use super::table::{HashSeed, Keyed, Slot, Table};
-use super::value::{StringRef, ValueRef};
+use super::value::{StringRef, Value, ValueRef};
 use crate::rng::Rng;
 
 /// A database of a [`super::Keyspace`], with what all databases share, for one command to use.
@@ -212,13 +212,18 @@ impl<'a> DbMut<'a> {
             NewExpire::At(at) => Some(at),
         };
         let clock = old.clock().touched(self.env.access, self.env.now_ms, &mut self.env.rng);
-        self.db.table.change(slot, |entry| {
+        let old = self.db.table.change(slot, |entry| {
             if entry.overwrite(value, new_expire) {
                 entry.set_clock(clock);
+                None
             } else {
-                *entry = Entry::string(key.bytes, value, new_expire, clock);
+                let new = Entry::string(key.bytes, value, new_expire, clock);
+                Some(core::mem::replace(entry, new))
             }
         });
+        if let Some(old) = old {
+            self.env.graveyard.bury_entry(old);
+        }
         self.db.expires.moved(key.hash, old_expire, new_expire);
         self.touched(key.bytes);
     }
@@ -240,7 +245,41 @@ impl<'a> DbMut<'a> {
 
     /// Deletes a key. Returns whether it was there.
     pub fn remove(&mut self, key: Key<'_>) -> bool {
-        self.take(key).is_some()
+        match self.take(key) {
+            Some(entry) => {
+                self.env.graveyard.bury_entry(entry);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Makes a value the value of a key that does not expire, replacing what is there.
+    pub fn set_value(&mut self, key: Key<'_>, value: Value) {
+        let entry = Entry::new(key.bytes, value, None, self.env.new_clock());
+        self.put(key, entry);
+    }
+
+    /// Lets `edit` change the collection of a key: its result, and whether the collection has
+    /// become empty, in which case the key is gone. `None` if the key is not there. Counts an
+    /// access, but neither a hit nor a miss.
+    pub fn edit<R>(
+        &mut self,
+        key: Key<'_>,
+        edit: impl FnOnce(&mut Value) -> R,
+    ) -> Option<(R, bool)> {
+        let slot = self.live(key)?;
+        self.access(slot);
+        let (result, empty) = self.db.table.change(slot, |entry| {
+            let result = entry.edit(edit);
+            (result, entry.value().elements() == 0)
+        });
+        if empty {
+            self.cut(slot, key.hash);
+        } else {
+            self.touched(key.bytes);
+        }
+        Some((result, empty))
     }
 
     /// Lets a key expire at a time in milliseconds since 1970, or never. Returns whether the key
@@ -383,6 +422,7 @@ impl<'a> DbMut<'a> {
         let entry = self.cut(slot, hash);
         self.env.expired += 1;
         self.env.report(self.index, entry.key(), IncidentKind::Expired);
+        self.env.graveyard.bury_entry(entry);
     }
 
     fn cut(&mut self, slot: Slot, hash: u64) -> Entry {

@@ -3,7 +3,12 @@
 use super::access::AccessClock;
 use super::size::allocated;
 use super::table::Keyed;
-use super::value::{Encoding, StringRef, Value, ValueRef};
+use super::value::bytes::{Pair, SmallBytes};
+use super::value::intset::{IntRef, IntSet};
+use super::value::list::{List, ListRef, Runs};
+use super::value::listpack::{Listpack, PackRef};
+use super::value::zset::{Tree, ZSet, ZSetRef};
+use super::value::{self, Encoding, Hash, HashRef, Set, SetRef, StringRef, Value, ValueRef};
 
 /// A key and all that belongs to it.
 ///
@@ -23,9 +28,19 @@ enum Repr {
 #[derive(Clone, Debug)]
 struct Object {
     key: Box<[u8]>,
-    value: Value,
+    value: Large,
     clock: AccessClock,
     expire: Option<u64>,
+}
+
+/// A value that is too large, or changes too often, to be packed together with its key.
+#[derive(Clone, Debug)]
+enum Large {
+    String(Vec<u8>),
+    List(Box<Runs>),
+    Set(Box<value::table::Table<SmallBytes>>),
+    Hash(Box<value::table::Table<Pair>>),
+    ZSet(Box<Tree>),
 }
 
 /// Where the parts of a packed entry lie.
@@ -45,6 +60,16 @@ const KIND: u8 = 0x0F;
 const BYTES: u8 = 0;
 /// A number in eight bytes, little endian.
 const INT: u8 = 1;
+/// A listpack of elements.
+const LIST: u8 = 2;
+/// An array of integers.
+const INTSET: u8 = 3;
+/// A listpack of members.
+const SET: u8 = 4;
+/// A listpack of fields and values.
+const HASH: u8 = 5;
+/// A listpack of members and scores.
+const ZSET: u8 = 6;
 /// There is an expiry time.
 const EXPIRES: u8 = 0x10;
 /// The key's length takes four bytes.
@@ -78,9 +103,22 @@ impl Entry {
         }
     }
 
-    /// A key with a value that is kept apart from it.
-    pub fn object(key: &[u8], value: Value, expire: Option<u64>, clock: AccessClock) -> Self {
-        Self(Repr::Object(Box::new(Object { key: key.into(), value, clock, expire })))
+    /// A key with a value. Small collections are packed together with their key.
+    pub fn new(key: &[u8], value: Value, expire: Option<u64>, clock: AccessClock) -> Self {
+        let packed = |kind, bytes| Self::packed(kind, key, bytes, expire, clock);
+        let large = match value {
+            Value::String(bytes) => Large::String(bytes),
+            Value::List(List::Pack(pack)) => return packed(LIST, pack.view().bytes()),
+            Value::Set(Set::Pack(pack)) => return packed(SET, pack.view().bytes()),
+            Value::Set(Set::Ints(ints)) => return packed(INTSET, ints.view().bytes()),
+            Value::Hash(Hash::Pack(pack)) => return packed(HASH, pack.view().bytes()),
+            Value::ZSet(ZSet::Pack(pack)) => return packed(ZSET, pack.view().bytes()),
+            Value::List(List::Quick(runs)) => Large::List(runs),
+            Value::Set(Set::Table(table)) => Large::Set(table),
+            Value::Hash(Hash::Table(table)) => Large::Hash(table),
+            Value::ZSet(ZSet::Tree(tree)) => Large::ZSet(tree),
+        };
+        Self(Repr::Object(Box::new(Object { key: key.into(), value: large, clock, expire })))
     }
 
     /// The value.
@@ -89,13 +127,22 @@ impl Entry {
         match &self.0 {
             Repr::Packed(bytes) => {
                 let value = bytes.get(Header::of(bytes).value..).unwrap_or_default();
-                ValueRef::String(match bytes.first().map(|b| b & KIND) {
-                    Some(INT) => StringRef::Int(i64::from_le_bytes(array(value))),
-                    _ => StringRef::Bytes(value),
-                })
+                match flags(bytes) & KIND {
+                    INT => ValueRef::String(StringRef::Int(i64::from_le_bytes(array(value)))),
+                    LIST => ValueRef::List(ListRef::Pack(PackRef::new(value))),
+                    INTSET => ValueRef::Set(SetRef::Ints(IntRef::new(value))),
+                    SET => ValueRef::Set(SetRef::Pack(PackRef::new(value))),
+                    HASH => ValueRef::Hash(HashRef::Pack(PackRef::new(value))),
+                    ZSET => ValueRef::ZSet(ZSetRef::Pack(PackRef::new(value))),
+                    _ => ValueRef::String(StringRef::Bytes(value)),
+                }
             }
             Repr::Object(object) => match &object.value {
-                Value::String(bytes) => ValueRef::String(StringRef::Bytes(bytes)),
+                Large::String(bytes) => ValueRef::String(StringRef::Bytes(bytes)),
+                Large::List(runs) => ValueRef::List(ListRef::Quick(runs)),
+                Large::Set(table) => ValueRef::Set(SetRef::Table(table)),
+                Large::Hash(table) => ValueRef::Hash(HashRef::Table(table)),
+                Large::ZSet(tree) => ValueRef::ZSet(ZSetRef::Tree(tree)),
             },
         }
     }
@@ -109,7 +156,112 @@ impl Entry {
             {
                 Encoding::Embstr
             }
-            _ => Encoding::Raw,
+            (_, ValueRef::String(_)) => Encoding::Raw,
+            (_, ValueRef::Set(SetRef::Ints(_))) => Encoding::Intset,
+            (_, ValueRef::List(ListRef::Quick(_))) => Encoding::Quicklist,
+            (_, ValueRef::Set(SetRef::Table(_)) | ValueRef::Hash(HashRef::Table(_))) => {
+                Encoding::Hashtable
+            }
+            (_, ValueRef::ZSet(ZSetRef::Tree(_))) => Encoding::Skiplist,
+            _ => Encoding::Listpack,
+        }
+    }
+
+    /// Lets `edit` change a collection, which is then kept in whatever form it has come to. A
+    /// string is shown to `edit` as it is, and kept as it was.
+    pub fn edit<R>(&mut self, edit: impl FnOnce(&mut Value) -> R) -> R {
+        match core::mem::replace(&mut self.0, Repr::Packed(Box::default())) {
+            Repr::Packed(bytes) => {
+                let header = Header::of(&bytes);
+                let (first, base) = (flags(&bytes), header.value);
+                if matches!(first & KIND, BYTES | INT) {
+                    self.0 = Repr::Packed(bytes);
+                    let ValueRef::String(string) = self.value() else {
+                        return edit(&mut Value::String(Vec::new()));
+                    };
+                    return edit(&mut Value::String(string.to_vec()));
+                }
+                // The key, should the allocation that holds it not come back.
+                let key = SmallBytes::new(bytes.get(header.key..base).unwrap_or_default());
+                let (expire, clock) = {
+                    let entry = Entry(Repr::Packed(bytes));
+                    let known = (entry.expire(), entry.clock());
+                    self.0 = entry.0;
+                    known
+                };
+                let Repr::Packed(bytes) =
+                    core::mem::replace(&mut self.0, Repr::Packed(Box::default()))
+                else {
+                    return edit(&mut Value::String(Vec::new()));
+                };
+                let bytes = bytes.into_vec();
+                let mut value = match first & KIND {
+                    LIST => Value::List(List::Pack(Listpack::from_prefixed(bytes, base))),
+                    INTSET => Value::Set(Set::Ints(IntSet::from_prefixed(bytes, base))),
+                    SET => Value::Set(Set::Pack(Listpack::from_prefixed(bytes, base))),
+                    HASH => Value::Hash(Hash::Pack(Listpack::from_prefixed(bytes, base))),
+                    _ => Value::ZSet(ZSet::Pack(Listpack::from_prefixed(bytes, base))),
+                };
+                let result = edit(&mut value);
+                *self = match Self::unchanged_prefix(value, base) {
+                    Ok(entry) => entry,
+                    Err(value) => Self::new(key.as_slice(), value, expire, clock),
+                };
+                result
+            }
+            Repr::Object(mut object) => {
+                let large = core::mem::replace(&mut object.value, Large::String(Vec::new()));
+                let mut value = match large {
+                    Large::String(bytes) => Value::String(bytes),
+                    Large::List(runs) => Value::List(List::Quick(runs)),
+                    Large::Set(table) => Value::Set(Set::Table(table)),
+                    Large::Hash(table) => Value::Hash(Hash::Table(table)),
+                    Large::ZSet(tree) => Value::ZSet(ZSet::Tree(tree)),
+                };
+                let result = edit(&mut value);
+                object.value = match value {
+                    Value::String(bytes) => Large::String(bytes),
+                    Value::List(List::Quick(runs)) => Large::List(runs),
+                    Value::Set(Set::Table(table)) => Large::Set(table),
+                    Value::Hash(Hash::Table(table)) => Large::Hash(table),
+                    Value::ZSet(ZSet::Tree(tree)) => Large::ZSet(tree),
+                    small => {
+                        *self = Self::new(&object.key, small, object.expire, object.clock);
+                        return result;
+                    }
+                };
+                self.0 = Repr::Object(object);
+                result
+            }
+        }
+    }
+
+    /// The entry of a collection that still stands behind the prefix of `base` bytes that it was
+    /// taken from.
+    fn unchanged_prefix(value: Value, base: usize) -> Result<Self, Value> {
+        let (bytes, begins) = match value {
+            Value::List(List::Pack(pack))
+            | Value::Set(Set::Pack(pack))
+            | Value::Hash(Hash::Pack(pack))
+            | Value::ZSet(ZSet::Pack(pack))
+                if pack.base() == base =>
+            {
+                pack.into_prefixed()
+            }
+            Value::Set(Set::Ints(ints)) if ints.base() == base => ints.into_prefixed(),
+            other => return Err(other),
+        };
+        debug_assert_eq!(begins, base);
+        Ok(Self(Repr::Packed(bytes.into_boxed_slice())))
+    }
+
+    /// What has to be freed in slices, if there is much of it; the entry itself is gone.
+    pub(super) fn into_remains(self) -> Option<Remains> {
+        match self.0 {
+            Repr::Object(object) if self::elements(&object.value) > FREED_AT_ONCE => {
+                Some(Remains(object.value))
+            }
+            _ => None,
         }
     }
 
@@ -217,7 +369,7 @@ impl Entry {
         min_len: usize,
         edit: impl FnOnce(&mut [u8]) -> R,
     ) -> Option<R> {
-        let ValueRef::String(string) = self.value();
+        let ValueRef::String(string) = self.value() else { return None };
         let (old, len) = (string.len(), string.len().max(min_len));
         if let Repr::Packed(bytes) = &self.0 {
             let header = Header::of(bytes);
@@ -232,7 +384,7 @@ impl Entry {
                 *self = if stays {
                     Self::packed(BYTES, key, &value, expire, clock)
                 } else {
-                    Self::object(key, Value::String(value), expire, clock)
+                    Self::new(key, Value::String(value), expire, clock)
                 };
             }
         }
@@ -245,13 +397,14 @@ impl Entry {
                 bytes.get_mut(header.value..).map(edit)
             }
             Repr::Object(object) => match &mut object.value {
-                Value::String(bytes) => {
+                Large::String(bytes) => {
                     if bytes.capacity() < len {
                         bytes.reserve_exact(grown_capacity(len, true) - bytes.len());
                     }
                     bytes.resize(len, 0);
                     Some(edit(bytes))
                 }
+                _ => None,
             },
         }
     }
@@ -286,7 +439,12 @@ impl Entry {
                 let kept = flags(bytes) & (KIND | EDITED);
                 Self::packed(kept, key, value, expire, self.clock())
             }
-            Repr::Object(object) => Self::object(key, object.value.clone(), expire, object.clock),
+            Repr::Object(object) => Self(Repr::Object(Box::new(Object {
+                key: key.into(),
+                value: object.value.clone(),
+                clock: object.clock,
+                expire,
+            }))),
         }
     }
 }
@@ -308,7 +466,11 @@ impl Keyed for Entry {
             Repr::Packed(bytes) => allocated(bytes.len()),
             Repr::Object(object) => {
                 let value = match &object.value {
-                    Value::String(bytes) => allocated(bytes.capacity()),
+                    Large::String(bytes) => allocated(bytes.capacity()),
+                    Large::List(runs) => ListRef::Quick(runs).memory(),
+                    Large::Set(table) => table.memory(),
+                    Large::Hash(table) => table.memory(),
+                    Large::ZSet(tree) => ZSetRef::Tree(tree).memory(),
                 };
                 // The size of `Object` on 64-bit platforms, so that all platforms agree.
                 allocated(64) + allocated(object.key.len()) + value
@@ -355,12 +517,42 @@ fn grown_capacity(len: usize, growing: bool) -> usize {
     }
 }
 
+/// Elements up to which a collection is freed at once. Redis's `LAZYFREE_THRESHOLD`.
+const FREED_AT_ONCE: usize = 64;
+
+fn elements(value: &Large) -> usize {
+    match value {
+        Large::String(_) => 1,
+        Large::List(runs) => runs.count(),
+        Large::Set(table) => table.len(),
+        Large::Hash(table) => table.len(),
+        Large::ZSet(tree) => ZSetRef::Tree(tree).len(),
+    }
+}
+
+/// A large value whose key is gone.
+#[derive(Clone, Debug)]
+pub(super) struct Remains(Large);
+
+impl Remains {
+    /// Frees up to about `limit` elements. Returns whether nothing is left.
+    pub(super) fn free_some(&mut self, limit: usize) -> bool {
+        match &mut self.0 {
+            Large::String(_) => true,
+            Large::List(runs) => runs.dismantle(limit),
+            Large::Set(table) => table.dismantle(limit),
+            Large::Hash(table) => table.dismantle(limit),
+            Large::ZSet(tree) => tree.dismantle(limit),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn text(entry: &Entry) -> Vec<u8> {
-        let ValueRef::String(string) = entry.value();
+        let ValueRef::String(string) = entry.value() else { panic!("not a string") };
         string.to_vec()
     }
 

@@ -13,11 +13,11 @@ mod keyspace;
 mod size;
 mod snapshot;
 mod table;
-mod value;
+pub mod value;
 
 pub use access::{AccessClock, AccessPolicy};
 pub use db::{DbMut, Env, ExpireMode, Incident, IncidentKind, Key, NewExpire};
 pub use entry::Entry;
 pub use keyspace::{Flush, Keyspace};
 pub use table::{HashSeed, Keyed, Slot, Table};
-pub use value::{Encoding, StringRef, Type, Value, ValueRef, canonical_int};
+pub use value::{Collection, Encoding, StringRef, Type, Value, ValueRef, canonical_int};

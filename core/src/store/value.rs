@@ -1,17 +1,55 @@
-//! What a key holds.
+//! What a key holds: strings, and the collections.
+//!
+//! A collection is made of the structures below: [`listpack`] and [`intset`] while it is small,
+//! which Redis keeps on disk in the same form; [`table`] (hashing) and [`seq`] (order and ranks)
+//! when it is large. Each comes twice: as it is changed ([`Hash`]) and as it is read ([`HashRef`]).
 
-/// A value that is too large, or changes too often, to be packed together with its key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+pub mod bytes;
+pub mod hash;
+pub mod intset;
+pub mod limits;
+pub mod list;
+pub mod listpack;
+pub mod seq;
+pub mod set;
+pub mod table;
+pub mod zset;
+
+pub use hash::{Hash, HashRef};
+pub use limits::Limits;
+pub use list::{End, List, ListRef};
+pub use listpack::Item;
+pub use set::{Set, SetRef};
+pub use zset::{ZSet, ZSetRef};
+
+/// A value as a command changes it.
+#[derive(Clone, Debug)]
 pub enum Value {
     /// A string that has been edited, with room to grow.
     String(Vec<u8>),
+    /// A list.
+    List(List),
+    /// A set.
+    Set(Set),
+    /// A hash.
+    Hash(Hash),
+    /// A sorted set.
+    ZSet(ZSet),
 }
 
 /// A value as a command reads it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum ValueRef<'a> {
     /// A string.
     String(StringRef<'a>),
+    /// A list.
+    List(ListRef<'a>),
+    /// A set.
+    Set(SetRef<'a>),
+    /// A hash.
+    Hash(HashRef<'a>),
+    /// A sorted set.
+    ZSet(ZSetRef<'a>),
 }
 
 /// A string as a command reads it.
@@ -28,6 +66,14 @@ pub enum StringRef<'a> {
 pub enum Type {
     /// `string`
     String,
+    /// `list`
+    List,
+    /// `set`
+    Set,
+    /// `hash`
+    Hash,
+    /// `zset`
+    ZSet,
 }
 
 /// How a value is kept, as OBJECT ENCODING names it.
@@ -39,6 +85,16 @@ pub enum Encoding {
     Embstr,
     /// Any other string.
     Raw,
+    /// A small list, set, hash or sorted set.
+    Listpack,
+    /// A small set of integers.
+    Intset,
+    /// A large list.
+    Quicklist,
+    /// A large set or hash.
+    Hashtable,
+    /// A large sorted set. There is no skip list here, but that is the name that clients know.
+    Skiplist,
 }
 
 impl Type {
@@ -46,6 +102,10 @@ impl Type {
     pub fn name(self) -> &'static str {
         match self {
             Type::String => "string",
+            Type::List => "list",
+            Type::Set => "set",
+            Type::Hash => "hash",
+            Type::ZSet => "zset",
         }
     }
 }
@@ -57,6 +117,11 @@ impl Encoding {
             Encoding::Int => "int",
             Encoding::Embstr => "embstr",
             Encoding::Raw => "raw",
+            Encoding::Listpack => "listpack",
+            Encoding::Intset => "intset",
+            Encoding::Quicklist => "quicklist",
+            Encoding::Hashtable => "hashtable",
+            Encoding::Skiplist => "skiplist",
         }
     }
 }
@@ -66,9 +131,83 @@ impl ValueRef<'_> {
     pub fn kind(self) -> Type {
         match self {
             ValueRef::String(_) => Type::String,
+            ValueRef::List(_) => Type::List,
+            ValueRef::Set(_) => Type::Set,
+            ValueRef::Hash(_) => Type::Hash,
+            ValueRef::ZSet(_) => Type::ZSet,
+        }
+    }
+
+    /// How many elements a collection has; 1 for a string.
+    pub fn elements(self) -> usize {
+        match self {
+            ValueRef::String(_) => 1,
+            ValueRef::List(list) => list.len(),
+            ValueRef::Set(set) => set.len(),
+            ValueRef::Hash(hash) => hash.len(),
+            ValueRef::ZSet(zset) => zset.len(),
         }
     }
 }
+
+impl Value {
+    /// The value as it is read.
+    pub fn view(&self) -> ValueRef<'_> {
+        match self {
+            Value::String(bytes) => ValueRef::String(StringRef::Bytes(bytes)),
+            Value::List(list) => ValueRef::List(list.view()),
+            Value::Set(set) => ValueRef::Set(set.view()),
+            Value::Hash(hash) => ValueRef::Hash(hash.view()),
+            Value::ZSet(zset) => ValueRef::ZSet(zset.view()),
+        }
+    }
+}
+
+/// A kind of collection, for code that is the same for all.
+pub trait Collection: Sized {
+    /// The collection as it is read.
+    type Ref<'a>;
+    /// The collection in a value, if it is one of this kind.
+    fn of(value: &mut Value) -> Option<&mut Self>;
+    /// The same, to read.
+    fn read(value: ValueRef<'_>) -> Option<Self::Ref<'_>>;
+    /// A value of this kind.
+    fn into_value(self) -> Value;
+}
+
+macro_rules! collection {
+    ($kind:ident, $view:ident) => {
+        impl Collection for $kind {
+            type Ref<'a> = $view<'a>;
+
+            #[inline]
+            fn of(value: &mut Value) -> Option<&mut Self> {
+                match value {
+                    Value::$kind(this) => Some(this),
+                    _ => None,
+                }
+            }
+
+            #[inline]
+            fn read(value: ValueRef<'_>) -> Option<$view<'_>> {
+                match value {
+                    ValueRef::$kind(this) => Some(this),
+                    _ => None,
+                }
+            }
+
+            #[inline]
+            fn into_value(self) -> Value {
+                Value::$kind(self)
+            }
+        }
+    };
+}
+
+collection!(List, ListRef);
+collection!(Set, SetRef);
+collection!(Hash, HashRef);
+collection!(ZSet, ZSetRef);
 
 impl<'a> StringRef<'a> {
     /// The most digits that a 64-bit number can have, with its sign.

@@ -1,0 +1,806 @@
+//! The compact sequence behind small collections: one run of bytes in Redis's listpack format.
+//!
+//! A listpack is a six-byte header (total bytes and number of elements, little endian), the
+//! elements, and `0xFF`. An element is its encoding byte with its data, followed by the length of
+//! both, written so that it can be read backwards. Decimal integers are stored as such.
+
+use core::fmt;
+
+use crate::resp::number::parse_i64;
+use crate::store::size::allocated;
+
+
+/// Bytes before the first element.
+const HEADER: usize = 6;
+/// The byte after the last element.
+const END: u8 = 0xFF;
+/// The count in the header that means "count them yourself".
+const UNCOUNTED: u16 = u16::MAX;
+
+/// A sequence of strings and integers in one run of bytes, as it is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct PackRef<'a>(&'a [u8]);
+
+/// A sequence of strings and integers in one allocation.
+///
+/// It may begin behind a prefix, which belongs to whoever made it: a key and what belongs to it
+/// can share the allocation.
+#[derive(Clone)]
+pub struct Listpack {
+    bytes: Vec<u8>,
+    base: usize,
+}
+
+/// One element, as it is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Item<'a> {
+    /// A string that is not the decimal form of an integer.
+    Str(&'a [u8]),
+    /// An integer.
+    Int(i64),
+}
+
+impl<'a> Item<'a> {
+    /// The element that `text` is stored as.
+    #[inline]
+    pub fn of(text: &'a [u8]) -> Self {
+        match parse_i64(text) {
+            Some(n) => Item::Int(n),
+            None => Item::Str(text),
+        }
+    }
+
+    /// Its bytes; an integer is written into `buffer` first.
+    #[inline]
+    pub fn bytes<'b>(self, buffer: &'b mut itoa::Buffer) -> &'b [u8]
+    where
+        'a: 'b,
+    {
+        match self {
+            Item::Str(text) => text,
+            Item::Int(n) => buffer.format(n).as_bytes(),
+        }
+    }
+
+    /// Its bytes as an owned string.
+    pub fn to_vec(self) -> Vec<u8> {
+        self.bytes(&mut itoa::Buffer::new()).to_vec()
+    }
+
+    /// The length of its text.
+    pub fn len(self) -> usize {
+        match self {
+            Item::Str(text) => text.len(),
+            Item::Int(n) => itoa::Buffer::new().format(n).as_bytes().len(),
+        }
+    }
+
+    /// Whether it is the empty string.
+    pub fn is_empty(self) -> bool {
+        matches!(self, Item::Str([]))
+    }
+}
+
+/// Why bytes are not a listpack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Malformed;
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a listpack")
+    }
+}
+
+impl<'a> PackRef<'a> {
+    /// The listpack in `bytes`, which were [checked](Listpack::from_bytes) before.
+    #[inline]
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes, as they go to disk.
+    #[inline]
+    pub fn bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// Its size in bytes.
+    #[inline]
+    pub fn size(self) -> usize {
+        self.0.len()
+    }
+
+    /// How many elements there are.
+    #[inline]
+    pub fn len(self) -> usize {
+        match self.stated() {
+            UNCOUNTED => self.iter().count(),
+            n => usize::from(n),
+        }
+    }
+
+    /// Whether there are none.
+    #[inline]
+    pub fn is_empty(self) -> bool {
+        self.0.len() == HEADER + 1
+    }
+
+    /// Where the first element is.
+    #[inline]
+    pub fn first(self) -> Option<usize> {
+        (!self.is_empty()).then_some(HEADER)
+    }
+
+    /// Where the last element is.
+    #[inline]
+    pub fn last(self) -> Option<usize> {
+        self.prev(self.end())
+    }
+
+    /// The position after the last element, where [`Listpack::insert`] appends.
+    #[inline]
+    pub fn end(self) -> usize {
+        self.0.len() - 1
+    }
+
+    /// Where the element after the one at `at` is.
+    #[inline]
+    pub fn next(self, at: usize) -> Option<usize> {
+        let next = self.after(at);
+        (next < self.end()).then_some(next)
+    }
+
+    /// Where the element before `at` is (`at` may be [`Listpack::end`]).
+    #[inline]
+    pub fn prev(self, at: usize) -> Option<usize> {
+        if at <= HEADER {
+            return None;
+        }
+        let (len, back) = read_backlen(&self.0[..at])?;
+        at.checked_sub(len + back)
+    }
+
+    /// Where the element with this index is, counted from the nearer end.
+    pub fn seek(self, index: usize) -> Option<usize> {
+        let len = self.len();
+        if index >= len {
+            return None;
+        }
+        if index <= len / 2 {
+            let mut at = HEADER;
+            for _ in 0..index {
+                at = self.after(at);
+            }
+            Some(at)
+        } else {
+            let mut at = self.end();
+            for _ in index..len {
+                at = self.prev(at)?;
+            }
+            Some(at)
+        }
+    }
+
+    /// The element at `at`.
+    #[inline]
+    pub fn get(self, at: usize) -> Item<'a> {
+        decode(&self.0[at..]).0
+    }
+
+    /// The elements from `at` on, each with its position.
+    #[inline]
+    pub fn iter_from(self, at: usize) -> Iter<'a> {
+        Iter { pack: self, at }
+    }
+
+    /// All elements.
+    #[inline]
+    pub fn iter(self) -> Iter<'a> {
+        self.iter_from(HEADER)
+    }
+
+    /// The elements before `at`, nearest first, each with its position.
+    pub fn iter_back_from(self, at: usize) -> impl Iterator<Item = (usize, Item<'a>)> + 'a {
+        let mut at = at;
+        core::iter::from_fn(move || {
+            at = self.prev(at)?;
+            Some((at, self.get(at)))
+        })
+    }
+
+    /// Where the first element equal to `text` is, from `at` on, looking at one element and then
+    /// passing over `skip`.
+    pub fn find(self, text: &[u8], at: usize, skip: usize) -> Option<usize> {
+        let wanted = Item::of(text);
+        let end = self.end();
+        let mut at = at;
+        let mut pass = 0;
+        while at < end {
+            let (item, len) = decode(&self.0[at..]);
+            if pass == 0 {
+                if item == wanted {
+                    return Some(at);
+                }
+                pass = skip;
+            } else {
+                pass -= 1;
+            }
+            at += len + backlen_size(len);
+        }
+        None
+    }
+
+    fn stated(self) -> u16 {
+        u16::from_le_bytes([self.0[4], self.0[5]])
+    }
+
+    #[inline]
+    fn after(self, at: usize) -> usize {
+        let len = entry_len(&self.0[at..]);
+        at + len + backlen_size(len)
+    }
+}
+
+impl Default for Listpack {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Listpack {
+    /// No elements.
+    pub fn new() -> Self {
+        Self { bytes: vec![HEADER as u8 + 1, 0, 0, 0, 0, 0, END], base: 0 }
+    }
+
+    /// No elements, with room for `bytes` in all.
+    pub fn with_capacity(bytes: usize) -> Self {
+        let mut v = Vec::with_capacity(bytes.max(HEADER + 1));
+        v.extend_from_slice(&[HEADER as u8 + 1, 0, 0, 0, 0, 0, END]);
+        Self { bytes: v, base: 0 }
+    }
+
+    /// Takes bytes from outside, after checking every length in them.
+    pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, Malformed> {
+        let total = bytes.get(..4).and_then(|b| b.try_into().ok()).map(u32::from_le_bytes);
+        if total.map(|t| t as usize) != Some(bytes.len()) || bytes.len() < HEADER + 1 {
+            return Err(Malformed);
+        }
+        if bytes.last() != Some(&END) {
+            return Err(Malformed);
+        }
+        let end = bytes.len() - 1;
+        let (mut at, mut count) = (HEADER, 0usize);
+        while at < end {
+            let len = checked_entry_len(&bytes[at..end]).ok_or(Malformed)?;
+            let back = backlen_size(len);
+            let after = at.checked_add(len).and_then(|n| n.checked_add(back)).ok_or(Malformed)?;
+            if after > end || read_backlen(&bytes[at + len..after]) != Some((len, back)) {
+                return Err(Malformed);
+            }
+            at = after;
+            count += 1;
+        }
+        let stated = u16::from_le_bytes([bytes[4], bytes[5]]);
+        if stated != UNCOUNTED && usize::from(stated) != count {
+            return Err(Malformed);
+        }
+        Ok(Self { bytes, base: 0 })
+    }
+
+    /// The listpack that begins at `base` in `bytes`, which came from
+    /// [`Listpack::into_prefixed`].
+    pub fn from_prefixed(bytes: Vec<u8>, base: usize) -> Self {
+        Self { bytes, base }
+    }
+
+    /// How many bytes stand before it.
+    pub fn base(&self) -> usize {
+        self.base
+    }
+
+    /// The bytes with what stands before them, and where the listpack begins.
+    pub fn into_prefixed(self) -> (Vec<u8>, usize) {
+        (self.bytes, self.base)
+    }
+
+    /// The listpack as it is read.
+    #[inline]
+    pub fn view(&self) -> PackRef<'_> {
+        PackRef(self.bytes.get(self.base..).unwrap_or_default())
+    }
+
+    /// How many elements there are.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.view().len()
+    }
+
+    /// Whether there are none.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.view().is_empty()
+    }
+
+    /// Its size in bytes.
+    #[inline]
+    pub fn size(&self) -> usize {
+        self.bytes.len() - self.base
+    }
+
+    /// The position after the last element, where [`Listpack::insert`] appends.
+    #[inline]
+    pub fn end(&self) -> usize {
+        self.size() - 1
+    }
+
+    /// Inserts before the element at `at` (or at the end).
+    pub fn insert(&mut self, at: usize, text: &[u8]) {
+        self.insert_item(at, Item::of(text));
+    }
+
+    /// Inserts before the element at `at` (or at the end).
+    pub fn insert_item(&mut self, at: usize, item: Item<'_>) {
+        let head = Head::of(item);
+        let back = head.backlen();
+        self.open_gap(at, head.entry_len() + back.len());
+        self.write(at, &head, &back);
+        self.counted(1);
+    }
+
+    /// Appends an element.
+    #[inline]
+    pub fn push_back(&mut self, text: &[u8]) {
+        self.insert(self.end(), text);
+    }
+
+    /// Puts an element before all others.
+    #[inline]
+    pub fn push_front(&mut self, text: &[u8]) {
+        self.insert(HEADER, text);
+    }
+
+    /// Removes the element at `at`; the position then holds its successor, if there was one.
+    pub fn remove(&mut self, at: usize) -> Option<usize> {
+        self.remove_range(at, 1)
+    }
+
+    /// Removes up to `count` elements from `at` on; the position then holds the successor.
+    pub fn remove_range(&mut self, at: usize, count: usize) -> Option<usize> {
+        let view = self.view();
+        let end = view.end();
+        let (mut to, mut gone) = (at, 0);
+        while gone < count && to < end {
+            to = view.after(to);
+            gone += 1;
+        }
+        let left = view.len() - gone;
+        self.bytes.drain(self.base + at..self.base + to);
+        self.shrink();
+        self.set_counts(left);
+        (at < self.end()).then_some(at)
+    }
+
+    /// Puts `text` in the place of the element at `at`.
+    pub fn replace(&mut self, at: usize, text: &[u8]) {
+        let head = Head::of(Item::of(text));
+        let back = head.backlen();
+        let old = self.view().after(at) - at;
+        let new = head.entry_len() + back.len();
+        if new > old {
+            self.open_gap(at, new - old);
+        } else {
+            let from = self.base + at;
+            self.bytes.drain(from..from + (old - new));
+            self.shrink();
+        }
+        self.write(at, &head, &back);
+        self.set_total();
+    }
+
+    /// Moves everything from `at` on into a listpack of its own.
+    pub fn split_off(&mut self, at: usize) -> Listpack {
+        let total = self.len();
+        let mut right = Listpack::with_capacity(HEADER + self.size() - at);
+        right.bytes.truncate(HEADER);
+        right.bytes.extend_from_slice(&self.bytes[self.base + at..]);
+        let moved = right.view().iter().count();
+        right.set_counts(moved);
+        self.bytes.truncate(self.base + at);
+        self.bytes.push(END);
+        self.shrink();
+        self.set_counts(total - moved);
+        right
+    }
+
+    /// Appends all elements of another listpack.
+    pub fn append(&mut self, other: PackRef<'_>) {
+        let total = self.len() + other.len();
+        let end = self.base + self.end();
+        self.bytes.truncate(end);
+        self.bytes.extend_from_slice(&other.0[HEADER..]);
+        self.set_counts(total);
+    }
+
+    fn write(&mut self, at: usize, head: &Head<'_>, back: &[u8]) {
+        let mut w = self.base + at;
+        for part in [head.bytes(), head.text, back] {
+            self.bytes[w..w + part.len()].copy_from_slice(part);
+            w += part.len();
+        }
+    }
+
+    fn open_gap(&mut self, at: usize, size: usize) {
+        let old = self.bytes.len();
+        let needed = old + size;
+        if needed > self.bytes.capacity() {
+            // With a prefix the bytes go back into an allocation of their exact size.
+            let room = if self.base == 0 { allocated(needed) } else { needed };
+            self.bytes.reserve_exact(room - old);
+        }
+        self.bytes.resize(needed, 0);
+        let at = self.base + at;
+        self.bytes.copy_within(at..old, at + size);
+    }
+
+    fn shrink(&mut self) {
+        let class = allocated(self.bytes.len());
+        if self.bytes.capacity() > 2 * class {
+            self.bytes.shrink_to(class);
+        }
+    }
+
+    fn counted(&mut self, more: usize) {
+        match self.view().stated() {
+            UNCOUNTED => self.set_total(),
+            stated => self.set_counts(usize::from(stated) + more),
+        }
+    }
+
+    fn set_counts(&mut self, len: usize) {
+        let stated = u16::try_from(len).unwrap_or(UNCOUNTED);
+        let at = self.base + 4;
+        self.bytes[at..at + 2].copy_from_slice(&stated.to_le_bytes());
+        self.set_total();
+    }
+
+    fn set_total(&mut self) {
+        // A listpack is split long before 4 GiB: `fits` is asked before anything is added.
+        let total = u32::try_from(self.size()).unwrap_or(u32::MAX);
+        let at = self.base;
+        self.bytes[at..at + 4].copy_from_slice(&total.to_le_bytes());
+    }
+
+    /// Whether `more` bytes can be added: Redis's limit of 1 GiB for a listpack.
+    pub fn fits(&self, more: usize) -> bool {
+        self.size().saturating_add(more) <= 1 << 30
+    }
+}
+
+impl fmt::Debug for PackRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter().map(|(_, item)| item)).finish()
+    }
+}
+
+impl fmt::Debug for Listpack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.view().iter().map(|(_, item)| item)).finish()
+    }
+}
+
+impl<T: AsRef<[u8]>> FromIterator<T> for Listpack {
+    fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
+        let mut pack = Listpack::new();
+        for item in items {
+            pack.push_back(item.as_ref());
+        }
+        pack
+    }
+}
+
+/// Elements with their positions.
+#[derive(Clone, Debug)]
+pub struct Iter<'a> {
+    pack: PackRef<'a>,
+    at: usize,
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = (usize, Item<'a>);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let at = self.at;
+        if at >= self.pack.end() {
+            return None;
+        }
+        let (item, len) = decode(&self.pack.0[at..]);
+        self.at = at + len + backlen_size(len);
+        Some((at, item))
+    }
+}
+
+/// The beginning of an encoded element: everything but a string's text and the back length.
+struct Head<'a> {
+    bytes: [u8; 9],
+    len: usize,
+    text: &'a [u8],
+}
+
+impl<'a> Head<'a> {
+    fn of(item: Item<'a>) -> Self {
+        let mut bytes = [0u8; 9];
+        let (len, text): (usize, &[u8]) = match item {
+            Item::Str(text) => match text.len() {
+                n @ 0..64 => {
+                    bytes[0] = 0x80 | n as u8;
+                    (1, text)
+                }
+                n @ 64..4096 => {
+                    bytes[0] = 0xE0 | (n >> 8) as u8;
+                    bytes[1] = n as u8;
+                    (2, text)
+                }
+                n => {
+                    bytes[0] = 0xF0;
+                    bytes[1..5].copy_from_slice(&(n as u32).to_le_bytes());
+                    (5, text)
+                }
+            },
+            Item::Int(n) => {
+                let len = match n {
+                    0..=127 => {
+                        bytes[0] = n as u8;
+                        1
+                    }
+                    -4096..=4095 => {
+                        bytes[0] = 0xC0 | ((n >> 8) as u8 & 0x1F);
+                        bytes[1] = n as u8;
+                        2
+                    }
+                    _ => {
+                        let (mark, width) = match n {
+                            -0x8000..=0x7FFF => (0xF1, 2),
+                            -0x80_0000..=0x7F_FFFF => (0xF2, 3),
+                            -0x8000_0000..=0x7FFF_FFFF => (0xF3, 4),
+                            _ => (0xF4, 8),
+                        };
+                        bytes[0] = mark;
+                        bytes[1..1 + width].copy_from_slice(&n.to_le_bytes()[..width]);
+                        1 + width
+                    }
+                };
+                (len, &[])
+            }
+        };
+        Self { bytes, len, text }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    fn entry_len(&self) -> usize {
+        self.len + self.text.len()
+    }
+
+    fn backlen(&self) -> smallvec::SmallVec<[u8; 5]> {
+        let len = self.entry_len();
+        let size = backlen_size(len);
+        let mut out = smallvec::SmallVec::new();
+        for i in (0..size).rev() {
+            let group = (len >> (7 * i)) as u8 & 0x7F;
+            out.push(if i + 1 == size { group } else { group | 0x80 });
+        }
+        out
+    }
+}
+
+/// How many bytes the back length of an element of `len` bytes takes.
+#[inline]
+fn backlen_size(len: usize) -> usize {
+    match len {
+        0..=127 => 1,
+        128..=16_382 => 2,
+        16_383..=2_097_150 => 3,
+        2_097_151..=268_435_454 => 4,
+        _ => 5,
+    }
+}
+
+/// Reads the back length that ends where `bytes` ends: the length it states, and its own.
+#[inline]
+fn read_backlen(bytes: &[u8]) -> Option<(usize, usize)> {
+    let (mut value, mut shift) = (0usize, 0);
+    for (i, &b) in bytes.iter().rev().take(5).enumerate() {
+        value |= usize::from(b & 0x7F) << shift;
+        if b & 0x80 == 0 {
+            return Some((value, i + 1));
+        }
+        shift += 7;
+    }
+    None
+}
+
+/// Bytes of the element at the front, without its back length.
+#[inline]
+fn entry_len(b: &[u8]) -> usize {
+    match b[0] {
+        0..=0x7F => 1,
+        0x80..=0xBF => 1 + usize::from(b[0] & 0x3F),
+        0xC0..=0xDF => 2,
+        0xE0..=0xEF => 2 + (usize::from(b[0] & 0x0F) << 8 | usize::from(b[1])),
+        0xF0 => 5 + u32::from_le_bytes([b[1], b[2], b[3], b[4]]) as usize,
+        0xF1 => 3,
+        0xF2 => 4,
+        0xF3 => 5,
+        _ => 9,
+    }
+}
+
+/// The same for bytes that nobody has checked yet.
+fn checked_entry_len(b: &[u8]) -> Option<usize> {
+    let needed = match *b.first()? {
+        0xE0..=0xEF => 2,
+        0xF0 => 5,
+        0xF5.. => return None,
+        _ => 1,
+    };
+    (b.len() >= needed).then(|| entry_len(b)).filter(|&len| len <= b.len())
+}
+
+/// The element at the front, and its length without the back length.
+#[inline]
+fn decode(b: &[u8]) -> (Item<'_>, usize) {
+    let len = entry_len(b);
+    let item = match b[0] {
+        n @ 0..=0x7F => Item::Int(i64::from(n)),
+        0x80..=0xBF => Item::Str(&b[1..len]),
+        0xC0..=0xDF => {
+            let n = u16::from(b[0] & 0x1F) << 8 | u16::from(b[1]);
+            // Thirteen bits, signed.
+            Item::Int(i64::from((n << 3) as i16 >> 3))
+        }
+        0xE0..=0xEF => Item::Str(&b[2..len]),
+        0xF0 => Item::Str(&b[5..len]),
+        _ => {
+            let mut n = 0u64;
+            for (i, &byte) in b[1..len].iter().enumerate() {
+                n |= u64::from(byte) << (8 * i);
+            }
+            let unused = 64 - 8 * (len as u32 - 1);
+            Item::Int((n << unused) as i64 >> unused)
+        }
+    };
+    (item, len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn texts(pack: PackRef<'_>) -> Vec<Vec<u8>> {
+        pack.iter().map(|(_, item)| item.to_vec()).collect()
+    }
+
+    /// Strings that reach every encoding.
+    pub(crate) fn element() -> impl Strategy<Value = Vec<u8>> {
+        prop_oneof![
+            any::<i64>().prop_map(|n| n.to_string().into_bytes()),
+            (any::<i64>(), 0u32..64).prop_map(|(n, s)| (n >> s).to_string().into_bytes()),
+            proptest::collection::vec(any::<u8>(), 0..80),
+            (prop_oneof![120usize..140, 4090usize..4100, 16_380usize..16_390], any::<u8>())
+                .prop_map(|(n, b)| vec![b; n]),
+            Just(b"-0".to_vec()),
+            Just(b"007".to_vec()),
+            Just(b"9223372036854775808".to_vec()),
+        ]
+    }
+
+    #[derive(Debug, Clone)]
+    enum Op {
+        Insert(usize, Vec<u8>),
+        Replace(usize, Vec<u8>),
+        Remove(usize, usize),
+        Split(usize),
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        prop_oneof![
+            3 => (any::<usize>(), element()).prop_map(|(i, e)| Op::Insert(i, e)),
+            1 => (any::<usize>(), element()).prop_map(|(i, e)| Op::Replace(i, e)),
+            1 => (any::<usize>(), 0usize..4).prop_map(|(i, n)| Op::Remove(i, n)),
+            1 => any::<usize>().prop_map(Op::Split),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_a_list_of_strings(ops in proptest::collection::vec(op(), 0..40)) {
+            let mut pack = Listpack::new();
+            let mut model: Vec<Vec<u8>> = Vec::new();
+            for op in ops {
+                match op {
+                    Op::Insert(i, e) => {
+                        let i = i % (model.len() + 1);
+                        let at = pack.view().seek(i).unwrap_or(pack.end());
+                        pack.insert(at, &e);
+                        model.insert(i, e);
+                    }
+                    Op::Replace(i, e) if !model.is_empty() => {
+                        let i = i % model.len();
+                        pack.replace(pack.view().seek(i).unwrap(), &e);
+                        model[i] = e;
+                    }
+                    Op::Remove(i, n) if !model.is_empty() => {
+                        let i = i % model.len();
+                        pack.remove_range(pack.view().seek(i).unwrap(), n);
+                        model.drain(i..(i + n).min(model.len()));
+                    }
+                    Op::Split(i) => {
+                        let i = i % (model.len() + 1);
+                        let at = pack.view().seek(i).unwrap_or(pack.end());
+                        let right = pack.split_off(at);
+                        prop_assert_eq!(texts(right.view()), &model[i..]);
+                        prop_assert_eq!(texts(pack.view()), &model[..i]);
+                        pack.append(right.view());
+                    }
+                    _ => {}
+                }
+                prop_assert_eq!(pack.len(), model.len());
+                prop_assert_eq!(texts(pack.view()), &model[..]);
+                let mut back: Vec<_> =
+                    pack.view().iter_back_from(pack.end()).map(|(_, i)| i.to_vec()).collect();
+                back.reverse();
+                prop_assert_eq!(&back, &model);
+                let again = Listpack::from_bytes(pack.view().bytes().to_vec()).unwrap();
+                prop_assert_eq!(again.view(), pack.view());
+            }
+            for e in &model {
+                let at = pack.view().find(e, HEADER, 0).unwrap();
+                prop_assert_eq!(&pack.view().get(at).to_vec(), e);
+            }
+        }
+
+        #[test]
+        fn hostile_bytes_are_refused_or_safe(mut bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            if bytes.len() >= 7 {
+                let len = bytes.len() as u32;
+                bytes[..4].copy_from_slice(&len.to_le_bytes());
+                bytes[4..6].copy_from_slice(&[0xFF, 0xFF]);
+                *bytes.last_mut().unwrap() = END;
+            }
+            if let Ok(pack) = Listpack::from_bytes(bytes) {
+                prop_assert_eq!(pack.view().iter().count(), pack.len());
+                prop_assert_eq!(pack.view().iter_back_from(pack.end()).count(), pack.len());
+            }
+        }
+    }
+
+    #[test]
+    fn its_bytes_are_those_of_redis() {
+        // What DUMP gives in redis-server 7.0 for RPUSH k a 1 -5 300 70000: the listpack inside.
+        let pack: Listpack = ["a", "1", "-5", "300", "70000"].iter().collect();
+        assert_eq!(
+            pack.view().bytes(),
+            [
+                23, 0, 0, 0, 5, 0, 0x81, b'a', 2, 1, 1, 0xDF, 0xFB, 2, 0xC1, 0x2C, 2, 0xF2, 0x70,
+                0x11, 0x01, 4, 0xFF
+            ]
+        );
+    }
+
+    #[test]
+    fn more_elements_than_the_header_can_count_are_counted() {
+        let mut pack = Listpack::new();
+        for _ in 0..70_000 {
+            pack.push_back(b"1");
+        }
+        assert_eq!(pack.len(), 70_000);
+        pack.remove_range(HEADER, 69_000);
+        assert_eq!(pack.len(), 1_000);
+        assert_eq!(pack.view().bytes()[4..6], 1_000u16.to_le_bytes());
+    }
+}

@@ -1,0 +1,638 @@
+//! A sequence with logarithmic access by position: a B+tree whose branches know the weight of
+//! what is below them.
+//!
+//! For a sorted set an item is a score with a member's number and weighs 1, so an offset is a
+//! rank. For a list an item is a run of elements and weighs as much as it holds, so an offset is
+//! an index into the list.
+
+use smallvec::SmallVec;
+
+/// Items in a leaf.
+const LEAF: usize = 64;
+/// Branches of an inner node.
+const FAN: usize = 32;
+
+/// What a sequence can hold.
+pub trait Item {
+    /// What items are ordered by, if they are.
+    type Key: Copy + core::fmt::Debug;
+    /// Whether every item weighs 1.
+    const UNIT: bool;
+    /// The item's key.
+    fn key(&self) -> Self::Key;
+    /// How many positions the item takes, at least one.
+    fn weight(&self) -> u64;
+}
+
+/// A sequence of items. See the module's description.
+#[derive(Clone, Debug)]
+pub struct Seq<T: Item> {
+    root: Node<T>,
+    weight: u64,
+}
+
+#[derive(Clone, Debug)]
+enum Node<T: Item> {
+    Leaf(Vec<T>),
+    Inner(Vec<Kid<T>>),
+}
+
+#[derive(Clone, Debug)]
+struct Kid<T: Item> {
+    weight: u64,
+    /// The key of the first item below.
+    key: T::Key,
+    node: Box<Node<T>>,
+}
+
+impl<T: Item> Default for Seq<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T: Item> Seq<T> {
+    /// No items.
+    pub fn new() -> Self {
+        Self { root: Node::Leaf(Vec::new()), weight: 0 }
+    }
+
+    /// The weight of all items.
+    #[inline]
+    pub fn weight(&self) -> u64 {
+        self.weight
+    }
+
+    /// How many positions come before the first item for whose key `before` is false. `before`
+    /// must be true for a beginning of the sequence and false for the rest.
+    #[inline]
+    pub fn rank(&self, mut before: impl FnMut(T::Key) -> bool) -> u64 {
+        let (mut node, mut rank) = (&self.root, 0);
+        loop {
+            match node {
+                Node::Inner(kids) => {
+                    let i = kids.partition_point(|kid| before(kid.key)).saturating_sub(1);
+                    rank += kids[..i].iter().map(|kid| kid.weight).sum::<u64>();
+                    match kids.get(i) {
+                        Some(kid) => node = &kid.node,
+                        None => return rank,
+                    }
+                }
+                Node::Leaf(items) => {
+                    let i = items.partition_point(|item| before(item.key()));
+                    return rank + weight_of(&items[..i]);
+                }
+            }
+        }
+    }
+
+    /// The item that covers `offset`, and how far into it that is.
+    #[inline]
+    pub fn get(&self, offset: u64) -> Option<(&T, u64)> {
+        let (mut node, mut offset) = (&self.root, offset);
+        loop {
+            match node {
+                Node::Inner(kids) => {
+                    let i = covering_kid(kids, &mut offset)?;
+                    node = &kids.get(i)?.node;
+                }
+                Node::Leaf(items) => {
+                    let i = covering_item(items, &mut offset)?;
+                    return items.get(i).map(|item| (item, offset));
+                }
+            }
+        }
+    }
+
+    /// Lets `f` change the item that covers `offset`; it also gets how far into it that is. The
+    /// item must keep its place in the order and a weight of at least one.
+    pub fn update<R>(&mut self, offset: u64, f: impl FnOnce(&mut T, u64) -> R) -> Option<R> {
+        if offset >= self.weight {
+            return None;
+        }
+        let (result, delta) = update(&mut self.root, offset, f)?;
+        self.weight = self.weight.wrapping_add_signed(delta);
+        Some(result)
+    }
+
+    /// Inserts an item where `offset` is: between two items, at the beginning or at the end.
+    pub fn insert(&mut self, offset: u64, item: T) {
+        self.place(&mut AtOffset(offset), item);
+    }
+
+    /// Inserts an item before the first one for whose key `before` is false.
+    pub fn insert_by(&mut self, before: impl FnMut(T::Key) -> bool, item: T) {
+        self.place(&mut InOrder(before), item);
+    }
+
+    /// Removes the item that covers `offset`.
+    pub fn remove(&mut self, offset: u64) -> Option<T> {
+        if offset >= self.weight {
+            return None;
+        }
+        let item = remove(&mut self.root, offset)?;
+        self.weight -= item.weight();
+        while let Node::Inner(kids) = &mut self.root {
+            if kids.len() > 1 {
+                break;
+            }
+            self.root = match kids.pop() {
+                Some(kid) => *kid.node,
+                None => Node::Leaf(Vec::new()),
+            };
+        }
+        Some(item)
+    }
+
+    /// A cursor on the item that covers `offset`.
+    pub fn cursor(&self, offset: u64) -> Option<Cursor<'_, T>> {
+        let (mut node, mut offset) = (&self.root, offset);
+        let mut path = SmallVec::new();
+        loop {
+            match node {
+                Node::Inner(kids) => {
+                    let i = covering_kid(kids, &mut offset)?;
+                    path.push((kids.as_slice(), i));
+                    node = &kids.get(i)?.node;
+                }
+                Node::Leaf(items) => {
+                    let at = covering_item(items, &mut offset)?;
+                    return Some(Cursor { path, items, at });
+                }
+            }
+        }
+    }
+
+    /// The items from the one that covers `offset` on.
+    pub fn iter_from(&self, offset: u64) -> impl Iterator<Item = &T> {
+        let mut cursor = self.cursor(offset);
+        core::iter::from_fn(move || {
+            let item = cursor.as_ref()?.get();
+            if !cursor.as_mut()?.forward() {
+                cursor = None;
+            }
+            Some(item)
+        })
+    }
+
+    /// The items from the one that covers `offset` back to the first.
+    pub fn iter_back_from(&self, offset: u64) -> impl Iterator<Item = &T> {
+        let mut cursor = self.cursor(offset);
+        core::iter::from_fn(move || {
+            let item = cursor.as_ref()?.get();
+            if !cursor.as_mut()?.backward() {
+                cursor = None;
+            }
+            Some(item)
+        })
+    }
+
+    /// Drops up to about `budget` items from the end; true when none are left.
+    pub fn dismantle(&mut self, budget: usize) -> bool {
+        let mut gone = 0;
+        while gone < budget {
+            match pop_leaf(&mut self.root) {
+                0 => return true,
+                n => gone += n,
+            }
+        }
+        false
+    }
+
+    fn place(&mut self, place: &mut impl Place<T>, item: T) {
+        self.weight += item.weight();
+        if let Some(right) = insert(&mut self.root, place, item) {
+            let left = core::mem::replace(&mut self.root, Node::Inner(Vec::with_capacity(4)));
+            if let Node::Inner(kids) = &mut self.root
+                && let Some(left) = kid_of(left)
+            {
+                kids.push(left);
+                kids.push(right);
+            }
+        }
+    }
+}
+
+/// A place in a sequence from which one can go both ways.
+#[derive(Debug)]
+pub struct Cursor<'a, T: Item> {
+    path: SmallVec<[(&'a [Kid<T>], usize); 5]>,
+    items: &'a [T],
+    at: usize,
+}
+
+impl<'a, T: Item> Cursor<'a, T> {
+    /// The item here.
+    #[inline]
+    pub fn get(&self) -> &'a T {
+        &self.items[self.at]
+    }
+
+    /// Goes to the next item; false if there is none.
+    #[inline]
+    pub fn forward(&mut self) -> bool {
+        if self.at + 1 < self.items.len() {
+            self.at += 1;
+            return true;
+        }
+        self.turn(|kids, i| (i + 1 < kids.len()).then_some(i + 1), |_| 0)
+    }
+
+    /// Goes to the item before; false if there is none.
+    #[inline]
+    pub fn backward(&mut self) -> bool {
+        if self.at > 0 {
+            self.at -= 1;
+            return true;
+        }
+        self.turn(|_, i| i.checked_sub(1), |len| len.saturating_sub(1))
+    }
+
+    fn turn(
+        &mut self,
+        beside: impl Fn(&[Kid<T>], usize) -> Option<usize>,
+        edge: impl Fn(usize) -> usize,
+    ) -> bool {
+        let depth = self.path.len();
+        let Some((up, to)) = (0..depth)
+            .rev()
+            .find_map(|d| beside(self.path[d].0, self.path[d].1).map(|to| (d, to)))
+        else {
+            return false;
+        };
+        self.path.truncate(up + 1);
+        self.path[up].1 = to;
+        let mut node: &'a Node<T> = &self.path[up].0[to].node;
+        loop {
+            match node {
+                Node::Inner(kids) => {
+                    let i = edge(kids.len());
+                    self.path.push((kids, i));
+                    node = &kids[i].node;
+                }
+                Node::Leaf(items) => {
+                    self.items = items;
+                    self.at = edge(items.len());
+                    return true;
+                }
+            }
+        }
+    }
+}
+
+/// Where an item goes: which branch, which slot of a leaf.
+trait Place<T: Item> {
+    fn kid(&mut self, kids: &[Kid<T>]) -> usize;
+    fn slot(&mut self, items: &[T]) -> usize;
+}
+
+struct AtOffset(u64);
+
+impl<T: Item> Place<T> for AtOffset {
+    fn kid(&mut self, kids: &[Kid<T>]) -> usize {
+        for (i, kid) in kids.iter().enumerate() {
+            if self.0 <= kid.weight {
+                return i;
+            }
+            self.0 -= kid.weight;
+        }
+        kids.len().saturating_sub(1)
+    }
+
+    fn slot(&mut self, items: &[T]) -> usize {
+        for (i, item) in items.iter().enumerate() {
+            if self.0 == 0 {
+                return i;
+            }
+            self.0 = self.0.saturating_sub(item.weight());
+        }
+        items.len()
+    }
+}
+
+struct InOrder<F>(F);
+
+impl<T: Item, F: FnMut(T::Key) -> bool> Place<T> for InOrder<F> {
+    #[inline]
+    fn kid(&mut self, kids: &[Kid<T>]) -> usize {
+        kids.partition_point(|kid| (self.0)(kid.key)).saturating_sub(1)
+    }
+
+    #[inline]
+    fn slot(&mut self, items: &[T]) -> usize {
+        items.partition_point(|item| (self.0)(item.key()))
+    }
+}
+
+impl<T: Item> Node<T> {
+    fn len(&self) -> usize {
+        match self {
+            Node::Leaf(items) => items.len(),
+            Node::Inner(kids) => kids.len(),
+        }
+    }
+
+    fn limit(&self) -> usize {
+        match self {
+            Node::Leaf(_) => LEAF,
+            Node::Inner(_) => FAN,
+        }
+    }
+
+    fn key(&self) -> Option<T::Key> {
+        match self {
+            Node::Leaf(items) => items.first().map(T::key),
+            Node::Inner(kids) => kids.first().map(|kid| kid.key),
+        }
+    }
+
+    fn weight(&self) -> u64 {
+        match self {
+            Node::Leaf(items) => weight_of(items),
+            Node::Inner(kids) => kids.iter().map(|kid| kid.weight).sum(),
+        }
+    }
+}
+
+fn kid_of<T: Item>(node: Node<T>) -> Option<Kid<T>> {
+    Some(Kid { weight: node.weight(), key: node.key()?, node: Box::new(node) })
+}
+
+#[inline]
+fn weight_of<T: Item>(items: &[T]) -> u64 {
+    if T::UNIT { items.len() as u64 } else { items.iter().map(T::weight).sum() }
+}
+
+#[inline]
+fn covering_kid<T: Item>(kids: &[Kid<T>], offset: &mut u64) -> Option<usize> {
+    for (i, kid) in kids.iter().enumerate() {
+        if *offset < kid.weight {
+            return Some(i);
+        }
+        *offset -= kid.weight;
+    }
+    None
+}
+
+#[inline]
+fn covering_item<T: Item>(items: &[T], offset: &mut u64) -> Option<usize> {
+    if T::UNIT {
+        let i = *offset as usize;
+        *offset = 0;
+        return (i < items.len()).then_some(i);
+    }
+    for (i, item) in items.iter().enumerate() {
+        if *offset < item.weight() {
+            return Some(i);
+        }
+        *offset -= item.weight();
+    }
+    None
+}
+
+fn update<T: Item, R>(
+    node: &mut Node<T>,
+    mut offset: u64,
+    f: impl FnOnce(&mut T, u64) -> R,
+) -> Option<(R, i64)> {
+    match node {
+        Node::Inner(kids) => {
+            let i = covering_kid(kids, &mut offset)?;
+            let kid = kids.get_mut(i)?;
+            let (result, delta) = update(&mut kid.node, offset, f)?;
+            kid.weight = kid.weight.wrapping_add_signed(delta);
+            if let Some(key) = kid.node.key() {
+                kid.key = key;
+            }
+            Some((result, delta))
+        }
+        Node::Leaf(items) => {
+            let i = covering_item(items, &mut offset)?;
+            let item = items.get_mut(i)?;
+            let before = item.weight();
+            let result = f(item, offset);
+            Some((result, item.weight().wrapping_sub(before) as i64))
+        }
+    }
+}
+
+/// Inserts below `node`; a right sibling comes back if it had to be split.
+fn insert<T: Item>(node: &mut Node<T>, place: &mut impl Place<T>, item: T) -> Option<Kid<T>> {
+    match node {
+        Node::Inner(kids) => {
+            let i = place.kid(kids);
+            let kid = kids.get_mut(i)?;
+            let weight = item.weight();
+            let split = insert(&mut kid.node, place, item);
+            kid.weight += weight;
+            if let Some(key) = kid.node.key() {
+                kid.key = key;
+            }
+            let right = split?;
+            kid.weight -= right.weight;
+            let right = push_or_split(kids, i + 1, right, FAN)?;
+            kid_of(Node::Inner(right))
+        }
+        Node::Leaf(items) => {
+            let i = place.slot(items);
+            kid_of(Node::Leaf(push_or_split(items, i, item, LEAF)?))
+        }
+    }
+}
+
+/// Inserts into one node's vector. If it is full, the right part comes back; at the very end that
+/// is the new element alone, so that what grows in order fills its nodes.
+fn push_or_split<E>(all: &mut Vec<E>, i: usize, element: E, limit: usize) -> Option<Vec<E>> {
+    if all.len() < limit {
+        if all.len() == all.capacity() {
+            all.reserve_exact((all.len() / 2).max(4).min(limit - all.len()));
+        }
+        all.insert(i, element);
+        return None;
+    }
+    if i == all.len() {
+        let mut right = Vec::with_capacity(4);
+        right.push(element);
+        return Some(right);
+    }
+    let middle = if i == 0 { 0 } else { limit / 2 };
+    let mut right = Vec::with_capacity(limit);
+    right.extend(all.drain(middle..));
+    if i <= middle {
+        all.insert(i, element);
+    } else {
+        right.insert(i - middle, element);
+    }
+    Some(right)
+}
+
+fn remove<T: Item>(node: &mut Node<T>, mut offset: u64) -> Option<T> {
+    match node {
+        Node::Leaf(items) => {
+            let i = covering_item(items, &mut offset)?;
+            Some(items.remove(i))
+        }
+        Node::Inner(kids) => {
+            let i = covering_kid(kids, &mut offset)?;
+            let kid = kids.get_mut(i)?;
+            let item = remove(&mut kid.node, offset)?;
+            kid.weight -= item.weight();
+            match kid.node.key() {
+                Some(key) => {
+                    kid.key = key;
+                    if kid.node.len() < kid.node.limit() / 4 {
+                        merge_near(kids, i);
+                    }
+                }
+                None => {
+                    kids.remove(i);
+                }
+            }
+            Some(item)
+        }
+    }
+}
+
+/// Joins a node that has become small with a neighbour, if the two then leave some room.
+fn merge_near<T: Item>(kids: &mut Vec<Kid<T>>, i: usize) {
+    let fits = |a: usize, b: usize| match (kids.get(a), kids.get(b)) {
+        (Some(a), Some(b)) => a.node.len() + b.node.len() <= a.node.limit() * 3 / 4,
+        _ => false,
+    };
+    let left = if fits(i, i + 1) {
+        i
+    } else if i > 0 && fits(i - 1, i) {
+        i - 1
+    } else {
+        return;
+    };
+    let right = kids.remove(left + 1);
+    let Some(kid) = kids.get_mut(left) else { return };
+    kid.weight += right.weight;
+    match (&mut *kid.node, *right.node) {
+        (Node::Leaf(a), Node::Leaf(b)) => a.extend(b),
+        (Node::Inner(a), Node::Inner(b)) => a.extend(b),
+        // All leaves are at one depth, so two neighbours are of one kind.
+        _ => {}
+    }
+}
+
+/// Drops the last leaf and says how many items that were.
+fn pop_leaf<T: Item>(node: &mut Node<T>) -> usize {
+    match node {
+        Node::Leaf(items) => core::mem::take(items).len(),
+        Node::Inner(kids) => {
+            let Some(kid) = kids.last_mut() else { return 0 };
+            let n = pop_leaf(&mut kid.node);
+            if kid.node.len() == 0 {
+                kids.pop();
+            }
+            n
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Rng;
+
+    #[derive(Clone, Debug, PartialEq)]
+    struct Run(u64, u64);
+
+    impl Item for Run {
+        type Key = u64;
+        const UNIT: bool = false;
+        fn key(&self) -> u64 {
+            self.0
+        }
+        fn weight(&self) -> u64 {
+            self.1
+        }
+    }
+
+    #[derive(Clone, Debug, PartialEq)]
+    struct One(u64);
+
+    impl Item for One {
+        type Key = u64;
+        const UNIT: bool = true;
+        fn key(&self) -> u64 {
+            self.0
+        }
+        fn weight(&self) -> u64 {
+            1
+        }
+    }
+
+    #[test]
+    fn it_keeps_order_and_ranks() {
+        for seed in 0..6 {
+            let mut rng = Rng::new(seed);
+            let mut seq = Seq::new();
+            let mut model = std::collections::BTreeSet::new();
+            for round in 0..20_000u64 {
+                let key = match seed {
+                    0 => round,
+                    1 => 100_000 - round,
+                    _ => rng.below(30_000),
+                };
+                let grow = (round / 5_000) % 2 == 0;
+                if rng.chance(if grow { 0.95 } else { 0.05 }) {
+                    if model.insert(key) {
+                        seq.insert_by(|k| k < key, One(key));
+                    }
+                } else if let Some(&first) = model.range(key / 2..).next() {
+                    model.remove(&first);
+                    let rank = seq.rank(|k| k < first);
+                    assert_eq!(seq.remove(rank), Some(One(first)));
+                }
+                assert_eq!(seq.weight(), model.len() as u64);
+            }
+            assert!(seq.iter_from(0).map(|o| o.0).eq(model.iter().copied()));
+            for (rank, &key) in model.iter().enumerate() {
+                assert_eq!(seq.rank(|k| k < key), rank as u64);
+                assert_eq!(seq.get(rank as u64), Some((&One(key), 0)));
+            }
+            let from = model.len() / 3;
+            assert!(
+                seq.iter_back_from(from as u64)
+                    .map(|o| o.0)
+                    .eq(model.iter().take(from + 1).rev().copied())
+            );
+            while !seq.dismantle(500) {}
+        }
+    }
+
+    #[test]
+    fn it_finds_runs_by_offset() {
+        let mut rng = Rng::new(77);
+        let (mut seq, mut model) = (Seq::new(), Vec::<Run>::new());
+        for round in 0..6_000u64 {
+            let grow = (round / 2_000) % 2 == 0;
+            let i = rng.below(model.len() as u64 + 1) as usize;
+            let offset: u64 = model[..i].iter().map(|r| r.1).sum();
+            if rng.chance(if grow { 0.8 } else { 0.2 }) {
+                let run = Run(round, 1 + rng.below(9));
+                seq.insert(offset, run.clone());
+                model.insert(i, run);
+            } else if i < model.len() {
+                let within = rng.below(model[i].1);
+                if rng.chance(0.5) {
+                    let weight = 1 + rng.below(9);
+                    let got = seq.update(offset + within, |run, rem| {
+                        run.1 = weight;
+                        rem
+                    });
+                    assert_eq!(got, Some(within));
+                    model[i].1 = weight;
+                } else {
+                    assert_eq!(seq.remove(offset + within), Some(model.remove(i)));
+                }
+            }
+            assert_eq!(seq.weight(), model.iter().map(|r| r.1).sum::<u64>());
+        }
+        assert!(seq.iter_from(0).eq(model.iter()));
+        assert!(seq.iter_back_from(seq.weight() - 1).eq(model.iter().rev()));
+    }
+}

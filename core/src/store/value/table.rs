@@ -1,0 +1,408 @@
+//! The hash table behind large sets, hashes and sorted sets.
+//!
+//! Entries lie densely in the order in which they came (the last one fills the gap of one that
+//! goes), and an index of 32-bit positions finds them. So:
+//!
+//! * walking over the entries is the same on every platform and costs no empty buckets;
+//! * a random entry is one draw, and every entry is as likely as any other;
+//! * a scan that goes from the last position down returns every entry that is there from its
+//!   beginning to its end: an entry only ever moves from the end to a lower position, so it
+//!   cannot jump from the part to be seen into the part already seen.
+//!
+//! The index grows and shrinks by moving a few positions at every change; nothing stalls.
+
+use hashbrown::HashTable;
+use siphasher::sip::SipHasher13;
+
+/// Entries in one chunk of the dense array.
+const CHUNK: usize = 512;
+/// Up to so many entries the index is rebuilt at once, which takes some microseconds.
+const SMALL: usize = 512;
+/// Positions moved to a new index at every change. Two would do to be ready in time.
+const STEP: usize = 4;
+
+/// What a table can hold.
+pub trait Keyed {
+    /// What the entry is found by.
+    fn key(&self) -> &[u8];
+    /// The memory that it takes besides itself.
+    fn heap(&self) -> usize;
+}
+
+/// A hash table with dense entries. See the module's description.
+#[derive(Clone)]
+pub struct Table<E> {
+    chunks: Vec<Vec<E>>,
+    len: usize,
+    /// What the entries take besides themselves.
+    heap: usize,
+    seed: u64,
+    index: HashTable<u32>,
+    /// The index that is being left behind. It is only read; a position that it gives counts if
+    /// the entry there has the key that was asked for.
+    old: Option<Box<HashTable<u32>>>,
+    /// Entries below this position are in `index` for certain.
+    moved: usize,
+}
+
+impl<E: Keyed> Table<E> {
+    /// The most entries that a table takes.
+    pub const MAX: usize = u32::MAX as usize;
+
+    /// An empty table whose hash function is made unpredictable by `seed`.
+    pub fn new(seed: u64) -> Self {
+        Self::with_capacity(seed, 0)
+    }
+
+    /// An empty table with an index for `capacity` entries.
+    pub fn with_capacity(seed: u64, capacity: usize) -> Self {
+        Self {
+            chunks: Vec::new(),
+            len: 0,
+            heap: 0,
+            seed,
+            index: HashTable::with_capacity(capacity),
+            old: None,
+            moved: 0,
+        }
+    }
+
+    /// How many entries there are.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The entry at `position`.
+    #[inline]
+    pub fn at(&self, position: usize) -> Option<&E> {
+        self.chunks.get(position / CHUNK)?.get(position % CHUNK)
+    }
+
+    /// Lets `change` change the entry at `position`. Its key must stay as it is.
+    #[inline]
+    pub fn change(&mut self, position: usize, change: impl FnOnce(&mut E)) {
+        if let Some(entry) =
+            self.chunks.get_mut(position / CHUNK).and_then(|c| c.get_mut(position % CHUNK))
+        {
+            let before = entry.heap();
+            change(entry);
+            self.heap = self.heap - before + entry.heap();
+        }
+    }
+
+    /// Where the entry with this key is.
+    #[inline]
+    pub fn find(&self, key: &[u8]) -> Option<usize> {
+        self.find_hashed(self.hash(key), key)
+    }
+
+    /// The entry with this key.
+    #[inline]
+    pub fn get(&self, key: &[u8]) -> Option<&E> {
+        self.at(self.find(key)?)
+    }
+
+    /// Adds an entry whose key is not there yet, and says where it is.
+    pub fn insert(&mut self, entry: E) -> usize {
+        let hash = self.hash(entry.key());
+        self.insert_hashed(hash, entry)
+    }
+
+    /// Adds the entry that `make` gives unless its key is there: the position, and whether it is
+    /// new.
+    #[inline]
+    pub fn find_or_insert(&mut self, key: &[u8], make: impl FnOnce() -> E) -> (usize, bool) {
+        let hash = self.hash(key);
+        match self.find_hashed(hash, key) {
+            Some(position) => (position, false),
+            None => (self.insert_hashed(hash, make()), true),
+        }
+    }
+
+    /// Removes the entry at `position`. If it was not the last one, the last one is there now.
+    pub fn remove(&mut self, position: usize) -> Option<E> {
+        let last = self.len.checked_sub(1)?;
+        let hash = self.hash(self.at(position)?.key());
+        self.forget(hash, position);
+        if position != last {
+            let hash = self.hash(self.at(last)?.key());
+            self.forget(hash, last);
+            self.make_room();
+            self.link(hash, position);
+        }
+        let tail = self.chunks.last_mut()?;
+        let moved = tail.pop()?;
+        if tail.is_empty() {
+            self.chunks.pop();
+        } else if self.chunks.len() == 1 {
+            let tail = &mut self.chunks[0];
+            if tail.capacity() > 4 * tail.len() && tail.capacity() > 8 {
+                tail.shrink_to(2 * tail.len());
+            }
+        }
+        self.len = last;
+        let hole = self.chunks.get_mut(position / CHUNK).and_then(|c| c.get_mut(position % CHUNK));
+        let removed = match hole {
+            Some(hole) => core::mem::replace(hole, moved),
+            None => moved,
+        };
+        self.heap -= removed.heap();
+        self.step();
+        let capacity = self.index.capacity();
+        if self.old.is_none() && capacity > 64 && self.len < capacity / 8 {
+            self.rebuild(self.len * 2);
+        }
+        Some(removed)
+    }
+
+    /// All entries, in the order of their positions.
+    pub fn iter(&self) -> impl Iterator<Item = &E> + Clone {
+        self.chunks.iter().flatten()
+    }
+
+    /// One step of a scan: shows about `count` entries to `f`, from the position below `cursor`
+    /// downwards (0 begins at the end), and gives the next cursor, which is 0 when all were seen.
+    pub fn scan(&self, cursor: u64, count: usize, mut f: impl FnMut(&E)) -> u64 {
+        let from = match usize::try_from(cursor) {
+            Ok(c) if c != 0 => c.min(self.len),
+            _ => self.len,
+        };
+        let to = from.saturating_sub(count.max(1));
+        for position in (to..from).rev() {
+            if let Some(entry) = self.at(position) {
+                f(entry);
+            }
+        }
+        to as u64
+    }
+
+    /// Drops up to `budget` entries; true when none are left. The table can only be dropped
+    /// afterwards.
+    pub fn dismantle(&mut self, budget: usize) -> bool {
+        let mut gone = 0;
+        while gone < budget {
+            match self.chunks.pop() {
+                Some(chunk) => gone += chunk.len(),
+                None => return true,
+            }
+        }
+        self.chunks.is_empty()
+    }
+
+    /// The memory that the table takes, in bytes. It is reckoned from the entries, not from what
+    /// happens to be allocated, so that it is the same on every platform.
+    pub fn memory(&self) -> usize {
+        160 + self.len * (size_of::<E>() + 8) + self.heap
+    }
+
+    fn hash(&self, key: &[u8]) -> u64 {
+        hash_of(self.seed, key)
+    }
+
+    #[inline]
+    fn find_hashed(&self, hash: u64, key: &[u8]) -> Option<usize> {
+        let is = |p: &u32| self.at(*p as usize).is_some_and(|e| e.key() == key);
+        let found = self.index.find(hash, is);
+        let found = match (&self.old, found) {
+            (Some(old), None) => old.find(hash, is),
+            _ => found,
+        };
+        found.map(|p| *p as usize)
+    }
+
+    fn insert_hashed(&mut self, hash: u64, entry: E) -> usize {
+        self.make_room();
+        let position = self.len;
+        self.heap += entry.heap();
+        self.link(hash, position);
+        match self.chunks.last_mut() {
+            Some(chunk) if chunk.len() < CHUNK => {
+                if chunk.len() == chunk.capacity() {
+                    // Between doubling and exact: a quarter more.
+                    chunk.reserve_exact((chunk.len() / 4).max(4).min(CHUNK - chunk.len()));
+                }
+                chunk.push(entry);
+            }
+            _ => {
+                let room = if self.chunks.is_empty() { 4 } else { CHUNK };
+                let mut chunk = Vec::with_capacity(room);
+                chunk.push(entry);
+                self.chunks.push(chunk);
+            }
+        }
+        self.len += 1;
+        self.step();
+        position
+    }
+
+    /// Takes a position out of the new index, if it is there.
+    fn forget(&mut self, hash: u64, position: usize) {
+        if let Ok(slot) = self.index.find_entry(hash, |p| *p as usize == position) {
+            slot.remove();
+        }
+    }
+
+    fn link(&mut self, hash: u64, position: usize) {
+        let (chunks, seed) = (&self.chunks, self.seed);
+        self.index.insert_unique(hash, position as u32, |p| {
+            let p = *p as usize;
+            chunks.get(p / CHUNK).and_then(|c| c.get(p % CHUNK)).map_or(0, |e| hash_of(seed, e.key()))
+        });
+    }
+
+    /// Makes sure that the index can take one more position without rehashing by itself.
+    fn make_room(&mut self) {
+        if self.index.len() < self.index.capacity() {
+            return;
+        }
+        // While positions move this cannot happen: a new index has room for twice the entries,
+        // and the move is over after a quarter as many changes. Were it to happen, the move is
+        // ended at once.
+        while self.old.is_some() {
+            self.step();
+        }
+        if self.index.len() == self.index.capacity() {
+            self.rebuild((self.len + 1) * 2);
+        }
+    }
+
+    fn rebuild(&mut self, capacity: usize) {
+        let fresh = HashTable::with_capacity(capacity.max(4));
+        self.old = Some(Box::new(core::mem::replace(&mut self.index, fresh)));
+        self.moved = 0;
+        if self.len <= SMALL {
+            while self.old.is_some() {
+                self.step();
+            }
+        }
+    }
+
+    fn step(&mut self) {
+        if self.old.is_none() {
+            return;
+        }
+        for _ in 0..STEP {
+            let position = self.moved;
+            let Some(entry) = self.at(position) else {
+                self.old = None;
+                return;
+            };
+            let hash = self.hash(entry.key());
+            if self.index.find(hash, |p| *p as usize == position).is_none() {
+                self.link(hash, position);
+            }
+            self.moved += 1;
+        }
+    }
+}
+
+#[inline]
+fn hash_of(seed: u64, key: &[u8]) -> u64 {
+    SipHasher13::new_with_keys(seed, seed.rotate_left(32)).hash(key)
+}
+
+impl<E: core::fmt::Debug + Keyed> core::fmt::Debug for Table<E> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Rng;
+    use crate::store::value::bytes::SmallBytes;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    impl Keyed for (SmallBytes, u64) {
+        fn key(&self) -> &[u8] {
+            self.0.as_slice()
+        }
+        fn heap(&self) -> usize {
+            self.0.heap()
+        }
+    }
+
+    fn name(n: u64) -> Vec<u8> {
+        format!("member:{n}").into_bytes()
+    }
+
+    #[test]
+    fn it_is_a_map_through_growth_and_shrinking() {
+        let mut rng = Rng::new(5);
+        let mut table = Table::new(9);
+        let mut model = BTreeMap::new();
+        for round in 0..40_000u64 {
+            // Ten thousand rounds of growth, as many of shrinking, and so on.
+            let grow = (round / 10_000) % 2 == 0;
+            let key = name(rng.below(20_000));
+            if rng.chance(if grow { 0.9 } else { 0.1 }) {
+                let (at, new) =
+                    table.find_or_insert(&key, || (SmallBytes::new(&key), round));
+                assert_eq!(new, !model.contains_key(&key));
+                table.change(at, |e| e.1 = round);
+                model.insert(key, round);
+            } else {
+                let gone = table.find(&key).and_then(|p| table.remove(p));
+                assert_eq!(gone.map(|e| e.1), model.remove(&key));
+            }
+            assert_eq!(table.len(), model.len());
+            let key = name(rng.below(20_000));
+            assert_eq!(table.get(&key).map(|e| e.1), model.get(&key).copied());
+        }
+        let mut all: Vec<_> = table.iter().map(|e| (e.key().to_vec(), e.1)).collect();
+        all.sort();
+        assert!(all.into_iter().eq(model));
+    }
+
+    #[test]
+    fn a_scan_sees_everything_that_stays() {
+        for seed in 0..30 {
+            let mut rng = Rng::new(seed);
+            let mut table = Table::new(seed);
+            for n in 0..rng.below(3_000) {
+                table.insert((SmallBytes::new(&name(n)), n));
+            }
+            let mut stay: BTreeSet<u64> = table.iter().map(|e| e.1).collect();
+            let (mut seen, mut cursor, mut next) = (BTreeSet::new(), 0, 1_000_000);
+            loop {
+                cursor = table.scan(cursor, 1 + rng.below(20) as usize, |e| {
+                    seen.insert(e.1);
+                });
+                if cursor == 0 {
+                    break;
+                }
+                for _ in 0..rng.below(60) {
+                    if rng.chance(0.5) && !table.is_empty() {
+                        let at = rng.below(table.len() as u64) as usize;
+                        stay.remove(&table.remove(at).unwrap().1);
+                    } else {
+                        next += 1;
+                        table.insert((SmallBytes::new(&name(next)), next));
+                    }
+                }
+            }
+            assert!(stay.is_subset(&seen));
+        }
+    }
+
+    #[test]
+    fn dismantling_takes_several_steps() {
+        let mut table = Table::new(1);
+        for n in 0..5_000 {
+            table.insert((SmallBytes::new(&name(n)), n));
+        }
+        let mut steps = 1;
+        while !table.dismantle(1_000) {
+            steps += 1;
+        }
+        assert!(steps >= 5, "{steps}");
+    }
+}
