@@ -109,7 +109,7 @@ impl Default for DataConfig {
         Self {
             databases: 16,
             proto_max_bulk_len: 512 << 20,
-            hash_max_listpack_entries: 128,
+            hash_max_listpack_entries: 512,
             hash_max_listpack_value: 64,
             list_max_listpack_size: -2,
             list_compress_depth: 0,

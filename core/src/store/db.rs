@@ -5,7 +5,7 @@ use super::entry::Entry;
 use super::expiry::ExpiryIndex;
 use super::graveyard::Graveyard;
 use super::table::{HashSeed, Keyed, Slot, Table};
-use super::value::{StringRef, Value, ValueRef};
+use super::value::{Collection, StringRef, Value, ValueRef};
 use crate::rng::Rng;
 
 /// A database of a [`super::Keyspace`], with what all databases share, for one command to use.
@@ -23,6 +23,10 @@ pub struct Key<'k> {
     pub bytes: &'k [u8],
     hash: u64,
 }
+
+/// A key holds a value of another kind than a command works on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AnotherKind;
 
 /// What becomes of a key's expiry time when its value is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -260,16 +264,27 @@ impl<'a> DbMut<'a> {
         self.put(key, entry);
     }
 
+    /// Looks a key up to read the collection that it holds: counts a hit or a miss, and an access.
+    pub fn view<K: Collection>(&mut self, key: Key<'_>) -> Result<Option<K::Ref<'_>>, AnotherKind> {
+        match self.read(key) {
+            None => Ok(None),
+            Some(value) => K::read(value).map(Some).ok_or(AnotherKind),
+        }
+    }
+
     /// Lets `edit` change the collection of a key: its result, and whether the collection has
     /// become empty, in which case the key is gone. `None` if the key is not there. Counts an
     /// access, but neither a hit nor a miss.
-    pub fn edit<R>(
+    pub fn edit<K: Collection, R>(
         &mut self,
         key: Key<'_>,
-        edit: impl FnOnce(&mut Value) -> R,
-    ) -> Option<(R, bool)> {
-        let slot = self.live(key)?;
+        edit: impl FnOnce(&mut K) -> R,
+    ) -> Result<Option<(R, bool)>, AnotherKind> {
+        let Some(slot) = self.live(key) else { return Ok(None) };
         self.access(slot);
+        if K::read(self.db.table.get(slot).value()).is_none() {
+            return Err(AnotherKind);
+        }
         let (result, empty) = self.db.table.change(slot, |entry| {
             let result = entry.edit(edit);
             (result, entry.value().elements() == 0)
@@ -279,7 +294,12 @@ impl<'a> DbMut<'a> {
         } else {
             self.touched(key.bytes);
         }
-        Some((result, empty))
+        result.map(|result| Some((result, empty))).ok_or(AnotherKind)
+    }
+
+    /// Makes the hash functions of collections unpredictable.
+    pub fn seed(&self) -> u64 {
+        self.env.seed.0
     }
 
     /// Lets a key expire at a time in milliseconds since 1970, or never. Returns whether the key

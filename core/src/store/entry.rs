@@ -8,7 +8,9 @@ use super::value::intset::{IntRef, IntSet};
 use super::value::list::{List, ListRef, Runs};
 use super::value::listpack::{Listpack, PackRef};
 use super::value::zset::{Tree, ZSet, ZSetRef};
-use super::value::{self, Encoding, Hash, HashRef, Set, SetRef, StringRef, Value, ValueRef};
+use super::value::{
+    self, Collection, Encoding, Hash, HashRef, Set, SetRef, StringRef, Value, ValueRef,
+};
 
 /// A key and all that belongs to it.
 ///
@@ -167,43 +169,28 @@ impl Entry {
         }
     }
 
-    /// Lets `edit` change a collection, which is then kept in whatever form it has come to. A
-    /// string is shown to `edit` as it is, and kept as it was.
-    pub fn edit<R>(&mut self, edit: impl FnOnce(&mut Value) -> R) -> R {
+    /// Lets `edit` change a collection, which is then kept in whatever form it has come to. `None`
+    /// if it is not of that kind.
+    pub fn edit<K: Collection, R>(&mut self, edit: impl FnOnce(&mut K) -> R) -> Option<R> {
+        K::read(self.value())?;
+        let (expire, clock) = (self.expire(), self.clock());
         match core::mem::replace(&mut self.0, Repr::Packed(Box::default())) {
             Repr::Packed(bytes) => {
                 let header = Header::of(&bytes);
-                let (first, base) = (flags(&bytes), header.value);
-                if matches!(first & KIND, BYTES | INT) {
-                    self.0 = Repr::Packed(bytes);
-                    let ValueRef::String(string) = self.value() else {
-                        return edit(&mut Value::String(Vec::new()));
-                    };
-                    return edit(&mut Value::String(string.to_vec()));
-                }
+                let (kind, base) = (flags(&bytes) & KIND, header.value);
                 // The key, should the allocation that holds it not come back.
                 let key = SmallBytes::new(bytes.get(header.key..base).unwrap_or_default());
-                let (expire, clock) = {
-                    let entry = Entry(Repr::Packed(bytes));
-                    let known = (entry.expire(), entry.clock());
-                    self.0 = entry.0;
-                    known
-                };
-                let Repr::Packed(bytes) =
-                    core::mem::replace(&mut self.0, Repr::Packed(Box::default()))
-                else {
-                    return edit(&mut Value::String(Vec::new()));
-                };
                 let bytes = bytes.into_vec();
-                let mut value = match first & KIND {
+                let mut value = match kind {
                     LIST => Value::List(List::Pack(Listpack::from_prefixed(bytes, base))),
                     INTSET => Value::Set(Set::Ints(IntSet::from_prefixed(bytes, base))),
                     SET => Value::Set(Set::Pack(Listpack::from_prefixed(bytes, base))),
                     HASH => Value::Hash(Hash::Pack(Listpack::from_prefixed(bytes, base))),
-                    _ => Value::ZSet(ZSet::Pack(Listpack::from_prefixed(bytes, base))),
+                    ZSET => Value::ZSet(ZSet::Pack(Listpack::from_prefixed(bytes, base))),
+                    _ => Value::String(bytes),
                 };
-                let result = edit(&mut value);
-                *self = match Self::unchanged_prefix(value, base) {
+                let result = K::of(&mut value).map(edit);
+                *self = match Self::behind_prefix(value, header.key, key.as_slice()) {
                     Ok(entry) => entry,
                     Err(value) => Self::new(key.as_slice(), value, expire, clock),
                 };
@@ -218,7 +205,7 @@ impl Entry {
                     Large::Hash(table) => Value::Hash(Hash::Table(table)),
                     Large::ZSet(tree) => Value::ZSet(ZSet::Tree(tree)),
                 };
-                let result = edit(&mut value);
+                let result = K::of(&mut value).map(edit);
                 object.value = match value {
                     Value::String(bytes) => Large::String(bytes),
                     Value::List(List::Quick(runs)) => Large::List(runs),
@@ -226,7 +213,7 @@ impl Entry {
                     Value::Hash(Hash::Table(table)) => Large::Hash(table),
                     Value::ZSet(ZSet::Tree(tree)) => Large::ZSet(tree),
                     small => {
-                        *self = Self::new(&object.key, small, object.expire, object.clock);
+                        *self = Self::new(&object.key, small, expire, clock);
                         return result;
                     }
                 };
@@ -236,10 +223,11 @@ impl Entry {
         }
     }
 
-    /// The entry of a collection that still stands behind the prefix of `base` bytes that it was
-    /// taken from.
-    fn unchanged_prefix(value: Value, base: usize) -> Result<Self, Value> {
-        let (bytes, begins) = match value {
+    /// The entry of a collection that still stands behind the prefix that it was taken from, in
+    /// which the key begins at `at`.
+    fn behind_prefix(value: Value, at: usize, key: &[u8]) -> Result<Self, Value> {
+        let base = at + key.len();
+        let (bytes, _) = match value {
             Value::List(List::Pack(pack))
             | Value::Set(Set::Pack(pack))
             | Value::Hash(Hash::Pack(pack))
@@ -251,14 +239,14 @@ impl Entry {
             Value::Set(Set::Ints(ints)) if ints.base() == base => ints.into_prefixed(),
             other => return Err(other),
         };
-        debug_assert_eq!(begins, base);
+        debug_assert_eq!(bytes.get(at..base), Some(key));
         Ok(Self(Repr::Packed(bytes.into_boxed_slice())))
     }
 
     /// What has to be freed in slices, if there is much of it; the entry itself is gone.
     pub(super) fn into_remains(self) -> Option<Remains> {
         match self.0 {
-            Repr::Object(object) if self::elements(&object.value) > FREED_AT_ONCE => {
+            Repr::Object(object) if elements(&object.value) > FREED_AT_ONCE => {
                 Some(Remains(object.value))
             }
             _ => None,
@@ -590,6 +578,55 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_collection_keeps_key_expiry_and_contents_through_all_its_forms() {
+        let limits = value::Limits::default();
+        for key in [&b"k"[..], &[b'k'; 300]] {
+            let mut e = Entry::new(key, Value::Set(Set::new(b"1", 1, &limits)), Some(9), default());
+            let mut forms = Vec::new();
+            for n in 0..300 {
+                let member = if n < 20 { n.to_string() } else { format!("m{n}") };
+                e.edit(|set: &mut Set| set.insert(member.as_bytes(), &limits)).expect("a set");
+                assert_eq!((e.key(), e.expire(), e.value().elements()), (key, Some(9), n + 1));
+                e.set_expire(Some(8));
+                e.set_expire(None);
+                e.set_expire(Some(9));
+                forms.push(e.encoding());
+            }
+            forms.dedup();
+            assert_eq!(forms, [Encoding::Intset, Encoding::Listpack, Encoding::Hashtable]);
+            assert_eq!(e.edit(|_: &mut Hash| ()), None);
+            let e = e.renamed(b"other");
+            assert_eq!((e.key(), e.value().elements()), (&b"other"[..], 300));
+        }
+    }
+
+    #[test]
+    fn a_list_that_shrinks_is_packed_again() {
+        let limits = value::Limits::default();
+        let mut e = Entry::new(b"k", Value::List(List::default()), None, default());
+        for n in 0..3_000 {
+            e.edit(|list: &mut List| {
+                list.grow([&b"element"[..]], &limits);
+                list.push(value::End::Left, format!("element{n}").as_bytes(), &limits);
+            });
+        }
+        assert_eq!(e.encoding(), Encoding::Quicklist);
+        let large = e.memory();
+        for _ in 0..2_999 {
+            e.edit(|list: &mut List| {
+                list.pop(value::End::Left, |_| ());
+                list.shrink(&limits);
+            });
+        }
+        assert_eq!((e.encoding(), e.value().elements()), (Encoding::Listpack, 1));
+        assert!(e.memory() < large / 100);
+    }
+
+    fn default() -> AccessClock {
+        AccessClock::default()
     }
 
     #[test]

@@ -16,7 +16,7 @@ mod table;
 pub mod value;
 
 pub use access::{AccessClock, AccessPolicy};
-pub use db::{DbMut, Env, ExpireMode, Incident, IncidentKind, Key, NewExpire};
+pub use db::{AnotherKind, DbMut, Env, ExpireMode, Incident, IncidentKind, Key, NewExpire};
 pub use entry::Entry;
 pub use keyspace::{Flush, Keyspace};
 pub use table::{HashSeed, Keyed, Slot, Table};

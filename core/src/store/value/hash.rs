@@ -90,13 +90,15 @@ impl Hash {
     /// Removes a field; false if it was not there.
     pub fn remove(&mut self, field: &[u8]) -> bool {
         match self {
-            Hash::Pack(pack) => match pack.view().first().and_then(|at| pack.view().find(field, at, 1)) {
-                Some(at) => {
-                    pack.remove_range(at, 2);
-                    true
+            Hash::Pack(pack) => {
+                match pack.view().first().and_then(|at| pack.view().find(field, at, 1)) {
+                    Some(at) => {
+                        pack.remove_range(at, 2);
+                        true
+                    }
+                    None => false,
                 }
-                None => false,
-            },
+            }
             Hash::Table(table) => {
                 table.find(field).and_then(|position| table.remove(position)).is_some()
             }
@@ -180,12 +182,7 @@ impl<'a> HashRef<'a> {
     }
 
     /// One step of a scan; the next cursor comes back, 0 at the end.
-    pub fn scan(
-        self,
-        cursor: u64,
-        count: usize,
-        mut f: impl FnMut(Item<'_>, Item<'_>),
-    ) -> u64 {
+    pub fn scan(self, cursor: u64, count: usize, mut f: impl FnMut(Item<'_>, Item<'_>)) -> u64 {
         match self {
             HashRef::Pack(_) => {
                 self.iter().for_each(|(field, value)| f(field, value));

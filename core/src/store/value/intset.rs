@@ -176,8 +176,7 @@ impl IntSet {
 
     fn widen(&mut self, width: usize) {
         let old = self.view();
-        let mut wide =
-            Vec::with_capacity(allocated(self.base + HEADER + (old.len() + 1) * width));
+        let mut wide = Vec::with_capacity(allocated(self.base + HEADER + (old.len() + 1) * width));
         wide.extend_from_slice(&self.bytes[..self.base]);
         wide.extend_from_slice(&[width as u8, 0, 0, 0, 0, 0, 0, 0]);
         for n in old.iter() {

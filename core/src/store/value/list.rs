@@ -450,7 +450,8 @@ impl<'a> ListRef<'a> {
             ListRef::Pack(pack) => (Some(pack), None),
             ListRef::Quick(runs) => (None, Some(runs)),
         };
-        one.into_iter().chain(many.into_iter().flat_map(|runs| runs.seq.iter_from(0)).map(Run::view))
+        one.into_iter()
+            .chain(many.into_iter().flat_map(|runs| runs.seq.iter_from(0)).map(Run::view))
     }
 
     /// The memory that it takes, in bytes.

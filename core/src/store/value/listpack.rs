@@ -9,7 +9,6 @@ use core::fmt;
 use crate::resp::number::parse_i64;
 use crate::store::size::allocated;
 
-
 /// Bytes before the first element.
 const HEADER: usize = 6;
 /// The byte after the last element.
@@ -71,7 +70,7 @@ impl<'a> Item<'a> {
     pub fn len(self) -> usize {
         match self {
             Item::Str(text) => text.len(),
-            Item::Int(n) => itoa::Buffer::new().format(n).as_bytes().len(),
+            Item::Int(n) => itoa::Buffer::new().format(n).len(),
         }
     }
 

@@ -213,10 +213,13 @@ impl<T: Item> Seq<T> {
     }
 }
 
+/// The branches taken, from the root down.
+type Path<'a, T> = SmallVec<[(&'a [Kid<T>], usize); 5]>;
+
 /// A place in a sequence from which one can go both ways.
 #[derive(Debug)]
 pub struct Cursor<'a, T: Item> {
-    path: SmallVec<[(&'a [Kid<T>], usize); 5]>,
+    path: Path<'a, T>,
     items: &'a [T],
     at: usize,
 }
@@ -254,9 +257,8 @@ impl<'a, T: Item> Cursor<'a, T> {
         edge: impl Fn(usize) -> usize,
     ) -> bool {
         let depth = self.path.len();
-        let Some((up, to)) = (0..depth)
-            .rev()
-            .find_map(|d| beside(self.path[d].0, self.path[d].1).map(|to| (d, to)))
+        let Some((up, to)) =
+            (0..depth).rev().find_map(|d| beside(self.path[d].0, self.path[d].1).map(|to| (d, to)))
         else {
             return false;
         };
@@ -596,9 +598,11 @@ mod tests {
             }
             let from = model.len() / 3;
             assert!(
-                seq.iter_back_from(from as u64)
-                    .map(|o| o.0)
-                    .eq(model.iter().take(from + 1).rev().copied())
+                seq.iter_back_from(from as u64).map(|o| o.0).eq(model
+                    .iter()
+                    .take(from + 1)
+                    .rev()
+                    .copied())
             );
             while !seq.dismantle(500) {}
         }

@@ -253,7 +253,10 @@ impl<E: Keyed> Table<E> {
         let (chunks, seed) = (&self.chunks, self.seed);
         self.index.insert_unique(hash, position as u32, |p| {
             let p = *p as usize;
-            chunks.get(p / CHUNK).and_then(|c| c.get(p % CHUNK)).map_or(0, |e| hash_of(seed, e.key()))
+            chunks
+                .get(p / CHUNK)
+                .and_then(|c| c.get(p % CHUNK))
+                .map_or(0, |e| hash_of(seed, e.key()))
         });
     }
 
@@ -344,8 +347,7 @@ mod tests {
             let grow = (round / 10_000) % 2 == 0;
             let key = name(rng.below(20_000));
             if rng.chance(if grow { 0.9 } else { 0.1 }) {
-                let (at, new) =
-                    table.find_or_insert(&key, || (SmallBytes::new(&key), round));
+                let (at, new) = table.find_or_insert(&key, || (SmallBytes::new(&key), round));
                 assert_eq!(new, !model.contains_key(&key));
                 table.change(at, |e| e.1 = round);
                 model.insert(key, round);

@@ -172,7 +172,9 @@ impl ZSet {
     pub fn remove_ranks(&mut self, rank: usize, count: usize, mut f: impl FnMut(&[u8], f64)) {
         match self {
             ZSet::Pack(pack) => {
-                let Some(at) = rank.checked_mul(2).and_then(|i| pack.view().seek(i)) else { return };
+                let Some(at) = rank.checked_mul(2).and_then(|i| pack.view().seek(i)) else {
+                    return;
+                };
                 let mut text = itoa::Buffer::new();
                 for (member, score) in pairs(pack.view(), at).take(count) {
                     f(member.bytes(&mut text), score);
@@ -417,9 +419,7 @@ impl<'a> Iterator for Ascending<'a> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         match self {
-            Ascending::Pack(items) => {
-                Some((items.next()?.1, score_of(items.next()?.1)))
-            }
+            Ascending::Pack(items) => Some((items.next()?.1, score_of(items.next()?.1))),
             Ascending::Tree(tree, cursor) => {
                 let entry = tree.entry(cursor.as_ref()?.get())?;
                 if !cursor.as_mut()?.forward() {
@@ -534,8 +534,7 @@ mod tests {
             assert!(view.count_while(|s, _| s < *score) <= rank);
         }
         let middle = wanted.len() / 2;
-        let mut below: Vec<_> =
-            view.iter_back_from(middle).map(|(m, s)| (m.to_vec(), s)).collect();
+        let mut below: Vec<_> = view.iter_back_from(middle).map(|(m, s)| (m.to_vec(), s)).collect();
         below.reverse();
         assert_eq!(below, wanted[..(middle + 1).min(wanted.len())]);
     }
