@@ -9,11 +9,13 @@
 pub mod format;
 pub mod help;
 mod hint;
+pub mod machine;
 pub mod quote;
 pub mod session;
 pub mod traffic;
 
 pub use format::{Format, Output};
 pub use help::Help;
+pub use machine::{CliMachine, Printed};
 pub use session::{Action, Session, SessionConfig, Target, Waiting};
 pub use traffic::{Traffic, TrafficConfig, TrafficStats};

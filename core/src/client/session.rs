@@ -105,6 +105,16 @@ impl Session {
         }
     }
 
+    /// Whether lines are typed.
+    pub fn is_interactive(&self) -> bool {
+        self.config.interactive
+    }
+
+    /// Ends it.
+    pub fn quit(&mut self) {
+        self.exit(0);
+    }
+
     /// What it waits for.
     pub fn waiting(&self) -> Waiting {
         if self.ended {

@@ -78,7 +78,7 @@ pub enum Protocol {
     Resp3IfKnown,
 }
 
-/// Something that a [`Session`] wants done.
+/// Something that a [`Session`](super::Session) wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Connect; answered with [`Session::connected`](super::Session::connected) or [`Session::connect_failed`](super::Session::connect_failed).
