@@ -1,4 +1,451 @@
 //! Taking requests out of a stream of bytes.
+//!
+//! A request is parsed where it lies: in the driver's buffer if it came whole, else in a buffer of
+//! the connection's own, to which only what is incomplete is copied.
+
+use core::fmt;
+
+use memchr::memchr;
+
+/// The longest line: an inline request, or the head of an array or of a bulk string.
+/// Redis's `PROTO_INLINE_MAX_SIZE`.
+pub const MAX_LINE: usize = 64 * 1024;
+
+/// How far a bulk string that was announced may make the buffer grow before its bytes come.
+const MAX_RESERVE: usize = 16 << 20;
+
+/// What an idle connection's buffer may keep.
+const KEEP: usize = 32 * 1024;
+
+/// Requests of one connection.
+#[derive(Clone, Debug, Default)]
+pub struct Requests {
+    /// Bytes that were left of earlier input.
+    buffer: Vec<u8>,
+    /// How much of `buffer` has been used up.
+    start: usize,
+    parser: Parser,
+}
+
+/// What a connection may ask for.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The longest bulk string (`proto-max-bulk-len`).
+    pub bulk: u64,
+    /// Whether the peer must still authenticate, and is trusted with short requests only.
+    pub unauthenticated: bool,
+}
+
+/// Why a connection cannot be understood any further. It is answered and closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProtocolError {
+    /// The number of arguments is no number or too large.
+    MultibulkLength,
+    /// So many arguments are allowed only after AUTH.
+    UnauthenticatedMultibulkLength,
+    /// The length of an argument is no number or too large.
+    BulkLength,
+    /// So long an argument is allowed only after AUTH.
+    UnauthenticatedBulkLength,
+    /// An argument begins with this instead of a dollar sign.
+    ExpectedDollar(u8),
+    /// The line that tells the number of arguments does not end.
+    MultibulkLine,
+    /// The line that tells the length of an argument does not end.
+    BulkLine,
+    /// An inline request does not end.
+    InlineLine,
+    /// A quote in an inline request is not closed.
+    Quotes,
+}
+
+impl fmt::Display for ProtocolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Protocol error: ")?;
+        f.write_str(match self {
+            ProtocolError::MultibulkLength => "invalid multibulk length",
+            ProtocolError::UnauthenticatedMultibulkLength => "unauthenticated multibulk length",
+            ProtocolError::BulkLength => "invalid bulk length",
+            ProtocolError::UnauthenticatedBulkLength => "unauthenticated bulk length",
+            ProtocolError::ExpectedDollar(got) => {
+                return write!(f, "expected '$', got '{}'", char::from(*got));
+            }
+            ProtocolError::MultibulkLine => "too big mbulk count string",
+            ProtocolError::BulkLine => "too big bulk count string",
+            ProtocolError::InlineLine => "too big inline request",
+            ProtocolError::Quotes => "unbalanced quotes in request",
+        })
+    }
+}
+
+impl Requests {
+    /// The next whole request out of what was kept and `bytes`, which is cut from the front. When
+    /// there is none, all of `bytes` has been taken in.
+    #[inline]
+    pub fn next<'s, 'b: 's>(
+        &'s mut self,
+        bytes: &mut &'b [u8],
+        limits: Limits,
+    ) -> Result<Option<Args<'s>>, ProtocolError> {
+        if !self.buffer.is_empty() {
+            self.keep(core::mem::take(bytes));
+            let Some(used) = self.parser.parse(&self.buffer[self.start..], limits)? else {
+                if self.start == self.buffer.len() {
+                    self.release();
+                } else {
+                    self.make_room();
+                }
+                return Ok(None);
+            };
+            let request = &self.buffer[self.start..];
+            self.start += used;
+            return Ok(Some(self.parser.args(request)));
+        }
+        let request = *bytes;
+        if request.is_empty() {
+            return Ok(None);
+        }
+        match self.parser.parse(request, limits)? {
+            Some(used) => {
+                *bytes = &request[used..];
+                Ok(Some(self.parser.args(request)))
+            }
+            None => {
+                self.keep(core::mem::take(bytes));
+                self.make_room();
+                Ok(None)
+            }
+        }
+    }
+
+    /// Takes bytes in without looking at them.
+    pub fn keep(&mut self, bytes: &[u8]) {
+        if self.start > 0 && self.start >= self.buffer.len() / 2 {
+            self.buffer.drain(..self.start);
+            self.start = 0;
+        }
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Bytes that wait to become a request.
+    pub fn waiting(&self) -> usize {
+        self.buffer.len() - self.start
+    }
+
+    /// Memory held, in bytes.
+    pub fn capacity(&self) -> usize {
+        self.buffer.capacity()
+    }
+
+    /// Memory held by the places of arguments, in bytes.
+    pub fn argv_capacity(&self) -> usize {
+        self.parser.spans.capacity() * size_of::<Span>() + self.parser.inline.capacity()
+    }
+
+    /// Forgets all that waits.
+    pub fn clear(&mut self) {
+        *self = Requests::default();
+    }
+
+    fn release(&mut self) {
+        self.start = 0;
+        self.buffer.clear();
+        if self.buffer.capacity() > KEEP {
+            self.buffer = Vec::new();
+        }
+    }
+
+    /// Grows the buffer once for a long argument that was announced, instead of step by step.
+    fn make_room(&mut self) {
+        let Some(len) = self.parser.bulk else { return };
+        if len < KEEP {
+            return;
+        }
+        if self.start > 0 {
+            self.buffer.drain(..self.start);
+            self.start = 0;
+        }
+        let end = self.parser.at.saturating_add(len).saturating_add(2);
+        let missing = end.saturating_sub(self.buffer.len());
+        if missing <= MAX_RESERVE {
+            self.buffer.reserve_exact(missing);
+        } else {
+            self.buffer.reserve(MAX_RESERVE.max(self.buffer.len()).min(missing));
+        }
+    }
+}
+
+/// How far the request at hand has been read. Places count from its first byte.
+#[derive(Clone, Debug, Default)]
+struct Parser {
+    /// Arguments that are still missing; 0 before the head has been read.
+    missing: usize,
+    /// The length of the argument whose bytes begin at `at`, once its head has been read.
+    bulk: Option<usize>,
+    /// Where to go on.
+    at: usize,
+    /// Whether the last call gave a whole request, so that the next begins a new one.
+    done: bool,
+    spans: Vec<Span>,
+    /// The arguments of an inline request, without their quotes.
+    inline: Vec<u8>,
+    is_inline: bool,
+}
+
+impl Parser {
+    /// Places of arguments that are made room for before they are seen.
+    const MAX_SPANS_AHEAD: usize = 1024;
+    /// Places of arguments that are kept between requests.
+    const MAX_SPANS_KEPT: usize = 4096;
+
+    /// Reads on in `request`, which begins with the request's first byte. How long the request is
+    /// if it is whole.
+    #[inline]
+    fn parse(&mut self, request: &[u8], limits: Limits) -> Result<Option<usize>, ProtocolError> {
+        if self.done {
+            self.begin();
+        }
+        loop {
+            if self.missing == 0 {
+                match request.get(self.at) {
+                    None => return Ok(None),
+                    Some(b'*') => {
+                        let line = match line(request, self.at, ProtocolError::MultibulkLine)? {
+                            Some(line) => line,
+                            None => return Ok(None),
+                        };
+                        let count = line
+                            .value
+                            .filter(|&count| count <= i64::from(i32::MAX))
+                            .ok_or(ProtocolError::MultibulkLength)?;
+                        if limits.unauthenticated && count > 10 {
+                            return Err(ProtocolError::UnauthenticatedMultibulkLength);
+                        }
+                        self.at = line.next;
+                        if count <= 0 {
+                            continue;
+                        }
+                        self.missing = count as usize;
+                        self.spans.reserve(self.missing.min(Self::MAX_SPANS_AHEAD));
+                    }
+                    Some(_) => match self.parse_inline(request)? {
+                        Inline::Incomplete => return Ok(None),
+                        Inline::Empty => continue,
+                        Inline::Whole => {
+                            self.done = true;
+                            return Ok(Some(self.at));
+                        }
+                    },
+                }
+            }
+            while self.missing > 0 {
+                let len = match self.bulk {
+                    Some(len) => len,
+                    None => {
+                        // The line is looked for first, so that a long one is refused as such.
+                        let line = line(request, self.at, ProtocolError::BulkLine)?;
+                        match request.get(self.at) {
+                            None | Some(b'$') => {}
+                            Some(&got) if line.is_some() => {
+                                return Err(ProtocolError::ExpectedDollar(got));
+                            }
+                            Some(_) => {}
+                        }
+                        let Some(line) = line else { return Ok(None) };
+                        let len = line
+                            .value
+                            .and_then(|len| u64::try_from(len).ok())
+                            .filter(|&len| len <= limits.bulk)
+                            .and_then(|len| usize::try_from(len).ok())
+                            .ok_or(ProtocolError::BulkLength)?;
+                        if limits.unauthenticated && len > 16384 {
+                            return Err(ProtocolError::UnauthenticatedBulkLength);
+                        }
+                        self.at = line.next;
+                        len
+                    }
+                };
+                if request.len() - self.at < len.saturating_add(2) {
+                    self.bulk = Some(len);
+                    return Ok(None);
+                }
+                self.bulk = None;
+                self.spans.push(Span { start: self.at, len });
+                self.at += len + 2;
+                self.missing -= 1;
+            }
+            self.done = true;
+            return Ok(Some(self.at));
+        }
+    }
+
+    fn args<'s>(&'s self, request: &'s [u8]) -> Args<'s> {
+        let buffer = if self.is_inline { &self.inline } else { request };
+        Args { buffer, spans: &self.spans }
+    }
+
+    fn begin(&mut self) {
+        self.done = false;
+        self.is_inline = false;
+        self.at = 0;
+        self.spans.clear();
+        if self.spans.capacity() > Self::MAX_SPANS_KEPT {
+            self.spans = Vec::new();
+        }
+        if self.inline.capacity() > 0 {
+            self.inline = Vec::new();
+        }
+    }
+
+    fn parse_inline(&mut self, request: &[u8]) -> Result<Inline, ProtocolError> {
+        let rest = &request[self.at..];
+        let Some(end) = memchr(b'\n', rest) else {
+            return if rest.len() > MAX_LINE {
+                Err(ProtocolError::InlineLine)
+            } else {
+                Ok(Inline::Incomplete)
+            };
+        };
+        let line = rest[..end].strip_suffix(b"\r").unwrap_or(&rest[..end]);
+        let words = split_words(line).ok_or(ProtocolError::Quotes)?;
+        self.at += end + 1;
+        if words.is_empty() {
+            return Ok(Inline::Empty);
+        }
+        self.is_inline = true;
+        for word in words {
+            self.spans.push(Span { start: self.inline.len(), len: word.len() });
+            self.inline.extend_from_slice(&word);
+        }
+        Ok(Inline::Whole)
+    }
+}
+
+enum Inline {
+    Incomplete,
+    Empty,
+    Whole,
+}
+
+struct Line {
+    /// The number that it tells, if it is one.
+    value: Option<i64>,
+    /// Where the next line begins.
+    next: usize,
+}
+
+/// Reads a mark, a number and the end of the line. None if it has not all come.
+#[inline]
+fn line(request: &[u8], at: usize, too_long: ProtocolError) -> Result<Option<Line>, ProtocolError> {
+    let rest = request.get(at..).unwrap_or_default();
+    // Nearly always there are few digits, then the end of the line.
+    let mut value = 0i64;
+    for (i, &c) in rest.iter().skip(1).take(9).enumerate() {
+        match c {
+            b'0'..=b'9' if i == 0 || value > 0 => value = value * 10 + i64::from(c - b'0'),
+            b'\r' if i > 0 && rest.len() > i + 2 => {
+                return Ok(Some(Line { value: Some(value), next: at + i + 3 }));
+            }
+            _ => break,
+        }
+    }
+    match memchr(b'\r', rest) {
+        Some(end) if rest.len() > end + 1 => {
+            let digits = rest.get(1..end).unwrap_or_default();
+            Ok(Some(Line { value: super::number::parse_i64(digits), next: at + end + 2 }))
+        }
+        None if rest.len() > MAX_LINE => Err(too_long),
+        _ => Ok(None),
+    }
+}
+
+/// Splits a line into words as a shell does, with Redis's rules: double quotes with escapes
+/// (`\n`, `\r`, `\t`, `\b`, `\a`, `\xHH`), single quotes in which only `\'` is special, and a space
+/// or the end behind a closing quote. None if the quotes do not balance.
+pub fn split_words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let is_space = |c: u8| matches!(c, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c);
+    let mut words = Vec::new();
+    let mut rest = line;
+    loop {
+        while let [c, tail @ ..] = rest
+            && is_space(*c)
+        {
+            rest = tail;
+        }
+        // A line ends where a C string would.
+        if matches!(rest, [] | [0, ..]) {
+            return Some(words);
+        }
+        let mut word = Vec::new();
+        loop {
+            match rest {
+                [] | [0, ..] => break,
+                [c, ..] if is_space(*c) => break,
+                [b'"', tail @ ..] => rest = double_quoted(tail, &mut word)?,
+                [b'\'', tail @ ..] => rest = single_quoted(tail, &mut word)?,
+                [c, tail @ ..] => {
+                    word.push(*c);
+                    rest = tail;
+                    continue;
+                }
+            }
+            // Behind a closing quote the word is over.
+            match rest {
+                [] | [0, ..] => {}
+                [c, ..] if is_space(*c) => {}
+                _ => return None,
+            }
+            break;
+        }
+        words.push(word);
+    }
+}
+
+fn double_quoted<'l>(mut rest: &'l [u8], word: &mut Vec<u8>) -> Option<&'l [u8]> {
+    let hex = |c: u8| (c as char).to_digit(16).map(|d| d as u8);
+    loop {
+        rest = match rest {
+            [] | [0, ..] => return None,
+            [b'"', tail @ ..] => return Some(tail),
+            [b'\\', b'x', a, b, tail @ ..] if hex(*a).is_some() && hex(*b).is_some() => {
+                word.push(hex(*a)? << 4 | hex(*b)?);
+                tail
+            }
+            [b'\\', c, tail @ ..] => {
+                word.push(match c {
+                    b'n' => b'\n',
+                    b'r' => b'\r',
+                    b't' => b'\t',
+                    b'b' => 0x08,
+                    b'a' => 0x07,
+                    c => *c,
+                });
+                tail
+            }
+            [c, tail @ ..] => {
+                word.push(*c);
+                tail
+            }
+        }
+    }
+}
+
+fn single_quoted<'l>(mut rest: &'l [u8], word: &mut Vec<u8>) -> Option<&'l [u8]> {
+    loop {
+        rest = match rest {
+            [] | [0, ..] => return None,
+            [b'\'', tail @ ..] => return Some(tail),
+            [b'\\', b'\'', tail @ ..] => {
+                word.push(b'\'');
+                tail
+            }
+            [c, tail @ ..] => {
+                word.push(*c);
+                tail
+            }
+        }
+    }
+}
 
 /// The arguments of one command, the command's name first: places in a buffer.
 #[derive(Clone, Copy, Debug)]
@@ -90,5 +537,139 @@ impl<A: AsRef<[u8]>> FromIterator<A> for OwnedArgs {
 impl From<Args<'_>> for OwnedArgs {
     fn from(args: Args<'_>) -> Self {
         args.iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LIMITS: Limits = Limits { bulk: 512 << 20, unauthenticated: false };
+
+    type Parsed = Result<Vec<Vec<Vec<u8>>>, ProtocolError>;
+
+    /// Feeds chunks, and gives all requests, or the error that ended the stream.
+    fn parse<'c>(chunks: impl IntoIterator<Item = &'c [u8]>, limits: Limits) -> Parsed {
+        let mut requests = Requests::default();
+        let mut out = Vec::new();
+        for mut chunk in chunks {
+            while let Some(args) = requests.next(&mut chunk, limits)? {
+                out.push(args.iter().map(<[u8]>::to_vec).collect());
+            }
+            assert!(chunk.is_empty());
+        }
+        Ok(out)
+    }
+
+    fn error(text: &[u8]) -> String {
+        parse([text], LIMITS).expect_err("an error").to_string()
+    }
+
+    #[test]
+    fn requests_of_both_forms_follow_each_other() {
+        let text = b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\nping\r\n\r\n*0\r\n*-1\r\nset k \"a\\x41 b\"\n";
+        let got = parse([&text[..]], LIMITS).expect("requests");
+        let want: Vec<Vec<&[u8]>> =
+            vec![vec![b"GET", b"k"], vec![b"ping"], vec![b"set", b"k", b"aA b"]];
+        assert_eq!(got, want);
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_named_as_redis_names_it() {
+        assert_eq!(error(b"*x\r\n"), "Protocol error: invalid multibulk length");
+        assert_eq!(error(b"*2147483648\r\n"), "Protocol error: invalid multibulk length");
+        assert_eq!(error(b"*1\r\n$x\r\n"), "Protocol error: invalid bulk length");
+        assert_eq!(error(b"*1\r\n$-1\r\n"), "Protocol error: invalid bulk length");
+        assert_eq!(error(b"*1\r\n$536870913\r\n"), "Protocol error: invalid bulk length");
+        assert_eq!(error(b"*3\r\n$3\r\nSET\r\nfoo\r\n"), "Protocol error: expected '$', got 'f'");
+        assert_eq!(error(b"set \"a\r\n"), "Protocol error: unbalanced quotes in request");
+        assert_eq!(error(b"set 'a'b\r\n"), "Protocol error: unbalanced quotes in request");
+        let long = vec![b'1'; MAX_LINE + 2];
+        assert_eq!(error(&long), "Protocol error: too big inline request");
+        assert_eq!(
+            error(&[b"*", &long[..]].concat()),
+            "Protocol error: too big mbulk count string"
+        );
+        assert_eq!(
+            error(&[b"*1\r\n$", &long[..]].concat()),
+            "Protocol error: too big bulk count string"
+        );
+    }
+
+    #[test]
+    fn strangers_are_trusted_with_little() {
+        let strict = Limits { unauthenticated: true, ..LIMITS };
+        assert_eq!(
+            parse([&b"*11\r\n"[..]], strict),
+            Err(ProtocolError::UnauthenticatedMultibulkLength)
+        );
+        assert_eq!(
+            parse([&b"*1\r\n$16385\r\n"[..]], strict),
+            Err(ProtocolError::UnauthenticatedBulkLength)
+        );
+    }
+
+    #[test]
+    fn a_long_argument_does_not_stay_in_the_buffer() {
+        let mut requests = Requests::default();
+        let value = vec![b'v'; 1 << 20];
+        let text = [b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1048576\r\n", &value[..], b"\r\n"].concat();
+        let mut seen = 0;
+        for chunk in text.chunks(16 * 1024) {
+            let mut chunk = chunk;
+            while let Some(args) = requests.next(&mut chunk, LIMITS).expect("well formed") {
+                assert_eq!(args.at(2), value);
+                seen += 1;
+            }
+        }
+        assert_eq!((seen, requests.waiting(), requests.capacity()), (1, 0, 0));
+    }
+
+    fn request() -> impl Strategy<Value = Vec<u8>> {
+        let multibulk = prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 1..6)
+            .prop_map(|args| {
+                let mut out = format!("*{}\r\n", args.len()).into_bytes();
+                for arg in args {
+                    out.extend(format!("${}\r\n", arg.len()).bytes());
+                    out.extend(arg);
+                    out.extend(b"\r\n");
+                }
+                out
+            });
+        let inline = "[a-z]{1,5}( [a-z0-9]{0,6}){0,3}\r\n".prop_map(String::into_bytes);
+        prop_oneof![4 => multibulk, 1 => inline]
+    }
+
+    proptest! {
+        #[test]
+        fn any_split_of_a_pipeline_gives_the_same_requests(
+            pipeline in prop::collection::vec(request(), 1..20),
+            cuts in prop::collection::vec(1usize..50, 1..50),
+        ) {
+            let text = pipeline.concat();
+            let whole = parse([&text[..]], LIMITS);
+            prop_assert_eq!(whole.as_ref().map(Vec::len), Ok(pipeline.len()));
+            let (mut chunks, mut rest) = (Vec::new(), &text[..]);
+            for cut in cuts.iter().cycle() {
+                if rest.is_empty() {
+                    break;
+                }
+                let (chunk, tail) = rest.split_at((*cut).min(rest.len()));
+                chunks.push(chunk);
+                rest = tail;
+            }
+            prop_assert_eq!(parse(chunks, LIMITS), whole);
+        }
+
+        #[test]
+        fn hostile_bytes_give_requests_or_an_error_however_they_are_split(
+            text in "([*$]{1,2}-?[0-9]{0,3}\r?\n?|[ -~]{0,9}|\r\n){0,30}",
+            cut in 1usize..20,
+        ) {
+            let text = text.into_bytes();
+            prop_assert_eq!(parse(text.chunks(cut), LIMITS), parse([&text[..]], LIMITS));
+        }
     }
 }
