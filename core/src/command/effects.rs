@@ -117,7 +117,7 @@ impl Effects {
         self.also(db, args);
     }
 
-    /// Propagates `args` besides the command as it was given (after what was recorded before).
+    /// Propagates `args` besides the command as it was given, which comes last.
     #[inline]
     pub fn also<A: AsRef<[u8]>>(&mut self, db: usize, args: impl IntoIterator<Item = A>) {
         if self.listeners.propagation {
@@ -177,8 +177,13 @@ impl Effects {
             Verbatim::Never => false,
         };
         if verbatim && self.listeners.propagation {
-            self.commands.insert(0, Propagated { db: db as u32, args: args.into() });
+            self.commands.push(Propagated { db: db as u32, args: args.into() });
         }
+    }
+
+    /// Adds commands behind those that are recorded.
+    pub fn append(&mut self, mut commands: Vec<Propagated>) {
+        self.commands.append(&mut commands);
     }
 
     /// The commands to propagate, in order.

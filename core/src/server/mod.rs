@@ -1,2 +1,316 @@
 //! The server: clients, configuration, the dispatch of commands, and the commands that administer
 //! these things.
+//!
+//! [`Server`] is a [`Machine`]. Its parts:
+//!
+//! * `net`: listeners, connections that come and go, what waits to be sent;
+//! * [`dispatch`]: from bytes to replies, through the checks and the statistics;
+//! * [`table`]: the one table of commands;
+//! * [`clients`], [`config`]: what their names say, each with its commands beside it;
+//! * `cron`: what is done because time passes, and the reasons to be woken;
+//! * `stats`, `slowlog`, `info`: what the server tells about itself;
+//! * `shutdown`: how it ends.
+//!
+//! Commands on data are not here but in [`command`](crate::command).
+
+pub mod clients;
+pub mod config;
+pub mod connection;
+mod cron;
+pub mod dispatch;
+mod net;
+mod pause;
+mod shutdown;
+pub mod slowlog;
+pub mod stats;
+pub mod table;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use clients::Clients;
+pub use config::{Config, ConfigError};
+use net::Listeners;
+use pause::Pause;
+use slowlog::Slowlog;
+use stats::Stats;
+use table::Names;
+
+use crate::command::Effects;
+use crate::command::effects;
+use crate::machine::{ConnId, Input, LogLevel, LogLine, Machine, OpId, Outbox, Output, Vitals};
+use crate::resp::reply::Scratch;
+use crate::rng::Rng;
+use crate::store::Keyspace;
+use crate::time::{Duration, Mono, Now, Wall};
+
+/// The version of Redis whose behaviour this is.
+pub const VERSION: &str = "7.2.6";
+
+/// The version of Limpid.
+pub const LIMPID_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What a server cannot know by itself.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// Where its randomness comes from.
+    pub seed: u64,
+    /// Its process id.
+    pub pid: u32,
+    /// The path of its program.
+    pub executable: String,
+    /// Its working directory.
+    pub directory: String,
+    /// System, release and machine, as `uname -srm` prints them.
+    pub os: String,
+    /// The width of a pointer in bits.
+    pub arch_bits: u32,
+    /// How the driver waits for events.
+    pub multiplexing: String,
+    /// Whether a person at a terminal reads the log.
+    pub terminal: bool,
+}
+
+impl Default for Facts {
+    /// Facts of a simulated process.
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            pid: 1,
+            executable: "/usr/local/bin/redis-server".into(),
+            directory: "/".into(),
+            os: "Limpid virtual x86_64".into(),
+            arch_bits: 64,
+            multiplexing: "virtual".into(),
+            terminal: false,
+        }
+    }
+}
+
+/// A Redis-compatible server.
+#[derive(Clone, Debug)]
+pub struct Server {
+    config: Arc<Config>,
+    facts: Arc<Facts>,
+    names: Names,
+    keyspace: Keyspace,
+    clients: Clients,
+    listeners_open: Listeners,
+    effects: Effects,
+    /// Who listens to effects.
+    listeners: effects::Listeners,
+    rng: Rng,
+    scratch: Scratch,
+    /// Outputs, but for the news that outboxes hold bytes.
+    outputs: VecDeque<Output>,
+    /// Slots of clients whose outbox holds bytes that the driver does not know of.
+    to_send: VecDeque<u32>,
+    /// Slots of clients that have more to do than one turn allows.
+    pending: VecDeque<u32>,
+    pause: Pause,
+    stats: Stats,
+    slowlog: Slowlog,
+    vitals: Vitals,
+    run_id: [u8; 40],
+    replication_id: [u8; 40],
+    started: Mono,
+    started_wall: Wall,
+    /// The last moment that was told.
+    now: (Mono, Wall),
+    /// How long the command before took, counted from the start of the input at hand.
+    elapsed: Duration,
+    /// Changes since the last save.
+    dirty: u64,
+    /// Whether keys expire by themselves (DEBUG SET-ACTIVE-EXPIRE).
+    active_expire: bool,
+    /// What is to be done when a disk operation has ended.
+    disk: BTreeMap<OpId, DiskWork>,
+    last_op: u64,
+    shutdown: shutdown::State,
+    schedule: cron::Schedule,
+    /// Whether some client's outbox is above the soft limit.
+    watch_outboxes: bool,
+}
+
+/// What waits for a disk operation.
+#[derive(Clone, Debug)]
+enum DiskWork {}
+
+impl Server {
+    /// A server that has not started yet.
+    pub fn new(config: Config, facts: Facts) -> Self {
+        let mut rng = Rng::new(facts.seed);
+        let (run_id, replication_id) = (rng.hex40(), rng.hex40());
+        let keyspace = Keyspace::new(config.settings().data.databases, rng.u64());
+        let mut server = Self {
+            names: Names::new(config.renames()),
+            keyspace,
+            clients: Clients::default(),
+            listeners_open: Listeners::default(),
+            effects: Effects::default(),
+            listeners: effects::Listeners::default(),
+            rng,
+            scratch: Scratch::default(),
+            outputs: VecDeque::new(),
+            to_send: VecDeque::new(),
+            pending: VecDeque::new(),
+            pause: Pause::default(),
+            stats: Stats::default(),
+            slowlog: Slowlog::default(),
+            vitals: Vitals::default(),
+            run_id,
+            replication_id,
+            started: Mono::ZERO,
+            started_wall: Wall::default(),
+            now: (Mono::ZERO, Wall::default()),
+            elapsed: Duration::ZERO,
+            dirty: 0,
+            active_expire: true,
+            disk: BTreeMap::new(),
+            last_op: 0,
+            shutdown: shutdown::State::default(),
+            schedule: cron::Schedule::default(),
+            watch_outboxes: false,
+            config: Arc::new(config),
+            facts: Arc::new(facts),
+        };
+        server.config_changed();
+        server
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.facts.pid
+    }
+
+    /// Brings what is derived from the configuration up to date.
+    fn config_changed(&mut self) {
+        use crate::store::AccessPolicy;
+        let data = &self.config.settings().data;
+        self.keyspace.env.access = if data.maxmemory_policy.is_lfu() {
+            AccessPolicy::Lfu {
+                log_factor: u32::try_from(data.lfu_log_factor).unwrap_or(u32::MAX),
+                decay_minutes: u32::try_from(data.lfu_decay_time).unwrap_or(u32::MAX),
+            }
+        } else {
+            AccessPolicy::Lru
+        };
+        self.listeners.events = 0;
+    }
+
+    fn start(&mut self, now: Now<'_>) {
+        self.started = now.mono;
+        self.started_wall = now.wall;
+        let starting =
+            |text: String| Output::Log(LogLine { level: LogLevel::Notice, role: 'C', text });
+        let pid = self.facts.pid;
+        let bits = self.facts.arch_bits;
+        let lines = [
+            "oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo".to_owned(),
+            format!(
+                "Redis version={VERSION}, bits={bits}, commit=00000000, modified=0, pid={pid}, \
+                 just started"
+            ),
+            match &self.config.file {
+                Some(_) => "Configuration loaded".to_owned(),
+                None => format!(
+                    "Warning: no config file specified, using the default config. In order to \
+                     specify a config file use {} /path/to/redis.conf",
+                    self.facts.executable
+                ),
+            },
+        ];
+        self.outputs.extend(lines.into_iter().map(starting));
+        self.notice(|| "monotonic clock: POSIX clock_gettime".to_owned());
+        let port = self.config.settings().port;
+        let settings = self.config.settings();
+        let to_terminal =
+            self.facts.terminal && settings.logfile.is_empty() && !settings.syslog_enabled;
+        if settings.always_show_logo || to_terminal {
+            let lines = [
+                format!("Limpid {LIMPID_VERSION} - Redis {VERSION} - {bits} bit"),
+                "Running in standalone mode".to_owned(),
+                format!("Port: {port}"),
+                format!("PID: {pid}"),
+            ];
+            for line in lines {
+                self.notice(|| line);
+            }
+        } else {
+            self.notice(|| format!("Running mode=standalone, port={port}."));
+        }
+        for warning in self.config.warnings() {
+            self.log(LogLevel::Warning, || warning);
+        }
+        self.listen();
+    }
+
+    /// Writes a line to the log, if its level is wanted.
+    fn log(&mut self, level: LogLevel, text: impl FnOnce() -> String) {
+        if self.config.settings().loglevel.is_some_and(|least| level >= least) {
+            self.outputs.push_back(Output::Log(LogLine { level, role: 'M', text: text() }));
+        }
+    }
+
+    fn notice(&mut self, text: impl FnOnce() -> String) {
+        self.log(LogLevel::Notice, text);
+    }
+}
+
+impl Machine for Server {
+    fn handle(&mut self, now: Now<'_>, input: Input<'_>) {
+        self.now = (now.mono, now.wall);
+        self.elapsed = Duration::ZERO;
+        match input {
+            Input::Start => self.start(now),
+            Input::Wake => {}
+            Input::Listening { listener, result } => self.listening(listener, result),
+            Input::Accepted { conn, listener, peer, local } => {
+                self.accepted(now, conn, listener, peer, local);
+            }
+            Input::Received { conn, bytes } => self.received(now, conn, bytes),
+            Input::Ended { conn } => self.ended(now, conn),
+            Input::Drained { .. } => {}
+            Input::Closed { conn, error } => self.closed(conn, error),
+            Input::Connected { .. } | Input::ConnectFailed { .. } => {}
+            Input::Disk { op, result } => {
+                let _ = (self.disk.remove(&op), result);
+            }
+            Input::Signal(signal) => self.signal(now, signal),
+            Input::Vitals(vitals) => self.vitals = vitals,
+        }
+        self.cron(now);
+    }
+
+    fn poll_output(&mut self) -> Option<Output> {
+        if let Some(output) = self.outputs.pop_front() {
+            return Some(output);
+        }
+        while let Some(slot) = self.to_send.pop_front() {
+            if let Some(client) = self.clients.get_mut(slot)
+                && client.sending
+            {
+                client.sending = false;
+                return Some(Output::Send { conn: client.conn });
+            }
+        }
+        None
+    }
+
+    fn poll_timeout(&self) -> Option<Mono> {
+        self.next_wake()
+    }
+
+    fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
+        let slot = self.clients.slot(conn)?;
+        Some(&mut self.clients.get_mut(slot)?.outbox)
+    }
+}
+
+#[cfg(test)]
+mod tests;

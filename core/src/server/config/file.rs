@@ -62,7 +62,11 @@ impl std::error::Error for ConfigError {}
 impl Config {
     /// Reads a configuration out of the text of a file and the arguments that follow it on the
     /// command line (`["--port", "6380"]`), which count as lines at its end.
-    pub fn parse(text: &[u8], arguments: &[String], loader: Loader<'_>) -> Result<Self, ConfigError> {
+    pub fn parse(
+        text: &[u8],
+        arguments: &[String],
+        loader: Loader<'_>,
+    ) -> Result<Self, ConfigError> {
         let mut config = Config::default();
         let mut text = text.to_vec();
         text.push(b'\n');
@@ -294,8 +298,11 @@ mod tests {
             ("requirepass \"a", "Unbalanced quotes in configuration line"),
             ("save 1", "Invalid save parameters"),
             ("rename-command nonsense x", "No such command in rename-command"),
-            ("rename-command get set", "Target command name already exists"),
-            ("include nowhere.conf", "Fatal error, can't open config file 'nowhere.conf': No such file or directory"),
+            ("rename-command ping echo", "Target command name already exists"),
+            (
+                "include nowhere.conf",
+                "Fatal error, can't open config file 'nowhere.conf': No such file or directory",
+            ),
             ("include self.conf", "Too many levels"),
         ] {
             let error = parse(text, &[]).expect_err(text).to_string();

@@ -75,9 +75,7 @@ impl Config {
             .iter()
             .enumerate()
             .filter(|(at, d)| {
-                d.has_no_effect()
-                    && self.given[*at]
-                    && self.values[*at] != d.default.as_bytes()
+                d.has_no_effect() && self.given[*at] && self.values[*at] != d.default.as_bytes()
             })
             .map(|(_, d)| format!("The directive '{}' is accepted but has no effect yet.", d.name))
             .collect()

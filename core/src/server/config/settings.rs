@@ -91,9 +91,8 @@ pub struct ShutdownOn {
 
 impl Settings {
     pub(super) fn of(config: &Config) -> Self {
-        let text = |name| {
-            String::from_utf8_lossy(config.get(name).unwrap_or_default()).into_owned()
-        };
+        let text =
+            |name| String::from_utf8_lossy(config.get(name).unwrap_or_default()).into_owned();
         let some = |name| Some(text(name)).filter(|t| !t.is_empty());
         let yes = |name| config.get(name) == Some(b"yes");
         let number = |name| text(name).parse::<i64>().unwrap_or_default();
@@ -186,8 +185,10 @@ impl Settings {
             shutdown_timeout: size("shutdown-timeout"),
             shutdown_on_sigint: shutdown("shutdown-on-sigint"),
             shutdown_on_sigterm: shutdown("shutdown-on-sigterm"),
-            notify_keyspace_events: event_bits(&config.get("notify-keyspace-events").unwrap_or_default().to_vec())
-                .unwrap_or_default(),
+            notify_keyspace_events: event_bits(
+                &config.get("notify-keyspace-events").unwrap_or_default().to_vec(),
+            )
+            .unwrap_or_default(),
             save: pairs(&text("save")),
             replicaof: text("replicaof")
                 .split_once(' ')
@@ -220,7 +221,6 @@ fn output_limits(text: &str) -> [OutputLimit; 3] {
 }
 
 fn pairs(text: &str) -> Vec<(u64, u64)> {
-    let numbers: Vec<u64> =
-        text.split_ascii_whitespace().filter_map(|n| n.parse().ok()).collect();
+    let numbers: Vec<u64> = text.split_ascii_whitespace().filter_map(|n| n.parse().ok()).collect();
     numbers.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect()
 }

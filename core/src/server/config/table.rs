@@ -93,13 +93,15 @@ impl Directive {
 /// The place in [`DIRECTIVES`] of a name or an alias, in any case.
 pub fn find(name: &[u8]) -> Option<usize> {
     let name = core::str::from_utf8(name).ok()?.to_ascii_lowercase();
-    DIRECTIVES.binary_search_by(|d| d.name.cmp(&name)).ok().or_else(|| {
-        DIRECTIVES.iter().position(|d| !d.alias.is_empty() && d.alias == name)
-    })
+    DIRECTIVES
+        .binary_search_by(|d| d.name.cmp(&name))
+        .ok()
+        .or_else(|| DIRECTIVES.iter().position(|d| !d.alias.is_empty() && d.alias == name))
 }
 
 /// Directives of older versions that are read and forgotten.
-pub const FORGOTTEN: &[&str] = &["list-max-ziplist-entries", "list-max-ziplist-value", "lua-replicate-commands"];
+pub const FORGOTTEN: &[&str] =
+    &["list-max-ziplist-entries", "list-max-ziplist-value", "lua-replicate-commands"];
 
 const NONE: u8 = 0;
 const IMMUTABLE: u8 = 1;
@@ -120,10 +122,20 @@ const fn row(
 }
 
 const SUPERVISED: &[&str] = &["upstart", "systemd", "auto", "no"];
-const SYSLOG_FACILITY: &[&str] = &["user", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"];
+const SYSLOG_FACILITY: &[&str] =
+    &["user", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"];
 const REPL_DISKLESS_LOAD: &[&str] = &["disabled", "on-empty-db", "swapdb"];
 const LOGLEVEL: &[&str] = &["debug", "verbose", "notice", "warning", "nothing"];
-const MAXMEMORY_POLICY: &[&str] = &["volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl", "allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction"];
+const MAXMEMORY_POLICY: &[&str] = &[
+    "volatile-lru",
+    "volatile-lfu",
+    "volatile-random",
+    "volatile-ttl",
+    "allkeys-lru",
+    "allkeys-lfu",
+    "allkeys-random",
+    "noeviction",
+];
 const APPENDFSYNC: &[&str] = &["everysec", "always", "no"];
 const OOM_SCORE_ADJ: &[&str] = &["no", "yes", "relative", "absolute"];
 const ACL_PUBSUB: &[&str] = &["allchannels", "resetchannels"];
@@ -141,8 +153,20 @@ pub static DIRECTIVES: &[Directive] = &[
     row("acllog-max-len", "", Kind::Number(0, i64::MAX, Unit::Plain), "128", NO_EFFECT),
     row("active-defrag-cycle-max", "", Kind::Number(1, 99, Unit::Plain), "25", NO_EFFECT),
     row("active-defrag-cycle-min", "", Kind::Number(1, 99, Unit::Plain), "1", NO_EFFECT),
-    row("active-defrag-ignore-bytes", "", Kind::Number(1, i64::MAX, Unit::Memory), "104857600", NO_EFFECT),
-    row("active-defrag-max-scan-fields", "", Kind::Number(1, i64::MAX, Unit::Plain), "1000", NO_EFFECT),
+    row(
+        "active-defrag-ignore-bytes",
+        "",
+        Kind::Number(1, i64::MAX, Unit::Memory),
+        "104857600",
+        NO_EFFECT,
+    ),
+    row(
+        "active-defrag-max-scan-fields",
+        "",
+        Kind::Number(1, i64::MAX, Unit::Plain),
+        "1000",
+        NO_EFFECT,
+    ),
     row("active-defrag-threshold-lower", "", Kind::Number(0, 1000, Unit::Plain), "10", NO_EFFECT),
     row("active-defrag-threshold-upper", "", Kind::Number(0, 1000, Unit::Plain), "100", NO_EFFECT),
     row("active-expire-effort", "", Kind::Number(1, 10, Unit::Plain), "1", NONE),
@@ -159,15 +183,45 @@ pub static DIRECTIVES: &[Directive] = &[
     row("appendfilename", "", Kind::Text, "appendonly.aof", IMMUTABLE | NO_EFFECT),
     row("appendfsync", "", Kind::Choice(APPENDFSYNC), "everysec", NO_EFFECT),
     row("appendonly", "", Kind::Bool, "no", NO_EFFECT),
-    row("auto-aof-rewrite-min-size", "", Kind::Number(0, i64::MAX, Unit::Memory), "67108864", NO_EFFECT),
-    row("auto-aof-rewrite-percentage", "", Kind::Number(0, i32::MAX as i64, Unit::Plain), "100", NO_EFFECT),
+    row(
+        "auto-aof-rewrite-min-size",
+        "",
+        Kind::Number(0, i64::MAX, Unit::Memory),
+        "67108864",
+        NO_EFFECT,
+    ),
+    row(
+        "auto-aof-rewrite-percentage",
+        "",
+        Kind::Number(0, i32::MAX as i64, Unit::Plain),
+        "100",
+        NO_EFFECT,
+    ),
     row("bgsave-cpulist", "bgsave_cpulist", Kind::Text, "", IMMUTABLE | NO_EFFECT),
     row("bind", "", Kind::Bind, "* -::*", MULTI),
     row("bind-source-addr", "", Kind::Text, "", NO_EFFECT),
     row("bio-cpulist", "bio_cpulist", Kind::Text, "", IMMUTABLE | NO_EFFECT),
-    row("busy-reply-threshold", "lua-time-limit", Kind::Number(0, i64::MAX, Unit::Plain), "5000", NO_EFFECT),
-    row("client-output-buffer-limit", "", Kind::OutputLimits, "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60", MULTI),
-    row("client-query-buffer-limit", "", Kind::Number(1 << 20, i64::MAX, Unit::Memory), "1073741824", NONE),
+    row(
+        "busy-reply-threshold",
+        "lua-time-limit",
+        Kind::Number(0, i64::MAX, Unit::Plain),
+        "5000",
+        NO_EFFECT,
+    ),
+    row(
+        "client-output-buffer-limit",
+        "",
+        Kind::OutputLimits,
+        "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60",
+        MULTI,
+    ),
+    row(
+        "client-query-buffer-limit",
+        "",
+        Kind::Number(1 << 20, i64::MAX, Unit::Memory),
+        "1073741824",
+        NONE,
+    ),
     row("cluster-allow-pubsubshard-when-down", "", Kind::Bool, "yes", NO_EFFECT),
     row("cluster-allow-reads-when-down", "", Kind::Bool, "no", NO_EFFECT),
     row("cluster-allow-replica-migration", "", Kind::Bool, "yes", NO_EFFECT),
@@ -180,13 +234,31 @@ pub static DIRECTIVES: &[Directive] = &[
     row("cluster-config-file", "", Kind::Text, "nodes.conf", IMMUTABLE | NO_EFFECT),
     row("cluster-enabled", "", Kind::Bool, "no", IMMUTABLE | NO_EFFECT),
     row("cluster-link-sendbuf-limit", "", Kind::Number(0, i64::MAX, Unit::Memory), "0", NO_EFFECT),
-    row("cluster-migration-barrier", "", Kind::Number(0, i32::MAX as i64, Unit::Plain), "1", NO_EFFECT),
+    row(
+        "cluster-migration-barrier",
+        "",
+        Kind::Number(0, i32::MAX as i64, Unit::Plain),
+        "1",
+        NO_EFFECT,
+    ),
     row("cluster-node-timeout", "", Kind::Number(0, i64::MAX, Unit::Plain), "15000", NO_EFFECT),
-    row("cluster-ping-interval", "", Kind::Number(0, i64::MAX, Unit::Plain), "0", HIDDEN | NO_EFFECT),
+    row(
+        "cluster-ping-interval",
+        "",
+        Kind::Number(0, i64::MAX, Unit::Plain),
+        "0",
+        HIDDEN | NO_EFFECT,
+    ),
     row("cluster-port", "", Kind::Number(0, 65535, Unit::Plain), "0", IMMUTABLE | NO_EFFECT),
     row("cluster-preferred-endpoint-type", "", Kind::Choice(ENDPOINT_TYPE), "ip", NO_EFFECT),
     row("cluster-replica-no-failover", "cluster-slave-no-failover", Kind::Bool, "no", NO_EFFECT),
-    row("cluster-replica-validity-factor", "cluster-slave-validity-factor", Kind::Number(0, i32::MAX as i64, Unit::Plain), "10", NO_EFFECT),
+    row(
+        "cluster-replica-validity-factor",
+        "cluster-slave-validity-factor",
+        Kind::Number(0, i32::MAX as i64, Unit::Plain),
+        "10",
+        NO_EFFECT,
+    ),
     row("cluster-require-full-coverage", "", Kind::Bool, "yes", NO_EFFECT),
     row("crash-log-enabled", "", Kind::Bool, "yes", NO_EFFECT),
     row("crash-memcheck-enabled", "", Kind::Bool, "yes", NO_EFFECT),
@@ -199,15 +271,33 @@ pub static DIRECTIVES: &[Directive] = &[
     row("enable-debug-command", "", Kind::Choice(PROTECTED_ACTION), "no", IMMUTABLE),
     row("enable-module-command", "", Kind::Choice(PROTECTED_ACTION), "no", IMMUTABLE),
     row("enable-protected-configs", "", Kind::Choice(PROTECTED_ACTION), "no", IMMUTABLE),
-    row("hash-max-listpack-entries", "hash-max-ziplist-entries", Kind::Number(0, i64::MAX, Unit::Plain), "512", NONE),
-    row("hash-max-listpack-value", "hash-max-ziplist-value", Kind::Number(0, i64::MAX, Unit::Memory), "64", NONE),
+    row(
+        "hash-max-listpack-entries",
+        "hash-max-ziplist-entries",
+        Kind::Number(0, i64::MAX, Unit::Plain),
+        "512",
+        NONE,
+    ),
+    row(
+        "hash-max-listpack-value",
+        "hash-max-ziplist-value",
+        Kind::Number(0, i64::MAX, Unit::Memory),
+        "64",
+        NONE,
+    ),
     row("hll-sparse-max-bytes", "", Kind::Number(0, i64::MAX, Unit::Memory), "3000", NONE),
     row("hz", "", Kind::Number(0, i32::MAX as i64, Unit::Plain), "10", NONE),
     row("ignore-warnings", "", Kind::Text, "", NO_EFFECT),
     row("io-threads", "", Kind::Number(1, 128, Unit::Plain), "1", IMMUTABLE | NO_EFFECT),
     row("io-threads-do-reads", "", Kind::Bool, "no", IMMUTABLE | NO_EFFECT),
     row("jemalloc-bg-thread", "", Kind::Bool, "yes", NO_EFFECT),
-    row("key-load-delay", "", Kind::Number(i32::MIN as i64, i32::MAX as i64, Unit::Plain), "0", HIDDEN | NO_EFFECT),
+    row(
+        "key-load-delay",
+        "",
+        Kind::Number(i32::MIN as i64, i32::MAX as i64, Unit::Plain),
+        "0",
+        HIDDEN | NO_EFFECT,
+    ),
     row("latency-monitor-threshold", "", Kind::Number(0, i64::MAX, Unit::Plain), "0", NO_EFFECT),
     row("latency-tracking", "", Kind::Bool, "yes", NONE),
     row("latency-tracking-info-percentiles", "", Kind::Percentiles, "50 99 99.9", MULTI),
@@ -219,8 +309,20 @@ pub static DIRECTIVES: &[Directive] = &[
     row("lfu-decay-time", "", Kind::Number(0, i32::MAX as i64, Unit::Plain), "1", NONE),
     row("lfu-log-factor", "", Kind::Number(0, i32::MAX as i64, Unit::Plain), "10", NONE),
     row("list-compress-depth", "", Kind::Number(0, i32::MAX as i64, Unit::Plain), "0", NONE),
-    row("list-max-listpack-size", "list-max-ziplist-size", Kind::Number(i32::MIN as i64, i32::MAX as i64, Unit::Plain), "-2", NONE),
-    row("loading-process-events-interval-bytes", "", Kind::Number(1024, i32::MAX as i64, Unit::Plain), "2097152", HIDDEN | NO_EFFECT),
+    row(
+        "list-max-listpack-size",
+        "list-max-ziplist-size",
+        Kind::Number(i32::MIN as i64, i32::MAX as i64, Unit::Plain),
+        "-2",
+        NONE,
+    ),
+    row(
+        "loading-process-events-interval-bytes",
+        "",
+        Kind::Number(1024, i32::MAX as i64, Unit::Plain),
+        "2097152",
+        HIDDEN | NO_EFFECT,
+    ),
     row("locale-collate", "", Kind::Text, "", NO_EFFECT),
     row("logfile", "", Kind::Text, "", IMMUTABLE),
     row("loglevel", "", Kind::Choice(LOGLEVEL), "notice", NONE),
@@ -228,12 +330,30 @@ pub static DIRECTIVES: &[Directive] = &[
     row("masteruser", "", Kind::Text, "", SENSITIVE | NO_EFFECT),
     row("maxclients", "", Kind::Number(1, u32::MAX as i64, Unit::Plain), "10000", NONE),
     row("maxmemory", "", Kind::Number(0, i64::MAX, Unit::Memory), "0", NO_EFFECT),
-    row("maxmemory-clients", "", Kind::Number(-100, i64::MAX, Unit::MemoryOrPercent), "0", NO_EFFECT),
+    row(
+        "maxmemory-clients",
+        "",
+        Kind::Number(-100, i64::MAX, Unit::MemoryOrPercent),
+        "0",
+        NO_EFFECT,
+    ),
     row("maxmemory-eviction-tenacity", "", Kind::Number(0, 100, Unit::Plain), "10", NO_EFFECT),
     row("maxmemory-policy", "", Kind::Choice(MAXMEMORY_POLICY), "noeviction", NONE),
     row("maxmemory-samples", "", Kind::Number(1, 64, Unit::Plain), "5", NO_EFFECT),
-    row("min-replicas-max-lag", "min-slaves-max-lag", Kind::Number(0, i32::MAX as i64, Unit::Plain), "10", NO_EFFECT),
-    row("min-replicas-to-write", "min-slaves-to-write", Kind::Number(0, i32::MAX as i64, Unit::Plain), "0", NO_EFFECT),
+    row(
+        "min-replicas-max-lag",
+        "min-slaves-max-lag",
+        Kind::Number(0, i32::MAX as i64, Unit::Plain),
+        "10",
+        NO_EFFECT,
+    ),
+    row(
+        "min-replicas-to-write",
+        "min-slaves-to-write",
+        Kind::Number(0, i32::MAX as i64, Unit::Plain),
+        "0",
+        NO_EFFECT,
+    ),
     row("no-appendfsync-on-rewrite", "", Kind::Bool, "no", NO_EFFECT),
     row("notify-keyspace-events", "", Kind::Events, "", NONE),
     row("oom-score-adj", "", Kind::Choice(OOM_SCORE_ADJ), "no", NO_EFFECT),
@@ -245,7 +365,13 @@ pub static DIRECTIVES: &[Directive] = &[
     row("protected-mode", "", Kind::Bool, "yes", NONE),
     row("proto-max-bulk-len", "", Kind::Number(1 << 20, i64::MAX, Unit::Memory), "536870912", NONE),
     row("rdb-del-sync-files", "", Kind::Bool, "no", NO_EFFECT),
-    row("rdb-key-save-delay", "", Kind::Number(i32::MIN as i64, i32::MAX as i64, Unit::Plain), "0", HIDDEN | NO_EFFECT),
+    row(
+        "rdb-key-save-delay",
+        "",
+        Kind::Number(i32::MIN as i64, i32::MAX as i64, Unit::Plain),
+        "0",
+        HIDDEN | NO_EFFECT,
+    ),
     row("rdb-save-incremental-fsync", "", Kind::Bool, "yes", NO_EFFECT),
     row("rdbchecksum", "", Kind::Bool, "yes", IMMUTABLE | NO_EFFECT),
     row("rdbcompression", "", Kind::Bool, "yes", NO_EFFECT),
@@ -254,17 +380,47 @@ pub static DIRECTIVES: &[Directive] = &[
     row("repl-disable-tcp-nodelay", "", Kind::Bool, "no", NO_EFFECT),
     row("repl-diskless-load", "", Kind::Choice(REPL_DISKLESS_LOAD), "disabled", NO_EFFECT),
     row("repl-diskless-sync", "", Kind::Bool, "yes", NO_EFFECT),
-    row("repl-diskless-sync-delay", "", Kind::Number(0, i32::MAX as i64, Unit::Plain), "5", NO_EFFECT),
-    row("repl-diskless-sync-max-replicas", "", Kind::Number(0, i32::MAX as i64, Unit::Plain), "0", NO_EFFECT),
-    row("repl-ping-replica-period", "repl-ping-slave-period", Kind::Number(1, i32::MAX as i64, Unit::Plain), "10", NO_EFFECT),
+    row(
+        "repl-diskless-sync-delay",
+        "",
+        Kind::Number(0, i32::MAX as i64, Unit::Plain),
+        "5",
+        NO_EFFECT,
+    ),
+    row(
+        "repl-diskless-sync-max-replicas",
+        "",
+        Kind::Number(0, i32::MAX as i64, Unit::Plain),
+        "0",
+        NO_EFFECT,
+    ),
+    row(
+        "repl-ping-replica-period",
+        "repl-ping-slave-period",
+        Kind::Number(1, i32::MAX as i64, Unit::Plain),
+        "10",
+        NO_EFFECT,
+    ),
     row("repl-timeout", "", Kind::Number(1, i32::MAX as i64, Unit::Plain), "60", NO_EFFECT),
     row("replica-announce-ip", "slave-announce-ip", Kind::Text, "", NO_EFFECT),
-    row("replica-announce-port", "slave-announce-port", Kind::Number(0, 65535, Unit::Plain), "0", NO_EFFECT),
+    row(
+        "replica-announce-port",
+        "slave-announce-port",
+        Kind::Number(0, 65535, Unit::Plain),
+        "0",
+        NO_EFFECT,
+    ),
     row("replica-announced", "", Kind::Bool, "yes", NO_EFFECT),
     row("replica-ignore-disk-write-errors", "", Kind::Bool, "no", NO_EFFECT),
     row("replica-ignore-maxmemory", "slave-ignore-maxmemory", Kind::Bool, "yes", NO_EFFECT),
     row("replica-lazy-flush", "slave-lazy-flush", Kind::Bool, "no", NO_EFFECT),
-    row("replica-priority", "slave-priority", Kind::Number(0, i32::MAX as i64, Unit::Plain), "100", NO_EFFECT),
+    row(
+        "replica-priority",
+        "slave-priority",
+        Kind::Number(0, i32::MAX as i64, Unit::Plain),
+        "100",
+        NO_EFFECT,
+    ),
     row("replica-read-only", "slave-read-only", Kind::Bool, "yes", NO_EFFECT),
     row("replica-serve-stale-data", "slave-serve-stale-data", Kind::Bool, "yes", NO_EFFECT),
     row("replicaof", "slaveof", Kind::ReplicaOf, "", IMMUTABLE | MULTI | NO_EFFECT),
@@ -281,7 +437,13 @@ pub static DIRECTIVES: &[Directive] = &[
     row("shutdown-timeout", "", Kind::Number(0, i32::MAX as i64, Unit::Plain), "10", NONE),
     row("slowlog-log-slower-than", "", Kind::Number(-1, i64::MAX, Unit::Plain), "10000", NONE),
     row("slowlog-max-len", "", Kind::Number(0, i64::MAX, Unit::Plain), "128", NONE),
-    row("socket-mark-id", "", Kind::Number(0, u32::MAX as i64, Unit::Plain), "0", IMMUTABLE | NO_EFFECT),
+    row(
+        "socket-mark-id",
+        "",
+        Kind::Number(0, u32::MAX as i64, Unit::Plain),
+        "0",
+        IMMUTABLE | NO_EFFECT,
+    ),
     row("stop-writes-on-bgsave-error", "", Kind::Bool, "yes", NO_EFFECT),
     row("stream-node-max-bytes", "", Kind::Number(0, i64::MAX, Unit::Memory), "4096", NONE),
     row("stream-node-max-entries", "", Kind::Number(0, i64::MAX, Unit::Plain), "100", NONE),
@@ -309,15 +471,51 @@ pub static DIRECTIVES: &[Directive] = &[
     row("tls-prefer-server-ciphers", "", Kind::Bool, "no", NO_EFFECT),
     row("tls-protocols", "", Kind::Text, "", NO_EFFECT),
     row("tls-replication", "", Kind::Bool, "no", NO_EFFECT),
-    row("tls-session-cache-size", "", Kind::Number(0, i32::MAX as i64, Unit::Plain), "20480", NO_EFFECT),
-    row("tls-session-cache-timeout", "", Kind::Number(0, i32::MAX as i64, Unit::Plain), "300", NO_EFFECT),
+    row(
+        "tls-session-cache-size",
+        "",
+        Kind::Number(0, i32::MAX as i64, Unit::Plain),
+        "20480",
+        NO_EFFECT,
+    ),
+    row(
+        "tls-session-cache-timeout",
+        "",
+        Kind::Number(0, i32::MAX as i64, Unit::Plain),
+        "300",
+        NO_EFFECT,
+    ),
     row("tls-session-caching", "", Kind::Bool, "yes", NO_EFFECT),
-    row("tracking-table-max-keys", "", Kind::Number(0, i64::MAX, Unit::Plain), "1000000", NO_EFFECT),
+    row(
+        "tracking-table-max-keys",
+        "",
+        Kind::Number(0, i64::MAX, Unit::Plain),
+        "1000000",
+        NO_EFFECT,
+    ),
     row("unixsocket", "", Kind::Text, "", IMMUTABLE),
     row("unixsocketperm", "", Kind::Number(0, 0o777, Unit::Octal), "0", IMMUTABLE),
-    row("watchdog-period", "", Kind::Number(0, i32::MAX as i64, Unit::Plain), "0", HIDDEN | NO_EFFECT),
-    row("zset-max-listpack-entries", "zset-max-ziplist-entries", Kind::Number(0, i64::MAX, Unit::Plain), "128", NONE),
-    row("zset-max-listpack-value", "zset-max-ziplist-value", Kind::Number(0, i64::MAX, Unit::Memory), "64", NONE),
+    row(
+        "watchdog-period",
+        "",
+        Kind::Number(0, i32::MAX as i64, Unit::Plain),
+        "0",
+        HIDDEN | NO_EFFECT,
+    ),
+    row(
+        "zset-max-listpack-entries",
+        "zset-max-ziplist-entries",
+        Kind::Number(0, i64::MAX, Unit::Plain),
+        "128",
+        NONE,
+    ),
+    row(
+        "zset-max-listpack-value",
+        "zset-max-ziplist-value",
+        Kind::Number(0, i64::MAX, Unit::Memory),
+        "64",
+        NONE,
+    ),
 ];
 
 #[cfg(test)]

@@ -98,8 +98,9 @@ fn choices(allowed: &[&str], words: &[&[u8]]) -> Result<Vec<u8>, String> {
         return Err("wrong number of arguments".into());
     }
     if chosen.contains(&"save") && chosen.contains(&"nosave") {
-        return Err("shutdown-on-sigterm and shutdown-on-sigint cannot have both save and nosave"
-            .into());
+        return Err(
+            "shutdown-on-sigterm and shutdown-on-sigint cannot have both save and nosave".into()
+        );
     }
     if chosen.len() > 1 {
         chosen.retain(|word| *word != "default");
@@ -187,8 +188,7 @@ fn output_limits(words: &[&[u8]], old: &[u8]) -> Result<Vec<u8>, String> {
     if words.is_empty() || words.len() % 4 != 0 {
         return Err("Wrong number of arguments in buffer limit configuration.".into());
     }
-    let mut all: Vec<Vec<u8>> =
-        old.split(|&c| c == b' ').map(<[u8]>::to_vec).collect();
+    let mut all: Vec<Vec<u8>> = old.split(|&c| c == b' ').map(<[u8]>::to_vec).collect();
     for four in words.chunks(4) {
         let [class, hard, soft, seconds] = four else { continue };
         let class = match class.to_ascii_lowercase().as_slice() {
@@ -199,13 +199,12 @@ fn output_limits(words: &[&[u8]], old: &[u8]) -> Result<Vec<u8>, String> {
                 return Err("Invalid client class specified in buffer limit configuration.".into());
             }
         };
-        let (Some(hard), Some(soft), Some(seconds)) = (
-            memory(hard),
-            memory(soft),
-            plain(seconds).filter(|s| *s >= 0),
-        ) else {
-            return Err("Error in hard, soft or soft_seconds setting in buffer limit configuration."
-                .into());
+        let (Some(hard), Some(soft), Some(seconds)) =
+            (memory(hard), memory(soft), plain(seconds).filter(|s| *s >= 0))
+        else {
+            return Err(
+                "Error in hard, soft or soft_seconds setting in buffer limit configuration.".into(),
+            );
         };
         for (i, value) in [hard, soft, seconds].into_iter().enumerate() {
             if let Some(slot) = all.get_mut(class * 4 + 1 + i) {
@@ -221,9 +220,7 @@ fn oom_scores(words: &[&[u8]]) -> Result<Vec<u8>, String> {
         return Err("wrong number of arguments".into());
     }
     if words.iter().any(|w| plain(w).is_none_or(|v| !(-2000..=2000).contains(&v))) {
-        return Err(
-            "Invalid oom-score-adj-values, elements must be between -2000 and 2000.".into()
-        );
+        return Err("Invalid oom-score-adj-values, elements must be between -2000 and 2000.".into());
     }
     Ok(words.join(&b' '))
 }
@@ -259,8 +256,7 @@ pub(super) fn event_bits(letters: &[u8]) -> Option<u16> {
 }
 
 fn events(word: &[u8]) -> Result<Vec<u8>, String> {
-    let bits =
-        event_bits(word).ok_or("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")?;
+    let bits = event_bits(word).ok_or("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")?;
     let mut out = Vec::new();
     let all = bits & EVENTS_ALL == EVENTS_ALL;
     if all {
@@ -279,8 +275,7 @@ fn replica_of(words: &[&[u8]]) -> Result<Vec<u8>, String> {
     if host.eq_ignore_ascii_case(b"no") && port.eq_ignore_ascii_case(b"one") {
         return Ok(Vec::new());
     }
-    let port =
-        plain(port).filter(|p| (0..=65535).contains(p)).ok_or("Invalid master port")?;
+    let port = plain(port).filter(|p| (0..=65535).contains(p)).ok_or("Invalid master port")?;
     Ok([*host, port.to_string().as_bytes()].join(&b' '))
 }
 

@@ -1,0 +1,1 @@
+//! Writing a configuration back into its file.

@@ -1,0 +1,243 @@
+//! Commands on the connection itself.
+
+use super::clients::{ReplyMode, Standing};
+use super::dispatch::{Call, Handler, row};
+use super::{Server, VERSION};
+use crate::command::meta::{acl, flag};
+use crate::command::{CommandError, Group, Row};
+use crate::resp::Proto;
+use crate::resp::number::parse_i64;
+
+/// Rows of the command table.
+pub static ROWS: &[Row<Handler>] = &[
+    row(Group::Connection, "auth", -2, auth)
+        .flags(
+            flag::NOSCRIPT
+                | flag::LOADING
+                | flag::STALE
+                | flag::FAST
+                | flag::NO_AUTH
+                | flag::ALLOW_BUSY,
+        )
+        .acl(acl::CONNECTION)
+        .complexity("O(N) where N is the number of passwords defined for the user")
+        .summary("Proves who the client is.")
+        .syntax("[username] password")
+        .history(&[("6.0.0", "Added ACL style (username and password).")]),
+    row(Group::Connection, "echo", 2, echo)
+        .flags(flag::LOADING | flag::STALE | flag::FAST)
+        .acl(acl::CONNECTION)
+        .summary("Gives the message back.")
+        .syntax("message"),
+    row(Group::Connection, "hello", -1, hello)
+        .flags(
+            flag::NOSCRIPT
+                | flag::LOADING
+                | flag::STALE
+                | flag::FAST
+                | flag::NO_AUTH
+                | flag::ALLOW_BUSY,
+        )
+        .acl(acl::CONNECTION)
+        .since("6.0.0")
+        .summary("Agrees on a version of the protocol and tells about the server.")
+        .syntax("[protover [AUTH username password] [SETNAME clientname]]")
+        .history(&[(
+            "6.2.0",
+            "`protover` made optional; when called without arguments the command reports the \
+             current connection's context.",
+        )]),
+    row(Group::Connection, "ping", -1, ping)
+        .flags(flag::FAST)
+        .acl(acl::CONNECTION)
+        .summary("Shows that the server answers.")
+        .syntax("[message]")
+        .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
+    row(Group::Connection, "quit", -1, quit)
+        .flags(
+            flag::NOSCRIPT
+                | flag::LOADING
+                | flag::STALE
+                | flag::FAST
+                | flag::NO_AUTH
+                | flag::ALLOW_BUSY,
+        )
+        .acl(acl::CONNECTION)
+        .summary("Closes the connection.")
+        .deprecated("7.2.0", "just closing the connection"),
+    row(Group::Connection, "reset", 1, reset)
+        .flags(
+            flag::NOSCRIPT
+                | flag::LOADING
+                | flag::STALE
+                | flag::FAST
+                | flag::NO_AUTH
+                | flag::ALLOW_BUSY,
+        )
+        .acl(acl::CONNECTION)
+        .since("6.2.0")
+        .summary("Makes the connection as it was when it was new."),
+    row(Group::Connection, "select", 2, select)
+        .flags(flag::LOADING | flag::STALE | flag::FAST)
+        .acl(acl::CONNECTION)
+        .summary("Chooses a database.")
+        .syntax("index"),
+];
+
+fn ping(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    match call.args.len() {
+        1 => call.reply().simple("PONG"),
+        2 => {
+            let message = call.arg(1);
+            call.reply().bulk(message);
+        }
+        _ => return Err(CommandError::arity("ping")),
+    }
+    Ok(())
+}
+
+fn echo(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    let message = call.arg(1);
+    call.reply().bulk(message);
+    Ok(())
+}
+
+fn select(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    let index = parse_i64(call.arg(1)).ok_or(CommandError::text("ERR invalid DB index"))?;
+    let databases = server.config.settings().data.databases;
+    call.client.db = usize::try_from(index)
+        .ok()
+        .filter(|index| *index < databases)
+        .ok_or(CommandError::text("ERR DB index is out of range"))?;
+    call.ok()
+}
+
+fn quit(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    call.client.standing = Standing::Closing;
+    call.ok()
+}
+
+fn reset(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    let client = &mut *call.client;
+    client.db = 0;
+    client.proto = Proto::Resp2;
+    client.name.clear();
+    client.no_evict = false;
+    client.no_touch = false;
+    client.replies = ReplyMode::On;
+    client.authenticated = server.config.settings().requirepass.is_none();
+    call.reply().simple("RESET");
+    Ok(())
+}
+
+fn auth(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    let (user, password) = match call.args.len() {
+        2 => {
+            if server.config.settings().requirepass.is_none() {
+                return Err(CommandError::text(
+                    "ERR AUTH <password> called without any password configured for the default \
+                     user. Are you sure your configuration is correct?",
+                ));
+            }
+            (&b"default"[..], call.arg(1))
+        }
+        3 => (call.arg(1), call.arg(2)),
+        _ => return Err(CommandError::Syntax),
+    };
+    authenticate(server, call, user, password)?;
+    call.ok()
+}
+
+/// Lets the client in, or says that it may not come in.
+fn authenticate(
+    server: &Server,
+    call: &mut Call<'_>,
+    user: &[u8],
+    password: &[u8],
+) -> Result<(), CommandError> {
+    let right = match &server.config.settings().requirepass {
+        _ if user != b"default" => false,
+        None => true,
+        Some(wanted) => same(wanted, password),
+    };
+    if right {
+        call.client.authenticated = true;
+        Ok(())
+    } else {
+        Err(CommandError::text("WRONGPASS invalid username-password pair or user is disabled."))
+    }
+}
+
+/// Compares secrets in a time that tells nothing about where they differ.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    let longer = a.len().max(b.len());
+    let at = |text: &[u8], i: usize| text.get(i).copied().unwrap_or_default();
+    let differ = (0..longer).fold(0u8, |differ, i| differ | (at(a, i) ^ at(b, i)));
+    differ == 0 && a.len() == b.len()
+}
+
+fn hello(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    let mut proto = None;
+    if call.args.len() >= 2 {
+        let version = parse_i64(call.arg(1))
+            .ok_or(CommandError::text("ERR Protocol version is not an integer or out of range"))?;
+        proto = Some(match version {
+            2 => Proto::Resp2,
+            3 => Proto::Resp3,
+            _ => return Err(CommandError::text("NOPROTO unsupported protocol version")),
+        });
+    }
+    let (mut login, mut name) = (None, None);
+    let mut at = 2;
+    while at < call.args.len() {
+        let left = call.args.len() - at - 1;
+        let option = call.arg(at);
+        if option.eq_ignore_ascii_case(b"auth") && left >= 2 {
+            login = Some((call.arg(at + 1), call.arg(at + 2)));
+            at += 3;
+        } else if option.eq_ignore_ascii_case(b"setname") && left >= 1 {
+            super::clients::commands::check_name(call.arg(at + 1))?;
+            name = Some(call.arg(at + 1));
+            at += 2;
+        } else {
+            return Err(CommandError::composed(format!(
+                "ERR Syntax error in HELLO option '{}'",
+                String::from_utf8_lossy(option)
+            )));
+        }
+    }
+    if let Some((user, password)) = login {
+        authenticate(server, call, user, password)?;
+    }
+    if !call.client.authenticated {
+        return Err(CommandError::text(
+            "NOAUTH HELLO must be called with the client already authenticated, otherwise the \
+             HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and \
+             select the RESP protocol version at the same time",
+        ));
+    }
+    if let Some(name) = name {
+        call.client.name = name.to_vec();
+    }
+    if let Some(proto) = proto {
+        call.client.proto = proto;
+    }
+    let (id, version) = (call.client.id, call.client.proto.number());
+    let mut reply = call.reply();
+    reply.map(7);
+    reply.bulk(b"server");
+    reply.bulk(b"redis");
+    reply.bulk(b"version");
+    reply.bulk(VERSION.as_bytes());
+    reply.bulk(b"proto");
+    reply.integer(i64::from(version));
+    reply.bulk(b"id");
+    reply.integer(id as i64);
+    reply.bulk(b"mode");
+    reply.bulk(b"standalone");
+    reply.bulk(b"role");
+    reply.bulk(b"master");
+    reply.bulk(b"modules");
+    reply.array(0);
+    Ok(())
+}

@@ -1,0 +1,156 @@
+//! What is done because time passes, and the reasons to be woken.
+
+use super::Server;
+use super::clients::Standing;
+use crate::machine::LogLevel;
+use crate::time::{Duration, Mono, Now, Wall};
+
+/// Keys that are expired, and freed, in one slice.
+const SLICE: usize = 200;
+
+/// How many clients with more to do get their turn in one slice.
+const TURNS: usize = 16;
+
+/// How often the clients are looked over.
+const CLIENTS_PERIOD: Duration = Duration::from_secs(1);
+
+/// The longest that a wall clock time is waited for without looking again, since that clock jumps.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// What is to be done when.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Schedule {
+    /// When the clients are looked over next.
+    clients: Option<Mono>,
+    /// When keys expire next.
+    expiry: Option<Mono>,
+}
+
+impl Server {
+    /// Does what is due.
+    #[inline]
+    pub(super) fn cron(&mut self, now: Now<'_>) {
+        self.stats.sample(now.mono);
+        if !self.pending.is_empty() {
+            self.take_turns(now);
+        }
+        if self.pause.until().is_some_and(|until| now.mono >= until) {
+            self.end_pause(now);
+        }
+        if self.active_expire && !self.pause.is_on(now.mono) {
+            self.expire(now);
+        }
+        if self.keyspace.free_pending() > 0 {
+            self.keyspace.free_step(SLICE);
+        }
+        self.watch_clients(now);
+    }
+
+    /// When there is something to do next.
+    pub(super) fn next_wake(&self) -> Option<Mono> {
+        if !self.pending.is_empty() || self.keyspace.free_pending() > 0 {
+            return Some(self.now.0);
+        }
+        [self.schedule.clients, self.schedule.expiry, self.pause.until()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Clients with more to do than one turn allows go on.
+    fn take_turns(&mut self, now: Now<'_>) {
+        for _ in 0..TURNS.min(self.pending.len()) {
+            let Some(slot) = self.pending.pop_front() else { return };
+            let Some(mut client) = self.clients.take(slot) else { continue };
+            if !core::mem::take(&mut client.pending) {
+                self.clients.put(client);
+                continue;
+            }
+            self.serve(now, &mut client, &[]);
+            if client.ended && !client.pending && client.standing == Standing::Open {
+                client.standing = Standing::Closing;
+                self.flush(now, &mut client);
+            }
+            self.clients.put(client);
+        }
+    }
+
+    /// Lets those go on who were held back.
+    pub(super) fn end_pause(&mut self, now: Now<'_>) {
+        self.pause.end();
+        self.pause_changed(now.mono);
+        for slot in self.clients.slots() {
+            let Some(mut client) = self.clients.take(slot) else { continue };
+            if core::mem::take(&mut client.paused) {
+                if let Some(args) = client.held.take() {
+                    self.execute(now, &mut client, args.as_args());
+                }
+                self.serve(now, &mut client, &[]);
+                if client.ended && !client.pending && client.standing == Standing::Open {
+                    client.standing = Standing::Closing;
+                    self.flush(now, &mut client);
+                }
+            }
+            self.clients.put(client);
+        }
+    }
+
+    /// While clients are paused no key disappears.
+    pub(super) fn pause_changed(&mut self, now: Mono) {
+        use crate::store::ExpireMode;
+        self.keyspace.env.expire_mode =
+            if self.pause.is_on(now) { ExpireMode::Hide } else { ExpireMode::Delete };
+    }
+
+    fn expire(&mut self, now: Now<'_>) {
+        let Some(next) = self.keyspace.next_expiry() else {
+            self.schedule.expiry = None;
+            return;
+        };
+        let ms = now.wall.as_millis();
+        if next > ms {
+            // Not sooner than the next slice, however soon: a wake for each of a million keys that
+            // expire in the same second would cost more than the keys.
+            let wait = Wall::from_millis(next).0.saturating_sub(now.wall.0);
+            let wait = Duration::from_micros(wait).clamp(Duration::from_millis(1), LONGEST_WAIT);
+            self.schedule.expiry = Some(now.mono + wait);
+            return;
+        }
+        self.keyspace.env.now_ms = ms;
+        self.effects.begin(self.listeners);
+        self.keyspace.expire_step(SLICE);
+        self.after_effects();
+        self.schedule.expiry = Some(now.mono);
+    }
+
+    /// Cuts off clients that have been idle, or too slow, for too long.
+    fn watch_clients(&mut self, now: Now<'_>) {
+        let timeout = self.config.settings().timeout;
+        if timeout == 0 && !self.watch_outboxes || self.clients.connected() == 0 {
+            self.schedule.clients = None;
+            return;
+        }
+        match self.schedule.clients {
+            Some(at) if now.mono < at => return,
+            Some(_) => {}
+            None => {
+                self.schedule.clients = Some(now.mono + CLIENTS_PERIOD);
+                return;
+            }
+        }
+        self.schedule.clients = Some(now.mono + CLIENTS_PERIOD);
+        self.watch_outboxes = false;
+        for slot in self.clients.slots() {
+            let Some(mut client) = self.clients.take(slot) else { continue };
+            if client.standing == Standing::Open {
+                let idle = now.mono.since(client.last_heard).as_secs();
+                if timeout > 0 && idle > timeout && !client.paused {
+                    self.log(LogLevel::Verbose, || "Closing idle client".to_owned());
+                    client.standing = Standing::Closing;
+                }
+                self.flush(now, &mut client);
+            }
+            self.clients.put(client);
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! From bytes to replies: lookup, checks, the call, and what follows from it.
+
+use core::mem;
+
+use super::Server;
+use super::clients::{Client, ReplyMode, Standing};
+use super::table::{Command, Run};
+use crate::command::meta::flag;
+use crate::command::{Caller, Class, CommandError, Ctx, Group, Row};
+use crate::machine::LogLevel;
+use crate::resp::reply::{Reply, Scratch};
+use crate::resp::request::{Args, Limits, ProtocolError};
+use crate::store::IncidentKind;
+use crate::time::{Duration, Now};
+
+/// A command that administers something. It either writes one reply and returns `Ok`, or writes
+/// nothing, changes nothing and returns the error.
+pub type Handler = fn(&mut Server, &mut Call<'_>) -> Result<(), CommandError>;
+
+/// A row of the table for a command that administers something.
+pub const fn row(group: Group, name: &'static str, arity: i16, handler: Handler) -> Row<Handler> {
+    Row::new(group, name, arity, handler)
+}
+
+/// One call of a command that administers something.
+pub struct Call<'a> {
+    /// When.
+    pub now: Now<'a>,
+    /// Who calls. It is taken out of the server's clients meanwhile.
+    pub client: &'a mut Client,
+    /// The command's name and its arguments; their number agrees with the arity.
+    pub args: Args<'a>,
+    /// The command.
+    pub command: &'static Command,
+    scratch: &'a mut Scratch,
+}
+
+impl<'a> Call<'a> {
+    /// The writer of the reply. A deferred aggregate must be ended before it is asked for again.
+    pub fn reply(&mut self) -> Reply<'_> {
+        let muted = self.client.is_muted();
+        Reply::new(&mut self.client.outbox, self.scratch, self.client.proto).muted(muted)
+    }
+
+    /// The argument at `index`; 0 is the command's name.
+    pub fn arg(&self, index: usize) -> &'a [u8] {
+        self.args.at(index)
+    }
+
+    /// Replies `+OK`.
+    pub fn ok(&mut self) -> Result<(), CommandError> {
+        self.reply().ok();
+        Ok(())
+    }
+}
+
+/// How many commands of one client are carried out before others get their turn.
+const BATCH: u32 = 1024;
+
+impl Server {
+    /// Carries out what a client asks in `bytes` and in what was kept of its earlier input.
+    pub(super) fn serve(&mut self, now: Now<'_>, client: &mut Client, mut bytes: &[u8]) {
+        if client.standing != Standing::Open {
+            return;
+        }
+        let mut requests = mem::take(&mut client.requests);
+        let before = client.outbox.len();
+        let mut left = BATCH;
+        while client.standing == Standing::Open && !client.paused && left > 0 {
+            let limits = Limits {
+                bulk: self.config.settings().data.proto_max_bulk_len,
+                unauthenticated: !client.authenticated,
+            };
+            match requests.next(&mut bytes, limits) {
+                Ok(Some(args)) => self.execute(now, client, args),
+                Ok(None) => break,
+                Err(error) => {
+                    self.protocol_error(client, error);
+                    break;
+                }
+            }
+            left -= 1;
+        }
+        if client.standing == Standing::Open {
+            requests.keep(bytes);
+            let more = left == 0 && requests.waiting() > 0;
+            if more && !client.pending {
+                client.pending = true;
+                self.pending.push_back(client.slot);
+            }
+        } else {
+            requests.clear();
+        }
+        client.requests = requests;
+        self.stats.net_output += (client.outbox.len() - before) as u64;
+        self.check_query_buffer(client);
+        self.flush(now, client);
+    }
+
+    fn protocol_error(&mut self, client: &mut Client, error: ProtocolError) {
+        self.log(LogLevel::Verbose, || {
+            format!("{error} from client: {}", super::clients::commands::describe(client, None))
+        });
+        let mut reply = Reply::new(&mut client.outbox, &mut self.scratch, client.proto);
+        reply.error(&format!("ERR {error}"));
+        self.stats.error("ERR");
+        client.standing = Standing::Closing;
+    }
+
+    /// Carries out one command.
+    pub(super) fn execute(&mut self, now: Now<'_>, client: &mut Client, args: Args<'_>) {
+        if client.replies == ReplyMode::SkipNext {
+            client.replies = ReplyMode::Skip;
+        }
+        let command = match self.find_command(args) {
+            Ok(command) => command,
+            Err(error) => return self.refuse(client, None, &error),
+        };
+        if let Err(error) = self.check(client, command, args) {
+            return self.refuse(client, Some(command), &error);
+        }
+        if self.pause.holds(now.mono, command) {
+            client.held = Some(args.into());
+            client.paused = true;
+            return;
+        }
+        self.call(now, client, command, args);
+        if client.replies == ReplyMode::Skip {
+            client.replies = ReplyMode::On;
+        }
+    }
+
+    fn find_command(&self, args: Args<'_>) -> Result<&'static Command, CommandError> {
+        let command = self.names.find(args.at(0)).ok_or_else(|| unknown_command(args))?;
+        let command = match args.get(1) {
+            Some(sub) if !command.subcommands.is_empty() => command
+                .subcommand(sub)
+                .ok_or_else(|| CommandError::subcommand(&command.name.to_ascii_uppercase(), sub))?,
+            _ => command,
+        };
+        if command.meta.takes(args.len()) {
+            Ok(command)
+        } else {
+            Err(CommandError::arity(&command.name))
+        }
+    }
+
+    /// What may stand against a command before it is called.
+    fn check(
+        &self,
+        client: &Client,
+        command: &'static Command,
+        args: Args<'_>,
+    ) -> Result<(), CommandError> {
+        let _ = args;
+        if let Some(error) = self.forbidden(client, command) {
+            return Err(error);
+        }
+        if !client.authenticated && !command.meta.has(flag::NO_AUTH) {
+            return Err(CommandError::text("NOAUTH Authentication required."));
+        }
+        Ok(())
+    }
+
+    /// DEBUG and MODULE are open to whom the configuration says.
+    fn forbidden(&self, client: &Client, command: &Command) -> Option<CommandError> {
+        use super::config::Permission;
+        let settings = self.config.settings();
+        let (permission, text) = match command.meta.name {
+            "debug" if command.parent.is_none() => (
+                settings.enable_debug_command,
+                "ERR DEBUG command not allowed. If the enable-debug-command option is set to \
+                 \"local\", you can run it from a local connection, otherwise you need to set \
+                 this option in the configuration file, and then restart the server.",
+            ),
+            _ => return None,
+        };
+        let allowed = match permission {
+            Permission::Yes => true,
+            Permission::Local => client.is_local(),
+            Permission::No => false,
+        };
+        (!allowed).then_some(CommandError::text(text))
+    }
+
+    fn refuse(
+        &mut self,
+        client: &mut Client,
+        command: Option<&'static Command>,
+        error: &CommandError,
+    ) {
+        if let Some(command) = command {
+            self.stats.command(command.id).rejected += 1;
+        }
+        self.answer_error(client, error);
+    }
+
+    fn answer_error(&mut self, client: &mut Client, error: &CommandError) {
+        let muted = client.is_muted();
+        let mut reply =
+            Reply::new(&mut client.outbox, &mut self.scratch, client.proto).muted(muted);
+        reply.error(error.as_str());
+        self.stats.error(error.as_str().split(' ').next().unwrap_or_default());
+        if client.replies == ReplyMode::Skip {
+            client.replies = ReplyMode::On;
+        }
+    }
+
+    /// Calls a command that nothing stands against.
+    #[inline]
+    fn call(
+        &mut self,
+        now: Now<'_>,
+        client: &mut Client,
+        command: &'static Command,
+        args: Args<'_>,
+    ) {
+        client.last_command = Some(command.id);
+        client.argv_bytes = args.bytes();
+        let began = self.elapsed;
+        let result = match command.run {
+            Run::Data(handler) => self.call_data(now, client, handler, args),
+            Run::Server(handler) => {
+                let mut scratch = mem::take(&mut self.scratch);
+                let result =
+                    handler(self, &mut Call { now, client, args, command, scratch: &mut scratch });
+                self.scratch = scratch;
+                result
+            }
+        };
+        if let Err(error) = &result {
+            self.answer_error(client, error);
+        }
+        self.elapsed = now.elapsed();
+        let took = self.elapsed.saturating_sub(began);
+        let tracked = self.config.settings().latency_tracking;
+        self.stats.called(command.id, took, result.is_err(), tracked);
+        self.log_if_slow(now, client, command, args, took);
+    }
+
+    #[inline]
+    fn call_data(
+        &mut self,
+        now: Now<'_>,
+        client: &mut Client,
+        handler: crate::command::Handler,
+        args: Args<'_>,
+    ) -> Result<(), CommandError> {
+        self.keyspace.env.now_ms = now.wall.as_millis();
+        self.keyspace.env.touch = !client.no_touch;
+        self.effects.begin(self.listeners);
+        let muted = client.is_muted();
+        let db = client.db;
+        let mut ctx = Ctx {
+            now,
+            keyspace: &mut self.keyspace,
+            db,
+            args,
+            reply: Reply::new(&mut client.outbox, &mut self.scratch, client.proto).muted(muted),
+            effects: &mut self.effects,
+            rng: &mut self.rng,
+            config: &self.config.settings().data,
+            caller: Caller { client: client.id, no_touch: client.no_touch, ..Caller::default() },
+        };
+        let result = handler(&mut ctx);
+        self.effects.finish(db, args);
+        self.after_effects();
+        result
+    }
+
+    /// Passes on what a command, or the passage of time, has changed.
+    #[inline]
+    pub(super) fn after_effects(&mut self) {
+        self.dirty += self.effects.dirty;
+        if !self.keyspace.env.incidents.is_empty() {
+            self.tell_incidents();
+        }
+    }
+
+    /// Turns what happened to keys by themselves into effects. An expired key is deleted by name
+    /// for those who follow us, before what the command itself did.
+    #[cold]
+    fn tell_incidents(&mut self) {
+        let own = self.effects.take_commands();
+        let lazy = self.config.settings().data.lazyfree_lazy_expire;
+        let delete: &[u8] = if lazy { b"UNLINK" } else { b"DEL" };
+        for incident in mem::take(&mut self.keyspace.env.incidents) {
+            match incident.kind {
+                IncidentKind::Expired => {
+                    self.effects.also(incident.db, [delete, &incident.key]);
+                    self.effects.touched(incident.db, &incident.key);
+                    self.effects.event(incident.db, Class::Expired, "expired", &incident.key);
+                }
+                IncidentKind::Missed => {
+                    self.effects.event(incident.db, Class::KeyMiss, "keymiss", &incident.key);
+                }
+            }
+        }
+        self.effects.append(own);
+    }
+
+    fn log_if_slow(
+        &mut self,
+        now: Now<'_>,
+        client: &Client,
+        command: &'static Command,
+        args: Args<'_>,
+        took: Duration,
+    ) {
+        let threshold = self.config.settings().slowlog_log_slower_than;
+        if threshold < 0 || (took.as_micros() as i128) < i128::from(threshold) {
+            return;
+        }
+        if command.meta.has(flag::SKIP_SLOWLOG) {
+            return;
+        }
+        let max = self.config.settings().slowlog_max_len;
+        self.slowlog.add(now, client, command, args, took, max);
+    }
+}
+
+fn unknown_command(args: Args<'_>) -> CommandError {
+    let lossy = |bytes: &[u8], max: usize| {
+        String::from_utf8_lossy(&bytes[..bytes.len().min(max)]).into_owned()
+    };
+    let mut rest = String::new();
+    for arg in args.from(1).iter() {
+        if rest.len() >= 128 {
+            break;
+        }
+        rest.push_str(&format!("'{}' ", lossy(arg, 128 - rest.len())));
+    }
+    CommandError::composed(format!(
+        "ERR unknown command '{}', with args beginning with: {rest}",
+        lossy(args.at(0), 128)
+    ))
+}

@@ -1,0 +1,341 @@
+//! Listeners, connections that come and go, and what waits to be sent on them.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use super::Server;
+use super::clients::{Client, Standing};
+use crate::machine::{Close, ConnId, Endpoint, ListenerId, LogLevel, NetError, Output};
+use crate::time::{Duration, Mono, Now};
+
+/// Listeners that were asked for.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Listeners {
+    all: BTreeMap<ListenerId, Listener>,
+    last: u32,
+    ready: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Listener {
+    at: Endpoint,
+    /// Whether the server starts without it.
+    optional: bool,
+    /// Where it really listens, once it does.
+    open: Option<Endpoint>,
+    answered: bool,
+}
+
+impl Listeners {
+    /// Whether this is a Unix socket.
+    fn is_unix(&self, id: ListenerId) -> bool {
+        self.all.get(&id).is_some_and(|l| matches!(l.at, Endpoint::Unix(_)))
+    }
+
+    /// The addresses that are listened on.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = &Endpoint> {
+        self.all.values().filter_map(|l| l.open.as_ref())
+    }
+}
+
+impl Server {
+    /// Asks for all listeners that the configuration names.
+    pub(super) fn listen(&mut self) {
+        let settings = self.config.settings();
+        let mut wanted = Vec::new();
+        if settings.port != 0 {
+            for address in &settings.bind {
+                let optional = address.starts_with('-');
+                let name = address.strip_prefix('-').unwrap_or(address);
+                match bind_address(name) {
+                    Some(ip) => {
+                        let at = Endpoint::Ip(SocketAddr::new(ip, settings.port));
+                        wanted.push((at, optional));
+                    }
+                    None if optional => {}
+                    None => {
+                        let port = settings.port;
+                        let name = name.to_owned();
+                        self.log(LogLevel::Warning, || {
+                            format!(
+                                "Could not create server TCP listening socket {name}:{port}: Name \
+                                 or service not known"
+                            )
+                        });
+                        return self.abort_listening(port);
+                    }
+                }
+            }
+        }
+        if let Some(path) = &settings.unixsocket {
+            wanted.push((Endpoint::Unix(path.clone()), false));
+        }
+        if wanted.is_empty() {
+            self.log(LogLevel::Warning, || {
+                "Configured to not listen anywhere, exiting.".to_owned()
+            });
+            return self.exit(1);
+        }
+        let backlog = settings.tcp_backlog;
+        for (at, optional) in wanted {
+            self.listen_at(at, optional, backlog);
+        }
+    }
+
+    fn listen_at(&mut self, at: Endpoint, optional: bool, backlog: u32) {
+        self.listeners_open.last += 1;
+        let listener = ListenerId(self.listeners_open.last);
+        let entry = Listener { at: at.clone(), optional, open: None, answered: false };
+        self.listeners_open.all.insert(listener, entry);
+        self.outputs.push_back(Output::Listen { listener, at, backlog });
+    }
+
+    pub(super) fn listening(&mut self, id: ListenerId, result: Result<Endpoint, NetError>) {
+        let Some(listener) = self.listeners_open.all.get_mut(&id) else { return };
+        listener.answered = true;
+        match result {
+            Ok(at) => listener.open = Some(at),
+            Err(error) => {
+                let Listener { at, optional, .. } = listener.clone();
+                self.listeners_open.all.remove(&id);
+                let missing = matches!(error, NetError::AddrNotAvailable | NetError::Unreachable);
+                if !(optional && missing) {
+                    return self.listen_failed(&at, error);
+                }
+            }
+        }
+        let all = &self.listeners_open.all;
+        if self.listeners_open.ready || !all.values().all(|l| l.answered) {
+            return;
+        }
+        self.listeners_open.ready = true;
+        if all.is_empty() {
+            let port = self.config.settings().port;
+            return self.abort_listening(port);
+        }
+        let tcp = all.values().any(|l| matches!(l.at, Endpoint::Ip(_)));
+        let unix = all.values().any(|l| matches!(l.at, Endpoint::Unix(_)));
+        self.notice(|| "Server initialized".to_owned());
+        if tcp {
+            self.notice(|| "Ready to accept connections tcp".to_owned());
+        }
+        if unix {
+            self.notice(|| "Ready to accept connections unix".to_owned());
+        }
+    }
+
+    fn listen_failed(&mut self, at: &Endpoint, error: NetError) {
+        match at {
+            Endpoint::Ip(address) => {
+                let (ip, port) = (address.ip(), address.port());
+                self.log(LogLevel::Warning, || {
+                    format!(
+                        "Could not create server TCP listening socket {ip}:{port}: bind: {error}"
+                    )
+                });
+                self.abort_listening(port);
+            }
+            Endpoint::Unix(_) => {
+                self.log(LogLevel::Warning, || {
+                    format!("Failed opening Unix socket: bind: {error}")
+                });
+                self.exit(1);
+            }
+        }
+    }
+
+    fn abort_listening(&mut self, port: u16) {
+        self.log(LogLevel::Warning, || format!("Failed listening on port {port} (tcp), aborting."));
+        self.exit(1);
+    }
+
+    pub(super) fn exit(&mut self, code: i32) {
+        self.outputs.push_back(Output::Exit { code });
+    }
+
+    pub(super) fn accepted(
+        &mut self,
+        now: Now<'_>,
+        conn: ConnId,
+        listener: ListenerId,
+        peer: Endpoint,
+        local: Endpoint,
+    ) {
+        let unix = self.listeners_open.is_unix(listener);
+        let id = self.clients.next_id();
+        let mut client = Box::new(Client::new(id, conn, peer, local, now.mono));
+        let settings = self.config.settings();
+        client.authenticated = settings.requirepass.is_none();
+        let error = if self.clients.connected() as u64 >= settings.maxclients {
+            Some("-ERR max number of clients reached\r\n")
+        } else if settings.protected_mode
+            && settings.requirepass.is_none()
+            && !unix
+            && !client.is_local()
+        {
+            Some(PROTECTED_MODE)
+        } else {
+            None
+        };
+        match error {
+            Some(text) => {
+                client.standing = Standing::Leaving;
+                client.outbox.write(text.as_bytes());
+                self.stats.rejected_connections += 1;
+                self.outputs.push_back(Output::Close { conn, how: Close::AfterSending });
+            }
+            None => {
+                self.stats.connections_received += 1;
+                let address = client.address();
+                self.log(LogLevel::Verbose, || format!("Accepted {address}"));
+            }
+        }
+        self.clients.add(client);
+    }
+
+    #[inline]
+    pub(super) fn received(&mut self, now: Now<'_>, conn: ConnId, bytes: &[u8]) {
+        let Some(mut client) = self.clients.slot(conn).and_then(|slot| self.clients.take(slot))
+        else {
+            return;
+        };
+        client.last_heard = now.mono;
+        client.input_bytes = bytes.len();
+        self.stats.net_input += bytes.len() as u64;
+        self.stats.reads += 1;
+        self.serve(now, &mut client, bytes);
+        self.clients.put(client);
+    }
+
+    /// The peer sends no more. Redis takes that for the end of the connection, as most clients
+    /// mean it; what was asked before is still answered.
+    pub(super) fn ended(&mut self, now: Now<'_>, conn: ConnId) {
+        let Some(mut client) = self.clients.slot(conn).and_then(|slot| self.clients.take(slot))
+        else {
+            return;
+        };
+        if client.standing == Standing::Open {
+            if client.pending {
+                // What has been read is carried out first.
+                client.ended = true;
+            } else {
+                client.standing = Standing::Closing;
+                self.log(LogLevel::Verbose, || "Client closed connection".to_owned());
+                self.flush(now, &mut client);
+            }
+        }
+        self.clients.put(client);
+    }
+
+    pub(super) fn closed(&mut self, conn: ConnId, error: NetError) {
+        let Some(client) = self.clients.slot(conn).and_then(|slot| self.clients.take(slot)) else {
+            return;
+        };
+        if client.standing == Standing::Open {
+            self.log(LogLevel::Verbose, || match error {
+                NetError::Eof => "Client closed connection".to_owned(),
+                error => format!("Reading from client: {error}"),
+            });
+        }
+        self.clients.forget(&client);
+    }
+
+    /// Closes a client at once and drops what it was to be sent. It must not be taken out.
+    pub(super) fn cut_off(&mut self, slot: u32) {
+        if let Some(client) = self.clients.take(slot) {
+            self.outputs.push_back(Output::Close { conn: client.conn, how: Close::Now });
+            self.clients.forget(&client);
+        }
+    }
+
+    /// Closes a client that is at work or not, once what it is to be sent has been sent.
+    pub(super) fn flush(&mut self, now: Now<'_>, client: &mut Client) {
+        if client.standing == Standing::Closing {
+            self.clients.leaving(client);
+            self.outputs.push_back(Output::Close { conn: client.conn, how: Close::AfterSending });
+            return;
+        }
+        let waiting = client.outbox.len();
+        if waiting == 0 {
+            client.above_soft_limit_since = None;
+            return;
+        }
+        self.stats.longest_output = self.stats.longest_output.max(waiting);
+        client.outbox_peak = client.outbox_peak.max(waiting);
+        if !client.sending {
+            client.sending = true;
+            self.to_send.push_back(client.slot);
+        }
+        if self.is_too_slow(now.mono, client) {
+            let text = super::clients::commands::describe(client, Some(now.mono));
+            self.log(LogLevel::Warning, || {
+                format!(
+                    "Client {text} scheduled to be closed ASAP for overcoming of output buffer \
+                     limits."
+                )
+            });
+            self.stats.output_limit_disconnections += 1;
+            client.outbox.clear();
+            client.standing = Standing::Closing;
+            self.clients.leaving(client);
+            self.outputs.push_back(Output::Close { conn: client.conn, how: Close::AfterSending });
+        }
+    }
+
+    /// Whether more waits for a client than its class may have waiting.
+    pub(super) fn is_too_slow(&mut self, now: Mono, client: &mut Client) -> bool {
+        let limit = self.config.settings().client_output_buffer_limit[0];
+        let waiting = client.outbox.len() as u64;
+        if limit.hard != 0 && waiting >= limit.hard {
+            return true;
+        }
+        if limit.soft == 0 || waiting < limit.soft {
+            client.above_soft_limit_since = None;
+            return false;
+        }
+        let since = *client.above_soft_limit_since.get_or_insert(now);
+        self.watch_outboxes = true;
+        now.since(since) > Duration::from_secs(limit.seconds)
+    }
+
+    /// Cuts a client off whose requests are longer than is allowed.
+    pub(super) fn check_query_buffer(&mut self, client: &mut Client) {
+        let waiting = client.requests.waiting();
+        self.stats.longest_input = self.stats.longest_input.max(waiting);
+        let limit = self.config.settings().client_query_buffer_limit;
+        if waiting as u64 > limit && client.standing == Standing::Open {
+            let text = super::clients::commands::describe(client, None);
+            self.log(LogLevel::Warning, || {
+                format!("Closing client that reached max query buffer length: {text}")
+            });
+            self.stats.query_limit_disconnections += 1;
+            client.requests.clear();
+            client.outbox.clear();
+            client.standing = Standing::Closing;
+        }
+    }
+}
+
+/// The address that a word of `bind` means.
+fn bind_address(name: &str) -> Option<IpAddr> {
+    match name {
+        "*" => Some(Ipv4Addr::UNSPECIFIED.into()),
+        "::*" => Some(Ipv6Addr::UNSPECIFIED.into()),
+        "localhost" => Some(Ipv4Addr::LOCALHOST.into()),
+        _ => name.parse().ok(),
+    }
+}
+
+/// What a stranger is told by a server without a password that is open to the network.
+const PROTECTED_MODE: &str = "-DENIED Redis is running in protected mode because protected mode \
+is enabled and no password is set for the default user. In this mode connections are only \
+accepted from the loopback interface. If you want to connect from external computers to Redis you \
+may adopt one of the following solutions: 1) Just disable protected mode sending the command \
+'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from the same \
+host the server is running, however MAKE SURE Redis is not publicly accessible from internet if \
+you do so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just \
+disable the protected mode by editing the Redis configuration file, and setting the protected \
+mode option to 'no', and then restarting the server. 3) If you started the server manually just \
+for testing, restart it with the '--protected-mode no' option. 4) Set up an authentication \
+password for the default user. NOTE: You only need to do one of the above things in order for the \
+server to start accepting connections from the outside.\r\n";

@@ -1,0 +1,269 @@
+//! The one table of commands, assembled from the rows that stand beside their handlers.
+
+use core::hash::Hasher as _;
+use std::sync::{Arc, OnceLock};
+
+use hashbrown::HashTable;
+
+use super::dispatch::Handler;
+use crate::command::{self, Meta, Row};
+
+/// Rows of commands on data, a slice for each group.
+const DATA: &[&[Row<command::Handler>]] = &[];
+
+/// Rows of commands that administer something.
+const ADMINISTRATION: &[&[Row<Handler>]] =
+    &[super::connection::ROWS, super::clients::commands::ROWS];
+
+/// The longest name of a command; what is longer is unknown without looking.
+const MAX_NAME: usize = 32;
+
+/// One command, or one subcommand.
+#[derive(Debug)]
+pub struct Command {
+    /// Its place in [`all`], which statistics are kept by.
+    pub id: u16,
+    /// Its full name in lower case: `get`, `client|list`.
+    pub name: String,
+    /// What is known of it.
+    pub meta: &'static Meta,
+    /// What it does.
+    pub run: Run,
+    /// The container that it is a subcommand of.
+    pub parent: Option<u16>,
+    /// Its subcommands.
+    pub subcommands: Vec<u16>,
+}
+
+/// What a command does.
+#[derive(Debug, Clone, Copy)]
+pub enum Run {
+    /// It works on data.
+    Data(command::Handler),
+    /// It works on the server.
+    Server(Handler),
+}
+
+/// All commands in the order of the table, each followed by its subcommands.
+pub fn all() -> &'static [Command] {
+    &standard().commands
+}
+
+/// The command of this full name, whatever commands were renamed to.
+pub fn by_name(name: &str) -> Option<&'static Command> {
+    let (container, sub) = match name.split_once('|') {
+        Some((container, sub)) => (container, Some(sub)),
+        None => (name, None),
+    };
+    let command = find(&standard().names, container.as_bytes())?;
+    match sub {
+        None => Some(command),
+        Some(sub) => command.subcommand(sub.as_bytes()),
+    }
+}
+
+/// Whether there is a command of this name.
+pub fn exists(name: &str) -> bool {
+    find(&standard().names, name.as_bytes()).is_some()
+}
+
+/// The names by which a server knows its commands.
+#[derive(Clone, Debug)]
+pub struct Names {
+    renamed: Option<Arc<Index>>,
+}
+
+impl Names {
+    /// The standard names, except for those that were renamed; a new name that is empty takes the
+    /// command away.
+    pub fn new(renames: &[(String, String)]) -> Self {
+        if renames.is_empty() {
+            return Self { renamed: None };
+        }
+        let gone = |name: &str| renames.iter().any(|(old, _)| old == name);
+        let kept = all()
+            .iter()
+            .filter(|c| c.parent.is_none() && !gone(&c.name))
+            .map(|c| (c.name.clone(), c.id));
+        let renamed = renames
+            .iter()
+            .filter(|(_, new)| !new.is_empty())
+            .filter_map(|(old, new)| Some((new.to_ascii_lowercase(), by_name(old)?.id)));
+        Self { renamed: Some(Arc::new(Index::new(kept.chain(renamed)))) }
+    }
+
+    /// The command that a client calls by this name, in any case.
+    #[inline]
+    pub fn find(&self, name: &[u8]) -> Option<&'static Command> {
+        match &self.renamed {
+            None => find(&standard().names, name),
+            Some(index) => find(index, name),
+        }
+    }
+
+    /// How many commands there are.
+    pub fn len(&self) -> usize {
+        self.renamed.as_deref().unwrap_or(&standard().names).0.len()
+    }
+
+    /// Whether there are no commands.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All commands that can be called, in the order of the table, with the name of each.
+    pub fn list(&self) -> Vec<(&str, &'static Command)> {
+        let index = self.renamed.as_deref().unwrap_or(&standard().names);
+        let mut list: Vec<_> = index
+            .0
+            .iter()
+            .filter_map(|(name, id)| Some((name.as_str(), all().get(usize::from(*id))?)))
+            .collect();
+        // The hash table's order differs between platforms.
+        list.sort_by_key(|(_, command)| command.id);
+        list
+    }
+}
+
+impl Command {
+    /// The subcommand of this name, in any case.
+    pub fn subcommand(&self, name: &[u8]) -> Option<&'static Command> {
+        self.subcommands
+            .iter()
+            .filter_map(|id| all().get(usize::from(*id)))
+            .find(|sub| sub.meta.name.as_bytes().eq_ignore_ascii_case(name))
+    }
+}
+
+struct Standard {
+    commands: Vec<Command>,
+    names: Index,
+}
+
+/// Names in lower case.
+#[derive(Debug)]
+struct Index(HashTable<(String, u16)>);
+
+impl Index {
+    fn new(names: impl Iterator<Item = (String, u16)>) -> Self {
+        let mut table = HashTable::new();
+        for (name, id) in names {
+            table.insert_unique(hash(name.as_bytes()), (name, id), |(n, _)| hash(n.as_bytes()));
+        }
+        Index(table)
+    }
+}
+
+#[inline]
+fn find(index: &Index, name: &[u8]) -> Option<&'static Command> {
+    let mut lower = [0; MAX_NAME];
+    let lower = lower.get_mut(..name.len())?;
+    lower.copy_from_slice(name);
+    lower.make_ascii_lowercase();
+    let lower = &*lower;
+    let (_, id) = index.0.find(hash(lower), |(name, _)| name.as_bytes() == lower)?;
+    standard().commands.get(usize::from(*id))
+}
+
+/// FNV over whole words: names are few, short and our own, so that nobody can make them collide.
+#[inline]
+fn hash(name: &[u8]) -> u64 {
+    let mut hasher = WordHasher(0xcbf2_9ce4_8422_2325);
+    hasher.write(name);
+    hasher.finish()
+}
+
+struct WordHasher(u64);
+
+impl core::hash::Hasher for WordHasher {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            self.write_u64(u64::from_le_bytes(*word));
+        }
+        let mut last = 0;
+        for &byte in rest {
+            last = last << 8 | u64::from(byte);
+        }
+        self.write_u64(last ^ (bytes.len() as u64) << 56);
+    }
+
+    #[inline]
+    fn write_u64(&mut self, word: u64) {
+        self.0 = (self.0 ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 ^= self.0 >> 32;
+    }
+
+    #[inline]
+    fn finish(&self) -> u64 {
+        self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+}
+
+fn standard() -> &'static Standard {
+    static STANDARD: OnceLock<Standard> = OnceLock::new();
+    STANDARD.get_or_init(|| {
+        let mut commands = Vec::new();
+        for row in DATA.iter().copied().flatten() {
+            add(&mut commands, row, Run::Data, None);
+        }
+        for row in ADMINISTRATION.iter().copied().flatten() {
+            add(&mut commands, row, Run::Server, None);
+        }
+        let names = Index::new(
+            commands.iter().filter(|c| c.parent.is_none()).map(|c| (c.name.clone(), c.id)),
+        );
+        Standard { commands, names }
+    })
+}
+
+fn add<H: Copy>(
+    commands: &mut Vec<Command>,
+    row: &'static Row<H>,
+    run: fn(H) -> Run,
+    parent: Option<u16>,
+) {
+    let id = commands.len() as u16;
+    let name = match parent.and_then(|p| commands.get(usize::from(p))) {
+        Some(parent) => format!("{}|{}", parent.name, row.meta.name),
+        None => row.meta.name.to_owned(),
+    };
+    commands.push(Command {
+        id,
+        name,
+        meta: &row.meta,
+        run: run(row.handler),
+        parent,
+        subcommands: Vec::new(),
+    });
+    for sub in row.subcommands {
+        let sub_id = commands.len() as u16;
+        commands[usize::from(id)].subcommands.push(sub_id);
+        add(commands, sub, run, Some(id));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_found_in_any_case_and_under_its_new_name_only() {
+        let names = Names::new(&[]);
+        assert_eq!(names.find(b"PiNg").map(|c| c.name.as_str()), Some("ping"));
+        assert!(names.find(b"pin").is_none() && names.find(&[b'x'; 100]).is_none());
+        let names = Names::new(&[("ping".into(), "POng".into()), ("echo".into(), String::new())]);
+        assert_eq!(names.find(b"pong").map(|c| c.name.as_str()), Some("ping"));
+        assert!(names.find(b"ping").is_none() && names.find(b"echo").is_none());
+        assert!(names.find(b"select").is_some());
+    }
+
+    #[test]
+    fn names_are_unique_and_short_enough_to_be_found() {
+        for command in all() {
+            assert!(command.name.len() <= MAX_NAME, "{}", command.name);
+            assert_eq!(by_name(&command.name).map(|c| c.id), Some(command.id), "{}", command.name);
+        }
+    }
+}
