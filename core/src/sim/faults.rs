@@ -10,15 +10,14 @@ use super::action::{Action, ActionError};
 use super::event::{EventKind, Lost};
 use super::ids::{HostId, MessageId, ProcId, Side, TcpId};
 use super::scenario::{LinkSpec, ProcessSpec};
-use super::tcp::{Flight, Phase, SegmentKind};
+use super::tcp::{Flight, Phase, Segment, SegmentKind};
 use super::world::{Note, Proc, ProcState, Tick, World};
 
 impl World {
     /// Does an action now. An error means that nothing was changed.
     pub fn apply(&mut self, action: &Action) -> Result<(), ActionError> {
-        let before = self.events.next();
         self.do_action(action)?;
-        debug_assert!(self.events.next() >= before);
+        self.steps += 1;
         self.trace.number(self.now.0);
         self.trace.bytes(action.to_string().as_bytes());
         self.happened(EventKind::Action(action.clone()));
@@ -191,7 +190,7 @@ impl World {
                     end.phase = Phase::Dead;
                     (end.proc, end.conn) = (None, None);
                     let flow = conn.flow_mut(side);
-                    flow.flight.retain(|s| matches!(s.flight, Flight::Flying { .. }));
+                    flow.flight.retain(Segment::is_flying);
                     (flow.blocked, flow.unacked) = (false, None);
                     conn.flow_mut(side.other()).inbox.clear();
                     over.push(conn.id);
@@ -202,6 +201,7 @@ impl World {
             self.cut_link(from, id, Lost::HostDown);
         }
         for tcp in over {
+            self.repeat_handshake(tcp);
             self.forget_if_over(tcp);
         }
     }

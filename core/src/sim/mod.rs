@@ -15,6 +15,7 @@
 //! | `action`, `parse`, `faults` | what can be done to a World: as data, as text, and doing it |
 //! | `session`, `checkpoint` | actions over time: rewind, branch, undo |
 //! | `view`, `event`, `ring`, `trace` | what can be seen of a World, and its history |
+//! | `testing` | a tiny World for the tests of other machines |
 //! | `scenario` | what a World is made from |
 //!
 //! Topologies and the programs to run live in [`crate::lab`]: a World only knows the
@@ -35,6 +36,7 @@ mod ring;
 mod scenario;
 mod session;
 mod tcp;
+pub mod testing;
 mod trace;
 mod transport;
 mod view;
@@ -53,3 +55,6 @@ pub use session::{Branch, Future, Marker, Record, Session, Step, Timed};
 pub use tcp::{Flight, SegmentKind};
 pub use view::{ConnView, Delivered, EndView, HostView, MessageView, ProcView};
 pub use world::{ProcState, World};
+
+#[cfg(test)]
+mod tests;

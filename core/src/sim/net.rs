@@ -8,7 +8,7 @@ use crate::time::Duration;
 use super::event::EventKind;
 use super::ids::{HostId, ProcId, Side, TcpId};
 use super::process::Process;
-use super::tcp::{Conn, End, Flow, Phase, Piece, SegmentKind};
+use super::tcp::{Conn, End, Flow, Phase, Piece, Segment, SegmentKind};
 use super::world::{Listener, Note, Tick, World};
 
 /// The first and the last port that a host takes by itself (Linux's `ip_local_port_range`).
@@ -310,7 +310,7 @@ impl World {
             Phase::Closed if orderly => {}
             Phase::Opening if side == Side::Client => {
                 end.phase = Phase::Dead;
-                conn.flow_mut(side).flight.clear();
+                conn.flow_mut(side).flight.retain(Segment::is_flying);
             }
             Phase::Open if orderly && !unread => {
                 end.phase = Phase::Closed;

@@ -167,9 +167,20 @@ impl Conn {
             match end.phase {
                 Phase::Dead => self.flow(side).flight.is_empty(),
                 Phase::Closed => end.fin_seen && self.flow(side).flight.is_empty(),
-                Phase::Opening | Phase::Open => false,
+                // A server's end that no segment has reached does not exist.
+                Phase::Opening => {
+                    let alone = self.end(side.other()).phase == Phase::Dead;
+                    alone && side == Side::Server && end.proc.is_none()
+                }
+                Phase::Open => false,
             }
         })
+    }
+}
+
+impl Segment {
+    pub(super) fn is_flying(&self) -> bool {
+        matches!(self.flight, Flight::Flying { .. })
     }
 }
 

@@ -48,7 +48,7 @@ impl World {
         let flow = conn.flow_mut(from);
         if kind == SegmentKind::Rst {
             // A reset waits for nothing that was sent before.
-            flow.flight.retain(|s| matches!(s.flight, Flight::Flying { .. }));
+            flow.flight.retain(Segment::is_flying);
         }
         let segment = Segment {
             id,
@@ -98,6 +98,7 @@ impl World {
             Err(_) if kind == SegmentKind::Rst => {
                 // Nobody repeats a reset; whoever sends again gets another one.
                 flow.flight.remove(place);
+                self.repeat_handshake(tcp);
                 self.forget_if_over(tcp);
             }
             Err(why) => self.lose(tcp, from, message, why),
@@ -111,11 +112,13 @@ impl World {
         let (first, most) = (spec.rto, spec.rto_max);
         let connect = spec.connect_rto;
         let Some(conn) = self.conns.get_mut(&tcp) else { return };
+        let opened = conn.opened;
         let flow = conn.flow_mut(from);
         let Some(place) = flow.position(message) else { return };
         let segment = &mut flow.flight[place];
         if segment.kind == SegmentKind::Rst {
             flow.flight.remove(place);
+            self.repeat_handshake(tcp);
             return self.forget_if_over(tcp);
         }
         let base = match segment.kind {
@@ -127,13 +130,30 @@ impl World {
         let base = base.max(way.map_or(Duration::ZERO, |link| link.spec.latency * 4));
         let wait = base.saturating_mul(1 << segment.tries.min(20)).min(most.max(base));
         let again = now + wait;
+        let unanswered = segment.kind == SegmentKind::SynAck;
         segment.flight = Flight::Lost { again, why };
         if let Some(link) = flow.link.and_then(|number| self.links.get_mut(number as usize)) {
             link.lost += 1;
         }
+        if unanswered {
+            let at = opened + self.scenario.tcp.connect_patience;
+            self.schedule(at, Tick::Patience { tcp, from: Side::Client });
+        }
         self.trace.number(message.0);
         self.schedule(again, Tick::Resend { tcp, from, message });
         self.happened(EventKind::Lost { message, why });
+    }
+
+    /// A server that hears nothing more from a client that wanted to connect asks again, and so
+    /// learns in the end that nobody is there.
+    pub(super) fn repeat_handshake(&mut self, tcp: TcpId) {
+        let Some(conn) = self.conns.get(&tcp) else { return };
+        let (client, server) = (conn.end(Side::Client), conn.end(Side::Server));
+        let waits = server.phase == Phase::Opening && server.proc.is_some();
+        let silent = client.phase == Phase::Dead && conn.flow(Side::Client).flight.is_empty();
+        if waits && silent && conn.flow(Side::Server).flight.is_empty() {
+            self.transmit(tcp, Side::Server, SegmentKind::SynAck, &[]);
+        }
     }
 
     pub(super) fn arrives(&self, tcp: TcpId, from: Side, message: MessageId, at: Mono) -> bool {
@@ -351,8 +371,12 @@ impl World {
     }
 
     pub(super) fn is_out_of_patience(&self, tcp: TcpId, from: Side, at: Mono) -> bool {
-        let unacked = self.conns.get(&tcp).and_then(|conn| conn.flow(from).unacked);
-        unacked.is_some_and(|since| at.since(since) >= self.scenario.tcp.patience)
+        let Some(conn) = self.conns.get(&tcp) else { return false };
+        let spec = &self.scenario.tcp;
+        if from == Side::Client && conn.end(from).phase == Phase::Opening {
+            return at.since(conn.opened) >= spec.connect_patience;
+        }
+        conn.flow(from).unacked.is_some_and(|since| at.since(since) >= spec.patience)
     }
 
     /// A sender has waited for an acknowledgement as long as it can.
@@ -399,8 +423,7 @@ impl World {
         for conn in self.conns.values() {
             for side in [Side::Client, Side::Server] {
                 if conn.end(side).host == from && conn.end(side.other()).host == to {
-                    let flying = |s: &&Segment| matches!(s.flight, Flight::Flying { .. });
-                    let flying = conn.flow(side).flight.iter().filter(flying);
+                    let flying = conn.flow(side).flight.iter().filter(|s| s.is_flying());
                     lost.extend(flying.map(|s| (conn.id, side, s.id)));
                 }
             }

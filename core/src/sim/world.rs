@@ -272,7 +272,7 @@ impl World {
         self.now
     }
 
-    /// How many events have happened.
+    /// How many events have happened and actions have been done.
     pub fn steps(&self) -> u64 {
         self.steps
     }
