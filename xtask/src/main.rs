@@ -4,6 +4,7 @@
 //! What does not: anything that a person who runs Limpid needs (that is `native`), and the tests
 //! themselves (those are in `tests`).
 
+mod bench;
 mod html;
 mod run;
 mod setup;
@@ -32,6 +33,8 @@ enum Task {
     Test(test::Args),
     /// Build the page into dist/, ready for any folder of any web server.
     Web(web::Args),
+    /// Compare with the redis-server of this machine.
+    Bench(bench::Args),
 }
 
 fn main() -> Result<()> {
@@ -40,6 +43,7 @@ fn main() -> Result<()> {
     match cli.task {
         Task::Run(args) => run::playground(&ws, &args),
         Task::Test(args) => test::all(&ws, &args),
+        Task::Bench(args) => bench::compare(&ws, &args),
         Task::Web(args) => web::build(&ws, &args).map(drop),
     }
 }

@@ -1,0 +1,137 @@
+//! `cargo xtask bench`: Limpid beside the `redis-server` of this machine.
+//!
+//! Both run at the same time and are driven in turns, first the one, then the other, so that what
+//! disturbs the machine disturbs both; the median of the rounds counts. The processor time that
+//! the server spends on an operation is the figure to trust: throughput without pipelining is
+//! mostly that of redis-benchmark and the loopback interface.
+
+mod growth;
+mod load;
+mod server;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use crate::workspace::{Workspace, on_path, run, step};
+use load::{LOADS, Load, Measured};
+use server::Server;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Fewer and shorter rounds: enough to see a trend, not enough to quote.
+    #[arg(long)]
+    quick: bool,
+    /// Only rows whose name contains this.
+    #[arg(long)]
+    only: Option<String>,
+    /// The binary to measure, instead of building one.
+    #[arg(long)]
+    limpid: Option<PathBuf>,
+    /// The server to compare with.
+    #[arg(long)]
+    redis: Option<PathBuf>,
+}
+
+/// The two programs that are compared.
+struct Programs {
+    limpid: PathBuf,
+    redis: PathBuf,
+}
+
+impl Programs {
+    fn start(&self) -> Result<[Server; 2]> {
+        Ok([Server::start(&self.limpid, &["server"])?, Server::start(&self.redis, &[])?])
+    }
+}
+
+/// Measures and prints.
+pub(crate) fn compare(ws: &Workspace, args: &Args) -> Result<()> {
+    let need = "on Debian: apt-get install redis-server redis-tools";
+    let benchmark = on_path("redis-benchmark").context(need).context("no redis-benchmark")?;
+    let redis = match &args.redis {
+        Some(path) => path.clone(),
+        None => on_path("redis-server").context(need).context("no redis-server")?,
+    };
+    let limpid = match &args.limpid {
+        Some(path) => path.clone(),
+        None => {
+            step("Compiling the server (profile release)");
+            run(ws.cargo().args(["build", "--release", "--locked", "-p", "limpid"]))?;
+            ws.target().join("release").join("limpid")
+        }
+    };
+    let programs = Programs { limpid, redis };
+    println!("Limpid beside {}", server::version(&programs.redis)?);
+
+    let wanted = |name: &str| args.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
+    let rounds = if args.quick { 3 } else { 5 };
+    let mut missed = Vec::new();
+    let loads: Vec<&Load> = LOADS.iter().filter(|load| wanted(load.name)).collect();
+    if !loads.is_empty() {
+        missed.extend(throughput(&programs, &benchmark, &loads, rounds, args.quick)?);
+    }
+    if wanted("memory") {
+        missed.extend(growth::memory(&programs, if args.quick { 1 } else { 3 })?);
+    }
+    if wanted("stall") {
+        missed.extend(growth::stall(&programs, if args.quick { 2_000_000 } else { 10_000_000 })?);
+    }
+    match missed.as_slice() {
+        [] => println!("\nEvery goal is reached."),
+        missed => println!("\nNot reached: {}", missed.join(", ")),
+    }
+    Ok(())
+}
+
+/// Prints a row for each load and gives the names of those that miss their goal.
+fn throughput(
+    programs: &Programs,
+    benchmark: &std::path::Path,
+    loads: &[&Load],
+    rounds: usize,
+    quick: bool,
+) -> Result<Vec<String>> {
+    println!(
+        "\n{:22} {:>8} {:>8} {:>6} {:>5}   {:>8} {:>8} {:>6}",
+        "server CPU, µs/op", "Limpid", "Redis", "ratio", "goal", "Limpid", "Redis", "kop/s"
+    );
+    let mut missed = Vec::new();
+    for load in loads {
+        let servers = programs.start()?;
+        for server in &servers {
+            load.prepare(server)?;
+        }
+        let mut results: [Vec<Measured>; 2] = [Vec::new(), Vec::new()];
+        for round in 0..rounds {
+            // Who goes first changes, so that neither always meets a warmer machine.
+            let order = if round % 2 == 0 { [0, 1] } else { [1, 0] };
+            for i in order {
+                results[i].push(load.measure(benchmark, &servers[i], quick)?);
+            }
+        }
+        let [limpid, redis] = results.map(Measured::median);
+        let ratio = limpid.cpu_us / redis.cpu_us;
+        let mark = if ratio <= load.goal { ' ' } else { '!' };
+        println!(
+            "{:22} {:>8.3} {:>8.3} {ratio:>6.2}{mark}{:>5.2}   {:>8.0} {:>8.0} {:>6.2}",
+            load.name,
+            limpid.cpu_us,
+            redis.cpu_us,
+            load.goal,
+            limpid.per_second / 1e3,
+            redis.per_second / 1e3,
+            limpid.per_second / redis.per_second
+        );
+        if ratio > load.goal {
+            missed.push(load.name.to_owned());
+        }
+    }
+    Ok(missed)
+}
+
+/// The middle one of some numbers; of an even count the upper of the two.
+fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
+}

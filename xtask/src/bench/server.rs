@@ -1,0 +1,146 @@
+//! A server under measurement: its process, its processor time, its memory.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::workspace::on_path;
+
+/// A running server on a free port of 127.0.0.1 that keeps nothing on disk.
+pub(crate) struct Server {
+    child: Child,
+    port: u16,
+    dir: PathBuf,
+}
+
+impl Server {
+    /// Starts `program` with Redis's own options after `first`.
+    pub(crate) fn start(program: &Path, first: &[&str]) -> Result<Self> {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let dir = std::env::temp_dir().join(format!("limpid-bench-{port}"));
+        std::fs::create_dir_all(&dir)?;
+        let mut command = pinned(program, 0);
+        command.args(first).args(["--port", &port.to_string(), "--bind", "127.0.0.1"]);
+        command.args(["--save", "", "--appendonly", "no"]).arg("--dir").arg(&dir);
+        let child = command.current_dir(&dir).stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+        let child = child.with_context(|| format!("cannot start {program:?}"))?;
+        let mut server = Server { child, port, dir };
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+            if let Some(status) = server.child.try_wait()? {
+                bail!("{program:?} ended at once ({status})");
+            }
+            ensure!(Instant::now() < deadline, "{program:?} does not listen on port {port}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(server)
+    }
+
+    /// Its port on 127.0.0.1.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// A new connection to it.
+    pub(crate) fn connect(&self) -> Result<TcpStream> {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    /// User and system time that the process has used.
+    pub(crate) fn cpu(&self) -> Result<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        // The name, in brackets, may hold spaces. utime and stime are the 12th and 13th after it.
+        let fields = stat.rsplit_once(')').context("/proc/…/stat")?.1.split_whitespace();
+        let ticks: u64 = fields.skip(11).take(2).map(|n| n.parse::<u64>().unwrap_or(0)).sum();
+        // USER_HZ is 100 on every Linux that there is.
+        Ok(Duration::from_millis(ticks * 10))
+    }
+
+    /// Resident memory in bytes.
+    pub(crate) fn resident(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find(|l| l.starts_with("VmRSS:")).context("no VmRSS")?;
+        let kb = line.split_whitespace().nth(1).context("no VmRSS")?;
+        Ok(kb.parse::<u64>()? * 1024)
+    }
+
+    /// A field of INFO, if the server has it.
+    pub(crate) fn info(&self, field: &str) -> Result<Option<String>> {
+        let mut stream = self.connect()?;
+        stream.write_all(b"INFO everything\r\n")?;
+        let mut reader = BufReader::new(stream);
+        let mut header = String::new();
+        reader.read_line(&mut header)?;
+        let len: usize = header.trim_start_matches('$').trim().parse().context("INFO")?;
+        let mut text = vec![0; len];
+        reader.read_exact(&mut text)?;
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let mut lines = text.lines().filter_map(|line| line.split_once(':'));
+        Ok(lines.find(|(name, _)| *name == field).map(|(_, value)| value.trim().to_owned()))
+    }
+
+    /// Sets keys in one long pipeline and waits until all are set.
+    pub(crate) fn fill(&self, keys: u64, name: impl Fn(u64) -> String, value: &[u8]) -> Result<()> {
+        let mut stream = self.connect()?;
+        let mut replies = stream.try_clone()?;
+        // `+OK\r\n` to each.
+        let reader = std::thread::spawn(move || -> Result<()> {
+            let (mut left, mut buffer) = (keys * 5, vec![0; 1 << 16]);
+            while left > 0 {
+                let n = replies.read(&mut buffer)?;
+                ensure!(n > 0, "the server closed the connection");
+                let unexpected = buffer[..n].contains(&b'-');
+                ensure!(!unexpected, "{}", String::from_utf8_lossy(&buffer[..n.min(200)]));
+                left = left.saturating_sub(n as u64);
+            }
+            Ok(())
+        });
+        let mut batch = Vec::new();
+        for key in 0..keys {
+            let name = name(key);
+            write!(batch, "*3\r\n$3\r\nSET\r\n${}\r\n{name}\r\n${}\r\n", name.len(), value.len())?;
+            batch.extend_from_slice(value);
+            batch.extend_from_slice(b"\r\n");
+            if batch.len() > 1 << 16 {
+                stream.write_all(&batch)?;
+                batch.clear();
+            }
+        }
+        stream.write_all(&batch)?;
+        reader.join().map_err(|_| anyhow::anyhow!("the reader of replies panicked"))?
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// A command on one processor of its own, where there is more than one: servers on the first, the
+/// load on the second, so that they do not push each other about.
+pub(crate) fn pinned(program: &Path, processor: usize) -> Command {
+    let processors = std::thread::available_parallelism().map_or(1, |n| n.get());
+    match on_path("taskset") {
+        Some(taskset) if processors > 1 => {
+            let mut command = Command::new(taskset);
+            command.arg("--cpu-list").arg(processor.to_string()).arg(program);
+            command
+        }
+        _ => Command::new(program),
+    }
+}
+
+/// The first line of `--version`.
+pub(crate) fn version(program: &Path) -> Result<String> {
+    let out = Command::new(program).arg("--version").output()?;
+    Ok(String::from_utf8_lossy(&out.stdout).lines().next().unwrap_or_default().to_owned())
+}
