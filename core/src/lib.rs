@@ -14,6 +14,7 @@
 
 pub mod client;
 pub mod command;
+pub mod glob;
 pub mod lab;
 pub mod machine;
 pub mod resp;

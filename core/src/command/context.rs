@@ -51,6 +51,14 @@ impl<'a> Ctx<'a> {
         self.now.wall.as_millis()
     }
 
+    /// Tells that `key` is new in the selected database, if it is.
+    #[inline]
+    pub fn stored(&mut self, key: &[u8], new: bool) {
+        if new {
+            self.effects.event(self.db, Class::New, "new", key);
+        }
+    }
+
     /// Tells of a change to `key` in the selected database: it counts for persistence, wakes
     /// watchers, and is an event for whoever asked for events of `class`.
     #[inline]

@@ -5,6 +5,8 @@
 //! * [`context`] is what a handler works with.
 //! * [`effects`] is the one stream of what a command changed.
 //! * [`error`] holds the errors that commands share.
+//! * [`strings`] and [`keys`] hold the rows of the commands on strings and on keys of any type;
+//!   what is large among them stands in a file of its own.
 //! * [`syntax`] reads a command's arguments off the notation of the documentation.
 //!
 //! A command that administers something (CLIENT, CONFIG, INFO) stands beside what it administers,
@@ -13,8 +15,18 @@
 pub mod context;
 pub mod effects;
 pub mod error;
+pub mod extended;
+pub mod keys;
 pub mod meta;
+pub mod strings;
 pub mod syntax;
+
+mod counters;
+mod expire;
+mod flush;
+mod lcs;
+mod scan;
+mod set;
 
 pub use context::{Caller, Ctx, DataConfig, Handler};
 pub use effects::{Class, Effects};

@@ -104,20 +104,13 @@ pub struct Env {
 pub(super) struct Db {
     pub(super) table: Table<Entry>,
     pub(super) expires: ExpiryIndex,
-    /// How often a key has changed.
-    pub(super) changes: u64,
     /// The number under which a snapshot that is under way knows this database.
     pub(super) snapshot_index: usize,
 }
 
 impl Db {
     pub(super) fn new(seed: HashSeed) -> Self {
-        Self {
-            table: Table::new(seed),
-            expires: ExpiryIndex::default(),
-            changes: 0,
-            snapshot_index: 0,
-        }
+        Self { table: Table::new(seed), expires: ExpiryIndex::default(), snapshot_index: 0 }
     }
 
     pub(super) fn memory(&self) -> usize {
@@ -194,9 +187,9 @@ impl<'a> DbMut<'a> {
         self.live(key).is_some()
     }
 
-    /// Makes a string the value of a key, which is created if it is not there.
+    /// Makes a string the value of a key. Returns whether the key had to be created.
     #[inline]
-    pub fn set_string(&mut self, key: Key<'_>, value: StringRef<'_>, expire: NewExpire) {
+    pub fn set_string(&mut self, key: Key<'_>, value: StringRef<'_>, expire: NewExpire) -> bool {
         let Some(slot) = self.live_or_replaceable(key) else {
             let expire = match expire {
                 NewExpire::At(at) => Some(at),
@@ -205,8 +198,7 @@ impl<'a> DbMut<'a> {
             let entry = Entry::string(key.bytes, value, expire, self.env.new_clock());
             self.db.expires.moved(key.hash, None, expire);
             self.db.table.insert(key.hash, entry);
-            self.touched(key.bytes);
-            return;
+            return true;
         };
         let old = self.db.table.get(slot);
         let old_expire = old.expire();
@@ -229,7 +221,7 @@ impl<'a> DbMut<'a> {
             self.env.graveyard.bury_entry(old);
         }
         self.db.expires.moved(key.hash, old_expire, new_expire);
-        self.touched(key.bytes);
+        false
     }
 
     /// Puts an entry under its key, replacing what is there.
@@ -238,7 +230,6 @@ impl<'a> DbMut<'a> {
         self.remove(key);
         self.db.expires.moved(key.hash, None, entry.expire());
         self.db.table.insert(key.hash, entry);
-        self.touched(key.bytes);
     }
 
     /// Takes a key out with all that belongs to it.
@@ -291,8 +282,6 @@ impl<'a> DbMut<'a> {
         });
         if empty {
             self.cut(slot, key.hash);
-        } else {
-            self.touched(key.bytes);
         }
         result.map(|result| Some((result, empty))).ok_or(AnotherKind)
     }
@@ -310,7 +299,6 @@ impl<'a> DbMut<'a> {
         if old != expire {
             self.db.table.change(slot, |entry| entry.set_expire(expire));
             self.db.expires.moved(key.hash, old, expire);
-            self.touched(key.bytes);
         }
         true
     }
@@ -331,9 +319,7 @@ impl<'a> DbMut<'a> {
                 self.live(key)?
             }
         };
-        let result = self.db.table.change(slot, |entry| entry.edit_string(min_len, edit));
-        self.touched(key.bytes);
-        result
+        self.db.table.change(slot, |entry| entry.edit_string(min_len, edit))
     }
 
     /// All keys that have not expired, in no particular order.
@@ -448,14 +434,7 @@ impl<'a> DbMut<'a> {
     fn cut(&mut self, slot: Slot, hash: u64) -> Entry {
         let entry = self.db.table.remove(slot);
         self.db.expires.moved(hash, entry.expire(), None);
-        self.touched(entry.key());
         entry
-    }
-
-    /// The one place that every change of a key passes.
-    #[inline]
-    fn touched(&mut self, _key: &[u8]) {
-        self.db.changes += 1;
     }
 }
 

@@ -4,19 +4,29 @@ use super::entry::{Entry, Remains};
 use super::expiry::ExpiryIndex;
 use super::table::Table;
 
+/// How a flush was asked for. Either way it takes effect at once and the memory is freed in
+/// slices; what was asked for decides whether the statistics call that lazy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flush {
+    /// `SYNC`
+    Sync,
+    /// `ASYNC`
+    Async,
+}
+
 /// Whole databases and large values that wait to be freed in slices.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Graveyard {
-    tables: Vec<Table<Entry>>,
+    tables: Vec<(Table<Entry>, Flush)>,
     indexes: Vec<ExpiryIndex>,
     remains: Vec<Remains>,
     freed: u64,
 }
 
 impl Graveyard {
-    pub(super) fn bury(&mut self, table: Table<Entry>, expires: ExpiryIndex) {
+    pub(super) fn bury(&mut self, table: Table<Entry>, expires: ExpiryIndex, how: Flush) {
         if !table.is_empty() {
-            self.tables.push(table);
+            self.tables.push((table, how));
         }
         if expires.count() > 0 {
             self.indexes.push(expires);
@@ -28,12 +38,13 @@ impl Graveyard {
         self.remains.extend(entry.into_remains());
     }
 
-    /// Keys that wait.
+    /// Keys that wait and were to be freed lazily.
     pub(super) fn pending(&self) -> u64 {
-        self.tables.iter().map(|table| table.len() as u64).sum::<u64>() + self.remains.len() as u64
+        let lazy = self.tables.iter().filter(|(_, how)| *how == Flush::Async);
+        lazy.map(|(table, _)| table.len() as u64).sum::<u64>() + self.remains.len() as u64
     }
 
-    /// Keys that have been freed here.
+    /// Keys that were to be freed lazily and have been.
     pub(super) fn freed(&self) -> u64 {
         self.freed
     }
@@ -53,9 +64,11 @@ impl Graveyard {
                 }
                 // How many elements that were is not told; it was not more.
                 left = 0;
-            } else if let Some(table) = self.tables.last_mut() {
+            } else if let Some((table, how)) = self.tables.last_mut() {
                 let freed = table.free_some(left);
-                self.freed += freed as u64;
+                if *how == Flush::Async {
+                    self.freed += freed as u64;
+                }
                 if freed < left {
                     self.tables.pop();
                 }

@@ -2,7 +2,7 @@
 
 use super::db::{Db, DbMut, Env, ExpireMode};
 use super::entry::Entry;
-use super::graveyard::Graveyard;
+use super::graveyard::{Flush, Graveyard};
 use super::table::HashSeed;
 use crate::rng::Rng;
 
@@ -19,15 +19,6 @@ pub struct Keyspace {
     last_snapshot: u64,
     /// Databases that were flushed while a snapshot still needs them.
     detached: Vec<Db>,
-}
-
-/// How the keys of a flushed database are freed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flush {
-    /// At once.
-    Sync,
-    /// In slices, by [`Keyspace::free_step`].
-    Async,
 }
 
 impl Keyspace {
@@ -80,11 +71,6 @@ impl Keyspace {
         })
     }
 
-    /// How often a key has changed, over all databases.
-    pub fn changes(&self) -> u64 {
-        self.dbs.iter().map(|db| db.changes).sum()
-    }
-
     /// Bytes that keys, values and tables take, as an allocator with size classes would count
     /// them. The same on every platform.
     pub fn memory(&self) -> usize {
@@ -111,14 +97,12 @@ impl Keyspace {
             if index.is_some_and(|index| index != number) {
                 continue;
             }
-            let mut old = core::mem::replace(db, Db::new(self.env.seed));
+            let old = core::mem::replace(db, Db::new(self.env.seed));
             removed += old.table.len() as u64;
-            db.changes = old.changes + old.table.len() as u64;
             if old.table.in_snapshot() {
-                old.changes = 0;
                 self.detached.push(old);
-            } else if how == Flush::Async {
-                self.env.graveyard.bury(old.table, old.expires);
+            } else {
+                self.env.graveyard.bury(old.table, old.expires, how);
             }
         }
         removed
@@ -145,17 +129,17 @@ impl Keyspace {
         Some(first.0.saturating_add(1))
     }
 
-    /// Frees up to `limit` keys that [`Flush::Async`] left. Returns whether more wait.
+    /// Frees up to `limit` keys that flushing left. Returns whether more wait.
     pub fn free_step(&mut self, limit: usize) -> bool {
         self.env.graveyard.step(limit)
     }
 
-    /// Keys that wait to be freed.
+    /// Keys that wait to be freed since [`Flush::Async`].
     pub fn free_pending(&self) -> u64 {
         self.env.graveyard.pending()
     }
 
-    /// Keys that were freed in slices.
+    /// Keys that were freed in slices since [`Flush::Async`].
     pub fn lazily_freed(&self) -> u64 {
         self.env.graveyard.freed()
     }
@@ -197,7 +181,7 @@ impl Keyspace {
             left = left.saturating_sub(1);
             if ended && next < detached {
                 let db = self.detached.remove(next);
-                self.env.graveyard.bury(db.table, db.expires);
+                self.env.graveyard.bury(db.table, db.expires, Flush::Sync);
             }
         }
         false
@@ -212,7 +196,7 @@ impl Keyspace {
     pub fn end_snapshot(&mut self) {
         self.dbs.iter_mut().for_each(|db| db.table.end_snapshot());
         for db in self.detached.drain(..) {
-            self.env.graveyard.bury(db.table, db.expires);
+            self.env.graveyard.bury(db.table, db.expires, Flush::Sync);
         }
     }
 

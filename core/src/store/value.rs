@@ -22,6 +22,8 @@ pub use listpack::Item;
 pub use set::{Set, SetRef};
 pub use zset::{ZSet, ZSetRef};
 
+use crate::resp::number::parse_i64;
+
 /// A value as a command changes it.
 #[derive(Clone, Debug)]
 pub enum Value {
@@ -126,7 +128,7 @@ impl Encoding {
     }
 }
 
-impl ValueRef<'_> {
+impl<'a> ValueRef<'a> {
     /// The value's type.
     pub fn kind(self) -> Type {
         match self {
@@ -135,6 +137,15 @@ impl ValueRef<'_> {
             ValueRef::Set(_) => Type::Set,
             ValueRef::Hash(_) => Type::Hash,
             ValueRef::ZSet(_) => Type::ZSet,
+        }
+    }
+
+    /// The value, if it is a string.
+    #[inline]
+    pub fn string(self) -> Option<StringRef<'a>> {
+        match self {
+            ValueRef::String(string) => Some(string),
+            _ => None,
         }
     }
 
@@ -210,13 +221,10 @@ collection!(Hash, HashRef);
 collection!(ZSet, ZSetRef);
 
 impl<'a> StringRef<'a> {
-    /// The most digits that a 64-bit number can have, with its sign.
-    pub const MAX_DIGITS: usize = 20;
-
     /// The string as it is best kept: as a number if it is one in canonical form.
     #[inline]
     pub fn compact(bytes: &'a [u8]) -> Self {
-        match canonical_int(bytes) {
+        match parse_i64(bytes) {
             Some(n) => StringRef::Int(n),
             None => StringRef::Bytes(bytes),
         }
@@ -249,7 +257,7 @@ impl<'a> StringRef<'a> {
     /// The string as a number, if it is exactly what printing that number gives.
     pub fn int(self) -> Option<i64> {
         match self {
-            StringRef::Bytes(bytes) => canonical_int(bytes),
+            StringRef::Bytes(bytes) => parse_i64(bytes),
             StringRef::Int(n) => Some(n),
         }
     }
@@ -257,48 +265,5 @@ impl<'a> StringRef<'a> {
     /// The string, owned.
     pub fn to_vec(self) -> Vec<u8> {
         self.bytes(&mut itoa::Buffer::new()).to_vec()
-    }
-}
-
-/// The number that `bytes` spell, if printing it gives the same bytes: no leading zeros, no plus
-/// sign, no blanks, within 64 bits.
-pub fn canonical_int(bytes: &[u8]) -> Option<i64> {
-    if bytes.is_empty() || bytes.len() > StringRef::MAX_DIGITS {
-        return None;
-    }
-    let (negative, digits) = match bytes {
-        [b'-', rest @ ..] => (true, rest),
-        _ => (false, bytes),
-    };
-    match digits {
-        [b'0'] if !negative => return Some(0),
-        [b'1'..=b'9', ..] => {}
-        _ => return None,
-    }
-    let mut magnitude = 0u64;
-    for &digit in digits {
-        let digit = digit.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        magnitude = magnitude.checked_mul(10)?.checked_add(u64::from(digit))?;
-    }
-    if negative { 0i64.checked_sub_unsigned(magnitude) } else { i64::try_from(magnitude).ok() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_canonical_numbers_are_numbers() {
-        for n in [0, 1, -1, 10, i64::MAX, i64::MIN, 1_234_567_890] {
-            assert_eq!(canonical_int(n.to_string().as_bytes()), Some(n));
-        }
-        for text in ["", "-", "+1", "01", "-0", "-01", " 1", "1 ", "1a", "9223372036854775808"] {
-            assert_eq!(canonical_int(text.as_bytes()), None, "{text}");
-        }
-        assert_eq!(canonical_int(b"-9223372036854775809"), None);
-        assert_eq!(canonical_int(b"99999999999999999999"), None);
     }
 }
