@@ -1,0 +1,402 @@
+//! Disk operations, carried out by threads of their own.
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, IoSlice, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use limpid_core::machine::{DiskDone, DiskError, DiskErrorKind, DiskOp, FileId, OpId, OpenMode};
+
+use super::mailbox::{Letter, Mailbox};
+use super::schedule::{Job, Schedule};
+
+/// Threads that carry out operations: one may sit in an fsync, one write a snapshot, and one is
+/// left for what is quick.
+const WORKERS: usize = 3;
+
+type Outcome = Result<DiskDone, DiskError>;
+
+/// Carries out disk operations in the order that each file needs, beside the event loop.
+#[derive(Debug)]
+pub(super) struct Disk {
+    shared: Arc<Shared>,
+    /// Started with the first operation.
+    workers: Vec<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// Something may begin, or the end has come.
+    changed: Condvar,
+    mailbox: Arc<Mailbox>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    schedule: Schedule,
+    files: HashMap<FileId, Arc<Mutex<File>>>,
+    /// Files on which an append failed, of which the machine has not been told yet. What it asked
+    /// for since then must not be written behind the gap.
+    failed: HashMap<FileId, Failure>,
+    /// No more operations will come.
+    finishing: bool,
+}
+
+/// An append that failed.
+#[derive(Debug, Clone)]
+struct Failure {
+    op: OpId,
+    error: DiskError,
+}
+
+impl Disk {
+    pub(super) fn new(mailbox: Arc<Mailbox>) -> Self {
+        let shared = Shared { state: Mutex::default(), changed: Condvar::new(), mailbox };
+        Disk { shared: Arc::new(shared), workers: Vec::new() }
+    }
+
+    /// Takes an operation. Its completion comes by the mailbox.
+    pub(super) fn submit(&mut self, op: OpId, what: DiskOp) {
+        if self.workers.is_empty() {
+            self.workers.extend((0..WORKERS).map_while(|n| {
+                let shared = self.shared.clone();
+                let thread = std::thread::Builder::new().name(format!("disk-{n}"));
+                thread.spawn(move || shared.work()).ok()
+            }));
+        }
+        self.shared.state().schedule.submit(op, what);
+        self.shared.changed.notify_one();
+        if self.workers.is_empty() {
+            // The system has no thread to give, so it is done here.
+            self.shared.work_off();
+        }
+    }
+
+    /// The machine has been told what came of an operation.
+    pub(super) fn told(&mut self, op: OpId, outcome: &Outcome) {
+        if outcome.is_err() {
+            self.shared.state().failed.retain(|_, failure| failure.op != op);
+        }
+    }
+
+    /// Waits until everything that was asked for is carried out.
+    pub(super) fn finish(&mut self) {
+        self.shared.state().finishing = true;
+        self.shared.changed.notify_all();
+        for worker in self.workers.drain(..) {
+            // A worker that panicked has told so by itself.
+            let _ = worker.join();
+        }
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// A worker's life.
+    fn work(&self) {
+        let mut state = self.state();
+        loop {
+            if let Some(job) = state.schedule.begin() {
+                drop(state);
+                self.carry_out(job);
+                state = self.state();
+            } else if state.finishing && state.schedule.is_empty() {
+                return;
+            } else {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+    }
+
+    fn work_off(&self) {
+        loop {
+            let Some(job) = self.state().schedule.begin() else { return };
+            self.carry_out(job);
+        }
+    }
+
+    fn carry_out(&self, job: Job) {
+        let outcomes: Vec<(OpId, Outcome)> = match job.file {
+            Some(id) => self.on_file(id, job.ops),
+            None => job.ops.into_iter().map(|(op, what)| (op, self.on_path(what))).collect(),
+        };
+        self.state().schedule.end(job.number);
+        self.changed.notify_all();
+        self.mailbox.put(outcomes.into_iter().map(|(op, outcome)| Letter::Disk(op, outcome)));
+    }
+
+    fn on_file(&self, id: FileId, ops: Vec<(OpId, DiskOp)>) -> Vec<(OpId, Outcome)> {
+        let (file, mut failure) = {
+            let state = self.state();
+            (state.files.get(&id).cloned(), state.failed.get(&id).cloned())
+        };
+        let Some(file) = file else {
+            return ops.into_iter().map(|(op, _)| (op, Err(not_open()))).collect();
+        };
+        let had_failed = failure.is_some();
+        let outcomes = on_file(&mut lock(&file), &mut failure, ops);
+        if let (false, Some(failure)) = (had_failed, failure) {
+            self.state().failed.insert(id, failure);
+        }
+        outcomes
+    }
+
+    fn on_path(&self, what: DiskOp) -> Outcome {
+        match what {
+            DiskOp::Open { file, path, mode } => {
+                let (open, len) = open(&path, mode).map_err(disk_error)?;
+                self.state().files.insert(file, Arc::new(Mutex::new(open)));
+                Ok(DiskDone::Opened { len })
+            }
+            DiskOp::Close { file } => {
+                let mut state = self.state();
+                state.failed.remove(&file);
+                state.files.remove(&file).map(|_| DiskDone::Done).ok_or_else(not_open)
+            }
+            DiskOp::Load { path } => fs::read(path).map(DiskDone::Data).map_err(disk_error),
+            DiskOp::Replace { path, bytes } => done(replace(Path::new(&path), &bytes)),
+            DiskOp::Rename { from, to } => done(fs::rename(from, to)),
+            DiskOp::Remove { path } => done(fs::remove_file(path)),
+            DiskOp::MakeDir { path } => done(fs::create_dir_all(path)),
+            DiskOp::List { path } => list(&path).map(DiskDone::Names).map_err(disk_error),
+            DiskOp::SyncDir { path } => done(sync_dir(Path::new(&path))),
+            DiskOp::ChangeDir { path } => done(std::env::set_current_dir(path)),
+            DiskOp::Append { .. }
+            | DiskOp::Read { .. }
+            | DiskOp::Sync { .. }
+            | DiskOp::Truncate { .. } => Err(not_open()),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Carries out operations on one open file. Appends that stand together are written together, and
+/// one fsync serves all that were asked for between the same reads and truncations.
+fn on_file(
+    file: &mut File,
+    failure: &mut Option<Failure>,
+    ops: Vec<(OpId, DiskOp)>,
+) -> Vec<(OpId, Outcome)> {
+    let mut outcomes = Vec::with_capacity(ops.len());
+    let mut ops = ops.into_iter().peekable();
+    while let Some((op, what)) = ops.next() {
+        match what {
+            DiskOp::Read { offset, len, .. } => {
+                outcomes.push((op, read(file, offset, len).map_err(disk_error)));
+            }
+            DiskOp::Truncate { len, .. } => outcomes.push((op, done(truncate(file, len)))),
+            what => {
+                let mut run = vec![(op, what)];
+                while let Some(next) = ops.next_if(|(_, what)| is_write(what)) {
+                    run.push(next);
+                }
+                write_run(file, failure, run, &mut outcomes);
+            }
+        }
+    }
+    outcomes
+}
+
+fn is_write(what: &DiskOp) -> bool {
+    matches!(what, DiskOp::Append { .. } | DiskOp::Sync { .. })
+}
+
+/// Writes all appends of a run, then syncs once if anything in it wants that.
+fn write_run(
+    file: &mut File,
+    failure: &mut Option<Failure>,
+    run: Vec<(OpId, DiskOp)>,
+    outcomes: &mut Vec<(OpId, Outcome)>,
+) {
+    let appends: Vec<(OpId, &[u8])> = run
+        .iter()
+        .filter_map(|(op, what)| match what {
+            DiskOp::Append { bytes, .. } => Some((*op, bytes.as_slice())),
+            _ => None,
+        })
+        .collect();
+    let written = append_all(file, failure, &appends);
+    let synced = (appends.len() < run.len()).then(|| done(file.sync_data()));
+    let mut nth = 0;
+    for (op, what) in &run {
+        let outcome = match (what, &synced) {
+            (DiskOp::Sync { .. }, Some(synced)) => synced.clone(),
+            _ => {
+                nth += 1;
+                match &*failure {
+                    Some(failure) if nth > written => Err(failure.error.clone()),
+                    _ => Ok(DiskDone::Done),
+                }
+            }
+        };
+        outcomes.push((*op, outcome));
+    }
+}
+
+/// Appends these, and returns how many were written whole before one failed. What was written of
+/// the failed one is cut off again.
+fn append_all(file: &mut File, failure: &mut Option<Failure>, appends: &[(OpId, &[u8])]) -> usize {
+    if failure.is_some() {
+        return 0;
+    }
+    let (written, result) = write_all_vectored(file, appends);
+    let Err(error) = result else { return appends.len() };
+    let mut whole = 0;
+    let mut left = written;
+    for (_, bytes) in appends {
+        match left.checked_sub(bytes.len()) {
+            Some(rest) => (left, whole) = (rest, whole + 1),
+            None => break,
+        }
+    }
+    if left > 0
+        && let Ok(len) = file.seek(SeekFrom::End(0))
+    {
+        // If this fails too, the loader has a torn tail to deal with, as after a crash.
+        let _ = truncate(file, len.saturating_sub(left as u64));
+    }
+    if let Some((op, _)) = appends.get(whole) {
+        *failure = Some(Failure { op: *op, error: disk_error(error) });
+    }
+    whole
+}
+
+/// Writes all the bytes in few calls; how many were written, and what stopped it.
+fn write_all_vectored(file: &mut File, appends: &[(OpId, &[u8])]) -> (usize, io::Result<()>) {
+    let mut slices: Vec<IoSlice<'_>> = appends.iter().map(|(_, b)| IoSlice::new(b)).collect();
+    let mut slices = slices.as_mut_slice();
+    let mut written = 0;
+    IoSlice::advance_slices(&mut slices, 0);
+    while !slices.is_empty() {
+        match file.write_vectored(slices) {
+            Ok(0) => return (written, Err(ErrorKind::WriteZero.into())),
+            Ok(n) => {
+                written += n;
+                IoSlice::advance_slices(&mut slices, n);
+            }
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) => return (written, Err(e)),
+        }
+    }
+    (written, Ok(()))
+}
+
+fn open(path: &str, mode: OpenMode) -> io::Result<(File, u64)> {
+    let mut options = OpenOptions::new();
+    match mode {
+        OpenMode::Read => options.read(true),
+        OpenMode::Append => options.read(true).append(true).create(true),
+        OpenMode::Create => options.read(true).write(true).create(true).truncate(true),
+    };
+    let file = options.open(path)?;
+    let len = file.metadata()?.len();
+    Ok((file, len))
+}
+
+fn read(file: &File, offset: u64, len: u32) -> io::Result<DiskDone> {
+    let rest = file.metadata()?.len().saturating_sub(offset).min(u64::from(len));
+    let mut data = vec![0; usize::try_from(rest).unwrap_or(usize::MAX)];
+    let mut filled = 0;
+    while filled < data.len() {
+        match file.read_at(&mut data[filled..], offset + filled as u64) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    data.truncate(filled);
+    Ok(DiskDone::Data(data))
+}
+
+fn truncate(file: &mut File, len: u64) -> io::Result<()> {
+    file.set_len(len)?;
+    // A file opened to be created has a position, which must not stay behind the end.
+    file.seek(SeekFrom::End(0))?;
+    Ok(())
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // A link stays, and what it points to is replaced.
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(format!(".{}.tmp", std::process::id()));
+    let temporary = path.with_file_name(name);
+    let result = write_new(&temporary, &path, bytes).and_then(|()| fs::rename(&temporary, &path));
+    if result.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    result?;
+    sync_dir(&directory_of(&path))
+}
+
+fn write_new(temporary: &Path, like: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(temporary)?;
+    if let Ok(old) = fs::metadata(like) {
+        file.set_permissions(old.permissions())?;
+    }
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn directory_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
+        _ => PathBuf::from("."),
+    }
+}
+
+fn sync_dir(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+fn list(path: &str) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(path)? {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+fn done(result: io::Result<()>) -> Outcome {
+    result.map(|()| DiskDone::Done).map_err(disk_error)
+}
+
+fn not_open() -> DiskError {
+    DiskError { kind: DiskErrorKind::Io, message: "Bad file descriptor".into() }
+}
+
+fn disk_error(error: io::Error) -> DiskError {
+    let kind = match error.kind() {
+        ErrorKind::NotFound => DiskErrorKind::NotFound,
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => DiskErrorKind::Denied,
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => DiskErrorKind::NoSpace,
+        ErrorKind::NotADirectory | ErrorKind::IsADirectory | ErrorKind::AlreadyExists => {
+            DiskErrorKind::NotADirectory
+        }
+        _ => DiskErrorKind::Io,
+    };
+    let mut message = error.to_string();
+    // `strerror` alone, as Redis's messages quote it.
+    if let Some(at) = message.find(" (os error") {
+        message.truncate(at);
+    }
+    DiskError { kind, message }
+}

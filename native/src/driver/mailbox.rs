@@ -1,0 +1,40 @@
+//! How other threads tell the machine's thread something.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use limpid_core::machine::{DiskDone, DiskError, OpId, Signal};
+use mio::Waker;
+
+/// What other threads have to tell. Putting something in wakes the event loop.
+#[derive(Debug)]
+pub(crate) struct Mailbox {
+    letters: Mutex<Vec<Letter>>,
+    waker: Waker,
+}
+
+/// One thing that another thread tells.
+#[derive(Debug)]
+pub(crate) enum Letter {
+    /// A disk operation has ended.
+    Disk(OpId, Result<DiskDone, DiskError>),
+    /// The operating system signals.
+    Signal(Signal),
+}
+
+impl Mailbox {
+    pub(super) fn new(waker: Waker) -> Arc<Self> {
+        Arc::new(Mailbox { letters: Mutex::default(), waker })
+    }
+
+    /// Puts letters in, in order.
+    pub(crate) fn put(&self, letters: impl IntoIterator<Item = Letter>) {
+        self.letters.lock().unwrap_or_else(PoisonError::into_inner).extend(letters);
+        // It can fail only when the event loop is gone, and then nobody reads the letters either.
+        let _ = self.waker.wake();
+    }
+
+    /// Takes all letters out, into `into`, which is empty.
+    pub(super) fn take(&self, into: &mut Vec<Letter>) {
+        std::mem::swap(&mut *self.letters.lock().unwrap_or_else(PoisonError::into_inner), into);
+    }
+}

@@ -1,0 +1,601 @@
+//! The native driver: carries out, on real sockets, files and signals, what a [`Machine`] asks
+//! for, and tells it what happens.
+//!
+//! One thread runs the machine, in a loop around epoll (kqueue elsewhere). System calls are what
+//! a Redis server spends its time on, so the loop is built to make few of them:
+//!
+//! * sockets are watched edge-triggered, and a read that did not fill the buffer is not repeated:
+//!   the kernel tells when more comes;
+//! * every ready connection is read and handled before anything is written, and then each
+//!   connection with something to say is written to once, however many replies that is;
+//! * whether a socket is writable is asked only after it was not;
+//! * one reading of the clock serves a whole turn of the loop.
+//!
+//! So a request that comes alone costs one read, one write, and a share of one wait. Nothing is
+//! allocated on that way.
+//!
+//! No connection can keep the others waiting: each is read from once a turn (up to
+//! [`READ_BUFFER`] bytes), written to once a turn (up to [`MAX_SLICES`] chunks), and a storm of
+//! new connections is let in [`MAX_ACCEPTS`] at a time.
+//!
+//! What this room does not know: Redis. Configuration files, daemons and log files are next door
+//! in `server`.
+
+mod clock;
+mod connections;
+mod disk;
+mod mailbox;
+mod schedule;
+mod socket;
+#[cfg(test)]
+mod tests;
+mod vitals;
+
+use std::io::{self, ErrorKind, IoSlice};
+use std::sync::Arc;
+use std::time::Duration;
+
+use limpid_core::machine::{
+    Close, ConnId, Endpoint, Input, ListenerId, LogLevel, LogLine, Machine, NetError, Outbox,
+    Output,
+};
+use limpid_core::time::{Mono, Now};
+use mio::event::Event;
+use mio::{Events, Interest, Poll, Token, Waker};
+
+use self::clock::Clock;
+use self::connections::{Connection, Connections, Slot};
+use self::disk::Disk;
+pub(crate) use self::mailbox::{Letter, Mailbox};
+pub(crate) use self::socket::SocketOptions;
+use self::socket::{Listener, Socket, is_exhaustion, net_error};
+use self::vitals::Gauge;
+
+/// Bytes that one read takes at most. As large as a full socket buffer usually is, so that a deep
+/// pipeline needs few system calls, and small enough to stay in the second-level cache.
+const READ_BUFFER: usize = 64 * 1024;
+
+/// Chunks that one write hands over at most: a mebibyte of [`Outbox::CHUNK`]s.
+const MAX_SLICES: usize = 64;
+
+/// Connections that one listener takes in one turn of the loop.
+const MAX_ACCEPTS: usize = 128;
+
+/// Events taken from the kernel in one turn of the loop.
+const MAX_EVENTS: usize = 1024;
+
+/// How often in one turn the machine is asked for more after what it said was sent.
+const MAX_ROUNDS: usize = 4;
+
+/// How long to accept nobody after the operating system had no room for another connection,
+/// unless one is closed before that.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How often a busy loop reports what the operating system says of the process.
+const VITALS_EVERY: Duration = Duration::from_millis(100);
+
+const WAKER: Token = Token(usize::MAX);
+/// Listeners have the tokens from here on, connections those below.
+const FIRST_LISTENER: usize = 1 << 30;
+
+/// Runs one machine on this thread.
+pub(crate) struct Driver<M, L> {
+    machine: M,
+    log: L,
+    options: SocketOptions,
+    poll: Poll,
+    mailbox: Arc<Mailbox>,
+    clock: Clock,
+    gauge: Gauge,
+    vitals_at: Mono,
+    disk: Disk,
+    connections: Connections,
+    /// Accepted connections so far, which numbers the next.
+    accepted: u64,
+    listeners: Vec<Option<OpenListener>>,
+    /// Until when nobody is accepted because there is no room.
+    accept_pause: Option<Mono>,
+    /// Whether the log says already that there is no room.
+    exhausted: bool,
+    buffer: Box<[u8]>,
+    /// Connections that may have more to read.
+    again: Vec<Slot>,
+    /// Connections that may have something to write.
+    dirty: Vec<Slot>,
+    /// What writing brought up, for the machine to hear.
+    notices: Vec<Notice>,
+    letters: Vec<Letter>,
+    /// The machine may have more to say before anything else happens.
+    eager: bool,
+    exit: Option<i32>,
+}
+
+struct OpenListener {
+    id: ListenerId,
+    listener: Listener,
+    /// Somebody may be waiting to be accepted.
+    ready: bool,
+}
+
+enum Notice {
+    Drained(ConnId),
+    Closed(ConnId, NetError),
+}
+
+impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
+    /// A driver for `machine` that hands its log lines to `log`.
+    pub(crate) fn new(machine: M, options: SocketOptions, log: L) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let mailbox = Mailbox::new(Waker::new(poll.registry(), WAKER)?);
+        Ok(Driver {
+            machine,
+            log,
+            options,
+            poll,
+            disk: Disk::new(mailbox.clone()),
+            mailbox,
+            clock: Clock::new(),
+            gauge: Gauge::new(),
+            vitals_at: Mono::ZERO,
+            connections: Connections::default(),
+            accepted: 0,
+            listeners: Vec::new(),
+            accept_pause: None,
+            exhausted: false,
+            buffer: vec![0; READ_BUFFER].into_boxed_slice(),
+            again: Vec::new(),
+            dirty: Vec::new(),
+            notices: Vec::new(),
+            letters: Vec::new(),
+            eager: false,
+            exit: None,
+        })
+    }
+
+    /// Through which other threads tell this one something.
+    pub(crate) fn mailbox(&self) -> Arc<Mailbox> {
+        self.mailbox.clone()
+    }
+
+    /// Runs the machine until it ends the process, and returns its exit status. Disk operations
+    /// that it has asked for are carried out before that. `started` is called when everything is
+    /// carried out that the machine wanted at its start, unless that was to end.
+    pub(crate) fn run(mut self, started: impl FnOnce()) -> io::Result<i32> {
+        let mut events = Events::with_capacity(MAX_EVENTS);
+        self.clock.tick();
+        self.report_vitals();
+        self.hand(Input::Start);
+        self.settle();
+        if self.exit.is_none() {
+            started();
+        }
+        loop {
+            if let Some(code) = self.exit {
+                self.disk.finish();
+                return Ok(code);
+            }
+            let patience = self.patience();
+            match self.poll.poll(&mut events, patience) {
+                Ok(()) => {}
+                Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+                Err(e) => return Err(e),
+            }
+            self.clock.tick();
+            self.read_again();
+            for event in &events {
+                self.dispatch(event);
+            }
+            self.accept_waiting();
+            if self.clock.mono().since(self.vitals_at) >= VITALS_EVERY {
+                self.report_vitals();
+            }
+            if self.machine.poll_timeout().is_some_and(|at| at <= self.clock.mono()) {
+                self.hand(Input::Wake);
+            }
+            self.settle();
+        }
+    }
+
+    fn hand(&mut self, input: Input<'_>) {
+        let watch = self.clock.stopwatch();
+        self.machine.handle(Now::new(self.clock.mono(), self.clock.wall(), &watch), input);
+    }
+
+    fn report_vitals(&mut self) {
+        self.vitals_at = self.clock.mono();
+        let vitals = self.gauge.read();
+        self.hand(Input::Vitals(vitals));
+    }
+
+    /// How long to wait for events.
+    fn patience(&mut self) -> Option<Duration> {
+        let waiting =
+            self.accept_pause.is_none() && self.listeners.iter().flatten().any(|l| l.ready);
+        if self.eager || waiting || !self.again.is_empty() || !self.dirty.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let wake = self.machine.poll_timeout();
+        let until = match (wake, self.accept_pause) {
+            (Some(a), Some(b)) => a.min(b),
+            (a, b) => a.or(b)?,
+        };
+        if until <= self.clock.mono() {
+            return Some(Duration::ZERO);
+        }
+        // Handling what was ready took its time, too.
+        self.clock.tick();
+        Some(until.since(self.clock.mono()))
+    }
+
+    fn dispatch(&mut self, event: &Event) {
+        match event.token() {
+            WAKER => self.read_letters(),
+            Token(token) if token >= FIRST_LISTENER => {
+                if let Some(Some(open)) = self.listeners.get_mut(token - FIRST_LISTENER) {
+                    open.ready = true;
+                }
+            }
+            Token(slot) => self.stir(slot, event),
+        }
+    }
+
+    fn read_letters(&mut self) {
+        let mut letters = std::mem::take(&mut self.letters);
+        self.mailbox.take(&mut letters);
+        for letter in letters.drain(..) {
+            match letter {
+                Letter::Disk(op, result) => {
+                    self.disk.told(op, &result);
+                    self.hand(Input::Disk { op, result });
+                }
+                Letter::Signal(signal) => self.hand(Input::Signal(signal)),
+            }
+        }
+        self.letters = letters;
+    }
+
+    /// Something happened to a connection's socket. What exactly is found out by using it: an
+    /// event may be about a connection that had the slot before.
+    fn stir(&mut self, slot: Slot, event: &Event) {
+        let Some(connection) = self.connections.get_mut(slot) else { return };
+        if connection.connecting {
+            return self.conclude(slot);
+        }
+        if event.is_writable() && connection.blocked {
+            connection.blocked = false;
+            mark(slot, &mut connection.in_dirty, &mut self.dirty);
+        }
+        if event.is_readable() || event.is_read_closed() || event.is_error() {
+            connection.readable = true;
+            connection.hung_up |= event.is_read_closed() || event.is_error();
+            if connection.may_read() {
+                self.read(slot);
+            } else if event.is_error() {
+                // Nobody will read the error, and a write may never come.
+                let error = match connection.socket.take_error() {
+                    Ok(Some(error)) | Err(error) => net_error(&error),
+                    Ok(None) => return,
+                };
+                self.lose(slot, error);
+            }
+        }
+    }
+
+    /// A connection that was begun stands or has failed.
+    fn conclude(&mut self, slot: Slot) {
+        let Some(connection) = self.connections.get_mut(slot) else { return };
+        let conn = connection.id;
+        match connection.socket.outcome() {
+            Ok(local) => {
+                connection.connecting = false;
+                mark(slot, &mut connection.in_dirty, &mut self.dirty);
+                // What came with the news that it stands is not told a second time.
+                connection.readable = true;
+                mark(slot, &mut connection.in_again, &mut self.again);
+                self.hand(Input::Connected { conn, local });
+            }
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {}
+            Err(e) => {
+                self.connections.remove(slot);
+                self.hand(Input::ConnectFailed { conn, error: net_error(&e) });
+            }
+        }
+    }
+
+    /// Reads what did not fit into one read of the turn before, and what waited for the machine.
+    fn read_again(&mut self) {
+        let n = self.again.len();
+        for i in 0..n {
+            let slot = self.again[i];
+            let Some(connection) = self.connections.get_mut(slot) else { continue };
+            connection.in_again = false;
+            if connection.readable && connection.may_read() {
+                self.read(slot);
+            }
+        }
+        self.again.drain(..n);
+    }
+
+    /// Reads once and hands in what came.
+    fn read(&mut self, slot: Slot) {
+        let Some(connection) = self.connections.get_mut(slot) else { return };
+        let conn = connection.id;
+        match connection.socket.read(&mut self.buffer) {
+            Ok(0) => {
+                connection.readable = false;
+                connection.ended = true;
+                self.hand(Input::Ended { conn });
+            }
+            Ok(n) => {
+                // A short read has emptied the socket, unless its end is still to be read.
+                if n == self.buffer.len() || connection.hung_up {
+                    mark(slot, &mut connection.in_again, &mut self.again);
+                } else {
+                    connection.readable = false;
+                }
+                let watch = self.clock.stopwatch();
+                let now = Now::new(self.clock.mono(), self.clock.wall(), &watch);
+                let bytes = self.buffer.get(..n).unwrap_or_default();
+                self.machine.handle(now, Input::Received { conn, bytes });
+            }
+            Err(e) if e.kind() == ErrorKind::WouldBlock => connection.readable = false,
+            Err(e) if e.kind() == ErrorKind::Interrupted => {
+                mark(slot, &mut connection.in_again, &mut self.again);
+            }
+            Err(e) => self.lose(slot, net_error(&e)),
+        }
+    }
+
+    /// The connection is gone, and the machine does not know it yet.
+    fn lose(&mut self, slot: Slot, error: NetError) {
+        if let Some(connection) = self.connections.remove(slot) {
+            self.accept_pause = None;
+            self.notices.push(Notice::Closed(connection.id, error));
+        }
+    }
+
+    /// Carries out what the machine wants and sends what it says, until it has nothing to add or
+    /// others have waited long enough.
+    fn settle(&mut self) {
+        for _ in 0..MAX_ROUNDS {
+            self.eager = false;
+            self.carry_out();
+            if self.exit.is_some() {
+                return;
+            }
+            self.flush();
+            if self.notices.is_empty() {
+                return;
+            }
+            let mut notices = std::mem::take(&mut self.notices);
+            for notice in notices.drain(..) {
+                match notice {
+                    Notice::Drained(conn) => self.hand(Input::Drained { conn }),
+                    Notice::Closed(conn, error) => self.hand(Input::Closed { conn, error }),
+                }
+            }
+            self.notices = notices;
+            self.eager = true;
+        }
+    }
+
+    fn carry_out(&mut self) {
+        while let Some(output) = self.machine.poll_output() {
+            match output {
+                Output::Send { conn } => {
+                    if let Some((slot, connection)) = self.connections.find(conn) {
+                        mark(slot, &mut connection.in_dirty, &mut self.dirty);
+                    }
+                }
+                Output::Reading { conn, on } => self.set_reading(conn, on),
+                Output::Close { conn, how } => self.close(conn, how),
+                Output::Listen { listener, at, backlog } => self.listen(listener, &at, backlog),
+                Output::Unlisten { listener } => self.unlisten(listener),
+                Output::Connect { conn, to, from } => self.connect(conn, &to, from.as_ref()),
+                Output::Disk { op, what } => self.disk.submit(op, what),
+                Output::Log(line) => (self.log)(line),
+                Output::Stall(time) => std::thread::sleep(time),
+                Output::Exit { code } => {
+                    self.flush();
+                    self.exit = Some(code);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn set_reading(&mut self, conn: ConnId, on: bool) {
+        let Some((slot, connection)) = self.connections.find(conn) else { return };
+        connection.paused = !on;
+        if on && connection.readable {
+            mark(slot, &mut connection.in_again, &mut self.again);
+        }
+    }
+
+    fn close(&mut self, conn: ConnId, how: Close) {
+        let Some((slot, connection)) = self.connections.find(conn) else { return };
+        match how {
+            Close::Now => {
+                self.connections.remove(slot);
+                self.accept_pause = None;
+            }
+            Close::AfterSending => {
+                if self.machine.outbox(conn).is_none_or(|outbox| outbox.is_empty()) {
+                    return self.lose(slot, NetError::Eof);
+                }
+                connection.closing = true;
+                mark(slot, &mut connection.in_dirty, &mut self.dirty);
+            }
+        }
+    }
+
+    /// Writes once to every connection that has something to send.
+    fn flush(&mut self) {
+        let n = self.dirty.len();
+        for i in 0..n {
+            let slot = self.dirty[i];
+            self.write(slot);
+        }
+        self.dirty.drain(..n);
+    }
+
+    fn write(&mut self, slot: Slot) {
+        let Some(connection) = self.connections.get_mut(slot) else { return };
+        connection.in_dirty = false;
+        if connection.blocked || connection.connecting {
+            return;
+        }
+        let Some(outbox) = self.machine.outbox(connection.id) else { return };
+        let (offered, taken) = match offer(&mut connection.socket, outbox) {
+            (offered, Ok(n)) => (offered, n),
+            (offered, Err(e)) if e.kind() == ErrorKind::WouldBlock => (offered, 0),
+            (_, Err(e)) if e.kind() == ErrorKind::Interrupted => {
+                return mark(slot, &mut connection.in_dirty, &mut self.dirty);
+            }
+            (_, Err(e)) => return self.lose(slot, net_error(&e)),
+        };
+        if outbox.consume(taken) {
+            self.notices.push(Notice::Drained(connection.id));
+        }
+        if outbox.is_empty() {
+            if connection.closing {
+                self.lose(slot, NetError::Eof);
+            }
+        } else if taken < offered {
+            connection.blocked = true;
+            if !connection.writable_watched {
+                connection.writable_watched = true;
+                let both = Interest::READABLE | Interest::WRITABLE;
+                let token = Connections::token(slot);
+                if connection.socket.reregister(self.poll.registry(), token, both).is_err() {
+                    self.lose(slot, NetError::Other);
+                }
+            }
+        } else {
+            mark(slot, &mut connection.in_dirty, &mut self.dirty);
+        }
+    }
+
+    fn listen(&mut self, id: ListenerId, at: &Endpoint, backlog: u32) {
+        let result = self.open_listener(id, at, backlog).map_err(|e| net_error(&e));
+        self.hand(Input::Listening { listener: id, result });
+    }
+
+    fn open_listener(
+        &mut self,
+        id: ListenerId,
+        at: &Endpoint,
+        backlog: u32,
+    ) -> io::Result<Endpoint> {
+        let mut listener = Listener::open(at, backlog, &self.options)?;
+        let index = self.listeners.iter().position(Option::is_none).unwrap_or(self.listeners.len());
+        listener.register(self.poll.registry(), Token(FIRST_LISTENER + index))?;
+        let endpoint = listener.endpoint().clone();
+        let open = Some(OpenListener { id, listener, ready: false });
+        match self.listeners.get_mut(index) {
+            Some(free) => *free = open,
+            None => self.listeners.push(open),
+        }
+        Ok(endpoint)
+    }
+
+    fn unlisten(&mut self, id: ListenerId) {
+        for open in &mut self.listeners {
+            if open.as_ref().is_some_and(|open| open.id == id) {
+                *open = None;
+            }
+        }
+    }
+
+    fn connect(&mut self, conn: ConnId, to: &Endpoint, from: Option<&Endpoint>) {
+        let begun = Socket::connect(to, from).and_then(|mut socket| {
+            let token = Connections::token(self.connections.next_slot());
+            let both = Interest::READABLE | Interest::WRITABLE;
+            socket.register(self.poll.registry(), token, both)?;
+            Ok(socket)
+        });
+        match begun {
+            Ok(socket) => {
+                self.connections.insert(Connection::new(conn, socket, true));
+            }
+            Err(e) => self.hand(Input::ConnectFailed { conn, error: net_error(&e) }),
+        }
+    }
+
+    fn accept_waiting(&mut self) {
+        if self.accept_pause.is_some_and(|until| until <= self.clock.mono()) {
+            self.accept_pause = None;
+        }
+        for index in 0..self.listeners.len() {
+            for _ in 0..MAX_ACCEPTS {
+                if self.accept_pause.is_some() || !self.accept_one(index) {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Takes one waiting peer. False if there was none, or no room for it.
+    fn accept_one(&mut self, index: usize) -> bool {
+        let Some(Some(open)) = self.listeners.get_mut(index) else { return false };
+        if !open.ready {
+            return false;
+        }
+        let listener = open.id;
+        match open.listener.accept(&self.options) {
+            Ok((mut socket, peer, local)) => {
+                let token = Connections::token(self.connections.next_slot());
+                if socket.register(self.poll.registry(), token, Interest::READABLE).is_err() {
+                    // Without the kernel's help it could never be served.
+                    return true;
+                }
+                self.accepted += 1;
+                let conn = ConnId::accepted(self.accepted);
+                self.connections.insert(Connection::new(conn, socket, false));
+                self.hand(Input::Accepted { conn, listener, peer, local });
+                true
+            }
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                open.ready = false;
+                // Everybody is in, so the want is over.
+                self.exhausted = false;
+                false
+            }
+            Err(e) if is_exhaustion(&e) => {
+                self.accept_pause = Some(self.clock.mono() + ACCEPT_PAUSE);
+                if !std::mem::replace(&mut self.exhausted, true) {
+                    let text = format!("Accepting client connection: accept: {}", net_error(&e));
+                    (self.log)(LogLine { level: LogLevel::Warning, role: 'M', text });
+                }
+                false
+            }
+            // This peer has gone already; the next may not.
+            Err(_) => true,
+        }
+    }
+}
+
+/// Puts a slot on a list that it is not on yet.
+#[inline]
+fn mark(slot: Slot, marked: &mut bool, list: &mut Vec<Slot>) {
+    if !std::mem::replace(marked, true) {
+        list.push(slot);
+    }
+}
+
+/// Hands a socket as much of an outbox as one system call takes: how much that was, and how much
+/// of it the socket took.
+#[inline]
+fn offer(socket: &mut Socket, outbox: &Outbox) -> (usize, io::Result<usize>) {
+    let mut slices = outbox.slices();
+    let Some(first) = slices.next() else { return (0, Ok(0)) };
+    let Some(second) = slices.next() else { return (first.len(), socket.write(first)) };
+    let mut vector = [IoSlice::new(&[]); MAX_SLICES];
+    let (mut count, mut offered) = (0, 0);
+    for (place, slice) in vector.iter_mut().zip([first, second].into_iter().chain(slices)) {
+        *place = IoSlice::new(slice);
+        count += 1;
+        offered += slice.len();
+    }
+    (offered, socket.write_vectored(&vector[..count]))
+}

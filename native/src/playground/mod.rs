@@ -1,0 +1,97 @@
+//! `limpid playground`: a server on the Redis protocol and the page over HTTP, in one process.
+
+mod page;
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use limpid_core::machine::LogLevel;
+use limpid_core::server::config::Config;
+
+use crate::server::{self, Log, Milestones};
+
+/// The server and the page that comes with it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Where the server speaks the Redis protocol
+    #[arg(long, default_value_t = 6379)]
+    port: u16,
+    /// Where the page is
+    #[arg(long, default_value_t = 8080)]
+    http_port: u16,
+    /// The address that both listen on
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    bind: IpAddr,
+}
+
+/// Runs both until the server ends.
+pub(crate) fn main(options: &Options) -> ExitCode {
+    start(options).unwrap_or_else(|error| {
+        eprintln!("limpid: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn start(options: &Options) -> Result<ExitCode> {
+    let redis = SocketAddr::from((options.bind, options.port));
+    let http = SocketAddr::from((options.bind, options.http_port));
+    // Tried here, since the server would only say so in its log. It listens a moment later.
+    drop(listen(redis, "--port")?);
+    let listener = listen(http, "--http-port")?;
+    let http = listener.local_addr().context("cannot tell where the page is")?;
+    serve(listener)?;
+
+    let mut config = Config::default();
+    for (directive, value) in [
+        ("port", options.port.to_string()),
+        ("bind", options.bind.to_string()),
+        // It is a place to try things, and leaves nothing behind in the folder it runs in.
+        ("save", String::new()),
+    ] {
+        config.set(directive, value.as_bytes()).map_err(anyhow::Error::msg)?;
+    }
+    let log = Log::new("", Some(LogLevel::Notice));
+    let ready = Box::new(move || {
+        let host = redis.ip();
+        println!(
+            "\n  Redis protocol  {redis}    redis-cli -h {host} -p {}\n  page            http://{http}\n",
+            redis.port()
+        );
+    });
+    server::run(config, log, Milestones { ready: Some(ready), ..Milestones::default() })
+}
+
+/// Opens a listener, or tells what is in the way and which option leads around it.
+fn listen(address: SocketAddr, option: &str) -> Result<TcpListener> {
+    match TcpListener::bind(address) {
+        Ok(listener) => Ok(listener),
+        Err(e) if e.kind() == io::ErrorKind::AddrInUse => bail!(
+            "port {} of {} is taken by another program. Stop that one, or choose another port \
+             with {option}, as in: limpid playground {option} {}",
+            address.port(),
+            address.ip(),
+            address.port().checked_add(1).unwrap_or(1024),
+        ),
+        Err(e) => Err(e).with_context(|| {
+            format!("cannot listen on {address}. Choose another address with --bind or {option}")
+        }),
+    }
+}
+
+/// Serves the page on a thread of its own, so that it never keeps the server waiting.
+fn serve(listener: TcpListener) -> Result<()> {
+    listener.set_nonblocking(true)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name("http".into()).spawn(move || {
+        let served = runtime.block_on(async {
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            axum::serve(listener, page::router()).await
+        });
+        if let Err(error) = served {
+            eprintln!("limpid: the page is served no more: {error}");
+        }
+    })?;
+    Ok(())
+}

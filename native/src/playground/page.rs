@@ -1,0 +1,133 @@
+//! The page over HTTP: the files of `dist/`, as `cargo xtask web` leaves them.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
+    IF_NONE_MATCH, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use rust_embed::{EmbeddedFile, RustEmbed};
+use tower_http::compression::CompressionLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+
+/// The page, in the binary; a debug build reads it from where it was built.
+#[derive(RustEmbed)]
+#[folder = "../dist/"]
+#[allow_missing = true]
+struct Dist;
+
+/// What the page may load and do: everything from where it came from, nothing from elsewhere, and
+/// WebAssembly. Any page may frame it, since that is how it is embedded in courses.
+const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; \
+    style-src 'self'; style-src-attr 'unsafe-inline'; img-src 'self' data: blob:; \
+    font-src 'self'; connect-src 'self'; worker-src 'self'; manifest-src 'self'; \
+    frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors *";
+
+/// For files whose names change with their content.
+const FOR_EVER: &str = "public, max-age=31536000, immutable";
+
+/// For the others: keep them, and ask each time whether they are still good.
+const ASK: &str = "no-cache";
+
+/// Answers everything that a browser asks for.
+pub(super) fn router() -> Router {
+    let always = |name: HeaderName, value: &'static str| {
+        SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value))
+    };
+    Router::new()
+        .fallback_service(get(answer))
+        .layer(always(CONTENT_SECURITY_POLICY, POLICY))
+        .layer(always(X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(always(REFERRER_POLICY, "no-referrer"))
+        // The embedding script is loaded by pages of other origins; nothing here is secret.
+        .layer(always(ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
+        .layer(always(HeaderName::from_static("cross-origin-resource-policy"), "cross-origin"))
+        .layer(CompressionLayer::new())
+}
+
+async fn answer(uri: Uri, headers: HeaderMap, _request: Request) -> Response {
+    let path = uri.path().trim_start_matches('/');
+    let name = match path {
+        "" => "index.html".to_owned(),
+        folder if folder.ends_with('/') => format!("{folder}index.html"),
+        file => file.to_owned(),
+    };
+    match Dist::get(&name) {
+        Some(file) => found(&name, file, &headers),
+        None if Dist::get("index.html").is_none() => text(StatusCode::SERVICE_UNAVAILABLE, UNBUILT),
+        None => text(StatusCode::NOT_FOUND, MISSING),
+    }
+}
+
+fn found(name: &str, file: EmbeddedFile, headers: &HeaderMap) -> Response {
+    let hash = file.metadata.sha256_hash();
+    let digits: String = hash.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+    // Weak, since the compressed forms have the same one.
+    let tag = format!("W/\"{digits}\"");
+    let cache = if is_named_by_content(name) { FOR_EVER } else { ASK };
+    let about = [(ETAG, tag.clone()), (CACHE_CONTROL, cache.to_owned())];
+    let known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    if known
+        .flat_map(|tags| tags.split(','))
+        .any(|known| [tag.as_str(), "*"].contains(&known.trim()))
+    {
+        return (StatusCode::NOT_MODIFIED, about).into_response();
+    }
+    let mime = file.metadata.mimetype();
+    let charset = match mime.starts_with("text/") || mime == "image/svg+xml" {
+        true => "; charset=utf-8",
+        false => "",
+    };
+    let kind = [(CONTENT_TYPE, format!("{mime}{charset}"))];
+    (about, kind, Body::from(file.data.into_owned())).into_response()
+}
+
+fn text(status: StatusCode, html: &'static str) -> Response {
+    let headers = [(CONTENT_TYPE, "text/html; charset=utf-8"), (CACHE_CONTROL, "no-store")];
+    (status, headers, html).into_response()
+}
+
+/// Whether a file has the name that `cargo xtask web` gives: `style-0123456789abcdef.css`.
+fn is_named_by_content(name: &str) -> bool {
+    let file = name.rsplit('/').next().unwrap_or_default();
+    let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
+    stem.rsplit_once('-').is_some_and(|(_, hash)| {
+        hash.len() == 16 && hash.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    })
+}
+
+const UNBUILT: &str = r#"<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Limpid</title>
+<p>This program was built without its page; <code>cargo xtask run</code> builds both and starts them.</p>
+<p lang="zh-CN">这个程序构建时没有包含页面；运行 <code>cargo xtask run</code> 会构建两者并启动。</p>
+"#;
+
+const MISSING: &str = r#"<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Limpid: not found</title>
+<p>There is nothing at this address. <a href="/">To Limpid</a></p>
+<p lang="zh-CN">这个地址没有内容。<a href="/">回到 Limpid</a></p>
+"#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_that_carry_a_hash_are_kept_for_ever() {
+        assert!(is_named_by_content("style-0123456789abcdef.css"));
+        assert!(is_named_by_content("deep/limpid-fedcba9876543210.wasm"));
+        for name in ["index.html", "limpid-cli.js", "a-0123456789ABCDEF.js", "lessons/en/a.md"] {
+            assert!(!is_named_by_content(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! What is said when the impossible happens.
+
+use std::backtrace::Backtrace;
+use std::panic::PanicHookInfo;
+
+use super::log::Log;
+
+/// Makes a panic leave a report in the log that a bug report can quote.
+pub(crate) fn report_to(log: Log) {
+    std::panic::set_hook(Box::new(move |info| {
+        let text = report(info, &Backtrace::force_capture());
+        log.emit(text.as_bytes());
+        if !log.is_stdout() {
+            eprint!("{text}");
+        }
+    }));
+}
+
+fn report(info: &PanicHookInfo<'_>, trace: &Backtrace) -> String {
+    let thread = std::thread::current();
+    let place = info.location().map(ToString::to_string).unwrap_or_default();
+    format!(
+        "\n=== LIMPID BUG REPORT START: Cut & paste starting from here ===\n\
+         Limpid {version} crashed in thread {thread:?} at {place}:\n{message}\n\
+         ------ STACK TRACE ------\n{trace}\n\
+         ------ PLEASE ------\n\
+         This is a bug in Limpid. A report helps most with the lines above and the commands that \
+         led here.\n\
+         === LIMPID BUG REPORT END. Make sure to include from START to END. ===\n",
+        version = env!("CARGO_PKG_VERSION"),
+        thread = thread.name().unwrap_or("unnamed"),
+        message = info.payload_as_str().unwrap_or("no message"),
+    )
+}

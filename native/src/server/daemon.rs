@@ -1,0 +1,95 @@
+//! Becoming a daemon, and the file and the messages that tell others about it.
+//!
+//! A process with threads cannot fork safely, so a daemon is made by starting the same program
+//! again in a session of its own. The one that was started first waits until the daemon listens,
+//! and takes its exit status if it does not come to that.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, Stdio};
+
+/// Set in the environment of a process that was started to be the daemon.
+const MARK: &str = "LIMPID_DAEMON";
+
+/// What the daemon says when it listens.
+const READY: &[u8] = b"ready\n";
+
+/// Whether this process was started by [`start`].
+pub(crate) fn is_daemon() -> bool {
+    std::env::var_os(MARK).is_some()
+}
+
+/// Starts this program again, with the same arguments, as a daemon. `stdin` is what it shall read
+/// there. Returns when the daemon listens, or has failed to.
+pub(crate) fn start(stdin: &[u8]) -> io::Result<ExitCode> {
+    let mut args = std::env::args_os();
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg0(args.next().unwrap_or_default()).args(args).env(MARK, "1");
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    if let Some(mut pipe) = child.stdin.take() {
+        // One that ends before it reads its input tells why by its exit status.
+        let _ = pipe.write_all(stdin);
+    }
+    let mut said = Vec::new();
+    if let Some(mut pipe) = child.stdout.take() {
+        pipe.read_to_end(&mut said)?;
+    }
+    if said.ends_with(READY) {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let code = child.wait()?.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
+    Ok(ExitCode::from(code))
+}
+
+/// Leaves the session of whoever started this process.
+pub(crate) fn detach() {
+    // It fails for the leader of a session, which is what is wanted.
+    let _ = rustix::process::setsid();
+}
+
+/// Tells the process that called [`start`] that all is well, and lets go of its terminal.
+pub(crate) fn announce() -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(READY)?;
+    out.flush()?;
+    let null = fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stdin(&null)?;
+    rustix::stdio::dup2_stdout(&null)?;
+    rustix::stdio::dup2_stderr(&null)?;
+    Ok(())
+}
+
+/// A file that holds our process id for as long as this value lives.
+#[derive(Debug)]
+pub(crate) struct PidFile(PathBuf);
+
+impl PidFile {
+    /// Writes the file.
+    pub(crate) fn create(path: &str) -> io::Result<Self> {
+        fs::write(path, format!("{}\n", std::process::id()))?;
+        // The working directory may change until it is removed.
+        Ok(PidFile(fs::canonicalize(path)?))
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Tells systemd, if it started us and wants to know, that the server is ready.
+pub(crate) fn notify_systemd(message: &str) -> io::Result<()> {
+    use std::os::linux::net::SocketAddrExt;
+    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return Ok(()) };
+    let path = path.to_string_lossy();
+    let address = match path.strip_prefix('@') {
+        Some(name) => SocketAddr::from_abstract_name(name)?,
+        None => SocketAddr::from_pathname(&*path)?,
+    };
+    UnixDatagram::unbound()?.send_to_addr(message.as_bytes(), &address)?;
+    Ok(())
+}

@@ -1,0 +1,248 @@
+//! `limpid server`, also known as `redis-server`: what stands between a command line and a machine
+//! that runs. It reads the configuration, becomes a daemon, opens the log, asks the operating
+//! system for room, and hands the machine to the driver.
+//!
+//! What a directive means to clients is the machine's business, not this room's.
+
+mod crash;
+mod daemon;
+mod limits;
+mod log;
+mod options;
+mod signals;
+
+use std::cell::Cell;
+use std::hash::{BuildHasher, RandomState};
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::Duration;
+
+use anyhow::{Context, Error, Result};
+use limpid_core::machine::LogLevel;
+use limpid_core::server::config::{Config, Settings};
+use limpid_core::server::{Facts, Server};
+
+use self::daemon::PidFile;
+pub(crate) use self::log::Log;
+use self::options::{Loaded, Request, Sources, words};
+use crate::driver::{Driver, SocketOptions};
+
+/// Where a daemon leaves its process id if nothing else is said.
+const DEFAULT_PIDFILE: &str = "/var/run/redis.pid";
+
+/// Runs the program with the arguments behind its name.
+pub(crate) fn main(program: &str, args: Vec<String>) -> ExitCode {
+    match Request::parse(args) {
+        Request::Version => println!("{}", options::version()),
+        Request::Help => print!("{}", options::help(program)),
+        Request::TestMemory => {
+            eprintln!("Limpid does not test memory. Use memtest86 or `memtester` for that.");
+            return ExitCode::FAILURE;
+        }
+        Request::CheckSystem => return check_system(),
+        Request::Run(sources) => {
+            return start(&sources).unwrap_or_else(|error| {
+                eprintln!("{error:#}");
+                ExitCode::FAILURE
+            });
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// What to do on the way to a running server.
+#[derive(Default)]
+pub(crate) struct Milestones {
+    /// The listeners are open.
+    pub(crate) listening: Option<Box<dyn FnOnce()>>,
+    /// Clients are served.
+    pub(crate) ready: Option<Box<dyn FnOnce()>>,
+}
+
+/// Makes this process a server with this configuration and stays in it until the server ends.
+pub(crate) fn run(mut config: Config, log: Log, mut milestones: Milestones) -> Result<ExitCode> {
+    crash::report_to(log.clone());
+    let clients = config.settings().maxclients;
+    match limits::make_room_for(clients, &log) {
+        Some(fit) if fit == clients => {}
+        Some(fit) => config.set("maxclients", fit.to_string().as_bytes()).map_err(Error::msg)?,
+        None => return Ok(ExitCode::FAILURE),
+    }
+    adjust_oom_score(&config, &log);
+    let options = socket_options(config.settings());
+    let server = Server::new(config, facts());
+    let listening = Rc::new(Cell::new(milestones.listening.take()));
+    let reached = Rc::clone(&listening);
+    let lines = log.clone();
+    let driver = Driver::new(server, options, move |line| {
+        // The line that tools wait for, behind which everything must be in its place.
+        let ready = line.text.starts_with("Ready to accept connections");
+        if ready {
+            pass(reached.take());
+        }
+        lines.write(&line);
+        if ready {
+            pass(milestones.ready.take());
+        }
+    })?;
+    signals::watch(driver.mailbox(), log)?;
+    let code = driver.run(|| pass(listening.take()))?;
+    Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
+}
+
+fn pass(milestone: Option<Box<dyn FnOnce()>>) {
+    if let Some(milestone) = milestone {
+        milestone();
+    }
+}
+
+fn start(sources: &Sources) -> Result<ExitCode> {
+    let Loaded { config, stdin } = sources.load()?;
+    let settings = config.settings().clone();
+    if settings.daemonize && !daemon::is_daemon() {
+        return daemon::start(&stdin).context("Can't start a daemon");
+    }
+    std::env::set_current_dir(&settings.dir)
+        .map_err(|e| Error::msg(format!("Can't chdir to '{}': {}", settings.dir, words(&e))))?;
+    let mut log = Log::new(&settings.logfile, settings.loglevel);
+    log.check().map_err(|e| Error::msg(format!("Can't open the log file: {}", words(&e))))?;
+    if settings.daemonize {
+        daemon::detach();
+        log.leave_terminal();
+    }
+    if supervised(&settings) {
+        log.own(
+            LogLevel::Notice,
+            "supervised by systemd. Please make sure you set appropriate values for \
+             TimeoutStartSec and TimeoutStopSec in your service unit.",
+        );
+    }
+
+    let pidfile = settings.pidfile.clone().or(settings.daemonize.then(|| DEFAULT_PIDFILE.into()));
+    let written = Rc::new(Cell::new(None));
+    let milestones = Milestones {
+        listening: Some(Box::new({
+            let (written, log, daemonize) = (Rc::clone(&written), log.clone(), settings.daemonize);
+            move || {
+                if let Some(path) = pidfile {
+                    match PidFile::create(&path) {
+                        Ok(file) => written.set(Some(file)),
+                        Err(e) => {
+                            let text = format!("Failed to write PID file: {}", words(&e));
+                            log.own(LogLevel::Warning, text);
+                        }
+                    }
+                }
+                if daemonize && let Err(e) = daemon::announce() {
+                    let text = format!("Can't let go of the terminal: {}", words(&e));
+                    log.own(LogLevel::Warning, text);
+                }
+            }
+        })),
+        ready: supervised(&settings).then(|| -> Box<dyn FnOnce()> {
+            let log = log.clone();
+            Box::new(move || {
+                let state = "STATUS=Ready to accept connections\nREADY=1\n";
+                if let Err(e) = daemon::notify_systemd(state) {
+                    let text = format!("Can't notify systemd: {}", words(&e));
+                    log.own(LogLevel::Warning, text);
+                }
+            })
+        }),
+    };
+    let code = run(config, log, milestones);
+    // The process ends without unwinding main's caller, so the file goes here.
+    drop(written.take());
+    code
+}
+
+fn supervised(settings: &Settings) -> bool {
+    let wanted = matches!(settings.supervised.as_str(), "auto" | "systemd");
+    wanted && std::env::var_os("NOTIFY_SOCKET").is_some()
+}
+
+fn socket_options(settings: &Settings) -> SocketOptions {
+    SocketOptions {
+        keepalive: (settings.tcp_keepalive > 0)
+            .then(|| Duration::from_secs(settings.tcp_keepalive.into())),
+        unix_mode: (settings.unixsocketperm > 0).then_some(settings.unixsocketperm),
+    }
+}
+
+/// Tells the kernel how gladly it may end this process when memory runs out.
+fn adjust_oom_score(config: &Config, log: &Log) {
+    const FILE: &str = "/proc/self/oom_score_adj";
+    let text = |name| String::from_utf8_lossy(config.get(name).unwrap_or_default()).into_owned();
+    let mode = text("oom-score-adj");
+    if mode == "no" {
+        return;
+    }
+    // The first of three values is that of a primary.
+    let values = text("oom-score-adj-values");
+    let value: i32 = values.split(' ').next().and_then(|v| v.parse().ok()).unwrap_or(0);
+    let base: i32 = match mode.as_str() {
+        "absolute" => 0,
+        _ => std::fs::read_to_string(FILE).ok().and_then(|t| t.trim().parse().ok()).unwrap_or(0),
+    };
+    let score = base.saturating_add(value).clamp(-1000, 1000);
+    if let Err(e) = std::fs::write(FILE, score.to_string()) {
+        log.own(LogLevel::Warning, format!("Unable to write oom_score_adj: {}", words(&e)));
+    }
+}
+
+/// What the server cannot know by itself.
+fn facts() -> Facts {
+    let uname = rustix::system::uname();
+    let part = |part: &std::ffi::CStr| part.to_string_lossy().into_owned();
+    let path = |path: std::io::Result<std::path::PathBuf>| {
+        path.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default()
+    };
+    Facts {
+        // The standard library's hashers are seeded by the operating system.
+        seed: RandomState::new().hash_one(std::process::id()),
+        pid: std::process::id(),
+        executable: path(std::env::current_exe()),
+        directory: path(std::env::current_dir()),
+        os: [part(uname.sysname()), part(uname.release()), part(uname.machine())].join(" "),
+        arch_bits: usize::BITS,
+        multiplexing: if cfg!(target_os = "linux") { "epoll" } else { "kqueue" }.into(),
+        terminal: std::io::stdout().is_terminal(),
+    }
+}
+
+/// What may slow a server down on this host.
+fn check_system() -> ExitCode {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let clock = read("/sys/devices/system/clocksource/clocksource0/current_clocksource");
+    let backlog: u32 = read("/proc/sys/net/core/somaxconn").trim().parse().unwrap_or(u32::MAX);
+    let wanted = Config::default().settings().tcp_backlog;
+    let checks = [
+        (
+            "slow-clocksource",
+            matches!(clock.trim(), "xen" | "hpet" | "acpi_pm"),
+            format!(
+                "The clock source '{}' is slow to read, which every command pays for. Prefer tsc \
+                 or kvm-clock.",
+                clock.trim()
+            ),
+        ),
+        (
+            "somaxconn",
+            backlog < wanted,
+            format!(
+                "/proc/sys/net/core/somaxconn is {backlog}, so a backlog of {wanted} cannot be had \
+                 and storms of connections may be refused."
+            ),
+        ),
+    ];
+    let mut code = ExitCode::SUCCESS;
+    for (name, bad, advice) in checks {
+        println!("[{name}]...{}", if bad { "WARNING:" } else { "OK" });
+        if bad {
+            println!("{advice}\n");
+            code = ExitCode::FAILURE;
+        }
+    }
+    code
+}
