@@ -1,3 +1,4 @@
 //! Redis's own programs as clients of Limpid, and as a mirror for it.
 
 mod differential;
+mod native;
