@@ -40,7 +40,7 @@ impl Server {
         if self.active_expire && !self.pause.is_on(now.mono) {
             self.expire(now);
         }
-        if self.keyspace.free_pending() > 0 {
+        if self.keyspace.free_waits() {
             self.keyspace.free_step(SLICE);
         }
         self.watch_clients(now);
@@ -48,7 +48,7 @@ impl Server {
 
     /// When there is something to do next.
     pub(super) fn next_wake(&self) -> Option<Mono> {
-        if !self.pending.is_empty() || self.keyspace.free_pending() > 0 {
+        if !self.pending.is_empty() || self.keyspace.free_waits() {
             return Some(self.now.0);
         }
         [self.schedule.clients, self.schedule.expiry, self.pause.until()]

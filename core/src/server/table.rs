@@ -9,7 +9,7 @@ use super::dispatch::Handler;
 use crate::command::{self, Meta, Row};
 
 /// Rows of commands on data, a slice for each group.
-const DATA: &[&[Row<command::Handler>]] = &[];
+const DATA: &[&[Row<command::Handler>]] = &[command::strings::ROWS, command::keys::ROWS];
 
 /// Rows of commands that administer something.
 const ADMINISTRATION: &[&[Row<Handler>]] =

@@ -134,6 +134,11 @@ impl Keyspace {
         self.env.graveyard.step(limit)
     }
 
+    /// Whether [`Self::free_step`] has something to do.
+    pub fn free_waits(&self) -> bool {
+        !self.env.graveyard.is_empty()
+    }
+
     /// Keys that wait to be freed since [`Flush::Async`].
     pub fn free_pending(&self) -> u64 {
         self.env.graveyard.pending()
