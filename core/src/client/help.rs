@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::command::meta::Row;
+use crate::command::meta::{Meta, Row};
 use crate::command::syntax::{self, Argument, Kind};
 use crate::resp::value::Value;
 
@@ -42,12 +42,17 @@ impl Help {
     pub fn of_table<H: 'static>(rows: impl IntoIterator<Item = &'static Row<H>>) -> Self {
         let mut entries = Vec::new();
         for row in rows {
-            entries.push(entry_of_row(row, None));
+            entries.push(entry_of(&row.meta, None));
             for subcommand in row.subcommands {
-                entries.push(entry_of_row(subcommand, Some(row.meta.name)));
+                entries.push(entry_of(&subcommand.meta, Some(row.meta.name)));
             }
         }
         Self::of_entries(entries)
+    }
+
+    /// Of commands by what is known of them, each with the container that it is a subcommand of.
+    pub fn of_metas<'a>(metas: impl IntoIterator<Item = (&'a Meta, Option<&'a str>)>) -> Self {
+        Self::of_entries(metas.into_iter().map(|(m, container)| entry_of(m, container)).collect())
     }
 
     /// Of a reply to `COMMAND DOCS`; `None` if it is none.
@@ -215,8 +220,7 @@ fn introduction(version: &str) -> String {
     )
 }
 
-fn entry_of_row<H>(row: &Row<H>, container: Option<&str>) -> Entry {
-    let meta = &row.meta;
+fn entry_of(meta: &Meta, container: Option<&str>) -> Entry {
     let arguments = syntax::parse(meta.syntax);
     Entry {
         words: container.into_iter().chain([meta.name]).map(str::to_ascii_uppercase).collect(),

@@ -3,8 +3,9 @@
 //! Typed lines come in through methods, since nobody but a person types them; after each call the
 //! driver takes outputs and asks for the next wake-up again, as after an input.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::machine::{Close, ConnId, Endpoint, Input, Machine, NetError, Outbox, Output, Signal};
 use crate::time::{Mono, Now};
@@ -17,6 +18,8 @@ pub struct CliMachine {
     session: Session,
     connections: u64,
     conn: Option<ConnId>,
+    /// Names of hosts that are known without asking anybody.
+    names: Arc<BTreeMap<String, IpAddr>>,
     outbox: Outbox,
     outputs: VecDeque<Output>,
     printed: VecDeque<Printed>,
@@ -45,11 +48,19 @@ impl CliMachine {
             session,
             connections: 0,
             conn: None,
+            names: Arc::default(),
             outbox: Outbox::default(),
             outputs: VecDeque::new(),
             printed: VecDeque::new(),
             kept: 0,
         }
+    }
+
+    /// The process with names of hosts that it can connect to, as an `/etc/hosts` gives them.
+    #[must_use]
+    pub fn with_names(mut self, names: Arc<BTreeMap<String, IpAddr>>) -> Self {
+        self.names = names;
+        self
     }
 
     /// The session: its prompt, its hints, what it waits for.
@@ -132,7 +143,7 @@ impl CliMachine {
             Target::Tcp(host, port) => {
                 let ip = match host.as_str() {
                     "localhost" => Ok(IpAddr::from([127, 0, 0, 1])),
-                    host => host.parse(),
+                    host => self.names.get(host).copied().map_or_else(|| host.parse(), Ok),
                 };
                 match ip {
                     Ok(ip) => Endpoint::Ip((ip, port).into()),
@@ -214,8 +225,6 @@ impl Machine for CliMachine {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::client::session::SessionConfig;
     use crate::time::Wall;

@@ -1,1 +1,23 @@
-//! What to put into a world: topologies, traffic, and (later) shells and lessons.
+//! What to put into a world: topologies, the programs that run in them, traffic, terminals, and
+//! (later) shells and lessons.
+//!
+//! * [`sandbox`] makes scenarios of servers with clients that keep them busy;
+//! * [`programs`] is what a [`World`](crate::sim::World) starts processes with:
+//!   [`SERVER`], [`CLI`] and [`TRAFFIC`];
+//! * [`Terminal`] is a redis-cli with its screen, [`Traffic`] a client that is busy;
+//! * [`parity`] is a session with faults of every kind: its hash is the same on every platform.
+
+pub mod parity;
+mod programs;
+mod terminal;
+mod topology;
+mod traffic;
+
+#[cfg(test)]
+mod tests;
+
+pub use parity::parity_hash;
+pub use programs::{CLI, SERVER, TRAFFIC, help, programs};
+pub use terminal::{Block, Shown, Terminal};
+pub use topology::{SANDBOXES, sandbox};
+pub use traffic::Traffic;

@@ -114,6 +114,11 @@ pub struct Launch<'a> {
 }
 
 impl Launch<'_> {
+    /// Every host's name and address.
+    pub fn names(&self) -> impl Iterator<Item = (&str, Ipv4Addr)> {
+        self.names.iter().copied()
+    }
+
     /// The address of a host by its name, or of an address by its text.
     pub fn resolve(&self, name: &str) -> Option<IpAddr> {
         if name == "localhost" {

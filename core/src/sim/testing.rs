@@ -56,13 +56,9 @@ pub fn tiny(seed: u64, hosts: &[(&str, &str)]) -> World {
 /// The programs that a tiny World knows: `probe`, and `echo`, which sends back on port 7 what it
 /// gets.
 pub fn programs(launch: &Launch<'_>) -> Result<Box<dyn Process>, LaunchError> {
-    let hosts = |name: &str| launch.resolve(name);
     match launch.program {
         "probe" | "echo" => {
-            let mut names = BTreeMap::new();
-            for (name, _) in launch.names {
-                names.extend(hosts(name).map(|ip| ((*name).to_string(), ip)));
-            }
+            let names = launch.names().map(|(name, ip)| (name.to_string(), ip.into())).collect();
             let echo = launch.program == "echo";
             Ok(Box::new(Probe { names, echo, ..Probe::default() }))
         }

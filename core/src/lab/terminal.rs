@@ -1,0 +1,252 @@
+//! A redis-cli with what has appeared on its screen, as a process of a World.
+//!
+//! The screen is part of the process, so that it goes back in time with everything else.
+
+use core::any::Any;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::client::format::{Format, Output as Style};
+use crate::client::session::Protocol;
+use crate::client::{CliMachine, Printed, Session, SessionConfig, Waiting};
+use crate::machine::{ConnId, Input, Machine, Outbox, Output};
+use crate::sim::{Console, Launch, LaunchError, Process};
+use crate::time::{Mono, Now};
+
+use super::programs::help;
+
+/// A redis-cli with its screen.
+#[derive(Clone, Debug)]
+pub struct Terminal {
+    cli: CliMachine,
+    /// Shared between checkpoints.
+    screen: Arc<Screen>,
+    /// Lines that were typed while a reply was awaited.
+    ahead: VecDeque<String>,
+    /// The command of its command line, until it is run.
+    command: Vec<Vec<u8>>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Screen {
+    blocks: VecDeque<Arc<Block>>,
+    printed: u64,
+}
+
+/// A line that was typed, and what was printed until the next one.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Block {
+    /// The prompt and the line.
+    pub typed: Option<(String, String)>,
+    /// What was printed.
+    pub printed: String,
+    /// Whether it was an error, or went where errors go.
+    pub is_error: bool,
+}
+
+/// What a terminal shows at a moment.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Shown {
+    /// Lines and what they brought, oldest first. Those that did not change are the same
+    /// allocation as before.
+    pub blocks: Vec<Arc<Block>>,
+    /// The prompt.
+    pub prompt: String,
+    /// Whether it waits for something else than a line.
+    pub waiting: bool,
+    /// Bytes that were ever printed: it grows when there is something new.
+    pub length: u64,
+}
+
+impl Terminal {
+    /// Blocks that are kept.
+    const SCROLLBACK: usize = 400;
+    /// Bytes that a block keeps; a longer answer is cut.
+    const BLOCK: usize = 256 << 10;
+    /// Lines that may be typed ahead.
+    const AHEAD: usize = 64;
+
+    /// `redis-cli [-h host] [-p port] [-n db] [-a password] [--user name] [-c] [-2] [-3] [--raw]
+    /// [--csv] [--json] [command ...]`.
+    pub(super) fn launch(launch: &Launch<'_>) -> Result<Self, LaunchError> {
+        let mut config = SessionConfig::interactive("127.0.0.1", 6379);
+        let mut command = Vec::new();
+        let mut args = launch.args.iter();
+        while let Some(arg) = args.next() {
+            let mut value = || {
+                let missing = || LaunchError(format!("'{arg}' needs a value, as in -h redis-1"));
+                args.next().cloned().ok_or_else(missing)
+            };
+            match arg.as_str() {
+                "-h" => config.host = value()?,
+                "-p" => config.port = number(&value()?, "a port", "1 to 65535")?,
+                "-n" => config.db = number(&value()?, "a database", "0 to 15")?,
+                "-a" | "--pass" => config.password = Some(value()?.into_bytes()),
+                "--user" => config.user = Some(value()?),
+                "-s" => config.socket = Some(value()?),
+                "-c" => config.cluster = true,
+                "-2" => config.protocol = Protocol::Resp2,
+                "-3" => config.protocol = Protocol::Resp3,
+                "--raw" => config.format = Format::new(Style::Raw),
+                "--no-raw" => config.format = Format::new(Style::Standard),
+                "--csv" => config.format = Format::new(Style::Csv),
+                "--json" => config.format = Format::new(Style::Json),
+                option if option.starts_with('-') => {
+                    return Err(LaunchError(format!(
+                        "Unrecognized option or bad number of args for: '{option}'"
+                    )));
+                }
+                first => {
+                    command.push(first.as_bytes().to_vec());
+                    command.extend(args.by_ref().map(|arg| arg.as_bytes().to_vec()));
+                }
+            }
+        }
+        config.interactive = command.is_empty();
+        let names = launch.names().map(|(name, ip)| (name.to_owned(), ip.into())).collect();
+        let cli = CliMachine::new(Session::new(config, help())).with_names(Arc::new(names));
+        Ok(Terminal { cli, screen: Arc::default(), ahead: VecDeque::new(), command })
+    }
+
+    /// What it shows now.
+    pub fn shown(&self) -> Shown {
+        Shown {
+            blocks: self.screen.blocks.iter().cloned().collect(),
+            prompt: self.cli.session().prompt(),
+            waiting: self.cli.session().waiting() != Waiting::Line,
+            length: self.screen.printed,
+        }
+    }
+
+    /// All that is on the screen, as it would be copied from it.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        for block in &self.screen.blocks {
+            if let Some((prompt, line)) = &block.typed {
+                text.push_str(&format!("{prompt}{line}\n"));
+            }
+            text.push_str(&block.printed);
+        }
+        text
+    }
+
+    /// The session, for hints and completion.
+    pub fn session(&self) -> &Session {
+        self.cli.session()
+    }
+
+    /// Whether a typed line is taken at once: the prompt is shown, or messages are.
+    fn takes_line(&self) -> bool {
+        matches!(self.cli.session().waiting(), Waiting::Line | Waiting::Messages)
+    }
+
+    fn enter(&mut self, now: Mono, line: &str) {
+        let typed = Some((self.cli.session().prompt(), line.to_owned()));
+        self.begin(Block { typed, ..Block::default() });
+        self.cli.line(now, line.as_bytes());
+        self.take_printed();
+    }
+
+    fn begin(&mut self, block: Block) {
+        let screen = Arc::make_mut(&mut self.screen);
+        if screen.blocks.len() == Self::SCROLLBACK {
+            screen.blocks.pop_front();
+        }
+        screen.blocks.push_back(Arc::new(block));
+    }
+
+    fn take_printed(&mut self) {
+        for printed in self.cli.take_printed() {
+            let (bytes, is_error) = match printed {
+                Printed::Text(bytes) => {
+                    let is_error = bytes.starts_with(b"(error)");
+                    (bytes, is_error)
+                }
+                Printed::Error(bytes) => (bytes, true),
+                Printed::Clear => {
+                    Arc::make_mut(&mut self.screen).blocks.clear();
+                    continue;
+                }
+            };
+            if self.screen.blocks.is_empty() {
+                self.begin(Block::default());
+            }
+            let screen = Arc::make_mut(&mut self.screen);
+            screen.printed += bytes.len() as u64;
+            if let Some(last) = screen.blocks.back_mut().map(Arc::make_mut) {
+                last.is_error |= is_error;
+                if last.printed.len() < Self::BLOCK {
+                    last.printed.push_str(&String::from_utf8_lossy(&bytes));
+                }
+            }
+        }
+    }
+
+    /// After an input: what was printed, and the lines that were typed ahead.
+    fn settle(&mut self, now: Mono) {
+        self.take_printed();
+        while self.takes_line()
+            && let Some(line) = self.ahead.pop_front()
+        {
+            self.enter(now, &line);
+        }
+    }
+}
+
+fn number<N: core::str::FromStr>(text: &str, what: &str, range: &str) -> Result<N, LaunchError> {
+    text.parse().map_err(|_| LaunchError(format!("'{text}' is not {what}; use {range}")))
+}
+
+impl Machine for Terminal {
+    fn handle(&mut self, now: Now<'_>, input: Input<'_>) {
+        let starts = matches!(input, Input::Start);
+        self.cli.handle(now, input);
+        if starts && !self.command.is_empty() {
+            self.cli.run(now.mono, core::mem::take(&mut self.command), 1);
+        }
+        self.settle(now.mono);
+    }
+
+    fn poll_output(&mut self) -> Option<Output> {
+        self.cli.poll_output()
+    }
+
+    fn poll_timeout(&self) -> Option<Mono> {
+        self.cli.poll_timeout()
+    }
+
+    fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
+        self.cli.outbox(conn)
+    }
+}
+
+impl Console for Terminal {
+    fn line(&mut self, now: Now<'_>, line: &str) {
+        if self.takes_line() {
+            self.enter(now.mono, line);
+        } else if self.ahead.len() < Self::AHEAD {
+            self.ahead.push_back(line.to_owned());
+        }
+        self.settle(now.mono);
+    }
+
+    fn interrupt(&mut self, now: Now<'_>) {
+        self.ahead.clear();
+        self.cli.interrupt(now.mono);
+        self.settle(now.mono);
+    }
+}
+
+impl Process for Terminal {
+    fn clone_box(&self) -> Box<dyn Process> {
+        Box::new(self.clone())
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn console(&mut self) -> Option<&mut dyn Console> {
+        Some(self)
+    }
+}
