@@ -34,8 +34,6 @@ pub(crate) fn playground(ws: &Workspace, args: &Args) -> Result<()> {
 
     let (port, http_port) = (args.port, args.http_port);
     step("Starting the playground; Ctrl-C ends it");
-    println!("  Redis protocol  127.0.0.1:{port}        redis-cli -p {port}");
-    println!("  page            http://127.0.0.1:{http_port}");
     let mut command = Command::new(ws.target().join("release").join("limpid"));
     command.args(["playground", "--port", &port.to_string()]);
     command.args(["--http-port", &http_port.to_string()]).args(&args.rest);
