@@ -8,6 +8,7 @@ mod bench;
 mod html;
 mod run;
 mod setup;
+mod sim;
 mod test;
 mod web;
 mod workspace;
@@ -35,6 +36,8 @@ enum Task {
     Web(web::Args),
     /// Compare with the redis-server of this machine.
     Bench(bench::Args),
+    /// Run simulated worlds over many seeds, and measure how fast they are.
+    Sim(sim::Args),
 }
 
 fn main() -> Result<()> {
@@ -44,6 +47,7 @@ fn main() -> Result<()> {
         Task::Run(args) => run::playground(&ws, &args),
         Task::Test(args) => test::all(&ws, &args),
         Task::Bench(args) => bench::compare(&ws, &args),
+        Task::Sim(args) => sim::worlds(&ws, &args),
         Task::Web(args) => web::build(&ws, &args).map(drop),
     }
 }

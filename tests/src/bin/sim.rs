@@ -1,0 +1,55 @@
+//! Runs worlds natively: how fast, and whether what must hold holds, over many seeds.
+//!
+//! `sim [seeds] [first seed]`; see `cargo xtask sim`.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use limpid_core::lab::{programs, sandbox};
+use limpid_core::sim::World;
+use limpid_tests::chaos;
+
+/// How much faster than real time a world of 48 servers and 48 clients must be.
+const GOAL: f64 = 20.0;
+
+fn main() -> ExitCode {
+    let mut numbers = std::env::args().skip(1).map(|text| text.parse::<u64>().ok());
+    let seeds = numbers.next().flatten().unwrap_or(50);
+    let first = numbers.next().flatten().unwrap_or(1);
+
+    let speed = speed();
+    println!("48 servers, 48 clients at 20 commands a second: {speed:.1} × real time");
+    let mut ok = speed >= GOAL;
+    if !ok {
+        println!("  that is less than the goal, {GOAL} ×");
+    }
+
+    let start = Instant::now();
+    let (mut virtual_time, mut failures) = (Duration::ZERO, 0);
+    for seed in first..first.saturating_add(seeds) {
+        // Should it crash, this is the last that is read.
+        eprint!("\rseed {seed} ");
+        match chaos::run(seed) {
+            Ok(outcome) => virtual_time += outcome.virtual_time,
+            Err(what) => {
+                failures += 1;
+                println!("\rseed {seed}: {what}");
+            }
+        }
+    }
+    let ratio = virtual_time.as_secs_f64() / start.elapsed().as_secs_f64();
+    println!("\r{seeds} seeds from {first}: {failures} failed, {ratio:.0} × real time");
+    ok &= failures == 0;
+    if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Virtual time over real time of a busy world.
+fn speed() -> f64 {
+    const LENGTH: Duration = Duration::from_secs(60);
+    let mut world = World::new(Arc::new(sandbox(48)), 1, programs);
+    world.run_for(Duration::from_secs(1));
+    let start = Instant::now();
+    world.run_for(LENGTH);
+    LENGTH.as_secs_f64() / start.elapsed().as_secs_f64()
+}

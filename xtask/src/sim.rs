@@ -1,0 +1,22 @@
+//! `cargo xtask sim`: simulated worlds over many seeds, natively, compiled as for release.
+
+use anyhow::Result;
+
+use crate::workspace::{Workspace, run, step};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// How many worlds in which things go wrong at random.
+    #[arg(long, default_value_t = 50)]
+    seeds: u64,
+    /// The first seed: to see a failure again, the one that was told.
+    #[arg(long, default_value_t = 1)]
+    first: u64,
+}
+
+/// Measures the speed of a big world and runs the small ones.
+pub(crate) fn worlds(ws: &Workspace, args: &Args) -> Result<()> {
+    step("Compiling the worlds (profile release)");
+    let run_bin = ["run", "--release", "--locked", "-p", "limpid-tests", "--bin", "sim", "--"];
+    run(ws.cargo().args(run_bin).args([args.seeds.to_string(), args.first.to_string()]))
+}
