@@ -55,6 +55,11 @@ impl Help {
         Self::of_entries(metas.into_iter().map(|(m, container)| entry_of(m, container)).collect())
     }
 
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// Of a reply to `COMMAND DOCS`; `None` if it is none.
     pub fn of_docs(reply: &Value) -> Option<Self> {
         let mut entries = Vec::new();

@@ -32,6 +32,8 @@ pub struct Session {
     config: SessionConfig,
     help: Arc<Help>,
     hints: bool,
+    /// Whether the server is still to be asked for its commands.
+    learns: bool,
     target: Target,
     link: Link,
     /// Requests of the session's own whose replies come before those of commands.
@@ -64,6 +66,7 @@ impl Session {
             None => Target::Tcp(config.host.clone(), config.port),
         };
         Session {
+            learns: config.learn_commands,
             wanted_db: config.db,
             pushes: if config.show_pushes { Pushes::Print } else { Pushes::Drop },
             config,
@@ -170,6 +173,16 @@ impl Session {
     /// What is known of the commands.
     pub fn help(&self) -> &Help {
         &self.help
+    }
+
+    /// The same, to be kept beside the session.
+    pub fn shared_help(&self) -> Arc<Help> {
+        Arc::clone(&self.help)
+    }
+
+    /// Whether hints are switched on.
+    pub fn shows_hints(&self) -> bool {
+        self.hints
     }
 
     /// Knows the commands by this from now on.

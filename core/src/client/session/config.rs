@@ -36,6 +36,8 @@ pub struct SessionConfig {
     pub exit_on_error: bool,
     /// A pause behind each command (`-i`).
     pub interval: Duration,
+    /// Whether the first server is asked for its commands, for hints, completion and help.
+    pub learn_commands: bool,
     /// The version that `help` names.
     pub version: String,
 }
@@ -59,6 +61,7 @@ impl SessionConfig {
             show_pushes: true,
             exit_on_error: false,
             interval: Duration::ZERO,
+            learn_commands: false,
             version: "7.2.6".to_string(),
         }
     }

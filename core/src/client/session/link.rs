@@ -1,7 +1,9 @@
 //! The connection of a session: making it, introducing oneself, being sent elsewhere.
 
 use core::fmt;
+use std::sync::Arc;
 
+use crate::client::help::Help;
 use crate::resp::value::{Value, encode_command};
 use crate::time::Mono;
 
@@ -39,6 +41,10 @@ pub(super) enum Greeting {
     Select(i64),
     Hello,
     Asking,
+    /// What the server says of its commands.
+    Docs,
+    /// The same from a server that has no documentation.
+    Commands,
 }
 
 impl Session {
@@ -87,6 +93,15 @@ impl Session {
     fn greet_hello(&mut self) {
         if matches!(self.config.protocol, Protocol::Resp3 | Protocol::Resp3IfKnown) && !self.resp3 {
             self.ask(Greeting::Hello, &[b"HELLO", b"3"]);
+        } else {
+            self.greet_docs();
+        }
+    }
+
+    /// Once in a session; the commands are those of the server that one came to first.
+    fn greet_docs(&mut self) {
+        if core::mem::take(&mut self.learns) {
+            self.ask(Greeting::Docs, &[b"COMMAND", b"DOCS"]);
         }
     }
 
@@ -103,13 +118,16 @@ impl Session {
     }
 
     pub(super) fn greeted(&mut self, now: Mono, greeting: Greeting, reply: &Value) {
-        if let Value::Error(text) = reply.plain() {
+        if let (Greeting::Docs, Value::Error(_)) = (greeting, reply.plain()) {
+            return self.ask(Greeting::Commands, &[b"COMMAND"]);
+        }
+        if let (false, Value::Error(text)) = (greeting == Greeting::Commands, reply.plain()) {
             let text = String::from_utf8_lossy(text);
             let what = match greeting {
                 Greeting::Auth => "AUTH".to_string(),
                 Greeting::Select(db) => format!("SELECT {db}"),
                 Greeting::Hello => "HELLO 3".to_string(),
-                Greeting::Asking => "ASKING".to_string(),
+                _ => "ASKING".to_string(),
             };
             self.print_error(format!("{what} failed: {text}\n"));
             // What was typed is tried nevertheless: the server will say what it thinks of it.
@@ -121,8 +139,17 @@ impl Session {
                 self.db = db;
                 self.greet_hello();
             }
-            Greeting::Hello => self.resp3 = true,
+            Greeting::Hello => {
+                self.resp3 = true;
+                self.greet_docs();
+            }
             Greeting::Asking => {}
+            Greeting::Docs => {
+                if let Some(help) = Help::of_docs(reply) {
+                    self.help = Arc::new(help);
+                }
+            }
+            Greeting::Commands => Arc::make_mut(&mut self.help).add_unknown(reply),
         }
         self.advance(now);
     }

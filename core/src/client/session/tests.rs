@@ -430,3 +430,20 @@ fn nonsense_from_the_server_is_an_error() {
     assert_eq!(rig.errors(), "Error: Protocol error, got \"H\" as reply type byte\n");
     assert_eq!(rig.session.prompt(), "not connected> ");
 }
+
+#[test]
+fn the_server_is_asked_for_its_commands_once() {
+    let mut rig = Rig::new(|config| config.learn_commands = true);
+    rig.session.start();
+    rig.accept();
+    assert_eq!(core::mem::take(&mut rig.sent), resp(&["COMMAND", "DOCS"]));
+    rig.answer("-ERR unknown subcommand\r\n");
+    assert_eq!(core::mem::take(&mut rig.sent), resp(&["COMMAND"]));
+    rig.answer("*1\r\n*4\r\n$3\r\nfoo\r\n:2\r\n*0\r\n:1\r\n");
+    assert_eq!(rig.session.waiting(), Waiting::Line);
+    assert_eq!(rig.session.hint("foo").as_deref(), None);
+    assert_eq!(rig.session.hint("foo ").as_deref(), Some("key "));
+    rig.line("connect 10.0.0.2 7000");
+    rig.accept();
+    assert_eq!(rig.sent, "");
+}
