@@ -3,10 +3,12 @@
 //! The first argument says which program it is; started under the name of one (`redis-server`),
 //! it is that program.
 
+mod cli;
 mod driver;
 mod playground;
 mod server;
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -17,13 +19,19 @@ use clap::{Parser, Subcommand};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let mut args = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned());
-    let program = args.next().unwrap_or_default();
+    let mut words = std::env::args_os();
+    let program = words.next().unwrap_or_default().to_string_lossy().into_owned();
     let name = Path::new(&program).file_name().unwrap_or_default();
     match name.to_str() {
-        Some("redis-server") => server::main(&program, args.collect()),
+        Some("redis-server") => {
+            let args = words.map(|word| word.to_string_lossy().into_owned());
+            server::main(&program, args.collect())
+        }
+        // Its arguments may be any bytes.
+        Some("redis-cli") => cli::main(words.collect()),
         _ => match Limpid::parse().command {
             Command::Server { args } => server::main("limpid server", args),
+            Command::Cli { args } => cli::main(args),
             Command::Playground(options) => playground::main(&options),
         },
     }
@@ -45,6 +53,13 @@ enum Command {
         /// A configuration file and directives, as redis-server takes them
         #[arg(value_name = "ARGUMENTS", trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
+    },
+    /// Talk to a server; the same as under the name redis-cli
+    #[command(disable_help_flag = true)]
+    Cli {
+        /// Options and a command, as redis-cli takes them
+        #[arg(value_name = "ARGUMENTS", trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
     },
     /// Run a server, and the page in which many of them run
     Playground(playground::Options),

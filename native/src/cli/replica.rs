@@ -1,0 +1,97 @@
+//! `--replica`: the stream of writes that a replica gets, printed.
+
+use std::io::{self, Read, Write};
+
+use limpid_core::client::{Format, Output};
+use limpid_core::resp::value::Value;
+
+use super::client::{Client, words};
+use super::options::Options;
+use super::{fail, print};
+
+/// Bytes of the mark that ends a transfer whose length was not known beforehand.
+const MARK: usize = 40;
+
+/// A line of the handshake is not longer.
+const MAX_LINE: usize = 4096;
+
+/// Asks for synchronization, drops the data set, and prints what is written from then on.
+pub(super) fn follow(client: &mut Client, _: &Options) -> i32 {
+    match run(client) {
+        Ok(()) => 0,
+        Err(message) => fail(&message),
+    }
+}
+
+fn run(client: &mut Client) -> Result<(), String> {
+    for option in [["REPLCONF", "capa", "eof"], ["REPLCONF", "rdb-filter-only", ""]] {
+        // A server that does not know them sends its data set all the same.
+        if let Ok(Value::Error(text)) = client.command(&option) {
+            let [_, name, _] = option;
+            eprintln!("REPLCONF {name} error: {}", String::from_utf8_lossy(&text));
+        }
+    }
+    let failed = |error: io::Error| format!("Error: {}", words(&error));
+    client.stream.write_all(b"SYNC\r\n").map_err(|_| "Error writing to master".to_string())?;
+    let line = line(client).map_err(|_| "Error reading bulk length while SYNCing".to_string())?;
+    let header = String::from_utf8_lossy(&line).into_owned();
+    if header.starts_with('-') {
+        return Err(format!("SYNC with master failed: {header}"));
+    }
+    if let Some(mark) = line.strip_prefix(b"$EOF:").filter(|mark| mark.len() >= MARK) {
+        eprintln!("Full resync with master, discarding bytes of bulk transfer until EOF marker...");
+        let dropped = drop_until(client, mark.get(..MARK).unwrap_or_default()).map_err(failed)?;
+        eprintln!("Full resync done after {dropped} bytes. Logging commands from master.");
+        // Tells the primary that it may send now.
+        client.send(&["REPLCONF", "ACK", "0"]).map_err(failed)?;
+    } else {
+        let length: u64 = header.trim_start_matches('$').parse().unwrap_or(0);
+        eprintln!("Full resync with master, discarding {length} bytes of bulk transfer...");
+        io::copy(&mut (&mut client.stream).take(length), &mut io::sink()).map_err(failed)?;
+        eprintln!("Full resync done. Logging commands from master.");
+    }
+    let format = Format::new(Output::Csv);
+    loop {
+        let value = client.reply().map_err(failed)?;
+        print(&String::from_utf8_lossy(&format.reply(&value)));
+    }
+}
+
+/// Reads a line byte by byte, so that nothing behind it is taken away.
+fn line(client: &mut Client) -> io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    let mut byte = [0];
+    while line.len() < MAX_LINE {
+        client.stream.read_exact(&mut byte)?;
+        match byte {
+            // A primary that is still preparing sends empty lines.
+            [b'\n'] if line.is_empty() => {}
+            [b'\n'] => break,
+            [byte] => line.push(byte),
+        }
+    }
+    if line.last() == Some(&b'\r') {
+        line.pop();
+    }
+    Ok(line)
+}
+
+/// Drops bytes up to and with the mark; returns how many.
+fn drop_until(client: &mut Client, mark: &[u8]) -> io::Result<u64> {
+    let mut buffer = vec![0; 64 * 1024];
+    let (mut tail, mut dropped) = (Vec::new(), 0);
+    loop {
+        let n = client.stream.read(&mut buffer)?;
+        if n == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        dropped += n as u64;
+        tail.extend_from_slice(buffer.get(..n).unwrap_or_default());
+        // The primary sends nothing behind the mark before it has heard from us.
+        if tail.ends_with(mark) {
+            return Ok(dropped);
+        }
+        let keep = tail.len().saturating_sub(mark.len());
+        tail.drain(..keep);
+    }
+}
