@@ -9,7 +9,8 @@ use super::action::DiskFault;
 use super::disk::{self, NodeId, error, no_space, parent, resolve};
 use super::event::EventKind;
 use super::ids::{HostId, ProcId};
-use super::world::{Note, ProcState, Tick, World};
+use super::proc::{Note, ProcState};
+use super::world::{Tick, World};
 
 /// An operation that the device has not ended yet.
 #[derive(Clone, Debug)]

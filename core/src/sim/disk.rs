@@ -7,10 +7,11 @@
 //! bytes that were not synced any part from the beginning of what was appended may be left.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use crate::machine::{DiskError, DiskErrorKind};
 use crate::rng::Rng;
+
+use super::content::Content;
 
 /// A host's tree of files. Paths are absolute and normal: see [`resolve`].
 #[derive(Clone, Debug, Default)]
@@ -431,88 +432,6 @@ impl Node {
     }
 }
 
-/// Bytes in pages that clones share.
-#[derive(Clone, Debug, Default)]
-struct Content {
-    pages: Vec<Arc<Vec<u8>>>,
-    len: u64,
-}
-
-impl Content {
-    const PAGE: usize = 4096;
-
-    fn append(&mut self, mut bytes: &[u8]) {
-        self.len += bytes.len() as u64;
-        while !bytes.is_empty() {
-            match self.pages.last_mut() {
-                Some(last) if last.len() < Self::PAGE => {
-                    let n = bytes.len().min(Self::PAGE - last.len());
-                    let (now, later) = bytes.split_at(n);
-                    Arc::make_mut(last).extend_from_slice(now);
-                    bytes = later;
-                }
-                _ => self.pages.push(Arc::default()),
-            }
-        }
-    }
-
-    fn read(&self, offset: u64, len: u64) -> Vec<u8> {
-        let end = offset.saturating_add(len).min(self.len);
-        let mut out = Vec::new();
-        let mut at = offset;
-        while at < end {
-            let (page, skip) = (at / Self::PAGE as u64, (at % Self::PAGE as u64) as usize);
-            let Some(page) = usize::try_from(page).ok().and_then(|p| self.pages.get(p)) else {
-                break;
-            };
-            let rest = page.get(skip..).unwrap_or_default();
-            let n = rest.len().min(usize::try_from(end - at).unwrap_or(usize::MAX));
-            if n == 0 {
-                break;
-            }
-            out.extend_from_slice(&rest[..n]);
-            at += n as u64;
-        }
-        out
-    }
-
-    /// Cuts to `len` bytes, or fills up with zeros.
-    fn truncate(&mut self, len: u64) {
-        if len > self.len {
-            // Nothing here asks for a hole; filling it page by page keeps the rule simple.
-            let zeros = [0; Self::PAGE];
-            while self.len < len {
-                let n = usize::try_from(len - self.len).unwrap_or(usize::MAX).min(Self::PAGE);
-                self.append(&zeros[..n]);
-            }
-            return;
-        }
-        let pages = usize::try_from(len.div_ceil(Self::PAGE as u64)).unwrap_or(usize::MAX);
-        self.pages.truncate(pages);
-        let rest = (len % Self::PAGE as u64) as usize;
-        if rest > 0
-            && let Some(last) = self.pages.last_mut()
-        {
-            Arc::make_mut(last).truncate(rest);
-        }
-        self.len = len;
-    }
-
-    /// Replaces some pages after the first `from` bytes by zeros.
-    fn lose_pages(&mut self, from: u64, rng: &mut Rng) {
-        let page_size = Self::PAGE as u64;
-        let first = usize::try_from(from / page_size).unwrap_or(usize::MAX);
-        for (i, page) in self.pages.iter_mut().enumerate().skip(first) {
-            let kept = (from.saturating_sub(i as u64 * page_size)) as usize;
-            if rng.below(4) == 0
-                && let Some(lost) = Arc::make_mut(page).get_mut(kept..)
-            {
-                lost.fill(0);
-            }
-        }
-    }
-}
-
 /// The absolute, normal form of a path: no `.`, no `..`, no double or trailing slash.
 pub fn resolve(cwd: &str, path: &str) -> String {
     let full = if path.starts_with('/') { path.to_string() } else { format!("{cwd}/{path}") };
@@ -564,4 +483,144 @@ fn is_a_directory() -> DiskError {
 
 pub(super) fn no_space() -> DiskError {
     error(DiskErrorKind::NoSpace, "No space left on device")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::rng::Rng;
+
+    #[test]
+    fn paths_are_made_normal() {
+        for (cwd, path, normal) in [
+            ("/data", "dump.rdb", "/data/dump.rdb"),
+            ("/data", "/etc//redis.conf", "/etc/redis.conf"),
+            ("/data/x", "../y/./z/", "/data/y/z"),
+            ("/", "../..", "/"),
+        ] {
+            assert_eq!(resolve(cwd, path), normal);
+        }
+    }
+
+    #[test]
+    fn names_are_kept_in_directories() {
+        let mut disk = Disk::new([("/etc/a.conf", &b"a"[..]), ("/etc/b.conf", b"bb")]);
+        disk.make_dir("/data/sub").unwrap();
+        disk.create("/data/sub/file").unwrap();
+        let names = |disk: &Disk, dir: &str| -> Vec<String> {
+            disk.list(dir).unwrap().into_iter().map(|file| file.name).collect()
+        };
+        assert_eq!(names(&disk, "/"), ["data", "etc"]);
+        assert_eq!(names(&disk, "/etc"), ["a.conf", "b.conf"]);
+        assert_eq!(disk.used(), 3);
+        disk.rename("/data", "/moved").unwrap();
+        assert_eq!(names(&disk, "/moved/sub"), ["file"]);
+        assert_eq!(disk.remove("/moved/sub").unwrap_err().message, "Directory not empty");
+        disk.rename("/etc/a.conf", "/etc/b.conf").unwrap();
+        assert_eq!(disk.read_file("/etc/b.conf").unwrap(), b"a");
+        assert_eq!(disk.used(), 1);
+        assert_eq!(disk.list("/data").unwrap_err().kind, DiskErrorKind::NotFound);
+        assert_eq!(disk.make_dir("/etc/b.conf/x").unwrap_err().message, "Not a directory");
+        assert_eq!(disk.rename("/moved", "/moved/in").unwrap_err().message, "Invalid argument");
+    }
+
+    #[test]
+    fn an_open_file_outlives_its_name() {
+        let mut disk = Disk::default();
+        let node = disk.create("/f").unwrap();
+        disk.open(node);
+        disk.remove("/f").unwrap();
+        disk.sync_dir("/").unwrap();
+        disk.append(node, b"x", 10).unwrap();
+        assert_eq!(disk.read(node, 0, 10), b"x");
+        assert_eq!(disk.used(), 1);
+        disk.close(node);
+        assert_eq!(disk.used(), 0);
+        assert!(disk.nodes.is_empty());
+    }
+
+    #[test]
+    fn a_disk_takes_what_fits() {
+        let mut disk = Disk::default();
+        let node = disk.create("/f").unwrap();
+        assert_eq!(disk.append(node, b"12345", 3).unwrap_err().kind, DiskErrorKind::NoSpace);
+        assert_eq!(disk.read(node, 0, 10), b"123");
+        disk.remove("/f").unwrap();
+        let node = disk.create("/g").unwrap();
+        assert!(disk.append(node, b"12", 3).is_ok(), "what was removed leaves room");
+    }
+
+    /// Something done to a file, or to the names of two files.
+    #[derive(Clone, Debug)]
+    enum Do {
+        Append(usize, u8),
+        Truncate(usize, u64),
+        Sync(usize),
+        Rename,
+        SyncDir,
+    }
+
+    fn doing() -> impl Strategy<Value = Do> {
+        prop_oneof![
+            (1..9_000usize, any::<u8>()).prop_map(|(n, byte)| Do::Append(n, byte)),
+            (0..2usize, 0..9_000u64).prop_map(|(file, len)| Do::Truncate(file, len)),
+            (0..2usize).prop_map(Do::Sync),
+            Just(Do::Rename),
+            Just(Do::SyncDir),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_power_loss_takes_only_what_was_not_synced(
+            doings in prop::collection::vec(doing(), 0..30),
+            seed: u64,
+            scattered: bool,
+        ) {
+            let mut disk = Disk::new([("/a", &b""[..]), ("/b", b"")]);
+            let nodes = [disk.find("/a").unwrap(), disk.find("/b").unwrap()];
+            let mut cache: [Vec<u8>; 2] = Default::default();
+            // For each file the shortest length that it had since its last sync, and what it held.
+            let mut durable: [(usize, Vec<u8>); 2] = Default::default();
+            let mut renamed = false;
+            for doing in doings {
+                match doing {
+                    Do::Append(n, byte) => {
+                        let bytes = vec![byte; n];
+                        disk.append(nodes[0], &bytes, u64::MAX).unwrap();
+                        cache[0].extend_from_slice(&bytes);
+                    }
+                    Do::Truncate(file, len) => {
+                        disk.truncate(nodes[file], len);
+                        cache[file].resize(len as usize, 0);
+                        durable[file].0 = durable[file].0.min(len as usize);
+                    }
+                    Do::Sync(file) => {
+                        disk.sync(nodes[file]);
+                        durable[file] = (cache[file].len(), cache[file].clone());
+                    }
+                    Do::Rename if !renamed => {
+                        disk.rename("/a", "/c").unwrap();
+                        renamed = true;
+                    }
+                    Do::Rename => {}
+                    Do::SyncDir => disk.sync_dir("/").unwrap(),
+                }
+                prop_assert_eq!(&disk.read(nodes[0], 0, u64::MAX), &cache[0]);
+            }
+            disk.lose_power(&mut Rng::new(seed), scattered);
+            let names: Vec<String> = disk.list("/").unwrap().into_iter().map(|f| f.name).collect();
+            prop_assert!(names == ["a", "b"] || renamed && names == ["b", "c"]);
+            for file in 0..2 {
+                let left = disk.read(nodes[file], 0, u64::MAX);
+                let (safe, old) = &durable[file];
+                prop_assert_eq!(left.get(..*safe), old.get(..*safe));
+                let of_cache = left.len() <= cache[file].len()
+                    && (scattered || cache[file].starts_with(&left));
+                prop_assert!(of_cache || left == *old);
+            }
+        }
+    }
 }

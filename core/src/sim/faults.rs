@@ -9,9 +9,10 @@ use crate::time::{Duration, Mono};
 use super::action::{Action, ActionError};
 use super::event::{EventKind, Lost};
 use super::ids::{HostId, MessageId, ProcId, Side, TcpId};
+use super::proc::{Note, Proc, ProcState};
 use super::scenario::{LinkSpec, ProcessSpec};
 use super::tcp::{Flight, Phase, Segment, SegmentKind};
-use super::world::{Note, Proc, ProcState, Tick, World};
+use super::world::{Tick, World};
 
 impl World {
     /// Does an action now. An error means that nothing was changed.

@@ -8,10 +8,11 @@
 //!
 //! | file | noun |
 //! |---|---|
-//! | `world` | the World, its queue, and how a process is driven |
+//! | `world` | the World and its queue of events |
+//! | `drive`, `proc`, `host` | how a process is driven, and what belongs to it and to its host |
 //! | `process` | what the World runs: machines in boxes, and the recipes they start from |
 //! | `net`, `tcp`, `link` | transport as TCP shows it: connections, segments, links between hosts |
-//! | `disk`, `device` | a host's files and what a power loss leaves of them; the operations' timing |
+//! | `disk`, `content`, `device` | a host's files and what a power loss leaves of them; the operations' timing |
 //! | `action`, `parse`, `faults` | what can be done to a World: as data, as text, and doing it |
 //! | `session`, `checkpoint` | actions over time: rewind, branch, undo |
 //! | `view`, `event`, `ring`, `trace` | what can be seen of a World, and its history |
@@ -23,14 +24,18 @@
 
 mod action;
 mod checkpoint;
+mod content;
 mod device;
 mod disk;
+mod drive;
 mod event;
 mod faults;
+mod host;
 mod ids;
 mod link;
 mod net;
 mod parse;
+mod proc;
 mod process;
 mod ring;
 mod scenario;
@@ -48,13 +53,14 @@ pub use event::{Event, EventKind, LogEntry, Lost};
 pub use ids::{HostId, MessageId, ProcId, Side, TcpId};
 pub use link::Link;
 pub use parse::USAGES as ACTION_USAGES;
+pub use proc::ProcState;
 pub use process::{Console, Launch, LaunchError, Plain, Process, Programs, plain};
 pub use ring::Ring;
 pub use scenario::{DiskSpec, HostSpec, LinkRule, LinkSpec, ProcessSpec, Scenario, TcpSpec};
 pub use session::{Branch, Future, Marker, Record, Session, Step, Timed};
 pub use tcp::{Flight, SegmentKind};
 pub use view::{ConnView, Delivered, EndView, HostView, MessageView, ProcView};
-pub use world::{ProcState, World};
+pub use world::World;
 
 #[cfg(test)]
 mod tests;

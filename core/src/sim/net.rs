@@ -7,9 +7,10 @@ use crate::time::Duration;
 
 use super::event::EventKind;
 use super::ids::{HostId, ProcId, Side, TcpId};
+use super::proc::{Listener, Note};
 use super::process::Process;
 use super::tcp::{Conn, End, Flow, Phase, Piece, Segment, SegmentKind};
-use super::world::{Listener, Note, Tick, World};
+use super::world::{Tick, World};
 
 /// The first and the last port that a host takes by itself (Linux's `ip_local_port_range`).
 const OWN_PORTS: (u16, u16) = (32_768, 60_999);

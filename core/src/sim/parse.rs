@@ -363,3 +363,67 @@ fn parse_drift(text: &str) -> Option<i64> {
     let number = text.strip_suffix("ppm").unwrap_or(text);
     number.parse::<i64>().ok().filter(|ppm| ppm.unsigned_abs() <= 500_000)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn actions_are_read_and_shown() {
+        for line in [
+            "crash redis-1",
+            "restart redis-1 --no-disk",
+            "partition a,b | c",
+            "partition-oneway a",
+            "heal",
+            "heal a | b,c",
+            "latency a b 20ms",
+            "latency a * 1.5s 300us",
+            "loss a b 0.5%",
+            "bandwidth a b 1.5mbit",
+            "bandwidth * * unlimited",
+            "skew a -200ms",
+            "drift a +50ppm",
+            "disk a slow 30ms",
+            "delay #12 50ms",
+            "run h t redis-cli -h redis-1 set k \"a b\" \"\"",
+            "type t set k  \"two  blanks\"",
+        ] {
+            assert_eq!(line.parse::<Action>().map(|a| a.to_string()), Ok(line.into()));
+        }
+        let loose = "  partition  a b  |c ".parse::<Action>().map(|a| a.to_string());
+        assert_eq!(loose, Ok("partition a,b | c".into()));
+    }
+
+    #[test]
+    fn errors_name_the_thing_the_value_and_the_remedy() {
+        for (line, words) in [
+            ("", "no action given; try: crash <host>"),
+            ("partitoin a", "unknown action 'partitoin'; did you mean 'partition'?"),
+            ("crash", "'crash' needs a host; usage: crash <host>"),
+            ("crash a b", "'crash' does not know what to do with 'b'; usage: crash <host>"),
+            ("latency a b soon", "'soon' is not a time; write it like 20ms, 1.5s, 300us or 2m"),
+            (
+                "loss a b 101%",
+                "'101%' is not a percentage from 0% to 100%; write it like 5% or 0.1%",
+            ),
+            ("drop x", "'x' is not a message number; write it like #1234"),
+            ("disk a broken", "'broken' is not a disk fault; write it like full or fail-syncs"),
+            (
+                "partition | b",
+                "'partition' needs a host; usage: \
+                 partition <host>[,<host>...] [| <host>[,<host>...]]",
+            ),
+        ] {
+            assert_eq!(line.parse::<Action>().map_err(|e| e.to_string()), Err(words.into()));
+        }
+    }
+
+    #[test]
+    fn every_verb_of_the_table_is_parsed() {
+        for (verb, _) in USAGES {
+            let known = verb.parse::<Action>();
+            assert!(!matches!(known, Err(ActionError::UnknownAction { .. })), "{verb}");
+        }
+    }
+}

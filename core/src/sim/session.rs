@@ -10,7 +10,7 @@ use crate::time::{Duration, Mono};
 
 use super::action::{Action, ActionError};
 use super::checkpoint::Checkpoints;
-use super::event::{Event, EventKind};
+use super::event::EventKind;
 use super::ids::HostId;
 use super::parse::{parse_duration, show_duration};
 use super::process::Programs;
@@ -51,6 +51,8 @@ pub struct Session {
     horizon: Mono,
     checkpoints: Checkpoints,
     markers: Vec<Marker>,
+    /// Up to where the markers are known.
+    marked: Mono,
     branches: Vec<Branch>,
 }
 
@@ -95,6 +97,9 @@ pub enum Step {
 }
 
 impl Session {
+    /// Markers that are kept at most; the first ones stay.
+    const MARKERS: usize = 10_000;
+
     /// A session at its beginning.
     pub fn new(scenario: Scenario, seed: u64, programs: Programs) -> Self {
         let scenario = Arc::new(scenario);
@@ -108,6 +113,7 @@ impl Session {
             done: 0,
             horizon: Mono::ZERO,
             markers: Vec::new(),
+            marked: Mono::ZERO,
             branches: Vec::new(),
         }
     }
@@ -202,9 +208,8 @@ impl Session {
         let now = self.now();
         let undone = self.actions.remove(number);
         self.checkpoints.discard(number, undone.at);
+        self.forget_markers(undone.at);
         if undone.at <= now {
-            self.horizon = undone.at;
-            self.markers.retain(|marker| marker.at < undone.at);
             self.load(undone.at);
             self.advance(now, u64::MAX);
         }
@@ -221,9 +226,8 @@ impl Session {
         let now = self.now();
         self.keep_branch(now);
         self.checkpoints.discard(self.common(&branch.actions), branch.left);
-        self.markers.retain(|marker| marker.at < branch.left);
+        self.forget_markers(branch.left);
         self.actions = branch.actions;
-        self.horizon = branch.left;
         self.load(branch.left);
         self.advance(branch.left, u64::MAX);
         self.horizon = branch.horizon;
@@ -340,8 +344,16 @@ impl Session {
     fn forget_future(&mut self, now: Mono) {
         self.actions.truncate(self.done);
         self.checkpoints.discard(self.done, now);
-        self.markers.retain(|marker| marker.at <= now);
+        self.forget_markers(now);
         self.horizon = now;
+    }
+
+    /// Forgets the markers from a time on; they are found again when it is run through.
+    fn forget_markers(&mut self, time: Mono) {
+        if time < self.marked {
+            self.markers.retain(|marker| marker.at < time);
+            self.marked = time;
+        }
     }
 
     /// How many actions this branch begins with as another does.
@@ -352,18 +364,22 @@ impl Session {
     /// Notes what happened since event number `before`, if it was not known already.
     fn mark(&mut self, before: u64) {
         let now = self.now();
-        if now >= self.horizon {
-            let horizon = self.horizon;
-            let news = self.world.events().since(before);
-            let worth = |e: &&Event| e.at >= horizon && is_marker(&e.kind);
-            for event in news.filter(worth) {
-                let marker = Marker { at: event.at, event: event.kind.clone() };
-                if !self.markers.contains(&marker) {
-                    self.markers.push(marker);
-                }
-            }
-            self.horizon = now;
+        self.horizon = self.horizon.max(now);
+        if now < self.marked {
+            return;
         }
+        for event in self.world.events().since(before) {
+            if event.at < self.marked || !is_marker(&event.kind) {
+                continue;
+            }
+            let marker = Marker { at: event.at, event: event.kind.clone() };
+            // A moment that is run through again brings the same again.
+            let mut same = self.markers.iter().rev().take_while(|known| known.at == event.at);
+            if self.markers.len() < Self::MARKERS && !same.any(|known| *known == marker) {
+                self.markers.push(marker);
+            }
+        }
+        self.marked = now;
     }
 }
 
@@ -375,7 +391,6 @@ fn is_marker(kind: &EventKind) -> bool {
             | EventKind::HostDown(_)
             | EventKind::Exited(..)
             | EventKind::NotStarted(..)
-            | EventKind::DiskFailed { .. }
             | EventKind::BytesLost { .. }
     )
 }

@@ -8,10 +8,11 @@ use crate::time::{Duration, Mono};
 use super::event::{EventKind, Lost};
 use super::ids::{HostId, MessageId, Side, TcpId};
 use super::link::Link;
+use super::proc::Note;
 use super::scenario::LinkSpec;
 use super::tcp::{Flight, Phase, Piece, Segment, SegmentKind};
 use super::view::Delivered;
-use super::world::{Note, Tick, World};
+use super::world::{Tick, World};
 
 impl World {
     /// The number of the link from one host to another; `None` within a host.
@@ -229,7 +230,11 @@ impl World {
             arrived: self.now,
             tries: segment.tries,
             duplicate: false,
-            bytes: segment.bytes.clone(),
+            len: segment.bytes.len(),
+            bytes: segment
+                .bytes
+                .get(..Delivered::KEPT)
+                .map_or_else(|| segment.bytes.clone(), Arc::from),
         });
         let to = from.other();
         let end = conn.end_mut(to);

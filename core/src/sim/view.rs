@@ -11,10 +11,11 @@ use super::disk::Disk;
 use super::event::{Event, LogEntry};
 use super::ids::{HostId, MessageId, ProcId, Side, TcpId};
 use super::link::Link;
+use super::proc::ProcState;
 use super::ring::Ring;
 use super::scenario::LinkSpec;
 use super::tcp::{Conn, Flight, Phase, Segment, SegmentKind};
-use super::world::{ProcState, World};
+use super::world::World;
 
 /// A host, as an observer sees it.
 #[derive(Debug, Clone, Copy)]
@@ -144,8 +145,15 @@ pub struct Delivered {
     pub tries: u32,
     /// Whether it was a second copy, which TCP discarded.
     pub duplicate: bool,
-    /// What it carried.
+    /// How many bytes it carried.
+    pub len: usize,
+    /// What it carried, or the beginning of it: see [`Delivered::KEPT`].
     pub bytes: Arc<[u8]>,
+}
+
+impl Delivered {
+    /// Bytes of a message that the history keeps.
+    pub const KEPT: usize = 2_048;
 }
 
 impl World {

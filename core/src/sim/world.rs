@@ -1,29 +1,25 @@
-//! The World: its parts, its queue of events, and how a process is driven.
+//! The World: its parts and its queue of events.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use crate::machine::{
-    Close, ConnId, DiskDone, DiskError, Endpoint, FileId, Input, ListenerId, LogLine, NetError,
-    OpId, Output, Signal, Vitals,
-};
+use crate::machine::{ConnId, NetError};
 use crate::rng::Rng;
 use crate::time::{Duration, Mono, Now, Wall};
 
-use super::device::{OpenFile, Operation};
-use super::disk::Disk;
-use super::event::{Event, EventKind, LogEntry};
+use super::event::{Event, EventKind};
+use super::host::Host;
 use super::ids::{HostId, MessageId, ProcId, Side, TcpId};
 use super::link::Link;
-use super::process::{Launch, Process, Programs};
+use super::proc::{Note, Proc, ProcState};
+use super::process::Programs;
 use super::ring::Ring;
-use super::scenario::{DiskSpec, HostSpec, ProcessSpec, Scenario};
+use super::scenario::Scenario;
 use super::tcp::Conn;
 use super::trace::Trace;
 use super::view::Delivered;
-use super::{action::DiskFault, disk};
 
 /// Hosts with processes, the links between them, and one queue of events in virtual time.
 ///
@@ -51,110 +47,6 @@ pub struct World {
     pub(super) delivered: Ring<Delivered>,
     pub(super) scratch: Vec<u8>,
     touched: Option<HostId>,
-}
-
-/// A host: its clock, its disk, its ports.
-#[derive(Clone, Debug)]
-pub(super) struct Host {
-    pub(super) spec: Arc<HostSpec>,
-    pub(super) on: bool,
-    /// How often it has come up.
-    pub(super) boots: u32,
-    pub(super) clock: Clock,
-    pub(super) disk: Arc<Disk>,
-    pub(super) device: DiskSpec,
-    pub(super) fault: DiskFault,
-    /// Operations that the device has not ended yet, in their order.
-    pub(super) operations: VecDeque<Operation>,
-    pub(super) device_free: Mono,
-    pub(super) next_operation: u64,
-    pub(super) disk_rng: Rng,
-    pub(super) ports: BTreeSet<u16>,
-    pub(super) next_port: u16,
-    pub(super) next_pid: u32,
-}
-
-/// How a host's wall clock differs from true time.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Clock {
-    pub(super) skew_us: i64,
-    pub(super) drift_ppm: i64,
-    /// Since when it drifts at this rate.
-    pub(super) since: Mono,
-}
-
-/// A process: its recipe, and its machine while it runs.
-#[derive(Clone, Debug)]
-pub(super) struct Proc {
-    pub(super) host: HostId,
-    pub(super) spec: Arc<ProcessSpec>,
-    pub(super) state: ProcState,
-    /// How often it has been started; what belongs to an earlier life is void.
-    pub(super) life: u32,
-    pub(super) pid: u32,
-    pub(super) machine: Option<Box<dyn Process>>,
-    /// Until when it stands still, by its own wish.
-    pub(super) stalled: Mono,
-    /// What it is to be told.
-    pub(super) mail: VecDeque<Note>,
-    /// Whether the queue holds an entry to read the mail.
-    mail_due: bool,
-    /// The queue's entry that wakes it.
-    wake: Option<(Mono, u64)>,
-    pub(super) conns: BTreeMap<ConnId, (TcpId, Side)>,
-    pub(super) accepted: u64,
-    pub(super) listeners: BTreeMap<ListenerId, Listener>,
-    pub(super) files: BTreeMap<FileId, OpenFile>,
-    pub(super) dir: String,
-    pub(super) log: Ring<LogEntry>,
-}
-
-/// A listener of a process.
-#[derive(Clone, Debug)]
-pub(super) struct Listener {
-    pub(super) at: Endpoint,
-    pub(super) backlog: u32,
-    /// Connections that the process has not accepted yet.
-    pub(super) waiting: u32,
-}
-
-/// How a process is doing.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ProcState {
-    /// It has not been started since its host came up, or its host is down.
-    Down,
-    /// It runs.
-    Running,
-    /// It is frozen.
-    Paused,
-    /// It has ended by itself.
-    Exited {
-        /// Its exit status.
-        code: i32,
-    },
-    /// It was killed.
-    Killed,
-    /// Its program could not start.
-    Failed,
-}
-
-/// What a process is to be told, when it next listens.
-#[derive(Clone, Debug)]
-pub(super) enum Note {
-    Start,
-    Listening(ListenerId, Result<Endpoint, NetError>),
-    /// A connection waits to be accepted.
-    Accept(TcpId),
-    Connected(TcpId),
-    ConnectFailed(ConnId, NetError),
-    /// A connection holds something to read.
-    Readable(TcpId, Side),
-    Drained(ConnId),
-    Closed(ConnId, NetError),
-    Disk(OpId, Result<DiskDone, DiskError>),
-    Signal(Signal),
-    Line(String),
-    Interrupt,
 }
 
 /// What the queue holds.
@@ -205,16 +97,11 @@ impl PartialOrd for Entry {
 }
 
 impl World {
-    /// What a slice of work takes when a machine asks to be woken at once: time must go on.
-    const SLICE: Duration = Duration::from_micros(20);
     /// Time from power to the first process.
     pub(super) const BOOT: Duration = Duration::from_millis(20);
-    /// Events, messages and log lines that are remembered.
+    /// Events and messages that are remembered.
     const EVENTS: usize = 4_096;
     const DELIVERED: usize = 4_096;
-    const LOG: usize = 512;
-    /// Physical memory of a host, in bytes.
-    const MEMORY: u64 = 1 << 30;
 
     /// The World of a scenario at virtual time zero, with every host up.
     ///
@@ -486,317 +373,5 @@ impl World {
                 self.schedule(at, Tick::Start { proc, boots });
             }
         }
-    }
-
-    /// Starts a process. What its program says if it cannot start is in its state and the events.
-    pub(super) fn launch(&mut self, id: ProcId) {
-        let host_id = self.at_proc(id).host;
-        let host = self.host_mut(host_id);
-        host.next_pid += 1;
-        let pid = host.next_pid;
-        let proc = self.proc_mut(id);
-        proc.life += 1;
-        let life = u64::from(proc.life);
-        let spec = proc.spec.clone();
-        let (host, now) = (self.at_host(host_id), self.moment(host_id));
-        let dir = disk::resolve("/", &spec.dir);
-        let names: Vec<_> = self.hosts.iter().map(|h| (h.spec.name.as_str(), h.spec.ip)).collect();
-        let started = (self.programs)(&Launch {
-            program: &spec.program,
-            args: &spec.args,
-            dir: &dir,
-            seed: self.stream(2, u64::from(id.0) << 32 | life).u64(),
-            pid,
-            host: &host.spec.name,
-            ip: host.spec.ip,
-            now,
-            disk: &host.disk,
-            names: &names,
-        });
-        self.trace.number(u64::from(id.0));
-        let proc = self.proc_mut(id);
-        proc.reset();
-        proc.pid = pid;
-        match started {
-            Ok(machine) => {
-                proc.machine = Some(machine);
-                proc.state = ProcState::Running;
-                proc.dir = dir;
-                self.happened(EventKind::Started(id));
-                self.tell(id, Note::Start);
-            }
-            Err(error) => {
-                proc.state = ProcState::Failed;
-                self.happened(EventKind::NotStarted(id, error.0));
-            }
-        }
-    }
-
-    pub(super) fn is_runnable(&self, id: ProcId) -> bool {
-        let proc = self.at_proc(id);
-        proc.state == ProcState::Running && proc.machine.is_some() && proc.stalled <= self.now
-    }
-
-    /// Tells a process something: at once if it listens and nothing older waits, else by mail.
-    pub(super) fn tell(&mut self, id: ProcId, note: Note) {
-        if !matches!(self.at_proc(id).state, ProcState::Running | ProcState::Paused) {
-            return;
-        }
-        if self.at_proc(id).mail.is_empty() && self.is_runnable(id) {
-            self.take_note(id, note);
-        } else {
-            self.proc_mut(id).mail.push_back(note);
-            self.announce_mail(id);
-        }
-    }
-
-    /// Puts an entry into the queue if there is mail that could be read.
-    pub(super) fn announce_mail(&mut self, id: ProcId) {
-        let proc = self.at_proc(id);
-        if proc.state == ProcState::Running && !proc.mail.is_empty() && !proc.mail_due {
-            let (at, life) = (proc.stalled, proc.life);
-            self.proc_mut(id).mail_due = true;
-            self.schedule(at, Tick::Mail { proc: id, life });
-        }
-    }
-
-    fn read_mail(&mut self, id: ProcId) {
-        while self.is_runnable(id) {
-            let Some(note) = self.proc_mut(id).mail.pop_front() else { return };
-            self.take_note(id, note);
-        }
-        self.announce_mail(id);
-    }
-
-    fn take_note(&mut self, id: ProcId, note: Note) {
-        match note {
-            Note::Start => {
-                self.give(id, Input::Start);
-                let vitals = Vitals { host_memory: Self::MEMORY, ..Vitals::default() };
-                self.give(id, Input::Vitals(vitals));
-            }
-            Note::Listening(listener, result) => {
-                self.give(id, Input::Listening { listener, result });
-            }
-            Note::Accept(tcp) => self.accept(id, tcp),
-            Note::Connected(tcp) => self.connected(id, tcp),
-            Note::ConnectFailed(conn, error) => {
-                self.proc_mut(id).conns.remove(&conn);
-                self.give(id, Input::ConnectFailed { conn, error });
-            }
-            Note::Readable(tcp, side) => self.read_pieces(id, tcp, side),
-            Note::Drained(conn) => {
-                if self.at_proc(id).conns.contains_key(&conn) {
-                    self.give(id, Input::Drained { conn });
-                }
-            }
-            Note::Closed(conn, error) => {
-                if self.proc_mut(id).conns.remove(&conn).is_some() {
-                    self.give(id, Input::Closed { conn, error });
-                }
-            }
-            Note::Disk(op, result) => self.give(id, Input::Disk { op, result }),
-            Note::Signal(signal) => self.give(id, Input::Signal(signal)),
-            Note::Line(line) => self.type_into(id, Some(&line)),
-            Note::Interrupt => self.type_into(id, None),
-        }
-    }
-
-    fn type_into(&mut self, id: ProcId, line: Option<&str>) {
-        let Some(mut machine) = self.proc_mut(id).machine.take() else { return };
-        let now = self.moment(self.at_proc(id).host);
-        if let Some(console) = machine.console() {
-            match line {
-                Some(line) => console.line(now, line),
-                None => console.interrupt(now),
-            }
-        }
-        self.settle(id, machine);
-    }
-
-    /// Hands one input to a process that listens, and carries out what it then wants.
-    pub(super) fn give(&mut self, id: ProcId, input: Input<'_>) {
-        let Some(mut machine) = self.proc_mut(id).machine.take() else { return };
-        machine.handle(self.moment(self.at_proc(id).host), input);
-        self.settle(id, machine);
-    }
-
-    /// Carries out what a machine wants, and puts it back into its process.
-    pub(super) fn settle(&mut self, id: ProcId, mut machine: Box<dyn Process>) {
-        while let Some(output) = machine.poll_output() {
-            if let Output::Exit { code } = output {
-                self.exit(id, code);
-                return;
-            }
-            self.carry_out(id, &mut *machine, output);
-        }
-        let wanted = machine.poll_timeout();
-        self.proc_mut(id).machine = Some(machine);
-        self.set_wake(id, wanted);
-        self.announce_mail(id);
-    }
-
-    fn set_wake(&mut self, id: ProcId, wanted: Option<Mono>) {
-        // An earlier entry stays: when its time comes, the machine is asked again. So a timeout
-        // that moves with every input costs nothing.
-        let proc = self.at_proc(id);
-        let Some(wanted) = wanted else { return };
-        let at = wanted.max(self.now + Self::SLICE).max(proc.stalled);
-        if proc.wake.is_none_or(|(scheduled, _)| at < scheduled) {
-            let sequence = self.schedule(at, Tick::Wake(id));
-            self.proc_mut(id).wake = Some((at, sequence));
-        }
-    }
-
-    fn wake(&mut self, id: ProcId) {
-        self.proc_mut(id).wake = None;
-        if !self.is_runnable(id) {
-            // Whatever lets it go on asks for its timeout again.
-            return;
-        }
-        let wanted = self.at_proc(id).machine.as_ref().and_then(|m| m.poll_timeout());
-        match wanted {
-            Some(at) if at <= self.now => self.give(id, Input::Wake),
-            later => self.set_wake(id, later),
-        }
-    }
-
-    /// Lets a process that stood still go on.
-    pub(super) fn go_on(&mut self, id: ProcId) {
-        let wanted = self.at_proc(id).machine.as_ref().and_then(|m| m.poll_timeout());
-        self.set_wake(id, wanted);
-        self.announce_mail(id);
-    }
-
-    fn carry_out(&mut self, id: ProcId, machine: &mut dyn Process, output: Output) {
-        match output {
-            Output::Listen { listener, at, backlog } => self.listen(id, listener, at, backlog),
-            Output::Unlisten { listener } => {
-                self.proc_mut(id).listeners.remove(&listener);
-            }
-            Output::Connect { conn, to, from } => self.connect(id, conn, &to, from),
-            Output::Send { conn } => {
-                if let Some(&(tcp, side)) = self.at_proc(id).conns.get(&conn) {
-                    self.pump(tcp, side, machine);
-                }
-            }
-            Output::Reading { conn, on } => self.set_reading(id, conn, on),
-            Output::Close { conn, how: Close::Now } => self.close_now(id, conn),
-            Output::Close { conn, how: Close::AfterSending } => {
-                self.close_after_sending(id, conn, machine);
-            }
-            Output::Disk { op, what } => self.start_operation(id, op, what),
-            Output::Log(line) => self.write_log(id, line),
-            Output::Stall(time) => {
-                let until = self.now + time;
-                self.proc_mut(id).stalled = until;
-            }
-            Output::Exit { .. } => {}
-        }
-    }
-
-    fn write_log(&mut self, id: ProcId, line: LogLine) {
-        self.trace.bytes(line.text.as_bytes());
-        let (at, wall) = (self.now, self.wall(self.at_proc(id).host));
-        let proc = self.proc_mut(id);
-        let LogLine { level, role, text } = line;
-        proc.log.push(LogEntry { at, wall, pid: proc.pid, level, role, text });
-    }
-
-    fn exit(&mut self, id: ProcId, code: i32) {
-        self.trace.number(u64::from(code.unsigned_abs()));
-        self.finish_operations(id);
-        self.leave(id, ProcState::Exited { code });
-        self.happened(EventKind::Exited(id, code));
-    }
-
-    /// A process is gone with its host's power: nobody hears of it.
-    pub(super) fn vanish(&mut self, id: ProcId) {
-        let proc = self.proc_mut(id);
-        proc.reset();
-        proc.state = ProcState::Down;
-    }
-
-    /// Takes a process off its host: its machine, its connections, its listeners, its files.
-    pub(super) fn leave(&mut self, id: ProcId, state: ProcState) {
-        self.drop_connections(id, state != ProcState::Killed);
-        self.close_files(id);
-        let proc = self.proc_mut(id);
-        proc.reset();
-        proc.state = state;
-    }
-}
-
-impl Host {
-    fn new(spec: Arc<HostSpec>, disk_rng: Rng) -> Self {
-        Host {
-            on: false,
-            boots: 0,
-            clock: Clock { skew_us: spec.skew_us, drift_ppm: spec.drift_ppm, since: Mono::ZERO },
-            disk: Arc::new(spec.new_disk()),
-            device: spec.disk.clone(),
-            fault: DiskFault::None,
-            operations: VecDeque::new(),
-            device_free: Mono::ZERO,
-            next_operation: 0,
-            disk_rng,
-            ports: BTreeSet::new(),
-            next_port: 0,
-            next_pid: 100,
-            spec,
-        }
-    }
-}
-
-impl HostSpec {
-    /// The disk with which the host begins.
-    pub(super) fn new_disk(&self) -> Disk {
-        Disk::new(self.files.iter().map(|(path, text)| (path.as_str(), text.as_bytes())))
-    }
-}
-
-impl Clock {
-    /// Microseconds ahead of true time.
-    pub(super) fn ahead(&self, now: Mono) -> i64 {
-        let drifted = i128::from(now.since(self.since).as_micros() as u64)
-            * i128::from(self.drift_ppm)
-            / 1_000_000;
-        self.skew_us.saturating_add(i64::try_from(drifted).unwrap_or(0))
-    }
-}
-
-impl Proc {
-    pub(super) fn new(host: HostId, spec: Arc<ProcessSpec>) -> Self {
-        Proc {
-            host,
-            spec,
-            state: ProcState::Down,
-            life: 0,
-            pid: 0,
-            machine: None,
-            stalled: Mono::ZERO,
-            mail: VecDeque::new(),
-            mail_due: false,
-            wake: None,
-            conns: BTreeMap::new(),
-            accepted: 0,
-            listeners: BTreeMap::new(),
-            files: BTreeMap::new(),
-            dir: String::new(),
-            log: Ring::new(World::LOG),
-        }
-    }
-
-    /// Forgets all that belongs to one life.
-    fn reset(&mut self) {
-        self.machine = None;
-        self.stalled = Mono::ZERO;
-        self.mail.clear();
-        self.mail_due = false;
-        self.wake = None;
-        self.conns.clear();
-        self.accepted = 0;
-        self.listeners.clear();
-        self.files.clear();
     }
 }

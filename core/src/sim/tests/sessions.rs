@@ -150,6 +150,13 @@ fn markers_are_the_things_to_jump_to() {
     session.seek(Mono::ZERO + ms(900));
     assert_eq!(session.markers().len(), known);
     assert!(session.markers().is_sorted_by_key(|marker| marker.at));
+    let mut copy = Session::from_record(session.record(), programs);
+    assert_eq!(copy.markers(), []);
+    copy.seek(Mono::ZERO + ms(900));
+    assert_eq!(copy.markers(), session.markers());
+    let crash = session.actions().len() - 1;
+    assert!(session.undo(crash));
+    assert_eq!(session.markers().len(), known - 2);
 }
 
 #[test]

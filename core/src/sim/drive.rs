@@ -1,0 +1,256 @@
+//! How processes are driven: started, told, woken, and their wishes carried out.
+
+use crate::machine::{Close, Input, LogLine, Output, Vitals};
+use crate::time::{Duration, Mono};
+
+use super::disk;
+use super::event::{EventKind, LogEntry};
+use super::ids::ProcId;
+use super::proc::{Note, ProcState};
+use super::process::{Launch, Process};
+use super::world::{Tick, World};
+
+impl World {
+    /// What a slice of work takes when a machine asks to be woken at once: time must go on.
+    const SLICE: Duration = Duration::from_micros(20);
+    /// Physical memory of a host, in bytes.
+    const MEMORY: u64 = 1 << 30;
+
+    /// Starts a process. What its program says if it cannot start is in its state and the events.
+    pub(super) fn launch(&mut self, id: ProcId) {
+        let host_id = self.at_proc(id).host;
+        let host = self.host_mut(host_id);
+        host.next_pid += 1;
+        let pid = host.next_pid;
+        let proc = self.proc_mut(id);
+        proc.life += 1;
+        let life = u64::from(proc.life);
+        let spec = proc.spec.clone();
+        let (host, now) = (self.at_host(host_id), self.moment(host_id));
+        let dir = disk::resolve("/", &spec.dir);
+        let names: Vec<_> = self.hosts.iter().map(|h| (h.spec.name.as_str(), h.spec.ip)).collect();
+        let started = (self.programs)(&Launch {
+            program: &spec.program,
+            args: &spec.args,
+            dir: &dir,
+            seed: self.stream(2, u64::from(id.0) << 32 | life).u64(),
+            pid,
+            host: &host.spec.name,
+            ip: host.spec.ip,
+            now,
+            disk: &host.disk,
+            names: &names,
+        });
+        self.trace.number(u64::from(id.0));
+        let proc = self.proc_mut(id);
+        proc.reset();
+        proc.pid = pid;
+        match started {
+            Ok(machine) => {
+                proc.machine = Some(machine);
+                proc.state = ProcState::Running;
+                proc.dir = dir;
+                self.happened(EventKind::Started(id));
+                self.tell(id, Note::Start);
+            }
+            Err(error) => {
+                proc.state = ProcState::Failed;
+                self.happened(EventKind::NotStarted(id, error.0));
+            }
+        }
+    }
+
+    pub(super) fn is_runnable(&self, id: ProcId) -> bool {
+        let proc = self.at_proc(id);
+        proc.state == ProcState::Running && proc.machine.is_some() && proc.stalled <= self.now
+    }
+
+    /// Tells a process something: at once if it listens and nothing older waits, else by mail.
+    pub(super) fn tell(&mut self, id: ProcId, note: Note) {
+        if !matches!(self.at_proc(id).state, ProcState::Running | ProcState::Paused) {
+            return;
+        }
+        if self.at_proc(id).mail.is_empty() && self.is_runnable(id) {
+            self.take_note(id, note);
+        } else {
+            self.proc_mut(id).mail.push_back(note);
+            self.announce_mail(id);
+        }
+    }
+
+    /// Puts an entry into the queue if there is mail that could be read.
+    pub(super) fn announce_mail(&mut self, id: ProcId) {
+        let proc = self.at_proc(id);
+        if proc.state == ProcState::Running && !proc.mail.is_empty() && !proc.mail_due {
+            let (at, life) = (proc.stalled, proc.life);
+            self.proc_mut(id).mail_due = true;
+            self.schedule(at, Tick::Mail { proc: id, life });
+        }
+    }
+
+    pub(super) fn read_mail(&mut self, id: ProcId) {
+        while self.is_runnable(id) {
+            let Some(note) = self.proc_mut(id).mail.pop_front() else { return };
+            self.take_note(id, note);
+        }
+        self.announce_mail(id);
+    }
+
+    fn take_note(&mut self, id: ProcId, note: Note) {
+        match note {
+            Note::Start => {
+                self.give(id, Input::Start);
+                let vitals = Vitals { host_memory: Self::MEMORY, ..Vitals::default() };
+                self.give(id, Input::Vitals(vitals));
+            }
+            Note::Listening(listener, result) => {
+                self.give(id, Input::Listening { listener, result });
+            }
+            Note::Accept(tcp) => self.accept(id, tcp),
+            Note::Connected(tcp) => self.connected(id, tcp),
+            Note::ConnectFailed(conn, error) => {
+                self.proc_mut(id).conns.remove(&conn);
+                self.give(id, Input::ConnectFailed { conn, error });
+            }
+            Note::Readable(tcp, side) => self.read_pieces(id, tcp, side),
+            Note::Drained(conn) => {
+                if self.at_proc(id).conns.contains_key(&conn) {
+                    self.give(id, Input::Drained { conn });
+                }
+            }
+            Note::Closed(conn, error) => {
+                if self.proc_mut(id).conns.remove(&conn).is_some() {
+                    self.give(id, Input::Closed { conn, error });
+                }
+            }
+            Note::Disk(op, result) => self.give(id, Input::Disk { op, result }),
+            Note::Signal(signal) => self.give(id, Input::Signal(signal)),
+            Note::Line(line) => self.type_into(id, Some(&line)),
+            Note::Interrupt => self.type_into(id, None),
+        }
+    }
+
+    fn type_into(&mut self, id: ProcId, line: Option<&str>) {
+        let Some(mut machine) = self.proc_mut(id).machine.take() else { return };
+        let now = self.moment(self.at_proc(id).host);
+        if let Some(console) = machine.console() {
+            match line {
+                Some(line) => console.line(now, line),
+                None => console.interrupt(now),
+            }
+        }
+        self.settle(id, machine);
+    }
+
+    /// Hands one input to a process that listens, and carries out what it then wants.
+    pub(super) fn give(&mut self, id: ProcId, input: Input<'_>) {
+        let Some(mut machine) = self.proc_mut(id).machine.take() else { return };
+        machine.handle(self.moment(self.at_proc(id).host), input);
+        self.settle(id, machine);
+    }
+
+    /// Carries out what a machine wants, and puts it back into its process.
+    pub(super) fn settle(&mut self, id: ProcId, mut machine: Box<dyn Process>) {
+        while let Some(output) = machine.poll_output() {
+            if let Output::Exit { code } = output {
+                self.exit(id, code);
+                return;
+            }
+            self.carry_out(id, &mut *machine, output);
+        }
+        let wanted = machine.poll_timeout();
+        self.proc_mut(id).machine = Some(machine);
+        self.set_wake(id, wanted);
+        self.announce_mail(id);
+    }
+
+    fn set_wake(&mut self, id: ProcId, wanted: Option<Mono>) {
+        // An earlier entry stays: when its time comes, the machine is asked again. So a timeout
+        // that moves with every input costs nothing.
+        let proc = self.at_proc(id);
+        let Some(wanted) = wanted else { return };
+        let at = wanted.max(self.now + Self::SLICE).max(proc.stalled);
+        if proc.wake.is_none_or(|(scheduled, _)| at < scheduled) {
+            let sequence = self.schedule(at, Tick::Wake(id));
+            self.proc_mut(id).wake = Some((at, sequence));
+        }
+    }
+
+    pub(super) fn wake(&mut self, id: ProcId) {
+        self.proc_mut(id).wake = None;
+        if !self.is_runnable(id) {
+            // Whatever lets it go on asks for its timeout again.
+            return;
+        }
+        let wanted = self.at_proc(id).machine.as_ref().and_then(|m| m.poll_timeout());
+        match wanted {
+            Some(at) if at <= self.now => self.give(id, Input::Wake),
+            later => self.set_wake(id, later),
+        }
+    }
+
+    /// Lets a process that stood still go on.
+    pub(super) fn go_on(&mut self, id: ProcId) {
+        let wanted = self.at_proc(id).machine.as_ref().and_then(|m| m.poll_timeout());
+        self.set_wake(id, wanted);
+        self.announce_mail(id);
+    }
+
+    fn carry_out(&mut self, id: ProcId, machine: &mut dyn Process, output: Output) {
+        match output {
+            Output::Listen { listener, at, backlog } => self.listen(id, listener, at, backlog),
+            Output::Unlisten { listener } => {
+                self.proc_mut(id).listeners.remove(&listener);
+            }
+            Output::Connect { conn, to, from } => self.connect(id, conn, &to, from),
+            Output::Send { conn } => {
+                if let Some(&(tcp, side)) = self.at_proc(id).conns.get(&conn) {
+                    self.pump(tcp, side, machine);
+                }
+            }
+            Output::Reading { conn, on } => self.set_reading(id, conn, on),
+            Output::Close { conn, how: Close::Now } => self.close_now(id, conn),
+            Output::Close { conn, how: Close::AfterSending } => {
+                self.close_after_sending(id, conn, machine);
+            }
+            Output::Disk { op, what } => self.start_operation(id, op, what),
+            Output::Log(line) => self.write_log(id, line),
+            Output::Stall(time) => {
+                let until = self.now + time;
+                self.proc_mut(id).stalled = until;
+            }
+            Output::Exit { .. } => {}
+        }
+    }
+
+    fn write_log(&mut self, id: ProcId, line: LogLine) {
+        self.trace.bytes(line.text.as_bytes());
+        let (at, wall) = (self.now, self.wall(self.at_proc(id).host));
+        let proc = self.proc_mut(id);
+        let LogLine { level, role, text } = line;
+        proc.log.push(LogEntry { at, wall, pid: proc.pid, level, role, text });
+    }
+
+    fn exit(&mut self, id: ProcId, code: i32) {
+        self.trace.number(u64::from(code.unsigned_abs()));
+        self.finish_operations(id);
+        self.leave(id, ProcState::Exited { code });
+        self.happened(EventKind::Exited(id, code));
+    }
+
+    /// A process is gone with its host's power: nobody hears of it.
+    pub(super) fn vanish(&mut self, id: ProcId) {
+        let proc = self.proc_mut(id);
+        proc.reset();
+        proc.state = ProcState::Down;
+    }
+
+    /// Takes a process off its host: its machine, its connections, its listeners, its files.
+    pub(super) fn leave(&mut self, id: ProcId, state: ProcState) {
+        self.drop_connections(id, state != ProcState::Killed);
+        self.close_files(id);
+        let proc = self.proc_mut(id);
+        proc.reset();
+        proc.state = state;
+    }
+}

@@ -1,0 +1,80 @@
+//! A host: its clock, its disk, its ports.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use crate::rng::Rng;
+use crate::time::Mono;
+
+use super::action::DiskFault;
+use super::device::Operation;
+use super::disk::Disk;
+use super::scenario::{DiskSpec, HostSpec};
+
+/// A host of a World.
+#[derive(Clone, Debug)]
+pub(super) struct Host {
+    pub(super) spec: Arc<HostSpec>,
+    pub(super) on: bool,
+    /// How often it has come up.
+    pub(super) boots: u32,
+    pub(super) clock: Clock,
+    pub(super) disk: Arc<Disk>,
+    pub(super) device: DiskSpec,
+    pub(super) fault: DiskFault,
+    /// Operations that the device has not ended yet, in their order.
+    pub(super) operations: VecDeque<Operation>,
+    pub(super) device_free: Mono,
+    pub(super) next_operation: u64,
+    pub(super) disk_rng: Rng,
+    pub(super) ports: BTreeSet<u16>,
+    pub(super) next_port: u16,
+    pub(super) next_pid: u32,
+}
+
+/// How a host's wall clock differs from true time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clock {
+    pub(super) skew_us: i64,
+    pub(super) drift_ppm: i64,
+    /// Since when it drifts at this rate.
+    pub(super) since: Mono,
+}
+
+impl Host {
+    pub(super) fn new(spec: Arc<HostSpec>, disk_rng: Rng) -> Self {
+        Host {
+            on: false,
+            boots: 0,
+            clock: Clock { skew_us: spec.skew_us, drift_ppm: spec.drift_ppm, since: Mono::ZERO },
+            disk: Arc::new(spec.new_disk()),
+            device: spec.disk.clone(),
+            fault: DiskFault::None,
+            operations: VecDeque::new(),
+            device_free: Mono::ZERO,
+            next_operation: 0,
+            disk_rng,
+            ports: BTreeSet::new(),
+            next_port: 0,
+            next_pid: 100,
+            spec,
+        }
+    }
+}
+
+impl HostSpec {
+    /// The disk with which the host begins.
+    pub(super) fn new_disk(&self) -> Disk {
+        Disk::new(self.files.iter().map(|(path, text)| (path.as_str(), text.as_bytes())))
+    }
+}
+
+impl Clock {
+    /// Microseconds ahead of true time.
+    pub(super) fn ahead(&self, now: Mono) -> i64 {
+        let drifted = i128::from(now.since(self.since).as_micros() as u64)
+            * i128::from(self.drift_ppm)
+            / 1_000_000;
+        self.skew_us.saturating_add(i64::try_from(drifted).unwrap_or(0))
+    }
+}
