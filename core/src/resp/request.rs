@@ -137,9 +137,9 @@ impl Requests {
         self.buffer.capacity()
     }
 
-    /// Memory held by the places of arguments, in bytes.
+    /// Memory held by the places of arguments, in bytes, as it is where addresses have 64 bits.
     pub fn argv_capacity(&self) -> usize {
-        self.parser.spans.capacity() * size_of::<Span>() + self.parser.inline.capacity()
+        self.parser.spans.capacity() * 16 + self.parser.inline.capacity()
     }
 
     /// Forgets all that waits.

@@ -9,7 +9,7 @@ use crate::resp::Proto;
 use crate::resp::number::parse_i64;
 
 /// Rows of the command table.
-pub static ROWS: &[Row<Handler>] = &[
+pub(super) static ROWS: &[Row<Handler>] = &[
     row(Group::Connection, "auth", -2, auth)
         .flags(
             flag::NOSCRIPT
@@ -150,7 +150,7 @@ fn auth(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
 
 /// Lets the client in, or says that it may not come in.
 fn authenticate(
-    server: &Server,
+    server: &mut Server,
     call: &mut Call<'_>,
     user: &[u8],
     password: &[u8],

@@ -37,6 +37,9 @@ impl Server {
         if self.pause.until().is_some_and(|until| now.mono >= until) {
             self.end_pause(now);
         }
+        if self.cron_paused {
+            return;
+        }
         if self.active_expire && !self.pause.is_on(now.mono) {
             self.expire(now);
         }

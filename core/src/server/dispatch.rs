@@ -22,6 +22,11 @@ pub const fn row(group: Group, name: &'static str, arity: i16, handler: Handler)
     Row::new(group, name, arity, handler)
 }
 
+/// What a container of subcommands does by itself: its arity does not let it be called alone.
+pub fn container(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    Err(CommandError::arity(&call.command.name))
+}
+
 /// One call of a command that administers something.
 pub struct Call<'a> {
     /// When.
@@ -66,7 +71,7 @@ impl Server {
         let mut requests = mem::take(&mut client.requests);
         let before = client.outbox.len();
         let mut left = BATCH;
-        while client.standing == Standing::Open && !client.paused && left > 0 {
+        while client.standing == Standing::Open && !client.is_held() && left > 0 {
             let limits = Limits {
                 bulk: self.config.settings().data.proto_max_bulk_len,
                 unauthenticated: !client.authenticated,
@@ -138,11 +143,7 @@ impl Server {
                 .ok_or_else(|| CommandError::subcommand(&command.name.to_ascii_uppercase(), sub))?,
             _ => command,
         };
-        if command.meta.takes(args.len()) {
-            Ok(command)
-        } else {
-            Err(CommandError::arity(&command.name))
-        }
+        Ok(command)
     }
 
     /// What may stand against a command before it is called.
@@ -152,7 +153,9 @@ impl Server {
         command: &'static Command,
         args: Args<'_>,
     ) -> Result<(), CommandError> {
-        let _ = args;
+        if !command.meta.takes(args.len()) {
+            return Err(CommandError::arity(&command.name));
+        }
         if let Some(error) = self.forbidden(client, command) {
             return Err(error);
         }
@@ -204,6 +207,24 @@ impl Server {
         if client.replies == ReplyMode::Skip {
             client.replies = ReplyMode::On;
         }
+    }
+
+    /// Answers a client that waited for something, and goes on with what it asked meanwhile.
+    pub(super) fn answer(&mut self, now: Now<'_>, id: u64, result: Result<(), CommandError>) {
+        let Some(mut client) = self.clients.by_id(id).and_then(|slot| self.clients.take(slot))
+        else {
+            return;
+        };
+        client.waiting = false;
+        let muted = client.is_muted();
+        match result {
+            Ok(()) => {
+                Reply::new(&mut client.outbox, &mut self.scratch, client.proto).muted(muted).ok()
+            }
+            Err(error) => self.answer_error(&mut client, &error),
+        }
+        self.serve(now, &mut client, &[]);
+        self.clients.put(client);
     }
 
     /// Calls a command that nothing stands against.

@@ -8,16 +8,25 @@
 //! * [`table`]: the one table of commands;
 //! * [`clients`], [`config`]: what their names say, each with its commands beside it;
 //! * `cron`: what is done because time passes, and the reasons to be woken;
-//! * `stats`, `slowlog`, `info`: what the server tells about itself;
+//! * `stats`, `slowlog`, `info`, `memory`, `inspect`: what the server tells about itself;
+//! * `commands`, `getkeys`: what COMMAND tells about the table;
+//! * `connection`, `basics`, `debug`: commands that fit nowhere else;
 //! * `shutdown`: how it ends.
 //!
 //! Commands on data are not here but in [`command`](crate::command).
 
+mod basics;
 pub mod clients;
+mod commands;
 pub mod config;
-pub mod connection;
+mod connection;
 mod cron;
+mod debug;
 pub mod dispatch;
+pub mod getkeys;
+mod info;
+pub mod inspect;
+mod memory;
 mod net;
 mod pause;
 mod shutdown;
@@ -38,7 +47,9 @@ use table::Names;
 
 use crate::command::Effects;
 use crate::command::effects;
-use crate::machine::{ConnId, Input, LogLevel, LogLine, Machine, OpId, Outbox, Output, Vitals};
+use crate::machine::{
+    ConnId, DiskOp, Input, LogLevel, LogLine, Machine, OpId, Outbox, Output, Vitals,
+};
 use crate::resp::reply::Scratch;
 use crate::rng::Rng;
 use crate::store::Keyspace;
@@ -59,7 +70,7 @@ pub struct Facts {
     pub pid: u32,
     /// The path of its program.
     pub executable: String,
-    /// Its working directory.
+    /// Its working directory when it starts; its driver has gone to `dir` already.
     pub directory: String,
     /// System, release and machine, as `uname -srm` prints them.
     pub os: String,
@@ -123,6 +134,14 @@ pub struct Server {
     dirty: u64,
     /// Whether keys expire by themselves (DEBUG SET-ACTIVE-EXPIRE).
     active_expire: bool,
+    /// Whether nothing is done because time passes (DEBUG PAUSE-CRON).
+    cron_paused: bool,
+    /// The working directory.
+    directory: String,
+    /// Keys that had expired when statistics began anew.
+    expired_before: u64,
+    /// A CONFIG SET that waits for its listeners.
+    relisten: Option<config::commands::Change>,
     /// What is to be done when a disk operation has ended.
     disk: BTreeMap<OpId, DiskWork>,
     last_op: u64,
@@ -134,7 +153,14 @@ pub struct Server {
 
 /// What waits for a disk operation.
 #[derive(Clone, Debug)]
-enum DiskWork {}
+enum DiskWork {
+    /// CONFIG REWRITE reads the old file.
+    LoadConfig { client: u64, path: String },
+    /// CONFIG REWRITE writes the new file.
+    ReplaceConfig { client: u64 },
+    /// CONFIG SET dir.
+    ChangeDir { change: config::commands::Change, path: String },
+}
 
 impl Server {
     /// A server that has not started yet.
@@ -166,6 +192,10 @@ impl Server {
             elapsed: Duration::ZERO,
             dirty: 0,
             active_expire: true,
+            cron_paused: false,
+            directory: facts.directory.clone(),
+            expired_before: 0,
+            relisten: None,
             disk: BTreeMap::new(),
             last_op: 0,
             shutdown: shutdown::State::default(),
@@ -250,6 +280,14 @@ impl Server {
         self.listen();
     }
 
+    /// Asks for a disk operation; `work` is what goes on when it has ended.
+    fn disk_op(&mut self, what: DiskOp, work: DiskWork) {
+        self.last_op += 1;
+        let op = OpId(self.last_op);
+        self.disk.insert(op, work);
+        self.outputs.push_back(Output::Disk { op, what });
+    }
+
     /// Writes a line to the log, if its level is wanted.
     fn log(&mut self, level: LogLevel, text: impl FnOnce() -> String) {
         if self.config.settings().loglevel.is_some_and(|least| level >= least) {
@@ -269,7 +307,7 @@ impl Machine for Server {
         match input {
             Input::Start => self.start(now),
             Input::Wake => {}
-            Input::Listening { listener, result } => self.listening(listener, result),
+            Input::Listening { listener, result } => self.listening(now, listener, result),
             Input::Accepted { conn, listener, peer, local } => {
                 self.accepted(now, conn, listener, peer, local);
             }
@@ -279,7 +317,9 @@ impl Machine for Server {
             Input::Closed { conn, error } => self.closed(conn, error),
             Input::Connected { .. } | Input::ConnectFailed { .. } => {}
             Input::Disk { op, result } => {
-                let _ = (self.disk.remove(&op), result);
+                if let Some(work) = self.disk.remove(&op) {
+                    self.disk_done(now, work, result);
+                }
             }
             Input::Signal(signal) => self.signal(now, signal),
             Input::Vitals(vitals) => self.vitals = vitals,
@@ -296,6 +336,7 @@ impl Machine for Server {
                 && client.sending
             {
                 client.sending = false;
+                self.stats.writes += 1;
                 return Some(Output::Send { conn: client.conn });
             }
         }

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::Server;
 use super::clients::{Client, Standing};
+use super::config::commands::Change;
 use crate::machine::{Close, ConnId, Endpoint, ListenerId, LogLevel, NetError, Output};
 use crate::time::{Duration, Mono, Now};
 
@@ -24,6 +25,10 @@ struct Listener {
     /// Where it really listens, once it does.
     open: Option<Endpoint>,
     answered: bool,
+    /// Whether it was asked for by a CONFIG SET that has not ended.
+    new: bool,
+    /// Whether it goes when that has ended well.
+    retiring: bool,
 }
 
 impl Listeners {
@@ -85,12 +90,92 @@ impl Server {
     fn listen_at(&mut self, at: Endpoint, optional: bool, backlog: u32) {
         self.listeners_open.last += 1;
         let listener = ListenerId(self.listeners_open.last);
-        let entry = Listener { at: at.clone(), optional, open: None, answered: false };
+        let new = self.relisten.is_some();
+        let entry = Listener {
+            at: at.clone(),
+            optional,
+            open: None,
+            answered: false,
+            new,
+            retiring: false,
+        };
         self.listeners_open.all.insert(listener, entry);
         self.outputs.push_back(Output::Listen { listener, at, backlog });
     }
 
-    pub(super) fn listening(&mut self, id: ListenerId, result: Result<Endpoint, NetError>) {
+    /// Asks for the listeners of a configuration that was changed. Those that it has in common
+    /// with the old one stay. False if nothing has to be waited for.
+    pub(super) fn listen_elsewhere(&mut self, change: Change) -> bool {
+        let settings = self.config.settings();
+        let (port, backlog) = (settings.port, settings.tcp_backlog);
+        let mut wanted: Vec<(Endpoint, bool)> = Vec::new();
+        for address in settings.bind.iter().filter(|_| port != 0) {
+            let name = address.strip_prefix('-').unwrap_or(address);
+            if let Some(ip) = bind_address(name) {
+                let at = Endpoint::Ip(SocketAddr::new(ip, port));
+                wanted.push((at, address.starts_with('-')));
+            }
+        }
+        for listener in self.listeners_open.all.values_mut() {
+            let is_ip = matches!(listener.at, Endpoint::Ip(_));
+            listener.retiring = is_ip && !wanted.iter().any(|(at, _)| *at == listener.at);
+        }
+        let open: Vec<Endpoint> = self.listeners_open.all.values().map(|l| l.at.clone()).collect();
+        wanted.retain(|(at, _)| !open.contains(at));
+        if wanted.is_empty() {
+            self.retire();
+            return false;
+        }
+        self.relisten = Some(change);
+        for (at, optional) in wanted {
+            self.listen_at(at, optional, backlog);
+        }
+        true
+    }
+
+    /// Closes the listeners that are not wanted any more.
+    fn retire(&mut self) {
+        let all = &mut self.listeners_open.all;
+        let gone: Vec<ListenerId> =
+            all.iter().filter(|(_, l)| l.retiring).map(|(id, _)| *id).collect();
+        for listener in gone {
+            all.remove(&listener);
+            self.outputs.push_back(Output::Unlisten { listener });
+        }
+        for listener in all.values_mut() {
+            (listener.retiring, listener.new) = (false, false);
+        }
+    }
+
+    /// Ends a CONFIG SET when all its listeners have answered.
+    fn finish_relisten(&mut self, now: Now<'_>, failed: bool) {
+        let all = &mut self.listeners_open.all;
+        if !failed && !all.values().all(|l| l.answered) {
+            return;
+        }
+        let Some(change) = self.relisten.take() else { return };
+        if failed {
+            // The new ones go instead of the old ones.
+            all.values_mut().for_each(|l| l.retiring = l.new);
+        }
+        self.retire();
+        let result = if failed {
+            Err(match change.waits {
+                "port" => "Unable to listen on this port. Check server logs.".to_owned(),
+                _ => "Failed to bind to specified addresses.".to_owned(),
+            })
+        } else {
+            Ok(())
+        };
+        self.change_done(now, &change, result);
+    }
+
+    pub(super) fn listening(
+        &mut self,
+        now: Now<'_>,
+        id: ListenerId,
+        result: Result<Endpoint, NetError>,
+    ) {
         let Some(listener) = self.listeners_open.all.get_mut(&id) else { return };
         listener.answered = true;
         match result {
@@ -100,9 +185,18 @@ impl Server {
                 self.listeners_open.all.remove(&id);
                 let missing = matches!(error, NetError::AddrNotAvailable | NetError::Unreachable);
                 if !(optional && missing) {
+                    if self.relisten.is_some() {
+                        self.log(LogLevel::Warning, || {
+                            format!("Could not create server TCP listening socket {at}: {error}")
+                        });
+                        return self.finish_relisten(now, true);
+                    }
                     return self.listen_failed(&at, error);
                 }
             }
+        }
+        if self.relisten.is_some() {
+            return self.finish_relisten(now, false);
         }
         let all = &self.listeners_open.all;
         if self.listeners_open.ready || !all.values().all(|l| l.answered) {
@@ -204,6 +298,7 @@ impl Server {
         self.stats.net_input += bytes.len() as u64;
         self.stats.reads += 1;
         self.serve(now, &mut client, bytes);
+        client.input_bytes = 0;
         self.clients.put(client);
     }
 

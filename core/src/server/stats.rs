@@ -21,6 +21,7 @@ pub struct Stats {
     pub longest_input: usize,
     pub longest_output: usize,
     pub memory_peak: u64,
+    pub denied_logins: u64,
     /// How often each error code was answered.
     pub errors: BTreeMap<String, u64>,
     commands: Vec<CommandStats>,
@@ -156,16 +157,10 @@ impl Rates {
 }
 
 /// Counts durations in classes, each at most a 128th wide.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Histogram {
     counts: Vec<u32>,
     total: u64,
-}
-
-impl Default for Histogram {
-    fn default() -> Self {
-        Self { counts: Vec::new(), total: 0 }
-    }
 }
 
 impl Histogram {

@@ -12,8 +12,16 @@ use crate::command::{self, Meta, Row};
 const DATA: &[&[Row<command::Handler>]] = &[command::strings::ROWS, command::keys::ROWS];
 
 /// Rows of commands that administer something.
-const ADMINISTRATION: &[&[Row<Handler>]] =
-    &[super::connection::ROWS, super::clients::commands::ROWS];
+const ADMINISTRATION: &[&[Row<Handler>]] = &[
+    super::connection::ROWS,
+    super::clients::commands::ROWS,
+    super::config::commands::ROWS,
+    super::commands::ROWS,
+    super::info::ROWS,
+    super::basics::ROWS,
+    super::memory::ROWS,
+    super::debug::ROWS,
+];
 
 /// The longest name of a command; what is longer is unknown without looking.
 const MAX_NAME: usize = 32;

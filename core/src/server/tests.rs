@@ -4,6 +4,7 @@ use super::*;
 use crate::machine::{Close, Endpoint, ListenerId, NetError, Signal};
 
 /// A driver without a world: what is sent is gathered, and time passes when it is told to.
+#[derive(Clone)]
 struct Driver {
     server: Server,
     mono: Mono,
@@ -13,6 +14,11 @@ struct Driver {
     last_conn: u64,
     sent: BTreeMap<ConnId, Vec<u8>>,
     peer: Endpoint,
+    disk: Vec<(OpId, DiskOp)>,
+    /// Whether listeners cannot be opened.
+    refuse: bool,
+    /// Whether clients do not read.
+    deaf: bool,
 }
 
 impl Driver {
@@ -27,6 +33,9 @@ impl Driver {
             last_conn: 0,
             sent: BTreeMap::new(),
             peer: Endpoint::Ip(([127, 0, 0, 1], 40_000).into()),
+            disk: Vec::new(),
+            refuse: false,
+            deaf: false,
         };
         driver.input(Input::Start);
         driver
@@ -45,8 +54,11 @@ impl Driver {
         while let Some(output) = self.server.poll_output() {
             match output {
                 Output::Listen { listener, at, .. } => {
-                    self.server.handle(self.now(), Input::Listening { listener, result: Ok(at) });
+                    let result = if self.refuse { Err(NetError::AddrInUse) } else { Ok(at) };
+                    self.server.handle(self.now(), Input::Listening { listener, result });
                 }
+                Output::Disk { op, what } => self.disk.push((op, what)),
+                Output::Send { .. } if self.deaf => {}
                 Output::Send { conn } => self.drain(conn),
                 Output::Close { conn, how } => {
                     if how == Close::AfterSending {
@@ -197,4 +209,258 @@ fn a_long_pipeline_does_not_keep_others_waiting() {
     assert_eq!(d.line(b, "ping"), "+PONG\r\n");
     d.pass(Duration::from_millis(1));
     assert_eq!((first + &d.take(a)).len(), 5000 * 7);
+}
+
+/// Answers disk operations from a map of files.
+fn with_files(d: &mut Driver, files: &mut BTreeMap<String, Vec<u8>>) {
+    use crate::machine::{DiskDone, DiskError, DiskErrorKind, DiskOp};
+    while let Some((op, what)) = d.disk.pop() {
+        let missing = || DiskError {
+            kind: DiskErrorKind::NotFound,
+            message: "No such file or directory".into(),
+        };
+        let result = match what {
+            DiskOp::Load { path } => {
+                files.get(&path).cloned().map(DiskDone::Data).ok_or_else(missing)
+            }
+            DiskOp::Replace { path, bytes } => {
+                files.insert(path, bytes);
+                Ok(DiskDone::Done)
+            }
+            DiskOp::ChangeDir { path } if path == "nowhere" => Err(missing()),
+            _ => Ok(DiskDone::Done),
+        };
+        d.input(Input::Disk { op, result });
+    }
+}
+
+#[test]
+fn config_set_changes_all_or_nothing() {
+    let mut d = Driver::new("");
+    let conn = d.connect();
+    assert_eq!(d.line(conn, "config set timeout 7 maxclients 9"), "+OK\r\n");
+    assert_eq!(d.line(conn, "config get timeout"), "*2\r\n$7\r\ntimeout\r\n$1\r\n7\r\n");
+    for (line, error) in [
+        (
+            "config set timeout 8 maxclients 0",
+            "CONFIG SET failed (possibly related to argument 'maxclients') - argument must be \
+             between 1 and 4294967295 inclusive",
+        ),
+        (
+            "config set timeout 8 nonsense 0",
+            "Unknown option or number of arguments for CONFIG SET - 'nonsense'",
+        ),
+        (
+            "config set daemonize yes",
+            "CONFIG SET failed (possibly related to argument 'daemonize') - can't set immutable config",
+        ),
+        (
+            "config set dir /",
+            "CONFIG SET failed (possibly related to argument 'dir') - can't set protected config",
+        ),
+        (
+            "config set timeout 1 timeout 2",
+            "CONFIG SET failed (possibly related to argument 'timeout') - duplicate parameter",
+        ),
+        ("config set timeout", "wrong number of arguments for 'config|set' command"),
+    ] {
+        assert_eq!(d.line(conn, line), format!("-ERR {error}\r\n"));
+    }
+    assert!(d.line(conn, "config get time*").contains("$1\r\n7\r\n"));
+    assert!(d.line(conn, "config get *list*size slave-prio*").starts_with("*6\r\n"));
+}
+
+#[test]
+fn config_rewrite_keeps_the_file_and_answers_when_it_is_written() {
+    let mut files = BTreeMap::from([("/etc/r.conf".to_owned(), b"# mine\nport 6379\n".to_vec())]);
+    let mut d = Driver::new("");
+    let conn = d.connect();
+    assert!(d.line(conn, "config rewrite").starts_with("-ERR The server is running without"));
+    std::sync::Arc::make_mut(&mut d.server.config).file = Some("/etc/r.conf".into());
+    d.line(conn, "config set timeout 7");
+    assert_eq!(d.line(conn, "config rewrite"), "");
+    assert_eq!(d.line(conn, "ping"), "");
+    with_files(&mut d, &mut files);
+    assert_eq!(d.take(conn), "+OK\r\n+PONG\r\n");
+    let text = String::from_utf8_lossy(&files["/etc/r.conf"]).into_owned();
+    assert!(text.starts_with("# mine\nport 6379\n") && text.contains("\ntimeout 7\n"), "{text}");
+}
+
+#[test]
+fn a_new_port_is_taken_only_if_it_can_be() {
+    let mut d = Driver::new("enable-protected-configs yes");
+    let conn = d.connect();
+    assert_eq!(d.line(conn, "config set port 7777"), "+OK\r\n");
+    assert!(d.line(conn, "info server").contains("listener0:name=tcp,bind=0.0.0.0,port=7777"));
+    d.refuse = true;
+    assert!(d.line(conn, "config set port 7778").contains("Unable to listen on this port"));
+    assert!(d.line(conn, "config get port").contains("7777"));
+    assert_eq!(d.line(conn, "config set dir nowhere"), "");
+    with_files(&mut d, &mut BTreeMap::new());
+    assert!(d.take(conn).contains("'dir') - No such file or directory"));
+    assert_eq!(d.line(conn, "config set dir sub"), "");
+    with_files(&mut d, &mut BTreeMap::new());
+    assert!(d.line(conn, "config get dir").contains("/sub"));
+}
+
+#[test]
+fn paused_clients_wait_and_lose_nothing() {
+    let mut d = Driver::new("");
+    let (a, b) = (d.connect(), d.connect());
+    assert_eq!(d.line(a, "client pause 1000 write"), "+OK\r\n");
+    assert_eq!(d.line(b, "get k"), "$-1\r\n");
+    assert_eq!(d.send(b, b"set k v\r\nget k\r\n"), "");
+    assert_eq!(d.line(b, "ping"), "");
+    d.pass(Duration::from_millis(500));
+    assert_eq!(d.take(b), "");
+    d.pass(Duration::from_millis(501));
+    assert_eq!(d.take(b), "+OK\r\n$1\r\nv\r\n+PONG\r\n");
+    d.line(a, "client pause 100000 write");
+    d.line(b, "set k w");
+    assert_eq!(d.line(a, "client unpause"), "+OK\r\n");
+    assert_eq!(d.take(b), "+OK\r\n");
+}
+
+#[test]
+fn replies_can_be_turned_off() {
+    let mut d = Driver::new("");
+    let conn = d.connect();
+    assert_eq!(d.send(conn, b"client reply skip\r\nset k v\r\nget k\r\n"), "$1\r\nv\r\n");
+    assert_eq!(
+        d.send(conn, b"client reply off\r\nping\r\nnonsense\r\nclient reply on\r\nping\r\n"),
+        "+OK\r\n+PONG\r\n"
+    );
+}
+
+#[test]
+fn clients_are_listed_and_killed() {
+    let mut d = Driver::new("");
+    let (a, b) = (d.connect(), d.connect());
+    d.line(b, "client setname other");
+    let list = d.send(a, b"*2\r\n$6\r\nCLIENT\r\n$4\r\nLIST\r\n");
+    assert!(list.contains("id=1 addr=127.0.0.1:40000 laddr=127.0.0.1:6379 fd="), "{list}");
+    assert!(list.contains(" qbuf=26 ") && list.contains(" name=other "), "{list}");
+    assert!(list.contains("cmd=client|list user=default redir=-1 resp=2"), "{list}");
+    assert_eq!(d.line(a, "client kill id 2"), ":1\r\n");
+    assert!(d.is_closed(b) && d.server.clients.connected() == 1);
+    assert_eq!(d.line(a, "client kill 1.2.3.4:5"), "-ERR No such client\r\n");
+    assert_eq!(d.line(a, "client kill addr 127.0.0.1:40000 skipme no"), ":1\r\n");
+    assert!(d.is_closed(a));
+}
+
+#[test]
+fn slow_commands_are_kept_and_passwords_are_not() {
+    let mut d = Driver::new("slowlog-log-slower-than 0\nslowlog-max-len 3");
+    let conn = d.connect();
+    d.line(conn, "config set requirepass secret");
+    d.line(conn, "auth secret");
+    let log = d.line(conn, "slowlog get");
+    assert!(log.contains("(redacted)") && !log.contains("secret"), "{log}");
+    assert_eq!(d.line(conn, "slowlog len"), ":3\r\n");
+    assert_eq!(d.line(conn, "slowlog reset"), "+OK\r\n");
+    assert!(d.line(conn, "slowlog get -2").starts_with("-ERR count should be"));
+}
+
+#[test]
+fn info_tells_what_was_done() {
+    let mut d = Driver::new("");
+    let conn = d.connect();
+    d.send(conn, b"set k v\r\nget k\r\nget l\r\nnonsense\r\nset k\r\n");
+    let info = d.line(conn, "info everything");
+    for field in [
+        "redis_version:7.2.6\r\n",
+        "connected_clients:1\r\n",
+        "keyspace_hits:1\r\n",
+        "keyspace_misses:1\r\n",
+        "rdb_changes_since_last_save:1\r\n",
+        "total_error_replies:2\r\n",
+        "errorstat_ERR:count=2\r\n",
+        "role:master\r\n",
+        "db0:keys=1,expires=0,avg_ttl=0\r\n",
+    ] {
+        assert!(info.contains(field), "{field}: {info}");
+    }
+    assert!(info.contains("cmdstat_get:calls=2,") && info.contains("rejected_calls=1"), "{info}");
+    let some = d.line(conn, "info keyspace cpu");
+    assert!(some.contains("# CPU\r\n") && !some.contains("# Server"), "{some}");
+    d.line(conn, "config resetstat");
+    assert!(d.line(conn, "info stats").contains("keyspace_hits:0\r\n"));
+}
+
+#[test]
+fn a_slow_reader_is_cut_off_at_its_limit() {
+    let mut d = Driver::new("client-output-buffer-limit normal 100000 50000 5");
+    let (a, b) = (d.connect(), d.connect());
+    let value = "x".repeat(60_000);
+    d.line(a, &format!("set k {value}"));
+    d.deaf = true;
+    d.line(a, "get k");
+    assert!(!d.is_closed(a));
+    d.pass(Duration::from_secs(10));
+    assert!(d.is_closed(a), "soft limit");
+    d.send(b, b"get k\r\nget k\r\n");
+    assert!(d.is_closed(b), "hard limit");
+}
+
+#[test]
+fn keys_expire_by_themselves_and_wake_the_server_in_time() {
+    let mut d = Driver::new("");
+    let conn = d.connect();
+    d.line(conn, "set k v px 1500");
+    d.pass(Duration::from_secs(1));
+    assert_eq!(d.server.overview().databases[0].keys, 1);
+    d.pass(Duration::from_secs(1));
+    assert!(d.server.overview().databases.is_empty());
+    assert_eq!(d.server.poll_timeout(), None);
+    assert!(d.line(conn, "info stats").contains("expired_keys:1\r\n"));
+}
+
+#[test]
+fn an_observer_sees_keys_and_clients() {
+    let mut d = Driver::new("requirepass p");
+    let conn = d.connect();
+    d.send(conn, b"auth p\r\nselect 2\r\nset k hello\r\n");
+    let keys = d.server.keys_view(2, 0, 10);
+    assert_eq!((keys.len(), keys[0].len), (1, 5));
+    assert_eq!(keys[0].value, inspect::Preview::Text(b"hello".to_vec()));
+    let clients = d.server.client_views();
+    assert_eq!((clients[0].db, clients[0].last_command), (2, Some("set")));
+    assert!(d.server.config_view().iter().all(|(name, _)| *name != "requirepass"));
+}
+
+#[test]
+fn a_clone_goes_on_as_the_original_would() {
+    let mut d = Driver::new("");
+    let conn = d.connect();
+    d.send(conn, b"set a 1\r\nset b 2\r\n*2\r\n$3\r\nGET\r\n$1\r\n");
+    let mut twin = d.clone();
+    for driver in [&mut d, &mut twin] {
+        assert_eq!(driver.send(conn, b"b\r\nrandomkey\r\n").len(), 14);
+    }
+    assert_eq!(d.line(conn, "debug nothing"), twin.line(conn, "debug nothing"));
+    assert_eq!(d.line(conn, "info everything"), twin.line(conn, "info everything"));
+}
+
+#[test]
+fn the_digest_is_that_of_redis() {
+    let mut d = Driver::new("enable-debug-command yes");
+    let conn = d.connect();
+    assert_eq!(d.line(conn, "debug digest"), format!("+{}\r\n", "0".repeat(40)));
+    d.line(conn, "set k v");
+    let one = d.line(conn, "debug digest");
+    assert_eq!(one, "+264ccf65edec66bccfa7cc659414ccca432057d2\r\n");
+}
+
+#[test]
+fn command_tells_about_the_table() {
+    let mut d = Driver::new("rename-command config admin\nrename-command keys \"\"");
+    let conn = d.connect();
+    let count: usize = d.line(conn, "command count").trim()[1..].parse().expect("a number");
+    assert_eq!(count, d.server.names.list().len());
+    assert!(d.line(conn, "command info get nonsense").ends_with("*0\r\n$-1\r\n"));
+    assert_eq!(d.line(conn, "command getkeys mset a 1 b 2"), "*2\r\n$1\r\na\r\n$1\r\nb\r\n");
+    assert!(d.line(conn, "config get port").starts_with("-ERR unknown command 'config'"));
+    assert!(d.line(conn, "admin get port").starts_with("*2"));
+    assert!(d.line(conn, "keys *").starts_with("-ERR unknown command 'keys'"));
+    assert!(d.line(conn, "command docs").len() > 10_000);
 }

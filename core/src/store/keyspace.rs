@@ -71,6 +71,17 @@ impl Keyspace {
         })
     }
 
+    /// Looks at a key, expired or not, and leaves no trace.
+    pub fn peek(&self, index: usize, key: &[u8]) -> Option<&Entry> {
+        let table = &self.dbs.get(index)?.table;
+        Some(table.get(table.find(table.hash(key), key)?))
+    }
+
+    /// Looks at all keys of a database, expired or not, in the order of [`DbMut::scan`].
+    pub fn entries(&self, index: usize) -> impl Iterator<Item = &Entry> {
+        self.dbs.get(index).into_iter().flat_map(|db| db.table.iter())
+    }
+
     /// Bytes that keys, values and tables take, as an allocator with size classes would count
     /// them. The same on every platform.
     pub fn memory(&self) -> usize {

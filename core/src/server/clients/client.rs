@@ -45,6 +45,8 @@ pub struct Client {
     pub no_touch: bool,
     /// Whether it waits for the end of CLIENT PAUSE.
     pub paused: bool,
+    /// Whether it waits for the end of something that was begun for it (CONFIG REWRITE).
+    pub waiting: bool,
     /// The command that it waits to carry out.
     pub held: Option<OwnedArgs>,
     /// Whether it is in the queue of those with more to do.
@@ -95,6 +97,10 @@ pub enum ReplyMode {
 }
 
 impl Client {
+    /// Bytes that a client takes by itself: a fixed figure, so that a server tells the same on
+    /// every platform.
+    const SIZE: usize = 640;
+
     /// A client that has just connected.
     pub fn new(id: u64, conn: ConnId, peer: Endpoint, local: Endpoint, now: Mono) -> Self {
         Self {
@@ -116,6 +122,7 @@ impl Client {
             no_evict: false,
             no_touch: false,
             paused: false,
+            waiting: false,
             held: None,
             pending: false,
             ended: false,
@@ -138,6 +145,12 @@ impl Client {
         }
     }
 
+    /// Whether its next command has to wait.
+    #[inline]
+    pub fn is_held(&self) -> bool {
+        self.paused || self.waiting
+    }
+
     /// Whether the reply to the running command is dropped.
     #[inline]
     pub fn is_muted(&self) -> bool {
@@ -152,9 +165,14 @@ impl Client {
         }
     }
 
+    /// Our address as CLIENT LIST shows it.
+    pub fn local_address(&self) -> String {
+        self.local.to_string()
+    }
+
     /// Memory that it takes, in bytes.
     pub fn memory(&self) -> usize {
-        size_of::<Client>()
+        Self::SIZE
             + self.requests.capacity()
             + self.requests.argv_capacity()
             + self.outbox.capacity()

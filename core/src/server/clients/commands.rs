@@ -1,43 +1,108 @@
 //! CLIENT.
 
-use super::Client;
+use super::{Client, ReplyMode, Standing};
 use crate::command::meta::{acl, flag};
 use crate::command::{CommandError, Group, Row};
-use crate::machine::Endpoint;
+use crate::machine::{Endpoint, Outbox};
+use crate::resp::number::parse_i64;
 use crate::server::Server;
-use crate::server::dispatch::{Call, Handler, row};
-use crate::time::Mono;
+use crate::server::dispatch::{Call, Handler, container, row};
+use crate::time::{Duration, Mono};
 
 /// Rows of the command table.
-pub static ROWS: &[Row<Handler>] = &[row(Group::Connection, "client", -2, unreachable_container)
+pub static ROWS: &[Row<Handler>] = &[row(Group::Connection, "client", -2, container)
     .since("2.4.0")
     .complexity("Depends on subcommand.")
-    .summary("A container for client connection commands.")
-    .subcommands(&[
-        row(Group::Connection, "id", 2, id)
-            .flags(COMMON)
-            .acl(acl::CONNECTION)
-            .since("5.0.0")
-            .summary("Tells the client its id."),
-        row(Group::Connection, "getname", 2, getname)
-            .flags(COMMON)
-            .acl(acl::CONNECTION)
-            .since("2.6.9")
-            .summary("Tells the client its name."),
-        row(Group::Connection, "setname", 3, setname)
-            .flags(COMMON)
-            .acl(acl::CONNECTION)
-            .since("2.6.9")
-            .summary("Names the connection.")
-            .syntax("connection-name"),
-    ])];
+    .summary("A container for commands on connections.")
+    .subcommands(SUBCOMMANDS)];
 
-const COMMON: u32 = flag::NOSCRIPT | flag::LOADING | flag::STALE;
+const ABOUT_ONESELF: u32 = flag::NOSCRIPT | flag::LOADING | flag::STALE;
+const ABOUT_OTHERS: u32 = flag::ADMIN | ABOUT_ONESELF;
 
-/// A container without a subcommand does not pass the check of its arity.
-fn unreachable_container(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    Err(CommandError::arity(&call.command.name))
+const fn oneself(name: &'static str, arity: i16, handler: Handler) -> Row<Handler> {
+    row(Group::Connection, name, arity, handler).flags(ABOUT_ONESELF).acl(acl::CONNECTION)
 }
+
+const fn others(name: &'static str, arity: i16, handler: Handler) -> Row<Handler> {
+    row(Group::Connection, name, arity, handler).flags(ABOUT_OTHERS).acl(acl::CONNECTION)
+}
+
+static SUBCOMMANDS: &[Row<Handler>] = &[
+    oneself("getname", 2, getname).since("2.6.9").summary("Tells the connection's name."),
+    oneself("help", 2, help)
+        .flags(flag::LOADING | flag::STALE)
+        .since("5.0.0")
+        .summary("Tells what the subcommands do."),
+    oneself("id", 2, id).since("5.0.0").summary("Tells the connection's id."),
+    oneself("info", 2, info)
+        .since("6.2.0")
+        .summary("Tells about the connection.")
+        .tips(&["nondeterministic_output"]),
+    others("kill", -3, kill)
+        .since("2.4.0")
+        .complexity("O(N) where N is the number of client connections")
+        .summary("Closes connections.")
+        .syntax(
+            "<ip:port | <[ID client-id] | [TYPE <NORMAL | MASTER | SLAVE | REPLICA | PUBSUB>] | \
+             [USER username] | [ADDR ip:port] | [LADDR ip:port] | [SKIPME <YES | NO>] [[ID \
+             client-id] | [TYPE <NORMAL | MASTER | SLAVE | REPLICA | PUBSUB>] | [USER username] | \
+             [ADDR ip:port] | [LADDR ip:port] | [SKIPME <YES | NO>] ...]>>",
+        )
+        .history(&[
+            ("2.8.12", "Added new filter format."),
+            ("2.8.12", "`ID` option."),
+            ("3.2.0", "Added `master` type in for `TYPE` option."),
+            ("5.0.0", "Replaced `slave` `TYPE` with `replica`. `slave` still supported for backward compatibility."),
+            ("6.2.0", "`LADDR` option."),
+        ]),
+    others("list", -2, list)
+        .since("2.4.0")
+        .complexity("O(N) where N is the number of client connections")
+        .summary("Lists connections.")
+        .syntax("[TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id ...]]")
+        .tips(&["nondeterministic_output"])
+        .history(&[
+            ("2.8.12", "Added unique client `id` field."),
+            ("5.0.0", "Added optional `TYPE` filter."),
+            ("6.0.0", "Added `user` field."),
+            ("6.2.0", "Added `argv-mem`, `tot-mem`, `laddr` and `redir` fields and the optional `ID` filter."),
+            ("7.0.0", "Added `resp`, `multi-mem`, `rbs` and `rbp` fields."),
+            ("7.0.3", "Added `ssub` field."),
+        ]),
+    others("no-evict", 3, no_evict)
+        .since("7.0.0")
+        .summary("Spares the connection when memory is short.")
+        .syntax("<ON | OFF>"),
+    oneself("no-touch", 3, no_touch)
+        .since("7.2.0")
+        .summary("Leaves the access times of keys alone.")
+        .syntax("<ON | OFF>"),
+    others("pause", -3, pause)
+        .since("3.0.0")
+        .summary("Holds back all commands, or those that write, for a while.")
+        .syntax("timeout [WRITE | ALL]")
+        .history(&[(
+            "6.2.0",
+            "`CLIENT PAUSE WRITE` mode added along with the `mode` option.",
+        )]),
+    oneself("reply", 3, reply)
+        .since("3.2.0")
+        .summary("Says which replies the connection gets.")
+        .syntax("<ON | OFF | SKIP>"),
+    oneself("setinfo", 4, setinfo)
+        .since("7.2.0")
+        .summary("Names the client's library and its version.")
+        .syntax("<LIB-NAME libname | LIB-VER libver>")
+        .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
+    oneself("setname", 3, setname)
+        .since("2.6.9")
+        .summary("Names the connection.")
+        .syntax("connection-name"),
+    others("unpause", 2, unpause)
+        .since("6.2.0")
+        .complexity("O(N) Where N is the number of paused clients")
+        .summary("Ends CLIENT PAUSE."),
+];
 
 fn id(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     let id = call.client.id;
@@ -61,9 +126,285 @@ fn setname(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     call.ok()
 }
 
+fn setinfo(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    let (option, value) = (call.arg(2), call.arg(3));
+    let field = match option.to_ascii_lowercase().as_slice() {
+        b"lib-name" => &mut call.client.lib_name,
+        b"lib-ver" => &mut call.client.lib_version,
+        _ => {
+            return Err(CommandError::composed(format!(
+                "ERR Unrecognized option '{}'",
+                String::from_utf8_lossy(option)
+            )));
+        }
+    };
+    if !is_printable(value) {
+        return Err(CommandError::composed(format!(
+            "ERR {} cannot contain spaces, newlines or special characters.",
+            String::from_utf8_lossy(option)
+        )));
+    }
+    *field = value.to_vec();
+    call.ok()
+}
+
+fn info(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    let text = describe(call.client, Some(call.now.mono)) + "\n";
+    call.reply().verbatim("txt", text.as_bytes());
+    Ok(())
+}
+
+fn list(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    let (mut class, mut ids) = (None, None);
+    match call.args.get(2).map(<[u8]>::to_ascii_lowercase).as_deref() {
+        None => {}
+        Some(b"type") if call.args.len() == 4 => class = Some(Class::parse(call.arg(3))?),
+        Some(b"id") if call.args.len() > 3 => {
+            let parsed: Option<Vec<i64>> = call.args.from(3).iter().map(parse_i64).collect();
+            ids = Some(parsed.ok_or(CommandError::text("ERR Invalid client ID"))?);
+        }
+        _ => return Err(CommandError::Syntax),
+    }
+    let mut text = String::new();
+    let clients = server.clients.iter_with(call.client).filter(|c| c.standing != Standing::Leaving);
+    match ids {
+        None => {
+            for client in clients.filter(|c| class.is_none_or(|class| class == Class::of(c))) {
+                text.push_str(&describe(client, Some(call.now.mono)));
+                text.push('\n');
+            }
+        }
+        Some(ids) => {
+            let clients: Vec<&Client> = clients.collect();
+            for id in ids {
+                if let Some(client) = clients.iter().find(|c| c.id as i64 == id) {
+                    text.push_str(&describe(client, Some(call.now.mono)));
+                    text.push('\n');
+                }
+            }
+        }
+    }
+    call.reply().verbatim("txt", text.as_bytes());
+    Ok(())
+}
+
+/// The classes of clients that filters tell apart.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Normal,
+    Master,
+    Replica,
+    Pubsub,
+}
+
+impl Class {
+    fn parse(name: &[u8]) -> Result<Self, CommandError> {
+        match name.to_ascii_lowercase().as_slice() {
+            b"normal" => Ok(Class::Normal),
+            b"master" => Ok(Class::Master),
+            b"slave" | b"replica" => Ok(Class::Replica),
+            b"pubsub" => Ok(Class::Pubsub),
+            _ => Err(CommandError::composed(format!(
+                "ERR Unknown client type '{}'",
+                String::from_utf8_lossy(name)
+            ))),
+        }
+    }
+
+    fn of(_: &Client) -> Self {
+        Class::Normal
+    }
+}
+
+/// Which clients CLIENT KILL means.
+#[derive(Default)]
+struct Filter<'a> {
+    id: Option<u64>,
+    class: Option<Class>,
+    address: Option<&'a [u8]>,
+    local: Option<&'a [u8]>,
+    spare_oneself: bool,
+}
+
+impl<'a> Filter<'a> {
+    fn parse(call: &Call<'a>) -> Result<Self, CommandError> {
+        if call.args.len() == 3 {
+            return Ok(Filter { address: Some(call.arg(2)), ..Filter::default() });
+        }
+        let mut filter = Filter { spare_oneself: true, ..Filter::default() };
+        for at in (2..call.args.len()).step_by(2) {
+            let value = call.args.get(at + 1).ok_or(CommandError::Syntax)?;
+            match call.arg(at).to_ascii_lowercase().as_slice() {
+                b"id" => {
+                    let id = parse_i64(value).filter(|id| *id > 0);
+                    filter.id = Some(
+                        id.ok_or(CommandError::text("ERR client-id should be greater than 0"))?
+                            as u64,
+                    );
+                }
+                b"type" => filter.class = Some(Class::parse(value)?),
+                b"addr" => filter.address = Some(value),
+                b"laddr" => filter.local = Some(value),
+                b"user" if value == b"default" => {}
+                b"user" => {
+                    return Err(CommandError::composed(format!(
+                        "ERR No such user '{}'",
+                        String::from_utf8_lossy(value)
+                    )));
+                }
+                b"skipme" => {
+                    filter.spare_oneself = match value.to_ascii_lowercase().as_slice() {
+                        b"yes" => true,
+                        b"no" => false,
+                        _ => return Err(CommandError::Syntax),
+                    };
+                }
+                _ => return Err(CommandError::Syntax),
+            }
+        }
+        Ok(filter)
+    }
+
+    fn means(&self, client: &Client) -> bool {
+        client.standing == Standing::Open
+            && self.id.is_none_or(|id| id == client.id)
+            && self.class.is_none_or(|class| class == Class::of(client))
+            && self.address.is_none_or(|a| a == client.address().as_bytes())
+            && self.local.is_none_or(|a| a == client.local_address().as_bytes())
+    }
+}
+
+fn kill(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    let filter = Filter::parse(call)?;
+    let slots: Vec<u32> =
+        server.clients.iter().filter(|c| filter.means(c)).map(|c| c.slot).collect();
+    let mut killed = slots.len();
+    for slot in slots {
+        server.cut_off(slot);
+    }
+    if filter.means(call.client) && !filter.spare_oneself {
+        call.client.standing = Standing::Closing;
+        killed += 1;
+    }
+    if call.args.len() > 3 {
+        call.reply().integer(killed as i64);
+    } else if killed == 0 {
+        return Err(CommandError::text("ERR No such client"));
+    } else {
+        call.reply().ok();
+    }
+    Ok(())
+}
+
+fn pause(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    let all = match call.args.get(3).map(<[u8]>::to_ascii_lowercase).as_deref() {
+        None | Some(b"all") => true,
+        Some(b"write") => false,
+        Some(_) => {
+            return Err(CommandError::text("ERR CLIENT PAUSE mode must be WRITE or ALL"));
+        }
+    };
+    if call.args.len() > 4 {
+        return Err(CommandError::subcommand("CLIENT", call.arg(1)));
+    }
+    let timeout = parse_i64(call.arg(2))
+        .ok_or(CommandError::text("ERR timeout is not an integer or out of range"))?;
+    let timeout =
+        u64::try_from(timeout).map_err(|_| CommandError::text("ERR timeout is negative"))?;
+    let now = call.now.mono;
+    server.pause.begin(now, now + Duration::from_millis(timeout), all);
+    server.pause_changed(now);
+    call.ok()
+}
+
+fn unpause(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    server.end_pause(call.now);
+    call.ok()
+}
+
+fn reply(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    match call.arg(2).to_ascii_lowercase().as_slice() {
+        b"on" => {
+            call.client.replies = ReplyMode::On;
+            call.reply().ok();
+        }
+        b"off" => call.client.replies = ReplyMode::Off,
+        b"skip" => {
+            if call.client.replies != ReplyMode::Off {
+                call.client.replies = ReplyMode::SkipNext;
+            }
+        }
+        _ => return Err(CommandError::Syntax),
+    }
+    Ok(())
+}
+
+fn on_or_off(word: &[u8]) -> Result<bool, CommandError> {
+    match word.to_ascii_lowercase().as_slice() {
+        b"on" => Ok(true),
+        b"off" => Ok(false),
+        _ => Err(CommandError::Syntax),
+    }
+}
+
+fn no_evict(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    call.client.no_evict = on_or_off(call.arg(2))?;
+    call.ok()
+}
+
+fn no_touch(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    call.client.no_touch = on_or_off(call.arg(2))?;
+    call.ok()
+}
+
+fn help(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    call.reply().help(
+        "CLIENT",
+        &[
+            "GETNAME",
+            "    Tell the name of this connection.",
+            "ID",
+            "    Tell the id of this connection.",
+            "INFO",
+            "    Tell about this connection.",
+            "KILL <ip:port>",
+            "    Close the connection from this address.",
+            "KILL <option> <value> [<option> <value> [...]]",
+            "    Close all connections that fit each of these:",
+            "    * ADDR (<ip:port>|<unixsocket>:0): the peer's address",
+            "    * LADDR (<ip:port>|<unixsocket>:0): our address",
+            "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB): what it is for",
+            "    * USER <username>: who logged in",
+            "    * ID <client-id>: its id",
+            "    * SKIPME (YES|NO): whether to spare this connection (yes if not told)",
+            "LIST [TYPE (NORMAL|MASTER|REPLICA|PUBSUB)] [ID <client-id> [...]]",
+            "    List connections.",
+            "PAUSE <timeout> [WRITE|ALL]",
+            "    Hold back all commands, or those that write, for so many milliseconds.",
+            "REPLY (ON|OFF|SKIP)",
+            "    Say which replies this connection gets.",
+            "SETNAME <name>",
+            "    Name this connection.",
+            "SETINFO <option> <value>",
+            "    Tell about the client: LIB-NAME, LIB-VER.",
+            "UNPAUSE",
+            "    End the pause.",
+            "NO-EVICT (ON|OFF)",
+            "    Spare this connection when memory is short.",
+            "NO-TOUCH (ON|OFF)",
+            "    Leave the access times of keys alone.",
+        ],
+    );
+    Ok(())
+}
+
+fn is_printable(text: &[u8]) -> bool {
+    text.iter().all(|c| (b'!'..=b'~').contains(c))
+}
+
 /// Refuses a name that would break the lines of CLIENT LIST.
 pub(crate) fn check_name(name: &[u8]) -> Result<(), CommandError> {
-    if name.iter().all(|c| (b'!'..=b'~').contains(c)) {
+    if is_printable(name) {
         Ok(())
     } else {
         Err(CommandError::text(
@@ -75,45 +416,50 @@ pub(crate) fn check_name(name: &[u8]) -> Result<(), CommandError> {
 /// A client as a line of CLIENT LIST.
 pub(crate) fn describe(client: &Client, now: Option<Mono>) -> String {
     let now = now.unwrap_or(client.last_heard);
-    let local = match &client.local {
-        Endpoint::Unix(path) => format!("{path}:0"),
-        ip => ip.to_string(),
-    };
-    let flags = match (client.no_evict, client.no_touch) {
-        _ if client.paused => "b",
-        (true, true) => "eT",
-        (true, false) => "e",
-        (false, true) => "T",
-        (false, false) => "N",
-    };
-    let waiting = client.requests.waiting();
+    let mut flags = String::new();
+    let letters = [
+        (client.paused, 'b'),
+        (client.standing == Standing::Closing, 'c'),
+        (matches!(client.peer, Endpoint::Unix(_)), 'U'),
+        (client.no_evict, 'e'),
+        (client.no_touch, 'T'),
+    ];
+    flags.extend(letters.iter().filter(|(set, _)| *set).map(|(_, letter)| letter));
+    if flags.is_empty() {
+        flags.push('N');
+    }
+    // The request that is being carried out counts as waiting.
+    let waiting = client.requests.waiting().max(client.input_bytes);
+    let free = client.requests.capacity().saturating_sub(waiting);
     let command = client
         .last_command
         .and_then(|id| crate::server::table::all().get(usize::from(id)))
         .map_or("NULL", |command| command.name.as_str());
+    // Redis keeps the first bytes in a buffer of their own and counts the others as a list.
+    let output = client.outbox.len();
+    let (obl, oll, omem) = if output <= Outbox::CHUNK {
+        (output, 0, 0)
+    } else {
+        (Outbox::CHUNK, output.div_ceil(Outbox::CHUNK) - 1, client.outbox.capacity())
+    };
     format!(
-        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 \
-         multi=-1 qbuf={} qbuf-free={} argv-mem={} multi-mem=0 rbs={} rbp={} obl=0 oll={} omem={} \
-         tot-mem={} events={} cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={}",
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db={} sub=0 psub=0 \
+         ssub=0 multi=-1 qbuf={waiting} qbuf-free={free} argv-mem={} multi-mem=0 rbs={} rbp={} \
+         obl={obl} oll={oll} omem={omem} tot-mem={} events={} cmd={command} user=default redir=-1 \
+         resp={} lib-name={} lib-ver={}",
         client.id,
         client.address(),
-        local,
+        client.local_address(),
         client.conn.0 / 2 + 8,
         String::from_utf8_lossy(&client.name),
         now.since(client.created).as_secs(),
         now.since(client.last_heard).as_secs(),
-        flags,
         client.db,
-        waiting,
-        client.requests.capacity().saturating_sub(waiting),
         client.argv_bytes,
-        crate::machine::Outbox::CHUNK,
-        client.outbox_peak.min(crate::machine::Outbox::CHUNK),
-        client.outbox.len() / crate::machine::Outbox::CHUNK,
-        client.outbox.capacity(),
+        Outbox::CHUNK,
+        client.outbox_peak.min(Outbox::CHUNK),
         client.memory(),
-        if client.outbox.is_empty() { "r" } else { "rw" },
-        command,
+        if output == 0 { "r" } else { "rw" },
         client.proto.number(),
         String::from_utf8_lossy(&client.lib_name),
         String::from_utf8_lossy(&client.lib_version),

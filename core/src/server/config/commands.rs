@@ -1,1 +1,300 @@
 //! CONFIG.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::rewrite::rewrite;
+use super::table::{DIRECTIVES, Directive, Kind, find};
+use super::{Config, Permission, Settings, value};
+use crate::command::meta::flag;
+use crate::command::{CommandError, Group, Row};
+use crate::glob;
+use crate::machine::{DiskDone, DiskError, DiskErrorKind, DiskOp, LogLevel};
+use crate::server::dispatch::{Call, Handler, container, row};
+use crate::server::{DiskWork, Server};
+use crate::time::Now;
+
+/// Rows of the command table.
+pub static ROWS: &[Row<Handler>] = &[row(Group::Server, "config", -2, container)
+    .since("2.0.0")
+    .complexity("Depends on subcommand.")
+    .summary("A container for commands on the configuration.")
+    .subcommands(SUBCOMMANDS)];
+
+const FLAGS: u32 = flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE;
+
+static SUBCOMMANDS: &[Row<Handler>] = &[
+    row(Group::Server, "get", -3, get)
+        .flags(FLAGS)
+        .since("2.0.0")
+        .complexity("O(N) when N is the number of configuration parameters provided")
+        .summary("Tells what directives are set to.")
+        .syntax("parameter [parameter ...]")
+        .history(&[("7.0.0", "Added the ability to pass multiple pattern parameters in one call")]),
+    row(Group::Server, "help", 2, help)
+        .flags(flag::LOADING | flag::STALE)
+        .since("5.0.0")
+        .summary("Tells what the subcommands do."),
+    row(Group::Server, "resetstat", 2, resetstat)
+        .flags(FLAGS)
+        .since("2.0.0")
+        .summary("Begins statistics anew.")
+        .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
+    row(Group::Server, "rewrite", 2, rewrite_file)
+        .flags(FLAGS)
+        .since("2.8.0")
+        .summary("Writes the configuration into its file.")
+        .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
+    row(Group::Server, "set", -4, set)
+        .flags(FLAGS)
+        .since("2.0.0")
+        .complexity("O(N) when N is the number of configuration parameters provided")
+        .summary("Sets directives: all of them, or none.")
+        .syntax("parameter value [parameter value ...]")
+        .history(&[("7.0.0", "Added the ability to set multiple parameters in one call.")])
+        .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
+];
+
+fn get(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    // Under the name by which each was asked for, once.
+    let mut found: Vec<(String, usize)> = Vec::new();
+    let mut seen = BTreeSet::new();
+    for pattern in call.args.from(2).iter() {
+        if !pattern.iter().any(|c| matches!(c, b'[' | b'*' | b'?')) {
+            if let Some(at) = find(pattern) {
+                let name = String::from_utf8_lossy(pattern).to_ascii_lowercase();
+                if seen.insert(name.clone()) {
+                    found.push((name, at));
+                }
+            }
+            continue;
+        }
+        for (at, directive) in DIRECTIVES.iter().enumerate().filter(|(_, d)| !d.is_hidden()) {
+            for name in [directive.name, directive.alias] {
+                if !name.is_empty()
+                    && glob::matches_ignoring_case(pattern, name.as_bytes())
+                    && seen.insert(name.to_owned())
+                {
+                    found.push((name.to_owned(), at));
+                }
+            }
+        }
+    }
+    let mut reply = call.reply();
+    reply.map(found.len());
+    for (name, at) in found {
+        reply.bulk(name.as_bytes());
+        if DIRECTIVES[at].kind == Kind::Dir {
+            reply.bulk(server.directory.as_bytes());
+        } else {
+            reply.bulk(server.config.value(at).unwrap_or_default());
+        }
+    }
+    Ok(())
+}
+
+/// A change that has been made and waits for the world to agree.
+#[derive(Clone, Debug)]
+pub(crate) struct Change {
+    /// Who asked for it.
+    client: u64,
+    /// What it was before.
+    old: Arc<Config>,
+    /// What it needs, by the name of the directive that is to blame if it fails.
+    pub(crate) waits: &'static str,
+}
+
+fn set(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    if call.args.len() % 2 == 1 {
+        return Err(CommandError::Syntax);
+    }
+    let mut changes: Vec<(usize, &[u8], &[u8])> = Vec::new();
+    for i in (2..call.args.len()).step_by(2) {
+        let name = call.arg(i);
+        let at = find(name).ok_or_else(|| {
+            CommandError::composed(format!(
+                "ERR Unknown option or number of arguments for CONFIG SET - '{}'",
+                String::from_utf8_lossy(name)
+            ))
+        })?;
+        let protected = DIRECTIVES[at].is_protected() && !may_change_protected(server, call);
+        if DIRECTIVES[at].is_immutable() {
+            return Err(failed(name, "can't set immutable config"));
+        } else if protected {
+            return Err(failed(name, "can't set protected config"));
+        } else if changes.iter().any(|change| change.0 == at) {
+            return Err(failed(name, "duplicate parameter"));
+        }
+        changes.push((at, name, call.arg(i + 1)));
+    }
+    let old = Arc::clone(&server.config);
+    let mut new = Config::clone(&old);
+    let mut directory = None;
+    for (at, _, text) in changes {
+        let directive: &Directive = &DIRECTIVES[at];
+        let value = value::from_one(directive, text, new.value(at).unwrap_or_default())
+            .map_err(|why| failed(directive.name.as_bytes(), &why))?;
+        if directive.kind == Kind::Dir {
+            directory = Some(String::from_utf8_lossy(&value).into_owned());
+        }
+        new.put(at, value);
+    }
+    new.settings = Settings::of(&new);
+    let (before, after) = (old.settings(), new.settings());
+    let other_port = before.port != after.port;
+    let listens_elsewhere = other_port || before.bind != after.bind;
+    if listens_elsewhere && (directory.is_some() || server.relisten.is_some()) {
+        return Err(failed(b"port", "change the addresses by themselves, one change at a time"));
+    }
+    server.config = Arc::new(new);
+    server.config_changed();
+    let client = call.client.id;
+    if listens_elsewhere {
+        let waits = if other_port { "port" } else { "bind" };
+        if server.listen_elsewhere(Change { client, old, waits }) {
+            call.client.waiting = true;
+        } else {
+            call.reply().ok();
+        }
+    } else if let Some(path) = directory {
+        let change = Change { client, old, waits: "dir" };
+        let work = DiskWork::ChangeDir { change, path: path.clone() };
+        server.disk_op(DiskOp::ChangeDir { path }, work);
+        call.client.waiting = true;
+    } else {
+        call.reply().ok();
+    }
+    Ok(())
+}
+
+fn may_change_protected(server: &Server, call: &Call<'_>) -> bool {
+    match server.config.settings().enable_protected_configs {
+        Permission::Yes => true,
+        Permission::Local => call.client.is_local(),
+        Permission::No => false,
+    }
+}
+
+fn failed(name: &[u8], why: &str) -> CommandError {
+    CommandError::composed(format!(
+        "ERR CONFIG SET failed (possibly related to argument '{}') - {why}",
+        String::from_utf8_lossy(name)
+    ))
+}
+
+fn resetstat(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    server.stats.reset();
+    let env = &mut server.keyspace.env;
+    (env.hits, env.misses) = (0, 0);
+    server.expired_before = env.expired;
+    call.ok()
+}
+
+fn rewrite_file(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    let Some(path) = server.config.file.clone() else {
+        return Err(CommandError::text("ERR The server is running without a config file"));
+    };
+    let client = call.client.id;
+    server.disk_op(DiskOp::Load { path: path.clone() }, DiskWork::LoadConfig { client, path });
+    call.client.waiting = true;
+    Ok(())
+}
+
+impl Server {
+    /// Goes on with what waited for a disk operation.
+    pub(in crate::server) fn disk_done(
+        &mut self,
+        now: Now<'_>,
+        work: DiskWork,
+        result: Result<DiskDone, DiskError>,
+    ) {
+        match work {
+            DiskWork::LoadConfig { client, path } => {
+                let old = match result {
+                    Ok(DiskDone::Data(old)) => Ok(old),
+                    Ok(_) => Ok(Vec::new()),
+                    Err(error) if error.kind == DiskErrorKind::NotFound => Ok(Vec::new()),
+                    Err(error) => Err(error),
+                };
+                match old {
+                    Ok(old) => {
+                        let bytes = rewrite(&self.config, &old, &self.directory);
+                        let work = DiskWork::ReplaceConfig { client };
+                        self.disk_op(DiskOp::Replace { path, bytes }, work);
+                    }
+                    Err(error) => self.rewritten(now, client, Err(error)),
+                }
+            }
+            DiskWork::ReplaceConfig { client } => self.rewritten(now, client, result.map(drop)),
+            DiskWork::ChangeDir { change, path } => match result {
+                Ok(_) => {
+                    self.directory = joined(&self.directory, &path);
+                    self.change_done(now, &change, Ok(()));
+                }
+                Err(error) => self.change_done(now, &change, Err(error.message)),
+            },
+        }
+    }
+
+    fn rewritten(&mut self, now: Now<'_>, client: u64, result: Result<(), DiskError>) {
+        let result = match result {
+            Ok(()) => {
+                self.notice(|| "CONFIG REWRITE executed with success.".to_owned());
+                Ok(())
+            }
+            Err(error) => {
+                self.log(LogLevel::Warning, || format!("CONFIG REWRITE failed: {error}"));
+                Err(CommandError::composed(format!("ERR Rewriting config file: {error}")))
+            }
+        };
+        self.answer(now, client, result);
+    }
+
+    /// Answers a CONFIG SET that waited; what failed is undone.
+    pub(in crate::server) fn change_done(
+        &mut self,
+        now: Now<'_>,
+        change: &Change,
+        result: Result<(), String>,
+    ) {
+        let result = result.map_err(|why| {
+            self.config = Arc::clone(&change.old);
+            self.config_changed();
+            failed(change.waits.as_bytes(), &why)
+        });
+        self.answer(now, change.client, result);
+    }
+}
+
+/// `path`, seen from `directory`.
+fn joined(directory: &str, path: &str) -> String {
+    if path.starts_with('/') {
+        return path.to_owned();
+    }
+    let mut parts: Vec<&str> = directory.split('/').filter(|p| !p.is_empty()).collect();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
+}
+
+fn help(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    call.reply().help(
+        "CONFIG",
+        &[
+            "GET <pattern>",
+            "    Tell the directives that fit the pattern, and what they are set to.",
+            "SET <directive> <value> [<directive> <value> ...]",
+            "    Set directives: all of them, or none if one is refused.",
+            "RESETSTAT",
+            "    Begin the statistics of INFO anew.",
+            "REWRITE",
+            "    Write the configuration into its file.",
+        ],
+    );
+    Ok(())
+}

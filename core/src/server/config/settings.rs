@@ -186,7 +186,7 @@ impl Settings {
             shutdown_on_sigint: shutdown("shutdown-on-sigint"),
             shutdown_on_sigterm: shutdown("shutdown-on-sigterm"),
             notify_keyspace_events: event_bits(
-                &config.get("notify-keyspace-events").unwrap_or_default().to_vec(),
+                config.get("notify-keyspace-events").unwrap_or_default(),
             )
             .unwrap_or_default(),
             save: pairs(&text("save")),

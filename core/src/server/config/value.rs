@@ -185,7 +185,7 @@ fn save(words: &[&[u8]]) -> Result<Vec<u8>, String> {
 }
 
 fn output_limits(words: &[&[u8]], old: &[u8]) -> Result<Vec<u8>, String> {
-    if words.is_empty() || words.len() % 4 != 0 {
+    if words.is_empty() || !words.len().is_multiple_of(4) {
         return Err("Wrong number of arguments in buffer limit configuration.".into());
     }
     let mut all: Vec<Vec<u8>> = old.split(|&c| c == b' ').map(<[u8]>::to_vec).collect();

@@ -1,0 +1,488 @@
+//! COMMAND: what the table tells about itself.
+
+use super::dispatch::{Call, Handler, row};
+use super::table::{self, Command};
+use super::{Server, getkeys};
+use crate::command::meta::{Begin, Find, acl, flag, key};
+use crate::command::syntax::{self, Argument, Kind};
+use crate::command::{CommandError, Group, KeySpec, Row};
+use crate::glob;
+use crate::resp::reply::{Aggregate, Reply};
+
+/// Rows of the command table.
+pub(super) static ROWS: &[Row<Handler>] = &[row(Group::Server, "command", -1, command)
+    .flags(FLAGS)
+    .acl(acl::CONNECTION)
+    .since("2.8.13")
+    .complexity("O(N) where N is the total number of Redis commands")
+    .summary("Tells about all commands.")
+    .tips(&["nondeterministic_output_order"])
+    .subcommands(SUBCOMMANDS)];
+
+const FLAGS: u32 = flag::LOADING | flag::STALE;
+
+const fn about(name: &'static str, arity: i16, handler: Handler) -> Row<Handler> {
+    row(Group::Server, name, arity, handler).flags(FLAGS).acl(acl::CONNECTION)
+}
+
+static SUBCOMMANDS: &[Row<Handler>] = &[
+    about("count", 2, count).since("2.8.13").summary("Tells how many commands there are."),
+    about("docs", -2, docs)
+        .since("7.0.0")
+        .complexity("O(N) where N is the number of commands to look up")
+        .summary("Tells what commands are for and how they are called.")
+        .syntax("[command-name [command-name ...]]")
+        .tips(&["nondeterministic_output_order"]),
+    about("getkeys", -4, getkeys)
+        .since("2.8.13")
+        .complexity("O(N) where N is the number of arguments to the command")
+        .summary("Finds the keys among arguments.")
+        .syntax("command [arg [arg ...]]"),
+    about("getkeysandflags", -4, getkeysandflags)
+        .since("7.0.0")
+        .complexity("O(N) where N is the number of arguments to the command")
+        .summary("Finds the keys among arguments, and what is done with each.")
+        .syntax("command [arg [arg ...]]"),
+    about("help", 2, help).since("5.0.0").summary("Tells what the subcommands do."),
+    about("info", -2, info)
+        .since("2.8.13")
+        .complexity("O(N) where N is the number of commands to look up")
+        .summary("Tells about some commands, or all.")
+        .syntax("[command-name [command-name ...]]")
+        .tips(&["nondeterministic_output_order"])
+        .history(&[(
+            "7.0.0",
+            "Allowed to be called with no argument to get info on all commands.",
+        )]),
+    about("list", -2, list)
+        .since("7.0.0")
+        .complexity("O(N) where N is the total number of Redis commands")
+        .summary("Lists the names of commands.")
+        .syntax("[FILTERBY <MODULE module-name | ACLCAT category | PATTERN pattern>]")
+        .tips(&["nondeterministic_output_order"]),
+];
+
+fn command(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    let list = server.names.list();
+    let mut reply = call.reply();
+    reply.array(list.len());
+    for (_, command) in list {
+        describe(&mut reply, command);
+    }
+    Ok(())
+}
+
+fn count(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    let count = server.names.len();
+    call.reply().integer(count as i64);
+    Ok(())
+}
+
+fn info(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    if call.args.len() == 2 {
+        return command(server, call);
+    }
+    let names = call.args.from(2);
+    let mut reply = call.reply();
+    reply.array(names.len());
+    for name in names.iter() {
+        match named(server, name) {
+            Some(command) => describe(&mut reply, command),
+            None => reply.null(),
+        }
+    }
+    Ok(())
+}
+
+/// The command of this name, which may be that of a subcommand (`client|list`).
+fn named(server: &Server, name: &[u8]) -> Option<&'static Command> {
+    match name.iter().position(|c| *c == b'|') {
+        None => server.names.find(name),
+        Some(bar) => server.names.find(&name[..bar])?.subcommand(&name[bar + 1..]),
+    }
+}
+
+fn describe(reply: &mut Reply<'_>, command: &Command) {
+    let meta = command.meta;
+    let (first, last, step, _) = getkeys::legacy_range(meta.keys);
+    reply.array(10);
+    reply.bulk(command.name.as_bytes());
+    reply.integer(i64::from(meta.arity));
+    names(reply, flag::names(getkeys::all_flags(command)), "");
+    reply.integer(i64::from(first));
+    reply.integer(i64::from(last));
+    reply.integer(i64::from(step));
+    names(reply, acl::names(meta.categories()), "@");
+    reply.set(meta.tips.len());
+    for tip in meta.tips {
+        reply.bulk(tip.as_bytes());
+    }
+    reply.set(meta.keys.len());
+    for spec in meta.keys {
+        describe_keys(reply, spec);
+    }
+    let subcommands: Vec<&Command> = subcommands(command).collect();
+    if subcommands.is_empty() {
+        reply.set(0);
+        return;
+    }
+    reply.array(subcommands.len());
+    for sub in subcommands {
+        describe(reply, sub);
+    }
+}
+
+fn subcommands(command: &Command) -> impl Iterator<Item = &'static Command> {
+    command.subcommands.iter().filter_map(|id| table::all().get(usize::from(*id)))
+}
+
+fn names(reply: &mut Reply<'_>, names: impl Iterator<Item = &'static str> + Clone, prefix: &str) {
+    reply.set(names.clone().count());
+    for name in names {
+        reply.simple(&format!("{prefix}{name}"));
+    }
+}
+
+fn describe_keys(reply: &mut Reply<'_>, spec: &KeySpec) {
+    let text = |reply: &mut Reply<'_>, text: &str| reply.bulk(text.as_bytes());
+    let number = |reply: &mut Reply<'_>, name: &str, value: i32| {
+        reply.bulk(name.as_bytes());
+        reply.integer(i64::from(value));
+    };
+    reply.map(if spec.notes.is_empty() { 3 } else { 4 });
+    if !spec.notes.is_empty() {
+        text(reply, "notes");
+        text(reply, spec.notes);
+    }
+    text(reply, "flags");
+    names(reply, key::names(spec.flags), "");
+    text(reply, "begin_search");
+    reply.map(2);
+    text(reply, "type");
+    match spec.begin {
+        Begin::Index(index) => {
+            text(reply, "index");
+            text(reply, "spec");
+            reply.map(1);
+            number(reply, "index", index);
+        }
+        Begin::Keyword(word, from) => {
+            text(reply, "keyword");
+            text(reply, "spec");
+            reply.map(2);
+            text(reply, "keyword");
+            text(reply, word);
+            number(reply, "startfrom", from);
+        }
+        Begin::Unknown => {
+            text(reply, "unknown");
+            text(reply, "spec");
+            reply.map(0);
+        }
+    }
+    text(reply, "find_keys");
+    reply.map(2);
+    text(reply, "type");
+    match spec.find {
+        Find::Range { last, step, limit } => {
+            text(reply, "range");
+            text(reply, "spec");
+            reply.map(3);
+            number(reply, "lastkey", last);
+            number(reply, "keystep", step);
+            number(reply, "limit", limit);
+        }
+        Find::Keynum { at, first, step } => {
+            text(reply, "keynum");
+            text(reply, "spec");
+            reply.map(3);
+            number(reply, "keynumidx", at);
+            number(reply, "firstkey", first);
+            number(reply, "keystep", step);
+        }
+        Find::Unknown => {
+            text(reply, "unknown");
+            text(reply, "spec");
+            reply.map(0);
+        }
+    }
+}
+
+fn docs(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    let commands: Vec<&'static Command> = if call.args.len() == 2 {
+        server.names.list().into_iter().map(|(_, command)| command).collect()
+    } else {
+        call.args.from(2).iter().filter_map(|name| named(server, name)).collect()
+    };
+    let mut reply = call.reply();
+    reply.map(commands.len());
+    for command in commands {
+        reply.bulk(command.name.as_bytes());
+        document(&mut reply, command);
+    }
+    Ok(())
+}
+
+fn document(reply: &mut Reply<'_>, command: &Command) {
+    let meta = command.meta;
+    let map = reply.begin(Aggregate::Map);
+    let mut fields = 0;
+    let mut field = |reply: &mut Reply<'_>, name: &str| {
+        reply.bulk(name.as_bytes());
+        fields += 1;
+    };
+    let texts = [
+        ("summary", meta.summary),
+        ("since", meta.since),
+        ("group", meta.group.name()),
+        ("complexity", meta.complexity),
+    ];
+    for (name, text) in texts {
+        field(reply, name);
+        reply.bulk(text.as_bytes());
+    }
+    if let Some((since, by)) = meta.deprecated {
+        field(reply, "doc_flags");
+        reply.set(1);
+        reply.simple("deprecated");
+        field(reply, "deprecated_since");
+        reply.bulk(since.as_bytes());
+        field(reply, "replaced_by");
+        reply.bulk(by.as_bytes());
+    }
+    if !meta.history.is_empty() {
+        field(reply, "history");
+        reply.set(meta.history.len());
+        for (version, change) in meta.history {
+            reply.array(2);
+            reply.bulk(version.as_bytes());
+            reply.bulk(change.as_bytes());
+        }
+    }
+    let arguments = syntax::parse(meta.syntax);
+    if !arguments.is_empty() {
+        field(reply, "arguments");
+        let mut keys = 0;
+        document_arguments(reply, &arguments, &mut keys, meta.keys.len());
+    }
+    if !command.subcommands.is_empty() {
+        field(reply, "subcommands");
+        reply.map(command.subcommands.len());
+        for sub in subcommands(command) {
+            reply.bulk(sub.name.as_bytes());
+            document(reply, sub);
+        }
+    }
+    reply.end(map, fields);
+}
+
+/// `keys` counts the keys that were met: each is the first of one key specification.
+fn document_arguments(
+    reply: &mut Reply<'_>,
+    arguments: &[Argument],
+    keys: &mut usize,
+    specs: usize,
+) {
+    reply.array(arguments.len());
+    for argument in arguments {
+        let is_key = argument.kind == Kind::Text
+            && (argument.name == "key" || argument.name.ends_with("key"))
+            && *keys < specs;
+        let kind = match argument.kind {
+            Kind::Text if is_key => "key",
+            Kind::Text if argument.name == "pattern" => "pattern",
+            Kind::Text if argument.name.starts_with("unix-time") => "unix-time",
+            Kind::Text => "string",
+            Kind::Integer => "integer",
+            Kind::Double => "double",
+            Kind::Token => "pure-token",
+            Kind::OneOf => "oneof",
+            Kind::Block => "block",
+        };
+        let map = reply.begin(Aggregate::Map);
+        let mut fields = 2;
+        reply.bulk(b"name");
+        if argument.name.is_empty() {
+            reply.bulk(joined_name(argument).as_bytes());
+        } else {
+            reply.bulk(argument.name.to_ascii_lowercase().as_bytes());
+        }
+        reply.bulk(b"type");
+        reply.bulk(kind.as_bytes());
+        if is_key {
+            reply.bulk(b"key_spec_index");
+            reply.integer(*keys as i64);
+            *keys += 1;
+            fields += 1;
+        }
+        if let Some(token) = &argument.token {
+            reply.bulk(b"token");
+            reply.bulk(token.as_bytes());
+            fields += 1;
+        }
+        let flags: Vec<&str> = [
+            (argument.optional, "optional"),
+            (argument.multiple, "multiple"),
+            (argument.multiple_token, "multiple_token"),
+        ]
+        .into_iter()
+        .filter_map(|(set, name)| set.then_some(name))
+        .collect();
+        if !flags.is_empty() {
+            reply.bulk(b"flags");
+            reply.set(flags.len());
+            for flag in flags {
+                reply.simple(flag);
+            }
+            fields += 1;
+        }
+        if !argument.parts.is_empty() {
+            reply.bulk(b"arguments");
+            document_arguments(reply, &argument.parts, keys, specs);
+            fields += 1;
+        }
+        reply.end(map, fields);
+    }
+}
+
+/// A name for what has none: those of its parts.
+fn joined_name(argument: &Argument) -> String {
+    if argument.parts.is_empty() {
+        return argument.token.clone().unwrap_or_default().to_ascii_lowercase();
+    }
+    let parts: Vec<String> =
+        argument
+            .parts
+            .iter()
+            .map(|part| {
+                if part.name.is_empty() {
+                    joined_name(part)
+                } else {
+                    part.name.to_ascii_lowercase()
+                }
+            })
+            .collect();
+    parts.join("-")
+}
+
+fn list(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    enum Filter<'a> {
+        All,
+        None,
+        Category(u32),
+        Pattern(&'a [u8]),
+    }
+    let filter = match call.args.len() {
+        2 => Filter::All,
+        5 if call.arg(2).eq_ignore_ascii_case(b"filterby") => {
+            let value = call.arg(4);
+            match call.arg(3).to_ascii_lowercase().as_slice() {
+                // There are no modules.
+                b"module" => Filter::None,
+                b"aclcat" => acl::NAMES
+                    .iter()
+                    .find(|(_, name)| name.as_bytes().eq_ignore_ascii_case(value))
+                    .map_or(Filter::None, |(bit, _)| Filter::Category(*bit)),
+                b"pattern" => Filter::Pattern(value),
+                _ => return Err(CommandError::Syntax),
+            }
+        }
+        _ => return Err(CommandError::Syntax),
+    };
+    let mut found: Vec<&str> = Vec::new();
+    let listed = server.names.list();
+    for (_, command) in &listed {
+        // A filter looks at subcommands too, a plain list does not.
+        let subs = subcommands(command).filter(|_| !matches!(filter, Filter::All));
+        for command in [*command].into_iter().chain(subs) {
+            let fits = match filter {
+                Filter::All => true,
+                Filter::None => false,
+                Filter::Category(bit) => command.meta.categories() & bit != 0,
+                Filter::Pattern(pattern) => {
+                    glob::matches_ignoring_case(pattern, command.name.as_bytes())
+                }
+            };
+            if fits {
+                found.push(&command.name);
+            }
+        }
+    }
+    let mut reply = call.reply();
+    reply.set(found.len());
+    for name in found {
+        reply.bulk(name.as_bytes());
+    }
+    Ok(())
+}
+
+fn getkeys(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    let found = found_keys(server, call)?;
+    let args = call.args.from(2);
+    let mut reply = call.reply();
+    reply.array(found.len());
+    for (at, _) in found {
+        reply.bulk(args.at(at));
+    }
+    Ok(())
+}
+
+fn getkeysandflags(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    let found = found_keys(server, call)?;
+    let args = call.args.from(2);
+    let mut reply = call.reply();
+    reply.array(found.len());
+    for (at, flags) in found {
+        reply.array(2);
+        reply.bulk(args.at(at));
+        names(&mut reply, key::names(flags), "");
+    }
+    Ok(())
+}
+
+fn found_keys(server: &Server, call: &Call<'_>) -> Result<Vec<(usize, u32)>, CommandError> {
+    let args = call.args.from(2);
+    let command = server
+        .names
+        .find(args.at(0))
+        .and_then(|command| match args.get(1) {
+            Some(sub) if !command.subcommands.is_empty() => command.subcommand(sub),
+            _ => Some(command),
+        })
+        .ok_or(CommandError::text("ERR Invalid command specified"))?;
+    if command.meta.keys.is_empty() {
+        return Err(CommandError::text("ERR The command has no key arguments"));
+    }
+    if !command.meta.takes(args.len()) {
+        return Err(CommandError::text("ERR Invalid number of arguments specified for command"));
+    }
+    let found = getkeys::keys(command, args)
+        .ok_or(CommandError::text("ERR Invalid arguments specified for command"))?;
+    if found.is_empty() && !command.meta.has(flag::NO_MANDATORY_KEYS) {
+        return Err(CommandError::text("ERR Invalid arguments specified for command"));
+    }
+    Ok(found)
+}
+
+fn help(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    call.reply().help(
+        "COMMAND",
+        &[
+            "(no subcommand)",
+            "    Tell about all commands.",
+            "COUNT",
+            "    Tell how many commands there are.",
+            "LIST [FILTERBY (MODULE <name>|ACLCAT <category>|PATTERN <pattern>)]",
+            "    List the names of commands.",
+            "INFO [<command-name> ...]",
+            "    Tell about these commands, or all.",
+            "DOCS [<command-name> ...]",
+            "    Tell what these commands are for, or all, and how they are called.",
+            "GETKEYS <full-command>",
+            "    Find the keys among the arguments.",
+            "GETKEYSANDFLAGS <full-command>",
+            "    Find the keys among the arguments, and what is done with each.",
+        ],
+    );
+    Ok(())
+}

@@ -1,0 +1,351 @@
+//! DEBUG: what tests of servers and of clients use.
+
+use sha1_smol::Sha1;
+
+use super::Server;
+use super::dispatch::{Call, Handler, row};
+use crate::command::meta::flag;
+use crate::command::{CommandError, Group, Row};
+use crate::glob;
+use crate::machine::{LogLevel, Output};
+use crate::resp::Proto;
+use crate::resp::number::{format_double, parse_double, parse_i64};
+use crate::store::{Entry, Keyed, NewExpire, StringRef, Type, ValueRef};
+use crate::time::Duration;
+
+/// Rows of the command table.
+pub(super) static ROWS: &[Row<Handler>] = &[row(Group::Server, "debug", -2, debug)
+    .flags(flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE)
+    .complexity("Depends on subcommand.")
+    .summary("A container for commands that test the server.")];
+
+/// The longest that DEBUG SLEEP sleeps.
+const MAX_SLEEP: f64 = 86_400.0 * 365.0;
+
+fn debug(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    let name = call.arg(1).to_ascii_lowercase();
+    match (name.as_slice(), call.args.len()) {
+        (b"help", 2) => help(call),
+        (b"sleep", 3) => {
+            let seconds = parse_double(call.arg(2)).unwrap_or(0.0).clamp(0.0, MAX_SLEEP);
+            server.outputs.push_back(Output::Stall(Duration::from_secs_f64(seconds)));
+            call.reply().ok();
+        }
+        (b"log", 3) => {
+            let text = String::from_utf8_lossy(call.arg(2)).into_owned();
+            server.log(LogLevel::Warning, || format!("DEBUG LOG: {text}"));
+            call.reply().ok();
+        }
+        (b"error", 3) => {
+            let text = String::from_utf8_lossy(call.arg(2)).into_owned();
+            return Err(CommandError::composed(text));
+        }
+        (b"object", 3) => object(server, call)?,
+        (b"sdslen", 3) => sdslen(server, call)?,
+        (b"digest", 2) => {
+            let digest = server.digest();
+            call.reply().simple(&hex(digest));
+        }
+        (b"digest-value", _) => {
+            let digests: Vec<Digest> = call
+                .args
+                .from(2)
+                .iter()
+                .map(|name| {
+                    let mut digest = Digest::default();
+                    if let Some(entry) = server.keyspace.peek(call.client.db, name) {
+                        digest.entry(entry);
+                    }
+                    digest
+                })
+                .collect();
+            let mut reply = call.reply();
+            reply.array(digests.len());
+            for digest in digests {
+                reply.simple(&hex(digest));
+            }
+        }
+        (b"populate", 3..=5) => populate(server, call)?,
+        (b"protocol", 3) => protocol(call)?,
+        (b"set-active-expire", 3) => {
+            server.active_expire = call.arg(2) != b"0";
+            call.reply().ok();
+        }
+        (b"pause-cron", 3) => {
+            server.cron_paused = call.arg(2) != b"0";
+            call.reply().ok();
+        }
+        (b"set-disable-deny-scripts", 3) | (b"quicklist-packed-threshold", 3) => {
+            call.reply().ok();
+        }
+        (b"replybuffer", 4) => call.reply().ok(),
+        (b"change-repl-id", 2) => {
+            server.replication_id = server.rng.hex40();
+            server.notice(|| "Changing replication IDs after receiving change-repl-id".to_owned());
+            call.reply().ok();
+        }
+        (b"stringmatch-len", 4) => {
+            let matches = glob::matches(call.arg(2), call.arg(3));
+            call.reply().integer(i64::from(matches));
+        }
+        _ => {
+            let given = String::from_utf8_lossy(call.arg(1)).into_owned();
+            return Err(CommandError::composed(format!(
+                "ERR unknown subcommand or wrong number of arguments for '{given}'. Try DEBUG HELP."
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn object(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    let now = call.now.wall.as_millis();
+    let entry = server.keyspace.peek(call.client.db, call.arg(2)).ok_or(CommandError::NoSuchKey)?;
+    let text = format!(
+        "Value at:0x{:012x} refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}",
+        // There is no address that would be the same everywhere.
+        0,
+        entry.encoding().name(),
+        serialized_len(entry),
+        (now / 1000) & 0xFF_FFFF,
+        entry.clock().idle_seconds(now),
+    );
+    call.reply().simple(&text);
+    Ok(())
+}
+
+/// Bytes that a snapshot would take for the value, without compression.
+fn serialized_len(entry: &Entry) -> usize {
+    let of_bytes = |len: usize| len + if len < 64 { 1 } else { 5 };
+    match entry.value() {
+        ValueRef::String(StringRef::Int(n)) => match n {
+            -128..=127 => 2,
+            -32768..=32767 => 3,
+            -2_147_483_648..=2_147_483_647 => 5,
+            n => of_bytes(StringRef::Int(n).len()),
+        },
+        ValueRef::String(string) => of_bytes(string.len()),
+        ValueRef::List(list) => list.iter().map(|item| of_bytes(item.len())).sum(),
+        ValueRef::Set(set) => set.iter().map(|item| of_bytes(item.len())).sum(),
+        ValueRef::Hash(hash) => {
+            hash.iter().map(|(field, value)| of_bytes(field.len()) + of_bytes(value.len())).sum()
+        }
+        ValueRef::ZSet(zset) => {
+            zset.iter_from(0).map(|(member, _)| of_bytes(member.len()) + 8).sum()
+        }
+    }
+}
+
+fn sdslen(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    let name = call.arg(2);
+    let entry = server.keyspace.peek(call.client.db, name).ok_or(CommandError::NoSuchKey)?;
+    let ValueRef::String(StringRef::Bytes(value)) = entry.value() else {
+        return Err(CommandError::text("ERR Not an sds encoded string."));
+    };
+    let text = format!(
+        "key_sds_len:{0}, key_sds_avail:0, key_zmalloc: {0}, val_sds_len:{1}, val_sds_avail:0, \
+         val_zmalloc: {1}",
+        name.len(),
+        value.len()
+    );
+    call.reply().simple(&text);
+    Ok(())
+}
+
+fn populate(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    let positive = |text: &[u8]| {
+        parse_i64(text)
+            .and_then(|n| usize::try_from(n).ok())
+            .ok_or(CommandError::text("ERR value is out of range, must be positive"))
+    };
+    let count = positive(call.arg(2))?;
+    let prefix = call.args.get(3).unwrap_or(b"key");
+    let size = call.args.get(4).map(positive).transpose()?.unwrap_or(0);
+    if size as u64 > server.config.settings().data.proto_max_bulk_len {
+        return Err(CommandError::OutOfRange);
+    }
+    server.keyspace.env.now_ms = call.now.wall.as_millis();
+    let mut db = server.keyspace.db(call.client.db);
+    for i in 0..count {
+        let name = [prefix, b":", i.to_string().as_bytes()].concat();
+        let key = db.key(&name);
+        if db.contains(key) {
+            continue;
+        }
+        let mut value = format!("value:{i}").into_bytes();
+        if size > 0 {
+            value.resize(size, 0);
+        }
+        db.set_string(key, StringRef::compact(&value), NewExpire::Never);
+    }
+    call.ok()
+}
+
+fn protocol(call: &mut Call<'_>) -> Result<(), CommandError> {
+    let kind = call.arg(2).to_ascii_lowercase();
+    let mut reply = call.reply();
+    match kind.as_slice() {
+        b"string" => reply.bulk(b"Hello World"),
+        b"integer" => reply.integer(12345),
+        b"double" => reply.double(3141.0 / 1000.0),
+        b"bignum" => reply.big_number("1234567999999999999999999999999999999"),
+        b"null" => reply.null(),
+        b"array" => {
+            reply.array(3);
+            (0..3).for_each(|n| reply.integer(n));
+        }
+        b"set" => {
+            reply.set(3);
+            (0..3).for_each(|n| reply.integer(n));
+        }
+        b"map" => {
+            reply.map(3);
+            for n in 0..3 {
+                reply.integer(n);
+                reply.bool(n == 1);
+            }
+        }
+        b"attrib" => {
+            if reply.proto() == Proto::Resp3 {
+                reply.attribute(1);
+                reply.bulk(b"key-popularity");
+                reply.array(2);
+                reply.bulk(b"key:123");
+                reply.integer(90);
+            }
+            reply.bulk(b"Some real reply following the attribute");
+        }
+        b"push" => {
+            if reply.proto() == Proto::Resp2 {
+                return Err(CommandError::text("ERR RESP2 is not supported by this command"));
+            }
+            reply.push(2);
+            reply.bulk(b"server-cpu-usage");
+            reply.integer(42);
+            reply.bulk(b"Some real reply following the push reply");
+        }
+        b"verbatim" => reply.verbatim("txt", b"This is a verbatim\nstring"),
+        b"true" => reply.bool(true),
+        b"false" => reply.bool(false),
+        _ => {
+            return Err(CommandError::text(
+                "ERR Wrong protocol type name. Please use one of the following: \
+                 string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false",
+            ));
+        }
+    }
+    Ok(())
+}
+
+impl Server {
+    /// A digest of all keys and values that two servers with the same data have in common, with
+    /// Redis too.
+    fn digest(&self) -> Digest {
+        let mut all = Digest::default();
+        let databases: Vec<usize> = self.keyspace.summary().map(|s| s.0).collect();
+        for index in databases {
+            all.mix(&(index as u32).to_be_bytes());
+            for entry in self.keyspace.entries(index) {
+                let mut one = Digest::default();
+                one.mix(entry.key());
+                one.entry(entry);
+                all.xor(&one.0);
+            }
+        }
+        all
+    }
+}
+
+/// Redis's digest: what is mixed in depends on the order, what is exclusive-ored in does not.
+#[derive(Clone, Copy, Default)]
+struct Digest([u8; 20]);
+
+impl Digest {
+    fn xor(&mut self, bytes: &[u8]) {
+        for (own, other) in self.0.iter_mut().zip(sha1(bytes)) {
+            *own ^= other;
+        }
+    }
+
+    fn mix(&mut self, bytes: &[u8]) {
+        self.xor(bytes);
+        self.0 = sha1(&self.0);
+    }
+
+    /// Mixes in a value and whether it expires.
+    fn entry(&mut self, entry: &Entry) {
+        let kind: u32 = match entry.value().kind() {
+            Type::String => 0,
+            Type::List => 1,
+            Type::Set => 2,
+            Type::ZSet => 3,
+            Type::Hash => 4,
+        };
+        self.mix(&kind.to_be_bytes());
+        match entry.value() {
+            ValueRef::String(string) => self.mix(&string.to_vec()),
+            ValueRef::List(list) => list.iter().for_each(|item| self.mix(&item.to_vec())),
+            ValueRef::Set(set) => set.iter().for_each(|item| self.xor(&item.to_vec())),
+            ValueRef::ZSet(zset) => {
+                for (member, score) in zset.iter_from(0) {
+                    let mut one = Digest::default();
+                    one.mix(&member.to_vec());
+                    one.mix(&format_double(score));
+                    self.xor(&one.0);
+                }
+            }
+            ValueRef::Hash(hash) => {
+                for (field, value) in hash.iter() {
+                    let mut one = Digest::default();
+                    one.mix(&field.to_vec());
+                    one.mix(&value.to_vec());
+                    self.xor(&one.0);
+                }
+            }
+        }
+        if entry.expire().is_some() {
+            self.xor(b"!!expire!!");
+        }
+    }
+}
+
+fn sha1(bytes: &[u8]) -> [u8; 20] {
+    Sha1::from(bytes).digest().bytes()
+}
+
+fn hex(digest: Digest) -> String {
+    digest.0.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn help(call: &mut Call<'_>) {
+    call.reply().help(
+        "DEBUG",
+        &[
+            "CHANGE-REPL-ID",
+            "    Give this server another replication id.",
+            "DIGEST",
+            "    A digest of all keys and values.",
+            "DIGEST-VALUE <key> [<key> ...]",
+            "    A digest of the value of each key.",
+            "ERROR <string>",
+            "    Reply this error.",
+            "LOG <message>",
+            "    Write this to the log.",
+            "OBJECT <key>",
+            "    Tell how a value is kept.",
+            "PAUSE-CRON <0|1>",
+            "    Stop doing things because time passes, or go on.",
+            "POPULATE <count> [<prefix>] [<size>]",
+            "    Make keys named <prefix>:<number> with values of <size> bytes.",
+            "PROTOCOL <type>",
+            "    Reply a value of this type of the protocol: string, integer, double, bignum,",
+            "    null, array, set, map, attrib, push, verbatim, true, false.",
+            "SET-ACTIVE-EXPIRE <0|1>",
+            "    Whether keys are deleted when their time has come, or only when they are met.",
+            "SLEEP <seconds>",
+            "    Do nothing for so long.",
+            "STRINGMATCH-LEN <pattern> <string>",
+            "    Whether the string matches the pattern.",
+        ],
+    );
+}

@@ -1,0 +1,486 @@
+//! INFO.
+
+use core::fmt::{Display, Write as _};
+use std::collections::BTreeSet;
+
+use super::clients::Client;
+use super::dispatch::{Call, Handler, row};
+use super::{LIMPID_VERSION, Server, VERSION, table};
+use crate::command::meta::{acl, flag};
+use crate::command::{CommandError, Group, Row};
+use crate::machine::Endpoint;
+use crate::resp::number::format_double;
+use crate::time::Duration;
+
+/// Rows of the command table.
+pub(super) static ROWS: &[Row<Handler>] = &[row(Group::Server, "info", -1, info)
+    .flags(flag::LOADING | flag::STALE)
+    .acl(acl::DANGEROUS)
+    .summary("Tells how the server is, section by section.")
+    .syntax("[section [section ...]]")
+    .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"])
+    .history(&[("7.0.0", "Added support for taking multiple section arguments.")])];
+
+/// The sections in their order, and whether each is among the default ones.
+const SECTIONS: [(&str, bool); 13] = [
+    ("server", true),
+    ("clients", true),
+    ("memory", true),
+    ("persistence", true),
+    ("stats", true),
+    ("replication", true),
+    ("cpu", true),
+    ("modules", true),
+    ("commandstats", false),
+    ("errorstats", true),
+    ("latencystats", false),
+    ("cluster", true),
+    ("keyspace", true),
+];
+
+fn info(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    let sections: Vec<String> = call
+        .args
+        .from(1)
+        .iter()
+        .map(|section| String::from_utf8_lossy(section).to_ascii_lowercase())
+        .collect();
+    let text = server.info_text(&sections, Some(call.client));
+    call.reply().verbatim("txt", text.as_bytes());
+    Ok(())
+}
+
+impl Server {
+    /// The text of INFO for these sections, in lower case; the default ones if there are none.
+    pub fn info(&mut self, sections: &[&str]) -> String {
+        let sections: Vec<String> = sections.iter().map(|s| (*s).to_owned()).collect();
+        self.info_text(&sections, None)
+    }
+
+    /// `caller` is the client that asks, which is taken out meanwhile.
+    fn info_text(&mut self, sections: &[String], caller: Option<&Client>) -> String {
+        let mut wanted = BTreeSet::new();
+        for section in sections {
+            match section.as_str() {
+                "default" => wanted.extend(SECTIONS.iter().filter(|s| s.1).map(|s| s.0)),
+                "all" | "everything" => wanted.extend(SECTIONS.iter().map(|s| s.0)),
+                name => wanted.extend(SECTIONS.iter().map(|s| s.0).find(|s| *s == name)),
+            }
+        }
+        if sections.is_empty() {
+            wanted.extend(SECTIONS.iter().filter(|s| s.1).map(|s| s.0));
+        }
+        self.keyspace.env.now_ms = self.now.1.as_millis();
+        let memory = self.memory(caller);
+        let mut text = Text(String::new());
+        for (section, _) in SECTIONS {
+            if !wanted.contains(section) {
+                continue;
+            }
+            match section {
+                "server" => self.server_section(&mut text),
+                "clients" => self.clients_section(&mut text, caller),
+                "memory" => self.memory_section(&mut text, &memory),
+                "persistence" => self.persistence_section(&mut text),
+                "stats" => self.stats_section(&mut text),
+                "replication" => self.replication_section(&mut text),
+                "cpu" => self.cpu_section(&mut text),
+                "modules" => text.section("Modules"),
+                "commandstats" => self.commandstats_section(&mut text),
+                "errorstats" => self.errorstats_section(&mut text),
+                "latencystats" => self.latencystats_section(&mut text),
+                "cluster" => {
+                    text.section("Cluster");
+                    text.field("cluster_enabled", 0);
+                }
+                _ => self.keyspace_section(&mut text),
+            }
+        }
+        text.0
+    }
+
+    fn server_section(&self, text: &mut Text) {
+        let settings = self.config.settings();
+        let uptime = self.uptime().as_secs();
+        text.section("Server");
+        text.field("redis_version", VERSION);
+        text.field("redis_git_sha1", "00000000");
+        text.field("redis_git_dirty", 0);
+        text.field("redis_build_id", "0");
+        text.field("redis_mode", "standalone");
+        text.field("os", &self.facts.os);
+        text.field("arch_bits", self.facts.arch_bits);
+        text.field("monotonic_clock", "POSIX clock_gettime");
+        text.field("multiplexing_api", &self.facts.multiplexing);
+        text.field("atomicvar_api", "rust-builtin");
+        text.field("gcc_version", "0.0.0");
+        text.field("process_id", self.facts.pid);
+        text.field("process_supervised", &settings.supervised);
+        text.field("run_id", String::from_utf8_lossy(&self.run_id));
+        text.field("tcp_port", settings.port);
+        text.field("server_time_usec", self.now.1.0);
+        text.field("uptime_in_seconds", uptime);
+        text.field("uptime_in_days", uptime / 86_400);
+        text.field("hz", settings.hz);
+        text.field("configured_hz", settings.hz);
+        text.field("lru_clock", self.now.1.as_secs() & 0xFF_FFFF);
+        text.field("executable", &self.facts.executable);
+        text.field("config_file", self.config.file.as_deref().unwrap_or_default());
+        text.field("io_threads_active", 0);
+        for (i, address) in self.listeners_open.addresses().enumerate() {
+            match address {
+                Endpoint::Ip(address) => text.field(
+                    &format!("listener{i}"),
+                    format_args!("name=tcp,bind={},port={}", address.ip(), address.port()),
+                ),
+                Endpoint::Unix(path) => {
+                    text.field(&format!("listener{i}"), format_args!("name=unix,bind={path}"));
+                }
+            }
+        }
+        text.field("limpid_version", LIMPID_VERSION);
+    }
+
+    fn clients_section(&self, text: &mut Text, caller: Option<&Client>) {
+        text.section("Clients");
+        text.field("connected_clients", self.clients.connected());
+        text.field("cluster_connections", 0);
+        text.field("maxclients", self.config.settings().maxclients);
+        let of_caller = caller.map_or(0, |c| c.requests.capacity());
+        let input = self.clients.iter().map(|c| c.requests.capacity()).max().unwrap_or(0);
+        let output = self.clients.iter().map(|c| c.outbox.capacity()).max().unwrap_or(0);
+        text.field("client_recent_max_input_buffer", input.max(of_caller));
+        text.field("client_recent_max_output_buffer", output);
+        text.field("blocked_clients", 0);
+        text.field("tracking_clients", 0);
+        text.field("pubsub_clients", 0);
+        text.field("watching_clients", 0);
+        text.field("clients_in_timeout_table", 0);
+        text.field("total_watched_keys", 0);
+        text.field("total_blocking_keys", 0);
+        text.field("total_blocking_keys_on_nokey", 0);
+    }
+
+    fn memory_section(&self, text: &mut Text, m: &Memory) {
+        let settings = self.config.settings();
+        let resident = self.vitals.resident;
+        text.section("Memory");
+        text.bytes("used_memory", m.used);
+        text.bytes("used_memory_rss", resident);
+        text.bytes("used_memory_peak", m.peak);
+        text.field("used_memory_peak_perc", format_args!("{:.2}%", m.peak_percentage()));
+        text.field("used_memory_overhead", m.overhead);
+        text.field("used_memory_startup", m.startup);
+        text.field("used_memory_dataset", m.dataset());
+        text.field("used_memory_dataset_perc", format_args!("{:.2}%", m.dataset_percentage()));
+        text.field("allocator_allocated", m.used);
+        text.field("allocator_active", m.used);
+        text.field("allocator_resident", resident);
+        text.bytes("total_system_memory", self.vitals.host_memory);
+        text.field("used_memory_lua", 0);
+        text.field("used_memory_vm_eval", 0);
+        text.field("used_memory_lua_human", "0B");
+        text.field("used_memory_scripts_eval", 0);
+        text.field("number_of_cached_scripts", 0);
+        text.field("number_of_functions", 0);
+        text.field("number_of_libraries", 0);
+        text.field("used_memory_vm_functions", 0);
+        text.bytes("used_memory_vm_total", 0);
+        text.field("used_memory_functions", 0);
+        text.bytes("used_memory_scripts", 0);
+        text.bytes("maxmemory", settings.maxmemory);
+        text.field("maxmemory_policy", &settings.maxmemory_policy);
+        text.field("allocator_frag_ratio", "1.00");
+        text.field("allocator_frag_bytes", 0);
+        text.field("allocator_rss_ratio", format_args!("{:.2}", m.fragmentation()));
+        text.field("allocator_rss_bytes", resident as i64 - m.used as i64);
+        text.field("rss_overhead_ratio", "1.00");
+        text.field("rss_overhead_bytes", 0);
+        text.field("mem_fragmentation_ratio", format_args!("{:.2}", m.fragmentation()));
+        text.field("mem_fragmentation_bytes", resident as i64 - m.used as i64);
+        text.field("mem_not_counted_for_evict", 0);
+        text.field("mem_replication_backlog", 0);
+        text.field("mem_total_replication_buffers", 0);
+        text.field("mem_clients_slaves", 0);
+        text.field("mem_clients_normal", m.clients);
+        text.field("mem_cluster_links", 0);
+        text.field("mem_aof_buffer", 0);
+        text.field("mem_allocator", "system");
+        text.field("active_defrag_running", 0);
+        text.field("lazyfree_pending_objects", self.keyspace.free_pending());
+        text.field("lazyfreed_objects", self.keyspace.lazily_freed());
+    }
+
+    fn persistence_section(&self, text: &mut Text) {
+        text.section("Persistence");
+        text.field("loading", 0);
+        text.field("async_loading", 0);
+        text.field("current_cow_peak", 0);
+        text.field("current_cow_size", 0);
+        text.field("current_cow_size_age", 0);
+        text.field("current_fork_perc", "0.00");
+        text.field("current_save_keys_processed", 0);
+        text.field("current_save_keys_total", 0);
+        text.field("rdb_changes_since_last_save", self.dirty);
+        text.field("rdb_bgsave_in_progress", 0);
+        text.field("rdb_last_save_time", self.started_wall.as_secs());
+        text.field("rdb_last_bgsave_status", "ok");
+        text.field("rdb_last_bgsave_time_sec", -1);
+        text.field("rdb_current_bgsave_time_sec", -1);
+        text.field("rdb_saves", 0);
+        text.field("rdb_last_cow_size", 0);
+        text.field("rdb_last_load_keys_expired", 0);
+        text.field("rdb_last_load_keys_loaded", 0);
+        text.field("aof_enabled", 0);
+        text.field("aof_rewrite_in_progress", 0);
+        text.field("aof_rewrite_scheduled", 0);
+        text.field("aof_last_rewrite_time_sec", -1);
+        text.field("aof_current_rewrite_time_sec", -1);
+        text.field("aof_last_bgrewrite_status", "ok");
+        text.field("aof_rewrites", 0);
+        text.field("aof_rewrites_consecutive_failures", 0);
+        text.field("aof_last_write_status", "ok");
+        text.field("aof_last_cow_size", 0);
+        text.field("module_fork_in_progress", 0);
+        text.field("module_fork_last_cow_size", 0);
+    }
+
+    fn stats_section(&mut self, text: &mut Text) {
+        let [commands, input, output] = self.stats.rates(self.now.0);
+        let kilobytes = |bytes: u64| format!("{:.2}", bytes as f64 / 1024.0);
+        let (stats, env) = (&self.stats, &self.keyspace.env);
+        text.section("Stats");
+        text.field("total_connections_received", stats.connections_received);
+        text.field("total_commands_processed", stats.commands_processed);
+        text.field("instantaneous_ops_per_sec", commands);
+        text.field("total_net_input_bytes", stats.net_input);
+        text.field("total_net_output_bytes", stats.net_output);
+        text.field("total_net_repl_input_bytes", 0);
+        text.field("total_net_repl_output_bytes", 0);
+        text.field("instantaneous_input_kbps", kilobytes(input));
+        text.field("instantaneous_output_kbps", kilobytes(output));
+        text.field("instantaneous_input_repl_kbps", "0.00");
+        text.field("instantaneous_output_repl_kbps", "0.00");
+        text.field("rejected_connections", stats.rejected_connections);
+        text.field("sync_full", 0);
+        text.field("sync_partial_ok", 0);
+        text.field("sync_partial_err", 0);
+        text.field("expired_keys", env.expired - self.expired_before);
+        text.field("expired_stale_perc", "0.00");
+        text.field("expired_time_cap_reached_count", 0);
+        text.field("expire_cycle_cpu_milliseconds", 0);
+        text.field("evicted_keys", 0);
+        text.field("evicted_clients", 0);
+        text.field("total_eviction_exceeded_time", 0);
+        text.field("current_eviction_exceeded_time", 0);
+        text.field("keyspace_hits", env.hits);
+        text.field("keyspace_misses", env.misses);
+        text.field("pubsub_channels", 0);
+        text.field("pubsub_patterns", 0);
+        text.field("pubsubshard_channels", 0);
+        text.field("latest_fork_usec", 0);
+        text.field("total_forks", 0);
+        text.field("migrate_cached_sockets", 0);
+        text.field("slave_expires_tracked_keys", 0);
+        text.field("active_defrag_hits", 0);
+        text.field("active_defrag_misses", 0);
+        text.field("active_defrag_key_hits", 0);
+        text.field("active_defrag_key_misses", 0);
+        text.field("total_active_defrag_time", 0);
+        text.field("current_active_defrag_time", 0);
+        text.field("tracking_total_keys", 0);
+        text.field("tracking_total_items", 0);
+        text.field("tracking_total_prefixes", 0);
+        text.field("unexpected_error_replies", 0);
+        text.field("total_error_replies", stats.error_replies);
+        text.field("dump_payload_sanitizations", 0);
+        text.field("total_reads_processed", stats.reads);
+        text.field("total_writes_processed", stats.writes);
+        text.field("io_threaded_reads_processed", 0);
+        text.field("io_threaded_writes_processed", 0);
+        text.field("client_query_buffer_limit_disconnections", stats.query_limit_disconnections);
+        text.field("client_output_buffer_limit_disconnections", stats.output_limit_disconnections);
+        text.field("reply_buffer_shrinks", 0);
+        text.field("reply_buffer_expands", 0);
+        text.field("acl_access_denied_auth", stats.denied_logins);
+        text.field("acl_access_denied_cmd", 0);
+        text.field("acl_access_denied_key", 0);
+        text.field("acl_access_denied_channel", 0);
+    }
+
+    fn replication_section(&self, text: &mut Text) {
+        text.section("Replication");
+        text.field("role", "master");
+        text.field("connected_slaves", 0);
+        text.field("master_failover_state", "no-failover");
+        text.field("master_replid", String::from_utf8_lossy(&self.replication_id));
+        text.field("master_replid2", "0".repeat(40));
+        text.field("master_repl_offset", 0);
+        text.field("second_repl_offset", -1);
+        text.field("repl_backlog_active", 0);
+        text.field(
+            "repl_backlog_size",
+            String::from_utf8_lossy(self.config.get("repl-backlog-size").unwrap_or_default()),
+        );
+        text.field("repl_backlog_first_byte_offset", 0);
+        text.field("repl_backlog_histlen", 0);
+    }
+
+    fn cpu_section(&self, text: &mut Text) {
+        let seconds = |d: Duration| format!("{}.{:06}", d.as_secs(), d.subsec_micros());
+        text.section("CPU");
+        text.field("used_cpu_sys", seconds(self.vitals.cpu_system));
+        text.field("used_cpu_user", seconds(self.vitals.cpu_user));
+        text.field("used_cpu_sys_children", "0.000000");
+        text.field("used_cpu_user_children", "0.000000");
+        text.field("used_cpu_sys_main_thread", seconds(self.vitals.cpu_system));
+        text.field("used_cpu_user_main_thread", seconds(self.vitals.cpu_user));
+    }
+
+    fn commandstats_section(&self, text: &mut Text) {
+        text.section("Commandstats");
+        for (command, stats) in table::all().iter().zip(self.stats.commands()) {
+            if stats.calls + stats.rejected + stats.failed == 0 {
+                continue;
+            }
+            let usec = stats.took.as_micros();
+            let per_call = if stats.calls == 0 {
+                0.0
+            } else {
+                stats.took.as_nanos() as f64 / 1000.0 / stats.calls as f64
+            };
+            text.field(
+                &format!("cmdstat_{}", command.name),
+                format_args!(
+                    "calls={},usec={usec},usec_per_call={per_call:.2},rejected_calls={},\
+                     failed_calls={}",
+                    stats.calls, stats.rejected, stats.failed
+                ),
+            );
+        }
+    }
+
+    fn errorstats_section(&self, text: &mut Text) {
+        text.section("Errorstats");
+        for (code, count) in &self.stats.errors {
+            text.field(&format!("errorstat_{code}"), format_args!("count={count}"));
+        }
+    }
+
+    fn latencystats_section(&self, text: &mut Text) {
+        text.section("Latencystats");
+        let percentiles = &self.config.settings().latency_tracking_info_percentiles;
+        for (command, stats) in table::all().iter().zip(self.stats.commands()) {
+            let Some(histogram) = &stats.histogram else { continue };
+            let values: Vec<String> = percentiles
+                .iter()
+                .map(|p| {
+                    let name = format_double(*p);
+                    let micros = histogram.percentile(*p) as f64 / 1000.0;
+                    format!("p{}={micros:.3}", String::from_utf8_lossy(&name))
+                })
+                .collect();
+            text.field(&format!("latency_percentiles_usec_{}", command.name), values.join(","));
+        }
+    }
+
+    fn keyspace_section(&self, text: &mut Text) {
+        text.section("Keyspace");
+        for (db, keys, expires, mean_ttl) in self.keyspace.summary() {
+            text.field(
+                &format!("db{db}"),
+                format_args!("keys={keys},expires={expires},avg_ttl={mean_ttl}"),
+            );
+        }
+    }
+
+    /// How long the server has been up.
+    pub(super) fn uptime(&self) -> Duration {
+        self.now.0.since(self.started)
+    }
+
+    /// Where memory goes.
+    pub(super) fn memory(&mut self, caller: Option<&Client>) -> Memory {
+        let clients = self.clients.iter().map(Client::memory).sum::<usize>()
+            + caller.map_or(0, Client::memory);
+        let databases: Vec<(usize, usize)> = self.keyspace.summary().map(|s| (s.0, s.1)).collect();
+        let keys = databases.iter().map(|(_, keys)| keys).sum();
+        let tables: usize = databases.iter().map(|(db, _)| self.keyspace.overhead(*db)).sum();
+        // What the process takes before it holds anything. A fixed figure, so that the same
+        // session tells the same numbers everywhere.
+        let startup = 900_000u64;
+        let used = startup + (self.keyspace.memory() + clients) as u64;
+        self.stats.memory_peak = self.stats.memory_peak.max(used);
+        Memory {
+            used,
+            peak: self.stats.memory_peak,
+            startup,
+            clients: clients as u64,
+            overhead: startup + (clients + tables) as u64,
+            keys,
+            resident: self.vitals.resident,
+        }
+    }
+}
+
+/// Where memory goes, in bytes.
+#[derive(Clone, Debug)]
+pub(super) struct Memory {
+    pub(super) used: u64,
+    pub(super) peak: u64,
+    pub(super) startup: u64,
+    pub(super) clients: u64,
+    pub(super) overhead: u64,
+    pub(super) keys: usize,
+    pub(super) resident: u64,
+}
+
+impl Memory {
+    pub(super) fn dataset(&self) -> u64 {
+        self.used.saturating_sub(self.overhead)
+    }
+
+    pub(super) fn dataset_percentage(&self) -> f64 {
+        let net = self.used.saturating_sub(self.startup).max(1);
+        self.dataset() as f64 * 100.0 / net as f64
+    }
+
+    pub(super) fn peak_percentage(&self) -> f64 {
+        self.used as f64 * 100.0 / self.peak.max(1) as f64
+    }
+
+    pub(super) fn fragmentation(&self) -> f64 {
+        self.resident as f64 / self.used.max(1) as f64
+    }
+}
+
+struct Text(String);
+
+impl Text {
+    fn section(&mut self, name: &str) {
+        if !self.0.is_empty() {
+            self.0.push_str("\r\n");
+        }
+        // Writing to a string does not fail.
+        let _ = write!(self.0, "# {name}\r\n");
+    }
+
+    fn field(&mut self, name: &str, value: impl Display) {
+        let _ = write!(self.0, "{name}:{value}\r\n");
+    }
+
+    /// A number of bytes, then the same for people.
+    fn bytes(&mut self, name: &str, value: u64) {
+        self.field(name, value);
+        self.field(&format!("{name}_human"), human(value));
+    }
+}
+
+/// A number of bytes for people: `1.50M`.
+pub(super) fn human(bytes: u64) -> String {
+    let units = [(1u64 << 50, 'P'), (1 << 40, 'T'), (1 << 30, 'G'), (1 << 20, 'M'), (1 << 10, 'K')];
+    match units.into_iter().find(|(unit, _)| bytes >= *unit) {
+        Some((unit, letter)) => format!("{:.2}{letter}", bytes as f64 / unit as f64),
+        None => format!("{bytes}B"),
+    }
+}

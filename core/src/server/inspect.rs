@@ -1,0 +1,237 @@
+//! What an observer sees of a server: the page, the simulated World, tests. Nothing here changes
+//! anything.
+
+use super::Server;
+use super::clients::Standing;
+use super::config::table::DIRECTIVES;
+use crate::machine::{ConnId, Endpoint};
+use crate::store::{Encoding, Entry, Keyed, Type, ValueRef};
+use crate::time::Duration;
+
+/// What a server tells about itself at a glance.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Overview {
+    /// Forty hexadecimal digits that name this life of the server.
+    pub run_id: String,
+    /// `master` or `slave`.
+    pub role: &'static str,
+    /// How long it has been up.
+    pub uptime: Duration,
+    /// How many clients are connected.
+    pub clients: usize,
+    /// How many commands it has carried out.
+    pub commands: u64,
+    /// Bytes received and sent.
+    pub traffic: (u64, u64),
+    /// Lookups that found their key, and those that did not.
+    pub hits: (u64, u64),
+    /// Keys that expired.
+    pub expired: u64,
+    /// Errors answered.
+    pub errors: u64,
+    /// Changes since the last save.
+    pub dirty: u64,
+    /// Bytes that keys and values take.
+    pub memory: usize,
+    /// Where it listens.
+    pub listening: Vec<Endpoint>,
+    /// The databases that hold keys.
+    pub databases: Vec<Database>,
+}
+
+/// One database at a glance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Database {
+    /// Its number.
+    pub index: usize,
+    /// How many keys it holds.
+    pub keys: usize,
+    /// How many of them expire.
+    pub expiring: usize,
+}
+
+/// One client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientView {
+    /// Its id.
+    pub id: u64,
+    /// Its connection.
+    pub conn: ConnId,
+    /// Its address.
+    pub peer: Endpoint,
+    /// The name that it gave itself.
+    pub name: String,
+    /// The database that it selected.
+    pub db: usize,
+    /// The version of the protocol: 2 or 3.
+    pub proto: u8,
+    /// The command that it called last.
+    pub last_command: Option<&'static str>,
+    /// How long it has been connected, and idle.
+    pub age: Duration,
+    /// How long it has been idle.
+    pub idle: Duration,
+    /// Bytes that wait for it to read them.
+    pub unsent: usize,
+    /// Bytes that wait to become a request.
+    pub unread: usize,
+    /// Whether it is held back by CLIENT PAUSE.
+    pub paused: bool,
+}
+
+/// One key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeyView {
+    /// Its name.
+    pub name: Vec<u8>,
+    /// The type of its value.
+    pub kind: Type,
+    /// How its value is kept.
+    pub encoding: Encoding,
+    /// How many elements the value has; bytes of a string.
+    pub len: usize,
+    /// When it expires, in milliseconds since 1970.
+    pub expires_at: Option<u64>,
+    /// The beginning of its value.
+    pub value: Preview,
+}
+
+/// The beginning of a value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Preview {
+    /// Of a string.
+    Text(Vec<u8>),
+    /// Elements of a list or members of a set.
+    Elements(Vec<Vec<u8>>),
+    /// Fields and values of a hash.
+    Pairs(Vec<(Vec<u8>, Vec<u8>)>),
+    /// Members of a sorted set with their scores.
+    Scores(Vec<(Vec<u8>, f64)>),
+}
+
+/// Bytes of a string, and elements of a collection, that a preview shows.
+const PREVIEW_BYTES: usize = 256;
+const PREVIEW_ELEMENTS: usize = 32;
+
+impl Server {
+    /// The server at a glance.
+    pub fn overview(&self) -> Overview {
+        let env = &self.keyspace.env;
+        Overview {
+            run_id: String::from_utf8_lossy(&self.run_id).into_owned(),
+            role: "master",
+            uptime: self.uptime(),
+            clients: self.clients.connected(),
+            commands: self.stats.commands_processed,
+            traffic: (self.stats.net_input, self.stats.net_output),
+            hits: (env.hits, env.misses),
+            expired: env.expired,
+            errors: self.stats.error_replies,
+            dirty: self.dirty,
+            memory: self.keyspace.memory(),
+            listening: self.listeners_open.addresses().cloned().collect(),
+            databases: self
+                .keyspace
+                .summary()
+                .map(|(index, keys, expiring, _)| Database { index, keys, expiring })
+                .collect(),
+        }
+    }
+
+    /// All clients, by id.
+    pub fn client_views(&self) -> Vec<ClientView> {
+        let now = self.now.0;
+        self.clients
+            .iter()
+            .filter(|client| client.standing == Standing::Open)
+            .map(|client| ClientView {
+                id: client.id,
+                conn: client.conn,
+                peer: client.peer.clone(),
+                name: String::from_utf8_lossy(&client.name).into_owned(),
+                db: client.db,
+                proto: client.proto.number(),
+                last_command: client
+                    .last_command
+                    .and_then(|id| super::table::all().get(usize::from(id)))
+                    .map(|command| command.name.as_str()),
+                age: now.since(client.created),
+                idle: now.since(client.last_heard),
+                unsent: client.outbox.len(),
+                unread: client.requests.waiting(),
+                paused: client.paused,
+            })
+            .collect()
+    }
+
+    /// All directives with their values, in the order of their names. Passwords are left out.
+    pub fn config_view(&self) -> Vec<(&'static str, String)> {
+        DIRECTIVES
+            .iter()
+            .filter(|d| !d.is_hidden() && !d.is_sensitive())
+            .filter_map(|d| {
+                let value = self.config.get(d.name)?;
+                Some((d.name, String::from_utf8_lossy(value).into_owned()))
+            })
+            .collect()
+    }
+
+    /// A page of the keys of a database: those behind `skip` others, `count` at most, in the order
+    /// in which SCAN gives them. What has expired is left out.
+    pub fn keys_view(&self, db: usize, skip: usize, count: usize) -> Vec<KeyView> {
+        let now = self.now.1.as_millis();
+        self.keyspace
+            .entries(db)
+            .filter(|entry| entry.expire().is_none_or(|at| at >= now))
+            .skip(skip)
+            .take(count)
+            .map(view)
+            .collect()
+    }
+
+    /// One key, if it is there.
+    pub fn key_view(&self, db: usize, name: &[u8]) -> Option<KeyView> {
+        let now = self.now.1.as_millis();
+        self.keyspace
+            .peek(db, name)
+            .filter(|entry| entry.expire().is_none_or(|at| at >= now))
+            .map(view)
+    }
+}
+
+fn view(entry: &Entry) -> KeyView {
+    let (len, value) = match entry.value() {
+        ValueRef::String(string) => {
+            let mut text = string.to_vec();
+            let len = text.len();
+            text.truncate(PREVIEW_BYTES);
+            (len, Preview::Text(text))
+        }
+        ValueRef::List(list) => {
+            let items = list.iter().take(PREVIEW_ELEMENTS);
+            (list.len(), Preview::Elements(items.map(|item| item.to_vec()).collect()))
+        }
+        ValueRef::Set(set) => {
+            let items = set.iter().take(PREVIEW_ELEMENTS);
+            (set.len(), Preview::Elements(items.map(|item| item.to_vec()).collect()))
+        }
+        ValueRef::Hash(hash) => {
+            let pairs = hash.iter().take(PREVIEW_ELEMENTS);
+            let pairs = pairs.map(|(field, value)| (field.to_vec(), value.to_vec())).collect();
+            (hash.len(), Preview::Pairs(pairs))
+        }
+        ValueRef::ZSet(zset) => {
+            let scores = zset.iter_from(0).take(PREVIEW_ELEMENTS);
+            let scores = scores.map(|(member, score)| (member.to_vec(), score)).collect();
+            (zset.len(), Preview::Scores(scores))
+        }
+    };
+    KeyView {
+        name: entry.key().to_vec(),
+        kind: entry.value().kind(),
+        encoding: entry.encoding(),
+        len,
+        expires_at: entry.expire(),
+        value,
+    }
+}

@@ -1,0 +1,204 @@
+//! MEMORY.
+
+use super::Server;
+use super::dispatch::{Call, Handler, container, row};
+use crate::command::meta::{flag, key};
+use crate::command::{CommandError, Group, KeySpec, Row};
+use crate::resp::number::parse_i64;
+use crate::resp::reply::Aggregate;
+use crate::store::Keyed;
+
+/// Rows of the command table.
+pub(super) static ROWS: &[Row<Handler>] = &[row(Group::Server, "memory", -2, container)
+    .since("4.0.0")
+    .complexity("Depends on subcommand.")
+    .summary("A container for commands on memory.")
+    .subcommands(SUBCOMMANDS)];
+
+const REPORT: &[&str] =
+    &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"];
+
+static SUBCOMMANDS: &[Row<Handler>] = &[
+    row(Group::Server, "doctor", 2, doctor)
+        .since("4.0.0")
+        .summary("Looks for trouble with memory.")
+        .tips(REPORT),
+    row(Group::Server, "help", 2, help)
+        .flags(flag::LOADING | flag::STALE)
+        .since("4.0.0")
+        .summary("Tells what the subcommands do."),
+    row(Group::Server, "malloc-stats", 2, malloc_stats)
+        .since("4.0.0")
+        .complexity("Depends on how much memory is allocated, could be slow")
+        .summary("Tells what the allocator says about itself.")
+        .tips(REPORT),
+    row(Group::Server, "purge", 2, purge)
+        .since("4.0.0")
+        .complexity("Depends on how much memory is allocated, could be slow")
+        .summary("Asks the allocator to give memory back.")
+        .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
+    row(Group::Server, "stats", 2, stats)
+        .since("4.0.0")
+        .summary("Tells where memory goes.")
+        .tips(REPORT),
+    row(Group::Server, "usage", -3, usage)
+        .flags(flag::READONLY)
+        .since("4.0.0")
+        .complexity("O(N) where N is the number of samples.")
+        .summary("Estimates the memory that a key takes.")
+        .syntax("key [SAMPLES count]")
+        .keys(&[KeySpec::one(2, key::RO)]),
+];
+
+fn usage(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    let mut at = 3;
+    while at < call.args.len() {
+        if !call.arg(at).eq_ignore_ascii_case(b"samples") || at + 1 >= call.args.len() {
+            return Err(CommandError::Syntax);
+        }
+        let samples = parse_i64(call.arg(at + 1)).ok_or(CommandError::NotAnInteger)?;
+        if samples < 0 {
+            return Err(CommandError::Syntax);
+        }
+        at += 2;
+    }
+    let entry = server.keyspace.peek(call.client.db, call.arg(2));
+    match entry.map(Keyed::memory) {
+        Some(bytes) => call.reply().integer(bytes as i64),
+        None => call.reply().null(),
+    }
+    Ok(())
+}
+
+fn stats(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    let memory = server.memory(Some(call.client));
+    let databases: Vec<usize> = server.keyspace.summary().map(|s| s.0).collect();
+    let overheads: Vec<(usize, usize)> =
+        databases.into_iter().map(|db| (db, server.keyspace.overhead(db))).collect();
+    let net = memory.used.saturating_sub(memory.startup);
+    let per_key = net.checked_div(memory.keys as u64).unwrap_or_default();
+    let resident_more = memory.resident as i64 - memory.used as i64;
+    let mut reply = call.reply();
+    let map = reply.begin(Aggregate::Map);
+    let mut fields = 0;
+    let numbers = [
+        ("peak.allocated", memory.peak as i64),
+        ("total.allocated", memory.used as i64),
+        ("startup.allocated", memory.startup as i64),
+        ("replication.backlog", 0),
+        ("clients.slaves", 0),
+        ("clients.normal", memory.clients as i64),
+        ("cluster.links", 0),
+        ("aof.buffer", 0),
+        ("lua.caches", 0),
+        ("functions.caches", 0),
+    ];
+    for (name, value) in numbers {
+        reply.bulk(name.as_bytes());
+        reply.integer(value);
+        fields += 1;
+    }
+    for (db, overhead) in overheads {
+        reply.bulk(format!("db.{db}").as_bytes());
+        reply.map(2);
+        reply.bulk(b"overhead.hashtable.main");
+        reply.integer(overhead as i64);
+        reply.bulk(b"overhead.hashtable.expires");
+        reply.integer(0);
+        fields += 1;
+    }
+    enum Value {
+        Number(i64),
+        Ratio(f64),
+    }
+    let rest = [
+        ("overhead.total", Value::Number(memory.overhead as i64)),
+        ("keys.count", Value::Number(memory.keys as i64)),
+        ("keys.bytes-per-key", Value::Number(per_key as i64)),
+        ("dataset.bytes", Value::Number(memory.dataset() as i64)),
+        ("dataset.percentage", Value::Ratio(memory.dataset_percentage())),
+        ("peak.percentage", Value::Ratio(memory.peak_percentage())),
+        ("allocator.allocated", Value::Number(memory.used as i64)),
+        ("allocator.active", Value::Number(memory.used as i64)),
+        ("allocator.resident", Value::Number(memory.resident as i64)),
+        ("allocator-fragmentation.ratio", Value::Ratio(1.0)),
+        ("allocator-fragmentation.bytes", Value::Number(0)),
+        ("allocator-rss.ratio", Value::Ratio(memory.fragmentation())),
+        ("allocator-rss.bytes", Value::Number(resident_more)),
+        ("rss-overhead.ratio", Value::Ratio(1.0)),
+        ("rss-overhead.bytes", Value::Number(0)),
+        ("fragmentation", Value::Ratio(memory.fragmentation())),
+        ("fragmentation.bytes", Value::Number(resident_more)),
+    ];
+    for (name, value) in rest {
+        reply.bulk(name.as_bytes());
+        match value {
+            Value::Number(number) => reply.integer(number),
+            Value::Ratio(ratio) => reply.double(ratio),
+        }
+        fields += 1;
+    }
+    reply.end(map, fields);
+    Ok(())
+}
+
+fn doctor(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    let memory = server.memory(Some(call.client));
+    let clients = server.clients.connected().max(1) as u64;
+    let mut found = String::new();
+    if memory.used < 5 << 20 {
+        found.push_str("This instance holds so little that nothing can be said about it.\n");
+    } else {
+        if memory.peak > memory.used / 2 * 3 {
+            found.push_str(
+                " * Peak: more than one and a half times as much memory was in use before. \
+                 The allocator may not have given it back; what is free will be used again.\n",
+            );
+        }
+        if memory.fragmentation() > 1.4 && memory.resident > memory.used + (10 << 20) {
+            found.push_str(
+                " * Resident memory: the process takes more than 1.4 times what its data takes. \
+                 A peak in the past, or many keys of changing size, are the usual reasons.\n",
+            );
+        }
+        if memory.clients / clients > 200 << 10 {
+            found.push_str(
+                " * Client buffers: clients take more than 200 KB each. CLIENT LIST tells which \
+                 read slowly or ask much at once.\n",
+            );
+        }
+        if found.is_empty() {
+            found.push_str("No trouble with memory was found.\n");
+        }
+    }
+    call.reply().verbatim("txt", found.as_bytes());
+    Ok(())
+}
+
+fn malloc_stats(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    call.reply().bulk(b"Stats not supported for the current allocator");
+    Ok(())
+}
+
+fn purge(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    call.ok()
+}
+
+fn help(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    call.reply().help(
+        "MEMORY",
+        &[
+            "DOCTOR",
+            "    Look for trouble with memory.",
+            "MALLOC-STATS",
+            "    Tell what the allocator says about itself.",
+            "PURGE",
+            "    Ask the allocator to give memory back.",
+            "STATS",
+            "    Tell where memory goes.",
+            "USAGE <key> [SAMPLES <count>]",
+            "    Estimate the memory that a key and its value take.",
+        ],
+    );
+    Ok(())
+}
