@@ -87,8 +87,7 @@ fn errors_in_the_protocol_are_told_in_the_words_of_redis() {
         b"ECHO \"a\"b\r\n",
         b"ECHO 'a\r\n",
         b"ECHO a'b'c\r\n",
-        b"\xff\xfe\x00\x01\r\n",
-        b"ECHO \x00a\x00b\r\n",
+        b"\xff\xfe\x01\x02\r\n",
         b"POST / HTTP/1.1\r\nHost: x\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"get k\r\nHost: x\r\nPING\r\n",
@@ -154,10 +153,10 @@ fn bytes_with_mistakes_in_them_are_understood_alike() {
 /// Commands as a client would send them, with a few bytes changed.
 fn spoiled_pipeline(rng: &mut Rng) -> Vec<u8> {
     let commands: [&[u8]; 8] = [
-        b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$5\r\nhello\r\n",
+        b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$5\r\nvalue\r\n",
         b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n",
         b"*1\r\n$4\r\nPING\r\n",
-        b"*2\r\n$4\r\nECHO\r\n$3\r\n\r\n\0\r\n",
+        b"*2\r\n$4\r\nECHO\r\n$3\r\n\r\n\x01\r\n",
         b"*5\r\n$4\r\nMSET\r\n$1\r\na\r\n$1\r\n1\r\n$1\r\nb\r\n$2\r\n22\r\n",
         b"*3\r\n$4\r\nMGET\r\n$1\r\na\r\n$1\r\nb\r\n",
         b"INCR b\r\n",
@@ -169,9 +168,10 @@ fn spoiled_pipeline(rng: &mut Rng) -> Vec<u8> {
     }
     for _ in 0..rng.below(4) {
         let at = rng.below(bytes.len() as u64) as usize;
-        // Mostly the bytes that mean something.
+        // Mostly the bytes that mean something. Never a NUL: Redis looks for the end of an inline
+        // command with strchr, which stops there, so it waits for ever; Limpid answers.
         let new = match rng.below(3) {
-            0 => rng.u64() as u8,
+            0 => 1 + rng.below(255) as u8,
             _ => b"*$\r\n0129-: \"'"[rng.below(13) as usize],
         };
         match rng.below(3) {
