@@ -46,3 +46,13 @@ fn an_error_in_the_page_fails_the_test() {
         page.wait_for("the error", "window.thrown").await
     });
 }
+
+#[test]
+fn the_page_gives_the_same_trace_as_the_native_world() {
+    in_browser("parity", async |page| {
+        page.open("").await?;
+        let hash = page.eval("window.wasmBindings.limpid_parity_hash()").await?;
+        assert_eq!(hash, format!("{:016x}", limpid_core::lab::parity_hash()));
+        Ok(())
+    });
+}

@@ -3,3 +3,4 @@
 pub mod chaos;
 pub mod client;
 pub mod process;
+pub mod turns;

@@ -17,6 +17,6 @@ pub(crate) struct Args {
 /// Measures the speed of a big world and runs the small ones.
 pub(crate) fn worlds(ws: &Workspace, args: &Args) -> Result<()> {
     step("Compiling the worlds (profile release)");
-    let run_bin = ["run", "--release", "--locked", "-p", "limpid-tests", "--bin", "sim", "--"];
-    run(ws.cargo().args(run_bin).args([args.seeds.to_string(), args.first.to_string()]))
+    let run_bin = ["run", "--release", "--locked", "-p", "limpid-tests", "--bin", "measure", "--"];
+    run(ws.cargo().args(run_bin).args(["worlds", &args.seeds.to_string(), &args.first.to_string()]))
 }

@@ -25,7 +25,7 @@ pub(crate) struct Args {
     /// Only rows whose name contains this.
     #[arg(long)]
     only: Option<String>,
-    /// The binary to measure, instead of building one.
+    /// The server to measure, instead of the one that was just built.
     #[arg(long)]
     limpid: Option<PathBuf>,
     /// The server to compare with.
@@ -37,6 +37,8 @@ pub(crate) struct Args {
 struct Programs {
     limpid: PathBuf,
     redis: PathBuf,
+    /// `measure` of the tests, for what is measured without sockets.
+    measure: PathBuf,
 }
 
 impl Programs {
@@ -53,15 +55,12 @@ pub(crate) fn compare(ws: &Workspace, args: &Args) -> Result<()> {
         Some(path) => path.clone(),
         None => on_path("redis-server").context(need).context("no redis-server")?,
     };
-    let limpid = match &args.limpid {
-        Some(path) => path.clone(),
-        None => {
-            step("Compiling the server (profile release)");
-            run(ws.cargo().args(["build", "--release", "--locked", "-p", "limpid"]))?;
-            ws.target().join("release").join("limpid")
-        }
-    };
-    let programs = Programs { limpid, redis };
+    step("Compiling what is measured (profile release)");
+    let build = ["build", "--release", "--locked", "-p", "limpid", "-p", "limpid-tests"];
+    run(ws.cargo().args(build).args(["--bin", "limpid", "--bin", "measure"]))?;
+    let release = ws.target().join("release");
+    let limpid = args.limpid.clone().unwrap_or_else(|| release.join("limpid"));
+    let programs = Programs { limpid, redis, measure: release.join("measure") };
     println!("Limpid beside {}", server::version(&programs.redis)?);
 
     let wanted = |name: &str| args.only.as_ref().is_none_or(|only| name.contains(only.as_str()));

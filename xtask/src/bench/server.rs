@@ -1,6 +1,6 @@
 //! A server under measurement: its process, its processor time, its memory.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -68,21 +68,6 @@ impl Server {
         let line = status.lines().find(|l| l.starts_with("VmRSS:")).context("no VmRSS")?;
         let kb = line.split_whitespace().nth(1).context("no VmRSS")?;
         Ok(kb.parse::<u64>()? * 1024)
-    }
-
-    /// A field of INFO, if the server has it.
-    pub(crate) fn info(&self, field: &str) -> Result<Option<String>> {
-        let mut stream = self.connect()?;
-        stream.write_all(b"INFO everything\r\n")?;
-        let mut reader = BufReader::new(stream);
-        let mut header = String::new();
-        reader.read_line(&mut header)?;
-        let len: usize = header.trim_start_matches('$').trim().parse().context("INFO")?;
-        let mut text = vec![0; len];
-        reader.read_exact(&mut text)?;
-        let text = String::from_utf8_lossy(&text).into_owned();
-        let mut lines = text.lines().filter_map(|line| line.split_once(':'));
-        Ok(lines.find(|(name, _)| *name == field).map(|(_, value)| value.trim().to_owned()))
     }
 
     /// Sets keys in one long pipeline and waits until all are set.

@@ -1,6 +1,8 @@
-//! Runs worlds natively: how fast, and whether what must hold holds, over many seeds.
+//! Measures what needs no socket, compiled as for release: see `cargo xtask sim` and `bench`.
 //!
-//! `sim [seeds] [first seed]`; see `cargo xtask sim`.
+//! `measure worlds [seeds] [first seed]`: how fast worlds run, and whether what must hold holds.
+//! `measure turns [keys]`: the longest turn of a server, in microseconds of processor time, while
+//! keys are added.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,16 +10,35 @@ use std::time::{Duration, Instant};
 
 use limpid_core::lab::{programs, sandbox};
 use limpid_core::sim::World;
-use limpid_tests::chaos;
+use limpid_tests::{chaos, turns};
+
+/// As in the server that is deployed.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// How much faster than real time a world of 48 servers and 48 clients must be.
 const GOAL: f64 = 20.0;
 
 fn main() -> ExitCode {
-    let mut numbers = std::env::args().skip(1).map(|text| text.parse::<u64>().ok());
-    let seeds = numbers.next().flatten().unwrap_or(50);
-    let first = numbers.next().flatten().unwrap_or(1);
+    let mut words = std::env::args().skip(1);
+    let what = words.next().unwrap_or_default();
+    let mut numbers = words.map(|text| text.parse::<u64>().ok());
+    let mut number = |default| numbers.next().flatten().unwrap_or(default);
+    match what.as_str() {
+        "worlds" => worlds(number(50), number(1)),
+        "turns" => {
+            let longest = turns::longest(number(1_000_000));
+            println!("{}", longest.as_micros());
+            ExitCode::SUCCESS
+        }
+        _ => {
+            eprintln!("measure worlds [seeds] [first seed], or measure turns [keys]");
+            ExitCode::FAILURE
+        }
+    }
+}
 
+fn worlds(seeds: u64, first: u64) -> ExitCode {
     let speed = speed();
     println!("48 servers, 48 clients at 20 commands a second: {speed:.1} × real time");
     let mut ok = speed >= GOAL;

@@ -1,0 +1,96 @@
+//! A server without a network, and how long each of its turns takes.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use limpid_core::machine::{ConnId, Endpoint, Input, Machine, Output};
+use limpid_core::server::{Config, Facts, Server};
+use limpid_core::time::{Mono, Now, Wall};
+use rustix::time::{ClockId, clock_gettime};
+
+/// Bytes that a driver hands in at most at once.
+const READ: usize = 16 * 1024;
+
+/// The longest turn of a server to which keys with values of 64 bytes are added, in processor time
+/// of the thread: what else runs on the machine does not count.
+///
+/// Panics if the server does not take the keys.
+pub fn longest(keys: u64) -> Duration {
+    let mut turns = Turns::new();
+    let mut bytes = Vec::new();
+    for key in 0..keys {
+        let name = format!("key:{key}");
+        let head = format!("*3\r\n$3\r\nSET\r\n${}\r\n{name}\r\n$64\r\n", name.len());
+        bytes.extend_from_slice(head.as_bytes());
+        bytes.extend_from_slice(&[b'x'; 64]);
+        bytes.extend_from_slice(b"\r\n");
+        while bytes.len() >= READ {
+            turns.receive(&bytes[..READ]);
+            bytes.drain(..READ);
+        }
+    }
+    turns.receive(&bytes);
+    assert_eq!(turns.replied, keys * "+OK\r\n".len() as u64, "the server refused keys");
+    turns.longest
+}
+
+/// A server with one client, and what has been seen of it.
+struct Turns {
+    server: Server,
+    start: Instant,
+    longest: Duration,
+    /// Bytes that the client has been sent.
+    replied: u64,
+}
+
+impl Turns {
+    const CLIENT: ConnId = ConnId(0);
+
+    fn new() -> Self {
+        let server = Server::new(Config::default(), Facts::default());
+        let mut turns =
+            Turns { server, start: Instant::now(), longest: Duration::ZERO, replied: 0 };
+        let outputs = turns.turn(Input::Start);
+        let listener = outputs.into_iter().find_map(|output| match output {
+            Output::Listen { listener, at, .. } => Some((listener, at)),
+            _ => None,
+        });
+        let (listener, at) = listener.expect("a server listens");
+        turns.turn(Input::Listening { listener, result: Ok(at) });
+        let address = |port| Endpoint::Ip(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        let (peer, local) = (address(50_000), address(6_379));
+        turns.turn(Input::Accepted { conn: Self::CLIENT, listener, peer, local });
+        turns
+    }
+
+    /// Bytes arrive, and the server does all that it wants to do at this time.
+    fn receive(&mut self, bytes: &[u8]) {
+        self.turn(Input::Received { conn: Self::CLIENT, bytes });
+        while self.server.poll_timeout().is_some_and(|at| at <= self.now()) {
+            self.turn(Input::Wake);
+        }
+    }
+
+    fn now(&self) -> Mono {
+        Mono::ZERO + self.start.elapsed()
+    }
+
+    fn turn(&mut self, input: Input<'_>) -> Vec<Output> {
+        let mono = self.now();
+        let wall = Wall::from_millis(1_700_000_000_000 + mono.as_millis());
+        let before = thread_time();
+        self.server.handle(Now::instantaneous(mono, wall), input);
+        self.longest = self.longest.max(thread_time().saturating_sub(before));
+        let outputs = std::iter::from_fn(|| self.server.poll_output()).collect();
+        if let Some(outbox) = self.server.outbox(Self::CLIENT) {
+            self.replied += outbox.len() as u64;
+            outbox.consume(outbox.len());
+        }
+        outputs
+    }
+}
+
+fn thread_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
