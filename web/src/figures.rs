@@ -1,0 +1,142 @@
+//! Numbers as people read them: durations, counts, speeds.
+
+use core::time::Duration;
+
+/// A duration in the unit that suits it: `820 µs`, `10 ms`, `1.5 s`.
+pub(crate) fn duration(d: Duration) -> String {
+    let ns = d.as_nanos();
+    let (value, unit) = match ns {
+        0 => return "0 s".to_owned(),
+        1..1_000 => (ns as f64, "ns"),
+        1_000..1_000_000 => (ns as f64 / 1e3, "µs"),
+        1_000_000..1_000_000_000 => (ns as f64 / 1e6, "ms"),
+        _ => (ns as f64 / 1e9, "s"),
+    };
+    format!("{} {unit}", three_figures(value))
+}
+
+/// A moment of virtual time, to the microsecond below ten seconds and to the millisecond above.
+pub(crate) fn moment(ns: u64) -> String {
+    let secs = ns / 1_000_000_000;
+    let rest = ns % 1_000_000_000;
+    match secs {
+        0..60 => format!("{secs}.{:03} {:03} s", rest / 1_000_000, rest / 1_000 % 1_000),
+        60..3_600 => format!("{}:{:02}.{:03}", secs / 60, secs % 60, rest / 1_000_000),
+        _ => format!("{}:{:02}:{:02}", secs / 3_600, secs / 60 % 60, secs % 60),
+    }
+}
+
+/// A count with thin spaces between thousands.
+pub(crate) fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push('\u{202f}');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// Bytes in the unit that suits them.
+pub(crate) fn bytes(n: u64) -> String {
+    match n {
+        0..1_024 => format!("{n} B"),
+        1_024..1_048_576 => format!("{} KiB", three_figures(n as f64 / 1_024.0)),
+        _ => format!("{} MiB", three_figures(n as f64 / 1_048_576.0)),
+    }
+}
+
+/// At most three significant figures, without zeros that say nothing.
+fn three_figures(value: f64) -> String {
+    let places = match value {
+        v if v >= 99.95 => 0,
+        v if v >= 9.995 => 1,
+        _ => 2,
+    };
+    let text = format!("{value:.places$}");
+    match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
+    }
+}
+
+/// How fast virtual time runs, on a scale of steps 1, 2, 5.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Speed(u8);
+
+impl Speed {
+    /// Steps on the scale, from 1 s = 100 µs to 1 s = 10 s.
+    pub(crate) const STEPS: u8 = 16;
+
+    /// The speed at a step; the fastest for steps beyond.
+    pub(crate) fn step(step: u8) -> Self {
+        Speed(step.min(Self::STEPS - 1))
+    }
+
+    /// Which step this is.
+    pub(crate) fn index(self) -> u8 {
+        self.0
+    }
+
+    /// The step nearest to so much virtual time a second.
+    pub(crate) fn nearest(there: Duration) -> Self {
+        let wanted = (there.as_nanos() as f64).max(1.0).ln();
+        let distance = |step: &u8| (Speed(*step).a_second().as_nanos() as f64).ln() - wanted;
+        let best = (0..Self::STEPS).min_by(|a, b| distance(a).abs().total_cmp(&distance(b).abs()));
+        Speed(best.unwrap_or_default())
+    }
+
+    /// Virtual time that passes in one second of the page.
+    pub(crate) fn a_second(self) -> Duration {
+        let factor = [1, 2, 5][usize::from(self.0 % 3)];
+        Duration::from_nanos(factor * 100_000 * 10u64.pow(u32::from(self.0 / 3)))
+    }
+
+    /// Virtual time that passes in `seconds` of the page.
+    pub(crate) fn in_seconds(self, seconds: f64) -> Duration {
+        self.a_second().mul_f64(seconds.clamp(0.0, 1e6))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_well() {
+        let cases = [
+            (0, "0 s"),
+            (350, "350 ns"),
+            (820_000, "820 µs"),
+            (1_250_000, "1.25 ms"),
+            (10_000_000, "10 ms"),
+            (100_000_000, "100 ms"),
+            (1_500_000_000, "1.5 s"),
+            (120_000_000_000, "120 s"),
+        ];
+        for (ns, text) in cases {
+            assert_eq!(duration(Duration::from_nanos(ns)), text);
+        }
+    }
+
+    #[test]
+    fn moments_and_counts_read_well() {
+        assert_eq!(moment(1_234_567_890), "1.234 567 s");
+        assert_eq!(moment(75_003_000_000), "1:15.003");
+        assert_eq!(count(1_234_567), "1\u{202f}234\u{202f}567");
+        assert_eq!(count(12), "12");
+        assert_eq!(bytes(1_536), "1.5 KiB");
+    }
+
+    #[test]
+    fn speeds_are_logarithmic_and_found_again() {
+        assert_eq!(Speed::step(0).a_second(), Duration::from_micros(100));
+        assert_eq!(Speed::step(200).a_second(), Duration::from_secs(10));
+        for step in 0..Speed::STEPS {
+            assert_eq!(Speed::nearest(Speed::step(step).a_second()), Speed::step(step));
+        }
+        assert_eq!(Speed::nearest(Duration::from_millis(11)).a_second(), Duration::from_millis(10));
+    }
+}

@@ -1,0 +1,100 @@
+//! What a person prefers: language and theme, from the address, what was saved, or the browser.
+
+use gloo::storage::{LocalStorage, Storage};
+
+use crate::i18n::Locale;
+
+/// Light, dark, or as the system is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Theme {
+    /// As the system is.
+    System,
+    /// Light.
+    Light,
+    /// Dark.
+    Dark,
+}
+
+impl Theme {
+    fn name(self) -> &'static str {
+        match self {
+            Theme::System => "system",
+            Theme::Light => "light",
+            Theme::Dark => "dark",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        [Theme::System, Theme::Light, Theme::Dark].into_iter().find(|theme| theme.name() == name)
+    }
+}
+
+/// Language and theme.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Prefs {
+    /// The language of the page.
+    pub locale: Locale,
+    /// The theme.
+    pub theme: Theme,
+}
+
+impl Prefs {
+    const LOCALE: &str = "limpid.locale";
+    const THEME: &str = "limpid.theme";
+
+    /// The parameters of the address first, then the saved choice, then the browser's languages.
+    pub(crate) fn load() -> Self {
+        let locale = parameter("locale")
+            .or_else(|| LocalStorage::raw().get_item(Self::LOCALE).ok().flatten())
+            .and_then(|tag| Locale::from_tag(&tag))
+            .or_else(browser_locale)
+            .unwrap_or(Locale::En);
+        let theme = parameter("theme")
+            .or_else(|| LocalStorage::raw().get_item(Self::THEME).ok().flatten())
+            .and_then(|name| Theme::from_name(&name))
+            .unwrap_or(Theme::System);
+        Prefs { locale, theme }
+    }
+
+    /// Remembers a choice. A browser that keeps no storage forgets it, which harms nobody.
+    pub(crate) fn save(self) {
+        let storage = LocalStorage::raw();
+        let _ = storage.set_item(Self::LOCALE, self.locale.tag());
+        let _ = storage.set_item(Self::THEME, self.theme.name());
+    }
+
+    /// Tells the document: its language, and the theme for the styles.
+    pub(crate) fn apply(self) {
+        let Some(root) = gloo::utils::document().document_element() else { return };
+        let _ = root.set_attribute("lang", self.locale.tag());
+        let _ = match self.theme {
+            Theme::System => root.remove_attribute("data-theme"),
+            theme => root.set_attribute("data-theme", theme.name()),
+        };
+    }
+
+    /// Whether the page is dark now.
+    pub(crate) fn is_dark(self) -> bool {
+        match self.theme {
+            Theme::Dark => true,
+            Theme::Light => false,
+            Theme::System => media_matches("(prefers-color-scheme: dark)"),
+        }
+    }
+}
+
+/// A parameter of the page's address.
+pub(crate) fn parameter(name: &str) -> Option<String> {
+    let query = gloo::utils::window().location().search().ok()?;
+    web_sys::UrlSearchParams::new_with_str(&query).ok()?.get(name)
+}
+
+/// Whether a media query matches now.
+pub(crate) fn media_matches(query: &str) -> bool {
+    gloo::utils::window().match_media(query).ok().flatten().is_some_and(|list| list.matches())
+}
+
+fn browser_locale() -> Option<Locale> {
+    let languages = gloo::utils::window().navigator().languages();
+    languages.iter().filter_map(|tag| tag.as_string()).find_map(|tag| Locale::from_tag(&tag))
+}
