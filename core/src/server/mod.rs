@@ -213,6 +213,11 @@ impl Server {
         &self.config
     }
 
+    /// The data, to look at.
+    pub fn keyspace(&self) -> &Keyspace {
+        &self.keyspace
+    }
+
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.facts.pid

@@ -1,0 +1,55 @@
+//! How busy hosts are: messages a second of virtual time, over the last second or less.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use limpid_core::sim::{HostId, World};
+
+/// The span over which is averaged, in nanoseconds.
+const SPAN: u64 = 1_000_000_000;
+/// Shorter spans say nothing yet.
+const LEAST: u64 = 100_000_000;
+/// Looks that are remembered.
+const LOOKS: usize = 32;
+
+/// Counts of messages at some moments.
+#[derive(Default)]
+pub(crate) struct Meter {
+    looks: VecDeque<(u64, BTreeMap<u16, u64>)>,
+}
+
+impl Meter {
+    /// Takes another look.
+    pub(crate) fn look(&mut self, world: &World) {
+        let now = world.now().0;
+        // Going back in time, later looks are about another future.
+        while self.looks.back().is_some_and(|(at, _)| *at > now) {
+            self.looks.pop_back();
+        }
+        if self.looks.back().is_some_and(|(at, _)| now < at + SPAN / LOOKS as u64) {
+            return;
+        }
+        let mut counts = BTreeMap::new();
+        for link in world.links() {
+            *counts.entry(link.to.0).or_default() += link.messages;
+        }
+        self.looks.push_back((now, counts));
+        while self.looks.front().is_some_and(|(at, _)| at + SPAN < now) && self.looks.len() > 2 {
+            self.looks.pop_front();
+        }
+    }
+
+    /// Messages a second that a host received lately; 0 before that can be told.
+    pub(crate) fn rate(&self, host: HostId) -> u64 {
+        let (Some((first, before)), Some((last, after))) = (self.looks.front(), self.looks.back())
+        else {
+            return 0;
+        };
+        let span = last.saturating_sub(*first);
+        if span < LEAST {
+            return 0;
+        }
+        let count = |counts: &BTreeMap<u16, u64>| counts.get(&host.0).copied().unwrap_or_default();
+        let messages = count(after).saturating_sub(count(before));
+        (u128::from(messages) * 1_000_000_000 / u128::from(span)) as u64
+    }
+}
