@@ -1,0 +1,195 @@
+//! The frame loop: lets the World run for its share of a frame, paints what moves, and tells the
+//! components that show slower things when it is time to look again.
+
+use core::cell::RefCell;
+use std::rc::Rc;
+
+use wasm_bindgen::JsCast;
+use wasm_bindgen::prelude::Closure;
+
+use crate::flight::Painter;
+use crate::page::{Page, Topic};
+
+/// How the last frames went.
+#[derive(Clone, Copy, Default, PartialEq, Debug)]
+pub(crate) struct FrameFigures {
+    /// Milliseconds that the World took in a frame, on average.
+    pub world_ms: f64,
+    /// Milliseconds that painting took, on average.
+    pub draw_ms: f64,
+    /// Milliseconds from one frame to the next, on average.
+    pub between_ms: f64,
+    /// Events of the World a second.
+    pub events: f64,
+    /// Messages on their way.
+    pub in_flight: usize,
+    /// Virtual nanoseconds that pass in a second, if fewer than was asked for.
+    pub behind: Option<u64>,
+}
+
+/// Milliseconds of a frame that the World may take.
+const WORLD_BUDGET_MS: f64 = 8.0;
+/// Events between two looks at the clock.
+const BATCH: u64 = 64;
+/// Milliseconds between two looks of the panels.
+const PANELS_MS: f64 = 100.0;
+/// Milliseconds between two positions of the time bar's knob.
+const TIME_MS: f64 = 50.0;
+/// A frame that took longer (a hidden tab, a laptop that slept) does not count in full.
+const LONGEST_FRAME_MS: f64 = 100.0;
+
+/// Starts the loop, which runs as long as the page.
+pub(crate) fn start(page: Page) {
+    type Frame = Rc<RefCell<Option<Closure<dyn FnMut(f64)>>>>;
+    let frame: Frame = Rc::default();
+    let again = Rc::clone(&frame);
+    let mut engine = Engine::new(page);
+    *frame.borrow_mut() = Some(Closure::new(move |now| {
+        engine.frame(now);
+        request(&again);
+    }));
+    request(&frame);
+
+    fn request(frame: &Frame) {
+        if let Some(closure) = frame.borrow().as_ref() {
+            let callback = closure.as_ref().unchecked_ref();
+            // It can only fail in a window that is gone.
+            let _ = gloo::utils::window().request_animation_frame(callback);
+        }
+    }
+}
+
+struct Engine {
+    page: Page,
+    painter: Painter,
+    last: Option<f64>,
+    /// Virtual time owed since the last event ran, in nanoseconds and their fraction.
+    target: f64,
+    panels_at: f64,
+    time_at: f64,
+    events_seen: u64,
+    lines_seen: u64,
+    figures: FrameFigures,
+    steps: u64,
+    since: f64,
+    virtual_since: u64,
+}
+
+impl Engine {
+    fn new(page: Page) -> Self {
+        Engine {
+            page,
+            painter: Painter::default(),
+            last: None,
+            target: 0.0,
+            panels_at: 0.0,
+            time_at: 0.0,
+            events_seen: 0,
+            lines_seen: 0,
+            figures: FrameFigures::default(),
+            steps: 0,
+            since: 0.0,
+            virtual_since: 0,
+        }
+    }
+
+    fn frame(&mut self, now: f64) {
+        let between = self.last.map_or(16.0, |last| (now - last).clamp(0.0, 1_000.0));
+        self.last = Some(now);
+        let begun = clock();
+        let ran = self.run_world(between.min(LONGEST_FRAME_MS) / 1_000.0, begun);
+        let run = clock();
+        self.painter.paint(&self.page, between);
+        let drawn = clock();
+        smooth(&mut self.figures.world_ms, run - begun);
+        smooth(&mut self.figures.draw_ms, drawn - run);
+        smooth(&mut self.figures.between_ms, between);
+        self.tell(now, ran);
+    }
+
+    /// Lets the World run; true if it did.
+    fn run_world(&mut self, seconds: f64, begun: f64) -> bool {
+        let (playing, speed) = {
+            let view = self.page.view();
+            (view.playing, view.speed)
+        };
+        let mut lab = self.page.lab_mut();
+        let now = lab.now() as f64;
+        if !playing {
+            self.target = now;
+            return false;
+        }
+        // Fractions of a nanosecond count at slow speeds; a jump in time does not.
+        if (self.target - now).abs() > 1.0 {
+            self.target = now;
+        }
+        self.target += speed.in_seconds(seconds).as_nanos() as f64;
+        let goal = self.target as u64;
+        while !lab.run_until(goal, BATCH) {
+            if clock() - begun > WORLD_BUDGET_MS {
+                // Too busy for this speed: time goes as far as it came, and owes nothing.
+                break;
+            }
+        }
+        true
+    }
+
+    /// Tells the components what is due.
+    fn tell(&mut self, now: f64, ran: bool) {
+        if ran && now - self.time_at >= TIME_MS {
+            self.time_at = now;
+            self.page.tell(Topic::Time);
+        }
+        if now - self.panels_at < PANELS_MS {
+            return;
+        }
+        let elapsed = (now - self.panels_at) / 1_000.0;
+        self.panels_at = now;
+        if !ran {
+            return;
+        }
+        self.page.refresh_scene();
+        let (events, lines, steps, at) = {
+            let lab = self.page.lab();
+            (lab.event_count(), lab.line_count(&self.page.desk()), lab.steps(), lab.now())
+        };
+        if core::mem::replace(&mut self.events_seen, events) != events {
+            self.page.tell(Topic::Events);
+        }
+        if core::mem::replace(&mut self.lines_seen, lines) != lines {
+            self.page.tell(Topic::Terminals);
+        }
+        self.page.tell(Topic::Panels);
+
+        let a_second = |amount: u64| amount as f64 / elapsed.clamp(0.01, 1e6);
+        smooth(&mut self.figures.events, a_second(steps.saturating_sub(self.steps)));
+        self.steps = steps;
+        self.measure_pace(now, at);
+        self.figures.in_flight = self.painter.in_flight();
+        let figures = self.figures;
+        self.page.change(Topic::Frame, |view| view.frame = figures);
+    }
+
+    /// Once a second: whether virtual time keeps up with the speed that was asked for.
+    fn measure_pace(&mut self, now: f64, at: u64) {
+        let elapsed = now - self.since;
+        if elapsed < 1_000.0 {
+            return;
+        }
+        let wanted = self.page.view().speed.a_second().as_nanos() as f64;
+        let pace = at.saturating_sub(self.virtual_since) as f64 / elapsed * 1_000.0;
+        let behind = pace < wanted * 0.7 && pace > 0.0 && elapsed < 1_500.0;
+        self.figures.behind = behind.then_some(pace as u64);
+        self.since = now;
+        self.virtual_since = at;
+    }
+}
+
+fn smooth(average: &mut f64, value: f64) {
+    *average += (value - *average) * 0.1;
+}
+
+/// Milliseconds since the page was opened.
+pub(crate) fn clock() -> f64 {
+    gloo::utils::window().performance().map_or(0.0, |performance| performance.now())
+}

@@ -1,0 +1,370 @@
+//! Messages in flight: painted in every frame on a canvas over the map, and found by the pointer.
+//!
+//! No component has a part in this. A message is a dot with a short tail in its sender's hue,
+//! filled if it asks, hollow if it answers; its way on the map is proportional to its virtual time
+//! under way. When time runs too fast for dots to be seen, links glow by what goes over them.
+
+use std::collections::BTreeMap;
+
+use wasm_bindgen::JsCast;
+use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement};
+
+use crate::lab::{Fare, Flight, FlightKind};
+use crate::layout::{Kind, Point};
+use crate::page::{Page, View};
+use crate::prefs;
+use crate::scene::Role;
+
+/// The Okabe-Ito hues of the shards, as in the styles.
+pub(crate) const HUES: [&str; 7] =
+    ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442"];
+
+/// More messages than this are not painted; nobody could tell them apart.
+const MOST: usize = 3_000;
+/// With more messages than this, labels appear under the pointer only.
+const MOST_LABELS: usize = 16;
+/// How far from a message the pointer still means it, in pixels.
+const REACH: f64 = 13.0;
+
+/// Paints messages.
+#[derive(Default)]
+pub(crate) struct Painter {
+    canvas: Option<HtmlCanvasElement>,
+    context: Option<CanvasRenderingContext2d>,
+    size: (f64, f64, f64),
+    flights: Vec<Flight>,
+    /// How much each link glows, by its ends.
+    glow: BTreeMap<(usize, usize), f64>,
+    /// Messages that each direction had carried when it was last looked at.
+    carried: BTreeMap<(usize, usize), u64>,
+    dark: bool,
+    still: bool,
+    looked: f64,
+}
+
+impl Painter {
+    /// How many messages are on their way.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.flights.len()
+    }
+
+    /// Paints the messages of this moment; `between` milliseconds have passed since the last time.
+    pub(crate) fn paint(&mut self, page: &Page, between: f64) {
+        let Some(context) = self.prepare(page) else {
+            self.flights.clear();
+            return;
+        };
+        let view = page.view();
+        let lab = page.lab();
+        self.flights.clear();
+        lab.flights(MOST, &mut self.flights);
+        self.look_at_system(&view, between);
+        self.update_glow(&lab.carried(), between, view.playing);
+
+        let (width, height, ratio) = self.size;
+        let _ = context.set_transform(ratio, 0.0, 0.0, ratio, 0.0, 0.0);
+        context.clear_rect(0.0, 0.0, width, height);
+        self.paint_glow(&context, &view);
+        let now = lab.now();
+        let hovered = view.pointer.and_then(|at| nearest(&self.flights, &view, now, at));
+        let chosen = view.card.as_ref().map(|(flight, _)| flight.id);
+        let slow = view.speed.a_second().as_millis() <= 50 || !view.playing;
+        let labels = slow && self.flights.len() <= MOST_LABELS && view.camera.k > 0.55;
+        for (index, flight) in self.flights.iter().enumerate() {
+            let Some(spot) = spot(flight, &view, now) else { continue };
+            let strong = hovered == Some(index) || chosen == Some(flight.id);
+            self.paint_one(&context, &view, flight, &spot, strong);
+            // Near its ends a label would cover the names of bodies.
+            let free = (0.16..0.84).contains(&spot.part);
+            if strong || (labels && free && flight.kind != FlightKind::Transport) {
+                self.paint_label(&context, &lab.label(flight), &spot, strong);
+            }
+        }
+        if let Some(canvas) = &self.canvas {
+            let pointed = if hovered.is_some() { "1" } else { "0" };
+            // For the styles of the stage, and for tests that look for messages.
+            if canvas.get_attribute("data-pointed").as_deref() != Some(pointed) {
+                let _ = canvas.set_attribute("data-pointed", pointed);
+            }
+        }
+    }
+
+    /// The canvas in its right size, if the map is on the page.
+    fn prepare(&mut self, page: &Page) -> Option<CanvasRenderingContext2d> {
+        if page.view().table {
+            return None;
+        }
+        if self.canvas.as_ref().is_none_or(|canvas| !canvas.is_connected()) {
+            let found = gloo::utils::document().get_element_by_id("flight")?;
+            let canvas: HtmlCanvasElement = found.dyn_into().ok()?;
+            self.context = canvas.get_context("2d").ok().flatten()?.dyn_into().ok();
+            self.canvas = Some(canvas);
+            self.size = (0.0, 0.0, 0.0);
+        }
+        let canvas = self.canvas.as_ref()?;
+        let ratio = gloo::utils::window().device_pixel_ratio().clamp(1.0, 2.0);
+        let (width, height) = page.view().stage;
+        if width < 1.0 || canvas.client_width() == 0 {
+            return None;
+        }
+        if self.size != (width, height, ratio) {
+            self.size = (width, height, ratio);
+            canvas.set_width((width * ratio) as u32);
+            canvas.set_height((height * ratio) as u32);
+        }
+        self.context.clone()
+    }
+
+    /// Theme and motion may change at any time, but need not be asked for in every frame.
+    fn look_at_system(&mut self, view: &View, between: f64) {
+        self.looked -= between;
+        if self.looked <= 0.0 {
+            self.looked = 250.0;
+            self.dark = view.prefs.is_dark();
+            self.still = prefs::media_matches("(prefers-reduced-motion: reduce)");
+        }
+    }
+
+    fn update_glow(&mut self, carried: &[(usize, usize, u64)], between: f64, playing: bool) {
+        let fade = (-between / 220.0).exp();
+        if playing {
+            self.glow.values_mut().for_each(|glow| *glow *= fade);
+        }
+        for &(from, to, count) in carried {
+            let before = self.carried.insert((from, to), count).unwrap_or(count);
+            let new = count.saturating_sub(before);
+            if new > 0 {
+                let glow = self.glow.entry((from.min(to), from.max(to))).or_default();
+                *glow = (*glow + 0.10 * (new as f64).sqrt()).min(1.0);
+            }
+        }
+        self.glow.retain(|_, glow| *glow > 0.01);
+    }
+
+    fn paint_glow(&self, context: &CanvasRenderingContext2d, view: &View) {
+        context.set_line_cap("round");
+        for (&(a, b), &glow) in &self.glow {
+            let (Some(ends), Some(hue)) = (ends(view, a, b), hue_between(view, a, b)) else {
+                continue;
+            };
+            context.set_global_alpha(glow * 0.55);
+            context.set_stroke_style_str(hue);
+            context.set_line_width(2.4);
+            context.begin_path();
+            context.move_to(ends.0.x, ends.0.y);
+            context.line_to(ends.1.x, ends.1.y);
+            context.stroke();
+        }
+        context.set_global_alpha(1.0);
+    }
+
+    fn paint_one(
+        &self,
+        context: &CanvasRenderingContext2d,
+        view: &View,
+        flight: &Flight,
+        spot: &Spot,
+        strong: bool,
+    ) {
+        let scale = view.camera.k.clamp(0.6, 1.3);
+        let small = flight.kind == FlightKind::Transport;
+        let radius = if strong {
+            6.0
+        } else if small {
+            2.2
+        } else {
+            4.2
+        } * scale;
+        let hue = self.hue(view, flight.from);
+        context.set_fill_style_str(hue);
+        context.set_stroke_style_str(hue);
+        context.set_global_alpha(match flight.fare {
+            Fare::Flying { .. } if small => 0.55,
+            Fare::Flying { .. } => 1.0,
+            Fare::Held | Fare::Waiting => 0.9,
+            Fare::Lost { .. } => spot.fade,
+        });
+        let flying = matches!(flight.fare, Fare::Flying { .. });
+        if flying && !small && !self.still {
+            let tail = Point::new(
+                spot.at.x - spot.along.x * radius * 3.6,
+                spot.at.y - spot.along.y * radius * 3.6,
+            );
+            context.set_line_width(radius * 0.85);
+            context.set_global_alpha(0.35);
+            context.begin_path();
+            context.move_to(tail.x, tail.y);
+            context.line_to(spot.at.x, spot.at.y);
+            context.stroke();
+            context.set_global_alpha(1.0);
+        }
+        context.begin_path();
+        let circle = |radius: f64| {
+            // Only a negative radius could fail.
+            let _ = context.arc(spot.at.x, spot.at.y, radius, 0.0, core::f64::consts::TAU);
+        };
+        match flight.kind {
+            _ if matches!(flight.fare, Fare::Lost { .. }) => {
+                let r = radius;
+                for (dx, dy) in [(r, r), (r, -r)] {
+                    context.move_to(spot.at.x - dx, spot.at.y - dy);
+                    context.line_to(spot.at.x + dx, spot.at.y + dy);
+                }
+                context.set_line_width(1.8);
+                context.stroke();
+            }
+            FlightKind::Reply => {
+                circle(radius - 0.8);
+                context.set_fill_style_str(if self.dark { "#0E1116" } else { "#FBFBF8" });
+                context.fill();
+                context.set_line_width(1.9);
+                context.stroke();
+            }
+            FlightKind::Request | FlightKind::Transport => {
+                circle(radius);
+                context.fill();
+            }
+        }
+        if flight.fare == Fare::Held {
+            context.set_stroke_style_str(if self.dark { "#E6EDF3" } else { "#1B1F24" });
+            context.set_line_width(1.2);
+            context.begin_path();
+            circle(radius + 3.5);
+            context.stroke();
+        }
+        context.set_global_alpha(1.0);
+    }
+
+    fn paint_label(
+        &self,
+        context: &CanvasRenderingContext2d,
+        label: &str,
+        spot: &Spot,
+        strong: bool,
+    ) {
+        if label.is_empty() {
+            return;
+        }
+        context.set_font("11px ui-monospace, Menlo, Consolas, \"DejaVu Sans Mono\", monospace");
+        context.set_text_align("center");
+        context.set_text_baseline("middle");
+        // On the outer side of the message's lane, so that two that meet do not cover each other.
+        let up = spot.aside.y < 0.0 || (spot.aside.y == 0.0 && spot.aside.x < 0.0);
+        let y = spot.at.y + if up { -14.0 } else { 14.0 };
+        let width = context.measure_text(label).map_or(60.0, |m| m.width()) + 8.0;
+        context.set_fill_style_str(if self.dark { "#0E1116" } else { "#FBFBF8" });
+        context.set_global_alpha(0.82);
+        context.fill_rect(spot.at.x - width / 2.0, y - 7.5, width, 15.0);
+        context.set_global_alpha(1.0);
+        context.set_fill_style_str(match (self.dark, strong) {
+            (true, true) => "#E6EDF3",
+            (true, false) => "#9DA7B3",
+            (false, true) => "#1B1F24",
+            (false, false) => "#57606A",
+        });
+        let _ = context.fill_text(label, spot.at.x, y);
+    }
+
+    fn hue(&self, view: &View, body: usize) -> &'static str {
+        match view.scene.bodies.get(body) {
+            Some(body) if body.role == Role::Primary => HUES[body.shard % HUES.len()],
+            Some(body) if body.role == Role::Shell => {
+                if self.dark {
+                    "#56B4E9"
+                } else {
+                    "#0072B2"
+                }
+            }
+            _ if self.dark => "#C3CBD4",
+            _ => "#57606A",
+        }
+    }
+}
+
+/// Where a message is on the stage.
+struct Spot {
+    at: Point,
+    /// The direction in which it moves, of length 1.
+    along: Point,
+    /// The side of its lane.
+    aside: Point,
+    /// How far along it is, from 0 to 1.
+    part: f64,
+    fade: f64,
+}
+
+/// The message at a point of the stage.
+pub(crate) fn hit(page: &Page, at: Point) -> Option<Flight> {
+    let (view, lab) = (page.view(), page.lab());
+    let mut flights = Vec::new();
+    lab.flights(MOST, &mut flights);
+    let index = nearest(&flights, &view, lab.now(), at)?;
+    Some(flights.swap_remove(index))
+}
+
+fn nearest(flights: &[Flight], view: &View, now: u64, at: Point) -> Option<usize> {
+    flights
+        .iter()
+        .enumerate()
+        .filter_map(|(i, flight)| Some((i, spot(flight, view, now)?.at.distance(at))))
+        .filter(|&(_, distance)| distance <= REACH)
+        .min_by(|a, b| a.1.total_cmp(&b.1))
+        .map(|(i, _)| i)
+}
+
+fn spot(flight: &Flight, view: &View, now: u64) -> Option<Spot> {
+    let (from, to) = ends(view, flight.from, flight.to)?;
+    let length = from.distance(to).max(1.0);
+    let along = Point::new((to.x - from.x) / length, (to.y - from.y) / length);
+    // Right-hand traffic: what goes and what comes do not meet.
+    let lane = 5.0 * view.camera.k.clamp(0.5, 1.2);
+    let aside = Point::new(-along.y, along.x);
+    let (t, fade) = progress(flight, now);
+    let on_line = from.toward(to, t);
+    let at = Point::new(on_line.x + aside.x * lane, on_line.y + aside.y * lane);
+    Some(Spot { at, along, aside, part: t, fade })
+}
+
+/// How far along a message is, and how visible.
+fn progress(flight: &Flight, now: u64) -> (f64, f64) {
+    let part = |begin: u64, end: u64| {
+        let span = end.saturating_sub(begin).max(1) as f64;
+        (now.saturating_sub(begin) as f64 / span).clamp(0.0, 1.0)
+    };
+    match flight.fare {
+        Fare::Flying { begun, due } => (part(begun, due), 1.0),
+        Fare::Waiting => (0.94, 1.0),
+        Fare::Held => (0.5, 1.0),
+        Fare::Lost { begun, latency } => {
+            // It comes as far as the cut, stays for a while, and fades; it is not gone before it
+            // is sent again, so a trace of it stays.
+            let after = now.saturating_sub(begun) as f64 / latency.max(1) as f64;
+            ((after * 0.9).min(0.45), (2.2 - after * 0.5).clamp(0.28, 1.0))
+        }
+    }
+}
+
+/// The ends of a link on the stage, at the rims of its bodies.
+fn ends(view: &View, a: usize, b: usize) -> Option<(Point, Point)> {
+    let at = |i: usize| view.places.get(i).map(|&p| view.camera.to_stage(p));
+    let (from, to) = (at(a)?, at(b)?);
+    let rim = |i: usize| {
+        let kind = view.scene.bodies.get(i).map_or(Kind::Client, |body| body.role.kind());
+        let radius = match kind {
+            Kind::Server => 24.0,
+            Kind::Client => 13.0,
+            Kind::Shell => 16.0,
+        };
+        radius * view.camera.k
+    };
+    let length = from.distance(to).max(1.0);
+    let start = from.toward(to, (rim(a) / length).min(0.45));
+    let end = to.toward(from, (rim(b) / length).min(0.45));
+    Some((start, end))
+}
+
+/// The hue of the server at one end of a link.
+fn hue_between(view: &View, a: usize, b: usize) -> Option<&'static str> {
+    let server = |i: usize| view.scene.bodies.get(i).filter(|body| body.role == Role::Primary);
+    server(a).or_else(|| server(b)).map(|body| HUES[body.shard % HUES.len()])
+}

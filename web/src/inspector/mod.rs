@@ -1,0 +1,124 @@
+//! The inspector: one body from inside, in a panel on the right that can be closed.
+
+pub(crate) mod tabs;
+
+use yew::prelude::*;
+
+use crate::i18n::Text;
+use crate::icon::{Glyph, Icon};
+use crate::page::{Pane, Topic, use_page};
+use crate::scene::Role;
+
+use tabs::{Config, Connections, Info, Keys, Log};
+
+/// What of a body is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tab {
+    Info,
+    Keys,
+    Config,
+    Connections,
+    Log,
+}
+
+impl Tab {
+    const ALL: [(Tab, Text, &'static str); 5] = [
+        (Tab::Info, Text::TabInfo, "inspect-info"),
+        (Tab::Keys, Text::TabKeys, "inspect-keys"),
+        (Tab::Config, Text::TabConfig, "inspect-config"),
+        (Tab::Connections, Text::TabConnections, "inspect-connections"),
+        (Tab::Log, Text::TabLog, "inspect-log"),
+    ];
+
+    /// Whether it says something about a body of this role.
+    fn suits(self, role: Role) -> bool {
+        role == Role::Primary || matches!(self, Tab::Info | Tab::Connections | Tab::Log)
+    }
+}
+
+/// The panel, if it is open.
+#[component]
+pub(crate) fn Inspector() -> Html {
+    let page = use_page(&[Topic::Prefs, Topic::Open, Topic::Scene]);
+    let tab = use_state_eq(|| Tab::Info);
+    let view = page.view();
+    let locale = view.prefs.locale;
+    let found =
+        view.inspected.and_then(|index| Some((index, view.scene.bodies.get(index)?.clone())));
+    let Some((body, shown)) = found else {
+        return html! {
+            <aside class={classes!("side", "vacant")}>
+                <p class="empty">{ locale.say(Text::InspectorTeach) }</p>
+            </aside>
+        };
+    };
+    let close = {
+        let page = page.clone();
+        Callback::from(move |_: MouseEvent| {
+            page.change(Topic::Open, |view| {
+                view.inspected = None;
+                view.pane = Pane::Map;
+            });
+            crate::map::stage::focus(&format!("body-{body}"));
+        })
+    };
+    let current = if tab.suits(shown.role) { *tab } else { Tab::Info };
+    let onkeydown = {
+        let (tab, role) = (tab.clone(), shown.role);
+        Callback::from(move |event: KeyboardEvent| {
+            let step = match event.key().as_str() {
+                "ArrowRight" => 1,
+                "ArrowLeft" => -1,
+                _ => return,
+            };
+            event.prevent_default();
+            event.stop_propagation();
+            let tabs: Vec<_> = Tab::ALL.iter().filter(|(tab, ..)| tab.suits(role)).collect();
+            let at = tabs.iter().position(|(known, ..)| *known == *tab).unwrap_or(0) as isize;
+            let next = (at + step).rem_euclid(tabs.len() as isize) as usize;
+            if let Some((next, _, id)) = tabs.get(next) {
+                tab.set(*next);
+                crate::map::stage::focus(id);
+            }
+        })
+    };
+    let state = locale.say(shown.health.text());
+    let state = format!("{} · {state} · {}", locale.say(shown.role.text()), shown.address);
+    html! {
+        <aside class="side" data-testid="inspector"
+            aria-label={locale.fill(Text::InspectorOf, &[("name", &shown.name)])}>
+            <header>
+                <h2>{ &shown.name }</h2>
+                <p class="sub">{ state }</p>
+                <button class="button" title={locale.say(Text::Close)} data-testid="inspector-close"
+                    aria-label={locale.say(Text::Close)} onclick={close}>
+                    <Glyph icon={Icon::Close} />
+                </button>
+            </header>
+            <div class="tabs" role="tablist" {onkeydown}>
+                { for Tab::ALL.iter().filter(|(each, ..)| each.suits(shown.role)).map(|&(each, text, id)| {
+                    let on = each == current;
+                    let tab = tab.clone();
+                    let onclick = Callback::from(move |_: MouseEvent| tab.set(each));
+                    html! {
+                        <div class={classes!("tab", on.then_some("on"))}>
+                            <button role="tab" {id} aria-selected={on.to_string()}
+                                tabindex={if on { "0" } else { "-1" }} data-testid={id} {onclick}>
+                                { locale.say(text) }
+                            </button>
+                        </div>
+                    }
+                }) }
+            </div>
+            <div class="pane" role="tabpanel" tabindex="0">
+                { match current {
+                    Tab::Info => html! { <Info {body} /> },
+                    Tab::Keys => html! { <Keys {body} /> },
+                    Tab::Config => html! { <Config {body} /> },
+                    Tab::Connections => html! { <Connections {body} /> },
+                    Tab::Log => html! { <Log {body} /> },
+                } }
+            </div>
+        </aside>
+    }
+}

@@ -1,0 +1,137 @@
+//! Single keys that act while no text field has the focus.
+
+use gloo::events::{EventListener, EventListenerOptions};
+use wasm_bindgen::JsCast;
+use web_sys::{Element, KeyboardEvent};
+
+use crate::figures::Speed;
+use crate::page::{Page, Topic};
+use crate::{terminal, timebar};
+
+/// Seconds of the page's time that an arrow key moves.
+const ARROW_SECONDS: f64 = 5.0;
+
+/// Listens as long as the page is open.
+pub(crate) fn listen(page: &Page) {
+    let page = page.clone();
+    let options = EventListenerOptions::enable_prevent_default();
+    let listener = EventListener::new_with_options(
+        &gloo::utils::document(),
+        "keydown",
+        options,
+        move |event| {
+            let Some(event) = event.dyn_ref::<KeyboardEvent>() else { return };
+            if press(&page, event) {
+                event.prevent_default();
+            }
+        },
+    );
+    listener.forget();
+}
+
+/// Does what a key means; true if it means something.
+fn press(page: &Page, event: &KeyboardEvent) -> bool {
+    let key = event.key();
+    if event.ctrl_key() || event.alt_key() || event.meta_key() || event.is_composing() {
+        return false;
+    }
+    if key == "Escape" {
+        return escape(page, event);
+    }
+    if is_typing(event) {
+        return false;
+    }
+    match key.as_str() {
+        // A button that has the focus takes the space bar and Enter for itself.
+        " " if is_on_control(event) => return false,
+        " " => {
+            let playing = page.view().playing;
+            page.play(!playing);
+        }
+        "." => timebar::step_forward(page),
+        "," => timebar::step_back(page),
+        "[" => timebar::jump(page, false),
+        "]" => timebar::jump(page, true),
+        "ArrowLeft" => arrow(page, -ARROW_SECONDS),
+        "ArrowRight" => arrow(page, ARROW_SECONDS),
+        "+" | "=" => faster(page, 1),
+        "-" => faster(page, -1),
+        "/" => terminal::focus_entry(),
+        "f" => full_screen(),
+        "v" => page.change(Topic::Open, |view| view.table = !view.table),
+        "?" => page.change(Topic::Open, |view| view.help = !view.help),
+        _ => return false,
+    }
+    true
+}
+
+/// Closes what is open, the topmost first.
+fn escape(page: &Page, event: &KeyboardEvent) -> bool {
+    let done = page.change(Topic::Open, |view| {
+        if view.help || view.menu.is_some() || view.pending.is_some() {
+            view.help = false;
+            view.menu = None;
+            view.pending = None;
+        } else if view.card.is_some() {
+            view.card = None;
+        } else if !is_typing(event) && !view.selected.is_empty() {
+            view.selected.clear();
+        } else if !is_typing(event) && view.inspected.is_some() {
+            view.inspected = None;
+        } else {
+            return false;
+        }
+        true
+    });
+    page.tell(Topic::Scene);
+    if !done && is_typing(event) {
+        // Out of the terminal, to the map: single keys act again.
+        crate::map::stage::focus_map(page);
+    }
+    done
+}
+
+/// So many seconds of the page's time, at the present speed, back or forth.
+fn arrow(page: &Page, seconds: f64) {
+    let there = page.view().speed.in_seconds(seconds.abs());
+    let there = u64::try_from(there.as_nanos()).unwrap_or(u64::MAX);
+    let (now, end) = {
+        let lab = page.lab();
+        (lab.now(), lab.end())
+    };
+    page.play(false);
+    page.seek(match seconds < 0.0 {
+        true => now.saturating_sub(there),
+        false => now.saturating_add(there).min(end),
+    });
+}
+
+fn faster(page: &Page, step: i16) {
+    page.change(Topic::Time, |view| {
+        let index = i16::from(view.speed.index()) + step;
+        view.speed = Speed::step(u8::try_from(index.max(0)).unwrap_or(0));
+    });
+}
+
+fn full_screen() {
+    let document = gloo::utils::document();
+    if document.fullscreen_element().is_some() {
+        document.exit_fullscreen();
+    } else if let Some(root) = document.document_element() {
+        // An embedding may forbid it; then nothing happens, as the key's owner will see.
+        let _ = root.request_fullscreen();
+    }
+}
+
+fn closest(event: &KeyboardEvent, css: &str) -> bool {
+    let element = event.target().and_then(|target| target.dyn_into::<Element>().ok());
+    element.is_some_and(|element| element.closest(css).is_ok_and(|found| found.is_some()))
+}
+
+fn is_typing(event: &KeyboardEvent) -> bool {
+    closest(event, "input:not([type=range]):not([type=radio]), textarea, select")
+}
+
+fn is_on_control(event: &KeyboardEvent) -> bool {
+    closest(event, "button, [role=button], input, a")
+}

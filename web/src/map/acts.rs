@@ -1,0 +1,163 @@
+//! What can be done to the selected bodies, as buttons beside them.
+
+use limpid_core::sim::Action;
+use web_sys::HtmlElement;
+use yew::prelude::*;
+
+use crate::i18n::Text;
+use crate::icon::{Glyph, Icon};
+use crate::layout::{self, Point};
+use crate::page::{Page, Target, Topic, View, use_page};
+use crate::scene::{Health, Role};
+use crate::terminal;
+
+/// The buttons beside the selected bodies.
+#[component]
+pub(crate) fn Acts() -> Html {
+    let page = use_page(&[Topic::Prefs, Topic::Scene, Topic::Open, Topic::Camera]);
+    let node = use_node_ref();
+    let view = page.view();
+    let anchor = anchor(&view);
+    {
+        let (node, stage) = (node.clone(), view.stage);
+        use_effect(move || {
+            if let (Some(element), Some(at)) = (node.cast::<HtmlElement>(), anchor) {
+                put(&element, at, stage);
+            }
+        });
+    }
+    let selected: Vec<usize> = view.selected.iter().copied().collect();
+    if selected.is_empty() || view.menu.is_some() {
+        return Html::default();
+    }
+    let locale = view.prefs.locale;
+    let button =
+        |icon: Icon, text: Text, id: &'static str, alarm: bool, act: Callback<MouseEvent>| {
+            html! {
+                <button class={classes!("button", alarm.then_some("alarm"))} data-testid={id}
+                    title={locale.say(text)} aria-label={locale.say(text)} onclick={act}>
+                    <Glyph {icon} /><span>{ locale.say(text) }</span>
+                </button>
+            }
+        };
+    let act = |actions: Vec<Action>| {
+        let page = page.clone();
+        Callback::from(move |_: MouseEvent| page.act(actions.clone()))
+    };
+    let names: Vec<String> = selected
+        .iter()
+        .filter_map(|&body| view.scene.bodies.get(body))
+        .map(|body| body.name.clone())
+        .collect();
+    let bodies: Vec<_> =
+        selected.iter().filter_map(|&body| view.scene.bodies.get(body).cloned()).collect();
+    let whom = match &names[..] {
+        [one] => one.clone(),
+        several => locale.fill(Text::SelectedCount, &[("n", &several.len().to_string())]),
+    };
+    let any_down = bodies.iter().any(|body| body.health.is_down());
+    let any_paused = bodies.iter().any(|body| body.health == Health::Paused);
+    let any_up = bodies.iter().any(|body| body.health == Health::Online);
+    let host = |name: &String| name.clone();
+    let each = |make: fn(String) -> Action, which: fn(Health) -> bool| -> Vec<Action> {
+        bodies.iter().filter(|b| which(b.health)).map(|b| make(host(&b.name))).collect()
+    };
+    html! {
+        <div class="acts" ref={node} role="toolbar" aria-label={locale.say(Text::Actions)}
+            data-testid="acts">
+            <span class="whom">{ whom }</span>
+            if let [one] = selected[..] && bodies[0].role != Role::Client {
+                { button(Icon::Terminal, Text::OpenTerminal, "act-terminal", false, {
+                    let page = page.clone();
+                    Callback::from(move |_| terminal::open(&page, one))
+                }) }
+            }
+            if let [one] = selected[..] {
+                { button(Icon::Inspect, Text::Inspect, "act-inspect", false, {
+                    let page = page.clone();
+                    Callback::from(move |_| page.inspect(one))
+                }) }
+            }
+            if any_up || any_paused {
+                { button(Icon::Crash, Text::Crash, "act-crash", true, act(each(
+                    |host| Action::Crash { host },
+                    |health| health != Health::Crashed,
+                ))) }
+            }
+            if any_down {
+                { button(Icon::Restart, Text::Restart, "act-restart", false, act(each(
+                    |host| Action::Restart { host, disk: true },
+                    Health::is_down,
+                ))) }
+            }
+            if any_paused {
+                { button(Icon::Play, Text::Resume, "act-resume", false, act(each(
+                    |target| Action::Resume { target },
+                    |health| health == Health::Paused,
+                ))) }
+            } else if any_up {
+                { button(Icon::Pause, Text::PauseNode, "act-pause", false, act(each(
+                    |target| Action::Pause { target },
+                    |health| health == Health::Online,
+                ))) }
+            }
+            if is_cut_off(&view, &selected) {
+                { button(Icon::Heal, Text::Heal, "act-heal", false,
+                    act(vec![Action::Heal { a: names.clone(), b: vec![] }])) }
+            } else {
+                { button(Icon::Cut, Text::IsolateShort, "act-partition", true,
+                    act(vec![Action::Partition { a: names.clone(), b: vec![] }])) }
+            }
+            <button class="button" data-testid="act-clear" title={locale.say(Text::ClearSelection)}
+                aria-label={locale.say(Text::ClearSelection)} onclick={clear(&page)}>
+                <Glyph icon={Icon::Close} />
+            </button>
+        </div>
+    }
+}
+
+fn clear(page: &Page) -> Callback<MouseEvent> {
+    let page = page.clone();
+    Callback::from(move |_| {
+        page.change(Topic::Open, |view| view.selected.clear());
+        let Target::Body(body) = page.view().focus else { return };
+        super::stage::focus(&format!("body-{body}"));
+    })
+}
+
+/// Whether every link from the selected bodies to the others is cut.
+fn is_cut_off(view: &View, selected: &[usize]) -> bool {
+    let mut across = view
+        .scene
+        .links
+        .iter()
+        .filter(|link| selected.contains(&link.a) != selected.contains(&link.b))
+        .peekable();
+    across.peek().is_some() && across.all(|link| link.cut == crate::scene::Cut::Both)
+}
+
+/// The point under the selected bodies, and their upper edge, on the stage.
+fn anchor(view: &View) -> Option<(Point, f64)> {
+    let mut edge: Option<(f64, f64, f64, f64)> = None;
+    for &body in &view.selected {
+        let at = view.places.get(body)?;
+        let (half, above, below) = layout::extent(view.scene.bodies.get(body)?.role.kind());
+        let (l, t) = (at.x - half, at.y - above);
+        let (r, b) = (at.x + half, at.y + below);
+        edge =
+            Some(edge.map_or((l, t, r, b), |e| (e.0.min(l), e.1.min(t), e.2.max(r), e.3.max(b))));
+    }
+    let (l, t, r, b) = edge?;
+    let under = view.camera.to_stage(Point::new((l + r) / 2.0, b));
+    Some((Point::new(under.x, under.y + 8.0), view.camera.to_stage(Point::new(0.0, t)).y - 8.0))
+}
+
+/// Under the bodies if there is room, else above them, and always inside the stage.
+fn put(element: &HtmlElement, (under, top): (Point, f64), stage: (f64, f64)) {
+    let (width, height) = (f64::from(element.offset_width()), f64::from(element.offset_height()));
+    let x = (under.x - width / 2.0).clamp(8.0, (stage.0 - width - 8.0).max(8.0));
+    let lowest = stage.1 - height - 8.0;
+    let y = if under.y <= lowest { under.y } else { (top - height).max(8.0) };
+    let style = element.style();
+    let _ = style.set_property("transform", &format!("translate({x:.0}px, {y:.0}px)"));
+}

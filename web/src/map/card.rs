@@ -1,0 +1,160 @@
+//! The card of a message: from, to, kind, when, what it says, and its bytes.
+
+use core::time::Duration;
+
+use limpid_core::sim::{Action, MessageId};
+use web_sys::HtmlElement;
+use yew::prelude::*;
+
+use crate::figures;
+use crate::i18n::Text;
+use crate::icon::{Glyph, Icon};
+use crate::lab::{Fare, FlightKind};
+use crate::layout::Point;
+use crate::page::{Page, Topic, use_page};
+
+/// How much later "Delay" lets a message arrive.
+const DELAY: Duration = Duration::from_millis(100);
+/// Bytes that are shown; a long value shall not fill the page.
+const SHOWN: usize = 2_048;
+
+/// The card that is open, if one is.
+#[component]
+pub(crate) fn Card() -> Html {
+    let page = use_page(&[Topic::Prefs, Topic::Open, Topic::Panels]);
+    let node = use_node_ref();
+    let view = page.view();
+    {
+        let (node, stage) = (node.clone(), view.stage);
+        let at = view.card.as_ref().map(|(flight, at)| (flight.id, *at));
+        use_effect(move || {
+            if let (Some(element), Some((_, at))) = (node.cast::<HtmlElement>(), at) {
+                put(&element, at, stage);
+            }
+        });
+    }
+    let Some((flight, _)) = &view.card else { return Html::default() };
+    let locale = view.prefs.locale;
+    let name =
+        |body: usize| view.scene.bodies.get(body).map(|body| body.name.clone()).unwrap_or_default();
+    let lab = page.lab();
+    let on_its_way = lab.is_in_flight(flight.id);
+    let kind = match flight.kind {
+        FlightKind::Request => Text::KindRequest,
+        FlightKind::Reply => Text::KindReply,
+        FlightKind::Transport => Text::KindConnect,
+    };
+    let due = match flight.fare {
+        Fare::Flying { due, .. } => figures::moment(due),
+        Fare::Held => locale.say(Text::FareHeld).to_owned(),
+        Fare::Waiting => locale.say(Text::FareWaiting).to_owned(),
+        Fare::Lost { .. } => locale.say(Text::FareLost).to_owned(),
+    };
+    let bytes = &flight.bytes[..flight.bytes.len().min(SHOWN)];
+    let size = match flight.bytes.len() {
+        1 => locale.say(Text::Byte).to_owned(),
+        n => locale.fill(Text::Bytes, &[("n", &figures::count(n as u64))]),
+    };
+    let close = {
+        let page = page.clone();
+        Callback::from(move |_: MouseEvent| page.change(Topic::Open, |view| view.card = None))
+    };
+    let button = |text: Text, id: &'static str, make: fn(MessageId) -> Action| {
+        let (page, action) = (page.clone(), make(flight.id));
+        let onclick = Callback::from(move |_: MouseEvent| page.act(vec![action.clone()]));
+        html! {
+            <button class="button framed" data-testid={id} {onclick}>{ locale.say(text) }</button>
+        }
+    };
+    html! {
+        <section class="card" ref={node} data-testid="message-card"
+            aria-label={locale.say(Text::Message)}>
+            <header>
+                <h2>{ lab.label(flight) }</h2>
+                <button class="button" title={locale.say(Text::Close)}
+                    aria-label={locale.say(Text::Close)} onclick={close}>
+                    <Glyph icon={Icon::Close} />
+                </button>
+            </header>
+            <dl>
+                <dt>{ locale.say(Text::From) }</dt><dd>{ name(flight.from) }</dd>
+                <dt>{ locale.say(Text::To) }</dt><dd>{ name(flight.to) }</dd>
+                <dt>{ locale.say(Text::Kind) }</dt>
+                <dd>{ format!("{} · {size}", locale.say(kind)) }</dd>
+                <dt>{ locale.say(Text::Sent) }</dt><dd>{ figures::moment(flight.sent) }</dd>
+                <dt>{ locale.say(Text::Due) }</dt><dd>{ due }</dd>
+            </dl>
+            if !bytes.is_empty() {
+                <h3>{ locale.say(Text::Decoded) }</h3>
+                <pre data-testid="message-decoded">{ lab.decoded(flight) }</pre>
+                <h3>{ locale.say(Text::RawBytes) }</h3>
+                <pre data-testid="message-bytes">{ dump(bytes) }</pre>
+            }
+            if on_its_way && flight.kind != FlightKind::Transport {
+                <div class="foot">
+                    if flight.fare == Fare::Held {
+                        { button(Text::Release, "message-release", |message| {
+                            Action::Release { message }
+                        }) }
+                    } else {
+                        { button(Text::Hold, "message-hold", |message| Action::Hold { message }) }
+                        { button(Text::Delay, "message-delay", |message| {
+                            Action::Delay { message, by: DELAY }
+                        }) }
+                        { button(Text::Drop, "message-drop", |message| Action::Drop { message }) }
+                        { button(Text::Duplicate, "message-duplicate", |message| {
+                            Action::Duplicate { message }
+                        }) }
+                    }
+                </div>
+            }
+        </section>
+    }
+}
+
+/// Looks at the message of the open card again, which may fare otherwise by now.
+pub(crate) fn refresh(page: &Page) {
+    let Some(id) = page.view().card.as_ref().map(|(flight, _)| flight.id) else { return };
+    let Some(flight) = page.lab().flight(id) else { return };
+    page.change(Topic::Open, |view| {
+        if let Some((known, _)) = &mut view.card {
+            *known = flight;
+        }
+    });
+}
+
+/// Sixteen bytes a line, in hexadecimal and as text.
+fn dump(bytes: &[u8]) -> String {
+    let mut out = String::new();
+    for (i, line) in bytes.chunks(16).enumerate() {
+        let hex: String = line.iter().map(|byte| format!("{byte:02x} ")).collect();
+        let text: String = line
+            .iter()
+            .map(|&byte| if byte.is_ascii_graphic() || byte == b' ' { byte as char } else { '·' })
+            .collect();
+        out.push_str(&format!("{:04x}  {hex:<48} {text}\n", i * 16));
+    }
+    out
+}
+
+/// Beside the message, inside the stage.
+fn put(element: &HtmlElement, at: Point, stage: (f64, f64)) {
+    let (width, height) = (f64::from(element.offset_width()), f64::from(element.offset_height()));
+    let x = if at.x + 20.0 + width < stage.0 { at.x + 20.0 } else { at.x - width - 20.0 };
+    let x = x.clamp(8.0, (stage.0 - width - 8.0).max(8.0));
+    let y = (at.y - 60.0).clamp(8.0, (stage.1 - height - 8.0).max(8.0));
+    let _ = element.style().set_property("transform", &format!("translate({x:.0}px, {y:.0}px)"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_shown_as_hexadecimal_and_text() {
+        assert_eq!(
+            dump(b"*1\r\n$4\r\nPING\r\n\xff"),
+            "0000  2a 31 0d 0a 24 34 0d 0a 50 49 4e 47 0d 0a ff     *1··$4··PING···\n"
+        );
+    }
+}

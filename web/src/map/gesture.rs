@@ -1,0 +1,105 @@
+//! What a pointer does on the map: click, pan, or draw a loop around bodies.
+
+use crate::layout::Point;
+use crate::page::Camera;
+
+/// A gesture that has begun.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum Gesture {
+    /// The whole map moves along.
+    Pan {
+        /// Where the pointer went down.
+        from: Point,
+        /// The camera at that moment.
+        camera: Camera,
+        /// Whether it has moved far enough not to be a click.
+        moved: bool,
+    },
+    /// A loop is drawn, in units of the map.
+    Lasso {
+        /// Its points so far.
+        points: Vec<Point>,
+    },
+}
+
+/// How far a pointer may move and still click, in pixels.
+pub(crate) const CLICK: f64 = 5.0;
+
+/// Whether a point lies inside a closed loop (even-odd rule).
+pub(crate) fn is_inside(point: Point, corners: &[Point]) -> bool {
+    let mut inside = false;
+    let mut last = match corners.last() {
+        Some(&last) => last,
+        None => return false,
+    };
+    for &corner in corners {
+        let crosses = (corner.y > point.y) != (last.y > point.y);
+        let side = (last.x - corner.x) * (point.y - corner.y) / (last.y - corner.y) + corner.x;
+        if crosses && point.x < side {
+            inside = !inside;
+        }
+        last = corner;
+    }
+    inside
+}
+
+/// A loop as an SVG path.
+pub(crate) fn path(points: &[Point]) -> String {
+    let mut path = String::new();
+    for (i, point) in points.iter().enumerate() {
+        let letter = if i == 0 { 'M' } else { 'L' };
+        path.push_str(&format!("{letter}{:.1} {:.1}", point.x, point.y));
+    }
+    path + "Z"
+}
+
+/// The nearest of `others` in the direction of an arrow key.
+pub(crate) fn nearest_towards(
+    from: Point,
+    key: &str,
+    others: impl Iterator<Item = (usize, Point)>,
+) -> Option<usize> {
+    let (ux, uy) = match key {
+        "ArrowLeft" => (-1.0, 0.0),
+        "ArrowRight" => (1.0, 0.0),
+        "ArrowUp" => (0.0, -1.0),
+        "ArrowDown" => (0.0, 1.0),
+        _ => return None,
+    };
+    others
+        .filter_map(|(index, at)| {
+            let (dx, dy) = (at.x - from.x, at.y - from.y);
+            let ahead = dx * ux + dy * uy;
+            let aside = (dx * uy - dy * ux).abs();
+            // What lies more to the side than ahead belongs to another key.
+            (ahead > 1.0 && aside <= ahead * 1.6).then_some((index, ahead + aside * 2.0))
+        })
+        .min_by(|a, b| a.1.total_cmp(&b.1))
+        .map(|(index, _)| index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loop_holds_what_is_inside_it() {
+        let square = [(0.0, 0.0), (10.0, 0.0), (10.0, 10.0), (0.0, 10.0)];
+        let square: Vec<Point> = square.iter().map(|&(x, y)| Point::new(x, y)).collect();
+        assert!(is_inside(Point::new(5.0, 5.0), &square));
+        assert!(!is_inside(Point::new(15.0, 5.0), &square));
+        assert!(!is_inside(Point::new(5.0, -1.0), &square));
+        assert!(!is_inside(Point::new(5.0, 5.0), &[]));
+    }
+
+    #[test]
+    fn arrows_lead_to_the_nearest_in_their_direction() {
+        let places = [(0.0, 0.0), (100.0, 10.0), (50.0, 90.0), (0.0, 50.0)];
+        let others = || places.iter().enumerate().skip(1).map(|(i, &(x, y))| (i, Point::new(x, y)));
+        let from = Point::new(0.0, 0.0);
+        assert_eq!(nearest_towards(from, "ArrowRight", others()), Some(1));
+        assert_eq!(nearest_towards(from, "ArrowDown", others()), Some(3));
+        assert_eq!(nearest_towards(from, "ArrowLeft", others()), None);
+        assert_eq!(nearest_towards(from, "x", others()), None);
+    }
+}

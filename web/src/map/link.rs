@@ -1,0 +1,130 @@
+//! One link of the map: a line that can be focused, with what differs from an ordinary link.
+
+use std::rc::Rc;
+
+use yew::prelude::*;
+
+use crate::figures;
+use crate::i18n::{Locale, Text};
+use crate::layout::Point;
+use crate::page::{Target, Topic, use_page};
+use crate::scene::{Cut, Link};
+
+#[derive(Properties, PartialEq)]
+pub(crate) struct Props {
+    pub link: Rc<Link>,
+    pub a: Point,
+    pub b: Point,
+    pub name_a: String,
+    pub name_b: String,
+    pub locale: Locale,
+    pub picked: bool,
+    /// Half the gap that a cut leaves, and the height of captions, in units of the map.
+    pub unit: f64,
+}
+
+/// A link of the map.
+#[component]
+pub(crate) fn LinkMark(props: &Props) -> Html {
+    let page = use_page(&[]);
+    let link = &*props.link;
+    let (a, b) = (link.a, link.b);
+    let onfocus = Callback::from(move |_: FocusEvent| {
+        let target = Target::Link(a, b);
+        if page.view().focus != target {
+            page.change(Topic::Scene, |view| view.focus = target);
+        }
+    });
+    let label = props.locale.fill(
+        Text::LinkSpoken,
+        &[
+            ("a", &props.name_a),
+            ("b", &props.name_b),
+            ("state", &link.state(props.locale, &props.name_a, &props.name_b)),
+        ],
+    );
+    let told = (link.cut != Cut::No || link.changed).then_some("told");
+    let class = classes!("link", told, props.picked.then_some("picked"));
+    html! {
+        <g {class} {onfocus} id={format!("link-{a}-{b}")} role="button" tabindex="-1"
+            aria-label={label} aria-haspopup="menu"
+            data-testid={format!("link-{}-{}", props.name_a, props.name_b)}
+            data-link={format!("{a}-{b}")}
+            data-state={ if link.cut == Cut::No { "whole" } else { "cut" } }>
+            <path class="reach" d={line(props.a, props.b)} />
+            { wire(props) }
+            { caption(props) }
+        </g>
+    }
+}
+
+fn line(a: Point, b: Point) -> String {
+    format!("M{:.1} {:.1} {:.1} {:.1}", a.x, a.y, b.x, b.y)
+}
+
+fn wire(props: &Props) -> Html {
+    let link = &*props.link;
+    let changed = link.changed.then_some("changed");
+    if link.cut == Cut::No {
+        return html! { <path class={classes!("wire", changed)} d={line(props.a, props.b)} /> };
+    }
+    // Two small gaps with scissors between them.
+    let length = props.a.distance(props.b).max(1.0);
+    let gap = (props.unit * 15.0 / length).min(0.4);
+    let (left, right) = (props.a.toward(props.b, 0.5 - gap), props.a.toward(props.b, 0.5 + gap));
+    let middle = props.a.toward(props.b, 0.5);
+    let scale = props.unit.clamp(0.9, 1.8);
+    html! {
+        <>
+            <path class="wire severed" d={line(props.a, left)} />
+            <path class="wire severed" d={line(right, props.b)} />
+            <g transform={format!("translate({:.1} {:.1}) scale({scale:.2})", middle.x, middle.y)}>
+                { match link.cut {
+                    Cut::Both | Cut::No => html! {
+                        <path class="scissors"
+                            d="M-3.200 2.400a2 2 0 1 0 .1 4a2 2 0 0 0-.1-4M3.200 2.400a2 2 0 1 0 .1 4a2 2 0 0 0-.1-4M-2 2.700 4-7M2 2.700-4-7" />
+                    },
+                    // One way is open: an arrow against a bar, along the direction that is cut.
+                    Cut::Forth | Cut::Back => {
+                        let (from, to) = match link.cut {
+                            Cut::Back => (props.b, props.a),
+                            _ => (props.a, props.b),
+                        };
+                        let angle = (to.y - from.y).atan2(to.x - from.x).to_degrees();
+                        html! {
+                            <path class="scissors" transform={format!("rotate({angle:.1})")}
+                                d="M-8 0H1M-3-4 1 0-3 4M5-6V6" />
+                        }
+                    }
+                } }
+            </g>
+        </>
+    }
+}
+
+/// Latency and loss at the middle of the line.
+fn caption(props: &Props) -> Html {
+    let link = &*props.link;
+    if link.cut == Cut::Both {
+        return Html::default();
+    }
+    let mut text = figures::duration(link.latency);
+    if link.loss_ppm > 0 {
+        let percent = f64::from(link.loss_ppm) / 10_000.0;
+        text = format!("{text} · {percent} %");
+    }
+    let middle = props.a.toward(props.b, 0.5);
+    let scale = props.unit.max(1.0);
+    let half = (text.chars().count() as f64 * 3.3 + 5.0) * scale;
+    let high = 8.5 * scale;
+    // Beside the scissors, where there are some.
+    let y = if link.cut == Cut::No { middle.y } else { middle.y + 18.0 * scale };
+    html! {
+        <g class="caption" aria-hidden="true"
+            transform={format!("translate({:.1} {y:.1})", middle.x)}>
+            <rect x={format!("{:.1}", -half)} y={format!("{:.1}", -high)}
+                width={format!("{:.1}", half * 2.0)} height={format!("{:.1}", high * 2.0)} rx="5" />
+            <text>{ text }</text>
+        </g>
+    }
+}

@@ -1,0 +1,12 @@
+//! The map: bodies and links as SVG, which can be clicked and focused, and the frame around them.
+//!
+//! What moves between the bodies is painted by [`crate::flight`] on a canvas that lies on top.
+
+pub(crate) mod acts;
+pub(crate) mod body;
+pub(crate) mod card;
+pub(crate) mod gesture;
+pub(crate) mod link;
+pub(crate) mod menu;
+pub(crate) mod sheet;
+pub(crate) mod stage;

@@ -1,0 +1,88 @@
+//! The map as tables: the same bodies and links, for whoever would rather read.
+
+use yew::prelude::*;
+
+use crate::i18n::Text;
+use crate::page::{Page, Target, Topic, use_page};
+use crate::scene::Role;
+use crate::terminal;
+
+/// The tables.
+#[component]
+pub(crate) fn Sheet() -> Html {
+    let page = use_page(&[Topic::Prefs, Topic::Scene, Topic::Open]);
+    let view = page.view();
+    let locale = view.prefs.locale;
+    let scene = &view.scene;
+    let head = |text: Text| html! { <th scope="col">{ locale.say(text) }</th> };
+    let menu = |page: &Page, target: Target| {
+        let page = page.clone();
+        let onclick = Callback::from(move |event: MouseEvent| {
+            let at = crate::layout::Point::new(event.client_x().into(), event.client_y().into());
+            page.change(Topic::Open, |view| view.menu = Some((target, at)));
+        });
+        html! {
+            <button class="button framed" aria-haspopup="menu" {onclick}>
+                { locale.say(Text::Actions) }
+            </button>
+        }
+    };
+    html! {
+        <div class="sheet" data-testid="sheet">
+            <table>
+                <caption>{ locale.say(Text::Map) }</caption>
+                <thead><tr>
+                    { head(Text::Node) }{ head(Text::Role) }{ head(Text::Address) }
+                    { head(Text::State) }{ head(Text::Doing) }{ head(Text::Actions) }
+                </tr></thead>
+                <tbody>
+                    { for scene.bodies.iter().enumerate().map(|(index, body)| {
+                        let open = {
+                            let page = page.clone();
+                            Callback::from(move |_: MouseEvent| terminal::open(&page, index))
+                        };
+                        html! {
+                            <tr key={body.name.clone()}>
+                                <th scope="row">{ &body.name }</th>
+                                <td>{ locale.say(body.role.text()) }</td>
+                                <td class="mono">{ &body.address }</td>
+                                <td>{ locale.say(body.health.text()) }</td>
+                                <td>{ if body.health.is_down() { String::new() } else { body.line(locale) } }</td>
+                                <td>
+                                    { menu(&page, Target::Body(index)) }
+                                    if body.role == Role::Primary {
+                                        { " " }
+                                        <button class="button framed" onclick={open}>
+                                            { locale.say(Text::OpenTerminal) }
+                                        </button>
+                                    }
+                                </td>
+                            </tr>
+                        }
+                    }) }
+                </tbody>
+            </table>
+            <table>
+                <caption>{ locale.say(Text::Links) }</caption>
+                <thead><tr>
+                    { head(Text::Link) }{ head(Text::State) }{ head(Text::Actions) }
+                </tr></thead>
+                <tbody>
+                    { for scene.links.iter().map(|link| {
+                        let name = |i: usize| {
+                            scene.bodies.get(i).map(|body| body.name.as_str()).unwrap_or_default()
+                        };
+                        let (a, b) = (name(link.a), name(link.b));
+                        html! {
+                            <tr key={format!("{a}-{b}")}>
+                                <th scope="row">{ format!("{a} – {b}") }</th>
+                                <td>{ link.state(locale, a, b) }</td>
+                                <td>{ menu(&page, Target::Link(link.a, link.b)) }</td>
+                            </tr>
+                        }
+                    }) }
+                </tbody>
+            </table>
+        </div>
+    }
+}

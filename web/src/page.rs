@@ -1,0 +1,545 @@
+//! The one handle that every component holds: the World, what the person has open, and who wants
+//! to be told when something changes.
+//!
+//! Components say with [`use_page`] what they show; only they are drawn again when it changes.
+//! What moves in every frame is not drawn by components at all, but by [`crate::flight`].
+
+use core::cell::{Cell, Ref, RefCell, RefMut};
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use limpid_core::sim::{Action, ActionError, Future};
+use yew::prelude::*;
+
+use crate::figures::Speed;
+use crate::happenings::refusal;
+use crate::i18n::{Locale, Text};
+use crate::lab::{Flight, Lab, Topology};
+use crate::layout::{self, Point, Room};
+use crate::prefs::{self, Prefs};
+use crate::scene::Scene;
+use crate::share::{Shared, Trouble};
+use crate::terminal::desk::Desk;
+
+/// Something that components show.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Topic {
+    /// Language and theme.
+    Prefs,
+    /// Bodies, links and their places.
+    Scene,
+    /// What is selected, and which menus, cards and dialogs are open.
+    Open,
+    /// The part of the map that is seen.
+    Camera,
+    /// The present moment, playing or not, speed.
+    Time,
+    /// The list of events.
+    Events,
+    /// What terminals show.
+    Terminals,
+    /// What the inspector and the table show, about ten times a second.
+    Panels,
+    /// The figures of the frame.
+    Frame,
+}
+
+const TOPICS: usize = Topic::Frame as usize + 1;
+
+/// The handle.
+#[derive(Clone)]
+pub(crate) struct Page(Rc<Inner>);
+
+struct Inner {
+    lab: RefCell<Lab>,
+    view: RefCell<View>,
+    desk: RefCell<Desk>,
+    listeners: [RefCell<Vec<(u64, Callback<()>)>>; TOPICS],
+    next_listener: Cell<u64>,
+}
+
+/// What the person sees and has open.
+pub(crate) struct View {
+    /// Language and theme.
+    pub prefs: Prefs,
+    /// Whether virtual time runs.
+    pub playing: bool,
+    /// How fast.
+    pub speed: Speed,
+    /// Bodies and links.
+    pub scene: Rc<Scene>,
+    /// Where the bodies are.
+    pub places: Rc<Vec<Point>>,
+    /// The size of the stage in pixels.
+    pub stage: (f64, f64),
+    /// The part of the map that is seen.
+    pub camera: Camera,
+    /// Whether the person moved the camera, so that it is left alone.
+    pub camera_held: bool,
+    /// Selected bodies.
+    pub selected: BTreeSet<usize>,
+    /// The body or link that has, or last had, the keyboard's focus.
+    pub focus: Target,
+    /// The menu that is open, and where in the window.
+    pub menu: Option<(Target, Point)>,
+    /// The message whose card is open, and where on the stage it was.
+    pub card: Option<(Flight, Point)>,
+    /// Where the pointer is on the stage.
+    pub pointer: Option<Point>,
+    /// Whether the person has done anything on the map yet.
+    pub touched: bool,
+    /// The body that the inspector shows.
+    pub inspected: Option<usize>,
+    /// The pane that a narrow window shows.
+    pub pane: Pane,
+    /// Whether the table stands in for the map.
+    pub table: bool,
+    /// Whether the list of keys is open.
+    pub help: bool,
+    /// Whether the frame's figures are shown.
+    pub debug: bool,
+    /// Something to do that waits for what shall become of the future.
+    pub pending: Option<Vec<Action>>,
+    /// A word to the person.
+    pub toast: Option<String>,
+    /// How long the parts of a frame took.
+    pub frame: crate::engine::FrameFigures,
+}
+
+/// A body or a link.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Target {
+    /// A body, by index.
+    Body(usize),
+    /// A link, by the indices of its ends.
+    Link(usize, usize),
+}
+
+/// What a narrow window shows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Pane {
+    /// The map.
+    Map,
+    /// The terminals.
+    Terminal,
+    /// The events.
+    Events,
+    /// The inspector.
+    Inspector,
+}
+
+impl Pane {
+    /// As the styles know it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Pane::Map => "map",
+            Pane::Terminal => "terminal",
+            Pane::Events => "events",
+            Pane::Inspector => "inspector",
+        }
+    }
+}
+
+/// The part of the map that is seen: screen = map × scale + offset.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct Camera {
+    /// Pixels of the screen for one unit of the map.
+    pub k: f64,
+    /// Where the map's origin is on the stage.
+    pub x: f64,
+    /// Likewise.
+    pub y: f64,
+}
+
+impl Camera {
+    /// The camera that shows a rectangle in the middle of a stage.
+    pub(crate) fn fit((l, t, r, b): (f64, f64, f64, f64), (width, height): (f64, f64)) -> Self {
+        const MARGIN: f64 = 26.0;
+        // The tools stand in a strip at the bottom, the hint in one at the top.
+        const TOP: f64 = 44.0;
+        const BOTTOM: f64 = 54.0;
+        let room = ((width - 2.0 * MARGIN).max(50.0), (height - TOP - BOTTOM).max(50.0));
+        let k = (room.0 / (r - l)).min(room.1 / (b - t)).clamp(0.2, 1.35);
+        Camera { k, x: width / 2.0 - (l + r) / 2.0 * k, y: TOP + room.1 / 2.0 - (t + b) / 2.0 * k }
+    }
+
+    /// A point of the map, on the stage.
+    pub(crate) fn to_stage(self, p: Point) -> Point {
+        Point::new(p.x * self.k + self.x, p.y * self.k + self.y)
+    }
+
+    /// A point of the stage, on the map.
+    pub(crate) fn to_map(self, p: Point) -> Point {
+        Point::new((p.x - self.x) / self.k, (p.y - self.y) / self.k)
+    }
+
+    /// Zoomed by a factor around a point of the stage.
+    #[must_use]
+    pub(crate) fn zoomed(self, factor: f64, around: Point) -> Self {
+        let k = (self.k * factor).clamp(0.15, 4.0);
+        let fixed = self.to_map(around);
+        Camera { k, x: around.x - fixed.x * k, y: around.y - fixed.y * k }
+    }
+}
+
+impl PartialEq for Page {
+    fn eq(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Page {
+    /// A page that shows a World.
+    pub(crate) fn new(lab: Lab) -> Self {
+        let speed = lab.topology().speed();
+        let view = View {
+            prefs: Prefs::load(),
+            playing: true,
+            speed,
+            scene: Rc::default(),
+            places: Rc::default(),
+            stage: (0.0, 0.0),
+            camera: Camera { k: 1.0, x: 0.0, y: 0.0 },
+            camera_held: false,
+            selected: BTreeSet::new(),
+            focus: Target::Body(0),
+            menu: None,
+            card: None,
+            pointer: None,
+            touched: false,
+            inspected: None,
+            pane: Pane::Map,
+            table: false,
+            help: false,
+            debug: prefs::parameter("debug").is_some(),
+            pending: None,
+            toast: None,
+            frame: Default::default(),
+        };
+        let page = Page(Rc::new(Inner {
+            desk: RefCell::new(Desk::new(&lab)),
+            lab: RefCell::new(lab),
+            view: RefCell::new(view),
+            listeners: Default::default(),
+            next_listener: Cell::new(0),
+        }));
+        page.refresh_scene();
+        page
+    }
+
+    /// The page that the address asks for: a shared session, a number of servers, or three.
+    pub(crate) fn from_address() -> Self {
+        let fragment = gloo::utils::window().location().hash().unwrap_or_default();
+        let Some((shared, trouble)) = Shared::decode(fragment.trim_start_matches('#')) else {
+            let servers = prefs::parameter("servers").and_then(|n| n.parse().ok());
+            let topology = servers.and_then(Topology::of).unwrap_or(Topology::Three);
+            return Page::new(Lab::fresh(topology));
+        };
+        let page = Page::new(Lab::follow(shared));
+        // A shared moment is to be looked at first.
+        page.play(trouble.is_some());
+        match trouble {
+            Some(Trouble::Version(version)) => {
+                page.toast(page.fill(Text::ShareTooNew, &[("version", &version)]));
+            }
+            Some(Trouble::Broken) => page.toast(page.say(Text::ShareBroken).to_owned()),
+            None => {}
+        }
+        page
+    }
+
+    /// The World, to look at.
+    pub(crate) fn lab(&self) -> Ref<'_, Lab> {
+        self.0.lab.borrow()
+    }
+
+    /// The World, to act on.
+    pub(crate) fn lab_mut(&self) -> RefMut<'_, Lab> {
+        self.0.lab.borrow_mut()
+    }
+
+    /// What the person sees.
+    pub(crate) fn view(&self) -> Ref<'_, View> {
+        self.0.view.borrow()
+    }
+
+    /// The terminals.
+    pub(crate) fn desk(&self) -> Ref<'_, Desk> {
+        self.0.desk.borrow()
+    }
+
+    /// Changes the terminals, and tells who shows them.
+    pub(crate) fn change_desk<R>(&self, change: impl FnOnce(&mut Desk) -> R) -> R {
+        let result = change(&mut self.0.desk.borrow_mut());
+        self.tell(Topic::Terminals);
+        result
+    }
+
+    /// Changes what the person sees, and tells who shows it.
+    pub(crate) fn change<R>(&self, topic: Topic, change: impl FnOnce(&mut View) -> R) -> R {
+        let result = change(&mut self.0.view.borrow_mut());
+        self.tell(topic);
+        result
+    }
+
+    /// The language.
+    pub(crate) fn locale(&self) -> Locale {
+        self.view().prefs.locale
+    }
+
+    /// A text in the language.
+    pub(crate) fn say(&self, text: Text) -> &'static str {
+        self.locale().say(text)
+    }
+
+    /// A text in the language, with its placeholders filled.
+    pub(crate) fn fill(&self, text: Text, values: &[(&str, &str)]) -> String {
+        self.locale().fill(text, values)
+    }
+
+    /// Tells those who show something that it changed.
+    pub(crate) fn tell(&self, topic: Topic) {
+        // A listener only puts its component on the list to be drawn, so nothing changes here.
+        for (_, listener) in self.0.listeners[topic as usize].borrow().iter() {
+            listener.emit(());
+        }
+    }
+
+    fn listen(&self, topics: &'static [Topic], listener: &Callback<()>) -> impl FnOnce() + use<> {
+        let id = self.0.next_listener.get();
+        self.0.next_listener.set(id + 1);
+        for &topic in topics {
+            self.0.listeners[topic as usize].borrow_mut().push((id, listener.clone()));
+        }
+        let page = self.clone();
+        move || {
+            for &topic in topics {
+                page.0.listeners[topic as usize].borrow_mut().retain(|(known, _)| *known != id);
+            }
+        }
+    }
+
+    /// Looks at the World again and, if the map changed, tells who shows it.
+    pub(crate) fn refresh_scene(&self) {
+        let mut scene = self.lab().scene();
+        let mut view = self.0.view.borrow_mut();
+        scene.share_with(&view.scene);
+        if scene == *view.scene {
+            return;
+        }
+        let moved = scene.seats() != view.scene.seats();
+        view.scene = Rc::new(scene);
+        let bodies = view.scene.bodies.len();
+        view.selected.retain(|&body| body < bodies);
+        drop(view);
+        if moved {
+            self.arrange();
+        }
+        self.tell(Topic::Scene);
+    }
+
+    /// Gives the bodies their places, for the room that there is.
+    fn arrange(&self) {
+        let mut view = self.0.view.borrow_mut();
+        let seats = view.scene.seats();
+        let room = Room::of(view.stage.0, view.stage.1);
+        view.places = Rc::new(layout::place(&seats, room));
+        if !view.camera_held && view.stage.0 > 0.0 {
+            view.camera = Camera::fit(layout::bounds(&seats, &view.places), view.stage);
+        }
+        drop(view);
+        self.tell(Topic::Camera);
+        self.tell(Topic::Scene);
+    }
+
+    /// The stage has another size.
+    pub(crate) fn resized(&self, size: (f64, f64)) {
+        if size.0 < 1.0 || size == self.view().stage {
+            return;
+        }
+        self.change(Topic::Camera, |view| {
+            view.stage = size;
+            view.camera_held = false;
+        });
+        self.arrange();
+    }
+
+    /// Shows the whole map.
+    pub(crate) fn fit(&self) {
+        self.change(Topic::Camera, |view| view.camera_held = false);
+        self.arrange();
+    }
+
+    /// Zooms around the middle of the stage.
+    pub(crate) fn zoom(&self, factor: f64) {
+        self.change(Topic::Camera, |view| {
+            let middle = Point::new(view.stage.0 / 2.0, view.stage.1 / 2.0);
+            view.camera = view.camera.zoomed(factor, middle);
+            view.camera_held = true;
+        });
+    }
+
+    /// Opens another topology, at its beginning.
+    pub(crate) fn open(&self, topology: Topology) {
+        let lab = Lab::fresh(topology);
+        let speed = topology.speed();
+        *self.0.desk.borrow_mut() = Desk::new(&lab);
+        *self.lab_mut() = lab;
+        self.change(Topic::Time, |view| {
+            view.speed = speed;
+            view.playing = true;
+            view.selected.clear();
+            view.focus = Target::Body(0);
+            view.menu = None;
+            view.card = None;
+            view.inspected = None;
+            view.pending = None;
+            view.camera_held = false;
+        });
+        self.refresh_scene();
+        self.arrange();
+        self.tell_all();
+    }
+
+    /// Does things to the World now. In the past it first asks what shall become of the future.
+    pub(crate) fn act(&self, actions: Vec<Action>) {
+        if self.lab().is_past() {
+            self.ask_about_future(actions);
+        } else {
+            self.carry_out(actions, Future::Discard);
+        }
+    }
+
+    /// Does one thing, and says why if it cannot be done.
+    pub(crate) fn try_act(&self, action: Action) -> Result<(), ActionError> {
+        if self.lab().is_past() {
+            self.ask_about_future(vec![action]);
+            return Ok(());
+        }
+        let result = self.lab_mut().act(action, Future::Discard);
+        self.look_again();
+        result
+    }
+
+    fn ask_about_future(&self, actions: Vec<Action>) {
+        self.play(false);
+        self.change(Topic::Open, |view| {
+            view.pending = Some(actions);
+            view.menu = None;
+        });
+    }
+
+    /// Decides what shall become of the future, and does what waited for it.
+    pub(crate) fn decide(&self, keep: bool) {
+        let future = if keep { Future::Keep } else { Future::Discard };
+        if let Some(actions) = self.change(Topic::Open, |view| view.pending.take()) {
+            self.carry_out(actions, future);
+            self.play(true);
+        }
+    }
+
+    fn carry_out(&self, actions: Vec<Action>, future: Future) {
+        for action in actions {
+            // The first one decides about the future; afterwards there is none.
+            let result = self.lab_mut().act(action, future);
+            if let Err(error) = result {
+                let why = refusal(self.locale(), &error);
+                self.toast(self.fill(Text::Failed, &[("why", &why)]));
+            }
+        }
+        self.change(Topic::Open, |view| view.touched = true);
+        self.look_again();
+    }
+
+    /// Takes the last action back; says which it was.
+    pub(crate) fn undo(&self) -> Option<String> {
+        let undone = self.lab_mut().undo();
+        self.look_again();
+        undone
+    }
+
+    /// Goes to the timeline that was left last.
+    pub(crate) fn switch_branch(&self) {
+        self.play(false);
+        self.lab_mut().switch_branch();
+        self.look_again();
+    }
+
+    /// One event forward or back.
+    pub(crate) fn step(&self, forward: bool) {
+        self.lab_mut().step(forward);
+        self.look_again();
+    }
+
+    /// The World is another one: everything that shows it looks again.
+    fn look_again(&self) {
+        self.refresh_scene();
+        crate::map::card::refresh(self);
+        self.tell_all();
+    }
+
+    /// Goes to a moment.
+    pub(crate) fn seek(&self, ns: u64) {
+        self.lab_mut().seek(ns);
+        self.change(Topic::Open, |view| view.card = None);
+        self.look_again();
+    }
+
+    /// Lets time run or stand still.
+    pub(crate) fn play(&self, on: bool) {
+        self.change(Topic::Time, |view| view.playing = on);
+        self.tell(Topic::Terminals);
+    }
+
+    /// Where the pointer is; only the painter asks.
+    pub(crate) fn point(&self, at: Option<Point>) {
+        self.0.view.borrow_mut().pointer = at;
+    }
+
+    /// Says a word to the person.
+    pub(crate) fn toast(&self, text: String) {
+        self.change(Topic::Open, |view| view.toast = Some(text));
+    }
+
+    /// Opens the inspector on a body. What one looks at shall stand still.
+    pub(crate) fn inspect(&self, body: usize) {
+        self.change(Topic::Open, |view| {
+            view.inspected = Some(body);
+            view.playing = false;
+            view.menu = None;
+            view.pane = Pane::Inspector;
+        });
+        self.tell(Topic::Time);
+        self.tell(Topic::Panels);
+    }
+
+    /// Sets language or theme, now and for the next time.
+    pub(crate) fn prefer(&self, change: impl FnOnce(&mut Prefs)) {
+        let prefs = self.change(Topic::Prefs, |view| {
+            change(&mut view.prefs);
+            view.prefs
+        });
+        prefs.apply();
+        prefs.save();
+        self.tell_all();
+    }
+
+    fn tell_all(&self) {
+        use Topic::{Camera, Events, Frame, Open, Panels, Prefs, Scene, Terminals, Time};
+        for topic in [Prefs, Scene, Open, Camera, Time, Events, Terminals, Panels, Frame] {
+            self.tell(topic);
+        }
+    }
+}
+
+/// The page around a component, which is drawn again whenever one of the topics changes.
+#[hook]
+pub(crate) fn use_page(topics: &'static [Topic]) -> Page {
+    let page = use_context::<Page>().expect("components live inside a page");
+    let update = use_force_update();
+    let known = page.clone();
+    use_effect_with((), move |()| {
+        known.listen(topics, &Callback::from(move |()| update.force_update()))
+    });
+    page
+}

@@ -1,0 +1,187 @@
+//! The drawer under the map: tabs of terminals, and the events beside them.
+
+use wasm_bindgen::JsCast;
+use web_sys::HtmlElement;
+use yew::prelude::*;
+
+use crate::events::Events;
+use crate::i18n::Text;
+use crate::icon::{Glyph, Icon};
+use crate::page::{Page, Topic, use_page};
+use crate::scene::Role;
+
+use super::entry::Entry;
+use super::screen::Screen;
+
+/// The drawer.
+#[component]
+pub(crate) fn Drawer() -> Html {
+    html! {
+        <section class="drawer">
+            <Grip />
+            <Terminals />
+            <Events />
+        </section>
+    }
+}
+
+#[component]
+fn Terminals() -> Html {
+    let page = use_page(&[Topic::Prefs, Topic::Terminals, Topic::Scene]);
+    let (desk, view) = (page.desk(), page.view());
+    let locale = view.prefs.locale;
+    let front = desk.front;
+    let body_of = |server: &str| view.scene.index_of(server);
+    let onclick = Callback::from(|event: MouseEvent| {
+        // A click into the terminal means the entry, unless something was marked to be copied.
+        let selection = gloo::utils::window().get_selection().ok().flatten();
+        let marked = selection.is_some_and(|s| !String::from(s.to_string()).is_empty());
+        let element = event.target().and_then(|t| t.dyn_into::<web_sys::Element>().ok());
+        let control = element.is_some_and(|e| e.closest("button").is_ok_and(|b| b.is_some()));
+        if !marked && !control {
+            super::focus_entry();
+        }
+    });
+    html! {
+        <div class="terminals" id="terminals">
+            <div class="tabs" role="tablist" aria-label={locale.say(Text::Terminals)}>
+                { for desk.tabs.iter().enumerate().map(|(index, tab)| {
+                    let on = index == front;
+                    let choose = {
+                        let page = page.clone();
+                        Callback::from(move |_: MouseEvent| {
+                            page.change_desk(|desk| desk.front = index);
+                            super::focus_entry();
+                        })
+                    };
+                    let close = {
+                        let page = page.clone();
+                        Callback::from(move |_: MouseEvent| page.change_desk(|desk| desk.close(index)))
+                    };
+                    let shard = body_of(&tab.server).map_or(0, |b| view.scene.bodies[b].shard);
+                    let shut = locale.fill(Text::CloseTerminal, &[("name", &tab.server)]);
+                    html! {
+                        <div class={classes!("tab", on.then_some("on"))} key={tab.process.clone()}>
+                            <button role="tab" aria-selected={on.to_string()} id={format!("tab-{index}")}
+                                data-testid={format!("tab-{}", tab.server)} onclick={choose}>
+                                <svg class="dot" viewBox="-6 -6 12 12" aria-hidden="true">
+                                    <circle r="5" class={format!("hue-{}", shard % 7)} />
+                                </svg>
+                                { &tab.server }
+                            </button>
+                            <button class="button shut" title={shut.clone()} aria-label={shut}
+                                onclick={close}><Glyph icon={Icon::Close} /></button>
+                        </div>
+                    }
+                }) }
+                <NewTerminal />
+            </div>
+            if desk.tabs.is_empty() {
+                { none_open(&page) }
+            } else {
+                <div class="terminal" role="tabpanel" aria-labelledby={format!("tab-{front}")}
+                    data-testid="terminal" {onclick}>
+                    <Screen index={front} key={front} />
+                    <Entry index={front} />
+                </div>
+            }
+        </div>
+    }
+}
+
+/// Without a terminal, the servers to open one for.
+fn none_open(page: &Page) -> Html {
+    let view = page.view();
+    let servers = view.scene.bodies.iter().enumerate();
+    let servers = servers.filter(|(_, body)| body.role == Role::Primary).take(12);
+    html! {
+        <div class="screen teach">
+            <p>{ view.prefs.locale.say(Text::NoTerminal) }</p>
+            <ul>
+                { for servers.map(|(index, body)| {
+                    let page = page.clone();
+                    let onclick = Callback::from(move |_: MouseEvent| super::open(&page, index));
+                    html! { <li><button {onclick}>{ &body.name }</button></li> }
+                }) }
+            </ul>
+        </div>
+    }
+}
+
+/// Opens a terminal for the next server that has none.
+#[component]
+fn NewTerminal() -> Html {
+    let page = use_page(&[Topic::Prefs, Topic::Terminals, Topic::Scene]);
+    let next = {
+        let (view, desk) = (page.view(), page.desk());
+        view.scene
+            .bodies
+            .iter()
+            .position(|body| body.role == Role::Primary && desk.find(&body.name).is_none())
+    };
+    let Some(next) = next else { return Html::default() };
+    let text = page.say(Text::NewTerminal);
+    let onclick = {
+        let page = page.clone();
+        Callback::from(move |_: MouseEvent| super::open(&page, next))
+    };
+    html! {
+        <button class="button" title={text} aria-label={text} data-testid="new-terminal" {onclick}>
+            <Glyph icon={Icon::Plus} />
+        </button>
+    }
+}
+
+/// The upper edge of the drawer, which can be dragged or moved with the arrow keys.
+#[component]
+fn Grip() -> Html {
+    let page = use_page(&[Topic::Prefs]);
+    let dragging = use_state_eq(|| false);
+    let onpointerdown = {
+        let dragging = dragging.clone();
+        Callback::from(move |event: PointerEvent| {
+            let grip: HtmlElement = event.target_unchecked_into();
+            let _ = grip.set_pointer_capture(event.pointer_id());
+            dragging.set(true);
+        })
+    };
+    let onpointermove = {
+        let dragging = dragging.clone();
+        Callback::from(move |event: PointerEvent| {
+            if *dragging {
+                let window = gloo::utils::window();
+                let height = window.inner_height().ok().and_then(|v| v.as_f64()).unwrap_or(800.0);
+                set_height(height - f64::from(event.client_y()));
+            }
+        })
+    };
+    let onpointerup = {
+        let dragging = dragging.clone();
+        Callback::from(move |_: PointerEvent| dragging.set(false))
+    };
+    let onkeydown = Callback::from(|event: KeyboardEvent| {
+        let step = match event.key().as_str() {
+            "ArrowUp" => 24.0,
+            "ArrowDown" => -24.0,
+            _ => return,
+        };
+        event.prevent_default();
+        event.stop_propagation();
+        let drawer = gloo::utils::document().query_selector(".drawer").ok().flatten();
+        set_height(drawer.map_or(260.0, |drawer| f64::from(drawer.client_height())) + step);
+    });
+    html! {
+        <div class="grip" role="separator" aria-orientation="horizontal" tabindex="0"
+            aria-label={page.say(Text::ResizeDrawer)}
+            {onpointerdown} {onpointermove} {onpointerup} {onkeydown}></div>
+    }
+}
+
+fn set_height(height: f64) {
+    let root = gloo::utils::document().query_selector(".page").ok().flatten();
+    if let Some(root) = root.and_then(|root| root.dyn_into::<HtmlElement>().ok()) {
+        let whole = f64::from(root.client_height());
+        let height = height.clamp(120.0, (whole - 260.0).max(120.0));
+        let _ = root.style().set_property("--drawer", &format!("{height:.0}px"));
+    }
+}

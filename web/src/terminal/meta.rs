@@ -1,0 +1,118 @@
+//! Meta-commands: lines that begin with a colon and speak to the World instead of to Redis.
+
+use core::time::Duration;
+
+use limpid_core::sim::{ACTION_USAGES, Action, ActionError, Timed};
+
+/// What a meta-command asks for.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum Meta {
+    /// Do something to the World.
+    Act(Action),
+    /// Show what can be typed.
+    Help,
+    /// Let time run.
+    Play,
+    /// Let time stand still.
+    Stop,
+    /// So much virtual time a second.
+    Speed(Duration),
+    /// Go to a moment.
+    Go(Duration),
+    /// Take the last action back.
+    Undo,
+}
+
+/// Meta-commands of the page itself, and how they are written. [`ACTION_USAGES`] has the others.
+pub(crate) const OWN: &[(&str, &str)] = &[
+    ("help", "help"),
+    ("play", "play"),
+    ("stop", "stop"),
+    ("speed", "speed <time>"),
+    ("go", "go <time>"),
+    ("undo", "undo"),
+];
+
+/// Understands a line, with or without its colon.
+pub(crate) fn parse(line: &str) -> Result<Meta, ActionError> {
+    let line = line.trim().trim_start_matches(':').trim();
+    let (verb, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    let rest = rest.trim();
+    match (verb, rest) {
+        ("help" | "?", _) => Ok(Meta::Help),
+        ("play", "") => Ok(Meta::Play),
+        ("stop", "") => Ok(Meta::Stop),
+        ("undo", "") => Ok(Meta::Undo),
+        ("speed", _) => time(rest, "speed 10ms").map(Meta::Speed),
+        ("go", _) => time(rest, "go 1.5s").map(Meta::Go),
+        _ => line.parse().map(Meta::Act),
+    }
+}
+
+fn time(text: &str, example: &'static str) -> Result<Duration, ActionError> {
+    // A timed action begins with a time as it is written everywhere.
+    let timed = format!("{text} heal").parse::<Timed>();
+    timed.map(|timed| Duration::from_nanos(timed.at.0)).map_err(|_| ActionError::Invalid {
+        what: "a time",
+        value: text.to_owned(),
+        example,
+    })
+}
+
+/// Whole lines that Tab offers for a line that begins with a colon.
+pub(crate) fn complete(line: &str, names: &[String]) -> Vec<String> {
+    let typed = line.trim_start_matches(':');
+    let Some((verb, rest)) = typed.split_once(' ') else {
+        let verbs = OWN.iter().chain(ACTION_USAGES).map(|(verb, _)| *verb);
+        return verbs.filter(|verb| verb.starts_with(typed)).map(|v| format!(":{v} ")).collect();
+    };
+    // Names stand in sets, so what is being typed begins after a space, a comma or a bar.
+    let at = rest.rfind([' ', ',', '|']).map_or(0, |at| at + 1);
+    let (kept, begun) = rest.split_at(at);
+    let fits = names.iter().filter(|name| name.starts_with(begun) && *name != begun);
+    fits.map(|name| format!(":{verb} {kept}{name}")).collect()
+}
+
+/// What may still be typed, in grey.
+pub(crate) fn hint(line: &str) -> Option<String> {
+    let typed = line.trim_start_matches(':');
+    let verb = typed.split_whitespace().next()?;
+    let (_, usage) = OWN.iter().chain(ACTION_USAGES).find(|(known, _)| *known == verb)?;
+    let words = typed.split_whitespace().count();
+    let left: Vec<&str> = usage.split_whitespace().skip(words).collect();
+    let space = if typed.ends_with(' ') { "" } else { " " };
+    (!left.is_empty()).then(|| format!("{space}{}", left.join(" ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn meta_commands_are_understood() {
+        assert_eq!(
+            parse(":crash redis-1"),
+            Ok(Meta::Act(Action::Crash { host: "redis-1".into() }))
+        );
+        assert_eq!(parse(": help"), Ok(Meta::Help));
+        assert_eq!(parse(":speed 10ms"), Ok(Meta::Speed(Duration::from_millis(10))));
+        assert!(matches!(parse(":speed fast"), Err(ActionError::Invalid { .. })));
+        assert!(matches!(parse(":crahs redis-1"), Err(ActionError::UnknownAction { .. })));
+    }
+
+    #[test]
+    fn tab_completes_verbs_and_names() {
+        let names = ["redis-1".to_owned(), "redis-2".to_owned(), "app-1".to_owned()];
+        assert_eq!(complete(":cr", &names), [":crash "]);
+        assert_eq!(complete(":crash re", &names), [":crash redis-1", ":crash redis-2"]);
+        assert_eq!(complete(":partition redis-1,a", &names), [":partition redis-1,app-1"]);
+    }
+
+    #[test]
+    fn what_is_missing_is_shown() {
+        assert_eq!(hint(":latency a").as_deref(), Some(" <host> <time> [<jitter>]"));
+        assert_eq!(hint(":crash ").as_deref(), Some("<host>"));
+        assert_eq!(hint(":crash redis-1"), None);
+        assert_eq!(hint(":nonsense"), None);
+    }
+}

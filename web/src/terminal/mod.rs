@@ -1,0 +1,150 @@
+//! Terminals: a redis-cli for each server, which runs in the World like everything else.
+
+pub(crate) mod desk;
+pub(crate) mod drawer;
+pub(crate) mod editor;
+pub(crate) mod entry;
+pub(crate) mod meta;
+pub(crate) mod screen;
+
+use limpid_core::sim::Action;
+
+use crate::figures::{self, Speed};
+use crate::happenings::refusal;
+use crate::i18n::{Locale, Text};
+use crate::page::{Page, Pane, Topic};
+use crate::scene::Role;
+
+use desk::{Note, Tab};
+use meta::Meta;
+
+/// Opens the terminal of a body, or brings it to the front.
+pub(crate) fn open(page: &Page, body: usize) {
+    let found = page.view().scene.bodies.get(body).cloned();
+    let Some(body) = found else { return };
+    if body.role == Role::Primary {
+        let known = page.desk().find(&body.name);
+        match known {
+            Some(index) => page.change_desk(|desk| desk.front = index),
+            None => {
+                let (process, run) = page.lab().terminal_for(&body.name);
+                page.change_desk(|desk| desk.add(Tab::new(body.name.clone(), process)));
+                if let Some(run) = run {
+                    page.act(vec![run]);
+                }
+            }
+        }
+    }
+    page.change(Topic::Open, |view| {
+        view.show(Pane::Terminal);
+        view.menu = None;
+    });
+    focus_entry();
+}
+
+/// Puts the cursor into the terminal in front, once it is drawn.
+pub(crate) fn focus_entry() {
+    gloo::timers::callback::Timeout::new(0, || crate::map::stage::focus("entry")).forget();
+}
+
+/// Takes a line that was typed and Enter.
+pub(crate) fn submit(page: &Page, index: usize, line: &str) {
+    let process = page.change_desk(|desk| {
+        desk.tabs.get_mut(index).map(|tab| {
+            tab.history.remember(line);
+            tab.process.clone()
+        })
+    });
+    let Some(process) = process else { return };
+    if line.trim_start().starts_with(':') {
+        let (answer, refused) = match meta::parse(line) {
+            Ok(meta) => carry_out(page, meta),
+            Err(error) => (refusal(page.locale(), &error), true),
+        };
+        let after = page.lab().console(&process).map_or(0, |console| console.blocks.len());
+        let typed = line.trim().to_owned();
+        page.change_desk(|desk| {
+            if let Some(tab) = desk.tabs.get_mut(index) {
+                tab.notes.push(Note { after, typed, answer, refused });
+            }
+        });
+        return;
+    }
+    let mut actions = Vec::new();
+    if !page.lab().is_running(&process) {
+        actions.push(Action::Start { target: process.clone() });
+    }
+    actions.push(Action::Type { process, line: line.to_owned() });
+    page.act(actions);
+}
+
+/// Ctrl-C in a terminal.
+pub(crate) fn interrupt(page: &Page, index: usize) {
+    let process = page.desk().tabs.get(index).map(|tab| tab.process.clone());
+    if let Some(process) = process {
+        page.act(vec![Action::Interrupt { process }]);
+    }
+}
+
+/// Does what a meta-command asks for, and says so.
+fn carry_out(page: &Page, meta: Meta) -> (String, bool) {
+    let locale = page.locale();
+    let done = locale.say(Text::MetaDone).to_owned();
+    match meta {
+        Meta::Help => (help(locale), false),
+        Meta::Play => {
+            page.play(true);
+            (done, false)
+        }
+        Meta::Stop => {
+            page.play(false);
+            (done, false)
+        }
+        Meta::Speed(there) => {
+            let speed = Speed::nearest(there);
+            page.change(Topic::Time, |view| view.speed = speed);
+            let there = figures::duration(speed.a_second());
+            (locale.fill(Text::SpeedMeans, &[("there", &there)]), false)
+        }
+        Meta::Go(to) => {
+            page.play(false);
+            page.seek(u64::try_from(to.as_nanos()).unwrap_or(u64::MAX));
+            (figures::moment(page.lab().now()), false)
+        }
+        Meta::Undo => match page.undo() {
+            Some(action) => (locale.fill(Text::Undone, &[("action", &action)]), false),
+            None => (locale.say(Text::NothingToUndo).to_owned(), true),
+        },
+        Meta::Act(action) => match page.try_act(action) {
+            Ok(()) => (done, false),
+            Err(error) => (refusal(locale, &error), true),
+        },
+    }
+}
+
+/// The meta-commands that are used most, one a line.
+fn help(locale: Locale) -> String {
+    let lines = help_lines();
+    let widest = lines.iter().map(|(usage, _)| usage.chars().count()).max().unwrap_or_default();
+    let lines = lines.iter().map(|(usage, text)| format!("{usage:widest$}  {}", locale.say(*text)));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// How meta-commands are written, and what they do.
+pub(crate) fn help_lines() -> [(&'static str, Text); 13] {
+    [
+        (":crash redis-1", Text::MetaCrash),
+        (":restart redis-1", Text::MetaRestart),
+        (":pause redis-1", Text::MetaPause),
+        (":partition redis-1 | app-1,app-2", Text::MetaPartition),
+        (":heal", Text::MetaHeal),
+        (":latency redis-1 app-1 200ms", Text::MetaLatency),
+        (":loss redis-1 app-1 20%", Text::MetaLoss),
+        (":bandwidth redis-1 app-1 1mbit", Text::MetaBandwidth),
+        (":skew redis-1 +5s", Text::MetaSkew),
+        (":undo", Text::MetaUndo),
+        (":speed 10ms", Text::MetaSpeed),
+        (":go 1.5s", Text::MetaGo),
+        (":help", Text::MetaHelp),
+    ]
+}

@@ -1,0 +1,123 @@
+//! What a terminal shows: what was typed, what came back, and what an empty one teaches.
+
+use limpid_core::lab::{Block, Shown};
+use web_sys::Element;
+use yew::prelude::*;
+
+use crate::i18n::{Locale, Text};
+use crate::page::{Page, Topic, use_page};
+
+use super::desk::Tab;
+use super::submit;
+
+#[derive(Properties, PartialEq)]
+pub(crate) struct Props {
+    pub index: usize,
+}
+
+/// The lines of a terminal above its entry.
+#[component]
+pub(crate) fn Screen(props: &Props) -> Html {
+    let page = use_page(&[Topic::Prefs, Topic::Terminals]);
+    let node = use_node_ref();
+    let desk = page.desk();
+    let Some(tab) = desk.tabs.get(props.index) else { return Html::default() };
+    let console = page.lab().console(&tab.process).unwrap_or_default();
+    let lines = console.blocks.len() + tab.notes.len();
+    {
+        let node = node.clone();
+        let amount = (lines, console.length, console.waiting);
+        use_effect_with((props.index, amount), move |_| {
+            if let Some(screen) = node.cast::<Element>() {
+                screen.set_scroll_top(screen.scroll_height());
+            }
+        });
+    }
+    let locale = page.locale();
+    let playing = page.view().playing;
+    let teach = console.blocks.iter().all(|block| block.typed.is_none()) && tab.notes.is_empty();
+    html! {
+        <div class="screen" ref={node} role="log" aria-live="polite" tabindex="-1"
+            data-testid={format!("screen-{}", tab.server)}>
+            if teach {
+                { teaching(&page, props.index, tab, locale) }
+            }
+            { for pieces(tab, &console) }
+            if console.waiting && !playing {
+                <p class="waiting" data-testid="terminal-paused">
+                    { locale.say(Text::TerminalPaused) }
+                    <button class="button framed" onclick={
+                        let page = page.clone();
+                        Callback::from(move |_: MouseEvent| page.play(true))
+                    }>{ locale.say(Text::PressPlay) }</button>
+                </p>
+            }
+        </div>
+    }
+}
+
+/// Blocks of redis-cli and answers to meta-commands, in the order in which they came.
+fn pieces(tab: &Tab, console: &Shown) -> Vec<Html> {
+    let mut out = Vec::new();
+    let mut notes = tab.notes.iter().filter(|note| note.after >= tab.cleared).peekable();
+    let mut put_notes = |out: &mut Vec<Html>, before: usize| {
+        while let Some(note) = notes.next_if(|note| note.after <= before) {
+            let class = if note.refused { "error" } else { "meta" };
+            out.push(html! {
+                <>
+                    <pre class="typed"><span class="prompt">{ &console.prompt }</span>{ &note.typed }</pre>
+                    <pre class={class}>{ &note.answer }</pre>
+                </>
+            });
+        }
+    };
+    for (i, block) in console.blocks.iter().enumerate().skip(tab.cleared) {
+        put_notes(&mut out, i);
+        out.push(of_block(block));
+    }
+    // Notes of a future that one has gone back from stay at the end rather than vanish.
+    put_notes(&mut out, usize::MAX);
+    out
+}
+
+fn of_block(block: &Block) -> Html {
+    html! {
+        <>
+            if let Some((prompt, line)) = &block.typed {
+                <pre class="typed"><span class="prompt">{ prompt }</span>{ line }</pre>
+            }
+            if !block.printed.is_empty() {
+                <pre class={if block.is_error { "error" } else { "reply" }}>{ &block.printed }</pre>
+            }
+        </>
+    }
+}
+
+/// An empty terminal says three things worth typing.
+fn teaching(page: &Page, index: usize, tab: &Tab, locale: Locale) -> Html {
+    let ideas = [
+        ("SET greeting hello".to_owned(), Text::TeachSet),
+        ("GET greeting".to_owned(), Text::TeachGet),
+        (format!(":crash {}", tab.server), Text::TeachCrash),
+    ];
+    html! {
+        <div class="teach">
+            <p>{ locale.fill(Text::TerminalTeach, &[("name", &tab.server)]) }</p>
+            <ul>
+                { for ideas.into_iter().map(|(line, text)| {
+                    let (page, typed) = (page.clone(), line.clone());
+                    let onclick = Callback::from(move |_: MouseEvent| {
+                        submit(&page, index, &typed);
+                        super::focus_entry();
+                    });
+                    html! {
+                        <li>
+                            <button {onclick}>{ line }</button>
+                            { locale.say(text) }
+                        </li>
+                    }
+                }) }
+            </ul>
+        </div>
+    }
+}

@@ -1,0 +1,289 @@
+//! The time bar: play, step, speed, and the session as a rail that can be dragged.
+
+use web_sys::{Element, HtmlInputElement};
+use yew::prelude::*;
+
+use crate::figures::{self, Speed};
+use crate::i18n::Text;
+use crate::icon::{Glyph, Icon};
+use crate::lab::MarkKind;
+use crate::page::{Page, Topic, use_page};
+
+/// The shortest session that fills the rail, in nanoseconds.
+const SHORTEST: u64 = 100_000_000;
+
+/// The time bar.
+#[component]
+pub(crate) fn TimeBar() -> Html {
+    let page = use_page(&[Topic::Prefs, Topic::Time, Topic::Open]);
+    let view = page.view();
+    let locale = view.prefs.locale;
+    let playing = view.playing;
+    let on = |act: fn(&Page)| {
+        let page = page.clone();
+        Callback::from(move |_: MouseEvent| act(&page))
+    };
+    let button = |icon: Icon, text: Text, id: &'static str, class: Option<&'static str>, act| {
+        html! {
+            <button class={classes!("button", class)} title={locale.say(text)}
+                aria-label={locale.say(text)} data-testid={id} onclick={on(act)}>
+                <Glyph {icon} />
+            </button>
+        }
+    };
+    let (now, past) = {
+        let lab = page.lab();
+        (lab.now(), lab.is_past())
+    };
+    let onspeed = {
+        let page = page.clone();
+        Callback::from(move |event: InputEvent| {
+            let input: HtmlInputElement = event.target_unchecked_into();
+            page.change(Topic::Time, |view| {
+                view.speed = Speed::step(input.value_as_number() as u8);
+            });
+        })
+    };
+    let there = figures::duration(view.speed.a_second());
+    let means = match view.frame.behind.filter(|_| playing) {
+        Some(pace) => {
+            let pace = figures::duration(core::time::Duration::from_nanos(pace));
+            locale.fill(Text::SpeedBehind, &[("there", &pace)])
+        }
+        None => locale.fill(Text::SpeedMeans, &[("there", &there)]),
+    };
+    html! {
+        <section class="time" aria-label={locale.say(Text::TimeBar)}>
+            <button class="button play" data-testid="play" aria-pressed={playing.to_string()}
+                title={locale.say(if playing { Text::Pause } else { Text::Play })}
+                aria-label={locale.say(if playing { Text::Pause } else { Text::Play })}
+                onclick={on(|page| { let playing = page.view().playing; page.play(!playing) })}>
+                <Glyph icon={if playing { Icon::Pause } else { Icon::Play }} />
+            </button>
+            { button(Icon::StepBack, Text::StepBack, "step-back", None, step_back) }
+            { button(Icon::StepForward, Text::StepForward, "step-forward", None, step_forward) }
+            { button(Icon::JumpBack, Text::JumpBack, "jump-back", Some("optional"), |page| jump(page, false)) }
+            <Rail />
+            { button(Icon::JumpForward, Text::JumpForward, "jump-forward", Some("optional"), |page| jump(page, true)) }
+            if past {
+                { button(Icon::ToLive, Text::ToLive, "to-live", None, to_live) }
+            }
+            <Timelines />
+            <time class={classes!("clock", past.then_some("past"))} data-testid="clock">
+                { figures::moment(now) }
+                if past {
+                    <span class="unseen">{ locale.say(Text::TimePast) }</span>
+                }
+            </time>
+            <label class="speed">
+                <span class="unseen">{ locale.say(Text::Speed) }</span>
+                <input type="range" min="0" max={(Speed::STEPS - 1).to_string()} step="1"
+                    value={view.speed.index().to_string()} aria-valuetext={means.clone()}
+                    data-testid="speed" oninput={onspeed} />
+                <output data-testid="speed-means">{ means }</output>
+            </label>
+        </section>
+    }
+}
+
+/// A step forward stands still afterwards, to be looked at.
+pub(crate) fn step_forward(page: &Page) {
+    page.play(false);
+    page.step(true);
+}
+
+/// One event back.
+pub(crate) fn step_back(page: &Page) {
+    page.play(false);
+    page.step(false);
+}
+
+/// To the nearest marker before or after the present time.
+pub(crate) fn jump(page: &Page, forward: bool) {
+    let target = {
+        let lab = page.lab();
+        let now = lab.now();
+        let marks = lab.marks();
+        let mut marks = marks.iter().map(|mark| mark.at);
+        match forward {
+            true => marks.find(|&at| at > now),
+            false => marks.rfind(|&at| at < now),
+        }
+    };
+    page.play(false);
+    match (target, forward) {
+        (Some(at), _) => page.seek(at),
+        (None, true) => to_live(page),
+        (None, false) => page.seek(0),
+    }
+}
+
+/// To the end of what is known.
+pub(crate) fn to_live(page: &Page) {
+    let end = page.lab().end();
+    page.seek(end);
+}
+
+/// Futures that were left behind, if there are any.
+#[component]
+fn Timelines() -> Html {
+    let page = use_page(&[Topic::Prefs, Topic::Time]);
+    let branches = page.lab().branches();
+    if branches == 0 {
+        return Html::default();
+    }
+    let locale = page.locale();
+    let onclick = {
+        let page = page.clone();
+        Callback::from(move |_: MouseEvent| page.switch_branch())
+    };
+    let text = locale.fill(Text::OtherTimelines, &[("n", &branches.to_string())]);
+    html! {
+        <button class="button" data-testid="timelines" title={text.clone()} aria-label={text}
+            {onclick}>
+            <Glyph icon={Icon::Branch} />{ branches }
+        </button>
+    }
+}
+
+/// The session from its beginning to its end, with marks and a knob.
+#[component]
+fn Rail() -> Html {
+    let page = use_page(&[Topic::Prefs, Topic::Time, Topic::Events]);
+    let rail = use_node_ref();
+    let width = use_state_eq(|| 600.0f64);
+    let dragging = use_state_eq(|| false);
+    {
+        let (rail, width) = (rail.clone(), width.clone());
+        use_effect(move || {
+            if let Some(rail) = rail.cast::<Element>() {
+                width.set(f64::from(rail.client_width()).max(40.0));
+            }
+        });
+    }
+    let (now, end) = {
+        let lab = page.lab();
+        (lab.now(), lab.end().max(SHORTEST))
+    };
+    let wide = *width;
+    let x_of = |ns: u64| (ns as f64 / end as f64).min(1.0) * wide;
+    let seek_to = {
+        let (page, rail) = (page.clone(), rail.clone());
+        move |event: &PointerEvent| {
+            let Some(rail) = rail.cast::<Element>() else { return };
+            let rect = rail.get_bounding_client_rect();
+            let part = (f64::from(event.client_x()) - rect.left()) / rect.width().max(1.0);
+            let known = page.lab().end();
+            let at = (part.clamp(0.0, 1.0) * end as f64) as u64;
+            page.seek(at.min(known));
+        }
+    };
+    let onpointerdown = {
+        let (page, dragging, seek_to) = (page.clone(), dragging.clone(), seek_to.clone());
+        Callback::from(move |event: PointerEvent| {
+            if let Some(target) = event.current_target() {
+                let element: Element = wasm_bindgen::JsCast::unchecked_into(target);
+                let _ = element.set_pointer_capture(event.pointer_id());
+            }
+            page.play(false);
+            dragging.set(true);
+            seek_to(&event);
+        })
+    };
+    let onpointermove = {
+        let dragging = dragging.clone();
+        Callback::from(move |event: PointerEvent| {
+            if *dragging {
+                seek_to(&event);
+            }
+        })
+    };
+    let onpointerup = {
+        let dragging = dragging.clone();
+        Callback::from(move |_: PointerEvent| dragging.set(false))
+    };
+    let onkeydown = {
+        let page = page.clone();
+        Callback::from(move |event: KeyboardEvent| {
+            let step = (page.lab().end() / 50).max(1_000);
+            let now = page.lab().now();
+            let to = match event.key().as_str() {
+                "ArrowLeft" | "ArrowDown" => now.saturating_sub(step),
+                "ArrowRight" | "ArrowUp" => now + step,
+                "Home" => 0,
+                "End" => u64::MAX,
+                _ => return,
+            };
+            event.prevent_default();
+            event.stop_propagation();
+            page.play(false);
+            let end = page.lab().end();
+            page.seek(to.min(end));
+        })
+    };
+    let locale = page.locale();
+    let lab = page.lab();
+    let spoken = locale.fill(
+        Text::TimeNow,
+        &[("now", &figures::moment(now)), ("end", &figures::moment(lab.end()))],
+    );
+    let knob = x_of(now);
+    html! {
+        <div class="rail" ref={rail} role="slider" tabindex="0" data-testid="rail"
+            aria-label={locale.say(Text::TimeBar)} aria-valuemin="0"
+            aria-valuemax={(lab.end() / 1_000).to_string()}
+            aria-valuenow={(now / 1_000).to_string()} aria-valuetext={spoken}
+            {onpointerdown} {onpointermove} {onpointerup} {onkeydown}>
+            <svg aria-hidden="true">
+                { for ticks(end).into_iter().map(|ns| html! {
+                    <g key={ns}>
+                        <path class="tick" d={format!("M{0:.1} 27V31", x_of(ns))} />
+                        <text class="tick-name" x={format!("{:.1}", x_of(ns))} y="41">
+                            { figures::duration(core::time::Duration::from_nanos(ns)) }
+                        </text>
+                    </g>
+                }) }
+                <path class="track" d={format!("M0 20H{wide:.0}")} />
+                <path class="done" d={format!("M0 20H{knob:.1}")} />
+                { for lab.marks().iter().map(|mark| {
+                    let x = x_of(mark.at);
+                    match mark.kind {
+                        MarkKind::Fault => html! {
+                            <path class="fault" d={format!("M{x:.1} 13.500l4-7.500h-8z")} />
+                        },
+                        MarkKind::Command => html! {
+                            <path class="command" d={format!("M{x:.1} 8V14")} />
+                        },
+                    }
+                }) }
+                <circle class="knob" cx={format!("{knob:.1}")} cy="20" r="8" />
+            </svg>
+        </div>
+    }
+}
+
+/// Between three and seven round times along the rail.
+fn ticks(end: u64) -> Vec<u64> {
+    let raw = (end / 6).max(1) as f64;
+    let magnitude = 10f64.powf(raw.log10().floor());
+    let step = [1.0, 2.0, 5.0, 10.0]
+        .into_iter()
+        .map(|factor| factor * magnitude)
+        .find(|&step| step >= raw)
+        .unwrap_or(raw) as u64;
+    (1..).map(|n| n * step).take_while(|&at| at as f64 <= end as f64 * 0.97).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_few_and_round() {
+        assert_eq!(ticks(1_000), [200, 400, 600, 800]);
+        for end in [100_000_000, 123_456_789, 999_999_999_999] {
+            let count = ticks(end).len();
+            assert!((2..=7).contains(&count), "{count} ticks for {end}");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The bar at the top: name, scenario, language, theme, share, help.
+
+use yew::prelude::*;
+
+use crate::i18n::Text;
+use crate::icon::{Glyph, Icon};
+use crate::lab::Topology;
+use crate::page::{Page, Topic, use_page};
+use crate::prefs::Theme;
+use crate::share;
+
+/// The bar at the top.
+#[component]
+pub(crate) fn TopBar() -> Html {
+    let page = use_page(&[Topic::Prefs, Topic::Scene, Topic::Open]);
+    let prefs = page.view().prefs;
+    let locale = prefs.locale;
+    let current = page.lab().topology();
+    let on = |act: fn(&Page)| {
+        let page = page.clone();
+        Callback::from(move |_: MouseEvent| act(&page))
+    };
+    let (theme_icon, theme_text) = match prefs.theme {
+        Theme::System => (Icon::Half, Text::ThemeSystem),
+        Theme::Light => (Icon::Sun, Text::ThemeLight),
+        Theme::Dark => (Icon::Moon, Text::ThemeDark),
+    };
+    html! {
+        <header class="top">
+            <div class="brand">
+                <svg viewBox="0 0 48 48" aria-hidden="true">
+                    <circle cx="24" cy="24" r="20" fill="none" stroke="#56B4E9" stroke-width="2.500"
+                        opacity=".6" />
+                    <circle cx="24" cy="24" r="12.500" fill="#0072B2" />
+                    <circle cx="39" cy="10.500" r="4.600" fill="#E69F00" />
+                </svg>
+                <h1>{ "Limpid" }</h1>
+            </div>
+            <p class="tagline">{ locale.say(Text::Tagline) }</p>
+            <fieldset class="sizes">
+                <legend>{ locale.say(Text::Servers) }</legend>
+                { for Topology::ALL.iter().map(|&topology| {
+                    let page = page.clone();
+                    let onchange = Callback::from(move |_: Event| page.open(topology));
+                    let label = match topology.servers() {
+                        1 => locale.say(Text::ScenarioServer).to_owned(),
+                        n => locale.fill(Text::ScenarioServers, &[("n", &n.to_string())]),
+                    };
+                    html! {
+                        <label title={label.clone()}>
+                            <input type="radio" name="topology" aria-label={label}
+                                checked={topology == current} {onchange}
+                                data-testid={format!("topology-{}", topology.servers())} />
+                            <span>{ topology.servers() }</span>
+                        </label>
+                    }
+                }) }
+            </fieldset>
+            <button class="button optional" title={locale.say(Text::StartOver)}
+                aria-label={locale.say(Text::StartOver)} data-testid="start-over"
+                onclick={on(|page| { let current = page.lab().topology(); page.open(current) })}>
+                <Glyph icon={Icon::Restart} />
+            </button>
+            <button class="button optional" title={locale.say(Text::ShareHint)} data-testid="share"
+                aria-label={locale.say(Text::ShareHint)} onclick={on(share::copy)}>
+                <Glyph icon={Icon::Share} />
+            </button>
+            <button class="button" title={locale.say(Text::LanguageLabel)} data-testid="language"
+                aria-label={locale.say(Text::LanguageLabel)} lang={locale.other().tag()}
+                onclick={on(|page| page.prefer(|prefs| prefs.locale = prefs.locale.other()))}>
+                { locale.say(Text::Language) }
+            </button>
+            <button class="button" title={locale.say(theme_text)} data-testid="theme"
+                aria-label={locale.say(theme_text)} onclick={on(next_theme)}>
+                <Glyph icon={theme_icon} />
+            </button>
+            <button class="button" title={locale.say(Text::Help)} data-testid="help"
+                aria-label={locale.say(Text::Help)}
+                onclick={on(|page| page.change(Topic::Open, |view| view.help = true))}>
+                <Glyph icon={Icon::Help} />
+            </button>
+        </header>
+    }
+}
+
+/// From the system's theme to the other one first: that is what somebody who presses wants to see.
+fn next_theme(page: &Page) {
+    let dark = page.view().prefs.is_dark();
+    page.prefer(|prefs| {
+        prefs.theme = match (prefs.theme, dark) {
+            (Theme::System, true) => Theme::Light,
+            (Theme::System, false) => Theme::Dark,
+            (Theme::Light, _) if prefers_dark() => Theme::System,
+            (Theme::Dark, _) if !prefers_dark() => Theme::System,
+            (Theme::Light, _) => Theme::Dark,
+            (Theme::Dark, _) => Theme::Light,
+        };
+    });
+}
+
+fn prefers_dark() -> bool {
+    crate::prefs::media_matches("(prefers-color-scheme: dark)")
+}
