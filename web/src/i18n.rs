@@ -261,6 +261,8 @@ texts! {
     MoreKeys: "and {n} more", "另有 {n} 个";
     NotRunning: "It is not running. Restart it to look inside.", "进程未运行，重启后才能查看。";
     Key: "Key", "键";
+    Expires: "Expires", "过期";
+    Value: "Value", "值";
     Peer: "Peer", "对端";
     Age: "Age", "时长";
     SentBytes: "Sent", "已发";
