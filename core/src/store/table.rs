@@ -496,3 +496,6 @@ fn room_for(len: usize) -> usize {
         _ => len.next_multiple_of(16),
     }
 }
+
+#[cfg(test)]
+mod tests;
