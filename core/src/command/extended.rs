@@ -138,10 +138,13 @@ impl From<i64> for Extended {
 
 /// Half of the last bit rounds to the even neighbour.
 fn shift_right_rounding(value: u128, by: u32) -> u128 {
-    let Some(kept) = value.checked_shr(by) else { return 0 };
     if by == 0 {
         return value;
     }
+    let Some(kept) = value.checked_shr(by) else {
+        // Of all that is shifted out, only what is above half of the last bit counts.
+        return u128::from(by == 128 && value > 1 << 127);
+    };
     let rest = value & ((1 << by) - 1);
     let half = 1u128 << (by - 1);
     let up = rest > half || (rest == half && kept & 1 == 1);
@@ -444,6 +447,9 @@ mod tests {
         assert_eq!(Extended::parse(b"-Infinity"), Some(Parsed::Infinite));
         assert_eq!(Extended::parse(&[b'1'; 6_000]), None);
         assert_eq!(read("0e999999999"), Extended::ZERO);
+        // Half of the smallest number that there is vanishes, a little more does not.
+        assert_eq!(Extended::parse(b"1.8e-4951"), None);
+        assert_eq!(read("1.9e-4951").mantissa, 1);
     }
 
     #[test]

@@ -71,8 +71,43 @@ pub(super) fn randomkey(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// The cursor of SCAN, HSCAN, SSCAN and ZSCAN: decimal digits that fit into 64 bits.
+/// The cursor of SCAN, HSCAN, SSCAN and ZSCAN, read as C's `strtoul` reads it: there may be a sign,
+/// nothing at all is zero, and a zero byte ends the text.
 pub(super) fn parse_cursor(text: &[u8]) -> Result<u64, CommandError> {
-    let digits = core::str::from_utf8(text).ok().filter(|text| !text.starts_with('+'));
-    digits.and_then(|text| text.parse().ok()).ok_or(CommandError::text("ERR invalid cursor"))
+    let text = text.split(|&byte| byte == 0).next().unwrap_or_default();
+    let (negative, digits) = match text {
+        [] => return Ok(0),
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
+        _ => (false, text),
+    };
+    let unsigned = digits.first().is_some_and(u8::is_ascii_digit);
+    let number = core::str::from_utf8(digits).ok().filter(|_| unsigned);
+    let number = number.and_then(|digits| digits.parse::<u64>().ok());
+    number
+        .map(|number| if negative { number.wrapping_neg() } else { number })
+        .ok_or(CommandError::text("ERR invalid cursor"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cursors_are_read_as_redis_reads_them() {
+        let cases: [(&[u8], Option<u64>); 9] = [
+            (b"0", Some(0)),
+            (b"", Some(0)),
+            (b"007", Some(7)),
+            (b"+7", Some(7)),
+            (b"-1", Some(u64::MAX)),
+            (b"7\0x", Some(7)),
+            (b" 7", None),
+            (b"7x", None),
+            (b"18446744073709551616", None),
+        ];
+        for (text, cursor) in cases {
+            assert_eq!(parse_cursor(text).ok(), cursor, "{text:?}");
+        }
+    }
 }
