@@ -10,7 +10,7 @@ pub mod format;
 pub mod help;
 mod hint;
 pub mod machine;
-pub mod quote;
+pub use crate::resp::quote;
 pub mod session;
 pub mod traffic;
 

@@ -5,7 +5,7 @@ use crate::resp::reply::Reply;
 use crate::resp::request::Args;
 use crate::rng::Rng;
 use crate::store::Keyspace;
-use crate::time::Now;
+use crate::time::{Duration, Now};
 
 /// A command on data. It either writes one reply and returns `Ok`, or writes nothing, changes
 /// nothing and returns the error.
@@ -31,6 +31,8 @@ pub struct Ctx<'a> {
     pub config: &'a DataConfig,
     /// Who calls.
     pub caller: Caller,
+    /// Set by a handler that has written no reply, because its caller shall wait for keys.
+    pub wait: Option<Wait>,
 }
 
 impl<'a> Ctx<'a> {
@@ -67,6 +69,27 @@ impl<'a> Ctx<'a> {
         self.effects.touched(self.db, key);
         self.effects.event(self.db, class, event, key);
     }
+}
+
+/// What a caller waits for. When a key has become ready (see [`Effects::ready`]) its command is
+/// carried out again.
+#[derive(Clone, Debug)]
+pub struct Wait {
+    /// The keys, in the order of the arguments.
+    pub keys: Vec<Box<[u8]>>,
+    /// How long; `None` for ever.
+    pub patience: Option<Duration>,
+    /// What it gets when its patience ends.
+    pub empty: EmptyReply,
+}
+
+/// The reply of a command that has waited in vain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EmptyReply {
+    /// Nothing in place of a value.
+    Null,
+    /// Nothing in place of an array.
+    NullArray,
 }
 
 /// What a handler may want to know of its caller.

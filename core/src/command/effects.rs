@@ -53,6 +53,12 @@ pub struct Event {
     pub key: Box<[u8]>,
 }
 
+/// `K` in `notify-keyspace-events`: events are published on the channel of their key.
+pub const KEYSPACE: u16 = 1 << 0;
+
+/// `E` in `notify-keyspace-events`: events are published on the channel of their name.
+pub const KEYEVENT: u16 = 1 << 1;
+
 /// The classes of keyspace events, with their letter in `notify-keyspace-events`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]

@@ -28,7 +28,7 @@ mod lcs;
 mod scan;
 mod set;
 
-pub use context::{Caller, Ctx, DataConfig, Handler};
+pub use context::{Caller, Ctx, DataConfig, Handler, Wait};
 pub use effects::{Class, Effects};
 pub use error::CommandError;
 pub use meta::{Group, KeySpec, Meta, Row};

@@ -6,6 +6,7 @@
 //! * [`value`] takes replies apart, as a client reads them.
 
 pub mod number;
+pub mod quote;
 pub mod reply;
 pub mod request;
 pub mod value;

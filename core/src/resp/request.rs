@@ -7,6 +7,8 @@ use core::fmt;
 
 use memchr::memchr;
 
+use super::quote::split_args;
+
 /// The longest line: an inline request, or the head of an array or of a bulk string.
 /// Redis's `PROTO_INLINE_MAX_SIZE`.
 pub const MAX_LINE: usize = 64 * 1024;
@@ -307,7 +309,7 @@ impl Parser {
             };
         };
         let line = rest[..end].strip_suffix(b"\r").unwrap_or(&rest[..end]);
-        let words = split_words(line).ok_or(ProtocolError::Quotes)?;
+        let words = split_args(line).ok_or(ProtocolError::Quotes)?;
         self.at += end + 1;
         if words.is_empty() {
             return Ok(Inline::Empty);
@@ -356,94 +358,6 @@ fn line(request: &[u8], at: usize, too_long: ProtocolError) -> Result<Option<Lin
         }
         None if rest.len() > MAX_LINE => Err(too_long),
         _ => Ok(None),
-    }
-}
-
-/// Splits a line into words as a shell does, with Redis's rules: double quotes with escapes
-/// (`\n`, `\r`, `\t`, `\b`, `\a`, `\xHH`), single quotes in which only `\'` is special, and a space
-/// or the end behind a closing quote. None if the quotes do not balance.
-pub fn split_words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let is_space = |c: u8| matches!(c, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c);
-    let mut words = Vec::new();
-    let mut rest = line;
-    loop {
-        while let [c, tail @ ..] = rest
-            && is_space(*c)
-        {
-            rest = tail;
-        }
-        // A line ends where a C string would.
-        if matches!(rest, [] | [0, ..]) {
-            return Some(words);
-        }
-        let mut word = Vec::new();
-        loop {
-            match rest {
-                [] | [0, ..] => break,
-                [c, ..] if is_space(*c) => break,
-                [b'"', tail @ ..] => rest = double_quoted(tail, &mut word)?,
-                [b'\'', tail @ ..] => rest = single_quoted(tail, &mut word)?,
-                [c, tail @ ..] => {
-                    word.push(*c);
-                    rest = tail;
-                    continue;
-                }
-            }
-            // Behind a closing quote the word is over.
-            match rest {
-                [] | [0, ..] => {}
-                [c, ..] if is_space(*c) => {}
-                _ => return None,
-            }
-            break;
-        }
-        words.push(word);
-    }
-}
-
-fn double_quoted<'l>(mut rest: &'l [u8], word: &mut Vec<u8>) -> Option<&'l [u8]> {
-    let hex = |c: u8| (c as char).to_digit(16).map(|d| d as u8);
-    loop {
-        rest = match rest {
-            [] | [0, ..] => return None,
-            [b'"', tail @ ..] => return Some(tail),
-            [b'\\', b'x', a, b, tail @ ..] if hex(*a).is_some() && hex(*b).is_some() => {
-                word.push(hex(*a)? << 4 | hex(*b)?);
-                tail
-            }
-            [b'\\', c, tail @ ..] => {
-                word.push(match c {
-                    b'n' => b'\n',
-                    b'r' => b'\r',
-                    b't' => b'\t',
-                    b'b' => 0x08,
-                    b'a' => 0x07,
-                    c => *c,
-                });
-                tail
-            }
-            [c, tail @ ..] => {
-                word.push(*c);
-                tail
-            }
-        }
-    }
-}
-
-fn single_quoted<'l>(mut rest: &'l [u8], word: &mut Vec<u8>) -> Option<&'l [u8]> {
-    loop {
-        rest = match rest {
-            [] | [0, ..] => return None,
-            [b'\'', tail @ ..] => return Some(tail),
-            [b'\\', b'\'', tail @ ..] => {
-                word.push(b'\'');
-                tail
-            }
-            [c, tail @ ..] => {
-                word.push(*c);
-                tail
-            }
-        }
     }
 }
 

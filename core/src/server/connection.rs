@@ -85,7 +85,15 @@ pub(super) static ROWS: &[Row<Handler>] = &[
 ];
 
 fn ping(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    let listens = call.client.only_listens();
     match call.args.len() {
+        1 | 2 if listens => {
+            let message = call.arg(1);
+            let mut reply = call.reply();
+            reply.array(2);
+            reply.bulk(b"pong");
+            reply.bulk(message);
+        }
         1 => call.reply().simple("PONG"),
         2 => {
             let message = call.arg(1);
@@ -118,6 +126,7 @@ fn quit(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
 }
 
 fn reset(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    server.release(call.client);
     let client = &mut *call.client;
     client.db = 0;
     client.proto = Proto::Resp2;

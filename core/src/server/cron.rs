@@ -46,15 +46,21 @@ impl Server {
         if self.keyspace.free_waits() {
             self.keyspace.free_step(SLICE);
         }
+        self.end_waits(now);
+        if self.waiting.has_ready() {
+            self.serve_waiting(now);
+        }
+        self.deliver_parcels(now);
         self.watch_clients(now);
     }
 
     /// When there is something to do next.
     pub(super) fn next_wake(&self) -> Option<Mono> {
-        if !self.pending.is_empty() || self.keyspace.free_waits() {
+        if !self.pending.is_empty() || self.keyspace.free_waits() || self.waiting.has_ready() {
             return Some(self.now.0);
         }
-        [self.schedule.clients, self.schedule.expiry, self.pause.until()]
+        let waits = self.waiting.next_deadline();
+        [self.schedule.clients, self.schedule.expiry, self.pause.until(), waits]
             .into_iter()
             .flatten()
             .min()
@@ -122,7 +128,7 @@ impl Server {
         self.keyspace.env.now_ms = ms;
         self.effects.begin(self.listeners);
         self.keyspace.expire_step(SLICE);
-        self.after_effects();
+        self.after_effects(now, None);
         self.schedule.expiry = Some(now.mono);
     }
 
@@ -147,7 +153,9 @@ impl Server {
             let Some(mut client) = self.clients.take(slot) else { continue };
             if client.standing == Standing::Open {
                 let idle = now.mono.since(client.last_heard).as_secs();
-                if timeout > 0 && idle > timeout && !client.paused {
+                let waits =
+                    client.paused || client.blocked.is_some() || client.subscriptions.is_some();
+                if timeout > 0 && idle > timeout && !waits {
                     self.log(LogLevel::Verbose, || "Closing idle client".to_owned());
                     client.standing = Standing::Closing;
                 }

@@ -5,6 +5,8 @@ use core::mem;
 use super::Server;
 use super::clients::{Client, ReplyMode, Standing};
 use super::table::{Command, Run};
+use super::transactions;
+use crate::command::effects;
 use crate::command::meta::flag;
 use crate::command::{Caller, Class, CommandError, Ctx, Group, Row};
 use crate::machine::LogLevel;
@@ -45,6 +47,11 @@ impl<'a> Call<'a> {
     pub fn reply(&mut self) -> Reply<'_> {
         let muted = self.client.is_muted();
         Reply::new(&mut self.client.outbox, self.scratch, self.client.proto).muted(muted)
+    }
+
+    /// The writer of a push, which CLIENT REPLY does not hold back.
+    pub fn push(&mut self) -> Reply<'_> {
+        Reply::new(&mut self.client.outbox, self.scratch, self.client.proto)
     }
 
     /// The argument at `index`; 0 is the command's name.
@@ -97,7 +104,7 @@ impl Server {
             requests.clear();
         }
         client.requests = requests;
-        self.stats.net_output += (client.outbox.len() - before) as u64;
+        self.stats.net_output += client.outbox.len().saturating_sub(before) as u64;
         self.check_query_buffer(client);
         self.flush(now, client);
     }
@@ -129,7 +136,15 @@ impl Server {
             client.paused = true;
             return;
         }
-        self.call(now, client, command, args);
+        match &mut client.transaction {
+            Some(transaction) if !transactions::is_immediate(command) => {
+                transaction.queue(command, args);
+                let muted = client.is_muted();
+                let reply = Reply::new(&mut client.outbox, &mut self.scratch, client.proto);
+                reply.muted(muted).simple("QUEUED");
+            }
+            _ => self.call(now, client, command, args),
+        }
         if client.replies == ReplyMode::Skip {
             client.replies = ReplyMode::On;
         }
@@ -155,6 +170,16 @@ impl Server {
     ) -> Result<(), CommandError> {
         if !command.meta.takes(args.len()) {
             return Err(CommandError::arity(&command.name));
+        }
+        if client.only_listens() && !is_for_listeners(command) {
+            return Err(CommandError::composed(format!(
+                "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / \
+                 RESET are allowed in this context",
+                command.name
+            )));
+        }
+        if client.transaction.is_some() && command.meta.has(flag::NO_MULTI) {
+            return Err(CommandError::text("ERR Command not allowed inside a transaction"));
         }
         if let Some(error) = self.forbidden(client, command) {
             return Err(error);
@@ -195,6 +220,9 @@ impl Server {
         if let Some(command) = command {
             self.stats.command(command.id).rejected += 1;
         }
+        if let Some(transaction) = &mut client.transaction {
+            transaction.refuse();
+        }
         self.answer_error(client, error);
     }
 
@@ -229,7 +257,7 @@ impl Server {
 
     /// Calls a command that nothing stands against.
     #[inline]
-    fn call(
+    pub(super) fn call(
         &mut self,
         now: Now<'_>,
         client: &mut Client,
@@ -238,9 +266,12 @@ impl Server {
     ) {
         client.last_command = Some(command.id);
         client.argv_bytes = args.bytes();
+        if !self.monitors.is_empty() && command.name != "exec" {
+            self.show_to_monitors(now, client, command, args);
+        }
         let began = self.elapsed;
         let result = match command.run {
-            Run::Data(handler) => self.call_data(now, client, handler, args),
+            Run::Data(handler) => self.call_data(now, client, command, handler, args),
             Run::Server(handler) => {
                 let mut scratch = mem::take(&mut self.scratch);
                 let result =
@@ -264,6 +295,7 @@ impl Server {
         &mut self,
         now: Now<'_>,
         client: &mut Client,
+        command: &'static Command,
         handler: crate::command::Handler,
         args: Args<'_>,
     ) -> Result<(), CommandError> {
@@ -281,20 +313,50 @@ impl Server {
             effects: &mut self.effects,
             rng: &mut self.rng,
             config: &self.config.settings().data,
-            caller: Caller { client: client.id, no_touch: client.no_touch, ..Caller::default() },
+            caller: Caller {
+                client: client.id,
+                no_touch: client.no_touch,
+                deny_blocking: self.executing,
+                ..Caller::default()
+            },
+            wait: None,
         };
         let result = handler(&mut ctx);
+        let wait = ctx.wait.take();
         self.effects.finish(db, args);
-        self.after_effects();
+        self.after_effects(now, Some(&mut *client));
+        if let Some(wait) = wait {
+            self.block(now, client, command, args, wait);
+        }
         result
     }
 
     /// Passes on what a command, or the passage of time, has changed.
     #[inline]
-    pub(super) fn after_effects(&mut self) {
+    pub(super) fn after_effects(&mut self, now: Now<'_>, client: Option<&mut Client>) {
         self.dirty += self.effects.dirty;
         if !self.keyspace.env.incidents.is_empty() {
             self.tell_incidents();
+        }
+        if self.listeners != effects::Listeners::default() {
+            self.tell_listeners(now, client);
+        }
+    }
+
+    /// Passes on what happened to those who listen. `client` is the one at work.
+    fn tell_listeners(&mut self, now: Now<'_>, client: Option<&mut Client>) {
+        for (db, key) in self.effects.take_touched() {
+            self.watched_key_touched(db, client.as_deref(), key);
+        }
+        for db in self.effects.take_flushed() {
+            self.watched_db_replaced(client.as_deref(), db);
+        }
+        for place in self.effects.take_ready() {
+            self.waiting.note_ready(place);
+        }
+        let events = self.effects.take_events();
+        if !events.is_empty() {
+            self.publish_events(now, client, events);
         }
     }
 
@@ -338,6 +400,23 @@ impl Server {
         let max = self.config.settings().slowlog_max_len;
         self.slowlog.add(now, client, command, args, took, max);
     }
+}
+
+/// Whether a command is allowed to a client that listens, in version 2 of the protocol.
+fn is_for_listeners(command: &Command) -> bool {
+    command.parent.is_none()
+        && matches!(
+            command.meta.name,
+            "ping"
+                | "subscribe"
+                | "ssubscribe"
+                | "unsubscribe"
+                | "sunsubscribe"
+                | "psubscribe"
+                | "punsubscribe"
+                | "quit"
+                | "reset"
+        )
 }
 
 fn unknown_command(args: Args<'_>) -> CommandError {

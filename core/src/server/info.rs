@@ -151,13 +151,15 @@ impl Server {
         let output = self.clients.iter().map(|c| c.outbox.capacity()).max().unwrap_or(0);
         text.field("client_recent_max_input_buffer", input.max(of_caller));
         text.field("client_recent_max_output_buffer", output);
-        text.field("blocked_clients", 0);
+        text.field("blocked_clients", self.waiting.len());
         text.field("tracking_clients", 0);
-        text.field("pubsub_clients", 0);
-        text.field("watching_clients", 0);
-        text.field("clients_in_timeout_table", 0);
-        text.field("total_watched_keys", 0);
-        text.field("total_blocking_keys", 0);
+        let everyone = || self.clients.iter().chain(caller);
+        let listening = everyone().filter(|c| c.subscriptions.is_some()).count();
+        text.field("pubsub_clients", listening);
+        text.field("watching_clients", everyone().filter(|c| !c.watching.is_empty()).count());
+        text.field("clients_in_timeout_table", self.waiting.deadlines());
+        text.field("total_watched_keys", self.watches.len());
+        text.field("total_blocking_keys", self.waiting.keys());
         text.field("total_blocking_keys_on_nokey", 0);
     }
 
@@ -275,9 +277,9 @@ impl Server {
         text.field("current_eviction_exceeded_time", 0);
         text.field("keyspace_hits", env.hits);
         text.field("keyspace_misses", env.misses);
-        text.field("pubsub_channels", 0);
-        text.field("pubsub_patterns", 0);
-        text.field("pubsubshard_channels", 0);
+        text.field("pubsub_channels", self.pubsub.channels());
+        text.field("pubsub_patterns", self.pubsub.patterns());
+        text.field("pubsubshard_channels", self.pubsub.shards());
         text.field("latest_fork_usec", 0);
         text.field("total_forks", 0);
         text.field("migrate_cached_sockets", 0);

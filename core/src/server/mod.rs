@@ -13,9 +13,12 @@
 //! * `connection`, `basics`, `debug`: commands that fit nowhere else;
 //! * `shutdown`: how it ends.
 //!
+//! * `transactions`, `pubsub`, `blocking`, `monitor`: what binds clients to keys and to each other.
+//!
 //! Commands on data are not here but in [`command`](crate::command).
 
 mod basics;
+mod blocking;
 pub mod clients;
 mod commands;
 pub mod config;
@@ -27,14 +30,17 @@ pub mod getkeys;
 mod info;
 pub mod inspect;
 mod memory;
+mod monitor;
 mod net;
 mod pause;
+mod pubsub;
 mod shutdown;
 pub mod slowlog;
 pub mod stats;
 pub mod table;
+mod transactions;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use clients::Clients;
@@ -119,6 +125,13 @@ pub struct Server {
     /// Slots of clients that have more to do than one turn allows.
     pending: VecDeque<u32>,
     pause: Pause,
+    watches: transactions::Watches,
+    pubsub: pubsub::Pubsub,
+    waiting: blocking::Waiting,
+    /// Slots of clients that look on (MONITOR).
+    monitors: BTreeSet<u32>,
+    /// Whether an EXEC is at work.
+    executing: bool,
     stats: Stats,
     slowlog: Slowlog,
     vitals: Vitals,
@@ -181,6 +194,11 @@ impl Server {
             to_send: VecDeque::new(),
             pending: VecDeque::new(),
             pause: Pause::default(),
+            watches: transactions::Watches::default(),
+            pubsub: pubsub::Pubsub::default(),
+            waiting: blocking::Waiting::default(),
+            monitors: BTreeSet::new(),
+            executing: false,
             stats: Stats::default(),
             slowlog: Slowlog::default(),
             vitals: Vitals::default(),
@@ -235,7 +253,7 @@ impl Server {
         } else {
             AccessPolicy::Lru
         };
-        self.listeners.events = 0;
+        self.listeners.events = self.config.settings().notify_keyspace_events;
     }
 
     fn start(&mut self, now: Now<'_>) {

@@ -332,20 +332,37 @@ impl Server {
                 error => format!("Reading from client: {error}"),
             });
         }
+        self.gone(client);
+    }
+
+    /// Forgets a client, and all that bound it to keys and channels.
+    fn gone(&mut self, mut client: Box<Client>) {
+        self.release(&mut client);
         self.clients.forget(&client);
+    }
+
+    /// Unties all that binds a client to keys and channels.
+    pub(super) fn release(&mut self, client: &mut Client) {
+        self.end_transaction(client);
+        self.unsubscribe_all(client);
+        self.unblock(client);
+        if core::mem::take(&mut client.monitor) {
+            self.monitors.remove(&client.slot);
+        }
     }
 
     /// Closes a client at once and drops what it was to be sent. It must not be taken out.
     pub(super) fn cut_off(&mut self, slot: u32) {
         if let Some(client) = self.clients.take(slot) {
             self.outputs.push_back(Output::Close { conn: client.conn, how: Close::Now });
-            self.clients.forget(&client);
+            self.gone(client);
         }
     }
 
     /// Closes a client that is at work or not, once what it is to be sent has been sent.
     pub(super) fn flush(&mut self, now: Now<'_>, client: &mut Client) {
         if client.standing == Standing::Closing {
+            self.release(client);
             self.clients.leaving(client);
             self.outputs.push_back(Output::Close { conn: client.conn, how: Close::AfterSending });
             return;
@@ -379,7 +396,8 @@ impl Server {
 
     /// Whether more waits for a client than its class may have waiting.
     pub(super) fn is_too_slow(&mut self, now: Mono, client: &mut Client) -> bool {
-        let limit = self.config.settings().client_output_buffer_limit[0];
+        let class = if client.subscriptions.is_some() { 2 } else { 0 };
+        let limit = self.config.settings().client_output_buffer_limit[class];
         let waiting = client.outbox.len() as u64;
         if limit.hard != 0 && waiting >= limit.hard {
             return true;

@@ -21,6 +21,9 @@ const ADMINISTRATION: &[&[Row<Handler>]] = &[
     super::basics::ROWS,
     super::memory::ROWS,
     super::debug::ROWS,
+    super::transactions::ROWS,
+    super::pubsub::ROWS,
+    super::monitor::ROWS,
 ];
 
 /// The longest name of a command; what is longer is unknown without looking.

@@ -3,6 +3,8 @@
 use super::*;
 use crate::machine::{Close, Endpoint, ListenerId, NetError, Signal};
 
+mod together;
+
 /// A driver without a world: what is sent is gathered, and time passes when it is told to.
 #[derive(Clone)]
 struct Driver {

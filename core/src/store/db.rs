@@ -24,6 +24,17 @@ pub struct Key<'k> {
     hash: u64,
 }
 
+/// Whether a key is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It is not.
+    Absent,
+    /// It is.
+    Live,
+    /// It is still in memory, but its time has come.
+    Expired,
+}
+
 /// A key holds a value of another kind than a command works on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AnotherKind;
@@ -180,6 +191,15 @@ impl<'a> DbMut<'a> {
         let slot = self.live(key)?;
         self.access(slot);
         Some(self.db.table.get(slot))
+    }
+
+    /// Whether a key is there; counts nothing, and leaves it be if its time has come.
+    pub fn presence(&self, key: Key<'_>) -> Presence {
+        match self.db.table.find(key.hash, key.bytes) {
+            None => Presence::Absent,
+            Some(slot) if self.env.has_expired(self.db.table.get(slot)) => Presence::Expired,
+            Some(_) => Presence::Live,
+        }
     }
 
     /// Whether a key is there; counts nothing.

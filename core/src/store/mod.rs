@@ -16,7 +16,9 @@ mod table;
 pub mod value;
 
 pub use access::{AccessClock, AccessPolicy};
-pub use db::{AnotherKind, DbMut, Env, ExpireMode, Incident, IncidentKind, Key, NewExpire};
+pub use db::{
+    AnotherKind, DbMut, Env, ExpireMode, Incident, IncidentKind, Key, NewExpire, Presence,
+};
 pub use entry::Entry;
 pub use graveyard::Flush;
 pub use keyspace::Keyspace;

@@ -3,6 +3,9 @@
 use crate::machine::{ConnId, Endpoint, Outbox};
 use crate::resp::Proto;
 use crate::resp::request::{OwnedArgs, Requests};
+use crate::server::blocking::Blocked;
+use crate::server::pubsub::Subscriptions;
+use crate::server::transactions::{Transaction, Watched};
 use crate::time::Mono;
 
 /// What a server knows of one client.
@@ -65,6 +68,18 @@ pub struct Client {
     pub above_soft_limit_since: Option<Mono>,
     /// The longest its outbox has been.
     pub outbox_peak: usize,
+    /// What waits for EXEC, after MULTI.
+    pub transaction: Option<Box<Transaction>>,
+    /// The keys that it watches.
+    pub watching: Vec<Watched>,
+    /// What it listens to.
+    pub subscriptions: Option<Box<Subscriptions>>,
+    /// What it waits for.
+    pub blocked: Option<Box<Blocked>>,
+    /// The deadline of the wait from which it has just been taken.
+    pub resumed: Option<Option<Mono>>,
+    /// Whether it looks on (MONITOR).
+    pub monitor: bool,
     /// Bytes that the arguments of the running command take.
     pub argv_bytes: usize,
     /// Bytes of its last input that its running command came with.
@@ -132,6 +147,12 @@ impl Client {
             last_command: None,
             above_soft_limit_since: None,
             outbox_peak: 0,
+            transaction: None,
+            watching: Vec::new(),
+            subscriptions: None,
+            blocked: None,
+            resumed: None,
+            monitor: false,
             argv_bytes: 0,
             input_bytes: 0,
         }
@@ -148,13 +169,20 @@ impl Client {
     /// Whether its next command has to wait.
     #[inline]
     pub fn is_held(&self) -> bool {
-        self.paused || self.waiting
+        self.paused || self.waiting || self.blocked.is_some()
     }
 
     /// Whether the reply to the running command is dropped.
     #[inline]
     pub fn is_muted(&self) -> bool {
         matches!(self.replies, ReplyMode::Off | ReplyMode::Skip)
+    }
+
+    /// Whether it may only change what it listens to, since in version 2 of the protocol it could
+    /// not tell replies from messages.
+    #[inline]
+    pub fn only_listens(&self) -> bool {
+        self.subscriptions.is_some() && self.proto == Proto::Resp2
     }
 
     /// The peer's address as CLIENT LIST shows it.

@@ -7,6 +7,7 @@ use crate::machine::{Endpoint, Outbox};
 use crate::resp::number::parse_i64;
 use crate::server::Server;
 use crate::server::dispatch::{Call, Handler, container, row};
+use crate::server::transactions::Transaction;
 use crate::time::{Duration, Mono};
 
 /// Rows of the command table.
@@ -98,6 +99,11 @@ static SUBCOMMANDS: &[Row<Handler>] = &[
         .since("2.6.9")
         .summary("Names the connection.")
         .syntax("connection-name"),
+    others("unblock", -3, unblock)
+        .since("5.0.0")
+        .complexity("O(log N) where N is the number of client connections")
+        .summary("Ends the wait of a client that a command has blocked.")
+        .syntax("client-id [TIMEOUT | ERROR]"),
     others("unpause", 2, unpause)
         .since("6.2.0")
         .complexity("O(N) Where N is the number of paused clients")
@@ -211,8 +217,8 @@ impl Class {
         }
     }
 
-    fn of(_: &Client) -> Self {
-        Class::Normal
+    fn of(client: &Client) -> Self {
+        if client.subscriptions.is_some() { Class::Pubsub } else { Class::Normal }
     }
 }
 
@@ -317,6 +323,25 @@ fn pause(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     call.ok()
 }
 
+fn unblock(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    let error = match call.args.get(3).map(<[u8]>::to_ascii_lowercase).as_deref() {
+        None | Some(b"timeout") => None,
+        Some(b"error") => Some("UNBLOCKED client unblocked via CLIENT UNBLOCK"),
+        Some(_) => {
+            return Err(CommandError::text("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"));
+        }
+    };
+    let id = parse_i64(call.arg(2)).ok_or(CommandError::NotAnInteger)?;
+    let slot = u64::try_from(id).ok().and_then(|id| server.clients.by_id(id));
+    let mut woken = false;
+    if let Some(mut client) = slot.and_then(|slot| server.clients.take(slot)) {
+        woken = server.give_up(call.now, &mut client, error);
+        server.clients.put(client);
+    }
+    call.reply().integer(i64::from(woken));
+    Ok(())
+}
+
 fn unpause(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     server.end_pause(call.now);
     call.ok()
@@ -418,7 +443,10 @@ pub(crate) fn describe(client: &Client, now: Option<Mono>) -> String {
     let now = now.unwrap_or(client.last_heard);
     let mut flags = String::new();
     let letters = [
-        (client.paused, 'b'),
+        (client.monitor, 'O'),
+        (client.subscriptions.is_some(), 'P'),
+        (client.transaction.is_some(), 'x'),
+        (client.paused || client.blocked.is_some(), 'b'),
         (client.standing == Standing::Closing, 'c'),
         (matches!(client.peer, Endpoint::Unix(_)), 'U'),
         (client.no_evict, 'e'),
@@ -429,6 +457,12 @@ pub(crate) fn describe(client: &Client, now: Option<Mono>) -> String {
         flags.push('N');
     }
     // The request that is being carried out counts as waiting.
+    let multi = client.transaction.as_deref().map_or(-1, |t| t.len() as i64);
+    let multi_mem = client.transaction.as_deref().map_or(0, Transaction::memory);
+    let [channels, patterns, shards] = client
+        .subscriptions
+        .as_deref()
+        .map_or([0; 3], |s| [s.channels(), s.patterns(), s.shards()]);
     let waiting = client.requests.waiting().max(client.input_bytes);
     let free = client.requests.capacity().saturating_sub(waiting);
     let command = client
@@ -443,8 +477,8 @@ pub(crate) fn describe(client: &Client, now: Option<Mono>) -> String {
         (Outbox::CHUNK, output.div_ceil(Outbox::CHUNK) - 1, client.outbox.capacity())
     };
     format!(
-        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db={} sub=0 psub=0 \
-         ssub=0 multi=-1 qbuf={waiting} qbuf-free={free} argv-mem={} multi-mem=0 rbs={} rbp={} \
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db={} sub={channels} \
+         psub={patterns} ssub={shards} multi={multi} qbuf={waiting} qbuf-free={free} argv-mem={} multi-mem={multi_mem} rbs={} rbp={} \
          obl={obl} oll={oll} omem={omem} tot-mem={} events={} cmd={command} user=default redir=-1 \
          resp={} lib-name={} lib-ver={}",
         client.id,

@@ -4,7 +4,7 @@ use core::fmt;
 
 use super::table::{DIRECTIVES, FORGOTTEN, Kind};
 use super::{Config, Settings, value};
-use crate::resp::request::split_words;
+use crate::resp::quote::split_args;
 use crate::server::VERSION;
 
 /// How deep files may include each other.
@@ -97,7 +97,7 @@ impl Reader<'_> {
             if line.is_empty() || line[0] == b'#' {
                 continue;
             }
-            let words = split_words(line);
+            let words = split_args(line);
             let at = |message: String| ConfigError::Line {
                 number: i + 1,
                 line: String::from_utf8_lossy(line).into_owned(),

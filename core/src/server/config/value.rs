@@ -2,7 +2,7 @@
 
 use super::table::{Directive, Kind, Unit};
 use crate::resp::number::parse_double;
-use crate::resp::request::split_words;
+use crate::resp::quote::split_args;
 
 /// The classes of clients with an output-buffer limit, as CONFIG GET names them.
 pub(super) const CLIENT_CLASSES: [&str; 3] = ["normal", "slave", "pubsub"];
@@ -28,7 +28,7 @@ pub(super) fn from_line(d: &Directive, words: &[Vec<u8>], old: &[u8]) -> Result<
         && d.takes_several()
         && !word.is_empty()
     {
-        let Some(words) = split_words(word) else { return wrong() };
+        let Some(words) = split_args(word) else { return wrong() };
         let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
         return from_words(d, &words, old);
     }

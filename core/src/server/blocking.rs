@@ -1,0 +1,230 @@
+//! Clients that wait for keys: BLPOP and its like.
+//!
+//! A handler that finds nothing to give says what it waits for in [`Ctx::wait`]. The client then
+//! sleeps until one of its keys is ready, and its command is carried out again from the start; if
+//! somebody was served before and nothing is left, it goes on waiting. Clients are served in the
+//! order in which they began to wait.
+//!
+//! [`Ctx::wait`]: crate::command::Ctx::wait
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::Server;
+use super::clients::{Client, Standing};
+use super::table::Command;
+use crate::command::Wait;
+use crate::command::context::EmptyReply;
+use crate::resp::reply::Reply;
+use crate::resp::request::{Args, OwnedArgs};
+use crate::time::{Mono, Now};
+
+type Place = (u32, Box<[u8]>);
+
+/// How many clients are served in one go. More go on at the next wake.
+const BATCH: usize = 128;
+
+/// What a client waits for.
+#[derive(Clone, Debug)]
+pub struct Blocked {
+    command: &'static Command,
+    args: OwnedArgs,
+    keys: Vec<Place>,
+    until: Option<Mono>,
+    empty: EmptyReply,
+}
+
+/// Who waits for what.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Waiting {
+    by_key: BTreeMap<Place, VecDeque<u32>>,
+    deadlines: BTreeSet<(Mono, u32)>,
+    /// Keys that may serve somebody, in the order in which they became ready.
+    ready: VecDeque<Place>,
+    /// Clients that wait.
+    count: usize,
+    /// Clients of the first ready key that have had their turn.
+    turns: usize,
+}
+
+impl Waiting {
+    /// How many clients wait.
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// How many keys somebody waits for.
+    pub(super) fn keys(&self) -> usize {
+        self.by_key.len()
+    }
+
+    /// How many clients wait no longer than for a time.
+    pub(super) fn deadlines(&self) -> usize {
+        self.deadlines.len()
+    }
+
+    /// When somebody's patience ends.
+    pub(super) fn next_deadline(&self) -> Option<Mono> {
+        self.deadlines.first().map(|(at, _)| *at)
+    }
+
+    /// Whether a key may serve somebody.
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Notes a key that may serve somebody.
+    pub(super) fn note_ready(&mut self, place: Place) {
+        if self.by_key.contains_key(&place) && !self.ready.contains(&place) {
+            self.ready.push_back(place);
+        }
+    }
+}
+
+impl Server {
+    /// Puts a client to sleep. One that slept before keeps its deadline.
+    pub(super) fn block(
+        &mut self,
+        now: Now<'_>,
+        client: &mut Client,
+        command: &'static Command,
+        args: Args<'_>,
+        wait: Wait,
+    ) {
+        let until = match client.resumed.take() {
+            Some(until) => until,
+            None => wait.patience.map(|patience| now.mono + patience),
+        };
+        let mut keys: Vec<Place> = Vec::with_capacity(wait.keys.len());
+        for key in wait.keys {
+            let place = (client.db as u32, key);
+            if !keys.contains(&place) {
+                self.waiting.by_key.entry(place.clone()).or_default().push_back(client.slot);
+                keys.push(place);
+            }
+        }
+        if let Some(until) = until {
+            self.waiting.deadlines.insert((until, client.slot));
+        }
+        self.waiting.count += 1;
+        self.listeners.blocked = true;
+        let empty = wait.empty;
+        client.blocked = Some(Box::new(Blocked { command, args: args.into(), keys, until, empty }));
+    }
+
+    /// Takes a client off all lists and gives what it waited with.
+    pub(super) fn unblock(&mut self, client: &mut Client) -> Option<Box<Blocked>> {
+        let blocked = client.blocked.take()?;
+        for place in &blocked.keys {
+            if let Some(queue) = self.waiting.by_key.get_mut(place) {
+                queue.retain(|slot| *slot != client.slot);
+                if queue.is_empty() {
+                    self.waiting.by_key.remove(place);
+                }
+            }
+        }
+        if let Some(until) = blocked.until {
+            self.waiting.deadlines.remove(&(until, client.slot));
+        }
+        self.waiting.count -= 1;
+        self.listeners.blocked = self.waiting.count > 0;
+        Some(blocked)
+    }
+
+    /// Serves clients whose keys have become ready, a bounded number at a time.
+    #[cold]
+    pub(super) fn serve_waiting(&mut self, now: Now<'_>) {
+        let mut left = BATCH;
+        while left > 0 {
+            let Some(place) = self.waiting.ready.front().cloned() else { return };
+            // Those who find nothing go to the back of the queue: as many turns as it is long.
+            let queue = self.waiting.by_key.get(&place);
+            let next = queue.and_then(|queue| {
+                (self.waiting.turns < queue.len()).then(|| queue.front().copied()).flatten()
+            });
+            let serve = next.filter(|_| self.holds_something(now, &place));
+            let Some(slot) = serve else {
+                self.waiting.ready.pop_front();
+                self.waiting.turns = 0;
+                continue;
+            };
+            left -= 1;
+            let Some(mut client) = self.clients.take(slot) else {
+                // It is at work just now, which a client that waits cannot be.
+                self.waiting.ready.pop_front();
+                continue;
+            };
+            self.resume(now, &mut client);
+            if client.blocked.is_some() {
+                self.waiting.turns += 1;
+            }
+            self.clients.put(client);
+        }
+    }
+
+    /// Whether a key exists, so that asking again may help.
+    fn holds_something(&mut self, now: Now<'_>, place: &Place) -> bool {
+        self.keyspace.env.now_ms = now.wall.as_millis();
+        let mut db = self.keyspace.db(place.0 as usize);
+        let key = db.key(&place.1);
+        db.contains(key)
+    }
+
+    /// Carries out again what a client waits with.
+    fn resume(&mut self, now: Now<'_>, client: &mut Client) {
+        let Some(blocked) = self.unblock(client) else { return };
+        client.resumed = Some(blocked.until);
+        self.call(now, client, blocked.command, blocked.args.as_args());
+        client.resumed = None;
+        if client.blocked.is_none() {
+            self.wake(now, client);
+        }
+    }
+
+    /// A client that has waited goes on with what it asked meanwhile.
+    fn wake(&mut self, now: Now<'_>, client: &mut Client) {
+        if client.requests.waiting() > 0 && !client.pending {
+            client.pending = true;
+            self.pending.push_back(client.slot);
+        }
+        if client.ended && !client.pending && client.standing == Standing::Open {
+            client.standing = Standing::Closing;
+        }
+        self.flush(now, client);
+    }
+
+    /// Ends the wait of those whose patience has ended.
+    #[inline]
+    pub(super) fn end_waits(&mut self, now: Now<'_>) {
+        while let Some(&(at, slot)) = self.waiting.deadlines.first() {
+            if at > now.mono {
+                return;
+            }
+            self.waiting.deadlines.pop_first();
+            if let Some(mut client) = self.clients.take(slot) {
+                self.give_up(now, &mut client, None);
+                self.clients.put(client);
+            }
+        }
+    }
+
+    /// Ends a client's wait with nothing, or with an error (CLIENT UNBLOCK). False if it did not
+    /// wait.
+    pub(super) fn give_up(
+        &mut self,
+        now: Now<'_>,
+        client: &mut Client,
+        error: Option<&str>,
+    ) -> bool {
+        let Some(blocked) = self.unblock(client) else { return false };
+        let muted = client.is_muted();
+        let mut reply =
+            Reply::new(&mut client.outbox, &mut self.scratch, client.proto).muted(muted);
+        match (error, blocked.empty) {
+            (Some(text), _) => reply.error(text),
+            (None, EmptyReply::Null) => reply.null(),
+            (None, EmptyReply::NullArray) => reply.null_array(),
+        }
+        self.wake(now, client);
+        true
+    }
+}

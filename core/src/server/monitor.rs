@@ -1,0 +1,72 @@
+//! MONITOR: every command, as it is carried out, shown to whoever asked.
+
+use super::Server;
+use super::clients::Client;
+use super::dispatch::{Call, Handler, row};
+use super::table::Command;
+use crate::command::meta::flag;
+use crate::command::{CommandError, Group, Row};
+use crate::machine::Endpoint;
+use crate::resp::request::Args;
+use crate::time::Now;
+
+/// Rows of the command table.
+pub(super) static ROWS: &[Row<Handler>] = &[row(Group::Server, "monitor", 1, monitor)
+    .flags(flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE)
+    .summary("Shows every command that the server carries out, as it happens.")];
+
+impl Server {
+    /// Shows a command to those who look on.
+    #[cold]
+    pub(super) fn show_to_monitors(
+        &mut self,
+        now: Now<'_>,
+        client: &mut Client,
+        command: &Command,
+        args: Args<'_>,
+    ) {
+        if command.meta.has(flag::SKIP_MONITOR) || command.meta.has(flag::ADMIN) {
+            return;
+        }
+        let micros = now.wall.0;
+        let from = match &client.peer {
+            Endpoint::Ip(address) => address.to_string(),
+            Endpoint::Unix(_) => match &client.local {
+                Endpoint::Unix(path) => format!("unix:{path}"),
+                ip @ Endpoint::Ip(_) => ip.to_string(),
+            },
+        };
+        let mut line =
+            format!("+{}.{:06} [{} {from}]", micros / 1_000_000, micros % 1_000_000, client.db)
+                .into_bytes();
+        let secret = secret_from(command, args);
+        for (index, argument) in args.iter().enumerate() {
+            line.push(b' ');
+            let shown = if secret.contains(&index) { b"(redacted)" } else { argument };
+            line.extend_from_slice(crate::resp::quote::repr(shown).as_bytes());
+        }
+        line.extend_from_slice(b"\r\n");
+        let mut current = Some(client);
+        for slot in self.monitors.clone() {
+            self.deliver(now, &mut current, slot, &line);
+        }
+    }
+}
+
+/// The places of the arguments that nobody else shall read.
+fn secret_from(command: &Command, args: Args<'_>) -> core::ops::Range<usize> {
+    match command.name.as_str() {
+        "auth" => 1..args.len(),
+        "hello" => args
+            .iter()
+            .position(|argument| argument.eq_ignore_ascii_case(b"auth"))
+            .map_or(0..0, |at| at + 1..(at + 3).min(args.len())),
+        _ => 0..0,
+    }
+}
+
+fn monitor(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    call.client.monitor = true;
+    server.monitors.insert(call.client.slot);
+    call.ok()
+}

@@ -1,0 +1,489 @@
+//! Publish and subscribe: channels, patterns, shard channels, and the keyspace events that are
+//! published on channels of their own.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Server;
+use super::clients::{Client, Standing};
+use super::dispatch::{Call, Handler, row};
+use crate::command::effects::Event;
+use crate::command::meta::{KeySpec, flag, key};
+use crate::command::{CommandError, Group, Row};
+use crate::glob;
+use crate::machine::Outbox;
+use crate::resp::Proto;
+use crate::resp::reply::{Reply, Scratch};
+use crate::time::Now;
+
+/// Rows of the command table.
+pub(super) static ROWS: &[Row<Handler>] = &[
+    row(Group::Pubsub, "subscribe", -2, |s, c| subscribe(s, c, Kind::Channel))
+        .flags(SUBSCRIBING)
+        .since("2.0.0")
+        .complexity("O(N) where N is the number of channels to subscribe to.")
+        .summary("Listens to messages published on channels.")
+        .syntax("channel [channel ...]"),
+    row(Group::Pubsub, "unsubscribe", -1, |s, c| unsubscribe(s, c, Kind::Channel))
+        .flags(SUBSCRIBING)
+        .since("2.0.0")
+        .complexity("O(N) where N is the number of channels to unsubscribe.")
+        .summary("Stops listening to channels, to all if none is named.")
+        .syntax("[channel [channel ...]]"),
+    row(Group::Pubsub, "psubscribe", -2, |s, c| subscribe(s, c, Kind::Pattern))
+        .flags(SUBSCRIBING)
+        .since("2.0.0")
+        .complexity("O(N) where N is the number of patterns to subscribe to.")
+        .summary("Listens to messages published on channels whose names match patterns.")
+        .syntax("pattern [pattern ...]"),
+    row(Group::Pubsub, "punsubscribe", -1, |s, c| unsubscribe(s, c, Kind::Pattern))
+        .flags(SUBSCRIBING)
+        .since("2.0.0")
+        .complexity("O(N) where N is the number of patterns to unsubscribe.")
+        .summary("Stops listening to patterns, to all if none is named.")
+        .syntax("[pattern [pattern ...]]"),
+    row(Group::Pubsub, "ssubscribe", -2, |s, c| subscribe(s, c, Kind::Shard))
+        .flags(SUBSCRIBING)
+        .keys(&[KeySpec::range(1, -1, 1, key::NOT_KEY)])
+        .since("7.0.0")
+        .complexity("O(N) where N is the number of shard channels to subscribe to.")
+        .summary("Listens to messages published on shard channels.")
+        .syntax("shardchannel [shardchannel ...]"),
+    row(Group::Pubsub, "sunsubscribe", -1, |s, c| unsubscribe(s, c, Kind::Shard))
+        .flags(SUBSCRIBING)
+        .keys(&[KeySpec::range(1, -1, 1, key::NOT_KEY)])
+        .since("7.0.0")
+        .complexity("O(N) where N is the number of shard channels to unsubscribe.")
+        .summary("Stops listening to shard channels, to all if none is named.")
+        .syntax("[shardchannel [shardchannel ...]]"),
+    row(Group::Pubsub, "publish", 3, publish)
+        .flags(PUBLISHING)
+        .since("2.0.0")
+        .complexity(
+            "O(N+M) where N is the number of clients subscribed to the receiving channel and M is \
+             the total number of subscribed patterns (by any client).",
+        )
+        .summary("Sends a message to all who listen to a channel.")
+        .syntax("channel message"),
+    row(Group::Pubsub, "spublish", 3, spublish)
+        .flags(PUBLISHING)
+        .keys(&[KeySpec::one(1, key::NOT_KEY)])
+        .since("7.0.0")
+        .complexity(
+            "O(N) where N is the number of clients subscribed to the receiving shard channel.",
+        )
+        .summary("Sends a message to all who listen to a shard channel.")
+        .syntax("shardchannel message"),
+    row(Group::Pubsub, "pubsub", -2, container)
+        .since("2.8.0")
+        .complexity("Depends on subcommand.")
+        .summary("A container for commands that tell who listens to what.")
+        .subcommands(&[
+            row(Group::Pubsub, "channels", -2, |s, c| channels(s, c, Kind::Channel))
+                .flags(ASKING)
+                .since("2.8.0")
+                .complexity(
+                    "O(N) where N is the number of active channels, and assuming constant time \
+                     pattern matching (relatively short channels and patterns)",
+                )
+                .summary("The channels to which somebody listens.")
+                .syntax("[pattern]"),
+            row(Group::Pubsub, "numsub", -2, |s, c| numsub(s, c, Kind::Channel))
+                .flags(ASKING)
+                .since("2.8.0")
+                .complexity(
+                    "O(N) for the NUMSUB subcommand, where N is the number of requested channels",
+                )
+                .summary("How many listen to each of some channels.")
+                .syntax("[channel [channel ...]]"),
+            row(Group::Pubsub, "numpat", 2, numpat)
+                .flags(ASKING)
+                .since("2.8.0")
+                .summary("How many patterns somebody listens to."),
+            row(Group::Pubsub, "shardchannels", -2, |s, c| channels(s, c, Kind::Shard))
+                .flags(ASKING)
+                .since("7.0.0")
+                .complexity(
+                    "O(N) where N is the number of active shard channels, and assuming constant \
+                     time pattern matching (relatively short shard channels).",
+                )
+                .summary("The shard channels to which somebody listens.")
+                .syntax("[pattern]"),
+            row(Group::Pubsub, "shardnumsub", -2, |s, c| numsub(s, c, Kind::Shard))
+                .flags(ASKING)
+                .since("7.0.0")
+                .complexity(
+                    "O(N) for the SHARDNUMSUB subcommand, where N is the number of requested \
+                     shard channels",
+                )
+                .summary("How many listen to each of some shard channels.")
+                .syntax("[shardchannel [shardchannel ...]]"),
+            row(Group::Pubsub, "help", 2, help)
+                .flags(flag::LOADING | flag::STALE)
+                .since("6.2.0")
+                .summary("Explains the subcommands."),
+        ]),
+];
+
+const SUBSCRIBING: u32 = flag::PUBSUB | flag::NOSCRIPT | flag::LOADING | flag::STALE;
+const PUBLISHING: u32 = flag::PUBSUB | flag::LOADING | flag::STALE | flag::FAST;
+const ASKING: u32 = flag::PUBSUB | flag::LOADING | flag::STALE;
+
+/// What one may listen to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Channel,
+    Pattern,
+    Shard,
+}
+
+/// Names, each with something.
+type Named<T> = BTreeMap<Box<[u8]>, T>;
+
+/// Who listens to what, by slot.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pubsub {
+    channels: Named<BTreeSet<u32>>,
+    patterns: Named<BTreeSet<u32>>,
+    shards: Named<BTreeSet<u32>>,
+    /// Messages for clients that were at work when they came.
+    parcels: Vec<(u32, Vec<u8>)>,
+}
+
+/// What one client listens to.
+#[derive(Clone, Debug, Default)]
+pub struct Subscriptions {
+    channels: BTreeSet<Box<[u8]>>,
+    patterns: BTreeSet<Box<[u8]>>,
+    shards: BTreeSet<Box<[u8]>>,
+}
+
+impl Subscriptions {
+    /// How many channels.
+    pub fn channels(&self) -> usize {
+        self.channels.len()
+    }
+
+    /// How many patterns.
+    pub fn patterns(&self) -> usize {
+        self.patterns.len()
+    }
+
+    /// How many shard channels.
+    pub fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
+    fn of(&mut self, kind: Kind) -> &mut BTreeSet<Box<[u8]>> {
+        match kind {
+            Kind::Channel => &mut self.channels,
+            Kind::Pattern => &mut self.patterns,
+            Kind::Shard => &mut self.shards,
+        }
+    }
+
+    /// The count that a reply to a subscription gives.
+    fn count(&self, kind: Kind) -> usize {
+        match kind {
+            Kind::Channel | Kind::Pattern => self.channels.len() + self.patterns.len(),
+            Kind::Shard => self.shards.len(),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.channels.is_empty() && self.patterns.is_empty() && self.shards.is_empty()
+    }
+}
+
+impl Pubsub {
+    /// How many channels somebody listens to.
+    pub(super) fn channels(&self) -> usize {
+        self.channels.len()
+    }
+
+    /// How many patterns somebody listens to.
+    pub(super) fn patterns(&self) -> usize {
+        self.patterns.len()
+    }
+
+    /// How many shard channels somebody listens to.
+    pub(super) fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
+    fn of(&mut self, kind: Kind) -> &mut Named<BTreeSet<u32>> {
+        match kind {
+            Kind::Channel => &mut self.channels,
+            Kind::Pattern => &mut self.patterns,
+            Kind::Shard => &mut self.shards,
+        }
+    }
+
+    fn leave(&mut self, kind: Kind, name: &[u8], slot: u32) {
+        let named = self.of(kind);
+        if let Some(slots) = named.get_mut(name) {
+            slots.remove(&slot);
+            if slots.is_empty() {
+                named.remove(name);
+            }
+        }
+    }
+}
+
+impl Server {
+    /// Takes a client off all lists.
+    pub(super) fn unsubscribe_all(&mut self, client: &mut Client) {
+        let Some(mut subscriptions) = client.subscriptions.take() else { return };
+        for kind in [Kind::Channel, Kind::Pattern, Kind::Shard] {
+            for name in core::mem::take(subscriptions.of(kind)) {
+                self.pubsub.leave(kind, &name, client.slot);
+            }
+        }
+    }
+
+    /// Sends a message to all who listen. `current` is the client that is taken out, if any.
+    fn publish(
+        &mut self,
+        now: Now<'_>,
+        mut current: Option<&mut Client>,
+        kind: Kind,
+        channel: &[u8],
+        message: &[u8],
+    ) -> usize {
+        let mut receivers = 0;
+        let verb: &[u8] = if kind == Kind::Shard { b"smessage" } else { b"message" };
+        if let Some(slots) = self.pubsub.of(kind).get(channel) {
+            let slots: Vec<u32> = slots.iter().copied().collect();
+            let bytes = encode(&[verb, channel, message]);
+            for slot in slots {
+                self.deliver(now, &mut current, slot, &bytes);
+                receivers += 1;
+            }
+        }
+        if kind == Kind::Channel && !self.pubsub.patterns.is_empty() {
+            let matching: Vec<_> = self
+                .pubsub
+                .patterns
+                .iter()
+                .filter(|(pattern, _)| glob::matches(pattern, channel))
+                .map(|(pattern, slots)| (pattern.clone(), slots.clone()))
+                .collect();
+            for (pattern, slots) in matching {
+                let bytes = encode(&[b"pmessage", &pattern, channel, message]);
+                for slot in slots {
+                    self.deliver(now, &mut current, slot, &bytes);
+                    receivers += 1;
+                }
+            }
+        }
+        receivers
+    }
+
+    /// Publishes what happened to keys, on the channels for it.
+    #[cold]
+    pub(super) fn publish_events(
+        &mut self,
+        now: Now<'_>,
+        mut current: Option<&mut Client>,
+        events: Vec<Event>,
+    ) {
+        use crate::command::effects::{KEYEVENT, KEYSPACE};
+        let wanted = self.config.settings().notify_keyspace_events;
+        for Event { db, name, key, .. } in events {
+            if wanted & KEYSPACE != 0 {
+                let channel = [format!("__keyspace@{db}__:").as_bytes(), &key].concat();
+                let current = current.as_deref_mut();
+                self.publish(now, current, Kind::Channel, &channel, name.as_bytes());
+            }
+            if wanted & KEYEVENT != 0 {
+                let channel = format!("__keyevent@{db}__:{name}");
+                let current = current.as_deref_mut();
+                self.publish(now, current, Kind::Channel, channel.as_bytes(), &key);
+            }
+        }
+    }
+
+    /// Puts a push, written for version 2, into a client's outbox in its own version.
+    pub(super) fn deliver(
+        &mut self,
+        now: Now<'_>,
+        current: &mut Option<&mut Client>,
+        slot: u32,
+        bytes: &[u8],
+    ) {
+        if let Some(client) = current.as_deref_mut().filter(|client| client.slot == slot) {
+            return write(client, bytes);
+        }
+        match self.clients.take(slot) {
+            Some(mut client) => {
+                write(&mut client, bytes);
+                self.flush(now, &mut client);
+                self.clients.put(client);
+            }
+            None => self.pubsub.parcels.push((slot, bytes.to_vec())),
+        }
+    }
+
+    /// Delivers what came for clients that were at work.
+    #[inline]
+    pub(super) fn deliver_parcels(&mut self, now: Now<'_>) {
+        if !self.pubsub.parcels.is_empty() {
+            for (slot, bytes) in core::mem::take(&mut self.pubsub.parcels) {
+                if self.clients.get(slot).is_some() {
+                    self.deliver(now, &mut None, slot, &bytes);
+                }
+            }
+        }
+    }
+}
+
+fn write(client: &mut Client, bytes: &[u8]) {
+    if client.standing != Standing::Open {
+        return;
+    }
+    match (client.proto, bytes) {
+        // The forms differ in their first byte alone, but for the lines that MONITOR gets.
+        (Proto::Resp3, [b'*', rest @ ..]) => client.outbox.write_parts([b">", rest]),
+        _ => client.outbox.write(bytes),
+    }
+}
+
+/// A push as version 2 has it: an array of strings.
+fn encode(parts: &[&[u8]]) -> Vec<u8> {
+    let (mut outbox, mut scratch) = (Outbox::default(), Scratch::default());
+    let mut reply = Reply::new(&mut outbox, &mut scratch, Proto::Resp2);
+    reply.push(parts.len());
+    for part in parts {
+        reply.bulk(part);
+    }
+    outbox.slices().flatten().copied().collect()
+}
+
+fn verb(kind: Kind, on: bool) -> &'static [u8] {
+    match (kind, on) {
+        (Kind::Channel, true) => b"subscribe",
+        (Kind::Channel, false) => b"unsubscribe",
+        (Kind::Pattern, true) => b"psubscribe",
+        (Kind::Pattern, false) => b"punsubscribe",
+        (Kind::Shard, true) => b"ssubscribe",
+        (Kind::Shard, false) => b"sunsubscribe",
+    }
+}
+
+fn subscribe(server: &mut Server, call: &mut Call<'_>, kind: Kind) -> Result<(), CommandError> {
+    let slot = call.client.slot;
+    for name in call.args.from(1).iter() {
+        let subscriptions = call.client.subscriptions.get_or_insert_default();
+        if subscriptions.of(kind).insert(name.into()) {
+            server.pubsub.of(kind).entry(name.into()).or_default().insert(slot);
+        }
+        let count = subscriptions.count(kind);
+        answer(call, verb(kind, true), Some(name), count);
+    }
+    Ok(())
+}
+
+fn unsubscribe(server: &mut Server, call: &mut Call<'_>, kind: Kind) -> Result<(), CommandError> {
+    let mut subscriptions = call.client.subscriptions.take().unwrap_or_default();
+    let names: Vec<Box<[u8]>> = if call.args.len() > 1 {
+        call.args.from(1).iter().map(Box::from).collect()
+    } else {
+        subscriptions.of(kind).iter().cloned().collect()
+    };
+    if names.is_empty() {
+        answer(call, verb(kind, false), None, subscriptions.count(kind));
+    }
+    for name in names {
+        if subscriptions.of(kind).remove(&name) {
+            server.pubsub.leave(kind, &name, call.client.slot);
+        }
+        answer(call, verb(kind, false), Some(&name), subscriptions.count(kind));
+    }
+    if !subscriptions.is_empty() {
+        call.client.subscriptions = Some(subscriptions);
+    }
+    Ok(())
+}
+
+fn answer(call: &mut Call<'_>, verb: &[u8], name: Option<&[u8]>, count: usize) {
+    let mut reply = call.push();
+    reply.push(3);
+    reply.bulk(verb);
+    match name {
+        Some(name) => reply.bulk(name),
+        None => reply.null(),
+    }
+    reply.integer(count as i64);
+}
+
+fn publish(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    send(server, call, Kind::Channel)
+}
+
+fn spublish(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    send(server, call, Kind::Shard)
+}
+
+fn send(server: &mut Server, call: &mut Call<'_>, kind: Kind) -> Result<(), CommandError> {
+    let (channel, message) = (call.arg(1), call.arg(2));
+    let receivers = server.publish(call.now, Some(&mut *call.client), kind, channel, message);
+    call.reply().integer(receivers as i64);
+    Ok(())
+}
+
+fn container(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    Err(CommandError::arity(&call.command.name))
+}
+
+fn channels(server: &mut Server, call: &mut Call<'_>, kind: Kind) -> Result<(), CommandError> {
+    if call.args.len() > 3 {
+        return Err(CommandError::arity(&call.command.name));
+    }
+    let pattern = call.args.get(2);
+    let names: Vec<_> = server
+        .pubsub
+        .of(kind)
+        .keys()
+        .filter(|name| pattern.is_none_or(|pattern| glob::matches(pattern, name)))
+        .collect();
+    let mut reply = call.reply();
+    reply.array(names.len());
+    for name in names {
+        reply.bulk(name);
+    }
+    Ok(())
+}
+
+fn numsub(server: &mut Server, call: &mut Call<'_>, kind: Kind) -> Result<(), CommandError> {
+    let names = call.args.from(2);
+    let mut reply = call.reply();
+    reply.array(names.len() * 2);
+    for name in names.iter() {
+        reply.bulk(name);
+        reply.integer(server.pubsub.of(kind).get(name).map_or(0, BTreeSet::len) as i64);
+    }
+    Ok(())
+}
+
+fn numpat(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    call.reply().integer(server.pubsub.patterns.len() as i64);
+    Ok(())
+}
+
+fn help(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    call.reply().help(
+        "PUBSUB",
+        &[
+            "CHANNELS [<pattern>]",
+            "    The channels to which somebody listens, all or those that match the pattern.",
+            "NUMPAT",
+            "    How many patterns somebody listens to.",
+            "NUMSUB [<channel> ...]",
+            "    How many listen to each of the channels, patterns left aside.",
+            "SHARDCHANNELS [<pattern>]",
+            "    The shard channels to which somebody listens.",
+            "SHARDNUMSUB [<shardchannel> ...]",
+            "    How many listen to each of the shard channels.",
+        ],
+    );
+    Ok(())
+}

@@ -1,0 +1,156 @@
+//! What binds clients to keys and to each other: transactions, publish and subscribe, MONITOR.
+
+use super::*;
+
+#[test]
+fn a_transaction_runs_as_one() {
+    let mut driver = Driver::new("");
+    let conn = driver.connect();
+    assert_eq!(driver.line(conn, "multi"), "+OK\r\n");
+    assert_eq!(driver.line(conn, "set k 1"), "+QUEUED\r\n");
+    assert_eq!(driver.line(conn, "incr k"), "+QUEUED\r\n");
+    assert_eq!(driver.line(conn, "exec"), "*2\r\n+OK\r\n:2\r\n");
+    assert_eq!(driver.line(conn, "exec"), "-ERR EXEC without MULTI\r\n");
+}
+
+#[test]
+fn a_transaction_with_a_bad_command_is_refused_whole() {
+    let mut driver = Driver::new("");
+    let conn = driver.connect();
+    driver.line(conn, "multi");
+    driver.line(conn, "set k 1");
+    assert!(driver.line(conn, "set k").starts_with("-ERR wrong number"));
+    assert!(driver.line(conn, "exec").starts_with("-EXECABORT"));
+    assert_eq!(driver.line(conn, "exists k"), ":0\r\n");
+}
+
+#[test]
+fn a_command_that_fails_stops_no_other() {
+    let mut driver = Driver::new("");
+    let conn = driver.connect();
+    driver.line(conn, "set k a");
+    driver.send(conn, b"multi\r\nincr k\r\nset other 1\r\n");
+    let reply = driver.line(conn, "exec");
+    assert!(reply.starts_with("*2\r\n-ERR value is not an integer"), "{reply}");
+    assert!(reply.ends_with("+OK\r\n"), "{reply}");
+}
+
+#[test]
+fn a_watched_key_that_changes_stops_the_transaction() {
+    let mut driver = Driver::new("");
+    let (a, b) = (driver.connect(), driver.connect());
+    let run = |driver: &mut Driver, between: &[&str]| {
+        driver.send(b, b"flushall\r\nset k 1\r\nset px 1 px 1000\r\n");
+        assert_eq!(driver.line(a, "watch k px absent"), "+OK\r\n");
+        for line in between {
+            driver.line(b, line);
+        }
+        driver.send(a, b"multi\r\nping\r\n");
+        driver.line(a, "exec")
+    };
+    assert_eq!(run(&mut driver, &["get k", "set other 1"]), "*1\r\n+PONG\r\n");
+    assert_eq!(run(&mut driver, &["set k 2"]), "*-1\r\n");
+    assert_eq!(run(&mut driver, &["del k"]), "*-1\r\n");
+    assert_eq!(run(&mut driver, &["del absent"]), "*1\r\n+PONG\r\n");
+    assert_eq!(run(&mut driver, &["set absent 1"]), "*-1\r\n");
+    assert_eq!(run(&mut driver, &["flushall"]), "*-1\r\n");
+    assert_eq!(run(&mut driver, &["swapdb 0 1"]), "*-1\r\n");
+    driver.line(b, "swapdb 0 1");
+    driver.send(b, b"flushall\r\nset gone 1 px 10\r\n");
+    driver.line(a, "watch gone");
+    driver.mono += Duration::from_millis(20);
+    driver.send(a, b"multi\r\nping\r\n");
+    assert_eq!(driver.line(a, "exec"), "*-1\r\n", "the key expired after WATCH");
+}
+
+#[test]
+fn unwatch_and_discard_forget() {
+    let mut driver = Driver::new("");
+    let (a, b) = (driver.connect(), driver.connect());
+    driver.line(a, "watch k");
+    driver.line(b, "set k 1");
+    driver.line(a, "unwatch");
+    driver.send(a, b"multi\r\nping\r\n");
+    assert_eq!(driver.line(a, "exec"), "*1\r\n+PONG\r\n");
+    driver.line(a, "watch k");
+    driver.line(a, "multi");
+    assert_eq!(driver.line(a, "multi"), "-ERR MULTI calls can not be nested\r\n");
+    assert_eq!(driver.line(a, "watch k"), "-ERR WATCH inside MULTI is not allowed\r\n");
+    assert_eq!(driver.line(a, "discard"), "+OK\r\n");
+    driver.line(b, "set k 2");
+    driver.send(a, b"multi\r\nping\r\n");
+    assert_eq!(driver.line(a, "exec"), "*1\r\n+PONG\r\n");
+}
+
+#[test]
+fn messages_reach_those_who_listen() {
+    let mut driver = Driver::new("");
+    let (a, b, c) = (driver.connect(), driver.connect(), driver.connect());
+    assert_eq!(
+        driver.line(a, "subscribe news other"),
+        "*3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n*3\r\n$9\r\nsubscribe\r\n$5\r\nother\r\n:2\r\n"
+    );
+    driver.line(b, "hello 3");
+    assert_eq!(driver.line(b, "psubscribe n*s"), ">3\r\n$10\r\npsubscribe\r\n$3\r\nn*s\r\n:1\r\n");
+    assert_eq!(driver.line(c, "publish news hi"), ":2\r\n");
+    assert_eq!(driver.take(a), "*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$2\r\nhi\r\n");
+    assert_eq!(driver.take(b), ">4\r\n$8\r\npmessage\r\n$3\r\nn*s\r\n$4\r\nnews\r\n$2\r\nhi\r\n");
+    assert!(driver.line(a, "get k").starts_with("-ERR Can't execute 'get': only"));
+    assert_eq!(driver.line(a, "ping"), "*2\r\n$4\r\npong\r\n$0\r\n\r\n");
+    assert_eq!(driver.line(b, "ping"), "+PONG\r\n");
+    assert_eq!(driver.line(c, "pubsub numsub news"), "*2\r\n$4\r\nnews\r\n:1\r\n");
+    assert_eq!(driver.line(c, "pubsub numpat"), ":1\r\n");
+    driver.line(a, "unsubscribe");
+    assert_eq!(driver.line(a, "get k"), "$-1\r\n");
+    assert_eq!(driver.line(c, "publish news hi"), ":1\r\n");
+}
+
+#[test]
+fn a_subscriber_that_leaves_is_forgotten() {
+    let mut driver = Driver::new("");
+    let (a, b) = (driver.connect(), driver.connect());
+    driver.line(a, "subscribe news");
+    driver.input(Input::Closed { conn: a, error: NetError::Reset });
+    assert_eq!(driver.line(b, "publish news hi"), ":0\r\n");
+    assert_eq!(driver.line(b, "pubsub channels"), "*0\r\n");
+}
+
+#[test]
+fn a_slow_subscriber_is_cut_off() {
+    let mut driver = Driver::new("client-output-buffer-limit pubsub 1000 0 0");
+    let (a, b) = (driver.connect(), driver.connect());
+    driver.line(a, "subscribe news");
+    let long = "x".repeat(2000);
+    driver.line(b, &format!("publish news {long}"));
+    assert!(driver.is_closed(a));
+    assert_eq!(driver.line(b, "publish news hi"), ":0\r\n");
+}
+
+#[test]
+fn events_on_keys_are_published() {
+    let mut driver = Driver::new("notify-keyspace-events KEA");
+    let (a, b) = (driver.connect(), driver.connect());
+    driver.line(a, "psubscribe __key*");
+    driver.line(b, "set k 1 px 10");
+    let told = driver.take(a);
+    assert!(told.contains("__keyspace@0__:k\r\n$3\r\nset\r\n"), "{told}");
+    assert!(told.contains("__keyevent@0__:set\r\n$1\r\nk\r\n"), "{told}");
+    driver.pass(Duration::from_millis(200));
+    let told = driver.take(a);
+    assert!(told.contains("__keyevent@0__:expired\r\n$1\r\nk\r\n"), "{told}");
+}
+
+#[test]
+fn monitor_shows_commands_but_no_secrets() {
+    let mut driver = Driver::new("requirepass secret");
+    let (a, b) = (driver.connect(), driver.connect());
+    driver.line(a, "auth secret");
+    assert_eq!(driver.line(a, "monitor"), "+OK\r\n");
+    driver.send(b, b"auth secret\r\nset k \"a\\n\"\r\nmulti\r\nget k\r\nexec\r\n");
+    let seen = driver.take(a);
+    let lines: Vec<_> = seen.lines().filter_map(|l| l.split_once("] ").map(|(_, c)| c)).collect();
+    assert_eq!(
+        lines,
+        [r#""auth" "(redacted)""#, r#""set" "k" "a\n""#, r#""multi""#, r#""get" "k""#, r#""exec""#]
+    );
+}

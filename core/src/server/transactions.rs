@@ -1,0 +1,283 @@
+//! Transactions: MULTI, EXEC, DISCARD, and the keys that WATCH guards them with.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Server;
+use super::clients::Client;
+use super::dispatch::{Call, Handler, row};
+use super::table::Command;
+use crate::command::meta::{KeySpec, acl, flag, key};
+use crate::command::{CommandError, Group, Row};
+use crate::resp::request::{Args, OwnedArgs};
+use crate::store::Presence;
+
+/// Rows of the command table.
+pub(super) static ROWS: &[Row<Handler>] = &[
+    row(Group::Transactions, "multi", 1, multi)
+        .flags(COMMON | flag::FAST)
+        .acl(acl::TRANSACTION)
+        .since("1.2.0")
+        .summary("Begins a transaction: the commands that follow wait for EXEC."),
+    row(Group::Transactions, "exec", 1, exec)
+        .flags(flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::SKIP_SLOWLOG)
+        .acl(acl::TRANSACTION)
+        .since("1.2.0")
+        .complexity("Depends on commands in the transaction")
+        .summary("Carries out the transaction, unless a watched key has changed."),
+    row(Group::Transactions, "discard", 1, discard)
+        .flags(COMMON | flag::FAST)
+        .acl(acl::TRANSACTION)
+        .since("2.0.0")
+        .complexity("O(N), when N is the number of queued commands")
+        .summary("Drops the transaction."),
+    row(Group::Transactions, "watch", -2, watch)
+        .flags(COMMON | flag::FAST)
+        .acl(acl::TRANSACTION)
+        .keys(&[KeySpec::range(1, -1, 1, key::RO)])
+        .since("2.2.0")
+        .complexity("O(1) for every key.")
+        .summary("Guards the next transaction: it fails if one of the keys changes before.")
+        .syntax("key [key ...]"),
+    row(Group::Transactions, "unwatch", 1, unwatch)
+        .flags(COMMON | flag::FAST)
+        .acl(acl::TRANSACTION)
+        .since("2.2.0")
+        .summary("Forgets the watched keys."),
+];
+
+const COMMON: u32 = flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::ALLOW_BUSY;
+
+/// Commands that wait for EXEC.
+#[derive(Clone, Debug, Default)]
+pub struct Transaction {
+    queue: Vec<(&'static Command, OwnedArgs)>,
+    /// Whether a command could not even be queued, so that EXEC will refuse them all.
+    refused: bool,
+    bytes: usize,
+}
+
+impl Transaction {
+    /// How many commands wait.
+    pub fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Memory that the waiting commands take, in bytes.
+    pub fn memory(&self) -> usize {
+        self.bytes + self.queue.capacity() * size_of::<(&Command, OwnedArgs)>()
+    }
+
+    /// Makes EXEC refuse the transaction.
+    pub(super) fn refuse(&mut self) {
+        self.refused = true;
+    }
+
+    pub(super) fn queue(&mut self, command: &'static Command, args: Args<'_>) {
+        self.bytes += args.bytes();
+        self.queue.push((command, args.into()));
+    }
+}
+
+/// A key that a client watches.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    db: u32,
+    key: Box<[u8]>,
+    /// Whether the key was there. As long as nobody touches it, it still is.
+    existed: bool,
+    /// Whether the key was there, but past its time: that it goes for good changes nothing.
+    expired: bool,
+}
+
+/// Who watches what.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Watches {
+    by_key: BTreeMap<(u32, Box<[u8]>), BTreeSet<u32>>,
+    /// Slots of clients one of whose keys has changed.
+    changed: BTreeSet<u32>,
+}
+
+impl Watches {
+    /// How many keys somebody watches.
+    pub(super) fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_key.is_empty()
+    }
+}
+
+/// Whether a command is carried out at once even inside a transaction.
+pub(super) fn is_immediate(command: &Command) -> bool {
+    command.parent.is_none()
+        && matches!(command.meta.name, "exec" | "discard" | "multi" | "watch" | "quit" | "reset")
+}
+
+impl Server {
+    /// Ends what a client has begun: its transaction, and its watching.
+    pub(super) fn end_transaction(&mut self, client: &mut Client) {
+        client.transaction = None;
+        self.forget_watches(client);
+    }
+
+    /// Tells those who watch `key` that it has changed.
+    pub(super) fn watched_key_touched(
+        &mut self,
+        db: u32,
+        at_work: Option<&Client>,
+        key: Box<[u8]>,
+    ) {
+        let place = (db, key);
+        let Some(slots) = self.watches.by_key.get(&place) else { return };
+        let slots: Vec<u32> = slots.iter().copied().collect();
+        let (db, key) = place;
+        for slot in slots {
+            let watcher = at_work.filter(|client| client.slot == slot);
+            let watcher = watcher.or_else(|| self.clients.get(slot));
+            let ghost = watcher.is_some_and(|client| {
+                client.watching.iter().any(|w| w.expired && w.db == db && w.key == key)
+            });
+            if ghost && !self.key_exists(db, &key) {
+                continue;
+            }
+            self.watches.changed.insert(slot);
+        }
+    }
+
+    /// Tells those who watch keys of a database that it has been emptied, or swapped for another.
+    pub(super) fn watched_db_replaced(&mut self, at_work: Option<&Client>, db: u32) {
+        let watched: Vec<_> = self
+            .watches
+            .by_key
+            .range((db, Box::from([]))..)
+            .take_while(|((watched, _), _)| *watched == db)
+            .flat_map(|((_, key), slots)| slots.iter().map(move |slot| (key.clone(), *slot)))
+            .collect();
+        for (key, slot) in watched {
+            let watcher = at_work.filter(|client| client.slot == slot);
+            let watcher = watcher.or_else(|| self.clients.get(slot));
+            let existed = watcher.is_some_and(|client| {
+                client.watching.iter().any(|w| w.existed && w.db == db && w.key == key)
+            });
+            if existed || self.key_exists(db, &key) {
+                self.watches.changed.insert(slot);
+            }
+        }
+    }
+
+    fn key_exists(&mut self, db: u32, key: &[u8]) -> bool {
+        self.presence(db, key) == Presence::Live
+    }
+
+    fn presence(&mut self, db: u32, key: &[u8]) -> Presence {
+        let db = self.keyspace.db(db as usize);
+        db.presence(db.key(key))
+    }
+
+    /// Forgets the keys that a client watches.
+    pub(super) fn forget_watches(&mut self, client: &mut Client) {
+        for watched in client.watching.drain(..) {
+            let place = (watched.db, watched.key);
+            if let Some(slots) = self.watches.by_key.get_mut(&place) {
+                slots.remove(&client.slot);
+                if slots.is_empty() {
+                    self.watches.by_key.remove(&place);
+                }
+            }
+        }
+        self.watches.changed.remove(&client.slot);
+        self.listeners.watching = !self.watches.is_empty();
+    }
+
+    /// Whether a key that a client watches has changed, or has expired meanwhile.
+    fn watch_broken(&mut self, client: &Client) -> bool {
+        self.watches.changed.contains(&client.slot)
+            || client.watching.iter().any(|watched| {
+                !watched.expired && self.presence(watched.db, &watched.key) == Presence::Expired
+            })
+    }
+}
+
+fn multi(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    if call.client.transaction.is_some() {
+        return Err(CommandError::text("ERR MULTI calls can not be nested"));
+    }
+    call.client.transaction = Some(Box::default());
+    call.ok()
+}
+
+fn discard(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    if call.client.transaction.is_none() {
+        return Err(CommandError::text("ERR DISCARD without MULTI"));
+    }
+    server.end_transaction(call.client);
+    call.ok()
+}
+
+fn exec(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    let Some(transaction) = call.client.transaction.take() else {
+        return Err(CommandError::text("ERR EXEC without MULTI"));
+    };
+    server.keyspace.env.now_ms = call.now.wall.as_millis();
+    let broken = server.watch_broken(call.client);
+    server.forget_watches(call.client);
+    if transaction.refused {
+        return Err(CommandError::text(
+            "EXECABORT Transaction discarded because of previous errors.",
+        ));
+    }
+    if broken {
+        call.reply().null_array();
+        return Ok(());
+    }
+    call.reply().array(transaction.queue.len());
+    let outer = call.client.last_command;
+    server.executing = true;
+    for (command, args) in &transaction.queue {
+        server.call(call.now, call.client, command, args.as_args());
+    }
+    server.executing = false;
+    call.client.last_command = outer;
+    // EXEC is shown behind the commands that it carries out.
+    server.show_to_monitors(call.now, call.client, call.command, call.args);
+    Ok(())
+}
+
+fn watch(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    if call.client.transaction.is_some() {
+        return Err(CommandError::text("ERR WATCH inside MULTI is not allowed"));
+    }
+    // What has changed already makes the transaction fail, whatever else is watched.
+    if server.watches.changed.contains(&call.client.slot) {
+        return call.ok();
+    }
+    server.keyspace.env.now_ms = call.now.wall.as_millis();
+    let index = call.client.db as u32;
+    for key in call.args.from(1).iter() {
+        if call.client.watching.iter().any(|w| w.db == index && *w.key == *key) {
+            continue;
+        }
+        let presence = server.presence(index, key);
+        call.client.watching.push(Watched {
+            db: index,
+            key: key.into(),
+            existed: presence == Presence::Live,
+            expired: presence == Presence::Expired,
+        });
+        let slots = server.watches.by_key.entry((index, key.into())).or_default();
+        slots.insert(call.client.slot);
+    }
+    server.listeners.watching = true;
+    call.ok()
+}
+
+fn unwatch(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    server.forget_watches(call.client);
+    call.ok()
+}
