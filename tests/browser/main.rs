@@ -23,15 +23,20 @@ fn the_page_opens_without_errors() {
 fn what_a_person_does_arrives_in_the_page() {
     in_browser("arrives", async |page| {
         page.open("?x=1#y").await?;
-        page.eval("document.body.append(document.createElement('input'))").await?;
-        page.click("input").await?;
+        // Something of our own, above whatever the page shows.
+        page.eval(
+            "document.body.append(Object.assign(document.createElement('input'), {id: 'probe'})), \
+             document.querySelector('#probe').style = 'position: fixed; inset: 0 auto auto 0; z-index: 99999'",
+        )
+        .await?;
+        page.click("#probe").await?;
         page.line("set k 值").await?;
-        assert_eq!(page.eval("document.querySelector('input').value").await?, "set k 值");
+        assert_eq!(page.eval("document.querySelector('#probe').value").await?, "set k 值");
         page.resize(390, 844).await?;
         page.wait_for("a narrow screen", "innerWidth === 390").await?;
         page.prefer("prefers-color-scheme", "light").await?;
         page.wait_for("light", "matchMedia('(prefers-color-scheme: light)').matches").await?;
-        page.eval("document.querySelector('input').replaceWith('here')").await?;
+        page.eval("document.querySelector('#probe').replaceWith('here')").await?;
         page.wait_for_text("body", "here").await
     });
 }
