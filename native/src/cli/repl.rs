@@ -1,11 +1,12 @@
 //! Lines from a person at a terminal, or from a pipe.
 
 use std::borrow::Cow;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use limpid_core::client::{Help, Session, Waiting};
+use nix::sys::signal::{SigSet, Signal};
 use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
 use rustyline::highlight::Highlighter;
@@ -13,7 +14,6 @@ use rustyline::hint::{Hint, Hinter};
 use rustyline::history::MemHistory;
 use rustyline::validate::Validator;
 use rustyline::{CompletionType, Config, Context, Editor};
-use signal_hook::consts::SIGINT;
 
 use super::driver::{Driver, Woken};
 use super::history::{self, History};
@@ -108,9 +108,15 @@ fn piped(driver: &mut Driver) -> Result<(), ReadlineError> {
 }
 
 /// A descriptor that becomes readable when Ctrl-C is pressed.
+///
+/// The signal is kept from all threads but one that waits for it, since the line editor installs a
+/// handler of its own that would swallow it.
 fn catch_interrupts() -> io::Result<UnixStream> {
-    let (ours, theirs) = UnixStream::pair()?;
-    signal_hook::low_level::pipe::register(SIGINT, theirs)?;
+    let (ours, mut theirs) = UnixStream::pair()?;
+    let mut signals = SigSet::empty();
+    signals.add(Signal::SIGINT);
+    signals.thread_block()?;
+    std::thread::spawn(move || while signals.wait().is_ok() && theirs.write_all(b"i").is_ok() {});
     Ok(ours)
 }
 

@@ -1,6 +1,7 @@
 //! `--replica`: the stream of writes that a replica gets, printed.
 
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
+use std::time::Duration;
 
 use limpid_core::client::{Format, Output};
 use limpid_core::resp::value::Value;
@@ -14,6 +15,9 @@ const MARK: usize = 40;
 
 /// A line of the handshake is not longer.
 const MAX_LINE: usize = 4096;
+
+/// How often a replica reports, as those of Redis do.
+const ACK_PERIOD: Duration = Duration::from_secs(1);
 
 /// Asks for synchronization, drops the data set, and prints what is written from then on.
 pub(super) fn follow(client: &mut Client, _: &Options) -> i32 {
@@ -42,8 +46,6 @@ fn run(client: &mut Client) -> Result<(), String> {
         eprintln!("Full resync with master, discarding bytes of bulk transfer until EOF marker...");
         let dropped = drop_until(client, mark.get(..MARK).unwrap_or_default()).map_err(failed)?;
         eprintln!("Full resync done after {dropped} bytes. Logging commands from master.");
-        // Tells the primary that it may send now.
-        client.send(&["REPLCONF", "ACK", "0"]).map_err(failed)?;
     } else {
         let length: u64 = header.trim_start_matches('$').parse().unwrap_or(0);
         eprintln!("Full resync with master, discarding {length} bytes of bulk transfer...");
@@ -51,9 +53,18 @@ fn run(client: &mut Client) -> Result<(), String> {
         eprintln!("Full resync done. Logging commands from master.");
     }
     let format = Format::new(Output::Csv);
+    client.stream.set_read_timeout(ACK_PERIOD).map_err(failed)?;
     loop {
-        let value = client.reply().map_err(failed)?;
-        print(&String::from_utf8_lossy(&format.reply(&value)));
+        match client.reply() {
+            Ok(value) => {
+                print(&String::from_utf8_lossy(&format.reply(&value)));
+            }
+            // The primary sends nothing before it has heard from us, and it may not listen yet.
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                client.send(&["REPLCONF", "ACK", "0"]).map_err(failed)?;
+            }
+            Err(error) => return Err(failed(error)),
+        }
     }
 }
 
@@ -87,7 +98,7 @@ fn drop_until(client: &mut Client, mark: &[u8]) -> io::Result<u64> {
         }
         dropped += n as u64;
         tail.extend_from_slice(buffer.get(..n).unwrap_or_default());
-        // The primary sends nothing behind the mark before it has heard from us.
+        // Nothing comes behind the mark before the first report.
         if tail.ends_with(mark) {
             return Ok(dropped);
         }
