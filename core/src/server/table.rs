@@ -114,7 +114,7 @@ impl Names {
 
     /// How many commands there are.
     pub fn len(&self) -> usize {
-        self.renamed.as_deref().unwrap_or(&standard().names).0.len()
+        self.renamed.as_deref().unwrap_or(&standard().names).all.len()
     }
 
     /// Whether there are no commands.
@@ -126,7 +126,7 @@ impl Names {
     pub fn list(&self) -> Vec<(&str, &'static Command)> {
         let index = self.renamed.as_deref().unwrap_or(&standard().names);
         let mut list: Vec<_> = index
-            .0
+            .all
             .iter()
             .filter_map(|(name, id)| Some((name.as_str(), all().get(usize::from(*id))?)))
             .collect();
@@ -153,27 +153,66 @@ struct Standard {
 
 /// Names in lower case.
 #[derive(Debug)]
-struct Index(HashTable<(String, u16)>);
+struct Index {
+    /// Names that fit into a word, by that word. Nearly every call is of one of these.
+    short: HashTable<(u64, u16)>,
+    all: HashTable<(String, u16)>,
+}
 
 impl Index {
     fn new(names: impl Iterator<Item = (String, u16)>) -> Self {
-        let mut table = HashTable::new();
+        let mut index = Index { short: HashTable::new(), all: HashTable::new() };
         for (name, id) in names {
-            table.insert_unique(hash(name.as_bytes()), (name, id), |(n, _)| hash(n.as_bytes()));
+            if let Some(word) = word(name.as_bytes()) {
+                index.short.insert_unique(hash_word(word), (word, id), |(w, _)| hash_word(*w));
+            }
+            let hashed = hash(name.as_bytes());
+            index.all.insert_unique(hashed, (name, id), |(n, _)| hash(n.as_bytes()));
         }
-        Index(table)
+        index
     }
 }
 
 #[inline]
 fn find(index: &Index, name: &[u8]) -> Option<&'static Command> {
+    let id = match word(name) {
+        Some(word) => index.short.find(hash_word(word), |(w, _)| *w == word)?.1,
+        None => find_long(index, name)?,
+    };
+    standard().commands.get(usize::from(id))
+}
+
+/// A name of up to eight letters as a number, in lower case.
+#[inline]
+fn word(name: &[u8]) -> Option<u64> {
+    if name.len() > 8 {
+        return None;
+    }
+    let mut word = 0;
+    for byte in name {
+        // A zero in front would not show in the number.
+        if *byte == 0 {
+            return None;
+        }
+        word = word << 8 | u64::from(byte.to_ascii_lowercase());
+    }
+    Some(word)
+}
+
+#[inline]
+fn hash_word(word: u64) -> u64 {
+    let hash = word.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    hash ^ hash >> 32
+}
+
+fn find_long(index: &Index, name: &[u8]) -> Option<u16> {
     let mut lower = [0; MAX_NAME];
     let lower = lower.get_mut(..name.len())?;
     lower.copy_from_slice(name);
     lower.make_ascii_lowercase();
     let lower = &*lower;
-    let (_, id) = index.0.find(hash(lower), |(name, _)| name.as_bytes() == lower)?;
-    standard().commands.get(usize::from(*id))
+    let (_, id) = index.all.find(hash(lower), |(name, _)| name.as_bytes() == lower)?;
+    Some(*id)
 }
 
 /// FNV over whole words: names are few, short and our own, so that nobody can make them collide.

@@ -15,6 +15,8 @@ const JUMP: u64 = 500;
 /// Both clocks as they were at the last [`Clock::tick`].
 #[derive(Debug)]
 pub(super) struct Clock {
+    /// The processor's own counter, for what is measured twice for each command.
+    counter: quanta::Clock,
     origin: Instant,
     mono: Mono,
     wall: Wall,
@@ -26,7 +28,8 @@ pub(super) struct Clock {
 impl Clock {
     pub(super) fn new() -> Self {
         let (origin, offset) = (Instant::now(), wall_micros());
-        Clock { origin, mono: Mono::ZERO, wall: Wall(offset), offset, synced: Mono::ZERO }
+        let counter = quanta::Clock::new();
+        Clock { counter, origin, mono: Mono::ZERO, wall: Wall(offset), offset, synced: Mono::ZERO }
     }
 
     /// Reads the monotonic clock, and now and then the other.
@@ -44,8 +47,9 @@ impl Clock {
     }
 
     /// A stopwatch that starts now.
-    pub(super) fn stopwatch(&self) -> Watch {
-        Watch(Instant::now())
+    #[inline]
+    pub(super) fn stopwatch(&self) -> Watch<'_> {
+        Watch { counter: &self.counter, start: self.counter.raw() }
     }
 
     fn advance(&mut self, nanos: u64, read_wall: impl FnOnce() -> u64) {
@@ -64,11 +68,16 @@ impl Clock {
 
 /// Measures one call of a machine.
 #[derive(Debug)]
-pub(super) struct Watch(Instant);
+pub(super) struct Watch<'c> {
+    counter: &'c quanta::Clock,
+    start: u64,
+}
 
-impl Stopwatch for Watch {
+impl Stopwatch for Watch<'_> {
+    #[inline]
     fn elapsed(&self) -> Duration {
-        self.0.elapsed()
+        let nanos = self.counter.delta_as_nanos(self.start, self.counter.raw());
+        Duration::from_nanos(nanos)
     }
 }
 

@@ -1,14 +1,16 @@
 //! Non-blocking sockets of both kinds, TCP and Unix, behind one face.
 
 use std::fs::Permissions;
-use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, Write};
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use limpid_core::machine::{Endpoint, NetError};
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::{Interest, Registry, Token, event};
+use rustix::net::{RecvFlags, SendFlags};
 use socket2::{Domain, SockAddr, SockRef, Socket as RawSocket, TcpKeepalive, Type};
 
 /// What the configuration says of sockets.
@@ -83,20 +85,17 @@ impl Socket {
         }
     }
 
+    /// Reads straight from the kernel: the C library's way is longer, since it minds the
+    /// cancellation of threads.
     #[inline]
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Socket::Tcp(s) => s.read(buffer),
-            Socket::Unix(s) => s.read(buffer),
-        }
+        let (_, n) = rustix::net::recv(self.as_fd(), buffer, RecvFlags::empty())?;
+        Ok(n)
     }
 
     #[inline]
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Socket::Tcp(s) => s.write(bytes),
-            Socket::Unix(s) => s.write(bytes),
-        }
+        Ok(rustix::net::send(self.as_fd(), bytes, SendFlags::NOSIGNAL)?)
     }
 
     #[inline]
@@ -104,6 +103,14 @@ impl Socket {
         match self {
             Socket::Tcp(s) => s.write_vectored(slices),
             Socket::Unix(s) => s.write_vectored(slices),
+        }
+    }
+
+    #[inline]
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Socket::Tcp(s) => s.as_fd(),
+            Socket::Unix(s) => s.as_fd(),
         }
     }
 
