@@ -3,6 +3,8 @@
 use core::fmt;
 use std::borrow::Cow;
 
+use crate::store::AnotherKind;
+
 /// Why a command was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CommandError {
@@ -67,3 +69,9 @@ impl fmt::Display for CommandError {
 }
 
 impl std::error::Error for CommandError {}
+
+impl From<AnotherKind> for CommandError {
+    fn from(_: AnotherKind) -> Self {
+        CommandError::WrongType
+    }
+}

@@ -251,6 +251,11 @@ impl KeySpec {
         Self { begin: Begin::Keyword(word, from), find, flags, notes: "" }
     }
 
+    /// Keys that cannot be told from the arguments.
+    pub const fn unknown(flags: u32) -> Self {
+        Self { begin: Begin::Unknown, find: Find::Unknown, flags, notes: "" }
+    }
+
     /// With a remark.
     pub const fn notes(mut self, notes: &'static str) -> Self {
         self.notes = notes;

@@ -12,15 +12,22 @@
 //! A command that administers something (CLIENT, CONFIG, INFO) stands beside what it administers,
 //! and the one table is assembled in [`server`](crate::server).
 
+pub mod bitmaps;
 pub mod context;
 pub mod effects;
 pub mod error;
 pub mod extended;
+pub mod hashes;
 pub mod keys;
+pub mod lists;
 pub mod meta;
+pub mod sets;
+pub mod sort;
 pub mod strings;
 pub mod syntax;
+pub mod zsets;
 
+mod collection;
 mod counters;
 mod expire;
 mod flush;

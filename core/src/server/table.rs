@@ -9,7 +9,16 @@ use super::dispatch::Handler;
 use crate::command::{self, Meta, Row};
 
 /// Rows of commands on data, a slice for each group.
-const DATA: &[&[Row<command::Handler>]] = &[command::strings::ROWS, command::keys::ROWS];
+const DATA: &[&[Row<command::Handler>]] = &[
+    command::strings::ROWS,
+    command::keys::ROWS,
+    command::lists::ROWS,
+    command::sets::ROWS,
+    command::hashes::ROWS,
+    command::zsets::ROWS,
+    command::bitmaps::ROWS,
+    command::sort::ROWS,
+];
 
 /// Rows of commands that administer something.
 const ADMINISTRATION: &[&[Row<Handler>]] = &[

@@ -69,12 +69,18 @@ impl World {
     /// Puts a segment on its link, where it may get lost.
     fn attempt(&mut self, tcp: TcpId, from: Side, message: MessageId) {
         let now = self.now;
-        let lost = self.obstacle(tcp, from);
         let Some(conn) = self.conns.get_mut(&tcp) else { return };
+        let to = conn.end(from.other()).host;
+        let up = self.hosts[usize::from(to.0)].on;
         let flow = conn.flow_mut(from);
         let Some(place) = flow.position(message) else { return };
         let (len, kind) = (flow.flight[place].bytes.len(), flow.flight[place].kind);
         let link = flow.link.and_then(|number| self.links.get_mut(number as usize));
+        let lost = match &link {
+            _ if !up => Some(Lost::HostDown),
+            Some(link) if link.cut => Some(Lost::Partition),
+            _ => None,
+        };
         let arrival = match (lost, link) {
             (Some(why), _) => Err(why),
             (None, None) => Ok(now + self.scenario.tcp.loopback),
@@ -97,17 +103,6 @@ impl World {
                 self.forget_if_over(tcp);
             }
             Err(why) => self.lose(tcp, from, message, why),
-        }
-    }
-
-    /// What lies between a sender and its receiver.
-    fn obstacle(&self, tcp: TcpId, from: Side) -> Option<Lost> {
-        let conn = self.conns.get(&tcp)?;
-        let link = conn.flow(from).link.and_then(|number| self.links.get(number as usize));
-        if !self.at_host(conn.end(from.other()).host).on {
-            Some(Lost::HostDown)
-        } else {
-            link.filter(|link| link.cut).map(|_| Lost::Partition)
         }
     }
 
@@ -199,11 +194,6 @@ impl World {
 
     /// A segment has come to the receiving host.
     pub(super) fn arrive(&mut self, tcp: TcpId, from: Side, message: MessageId) {
-        // What was on its way when the link was cut is lost by then; what somebody kept and
-        // released since finds the cut here.
-        if let Some(why) = self.obstacle(tcp, from) {
-            return self.lose(tcp, from, message, why);
-        }
         let Some(conn) = self.conns.get_mut(&tcp) else { return };
         let flow = conn.flow_mut(from);
         let Some(place) = flow.position(message) else { return };

@@ -283,6 +283,27 @@ impl<'a> DbMut<'a> {
         }
     }
 
+    /// Whether a key is there and holds a collection of this kind. Counts as
+    /// [`probe`](Self::probe) does.
+    pub fn check<K: Collection>(&mut self, key: Key<'_>) -> Result<Option<()>, AnotherKind> {
+        match self.probe(key) {
+            None => Ok(None),
+            Some(entry) => K::read(entry.value()).map(|_| Some(())).ok_or(AnotherKind),
+        }
+    }
+
+    /// The value of a key that has not expired. Counts nothing and changes nothing, so that several
+    /// keys can be looked at side by side.
+    pub fn peek(&self, key: Key<'_>) -> Option<ValueRef<'_>> {
+        let entry = self.db.table.get(self.db.table.find(key.hash, key.bytes)?);
+        (!self.env.has_expired(entry)).then(|| entry.value())
+    }
+
+    /// Takes a value that nobody needs any more; a large one is freed in slices.
+    pub fn bury(&mut self, value: Value) {
+        self.env.graveyard.bury_entry(Entry::new(b"", value, None, AccessClock::default()));
+    }
+
     /// Lets `edit` change the collection of a key: its result, and whether the collection has
     /// become empty, in which case the key is gone. `None` if the key is not there. Counts an
     /// access, but neither a hit nor a miss.

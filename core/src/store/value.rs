@@ -2,7 +2,7 @@
 //!
 //! A collection is made of the structures below: [`listpack`] and [`intset`] while it is small,
 //! which Redis keeps on disk in the same form; [`table`] (hashing) and [`seq`] (order and ranks)
-//! when it is large. Each comes twice: as it is changed ([`Hash`]) and as it is read ([`HashRef`]).
+//! when it is large. Each comes twice: as it is changed ([`List`]) and as it is read ([`ListRef`]).
 
 pub mod bytes;
 pub mod hash;

@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn what_goes_in_comes_out_at_every_length() {
-        assert_eq!(size_of::<SmallBytes>(), if size_of::<usize>() == 8 { 24 } else { 24 });
+        assert_eq!(size_of::<SmallBytes>(), 24);
         assert_eq!(size_of::<Pair>(), 24);
         for n in 0..60usize {
             let text: Vec<u8> = (0..n as u8).collect();

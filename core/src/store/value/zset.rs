@@ -120,6 +120,13 @@ impl ZSet {
         self.len() == 0
     }
 
+    /// Gives up the compact form if so many members are about to come.
+    pub fn prepare(&mut self, expected: usize, limits: &Limits) {
+        if expected > limits.zset_max_listpack_entries {
+            self.expand(limits);
+        }
+    }
+
     /// Gives a member a score, which is not NaN; the score that it had comes back.
     pub fn insert(&mut self, member: &[u8], score: f64, limits: &Limits) -> Option<f64> {
         if let ZSet::Pack(pack) = self {

@@ -1,0 +1,102 @@
+//! Ranges of scores and of strings.
+
+use core::ops::Range;
+
+use crate::command::CommandError;
+use crate::command::collection::lenient_double;
+use crate::store::value::ZSetRef;
+
+/// A range of a sorted set.
+pub(super) enum Bounds<'a> {
+    /// Scores between two numbers.
+    Score {
+        /// The lower number, and whether it is left out.
+        min: (f64, bool),
+        /// The upper number, and whether it is left out.
+        max: (f64, bool),
+    },
+    /// Members between two strings.
+    Lex {
+        /// The lower end.
+        min: LexBound<'a>,
+        /// The upper end.
+        max: LexBound<'a>,
+    },
+}
+
+/// An end of a lexicographical range.
+#[derive(Clone, Copy)]
+pub(super) enum LexBound<'a> {
+    /// `-`
+    Lowest,
+    /// `+`
+    Highest,
+    /// `[text`
+    Included(&'a [u8]),
+    /// `(text`
+    Excluded(&'a [u8]),
+}
+
+impl<'a> Bounds<'a> {
+    /// Scores, as ZRANGEBYSCORE takes them: `1.5`, `(1.5`, `-inf`.
+    pub(super) fn scores(min: &[u8], max: &[u8]) -> Result<Self, CommandError> {
+        match (score(min), score(max)) {
+            (Some(min), Some(max)) => Ok(Bounds::Score { min, max }),
+            _ => Err(CommandError::text("ERR min or max is not a float")),
+        }
+    }
+
+    /// Strings, as ZRANGEBYLEX takes them: `[a`, `(a`, `-`, `+`.
+    pub(super) fn strings(min: &'a [u8], max: &'a [u8]) -> Result<Self, CommandError> {
+        match (lex(min), lex(max)) {
+            (Some(min), Some(max)) => Ok(Bounds::Lex { min, max }),
+            _ => Err(CommandError::text("ERR min or max not valid string range item")),
+        }
+    }
+
+    /// The ranks of the members in the range.
+    pub(super) fn ranks(&self, set: ZSetRef<'_>) -> Range<usize> {
+        let (start, end) = match *self {
+            Bounds::Score { min: (min, min_out), max: (max, max_out) } => (
+                set.count_while(|score, _| score < min || (min_out && score == min)),
+                set.count_while(|score, _| score < max || (!max_out && score == max)),
+            ),
+            Bounds::Lex { min, max } => (
+                set.count_while(|_, member| match min {
+                    LexBound::Lowest => false,
+                    LexBound::Highest => true,
+                    LexBound::Included(text) => member < text,
+                    LexBound::Excluded(text) => member <= text,
+                }),
+                set.count_while(|_, member| match max {
+                    LexBound::Lowest => false,
+                    LexBound::Highest => true,
+                    LexBound::Included(text) => member <= text,
+                    LexBound::Excluded(text) => member < text,
+                }),
+            ),
+        };
+        start..end.max(start)
+    }
+}
+
+/// A number, and whether it is left out. What is too large is infinite.
+fn score(text: &[u8]) -> Option<(f64, bool)> {
+    let (text, out) = match text {
+        [b'(', rest @ ..] => (rest, true),
+        _ => (text, false),
+    };
+    let large = || core::str::from_utf8(text).ok()?.trim_start().parse::<f64>().ok();
+    let value = lenient_double(text).or_else(large).filter(|value| !value.is_nan())?;
+    Some((value, out))
+}
+
+fn lex(text: &[u8]) -> Option<LexBound<'_>> {
+    match text {
+        b"-" => Some(LexBound::Lowest),
+        b"+" => Some(LexBound::Highest),
+        [b'[', rest @ ..] => Some(LexBound::Included(rest)),
+        [b'(', rest @ ..] => Some(LexBound::Excluded(rest)),
+        _ => None,
+    }
+}
