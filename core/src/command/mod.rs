@@ -6,7 +6,8 @@
 //! * [`effects`] is the one stream of what a command changed.
 //! * [`error`] holds the errors that commands share.
 //! * [`strings`] and [`keys`] hold the rows of the commands on strings and on keys of any type;
-//!   what is large among them stands in a file of its own.
+//!   what is large among them stands in a file of its own. [`lists`], [`sets`], [`hashes`],
+//!   [`zsets`], [`bitmaps`] and [`sort`] do the same for their groups.
 //! * [`syntax`] reads a command's arguments off the notation of the documentation.
 //!
 //! A command that administers something (CLIENT, CONFIG, INFO) stands beside what it administers,
@@ -34,6 +35,8 @@ mod flush;
 mod lcs;
 mod scan;
 mod set;
+#[cfg(test)]
+mod tests;
 
 pub use context::{Caller, Ctx, DataConfig, Handler, Wait};
 pub use effects::{Class, Effects};

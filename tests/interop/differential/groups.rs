@@ -1,6 +1,8 @@
 //! The commands that are compared, group by group, as Redis's documentation groups them.
 
-use super::compare::Compare::{self, Exact, Near, Shape, Unordered};
+use super::compare::Compare::{
+    self, Encoding, Exact, Loose, Near, Numbers, Shape, Unordered, UnorderedNumbers,
+};
 
 /// Commands whose replies are compared in the same way.
 type Rows = &'static [(Compare, &'static [&'static str])];
@@ -13,10 +15,17 @@ pub(crate) struct Group {
     pub(crate) rows: Rows,
 }
 
-/// Commands that show the whole of a key; run for every key at the end of a sequence. For a key
-/// of another type all but one answer WRONGTYPE, on both servers.
-pub(crate) const READERS: &[(&str, Compare)] =
-    &[("TYPE", Exact), ("PTTL", Near(60_000)), ("GET", Exact)];
+/// Commands that show the whole of a key, which stands behind the first word; run for every key at
+/// the end of a sequence. For a key of another type all but one answer WRONGTYPE, on both servers.
+pub(crate) const READERS: &[(&str, Compare)] = &[
+    ("TYPE", Exact),
+    ("PTTL", Near(60_000)),
+    ("GET", Exact),
+    ("LRANGE 0 -1", Exact),
+    ("SMEMBERS", Unordered),
+    ("HGETALL", Unordered),
+    ("ZRANGE 0 -1 WITHSCORES", Numbers),
+];
 
 pub(crate) const GROUPS: &[Group] = &[
     Group {
@@ -70,7 +79,6 @@ pub(crate) const GROUPS: &[Group] = &[
                     "COPY key key [DB db] [REPLACE]",
                     "MOVE key db",
                     "TOUCH key+",
-                    "OBJECT ENCODING key",
                     "OBJECT REFCOUNT key",
                     "OBJECT FREQ key",
                     "OBJECT NOSUCH key",
@@ -85,6 +93,7 @@ pub(crate) const GROUPS: &[Group] = &[
             (Near(1), &["TTL key", "EXPIRETIME key", "OBJECT IDLETIME key"]),
             (Near(60_000), &["PTTL key", "PEXPIRETIME key"]),
             (Shape, &["MEMORY USAGE key [SAMPLES count]"]),
+            (Encoding, &["OBJECT ENCODING key"]),
         ],
     },
     Group {
@@ -140,6 +149,200 @@ pub(crate) const GROUPS: &[Group] = &[
                 ],
             ),
             (Shape, &["TIME", "COMMAND COUNT", "RANDOMKEY", "LASTSAVE"]),
+        ],
+    },
+    Group {
+        name: "list",
+        rows: &[(
+            Exact,
+            &[
+                "LPUSH key value+",
+                "RPUSH key value+",
+                "RPUSH key value value value value value+",
+                "LPUSHX key value+",
+                "RPUSHX key value+",
+                "LPOP key [count]",
+                "RPOP key [count]",
+                "LLEN key",
+                "LINDEX key index",
+                "LINSERT key (BEFORE|AFTER|any) value value",
+                "LRANGE key index index",
+                "LREM key index value",
+                "LSET key index value",
+                "LTRIM key index index",
+                "LTRIM key 0 -2",
+                "LPOS key value [RANK count] [COUNT count] [MAXLEN count]",
+                "LMOVE key key (LEFT|RIGHT) (LEFT|RIGHT|any)",
+                "RPOPLPUSH key key",
+                "LMPOP (=1 key|=2 key key|count key) (LEFT|RIGHT) [COUNT count]",
+            ],
+        )],
+    },
+    Group {
+        name: "set",
+        rows: &[
+            (
+                Exact,
+                &[
+                    "SADD key value+",
+                    "SADD key small+",
+                    "SADD key value value value value value+",
+                    "SREM key value+",
+                    "SREM key small+",
+                    "SCARD key",
+                    "SISMEMBER key value",
+                    "SMISMEMBER key value+",
+                    "SMOVE key key small",
+                    "SINTERSTORE key key+",
+                    "SUNIONSTORE key key+",
+                    "SDIFFSTORE key key+",
+                    "SINTERCARD (=1 key|=2 key key|count key) [LIMIT count]",
+                ],
+            ),
+            (
+                Unordered,
+                &[
+                    "SMEMBERS key",
+                    "SINTER key+",
+                    "SUNION key+",
+                    "SDIFF key+",
+                    "SSCAN key 0 COUNT 10000 [MATCH glob]",
+                    "SPOP key 100000",
+                    "SRANDMEMBER key 100000",
+                ],
+            ),
+            (Shape, &["SRANDMEMBER key"]),
+        ],
+    },
+    Group {
+        name: "hash",
+        rows: &[
+            (
+                Exact,
+                &[
+                    "HSET key (value value)+",
+                    "HSET key (small value)+",
+                    "HMSET key (value value)+",
+                    "HSETNX key small value",
+                    "HGET key small",
+                    "HMGET key small+",
+                    "HDEL key small+",
+                    "HEXISTS key small",
+                    "HINCRBY key small int",
+                    "HINCRBYFLOAT key small float",
+                    "HLEN key",
+                    "HSTRLEN key small",
+                    "HRANDFIELD key 0 [WITHVALUES]",
+                ],
+            ),
+            (
+                Unordered,
+                &[
+                    "HGETALL key",
+                    "HKEYS key",
+                    "HVALS key",
+                    "HSCAN key 0 COUNT 10000 [MATCH glob]",
+                    "HRANDFIELD key 100000",
+                ],
+            ),
+            (Shape, &["HRANDFIELD key"]),
+        ],
+    },
+    Group {
+        name: "sorted-set",
+        rows: &[
+            (
+                Numbers,
+                &[
+                    "ZADD key [NX|XX] [GT|LT] [CH] (score small)+",
+                    "ZADD key (score value)+",
+                    "ZADD key (score small) (score small) (score small) (score small)+",
+                    "ZADD key [NX|XX] [GT|LT] [CH] INCR score small",
+                    "ZADD lexkey (=0 value)+",
+                    "ZINCRBY key score small",
+                    "ZREM key small+",
+                    "ZSCORE key small",
+                    "ZMSCORE key small+",
+                    "ZCARD key",
+                    "ZCOUNT key bound bound",
+                    "ZLEXCOUNT lexkey lex lex",
+                    "ZRANGE key index index [REV] [WITHSCORES]",
+                    "ZRANGE key bound bound BYSCORE [REV] [LIMIT index index] [WITHSCORES]",
+                    "ZRANGE lexkey lex lex BYLEX [REV] [LIMIT index index]",
+                    "ZRANGESTORE key key index index [REV]",
+                    "ZRANGESTORE key key bound bound BYSCORE [REV] [LIMIT index index]",
+                    "ZREVRANGE key index index [WITHSCORES]",
+                    "ZRANGEBYSCORE key bound bound [WITHSCORES] [LIMIT index index]",
+                    "ZREVRANGEBYSCORE key bound bound [WITHSCORES] [LIMIT index index]",
+                    "ZRANGEBYLEX lexkey lex lex [LIMIT index index]",
+                    "ZREVRANGEBYLEX lexkey lex lex [LIMIT index index]",
+                    "ZREMRANGEBYRANK key index index",
+                    "ZREMRANGEBYSCORE key bound bound",
+                    "ZREMRANGEBYLEX lexkey lex lex",
+                    "ZPOPMIN key [count]",
+                    "ZPOPMAX key [count]",
+                    "ZMPOP (=1 key|=2 key key|count key) (MIN|MAX) [COUNT count]",
+                    "ZRANDMEMBER key 0 [WITHSCORES]",
+                    "ZUNION (=1 key|=2 key key) [AGGREGATE (SUM|MIN|MAX|any)] [WITHSCORES]",
+                    "ZUNION 2 key key WEIGHTS score score [WITHSCORES]",
+                    "ZINTER (=1 key|=2 key key|count key) [AGGREGATE (SUM|MIN|MAX)] [WITHSCORES]",
+                    "ZINTER 2 key key WEIGHTS score score [WITHSCORES]",
+                    "ZDIFF (=1 key|=2 key key|count key) [WITHSCORES]",
+                    "ZINTERCARD (=1 key|=2 key key|count key) [LIMIT count]",
+                    "ZUNIONSTORE key (=1 key|=2 key key) [AGGREGATE (SUM|MIN|MAX)]",
+                    "ZINTERSTORE key 2 key key [WEIGHTS score score]",
+                    "ZDIFFSTORE key 2 key key",
+                ],
+            ),
+            (UnorderedNumbers, &["ZSCAN key 0 COUNT 10000 [MATCH glob]"]),
+            (Loose, &["ZRANK key small", "ZREVRANK key small"]),
+            (Shape, &["ZRANDMEMBER key"]),
+        ],
+    },
+    Group {
+        name: "bitmap",
+        rows: &[(
+            Exact,
+            &[
+                "SETBIT key bitoffset bit",
+                "GETBIT key bitoffset",
+                "BITCOUNT key [index index [BIT|BYTE|any]]",
+                "BITPOS key bit [index [index [BIT|BYTE]]]",
+                "BITOP (AND|OR|XOR) key key+",
+                "BITOP NOT key key",
+                "BITFIELD key (GET bfenc bitoffset)+",
+                "BITFIELD key (SET bfenc bitoffset int)+ (GET bfenc bitoffset)*",
+                "BITFIELD key [OVERFLOW (WRAP|SAT|FAIL|any)] (INCRBY bfenc bitoffset int)+",
+                "BITFIELD_RO key (GET bfenc bitoffset)+",
+                "SET key value",
+            ],
+        )],
+    },
+    Group {
+        name: "sort",
+        rows: &[
+            (
+                Exact,
+                &[
+                    "SORT key [ALPHA] [ASC|DESC] [LIMIT index index] [STORE key]",
+                    "SORT_RO key [ALPHA] [ASC|DESC] [LIMIT index index]",
+                    "RPUSH key small+",
+                    "SADD key small+",
+                    "ZADD key (score small)+",
+                    "SET =w1 score",
+                    "SET =w2 score",
+                    "HSET =h1 f value",
+                    "HSET =h3 f value",
+                ],
+            ),
+            (
+                Unordered,
+                &[
+                    "SORT key BY =nosort [GET =#] [GET =w* GET =h*->f]",
+                    "SORT key BY =w* [DESC]",
+                    "SORT key BY =h*->f ALPHA [GET =w*]",
+                ],
+            ),
         ],
     },
 ];

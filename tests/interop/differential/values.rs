@@ -31,6 +31,11 @@ const KINDS: &[(&str, Generator)] = &[
     ("name", |rng| pick(rng, &["me", "", "a-b", "with space", "x\ny", "\u{e9}"])),
     ("version", |rng| pick(rng, &["2", "3", "3", "2", "4", "1", "x", ""])),
     ("password", |rng| pick(rng, &["secret", "", "wrong", "default"])),
+    ("small", |rng| pick(rng, &["1", "2", "3", "f1", "f2", "f3", "12345678901", "-7", "", "m"])),
+    ("score", score),
+    ("bound", bound),
+    ("lexkey", |rng| pick(rng, &["l1", "l2"])),
+    ("lex", |rng| pick(rng, &["-", "+", "[a", "(abc", "[foobar", "(1", "[", "(", "x", "", "[v"])),
     ("command", command),
     ("any", any),
 ];
@@ -128,6 +133,21 @@ fn float(rng: &mut Rng) -> Vec<u8> {
         1 => format!("{}", rng.below(2_000_000) as f64 / 1e4 - 100.0).into_bytes(),
         _ => int(rng),
     }
+}
+
+/// Mostly numbers that are sums of powers of two, so that no digit is lost on the way.
+fn score(rng: &mut Rng) -> Vec<u8> {
+    match rng.below(8) {
+        0 => pick(rng, &["inf", "-inf", "+inf", "nan", "x", "", "1e3", "0x10", "4503599627370497"]),
+        1 => pick(rng, &["0.5", "-1.25", "3.75", "1e17", "-2.5e-7"]),
+        _ => (rng.below(12) as i64 - 3).to_string().into_bytes(),
+    }
+}
+
+/// An end of a range of scores.
+fn bound(rng: &mut Rng) -> Vec<u8> {
+    let score = score(rng);
+    if rng.chance(0.3) { [b"(", &score[..]].concat() } else { score }
 }
 
 fn index(rng: &mut Rng) -> Vec<u8> {

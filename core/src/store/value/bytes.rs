@@ -56,7 +56,7 @@ impl fmt::Debug for SmallBytes {
     }
 }
 
-/// A field and its value in 24 bytes; up to 20 of theirs lie inside, more in one allocation.
+/// A field and its value in 32 bytes; up to 29 of theirs lie inside, more in one allocation.
 #[derive(Clone)]
 pub enum Pair {
     /// Short enough to lie here.
@@ -66,7 +66,7 @@ pub enum Pair {
         /// Length of the value.
         value: u8,
         /// Both, field first.
-        data: [u8; 20],
+        data: [u8; 29],
     },
     /// Anything longer.
     Heap {
@@ -81,7 +81,7 @@ impl Pair {
     /// A copy of `field` and `value`.
     #[inline]
     pub fn new(field: &[u8], value: &[u8]) -> Self {
-        let mut data = [0; 20];
+        let mut data = [0; 29];
         let len = field.len() + value.len();
         if len <= data.len() {
             data[..field.len()].copy_from_slice(field);
@@ -100,7 +100,7 @@ impl Pair {
     pub fn parts(&self) -> (&[u8], &[u8]) {
         match self {
             Pair::Inline { field, value, data } => {
-                let (f, rest) = data.split_at(usize::from(*field).min(20));
+                let (f, rest) = data.split_at(usize::from(*field).min(29));
                 (f, &rest[..usize::from(*value).min(rest.len())])
             }
             Pair::Heap { field, data } => data.split_at((*field as usize).min(data.len())),
@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn what_goes_in_comes_out_at_every_length() {
         assert_eq!(size_of::<SmallBytes>(), 24);
-        assert_eq!(size_of::<Pair>(), 24);
+        assert_eq!(size_of::<Pair>(), 32);
         for n in 0..60usize {
             let text: Vec<u8> = (0..n as u8).collect();
             assert_eq!(SmallBytes::new(&text).as_slice(), text);

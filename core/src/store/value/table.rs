@@ -18,8 +18,9 @@ use siphasher::sip::SipHasher13;
 const CHUNK: usize = 512;
 /// Up to so many entries the index is rebuilt at once, which takes some microseconds.
 const SMALL: usize = 512;
-/// Positions moved to a new index at every change. Two would do to be ready in time.
-const STEP: usize = 4;
+/// Positions moved to a new index at every change. Two would do to be ready in time; more of them
+/// mean that the old index is freed sooner.
+const STEP: usize = 16;
 
 /// What a table can hold.
 pub trait Keyed {
