@@ -111,9 +111,11 @@ fn Help() -> Html {
         let page = page.clone();
         Callback::from(move |()| page.change(Topic::Open, |view| view.help = false))
     };
-    let keys: [(&[&str], Text); 12] = [
+    let keys: [(&[&str], Text); 14] = [
         (&["Space"], Text::KeySpace),
         (&[".", ","], Text::KeyStep),
+        (&[">"], Text::KeyChange),
+        (&["n"], Text::KeyNodeStep),
         (&["←", "→"], Text::KeyArrows),
         (&["[", "]"], Text::KeyMarkers),
         (&["-", "+"], Text::KeySpeed),
@@ -141,7 +143,7 @@ fn Help() -> Html {
                 </section>
                 <section>
                     <h3>{ locale.say(Text::MetaTitle) }</h3>
-                    <dl>
+                    <dl class="stacked">
                         { for terminal::help_lines().iter().map(|(usage, text)| html! {
                             <>
                                 <dt><code>{ *usage }</code></dt>
@@ -178,7 +180,7 @@ fn Past() -> Html {
     let cancel = onclose.reform(|_: MouseEvent| ());
     html! {
         <Dialog title={locale.say(Text::PastTitle)} name="past-dialog" small=true {onclose}>
-            <p>{ locale.fill(Text::PastText, &[("now", &now), ("end", &end)]) }</p>
+            <p>{ locale.fill(Text::PastQuestion, &[("now", &now), ("end", &end)]) }</p>
             <div class="stack">
                 <button class="button primary" data-testid="past-branch" onclick={decide(true)}>
                     { locale.say(Text::PastBranch) }

@@ -20,7 +20,9 @@ pub(crate) fn moment(ns: u64) -> String {
     let secs = ns / 1_000_000_000;
     let rest = ns % 1_000_000_000;
     match secs {
-        0..60 => format!("{secs}.{:03} {:03} s", rest / 1_000_000, rest / 1_000 % 1_000),
+        0..60 => {
+            format!("{secs}.{:03}\u{202f}{:03}\u{a0}s", rest / 1_000_000, rest / 1_000 % 1_000)
+        }
         60..3_600 => format!("{}:{:02}.{:03}", secs / 60, secs % 60, rest / 1_000_000),
         _ => format!("{}:{:02}:{:02}", secs / 3_600, secs / 60 % 60, secs % 60),
     }
@@ -123,7 +125,7 @@ mod tests {
 
     #[test]
     fn moments_and_counts_read_well() {
-        assert_eq!(moment(1_234_567_890), "1.234 567 s");
+        assert_eq!(moment(1_234_567_890), "1.234\u{202f}567\u{a0}s");
         assert_eq!(moment(75_003_000_000), "1:15.003");
         assert_eq!(count(1_234_567), "1\u{202f}234\u{202f}567");
         assert_eq!(count(12), "12");

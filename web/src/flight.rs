@@ -19,10 +19,14 @@ use crate::scene::Role;
 pub(crate) const HUES: [&str; 7] =
     ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442"];
 
+/// Whether the person wants no motion.
+const STILL: &str = "(prefers-reduced-motion: reduce)";
 /// More messages than this are not painted; nobody could tell them apart.
 const MOST: usize = 3_000;
 /// With more messages than this, labels appear under the pointer only.
 const MOST_LABELS: usize = 16;
+/// On shorter links, in pixels, a label would cover what stands around.
+const LABELLED: f64 = 140.0;
 /// How far from a message the pointer still means it, in pixels.
 const REACH: f64 = 13.0;
 
@@ -66,16 +70,17 @@ impl Painter {
         context.clear_rect(0.0, 0.0, width, height);
         self.paint_glow(&context, &view);
         let now = lab.now();
-        let hovered = view.pointer.and_then(|at| nearest(&self.flights, &view, now, at));
+        let hovered =
+            view.pointer.and_then(|at| nearest(&self.flights, &view, now, at, self.still));
         let chosen = view.card.as_ref().map(|(flight, _)| flight.id);
         let slow = view.speed.a_second().as_millis() <= 50 || !view.playing;
         let labels = slow && self.flights.len() <= MOST_LABELS && view.camera.k > 0.55;
         for (index, flight) in self.flights.iter().enumerate() {
-            let Some(spot) = spot(flight, &view, now) else { continue };
+            let Some(spot) = spot(flight, &view, now, self.still) else { continue };
             let strong = hovered == Some(index) || chosen == Some(flight.id);
             self.paint_one(&context, &view, flight, &spot, strong);
             // Near its ends a label would cover the names of bodies.
-            let free = (0.16..0.84).contains(&spot.part);
+            let free = (0.16..0.84).contains(&spot.part) && spot.length > LABELLED;
             if strong || (labels && free && flight.kind != FlightKind::Transport) {
                 self.paint_label(&context, &lab.label(flight), &spot, strong);
             }
@@ -121,7 +126,7 @@ impl Painter {
         if self.looked <= 0.0 {
             self.looked = 250.0;
             self.dark = view.prefs.is_dark();
-            self.still = prefs::media_matches("(prefers-reduced-motion: reduce)");
+            self.still = prefs::media_matches(STILL);
         }
     }
 
@@ -288,6 +293,8 @@ struct Spot {
     along: Point,
     /// The side of its lane.
     aside: Point,
+    /// The length of its way on the stage.
+    length: f64,
     /// How far along it is, from 0 to 1.
     part: f64,
     fade: f64,
@@ -298,40 +305,43 @@ pub(crate) fn hit(page: &Page, at: Point) -> Option<Flight> {
     let (view, lab) = (page.view(), page.lab());
     let mut flights = Vec::new();
     lab.flights(MOST, &mut flights);
-    let index = nearest(&flights, &view, lab.now(), at)?;
+    let still = prefs::media_matches(STILL);
+    let index = nearest(&flights, &view, lab.now(), at, still)?;
     Some(flights.swap_remove(index))
 }
 
-fn nearest(flights: &[Flight], view: &View, now: u64, at: Point) -> Option<usize> {
+fn nearest(flights: &[Flight], view: &View, now: u64, at: Point, still: bool) -> Option<usize> {
     flights
         .iter()
         .enumerate()
-        .filter_map(|(i, flight)| Some((i, spot(flight, view, now)?.at.distance(at))))
+        .filter_map(|(i, flight)| Some((i, spot(flight, view, now, still)?.at.distance(at))))
         .filter(|&(_, distance)| distance <= REACH)
         .min_by(|a, b| a.1.total_cmp(&b.1))
         .map(|(i, _)| i)
 }
 
-fn spot(flight: &Flight, view: &View, now: u64) -> Option<Spot> {
+fn spot(flight: &Flight, view: &View, now: u64, still: bool) -> Option<Spot> {
     let (from, to) = ends(view, flight.from, flight.to)?;
     let length = from.distance(to).max(1.0);
     let along = Point::new((to.x - from.x) / length, (to.y - from.y) / length);
     // Right-hand traffic: what goes and what comes do not meet.
     let lane = 5.0 * view.camera.k.clamp(0.5, 1.2);
     let aside = Point::new(-along.y, along.x);
-    let (t, fade) = progress(flight, now);
+    let (t, fade) = progress(flight, now, still);
     let on_line = from.toward(to, t);
     let at = Point::new(on_line.x + aside.x * lane, on_line.y + aside.y * lane);
-    Some(Spot { at, along, aside, part: t, fade })
+    Some(Spot { at, along, aside, length, part: t, fade })
 }
 
 /// How far along a message is, and how visible.
-fn progress(flight: &Flight, now: u64) -> (f64, f64) {
+fn progress(flight: &Flight, now: u64, still: bool) -> (f64, f64) {
     let part = |begin: u64, end: u64| {
         let span = end.saturating_sub(begin).max(1) as f64;
         (now.saturating_sub(begin) as f64 / span).clamp(0.0, 1.0)
     };
     match flight.fare {
+        // Who wants no motion sees messages appear and disappear.
+        Fare::Flying { .. } if still => (0.5, 1.0),
         Fare::Flying { begun, due } => (part(begun, due), 1.0),
         Fare::Waiting => (0.94, 1.0),
         Fare::Held => (0.5, 1.0),

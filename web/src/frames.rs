@@ -34,7 +34,11 @@ pub(crate) fn label(bytes: &[u8], is_request: bool) -> String {
     let (frames, _) = frames(bytes);
     let Some(first) = frames.first() else { return format!("… {} B", bytes.len()) };
     let mut text = match words(first).filter(|_| is_request) {
-        Some(words) => words.join(" "),
+        // The command and its key say enough beside a dot; the card has the rest.
+        Some(words) => match words.len() {
+            0..=2 => words.join(" "),
+            _ => words[..2].join(" ") + " …",
+        },
         None => {
             let printed = Format::new(Output::Standard).reply(first);
             let printed = String::from_utf8_lossy(&printed).into_owned();

@@ -18,6 +18,8 @@ pub(crate) struct Happening {
     pub kind: HappeningKind,
     /// What happened.
     pub text: String,
+    /// Whether somebody did it, rather than that it came of something.
+    pub(crate) is_action: bool,
     /// Whether it is a warning of a log.
     pub is_warning: bool,
 }
@@ -57,8 +59,16 @@ impl Lab {
         let mut number = world.events().next();
         for event in world.events().iter().rev() {
             number -= 1;
+            let is_action = matches!(event.kind, EventKind::Action(_));
             if let Some((kind, text)) = self.tell(locale, event) {
-                lines.push(Happening { number, at: event.at.0, kind, text, is_warning: false });
+                lines.push(Happening {
+                    number,
+                    at: event.at.0,
+                    kind,
+                    text,
+                    is_action,
+                    is_warning: false,
+                });
                 if lines.len() == LINES {
                     break;
                 }
@@ -76,11 +86,13 @@ impl Lab {
                     at: line.at.0,
                     kind: HappeningKind::Log,
                     text: format!("{name} {mark} {}", line.text),
+                    is_action: false,
                     is_warning: line.level == LogLevel::Warning,
                 });
             }
         }
-        lines.sort_by_key(|line| (line.at, line.number));
+        // What was done stands before what came of it.
+        lines.sort_by_key(|line| (line.at, !line.is_action, line.number));
         let skipped = lines.len().saturating_sub(LINES);
         lines.split_off(skipped)
     }

@@ -91,7 +91,6 @@ texts! {
     Tagline: "A Redis you can see through", "看得见内部的 Redis";
     SkipToTerminal: "Skip to the terminal", "跳到终端";
     Servers: "Servers", "服务器";
-    Scenario: "Scenario", "场景";
     ScenarioServers: "{n} servers", "{n} 台服务器";
     ScenarioServer: "1 server", "1 台服务器";
     StartOver: "Start over", "重新开始";
@@ -187,7 +186,7 @@ texts! {
     JumpForward: "Next marker", "下一个标记";
 
     PastTitle: "You are in the past", "您正处于过去";
-    PastText: "At {now} something else happened next, up to {end}. What shall become of it?", "在 {now} 之后，原本还发生了直到 {end} 的事。如何处理？";
+    PastQuestion: "At {now} something else happened next, up to {end}. What shall become of it?", "在 {now} 之后，原本还发生了直到 {end} 的事。如何处理？";
     PastBranch: "Branch: keep it beside this", "分支：保留原来的走向";
     PastDiscard: "Discard what came after", "丢弃之后发生的一切";
     Cancel: "Cancel", "取消";
@@ -293,6 +292,8 @@ texts! {
     KeysTitle: "Keys", "按键";
     KeySpace: "play or pause", "播放或暂停";
     KeyStep: "one event forward, back", "前进、后退一个事件";
+    KeyChange: "to the next change of state", "到下一次状态变化";
+    KeyNodeStep: "to the next event at the selected node", "到所选节点的下一个事件";
     KeyArrows: "5 seconds of the page's time back, forward", "后退、前进 5 秒（页面时间）";
     KeyMarkers: "previous, next marker", "上一个、下一个标记";
     KeySpeed: "slower, faster", "减速、加速";

@@ -183,7 +183,7 @@ impl Lab {
                 rows.push(key_row(db, entry, now));
             }
         }
-        rows.sort_by(|a, b| (a.db, natural(&a.key)).cmp(&(b.db, natural(&b.key))));
+        rows.sort_by_cached_key(|row| (row.db, natural(&row.key)));
         Some((rows, total))
     }
 

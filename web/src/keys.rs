@@ -50,6 +50,8 @@ fn press(page: &Page, event: &KeyboardEvent) -> bool {
         }
         "." => timebar::step_forward(page),
         "," => timebar::step_back(page),
+        ">" => timebar::step_to_change(page),
+        "n" => timebar::step_at_node(page),
         "[" => timebar::jump(page, false),
         "]" => timebar::jump(page, true),
         "ArrowLeft" => arrow(page, -ARROW_SECONDS),

@@ -207,6 +207,12 @@ impl Lab {
         }
     }
 
+    /// To the next event of a sort, if one comes soon.
+    pub(crate) fn step_to(&mut self, step: Step) {
+        const PATIENCE: u64 = 50_000;
+        self.session.step(step, PATIENCE);
+    }
+
     /// Does something now. A known future is kept beside this one, or forgotten.
     pub(crate) fn act(&mut self, action: Action, future: Future) -> Result<(), ActionError> {
         self.session.act(action, future)
@@ -419,7 +425,7 @@ impl Lab {
         let front = desk.front().and_then(|tab| self.console(&tab.process));
         front.map_or(0, |shown| {
             let lines = shown.blocks.len() as u64 * 4 + u64::from(shown.waiting);
-            lines.wrapping_mul(1 << 32) + shown.length as u64 * 256 + shown.prompt.len() as u64
+            lines.wrapping_mul(1 << 32) + shown.length * 256 + shown.prompt.len() as u64
         })
     }
 

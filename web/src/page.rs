@@ -8,7 +8,7 @@ use core::cell::{Cell, Ref, RefCell, RefMut};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use limpid_core::sim::{Action, ActionError, Future};
+use limpid_core::sim::{Action, ActionError, Future, Step};
 use yew::prelude::*;
 
 use crate::figures::Speed;
@@ -46,6 +46,9 @@ pub(crate) enum Topic {
 
 const TOPICS: usize = Topic::Frame as usize + 1;
 
+/// Who wants to be told, by a number of its own.
+type Listener = (u64, Callback<()>);
+
 /// The handle.
 #[derive(Clone)]
 pub(crate) struct Page(Rc<Inner>);
@@ -54,7 +57,7 @@ struct Inner {
     lab: RefCell<Lab>,
     view: RefCell<View>,
     desk: RefCell<Desk>,
-    listeners: [RefCell<Vec<(u64, Callback<()>)>>; TOPICS],
+    listeners: [RefCell<Vec<Listener>>; TOPICS],
     next_listener: Cell<u64>,
 }
 
@@ -468,6 +471,12 @@ impl Page {
     /// One event forward or back.
     pub(crate) fn step(&self, forward: bool) {
         self.lab_mut().step(forward);
+        self.look_again();
+    }
+
+    /// To the next event of a sort.
+    pub(crate) fn step_to(&self, step: Step) {
+        self.lab_mut().step_to(step);
         self.look_again();
     }
 

@@ -1,5 +1,6 @@
 //! The time bar: play, step, speed, and the session as a rail that can be dragged.
 
+use limpid_core::sim::{HostId, Step};
 use web_sys::{Element, HtmlInputElement};
 use yew::prelude::*;
 
@@ -7,7 +8,7 @@ use crate::figures::{self, Speed};
 use crate::i18n::Text;
 use crate::icon::{Glyph, Icon};
 use crate::lab::MarkKind;
-use crate::page::{Page, Topic, use_page};
+use crate::page::{Page, Target, Topic, use_page};
 
 /// The shortest session that fills the rail, in nanoseconds.
 const SHORTEST: u64 = 100_000_000;
@@ -90,6 +91,24 @@ pub(crate) fn TimeBar() -> Html {
 pub(crate) fn step_forward(page: &Page) {
     page.play(false);
     page.step(true);
+}
+
+/// To the next change of state, anywhere.
+pub(crate) fn step_to_change(page: &Page) {
+    page.play(false);
+    page.step_to(Step::Change);
+}
+
+/// To the next event at the selected body, or at the one that has the focus.
+pub(crate) fn step_at_node(page: &Page) {
+    let body = {
+        let view = page.view();
+        match (view.selected.first(), view.focus) {
+            (Some(&body), _) | (None, Target::Body(body) | Target::Link(body, _)) => body,
+        }
+    };
+    page.play(false);
+    page.step_to(Step::AtHost(HostId(u16::try_from(body).unwrap_or(u16::MAX))));
 }
 
 /// One event back.

@@ -1,31 +1,20 @@
-//! What can be done to the selected bodies, as buttons beside them.
+//! What can be done to the selected bodies, as buttons at the foot of the stage, where they cover
+//! nothing.
 
 use limpid_core::sim::Action;
-use web_sys::HtmlElement;
 use yew::prelude::*;
 
 use crate::i18n::Text;
 use crate::icon::{Glyph, Icon};
-use crate::layout::{self, Point};
 use crate::page::{Page, Target, Topic, View, use_page};
 use crate::scene::{Health, Role};
 use crate::terminal;
 
-/// The buttons beside the selected bodies.
+/// The buttons for the selected bodies.
 #[component]
 pub(crate) fn Acts() -> Html {
-    let page = use_page(&[Topic::Prefs, Topic::Scene, Topic::Open, Topic::Camera]);
-    let node = use_node_ref();
+    let page = use_page(&[Topic::Prefs, Topic::Scene, Topic::Open]);
     let view = page.view();
-    let anchor = anchor(&view);
-    {
-        let (node, stage) = (node.clone(), view.stage);
-        use_effect(move || {
-            if let (Some(element), Some(at)) = (node.cast::<HtmlElement>(), anchor) {
-                put(&element, at, stage);
-            }
-        });
-    }
     let selected: Vec<usize> = view.selected.iter().copied().collect();
     if selected.is_empty() || view.menu.is_some() {
         return Html::default();
@@ -63,7 +52,7 @@ pub(crate) fn Acts() -> Html {
         bodies.iter().filter(|b| which(b.health)).map(|b| make(host(&b.name))).collect()
     };
     html! {
-        <div class="acts" ref={node} role="toolbar" aria-label={locale.say(Text::Actions)}
+        <div class="acts" role="toolbar" aria-label={locale.say(Text::Actions)}
             data-testid="acts">
             <span class="whom">{ whom }</span>
             if let [one] = selected[..] && bodies[0].role != Role::Client {
@@ -134,30 +123,4 @@ fn is_cut_off(view: &View, selected: &[usize]) -> bool {
         .filter(|link| selected.contains(&link.a) != selected.contains(&link.b))
         .peekable();
     across.peek().is_some() && across.all(|link| link.cut == crate::scene::Cut::Both)
-}
-
-/// The point under the selected bodies, and their upper edge, on the stage.
-fn anchor(view: &View) -> Option<(Point, f64)> {
-    let mut edge: Option<(f64, f64, f64, f64)> = None;
-    for &body in &view.selected {
-        let at = view.places.get(body)?;
-        let (half, above, below) = layout::extent(view.scene.bodies.get(body)?.role.kind());
-        let (l, t) = (at.x - half, at.y - above);
-        let (r, b) = (at.x + half, at.y + below);
-        edge =
-            Some(edge.map_or((l, t, r, b), |e| (e.0.min(l), e.1.min(t), e.2.max(r), e.3.max(b))));
-    }
-    let (l, t, r, b) = edge?;
-    let under = view.camera.to_stage(Point::new((l + r) / 2.0, b));
-    Some((Point::new(under.x, under.y + 8.0), view.camera.to_stage(Point::new(0.0, t)).y - 8.0))
-}
-
-/// Under the bodies if there is room, else above them, and always inside the stage.
-fn put(element: &HtmlElement, (under, top): (Point, f64), stage: (f64, f64)) {
-    let (width, height) = (f64::from(element.offset_width()), f64::from(element.offset_height()));
-    let x = (under.x - width / 2.0).clamp(8.0, (stage.0 - width - 8.0).max(8.0));
-    let lowest = stage.1 - height - 8.0;
-    let y = if under.y <= lowest { under.y } else { (top - height).max(8.0) };
-    let style = element.style();
-    let _ = style.set_property("transform", &format!("translate({x:.0}px, {y:.0}px)"));
 }

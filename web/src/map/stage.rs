@@ -139,7 +139,8 @@ pub(crate) fn Stage() -> Html {
         matches!(*gesture, Some(Gesture::Pan { moved: true, .. })).then_some("moving"),
         (*lasso_on || matches!(*gesture, Some(Gesture::Lasso { .. }))).then_some("lassoing"),
     );
-    let hint = match prefs::media_matches("(pointer: coarse)") {
+    let short = view.stage.0 < 640.0 || prefs::media_matches("(pointer: coarse)");
+    let hint = match short {
         true => Text::MapHintTouch,
         false => Text::MapHint,
     };
@@ -221,7 +222,7 @@ fn Map(props: &MapProps) -> Html {
     let locale = view.prefs.locale;
     let distance = match camera.k {
         k if k < 0.7 => "map far middling",
-        k if k < 0.9 => "map middling",
+        k if k < 0.82 => "map middling",
         _ => "map",
     };
     let (scene, places) = (&view.scene, &view.places);
