@@ -76,7 +76,7 @@ impl Room {
 pub(crate) fn extent(kind: Kind) -> (f64, f64, f64) {
     match kind {
         Kind::Server => (50.0, 32.0, 62.0),
-        Kind::Client => (36.0, 16.0, 32.0),
+        Kind::Client => (30.0, 16.0, 44.0),
         Kind::Shell => (30.0, 18.0, 34.0),
     }
 }
@@ -143,7 +143,7 @@ fn ring(
         let (x, y) = (from.x / rx, from.y / ry);
         let length = x.hypot(y).max(0.01);
         let (ux, uy) = (x / length, y / length);
-        let high = if uy > 0.0 { 108.0 } else { 76.0 };
+        let high = if uy > 0.0 { 108.0 } else { 88.0 };
         let away = (98.0 / ux.abs().max(0.01)).min(high / uy.abs().max(0.01)) + nth * 110.0;
         places[client] = Point::new(from.x + ux * away, from.y + uy * away);
     }

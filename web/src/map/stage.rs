@@ -24,13 +24,16 @@ pub(crate) fn Stage() -> Html {
     let frame = use_node_ref();
     let gesture = use_state_eq(|| None::<Gesture>);
     let lasso_on = use_state_eq(|| false);
+    // A press that opened a message's card is no click on what lies below it.
+    let spent = use_mut_ref(|| false);
 
     use_size_of(&page, &frame);
 
     let onpointerdown = {
-        let (page, gesture, lasso_on, frame) =
-            (page.clone(), gesture.clone(), lasso_on.clone(), frame.clone());
+        let (page, gesture, lasso_on, frame, spent) =
+            (page.clone(), gesture.clone(), lasso_on.clone(), frame.clone(), spent.clone());
         Callback::from(move |event: PointerEvent| {
+            *spent.borrow_mut() = false;
             if event.button() > 1 || is_control(&event) {
                 return;
             }
@@ -38,6 +41,7 @@ pub(crate) fn Stage() -> Html {
             // A message lies above everything else, but nobody aims at one inside a body.
             if event.button() == 0 && pick_message(&page, at) {
                 event.prevent_default();
+                *spent.borrow_mut() = true;
                 return;
             }
             if target_of(event.target()).is_some() && event.button() == 0 {
@@ -104,6 +108,9 @@ pub(crate) fn Stage() -> Html {
     let onclick = {
         let page = page.clone();
         Callback::from(move |event: MouseEvent| {
+            if core::mem::take(&mut *spent.borrow_mut()) {
+                return;
+            }
             if let Some(target) = target_of(event.target()) {
                 activate(&page, target, event.shift_key() || event.ctrl_key(), &event);
             }
@@ -289,7 +296,14 @@ fn wall(view: &View) -> Html {
     } else {
         middles.sort_by(|a, b| a.y.total_cmp(&b.y));
     }
-    let mut path = format!("M{:.1} {:.1}", middles[0].x, middles[0].y);
+    // A little beyond the outermost links, so that it reads as a wall and not as a link.
+    let (first, last) = (middles[0], middles[middles.len() - 1]);
+    let beyond =
+        |end: Point, inner: Point| inner.toward(end, 1.0 + 40.0 / inner.distance(end).max(1.0));
+    let (before, after) = (beyond(first, middles[1]), beyond(last, middles[middles.len() - 2]));
+    middles.insert(0, before);
+    middles.push(after);
+    let mut path = format!("M{:.1} {:.1}", before.x, before.y);
     for pair in middles.windows(2) {
         let half = pair[0].toward(pair[1], 0.5);
         path += &format!("Q{:.1} {:.1} {:.1} {:.1}", pair[0].x, pair[0].y, half.x, half.y);
