@@ -257,6 +257,11 @@ impl Painter {
         let up = spot.aside.y < 0.0 || (spot.aside.y == 0.0 && spot.aside.x < 0.0);
         let y = spot.at.y + if up { -14.0 } else { 14.0 };
         let width = context.measure_text(label).map_or(60.0, |m| m.width()) + 8.0;
+        // On a level link a label must clear the bodies at both ends.
+        let room = spot.part.min(1.0 - spot.part) * spot.length;
+        if !strong && spot.along.x.abs() > 0.5 && room < width / 2.0 + 26.0 {
+            return;
+        }
         context.set_fill_style_str(if self.dark { "#0E1116" } else { "#FBFBF8" });
         context.set_global_alpha(0.82);
         context.fill_rect(spot.at.x - width / 2.0, y - 7.5, width, 15.0);

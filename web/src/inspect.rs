@@ -1,16 +1,13 @@
 //! What the inspector shows of a body, read from the machines of the World.
 
 use core::time::Duration;
-use std::net::SocketAddr;
 
 use limpid_core::lab::Traffic;
-use limpid_core::machine::{ConnId, Endpoint, Input, ListenerId, LogLevel, Machine};
-use limpid_core::resp::value::{Decoder, Value, encode_command};
+use limpid_core::machine::LogLevel;
 use limpid_core::server::Server;
 use limpid_core::server::config::table::DIRECTIVES;
 use limpid_core::sim::{HostId, ProcId};
 use limpid_core::store::{Entry, Keyed, StringRef, ValueRef};
-use limpid_core::time::Now;
 
 use crate::lab::{Lab, main_process};
 
@@ -115,10 +112,8 @@ impl Lab {
     /// What INFO says, by section.
     pub(crate) fn info(&self, body: usize) -> Option<Vec<Section>> {
         let text = match self.server(body) {
-            Some(_) => match self.ask(body, &[&["INFO"]])?.first()? {
-                reply if reply.is_error() => return None,
-                reply => String::from_utf8_lossy(reply.bytes()?).into_owned(),
-            },
+            // It is a clone that tells, so that looking changes nothing.
+            Some(server) => server.clone().info(&[]),
             None => self.client_info(body)?,
         };
         let mut sections: Vec<Section> = Vec::new();
@@ -170,7 +165,8 @@ impl Lab {
         most: usize,
     ) -> Option<(Vec<KeyRow>, usize)> {
         let server = self.server(body)?;
-        let now = self.now_at(body)?.wall.as_millis();
+        let host = HostId(u16::try_from(body).ok()?);
+        let now = self.world().host(host)?.wall.as_millis();
         let total = server.keyspace().summary().map(|(_, keys, ..)| keys).sum();
         let mut rows = Vec::new();
         // A clone may be looked at in ways that an original would remember.
@@ -228,40 +224,6 @@ impl Lab {
         main_process(self.world(), id).map(|proc| proc.id)
     }
 
-    fn now_at(&self, body: usize) -> Option<Now<'static>> {
-        let host = self.world().host(HostId(u16::try_from(body).ok()?))?;
-        Some(Now::instantaneous(self.world().now(), host.wall))
-    }
-
-    /// What a body's server would answer, were it asked now. A clone is asked, so that looking
-    /// changes nothing.
-    fn ask(&self, body: usize, commands: &[&[&str]]) -> Option<Vec<Value>> {
-        let mut server = self.server(body)?.clone();
-        let now = self.now_at(body)?;
-        let conn = ConnId::accepted(u64::MAX / 4);
-        let local = Endpoint::Ip(SocketAddr::from(([127, 0, 0, 1], 6379)));
-        let accepted =
-            Input::Accepted { conn, listener: ListenerId(0), peer: local.clone(), local };
-        let mut request = Vec::new();
-        if let Some(password) = server.config().get("requirepass").filter(|p| !p.is_empty()) {
-            encode_command(&[b"AUTH".as_slice(), password], &mut request);
-        }
-        let greeting = usize::from(!request.is_empty());
-        for command in commands {
-            encode_command(command, &mut request);
-        }
-        server.handle(now, accepted);
-        server.handle(now, Input::Received { conn, bytes: &request });
-        while server.poll_output().is_some() {}
-        let bytes: Vec<u8> = server.outbox(conn)?.slices().flatten().copied().collect();
-        let mut decoder = Decoder::new();
-        decoder.feed(&bytes);
-        let mut replies = Vec::new();
-        while let Ok(Some(reply)) = decoder.next_value() {
-            replies.push(reply);
-        }
-        Some(replies.split_off(greeting.min(replies.len())))
-    }
 }
 
 fn key_row(db: usize, entry: &Entry, now: u64) -> KeyRow {

@@ -105,7 +105,7 @@ fn flow(places: &mut [Point], servers: &[usize], clients: &[usize], shells: &[us
         }
     };
     let (apart, server_gap, client_gap) = match room {
-        Room::Wide => (330.0, 136.0, 136.0),
+        Room::Wide => (330.0, 122.0, 122.0),
         Room::Tall => (170.0, 124.0, 124.0),
     };
     let client_gap = if clients.len() > 4 { 74.0 } else { client_gap };

@@ -205,6 +205,9 @@ pub(crate) fn Stage() -> Html {
     }
 }
 
+/// Among more bodies than this, the names of clients are shown on demand only.
+const CROWD: usize = 20;
+
 #[derive(Properties, PartialEq)]
 struct MapProps {
     gesture: Option<Gesture>,
@@ -227,9 +230,10 @@ fn Map(props: &MapProps) -> Html {
         });
     }
     let locale = view.prefs.locale;
+    let crowded = view.scene.bodies.len() > CROWD;
     let distance = match camera.k {
-        k if k < 0.7 => "map far middling",
-        k if k < 0.82 => "map middling",
+        k if k < 0.58 => "map far middling",
+        k if k < 0.64 || (crowded && k < 1.0) => "map middling",
         _ => "map",
     };
     let (scene, places) = (&view.scene, &view.places);

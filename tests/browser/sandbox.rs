@@ -1,0 +1,227 @@
+//! The sandbox: commands, faults, time, languages and themes, as a person meets them.
+
+use anyhow::{Result, ensure};
+use thirtyfour::Key;
+
+use crate::page::{Page, in_browser};
+
+/// Opens the page and puts the cursor into the terminal.
+async fn begin(page: &Page, at: &str) -> Result<()> {
+    page.open(at).await?;
+    page.click("[data-testid=entry]").await
+}
+
+/// Virtual time, in microseconds.
+async fn now(page: &Page) -> Result<i64> {
+    let value = page.eval("+document.querySelector('[role=slider]').ariaValueNow").await?;
+    Ok(value.as_i64().unwrap_or_default())
+}
+
+async fn has_state(page: &Page, node: &str, state: &str) -> Result<()> {
+    let found =
+        format!("document.querySelector('[data-testid={node}]').dataset.state === '{state}'");
+    page.wait_for(&format!("{node} {state}"), &found).await
+}
+
+const SCREEN: &str = "[data-testid=screen-redis-1]";
+
+#[test]
+fn a_command_is_answered_and_its_messages_can_be_opened() {
+    in_browser("command", async |page| {
+        begin(page, "?locale=en").await?;
+        page.keys("SET greeting ").await?;
+        page.wait_for_text("[data-testid=hint]", "value").await?;
+        page.line("hello").await?;
+        page.wait_for_text(SCREEN, "OK").await?;
+        page.line("get greeting").await?;
+        // Request and reply take their time over the link. One look tries one place on it.
+        page.wait_for(
+            "a message that can be clicked",
+            "(() => {
+                if (document.querySelector('[data-testid=message-card]')) return true;
+                const at = name => {
+                    const mark = document.querySelector(`[data-testid=node-${name}] > :nth-child(3)`);
+                    const r = mark.getBoundingClientRect();
+                    return [r.x + r.width / 2, r.y + r.height / 2];
+                };
+                const [a, b] = [at('redis-1'), at('you')];
+                window.look = ((window.look ?? 0) + 7) % 100;
+                const t = window.look / 100;
+                const press = { clientX: a[0] + (b[0] - a[0]) * t, clientY: a[1] + (b[1] - a[1]) * t,
+                    bubbles: true, pointerId: 1 };
+                const stage = document.getElementById('stage');
+                stage.dispatchEvent(new PointerEvent('pointerdown', press));
+                stage.dispatchEvent(new PointerEvent('pointerup', press));
+                return false;
+            })()",
+        )
+        .await?;
+        page.wait_for(
+            "a decoded message",
+            "/greeting|hello/.test(document.querySelector('[data-testid=message-decoded]').innerText)",
+        )
+        .await?;
+        page.wait_for_text("[data-testid=message-bytes]", "0000  ").await?;
+        page.screenshot("message").await?;
+        page.click("[data-testid=play]").await?;
+        page.wait_for_text(SCREEN, "\"hello\"").await
+    });
+}
+
+#[test]
+fn a_cut_link_stalls_and_a_mended_one_goes_on() {
+    in_browser("cut", async |page| {
+        begin(page, "?locale=en").await?;
+        page.line(":speed 500ms").await?;
+        page.line(":partition you | redis-1").await?;
+        page.wait_for(
+            "the link to be cut",
+            "document.querySelector('[data-testid=link-redis-1-you]').dataset.state === 'cut'",
+        )
+        .await?;
+        page.line("PING").await?;
+        let before = now(page).await?;
+        page.wait_for(
+            "a second of virtual time",
+            &format!("+document.querySelector('[role=slider]').ariaValueNow > {before} + 1e6"),
+        )
+        .await?;
+        let screen = page.eval(&format!("document.querySelector('{SCREEN}').innerText")).await?;
+        ensure!(!screen.as_str().unwrap_or_default().contains("PONG"), "it went through: {screen}");
+        page.screenshot("cut").await?;
+        // Lines that begin with a colon are for the World, also while redis-cli waits.
+        page.line(":heal").await?;
+        page.wait_for_text(SCREEN, "PONG").await
+    });
+}
+
+#[test]
+fn rewinding_shows_the_past_and_acting_there_asks() {
+    in_browser("rewind", async |page| {
+        begin(page, "?locale=en").await?;
+        page.line(":speed 200ms").await?;
+        page.line("set k 1").await?;
+        page.wait_for_text(SCREEN, "OK").await?;
+        page.line(":crash redis-2").await?;
+        has_state(page, "node-redis-2", "crashed").await?;
+        let crashed = now(page).await?;
+        page.line(":go 500ms").await?;
+        has_state(page, "node-redis-2", "online").await?;
+        ensure!(now(page).await? < crashed, "time did not go back");
+        page.wait_for(
+            "no reply on the screen",
+            &format!("!document.querySelector('{SCREEN}').innerText.includes('OK')"),
+        )
+        .await?;
+        page.screenshot("past").await?;
+
+        page.line("set k 2").await?;
+        page.click("[data-testid=past-branch]").await?;
+        page.wait_for_text(SCREEN, "OK").await?;
+        page.wait_for("the other timeline", "document.querySelector('[data-testid=timelines]')")
+            .await?;
+        has_state(page, "node-redis-2", "online").await
+    });
+}
+
+#[test]
+fn languages_and_themes_are_switched_and_remembered() {
+    in_browser("languages", async |page| {
+        page.open("?locale=en").await?;
+        page.wait_for_text("h2", "Events").await?;
+        page.open("").await?;
+        page.click("[data-testid=language]").await?;
+        page.wait_for_text("h2", "事件").await?;
+        page.wait_for("the document's language", "document.documentElement.lang === 'zh-CN'")
+            .await?;
+        page.prefer("prefers-color-scheme", "dark").await?;
+        page.click("[data-testid=theme]").await?;
+        let background = "getComputedStyle(document.body).backgroundColor";
+        page.wait_for("light", &format!("{background} === 'rgb(251, 251, 248)'")).await?;
+        page.screenshot("chinese-light").await?;
+        page.open("").await?;
+        page.wait_for_text("h2", "事件").await?;
+        page.wait_for("light again", &format!("{background} === 'rgb(251, 251, 248)'")).await
+    });
+}
+
+#[test]
+fn everything_can_be_done_with_the_keyboard() {
+    in_browser("keyboard", async |page| {
+        page.open("?locale=en").await?;
+        page.wait_for("the map", "document.querySelector('[data-testid=node-redis-1]')").await?;
+        page.eval("document.querySelector('[data-testid=node-redis-1]').focus()").await?;
+        page.keys(Key::Down.value().to_string()).await?;
+        page.wait_for(
+            "redis-2 in focus",
+            "document.activeElement.dataset.testid === 'node-redis-2'",
+        )
+        .await?;
+        page.keys("m").await?;
+        page.wait_for("the menu", "document.activeElement.getAttribute('role') === 'menuitem'")
+            .await?;
+        for _ in 0..2 {
+            page.keys(Key::Down.value().to_string()).await?;
+        }
+        page.keys(Key::Enter.value().to_string()).await?;
+        has_state(page, "node-redis-2", "crashed").await?;
+        page.wait_for("the focus back", "document.activeElement.dataset.testid === 'node-redis-2'")
+            .await?;
+        page.keys(" ").await?;
+        page.wait_for("the actions", "document.querySelector('[data-testid=act-restart]')").await?;
+        page.keys("?").await?;
+        page.wait_for("the keys", "document.querySelector('[data-testid=help-dialog]')").await?;
+        page.screenshot("help").await?;
+        page.keys(Key::Escape.value().to_string()).await?;
+        page.keys("/").await?;
+        page.wait_for("the terminal", "document.activeElement.id === 'entry'").await?;
+        page.line(":restart redis-2").await?;
+        has_state(page, "node-redis-2", "online").await
+    });
+}
+
+#[test]
+fn every_topology_fits_every_screen() {
+    in_browser("sizes", async |page| {
+        for (width, height) in [(1440, 900), (1024, 768), (390, 844)] {
+            page.resize(width, height).await?;
+            for servers in [1, 3, 12, 48] {
+                page.open(&format!("?locale=en&servers={servers}")).await?;
+                let count = "document.querySelectorAll('[data-testid^=node-redis-]').length";
+                page.wait_for("the servers", &format!("{count} === {servers}")).await?;
+                page.wait_for(
+                    "all bodies to be on the stage",
+                    "(() => {
+                        const stage = document.getElementById('stage').getBoundingClientRect();
+                        return [...document.querySelectorAll('.body .mark, .body .square')].every(body => {
+                            const r = body.getBoundingClientRect();
+                            return r.left >= stage.left && r.right <= stage.right
+                                && r.top >= stage.top && r.bottom <= stage.bottom;
+                        });
+                    })()",
+                )
+                .await?;
+                page.screenshot(&format!("{servers}-servers-{width}")).await?;
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn forty_eight_busy_servers_leave_time_in_every_frame() {
+    in_browser("busy", async |page| {
+        page.open("?locale=en&servers=48&debug").await?;
+        page.click("[data-testid=entry]").await?;
+        page.line(":speed 1s").await?;
+        page.wait_for(
+            "three seconds of virtual time",
+            "+document.querySelector('[role=slider]').ariaValueNow > 3e6",
+        )
+        .await?;
+        page.screenshot("busy").await?;
+        let panel = page.eval("document.querySelector('[data-testid=debug]').innerText").await?;
+        println!("{}", panel.as_str().unwrap_or_default());
+        Ok(())
+    });
+}
