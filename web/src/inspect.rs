@@ -223,7 +223,6 @@ impl Lab {
         let id = HostId(u16::try_from(body).ok()?);
         main_process(self.world(), id).map(|proc| proc.id)
     }
-
 }
 
 fn key_row(db: usize, entry: &Entry, now: u64) -> KeyRow {
