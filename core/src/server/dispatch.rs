@@ -4,6 +4,7 @@ use core::mem;
 
 use super::Server;
 use super::clients::{Client, ReplyMode, Standing};
+use super::net::MAX_UNSENT;
 use super::table::{Command, Run};
 use super::transactions;
 use crate::command::effects;
@@ -78,7 +79,11 @@ impl Server {
         let mut requests = mem::take(&mut client.requests);
         let before = client.outbox.len();
         let mut left = BATCH;
-        while client.standing == Standing::Open && !client.is_held() && left > 0 {
+        while client.standing == Standing::Open
+            && !client.is_held()
+            && client.outbox.len() <= MAX_UNSENT
+            && left > 0
+        {
             let limits = Limits {
                 bulk: self.config.settings().data.proto_max_bulk_len,
                 unauthenticated: !client.authenticated,
@@ -107,6 +112,7 @@ impl Server {
         self.stats.net_output += client.outbox.len().saturating_sub(before) as u64;
         self.check_query_buffer(client);
         self.flush(now, client);
+        self.press_back(client);
     }
 
     fn protocol_error(&mut self, client: &mut Client, error: ProtocolError) {

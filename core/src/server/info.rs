@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::clients::Client;
 use super::dispatch::{Call, Handler, row};
+use super::net::bind_name;
 use super::{LIMPID_VERSION, Server, VERSION, table};
 use crate::command::meta::{acl, flag};
 use crate::command::{CommandError, Group, Row};
@@ -127,16 +128,19 @@ impl Server {
         text.field("executable", &self.facts.executable);
         text.field("config_file", self.config.file.as_deref().unwrap_or_default());
         text.field("io_threads_active", 0);
-        for (i, address) in self.listeners_open.addresses().enumerate() {
+        let (mut tcp, mut unix, mut port) = (String::new(), None, 0);
+        for address in self.listeners_open.addresses() {
             match address {
-                Endpoint::Ip(address) => text.field(
-                    &format!("listener{i}"),
-                    format_args!("name=tcp,bind={},port={}", address.ip(), address.port()),
-                ),
-                Endpoint::Unix(path) => {
-                    text.field(&format!("listener{i}"), format_args!("name=unix,bind={path}"));
+                Endpoint::Ip(address) => {
+                    tcp.push_str(&format!(",bind={}", bind_name(address.ip())));
+                    port = address.port();
                 }
+                Endpoint::Unix(path) => unix = Some(format!("name=unix,bind={path}")),
             }
+        }
+        let tcp = (!tcp.is_empty()).then(|| format!("name=tcp{tcp},port={port}"));
+        for (i, listener) in tcp.into_iter().chain(unix).enumerate() {
+            text.field(&format!("listener{i}"), listener);
         }
         text.field("limpid_version", LIMPID_VERSION);
     }

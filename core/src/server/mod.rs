@@ -336,7 +336,7 @@ impl Machine for Server {
             }
             Input::Received { conn, bytes } => self.received(now, conn, bytes),
             Input::Ended { conn } => self.ended(now, conn),
-            Input::Drained { .. } => {}
+            Input::Drained { conn } => self.drained(now, conn),
             Input::Closed { conn, error } => self.closed(conn, error),
             Input::Connected { .. } | Input::ConnectFailed { .. } => {}
             Input::Disk { op, result } => {

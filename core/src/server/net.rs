@@ -43,6 +43,13 @@ impl Listeners {
     }
 }
 
+/// Bytes that may wait for a client before no more of its requests are read. Far above what a
+/// client makes wait that sends all its requests first and reads the replies then.
+pub(super) const MAX_UNSENT: usize = 128 << 20;
+
+/// Bytes that a client may send ahead while its next command has to wait.
+const MAX_AHEAD: usize = 1 << 20;
+
 impl Server {
     /// Asks for all listeners that the configuration names.
     pub(super) fn listen(&mut self) {
@@ -221,7 +228,7 @@ impl Server {
     fn listen_failed(&mut self, at: &Endpoint, error: NetError) {
         match at {
             Endpoint::Ip(address) => {
-                let (ip, port) = (address.ip(), address.port());
+                let (ip, port) = (bind_name(address.ip()), address.port());
                 self.log(LogLevel::Warning, || {
                     format!(
                         "Could not create server TCP listening socket {ip}:{port}: bind: {error}"
@@ -394,6 +401,30 @@ impl Server {
         }
     }
 
+    /// Stops reading from a client that is far ahead, and goes on when it is not any more.
+    pub(super) fn press_back(&mut self, client: &mut Client) {
+        let full = client.outbox.len() > MAX_UNSENT;
+        let ahead = client.is_held() && client.requests.waiting() > MAX_AHEAD;
+        if full {
+            client.outbox.set_low_water(MAX_UNSENT / 2);
+        }
+        let stop = full || ahead;
+        if stop != client.not_reading && client.standing == Standing::Open {
+            client.not_reading = stop;
+            self.outputs.push_back(Output::Reading { conn: client.conn, on: !stop });
+        }
+    }
+
+    /// A client whose outbox was full has read most of it.
+    pub(super) fn drained(&mut self, now: Now<'_>, conn: ConnId) {
+        let Some(mut client) = self.clients.slot(conn).and_then(|slot| self.clients.take(slot))
+        else {
+            return;
+        };
+        self.serve(now, &mut client, &[]);
+        self.clients.put(client);
+    }
+
     /// Whether more waits for a client than its class may have waiting.
     pub(super) fn is_too_slow(&mut self, now: Mono, client: &mut Client) -> bool {
         let class = if client.subscriptions.is_some() { 2 } else { 0 };
@@ -436,6 +467,15 @@ fn bind_address(name: &str) -> Option<IpAddr> {
         "::*" => Some(Ipv6Addr::UNSPECIFIED.into()),
         "localhost" => Some(Ipv4Addr::LOCALHOST.into()),
         _ => name.parse().ok(),
+    }
+}
+
+/// An address as `bind` names it.
+pub(super) fn bind_name(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(v4) if v4.is_unspecified() => "*".to_owned(),
+        IpAddr::V6(v6) if v6.is_unspecified() => "::*".to_owned(),
+        ip => ip.to_string(),
     }
 }
 

@@ -21,6 +21,7 @@ struct Driver {
     refuse: bool,
     /// Whether clients do not read.
     deaf: bool,
+    reading: bool,
 }
 
 impl Driver {
@@ -38,6 +39,7 @@ impl Driver {
             disk: Vec::new(),
             refuse: false,
             deaf: false,
+            reading: true,
         };
         driver.input(Input::Start);
         driver
@@ -70,6 +72,7 @@ impl Driver {
                     }
                     self.closing.push((conn, how));
                 }
+                Output::Reading { on, .. } => self.reading = on,
                 Output::Log(line) => self.log.push(line.text),
                 Output::Exit { code } => self.exit = Some(code),
                 _ => {}
@@ -80,8 +83,11 @@ impl Driver {
     fn drain(&mut self, conn: ConnId) {
         let outbox = self.server.outbox(conn).expect("an open connection");
         let bytes: Vec<u8> = outbox.slices().flatten().copied().collect();
-        outbox.consume(bytes.len());
+        let drained = outbox.consume(bytes.len());
         self.sent.entry(conn).or_default().extend(bytes);
+        if drained {
+            self.server.handle(self.now(), Input::Drained { conn });
+        }
     }
 
     fn connect(&mut self) -> ConnId {
@@ -293,7 +299,7 @@ fn a_new_port_is_taken_only_if_it_can_be() {
     let mut d = Driver::new("enable-protected-configs yes");
     let conn = d.connect();
     assert_eq!(d.line(conn, "config set port 7777"), "+OK\r\n");
-    assert!(d.line(conn, "info server").contains("listener0:name=tcp,bind=0.0.0.0,port=7777"));
+    assert!(d.line(conn, "info server").contains("listener0:name=tcp,bind=*,bind=::*,port=7777"));
     d.refuse = true;
     assert!(d.line(conn, "config set port 7778").contains("Unable to listen on this port"));
     assert!(d.line(conn, "config get port").contains("7777"));
@@ -465,4 +471,31 @@ fn command_tells_about_the_table() {
     assert!(d.line(conn, "admin get port").starts_with("*2"));
     assert!(d.line(conn, "keys *").starts_with("-ERR unknown command 'keys'"));
     assert!(d.line(conn, "command docs").len() > 10_000);
+}
+
+#[test]
+fn who_asks_far_more_than_it_reads_has_to_wait() {
+    let mut d = Driver::new("");
+    let conn = d.connect();
+    let value = "x".repeat(1 << 20);
+    d.send(
+        conn,
+        format!("*3\r\n$3\r\nset\r\n$1\r\nk\r\n${}\r\n{value}\r\n", value.len()).as_bytes(),
+    );
+    d.deaf = true;
+    d.send(conn, &b"get k\r\n".repeat(200));
+    assert!(!d.reading);
+    d.deaf = false;
+    let mut got = 0;
+    while d.server.outbox(conn).is_some_and(|outbox| !outbox.is_empty()) {
+        let outbox = d.server.outbox(conn).expect("an open connection");
+        let n = outbox.len().min(10 << 20);
+        got += n;
+        if outbox.consume(n) {
+            d.input(Input::Drained { conn });
+            got += d.take(conn).len();
+        }
+    }
+    assert!(d.reading);
+    assert_eq!(got, 200 * (value.len() + "$1048576\r\n\r\n".len()));
 }

@@ -56,6 +56,8 @@ pub struct Client {
     pub pending: bool,
     /// Whether it will send no more, and leaves when it has been served.
     pub ended: bool,
+    /// Whether the driver was told to stop reading from it.
+    pub not_reading: bool,
     /// Whether the driver was told that its outbox holds bytes.
     pub sending: bool,
     /// When it connected.
@@ -141,6 +143,7 @@ impl Client {
             held: None,
             pending: false,
             ended: false,
+            not_reading: false,
             sending: false,
             created: now,
             last_heard: now,

@@ -147,12 +147,46 @@ impl Reader<'_> {
         match (name.as_str(), values.len()) {
             (name, 1) if FORGOTTEN.contains(&name) => Ok(()),
             ("rename-command", 2) => self.rename(text(0).to_ascii_lowercase(), text(1)),
+            ("user", 1..) if values[0] == b"default" => self.default_user(&values[1..]),
             ("user", 1..) => Err("ACL users other than the default one are not supported. \
                                   Use requirepass to set the default user's password."
                 .into()),
             ("loadmodule", 1..) => Err("Modules are not supported. Remove this line.".into()),
             ("sentinel", 1..) => Err("sentinel directive while not in sentinel mode".into()),
             _ => Err("Bad directive or wrong number of arguments".into()),
+        }
+    }
+
+    /// What CONFIG REWRITE of Redis writes about the one user that there is.
+    fn default_user(&mut self, rules: &[Vec<u8>]) -> Result<(), String> {
+        for rule in rules {
+            match rule.as_slice() {
+                b"on"
+                | b"~*"
+                | b"&*"
+                | b"+@all"
+                | b"allkeys"
+                | b"allchannels"
+                | b"allcommands"
+                | b"sanitize-payload"
+                | b"skip-sanitize-payload" => {}
+                b"nopass" => self.set_password(b""),
+                [b'>', password @ ..] => self.set_password(password),
+                other => {
+                    return Err(format!(
+                        "The rule '{}' for the default user is not supported. Use requirepass to \
+                         set its password.",
+                        String::from_utf8_lossy(other)
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn set_password(&mut self, password: &[u8]) {
+        if let Some(at) = super::table::find(b"requirepass") {
+            self.config.put(at, password.to_vec());
         }
     }
 
@@ -279,6 +313,14 @@ mod tests {
     }
 
     #[test]
+    fn the_one_user_may_be_described() {
+        let config = parse("user default on >secret ~* &* +@all", &[]).expect("a good line");
+        assert_eq!(config.settings().requirepass.as_deref(), Some(&b"secret"[..]));
+        let config = parse("user default on nopass ~* &* +@all", &[]).expect("a good line");
+        assert_eq!(config.settings().requirepass, None);
+    }
+
+    #[test]
     fn what_is_wrong_is_said_with_its_line() {
         let error = parse("port 1\nfoo bar\n", &[]).expect_err("an error");
         assert_eq!(
@@ -297,6 +339,8 @@ mod tests {
             ("daemonize maybe", "argument must be 'yes' or 'no'"),
             ("requirepass \"a", "Unbalanced quotes in configuration line"),
             ("save 1", "Invalid save parameters"),
+            ("user default on -@all", "The rule '-@all' for the default user is not supported"),
+            ("user alice on", "ACL users other than the default one are not supported"),
             ("rename-command nonsense x", "No such command in rename-command"),
             ("rename-command ping echo", "Target command name already exists"),
             (
