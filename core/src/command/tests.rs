@@ -61,6 +61,7 @@ impl Bench {
             rng: &mut self.rng,
             config: &self.config,
             caller: Caller::default(),
+            wait: None,
         };
         if let Err(error) = (row.handler)(&mut ctx) {
             ctx.reply.error(error.as_str());
