@@ -90,7 +90,7 @@ fn sorted(value: &Value) -> Value {
 fn numbers(value: &Value) -> Value {
     match value {
         Value::Bulk(text) => match parse_double(text) {
-            Some(number) => Value::bulk(&format!("{number:e}")),
+            Some(number) => Value::bulk(format!("{number:e}")),
             None => value.clone(),
         },
         Value::Array(items) => Value::Array(items.iter().map(numbers).collect()),
