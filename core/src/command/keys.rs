@@ -466,3 +466,6 @@ fn object_refcount(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@
 use super::meta::{acl, flag, key};
 use super::{Class, CommandError, Ctx, Group, Handler, KeySpec, Row, counters, lcs, set};
 use crate::resp::number::parse_i64;
-use crate::store::{NewExpire, StringRef};
+use crate::store::{AHEAD, NewExpire, StringRef};
 
 /// The rows of the string commands.
 pub static ROWS: &[Row<Handler>] = &[
@@ -188,11 +188,15 @@ fn strlen(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
 fn mget(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     ctx.reply.array(ctx.args.len() - 1);
     let mut db = ctx.keyspace.db(ctx.db);
-    for key in ctx.args.from(1).iter() {
-        match db.read(db.key(key)).and_then(|value| value.string()) {
-            None => ctx.reply.null(),
-            Some(StringRef::Bytes(bytes)) => ctx.reply.bulk(bytes),
-            Some(StringRef::Int(n)) => ctx.reply.bulk_integer(n),
+    for start in (1..ctx.args.len()).step_by(AHEAD) {
+        let keys = || ctx.args.from(start).iter().take(AHEAD);
+        db.warm(keys());
+        for key in keys() {
+            match db.read(db.key(key)).and_then(|value| value.string()) {
+                None => ctx.reply.null(),
+                Some(StringRef::Bytes(bytes)) => ctx.reply.bulk(bytes),
+                Some(StringRef::Int(n)) => ctx.reply.bulk_integer(n),
+            }
         }
     }
     Ok(())
@@ -223,6 +227,9 @@ fn msetnx(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
 
 fn set_pairs(ctx: &mut Ctx<'_>) {
     for place in (1..ctx.args.len()).step_by(2) {
+        if place % (2 * AHEAD) == 1 {
+            ctx.keyspace.db(ctx.db).warm(ctx.args.from(place).iter().step_by(2));
+        }
         let (key, value) = (ctx.args.at(place), ctx.args.at(place + 1));
         let mut db = ctx.keyspace.db(ctx.db);
         let created = db.set_string(db.key(key), StringRef::compact(value), NewExpire::Never);

@@ -2,18 +2,17 @@
 
 use core::mem;
 
-use super::Server;
 use super::clients::{Client, ReplyMode, Standing};
 use super::net::MAX_UNSENT;
 use super::table::{Command, Run};
-use super::transactions;
+use super::{Server, ahead, transactions};
 use crate::command::effects;
 use crate::command::meta::flag;
 use crate::command::{Caller, Class, CommandError, Ctx, Group, Row};
 use crate::machine::LogLevel;
 use crate::resp::reply::{Reply, Scratch};
 use crate::resp::request::{Args, Limits, ProtocolError};
-use crate::store::IncidentKind;
+use crate::store::{AHEAD, IncidentKind};
 use crate::time::{Duration, Now};
 
 /// A command that administers something. It either writes one reply and returns `Ok`, or writes
@@ -79,6 +78,7 @@ impl Server {
         let mut requests = mem::take(&mut client.requests);
         let before = client.outbox.len();
         let mut left = BATCH;
+        let mut announced = 0;
         while client.standing == Standing::Open
             && !client.is_held()
             && client.outbox.len() <= MAX_UNSENT
@@ -88,6 +88,10 @@ impl Server {
                 bulk: self.config.settings().data.proto_max_bulk_len,
                 unauthenticated: !client.authenticated,
             };
+            if announced == 0 {
+                announced = self.announce(client, bytes);
+            }
+            announced -= 1;
             match requests.next(&mut bytes, limits) {
                 Ok(Some(args)) => self.execute(now, client, args),
                 Ok(None) => break,
@@ -113,6 +117,21 @@ impl Server {
         self.check_query_buffer(client);
         self.flush(now, client);
         self.press_back(client);
+    }
+
+    /// Tells the keyspace which keys the next requests will look up, if they are plain to see.
+    /// Returns how many requests that are, at least one.
+    fn announce(&mut self, client: &Client, bytes: &[u8]) -> usize {
+        let db = self.keyspace.db(client.db);
+        if !db.is_large() {
+            return AHEAD;
+        }
+        let mut keys = [&b""[..]; AHEAD];
+        let count = ahead::keys(bytes, &mut keys);
+        if count > 1 {
+            db.warm(keys[..count].iter().copied());
+        }
+        count.max(1)
     }
 
     fn protocol_error(&mut self, client: &mut Client, error: ProtocolError) {
@@ -307,6 +326,7 @@ impl Server {
     ) -> Result<(), CommandError> {
         self.keyspace.env.now_ms = now.wall.as_millis();
         self.keyspace.env.touch = !client.no_touch;
+        self.keyspace.env.report_misses = self.listeners.events & Class::KeyMiss as u16 != 0;
         self.effects.begin(self.listeners);
         let muted = client.is_muted();
         let db = client.db;

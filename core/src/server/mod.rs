@@ -17,6 +17,7 @@
 //!
 //! Commands on data are not here but in [`command`](crate::command).
 
+mod ahead;
 mod basics;
 mod blocking;
 pub mod clients;

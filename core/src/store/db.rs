@@ -119,6 +119,9 @@ pub(super) struct Db {
     pub(super) snapshot_index: usize,
 }
 
+/// Keys from which on a table does not fit into the caches near a core.
+const LARGE: usize = 10_000;
+
 impl Db {
     pub(super) fn new(seed: HashSeed) -> Self {
         Self { table: Table::new(seed), expires: ExpiryIndex::default(), snapshot_index: 0 }
@@ -149,6 +152,22 @@ impl<'a> DbMut<'a> {
     #[inline]
     pub fn key<'k>(&self, bytes: &'k [u8]) -> Key<'k> {
         Key { bytes, hash: self.env.seed.hash(bytes) }
+    }
+
+    /// Whether there are so many keys that most lookups wait for main memory, and that it is worth
+    /// announcing them with [`Self::warm`].
+    #[inline]
+    pub fn is_large(&self) -> bool {
+        self.db.table.len() >= LARGE
+    }
+
+    /// Announces lookups of up to [`AHEAD`](super::AHEAD) keys, which will then be faster if the
+    /// database is large. Changes nothing.
+    #[inline]
+    pub fn warm<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
+        if self.is_large() {
+            self.db.table.warm(keys);
+        }
     }
 
     /// How many keys there are, with those whose time has come and that are not deleted yet.

@@ -449,6 +449,14 @@ impl Keyed for Entry {
         }
     }
 
+    #[inline]
+    fn weight(&self) -> u8 {
+        match &self.0 {
+            Repr::Packed(bytes) => bytes.len() as u8,
+            Repr::Object(_) => 0,
+        }
+    }
+
     fn memory(&self) -> usize {
         match &self.0 {
             Repr::Packed(bytes) => allocated(bytes.len()),

@@ -226,3 +226,178 @@ impl Keyspace {
 
 /// Keys after which a snapshot looks again whether something that has changed waits.
 const SNAPSHOT_RUN: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Incident, IncidentKind, Keyed, NewExpire, StringRef};
+
+    fn keyspace(now_ms: u64) -> Keyspace {
+        let mut keyspace = Keyspace::new(16, 1);
+        keyspace.env.now_ms = now_ms;
+        keyspace
+    }
+
+    fn set(keyspace: &mut Keyspace, db: usize, key: &str, value: &str, expire: NewExpire) {
+        let mut db = keyspace.db(db);
+        let key = db.key(key.as_bytes());
+        db.set_string(key, StringRef::compact(value.as_bytes()), expire);
+    }
+
+    fn get(keyspace: &mut Keyspace, db: usize, key: &str) -> Option<String> {
+        let mut db = keyspace.db(db);
+        let value = db.read(db.key(key.as_bytes()))?.string()?.to_vec();
+        String::from_utf8(value).ok()
+    }
+
+    fn taken(keyspace: &mut Keyspace) -> Vec<(usize, String)> {
+        let told = core::mem::take(&mut keyspace.env.incidents).into_iter();
+        told.map(|Incident { db, key, kind }| {
+            assert_eq!(kind, IncidentKind::Expired);
+            (db, String::from_utf8_lossy(&key).into_owned())
+        })
+        .collect()
+    }
+
+    #[test]
+    fn keys_expire_in_order_and_are_told() {
+        let mut keyspace = keyspace(0);
+        for (db, key, at) in [(0, "c", 30), (0, "a", 10), (3, "b", 20), (3, "d", 40)] {
+            set(&mut keyspace, db, key, "v", NewExpire::At(at));
+        }
+        set(&mut keyspace, 0, "never", "v", NewExpire::Never);
+        assert_eq!(keyspace.next_expiry(), Some(11));
+        assert_eq!(keyspace.summary().collect::<Vec<_>>(), [(0, 3, 2, 20), (3, 2, 2, 30)]);
+        keyspace.env.now_ms = 10;
+        assert_eq!(keyspace.expire_step(10), 0);
+        keyspace.env.now_ms = 31;
+        assert_eq!(keyspace.expire_step(2), 2);
+        assert_eq!(taken(&mut keyspace), [(0, "a".into()), (0, "c".into())]);
+        // A key that is looked at goes at once.
+        assert_eq!(get(&mut keyspace, 3, "b"), None);
+        assert_eq!(taken(&mut keyspace), [(3, "b".into())]);
+        assert_eq!(keyspace.env.expired, 3);
+        assert_eq!(keyspace.next_expiry(), Some(41));
+    }
+
+    #[test]
+    fn a_replica_hides_what_has_expired_and_keeps_it() {
+        let mut keyspace = keyspace(0);
+        set(&mut keyspace, 0, "k", "v", NewExpire::At(10));
+        keyspace.env.now_ms = 50;
+        keyspace.env.expire_mode = ExpireMode::Hide;
+        assert_eq!(get(&mut keyspace, 0, "k"), None);
+        assert_eq!(keyspace.expire_step(10), 0);
+        assert!(keyspace.db(0).random().is_none());
+        assert_eq!(keyspace.db(0).len(), 1);
+        keyspace.env.expire_mode = ExpireMode::Ignore;
+        assert_eq!(get(&mut keyspace, 0, "k").as_deref(), Some("v"));
+        keyspace.env.expire_mode = ExpireMode::Delete;
+        assert_eq!(get(&mut keyspace, 0, "k"), None);
+        assert_eq!(keyspace.db(0).len(), 0);
+    }
+
+    #[test]
+    fn setting_a_key_keeps_moves_or_ends_its_expiry() {
+        let mut keyspace = keyspace(0);
+        let expire = |keyspace: &mut Keyspace| {
+            let mut db = keyspace.db(0);
+            db.probe(db.key(b"k")).and_then(|entry| entry.expire())
+        };
+        set(&mut keyspace, 0, "k", "abc", NewExpire::At(10));
+        set(&mut keyspace, 0, "k", "xyz", NewExpire::Keep);
+        assert_eq!(expire(&mut keyspace), Some(10));
+        set(&mut keyspace, 0, "k", "xyz", NewExpire::At(20));
+        assert_eq!((expire(&mut keyspace), keyspace.next_expiry()), (Some(20), Some(21)));
+        set(&mut keyspace, 0, "k", "xyz", NewExpire::Never);
+        assert_eq!((expire(&mut keyspace), keyspace.next_expiry()), (None, None));
+    }
+
+    #[test]
+    fn memory_comes_back_when_keys_go() {
+        let mut keyspace = keyspace(0);
+        for n in 0..20_000 {
+            set(&mut keyspace, 0, &format!("key:{n}"), &"x".repeat(64), NewExpire::At(1_000 + n));
+        }
+        let each = keyspace.memory() / 20_000;
+        assert!((100..145).contains(&each), "{each} bytes a key");
+        for n in 0..20_000 {
+            let name = format!("key:{n}");
+            let mut db = keyspace.db(0);
+            assert!(db.remove(db.key(name.as_bytes())));
+        }
+        assert_eq!(keyspace.memory(), 0);
+    }
+
+    #[test]
+    fn a_flushed_database_is_freed_in_slices() {
+        let mut keyspace = keyspace(0);
+        for (db, how) in [(0, Flush::Async), (1, Flush::Sync)] {
+            for n in 0..1_000 {
+                set(&mut keyspace, db, &n.to_string(), "v", NewExpire::At(5 + n));
+            }
+            assert_eq!(keyspace.flush(Some(db), how), 1_000);
+            assert_eq!((keyspace.memory(), keyspace.next_expiry()), (0, None));
+            assert_eq!(get(&mut keyspace, db, "7"), None);
+        }
+        assert_eq!(keyspace.free_pending(), 1_000);
+        let mut steps = 0;
+        while keyspace.free_step(100) {
+            steps += 1;
+        }
+        assert!(steps >= 39, "{steps}");
+        assert_eq!((keyspace.free_pending(), keyspace.lazily_freed()), (0, 1_000));
+        assert!(!keyspace.free_waits());
+    }
+
+    #[test]
+    fn a_snapshot_survives_flushes_and_swaps() {
+        let mut keyspace = keyspace(0);
+        let mut expected = Vec::new();
+        for db in [0, 1, 5] {
+            for n in 0..500 {
+                let name = format!("{db}:{n}");
+                set(&mut keyspace, db, &name, "old", NewExpire::Never);
+                expected.push((db, name, "old".to_string()));
+            }
+        }
+        keyspace.begin_snapshot();
+        let mut got = Vec::new();
+        let mut ended = false;
+        for round in 0.. {
+            match round {
+                1 => keyspace.swap(0, 1),
+                2 => _ = keyspace.flush(Some(0), Flush::Async),
+                3 => (0..500).for_each(|n| {
+                    set(&mut keyspace, 5, &format!("5:{n}"), "new", NewExpire::Never);
+                }),
+                4 => _ = keyspace.flush(None, Flush::Sync),
+                5 => set(&mut keyspace, 9, "late", "new", NewExpire::Never),
+                _ if ended => break,
+                _ => {}
+            }
+            ended = keyspace.snapshot_step(100, |db, entry| {
+                let value = entry.value().string().map(StringRef::to_vec).unwrap_or_default();
+                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+                got.push((db, text(entry.key()), text(&value)));
+            });
+        }
+        expected.sort();
+        got.sort();
+        assert_eq!(got, expected);
+        while keyspace.free_step(1_000) {}
+        assert_eq!(keyspace.db(9).len(), 1);
+    }
+
+    #[test]
+    fn misses_are_told_if_somebody_wants_to_know() {
+        let mut keyspace = keyspace(0);
+        get(&mut keyspace, 0, "k");
+        assert!(keyspace.env.incidents.is_empty());
+        keyspace.env.report_misses = true;
+        get(&mut keyspace, 2, "k");
+        let told = core::mem::take(&mut keyspace.env.incidents);
+        assert_eq!(told, [Incident { db: 2, key: (*b"k").into(), kind: IncidentKind::Missed }]);
+        assert_eq!((keyspace.env.hits, keyspace.env.misses), (0, 2));
+    }
+}

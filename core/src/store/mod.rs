@@ -22,5 +22,5 @@ pub use db::{
 pub use entry::Entry;
 pub use graveyard::Flush;
 pub use keyspace::Keyspace;
-pub use table::{HashSeed, Keyed, Slot, Table};
+pub use table::{AHEAD, HashSeed, Keyed, Slot, Table};
 pub use value::{Collection, Encoding, StringRef, Type, Value, ValueRef};

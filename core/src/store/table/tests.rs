@@ -22,6 +22,10 @@ impl Keyed for Thing {
     fn memory(&self) -> usize {
         self.key.len()
     }
+
+    fn weight(&self) -> u8 {
+        self.key.len() as u8
+    }
 }
 
 /// A table, and what it shall hold.
@@ -84,6 +88,7 @@ impl Pair {
             let slot = self.table.find(self.table.hash(key), key).expect("it is there");
             assert_eq!(self.table.get(slot).value, *value);
         }
+        self.table.warm(self.model.keys().map(Vec::as_slice));
         // The accounts are those of a fresh count.
         let payload: usize = self.model.keys().map(Vec::len).sum();
         let places = self.table.chunks.iter().flatten().map(|b| b.memory() + BUCKET_BYTES);

@@ -1,0 +1,95 @@
+//! A glance at the requests that wait, to know which keys they will ask for.
+//!
+//! It only serves to fetch memory early: a wrong guess costs a little time and changes nothing. So
+//! it takes the second argument for the key, which it nearly always is, and gives up at whatever
+//! is not plain.
+
+/// Arguments behind which looking for the end of a request costs more than it gains.
+const MAX_ARGS: usize = 16;
+
+/// Finds the second arguments of the complete requests at the beginning of `bytes`. Returns how
+/// many there are.
+pub(super) fn keys<'a>(mut bytes: &'a [u8], keys: &mut [&'a [u8]]) -> usize {
+    let mut count = 0;
+    for key in keys {
+        match request(bytes) {
+            Some((found, rest)) => {
+                *key = found;
+                bytes = rest;
+                count += 1;
+            }
+            None => break,
+        }
+    }
+    count
+}
+
+/// The second argument of the first request, and what stands behind the request.
+fn request(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (args, mut rest) = number(bytes, b'*')?;
+    let mut key = None;
+    for place in 0..Some(args).filter(|args| (2..=MAX_ARGS).contains(args))? {
+        let (len, after) = number(rest, b'$')?;
+        if place == 1 {
+            key = after.get(..len);
+        }
+        rest = after.get(len.checked_add(2)?..)?;
+    }
+    Some((key?, rest))
+}
+
+/// The number behind a mark, and what stands behind its line.
+fn number(bytes: &[u8], mark: u8) -> Option<(usize, &[u8])> {
+    let (first, mut rest) = bytes.split_first()?;
+    if *first != mark {
+        return None;
+    }
+    let mut number = 0usize;
+    loop {
+        match rest {
+            [digit @ b'0'..=b'9', after @ ..] => {
+                number = number.checked_mul(10)?.checked_add(usize::from(digit - b'0'))?;
+                rest = after;
+            }
+            [b'\r', b'\n', after @ ..] => return Some((number, after)),
+            _ => return None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(bytes: &[u8]) -> Vec<&[u8]> {
+        let mut found = [&b""[..]; 4];
+        let count = keys(bytes, &mut found);
+        found[..count].to_vec()
+    }
+
+    #[test]
+    fn the_keys_of_whole_requests_are_found() {
+        let get = b"*2\r\n$3\r\nGET\r\n$2\r\nk1\r\n";
+        let set = b"*3\r\n$3\r\nSET\r\n$2\r\nk2\r\n$1\r\nv\r\n";
+        let both = [&get[..], set].concat();
+        assert_eq!(all(&both), [b"k1", b"k2"]);
+        assert_eq!(all(&both[..both.len() - 4]), [b"k1"]);
+        assert_eq!(all(&get.repeat(9)).len(), 4);
+    }
+
+    #[test]
+    fn it_gives_up_at_anything_else() {
+        for bytes in [
+            &b""[..],
+            b"GET k\r\n",
+            b"*1\r\n$4\r\nPING\r\n",
+            b"*2\r\n$3\r\nGET\r\n$99999999999999999999999\r\nk\r\n",
+            b"*2\r\n$3\r\nGET\r\n$18446744073709551615\r\nk\r\n",
+            b"*9999\r\n$1\r\nx\r\n",
+            b"*2\r\n$-1\r\n",
+            b"*",
+        ] {
+            assert!(all(bytes).is_empty(), "{bytes:?}");
+        }
+    }
+}
