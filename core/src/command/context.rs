@@ -4,7 +4,7 @@ use super::{Class, CommandError, Effects};
 use crate::resp::reply::Reply;
 use crate::resp::request::Args;
 use crate::rng::Rng;
-use crate::store::Keyspace;
+use crate::store::{Keyspace, Type};
 use crate::time::{Duration, Now};
 
 /// A command on data. It either writes one reply and returns `Ok`, or writes nothing, changes
@@ -81,6 +81,8 @@ pub struct Wait {
     pub patience: Option<Duration>,
     /// What it gets when its patience ends.
     pub empty: EmptyReply,
+    /// The type that a key must have to serve it.
+    pub kind: Type,
 }
 
 /// The reply of a command that has waited in vain.

@@ -14,6 +14,7 @@
 //! and the one table is assembled in [`server`](crate::server).
 
 pub mod bitmaps;
+pub mod blocking;
 pub mod context;
 pub mod effects;
 pub mod error;

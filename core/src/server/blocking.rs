@@ -16,6 +16,7 @@ use crate::command::Wait;
 use crate::command::context::EmptyReply;
 use crate::resp::reply::Reply;
 use crate::resp::request::{Args, OwnedArgs};
+use crate::store::Type;
 use crate::time::{Mono, Now};
 
 type Place = (u32, Box<[u8]>);
@@ -31,6 +32,7 @@ pub struct Blocked {
     keys: Vec<Place>,
     until: Option<Mono>,
     empty: EmptyReply,
+    kind: Type,
 }
 
 /// Who waits for what.
@@ -42,8 +44,8 @@ pub(super) struct Waiting {
     ready: VecDeque<Place>,
     /// Clients that wait.
     count: usize,
-    /// Clients of the first ready key that have had their turn.
-    turns: usize,
+    /// Clients who get their turn at the first ready key, once that has begun.
+    turns: Option<VecDeque<u32>>,
 }
 
 impl Waiting {
@@ -88,14 +90,14 @@ impl Server {
         client: &mut Client,
         command: &'static Command,
         args: Args<'_>,
-        wait: Wait,
+        mut wait: Wait,
     ) {
         let until = match client.resumed.take() {
             Some(until) => until,
             None => wait.patience.map(|patience| now.mono + patience),
         };
         let mut keys: Vec<Place> = Vec::with_capacity(wait.keys.len());
-        for key in wait.keys {
+        for key in core::mem::take(&mut wait.keys) {
             let place = (client.db as u32, key);
             if !keys.contains(&place) {
                 self.waiting.by_key.entry(place.clone()).or_default().push_back(client.slot);
@@ -107,8 +109,9 @@ impl Server {
         }
         self.waiting.count += 1;
         self.listeners.blocked = true;
-        let empty = wait.empty;
-        client.blocked = Some(Box::new(Blocked { command, args: args.into(), keys, until, empty }));
+        let Wait { empty, kind, .. } = wait;
+        let args = args.into();
+        client.blocked = Some(Box::new(Blocked { command, args, keys, until, empty, kind }));
     }
 
     /// Takes a client off all lists and gives what it waited with.
@@ -133,40 +136,34 @@ impl Server {
     /// Serves clients whose keys have become ready, a bounded number at a time.
     #[cold]
     pub(super) fn serve_waiting(&mut self, now: Now<'_>) {
-        let mut left = BATCH;
-        while left > 0 {
+        for _ in 0..BATCH {
             let Some(place) = self.waiting.ready.front().cloned() else { return };
-            // Those who find nothing go to the back of the queue: as many turns as it is long.
+            let kind = self.kind_of(now, &place);
+            // Who waits again after its turn goes to the back of the queue, and has no second one.
             let queue = self.waiting.by_key.get(&place);
-            let next = queue.and_then(|queue| {
-                (self.waiting.turns < queue.len()).then(|| queue.front().copied()).flatten()
-            });
-            let serve = next.filter(|_| self.holds_something(now, &place));
-            let Some(slot) = serve else {
+            let turns =
+                self.waiting.turns.get_or_insert_with(|| queue.cloned().unwrap_or_default());
+            let next = kind.and_then(|kind| Some((kind, turns.pop_front()?)));
+            let Some((kind, slot)) = next else {
                 self.waiting.ready.pop_front();
-                self.waiting.turns = 0;
+                self.waiting.turns = None;
                 continue;
             };
-            left -= 1;
-            let Some(mut client) = self.clients.take(slot) else {
-                // It is at work just now, which a client that waits cannot be.
-                self.waiting.ready.pop_front();
-                continue;
-            };
-            self.resume(now, &mut client);
-            if client.blocked.is_some() {
-                self.waiting.turns += 1;
+            let Some(mut client) = self.clients.take(slot) else { continue };
+            let waits = |blocked: &Blocked| blocked.kind == kind && blocked.keys.contains(&place);
+            if client.blocked.as_deref().is_some_and(waits) {
+                self.resume(now, &mut client);
             }
             self.clients.put(client);
         }
     }
 
-    /// Whether a key exists, so that asking again may help.
-    fn holds_something(&mut self, now: Now<'_>, place: &Place) -> bool {
+    /// The type of a key, if it exists.
+    fn kind_of(&mut self, now: Now<'_>, place: &Place) -> Option<Type> {
         self.keyspace.env.now_ms = now.wall.as_millis();
         let mut db = self.keyspace.db(place.0 as usize);
         let key = db.key(&place.1);
-        db.contains(key)
+        db.contains(key).then(|| db.probe(key).map(|entry| entry.value().kind())).flatten()
     }
 
     /// Carries out again what a client waits with.

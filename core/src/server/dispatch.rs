@@ -168,7 +168,12 @@ impl Server {
                 let reply = Reply::new(&mut client.outbox, &mut self.scratch, client.proto);
                 reply.muted(muted).simple("QUEUED");
             }
-            _ => self.call(now, client, command, args),
+            _ => {
+                self.call(now, client, command, args);
+                if self.waiting.has_ready() {
+                    self.serve_waiting(now);
+                }
+            }
         }
         if client.replies == ReplyMode::Skip {
             client.replies = ReplyMode::On;

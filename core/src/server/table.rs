@@ -18,6 +18,7 @@ const DATA: &[&[Row<command::Handler>]] = &[
     command::zsets::ROWS,
     command::bitmaps::ROWS,
     command::sort::ROWS,
+    command::blocking::ROWS,
 ];
 
 /// Rows of commands that administer something.

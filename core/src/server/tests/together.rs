@@ -154,3 +154,72 @@ fn monitor_shows_commands_but_no_secrets() {
         [r#""auth" "(redacted)""#, r#""set" "k" "a\n""#, r#""multi""#, r#""get" "k""#, r#""exec""#]
     );
 }
+
+#[test]
+fn who_waits_is_served_in_turn() {
+    let mut driver = Driver::new("");
+    let (a, b, c) = (driver.connect(), driver.connect(), driver.connect());
+    assert_eq!(driver.line(a, "blpop k other 0"), "");
+    assert_eq!(driver.line(b, "brpop k 0"), "");
+    assert_eq!(driver.send(c, b"rpush k 1 2 3\r\nllen k\r\n"), ":3\r\n:1\r\n");
+    assert_eq!(driver.take(a), "*2\r\n$1\r\nk\r\n$1\r\n1\r\n");
+    assert_eq!(driver.take(b), "*2\r\n$1\r\nk\r\n$1\r\n3\r\n");
+    assert_eq!(driver.line(a, "ping"), "+PONG\r\n");
+}
+
+#[test]
+fn what_is_asked_while_waiting_is_answered_afterwards() {
+    let mut driver = Driver::new("");
+    let (a, b) = (driver.connect(), driver.connect());
+    assert_eq!(driver.send(a, b"blpop k 0\r\nping\r\n"), "");
+    driver.line(b, "lpush k x");
+    driver.pass(Duration::from_millis(1));
+    assert_eq!(driver.take(a), "*2\r\n$1\r\nk\r\n$1\r\nx\r\n+PONG\r\n");
+}
+
+#[test]
+fn patience_ends() {
+    let mut driver = Driver::new("");
+    let a = driver.connect();
+    driver.line(a, "blpop k 0.1");
+    driver.pass(Duration::from_millis(99));
+    assert_eq!(driver.take(a), "");
+    driver.pass(Duration::from_millis(2));
+    assert_eq!(driver.take(a), "*-1\r\n");
+    driver.line(a, "blmove k other left right 0.1");
+    driver.pass(Duration::from_millis(101));
+    assert_eq!(driver.take(a), "$-1\r\n");
+    assert_eq!(driver.line(a, "blpop k -1"), "-ERR timeout is negative\r\n");
+    driver.send(a, b"multi\r\nblpop k 0\r\n");
+    assert_eq!(driver.line(a, "exec"), "*1\r\n*-1\r\n");
+}
+
+#[test]
+fn moves_may_form_a_chain() {
+    let mut driver = Driver::new("");
+    let (a, b, c) = (driver.connect(), driver.connect(), driver.connect());
+    driver.line(a, "blmove one two left right 0");
+    driver.line(b, "blpop two 0");
+    driver.line(c, "rpush one x");
+    assert_eq!(driver.take(a), "$1\r\nx\r\n");
+    assert_eq!(driver.take(b), "*2\r\n$3\r\ntwo\r\n$1\r\nx\r\n");
+}
+
+#[test]
+fn a_key_of_another_type_serves_nobody() {
+    let mut driver = Driver::new("");
+    let (a, b) = (driver.connect(), driver.connect());
+    driver.line(a, "blpop k 0");
+    driver.send(b, b"multi\r\nlpush k a\r\ndel k\r\nset k text\r\nexec\r\n");
+    assert_eq!(driver.take(a), "");
+    driver.send(b, b"del k\r\nzadd k 1 m\r\n");
+    assert_eq!(driver.take(a), "");
+    driver.line(a, "ping");
+    let id = "client unblock 1 error";
+    assert_eq!(driver.line(b, id), ":1\r\n");
+    let told = "-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n+PONG\r\n";
+    assert_eq!(driver.take(a), told);
+    driver.line(a, "bzpopmin z 0");
+    driver.line(b, "zadd z 2 m");
+    assert_eq!(driver.take(a), "*3\r\n$1\r\nz\r\n$1\r\nm\r\n$1\r\n2\r\n");
+}
