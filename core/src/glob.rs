@@ -11,7 +11,7 @@ pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
     compare(pattern, text, |byte| byte)
 }
 
-/// As [`matches`], with ASCII letters of either case being equal.
+/// As [`matches()`], with ASCII letters of either case being equal.
 pub fn matches_ignoring_case(pattern: &[u8], text: &[u8]) -> bool {
     compare(pattern, text, |byte| byte.to_ascii_lowercase())
 }

@@ -1,5 +1,5 @@
-//! Keys of any type: deleting, renaming, copying, listing. See [`expire`](super::expire) for when
-//! they expire.
+//! Keys of any type: deleting, renaming, copying, listing. When they expire stands in `expire`,
+//! listing them in `scan`, emptying whole databases in `flush`.
 
 use super::meta::{acl, flag, key};
 use super::{Class, CommandError, Ctx, Group, Handler, KeySpec, Row, expire, flush, scan};

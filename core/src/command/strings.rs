@@ -1,5 +1,5 @@
-//! Strings: reading, writing and editing bytes. See [`set`](super::set) for SET and its kin,
-//! [`counters`](super::counters) for numbers and [`lcs`](super::lcs) for LCS.
+//! Strings: reading, writing and editing bytes. SET and its kin stand in `set`, numbers in
+//! `counters`, LCS in `lcs`.
 
 use super::meta::{acl, flag, key};
 use super::{Class, CommandError, Ctx, Group, Handler, KeySpec, Row, counters, lcs, set};
