@@ -75,7 +75,7 @@ impl Room {
 /// name and its line of state stand).
 pub(crate) fn extent(kind: Kind) -> (f64, f64, f64) {
     match kind {
-        Kind::Server => (50.0, 32.0, 62.0),
+        Kind::Server => (50.0, 32.0, 66.0),
         Kind::Client => (30.0, 16.0, 44.0),
         Kind::Shell => (30.0, 18.0, 34.0),
     }
@@ -114,7 +114,7 @@ fn flow(places: &mut [Point], servers: &[usize], clients: &[usize], shells: &[us
     column(places, shells, apart, client_gap, 0.0);
 }
 
-/// Servers on an ellipse; a client with one server outside of it, others on a smaller one inside.
+/// Servers on an ellipse; a client with one server outside of it, others in its middle.
 fn ring(
     places: &mut [Point],
     seats: &[Seat],
@@ -147,12 +147,14 @@ fn ring(
         let away = (98.0 / ux.abs().max(0.01)).min(high / uy.abs().max(0.01)) + nth * 110.0;
         places[client] = Point::new(from.x + ux * away, from.y + uy * away);
     }
-    for (i, &client) in inner.iter().enumerate() {
-        let angle = angles.get(i * servers.len() / inner.len().max(1)).copied().unwrap_or(0.0);
-        places[client] = at(angle, rx * 0.5, ry * 0.45);
-    }
-    for (i, &shell) in shells.iter().enumerate() {
-        places[shell] = Point::new(i as f64 * 80.0, 0.0);
+    // Whoever talks to several stands in the middle, along the longer axis.
+    let middle: Vec<usize> = inner.iter().chain(shells).copied().collect();
+    for (i, &body) in middle.iter().enumerate() {
+        let along = (i as f64 - (middle.len() as f64 - 1.0) / 2.0) * 76.0;
+        places[body] = match room {
+            Room::Wide => Point::new(along, 0.0),
+            Room::Tall => Point::new(0.0, along),
+        };
     }
 }
 

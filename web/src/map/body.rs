@@ -96,7 +96,7 @@ fn server(body: &Body, near: bool, half: f64, above: f64, below: f64) -> Html {
             { grain(body) }
             { sign(body.health) }
             if near {
-                <text class="address" y={num(below + 7.0)}>{ &body.address }</text>
+                <text class="address" y={num(below + 4.0)}>{ &body.address }</text>
             }
         </>
     }

@@ -88,7 +88,7 @@ pub(crate) fn Card() -> Html {
                 <h3>{ locale.say(Text::Decoded) }</h3>
                 <pre data-testid="message-decoded">{ lab.decoded(flight) }</pre>
                 <h3>{ locale.say(Text::RawBytes) }</h3>
-                <pre data-testid="message-bytes">{ dump(bytes) }</pre>
+                <pre class="bytes" data-testid="message-bytes">{ dump(bytes) }</pre>
             }
             if on_its_way && flight.kind != FlightKind::Transport {
                 <div class="foot">
