@@ -1,7 +1,7 @@
 //! The page: draws a simulated world of Limpid nodes and turns clicks into its actions.
 //!
-//! [`lab`] holds the World and knows nothing of the browser; [`page`] is the handle that every
-//! component holds; [`engine`] runs frame by frame; [`flight`] paints what moves. Everything else
+//! `lab` holds the World and knows nothing of the browser; `page` is the handle that every
+//! component holds; `engine` runs frame by frame; `flight` paints what moves. Everything else
 //! is a component or a pure part that one uses.
 
 mod app;
