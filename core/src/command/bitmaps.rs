@@ -215,6 +215,8 @@ fn bitop(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
         }
     } else {
         let created = db.set_string(key, StringRef::Bytes(&result), NewExpire::Never);
+        // However short it is, the result calls itself `raw`.
+        db.edit_string(key, 0, |_| ());
         ctx.stored(name, created);
         ctx.changed(Class::String, "set", name);
     }

@@ -24,7 +24,28 @@ pub fn keys(command: &Command, args: Args<'_>) -> Option<Vec<(usize, u32)>> {
             found.push((at, flags));
         }
     }
+    if command.meta.name == "sort" {
+        found.extend(sort_destination(args).map(|at| (at, key::OW | key::UPDATE)));
+    }
     Some(found)
+}
+
+/// Where SORT stores its result: its STORE option may stand anywhere, and the last one counts.
+fn sort_destination(args: Args<'_>) -> Option<usize> {
+    let (mut at, mut found) = (2, None);
+    while let Some(word) = args.get(at) {
+        at += if word.eq_ignore_ascii_case(b"limit") {
+            3
+        } else if word.eq_ignore_ascii_case(b"get") || word.eq_ignore_ascii_case(b"by") {
+            2
+        } else if word.eq_ignore_ascii_case(b"store") && at + 1 < args.len() {
+            found = Some(at + 1);
+            2
+        } else {
+            1
+        };
+    }
+    found
 }
 
 /// The first key, the last, and the distance between two. The outer `None`: the arguments do not
@@ -150,6 +171,8 @@ mod tests {
         assert_eq!(of("mset a 1 b 2"), Some(vec![1, 3]));
         assert_eq!(of("del a b c"), Some(vec![1, 2, 3]));
         assert_eq!(of("ping x"), Some(vec![]));
+        assert_eq!(of("zunionstore d 2 a b weights 1 2"), Some(vec![1, 3, 4]));
+        assert_eq!(of("sort a by store store x get # store b"), Some(vec![1, 9]));
     }
 
     #[test]

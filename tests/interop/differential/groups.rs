@@ -331,8 +331,8 @@ pub(crate) const GROUPS: &[Group] = &[
                     "ZADD key (score small)+",
                     "SET =w1 score",
                     "SET =w2 score",
-                    "HSET =h1 f value",
-                    "HSET =h3 f value",
+                    "HSET =h1 =f value",
+                    "HSET =h3 =f value",
                 ],
             ),
             (
