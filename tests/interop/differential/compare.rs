@@ -89,7 +89,7 @@ fn sorted(value: &Value) -> Value {
 /// The value with every number printed in one way.
 fn numbers(value: &Value) -> Value {
     match value {
-        Value::Bulk(text) => match parse_double(text) {
+        Value::Bulk(text) | Value::Double(text) => match parse_double(text) {
             Some(number) => Value::bulk(format!("{number:e}")),
             None => value.clone(),
         },
