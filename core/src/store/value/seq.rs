@@ -90,6 +90,13 @@ impl<T: Item> Seq<T> {
     #[inline]
     pub fn get(&self, offset: u64) -> Option<(&T, u64)> {
         let (mut node, mut offset) = (&self.root, offset);
+        if offset.checked_add(1) == Some(self.weight) {
+            while let Node::Inner(kids) = node {
+                node = &kids.last()?.node;
+            }
+            let Node::Leaf(items) = node else { return None };
+            return items.last().map(|item| (item, item.weight() - 1));
+        }
         loop {
             match node {
                 Node::Inner(kids) => {
@@ -110,7 +117,12 @@ impl<T: Item> Seq<T> {
         if offset >= self.weight {
             return None;
         }
-        let (result, delta) = update(&mut self.root, offset, f)?;
+        // Lists grow at their ends: the last item is found without weighing the others.
+        let (result, delta) = if offset + 1 == self.weight {
+            update_last(&mut self.root, f)?
+        } else {
+            update(&mut self.root, offset, f)?
+        };
         self.weight = self.weight.wrapping_add_signed(delta);
         Some(result)
     }
@@ -390,6 +402,29 @@ fn covering_item<T: Item>(items: &[T], offset: &mut u64) -> Option<usize> {
         *offset -= item.weight();
     }
     None
+}
+
+fn update_last<T: Item, R>(
+    node: &mut Node<T>,
+    f: impl FnOnce(&mut T, u64) -> R,
+) -> Option<(R, i64)> {
+    match node {
+        Node::Inner(kids) => {
+            let kid = kids.last_mut()?;
+            let (result, delta) = update_last(&mut kid.node, f)?;
+            kid.weight = kid.weight.wrapping_add_signed(delta);
+            if let Some(key) = kid.node.key() {
+                kid.key = key;
+            }
+            Some((result, delta))
+        }
+        Node::Leaf(items) => {
+            let item = items.last_mut()?;
+            let before = item.weight();
+            let result = f(item, before - 1);
+            Some((result, item.weight().wrapping_sub(before) as i64))
+        }
+    }
 }
 
 fn update<T: Item, R>(
