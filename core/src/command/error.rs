@@ -20,19 +20,24 @@ pub enum CommandError {
     OutOfRange,
     /// The key does not exist, where it must.
     NoSuchKey,
-    /// Any other, with its code: `ERR …`.
-    Text(Cow<'static, str>),
+    /// Any other, with its code: `ERR …`. Bytes, since it may quote what a client sent.
+    Text(Cow<'static, [u8]>),
 }
 
 impl CommandError {
     /// An error with a fixed text, code first.
     pub const fn text(text: &'static str) -> Self {
-        CommandError::Text(Cow::Borrowed(text))
+        CommandError::Text(Cow::Borrowed(text.as_bytes()))
     }
 
     /// An error with a composed text, code first.
     pub fn composed(text: String) -> Self {
-        CommandError::Text(Cow::Owned(text))
+        CommandError::Text(Cow::Owned(text.into_bytes()))
+    }
+
+    /// An error that quotes what was given, byte for byte. `before` starts with the code.
+    pub fn quoting(before: &str, given: &[u8], after: &str) -> Self {
+        CommandError::Text(Cow::Owned([before.as_bytes(), given, after.as_bytes()].concat()))
     }
 
     /// The number of arguments is wrong. `name` is the full name of the command (`client|kill`).
@@ -42,13 +47,13 @@ impl CommandError {
 
     /// The subcommand is unknown. `command` is the container's name in capitals.
     pub fn subcommand(command: &str, given: &[u8]) -> Self {
-        let given = String::from_utf8_lossy(&given[..given.len().min(128)]).into_owned();
-        Self::composed(format!("ERR unknown subcommand '{given}'. Try {command} HELP."))
+        let given = &given[..given.len().min(128)];
+        Self::quoting("ERR unknown subcommand '", given, &format!("'. Try {command} HELP."))
     }
 
     /// What is sent, without the leading dash.
-    pub fn as_str(&self) -> &str {
-        match self {
+    pub fn as_bytes(&self) -> &[u8] {
+        let text = match self {
             CommandError::WrongType => {
                 "WRONGTYPE Operation against a key holding the wrong kind of value"
             }
@@ -57,14 +62,15 @@ impl CommandError {
             CommandError::NotAFloat => "ERR value is not a valid float",
             CommandError::OutOfRange => "ERR index out of range",
             CommandError::NoSuchKey => "ERR no such key",
-            CommandError::Text(text) => text,
-        }
+            CommandError::Text(text) => return text,
+        };
+        text.as_bytes()
     }
 }
 
 impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        f.write_str(&String::from_utf8_lossy(self.as_bytes()))
     }
 }
 
@@ -73,5 +79,17 @@ impl std::error::Error for CommandError {}
 impl From<AnotherKind> for CommandError {
     fn from(_: AnotherKind) -> Self {
         CommandError::WrongType
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_quoted_is_no_text_and_stays_as_it_is() {
+        let error = CommandError::subcommand("CONFIG", b"\xff\xfe");
+        assert_eq!(error.as_bytes(), b"ERR unknown subcommand '\xff\xfe'. Try CONFIG HELP.");
+        assert!(error.to_string().starts_with("ERR unknown subcommand '"));
     }
 }

@@ -141,8 +141,7 @@ fn parse(ctx: &Ctx<'_>) -> Result<Conditions, CommandError> {
             () if is("GT") => conditions.later = true,
             () if is("LT") => conditions.earlier = true,
             () => {
-                let word = String::from_utf8_lossy(word);
-                return Err(CommandError::composed(format!("ERR Unsupported option {word}")));
+                return Err(CommandError::quoting("ERR Unsupported option ", word, ""));
             }
         }
     }

@@ -310,7 +310,7 @@ fn copy(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
         if word.eq_ignore_ascii_case(b"REPLACE") {
             replace = true;
         } else if word.eq_ignore_ascii_case(b"DB") {
-            target = database(ctx, args.next().ok_or(CommandError::Syntax)?)?;
+            target = database(args.next().ok_or(CommandError::Syntax)?, ctx.keyspace.count())?;
         } else {
             return Err(CommandError::Syntax);
         }
@@ -344,7 +344,7 @@ fn copy(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
 
 fn move_key(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     let name = ctx.args.at(1);
-    let target = database(ctx, ctx.args.at(2))?;
+    let target = database(ctx.args.at(2), ctx.keyspace.count())?;
     if target == ctx.db {
         return Err(SAME_OBJECT);
     }
@@ -369,8 +369,8 @@ fn move_key(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
 const SAME_OBJECT: CommandError =
     CommandError::text("ERR source and destination objects are the same");
 
-/// The number of a database.
-fn database(ctx: &Ctx<'_>, text: &[u8]) -> Result<usize, CommandError> {
+/// The number of one of `count` databases.
+pub(crate) fn database(text: &[u8], count: usize) -> Result<usize, CommandError> {
     let number = parse_i64(text).ok_or(CommandError::NotAnInteger)?;
     let number = i32::try_from(number).map_err(|_| {
         CommandError::text(
@@ -379,7 +379,7 @@ fn database(ctx: &Ctx<'_>, text: &[u8]) -> Result<usize, CommandError> {
     })?;
     usize::try_from(number)
         .ok()
-        .filter(|&number| number < ctx.keyspace.count())
+        .filter(|&number| number < count)
         .ok_or(CommandError::text("ERR DB index is out of range"))
 }
 

@@ -64,7 +64,7 @@ impl Bench {
             wait: None,
         };
         if let Err(error) = (row.handler)(&mut ctx) {
-            ctx.reply.error(error.as_str());
+            ctx.reply.error(error.as_bytes());
         }
         effects.finish(0, args.as_args());
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

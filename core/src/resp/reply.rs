@@ -96,13 +96,18 @@ impl<'a> Reply<'a> {
     }
 
     /// An error: its code, a space, and its text. Line breaks become spaces.
-    pub fn error(&mut self, text: &str) {
+    pub fn error(&mut self, text: impl AsRef<[u8]>) {
+        let mut text = text.as_ref();
         self.errors += 1;
-        if text.bytes().any(|c| c == b'\r' || c == b'\n') {
-            let clean = text.trim_end_matches(['\r', '\n']).replace(['\r', '\n'], " ");
-            self.parts([b"-", clean.as_bytes(), b"\r\n"]);
+        let breaks = |c: &u8| matches!(c, b'\r' | b'\n');
+        if text.iter().any(breaks) {
+            while let [rest @ .., b'\r' | b'\n'] = text {
+                text = rest;
+            }
+            let clean: Vec<u8> = text.iter().map(|c| if breaks(c) { b' ' } else { *c }).collect();
+            self.parts([b"-", &clean, b"\r\n"]);
         } else {
-            self.parts([b"-", text.as_bytes(), b"\r\n"]);
+            self.parts([b"-", text, b"\r\n"]);
         }
     }
 
@@ -345,5 +350,7 @@ mod tests {
     fn an_error_stays_on_one_line() {
         let text = written(Proto::Resp2, |r| r.error("ERR a\r\nb"));
         assert_eq!(text, "-ERR a  b\r\n");
+        let text = written(Proto::Resp2, |r| r.error(b"ERR \nb\r\n"));
+        assert_eq!(text, "-ERR  b\r\n");
     }
 }

@@ -3,6 +3,7 @@
 use super::clients::{ReplyMode, Standing};
 use super::dispatch::{Call, Handler, row};
 use super::{Server, VERSION};
+use crate::command::keys::database;
 use crate::command::meta::{acl, flag};
 use crate::command::{CommandError, Group, Row};
 use crate::resp::Proto;
@@ -111,12 +112,7 @@ fn echo(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
 }
 
 fn select(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    let index = parse_i64(call.arg(1)).ok_or(CommandError::text("ERR invalid DB index"))?;
-    let databases = server.config.settings().data.databases;
-    call.client.db = usize::try_from(index)
-        .ok()
-        .filter(|index| *index < databases)
-        .ok_or(CommandError::text("ERR DB index is out of range"))?;
+    call.client.db = database(call.arg(1), server.config.settings().data.databases)?;
     call.ok()
 }
 
@@ -209,10 +205,7 @@ fn hello(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
             name = Some(call.arg(at + 1));
             at += 2;
         } else {
-            return Err(CommandError::composed(format!(
-                "ERR Syntax error in HELLO option '{}'",
-                String::from_utf8_lossy(option)
-            )));
+            return Err(CommandError::quoting("ERR Syntax error in HELLO option '", option, "'"));
         }
     }
     if let Some((user, password)) = login {

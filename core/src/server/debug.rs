@@ -89,10 +89,8 @@ fn debug(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
             call.reply().integer(i64::from(matches));
         }
         _ => {
-            let given = String::from_utf8_lossy(call.arg(1)).into_owned();
-            return Err(CommandError::composed(format!(
-                "ERR unknown subcommand or wrong number of arguments for '{given}'. Try DEBUG HELP."
-            )));
+            let before = "ERR unknown subcommand or wrong number of arguments for '";
+            return Err(CommandError::quoting(before, call.arg(1), "'. Try DEBUG HELP."));
         }
     }
     Ok(())

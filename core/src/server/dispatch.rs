@@ -260,8 +260,10 @@ impl Server {
         let muted = client.is_muted();
         let mut reply =
             Reply::new(&mut client.outbox, &mut self.scratch, client.proto).muted(muted);
-        reply.error(error.as_str());
-        self.stats.error(error.as_str().split(' ').next().unwrap_or_default());
+        let text = error.as_bytes();
+        reply.error(text);
+        let code = text.split(|c| *c == b' ').next().unwrap_or_default();
+        self.stats.error(std::str::from_utf8(code).unwrap_or("ERR"));
         if client.replies == ReplyMode::Skip {
             client.replies = ReplyMode::On;
         }
@@ -451,18 +453,16 @@ fn is_for_listeners(command: &Command) -> bool {
 }
 
 fn unknown_command(args: Args<'_>) -> CommandError {
-    let lossy = |bytes: &[u8], max: usize| {
-        String::from_utf8_lossy(&bytes[..bytes.len().min(max)]).into_owned()
-    };
-    let mut rest = String::new();
+    let name = args.at(0);
+    let mut after = b"', with args beginning with: ".to_vec();
+    let most = after.len() + 128;
     for arg in args.from(1).iter() {
-        if rest.len() >= 128 {
+        if after.len() >= most {
             break;
         }
-        rest.push_str(&format!("'{}' ", lossy(arg, 128 - rest.len())));
+        let part = &arg[..arg.len().min(most - after.len())];
+        after.extend_from_slice(&[b"'", part, b"' "].concat());
     }
-    CommandError::composed(format!(
-        "ERR unknown command '{}', with args beginning with: {rest}",
-        lossy(args.at(0), 128)
-    ))
+    let before = b"ERR unknown command '";
+    CommandError::Text([before, &name[..name.len().min(128)], &after].concat().into())
 }

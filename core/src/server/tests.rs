@@ -155,6 +155,17 @@ fn a_pipeline_is_answered_in_order_however_it_is_cut() {
 }
 
 #[test]
+fn select_tells_what_is_no_number_from_what_is_no_database() {
+    let mut d = Driver::new("");
+    let conn = d.connect();
+    let text = b"select x\r\nselect 4294967296\r\nselect -1\r\nselect 15\r\n";
+    let want = "-ERR value is not an integer or out of range\r\n\
+        -ERR value is out of range, value must between -2147483648 and 2147483647\r\n\
+        -ERR DB index is out of range\r\n+OK\r\n";
+    assert_eq!(d.send(conn, text), want);
+}
+
+#[test]
 fn hello_switches_the_protocol() {
     let mut d = Driver::new("requirepass secret");
     let conn = d.connect();

@@ -138,17 +138,12 @@ fn setinfo(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
         b"lib-name" => &mut call.client.lib_name,
         b"lib-ver" => &mut call.client.lib_version,
         _ => {
-            return Err(CommandError::composed(format!(
-                "ERR Unrecognized option '{}'",
-                String::from_utf8_lossy(option)
-            )));
+            return Err(CommandError::quoting("ERR Unrecognized option '", option, "'"));
         }
     };
     if !is_printable(value) {
-        return Err(CommandError::composed(format!(
-            "ERR {} cannot contain spaces, newlines or special characters.",
-            String::from_utf8_lossy(option)
-        )));
+        let after = " cannot contain spaces, newlines or special characters.";
+        return Err(CommandError::quoting("ERR ", option, after));
     }
     *field = value.to_vec();
     call.ok()
@@ -210,10 +205,7 @@ impl Class {
             b"master" => Ok(Class::Master),
             b"slave" | b"replica" => Ok(Class::Replica),
             b"pubsub" => Ok(Class::Pubsub),
-            _ => Err(CommandError::composed(format!(
-                "ERR Unknown client type '{}'",
-                String::from_utf8_lossy(name)
-            ))),
+            _ => Err(CommandError::quoting("ERR Unknown client type '", name, "'")),
         }
     }
 
@@ -253,10 +245,7 @@ impl<'a> Filter<'a> {
                 b"laddr" => filter.local = Some(value),
                 b"user" if value == b"default" => {}
                 b"user" => {
-                    return Err(CommandError::composed(format!(
-                        "ERR No such user '{}'",
-                        String::from_utf8_lossy(value)
-                    )));
+                    return Err(CommandError::quoting("ERR No such user '", value, "'"));
                 }
                 b"skipme" => {
                     filter.spare_oneself = match value.to_ascii_lowercase().as_slice() {

@@ -112,10 +112,8 @@ fn set(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     for i in (2..call.args.len()).step_by(2) {
         let name = call.arg(i);
         let at = find(name).ok_or_else(|| {
-            CommandError::composed(format!(
-                "ERR Unknown option or number of arguments for CONFIG SET - '{}'",
-                String::from_utf8_lossy(name)
-            ))
+            let before = "ERR Unknown option or number of arguments for CONFIG SET - '";
+            CommandError::quoting(before, name, "'")
         })?;
         let protected = DIRECTIVES[at].is_protected() && !may_change_protected(server, call);
         if DIRECTIVES[at].is_immutable() {
@@ -176,10 +174,8 @@ fn may_change_protected(server: &Server, call: &Call<'_>) -> bool {
 }
 
 fn failed(name: &[u8], why: &str) -> CommandError {
-    CommandError::composed(format!(
-        "ERR CONFIG SET failed (possibly related to argument '{}') - {why}",
-        String::from_utf8_lossy(name)
-    ))
+    let before = "ERR CONFIG SET failed (possibly related to argument '";
+    CommandError::quoting(before, name, &format!("') - {why}"))
 }
 
 fn resetstat(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
