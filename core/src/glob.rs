@@ -6,6 +6,7 @@
 /// * `*` is any bytes, `?` is one byte, `\x` is `x` itself.
 /// * `[abc]`, `[a-z]` and `[^a]` are one byte. A class that is not closed ends with the pattern; a
 ///   range may be written backwards; `\` escapes in a class too.
+/// * Nothing matches behind a thousand stars.
 /// * Nothing but the empty pattern matches the empty text.
 pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
     compare(pattern, text, |byte| byte)
@@ -24,10 +25,18 @@ fn compare(pattern: &[u8], text: &[u8], fold: impl Fn(u8) -> u8) -> bool {
     // Where to go on after a mismatch: behind the last star, one byte of the text later. Earlier
     // stars need not be tried again, for what the last one can skip they could not skip better.
     let mut retry: Option<(&[u8], &[u8])> = None;
+    let mut stars = 0;
     while let [byte, rest_of_text @ ..] = t {
         if let [b'*', after @ ..] = p {
             if after.is_empty() {
                 return true;
+            }
+            // As in Redis, where each star is another call deep.
+            if !after.starts_with(b"*") {
+                stars += 1;
+                if stars > MAX_STARS {
+                    return false;
+                }
             }
             p = after;
             retry = Some((p, t));
@@ -50,6 +59,9 @@ fn compare(pattern: &[u8], text: &[u8], fold: impl Fn(u8) -> u8) -> bool {
     }
     p.iter().all(|&byte| byte == b'*')
 }
+
+/// Stars, runs of them counted once, behind which nothing matches any more.
+const MAX_STARS: usize = 1000;
 
 /// Compares one byte with the first element of the pattern, which is not a star. Returns the
 /// pattern behind that element if they match.

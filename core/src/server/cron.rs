@@ -46,6 +46,9 @@ impl Server {
         if self.keyspace.free_waits() {
             self.keyspace.free_step(SLICE);
         }
+        if self.eviction.going_on {
+            self.make_room(now, None);
+        }
         self.end_waits(now);
         if self.waiting.has_ready() {
             self.serve_waiting(now);
@@ -56,7 +59,11 @@ impl Server {
 
     /// When there is something to do next.
     pub(super) fn next_wake(&self) -> Option<Mono> {
-        if !self.pending.is_empty() || self.keyspace.free_waits() || self.waiting.has_ready() {
+        if !self.pending.is_empty()
+            || self.keyspace.free_waits()
+            || self.waiting.has_ready()
+            || self.eviction.going_on
+        {
             return Some(self.now.0);
         }
         let waits = self.waiting.next_deadline();

@@ -156,6 +156,11 @@ impl Server {
         if let Err(error) = self.check(client, command, args) {
             return self.refuse(client, Some(command), &error);
         }
+        if self.config.settings().maxmemory > 0
+            && let Err(error) = self.check_memory(now, client, command)
+        {
+            return self.refuse(client, Some(command), &error);
+        }
         if self.pause.holds(now.mono, command) {
             client.held = Some(args.into());
             client.paused = true;
@@ -250,9 +255,15 @@ impl Server {
         if let Some(command) = command {
             self.stats.command(command.id).rejected += 1;
         }
-        if let Some(transaction) = &mut client.transaction {
-            transaction.refuse();
+        let Some(transaction) = &mut client.transaction else {
+            return self.answer_error(client, error);
+        };
+        if command.is_some_and(|command| command.name == "exec") {
+            self.end_transaction(client);
+            let error = format!("EXECABORT Transaction discarded because of: {error}");
+            return self.answer_error(client, &CommandError::composed(error));
         }
+        transaction.refuse();
         self.answer_error(client, error);
     }
 

@@ -275,7 +275,7 @@ impl Server {
         text.field("expired_stale_perc", "0.00");
         text.field("expired_time_cap_reached_count", 0);
         text.field("expire_cycle_cpu_milliseconds", 0);
-        text.field("evicted_keys", 0);
+        text.field("evicted_keys", self.stats.evicted_keys);
         text.field("evicted_clients", 0);
         text.field("total_eviction_exceeded_time", 0);
         text.field("current_eviction_exceeded_time", 0);
@@ -405,16 +405,18 @@ impl Server {
         self.now.0.since(self.started)
     }
 
+    /// Memory that clients take. `caller` is the one that is taken out meanwhile.
+    pub(super) fn client_memory(&self, caller: Option<&Client>) -> usize {
+        self.clients.iter().map(Client::memory).sum::<usize>() + caller.map_or(0, Client::memory)
+    }
+
     /// Where memory goes.
     pub(super) fn memory(&mut self, caller: Option<&Client>) -> Memory {
-        let clients = self.clients.iter().map(Client::memory).sum::<usize>()
-            + caller.map_or(0, Client::memory);
+        let clients = self.client_memory(caller);
         let databases: Vec<(usize, usize)> = self.keyspace.summary().map(|s| (s.0, s.1)).collect();
         let keys = databases.iter().map(|(_, keys)| keys).sum();
         let tables: usize = databases.iter().map(|(db, _)| self.keyspace.overhead(*db)).sum();
-        // What the process takes before it holds anything. A fixed figure, so that the same
-        // session tells the same numbers everywhere.
-        let startup = 900_000u64;
+        let startup = STARTUP_MEMORY;
         let used = startup + (self.keyspace.memory() + clients) as u64;
         self.stats.memory_peak = self.stats.memory_peak.max(used);
         Memory {
@@ -428,6 +430,10 @@ impl Server {
         }
     }
 }
+
+/// What the process takes before it holds anything. A fixed figure, so that the same session tells
+/// the same numbers everywhere.
+pub(super) const STARTUP_MEMORY: u64 = 900_000;
 
 /// Where memory goes, in bytes.
 #[derive(Clone, Debug)]

@@ -7,6 +7,7 @@
 //! * [`dispatch`]: from bytes to replies, through the checks and the statistics;
 //! * [`table`]: the one table of commands;
 //! * [`clients`], [`config`]: what their names say, each with its commands beside it;
+//! * `eviction`: what goes when memory is full;
 //! * `cron`: what is done because time passes, and the reasons to be woken;
 //! * `stats`, `slowlog`, `info`, `memory`, `inspect`: what the server tells about itself;
 //! * `commands`, `getkeys`: what COMMAND tells about the table;
@@ -27,6 +28,7 @@ mod connection;
 mod cron;
 mod debug;
 pub mod dispatch;
+mod eviction;
 pub mod getkeys;
 mod info;
 pub mod inspect;
@@ -128,6 +130,7 @@ pub struct Server {
     pause: Pause,
     watches: transactions::Watches,
     pubsub: pubsub::Pubsub,
+    eviction: eviction::Eviction,
     waiting: blocking::Waiting,
     /// Slots of clients that look on (MONITOR).
     monitors: BTreeSet<u32>,
@@ -197,6 +200,7 @@ impl Server {
             pause: Pause::default(),
             watches: transactions::Watches::default(),
             pubsub: pubsub::Pubsub::default(),
+            eviction: eviction::Eviction::default(),
             waiting: blocking::Waiting::default(),
             monitors: BTreeSet::new(),
             executing: false,
@@ -255,6 +259,8 @@ impl Server {
             AccessPolicy::Lru
         };
         self.listeners.events = self.config.settings().notify_keyspace_events;
+        self.eviction.forget();
+        self.eviction.going_on = self.config.settings().maxmemory > 0;
     }
 
     fn start(&mut self, now: Now<'_>) {

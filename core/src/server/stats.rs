@@ -21,6 +21,7 @@ pub struct Stats {
     pub longest_input: usize,
     pub longest_output: usize,
     pub memory_peak: u64,
+    pub evicted_keys: u64,
     pub denied_logins: u64,
     /// How often each error code was answered.
     pub errors: BTreeMap<String, u64>,

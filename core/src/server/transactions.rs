@@ -54,6 +54,8 @@ pub struct Transaction {
     /// Whether a command could not even be queued, so that EXEC will refuse them all.
     refused: bool,
     bytes: usize,
+    /// The flags of all that wait, together.
+    flags: u32,
 }
 
 impl Transaction {
@@ -72,6 +74,11 @@ impl Transaction {
         self.bytes + self.queue.capacity() * size_of::<(&Command, OwnedArgs)>()
     }
 
+    /// The flags of all commands that wait, together.
+    pub(super) fn flags(&self) -> u32 {
+        self.flags
+    }
+
     /// Makes EXEC refuse the transaction.
     pub(super) fn refuse(&mut self) {
         self.refused = true;
@@ -79,6 +86,7 @@ impl Transaction {
 
     pub(super) fn queue(&mut self, command: &'static Command, args: Args<'_>) {
         self.bytes += args.bytes();
+        self.flags |= command.meta.flags;
         self.queue.push((command, args.into()));
     }
 }

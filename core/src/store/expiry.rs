@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::rng::Rng;
+
 /// The expiry times of a database's keys, earliest first.
 ///
 /// A key is known by its hash, so that an entry takes sixteen bytes however long the key is; who
@@ -56,6 +58,15 @@ impl ExpiryIndex {
     /// The earliest expiry time, with the hash of its key.
     pub(super) fn first(&self) -> Option<(u64, u64)> {
         self.times.first().copied()
+    }
+
+    /// Up to `count` entries that follow each other, from a random time on.
+    pub(super) fn run(&self, rng: &mut Rng, count: usize) -> impl Iterator<Item = (u64, u64)> {
+        let first = self.times.first().map_or(0, |(at, _)| *at);
+        let last = self.times.last().map_or(0, |(at, _)| *at);
+        let span = (last - first).saturating_add(1);
+        let start = (first.saturating_add(rng.below(span)), rng.u64());
+        self.times.range(start..).chain(self.times.range(..start)).take(count).copied()
     }
 
     /// Forgets an entry that no key stands behind.

@@ -10,6 +10,7 @@ mod entry;
 mod expiry;
 mod graveyard;
 mod keyspace;
+mod sample;
 mod size;
 mod snapshot;
 mod table;

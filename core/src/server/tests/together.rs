@@ -223,3 +223,67 @@ fn a_key_of_another_type_serves_nobody() {
     driver.line(b, "zadd z 2 m");
     assert_eq!(driver.take(a), "*3\r\n$1\r\nz\r\n$1\r\nm\r\n$1\r\n2\r\n");
 }
+
+#[test]
+fn without_room_and_without_eviction_writes_are_refused() {
+    let mut driver = Driver::new("");
+    let (a, b) = (driver.connect(), driver.connect());
+    let oom = "-OOM command not allowed when used memory > 'maxmemory'.\r\n";
+    driver.send(a, b"set k v\r\nmulti\r\nset k w\r\n");
+    driver.line(b, "config set maxmemory 1");
+    assert_eq!(driver.line(b, "set k x"), oom);
+    assert_eq!(driver.line(b, "get k"), "$1\r\nv\r\n");
+    assert_eq!(driver.line(b, "del other"), ":0\r\n");
+    let aborted = driver.line(a, "exec");
+    assert_eq!(aborted, oom.replace("-OOM", "-EXECABORT Transaction discarded because of: OOM"));
+    assert_eq!(driver.line(a, "multi"), "+OK\r\n");
+    assert_eq!(driver.line(a, "get k"), oom);
+    assert_eq!(driver.line(a, "discard"), "+OK\r\n");
+}
+
+#[test]
+fn the_policy_says_which_keys_go() {
+    let policies = "volatile-lru volatile-lfu volatile-random volatile-ttl allkeys-lru allkeys-lfu \
+                    allkeys-random";
+    for policy in policies.split_ascii_whitespace() {
+        let mut driver = Driver::new(&format!("maxmemory-policy {policy}"));
+        let conn = driver.connect();
+        let value = "x".repeat(200);
+        for n in 0..600 {
+            driver.line(conn, &format!("set keep:{n} {value}"));
+            driver.line(conn, &format!("set old:{n} {value} ex {}", 5_000 + n));
+        }
+        driver.pass(Duration::from_secs(5));
+        // What is used now is used later, and more often, than the rest.
+        let used: Vec<String> = (0..50).map(|n| format!("old:{}", n * 12)).collect();
+        for _ in 0..20 {
+            driver.line(conn, &format!("touch {}", used.join(" ")));
+        }
+        let info = driver.line(conn, "info memory");
+        let before = info.split("used_memory:").nth(1).and_then(|rest| rest.lines().next());
+        let before: u64 = before.and_then(|n| n.parse().ok()).expect("a number");
+        let limit = before - 60_000;
+        driver.line(conn, &format!("config set maxmemory {limit} notify-keyspace-events eE"));
+        driver.pass(Duration::from_secs(1));
+        let count = |driver: &mut Driver, keys: &[String]| -> usize {
+            let reply = driver.line(conn, &format!("exists {}", keys.join(" ")));
+            reply.trim_matches([':', '\r', '\n']).parse().expect("a number")
+        };
+        let all = |name: &str| (0..600).map(|n| format!("{name}:{n}")).collect::<Vec<_>>();
+        let (keep, old) = (count(&mut driver, &all("keep")), count(&mut driver, &all("old")));
+        let evicted = 1_200 - keep - old;
+        assert!((150..500).contains(&evicted), "{policy}: {evicted}");
+        if policy.starts_with("volatile") {
+            assert_eq!(keep, 600, "{policy}");
+        }
+        if policy == "volatile-ttl" {
+            assert_eq!(count(&mut driver, &all("old")[..evicted]), 0);
+        }
+        if policy.ends_with("lru") || policy.ends_with("lfu") {
+            assert!(count(&mut driver, &used) >= 45, "{policy}");
+        }
+        let info = driver.line(conn, "info stats");
+        assert!(info.contains(&format!("evicted_keys:{evicted}\r\n")), "{info}");
+        assert!(driver.line(conn, &format!("set new {value}")).starts_with("+OK"), "{policy}");
+    }
+}

@@ -1,0 +1,242 @@
+//! `maxmemory`: which keys go when memory is full, and which commands are refused when none may.
+
+use super::Server;
+use super::clients::Client;
+use super::table::Command;
+use crate::command::context::MaxmemoryPolicy;
+use crate::command::meta::flag;
+use crate::command::{Class, CommandError};
+use crate::store::{AccessClock, Keyed};
+use crate::time::{Duration, Mono, Now};
+
+/// Candidates that are remembered from one search to the next.
+const POOL: usize = 16;
+
+/// Keys that one command, or one slice of time, evicts at most. What is still too much then goes
+/// in the next slice, and the command is carried out meanwhile.
+const SLICE: usize = 100;
+
+/// How old the figure of the clients' memory may be.
+const CLIENTS_PERIOD: Duration = Duration::from_millis(10);
+
+/// What eviction remembers.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Eviction {
+    /// Keys found so far that deserve it most, the most deserving last.
+    pool: Vec<Candidate>,
+    /// The database that a random key is taken from next.
+    next_db: usize,
+    /// Memory that clients take, and when that was counted.
+    clients: (usize, Option<Mono>),
+    /// Whether there is still too much, and keys that may go.
+    pub(super) going_on: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Candidate {
+    /// The higher, the sooner it goes.
+    score: u64,
+    db: usize,
+    key: Box<[u8]>,
+}
+
+impl Eviction {
+    /// Forgets what was found under another configuration.
+    pub(super) fn forget(&mut self) {
+        self.pool.clear();
+        self.clients.1 = None;
+    }
+
+    fn consider(&mut self, score: u64, db: usize, key: &[u8]) {
+        let at = self.pool.partition_point(|candidate| candidate.score < score);
+        if at == 0 && self.pool.len() >= POOL
+            || self.pool.iter().any(|known| known.db == db && *known.key == *key)
+        {
+            return;
+        }
+        self.pool.insert(at, Candidate { score, db, key: key.into() });
+        if self.pool.len() > POOL {
+            self.pool.remove(0);
+        }
+    }
+}
+
+impl Server {
+    /// Makes room for a command, if memory is limited. Says why the command may not be carried
+    /// out if there is none and it would take more.
+    pub(super) fn check_memory(
+        &mut self,
+        now: Now<'_>,
+        client: &mut Client,
+        command: &Command,
+    ) -> Result<(), CommandError> {
+        if self.make_room(now, Some(client)) {
+            return Ok(());
+        }
+        let takes_more = match &client.transaction {
+            // What waits for EXEC takes memory, whatever it is.
+            Some(transaction) => match command.meta.name {
+                "exec" => transaction.flags() & flag::DENYOOM != 0,
+                name => !matches!(name, "discard" | "quit" | "reset"),
+            },
+            None => command.meta.has(flag::DENYOOM),
+        };
+        if takes_more {
+            return Err(CommandError::text(
+                "OOM command not allowed when used memory > 'maxmemory'.",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Evicts keys until memory is within its limit, or for as long as one slice may take. Returns
+    /// whether it is, or will be.
+    pub(super) fn make_room(&mut self, now: Now<'_>, client: Option<&mut Client>) -> bool {
+        self.eviction.going_on = false;
+        let limit = self.config.settings().maxmemory;
+        if limit == 0 || self.used_memory(now.mono, client.as_deref()) <= limit {
+            return true;
+        }
+        if self.pause.is_on(now.mono) {
+            return true;
+        }
+        if self.config.settings().data.maxmemory_policy == MaxmemoryPolicy::NoEviction {
+            return false;
+        }
+        self.keyspace.env.now_ms = now.wall.as_millis();
+        self.effects.begin(self.listeners);
+        let mut fits = false;
+        for _ in 0..SLICE {
+            let Some(victim) = self.choose() else { break };
+            self.evict(victim);
+            fits = self.used_memory(now.mono, client.as_deref()) <= limit;
+            if fits {
+                break;
+            }
+        }
+        let any_left = !fits && self.choose_again();
+        self.eviction.going_on = any_left;
+        self.after_effects(now, client);
+        fits || any_left
+    }
+
+    /// What counts against `maxmemory`.
+    fn used_memory(&mut self, now: Mono, client: Option<&Client>) -> u64 {
+        let (clients, counted) = self.eviction.clients;
+        let clients = match counted {
+            Some(at) if now < at + CLIENTS_PERIOD => clients,
+            _ => {
+                let clients = self.client_memory(client);
+                self.eviction.clients = (clients, Some(now));
+                clients
+            }
+        };
+        super::info::STARTUP_MEMORY + (self.keyspace.memory() + clients) as u64
+    }
+
+    /// Whether there is a key that may go; it stays a candidate.
+    fn choose_again(&mut self) -> bool {
+        match self.choose() {
+            Some(candidate) => {
+                self.eviction.pool.push(candidate);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The key that is to go next.
+    fn choose(&mut self) -> Option<Candidate> {
+        use MaxmemoryPolicy as Policy;
+        let policy = self.config.settings().data.maxmemory_policy;
+        let volatile = matches!(
+            policy,
+            Policy::VolatileLru
+                | Policy::VolatileLfu
+                | Policy::VolatileRandom
+                | Policy::VolatileTtl
+        );
+        let databases: Vec<usize> = self
+            .keyspace
+            .summary()
+            .filter(|(_, _, expiring, _)| !volatile || *expiring > 0)
+            .map(|summary| summary.0)
+            .collect();
+        match policy {
+            Policy::NoEviction => None,
+            Policy::VolatileRandom | Policy::AllkeysRandom => self.any(&databases, volatile),
+            Policy::VolatileTtl => self.first_to_expire(&databases),
+            Policy::VolatileLru | Policy::VolatileLfu | Policy::AllkeysLru | Policy::AllkeysLfu => {
+                self.least_used(&databases, volatile, policy.is_lfu())
+            }
+        }
+    }
+
+    /// Any key, of one database after the other.
+    fn any(&mut self, databases: &[usize], volatile: bool) -> Option<Candidate> {
+        let next = databases.iter().find(|db| **db >= self.eviction.next_db);
+        let db = *next.or(databases.first())?;
+        self.eviction.next_db = db + 1;
+        let mut found = None;
+        self.keyspace.db(db).sample(volatile, 1, |entry| {
+            found = Some(Candidate { score: 0, db, key: entry.key().into() });
+        });
+        found
+    }
+
+    fn first_to_expire(&mut self, databases: &[usize]) -> Option<Candidate> {
+        let mut first: Option<Candidate> = None;
+        for &db in databases {
+            let db_mut = self.keyspace.db(db);
+            let Some(entry) = db_mut.first_to_expire() else { continue };
+            let score = u64::MAX - entry.expire().unwrap_or(u64::MAX);
+            if first.as_ref().is_none_or(|first| score > first.score) {
+                first = Some(Candidate { score, db, key: entry.key().into() });
+            }
+        }
+        first
+    }
+
+    /// The best of what a few samples of each database, and those before, have found.
+    fn least_used(&mut self, databases: &[usize], volatile: bool, lfu: bool) -> Option<Candidate> {
+        let settings = self.config.settings();
+        let decay = u32::try_from(settings.data.lfu_decay_time).unwrap_or(u32::MAX);
+        let samples = settings.maxmemory_samples;
+        let now_ms = self.keyspace.env.now_ms;
+        let score = |clock: AccessClock| match lfu {
+            true => 255 - u64::from(clock.freq(decay, now_ms)),
+            false => clock.idle_seconds(now_ms),
+        };
+        // Twice, since the first round may only find out that all it remembered has gone.
+        for _ in 0..2 {
+            for &db in databases {
+                let eviction = &mut self.eviction;
+                self.keyspace.db(db).sample(volatile, samples, |entry| {
+                    eviction.consider(score(entry.clock()), db, entry.key());
+                });
+            }
+            // A candidate of before may have gone, or may not expire any more.
+            while let Some(candidate) = self.eviction.pool.pop() {
+                let entry = self.keyspace.peek(candidate.db, &candidate.key);
+                if entry.is_some_and(|entry| !volatile || entry.expire().is_some()) {
+                    return Some(candidate);
+                }
+            }
+        }
+        None
+    }
+
+    fn evict(&mut self, victim: Candidate) {
+        let lazy = self.config.settings().data.lazyfree_lazy_eviction;
+        let delete: &[u8] = if lazy { b"UNLINK" } else { b"DEL" };
+        let mut db = self.keyspace.db(victim.db);
+        if !db.remove(db.key(&victim.key)) {
+            // It had expired, and is told as such.
+            return;
+        }
+        self.stats.evicted_keys += 1;
+        self.effects.also(victim.db, [delete, &victim.key]);
+        self.effects.touched(victim.db, &victim.key);
+        self.effects.event(victim.db, Class::Evicted, "evicted", &victim.key);
+    }
+}
