@@ -160,7 +160,7 @@ impl Effects {
 
     /// Tells that all keys of a database have gone or changed places.
     pub fn flushed(&mut self, db: usize) {
-        if self.listeners.watching {
+        if self.listeners.watching || self.listeners.blocked {
             self.flushed.push(db as u32);
         }
     }

@@ -17,7 +17,7 @@ use crate::command::context::EmptyReply;
 use crate::resp::reply::Reply;
 use crate::resp::request::{Args, OwnedArgs};
 use crate::store::Type;
-use crate::time::{Mono, Now};
+use crate::time::{Duration, Mono, Now};
 
 type Place = (u32, Box<[u8]>);
 
@@ -78,6 +78,15 @@ impl Waiting {
     pub(super) fn note_ready(&mut self, place: Place) {
         if self.by_key.contains_key(&place) && !self.ready.contains(&place) {
             self.ready.push_back(place);
+        }
+    }
+
+    /// Notes all keys of a database that has got other contents.
+    pub(super) fn note_replaced(&mut self, db: u32) {
+        let first = (db, Box::from([]));
+        let keys = self.by_key.range(first..).take_while(|(place, _)| place.0 == db);
+        for place in keys.map(|(place, _)| place.clone()).collect::<Vec<_>>() {
+            self.note_ready(place);
         }
     }
 }
@@ -172,6 +181,9 @@ impl Server {
         client.resumed = Some(blocked.until);
         self.call(now, client, blocked.command, blocked.args.as_args());
         client.resumed = None;
+        if self.pubsub.has_letters() {
+            self.deliver_letters(client);
+        }
         if client.blocked.is_none() {
             self.wake(now, client);
         }
@@ -213,6 +225,8 @@ impl Server {
         error: Option<&str>,
     ) -> bool {
         let Some(blocked) = self.unblock(client) else { return false };
+        let tracked = self.config.settings().latency_tracking;
+        self.stats.called(blocked.command.id, Duration::ZERO, error.is_some(), tracked);
         let muted = client.is_muted();
         let mut reply =
             Reply::new(&mut client.outbox, &mut self.scratch, client.proto).muted(muted);

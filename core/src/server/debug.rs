@@ -28,7 +28,7 @@ fn debug(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
         (b"help", 2) => help(call),
         (b"sleep", 3) => {
             let seconds = parse_double(call.arg(2)).unwrap_or(0.0).clamp(0.0, MAX_SLEEP);
-            server.outputs.push_back(Output::Stall(Duration::from_secs_f64(seconds)));
+            server.stall(Duration::from_secs_f64(seconds));
             call.reply().ok();
         }
         (b"log", 3) => {
@@ -236,6 +236,12 @@ fn protocol(call: &mut Call<'_>) -> Result<(), CommandError> {
 }
 
 impl Server {
+    /// Does nothing for a while.
+    fn stall(&mut self, time: Duration) {
+        self.stalled += time;
+        self.outputs.push_back(Output::Stall(time));
+    }
+
     /// A digest of all keys and values that two servers with the same data have in common, with
     /// Redis too.
     fn digest(&self) -> Digest {

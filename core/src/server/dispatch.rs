@@ -13,7 +13,7 @@ use crate::machine::LogLevel;
 use crate::resp::reply::{Reply, Scratch};
 use crate::resp::request::{Args, Limits, ProtocolError};
 use crate::store::{AHEAD, IncidentKind};
-use crate::time::{Duration, Now};
+use crate::time::{Duration, Now, Wall};
 
 /// A command that administers something. It either writes one reply and returns `Ok`, or writes
 /// nothing, changes nothing and returns the error.
@@ -93,7 +93,10 @@ impl Server {
             }
             announced -= 1;
             match requests.next(&mut bytes, limits) {
-                Ok(Some(args)) => self.execute(now, client, args),
+                Ok(Some(args)) if self.stalled == Duration::ZERO => self.execute(now, client, args),
+                Ok(Some(args)) => {
+                    self.execute(self.after_stall(Duration::ZERO, now), client, args);
+                }
                 Ok(None) => break,
                 Err(error) => {
                     self.protocol_error(client, error);
@@ -159,9 +162,14 @@ impl Server {
         if self.config.settings().maxmemory > 0
             && let Err(error) = self.check_memory(now, client, command)
         {
-            return self.refuse(client, Some(command), &error);
+            self.refuse(client, Some(command), &error);
+            return self.deliver_letters(client);
         }
-        if self.pause.holds(now.mono, command) {
+        let queued = match &client.transaction {
+            Some(transaction) if command.name == "exec" => transaction.flags(),
+            _ => 0,
+        };
+        if self.pause.holds(now.mono, command, queued) {
             client.held = Some(args.into());
             client.paused = true;
             return;
@@ -174,9 +182,13 @@ impl Server {
                 reply.muted(muted).simple("QUEUED");
             }
             _ => {
+                let began = self.stalled;
                 self.call(now, client, command, args);
+                if self.pubsub.has_letters() {
+                    self.deliver_letters(client);
+                }
                 if self.waiting.has_ready() {
-                    self.serve_waiting(now);
+                    self.serve_waiting(self.after_stall(began, now));
                 }
             }
         }
@@ -309,10 +321,9 @@ impl Server {
     ) {
         client.last_command = Some(command.id);
         client.argv_bytes = args.bytes();
-        if !self.monitors.is_empty() && command.name != "exec" {
-            self.show_to_monitors(now, client, command, args);
-        }
-        let began = self.elapsed;
+        // Who has waited was seen when it began to.
+        let again = client.resumed.is_some();
+        let (began, stalled) = (self.elapsed, self.stalled);
         let result = match command.run {
             Run::Data(handler) => self.call_data(now, client, command, handler, args),
             Run::Server(handler) => {
@@ -327,7 +338,14 @@ impl Server {
             self.answer_error(client, error);
         }
         self.elapsed = now.elapsed();
-        let took = self.elapsed.saturating_sub(began);
+        if !self.monitors.is_empty() && !again {
+            self.show_to_monitors(now, client, command, args);
+        }
+        if client.blocked.is_some() {
+            // It counts when it has got what it waits for.
+            return;
+        }
+        let took = self.elapsed.saturating_sub(began) + self.stalled.saturating_sub(stalled);
         let tracked = self.config.settings().latency_tracking;
         self.stats.called(command.id, took, result.is_err(), tracked);
         self.log_if_slow(now, client, command, args, took);
@@ -375,6 +393,17 @@ impl Server {
         result
     }
 
+    /// The moment behind what the server stood still for, if it was told to, since `began`.
+    #[inline]
+    pub(super) fn after_stall<'n>(&self, began: Duration, now: Now<'n>) -> Now<'n> {
+        let stalled = self.stalled.saturating_sub(began);
+        let mut later = now;
+        let micros = u64::try_from(stalled.as_micros()).unwrap_or(u64::MAX);
+        later.mono += stalled;
+        later.wall = Wall(now.wall.0.saturating_add(micros));
+        later
+    }
+
     /// Passes on what a command, or the passage of time, has changed.
     #[inline]
     pub(super) fn after_effects(&mut self, now: Now<'_>, client: Option<&mut Client>) {
@@ -388,12 +417,13 @@ impl Server {
     }
 
     /// Passes on what happened to those who listen. `client` is the one at work.
-    fn tell_listeners(&mut self, now: Now<'_>, client: Option<&mut Client>) {
+    fn tell_listeners(&mut self, now: Now<'_>, mut client: Option<&mut Client>) {
         for (db, key) in self.effects.take_touched() {
             self.watched_key_touched(db, client.as_deref(), key);
         }
         for db in self.effects.take_flushed() {
-            self.watched_db_replaced(client.as_deref(), db);
+            self.watched_db_replaced(client.as_deref_mut(), db);
+            self.waiting.note_replaced(db);
         }
         for place in self.effects.take_ready() {
             self.waiting.note_ready(place);

@@ -155,7 +155,8 @@ impl Server {
         let output = self.clients.iter().map(|c| c.outbox.capacity()).max().unwrap_or(0);
         text.field("client_recent_max_input_buffer", input.max(of_caller));
         text.field("client_recent_max_output_buffer", output);
-        text.field("blocked_clients", self.waiting.len());
+        let paused = self.clients.iter().filter(|c| c.paused).count();
+        text.field("blocked_clients", self.waiting.len() + paused);
         text.field("tracking_clients", 0);
         let everyone = || self.clients.iter().chain(caller);
         let listening = everyone().filter(|c| c.subscriptions.is_some()).count();

@@ -147,6 +147,9 @@ pub struct Server {
     now: (Mono, Wall),
     /// How long the command before took, counted from the start of the input at hand.
     elapsed: Duration,
+    /// For how long the server has been told to stand still since the start of the input at hand:
+    /// what comes behind that is later.
+    stalled: Duration,
     /// Changes since the last save.
     dirty: u64,
     /// Whether keys expire by themselves (DEBUG SET-ACTIVE-EXPIRE).
@@ -213,6 +216,7 @@ impl Server {
             started_wall: Wall::default(),
             now: (Mono::ZERO, Wall::default()),
             elapsed: Duration::ZERO,
+            stalled: Duration::ZERO,
             dirty: 0,
             active_expire: true,
             cron_paused: false,
@@ -334,6 +338,7 @@ impl Machine for Server {
     fn handle(&mut self, now: Now<'_>, input: Input<'_>) {
         self.now = (now.mono, now.wall);
         self.elapsed = Duration::ZERO;
+        self.stalled = Duration::ZERO;
         match input {
             Input::Start => self.start(now),
             Input::Wake => {}

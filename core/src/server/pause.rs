@@ -35,11 +35,13 @@ impl Pause {
         self.until.is_some_and(|until| now < until)
     }
 
-    /// Whether this command has to wait.
+    /// Whether this command has to wait. EXEC does as what it would carry out, whose flags are
+    /// `queued`.
     #[inline]
-    pub(super) fn holds(&self, now: Mono, command: &Command) -> bool {
+    pub(super) fn holds(&self, now: Mono, command: &Command, queued: u32) -> bool {
         self.until.is_some()
             && self.is_on(now)
-            && (self.all || command.meta.flags & (flag::WRITE | flag::MAY_REPLICATE) != 0)
+            && (self.all
+                || (command.meta.flags | queued) & (flag::WRITE | flag::MAY_REPLICATE) != 0)
     }
 }

@@ -147,6 +147,8 @@ pub(super) struct Pubsub {
     shards: Named<BTreeSet<u32>>,
     /// Messages for clients that were at work when they came.
     parcels: Vec<(u32, Vec<u8>)>,
+    /// Messages for the client at work, which gets them behind the reply to its command.
+    letters: Vec<Vec<u8>>,
 }
 
 /// What one client listens to.
@@ -203,6 +205,11 @@ impl Pubsub {
     /// How many patterns somebody listens to.
     pub(super) fn patterns(&self) -> usize {
         self.patterns.len()
+    }
+
+    /// Whether messages wait for the client at work.
+    pub(super) fn has_letters(&self) -> bool {
+        !self.letters.is_empty()
     }
 
     /// How many shard channels somebody listens to.
@@ -310,8 +317,9 @@ impl Server {
         slot: u32,
         bytes: &[u8],
     ) {
-        if let Some(client) = current.as_deref_mut().filter(|client| client.slot == slot) {
-            return write(client, bytes);
+        if current.as_deref().is_some_and(|client| client.slot == slot) {
+            self.pubsub.letters.push(bytes.to_vec());
+            return;
         }
         match self.clients.take(slot) {
             Some(mut client) => {
@@ -320,6 +328,14 @@ impl Server {
                 self.clients.put(client);
             }
             None => self.pubsub.parcels.push((slot, bytes.to_vec())),
+        }
+    }
+
+    /// Delivers what the client at work has caused for itself.
+    #[cold]
+    pub(super) fn deliver_letters(&mut self, client: &mut Client) {
+        for letter in core::mem::take(&mut self.pubsub.letters) {
+            write(client, &letter);
         }
     }
 

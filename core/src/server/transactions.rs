@@ -159,7 +159,7 @@ impl Server {
     }
 
     /// Tells those who watch keys of a database that it has been emptied, or swapped for another.
-    pub(super) fn watched_db_replaced(&mut self, at_work: Option<&Client>, db: u32) {
+    pub(super) fn watched_db_replaced(&mut self, mut at_work: Option<&mut Client>, db: u32) {
         let watched: Vec<_> = self
             .watches
             .by_key
@@ -168,13 +168,16 @@ impl Server {
             .flat_map(|((_, key), slots)| slots.iter().map(move |slot| (key.clone(), *slot)))
             .collect();
         for (key, slot) in watched {
-            let watcher = at_work.filter(|client| client.slot == slot);
-            let watcher = watcher.or_else(|| self.clients.get(slot));
-            let existed = watcher.is_some_and(|client| {
-                client.watching.iter().any(|w| w.existed && w.db == db && w.key == key)
-            });
-            if existed || self.key_exists(db, &key) {
+            let presence = self.presence(db, &key);
+            let watcher = at_work.as_deref_mut().filter(|client| client.slot == slot);
+            let watcher = watcher.or_else(|| self.clients.get_mut(slot));
+            let watched = watcher
+                .and_then(|client| client.watching.iter_mut().find(|w| w.db == db && w.key == key));
+            if watched.as_ref().is_some_and(|w| w.existed) || presence == Presence::Live {
                 self.watches.changed.insert(slot);
+            } else if let Some(watched) = watched {
+                // A key past its time is as good as none, and that it goes changes nothing.
+                watched.expired = presence == Presence::Expired;
             }
         }
     }
@@ -246,14 +249,14 @@ fn exec(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     }
     call.reply().array(transaction.queue.len());
     let outer = call.client.last_command;
+    let began = server.stalled;
     server.executing = true;
     for (command, args) in &transaction.queue {
-        server.call(call.now, call.client, command, args.as_args());
+        let now = server.after_stall(began, call.now);
+        server.call(now, call.client, command, args.as_args());
     }
     server.executing = false;
     call.client.last_command = outer;
-    // EXEC is shown behind the commands that it carries out.
-    server.show_to_monitors(call.now, call.client, call.command, call.args);
     Ok(())
 }
 

@@ -287,3 +287,59 @@ fn the_policy_says_which_keys_go() {
         assert!(driver.line(conn, &format!("set new {value}")).starts_with("+OK"), "{policy}");
     }
 }
+
+#[test]
+fn who_publishes_to_itself_reads_the_reply_first() {
+    let mut driver = Driver::new("");
+    let conn = driver.connect();
+    driver.send(conn, b"hello 3\r\nsubscribe ch\r\n");
+    let push = ">3\r\n$7\r\nmessage\r\n$2\r\nch\r\n$1\r\na\r\n";
+    assert_eq!(driver.line(conn, "publish ch a"), format!(":1\r\n{push}"));
+    driver.send(conn, b"multi\r\npublish ch a\r\nping\r\n");
+    assert_eq!(driver.line(conn, "exec"), format!("*2\r\n:1\r\n+PONG\r\n{push}"));
+}
+
+#[test]
+fn a_swap_serves_who_waits_and_spares_who_watches_nothing() {
+    let mut driver = Driver::new("");
+    let (a, b) = (driver.connect(), driver.connect());
+    driver.send(a, b"blpop k 0\r\n");
+    driver.send(b, b"select 1\r\nrpush k v\r\n");
+    assert_eq!(driver.line(b, "swapdb 0 1"), "+OK\r\n");
+    assert_eq!(driver.take(a), "*2\r\n$1\r\nk\r\n$1\r\nv\r\n");
+    // A key that is past its time is no more than none.
+    driver.send(b, b"debug set-active-expire 0\r\nset gone v px 1\r\n");
+    driver.pass(Duration::from_millis(10));
+    driver.line(a, "watch gone");
+    driver.line(b, "swapdb 0 1");
+    driver.send(a, b"multi\r\nping\r\n");
+    assert_eq!(driver.line(a, "exec"), "*1\r\n+PONG\r\n");
+}
+
+#[test]
+fn a_command_that_waits_counts_once() {
+    let mut driver = Driver::new("slowlog-log-slower-than 0\nenable-debug-command yes");
+    let (a, b, c) = (driver.connect(), driver.connect(), driver.connect());
+    driver.line(c, "monitor");
+    driver.send(a, b"blpop k 0\r\n");
+    assert!(!driver.line(b, "info commandstats").contains("cmdstat_blpop"));
+    driver.line(b, "rpush k v");
+    let stats = driver.line(b, "info commandstats");
+    assert!(stats.contains("cmdstat_blpop:calls=1,"), "{stats}");
+    assert_eq!(driver.take(c).matches("\"blpop\"").count(), 1);
+    driver.send(a, b"blpop k 0.01\r\n");
+    driver.pass(Duration::from_millis(20));
+    let stats = driver.line(b, "info commandstats");
+    assert!(stats.contains("cmdstat_blpop:calls=2,"), "{stats}");
+}
+
+#[test]
+fn what_comes_behind_a_sleep_is_later() {
+    let mut driver = Driver::new("slowlog-log-slower-than 100000\nenable-debug-command yes");
+    let (a, b) = (driver.connect(), driver.connect());
+    driver.send(a, b"blpop k 1\r\n");
+    driver.send(b, b"multi\r\nrpush k v\r\npexpire k 100\r\ndebug sleep 0.2\r\n");
+    driver.line(b, "exec");
+    assert_eq!(driver.take(a), "");
+    assert_eq!(driver.line(b, "slowlog len"), ":1\r\n");
+}
