@@ -231,7 +231,10 @@ impl Server {
         let mut reply =
             Reply::new(&mut client.outbox, &mut self.scratch, client.proto).muted(muted);
         match (error, blocked.empty) {
-            (Some(text), _) => reply.error(text),
+            (Some(text), _) => {
+                reply.error(text);
+                self.stats.error(text.split(' ').next().unwrap_or_default());
+            }
             (None, EmptyReply::Null) => reply.null(),
             (None, EmptyReply::NullArray) => reply.null_array(),
         }

@@ -49,6 +49,10 @@ impl Server {
         if self.eviction.going_on {
             self.make_room(now, None);
         }
+        let limited = self.config.settings().maxmemory_clients != 0;
+        if limited || self.eviction.clients_due.is_some() {
+            self.evict_clients(now);
+        }
         self.end_waits(now);
         if self.waiting.has_ready() {
             self.serve_waiting(now);
@@ -59,6 +63,9 @@ impl Server {
 
     /// When there is something to do next.
     pub(super) fn next_wake(&self) -> Option<Mono> {
+        if self.cron_paused {
+            return if self.pending.is_empty() { self.pause.until() } else { Some(self.now.0) };
+        }
         if !self.pending.is_empty()
             || self.keyspace.free_waits()
             || self.waiting.has_ready()
@@ -67,7 +74,8 @@ impl Server {
             return Some(self.now.0);
         }
         let waits = self.waiting.next_deadline();
-        [self.schedule.clients, self.schedule.expiry, self.pause.until(), waits]
+        let clients = self.eviction.clients_due;
+        [self.schedule.clients, self.schedule.expiry, self.pause.until(), waits, clients]
             .into_iter()
             .flatten()
             .min()

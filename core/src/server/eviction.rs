@@ -30,6 +30,8 @@ pub(super) struct Eviction {
     clients: (usize, Option<Mono>),
     /// Whether there is still too much, and keys that may go.
     pub(super) going_on: bool,
+    /// When it is looked next whether clients take too much.
+    pub(super) clients_due: Option<Mono>,
 }
 
 #[derive(Clone, Debug)]
@@ -118,6 +120,53 @@ impl Server {
         self.eviction.going_on = any_left;
         self.after_effects(now, client);
         fits || any_left
+    }
+
+    /// Cuts off the clients that take the most memory while all together take more than
+    /// `maxmemory-clients`, but for those that asked to be spared (CLIENT NO-EVICT).
+    pub(super) fn evict_clients(&mut self, now: Now<'_>) {
+        let settings = self.config.settings();
+        let limit = match settings.maxmemory_clients {
+            0 => None,
+            percent if percent < 0 => {
+                let part = settings.maxmemory as u128 * u128::from(percent.unsigned_abs()) / 100;
+                u64::try_from(part).ok().filter(|part| *part > 0)
+            }
+            bytes => u64::try_from(bytes).ok(),
+        };
+        let Some(limit) = limit else {
+            self.eviction.clients_due = None;
+            return;
+        };
+        match self.eviction.clients_due {
+            Some(due) if now.mono < due => return,
+            Some(_) => self.eviction.clients_due = None,
+            None => {
+                self.eviction.clients_due = Some(now.mono + CLIENTS_PERIOD);
+                return;
+            }
+        }
+        let taken = |client: &Client| client.memory() as u64;
+        let mut total: u64 = self.clients.iter().map(taken).sum();
+        if total <= limit {
+            return;
+        }
+        let mut victims: Vec<(u64, u32)> = self
+            .clients
+            .iter()
+            .filter(|client| !client.no_evict)
+            .map(|client| (taken(client), client.slot))
+            .collect();
+        victims.sort_unstable();
+        while let Some((bytes, slot)) = victims.pop().filter(|_| total > limit) {
+            if let Some(client) = self.clients.get(slot) {
+                let text = super::clients::commands::describe(client, Some(now.mono));
+                self.notice(|| format!("Evicting client: {text}"));
+            }
+            self.cut_off(slot);
+            self.stats.evicted_clients += 1;
+            total = total.saturating_sub(bytes);
+        }
     }
 
     /// What counts against `maxmemory`.

@@ -97,6 +97,9 @@ impl Server {
                 _ => self.keyspace_section(&mut text),
             }
         }
+        if sections.iter().any(|section| section == "debug") {
+            self.debug_section(&mut text);
+        }
         text.0
     }
 
@@ -253,7 +256,7 @@ impl Server {
     }
 
     fn stats_section(&mut self, text: &mut Text) {
-        let [commands, input, output] = self.stats.rates(self.now.0);
+        let [commands, input, output, cycles, nanos] = self.stats.rates(self.now.0);
         let kilobytes = |bytes: u64| format!("{:.2}", bytes as f64 / 1024.0);
         let (stats, env) = (&self.stats, &self.keyspace.env);
         text.section("Stats");
@@ -277,7 +280,7 @@ impl Server {
         text.field("expired_time_cap_reached_count", 0);
         text.field("expire_cycle_cpu_milliseconds", 0);
         text.field("evicted_keys", self.stats.evicted_keys);
-        text.field("evicted_clients", 0);
+        text.field("evicted_clients", self.stats.evicted_clients);
         text.field("total_eviction_exceeded_time", 0);
         text.field("current_eviction_exceeded_time", 0);
         text.field("keyspace_hits", env.hits);
@@ -313,6 +316,23 @@ impl Server {
         text.field("acl_access_denied_cmd", 0);
         text.field("acl_access_denied_key", 0);
         text.field("acl_access_denied_channel", 0);
+        let loops = &stats.cycles;
+        text.field("eventloop_cycles", loops.count);
+        text.field("eventloop_duration_sum", loops.took.as_micros());
+        text.field("eventloop_duration_cmd_sum", loops.commands_took.as_micros());
+        text.field("instantaneous_eventloop_cycles_per_sec", cycles.div_ceil(1000));
+        let mean = nanos.checked_div(cycles).unwrap_or_default();
+        text.field("instantaneous_eventloop_duration_usec", mean);
+    }
+
+    /// What only who asks for it by name gets to see.
+    fn debug_section(&self, text: &mut Text) {
+        let loops = &self.stats.cycles;
+        text.section("Debug");
+        text.field("eventloop_duration_aof_sum", 0);
+        text.field("eventloop_duration_cron_sum", loops.cron_took.as_micros());
+        text.field("eventloop_duration_max", loops.longest.as_micros());
+        text.field("eventloop_cmd_per_cycle_max", loops.most_commands);
     }
 
     fn replication_section(&self, text: &mut Text) {

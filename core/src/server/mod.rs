@@ -339,6 +339,7 @@ impl Machine for Server {
         self.now = (now.mono, now.wall);
         self.elapsed = Duration::ZERO;
         self.stalled = Duration::ZERO;
+        let commands = self.stats.commands_processed;
         match input {
             Input::Start => self.start(now),
             Input::Wake => {}
@@ -360,6 +361,8 @@ impl Machine for Server {
             Input::Vitals(vitals) => self.vitals = vitals,
         }
         self.cron(now);
+        let commands = self.stats.commands_processed.saturating_sub(commands);
+        self.stats.cycles.count(commands, self.elapsed, now.elapsed());
     }
 
     fn poll_output(&mut self) -> Option<Output> {

@@ -22,11 +22,40 @@ pub struct Stats {
     pub longest_output: usize,
     pub memory_peak: u64,
     pub evicted_keys: u64,
+    pub evicted_clients: u64,
     pub denied_logins: u64,
+    /// Inputs that were handled.
+    pub cycles: Cycles,
     /// How often each error code was answered.
     pub errors: BTreeMap<String, u64>,
     commands: Vec<CommandStats>,
     rates: Rates,
+}
+
+/// What is counted of inputs, of which each is handled in one go.
+#[derive(Clone, Debug, Default)]
+#[allow(missing_docs)]
+pub struct Cycles {
+    pub count: u64,
+    pub took: Duration,
+    pub longest: Duration,
+    /// Time that commands took, and what is done because time passes.
+    pub commands_took: Duration,
+    pub cron_took: Duration,
+    pub most_commands: u64,
+}
+
+impl Cycles {
+    /// Counts one: the commands in it, when they had been carried out, and when it ended.
+    #[inline]
+    pub fn count(&mut self, commands: u64, commands_took: Duration, took: Duration) {
+        self.count += 1;
+        self.took += took;
+        self.longest = self.longest.max(took);
+        self.commands_took += commands_took;
+        self.cron_took += took.saturating_sub(commands_took);
+        self.most_commands = self.most_commands.max(commands);
+    }
 }
 
 /// What is counted for one command.
@@ -92,13 +121,17 @@ impl Stats {
     #[inline]
     pub fn sample(&mut self, now: Mono) {
         if now >= self.rates.next {
-            let totals = [self.commands_processed, self.net_input, self.net_output];
+            // Few inputs a second count as well, hence thousandths.
+            let cycles = self.cycles.count.saturating_mul(1000);
+            let nanos = u64::try_from(self.cycles.took.as_nanos()).unwrap_or(u64::MAX);
+            let totals = [self.commands_processed, self.net_input, self.net_output, cycles, nanos];
             self.rates.sample(now, totals);
         }
     }
 
-    /// Commands, bytes in and bytes out a second, over the last one and a half.
-    pub fn rates(&mut self, now: Mono) -> [u64; 3] {
+    /// Commands, bytes in, bytes out, thousandths of inputs and nanoseconds of work a second, over
+    /// the last one and a half.
+    pub fn rates(&mut self, now: Mono) -> [u64; 5] {
         self.sample(now);
         self.rates.mean()
     }
@@ -115,9 +148,9 @@ impl Stats {
 /// The rates of the last sixteen tenths of a second.
 #[derive(Clone, Debug, Default)]
 struct Rates {
-    samples: [[u64; 3]; Rates::SAMPLES],
+    samples: [[u64; 5]; Rates::SAMPLES],
     at: usize,
-    totals: [u64; 3],
+    totals: [u64; 5],
     taken: Mono,
     next: Mono,
 }
@@ -127,10 +160,10 @@ impl Rates {
     const PERIOD: Duration = Duration::from_millis(100);
 
     #[cold]
-    fn sample(&mut self, now: Mono, totals: [u64; 3]) {
+    fn sample(&mut self, now: Mono, totals: [u64; 5]) {
         let elapsed = now.since(self.taken);
         let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX).max(1);
-        let mut sample = [0; 3];
+        let mut sample = [0; 5];
         for ((rate, total), before) in sample.iter_mut().zip(totals).zip(self.totals) {
             let per = u128::from(total.saturating_sub(before)) * 1_000_000 / u128::from(micros);
             *rate = u64::try_from(per).unwrap_or(u64::MAX);
@@ -146,8 +179,8 @@ impl Rates {
         self.next = now + Self::PERIOD;
     }
 
-    fn mean(&self) -> [u64; 3] {
-        let mut sums = [0u64; 3];
+    fn mean(&self) -> [u64; 5] {
+        let mut sums = [0u64; 5];
         for sample in &self.samples {
             for (sum, rate) in sums.iter_mut().zip(sample) {
                 *sum = sum.saturating_add(*rate);

@@ -365,7 +365,9 @@ impl Entry {
             if !in_place {
                 let (key, expire, clock) = (self.key(), self.expire(), self.clock());
                 let stays = header.value + len <= PACKED_EDIT_LIMIT;
-                let room = if stays { len } else { grown_capacity(len, len > old) };
+                // What has grown once will grow again; what is new may be all there is.
+                let grows = old > 0 && len > old;
+                let room = if stays { len } else { grown_capacity(len, grows) };
                 let mut value = Vec::with_capacity(room);
                 value.extend_from_slice(string.bytes(&mut itoa::Buffer::new()));
                 value.resize(len, 0);

@@ -43,6 +43,8 @@ pub struct Settings {
     pub latency_tracking: bool,
     pub latency_tracking_info_percentiles: Vec<f64>,
     pub maxmemory: u64,
+    /// Bytes, or if negative a percentage of `maxmemory`.
+    pub maxmemory_clients: i64,
     pub maxmemory_policy: String,
     pub maxmemory_samples: usize,
     pub enable_debug_command: Permission,
@@ -179,6 +181,7 @@ impl Settings {
                 .filter_map(|p| p.parse().ok())
                 .collect(),
             maxmemory: size("maxmemory"),
+            maxmemory_clients: number("maxmemory-clients"),
             maxmemory_policy: text("maxmemory-policy"),
             maxmemory_samples: usize::try_from(number("maxmemory-samples")).unwrap_or(5),
             enable_debug_command: permission("enable-debug-command"),

@@ -343,3 +343,44 @@ fn what_comes_behind_a_sleep_is_later() {
     assert_eq!(driver.take(a), "");
     assert_eq!(driver.line(b, "slowlog len"), ":1\r\n");
 }
+
+#[test]
+fn the_greediest_clients_go_but_for_those_that_are_spared() {
+    let mut driver = Driver::new("");
+    let (a, b, c) = (driver.connect(), driver.connect(), driver.connect());
+    driver.line(a, "client no-evict on");
+    driver.line(a, "config set maxmemory-clients 1mb");
+    // Half a request each.
+    let half = [b"*2\r\n$3\r\nget\r\n$3000000\r\n".to_vec(), vec![b'x'; 2_000_000]].concat();
+    driver.send(b, &half);
+    driver.line(c, "ping");
+    driver.pass(Duration::from_millis(20));
+    assert!(driver.is_closed(b) && !driver.is_closed(c));
+    driver.send(a, &half);
+    driver.pass(Duration::from_millis(20));
+    assert!(!driver.is_closed(a));
+}
+
+#[test]
+fn who_is_woken_with_an_error_counts_as_one() {
+    let mut driver = Driver::new("");
+    let (a, b) = (driver.connect(), driver.connect());
+    driver.send(a, b"client id\r\nblpop k 0\r\n");
+    driver.line(b, "client unblock 1 error");
+    assert!(driver.take(a).contains("-UNBLOCKED "));
+    let info = driver.line(b, "info errorstats commandstats");
+    assert!(info.contains("errorstat_UNBLOCKED:count=1\r\n"), "{info}");
+    let blpop = info.lines().find(|line| line.starts_with("cmdstat_blpop:calls=1,"));
+    assert!(blpop.is_some_and(|line| line.ends_with("failed_calls=1")), "{info}");
+}
+
+#[test]
+fn memory_without_an_end_is_no_reason_to_stay_awake() {
+    let mut driver = Driver::new("");
+    let conn = driver.connect();
+    driver.line(conn, "config set maxmemory 100mb maxmemory-clients 50mb");
+    driver.pass(Duration::from_millis(50));
+    driver.line(conn, "config set maxmemory-clients 0");
+    driver.pass(Duration::from_millis(50));
+    assert_eq!(driver.server.poll_timeout(), None);
+}
