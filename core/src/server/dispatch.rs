@@ -169,6 +169,10 @@ impl Server {
             Some(transaction) if command.name == "exec" => transaction.flags(),
             _ => 0,
         };
+        if self.lacks_replicas() && (command.meta.flags | queued) & flag::WRITE != 0 {
+            let error = CommandError::text("NOREPLICAS Not enough good replicas to write.");
+            return self.refuse(client, Some(command), &error);
+        }
         if self.pause.holds(now.mono, command, queued) {
             client.held = Some(args.into());
             client.paused = true;
@@ -235,6 +239,12 @@ impl Server {
             return Err(CommandError::text("NOAUTH Authentication required."));
         }
         Ok(())
+    }
+
+    /// Whether writes wait for replicas that are not there.
+    fn lacks_replicas(&self) -> bool {
+        let settings = self.config.settings();
+        settings.min_replicas_to_write > 0 && settings.min_replicas_max_lag > 0
     }
 
     /// DEBUG and MODULE are open to whom the configuration says.

@@ -461,6 +461,11 @@ impl Server {
 }
 
 /// The address that a word of `bind` means.
+/// Whether `bind` takes this name for an address.
+pub(super) fn is_address(name: &str) -> bool {
+    bind_address(name).is_some()
+}
+
 fn bind_address(name: &str) -> Option<IpAddr> {
     match name {
         "*" => Some(Ipv4Addr::UNSPECIFIED.into()),

@@ -11,6 +11,7 @@ use crate::command::{CommandError, Group, Row};
 use crate::glob;
 use crate::machine::{DiskDone, DiskError, DiskErrorKind, DiskOp, LogLevel};
 use crate::server::dispatch::{Call, Handler, container, row};
+use crate::server::net::is_address;
 use crate::server::{DiskWork, Server};
 use crate::time::Now;
 
@@ -141,6 +142,12 @@ fn set(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     let (before, after) = (old.settings(), new.settings());
     let other_port = before.port != after.port;
     let listens_elsewhere = other_port || before.bind != after.bind;
+    let unknown = |name: &&String| !name.starts_with('-') && !is_address(name);
+    if let Some(name) = after.bind.iter().find(unknown) {
+        let text = format!("Could not resolve the address {name} of 'bind'");
+        server.log(LogLevel::Warning, || text);
+        return Err(failed(b"bind", "Failed to bind to specified addresses."));
+    }
     if listens_elsewhere && (directory.is_some() || server.relisten.is_some()) {
         return Err(failed(b"port", "change the addresses by themselves, one change at a time"));
     }

@@ -43,6 +43,8 @@ pub struct Settings {
     pub latency_tracking: bool,
     pub latency_tracking_info_percentiles: Vec<f64>,
     pub maxmemory: u64,
+    pub min_replicas_to_write: u64,
+    pub min_replicas_max_lag: u64,
     /// Bytes, or if negative a percentage of `maxmemory`.
     pub maxmemory_clients: i64,
     pub maxmemory_policy: String,
@@ -181,6 +183,8 @@ impl Settings {
                 .filter_map(|p| p.parse().ok())
                 .collect(),
             maxmemory: size("maxmemory"),
+            min_replicas_to_write: size("min-replicas-to-write"),
+            min_replicas_max_lag: size("min-replicas-max-lag"),
             maxmemory_clients: number("maxmemory-clients"),
             maxmemory_policy: text("maxmemory-policy"),
             maxmemory_samples: usize::try_from(number("maxmemory-samples")).unwrap_or(5),

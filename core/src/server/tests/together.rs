@@ -384,3 +384,25 @@ fn memory_without_an_end_is_no_reason_to_stay_awake() {
     driver.pass(Duration::from_millis(50));
     assert_eq!(driver.server.poll_timeout(), None);
 }
+
+#[test]
+fn writes_want_replicas_if_they_are_told_to() {
+    let mut driver = Driver::new("");
+    let (a, b) = (driver.connect(), driver.connect());
+    driver.send(a, b"set k 1\r\nmulti\r\nincr k\r\n");
+    driver.line(b, "config set min-replicas-to-write 1");
+    let refusal = "NOREPLICAS Not enough good replicas to write.\r\n";
+    assert_eq!(driver.line(b, "incr k"), format!("-{refusal}"));
+    let aborted = format!("-EXECABORT Transaction discarded because of: {refusal}");
+    assert_eq!(driver.line(a, "exec"), aborted);
+    assert_eq!(driver.line(b, "get k"), "$1\r\n1\r\n");
+}
+
+#[test]
+fn a_name_that_is_no_address_is_not_bound_to() {
+    let mut driver = Driver::new("");
+    let conn = driver.connect();
+    let reply = driver.line(conn, "config set bind 999.999.999.999");
+    assert!(reply.ends_with("Failed to bind to specified addresses.\r\n"), "{reply}");
+    assert!(!driver.line(conn, "config get bind").contains("999"));
+}
