@@ -51,7 +51,7 @@ impl Server {
         }
         let limited = self.config.settings().maxmemory_clients != 0;
         if limited || self.eviction.clients_due.is_some() {
-            self.evict_clients(now);
+            self.watch_client_memory(now);
         }
         self.end_waits(now);
         if self.waiting.has_ready() {

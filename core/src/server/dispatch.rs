@@ -142,7 +142,7 @@ impl Server {
             format!("{error} from client: {}", super::clients::commands::describe(client, None))
         });
         let mut reply = Reply::new(&mut client.outbox, &mut self.scratch, client.proto);
-        reply.error(&format!("ERR {error}"));
+        reply.error(format!("ERR {error}"));
         self.stats.error("ERR");
         client.standing = Standing::Closing;
     }

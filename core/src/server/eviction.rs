@@ -102,6 +102,13 @@ impl Server {
         if self.pause.is_on(now.mono) {
             return true;
         }
+        // Clients that take more than they may go before keys do.
+        if let Some(most) = self.client_memory_limit() {
+            self.evict_clients(now, most);
+            if self.used_memory(now.mono, client.as_deref()) <= limit {
+                return true;
+            }
+        }
         if self.config.settings().data.maxmemory_policy == MaxmemoryPolicy::NoEviction {
             return false;
         }
@@ -124,28 +131,34 @@ impl Server {
 
     /// Cuts off the clients that take the most memory while all together take more than
     /// `maxmemory-clients`, but for those that asked to be spared (CLIENT NO-EVICT).
-    pub(super) fn evict_clients(&mut self, now: Now<'_>) {
+    pub(super) fn watch_client_memory(&mut self, now: Now<'_>) {
+        let Some(limit) = self.client_memory_limit() else {
+            self.eviction.clients_due = None;
+            return;
+        };
+        match self.eviction.clients_due {
+            Some(due) if now.mono < due => {}
+            Some(_) => {
+                self.eviction.clients_due = None;
+                self.evict_clients(now, limit);
+            }
+            None => self.eviction.clients_due = Some(now.mono + CLIENTS_PERIOD),
+        }
+    }
+
+    fn client_memory_limit(&self) -> Option<u64> {
         let settings = self.config.settings();
-        let limit = match settings.maxmemory_clients {
+        match settings.maxmemory_clients {
             0 => None,
             percent if percent < 0 => {
                 let part = settings.maxmemory as u128 * u128::from(percent.unsigned_abs()) / 100;
                 u64::try_from(part).ok().filter(|part| *part > 0)
             }
             bytes => u64::try_from(bytes).ok(),
-        };
-        let Some(limit) = limit else {
-            self.eviction.clients_due = None;
-            return;
-        };
-        match self.eviction.clients_due {
-            Some(due) if now.mono < due => return,
-            Some(_) => self.eviction.clients_due = None,
-            None => {
-                self.eviction.clients_due = Some(now.mono + CLIENTS_PERIOD);
-                return;
-            }
         }
+    }
+
+    fn evict_clients(&mut self, now: Now<'_>, limit: u64) {
         let taken = |client: &Client| client.memory() as u64;
         let mut total: u64 = self.clients.iter().map(taken).sum();
         if total <= limit {
@@ -167,6 +180,7 @@ impl Server {
             self.stats.evicted_clients += 1;
             total = total.saturating_sub(bytes);
         }
+        self.eviction.clients.1 = None;
     }
 
     /// What counts against `maxmemory`.
