@@ -35,9 +35,12 @@ impl CommandError {
         CommandError::Text(Cow::Owned(text.into_bytes()))
     }
 
-    /// An error that quotes what was given, byte for byte. `before` starts with the code.
+    /// An error that quotes what was given, byte for byte until the first NUL, as Redis does.
+    /// `before` starts with the code.
     pub fn quoting(before: &str, given: &[u8], after: &str) -> Self {
-        CommandError::Text(Cow::Owned([before.as_bytes(), given, after.as_bytes()].concat()))
+        CommandError::Text(Cow::Owned(
+            [before.as_bytes(), up_to_nul(given), after.as_bytes()].concat(),
+        ))
     }
 
     /// The number of arguments is wrong. `name` is the full name of the command (`client|kill`).
@@ -68,6 +71,11 @@ impl CommandError {
     }
 }
 
+/// What a program whose strings end with NUL sees of this one.
+pub(crate) fn up_to_nul(bytes: &[u8]) -> &[u8] {
+    bytes.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
 impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&String::from_utf8_lossy(self.as_bytes()))
@@ -90,6 +98,7 @@ mod tests {
     fn what_is_quoted_is_no_text_and_stays_as_it_is() {
         let error = CommandError::subcommand("CONFIG", b"\xff\xfe");
         assert_eq!(error.as_bytes(), b"ERR unknown subcommand '\xff\xfe'. Try CONFIG HELP.");
+        assert_eq!(CommandError::quoting("ERR ", b"a\0b", "!").as_bytes(), b"ERR a!");
         assert!(error.to_string().starts_with("ERR unknown subcommand '"));
     }
 }

@@ -1,14 +1,19 @@
-//! Small commands about the server: TIME, LOLWUT, SHUTDOWN, SLOWLOG.
+//! Small commands about the server: LASTSAVE, TIME, LOLWUT, SHUTDOWN, SLOWLOG.
 
 use super::config::ShutdownOn;
 use super::dispatch::{Call, Handler, container, row};
 use super::{LIMPID_VERSION, Server, VERSION};
-use crate::command::meta::flag;
+use crate::command::meta::{acl, flag};
 use crate::command::{CommandError, Group, Row};
 use crate::resp::number::parse_i64;
 
 /// Rows of the command table.
 pub(super) static ROWS: &[Row<Handler>] = &[
+    row(Group::Server, "lastsave", 1, lastsave)
+        .flags(flag::LOADING | flag::STALE | flag::FAST)
+        .acl(acl::ADMIN | acl::DANGEROUS)
+        .summary("Tells when data was saved last, in seconds since 1970.")
+        .tips(&["nondeterministic_output"]),
     row(Group::Server, "lolwut", -1, lolwut)
         .flags(flag::READONLY | flag::FAST)
         .since("5.0.0")
@@ -77,6 +82,13 @@ fn time(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
+/// Nothing has been saved since the start, which counts as saved.
+fn lastsave(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    let at = server.started_wall.as_secs();
+    call.reply().integer(at as i64);
+    Ok(())
+}
+
 fn lolwut(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     // Ripples on clear water, each time others.
     let mut picture = String::new();
@@ -135,7 +147,8 @@ fn shutdown(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError
 fn slowlog_get(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     let mut count = 10;
     if call.args.len() > 3 {
-        return Err(CommandError::Syntax);
+        let before = "ERR unknown subcommand or wrong number of arguments for '";
+        return Err(CommandError::quoting(before, call.arg(1), "'. Try SLOWLOG HELP."));
     }
     if let Some(text) = call.args.get(2) {
         count = match parse_i64(text) {

@@ -7,6 +7,7 @@ use super::net::MAX_UNSENT;
 use super::table::{Command, Run};
 use super::{Server, ahead, transactions};
 use crate::command::effects;
+use crate::command::error::up_to_nul;
 use crate::command::meta::flag;
 use crate::command::{Caller, Class, CommandError, Ctx, Group, Row};
 use crate::machine::LogLevel;
@@ -142,8 +143,27 @@ impl Server {
             format!("{error} from client: {}", super::clients::commands::describe(client, None))
         });
         let mut reply = Reply::new(&mut client.outbox, &mut self.scratch, client.proto);
-        reply.error(format!("ERR {error}"));
+        match error {
+            ProtocolError::ExpectedDollar(got) => {
+                let before = "ERR Protocol error: expected '$', got '";
+                reply.error(CommandError::quoting(before, &[got], "'").as_bytes());
+            }
+            _ => reply.error(format!("ERR {error}")),
+        }
         self.stats.error("ERR");
+        client.standing = Standing::Closing;
+    }
+
+    /// Hangs up on a browser that somebody's page has sent here, before it gets to its commands.
+    fn turn_away(&mut self, client: &mut Client) {
+        self.log(LogLevel::Warning, || {
+            format!(
+                "Possible SECURITY ATTACK detected: somebody sends POST or Host: as HTTP does, \
+                 which a page can make a browser do. Closed: {}",
+                super::clients::commands::describe(client, None)
+            )
+        });
+        client.outbox.clear();
         client.standing = Standing::Closing;
     }
 
@@ -154,6 +174,7 @@ impl Server {
         }
         let command = match self.find_command(args) {
             Ok(command) => command,
+            Err(_) if is_http(args.at(0)) => return self.turn_away(client),
             Err(error) => return self.refuse(client, None, &error),
         };
         if let Err(error) = self.check(client, command, args) {
@@ -503,6 +524,10 @@ fn is_for_listeners(command: &Command) -> bool {
         )
 }
 
+fn is_http(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:")
+}
+
 fn unknown_command(args: Args<'_>) -> CommandError {
     let name = args.at(0);
     let mut after = b"', with args beginning with: ".to_vec();
@@ -511,9 +536,9 @@ fn unknown_command(args: Args<'_>) -> CommandError {
         if after.len() >= most {
             break;
         }
-        let part = &arg[..arg.len().min(most - after.len())];
+        let part = up_to_nul(&arg[..arg.len().min(most - after.len())]);
         after.extend_from_slice(&[b"'", part, b"' "].concat());
     }
     let before = b"ERR unknown command '";
-    CommandError::Text([before, &name[..name.len().min(128)], &after].concat().into())
+    CommandError::Text([before, up_to_nul(&name[..name.len().min(128)]), &after].concat().into())
 }
