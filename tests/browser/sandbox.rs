@@ -125,6 +125,22 @@ fn rewinding_shows_the_past_and_acting_there_asks() {
 }
 
 #[test]
+fn the_same_reply_shows_again_after_rewinding() {
+    in_browser("again", async |page| {
+        begin(page, "?locale=en").await?;
+        // So fast that the reply is there before the screen is drawn without it.
+        page.line(":speed 10s").await?;
+        page.line("set k 1").await?;
+        page.wait_for_text(SCREEN, "OK").await?;
+        page.line(":go 500ms").await?;
+        page.line("set k 2").await?;
+        page.click("[data-testid=past-discard]").await?;
+        page.wait_for_text(SCREEN, "set k 2").await?;
+        page.wait_for_text(SCREEN, "OK").await
+    });
+}
+
+#[test]
 fn languages_and_themes_are_switched_and_remembered() {
     in_browser("languages", async |page| {
         page.open("?locale=en").await?;

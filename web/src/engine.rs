@@ -69,6 +69,7 @@ struct Engine {
     time_at: f64,
     events_seen: u64,
     lines_seen: u64,
+    showings_seen: u64,
     figures: FrameFigures,
     steps: u64,
     since: f64,
@@ -86,6 +87,7 @@ impl Engine {
             time_at: 0.0,
             events_seen: 0,
             lines_seen: 0,
+            showings_seen: 0,
             figures: FrameFigures::default(),
             steps: 0,
             since: 0.0,
@@ -153,10 +155,13 @@ impl Engine {
             let lab = self.page.lab();
             (lab.event_count(), lab.line_count(&self.page.desk()), lab.steps(), lab.now())
         };
-        if core::mem::replace(&mut self.events_seen, events) != events {
+        // After a jump in time the same numbers may stand for other things.
+        let showings = self.page.showings();
+        let jumped = core::mem::replace(&mut self.showings_seen, showings) != showings;
+        if core::mem::replace(&mut self.events_seen, events) != events || jumped {
             self.page.tell(Topic::Events);
         }
-        if core::mem::replace(&mut self.lines_seen, lines) != lines {
+        if core::mem::replace(&mut self.lines_seen, lines) != lines || jumped {
             self.page.tell(Topic::Terminals);
         }
         self.page.tell(Topic::Panels);

@@ -59,6 +59,8 @@ struct Inner {
     desk: RefCell<Desk>,
     listeners: [RefCell<Vec<Listener>>; TOPICS],
     next_listener: Cell<u64>,
+    /// How often everything has been drawn again at once.
+    showings: Cell<u64>,
 }
 
 /// What the person sees and has open.
@@ -225,6 +227,7 @@ impl Page {
             view: RefCell::new(view),
             listeners: Default::default(),
             next_listener: Cell::new(0),
+            showings: Cell::default(),
         }));
         page.refresh_scene();
         page
@@ -533,7 +536,14 @@ impl Page {
         self.tell_all();
     }
 
+    /// A number that changes when everything has been drawn again at once: what was seen before
+    /// is no measure of what is new any more.
+    pub(crate) fn showings(&self) -> u64 {
+        self.0.showings.get()
+    }
+
     fn tell_all(&self) {
+        self.0.showings.set(self.showings() + 1);
         use Topic::{Camera, Events, Frame, Open, Panels, Prefs, Scene, Terminals, Time};
         for topic in [Prefs, Scene, Open, Camera, Time, Events, Terminals, Panels, Frame] {
             self.tell(topic);
