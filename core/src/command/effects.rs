@@ -192,6 +192,12 @@ impl Effects {
         self.commands.append(&mut commands);
     }
 
+    /// Whether there are commands to propagate.
+    #[inline]
+    pub fn has_commands(&self) -> bool {
+        !self.commands.is_empty()
+    }
+
     /// The commands to propagate, in order.
     pub fn take_commands(&mut self) -> Vec<Propagated> {
         core::mem::take(&mut self.commands)

@@ -4,6 +4,7 @@
 //! * [`meta`] says what is known of a command besides its code: one [`Row`] of the table.
 //! * [`context`] is what a handler works with.
 //! * [`effects`] is the one stream of what a command changed.
+//! * [`feed`] is that stream as it is written to the append-only file and to replicas.
 //! * [`error`] holds the errors that commands share.
 //! * [`strings`] and [`keys`] hold the rows of the commands on strings and on keys of any type;
 //!   what is large among them stands in a file of its own. [`lists`], [`sets`], [`hashes`],
@@ -19,6 +20,7 @@ pub mod context;
 pub mod effects;
 pub mod error;
 pub mod extended;
+pub mod feed;
 pub mod hashes;
 pub mod keys;
 pub mod lists;
@@ -42,4 +44,5 @@ mod tests;
 pub use context::{Caller, Ctx, DataConfig, Handler, Wait};
 pub use effects::{Class, Effects};
 pub use error::CommandError;
+pub use feed::Feed;
 pub use meta::{Group, KeySpec, Meta, Row};

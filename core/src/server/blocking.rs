@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::Server;
 use super::clients::{Client, Standing};
+use super::propagate::Together;
 use super::table::Command;
 use crate::command::Wait;
 use crate::command::context::EmptyReply;
@@ -180,6 +181,7 @@ impl Server {
         let Some(blocked) = self.unblock(client) else { return };
         client.resumed = Some(blocked.until);
         self.call(now, client, blocked.command, blocked.args.as_args());
+        self.propagate(Together::Yes);
         client.resumed = None;
         if self.pubsub.has_letters() {
             self.deliver_letters(client);

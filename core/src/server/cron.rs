@@ -2,6 +2,7 @@
 
 use super::Server;
 use super::clients::Standing;
+use super::propagate::Together;
 use crate::machine::LogLevel;
 use crate::time::{Duration, Mono, Now, Wall};
 
@@ -144,6 +145,7 @@ impl Server {
         self.effects.begin(self.listeners);
         self.keyspace.expire_step(SLICE);
         self.after_effects(now, None);
+        self.propagate(Together::No);
         self.schedule.expiry = Some(now.mono);
     }
 

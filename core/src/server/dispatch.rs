@@ -4,6 +4,7 @@ use core::mem;
 
 use super::clients::{Client, ReplyMode, Standing};
 use super::net::MAX_UNSENT;
+use super::propagate::Together;
 use super::table::{Command, Run};
 use super::{Server, ahead, transactions};
 use crate::command::effects;
@@ -209,6 +210,7 @@ impl Server {
             _ => {
                 let began = self.stalled;
                 self.call(now, client, command, args);
+                self.propagate(Together::of(command));
                 if self.pubsub.has_letters() {
                     self.deliver_letters(client);
                 }

@@ -2,6 +2,7 @@
 
 use super::Server;
 use super::clients::Client;
+use super::propagate::Together;
 use super::table::Command;
 use crate::command::context::MaxmemoryPolicy;
 use crate::command::meta::flag;
@@ -126,6 +127,7 @@ impl Server {
         let any_left = !fits && self.choose_again();
         self.eviction.going_on = any_left;
         self.after_effects(now, client);
+        self.propagate(Together::No);
         fits || any_left
     }
 

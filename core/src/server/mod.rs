@@ -16,9 +16,13 @@
 //!
 //! * `transactions`, `pubsub`, `blocking`, `monitor`: what binds clients to keys and to each other.
 //!
+//! * `propagate`: from what commands changed to those who follow: `aof`, `replication`;
+//! * `persistence`: snapshots, and loading.
+//!
 //! Commands on data are not here but in [`command`](crate::command).
 
 mod ahead;
+mod aof;
 mod basics;
 mod blocking;
 pub mod clients;
@@ -36,7 +40,10 @@ mod memory;
 mod monitor;
 mod net;
 mod pause;
+mod persistence;
+mod propagate;
 mod pubsub;
+mod replication;
 mod shutdown;
 pub mod slowlog;
 pub mod stats;
@@ -263,6 +270,7 @@ impl Server {
             AccessPolicy::Lru
         };
         self.listeners.events = self.config.settings().notify_keyspace_events;
+        self.followers_changed();
         self.eviction.forget();
         self.eviction.going_on = self.config.settings().maxmemory > 0;
     }

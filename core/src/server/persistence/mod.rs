@@ -1,0 +1,1 @@
+//! Snapshots of the data: writing them while commands go on, and loading them.

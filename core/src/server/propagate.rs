@@ -1,0 +1,45 @@
+//! From what commands changed to those who follow: the append-only file and the replicas.
+
+use super::Server;
+use super::table::Command;
+
+/// What the commands that a unit of work gathered have to do with each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Together {
+    /// They take effect together or not at all: what one command, or one EXEC, did.
+    Yes,
+    /// They are no more than neighbours: keys that expired or were evicted.
+    No,
+}
+
+impl Together {
+    /// What a command changed is one, except where it only stumbles over keys that have expired:
+    /// for those who follow these are as unrelated as if they had gone by themselves.
+    pub(super) fn of(command: &Command) -> Self {
+        let stumbles = matches!(command.meta.name, "scan" | "keys" | "randomkey");
+        if stumbles { Together::No } else { Together::Yes }
+    }
+}
+
+impl Server {
+    /// Ends a unit of work (a command with all that follows from it, a whole EXEC, a slice of
+    /// expiry): hands what it has changed to those who follow.
+    #[inline]
+    pub(super) fn propagate(&mut self, together: Together) {
+        if self.effects.has_commands() {
+            self.hand_on(together);
+        }
+    }
+
+    fn hand_on(&mut self, together: Together) {
+        let commands = self.effects.take_commands();
+        let whole = together == Together::Yes && commands.len() > 1;
+        self.feed_aof(&commands, whole);
+        self.feed_replicas(&commands, whole);
+    }
+
+    /// Brings up to date whether anybody follows.
+    pub(super) fn followers_changed(&mut self) {
+        self.listeners.propagation = self.aof_follows() || self.replicas_follow();
+    }
+}
