@@ -101,9 +101,9 @@ mod tests {
         let set = command(3, &["SET", "k", ""]);
         assert_eq!(
             text(&mut feed, std::slice::from_ref(&set), false),
-            "*2 $6 SELECT $1 3 *3 $3 SET $1 k $0   "
+            "*2 $6 SELECT $1 3 *3 $3 SET $1 k $0  "
         );
-        assert_eq!(text(&mut feed, std::slice::from_ref(&set), false), "*3 $3 SET $1 k $0   ");
+        assert_eq!(text(&mut feed, std::slice::from_ref(&set), false), "*3 $3 SET $1 k $0  ");
         feed.begin_anew();
         assert!(text(&mut feed, &[set], false).starts_with("*2 $6 SELECT"));
     }
