@@ -6,6 +6,7 @@
 
 mod bench;
 mod html;
+mod order;
 mod run;
 mod setup;
 mod sim;
