@@ -327,7 +327,9 @@ pub enum DiskOp {
         /// How to open it.
         mode: OpenMode,
     },
-    /// Write bytes at the file's end.
+    /// Write bytes at the file's end. One that fails leaves nothing of its bytes there (unless a
+    /// power loss tears it), and those behind it, asked for before the machine was told, fail with
+    /// it: nothing is ever written behind a gap.
     Append {
         /// Which file.
         file: FileId,

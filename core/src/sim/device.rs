@@ -19,6 +19,8 @@ pub(super) struct Operation {
     proc: ProcId,
     op: OpId,
     what: DiskOp,
+    /// Why it fails, if it is an append behind one that failed.
+    fails: Option<DiskError>,
 }
 
 /// A file that a process has open.
@@ -51,7 +53,7 @@ impl World {
         host.device_free = at;
         host.next_operation += 1;
         let number = host.next_operation;
-        host.operations.push_back(Operation { number, proc, op, what });
+        host.operations.push_back(Operation { number, proc, op, what, fails: None });
         self.schedule(at, Tick::Disk { host: host_id, number });
     }
 
@@ -66,29 +68,30 @@ impl World {
 
     /// Carries out at once what a process has asked for and not been answered.
     pub(super) fn finish_operations(&mut self, proc: ProcId) {
-        for operation in self.take_operations(proc) {
-            let _ = self.operate(operation);
-        }
+        self.operate_all(proc, usize::MAX);
     }
 
     /// Carries out some of what a killed process has asked for: those from the beginning that
     /// were handed to the operating system in time.
     pub(super) fn break_off_operations(&mut self, proc: ProcId) {
-        let operations = self.take_operations(proc);
         let host = self.at_proc(proc).host;
-        let done = self.host_mut(host).disk_rng.below(operations.len() as u64 + 1);
-        for operation in operations.into_iter().take(usize::try_from(done).unwrap_or(0)) {
-            let _ = self.operate(operation);
-        }
+        let host = self.host_mut(host);
+        let own = host.operations.iter().filter(|operation| operation.proc == proc).count();
+        let done = host.disk_rng.below(own as u64 + 1);
+        self.operate_all(proc, usize::try_from(done).unwrap_or(0));
     }
 
-    fn take_operations(&mut self, proc: ProcId) -> Vec<Operation> {
+    /// Carries out the first `most` operations of a process, and forgets the others.
+    fn operate_all(&mut self, proc: ProcId, most: usize) {
         let host = self.at_proc(proc).host;
-        let operations = core::mem::take(&mut self.host_mut(host).operations);
-        let (own, others): (Vec<_>, Vec<_>) =
-            operations.into_iter().partition(|operation| operation.proc == proc);
-        self.host_mut(host).operations = others.into();
-        own
+        for _ in 0..most {
+            let operations = &mut self.host_mut(host).operations;
+            let Some(place) = operations.iter().position(|op| op.proc == proc) else { break };
+            if let Some(operation) = operations.remove(place) {
+                let _ = self.operate(operation);
+            }
+        }
+        self.host_mut(host).operations.retain(|operation| operation.proc != proc);
     }
 
     pub(super) fn close_files(&mut self, proc: ProcId) {
@@ -111,9 +114,17 @@ impl World {
     }
 
     fn operate(&mut self, operation: Operation) -> Result<DiskDone, DiskError> {
-        let Operation { proc, what, .. } = operation;
+        let Operation { proc, what, fails, .. } = operation;
         let host = self.at_proc(proc).host;
-        let result = self.refuse(host, &what).map_or_else(|| self.try_operation(proc, what), Err);
+        let appends_to = match &what {
+            DiskOp::Append { file, .. } => Some(*file),
+            _ => None,
+        };
+        let refused = fails.or_else(|| self.refuse(host, &what));
+        let result = refused.map_or_else(|| self.try_operation(proc, what), Err);
+        if let (Some(file), Err(error)) = (appends_to, &result) {
+            self.fail_behind(proc, file, error);
+        }
         match &result {
             Ok(DiskDone::Data(bytes)) => self.trace.bytes(bytes),
             Ok(_) => self.trace.number(1),
@@ -127,6 +138,18 @@ impl World {
             }
         }
         result
+    }
+
+    /// Makes appends fail that a process has asked for behind one that failed: it does not know yet,
+    /// and what stands behind a gap must not be written.
+    fn fail_behind(&mut self, proc: ProcId, failed: FileId, error: &DiskError) {
+        let host = self.at_proc(proc).host;
+        for operation in &mut self.host_mut(host).operations {
+            let behind = matches!(operation.what, DiskOp::Append { file, .. } if file == failed);
+            if behind && operation.proc == proc {
+                operation.fails.get_or_insert_with(|| error.clone());
+            }
+        }
     }
 
     /// The error that a fault of the disk makes of an operation.

@@ -192,7 +192,7 @@ impl Disk {
         self.nodes.get(&node).map_or(0, |n| n.content.len)
     }
 
-    /// Appends what fits; an error if that is not everything.
+    /// Appends all of it, or nothing if it does not fit.
     pub(super) fn append(
         &mut self,
         node: NodeId,
@@ -203,13 +203,14 @@ impl Disk {
         if room < bytes.len() as u64 {
             room = capacity.saturating_sub(self.used());
         }
-        let room = usize::try_from(room).unwrap_or(usize::MAX);
-        let fitting = bytes.get(..room).unwrap_or(bytes);
-        if let Some(node) = self.nodes.get_mut(&node) {
-            node.content.append(fitting);
-            self.held += fitting.len() as u64;
+        if room < bytes.len() as u64 {
+            return Err(no_space());
         }
-        if fitting.len() == bytes.len() { Ok(()) } else { Err(no_space()) }
+        if let Some(node) = self.nodes.get_mut(&node) {
+            node.content.append(bytes);
+            self.held += bytes.len() as u64;
+        }
+        Ok(())
     }
 
     pub(super) fn read(&self, node: NodeId, offset: u64, len: u64) -> Vec<u8> {
@@ -542,11 +543,12 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_takes_what_fits() {
+    fn a_disk_takes_what_fits_whole_and_nothing_else() {
         let mut disk = Disk::default();
         let node = disk.create("/f").unwrap();
         assert_eq!(disk.append(node, b"12345", 3).unwrap_err().kind, DiskErrorKind::NoSpace);
-        assert_eq!(disk.read(node, 0, 10), b"123");
+        assert_eq!(disk.read(node, 0, 10), b"");
+        disk.append(node, b"123", 3).unwrap();
         disk.remove("/f").unwrap();
         let node = disk.create("/g").unwrap();
         assert!(disk.append(node, b"12", 3).is_ok(), "what was removed leaves room");

@@ -90,6 +90,20 @@ fn disks_run_full_and_fail() {
 }
 
 #[test]
+fn nothing_is_written_behind_an_append_that_failed() {
+    let mut world = tiny(1, ONE);
+    acts(&mut world, &["type a open 1 /log", "type a append 1 whole,", "disk a slow 1s"]);
+    acts(&mut world, &["type a append 1 lost,", "type a append 1 behind,", "disk a full"]);
+    world.run_for(Duration::from_millis(1_500));
+    assert!(probe(&world, "a").was_told("No space left on device"));
+    acts(&mut world, &["disk a ok"]);
+    world.run_for(Duration::from_secs(2));
+    acts(&mut world, &["type a append 1 again"]);
+    world.run_for(Duration::from_secs(1));
+    assert_eq!(file(&world, "/log").expect("a file"), "whole,again");
+}
+
+#[test]
 fn a_missing_file_is_an_answer() {
     let mut world = tiny(1, ONE);
     acts(&mut world, &["type a load /nothing", "type a open 1 /none/file", "type a mkdir /x/y"]);
