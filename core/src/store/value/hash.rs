@@ -42,6 +42,11 @@ impl Default for Hash {
 }
 
 impl Hash {
+    /// The empty hash in its hash table form.
+    pub fn new_table(limits: &Limits) -> Self {
+        Hash::Table(Box::new(Table::new(limits.seed)))
+    }
+
     /// The hash as it is read.
     #[inline]
     pub fn view(&self) -> HashRef<'_> {

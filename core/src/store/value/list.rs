@@ -359,12 +359,24 @@ impl List {
         }
     }
 
-    /// Appends a run as it is, for a list that is built from what another server saved.
-    pub fn push_run(&mut self, pack: Listpack) {
+    /// Appends a run, for a list that is built from what another server saved: as it is, unless
+    /// it is so large that changing it would take long.
+    pub fn push_run(&mut self, pack: Listpack, limits: &Limits) {
         if pack.is_empty() {
             return;
         }
+        if self.is_empty() && !limits.list_run_exceeds(pack.size(), pack.len()) {
+            *self = List::Pack(pack);
+            return;
+        }
         self.expand();
+        if pack.size() > LARGEST_RUN && pack.len() > 1 {
+            let mut text = itoa::Buffer::new();
+            for (_, item) in pack.view().iter() {
+                self.push(End::Right, item.bytes(&mut text), limits);
+            }
+            return;
+        }
         if let List::Quick(runs) = self {
             runs.insert(runs.weight(), Run(pack));
         }
@@ -444,14 +456,13 @@ impl<'a> ListRef<'a> {
         Backward { pack, at, cursor }
     }
 
-    /// The runs, as they go to disk.
-    pub fn runs(self) -> impl Iterator<Item = PackRef<'a>> {
+    /// The runs, as they go to disk, from the one that the element at `index` is in.
+    pub fn runs_from(self, index: usize) -> impl Iterator<Item = PackRef<'a>> {
         let (one, many) = match self {
             ListRef::Pack(pack) => (Some(pack), None),
-            ListRef::Quick(runs) => (None, Some(runs)),
+            ListRef::Quick(runs) => (None, Some(runs.seq.iter_from(index as u64).map(Run::view))),
         };
-        one.into_iter()
-            .chain(many.into_iter().flat_map(|runs| runs.seq.iter_from(0)).map(Run::view))
+        one.into_iter().chain(many.into_iter().flatten())
     }
 
     /// The memory that it takes, in bytes.
@@ -462,6 +473,9 @@ impl<'a> ListRef<'a> {
         }
     }
 }
+
+/// The largest run that the classes of `list-max-listpack-size` allow, in bytes.
+const LARGEST_RUN: usize = 64 * 1024;
 
 /// An empty listpack.
 const EMPTY: PackRef<'static> = PackRef::new(&[7, 0, 0, 0, 0, 0, 0xFF]);
@@ -729,8 +743,8 @@ mod tests {
             list.push(End::Right, text.as_bytes(), &limits);
         }
         assert!(matches!(list, List::Quick(_)));
-        assert!(list.view().runs().all(|run| run.size() <= 8192));
-        assert!(list.view().runs().count() < 12);
+        assert!(list.view().runs_from(0).all(|run| run.size() <= 8192));
+        assert!(list.view().runs_from(0).count() < 12);
         while list.pop(End::Left, |_| ()).is_some() {
             list.shrink(&limits);
         }

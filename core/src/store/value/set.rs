@@ -41,6 +41,12 @@ impl Keyed for SmallBytes {
     }
 }
 
+impl Default for Set {
+    fn default() -> Self {
+        Set::Ints(IntSet::new())
+    }
+}
+
 impl Set {
     /// The empty set in the form that suits its first member and the expected number of members.
     pub fn new(first: &[u8], expected: usize, limits: &Limits) -> Self {

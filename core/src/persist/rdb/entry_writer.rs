@@ -1,0 +1,254 @@
+//! Writing one value, in slices if it is large.
+
+use super::string::put_int;
+use super::writer::Writer;
+use super::{container, kind};
+use crate::store::value::hash::Pairs;
+use crate::store::value::set::Members;
+use crate::store::{Entry, StringRef, ValueRef, value};
+use value::{HashRef, Item, ListRef, SetRef, ZSetRef};
+
+/// Values that take more bytes, or have more elements, than this are written in slices.
+const AT_ONCE: usize = 16 * 1024;
+/// Strings longer than this are not compressed, so that no call takes long.
+const COMPRESSED: usize = 256 * 1024;
+
+/// A large entry that is being written.
+///
+/// It holds a copy of the entry, so that the entry can change meanwhile.
+#[derive(Clone, Debug)]
+pub struct EntryWriter {
+    entry: Entry,
+    progress: Progress,
+}
+
+impl EntryWriter {
+    /// Writes about `budget` bytes more. Returns whether the entry is complete.
+    pub fn step(&mut self, writer: &mut Writer, budget: usize) -> bool {
+        self.progress.step(writer, self.entry.value(), budget)
+    }
+}
+
+/// How far the writing of a value has come.
+#[derive(Clone, Debug)]
+struct Progress {
+    /// Of a list: the element that the next run begins with. Of other collections: how many
+    /// elements have been written.
+    next: usize,
+    /// Whether the first half of the element at `next` (the field of a pair) has been written.
+    half: bool,
+    /// How much of a string has been written that is written piece by piece.
+    within: usize,
+    /// How many runs a list has: they are counted before any is written.
+    runs: u64,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Counting,
+    Writing,
+    Done,
+}
+
+/// The byte that tells the form in which the value is written.
+pub(super) fn kind_of(value: ValueRef<'_>) -> u8 {
+    match value {
+        ValueRef::String(_) => kind::STRING,
+        ValueRef::List(_) => kind::LIST_QUICKLIST_2,
+        ValueRef::Set(SetRef::Ints(_)) => kind::SET_INTSET,
+        // A listpack, too: Redis 7.0 does not know sets that are listpacks.
+        ValueRef::Set(_) => kind::SET,
+        ValueRef::Hash(HashRef::Pack(_)) => kind::HASH_LISTPACK,
+        ValueRef::Hash(HashRef::Table(_)) => kind::HASH,
+        ValueRef::ZSet(ZSetRef::Pack(_)) => kind::ZSET_LISTPACK,
+        ValueRef::ZSet(ZSetRef::Tree(_)) => kind::ZSET_2,
+    }
+}
+
+/// Writes the value of an entry if it is small, else nothing of it.
+pub(super) fn begin(writer: &mut Writer, entry: &Entry) -> Option<EntryWriter> {
+    if let ValueRef::String(StringRef::Int(n)) = entry.value() {
+        put_int(writer.out(), n);
+        return None;
+    }
+    match single(entry.value()) {
+        Some(text) if text.len() <= AT_ONCE => {
+            writer.string(text);
+            return None;
+        }
+        _ => {}
+    }
+    let mut progress = Progress::new(entry.value());
+    let done = progress.step(writer, entry.value(), AT_ONCE);
+    (!done).then(|| EntryWriter { entry: entry.clone(), progress })
+}
+
+/// The value, if it is written as one string.
+fn single(value: ValueRef<'_>) -> Option<&[u8]> {
+    match value {
+        ValueRef::String(StringRef::Bytes(text)) => Some(text),
+        ValueRef::Set(SetRef::Ints(ints)) => Some(ints.bytes()),
+        ValueRef::Hash(HashRef::Pack(pack)) | ValueRef::ZSet(ZSetRef::Pack(pack)) => {
+            Some(pack.bytes())
+        }
+        _ => None,
+    }
+}
+
+impl Progress {
+    fn new(value: ValueRef<'_>) -> Self {
+        let phase = match value {
+            ValueRef::List(_) => Phase::Counting,
+            _ => Phase::Writing,
+        };
+        Self { next: 0, half: false, within: 0, runs: 0, phase }
+    }
+
+    fn step(&mut self, writer: &mut Writer, value: ValueRef<'_>, budget: usize) -> bool {
+        let until = writer.len().saturating_add(budget.max(1));
+        if let (Phase::Counting, ValueRef::List(list)) = (self.phase, value) {
+            self.count_runs(list, budget);
+        }
+        if self.phase == Phase::Writing && self.write(value, writer, until) {
+            self.phase = Phase::Done;
+        }
+        self.phase == Phase::Done
+    }
+
+    fn count_runs(&mut self, list: ListRef<'_>, budget: usize) {
+        for run in list.runs_from(self.next).take(budget / 16 + 1) {
+            self.runs += 1;
+            self.next += run.len();
+        }
+        if self.next >= list.len() {
+            self.next = 0;
+            self.phase = Phase::Writing;
+        }
+    }
+
+    /// Writes until the buffer has `until` bytes. Returns whether the value is complete.
+    fn write(&mut self, value: ValueRef<'_>, writer: &mut Writer, until: usize) -> bool {
+        if let Some(text) = single(value) {
+            return self.text(writer, text, until);
+        }
+        if (self.next, self.half, self.within) == (0, false, 0) {
+            writer.len_field(match value {
+                ValueRef::List(_) => self.runs,
+                _ => value.elements() as u64,
+            });
+        }
+        match value {
+            ValueRef::List(list) => self.list(writer, list, until),
+            ValueRef::Set(set) => self.set(writer, set, until),
+            ValueRef::Hash(hash) => self.hash(writer, hash, until),
+            ValueRef::ZSet(zset) => self.zset(writer, zset, until),
+            ValueRef::String(_) => true,
+        }
+    }
+
+    fn list(&mut self, writer: &mut Writer, list: ListRef<'_>, until: usize) -> bool {
+        for run in list.runs_from(self.next) {
+            let plain = match run.first().map(|at| run.get(at)) {
+                Some(Item::Str(text)) if text.len() >= PLAIN => Some(text),
+                _ => None,
+            };
+            if self.within == 0 {
+                writer.len_field(match plain {
+                    Some(_) => container::PLAIN,
+                    None => container::PACKED,
+                });
+            }
+            if !self.text(writer, plain.unwrap_or(run.bytes()), until) {
+                return false;
+            }
+            self.next += run.len();
+            if writer.len() >= until {
+                break;
+            }
+        }
+        self.next >= list.len()
+    }
+
+    fn set(&mut self, writer: &mut Writer, set: SetRef<'_>, until: usize) -> bool {
+        let members = match set {
+            SetRef::Table(table) => Members::Table(table, self.next),
+            _ => set.iter(),
+        };
+        let skip = if matches!(set, SetRef::Table(_)) { 0 } else { self.next };
+        for member in members.skip(skip) {
+            if !self.item(writer, member, until) {
+                return false;
+            }
+            self.next += 1;
+            if writer.len() >= until {
+                break;
+            }
+        }
+        self.next >= set.len()
+    }
+
+    fn hash(&mut self, writer: &mut Writer, hash: HashRef<'_>, until: usize) -> bool {
+        let HashRef::Table(table) = hash else { return true };
+        for (field, value) in Pairs::Table(table, self.next) {
+            if !self.half && !self.item(writer, field, until) {
+                return false;
+            }
+            self.half = true;
+            if !self.item(writer, value, until) {
+                return false;
+            }
+            self.half = false;
+            self.next += 1;
+            if writer.len() >= until {
+                break;
+            }
+        }
+        self.next >= hash.len()
+    }
+
+    /// From the last member to the first, which is the order in which Redis loads them fastest.
+    fn zset(&mut self, writer: &mut Writer, zset: ZSetRef<'_>, until: usize) -> bool {
+        let Some(rank) = zset.len().checked_sub(self.next + 1) else { return true };
+        for (member, score) in zset.iter_back_from(rank) {
+            if !self.item(writer, member, until) {
+                return false;
+            }
+            writer.raw(&score.to_bits().to_le_bytes());
+            self.next += 1;
+            if writer.len() >= until {
+                break;
+            }
+        }
+        self.next >= zset.len()
+    }
+
+    fn item(&mut self, writer: &mut Writer, item: Item<'_>, until: usize) -> bool {
+        match item {
+            Item::Str(text) => self.text(writer, text, until),
+            Item::Int(n) => {
+                put_int(writer.out(), n);
+                true
+            }
+        }
+    }
+
+    /// Writes a string, or a piece of it. Returns whether it is complete.
+    fn text(&mut self, writer: &mut Writer, text: &[u8], until: usize) -> bool {
+        if text.len() <= COMPRESSED {
+            writer.string(text);
+            return true;
+        }
+        if self.within == 0 {
+            writer.len_field(text.len() as u64);
+        }
+        let room = until.saturating_sub(writer.len()).max(1);
+        let end = self.within.saturating_add(room).min(text.len());
+        writer.raw(text.get(self.within..end).unwrap_or_default());
+        self.within = if end == text.len() { 0 } else { end };
+        self.within == 0
+    }
+}
+
+/// Elements of a list from this size on stand alone, outside of any listpack, in Redis.
+const PLAIN: usize = 1 << 30;

@@ -1,0 +1,272 @@
+//! LZF, the compression of strings in RDB.
+//!
+//! Compressed bytes are runs: a byte below 32 announces that many literal bytes and one more; any
+//! other byte refers back, its upper three bits being the length less two (seven: another byte with
+//! more of it follows) and the lower five, with the byte that comes last, the distance less one.
+//!
+//! Matches are looked for as Marc Lehmann's `liblzf` does in its very fast mode, the one that Redis
+//! uses, so that most strings come out byte by byte as they come out of Redis.
+
+/// Bits of the hash table's size.
+const LOG: u32 = 16;
+/// The longest run of literal bytes.
+const MAX_LITERAL: usize = 32;
+/// The farthest that a reference goes back.
+const MAX_DISTANCE: usize = 1 << 13;
+/// The longest match.
+const MAX_MATCH: usize = 264;
+/// How many times as many bytes can come out as go in: three bytes tell the longest match.
+const MAX_RATIO: u64 = 88;
+
+/// Compresses strings, one after the other.
+#[derive(Clone, Debug, Default)]
+pub struct Compressor {
+    /// Where the three bytes of a hash were seen last, counted through all the strings.
+    seen: Vec<u32>,
+    /// The count at the beginning of the string at hand. Positions of earlier strings lie below.
+    base: u32,
+}
+
+impl Compressor {
+    /// Appends the compressed form of `input` to `out` if it takes at most `limit` bytes; else
+    /// `out` stays as it is.
+    pub fn compress(&mut self, input: &[u8], out: &mut Vec<u8>, limit: usize) -> bool {
+        let Ok(len) = u32::try_from(input.len()) else { return false };
+        if self.seen.is_empty() {
+            self.seen = vec![0; 1 << LOG];
+            self.base = 1;
+        }
+        match self.base.checked_add(len) {
+            Some(_) => {}
+            None => {
+                self.seen.fill(0);
+                self.base = 1;
+            }
+        }
+        let start = out.len();
+        let done = self.base.checked_add(len).is_some() && self.run(input, out, limit);
+        self.base = self.base.saturating_add(len);
+        if !done {
+            out.truncate(start);
+        }
+        done
+    }
+
+    fn run(&mut self, input: &[u8], out: &mut Vec<u8>, limit: usize) -> bool {
+        if input.is_empty() || limit == 0 {
+            return false;
+        }
+        let start = out.len();
+        let mut at = 0;
+        // The byte that announces the run of literals which is being written.
+        let mut head = out.len();
+        out.push(0);
+        while at + 2 < input.len() {
+            if let Some((distance, len)) = self.find(input, at) {
+                let literals = out.len() - head - 1;
+                if out.len() - start - usize::from(literals == 0) + 4 >= limit {
+                    return false;
+                }
+                end_run(out, head);
+                let (distance, code) = (distance - 1, len - 2);
+                if code < 7 {
+                    out.push((distance >> 8) as u8 | (code << 5) as u8);
+                } else {
+                    out.push((distance >> 8) as u8 | 7 << 5);
+                    out.push((code - 7) as u8);
+                }
+                out.push(distance as u8);
+                head = out.len();
+                out.push(0);
+                at += len;
+                if at + 2 >= input.len() {
+                    break;
+                }
+                // Of what has been passed over only the last two positions are remembered.
+                self.remember(input, at - 2);
+                self.remember(input, at - 1);
+            } else {
+                if out.len() - start >= limit {
+                    return false;
+                }
+                literal(input, &mut at, out, &mut head);
+            }
+        }
+        if out.len() - start + 3 > limit {
+            return false;
+        }
+        while at < input.len() {
+            literal(input, &mut at, out, &mut head);
+        }
+        end_run(out, head);
+        true
+    }
+
+    /// The distance and the length of what was seen before and comes again at `at`.
+    fn find(&mut self, input: &[u8], at: usize) -> Option<(usize, usize)> {
+        let before = self.remember(input, at)?;
+        let distance = at.checked_sub(before)?;
+        // The first byte of all is never referred to.
+        if before == 0 || distance == 0 || distance > MAX_DISTANCE {
+            return None;
+        }
+        if input.get(before..before + 3)? != input.get(at..at + 3)? {
+            return None;
+        }
+        let most = (input.len() - at - 2).min(MAX_MATCH);
+        // The original looks at sixteen bytes before it looks at the limit.
+        let most = if most > 16 { most.max(19) } else { most.max(3) };
+        let again = input.get(before + 3..)?.iter().zip(input.get(at + 3..)?);
+        let same = again.take(most - 3).take_while(|(a, b)| a == b).count();
+        Some((distance, 3 + same))
+    }
+
+    /// Remembers `at` for the three bytes there, and tells where they may have been seen before.
+    fn remember(&mut self, input: &[u8], at: usize) -> Option<usize> {
+        let [a, b, c] = *input.get(at..)?.first_chunk()?;
+        let hash = u32::from_be_bytes([0, a, b, c]);
+        let slot = (hash >> (24 - LOG)).wrapping_sub(hash.wrapping_mul(5)) & ((1 << LOG) - 1);
+        let slot = self.seen.get_mut(slot as usize)?;
+        let before = slot.checked_sub(self.base).map(|position| position as usize);
+        *slot = self.base + at as u32;
+        before
+    }
+}
+
+/// Copies one byte into the run of literals, and ends the run when it is full.
+fn literal(input: &[u8], at: &mut usize, out: &mut Vec<u8>, head: &mut usize) {
+    out.extend(input.get(*at));
+    *at += 1;
+    if out.len() - *head - 1 == MAX_LITERAL {
+        end_run(out, *head);
+        *head = out.len();
+        out.push(0);
+    }
+}
+
+/// Completes a run of literals; takes its announcement back if there are none.
+fn end_run(out: &mut Vec<u8>, head: usize) {
+    match out.len() - head - 1 {
+        0 => out.truncate(head),
+        literals => out[head] = (literals - 1) as u8,
+    }
+}
+
+/// The string of `len` bytes that `input` is the compressed form of; `None` if it is not.
+pub(super) fn decompress(input: &[u8], len: u64) -> Option<Vec<u8>> {
+    if len > (input.len() as u64).saturating_mul(MAX_RATIO) {
+        return None;
+    }
+    let len = usize::try_from(len).ok()?;
+    let mut out = Vec::with_capacity(len);
+    let mut rest = input;
+    while let [control, tail @ ..] = rest {
+        let control = usize::from(*control);
+        rest = tail;
+        if control < MAX_LITERAL {
+            let (literals, tail) = rest.split_at_checked(control + 1)?;
+            if out.len() + literals.len() > len {
+                return None;
+            }
+            out.extend_from_slice(literals);
+            rest = tail;
+        } else {
+            let mut count = (control >> 5) + 2;
+            if control >> 5 == 7 {
+                let (more, tail) = rest.split_first()?;
+                count += usize::from(*more);
+                rest = tail;
+            }
+            let (low, tail) = rest.split_first()?;
+            rest = tail;
+            let distance = ((control & 31) << 8 | usize::from(*low)) + 1;
+            let from = out.len().checked_sub(distance)?;
+            if out.len() + count > len {
+                return None;
+            }
+            copy_within(&mut out, from, count);
+        }
+    }
+    (out.len() == len).then_some(out)
+}
+
+/// Appends `count` bytes from `from` on, which may be some that are only being appended.
+fn copy_within(out: &mut Vec<u8>, from: usize, count: usize) {
+    let mut left = count;
+    while left > 0 {
+        let piece = left.min(out.len() - from);
+        out.extend_from_within(from..from + piece);
+        left -= piece;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn compress(input: &[u8]) -> Option<Vec<u8>> {
+        let mut out = vec![9];
+        let done = Compressor::default().compress(input, &mut out, input.len().saturating_sub(4));
+        done.then(|| out.split_off(1))
+    }
+
+    #[test]
+    fn one_letter_many_times_takes_a_few_bytes() {
+        for n in [30, 100, 263, 264, 265, 266, 1_000, 70_000] {
+            let input = vec![b'a'; n];
+            let packed = compress(&input).unwrap_or_default();
+            assert!(packed.len() < 12 + n / 80, "{n}: {}", packed.len());
+            assert_eq!(decompress(&packed, n as u64), Some(input));
+        }
+        // What Redis writes for a hundred letters x.
+        assert_eq!(compress(&[b'x'; 100]).unwrap(), b"\x01xx\xe0\x57\x00\x01xx");
+    }
+
+    #[test]
+    fn what_does_not_shrink_is_left_alone() {
+        let mut out = b"before".to_vec();
+        let input: Vec<u8> = (0..=255).collect();
+        assert!(!Compressor::default().compress(&input, &mut out, input.len() - 4));
+        assert_eq!(out, b"before");
+    }
+
+    #[test]
+    fn a_length_that_lies_allocates_nothing() {
+        assert_eq!(decompress(b"\x00a", u64::MAX), None);
+        assert_eq!(decompress(b"\x00a", 2), None);
+        assert_eq!(decompress(b"\x01a", 2), None);
+        assert_eq!(decompress(b"\x00a\x20\x01", 4), None);
+        assert_eq!(decompress(b"\x00a\x20\x00", 4).as_deref(), Some(&b"aaaa"[..]));
+    }
+
+    proptest! {
+        #[test]
+        fn what_goes_in_comes_out(
+            words in proptest::collection::vec((0usize..6, 1usize..40), 0..200), first in 0u8..3
+        ) {
+            let mut compressor = Compressor::default();
+            compressor.compress(&[first; 50], &mut Vec::new(), 40);
+            let input: Vec<u8> = words
+                .iter()
+                .flat_map(|&(word, n)| (0..n).map(move |i| (word * 31 + i * word) as u8))
+                .collect();
+            for _ in 0..2 {
+                let mut out = Vec::new();
+                if compressor.compress(&input, &mut out, input.len().saturating_sub(4)) {
+                    prop_assert!(out.len() + 4 <= input.len());
+                    prop_assert_eq!(decompress(&out, input.len() as u64), Some(input.clone()));
+                }
+            }
+        }
+
+        #[test]
+        fn hostile_bytes_are_refused_or_of_the_stated_length(
+            bytes in proptest::collection::vec(any::<u8>(), 0..60), len in 0u64..500
+        ) {
+            if let Some(out) = decompress(&bytes, len) {
+                prop_assert_eq!(out.len() as u64, len);
+            }
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! RDB, Redis's form of data at rest: files, what a primary sends to a new replica, and the
+//! payloads of DUMP.
+//!
+//! A file is a magic word with a version, records that each begin with a byte (a field about the
+//! file, a database, a key with its value), an end mark and a checksum. [`Writer`] makes them and
+//! [`Reader`] takes them apart, in pieces of any size; neither knows of files or servers.
+//!
+//! What is written is version 10, which Redis 7.0 and later read. What is read is everything that
+//! Redis 2.8 to 7.2 write. The numbers below are those of Redis's `rdb.h`.
+
+mod crc64;
+mod cursor;
+mod entry_writer;
+mod lzf;
+mod packed;
+mod reader;
+mod string;
+#[cfg(test)]
+mod tests;
+mod value_reader;
+mod writer;
+
+pub use crc64::Crc64;
+pub use entry_writer::EntryWriter;
+pub use lzf::Compressor;
+pub use reader::{Checksum, Doing, RdbError, ReadOptions, Reader, Record};
+pub use writer::{Preamble, ReplicationState, WriteOptions, Writer};
+
+/// The version that is written: the newest that Redis 7.0 reads.
+pub const WRITTEN_VERSION: u16 = 10;
+/// The newest version that is read: that of Redis 7.2.
+pub const NEWEST_VERSION: u16 = 11;
+
+/// The byte that a value's form is told by.
+mod kind {
+    pub(super) const STRING: u8 = 0;
+    pub(super) const LIST: u8 = 1;
+    pub(super) const SET: u8 = 2;
+    pub(super) const ZSET: u8 = 3;
+    pub(super) const HASH: u8 = 4;
+    pub(super) const ZSET_2: u8 = 5;
+    pub(super) const SET_INTSET: u8 = 11;
+    pub(super) const HASH_LISTPACK: u8 = 16;
+    pub(super) const ZSET_LISTPACK: u8 = 17;
+    pub(super) const LIST_QUICKLIST_2: u8 = 18;
+    pub(super) const SET_LISTPACK: u8 = 20;
+}
+
+/// The bytes that begin every other record.
+mod opcode {
+    pub(super) const FUNCTION2: u8 = 245;
+    pub(super) const IDLE: u8 = 248;
+    pub(super) const FREQ: u8 = 249;
+    pub(super) const AUX: u8 = 250;
+    pub(super) const RESIZEDB: u8 = 251;
+    pub(super) const EXPIRETIME_MS: u8 = 252;
+    pub(super) const EXPIRETIME: u8 = 253;
+    pub(super) const SELECTDB: u8 = 254;
+    pub(super) const EOF: u8 = 255;
+}
+
+/// How the nodes of a `LIST_QUICKLIST_2` hold their elements.
+mod container {
+    /// One element, as it is.
+    pub(super) const PLAIN: u64 = 1;
+    /// A listpack.
+    pub(super) const PACKED: u64 = 2;
+}

@@ -1,0 +1,459 @@
+//! Reading an RDB file, in pieces of any size.
+
+use core::fmt;
+
+use super::crc64::Crc64;
+use super::cursor::{Cursor, Stop};
+use super::value_reader::ValueReader;
+use super::{NEWEST_VERSION, opcode};
+use crate::store::value::Limits;
+use crate::store::{AccessClock, AccessPolicy, Entry, StringRef, Value};
+
+/// How an RDB file is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// Up to where collections keep their compact form.
+    pub limits: Limits,
+    /// Whether the checksum is verified (`rdbchecksum`).
+    pub checksum: bool,
+    /// What access clocks count.
+    pub access: AccessPolicy,
+    /// The wall clock in milliseconds since 1970, from which access clocks are reckoned.
+    pub now_ms: u64,
+}
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            checksum: true,
+            access: AccessPolicy::default(),
+            now_ms: 0,
+        }
+    }
+}
+
+/// A record of an RDB file.
+#[derive(Clone, Debug)]
+pub enum Record {
+    /// The version of the format. Always the first.
+    Version(u16),
+    /// A field about the file.
+    Aux {
+        /// Its name.
+        name: Vec<u8>,
+        /// Its value.
+        value: Vec<u8>,
+    },
+    /// A library of functions: its source text.
+    Function(Vec<u8>),
+    /// The entries that follow belong to this database.
+    Select(u64),
+    /// How many keys the selected database has, as the writer says; not to be relied on.
+    Resize {
+        /// Keys.
+        keys: u64,
+        /// Keys that expire.
+        expiring: u64,
+    },
+    /// A key with its value.
+    Entry(Entry),
+    /// A key whose collection has no elements, which is passed over as Redis does.
+    EmptyKey(Vec<u8>),
+    /// The end. Always the last.
+    End(Checksum),
+}
+
+/// What became of the checksum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checksum {
+    /// It is right.
+    Right,
+    /// The file was written with `rdbchecksum no`.
+    Disabled,
+    /// It was not asked for.
+    Unchecked,
+    /// Files before version 5 have none.
+    Absent,
+}
+
+/// Why bytes are not an RDB file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RdbError {
+    /// Where in the file, in bytes.
+    pub offset: u64,
+    /// What is wrong there.
+    pub reason: String,
+    /// What was being read.
+    pub doing: Doing,
+}
+
+/// What is being read, as `redis-check-rdb` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doing {
+    /// `start`
+    Start,
+    /// `read-type`
+    Type,
+    /// `read-expire`
+    Expire,
+    /// `read-key`
+    Key,
+    /// `read-object-value`
+    Value,
+    /// `check-sum`
+    Checksum,
+    /// `read-len`
+    Len,
+    /// `read-aux`
+    Aux,
+    /// `read-functions`
+    Function,
+}
+
+impl fmt::Display for RdbError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "at offset {}: {}", self.offset, self.reason)
+    }
+}
+
+impl core::error::Error for RdbError {}
+
+impl Doing {
+    /// The name that `redis-check-rdb` prints.
+    pub fn name(self) -> &'static str {
+        match self {
+            Doing::Start => "start",
+            Doing::Type => "read-type",
+            Doing::Expire => "read-expire",
+            Doing::Key => "read-key",
+            Doing::Value => "read-object-value",
+            Doing::Checksum => "check-sum",
+            Doing::Len => "read-len",
+            Doing::Aux => "read-aux",
+            Doing::Function => "read-functions",
+        }
+    }
+}
+
+/// Reads an RDB file of which bytes are [fed](Reader::feed) in pieces.
+///
+/// It holds at most what was fed and not read yet, and the value that is being read; lengths in the
+/// file are never trusted with an allocation.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    bytes: Vec<u8>,
+    /// How many of `bytes` have been read.
+    read: usize,
+    /// How many bytes of the file came before `bytes`.
+    before: u64,
+    sum: Crc64,
+    /// How many of `bytes` are in `sum`.
+    summed: usize,
+    parser: Parser,
+}
+
+impl Reader {
+    /// Nothing read yet.
+    pub fn new(options: ReadOptions) -> Self {
+        Self {
+            bytes: Vec::new(),
+            read: 0,
+            before: 0,
+            sum: Crc64::new(),
+            summed: 0,
+            parser: Parser::new(options),
+        }
+    }
+
+    /// Hands in the next bytes of the file.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        if self.read > 0 {
+            self.add_up();
+            self.bytes.drain(..self.read);
+            self.before += self.read as u64;
+            (self.read, self.summed) = (0, 0);
+            let wanted = self.bytes.len() + bytes.len();
+            if self.bytes.capacity() / 4 > wanted {
+                self.bytes.shrink_to(wanted);
+            }
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// The next record; `None` if more bytes have to come first, or if the end has been read.
+    ///
+    /// Takes as long as it takes to read what has been fed and nothing more.
+    pub fn next_record(&mut self) -> Result<Option<Record>, RdbError> {
+        loop {
+            let mut cursor = Cursor::new(self.bytes.get(self.read..).unwrap_or_default());
+            let step = self.parser.step(&mut cursor);
+            let (committed, position) = (cursor.committed(), cursor.position());
+            self.read += committed;
+            match step {
+                Ok(Step::Again) => {}
+                Ok(Step::Record(record)) => return Ok(Some(record)),
+                Ok(Step::Eof) => self.add_up(),
+                Ok(Step::Sum(stated)) => return self.check(stated).map(Some),
+                Ok(Step::End) | Err(Stop::More) => return Ok(None),
+                Err(Stop::Bad(reason)) => {
+                    let ahead = position.saturating_sub(committed) as u64;
+                    return Err(self.error(self.offset() + ahead, reason.into_owned()));
+                }
+                Err(Stop::Empty) => {
+                    self.read += position - committed;
+                    return Ok(Some(Record::EmptyKey(self.parser.skip_key())));
+                }
+            }
+        }
+    }
+
+    /// To be asked when the file is at its end: whether it ended where it should.
+    pub fn end(&self) -> Result<(), RdbError> {
+        if self.is_done() {
+            return Ok(());
+        }
+        let offset = self.before + self.bytes.len() as u64;
+        Err(self.error(offset, "Unexpected EOF reading RDB file".to_owned()))
+    }
+
+    /// Whether the end has been read.
+    pub fn is_done(&self) -> bool {
+        matches!(self.parser.state, State::Done)
+    }
+
+    /// How many bytes of the file have been read.
+    pub fn offset(&self) -> u64 {
+        self.before + self.read as u64
+    }
+
+    /// The bytes that were fed and not read: when the end has been read, what follows the file.
+    pub fn unread(&self) -> &[u8] {
+        self.bytes.get(self.read..).unwrap_or_default()
+    }
+
+    /// The key whose value is being read.
+    pub fn key(&self) -> Option<&[u8]> {
+        match &self.parser.state {
+            State::Value { key, .. } => Some(key),
+            _ => None,
+        }
+    }
+
+    fn error(&self, offset: u64, reason: String) -> RdbError {
+        RdbError { offset, reason, doing: self.parser.doing }
+    }
+
+    fn check(&self, stated: u64) -> Result<Record, RdbError> {
+        if !self.parser.options.checksum {
+            return Ok(Record::End(Checksum::Unchecked));
+        }
+        if stated == 0 {
+            return Ok(Record::End(Checksum::Disabled));
+        }
+        let expected = self.sum.value();
+        if stated == expected {
+            return Ok(Record::End(Checksum::Right));
+        }
+        let reason = format!("Wrong RDB checksum expected: ({expected:x}) but got ({stated:x})");
+        Err(self.error(self.offset(), reason))
+    }
+
+    /// Takes what has been read into the checksum.
+    fn add_up(&mut self) {
+        if self.parser.options.checksum {
+            self.sum.update(self.bytes.get(self.summed..self.read).unwrap_or_default());
+        }
+        self.summed = self.read;
+    }
+}
+
+/// What is known of the file besides its bytes.
+#[derive(Clone, Debug)]
+struct Parser {
+    options: ReadOptions,
+    version: u16,
+    attributes: Attributes,
+    state: State,
+    doing: Doing,
+}
+
+/// What is told about a key before it comes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Attributes {
+    expire: Option<u64>,
+    idle: Option<u64>,
+    freq: Option<u8>,
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    Magic,
+    Record,
+    Key(u8),
+    Value { key: Vec<u8>, value: Box<ValueReader> },
+    Checksum,
+    Done,
+}
+
+/// What has been read.
+enum Step {
+    /// Nothing to tell of.
+    Again,
+    Record(Record),
+    /// The end mark, up to which the checksum goes.
+    Eof,
+    /// The checksum.
+    Sum(u64),
+    /// Nothing, and nothing will be.
+    End,
+}
+
+impl Parser {
+    fn new(options: ReadOptions) -> Self {
+        Self {
+            options,
+            version: 0,
+            attributes: Attributes::default(),
+            state: State::Magic,
+            doing: Doing::Start,
+        }
+    }
+
+    fn step(&mut self, cursor: &mut Cursor<'_>) -> Result<Step, Stop> {
+        match &mut self.state {
+            State::Magic => {
+                self.version = magic(cursor.array()?)?;
+                cursor.commit();
+                self.state = State::Record;
+                Ok(Step::Record(Record::Version(self.version)))
+            }
+            State::Record => {
+                let step = self.record(cursor)?;
+                cursor.commit();
+                Ok(step)
+            }
+            State::Key(kind) => {
+                self.doing = Doing::Key;
+                let key = cursor.text()?.bytes()?.into_owned();
+                let value = Box::new(ValueReader::new(*kind)?);
+                cursor.commit();
+                self.state = State::Value { key, value };
+                Ok(Step::Again)
+            }
+            State::Value { key, value } => {
+                self.doing = Doing::Value;
+                let value = value.step(cursor, &self.options.limits)?;
+                let entry = entry(key, value, self.attributes, &self.options);
+                self.attributes = Attributes::default();
+                self.state = State::Record;
+                Ok(Step::Record(Record::Entry(entry)))
+            }
+            State::Checksum => {
+                self.doing = Doing::Checksum;
+                let sum = u64::from_le_bytes(cursor.array()?);
+                cursor.commit();
+                self.state = State::Done;
+                Ok(Step::Sum(sum))
+            }
+            State::Done => Ok(Step::End),
+        }
+    }
+
+    fn record(&mut self, cursor: &mut Cursor<'_>) -> Result<Step, Stop> {
+        self.doing = Doing::Type;
+        let code = cursor.byte()?;
+        let record = match code {
+            opcode::EXPIRETIME_MS => {
+                self.doing = Doing::Expire;
+                self.attributes.expire = time(i64::from_le_bytes(cursor.array()?));
+                return Ok(Step::Again);
+            }
+            opcode::EXPIRETIME => {
+                self.doing = Doing::Expire;
+                let seconds = i64::from(i32::from_le_bytes(cursor.array()?));
+                self.attributes.expire = time(seconds * 1_000);
+                return Ok(Step::Again);
+            }
+            opcode::IDLE => {
+                self.attributes.idle = Some(cursor.len()?);
+                return Ok(Step::Again);
+            }
+            opcode::FREQ => {
+                self.attributes.freq = Some(cursor.byte()?);
+                return Ok(Step::Again);
+            }
+            opcode::SELECTDB => {
+                self.doing = Doing::Len;
+                Record::Select(cursor.len()?)
+            }
+            opcode::RESIZEDB => {
+                self.doing = Doing::Len;
+                Record::Resize { keys: cursor.len()?, expiring: cursor.len()? }
+            }
+            opcode::AUX => {
+                self.doing = Doing::Aux;
+                let (name, value) = (cursor.text()?, cursor.text()?);
+                Record::Aux { name: name.bytes()?.into_owned(), value: value.bytes()?.into_owned() }
+            }
+            opcode::FUNCTION2 => {
+                self.doing = Doing::Function;
+                Record::Function(cursor.text()?.bytes()?.into_owned())
+            }
+            opcode::EOF if self.version < 5 => {
+                self.state = State::Done;
+                Record::End(Checksum::Absent)
+            }
+            opcode::EOF => {
+                self.state = State::Checksum;
+                return Ok(Step::Eof);
+            }
+            kind => {
+                self.state = State::Key(kind);
+                return Ok(Step::Again);
+            }
+        };
+        Ok(Step::Record(record))
+    }
+
+    /// Forgets the key that is being read, and says which it was.
+    fn skip_key(&mut self) -> Vec<u8> {
+        self.attributes = Attributes::default();
+        match core::mem::replace(&mut self.state, State::Record) {
+            State::Value { key, .. } => key,
+            _ => Vec::new(),
+        }
+    }
+}
+
+fn magic(bytes: [u8; 9]) -> Result<u16, Stop> {
+    let Some(version) = bytes.strip_prefix(b"REDIS") else {
+        return Stop::bad("Wrong signature trying to load DB from file");
+    };
+    let version = core::str::from_utf8(version).ok().and_then(|v| v.parse().ok()).unwrap_or(0);
+    if !(1..=NEWEST_VERSION).contains(&version) {
+        return Stop::bad(format!("Can't handle RDB format version {version}"));
+    }
+    Ok(version)
+}
+
+/// A time of expiry: -1 is none, and whatever else is below zero has long passed.
+fn time(ms: i64) -> Option<u64> {
+    (ms != -1).then(|| u64::try_from(ms).unwrap_or(0))
+}
+
+fn entry(key: &[u8], value: Value, attributes: Attributes, options: &ReadOptions) -> Entry {
+    let Attributes { expire, idle, freq } = attributes;
+    let now = options.now_ms;
+    let clock = match (options.access, idle, freq) {
+        (AccessPolicy::Lfu { .. }, _, Some(freq)) => AccessClock::with_freq(freq, now),
+        (AccessPolicy::Lru, Some(idle), _) => {
+            AccessClock::idle_since(idle.saturating_mul(1_000), now)
+        }
+        (access, _, _) => AccessClock::new(access, now),
+    };
+    match value {
+        Value::String(text) => Entry::string(key, StringRef::compact(&text), expire, clock),
+        value => Entry::new(key, value, expire, clock),
+    }
+}

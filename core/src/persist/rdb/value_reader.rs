@@ -1,0 +1,189 @@
+//! Reading one value, element by element as they arrive.
+
+use super::cursor::{Cursor, Stop};
+use super::{container, kind, packed};
+use crate::resp::number::parse_double;
+use crate::store::value::{End, Hash, Limits, List, Set, ZSet};
+use crate::store::{Collection, Value};
+
+/// A value of which a part has been read.
+#[derive(Clone, Debug)]
+pub(super) enum ValueReader {
+    /// A string.
+    Text,
+    /// A collection written as one string.
+    Packed(u8),
+    /// How many elements there are has not been read yet.
+    Uncounted(u8),
+    /// Elements of a list.
+    List { left: u64, list: List },
+    /// Runs of a list.
+    Runs { left: u64, list: List },
+    /// Members of a set.
+    Set { left: u64, all: u64, set: Option<Set> },
+    /// Fields and values.
+    Hash { left: u64, hash: Hash },
+    /// Members with scores; the scores are decimal texts in old files.
+    ZSet { left: u64, zset: ZSet, decimal: bool },
+}
+
+impl ValueReader {
+    /// For a value of which `kind` is the byte that tells the form.
+    pub(super) fn new(kind: u8) -> Result<Self, Stop> {
+        Ok(match kind {
+            kind::STRING => ValueReader::Text,
+            kind::SET_INTSET | kind::HASH_LISTPACK | kind::ZSET_LISTPACK | kind::SET_LISTPACK => {
+                ValueReader::Packed(kind)
+            }
+            kind::LIST
+            | kind::SET
+            | kind::HASH
+            | kind::ZSET
+            | kind::ZSET_2
+            | kind::LIST_QUICKLIST_2 => ValueReader::Uncounted(kind),
+            _ => return Stop::bad(format!("Unknown RDB encoding type {kind}")),
+        })
+    }
+
+    /// Reads on. The value comes back when it is complete; a string comes back as such.
+    pub(super) fn step(&mut self, cursor: &mut Cursor<'_>, limits: &Limits) -> Result<Value, Stop> {
+        loop {
+            let value = match self {
+                ValueReader::Text => Some(Value::String(cursor.text()?.bytes()?.into_owned())),
+                ValueReader::Packed(kind) => Some(packed_value(*kind, cursor, limits)?),
+                ValueReader::Uncounted(kind) => {
+                    let (kind, left) = (*kind, cursor.len()?);
+                    if left == 0 {
+                        return Err(Stop::Empty);
+                    }
+                    *self = Self::counted(kind, left, limits);
+                    None
+                }
+                ValueReader::List { left, list } => {
+                    let text = cursor.text()?.bytes()?;
+                    list.grow([&*text], limits);
+                    list.push(End::Right, &text, limits);
+                    finished(left, list)
+                }
+                ValueReader::Runs { left, list } => {
+                    read_run(cursor, list, limits)?;
+                    if *left == 1 && list.is_empty() {
+                        return Err(Stop::Empty);
+                    }
+                    finished(left, list)
+                }
+                ValueReader::Set { left, all, set } => {
+                    let member = cursor.text()?.bytes()?;
+                    let set = set.get_or_insert_with(|| new_set(&member, *all, limits));
+                    if !set.insert(&member, limits) {
+                        return Stop::bad("Duplicate set members detected");
+                    }
+                    finished(left, set)
+                }
+                ValueReader::Hash { left, hash } => {
+                    let (field, value) = (cursor.text()?, cursor.text()?);
+                    if !hash.set(&field.bytes()?, &value.bytes()?, limits) {
+                        return Stop::bad("Duplicate hash fields detected");
+                    }
+                    finished(left, hash)
+                }
+                ValueReader::ZSet { left, zset, decimal } => {
+                    let member = cursor.text()?;
+                    let score = match decimal {
+                        true => read_decimal(cursor)?,
+                        false => f64::from_le_bytes(cursor.array()?),
+                    };
+                    if score.is_nan() {
+                        return Stop::bad("Zset with NAN score detected");
+                    }
+                    // An insertion never tells of -0 and 0 as of two scores.
+                    if zset.insert(&member.bytes()?, score + 0.0, limits).is_some() {
+                        return Stop::bad("Duplicate zset fields detected");
+                    }
+                    finished(left, zset)
+                }
+            };
+            cursor.commit();
+            if let Some(value) = value {
+                return Ok(value);
+            }
+        }
+    }
+
+    fn counted(kind: u8, left: u64, limits: &Limits) -> Self {
+        let expected = usize::try_from(left).unwrap_or(usize::MAX);
+        match kind {
+            kind::LIST => ValueReader::List { left, list: List::default() },
+            kind::SET => ValueReader::Set { left, all: left, set: None },
+            kind::HASH if expected > limits.hash_max_listpack_entries => {
+                ValueReader::Hash { left, hash: Hash::new_table(limits) }
+            }
+            kind::HASH => ValueReader::Hash { left, hash: Hash::default() },
+            kind::ZSET | kind::ZSET_2 => {
+                let zset = ZSet::new(expected, 0, limits);
+                ValueReader::ZSet { left, zset, decimal: kind == kind::ZSET }
+            }
+            _ => ValueReader::Runs { left, list: List::default() },
+        }
+    }
+}
+
+/// The collection, if that was its last element.
+fn finished<K: Collection + Default>(left: &mut u64, collection: &mut K) -> Option<Value> {
+    *left -= 1;
+    (*left == 0).then(|| core::mem::take(collection).into_value())
+}
+
+fn new_set(first: &[u8], all: u64, limits: &Limits) -> Set {
+    match usize::try_from(all) {
+        Ok(all) if all <= limits.set_max_intset_entries => Set::new(first, all, limits),
+        _ => Set::new_table(limits),
+    }
+}
+
+fn packed_value(kind: u8, cursor: &mut Cursor<'_>, limits: &Limits) -> Result<Value, Stop> {
+    let bytes = cursor.text()?.bytes()?.into_owned();
+    match kind {
+        kind::SET_INTSET => packed::intset(bytes, limits).map(Value::Set),
+        kind::SET_LISTPACK => {
+            let broken = "Set listpack integrity check failed.";
+            packed::set(packed::listpack(bytes, broken)?, limits, broken).map(Value::Set)
+        }
+        kind::HASH_LISTPACK => {
+            let broken = "Hash listpack integrity check failed.";
+            packed::hash(packed::listpack(bytes, broken)?, limits, broken).map(Value::Hash)
+        }
+        _ => {
+            let broken = "Zset listpack integrity check failed.";
+            packed::zset(packed::listpack(bytes, broken)?, limits, broken).map(Value::ZSet)
+        }
+    }
+}
+
+fn read_run(cursor: &mut Cursor<'_>, list: &mut List, limits: &Limits) -> Result<(), Stop> {
+    let container = cursor.len()?;
+    let bytes = cursor.text()?.bytes()?;
+    let run = match container {
+        container::PLAIN if !bytes.is_empty() => [&*bytes].into_iter().collect(),
+        container::PACKED => {
+            packed::listpack(bytes.into_owned(), "Listpack integrity check failed.")?
+        }
+        _ => return Stop::bad("Quicklist integrity check failed."),
+    };
+    list.push_run(run, limits);
+    Ok(())
+}
+
+/// A score as RDB wrote it before version 8: its length, and its decimal text. Three lengths stand
+/// for what has none.
+fn read_decimal(cursor: &mut Cursor<'_>) -> Result<f64, Stop> {
+    match cursor.byte()? {
+        255 => Ok(f64::NEG_INFINITY),
+        254 => Ok(f64::INFINITY),
+        253 => Ok(f64::NAN),
+        len => match parse_double(cursor.take(usize::from(len))?) {
+            Some(score) => Ok(score),
+            None => Stop::bad("Zset with a score that is no number"),
+        },
+    }
+}
