@@ -3,14 +3,18 @@
 use super::access::AccessClock;
 use super::size::allocated;
 use super::table::Keyed;
-use super::value::bytes::{Pair, SmallBytes};
+use super::value::bytes::SmallBytes;
 use super::value::intset::{IntRef, IntSet};
-use super::value::list::{List, ListRef, Runs};
 use super::value::listpack::{Listpack, PackRef};
-use super::value::zset::{Tree, ZSet, ZSetRef};
 use super::value::{
-    self, Collection, Encoding, Hash, HashRef, Set, SetRef, StringRef, Value, ValueRef,
+    Collection, Encoding, Hash, HashRef, List, ListRef, Set, SetRef, StringRef, Value, ValueRef,
+    ZSet, ZSetRef,
 };
+use large::{LONG_STRING, Large};
+
+pub(super) use large::Remains;
+
+mod large;
 
 /// A key and all that belongs to it.
 ///
@@ -33,16 +37,6 @@ struct Object {
     value: Large,
     clock: AccessClock,
     expire: Option<u64>,
-}
-
-/// A value that is too large, or changes too often, to be packed together with its key.
-#[derive(Clone, Debug)]
-enum Large {
-    String(Vec<u8>),
-    List(Box<Runs>),
-    Set(Box<value::table::Table<SmallBytes>>),
-    Hash(Box<value::table::Table<Pair>>),
-    ZSet(Box<Tree>),
 }
 
 /// Where the parts of a packed entry lie.
@@ -100,6 +94,9 @@ impl Entry {
         clock: AccessClock,
     ) -> Self {
         match value {
+            StringRef::Bytes(bytes) if bytes.len() >= LONG_STRING => {
+                Self::new(key, Value::String(bytes.to_vec()), expire, clock)
+            }
             StringRef::Bytes(bytes) => Self::packed(BYTES, key, bytes, expire, clock),
             StringRef::Int(n) => Self::packed(INT, key, &n.to_le_bytes(), expire, clock),
         }
@@ -108,19 +105,17 @@ impl Entry {
     /// A key with a value. Small collections are packed together with their key.
     pub fn new(key: &[u8], value: Value, expire: Option<u64>, clock: AccessClock) -> Self {
         let packed = |kind, bytes| Self::packed(kind, key, bytes, expire, clock);
-        let large = match value {
-            Value::String(bytes) => Large::String(bytes),
+        let value = match value {
             Value::List(List::Pack(pack)) => return packed(LIST, pack.view().bytes()),
             Value::Set(Set::Pack(pack)) => return packed(SET, pack.view().bytes()),
             Value::Set(Set::Ints(ints)) => return packed(INTSET, ints.view().bytes()),
             Value::Hash(Hash::Pack(pack)) => return packed(HASH, pack.view().bytes()),
             Value::ZSet(ZSet::Pack(pack)) => return packed(ZSET, pack.view().bytes()),
-            Value::List(List::Quick(runs)) => Large::List(runs),
-            Value::Set(Set::Table(table)) => Large::Set(table),
-            Value::Hash(Hash::Table(table)) => Large::Hash(table),
-            Value::ZSet(ZSet::Tree(tree)) => Large::ZSet(tree),
+            large => large,
         };
-        Self(Repr::Object(Box::new(Object { key: key.into(), value: large, clock, expire })))
+        // Nothing compact is left, so the string is never needed.
+        let value = Large::of(value).unwrap_or(Large::String(Vec::new()));
+        Self(Repr::Object(Box::new(Object { key: key.into(), value, clock, expire })))
     }
 
     /// The value.
@@ -139,13 +134,7 @@ impl Entry {
                     _ => ValueRef::String(StringRef::Bytes(value)),
                 }
             }
-            Repr::Object(object) => match &object.value {
-                Large::String(bytes) => ValueRef::String(StringRef::Bytes(bytes)),
-                Large::List(runs) => ValueRef::List(ListRef::Quick(runs)),
-                Large::Set(table) => ValueRef::Set(SetRef::Table(table)),
-                Large::Hash(table) => ValueRef::Hash(HashRef::Table(table)),
-                Large::ZSet(tree) => ValueRef::ZSet(ZSetRef::Tree(tree)),
-            },
+            Repr::Object(object) => object.value.view(),
         }
     }
 
@@ -198,21 +187,11 @@ impl Entry {
             }
             Repr::Object(mut object) => {
                 let large = core::mem::replace(&mut object.value, Large::String(Vec::new()));
-                let mut value = match large {
-                    Large::String(bytes) => Value::String(bytes),
-                    Large::List(runs) => Value::List(List::Quick(runs)),
-                    Large::Set(table) => Value::Set(Set::Table(table)),
-                    Large::Hash(table) => Value::Hash(Hash::Table(table)),
-                    Large::ZSet(tree) => Value::ZSet(ZSet::Tree(tree)),
-                };
+                let mut value = large.into_value();
                 let result = K::of(&mut value).map(edit);
-                object.value = match value {
-                    Value::String(bytes) => Large::String(bytes),
-                    Value::List(List::Quick(runs)) => Large::List(runs),
-                    Value::Set(Set::Table(table)) => Large::Set(table),
-                    Value::Hash(Hash::Table(table)) => Large::Hash(table),
-                    Value::ZSet(ZSet::Tree(tree)) => Large::ZSet(tree),
-                    small => {
+                object.value = match Large::of(value) {
+                    Ok(large) => large,
+                    Err(small) => {
                         *self = Self::new(&object.key, small, expire, clock);
                         return result;
                     }
@@ -246,10 +225,8 @@ impl Entry {
     /// What has to be freed in slices, if there is much of it; the entry itself is gone.
     pub(super) fn into_remains(self) -> Option<Remains> {
         match self.0 {
-            Repr::Object(object) if elements(&object.value) > FREED_AT_ONCE => {
-                Some(Remains(object.value))
-            }
-            _ => None,
+            Repr::Object(object) => Remains::of(object.value),
+            Repr::Packed(_) => None,
         }
     }
 
@@ -386,16 +363,14 @@ impl Entry {
                 }
                 bytes.get_mut(header.value..).map(edit)
             }
-            Repr::Object(object) => match &mut object.value {
-                Large::String(bytes) => {
-                    if bytes.capacity() < len {
-                        bytes.reserve_exact(grown_capacity(len, true) - bytes.len());
-                    }
-                    bytes.resize(len, 0);
-                    Some(edit(bytes))
+            Repr::Object(object) => {
+                let bytes = object.value.string_mut(len)?;
+                if bytes.capacity() < len {
+                    bytes.reserve_exact(grown_capacity(len, true) - bytes.len());
                 }
-                _ => None,
-            },
+                bytes.resize(len, 0);
+                Some(edit(bytes))
+            }
         }
     }
 
@@ -459,19 +434,24 @@ impl Keyed for Entry {
         }
     }
 
+    fn frozen(&self) -> Self {
+        match &self.0 {
+            Repr::Packed(_) => self.clone(),
+            Repr::Object(object) => Self(Repr::Object(Box::new(Object {
+                key: object.key.clone(),
+                value: object.value.frozen(),
+                clock: object.clock,
+                expire: object.expire,
+            }))),
+        }
+    }
+
     fn memory(&self) -> usize {
         match &self.0 {
             Repr::Packed(bytes) => allocated(bytes.len()),
             Repr::Object(object) => {
-                let value = match &object.value {
-                    Large::String(bytes) => allocated(bytes.capacity()),
-                    Large::List(runs) => ListRef::Quick(runs).memory(),
-                    Large::Set(table) => table.memory(),
-                    Large::Hash(table) => table.memory(),
-                    Large::ZSet(tree) => ZSetRef::Tree(tree).memory(),
-                };
                 // The size of `Object` on 64-bit platforms, so that all platforms agree.
-                allocated(64) + allocated(object.key.len()) + value
+                allocated(64) + allocated(object.key.len()) + object.value.memory()
             }
         }
     }
@@ -515,161 +495,5 @@ fn grown_capacity(len: usize, growing: bool) -> usize {
     }
 }
 
-/// Elements up to which a collection is freed at once. Redis's `LAZYFREE_THRESHOLD`.
-const FREED_AT_ONCE: usize = 64;
-
-fn elements(value: &Large) -> usize {
-    match value {
-        Large::String(_) => 1,
-        Large::List(runs) => runs.count(),
-        Large::Set(table) => table.len(),
-        Large::Hash(table) => table.len(),
-        Large::ZSet(tree) => ZSetRef::Tree(tree).len(),
-    }
-}
-
-/// A large value whose key is gone.
-#[derive(Clone, Debug)]
-pub(super) struct Remains(Large);
-
-impl Remains {
-    /// Frees up to about `limit` elements. Returns whether nothing is left.
-    pub(super) fn free_some(&mut self, limit: usize) -> bool {
-        match &mut self.0 {
-            Large::String(_) => true,
-            Large::List(runs) => runs.dismantle(limit),
-            Large::Set(table) => table.dismantle(limit),
-            Large::Hash(table) => table.dismantle(limit),
-            Large::ZSet(tree) => tree.dismantle(limit),
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn text(entry: &Entry) -> Vec<u8> {
-        let ValueRef::String(string) = entry.value() else { panic!("not a string") };
-        string.to_vec()
-    }
-
-    fn entry(key: &[u8], value: &[u8], expire: Option<u64>) -> Entry {
-        Entry::string(key, StringRef::compact(value), expire, AccessClock::default())
-    }
-
-    #[test]
-    #[cfg(target_pointer_width = "64")]
-    fn an_entry_takes_sixteen_bytes_and_a_short_key_one_allocation() {
-        assert_eq!(size_of::<Entry>(), 16);
-        assert_eq!(size_of::<Object>(), 64);
-        assert_eq!(entry(b"key:999999", &[b'x'; 64], None).memory(), 80);
-    }
-
-    #[test]
-    fn what_is_packed_comes_out_again() {
-        for key_len in [0, 1, 255, 256, 70_000] {
-            for value in [&b""[..], b"12", b"-5", b"hello", &[7; 300]] {
-                for expire in [None, Some(0), Some(u64::MAX)] {
-                    let key = vec![b'k'; key_len];
-                    let mut e = entry(&key, value, expire);
-                    assert_eq!((e.key(), text(&e), e.expire()), (&key[..], value.to_vec(), expire));
-                    e.set_clock(AccessClock::new(Default::default(), 77_000));
-                    for other in [Some(5), Some(6), None, None, Some(7)] {
-                        e.set_expire(other);
-                        assert_eq!((e.expire(), text(&e)), (other, value.to_vec()));
-                    }
-                    let e = e.renamed(b"other");
-                    assert_eq!(
-                        (e.key(), text(&e), e.expire()),
-                        (&b"other"[..], value.to_vec(), Some(7))
-                    );
-                    assert_eq!(e.clock().idle_seconds(78_000), 1);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_collection_keeps_key_expiry_and_contents_through_all_its_forms() {
-        let limits = value::Limits::default();
-        for key in [&b"k"[..], &[b'k'; 300]] {
-            let mut e = Entry::new(key, Value::Set(Set::new(b"1", 1, &limits)), Some(9), default());
-            let mut forms = Vec::new();
-            for n in 0..300 {
-                let member = if n < 20 { n.to_string() } else { format!("m{n}") };
-                e.edit(|set: &mut Set| set.insert(member.as_bytes(), &limits)).expect("a set");
-                assert_eq!((e.key(), e.expire(), e.value().elements()), (key, Some(9), n + 1));
-                e.set_expire(Some(8));
-                e.set_expire(None);
-                e.set_expire(Some(9));
-                forms.push(e.encoding());
-            }
-            forms.dedup();
-            assert_eq!(forms, [Encoding::Intset, Encoding::Listpack, Encoding::Hashtable]);
-            assert_eq!(e.edit(|_: &mut Hash| ()), None);
-            let e = e.renamed(b"other");
-            assert_eq!((e.key(), e.value().elements()), (&b"other"[..], 300));
-        }
-    }
-
-    #[test]
-    fn a_list_that_shrinks_is_packed_again() {
-        let limits = value::Limits::default();
-        let mut e = Entry::new(b"k", Value::List(List::default()), None, default());
-        for n in 0..3_000 {
-            e.edit(|list: &mut List| {
-                list.grow([&b"element"[..]], &limits);
-                list.push(value::End::Left, format!("element{n}").as_bytes(), &limits);
-            });
-        }
-        assert_eq!(e.encoding(), Encoding::Quicklist);
-        let large = e.memory();
-        for _ in 0..2_999 {
-            e.edit(|list: &mut List| {
-                list.pop(value::End::Left, |_| ());
-                list.shrink(&limits);
-            });
-        }
-        assert_eq!((e.encoding(), e.value().elements()), (Encoding::Listpack, 1));
-        assert!(e.memory() < large / 100);
-    }
-
-    fn default() -> AccessClock {
-        AccessClock::default()
-    }
-
-    #[test]
-    fn a_value_of_the_same_shape_is_overwritten_in_place() {
-        let mut e = entry(b"k", b"abc", None);
-        assert!(e.overwrite(StringRef::Bytes(b"xyz"), None));
-        assert!(!e.overwrite(StringRef::Bytes(b"wxyz"), None));
-        assert!(!e.overwrite(StringRef::Int(5), None));
-        assert!(!e.overwrite(StringRef::Bytes(b"xyz"), Some(1)));
-        assert_eq!(text(&e), b"xyz");
-        let mut e = entry(b"k", b"12", Some(4));
-        assert!(e.overwrite(StringRef::Int(-77), Some(9)));
-        assert_eq!((text(&e), e.expire()), (b"-77".to_vec(), Some(9)));
-    }
-
-    #[test]
-    fn an_edited_string_grows_with_zeros_and_calls_itself_raw() {
-        let mut e = entry(b"k", b"12", Some(4));
-        assert_eq!(e.encoding(), Encoding::Int);
-        e.edit_string(4, |b| b[3] = b'!');
-        assert_eq!(text(&e), b"12\0!");
-        assert_eq!((e.encoding(), e.expire()), (Encoding::Raw, Some(4)));
-        e.edit_string(0, |b| b[0] = b'x');
-        for len in [10, 60, 100, 1_000, 3_000_000, 10] {
-            let before = text(&e);
-            e.edit_string(len, |_| ()).unwrap();
-            let after = text(&e);
-            assert_eq!(after.len(), before.len().max(len));
-            assert!(after.starts_with(b"x2\0!"));
-            assert_eq!((e.key(), e.expire(), e.encoding()), (&b"k"[..], Some(4), Encoding::Raw));
-        }
-        assert!(e.memory() < 3_000_000 + 2 * MAX_PREALLOC);
-        assert_eq!(entry(b"k", &[b'x'; 44], None).encoding(), Encoding::Embstr);
-        assert_eq!(entry(b"k", &[b'x'; 45], None).encoding(), Encoding::Raw);
-    }
-}
+mod tests;

@@ -20,6 +20,8 @@ pub(super) struct Graveyard {
     tables: Vec<(Table<Entry>, Flush)>,
     indexes: Vec<ExpiryIndex>,
     remains: Vec<Remains>,
+    /// The same of what no statistics count: copies, and what a flushed database held.
+    uncounted: Vec<Remains>,
     freed: u64,
 }
 
@@ -38,6 +40,11 @@ impl Graveyard {
         self.remains.extend(entry.into_remains());
     }
 
+    /// Takes a copy that has served its purpose.
+    pub(super) fn bury_copy(&mut self, entry: Entry) {
+        self.uncounted.extend(entry.into_remains());
+    }
+
     /// Keys that wait and were to be freed lazily.
     pub(super) fn pending(&self) -> u64 {
         let lazy = self.tables.iter().filter(|(_, how)| *how == Flush::Async);
@@ -50,22 +57,32 @@ impl Graveyard {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.tables.is_empty() && self.indexes.is_empty() && self.remains.is_empty()
+        self.tables.is_empty()
+            && self.indexes.is_empty()
+            && self.remains.is_empty()
+            && self.uncounted.is_empty()
     }
 
     /// Frees up to `limit` things. Returns whether more wait.
     pub(super) fn step(&mut self, limit: usize) -> bool {
         let mut left = limit;
         while left > 0 {
-            if let Some(remains) = self.remains.last_mut() {
-                if remains.free_some(left) {
+            if let Some(remains) = self.uncounted.last_mut() {
+                let freed = remains.free_some(left);
+                if freed < left {
+                    self.uncounted.pop();
+                }
+                left = left.saturating_sub(freed.max(1));
+            } else if let Some(remains) = self.remains.last_mut() {
+                let freed = remains.free_some(left);
+                if freed < left {
                     self.remains.pop();
                     self.freed += 1;
                 }
-                // How many elements that were is not told; it was not more.
-                left = 0;
+                left = left.saturating_sub(freed.max(1));
             } else if let Some((table, how)) = self.tables.last_mut() {
-                let freed = table.free_some(left);
+                let uncounted = &mut self.uncounted;
+                let freed = table.free_some(left, |entry| uncounted.extend(entry.into_remains()));
                 if *how == Flush::Async {
                     self.freed += freed as u64;
                 }

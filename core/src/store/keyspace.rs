@@ -189,10 +189,13 @@ impl Keyspace {
                 None => &mut self.dbs[next - detached],
             };
             let index = db.snapshot_index;
-            let ended = db.table.snapshot_step(left.min(SNAPSHOT_RUN), |entry| {
+            let graveyard = &mut self.env.graveyard;
+            let count = left.min(SNAPSHOT_RUN);
+            let show = |entry: &Entry| {
                 left = left.saturating_sub(1);
                 sink(index, entry);
-            });
+            };
+            let ended = db.table.snapshot_step(count, show, |copy| graveyard.bury_copy(copy));
             // An empty stretch is work as well.
             left = left.saturating_sub(1);
             if ended && next < detached {
@@ -210,7 +213,10 @@ impl Keyspace {
 
     /// Gives up the snapshot that is under way.
     pub fn end_snapshot(&mut self) {
-        self.dbs.iter_mut().for_each(|db| db.table.end_snapshot());
+        for db in self.dbs.iter_mut().chain(&mut self.detached) {
+            let copies = db.table.end_snapshot().into_iter();
+            copies.for_each(|copy| self.env.graveyard.bury_copy(copy));
+        }
         for db in self.detached.drain(..) {
             self.env.graveyard.bury(db.table, db.expires, Flush::Sync);
         }

@@ -3,7 +3,8 @@
 //! A snapshot walks the table in hash order. An entry that is about to change in a bucket that the
 //! walk has not reached is handed over first: the whole bucket is put in the queue of the
 //! snapshot, and marked with the snapshot's number, so that the walk passes it by. Nothing is
-//! forked, and nothing is copied but what changes while the snapshot runs.
+//! forked, and nothing is copied but what changes while the snapshot runs; of a large collection,
+//! the parts that change ([`Keyed::frozen`]).
 
 use std::collections::VecDeque;
 
@@ -33,9 +34,9 @@ impl<E: Keyed> Table<E> {
         self.snapshot.is_some()
     }
 
-    /// Gives up the snapshot that is under way.
-    pub fn end_snapshot(&mut self) {
-        self.snapshot = None;
+    /// Gives up the snapshot that is under way; the copies that it held come back.
+    pub fn end_snapshot(&mut self) -> VecDeque<E> {
+        self.snapshot.take().map(|snapshot| snapshot.pending).unwrap_or_default()
     }
 
     /// How many entries wait because they have changed before the walk came to them.
@@ -44,13 +45,19 @@ impl<E: Keyed> Table<E> {
     }
 
     /// Hands over at least `count` entries of the snapshot, unless it ends before. Returns whether
-    /// it has ended.
-    pub fn snapshot_step(&mut self, count: usize, mut sink: impl FnMut(&E)) -> bool {
+    /// it has ended. `spent` gets the copies that nobody needs any more.
+    pub fn snapshot_step(
+        &mut self,
+        count: usize,
+        mut sink: impl FnMut(&E),
+        mut spent: impl FnMut(E),
+    ) -> bool {
         let Some(mut snapshot) = self.snapshot.take() else { return true };
         let mut handed = 0;
         while handed < count {
             if let Some(entry) = snapshot.pending.pop_front() {
                 sink(&entry);
+                spent(entry);
                 handed += 1;
                 continue;
             }
@@ -101,7 +108,7 @@ impl<E: Keyed> Table<E> {
         let Some(mut snapshot) = self.snapshot.take() else { return };
         let bucket = self.bucket_mut(index);
         if snapshot.wants_bucket(index, bucket.version) {
-            snapshot.pending.extend(bucket.entries.iter().cloned());
+            snapshot.pending.extend(bucket.entries.iter().map(E::frozen));
             bucket.version = snapshot.id;
         }
         self.snapshot = Some(snapshot);

@@ -25,6 +25,11 @@ pub trait Keyed: Clone {
 
     /// Anything that can be told from its place in the table alone.
     fn weight(&self) -> u8;
+
+    /// A copy for a snapshot: it will be read once, from beginning to end.
+    fn frozen(&self) -> Self {
+        self.clone()
+    }
 }
 
 /// A set of entries, found by their keys.
@@ -305,8 +310,9 @@ impl<E: Keyed> Table<E> {
             .map(|bucket| Slot { bucket, index: 0 })
     }
 
-    /// Frees up to `limit` entries of a table that nobody will use again. Returns how many.
-    pub fn free_some(&mut self, limit: usize) -> usize {
+    /// Gives up to `limit` entries of a table that nobody will use again to `bury`. Returns how
+    /// many.
+    pub fn free_some(&mut self, limit: usize, mut bury: impl FnMut(E)) -> usize {
         let mut freed = 0;
         while freed < limit {
             let Some(chunk) = self.chunks.last_mut() else { break };
@@ -317,7 +323,7 @@ impl<E: Keyed> Table<E> {
                 Some(bucket) => {
                     let keep = bucket.entries.len().saturating_sub(limit - freed);
                     freed += bucket.entries.len() - keep;
-                    bucket.entries.truncate(keep);
+                    bucket.entries.drain(keep..).for_each(&mut bury);
                 }
                 None => {
                     self.chunks.pop();

@@ -171,7 +171,7 @@ proptest! {
                     pair.apply(step, 1_000 * id as u32);
                 }
                 let mut take = |thing: &Thing| got.push((thing.key.clone(), thing.value));
-                if pair.table.snapshot_step(count, &mut take) {
+                if pair.table.snapshot_step(count, &mut take, drop) {
                     break;
                 }
             }

@@ -4,6 +4,7 @@ use super::limits::Limits;
 use super::listpack::{self, Item, Listpack, PackRef};
 use super::seq::{self, Cursor, Seq};
 use crate::store::size::allocated;
+use triomphe::Arc;
 
 /// A list, as it is changed.
 #[derive(Clone, Debug)]
@@ -34,7 +35,7 @@ pub enum End {
 
 /// A part of a long list: at least one element.
 #[derive(Clone, Debug)]
-pub struct Run(Listpack);
+pub struct Run(Arc<Listpack>);
 
 impl seq::Item for Run {
     type Key = ();
@@ -97,13 +98,23 @@ impl Runs {
         self.bytes / 4096
     }
 
-    /// Frees up to `budget` runs; true when none is left.
-    pub(in crate::store) fn dismantle(&mut self, budget: usize) -> bool {
+    /// Frees about `budget` runs, or all if there are fewer, and says how many.
+    pub(in crate::store) fn dismantle(&mut self, budget: usize) -> usize {
         self.seq.dismantle(budget)
     }
 }
 
 impl Run {
+    fn of(pack: Listpack) -> Self {
+        Run(Arc::new(pack))
+    }
+
+    /// The run's listpack, to change it.
+    #[inline]
+    fn pack(&mut self) -> &mut Listpack {
+        Arc::make_mut(&mut self.0)
+    }
+
     /// The run's listpack.
     pub fn view(&self) -> PackRef<'_> {
         self.0.view()
@@ -111,7 +122,7 @@ impl Run {
 
     #[inline]
     fn memory(&self) -> usize {
-        allocated(self.0.size()) + 48
+        allocated(self.0.size()) + 56
     }
 
     fn takes(&self, text: &[u8], limits: &Limits) -> bool {
@@ -171,7 +182,7 @@ impl List {
         if limits.list_run_is_small(lone.0.size(), lone.0.len())
             && let Some(run) = runs.remove(0)
         {
-            *self = List::Pack(run.0);
+            *self = List::Pack(Arc::unwrap_or_clone(run.0));
         }
     }
 
@@ -194,8 +205,8 @@ impl List {
             let fits = run.takes(text, limits);
             if fits {
                 match end {
-                    End::Left => run.0.push_front(text),
-                    End::Right => run.0.push_back(text),
+                    End::Left => run.pack().push_front(text),
+                    End::Right => run.pack().push_back(text),
                 }
             }
             fits
@@ -205,7 +216,7 @@ impl List {
                 End::Left => 0,
                 End::Right => runs.weight(),
             };
-            runs.insert(at, Run([text].iter().collect()));
+            runs.insert(at, Run::of([text].iter().collect()));
         }
     }
 
@@ -221,9 +232,9 @@ impl List {
                 let (run, _) = runs.get(at)?;
                 if run.0.len() == 1 {
                     let mut run = runs.remove(at)?;
-                    pop(&mut run.0, end, f)
+                    pop(run.pack(), end, f)
                 } else {
-                    runs.update(at, |run, _| pop(&mut run.0, end, f))?
+                    runs.update(at, |run, _| pop(run.pack(), end, f))?
                 }
             }
         }
@@ -247,7 +258,7 @@ impl List {
                     if let Some(at) = old
                         && fits
                     {
-                        run.0.replace(at, text);
+                        run.pack().replace(at, text);
                     }
                     fits
                 });
@@ -285,7 +296,7 @@ impl List {
                             return false;
                         }
                         let at = run.view().seek(rem).unwrap_or(run.0.end());
-                        run.0.insert(at, text);
+                        run.pack().insert(at, text);
                         true
                     });
                     if done == Some(true) {
@@ -294,12 +305,12 @@ impl List {
                 }
                 let right = runs.update(index, |run, rem| {
                     let at = (rem > 0).then(|| run.view().seek(rem as usize))??;
-                    Some(run.0.split_off(at))
+                    Some(run.pack().split_off(at))
                 });
                 if let Some(Some(right)) = right {
-                    runs.insert(index, Run(right));
+                    runs.insert(index, Run::of(right));
                 }
-                runs.insert(index, Run([text].iter().collect()));
+                runs.insert(index, Run::of([text].iter().collect()));
                 join(runs, index, limits);
                 join(runs, index - 1, limits);
             }
@@ -326,7 +337,7 @@ impl List {
                     } else {
                         runs.update(index, |run, rem| {
                             if let Some(at) = run.view().seek(rem as usize) {
-                                run.0.remove_range(at, n as usize);
+                                run.pack().remove_range(at, n as usize);
                             }
                         });
                     }
@@ -378,7 +389,7 @@ impl List {
             return;
         }
         if let List::Quick(runs) = self {
-            runs.insert(runs.weight(), Run(pack));
+            runs.insert(runs.weight(), Run::of(pack));
         }
     }
 
@@ -389,7 +400,7 @@ impl List {
                 // A copy, since the listpack may share its allocation with a key.
                 let mut copy = Listpack::with_capacity(pack.size());
                 copy.append(pack.view());
-                runs.insert(0, Run(copy));
+                runs.insert(0, Run::of(copy));
             }
             *self = List::Quick(Box::new(runs));
         }
@@ -596,7 +607,7 @@ fn remove_equal_in_runs(runs: &mut Runs, text: &[u8], from: End, limit: usize) -
         if n as u64 == len {
             runs.remove(start);
         } else if n > 0 {
-            runs.update(start, |run, _| remove_equal(&mut run.0, text, from, n));
+            runs.update(start, |run, _| remove_equal(run.pack(), text, from, n));
         }
         gone += n;
         match from {
@@ -621,7 +632,7 @@ fn join(runs: &mut Runs, offset: u64, limits: &Limits) -> bool {
         return false;
     }
     let Some(right) = runs.remove(next) else { return false };
-    runs.update(start, |run, _| run.0.append(right.view())).is_some()
+    runs.update(start, |run, _| run.pack().append(right.view())).is_some()
 }
 
 #[cfg(test)]

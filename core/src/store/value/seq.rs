@@ -4,8 +4,12 @@
 //! For a sorted set an item is a score with a member's number and weighs 1, so an offset is a
 //! rank. For a list an item is a run of elements and weighs as much as it holds, so an offset is
 //! an index into the list.
+//!
+//! A clone shares all nodes below the root. Whoever changes one of the two then copies the nodes
+//! on the way down to the change, and no others.
 
 use smallvec::SmallVec;
+use triomphe::Arc;
 
 /// Items in a leaf.
 const LEAF: usize = 64;
@@ -13,7 +17,7 @@ const LEAF: usize = 64;
 const FAN: usize = 32;
 
 /// What a sequence can hold.
-pub trait Item {
+pub trait Item: Clone {
     /// What items are ordered by, if they are.
     type Key: Copy + core::fmt::Debug;
     /// Whether every item weighs 1.
@@ -42,7 +46,7 @@ struct Kid<T: Item> {
     weight: u64,
     /// The key of the first item below.
     key: T::Key,
-    node: Box<Node<T>>,
+    node: Arc<Node<T>>,
 }
 
 impl<T: Item> Default for Seq<T> {
@@ -149,7 +153,7 @@ impl<T: Item> Seq<T> {
                 break;
             }
             self.root = match kids.pop() {
-                Some(kid) => *kid.node,
+                Some(kid) => Arc::unwrap_or_clone(kid.node),
                 None => Node::Leaf(Vec::new()),
             };
         }
@@ -199,16 +203,17 @@ impl<T: Item> Seq<T> {
         })
     }
 
-    /// Drops up to about `budget` items from the end; true when none are left.
-    pub fn dismantle(&mut self, budget: usize) -> bool {
+    /// Drops about `budget` items from the end, or all if there are fewer, and says how many. The
+    /// sequence can only be dropped afterwards.
+    pub fn dismantle(&mut self, budget: usize) -> usize {
         let mut gone = 0;
         while gone < budget {
             match pop_leaf(&mut self.root) {
-                0 => return true,
+                0 => break,
                 n => gone += n,
             }
         }
-        false
+        gone
     }
 
     fn place(&mut self, place: &mut impl Place<T>, item: T) {
@@ -369,7 +374,7 @@ impl<T: Item> Node<T> {
 }
 
 fn kid_of<T: Item>(node: Node<T>) -> Option<Kid<T>> {
-    Some(Kid { weight: node.weight(), key: node.key()?, node: Box::new(node) })
+    Some(Kid { weight: node.weight(), key: node.key()?, node: Arc::new(node) })
 }
 
 #[inline]
@@ -411,7 +416,7 @@ fn update_last<T: Item, R>(
     match node {
         Node::Inner(kids) => {
             let kid = kids.last_mut()?;
-            let (result, delta) = update_last(&mut kid.node, f)?;
+            let (result, delta) = update_last(Arc::make_mut(&mut kid.node), f)?;
             kid.weight = kid.weight.wrapping_add_signed(delta);
             if let Some(key) = kid.node.key() {
                 kid.key = key;
@@ -436,7 +441,7 @@ fn update<T: Item, R>(
         Node::Inner(kids) => {
             let i = covering_kid(kids, &mut offset)?;
             let kid = kids.get_mut(i)?;
-            let (result, delta) = update(&mut kid.node, offset, f)?;
+            let (result, delta) = update(Arc::make_mut(&mut kid.node), offset, f)?;
             kid.weight = kid.weight.wrapping_add_signed(delta);
             if let Some(key) = kid.node.key() {
                 kid.key = key;
@@ -460,7 +465,7 @@ fn insert<T: Item>(node: &mut Node<T>, place: &mut impl Place<T>, item: T) -> Op
             let i = place.kid(kids);
             let kid = kids.get_mut(i)?;
             let weight = item.weight();
-            let split = insert(&mut kid.node, place, item);
+            let split = insert(Arc::make_mut(&mut kid.node), place, item);
             kid.weight += weight;
             if let Some(key) = kid.node.key() {
                 kid.key = key;
@@ -512,7 +517,7 @@ fn remove<T: Item>(node: &mut Node<T>, mut offset: u64) -> Option<T> {
         Node::Inner(kids) => {
             let i = covering_kid(kids, &mut offset)?;
             let kid = kids.get_mut(i)?;
-            let item = remove(&mut kid.node, offset)?;
+            let item = remove(Arc::make_mut(&mut kid.node), offset)?;
             kid.weight -= item.weight();
             match kid.node.key() {
                 Some(key) => {
@@ -546,7 +551,7 @@ fn merge_near<T: Item>(kids: &mut Vec<Kid<T>>, i: usize) {
     let right = kids.remove(left + 1);
     let Some(kid) = kids.get_mut(left) else { return };
     kid.weight += right.weight;
-    match (&mut *kid.node, *right.node) {
+    match (Arc::make_mut(&mut kid.node), Arc::unwrap_or_clone(right.node)) {
         (Node::Leaf(a), Node::Leaf(b)) => a.extend(b),
         (Node::Inner(a), Node::Inner(b)) => a.extend(b),
         // All leaves are at one depth, so two neighbours are of one kind.
@@ -554,14 +559,18 @@ fn merge_near<T: Item>(kids: &mut Vec<Kid<T>>, i: usize) {
     }
 }
 
-/// Drops the last leaf and says how many items that were.
+/// Drops the last leaf, or the last node that somebody else still needs: how many items it had, or
+/// branches.
 fn pop_leaf<T: Item>(node: &mut Node<T>) -> usize {
     match node {
         Node::Leaf(items) => core::mem::take(items).len(),
         Node::Inner(kids) => {
             let Some(kid) = kids.last_mut() else { return 0 };
-            let n = pop_leaf(&mut kid.node);
-            if kid.node.len() == 0 {
+            let (n, empty) = match Arc::get_mut(&mut kid.node) {
+                Some(node) => (pop_leaf(node), node.len() == 0),
+                None => (kid.node.len(), true),
+            };
+            if empty {
                 kids.pop();
             }
             n
@@ -639,7 +648,7 @@ mod tests {
                     .rev()
                     .copied())
             );
-            while !seq.dismantle(500) {}
+            while seq.dismantle(500) > 0 {}
         }
     }
 
@@ -673,5 +682,49 @@ mod tests {
         }
         assert!(seq.iter_from(0).eq(model.iter()));
         assert!(seq.iter_back_from(seq.weight() - 1).eq(model.iter().rev()));
+    }
+
+    thread_local! {
+        static COPIED: core::cell::Cell<usize> = const { core::cell::Cell::new(0) };
+    }
+
+    struct Counted(u64);
+
+    impl Clone for Counted {
+        fn clone(&self) -> Self {
+            COPIED.set(COPIED.get() + 1);
+            Counted(self.0)
+        }
+    }
+
+    impl Item for Counted {
+        type Key = u64;
+        const UNIT: bool = true;
+        fn key(&self) -> u64 {
+            self.0
+        }
+        fn weight(&self) -> u64 {
+            1
+        }
+    }
+
+    #[test]
+    fn a_copy_of_a_million_items_costs_what_is_changed_in_it() {
+        let mut seq = Seq::new();
+        for n in 0..1_000_000 {
+            seq.insert(n, Counted(2 * n));
+        }
+        let copied = || COPIED.replace(0);
+        let copy = seq.clone();
+        assert_eq!(copied(), 0);
+        seq.insert_by(|key| key < 600_001, Counted(600_001));
+        assert!(copied() <= LEAF);
+        seq.remove(700_000);
+        seq.update(700_000, |_, _| ());
+        assert!(copied() <= 2 * LEAF);
+        assert!(copy.iter_from(0).map(|item| item.0).eq((0..1_000_000).map(|n| 2 * n)));
+        drop(copy);
+        seq.insert_by(|key| key < 800_001, Counted(800_001));
+        assert_eq!(copied(), 0, "nobody else has it any more");
     }
 }

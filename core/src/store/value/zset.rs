@@ -233,9 +233,18 @@ impl Tree {
         Self { table: Table::with_capacity(seed, capacity), order: Seq::new() }
     }
 
-    /// Frees up to `budget` members; true when it is empty.
-    pub(in crate::store) fn dismantle(&mut self, budget: usize) -> bool {
-        self.order.dismantle(budget) && self.table.dismantle(budget)
+    /// A copy to be walked over, see [`Table::frozen`].
+    pub(in crate::store) fn frozen(&self) -> Self {
+        Self { table: self.table.frozen(), order: self.order.clone() }
+    }
+
+    /// Frees about `budget` members or places of such, or all if there are fewer, and says how
+    /// many.
+    pub(in crate::store) fn dismantle(&mut self, budget: usize) -> usize {
+        match self.order.dismantle(budget) {
+            0 => self.table.dismantle(budget),
+            n => n,
+        }
     }
 
     fn insert(&mut self, member: &[u8], score: f64) -> Option<f64> {
