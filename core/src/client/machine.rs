@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::machine::{Close, ConnId, Endpoint, Input, Machine, NetError, Outbox, Output, Signal};
 use crate::time::{Mono, Now};
 
-use super::session::{Action, Session, Target, Waiting};
+use super::session::{Action, Answer, Session, Target, Waiting};
 
 /// A redis-cli that runs where machines run.
 #[derive(Clone, Debug)]
@@ -107,6 +107,11 @@ impl CliMachine {
     pub fn take_printed(&mut self) -> impl Iterator<Item = Printed> + use<> {
         self.kept = 0;
         core::mem::take(&mut self.printed).into_iter()
+    }
+
+    /// The commands that were answered since the last time: see [`Session::take_answers`].
+    pub fn take_answers(&mut self) -> Vec<Answer> {
+        self.session.take_answers()
     }
 
     fn carry_out(&mut self, now: Mono) {

@@ -11,11 +11,13 @@ pub mod help;
 mod hint;
 pub mod machine;
 pub use crate::resp::quote;
+pub mod marks;
 pub mod session;
 pub mod traffic;
 
 pub use format::{Format, Output};
 pub use help::Help;
 pub use machine::{CliMachine, Printed};
+pub use marks::Marks;
 pub use session::{Action, Session, SessionConfig, Target, Waiting};
-pub use traffic::{Traffic, TrafficConfig, TrafficStats};
+pub use traffic::{Mix, Traffic, TrafficConfig, TrafficStats};

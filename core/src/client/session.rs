@@ -21,7 +21,7 @@ mod config;
 mod link;
 
 pub use command::is_sensitive;
-pub use config::{Action, Protocol, SessionConfig, Target, Waiting};
+pub use config::{Action, Answer, Protocol, SessionConfig, Target, Waiting};
 
 use command::{Change, Command, Phase};
 use link::{Greeting, Link, Pushes};
@@ -55,6 +55,7 @@ pub struct Session {
     /// Whether the prompt was asked for although there are subscriptions.
     typing: bool,
     actions: VecDeque<Action>,
+    answers: Vec<Answer>,
     ended: bool,
 }
 
@@ -86,6 +87,7 @@ impl Session {
             notice: false,
             typing: false,
             actions: VecDeque::new(),
+            answers: Vec::new(),
             ended: false,
         }
     }
@@ -98,6 +100,11 @@ impl Session {
     /// The next thing to do.
     pub fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
+    }
+
+    /// The commands that were answered since the last time, if the configuration asks for them.
+    pub fn take_answers(&mut self) -> Vec<Answer> {
+        core::mem::take(&mut self.answers)
     }
 
     /// When [`Session::wake`] is to be called, if nothing else happens.
@@ -503,6 +510,14 @@ impl Session {
             self.target = redirection.target;
             self.disconnect();
             return self.connect();
+        }
+        if self.config.keeps_answers {
+            self.answers.push(Answer {
+                args: command.args.clone(),
+                db: self.db,
+                target: self.target.clone(),
+                reply: value.clone(),
+            });
         }
         let is_error = value.is_error();
         if is_error && !self.config.interactive && self.config.exit_on_error {

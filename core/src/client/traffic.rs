@@ -2,9 +2,11 @@
 //! comes back when its connection is lost. It stands for the applications that use a server.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::marks::Marks;
 use crate::machine::{Close, ConnId, Endpoint, Input, Machine, NetError, Outbox, Output, Signal};
 use crate::resp::value::{Decoder, Value, encode_command};
 use crate::rng::Rng;
@@ -22,6 +24,8 @@ pub struct TrafficConfig {
     pub per_second: f64,
     /// How often each command is chosen, in relation to the others.
     pub mix: Mix,
+    /// The key in which it leaves its marks; without one it leaves none.
+    pub marks: Option<String>,
     /// How many keys of each kind are in use.
     pub keys: u64,
     /// Bytes of a value that is set.
@@ -44,6 +48,7 @@ impl TrafficConfig {
             greeting: Vec::new(),
             per_second: 20.0,
             mix: Mix::default(),
+            marks: None,
             keys: 100,
             value_len: 16,
             pending: 16,
@@ -63,11 +68,21 @@ pub struct Mix {
     pub set: u32,
     /// `INCR counter:N`
     pub incr: u32,
+    /// `SETBIT marks N 1`, each N once: see [`Marks`].
+    #[serde(default)]
+    pub mark: u32,
+}
+
+impl Mix {
+    /// Reading only: what a client of a replica does.
+    pub const READS: Mix = Mix { get: 1, set: 0, incr: 0, mark: 0 };
+    /// Writing only, with marks that tell later which writes are where.
+    pub const WRITES: Mix = Mix { get: 0, set: 2, incr: 1, mark: 3 };
 }
 
 impl Default for Mix {
     fn default() -> Self {
-        Mix { get: 5, set: 3, incr: 2 }
+        Mix { get: 5, set: 3, incr: 2, mark: 0 }
     }
 }
 
@@ -142,6 +157,8 @@ impl Latencies {
 pub struct Traffic {
     config: TrafficConfig,
     stats: TrafficStats,
+    /// Shared between checkpoints.
+    marks: Arc<Marks>,
     rng: Rng,
     link: Link,
     connections: u64,
@@ -171,8 +188,17 @@ struct Open {
     conn: ConnId,
     outbox: Outbox,
     decoder: Decoder,
-    /// When each command that waits for its reply was sent, and whether it is of the mix.
-    pending: VecDeque<(Mono, bool)>,
+    /// Commands that wait for their reply.
+    pending: VecDeque<Pending>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    sent: Mono,
+    /// Whether it is of the mix.
+    counted: bool,
+    /// The mark that it leaves.
+    mark: Option<u64>,
 }
 
 impl Traffic {
@@ -182,6 +208,7 @@ impl Traffic {
             rng: Rng::new(config.seed),
             config,
             stats: TrafficStats::default(),
+            marks: Arc::default(),
             link: Link::Idle,
             connections: 0,
             outputs: VecDeque::new(),
@@ -193,6 +220,11 @@ impl Traffic {
     /// What it has seen so far.
     pub fn stats(&self) -> &TrafficStats {
         &self.stats
+    }
+
+    /// Which of its marks are acknowledged.
+    pub fn marks(&self) -> &Marks {
+        &self.marks
     }
 
     /// What it does.
@@ -220,6 +252,16 @@ impl Traffic {
         self.next = self.gap().map(|gap| self.now + gap);
     }
 
+    /// Turns to another server. The connection that stands is given up.
+    pub fn set_target(&mut self, target: Endpoint) {
+        self.config.target = target;
+        if let Some(conn) = self.conn() {
+            self.outputs.push_back(Output::Close { conn, how: Close::Now });
+            self.failed(NetError::Eof);
+            self.link = Link::Waiting(self.now);
+        }
+    }
+
     /// A gap between two commands, up to twice the mean.
     fn gap(&mut self) -> Option<Duration> {
         let rate = self.config.per_second;
@@ -245,7 +287,7 @@ impl Traffic {
         self.stats.failures += 1;
         self.stats.last_failure = Some(error);
         if let Link::Open(open) = &self.link {
-            self.stats.lost += open.pending.iter().filter(|(_, counted)| *counted).count() as u64;
+            self.stats.lost += open.pending.iter().filter(|p| p.counted).count() as u64;
         }
         self.link = Link::Waiting(self.now + self.config.retry);
     }
@@ -277,7 +319,7 @@ impl Traffic {
             let mut bytes = Vec::new();
             encode_command(command, &mut bytes);
             open.outbox.write(&bytes);
-            open.pending.push_back((self.now, false));
+            open.pending.push_back(Pending { sent: self.now, counted: false, mark: None });
         }
         if !open.outbox.is_empty() {
             self.outputs.push_back(Output::Send { conn });
@@ -290,35 +332,47 @@ impl Traffic {
 
     fn send_one(&mut self) {
         // Drawn whether or not it is sent, so that what comes later does not depend on the past.
-        let command = self.command();
+        let (command, mark) = self.command();
         match &mut self.link {
             Link::Open(open) if open.pending.len() < self.config.pending.max(1) as usize => {
                 let mut bytes = Vec::new();
                 encode_command(&command, &mut bytes);
                 open.outbox.write(&bytes);
-                open.pending.push_back((self.now, true));
+                open.pending.push_back(Pending { sent: self.now, counted: true, mark });
                 self.stats.sent += 1;
+                if mark.is_some() {
+                    Arc::make_mut(&mut self.marks).sent += 1;
+                }
                 self.outputs.push_back(Output::Send { conn: open.conn });
             }
             _ => self.stats.skipped += 1,
         }
     }
 
-    fn command(&mut self) -> Vec<String> {
-        let Mix { get, set, incr } = self.config.mix;
-        let pick = self.rng.below(u64::from(get) + u64::from(set) + u64::from(incr));
+    /// A command of the mix, and the mark that it leaves.
+    fn command(&mut self) -> (Vec<String>, Option<u64>) {
+        let Mix { get, set, incr, mark } = self.config.mix;
+        let sum = [get, set, incr, mark].into_iter().map(u64::from).sum();
+        let pick = self.rng.below(sum);
         let n = self.rng.below(self.config.keys.max(1));
+        let number = self.marks.sent;
         if pick < u64::from(get) {
-            vec!["GET".into(), format!("key:{n}")]
+            (vec!["GET".into(), format!("key:{n}")], None)
         } else if pick < u64::from(get) + u64::from(set) {
             let mut value = String::new();
             while value.len() < self.config.value_len as usize {
                 value.push_str(&format!("{:016x}", self.rng.u64()));
             }
             value.truncate(self.config.value_len as usize);
-            vec!["SET".into(), format!("key:{n}"), value]
+            (vec!["SET".into(), format!("key:{n}"), value], None)
+        } else if let Some(key) = &self.config.marks
+            && pick >= sum - u64::from(mark)
+            && number < Marks::MOST
+        {
+            let words = vec!["SETBIT".into(), key.clone(), number.to_string(), "1".into()];
+            (words, Some(number))
         } else {
-            vec!["INCR".into(), format!("counter:{n}")]
+            (vec!["INCR".into(), format!("counter:{n}")], None)
         }
     }
 
@@ -332,12 +386,17 @@ impl Traffic {
             match open.decoder.next_value() {
                 Ok(Some(Value::Push(_))) => {}
                 Ok(Some(value)) => {
-                    let Some((sent, counted)) = open.pending.pop_front() else { continue };
+                    let Some(Pending { sent, counted, mark }) = open.pending.pop_front() else {
+                        continue;
+                    };
                     if let Value::Error(text) = value.plain() {
                         self.stats.errors += u64::from(counted);
                         self.stats.last_error = Some(String::from_utf8_lossy(text).into_owned());
                     } else {
                         self.stats.replies += u64::from(counted);
+                        if let Some(number) = mark {
+                            Arc::make_mut(&mut self.marks).acknowledge(number, self.now);
+                        }
                     }
                     if counted {
                         self.stats.latency.add(self.now.since(sent));
@@ -356,7 +415,7 @@ impl Traffic {
     fn deadline(&self) -> Option<Mono> {
         match &self.link {
             Link::Connecting { since, .. } => Some(*since + self.config.patience),
-            Link::Open(open) => open.pending.front().map(|(sent, _)| *sent + self.config.patience),
+            Link::Open(open) => open.pending.front().map(|p| p.sent + self.config.patience),
             Link::Idle | Link::Waiting(_) => None,
         }
     }
@@ -538,6 +597,33 @@ mod tests {
     fn the_same_seed_sends_the_same_commands() {
         let (mut a, mut b) = (Traffic::new(config()), Traffic::new(config()));
         assert!((0..100).all(|_| a.command() == b.command()));
+    }
+
+    #[test]
+    fn marks_are_left_once_each_and_remembered_when_acknowledged() {
+        let mix = Mix::WRITES;
+        let marks = Some("marks".to_string());
+        let mut traffic = Traffic::new(TrafficConfig { mix, marks, ..config() });
+        run(&mut traffic, 10, Some(b":0\r\n"), 3);
+        let marks = traffic.marks();
+        assert!(marks.sent > 70, "{marks:?}");
+        assert!(marks.count() >= marks.sent - 1);
+        assert!((0..marks.count()).all(|n| marks.is_acknowledged(n)));
+        assert!(!marks.is_acknowledged(marks.sent));
+        assert_eq!(marks.latest.back().map(|(n, _)| *n), Some(marks.count() - 1));
+    }
+
+    #[test]
+    fn another_target_is_turned_to_at_once() {
+        let mut traffic = Traffic::new(config());
+        run(&mut traffic, 1, Some(b"+OK\r\n"), 3);
+        let other = Endpoint::Ip(([10, 0, 0, 2], 6380).into());
+        traffic.set_target(other.clone());
+        assert_eq!(traffic.poll_timeout(), Some(traffic.now));
+        let now = traffic.now;
+        handle(&mut traffic, now, Input::Wake);
+        let asked: Vec<Output> = core::iter::from_fn(|| traffic.poll_output()).collect();
+        assert!(asked.iter().any(|o| matches!(o, Output::Connect { to, .. } if *to == other)));
     }
 
     #[test]

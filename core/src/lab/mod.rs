@@ -1,7 +1,8 @@
 //! What to put into a world: topologies, the programs that run in them, traffic, terminals, and
 //! (later) shells and lessons.
 //!
-//! * [`sandbox`] makes scenarios of servers with clients that keep them busy;
+//! * [`sandbox`] makes scenarios of servers with clients that keep them busy, [`replicas`],
+//!   [`chain`] and [`machines`] such in which servers replicate;
 //! * [`programs`] is what a [`World`](crate::sim::World) starts processes with:
 //!   [`SERVER`], [`CLI`] and [`TRAFFIC`];
 //! * [`Terminal`] is a redis-cli with its screen, [`Traffic`] a client that is busy;
@@ -9,6 +10,7 @@
 
 pub mod parity;
 mod programs;
+mod promise;
 mod terminal;
 mod topology;
 mod traffic;
@@ -18,6 +20,7 @@ mod tests;
 
 pub use parity::parity_hash;
 pub use programs::{CLI, SERVER, TRAFFIC, help, programs};
+pub use promise::{Kept, Promise, Write, Writes};
 pub use terminal::{Block, Shown, Terminal};
-pub use topology::{SANDBOXES, sandbox};
+pub use topology::{SANDBOXES, chain, machines, replicas, sandbox};
 pub use traffic::Traffic;

@@ -14,6 +14,7 @@ use crate::sim::{Console, Launch, LaunchError, Process};
 use crate::time::{Mono, Now};
 
 use super::programs::help;
+use super::promise::Writes;
 
 /// A redis-cli with its screen.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub struct Terminal {
     ahead: VecDeque<String>,
     /// The command of its command line, until it is run.
     command: Vec<Vec<u8>>,
+    /// Shared between checkpoints.
+    writes: Arc<Writes>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -102,10 +105,17 @@ impl Terminal {
                 }
             }
         }
+        config.keeps_answers = true;
         config.interactive = command.is_empty();
         let names = launch.names().map(|(name, ip)| (name.to_owned(), ip.into())).collect();
         let cli = CliMachine::new(Session::new(config, help())).with_names(Arc::new(names));
-        Ok(Terminal { cli, screen: Arc::default(), ahead: VecDeque::new(), command })
+        Ok(Terminal {
+            cli,
+            screen: Arc::default(),
+            ahead: VecDeque::new(),
+            command,
+            writes: Arc::default(),
+        })
     }
 
     /// What it shows now.
@@ -133,6 +143,11 @@ impl Terminal {
     /// The session, for hints and completion.
     pub fn session(&self) -> &Session {
         self.cli.session()
+    }
+
+    /// The writes that it got acknowledged.
+    pub fn writes(&self) -> &Writes {
+        &self.writes
     }
 
     /// Whether a typed line is taken at once: the prompt is shown, or messages are.
@@ -184,6 +199,9 @@ impl Terminal {
 
     /// After an input: what was printed, and the lines that were typed ahead.
     fn settle(&mut self, now: Mono) {
+        for answer in self.cli.take_answers() {
+            Arc::make_mut(&mut self.writes).answered(now, answer);
+        }
         self.take_printed();
         while self.takes_line()
             && let Some(line) = self.ahead.pop_front()

@@ -1,4 +1,7 @@
 //! Scenarios: hosts with servers and clients under stable names and addresses.
+//!
+//! Servers are at 10.0.0.n, clients at 10.0.1.n. A server that replicates keeps its files in a
+//! directory of its own, with the `redis.conf` that it was started with.
 
 use std::net::Ipv4Addr;
 
@@ -6,6 +9,9 @@ use crate::sim::{HostSpec, ProcessSpec, Scenario};
 use crate::time::Duration;
 
 use super::programs::{SERVER, TRAFFIC};
+
+/// The port of a server that has its host to itself.
+const PORT: u16 = 6379;
 
 /// Counts of servers that make good sandboxes.
 pub const SANDBOXES: [u8; 4] = [1, 3, 12, 48];
@@ -32,13 +38,100 @@ pub fn sandbox(servers: u8) -> Scenario {
         HostSpec::new(&format!("client-{n}"), Ipv4Addr::new(10, 0, 1, n)).with(traffic)
     };
     let clients = servers.max(3);
+    let hosts = (1..=servers).map(server).chain((1..=clients).map(client));
+    scenario(format!("sandbox-{servers}"), hosts)
+}
+
+/// A primary, `redis-1`, with so many replicas, `redis-2` and so on; `writer-1` and `writer-2`
+/// write to the primary, and each replica has a reader. There are at most 40 replicas.
+pub fn replicas(count: u8) -> Scenario {
+    let count = count.clamp(1, 40);
+    let servers = (1..=count + 1).map(|n| alone(n, (n > 1).then_some(1)));
+    let writers = (1..=2).map(|n| writer(n, n, &name(1), PORT));
+    let readers = (1..=count).map(|n| reader(n, 2 + n, &name(n + 1), PORT));
+    scenario(format!("replicas-{count}"), servers.chain(writers).chain(readers))
+}
+
+/// A primary, `redis-1`, a replica of it, `redis-2`, a replica of that, and so on: so many replicas,
+/// at most 40. `writer-1` writes to the primary, and each replica has a reader.
+pub fn chain(count: u8) -> Scenario {
+    let count = count.clamp(1, 40);
+    let servers = (1..=count + 1).map(|n| alone(n, (n > 1).then(|| n - 1)));
+    let readers = (1..=count).map(|n| reader(n, 1 + n, &name(n + 1), PORT));
+    let writer = writer(1, 1, &name(1), PORT);
+    scenario(format!("chain-{count}"), servers.chain([writer]).chain(readers))
+}
+
+/// Several instances on every machine: on each of so many (2 to 20) a primary, at port 6379, and a
+/// replica of the next machine's primary, at port 6380, so that no machine takes the whole of a
+/// shard with it. `writer-n` writes to the primary of `machine-n`, `reader-n` reads from the
+/// replica that stands there.
+pub fn machines(count: u8) -> Scenario {
+    let count = count.clamp(2, 20);
+    let machine = |n: u8| format!("machine-{n}");
+    let host = |n: u8| {
+        let mut host = HostSpec::new(&machine(n), Ipv4Addr::new(10, 0, 0, n));
+        for (port, of) in [(PORT, None), (PORT + 1, Some(n % count + 1))] {
+            let dir = format!("/data/{port}");
+            host = with_server(host, &format!("{}:{port}", machine(n)), port, &dir, of);
+        }
+        host
+    };
+    let writers = (1..=count).map(|n| writer(n, n, &machine(n), PORT));
+    let readers = (1..=count).map(|n| reader(n, count + n, &machine(n), PORT + 1));
+    scenario(format!("machines-{count}"), (1..=count).map(host).chain(writers).chain(readers))
+}
+
+fn scenario(name: String, hosts: impl Iterator<Item = HostSpec>) -> Scenario {
     Scenario {
-        name: format!("sandbox-{servers}"),
+        name,
         // 2024-01-01 00:00:00 UTC
         epoch_ms: 1_704_067_200_000,
-        hosts: (1..=servers).map(server).chain((1..=clients).map(client)).collect(),
+        hosts: hosts.collect(),
         link: Default::default(),
         links: Vec::new(),
         tcp: Default::default(),
     }
+}
+
+fn name(n: u8) -> String {
+    format!("redis-{n}")
+}
+
+/// A host with one server, a replica of the primary at 10.0.0.`of` if there is one.
+fn alone(n: u8, of: Option<u8>) -> HostSpec {
+    let host = HostSpec::new(&name(n), Ipv4Addr::new(10, 0, 0, n));
+    with_server(host, &format!("{}:{PORT}", name(n)), PORT, "/data", of)
+}
+
+/// The host with one more server, which keeps its data in a directory of its own.
+fn with_server(mut host: HostSpec, name: &str, port: u16, dir: &str, of: Option<u8>) -> HostSpec {
+    let mut conf = format!("# {name}\nport {port}\nprotected-mode no\nappendonly yes\n");
+    if let Some(primary) = of {
+        conf.push_str(&format!("replicaof 10.0.0.{primary} {PORT}\n"));
+    }
+    // A cut is noticed after `repl-timeout`. Nobody wants to watch for the usual minute.
+    conf.push_str("repl-diskless-sync-delay 0\nrepl-ping-replica-period 1\nrepl-timeout 5\n");
+    let file = format!("{dir}/redis.conf");
+    let mut process = ProcessSpec::new(name, SERVER, &[&file]);
+    process.dir = dir.to_owned();
+    host.files.insert(file, conf);
+    host.with(process)
+}
+
+fn writer(n: u8, ip: u8, target: &str, port: u16) -> HostSpec {
+    client(&format!("writer-{n}"), ip, target, port, "writes")
+}
+
+fn reader(n: u8, ip: u8, target: &str, port: u16) -> HostSpec {
+    client(&format!("reader-{n}"), ip, target, port, "reads")
+}
+
+/// A client that only reads or only writes, ten times a second.
+fn client(name: &str, ip: u8, target: &str, port: u16, only: &str) -> HostSpec {
+    let port = port.to_string();
+    let args = ["-h", target, "-p", &port, "--rate", "10", "--only", only];
+    let mut traffic = ProcessSpec::new(name, TRAFFIC, &args);
+    traffic.delay = Duration::from_millis(5);
+    HostSpec::new(name, Ipv4Addr::new(10, 0, 1, ip)).with(traffic)
 }

@@ -1,23 +1,31 @@
 //! A client that keeps a server busy, and listens to who wants it faster or slower.
 
 use core::any::Any;
-use std::net::SocketAddr;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
-use crate::client;
+use crate::client::{self, Mix};
 use crate::machine::{ConnId, Endpoint, Input, Machine, Outbox, Output};
 use crate::sim::{Console, Launch, LaunchError, Process};
 use crate::time::{Mono, Now};
 
-/// A [`client::Traffic`] into which one can type `rate <commands a second>`.
+/// A [`client::Traffic`] into which one can type `rate <commands a second>` and
+/// `to <host> [<port>]`.
 #[derive(Clone, Debug)]
-pub struct Traffic(client::Traffic);
+pub struct Traffic {
+    client: client::Traffic,
+    /// Every host's name and address, from its `/etc/hosts` as it were.
+    names: Arc<BTreeMap<String, IpAddr>>,
+}
 
 impl Traffic {
     /// The most commands a second.
     const MOST: u32 = 100_000;
 
+    /// `traffic -h <host> [-p <port>] [--rate <commands a second>] [--only reads|writes]`.
     pub(super) fn launch(launch: &Launch<'_>) -> Result<Self, LaunchError> {
-        let (mut host, mut port, mut rate) = ("127.0.0.1", 6379, None);
+        let (mut host, mut port, mut rate, mut mix) = ("127.0.0.1", 6379, None, None);
         let mut args = launch.args.iter();
         while let Some(arg) = args.next() {
             let value = args.next().ok_or_else(|| {
@@ -25,14 +33,22 @@ impl Traffic {
             })?;
             match arg.as_str() {
                 "-h" => host = value,
-                "-p" => {
-                    port = value.parse().map_err(|_| {
-                        LaunchError(format!("'{value}' is not a port; use 1 to 65535"))
-                    })?;
-                }
+                "-p" => port = parse_port(value)?,
                 "--rate" => rate = Some(parse_rate(value)?),
+                "--only" => {
+                    mix = Some(match value.as_str() {
+                        "reads" => Mix::READS,
+                        "writes" => Mix::WRITES,
+                        _ => {
+                            let text = format!("'{value}' is no mix; use reads or writes");
+                            return Err(LaunchError(text));
+                        }
+                    });
+                }
                 _ => {
-                    return Err(LaunchError(format!("unknown option '{arg}'; use -h, -p, --rate")));
+                    return Err(LaunchError(format!(
+                        "unknown option '{arg}'; use -h, -p, --rate, --only"
+                    )));
                 }
             }
         }
@@ -42,13 +58,32 @@ impl Traffic {
         let target = Endpoint::Ip(SocketAddr::new(ip, port));
         let mut config = client::TrafficConfig::new(target, launch.seed);
         config.per_second = rate.unwrap_or(config.per_second);
-        Ok(Traffic(client::Traffic::new(config)))
+        if let Some(mix) = mix {
+            config.mix = mix;
+            // A key of this life's own: what another life wrote says nothing about this one.
+            config.marks = (mix.mark > 0).then(|| format!("marks:{}:{}", launch.host, launch.pid));
+        }
+        let names = launch.names().map(|(name, ip)| (name.to_owned(), ip.into())).collect();
+        Ok(Traffic { client: client::Traffic::new(config), names: Arc::new(names) })
     }
 
     /// The client: what it does and what it has seen.
     pub fn client(&self) -> &client::Traffic {
-        &self.0
+        &self.client
     }
+
+    /// Where `redis-2`, `redis-2 6380` or `10.0.0.2` is.
+    fn target(&self, text: &str) -> Option<Endpoint> {
+        let mut words = text.split_whitespace();
+        let host = words.next()?;
+        let ip = self.names.get(host).copied().or_else(|| host.parse().ok())?;
+        let port = words.next().map_or(Ok(6379), parse_port).ok()?;
+        words.next().is_none().then(|| Endpoint::Ip(SocketAddr::new(ip, port)))
+    }
+}
+
+fn parse_port(text: &str) -> Result<u16, LaunchError> {
+    text.parse().map_err(|_| LaunchError(format!("'{text}' is not a port; use 1 to 65535")))
 }
 
 fn parse_rate(text: &str) -> Result<f64, LaunchError> {
@@ -63,31 +98,34 @@ fn parse_rate(text: &str) -> Result<f64, LaunchError> {
 
 impl Machine for Traffic {
     fn handle(&mut self, now: Now<'_>, input: Input<'_>) {
-        self.0.handle(now, input);
+        self.client.handle(now, input);
     }
 
     fn poll_output(&mut self) -> Option<Output> {
-        self.0.poll_output()
+        self.client.poll_output()
     }
 
     fn poll_timeout(&self) -> Option<Mono> {
-        self.0.poll_timeout()
+        self.client.poll_timeout()
     }
 
     fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
-        self.0.outbox(conn)
+        self.client.outbox(conn)
     }
 }
 
 impl Console for Traffic {
     fn line(&mut self, _: Now<'_>, line: &str) {
-        if let Some(Ok(rate)) = line.trim().strip_prefix("rate ").map(|r| parse_rate(r.trim())) {
-            self.0.set_rate(rate);
+        let line = line.trim();
+        if let Some(Ok(rate)) = line.strip_prefix("rate ").map(|rate| parse_rate(rate.trim())) {
+            self.client.set_rate(rate);
+        } else if let Some(to) = line.strip_prefix("to ").and_then(|to| self.target(to)) {
+            self.client.set_target(to);
         }
     }
 
     fn interrupt(&mut self, _: Now<'_>) {
-        self.0.set_rate(0.0);
+        self.client.set_rate(0.0);
     }
 }
 

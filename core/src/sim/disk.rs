@@ -144,6 +144,11 @@ impl Disk {
         Ok(self.nodes.get(&node).map(|n| n.content.read(0, n.content.len)).unwrap_or_default())
     }
 
+    /// A piece of a file; less where the file ends.
+    pub fn read_piece(&self, path: &str, offset: u64, len: u64) -> Result<Vec<u8>, DiskError> {
+        Ok(self.read(self.find(path)?, offset, len))
+    }
+
     pub(super) fn find(&self, path: &str) -> Result<NodeId, DiskError> {
         match self.names.get(path) {
             Some(Entry::File(id)) => Ok(*id),

@@ -1,6 +1,7 @@
 //! How a session behaves, and the words in which it speaks with whoever drives it.
 
 use crate::client::format::{Format, Output};
+use crate::resp::value::Value;
 use crate::time::Duration;
 
 /// How a session behaves.
@@ -40,6 +41,9 @@ pub struct SessionConfig {
     pub learn_commands: bool,
     /// The version that `help` names.
     pub version: String,
+    /// Whether commands are kept with their replies, for
+    /// [`Session::take_answers`](super::Session::take_answers).
+    pub keeps_answers: bool,
 }
 
 impl SessionConfig {
@@ -63,6 +67,7 @@ impl SessionConfig {
             interval: Duration::ZERO,
             learn_commands: false,
             version: "7.2.6".to_string(),
+            keeps_answers: false,
         }
     }
 }
@@ -79,6 +84,19 @@ pub enum Protocol {
     Resp3,
     /// Version 3 if the server knows it (`--json`).
     Resp3IfKnown,
+}
+
+/// A command and what was answered to it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// The command's words.
+    pub args: Vec<Vec<u8>>,
+    /// The database that was selected.
+    pub db: i64,
+    /// Where it was sent.
+    pub target: Target,
+    /// The reply.
+    pub reply: Value,
 }
 
 /// Something that a [`Session`](super::Session) wants done.
