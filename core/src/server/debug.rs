@@ -131,6 +131,7 @@ fn serialized_len(entry: &Entry) -> usize {
         ValueRef::ZSet(zset) => {
             zset.iter_from(0).map(|(member, _)| of_bytes(member.len()) + 8).sum()
         }
+        ValueRef::Opaque(opaque) => opaque.payload().len(),
     }
 }
 
@@ -284,10 +285,12 @@ impl Digest {
             Type::Set => 2,
             Type::ZSet => 3,
             Type::Hash => 4,
+            Type::Stream => 6,
         };
         self.mix(&kind.to_be_bytes());
         match entry.value() {
             ValueRef::String(string) => self.mix(&string.to_vec()),
+            ValueRef::Opaque(opaque) => self.mix(opaque.payload()),
             ValueRef::List(list) => list.iter().for_each(|item| self.mix(&item.to_vec())),
             ValueRef::Set(set) => set.iter().for_each(|item| self.xor(&item.to_vec())),
             ValueRef::ZSet(zset) => {

@@ -107,6 +107,8 @@ pub enum Preview {
     Pairs(Vec<(Vec<u8>, Vec<u8>)>),
     /// Members of a sorted set with their scores.
     Scores(Vec<(Vec<u8>, f64)>),
+    /// Of something that cannot be looked into.
+    Opaque,
 }
 
 /// Bytes of a string, and elements of a collection, that a preview shows.
@@ -225,6 +227,7 @@ fn view(entry: &Entry) -> KeyView {
             let scores = scores.map(|(member, score)| (member.to_vec(), score)).collect();
             (zset.len(), Preview::Scores(scores))
         }
+        ValueRef::Opaque(opaque) => (opaque.payload().len(), Preview::Opaque),
     };
     KeyView {
         name: entry.key().to_vec(),

@@ -118,6 +118,17 @@ impl Entry {
         Self(Repr::Object(Box::new(Object { key: key.into(), value, clock, expire })))
     }
 
+    /// A key with a value that comes from outside as a whole: a string takes the form that a
+    /// command would have given it.
+    pub fn saved(key: &[u8], value: Value, expire: Option<u64>, clock: AccessClock) -> Self {
+        match value {
+            Value::String(text) if text.len() < LONG_STRING => {
+                Self::string(key, StringRef::compact(&text), expire, clock)
+            }
+            value => Self::new(key, value, expire, clock),
+        }
+    }
+
     /// The value.
     #[inline]
     pub fn value(&self) -> ValueRef<'_> {
@@ -154,6 +165,7 @@ impl Entry {
                 Encoding::Hashtable
             }
             (_, ValueRef::ZSet(ZSetRef::Tree(_))) => Encoding::Skiplist,
+            (_, ValueRef::Opaque(_)) => Encoding::Stream,
             _ => Encoding::Listpack,
         }
     }

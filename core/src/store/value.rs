@@ -10,6 +10,7 @@ pub mod intset;
 pub mod limits;
 pub mod list;
 pub mod listpack;
+pub mod opaque;
 pub mod seq;
 pub mod set;
 pub mod table;
@@ -19,8 +20,11 @@ pub use hash::{Hash, HashRef};
 pub use limits::Limits;
 pub use list::{End, List, ListRef};
 pub use listpack::Item;
+pub use opaque::Opaque;
 pub use set::{Set, SetRef};
 pub use zset::{ZSet, ZSetRef};
+
+use triomphe::Arc;
 
 use crate::resp::number::parse_i64;
 
@@ -37,6 +41,8 @@ pub enum Value {
     Hash(Hash),
     /// A sorted set.
     ZSet(ZSet),
+    /// Something that no command here works on.
+    Opaque(Arc<Opaque>),
 }
 
 /// A value as a command reads it.
@@ -52,6 +58,8 @@ pub enum ValueRef<'a> {
     Hash(HashRef<'a>),
     /// A sorted set.
     ZSet(ZSetRef<'a>),
+    /// Something that no command here works on.
+    Opaque(&'a Opaque),
 }
 
 /// A string as a command reads it.
@@ -76,6 +84,8 @@ pub enum Type {
     Hash,
     /// `zset`
     ZSet,
+    /// `stream`
+    Stream,
 }
 
 /// How a value is kept, as OBJECT ENCODING names it.
@@ -97,6 +107,8 @@ pub enum Encoding {
     Hashtable,
     /// A large sorted set. There is no skip list here, but that is the name that clients know.
     Skiplist,
+    /// A stream.
+    Stream,
 }
 
 impl Type {
@@ -108,6 +120,7 @@ impl Type {
             Type::Set => "set",
             Type::Hash => "hash",
             Type::ZSet => "zset",
+            Type::Stream => "stream",
         }
     }
 }
@@ -124,6 +137,7 @@ impl Encoding {
             Encoding::Quicklist => "quicklist",
             Encoding::Hashtable => "hashtable",
             Encoding::Skiplist => "skiplist",
+            Encoding::Stream => "stream",
         }
     }
 }
@@ -137,6 +151,7 @@ impl<'a> ValueRef<'a> {
             ValueRef::Set(_) => Type::Set,
             ValueRef::Hash(_) => Type::Hash,
             ValueRef::ZSet(_) => Type::ZSet,
+            ValueRef::Opaque(opaque) => opaque.kind(),
         }
     }
 
@@ -149,10 +164,10 @@ impl<'a> ValueRef<'a> {
         }
     }
 
-    /// How many elements a collection has; 1 for a string.
+    /// How many elements a collection has; 1 for anything else.
     pub fn elements(self) -> usize {
         match self {
-            ValueRef::String(_) => 1,
+            ValueRef::String(_) | ValueRef::Opaque(_) => 1,
             ValueRef::List(list) => list.len(),
             ValueRef::Set(set) => set.len(),
             ValueRef::Hash(hash) => hash.len(),
@@ -170,6 +185,7 @@ impl Value {
             Value::Set(set) => ValueRef::Set(set.view()),
             Value::Hash(hash) => ValueRef::Hash(hash.view()),
             Value::ZSet(zset) => ValueRef::ZSet(zset.view()),
+            Value::Opaque(opaque) => ValueRef::Opaque(opaque),
         }
     }
 }

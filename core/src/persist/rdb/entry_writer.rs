@@ -5,7 +5,7 @@ use super::writer::Writer;
 use super::{container, kind};
 use crate::store::value::hash::Pairs;
 use crate::store::value::set::Members;
-use crate::store::{Entry, StringRef, ValueRef, value};
+use crate::store::{Entry, Keyed, StringRef, ValueRef, value};
 use value::{HashRef, Item, ListRef, SetRef, ZSetRef};
 
 /// Values that take more bytes, or have more elements, than this are written in slices.
@@ -23,6 +23,16 @@ pub struct EntryWriter {
 }
 
 impl EntryWriter {
+    /// Writes a value that has no key, however large it is.
+    pub(super) fn whole(writer: &mut Writer, value: ValueRef<'_>) {
+        writer.raw(&[kind_of(value)]);
+        if let ValueRef::String(StringRef::Int(n)) = value {
+            return put_int(writer.out(), n);
+        }
+        let mut progress = Progress::new(value);
+        while !progress.step(writer, value, usize::MAX) {}
+    }
+
     /// Writes about `budget` bytes more. Returns whether the entry is complete.
     pub fn step(&mut self, writer: &mut Writer, budget: usize) -> bool {
         self.progress.step(writer, self.entry.value(), budget)
@@ -63,6 +73,7 @@ pub(super) fn kind_of(value: ValueRef<'_>) -> u8 {
         ValueRef::Hash(HashRef::Table(_)) => kind::HASH,
         ValueRef::ZSet(ZSetRef::Pack(_)) => kind::ZSET_LISTPACK,
         ValueRef::ZSet(ZSetRef::Tree(_)) => kind::ZSET_2,
+        ValueRef::Opaque(opaque) => opaque.form(),
     }
 }
 
@@ -81,7 +92,7 @@ pub(super) fn begin(writer: &mut Writer, entry: &Entry) -> Option<EntryWriter> {
     }
     let mut progress = Progress::new(entry.value());
     let done = progress.step(writer, entry.value(), AT_ONCE);
-    (!done).then(|| EntryWriter { entry: entry.clone(), progress })
+    (!done).then(|| EntryWriter { entry: entry.frozen(), progress })
 }
 
 /// The value, if it is written as one string.
@@ -132,6 +143,9 @@ impl Progress {
         if let Some(text) = single(value) {
             return self.text(writer, text, until);
         }
+        if let ValueRef::Opaque(opaque) = value {
+            return self.piece(writer, opaque.payload(), until);
+        }
         if (self.next, self.half, self.within) == (0, false, 0) {
             writer.len_field(match value {
                 ValueRef::List(_) => self.runs,
@@ -143,7 +157,7 @@ impl Progress {
             ValueRef::Set(set) => self.set(writer, set, until),
             ValueRef::Hash(hash) => self.hash(writer, hash, until),
             ValueRef::ZSet(zset) => self.zset(writer, zset, until),
-            ValueRef::String(_) => true,
+            ValueRef::String(_) | ValueRef::Opaque(_) => true,
         }
     }
 
@@ -242,6 +256,11 @@ impl Progress {
         if self.within == 0 {
             writer.len_field(text.len() as u64);
         }
+        self.piece(writer, text, until)
+    }
+
+    /// Writes bytes as they are, or some of them. Returns whether that is all.
+    fn piece(&mut self, writer: &mut Writer, text: &[u8], until: usize) -> bool {
         let room = until.saturating_sub(writer.len()).max(1);
         let end = self.within.saturating_add(room).min(text.len());
         writer.raw(text.get(self.within..end).unwrap_or_default());

@@ -6,24 +6,31 @@
 //! [`Reader`] takes them apart, in pieces of any size; neither knows of files or servers.
 //!
 //! What is written is version 10, which Redis 7.0 and later read. What is read is everything that
-//! Redis 2.8 to 7.2 write. The numbers below are those of Redis's `rdb.h`.
+//! Redis 2.8 to 7.2 write. A stream is kept as it was read; one of 7.2 is written as such, which 7.0
+//! does not read: Redis gave it a form of its own there. The numbers below are those of Redis's `rdb.h`.
 
 mod crc64;
 mod cursor;
 mod entry_writer;
 mod lzf;
+mod module;
 mod packed;
+mod payload;
 mod reader;
+mod stream;
 mod string;
 #[cfg(test)]
 mod tests;
 mod value_reader;
 mod writer;
+mod ziplist;
+mod zipmap;
 
 pub use crc64::Crc64;
 pub use entry_writer::EntryWriter;
 pub use lzf::Compressor;
-pub use reader::{Checksum, Doing, RdbError, ReadOptions, Reader, Record};
+pub use payload::{PayloadError, dump, restore};
+pub use reader::{Checksum, Doing, Modules, RdbError, ReadOptions, Reader, Record};
 pub use writer::{Preamble, ReplicationState, WriteOptions, Writer};
 
 /// The version that is written: the newest that Redis 7.0 reads.
@@ -39,16 +46,59 @@ mod kind {
     pub(super) const ZSET: u8 = 3;
     pub(super) const HASH: u8 = 4;
     pub(super) const ZSET_2: u8 = 5;
+    pub(super) const MODULE_PRE_GA: u8 = 6;
+    pub(super) const MODULE_2: u8 = 7;
+    pub(super) const HASH_ZIPMAP: u8 = 9;
+    pub(super) const LIST_ZIPLIST: u8 = 10;
     pub(super) const SET_INTSET: u8 = 11;
+    pub(super) const ZSET_ZIPLIST: u8 = 12;
+    pub(super) const HASH_ZIPLIST: u8 = 13;
+    pub(super) const LIST_QUICKLIST: u8 = 14;
+    pub(super) const STREAM_LISTPACKS: u8 = 15;
     pub(super) const HASH_LISTPACK: u8 = 16;
     pub(super) const ZSET_LISTPACK: u8 = 17;
     pub(super) const LIST_QUICKLIST_2: u8 = 18;
+    pub(super) const STREAM_LISTPACKS_2: u8 = 19;
     pub(super) const SET_LISTPACK: u8 = 20;
+    pub(super) const STREAM_LISTPACKS_3: u8 = 21;
+
+    /// The names that `redis-check-rdb` prints, by number.
+    pub(super) const NAMES: [&str; 22] = [
+        "string",
+        "list-linked",
+        "set-hashtable",
+        "zset-v1",
+        "hash-hashtable",
+        "zset-v2",
+        "module-pre-release",
+        "module-value",
+        "",
+        "hash-zipmap",
+        "list-ziplist",
+        "set-intset",
+        "zset-ziplist",
+        "hash-ziplist",
+        "quicklist",
+        "stream",
+        "hash-listpack",
+        "zset-listpack",
+        "quicklist-v2",
+        "stream-v2",
+        "set-listpack",
+        "stream-v3",
+    ];
+}
+
+/// The name of a value's form, as `redis-check-rdb` prints it.
+pub fn kind_name(kind: u8) -> &'static str {
+    kind::NAMES.get(usize::from(kind)).copied().unwrap_or("unknown")
 }
 
 /// The bytes that begin every other record.
 mod opcode {
     pub(super) const FUNCTION2: u8 = 245;
+    pub(super) const FUNCTION_PRE_GA: u8 = 246;
+    pub(super) const MODULE_AUX: u8 = 247;
     pub(super) const IDLE: u8 = 248;
     pub(super) const FREQ: u8 = 249;
     pub(super) const AUX: u8 = 250;

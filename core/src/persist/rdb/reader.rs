@@ -4,10 +4,11 @@ use core::fmt;
 
 use super::crc64::Crc64;
 use super::cursor::{Cursor, Stop};
+use super::module::ModuleReader;
 use super::value_reader::ValueReader;
-use super::{NEWEST_VERSION, opcode};
+use super::{NEWEST_VERSION, kind, opcode};
 use crate::store::value::Limits;
-use crate::store::{AccessClock, AccessPolicy, Entry, StringRef, Value};
+use crate::store::{AccessClock, AccessPolicy, Entry, Value};
 
 /// How an RDB file is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,18 @@ pub struct ReadOptions {
     pub access: AccessPolicy,
     /// The wall clock in milliseconds since 1970, from which access clocks are reckoned.
     pub now_ms: u64,
+    /// What is done about the values of modules.
+    pub modules: Modules,
+}
+
+/// What is done about the values of modules, of which there are none here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Modules {
+    /// The file is refused.
+    #[default]
+    Refuse,
+    /// They are passed over, for a file is only to be checked.
+    Skip,
 }
 
 impl Default for ReadOptions {
@@ -29,6 +42,7 @@ impl Default for ReadOptions {
             checksum: true,
             access: AccessPolicy::default(),
             now_ms: 0,
+            modules: Modules::default(),
         }
     }
 }
@@ -56,8 +70,22 @@ pub enum Record {
         /// Keys that expire.
         expiring: u64,
     },
+    /// Data of a module that belongs to no key, which is passed over.
+    ModuleAux {
+        /// The name of the module's type.
+        module: String,
+    },
     /// A key with its value.
     Entry(Entry),
+    /// A key with a value of a module, with [`Modules::Skip`].
+    ModuleValue {
+        /// The key.
+        key: Vec<u8>,
+        /// When it expires, in milliseconds since 1970.
+        expire: Option<u64>,
+        /// The name of the module's type.
+        module: String,
+    },
     /// A key whose collection has no elements, which is passed over as Redis does.
     EmptyKey(Vec<u8>),
     /// The end. Always the last.
@@ -107,6 +135,8 @@ pub enum Doing {
     Len,
     /// `read-aux`
     Aux,
+    /// `read-module-aux`
+    ModuleAux,
     /// `read-functions`
     Function,
 }
@@ -131,6 +161,7 @@ impl Doing {
             Doing::Checksum => "check-sum",
             Doing::Len => "read-len",
             Doing::Aux => "read-aux",
+            Doing::ModuleAux => "read-module-aux",
             Doing::Function => "read-functions",
         }
     }
@@ -235,7 +266,16 @@ impl Reader {
     /// The key whose value is being read.
     pub fn key(&self) -> Option<&[u8]> {
         match &self.parser.state {
-            State::Value { key, .. } => Some(key),
+            State::Value { key, .. } | State::ModuleValue { key, .. } => Some(key),
+            _ => None,
+        }
+    }
+
+    /// The byte that tells the form of the value that is being read.
+    pub fn kind(&self) -> Option<u8> {
+        match &self.parser.state {
+            State::Key(kind) | State::Value { kind, .. } => Some(*kind),
+            State::ModuleValue { .. } => Some(kind::MODULE_2),
             _ => None,
         }
     }
@@ -291,7 +331,9 @@ enum State {
     Magic,
     Record,
     Key(u8),
-    Value { key: Vec<u8>, value: Box<ValueReader> },
+    Value { kind: u8, key: Vec<u8>, value: Box<ValueReader> },
+    ModuleAux(ModuleReader),
+    ModuleValue { key: Vec<u8>, value: ModuleReader },
     Checksum,
     Done,
 }
@@ -336,12 +378,32 @@ impl Parser {
             State::Key(kind) => {
                 self.doing = Doing::Key;
                 let key = cursor.text()?.bytes()?.into_owned();
-                let value = Box::new(ValueReader::new(*kind)?);
                 cursor.commit();
-                self.state = State::Value { key, value };
+                self.state = match (*kind, self.options.modules) {
+                    (kind::MODULE_2, Modules::Skip) => {
+                        State::ModuleValue { key, value: ModuleReader::new(false) }
+                    }
+                    (kind, _) => {
+                        let value = Box::new(ValueReader::new(kind)?);
+                        State::Value { kind, key, value }
+                    }
+                };
                 Ok(Step::Again)
             }
-            State::Value { key, value } => {
+            State::ModuleAux(aux) => {
+                let module = aux.step(cursor)?;
+                self.state = State::Record;
+                Ok(Step::Record(Record::ModuleAux { module }))
+            }
+            State::ModuleValue { key, value } => {
+                self.doing = Doing::Value;
+                let module = value.step(cursor)?;
+                let expire = core::mem::take(&mut self.attributes).expire;
+                let key = core::mem::take(key);
+                self.state = State::Record;
+                Ok(Step::Record(Record::ModuleValue { key, expire, module }))
+            }
+            State::Value { key, value, .. } => {
                 self.doing = Doing::Value;
                 let value = value.step(cursor, &self.options.limits)?;
                 let entry = entry(key, value, self.attributes, &self.options);
@@ -400,6 +462,15 @@ impl Parser {
                 self.doing = Doing::Function;
                 Record::Function(cursor.text()?.bytes()?.into_owned())
             }
+            opcode::FUNCTION_PRE_GA => {
+                self.doing = Doing::Function;
+                Record::Function(early_function(cursor)?)
+            }
+            opcode::MODULE_AUX => {
+                self.doing = Doing::ModuleAux;
+                self.state = State::ModuleAux(ModuleReader::new(true));
+                return Ok(Step::Again);
+            }
             opcode::EOF if self.version < 5 => {
                 self.state = State::Done;
                 Record::End(Checksum::Absent)
@@ -409,6 +480,9 @@ impl Parser {
                 return Ok(Step::Eof);
             }
             kind => {
+                if usize::from(kind) >= kind::NAMES.len() || kind == 8 {
+                    return Stop::bad(format!("Invalid object type: {kind}"));
+                }
                 self.state = State::Key(kind);
                 return Ok(Step::Again);
             }
@@ -437,6 +511,22 @@ fn magic(bytes: [u8; 9]) -> Result<u16, Stop> {
     Ok(version)
 }
 
+/// A library of functions as the release candidates of Redis 7.0 wrote it, in the form of 7.0.
+fn early_function(cursor: &mut Cursor<'_>) -> Result<Vec<u8>, Stop> {
+    let (name, engine, described) = (cursor.text()?, cursor.text()?, cursor.len()?);
+    if described != 0 {
+        cursor.text()?;
+    }
+    let code = cursor.text()?;
+    let mut library = b"#!".to_vec();
+    library.extend_from_slice(&engine.bytes()?);
+    library.extend_from_slice(b" name=");
+    library.extend_from_slice(&name.bytes()?);
+    library.push(b'\n');
+    library.extend_from_slice(&code.bytes()?);
+    Ok(library)
+}
+
 /// A time of expiry: -1 is none, and whatever else is below zero has long passed.
 fn time(ms: i64) -> Option<u64> {
     (ms != -1).then(|| u64::try_from(ms).unwrap_or(0))
@@ -452,8 +542,5 @@ fn entry(key: &[u8], value: Value, attributes: Attributes, options: &ReadOptions
         }
         (access, _, _) => AccessClock::new(access, now),
     };
-    match value {
-        Value::String(text) => Entry::string(key, StringRef::compact(&text), expire, clock),
-        value => Entry::new(key, value, expire, clock),
-    }
+    Entry::saved(key, value, expire, clock)
 }

@@ -19,6 +19,7 @@ fn contents(entry: &Entry) -> (Vec<u8>, Option<u64>, Encoding, Vec<Vec<u8>>) {
         ValueRef::Hash(hash) => {
             hash.iter().map(|(field, value)| [field.to_vec(), value.to_vec()].join(&b'=')).collect()
         }
+        ValueRef::Opaque(opaque) => vec![vec![opaque.form()], opaque.payload().to_vec()],
         ValueRef::ZSet(zset) => zset
             .iter_from(0)
             .map(|(member, score)| {

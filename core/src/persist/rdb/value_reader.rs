@@ -1,8 +1,12 @@
 //! Reading one value, element by element as they arrive.
 
+use triomphe::Arc;
+
 use super::cursor::{Cursor, Stop};
-use super::{container, kind, packed};
+use super::stream::StreamReader;
+use super::{container, kind, module, packed, ziplist, zipmap};
 use crate::resp::number::parse_double;
+use crate::store::value::listpack::Listpack;
 use crate::store::value::{End, Hash, Limits, List, Set, ZSet};
 use crate::store::{Collection, Value};
 
@@ -13,12 +17,16 @@ pub(super) enum ValueReader {
     Text,
     /// A collection written as one string.
     Packed(u8),
+    /// A stream.
+    Stream(Box<StreamReader>),
+    /// The value of a module.
+    Module,
     /// How many elements there are has not been read yet.
     Uncounted(u8),
     /// Elements of a list.
     List { left: u64, list: List },
-    /// Runs of a list.
-    Runs { left: u64, list: List },
+    /// Runs of a list; ziplists in old files.
+    Runs { left: u64, list: List, ziplists: bool },
     /// Members of a set.
     Set { left: u64, all: u64, set: Option<Set> },
     /// Fields and values.
@@ -32,14 +40,25 @@ impl ValueReader {
     pub(super) fn new(kind: u8) -> Result<Self, Stop> {
         Ok(match kind {
             kind::STRING => ValueReader::Text,
-            kind::SET_INTSET | kind::HASH_LISTPACK | kind::ZSET_LISTPACK | kind::SET_LISTPACK => {
-                ValueReader::Packed(kind)
+            kind::SET_INTSET
+            | kind::SET_LISTPACK
+            | kind::HASH_LISTPACK
+            | kind::HASH_ZIPLIST
+            | kind::HASH_ZIPMAP
+            | kind::ZSET_LISTPACK
+            | kind::ZSET_ZIPLIST
+            | kind::LIST_ZIPLIST => ValueReader::Packed(kind),
+            kind::STREAM_LISTPACKS | kind::STREAM_LISTPACKS_2 | kind::STREAM_LISTPACKS_3 => {
+                ValueReader::Stream(Box::new(StreamReader::new(kind)))
             }
+            kind::MODULE_PRE_GA => return Stop::bad("Pre-release module format not supported"),
+            kind::MODULE_2 => ValueReader::Module,
             kind::LIST
             | kind::SET
             | kind::HASH
             | kind::ZSET
             | kind::ZSET_2
+            | kind::LIST_QUICKLIST
             | kind::LIST_QUICKLIST_2 => ValueReader::Uncounted(kind),
             _ => return Stop::bad(format!("Unknown RDB encoding type {kind}")),
         })
@@ -51,6 +70,14 @@ impl ValueReader {
             let value = match self {
                 ValueReader::Text => Some(Value::String(cursor.text()?.bytes()?.into_owned())),
                 ValueReader::Packed(kind) => Some(packed_value(*kind, cursor, limits)?),
+                ValueReader::Stream(stream) => Some(Value::Opaque(Arc::new(stream.step(cursor)?))),
+                ValueReader::Module => {
+                    let name = module::type_name(cursor.len()?);
+                    return Stop::bad(format!(
+                        "The RDB file contains module data I can't load: no matching module type \
+                         '{name}'"
+                    ));
+                }
                 ValueReader::Uncounted(kind) => {
                     let (kind, left) = (*kind, cursor.len()?);
                     if left == 0 {
@@ -61,12 +88,14 @@ impl ValueReader {
                 }
                 ValueReader::List { left, list } => {
                     let text = cursor.text()?.bytes()?;
-                    list.grow([&*text], limits);
-                    list.push(End::Right, &text, limits);
+                    push(list, &text, limits);
                     finished(left, list)
                 }
-                ValueReader::Runs { left, list } => {
-                    read_run(cursor, list, limits)?;
+                ValueReader::Runs { left, list, ziplists } => {
+                    match ziplists {
+                        true => read_ziplist(cursor, list, limits)?,
+                        false => read_run(cursor, list, limits)?,
+                    }
                     if *left == 1 && list.is_empty() {
                         return Err(Stop::Empty);
                     }
@@ -123,7 +152,10 @@ impl ValueReader {
                 let zset = ZSet::new(expected, 0, limits);
                 ValueReader::ZSet { left, zset, decimal: kind == kind::ZSET }
             }
-            _ => ValueReader::Runs { left, list: List::default() },
+            _ => {
+                let ziplists = kind == kind::LIST_QUICKLIST;
+                ValueReader::Runs { left, list: List::default(), ziplists }
+            }
         }
     }
 }
@@ -142,22 +174,58 @@ fn new_set(first: &[u8], all: u64, limits: &Limits) -> Set {
 }
 
 fn packed_value(kind: u8, cursor: &mut Cursor<'_>, limits: &Limits) -> Result<Value, Stop> {
-    let bytes = cursor.text()?.bytes()?.into_owned();
+    let bytes = cursor.text()?.bytes()?;
     match kind {
-        kind::SET_INTSET => packed::intset(bytes, limits).map(Value::Set),
+        kind::SET_INTSET => packed::intset(bytes.into_owned(), limits).map(Value::Set),
         kind::SET_LISTPACK => {
             let broken = "Set listpack integrity check failed.";
-            packed::set(packed::listpack(bytes, broken)?, limits, broken).map(Value::Set)
+            let pack = packed::listpack(bytes.into_owned(), broken)?;
+            packed::set(pack, limits, broken).map(Value::Set)
         }
         kind::HASH_LISTPACK => {
             let broken = "Hash listpack integrity check failed.";
-            packed::hash(packed::listpack(bytes, broken)?, limits, broken).map(Value::Hash)
+            let pack = packed::listpack(bytes.into_owned(), broken)?;
+            packed::hash(pack, limits, broken).map(Value::Hash)
+        }
+        kind::HASH_ZIPLIST => {
+            let broken = "Hash ziplist integrity check failed.";
+            packed::hash(from_ziplist(&bytes, broken)?, limits, broken).map(Value::Hash)
+        }
+        kind::HASH_ZIPMAP => zipmap::to_hash(&bytes, limits).map(Value::Hash),
+        kind::ZSET_ZIPLIST => {
+            let broken = "Zset ziplist integrity check failed.";
+            packed::zset(from_ziplist(&bytes, broken)?, limits, broken).map(Value::ZSet)
+        }
+        kind::LIST_ZIPLIST => {
+            let pack = from_ziplist(&bytes, "List ziplist integrity check failed.")?;
+            let mut list = List::default();
+            let mut text = itoa::Buffer::new();
+            for (_, item) in pack.view().iter() {
+                push(&mut list, item.bytes(&mut text), limits);
+            }
+            if list.is_empty() { Err(Stop::Empty) } else { Ok(Value::List(list)) }
         }
         _ => {
             let broken = "Zset listpack integrity check failed.";
-            packed::zset(packed::listpack(bytes, broken)?, limits, broken).map(Value::ZSet)
+            let pack = packed::listpack(bytes.into_owned(), broken)?;
+            packed::zset(pack, limits, broken).map(Value::ZSet)
         }
     }
+}
+
+fn from_ziplist(bytes: &[u8], broken: &'static str) -> Result<Listpack, Stop> {
+    ziplist::to_listpack(bytes).ok_or(Stop::Bad(broken.into()))
+}
+
+fn push(list: &mut List, text: &[u8], limits: &Limits) {
+    list.grow([text], limits);
+    list.push(End::Right, text, limits);
+}
+
+fn read_ziplist(cursor: &mut Cursor<'_>, list: &mut List, limits: &Limits) -> Result<(), Stop> {
+    let bytes = cursor.text()?.bytes()?;
+    list.push_run(from_ziplist(&bytes, "Ziplist integrity check failed.")?, limits);
+    Ok(())
 }
 
 fn read_run(cursor: &mut Cursor<'_>, list: &mut List, limits: &Limits) -> Result<(), Stop> {

@@ -7,7 +7,9 @@ use super::super::value::bytes::{Pair, SmallBytes};
 use super::super::value::list::{ListRef, Runs};
 use super::super::value::table::Table;
 use super::super::value::zset::{Tree, ZSetRef};
-use super::super::value::{Hash, HashRef, List, Set, SetRef, StringRef, Value, ValueRef, ZSet};
+use super::super::value::{
+    Hash, HashRef, List, Opaque, Set, SetRef, StringRef, Value, ValueRef, ZSet,
+};
 
 /// A value that is too large, or changes too often, to be packed together with its key.
 #[derive(Clone, Debug)]
@@ -19,6 +21,7 @@ pub(super) enum Large {
     Set(Box<Table<SmallBytes>>),
     Hash(Box<Table<Pair>>),
     ZSet(Box<Tree>),
+    Opaque(Arc<Opaque>),
 }
 
 /// Strings from this length on are shared by copies of an entry. To copy a shorter one takes less
@@ -40,6 +43,7 @@ impl Large {
             Value::Set(Set::Table(table)) => Large::Set(table),
             Value::Hash(Hash::Table(table)) => Large::Hash(table),
             Value::ZSet(ZSet::Tree(tree)) => Large::ZSet(tree),
+            Value::Opaque(opaque) => Large::Opaque(opaque),
             small => return Err(small),
         })
     }
@@ -53,6 +57,7 @@ impl Large {
             Large::Set(table) => Value::Set(Set::Table(table)),
             Large::Hash(table) => Value::Hash(Hash::Table(table)),
             Large::ZSet(tree) => Value::ZSet(ZSet::Tree(tree)),
+            Large::Opaque(opaque) => Value::Opaque(opaque),
         }
     }
 
@@ -66,6 +71,7 @@ impl Large {
             Large::Set(table) => ValueRef::Set(SetRef::Table(table)),
             Large::Hash(table) => ValueRef::Hash(HashRef::Table(table)),
             Large::ZSet(tree) => ValueRef::ZSet(ZSetRef::Tree(tree)),
+            Large::Opaque(opaque) => ValueRef::Opaque(opaque),
         }
     }
 
@@ -89,7 +95,9 @@ impl Large {
             Large::Set(table) => Large::Set(Box::new(table.frozen())),
             Large::Hash(table) => Large::Hash(Box::new(table.frozen())),
             Large::ZSet(tree) => Large::ZSet(Box::new(tree.frozen())),
-            Large::String(_) | Large::LongString(_) | Large::List(_) => self.clone(),
+            Large::String(_) | Large::LongString(_) | Large::List(_) | Large::Opaque(_) => {
+                self.clone()
+            }
         }
     }
 
@@ -102,13 +110,14 @@ impl Large {
             Large::Set(table) => table.memory(),
             Large::Hash(table) => table.memory(),
             Large::ZSet(tree) => ZSetRef::Tree(tree).memory(),
+            Large::Opaque(opaque) => allocated(40) + allocated(opaque.payload().len()),
         }
     }
 
     /// About how much work it is to free it.
     fn elements(&self) -> usize {
         match self {
-            Large::String(_) | Large::LongString(_) => 1,
+            Large::String(_) | Large::LongString(_) | Large::Opaque(_) => 1,
             Large::List(runs) => runs.count(),
             Large::Set(table) => table.len(),
             Large::Hash(table) => table.len(),
@@ -131,7 +140,7 @@ impl Remains {
     /// no time when that is less than `limit`.
     pub(in crate::store) fn free_some(&mut self, limit: usize) -> usize {
         match &mut self.0 {
-            Large::String(_) | Large::LongString(_) => 0,
+            Large::String(_) | Large::LongString(_) | Large::Opaque(_) => 0,
             Large::List(runs) => runs.dismantle(limit),
             Large::Set(table) => table.dismantle(limit),
             Large::Hash(table) => table.dismantle(limit),

@@ -161,6 +161,7 @@ fn change(entry: &mut Entry, rng: &mut Rng, limits: &Limits) {
 fn contents(entry: &Entry) -> Vec<Vec<u8>> {
     match entry.value() {
         ValueRef::String(string) => vec![string.to_vec()],
+        ValueRef::Opaque(opaque) => vec![opaque.payload().to_vec()],
         ValueRef::List(list) => list.iter().map(|item| item.to_vec()).collect(),
         ValueRef::Set(set) => set.iter().map(|item| item.to_vec()).collect(),
         ValueRef::Hash(hash) => hash.iter().flat_map(|(f, v)| [f.to_vec(), v.to_vec()]).collect(),
@@ -223,7 +224,7 @@ fn copies_of_large_values_go_their_own_ways() {
                         let mut members = zset.iter_from(0).enumerate();
                         assert!(members.all(|(n, (m, s))| zset.rank(&m.to_vec()) == Some((n, s))));
                     }
-                    ValueRef::String(_) | ValueRef::List(_) => {}
+                    ValueRef::String(_) | ValueRef::List(_) | ValueRef::Opaque(_) => {}
                 }
             }
         }
