@@ -2,5 +2,6 @@
 
 mod cli;
 mod differential;
+mod libraries;
 mod native;
 mod programs;

@@ -1,6 +1,7 @@
 //! What a build or a test needs besides cargo, and how to get it.
 
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -46,21 +47,30 @@ fn has_wasm_target(ws: &Workspace) -> Result<bool> {
 }
 
 /// Programs that the tests drive, and the Debian packages that they come in.
-const TEST_PROGRAMS: [(&str, &str); 6] = [
+const TEST_PROGRAMS: [(&str, &str); 9] = [
     ("chromium", "chromium"),
     ("chromedriver", "chromium-driver"),
     ("redis-server", "redis-server"),
     ("redis-cli", "redis-tools"),
     ("redis-benchmark", "redis-tools"),
     ("redis-sentinel", "redis-sentinel"),
+    ("python3", "python3"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
 ];
+
+/// Debian keeps this part of Python in a package of its own.
+const VENV: (&str, &str) = ("python3's venv", "python3-venv");
 
 /// Sees to it that the browser and the peers that the tests need are there.
 ///
 /// As root on Debian and its descendants it installs what is missing; elsewhere it says what to
 /// install.
 pub(crate) fn test_programs() -> Result<()> {
-    let missing: Vec<_> = TEST_PROGRAMS.iter().filter(|(p, _)| on_path(p).is_none()).collect();
+    let mut missing: Vec<_> = TEST_PROGRAMS.iter().filter(|(p, _)| on_path(p).is_none()).collect();
+    if !has_venv() {
+        missing.push(&VENV);
+    }
     if missing.is_empty() {
         return Ok(());
     }
@@ -70,14 +80,14 @@ pub(crate) fn test_programs() -> Result<()> {
     let packages_text = packages.join(" ");
     if on_path("apt-get").is_none() || !is_root() {
         bail!(
-            "the tests need programs that are not on PATH: {programs}. On Debian: \
+            "the tests need programs that are not here: {programs}. On Debian: \
              `sudo apt-get install {packages_text}`; elsewhere, install them as your system does."
         );
     }
     step(&format!("apt-get install {packages_text} (the tests need {programs})"));
     let apt = || {
         let mut command = Command::new("apt-get");
-        command.env("DEBIAN_FRONTEND", "noninteractive").stdin(std::process::Stdio::null());
+        command.env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
         command
     };
     // If the lists cannot be renewed, those that are there may still do.
@@ -86,6 +96,63 @@ pub(crate) fn test_programs() -> Result<()> {
     }
     run(apt().args(["install", "-y", "-qq", "--no-install-recommends"]).args(&packages))
         .with_context(|| format!("the tests need {programs}"))
+}
+
+fn has_venv() -> bool {
+    let mut python = Command::new("python3");
+    python.args(["-c", "import ensurepip, venv"]).stdout(Stdio::null()).stderr(Stdio::null());
+    python.status().is_ok_and(|status| status.success())
+}
+
+/// Sees to it that the client libraries that the tests drive lie under target/, in the versions
+/// that `tests/interop/libraries` names. The first time it needs PyPI and the npm registry.
+pub(crate) fn client_libraries(ws: &Workspace) -> Result<()> {
+    let wanted = ws.root().join("tests/interop/libraries");
+    let here = ws.target().join("libraries");
+    let remedy = "the tests drive redis-py and ioredis; check the network (PyPI and the npm \
+                  registry are asked once for each version of them) and try again";
+
+    let (requirements, python) = (wanted.join("requirements.txt"), here.join("python"));
+    installed(&[&requirements], &python, || {
+        step("Installing redis-py for the tests (pip, under target/)");
+        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&python))?;
+        let mut pip = Command::new(python.join("bin/python"));
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+        run(pip.args(["--require-hashes", "-r"]).arg(&requirements))
+    })
+    .context(remedy)?;
+
+    let (package, lock) = (wanted.join("package.json"), wanted.join("package-lock.json"));
+    let node = here.join("node");
+    installed(&[&package, &lock], &node, || {
+        step("Installing ioredis for the tests (npm, under target/)");
+        for file in [&package, &lock] {
+            std::fs::copy(file, node.join(file.file_name().unwrap_or_default()))?;
+        }
+        let mut npm = Command::new("npm");
+        npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"]);
+        run(npm.current_dir(&node))
+    })
+    .context(remedy)
+}
+
+/// Fills the folder `to` by `install`, unless that was done before from the same `files`.
+fn installed(files: &[&Path], to: &Path, install: impl FnOnce() -> Result<()>) -> Result<()> {
+    let mut wanted = Vec::new();
+    for file in files {
+        wanted.extend(std::fs::read(file).with_context(|| format!("cannot read {file:?}"))?);
+    }
+    // Beside the folder, not in it: those who install may empty it.
+    let done = to.with_extension("installed");
+    if std::fs::read(&done).is_ok_and(|from| from == wanted) {
+        return Ok(());
+    }
+    if to.exists() {
+        std::fs::remove_dir_all(to).with_context(|| format!("cannot empty {to:?}"))?;
+    }
+    std::fs::create_dir_all(to).with_context(|| format!("cannot make {to:?}"))?;
+    install()?;
+    Ok(std::fs::write(done, wanted)?)
 }
 
 fn is_root() -> bool {

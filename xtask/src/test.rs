@@ -19,6 +19,7 @@ pub(crate) struct Args {
 pub(crate) fn all(ws: &Workspace, args: &Args) -> Result<()> {
     setup::wasm_target(ws)?;
     setup::test_programs()?;
+    setup::client_libraries(ws)?;
 
     let mut summary = Summary::default();
     if args.filter.is_none() {
