@@ -19,6 +19,16 @@ function connect(options = {}) {
   return redis;
 }
 
+/**
+ * A connection to subscribe with. The library would send a SUBSCRIBE ahead of the INFO by which it
+ * finds out whether the server is ready, and a connection that is subscribed may not ask for that.
+ */
+async function listen(options) {
+  const redis = connect(options);
+  await once(redis, "ready");
+  return redis;
+}
+
 /** Waits until `condition()` gives something, and gives that. */
 async function until(condition) {
   const deadline = Date.now() + PATIENCE;
@@ -86,12 +96,12 @@ async function transactions(db) {
 }
 
 async function messages(db) {
-  const listener = connect();
+  const listener = await listen();
   const heard = [];
   listener.on("message", (channel, text) => heard.push([channel, text]));
   listener.on("pmessage", (...all) => heard.push(all));
   // The library counts all subscriptions of a connection as one kind, the server does not.
-  const shards = connect();
+  const shards = await listen();
   const fromShards = [];
   shards.on("smessage", (...all) => fromShards.push(all));
   assert.equal(await listener.subscribe("news", "more"), 2);
@@ -121,7 +131,7 @@ async function messages(db) {
   assert.equal(await listener.get("text"), "y");
 
   // One that is cut off comes back, and is subscribed again.
-  const faithful = connect({ retryStrategy: () => 1 });
+  const faithful = await listen({ retryStrategy: () => 1 });
   await faithful.subscribe("again");
   const id = await db.client("LIST", "TYPE", "pubsub");
   const back = once(faithful, "message");
