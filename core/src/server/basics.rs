@@ -1,19 +1,14 @@
-//! Small commands about the server: LASTSAVE, TIME, LOLWUT, SHUTDOWN, SLOWLOG.
+//! Small commands about the server: TIME, LOLWUT, SHUTDOWN, SLOWLOG.
 
 use super::config::ShutdownOn;
 use super::dispatch::{Call, Handler, container, row};
 use super::{LIMPID_VERSION, Server, VERSION};
-use crate::command::meta::{acl, flag};
+use crate::command::meta::flag;
 use crate::command::{CommandError, Group, Row};
 use crate::resp::number::parse_i64;
 
 /// Rows of the command table.
 pub(super) static ROWS: &[Row<Handler>] = &[
-    row(Group::Server, "lastsave", 1, lastsave)
-        .flags(flag::LOADING | flag::STALE | flag::FAST)
-        .acl(acl::ADMIN | acl::DANGEROUS)
-        .summary("Tells when data was saved last, in seconds since 1970.")
-        .tips(&["nondeterministic_output"]),
     row(Group::Server, "lolwut", -1, lolwut)
         .flags(flag::READONLY | flag::FAST)
         .since("5.0.0")
@@ -79,13 +74,6 @@ fn time(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     reply.array(2);
     reply.bulk_integer((micros / 1_000_000) as i64);
     reply.bulk_integer((micros % 1_000_000) as i64);
-    Ok(())
-}
-
-/// Nothing has been saved since the start, which counts as saved.
-fn lastsave(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    let at = server.started_wall.as_secs();
-    call.reply().integer(at as i64);
     Ok(())
 }
 

@@ -32,7 +32,7 @@ impl Server {
     #[inline]
     pub(super) fn cron(&mut self, now: Now<'_>) {
         self.stats.sample(now.mono);
-        if !self.pending.is_empty() {
+        if !self.pending.is_empty() && !self.holds_all() {
             self.take_turns(now);
         }
         if self.pause.until().is_some_and(|until| now.mono >= until) {
@@ -54,6 +54,7 @@ impl Server {
         if limited || self.eviction.clients_due.is_some() {
             self.watch_client_memory(now);
         }
+        self.look_at_save_points(now);
         self.end_waits(now);
         if self.waiting.has_ready() {
             self.serve_waiting(now);
@@ -64,10 +65,13 @@ impl Server {
 
     /// When there is something to do next.
     pub(super) fn next_wake(&self) -> Option<Mono> {
+        let background = self.background_wake();
+        let clients_wait = !self.pending.is_empty() && !self.holds_all();
         if self.cron_paused {
-            return if self.pending.is_empty() { self.pause.until() } else { Some(self.now.0) };
+            let pending = clients_wait.then_some(self.now.0);
+            return [background, self.pause.until(), pending].into_iter().flatten().min();
         }
-        if !self.pending.is_empty()
+        if clients_wait
             || self.keyspace.free_waits()
             || self.waiting.has_ready()
             || self.eviction.going_on
@@ -76,7 +80,8 @@ impl Server {
         }
         let waits = self.waiting.next_deadline();
         let clients = self.eviction.clients_due;
-        [self.schedule.clients, self.schedule.expiry, self.pause.until(), waits, clients]
+        let schedule = &self.schedule;
+        [schedule.clients, schedule.expiry, self.pause.until(), waits, clients, background]
             .into_iter()
             .flatten()
             .min()

@@ -83,6 +83,7 @@ impl Server {
         let mut announced = 0;
         while client.standing == Standing::Open
             && !client.is_held()
+            && !self.holds_all()
             && client.outbox.len() <= MAX_UNSENT
             && left > 0
         {
@@ -191,7 +192,13 @@ impl Server {
             Some(transaction) if command.name == "exec" => transaction.flags(),
             _ => 0,
         };
-        if self.lacks_replicas() && (command.meta.flags | queued) & flag::WRITE != 0 {
+        let writes = (command.meta.flags | queued) & flag::WRITE != 0;
+        if let Some(error) = self.write_refusal()
+            && (writes || command.name == "ping")
+        {
+            return self.refuse(client, Some(command), &error);
+        }
+        if writes && self.lacks_replicas() {
             let error = CommandError::text("NOREPLICAS Not enough good replicas to write.");
             return self.refuse(client, Some(command), &error);
         }

@@ -64,7 +64,7 @@ use table::Names;
 use crate::command::Effects;
 use crate::command::effects;
 use crate::machine::{
-    ConnId, DiskOp, Input, LogLevel, LogLine, Machine, OpId, Outbox, Output, Vitals,
+    ConnId, DiskDone, DiskError, DiskOp, Input, LogLevel, LogLine, Machine, OpId, Outbox, Output, Vitals,
 };
 use crate::resp::reply::Scratch;
 use crate::rng::Rng;
@@ -172,6 +172,8 @@ pub struct Server {
     /// What is to be done when a disk operation has ended.
     disk: BTreeMap<OpId, DiskWork>,
     last_op: u64,
+    last_file: u64,
+    persistence: persistence::Persistence,
     shutdown: shutdown::State,
     schedule: cron::Schedule,
     /// Whether some client's outbox is above the soft limit.
@@ -187,6 +189,10 @@ enum DiskWork {
     ReplaceConfig { client: u64 },
     /// CONFIG SET dir.
     ChangeDir { change: config::commands::Change, path: String },
+    /// A snapshot is written.
+    Snapshot { job: u64, step: persistence::sink::Step },
+    /// Nothing waits for it.
+    Nothing,
 }
 
 impl Server {
@@ -232,6 +238,8 @@ impl Server {
             relisten: None,
             disk: BTreeMap::new(),
             last_op: 0,
+            last_file: 0,
+            persistence: persistence::Persistence::default(),
             shutdown: shutdown::State::default(),
             schedule: cron::Schedule::default(),
             watch_outboxes: false,
@@ -278,6 +286,7 @@ impl Server {
     fn start(&mut self, now: Now<'_>) {
         self.started = now.mono;
         self.started_wall = now.wall;
+        self.persistence.saves.last = now.wall.as_secs();
         let starting =
             |text: String| Output::Log(LogLine { level: LogLevel::Notice, role: 'C', text });
         let pid = self.facts.pid;
@@ -330,10 +339,28 @@ impl Server {
         self.outputs.push_back(Output::Disk { op, what });
     }
 
+    /// Goes on with what waited for a disk operation.
+    fn disk_done(&mut self, now: Now<'_>, work: DiskWork, result: Result<DiskDone, DiskError>) {
+        match work {
+            DiskWork::LoadConfig { client, path } => self.config_read(now, client, path, result),
+            DiskWork::ReplaceConfig { client } => self.config_written(now, client, result),
+            DiskWork::ChangeDir { change, path } => {
+                self.directory_changed(now, &change, &path, result);
+            }
+            DiskWork::Snapshot { job, step } => self.snapshot_disk_done(now, job, step, result),
+            DiskWork::Nothing => {}
+        }
+    }
+
     /// Writes a line to the log, if its level is wanted.
     fn log(&mut self, level: LogLevel, text: impl FnOnce() -> String) {
+        self.log_as('M', level, text);
+    }
+
+    /// Writes a line to the log as somebody else (see [`LogLine::role`]).
+    fn log_as(&mut self, role: char, level: LogLevel, text: impl FnOnce() -> String) {
         if self.config.settings().loglevel.is_some_and(|least| level >= least) {
-            self.outputs.push_back(Output::Log(LogLine { level, role: 'M', text: text() }));
+            self.outputs.push_back(Output::Log(LogLine { level, role, text: text() }));
         }
     }
 
@@ -350,7 +377,7 @@ impl Machine for Server {
         let commands = self.stats.commands_processed;
         match input {
             Input::Start => self.start(now),
-            Input::Wake => {}
+            Input::Wake => self.background(now),
             Input::Listening { listener, result } => self.listening(now, listener, result),
             Input::Accepted { conn, listener, peer, local } => {
                 self.accepted(now, conn, listener, peer, local);

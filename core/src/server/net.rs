@@ -317,7 +317,8 @@ impl Server {
             return;
         };
         if client.standing == Standing::Open {
-            if client.pending {
+            let held = self.holds_all() && client.requests.waiting() > 0;
+            if client.pending || held {
                 // What has been read is carried out first.
                 client.ended = true;
             } else {
@@ -404,7 +405,8 @@ impl Server {
     /// Stops reading from a client that is far ahead, and goes on when it is not any more.
     pub(super) fn press_back(&mut self, client: &mut Client) {
         let full = client.outbox.len() > MAX_UNSENT;
-        let ahead = client.is_held() && client.requests.waiting() > MAX_AHEAD;
+        let held = client.is_held() || self.holds_all();
+        let ahead = held && client.requests.waiting() > MAX_AHEAD;
         if full {
             client.outbox.set_low_water(MAX_UNSENT / 2);
         }

@@ -34,6 +34,7 @@ const ADMINISTRATION: &[&[Row<Handler>]] = &[
     super::transactions::ROWS,
     super::pubsub::ROWS,
     super::monitor::ROWS,
+    super::persistence::save::ROWS,
 ];
 
 /// The longest name of a command; what is longer is unknown without looking.

@@ -204,44 +204,47 @@ fn rewrite_file(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandE
 }
 
 impl Server {
-    /// Goes on with what waited for a disk operation.
-    pub(in crate::server) fn disk_done(
+    /// CONFIG REWRITE has read the old file.
+    pub(in crate::server) fn config_read(
         &mut self,
         now: Now<'_>,
-        work: DiskWork,
+        client: u64,
+        path: String,
         result: Result<DiskDone, DiskError>,
     ) {
-        match work {
-            DiskWork::LoadConfig { client, path } => {
-                let old = match result {
-                    Ok(DiskDone::Data(old)) => Ok(old),
-                    Ok(_) => Ok(Vec::new()),
-                    Err(error) if error.kind == DiskErrorKind::NotFound => Ok(Vec::new()),
-                    Err(error) => Err(error),
-                };
-                match old {
-                    Ok(old) => {
-                        let bytes = rewrite(&self.config, &old, &self.directory);
-                        let work = DiskWork::ReplaceConfig { client };
-                        self.disk_op(DiskOp::Replace { path, bytes }, work);
-                    }
-                    Err(error) => self.rewritten(now, client, Err(error)),
-                }
-            }
-            DiskWork::ReplaceConfig { client } => self.rewritten(now, client, result.map(drop)),
-            DiskWork::ChangeDir { change, path } => match result {
-                Ok(_) => {
-                    self.directory = joined(&self.directory, &path);
-                    self.change_done(now, &change, Ok(()));
-                }
-                Err(error) => self.change_done(now, &change, Err(error.message)),
-            },
-        }
+        let old = match result {
+            Ok(DiskDone::Data(old)) => old,
+            Ok(_) => Vec::new(),
+            Err(error) if error.kind == DiskErrorKind::NotFound => Vec::new(),
+            Err(error) => return self.config_written(now, client, Err(error)),
+        };
+        let bytes = rewrite(&self.config, &old, &self.directory);
+        self.disk_op(DiskOp::Replace { path, bytes }, DiskWork::ReplaceConfig { client });
     }
 
-    fn rewritten(&mut self, now: Now<'_>, client: u64, result: Result<(), DiskError>) {
+    /// CONFIG SET dir has gone to the new directory, or has failed.
+    pub(in crate::server) fn directory_changed(
+        &mut self,
+        now: Now<'_>,
+        change: &Change,
+        path: &str,
+        result: Result<DiskDone, DiskError>,
+    ) {
+        if result.is_ok() {
+            self.directory = joined(&self.directory, path);
+        }
+        self.change_done(now, change, result.map(drop).map_err(|error| error.message));
+    }
+
+    /// CONFIG REWRITE has written the new file, or has failed.
+    pub(in crate::server) fn config_written(
+        &mut self,
+        now: Now<'_>,
+        client: u64,
+        result: Result<DiskDone, DiskError>,
+    ) {
         let result = match result {
-            Ok(()) => {
+            Ok(_) => {
                 self.notice(|| "CONFIG REWRITE executed with success.".to_owned());
                 Ok(())
             }

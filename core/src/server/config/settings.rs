@@ -59,6 +59,15 @@ pub struct Settings {
     /// Pairs of seconds and changes.
     pub save: Vec<(u64, u64)>,
     pub replicaof: Option<(String, u16)>,
+    pub dbfilename: String,
+    pub rdbcompression: bool,
+    pub rdbchecksum: bool,
+    pub rdb_save_incremental_fsync: bool,
+    /// Microseconds for each key; slower than the server can, for tests.
+    pub rdb_key_save_delay: i64,
+    /// Microseconds for each key; slower than the server can, for tests.
+    pub key_load_delay: i64,
+    pub stop_writes_on_bgsave_error: bool,
 }
 
 /// How much may wait for a slow reader.
@@ -199,6 +208,13 @@ impl Settings {
             )
             .unwrap_or_default(),
             save: pairs(&text("save")),
+            dbfilename: text("dbfilename"),
+            rdbcompression: yes("rdbcompression"),
+            rdbchecksum: yes("rdbchecksum"),
+            rdb_save_incremental_fsync: yes("rdb-save-incremental-fsync"),
+            rdb_key_save_delay: number("rdb-key-save-delay"),
+            key_load_delay: number("key-load-delay"),
+            stop_writes_on_bgsave_error: yes("stop-writes-on-bgsave-error"),
             replicaof: text("replicaof")
                 .split_once(' ')
                 .and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?))),

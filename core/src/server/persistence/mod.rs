@@ -1,1 +1,75 @@
 //! Snapshots of the data: writing them while commands go on, and loading them.
+//!
+//! * [`snapshot`]: the job that writes what the data was at one moment, in slices, for whoever
+//!   wants it: the dump, the append-only file that is written anew, replicas;
+//! * [`image`]: from keys to the bytes of such a snapshot;
+//! * [`sink`]: the file that it is written to;
+//! * [`save`]: the dump: SAVE, BGSAVE, LASTSAVE, save points, and what follows when saving fails;
+//! * [`loading`]: what is read at the start, and by DEBUG RELOAD;
+//! * [`intake`]: from the bytes of a snapshot to keys;
+//! * [`source`]: the file that they are read from;
+//! * [`hold`]: that others wait while something is done that stands for one command.
+//!
+//! The form of the bytes is next door, in [`persist`](crate::persist).
+
+pub(super) mod hold;
+pub(super) mod image;
+pub(super) mod save;
+pub(super) mod sink;
+pub(super) mod snapshot;
+
+use self::save::Saves;
+use self::snapshot::Job;
+use super::Server;
+use crate::time::{Duration, Mono, Now, Wall};
+
+/// The longest that a wall clock time is waited for without looking again, since that clock jumps.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// What a server knows of its snapshots.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Persistence {
+    /// The snapshot that is being written. There is one at a time, as Redis has one child.
+    pub(super) job: Option<Box<Job>>,
+    /// How many there were.
+    jobs: u64,
+    pub(super) saves: Saves,
+    pub(super) hold: hold::Hold,
+}
+
+impl Server {
+    /// Does a slice of what goes on in the background. Once a turn of the driver, so that a slice
+    /// comes between the requests of all clients and those that follow, and not between any two.
+    pub(super) fn background(&mut self, now: Now<'_>) {
+        if self.persistence.job.is_some() {
+            self.snapshot_slice(now);
+        }
+    }
+
+    /// When something in the background is to go on.
+    pub(super) fn background_wake(&self) -> Option<Mono> {
+        let job = self.snapshot_wake();
+        if job.is_some_and(|at| at <= self.now.0) {
+            return job;
+        }
+        [job, self.saves_wake()].into_iter().flatten().min()
+    }
+
+    /// The monotonic time at which the wall clock will show so many seconds since 1970, or a time
+    /// before that at which to look again.
+    fn at_second(&self, second: u64) -> Mono {
+        let (mono, wall) = self.now;
+        let wait = Duration::from_micros(second.saturating_mul(1_000_000).saturating_sub(wall.0));
+        mono + wait.clamp(Duration::from_millis(1), LONGEST_WAIT)
+    }
+
+    /// What a person is told of a directory.
+    pub(super) fn directory_name(&self) -> &str {
+        &self.directory
+    }
+}
+
+/// Whole seconds from one moment to another, as Redis counts them.
+fn seconds_between(from: Wall, to: Wall) -> i64 {
+    i64::try_from(to.as_secs()).unwrap_or(i64::MAX).saturating_sub_unsigned(from.as_secs())
+}

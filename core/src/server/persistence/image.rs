@@ -1,0 +1,172 @@
+//! From keys to the bytes of a snapshot.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::persist::rdb::{EntryWriter, Writer};
+use crate::store::{Entry, Keyspace};
+
+/// Keys that are asked for at once: few, since each may be as large as the bytes of a slice.
+const STEP: usize = 16;
+
+/// How a snapshot is written.
+#[derive(Clone, Debug)]
+pub(in crate::server) enum Encoder {
+    /// As RDB.
+    Rdb(Writer),
+}
+
+/// What is being written of a large entry.
+#[derive(Clone, Debug)]
+enum Rest {
+    Rdb(EntryWriter),
+}
+
+impl Encoder {
+    /// The entries that follow belong to this database. `sizes` tells, the first time, how many
+    /// keys it has and how many of them expire.
+    fn select(&mut self, db: usize, sizes: Option<(u64, u64)>) {
+        match self {
+            Encoder::Rdb(writer) => {
+                writer.select(db as u64);
+                if let Some((keys, expiring)) = sizes {
+                    writer.resize(keys, expiring);
+                }
+            }
+        }
+    }
+
+    fn entry(&mut self, entry: &Entry) -> Option<Rest> {
+        match self {
+            Encoder::Rdb(writer) => writer.entry(entry).map(Rest::Rdb),
+        }
+    }
+
+    /// Writes about `budget` bytes more of a large entry. Returns whether it is complete.
+    fn go_on(&mut self, rest: &mut Rest, budget: usize) -> bool {
+        match (self, rest) {
+            (Encoder::Rdb(writer), Rest::Rdb(rest)) => rest.step(writer, budget),
+        }
+    }
+
+    fn finish(&mut self) {
+        match self {
+            Encoder::Rdb(writer) => writer.finish(),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Encoder::Rdb(writer) => writer.len(),
+        }
+    }
+
+    fn take(&mut self) -> Vec<u8> {
+        match self {
+            Encoder::Rdb(writer) => writer.take(),
+        }
+    }
+}
+
+/// The contents of all databases at one moment, on their way into bytes.
+#[derive(Clone, Debug)]
+pub(in crate::server) struct Image {
+    encoder: Encoder,
+    selected: Option<usize>,
+    /// Of each database that has not been written about yet: its keys, and those that expire.
+    sizes: BTreeMap<usize, (u64, u64)>,
+    /// The large entry that is being written.
+    rest: Option<Rest>,
+    /// Entries that wait because something before them is not complete.
+    waiting: VecDeque<(usize, Entry)>,
+    /// Whether all keys have been handed over.
+    walked: bool,
+    finished: bool,
+    /// Keys that have been written.
+    pub(super) keys: u64,
+    /// Keys that there are.
+    pub(super) total: u64,
+}
+
+impl Image {
+    /// Takes the image of all databases as they are now.
+    pub(super) fn begin(keyspace: &mut Keyspace, encoder: Encoder) -> Self {
+        keyspace.begin_snapshot();
+        let sizes: BTreeMap<usize, (u64, u64)> = keyspace
+            .summary()
+            .map(|(db, keys, expiring, _)| (db, (keys as u64, expiring as u64)))
+            .collect();
+        let total = sizes.values().map(|(keys, _)| keys).sum();
+        Self {
+            encoder,
+            selected: None,
+            sizes,
+            rest: None,
+            waiting: VecDeque::new(),
+            walked: false,
+            finished: false,
+            keys: 0,
+            total,
+        }
+    }
+
+    /// Writes about `budget` bytes more, but no more than `keys` keys.
+    pub(super) fn step(&mut self, keyspace: &mut Keyspace, budget: usize, keys: usize) {
+        let until = self.encoder.len().saturating_add(budget);
+        let last = self.keys.saturating_add(keys as u64);
+        while !self.finished && self.encoder.len() < until && self.keys < last {
+            if let Some(rest) = &mut self.rest {
+                let budget = until.saturating_sub(self.encoder.len());
+                if !self.encoder.go_on(rest, budget) {
+                    return;
+                }
+                self.rest = None;
+                self.keys += 1;
+            } else if let Some((db, entry)) = self.waiting.pop_front() {
+                self.write(db, &entry);
+            } else if self.walked {
+                self.encoder.finish();
+                self.finished = true;
+            } else {
+                let left = usize::try_from(last - self.keys).unwrap_or(STEP);
+                self.walk(keyspace, left);
+            }
+        }
+    }
+
+    fn walk(&mut self, keyspace: &mut Keyspace, keys: usize) {
+        let last = self.keys.saturating_add(keys as u64);
+        self.walked = keyspace.snapshot_step(keys.min(STEP), |db, entry| {
+            if self.rest.is_none() && self.waiting.is_empty() && self.keys < last {
+                self.write(db, entry);
+            } else {
+                self.waiting.push_back((db, entry.clone()));
+            }
+        });
+    }
+
+    fn write(&mut self, db: usize, entry: &Entry) {
+        if self.selected != Some(db) {
+            self.selected = Some(db);
+            self.encoder.select(db, self.sizes.remove(&db));
+        }
+        self.rest = self.encoder.entry(entry);
+        if self.rest.is_none() {
+            self.keys += 1;
+        }
+    }
+
+    /// Whether everything has been written.
+    pub(super) fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// How many bytes are there to be taken.
+    pub(super) fn len(&self) -> usize {
+        self.encoder.len()
+    }
+
+    /// Takes the bytes that have been written since they were taken last.
+    pub(super) fn take(&mut self) -> Vec<u8> {
+        self.encoder.take()
+    }
+}

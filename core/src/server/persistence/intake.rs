@@ -1,0 +1,249 @@
+//! From the bytes of a snapshot to keys.
+
+use crate::machine::LogLevel;
+use crate::persist::rdb::{Checksum, RdbError, ReadOptions, Reader, Record};
+use crate::store::{Entry, Keyspace};
+
+/// Bytes that the reader is fed at once.
+const PIECE: usize = 64 * 1024;
+
+/// Keys without elements of which the log is told.
+const EMPTY_TOLD: u64 = 10;
+
+/// How a snapshot is taken in.
+#[derive(Clone, Debug)]
+pub(in crate::server) struct IntakeOptions {
+    /// How its bytes are read.
+    pub(in crate::server) read: ReadOptions,
+    /// Whether keys whose time has come are left out: a primary does that, but not with the base
+    /// of an append-only file, since the commands behind it count on all its keys.
+    pub(in crate::server) drop_expired: bool,
+    /// Whether a key may take the place of one that is there (DEBUG RELOAD MERGE).
+    pub(in crate::server) replace: bool,
+}
+
+/// What a snapshot tells of the stream of replication.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::server) struct LoadedPosition {
+    /// The name of the stream.
+    pub(in crate::server) id: Option<[u8; 40]>,
+    /// Bytes of it so far.
+    pub(in crate::server) offset: Option<i64>,
+    /// The database that was selected in it.
+    pub(in crate::server) db: Option<i64>,
+}
+
+/// A snapshot that is being taken in.
+#[derive(Clone, Debug)]
+pub(in crate::server) struct Intake {
+    reader: Reader,
+    options: IntakeOptions,
+    /// What was handed in last, and how much of it the reader has been fed.
+    bytes: Vec<u8>,
+    fed: usize,
+    db: u64,
+    /// Keys that were put into the keyspace.
+    pub(in crate::server) loaded: u64,
+    /// Keys that were left out because their time had come.
+    pub(in crate::server) expired: u64,
+    empty: u64,
+    /// The memory that the writer's data took, as it says.
+    pub(in crate::server) used_memory: u64,
+    /// What it tells of the stream of replication.
+    pub(in crate::server) position: LoadedPosition,
+    /// The keys that were left out since they were taken from here.
+    pub(in crate::server) left_out: Vec<(u64, Vec<u8>)>,
+    /// What the log is to be told.
+    pub(in crate::server) lines: Vec<(LogLevel, String)>,
+}
+
+impl Intake {
+    /// Nothing taken in yet.
+    pub(in crate::server) fn new(options: IntakeOptions) -> Self {
+        Self {
+            reader: Reader::new(options.read.clone()),
+            options,
+            bytes: Vec::new(),
+            fed: 0,
+            db: 0,
+            loaded: 0,
+            expired: 0,
+            empty: 0,
+            used_memory: 0,
+            position: LoadedPosition::default(),
+            left_out: Vec::new(),
+            lines: Vec::new(),
+        }
+    }
+
+    /// Hands in the bytes that follow. Those of before must have been taken in.
+    pub(in crate::server) fn hand_in(&mut self, bytes: Vec<u8>) {
+        debug_assert!(!self.has_bytes());
+        self.bytes = bytes;
+        self.fed = 0;
+    }
+
+    /// Whether not all bytes that were handed in have been taken in.
+    pub(in crate::server) fn has_bytes(&self) -> bool {
+        self.fed < self.bytes.len()
+    }
+
+    /// Takes in about `budget` bytes of what was handed in, but no more than `keys` keys. Returns
+    /// how many keys that were.
+    pub(in crate::server) fn step(
+        &mut self,
+        keyspace: &mut Keyspace,
+        budget: usize,
+        keys: usize,
+    ) -> Result<usize, RdbError> {
+        let start = self.reader.offset();
+        let mut taken = 0;
+        while taken < keys && !self.reader.is_done() {
+            match self.reader.next_record()? {
+                Some(record) => taken += usize::from(self.record(keyspace, record)?),
+                None if !self.has_bytes() => break,
+                None => {
+                    let rest = self.bytes.get(self.fed..).unwrap_or_default();
+                    let piece = rest.get(..PIECE).unwrap_or(rest);
+                    self.reader.feed(piece);
+                    self.fed += piece.len();
+                }
+            }
+            if self.reader.offset() - start >= budget as u64 {
+                break;
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Whether the snapshot has been taken in to its end.
+    pub(in crate::server) fn is_done(&self) -> bool {
+        self.reader.is_done()
+    }
+
+    /// Says that no more bytes will come. An error if there should be more.
+    pub(in crate::server) fn end(&self) -> Result<(), RdbError> {
+        self.reader.end()
+    }
+
+    /// How many bytes have been taken in.
+    pub(in crate::server) fn offset(&self) -> u64 {
+        self.reader.offset()
+    }
+
+    /// What follows the snapshot in the bytes that were handed in, once it is done.
+    pub(in crate::server) fn rest(&self) -> Vec<u8> {
+        let mut rest = self.reader.unread().to_vec();
+        rest.extend_from_slice(self.bytes.get(self.fed..).unwrap_or_default());
+        rest
+    }
+
+    /// The line that tells that all is well.
+    pub(in crate::server) fn summary(&self) -> String {
+        let Self { loaded, expired, empty, .. } = self;
+        let empty = match empty {
+            0 => String::new(),
+            empty => format!(", empty keys skipped: {empty}"),
+        };
+        format!("Done loading RDB, keys loaded: {loaded}, keys expired: {expired}{empty}.")
+    }
+
+    /// Takes in a record. Returns whether it is a key.
+    fn record(&mut self, keyspace: &mut Keyspace, record: Record) -> Result<bool, RdbError> {
+        match record {
+            Record::Entry(entry) => {
+                self.entry(keyspace, entry)?;
+                return Ok(true);
+            }
+            Record::EmptyKey(key) => {
+                self.empty += 1;
+                if self.empty <= EMPTY_TOLD {
+                    let key = String::from_utf8_lossy(&key);
+                    self.notice(format!("rdbLoadObject skipping empty key: {key}"));
+                }
+                return Ok(true);
+            }
+            Record::Select(db) => {
+                if db >= keyspace.count() as u64 {
+                    return Err(self.refuse(format!(
+                        "FATAL: Data file was created with a Redis server configured to handle \
+                         more than {} databases. Exiting",
+                        keyspace.count()
+                    )));
+                }
+                self.db = db;
+            }
+            Record::Aux { name, value } => self.aux(&name, &value),
+            Record::End(Checksum::Disabled) => self.notice(
+                "RDB file was saved with checksum disabled: no check performed.".to_owned(),
+            ),
+            Record::End(_) | Record::Version(_) | Record::Resize { .. } | Record::Function(_) => {}
+        }
+        Ok(false)
+    }
+
+    fn entry(&mut self, keyspace: &mut Keyspace, entry: Entry) -> Result<(), RdbError> {
+        if self.options.drop_expired
+            && entry.expire().is_some_and(|at| at < self.options.read.now_ms)
+        {
+            self.expired += 1;
+            self.left_out.push((self.db, crate::store::Keyed::key(&entry).to_vec()));
+            return Ok(());
+        }
+        let db = usize::try_from(self.db).unwrap_or(usize::MAX);
+        match keyspace.db(db).load(entry, self.options.replace) {
+            Ok(()) => {
+                self.loaded += 1;
+                Ok(())
+            }
+            Err(entry) => {
+                let key = String::from_utf8_lossy(crate::store::Keyed::key(&entry)).into_owned();
+                Err(self.refuse(format!("RDB has duplicated key '{key}' in DB {db}")))
+            }
+        }
+    }
+
+    fn refuse(&self, reason: String) -> RdbError {
+        let doing = crate::persist::rdb::Doing::Value;
+        RdbError { offset: self.reader.offset(), reason, doing }
+    }
+
+    fn aux(&mut self, name: &[u8], value: &[u8]) {
+        let text = String::from_utf8_lossy(value).into_owned();
+        let number = text.parse::<i64>().ok();
+        match name.to_ascii_lowercase().as_slice() {
+            [b'%', ..] => {
+                let name = String::from_utf8_lossy(name);
+                self.notice(format!("RDB '{name}': {text}"));
+            }
+            b"redis-ver" => self.notice(format!("Loading RDB produced by version {text}")),
+            b"ctime" => {
+                let now = self.options.read.now_ms / 1_000;
+                let age = now.saturating_sub(number.unwrap_or(0).unsigned_abs());
+                self.notice(format!("RDB age {age} seconds"));
+            }
+            b"used-mem" => {
+                self.used_memory = number.unwrap_or(0).unsigned_abs();
+                let megabytes = self.used_memory as f64 / f64::from(1 << 20);
+                self.notice(format!("RDB memory usage when created {megabytes:.2} Mb"));
+            }
+            b"repl-stream-db" => self.position.db = number,
+            b"repl-id" => self.position.id = value.try_into().ok(),
+            b"repl-offset" => self.position.offset = number,
+            b"aof-preamble" if number.unwrap_or(0) != 0 => {
+                self.notice("RDB has an AOF tail".to_owned());
+            }
+            b"aof-base" if number.unwrap_or(0) != 0 => self.notice("RDB is base AOF".to_owned()),
+            b"redis-bits" | b"aof-preamble" | b"aof-base" | b"lua" => {}
+            _ => {
+                let name = String::from_utf8_lossy(name);
+                let text = format!("Unrecognized RDB AUX field: '{name}'");
+                self.lines.push((LogLevel::Debug, text));
+            }
+        }
+    }
+
+    fn notice(&mut self, text: String) {
+        self.lines.push((LogLevel::Notice, text));
+    }
+}

@@ -1,0 +1,352 @@
+//! Reading the data from disk: at the start, and for DEBUG RELOAD.
+//!
+//! The server listens meanwhile. As in Redis nobody is answered before the first
+//! `loading-process-events-interval-bytes` have been read, so that who connects to a server with
+//! little data does not notice; after that, most commands are answered with `-LOADING`.
+
+use super::super::{DiskWork, Server};
+use super::intake::{Intake, IntakeOptions, LoadedPosition};
+use super::source::FileSource;
+use crate::command::CommandError;
+use crate::command::meta::flag;
+use crate::machine::{DiskDone, DiskError, DiskErrorKind, LogLevel};
+use crate::persist::rdb::{RdbError, ReadOptions};
+use crate::time::{Duration, Mono, Now, Wall};
+
+/// Bytes that are taken in in one slice, unless others wait for their turn.
+const SLICE: usize = 256 * 1024;
+
+/// What INFO tells of data that is being loaded.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::server) struct Loading {
+    /// Since when.
+    pub(in crate::server) since: Wall,
+    /// Bytes that there are; 0 if that is not known.
+    pub(in crate::server) total: u64,
+    /// Bytes that have been read.
+    pub(in crate::server) loaded: u64,
+    /// Memory that the data took where it was written.
+    pub(in crate::server) used_memory: u64,
+    /// Whether the old data is served meanwhile (`repl-diskless-load swapdb`).
+    pub(in crate::server) aside: bool,
+    /// Whether clients still wait.
+    holds: bool,
+}
+
+/// What was loaded last.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::server) struct Loads {
+    /// Keys that were loaded.
+    pub(in crate::server) keys: u64,
+    /// Keys that were left out because their time had come.
+    pub(in crate::server) expired: u64,
+}
+
+/// What follows when an RDB file has been loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::server) enum After {
+    /// The server is ready.
+    Start,
+    /// DEBUG RELOAD is answered.
+    Reload {
+        /// The client that waits for it.
+        client: u64,
+    },
+}
+
+/// Why an RDB file was not loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::server) enum LoadFailure {
+    /// There is no such file.
+    Missing,
+    /// It could not be read.
+    Disk(DiskError),
+    /// It is broken.
+    Broken(RdbError),
+}
+
+/// An RDB file that is being loaded.
+#[derive(Clone, Debug)]
+pub(in crate::server) struct RdbLoad {
+    source: FileSource,
+    intake: Intake,
+    after: After,
+    began: Mono,
+    /// When it goes on, if it was told to be slow (`key-load-delay`).
+    resume: Mono,
+}
+
+impl Server {
+    /// Whether data is being loaded.
+    pub(in crate::server) fn is_loading(&self) -> bool {
+        self.persistence.loading.is_some()
+    }
+
+    /// What is being loaded, for INFO.
+    pub(in crate::server) fn loading(&self) -> Option<&Loading> {
+        self.persistence.loading.as_ref()
+    }
+
+    /// To be called when data begins to be loaded: `total` bytes, or 0 if that is not known.
+    /// With `aside`, the old data is served until the new data is complete.
+    pub(in crate::server) fn start_loading(&mut self, now: Now<'_>, total: u64, aside: bool) {
+        if self.is_loading() {
+            self.stop_loading();
+        }
+        let since = now.wall;
+        let loading = Loading { since, total, loaded: 0, used_memory: 0, aside, holds: !aside };
+        self.persistence.loading = Some(loading);
+        self.persistence.loads = Loads::default();
+        if !aside {
+            self.hold_all();
+        }
+    }
+
+    /// To be called now and then: so many bytes have been loaded in all.
+    pub(in crate::server) fn loading_progress(&mut self, loaded: u64) {
+        let interval = self.config.settings().loading_process_events_interval_bytes;
+        let Some(loading) = &mut self.persistence.loading else { return };
+        loading.loaded = loaded;
+        if loading.holds && loaded >= interval {
+            loading.holds = false;
+            self.release_all();
+        }
+    }
+
+    /// To be called when data has been loaded, or cannot be.
+    pub(in crate::server) fn stop_loading(&mut self) {
+        if let Some(loading) = self.persistence.loading.take() {
+            if loading.holds {
+                self.release_all();
+            }
+            self.eviction.going_on = self.config.settings().maxmemory > 0;
+        }
+    }
+
+    /// Whether a command has to be refused because data is being loaded. `queued` are the flags of
+    /// what an EXEC would carry out, `lacked` those that not all of it has.
+    #[inline]
+    pub(in crate::server) fn loading_refusal(
+        &self,
+        flags: u32,
+        queued: u32,
+        lacked: u32,
+    ) -> Option<CommandError> {
+        let refused = match self.persistence.loading {
+            None => false,
+            Some(Loading { aside: true, .. }) => (flags | queued) & flag::NO_ASYNC_LOADING != 0,
+            Some(_) => (!flags | lacked) & flag::LOADING != 0,
+        };
+        refused.then_some(CommandError::text("LOADING Redis is loading the dataset in memory"))
+    }
+
+    /// How snapshots are taken in now.
+    pub(in crate::server) fn intake_options(&self, now: Now<'_>) -> IntakeOptions {
+        let settings = self.config.settings();
+        IntakeOptions {
+            read: ReadOptions {
+                limits: settings.data.limits(self.keyspace.value_seed()),
+                checksum: settings.rdbchecksum,
+                access: self.keyspace.env.access,
+                now_ms: now.wall.as_millis(),
+            },
+            drop_expired: !self.is_replica(),
+            replace: false,
+        }
+    }
+
+    /// Loads what is on disk, and gets ready then.
+    pub(in crate::server) fn load_at_start(&mut self, now: Now<'_>) {
+        self.load_dump(now, self.intake_options(now), After::Start);
+    }
+
+    /// Loads the dump.
+    pub(in crate::server) fn load_dump(
+        &mut self,
+        now: Now<'_>,
+        options: IntakeOptions,
+        after: After,
+    ) {
+        let path = self.config.settings().dbfilename.clone();
+        let file = self.next_file();
+        let (source, open) = FileSource::open(file, path);
+        self.start_loading(now, 0, false);
+        let intake = Intake::new(options);
+        let load = RdbLoad { source, intake, after, began: now.mono, resume: now.mono };
+        self.persistence.rdb_load = Some(Box::new(load));
+        self.disk_op(open, DiskWork::LoadRdb);
+    }
+
+    /// The file has been opened, or a piece of it has been read.
+    pub(in crate::server) fn load_disk_done(
+        &mut self,
+        now: Now<'_>,
+        result: Result<DiskDone, DiskError>,
+    ) {
+        let Some(load) = &mut self.persistence.rdb_load else { return };
+        if let Err(error) = load.source.ended(result) {
+            let missing = error.kind == DiskErrorKind::NotFound && !load.source.is_open();
+            let failure = if missing { LoadFailure::Missing } else { LoadFailure::Disk(error) };
+            return self.load_ended(now, Err(failure));
+        }
+        let total = load.source.len();
+        if let Some(loading) = &mut self.persistence.loading {
+            loading.total = total;
+        }
+        self.read_on();
+    }
+
+    fn read_on(&mut self) {
+        while let Some(load) = &mut self.persistence.rdb_load
+            && let Some(read) = load.source.read_ahead()
+        {
+            self.disk_op(read, DiskWork::LoadRdb);
+        }
+    }
+
+    /// When the load is to go on.
+    pub(super) fn load_wake(&self) -> Option<Mono> {
+        let load = self.persistence.rdb_load.as_deref()?;
+        let goes_on = load.intake.has_bytes()
+            || load.source.is_ready()
+            || load.source.is_exhausted()
+            || load.intake.is_done();
+        goes_on.then(|| load.resume.max(self.now.0))
+    }
+
+    /// Loads some more.
+    pub(super) fn load_slice(&mut self, now: Now<'_>) {
+        let Some(mut load) = self.persistence.rdb_load.take() else { return };
+        if load.resume > now.mono {
+            self.persistence.rdb_load = Some(load);
+            return;
+        }
+        let result = self.take_in(now, &mut load);
+        for (level, text) in core::mem::take(&mut load.intake.lines) {
+            self.log(level, || text);
+        }
+        let (keys, expired) = (load.intake.loaded, load.intake.expired);
+        self.persistence.loads = Loads { keys, expired };
+        let offset = load.intake.offset();
+        if let Some(loading) = &mut self.persistence.loading {
+            loading.used_memory = load.intake.used_memory;
+        }
+        self.loading_progress(offset);
+        self.persistence.rdb_load = Some(load);
+        match result {
+            Ok(false) => self.read_on(),
+            Ok(true) => self.load_ended(now, Ok(())),
+            Err(error) => self.load_ended(now, Err(LoadFailure::Broken(error))),
+        }
+    }
+
+    /// Takes in a slice. Returns whether that was the last.
+    fn take_in(&mut self, now: Now<'_>, load: &mut RdbLoad) -> Result<bool, RdbError> {
+        let delay = u64::try_from(self.config.settings().key_load_delay).unwrap_or(0);
+        let keys = match delay {
+            0 => usize::MAX,
+            delay => usize::try_from(1_000 / delay).unwrap_or(1).max(1),
+        };
+        let taken = load.intake.step(&mut self.keyspace, SLICE, keys)?;
+        load.resume = now.mono + Duration::from_micros(delay.saturating_mul(taken as u64));
+        if load.intake.is_done() {
+            return Ok(true);
+        }
+        if !load.intake.has_bytes() && taken < keys {
+            match load.source.take() {
+                Some(bytes) => load.intake.hand_in(bytes),
+                None if load.source.is_exhausted() => load.intake.end()?,
+                None => {}
+            }
+        }
+        Ok(false)
+    }
+
+    fn load_ended(&mut self, now: Now<'_>, result: Result<(), LoadFailure>) {
+        let Some(load) = self.persistence.rdb_load.take() else { return };
+        if let Some(close) = load.source.close() {
+            self.disk_op(close, DiskWork::Nothing);
+        }
+        self.stop_loading();
+        if result.is_ok() {
+            let summary = load.intake.summary();
+            self.notice(|| summary);
+        }
+        match load.after {
+            After::Start => self.started_with(now, &load, result),
+            After::Reload { client } => self.reloaded(now, client, &load, result),
+        }
+    }
+
+    fn started_with(&mut self, now: Now<'_>, load: &RdbLoad, result: Result<(), LoadFailure>) {
+        match result {
+            Ok(()) => {
+                let seconds = now.mono.since(load.began).as_secs_f64();
+                self.notice(|| format!("DB loaded from disk: {seconds:.3} seconds"));
+                self.persistence.position = load.intake.position.clone();
+            }
+            Err(LoadFailure::Missing) => {}
+            Err(failure) => {
+                self.tell_of_load(load.source.path(), &failure);
+                self.log(LogLevel::Warning, || {
+                    "Fatal error loading the DB, check server logs. Exiting.".to_owned()
+                });
+                return self.exit(1);
+            }
+        }
+        self.ready();
+    }
+
+    fn reloaded(
+        &mut self,
+        now: Now<'_>,
+        client: u64,
+        load: &RdbLoad,
+        result: Result<(), LoadFailure>,
+    ) {
+        let result = match result {
+            Ok(()) => {
+                self.notice(|| "DB reloaded by DEBUG RELOAD".to_owned());
+                Ok(())
+            }
+            Err(failure) => {
+                self.tell_of_load(load.source.path(), &failure);
+                Err(CommandError::text(
+                    "ERR Error trying to load the RDB dump, check server logs.",
+                ))
+            }
+        };
+        self.answer(now, client, result);
+    }
+
+    /// Tells the log why a file could not be loaded, and what can be done about it.
+    pub(in crate::server) fn tell_of_load(&mut self, path: &str, failure: &LoadFailure) {
+        let directory = self.directory_name().to_owned();
+        let lines = match failure {
+            LoadFailure::Missing => vec![format!("There is no file {path} in {directory}.")],
+            LoadFailure::Disk(error) => vec![
+                format!("Fatal error: can't open the RDB file {path} for reading: {error}"),
+                format!(
+                    "The file '{path}' in '{directory}' is left as it is. Let the server's user \
+                     read it, or look at the disk; or move the file away to start without data."
+                ),
+            ],
+            LoadFailure::Broken(RdbError { offset, reason, .. }) => vec![
+                format!("Internal error in RDB reading offset {offset} -> {reason}"),
+                format!(
+                    "The file '{path}' in '{directory}' is left as it is. Look at it with \
+                     'limpid check-rdb {path}', restore it from a copy, or move it away to start \
+                     without data."
+                ),
+            ],
+        };
+        for line in lines {
+            self.log(LogLevel::Warning, || line);
+        }
+    }
+
+    /// What the dump that was loaded at the start tells of the stream of replication.
+    pub(in crate::server) fn loaded_position(&self) -> &LoadedPosition {
+        &self.persistence.position
+    }
+}

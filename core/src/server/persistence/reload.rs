@@ -1,0 +1,71 @@
+//! DEBUG RELOAD: the data is saved, forgotten and loaded again.
+
+use super::super::Server;
+use super::super::dispatch::Call;
+use super::loading::After;
+use super::save::Save;
+use crate::command::CommandError;
+use crate::store::Flush;
+use crate::time::Now;
+
+/// What DEBUG RELOAD does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::server) struct Reload {
+    /// Who waits for it.
+    client: u64,
+    /// Whether the data is forgotten before it is loaded again.
+    flush: bool,
+    /// Whether keys may take the place of others.
+    merge: bool,
+}
+
+/// DEBUG RELOAD [NOSAVE] [NOFLUSH] [MERGE].
+pub(in crate::server) fn reload(
+    server: &mut Server,
+    call: &mut Call<'_>,
+) -> Result<(), CommandError> {
+    let mut save = true;
+    let mut reload = Reload { client: call.client.id, flush: true, merge: false };
+    for option in call.args.from(2).iter() {
+        match option.to_ascii_lowercase().as_slice() {
+            b"merge" => reload.merge = true,
+            b"noflush" => reload.flush = false,
+            b"nosave" => save = false,
+            _ => {
+                return Err(CommandError::text(
+                    "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.",
+                ));
+            }
+        }
+    }
+    if server.executing {
+        return Err(CommandError::text("ERR DEBUG RELOAD is not allowed inside a transaction"));
+    }
+    call.client.waiting = true;
+    if save {
+        server.begin_foreground_save(call.now, Save::Reload(reload));
+    } else {
+        server.load_again(call.now, reload);
+    }
+    Ok(())
+}
+
+impl Server {
+    /// Forgets the data and loads it.
+    pub(super) fn load_again(&mut self, now: Now<'_>, reload: Reload) {
+        if reload.flush {
+            self.forget_data();
+        }
+        let mut options = self.intake_options(now);
+        options.replace = reload.merge;
+        self.load_dump(now, options, After::Reload { client: reload.client });
+    }
+
+    /// Forgets all keys, for others to take their place. Nobody is told but those who watch some.
+    pub(in crate::server) fn forget_data(&mut self) {
+        for db in 0..self.keyspace.count() {
+            self.watched_db_replaced(None, db as u32);
+        }
+        self.keyspace.flush(None, Flush::Sync);
+    }
+}

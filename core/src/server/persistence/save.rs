@@ -1,0 +1,273 @@
+//! The dump: SAVE, BGSAVE, LASTSAVE, save points, and what follows when saving fails.
+
+use super::super::Server;
+use super::super::dispatch::{Call, Handler, row};
+use super::snapshot::{Failure, Purpose, remedy};
+use crate::command::meta::{acl, flag};
+use crate::command::{CommandError, Group, Row};
+use crate::machine::LogLevel;
+use crate::time::{Mono, Now};
+
+/// Rows of the command table.
+pub(in crate::server) static ROWS: &[Row<Handler>] = &[
+    row(Group::Server, "bgsave", -1, bgsave)
+        .flags(flag::ADMIN | flag::NOSCRIPT | flag::NO_ASYNC_LOADING)
+        .summary("Saves the data to disk while commands go on.")
+        .syntax("[SCHEDULE]")
+        .history(&[("3.2.2", "Added the `SCHEDULE` option.")]),
+    row(Group::Server, "lastsave", 1, lastsave)
+        .flags(flag::LOADING | flag::STALE | flag::FAST)
+        .acl(acl::ADMIN | acl::DANGEROUS)
+        .summary("Tells when data was saved last, in seconds since 1970.")
+        .tips(&["nondeterministic_output"]),
+    row(Group::Server, "save", 1, save)
+        .flags(flag::ADMIN | flag::NOSCRIPT | flag::NO_ASYNC_LOADING | flag::NO_MULTI)
+        .complexity("O(N) where N is the total number of keys in all databases")
+        .summary("Saves the data to disk; everybody waits for it."),
+];
+
+/// Seconds to wait after a save has failed before it is tried again: Redis's
+/// `CONFIG_BGSAVE_RETRY_DELAY`.
+const RETRY_DELAY: u64 = 5;
+
+/// Why the data is saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::server) enum Save {
+    /// BGSAVE, a save point, or replicas that want the file.
+    Background,
+    /// SAVE, which this client waits for.
+    Command {
+        /// The client's id.
+        client: u64,
+    },
+    /// FLUSHALL, which this client waits for if it could be made to.
+    Flush {
+        /// The client's id.
+        client: Option<u64>,
+    },
+}
+
+impl Save {
+    /// Whether others go on meanwhile.
+    pub(super) fn is_background(self) -> bool {
+        self == Save::Background
+    }
+}
+
+/// What a server knows of its saves.
+#[derive(Clone, Debug, Default)]
+pub(in crate::server) struct Saves {
+    /// When data was saved last, in seconds since 1970.
+    pub(in crate::server) last: u64,
+    /// Whether the last save in the background failed.
+    pub(in crate::server) failed: bool,
+    /// When the last one in the background was begun.
+    tried: u64,
+    /// Seconds that the last one took.
+    pub(in crate::server) took: Option<i64>,
+    /// How many were begun.
+    pub(in crate::server) count: u64,
+    /// Whether one is to begin as soon as nothing else is in the way.
+    pub(in crate::server) scheduled: bool,
+    /// A save that everybody waits for, but that has to wait for another snapshot to end.
+    next: Option<Save>,
+    /// The second in which the save points were looked at last.
+    looked: u64,
+}
+
+impl Server {
+    /// Saves in the background.
+    pub(in crate::server) fn begin_background_save(&mut self, now: Now<'_>) -> Result<(), ()> {
+        if self.snapshot().is_some() {
+            return Err(());
+        }
+        self.persistence.saves.count += 1;
+        self.persistence.saves.tried = now.wall.as_secs();
+        self.persistence.saves.scheduled = false;
+        self.begin_snapshot(now, Purpose::Save(Save::Background)).map_err(drop)?;
+        let pid = self.facts.pid;
+        self.notice(|| format!("Background saving started by pid {pid}"));
+        Ok(())
+    }
+
+    /// Saves while everybody waits. If there is another snapshot, it is let end first.
+    pub(in crate::server) fn begin_foreground_save(&mut self, now: Now<'_>, save: Save) {
+        self.hold_all();
+        if self.begin_snapshot(now, Purpose::Save(save)).is_err() {
+            self.persistence.saves.next = Some(save);
+        }
+    }
+
+    /// The dump is on disk, or will not be.
+    pub(super) fn save_ended(
+        &mut self,
+        now: Now<'_>,
+        save: Save,
+        dirty: u64,
+        result: Result<(), Failure>,
+    ) {
+        let saves = &mut self.persistence.saves;
+        if result.is_ok() {
+            saves.last = now.wall.as_secs();
+            saves.failed = false;
+            self.dirty = self.dirty.saturating_sub(dirty);
+        }
+        if let Err(Failure::Disk(error)) = &result {
+            let file = &self.config.settings().dbfilename;
+            let text = remedy(error, file, self.directory_name());
+            self.log(LogLevel::Warning, || text);
+        }
+        match save {
+            Save::Background => self.background_save_ended(&result),
+            Save::Command { client } => {
+                self.release_all();
+                let result = result.map_err(|_| CommandError::text("ERR"));
+                self.answer(now, client, result);
+            }
+            Save::Flush { client } => {
+                self.release_all();
+                if let Some(client) = client {
+                    self.answer(now, client, Ok(()));
+                }
+            }
+        }
+    }
+
+    fn background_save_ended(&mut self, result: &Result<(), Failure>) {
+        match result {
+            Ok(()) => self.notice(|| "Background saving terminated with success".to_owned()),
+            Err(Failure::Disk(_)) => {
+                self.persistence.saves.failed = true;
+                self.log(LogLevel::Warning, || "Background saving error".to_owned());
+            }
+            Err(Failure::Killed) => {
+                let text = "Background saving terminated by signal 10";
+                self.log(LogLevel::Warning, || text.to_owned());
+            }
+        }
+    }
+
+    /// Begins saves whose time has come.
+    pub(in crate::server) fn look_at_save_points(&mut self, now: Now<'_>) {
+        if self.snapshot().is_some() {
+            return;
+        }
+        if let Some(save) = self.persistence.saves.next.take() {
+            self.begin_foreground_save(now, save);
+            // It is held for once already.
+            self.release_all();
+            return;
+        }
+        let second = now.wall.as_secs();
+        let saves = &mut self.persistence.saves;
+        if saves.looked == second && !saves.scheduled {
+            return;
+        }
+        saves.looked = second;
+        let patient = saves.failed && second.saturating_sub(saves.tried) <= RETRY_DELAY;
+        if patient {
+            return;
+        }
+        let (last, scheduled) = (saves.last, saves.scheduled);
+        let due = self.config.settings().save.iter().copied().find(|(seconds, changes)| {
+            self.dirty >= *changes && second.saturating_sub(last) > *seconds
+        });
+        if let Some((seconds, changes)) = due {
+            self.notice(|| format!("{changes} changes in {seconds} seconds. Saving..."));
+        }
+        if due.is_some() || scheduled {
+            // Nothing is in its way.
+            let _ = self.begin_background_save(now);
+        }
+    }
+
+    /// When to look at the save points again.
+    pub(super) fn saves_wake(&self) -> Option<Mono> {
+        if self.snapshot().is_some() {
+            return None;
+        }
+        let saves = &self.persistence.saves;
+        if saves.next.is_some() {
+            return Some(self.now.0);
+        }
+        let points = self.config.settings().save.iter();
+        let points = points
+            .filter(|(_, changes)| self.dirty >= *changes)
+            .map(|(seconds, _)| saves.last.saturating_add(*seconds).saturating_add(1));
+        let scheduled = saves.scheduled.then_some(0);
+        let second = points.chain(scheduled).min()?;
+        let patience = if saves.failed { saves.tried + RETRY_DELAY + 1 } else { 0 };
+        // Within one second they are looked at once.
+        Some(self.at_second(second.max(patience).max(saves.looked + 1)))
+    }
+
+    /// Whether writes are refused, and PING with them, because data could not be saved.
+    #[inline]
+    pub(in crate::server) fn write_refusal(&self) -> Option<CommandError> {
+        if !self.persistence.saves.failed {
+            return None;
+        }
+        let settings = self.config.settings();
+        let denied = settings.stop_writes_on_bgsave_error
+            && !settings.save.is_empty();
+        denied.then_some(CommandError::text(
+            "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to \
+             persist to disk. Commands that may modify the data set are disabled, because this \
+             instance is configured to report errors during writes if RDB snapshotting fails \
+             (stop-writes-on-bgsave-error option). Please check the Redis logs for details about \
+             the RDB error.",
+        ))
+    }
+
+    /// What FLUSHALL does besides: a snapshot that is being written is of no use any more, and
+    /// where there are save points, the dump becomes as empty as the data.
+    pub(in crate::server) fn flushed_all(&mut self, now: Now<'_>, client: Option<u64>) {
+        if self.rdb_child().is_some() {
+            self.kill_snapshot(now);
+        }
+        if !self.config.settings().save.is_empty() {
+            self.begin_foreground_save(now, Save::Flush { client });
+        }
+    }
+}
+
+fn bgsave(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    let schedule = match call.args.get(1) {
+        None => false,
+        Some(word) if call.args.len() == 2 && word.eq_ignore_ascii_case(b"schedule") => true,
+        Some(_) => return Err(CommandError::Syntax),
+    };
+    if server.rdb_child().is_some() {
+        return Err(CommandError::text("ERR Background save already in progress"));
+    }
+    if server.executing || schedule && server.snapshot().is_some() {
+        server.persistence.saves.scheduled = true;
+        call.reply().simple("Background saving scheduled");
+        return Ok(());
+    }
+    if server.begin_background_save(call.now).is_err() {
+        return Err(CommandError::text(
+            "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE \
+             SCHEDULE in order to schedule a BGSAVE whenever possible.",
+        ));
+    }
+    call.reply().simple("Background saving started");
+    Ok(())
+}
+
+fn save(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    if server.rdb_child().is_some() {
+        return Err(CommandError::text("ERR Background save already in progress"));
+    }
+    server.persistence.saves.count += 1;
+    call.client.waiting = true;
+    let client = call.client.id;
+    server.begin_foreground_save(call.now, Save::Command { client });
+    Ok(())
+}
+
+fn lastsave(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    let at = server.persistence.saves.last;
+    call.reply().integer(at as i64);
+    Ok(())
+}

@@ -1,0 +1,391 @@
+//! The job that writes what the data was at one moment, while commands go on.
+//!
+//! Where Redis forks, this goes on in slices: once a turn of the driver some more keys are turned
+//! into bytes, and an entry that is about to change before its turn came is put aside as it was
+//! (see `store::snapshot`). What was put aside is written first, so that it does not pile up.
+
+use super::super::{DiskWork, Server, VERSION};
+use super::image::{Encoder, Image};
+use super::save::Save;
+use super::sink::{self, FileSink, Place, Progress, Step};
+use super::seconds_between;
+use crate::command::context::MaxmemoryPolicy;
+use crate::machine::{DiskDone, DiskError, DiskOp, FileId, LogLevel};
+use crate::persist::rdb::{Preamble, ReplicationState, WriteOptions, Writer};
+use crate::time::{Duration, Mono, Now, Wall};
+
+/// Bytes that one slice writes. On the hardware of these days it takes about a tenth of a
+/// millisecond, which is what a request waits for at most because of the snapshot.
+const SLICE: usize = 32 * 1024;
+
+/// Bytes that one slice writes while nobody may do anything else anyway.
+const LONG_SLICE: usize = 256 * 1024;
+
+/// Entries put aside for each of which slices grow, and by how much they grow at most. So what was
+/// put aside is written faster than a busy server adds to it.
+const PENDING: usize = 512;
+const MOST_SLICES: usize = 16;
+
+/// What a snapshot is written for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::server) enum Purpose {
+    /// For the dump, `dbfilename`.
+    Save(Save),
+    /// To be the base of the append-only file. It is written to this file and made durable; what
+    /// becomes of it is the business of `aof`.
+    RewriteAof {
+        /// The temporary name.
+        path: String,
+    },
+    /// For replicas, straight into their connections.
+    Replicas,
+}
+
+/// There is a snapshot already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::server) struct Busy;
+
+/// Why a snapshot was not completed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::server) enum Failure {
+    /// The disk failed.
+    Disk(DiskError),
+    /// It was given up because nobody wants it any more.
+    Killed,
+}
+
+/// A snapshot that is being written.
+#[derive(Clone, Debug)]
+pub(in crate::server) struct Job {
+    /// Larger than those of all before.
+    number: u64,
+    purpose: Purpose,
+    image: Image,
+    sink: Sink,
+    /// Whether all bytes were handed to the sink.
+    handed: bool,
+    began: Wall,
+    /// When it goes on, if it was told to be slow (`rdb-key-save-delay`).
+    resume: Mono,
+    /// Changes since the last save when it began.
+    pub(super) dirty: u64,
+}
+
+#[derive(Clone, Debug)]
+enum Sink {
+    File(FileSink),
+    Replicas,
+}
+
+impl Job {
+    /// What it is for.
+    pub(in crate::server) fn purpose(&self) -> &Purpose {
+        &self.purpose
+    }
+
+    /// When it began.
+    pub(in crate::server) fn began(&self) -> Wall {
+        self.began
+    }
+
+    /// Keys that were written, and keys that there are.
+    pub(in crate::server) fn progress(&self) -> (u64, u64) {
+        (self.image.keys, self.image.total)
+    }
+
+    /// Whether Redis would have a child for it that writes RDB (and not the append-only file).
+    fn is_rdb(&self) -> bool {
+        match &self.purpose {
+            Purpose::Save(save) => save.is_background(),
+            Purpose::RewriteAof { .. } => false,
+            Purpose::Replicas => true,
+        }
+    }
+}
+
+impl Server {
+    /// The snapshot that is being written.
+    pub(in crate::server) fn snapshot(&self) -> Option<&Job> {
+        self.persistence.job.as_deref()
+    }
+
+    /// The snapshot that is being written, if it is one for which Redis has a child that writes
+    /// RDB: BGSAVE, or replicas.
+    pub(in crate::server) fn rdb_child(&self) -> Option<&Job> {
+        self.snapshot().filter(|job| job.is_rdb())
+    }
+
+    /// Begins to write the data as it is now. When that has ended, well or not, the owner of
+    /// `purpose` is told (see [`Server::snapshot_ended`]).
+    pub(in crate::server) fn begin_snapshot(
+        &mut self,
+        now: Now<'_>,
+        purpose: Purpose,
+    ) -> Result<(), Busy> {
+        if self.persistence.job.is_some() {
+            return Err(Busy);
+        }
+        self.persistence.jobs += 1;
+        let number = self.persistence.jobs;
+        let encoder = self.encoder(now, matches!(purpose, Purpose::RewriteAof { .. }));
+        let image = Image::begin(&mut self.keyspace, encoder);
+        let sink = match &purpose {
+            Purpose::Save(_) => {
+                let path = self.config.settings().dbfilename.clone();
+                let temporary = format!("temp-{}.rdb", self.facts.pid);
+                let place = Place { path, directory: ".".to_owned() };
+                self.begin_file(number, temporary, Some(place))
+            }
+            Purpose::RewriteAof { path } => self.begin_file(number, path.clone(), None),
+            Purpose::Replicas => Sink::Replicas,
+        };
+        let (began, resume, dirty) = (now.wall, now.mono, self.dirty);
+        let job = Job { number, purpose, image, sink, handed: false, began, resume, dirty };
+        self.persistence.job = Some(Box::new(job));
+        Ok(())
+    }
+
+    fn begin_file(&mut self, job: u64, temporary: String, place: Option<Place>) -> Sink {
+        let incremental = self.config.settings().rdb_save_incremental_fsync;
+        let file = self.next_file();
+        let (sink, open) = FileSink::begin(file, temporary, place, incremental);
+        self.disk_op(open, DiskWork::Snapshot { job, step: Step::Open });
+        Sink::File(sink)
+    }
+
+    /// A name for a file that is to be opened.
+    pub(in crate::server) fn next_file(&mut self) -> FileId {
+        self.last_file += 1;
+        FileId(self.last_file)
+    }
+
+    fn encoder(&mut self, now: Now<'_>, aof_base: bool) -> Encoder {
+        let used_memory = self.memory(None).used;
+        let settings = self.config.settings();
+        use MaxmemoryPolicy as Policy;
+        let counted = match settings.data.maxmemory_policy {
+            Policy::VolatileLru | Policy::AllkeysLru => true,
+            policy => policy.is_lfu(),
+        };
+        let mut writer = Writer::new(WriteOptions {
+            compression: settings.rdbcompression,
+            checksum: settings.rdbchecksum,
+            access: counted.then_some(self.keyspace.env.access),
+            now_ms: now.wall.as_millis(),
+        });
+        let replication = self.replication_position();
+        let id = replication.map(|position| position.id);
+        let id = id.as_ref().and_then(|id| core::str::from_utf8(id).ok()).unwrap_or_default();
+        writer.preamble(&Preamble {
+            version: VERSION,
+            created_s: now.wall.as_secs(),
+            used_memory,
+            replication: replication.map(|position| ReplicationState {
+                stream_db: position.db,
+                id,
+                offset: position.offset,
+            }),
+            aof_base,
+        });
+        Encoder::Rdb(writer)
+    }
+
+    /// When the snapshot is to go on: now if its sink takes more.
+    pub(super) fn snapshot_wake(&self) -> Option<Mono> {
+        let job = self.snapshot()?;
+        let goes_on = !job.handed && self.room_for(job) > 0;
+        goes_on.then(|| job.resume.max(self.now.0))
+    }
+
+    fn room_for(&self, job: &Job) -> usize {
+        match &job.sink {
+            Sink::File(file) => file.room(),
+            Sink::Replicas => self.snapshot_room(),
+        }
+    }
+
+    /// Writes some more.
+    pub(super) fn snapshot_slice(&mut self, now: Now<'_>) {
+        let Some(mut job) = self.persistence.job.take() else { return };
+        let goes_on = !job.handed && job.resume <= now.mono && self.room_for(&job) > 0;
+        if goes_on {
+            self.write_slice(now, &mut job);
+        }
+        let ended = job.handed && matches!(job.sink, Sink::Replicas);
+        self.persistence.job = Some(job);
+        if ended {
+            self.end_snapshot(now, Ok(()));
+        }
+    }
+
+    fn write_slice(&mut self, now: Now<'_>, job: &mut Job) {
+        let pending = self.keyspace.snapshot_pending();
+        let budget = match self.holds_all() {
+            true => LONG_SLICE,
+            false => SLICE * (1 + pending / PENDING).min(MOST_SLICES),
+        };
+        let delay = u64::try_from(self.config.settings().rdb_key_save_delay).unwrap_or(0);
+        let before = job.image.keys;
+        let keys = match delay {
+            0 => usize::MAX,
+            delay => usize::try_from(1_000 / delay).unwrap_or(1).max(1),
+        };
+        job.image.step(&mut self.keyspace, budget, keys);
+        let written = job.image.keys - before;
+        job.resume = now.mono + Duration::from_micros(delay.saturating_mul(written));
+        let finished = job.image.is_finished();
+        if job.image.len() >= sink::CHUNK || finished {
+            let bytes = job.image.take();
+            match &mut job.sink {
+                Sink::File(file) => {
+                    let number = job.number;
+                    let mut operations = Vec::new();
+                    file.write(bytes, |step, what| operations.push((step, what)));
+                    if finished {
+                        operations.push(file.finish());
+                    }
+                    for (step, what) in operations {
+                        self.disk_op(what, DiskWork::Snapshot { job: number, step });
+                    }
+                }
+                Sink::Replicas => self.snapshot_bytes(now, bytes),
+            }
+        }
+        job.handed = finished;
+    }
+
+    /// An operation for a snapshot has ended.
+    pub(in crate::server) fn snapshot_disk_done(
+        &mut self,
+        now: Now<'_>,
+        number: u64,
+        step: Step,
+        result: Result<DiskDone, DiskError>,
+    ) {
+        let Some(job) = self.persistence.job.as_deref_mut().filter(|job| job.number == number)
+        else {
+            return;
+        };
+        let Sink::File(file) = &mut job.sink else { return };
+        match file.ended(step, result.map(drop)) {
+            Progress::Wait => {}
+            Progress::Next(step, what) => {
+                self.disk_op(what, DiskWork::Snapshot { job: number, step });
+            }
+            Progress::Done => self.end_snapshot(now, Ok(())),
+            Progress::Failed(step, error) => {
+                self.tell_of_disk(step, &error);
+                self.end_snapshot(now, Err(Failure::Disk(error)));
+            }
+        }
+    }
+
+    /// Tells the log what the disk has refused, in Redis's words.
+    fn tell_of_disk(&mut self, step: Step, error: &DiskError) {
+        let Some(job) = self.snapshot() else { return };
+        let Sink::File(file) = &job.sink else { return };
+        let directory = self.directory_name();
+        let temporary = file.temporary();
+        let aof = matches!(job.purpose, Purpose::RewriteAof { .. });
+        let text = match step {
+            Step::Open if aof => format!(
+                "Opening the temp file for AOF rewrite in rewriteAppendOnlyFile(): {error}"
+            ),
+            Step::Open => format!(
+                "Failed opening the temp RDB file {temporary} (in server root dir {directory}) \
+                 for saving: {error}"
+            ),
+            _ if aof => format!("Write error writing append only file on disk: {error}"),
+            Step::Append(_) => {
+                format!("Write error while saving DB to the disk(rdbSaveRio): {error}")
+            }
+            Step::Sync => format!("Write error while saving DB to the disk(fsync): {error}"),
+            Step::Close => format!("Write error while saving DB to the disk(fclose): {error}"),
+            Step::Rename => format!(
+                "Error moving temp DB file {temporary} on the final destination {} (in server \
+                 root dir {directory}): {error}",
+                self.config.settings().dbfilename
+            ),
+            Step::SyncDir => format!("Failed to fsync directory while saving DB: {error}"),
+        };
+        let role = self.writer_role();
+        self.log_as(role, LogLevel::Warning, || text);
+    }
+
+    /// Who speaks in the log of what a snapshot does: a child where Redis has one.
+    pub(super) fn writer_role(&self) -> char {
+        match self.snapshot().map(Job::purpose) {
+            Some(Purpose::Save(save)) if !save.is_background() => 'M',
+            _ => 'C',
+        }
+    }
+
+    /// Gives up the snapshot that is being written, if there is one. Its owner is told.
+    pub(in crate::server) fn kill_snapshot(&mut self, now: Now<'_>) {
+        self.end_snapshot(now, Err(Failure::Killed));
+    }
+
+    fn end_snapshot(&mut self, now: Now<'_>, result: Result<(), Failure>) {
+        if result.is_ok() && matches!(self.snapshot().map(Job::purpose), Some(Purpose::Save(_))) {
+            let role = self.writer_role();
+            self.log_as(role, LogLevel::Notice, || "DB saved on disk".to_owned());
+        }
+        let Some(job) = self.persistence.job.take() else { return };
+        self.keyspace.end_snapshot();
+        let job = *job;
+        if let (Err(_), Sink::File(file)) = (&result, job.sink.clone()) {
+            for what in file.give_up() {
+                self.disk_op(what, DiskWork::Nothing);
+            }
+        }
+        self.snapshot_ended(now, job, result);
+    }
+
+    /// Tells the owner of a snapshot that it has ended.
+    fn snapshot_ended(&mut self, now: Now<'_>, job: Job, result: Result<(), Failure>) {
+        let took = seconds_between(job.began, now.wall);
+        if job.is_rdb() {
+            self.persistence.saves.took = Some(took);
+        }
+        match job.purpose {
+            Purpose::Save(save) => {
+                let ok = result.is_ok();
+                self.save_ended(now, save, job.dirty, result);
+                self.dump_ended(now, ok);
+            }
+            Purpose::RewriteAof { path } => self.rewrite_ended(now, path, result),
+            Purpose::Replicas => {
+                let text = match &result {
+                    Ok(()) => "Background RDB transfer terminated with success",
+                    Err(Failure::Disk(_)) => "Background transfer error",
+                    Err(Failure::Killed) => "Background transfer terminated by signal 10",
+                };
+                let level = if result.is_ok() { LogLevel::Notice } else { LogLevel::Warning };
+                self.log(level, || text.to_owned());
+                self.transfer_ended(now, result);
+            }
+        }
+    }
+}
+
+/// Why the file of a snapshot stays where it is: a hint for people.
+pub(super) fn remedy(error: &DiskError, file: &str, directory: &str) -> String {
+    use crate::machine::DiskErrorKind as Kind;
+    let what = match error.kind {
+        Kind::NoSpace => "Make room on its disk",
+        Kind::Denied => "Let the server's user write there",
+        Kind::NotFound | Kind::NotADirectory => {
+            "Bring the directory back, or let CONFIG SET dir name another"
+        }
+        Kind::Io => "Look at the disk, or let CONFIG SET dir name a directory on another",
+    };
+    format!(
+        "The data was not saved to '{file}' in '{directory}'; an earlier file of that name is \
+         unchanged. {what}, then save again with BGSAVE."
+    )
+}
+
+/// What is done with the disk for which nothing waits.
+pub(super) fn is_forgotten(what: &DiskOp) -> bool {
+    matches!(what, DiskOp::Close { .. } | DiskOp::Remove { .. })
+}
