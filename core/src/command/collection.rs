@@ -12,19 +12,8 @@ use crate::store::value::{Item, Limits};
 impl Ctx<'_> {
     /// The thresholds of the compact forms.
     pub(super) fn limits(&mut self) -> Limits {
-        let size = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
-        let config = self.config;
-        Limits {
-            list_max_listpack_size: config.list_max_listpack_size.clamp(-5, 1 << 24) as i32,
-            hash_max_listpack_entries: size(config.hash_max_listpack_entries),
-            hash_max_listpack_value: size(config.hash_max_listpack_value),
-            set_max_intset_entries: size(config.set_max_intset_entries),
-            set_max_listpack_entries: size(config.set_max_listpack_entries),
-            set_max_listpack_value: size(config.set_max_listpack_value),
-            zset_max_listpack_entries: size(config.zset_max_listpack_entries),
-            zset_max_listpack_value: size(config.zset_max_listpack_value),
-            seed: self.keyspace.db(self.db).seed(),
-        }
+        let seed = self.keyspace.seed();
+        self.config.limits(seed)
     }
 
     /// Tells of `n` changes to a key at once.

@@ -4,6 +4,7 @@ use super::{Class, CommandError, Effects};
 use crate::resp::reply::Reply;
 use crate::resp::request::Args;
 use crate::rng::Rng;
+use crate::store::value::Limits;
 use crate::store::{Keyspace, Type};
 use crate::time::{Duration, Now};
 
@@ -135,6 +136,25 @@ pub struct DataConfig {
     pub lazyfree_lazy_server_del: bool,
     pub lazyfree_lazy_user_del: bool,
     pub lazyfree_lazy_user_flush: bool,
+}
+
+impl DataConfig {
+    /// The thresholds of the compact forms, for collections whose order is made unpredictable by
+    /// `seed`.
+    pub fn limits(&self, seed: u64) -> Limits {
+        let size = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+        Limits {
+            list_max_listpack_size: self.list_max_listpack_size.clamp(-5, 1 << 24) as i32,
+            hash_max_listpack_entries: size(self.hash_max_listpack_entries),
+            hash_max_listpack_value: size(self.hash_max_listpack_value),
+            set_max_intset_entries: size(self.set_max_intset_entries),
+            set_max_listpack_entries: size(self.set_max_listpack_entries),
+            set_max_listpack_value: size(self.set_max_listpack_value),
+            zset_max_listpack_entries: size(self.zset_max_listpack_entries),
+            zset_max_listpack_value: size(self.zset_max_listpack_value),
+            seed,
+        }
+    }
 }
 
 impl Default for DataConfig {

@@ -16,6 +16,8 @@ pub struct Effects {
     touched: Vec<(u32, Box<[u8]>)>,
     ready: Vec<(u32, Box<[u8]>)>,
     flushed: Vec<u32>,
+    /// Whether all keys of all databases were deleted at once.
+    emptied: bool,
 }
 
 /// Who listens.
@@ -165,6 +167,11 @@ impl Effects {
         }
     }
 
+    /// Tells that all keys of all databases were deleted by FLUSHALL.
+    pub fn emptied(&mut self) {
+        self.emptied = true;
+    }
+
     /// Tells that `key` may now serve those who are blocked on it.
     #[inline]
     pub fn ready(&mut self, db: usize, key: &[u8]) {
@@ -216,6 +223,12 @@ impl Effects {
     /// The databases whose keys are all gone.
     pub fn take_flushed(&mut self) -> Vec<u32> {
         core::mem::take(&mut self.flushed)
+    }
+
+    /// Whether FLUSHALL has deleted everything.
+    #[inline]
+    pub fn take_emptied(&mut self) -> bool {
+        core::mem::take(&mut self.emptied)
     }
 
     /// The keys that may serve a blocked client, with their databases.

@@ -25,6 +25,7 @@ pub(super) fn flushall(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
         ctx.effects.flushed(db);
     }
     ctx.effects.dirty += ctx.keyspace.flush(None, how);
+    ctx.effects.emptied();
     ctx.effects.force();
     ctx.reply.ok();
     Ok(())

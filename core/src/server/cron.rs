@@ -41,7 +41,7 @@ impl Server {
         if self.cron_paused {
             return;
         }
-        if self.active_expire && !self.pause.is_on(now.mono) {
+        if self.active_expire && !self.pause.is_on(now.mono) && !self.is_loading() {
             self.expire(now);
         }
         if self.keyspace.free_waits() {

@@ -65,6 +65,7 @@ fn debug(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
                 reply.simple(&hex(digest));
             }
         }
+        (b"reload", _) => super::persistence::reload::reload(server, call)?,
         (b"populate", 3..=5) => populate(server, call)?,
         (b"protocol", 3) => protocol(call)?,
         (b"set-active-expire", 3) => {
@@ -347,6 +348,8 @@ fn help(call: &mut Call<'_>) {
             "PROTOCOL <type>",
             "    Reply a value of this type of the protocol: string, integer, double, bignum,",
             "    null, array, set, map, attrib, push, verbatim, true, false.",
+            "RELOAD [NOSAVE] [NOFLUSH] [MERGE]",
+            "    Save the data, forget it, and load it again.",
             "SET-ACTIVE-EXPIRE <0|1>",
             "    Whether keys are deleted when their time has come, or only when they are met.",
             "SLEEP <seconds>",

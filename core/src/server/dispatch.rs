@@ -188,9 +188,11 @@ impl Server {
             self.refuse(client, Some(command), &error);
             return self.deliver_letters(client);
         }
-        let queued = match &client.transaction {
-            Some(transaction) if command.name == "exec" => transaction.flags(),
-            _ => 0,
+        let (queued, lacked) = match &client.transaction {
+            Some(transaction) if command.name == "exec" => {
+                (transaction.flags(), transaction.lacked())
+            }
+            _ => (0, 0),
         };
         let writes = (command.meta.flags | queued) & flag::WRITE != 0;
         if let Some(error) = self.write_refusal()
@@ -200,6 +202,9 @@ impl Server {
         }
         if writes && self.lacks_replicas() {
             let error = CommandError::text("NOREPLICAS Not enough good replicas to write.");
+            return self.refuse(client, Some(command), &error);
+        }
+        if let Some(error) = self.loading_refusal(command.meta.flags, queued, lacked) {
             return self.refuse(client, Some(command), &error);
         }
         if self.pause.holds(now.mono, command, queued) {
@@ -448,6 +453,9 @@ impl Server {
     #[inline]
     pub(super) fn after_effects(&mut self, now: Now<'_>, client: Option<&mut Client>) {
         self.dirty += self.effects.dirty;
+        if self.effects.take_emptied() {
+            self.flushed_all(now);
+        }
         if !self.keyspace.env.incidents.is_empty() {
             self.tell_incidents();
         }

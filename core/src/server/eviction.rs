@@ -97,7 +97,8 @@ impl Server {
     pub(super) fn make_room(&mut self, now: Now<'_>, client: Option<&mut Client>) -> bool {
         self.eviction.going_on = false;
         let limit = self.config.settings().maxmemory;
-        if limit == 0 || self.used_memory(now.mono, client.as_deref()) <= limit {
+        if limit == 0 || self.is_loading() || self.used_memory(now.mono, client.as_deref()) <= limit
+        {
             return true;
         }
         if self.pause.is_on(now.mono) {

@@ -221,40 +221,6 @@ impl Server {
         text.field("lazyfreed_objects", self.keyspace.lazily_freed());
     }
 
-    fn persistence_section(&self, text: &mut Text) {
-        text.section("Persistence");
-        text.field("loading", 0);
-        text.field("async_loading", 0);
-        text.field("current_cow_peak", 0);
-        text.field("current_cow_size", 0);
-        text.field("current_cow_size_age", 0);
-        text.field("current_fork_perc", "0.00");
-        text.field("current_save_keys_processed", 0);
-        text.field("current_save_keys_total", 0);
-        text.field("rdb_changes_since_last_save", self.dirty);
-        text.field("rdb_bgsave_in_progress", 0);
-        text.field("rdb_last_save_time", self.started_wall.as_secs());
-        text.field("rdb_last_bgsave_status", "ok");
-        text.field("rdb_last_bgsave_time_sec", -1);
-        text.field("rdb_current_bgsave_time_sec", -1);
-        text.field("rdb_saves", 0);
-        text.field("rdb_last_cow_size", 0);
-        text.field("rdb_last_load_keys_expired", 0);
-        text.field("rdb_last_load_keys_loaded", 0);
-        text.field("aof_enabled", 0);
-        text.field("aof_rewrite_in_progress", 0);
-        text.field("aof_rewrite_scheduled", 0);
-        text.field("aof_last_rewrite_time_sec", -1);
-        text.field("aof_current_rewrite_time_sec", -1);
-        text.field("aof_last_bgrewrite_status", "ok");
-        text.field("aof_rewrites", 0);
-        text.field("aof_rewrites_consecutive_failures", 0);
-        text.field("aof_last_write_status", "ok");
-        text.field("aof_last_cow_size", 0);
-        text.field("module_fork_in_progress", 0);
-        text.field("module_fork_last_cow_size", 0);
-    }
-
     fn stats_section(&mut self, text: &mut Text) {
         let [commands, input, output, cycles, nanos] = self.stats.rates(self.now.0);
         let kilobytes = |bytes: u64| format!("{:.2}", bytes as f64 / 1024.0);
@@ -487,10 +453,10 @@ impl Memory {
     }
 }
 
-struct Text(String);
+pub(super) struct Text(String);
 
 impl Text {
-    fn section(&mut self, name: &str) {
+    pub(super) fn section(&mut self, name: &str) {
         if !self.0.is_empty() {
             self.0.push_str("\r\n");
         }
@@ -498,7 +464,7 @@ impl Text {
         let _ = write!(self.0, "# {name}\r\n");
     }
 
-    fn field(&mut self, name: &str, value: impl Display) {
+    pub(super) fn field(&mut self, name: &str, value: impl Display) {
         let _ = write!(self.0, "{name}:{value}\r\n");
     }
 

@@ -64,7 +64,8 @@ use table::Names;
 use crate::command::Effects;
 use crate::command::effects;
 use crate::machine::{
-    ConnId, DiskDone, DiskError, DiskOp, Input, LogLevel, LogLine, Machine, OpId, Outbox, Output, Vitals,
+    ConnId, DiskDone, DiskError, DiskOp, Input, LogLevel, LogLine, Machine, OpId, Outbox, Output,
+    Vitals,
 };
 use crate::resp::reply::Scratch;
 use crate::rng::Rng;
@@ -191,6 +192,8 @@ enum DiskWork {
     ChangeDir { change: config::commands::Change, path: String },
     /// A snapshot is written.
     Snapshot { job: u64, step: persistence::sink::Step },
+    /// A dump is loaded.
+    LoadRdb,
     /// Nothing waits for it.
     Nothing,
 }
@@ -348,6 +351,7 @@ impl Server {
                 self.directory_changed(now, &change, &path, result);
             }
             DiskWork::Snapshot { job, step } => self.snapshot_disk_done(now, job, step, result),
+            DiskWork::LoadRdb => self.load_disk_done(now, result),
             DiskWork::Nothing => {}
         }
     }

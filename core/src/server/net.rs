@@ -214,9 +214,15 @@ impl Server {
             let port = self.config.settings().port;
             return self.abort_listening(port);
         }
+        self.notice(|| "Server initialized".to_owned());
+        self.load_at_start(now);
+    }
+
+    /// Tells that everything is as it should be and that clients are served.
+    pub(super) fn ready(&mut self) {
+        let all = &self.listeners_open.all;
         let tcp = all.values().any(|l| matches!(l.at, Endpoint::Ip(_)));
         let unix = all.values().any(|l| matches!(l.at, Endpoint::Unix(_)));
-        self.notice(|| "Server initialized".to_owned());
         if tcp {
             self.notice(|| "Ready to accept connections tcp".to_owned());
         }

@@ -3,7 +3,10 @@
 use super::*;
 use crate::machine::{Close, Endpoint, ListenerId, NetError, Signal};
 
+mod files;
 mod together;
+
+use files::Files;
 
 /// A driver without a world: what is sent is gathered, and time passes when it is told to.
 #[derive(Clone)]
@@ -16,6 +19,9 @@ struct Driver {
     last_conn: u64,
     sent: BTreeMap<ConnId, Vec<u8>>,
     peer: Endpoint,
+    /// Its disk, which does at once what it is told.
+    files: Files,
+    /// What the disk does not do by itself.
     disk: Vec<(OpId, DiskOp)>,
     /// Whether listeners cannot be opened.
     refuse: bool,
@@ -36,6 +42,7 @@ impl Driver {
             last_conn: 0,
             sent: BTreeMap::new(),
             peer: Endpoint::Ip(([127, 0, 0, 1], 40_000).into()),
+            files: Files::default(),
             disk: Vec::new(),
             refuse: false,
             deaf: false,
@@ -61,7 +68,10 @@ impl Driver {
                     let result = if self.refuse { Err(NetError::AddrInUse) } else { Ok(at) };
                     self.server.handle(self.now(), Input::Listening { listener, result });
                 }
-                Output::Disk { op, what } => self.disk.push((op, what)),
+                Output::Disk { op, what } => match self.files.carry_out(&what) {
+                    Some(result) => self.server.handle(self.now(), Input::Disk { op, result }),
+                    None => self.disk.push((op, what)),
+                },
                 Output::Send { .. } if self.deaf => {}
                 Output::Send { conn } => self.drain(conn),
                 Output::Close { conn, how } => {
@@ -101,6 +111,10 @@ impl Driver {
 
     fn send(&mut self, conn: ConnId, bytes: &[u8]) -> String {
         self.input(Input::Received { conn, bytes });
+        // What everybody waits for goes on by itself.
+        while self.server.holds_all() && self.is_due() {
+            self.input(Input::Wake);
+        }
         self.take(conn)
     }
 
@@ -122,6 +136,10 @@ impl Driver {
             self.input(Input::Wake);
         }
         self.mono = end;
+    }
+
+    fn is_due(&self) -> bool {
+        self.server.poll_timeout().is_some_and(|at| at <= self.mono)
     }
 
     fn is_closed(&self, conn: ConnId) -> bool {
@@ -423,7 +441,7 @@ fn a_slow_reader_is_cut_off_at_its_limit() {
 
 #[test]
 fn keys_expire_by_themselves_and_wake_the_server_in_time() {
-    let mut d = Driver::new("");
+    let mut d = Driver::new("save \"\"");
     let conn = d.connect();
     d.line(conn, "set k v px 1500");
     d.pass(Duration::from_secs(1));

@@ -56,6 +56,8 @@ pub struct Transaction {
     bytes: usize,
     /// The flags of all that wait, together.
     flags: u32,
+    /// The flags that not all of them have.
+    lacked: u32,
 }
 
 impl Transaction {
@@ -79,6 +81,11 @@ impl Transaction {
         self.flags
     }
 
+    /// The flags that not all commands have that wait.
+    pub(super) fn lacked(&self) -> u32 {
+        self.lacked
+    }
+
     /// Makes EXEC refuse the transaction.
     pub(super) fn refuse(&mut self) {
         self.refused = true;
@@ -87,6 +94,7 @@ impl Transaction {
     pub(super) fn queue(&mut self, command: &'static Command, args: Args<'_>) {
         self.bytes += args.bytes();
         self.flags |= command.meta.flags;
+        self.lacked |= !command.meta.flags;
         self.queue.push((command, args.into()));
     }
 }

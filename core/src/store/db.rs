@@ -271,6 +271,22 @@ impl<'a> DbMut<'a> {
         self.db.table.insert(key.hash, entry);
     }
 
+    /// Puts an entry that comes from disk under its key, whether its time has come or not. If the
+    /// key is there, the entry takes its place with `replace`, and is given back otherwise.
+    pub fn load(&mut self, entry: Entry, replace: bool) -> Result<(), Entry> {
+        let hash = self.env.seed.hash(entry.key());
+        if let Some(slot) = self.db.table.find(hash, entry.key()) {
+            if !replace {
+                return Err(entry);
+            }
+            let old = self.cut(slot, hash);
+            self.env.graveyard.bury_entry(old);
+        }
+        self.db.expires.moved(hash, None, entry.expire());
+        self.db.table.insert(hash, entry);
+        Ok(())
+    }
+
     /// Takes a key out with all that belongs to it.
     pub fn take(&mut self, key: Key<'_>) -> Option<Entry> {
         let slot = self.live_or_replaceable(key)?;

@@ -17,6 +17,8 @@ pub struct Keyspace {
     dbs: Vec<Db>,
     count: usize,
     last_snapshot: u64,
+    /// Bytes that were copied for the last snapshot in databases that are gone.
+    copied: u64,
     /// Databases that were flushed while a snapshot still needs them.
     detached: Vec<Db>,
 }
@@ -45,8 +47,14 @@ impl Keyspace {
             dbs: Vec::new(),
             count: count.max(1),
             last_snapshot: 0,
+            copied: 0,
             detached: Vec::new(),
         }
+    }
+
+    /// Makes the hash functions of collections unpredictable.
+    pub fn seed(&self) -> u64 {
+        self.env.seed.0
     }
 
     /// How many databases there are.
@@ -164,6 +172,7 @@ impl Keyspace {
     pub fn begin_snapshot(&mut self) {
         self.end_snapshot();
         self.last_snapshot += 1;
+        self.copied = 0;
         for (index, db) in (0..).zip(&mut self.dbs) {
             db.snapshot_index = index;
             db.table.begin_snapshot(self.last_snapshot);
@@ -200,6 +209,7 @@ impl Keyspace {
             left = left.saturating_sub(1);
             if ended && next < detached {
                 let db = self.detached.remove(next);
+                self.copied += db.table.snapshot_copied();
                 self.env.graveyard.bury(db.table, db.expires, Flush::Sync);
             }
         }
@@ -211,6 +221,13 @@ impl Keyspace {
         self.detached.iter().chain(&self.dbs).map(|db| db.table.snapshot_pending()).sum()
     }
 
+    /// Bytes of keys that were copied for the snapshot that is under way, or the last one, because
+    /// they changed before they were handed over.
+    pub fn snapshot_copied(&self) -> u64 {
+        let tables = self.detached.iter().chain(&self.dbs);
+        self.copied + tables.map(|db| db.table.snapshot_copied()).sum::<u64>()
+    }
+
     /// Gives up the snapshot that is under way.
     pub fn end_snapshot(&mut self) {
         for db in self.dbs.iter_mut().chain(&mut self.detached) {
@@ -218,8 +235,25 @@ impl Keyspace {
             copies.for_each(|copy| self.env.graveyard.bury_copy(copy));
         }
         for db in self.detached.drain(..) {
+            self.copied += db.table.snapshot_copied();
             self.env.graveyard.bury(db.table, db.expires, Flush::Sync);
         }
+    }
+
+    /// An empty keyspace beside this one, to be filled and then given to [`Self::adopt`].
+    pub fn beside(&mut self) -> Keyspace {
+        let mut beside = Keyspace::new(self.count, self.env.rng.u64());
+        beside.env.seed = self.env.seed;
+        beside.env.access = self.env.access;
+        beside
+    }
+
+    /// Takes over what all databases of a keyspace hold that came from [`Self::beside`]. What they
+    /// held before is freed as `how` says; a snapshot that is under way still gets it.
+    pub fn adopt(&mut self, mut beside: Keyspace, how: Flush) {
+        self.flush(None, how);
+        beside.end_snapshot();
+        self.dbs = core::mem::take(&mut beside.dbs);
     }
 
     #[inline]

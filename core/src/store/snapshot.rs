@@ -10,6 +10,9 @@ use std::collections::VecDeque;
 
 use super::table::{Keyed, Table};
 
+/// Bytes for which a copy counts at most: that of a large entry shares most of it with the entry.
+const MOST_COPIED: usize = 4096;
+
 /// A snapshot that is under way.
 #[derive(Clone, Debug)]
 pub(super) struct TableSnapshot<E> {
@@ -26,6 +29,7 @@ impl<E: Keyed> Table<E> {
     /// `id` must be larger than that of every snapshot before.
     pub fn begin_snapshot(&mut self, id: u64) {
         let position = (self.buckets > 0).then_some(0);
+        self.copied = 0;
         self.snapshot = Some(Box::new(TableSnapshot { id, position, pending: VecDeque::new() }));
     }
 
@@ -42,6 +46,12 @@ impl<E: Keyed> Table<E> {
     /// How many entries wait because they have changed before the walk came to them.
     pub fn snapshot_pending(&self) -> usize {
         self.snapshot.as_ref().map_or(0, |snapshot| snapshot.pending.len())
+    }
+
+    /// Bytes of the entries that were copied for the last snapshot, because they changed before the
+    /// walk came to them.
+    pub fn snapshot_copied(&self) -> u64 {
+        self.copied
     }
 
     /// Hands over at least `count` entries of the snapshot, unless it ends before. Returns whether
@@ -107,10 +117,13 @@ impl<E: Keyed> Table<E> {
     fn save_bucket(&mut self, index: usize) {
         let Some(mut snapshot) = self.snapshot.take() else { return };
         let bucket = self.bucket_mut(index);
+        let mut copied = 0;
         if snapshot.wants_bucket(index, bucket.version) {
             snapshot.pending.extend(bucket.entries.iter().map(E::frozen));
+            copied = bucket.entries.iter().map(|entry| entry.memory().min(MOST_COPIED)).sum();
             bucket.version = snapshot.id;
         }
+        self.copied += copied as u64;
         self.snapshot = Some(snapshot);
     }
 }

@@ -47,6 +47,8 @@ pub struct Table<E> {
     longest: usize,
     seed: HashSeed,
     pub(super) snapshot: Option<Box<TableSnapshot<E>>>,
+    /// Bytes of entries that were copied for the last snapshot.
+    pub(super) copied: u64,
 }
 
 /// What makes the hashes of one process differ from those of others, so that nobody can send keys
@@ -119,6 +121,7 @@ impl<E: Keyed> Table<E> {
             longest: 0,
             seed,
             snapshot: None,
+            copied: 0,
         }
     }
 

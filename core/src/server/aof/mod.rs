@@ -1,6 +1,7 @@
 //! The append-only file: the stream of commands on disk.
 
 use super::Server;
+use super::info::Text;
 use super::persistence::snapshot::Failure;
 use crate::command::effects::Propagated;
 use crate::time::Now;
@@ -13,6 +14,23 @@ impl Server {
 
     /// Appends commands to the file.
     pub(super) fn feed_aof(&mut self, _commands: &[Propagated], _whole: bool) {}
+
+    /// What INFO tells whether there is a file or not.
+    pub(super) fn aof_fields(&self, text: &mut Text) {
+        text.field("aof_enabled", 0);
+        text.field("aof_rewrite_in_progress", 0);
+        text.field("aof_rewrite_scheduled", 0);
+        text.field("aof_last_rewrite_time_sec", -1);
+        text.field("aof_current_rewrite_time_sec", -1);
+        text.field("aof_last_bgrewrite_status", "ok");
+        text.field("aof_rewrites", 0);
+        text.field("aof_rewrites_consecutive_failures", 0);
+        text.field("aof_last_write_status", "ok");
+        text.field("aof_last_cow_size", 0);
+    }
+
+    /// What INFO tells besides if there is a file.
+    pub(super) fn aof_size_fields(&self, _text: &mut Text) {}
 
     /// The snapshot that was to become the base of the file is on disk under this name, or will
     /// not be.

@@ -68,6 +68,7 @@ pub struct Settings {
     /// Microseconds for each key; slower than the server can, for tests.
     pub key_load_delay: i64,
     pub stop_writes_on_bgsave_error: bool,
+    pub loading_process_events_interval_bytes: u64,
 }
 
 /// How much may wait for a slow reader.
@@ -215,6 +216,7 @@ impl Settings {
             rdb_key_save_delay: number("rdb-key-save-delay"),
             key_load_delay: number("key-load-delay"),
             stop_writes_on_bgsave_error: yes("stop-writes-on-bgsave-error"),
+            loading_process_events_interval_bytes: size("loading-process-events-interval-bytes"),
             replicaof: text("replicaof")
                 .split_once(' ')
                 .and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?))),

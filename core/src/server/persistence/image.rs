@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::persist::rdb::{EntryWriter, Writer};
-use crate::store::{Entry, Keyspace};
+use crate::store::{Entry, Keyed, Keyspace};
 
 /// Keys that are asked for at once: few, since each may be as large as the bytes of a slice.
 const STEP: usize = 16;
@@ -139,7 +139,7 @@ impl Image {
             if self.rest.is_none() && self.waiting.is_empty() && self.keys < last {
                 self.write(db, entry);
             } else {
-                self.waiting.push_back((db, entry.clone()));
+                self.waiting.push_back((db, entry.frozen()));
             }
         });
     }

@@ -8,16 +8,24 @@
 //! * [`loading`]: what is read at the start, and by DEBUG RELOAD;
 //! * [`intake`]: from the bytes of a snapshot to keys;
 //! * [`source`]: the file that they are read from;
+//! * [`info`]: what INFO tells of all that;
 //! * [`hold`]: that others wait while something is done that stands for one command.
 //!
 //! The form of the bytes is next door, in [`persist`](crate::persist).
 
 pub(super) mod hold;
 pub(super) mod image;
+mod info;
+pub(super) mod intake;
+pub(super) mod loading;
+pub(super) mod reload;
 pub(super) mod save;
 pub(super) mod sink;
 pub(super) mod snapshot;
+pub(super) mod source;
 
+use self::intake::LoadedPosition;
+use self::loading::{Loading, Loads, RdbLoad};
 use self::save::Saves;
 use self::snapshot::Job;
 use super::Server;
@@ -35,6 +43,13 @@ pub(super) struct Persistence {
     jobs: u64,
     pub(super) saves: Saves,
     pub(super) hold: hold::Hold,
+    /// What is being loaded, from wherever.
+    loading: Option<Loading>,
+    /// The RDB file that is being loaded.
+    rdb_load: Option<Box<RdbLoad>>,
+    pub(super) loads: Loads,
+    /// What the dump of the start told of the stream of replication.
+    position: LoadedPosition,
 }
 
 impl Server {
@@ -44,15 +59,15 @@ impl Server {
         if self.persistence.job.is_some() {
             self.snapshot_slice(now);
         }
+        if self.persistence.rdb_load.is_some() {
+            self.load_slice(now);
+        }
     }
 
     /// When something in the background is to go on.
     pub(super) fn background_wake(&self) -> Option<Mono> {
-        let job = self.snapshot_wake();
-        if job.is_some_and(|at| at <= self.now.0) {
-            return job;
-        }
-        [job, self.saves_wake()].into_iter().flatten().min()
+        let wakes = [self.snapshot_wake(), self.load_wake(), self.saves_wake()];
+        wakes.into_iter().flatten().min()
     }
 
     /// The monotonic time at which the wall clock will show so many seconds since 1970, or a time

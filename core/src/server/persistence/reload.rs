@@ -12,7 +12,7 @@ use crate::time::Now;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::server) struct Reload {
     /// Who waits for it.
-    client: u64,
+    pub(super) client: u64,
     /// Whether the data is forgotten before it is loaded again.
     flush: bool,
     /// Whether keys may take the place of others.

@@ -2,6 +2,7 @@
 
 use super::super::Server;
 use super::super::dispatch::{Call, Handler, row};
+use super::reload::Reload;
 use super::snapshot::{Failure, Purpose, remedy};
 use crate::command::meta::{acl, flag};
 use crate::command::{CommandError, Group, Row};
@@ -40,11 +41,10 @@ pub(in crate::server) enum Save {
         /// The client's id.
         client: u64,
     },
-    /// FLUSHALL, which this client waits for if it could be made to.
-    Flush {
-        /// The client's id.
-        client: Option<u64>,
-    },
+    /// FLUSHALL.
+    Flush,
+    /// DEBUG RELOAD.
+    Reload(Reload),
 }
 
 impl Save {
@@ -65,6 +65,8 @@ pub(in crate::server) struct Saves {
     tried: u64,
     /// Seconds that the last one took.
     pub(in crate::server) took: Option<i64>,
+    /// Bytes that were copied during the last one because they changed before they were written.
+    pub(in crate::server) copied: u64,
     /// How many were begun.
     pub(in crate::server) count: u64,
     /// Whether one is to begin as soon as nothing else is in the way.
@@ -124,12 +126,15 @@ impl Server {
                 let result = result.map_err(|_| CommandError::text("ERR"));
                 self.answer(now, client, result);
             }
-            Save::Flush { client } => {
-                self.release_all();
-                if let Some(client) = client {
-                    self.answer(now, client, Ok(()));
+            Save::Reload(reload) => {
+                if result.is_ok() {
+                    self.load_again(now, reload);
+                } else {
+                    self.answer(now, reload.client, Err(CommandError::text("ERR")));
                 }
+                self.release_all();
             }
+            Save::Flush => self.release_all(),
         }
     }
 
@@ -208,8 +213,7 @@ impl Server {
             return None;
         }
         let settings = self.config.settings();
-        let denied = settings.stop_writes_on_bgsave_error
-            && !settings.save.is_empty();
+        let denied = settings.stop_writes_on_bgsave_error && !settings.save.is_empty();
         denied.then_some(CommandError::text(
             "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to \
              persist to disk. Commands that may modify the data set are disabled, because this \
@@ -221,12 +225,12 @@ impl Server {
 
     /// What FLUSHALL does besides: a snapshot that is being written is of no use any more, and
     /// where there are save points, the dump becomes as empty as the data.
-    pub(in crate::server) fn flushed_all(&mut self, now: Now<'_>, client: Option<u64>) {
+    pub(in crate::server) fn flushed_all(&mut self, now: Now<'_>) {
         if self.rdb_child().is_some() {
             self.kill_snapshot(now);
         }
         if !self.config.settings().save.is_empty() {
-            self.begin_foreground_save(now, Save::Flush { client });
+            self.begin_foreground_save(now, Save::Flush);
         }
     }
 }

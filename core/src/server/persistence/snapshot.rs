@@ -7,10 +7,10 @@
 use super::super::{DiskWork, Server, VERSION};
 use super::image::{Encoder, Image};
 use super::save::Save;
-use super::sink::{self, FileSink, Place, Progress, Step};
 use super::seconds_between;
+use super::sink::{self, FileSink, Place, Progress, Step};
 use crate::command::context::MaxmemoryPolicy;
-use crate::machine::{DiskDone, DiskError, DiskOp, FileId, LogLevel};
+use crate::machine::{DiskDone, DiskError, FileId, LogLevel};
 use crate::persist::rdb::{Preamble, ReplicationState, WriteOptions, Writer};
 use crate::time::{Duration, Mono, Now, Wall};
 
@@ -33,11 +33,13 @@ pub(in crate::server) enum Purpose {
     Save(Save),
     /// To be the base of the append-only file. It is written to this file and made durable; what
     /// becomes of it is the business of `aof`.
+    #[allow(dead_code, reason = "the append-only file comes next")]
     RewriteAof {
         /// The temporary name.
         path: String,
     },
     /// For replicas, straight into their connections.
+    #[allow(dead_code, reason = "replication comes next")]
     Replicas,
 }
 
@@ -288,9 +290,9 @@ impl Server {
         let temporary = file.temporary();
         let aof = matches!(job.purpose, Purpose::RewriteAof { .. });
         let text = match step {
-            Step::Open if aof => format!(
-                "Opening the temp file for AOF rewrite in rewriteAppendOnlyFile(): {error}"
-            ),
+            Step::Open if aof => {
+                format!("Opening the temp file for AOF rewrite in rewriteAppendOnlyFile(): {error}")
+            }
             Step::Open => format!(
                 "Failed opening the temp RDB file {temporary} (in server root dir {directory}) \
                  for saving: {error}"
@@ -331,6 +333,9 @@ impl Server {
             self.log_as(role, LogLevel::Notice, || "DB saved on disk".to_owned());
         }
         let Some(job) = self.persistence.job.take() else { return };
+        if job.is_rdb() {
+            self.persistence.saves.copied = self.keyspace.snapshot_copied();
+        }
         self.keyspace.end_snapshot();
         let job = *job;
         if let (Err(_), Sink::File(file)) = (&result, job.sink.clone()) {
@@ -383,9 +388,4 @@ pub(super) fn remedy(error: &DiskError, file: &str, directory: &str) -> String {
         "The data was not saved to '{file}' in '{directory}'; an earlier file of that name is \
          unchanged. {what}, then save again with BGSAVE."
     )
-}
-
-/// What is done with the disk for which nothing waits.
-pub(super) fn is_forgotten(what: &DiskOp) -> bool {
-    matches!(what, DiskOp::Close { .. } | DiskOp::Remove { .. })
 }

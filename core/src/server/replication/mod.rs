@@ -25,6 +25,11 @@ impl Server {
     /// Sends commands to the replicas.
     pub(super) fn feed_replicas(&mut self, _commands: &[Propagated], _whole: bool) {}
 
+    /// Whether this server follows a primary.
+    pub(super) fn is_replica(&self) -> bool {
+        false
+    }
+
     /// Where the stream stands, for a snapshot to tell; `None` if there is no stream.
     pub(super) fn replication_position(&self) -> Option<Position> {
         None
