@@ -5,3 +5,4 @@ mod differential;
 mod libraries;
 mod native;
 mod programs;
+mod table;

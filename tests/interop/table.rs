@@ -1,0 +1,140 @@
+//! What Limpid says of its commands, beside what redis-server says of the same ones.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use limpid_core::resp::value::Value;
+use limpid_tests::client::Client;
+use limpid_tests::process::Process;
+
+/// Commands, subcommands among them, by name.
+type Table = BTreeMap<String, Value>;
+
+/// Where Redis 7.2, whose table Limpid has, says something else than 7.0.15: the name, and the
+/// place in the reply of COMMAND INFO.
+const NEWER: &[(&str, usize)] = &[
+    // WITHSCORE is an option since 7.2.
+    ("zrank", ARITY),
+    ("zrevrank", ARITY),
+    // Proxies are told since 7.2 that every node of a cluster is meant.
+    ("config|resetstat", TIPS),
+    ("config|rewrite", TIPS),
+];
+
+/// Commands of Redis 7.2 that 7.0.15 does not have.
+const NEW: &[&str] = &["client|no-touch", "client|setinfo", "cluster|myshardid", "waitaof"];
+
+const ARITY: usize = 1;
+const CATEGORIES: usize = 6;
+const TIPS: usize = 7;
+const SUBCOMMANDS: usize = 9;
+
+#[test]
+fn commands_are_described_as_redis_describes_them() {
+    let (ours, theirs) = (Process::server(&[]), Process::redis_server(&[]));
+    let (ours, theirs) = (information(&ours), information(&theirs));
+    for name in ours.keys().filter(|name| !theirs.contains_key(*name)) {
+        assert!(NEW.contains(&name.as_str()), "redis-server does not have {name}");
+    }
+    for (name, theirs) in &theirs {
+        let Some(ours) = ours.get(name) else { continue };
+        let (ours, theirs) = (ours.items().unwrap_or(&[]), theirs.items().unwrap_or(&[]));
+        assert_eq!(ours.len(), theirs.len(), "{name}");
+        for (at, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
+            let newer = NEWER.contains(&(name.as_str(), at));
+            let unordered = at == CATEGORIES || at == TIPS;
+            let same =
+                at == SUBCOMMANDS || ours == theirs || unordered && sorted(ours) == sorted(theirs);
+            assert_ne!(same, newer, "{name}, element {at}: Limpid {ours:?}, Redis {theirs:?}");
+        }
+    }
+}
+
+#[test]
+fn commands_are_counted_and_listed() {
+    let server = Process::server(&[]);
+    let mut client = Client::new(server.connect());
+    let table = information(&server);
+    let names: BTreeSet<&str> =
+        table.keys().map(String::as_str).filter(|name| !name.contains('|')).collect();
+    assert_eq!(client.call(&["COMMAND", "COUNT"]), Value::Integer(names.len() as i64));
+    let list = client.call(&["COMMAND", "LIST"]);
+    assert_eq!(texts(&list).iter().map(String::as_str).collect::<BTreeSet<_>>(), names);
+    let docs = docs(&server);
+    assert!(docs.keys().eq(table.keys()), "COMMAND DOCS tells of every command");
+}
+
+#[test]
+fn commands_are_of_the_group_and_as_old_as_in_redis() {
+    let (ours, theirs) = (Process::server(&[]), Process::redis_server(&[]));
+    let (ours, theirs) = (docs(&ours), docs(&theirs));
+    for (name, ours) in &ours {
+        let Some(theirs) = theirs.get(name) else { continue };
+        for field in ["group", "since"] {
+            let (ours, theirs) = (field_of(ours, field), field_of(theirs, field));
+            // 7.0.15 still names a version that was never released.
+            let theirs = theirs.map(|text| if text == "2.9.50" { "3.0.0".into() } else { text });
+            assert_eq!(ours, theirs, "{field} of {name}");
+        }
+        for field in ["summary", "complexity"] {
+            let said = field_of(ours, field).unwrap_or_default();
+            assert!(!said.is_empty() || field_of(theirs, field).is_none(), "{field} of {name}");
+        }
+    }
+}
+
+/// What COMMAND INFO says, in version 3 of the protocol.
+fn information(server: &Process) -> Table {
+    let mut client = Client::new(server.connect());
+    client.call(&["HELLO", "3"]);
+    let mut table = Table::new();
+    let reply = client.call(&["COMMAND", "INFO"]);
+    for command in reply.items().expect("commands") {
+        add(&mut table, command);
+    }
+    table
+}
+
+fn add(table: &mut Table, command: &Value) {
+    let fields = command.items().expect("a description");
+    for subcommand in fields[SUBCOMMANDS].items().unwrap_or(&[]) {
+        add(table, subcommand);
+    }
+    table.insert(text(&fields[0]), command.clone());
+}
+
+/// What COMMAND DOCS says.
+fn docs(server: &Process) -> Table {
+    let mut client = Client::new(server.connect());
+    client.call(&["HELLO", "3"]);
+    let mut table = Table::new();
+    for (name, about) in client.call(&["COMMAND", "DOCS"]).pairs() {
+        let find = |(key, _): &(&Value, &Value)| key.bytes() == Some(b"subcommands");
+        for (name, about) in
+            about.pairs().into_iter().find(find).map_or(Vec::new(), |(_, all)| all.pairs())
+        {
+            table.insert(text(name), about.clone());
+        }
+        table.insert(text(name), about.clone());
+    }
+    table
+}
+
+fn field_of(about: &Value, field: &str) -> Option<String> {
+    let pairs = about.pairs();
+    let found = pairs.into_iter().find(|(key, _)| key.bytes() == Some(field.as_bytes()));
+    found.map(|(_, value)| text(value))
+}
+
+fn sorted(value: &Value) -> Vec<String> {
+    let mut texts = texts(value);
+    texts.sort();
+    texts
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    value.items().unwrap_or(&[]).iter().map(text).collect()
+}
+
+fn text(value: &Value) -> String {
+    String::from_utf8_lossy(value.bytes().unwrap_or_default()).into_owned()
+}
