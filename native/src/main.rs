@@ -3,6 +3,7 @@
 //! The first argument says which program it is; started under the name of one (`redis-server`),
 //! it is that program.
 
+mod check_rdb;
 mod cli;
 mod driver;
 mod playground;
@@ -27,11 +28,13 @@ fn main() -> ExitCode {
             let args = words.map(|word| word.to_string_lossy().into_owned());
             server::main(&program, args.collect())
         }
+        Some("redis-check-rdb") => check_rdb::main(&program, &words.collect::<Vec<_>>()),
         // Its arguments may be any bytes.
         Some("redis-cli") => cli::main(words.collect()),
         _ => match Limpid::parse().command {
             Command::Server { args } => server::main("limpid server", args),
             Command::Cli { args } => cli::main(args),
+            Command::CheckRdb { args } => check_rdb::main("limpid check-rdb", &args),
             Command::Playground(options) => playground::main(&options),
         },
     }
@@ -59,6 +62,13 @@ enum Command {
     Cli {
         /// Options and a command, as redis-cli takes them
         #[arg(value_name = "ARGUMENTS", trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// Check an RDB file; the same as under the name redis-check-rdb
+    #[command(disable_help_flag = true)]
+    CheckRdb {
+        /// The file
+        #[arg(value_name = "FILE", trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
     /// Run a server, and the page in which many of them run

@@ -5,4 +5,5 @@ mod differential;
 mod libraries;
 mod native;
 mod programs;
+mod rdb;
 mod table;

@@ -11,7 +11,7 @@ use crate::store::value::{Item, Limits};
 
 impl Ctx<'_> {
     /// The thresholds of the compact forms.
-    pub(super) fn limits(&mut self) -> Limits {
+    pub fn limits(&mut self) -> Limits {
         let seed = self.keyspace.seed();
         self.config.limits(seed)
     }

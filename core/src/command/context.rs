@@ -136,6 +136,9 @@ pub struct DataConfig {
     pub lazyfree_lazy_server_del: bool,
     pub lazyfree_lazy_user_del: bool,
     pub lazyfree_lazy_user_flush: bool,
+    pub rdb_compression: bool,
+    /// No directive: `DEBUG SET-SKIP-CHECKSUM-VALIDATION` sets it.
+    pub skip_checksum_validation: bool,
 }
 
 impl DataConfig {
@@ -182,6 +185,8 @@ impl Default for DataConfig {
             lazyfree_lazy_server_del: false,
             lazyfree_lazy_user_del: false,
             lazyfree_lazy_user_flush: false,
+            rdb_compression: true,
+            skip_checksum_validation: false,
         }
     }
 }

@@ -82,7 +82,7 @@ pub(super) fn expire_time(given: i64, seconds: bool, base_ms: u64) -> Option<i64
 }
 
 /// Whether a key that is to expire at `at` goes at once. Not where others decide when keys go.
-pub(super) fn past(ctx: &Ctx<'_>, at: i64) -> bool {
+pub(crate) fn past(ctx: &Ctx<'_>, at: i64) -> bool {
     ctx.keyspace.env.expire_mode == ExpireMode::Delete
         && at <= i64::try_from(ctx.now_ms()).unwrap_or(i64::MAX)
 }

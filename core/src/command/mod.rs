@@ -44,5 +44,6 @@ mod tests;
 pub use context::{Caller, Ctx, DataConfig, Handler, Wait};
 pub use effects::{Class, Effects};
 pub use error::CommandError;
+pub(crate) use expire::past as is_past;
 pub use feed::Feed;
 pub use meta::{Group, KeySpec, Meta, Row};

@@ -1,5 +1,7 @@
 //! DEBUG: what tests of servers and of clients use.
 
+use std::sync::Arc;
+
 use sha1_smol::Sha1;
 
 use super::Server;
@@ -8,6 +10,7 @@ use crate::command::meta::flag;
 use crate::command::{CommandError, Group, Row};
 use crate::glob;
 use crate::machine::{LogLevel, Output};
+use crate::persist::rdb;
 use crate::resp::Proto;
 use crate::resp::number::{format_double, parse_double, parse_i64};
 use crate::store::{Entry, Keyed, NewExpire, StringRef, Type, ValueRef};
@@ -76,6 +79,11 @@ fn debug(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
             server.cron_paused = call.arg(2) != b"0";
             call.reply().ok();
         }
+        (b"set-skip-checksum-validation", 3) => {
+            let skip = call.arg(2) != b"0";
+            Arc::make_mut(&mut server.config).skip_checksum_validation(skip);
+            call.reply().ok();
+        }
         (b"set-disable-deny-scripts", 3) | (b"quicklist-packed-threshold", 3) => {
             call.reply().ok();
         }
@@ -105,35 +113,12 @@ fn object(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> 
         // There is no address that would be the same everywhere.
         0,
         entry.encoding().name(),
-        serialized_len(entry),
+        rdb::serialized_len(entry.value(), server.config.settings().data.rdb_compression),
         (now / 1000) & 0xFF_FFFF,
         entry.clock().idle_seconds(now),
     );
     call.reply().simple(&text);
     Ok(())
-}
-
-/// Bytes that a snapshot would take for the value, without compression.
-fn serialized_len(entry: &Entry) -> usize {
-    let of_bytes = |len: usize| len + if len < 64 { 1 } else { 5 };
-    match entry.value() {
-        ValueRef::String(StringRef::Int(n)) => match n {
-            -128..=127 => 2,
-            -32768..=32767 => 3,
-            -2_147_483_648..=2_147_483_647 => 5,
-            n => of_bytes(StringRef::Int(n).len()),
-        },
-        ValueRef::String(string) => of_bytes(string.len()),
-        ValueRef::List(list) => list.iter().map(|item| of_bytes(item.len())).sum(),
-        ValueRef::Set(set) => set.iter().map(|item| of_bytes(item.len())).sum(),
-        ValueRef::Hash(hash) => {
-            hash.iter().map(|(field, value)| of_bytes(field.len()) + of_bytes(value.len())).sum()
-        }
-        ValueRef::ZSet(zset) => {
-            zset.iter_from(0).map(|(member, _)| of_bytes(member.len()) + 8).sum()
-        }
-        ValueRef::Opaque(opaque) => opaque.payload().len(),
-    }
 }
 
 fn sdslen(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
@@ -352,6 +337,8 @@ fn help(call: &mut Call<'_>) {
             "    Save the data, forget it, and load it again.",
             "SET-ACTIVE-EXPIRE <0|1>",
             "    Whether keys are deleted when their time has come, or only when they are met.",
+            "SET-SKIP-CHECKSUM-VALIDATION <0|1>",
+            "    Whether the checksums of RDB files and of payloads may be wrong.",
             "SLEEP <seconds>",
             "    Do nothing for so long.",
             "STRINGMATCH-LEN <pattern> <string>",

@@ -7,6 +7,7 @@ use hashbrown::HashTable;
 
 use super::dispatch::Handler;
 use crate::command::{self, Meta, Row};
+use crate::persist;
 
 /// Rows of commands on data, a slice for each group.
 const DATA: &[&[Row<command::Handler>]] = &[
@@ -19,6 +20,7 @@ const DATA: &[&[Row<command::Handler>]] = &[
     command::bitmaps::ROWS,
     command::sort::ROWS,
     command::blocking::ROWS,
+    persist::rdb::commands::ROWS,
 ];
 
 /// Rows of commands that administer something.

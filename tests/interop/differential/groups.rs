@@ -1,7 +1,7 @@
 //! The commands that are compared, group by group, as Redis's documentation groups them.
 
 use super::compare::Compare::{
-    self, Encoding, Exact, Loose, Near, Numbers, Shape, Unordered, UnorderedNumbers,
+    self, Encoding, Exact, Loose, Near, Numbers, Payload, Shape, Unordered, UnorderedNumbers,
 };
 
 /// Commands whose replies are compared in the same way.
@@ -93,6 +93,30 @@ pub(crate) const GROUPS: &[Group] = &[
             (Near(1), &["TTL key", "EXPIRETIME key", "OBJECT IDLETIME key"]),
             (Near(60_000), &["PTTL key", "PEXPIRETIME key"]),
             (Shape, &["MEMORY USAGE key [SAMPLES count]"]),
+            (Encoding, &["OBJECT ENCODING key"]),
+        ],
+    },
+    Group {
+        name: "payload",
+        rows: &[
+            (Payload, &["DUMP key"]),
+            (
+                Exact,
+                &[
+                    "RESTORE key restorettl payload [REPLACE]",
+                    "RESTORE key restorettl payload [REPLACE] [ABSTTL]",
+                    "RESTORE key atms payload REPLACE ABSTTL",
+                    "RESTORE key restorettl payload [REPLACE] [IDLETIME count] [FREQ count]",
+                    "RESTORE key restorettl value",
+                    "DEBUG SET-SKIP-CHECKSUM-VALIDATION bit",
+                    "RPUSH key value+",
+                    "SADD key value+",
+                    "HSET key (small value)+",
+                    "ZADD key (score small)+",
+                    "SET key value",
+                    "SADD key int+",
+                ],
+            ),
             (Encoding, &["OBJECT ENCODING key"]),
         ],
     },

@@ -86,6 +86,11 @@ fn sorting_answers_as_in_redis() {
 }
 
 #[test]
+fn payloads_are_those_of_redis() {
+    compare("payload");
+}
+
+#[test]
 fn connections_answer_as_in_redis() {
     compare("connection");
 }

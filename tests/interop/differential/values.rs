@@ -1,7 +1,10 @@
 //! Values of every kind that commands take, chosen where behaviour changes: empty, at a limit,
 //! just past it, of the wrong form.
 
+use limpid_core::persist::rdb;
 use limpid_core::rng::Rng;
+use limpid_core::store::Value;
+use limpid_core::store::value::{End, Hash, Limits, List, Set, ZSet};
 
 /// A kind of value, by the name that patterns use.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +39,8 @@ const KINDS: &[(&str, Generator)] = &[
     ("bound", bound),
     ("lexkey", |rng| pick(rng, &["l1", "l2"])),
     ("lex", |rng| pick(rng, &["-", "+", "[a", "(abc", "[foobar", "(1", "[", "(", "x", "", "[v"])),
+    ("payload", payload),
+    ("restorettl", |rng| pick(rng, &["0", "0", "0", "100000000", "1", "-1", "x", ""])),
     ("command", command),
     ("any", any),
 ];
@@ -197,6 +202,51 @@ fn date(rng: &mut Rng, unit: i64) -> Vec<u8> {
         1 => (1_000_000 * unit).to_string().into_bytes(),
         _ => ((4_000_000_000 + rng.below(1_000) as i64) * unit).to_string().into_bytes(),
     }
+}
+
+/// A payload of DUMP with a value of any type, sometimes with a byte or two changed: then the
+/// checksum is wrong, or what it is of.
+fn payload(rng: &mut Rng) -> Vec<u8> {
+    let limits = Limits::default();
+    let texts: Vec<Vec<u8>> = (0..1 + rng.below(12)).map(|_| value(rng)).collect();
+    let made = match rng.below(5) {
+        0 => Value::String(texts[0].clone()),
+        1 => {
+            let mut list = List::default();
+            texts.iter().for_each(|text| {
+                list.grow([&text[..]], &limits);
+                list.push(End::Right, text, &limits);
+            });
+            Value::List(list)
+        }
+        2 => {
+            let mut set = Set::new(&texts[0], 1, &limits);
+            texts.iter().for_each(|text| drop(set.insert(text, &limits)));
+            Value::Set(set)
+        }
+        3 => {
+            let mut hash = Hash::default();
+            texts.iter().for_each(|text| drop(hash.set(text, b"value", &limits)));
+            Value::Hash(hash)
+        }
+        _ => {
+            let mut zset = ZSet::default();
+            for text in &texts {
+                zset.insert(text, rng.below(5) as f64 / 4.0, &limits);
+            }
+            Value::ZSet(zset)
+        }
+    };
+    let mut payload = rdb::dump(made.view(), rng.chance(0.5));
+    match rng.below(8) {
+        0 => {
+            let at = rng.below(payload.len() as u64) as usize;
+            payload[at] ^= 1 << rng.below(8);
+        }
+        1 => payload.truncate(rng.below(payload.len() as u64) as usize),
+        _ => {}
+    }
+    payload
 }
 
 fn command(rng: &mut Rng) -> Vec<u8> {

@@ -9,6 +9,9 @@
 //! Redis 2.8 to 7.2 write. A stream is kept as it was read; one of 7.2 is written as such, which 7.0
 //! does not read: Redis gave it a form of its own there. The numbers below are those of Redis's `rdb.h`.
 
+pub mod commands;
+
+mod check;
 mod crc64;
 mod cursor;
 mod entry_writer;
@@ -26,10 +29,11 @@ mod writer;
 mod ziplist;
 mod zipmap;
 
+pub use check::Checker;
 pub use crc64::Crc64;
 pub use entry_writer::EntryWriter;
 pub use lzf::Compressor;
-pub use payload::{PayloadError, dump, restore};
+pub use payload::{PayloadError, dump, restore, serialized_len};
 pub use reader::{Checksum, Doing, Modules, RdbError, ReadOptions, Reader, Record};
 pub use writer::{Preamble, ReplicationState, WriteOptions, Writer};
 

@@ -50,6 +50,11 @@ pub fn dump(value: ValueRef<'_>, compression: bool) -> Vec<u8> {
     payload
 }
 
+/// How many bytes a value takes in a file, without its key and the byte that tells its form.
+pub fn serialized_len(value: ValueRef<'_>, compression: bool) -> usize {
+    dump(value, compression).len() - FOOTER - 1
+}
+
 /// The value that a payload holds, after checking every byte of it. Without `checksum` the
 /// checksum may be wrong.
 pub fn restore(payload: &[u8], limits: &Limits, checksum: bool) -> Result<Value, PayloadError> {
@@ -76,5 +81,6 @@ pub fn restore(payload: &[u8], limits: &Limits, checksum: bool) -> Result<Value,
 
 fn value(cursor: &mut Cursor<'_>, limits: &Limits) -> Result<Value, Stop> {
     let kind = cursor.byte()?;
+    cursor.commit();
     ValueReader::new(kind)?.step(cursor, limits)
 }

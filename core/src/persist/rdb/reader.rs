@@ -116,6 +116,9 @@ pub struct RdbError {
     pub doing: Doing,
 }
 
+/// How the reason begins when the checksum is wrong.
+pub(super) const WRONG_CHECKSUM: &str = "Wrong RDB checksum";
+
 /// What is being read, as `redis-check-rdb` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doing {
@@ -295,7 +298,7 @@ impl Reader {
         if stated == expected {
             return Ok(Record::End(Checksum::Right));
         }
-        let reason = format!("Wrong RDB checksum expected: ({expected:x}) but got ({stated:x})");
+        let reason = format!("{WRONG_CHECKSUM} expected: ({expected:x}) but got ({stated:x})");
         Err(self.error(self.offset(), reason))
     }
 

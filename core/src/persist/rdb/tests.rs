@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::store::value::{End, Hash, Limits, List, Set, ZSet};
+use crate::store::value::{End, Hash, Item, Limits, List, Set, ZSet};
 use crate::store::{AccessClock, AccessPolicy, Encoding, Entry, Keyed, StringRef, Value, ValueRef};
 
 fn limits() -> Limits {
@@ -176,5 +176,370 @@ proptest! {
         prop_assert_eq!(again, wanted);
         let end = if checksum { Checksum::Right } else { Checksum::Disabled };
         prop_assert!(matches!(records.last(), Some(Record::End(sum)) if *sum == end));
+    }
+}
+
+/// A file as an old version wrote it: the version, the bytes of its records, and a checksum if it
+/// had one.
+fn old(version: u16, records: &[&[u8]]) -> Vec<u8> {
+    let mut file = format!("REDIS{version:04}").into_bytes();
+    records.iter().for_each(|record| file.extend_from_slice(record));
+    file.push(opcode::EOF);
+    if version >= 5 {
+        let sum = Crc64::of(&file);
+        file.extend(sum.to_le_bytes());
+    }
+    file
+}
+
+/// A key `k` with a value of this form.
+fn keyed(kind: u8, value: &[u8]) -> Vec<u8> {
+    [&[kind, 1, b'k'], value].concat()
+}
+
+/// A string as it is written without any compression.
+fn plain(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    string::put_len(&mut out, text.len() as u64);
+    out.extend_from_slice(text);
+    out
+}
+
+/// The entry of a file that holds just one, or what is wrong with the file.
+fn only(file: &[u8]) -> Result<Entry, RdbError> {
+    let whole = read(file, ReadOptions::default(), file.len())?;
+    let pieces = read(file, ReadOptions::default(), 1)?;
+    assert_eq!(whole.len(), pieces.len());
+    let mut entries = whole.into_iter().filter_map(|record| match record {
+        Record::Entry(entry) => Some(entry),
+        _ => None,
+    });
+    Ok(entries.next().expect("an entry"))
+}
+
+fn parts(entry: &Entry) -> Vec<String> {
+    contents(entry).3.iter().map(|part| String::from_utf8_lossy(part).into_owned()).collect()
+}
+
+fn list_of(items: &[&str]) -> Vec<u8> {
+    let items: Vec<Item<'_>> = items.iter().map(|text| Item::of(text.as_bytes())).collect();
+    plain(&ziplist::tests::ziplist(&items))
+}
+
+#[test]
+fn a_file_of_redis_2_8_is_read() {
+    let file = old(
+        6,
+        &[
+            &[opcode::SELECTDB, 3],
+            &[opcode::EXPIRETIME, 0x78, 0x56, 0x34, 0x12],
+            &keyed(kind::LIST, b"\x03\x01a\xc0\xfe\xc3\x09\x14\x01aa\xe0\x07\x00\x01aa"),
+        ],
+    );
+    let entry = only(&file).unwrap();
+    assert_eq!(entry.expire(), Some(0x1234_5678 * 1_000));
+    assert_eq!(parts(&entry), ["a", "-2", &"a".repeat(20)]);
+}
+
+#[test]
+fn what_is_small_in_old_files_is_a_listpack_now() {
+    let entry = only(&old(2, &[&keyed(kind::HASH_ZIPMAP, &plain(b"\x01\x01a\x01\x00b\xff"))]));
+    let entry = entry.unwrap();
+    assert_eq!((entry.encoding(), parts(&entry)), (Encoding::Listpack, vec!["a=b".to_owned()]));
+    for (form, parts_now) in [
+        (kind::LIST_ZIPLIST, vec!["a", "1", "b", "-70000"]),
+        (kind::HASH_ZIPLIST, vec!["a=1", "b=-70000"]),
+    ] {
+        let entry = only(&old(6, &[&keyed(form, &list_of(&["a", "1", "b", "-70000"]))])).unwrap();
+        assert_eq!((entry.encoding(), parts(&entry)), (Encoding::Listpack, strings(&parts_now)));
+    }
+    let zset = keyed(kind::ZSET_ZIPLIST, &list_of(&["a", "-inf", "b", "1.5"]));
+    let entry = only(&old(7, &[&zset])).unwrap();
+    let ValueRef::ZSet(zset) = entry.value() else { panic!("{entry:?}") };
+    assert_eq!(zset.score(b"a"), Some(f64::NEG_INFINITY));
+    assert_eq!(zset.rank(b"b"), Some((1, 1.5)));
+    assert_eq!(entry.encoding(), Encoding::Listpack);
+    let runs = [&[2][..], &list_of(&["a", "b"]), &list_of(&["c"])].concat();
+    let entry = only(&old(9, &[&keyed(kind::LIST_QUICKLIST, &runs)])).unwrap();
+    assert_eq!(parts(&entry), ["a", "b", "c"]);
+}
+
+#[test]
+fn scores_as_text_are_read() {
+    let zset = b"\x04\x01a\x03-25\x01b\xfe\x01c\xff\x01d\x1433.33333333333333600";
+    let entry = only(&old(6, &[&keyed(kind::ZSET, zset)])).unwrap();
+    let ValueRef::ZSet(zset) = entry.value() else { panic!("{entry:?}") };
+    let order: Vec<_> = zset.iter_from(0).map(|(member, score)| (member.to_vec(), score)).collect();
+    let expected = [("c", f64::NEG_INFINITY), ("a", -25.0), ("d", 33.333_333_333_333_336)];
+    for ((member, score), (name, wanted)) in order.iter().zip(expected) {
+        assert_eq!((&member[..], *score), (name.as_bytes(), wanted));
+    }
+    let nan = only(&old(6, &[&keyed(kind::ZSET, b"\x01\x01a\xfd")])).unwrap_err();
+    assert_eq!(nan.reason, "Zset with NAN score detected");
+}
+
+#[test]
+fn a_set_of_redis_7_2_is_read_and_written_so_that_7_0_reads_it() {
+    let pack: crate::store::value::listpack::Listpack = ["a", "b", "3"].iter().collect();
+    let set = keyed(kind::SET_LISTPACK, &plain(pack.view().bytes()));
+    let entry = only(&old(11, &[&set])).unwrap();
+    assert_eq!((entry.encoding(), parts(&entry)), (Encoding::Listpack, strings(&["3", "a", "b"])));
+    assert_eq!(dump(entry.value(), true)[0], kind::SET);
+}
+
+#[test]
+fn what_is_too_large_for_its_form_takes_another() {
+    let limits = Limits { hash_max_listpack_entries: 1, ..limits() };
+    let options = ReadOptions { limits, ..ReadOptions::default() };
+    let file = old(6, &[&keyed(kind::HASH_ZIPLIST, &list_of(&["a", "1", "b", "2"]))]);
+    let records = read(&file, options, 5).unwrap();
+    let Some(Record::Entry(entry)) = records.get(1) else { panic!("{records:?}") };
+    assert_eq!((entry.encoding(), parts(entry)), (Encoding::Hashtable, strings(&["a=1", "b=2"])));
+}
+
+#[test]
+fn an_integer_that_was_written_as_a_text_is_found() {
+    let pack = b"\x0c\0\0\0\x02\0\x8212\x03\x05\x01\xff";
+    let entry = only(&old(10, &[&keyed(kind::HASH_LISTPACK, &plain(pack))])).unwrap();
+    let ValueRef::Hash(hash) = entry.value() else { panic!("{entry:?}") };
+    assert!(hash.get(b"12").is_some());
+}
+
+#[test]
+fn broken_collections_are_refused_with_a_reason() {
+    for (form, value, reason) in [
+        (kind::SET, b"\x02\x01a\x01a".to_vec(), "Duplicate set members detected"),
+        (kind::HASH, b"\x02\x01a\x01b\x01a\x01b".to_vec(), "Duplicate hash fields detected"),
+        (
+            kind::HASH_ZIPLIST,
+            list_of(&["a", "1", "a", "2"]),
+            "Hash ziplist integrity check failed.",
+        ),
+        (kind::HASH_ZIPLIST, list_of(&["a"]), "Hash ziplist integrity check failed."),
+        (kind::ZSET_ZIPLIST, list_of(&["a", "b"]), "Zset ziplist integrity check failed."),
+        (kind::SET_INTSET, plain(b"\x02\0\0\0\x01\0\0\0"), "Intset integrity check failed."),
+        (kind::LIST_QUICKLIST_2, b"\x01\x02\x03abc".to_vec(), "Listpack integrity check failed."),
+        (kind::LIST_QUICKLIST_2, b"\x01\x03\x03abc".to_vec(), "Quicklist integrity check failed."),
+        (kind::MODULE_2, b"\x81\x7a\x5b\xf7\x1c\x2a\x1a\x2c\x01\0".to_vec(), "The RDB file"),
+        (kind::MODULE_PRE_GA, b"".to_vec(), "Pre-release module format not supported"),
+        (8, b"".to_vec(), "Invalid object type: 8"),
+        (100, b"".to_vec(), "Invalid object type: 100"),
+    ] {
+        let error = only(&old(9, &[&keyed(form, &value)])).unwrap_err();
+        assert!(error.reason.starts_with(reason), "{form}: {error}");
+        assert!(error.offset > 9, "{error}");
+    }
+    let error = only(&old(12, &[])).unwrap_err();
+    assert_eq!(error.to_string(), "at offset 9: Can't handle RDB format version 12");
+    let error = only(b"RADIS0009\xff").unwrap_err();
+    assert_eq!(error.reason, "Wrong signature trying to load DB from file");
+    let mut file = old(9, &[&keyed(kind::STRING, b"\x01v")]);
+    file[12] ^= 1;
+    assert!(only(&file).unwrap_err().reason.starts_with("Wrong RDB checksum expected: ("));
+    file.truncate(file.len() - 1);
+    assert_eq!(only(&file).unwrap_err().reason, "Unexpected EOF reading RDB file");
+}
+
+#[test]
+fn empty_collections_are_passed_over() {
+    let empty = keyed(kind::HASH, b"\0");
+    let pack = keyed(kind::ZSET_LISTPACK, &plain(b"\x07\0\0\0\0\0\xff"));
+    let runs = [&[kind::LIST_QUICKLIST_2, 1, b'k', 1, 2][..], &plain(b"\x07\0\0\0\0\0\xff")];
+    let file = old(10, &[&empty, &pack, &runs.concat(), &keyed(kind::STRING, b"\x01v")]);
+    for piece in [1, file.len()] {
+        let records = read(&file, ReadOptions::default(), piece).unwrap();
+        let is_empty = |record: &&Record| matches!(record, Record::EmptyKey(key) if key == b"k");
+        assert_eq!(records.iter().filter(is_empty).count(), 3);
+        assert_eq!(parts(&only(&file).unwrap()), ["v"]);
+    }
+}
+
+#[test]
+fn modules_are_passed_over_where_they_may_be() {
+    let id = b"\x81\x7a\x5b\xf7\x1c\x2a\x1a\x2c\x01";
+    let body = b"\x02\x05\x01\x07\x05\x03abc\x03abcd\x04abcdefgh\x00";
+    let aux = [&[opcode::MODULE_AUX][..], id, b"\x02\x01", body].concat();
+    let value = [&[kind::MODULE_2, 1, b'm'][..], id, body].concat();
+    let file = old(10, &[&aux, &keyed(kind::STRING, b"\x01v"), &value]);
+    let options = ReadOptions { modules: Modules::Skip, ..ReadOptions::default() };
+    let records = read(&file, options, 3).unwrap();
+    assert!(matches!(&records[1], Record::ModuleAux { module } if module.len() == 9));
+    assert!(matches!(&records[3], Record::ModuleValue { key, .. } if key == b"m"));
+    let error = only(&file).unwrap_err();
+    assert!(error.reason.contains("no matching module type '"), "{error}");
+    assert_eq!(module::type_name(0x7A5B_F71C_2A1A_2C01).len(), 9);
+}
+
+#[test]
+fn libraries_of_functions_are_handed_on() {
+    let early = b"\xf6\x03lib\x03LUA\x01\x04desc\x04code";
+    let file = old(10, &[&[opcode::FUNCTION2, 4], b"text", early]);
+    let records = read(&file, ReadOptions::default(), 2).unwrap();
+    let functions: Vec<_> = records
+        .iter()
+        .filter_map(|record| match record {
+            Record::Function(code) => Some(String::from_utf8_lossy(code)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(functions, ["text", "#!LUA name=lib\ncode"]);
+}
+
+#[test]
+fn idle_times_and_frequencies_come_back() {
+    let key = keyed(kind::STRING, b"\x01v");
+    let file = old(9, &[&[opcode::IDLE, 40], &[opcode::FREQ, 99], &key]);
+    let lfu = AccessPolicy::Lfu { log_factor: 10, decay_minutes: 1 };
+    for access in [AccessPolicy::Lru, lfu] {
+        let options = ReadOptions { access, now_ms: 10_000_000, ..ReadOptions::default() };
+        let records = read(&file, options, 1).unwrap();
+        let Some(Record::Entry(entry)) = records.get(1) else { panic!("{records:?}") };
+        let options = WriteOptions {
+            access: Some(access),
+            now_ms: 10_005_000,
+            checksum: false,
+            ..WriteOptions::default()
+        };
+        let mut writer = Writer::new(options);
+        assert!(writer.entry(entry).is_none());
+        let written = writer.take();
+        let clock: &[u8] = match access {
+            AccessPolicy::Lru => &[opcode::IDLE, 45],
+            AccessPolicy::Lfu { .. } => &[opcode::FREQ, 99],
+        };
+        assert_eq!(written, [&b"REDIS0010"[..], clock, &key].concat());
+    }
+}
+
+/// A stream with two entries, a group with a consumer and a pending entry, as Redis 5 wrote it.
+fn stream() -> Vec<u8> {
+    let entries: crate::store::value::listpack::Listpack =
+        ["2", "0", "1", "f", "0", "2", "0", "0", "v", "4", "2", "5", "0", "w", "4"]
+            .iter()
+            .collect();
+    let id = [0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0];
+    let mut value = vec![1];
+    value.extend(plain(&id));
+    value.extend(plain(entries.view().bytes()));
+    value.extend([2, 12, 0]);
+    value.extend([1, 5]);
+    value.extend(b"group");
+    value.extend([7, 0, 1]);
+    value.extend(id);
+    value.extend([9; 8]);
+    value.extend([1, 1, 3]);
+    value.extend(b"one");
+    value.extend([8; 8]);
+    value.push(1);
+    value.extend(id);
+    value
+}
+
+#[test]
+fn a_stream_is_kept_as_it_was_written() {
+    let value = stream();
+    let entry = only(&old(9, &[&keyed(kind::STREAM_LISTPACKS, &value)])).unwrap();
+    assert_eq!((entry.value().kind().name(), entry.encoding().name()), ("stream", "stream"));
+    let payload = dump(entry.value(), true);
+    assert_eq!(payload[..payload.len() - 10], [&[kind::STREAM_LISTPACKS], &value[..]].concat());
+    let again = restore(&payload, &limits(), true).unwrap();
+    assert_eq!(dump(again.view(), false), payload);
+    let mut broken = value.clone();
+    *broken.last_mut().unwrap() = 1;
+    let error = only(&old(9, &[&keyed(kind::STREAM_LISTPACKS, &broken)])).unwrap_err();
+    assert_eq!(error.reason, "Consumer entry not found in group global PEL");
+    assert!(error.offset > 9 + value.len() as u64);
+}
+
+#[test]
+fn a_checker_tells_what_it_finds() {
+    let key = keyed(kind::STRING, b"\x01v");
+    let expiring = [&[opcode::EXPIRETIME_MS][..], &7u64.to_le_bytes(), &key].concat();
+    let aux = [&[opcode::AUX][..], &plain(b"redis-ver"), &plain(b"6.2.1")].concat();
+    let file = old(9, &[&aux, &[opcode::SELECTDB, 0], &key, &expiring]);
+    let mut checker = Checker::new(b"dump.rdb", 8);
+    assert!(!checker.feed(&file));
+    assert!(checker.end());
+    let report = String::from_utf8(checker.take_report()).unwrap();
+    let end = file.len();
+    let expected = format!(
+        "[offset 0] Checking RDB file dump.rdb\n[offset 26] AUX FIELD redis-ver = '6.2.1'\n\
+         [offset 28] Selecting DB ID 0\n[offset {end}] Checksum OK\n\
+         [offset {end}] \\o/ RDB looks OK! \\o/\n\
+         [info] 2 keys read\n[info] 1 expires\n[info] 1 already expired\n"
+    );
+    assert_eq!(report, expected);
+    let mut checker = Checker::new(b"dump.rdb", 8);
+    assert!(checker.feed(&file[..file.len() - 12]));
+    assert!(!checker.end());
+    let report = String::from_utf8(checker.take_report()).unwrap();
+    let told = "--- RDB ERROR DETECTED ---\n[offset 44] Unexpected EOF reading RDB file\n\
+                [additional info] While doing: read-key\n\
+                [additional info] Reading type 0 (string)\n[info] 1 keys read\n";
+    assert!(report.contains(told), "{report}");
+}
+
+fn strings(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|&text| text.to_owned()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+    #[test]
+    fn a_payload_makes_its_value_again(entry in entry(), compression: bool) {
+        let payload = dump(entry.value(), compression);
+        let value = restore(&payload, &limits(), true).unwrap();
+        let again = Entry::saved(entry.key(), value, entry.expire(), entry.clock());
+        prop_assert_eq!(contents(&again), contents(&entry));
+        prop_assert_eq!(dump(again.value(), compression).len(), payload.len());
+        let mut broken = payload.clone();
+        broken[payload.len() / 2] ^= 1;
+        prop_assert_eq!(restore(&broken, &limits(), true).unwrap_err(), PayloadError::Footer);
+    }
+
+    #[test]
+    fn whatever_is_changed_nothing_panics_and_memory_stays_in_proportion(
+        entries in proptest::collection::vec(entry(), 1..4),
+        changes in proptest::collection::vec((any::<usize>(), any::<u8>()), 1..6),
+        compression: bool,
+        piece in 1usize..5_000,
+    ) {
+        let options = WriteOptions { compression, checksum: false, ..WriteOptions::default() };
+        let mut file = write(&entries, options, 1_000);
+        let len = file.len();
+        for &(at, bits) in &changes {
+            file[9 + at % (len - 9)] ^= bits;
+        }
+        let mut reader = Reader::new(ReadOptions { checksum: false, ..ReadOptions::default() });
+        'file: for piece in file.chunks(piece) {
+            reader.feed(piece);
+            loop {
+                match reader.next_record() {
+                    Ok(Some(Record::Entry(entry))) => {
+                        // What is compressed best grows to 88 times its size.
+                        prop_assert!(entry.memory() < 300 * len + 4_096, "{}", entry.memory());
+                        contents(&entry);
+                    }
+                    Ok(Some(_)) => {}
+                    Ok(None) => break,
+                    Err(error) => {
+                        prop_assert!(error.offset <= len as u64);
+                        break 'file;
+                    }
+                }
+            }
+        }
+        for entry in &entries {
+            let mut payload = dump(entry.value(), compression);
+            let len = payload.len() - 10;
+            for &(at, bits) in &changes {
+                payload[at % len] ^= bits;
+            }
+            if let Ok(value) = restore(&payload, &limits(), false) {
+                let entry = Entry::saved(b"k", value, None, entry.clock());
+                prop_assert!(entry.memory() < 300 * len + 4_096, "{}", entry.memory());
+                contents(&entry);
+            }
+        }
     }
 }

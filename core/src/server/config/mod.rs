@@ -24,6 +24,7 @@ pub struct Config {
     given: Vec<bool>,
     settings: Settings,
     renames: Vec<(String, String)>,
+    skip_checksum_validation: bool,
     /// The file that it was read from, as an absolute path.
     pub file: Option<String>,
 }
@@ -35,6 +36,7 @@ impl Default for Config {
             given: vec![false; DIRECTIVES.len()],
             settings: Settings::default(),
             renames: Vec::new(),
+            skip_checksum_validation: false,
             file: None,
         };
         config.settings = Settings::of(&config);
@@ -60,6 +62,12 @@ impl Config {
         self.put(at, text);
         self.settings = Settings::of(self);
         Ok(())
+    }
+
+    /// Whether the checksums of RDB files and payloads may be wrong, for tests.
+    pub fn skip_checksum_validation(&mut self, skip: bool) {
+        self.skip_checksum_validation = skip;
+        self.settings = Settings::of(self);
     }
 
     /// Commands that were given other names: the old one and the new one, which is empty if the

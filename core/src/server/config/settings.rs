@@ -151,6 +151,8 @@ impl Settings {
             lazyfree_lazy_server_del: yes("lazyfree-lazy-server-del"),
             lazyfree_lazy_user_del: yes("lazyfree-lazy-user-del"),
             lazyfree_lazy_user_flush: yes("lazyfree-lazy-user-flush"),
+            rdb_compression: yes("rdbcompression"),
+            skip_checksum_validation: config.skip_checksum_validation,
         };
         Settings {
             data,

@@ -419,7 +419,8 @@ pub static DIRECTIVES: &[Directive] = &[
     row("replica-serve-stale-data", "slave-serve-stale-data", Kind::Bool, "yes", NO_EFFECT),
     row("replicaof", "slaveof", Kind::ReplicaOf, "", IMMUTABLE | MULTI | NO_EFFECT),
     row("requirepass", "", Kind::Text, "", SENSITIVE),
-    row("sanitize-dump-payload", "", Kind::Choice(SANITIZE), "no", NO_EFFECT),
+    // Whatever it says: payloads are always checked to the last byte.
+    row("sanitize-dump-payload", "", Kind::Choice(SANITIZE), "no", NONE),
     row("save", "", Kind::Save, "3600 1 300 100 60 10000", MULTI),
     row("server_cpulist", "", Kind::Text, "", IMMUTABLE | NO_EFFECT),
     row("set-max-intset-entries", "", Kind::Number(0, i64::MAX, Unit::Plain), "512", NONE),
