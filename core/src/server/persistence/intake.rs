@@ -178,7 +178,14 @@ impl Intake {
             Record::End(Checksum::Disabled) => self.notice(
                 "RDB file was saved with checksum disabled: no check performed.".to_owned(),
             ),
-            Record::End(_) | Record::Version(_) | Record::Resize { .. } | Record::Function(_) => {}
+            Record::ModuleAux { module } => {
+                self.notice(format!("Passing over AUX data of the module type '{module}'"));
+            }
+            Record::ModuleValue { .. }
+            | Record::End(_)
+            | Record::Version(_)
+            | Record::Resize { .. }
+            | Record::Function(_) => {}
         }
         Ok(false)
     }

@@ -10,7 +10,7 @@ use super::source::FileSource;
 use crate::command::CommandError;
 use crate::command::meta::flag;
 use crate::machine::{DiskDone, DiskError, DiskErrorKind, LogLevel};
-use crate::persist::rdb::{RdbError, ReadOptions};
+use crate::persist::rdb::{Modules, RdbError, ReadOptions};
 use crate::time::{Duration, Mono, Now, Wall};
 
 /// Bytes that are taken in in one slice, unless others wait for their turn.
@@ -149,6 +149,7 @@ impl Server {
                 checksum: settings.rdbchecksum,
                 access: self.keyspace.env.access,
                 now_ms: now.wall.as_millis(),
+                modules: Modules::Refuse,
             },
             drop_expired: !self.is_replica(),
             replace: false,
