@@ -1,6 +1,5 @@
-//! Small commands about the server: TIME, LOLWUT, SHUTDOWN, SLOWLOG.
+//! Small commands about the server: TIME, LOLWUT, SLOWLOG.
 
-use super::config::ShutdownOn;
 use super::dispatch::{Call, Handler, container, row};
 use super::{LIMPID_VERSION, Server, VERSION};
 use crate::command::meta::flag;
@@ -14,22 +13,6 @@ pub(super) static ROWS: &[Row<Handler>] = &[
         .since("5.0.0")
         .summary("Draws a little picture and tells the version.")
         .syntax("[VERSION version]"),
-    row(Group::Server, "shutdown", -1, shutdown)
-        .flags(
-            flag::ADMIN
-                | flag::NOSCRIPT
-                | flag::LOADING
-                | flag::STALE
-                | flag::NO_MULTI
-                | flag::ALLOW_BUSY,
-        )
-        .complexity(
-            "O(N) when saving, where N is the total number of keys in all databases when saving \
-             data, otherwise O(1)",
-        )
-        .summary("Ends the server.")
-        .syntax("[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]")
-        .history(&[("7.0.0", "Added the `NOW`, `FORCE` and `ABORT` modifiers.")]),
     row(Group::Server, "slowlog", -2, container)
         .since("2.2.12")
         .complexity("Depends on subcommand.")
@@ -106,29 +89,6 @@ fn lolwut(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> 
     }
     let text = format!("{picture}\nRedis ver. {VERSION} (Limpid {LIMPID_VERSION})\n");
     call.reply().verbatim("txt", text.as_bytes());
-    Ok(())
-}
-
-fn shutdown(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    let (mut how, mut abort) = (ShutdownOn::default(), false);
-    for option in call.args.from(1).iter() {
-        match option.to_ascii_lowercase().as_slice() {
-            b"nosave" => how.nosave = true,
-            b"save" => how.save = true,
-            b"now" => how.now = true,
-            b"force" => how.force = true,
-            b"abort" => abort = true,
-            _ => return Err(CommandError::Syntax),
-        }
-    }
-    let others = how.save || how.nosave || how.now || how.force;
-    if (abort && others) || (how.save && how.nosave) {
-        return Err(CommandError::Syntax);
-    }
-    if abort {
-        return Err(CommandError::text("ERR No shutdown in progress."));
-    }
-    server.shut_down(call.now, how);
     Ok(())
 }
 

@@ -65,7 +65,7 @@ impl Server {
 
     /// When there is something to do next.
     pub(super) fn next_wake(&self) -> Option<Mono> {
-        let background = self.background_wake();
+        let background = [self.background_wake(), self.shutdown_wake()].into_iter().flatten().min();
         let clients_wait = !self.pending.is_empty() && !self.holds_all();
         if self.cron_paused {
             let pending = clients_wait.then_some(self.now.0);
@@ -109,6 +109,11 @@ impl Server {
     pub(super) fn end_pause(&mut self, now: Now<'_>) {
         self.pause.end();
         self.pause_changed(now.mono);
+        self.let_paused_go_on(now);
+    }
+
+    /// Carries out what paused clients asked for, unless it has to wait still.
+    pub(super) fn let_paused_go_on(&mut self, now: Now<'_>) {
         for slot in self.clients.slots() {
             let Some(mut client) = self.clients.take(slot) else { continue };
             if core::mem::take(&mut client.paused) {

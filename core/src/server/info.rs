@@ -131,6 +131,9 @@ impl Server {
         text.field("executable", &self.facts.executable);
         text.field("config_file", self.config.file.as_deref().unwrap_or_default());
         text.field("io_threads_active", 0);
+        if let Some(at) = self.shutdown_deadline() {
+            text.field("shutdown_in_milliseconds", at.since(self.now.0).as_millis());
+        }
         let (mut tcp, mut unix, mut port) = (String::new(), None, 0);
         for address in self.listeners_open.addresses() {
             match address {
@@ -159,7 +162,7 @@ impl Server {
         text.field("client_recent_max_input_buffer", input.max(of_caller));
         text.field("client_recent_max_output_buffer", output);
         let paused = self.clients.iter().filter(|c| c.paused).count();
-        text.field("blocked_clients", self.waiting.len() + paused);
+        text.field("blocked_clients", self.waiting.len() + paused + self.shutdown.clients.len());
         text.field("tracking_clients", 0);
         let everyone = || self.clients.iter().chain(caller);
         let listening = everyone().filter(|c| c.subscriptions.is_some()).count();

@@ -175,7 +175,7 @@ pub struct Server {
     last_op: u64,
     last_file: u64,
     persistence: persistence::Persistence,
-    shutdown: shutdown::State,
+    shutdown: shutdown::Shutdown,
     schedule: cron::Schedule,
     /// Whether some client's outbox is above the soft limit.
     watch_outboxes: bool,
@@ -243,7 +243,7 @@ impl Server {
             last_op: 0,
             last_file: 0,
             persistence: persistence::Persistence::default(),
-            shutdown: shutdown::State::default(),
+            shutdown: shutdown::Shutdown::default(),
             schedule: cron::Schedule::default(),
             watch_outboxes: false,
             config: Arc::new(config),
@@ -396,9 +396,10 @@ impl Machine for Server {
                     self.disk_done(now, work, result);
                 }
             }
-            Input::Signal(signal) => self.signal(now, signal),
+            Input::Signal(signal) => self.signal(signal),
             Input::Vitals(vitals) => self.vitals = vitals,
         }
+        self.go_on_shutting_down(now);
         self.cron(now);
         let commands = self.stats.commands_processed.saturating_sub(commands);
         self.stats.cycles.count(commands, self.elapsed, now.elapsed());

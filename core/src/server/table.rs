@@ -37,6 +37,7 @@ const ADMINISTRATION: &[&[Row<Handler>]] = &[
     super::pubsub::ROWS,
     super::monitor::ROWS,
     super::persistence::save::ROWS,
+    super::shutdown::ROWS,
 ];
 
 /// The longest name of a command; what is longer is unknown without looking.

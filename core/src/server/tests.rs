@@ -4,6 +4,7 @@ use super::*;
 use crate::machine::{Close, Endpoint, ListenerId, NetError, Signal};
 
 mod files;
+mod persistence;
 mod together;
 
 use files::Files;
@@ -32,6 +33,11 @@ struct Driver {
 
 impl Driver {
     fn new(text: &str) -> Self {
+        Self::with_files(text, Files::default())
+    }
+
+    /// A server that finds these files.
+    fn with_files(text: &str, files: Files) -> Self {
         let config = Config::parse(text.as_bytes(), &[], &mut |_| Err(String::new()));
         let mut driver = Self {
             server: Server::new(config.expect("a good configuration"), Facts::default()),
@@ -42,7 +48,7 @@ impl Driver {
             last_conn: 0,
             sent: BTreeMap::new(),
             peer: Endpoint::Ip(([127, 0, 0, 1], 40_000).into()),
-            files: Files::default(),
+            files,
             disk: Vec::new(),
             refuse: false,
             deaf: false,
@@ -59,6 +65,11 @@ impl Driver {
     fn input(&mut self, input: Input<'_>) {
         self.server.handle(self.now(), input);
         self.outputs();
+        // What everybody waits for goes on by itself.
+        while self.exit.is_none() && self.server.holds_all() && self.is_due() {
+            self.server.handle(self.now(), Input::Wake);
+            self.outputs();
+        }
     }
 
     fn outputs(&mut self) {
@@ -111,10 +122,6 @@ impl Driver {
 
     fn send(&mut self, conn: ConnId, bytes: &[u8]) -> String {
         self.input(Input::Received { conn, bytes });
-        // What everybody waits for goes on by itself.
-        while self.server.holds_all() && self.is_due() {
-            self.input(Input::Wake);
-        }
         self.take(conn)
     }
 

@@ -33,6 +33,12 @@ impl Mailbox {
         let _ = self.waker.wake();
     }
 
+    /// Whether a signal waits to be taken out: the event loop is busy with something else.
+    pub(crate) fn holds_signal(&self) -> bool {
+        let letters = self.letters.lock().unwrap_or_else(PoisonError::into_inner);
+        letters.iter().any(|letter| matches!(letter, Letter::Signal(_)))
+    }
+
     /// Takes all letters out, into `into`, which is empty.
     pub(super) fn take(&self, into: &mut Vec<Letter>) {
         std::mem::swap(&mut *self.letters.lock().unwrap_or_else(PoisonError::into_inner), into);

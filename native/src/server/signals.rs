@@ -10,22 +10,19 @@ use signal_hook::iterator::Signals;
 use super::log::Log;
 use crate::driver::{Letter, Mailbox};
 
-/// Hands SIGTERM and SIGINT to the machine. A second SIGINT ends the process at once, even if the
-/// machine is busy. SIGHUP is ignored, as Redis does; SIGPIPE is by Rust's own start-up.
+/// Hands SIGTERM and SIGINT to the machine. One more SIGINT that comes while the machine is too busy
+/// to hear of the one before ends the process at once. SIGHUP is ignored, as Redis does; SIGPIPE is
+/// by Rust's own start-up.
 pub(crate) fn watch(mailbox: Arc<Mailbox>, log: Log) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
-    let mut interrupted = false;
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         for signal in signals.forever() {
             match signal {
-                SIGINT if interrupted => {
+                SIGINT if mailbox.holds_signal() => {
                     log.own(LogLevel::Warning, "You insist... exiting now.");
                     std::process::exit(1);
                 }
-                SIGINT => {
-                    interrupted = true;
-                    mailbox.put([Letter::Signal(Signal::Interrupt)]);
-                }
+                SIGINT => mailbox.put([Letter::Signal(Signal::Interrupt)]),
                 SIGTERM => mailbox.put([Letter::Signal(Signal::Terminate)]),
                 _ => {}
             }

@@ -3,6 +3,7 @@
 use super::Server;
 use super::info::Text;
 use super::persistence::snapshot::Failure;
+use super::shutdown::AofAtShutdown;
 use crate::command::effects::Propagated;
 use crate::time::Now;
 
@@ -14,6 +15,12 @@ impl Server {
 
     /// Appends commands to the file.
     pub(super) fn feed_aof(&mut self, _commands: &[Propagated], _whole: bool) {}
+
+    /// The server is to end: what was written has to be made durable. With `force`, it ends whatever
+    /// becomes of that.
+    pub(super) fn aof_at_shutdown(&mut self, _now: Now<'_>, _force: bool) -> AofAtShutdown {
+        AofAtShutdown::Ready
+    }
 
     /// What INFO tells whether there is a file or not.
     pub(super) fn aof_fields(&self, text: &mut Text) {

@@ -51,6 +51,8 @@ pub(in crate::server) struct Intake {
     pub(in crate::server) used_memory: u64,
     /// What it tells of the stream of replication.
     pub(in crate::server) position: LoadedPosition,
+    /// Libraries of functions, as their source texts.
+    pub(in crate::server) libraries: Vec<Vec<u8>>,
     /// The keys that were left out since they were taken from here.
     pub(in crate::server) left_out: Vec<(u64, Vec<u8>)>,
     /// What the log is to be told.
@@ -71,6 +73,7 @@ impl Intake {
             empty: 0,
             used_memory: 0,
             position: LoadedPosition::default(),
+            libraries: Vec::new(),
             left_out: Vec::new(),
             lines: Vec::new(),
         }
@@ -178,14 +181,14 @@ impl Intake {
             Record::End(Checksum::Disabled) => self.notice(
                 "RDB file was saved with checksum disabled: no check performed.".to_owned(),
             ),
+            Record::Function(library) => self.libraries.push(library),
             Record::ModuleAux { module } => {
                 self.notice(format!("Passing over AUX data of the module type '{module}'"));
             }
             Record::ModuleValue { .. }
             | Record::End(_)
             | Record::Version(_)
-            | Record::Resize { .. }
-            | Record::Function(_) => {}
+            | Record::Resize { .. } => {}
         }
         Ok(false)
     }

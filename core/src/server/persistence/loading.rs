@@ -272,6 +272,7 @@ impl Server {
         if result.is_ok() {
             let summary = load.intake.summary();
             self.notice(|| summary);
+            self.persistence.libraries.clone_from(&load.intake.libraries);
         }
         match load.after {
             After::Start => self.started_with(now, &load, result),

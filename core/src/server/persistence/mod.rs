@@ -48,6 +48,9 @@ pub(super) struct Persistence {
     /// The RDB file that is being loaded.
     rdb_load: Option<Box<RdbLoad>>,
     pub(super) loads: Loads,
+    /// Libraries of functions, as their source texts. They came with a snapshot, and go along with
+    /// the next.
+    pub(super) libraries: Vec<Vec<u8>>,
     /// What the dump of the start told of the stream of replication.
     position: LoadedPosition,
 }

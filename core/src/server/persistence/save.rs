@@ -1,5 +1,7 @@
 //! The dump: SAVE, BGSAVE, LASTSAVE, save points, and what follows when saving fails.
 
+use std::collections::VecDeque;
+
 use super::super::Server;
 use super::super::dispatch::{Call, Handler, row};
 use super::reload::Reload;
@@ -45,6 +47,8 @@ pub(in crate::server) enum Save {
     Flush,
     /// DEBUG RELOAD.
     Reload(Reload),
+    /// The server is about to end.
+    Shutdown,
 }
 
 impl Save {
@@ -71,8 +75,8 @@ pub(in crate::server) struct Saves {
     pub(in crate::server) count: u64,
     /// Whether one is to begin as soon as nothing else is in the way.
     pub(in crate::server) scheduled: bool,
-    /// A save that everybody waits for, but that has to wait for another snapshot to end.
-    next: Option<Save>,
+    /// Saves that everybody waits for, but that have to wait for another snapshot to end.
+    next: VecDeque<Save>,
     /// The second in which the save points were looked at last.
     looked: u64,
 }
@@ -94,9 +98,13 @@ impl Server {
 
     /// Saves while everybody waits. If there is another snapshot, it is let end first.
     pub(in crate::server) fn begin_foreground_save(&mut self, now: Now<'_>, save: Save) {
+        if save == Save::Flush && self.persistence.saves.next.back() == Some(&save) {
+            // What is yet to begin serves this one, too.
+            return;
+        }
         self.hold_all();
         if self.begin_snapshot(now, Purpose::Save(save)).is_err() {
-            self.persistence.saves.next = Some(save);
+            self.persistence.saves.next.push_back(save);
         }
     }
 
@@ -135,6 +143,10 @@ impl Server {
                 self.release_all();
             }
             Save::Flush => self.release_all(),
+            Save::Shutdown => {
+                self.release_all();
+                self.shutdown_saved(now, &result);
+            }
         }
     }
 
@@ -157,10 +169,9 @@ impl Server {
         if self.snapshot().is_some() {
             return;
         }
-        if let Some(save) = self.persistence.saves.next.take() {
-            self.begin_foreground_save(now, save);
-            // It is held for once already.
-            self.release_all();
+        if let Some(save) = self.persistence.saves.next.pop_front() {
+            // Nothing is in its way, and everybody waits for it already.
+            let _ = self.begin_snapshot(now, Purpose::Save(save));
             return;
         }
         let second = now.wall.as_secs();
@@ -192,7 +203,7 @@ impl Server {
             return None;
         }
         let saves = &self.persistence.saves;
-        if saves.next.is_some() {
+        if !saves.next.is_empty() {
             return Some(self.now.0);
         }
         let points = self.config.settings().save.iter();

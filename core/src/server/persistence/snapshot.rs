@@ -85,6 +85,14 @@ impl Job {
         &self.purpose
     }
 
+    /// The name of the file that it is written to, if it is.
+    pub(in crate::server) fn temporary(&self) -> Option<&str> {
+        match &self.sink {
+            Sink::File(file) => Some(file.temporary()),
+            Sink::Replicas => None,
+        }
+    }
+
     /// When it began.
     pub(in crate::server) fn began(&self) -> Wall {
         self.began
@@ -189,6 +197,9 @@ impl Server {
             }),
             aof_base,
         });
+        for library in &self.persistence.libraries {
+            writer.function(library);
+        }
         Encoder::Rdb(writer)
     }
 

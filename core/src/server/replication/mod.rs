@@ -30,6 +30,20 @@ impl Server {
         false
     }
 
+    /// Whether all replicas have said that they have got all of the stream; true if there are none.
+    pub(super) fn replicas_are_in_sync(&self) -> bool {
+        true
+    }
+
+    /// Asks all replicas how much of the stream they have got.
+    pub(super) fn ask_replicas_for_offsets(&mut self, _now: Now<'_>) {}
+
+    /// Tells the log which replicas lag when the server ends.
+    pub(super) fn tell_of_replicas_at_shutdown(&mut self, _now: Now<'_>) {}
+
+    /// Sends to replicas what waits for them, as far as that can be done at once.
+    pub(super) fn flush_replicas(&mut self) {}
+
     /// Where the stream stands, for a snapshot to tell; `None` if there is no stream.
     pub(super) fn replication_position(&self) -> Option<Position> {
         None

@@ -8,7 +8,7 @@ use crate::machine::{DiskDone, DiskError, DiskErrorKind, DiskOp, FileId, OpenMod
 #[derive(Clone, Debug, Default)]
 pub(super) struct Files {
     pub(super) all: BTreeMap<String, Vec<u8>>,
-    open: BTreeMap<FileId, String>,
+    pub(super) open: BTreeMap<FileId, String>,
     /// What appending, syncing or renaming answers, if it fails.
     pub(super) fault: Option<DiskErrorKind>,
     /// Whether what is asked for from now on is never answered.
