@@ -583,6 +583,13 @@ impl Outbox {
         }
     }
 
+    /// Appends all that waits in another outbox.
+    pub fn append(&mut self, other: Outbox) {
+        for slice in other.slices() {
+            self.write(slice);
+        }
+    }
+
     /// The waiting bytes, front first, in as many slices as there are chunks.
     pub fn slices(&self) -> impl Iterator<Item = &[u8]> {
         let mut skip = self.sent;

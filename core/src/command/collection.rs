@@ -46,10 +46,6 @@ pub(super) fn index_range(start: i64, stop: i64, len: usize) -> Range<usize> {
     if start > stop || start >= len { 0..0 } else { start as usize..stop as usize + 1 }
 }
 
-/// The most elements that a random choice with repetitions gives. Redis would go on until its memory
-/// is full.
-const REPEATED_MAX: i64 = 1 << 26;
-
 /// The count of HRANDFIELD and its kin: negative if elements may repeat. Whether the argument
 /// behind it is `word`, which asks for `pairs`, is the second result.
 pub(super) fn random_count(args: Args<'_>, word: &[u8]) -> Result<(i64, bool), CommandError> {
@@ -59,9 +55,6 @@ pub(super) fn random_count(args: Args<'_>, word: &[u8]) -> Result<(i64, bool), C
             "ERR value is out of range, value must between \
              -9223372036854775807 and 9223372036854775807",
         ));
-    }
-    if count < -REPEATED_MAX {
-        return Err(CommandError::text("ERR value is out of range"));
     }
     let pairs = match args.get(3) {
         None => return Ok((count, false)),

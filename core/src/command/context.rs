@@ -1,6 +1,6 @@
 //! What a handler works with.
 
-use super::{Class, CommandError, Effects};
+use super::{Class, CommandError, Effects, Rest};
 use crate::resp::reply::Reply;
 use crate::resp::request::Args;
 use crate::rng::Rng;
@@ -34,6 +34,8 @@ pub struct Ctx<'a> {
     pub caller: Caller,
     /// Set by a handler that has written no reply, because its caller shall wait for keys.
     pub wait: Option<Wait>,
+    /// Set by a handler that has written the beginning of a long reply.
+    pub rest: Option<Rest>,
 }
 
 impl<'a> Ctx<'a> {

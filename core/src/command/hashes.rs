@@ -4,11 +4,12 @@ use super::collection::{Scan, distinct, empty_scan, random_count, write_item};
 use super::extended::{Extended, Parsed};
 use super::meta::{acl, flag, key};
 use super::scan::parse_cursor;
+use super::walk::{self, Walk, write_field};
 use super::{Class, CommandError, Ctx, Group, Handler, KeySpec, Row};
 use crate::resp::Proto;
 use crate::resp::number::parse_i64;
-use crate::store::Value;
 use crate::store::value::{Hash, HashRef, Item};
+use crate::store::{Value, ValueRef};
 
 /// The rows of the hash commands.
 pub static ROWS: &[Row<Handler>] = &[
@@ -305,30 +306,27 @@ fn hgetall(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
         return Ok(());
     };
     ctx.reply.map(hash.len());
-    for (field, value) in hash.iter() {
-        write_item(&mut ctx.reply, field);
-        write_item(&mut ctx.reply, value);
-    }
+    let walk = Walk::Fields { field: true, value: true, nested: false };
+    let (value, all) = (ValueRef::Hash(hash), (0, hash.len()));
+    walk::write(&mut ctx.reply, &mut ctx.rest, ctx.rng, value, walk, all);
     Ok(())
 }
 
 fn hkeys(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
-    list(ctx, |(field, _)| field)
+    list(ctx, Walk::Fields { field: true, value: false, nested: false })
 }
 
 fn hvals(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
-    list(ctx, |(_, value)| value)
+    list(ctx, Walk::Fields { field: false, value: true, nested: false })
 }
 
-fn list(
-    ctx: &mut Ctx<'_>,
-    part: for<'i> fn((Item<'i>, Item<'i>)) -> Item<'i>,
-) -> Result<(), CommandError> {
+fn list(ctx: &mut Ctx<'_>, walk: Walk) -> Result<(), CommandError> {
     let mut db = ctx.keyspace.db(ctx.db);
     let hash = db.view::<Hash>(db.key(ctx.args.at(1)))?;
     ctx.reply.array(hash.map_or(0, HashRef::len));
-    for pair in hash.into_iter().flat_map(HashRef::iter) {
-        write_item(&mut ctx.reply, part(pair));
+    if let Some(hash) = hash {
+        let (value, all) = (ValueRef::Hash(hash), (0, hash.len()));
+        walk::write(&mut ctx.reply, &mut ctx.rest, ctx.rng, value, walk, all);
     }
     Ok(())
 }
@@ -354,31 +352,23 @@ fn hrandfield(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     let nested = with_values && ctx.reply.proto() == Proto::Resp3;
     let head = |n: usize| if with_values && !nested { n.saturating_mul(2) } else { n };
     let reply = &mut ctx.reply;
-    let write = |reply: &mut crate::resp::reply::Reply<'_>, pair: Option<(Item<'_>, Item<'_>)>| {
-        let Some((field, value)) = pair else { return };
-        if nested {
-            reply.array(2);
-        }
-        write_item(reply, field);
-        if with_values {
-            write_item(reply, value);
-        }
-    };
     if count < 0 {
         let n = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
         reply.array(head(n));
-        for _ in 0..n {
-            write(reply, hash.random(ctx.rng));
-        }
+        let (value, walk) = (ValueRef::Hash(hash), Walk::Random { both: with_values });
+        walk::write(reply, &mut ctx.rest, ctx.rng, value, walk, (0, n));
         return Ok(());
     }
     let n = usize::try_from(count).unwrap_or(usize::MAX).min(hash.len());
     reply.array(head(n));
     if n == hash.len() {
-        hash.iter().for_each(|pair| write(reply, Some(pair)));
+        let walk = Walk::Fields { field: true, value: with_values, nested };
+        walk::write(reply, &mut ctx.rest, ctx.rng, ValueRef::Hash(hash), walk, (0, n));
     } else {
         for i in distinct(ctx.rng, hash.len(), n) {
-            write(reply, hash.nth(i));
+            if let Some(pair) = hash.nth(i) {
+                write_field(reply, pair, with_values, nested);
+            }
         }
     }
     Ok(())

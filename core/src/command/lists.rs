@@ -5,11 +5,12 @@
 
 use super::collection::{index_range, positive, write_item};
 use super::meta::{acl, flag, key};
+use super::walk::{self, Walk};
 use super::{Class, CommandError, Ctx, Group, Handler, KeySpec, Row};
 use crate::resp::number::parse_i64;
 use crate::resp::reply::Aggregate;
-use crate::store::Value;
 use crate::store::value::{End, Item, List};
+use crate::store::{Value, ValueRef};
 
 pub mod ends;
 
@@ -165,9 +166,9 @@ fn lrange(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     let range = index_range(start, stop, list.len());
     ctx.reply.array(range.len());
     if !range.is_empty() {
-        for item in list.iter_from(range.start).take(range.len()) {
-            write_item(&mut ctx.reply, item);
-        }
+        let part = (range.start, range.len());
+        let (value, rest) = (ValueRef::List(list), &mut ctx.rest);
+        walk::write(&mut ctx.reply, rest, ctx.rng, value, Walk::Elements, part);
     }
     Ok(())
 }

@@ -9,6 +9,7 @@
 //! * [`strings`] and [`keys`] hold the rows of the commands on strings and on keys of any type;
 //!   what is large among them stands in a file of its own. [`lists`], [`sets`], [`hashes`],
 //!   [`zsets`], [`bitmaps`] and [`sort`] do the same for their groups.
+//! * [`walk`] is for replies that are written in slices.
 //! * [`syntax`] reads a command's arguments off the notation of the documentation.
 //!
 //! A command that administers something (CLIENT, CONFIG, INFO) stands beside what it administers,
@@ -29,6 +30,7 @@ pub mod sets;
 pub mod sort;
 pub mod strings;
 pub mod syntax;
+pub mod walk;
 pub mod zsets;
 
 mod collection;
@@ -47,3 +49,4 @@ pub use error::CommandError;
 pub(crate) use expire::past as is_past;
 pub use feed::Feed;
 pub use meta::{Group, KeySpec, Meta, Row};
+pub use walk::Rest;

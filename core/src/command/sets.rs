@@ -1,12 +1,13 @@
 //! Sets: strings without order, each at most once.
 
-use super::collection::{Scan, empty_scan, write_item};
+use super::collection::{Scan, empty_scan};
 use super::meta::{acl, flag, key};
 use super::scan::parse_cursor;
+use super::walk::{self, Walk};
 use super::{Class, CommandError, Ctx, Group, Handler, KeySpec, Row};
 use crate::resp::reply::Aggregate;
-use crate::store::Value;
 use crate::store::value::{Item, Set};
+use crate::store::{Value, ValueRef};
 
 mod algebra;
 mod random;
@@ -223,9 +224,8 @@ fn smembers(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
         return Ok(());
     };
     ctx.reply.set(set.len());
-    for member in set.iter() {
-        write_item(&mut ctx.reply, member);
-    }
+    let (value, all) = (ValueRef::Set(set), (0, set.len()));
+    walk::write(&mut ctx.reply, &mut ctx.rest, ctx.rng, value, Walk::Elements, all);
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 //! `counters`, LCS in `lcs`.
 
 use super::meta::{acl, flag, key};
+use super::walk::{LONG_TEXT, Rest};
 use super::{Class, CommandError, Ctx, Group, Handler, KeySpec, Row, counters, lcs, set};
 use crate::resp::number::parse_i64;
 use crate::store::{AHEAD, NewExpire, StringRef};
@@ -165,9 +166,16 @@ const fn row(name: &'static str, arity: i16, handler: Handler) -> Row<Handler> {
 
 fn get(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     let mut db = ctx.keyspace.db(ctx.db);
-    match db.read(db.key(ctx.args.at(1))) {
+    let key = db.key(ctx.args.at(1));
+    match db.read(key) {
         None => ctx.reply.null(),
         Some(value) => match value.string().ok_or(CommandError::WrongType)? {
+            StringRef::Bytes(bytes) if bytes.len() >= LONG_TEXT => {
+                let len = bytes.len();
+                ctx.reply.bulk_head(len);
+                let copy = db.frozen(key).filter(|_| !ctx.reply.is_muted());
+                ctx.rest = copy.map(|copy| Rest::text(copy, len, ctx.reply.proto()));
+            }
             StringRef::Bytes(bytes) => ctx.reply.bulk(bytes),
             StringRef::Int(n) => ctx.reply.bulk_integer(n),
         },

@@ -62,10 +62,12 @@ impl Bench {
             config: &self.config,
             caller: Caller::default(),
             wait: None,
+            rest: None,
         };
         if let Err(error) = (row.handler)(&mut ctx) {
             ctx.reply.error(error.as_bytes());
         }
+        while ctx.rest.as_mut().is_some_and(|rest| !rest.write(&mut ctx.reply, ctx.rng)) {}
         effects.finish(0, args.as_args());
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Outcome {

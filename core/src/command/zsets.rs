@@ -3,11 +3,13 @@
 use super::collection::{Scan, distinct, empty_scan, random_count, write_item};
 use super::meta::{acl, flag, key};
 use super::scan::parse_cursor;
+use super::walk::{self, Walk, write_score};
 use super::{Class, CommandError, Ctx, Group, Handler, KeySpec, Row};
 use crate::resp::Proto;
 use crate::resp::number::format_double;
 use crate::resp::reply::Reply;
-use crate::store::value::{Item, ZSet};
+use crate::store::ValueRef;
+use crate::store::value::ZSet;
 
 mod add;
 mod algebra;
@@ -364,21 +366,19 @@ fn zrandmember(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     if count < 0 {
         let n = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
         write_head(reply, n, with_scores);
-        for _ in 0..n {
-            if let Some(pair) = set.nth(ctx.rng.below(set.len() as u64) as usize) {
-                write_pair(reply, pair, with_scores);
-            }
-        }
+        let (value, walk) = (ValueRef::ZSet(set), Walk::Random { both: with_scores });
+        walk::write(reply, &mut ctx.rest, ctx.rng, value, walk, (0, n));
         return Ok(());
     }
     let n = usize::try_from(count).unwrap_or(usize::MAX).min(set.len());
     write_head(reply, n, with_scores);
     if n == set.len() {
-        set.iter_from(0).for_each(|pair| write_pair(reply, pair, with_scores));
+        let walk = Walk::Ranks { reverse: false, scores: with_scores };
+        walk::write(reply, &mut ctx.rest, ctx.rng, ValueRef::ZSet(set), walk, (0, n));
     } else {
         for rank in distinct(ctx.rng, set.len(), n) {
             if let Some(pair) = set.nth(rank) {
-                write_pair(reply, pair, with_scores);
+                write_score(reply, pair, with_scores);
             }
         }
     }
@@ -414,15 +414,4 @@ fn zscan(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
 fn write_head(reply: &mut Reply<'_>, n: usize, with_scores: bool) {
     let flat = with_scores && reply.proto() == Proto::Resp2;
     reply.array(if flat { n.saturating_mul(2) } else { n });
-}
-
-/// A member of such an array.
-fn write_pair(reply: &mut Reply<'_>, (member, score): (Item<'_>, f64), with_scores: bool) {
-    if with_scores && reply.proto() == Proto::Resp3 {
-        reply.array(2);
-    }
-    write_item(reply, member);
-    if with_scores {
-        reply.double(score);
-    }
 }

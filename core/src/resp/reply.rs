@@ -62,6 +62,17 @@ impl<'a> Reply<'a> {
         self
     }
 
+    /// Whether it drops everything.
+    pub fn is_muted(&self) -> bool {
+        self.muted
+    }
+
+    /// Bytes that wait behind this writer, with what it has written.
+    #[inline]
+    pub fn written(&self) -> usize {
+        self.out.len()
+    }
+
     /// The protocol version.
     #[inline]
     pub fn proto(&self) -> Proto {
@@ -127,6 +138,11 @@ impl<'a> Reply<'a> {
         let mut buffer = itoa::Buffer::new();
         let len = buffer.format(bytes.len() as u64).as_bytes();
         self.parts([b"$", len, b"\r\n", bytes, b"\r\n"]);
+    }
+
+    /// The head of a bulk string of `len` bytes; the bytes and a line break shall follow.
+    pub fn bulk_head(&mut self, len: usize) {
+        self.head(b'$', i64::try_from(len).unwrap_or(i64::MAX));
     }
 
     /// An integer as a bulk string.

@@ -229,9 +229,8 @@ impl Server {
         let Some(blocked) = self.unblock(client) else { return false };
         let tracked = self.config.settings().latency_tracking;
         self.stats.called(blocked.command.id, Duration::ZERO, error.is_some(), tracked);
-        let muted = client.is_muted();
-        let mut reply =
-            Reply::new(&mut client.outbox, &mut self.scratch, client.proto).muted(muted);
+        let (muted, proto) = (client.is_muted(), client.proto);
+        let mut reply = Reply::new(client.out(), &mut self.scratch, proto).muted(muted);
         match (error, blocked.empty) {
             (Some(text), _) => {
                 reply.error(text);

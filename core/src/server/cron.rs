@@ -96,11 +96,7 @@ impl Server {
                 self.clients.put(client);
                 continue;
             }
-            self.serve(now, &mut client, &[]);
-            if client.ended && !client.pending && client.standing == Standing::Open {
-                client.standing = Standing::Closing;
-                self.flush(now, &mut client);
-            }
+            self.serve_and_leave(now, &mut client);
             self.clients.put(client);
         }
     }
@@ -120,11 +116,7 @@ impl Server {
                 if let Some(args) = client.held.take() {
                     self.execute(now, &mut client, args.as_args());
                 }
-                self.serve(now, &mut client, &[]);
-                if client.ended && !client.pending && client.standing == Standing::Open {
-                    client.standing = Standing::Closing;
-                    self.flush(now, &mut client);
-                }
+                self.serve_and_leave(now, &mut client);
             }
             self.clients.put(client);
         }

@@ -3,7 +3,7 @@
 use core::mem;
 
 use super::clients::{Client, ReplyMode, Standing};
-use super::net::MAX_UNSENT;
+use super::net::{MAX_LONG_UNSENT, MAX_UNSENT};
 use super::propagate::Together;
 use super::table::{Command, Run};
 use super::{Server, ahead, transactions};
@@ -47,13 +47,14 @@ pub struct Call<'a> {
 impl<'a> Call<'a> {
     /// The writer of the reply. A deferred aggregate must be ended before it is asked for again.
     pub fn reply(&mut self) -> Reply<'_> {
-        let muted = self.client.is_muted();
-        Reply::new(&mut self.client.outbox, self.scratch, self.client.proto).muted(muted)
+        let (muted, proto) = (self.client.is_muted(), self.client.proto);
+        Reply::new(self.client.out(), self.scratch, proto).muted(muted)
     }
 
     /// The writer of a push, which CLIENT REPLY does not hold back.
     pub fn push(&mut self) -> Reply<'_> {
-        Reply::new(&mut self.client.outbox, self.scratch, self.client.proto)
+        let proto = self.client.proto;
+        Reply::new(self.client.out(), self.scratch, proto)
     }
 
     /// The argument at `index`; 0 is the command's name.
@@ -79,6 +80,9 @@ impl Server {
         }
         let mut requests = mem::take(&mut client.requests);
         let before = client.outbox.len();
+        if client.long.is_some() && before <= MAX_LONG_UNSENT {
+            client.go_on(&mut self.keyspace, &mut self.scratch, &mut self.rng);
+        }
         let mut left = BATCH;
         let mut announced = 0;
         while client.standing == Standing::Open
@@ -110,7 +114,10 @@ impl Server {
         }
         if client.standing == Standing::Open {
             requests.keep(bytes);
-            let more = left == 0 && requests.waiting() > 0;
+            let more = match client.long {
+                Some(_) => client.outbox.len() <= MAX_LONG_UNSENT,
+                None => left == 0 && requests.waiting() > 0,
+            };
             if more && !client.pending {
                 client.pending = true;
                 self.pending.push_back(client.slot);
@@ -144,7 +151,8 @@ impl Server {
         self.log(LogLevel::Verbose, || {
             format!("{error} from client: {}", super::clients::commands::describe(client, None))
         });
-        let mut reply = Reply::new(&mut client.outbox, &mut self.scratch, client.proto);
+        let proto = client.proto;
+        let mut reply = Reply::new(client.out(), &mut self.scratch, proto);
         match error {
             ProtocolError::ExpectedDollar(got) => {
                 let before = "ERR Protocol error: expected '$', got '";
@@ -215,8 +223,8 @@ impl Server {
         match &mut client.transaction {
             Some(transaction) if !transactions::is_immediate(command) => {
                 transaction.queue(command, args);
-                let muted = client.is_muted();
-                let reply = Reply::new(&mut client.outbox, &mut self.scratch, client.proto);
+                let (muted, proto) = (client.is_muted(), client.proto);
+                let reply = Reply::new(client.out(), &mut self.scratch, proto);
                 reply.muted(muted).simple("QUEUED");
             }
             _ => {
@@ -325,9 +333,8 @@ impl Server {
     }
 
     fn answer_error(&mut self, client: &mut Client, error: &CommandError) {
-        let muted = client.is_muted();
-        let mut reply =
-            Reply::new(&mut client.outbox, &mut self.scratch, client.proto).muted(muted);
+        let (muted, proto) = (client.is_muted(), client.proto);
+        let mut reply = Reply::new(client.out(), &mut self.scratch, proto).muted(muted);
         let text = error.as_bytes();
         reply.error(text);
         let code = text.split(|c| *c == b' ').next().unwrap_or_default();
@@ -344,11 +351,9 @@ impl Server {
             return;
         };
         client.waiting = false;
-        let muted = client.is_muted();
+        let (muted, proto) = (client.is_muted(), client.proto);
         match result {
-            Ok(()) => {
-                Reply::new(&mut client.outbox, &mut self.scratch, client.proto).muted(muted).ok()
-            }
+            Ok(()) => Reply::new(client.out(), &mut self.scratch, proto).muted(muted).ok(),
             Err(error) => self.answer_error(&mut client, &error),
         }
         self.serve(now, &mut client, &[]);
@@ -409,27 +414,31 @@ impl Server {
         self.keyspace.env.touch = !client.no_touch;
         self.keyspace.env.report_misses = self.listeners.events & Class::KeyMiss as u16 != 0;
         self.effects.begin(self.listeners);
-        let muted = client.is_muted();
-        let db = client.db;
+        let (muted, proto, db) = (client.is_muted(), client.proto, client.db);
+        let caller = Caller {
+            client: client.id,
+            no_touch: client.no_touch,
+            deny_blocking: self.executing,
+            ..Caller::default()
+        };
         let mut ctx = Ctx {
             now,
             keyspace: &mut self.keyspace,
             db,
             args,
-            reply: Reply::new(&mut client.outbox, &mut self.scratch, client.proto).muted(muted),
+            reply: Reply::new(client.out(), &mut self.scratch, proto).muted(muted),
             effects: &mut self.effects,
             rng: &mut self.rng,
             config: &self.config.settings().data,
-            caller: Caller {
-                client: client.id,
-                no_touch: client.no_touch,
-                deny_blocking: self.executing,
-                ..Caller::default()
-            },
+            caller,
             wait: None,
+            rest: None,
         };
         let result = handler(&mut ctx);
-        let wait = ctx.wait.take();
+        let (wait, rest) = (ctx.wait.take(), ctx.rest.take());
+        if let Some(rest) = rest {
+            client.goes_on(rest);
+        }
         self.effects.finish(db, args);
         self.after_effects(now, Some(&mut *client));
         if let Some(wait) = wait {

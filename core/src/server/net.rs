@@ -47,6 +47,11 @@ impl Listeners {
 /// client makes wait that sends all its requests first and reads the replies then.
 pub(super) const MAX_UNSENT: usize = 128 << 20;
 
+/// Bytes that may wait for a client before a long reply goes on, and down to how many they have to
+/// sink first.
+pub(super) const MAX_LONG_UNSENT: usize = 1 << 20;
+const LOW_LONG_UNSENT: usize = 256 << 10;
+
 /// Bytes that a client may send ahead while its next command has to wait.
 const MAX_AHEAD: usize = 1 << 20;
 
@@ -324,7 +329,7 @@ impl Server {
         };
         if client.standing == Standing::Open {
             let held = self.holds_all() && client.requests.waiting() > 0;
-            if client.pending || held {
+            if client.pending || client.long.is_some() || held {
                 // What has been read is carried out first.
                 client.ended = true;
             } else {
@@ -360,8 +365,16 @@ impl Server {
         self.end_transaction(client);
         self.unsubscribe_all(client);
         self.unblock(client);
+        self.end_long(client);
         if core::mem::take(&mut client.monitor) {
             self.monitors.remove(&client.slot);
+        }
+    }
+
+    /// Drops what is still to be written of a long reply.
+    fn end_long(&mut self, client: &mut Client) {
+        if let Some(long) = client.long.take() {
+            long.end(|copy| self.keyspace.bury_copy(copy));
         }
     }
 
@@ -401,6 +414,7 @@ impl Server {
                 )
             });
             self.stats.output_limit_disconnections += 1;
+            self.end_long(client);
             client.outbox.clear();
             client.standing = Standing::Closing;
             self.clients.leaving(client);
@@ -413,7 +427,9 @@ impl Server {
         let full = client.outbox.len() > MAX_UNSENT;
         let held = client.is_held() || self.holds_all();
         let ahead = held && client.requests.waiting() > MAX_AHEAD;
-        if full {
+        if client.long.is_some() && client.outbox.len() > MAX_LONG_UNSENT {
+            client.outbox.set_low_water(LOW_LONG_UNSENT);
+        } else if full {
             client.outbox.set_low_water(MAX_UNSENT / 2);
         }
         let stop = full || ahead;
@@ -429,16 +445,29 @@ impl Server {
         else {
             return;
         };
-        self.serve(now, &mut client, &[]);
+        self.serve_and_leave(now, &mut client);
         self.clients.put(client);
+    }
+
+    /// Goes on with what a client has asked, and lets it go when that is done if it has gone.
+    pub(super) fn serve_and_leave(&mut self, now: Now<'_>, client: &mut Client) {
+        self.serve(now, client, &[]);
+        let held = self.holds_all() && client.requests.waiting() > 0;
+        let busy = client.pending || client.long.is_some() || held;
+        if client.ended && !busy && client.standing == Standing::Open {
+            client.standing = Standing::Closing;
+            self.flush(now, client);
+        }
     }
 
     /// Whether more waits for a client than its class may have waiting.
     pub(super) fn is_too_slow(&mut self, now: Mono, client: &mut Client) -> bool {
         let class = if client.subscriptions.is_some() { 2 } else { 0 };
         let limit = self.config.settings().client_output_buffer_limit[class];
-        let waiting = client.outbox.len() as u64;
-        if limit.hard != 0 && waiting >= limit.hard {
+        let waiting = client.unsent() as u64;
+        // A reply may not be longer than the limit, although not all of it waits.
+        let long = client.long.as_ref().map_or(0, |long| long.written) as u64;
+        if limit.hard != 0 && waiting.max(long) >= limit.hard {
             return true;
         }
         if limit.soft == 0 || waiting < limit.soft {
@@ -462,6 +491,7 @@ impl Server {
             });
             self.stats.query_limit_disconnections += 1;
             client.requests.clear();
+            self.end_long(client);
             client.outbox.clear();
             client.standing = Standing::Closing;
         }

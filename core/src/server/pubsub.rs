@@ -358,8 +358,8 @@ fn write(client: &mut Client, bytes: &[u8]) {
     }
     match (client.proto, bytes) {
         // The forms differ in their first byte alone, but for the lines that MONITOR gets.
-        (Proto::Resp3, [b'*', rest @ ..]) => client.outbox.write_parts([b">", rest]),
-        _ => client.outbox.write(bytes),
+        (Proto::Resp3, [b'*', rest @ ..]) => client.out().write_parts([b">", rest]),
+        _ => client.out().write(bytes),
     }
 }
 

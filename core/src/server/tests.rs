@@ -4,6 +4,7 @@ use super::*;
 use crate::machine::{Close, Endpoint, ListenerId, NetError, Signal};
 
 mod files;
+mod long;
 mod persistence;
 mod together;
 
@@ -513,7 +514,7 @@ fn command_tells_about_the_table() {
 fn who_asks_far_more_than_it_reads_has_to_wait() {
     let mut d = Driver::new("");
     let conn = d.connect();
-    let value = "x".repeat(1 << 20);
+    let value = "x".repeat(1_000_000);
     d.send(
         conn,
         format!("*3\r\n$3\r\nset\r\n$1\r\nk\r\n${}\r\n{value}\r\n", value.len()).as_bytes(),
@@ -533,5 +534,5 @@ fn who_asks_far_more_than_it_reads_has_to_wait() {
         }
     }
     assert!(d.reading);
-    assert_eq!(got, 200 * (value.len() + "$1048576\r\n\r\n".len()));
+    assert_eq!(got, 200 * (value.len() + "$1000000\r\n\r\n".len()));
 }

@@ -334,6 +334,13 @@ impl<'a> DbMut<'a> {
         (!self.env.has_expired(entry)).then(|| entry.value())
     }
 
+    /// A copy of what a key holds now, to be read from beginning to end, however large it is.
+    /// Counts nothing.
+    pub fn frozen(&self, key: Key<'_>) -> Option<Entry> {
+        let entry = self.db.table.get(self.db.table.find(key.hash, key.bytes)?);
+        (!self.env.has_expired(entry)).then(|| entry.frozen())
+    }
+
     /// Takes a value that nobody needs any more; a large one is freed in slices.
     pub fn bury(&mut self, value: Value) {
         self.env.graveyard.bury_entry(Entry::new(b"", value, None, AccessClock::default()));

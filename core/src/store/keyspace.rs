@@ -168,6 +168,11 @@ impl Keyspace {
         self.env.graveyard.freed()
     }
 
+    /// Takes a copy that has served its purpose; a large one is freed in slices.
+    pub fn bury_copy(&mut self, copy: Entry) {
+        self.env.graveyard.bury_copy(copy);
+    }
+
     /// Starts a snapshot of what all databases hold now. One that was under way is given up.
     pub fn begin_snapshot(&mut self) {
         self.end_snapshot();

@@ -164,6 +164,19 @@ impl<'a> ValueRef<'a> {
         }
     }
 
+    /// A copy to be read from beginning to end. It costs little however large a collection is; a
+    /// string is copied, and so is what has no commands of its own.
+    pub fn frozen(self) -> Value {
+        match self {
+            ValueRef::String(string) => Value::String(string.to_vec()),
+            ValueRef::List(list) => Value::List(list.frozen()),
+            ValueRef::Set(set) => Value::Set(set.frozen()),
+            ValueRef::Hash(hash) => Value::Hash(hash.frozen()),
+            ValueRef::ZSet(zset) => Value::ZSet(zset.frozen()),
+            ValueRef::Opaque(opaque) => Value::Opaque(Arc::new(opaque.clone())),
+        }
+    }
+
     /// How many elements a collection has; 1 for anything else.
     pub fn elements(self) -> usize {
         match self {

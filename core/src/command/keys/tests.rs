@@ -50,6 +50,7 @@ impl Bench {
             config: &DataConfig::default(),
             caller: Caller::default(),
             wait: None,
+            rest: None,
         });
         self.effects.finish(0, args);
         let reply: Vec<u8> = out.slices().flatten().copied().collect();

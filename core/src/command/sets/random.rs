@@ -1,7 +1,9 @@
 //! Random members: SRANDMEMBER gives them, SPOP takes them.
 
 use crate::command::collection::{distinct, positive, random_count, write_item};
+use crate::command::walk::{self, Walk};
 use crate::command::{Class, CommandError, Ctx};
+use crate::store::ValueRef;
 use crate::store::value::Set;
 
 /// Members that one SREM tells replicas of, as in Redis.
@@ -37,17 +39,16 @@ pub(super) fn srandmember(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     };
     if count < 0 {
         ctx.reply.array(usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX));
-        for _ in 0..count.unsigned_abs() {
-            if let Some(member) = set.random(ctx.rng) {
-                write_item(&mut ctx.reply, member);
-            }
-        }
+        let part = (0, usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX));
+        let (value, walk) = (ValueRef::Set(set), Walk::Random { both: false });
+        walk::write(&mut ctx.reply, &mut ctx.rest, ctx.rng, value, walk, part);
         return Ok(());
     }
     let count = usize::try_from(count).unwrap_or(usize::MAX).min(set.len());
     ctx.reply.array(count);
     if count == set.len() {
-        set.iter().for_each(|member| write_item(&mut ctx.reply, member));
+        let value = ValueRef::Set(set);
+        walk::write(&mut ctx.reply, &mut ctx.rest, ctx.rng, value, Walk::Elements, (0, count));
     } else {
         for n in distinct(ctx.rng, set.len(), count) {
             if let Some(member) = set.nth(n) {

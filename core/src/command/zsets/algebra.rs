@@ -1,9 +1,10 @@
 //! Unions, intersections and differences of sorted sets, and of sets, whose members count as
 //! having the score 1.
 
-use super::{write_head, write_pair};
+use super::write_head;
 use crate::command::collection::{double, positive};
 use crate::command::sets::store_result;
+use crate::command::walk::write_score;
 use crate::command::{Class, CommandError, Ctx};
 use crate::resp::number::parse_i64;
 use crate::store::value::{Item, Limits, SetRef, ZSet, ZSetRef};
@@ -56,7 +57,7 @@ fn show(ctx: &mut Ctx<'_>, operation: Operation, command: &str) -> Result<(), Co
     let reply = &mut ctx.reply;
     write_head(reply, view.len(), query.with_scores);
     for pair in view.iter_from(0) {
-        write_pair(reply, pair, query.with_scores);
+        write_score(reply, pair, query.with_scores);
     }
     ctx.keyspace.db(ctx.db).bury(Value::ZSet(result));
     Ok(())

@@ -3,13 +3,14 @@
 use core::ops::Range;
 
 use super::bounds::Bounds;
-use super::{write_head, write_pair};
+use super::write_head;
 use crate::command::collection::index_range;
 use crate::command::sets::store_result;
+use crate::command::walk::{self, Walk};
 use crate::command::{Class, CommandError, Ctx};
 use crate::resp::number::parse_i64;
-use crate::store::Value;
 use crate::store::value::{ZSet, ZSetRef};
+use crate::store::{Value, ValueRef};
 
 pub(super) fn zrange(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     show(ctx, None, None)
@@ -201,15 +202,9 @@ fn show(ctx: &mut Ctx<'_>, by: Option<By>, reverse: Option<bool>) -> Result<(), 
     if len == 0 {
         return Ok(());
     }
-    if query.reverse {
-        for pair in set.iter_back_from(ranks.end - 1).take(len) {
-            write_pair(reply, pair, query.with_scores);
-        }
-    } else {
-        for pair in set.iter_from(ranks.start).take(len) {
-            write_pair(reply, pair, query.with_scores);
-        }
-    }
+    let first = if query.reverse { ranks.end - 1 } else { ranks.start };
+    let walk = Walk::Ranks { reverse: query.reverse, scores: query.with_scores };
+    walk::write(reply, &mut ctx.rest, ctx.rng, ValueRef::ZSet(set), walk, (first, len));
     Ok(())
 }
 

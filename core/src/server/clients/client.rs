@@ -1,5 +1,6 @@
 //! What a server knows of one client.
 
+use super::LongReply;
 use crate::machine::{ConnId, Endpoint, Outbox};
 use crate::resp::Proto;
 use crate::resp::request::{OwnedArgs, Requests};
@@ -28,6 +29,8 @@ pub struct Client {
     pub requests: Requests,
     /// What it has not read yet.
     pub outbox: Outbox,
+    /// What is still to be written of its reply, when that is long.
+    pub long: Option<Box<LongReply>>,
     /// The version of the protocol that it speaks.
     pub proto: Proto,
     /// The database that it selected.
@@ -129,6 +132,7 @@ impl Client {
             local,
             requests: Requests::default(),
             outbox: Outbox::default(),
+            long: None,
             proto: Proto::default(),
             db: 0,
             authenticated: false,
@@ -172,7 +176,12 @@ impl Client {
     /// Whether its next command has to wait.
     #[inline]
     pub fn is_held(&self) -> bool {
-        self.paused || self.waiting || self.blocked.is_some()
+        self.paused || self.waiting || self.blocked.is_some() || self.long.is_some()
+    }
+
+    /// Bytes that wait for it.
+    pub fn unsent(&self) -> usize {
+        self.outbox.len() + self.long.as_ref().map_or(0, |long| long.behind())
     }
 
     /// Whether the reply to the running command is dropped.

@@ -2,11 +2,13 @@
 
 pub mod client;
 pub mod commands;
+mod long;
 
 use std::collections::BTreeMap;
 
 pub use client::{Client, ReplyMode, Standing};
 use hashbrown::HashTable;
+pub use long::LongReply;
 
 use crate::machine::ConnId;
 

@@ -164,9 +164,26 @@ impl<'a> HashRef<'a> {
 
     /// All fields with their values.
     pub fn iter(self) -> Pairs<'a> {
+        self.iter_from(0)
+    }
+
+    /// The fields from the one with this number on, with their values.
+    #[inline]
+    pub fn iter_from(self, n: usize) -> Pairs<'a> {
         match self {
-            HashRef::Pack(pack) => Pairs::Pack(pack.iter()),
-            HashRef::Table(table) => Pairs::Table(table, 0),
+            HashRef::Pack(pack) => {
+                let at = n.checked_mul(2).and_then(|i| pack.seek(i)).unwrap_or(pack.end());
+                Pairs::Pack(pack.iter_from(at))
+            }
+            HashRef::Table(table) => Pairs::Table(table, n),
+        }
+    }
+
+    /// A copy to be walked over.
+    pub fn frozen(self) -> Hash {
+        match self {
+            HashRef::Pack(pack) => Hash::Pack(pack.to_owned()),
+            HashRef::Table(table) => Hash::Table(Box::new(table.frozen())),
         }
     }
 

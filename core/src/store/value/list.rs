@@ -476,6 +476,14 @@ impl<'a> ListRef<'a> {
         one.into_iter().chain(many.into_iter().flatten())
     }
 
+    /// A copy, which shares all runs.
+    pub fn frozen(self) -> List {
+        match self {
+            ListRef::Pack(pack) => List::Pack(pack.to_owned()),
+            ListRef::Quick(runs) => List::Quick(Box::new(runs.clone())),
+        }
+    }
+
     /// The memory that it takes, in bytes.
     pub fn memory(self) -> usize {
         match self {

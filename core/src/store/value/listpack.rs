@@ -113,6 +113,11 @@ impl<'a> PackRef<'a> {
         self.0.len()
     }
 
+    /// A copy of it.
+    pub fn to_owned(self) -> Listpack {
+        Listpack { bytes: self.0.to_vec(), base: 0 }
+    }
+
     /// How many elements there are.
     #[inline]
     pub fn len(self) -> usize {

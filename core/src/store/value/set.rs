@@ -244,10 +244,25 @@ impl<'a> SetRef<'a> {
 
     /// All members.
     pub fn iter(self) -> Members<'a> {
+        self.iter_from(0)
+    }
+
+    /// The members from the one with this number on.
+    #[inline]
+    pub fn iter_from(self, n: usize) -> Members<'a> {
         match self {
-            SetRef::Ints(ints) => Members::Ints(ints, 0),
-            SetRef::Pack(pack) => Members::Pack(pack.iter()),
-            SetRef::Table(table) => Members::Table(table, 0),
+            SetRef::Ints(ints) => Members::Ints(ints, n),
+            SetRef::Pack(pack) => Members::Pack(pack.iter_from(pack.seek(n).unwrap_or(pack.end()))),
+            SetRef::Table(table) => Members::Table(table, n),
+        }
+    }
+
+    /// A copy to be walked over.
+    pub fn frozen(self) -> Set {
+        match self {
+            SetRef::Ints(ints) => Set::Ints(IntSet::from_prefixed(ints.bytes().to_vec(), 0)),
+            SetRef::Pack(pack) => Set::Pack(pack.to_owned()),
+            SetRef::Table(table) => Set::Table(Box::new(table.frozen())),
         }
     }
 

@@ -389,6 +389,14 @@ impl<'a> ZSetRef<'a> {
         }
     }
 
+    /// A copy to be walked over.
+    pub fn frozen(self) -> ZSet {
+        match self {
+            ZSetRef::Pack(pack) => ZSet::Pack(pack.to_owned()),
+            ZSetRef::Tree(tree) => ZSet::Tree(Box::new(tree.frozen())),
+        }
+    }
+
     /// One step of a scan; the next cursor comes back, 0 at the end.
     pub fn scan(self, cursor: u64, count: usize, mut f: impl FnMut(Item<'_>, f64)) -> u64 {
         match self {

@@ -1,0 +1,229 @@
+//! Replies that walk over one large value, written in slices.
+//!
+//! The first slice is written by the command itself. If something is left, the caller gets a
+//! [`Rest`]: a copy of the value as it is now, which costs next to nothing (see
+//! [`crate::store::value`]), and how far the walk has come. So the reply is that of one moment,
+//! nobody waits for more than a slice of it, and it takes memory only as fast as it is read.
+//!
+//! What is put together from several values, or from the keyspace (SUNION, SORT, MGET, KEYS), is
+//! written at once.
+
+use super::collection::write_item;
+use crate::resp::Proto;
+use crate::resp::reply::Reply;
+use crate::rng::Rng;
+use crate::store::value::{Item, StringRef, ValueRef};
+use crate::store::{AccessClock, Entry};
+
+/// Elements in a slice.
+const ITEMS: usize = 1024;
+
+/// Bytes after which a slice ends.
+const BYTES: usize = 64 * 1024;
+
+/// Strings from this length on are written in slices.
+pub(super) const LONG_TEXT: usize = 1024 * 1024;
+
+/// Bytes of a string in one slice.
+const TEXT_SLICE: usize = 256 * 1024;
+
+/// What is written of each element, and in which order.
+#[derive(Clone, Copy, Debug)]
+pub enum Walk {
+    /// The elements of a list, or the members of a set.
+    Elements,
+    /// The fields of a hash, or their values, or both.
+    Fields {
+        /// Whether the field is written.
+        field: bool,
+        /// Whether its value is written.
+        value: bool,
+        /// Whether the two stand in an array of their own.
+        nested: bool,
+    },
+    /// The members of a sorted set.
+    Ranks {
+        /// Whether it goes downwards.
+        reverse: bool,
+        /// Whether the scores are written, too.
+        scores: bool,
+    },
+    /// Any element at all, as often as is asked for.
+    Random {
+        /// Whether its value or score is written, too.
+        both: bool,
+    },
+    /// The bytes of a string.
+    Text,
+}
+
+/// What is still to be written of a reply.
+#[derive(Clone, Debug)]
+pub struct Rest {
+    value: Entry,
+    walk: Walk,
+    at: usize,
+    left: usize,
+    proto: Proto,
+}
+
+impl Rest {
+    /// The rest of a reply with a long string: the value, of which nothing but the head was
+    /// written.
+    pub(super) fn text(value: Entry, len: usize, proto: Proto) -> Self {
+        Self { value, walk: Walk::Text, at: 0, left: len, proto }
+    }
+
+    /// The version of the protocol in which the reply began.
+    pub fn proto(&self) -> Proto {
+        self.proto
+    }
+
+    /// Writes a slice. True when that was the last.
+    pub fn write(&mut self, reply: &mut Reply<'_>, rng: &mut Rng) -> bool {
+        let value = self.value.value();
+        let done = slice(reply, rng, value, self.walk, self.at, self.left);
+        self.left -= done;
+        match self.walk {
+            Walk::Ranks { reverse: true, .. } => self.at = self.at.saturating_sub(done),
+            _ => self.at += done,
+        }
+        // A walk that cannot go on would never end.
+        self.left == 0 || done == 0
+    }
+
+    /// The value, to be freed in slices.
+    pub fn into_value(self) -> Entry {
+        self.value
+    }
+}
+
+/// Writes `count` elements of a value from `at` on, behind a head that has been written. What is
+/// too much for one slice is left to `rest`.
+pub(super) fn write(
+    reply: &mut Reply<'_>,
+    rest: &mut Option<Rest>,
+    rng: &mut Rng,
+    value: ValueRef<'_>,
+    walk: Walk,
+    (at, count): (usize, usize),
+) {
+    if reply.is_muted() {
+        return;
+    }
+    let done = slice(reply, rng, value, walk, at, count);
+    if done < count && done > 0 {
+        let at = match walk {
+            Walk::Ranks { reverse: true, .. } => at.saturating_sub(done),
+            _ => at + done,
+        };
+        let value = Entry::new(b"", value.frozen(), None, AccessClock::default());
+        *rest = Some(Rest { value, walk, at, left: count - done, proto: reply.proto() });
+    }
+}
+
+/// Writes a slice of the `left` elements from `at` on, and says how many these were.
+fn slice(
+    reply: &mut Reply<'_>,
+    rng: &mut Rng,
+    value: ValueRef<'_>,
+    walk: Walk,
+    at: usize,
+    left: usize,
+) -> usize {
+    let n = left.min(ITEMS);
+    match (value, walk) {
+        (ValueRef::List(list), Walk::Elements) => {
+            each(reply, list.iter_from(at).take(n), write_item)
+        }
+        (ValueRef::Set(set), Walk::Elements) => each(reply, set.iter_from(at).take(n), write_item),
+        (ValueRef::Hash(hash), Walk::Fields { field: true, value, nested }) => {
+            each(reply, hash.iter_from(at).take(n), |reply, pair| {
+                write_field(reply, pair, value, nested);
+            })
+        }
+        (ValueRef::Hash(hash), Walk::Fields { .. }) => {
+            each(reply, hash.iter_from(at).take(n), |reply, (_, value)| write_item(reply, value))
+        }
+        (ValueRef::ZSet(set), Walk::Ranks { reverse: false, scores }) => {
+            each(reply, set.iter_from(at).take(n), |reply, pair| write_score(reply, pair, scores))
+        }
+        (ValueRef::ZSet(set), Walk::Ranks { reverse: true, scores }) => {
+            each(reply, set.iter_back_from(at).take(n), |reply, pair| {
+                write_score(reply, pair, scores);
+            })
+        }
+        (ValueRef::Set(set), Walk::Random { .. }) => {
+            each(reply, (0..n).map_while(|_| set.random(rng)), write_item)
+        }
+        (ValueRef::Hash(hash), Walk::Random { both }) => {
+            let nested = reply.proto() == Proto::Resp3;
+            each(reply, (0..n).map_while(|_| hash.random(rng)), |reply, pair| {
+                write_field(reply, pair, both, nested);
+            })
+        }
+        (ValueRef::ZSet(set), Walk::Random { both }) => {
+            let any = |_| set.nth(rng.below(set.len() as u64) as usize);
+            each(reply, (0..n).map_while(any), |reply, pair| write_score(reply, pair, both))
+        }
+        (ValueRef::String(StringRef::Bytes(bytes)), Walk::Text) => {
+            let part = bytes.get(at..).unwrap_or_default();
+            let part = part.get(..left.min(TEXT_SLICE)).unwrap_or(part);
+            reply.raw(part);
+            if part.len() == left {
+                reply.raw(b"\r\n");
+            }
+            part.len()
+        }
+        _ => 0,
+    }
+}
+
+#[inline]
+fn each<T>(
+    reply: &mut Reply<'_>,
+    items: impl Iterator<Item = T>,
+    mut write: impl FnMut(&mut Reply<'_>, T),
+) -> usize {
+    let start = reply.written();
+    let mut done = 0;
+    for item in items {
+        write(reply, item);
+        done += 1;
+        if reply.written() - start >= BYTES {
+            break;
+        }
+    }
+    done
+}
+
+/// Writes a field and perhaps its value, which then stand in an array of their own if `nested`.
+pub(super) fn write_field(
+    reply: &mut Reply<'_>,
+    (field, value): (Item<'_>, Item<'_>),
+    both: bool,
+    nested: bool,
+) {
+    if both && nested {
+        reply.array(2);
+    }
+    write_item(reply, field);
+    if both {
+        write_item(reply, value);
+    }
+}
+
+/// Writes a member and perhaps its score, which in version 3 then stand in an array of their own.
+pub(super) fn write_score(
+    reply: &mut Reply<'_>,
+    (member, score): (Item<'_>, f64),
+    with_scores: bool,
+) {
+    if with_scores && reply.proto() == Proto::Resp3 {
+        reply.array(2);
+    }
+    write_item(reply, member);
+    if with_scores {
+        reply.double(score);
+    }
+}
