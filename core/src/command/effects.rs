@@ -40,6 +40,17 @@ pub struct Propagated {
     pub db: u32,
     /// Its name and arguments.
     pub args: OwnedArgs,
+    /// Who gets it.
+    pub to: Followers,
+}
+
+/// Who follows what commands change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Followers {
+    /// The append-only file and the replicas.
+    All,
+    /// The replicas: nothing is left of it when it has been carried out.
+    Replicas,
 }
 
 /// A keyspace event.
@@ -130,8 +141,14 @@ impl Effects {
     pub fn also<A: AsRef<[u8]>>(&mut self, db: usize, args: impl IntoIterator<Item = A>) {
         if self.listeners.propagation {
             let args = args.into_iter().collect();
-            self.commands.push(Propagated { db: db as u32, args });
+            self.commands.push(Propagated { db: db as u32, args, to: Followers::All });
         }
+    }
+
+    /// Propagates `args` to the replicas alone.
+    pub fn for_replicas(&mut self, db: usize, args: Args<'_>) {
+        let to = Followers::Replicas;
+        self.commands.push(Propagated { db: db as u32, args: args.into(), to });
     }
 
     /// Does not propagate the command as it was given.
@@ -190,7 +207,8 @@ impl Effects {
             Verbatim::Never => false,
         };
         if verbatim && self.listeners.propagation {
-            self.commands.push(Propagated { db: db as u32, args: args.into() });
+            let to = Followers::All;
+            self.commands.push(Propagated { db: db as u32, args: args.into(), to });
         }
     }
 
@@ -270,7 +288,8 @@ mod tests {
         effects.begin(listeners);
         effects.dirty += 1;
         effects.finish(3, set().as_args());
-        assert_eq!(effects.take_commands(), [Propagated { db: 3, args: set() }]);
+        let expected = Propagated { db: 3, args: set(), to: Followers::All };
+        assert_eq!(effects.take_commands(), [expected]);
 
         effects.begin(listeners);
         effects.dirty += 1;

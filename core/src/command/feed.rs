@@ -86,7 +86,8 @@ mod tests {
     use super::*;
 
     fn command(db: u32, words: &[&str]) -> Propagated {
-        Propagated { db, args: words.iter().collect() }
+        let to = crate::command::effects::Followers::All;
+        Propagated { db, args: words.iter().collect(), to }
     }
 
     fn text(feed: &mut Feed, commands: &[Propagated], whole: bool) -> String {

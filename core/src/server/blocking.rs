@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::Server;
 use super::clients::{Client, Standing};
 use super::propagate::Together;
+use super::replication::Acks;
 use super::table::Command;
 use crate::command::Wait;
 use crate::command::context::EmptyReply;
@@ -34,6 +35,15 @@ pub struct Blocked {
     until: Option<Mono>,
     empty: EmptyReply,
     kind: Type,
+    /// That it waits for replicas, and not for keys.
+    acks: Option<Acks>,
+}
+
+impl Blocked {
+    /// What it waits for if it waits for replicas.
+    pub(super) fn acks(&self) -> Option<Acks> {
+        self.acks
+    }
 }
 
 /// Who waits for what.
@@ -121,7 +131,25 @@ impl Server {
         self.listeners.blocked = true;
         let Wait { empty, kind, .. } = wait;
         let args = args.into();
-        client.blocked = Some(Box::new(Blocked { command, args, keys, until, empty, kind }));
+        let blocked = Blocked { command, args, keys, until, empty, kind, acks: None };
+        client.blocked = Some(Box::new(blocked));
+    }
+
+    /// Puts a client to sleep that waits for replicas.
+    pub(super) fn block_for_acks(
+        &mut self,
+        now: Now<'_>,
+        client: &mut Client,
+        command: &'static Command,
+        args: Args<'_>,
+        acks: Acks,
+        patience: Option<Duration>,
+    ) {
+        let wait = Wait { keys: Vec::new(), patience, empty: EmptyReply::Null, kind: Type::String };
+        self.block(now, client, command, args, wait);
+        if let Some(blocked) = &mut client.blocked {
+            blocked.acks = Some(acks);
+        }
     }
 
     /// Takes a client off all lists and gives what it waited with.
@@ -137,6 +165,9 @@ impl Server {
         }
         if let Some(until) = blocked.until {
             self.waiting.deadlines.remove(&(until, client.slot));
+        }
+        if blocked.acks.is_some() {
+            self.acks_ended(client.slot);
         }
         self.waiting.count -= 1;
         self.listeners.blocked = self.waiting.count > 0;
@@ -180,8 +211,12 @@ impl Server {
     fn resume(&mut self, now: Now<'_>, client: &mut Client) {
         let Some(blocked) = self.unblock(client) else { return };
         client.resumed = Some(blocked.until);
+        let before = self.replication.offset();
         self.call(now, client, blocked.command, blocked.args.as_args());
         self.propagate(Together::Yes);
+        if self.replication.offset() != before {
+            client.write_offset = self.replication.offset();
+        }
         client.resumed = None;
         if self.pubsub.has_letters() {
             self.deliver_letters(client);
@@ -229,6 +264,11 @@ impl Server {
         let Some(blocked) = self.unblock(client) else { return false };
         let tracked = self.config.settings().latency_tracking;
         self.stats.called(blocked.command.id, Duration::ZERO, error.is_some(), tracked);
+        if let (None, Some(acks)) = (error, blocked.acks) {
+            self.write_acks(client, acks);
+            self.wake(now, client);
+            return true;
+        }
         let (muted, proto) = (client.is_muted(), client.proto);
         let mut reply = Reply::new(client.out(), &mut self.scratch, proto).muted(muted);
         match (error, blocked.empty) {

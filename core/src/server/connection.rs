@@ -225,6 +225,7 @@ fn hello(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
         call.client.proto = proto;
     }
     let (id, version) = (call.client.id, call.client.proto.number());
+    let role: &[u8] = if server.replication.is_replica() { b"replica" } else { b"master" };
     let mut reply = call.reply();
     reply.map(7);
     reply.bulk(b"server");
@@ -238,7 +239,7 @@ fn hello(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     reply.bulk(b"mode");
     reply.bulk(b"standalone");
     reply.bulk(b"role");
-    reply.bulk(b"master");
+    reply.bulk(role);
     reply.bulk(b"modules");
     reply.array(0);
     Ok(())

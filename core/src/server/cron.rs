@@ -38,10 +38,14 @@ impl Server {
         if self.pause.until().is_some_and(|until| now.mono >= until) {
             self.end_pause(now);
         }
+        self.replicate(now);
         if self.cron_paused {
             return;
         }
-        if self.active_expire && !self.pause.is_on(now.mono) && !self.is_loading() {
+        if self.replication.is_replica() {
+            self.schedule.expiry = None;
+            self.expire_own(now);
+        } else if self.active_expire && !self.pause.is_on(now.mono) && !self.is_loading() {
             self.expire(now);
         }
         if self.keyspace.free_waits() {
@@ -61,6 +65,7 @@ impl Server {
         }
         self.deliver_parcels(now);
         self.watch_clients(now);
+        self.replication_cron(now);
     }
 
     /// When there is something to do next.
@@ -80,11 +85,20 @@ impl Server {
         }
         let waits = self.waiting.next_deadline();
         let clients = self.eviction.clients_due;
+        let replication = self.replication_wake();
         let schedule = &self.schedule;
-        [schedule.clients, schedule.expiry, self.pause.until(), waits, clients, background]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            schedule.clients,
+            schedule.expiry,
+            self.pause.until(),
+            waits,
+            clients,
+            background,
+            replication,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Clients with more to do than one turn allows go on.
@@ -115,6 +129,7 @@ impl Server {
             if core::mem::take(&mut client.paused) {
                 if let Some(args) = client.held.take() {
                     self.execute(now, &mut client, args.as_args());
+                    self.held_carried_out(&client);
                 }
                 self.serve_and_leave(now, &mut client);
             }
@@ -124,9 +139,21 @@ impl Server {
 
     /// While clients are paused no key disappears.
     pub(super) fn pause_changed(&mut self, now: Mono) {
+        let paused = self.pause.is_on(now);
+        self.rest_expiry_as(paused);
+    }
+
+    /// Brings up to date whether keys disappear when their time has come. On a replica they do
+    /// when the primary says so.
+    pub(super) fn rest_expiry(&mut self) {
+        let paused = self.pause.is_on(self.now.0);
+        self.rest_expiry_as(paused);
+    }
+
+    fn rest_expiry_as(&mut self, paused: bool) {
         use crate::store::ExpireMode;
-        self.keyspace.env.expire_mode =
-            if self.pause.is_on(now) { ExpireMode::Hide } else { ExpireMode::Delete };
+        let hide = paused || self.replication.is_replica();
+        self.keyspace.env.expire_mode = if hide { ExpireMode::Hide } else { ExpireMode::Delete };
     }
 
     fn expire(&mut self, now: Now<'_>) {
@@ -174,6 +201,7 @@ impl Server {
                 let idle = now.mono.since(client.last_heard).as_secs();
                 let waits =
                     client.paused || client.blocked.is_some() || client.subscriptions.is_some();
+                let waits = waits || client.from_primary || client.is_replica();
                 if timeout > 0 && idle > timeout && !waits {
                     self.log(LogLevel::Verbose, || "Closing idle client".to_owned());
                     client.standing = Standing::Closing;

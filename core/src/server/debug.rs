@@ -89,7 +89,7 @@ fn debug(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
         }
         (b"replybuffer", 4) => call.reply().ok(),
         (b"change-repl-id", 2) => {
-            server.replication_id = server.rng.hex40();
+            server.change_stream_id();
             server.notice(|| "Changing replication IDs after receiving change-repl-id".to_owned());
             call.reply().ok();
         }

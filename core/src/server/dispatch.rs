@@ -78,6 +78,9 @@ impl Server {
         if client.standing != Standing::Open {
             return;
         }
+        if client.from_primary {
+            return self.serve_primary(now, client, bytes);
+        }
         let mut requests = mem::take(&mut client.requests);
         let before = client.outbox.len();
         if client.long.is_some() && before <= MAX_LONG_UNSENT {
@@ -147,7 +150,7 @@ impl Server {
         count.max(1)
     }
 
-    fn protocol_error(&mut self, client: &mut Client, error: ProtocolError) {
+    pub(super) fn protocol_error(&mut self, client: &mut Client, error: ProtocolError) {
         self.log(LogLevel::Verbose, || {
             format!("{error} from client: {}", super::clients::commands::describe(client, None))
         });
@@ -205,17 +208,17 @@ impl Server {
         let writes = (command.meta.flags | queued) & flag::WRITE != 0;
         if let Some(error) = self.write_refusal()
             && (writes || command.name == "ping")
+            && !client.from_primary
         {
             return self.refuse(client, Some(command), &error);
         }
-        if writes && self.lacks_replicas() {
-            let error = CommandError::text("NOREPLICAS Not enough good replicas to write.");
+        if let Some(error) = self.check_role(now.mono, client, command, (queued, lacked)) {
             return self.refuse(client, Some(command), &error);
         }
         if let Some(error) = self.loading_refusal(command.meta.flags, queued, lacked) {
             return self.refuse(client, Some(command), &error);
         }
-        if self.pause.holds(now.mono, command, queued) {
+        if self.pause.holds(now.mono, command, queued) && !client.is_replica() {
             client.held = Some(args.into());
             client.paused = true;
             return;
@@ -229,8 +232,16 @@ impl Server {
             }
             _ => {
                 let began = self.stalled;
+                let before = (self.replication.offset(), client.outbox.len());
+                let was_replica = client.is_replica();
                 self.call(now, client, command, args);
                 self.propagate(Together::of(command));
+                if self.replication.offset() != before.0 {
+                    client.write_offset = self.replication.offset();
+                }
+                if was_replica && client.outbox.len() != before.1 {
+                    self.replica_replied_to(client, command);
+                }
                 if self.pubsub.has_letters() {
                     self.deliver_letters(client);
                 }
@@ -284,12 +295,6 @@ impl Server {
         Ok(())
     }
 
-    /// Whether writes wait for replicas that are not there.
-    fn lacks_replicas(&self) -> bool {
-        let settings = self.config.settings();
-        settings.min_replicas_to_write > 0 && settings.min_replicas_max_lag > 0
-    }
-
     /// DEBUG and MODULE are open to whom the configuration says.
     fn forbidden(&self, client: &Client, command: &Command) -> Option<CommandError> {
         use super::config::Permission;
@@ -339,6 +344,9 @@ impl Server {
         reply.error(text);
         let code = text.split(|c| *c == b' ').next().unwrap_or_default();
         self.stats.error(std::str::from_utf8(code).unwrap_or("ERR"));
+        if client.from_primary || client.is_replica() {
+            self.error_between_servers(client, text);
+        }
         if client.replies == ReplyMode::Skip {
             client.replies = ReplyMode::On;
         }
@@ -414,12 +422,16 @@ impl Server {
         self.keyspace.env.touch = !client.no_touch;
         self.keyspace.env.report_misses = self.listeners.events & Class::KeyMiss as u16 != 0;
         self.effects.begin(self.listeners);
+        let replica = self.replication.is_replica();
+        if replica {
+            self.expire_as(client, command);
+        }
         let (muted, proto, db) = (client.is_muted(), client.proto, client.db);
         let caller = Caller {
             client: client.id,
             no_touch: client.no_touch,
-            deny_blocking: self.executing,
-            ..Caller::default()
+            from_primary: client.from_primary,
+            deny_blocking: self.executing || client.from_primary,
         };
         let mut ctx = Ctx {
             now,
@@ -441,6 +453,10 @@ impl Server {
         }
         self.effects.finish(db, args);
         self.after_effects(now, Some(&mut *client));
+        if replica {
+            self.rest_expiry();
+            self.note_own_keys(client, command, args);
+        }
         if let Some(wait) = wait {
             self.block(now, client, command, args, wait);
         }

@@ -97,6 +97,10 @@ impl Server {
     pub(super) fn make_room(&mut self, now: Now<'_>, client: Option<&mut Client>) -> bool {
         self.eviction.going_on = false;
         let limit = self.config.settings().maxmemory;
+        // A replica leaves it to its primary which keys go.
+        if self.replication.is_replica() && self.config.settings().replica_ignore_maxmemory {
+            return true;
+        }
         if limit == 0 || self.is_loading() || self.used_memory(now.mono, client.as_deref()) <= limit
         {
             return true;
@@ -163,14 +167,15 @@ impl Server {
 
     fn evict_clients(&mut self, now: Now<'_>, limit: u64) {
         let taken = |client: &Client| client.memory() as u64;
-        let mut total: u64 = self.clients.iter().map(taken).sum();
+        let of_others = |client: &&Client| !client.is_replica() && !client.from_primary;
+        let mut total: u64 = self.clients.iter().filter(of_others).map(taken).sum();
         if total <= limit {
             return;
         }
         let mut victims: Vec<(u64, u32)> = self
             .clients
             .iter()
-            .filter(|client| !client.no_evict)
+            .filter(|client| !client.no_evict && !client.is_replica() && !client.from_primary)
             .map(|client| (taken(client), client.slot))
             .collect();
         victims.sort_unstable();
@@ -197,7 +202,8 @@ impl Server {
                 clients
             }
         };
-        super::info::STARTUP_MEMORY + (self.keyspace.memory() + clients) as u64
+        let backlog = self.backlog_memory().0;
+        super::info::STARTUP_MEMORY + (self.keyspace.memory() + clients + backlog) as u64
     }
 
     /// Whether there is a key that may go; it stays a candidate.

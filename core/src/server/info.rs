@@ -153,7 +153,7 @@ impl Server {
 
     fn clients_section(&self, text: &mut Text, caller: Option<&Client>) {
         text.section("Clients");
-        text.field("connected_clients", self.clients.connected());
+        text.field("connected_clients", self.clients.connected() - self.replication.replicas());
         text.field("cluster_connections", 0);
         text.field("maxclients", self.config.settings().maxclients);
         let of_caller = caller.map_or(0, |c| c.requests.capacity());
@@ -211,11 +211,12 @@ impl Server {
         text.field("rss_overhead_bytes", 0);
         text.field("mem_fragmentation_ratio", format_args!("{:.2}", m.fragmentation()));
         text.field("mem_fragmentation_bytes", resident as i64 - m.used as i64);
-        text.field("mem_not_counted_for_evict", 0);
-        text.field("mem_replication_backlog", 0);
-        text.field("mem_total_replication_buffers", 0);
-        text.field("mem_clients_slaves", 0);
-        text.field("mem_clients_normal", m.clients);
+        let (backlog, beyond) = self.backlog_memory();
+        text.field("mem_not_counted_for_evict", beyond);
+        text.field("mem_replication_backlog", backlog);
+        text.field("mem_total_replication_buffers", backlog + beyond);
+        text.field("mem_clients_slaves", m.replicas + beyond as u64);
+        text.field("mem_clients_normal", m.clients - m.replicas);
         text.field("mem_cluster_links", 0);
         text.field("mem_aof_buffer", 0);
         text.field("mem_allocator", "system");
@@ -227,6 +228,7 @@ impl Server {
     fn stats_section(&mut self, text: &mut Text) {
         let [commands, input, output, cycles, nanos] = self.stats.rates(self.now.0);
         let kilobytes = |bytes: u64| format!("{:.2}", bytes as f64 / 1024.0);
+        let replication = *self.replication.stats();
         let (stats, env) = (&self.stats, &self.keyspace.env);
         text.section("Stats");
         text.field("total_connections_received", stats.connections_received);
@@ -234,16 +236,16 @@ impl Server {
         text.field("instantaneous_ops_per_sec", commands);
         text.field("total_net_input_bytes", stats.net_input);
         text.field("total_net_output_bytes", stats.net_output);
-        text.field("total_net_repl_input_bytes", 0);
-        text.field("total_net_repl_output_bytes", 0);
+        text.field("total_net_repl_input_bytes", replication.net_input);
+        text.field("total_net_repl_output_bytes", replication.net_output);
         text.field("instantaneous_input_kbps", kilobytes(input));
         text.field("instantaneous_output_kbps", kilobytes(output));
         text.field("instantaneous_input_repl_kbps", "0.00");
         text.field("instantaneous_output_repl_kbps", "0.00");
         text.field("rejected_connections", stats.rejected_connections);
-        text.field("sync_full", 0);
-        text.field("sync_partial_ok", 0);
-        text.field("sync_partial_err", 0);
+        text.field("sync_full", replication.sync_full);
+        text.field("sync_partial_ok", replication.sync_partial_ok);
+        text.field("sync_partial_err", replication.sync_partial_err);
         text.field("expired_keys", env.expired - self.expired_before);
         text.field("expired_stale_perc", "0.00");
         text.field("expired_time_cap_reached_count", 0);
@@ -260,7 +262,7 @@ impl Server {
         text.field("latest_fork_usec", 0);
         text.field("total_forks", 0);
         text.field("migrate_cached_sockets", 0);
-        text.field("slave_expires_tracked_keys", 0);
+        text.field("slave_expires_tracked_keys", self.own_keys());
         text.field("active_defrag_hits", 0);
         text.field("active_defrag_misses", 0);
         text.field("active_defrag_key_hits", 0);
@@ -270,7 +272,7 @@ impl Server {
         text.field("tracking_total_keys", 0);
         text.field("tracking_total_items", 0);
         text.field("tracking_total_prefixes", 0);
-        text.field("unexpected_error_replies", 0);
+        text.field("unexpected_error_replies", replication.unexpected_error_replies);
         text.field("total_error_replies", stats.error_replies);
         text.field("dump_payload_sanitizations", 0);
         text.field("total_reads_processed", stats.reads);
@@ -302,24 +304,6 @@ impl Server {
         text.field("eventloop_duration_cron_sum", loops.cron_took.as_micros());
         text.field("eventloop_duration_max", loops.longest.as_micros());
         text.field("eventloop_cmd_per_cycle_max", loops.most_commands);
-    }
-
-    fn replication_section(&self, text: &mut Text) {
-        text.section("Replication");
-        text.field("role", "master");
-        text.field("connected_slaves", 0);
-        text.field("master_failover_state", "no-failover");
-        text.field("master_replid", String::from_utf8_lossy(&self.replication_id));
-        text.field("master_replid2", "0".repeat(40));
-        text.field("master_repl_offset", 0);
-        text.field("second_repl_offset", -1);
-        text.field("repl_backlog_active", 0);
-        text.field(
-            "repl_backlog_size",
-            String::from_utf8_lossy(self.config.get("repl-backlog-size").unwrap_or_default()),
-        );
-        text.field("repl_backlog_first_byte_offset", 0);
-        text.field("repl_backlog_histlen", 0);
     }
 
     fn cpu_section(&self, text: &mut Text) {
@@ -403,18 +387,23 @@ impl Server {
     /// Where memory goes.
     pub(super) fn memory(&mut self, caller: Option<&Client>) -> Memory {
         let clients = self.client_memory(caller);
+        let replicas: usize =
+            self.clients.iter().filter(|c| c.is_replica()).map(Client::memory).sum();
+        let (backlog, beyond) = self.backlog_memory();
+        let backlog = backlog + beyond;
         let databases: Vec<(usize, usize)> = self.keyspace.summary().map(|s| (s.0, s.1)).collect();
         let keys = databases.iter().map(|(_, keys)| keys).sum();
         let tables: usize = databases.iter().map(|(db, _)| self.keyspace.overhead(*db)).sum();
         let startup = STARTUP_MEMORY;
-        let used = startup + (self.keyspace.memory() + clients) as u64;
+        let used = startup + (self.keyspace.memory() + clients + backlog) as u64;
         self.stats.memory_peak = self.stats.memory_peak.max(used);
         Memory {
             used,
             peak: self.stats.memory_peak,
             startup,
             clients: clients as u64,
-            overhead: startup + (clients + tables) as u64,
+            replicas: replicas as u64,
+            overhead: startup + (clients + tables + backlog) as u64,
             keys,
             resident: self.vitals.resident,
         }
@@ -431,7 +420,9 @@ pub(super) struct Memory {
     pub(super) used: u64,
     pub(super) peak: u64,
     pub(super) startup: u64,
+    /// All clients, replicas among them.
     pub(super) clients: u64,
+    pub(super) replicas: u64,
     pub(super) overhead: u64,
     pub(super) keys: usize,
     pub(super) resident: u64,

@@ -148,7 +148,7 @@ pub struct Server {
     slowlog: Slowlog,
     vitals: Vitals,
     run_id: [u8; 40],
-    replication_id: [u8; 40],
+    replication: replication::Replication,
     started: Mono,
     started_wall: Wall,
     /// The last moment that was told.
@@ -194,6 +194,10 @@ enum DiskWork {
     Snapshot { job: u64, step: persistence::sink::Step },
     /// A dump is loaded.
     LoadRdb,
+    /// A copy of the data comes from the primary.
+    Transfer(replication::Receiving),
+    /// A replica is sent a file.
+    Sending { client: u64, work: replication::Sent },
     /// Nothing waits for it.
     Nothing,
 }
@@ -202,7 +206,7 @@ impl Server {
     /// A server that has not started yet.
     pub fn new(config: Config, facts: Facts) -> Self {
         let mut rng = Rng::new(facts.seed);
-        let (run_id, replication_id) = (rng.hex40(), rng.hex40());
+        let (run_id, stream_id) = (rng.hex40(), rng.hex40());
         let keyspace = Keyspace::new(config.settings().data.databases, rng.u64());
         let mut server = Self {
             names: Names::new(config.renames()),
@@ -227,7 +231,7 @@ impl Server {
             slowlog: Slowlog::default(),
             vitals: Vitals::default(),
             run_id,
-            replication_id,
+            replication: replication::Replication::new(stream_id),
             started: Mono::ZERO,
             started_wall: Wall::default(),
             now: (Mono::ZERO, Wall::default()),
@@ -250,6 +254,7 @@ impl Server {
             facts: Arc::new(facts),
         };
         server.config_changed();
+        server.take_role();
         server
     }
 
@@ -284,6 +289,7 @@ impl Server {
         self.followers_changed();
         self.eviction.forget();
         self.eviction.going_on = self.config.settings().maxmemory > 0;
+        self.replication_config_changed();
     }
 
     fn start(&mut self, now: Now<'_>) {
@@ -352,13 +358,18 @@ impl Server {
             }
             DiskWork::Snapshot { job, step } => self.snapshot_disk_done(now, job, step, result),
             DiskWork::LoadRdb => self.load_disk_done(now, result),
+            DiskWork::Transfer(work) => self.transfer_disk_done(now, work, result),
+            DiskWork::Sending { client, work } => {
+                self.sending_disk_done(now, client, work, result);
+            }
             DiskWork::Nothing => {}
         }
     }
 
     /// Writes a line to the log, if its level is wanted.
     fn log(&mut self, level: LogLevel, text: impl FnOnce() -> String) {
-        self.log_as('M', level, text);
+        let role = if self.replication.is_replica() { 'S' } else { 'M' };
+        self.log_as(role, level, text);
     }
 
     /// Writes a line to the log as somebody else (see [`LogLine::role`]).
@@ -389,8 +400,9 @@ impl Machine for Server {
             Input::Received { conn, bytes } => self.received(now, conn, bytes),
             Input::Ended { conn } => self.ended(now, conn),
             Input::Drained { conn } => self.drained(now, conn),
-            Input::Closed { conn, error } => self.closed(conn, error),
-            Input::Connected { .. } | Input::ConnectFailed { .. } => {}
+            Input::Closed { conn, error } => self.closed(now, conn, error),
+            Input::Connected { conn, local } => self.link_connected(now, conn, local),
+            Input::ConnectFailed { conn, error } => self.connect_failed(conn, error),
             Input::Disk { op, result } => {
                 if let Some(work) = self.disk.remove(&op) {
                     self.disk_done(now, work, result);
@@ -426,7 +438,7 @@ impl Machine for Server {
     }
 
     fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
-        let slot = self.clients.slot(conn)?;
+        let Some(slot) = self.clients.slot(conn) else { return self.link_outbox(conn) };
         Some(&mut self.clients.get_mut(slot)?.outbox)
     }
 }

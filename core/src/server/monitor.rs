@@ -66,6 +66,9 @@ fn secret_from(command: &Command, args: Args<'_>) -> core::ops::Range<usize> {
 }
 
 fn monitor(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    if call.client.is_replica() {
+        return Ok(());
+    }
     call.client.monitor = true;
     server.monitors.insert(call.client.slot);
     call.ok()

@@ -234,6 +234,7 @@ impl Server {
         if unix {
             self.notice(|| "Ready to accept connections unix".to_owned());
         }
+        self.replication_ready();
     }
 
     fn listen_failed(&mut self, at: &Endpoint, error: NetError) {
@@ -309,7 +310,7 @@ impl Server {
     pub(super) fn received(&mut self, now: Now<'_>, conn: ConnId, bytes: &[u8]) {
         let Some(mut client) = self.clients.slot(conn).and_then(|slot| self.clients.take(slot))
         else {
-            return;
+            return self.link_received(now, conn, bytes);
         };
         client.last_heard = now.mono;
         client.input_bytes = bytes.len();
@@ -325,7 +326,7 @@ impl Server {
     pub(super) fn ended(&mut self, now: Now<'_>, conn: ConnId) {
         let Some(mut client) = self.clients.slot(conn).and_then(|slot| self.clients.take(slot))
         else {
-            return;
+            return self.link_closed(now, conn, NetError::Eof);
         };
         if client.standing == Standing::Open {
             let held = self.holds_all() && client.requests.waiting() > 0;
@@ -341,9 +342,9 @@ impl Server {
         self.clients.put(client);
     }
 
-    pub(super) fn closed(&mut self, conn: ConnId, error: NetError) {
+    pub(super) fn closed(&mut self, now: Now<'_>, conn: ConnId, error: NetError) {
         let Some(client) = self.clients.slot(conn).and_then(|slot| self.clients.take(slot)) else {
-            return;
+            return self.link_closed(now, conn, error);
         };
         if client.standing == Standing::Open {
             self.log(LogLevel::Verbose, || match error {
@@ -368,6 +369,10 @@ impl Server {
         self.end_long(client);
         if core::mem::take(&mut client.monitor) {
             self.monitors.remove(&client.slot);
+        }
+        self.replica_left(client);
+        if client.from_primary {
+            self.primary_left(client);
         }
     }
 
@@ -395,13 +400,13 @@ impl Server {
             return;
         }
         let waiting = client.outbox.len();
-        if waiting == 0 {
+        if waiting == 0 && client.replica.is_none() {
             client.above_soft_limit_since = None;
             return;
         }
         self.stats.longest_output = self.stats.longest_output.max(waiting);
         client.outbox_peak = client.outbox_peak.max(waiting);
-        if !client.sending {
+        if !client.sending && waiting > 0 {
             client.sending = true;
             self.to_send.push_back(client.slot);
         }
@@ -417,6 +422,7 @@ impl Server {
             self.end_long(client);
             client.outbox.clear();
             client.standing = Standing::Closing;
+            self.release(client);
             self.clients.leaving(client);
             self.outputs.push_back(Output::Close { conn: client.conn, how: Close::AfterSending });
         }
@@ -445,6 +451,10 @@ impl Server {
         else {
             return;
         };
+        if client.is_replica() {
+            self.send_more(now, &mut client);
+            self.top_up(now, &mut client);
+        }
         self.serve_and_leave(now, &mut client);
         self.clients.put(client);
     }
@@ -462,9 +472,18 @@ impl Server {
 
     /// Whether more waits for a client than its class may have waiting.
     pub(super) fn is_too_slow(&mut self, now: Mono, client: &mut Client) -> bool {
-        let class = if client.subscriptions.is_some() { 2 } else { 0 };
-        let limit = self.config.settings().client_output_buffer_limit[class];
-        let waiting = client.unsent() as u64;
+        let class = match client {
+            _ if client.from_primary => return false,
+            _ if client.is_replica() => 1,
+            _ if client.subscriptions.is_some() => 2,
+            _ => 0,
+        };
+        let mut limit = self.config.settings().client_output_buffer_limit[class];
+        if class == 1 && limit.hard != 0 {
+            // A replica that went on where it was cut off must not be cut off again for that.
+            limit.hard = limit.hard.max(self.config.settings().repl_backlog_size);
+        }
+        let waiting = self.waiting_bytes(client);
         // A reply may not be longer than the limit, although not all of it waits.
         let long = client.long.as_ref().map_or(0, |long| long.written) as u64;
         if limit.hard != 0 && waiting.max(long) >= limit.hard {
@@ -484,7 +503,7 @@ impl Server {
         let waiting = client.requests.waiting();
         self.stats.longest_input = self.stats.longest_input.max(waiting);
         let limit = self.config.settings().client_query_buffer_limit;
-        if waiting as u64 > limit && client.standing == Standing::Open {
+        if waiting as u64 > limit && !client.from_primary && client.standing == Standing::Open {
             let text = super::clients::commands::describe(client, None);
             self.log(LogLevel::Warning, || {
                 format!("Closing client that reached max query buffer length: {text}")

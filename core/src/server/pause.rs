@@ -19,6 +19,8 @@ pub(super) struct Pause {
 pub(super) enum Reason {
     /// The server ends, and replicas catch up before.
     Shutdown = 1,
+    /// A replica is to take over, and catches up before.
+    Failover = 2,
 }
 
 impl Pause {

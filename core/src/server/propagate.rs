@@ -2,6 +2,7 @@
 
 use super::Server;
 use super::table::Command;
+use crate::command::effects::{Followers, Propagated};
 
 /// What the commands that a unit of work gathered have to do with each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +35,13 @@ impl Server {
     fn hand_on(&mut self, together: Together) {
         let commands = self.effects.take_commands();
         let whole = together == Together::Yes && commands.len() > 1;
-        self.feed_aof(&commands, whole);
+        if commands.iter().all(|command| command.to == Followers::All) {
+            self.feed_aof(&commands, whole);
+        } else {
+            let to_file = |command: &&Propagated| command.to == Followers::All;
+            let of_file: Vec<Propagated> = commands.iter().filter(to_file).cloned().collect();
+            self.feed_aof(&of_file, whole);
+        }
         self.feed_replicas(&commands, whole);
     }
 

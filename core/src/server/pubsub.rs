@@ -442,6 +442,7 @@ fn spublish(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError
 fn send(server: &mut Server, call: &mut Call<'_>, kind: Kind) -> Result<(), CommandError> {
     let (channel, message) = (call.arg(1), call.arg(2));
     let receivers = server.publish(call.now, Some(&mut *call.client), kind, channel, message);
+    server.tell_replicas(call.client.db, call.args);
     call.reply().integer(receivers as i64);
     Ok(())
 }

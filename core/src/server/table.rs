@@ -38,6 +38,8 @@ const ADMINISTRATION: &[&[Row<Handler>]] = &[
     super::monitor::ROWS,
     super::persistence::save::ROWS,
     super::shutdown::ROWS,
+    super::replication::ROWS,
+    super::replication::GENERIC_ROWS,
 ];
 
 /// The longest name of a command; what is longer is unknown without looking.

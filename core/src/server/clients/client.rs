@@ -6,6 +6,7 @@ use crate::resp::Proto;
 use crate::resp::request::{OwnedArgs, Requests};
 use crate::server::blocking::Blocked;
 use crate::server::pubsub::Subscriptions;
+use crate::server::replication::Replica;
 use crate::server::transactions::{Transaction, Watched};
 use crate::time::Mono;
 
@@ -85,6 +86,12 @@ pub struct Client {
     pub resumed: Option<Option<Mono>>,
     /// Whether it looks on (MONITOR).
     pub monitor: bool,
+    /// What is known of it as a replica, if it has made itself known as one.
+    pub(in crate::server) replica: Option<Box<Replica>>,
+    /// Whether it is the primary, whose stream of commands is carried out.
+    pub from_primary: bool,
+    /// The offset of the stream of commands behind what it wrote last.
+    pub write_offset: i64,
     /// Bytes that the arguments of the running command take.
     pub argv_bytes: usize,
     /// Bytes of its last input that its running command came with.
@@ -160,6 +167,9 @@ impl Client {
             blocked: None,
             resumed: None,
             monitor: false,
+            replica: None,
+            from_primary: false,
+            write_offset: 0,
             argv_bytes: 0,
             input_bytes: 0,
         }

@@ -210,7 +210,12 @@ impl Class {
     }
 
     fn of(client: &Client) -> Self {
-        if client.subscriptions.is_some() { Class::Pubsub } else { Class::Normal }
+        match client {
+            _ if client.from_primary => Class::Master,
+            _ if client.is_replica() && !client.monitor => Class::Replica,
+            _ if client.subscriptions.is_some() => Class::Pubsub,
+            _ => Class::Normal,
+        }
     }
 }
 
@@ -433,6 +438,8 @@ pub(crate) fn describe(client: &Client, now: Option<Mono>) -> String {
     let mut flags = String::new();
     let letters = [
         (client.monitor, 'O'),
+        (client.is_replica(), 'S'),
+        (client.from_primary, 'M'),
         (client.subscriptions.is_some(), 'P'),
         (client.transaction.is_some(), 'x'),
         (client.paused || client.blocked.is_some(), 'b'),

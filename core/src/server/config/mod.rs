@@ -93,6 +93,14 @@ impl Config {
         self.values.get(at).map(Vec::as_slice)
     }
 
+    /// Gives a directive a value that the server itself has found.
+    pub(in crate::server) fn replace(&mut self, name: &str, value: Vec<u8>) {
+        if let Some(at) = table::find(name.as_bytes()) {
+            self.put(at, value);
+            self.settings = Settings::of(self);
+        }
+    }
+
     fn put(&mut self, at: usize, text: Vec<u8>) {
         self.values[at] = text;
         self.given[at] = true;

@@ -69,6 +69,52 @@ pub struct Settings {
     pub key_load_delay: i64,
     pub stop_writes_on_bgsave_error: bool,
     pub loading_process_events_interval_bytes: u64,
+    pub masterauth: Option<Vec<u8>>,
+    pub masteruser: Option<Vec<u8>>,
+    pub bind_source_addr: Option<String>,
+    pub propagation_error_behavior: PropagationError,
+    pub rdb_del_sync_files: bool,
+    pub repl_backlog_size: u64,
+    pub repl_backlog_ttl: u64,
+    pub repl_diskless_load: DisklessLoad,
+    pub repl_diskless_sync: bool,
+    pub repl_diskless_sync_delay: u64,
+    pub repl_diskless_sync_max_replicas: u64,
+    pub repl_ping_replica_period: u64,
+    pub repl_timeout: u64,
+    pub replica_announce_ip: Option<String>,
+    pub replica_announce_port: u16,
+    pub replica_announced: bool,
+    pub replica_ignore_maxmemory: bool,
+    pub replica_lazy_flush: bool,
+    pub replica_priority: i64,
+    pub replica_read_only: bool,
+    pub replica_serve_stale_data: bool,
+    pub appendonly: bool,
+}
+
+/// Whether a replica loads a copy of the data without a file (`repl-diskless-load`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DisklessLoad {
+    /// Never.
+    #[default]
+    Disabled,
+    /// If it has no keys.
+    OnEmptyDb,
+    /// Beside the old data, which goes when the new data is complete.
+    SwapDb,
+}
+
+/// What happens when a command of the primary, or of the append-only file, causes an error.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PropagationError {
+    /// Nothing.
+    #[default]
+    Ignore,
+    /// The server ends.
+    Panic,
+    /// The server ends if it is a replica.
+    PanicOnReplicas,
 }
 
 /// How much may wait for a slow reader.
@@ -109,6 +155,7 @@ impl Settings {
         let text =
             |name| String::from_utf8_lossy(config.get(name).unwrap_or_default()).into_owned();
         let some = |name| Some(text(name)).filter(|t| !t.is_empty());
+        let bytes = |name| config.get(name).filter(|t| !t.is_empty()).map(<[u8]>::to_vec);
         let yes = |name| config.get(name) == Some(b"yes");
         let number = |name| text(name).parse::<i64>().unwrap_or_default();
         let size = |name| u64::try_from(number(name)).unwrap_or_default();
@@ -165,7 +212,7 @@ impl Settings {
             timeout: size("timeout"),
             maxclients: size("maxclients"),
             protected_mode: yes("protected-mode"),
-            requirepass: config.get("requirepass").filter(|p| !p.is_empty()).map(<[u8]>::to_vec),
+            requirepass: bytes("requirepass"),
             daemonize: yes("daemonize"),
             supervised: text("supervised"),
             pidfile: some("pidfile"),
@@ -222,6 +269,37 @@ impl Settings {
             replicaof: text("replicaof")
                 .split_once(' ')
                 .and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?))),
+            masterauth: bytes("masterauth"),
+            masteruser: bytes("masteruser"),
+            bind_source_addr: some("bind-source-addr"),
+            propagation_error_behavior: match config.get("propagation-error-behavior") {
+                Some(b"panic") => PropagationError::Panic,
+                Some(b"panic-on-replicas") => PropagationError::PanicOnReplicas,
+                _ => PropagationError::Ignore,
+            },
+            rdb_del_sync_files: yes("rdb-del-sync-files"),
+            repl_backlog_size: size("repl-backlog-size"),
+            repl_backlog_ttl: size("repl-backlog-ttl"),
+            repl_diskless_load: match config.get("repl-diskless-load") {
+                Some(b"on-empty-db") => DisklessLoad::OnEmptyDb,
+                Some(b"swapdb") => DisklessLoad::SwapDb,
+                _ => DisklessLoad::Disabled,
+            },
+            repl_diskless_sync: yes("repl-diskless-sync"),
+            repl_diskless_sync_delay: size("repl-diskless-sync-delay"),
+            repl_diskless_sync_max_replicas: size("repl-diskless-sync-max-replicas"),
+            repl_ping_replica_period: size("repl-ping-replica-period"),
+            repl_timeout: size("repl-timeout"),
+            replica_announce_ip: some("replica-announce-ip"),
+            replica_announce_port: u16::try_from(number("replica-announce-port"))
+                .unwrap_or_default(),
+            replica_announced: yes("replica-announced"),
+            replica_ignore_maxmemory: yes("replica-ignore-maxmemory"),
+            replica_lazy_flush: yes("replica-lazy-flush"),
+            replica_priority: number("replica-priority"),
+            replica_read_only: yes("replica-read-only"),
+            replica_serve_stale_data: yes("replica-serve-stale-data"),
+            appendonly: yes("appendonly"),
         }
     }
 }

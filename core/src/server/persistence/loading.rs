@@ -5,7 +5,7 @@
 //! little data does not notice; after that, most commands are answered with `-LOADING`.
 
 use super::super::{DiskWork, Server};
-use super::intake::{Intake, IntakeOptions, LoadedPosition};
+use super::intake::{Intake, IntakeOptions};
 use super::source::FileSource;
 use crate::command::CommandError;
 use crate::command::meta::flag;
@@ -52,6 +52,8 @@ pub(in crate::server) enum After {
         /// The client that waits for it.
         client: u64,
     },
+    /// The data is a copy of the primary's.
+    FullSync,
 }
 
 /// Why an RDB file was not loaded.
@@ -277,6 +279,10 @@ impl Server {
         match load.after {
             After::Start => self.started_with(now, &load, result),
             After::Reload { client } => self.reloaded(now, client, &load, result),
+            After::FullSync => {
+                let result = result.map(|()| load.intake.position.clone());
+                self.full_sync_loaded(now, result);
+            }
         }
     }
 
@@ -285,7 +291,8 @@ impl Server {
             Ok(()) => {
                 let seconds = now.mono.since(load.began).as_secs_f64();
                 self.notice(|| format!("DB loaded from disk: {seconds:.3} seconds"));
-                self.persistence.position = load.intake.position.clone();
+                let intake = &load.intake;
+                self.position_loaded(now, &intake.position, &intake.left_out);
             }
             Err(LoadFailure::Missing) => {}
             Err(failure) => {
@@ -343,11 +350,5 @@ impl Server {
         for line in lines {
             self.log(LogLevel::Warning, || line);
         }
-    }
-
-    /// What the dump that was loaded at the start tells of the stream of replication.
-    #[allow(dead_code, reason = "replication comes next")]
-    pub(in crate::server) fn loaded_position(&self) -> &LoadedPosition {
-        &self.persistence.position
     }
 }

@@ -24,7 +24,6 @@ pub(super) mod sink;
 pub(super) mod snapshot;
 pub(super) mod source;
 
-use self::intake::LoadedPosition;
 use self::loading::{Loading, Loads, RdbLoad};
 use self::save::Saves;
 use self::snapshot::Job;
@@ -51,8 +50,6 @@ pub(super) struct Persistence {
     /// Libraries of functions, as their source texts. They came with a snapshot, and go along with
     /// the next.
     pub(super) libraries: Vec<Vec<u8>>,
-    /// What the dump of the start told of the stream of replication.
-    position: LoadedPosition,
 }
 
 impl Server {
@@ -62,6 +59,7 @@ impl Server {
         if self.persistence.job.is_some() {
             self.snapshot_slice(now);
         }
+        self.memory_load_slice(now);
         if self.persistence.rdb_load.is_some() {
             self.load_slice(now);
         }
@@ -69,7 +67,8 @@ impl Server {
 
     /// When something in the background is to go on.
     pub(super) fn background_wake(&self) -> Option<Mono> {
-        let wakes = [self.snapshot_wake(), self.load_wake(), self.saves_wake()];
+        let wakes =
+            [self.snapshot_wake(), self.load_wake(), self.saves_wake(), self.memory_load_wake()];
         wakes.into_iter().flatten().min()
     }
 

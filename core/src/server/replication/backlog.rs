@@ -1,0 +1,186 @@
+//! The backlog: the latest part of the stream of commands, which replicas go on from where they
+//! were cut off.
+//!
+//! It is the one buffer of the stream as well. A replica that is slow, or whose copy of the data
+//! is still being made, only knows how far it has come; what it still needs stays in the backlog,
+//! however small that is configured to be. So ten slow replicas take no more memory than one.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::machine::Outbox;
+
+/// Bytes after which a new piece is begun. The backlog is cut at whole pieces.
+const PIECE: usize = 16 * 1024;
+
+/// What a piece takes besides its bytes, as memory is counted.
+const OVERHEAD: usize = 64;
+
+/// The smallest `repl-backlog-size` that has an effect: Redis's `CONFIG_REPL_BACKLOG_MIN_SIZE`.
+pub(super) const MIN_SIZE: u64 = 16 * 1024;
+
+/// The latest part of the stream. Offsets count bytes from 1 on, as on the wire.
+#[derive(Clone, Debug)]
+pub(super) struct Backlog {
+    /// Pieces that do not change any more, each with the offset of its first byte.
+    pieces: VecDeque<(i64, Arc<Vec<u8>>)>,
+    /// The piece that is being written.
+    tail: Vec<u8>,
+    /// The offset of the first byte that is held.
+    first: i64,
+    /// The offset of the byte that comes next.
+    next: i64,
+}
+
+impl Backlog {
+    /// A backlog that holds nothing, for a stream that has come to this offset.
+    pub(super) fn new(offset: i64) -> Self {
+        let next = offset.saturating_add(1);
+        Self { pieces: VecDeque::new(), tail: Vec::new(), first: next, next }
+    }
+
+    /// The offset of the first byte that is held, or of the next one if none is.
+    pub(super) fn first(&self) -> i64 {
+        self.first
+    }
+
+    /// The offset of the byte that comes next.
+    pub(super) fn next(&self) -> i64 {
+        self.next
+    }
+
+    /// Bytes that are held.
+    pub(super) fn len(&self) -> u64 {
+        u64::try_from(self.next - self.first).unwrap_or_default()
+    }
+
+    /// Memory that it takes, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        let tail = if self.tail.is_empty() { 0 } else { self.tail.len().max(PIECE) + OVERHEAD };
+        self.pieces.iter().map(|(_, piece)| piece.len() + OVERHEAD).sum::<usize>() + tail
+    }
+
+    /// Adds what `write` appends to its argument. Returns how many bytes that are.
+    pub(super) fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> usize {
+        let before = self.tail.len();
+        if self.tail.capacity() == 0 {
+            self.tail.reserve(PIECE);
+        }
+        write(&mut self.tail);
+        let added = self.tail.len().saturating_sub(before);
+        self.next += added as i64;
+        if self.tail.len() >= PIECE {
+            self.freeze();
+        }
+        added
+    }
+
+    /// Makes pieces of the tail. A long argument becomes several, so that it can go in parts.
+    fn freeze(&mut self) {
+        let tail = core::mem::take(&mut self.tail);
+        let mut start = self.next - tail.len() as i64;
+        if tail.len() < 2 * PIECE {
+            self.pieces.push_back((start, Arc::new(tail)));
+            return;
+        }
+        for piece in tail.chunks(PIECE) {
+            self.pieces.push_back((start, Arc::new(piece.to_vec())));
+            start += piece.len() as i64;
+        }
+    }
+
+    /// Forgets what neither the configured size nor anybody who has yet to read from `needed` on
+    /// wants to keep.
+    pub(super) fn trim(&mut self, size: u64, needed: i64) {
+        while let Some((start, piece)) = self.pieces.front() {
+            let end = start + piece.len() as i64;
+            let left = u64::try_from(self.next - end).unwrap_or_default();
+            if left < size.max(MIN_SIZE) || end > needed {
+                return;
+            }
+            self.first = end;
+            self.pieces.pop_front();
+        }
+    }
+
+    /// Whether it can be read from this offset on.
+    pub(super) fn holds(&self, offset: i64) -> bool {
+        (self.first..=self.next).contains(&offset)
+    }
+
+    /// Copies up to `most` bytes from an offset on into an outbox. Returns how many.
+    pub(super) fn read(&self, offset: i64, most: usize, out: &mut Outbox) -> usize {
+        let mut left = most;
+        let mut at = offset.max(self.first);
+        let begin = self.pieces.partition_point(|(start, piece)| start + piece.len() as i64 <= at);
+        let tail_start = self.next - self.tail.len() as i64;
+        let pieces =
+            self.pieces.iter().skip(begin).map(|(start, piece)| (*start, piece.as_slice()));
+        for (start, piece) in pieces.chain([(tail_start, self.tail.as_slice())]) {
+            let from = usize::try_from(at - start).unwrap_or_default();
+            let bytes = piece.get(from..).unwrap_or_default();
+            let bytes = bytes.get(..left).unwrap_or(bytes);
+            out.write(bytes);
+            at += bytes.len() as i64;
+            left -= bytes.len();
+            if left == 0 {
+                break;
+            }
+        }
+        most - left
+    }
+
+    /// The last bytes, at most `most`.
+    pub(super) fn latest(&self, most: usize) -> Vec<u8> {
+        let mut out = Outbox::default();
+        let from = self.first.max(self.next - most as i64);
+        self.read(from, most, &mut out);
+        out.slices().flatten().copied().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Rng;
+
+    #[test]
+    fn what_is_held_can_be_read_from_anywhere() {
+        let mut rng = Rng::new(7);
+        let mut backlog = Backlog::new(1_000);
+        let mut all = vec![0u8; 1_001];
+        for i in 0..400u64 {
+            let bytes =
+                vec![i as u8; rng.below(if i % 50 == 0 { 100_000 } else { 3_000 }) as usize];
+            assert_eq!(backlog.append(|out| out.extend_from_slice(&bytes)), bytes.len());
+            all.extend_from_slice(&bytes);
+            backlog.trim(50_000, i64::MAX);
+            assert_eq!(backlog.next(), all.len() as i64);
+            assert!(
+                backlog.len() < 200_000 && (backlog.len() >= 50_000 || backlog.first() == 1_001)
+            );
+            let from = backlog.first() + rng.below(backlog.len().max(1)) as i64;
+            let (most, mut out) = (rng.below(80_000) as usize, Outbox::default());
+            let read = backlog.read(from, most, &mut out);
+            let got: Vec<u8> = out.slices().flatten().copied().collect();
+            let end = (from as usize + most).min(all.len());
+            assert_eq!((read, got.as_slice()), (got.len(), &all[from as usize..end]));
+        }
+        assert!(backlog.holds(backlog.next()) && backlog.holds(backlog.first()));
+        assert!(!backlog.holds(backlog.next() + 1) && !backlog.holds(backlog.first() - 1));
+    }
+
+    #[test]
+    fn who_still_reads_keeps_it_longer_than_it_is() {
+        let mut backlog = Backlog::new(0);
+        for _ in 0..100 {
+            backlog.append(|out| out.resize(out.len() + PIECE, b'x'));
+        }
+        backlog.trim(MIN_SIZE, 10 * PIECE as i64);
+        assert!(backlog.holds(10 * PIECE as i64));
+        let long = backlog.memory();
+        backlog.trim(MIN_SIZE, i64::MAX);
+        assert!(backlog.memory() < long / 10 && backlog.len() >= MIN_SIZE);
+        assert_eq!(backlog.latest(3), b"xxx");
+    }
+}

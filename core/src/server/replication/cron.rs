@@ -1,0 +1,210 @@
+//! What replication does because time passes.
+
+use super::handshake::Step;
+use super::primary::State;
+use crate::machine::{LogLevel, Output};
+use crate::server::Server;
+use crate::time::{Duration, Mono, Now};
+
+/// How often this is looked after.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// How often this is looked after during a failover.
+const FAILOVER_PERIOD: Duration = Duration::from_millis(100);
+
+/// When what is to be done.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Schedule {
+    next: Option<Mono>,
+    /// Whether the server has started, with all its data.
+    is_ready: bool,
+    /// When replicas are shown next that we are there.
+    ping: Option<Mono>,
+    /// Whether clients that a failover held back are to go on.
+    pub(super) unpause: bool,
+}
+
+impl Server {
+    /// Sees to it that time counts from now on.
+    pub(super) fn wake_replication(&mut self, now: Mono) {
+        let next = &mut self.replication.schedule.next;
+        *next = Some(next.map_or(now + PERIOD, |next| next.min(now + PERIOD)));
+    }
+
+    /// The server is ready: the connection to its primary is made soon.
+    pub(in crate::server) fn replication_ready(&mut self) {
+        self.replication.schedule.is_ready = true;
+        self.replication.schedule.next = Some(self.now.0);
+    }
+
+    /// When replication is to be looked after next.
+    pub(in crate::server) fn replication_wake(&self) -> Option<Mono> {
+        let until = self.replication.failover.as_ref().and_then(|failover| failover.until);
+        let schedule = &self.replication.schedule;
+        let unpause = schedule.unpause.then_some(self.now.0);
+        let waits = self.replication.primary.is_some()
+            || !self.replication.replicas.is_empty()
+            || self.replication.failover.is_some();
+        let next = if waits { schedule.next } else { self.backlog_ends() };
+        let sync = if waits { self.sync_due() } else { None };
+        [next, until, unpause, sync, self.own_keys_due()].into_iter().flatten().min()
+    }
+
+    /// When the backlog goes because nobody has come for it.
+    fn backlog_ends(&self) -> Option<Mono> {
+        let ttl = self.config.settings().repl_backlog_ttl;
+        let replication = &self.replication;
+        let waits = replication.backlog.is_some()
+            && replication.replicas.is_empty()
+            && !replication.is_replica()
+            && ttl > 0;
+        waits.then(|| replication.no_replicas_since + Duration::from_secs(ttl + 1))
+    }
+
+    /// Does what is due.
+    #[inline]
+    pub(in crate::server) fn replication_cron(&mut self, now: Now<'_>) {
+        if self.replication_wake().is_some_and(|at| at <= now.mono) {
+            self.replication_tick(now);
+        }
+    }
+
+    #[cold]
+    fn replication_tick(&mut self, now: Now<'_>) {
+        if core::mem::take(&mut self.replication.schedule.unpause) {
+            self.let_paused_go_on(now);
+        }
+        self.update_failover(now);
+        self.begin_sync(now);
+        if self.backlog_ends().is_some_and(|at| at <= now.mono) {
+            self.drop_backlog();
+        }
+        if self.replication.schedule.next.is_some_and(|next| next <= now.mono) {
+            let period = match self.replication.failover {
+                Some(_) => FAILOVER_PERIOD,
+                None => PERIOD,
+            };
+            self.replication.schedule.next = Some(now.mono + period);
+            self.look_after_primary(now);
+            self.look_after_replicas(now);
+            self.remove_sync_file();
+        }
+        self.replicate(now);
+    }
+
+    fn look_after_primary(&mut self, now: Now<'_>) {
+        let timeout = Duration::from_secs(self.config.settings().repl_timeout + 1);
+        let Some(primary) = &self.replication.primary else { return };
+        if let Some(stream) = &primary.stream {
+            let slot = stream.slot;
+            let Some(mut client) = self.clients.take(slot) else { return };
+            let late = now.mono.since(client.last_heard) >= timeout;
+            if !late {
+                self.send_ack(now, &mut client);
+            }
+            self.clients.put(client);
+            if late {
+                self.log(LogLevel::Warning, || {
+                    "MASTER timeout: no data nor PING received...".to_owned()
+                });
+                self.cut_off(slot);
+            }
+            return;
+        }
+        let Some(link) = &primary.link else {
+            if self.replication.schedule.is_ready {
+                let name = primary.name();
+                self.notice(|| format!("Connecting to MASTER {name}"));
+                self.connect_to_primary(now);
+            }
+            return;
+        };
+        let late = now.mono.since(link.last_io) >= timeout;
+        match &link.step {
+            Step::Transfer(transfer) if transfer.has_all() => self.show_life(),
+            Step::Transfer(_) if late => {
+                self.log(LogLevel::Warning, || {
+                    "Timeout receiving bulk data from MASTER... If the problem persists try to set \
+                     the 'repl-timeout' parameter in redis.conf to a larger value."
+                        .to_owned()
+                });
+                self.abandon_link(now, true);
+            }
+            Step::Transfer(_) => {}
+            _ if late => {
+                self.log(LogLevel::Warning, || "Timeout connecting to the MASTER...".to_owned());
+                self.abandon_link(now, true);
+            }
+            _ => {}
+        }
+    }
+
+    /// Shows the primary, which hears nothing else while its copy of the data is loaded, that we
+    /// are there.
+    fn show_life(&mut self) {
+        let Some(link) = self.replication.link_mut().filter(|link| !link.is_closed) else { return };
+        link.outbox.write(b"\n");
+        let conn = link.conn;
+        self.outputs.push_back(Output::Send { conn });
+    }
+
+    fn look_after_replicas(&mut self, now: Now<'_>) {
+        if self.replication.replicas.is_empty() {
+            return;
+        }
+        let period = Duration::from_secs(self.config.settings().repl_ping_replica_period);
+        let ping = self.replication.schedule.ping;
+        // Whole periods, however late we are woken.
+        if ping.is_none_or(|at| now.mono >= at || at > now.mono + period) {
+            self.replication.schedule.ping = Some(now.mono + period);
+            let halted = self.replication.failover.is_some() && self.pause.is_on(now.mono);
+            if !halted {
+                self.feed_words(&[b"PING"]);
+            }
+        }
+        let timeout = Duration::from_secs(self.config.settings().repl_timeout + 1);
+        let diskless = self.replication.sync.is_diskless();
+        for slot in self.replication.replicas.clone() {
+            let Some(mut client) = self.clients.take(slot) else { continue };
+            let waiting = client.outbox.len();
+            let Some(replica) = client.replica.as_deref_mut() else {
+                self.clients.put(client);
+                continue;
+            };
+            let copying = replica.state == State::WaitsForEnd && diskless;
+            let late = match replica.state {
+                State::Online if !replica.old => now.mono.since(replica.acked_at) >= timeout,
+                _ if copying => replica.is_stuck(now.mono, waiting, timeout),
+                _ => false,
+            };
+            let waits = replica.state == State::WaitsForBegin
+                || replica.state == State::WaitsForEnd && !diskless;
+            if late {
+                let name = client.replica_name();
+                let what = if copying { "full sync" } else { "streaming sync" };
+                self.log(LogLevel::Warning, || {
+                    format!("Disconnecting timedout replica ({what}): {name}")
+                });
+            } else if waits {
+                client.outbox.write(b"\n");
+                self.flush(now, &mut client);
+            }
+            self.clients.put(client);
+            if late {
+                self.cut_off(slot);
+            }
+        }
+    }
+
+    /// Forgets the backlog, since nobody has come for it. Nobody may go on with this stream then,
+    /// since it goes on uncounted.
+    fn drop_backlog(&mut self) {
+        self.change_stream_id();
+        self.replication.backlog = None;
+        self.followers_changed();
+        let ttl = self.config.settings().repl_backlog_ttl;
+        self.notice(|| {
+            format!("Replication backlog freed after {ttl} seconds without connected replicas.")
+        });
+    }
+}

@@ -1,0 +1,132 @@
+//! FAILOVER: handing the primary's place to a replica that has all.
+
+use super::primary::State;
+use crate::server::Server;
+use crate::server::pause::Reason;
+use crate::time::{Mono, Now};
+
+/// A failover that is under way.
+#[derive(Clone, Debug)]
+pub(super) struct Failover {
+    /// Who shall take over, if that was said or is decided.
+    pub(super) target: Option<(String, u16)>,
+    /// When it ends, one way or the other.
+    pub(super) until: Option<Mono>,
+    /// Whether the target takes over at the end of the time even if it has not all.
+    pub(super) force: bool,
+    /// Whether the target has been asked to take over.
+    pub(super) in_progress: bool,
+}
+
+impl Failover {
+    /// How far it is, as INFO tells it.
+    pub(super) fn name(failover: Option<&Failover>) -> &'static str {
+        match failover {
+            None => "no-failover",
+            Some(failover) if failover.in_progress => "failover-in-progress",
+            Some(_) => "waiting-for-sync",
+        }
+    }
+}
+
+impl Server {
+    /// Whether a replica has been asked to take over.
+    pub(super) fn is_failing_over(&self) -> bool {
+        self.replication.failover.as_ref().is_some_and(|failover| failover.in_progress)
+    }
+
+    /// Begins a failover: nobody writes until the target has all.
+    pub(super) fn begin_failover(&mut self, now: Now<'_>, failover: Failover) {
+        self.replication.failover = Some(failover);
+        self.replication.acked = true;
+        self.pause.begin_for(Reason::Failover);
+        self.pause_changed(now.mono);
+        self.wake_replication(now.mono);
+    }
+
+    /// Looks whether the target has all, or the time is over.
+    pub(super) fn update_failover(&mut self, now: Now<'_>) {
+        let Some(failover) = &self.replication.failover else { return };
+        if failover.in_progress {
+            return;
+        }
+        if failover.until.is_some_and(|until| now.mono >= until) {
+            let Some((host, port)) = failover.target.clone().filter(|_| failover.force) else {
+                return self.abort_failover(now, "Replica never caught up before timeout");
+            };
+            self.notice(|| format!("FAILOVER to {host}:{port} time out exceeded, failing over."));
+            return self.hand_over(now, host, port);
+        }
+        let offset = self.replication.offset;
+        let target = failover.target.clone();
+        let ready = self
+            .all_replicas()
+            .filter(|(_, replica)| replica.acked == offset && replica.state == State::Online)
+            .map(|(client, replica)| {
+                (client.replica_address(), u16::try_from(replica.port).unwrap_or_default())
+            })
+            .find(|found| target.as_ref().is_none_or(|target| same(target, found)));
+        if let Some((host, port)) = ready {
+            self.notice(|| format!("Failover target {host}:{port} is synced, failing over."));
+            self.hand_over(now, host, port);
+        }
+    }
+
+    fn hand_over(&mut self, now: Now<'_>, host: String, port: u16) {
+        if let Some(failover) = &mut self.replication.failover {
+            failover.in_progress = true;
+            failover.target = Some((host.clone(), port));
+        }
+        self.become_replica(now, &host, port);
+    }
+
+    /// Gives up the failover that is under way, if there is one.
+    pub(super) fn abort_failover(&mut self, now: Now<'_>, why: &str) {
+        let Some(failover) = &self.replication.failover else { return };
+        let target = match &failover.target {
+            Some((host, port)) => format!("{host}:{port}"),
+            None => "any replica".to_owned(),
+        };
+        let in_progress = failover.in_progress;
+        self.notice(|| format!("FAILOVER to {target} aborted: {why}"));
+        if in_progress {
+            self.become_primary(now);
+        }
+        self.end_failover(now);
+    }
+
+    fn end_failover(&mut self, now: Now<'_>) {
+        self.replication.failover = None;
+        self.pause.end_for(Reason::Failover);
+        self.pause_changed(now.mono);
+        self.replication.schedule.unpause = true;
+        self.wake_replication(now.mono);
+    }
+
+    /// The target of a failover has answered. False if it did not agree, so that this server is
+    /// the primary again.
+    pub(super) fn psync_answered(&mut self, agreed: bool) -> bool {
+        if !self.is_failing_over() {
+            return true;
+        }
+        let (mono, wall) = self.now;
+        let now = Now::instantaneous(mono, wall);
+        if agreed {
+            self.end_failover(now);
+        } else {
+            self.abort_failover(now, "Failover target rejected psync request");
+        }
+        agreed
+    }
+
+    /// The connection to the target of a failover was closed before it answered.
+    pub(super) fn psync_refused(&mut self, now: Now<'_>) {
+        if self.is_failing_over() {
+            self.abort_failover(now, "Failover target rejected psync request");
+        }
+    }
+}
+
+fn same(a: &(String, u16), b: &(String, u16)) -> bool {
+    a.0.eq_ignore_ascii_case(&b.0) && a.1 == b.1
+}

@@ -1,0 +1,309 @@
+//! A replica's view of its primary: the link, what is known when it is cut, and how a server
+//! becomes a replica and a primary again.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use super::handshake::{Link, Step};
+use super::stream::Stream;
+use super::{Replication, StreamId};
+use crate::machine::{Close, ConnId, Endpoint, LogLevel, NetError, Output};
+use crate::server::Server;
+use crate::server::clients::Client;
+use crate::time::{Mono, Now};
+
+/// The primary of this server, and the way to it.
+#[derive(Clone, Debug)]
+pub(super) struct Primary {
+    /// Its host as it was given.
+    pub(super) host: String,
+    pub(super) port: u16,
+    /// The connection, until the stream flows.
+    pub(super) link: Option<Box<Link>>,
+    /// The stream, once it flows.
+    pub(super) stream: Option<Stream>,
+    /// Since when it does not flow, if it ever did.
+    pub(super) down_since: Option<Mono>,
+}
+
+/// Where a stream can be gone on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Cached {
+    /// Its id.
+    pub(super) id: StreamId,
+    /// The offset of the last byte that was carried out.
+    pub(super) offset: i64,
+    /// The database that is selected there.
+    pub(super) db: u32,
+}
+
+/// What the log says when a primary becomes a replica.
+pub(super) const SYNTHESIZED: fn() -> String = || {
+    "Before turning into a replica, using my own master parameters to synthesize a cached master: \
+     I may be able to synchronize with the new master with just a partial transfer."
+        .to_owned()
+};
+
+impl Primary {
+    pub(super) fn new(host: &str, port: u16) -> Self {
+        Self { host: host.to_owned(), port, link: None, stream: None, down_since: None }
+    }
+
+    /// Its name in the log.
+    pub(super) fn name(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
+    /// How far the way to it has come, as ROLE tells it.
+    pub(super) fn state(&self) -> &'static str {
+        match (&self.stream, &self.link) {
+            (Some(_), _) => "connected",
+            (None, None) => "connect",
+            (None, Some(link)) => match link.step {
+                Step::Connecting => "connecting",
+                Step::Transfer(_) => "sync",
+                _ => "handshake",
+            },
+        }
+    }
+}
+
+impl Replication {
+    /// Where our own stream is.
+    pub(super) fn here(&self) -> Cached {
+        Cached { id: self.id, offset: self.offset, db: self.feed.selected().unwrap_or(0) }
+    }
+
+    /// The stream from the primary, if it flows.
+    pub(super) fn stream(&self) -> Option<&Stream> {
+        self.primary.as_ref()?.stream.as_ref()
+    }
+
+    /// The stream from the primary, if it flows.
+    pub(super) fn stream_mut(&mut self) -> Option<&mut Stream> {
+        self.primary.as_mut()?.stream.as_mut()
+    }
+
+    /// The connection to the primary, before the stream flows.
+    pub(super) fn link(&self) -> Option<&Link> {
+        self.primary.as_ref()?.link.as_deref()
+    }
+
+    /// The connection to the primary, before the stream flows.
+    pub(super) fn link_mut(&mut self) -> Option<&mut Link> {
+        self.primary.as_mut()?.link.as_deref_mut()
+    }
+
+    /// Whether the stream from the primary flows.
+    pub(in crate::server) fn link_is_up(&self) -> bool {
+        self.stream().is_some()
+    }
+
+    /// Whether a copy of the data is being received from the primary.
+    pub(in crate::server) fn is_syncing(&self) -> bool {
+        self.link().is_some_and(|link| matches!(link.step, Step::Transfer(_)))
+    }
+}
+
+impl Server {
+    /// Takes the role that the configuration names. The connection is made when the server is
+    /// ready.
+    pub(in crate::server) fn take_role(&mut self) {
+        let configured = self.config.settings().replicaof.clone();
+        if let Some((host, port)) = configured {
+            self.replication.primary = Some(Primary::new(&host, port));
+        }
+        self.role_changed();
+    }
+
+    /// Brings up to date what depends on the role.
+    fn role_changed(&mut self) {
+        self.followers_changed();
+        self.rest_expiry();
+    }
+
+    /// Makes this server a replica of another, or of yet another.
+    pub(super) fn become_replica(&mut self, now: Now<'_>, host: &str, port: u16) {
+        let was_primary = !self.replication.is_replica();
+        self.leave_primary();
+        self.disconnect_blocked(now);
+        self.configure_primary(Some((host, port)));
+        self.replication.primary = Some(Primary::new(host, port));
+        if was_primary {
+            self.discard_cached();
+            self.notice(SYNTHESIZED);
+            self.replication.cached = Some(self.replication.here());
+        }
+        self.role_changed();
+        self.notice(|| format!("Connecting to MASTER {host}:{port}"));
+        self.connect_to_primary(now);
+    }
+
+    /// Makes this server a primary.
+    pub(super) fn become_primary(&mut self, now: Now<'_>) {
+        if !self.replication.is_replica() {
+            return;
+        }
+        self.leave_primary();
+        self.discard_cached();
+        self.configure_primary(None);
+        // Who had the old stream from us, or from our primary, may go on with the new one.
+        let replication = &mut self.replication;
+        (replication.second_id, replication.second_offset) =
+            (replication.id, replication.offset + 1);
+        replication.id = self.rng.hex40();
+        let text = |id: StreamId| String::from_utf8_lossy(&id).into_owned();
+        let (old, new) = (text(replication.second_id), text(replication.id));
+        let offset = replication.second_offset;
+        self.notice(|| {
+            format!(
+                "Setting secondary replication ID to {old}, valid up to offset: {offset}. New \
+                 replication ID is {new}"
+            )
+        });
+        self.disconnect_replicas();
+        self.replication.feed.begin_anew();
+        self.replication.no_replicas_since = now.mono;
+        self.role_changed();
+        self.wake_replication(now.mono);
+        self.resume_aof(now);
+    }
+
+    /// Parts from the primary, if there is one.
+    fn leave_primary(&mut self) {
+        let Some(primary) = self.replication.primary.take() else { return };
+        if let Some(stream) = primary.stream {
+            if let Some(client) = self.clients.get(stream.slot) {
+                let cached = Cached {
+                    id: self.replication.id,
+                    offset: stream.applied,
+                    db: client.db as u32,
+                };
+                self.notice(|| "Connection with master lost.".to_owned());
+                self.notice(|| "Caching the disconnected master state.".to_owned());
+                self.replication.cached = Some(cached);
+            }
+            self.cut_off(stream.slot);
+        }
+        if let Some(link) = primary.link {
+            self.drop_link(*link);
+        }
+    }
+
+    /// Forgets where a stream could be gone on with.
+    pub(super) fn discard_cached(&mut self) {
+        if self.replication.cached.take().is_some() {
+            self.notice(|| "Discarding previously cached master state.".to_owned());
+        }
+    }
+
+    /// Puts the primary into the configuration, for CONFIG GET and CONFIG REWRITE.
+    fn configure_primary(&mut self, primary: Option<(&str, u16)>) {
+        let text = primary.map(|(host, port)| format!("{host} {port}")).unwrap_or_default();
+        std::sync::Arc::make_mut(&mut self.config).replace("replicaof", text.into_bytes());
+    }
+
+    /// Connects to the primary.
+    pub(super) fn connect_to_primary(&mut self, now: Now<'_>) {
+        let Some(primary) = &self.replication.primary else { return };
+        let (host, port) = (primary.host.clone(), primary.port);
+        self.wake_replication(now.mono);
+        let Some(ip) = resolve(&host) else {
+            return self.log(LogLevel::Warning, || {
+                format!(
+                    "Unable to connect to MASTER: the host '{host}' is no IP address; name the \
+                     primary by its address"
+                )
+            });
+        };
+        let from = self.config.settings().bind_source_addr.as_deref().and_then(resolve);
+        let from = from.map(|ip| Endpoint::Ip(SocketAddr::new(ip, 0)));
+        self.replication.last_conn += 1;
+        let conn = ConnId::connected(self.replication.last_conn);
+        let to = Endpoint::Ip(SocketAddr::new(ip, port));
+        let link = Box::new(Link::new(conn, to.clone(), now.mono));
+        if let Some(primary) = &mut self.replication.primary {
+            primary.link = Some(link);
+        }
+        self.outputs.push_back(Output::Connect { conn, to, from });
+        self.notice(|| "MASTER <-> REPLICA sync started".to_owned());
+    }
+
+    /// The connection to the primary could not be made.
+    pub(in crate::server) fn connect_failed(&mut self, conn: ConnId, error: NetError) {
+        let ours = self.replication.link().is_some_and(|link| link.conn == conn);
+        if !ours {
+            return;
+        }
+        self.log(LogLevel::Warning, || format!("Error condition on socket for SYNC: {error}"));
+        if let Some(primary) = &mut self.replication.primary {
+            primary.link = None;
+        }
+    }
+
+    /// Gives up the connection to the primary before the stream flows, and tries again: at once
+    /// if told so, else soon.
+    pub(super) fn abandon_link(&mut self, now: Now<'_>, at_once: bool) {
+        let Some(primary) = &mut self.replication.primary else { return };
+        let Some(link) = primary.link.take() else { return };
+        let name = primary.name();
+        self.drop_link(*link);
+        if at_once {
+            self.notice(|| format!("Reconnecting to MASTER {name} after failure"));
+            self.connect_to_primary(now);
+        }
+    }
+
+    /// Closes a connection to a primary before the stream flows, and what it had begun.
+    pub(super) fn drop_link(&mut self, link: Link) {
+        if !link.is_closed {
+            self.outputs.push_back(Output::Close { conn: link.conn, how: Close::Now });
+        }
+        if let Step::Transfer(transfer) = link.step {
+            self.drop_transfer(*transfer);
+        }
+    }
+
+    /// The connection on which the stream came is closed. `broken`: what came on it could not be
+    /// understood, so that it cannot be gone on with.
+    pub(in crate::server) fn primary_left(&mut self, client: &mut Client) {
+        client.from_primary = false;
+        let Some(primary) = &mut self.replication.primary else { return };
+        let Some(stream) = primary.stream.take_if(|stream| stream.slot == client.slot) else {
+            return;
+        };
+        primary.down_since = Some(self.now.0);
+        let name = primary.name();
+        self.notice(|| "Connection with master lost.".to_owned());
+        if !stream.is_broken && !stream.is_old {
+            self.notice(|| "Caching the disconnected master state.".to_owned());
+            let id = self.replication.id;
+            let db = client.db as u32;
+            self.replication.cached = Some(Cached { id, offset: stream.applied, db });
+        }
+        self.notice(|| format!("Reconnecting to MASTER {name}"));
+        let (mono, wall) = self.now;
+        self.connect_to_primary(Now::instantaneous(mono, wall));
+    }
+
+    /// Clients that wait for keys or for replicas wait in vain on a replica.
+    fn disconnect_blocked(&mut self, now: Now<'_>) {
+        for slot in self.clients.slots() {
+            let Some(mut client) = self.clients.take(slot) else { continue };
+            let text = "UNBLOCKED force unblock from blocking operation, instance state changed \
+                        (master -> replica?)";
+            if client.blocked.is_some() && self.give_up(now, &mut client, Some(text)) {
+                client.standing = crate::server::clients::Standing::Closing;
+                self.flush(now, &mut client);
+            }
+            self.clients.put(client);
+        }
+    }
+}
+
+/// The address that a host's name means, if it is one.
+fn resolve(host: &str) -> Option<IpAddr> {
+    if host.eq_ignore_ascii_case("localhost") {
+        return Some(Ipv4Addr::LOCALHOST.into());
+    }
+    host.parse().ok()
+}

@@ -1,0 +1,218 @@
+//! What may be done on a replica, by a replica, and where replicas are missing; and how keys
+//! expire on a replica.
+
+use std::collections::BTreeSet;
+
+use super::primary::{Replica, State};
+use crate::command::CommandError;
+use crate::command::meta::flag;
+use crate::machine::LogLevel;
+use crate::resp::quote::repr;
+use crate::resp::request::Args;
+use crate::server::Server;
+use crate::server::clients::{Client, Standing};
+use crate::server::config::settings::PropagationError;
+use crate::server::getkeys;
+use crate::server::propagate::Together;
+use crate::server::table::Command;
+use crate::store::{ExpireMode, Presence};
+use crate::time::{Duration, Mono, Now, Wall};
+
+/// Keys that expire in one slice.
+const SLICE: usize = 64;
+
+/// The longest that a wall clock time is waited for without looking again, since that clock jumps.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// Keys that clients of a writable replica let expire. Its primary knows nothing of them, so it
+/// has to delete them itself: by the time at which they expire, in milliseconds since 1970, with
+/// their database.
+#[derive(Clone, Debug, Default)]
+pub(super) struct OwnKeys {
+    by_time: BTreeSet<(u64, u32, Box<[u8]>)>,
+}
+
+impl OwnKeys {
+    pub(super) fn len(&self) -> usize {
+        self.by_time.len()
+    }
+}
+
+impl Server {
+    /// What stands against a command because of the roles of this server and of the client.
+    /// `queued` and `lacking` are the flags that the commands have which EXEC would carry out, and
+    /// those that one of them lacks.
+    pub(in crate::server) fn check_role(
+        &self,
+        now: Mono,
+        client: &Client,
+        command: &Command,
+        (queued, lacking): (u32, u32),
+    ) -> Option<CommandError> {
+        let settings = self.config.settings();
+        let flags = command.meta.flags;
+        let writes = (flags | queued) & flag::WRITE != 0;
+        if let Some(primary) = &self.replication.primary {
+            if writes && settings.replica_read_only && !client.from_primary {
+                return Some(CommandError::text(
+                    "READONLY You can't write against a read only replica.",
+                ));
+            }
+            let stale = flags & flag::STALE == 0 || lacking & flag::STALE != 0;
+            if stale && primary.stream.is_none() && !settings.replica_serve_stale_data {
+                return Some(CommandError::text(
+                    "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to \
+                     'no'.",
+                ));
+            }
+        } else if writes
+            && settings.min_replicas_to_write > 0
+            && settings.min_replicas_max_lag > 0
+            && self.good_replicas(now) < settings.min_replicas_to_write
+        {
+            return Some(CommandError::text("NOREPLICAS Not enough good replicas to write."));
+        }
+        let on_data = flag::WRITE | flag::READONLY | flag::MAY_REPLICATE;
+        if (flags | queued) & on_data != 0 && client.is_replica() {
+            return Some(CommandError::text("ERR Replica can't interact with the keyspace"));
+        }
+        None
+    }
+
+    /// A replica was answered something, which it would take for a part of the stream.
+    pub(in crate::server) fn replica_replied_to(&mut self, client: &mut Client, command: &Command) {
+        let text = crate::server::clients::commands::describe(client, Some(self.now.0));
+        let name = &command.name;
+        self.log(LogLevel::Warning, || {
+            format!("Replica generated a reply to command '{name}', disconnecting it: {text}")
+        });
+        client.outbox.clear();
+        client.standing = Standing::Closing;
+    }
+
+    /// Tells the log of an error that a server has caused another, which should not happen.
+    #[cold]
+    pub(in crate::server) fn error_between_servers(&mut self, client: &Client, error: &[u8]) {
+        let (from, to) =
+            if client.from_primary { ("replica", "master") } else { ("master", "replica") };
+        let error = String::from_utf8_lossy(error.get(..4096).unwrap_or(error)).into_owned();
+        let command = client
+            .last_command
+            .and_then(|id| crate::server::table::all().get(usize::from(id)))
+            .map_or("<unknown>", |command| command.name.as_str());
+        self.log(LogLevel::Warning, || {
+            format!(
+                "== CRITICAL == This {from} is sending an error to its {to}: '-{error}' after \
+                 processing the command '{command}'"
+            )
+        });
+        self.replication.stats.unexpected_error_replies += 1;
+        if !client.from_primary {
+            return;
+        }
+        if let Some(backlog) = &self.replication.backlog
+            && backlog.len() > 0
+        {
+            let latest = repr(&backlog.latest(256));
+            let latest = latest.trim_matches('"').to_owned();
+            self.notice(|| format!("Latest backlog is: '{latest}'"));
+        }
+        let settings = self.config.settings();
+        let fatal = settings.propagation_error_behavior != PropagationError::Ignore;
+        if fatal && settings.replica_read_only {
+            self.log(LogLevel::Warning, || {
+                format!(
+                    "This {from} panicked sending an error to its {to} after processing the \
+                     command '{command}'. Set 'propagation-error-behavior' to 'ignore' to go on \
+                     in spite of such errors."
+                )
+            });
+            self.exit(1);
+        }
+    }
+
+    /// Sets how keys expire for a command on a replica: for its primary none has, for others they
+    /// are hidden; who may write may also do away with them.
+    #[inline]
+    pub(in crate::server) fn expire_as(&mut self, client: &Client, command: &Command) {
+        let read_only = self.config.settings().replica_read_only;
+        self.keyspace.env.expire_mode = if client.from_primary {
+            ExpireMode::Ignore
+        } else if !read_only && command.meta.has(flag::WRITE) {
+            ExpireMode::Delete
+        } else {
+            ExpireMode::Hide
+        };
+    }
+
+    /// Remembers which keys a client of a writable replica let expire.
+    pub(in crate::server) fn note_own_keys(
+        &mut self,
+        client: &Client,
+        command: &Command,
+        args: Args<'_>,
+    ) {
+        let read_only = self.config.settings().replica_read_only;
+        if read_only || client.from_primary || !command.meta.has(flag::WRITE) {
+            return;
+        }
+        let db = client.db as u32;
+        let places = getkeys::keys(command, args).unwrap_or_default();
+        for key in places.into_iter().map(|(at, _)| args.at(at)) {
+            let expire = self.keyspace.peek(client.db, key).and_then(|entry| entry.expire());
+            if let Some(at) = expire {
+                self.replication.own_keys.by_time.insert((at, db, key.into()));
+            }
+        }
+    }
+
+    /// Deletes keys that clients of a writable replica let expire, when their time has come.
+    pub(in crate::server) fn expire_own(&mut self, now: Now<'_>) {
+        if self.replication.own_keys.by_time.is_empty() {
+            return;
+        }
+        let ms = now.wall.as_millis();
+        self.keyspace.env.now_ms = ms;
+        self.keyspace.env.expire_mode = ExpireMode::Delete;
+        self.effects.begin(self.listeners);
+        for _ in 0..SLICE {
+            let Some((at, db, key)) = self.replication.own_keys.by_time.first().cloned() else {
+                break;
+            };
+            if at >= ms {
+                break;
+            }
+            self.replication.own_keys.by_time.pop_first();
+            let mut db = self.keyspace.db(db as usize);
+            let hashed = db.key(&key);
+            if db.presence(hashed) == Presence::Expired {
+                db.contains(hashed);
+            }
+        }
+        self.after_effects(now, None);
+        self.propagate(Together::No);
+        self.rest_expiry();
+    }
+
+    /// When the next of those keys is to be deleted.
+    pub(super) fn own_keys_due(&self) -> Option<Mono> {
+        let (at, ..) = self.replication.own_keys.by_time.first()?;
+        let (mono, wall) = self.now;
+        let wait = Wall::from_millis(at.saturating_add(1)).0.saturating_sub(wall.0);
+        Some(mono + Duration::from_micros(wait).min(LONGEST_WAIT))
+    }
+
+    /// How many keys of its own a writable replica has that expire.
+    pub(in crate::server) fn own_keys(&self) -> usize {
+        self.replication.own_keys.len()
+    }
+
+    /// What follows from a changed configuration.
+    pub(in crate::server) fn replication_config_changed(&mut self) {
+        // The backlog may have become smaller.
+        self.replication.news |= self.replication.backlog.is_some();
+        let waits = |replica: &Replica| replica.state == State::WaitsForBegin;
+        let arrived = self.all_replicas().any(|(_, replica)| waits(replica));
+        self.replication.arrived |= arrived;
+    }
+}

@@ -1,0 +1,189 @@
+//! Carrying out what the primary sends, and passing it on.
+
+use super::handshake::Link;
+use crate::machine::{ConnId, Endpoint};
+use crate::resp::request::Limits;
+use crate::server::Server;
+use crate::server::clients::{Client, ReplyMode, Standing};
+use crate::time::Now;
+
+/// How many commands of the primary are carried out before others get their turn.
+const BATCH: u32 = 1024;
+
+/// The stream from the primary.
+#[derive(Clone, Debug)]
+pub(super) struct Stream {
+    /// The slot of the client that carries it out.
+    pub(super) slot: u32,
+    pub(super) conn: ConnId,
+    /// The offset of the last byte that was carried out.
+    pub(super) applied: i64,
+    /// The offset of the last byte that has come.
+    pub(super) read: i64,
+    /// What has come and was not passed on: replicas of ours get it, byte for byte, when it has
+    /// been carried out.
+    pending: Vec<u8>,
+    /// How much of that has been carried out.
+    done: usize,
+    /// Whether it could not be understood.
+    pub(super) is_broken: bool,
+    /// Whether the primary knows nothing of offsets.
+    pub(super) is_old: bool,
+}
+
+impl Server {
+    /// Makes the connection to the primary one on which the stream flows: where it was cut, or
+    /// behind a copy of the data.
+    pub(super) fn begin_stream(&mut self, now: Now<'_>, mut link: Link) {
+        self.hold_link(&mut link, false);
+        let Some(cached) = self.replication.cached.take() else { return self.drop_link(link) };
+        let id = self.clients.next_id();
+        let local = link.local.unwrap_or_else(|| Endpoint::Unix(String::new()));
+        let mut client = Box::new(Client::new(id, link.conn, link.peer, local, now.mono));
+        client.authenticated = true;
+        client.from_primary = true;
+        client.replies = ReplyMode::Off;
+        client.db = cached.db as usize;
+        client.outbox = link.outbox;
+        self.clients.add(client);
+        let Some(slot) = self.clients.slot(link.conn) else { return };
+        let stream = Stream {
+            slot,
+            conn: link.conn,
+            applied: cached.offset,
+            read: cached.offset,
+            pending: Vec::new(),
+            done: 0,
+            is_broken: false,
+            is_old: cached.offset < 0,
+        };
+        self.replication.open_backlog();
+        if let Some(primary) = &mut self.replication.primary {
+            primary.stream = Some(stream);
+            primary.down_since = None;
+        }
+        self.followers_changed();
+        self.stream_stands(now, slot, &link.input, link.is_closed);
+    }
+
+    /// Goes on with what came behind the answer that made the stream flow.
+    fn stream_stands(&mut self, now: Now<'_>, slot: u32, input: &[u8], is_closed: bool) {
+        if let Some(mut client) = self.clients.take(slot) {
+            if !input.is_empty() {
+                self.serve(now, &mut client, input);
+            }
+            self.flush(now, &mut client);
+            self.clients.put(client);
+        }
+        if is_closed && let Some(conn) = self.replication.stream().map(|stream| stream.conn) {
+            self.closed(now, conn, crate::machine::NetError::Eof);
+        }
+    }
+
+    /// Carries out what the primary sends in `bytes` and in what was kept of its earlier input.
+    pub(in crate::server) fn serve_primary(
+        &mut self,
+        now: Now<'_>,
+        client: &mut Client,
+        mut bytes: &[u8],
+    ) {
+        if let Some(stream) = self.replication.stream_mut() {
+            stream.read += bytes.len() as i64;
+            stream.pending.extend_from_slice(bytes);
+        }
+        self.replication.stats.net_input += bytes.len() as u64;
+        let mut requests = core::mem::take(&mut client.requests);
+        let limits = Limits { bulk: u64::MAX, unauthenticated: false };
+        let mut left = BATCH;
+        while client.standing == Standing::Open
+            && !client.is_held()
+            && !self.holds_all()
+            && left > 0
+        {
+            match requests.next(&mut bytes, limits) {
+                Ok(Some(args)) => {
+                    let now = self.after_stall(crate::time::Duration::ZERO, now);
+                    self.execute(now, client, args);
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    if let Some(stream) = self.replication.stream_mut() {
+                        stream.is_broken = true;
+                    }
+                    self.protocol_error(client, error);
+                    break;
+                }
+            }
+            self.carried_out(client, requests.waiting() + bytes.len());
+            left -= 1;
+        }
+        if client.standing == Standing::Open {
+            requests.keep(bytes);
+            if left == 0 && requests.waiting() > 0 && !client.pending {
+                client.pending = true;
+                self.pending.push_back(client.slot);
+            }
+        }
+        client.requests = requests;
+        self.pass_on();
+        self.flush(now, client);
+        self.press_back(client);
+    }
+
+    /// Counts what was carried out; `left` bytes of what has come are still to be looked at. A
+    /// transaction counts at its end.
+    fn carried_out(&mut self, client: &Client, left: usize) {
+        if client.transaction.is_some() || client.held.is_some() {
+            return;
+        }
+        let Some(stream) = self.replication.stream_mut() else { return };
+        let done = stream.pending.len().saturating_sub(left).max(stream.done);
+        stream.applied += (done - stream.done) as i64;
+        stream.done = done;
+        let offset = stream.applied;
+        self.replication.offset = offset;
+    }
+
+    /// Passes on what was carried out, as it came.
+    fn pass_on(&mut self) {
+        let replication = &mut self.replication;
+        let Some(stream) = replication.primary.as_mut().and_then(|p| p.stream.as_mut()) else {
+            return;
+        };
+        let done = core::mem::take(&mut stream.done);
+        if done > 0 {
+            if let Some(backlog) = &mut replication.backlog {
+                backlog.append(|out| out.extend_from_slice(&stream.pending[..done]));
+                replication.news = true;
+            }
+            stream.pending.drain(..done);
+        }
+    }
+
+    /// A command of the primary that was held back has been carried out.
+    pub(in crate::server) fn held_carried_out(&mut self, client: &Client) {
+        if client.from_primary {
+            self.carried_out(client, client.requests.waiting());
+            self.pass_on();
+        }
+    }
+
+    /// Tells the primary how far we are.
+    pub(super) fn send_ack(&mut self, now: Now<'_>, client: &mut Client) {
+        let Some(stream) = self.replication.stream().filter(|stream| !stream.is_old) else {
+            return;
+        };
+        let (applied, fsynced) = (stream.applied, self.fsynced_offset());
+        let (applied, fsynced) = (applied.to_string(), fsynced.map(|offset| offset.to_string()));
+        let mut bytes = Vec::new();
+        let words: &[&[u8]] = match &fsynced {
+            Some(fsynced) => {
+                &[b"REPLCONF", b"ACK", applied.as_bytes(), b"FACK", fsynced.as_bytes()]
+            }
+            None => &[b"REPLCONF", b"ACK", applied.as_bytes()],
+        };
+        crate::command::feed::write_words(&mut bytes, words.iter().copied());
+        client.outbox.write(&bytes);
+        self.flush(now, client);
+    }
+}

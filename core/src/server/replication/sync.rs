@@ -1,0 +1,525 @@
+//! The copy of the data that a replica gets first.
+//!
+//! It is a snapshot: written to the dump's file, which is then sent to each replica that waited
+//! for it, or sent to all of them while it is made (`repl-diskless-sync`). What changes meanwhile
+//! stays in the backlog.
+
+use super::primary::{Replica, State as Stage, Wants};
+use crate::command::CommandError;
+use crate::machine::{DiskDone, DiskError, DiskOp, FileId, LogLevel, OpenMode};
+use crate::persist::rdb::{Preamble, ReplicationState, WriteOptions, Writer};
+use crate::resp::reply::Reply;
+use crate::server::clients::{Client, Standing};
+use crate::server::persistence::save::Save;
+use crate::server::persistence::snapshot::{Failure, Purpose};
+use crate::server::{DiskWork, Server, VERSION};
+use crate::time::{Duration, Mono, Now};
+
+/// Bytes of a copy that one replica's outbox holds at most.
+const WINDOW: usize = 2 << 20;
+
+/// Bytes that are read from the file at once.
+const CHUNK: u32 = 512 << 10;
+
+/// What goes on with copies of the data.
+#[derive(Clone, Debug, Default)]
+pub(super) struct State {
+    /// Where the copy that is being made goes.
+    target: Option<Target>,
+    /// Whether the dump was written for replicas alone (`rdb-del-sync-files`).
+    file_is_for_replicas: bool,
+}
+
+/// Where a copy of the data goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Target {
+    /// Into the dump.
+    Disk,
+    /// To the replicas, with this mark at its end.
+    Sockets([u8; 40]),
+}
+
+/// A file that is being sent to a replica.
+#[derive(Clone, Debug)]
+pub(super) struct Sending {
+    file: FileId,
+    size: u64,
+    /// How much was read.
+    offset: u64,
+    /// Whether a read is under way.
+    reading: bool,
+}
+
+/// What a replica waits for that is sent a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::server) enum Work {
+    Open,
+    Read,
+}
+
+impl State {
+    /// Whether a copy is being made that replicas get as it is made.
+    pub(super) fn is_diskless(&self) -> bool {
+        matches!(self.target, Some(Target::Sockets(_)))
+    }
+}
+
+impl Server {
+    /// A client has asked for a copy of the data.
+    pub(super) fn ask_for_copy(&mut self, now: Now<'_>, client: &mut Client) {
+        self.replication.stats.sync_full += 1;
+        self.enlist(now.mono, client, Stage::WaitsForBegin);
+        if self.replication.replicas.len() == 1 && self.replication.backlog.is_none() {
+            // What came before is lost to replicas, so nobody may go on from there.
+            self.change_stream_id();
+            self.replication.open_backlog();
+            self.followers_changed();
+            let text = |id: [u8; 40]| String::from_utf8_lossy(&id).into_owned();
+            let ids = (text(self.replication.id), text(self.replication.second_id));
+            self.notice(|| {
+                format!(
+                    "Replication backlog created, my new replication IDs are '{}' and '{}'",
+                    ids.0, ids.1
+                )
+            });
+        }
+        self.replication.arrived = true;
+        let settings = self.config.settings();
+        let delayed = settings.repl_diskless_sync && settings.repl_diskless_sync_delay > 0;
+        let eof = client.replica.as_deref().is_some_and(|replica| replica.can.eof);
+        if self.rdb_child().is_some() {
+            match self.replication.sync.target {
+                Some(Target::Sockets(_)) => self.notice(|| {
+                    "Current BGSAVE has socket target. Waiting for next BGSAVE for SYNC".to_owned()
+                }),
+                _ => self.attach(client),
+            }
+        } else if delayed && eof {
+            self.notice(|| "Delay next BGSAVE for diskless SYNC".to_owned());
+        } else if self.snapshot().is_some() {
+            self.notice(|| {
+                "No BGSAVE in progress, but another BG operation is active. BGSAVE for \
+                 replication delayed"
+                    .to_owned()
+            });
+        }
+    }
+
+    /// Lets a replica have the copy that is being made for another, if it can.
+    fn attach(&mut self, client: &mut Client) {
+        let Some(own) = client.replica.as_deref() else { return };
+        let other = self
+            .all_replicas()
+            .map(|(_, replica)| replica)
+            .find(|other| {
+                other.state == Stage::WaitsForEnd && (!other.wants.only_copy || own.wants.only_copy)
+            })
+            .filter(|other| own.can.covers(other.can) && own.wants.same_copy(other.wants))
+            .map(|other| (other.initial_offset, other.next));
+        let Some((offset, next)) = other else {
+            return self.notice(|| {
+                "Can't attach the replica to the current BGSAVE. Waiting for next BGSAVE for SYNC"
+                    .to_owned()
+            });
+        };
+        self.prepare(client, offset);
+        if let Some(replica) = &mut client.replica {
+            replica.next = next;
+        }
+        self.notice(|| "Waiting for end of BGSAVE for SYNC".to_owned());
+    }
+
+    /// Tells a replica that it gets a copy of the data as it was at this offset.
+    fn prepare(&mut self, client: &mut Client, offset: i64) {
+        let Some(replica) = client.replica.as_deref_mut() else { return };
+        replica.state = Stage::WaitsForEnd;
+        replica.initial_offset = offset;
+        replica.next = offset + 1;
+        // Whoever begins to read there has no database selected.
+        self.replication.feed.begin_anew();
+        if !replica.old {
+            let id = String::from_utf8_lossy(&self.replication.id);
+            client.outbox.write(format!("+FULLRESYNC {id} {offset}\r\n").as_bytes());
+        }
+    }
+
+    /// Begins to make a copy of the data, if a replica waits for one and nothing is in the way.
+    pub(super) fn begin_sync(&mut self, now: Now<'_>) {
+        if self.snapshot().is_some() || self.holds_all() {
+            return;
+        }
+        let settings = self.config.settings();
+        let mut waiting = self.waiting_for_begin();
+        let Some(first) = waiting.next() else { return };
+        let (wants, mut can) = (first.wants, first.can);
+        let (mut count, mut since) = (1, first.since);
+        for replica in waiting.filter(|replica| replica.wants.same_copy(wants)) {
+            can = can.and(replica.can);
+            since = since.min(replica.since);
+            count += 1;
+        }
+        let most = settings.repl_diskless_sync_max_replicas;
+        let delay = Duration::from_secs(settings.repl_diskless_sync_delay);
+        let can_wait = settings.repl_diskless_sync && !(most > 0 && count >= most);
+        if can_wait && now.mono < since + delay {
+            return;
+        }
+        let diskless = (settings.repl_diskless_sync || wants.is_filtered()) && can.eof;
+        self.notice(|| {
+            let target = if diskless { "replicas sockets" } else { "disk" };
+            format!("Starting BGSAVE for SYNC with target: {target}")
+        });
+        if self.replication_position().is_none() {
+            self.log(LogLevel::Warning, || {
+                "BGSAVE for replication: replication information not available, can't generate \
+                 the RDB file right now. Try later."
+                    .to_owned()
+            });
+            return self.sync_refused(now);
+        }
+        if diskless { self.begin_diskless(now, wants) } else { self.begin_disk(now, wants) }
+    }
+
+    /// When a copy of the data is to be begun that is still waited with.
+    pub(super) fn sync_due(&self) -> Option<Mono> {
+        if self.snapshot().is_some() || self.holds_all() {
+            return None;
+        }
+        let delay = Duration::from_secs(self.config.settings().repl_diskless_sync_delay);
+        self.waiting_for_begin().map(|replica| replica.since + delay).min()
+    }
+
+    fn waiting_for_begin(&self) -> impl Iterator<Item = &Replica> {
+        let replicas = self.all_replicas().map(|(_, replica)| replica);
+        replicas.filter(|replica| replica.state == Stage::WaitsForBegin)
+    }
+
+    /// Calls back with each replica in a state, which is taken out meanwhile.
+    fn each_replica(&mut self, stage: Stage, mut visit: impl FnMut(&mut Server, &mut Client)) {
+        for slot in self.replication.replicas.clone() {
+            let Some(mut client) = self.clients.take(slot) else { continue };
+            let open = client.standing == Standing::Open;
+            if open && client.replica.as_deref().is_some_and(|replica| replica.state == stage) {
+                visit(self, &mut client);
+            }
+            self.clients.put(client);
+        }
+    }
+
+    fn begin_disk(&mut self, now: Now<'_>, wants: Wants) {
+        if self.begin_background_save(now).is_err() {
+            return self.sync_refused(now);
+        }
+        let sync = &mut self.replication.sync;
+        sync.target = Some(Target::Disk);
+        sync.file_is_for_replicas = self.config.settings().rdb_del_sync_files;
+        let offset = self.replication.offset;
+        self.each_replica(Stage::WaitsForBegin, |server, client| {
+            if client.replica.as_deref().is_some_and(|replica| replica.wants.same_copy(wants)) {
+                server.prepare(client, offset);
+                server.flush(now, client);
+            }
+        });
+    }
+
+    fn begin_diskless(&mut self, now: Now<'_>, wants: Wants) {
+        let mark = self.rng.hex40();
+        let offset = self.replication.offset;
+        if !wants.no_data && self.begin_snapshot(now, Purpose::Replicas).is_err() {
+            return self.sync_refused(now);
+        }
+        self.replication.sync.target = Some(Target::Sockets(mark));
+        let pid = self.facts.pid;
+        self.notice(|| format!("Background RDB transfer started by pid {pid}"));
+        self.each_replica(Stage::WaitsForBegin, |server, client| {
+            if client.replica.as_deref().is_some_and(|replica| replica.wants.same_copy(wants)) {
+                server.prepare(client, offset);
+                client.outbox.write_parts([b"$EOF:", &mark, b"\r\n"]);
+                server.flush(now, client);
+            }
+        });
+        if wants.no_data {
+            let bytes = self.empty_copy(now, wants);
+            self.snapshot_bytes(now, bytes);
+            self.transfer_ended(now, Ok(()));
+        }
+    }
+
+    /// A copy without keys, for who wants none.
+    fn empty_copy(&mut self, now: Now<'_>, wants: Wants) -> Vec<u8> {
+        let used_memory = self.memory(None).used;
+        let settings = self.config.settings();
+        let mut writer = Writer::new(WriteOptions {
+            compression: settings.rdbcompression,
+            checksum: settings.rdbchecksum,
+            access: None,
+            now_ms: now.wall.as_millis(),
+        });
+        let position = self.replication_position();
+        let id = position.map(|position| position.id);
+        let id = id.as_ref().and_then(|id| core::str::from_utf8(id).ok()).unwrap_or_default();
+        writer.preamble(&Preamble {
+            version: VERSION,
+            created_s: now.wall.as_secs(),
+            used_memory,
+            replication: position.map(|position| ReplicationState {
+                stream_db: position.db,
+                id,
+                offset: position.offset,
+            }),
+            aof_base: false,
+        });
+        if !wants.no_functions {
+            for library in &self.persistence.libraries {
+                writer.function(library);
+            }
+        }
+        writer.finish();
+        writer.take()
+    }
+
+    /// Sends replicas away that cannot have a copy now.
+    fn sync_refused(&mut self, now: Now<'_>) {
+        self.log(LogLevel::Warning, || "BGSAVE for replication failed".to_owned());
+        self.each_replica(Stage::WaitsForBegin, |server, client| {
+            client.replica = None;
+            let error = CommandError::text("ERR BGSAVE failed, replication can't continue");
+            Reply::new(&mut client.outbox, &mut server.scratch, client.proto)
+                .error(error.as_bytes());
+            client.standing = Standing::Closing;
+            server.flush(now, client);
+        });
+        let gone: Vec<u32> = self
+            .replication
+            .replicas
+            .iter()
+            .copied()
+            .filter(|slot| self.clients.get(*slot).is_none_or(|client| !client.is_replica()))
+            .collect();
+        self.replication.replicas.retain(|slot| !gone.contains(slot));
+        self.followers_changed();
+    }
+
+    /// Bytes of a copy that replicas take now: as many as the slowest of them.
+    pub(in crate::server) fn snapshot_room(&self) -> usize {
+        self.all_replicas()
+            .filter(|(_, replica)| replica.state == Stage::WaitsForEnd)
+            .map(|(client, _)| WINDOW.saturating_sub(client.outbox.len()))
+            .min()
+            .unwrap_or(0)
+    }
+
+    /// Sends bytes of a copy that is sent while it is made.
+    pub(in crate::server) fn snapshot_bytes(&mut self, now: Now<'_>, bytes: Vec<u8>) {
+        self.each_replica(Stage::WaitsForEnd, |server, client| {
+            server.replication.stats.net_output += bytes.len() as u64;
+            client.outbox.write(&bytes);
+            client.outbox.set_low_water(WINDOW / 2);
+            server.flush(now, client);
+        });
+    }
+
+    /// A copy that was sent while it was made has ended.
+    pub(in crate::server) fn transfer_ended(&mut self, now: Now<'_>, result: Result<(), Failure>) {
+        let Some(Target::Sockets(mark)) = self.replication.sync.target.take() else { return };
+        if result.is_err() {
+            self.sync_failed();
+        } else {
+            let up = self.snapshot_readers();
+            self.notice(|| {
+                format!("Diskless rdb transfer, done reading from pipe, {up} replicas still up.")
+            });
+            self.each_replica(Stage::WaitsForEnd, |server, client| {
+                client.outbox.write(&mark);
+                let name = client.replica_name();
+                server.notice(|| {
+                    format!(
+                        "Streamed RDB transfer with replica {name} succeeded (socket). Waiting for \
+                         REPLCONF ACK from replica to enable streaming"
+                    )
+                });
+                server.put_online(now, client);
+                if let Some(replica) = client.replica.as_deref_mut() {
+                    replica.on_ack = true;
+                }
+                server.flush(now, client);
+            });
+        }
+        self.replication.arrived = true;
+    }
+
+    fn snapshot_readers(&self) -> usize {
+        self.all_replicas().filter(|(_, replica)| replica.state == Stage::WaitsForEnd).count()
+    }
+
+    fn sync_failed(&mut self) {
+        let mut gone = Vec::new();
+        self.each_replica(Stage::WaitsForEnd, |server, client| {
+            server.log(LogLevel::Warning, || {
+                "SYNC failed. BGSAVE child returned an error".to_owned()
+            });
+            gone.push(client.slot);
+        });
+        gone.into_iter().for_each(|slot| self.cut_off(slot));
+    }
+
+    /// The dump has been written, or has not: replicas may wait for it.
+    pub(in crate::server) fn dump_ended(&mut self, _now: Now<'_>, ok: bool) {
+        self.replication.sync.target = None;
+        self.replication.arrived = true;
+        if !ok {
+            return self.sync_failed();
+        }
+        self.each_replica(Stage::WaitsForEnd, |server, client| {
+            let file = server.next_file();
+            let path = server.config.settings().dbfilename.clone();
+            let sending = Sending { file, size: 0, offset: 0, reading: false };
+            if let Some(replica) = client.replica.as_deref_mut() {
+                replica.file = Some(sending);
+                replica.state = Stage::Sending;
+            }
+            let work = DiskWork::Sending { client: client.id, work: Work::Open };
+            server.disk_op(DiskOp::Open { file, path, mode: OpenMode::Read }, work);
+        });
+    }
+
+    /// A part of the file that a replica is sent has been read.
+    pub(in crate::server) fn sending_disk_done(
+        &mut self,
+        now: Now<'_>,
+        id: u64,
+        work: Work,
+        result: Result<DiskDone, DiskError>,
+    ) {
+        let slot = self.clients.by_id(id);
+        let Some(mut client) = slot.and_then(|slot| self.clients.take(slot)) else { return };
+        let failed = match result {
+            Err(error) if work == Work::Open => {
+                Some(format!("SYNC failed. Can't open/stat DB after BGSAVE: {error}"))
+            }
+            Err(error) => Some(format!("Read error sending DB to replica: {error}")),
+            Ok(done) => self.sending_goes_on(now, &mut client, done),
+        };
+        let slot = client.slot;
+        self.clients.put(client);
+        if let Some(text) = failed {
+            self.log(LogLevel::Warning, || text);
+            self.cut_off(slot);
+        }
+    }
+
+    /// Takes in what was read. Says why if it cannot go on.
+    fn sending_goes_on(
+        &mut self,
+        now: Now<'_>,
+        client: &mut Client,
+        done: DiskDone,
+    ) -> Option<String> {
+        let replica = client.replica.as_deref_mut()?;
+        let sending = replica.file.as_mut()?;
+        match done {
+            DiskDone::Opened { len } => {
+                sending.size = len;
+                client.outbox.write(format!("${len}\r\n").as_bytes());
+            }
+            DiskDone::Data(bytes) => {
+                sending.reading = false;
+                sending.offset += bytes.len() as u64;
+                if bytes.is_empty() {
+                    return Some("Read error sending DB to replica: premature EOF".to_owned());
+                }
+                self.replication.stats.net_output += bytes.len() as u64;
+                client.outbox.write(&bytes);
+            }
+            DiskDone::Done | DiskDone::Names(_) => {}
+        }
+        self.send_more(now, client);
+        self.flush(now, client);
+        None
+    }
+
+    /// Reads on in the file that a replica is sent, if its outbox has room.
+    pub(in crate::server) fn send_more(&mut self, now: Now<'_>, client: &mut Client) {
+        let Some(replica) = client.replica.as_deref_mut() else { return };
+        let Some(sending) = &mut replica.file else { return };
+        if sending.size == 0 || sending.reading {
+            return;
+        }
+        let (file, offset, left) = (sending.file, sending.offset, sending.size - sending.offset);
+        if left == 0 {
+            replica.file = None;
+            self.disk_op(DiskOp::Close { file }, DiskWork::Nothing);
+            return self.put_online(now, client);
+        }
+        if client.outbox.len() >= WINDOW {
+            client.outbox.set_low_water(WINDOW / 2);
+            return;
+        }
+        sending.reading = true;
+        let len = u32::try_from(left).unwrap_or(u32::MAX).min(CHUNK);
+        let work = DiskWork::Sending { client: client.id, work: Work::Read };
+        self.disk_op(DiskOp::Read { file, offset, len }, work);
+    }
+
+    /// Closes the file that a replica was being sent.
+    pub(super) fn stop_sending(&mut self, sending: &Sending) {
+        self.disk_op(DiskOp::Close { file: sending.file }, DiskWork::Nothing);
+    }
+
+    /// A replica for which a copy was being made is gone. If nobody else waits for it, it need
+    /// not be made.
+    pub(super) fn waiting_replica_left(&mut self) {
+        if self.snapshot_readers() > 0 {
+            return;
+        }
+        let (mono, wall) = self.now;
+        let now = Now::instantaneous(mono, wall);
+        match self.replication.sync.target {
+            Some(Target::Sockets(_)) => {
+                self.log(LogLevel::Warning, || {
+                    "Diskless rdb transfer, last replica dropped, killing fork child.".to_owned()
+                });
+                self.kill_snapshot(now);
+            }
+            // Where there are save points the dump is wanted anyway.
+            Some(Target::Disk) if self.config.settings().save.is_empty() => {
+                if let Some(Purpose::Save(Save::Background)) = self.snapshot().map(|s| s.purpose())
+                {
+                    self.kill_snapshot(now);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether nothing is kept on disk.
+    pub(super) fn keeps_nothing(&self) -> bool {
+        let settings = self.config.settings();
+        settings.save.is_empty() && !settings.appendonly
+    }
+
+    /// Removes a dump that was written for replicas alone, once they have it
+    /// (`rdb-del-sync-files`).
+    pub(super) fn remove_sync_file(&mut self) {
+        if !self.config.settings().rdb_del_sync_files {
+            self.replication.sync.file_is_for_replicas = false;
+            return;
+        }
+        let busy = |replica: &Replica| {
+            let stages = [Stage::WaitsForBegin, Stage::WaitsForEnd, Stage::Sending];
+            stages.contains(&replica.state)
+        };
+        if self.replication.sync.file_is_for_replicas
+            && self.keeps_nothing()
+            && !self.all_replicas().any(|(_, replica)| busy(replica))
+        {
+            self.replication.sync.file_is_for_replicas = false;
+            self.notice(|| {
+                "Removing the RDB file used to feed replicas in a persistence-less instance"
+                    .to_owned()
+            });
+            let path = self.config.settings().dbfilename.clone();
+            self.disk_op(DiskOp::Remove { path }, DiskWork::Nothing);
+        }
+    }
+}
