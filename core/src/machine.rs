@@ -530,6 +530,10 @@ impl LogLevel {
 
 /// Bytes on their way out of one connection.
 ///
+/// What promises something that has not come true yet (that a write is on disk) can be kept back:
+/// see [`Outbox::set_limit`]. A driver sends what [`Outbox::slices`] gives, and closes a connection
+/// after sending when the whole outbox is empty.
+///
 /// Short replies gather in chunks of [`Outbox::CHUNK`] bytes, so that a long answer neither moves
 /// nor grows a single buffer, and so that a driver can hand many chunks to one system call.
 #[derive(Clone, Debug, Default)]
@@ -543,6 +547,10 @@ pub struct Outbox {
     /// Bytes waiting, over all chunks.
     len: usize,
     low_water: Option<usize>,
+    /// Bytes that have left, or were dropped, since the beginning.
+    left: u64,
+    /// Up to which position bytes may leave; `None` for all.
+    limit: Option<u64>,
 }
 
 impl Outbox {
@@ -557,6 +565,35 @@ impl Outbox {
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// The position behind the last byte, counted since the connection was opened.
+    pub fn end(&self) -> u64 {
+        self.left + self.len as u64
+    }
+
+    /// Bytes that may leave now: those that wait, but for those behind a limit.
+    #[inline]
+    pub fn ready(&self) -> usize {
+        match self.limit {
+            None => self.len,
+            Some(limit) => {
+                let ready = limit.saturating_sub(self.left);
+                self.len.min(usize::try_from(ready).unwrap_or(usize::MAX))
+            }
+        }
+    }
+
+    /// Keeps back what is written behind `position` (see [`Outbox::end`]), because it promises
+    /// what has not come true yet. `None` lets everything go.
+    pub fn set_limit(&mut self, position: Option<u64>) {
+        self.limit = position;
+    }
+
+    /// Up to which position bytes may leave, if that is limited.
+    #[inline]
+    pub fn limit(&self) -> Option<u64> {
+        self.limit
     }
 
     /// Appends bytes.
@@ -585,18 +622,24 @@ impl Outbox {
 
     /// Appends all that waits in another outbox.
     pub fn append(&mut self, other: Outbox) {
+        debug_assert_eq!(other.limit, None);
         for slice in other.slices() {
             self.write(slice);
         }
     }
 
-    /// The waiting bytes, front first, in as many slices as there are chunks.
+    /// The bytes that may leave, front first, in as many slices as there are chunks.
     pub fn slices(&self) -> impl Iterator<Item = &[u8]> {
-        let mut skip = self.sent;
+        let (mut skip, mut ready) = (self.sent, self.ready());
         self.full
             .iter()
             .chain([&self.tail])
-            .map(move |chunk| &chunk[core::mem::take(&mut skip)..])
+            .map(move |chunk| {
+                let slice = &chunk[core::mem::take(&mut skip)..];
+                let slice = &slice[..slice.len().min(ready)];
+                ready -= slice.len();
+                slice
+            })
             .filter(|slice| !slice.is_empty())
     }
 
@@ -607,6 +650,7 @@ impl Outbox {
         let before = self.len;
         self.len -= n;
         self.sent += n;
+        self.left += n as u64;
         while let Some(first) = self.full.front() {
             if self.sent < first.len() {
                 break;
@@ -634,7 +678,7 @@ impl Outbox {
 
     /// Drops what waits.
     pub fn clear(&mut self) {
-        *self = Outbox::default();
+        *self = Outbox { left: self.end(), ..Outbox::default() };
     }
 
     /// Memory that the buffers hold, in bytes.
@@ -666,6 +710,25 @@ mod tests {
         }
         got.extend(all(&outbox));
         assert_eq!(got, expected);
+    }
+
+    #[test]
+    fn what_is_behind_the_limit_stays() {
+        let mut outbox = Outbox::default();
+        outbox.write(&[1; 20_000]);
+        outbox.set_limit(Some(outbox.end()));
+        outbox.write(&[2; 20_000]);
+        assert_eq!((outbox.len(), outbox.ready()), (40_000, 20_000));
+        assert_eq!(all(&outbox), [1; 20_000]);
+        outbox.consume(15_000);
+        assert_eq!(all(&outbox), [1; 5_000]);
+        outbox.set_limit(Some(outbox.end() - 1));
+        assert_eq!(outbox.ready(), 24_999);
+        outbox.consume(24_999);
+        assert_eq!((outbox.ready(), outbox.slices().count()), (0, 0));
+        assert!(!outbox.is_empty());
+        outbox.set_limit(None);
+        assert_eq!(all(&outbox), [2]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! The first argument says which program it is; started under the name of one (`redis-server`),
 //! it is that program.
 
+mod check_aof;
 mod check_rdb;
 mod cli;
 mod driver;
@@ -29,12 +30,17 @@ fn main() -> ExitCode {
             server::main(&program, args.collect())
         }
         Some("redis-check-rdb") => check_rdb::main(&program, &words.collect::<Vec<_>>()),
+        Some("redis-check-aof") => {
+            let args: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
+            check_aof::main(&program, &args)
+        }
         // Its arguments may be any bytes.
         Some("redis-cli") => cli::main(words.collect()),
         _ => match Limpid::parse().command {
             Command::Server { args } => server::main("limpid server", args),
             Command::Cli { args } => cli::main(args),
             Command::CheckRdb { args } => check_rdb::main("limpid check-rdb", &args),
+            Command::CheckAof { args } => check_aof::main("limpid check-aof", &args),
             Command::Playground(options) => playground::main(&options),
         },
     }
@@ -70,6 +76,12 @@ enum Command {
         /// The file
         #[arg(value_name = "FILE", trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
+    },
+    /// Check an append-only file, and mend it; the same as under the name redis-check-aof
+    CheckAof {
+        /// [--fix | --truncate-to-timestamp <seconds>] <file.manifest | file.aof>
+        #[arg(value_name = "ARGUMENTS", trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
     },
     /// Run a server, and the page in which many of them run
     Playground(playground::Options),

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+mod durability;
+
 use super::*;
 use crate::server::Server;
 use crate::sim::{EventKind, ProcState, Session, World};

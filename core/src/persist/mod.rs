@@ -4,4 +4,5 @@
 //! Here is how bytes are made and read, and nothing else: when they are written, and where they
 //! come from, is decided in [`server`](crate::server).
 
+pub mod aof;
 pub mod rdb;

@@ -375,7 +375,19 @@ pub struct Span {
     len: usize,
 }
 
+impl Span {
+    /// `len` bytes from `start` on.
+    pub fn new(start: usize, len: usize) -> Self {
+        Span { start, len }
+    }
+}
+
 impl<'a> Args<'a> {
+    /// The arguments that lie at these places of `buffer`.
+    pub fn new(buffer: &'a [u8], spans: &'a [Span]) -> Self {
+        Args { buffer, spans }
+    }
+
     /// How many arguments there are, with the command's name.
     #[inline]
     pub fn len(&self) -> usize {
@@ -450,7 +462,12 @@ impl<A: AsRef<[u8]>> FromIterator<A> for OwnedArgs {
 
 impl From<Args<'_>> for OwnedArgs {
     fn from(args: Args<'_>) -> Self {
-        args.iter().collect()
+        let mut owned = OwnedArgs {
+            buffer: Vec::with_capacity(args.bytes()),
+            spans: Vec::with_capacity(args.len()),
+        };
+        args.iter().for_each(|argument| owned.push(argument));
+        owned
     }
 }
 

@@ -39,9 +39,11 @@ impl Server {
             self.end_pause(now);
         }
         self.replicate(now);
+        self.aof_cron(now);
         if self.cron_paused {
             return;
         }
+        self.rewrite_cron(now);
         if self.replication.is_replica() {
             self.schedule.expiry = None;
             self.expire_own(now);

@@ -68,6 +68,16 @@ fn debug(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
                 reply.simple(&hex(digest));
             }
         }
+        (b"loadaof", 2) => {
+            if server.executing {
+                return Err(CommandError::text(
+                    "ERR DEBUG LOADAOF is not allowed inside a transaction",
+                ));
+            }
+            call.client.waiting = true;
+            server.reload_aof(call.now, call.client.id);
+        }
+        (b"aof-flush-sleep", 3) => call.reply().ok(),
         (b"reload", _) => super::persistence::reload::reload(server, call)?,
         (b"populate", 3..=5) => populate(server, call)?,
         (b"protocol", 3) => protocol(call)?,
@@ -322,6 +332,8 @@ fn help(call: &mut Call<'_>) {
             "    A digest of the value of each key.",
             "ERROR <string>",
             "    Reply this error.",
+            "LOADAOF",
+            "    Write what waits for the append-only file, forget all data, and load it again.",
             "LOG <message>",
             "    Write this to the log.",
             "OBJECT <key>",

@@ -255,7 +255,7 @@ impl Server {
         }
     }
 
-    fn find_command(&self, args: Args<'_>) -> Result<&'static Command, CommandError> {
+    pub(super) fn find_command(&self, args: Args<'_>) -> Result<&'static Command, CommandError> {
         let command = self.names.find(args.at(0)).ok_or_else(|| unknown_command(args))?;
         let command = match args.get(1) {
             Some(sub) if !command.subcommands.is_empty() => command
@@ -354,6 +354,16 @@ impl Server {
 
     /// Answers a client that waited for something, and goes on with what it asked meanwhile.
     pub(super) fn answer(&mut self, now: Now<'_>, id: u64, result: Result<(), CommandError>) {
+        self.answer_status(now, id, result.map(|()| "OK"));
+    }
+
+    /// As [`Server::answer`], with a line of its own.
+    pub(super) fn answer_status(
+        &mut self,
+        now: Now<'_>,
+        id: u64,
+        result: Result<&str, CommandError>,
+    ) {
         let Some(mut client) = self.clients.by_id(id).and_then(|slot| self.clients.take(slot))
         else {
             return;
@@ -361,7 +371,9 @@ impl Server {
         client.waiting = false;
         let (muted, proto) = (client.is_muted(), client.proto);
         match result {
-            Ok(()) => Reply::new(client.out(), &mut self.scratch, proto).muted(muted).ok(),
+            Ok(status) => {
+                Reply::new(client.out(), &mut self.scratch, proto).muted(muted).simple(status);
+            }
             Err(error) => self.answer_error(&mut client, &error),
         }
         self.serve(now, &mut client, &[]);
@@ -407,6 +419,28 @@ impl Server {
         let tracked = self.config.settings().latency_tracking;
         self.stats.called(command.id, took, result.is_err(), tracked);
         self.log_if_slow(now, client, command, args, took);
+    }
+
+    /// Carries out a command of the past, of which nobody is told.
+    pub(super) fn call_again(
+        &mut self,
+        now: Now<'_>,
+        client: &mut Client,
+        command: &'static Command,
+        args: Args<'_>,
+    ) {
+        // What it was refused for then, it is refused for now.
+        let _ = match command.run {
+            Run::Data(handler) => self.call_data(now, client, command, handler, args),
+            Run::Server(handler) => {
+                let mut scratch = mem::take(&mut self.scratch);
+                let result =
+                    handler(self, &mut Call { now, client, args, command, scratch: &mut scratch });
+                self.scratch = scratch;
+                result
+            }
+        };
+        self.unblock(client);
     }
 
     #[inline]

@@ -218,7 +218,7 @@ impl Server {
         text.field("mem_clients_slaves", m.replicas + beyond as u64);
         text.field("mem_clients_normal", m.clients - m.replicas);
         text.field("mem_cluster_links", 0);
-        text.field("mem_aof_buffer", 0);
+        text.field("mem_aof_buffer", self.aof_memory());
         text.field("mem_allocator", "system");
         text.field("active_defrag_running", 0);
         text.field("lazyfree_pending_objects", self.keyspace.free_pending());

@@ -22,7 +22,7 @@
 //! Commands on data are not here but in [`command`](crate::command).
 
 mod ahead;
-mod aof;
+pub mod aof;
 mod basics;
 mod blocking;
 pub mod clients;
@@ -176,6 +176,7 @@ pub struct Server {
     last_file: u64,
     persistence: persistence::Persistence,
     shutdown: shutdown::Shutdown,
+    aof: aof::Aof,
     schedule: cron::Schedule,
     /// Whether some client's outbox is above the soft limit.
     watch_outboxes: bool,
@@ -200,6 +201,8 @@ enum DiskWork {
     Sending { client: u64, work: replication::Sent },
     /// Nothing waits for it.
     Nothing,
+    /// The append-only file.
+    Aof(aof::Step),
 }
 
 impl Server {
@@ -248,6 +251,7 @@ impl Server {
             last_file: 0,
             persistence: persistence::Persistence::default(),
             shutdown: shutdown::Shutdown::default(),
+            aof: aof::Aof::default(),
             schedule: cron::Schedule::default(),
             watch_outboxes: false,
             config: Arc::new(config),
@@ -287,6 +291,7 @@ impl Server {
         };
         self.listeners.events = self.config.settings().notify_keyspace_events;
         self.followers_changed();
+        self.aof_settings_changed();
         self.eviction.forget();
         self.eviction.going_on = self.config.settings().maxmemory > 0;
         self.replication_config_changed();
@@ -362,6 +367,7 @@ impl Server {
             DiskWork::Sending { client, work } => {
                 self.sending_disk_done(now, client, work, result);
             }
+            DiskWork::Aof(step) => self.aof_disk_done(now, step, result),
             DiskWork::Nothing => {}
         }
     }
@@ -420,6 +426,14 @@ impl Machine for Server {
     fn poll_output(&mut self) -> Option<Output> {
         if let Some(output) = self.outputs.pop_front() {
             return Some(output);
+        }
+        if self.aof.has_news() {
+            // Everything that was ready has been handled: what it changed is written in one go,
+            // before any reply leaves.
+            self.pump_log();
+            if let Some(output) = self.outputs.pop_front() {
+                return Some(output);
+            }
         }
         while let Some(slot) = self.to_send.pop_front() {
             if let Some(client) = self.clients.get_mut(slot)

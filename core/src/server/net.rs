@@ -220,7 +220,7 @@ impl Server {
             return self.abort_listening(port);
         }
         self.notice(|| "Server initialized".to_owned());
-        self.load_at_start(now);
+        self.load_at_start();
     }
 
     /// Tells that everything is as it should be and that clients are served.
@@ -393,6 +393,7 @@ impl Server {
 
     /// Closes a client that is at work or not, once what it is to be sent has been sent.
     pub(super) fn flush(&mut self, now: Now<'_>, client: &mut Client) {
+        let may_leave = self.gate_replies(now.mono, client);
         if client.standing == Standing::Closing {
             self.release(client);
             self.clients.leaving(client);
@@ -406,7 +407,7 @@ impl Server {
         }
         self.stats.longest_output = self.stats.longest_output.max(waiting);
         client.outbox_peak = client.outbox_peak.max(waiting);
-        if !client.sending && waiting > 0 {
+        if may_leave && !client.sending {
             client.sending = true;
             self.to_send.push_back(client.slot);
         }

@@ -67,7 +67,6 @@ enum Stage {
 }
 
 /// What the append-only file says when the server is to end.
-#[allow(dead_code, reason = "the append-only file comes next")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AofAtShutdown {
     /// Everything is on disk.

@@ -40,6 +40,7 @@ const ADMINISTRATION: &[&[Row<Handler>]] = &[
     super::shutdown::ROWS,
     super::replication::ROWS,
     super::replication::GENERIC_ROWS,
+    super::aof::ROWS,
 ];
 
 /// The longest name of a command; what is longer is unknown without looking.

@@ -212,9 +212,10 @@ impl World {
             };
             let closing = end.closing;
             let Some(outbox) = machine.outbox(name) else { break };
-            if outbox.is_empty() {
+            if outbox.ready() == 0 {
+                let empty = outbox.is_empty();
                 conn.flow_mut(side).blocked = false;
-                if closing {
+                if closing && empty {
                     self.finish_close(tcp, side);
                 }
                 break;

@@ -1,4 +1,6 @@
-//! Disk operations, carried out by threads of their own.
+//! Disk operations, carried out by threads of their own; but for short appends to a file that is
+//! not in use otherwise. Such an append ends in the page cache, in less time than it takes to hand it
+//! to another thread and to hear of its end.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -17,7 +19,10 @@ use super::schedule::{Job, Schedule};
 /// left for what is quick.
 const WORKERS: usize = 3;
 
-type Outcome = Result<DiskDone, DiskError>;
+/// The longest append that is carried out at once, in bytes.
+const AT_ONCE: usize = 64 * 1024;
+
+pub(super) type Outcome = Result<DiskDone, DiskError>;
 
 /// Carries out disk operations in the order that each file needs, beside the event loop.
 #[derive(Debug)]
@@ -59,8 +64,12 @@ impl Disk {
         Disk { shared: Arc::new(shared), workers: Vec::new() }
     }
 
-    /// Takes an operation. Its completion comes by the mailbox.
-    pub(super) fn submit(&mut self, op: OpId, what: DiskOp) {
+    /// Takes an operation. Its completion comes by the mailbox, unless it has been carried out
+    /// at once.
+    pub(super) fn submit(&mut self, op: OpId, what: DiskOp) -> Option<Outcome> {
+        if let Some(outcome) = self.shared.append_at_once(op, &what) {
+            return Some(outcome);
+        }
         if self.workers.is_empty() {
             self.workers.extend((0..WORKERS).map_while(|n| {
                 let shared = self.shared.clone();
@@ -74,6 +83,7 @@ impl Disk {
             // The system has no thread to give, so it is done here.
             self.shared.work_off();
         }
+        None
     }
 
     /// The machine has been told what came of an operation.
@@ -103,6 +113,27 @@ impl Drop for Disk {
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
+    }
+
+    /// Carries out an append if it is short and nothing else is being done with its file.
+    fn append_at_once(&self, op: OpId, what: &DiskOp) -> Option<Outcome> {
+        let DiskOp::Append { file: id, bytes } = what else { return None };
+        if bytes.len() > AT_ONCE {
+            return None;
+        }
+        let file = {
+            let mut state = self.state();
+            if state.failed.contains_key(id) || !state.schedule.is_free_for(what) {
+                return None;
+            }
+            state.files.get(id).cloned()?
+        };
+        let mut failure = None;
+        append_all(&mut lock(&file), &mut failure, &[(op, bytes)]);
+        Some(match failure {
+            None => Ok(DiskDone::Done),
+            Some(failure) => Err(failure.error),
+        })
     }
 
     /// A worker's life.

@@ -36,7 +36,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use limpid_core::machine::{
-    Close, ConnId, Endpoint, Input, ListenerId, LogLevel, LogLine, Machine, NetError, Outbox,
+    Close, ConnId, Endpoint, Input, ListenerId, LogLevel, LogLine, Machine, NetError, OpId, Outbox,
     Output,
 };
 use limpid_core::time::{Mono, Now};
@@ -45,7 +45,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 
 use self::clock::Clock;
 use self::connections::{Connection, Connections, Slot};
-use self::disk::Disk;
+use self::disk::{Disk, Outcome};
 pub(crate) use self::mailbox::{Letter, Mailbox};
 pub(crate) use self::socket::SocketOptions;
 use self::socket::{Listener, Socket, is_exhaustion, net_error};
@@ -120,6 +120,7 @@ struct OpenListener {
 enum Notice {
     Drained(ConnId),
     Closed(ConnId, NetError),
+    Disk(OpId, Outcome),
 }
 
 impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
@@ -372,6 +373,7 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
                 match notice {
                     Notice::Drained(conn) => self.hand(Input::Drained { conn }),
                     Notice::Closed(conn, error) => self.hand(Input::Closed { conn, error }),
+                    Notice::Disk(op, result) => self.hand(Input::Disk { op, result }),
                 }
             }
             self.notices = notices;
@@ -392,7 +394,11 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
                 Output::Listen { listener, at, backlog } => self.listen(listener, &at, backlog),
                 Output::Unlisten { listener } => self.unlisten(listener),
                 Output::Connect { conn, to, from } => self.connect(conn, &to, from.as_ref()),
-                Output::Disk { op, what } => self.disk.submit(op, what),
+                Output::Disk { op, what } => {
+                    if let Some(outcome) = self.disk.submit(op, what) {
+                        self.notices.push(Notice::Disk(op, outcome));
+                    }
+                }
                 Output::Log(line) => (self.log)(line),
                 Output::Stall(time) => std::thread::sleep(time),
                 Output::Exit { code } => {
@@ -471,7 +477,7 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
                     self.lose(slot, NetError::Other);
                 }
             }
-        } else {
+        } else if outbox.ready() > 0 {
             mark(slot, &mut connection.in_dirty, &mut self.dirty);
         }
     }

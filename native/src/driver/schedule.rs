@@ -71,6 +71,12 @@ impl Schedule {
         self.batches.push_back(Batch { number: self.next, file, scope, ops, running: false });
     }
 
+    /// Whether nothing that was asked for has to be carried out before this.
+    pub(super) fn is_free_for(&mut self, what: &DiskOp) -> bool {
+        let scope = self.scope(what);
+        !self.batches.iter().any(|earlier| scope.waits_for(&earlier.scope))
+    }
+
     /// The oldest work that may begin now.
     pub(super) fn begin(&mut self) -> Option<Job> {
         let index = (0..self.batches.len()).find(|&i| {

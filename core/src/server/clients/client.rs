@@ -1,9 +1,12 @@
 //! What a server knows of one client.
 
+use std::collections::VecDeque;
+
 use super::LongReply;
 use crate::machine::{ConnId, Endpoint, Outbox};
 use crate::resp::Proto;
 use crate::resp::request::{OwnedArgs, Requests};
+use crate::server::aof::Held;
 use crate::server::blocking::Blocked;
 use crate::server::pubsub::Subscriptions;
 use crate::server::replication::Replica;
@@ -64,6 +67,8 @@ pub struct Client {
     pub not_reading: bool,
     /// Whether the driver was told that its outbox holds bytes.
     pub sending: bool,
+    /// Replies that stay until the append-only file is durable up to some point.
+    pub(crate) gated: VecDeque<Held>,
     /// When it connected.
     pub created: Mono,
     /// When it was last heard of.
@@ -156,6 +161,7 @@ impl Client {
             ended: false,
             not_reading: false,
             sending: false,
+            gated: VecDeque::new(),
             created: now,
             last_heard: now,
             last_command: None,

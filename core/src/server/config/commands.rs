@@ -151,6 +151,7 @@ fn set(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     if listens_elsewhere && (directory.is_some() || server.relisten.is_some()) {
         return Err(failed(b"port", "change the addresses by themselves, one change at a time"));
     }
+    let switches_aof = before.appendonly != after.appendonly;
     server.config = Arc::new(new);
     server.config_changed();
     let client = call.client.id;
@@ -166,6 +167,13 @@ fn set(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
         let work = DiskWork::ChangeDir { change, path: path.clone() };
         server.disk_op(DiskOp::ChangeDir { path }, work);
         call.client.waiting = true;
+    } else if switches_aof {
+        // The change is made good if it waits, and undone if it fails.
+        call.client.waiting =
+            server.switch_aof(call.now, Change { client, old, waits: "appendonly" });
+        if !call.client.waiting {
+            call.reply().ok();
+        }
     } else {
         call.reply().ok();
     }

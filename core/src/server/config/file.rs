@@ -278,7 +278,7 @@ mod tests {
     fn a_file_is_read_as_redis_reads_it() {
         let config = parse(
             "# comment\n  PORT 7000\nbind 127.0.0.1 -::1\r\nrequirepass \"a b\\x21\"\n\
-             maxmemory 2gb\nsave 900 1\nsave 300 10\nappendonly yes\nslave-priority 5\n\
+             maxmemory 2gb\nsave 900 1\nsave 300 10\nactivedefrag yes\nslave-priority 5\n\
              client-output-buffer-limit replica 1mb 512kb 30\ninclude more.conf\n",
             &["--port", "7001", "--dir", "--odd", "--loglevel", "verbose"],
         )
@@ -296,7 +296,7 @@ mod tests {
             get(&config, "client-output-buffer-limit"),
             "normal 0 0 0 slave 1048576 524288 30 pubsub 33554432 8388608 60"
         );
-        assert!(config.warnings().iter().any(|w| w.contains("'appendonly'")));
+        assert!(config.warnings().iter().any(|w| w.contains("'activedefrag'")));
         assert!(!config.warnings().iter().any(|w| w.contains("'port'")));
     }
 

@@ -5,6 +5,7 @@ use super::value::{CLIENT_CLASSES, event_bits};
 use crate::command::DataConfig;
 use crate::command::context::MaxmemoryPolicy;
 use crate::machine::LogLevel;
+use crate::server::aof::Fsync;
 
 /// The values in use. A field has the name of its directive.
 #[derive(Clone, Debug, Default)]
@@ -91,6 +92,7 @@ pub struct Settings {
     pub replica_read_only: bool,
     pub replica_serve_stale_data: bool,
     pub appendonly: bool,
+    pub aof: AofSettings,
 }
 
 /// Whether a replica loads a copy of the data without a file (`repl-diskless-load`).
@@ -115,6 +117,23 @@ pub enum PropagationError {
     Panic,
     /// The server ends if it is a replica.
     PanicOnReplicas,
+}
+
+/// What is set of the append-only file.
+#[derive(Clone, Debug, Default)]
+#[allow(missing_docs)]
+pub struct AofSettings {
+    pub appendfsync: Fsync,
+    pub appendfilename: String,
+    pub appenddirname: String,
+    pub no_appendfsync_on_rewrite: bool,
+    pub auto_aof_rewrite_percentage: u64,
+    pub auto_aof_rewrite_min_size: u64,
+    pub aof_load_truncated: bool,
+    pub aof_use_rdb_preamble: bool,
+    pub aof_timestamp_enabled: bool,
+    pub aof_disable_auto_gc: bool,
+    pub aof_rewrite_incremental_fsync: bool,
 }
 
 /// How much may wait for a slow reader.
@@ -300,6 +319,23 @@ impl Settings {
             replica_read_only: yes("replica-read-only"),
             replica_serve_stale_data: yes("replica-serve-stale-data"),
             appendonly: yes("appendonly"),
+            aof: AofSettings {
+                appendfsync: match config.get("appendfsync") {
+                    Some(b"always") => Fsync::Always,
+                    Some(b"no") => Fsync::No,
+                    _ => Fsync::Everysec,
+                },
+                appendfilename: text("appendfilename"),
+                appenddirname: text("appenddirname"),
+                no_appendfsync_on_rewrite: yes("no-appendfsync-on-rewrite"),
+                auto_aof_rewrite_percentage: size("auto-aof-rewrite-percentage"),
+                auto_aof_rewrite_min_size: size("auto-aof-rewrite-min-size"),
+                aof_load_truncated: yes("aof-load-truncated"),
+                aof_use_rdb_preamble: yes("aof-use-rdb-preamble"),
+                aof_timestamp_enabled: yes("aof-timestamp-enabled"),
+                aof_disable_auto_gc: yes("aof-disable-auto-gc"),
+                aof_rewrite_incremental_fsync: yes("aof-rewrite-incremental-fsync"),
+            },
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::persist::aof::{CommandWriter, EntryCommands};
 use crate::persist::rdb::{EntryWriter, Writer};
 use crate::store::{Entry, Keyed, Keyspace};
 
@@ -13,12 +14,15 @@ const STEP: usize = 16;
 pub(in crate::server) enum Encoder {
     /// As RDB.
     Rdb(Writer),
+    /// As commands.
+    Commands(CommandWriter),
 }
 
 /// What is being written of a large entry.
 #[derive(Clone, Debug)]
 enum Rest {
     Rdb(EntryWriter),
+    Commands(EntryCommands),
 }
 
 impl Encoder {
@@ -32,12 +36,14 @@ impl Encoder {
                     writer.resize(keys, expiring);
                 }
             }
+            Encoder::Commands(writer) => writer.select(db as u64),
         }
     }
 
     fn entry(&mut self, entry: &Entry) -> Option<Rest> {
         match self {
             Encoder::Rdb(writer) => writer.entry(entry).map(Rest::Rdb),
+            Encoder::Commands(writer) => writer.entry(entry).map(Rest::Commands),
         }
     }
 
@@ -45,24 +51,32 @@ impl Encoder {
     fn go_on(&mut self, rest: &mut Rest, budget: usize) -> bool {
         match (self, rest) {
             (Encoder::Rdb(writer), Rest::Rdb(rest)) => rest.step(writer, budget),
+            (Encoder::Commands(writer), Rest::Commands(rest)) => rest.step(writer, budget),
+            // What was begun in one form is not gone on with in another.
+            _ => true,
         }
     }
 
-    fn finish(&mut self) {
+    /// Writes the end.
+    pub(in crate::server) fn finish(&mut self) {
         match self {
             Encoder::Rdb(writer) => writer.finish(),
+            Encoder::Commands(_) => {}
         }
     }
 
     fn len(&self) -> usize {
         match self {
             Encoder::Rdb(writer) => writer.len(),
+            Encoder::Commands(writer) => writer.len(),
         }
     }
 
-    fn take(&mut self) -> Vec<u8> {
+    /// Takes the bytes that have been written since they were taken last.
+    pub(in crate::server) fn take(&mut self) -> Vec<u8> {
         match self {
             Encoder::Rdb(writer) => writer.take(),
+            Encoder::Commands(writer) => writer.take(),
         }
     }
 }

@@ -159,8 +159,8 @@ impl Server {
     }
 
     /// Loads what is on disk, and gets ready then.
-    pub(in crate::server) fn load_at_start(&mut self, now: Now<'_>) {
-        self.load_dump(now, self.intake_options(now), After::Start);
+    pub(in crate::server) fn load_at_start(&mut self) {
+        self.begin_with_aof();
     }
 
     /// Loads the dump.

@@ -63,12 +63,15 @@ impl Server {
         if self.persistence.rdb_load.is_some() {
             self.load_slice(now);
         }
+        self.replay_slice(now);
     }
 
     /// When something in the background is to go on.
     pub(super) fn background_wake(&self) -> Option<Mono> {
-        let wakes =
-            [self.snapshot_wake(), self.load_wake(), self.saves_wake(), self.memory_load_wake()];
+        let aof = [self.aof_wake(), self.replay_wake(), self.rewrite_wake()];
+        let aof = aof.into_iter().flatten().min();
+        let (save, load) = (self.snapshot_wake(), self.load_wake());
+        let wakes = [save, load, self.saves_wake(), self.memory_load_wake(), aof];
         wakes.into_iter().flatten().min()
     }
 

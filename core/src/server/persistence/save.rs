@@ -221,7 +221,7 @@ impl Server {
     #[inline]
     pub(in crate::server) fn write_refusal(&self) -> Option<CommandError> {
         if !self.persistence.saves.failed {
-            return None;
+            return self.aof_refusal();
         }
         let settings = self.config.settings();
         let denied = settings.stop_writes_on_bgsave_error && !settings.save.is_empty();

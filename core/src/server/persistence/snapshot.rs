@@ -11,6 +11,7 @@ use super::seconds_between;
 use super::sink::{self, FileSink, Place, Progress, Step};
 use crate::command::context::MaxmemoryPolicy;
 use crate::machine::{DiskDone, DiskError, FileId, LogLevel};
+use crate::persist::aof::CommandWriter;
 use crate::persist::rdb::{Preamble, ReplicationState, WriteOptions, Writer};
 use crate::time::{Duration, Mono, Now, Wall};
 
@@ -169,7 +170,13 @@ impl Server {
         FileId(self.last_file)
     }
 
-    fn encoder(&mut self, now: Now<'_>, aof_base: bool) -> Encoder {
+    /// What turns data into bytes. With `aof_base`, for the base of the append-only file.
+    pub(in crate::server) fn encoder(&mut self, now: Now<'_>, aof_base: bool) -> Encoder {
+        let aof = &self.config.settings().aof;
+        if aof_base && !aof.aof_use_rdb_preamble {
+            let timestamp = aof.aof_timestamp_enabled.then_some(now.wall.as_secs());
+            return Encoder::Commands(CommandWriter::new(timestamp));
+        }
         let used_memory = self.memory(None).used;
         let settings = self.config.settings();
         use MaxmemoryPolicy as Policy;

@@ -212,14 +212,20 @@ impl Server {
     }
 
     /// Stops the append-only file while the data is replaced.
-    fn pause_aof(&mut self, _now: Now<'_>) {}
+    fn pause_aof(&mut self, now: Now<'_>) {
+        self.stop_aof(now);
+    }
 
     /// Begins the append-only file anew, with the data as it is now.
-    fn resume_aof(&mut self, _now: Now<'_>) {}
+    fn resume_aof(&mut self, now: Now<'_>) {
+        if self.config.settings().appendonly {
+            self.start_aof(now, None);
+        }
+    }
 
-    /// Up to which offset the stream is in the append-only file for good.
-    fn fsynced_offset(&self) -> Option<i64> {
-        None
+    /// How far the stream has come here.
+    pub(super) fn stream_offset(&self) -> i64 {
+        self.replication.stream().map_or(self.replication.offset, |stream| stream.applied)
     }
 
     /// Sends commands to the replicas. A replica passes on what it gets from its primary instead,

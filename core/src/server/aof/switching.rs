@@ -1,0 +1,100 @@
+//! `CONFIG SET appendonly`: on and off while the server runs.
+
+use super::{Server, State};
+use crate::machine::LogLevel;
+use crate::server::config::commands::Change;
+use crate::time::Now;
+
+impl Server {
+    /// Turns the append-only file on or off, as the configuration says. True if the client that
+    /// asked for it has to wait until that is done; false if it is done, or begins later.
+    pub(in crate::server) fn switch_aof(&mut self, now: Now<'_>, change: Change) -> bool {
+        let wanted = self.config.settings().appendonly;
+        match (wanted, self.aof.state) {
+            (false, State::On | State::WaitRewrite) => {
+                self.stop_aof(now);
+                false
+            }
+            (true, State::Off) => self.start_aof(now, Some(change)),
+            _ => false,
+        }
+    }
+
+    /// Turns the append-only file on, by writing its first base. True if `change` waits for that.
+    pub(in crate::server) fn start_aof(&mut self, now: Now<'_>, change: Option<Change>) -> bool {
+        if self.aof.state != State::Off {
+            return false;
+        }
+        self.aof.state = State::WaitRewrite;
+        if self.aof.log.has_failed() {
+            self.log(LogLevel::Warning, || "AOF reopen, just ignore the last error.".to_owned());
+        }
+        if self.snapshot_runs() && !self.aof.rewrite.is_on() {
+            self.aof.rewrite.scheduled = true;
+            self.notice(|| {
+                "AOF was enabled but there is already another background operation. An AOF \
+                 background was scheduled to start when possible."
+                    .to_owned()
+            });
+            return false;
+        }
+        if self.executing {
+            self.aof.rewrite.scheduled = true;
+            self.notice(|| {
+                "AOF was enabled during a transaction. An AOF background was scheduled to start \
+                 when possible."
+                    .to_owned()
+            });
+            return false;
+        }
+        if self.aof.rewrite.is_on() {
+            self.notice(|| {
+                "AOF was enabled but there is already an AOF rewriting in background. Stopping \
+                 background AOF and starting a rewrite now."
+                    .to_owned()
+            });
+            self.kill_rewrite(now);
+        }
+        match change {
+            // The one that is being given up has files to clear away first.
+            _ if self.aof.rewrite.is_on() => {
+                self.aof.rewrite.scheduled = true;
+                false
+            }
+            Some(change) => {
+                self.rewrite_for_change(change);
+                true
+            }
+            None => {
+                self.aof.rewrite.scheduled = true;
+                false
+            }
+        }
+    }
+
+    /// Turns the append-only file off.
+    pub(in crate::server) fn stop_aof(&mut self, now: Now<'_>) {
+        if self.aof.state == State::Off {
+            return;
+        }
+        self.abort_switch(now);
+        self.aof.state = State::Off;
+        self.retire_log();
+        self.aof.feed.begin_anew();
+        self.kill_rewrite(now);
+        self.unschedule_rewrite();
+        self.followers_changed();
+        self.open_gate(now.mono);
+    }
+
+    /// Brings what is derived from the configuration up to date.
+    pub(in crate::server) fn aof_settings_changed(&mut self) {
+        if self.aof.state != State::Off {
+            self.open_gate(self.now.0);
+            self.pump_log();
+        }
+        if !self.aof.is_starting() && !self.aof.rewrite.is_on() {
+            self.delete_history();
+        }
+    }
+}

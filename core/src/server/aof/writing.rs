@@ -1,0 +1,528 @@
+//! Appending to the file, and making durable what was appended.
+//!
+//! At most one append and one fsync are under way; what comes meanwhile gathers, so that one fsync
+//! serves all writes, and all replies, that came while the one before it ran. Positions count the
+//! bytes of the log over all its files.
+
+use super::{Fsync, Server};
+use crate::machine::{DiskDone, DiskError, DiskOp, FileId, LogLevel};
+use crate::server::DiskWork;
+use crate::time::{Duration, Mono, Now};
+
+/// How often what was written is made durable, with `appendfsync everysec`.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// How long to wait before a write that failed is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// How often failing writes are logged: Redis's `AOF_WRITE_LOG_ERROR_RATE`.
+const LOG_EVERY: Duration = Duration::from_secs(30);
+
+/// What is kept of an idle buffer, in bytes.
+const KEEP: usize = 64 * 1024;
+
+/// The end of the log, and the file that it goes to.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Log {
+    /// The file that is appended to.
+    file: Option<FileId>,
+    /// How long it is, in bytes, without what is being appended.
+    size: u64,
+    /// Commands that have not been handed to the disk.
+    buffer: Vec<u8>,
+    /// The position behind `buffer`.
+    end: u64,
+    /// Up to where the log has been written.
+    written: u64,
+    /// Up to where it is durable.
+    synced: u64,
+    /// What is being appended, in case it has to be written again.
+    writing: Option<Vec<u8>>,
+    syncing: Option<Syncing>,
+    /// What was sent before another file began, while that one is about to be named.
+    tail: Vec<u8>,
+    /// Whether another file is about to be named, so that only `tail` may be written.
+    held: bool,
+    /// A buffer that was used before.
+    spare: Vec<u8>,
+    /// Since when there is something that is not durable.
+    oldest: Option<Mono>,
+    /// When the first byte came that the fsync under way does not cover.
+    next_oldest: Option<Mono>,
+    /// When the last fsync was asked for.
+    last_sync: Option<Mono>,
+    failure: Failure,
+    /// Whether everything is to be made durable at once, because the server ends.
+    pub(super) ending: bool,
+    /// How often replies had to wait because an fsync took too long.
+    pub(super) delayed: u64,
+    /// Whether that has been counted of the fsync under way.
+    counted: bool,
+    /// Up to which offset the stream of replication is durable.
+    pub(super) synced_offset: i64,
+}
+
+/// An fsync that is under way.
+#[derive(Clone, Copy, Debug)]
+struct Syncing {
+    /// Up to where the log is durable afterwards.
+    end: u64,
+    /// Up to where the stream of replication is.
+    offset: i64,
+}
+
+/// What went wrong.
+#[derive(Clone, Debug, Default)]
+struct Failure {
+    /// Why the last write failed.
+    write: Option<DiskError>,
+    /// Why the last fsync failed.
+    sync: Option<DiskError>,
+    /// When to try again.
+    retry: Option<Mono>,
+    /// Whether a part of what failed may stand at the end of the file.
+    torn: bool,
+    /// Whether that part is being cut off.
+    cutting: bool,
+    /// When it was logged last.
+    logged: Option<Mono>,
+}
+
+/// What of the file waits for the disk.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::server) enum Step {
+    /// Bytes were appended.
+    Append(FileId),
+    /// What was appended is durable.
+    Sync(FileId),
+    /// What was left of a failed append is cut off.
+    Cut(FileId),
+    /// A file that was given up is closed.
+    Close,
+    /// A file that was given up is durable.
+    LastSync,
+    /// Its last commands are written.
+    LastAppend,
+}
+
+impl Log {
+    /// Whether there is a file to append to.
+    #[inline]
+    pub(super) fn is_open(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// The position behind all that was fed.
+    #[inline]
+    pub(super) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Bytes in the file that is appended to.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Bytes that have not been written.
+    pub(super) fn waiting(&self) -> usize {
+        self.buffer.len() + self.tail.len() + self.writing.as_ref().map_or(0, Vec::len)
+    }
+
+    /// Whether commands wait to be handed to the disk.
+    #[inline]
+    pub(super) fn has_news(&self) -> bool {
+        !self.buffer.is_empty()
+    }
+
+    /// Whether all that came has been written, and nothing is under way.
+    pub(super) fn is_written(&self) -> bool {
+        self.waiting() == 0 && self.syncing.is_none() && !self.held
+    }
+
+    /// Whether an fsync is under way.
+    pub(super) fn is_syncing(&self) -> bool {
+        self.syncing.is_some()
+    }
+
+    /// Up to where nothing can be lost, or with `skips` nothing that an fsync is wanted for.
+    pub(super) fn durable(&self, skips: bool) -> u64 {
+        if skips { self.written.max(self.synced) } else { self.synced }
+    }
+
+    /// Since when there is something that is not durable.
+    pub(super) fn oldest_volatile(&self) -> Option<Mono> {
+        self.oldest
+    }
+
+    /// Whether the last write or fsync failed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failure.write.is_some() || self.failure.sync.is_some()
+    }
+
+    /// Why the last write or fsync failed.
+    pub(super) fn error(&self) -> Option<&DiskError> {
+        self.failure.write.as_ref().or(self.failure.sync.as_ref())
+    }
+
+    /// Whether all that came is durable.
+    pub(super) fn is_durable(&self) -> bool {
+        self.is_written() && self.synced == self.written
+    }
+
+    /// Takes in what `write` adds.
+    #[inline]
+    pub(super) fn feed(&mut self, now: Mono, write: impl FnOnce(&mut Vec<u8>)) {
+        let before = self.buffer.len();
+        write(&mut self.buffer);
+        let added = self.buffer.len().saturating_sub(before);
+        if added > 0 {
+            self.end += added as u64;
+            let since =
+                if self.syncing.is_some() { &mut self.next_oldest } else { &mut self.oldest };
+            since.get_or_insert(now);
+        }
+    }
+
+    /// Begins to append to a file that holds `size` bytes, all of them durable.
+    pub(super) fn open(&mut self, file: FileId, size: u64) {
+        self.file = Some(file);
+        self.size = size;
+        self.failure = Failure::default();
+    }
+
+    /// From now on commands belong to another file, which is about to be named.
+    pub(super) fn hold(&mut self) {
+        self.held = true;
+        self.tail = core::mem::take(&mut self.buffer);
+    }
+
+    /// There will be no other file: everything goes to this one.
+    pub(super) fn let_go(&mut self) {
+        self.held = false;
+        let newer = core::mem::replace(&mut self.buffer, core::mem::take(&mut self.tail));
+        self.buffer.extend_from_slice(&newer);
+    }
+
+    /// The other file has its name. Gives the one before.
+    pub(super) fn go_over_to(&mut self, file: FileId) -> Option<FileId> {
+        self.held = false;
+        self.size = 0;
+        self.file.replace(file)
+    }
+
+    /// Forgets what was not written, and the file.
+    pub(super) fn forget(&mut self) -> Option<FileId> {
+        self.give_up().map(|(file, _)| file)
+    }
+
+    fn give_up(&mut self) -> Option<(FileId, Vec<u8>)> {
+        self.let_go();
+        let left = core::mem::take(&mut self.buffer);
+        let file = self.file.take();
+        let (delayed, end, synced_offset) = (self.delayed, self.end, self.synced_offset);
+        *self = Log { delayed, end, synced_offset, ..Log::default() };
+        (self.written, self.synced) = (end, end);
+        Some((file?, left))
+    }
+
+    /// Bytes that the disk has not been handed.
+    fn unsent(&self) -> u64 {
+        (self.buffer.len() + self.tail.len()) as u64
+    }
+}
+
+impl Server {
+    /// Whether what is written is not made durable at the moment, because a snapshot is being
+    /// written and the configuration says so.
+    pub(super) fn skips_fsync(&self) -> bool {
+        self.config.settings().aof.no_appendfsync_on_rewrite && self.snapshot_runs()
+    }
+
+    /// Writes what has gathered, or makes durable what was written, if it is time.
+    pub(in crate::server) fn pump_log(&mut self) {
+        let now = self.now.0;
+        let log = &self.aof.log;
+        let Some(file) = log.file else { return };
+        let busy = log.writing.is_some() || log.failure.cutting;
+        if busy || log.failure.retry.is_some_and(|at| now < at) {
+            return;
+        }
+        if log.failure.torn {
+            let len = log.size;
+            self.aof.log.failure.cutting = true;
+            return self.log_op(DiskOp::Truncate { file, len }, Step::Cut(file));
+        }
+        // The disk would not append before the fsync is done.
+        if log.syncing.is_some() {
+            return;
+        }
+        self.aof.log.failure.retry = None;
+        if self.aof.log.held {
+            return self.pump_tail(file);
+        }
+        if !self.aof.log.buffer.is_empty() {
+            let log = &mut self.aof.log;
+            let bytes = log.buffer.clone();
+            let next = core::mem::take(&mut log.spare);
+            log.writing = Some(core::mem::replace(&mut log.buffer, next));
+            self.log_op(DiskOp::Append { file, bytes }, Step::Append(file));
+        }
+        if self.wants_sync(now) {
+            self.sync_log(file);
+        }
+    }
+
+    /// Writes what the file lacks before another is named, and makes it durable.
+    fn pump_tail(&mut self, file: FileId) {
+        let log = &mut self.aof.log;
+        if !log.tail.is_empty() {
+            let bytes = core::mem::take(&mut log.tail);
+            log.writing = Some(bytes.clone());
+            self.log_op(DiskOp::Append { file, bytes }, Step::Append(file));
+        } else if log.written > log.synced {
+            self.sync_log(file);
+        } else {
+            self.name_new_incr();
+        }
+    }
+
+    /// Whether it is time for an fsync, behind what is being written.
+    fn wants_sync(&self, now: Mono) -> bool {
+        let log = &self.aof.log;
+        let policy = match self.config.settings().aof.appendfsync {
+            _ if log.ending => Fsync::Always,
+            policy => policy,
+        };
+        let unsynced = match policy {
+            // It follows its append at once.
+            Fsync::Always => log.end.saturating_sub(log.unsent()) > log.synced,
+            Fsync::Everysec | Fsync::No => log.written > log.synced,
+        };
+        let due = match policy {
+            Fsync::Always => true,
+            Fsync::Everysec => log.last_sync.is_none_or(|at| now >= at + EVERY),
+            Fsync::No => false,
+        };
+        unsynced && due && (log.ending || !self.skips_fsync())
+    }
+
+    fn sync_log(&mut self, file: FileId) {
+        let now = self.now.0;
+        let offset = self.stream_offset();
+        let log = &mut self.aof.log;
+        let end = log.end.saturating_sub(log.unsent());
+        log.syncing = Some(Syncing { end, offset });
+        log.last_sync = Some(now);
+        log.next_oldest = (log.unsent() > 0).then_some(now);
+        log.counted = false;
+        self.log_op(DiskOp::Sync { file }, Step::Sync(file));
+    }
+
+    fn log_op(&mut self, what: DiskOp, step: Step) {
+        self.disk_op(what, DiskWork::Aof(super::Step::Log(step)));
+    }
+
+    pub(super) fn log_disk_done(
+        &mut self,
+        now: Now<'_>,
+        step: Step,
+        result: Result<DiskDone, DiskError>,
+    ) {
+        match step {
+            Step::Append(file) | Step::Sync(file) | Step::Cut(file)
+                if self.aof.log.file != Some(file) => {}
+            Step::Append(_) => self.log_appended(now, result.map(drop)),
+            Step::Sync(_) => self.log_synced(now, result.map(drop)),
+            Step::Cut(_) => self.log_cut(now, result.map(drop)),
+            Step::Close => {}
+            Step::LastAppend | Step::LastSync => {
+                if let Err(error) = result {
+                    self.log(LogLevel::Warning, || format!("Fail to fsync the AOF file: {error}"));
+                }
+            }
+        }
+        self.aof_went_on(now);
+    }
+
+    fn log_appended(&mut self, now: Now<'_>, result: Result<(), DiskError>) {
+        let log = &mut self.aof.log;
+        let mut bytes = log.writing.take().unwrap_or_default();
+        match result {
+            Ok(()) => {
+                log.size += bytes.len() as u64;
+                log.written += bytes.len() as u64;
+                if log.failure.write.take().is_some() {
+                    log.failure.retry = None;
+                    self.notice(|| {
+                        "AOF write error looks solved, Redis can write again.".to_owned()
+                    });
+                }
+                self.aof.current_size += bytes.len() as u64;
+                if bytes.capacity() <= KEEP {
+                    bytes.clear();
+                    self.aof.log.spare = bytes;
+                }
+            }
+            Err(error) => {
+                let behind = if log.held { &mut log.tail } else { &mut log.buffer };
+                bytes.append(behind);
+                *behind = bytes;
+                log.failure.torn = true;
+                self.log_write_failed(now, error);
+                self.abort_switch(now);
+            }
+        }
+    }
+
+    fn log_write_failed(&mut self, now: Now<'_>, error: DiskError) {
+        let failure = &mut self.aof.log.failure;
+        failure.retry = Some(now.mono + RETRY);
+        let tell = failure.logged.is_none_or(|at| now.mono.since(at) > LOG_EVERY);
+        failure.write = Some(error.clone());
+        if tell {
+            failure.logged = Some(now.mono);
+            self.log(LogLevel::Warning, || format!("Error writing to the AOF file: {error}"));
+        }
+        if self.config.settings().aof.appendfsync == Fsync::Always {
+            self.log(LogLevel::Warning, || {
+                "Can't recover from AOF write error when the AOF fsync policy is 'always'. \
+                 Exiting..."
+                    .to_owned()
+            });
+            self.exit(1);
+        } else if tell {
+            self.log(LogLevel::Warning, || {
+                "Writes are refused until the AOF can be written: make room on its disk, or turn \
+                 it off with CONFIG SET appendonly no. It is tried again every second."
+                    .to_owned()
+            });
+        }
+    }
+
+    fn log_cut(&mut self, now: Now<'_>, result: Result<(), DiskError>) {
+        let failure = &mut self.aof.log.failure;
+        failure.cutting = false;
+        match result {
+            Ok(()) => failure.torn = false,
+            Err(error) => {
+                failure.retry = Some(now.mono + RETRY);
+                let tell = failure.logged.is_none_or(|at| now.mono.since(at) > LOG_EVERY);
+                if tell {
+                    failure.logged = Some(now.mono);
+                    self.log(LogLevel::Warning, || {
+                        format!(
+                            "Could not remove short write from the append-only file.  Redis may \
+                             refuse to load the AOF the next time it starts.  ftruncate: {error}"
+                        )
+                    });
+                }
+            }
+        }
+    }
+
+    fn log_synced(&mut self, now: Now<'_>, result: Result<(), DiskError>) {
+        let log = &mut self.aof.log;
+        let Some(syncing) = log.syncing.take() else { return };
+        match result {
+            Ok(()) => {
+                // What an append that failed should have written is not there to be durable.
+                log.synced = syncing.end.min(log.written);
+                log.oldest = if log.synced < syncing.end { log.oldest } else { log.next_oldest };
+                log.next_oldest = None;
+                log.synced_offset = syncing.offset;
+                if log.failure.sync.take().is_some() {
+                    // What an fsync that failed should have written may be lost to the disk for
+                    // good, whatever those after it say.
+                    self.aof.rewrite.scheduled = true;
+                    self.notice(|| {
+                        "AOF fsync works again. The AOF is written anew, since it may lack what                          was written before."
+                            .to_owned()
+                    });
+                }
+                self.offsets_changed();
+            }
+            Err(error) => {
+                log.next_oldest = None;
+                log.failure.retry = Some(now.mono + RETRY);
+                let first = log.failure.sync.replace(error.clone()).is_none();
+                if self.config.settings().aof.appendfsync == Fsync::Always {
+                    self.log(LogLevel::Warning, || {
+                        format!(
+                            "Can't persist AOF for fsync error when the AOF fsync policy is \
+                             'always': {error}. Exiting..."
+                        )
+                    });
+                    self.exit(1);
+                } else if first {
+                    self.log(LogLevel::Warning, || format!("Fail to fsync the AOF file: {error}"));
+                }
+            }
+        }
+    }
+
+    /// Goes on with the log, and with those who wait for it.
+    pub(super) fn aof_went_on(&mut self, now: Now<'_>) {
+        self.open_gate(now.mono);
+        self.pump_log();
+        self.reload_if_written();
+        self.end_if_durable(now);
+    }
+
+    /// Does what is due because time has passed.
+    pub(in crate::server) fn aof_cron(&mut self, now: Now<'_>) {
+        if self.aof.log.file.is_none() {
+            return;
+        }
+        self.pump_log();
+        if self.gate_is_closed(now.mono)
+            && self.config.settings().aof.appendfsync == Fsync::Everysec
+            && !core::mem::replace(&mut self.aof.log.counted, true)
+        {
+            self.aof.log.delayed += 1;
+            self.notice(|| {
+                "Asynchronous AOF fsync is taking too long (disk is busy?). Writing the AOF \
+                 buffer without waiting for fsync to complete, this may slow down Redis."
+                    .to_owned()
+            });
+        }
+    }
+
+    /// When there is something to do next.
+    pub(in crate::server) fn aof_wake(&self) -> Option<Mono> {
+        let log = &self.aof.log;
+        log.file?;
+        if log.writing.is_some() || log.failure.cutting {
+            return None;
+        }
+        if log.failure.retry.is_some() {
+            return log.failure.retry;
+        }
+        if log.held {
+            return None;
+        }
+        match self.config.settings().aof.appendfsync {
+            Fsync::Everysec if log.syncing.is_some() => {
+                self.gate_closes_at().filter(|_| !log.counted)
+            }
+            Fsync::Everysec if log.written > log.synced && !self.skips_fsync() => {
+                Some(log.last_sync.map_or(self.now.0, |at| at + EVERY))
+            }
+            _ => None,
+        }
+    }
+
+    /// Writes all that has gathered, makes it durable and closes the file, while everything else
+    /// goes on.
+    pub(super) fn retire_log(&mut self) {
+        let (torn, len) = (self.aof.log.failure.torn, self.aof.log.size);
+        let Some((file, left)) = self.aof.log.give_up() else { return };
+        if torn {
+            self.log_op(DiskOp::Truncate { file, len }, Step::LastAppend);
+        }
+        if !left.is_empty() {
+            self.log_op(DiskOp::Append { file, bytes: left }, Step::LastAppend);
+        }
+        self.log_op(DiskOp::Sync { file }, Step::LastSync);
+        self.log_op(DiskOp::Close { file }, Step::Close);
+    }
+}
