@@ -1,44 +1,158 @@
-//! Loads that redis-benchmark puts on a server, one row of the table each.
+//! Loads that are put on a server, one row of the table each.
 
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
 use super::median;
-use super::server::{Server, pinned};
+use super::mixed::mixed;
+use super::server::{Server, encode, pinned};
 
 /// A row.
 pub(crate) struct Load {
     /// What the table calls it.
     pub(crate) name: &'static str,
-    /// The command: a test of redis-benchmark after `-t`, or words of its own.
-    command: &'static [&'static str],
+    /// What is asked.
+    command: Ask,
     /// Requests that a client sends before it reads.
     pipeline: u32,
-    /// Keys to draw from; one key if it is not set.
+    /// Numbers, keys among them, to draw from; one key if it is not set.
     keys: Option<u64>,
+    /// What is there before a round.
+    given: Given,
+    /// Operations in a round of the table's shortest rows over operations in a round of this.
+    shorter: u64,
     /// The most that the server's processor time may be, as a multiple of Redis's.
     pub(crate) goal: f64,
 }
 
-const ONE: Load = Load { name: "", command: &[], pipeline: 1, keys: None, goal: 0.9 };
-const MANY: Load = Load { pipeline: 16, goal: 0.7, ..ONE };
+/// What is asked of a server.
+#[derive(Clone, Copy)]
+enum Ask {
+    /// A test of redis-benchmark.
+    Test(&'static str),
+    /// The words of a command, in which redis-benchmark replaces `__rand_int__`; `VALUE` stands
+    /// for a value.
+    Words(&'static [&'static str]),
+    /// Four GETs to each SET.
+    Mixed,
+}
+
+/// What is there before a round.
+#[derive(Clone, Copy)]
+enum Given {
+    /// All keys that will be asked for.
+    Keys,
+    /// No collection.
+    Nothing,
+    /// A list of so many values.
+    List(u64),
+    /// A set of all members that will be asked for.
+    Set,
+    /// A hash of all fields that will be asked for.
+    Hash,
+    /// A sorted set of so many members.
+    SortedSet(u64),
+    /// So many clients that listen.
+    Listeners(usize),
+}
 
 /// Keys that the rows over random keys draw from.
 const MILLION: Option<u64> = Some(1_000_000);
 
+const ONE: Load = Load {
+    name: "",
+    command: Ask::Mixed,
+    pipeline: 1,
+    keys: None,
+    given: Given::Keys,
+    shorter: 1,
+    goal: 0.9,
+};
+const MANY: Load = Load { pipeline: 16, goal: 0.7, ..ONE };
+
+/// A row on collections.
+const fn types(name: &'static str, words: &'static [&'static str], given: Given) -> Load {
+    let keys = MILLION;
+    Load { name, command: Ask::Words(words), given, keys, pipeline: 1, goal: 0.9, shorter: 1 }
+}
+
+/// The same with a pipeline. What is pushed has to be kept, so it is less.
+const fn piped(name: &'static str, load: &Load) -> Load {
+    let Load { command, keys, given, shorter, .. } = *load;
+    Load { name, command, keys, given, pipeline: 16, goal: 0.75, shorter: shorter * 4 }
+}
+
+const LPUSH: Load = types("LPUSH", &["LPUSH", LIST, "VALUE"], Given::Nothing);
+const RPUSH: Load = types("RPUSH", &["RPUSH", LIST, "VALUE"], Given::Nothing);
+const LPOP: Load = types("LPOP", &["LPOP", LIST], Given::List(1_000_000));
+const LRANGE: Load =
+    Load { shorter: 4, ..types("LRANGE_100", &["LRANGE", LIST, "0", "99"], Given::List(1_000)) };
+const SADD: Load = types("SADD", &["SADD", SET, "element:__rand_int__"], Given::Nothing);
+const SISMEMBER: Load = types("SISMEMBER", &["SISMEMBER", SET, "element:__rand_int__"], Given::Set);
+const HSET: Load = types("HSET", &["HSET", HASH, "element:__rand_int__", "VALUE"], Given::Nothing);
+const HGET: Load = types("HGET", &["HGET", HASH, "element:__rand_int__"], Given::Hash);
+const ZADD: Load =
+    types("ZADD", &["ZADD", ZSET, "__rand_int__", "element:__rand_int__"], Given::Nothing);
+const ZRANGE: Load =
+    types("ZRANGE 10", &["ZRANGE", ZSET, "50000", "50009"], Given::SortedSet(100_000));
+const MSET: Load = Load {
+    command: Ask::Test("mset"),
+    keys: MILLION,
+    shorter: 4,
+    ..types("MSET", &[], Given::Nothing)
+};
+const PUBLISH: Load = Load {
+    shorter: 20,
+    ..types("PUBLISH to 100", &["PUBLISH", CHANNEL, "VALUE"], Given::Listeners(100))
+};
+const MIXED: Load = Load { name: "80 % GET, 20 % SET", keys: MILLION, ..ONE };
+
+const LIST: &str = "mylist";
+const SET: &str = "myset";
+const HASH: &str = "myhash";
+const ZSET: &str = "myzset";
+const CHANNEL: &str = "news";
+
 /// All rows, in the order in which they are printed.
 pub(crate) const LOADS: &[Load] = &[
-    Load { name: "GET", command: &["-t", "get"], ..ONE },
-    Load { name: "SET", command: &["-t", "set"], ..ONE },
-    Load { name: "GET, 1M keys", command: &["-t", "get"], keys: MILLION, ..ONE },
-    Load { name: "SET, 1M keys", command: &["-t", "set"], keys: MILLION, ..ONE },
-    Load { name: "GET -P 16", command: &["-t", "get"], ..MANY },
-    Load { name: "SET -P 16", command: &["-t", "set"], ..MANY },
-    Load { name: "GET -P 16, 1M keys", command: &["-t", "get"], keys: MILLION, ..MANY },
-    Load { name: "SET -P 16, 1M keys", command: &["-t", "set"], keys: MILLION, ..MANY },
+    Load { name: "GET", command: Ask::Test("get"), ..ONE },
+    Load { name: "SET", command: Ask::Test("set"), ..ONE },
+    Load { name: "GET, 1M keys", command: Ask::Test("get"), keys: MILLION, ..ONE },
+    Load { name: "SET, 1M keys", command: Ask::Test("set"), keys: MILLION, ..ONE },
+    Load { name: "GET -P 16", command: Ask::Test("get"), ..MANY },
+    Load { name: "SET -P 16", command: Ask::Test("set"), ..MANY },
+    Load { name: "GET -P 16, 1M keys", command: Ask::Test("get"), keys: MILLION, ..MANY },
+    Load { name: "SET -P 16, 1M keys", command: Ask::Test("set"), keys: MILLION, ..MANY },
+    LPUSH,
+    RPUSH,
+    LPOP,
+    LRANGE,
+    SADD,
+    SISMEMBER,
+    HSET,
+    HGET,
+    ZADD,
+    ZRANGE,
+    MSET,
+    PUBLISH,
+    MIXED,
+    piped("LPUSH -P 16", &LPUSH),
+    piped("RPUSH -P 16", &RPUSH),
+    piped("LPOP -P 16", &LPOP),
+    piped("LRANGE_100 -P 16", &LRANGE),
+    piped("SADD -P 16", &SADD),
+    piped("SISMEMBER -P 16", &SISMEMBER),
+    piped("HSET -P 16", &HSET),
+    piped("HGET -P 16", &HGET),
+    piped("ZADD -P 16", &ZADD),
+    piped("ZRANGE 10 -P 16", &ZRANGE),
+    piped("MSET -P 16", &MSET),
+    piped("PUBLISH to 100 -P 16", &PUBLISH),
+    piped("80/20 -P 16", &MIXED),
 ];
 
 /// What one round of a load cost.
@@ -64,10 +178,32 @@ impl Load {
     /// Bytes of a value.
     const VALUE: usize = 64;
 
-    /// Puts the keys there that the load draws from, as redis-benchmark names them.
+    /// Puts there what stays through all rounds.
     pub(crate) fn prepare(&self, server: &Server) -> Result<()> {
-        let value = [b'x'; Self::VALUE];
-        server.fill(self.keys.unwrap_or(1), |key| format!("key:{key:012}"), &value)
+        let keys = self.keys.unwrap_or(1);
+        let value = "x".repeat(Self::VALUE);
+        let name = |n: u64| format!("element:{n:012}");
+        match self.given {
+            Given::Keys => server.fill(keys, |key| format!("key:{key:012}"), value.as_bytes()),
+            Given::Set => server.grow("SADD", SET, keys, |n| vec![name(n)]),
+            Given::Hash => server.grow("HSET", HASH, keys, |n| vec![name(n), value.clone()]),
+            Given::SortedSet(members) => {
+                server.grow("ZADD", ZSET, members, |n| vec![n.to_string(), name(n)])
+            }
+            Given::Nothing | Given::List(_) | Given::Listeners(_) => Ok(()),
+        }
+    }
+
+    /// Puts there what every round needs anew.
+    fn prepare_round(&self, server: &Server) -> Result<()> {
+        match self.given {
+            Given::Nothing => [LIST, SET, HASH, ZSET].iter().try_for_each(|key| server.delete(key)),
+            Given::List(values) => {
+                server.delete(LIST)?;
+                server.grow("RPUSH", LIST, values, |_| vec!["x".repeat(Self::VALUE)])
+            }
+            _ => Ok(()),
+        }
     }
 
     /// One round.
@@ -77,13 +213,41 @@ impl Load {
         server: &Server,
         quick: bool,
     ) -> Result<Measured> {
+        self.prepare_round(server)?;
+        let listeners = match self.given {
+            Given::Listeners(count) => Some(Listeners::start(server, count)?),
+            _ => None,
+        };
         // Some seconds of the server's time, since it is counted in hundredths.
-        let operations: u64 = match (self.pipeline, quick) {
+        let most: u64 = match (self.pipeline, quick) {
             (1, false) => 400_000,
             (1, true) => 100_000,
             (_, false) => 4_000_000,
             (_, true) => 1_000_000,
         };
+        let operations = most / self.shorter;
+        let before = server.cpu()?;
+        let per_second = match self.command {
+            Ask::Mixed => {
+                let start = Instant::now();
+                mixed(server, operations, self.pipeline, self.keys.unwrap_or(1), Self::VALUE)?;
+                operations as f64 / start.elapsed().as_secs_f64()
+            }
+            ask => self.benchmark(benchmark, server, operations, ask)?,
+        };
+        let cpu = server.cpu()?.saturating_sub(before);
+        drop(listeners);
+        Ok(Measured { cpu_us: micros(cpu) / operations as f64, per_second })
+    }
+
+    /// Lets redis-benchmark put the load on a server: operations a second.
+    fn benchmark(
+        &self,
+        benchmark: &Path,
+        server: &Server,
+        operations: u64,
+        ask: Ask,
+    ) -> Result<f64> {
         let mut command = pinned(benchmark, 1);
         command.args(["-h", "127.0.0.1", "-p", &server.port().to_string(), "-c", "50", "--csv"]);
         command.args(["-d", &Self::VALUE.to_string(), "-n", &operations.to_string()]);
@@ -91,14 +255,49 @@ impl Load {
         if let Some(keys) = self.keys {
             command.args(["-r", &keys.to_string()]);
         }
-        command.args(self.command).stdin(Stdio::null()).stderr(Stdio::null());
-
-        let before = server.cpu()?;
+        match ask {
+            Ask::Test(name) => _ = command.args(["-t", name]),
+            Ask::Words(words) => {
+                let value = "x".repeat(Self::VALUE);
+                command.args(words.iter().map(|w| if *w == "VALUE" { &value } else { *w }));
+            }
+            Ask::Mixed => {}
+        }
+        command.stdin(Stdio::null()).stderr(Stdio::null());
         let out = command.output().context("cannot start redis-benchmark")?;
-        let cpu = server.cpu()?.saturating_sub(before);
         ensure!(out.status.success(), "redis-benchmark failed on {}", self.name);
-        let per_second = per_second(&String::from_utf8_lossy(&out.stdout))?;
-        Ok(Measured { cpu_us: micros(cpu) / operations as f64, per_second })
+        per_second(&String::from_utf8_lossy(&out.stdout))
+    }
+}
+
+/// Clients that listen to a channel, and read all that they are sent.
+struct Listeners(Vec<TcpStream>);
+
+impl Listeners {
+    fn start(server: &Server, count: usize) -> Result<Self> {
+        use std::io::{Read, Write};
+        let mut request = Vec::new();
+        encode(&mut request, &[b"SUBSCRIBE", CHANNEL.as_bytes()]);
+        let mut streams = Vec::new();
+        for _ in 0..count {
+            let mut stream = server.connect()?;
+            stream.write_all(&request)?;
+            let mut buffer = [0; 1 << 14];
+            ensure!(stream.read(&mut buffer)? > 0, "the server closed the connection");
+            let mut reader = stream.try_clone()?;
+            streams.push(stream);
+            // It ends when the connection does.
+            std::thread::spawn(move || while matches!(reader.read(&mut buffer), Ok(1..)) {});
+        }
+        Ok(Listeners(streams))
+    }
+}
+
+impl Drop for Listeners {
+    fn drop(&mut self) {
+        for stream in &self.0 {
+            let _ = stream.shutdown(std::net::Shutdown::Both);
+        }
     }
 }
 

@@ -5,8 +5,10 @@
 //! the server spends on an operation is the figure to trust: throughput without pipelining is
 //! mostly that of redis-benchmark and the loopback interface.
 
+mod collections;
 mod growth;
 mod load;
+mod mixed;
 mod server;
 
 use std::path::PathBuf;
@@ -55,15 +57,24 @@ pub(crate) fn compare(ws: &Workspace, args: &Args) -> Result<()> {
         Some(path) => path.clone(),
         None => on_path("redis-server").context(need).context("no redis-server")?,
     };
-    step("Compiling what is measured (profile release)");
-    let build = ["build", "--release", "--locked", "-p", "limpid", "-p", "limpid-tests"];
-    run(ws.cargo().args(build).args(["--bin", "limpid", "--bin", "measure"]))?;
+    let wanted = |name: &str| args.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
+    let mut build = ws.cargo();
+    build.args(["build", "--release", "--locked"]);
+    if args.limpid.is_none() {
+        build.args(["-p", "limpid", "--bin", "limpid"]);
+    }
+    if wanted("stall") {
+        build.args(["-p", "limpid-tests", "--bin", "measure"]);
+    }
+    if args.limpid.is_none() || wanted("stall") {
+        step("Compiling what is measured (profile release)");
+        run(&mut build)?;
+    }
     let release = ws.target().join("release");
     let limpid = args.limpid.clone().unwrap_or_else(|| release.join("limpid"));
     let programs = Programs { limpid, redis, measure: release.join("measure") };
     println!("Limpid beside {}", server::version(&programs.redis)?);
 
-    let wanted = |name: &str| args.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
     let rounds = if args.quick { 3 } else { 5 };
     let mut missed = Vec::new();
     let loads: Vec<&Load> = LOADS.iter().filter(|load| wanted(load.name)).collect();
@@ -72,6 +83,9 @@ pub(crate) fn compare(ws: &Workspace, args: &Args) -> Result<()> {
     }
     if wanted("memory") {
         missed.extend(growth::memory(&programs, if args.quick { 1 } else { 3 })?);
+    }
+    if wanted("collections") {
+        missed.extend(collections::memory(&programs, if args.quick { 1 } else { 3 })?);
     }
     if wanted("stall") {
         missed.extend(growth::stall(&programs, if args.quick { 2_000_000 } else { 10_000_000 })?);

@@ -72,26 +72,58 @@ impl Server {
 
     /// Sets keys in one long pipeline and waits until all are set.
     pub(crate) fn fill(&self, keys: u64, name: impl Fn(u64) -> String, value: &[u8]) -> Result<()> {
+        self.pipeline(keys, |key, batch| encode(batch, &[b"SET", name(key).as_bytes(), value]))
+    }
+
+    /// Adds elements to one key, a hundred with each command: `command key`, and what `element`
+    /// adds for each number.
+    pub(crate) fn grow(
+        &self,
+        command: &str,
+        key: &str,
+        elements: u64,
+        element: impl Fn(u64) -> Vec<String>,
+    ) -> Result<()> {
+        const EACH: u64 = 100;
+        self.pipeline(elements.div_ceil(EACH), |n, batch| {
+            let numbers = n * EACH..elements.min((n + 1) * EACH);
+            let words: Vec<String> = numbers.flat_map(&element).collect();
+            let mut all = vec![command.as_bytes(), key.as_bytes()];
+            all.extend(words.iter().map(String::as_bytes));
+            encode(batch, &all);
+        })
+    }
+
+    /// Deletes a key.
+    pub(crate) fn delete(&self, key: &str) -> Result<()> {
+        self.pipeline(1, |_, batch| encode(batch, &[b"DEL", key.as_bytes()]))
+    }
+
+    /// Sends commands, each of which is answered with one line, in one long pipeline, and waits
+    /// until all are answered.
+    pub(crate) fn pipeline(
+        &self,
+        commands: u64,
+        mut command: impl FnMut(u64, &mut Vec<u8>),
+    ) -> Result<()> {
         let mut stream = self.connect()?;
         let mut replies = stream.try_clone()?;
-        // `+OK\r\n` to each.
         let reader = std::thread::spawn(move || -> Result<()> {
-            let (mut left, mut buffer) = (keys * 5, vec![0; 1 << 16]);
+            let (mut left, mut buffer) = (commands, vec![0; 1 << 16]);
             while left > 0 {
                 let n = replies.read(&mut buffer)?;
                 ensure!(n > 0, "the server closed the connection");
-                let unexpected = buffer[..n].contains(&b'-');
-                ensure!(!unexpected, "{}", String::from_utf8_lossy(&buffer[..n.min(200)]));
-                left = left.saturating_sub(n as u64);
+                let got = &buffer[..n];
+                let refused = got.starts_with(b"-") || got.windows(2).any(|two| two == b"\n-");
+                ensure!(!refused, "{}", String::from_utf8_lossy(&got[..n.min(200)]));
+                let lines = got.iter().filter(|byte| **byte == b'\n').count();
+                left = left.saturating_sub(lines as u64);
             }
             Ok(())
         });
         let mut batch = Vec::new();
-        for key in 0..keys {
-            let name = name(key);
-            write!(batch, "*3\r\n$3\r\nSET\r\n${}\r\n{name}\r\n${}\r\n", name.len(), value.len())?;
-            batch.extend_from_slice(value);
-            batch.extend_from_slice(b"\r\n");
+        for n in 0..commands {
+            command(n, &mut batch);
             if batch.len() > 1 << 16 {
                 stream.write_all(&batch)?;
                 batch.clear();
@@ -99,6 +131,16 @@ impl Server {
         }
         stream.write_all(&batch)?;
         reader.join().map_err(|_| anyhow::anyhow!("the reader of replies panicked"))?
+    }
+}
+
+/// Appends a command as it goes over the wire.
+pub(crate) fn encode(batch: &mut Vec<u8>, words: &[&[u8]]) {
+    batch.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
+    for word in words {
+        batch.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
+        batch.extend_from_slice(word);
+        batch.extend_from_slice(b"\r\n");
     }
 }
 
