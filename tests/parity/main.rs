@@ -1,6 +1,6 @@
 //! Worlds that go wrong at random, over some seeds. `cargo xtask sim` runs many more.
 
-use limpid_tests::chaos;
+use limpid_tests::{chaos, replicas};
 
 #[test]
 fn worlds_recover_and_repeat_themselves() {

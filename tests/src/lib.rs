@@ -3,4 +3,5 @@
 pub mod chaos;
 pub mod client;
 pub mod process;
+pub mod replicas;
 pub mod turns;

@@ -239,6 +239,12 @@ impl Server {
         self.outputs.push_back(Output::Stall(time));
     }
 
+    /// A digest of all keys and values, as DEBUG DIGEST gives it: two servers with the same data
+    /// have it in common.
+    pub fn data_digest(&self) -> String {
+        hex(self.digest())
+    }
+
     /// A digest of all keys and values that two servers with the same data have in common, with
     /// Redis too.
     fn digest(&self) -> Digest {

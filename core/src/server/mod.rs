@@ -374,8 +374,12 @@ impl Server {
 
     /// Writes a line to the log, if its level is wanted.
     fn log(&mut self, level: LogLevel, text: impl FnOnce() -> String) {
-        let role = if self.replication.is_replica() { 'S' } else { 'M' };
-        self.log_as(role, level, text);
+        self.log_as(self.role(), level, text);
+    }
+
+    /// Who speaks in the log: a master or a replica.
+    fn role(&self) -> char {
+        if self.replication.is_replica() { 'S' } else { 'M' }
     }
 
     /// Writes a line to the log as somebody else (see [`LogLine::role`]).

@@ -1,6 +1,8 @@
 //! Measures what needs no socket, compiled as for release: see `cargo xtask sim` and `bench`.
 //!
 //! `measure worlds [seeds] [first seed]`: how fast worlds run, and whether what must hold holds.
+//! `measure replicas [seeds] [first seed]`: whether copies agree after links were cut and servers
+//! died.
 //! `measure turns [keys]`: the longest turn of a server, in microseconds of processor time, while
 //! keys are added.
 
@@ -10,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use limpid_core::lab::{programs, sandbox};
 use limpid_core::sim::World;
-use limpid_tests::{chaos, turns};
+use limpid_tests::{chaos, replicas, turns};
 
 /// As in the server that is deployed.
 #[global_allocator]
@@ -26,13 +28,17 @@ fn main() -> ExitCode {
     let mut number = |default| numbers.next().flatten().unwrap_or(default);
     match what.as_str() {
         "worlds" => worlds(number(50), number(1)),
+        "replicas" => soak(number(50), number(1)),
         "turns" => {
             let longest = turns::longest(number(1_000_000));
             println!("{}", longest.as_micros());
             ExitCode::SUCCESS
         }
         _ => {
-            eprintln!("measure worlds [seeds] [first seed], or measure turns [keys]");
+            eprintln!(
+                "measure worlds [seeds] [first seed], measure replicas [seeds] [first seed], or \
+                 measure turns [keys]"
+            );
             ExitCode::FAILURE
         }
     }
@@ -63,6 +69,32 @@ fn worlds(seeds: u64, first: u64) -> ExitCode {
     println!("\r{seeds} seeds from {first}: {failures} failed, {ratio:.0} × real time");
     ok &= failures == 0;
     if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Replicas that are cut off and die, over many seeds.
+fn soak(seeds: u64, first: u64) -> ExitCode {
+    let start = Instant::now();
+    let (mut virtual_time, mut syncs, mut failures) = (Duration::ZERO, (0, 0), 0);
+    for seed in first..first.saturating_add(seeds) {
+        eprint!("\rseed {seed} ");
+        match replicas::run(seed) {
+            Ok(outcome) => {
+                virtual_time += outcome.virtual_time;
+                syncs = (syncs.0 + outcome.syncs.0, syncs.1 + outcome.syncs.1);
+            }
+            Err(what) => {
+                failures += 1;
+                println!("\rseed {seed}: {what}");
+            }
+        }
+    }
+    let ratio = virtual_time.as_secs_f64() / start.elapsed().as_secs_f64();
+    println!(
+        "\rreplicas, {seeds} seeds from {first}: {failures} failed, {ratio:.0} × real time; {} \
+         full and {} partial synchronisations by servers that lived to the end",
+        syncs.0, syncs.1
+    );
+    if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Virtual time over real time of a busy world.

@@ -335,7 +335,7 @@ impl Server {
     /// Who speaks in the log of what a snapshot does: a child where Redis has one.
     pub(super) fn writer_role(&self) -> char {
         match self.snapshot().map(Job::purpose) {
-            Some(Purpose::Save(save)) if !save.is_background() => 'M',
+            Some(Purpose::Save(save)) if !save.is_background() => self.role(),
             _ => 'C',
         }
     }
