@@ -8,3 +8,10 @@ fn worlds_recover_and_repeat_themselves() {
         chaos::run(seed).unwrap_or_else(|what| panic!("seed {seed}: {what}"));
     }
 }
+
+#[test]
+fn copies_agree_after_cuts_and_deaths() {
+    for seed in 1..=500 {
+        replicas::run(seed).unwrap_or_else(|what| panic!("seed {seed}: {what}"));
+    }
+}

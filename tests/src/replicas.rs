@@ -251,12 +251,13 @@ fn host(rng: &mut Rng, n: u8, parent: u8) -> HostSpec {
     let mut conf = format!(
         "port 6379\nprotected-mode no\nenable-debug-command yes\nrepl-timeout 5\n\
          repl-ping-replica-period 1\nrepl-diskless-sync-delay {}\nrepl-diskless-sync {}\n\
-         repl-diskless-load {}\nrepl-backlog-size {}\nappendonly no\nsave {}\n\
+         repl-diskless-load {}\nrepl-backlog-size {}\nappendonly {}\nsave {}\n\
          rdb-del-sync-files {}\n",
         rng.below(2),
         yes(rng),
         ["disabled", "on-empty-db", "swapdb"][rng.below(3) as usize],
         ["16kb", "1mb"][rng.below(2) as usize],
+        ["no", "no", "yes"][rng.below(3) as usize],
         ["\"\"", "1 1", "3600 1"][rng.below(3) as usize],
         yes(rng),
     );

@@ -18,5 +18,7 @@ pub(crate) struct Args {
 pub(crate) fn worlds(ws: &Workspace, args: &Args) -> Result<()> {
     step("Compiling the worlds (profile release)");
     let run_bin = ["run", "--release", "--locked", "-p", "limpid-tests", "--bin", "measure", "--"];
-    run(ws.cargo().args(run_bin).args(["worlds", &args.seeds.to_string(), &args.first.to_string()]))
+    let numbers = [args.seeds.to_string(), args.first.to_string()];
+    run(ws.cargo().args(run_bin).arg("worlds").args(&numbers))?;
+    run(ws.cargo().args(run_bin).arg("replicas").args(&numbers))
 }

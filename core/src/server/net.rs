@@ -235,6 +235,9 @@ impl Server {
             self.notice(|| "Ready to accept connections unix".to_owned());
         }
         self.replication_ready();
+        self.hold_all();
+        self.persistence.ready = true;
+        self.release_all();
     }
 
     fn listen_failed(&mut self, at: &Endpoint, error: NetError) {

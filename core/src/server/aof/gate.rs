@@ -34,7 +34,9 @@ impl Server {
     /// Keeps a client's new replies if they must wait. True if some of what waits may leave.
     #[inline]
     pub(in crate::server) fn gate_replies(&mut self, now: Mono, client: &mut Client) -> bool {
-        if self.aof.gate.from.is_none_or(|from| now < from) {
+        // What a replica tells its primary promises nothing about this file.
+        let promises = !client.from_primary;
+        if !promises || self.aof.gate.from.is_none_or(|from| now < from) {
             if client.gated.is_empty() && client.outbox.limit().is_some() {
                 client.outbox.set_limit(None);
             }

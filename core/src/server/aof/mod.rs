@@ -107,6 +107,11 @@ impl Aof {
 }
 
 impl Server {
+    /// Whether there is no append-only file, or none any more.
+    pub(super) fn aof_is_off(&self) -> bool {
+        self.aof.state == State::Off
+    }
+
     /// Whether the append-only file wants commands.
     pub(super) fn aof_follows(&self) -> bool {
         self.aof.log.is_open() && self.aof.state != State::Off

@@ -24,7 +24,9 @@ impl Server {
     /// Whether nobody's requests are carried out now.
     #[inline]
     pub(in crate::server) fn holds_all(&self) -> bool {
-        self.persistence.hold.is_on()
+        let persistence = &self.persistence;
+        // Between the steps of starting there is nothing yet that could be asked for.
+        persistence.hold.is_on() || !persistence.ready && persistence.loading.is_none()
     }
 
     /// Lets all clients wait, with what they ask from now on kept for later. Each call needs one

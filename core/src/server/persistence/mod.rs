@@ -47,6 +47,8 @@ pub(super) struct Persistence {
     /// The RDB file that is being loaded.
     rdb_load: Option<Box<RdbLoad>>,
     pub(super) loads: Loads,
+    /// Whether the server has all its data.
+    pub(super) ready: bool,
     /// Libraries of functions, as their source texts. They came with a snapshot, and go along with
     /// the next.
     pub(super) libraries: Vec<Vec<u8>>,

@@ -16,8 +16,6 @@ const FAILOVER_PERIOD: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Schedule {
     next: Option<Mono>,
-    /// Whether the server has started, with all its data.
-    is_ready: bool,
     /// When replicas are shown next that we are there.
     ping: Option<Mono>,
     /// Whether clients that a failover held back are to go on.
@@ -33,7 +31,6 @@ impl Server {
 
     /// The server is ready: the connection to its primary is made soon.
     pub(in crate::server) fn replication_ready(&mut self) {
-        self.replication.schedule.is_ready = true;
         self.replication.schedule.next = Some(self.now.0);
     }
 
@@ -112,7 +109,7 @@ impl Server {
             return;
         }
         let Some(link) = &primary.link else {
-            if self.replication.schedule.is_ready {
+            if self.persistence.ready {
                 let name = primary.name();
                 self.notice(|| format!("Connecting to MASTER {name}"));
                 self.connect_to_primary(now);

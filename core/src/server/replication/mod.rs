@@ -216,9 +216,9 @@ impl Server {
         self.stop_aof(now);
     }
 
-    /// Begins the append-only file anew, with the data as it is now.
+    /// Begins the append-only file anew, with the data as it is now, if it was stopped.
     fn resume_aof(&mut self, now: Now<'_>) {
-        if self.config.settings().appendonly {
+        if self.config.settings().appendonly && self.aof_is_off() {
             self.start_aof(now, None);
         }
     }
