@@ -137,6 +137,11 @@ fn check(program: &mut Command, file: &Path) -> (String, bool) {
 
 const DEBUG: [&str; 2] = ["--enable-debug-command", "yes"];
 
+/// The reply of a command that has nothing else to say.
+fn ok() -> Value {
+    Value::Simple(b"OK"[..].into())
+}
+
 #[test]
 fn what_redis_saves_is_read_and_what_is_written_redis_loads() {
     let redis = Process::redis_server(&DEBUG);
@@ -148,7 +153,7 @@ fn what_redis_saves_is_read_and_what_is_written_redis_loads() {
     ]);
     fill(&mut client);
     fill_streams(&mut client);
-    assert_eq!(client.call(&["SAVE"]), Value::ok());
+    assert_eq!(client.call(&["SAVE"]), ok());
     let saved = redis.dir().join("dump.rdb");
     let records = read(&std::fs::read(&saved).expect("the file that Redis saved"));
     let entries = records.iter().filter(|record| matches!(record, Record::Entry(_))).count();
@@ -188,21 +193,21 @@ fn values_go_from_redis_to_limpid_and_back() {
     for key in &keys {
         let key = text(key);
         let payload = text(&from.call(&[&b"DUMP"[..], &key]));
-        assert_eq!(to.call(&[b"RESTORE", &key[..], b"0", &payload]), Value::ok());
+        assert_eq!(to.call(&[b"RESTORE", &key[..], b"0", &payload]), ok());
         let look = [&b"DEBUG"[..], b"DIGEST-VALUE", &key];
         assert_eq!(to.call(&look), from.call(&look), "{}", key.escape_ascii());
         let payload = text(&to.call(&[&b"DUMP"[..], &key]));
-        assert_eq!(from.call(&[b"RESTORE", &key[..], b"0", &payload, b"REPLACE"]), Value::ok());
+        assert_eq!(from.call(&[b"RESTORE", &key[..], b"0", &payload, b"REPLACE"]), ok());
         assert_eq!(from.call(&look), to.call(&look), "{}", key.escape_ascii());
     }
     fill_streams(&mut from);
     let payload = text(&from.call(&["DUMP", "stream"]));
-    assert_eq!(to.call(&[&b"RESTORE"[..], b"stream", b"0", &payload]), Value::ok());
+    assert_eq!(to.call(&[&b"RESTORE"[..], b"stream", b"0", &payload]), ok());
     for (line, reply) in [
         ("TYPE stream", Value::Simple(b"stream"[..].into())),
         ("OBJECT ENCODING stream", Value::bulk("stream")),
         ("COPY stream again", Value::Integer(1)),
-        ("RENAME again third", Value::ok()),
+        ("RENAME again third", ok()),
         ("DEL stream", Value::Integer(1)),
         ("EXPIRE third 1000", Value::Integer(1)),
         ("DUMP third", Value::bulk(payload.clone())),
@@ -211,7 +216,7 @@ fn values_go_from_redis_to_limpid_and_back() {
     }
     assert!(to.call(&["LPUSH", "third", "x"]).is_error());
     assert!(to.call(&["GET", "third"]).is_error());
-    assert_eq!(from.call(&[&b"RESTORE"[..], b"back", b"0", &payload]), Value::ok());
+    assert_eq!(from.call(&[&b"RESTORE"[..], b"back", b"0", &payload]), ok());
     let look = |key| ["DEBUG", "DIGEST-VALUE", key];
     assert_eq!(from.call(&look("back")), from.call(&look("stream")));
 }

@@ -221,12 +221,16 @@ fn payload(rng: &mut Rng) -> Vec<u8> {
         }
         2 => {
             let mut set = Set::new(&texts[0], 1, &limits);
-            texts.iter().for_each(|text| drop(set.insert(text, &limits)));
+            for text in &texts {
+                set.insert(text, &limits);
+            }
             Value::Set(set)
         }
         3 => {
             let mut hash = Hash::default();
-            texts.iter().for_each(|text| drop(hash.set(text, b"value", &limits)));
+            for text in &texts {
+                hash.set(text, b"value", &limits);
+            }
             Value::Hash(hash)
         }
         _ => {
