@@ -299,7 +299,7 @@ fn what_is_too_large_for_its_form_takes_another() {
 
 #[test]
 fn an_integer_that_was_written_as_a_text_is_found() {
-    let pack = b"\x0c\0\0\0\x02\0\x8212\x03\x05\x01\xff";
+    let pack = b"\x0d\0\0\0\x02\0\x8212\x03\x05\x01\xff";
     let entry = only(&old(10, &[&keyed(kind::HASH_LISTPACK, &plain(pack))])).unwrap();
     let ValueRef::Hash(hash) = entry.value() else { panic!("{entry:?}") };
     assert!(hash.get(b"12").is_some());
@@ -334,7 +334,7 @@ fn broken_collections_are_refused_with_a_reason() {
     let error = only(b"RADIS0009\xff").unwrap_err();
     assert_eq!(error.reason, "Wrong signature trying to load DB from file");
     let mut file = old(9, &[&keyed(kind::STRING, b"\x01v")]);
-    file[12] ^= 1;
+    file[13] ^= 1;
     assert!(only(&file).unwrap_err().reason.starts_with("Wrong RDB checksum expected: ("));
     file.truncate(file.len() - 1);
     assert_eq!(only(&file).unwrap_err().reason, "Unexpected EOF reading RDB file");
