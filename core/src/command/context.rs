@@ -36,6 +36,8 @@ pub struct Ctx<'a> {
     pub wait: Option<Wait>,
     /// Set by a handler that has written the beginning of a long reply.
     pub rest: Option<Rest>,
+    /// What the log shall tell at the level `verbose`.
+    pub remark: Option<String>,
 }
 
 impl<'a> Ctx<'a> {

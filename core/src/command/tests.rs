@@ -63,6 +63,7 @@ impl Bench {
             caller: Caller::default(),
             wait: None,
             rest: None,
+            remark: None,
         };
         if let Err(error) = (row.handler)(&mut ctx) {
             ctx.reply.error(error.as_bytes());

@@ -479,11 +479,15 @@ impl Server {
             caller,
             wait: None,
             rest: None,
+            remark: None,
         };
         let result = handler(&mut ctx);
-        let (wait, rest) = (ctx.wait.take(), ctx.rest.take());
+        let (wait, rest, remark) = (ctx.wait.take(), ctx.rest.take(), ctx.remark.take());
         if let Some(rest) = rest {
             client.goes_on(rest);
+        }
+        if let Some(remark) = remark {
+            self.log(LogLevel::Verbose, || remark);
         }
         self.effects.finish(db, args);
         self.after_effects(now, Some(&mut *client));

@@ -51,6 +51,7 @@ impl Bench {
             caller: Caller::default(),
             wait: None,
             rest: None,
+            remark: None,
         });
         self.effects.finish(0, args);
         let reply: Vec<u8> = out.slices().flatten().copied().collect();

@@ -79,7 +79,10 @@ fn restore_key(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
         Err(PayloadError::Footer) => {
             return Err(CommandError::text("ERR DUMP payload version or checksum are wrong"));
         }
-        Err(PayloadError::Value { .. }) => return Err(CommandError::text("ERR Bad data format")),
+        Err(error @ PayloadError::Value { .. }) => {
+            ctx.remark = Some(format!("Internal error in RDB reading {error}"));
+            return Err(CommandError::text("ERR Bad data format"));
+        }
     };
     let now = ctx.now_ms();
     let expire = match (ttl, options.absolute) {

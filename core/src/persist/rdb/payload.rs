@@ -32,7 +32,7 @@ impl fmt::Display for PayloadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             PayloadError::Footer => f.write_str("DUMP payload version or checksum are wrong"),
-            PayloadError::Value { offset, reason } => write!(f, "at offset {offset}: {reason}"),
+            PayloadError::Value { offset, reason } => write!(f, "offset {offset} -> {reason}"),
         }
     }
 }

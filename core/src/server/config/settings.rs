@@ -278,7 +278,6 @@ impl Settings {
             .unwrap_or_default(),
             save: pairs(&text("save")),
             dbfilename: text("dbfilename"),
-            rdbcompression: yes("rdbcompression"),
             rdbchecksum: yes("rdbchecksum"),
             rdb_save_incremental_fsync: yes("rdb-save-incremental-fsync"),
             rdb_key_save_delay: number("rdb-key-save-delay"),

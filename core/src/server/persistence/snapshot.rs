@@ -185,7 +185,7 @@ impl Server {
             policy => policy.is_lfu(),
         };
         let mut writer = Writer::new(WriteOptions {
-            compression: settings.rdbcompression,
+            compression: settings.data.rdb_compression,
             checksum: settings.rdbchecksum,
             access: counted.then_some(self.keyspace.env.access),
             now_ms: now.wall.as_millis(),
