@@ -61,7 +61,6 @@ pub struct Settings {
     pub save: Vec<(u64, u64)>,
     pub replicaof: Option<(String, u16)>,
     pub dbfilename: String,
-    pub rdbcompression: bool,
     pub rdbchecksum: bool,
     pub rdb_save_incremental_fsync: bool,
     /// Microseconds for each key; slower than the server can, for tests.
