@@ -1,5 +1,6 @@
 //! Writing one value, in slices if it is large.
 
+use super::lzf::Pass;
 use super::string::put_int;
 use super::writer::Writer;
 use super::{container, kind};
@@ -10,8 +11,8 @@ use value::{HashRef, Item, ListRef, SetRef, ZSetRef};
 
 /// Values that take more bytes, or have more elements, than this are written in slices.
 const AT_ONCE: usize = 16 * 1024;
-/// Strings longer than this are not compressed, so that no call takes long.
-const COMPRESSED: usize = 256 * 1024;
+/// Strings longer than this are written and compressed in slices.
+const STRING_AT_ONCE: usize = 128 * 1024;
 
 /// A large entry that is being written.
 ///
@@ -49,9 +50,24 @@ struct Progress {
     half: bool,
     /// How much of a string has been written that is written piece by piece.
     within: usize,
+    /// The compression of that string.
+    squeeze: Squeeze,
     /// How many runs a list has: they are counted before any is written.
     runs: u64,
     phase: Phase,
+}
+
+/// The compression of a long string.
+#[derive(Clone, Debug)]
+enum Squeeze {
+    /// It has not begun.
+    Before,
+    /// It goes on.
+    Under(Box<Pass>),
+    /// It is done, and worth it.
+    Done(Box<Pass>),
+    /// It would not be worth it, or is not asked for.
+    Not,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,7 +129,7 @@ impl Progress {
             ValueRef::List(_) => Phase::Counting,
             _ => Phase::Writing,
         };
-        Self { next: 0, half: false, within: 0, runs: 0, phase }
+        Self { next: 0, half: false, within: 0, squeeze: Squeeze::Before, runs: 0, phase }
     }
 
     fn step(&mut self, writer: &mut Writer, value: ValueRef<'_>, budget: usize) -> bool {
@@ -146,7 +162,7 @@ impl Progress {
         if let ValueRef::Opaque(opaque) = value {
             return self.piece(writer, opaque.payload(), until);
         }
-        if (self.next, self.half, self.within) == (0, false, 0) {
+        if (self.next, self.half) == (0, false) && !self.in_string() {
             writer.len_field(match value {
                 ValueRef::List(_) => self.runs,
                 _ => value.elements() as u64,
@@ -167,7 +183,7 @@ impl Progress {
                 Some(Item::Str(text)) if text.len() >= PLAIN => Some(text),
                 _ => None,
             };
-            if self.within == 0 {
+            if !self.in_string() {
                 writer.len_field(match plain {
                     Some(_) => container::PLAIN,
                     None => container::PACKED,
@@ -247,16 +263,54 @@ impl Progress {
         }
     }
 
+    /// Whether a string has begun and is not complete.
+    fn in_string(&self) -> bool {
+        self.within > 0 || !matches!(self.squeeze, Squeeze::Before)
+    }
+
     /// Writes a string, or a piece of it. Returns whether it is complete.
     fn text(&mut self, writer: &mut Writer, text: &[u8], until: usize) -> bool {
-        if text.len() <= COMPRESSED {
+        if text.len() <= STRING_AT_ONCE {
             writer.string(text);
             return true;
         }
-        if self.within == 0 {
-            writer.len_field(text.len() as u64);
+        let room = until.saturating_sub(writer.len()).max(1);
+        let before = core::mem::replace(&mut self.squeeze, Squeeze::Before);
+        let after = match before {
+            Squeeze::Before => writer.begin_squeeze(text).map_or(Squeeze::Not, Squeeze::Under),
+            other => other,
+        };
+        self.squeeze = match after {
+            Squeeze::Under(mut pass) => match writer.go_on_squeezing(&mut pass, text, room) {
+                None => {
+                    self.squeeze = Squeeze::Under(pass);
+                    return false;
+                }
+                Some(true) => Squeeze::Done(pass),
+                Some(false) => Squeeze::Not,
+            },
+            other => other,
+        };
+        let done = match core::mem::replace(&mut self.squeeze, Squeeze::Not) {
+            Squeeze::Done(pass) => {
+                if self.within == 0 {
+                    writer.lzf_head(pass.compressed().len() as u64, text.len() as u64);
+                }
+                let done = self.piece(writer, pass.compressed(), until);
+                self.squeeze = Squeeze::Done(pass);
+                done
+            }
+            _ => {
+                if self.within == 0 {
+                    writer.len_field(text.len() as u64);
+                }
+                self.piece(writer, text, until)
+            }
+        };
+        if done {
+            self.squeeze = Squeeze::Before;
         }
-        self.piece(writer, text, until)
+        done
     }
 
     /// Writes bytes as they are, or some of them. Returns whether that is all.

@@ -18,12 +18,31 @@ const MAX_MATCH: usize = 264;
 /// How many times as many bytes can come out as go in: three bytes tell the longest match.
 const MAX_RATIO: u64 = 88;
 
+/// Compression that has saved less than one byte in this many by then is given up.
+const HOPELESS: usize = 32;
+/// How many bytes are looked at before it can be given up.
+const LOOKED_AT: usize = 1 << 20;
+
 /// Compresses strings, one after the other.
 #[derive(Clone, Debug, Default)]
 pub struct Compressor {
     /// Where the three bytes of a hash were seen last, counted through all the strings.
     seen: Vec<u32>,
-    /// The count at the beginning of the string at hand. Positions of earlier strings lie below.
+    /// The count at the end of the string that came last.
+    count: u32,
+}
+
+/// A string that is being compressed.
+#[derive(Clone, Debug)]
+pub(super) struct Pass {
+    out: Vec<u8>,
+    /// How many bytes of `out` were there before.
+    start: usize,
+    /// How many bytes are compressed.
+    at: usize,
+    /// Where the byte lies that announces the run of literals which is being written.
+    head: usize,
+    /// What positions in the string are counted from. Those of earlier strings lie below.
     base: u32,
 }
 
@@ -31,43 +50,54 @@ impl Compressor {
     /// Appends the compressed form of `input` to `out` if it takes at most `limit` bytes; else
     /// `out` stays as it is.
     pub fn compress(&mut self, input: &[u8], out: &mut Vec<u8>, limit: usize) -> bool {
-        let Ok(len) = u32::try_from(input.len()) else { return false };
-        if self.seen.is_empty() {
-            self.seen = vec![0; 1 << LOG];
-            self.base = 1;
-        }
-        match self.base.checked_add(len) {
-            Some(_) => {}
-            None => {
-                self.seen.fill(0);
-                self.base = 1;
-            }
-        }
-        let start = out.len();
-        let done = self.base.checked_add(len).is_some() && self.run(input, out, limit);
-        self.base = self.base.saturating_add(len);
+        let Some(mut pass) = self.begin(input, core::mem::take(out)) else { return false };
+        let done = self.go_on(&mut pass, input, limit, usize::MAX) == Some(true);
         if !done {
-            out.truncate(start);
+            pass.out.truncate(pass.start);
         }
+        *out = pass.out;
         done
     }
 
-    fn run(&mut self, input: &[u8], out: &mut Vec<u8>, limit: usize) -> bool {
-        if input.is_empty() || limit == 0 {
-            return false;
+    /// Begins to compress `input`, which the compressed form is appended to `out` of. `None` if it
+    /// is empty, or of 4 GiB or more.
+    pub(super) fn begin(&mut self, input: &[u8], mut out: Vec<u8>) -> Option<Pass> {
+        let len = u32::try_from(input.len()).ok().filter(|&len| len > 0)?;
+        if self.seen.is_empty() || self.count.checked_add(len).is_none() {
+            self.seen.clear();
+            self.seen.resize(1 << LOG, 0);
+            self.count = 1;
         }
+        let base = self.count;
+        self.count = base.checked_add(len)?;
         let start = out.len();
-        let mut at = 0;
-        // The byte that announces the run of literals which is being written.
-        let mut head = out.len();
         out.push(0);
-        while at + 2 < input.len() {
-            if let Some((distance, len)) = self.find(input, at) {
-                let literals = out.len() - head - 1;
-                if out.len() - start - usize::from(literals == 0) + 4 >= limit {
-                    return false;
+        Some(Pass { head: start, start, at: 0, base, out })
+    }
+
+    /// Compresses about `budget` bytes more. Whether the compressed form takes at most `limit`
+    /// bytes, as soon as that is known.
+    pub(super) fn go_on(
+        &mut self,
+        pass: &mut Pass,
+        input: &[u8],
+        limit: usize,
+        budget: usize,
+    ) -> Option<bool> {
+        let until = pass.at.saturating_add(budget);
+        while pass.at + 2 < input.len() {
+            if pass.at >= until {
+                let made = pass.out.len() - pass.start;
+                let hopeless = pass.at >= LOOKED_AT && made > pass.at - pass.at / HOPELESS;
+                return hopeless.then_some(false);
+            }
+            if let Some((distance, len)) = self.find(input, pass) {
+                let out = &mut pass.out;
+                let literals = out.len() - pass.head - 1;
+                if out.len() - pass.start - usize::from(literals == 0) + 4 >= limit {
+                    return Some(false);
                 }
-                end_run(out, head);
+                end_run(out, pass.head);
                 let (distance, code) = (distance - 1, len - 2);
                 if code < 7 {
                     out.push((distance >> 8) as u8 | (code << 5) as u8);
@@ -76,35 +106,36 @@ impl Compressor {
                     out.push((code - 7) as u8);
                 }
                 out.push(distance as u8);
-                head = out.len();
+                pass.head = out.len();
                 out.push(0);
-                at += len;
-                if at + 2 >= input.len() {
+                pass.at += len;
+                if pass.at + 2 >= input.len() {
                     break;
                 }
                 // Of what has been passed over only the last two positions are remembered.
-                self.remember(input, at - 2);
-                self.remember(input, at - 1);
+                self.remember(input, pass.at - 2, pass.base);
+                self.remember(input, pass.at - 1, pass.base);
             } else {
-                if out.len() - start >= limit {
-                    return false;
+                if pass.out.len() - pass.start >= limit {
+                    return Some(false);
                 }
-                literal(input, &mut at, out, &mut head);
+                pass.literal(input);
             }
         }
-        if out.len() - start + 3 > limit {
-            return false;
+        if pass.out.len() - pass.start + 3 > limit {
+            return Some(false);
         }
-        while at < input.len() {
-            literal(input, &mut at, out, &mut head);
+        while pass.at < input.len() {
+            pass.literal(input);
         }
-        end_run(out, head);
-        true
+        end_run(&mut pass.out, pass.head);
+        Some(true)
     }
 
     /// The distance and the length of what was seen before and comes again at `at`.
-    fn find(&mut self, input: &[u8], at: usize) -> Option<(usize, usize)> {
-        let before = self.remember(input, at)?;
+    fn find(&mut self, input: &[u8], pass: &Pass) -> Option<(usize, usize)> {
+        let at = pass.at;
+        let before = self.remember(input, at, pass.base)?;
         let distance = at.checked_sub(before)?;
         // The first byte of all is never referred to.
         if before == 0 || distance == 0 || distance > MAX_DISTANCE {
@@ -122,25 +153,32 @@ impl Compressor {
     }
 
     /// Remembers `at` for the three bytes there, and tells where they may have been seen before.
-    fn remember(&mut self, input: &[u8], at: usize) -> Option<usize> {
+    fn remember(&mut self, input: &[u8], at: usize, base: u32) -> Option<usize> {
         let [a, b, c] = *input.get(at..)?.first_chunk()?;
         let hash = u32::from_be_bytes([0, a, b, c]);
         let slot = (hash >> (24 - LOG)).wrapping_sub(hash.wrapping_mul(5)) & ((1 << LOG) - 1);
         let slot = self.seen.get_mut(slot as usize)?;
-        let before = slot.checked_sub(self.base).map(|position| position as usize);
-        *slot = self.base + at as u32;
+        let before = slot.checked_sub(base).map(|position| position as usize);
+        *slot = base + at as u32;
         before
     }
 }
 
-/// Copies one byte into the run of literals, and ends the run when it is full.
-fn literal(input: &[u8], at: &mut usize, out: &mut Vec<u8>, head: &mut usize) {
-    out.extend(input.get(*at));
-    *at += 1;
-    if out.len() - *head - 1 == MAX_LITERAL {
-        end_run(out, *head);
-        *head = out.len();
-        out.push(0);
+impl Pass {
+    /// Copies one byte into the run of literals, and ends the run when it is full.
+    fn literal(&mut self, input: &[u8]) {
+        self.out.extend(input.get(self.at));
+        self.at += 1;
+        if self.out.len() - self.head - 1 == MAX_LITERAL {
+            end_run(&mut self.out, self.head);
+            self.head = self.out.len();
+            self.out.push(0);
+        }
+    }
+
+    /// The compressed form.
+    pub(super) fn compressed(&self) -> &[u8] {
+        self.out.get(self.start..).unwrap_or_default()
     }
 }
 
@@ -238,6 +276,33 @@ mod tests {
         assert_eq!(decompress(b"\x01a", 2), None);
         assert_eq!(decompress(b"\x00a\x20\x01", 4), None);
         assert_eq!(decompress(b"\x00a\x20\x00", 4).as_deref(), Some(&b"aaaa"[..]));
+    }
+
+    #[test]
+    fn a_string_in_pieces_comes_out_as_one() {
+        let input: Vec<u8> = (0..300_000u32).map(|n| (n / 7 % 11 * (n % 13)) as u8).collect();
+        let whole = compress(&input).unwrap();
+        let mut compressor = Compressor::default();
+        let mut pass = compressor.begin(&input, Vec::new()).unwrap();
+        let mut steps = 1;
+        while compressor.go_on(&mut pass, &input, input.len() - 4, 1_000).is_none() {
+            steps += 1;
+        }
+        assert!(steps > 250, "{steps}");
+        assert_eq!(pass.compressed(), whole);
+    }
+
+    #[test]
+    fn what_will_not_shrink_is_given_up_early() {
+        let mut rng = crate::rng::Rng::new(1);
+        let input: Vec<u8> = (0..4 << 20).map(|_| rng.u64() as u8).collect();
+        let mut compressor = Compressor::default();
+        let mut pass = compressor.begin(&input, Vec::new()).unwrap();
+        let steps = (0..).find_map(|step| {
+            let result = compressor.go_on(&mut pass, &input, input.len() - 4, 1 << 16)?;
+            Some((step, result))
+        });
+        assert!(matches!(steps, Some((0..20, false))), "{steps:?}");
     }
 
     proptest! {

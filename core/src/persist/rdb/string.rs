@@ -24,7 +24,7 @@ pub(super) const LZF: u8 = 0xC3;
 /// Strings up to this many bytes are not worth compressing.
 const NOT_COMPRESSED: usize = 20;
 /// Compression has to save at least so much.
-const WORTHWHILE: usize = 4;
+pub(super) const WORTHWHILE: usize = 4;
 /// The longest decimal form of an integer of 32 bits.
 const INTEGER_TEXT: usize = 11;
 

@@ -2,9 +2,9 @@
 
 use super::crc64::Crc64;
 use super::entry_writer::{self, EntryWriter};
-use super::lzf::Compressor;
+use super::lzf::{Compressor, Pass};
 use super::string::{put_len, put_string};
-use super::{WRITTEN_VERSION, opcode};
+use super::{WRITTEN_VERSION, opcode, string};
 use crate::store::{AccessPolicy, Entry, Keyed};
 
 /// What is written, besides the data.
@@ -194,6 +194,30 @@ impl Writer {
     pub(super) fn string(&mut self, text: &[u8]) {
         let compressor = self.options.compression.then_some(&mut self.compressor);
         put_string(&mut self.out, text, compressor);
+    }
+
+    /// Begins to compress a string, if strings are to be compressed.
+    pub(super) fn begin_squeeze(&mut self, text: &[u8]) -> Option<Box<Pass>> {
+        let pass = self.options.compression.then(|| self.compressor.begin(text, Vec::new()));
+        pass.flatten().map(Box::new)
+    }
+
+    /// Compresses `budget` bytes more: whether it is worth it, when that is known.
+    pub(super) fn go_on_squeezing(
+        &mut self,
+        pass: &mut Pass,
+        text: &[u8],
+        budget: usize,
+    ) -> Option<bool> {
+        let limit = text.len().saturating_sub(string::WORTHWHILE);
+        self.compressor.go_on(pass, text, limit, budget)
+    }
+
+    /// Announces a compressed string.
+    pub(super) fn lzf_head(&mut self, compressed: u64, len: u64) {
+        self.out.push(string::LZF);
+        self.len_field(compressed);
+        self.len_field(len);
     }
 
     pub(super) fn raw(&mut self, bytes: &[u8]) {
