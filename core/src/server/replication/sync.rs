@@ -250,7 +250,7 @@ impl Server {
         let used_memory = self.memory(None).used;
         let settings = self.config.settings();
         let mut writer = Writer::new(WriteOptions {
-            compression: settings.rdbcompression,
+            compression: settings.data.rdb_compression,
             checksum: settings.rdbchecksum,
             access: None,
             now_ms: now.wall.as_millis(),
