@@ -107,7 +107,9 @@ impl Checker {
         self.verdict = Some(false);
         self.line(&[b"--- RDB ERROR DETECTED ---"]);
         let reason = match error.doing {
-            Doing::Checksum if error.reason.starts_with(reader::WRONG_CHECKSUM) => "RDB CRC error",
+            Doing::Checksum if error.reason.starts_with(reader::WRONG_CHECKSUM) => {
+                reader::WRONG_CHECKSUM
+            }
             _ => &error.reason,
         };
         self.line(&[b"[offset ", error.offset.to_string().as_bytes(), b"] ", reason.as_bytes()]);

@@ -117,7 +117,7 @@ pub struct RdbError {
 }
 
 /// How the reason begins when the checksum is wrong.
-pub(super) const WRONG_CHECKSUM: &str = "Wrong RDB checksum";
+pub(super) const WRONG_CHECKSUM: &str = "RDB CRC error";
 
 /// What is being read, as `redis-check-rdb` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -298,7 +298,9 @@ impl Reader {
         if stated == expected {
             return Ok(Record::End(Checksum::Right));
         }
-        let reason = format!("{WRONG_CHECKSUM} expected: ({expected:x}) but got ({stated:x})");
+        let reason = format!(
+            "{WRONG_CHECKSUM}: Wrong RDB checksum expected: ({expected:x}) but got ({stated:x})"
+        );
         Err(self.error(self.offset(), reason))
     }
 

@@ -335,7 +335,12 @@ fn broken_collections_are_refused_with_a_reason() {
     assert_eq!(error.reason, "Wrong signature trying to load DB from file");
     let mut file = old(9, &[&keyed(kind::STRING, b"\x01v")]);
     file[13] ^= 1;
-    assert!(only(&file).unwrap_err().reason.starts_with("Wrong RDB checksum expected: ("));
+    assert!(
+        only(&file)
+            .unwrap_err()
+            .reason
+            .starts_with("RDB CRC error: Wrong RDB checksum expected: (")
+    );
     file.truncate(file.len() - 1);
     assert_eq!(only(&file).unwrap_err().reason, "Unexpected EOF reading RDB file");
 }

@@ -478,6 +478,7 @@ pub static DIRECTIVES: &[Directive] = &[
     ),
     row("unixsocket", "", Kind::Text, "", IMMUTABLE),
     row("unixsocketperm", "", Kind::Number(0, 0o777, Unit::Octal), "0", IMMUTABLE),
+    row("use-exit-on-panic", "", Kind::Bool, "no", HIDDEN | NO_EFFECT),
     row(
         "watchdog-period",
         "",
