@@ -6,4 +6,5 @@ mod libraries;
 mod native;
 mod programs;
 mod rdb;
+mod saving;
 mod table;

@@ -25,9 +25,11 @@ pub struct Process {
 
 impl Process {
     /// A server on a free port of 127.0.0.1, ready to accept connections. `directives` follow the
-    /// port on the command line, as in `&["--requirepass", "secret"]`.
+    /// port on the command line, as in `&["--requirepass", "secret"]`. It saves nothing that it is
+    /// not told to.
     pub fn server(directives: &[&str]) -> Self {
-        Self::ready(binary(), &["server"], directives)
+        let directives = [&["--save", ""], directives].concat();
+        Self::ready(binary(), &["server"], &directives)
     }
 
     /// The same with Redis's own `redis-server` from PATH, which keeps nothing on disk.

@@ -9,6 +9,8 @@ use crate::server::Server;
 use crate::sim::{EventKind, ProcState, Session, World};
 use crate::time::{Duration, Mono};
 
+mod saving;
+
 fn world(servers: u8) -> World {
     let mut world = World::new(Arc::new(sandbox(servers)), 1, programs);
     world.run_for(Duration::from_millis(100));

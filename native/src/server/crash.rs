@@ -16,6 +16,19 @@ pub(crate) fn report_to(log: Log) {
     }));
 }
 
+/// Leaves a report in the log of a signal that ends the process.
+pub(crate) fn report_signal(log: &Log, signal: i32) {
+    let version = env!("CARGO_PKG_VERSION");
+    let trace = Backtrace::force_capture();
+    let text = format!(
+        "\n=== LIMPID BUG REPORT START: Cut & paste starting from here ===\n\
+         Limpid {version} crashed by signal: {signal}\n\
+         ------ STACK TRACE ------\n{trace}\n\
+         === LIMPID BUG REPORT END. Make sure to include from START to END. ===\n"
+    );
+    log.emit(text.as_bytes());
+}
+
 fn report(info: &PanicHookInfo<'_>, trace: &Backtrace) -> String {
     let thread = std::thread::current();
     let place = info.location().map(ToString::to_string).unwrap_or_default();

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use limpid_core::machine::{LogLevel, Signal};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGABRT, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::log::Log;
@@ -12,9 +12,9 @@ use crate::driver::{Letter, Mailbox};
 
 /// Hands SIGTERM and SIGINT to the machine. One more SIGINT that comes while the machine is too busy
 /// to hear of the one before ends the process at once. SIGHUP is ignored, as Redis does; SIGPIPE is
-/// by Rust's own start-up.
+/// by Rust's own start-up. SIGABRT leaves a report in the log before it ends the process.
 pub(crate) fn watch(mailbox: Arc<Mailbox>, log: Log) -> io::Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGABRT])?;
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         for signal in signals.forever() {
             match signal {
@@ -23,6 +23,11 @@ pub(crate) fn watch(mailbox: Arc<Mailbox>, log: Log) -> io::Result<()> {
                     std::process::exit(1);
                 }
                 SIGINT => mailbox.put([Letter::Signal(Signal::Interrupt)]),
+                SIGABRT => {
+                    super::crash::report_signal(&log, SIGABRT);
+                    // It does not come back from that.
+                    let _ = signal_hook::low_level::emulate_default_handler(SIGABRT);
+                }
                 SIGTERM => mailbox.put([Letter::Signal(Signal::Terminate)]),
                 _ => {}
             }

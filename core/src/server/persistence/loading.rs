@@ -10,7 +10,7 @@ use super::source::FileSource;
 use crate::command::CommandError;
 use crate::command::meta::flag;
 use crate::machine::{DiskDone, DiskError, DiskErrorKind, LogLevel};
-use crate::persist::rdb::{Modules, RdbError, ReadOptions};
+use crate::persist::rdb::{Doing, Modules, RdbError, ReadOptions};
 use crate::time::{Duration, Mono, Now, Wall};
 
 /// Bytes that are taken in in one slice, unless others wait for their turn.
@@ -338,8 +338,13 @@ impl Server {
                      read it, or look at the disk; or move the file away to start without data."
                 ),
             ],
-            LoadFailure::Broken(RdbError { offset, reason, .. }) => vec![
-                format!("Internal error in RDB reading offset {offset} -> {reason}"),
+            LoadFailure::Broken(error) => vec![
+                first_words(error),
+                format!(
+                    "Internal error in RDB reading offset {} -> {}",
+                    error.offset,
+                    if error.doing == Doing::Checksum { "RDB CRC error" } else { &error.reason }
+                ),
                 format!(
                     "The file '{path}' in '{directory}' is left as it is. Look at it with \
                      'limpid check-rdb {path}', restore it from a copy, or move it away to start \
@@ -350,5 +355,15 @@ impl Server {
         for line in lines {
             self.log(LogLevel::Warning, || line);
         }
+    }
+}
+
+/// What Redis says first of a file that it cannot load.
+fn first_words(error: &RdbError) -> String {
+    let RdbError { reason, doing, .. } = error;
+    match doing {
+        Doing::Start => reason.clone(),
+        Doing::Checksum if reason.starts_with("Wrong") => format!("{reason}. Aborting now."),
+        _ => "Short read or OOM loading DB. Unrecoverable error, aborting now.".to_owned(),
     }
 }

@@ -225,7 +225,7 @@ fn a_broken_dump_stops_the_server_and_is_left_alone() {
     let last = flipped.len() - 1;
     flipped[last] ^= 1;
     let cases = [
-        (flipped, "Wrong RDB checksum"),
+        (flipped, "-> RDB CRC error"),
         (good[..good.len() - 20].to_vec(), "Unexpected EOF reading RDB file"),
         (b"nothing of the kind".to_vec(), "Wrong signature trying to load DB from file"),
         (b"REDIS0099 and so on".to_vec(), "Can't handle RDB format version 99"),
