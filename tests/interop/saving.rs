@@ -154,7 +154,7 @@ fn a_server_ends_with_a_save_and_begins_with_what_it_saved() {
 
 #[test]
 fn a_directory_that_vanishes_keeps_data_from_being_saved_and_says_so() {
-    let limpid = Process::server(&DEBUG);
+    let limpid = Process::server(&["--enable-protected-configs", "yes"]);
     let mut client = Client::new(limpid.connect());
     let place = limpid.dir().join("place");
     fs::create_dir(&place).expect("a directory");

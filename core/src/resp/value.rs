@@ -56,6 +56,11 @@ pub struct Attributed {
 }
 
 impl Value {
+    /// The status `OK`.
+    pub fn ok() -> Self {
+        Value::Simple(b"OK".to_vec())
+    }
+
     /// A bulk string.
     pub fn bulk(bytes: impl Into<Vec<u8>>) -> Self {
         Value::Bulk(bytes.into())

@@ -41,6 +41,8 @@ pub(in crate::server) struct Intake {
     /// What was handed in last, and how much of it the reader has been fed.
     bytes: Vec<u8>,
     fed: usize,
+    /// Whether the reader has read all that it was fed and wants more.
+    starved: bool,
     db: u64,
     /// Keys that were put into the keyspace.
     pub(in crate::server) loaded: u64,
@@ -67,6 +69,7 @@ impl Intake {
             options,
             bytes: Vec::new(),
             fed: 0,
+            starved: true,
             db: 0,
             loaded: 0,
             expired: 0,
@@ -84,11 +87,12 @@ impl Intake {
         debug_assert!(!self.has_bytes());
         self.bytes = bytes;
         self.fed = 0;
+        self.starved = false;
     }
 
     /// Whether not all bytes that were handed in have been taken in.
     pub(in crate::server) fn has_bytes(&self) -> bool {
-        self.fed < self.bytes.len()
+        !self.starved
     }
 
     /// Takes in about `budget` bytes of what was handed in, but no more than `keys` keys. Returns
@@ -104,7 +108,10 @@ impl Intake {
         while taken < keys && !self.reader.is_done() {
             match self.reader.next_record()? {
                 Some(record) => taken += usize::from(self.record(keyspace, record)?),
-                None if !self.has_bytes() => break,
+                None if self.fed >= self.bytes.len() => {
+                    self.starved = true;
+                    break;
+                }
                 None => {
                     let rest = self.bytes.get(self.fed..).unwrap_or_default();
                     let piece = rest.get(..PIECE).unwrap_or(rest);

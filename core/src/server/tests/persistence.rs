@@ -245,6 +245,28 @@ fn a_broken_dump_stops_the_server_and_is_left_alone() {
 }
 
 #[test]
+fn a_dump_that_is_read_in_many_pieces_is_loaded_whole() {
+    let mut d = Driver::new("save \"\"\nrdbcompression no\nenable-debug-command yes");
+    let conn = d.connect();
+    let value = "x".repeat(3_000);
+    for n in 0..2_000 {
+        d.line(conn, &format!("set key:{n} {value}"));
+    }
+    let digest = d.line(conn, "debug digest");
+    // Ends that fall between the slices, and within them.
+    for n in 0..5 {
+        d.line(conn, "save");
+        let mut reply = d.line(conn, "debug reload nosave");
+        d.pass(Duration::from_secs(1));
+        reply += &d.take(conn);
+        assert_eq!(reply, "+OK\r\n", "{n}: {:?}", d.log.last());
+        assert_eq!(d.line(conn, "debug digest"), digest);
+        d.line(conn, &format!("del key:{n}"));
+        d.line(conn, &format!("set key:{n} {value}"));
+    }
+}
+
+#[test]
 fn what_has_expired_is_not_loaded() {
     let mut d = Driver::new("save \"\"\nenable-debug-command yes");
     let conn = d.connect();
