@@ -125,10 +125,6 @@ fn write_again(records: &[Record], compression: bool) -> Vec<u8> {
     file
 }
 
-fn ok() -> Value {
-    Value::Simple(b"OK"[..].into())
-}
-
 fn digest(process: &Process) -> Value {
     Client::new(process.connect()).call(&["DEBUG", "DIGEST"])
 }

@@ -56,11 +56,6 @@ pub struct Attributed {
 }
 
 impl Value {
-    /// The status `OK`.
-    pub fn ok() -> Self {
-        Value::Simple(b"OK".to_vec())
-    }
-
     /// A bulk string.
     pub fn bulk(bytes: impl Into<Vec<u8>>) -> Self {
         Value::Bulk(bytes.into())
