@@ -8,6 +8,7 @@
 mod compare;
 mod groups;
 mod pattern;
+mod propagation;
 mod values;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,242 @@
+//! Append-only files: from Redis and for Redis, and what a process that was killed leaves.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use limpid_core::resp::value::Value;
+use limpid_core::rng::Rng;
+use limpid_tests::client::Client;
+use limpid_tests::process::{Process, binary};
+use tempfile::TempDir;
+
+const DEBUG: [&str; 6] = ["--enable-debug-command", "yes", "--appendonly", "yes", "--save", ""];
+
+fn limpid(dir: &Path, more: &[&str]) -> Process {
+    let dir = dir.to_str().expect("a name");
+    Process::server(&[&DEBUG[..], &["--dir", dir], more].concat())
+}
+
+fn redis(dir: &Path, more: &[&str]) -> Process {
+    let dir = dir.to_str().expect("a name");
+    Process::redis_server(&[&DEBUG[..], &["--dir", dir], more].concat())
+}
+
+fn digest(client: &mut Client) -> Value {
+    client.call(&["DEBUG", "DIGEST"])
+}
+
+/// Waits until no rewrite is under way.
+fn rewritten(client: &mut Client) {
+    let begun = client.call(&["BGREWRITEAOF"]);
+    assert!(!begun.is_error(), "{begun:?}");
+    loop {
+        let info = client.call(&["INFO", "persistence"]);
+        let text = String::from_utf8_lossy(info.bytes().unwrap_or_default()).into_owned();
+        if text.contains("aof_rewrite_in_progress:0") && text.contains("aof_rewrite_scheduled:0") {
+            assert!(text.contains("aof_last_bgrewrite_status:ok"), "{text}");
+            return;
+        }
+        std::thread::yield_now();
+    }
+}
+
+/// Writes keys of every type, some of them large, in two databases.
+fn fill(client: &mut Client, round: u64) {
+    let mut call = |line: &str| {
+        let reply = client.call(&line.split(' ').collect::<Vec<_>>());
+        assert!(!reply.is_error(), "{line}: {reply:?}");
+    };
+    for db in [0, 3] {
+        call(&format!("SELECT {db}"));
+        call(&format!("SET text:{round} hello"));
+        call(&format!("SET expiring:{round} v PX 4000000000"));
+        call(&format!("INCRBYFLOAT float:{round} 3.25"));
+        call(&format!("SETRANGE long:{round} 70000 end"));
+        for n in 0..200 {
+            call(&format!("RPUSH list:{round} item:{n}"));
+            call(&format!("SADD ints:{round} {n}"));
+            call(&format!("SADD set:{round} member:{n}"));
+            call(&format!("HSET hash:{round} field:{n} {n}"));
+            call(&format!("ZADD zset:{round} {}.5 member:{n}", n * 3));
+        }
+        call(&format!("SPOP set:{round} 3"));
+        call(&format!("LPOP list:{round} 5"));
+        call("MULTI");
+        call(&format!("SET a:{round} 1"));
+        call(&format!("DEL text:{round}"));
+        call("EXEC");
+    }
+}
+
+/// Data goes from one server to the other: what one leaves the other reads, and goes on with.
+fn hand_over(first: fn(&Path, &[&str]) -> Process, then: fn(&Path, &[&str]) -> Process) {
+    for preamble in ["yes", "no"] {
+        let dir = TempDir::new().expect("a directory");
+        let options = ["--aof-use-rdb-preamble", preamble, "--aof-timestamp-enabled", "yes"];
+        let mut server = first(dir.path(), &options);
+        let mut client = Client::new(server.connect());
+        fill(&mut client, 1);
+        rewritten(&mut client);
+        fill(&mut client, 2);
+        let before = digest(&mut client);
+        assert!(server.terminate().success());
+        let mut server = then(dir.path(), &options);
+        let mut client = Client::new(server.connect());
+        assert_eq!(digest(&mut client), before, "preamble {preamble}");
+        fill(&mut client, 3);
+        rewritten(&mut client);
+        fill(&mut client, 4);
+        let before = digest(&mut client);
+        assert!(server.terminate().success());
+        let server = first(dir.path(), &options);
+        assert_eq!(digest(&mut Client::new(server.connect())), before, "preamble {preamble}");
+    }
+}
+
+#[test]
+fn files_go_from_redis_to_limpid_and_back() {
+    hand_over(redis, limpid);
+}
+
+#[test]
+fn files_go_from_limpid_to_redis_and_back() {
+    hand_over(limpid, redis);
+}
+
+/// What a program that checks append-only files prints, and whether it is content.
+fn check(program: &mut Command, args: &[&str], dir: &Path) -> (String, bool) {
+    use std::io::Write as _;
+    let mut child = program
+        .args(args)
+        .current_dir(dir)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program runs");
+    // One that does not ask has gone before it is answered.
+    let _ = child.stdin.take().expect("a pipe").write_all(b"y\n");
+    let out = child.wait_with_output().expect("its output");
+    (String::from_utf8_lossy(&out.stdout).into_owned(), out.status.success())
+}
+
+#[test]
+fn torn_files_are_judged_and_mended_as_redis_does_it() {
+    let whole = "#TS:1000\r\n*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n\
+                 #TS:2000\r\n*1\r\n$5\r\nMULTI\r\n*3\r\n$3\r\nSET\r\n$1\r\nb\r\n$2\r\n22\r\n\
+                 *1\r\n$4\r\nEXEC\r\n";
+    let mut files: Vec<Vec<u8>> =
+        (0..=whole.len()).map(|n| whole.as_bytes()[..n].to_vec()).collect();
+    let others = [
+        "*2\r\n$3\r\nSETT\r\n",
+        "*1\r\n$4\r\nEXEC\r\n",
+        "junk",
+        "*1\r\n$-5\r\n",
+        "*x\r\n",
+        "*1\r\nx4\r\n",
+    ];
+    files.extend(others.iter().map(|text| [whole.as_bytes(), text.as_bytes()].concat()));
+    for (n, file) in files.iter().enumerate() {
+        for args in [&["--fix"][..], &["--truncate-to-timestamp", "1500"], &[]] {
+            let results: Vec<_> = [true, false]
+                .into_iter()
+                .map(|own| {
+                    let dir = TempDir::new().expect("a directory");
+                    std::fs::write(dir.path().join("a.aof"), file).expect("a file");
+                    let args = [args, &["a.aof"]].concat();
+                    let (out, good) = if own {
+                        let args = [&["check-aof"][..], &args].concat();
+                        check(&mut Command::new(binary()), &args, dir.path())
+                    } else {
+                        check(&mut Command::new("redis-check-aof"), &args, dir.path())
+                    };
+                    (out, good, std::fs::read(dir.path().join("a.aof")).expect("the file"))
+                })
+                .collect();
+            assert_eq!(results[0], results[1], "{n} {args:?}");
+        }
+    }
+}
+
+#[test]
+fn a_whole_directory_is_checked_as_redis_does_it() {
+    let dir = TempDir::new().expect("a directory");
+    let mut server = limpid(dir.path(), &[]);
+    let mut client = Client::new(server.connect());
+    fill(&mut client, 1);
+    rewritten(&mut client);
+    fill(&mut client, 2);
+    assert!(server.terminate().success());
+    let manifest = "appendonlydir/appendonly.aof.manifest";
+    let (own, good) = check(Command::new(binary()).arg("check-aof"), &[manifest], dir.path());
+    assert!(good, "{own}");
+    let (peer, good) = check(&mut Command::new("redis-check-aof"), &[manifest], dir.path());
+    assert!(good, "{peer}");
+    let last = |text: &str| text.lines().last().map(str::to_owned);
+    assert_eq!(last(&own), last(&peer));
+    let incr = dir.path().join("appendonlydir/appendonly.aof.2.incr.aof");
+    let bytes = std::fs::read(&incr).expect("commands");
+    std::fs::write(&incr, &bytes[..bytes.len() - 3]).expect("a torn end");
+    let (own, good) =
+        check(Command::new(binary()).arg("check-aof"), &["--fix", manifest], dir.path());
+    assert!(good && own.contains("Successfully truncated AOF"), "{own}");
+    let mut server = limpid(dir.path(), &["--aof-load-truncated", "no"]);
+    assert!(server.terminate().success());
+}
+
+/// Writes until the connection breaks; the numbers that were acknowledged.
+fn write_until_killed(mut client: Client, writer: u64) -> u64 {
+    let mut acknowledged = 0;
+    loop {
+        let n = (acknowledged + 1).to_string();
+        client.send(&["HSET", &format!("writer:{writer}"), &n, &n]);
+        match client.read() {
+            Some(reply) if !reply.value.is_error() => acknowledged += 1,
+            _ => return acknowledged,
+        }
+    }
+}
+
+#[test]
+fn a_process_that_is_killed_has_written_what_it_acknowledged() {
+    let dir = TempDir::new().expect("a directory");
+    let mut rng = Rng::new(u64::from(std::process::id()));
+    let rounds: u64 = std::env::var("LIMPID_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(10);
+    for round in 0..rounds {
+        let fsync = if round % 2 == 0 { "always" } else { "everysec" };
+        let options = [
+            "--appendfsync",
+            fsync,
+            "--auto-aof-rewrite-min-size",
+            "10000",
+            "--auto-aof-rewrite-percentage",
+            "50",
+        ];
+        let server = limpid(dir.path(), &options);
+        Client::new(server.connect()).call(&["FLUSHALL"]);
+        let writers: Vec<_> = (0..8)
+            .map(|writer| {
+                let client = Client::new(server.connect());
+                std::thread::spawn(move || write_until_killed(client, writer))
+            })
+            .collect();
+        // The moment is counted in writes, so that a slow machine kills as much as a fast one.
+        let (mut watcher, until) = (Client::new(server.connect()), 1 + rng.below(2_000));
+        while !matches!(watcher.call(&["HLEN", "writer:0"]), Value::Integer(n) if n as u64 * 8 >= until)
+        {
+            std::thread::yield_now();
+        }
+        // SIGKILL
+        drop(server);
+        let acknowledged: Vec<u64> =
+            writers.into_iter().map(|writer| writer.join().expect("a count")).collect();
+        let server = limpid(dir.path(), &options);
+        let mut client = Client::new(server.connect());
+        for (writer, acknowledged) in acknowledged.into_iter().enumerate() {
+            let held = client.call(&["HLEN", &format!("writer:{writer}")]);
+            assert!(
+                matches!(held, Value::Integer(n) if n as u64 >= acknowledged),
+                "round {round}, {fsync}: {held:?} of {acknowledged}"
+            );
+        }
+    }
+}
