@@ -26,8 +26,8 @@
 //!
 //! * Inputs about one connection come in the order in which they happened; after
 //!   [`Input::Closed`] or [`Input::ConnectFailed`] nothing more comes about it.
-//! * Disk operations on one file are carried out in the order in which they were asked for. Each
-//!   is answered by exactly one [`Input::Disk`].
+//! * Disk operations on one file are carried out, and answered, in the order in which they were
+//!   asked for. Each is answered by exactly one [`Input::Disk`].
 //! * Time never runs backwards on the monotonic clock.
 
 use core::fmt;

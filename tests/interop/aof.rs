@@ -149,6 +149,11 @@ fn torn_files_are_judged_and_mended_as_redis_does_it() {
                     } else {
                         check(&mut Command::new("redis-check-aof"), &args, dir.path())
                     };
+                    // Behind the end of a torn line Redis's program shows what it finds in memory.
+                    let out: Vec<String> = out
+                        .lines()
+                        .map(|line| line.split(", got: ").next().unwrap_or_default().to_owned())
+                        .collect();
                     (out, good, std::fs::read(dir.path().join("a.aof")).expect("the file"))
                 })
                 .collect();
@@ -232,11 +237,15 @@ fn a_process_that_is_killed_has_written_what_it_acknowledged() {
         let server = limpid(dir.path(), &options);
         let mut client = Client::new(server.connect());
         for (writer, acknowledged) in acknowledged.into_iter().enumerate() {
-            let held = client.call(&["HLEN", &format!("writer:{writer}")]);
-            assert!(
-                matches!(held, Value::Integer(n) if n as u64 >= acknowledged),
-                "round {round}, {fsync}: {held:?} of {acknowledged}"
-            );
+            let key = format!("writer:{writer}");
+            let Value::Integer(held) = client.call(&["HLEN", &key]) else { panic!("no length") };
+            let held = held as u64;
+            // With `everysec` what came while an fsync was under way may be gone, which the World's
+            // tests put a limit to; but nothing is there without what came before it.
+            let durable = fsync == "always";
+            assert!(held >= acknowledged || !durable, "round {round}: {held} of {acknowledged}");
+            let last = client.call(&["HEXISTS", &key, &held.to_string()]);
+            assert_eq!(last, Value::Integer(i64::from(held > 0)), "round {round}: {held}");
         }
     }
 }

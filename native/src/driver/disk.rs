@@ -128,6 +128,10 @@ impl Shared {
             }
             state.files.get(id).cloned()?
         };
+        // What has ended before must be told before, too.
+        if self.mailbox.holds_completion() {
+            return None;
+        }
         let mut failure = None;
         append_all(&mut lock(&file), &mut failure, &[(op, bytes)]);
         Some(match failure {
@@ -164,9 +168,11 @@ impl Shared {
             Some(id) => self.on_file(id, job.ops),
             None => job.ops.into_iter().map(|(op, what)| (op, self.on_path(what))).collect(),
         };
+        // Told before what waits for it may begin, so that the machine hears in order of what is done
+        // to one file.
+        self.mailbox.put(outcomes.into_iter().map(|(op, outcome)| Letter::Disk(op, outcome)));
         self.state().schedule.end(job.number);
         self.changed.notify_all();
-        self.mailbox.put(outcomes.into_iter().map(|(op, outcome)| Letter::Disk(op, outcome)));
     }
 
     fn on_file(&self, id: FileId, ops: Vec<(OpId, DiskOp)>) -> Vec<(OpId, Outcome)> {

@@ -39,6 +39,12 @@ impl Mailbox {
         letters.iter().any(|letter| matches!(letter, Letter::Signal(_)))
     }
 
+    /// Whether the end of a disk operation waits to be told.
+    pub(super) fn holds_completion(&self) -> bool {
+        let letters = self.letters.lock().unwrap_or_else(PoisonError::into_inner);
+        letters.iter().any(|letter| matches!(letter, Letter::Disk(..)))
+    }
+
     /// Takes all letters out, into `into`, which is empty.
     pub(super) fn take(&self, into: &mut Vec<Letter>) {
         std::mem::swap(&mut *self.letters.lock().unwrap_or_else(PoisonError::into_inner), into);

@@ -469,6 +469,37 @@ fn an_append_mode_file_grows_from_its_end_and_errors_have_a_kind_and_words() {
 }
 
 #[test]
+fn what_is_done_to_one_file_is_told_in_order() {
+    let dir = TempDir::new().expect("a directory");
+    let path = dir.path().join("log").to_str().expect("UTF-8").to_string();
+    let bench = Bench::new();
+    let file = FileId(1);
+    let open = DiskOp::Open { file, path, mode: OpenMode::Append };
+    assert_eq!(bench.disk(0, open), Ok(DiskDone::Opened { len: 0 }));
+    for round in 0..300 {
+        // Each round ends with what is carried out at once if nothing is in its way.
+        let whats = [
+            DiskOp::Read { file, offset: 0, len: 1 << 16 },
+            DiskOp::Append { file, bytes: vec![b'x'; 70_000] },
+            DiskOp::Read { file, offset: 1 << 16, len: 1 },
+            DiskOp::Truncate { file, len: 10 },
+            DiskOp::Append { file, bytes: b"short".to_vec() },
+        ];
+        let first = 1 + round * whats.len() as u64;
+        for (op, what) in (first..).zip(whats) {
+            bench.order([Output::Disk { op: OpId(op), what }]);
+        }
+        for op in first..first + 5 {
+            let told = bench.wait(|told| match told {
+                Told::Disk(of, _) => Some(of),
+                _ => None,
+            });
+            assert_eq!(told, op);
+        }
+    }
+}
+
+#[test]
 fn nothing_is_written_behind_an_append_that_failed_until_the_machine_knows() {
     let bench = Bench::new();
     let file = FileId(1);

@@ -38,6 +38,10 @@ pub(super) fn bitfield(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     ctx.stored(name, old_len.is_none());
     if changes > 0 {
         ctx.changed_times(changes, Class::String, "setbit", name);
+    } else if grown {
+        // Nothing fits, but the string has got its length all the same: who follows has to know,
+        // although Redis does not tell.
+        ctx.effects.force();
     }
     Ok(())
 }

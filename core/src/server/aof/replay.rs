@@ -285,13 +285,13 @@ impl Server {
                 let taken = intake.step(&mut self.keyspace, SLICE, keys).map_err(Broken::Rdb)?;
                 if intake.is_done() {
                     let (rest, offset) = (intake.rest(), intake.offset());
+                    for (level, text) in mem::take(&mut intake.lines) {
+                        self.log(level, || text);
+                    }
                     let summary = intake.summary();
                     self.notice(|| summary);
                     if load.old {
                         self.notice(|| "Reading the remaining AOF tail...".to_owned());
-                    }
-                    for (level, text) in mem::take(&mut intake.lines) {
-                        self.log(level, || text);
                     }
                     let mut records = Records::starting_at(offset);
                     records.feed(&rest);
