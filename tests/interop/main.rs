@@ -7,5 +7,6 @@ mod libraries;
 mod native;
 mod programs;
 mod rdb;
+mod replication;
 mod saving;
 mod table;

@@ -1,6 +1,6 @@
 //! A `limpid` process (or a peer of it) that a test starts, watches and leaves behind with nothing running.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -21,6 +21,8 @@ pub struct Process {
     port: u16,
     dir: TempDir,
     output: Arc<Output>,
+    /// The program and its arguments, to start it again.
+    command: (PathBuf, Vec<OsString>),
 }
 
 impl Process {
@@ -47,7 +49,9 @@ impl Process {
             let own = ["--port", &port_text, "--bind", "127.0.0.1"];
             let args = [first, &own, directives].concat();
             let (child, output) = spawn(Command::new(program).args(&args), dir.path());
-            let mut process = Process { child, port, dir, output };
+            let words = args.iter().map(OsString::from).collect();
+            let command = (program.to_owned(), words);
+            let mut process = Process { child, port, dir, output, command };
             match process.wait_for_line("Ready to accept connections") {
                 Ok(_) => return process,
                 Err(lines) if lines.contains("Address already in use") => dir = process.into_dir(),
@@ -65,7 +69,25 @@ impl Process {
             std::fs::write(dir.path().join(name), content).expect("a file for the process");
         }
         let (child, output) = spawn(Command::new(binary()).args(args), dir.path());
-        Process { child, port, dir, output }
+        let words = args.iter().map(|arg| arg.as_ref().to_owned()).collect();
+        Process { child, port, dir, output, command: (binary().to_owned(), words) }
+    }
+
+    /// Ends it with SIGTERM, or kills it, and starts it again with the same arguments in the same
+    /// directory. Waits until it is ready.
+    pub fn restart(&mut self, kill: bool) {
+        if kill {
+            // It may have ended by itself, which is as good.
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        } else {
+            self.terminate();
+        }
+        let (program, args) = self.command.clone();
+        (self.child, self.output) = spawn(Command::new(&program).args(&args), self.dir.path());
+        if let Err(lines) = self.wait_for_line("Ready to accept connections") {
+            panic!("{program:?} {args:?} did not become ready again:\n{lines}");
+        }
     }
 
     /// The port on 127.0.0.1.

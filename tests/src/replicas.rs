@@ -189,7 +189,7 @@ impl Soak {
         let end = self.world.now() + RECOVERY;
         let mut states = Vec::new();
         while self.world.now() < end {
-            self.world.run_for(Duration::from_secs(5));
+            self.world.run_for(Duration::from_millis(4_870));
             // Nothing may be on its way while they are compared.
             states.clear();
             for n in 1..=self.servers {
@@ -273,7 +273,7 @@ fn host(rng: &mut Rng, n: u8, parent: u8) -> HostSpec {
 }
 
 /// A command that changes something, of any type.
-fn write(rng: &mut Rng) -> String {
+pub fn write(rng: &mut Rng) -> String {
     let key = rng.below(12);
     let (a, b) = (rng.below(30), rng.below(1_000));
     // Now and then more than a small backlog holds.

@@ -16,8 +16,8 @@ const FAILOVER_PERIOD: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Schedule {
     next: Option<Mono>,
-    /// When replicas are shown next that we are there.
-    ping: Option<Mono>,
+    /// The second of the server's life in which replicas were shown last that it is there.
+    pinged: u64,
     /// Whether clients that a failover held back are to go on.
     pub(super) unpause: bool,
 }
@@ -149,11 +149,10 @@ impl Server {
         if self.replication.replicas.is_empty() {
             return;
         }
-        let period = Duration::from_secs(self.config.settings().repl_ping_replica_period);
-        let ping = self.replication.schedule.ping;
-        // Whole periods, however late we are woken.
-        if ping.is_none_or(|at| now.mono >= at || at > now.mono + period) {
-            self.replication.schedule.ping = Some(now.mono + period);
+        let second = now.mono.since(self.started).as_secs();
+        let period = self.config.settings().repl_ping_replica_period.max(1);
+        if second % period == 0 && self.replication.schedule.pinged != second {
+            self.replication.schedule.pinged = second;
             let halted = self.replication.failover.is_some() && self.pause.is_on(now.mono);
             if !halted {
                 self.feed_words(&[b"PING"]);

@@ -209,6 +209,8 @@ impl Server {
 
     /// What follows from a changed configuration.
     pub(in crate::server) fn replication_config_changed(&mut self) {
+        // WAITAOF may wait for a file that there is no more.
+        self.offsets_changed();
         // The backlog may have become smaller.
         self.replication.news |= self.replication.backlog.is_some();
         let waits = |replica: &Replica| replica.state == State::WaitsForBegin;

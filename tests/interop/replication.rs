@@ -1,0 +1,158 @@
+//! Limpid and Redis's own redis-server as primaries and replicas of each other.
+
+use std::time::Instant;
+
+use limpid_core::rng::Rng;
+use limpid_core::resp::value::Value;
+use limpid_tests::client::Client;
+use limpid_tests::process::{PATIENCE, Process};
+use limpid_tests::replicas;
+
+/// Commands between two troubles.
+const WRITES: usize = 400;
+
+#[test]
+fn redis_server_is_a_replica_of_limpid() {
+    let (primary, replica) = (limpid("no"), redis());
+    play(primary, replica, 1);
+}
+
+#[test]
+fn limpid_is_a_replica_of_redis_server() {
+    play(redis(), limpid("no"), 2);
+}
+
+#[test]
+fn limpid_is_a_replica_of_redis_server_without_a_file() {
+    play(redis(), limpid_with(&["--repl-diskless-load", "swapdb"]), 3);
+}
+
+#[test]
+fn limpid_and_limpid_replicate_through_files() {
+    play(limpid("yes"), limpid("yes"), 4);
+}
+
+fn limpid(appendonly: &str) -> Process {
+    limpid_with(&["--appendonly", appendonly, "--repl-diskless-sync", appendonly_means(appendonly)])
+}
+
+/// With an append-only file, copies go through files as well.
+fn appendonly_means(appendonly: &str) -> &str {
+    if appendonly == "yes" { "no" } else { "yes" }
+}
+
+fn limpid_with(more: &[&str]) -> Process {
+    Process::server(&[&COMMON, &["--save", "3600 1"], more].concat())
+}
+
+fn redis() -> Process {
+    Process::redis_server(&[&COMMON, &["--save", "3600 1"][..]].concat())
+}
+
+const COMMON: [&str; 4] =
+    ["--enable-debug-command", "yes", "--repl-diskless-sync-delay", "0"];
+
+/// Writes of every type, with links cut and both ends restarted between; and at last the replica
+/// takes the primary's place.
+fn play(mut primary: Process, mut replica: Process, seed: u64) {
+    let mut rng = Rng::new(seed);
+    write(&primary, &mut rng);
+    follow(&replica, &primary);
+    write(&primary, &mut rng);
+    agree(&primary, &replica);
+    let full = count(&primary, "sync_full");
+
+    // A link that is cut is gone on with.
+    call(&primary, "client kill type replica");
+    write(&primary, &mut rng);
+    agree(&primary, &replica);
+    call(&replica, "client kill type master");
+    write(&primary, &mut rng);
+    agree(&primary, &replica);
+    assert_eq!(count(&primary, "sync_full"), full);
+    assert!(count(&primary, "sync_partial_ok") >= 2);
+
+    // So is one whose ends are started again, whatever that takes.
+    replica.restart(false);
+    follow(&replica, &primary);
+    write(&primary, &mut rng);
+    agree(&primary, &replica);
+    replica.restart(true);
+    follow(&replica, &primary);
+    agree(&primary, &replica);
+    primary.restart(false);
+    write(&primary, &mut rng);
+    agree(&primary, &replica);
+
+    // The replica takes over, and the old primary goes on from there.
+    call(&replica, "replicaof no one");
+    let partial = count(&replica, "sync_partial_ok");
+    follow(&primary, &replica);
+    write(&replica, &mut rng);
+    agree(&replica, &primary);
+    assert_eq!(count(&replica, "sync_partial_ok"), partial + 1);
+}
+
+fn call(server: &Process, line: &str) -> Value {
+    let words: Vec<&str> = line.split(' ').collect();
+    Client::new(server.connect()).call(&words)
+}
+
+fn follow(replica: &Process, primary: &Process) {
+    call(replica, &format!("replicaof 127.0.0.1 {}", primary.port()));
+}
+
+/// Lets one client write for a while.
+fn write(server: &Process, rng: &mut Rng) {
+    let mut client = Client::new(server.connect());
+    for _ in 0..WRITES {
+        let line = replicas::write(rng);
+        let words: Vec<&str> = line.split(' ').collect();
+        match words.split_first() {
+            // As redis-cli would.
+            Some((&"-n", [db, rest @ ..])) => {
+                client.call(&["select", *db]);
+                client.call(rest);
+                client.call(&["select", "0"]);
+            }
+            _ => drop(client.call(&words)),
+        }
+    }
+}
+
+/// Waits until both have the same data and have come equally far.
+fn agree(primary: &Process, replica: &Process) {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let offsets = [primary, replica].map(|server| field(server, "master_repl_offset"));
+        let up = field(replica, "master_link_status") == "up";
+        let digests = [primary, replica].map(|server| format!("{:?}", call(server, "debug digest")));
+        if up && offsets[0] == offsets[1] && digests[0] == digests[1] {
+            return;
+        }
+        assert!(
+            Instant::now() < until,
+            "they do not agree: {offsets:?} {digests:?}\nprimary:\n{}\nreplica:\n{}",
+            primary.output(),
+            replica.output()
+        );
+        std::thread::yield_now();
+    }
+}
+
+fn field(server: &Process, name: &str) -> String {
+    let text = format!("{}", text_of(&call(server, "info everything")));
+    let found = text.lines().find_map(|line| line.strip_prefix(&format!("{name}:")));
+    found.unwrap_or_default().trim().to_owned()
+}
+
+fn text_of(value: &Value) -> String {
+    match value {
+        Value::Bulk(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        other => format!("{other:?}"),
+    }
+}
+
+fn count(server: &Process, name: &str) -> u64 {
+    field(server, name).parse().unwrap_or(0)
+}
