@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use limpid_core::rng::Rng;
 use limpid_core::resp::value::Value;
+use limpid_core::rng::Rng;
 use limpid_tests::client::Client;
 use limpid_tests::process::{PATIENCE, Process};
 use limpid_tests::replicas;
@@ -42,15 +42,14 @@ fn appendonly_means(appendonly: &str) -> &str {
 }
 
 fn limpid_with(more: &[&str]) -> Process {
-    Process::server(&[&COMMON, &["--save", "3600 1"], more].concat())
+    Process::server(&[&COMMON[..], &["--save", "3600 1"], more].concat())
 }
 
 fn redis() -> Process {
-    Process::redis_server(&[&COMMON, &["--save", "3600 1"][..]].concat())
+    Process::redis_server(&[&COMMON[..], &["--save", "3600 1"]].concat())
 }
 
-const COMMON: [&str; 4] =
-    ["--enable-debug-command", "yes", "--repl-diskless-sync-delay", "0"];
+const COMMON: [&str; 4] = ["--enable-debug-command", "yes", "--repl-diskless-sync-delay", "0"];
 
 /// Writes of every type, with links cut and both ends restarted between; and at last the replica
 /// takes the primary's place.
@@ -126,7 +125,8 @@ fn agree(primary: &Process, replica: &Process) {
     loop {
         let offsets = [primary, replica].map(|server| field(server, "master_repl_offset"));
         let up = field(replica, "master_link_status") == "up";
-        let digests = [primary, replica].map(|server| format!("{:?}", call(server, "debug digest")));
+        let digests =
+            [primary, replica].map(|server| format!("{:?}", call(server, "debug digest")));
         if up && offsets[0] == offsets[1] && digests[0] == digests[1] {
             return;
         }
@@ -141,7 +141,7 @@ fn agree(primary: &Process, replica: &Process) {
 }
 
 fn field(server: &Process, name: &str) -> String {
-    let text = format!("{}", text_of(&call(server, "info everything")));
+    let text = text_of(&call(server, "info everything"));
     let found = text.lines().find_map(|line| line.strip_prefix(&format!("{name}:")));
     found.unwrap_or_default().trim().to_owned()
 }

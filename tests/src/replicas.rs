@@ -301,7 +301,7 @@ pub fn write(rng: &mut Rng) -> String {
         19 => format!("zpopmin z:{key}"),
         20 => format!("zrangestore z:{key} z:{} 0 3", a % 12),
         21 => format!("setbit b:{key} {b} 1"),
-        22 => format!("pfadd p:{key} {a} {b}"),
+        22 => format!("bitop or b:{key} b:{} b:{}", a % 12, b % 12),
         23 => format!("pexpire l:{key} {}", 1 + rng.below(5_000)),
         24 => format!("del s:{key} h:{}", a % 12),
         25 => format!("rename l:{key} l:{}", a % 12),

@@ -195,6 +195,7 @@ fn failed(name: &[u8], why: &str) -> CommandError {
 
 fn resetstat(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     server.stats.reset();
+    *server.replication.stats() = Default::default();
     let env = &mut server.keyspace.env;
     (env.hits, env.misses) = (0, 0);
     server.expired_before = env.expired;

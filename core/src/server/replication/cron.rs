@@ -151,7 +151,7 @@ impl Server {
         }
         let second = now.mono.since(self.started).as_secs();
         let period = self.config.settings().repl_ping_replica_period.max(1);
-        if second % period == 0 && self.replication.schedule.pinged != second {
+        if second.is_multiple_of(period) && self.replication.schedule.pinged != second {
             self.replication.schedule.pinged = second;
             let halted = self.replication.failover.is_some() && self.pause.is_on(now.mono);
             if !halted {
