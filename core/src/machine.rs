@@ -188,6 +188,9 @@ pub enum Output {
     },
     /// A line for the log.
     Log(LogLine),
+    /// Probe connections that will be accepted from now on when nothing has come on them for so
+    /// long (`tcp-keepalive`); `None` for never. A driver begins with what the configuration says.
+    KeepAlive(Option<Duration>),
     /// Do nothing at all with this process for so long (`DEBUG SLEEP`).
     Stall(Duration),
     /// End the process. The last output.

@@ -180,6 +180,8 @@ pub struct Server {
     schedule: cron::Schedule,
     /// Whether some client's outbox is above the soft limit.
     watch_outboxes: bool,
+    /// `tcp-keepalive` as the driver knows it.
+    keepalive: u32,
 }
 
 /// What waits for a disk operation.
@@ -254,6 +256,7 @@ impl Server {
             aof: aof::Aof::default(),
             schedule: cron::Schedule::default(),
             watch_outboxes: false,
+            keepalive: config.settings().tcp_keepalive,
             config: Arc::new(config),
             facts: Arc::new(facts),
         };
@@ -295,6 +298,11 @@ impl Server {
         self.eviction.forget();
         self.eviction.going_on = self.config.settings().maxmemory > 0;
         self.replication_config_changed();
+        let keepalive = self.config.settings().tcp_keepalive;
+        if core::mem::replace(&mut self.keepalive, keepalive) != keepalive {
+            let after = (keepalive > 0).then(|| Duration::from_secs(keepalive.into()));
+            self.outputs.push_back(Output::KeepAlive(after));
+        }
     }
 
     fn start(&mut self, now: Now<'_>) {

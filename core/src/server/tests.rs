@@ -30,6 +30,8 @@ struct Driver {
     /// Whether clients do not read.
     deaf: bool,
     reading: bool,
+    /// What was last asked for with [`Output::KeepAlive`].
+    keepalive: Option<Option<Duration>>,
 }
 
 impl Driver {
@@ -54,6 +56,7 @@ impl Driver {
             refuse: false,
             deaf: false,
             reading: true,
+            keepalive: None,
         };
         driver.input(Input::Start);
         driver
@@ -95,6 +98,7 @@ impl Driver {
                     self.closing.push((conn, how));
                 }
                 Output::Reading { on, .. } => self.reading = on,
+                Output::KeepAlive(after) => self.keepalive = Some(after),
                 Output::Log(line) => self.log.push(line.text),
                 Output::Exit { code } => self.exit = Some(code),
                 _ => {}
@@ -484,6 +488,18 @@ fn a_clone_goes_on_as_the_original_would() {
     }
     assert_eq!(d.line(conn, "debug nothing"), twin.line(conn, "debug nothing"));
     assert_eq!(d.line(conn, "info everything"), twin.line(conn, "info everything"));
+}
+
+#[test]
+fn connections_are_probed_as_the_configuration_says_now() {
+    let mut d = Driver::new("tcp-keepalive 60");
+    let conn = d.connect();
+    for (setting, wanted) in
+        [("60", None), ("7", Some(Some(Duration::from_secs(7)))), ("0", Some(None))]
+    {
+        assert_eq!(d.line(conn, &format!("config set tcp-keepalive {setting}")), "+OK\r\n");
+        assert_eq!(d.keepalive, wanted);
+    }
 }
 
 #[test]

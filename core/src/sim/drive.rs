@@ -219,7 +219,8 @@ impl World {
                 let until = self.now + time;
                 self.proc_mut(id).stalled = until;
             }
-            Output::Exit { .. } => {}
+            // The World tells a machine of a peer that is gone without being asked.
+            Output::KeepAlive(_) | Output::Exit { .. } => {}
         }
     }
 

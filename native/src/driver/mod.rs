@@ -400,6 +400,7 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
                     }
                 }
                 Output::Log(line) => (self.log)(line),
+                Output::KeepAlive(after) => self.options.keepalive = after,
                 Output::Stall(time) => std::thread::sleep(time),
                 Output::Exit { code } => {
                     self.flush();
