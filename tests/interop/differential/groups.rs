@@ -108,7 +108,6 @@ pub(crate) const GROUPS: &[Group] = &[
                     "RESTORE key atms payload REPLACE ABSTTL",
                     "RESTORE key restorettl payload [REPLACE] [IDLETIME count] [FREQ count]",
                     "RESTORE key restorettl value",
-                    "DEBUG SET-SKIP-CHECKSUM-VALIDATION bit",
                     "RPUSH key value+",
                     "SADD key value+",
                     "HSET key (small value)+",
