@@ -142,7 +142,6 @@ impl Intake {
     }
 
     /// What follows the snapshot in the bytes that were handed in, once it is done.
-    #[allow(dead_code, reason = "the append-only file comes next")]
     pub(in crate::server) fn rest(&self) -> Vec<u8> {
         let mut rest = self.reader.unread().to_vec();
         rest.extend_from_slice(self.bytes.get(self.fed..).unwrap_or_default());

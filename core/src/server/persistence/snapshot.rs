@@ -34,13 +34,11 @@ pub(in crate::server) enum Purpose {
     Save(Save),
     /// To be the base of the append-only file. It is written to this file and made durable; what
     /// becomes of it is the business of `aof`.
-    #[allow(dead_code, reason = "the append-only file comes next")]
     RewriteAof {
         /// The temporary name.
         path: String,
     },
     /// For replicas, straight into their connections.
-    #[allow(dead_code, reason = "replication comes next")]
     Replicas,
 }
 

@@ -73,7 +73,6 @@ impl Server {
     }
 
     /// Looks again at who waits for offsets: the append-only file has come further.
-    #[allow(dead_code, reason = "the append-only file comes next")]
     pub(in crate::server) fn offsets_changed(&mut self) {
         self.replication.acked |= !self.replication.waiting.is_empty();
     }
