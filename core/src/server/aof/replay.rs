@@ -522,13 +522,13 @@ impl Server {
         match broken {
             Broken::Format => {
                 self.log(LogLevel::Warning, || {
+                    format!("The AOF file {name} is in order up to byte {valid}.")
+                });
+                self.log(LogLevel::Warning, || {
                     format!(
                         "Bad file format reading the append only file {name}: make a backup of \
                          your AOF file, then use ./redis-check-aof --fix <filename.manifest>"
                     )
-                });
-                self.log(LogLevel::Warning, || {
-                    format!("The AOF file {name} is in order up to byte {valid}.")
                 });
             }
             Broken::Unknown(command) => {
