@@ -23,5 +23,6 @@ pub mod resp;
 pub mod rng;
 pub mod server;
 pub mod sim;
+pub mod sorted;
 pub mod store;
 pub mod time;

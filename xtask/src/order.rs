@@ -1,10 +1,11 @@
-//! The functions of a WebAssembly module in an order in which they pack well.
+//! The functions of a WebAssembly module, each once, in an order in which they pack well.
 //!
 //! Most of the page's program is generic code that was instantiated many times: a hundred
 //! `Vec::from_iter`, forty `BTreeMap` rebalancings. Twins that stand side by side cost a packer
 //! next to nothing; a module whose functions stand as the compiler left them has them farther
 //! apart than gzip's window of 32 KB reaches. So they are sorted by their names, which is where
-//! instances of one generic function agree. The names are dropped afterwards.
+//! instances of one generic function agree. The names are dropped afterwards, and so is every
+//! function of which there is another that is the same.
 
 use std::collections::BTreeMap;
 
@@ -12,70 +13,147 @@ use anyhow::{Context, Result, anyhow};
 use wasm_encoder::reencode::{Error, Reencode};
 use wasm_encoder::{CodeSection, FunctionSection, Module};
 use wasmparser::{
-    CodeSectionReader, CustomSectionReader, FunctionBody, FunctionSectionReader, KnownCustom, Name,
-    Parser, Payload, TypeRef,
+    CodeSectionReader, CustomSectionReader, FunctionBody, FunctionSectionReader,
+    ImportSectionReader, KnownCustom, Name, Parser, Payload, TypeRef,
 };
 
-/// The module with its functions sorted by name, and without names.
+/// The module with its functions sorted by name, each only once, and without names.
 pub(crate) fn sort_functions(wasm: &[u8]) -> Result<Vec<u8>> {
-    let mut order = Order::of(wasm).context("the page's program cannot be read")?;
-    let mut module = Module::new();
-    order
-        .parse_core_module(&mut module, Parser::new(0), wasm)
-        .map_err(|error| anyhow!("the page's program cannot be sorted: {error}"))?;
-    Ok(module.finish())
+    let mut names = names(wasm).context("the page's program cannot be read")?;
+    let mut module = wasm.to_vec();
+    // Functions that call twins may become twins when those have become one.
+    loop {
+        let order = Order::without_twins(&module)?;
+        let merged = order.kept.len() < names.len();
+        names = order.kept.iter().map(|&own| names[own as usize].clone()).collect();
+        module = order.encode(&module)?;
+        if !merged {
+            break;
+        }
+    }
+    Order::by_name(&module, &names)?.encode(&module)
 }
 
+/// The families of a module's own functions, in their order.
+fn names(wasm: &[u8]) -> Result<Vec<String>> {
+    let (mut imported, mut count) = (0, 0);
+    let mut names: BTreeMap<u32, String> = BTreeMap::new();
+    for payload in Parser::new(0).parse_all(wasm) {
+        match payload? {
+            Payload::ImportSection(section) => imported = imported_functions(section)?,
+            Payload::CodeSectionStart { count: all, .. } => count = all,
+            Payload::CustomSection(section) => {
+                let KnownCustom::Name(section) = section.as_known() else { continue };
+                for name in section {
+                    let Name::Function(functions) = name? else { continue };
+                    for function in functions {
+                        let function = function?;
+                        names.insert(function.index, family(function.name));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok((imported..imported + count).map(|i| names.remove(&i).unwrap_or_default()).collect())
+}
+
+fn imported_functions(section: ImportSectionReader<'_>) -> Result<u32> {
+    let mut functions = 0;
+    for import in section.into_imports() {
+        functions += u32::from(matches!(import?.ty, TypeRef::Func(_)));
+    }
+    Ok(functions)
+}
+
+/// Which of a module's own functions stay, and where.
 struct Order {
     /// How many functions are imported; those keep their places.
     imported: u32,
-    /// Functions of the module itself in their new order.
-    sorted: Vec<u32>,
-    /// The new place of each of them.
+    /// Functions that stay, in their new order.
+    kept: Vec<u32>,
+    /// The new place of every function, or of its twin.
     places: Vec<u32>,
 }
 
+/// A module's own functions: the type of each, and its code.
+type Functions<'a> = Vec<(u32, &'a [u8])>;
+
 impl Order {
-    fn of(wasm: &[u8]) -> Result<Self> {
-        let (mut imported, mut sizes) = (0u32, Vec::new());
-        let mut names: BTreeMap<u32, String> = BTreeMap::new();
-        for payload in Parser::new(0).parse_all(wasm) {
-            match payload? {
-                Payload::ImportSection(section) => {
-                    for import in section.into_imports() {
-                        imported += u32::from(matches!(import?.ty, TypeRef::Func(_)));
-                    }
-                }
-                Payload::CodeSectionEntry(body) => sizes.push(body.range().len()),
-                Payload::CustomSection(section) => {
-                    let KnownCustom::Name(section) = section.as_known() else { continue };
-                    for name in section {
-                        let Name::Function(functions) = name? else { continue };
-                        for function in functions {
-                            let function = function?;
-                            names.insert(function.index, family(function.name));
-                        }
-                    }
-                }
-                _ => {}
-            }
+    /// The present order, with one function in place of those that are the same byte for byte.
+    fn without_twins(wasm: &[u8]) -> Result<Self> {
+        let (imported, functions) = functions(wasm)?;
+        let mut known = BTreeMap::new();
+        let (mut kept, mut places) = (Vec::new(), Vec::new());
+        for (own, function) in (0..).zip(functions) {
+            places.push(*known.entry(function).or_insert_with(|| {
+                kept.push(own);
+                kept.len() as u32 - 1
+            }));
         }
-        let mut sorted: Vec<u32> = (0..u32::try_from(sizes.len())?).collect();
-        sorted.sort_by_key(|&own| (names.get(&(imported + own)), sizes[own as usize], own));
-        let mut places = vec![0; sorted.len()];
-        for (place, &own) in (0..).zip(&sorted) {
+        Ok(Order { imported, kept, places })
+    }
+
+    /// Sorted by family; within it, what begins alike stands together.
+    fn by_name(wasm: &[u8], names: &[String]) -> Result<Self> {
+        let (imported, functions) = functions(wasm)?;
+        let mut kept: Vec<u32> = (0..u32::try_from(functions.len())?).collect();
+        kept.sort_by_key(|&own| (&names[own as usize], functions[own as usize].1));
+        let mut places = vec![0; kept.len()];
+        for (place, &own) in (0..).zip(&kept) {
             places[own as usize] = place;
         }
-        Ok(Order { imported, sorted, places })
+        Ok(Order { imported, kept, places })
+    }
+
+    fn encode(mut self, wasm: &[u8]) -> Result<Vec<u8>> {
+        let mut module = Module::new();
+        self.parse_core_module(&mut module, Parser::new(0), wasm)
+            .map_err(|error| anyhow!("the page's program cannot be sorted: {error}"))?;
+        Ok(module.finish())
     }
 }
 
-/// A function's name without the hash that tells instances apart: `…::h0123456789abcdef`.
-fn family(name: &str) -> String {
-    match name.rsplit_once("::h") {
-        Some((family, hash)) if hash.bytes().all(|b| b.is_ascii_hexdigit()) => family.to_owned(),
-        _ => name.to_owned(),
+fn functions(wasm: &[u8]) -> Result<(u32, Functions<'_>)> {
+    let (mut imported, mut types, mut functions) = (0, Vec::new(), Vec::new());
+    for payload in Parser::new(0).parse_all(wasm) {
+        match payload? {
+            Payload::ImportSection(section) => imported = imported_functions(section)?,
+            Payload::FunctionSection(section) => {
+                types = section.into_iter().collect::<Result<Vec<u32>, _>>()?;
+            }
+            Payload::CodeSectionEntry(body) => {
+                let kind = *types.get(functions.len()).context("code without a type")?;
+                functions.push((kind, &wasm[body.range()]));
+            }
+            _ => {}
+        }
     }
+    Ok((imported, functions))
+}
+
+/// What instances of one generic function have in common in their names: no hash
+/// (`…::h0123456789abcdef`), and of `<Type as Trait>::function` no type.
+fn family(name: &str) -> String {
+    let name = match name.rsplit_once("::h") {
+        Some((rest, hash)) if hash.bytes().all(|b| b.is_ascii_hexdigit()) => rest,
+        _ => name,
+    };
+    let mut depth = 0;
+    for (at, byte) in name.bytes().enumerate().take_while(|_| name.starts_with('<')) {
+        match byte {
+            b'<' => depth += 1,
+            b'>' if !name[..at].ends_with('-') => depth -= 1,
+            b' ' if depth == 1 && name[at..].starts_with(" as ") => {
+                return name[at + 4..].to_owned();
+            }
+            _ => {}
+        }
+        if depth == 0 {
+            break;
+        }
+    }
+    name.to_owned()
 }
 
 impl Reencode for Order {
@@ -92,7 +170,7 @@ impl Reencode for Order {
         section: FunctionSectionReader<'_>,
     ) -> Result<(), Error<Self::Error>> {
         let types = section.into_iter().collect::<Result<Vec<u32>, _>>()?;
-        for &own in &self.sorted {
+        for &own in &self.kept {
             functions.function(types[own as usize]);
         }
         Ok(())
@@ -104,7 +182,7 @@ impl Reencode for Order {
         section: CodeSectionReader<'_>,
     ) -> Result<(), Error<Self::Error>> {
         let bodies = section.into_iter().collect::<Result<Vec<FunctionBody<'_>>, _>>()?;
-        for own in self.sorted.clone() {
+        for own in self.kept.clone() {
             self.parse_function_body(code, bodies[own as usize].clone())?;
         }
         Ok(())
@@ -133,7 +211,8 @@ mod tests {
     use super::*;
     use wasm_encoder::EntityType;
 
-    /// Functions `c`, `a` and `b` behind one import: `c` calls `a`, and the others return 1 and 2.
+    /// Functions `c`, `a`, `b` and `d` behind one import: `c` calls `a`, which returns 1, and the
+    /// others return 2.
     fn module() -> Vec<u8> {
         let mut module = Module::new();
         let mut types = TypeSection::new();
@@ -143,13 +222,13 @@ mod tests {
         imports.import("env", "f", EntityType::Function(0));
         module.section(&imports);
         let mut functions = FunctionSection::new();
-        (0..3).for_each(|_| _ = functions.function(0));
+        (0..4).for_each(|_| _ = functions.function(0));
         module.section(&functions);
         let mut tables = TableSection::new();
         tables.table(TableType {
             element_type: RefType::FUNCREF,
             table64: false,
-            minimum: 1,
+            minimum: 2,
             maximum: None,
             shared: false,
         });
@@ -158,7 +237,7 @@ mod tests {
         exports.export("c", ExportKind::Func, 1);
         module.section(&exports);
         let mut elements = ElementSection::new();
-        elements.active(None, &ConstExpr::i32_const(0), Elements::Functions([3][..].into()));
+        elements.active(None, &ConstExpr::i32_const(0), Elements::Functions([3, 4][..].into()));
         module.section(&elements);
         let mut code = CodeSection::new();
         let body = |make: fn(&mut Function)| {
@@ -170,10 +249,11 @@ mod tests {
         code.function(&body(|f| _ = f.instructions().call(2)));
         code.function(&body(|f| _ = f.instructions().i32_const(1)));
         code.function(&body(|f| _ = f.instructions().i32_const(2)));
+        code.function(&body(|f| _ = f.instructions().i32_const(2)));
         module.section(&code);
         let mut names = NameSection::new();
         let mut map = NameMap::new();
-        for (index, name) in [(1, "c"), (2, "a::h0123456789abcdef"), (3, "b")] {
+        for (index, name) in [(1, "c"), (2, "a::h0123456789abcdef"), (3, "b"), (4, "d")] {
             map.append(index, name);
         }
         names.functions(&map);
@@ -212,12 +292,14 @@ mod tests {
             called,
             ["I32Const { value: 1 }", "I32Const { value: 2 }", "Call { function_index: 1 }"]
         );
-        assert_eq!((exported, in_table), (Some(3), vec![2]));
+        assert_eq!((exported, in_table), (Some(3), vec![2, 2]));
     }
 
     #[test]
     fn names_of_one_family_are_alike() {
         assert_eq!(family("core::ptr::read::h00ff00ff00ff00ff"), "core::ptr::read");
-        assert_eq!(family("<a::B as c::D>::hand"), "<a::B as c::D>::hand");
+        assert_eq!(family("<a::B<x> as c::D>::hand"), "c::D>::hand");
+        assert_eq!(family("<fn() -> a as c::D>::f"), "c::D>::f");
+        assert_eq!(family("<[T]>::sort"), "<[T]>::sort");
     }
 }

@@ -3,11 +3,10 @@
 //! The knowledge comes from the command table, or from a server's answer to `COMMAND DOCS`, so
 //! that a client shows what the server at hand can do.
 
-use std::collections::BTreeSet;
-
 use crate::command::meta::{Meta, Row};
 use crate::command::syntax::{self, Argument, Kind};
 use crate::resp::value::Value;
+use crate::sorted::{SortedSet, sort_by};
 
 use super::hint;
 use super::quote::{is_blank, split_args};
@@ -16,7 +15,7 @@ use super::quote::{is_blank, split_args};
 #[derive(Clone, Debug, Default)]
 pub struct Help {
     entries: Vec<Entry>,
-    groups: BTreeSet<String>,
+    groups: SortedSet<String>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -101,7 +100,7 @@ impl Help {
                 group: "generic".into(),
             });
         }
-        self.entries.sort_by_key(Entry::name);
+        sort_by(&mut self.entries, |a, b| a.name().cmp(&b.name()));
     }
 
     /// What may still be typed behind `line`. `None` if nothing is known about it.
@@ -162,7 +161,7 @@ impl Help {
     }
 
     fn of_entries(mut entries: Vec<Entry>) -> Self {
-        entries.sort_by_key(Entry::name);
+        sort_by(&mut entries, |a, b| a.name().cmp(&b.name()));
         let groups = entries.iter().map(|entry| entry.group.clone()).collect();
         Help { entries, groups }
     }

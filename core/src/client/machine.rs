@@ -3,11 +3,12 @@
 //! Typed lines come in through methods, since nobody but a person types them; after each call the
 //! driver takes outputs and asks for the next wake-up again, as after an input.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::machine::{Close, ConnId, Endpoint, Input, Machine, NetError, Outbox, Output, Signal};
+use crate::sorted::SortedMap;
 use crate::time::{Mono, Now};
 
 use super::session::{Action, Answer, Session, Target, Waiting};
@@ -19,7 +20,7 @@ pub struct CliMachine {
     connections: u64,
     conn: Option<ConnId>,
     /// Names of hosts that are known without asking anybody.
-    names: Arc<BTreeMap<String, IpAddr>>,
+    names: Arc<SortedMap<String, IpAddr>>,
     outbox: Outbox,
     outputs: VecDeque<Output>,
     printed: VecDeque<Printed>,
@@ -58,7 +59,7 @@ impl CliMachine {
 
     /// The process with names of hosts that it can connect to, as an `/etc/hosts` gives them.
     #[must_use]
-    pub fn with_names(mut self, names: Arc<BTreeMap<String, IpAddr>>) -> Self {
+    pub fn with_names(mut self, names: Arc<SortedMap<String, IpAddr>>) -> Self {
         self.names = names;
         self
     }

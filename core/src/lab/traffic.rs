@@ -1,13 +1,13 @@
 //! A client that keeps a server busy, and listens to who wants it faster or slower.
 
 use core::any::Any;
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::client::{self, Mix};
 use crate::machine::{ConnId, Endpoint, Input, Machine, Outbox, Output};
 use crate::sim::{Console, Launch, LaunchError, Process};
+use crate::sorted::SortedMap;
 use crate::time::{Mono, Now};
 
 /// A [`client::Traffic`] into which one can type `rate <commands a second>` and
@@ -16,7 +16,7 @@ use crate::time::{Mono, Now};
 pub struct Traffic {
     client: client::Traffic,
     /// Every host's name and address, from its `/etc/hosts` as it were.
-    names: Arc<BTreeMap<String, IpAddr>>,
+    names: Arc<SortedMap<String, IpAddr>>,
 }
 
 impl Traffic {

@@ -1,7 +1,6 @@
 //! INFO.
 
 use core::fmt::{Display, Write as _};
-use std::collections::BTreeSet;
 
 use super::clients::Client;
 use super::dispatch::{Call, Handler, row};
@@ -11,6 +10,7 @@ use crate::command::meta::{acl, flag};
 use crate::command::{CommandError, Group, Row};
 use crate::machine::Endpoint;
 use crate::resp::number::format_double;
+use crate::sorted::SortedSet;
 use crate::time::Duration;
 
 /// Rows of the command table.
@@ -60,7 +60,7 @@ impl Server {
 
     /// `caller` is the client that asks, which is taken out meanwhile.
     fn info_text(&mut self, sections: &[String], caller: Option<&Client>) -> String {
-        let mut wanted = BTreeSet::new();
+        let mut wanted = SortedSet::new();
         for section in sections {
             match section.as_str() {
                 "default" => wanted.extend(SECTIONS.iter().filter(|s| s.1).map(|s| s.0)),
@@ -342,7 +342,7 @@ impl Server {
 
     fn errorstats_section(&self, text: &mut Text) {
         text.section("Errorstats");
-        for (code, count) in &self.stats.errors {
+        for (code, count) in self.stats.errors.iter() {
             text.field(&format!("errorstat_{code}"), format_args!("count={count}"));
         }
     }

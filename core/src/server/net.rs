@@ -1,18 +1,18 @@
 //! Listeners, connections that come and go, and what waits to be sent on them.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::Server;
 use super::clients::{Client, Standing};
 use super::config::commands::Change;
 use crate::machine::{Close, ConnId, Endpoint, ListenerId, LogLevel, NetError, Output};
+use crate::sorted::SortedMap;
 use crate::time::{Duration, Mono, Now};
 
 /// Listeners that were asked for.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Listeners {
-    all: BTreeMap<ListenerId, Listener>,
+    all: SortedMap<ListenerId, Listener>,
     last: u32,
     ready: bool,
 }

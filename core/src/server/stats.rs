@@ -1,7 +1,6 @@
 //! What the server counts.
 
-use std::collections::BTreeMap;
-
+use crate::sorted::SortedMap;
 use crate::time::{Duration, Mono};
 
 /// What the server counts. CONFIG RESETSTAT begins anew.
@@ -27,7 +26,7 @@ pub struct Stats {
     /// Inputs that were handled.
     pub cycles: Cycles,
     /// How often each error code was answered.
-    pub errors: BTreeMap<String, u64>,
+    pub errors: SortedMap<String, u64>,
     commands: Vec<CommandStats>,
     rates: Rates,
 }

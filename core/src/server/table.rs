@@ -148,7 +148,7 @@ impl Names {
             .filter_map(|(name, id)| Some((name.as_str(), all().get(usize::from(*id))?)))
             .collect();
         // The hash table's order differs between platforms.
-        list.sort_by_key(|(_, command)| command.id);
+        crate::sorted::sort_by_key(&mut list, |(_, command)| command.id);
         list
     }
 }

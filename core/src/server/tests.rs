@@ -1,5 +1,7 @@
 //! The server driven through the contract, as a driver drives it.
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::machine::{Close, Endpoint, ListenerId, NetError, Signal};
 

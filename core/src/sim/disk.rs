@@ -6,22 +6,21 @@
 //! When power fails, names that were not synced keep an earlier state of their directory, and of
 //! bytes that were not synced any part from the beginning of what was appended may be left.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use crate::machine::{DiskError, DiskErrorKind};
 use crate::rng::Rng;
+use crate::sorted::{SortedMap, SortedSet};
 
 use super::content::Content;
 
 /// A host's tree of files. Paths are absolute and normal: see [`resolve`].
 #[derive(Clone, Debug, Default)]
 pub struct Disk {
-    nodes: BTreeMap<NodeId, Node>,
+    nodes: SortedMap<NodeId, Node>,
     next: u64,
     /// Names as processes see them.
-    names: BTreeMap<String, Entry>,
+    names: SortedMap<String, Entry>,
     /// Names that are durable.
-    durable: BTreeMap<String, Entry>,
+    durable: SortedMap<String, Entry>,
     /// Changes of names that are not durable yet, oldest first.
     changes: Vec<Change>,
     /// Bytes of all contents, also of those that only an unsynced directory still holds.
@@ -53,7 +52,7 @@ struct Node {
 #[derive(Clone, Debug)]
 struct Change {
     /// Directories whose sync makes the change durable.
-    dirs: BTreeSet<String>,
+    dirs: SortedSet<String>,
     /// Names with what they stand for from now on.
     sets: Vec<(String, Option<Entry>)>,
 }
@@ -92,7 +91,7 @@ impl Disk {
 
     /// Bytes that all files hold which have a name or are open.
     pub fn used(&self) -> u64 {
-        let named: BTreeSet<NodeId> = self
+        let named: SortedSet<NodeId> = self
             .names
             .values()
             .filter_map(|entry| match entry {
@@ -113,7 +112,8 @@ impl Disk {
     pub fn list(&self, path: &str) -> Result<Vec<FileInfo>, DiskError> {
         self.expect_dir(path)?;
         let prefix = if path == "/" { "/".to_string() } else { format!("{path}/") };
-        let inside = self.names.range(prefix.clone()..).take_while(|(p, _)| p.starts_with(&prefix));
+        let inside =
+            self.names.range_from(prefix.as_str()).take_while(|(p, _)| p.starts_with(&prefix));
         Ok(inside
             .filter_map(|(p, entry)| {
                 let name = p.get(prefix.len()..).filter(|n| !n.contains('/'))?.to_string();
@@ -261,7 +261,8 @@ impl Disk {
             _ => {}
         }
         let mut sets = vec![(from.to_string(), None), (to.to_string(), Some(entry))];
-        let moved = self.names.range(inside.clone()..).take_while(|(p, _)| p.starts_with(&inside));
+        let moved =
+            self.names.range_from(inside.as_str()).take_while(|(p, _)| p.starts_with(&inside));
         for (path, entry) in moved {
             sets.push((path.clone(), None));
             sets.push((format!("{to}/{}", &path[inside.len()..]), Some(*entry)));
@@ -303,14 +304,14 @@ impl Disk {
     pub(super) fn sync_dir(&mut self, path: &str) -> Result<(), DiskError> {
         self.expect_dir(path)?;
         // A change that other directories share, and what came before it there, goes along.
-        let mut dirs = BTreeSet::from([path.to_string()]);
+        let mut dirs = SortedSet::from([path.to_string()]);
         let changes = core::mem::take(&mut self.changes);
         for change in changes.into_iter().rev() {
             if change.dirs.is_disjoint(&dirs) {
                 self.changes.push(change);
             } else {
                 dirs.extend(change.dirs.iter().cloned());
-                self.changes.push(Change { dirs: BTreeSet::new(), ..change });
+                self.changes.push(Change { dirs: SortedSet::new(), ..change });
             }
         }
         self.changes.reverse();
@@ -328,7 +329,7 @@ impl Disk {
     /// What a power loss leaves. Returns how many bytes of files that are still there were lost.
     pub(super) fn lose_power(&mut self, rng: &mut Rng, scattered: bool) -> u64 {
         // Each directory keeps its changes up to some point; a shared change falls with the first.
-        let mut cut = BTreeSet::new();
+        let mut cut = SortedSet::new();
         for change in core::mem::take(&mut self.changes) {
             if rng.below(4) == 0 {
                 cut.extend(change.dirs.iter().cloned());
@@ -462,7 +463,7 @@ pub(super) fn parent(path: &str) -> &str {
     }
 }
 
-fn apply(names: &mut BTreeMap<String, Entry>, sets: Vec<(String, Option<Entry>)>) {
+fn apply(names: &mut SortedMap<String, Entry>, sets: Vec<(String, Option<Entry>)>) {
     for (path, entry) in sets {
         match entry {
             Some(entry) => names.insert(path, entry),

@@ -1,9 +1,9 @@
 //! Doing to a World what an [`Action`] says.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::machine::Signal;
+use crate::sorted::SortedSet;
 use crate::time::{Duration, Mono};
 
 use super::action::{Action, ActionError};
@@ -243,7 +243,7 @@ impl World {
         Ok(())
     }
 
-    fn cut(&mut self, from: &BTreeSet<HostId>, to: &BTreeSet<HostId>) {
+    fn cut(&mut self, from: &SortedSet<HostId>, to: &SortedSet<HostId>) {
         for (from, to) in pairs(from, to) {
             if self.cuts.insert((from, to)) {
                 if let Some(link) = self.link_mut(from, to) {
@@ -279,7 +279,7 @@ impl World {
         change: impl Fn(&mut LinkSpec),
     ) -> Result<(), ActionError> {
         let (a, b) = (self.find_any(a)?, self.find_any(b)?);
-        for (from, to) in pairs(&a, &b).chain(pairs(&b, &a)).collect::<BTreeSet<_>>() {
+        for (from, to) in pairs(&a, &b).chain(pairs(&b, &a)).collect::<SortedSet<_>>() {
             if let Some(link) = self.link(from, to).and_then(|n| self.links.get_mut(n as usize)) {
                 change(&mut link.spec);
             }
@@ -333,11 +333,11 @@ impl World {
         })
     }
 
-    fn find_any(&self, name: &str) -> Result<BTreeSet<HostId>, ActionError> {
+    fn find_any(&self, name: &str) -> Result<SortedSet<HostId>, ActionError> {
         if name == "*" {
             return Ok(self.host_ids().collect());
         }
-        self.find_host(name).map(|id| BTreeSet::from([id]))
+        self.find_host(name).map(|id| SortedSet::from([id]))
     }
 
     /// Two sets of hosts; the second is all the rest if it is not named.
@@ -345,9 +345,9 @@ impl World {
         &self,
         a: &[String],
         b: &[String],
-    ) -> Result<(BTreeSet<HostId>, BTreeSet<HostId>), ActionError> {
+    ) -> Result<(SortedSet<HostId>, SortedSet<HostId>), ActionError> {
         let find = |names: &[String]| {
-            names.iter().map(|name| self.find_host(name)).collect::<Result<BTreeSet<_>, _>>()
+            names.iter().map(|name| self.find_host(name)).collect::<Result<SortedSet<_>, _>>()
         };
         let (a, mut b) = (find(a)?, find(b)?);
         if b.is_empty() {
@@ -401,8 +401,8 @@ impl World {
 }
 
 fn pairs<'a>(
-    a: &'a BTreeSet<HostId>,
-    b: &'a BTreeSet<HostId>,
+    a: &'a SortedSet<HostId>,
+    b: &'a SortedSet<HostId>,
 ) -> impl Iterator<Item = (HostId, HostId)> + 'a {
     a.iter().flat_map(move |&a| b.iter().map(move |&b| (a, b))).filter(|(a, b)| a != b)
 }

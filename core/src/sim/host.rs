@@ -1,9 +1,10 @@
 //! A host: its clock, its disk, its ports.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::rng::Rng;
+use crate::sorted::SortedSet;
 use crate::time::Mono;
 
 use super::action::DiskFault;
@@ -27,7 +28,7 @@ pub(super) struct Host {
     pub(super) device_free: Mono,
     pub(super) next_operation: u64,
     pub(super) disk_rng: Rng,
-    pub(super) ports: BTreeSet<u16>,
+    pub(super) ports: SortedSet<u16>,
     pub(super) next_port: u16,
     pub(super) next_pid: u32,
 }
@@ -54,7 +55,7 @@ impl Host {
             device_free: Mono::ZERO,
             next_operation: 0,
             disk_rng,
-            ports: BTreeSet::new(),
+            ports: SortedSet::new(),
             next_port: 0,
             next_pid: 100,
             spec,

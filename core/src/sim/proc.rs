@@ -1,11 +1,12 @@
 //! A process: its recipe, what it has open, and what it is to be told.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::machine::{
     ConnId, DiskDone, DiskError, Endpoint, FileId, ListenerId, NetError, OpId, Signal,
 };
+use crate::sorted::SortedMap;
 use crate::time::Mono;
 
 use super::device::OpenFile;
@@ -33,10 +34,10 @@ pub(super) struct Proc {
     pub(super) mail_due: bool,
     /// The queue's entry that wakes it.
     pub(super) wake: Option<(Mono, u64)>,
-    pub(super) conns: BTreeMap<ConnId, (TcpId, Side)>,
+    pub(super) conns: SortedMap<ConnId, (TcpId, Side)>,
     pub(super) accepted: u64,
-    pub(super) listeners: BTreeMap<ListenerId, Listener>,
-    pub(super) files: BTreeMap<FileId, OpenFile>,
+    pub(super) listeners: SortedMap<ListenerId, Listener>,
+    pub(super) files: SortedMap<FileId, OpenFile>,
     pub(super) dir: String,
     pub(super) log: Ring<LogEntry>,
 }
@@ -105,10 +106,10 @@ impl Proc {
             mail: VecDeque::new(),
             mail_due: false,
             wake: None,
-            conns: BTreeMap::new(),
+            conns: SortedMap::new(),
             accepted: 0,
-            listeners: BTreeMap::new(),
-            files: BTreeMap::new(),
+            listeners: SortedMap::new(),
+            files: SortedMap::new(),
             dir: String::new(),
             log: Ring::new(Self::LOG),
         }

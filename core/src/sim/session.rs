@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::sorted::sort_by_key;
 use crate::time::{Duration, Mono};
 
 use super::action::{Action, ActionError};
@@ -122,7 +123,7 @@ impl Session {
     pub fn from_record(record: Record, programs: Programs) -> Self {
         let mut session = Session::new(record.scenario, record.seed, programs);
         session.actions = record.actions;
-        session.actions.sort_by_key(|timed| timed.at);
+        sort_by_key(&mut session.actions, |timed| timed.at);
         session.horizon = session.actions.last().map_or(Mono::ZERO, |timed| timed.at);
         session
     }

@@ -1,12 +1,13 @@
 //! The World: its parts and its queue of events.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::BinaryHeap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use crate::machine::{ConnId, NetError};
 use crate::rng::Rng;
+use crate::sorted::{SortedMap, SortedSet};
 use crate::time::{Duration, Mono, Now, Wall};
 
 use super::event::{Event, EventKind};
@@ -35,13 +36,13 @@ pub struct World {
     queue: BinaryHeap<Reverse<Entry>>,
     pub(super) hosts: Vec<Host>,
     pub(super) procs: Vec<Proc>,
-    pub(super) by_ip: Arc<BTreeMap<Ipv4Addr, HostId>>,
-    pub(super) conns: BTreeMap<TcpId, Conn>,
+    pub(super) by_ip: Arc<SortedMap<Ipv4Addr, HostId>>,
+    pub(super) conns: SortedMap<TcpId, Conn>,
     pub(super) next_tcp: u64,
     pub(super) next_message: u64,
     pub(super) links: Vec<Link>,
-    pub(super) link_index: BTreeMap<(HostId, HostId), u32>,
-    pub(super) cuts: BTreeSet<(HostId, HostId)>,
+    pub(super) link_index: SortedMap<(HostId, HostId), u32>,
+    pub(super) cuts: SortedSet<(HostId, HostId)>,
     pub(super) trace: Trace,
     pub(super) events: Ring<Event>,
     pub(super) delivered: Ring<Delivered>,
@@ -117,12 +118,12 @@ impl World {
             hosts: Vec::new(),
             procs: Vec::new(),
             by_ip: Arc::default(),
-            conns: BTreeMap::new(),
+            conns: SortedMap::new(),
             next_tcp: 0,
             next_message: 0,
             links: Vec::new(),
-            link_index: BTreeMap::new(),
-            cuts: BTreeSet::new(),
+            link_index: SortedMap::new(),
+            cuts: SortedSet::new(),
             trace: Trace::new(),
             events: Ring::new(Self::EVENTS),
             delivered: Ring::new(Self::DELIVERED),
@@ -131,7 +132,7 @@ impl World {
             scenario: scenario.clone(),
         };
         world.trace.number(seed);
-        let mut by_ip = BTreeMap::new();
+        let mut by_ip = SortedMap::new();
         for spec in &scenario.hosts {
             let taken = world.hosts.iter().any(|h| h.spec.name == spec.name);
             let Ok(number) = u16::try_from(world.hosts.len()) else { break };

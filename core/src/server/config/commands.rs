@@ -1,6 +1,5 @@
 //! CONFIG.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::rewrite::rewrite;
@@ -13,6 +12,7 @@ use crate::machine::{DiskDone, DiskError, DiskErrorKind, DiskOp, LogLevel};
 use crate::server::dispatch::{Call, Handler, container, row};
 use crate::server::net::is_address;
 use crate::server::{DiskWork, Server};
+use crate::sorted::SortedSet;
 use crate::time::Now;
 
 /// Rows of the command table.
@@ -59,7 +59,7 @@ static SUBCOMMANDS: &[Row<Handler>] = &[
 fn get(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     // Under the name by which each was asked for, once.
     let mut found: Vec<(String, usize)> = Vec::new();
-    let mut seen = BTreeSet::new();
+    let mut seen = SortedSet::new();
     for pattern in call.args.from(2).iter() {
         if !pattern.iter().any(|c| matches!(c, b'[' | b'*' | b'?')) {
             if let Some(at) = find(pattern) {

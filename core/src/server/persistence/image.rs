@@ -1,9 +1,10 @@
 //! From keys to the bytes of a snapshot.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use crate::persist::aof::{CommandWriter, EntryCommands};
 use crate::persist::rdb::{EntryWriter, Writer};
+use crate::sorted::SortedMap;
 use crate::store::{Entry, Keyed, Keyspace};
 
 /// Keys that are asked for at once: few, since each may be as large as the bytes of a slice.
@@ -87,7 +88,7 @@ pub(in crate::server) struct Image {
     encoder: Encoder,
     selected: Option<usize>,
     /// Of each database that has not been written about yet: its keys, and those that expire.
-    sizes: BTreeMap<usize, (u64, u64)>,
+    sizes: SortedMap<usize, (u64, u64)>,
     /// The large entry that is being written.
     rest: Option<Rest>,
     /// Entries that wait because something before them is not complete.
@@ -105,7 +106,7 @@ impl Image {
     /// Takes the image of all databases as they are now.
     pub(super) fn begin(keyspace: &mut Keyspace, encoder: Encoder) -> Self {
         keyspace.begin_snapshot();
-        let sizes: BTreeMap<usize, (u64, u64)> = keyspace
+        let sizes: SortedMap<usize, (u64, u64)> = keyspace
             .summary()
             .map(|(db, keys, expiring, _)| (db, (keys as u64, expiring as u64)))
             .collect();
