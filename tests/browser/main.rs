@@ -1,6 +1,7 @@
 //! What a person sees and does in the page, in a real Chromium.
 
 mod page;
+mod replication;
 mod sandbox;
 mod site;
 

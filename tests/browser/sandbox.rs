@@ -241,3 +241,36 @@ fn forty_eight_busy_servers_leave_time_in_every_frame() {
         Ok(())
     });
 }
+
+#[test]
+fn two_fingers_zoom_the_map() {
+    in_browser("pinch", async |page| {
+        page.open("?locale=en").await?;
+        page.wait_for("the map", "document.querySelector('[data-testid=node-redis-1]')").await?;
+        let scale = "+/scale\\(([\\d.]+)/.exec(
+            document.querySelector('[data-testid=map] > g').getAttribute('transform'))[1]";
+        let before = page.eval(scale).await?.as_f64().unwrap_or_default();
+        page.eval(
+            "(() => {
+                const stage = document.getElementById('stage');
+                const box = stage.getBoundingClientRect();
+                const touch = (kind, id, x) => stage.dispatchEvent(new PointerEvent(kind, {
+                    pointerId: id, pointerType: 'touch', isPrimary: id === 11, bubbles: true,
+                    clientX: box.x + x, clientY: box.y + 60 }));
+                window.touch = touch;
+                touch('pointerdown', 11, 300);
+                touch('pointerdown', 12, 400);
+                return true;
+            })()",
+        )
+        .await?;
+        // The gesture begins with the next drawing.
+        page.wait_for(
+            "the map twice as large",
+            &format!("(touch('pointermove', 11, 250), touch('pointermove', 12, 450), {scale} > {before} * 1.8)"),
+        )
+        .await?;
+        page.eval("(touch('pointerup', 11, 250), touch('pointerup', 12, 450), true)").await?;
+        page.wait_for("nothing selected", "!document.querySelector('[data-testid=acts]')").await
+    });
+}

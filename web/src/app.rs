@@ -6,6 +6,7 @@ use crate::debug::Debug;
 use crate::dialogs::Dialogs;
 use crate::i18n::Text;
 use crate::inspector::Inspector;
+use crate::inspector::ledger::LedgerPanel;
 use crate::map::menu::Menu;
 use crate::map::stage::Stage;
 use crate::page::{Page, Pane, Topic, use_page};
@@ -46,7 +47,9 @@ fn Frame() -> Html {
             <TopBar />
             <Stage />
             <Debug />
-            if view.inspected.is_some() || view.pane == Pane::Inspector {
+            if view.ledger {
+                <LedgerPanel />
+            } else if view.inspected.is_some() || view.pane == Pane::Inspector {
                 <Inspector />
             }
             <TimeBar />

@@ -111,7 +111,7 @@ fn Help() -> Html {
         let page = page.clone();
         Callback::from(move |()| page.change(Topic::Open, |view| view.help = false))
     };
-    let keys: [(&[&str], Text); 14] = [
+    let keys: [(&[&str], Text); 15] = [
         (&["Space"], Text::KeySpace),
         (&[".", ","], Text::KeyStep),
         (&[">"], Text::KeyChange),
@@ -124,6 +124,7 @@ fn Help() -> Html {
         (&["/"], Text::KeyTerminal),
         (&["f"], Text::KeyFull),
         (&["v"], Text::KeyTable),
+        (&["w"], Text::KeyLedger),
         (&["?"], Text::KeyHelp),
         (&["Esc"], Text::KeyEscape),
     ];

@@ -84,9 +84,13 @@ impl Speed {
 
     /// The step nearest to so much virtual time a second.
     pub(crate) fn nearest(there: Duration) -> Self {
-        let wanted = (there.as_nanos() as f64).max(1.0).ln();
-        let distance = |step: &u8| (Speed(*step).a_second().as_nanos() as f64).ln() - wanted;
-        let best = (0..Self::STEPS).min_by(|a, b| distance(a).abs().total_cmp(&distance(b).abs()));
+        let wanted = (there.as_nanos() as f64).max(1.0);
+        // On a logarithmic scale the nearest is the one of the smallest ratio.
+        let ratio = |step: &u8| {
+            let speed = Speed(*step).a_second().as_nanos() as f64;
+            (speed / wanted).max(wanted / speed)
+        };
+        let best = (0..Self::STEPS).min_by(|a, b| ratio(a).total_cmp(&ratio(b)));
         Speed(best.unwrap_or_default())
     }
 

@@ -4,8 +4,7 @@
 //! filled if it asks, hollow if it answers; its way on the map is proportional to its virtual time
 //! under way. When time runs too fast for dots to be seen, links glow by what goes over them.
 
-use std::collections::BTreeMap;
-
+use limpid_core::sorted::SortedMap;
 use wasm_bindgen::JsCast;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement};
 
@@ -38,9 +37,9 @@ pub(crate) struct Painter {
     size: (f64, f64, f64),
     flights: Vec<Flight>,
     /// How much each link glows, by its ends.
-    glow: BTreeMap<(usize, usize), f64>,
+    glow: SortedMap<(usize, usize), f64>,
     /// Messages that each direction had carried when it was last looked at.
-    carried: BTreeMap<(usize, usize), u64>,
+    carried: SortedMap<(usize, usize), u64>,
     dark: bool,
     still: bool,
     looked: f64,
@@ -81,7 +80,7 @@ impl Painter {
             self.paint_one(&context, &view, flight, &spot, strong);
             // Near its ends a label would cover the names of bodies.
             let free = (0.16..0.84).contains(&spot.part) && spot.length > LABELLED;
-            if strong || (labels && free && flight.kind != FlightKind::Transport) {
+            if strong || (labels && free && !is_faint(flight.kind)) {
                 self.paint_label(&context, &lab.label(flight), &spot, strong);
             }
         }
@@ -131,7 +130,8 @@ impl Painter {
     }
 
     fn update_glow(&mut self, carried: &[(usize, usize, u64)], between: f64, playing: bool) {
-        let fade = (-between / 220.0).exp();
+        let passed = between / 220.0;
+        let fade = 1.0 / (1.0 + passed + passed * passed / 2.0);
         if playing {
             self.glow.values_mut().for_each(|glow| *glow *= fade);
         }
@@ -139,7 +139,7 @@ impl Painter {
             let before = self.carried.insert((from, to), count).unwrap_or(count);
             let new = count.saturating_sub(before);
             if new > 0 {
-                let glow = self.glow.entry((from.min(to), from.max(to))).or_default();
+                let glow = self.glow.get_or_default((from.min(to), from.max(to)));
                 *glow = (*glow + 0.10 * (new as f64).sqrt()).min(1.0);
             }
         }
@@ -148,7 +148,7 @@ impl Painter {
 
     fn paint_glow(&self, context: &CanvasRenderingContext2d, view: &View) {
         context.set_line_cap("round");
-        for (&(a, b), &glow) in &self.glow {
+        for (&(a, b), &glow) in self.glow.iter() {
             let (Some(ends), Some(hue)) = (ends(view, a, b), hue_between(view, a, b)) else {
                 continue;
             };
@@ -172,7 +172,7 @@ impl Painter {
         strong: bool,
     ) {
         let scale = view.camera.k.clamp(0.6, 1.3);
-        let small = flight.kind == FlightKind::Transport;
+        let small = is_faint(flight.kind);
         let radius = if strong {
             6.0
         } else if small {
@@ -225,7 +225,7 @@ impl Painter {
                 context.set_line_width(1.9);
                 context.stroke();
             }
-            FlightKind::Request | FlightKind::Transport => {
+            FlightKind::Request | FlightKind::Stream | FlightKind::Beat | FlightKind::Transport => {
                 circle(radius);
                 context.fill();
             }
@@ -277,7 +277,7 @@ impl Painter {
 
     fn hue(&self, view: &View, body: usize) -> &'static str {
         match view.scene.bodies.get(body) {
-            Some(body) if body.role == Role::Primary => HUES[body.shard % HUES.len()],
+            Some(body) if body.role.is_server() => HUES[body.shard % HUES.len()],
             Some(body) if body.role == Role::Shell => {
                 if self.dark {
                     "#56B4E9"
@@ -289,6 +289,11 @@ impl Painter {
             _ => "#57606A",
         }
     }
+}
+
+/// Whether messages of a kind are small: there are many, and each says little.
+fn is_faint(kind: FlightKind) -> bool {
+    matches!(kind, FlightKind::Transport | FlightKind::Beat)
 }
 
 /// Where a message is on the stage.
@@ -364,7 +369,7 @@ fn ends(view: &View, a: usize, b: usize) -> Option<(Point, Point)> {
     let at = |i: usize| view.places.get(i).map(|&p| view.camera.to_stage(p));
     let (from, to) = (at(a)?, at(b)?);
     let rim = |i: usize| {
-        let kind = view.scene.bodies.get(i).map_or(Kind::Client, |body| body.role.kind());
+        let kind = view.scene.bodies.get(i).map_or(Kind::Client, |body| body.kind);
         let radius = match kind {
             Kind::Server => 24.0,
             Kind::Client => 13.0,
@@ -380,6 +385,6 @@ fn ends(view: &View, a: usize, b: usize) -> Option<(Point, Point)> {
 
 /// The hue of the server at one end of a link.
 fn hue_between(view: &View, a: usize, b: usize) -> Option<&'static str> {
-    let server = |i: usize| view.scene.bodies.get(i).filter(|body| body.role == Role::Primary);
+    let server = |i: usize| view.scene.bodies.get(i).filter(|body| body.role.is_server());
     server(a).or_else(|| server(b)).map(|body| HUES[body.shard % HUES.len()])
 }

@@ -29,8 +29,26 @@ fn words(frame: &Value) -> Option<Vec<String>> {
     (!items.is_empty()).then(|| items.iter().map(word).collect()).flatten()
 }
 
+/// Whether a message between servers is a sign of life, and nothing else.
+pub(crate) fn is_beat(bytes: &[u8]) -> bool {
+    const BEATS: [&[u8]; 3] =
+        [b"*1\r\n$4\r\nPING\r\n", b"*3\r\n$8\r\nREPLCONF\r\n$3\r\nACK\r\n", b"\n"];
+    // Longer than any acknowledgement it carries something besides.
+    bytes.len() < 80 && BEATS.iter().any(|beat| bytes.starts_with(beat))
+}
+
+/// Whether a message begins with a copy of the data, or a piece of one is all it has.
+fn is_copy(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"$EOF:")
+        || bytes.starts_with(b"REDIS0")
+        || bytes.starts_with(b"$") && bytes.windows(6).take(40).any(|piece| piece == b"REDIS0")
+}
+
 /// A message in a few characters: `GET key:7`, `"hello"`, `(nil)`, `+2 more`.
 pub(crate) fn label(bytes: &[u8], is_request: bool) -> String {
+    if is_copy(bytes) {
+        return format!("RDB {} B", bytes.len());
+    }
     let (frames, _) = frames(bytes);
     let Some(first) = frames.first() else { return format!("… {} B", bytes.len()) };
     let mut text = match words(first).filter(|_| is_request) {
@@ -90,6 +108,13 @@ mod tests {
             label(b"$40\r\n0123456789012345678901234567890123456789\r\n", false).chars().count(),
             26
         );
+    }
+
+    #[test]
+    fn signs_of_life_and_copies_are_told_apart_from_commands() {
+        assert!(is_beat(b"*3\r\n$8\r\nREPLCONF\r\n$3\r\nACK\r\n$1\r\n0\r\n"));
+        assert!(!is_beat(b"*2\r\n$4\r\nINCR\r\n$1\r\nk\r\n"));
+        assert_eq!(label(b"$180\r\nREDIS0010", true), "RDB 15 B");
     }
 
     #[test]

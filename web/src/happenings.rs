@@ -3,6 +3,7 @@
 use limpid_core::lab::CLI;
 use limpid_core::machine::{LogLevel, NetError};
 use limpid_core::sim::{Action, ActionError, Event, EventKind, HostId, ProcId};
+use limpid_core::sorted::sort_by_key;
 
 use crate::i18n::{Locale, Text};
 use crate::lab::{Lab, is_typing};
@@ -76,7 +77,7 @@ impl Lab {
         }
         for proc in world.procs() {
             let Some(log) = world.log(proc.id) else { continue };
-            let name = world.host(proc.host).map_or("", |host| host.name);
+            let name = self.proc_name(proc.id);
             let mut number = log.next();
             for line in log.iter().rev().take(LOG_LINES) {
                 number -= 1;
@@ -92,7 +93,7 @@ impl Lab {
             }
         }
         // What was done stands before what came of it.
-        lines.sort_by_key(|line| (line.at, !line.is_action, line.number));
+        sort_by_key(&mut lines, |line| (line.at, !line.is_action, line.number));
         let skipped = lines.len().saturating_sub(LINES);
         lines.split_off(skipped)
     }
@@ -160,10 +161,11 @@ impl Lab {
         self.world().host(id).map_or_else(|| "?".to_owned(), |host| host.name.to_owned())
     }
 
-    /// A process is told by its host, as the map shows it.
+    /// A process is told by its body on the map.
     fn proc_name(&self, id: ProcId) -> String {
-        let host = self.world().proc(id).map(|proc| proc.host);
-        host.map_or_else(|| "?".to_owned(), |host| self.host_name(host))
+        let body = self.world().proc(id).and_then(|proc| self.units().of_process(&proc));
+        let unit = body.and_then(|body| self.units().get(body));
+        unit.map_or_else(|| "?".to_owned(), |unit| unit.name.clone())
     }
 
     /// Terminals come and go without a line.

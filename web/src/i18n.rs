@@ -90,9 +90,14 @@ macro_rules! texts {
 texts! {
     Tagline: "A Redis you can see through", "看得见内部的 Redis";
     SkipToTerminal: "Skip to the terminal", "跳到终端";
-    Servers: "Servers", "服务器";
     ScenarioServers: "{n} servers", "{n} 台服务器";
     ScenarioServer: "1 server", "1 台服务器";
+    Scenario: "What stands on the map", "地图上的场景";
+    ScenariosApart: "Servers on their own", "独立服务器";
+    ScenariosReplicated: "Replication", "主从复制";
+    ScenarioReplicas: "1 primary, {n} replicas", "1 主 {n} 从";
+    ScenarioChain: "A chain of {n}", "{n} 级链式复制";
+    ScenarioMachines: "{n} machines, 2 servers on each", "{n} 台机器，每台 2 个实例";
     StartOver: "Start over", "重新开始";
     Language: "中文", "English";
     LanguageLabel: "Language: switch to Chinese", "语言：切换到英文";
@@ -125,6 +130,12 @@ texts! {
     MapView: "Map instead of table", "以地图显示";
 
     RolePrimary: "primary", "主节点";
+    RoleReplica: "replica", "从节点";
+    FollowDown: "no link", "未连接";
+    FollowHandshake: "handshake", "握手中";
+    FollowSync: "copying", "全量同步中";
+    FollowOnline: "streaming", "增量同步中";
+    FollowSpoken: "{b} follows {a}: {state}", "{b} 复制 {a}：{state}";
     RoleClient: "client", "客户端";
     RoleTerminal: "terminal", "终端";
     StateOnline: "online", "在线";
@@ -158,6 +169,10 @@ texts! {
     Crash: "Crash", "崩溃";
     Restart: "Restart", "重启";
     RestartEmpty: "Restart with an empty disk", "以空磁盘重启";
+    KillProcess: "Kill the process", "杀死进程";
+    StopProcess: "Ask it to end", "请求进程退出";
+    StartProcess: "Start the process", "启动进程";
+    WholeMachine: "All of {name}", "整台 {name}";
     Pause: "Pause", "暂停";
     PauseNode: "Freeze", "冻结";
     Resume: "Resume", "恢复";
@@ -248,6 +263,8 @@ texts! {
     InspectorOf: "Inside {name}", "{name} 的内部";
     InspectorTeach: "Choose a node on the map, then Inspect, to look inside it.", "在地图上选择一个节点，再点“查看”，即可看到它的内部。";
     TabInfo: "Info", "概况";
+    TabReplication: "Replication", "复制";
+    TabFiles: "Files", "文件";
     TabKeys: "Keys", "键";
     TabConfig: "Config", "配置";
     TabConnections: "Connections", "连接";
@@ -267,6 +284,61 @@ texts! {
     SentBytes: "Sent", "已发";
     ReadBytes: "Read", "已读";
 
+    PrimaryAlone: "A primary that nobody follows.", "主节点，没有从节点。";
+    PrimaryOf: "A primary; {n} follow it directly.", "主节点，直接从节点 {n} 个。";
+    ReplicaOf: "A replica of {name}: {state}", "{name} 的从节点：{state}";
+    HeardOf: ", heard of {time} ago", "，{time}前有消息";
+    DownSince: ", without its stream for {time}", "，已中断 {time}";
+    Offset: "Offset", "偏移量";
+    Behind: "Behind", "落后";
+    StreamId: "Stream", "复制流";
+    StreamIds: "Replication ids", "复制 ID";
+    UpToOffset: "up to offset {offset}", "到偏移量 {offset} 为止";
+    Unreachable: "does not run", "未运行";
+    Backlog: "Backlog", "复制积压缓冲区";
+    NoBacklog: "None is kept: no replica has ever come.", "尚无：从未有从节点连接。";
+    BacklogHolds: "{len} of {size}", "{len} / {size}";
+    FirstOffset: "first offset", "起始偏移量";
+    LastOffset: "last offset", "末尾偏移量";
+    AckedBy: "{name}: {state}, acknowledged {offset}, {time} ago", "{name}：{state}，{time}前确认到 {offset}";
+
+    File: "File", "文件";
+    Size: "Size", "大小";
+    NotSynced: "Not on disk", "未落盘";
+    AllSynced: "–", "–";
+    SyncedNote: "What is not on disk yet is lost with the power.", "尚未落盘的部分会随断电丢失。";
+    NoFiles: "The disk is empty.", "磁盘是空的。";
+    AllFiles: "All files", "全部文件";
+    FileGone: "This file is not there (any more).", "文件不存在（或已删除）。";
+    FileEmpty: "The file is empty.", "文件是空的。";
+    FileBroken: "The rest cannot be read: {why}", "其余部分无法读取：{why}";
+    FromStart: "From the start", "回到开头";
+    FurtherOn: "Further on", "继续";
+    FormRdb: "A snapshot (RDB), record by record, each behind its offset", "快照（RDB），逐条记录及其偏移量";
+    FormCommands: "Commands (AOF), each behind its offset", "命令（AOF）及其偏移量";
+    FormPlain: "Text", "文本";
+    FormBytes: "Bytes, each line behind its offset", "字节及其偏移量";
+
+    Ledger: "Ledger", "写入账本";
+    LedgerHint: "Ledger of writes: who holds what was acknowledged", "写入账本：已确认的写入在谁那里";
+    LedgerWhat: "what was acknowledged, and who holds it", "已确认的写入，以及谁持有它";
+    LedgerTeach: "Nobody has written yet. Type SET greeting hello in a terminal; where there is replication, clients write by themselves.", "还没有写入。在终端输入 SET greeting hello；在复制场景中，客户端会自动写入。";
+    LedgerNote: "Looked up in the servers' memory at this moment. A server that is down may still bring writes back from its disk.", "结果来自此刻各服务器的内存。已停机的服务器重启后，仍可能从磁盘找回写入。";
+    Acknowledged: " writes acknowledged", " 次写入已确认";
+    AcknowledgedShort: "Acked", "已确认";
+    HeldEverywhere: "held by all", "全部持有";
+    HeldBySeveral: "held by several", "部分持有";
+    HeldByOne: "held by one only", "仅一台持有";
+    HeldByNone: "lost", "丢失";
+    Lost: "lost", "丢失";
+    Writer: "Writer", "写入者";
+    LatestWrites: "Latest writes", "最近的写入";
+    SaidHeld: "{name} holds it", "{name} 持有";
+    SaidMissing: "{name} does not hold it", "{name} 没有";
+    SaidOverwritten: "{name} holds something newer", "{name} 已被新值覆盖";
+    SaidDown: "{name} does not run", "{name} 未运行";
+    SaidApart: "{name} belongs to another shard", "{name} 属于其他分片";
+
     Message: "Message", "消息";
     From: "From", "来自";
     To: "To", "发往";
@@ -279,6 +351,8 @@ texts! {
     Byte: "1 byte", "1 字节";
     KindRequest: "request", "请求";
     KindReply: "reply", "回复";
+    KindStream: "replication", "复制";
+    KindBeat: "sign of life", "心跳";
     KindConnect: "transport (TCP)", "传输层（TCP）";
     FareHeld: "held back", "被扣留";
     FareWaiting: "arrived, waiting for one before it", "已到达，等待前一条";
@@ -302,6 +376,7 @@ texts! {
     KeyTerminal: "to the terminal", "进入终端";
     KeyFull: "full screen", "全屏";
     KeyTable: "table or map", "表格或地图";
+    KeyLedger: "ledger of writes", "写入账本";
     KeyHelp: "this list", "本列表";
     KeyEscape: "close what is open", "关闭当前面板";
     MetaTitle: "Typed in any terminal", "可在任意终端输入";
@@ -318,6 +393,9 @@ texts! {
     MetaUndo: "take the last action back", "撤销上一步操作";
     MetaHelp: "this list", "显示本列表";
     MetaSpeed: "how much happens in one second", "每秒推进多少";
+    MetaOpen: "open another scenario", "打开另一个场景";
+    MetaFiles: "look into a file; without a name, at all of them", "查看文件；不写文件名则列出全部";
+    MetaLedger: "who holds which acknowledged write", "查看已确认的写入在谁那里";
     MetaGo: "go to a moment", "跳到某一时刻";
 
     DebugWorld: "World", "世界";

@@ -6,10 +6,11 @@ use limpid_core::lab::Traffic;
 use limpid_core::machine::LogLevel;
 use limpid_core::server::Server;
 use limpid_core::server::config::table::DIRECTIVES;
-use limpid_core::sim::{HostId, ProcId};
+use limpid_core::sim::{EndView, ProcId, ProcView};
+use limpid_core::sorted::sort_by_key;
 use limpid_core::store::{Entry, Keyed, StringRef, ValueRef};
 
-use crate::lab::{Lab, main_process};
+use crate::lab::Lab;
 
 /// A key, as the inspector lists it.
 #[derive(Clone, PartialEq, Debug)]
@@ -69,12 +70,16 @@ impl Lab {
     /// The connections of a body's processes.
     pub(crate) fn connections(&self, body: usize) -> Vec<ConnRow> {
         let world = self.world();
-        let Some(id) = u16::try_from(body).ok().map(HostId) else { return Vec::new() };
+        let Some(unit) = self.units().get(body) else { return Vec::new() };
+        let own_process = |end: &EndView<'_>| match unit.shares {
+            true => end.proc == unit.process,
+            false => end.host == unit.host,
+        };
         let mut rows = Vec::new();
         for conn in world.conns() {
             for side in [0, 1] {
                 let (own, peer) = (&conn.ends[side], &conn.ends[1 - side]);
-                if own.host != id || !own.open {
+                if !own_process(own) || !own.open {
                     continue;
                 }
                 let name = world.host(peer.host).map_or("?", |host| host.name);
@@ -93,9 +98,13 @@ impl Lab {
     /// What a body's processes have logged, oldest first.
     pub(crate) fn log(&self, body: usize) -> Vec<LogRow> {
         let world = self.world();
-        let Some(id) = u16::try_from(body).ok().map(HostId) else { return Vec::new() };
+        let Some(unit) = self.units().get(body) else { return Vec::new() };
         let mut rows = Vec::new();
-        for proc in world.procs().filter(|proc| proc.host == id) {
+        let own = |proc: &ProcView<'_>| match unit.shares {
+            true => unit.process == Some(proc.id),
+            false => proc.host == unit.host,
+        };
+        for proc in world.procs().filter(own) {
             let Some(log) = world.log(proc.id) else { continue };
             rows.extend(log.iter().map(|line| LogRow {
                 at: line.at.0,
@@ -104,7 +113,7 @@ impl Lab {
                 text: line.text.clone(),
             }));
         }
-        rows.sort_by_key(|row| row.at);
+        sort_by_key(&mut rows, |row| row.at);
         let skipped = rows.len().saturating_sub(LINES);
         rows.split_off(skipped)
     }
@@ -127,6 +136,13 @@ impl Lab {
             }
         }
         Some(sections)
+    }
+
+    /// One section of INFO.
+    pub(crate) fn info_section(&self, body: usize, section: &str) -> Option<Vec<(String, String)>> {
+        let text = self.server(body)?.clone().info(&[section]);
+        let lines = text.lines().filter_map(|line| line.split_once(':'));
+        Some(lines.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
     }
 
     /// What a client that makes traffic has seen, in the form of INFO.
@@ -165,7 +181,7 @@ impl Lab {
         most: usize,
     ) -> Option<(Vec<KeyRow>, usize)> {
         let server = self.server(body)?;
-        let host = HostId(u16::try_from(body).ok()?);
+        let host = self.units().get(body)?.host;
         let now = self.world().host(host)?.wall.as_millis();
         let total = server.keyspace().summary().map(|(_, keys, ..)| keys).sum();
         let mut rows = Vec::new();
@@ -179,7 +195,7 @@ impl Lab {
                 rows.push(key_row(db, entry, now));
             }
         }
-        rows.sort_by_cached_key(|row| (row.db, natural(&row.key)));
+        sort_by_key(&mut rows, |row| (row.db, natural(&row.key)));
         Some((rows, total))
     }
 
@@ -214,14 +230,14 @@ impl Lab {
         })
     }
 
-    fn server(&self, body: usize) -> Option<&Server> {
+    /// The server of a body, if it runs.
+    pub(crate) fn server(&self, body: usize) -> Option<&Server> {
         self.world().machine(self.main_of(body)?)
     }
 
     /// The process that a body is there for.
     fn main_of(&self, body: usize) -> Option<ProcId> {
-        let id = HostId(u16::try_from(body).ok()?);
-        main_process(self.world(), id).map(|proc| proc.id)
+        self.units().process(self.world(), body)
     }
 }
 

@@ -61,6 +61,10 @@ fn press(page: &Page, event: &KeyboardEvent) -> bool {
         "/" => terminal::focus_entry(),
         "f" => full_screen(),
         "v" => page.change(Topic::Open, |view| view.table = !view.table),
+        "w" => {
+            let open = page.view().ledger;
+            page.show_ledger(!open);
+        }
         "?" => page.change(Topic::Open, |view| view.help = !view.help),
         _ => return false,
     }
@@ -78,6 +82,8 @@ fn escape(page: &Page, event: &KeyboardEvent) -> bool {
             view.card = None;
         } else if !is_typing(event) && !view.selected.is_empty() {
             view.selected.clear();
+        } else if !is_typing(event) && view.ledger {
+            view.ledger = false;
         } else if !is_typing(event) && view.inspected.is_some() {
             view.inspected = None;
         } else {

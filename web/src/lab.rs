@@ -1,22 +1,24 @@
 //! The World behind the page, and what the page asks of it. Nothing here knows of a browser.
 
 use core::time::Duration;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use limpid_core::lab::{self, CLI, SERVER, Shown, TRAFFIC, Terminal};
 use limpid_core::sim::{
-    Action, ActionError, EventKind, Flight as Fly, Future, HostId, MessageId, MessageView,
+    Action, ActionError, EventKind, Flight as Fly, Future, HostId, MessageId, MessageView, ProcId,
     ProcState, ProcView, SegmentKind, Session, Side, Step, World,
 };
+use limpid_core::sorted::SortedSet;
 use limpid_core::time::Mono;
 
 use crate::frames;
+use crate::layout::Kind;
 use crate::meter::Meter;
-use crate::scene::{Body, Cut, Doing, Health, Link, Role, Scene};
+use crate::scene::{Body, Cut, Doing, Follow, Health, Link, Machine, Role, Scene, Stream};
 use crate::share::Shared;
 use crate::terminal::desk::Desk;
 use crate::topology::SHELL;
+use crate::units::{Unit, Units};
 
 pub(crate) use crate::topology::Topology;
 
@@ -25,6 +27,7 @@ pub(crate) struct Lab {
     topology: Topology,
     seed: u64,
     session: Session,
+    units: Units,
     meter: core::cell::RefCell<Meter>,
 }
 
@@ -54,6 +57,10 @@ pub(crate) enum FlightKind {
     Request,
     /// From a server to a client.
     Reply,
+    /// Between servers: what a primary sends its replicas, and what they ask for.
+    Stream,
+    /// Between servers, too: signs of life.
+    Beat,
     /// Of the transport itself: opening and closing connections.
     Transport,
 }
@@ -108,9 +115,10 @@ impl Lab {
     /// A topology at its beginning.
     pub(crate) fn open(topology: Topology, seed: u64) -> Self {
         let session = Session::new(topology.scenario(), seed, lab::programs);
-        let mut lab = Lab { topology, seed, session, meter: Default::default() };
+        let units = Units::of(session.world());
+        let mut lab = Lab { topology, seed, session, units, meter: Default::default() };
         // One terminal is open from the start: what one sees first invites to type.
-        let (_, run) = lab.terminal_for("redis-1");
+        let (_, run) = lab.terminal_for(topology.first_server());
         lab.session.advance(Mono::ZERO + Self::TERMINAL_AT, u64::MAX);
         if let Some(run) = run {
             // Nothing can stand against it: the name is new.
@@ -126,7 +134,7 @@ impl Lab {
         for step in 1..=STEPS {
             let until = Mono::ZERO + topology.warm_up() * step / STEPS;
             lab.session.advance(until, u64::MAX);
-            lab.meter.borrow_mut().look(lab.session.world());
+            lab.measure();
         }
         lab
     }
@@ -249,19 +257,59 @@ impl Lab {
         markers.filter_map(|m| Some(Mark { at: m.at.0, kind: kind(&m.event)? })).collect()
     }
 
-    /// What the map shows now.
-    pub(crate) fn scene(&self) -> Scene {
-        let world = self.world();
-        self.meter.borrow_mut().look(world);
-        let bodies = world.hosts().map(|host| std::rc::Rc::new(self.body(host.id)));
-        Scene { bodies: bodies.collect(), links: self.links() }
+    /// What stands on the map.
+    pub(crate) fn units(&self) -> &Units {
+        &self.units
     }
 
-    fn body(&self, id: HostId) -> Body {
+    /// What the map shows now.
+    pub(crate) fn scene(&self) -> Scene {
+        self.measure();
+        let follows = self.follows();
+        let bodies = self.units.iter().map(|(index, unit)| {
+            let follow = follows.iter().find(|follow| follow.to == index);
+            let mut body = self.body(index, unit);
+            if let Some(stream) = &mut body.stream {
+                stream.follows = follow.map(|follow| (follow.state, follow.lag));
+            }
+            std::rc::Rc::new(body)
+        });
+        Scene {
+            bodies: bodies.collect(),
+            links: self.links(&follows),
+            machines: self.machines().into_iter().map(std::rc::Rc::new).collect(),
+            follows: follows.into_iter().map(std::rc::Rc::new).collect(),
+        }
+    }
+
+    /// Counts what each body has received so far.
+    fn measure(&self) {
+        let mut meter = self.meter.borrow_mut();
+        if !meter.is_due(self.now()) {
+            return;
+        }
         let world = self.world();
-        let Some(host) = world.host(id) else { unreachable!("hosts never go") };
-        let main = main_process(world, id);
+        let counts = self.units.iter().map(|(index, unit)| match unit.shares {
+            true => self.server(index).map_or(0, |server| server.overview().commands),
+            false => {
+                let links = world.links().iter().filter(|link| link.to == unit.host);
+                links.map(|link| link.messages).sum()
+            }
+        });
+        meter.look(self.now(), counts.collect());
+    }
+
+    fn body(&self, index: usize, unit: &Unit) -> Body {
+        let world = self.world();
+        let Some(host) = world.host(unit.host) else { unreachable!("hosts never go") };
+        let main = self.units.process(world, index).and_then(|id| world.proc(id));
+        let replication = self.replication(index);
+        let follows = replication.as_ref().is_some_and(|view| view.primary.is_some());
         let role = match main.map(|proc| proc.program) {
+            // What does not run tells nothing; then it is what the scenario makes it.
+            Some(SERVER) if follows || replication.is_none() && unit.home.is_some() => {
+                Role::Replica
+            }
             Some(SERVER) => Role::Primary,
             Some(TRAFFIC) => Role::Client,
             _ => Role::Shell,
@@ -273,46 +321,94 @@ impl Lab {
             (true, Some(ProcState::Running | ProcState::Down) | None) => Health::Online,
             (true, Some(_)) => Health::Stopped,
         };
-        let rate = self.meter.borrow().rate(id);
+        let rate = self.meter.borrow().rate(index);
         let doing = match role {
             Role::Shell => Doing::Nothing,
-            Role::Client => Doing::Asking { rate, stuck: self.is_stuck(usize::from(id.0)) },
-            Role::Primary => Doing::Serving { keys: self.key_count(usize::from(id.0)), rate },
+            Role::Client => Doing::Asking { rate, stuck: self.is_stuck(index) },
+            Role::Primary | Role::Replica => Doing::Serving { keys: self.key_count(index), rate },
         };
+        // A server that neither follows nor is followed has a stream that nobody asks about.
+        let stream = replication
+            .filter(|view| follows || unit.home.is_some() || !view.replicas.is_empty())
+            .map(|view| Stream { offset: view.offset, follows: None });
         Body {
-            name: host.name.to_owned(),
-            address: host.ip.to_string(),
+            name: unit.name.clone(),
+            host: host.name.to_owned(),
+            process: unit.shares.then(|| unit.name.clone()),
+            address: match unit.port.filter(|_| unit.shares) {
+                Some(port) => format!("{}:{port}", host.ip),
+                None => host.ip.to_string(),
+            },
+            kind: match (unit.port, role) {
+                (Some(_), _) => Kind::Server,
+                (None, Role::Client) => Kind::Client,
+                (None, _) => Kind::Shell,
+            },
+            home: unit.home,
             role,
-            shard: usize::from(id.0),
+            stream,
+            shard: self.shard(index),
             health,
             doing,
         }
     }
 
-    /// Links that carry something by the scenario, by what was used, or by what was changed.
-    fn links(&self) -> Vec<std::rc::Rc<Link>> {
+    /// Hosts that carry several bodies.
+    fn machines(&self) -> Vec<Machine> {
         let world = self.world();
-        let usual = world.scenario().link;
-        let mut pairs: BTreeMap<(u16, u16), bool> = BTreeMap::new();
-        let key = |a: HostId, b: HostId| (a.0.min(b.0), a.0.max(b.0));
-        for proc in world.procs() {
-            for target in targets(world, &proc).filter(|&target| target != proc.host) {
-                pairs.insert(key(proc.host, target), true);
+        let mut machines: Vec<Machine> = Vec::new();
+        for (index, unit) in self.units.iter().filter(|(_, unit)| unit.shares) {
+            let Some(host) = world.host(unit.host) else { continue };
+            match machines.iter_mut().find(|machine| machine.name == host.name) {
+                Some(machine) => machine.members.push(index),
+                None => machines.push(Machine {
+                    name: host.name.to_owned(),
+                    address: host.ip.to_string(),
+                    members: vec![index],
+                    on: host.on,
+                }),
             }
         }
-        for link in world.links() {
-            pairs.insert(key(link.from, link.to), true);
+        machines
+    }
+
+    /// Links that carry something by the scenario, by what was used, or by what was changed.
+    fn links(&self, follows: &[Follow]) -> Vec<std::rc::Rc<Link>> {
+        let world = self.world();
+        let usual = world.scenario().link;
+        let mut pairs: SortedSet<(usize, usize)> = SortedSet::new();
+        let mut add = |a: Option<usize>, b: Option<usize>| {
+            if let (Some(a), Some(b)) = (a, b)
+                && a != b
+                && self.units.get(a).map(|unit| unit.host) != self.units.get(b).map(|u| u.host)
+            {
+                pairs.insert((a.min(b), a.max(b)));
+            }
+        };
+        for proc in world.procs() {
+            add(self.units.of_process(&proc), self.target_of(&proc));
         }
-        let cuts: Vec<(HostId, HostId)> = world.cuts().collect();
-        let is_cut = |a: u16, b: u16| cuts.contains(&(HostId(a), HostId(b)));
-        let link = |(&(a, b), _): (&(u16, u16), &bool)| {
-            let (forth, back) = (HostId(a), HostId(b));
+        for (index, unit) in self.units.iter() {
+            add(Some(index), unit.home);
+        }
+        for follow in follows {
+            add(Some(follow.from), Some(follow.to));
+        }
+        for link in world.links() {
+            // Of hosts that carry several bodies one cannot tell which of them it was.
+            let alone = |host| {
+                let unit = self.units.of_host(host)?;
+                self.units.get(unit).filter(|found| !found.shares).map(|_| unit)
+            };
+            add(alone(link.from), alone(link.to));
+        }
+        let link = |&(a, b): &(usize, usize)| {
+            let (forth, back) = (self.units.get(a)?.host, self.units.get(b)?.host);
             let spec = world.link_between(forth, back)?;
             let other = world.link_between(back, forth)?;
-            // Requests flow from the client, so it is the first of the two.
             Some(std::rc::Rc::new(Link {
-                a: usize::from(a),
-                b: usize::from(b),
+                a,
+                b,
                 latency: spec.latency.max(other.latency),
                 loss_ppm: spec.loss_ppm.max(other.loss_ppm),
                 changed: spec.latency != usual.latency
@@ -320,31 +416,50 @@ impl Lab {
                     || spec.loss_ppm != usual.loss_ppm
                     || other.loss_ppm != usual.loss_ppm
                     || spec.bandwidth != usual.bandwidth,
-                cut: match (is_cut(a, b), is_cut(b, a)) {
-                    (false, false) => Cut::No,
-                    (true, false) => Cut::Forth,
-                    (false, true) => Cut::Back,
-                    (true, true) => Cut::Both,
-                },
+                cut: self.cut_between(a, b),
             }))
         };
         pairs.iter().filter_map(link).collect()
+    }
+
+    /// Which directions between two bodies are cut.
+    pub(crate) fn cut_between(&self, a: usize, b: usize) -> Cut {
+        let host = |index: usize| self.units.get(index).map(|unit| unit.host);
+        let (Some(a), Some(b)) = (host(a), host(b)) else { return Cut::No };
+        let is_cut = |from, to| self.world().cuts().any(|cut| cut == (from, to));
+        match (is_cut(a, b), is_cut(b, a)) {
+            (false, false) => Cut::No,
+            (true, false) => Cut::Forth,
+            (false, true) => Cut::Back,
+            (true, true) => Cut::Both,
+        }
     }
 
     /// Messages between hosts, no more than so many.
     pub(crate) fn flights(&self, most: usize, into: &mut Vec<Flight>) {
         let between_hosts = |message: &MessageView<'_>| message.hosts.0 != message.hosts.1;
         let messages = self.world().in_flight().filter(between_hosts).take(most);
-        into.extend(messages.map(|message| self.look_at(&message)));
+        into.extend(messages.filter_map(|message| self.look_at(&message)));
+    }
+
+    /// The body at one end of a message or connection.
+    fn body_of(&self, proc: Option<ProcId>, host: HostId) -> Option<usize> {
+        let proc = proc.and_then(|id| self.world().proc(id));
+        match proc {
+            Some(proc) => self.units.of_process(&proc),
+            None => self.units.of_host(host),
+        }
     }
 
     /// A message by its number, if it is still on its way.
     pub(crate) fn flight(&self, id: MessageId) -> Option<Flight> {
-        self.world().message(id).map(|message| self.look_at(&message))
+        self.look_at(&self.world().message(id)?)
     }
 
-    fn look_at(&self, message: &MessageView<'_>) -> Flight {
+    fn look_at(&self, message: &MessageView<'_>) -> Option<Flight> {
         let (from, to) = message.hosts;
+        let source = self.body_of(message.procs.0, from)?;
+        let goal = self.body_of(message.procs.1, to)?;
         let latency = || {
             let spec = self.world().link_between(from, to);
             spec.map_or(1, |spec| spec.latency.as_nanos() as u64)
@@ -362,26 +477,53 @@ impl Lab {
             Fly::Waiting => Fare::Waiting,
             Fly::Held { .. } => Fare::Held,
         };
+        let is_server = |body| self.units.get(body).is_some_and(|unit| unit.port.is_some());
         let kind = match (message.kind, message.from) {
+            (SegmentKind::Data, _) if is_server(source) && is_server(goal) => {
+                match frames::is_beat(message.bytes) {
+                    true => FlightKind::Beat,
+                    false => FlightKind::Stream,
+                }
+            }
             (SegmentKind::Data, Side::Client) => FlightKind::Request,
             (SegmentKind::Data, Side::Server) => FlightKind::Reply,
             _ => FlightKind::Transport,
         };
-        Flight {
+        Some(Flight {
             id: message.id,
-            from: usize::from(from.0),
-            to: usize::from(to.0),
+            from: source,
+            to: goal,
             sent,
             kind,
             fare,
             bytes: message.bytes.clone(),
-        }
+        })
     }
 
     /// How many messages each direction of each link has carried.
     pub(crate) fn carried(&self) -> Vec<(usize, usize, u64)> {
-        let links = self.world().links().iter();
-        links.map(|l| (usize::from(l.from.0), usize::from(l.to.0), l.messages)).collect()
+        let world = self.world();
+        let shares = |host| {
+            let unit = self.units.of_host(host).and_then(|unit| self.units.get(unit));
+            unit.is_some_and(|unit| unit.shares)
+        };
+        let apart = world.links().iter().filter(|link| !shares(link.from) && !shares(link.to));
+        let mut carried: Vec<_> = apart
+            .filter_map(|link| {
+                let (from, to) = (self.units.of_host(link.from)?, self.units.of_host(link.to)?);
+                Some((from, to, link.messages))
+            })
+            .collect();
+        // Of bodies that share a host only the connections tell which of them talks.
+        const MESSAGE: u64 = 64;
+        for conn in world.conns().filter(|c| shares(c.ends[0].host) || shares(c.ends[1].host)) {
+            let body = |end: usize| self.body_of(conn.ends[end].proc, conn.ends[end].host);
+            if let (Some(a), Some(b)) = (body(0), body(1)) {
+                carried.push((a, b, conn.ends[0].sent / MESSAGE));
+                carried.push((b, a, conn.ends[1].sent / MESSAGE));
+            }
+        }
+        carried
     }
 
     /// What a message is, in a few characters.
@@ -397,12 +539,12 @@ impl Lab {
             }
             .to_owned();
         }
-        frames::label(&flight.bytes, flight.kind == FlightKind::Request)
+        frames::label(&flight.bytes, flight.kind != FlightKind::Reply)
     }
 
     /// What a message says, line by line.
     pub(crate) fn decoded(&self, flight: &Flight) -> String {
-        frames::decoded(&flight.bytes, flight.kind == FlightKind::Request)
+        frames::decoded(&flight.bytes, flight.kind != FlightKind::Reply)
     }
 
     /// Whether a message is still on its way.
@@ -441,11 +583,10 @@ impl Lab {
 
     /// The servers that have a terminal, and the processes of those.
     pub(crate) fn terminals(&self) -> Vec<(String, String)> {
-        let world = self.world();
-        let clis = world.procs().filter(|proc| proc.program == CLI);
+        let clis = self.world().procs().filter(|proc| proc.program == CLI);
         clis.filter_map(|proc| {
-            let server = targets(world, &proc).next()?;
-            Some((world.host(server)?.name.to_owned(), proc.name.to_owned()))
+            let server = self.units.get(self.target_of(&proc)?)?;
+            Some((server.name.clone(), proc.name.to_owned()))
         })
         .collect()
     }
@@ -456,14 +597,32 @@ impl Lab {
         if self.world().proc_named(&process).is_some() {
             return (process, None);
         }
-        let args = ["-h", server];
+        let unit = self.units.named(server).and_then(|index| self.units.get(index));
+        let host = unit.and_then(|unit| self.world().host(unit.host));
+        let mut args = vec!["-h".to_owned(), host.map_or(server, |host| host.name).to_owned()];
+        if let Some(port) = unit.and_then(|unit| unit.port).filter(|&port| port != 6379) {
+            args.extend(["-p".to_owned(), port.to_string()]);
+        }
         let run = Action::Run {
             host: SHELL.to_owned(),
             name: process.clone(),
             program: CLI.to_owned(),
-            args: args.iter().map(|&arg| arg.to_owned()).collect(),
+            args,
         };
         (process, Some(run))
+    }
+
+    /// The server that a client's arguments name.
+    pub(crate) fn target_of(&self, proc: &ProcView<'_>) -> Option<usize> {
+        if !matches!(proc.program, CLI | TRAFFIC) {
+            return None;
+        }
+        let option = |name: &str| {
+            let at = proc.args.iter().position(|arg| arg == name)?;
+            proc.args.get(at + 1)
+        };
+        let port = option("-p").and_then(|port| port.parse().ok()).unwrap_or(6379);
+        self.units.at(self.world().scenario(), option("-h")?, port)
     }
 
     /// Whether a process runs.
@@ -476,16 +635,4 @@ impl Lab {
 /// Whether an action only has to do with terminals.
 pub(crate) fn is_typing(action: &Action) -> bool {
     matches!(action, Action::Type { .. } | Action::Interrupt { .. } | Action::Run { .. })
-}
-
-/// The process that a host is there for.
-pub(crate) fn main_process(world: &World, host: HostId) -> Option<ProcView<'_>> {
-    world.procs().find(|proc| proc.host == host)
-}
-
-/// The hosts that a client's arguments name.
-fn targets<'a>(world: &'a World, proc: &ProcView<'a>) -> impl Iterator<Item = HostId> + use<'a> {
-    let client = matches!(proc.program, CLI | TRAFFIC);
-    let args = if client { proc.args } else { &[] };
-    args.iter().filter_map(|arg| world.hosts().find(|host| host.name == arg).map(|host| host.id))
 }

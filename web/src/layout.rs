@@ -4,6 +4,8 @@
 //! direction where there is room for it: clients on the left (or on top, on a tall screen),
 //! servers in the middle, the person on the right. A few servers stand in a column, a dozen on a
 //! ring with the person in its middle, many in staggered rows, each with its client at its side.
+//! Servers that replicate stand in the order in which data flows: who writes, the primary, its
+//! replicas, theirs, and who reads. Machines with several servers stand abreast.
 
 /// A point on the map. One unit is one pixel when the map is not scaled.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
@@ -22,12 +24,19 @@ impl Point {
 
     /// The distance to another point.
     pub(crate) fn distance(self, other: Point) -> f64 {
-        (self.x - other.x).hypot(self.y - other.y)
+        length(self.x - other.x, self.y - other.y)
     }
 
     /// The point a part `t` of the way to another.
     pub(crate) fn toward(self, other: Point, t: f64) -> Point {
         Point::new(self.x + (other.x - self.x) * t, self.y + (other.y - self.y) * t)
+    }
+
+    /// How an SVG transform turns what points to the right towards another point.
+    pub(crate) fn turned_to(self, other: Point) -> String {
+        let length = self.distance(other).max(0.01);
+        let (cos, sin) = ((other.x - self.x) / length, (other.y - self.y) / length);
+        format!("matrix({cos:.3} {sin:.3} {:.3} {cos:.3} 0 0)", -sin)
     }
 
     fn transposed(self) -> Point {
@@ -42,6 +51,10 @@ pub(crate) struct Seat {
     pub kind: Kind,
     /// The servers that it talks to, by index into the seats; what a server talks to is ignored.
     pub talks_to: Vec<usize>,
+    /// The server whose replica it is by the scenario.
+    pub home: Option<usize>,
+    /// The machine that it shares with others, by number.
+    pub machine: Option<usize>,
 }
 
 /// What a body is, as far as its place depends on it.
@@ -86,7 +99,14 @@ pub(crate) fn place(seats: &[Seat], room: Room) -> Vec<Point> {
     let of = |kind| -> Vec<usize> { (0..seats.len()).filter(|&i| seats[i].kind == kind).collect() };
     let (servers, clients, shells) = (of(Kind::Server), of(Kind::Client), of(Kind::Shell));
     let mut places = vec![Point::default(); seats.len()];
+    let any = |has: fn(&Seat) -> bool| seats.iter().any(has);
     match servers.len() {
+        _ if any(|seat| seat.machine.is_some()) => {
+            racks(&mut places, seats, &servers, &clients, &shells, room);
+        }
+        _ if any(|seat| seat.home.is_some()) => {
+            streams(&mut places, seats, &servers, &clients, &shells, room);
+        }
         0..=3 => flow(&mut places, &servers, &clients, &shells, room),
         4..=16 => ring(&mut places, seats, &servers, &clients, &shells, room),
         _ => rows(&mut places, seats, &servers, &clients, &shells, room),
@@ -114,6 +134,139 @@ fn flow(places: &mut [Point], servers: &[usize], clients: &[usize], shells: &[us
     column(places, shells, apart, client_gap, 0.0);
 }
 
+/// Servers in the direction of their streams: primary, replicas, theirs.
+fn streams(
+    places: &mut [Point],
+    seats: &[Seat],
+    servers: &[usize],
+    clients: &[usize],
+    shells: &[usize],
+    room: Room,
+) {
+    // From one to the next in the direction of the stream, and between two that stand abreast.
+    let (along, abreast) = match room {
+        Room::Wide => (220.0, 128.0),
+        Room::Tall => (150.0, 116.0),
+    };
+    let followers = |of: Option<usize>| -> Vec<usize> {
+        servers.iter().copied().filter(|&server| seats[server].home == of).collect()
+    };
+    // Places as if the room were wide: x with the stream, y across it.
+    let mut at = vec![Point::default(); seats.len()];
+    let roots = followers(None);
+    let mut row: Vec<usize> = Vec::new();
+    for (i, &root) in roots.iter().enumerate() {
+        at[root] = Point::new(0.0, (i as f64 - (roots.len() as f64 - 1.0) / 2.0) * 3.0 * abreast);
+        row.push(root);
+    }
+    let mut furthest: f64 = 0.0;
+    while !row.is_empty() {
+        let mut next = Vec::new();
+        for &server in &row {
+            let followers = followers(Some(server));
+            // More than a few stand in two staggered columns, so that they take less height.
+            let staggered = followers.len() > 3;
+            let gap = if staggered { abreast * 0.58 } else { abreast };
+            for (i, &follower) in followers.iter().enumerate() {
+                let across = (i as f64 - (followers.len() as f64 - 1.0) / 2.0) * gap;
+                let step = if staggered && i % 2 == 1 { along * 1.75 } else { along };
+                at[follower] = Point::new(at[server].x + step, at[server].y + across);
+                furthest = furthest.max(at[follower].x);
+                next.push(follower);
+            }
+        }
+        row = next;
+    }
+    let mut seen = vec![0usize; seats.len()];
+    for &client in clients {
+        let server = match seats[client].talks_to[..] {
+            [server, ..] => server,
+            [] => roots.first().copied().unwrap_or_default(),
+        };
+        let number = seen[server];
+        seen[server] += 1;
+        let of_root = clients.iter().filter(|&&c| seats[c].talks_to.first() == Some(&server));
+        let spread = number as f64 - (of_root.count() as f64 - 1.0) / 2.0;
+        let from = at[server];
+        at[client] = if seats[server].home.is_none() {
+            Point::new(from.x - along * 0.9, from.y + spread * abreast * 0.75)
+        } else if followers(Some(server)).is_empty() {
+            Point::new(furthest + along * 0.72, from.y + spread * 50.0)
+        } else {
+            // Beside one that has replicas of its own, out of the way of its stream.
+            Point::new(from.x + spread * 70.0, from.y + abreast)
+        };
+    }
+    for (i, &shell) in shells.iter().enumerate() {
+        at[shell] = Point::new(-along * 0.25, abreast * 1.05 + i as f64 * 70.0);
+    }
+    for (place, at) in places.iter_mut().zip(at) {
+        *place = if room == Room::Wide { at } else { at.transposed() };
+    }
+}
+
+/// Machines abreast, each with its servers side by side; in a tall room one below the other.
+/// Who writes stands on one side of them, who reads on the other.
+fn racks(
+    places: &mut [Point],
+    seats: &[Seat],
+    servers: &[usize],
+    clients: &[usize],
+    shells: &[usize],
+    room: Room,
+) {
+    const APART: f64 = 124.0;
+    let count = seats.iter().filter_map(|seat| seat.machine).max().map_or(1, |last| last + 1);
+    let on = |machine: usize| -> Vec<usize> {
+        servers.iter().copied().filter(|&s| seats[s].machine == Some(machine)).collect()
+    };
+    let most = (0..count).map(|machine| on(machine).len()).max().unwrap_or(1) as f64;
+    // From one machine to the next.
+    let step = match room {
+        Room::Wide => Point::new(most * APART + 84.0, 0.0),
+        Room::Tall => Point::new(0.0, 176.0),
+    };
+    for machine in 0..count {
+        let on = on(machine);
+        let nth = machine as f64 - (count as f64 - 1.0) / 2.0;
+        for (i, &server) in on.iter().enumerate() {
+            let x = (i as f64 - (on.len() as f64 - 1.0) / 2.0) * APART;
+            // Every other machine a little lower, so that a stream between two that are no
+            // neighbours passes beside the one between them.
+            let y = if room == Room::Wide && machine % 2 == 1 { 74.0 } else { 0.0 };
+            places[server] = Point::new(step.x * nth + x, step.y * nth + y);
+        }
+    }
+    for &client in clients {
+        let server = seats[client].talks_to.first().copied().unwrap_or_default();
+        let at = places[server];
+        let writes = seats[server].home.is_none();
+        places[client] = match (room, writes) {
+            (Room::Wide, true) => Point::new(at.x, at.y - 128.0),
+            (Room::Wide, false) => Point::new(at.x, at.y + 132.0),
+            (Room::Tall, true) => Point::new(at.x - 96.0, at.y),
+            (Room::Tall, false) => Point::new(at.x + 96.0, at.y),
+        };
+    }
+    let last = places.iter().fold(0.0f64, |last, at| last.max(at.x));
+    for (i, &shell) in shells.iter().enumerate() {
+        let nth = i as f64 * 76.0;
+        places[shell] = match room {
+            Room::Wide => Point::new(last + 150.0, nth),
+            Room::Tall => Point::new(nth, step.y * count as f64 / 2.0 + 40.0),
+        };
+    }
+}
+
+/// The plate of a machine: left, top, right and bottom around its bodies' places.
+pub(crate) fn plate(members: impl Iterator<Item = Point>) -> (f64, f64, f64, f64) {
+    let around = |p: Point| (p.x - 62.0, p.y - 60.0, p.x + 62.0, p.y + 84.0);
+    let join = |a: (f64, f64, f64, f64), b: (f64, f64, f64, f64)| {
+        (a.0.min(b.0), a.1.min(b.1), a.2.max(b.2), a.3.max(b.3))
+    };
+    members.map(around).reduce(join).unwrap_or_default()
+}
+
 /// Servers on an ellipse; a client with one server outside of it, others in its middle.
 fn ring(
     places: &mut [Point],
@@ -128,10 +281,8 @@ fn ring(
         Room::Wide => ((44.0 * n).max(230.0), (13.0 * n).max(140.0)),
         Room::Tall => ((12.0 * n).max(130.0), (40.0 * n).max(210.0)),
     };
-    let angles = even_angles(servers.len(), rx, ry);
-    let at = |angle: f64, rx: f64, ry: f64| Point::new(rx * angle.cos(), ry * angle.sin());
-    for (&server, &angle) in servers.iter().zip(&angles) {
-        places[server] = at(angle, rx, ry);
+    for (&server, at) in servers.iter().zip(evenly(servers.len(), rx, ry)) {
+        places[server] = at;
     }
     let (outer, inner) = split_by_targets(seats, clients);
     let mut seen = vec![0u32; seats.len()];
@@ -141,8 +292,8 @@ fn ring(
         let nth = f64::from(seen[server]);
         seen[server] += 1;
         let (x, y) = (from.x / rx, from.y / ry);
-        let length = x.hypot(y).max(0.01);
-        let (ux, uy) = (x / length, y / length);
+        let away = length(x, y).max(0.01);
+        let (ux, uy) = (x / away, y / away);
         let high = if uy > 0.0 { 108.0 } else { 88.0 };
         let away = (98.0 / ux.abs().max(0.01)).min(high / uy.abs().max(0.01)) + nth * 110.0;
         places[client] = Point::new(from.x + ux * away, from.y + uy * away);
@@ -158,25 +309,32 @@ fn ring(
     }
 }
 
-/// Angles from the top, clockwise, that divide the circumference of an ellipse evenly.
-fn even_angles(n: usize, rx: f64, ry: f64) -> Vec<f64> {
+/// Points of an ellipse from the top, clockwise, that divide its circumference evenly.
+fn evenly(n: usize, rx: f64, ry: f64) -> Vec<Point> {
     const PARTS: usize = 720;
-    let start = -core::f64::consts::FRAC_PI_2;
-    let angle = |part: usize| start + part as f64 / PARTS as f64 * core::f64::consts::TAU;
-    let mut lengths = Vec::with_capacity(PARTS + 1);
-    let mut total = 0.0;
-    lengths.push(0.0);
-    for part in 0..PARTS {
-        let (a, b) = (angle(part), angle(part + 1));
-        total += (rx * (b.cos() - a.cos())).hypot(ry * (b.sin() - a.sin()));
+    // Sine and cosine of one part of a turn; the page has no other use for such functions.
+    const SIN: f64 = 0.008_726_535_498_373_935;
+    const COS: f64 = 0.999_961_923_064_171_3;
+    let (mut points, mut lengths) = (Vec::new(), Vec::new());
+    let ((mut x, mut y), mut total) = ((0.0, -1.0), 0.0);
+    for _ in 0..PARTS {
+        points.push(Point::new(rx * x, ry * y));
         lengths.push(total);
+        let next = (x * COS - y * SIN, x * SIN + y * COS);
+        total += length(rx * (next.0 - x), ry * (next.1 - y));
+        (x, y) = next;
     }
     (0..n)
         .map(|i| {
             let wanted = total * i as f64 / n as f64;
-            angle(lengths.partition_point(|&length| length < wanted))
+            let at = lengths.partition_point(|&length| length < wanted);
+            points[at.min(PARTS - 1)]
         })
         .collect()
+}
+
+fn length(x: f64, y: f64) -> f64 {
+    (x * x + y * y).sqrt()
 }
 
 /// Servers in staggered rows, each with its clients at its upper left.
@@ -253,19 +411,50 @@ pub(crate) fn bounds(seats: &[Seat], places: &[Point]) -> (f64, f64, f64, f64) {
 mod tests {
     use super::*;
 
+    fn server(home: Option<usize>, machine: Option<usize>) -> Seat {
+        Seat { kind: Kind::Server, talks_to: vec![], home, machine }
+    }
+
+    fn other(kind: Kind, talks_to: Vec<usize>) -> Seat {
+        Seat { kind, talks_to, home: None, machine: None }
+    }
+
+    /// A primary with `n` replicas, two writers, and a reader for each replica.
+    fn replicas(n: usize) -> Vec<Seat> {
+        let servers = (0..=n).map(|i| server((i > 0).then_some(0), None));
+        let writers = (0..2).map(|_| other(Kind::Client, vec![0]));
+        let readers = (1..=n).map(|i| other(Kind::Client, vec![i]));
+        servers.chain(writers).chain(readers).chain([other(Kind::Shell, vec![0])]).collect()
+    }
+
+    /// A primary and a line of `n` replicas.
+    fn chain(n: usize) -> Vec<Seat> {
+        let servers = (0..=n).map(|i| server(i.checked_sub(1), None));
+        let readers = (0..=n).map(|i| other(Kind::Client, vec![i]));
+        servers.chain(readers).chain([other(Kind::Shell, vec![0])]).collect()
+    }
+
+    /// `n` machines with a primary and the next one's replica.
+    fn racks(n: usize) -> Vec<Seat> {
+        let servers =
+            (0..n).flat_map(|i| [server(None, Some(i)), server(Some((i + 1) % n * 2), Some(i))]);
+        let clients = (0..n * 2).map(|i| other(Kind::Client, vec![i]));
+        servers.chain(clients).chain([other(Kind::Shell, vec![0])]).collect()
+    }
+
     /// `n` servers with a client each, and a person's terminals.
     fn pairs(n: usize) -> Vec<Seat> {
-        let servers = (0..n).map(|_| Seat { kind: Kind::Server, talks_to: vec![] });
-        let clients = (0..n).map(|i| Seat { kind: Kind::Client, talks_to: vec![i] });
-        let shell = Seat { kind: Kind::Shell, talks_to: vec![0] };
+        let servers = (0..n).map(|_| server(None, None));
+        let clients = (0..n).map(|i| other(Kind::Client, vec![i]));
+        let shell = other(Kind::Shell, vec![0]);
         servers.chain(clients).chain([shell]).collect()
     }
 
     /// `n` servers with `m` clients that talk to all of them.
     fn mesh(n: usize, m: usize) -> Vec<Seat> {
-        let servers = (0..n).map(|_| Seat { kind: Kind::Server, talks_to: vec![] });
-        let clients = (0..m).map(|_| Seat { kind: Kind::Client, talks_to: (0..n).collect() });
-        let shell = Seat { kind: Kind::Shell, talks_to: vec![0] };
+        let servers = (0..n).map(|_| server(None, None));
+        let clients = (0..m).map(|_| other(Kind::Client, (0..n).collect()));
+        let shell = other(Kind::Shell, vec![0]);
         servers.chain(clients).chain([shell]).collect()
     }
 
@@ -295,6 +484,14 @@ mod tests {
                 mesh(3, 6),
                 mesh(12, 6),
                 mesh(48, 48),
+                replicas(1),
+                replicas(2),
+                replicas(3),
+                replicas(5),
+                replicas(8),
+                chain(2),
+                chain(3),
+                racks(3),
             ]) {
                 let places = place(&seats, room);
                 let found = overlaps(&seats, &places);

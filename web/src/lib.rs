@@ -10,6 +10,7 @@ mod dialogs;
 mod engine;
 mod events;
 mod figures;
+mod files;
 mod flight;
 mod frames;
 mod happenings;
@@ -20,16 +21,19 @@ mod inspector;
 mod keys;
 mod lab;
 mod layout;
+mod ledger;
 mod map;
 mod meter;
 mod page;
 mod prefs;
+mod replication;
 mod scene;
 mod share;
 mod terminal;
 mod timebar;
 mod topbar;
 mod topology;
+mod units;
 
 use wasm_bindgen::prelude::wasm_bindgen;
 

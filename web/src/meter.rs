@@ -1,8 +1,6 @@
-//! How busy hosts are: messages a second of virtual time, over the last second or less.
+//! How busy bodies are: messages a second of virtual time, over the last second or less.
 
-use std::collections::{BTreeMap, VecDeque};
-
-use limpid_core::sim::{HostId, World};
+use std::collections::VecDeque;
 
 /// The span over which is averaged, in nanoseconds.
 const SPAN: u64 = 1_000_000_000;
@@ -14,32 +12,29 @@ const LOOKS: usize = 32;
 /// Counts of messages at some moments.
 #[derive(Default)]
 pub(crate) struct Meter {
-    looks: VecDeque<(u64, BTreeMap<u16, u64>)>,
+    looks: VecDeque<(u64, Vec<u64>)>,
 }
 
 impl Meter {
-    /// Takes another look.
-    pub(crate) fn look(&mut self, world: &World) {
-        let now = world.now().0;
+    /// Whether it is time for another look, at `now` nanoseconds.
+    pub(crate) fn is_due(&mut self, now: u64) -> bool {
         // Going back in time, later looks are about another future.
         while self.looks.back().is_some_and(|(at, _)| *at > now) {
             self.looks.pop_back();
         }
-        if self.looks.back().is_some_and(|(at, _)| now < at + SPAN / LOOKS as u64) {
-            return;
-        }
-        let mut counts = BTreeMap::new();
-        for link in world.links() {
-            *counts.entry(link.to.0).or_default() += link.messages;
-        }
+        self.looks.back().is_none_or(|(at, _)| now >= at + SPAN / LOOKS as u64)
+    }
+
+    /// Takes another look: what each body has received so far.
+    pub(crate) fn look(&mut self, now: u64, counts: Vec<u64>) {
         self.looks.push_back((now, counts));
         while self.looks.front().is_some_and(|(at, _)| at + SPAN < now) && self.looks.len() > 2 {
             self.looks.pop_front();
         }
     }
 
-    /// Messages a second that a host received lately; 0 before that can be told.
-    pub(crate) fn rate(&self, host: HostId) -> u64 {
+    /// Messages a second that a body received lately; 0 before that can be told.
+    pub(crate) fn rate(&self, body: usize) -> u64 {
         let (Some((first, before)), Some((last, after))) = (self.looks.front(), self.looks.back())
         else {
             return 0;
@@ -48,7 +43,7 @@ impl Meter {
         if span < LEAST {
             return 0;
         }
-        let count = |counts: &BTreeMap<u16, u64>| counts.get(&host.0).copied().unwrap_or_default();
+        let count = |counts: &[u64]| counts.get(body).copied().unwrap_or_default();
         let messages = count(after).saturating_sub(count(before));
         (u128::from(messages) * 1_000_000_000 / u128::from(span)) as u64
     }

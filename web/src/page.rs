@@ -5,15 +5,16 @@
 //! What moves in every frame is not drawn by components at all, but by [`crate::flight`].
 
 use core::cell::{Cell, Ref, RefCell, RefMut};
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use limpid_core::sim::{Action, ActionError, Future, Step};
+use limpid_core::sorted::SortedSet;
 use yew::prelude::*;
 
 use crate::figures::Speed;
 use crate::happenings::refusal;
 use crate::i18n::{Locale, Text};
+use crate::inspector::Tab;
 use crate::lab::{Flight, Lab, Topology};
 use crate::layout::{self, Point, Room};
 use crate::prefs::{self, Prefs};
@@ -82,7 +83,7 @@ pub(crate) struct View {
     /// Whether the person moved the camera, so that it is left alone.
     pub camera_held: bool,
     /// Selected bodies.
-    pub selected: BTreeSet<usize>,
+    pub selected: SortedSet<usize>,
     /// The body or link that has, or last had, the keyboard's focus.
     pub focus: Target,
     /// The menu that is open, and where in the window.
@@ -95,6 +96,12 @@ pub(crate) struct View {
     pub touched: bool,
     /// The body that the inspector shows.
     pub inspected: Option<usize>,
+    /// What of it.
+    pub tab: Tab,
+    /// The file that the inspector shows, and from where on.
+    pub file: Option<(String, u64)>,
+    /// Whether the side panel shows the ledger of writes instead.
+    pub ledger: bool,
     /// The pane that a narrow window shows.
     pub pane: Pane,
     /// Whether the table stands in for the map.
@@ -206,13 +213,16 @@ impl Page {
             stage: (0.0, 0.0),
             camera: Camera { k: 1.0, x: 0.0, y: 0.0 },
             camera_held: false,
-            selected: BTreeSet::new(),
+            selected: SortedSet::new(),
             focus: Target::Body(0),
             menu: None,
             card: None,
             pointer: None,
             touched: false,
             inspected: None,
+            tab: Tab::Info,
+            file: None,
+            ledger: false,
             pane: Pane::Map,
             table: false,
             help: false,
@@ -233,12 +243,13 @@ impl Page {
         page
     }
 
-    /// The page that the address asks for: a shared session, a number of servers, or three.
+    /// The page that the address asks for: a shared session, a topology by its name, or the usual.
     pub(crate) fn from_address() -> Self {
         let fragment = gloo::utils::window().location().hash().unwrap_or_default();
         let Some((shared, trouble)) = Shared::decode(fragment.trim_start_matches('#')) else {
-            let servers = prefs::parameter("servers").and_then(|n| n.parse().ok());
-            let topology = servers.and_then(Topology::of).unwrap_or(Topology::Three);
+            let name = prefs::parameter("topology").or_else(|| prefs::parameter("servers"));
+            let topology = name.and_then(|name| Topology::named(&name));
+            let topology = topology.unwrap_or(Topology::USUAL);
             return Page::new(Lab::fresh(topology));
         };
         let page = Page::new(Lab::follow(shared));
@@ -399,6 +410,7 @@ impl Page {
             view.menu = None;
             view.card = None;
             view.inspected = None;
+            view.file = None;
             view.pending = None;
             view.camera_held = false;
         });
@@ -517,11 +529,31 @@ impl Page {
     pub(crate) fn inspect(&self, body: usize) {
         self.change(Topic::Open, |view| {
             view.inspected = Some(body);
+            view.ledger = false;
             view.playing = false;
             view.menu = None;
             view.pane = Pane::Inspector;
         });
         self.tell(Topic::Time);
+        self.tell(Topic::Panels);
+    }
+
+    /// Opens the inspector on the files of a body's host, or on one of them.
+    pub(crate) fn show_files(&self, body: usize, path: Option<String>) {
+        self.change(Topic::Open, |view| {
+            view.tab = Tab::Files;
+            view.file = path.map(|path| (path, 0));
+        });
+        self.inspect(body);
+    }
+
+    /// Opens or closes the ledger of writes.
+    pub(crate) fn show_ledger(&self, on: bool) {
+        self.change(Topic::Open, |view| {
+            view.ledger = on;
+            view.menu = None;
+            view.pane = if on { Pane::Inspector } else { Pane::Map };
+        });
         self.tell(Topic::Panels);
     }
 

@@ -3,27 +3,96 @@
 use core::time::Duration;
 use std::rc::Rc;
 
+use limpid_core::sim::Action;
+
 use crate::i18n::{Locale, Text};
 use crate::layout::{Kind, Seat};
 
 /// Bodies and links. Parts that did not change keep their allocation, so that comparing is cheap.
 #[derive(Clone, PartialEq, Default, Debug)]
 pub(crate) struct Scene {
-    /// One for each host, in the scenario's order.
+    /// One for each unit, in the scenario's order.
     pub bodies: Vec<Rc<Body>>,
     /// The links that carry something or that somebody changed.
     pub links: Vec<Rc<Link>>,
+    /// Who follows whom, as the followers believe.
+    pub follows: Vec<Rc<Follow>>,
+    /// The hosts that carry several bodies.
+    pub machines: Vec<Rc<Machine>>,
 }
 
-/// A host with what runs on it.
-#[derive(Clone, PartialEq, Debug)]
-pub(crate) struct Body {
+/// A host that carries several bodies.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Machine {
     /// Its name in actions.
     pub name: String,
     /// Its address.
     pub address: String,
+    /// The bodies.
+    pub members: Vec<usize>,
+    /// Whether it has power.
+    pub on: bool,
+}
+
+/// A replica and its primary.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Follow {
+    /// The primary.
+    pub from: usize,
+    /// The replica.
+    pub to: usize,
+    /// The hue of the primary's shard.
+    pub shard: usize,
+    /// How the replica says that it stands to its primary.
+    pub state: FollowState,
+    /// How many bytes of the primary's stream the replica has not carried out, if they have the
+    /// same stream.
+    pub lag: Option<u64>,
+    /// Which directions of the link between them are cut.
+    pub cut: Cut,
+}
+
+/// How a replica stands to its primary.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum FollowState {
+    /// It has no connection, or is about to make one.
+    Down,
+    /// It makes itself known.
+    Handshake,
+    /// It gets a copy of the data.
+    Sync,
+    /// It gets the stream.
+    Online,
+}
+
+/// Where a server's stream is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Stream {
+    /// The offset of its last byte.
+    pub offset: i64,
+    /// A replica's way to its primary, with how far it is behind.
+    pub follows: Option<(FollowState, Option<u64>)>,
+}
+
+/// A body: a server, a client, or a host with a person's terminals.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Body {
+    /// Its name.
+    pub name: String,
+    /// The name of its host in actions.
+    pub host: String,
+    /// The name of its process, if it is not the only one on its host.
+    pub process: Option<String>,
+    /// Its address.
+    pub address: String,
+    /// The place that it has on the map, whatever its role has become.
+    pub kind: Kind,
+    /// The body that the scenario makes it a replica of.
+    pub home: Option<usize>,
     /// What it is for.
     pub role: Role,
+    /// Where its stream is, if it replicates.
+    pub stream: Option<Stream>,
     /// Which shard it belongs to, counted from 0.
     pub shard: usize,
     /// How it is.
@@ -37,6 +106,8 @@ pub(crate) struct Body {
 pub(crate) enum Role {
     /// A server that takes writes.
     Primary,
+    /// A server that follows another.
+    Replica,
     /// A client that generates traffic.
     Client,
     /// A person's terminals.
@@ -119,6 +190,8 @@ impl Scene {
         }
         share(&mut self.bodies, &old.bodies);
         share(&mut self.links, &old.links);
+        share(&mut self.follows, &old.follows);
+        share(&mut self.machines, &old.machines);
     }
 
     /// What the layout needs to know.
@@ -126,8 +199,18 @@ impl Scene {
         let mut seats: Vec<Seat> = self
             .bodies
             .iter()
-            .map(|body| Seat { kind: body.role.kind(), talks_to: Vec::new() })
+            .map(|body| Seat {
+                kind: body.kind,
+                talks_to: Vec::new(),
+                home: body.home,
+                machine: None,
+            })
             .collect();
+        for (number, machine) in self.machines.iter().enumerate() {
+            for &member in &machine.members {
+                seats[member].machine = Some(number);
+            }
+        }
         for link in &self.links {
             for (from, to) in [(link.a, link.b), (link.b, link.a)] {
                 if seats[from].kind == Kind::Client && seats[to].kind == Kind::Server {
@@ -138,6 +221,12 @@ impl Scene {
         seats
     }
 
+    /// Names that actions know: of bodies and of machines.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let bodies = self.bodies.iter().map(|body| body.name.clone());
+        bodies.chain(self.machines.iter().map(|machine| machine.name.clone())).collect()
+    }
+
     /// The body of this name.
     pub(crate) fn index_of(&self, name: &str) -> Option<usize> {
         self.bodies.iter().position(|body| body.name == name)
@@ -145,19 +234,26 @@ impl Scene {
 }
 
 impl Role {
-    /// The kind of place on the map.
-    pub(crate) fn kind(self) -> Kind {
+    /// As styles and tests know it.
+    pub(crate) fn name(self) -> &'static str {
         match self {
-            Role::Primary => Kind::Server,
-            Role::Client => Kind::Client,
-            Role::Shell => Kind::Shell,
+            Role::Primary => "primary",
+            Role::Replica => "replica",
+            Role::Client => "client",
+            Role::Shell => "terminal",
         }
+    }
+
+    /// Whether it is a server.
+    pub(crate) fn is_server(self) -> bool {
+        matches!(self, Role::Primary | Role::Replica)
     }
 
     /// Its name.
     pub(crate) fn text(self) -> Text {
         match self {
             Role::Primary => Text::RolePrimary,
+            Role::Replica => Text::RoleReplica,
             Role::Client => Text::RoleClient,
             Role::Shell => Text::RoleTerminal,
         }
@@ -191,7 +287,81 @@ impl Health {
     }
 }
 
+impl FollowState {
+    /// What it is called.
+    pub(crate) fn text(self) -> Text {
+        match self {
+            FollowState::Down => Text::FollowDown,
+            FollowState::Handshake => Text::FollowHandshake,
+            FollowState::Sync => Text::FollowSync,
+            FollowState::Online => Text::FollowOnline,
+        }
+    }
+
+    /// As styles and tests know it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            FollowState::Down => "down",
+            FollowState::Handshake => "handshake",
+            FollowState::Sync => "sync",
+            FollowState::Online => "online",
+        }
+    }
+}
+
 impl Body {
+    /// The target of actions on its process, or on its host if that carries nothing else.
+    pub(crate) fn target(&self) -> String {
+        self.process.as_ref().unwrap_or(&self.host).clone()
+    }
+
+    /// Its name under its mark: on a machine's plate, which has the machine's name, only its port.
+    pub(crate) fn short_name(&self) -> &str {
+        match (&self.process, self.name.find(':')) {
+            (Some(_), Some(at)) => &self.name[at..],
+            _ => &self.name,
+        }
+    }
+
+    /// What takes it down at once: its host's power, or only its process if the host carries others.
+    pub(crate) fn crash(&self) -> Action {
+        match &self.process {
+            Some(process) if self.health != Health::Crashed => {
+                Action::Kill { target: process.clone() }
+            }
+            _ => Action::Crash { host: self.host.clone() },
+        }
+    }
+
+    /// What brings it up again.
+    pub(crate) fn restart(&self) -> Action {
+        match &self.process {
+            Some(process) if self.health != Health::Crashed => {
+                Action::Start { target: process.clone() }
+            }
+            _ => Action::Restart { host: self.host.clone(), disk: true },
+        }
+    }
+
+    /// The line that tells where its stream is: `@1 234`, and how far it is behind.
+    pub(crate) fn stream_line(&self, locale: Locale) -> Option<String> {
+        let stream = self.stream.filter(|_| self.health == Health::Online)?;
+        let offset = crate::figures::count(u64::try_from(stream.offset).unwrap_or_default());
+        Some(match stream.follows {
+            Some((FollowState::Online, Some(lag))) if lag > 0 => {
+                format!("@{offset} −{}", crate::figures::bytes(lag))
+            }
+            None | Some((FollowState::Online, _)) => format!("@{offset}"),
+            Some((state, _)) => locale.say(state.text()).to_owned(),
+        })
+    }
+
+    /// Whether it follows a primary, and the stream does not flow.
+    pub(crate) fn is_stale(&self) -> bool {
+        let follows = self.stream.and_then(|stream| stream.follows);
+        follows.is_some_and(|(state, _)| state != FollowState::Online)
+    }
+
     /// The line under the name.
     pub(crate) fn line(&self, locale: Locale) -> String {
         if self.health != Health::Online {
@@ -223,10 +393,14 @@ impl Body {
             ("state", locale.say(self.health.text())),
         ];
         let base = locale.fill(Text::NodeSpoken, &values);
-        match self.line(locale) {
+        let mut spoken = match self.line(locale) {
             line if line.is_empty() || self.health != Health::Online => base,
             line => locale.fill(Text::NodeSpokenDoing, &[("node", &base), ("line", &line)]),
+        };
+        if let Some(line) = self.stream_line(locale) {
+            spoken = locale.fill(Text::NodeSpokenDoing, &[("node", &spoken), ("line", &line)]);
         }
+        spoken
     }
 }
 

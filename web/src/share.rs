@@ -1,6 +1,6 @@
 //! A session as a link: topology, seed, actions and the present moment in the `#fragment`.
 //!
-//! Plain and readable: `#v=1&servers=3&seed=7&at=1.5s&do=1.2s%20crash%20redis-1&do=…`.
+//! Plain and readable: `#v=1&topology=3&seed=7&at=1.5s&do=1.2s%20crash%20redis-1&do=…`.
 
 use limpid_core::sim::Timed;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
@@ -40,8 +40,8 @@ impl Shared {
     /// The link's fragment, without `#`.
     pub(crate) fn encode(&self) -> String {
         let mut out = format!(
-            "v={VERSION}&servers={}&seed={}&at={}ns",
-            self.topology.servers(),
+            "v={VERSION}&topology={}&seed={}&at={}ns",
+            self.topology.name(),
             self.seed,
             self.at
         );
@@ -55,13 +55,14 @@ impl Shared {
     /// Reads a fragment, without `#`; `None` if it speaks of no session at all.
     pub(crate) fn decode(fragment: &str) -> Option<(Shared, Option<Trouble>)> {
         let mut shared =
-            Shared { topology: Topology::Three, seed: Lab::SEED, at: 0, actions: Vec::new() };
+            Shared { topology: Topology::USUAL, seed: Lab::SEED, at: 0, actions: Vec::new() };
         let (mut version, mut broken) = (None, false);
         for (key, value) in fragment.split('&').filter_map(|pair| pair.split_once('=')) {
             let value = unescape(value);
             match key {
                 "v" => version = Some(value),
-                "servers" => match value.parse().ok().and_then(Topology::of) {
+                // Links that are older than the other topologies say `servers`.
+                "topology" | "servers" => match Topology::named(&value) {
                     Some(topology) => shared.topology = topology,
                     None => broken = true,
                 },
@@ -157,7 +158,7 @@ mod tests {
         let actions =
             ["120ms type cli-redis-1 SET k \"a & b\" 值", "1.5s partition redis-1 | app-1"];
         Shared {
-            topology: Topology::Dozen,
+            topology: Topology::Servers(12),
             seed: 42,
             at: 1_700_000_001,
             actions: actions.iter().map(|text| text.parse().expect("an action")).collect(),
@@ -172,16 +173,22 @@ mod tests {
     }
 
     #[test]
+    fn a_link_of_the_first_kind_is_still_followed() {
+        let older = session().encode().replace("topology=", "servers=");
+        assert_eq!(Shared::decode(&older), Some((session(), None)));
+    }
+
+    #[test]
     fn a_link_that_cannot_be_read_opens_the_scenario_anyway() {
         let damaged = session().encode().replace("partition", "partitoin");
         let (shared, trouble) = Shared::decode(&damaged).expect("a session");
-        assert_eq!((shared.topology, trouble), (Topology::Dozen, Some(Trouble::Broken)));
+        assert_eq!((shared.topology, trouble), (Topology::Servers(12), Some(Trouble::Broken)));
         assert!(shared.actions.is_empty());
 
         let newer = session().encode().replace("v=1", "v=9");
         let (shared, trouble) = Shared::decode(&newer).expect("a session");
         assert_eq!(trouble, Some(Trouble::Version("9".into())));
-        assert_eq!(shared.topology, Topology::Dozen);
+        assert_eq!(shared.topology, Topology::Servers(12));
         assert_eq!(Shared::decode("section-2"), None);
     }
 }

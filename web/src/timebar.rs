@@ -103,7 +103,7 @@ pub(crate) fn step_to_change(page: &Page) {
 pub(crate) fn step_at_node(page: &Page) {
     let body = {
         let view = page.view();
-        match (view.selected.first(), view.focus) {
+        match (view.selected.iter().next(), view.focus) {
             (Some(&body), _) | (None, Target::Body(body) | Target::Link(body, _)) => body,
         }
     };
@@ -284,7 +284,10 @@ fn Rail() -> Html {
 /// Between three and seven round times along the rail.
 fn ticks(end: u64) -> Vec<u64> {
     let raw = (end / 6).max(1) as f64;
-    let magnitude = 10f64.powf(raw.log10().floor());
+    let mut magnitude = 1.0;
+    while magnitude * 10.0 <= raw {
+        magnitude *= 10.0;
+    }
     let step = [1.0, 2.0, 5.0, 10.0]
         .into_iter()
         .map(|factor| factor * magnitude)

@@ -1,5 +1,6 @@
 //! The bar at the top: name, scenario, language, theme, share, help.
 
+use web_sys::HtmlSelectElement;
 use yew::prelude::*;
 
 use crate::i18n::Text;
@@ -20,6 +21,31 @@ pub(crate) fn TopBar() -> Html {
         let page = page.clone();
         Callback::from(move |_: MouseEvent| act(&page))
     };
+    let choose = {
+        let page = page.clone();
+        Callback::from(move |event: Event| {
+            let select: HtmlSelectElement = event.target_unchecked_into();
+            if let Some(topology) = Topology::named(&select.value()) {
+                page.open(topology);
+            }
+        })
+    };
+    let group = |title: Text, topologies: &[Topology]| {
+        html! {
+            <optgroup label={locale.say(title)}>
+                { for topologies.iter().map(|topology| html! {
+                    <option value={topology.name()} selected={*topology == current}>
+                        { topology.title(locale) }
+                    </option>
+                }) }
+            </optgroup>
+        }
+    };
+    let ledger = page.view().ledger;
+    let toggle_ledger = {
+        let page = page.clone();
+        Callback::from(move |_: MouseEvent| page.show_ledger(!ledger))
+    };
     let (theme_icon, theme_text) = match prefs.theme {
         Theme::System => (Icon::Half, Text::ThemeSystem),
         Theme::Light => (Icon::Sun, Text::ThemeLight),
@@ -37,25 +63,15 @@ pub(crate) fn TopBar() -> Html {
                 <h1>{ "Limpid" }</h1>
             </div>
             <p class="tagline">{ locale.say(Text::Tagline) }</p>
-            <fieldset class="sizes">
-                <legend>{ locale.say(Text::Servers) }</legend>
-                { for Topology::ALL.iter().map(|&topology| {
-                    let page = page.clone();
-                    let onchange = Callback::from(move |_: Event| page.open(topology));
-                    let label = match topology.servers() {
-                        1 => locale.say(Text::ScenarioServer).to_owned(),
-                        n => locale.fill(Text::ScenarioServers, &[("n", &n.to_string())]),
-                    };
-                    html! {
-                        <label title={label.clone()}>
-                            <input type="radio" name="topology" aria-label={label}
-                                checked={topology == current} {onchange}
-                                data-testid={format!("topology-{}", topology.servers())} />
-                            <span>{ topology.servers() }</span>
-                        </label>
-                    }
-                }) }
-            </fieldset>
+            <select class="topology" aria-label={locale.say(Text::Scenario)} data-testid="topology"
+                title={locale.say(Text::Scenario)} onchange={choose}>
+                { group(Text::ScenariosApart, &Topology::APART) }
+                { group(Text::ScenariosReplicated, &Topology::REPLICATED) }
+            </select>
+            <button class="button" title={locale.say(Text::LedgerHint)} data-testid="ledger-open"
+                aria-pressed={ledger.to_string()} onclick={toggle_ledger}>
+                <Glyph icon={Icon::Ledger} /><span class="wide">{ locale.say(Text::Ledger) }</span>
+            </button>
             <button class="button optional" title={locale.say(Text::StartOver)}
                 aria-label={locale.say(Text::StartOver)} data-testid="start-over"
                 onclick={on(|page| { let current = page.lab().topology(); page.open(current) })}>

@@ -7,63 +7,104 @@ use limpid_core::lab;
 use limpid_core::sim::{HostSpec, LinkSpec, Scenario};
 
 use crate::figures::Speed;
+use crate::i18n::{Locale, Text};
 
 /// The host on which a person's terminals run.
 pub(crate) const SHELL: &str = "you";
 
-/// How many servers there are.
+/// What stands on the map.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Topology {
-    /// One, with three clients.
-    One,
-    /// Three, with a client each.
-    Three,
-    /// A dozen, with a client each.
-    Dozen,
-    /// Forty-eight, with a client each.
-    Many,
+    /// So many servers that know nothing of each other.
+    Servers(u8),
+    /// A primary with so many replicas.
+    Replicas(u8),
+    /// A primary, its replica, a replica of that, and so on: so many replicas.
+    Chain(u8),
+    /// So many machines, each with a primary and another's replica.
+    Machines(u8),
 }
 
 impl Topology {
-    /// All of them.
-    pub(crate) const ALL: &'static [Topology] =
-        &[Topology::One, Topology::Three, Topology::Dozen, Topology::Many];
+    /// What is opened when nobody asks for anything.
+    pub(crate) const USUAL: Topology = Topology::Servers(3);
 
-    /// How many servers there are.
-    pub(crate) fn servers(self) -> usize {
+    /// Those of servers that know nothing of each other.
+    pub(crate) const APART: [Topology; 4] =
+        [Topology::Servers(1), Topology::Servers(3), Topology::Servers(12), Topology::Servers(48)];
+
+    /// Those in which servers replicate.
+    pub(crate) const REPLICATED: [Topology; 4] =
+        [Topology::Replicas(2), Topology::Replicas(5), Topology::Chain(3), Topology::Machines(3)];
+
+    /// All of them.
+    pub(crate) fn all() -> impl Iterator<Item = Topology> {
+        Self::APART.into_iter().chain(Self::REPLICATED)
+    }
+
+    /// As addresses and links name it.
+    pub(crate) fn name(self) -> String {
         match self {
-            Topology::One => 1,
-            Topology::Three => 3,
-            Topology::Dozen => 12,
-            Topology::Many => 48,
+            Topology::Servers(n) => n.to_string(),
+            Topology::Replicas(n) => format!("replicas-{n}"),
+            Topology::Chain(n) => format!("chain-{n}"),
+            Topology::Machines(n) => format!("machines-{n}"),
         }
     }
 
-    /// The topology with so many servers.
-    pub(crate) fn of(servers: usize) -> Option<Self> {
-        Self::ALL.iter().copied().find(|topology| topology.servers() == servers)
+    /// The topology of that name, if the page offers it.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::all().find(|topology| topology.name() == name)
+    }
+
+    /// What a person calls it.
+    pub(crate) fn title(self, locale: Locale) -> String {
+        let (text, n) = match self {
+            Topology::Servers(1) => return locale.say(Text::ScenarioServer).to_owned(),
+            Topology::Servers(n) => (Text::ScenarioServers, n),
+            Topology::Replicas(n) => (Text::ScenarioReplicas, n),
+            Topology::Chain(n) => (Text::ScenarioChain, n + 1),
+            Topology::Machines(n) => (Text::ScenarioMachines, n),
+        };
+        locale.fill(text, &[("n", &n.to_string())])
+    }
+
+    /// The server whose terminal is open at the beginning.
+    pub(crate) fn first_server(self) -> &'static str {
+        match self {
+            Topology::Machines(_) => "machine-1:6379",
+            _ => "redis-1",
+        }
     }
 
     /// The speed at which it is calm, and still something happens.
     pub(crate) fn speed(self) -> Speed {
         Speed::nearest(Duration::from_millis(match self {
-            Topology::One | Topology::Three => 20,
-            Topology::Dozen => 10,
-            Topology::Many => 5,
+            Topology::Servers(0..=3) => 20,
+            Topology::Servers(4..=12) => 10,
+            Topology::Servers(_) => 5,
+            _ => 50,
         }))
     }
 
     /// How long the world has run already when it is opened: what one sees first is alive.
     pub(crate) fn warm_up(self) -> Duration {
         match self {
-            Topology::Many => Duration::from_millis(400),
-            _ => Duration::from_millis(1_000),
+            Topology::Servers(13..) => Duration::from_millis(400),
+            Topology::Servers(_) => Duration::from_millis(1_000),
+            // By then every replica has its copy.
+            _ => Duration::from_millis(4_000),
         }
     }
 
     /// The world at its beginning.
     pub(crate) fn scenario(self) -> Scenario {
-        let mut scenario = lab::sandbox(u8::try_from(self.servers()).unwrap_or(u8::MAX));
+        let mut scenario = match self {
+            Topology::Servers(n) => lab::sandbox(n),
+            Topology::Replicas(n) => lab::replicas(n),
+            Topology::Chain(n) => lab::chain(n),
+            Topology::Machines(n) => lab::machines(n),
+        };
         // Slow enough to be watched, as between two regions.
         scenario.link = LinkSpec {
             latency: Duration::from_millis(10),
@@ -80,13 +121,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_topology_is_found_by_its_servers() {
-        for &topology in Topology::ALL {
-            assert_eq!(Topology::of(topology.servers()), Some(topology));
+    fn a_topology_is_found_by_its_name_and_has_the_server_that_comes_first() {
+        for topology in Topology::all() {
+            assert_eq!(Topology::named(&topology.name()), Some(topology));
             let scenario = topology.scenario();
-            let servers = scenario.hosts.iter().filter(|host| host.name.starts_with("redis-"));
-            assert_eq!(servers.count(), topology.servers());
+            let first = topology.first_server();
+            let found = scenario.hosts.iter().any(|host| {
+                host.name == first || host.processes.iter().any(|process| process.name == first)
+            });
+            assert!(found, "{topology:?}");
         }
-        assert_eq!(Topology::of(5), None);
+        assert_eq!(Topology::named("5"), None);
     }
 }

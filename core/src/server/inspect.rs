@@ -121,7 +121,7 @@ impl Server {
         let env = &self.keyspace.env;
         Overview {
             run_id: String::from_utf8_lossy(&self.run_id).into_owned(),
-            role: "master",
+            role: if self.replication.is_replica() { "slave" } else { "master" },
             uptime: self.uptime(),
             clients: self.clients.connected(),
             commands: self.stats.commands_processed,

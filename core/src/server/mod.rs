@@ -50,13 +50,14 @@ pub mod stats;
 pub mod table;
 mod transactions;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use clients::Clients;
 pub use config::{Config, ConfigError};
 use net::Listeners;
 use pause::Pause;
+pub use replication::{BacklogView, PrimaryView, ReplicaView, ReplicationView};
 use slowlog::Slowlog;
 use stats::Stats;
 use table::Names;
@@ -69,6 +70,7 @@ use crate::machine::{
 };
 use crate::resp::reply::Scratch;
 use crate::rng::Rng;
+use crate::sorted::{SortedMap, SortedSet};
 use crate::store::Keyspace;
 use crate::time::{Duration, Mono, Now, Wall};
 
@@ -141,7 +143,7 @@ pub struct Server {
     eviction: eviction::Eviction,
     waiting: blocking::Waiting,
     /// Slots of clients that look on (MONITOR).
-    monitors: BTreeSet<u32>,
+    monitors: SortedSet<u32>,
     /// Whether an EXEC is at work.
     executing: bool,
     stats: Stats,
@@ -171,7 +173,7 @@ pub struct Server {
     /// A CONFIG SET that waits for its listeners.
     relisten: Option<config::commands::Change>,
     /// What is to be done when a disk operation has ended.
-    disk: BTreeMap<OpId, DiskWork>,
+    disk: SortedMap<OpId, DiskWork>,
     last_op: u64,
     last_file: u64,
     persistence: persistence::Persistence,
@@ -230,7 +232,7 @@ impl Server {
             pubsub: pubsub::Pubsub::default(),
             eviction: eviction::Eviction::default(),
             waiting: blocking::Waiting::default(),
-            monitors: BTreeSet::new(),
+            monitors: SortedSet::new(),
             executing: false,
             stats: Stats::default(),
             slowlog: Slowlog::default(),
@@ -248,7 +250,7 @@ impl Server {
             directory: facts.directory.clone(),
             expired_before: 0,
             relisten: None,
-            disk: BTreeMap::new(),
+            disk: SortedMap::new(),
             last_op: 0,
             last_file: 0,
             persistence: persistence::Persistence::default(),

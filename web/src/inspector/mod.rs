@@ -1,5 +1,8 @@
 //! The inspector: one body from inside, in a panel on the right that can be closed.
 
+mod files;
+pub(crate) mod ledger;
+mod replication;
 pub(crate) mod tabs;
 
 use yew::prelude::*;
@@ -9,22 +12,28 @@ use crate::icon::{Glyph, Icon};
 use crate::page::{Pane, Topic, use_page};
 use crate::scene::Role;
 
+use files::Files;
+use replication::Replication;
 use tabs::{Config, Connections, Info, Keys, Log};
 
 /// What of a body is shown.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Tab {
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Tab {
     Info,
+    Replication,
     Keys,
+    Files,
     Config,
     Connections,
     Log,
 }
 
 impl Tab {
-    const ALL: [(Tab, Text, &'static str); 5] = [
+    const ALL: [(Tab, Text, &'static str); 7] = [
         (Tab::Info, Text::TabInfo, "inspect-info"),
+        (Tab::Replication, Text::TabReplication, "inspect-replication"),
         (Tab::Keys, Text::TabKeys, "inspect-keys"),
+        (Tab::Files, Text::TabFiles, "inspect-files"),
         (Tab::Config, Text::TabConfig, "inspect-config"),
         (Tab::Connections, Text::TabConnections, "inspect-connections"),
         (Tab::Log, Text::TabLog, "inspect-log"),
@@ -32,7 +41,7 @@ impl Tab {
 
     /// Whether it says something about a body of this role.
     fn suits(self, role: Role) -> bool {
-        role == Role::Primary || matches!(self, Tab::Info | Tab::Connections | Tab::Log)
+        role.is_server() || !matches!(self, Tab::Replication | Tab::Keys | Tab::Config)
     }
 }
 
@@ -40,8 +49,8 @@ impl Tab {
 #[component]
 pub(crate) fn Inspector() -> Html {
     let page = use_page(&[Topic::Prefs, Topic::Open, Topic::Scene]);
-    let tab = use_state_eq(|| Tab::Info);
     let view = page.view();
+    let tab = view.tab;
     let locale = view.prefs.locale;
     let found =
         view.inspected.and_then(|index| Some((index, view.scene.bodies.get(index)?.clone())));
@@ -62,9 +71,9 @@ pub(crate) fn Inspector() -> Html {
             crate::map::stage::focus(&format!("body-{body}"));
         })
     };
-    let current = if tab.suits(shown.role) { *tab } else { Tab::Info };
+    let current = if tab.suits(shown.role) { tab } else { Tab::Info };
     let onkeydown = {
-        let (tab, role) = (tab.clone(), shown.role);
+        let (page, role) = (page.clone(), shown.role);
         Callback::from(move |event: KeyboardEvent| {
             let step = match event.key().as_str() {
                 "ArrowRight" => 1,
@@ -74,10 +83,10 @@ pub(crate) fn Inspector() -> Html {
             event.prevent_default();
             event.stop_propagation();
             let tabs: Vec<_> = Tab::ALL.iter().filter(|(tab, ..)| tab.suits(role)).collect();
-            let at = tabs.iter().position(|(known, ..)| *known == *tab).unwrap_or(0) as isize;
+            let at = tabs.iter().position(|(known, ..)| *known == tab).unwrap_or(0) as isize;
             let next = (at + step).rem_euclid(tabs.len() as isize) as usize;
             if let Some((next, _, id)) = tabs.get(next) {
-                tab.set(*next);
+                page.change(Topic::Open, |view| view.tab = *next);
                 crate::map::stage::focus(id);
             }
         })
@@ -98,8 +107,10 @@ pub(crate) fn Inspector() -> Html {
             <div class="tabs" role="tablist" {onkeydown}>
                 { for Tab::ALL.iter().filter(|(each, ..)| each.suits(shown.role)).map(|&(each, text, id)| {
                     let on = each == current;
-                    let tab = tab.clone();
-                    let onclick = Callback::from(move |_: MouseEvent| tab.set(each));
+                    let page = page.clone();
+                    let onclick = Callback::from(move |_: MouseEvent| {
+                        page.change(Topic::Open, |view| view.tab = each);
+                    });
                     html! {
                         <div class={classes!("tab", on.then_some("on"))}>
                             <button role="tab" {id} aria-selected={on.to_string()}
@@ -113,7 +124,9 @@ pub(crate) fn Inspector() -> Html {
             <div class="pane" role="tabpanel" tabindex="0">
                 { match current {
                     Tab::Info => html! { <Info {body} /> },
+                    Tab::Replication => html! { <Replication {body} /> },
                     Tab::Keys => html! { <Keys {body} /> },
+                    Tab::Files => html! { <Files {body} /> },
                     Tab::Config => html! { <Config {body} /> },
                     Tab::Connections => html! { <Connections {body} /> },
                     Tab::Log => html! { <Log {body} /> },

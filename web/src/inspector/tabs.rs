@@ -187,6 +187,6 @@ fn find(locale: Locale, filter: &UseStateHandle<String>) -> Html {
     }
 }
 
-fn not_running(locale: Locale) -> Html {
+pub(super) fn not_running(locale: Locale) -> Html {
     html! { <p class="empty">{ locale.say(Text::NotRunning) }</p> }
 }

@@ -7,7 +7,7 @@ use yew::prelude::*;
 use crate::i18n::Text;
 use crate::icon::{Glyph, Icon};
 use crate::page::{Page, Target, Topic, View, use_page};
-use crate::scene::{Health, Role};
+use crate::scene::{Body, Health, Role};
 use crate::terminal;
 
 /// The buttons for the selected bodies.
@@ -47,9 +47,9 @@ pub(crate) fn Acts() -> Html {
     let any_down = bodies.iter().any(|body| body.health.is_down());
     let any_paused = bodies.iter().any(|body| body.health == Health::Paused);
     let any_up = bodies.iter().any(|body| body.health == Health::Online);
-    let host = |name: &String| name.clone();
-    let each = |make: fn(String) -> Action, which: fn(Health) -> bool| -> Vec<Action> {
-        bodies.iter().filter(|b| which(b.health)).map(|b| make(host(&b.name))).collect()
+    let hosts: Vec<String> = bodies.iter().map(|body| body.host.clone()).collect();
+    let each = |make: fn(&Body) -> Action, which: fn(Health) -> bool| -> Vec<Action> {
+        bodies.iter().filter(|body| which(body.health)).map(|body| make(body)).collect()
     };
     html! {
         <div class="acts" role="toolbar" aria-label={locale.say(Text::Actions)}
@@ -69,33 +69,33 @@ pub(crate) fn Acts() -> Html {
             }
             if any_up || any_paused {
                 { button(Icon::Crash, Text::Crash, "act-crash", true, act(each(
-                    |host| Action::Crash { host },
+                    Body::crash,
                     |health| health != Health::Crashed,
                 ))) }
             }
             if any_down {
                 { button(Icon::Restart, Text::Restart, "act-restart", false, act(each(
-                    |host| Action::Restart { host, disk: true },
+                    Body::restart,
                     Health::is_down,
                 ))) }
             }
             if any_paused {
                 { button(Icon::Play, Text::Resume, "act-resume", false, act(each(
-                    |target| Action::Resume { target },
+                    |body| Action::Resume { target: body.target() },
                     |health| health == Health::Paused,
                 ))) }
             } else if any_up {
                 { button(Icon::Pause, Text::PauseNode, "act-pause", false, act(each(
-                    |target| Action::Pause { target },
+                    |body| Action::Pause { target: body.target() },
                     |health| health == Health::Online,
                 ))) }
             }
             if is_cut_off(&view, &selected) {
                 { button(Icon::Heal, Text::Heal, "act-heal", false,
-                    act(vec![Action::Heal { a: names.clone(), b: vec![] }])) }
+                    act(vec![Action::Heal { a: hosts.clone(), b: vec![] }])) }
             } else {
                 { button(Icon::Cut, Text::IsolateShort, "act-partition", true,
-                    act(vec![Action::Partition { a: names.clone(), b: vec![] }])) }
+                    act(vec![Action::Partition { a: hosts.clone(), b: vec![] }])) }
             }
             <button class="button" data-testid="act-clear" title={locale.say(Text::ClearSelection)}
                 aria-label={locale.say(Text::ClearSelection)} onclick={clear(&page)}>

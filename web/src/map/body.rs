@@ -7,7 +7,7 @@ use yew::prelude::*;
 use crate::i18n::Locale;
 use crate::layout::{self, Point};
 use crate::page::{Target, Topic, use_page};
-use crate::scene::{Body, Doing, Health, Role};
+use crate::scene::{Body, Doing, FollowState, Health, Role};
 
 #[derive(Properties, PartialEq)]
 pub(crate) struct Props {
@@ -29,7 +29,7 @@ pub(crate) fn BodyMark(props: &Props) -> Html {
     let page = use_page(&[]);
     let body = &*props.body;
     let index = props.index;
-    let (half, above, below) = layout::extent(body.role.kind());
+    let (half, above, below) = layout::extent(body.kind);
 
     let onfocus = {
         let page = page.clone();
@@ -47,6 +47,7 @@ pub(crate) fn BodyMark(props: &Props) -> Html {
     };
     let role = match body.role {
         Role::Primary => "server",
+        Role::Replica => "server replica",
         Role::Client => "client",
         Role::Shell => "shell",
     };
@@ -60,16 +61,18 @@ pub(crate) fn BodyMark(props: &Props) -> Html {
             role="button" tabindex={if props.reachable { "0" } else { "-1" }}
             aria-label={label} aria-pressed={pressed} aria-haspopup="menu"
             data-testid={format!("node-{}", body.name)} data-body={index.to_string()}
-            data-state={body.health.name()}
+            data-state={body.health.name()} data-role={body.role.name()}
             transform={format!("translate({:.1} {:.1})", props.at.x, props.at.y)}>
             <rect class="halo" x={num(-half - 4.0)} y={num(-above - 4.0)}
                 width={num(half * 2.0 + 8.0)} height={num(above + below + 4.0)} rx="20" />
             { match body.role {
-                Role::Primary => server(body, props.near, half, above, below),
+                Role::Primary | Role::Replica => {
+                    server(body, props.near, props.locale, half, above, below)
+                }
                 Role::Client => client(body, half, above, below),
                 Role::Shell => shell(half, above, below),
             } }
-            <text class="name" y={num(name_at(body.role))}>{ &body.name }</text>
+            <text class="name" y={num(name_at(body.role))}>{ body.short_name() }</text>
             if !line.is_empty() {
                 <text class="doing" y={num(name_at(body.role) + 15.0)}>{ line }</text>
             }
@@ -79,23 +82,37 @@ pub(crate) fn BodyMark(props: &Props) -> Html {
 
 fn name_at(role: Role) -> f64 {
     match role {
-        Role::Primary => 41.0,
+        Role::Primary | Role::Replica => 41.0,
         Role::Client | Role::Shell => 25.0,
     }
 }
 
-/// A filled disc inside a ring, on the plate of its host.
-fn server(body: &Body, near: bool, half: f64, above: f64, below: f64) -> Html {
+/// On the plate of its host a disc in its shard's hue: a primary's stands inside a ring.
+fn server(body: &Body, near: bool, locale: Locale, half: f64, above: f64, below: f64) -> Html {
     let hue = format!("hue-{}", body.shard % 7);
+    let stream = body.stream_line(locale);
+    let lines = near || stream.is_some();
+    let follows = body.stream.and_then(|stream| stream.follows);
+    let lags = matches!(follows, Some((FollowState::Online, Some(1..))));
     html! {
         <>
             <rect class="plate" x={num(-half)} y={num(-above)} width={num(half * 2.0)}
-                height={num(above + below - 2.0 + if near { 14.0 } else { 0.0 })} rx="16" />
-            <circle class={classes!("crown", hue.clone())} r="23.5" />
-            <circle class={classes!("mark", hue)} r="18" />
+                height={num(above + below - 2.0 + if lines { 14.0 } else { 0.0 })} rx="16" />
+            if body.role == Role::Primary {
+                <circle class={classes!("crown", hue.clone())} r="23.5" />
+                <circle class={classes!("mark", hue)} r="18" />
+            } else {
+                <circle class={classes!("mark", hue.clone(), body.is_stale().then_some("stale"))} r="18" />
+                if follows.is_some_and(|(state, _)| state == FollowState::Sync) {
+                    <circle class={classes!("filling", hue)} r="23.5" />
+                }
+            }
             { grain(body) }
             { sign(body.health) }
-            if near {
+            if let Some(stream) = stream {
+                <text class={classes!("offset", lags.then_some("lags"), body.is_stale().then_some("broken"))}
+                    y={num(below + 4.0)}>{ stream }</text>
+            } else if near {
                 <text class="address" y={num(below + 4.0)}>{ &body.address }</text>
             }
         </>

@@ -42,6 +42,8 @@ pub(crate) fn Card() -> Html {
     let kind = match flight.kind {
         FlightKind::Request => Text::KindRequest,
         FlightKind::Reply => Text::KindReply,
+        FlightKind::Stream => Text::KindStream,
+        FlightKind::Beat => Text::KindBeat,
         FlightKind::Transport => Text::KindConnect,
     };
     let due = match flight.fare {

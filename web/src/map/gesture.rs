@@ -15,6 +15,13 @@ pub(crate) enum Gesture {
         /// Whether it has moved far enough not to be a click.
         moved: bool,
     },
+    /// Two fingers hold the map.
+    Pinch {
+        /// Where they went down.
+        from: (Point, Point),
+        /// The camera at that moment.
+        camera: Camera,
+    },
     /// A loop is drawn, in units of the map.
     Lasso {
         /// Its points so far.
@@ -24,6 +31,17 @@ pub(crate) enum Gesture {
 
 /// How far a pointer may move and still click, in pixels.
 pub(crate) const CLICK: f64 = 5.0;
+
+/// The camera under two fingers that went from one pair of places to another: what was between them
+/// still is, as far apart as they are.
+pub(crate) fn pinched(camera: Camera, from: (Point, Point), to: (Point, Point)) -> Camera {
+    // Fingers that touch each other make no scale.
+    const LEAST: f64 = 8.0;
+    let (before, after) = (from.0.distance(from.1), to.0.distance(to.1));
+    let (start, end) = (from.0.toward(from.1, 0.5), to.0.toward(to.1, 0.5));
+    let zoomed = camera.zoomed(after.max(LEAST) / before.max(LEAST), start);
+    Camera { x: zoomed.x + end.x - start.x, y: zoomed.y + end.y - start.y, ..zoomed }
+}
 
 /// Whether a point lies inside a closed loop (even-odd rule).
 pub(crate) fn is_inside(point: Point, corners: &[Point]) -> bool {
@@ -90,6 +108,18 @@ mod tests {
         assert!(!is_inside(Point::new(15.0, 5.0), &square));
         assert!(!is_inside(Point::new(5.0, -1.0), &square));
         assert!(!is_inside(Point::new(5.0, 5.0), &[]));
+    }
+
+    #[test]
+    fn what_lies_between_two_fingers_stays_there() {
+        let camera = Camera { k: 1.0, x: 10.0, y: 20.0 };
+        let p = Point::new;
+        let from = (p(100.0, 100.0), p(200.0, 100.0));
+        let to = (p(100.0, 150.0), p(300.0, 150.0));
+        let after = pinched(camera, from, to);
+        assert_eq!(after.k, 2.0);
+        let middle = camera.to_map(p(150.0, 100.0));
+        assert!(after.to_stage(middle).distance(p(200.0, 150.0)) < 1e-9);
     }
 
     #[test]

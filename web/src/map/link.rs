@@ -90,9 +90,8 @@ fn wire(props: &Props) -> Html {
                             Cut::Back => (props.b, props.a),
                             _ => (props.a, props.b),
                         };
-                        let angle = (to.y - from.y).atan2(to.x - from.x).to_degrees();
                         html! {
-                            <path class="scissors" transform={format!("rotate({angle:.1})")}
+                            <path class="scissors" transform={from.turned_to(to)}
                                 d="M-8 0H1M-3-4 1 0-3 4M5-6V6" />
                         }
                     }

@@ -12,7 +12,7 @@ use crate::i18n::{Locale, Text};
 use crate::icon::{Glyph, Icon};
 use crate::layout::Point;
 use crate::page::{Page, Target, Topic, use_page};
-use crate::scene::{Cut, Health, Role, Scene};
+use crate::scene::{Cut, Health, Scene};
 use crate::terminal;
 
 /// Latencies to choose from, in milliseconds.
@@ -112,7 +112,7 @@ fn item(
 fn of_body(page: &Page, scene: &Scene, locale: Locale, index: usize) -> Html {
     let Some(body) = scene.bodies.get(index) else { return Html::default() };
     let target = Target::Body(index);
-    let name = body.name.clone();
+    let host = &body.host;
     let entry = |icon: Icon, text: Text, id: &'static str, action: Action| {
         item(page, target, icon, locale.say(text).to_owned(), id, move |page| {
             page.act(vec![action.clone()]);
@@ -121,36 +121,55 @@ fn of_body(page: &Page, scene: &Scene, locale: Locale, index: usize) -> Html {
     html! {
         <>
             <h3>{ format!("{} · {}", body.name, body.address) }</h3>
-            if body.role == Role::Primary {
+            if body.role.is_server() {
                 { item(page, target, Icon::Terminal, locale.say(Text::OpenTerminal).to_owned(),
                     "menu-terminal", move |page| terminal::open(page, index)) }
             }
             { item(page, target, Icon::Inspect, locale.say(Text::Inspect).to_owned(),
                 "menu-inspect", move |page| page.inspect(index)) }
             <hr />
-            if body.health.is_down() {
+            if let Some(process) = &body.process {
+                // Its machine carries others: its process has a menu of its own.
+                if body.health.is_down() {
+                    { entry(Icon::Restart, Text::StartProcess, "menu-start", body.restart()) }
+                } else {
+                    { entry(Icon::Crash, Text::KillProcess, "menu-kill", body.crash()) }
+                    { entry(Icon::Close, Text::StopProcess, "menu-stop",
+                        Action::Stop { target: process.clone() }) }
+                }
+            } else if body.health.is_down() {
                 { entry(Icon::Restart, Text::Restart, "menu-restart",
-                    Action::Restart { host: name.clone(), disk: true }) }
+                    Action::Restart { host: host.clone(), disk: true }) }
                 { entry(Icon::Restart, Text::RestartEmpty, "menu-restart-empty",
-                    Action::Restart { host: name.clone(), disk: false }) }
+                    Action::Restart { host: host.clone(), disk: false }) }
             } else {
                 { entry(Icon::Crash, Text::Crash, "menu-crash",
-                    Action::Crash { host: name.clone() }) }
+                    Action::Crash { host: host.clone() }) }
                 { entry(Icon::Restart, Text::Restart, "menu-restart",
-                    Action::Restart { host: name.clone(), disk: true }) }
-                if body.health == Health::Paused {
-                    { entry(Icon::Play, Text::Resume, "menu-resume",
-                        Action::Resume { target: name.clone() }) }
-                } else {
-                    { entry(Icon::Pause, Text::PauseNode, "menu-pause",
-                        Action::Pause { target: name.clone() }) }
-                }
+                    Action::Restart { host: host.clone(), disk: true }) }
+            }
+            if body.health == Health::Paused {
+                { entry(Icon::Play, Text::Resume, "menu-resume",
+                    Action::Resume { target: body.target() }) }
+            } else if !body.health.is_down() {
+                { entry(Icon::Pause, Text::PauseNode, "menu-pause",
+                    Action::Pause { target: body.target() }) }
             }
             <hr />
+            if body.process.is_some() {
+                <h3>{ locale.fill(Text::WholeMachine, &[("name", host)]) }</h3>
+                if body.health == Health::Crashed {
+                    { entry(Icon::Restart, Text::Restart, "menu-restart",
+                        Action::Restart { host: host.clone(), disk: true }) }
+                } else {
+                    { entry(Icon::Crash, Text::Crash, "menu-crash",
+                        Action::Crash { host: host.clone() }) }
+                }
+            }
             { entry(Icon::Cut, Text::Isolate, "menu-isolate",
-                Action::Partition { a: vec![name.clone()], b: vec![] }) }
+                Action::Partition { a: vec![host.clone()], b: vec![] }) }
             { entry(Icon::Heal, Text::Heal, "menu-heal",
-                Action::Heal { a: vec![name], b: vec![] }) }
+                Action::Heal { a: vec![host.clone()], b: vec![] }) }
         </>
     }
 }
@@ -162,7 +181,7 @@ fn of_link(page: &Page, scene: &Scene, locale: Locale, a: usize, b: usize) -> Ht
     let link = scene.links.iter().find(|link| (link.a, link.b) == (a, b));
     let Some(link) = link else { return Html::default() };
     let target = Target::Link(a, b);
-    let (na, nb) = (from.name.clone(), to.name.clone());
+    let (na, nb) = (from.host.clone(), to.host.clone());
     let one_way = |from: &String, to: &String, id: &'static str| {
         let text = locale.fill(Text::CutOneWay, &[("a", from), ("b", to)]);
         let action = Action::PartitionOneWay { from: vec![from.clone()], to: vec![to.clone()] };

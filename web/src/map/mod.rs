@@ -5,6 +5,7 @@
 pub(crate) mod acts;
 pub(crate) mod body;
 pub(crate) mod card;
+pub(crate) mod follow;
 pub(crate) mod gesture;
 pub(crate) mod link;
 pub(crate) mod menu;

@@ -2,9 +2,9 @@
 
 use yew::prelude::*;
 
-use crate::i18n::Text;
+use crate::i18n::{Locale, Text};
 use crate::page::{Page, Target, Topic, use_page};
-use crate::scene::Role;
+use crate::scene::Scene;
 use crate::terminal;
 
 /// The tables.
@@ -47,10 +47,10 @@ pub(crate) fn Sheet() -> Html {
                                 <td>{ locale.say(body.role.text()) }</td>
                                 <td class="mono">{ &body.address }</td>
                                 <td>{ locale.say(body.health.text()) }</td>
-                                <td>{ if body.health.is_down() { String::new() } else { body.line(locale) } }</td>
+                                <td>{ doing(locale, scene, index) }</td>
                                 <td>
                                     { menu(&page, Target::Body(index)) }
-                                    if body.role == Role::Primary {
+                                    if body.role.is_server() {
                                         { " " }
                                         <button class="button framed" onclick={open}>
                                             { locale.say(Text::OpenTerminal) }
@@ -85,4 +85,23 @@ pub(crate) fn Sheet() -> Html {
             </table>
         </div>
     }
+}
+
+/// What a body does, and whom it follows.
+fn doing(locale: Locale, scene: &Scene, index: usize) -> String {
+    let Some(body) = scene.bodies.get(index).filter(|body| !body.health.is_down()) else {
+        return String::new();
+    };
+    let mut parts = vec![body.line(locale)];
+    parts.extend(body.stream_line(locale));
+    let follow = scene.follows.iter().find(|follow| follow.to == index);
+    if let Some((follow, primary)) =
+        follow.and_then(|follow| Some((follow, scene.bodies.get(follow.from)?)))
+    {
+        let state = locale.say(follow.state.text());
+        let values = [("a", primary.name.as_str()), ("b", body.name.as_str()), ("state", state)];
+        parts.push(locale.fill(Text::FollowSpoken, &values));
+    }
+    parts.retain(|part| !part.is_empty());
+    parts.join(" · ")
 }

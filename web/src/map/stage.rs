@@ -1,5 +1,6 @@
 //! The stage: the map in its frame, the canvas over it, and what pointer and keys do there.
 
+use limpid_core::sorted::sort_by;
 use wasm_bindgen::JsCast;
 use web_sys::{Element, HtmlElement};
 use yew::prelude::*;
@@ -10,12 +11,13 @@ use crate::layout::Point;
 use crate::map::acts::Acts;
 use crate::map::body::BodyMark;
 use crate::map::card::Card;
+use crate::map::follow::FollowMark;
 use crate::map::gesture::{self, Gesture};
 use crate::map::link::LinkMark;
 use crate::map::sheet::Sheet;
 use crate::page::{Page, Pane, Target, Topic, View, use_page};
 use crate::prefs;
-use crate::scene::Cut;
+use crate::scene::{Cut, Machine};
 
 /// The map and everything on it.
 #[component]
@@ -26,18 +28,35 @@ pub(crate) fn Stage() -> Html {
     let lasso_on = use_state_eq(|| false);
     // A press that opened a message's card is no click on what lies below it.
     let spent = use_mut_ref(|| false);
+    // Fingers that are down, with where they are.
+    let fingers = use_mut_ref(Vec::<(i32, Point)>::new);
 
     use_size_of(&page, &frame);
 
     let onpointerdown = {
         let (page, gesture, lasso_on, frame, spent) =
             (page.clone(), gesture.clone(), lasso_on.clone(), frame.clone(), spent.clone());
+        let fingers = fingers.clone();
         Callback::from(move |event: PointerEvent| {
             *spent.borrow_mut() = false;
             if event.button() > 1 || is_control(&event) {
                 return;
             }
             let at = on_stage(&frame, event.client_x(), event.client_y());
+            if event.pointer_type() == "touch" && !page.view().table {
+                let mut fingers = fingers.borrow_mut();
+                fingers.retain(|(id, _)| *id != event.pointer_id());
+                fingers.push((event.pointer_id(), at));
+                if let [(_, a), (_, b)] = fingers[..] {
+                    if let Some(frame) = frame.cast::<Element>() {
+                        let _ = frame.set_pointer_capture(event.pointer_id());
+                    }
+                    let camera = page.view().camera;
+                    gesture.set(Some(Gesture::Pinch { from: (a, b), camera }));
+                    *spent.borrow_mut() = true;
+                    return;
+                }
+            }
             // A message lies above everything else, but nobody aims at one inside a body.
             if event.button() == 0 && pick_message(&page, at) {
                 event.prevent_default();
@@ -64,8 +83,22 @@ pub(crate) fn Stage() -> Html {
     };
     let onpointermove = {
         let (page, gesture, frame) = (page.clone(), gesture.clone(), frame.clone());
+        let fingers = fingers.clone();
         Callback::from(move |event: PointerEvent| {
             let at = on_stage(&frame, event.client_x(), event.client_y());
+            let mut fingers = fingers.borrow_mut();
+            if let Some(finger) = fingers.iter_mut().find(|(id, _)| *id == event.pointer_id()) {
+                finger.1 = at;
+            }
+            if let (Some(Gesture::Pinch { from, camera }), [(_, a), (_, b), ..]) =
+                (&*gesture, &fingers[..])
+            {
+                page.change(Topic::Camera, |view| {
+                    view.camera = gesture::pinched(*camera, *from, (*a, *b));
+                    view.camera_held = true;
+                });
+                return;
+            }
             let Some(begun) = &*gesture else {
                 page.point(Some(at));
                 return;
@@ -79,7 +112,9 @@ pub(crate) fn Stage() -> Html {
     };
     let onpointerup = {
         let (page, gesture, lasso_on) = (page.clone(), gesture.clone(), lasso_on.clone());
-        Callback::from(move |_: PointerEvent| {
+        let fingers = fingers.clone();
+        Callback::from(move |event: PointerEvent| {
+            fingers.borrow_mut().retain(|(id, _)| *id != event.pointer_id());
             if let Some(begun) = &*gesture {
                 ended(&page, begun);
                 lasso_on.set(false);
@@ -89,7 +124,10 @@ pub(crate) fn Stage() -> Html {
     };
     let onpointercancel = {
         let gesture = gesture.clone();
-        Callback::from(move |_: PointerEvent| gesture.set(None))
+        Callback::from(move |event: PointerEvent| {
+            fingers.borrow_mut().retain(|(id, _)| *id != event.pointer_id());
+            gesture.set(None);
+        })
     };
     let onwheel = {
         let (page, frame) = (page.clone(), frame.clone());
@@ -100,7 +138,11 @@ pub(crate) fn Stage() -> Html {
             event.prevent_default();
             let at = on_stage(&frame, event.client_x(), event.client_y());
             page.change(Topic::Camera, |view| {
-                view.camera = view.camera.zoomed((-event.delta_y() * 0.0016).exp(), at);
+                // As much forth as back, however far it is turned.
+                let turned = (event.delta_y() * 0.0016).clamp(-2.0, 2.0);
+                let factor = 1.0 + turned.abs() + turned * turned / 2.0;
+                let factor = if turned < 0.0 { factor } else { 1.0 / factor };
+                view.camera = view.camera.zoomed(factor, at);
                 view.camera_held = true;
             });
         })
@@ -244,10 +286,17 @@ fn Map(props: &MapProps) -> Html {
         <svg class={distance} ref={node} role="group" data-testid="map"
             aria-label={locale.say(Text::Map)}>
             <g transform={format!("translate({:.2} {:.2}) scale({:.4})", camera.x, camera.y, camera.k)}>
+                { for scene.machines.iter().map(|machine| plate(machine, places)) }
                 { for scene.links.iter().map(|link| html! {
                     <LinkMark key={format!("{}-{}", link.a, link.b)} link={link.clone()} {locale}
                         a={at(link.a)} b={at(link.b)} name_a={name(link.a)} name_b={name(link.b)}
                         picked={picked(&view, link.a, link.b)} unit={round(1.0 / camera.k)} />
+                }) }
+                { for scene.follows.iter().map(|follow| html! {
+                    <FollowMark key={format!("f{}-{}", follow.from, follow.to)}
+                        follow={follow.clone()} a={at(follow.from)} b={at(follow.to)}
+                        name_a={name(follow.from)} name_b={name(follow.to)} {locale}
+                        unit={round(1.0 / camera.k)} />
                 }) }
                 { wall(&view) }
                 { for scene.bodies.iter().enumerate().map(|(index, body)| html! {
@@ -260,6 +309,23 @@ fn Map(props: &MapProps) -> Html {
                 }
             </g>
         </svg>
+    }
+}
+
+/// The plate under the bodies of a machine, with its name.
+fn plate(machine: &Machine, places: &[Point]) -> Html {
+    let members = machine.members.iter().filter_map(|&member| places.get(member).copied());
+    let (left, top, right, bottom) = crate::layout::plate(members);
+    let class = if machine.on { "machine" } else { "machine off" };
+    let num = |value: f64| format!("{value:.1}");
+    html! {
+        <g {class} key={machine.name.clone()} data-testid={format!("machine-{}", machine.name)}>
+            <rect x={num(left)} y={num(top)} width={num(right - left)} height={num(bottom - top)}
+                rx="22" />
+            <text x={num((left + right) / 2.0)} y={num(top + 18.0)}>
+                { format!("{} · {}", machine.name, machine.address) }
+            </text>
+        </g>
     }
 }
 
@@ -296,9 +362,9 @@ fn wall(view: &View) -> Html {
         high - low
     };
     if spread(|p| p.x) > spread(|p| p.y) {
-        middles.sort_by(|a, b| a.x.total_cmp(&b.x));
+        sort_by(&mut middles, |a, b| a.x.total_cmp(&b.x));
     } else {
-        middles.sort_by(|a, b| a.y.total_cmp(&b.y));
+        sort_by(&mut middles, |a, b| a.y.total_cmp(&b.y));
     }
     // A little beyond the outermost links, so that it reads as a wall and not as a link.
     let (first, last) = (middles[0], middles[middles.len() - 1]);
@@ -357,6 +423,7 @@ fn moved(page: &Page, begun: &Gesture, at: Point) -> Gesture {
             }
             Gesture::Pan { from: *from, camera: *camera, moved }
         }
+        Gesture::Pinch { .. } => begun.clone(),
         Gesture::Lasso { points } => {
             let mut points = points.clone();
             points.push(page.view().camera.to_map(at));
@@ -367,7 +434,7 @@ fn moved(page: &Page, begun: &Gesture, at: Point) -> Gesture {
 
 fn ended(page: &Page, gesture: &Gesture) {
     let inside = match gesture {
-        Gesture::Pan { moved: true, .. } => return,
+        Gesture::Pan { moved: true, .. } | Gesture::Pinch { .. } => return,
         Gesture::Pan { .. } => Default::default(),
         Gesture::Lasso { points } => {
             let view = page.view();

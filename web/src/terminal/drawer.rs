@@ -8,7 +8,6 @@ use crate::events::Events;
 use crate::i18n::Text;
 use crate::icon::{Glyph, Icon};
 use crate::page::{Page, Topic, use_page};
-use crate::scene::Role;
 
 use super::entry::Entry;
 use super::screen::Screen;
@@ -93,7 +92,7 @@ fn Terminals() -> Html {
 fn none_open(page: &Page) -> Html {
     let view = page.view();
     let servers = view.scene.bodies.iter().enumerate();
-    let servers = servers.filter(|(_, body)| body.role == Role::Primary).take(12);
+    let servers = servers.filter(|(_, body)| body.role.is_server()).take(12);
     html! {
         <div class="screen teach">
             <p>{ view.prefs.locale.say(Text::NoTerminal) }</p>
@@ -117,7 +116,7 @@ fn NewTerminal() -> Html {
         view.scene
             .bodies
             .iter()
-            .position(|body| body.role == Role::Primary && desk.find(&body.name).is_none())
+            .position(|body| body.role.is_server() && desk.find(&body.name).is_none())
     };
     let Some(next) = next else { return Html::default() };
     let text = page.say(Text::NewTerminal);

@@ -274,7 +274,7 @@ impl Keys<'_> {
                 let lines = if text.trim_start().starts_with(':') {
                     let names: Vec<String> = {
                         let view = self.page.view();
-                        view.scene.bodies.iter().map(|body| body.name.clone()).collect()
+                        view.scene.names()
                     };
                     meta::complete(text.trim_start(), &names)
                 } else {

@@ -4,6 +4,8 @@ use core::time::Duration;
 
 use limpid_core::sim::{ACTION_USAGES, Action, ActionError, Timed};
 
+use crate::topology::Topology;
+
 /// What a meta-command asks for.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Meta {
@@ -21,6 +23,14 @@ pub(crate) enum Meta {
     Go(Duration),
     /// Take the last action back.
     Undo,
+    /// Open another topology.
+    Open(Topology),
+    /// Show the ledger of writes.
+    Ledger,
+    /// Look inside a body, by its name.
+    Inspect(String),
+    /// Look at the files of a body's host, or into one of them.
+    Files(String, Option<String>),
 }
 
 /// Meta-commands of the page itself, and how they are written. [`ACTION_USAGES`] has the others.
@@ -31,6 +41,10 @@ pub(crate) const OWN: &[(&str, &str)] = &[
     ("speed", "speed <time>"),
     ("go", "go <time>"),
     ("undo", "undo"),
+    ("open", "open <topology>"),
+    ("ledger", "ledger"),
+    ("inspect", "inspect <node>"),
+    ("files", "files <node> [<path>]"),
 ];
 
 /// Understands a line, with or without its colon.
@@ -45,6 +59,17 @@ pub(crate) fn parse(line: &str) -> Result<Meta, ActionError> {
         ("undo", "") => Ok(Meta::Undo),
         ("speed", _) => time(rest, "speed 10ms").map(Meta::Speed),
         ("go", _) => time(rest, "go 1.5s").map(Meta::Go),
+        ("ledger", "") => Ok(Meta::Ledger),
+        ("open", name) => Topology::named(name).map(Meta::Open).ok_or_else(|| {
+            let example = "open replicas-2";
+            ActionError::Invalid { what: "a topology", value: name.to_owned(), example }
+        }),
+        ("inspect", name) if !name.is_empty() => Ok(Meta::Inspect(name.to_owned())),
+        ("files", names) if !names.is_empty() => {
+            let (node, path) = names.split_once(char::is_whitespace).unwrap_or((names, ""));
+            let path = Some(path.trim().to_owned()).filter(|path| !path.is_empty());
+            Ok(Meta::Files(node.to_owned(), path))
+        }
         _ => line.parse().map(Meta::Act),
     }
 }
@@ -66,6 +91,10 @@ pub(crate) fn complete(line: &str, names: &[String]) -> Vec<String> {
         let verbs = OWN.iter().chain(ACTION_USAGES).map(|(verb, _)| *verb);
         return verbs.filter(|verb| verb.starts_with(typed)).map(|v| format!(":{v} ")).collect();
     };
+    if verb == "open" {
+        let fits = Topology::all().map(Topology::name).filter(|name| name.starts_with(rest));
+        return fits.map(|name| format!(":open {name}")).collect();
+    }
     // Names stand in sets, so what is being typed begins after a space, a comma or a bar.
     let at = rest.rfind([' ', ',', '|']).map_or(0, |at| at + 1);
     let (kept, begun) = rest.split_at(at);
@@ -96,6 +125,9 @@ mod tests {
         );
         assert_eq!(parse(": help"), Ok(Meta::Help));
         assert_eq!(parse(":speed 10ms"), Ok(Meta::Speed(Duration::from_millis(10))));
+        assert_eq!(parse(":open chain-3"), Ok(Meta::Open(Topology::Chain(3))));
+        let files = Meta::Files("redis-1".into(), Some("/data/dump.rdb".into()));
+        assert_eq!(parse(":files redis-1 /data/dump.rdb"), Ok(files));
         assert!(matches!(parse(":speed fast"), Err(ActionError::Invalid { .. })));
         assert!(matches!(parse(":crahs redis-1"), Err(ActionError::UnknownAction { .. })));
     }
@@ -104,6 +136,7 @@ mod tests {
     fn tab_completes_verbs_and_names() {
         let names = ["redis-1".to_owned(), "redis-2".to_owned(), "app-1".to_owned()];
         assert_eq!(complete(":cr", &names), [":crash "]);
+        assert_eq!(complete(":open ch", &names), [":open chain-3"]);
         assert_eq!(complete(":crash re", &names), [":crash redis-1", ":crash redis-2"]);
         assert_eq!(complete(":partition redis-1,a", &names), [":partition redis-1,app-1"]);
     }

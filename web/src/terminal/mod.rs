@@ -7,13 +7,12 @@ pub(crate) mod entry;
 pub(crate) mod meta;
 pub(crate) mod screen;
 
-use limpid_core::sim::Action;
+use limpid_core::sim::{Action, ActionError};
 
 use crate::figures::{self, Speed};
 use crate::happenings::refusal;
 use crate::i18n::{Locale, Text};
 use crate::page::{Page, Pane, Topic};
-use crate::scene::Role;
 
 use desk::{Note, Tab};
 use meta::Meta;
@@ -22,7 +21,7 @@ use meta::Meta;
 pub(crate) fn open(page: &Page, body: usize) {
     let found = page.view().scene.bodies.get(body).cloned();
     let Some(body) = found else { return };
-    if body.role == Role::Primary {
+    if body.role.is_server() {
         let known = page.desk().find(&body.name);
         match known {
             Some(index) => page.change_desk(|desk| desk.front = index),
@@ -115,10 +114,36 @@ fn carry_out(page: &Page, meta: Meta) -> (String, bool) {
             Some(action) => (locale.fill(Text::Undone, &[("action", &action)]), false),
             None => (locale.say(Text::NothingToUndo).to_owned(), true),
         },
+        Meta::Open(topology) => {
+            page.open(topology);
+            (topology.title(locale), false)
+        }
+        Meta::Ledger => {
+            page.show_ledger(true);
+            (done, false)
+        }
+        Meta::Inspect(name) => look(page, &name, |body| page.inspect(body)),
+        Meta::Files(name, path) => look(page, &name, |body| page.show_files(body, path)),
         Meta::Act(action) => match page.try_act(action) {
             Ok(()) => (done, false),
             Err(error) => (refusal(locale, &error), true),
         },
+    }
+}
+
+/// Does something with the body of a name, or says which there are.
+fn look(page: &Page, name: &str, act: impl FnOnce(usize)) -> (String, bool) {
+    let body = page.view().scene.index_of(name);
+    match body {
+        Some(body) => {
+            act(body);
+            (page.say(Text::MetaDone).to_owned(), false)
+        }
+        None => {
+            let names = page.view().scene.bodies.iter().map(|body| body.name.clone()).collect();
+            let error = ActionError::NoHost { name: name.to_owned(), known: names };
+            (refusal(page.locale(), &error), true)
+        }
     }
 }
 
@@ -131,7 +156,7 @@ fn help(locale: Locale) -> String {
 }
 
 /// How meta-commands are written, and what they do.
-pub(crate) fn help_lines() -> [(&'static str, Text); 13] {
+pub(crate) fn help_lines() -> [(&'static str, Text); 16] {
     [
         (":crash redis-1", Text::MetaCrash),
         (":restart redis-1", Text::MetaRestart),
@@ -145,6 +170,9 @@ pub(crate) fn help_lines() -> [(&'static str, Text); 13] {
         (":undo", Text::MetaUndo),
         (":speed 10ms", Text::MetaSpeed),
         (":go 1.5s", Text::MetaGo),
+        (":open replicas-2", Text::MetaOpen),
+        (":files redis-1 /data/dump.rdb", Text::MetaFiles),
+        (":ledger", Text::MetaLedger),
         (":help", Text::MetaHelp),
     ]
 }

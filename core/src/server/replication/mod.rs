@@ -13,7 +13,7 @@
 //! * `failover`: handing the primary's place to a replica;
 //! * `rules`: what may be done on a replica and by a replica, and how keys expire there;
 //! * `cron`: what is done because time passes;
-//! * `commands`, `info`: what can be asked and told.
+//! * `commands`, `info`: what can be asked and told; `view`: what an observer sees.
 //!
 //! The protocol is that of Redis 7 (PSYNC2). A stream has an id and an offset, which counts its
 //! bytes; both survive a change of primary, because the new one remembers the old id, up to the
@@ -32,6 +32,7 @@ mod rules;
 mod stream;
 mod sync;
 mod transfer;
+mod view;
 mod wait;
 
 use backlog::Backlog;
@@ -39,6 +40,7 @@ pub(super) use commands::{GENERIC_ROWS, ROWS};
 pub(super) use primary::Replica;
 pub(super) use sync::Work as Sent;
 pub(super) use transfer::Work as Receiving;
+pub use view::{BacklogView, PrimaryView, ReplicaView, ReplicationView};
 pub(super) use wait::Acks;
 
 use super::Server;

@@ -1,0 +1,137 @@
+//! The Files tab: a host's directory tree, and what is in a file.
+
+use yew::prelude::*;
+
+use super::tabs::Props;
+use crate::figures;
+use crate::files::{Content, FileRow, Form};
+use crate::i18n::{Locale, Text};
+use crate::icon::{Glyph, Icon};
+use crate::page::{Page, Topic, use_page};
+
+/// The files, or the one that is open.
+#[component]
+pub(crate) fn Files(props: &Props) -> Html {
+    let page = use_page(&[Topic::Prefs, Topic::Panels, Topic::Open]);
+    let file = page.view().file.clone();
+    match file {
+        None => tree(&page, props.body),
+        Some((path, from)) => look(&page, props.body, &path, from),
+    }
+}
+
+fn show(page: &Page, file: Option<(String, u64)>) -> Callback<MouseEvent> {
+    let page = page.clone();
+    Callback::from(move |_: MouseEvent| {
+        page.change(Topic::Open, |view| view.file = file.clone());
+    })
+}
+
+fn tree(page: &Page, body: usize) -> Html {
+    let locale = page.locale();
+    let rows = page.lab().files(body);
+    if rows.is_empty() {
+        return html! { <p class="empty">{ locale.say(Text::NoFiles) }</p> };
+    }
+    html! {
+        <>
+            <table class="facts files" data-testid="files">
+                <thead><tr>
+                    <th scope="col">{ locale.say(Text::File) }</th>
+                    <th scope="col" class="num">{ locale.say(Text::Size) }</th>
+                    <th scope="col" class="num">{ locale.say(Text::NotSynced) }</th>
+                </tr></thead>
+                <tbody>{ for rows.iter().map(|row| file_row(page, locale, row)) }</tbody>
+            </table>
+            <p class="dim">{ locale.say(Text::SyncedNote) }</p>
+        </>
+    }
+}
+
+fn file_row(page: &Page, locale: Locale, row: &FileRow) -> Html {
+    let indent = format!("padding-left:{}px", row.depth * 14);
+    if row.dir {
+        return html! {
+            <tr key={row.path.clone()} class="dir">
+                <td style={indent} colspan="3">{ format!("{}/", row.name) }</td>
+            </tr>
+        };
+    }
+    let unsynced = row.len.saturating_sub(row.synced);
+    html! {
+        <tr key={row.path.clone()}>
+            <td style={indent}>
+                <button class="linklike" data-testid={format!("file-{}", row.name)}
+                    onclick={show(page, Some((row.path.clone(), 0)))}>{ &row.name }</button>
+            </td>
+            <td class="num">{ figures::bytes(row.len) }</td>
+            <td class={classes!("num", (unsynced > 0).then_some("alarming"))}>{ match unsynced {
+                0 => locale.say(Text::AllSynced).to_owned(),
+                n => figures::bytes(n),
+            } }</td>
+        </tr>
+    }
+}
+
+fn look(page: &Page, body: usize, path: &str, from: u64) -> Html {
+    let locale = page.locale();
+    let content = page.lab().content(body, path, from);
+    html! {
+        <div class="file" data-testid="file">
+            <div class="filehead">
+                <button class="button framed" data-testid="files-back" onclick={show(page, None)}>
+                    <Glyph icon={Icon::JumpBack} />{ locale.say(Text::AllFiles) }
+                </button>
+                <code>{ path }</code>
+            </div>
+            { match &content {
+                Some(content) => pieces(page, locale, path, from, content),
+                None => html! { <p class="empty">{ locale.say(Text::FileGone) }</p> },
+            } }
+        </div>
+    }
+}
+
+fn pieces(page: &Page, locale: Locale, path: &str, from: u64, content: &Content) -> Html {
+    let form = locale.say(match content.form {
+        Form::Rdb => Text::FormRdb,
+        Form::Commands => Text::FormCommands,
+        Form::Text => Text::FormPlain,
+        Form::Bytes => Text::FormBytes,
+    });
+    let plain = content.form == Form::Text;
+    html! {
+        <>
+            <p class="dim">{ form }</p>
+            if content.lines.is_empty() && content.broken.is_none() {
+                <p class="empty">{ locale.say(Text::FileEmpty) }</p>
+            }
+            <ol class={classes!("content", plain.then_some("plain"))} data-testid="file-content">
+                { for content.lines.iter().map(|(at, line)| html! {
+                    <li key={*at}>
+                        if !plain { <span class="at">{ at }</span> }
+                        <span>{ line }</span>
+                    </li>
+                }) }
+            </ol>
+            if let Some(why) = &content.broken {
+                <p class="alarming" data-testid="file-broken">
+                    { locale.fill(Text::FileBroken, &[("why", why)]) }
+                </p>
+            }
+            <div class="pager">
+                if from > 0 {
+                    <button class="button framed" onclick={show(page, Some((path.to_owned(), 0)))}>
+                        { locale.say(Text::FromStart) }
+                    </button>
+                }
+                if let Some(next) = content.next {
+                    <button class="button framed" data-testid="file-next"
+                        onclick={show(page, Some((path.to_owned(), next)))}>
+                        { locale.say(Text::FurtherOn) }
+                    </button>
+                }
+            </div>
+        </>
+    }
+}

@@ -1,0 +1,175 @@
+//! The Replication tab: what a server believes of its stream, beside what the others believe.
+
+use limpid_core::server::{BacklogView, ReplicationView};
+use yew::prelude::*;
+
+use super::tabs::{Props, not_running};
+use crate::figures;
+use crate::i18n::{Locale, Text};
+use crate::page::{Page, Topic, use_page};
+use crate::scene::FollowState;
+
+/// Characters of an id that tell it from others.
+const ID: usize = 8;
+
+/// What a server believes of its stream, its primary and its replicas.
+#[component]
+pub(crate) fn Replication(props: &Props) -> Html {
+    let page = use_page(&[Topic::Prefs, Topic::Panels]);
+    let locale = page.locale();
+    let lab = page.lab();
+    let Some(view) = lab.replication(props.body) else { return not_running(locale) };
+    let info = lab.info_section(props.body, "replication").unwrap_or_default();
+    html! {
+        <div data-testid="replication">
+            <p class="gist">{ gist(&page, locale, &view) }</p>
+            { side_by_side(&page, props.body, locale) }
+            <h3>{ locale.say(Text::Backlog) }</h3>
+            { match &view.backlog {
+                Some(backlog) => bar(&page, locale, &view, *backlog),
+                None => html! { <p class="dim">{ locale.say(Text::NoBacklog) }</p> },
+            } }
+            <h3>{ locale.say(Text::StreamIds) }</h3>
+            <dl class="ids">
+                <dt>{ "replid" }</dt><dd>{ &view.id }</dd>
+                if let Some((id, offset)) = &view.second {
+                    <dt>{ "replid2" }</dt>
+                    <dd>{ id }<br />
+                        { locale.fill(Text::UpToOffset, &[("offset", &offset.to_string())]) }</dd>
+                }
+            </dl>
+            <h3>{ "INFO replication" }</h3>
+            <dl class="pairs">
+                { for info.iter().map(|(key, value)| html! {
+                    <><dt title={key.clone()}>{ key }</dt><dd>{ value }</dd></>
+                }) }
+            </dl>
+        </div>
+    }
+}
+
+/// Who it is, in a sentence.
+fn gist(page: &Page, locale: Locale, view: &ReplicationView) -> String {
+    let lab = page.lab();
+    let Some(primary) = &view.primary else {
+        return match view.replicas.len() {
+            0 => locale.say(Text::PrimaryAlone).to_owned(),
+            n => locale.fill(Text::PrimaryOf, &[("n", &n.to_string())]),
+        };
+    };
+    let unit = lab.primary_of(view).and_then(|index| lab.units().get(index));
+    let name =
+        unit.map_or_else(|| format!("{}:{}", primary.host, primary.port), |unit| unit.name.clone());
+    let mut text = locale.fill(Text::ReplicaOf, &[("name", &name), ("state", primary.state)]);
+    if let Some(silent) = primary.silent {
+        text += &locale.fill(Text::HeardOf, &[("time", &figures::duration(silent))]);
+    }
+    if let Some(down) = primary.down {
+        text += &locale.fill(Text::DownSince, &[("time", &figures::duration(down))]);
+    }
+    text
+}
+
+/// The servers of its shard, each with its own word about where it is.
+fn side_by_side(page: &Page, body: usize, locale: Locale) -> Html {
+    let lab = page.lab();
+    let shard = lab.shard(body);
+    let follows = lab.follows();
+    let members: Vec<_> = lab
+        .units()
+        .iter()
+        .filter(|(index, unit)| unit.port.is_some() && lab.shard(*index) == shard)
+        .map(|(index, unit)| (index, unit.name.clone(), lab.replication(index)))
+        .collect();
+    let most = members.iter().filter_map(|(.., view)| view.as_ref()).map(|view| view.offset).max();
+    let ids = |view: &ReplicationView| view.id.get(..ID).unwrap_or_default().to_owned();
+    let own = members.iter().find(|(index, ..)| *index == body);
+    let own_id = own.and_then(|(.., view)| view.as_ref()).map(ids);
+    html! {
+        <table class="facts" data-testid="offsets">
+            <thead><tr>
+                <th scope="col">{ locale.say(Text::Node) }</th>
+                <th scope="col">{ locale.say(Text::StreamId) }</th>
+                <th scope="col" class="num">{ locale.say(Text::Offset) }</th>
+                <th scope="col" class="num">{ locale.say(Text::Behind) }</th>
+            </tr></thead>
+            <tbody>
+                { for members.iter().map(|(index, name, view)| {
+                    let Some(view) = view else {
+                        return html! {
+                            <tr key={*index} class="off">
+                                <td>{ name }</td>
+                                <td colspan="3">{ locale.say(Text::Unreachable) }</td>
+                            </tr>
+                        };
+                    };
+                    let follow = follows.iter().find(|follow| follow.to == *index);
+                    let id = ids(view);
+                    let other = own_id.as_ref().is_some_and(|own| *own != id);
+                    let behind = most.unwrap_or_default().saturating_sub(view.offset);
+                    let role = match follow.map(|follow| follow.state) {
+                        None => locale.say(Text::RolePrimary),
+                        Some(FollowState::Online) => "",
+                        Some(state) => locale.say(state.text()),
+                    };
+                    html! {
+                        <tr key={*index} class={(*index == body).then_some("own")}>
+                            <td>{ name }if !role.is_empty() { <span class="dim">{ format!(" · {role}") }</span> }</td>
+                            <td class={other.then_some("other")}>{ id }</td>
+                            <td class="num">{ figures::count(u64::try_from(view.offset).unwrap_or_default()) }</td>
+                            <td class="num">{ match behind {
+                                0 => "–".to_owned(),
+                                n => figures::bytes(u64::try_from(n).unwrap_or_default()),
+                            } }</td>
+                        </tr>
+                    }
+                }) }
+            </tbody>
+        </table>
+    }
+}
+
+/// The backlog as a bar: what it holds of what it can, and how far each replica has come.
+fn bar(page: &Page, locale: Locale, view: &ReplicationView, backlog: BacklogView) -> Html {
+    let lab = page.lab();
+    let last = backlog.first.saturating_add(i64::try_from(backlog.len).unwrap_or(i64::MAX)) - 1;
+    let filled = share(backlog.len as f64, backlog.size as f64);
+    let mark = |acked: i64| share((acked - backlog.first + 1) as f64, backlog.len as f64);
+    html! {
+        <div class="backlog" data-testid="backlog">
+            <div class="vessel" title={format!("{} / {}", figures::bytes(backlog.len), figures::bytes(backlog.size))}>
+                <i style={format!("width:{filled:.1}%")}></i>
+            </div>
+            <p class="dim">{ locale.fill(Text::BacklogHolds, &[
+                ("len", &figures::bytes(backlog.len)), ("size", &figures::bytes(backlog.size)),
+            ]) }</p>
+            <div class="scale">
+                { for view.replicas.iter().map(|replica| {
+                    let scenario = lab.world().scenario();
+                    let at = format!("{}:{}", replica.address, replica.port);
+                    let unit = lab.units().at(scenario, &replica.address, replica.port);
+                    let name = unit.and_then(|unit| lab.units().get(unit));
+                    let name = name.map_or_else(|| at.clone(), |unit| unit.name.clone());
+                    let text = locale.fill(Text::AckedBy, &[
+                        ("name", &name), ("offset", &replica.acked.to_string()),
+                        ("time", &figures::duration(replica.silent)), ("state", replica.state),
+                    ]);
+                    html! {
+                        <div class="acked" key={at}>
+                            <span class="track"><i style={format!("width:{:.1}%", mark(replica.acked))}></i></span>
+                            <span>{ text }</span>
+                        </div>
+                    }
+                }) }
+            </div>
+            <dl class="ends">
+                <dt>{ locale.say(Text::FirstOffset) }</dt><dd>{ backlog.first.to_string() }</dd>
+                <dt>{ locale.say(Text::LastOffset) }</dt><dd>{ last.to_string() }</dd>
+            </dl>
+        </div>
+    }
+}
+
+fn share(part: f64, whole: f64) -> f64 {
+    if whole > 0.0 { (part / whole * 100.0).clamp(0.0, 100.0) } else { 0.0 }
+}

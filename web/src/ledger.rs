@@ -1,0 +1,321 @@
+//! The ledger: every write that a client of the World got acknowledged, and which servers hold it.
+//!
+//! Nothing is remembered here. Clients remember what was acknowledged to them (see
+//! `limpid_core::client::Marks` and `limpid_core::lab::Writes`); what servers hold is looked up in
+//! their keyspaces. Both are part of the World, so the ledger is right at any moment that one
+//! goes back to.
+
+use limpid_core::client::marks::has_bit;
+use limpid_core::lab::{Kept, Terminal, Traffic};
+use limpid_core::machine::Endpoint;
+use limpid_core::sorted::{SortedMap, SortedSet, sort_by_key};
+use limpid_core::store::{StringRef, ValueRef};
+
+use crate::lab::Lab;
+
+/// Where acknowledged writes are.
+#[derive(Clone, PartialEq, Default, Debug)]
+pub(crate) struct Ledger {
+    /// Counts over everybody who writes.
+    pub sum: Sums,
+    /// Each who writes, with counts of its own.
+    pub writers: Vec<(String, Sums)>,
+    /// Servers, in the order of the marks of [`Row::held`].
+    pub servers: Vec<usize>,
+    /// The latest writes, newest first; those that are lost come first of all.
+    pub rows: Vec<Row>,
+}
+
+/// How many writes are where.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Sums {
+    /// Acknowledged.
+    pub acknowledged: u64,
+    /// Held by every server of the shard.
+    pub everywhere: u64,
+    /// Held by several, but not by all.
+    pub several: u64,
+    /// Held by one server only.
+    pub single: u64,
+    /// Held by none that runs.
+    pub lost: u64,
+}
+
+/// A write.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Row {
+    /// Unique in a ledger.
+    pub id: String,
+    /// Who wrote.
+    pub who: String,
+    /// What, in short.
+    pub what: String,
+    /// When it was acknowledged, in nanoseconds, as far as that is remembered.
+    pub at: Option<u64>,
+    /// Which servers hold it.
+    pub held: Vec<Held>,
+    /// Whether none that runs does.
+    pub lost: bool,
+}
+
+/// How a server stands to a write.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Held {
+    /// It holds it.
+    Yes,
+    /// It does not.
+    No,
+    /// Something else was written there since.
+    Overwritten,
+    /// It does not run, so that nobody knows.
+    Down,
+    /// It belongs to another shard.
+    Apart,
+}
+
+impl Held {
+    /// As styles and tests know it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Held::Yes => "yes",
+            Held::No => "no",
+            Held::Overwritten => "over",
+            Held::Down => "down",
+            Held::Apart => "apart",
+        }
+    }
+}
+
+/// Lost writes, and latest ones of each who writes, that are listed.
+const LISTED: usize = 12;
+/// Rows that are shown in all.
+const ROWS: usize = 60;
+
+impl Sums {
+    fn add(&mut self, other: Sums) {
+        self.acknowledged += other.acknowledged;
+        self.everywhere += other.everywhere;
+        self.several += other.several;
+        self.single += other.single;
+        self.lost += other.lost;
+    }
+
+    fn count(&mut self, held: u32, of: usize) {
+        self.acknowledged += 1;
+        *match held {
+            0 => &mut self.lost,
+            n if n as usize == of => &mut self.everywhere,
+            1 => &mut self.single,
+            _ => &mut self.several,
+        } += 1;
+    }
+}
+
+impl Lab {
+    /// Where acknowledged writes are now.
+    pub(crate) fn ledger(&self) -> Ledger {
+        let servers: Vec<usize> =
+            self.units().iter().filter(|(_, unit)| unit.port.is_some()).map(|(i, _)| i).collect();
+        let shards: SortedMap<usize, usize> =
+            servers.iter().map(|&server| (server, self.shard(server))).collect();
+        let mut ledger = Ledger { servers: servers.clone(), ..Ledger::default() };
+        for (body, unit) in self.units().iter().filter(|(_, unit)| unit.port.is_none()) {
+            let Some(id) = self.units().process(self.world(), body) else { continue };
+            let Some(traffic) = self.world().machine::<Traffic>(id).map(Traffic::client) else {
+                continue;
+            };
+            let Some(key) = &traffic.config().marks else { continue };
+            let Endpoint::Ip(at) = &traffic.config().target else { continue };
+            let Some(target) = self.units().at_address(at.ip(), at.port()) else { continue };
+            let strings: Vec<Option<Option<&[u8]>>> = servers
+                .iter()
+                .map(|&server| {
+                    if shards.get(&server) != shards.get(&target) {
+                        return None;
+                    }
+                    let server = self.server(server);
+                    Some(server.map(|server| match server.keyspace().peek(0, key.as_bytes()) {
+                        None => &[][..],
+                        Some(entry) => match entry.value() {
+                            ValueRef::String(StringRef::Bytes(bytes)) => bytes,
+                            _ => &[],
+                        },
+                    }))
+                })
+                .collect();
+            let marks = traffic.marks();
+            let mut sums = Sums::default();
+            // Whoever is cut off or crashed cannot tell; "everywhere" asks for all of the shard.
+            let members = strings.iter().flatten().count();
+            let mut lost = Vec::new();
+            for (at, &acknowledged) in marks.acknowledged.iter().enumerate() {
+                let bytes = || {
+                    strings.iter().flatten().flatten().map(move |b| b.get(at).copied().unwrap_or(0))
+                };
+                let everywhere = bytes().fold(acknowledged, |all, byte| all & byte);
+                // The usual case: a whole byte that everybody holds.
+                if everywhere == acknowledged && bytes().count() == members {
+                    let n = u64::from(acknowledged.count_ones());
+                    sums.add(Sums { acknowledged: n, everywhere: n, ..Sums::default() });
+                    continue;
+                }
+                for bit in (0..8).filter(|bit| acknowledged & (0x80 >> bit) != 0) {
+                    let held = bytes().filter(|byte| byte & (0x80 >> bit) != 0).count() as u32;
+                    sums.count(held, members);
+                    if held == 0 {
+                        lost.push(at as u64 * 8 + bit);
+                    }
+                }
+            }
+            let row = |number: u64, at: Option<u64>| {
+                let held: Vec<Held> = strings
+                    .iter()
+                    .map(|string| match string {
+                        None => Held::Apart,
+                        Some(None) => Held::Down,
+                        Some(Some(bytes)) if has_bit(bytes, number) => Held::Yes,
+                        Some(Some(_)) => Held::No,
+                    })
+                    .collect();
+                Row {
+                    id: format!("{} {number}", unit.name),
+                    who: unit.name.clone(),
+                    what: format!("#{number}"),
+                    at,
+                    lost: !held.contains(&Held::Yes),
+                    held,
+                }
+            };
+            let time = |number: u64| {
+                let known = marks.latest.iter().rev().find(|(known, _)| *known == number);
+                known.map(|(_, at)| at.0)
+            };
+            let latest = marks.latest.iter().rev().take(LISTED);
+            let numbers: SortedSet<u64> = lost
+                .iter()
+                .rev()
+                .take(LISTED)
+                .copied()
+                .chain(latest.map(|(number, _)| *number))
+                .collect();
+            ledger.rows.extend(numbers.into_iter().map(|number| row(number, time(number))));
+            ledger.sum.add(sums);
+            ledger.writers.push((unit.name.clone(), sums));
+        }
+        self.add_terminals(&mut ledger, &shards);
+        sort_by_key(&mut ledger.rows, |row| (!row.lost, core::cmp::Reverse(row.at)));
+        ledger.rows.truncate(ROWS);
+        ledger
+    }
+
+    /// What was typed into terminals.
+    fn add_terminals(&self, ledger: &mut Ledger, shards: &SortedMap<usize, usize>) {
+        let scenario = self.world().scenario();
+        // Of several terminals that wrote to one place, the last one's word counts.
+        let mut latest: SortedMap<(usize, usize, &[u8]), u64> = SortedMap::new();
+        let terminals = || {
+            self.world().procs().filter_map(|proc| {
+                Some((proc.name, self.world().machine::<Terminal>(proc.id)?.writes()))
+            })
+        };
+        let shard_of = |place: &(String, u16)| {
+            let server = self.units().at(scenario, &place.0, place.1)?;
+            shards.get(&server).copied()
+        };
+        for (_, writes) in terminals() {
+            for write in writes.list.iter().filter(|write| !write.replaced) {
+                let Some(shard) = shard_of(&write.server) else { continue };
+                let at = latest.get_or_default((shard, write.db, &write.key));
+                *at = (*at).max(write.at.0);
+            }
+        }
+        for (name, writes) in terminals() {
+            let who = name.strip_prefix("cli-").unwrap_or(name);
+            let mut sums = Sums::default();
+            for write in writes.list.iter().filter(|write| !write.replaced) {
+                let Some(shard) = shard_of(&write.server) else { continue };
+                if latest.get(&(shard, write.db, &write.key)).is_some_and(|&at| at > write.at.0) {
+                    continue;
+                }
+                let held: Vec<Held> = ledger
+                    .servers
+                    .iter()
+                    .map(|server| match self.server(*server) {
+                        _ if shards.get(server) != Some(&shard) => Held::Apart,
+                        None => Held::Down,
+                        Some(server) => match writes.kept(server, write) {
+                            Kept::Yes => Held::Yes,
+                            Kept::No => Held::No,
+                            Kept::Overwritten => Held::Overwritten,
+                        },
+                    })
+                    .collect();
+                // Where somebody else has written since, nothing can be said of this one.
+                if held.contains(&Held::Overwritten) {
+                    continue;
+                }
+                let count = |what| held.iter().filter(|&&held| held == what).count();
+                let members = held.len() - count(Held::Apart);
+                sums.count(count(Held::Yes) as u32, members);
+                ledger.rows.push(Row {
+                    id: format!("{name} {} {}", write.number, String::from_utf8_lossy(&write.key)),
+                    who: who.to_owned(),
+                    what: write.line.clone(),
+                    at: Some(write.at.0),
+                    lost: count(Held::Yes) == 0,
+                    held,
+                });
+            }
+            if sums.acknowledged > 0 {
+                ledger.sum.add(sums);
+                ledger.writers.push((who.to_owned(), sums));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use limpid_core::sim::Future;
+
+    use super::*;
+    use crate::topology::Topology;
+
+    fn act(lab: &mut Lab, line: &str) {
+        lab.act(line.parse().expect(line), Future::Discard).unwrap_or_else(|e| panic!("{e}"));
+    }
+
+    fn run(lab: &mut Lab, ms: u64) {
+        let until = lab.now() + Duration::from_millis(ms).as_nanos() as u64;
+        lab.run_until(until, u64::MAX);
+    }
+
+    #[test]
+    fn a_write_that_no_replica_has_is_lost_with_its_primary_until_the_past_comes_back() {
+        let mut lab = Lab::fresh(Topology::Replicas(2));
+        run(&mut lab, 2_000);
+        let calm = lab.ledger();
+        assert!(calm.sum.acknowledged > 10, "{:?}", calm.sum);
+        assert_eq!(calm.sum.lost, 0);
+        assert!(calm.sum.everywhere > 0, "{:?}", calm.sum);
+        act(&mut lab, "partition redis-1 | redis-2,redis-3");
+        act(&mut lab, "type cli-redis-1 SET only here");
+        run(&mut lab, 300);
+        let before = lab.now();
+        let alone = lab.ledger();
+        assert!(alone.sum.single > 1, "{:?}", alone.sum);
+        let row = |ledger: &Ledger| ledger.rows.iter().find(|r| r.what.contains("only")).cloned();
+        let typed = row(&alone).expect("what was typed");
+        assert_eq!(typed.held, [Held::Yes, Held::No, Held::No]);
+        act(&mut lab, "crash redis-1");
+        let crashed = lab.ledger();
+        assert_eq!(crashed.sum.lost, alone.sum.single, "{:?}", crashed.sum);
+        assert_eq!(row(&crashed).expect("it").held, [Held::Down, Held::No, Held::No]);
+        assert!(crashed.rows[0].lost);
+        // The crash is part of its moment.
+        lab.seek(before - 1);
+        assert_eq!(lab.ledger().rows, alone.rows);
+    }
+}

@@ -1,0 +1,101 @@
+//! Who follows whom: a line from a primary to its replica over the link between them, in the hue of
+//! their shard, with what can be said of the stream on it.
+
+use std::rc::Rc;
+
+use yew::prelude::*;
+
+use crate::figures;
+use crate::i18n::{Locale, Text};
+use crate::layout::Point;
+use crate::scene::{Cut, Follow, FollowState};
+
+#[derive(Properties, PartialEq)]
+pub(crate) struct Props {
+    pub follow: Rc<Follow>,
+    /// The primary's place.
+    pub a: Point,
+    /// The replica's place.
+    pub b: Point,
+    /// The names of both, for tests.
+    pub name_a: String,
+    pub name_b: String,
+    pub locale: Locale,
+    /// Units of the map for a pixel.
+    pub unit: f64,
+}
+
+/// How much of the way from a body's place in a direction lies over its plate.
+fn over_plate(dx: f64, dy: f64) -> f64 {
+    const ASIDE: f64 = 52.0;
+    let high = if dy < 0.0 { 35.0 } else { 82.0 };
+    (ASIDE / dx.abs().max(0.01)).min(high / dy.abs().max(0.01)).min(0.45)
+}
+
+/// A replication link.
+#[component]
+pub(crate) fn FollowMark(props: &Props) -> Html {
+    let follow = &*props.follow;
+    let length = props.a.distance(props.b).max(1.0);
+    let at = |t: f64| props.a.toward(props.b, t);
+    let (dx, dy) = (props.b.x - props.a.x, props.b.y - props.a.y);
+    let (first, last) = (over_plate(dx, dy), 1.0 - over_plate(-dx, -dy));
+    let (start, end) = (at(first), at(last));
+    let hue = format!("hue-{}", follow.shard % 7);
+    // A cut leaves its gap in this line, too.
+    let gap = (props.unit * 16.0 / length).min(0.3);
+    let path = match follow.cut {
+        Cut::No => format!("{} {}", moved(start), lined(end)),
+        _ => format!(
+            "{} {} {} {}",
+            moved(start),
+            lined(at(0.5 - gap)),
+            moved(at(0.5 + gap)),
+            lined(end)
+        ),
+    };
+    let caption = match (follow.state, follow.lag) {
+        (FollowState::Online, Some(0) | None) => None,
+        (FollowState::Online, Some(lag)) => Some(format!("−{}", figures::bytes(lag))),
+        (state, _) => Some(props.locale.say(state.text()).to_owned()),
+    };
+    let middle = at(first + (last - first) * 0.74);
+    let scale = props.unit.max(1.0);
+    html! {
+        <g class={classes!("follow", follow.state.name(), hue)}
+            data-testid={format!("follow-{}-{}", props.name_a, props.name_b)}
+            data-state={follow.state.name()}
+            data-lag={follow.lag.map(|lag| lag.to_string())}>
+            <title>{ props.locale.fill(Text::FollowSpoken,
+                &[("a", &props.name_a), ("b", &props.name_b), ("state", props.locale.say(follow.state.text()))]) }</title>
+            <path class="stream" d={path} />
+            <path class="head" d="M-9 -5.500 0 0-9 5.500"
+                transform={format!("translate({:.1} {:.1}) {}", end.x, end.y, props.a.turned_to(props.b))} />
+            if let Some(caption) = caption {
+                { note(&caption, middle, scale) }
+            }
+        </g>
+    }
+}
+
+fn note(text: &str, at: Point, scale: f64) -> Html {
+    // Chinese characters are twice as wide as Latin ones.
+    let wide: f64 = text.chars().map(|c| if c > '\u{2e80}' { 6.2 } else { 3.3 }).sum();
+    let (half, high) = ((wide + 5.0) * scale, 8.5 * scale);
+    html! {
+        <g class="note" aria-hidden="true"
+            transform={format!("translate({:.1} {:.1})", at.x, at.y)}>
+            <rect x={format!("{:.1}", -half)} y={format!("{:.1}", -high)}
+                width={format!("{:.1}", half * 2.0)} height={format!("{:.1}", high * 2.0)} rx="5" />
+            <text>{ text }</text>
+        </g>
+    }
+}
+
+fn moved(at: Point) -> String {
+    format!("M{:.1} {:.1}", at.x, at.y)
+}
+
+fn lined(at: Point) -> String {
+    format!("L{:.1} {:.1}", at.x, at.y)
+}

@@ -1,0 +1,66 @@
+//! Who follows whom, as the servers themselves believe, and to which shard each belongs.
+
+use limpid_core::server::ReplicationView;
+
+use crate::lab::Lab;
+use crate::scene::{Follow, FollowState};
+
+impl Lab {
+    /// What a body's server believes of its stream, its primary and its replicas, if it runs.
+    pub(crate) fn replication(&self, body: usize) -> Option<ReplicationView> {
+        self.server(body).map(limpid_core::server::Server::replication_view)
+    }
+
+    /// The body that a replica believes to be its primary.
+    pub(crate) fn primary_of(&self, view: &ReplicationView) -> Option<usize> {
+        let primary = view.primary.as_ref()?;
+        self.units().at(self.world().scenario(), &primary.host, primary.port)
+    }
+
+    /// Replicas with their primaries.
+    pub(crate) fn follows(&self) -> Vec<Follow> {
+        let views: Vec<_> = self.units().iter().map(|(index, _)| self.replication(index)).collect();
+        let mut follows = Vec::new();
+        for (to, view) in views.iter().enumerate() {
+            let Some(view) = view else { continue };
+            let (Some(primary), Some(from)) = (&view.primary, self.primary_of(view)) else {
+                continue;
+            };
+            let state = match primary.state {
+                "connected" => FollowState::Online,
+                "sync" => FollowState::Sync,
+                "handshake" => FollowState::Handshake,
+                _ => FollowState::Down,
+            };
+            let ahead = views.get(from).and_then(Option::as_ref);
+            let same = |ahead: &&ReplicationView| {
+                ahead.id == view.id || ahead.second.as_ref().is_some_and(|(id, _)| *id == view.id)
+            };
+            let lag = ahead.filter(same).map(|ahead| ahead.offset.saturating_sub(view.offset));
+            follows.push(Follow {
+                from,
+                to,
+                shard: self.shard(from),
+                state,
+                lag: lag.map(|lag| u64::try_from(lag).unwrap_or_default()),
+                cut: self.cut_between(from, to),
+            });
+        }
+        follows
+    }
+
+    /// The shard that a body belongs to: that of the primary at the end of its chain.
+    pub(crate) fn shard(&self, body: usize) -> usize {
+        let mut at = body;
+        // A ring of replicas has no end.
+        for _ in 0..8 {
+            let up = self.replication(at).and_then(|view| self.primary_of(&view));
+            match up {
+                Some(up) if up != at => at = up,
+                _ => break,
+            }
+        }
+        let root = self.units().root(at);
+        self.units().shard(root)
+    }
+}
