@@ -15,6 +15,8 @@ const NEWER: &[(&str, usize)] = &[
     // WITHSCORE is an option since 7.2.
     ("zrank", ARITY),
     ("zrevrank", ARITY),
+    // Since 7.2 a script may call it, and does not wait.
+    ("wait", FLAGS),
     // Proxies are told since 7.2 that every node of a cluster is meant.
     ("config|resetstat", TIPS),
     ("config|rewrite", TIPS),
@@ -24,6 +26,7 @@ const NEWER: &[(&str, usize)] = &[
 const NEW: &[&str] = &["client|no-touch", "client|setinfo", "cluster|myshardid", "waitaof"];
 
 const ARITY: usize = 1;
+const FLAGS: usize = 2;
 const CATEGORIES: usize = 6;
 const TIPS: usize = 7;
 const SUBCOMMANDS: usize = 9;
