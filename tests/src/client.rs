@@ -52,20 +52,8 @@ impl Client {
     /// Panics if nothing comes within the stream's timeout, or if what comes is no RESP.
     pub fn read(&mut self) -> Option<Reply> {
         loop {
-            self.decoder.feed(&self.unread[self.fed..]);
-            self.fed = self.unread.len();
-            match self.decoder.next_value() {
-                Ok(Some(value)) => {
-                    let len = (self.decoder.consumed() - self.consumed) as usize;
-                    self.consumed = self.decoder.consumed();
-                    let raw = self.unread.drain(..len).collect();
-                    self.fed -= len;
-                    return Some(Reply { raw, value });
-                }
-                Ok(None) => {}
-                Err(error) => {
-                    panic!("{error:?} in {:?}", String::from_utf8_lossy(&self.unread))
-                }
+            if let Some(reply) = self.decoded() {
+                return Some(reply);
             }
             let mut chunk = [0; 16 * 1024];
             match self.stream.read(&mut chunk) {
@@ -77,6 +65,41 @@ impl Client {
                 }
                 Err(_) => return None,
             }
+        }
+    }
+
+    /// The replies that have arrived, without waiting; `false` if the connection is closed.
+    ///
+    /// Panics if what came is no RESP.
+    pub fn arrived(&mut self) -> (Vec<Reply>, bool) {
+        self.stream.set_nonblocking(true).expect("a socket");
+        let mut chunk = [0; 16 * 1024];
+        let open = loop {
+            match self.stream.read(&mut chunk) {
+                Ok(0) => break false,
+                Ok(n) => self.unread.extend_from_slice(&chunk[..n]),
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => break e.kind() == ErrorKind::WouldBlock,
+            }
+        };
+        self.stream.set_nonblocking(false).expect("a socket");
+        (std::iter::from_fn(|| self.decoded()).collect(), open)
+    }
+
+    /// The next reply among the bytes that were read.
+    fn decoded(&mut self) -> Option<Reply> {
+        self.decoder.feed(&self.unread[self.fed..]);
+        self.fed = self.unread.len();
+        match self.decoder.next_value() {
+            Ok(Some(value)) => {
+                let len = (self.decoder.consumed() - self.consumed) as usize;
+                self.consumed = self.decoder.consumed();
+                let raw = self.unread.drain(..len).collect();
+                self.fed -= len;
+                Some(Reply { raw, value })
+            }
+            Ok(None) => None,
+            Err(error) => panic!("{error:?} in {:?}", String::from_utf8_lossy(&self.unread)),
         }
     }
 

@@ -100,13 +100,14 @@ fn payload(value: &Value) -> Option<Vec<Vec<u8>>> {
 }
 
 /// The value with every number printed in one way.
-fn numbers(value: &Value) -> Value {
+pub(crate) fn numbers(value: &Value) -> Value {
     match value {
         Value::Bulk(text) | Value::Double(text) => match parse_double(text) {
             Some(number) => Value::bulk(format!("{number:e}")),
             None => value.clone(),
         },
         Value::Array(items) => Value::Array(items.iter().map(numbers).collect()),
+        Value::Push(items) => Value::Push(items.iter().map(numbers).collect()),
         other => other.clone(),
     }
 }

@@ -7,6 +7,7 @@
 
 mod compare;
 mod groups;
+mod meeting;
 mod pattern;
 mod propagation;
 mod values;
@@ -103,23 +104,31 @@ fn the_server_answers_as_redis_does() {
 
 /// Plays sequences of commands that come mostly from one group.
 fn compare(group: &str) {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let seed = number("LIMPID_SEED").unwrap_or(1);
-    let sequences = number("LIMPID_SEQUENCES").unwrap_or(SEQUENCES);
-    println!("LIMPID_SEED={seed} LIMPID_SEQUENCES={sequences}");
-
     let named = |g: &&Group| g.name == group;
     let own: Vec<Shape> = GROUPS.iter().filter(named).flat_map(shapes).collect();
     let all: Vec<Shape> = GROUPS.iter().flat_map(shapes).collect();
-    let mut pair = Pair::start();
+    search(group, SEQUENCES, &mut Pair::start(), |rng| sequence(&own, &all, rng));
+}
+
+/// Plays sequences and tells of those that are answered differently.
+fn search(
+    group: &str,
+    sequences: u64,
+    stage: &mut impl Stage,
+    sequence: impl Fn(&mut Rng) -> Vec<Step>,
+) {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let seed = number("LIMPID_SEED").unwrap_or(1);
+    let sequences = number("LIMPID_SEQUENCES").unwrap_or(sequences);
+    println!("LIMPID_SEED={seed} LIMPID_SEQUENCES={sequences}");
+
     // By the command that was answered differently, so that one fault is told once.
     let mut failures: BTreeMap<String, String> = BTreeMap::new();
     for n in 0..sequences {
-        let mut rng = own_rng(seed, group, n);
-        let sequence = sequence(&own, &all, &mut rng);
-        let Some(at) = pair.play(&sequence) else { continue };
-        let shrunk = shrink(&mut pair, sequence[..=at].to_vec());
-        if let Some((fault, told)) = pair.tell(&shrunk) {
+        let sequence = sequence(&mut own_rng(seed, group, n));
+        let Some(at) = stage.play(&sequence) else { continue };
+        let shrunk = shrink(stage, sequence[..=at].to_vec());
+        if let Some((fault, told)) = stage.tell(&shrunk) {
             failures.entry(fault).or_insert(format!("sequence {n}:\n{told}"));
         }
         if failures.len() == ENOUGH {
@@ -145,6 +154,8 @@ struct Shape {
 /// One command of a sequence.
 #[derive(Debug, Clone)]
 struct Step {
+    /// Which connection sends it, where there are several.
+    client: usize,
     args: Args,
     compare: Compare,
 }
@@ -158,7 +169,11 @@ fn shapes(group: &Group) -> impl Iterator<Item = Shape> {
 fn sequence(own: &[Shape], all: &[Shape], rng: &mut Rng) -> Vec<Step> {
     let mut steps = Vec::new();
     if rng.chance(0.5) {
-        steps.push(Step { args: vec![b"HELLO".into(), b"3".into()], compare: Compare::Shape });
+        steps.push(Step {
+            client: 0,
+            args: vec![b"HELLO".into(), b"3".into()],
+            compare: Compare::Shape,
+        });
     }
     let few: Vec<&Shape> = (0..3 + rng.below(8))
         .map(|_| {
@@ -168,7 +183,8 @@ fn sequence(own: &[Shape], all: &[Shape], rng: &mut Rng) -> Vec<Step> {
         .collect();
     for _ in 0..LENGTH {
         let shape = few[rng.below(few.len() as u64) as usize];
-        let mut step = Step { args: shape.pattern.generate(rng), compare: shape.compare };
+        let mut step =
+            Step { client: 0, args: shape.pattern.generate(rng), compare: shape.compare };
         // Versions before 7.2 act on the first options of a HELLO before they find the last wrong.
         let hello = step.args.len() > 2 && step.args[0].eq_ignore_ascii_case(b"HELLO");
         if rng.chance(0.08) && !hello {
@@ -193,6 +209,15 @@ fn spoil(args: &mut Args, rng: &mut Rng) {
     }
 }
 
+/// Where sequences are played to Limpid and to Redis.
+trait Stage {
+    /// Plays a sequence from the beginning and gives the place of the first difference.
+    fn play(&mut self, steps: &[Step]) -> Option<usize>;
+
+    /// The last command of a sequence that fails, and the whole sequence for a person to read.
+    fn tell(&mut self, steps: &[Step]) -> Option<(String, String)>;
+}
+
 /// Limpid and Redis, side by side.
 struct Pair {
     limpid: Process,
@@ -207,45 +232,6 @@ impl Pair {
             Process::redis_server(COMMON),
         );
         Pair { limpid, redis, clients: None }
-    }
-
-    /// Plays a sequence from the beginning and gives the place of the first difference.
-    fn play(&mut self, steps: &[Step]) -> Option<usize> {
-        self.reset();
-        for (at, step) in steps.iter().enumerate() {
-            let (limpid, redis) = self.call(&step.args);
-            if !step.compare.same(limpid.as_ref(), redis.as_ref()) {
-                return Some(at);
-            }
-        }
-        // What the replies did not show, the keys do.
-        self.first_differing_key().map(|_| steps.len() - 1)
-    }
-
-    /// The last command of a sequence that fails, and the whole sequence for a person to read.
-    fn tell(&mut self, steps: &[Step]) -> Option<(String, String)> {
-        let at = self.play(steps)?;
-        self.reset();
-        let mut text = String::new();
-        let mut differs = false;
-        for step in &steps[..=at] {
-            let (limpid, redis) = self.call(&step.args);
-            writeln!(text, "  > {}", quoted(&step.args)).expect("a string");
-            if step.compare.same(limpid.as_ref(), redis.as_ref()) {
-                writeln!(text, "    {}", shown(redis.as_ref())).expect("a string");
-            } else {
-                differs = true;
-                writeln!(text, "    Limpid  {}", shown(limpid.as_ref())).expect("a string");
-                writeln!(text, "    Redis   {}", shown(redis.as_ref())).expect("a string");
-            }
-        }
-        if !differs {
-            let key = self.first_differing_key()?;
-            writeln!(text, "  afterwards\n{key}").expect("a string");
-        }
-        let last = &steps[at].args;
-        let name = quoted(&last[..last.len().min(1)]).to_lowercase();
-        Some((format!("{name} {differs}"), text))
     }
 
     fn reset(&mut self) {
@@ -273,44 +259,90 @@ impl Pair {
     /// Looks at every key of the databases that sequences use.
     fn first_differing_key(&mut self) -> Option<String> {
         self.clients = None;
-        for db in ["0", "1", "2", "15"] {
-            self.call(&["SELECT", db]);
-            let (limpid, redis) = self.call(&["KEYS", "*"]);
-            if !Compare::Unordered.same(limpid.as_ref(), redis.as_ref()) {
-                let (limpid, redis) = (shown(limpid.as_ref()), shown(redis.as_ref()));
-                return Some(format!("    Limpid has {limpid} in {db}\n    Redis has  {redis}"));
-            }
-            let keys = redis.map(|reply| reply.value.items().unwrap_or_default().to_vec());
-            for key in keys.unwrap_or_default() {
-                let key = key.bytes().unwrap_or_default();
-                for (reader, compare) in READERS {
-                    let mut args: Vec<&[u8]> = reader.split(' ').map(str::as_bytes).collect();
-                    args.insert(1, key);
-                    let (limpid, redis) = self.call(&args);
-                    if !compare.same(limpid.as_ref(), redis.as_ref()) {
-                        return Some(format!(
-                            "  > {} (in {db})\n    Limpid  {}\n    Redis   {}",
-                            quoted(&args),
-                            shown(limpid.as_ref()),
-                            shown(redis.as_ref())
-                        ));
-                    }
-                }
-            }
-        }
-        None
+        first_differing_key(|args| self.call(args))
     }
 }
 
+impl Stage for Pair {
+    fn play(&mut self, steps: &[Step]) -> Option<usize> {
+        self.reset();
+        for (at, step) in steps.iter().enumerate() {
+            let (limpid, redis) = self.call(&step.args);
+            if !step.compare.same(limpid.as_ref(), redis.as_ref()) {
+                return Some(at);
+            }
+        }
+        // What the replies did not show, the keys do.
+        self.first_differing_key().map(|_| steps.len() - 1)
+    }
+
+    fn tell(&mut self, steps: &[Step]) -> Option<(String, String)> {
+        let at = self.play(steps)?;
+        self.reset();
+        let mut text = String::new();
+        let mut differs = false;
+        for step in &steps[..=at] {
+            let (limpid, redis) = self.call(&step.args);
+            writeln!(text, "  > {}", quoted(&step.args)).expect("a string");
+            if step.compare.same(limpid.as_ref(), redis.as_ref()) {
+                writeln!(text, "    {}", shown(redis.as_ref())).expect("a string");
+            } else {
+                differs = true;
+                writeln!(text, "    Limpid  {}", shown(limpid.as_ref())).expect("a string");
+                writeln!(text, "    Redis   {}", shown(redis.as_ref())).expect("a string");
+            }
+        }
+        if !differs {
+            let key = self.first_differing_key()?;
+            writeln!(text, "  afterwards\n{key}").expect("a string");
+        }
+        let last = &steps[at].args;
+        let name = quoted(&last[..last.len().min(1)]).to_lowercase();
+        Some((format!("{name} {differs}"), text))
+    }
+}
+
+/// Looks at every key of the databases that sequences use, and gives what differs.
+fn first_differing_key(
+    mut call: impl FnMut(&[&[u8]]) -> (Option<Reply>, Option<Reply>),
+) -> Option<String> {
+    for db in ["0", "1", "2", "15"] {
+        call(&[b"SELECT", db.as_bytes()]);
+        let (limpid, redis) = call(&[b"KEYS", b"*"]);
+        if !Compare::Unordered.same(limpid.as_ref(), redis.as_ref()) {
+            let (limpid, redis) = (shown(limpid.as_ref()), shown(redis.as_ref()));
+            return Some(format!("    Limpid has {limpid} in {db}\n    Redis has  {redis}"));
+        }
+        let keys = redis.map(|reply| reply.value.items().unwrap_or_default().to_vec());
+        for key in keys.unwrap_or_default() {
+            let key = key.bytes().unwrap_or_default();
+            for (reader, compare) in READERS {
+                let mut args: Vec<&[u8]> = reader.split(' ').map(str::as_bytes).collect();
+                args.insert(1, key);
+                let (limpid, redis) = call(&args);
+                if !compare.same(limpid.as_ref(), redis.as_ref()) {
+                    return Some(format!(
+                        "  > {} (in {db})\n    Limpid  {}\n    Redis   {}",
+                        quoted(&args),
+                        shown(limpid.as_ref()),
+                        shown(redis.as_ref())
+                    ));
+                }
+            }
+        }
+    }
+    None
+}
+
 /// The shortest sequence that can be had by leaving out commands and words and still fails.
-fn shrink(pair: &mut Pair, mut steps: Vec<Step>) -> Vec<Step> {
+fn shrink(stage: &mut impl Stage, mut steps: Vec<Step>) -> Vec<Step> {
     let mut size = steps.len() / 2;
     while size > 0 {
         let mut from = 0;
         while from + size <= steps.len() && steps.len() > 1 {
             let mut fewer = steps.clone();
             fewer.drain(from..from + size);
-            match (!fewer.is_empty()).then(|| pair.play(&fewer)).flatten() {
+            match (!fewer.is_empty()).then(|| stage.play(&fewer)).flatten() {
                 Some(at) => {
                     fewer.truncate(at + 1);
                     steps = fewer;
@@ -326,7 +358,7 @@ fn shrink(pair: &mut Pair, mut steps: Vec<Step>) -> Vec<Step> {
         while word < steps[step].args.len() {
             let mut fewer = steps.clone();
             fewer[step].args.remove(word);
-            if pair.play(&fewer) == Some(fewer.len() - 1) {
+            if stage.play(&fewer) == Some(fewer.len() - 1) {
                 steps = fewer;
             } else {
                 word += 1;

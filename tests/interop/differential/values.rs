@@ -43,6 +43,13 @@ const KINDS: &[(&str, Generator)] = &[
     ("restorettl", |rng| pick(rng, &["0", "0", "0", "100000000", "1", "-1", "x", ""])),
     ("command", command),
     ("any", any),
+    ("channel", |rng| pick(rng, &["c1", "c2", "c3", "c1", "", "__keyspace@0__:a"])),
+    ("pattern", |rng| pick(rng, &["c*", "c?", "c1", "*", "[c]2", "x*", ""])),
+    ("events", |rng| pick(rng, &["KEA", "Elg$", "Kz", "KEx", "", "AKE", "Kgh", "y"])),
+    // Of these, the second ends while the test waits for it.
+    ("timeout", |rng| pick(rng, &["0", "0.01", "100", "0", "1000", "0", "-1", "x", "", "inf"])),
+    // Stands for the id of a connection of the test.
+    ("client", |rng| pick(rng, &["@0", "@1", "@2", "@3", "@0", "@1", "0", "x"])),
 ];
 
 impl Kind {
@@ -75,7 +82,9 @@ fn value(rng: &mut Rng) -> Vec<u8> {
         4 => float(rng),
         5 => Vec::new(),
         // Around the length up to which Redis keeps a string in one piece.
-        6 => vec![b'x'; 42 + rng.below(5) as usize],
+        6 if rng.chance(0.5) => vec![b'x'; 42 + rng.below(5) as usize],
+        // And up to which collections keep it in their compact forms.
+        6 => vec![b'y'; 62 + rng.below(5) as usize],
         7 => (0..rng.below(40)).map(|_| rng.u64() as u8).collect(),
         8 => vec![b'v'; rng.below(20_000) as usize],
         9 => b" 12".to_vec(),

@@ -1,0 +1,519 @@
+//! Several connections that meet: who waits for keys and is served, transactions that another
+//! connection spoils, messages.
+//!
+//! One command is sent at a time, from any of the connections. Both servers do their work in one
+//! thread and send what it causes before they read on; so when a last connection has been answered
+//! to a PING that was sent afterwards, everything has arrived that the command caused anywhere.
+
+use std::fmt::Write;
+
+use limpid_core::resp::value::Value;
+use limpid_core::rng::Rng;
+use limpid_tests::client::{Client, Reply};
+use limpid_tests::process::{PATIENCE, Process};
+
+use super::compare::{Compare, numbers};
+use super::groups::GROUPS;
+use super::pattern::{Args, Pattern};
+use super::{COMMON, LENGTH, Shape, Stage, Step, quoted, search, shapes, shown, spoil};
+
+/// Connections of one sequence.
+const CLIENTS: usize = 4;
+
+/// Sequences for each meeting, unless `LIMPID_SEQUENCES` says otherwise.
+const SEQUENCES: u64 = 300;
+
+/// What a sequence is drawn from.
+struct Meeting {
+    name: &'static str,
+    /// Sent first, each by the connection of that number.
+    first: &'static [(usize, &'static str)],
+    patterns: &'static [&'static str],
+    /// Other groups, for which less is drawn.
+    others: &'static [&'static str],
+}
+
+const TRANSACTIONS: Meeting = Meeting {
+    name: "transactions",
+    first: &[(3, "SUBSCRIBE c1")],
+    patterns: &[
+        "MULTI",
+        "MULTI",
+        "EXEC",
+        "EXEC",
+        "DISCARD",
+        "WATCH key+",
+        "WATCH key",
+        "UNWATCH",
+        "EXEC any",
+        "SET key value",
+        "SET key value PX 1",
+        "PEXPIRE key 1",
+        "INCR key",
+        "DEL key",
+        "GET key",
+        "EXISTS key",
+        "RENAME key key",
+        "COPY key key REPLACE",
+        "EXPIRE key secs",
+        "FLUSHALL",
+        "FLUSHDB",
+        "SWAPDB 0 1",
+        "SELECT (=0|=1)",
+        "BLPOP key 0",
+        "PUBLISH c1 value",
+        "NOSUCH",
+        "RESET",
+        "QUIT",
+        "CLIENT UNBLOCK client",
+        "CLIENT KILL ID client",
+    ],
+    others: &["string", "list", "set", "hash", "sorted-set", "generic", "bitmap"],
+};
+
+const BLOCKING: Meeting = Meeting {
+    name: "blocking",
+    first: &[],
+    patterns: &[
+        "BLPOP key+ timeout",
+        "BRPOP key+ timeout",
+        "BLPOP key 0",
+        "BLMOVE key key (LEFT|RIGHT) (LEFT|RIGHT) timeout",
+        "BRPOPLPUSH key key timeout",
+        "BLMPOP timeout (=1 key|=2 key key|count key) (LEFT|RIGHT) [COUNT count]",
+        "BZPOPMIN key+ timeout",
+        "BZPOPMAX key key timeout",
+        "BZMPOP timeout (=1 key|=2 key key|count key) (MIN|MAX) [COUNT count]",
+        "LPUSH key value+",
+        "RPUSH key value+",
+        "ZADD key (score small)+",
+        "LPOP key",
+        "LMOVE key key LEFT RIGHT",
+        "DEL key",
+        "SET key value",
+        "RENAME key key",
+        "COPY key key [DB db] [REPLACE]",
+        "MOVE key db",
+        "SORT key ALPHA STORE key",
+        "ZRANGESTORE key key 0 -1",
+        "ZUNIONSTORE key 2 key key",
+        "SWAPDB 0 1",
+        "SELECT (=0|=1)",
+        "FLUSHALL",
+        "MULTI",
+        "EXEC",
+        "WATCH key",
+        "CLIENT UNBLOCK client [TIMEOUT|ERROR|any]",
+        "CLIENT KILL ID client",
+        "PEXPIRE key 1",
+        "QUIT",
+    ],
+    others: &["list", "sorted-set"],
+};
+
+const MESSAGES: Meeting = Meeting {
+    name: "messages",
+    first: &[],
+    patterns: &[
+        "SUBSCRIBE channel+",
+        "PSUBSCRIBE pattern+",
+        "SSUBSCRIBE channel+",
+        "UNSUBSCRIBE [channel+]",
+        "PUNSUBSCRIBE [pattern+]",
+        "SUNSUBSCRIBE [channel+]",
+        "PUBLISH channel value",
+        "PUBLISH channel value",
+        "SPUBLISH channel value",
+        "PUBSUB CHANNELS [pattern]",
+        "PUBSUB NUMSUB channel*",
+        "PUBSUB NUMPAT",
+        "PUBSUB SHARDCHANNELS [pattern]",
+        "PUBSUB SHARDNUMSUB channel*",
+        "PUBSUB any any*",
+        "PING [value]",
+        "GET key",
+        "RESET",
+        "QUIT",
+        "SET key value",
+        "CONFIG SET notify-keyspace-events events",
+        "CLIENT KILL ID client",
+    ],
+    others: &[],
+};
+
+const EVENTS: Meeting = Meeting {
+    name: "events of keys",
+    first: &[(3, "CONFIG SET notify-keyspace-events KEA"), (3, "PSUBSCRIBE __key*__:*")],
+    patterns: &[
+        "SET key value PX 1",
+        "PEXPIRE key 1",
+        "GETEX key (EX secs|PERSIST)",
+        "RENAME key key",
+        "COPY key key [DB db] [REPLACE]",
+        "MOVE key db",
+        "LMOVE key key (LEFT|RIGHT) (LEFT|RIGHT)",
+        "BLMOVE key key LEFT RIGHT 0",
+        "BLPOP key 0",
+        "SORT key ALPHA STORE key",
+        "SELECT (=0|=1)",
+        "SWAPDB 0 1",
+        "MULTI",
+        "EXEC",
+    ],
+    others: &["string", "list", "set", "hash", "sorted-set", "generic", "bitmap"],
+};
+
+#[test]
+fn transactions_of_several_end_as_in_redis() {
+    meet(&TRANSACTIONS);
+}
+
+#[test]
+fn who_waits_is_served_as_in_redis() {
+    meet(&BLOCKING);
+}
+
+#[test]
+fn messages_reach_whom_they_reach_in_redis() {
+    meet(&MESSAGES);
+}
+
+#[test]
+fn events_of_keys_are_told_as_in_redis() {
+    meet(&EVENTS);
+}
+
+fn meet(meeting: &Meeting) {
+    let own: Vec<Shape> = meeting
+        .patterns
+        .iter()
+        .map(|text| Shape { pattern: Pattern::parse(text), compare: Compare::Numbers })
+        .collect();
+    // What comes in any order cannot be compared once it stands among other replies.
+    let plain = |shape: &Shape| matches!(shape.compare, Compare::Exact | Compare::Numbers);
+    let groups = GROUPS.iter().filter(|group| meeting.others.contains(&group.name));
+    let others: Vec<Shape> = groups.flat_map(shapes).filter(plain).collect();
+    let mut table = Table::start(meeting);
+    search(meeting.name, SEQUENCES, &mut table, |rng| sequence(&own, &others, rng));
+}
+
+fn sequence(own: &[Shape], others: &[Shape], rng: &mut Rng) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for client in 0..CLIENTS {
+        if rng.chance(0.5) {
+            let args = vec![b"HELLO".into(), b"3".into()];
+            steps.push(Step { client, args, compare: Compare::Shape });
+        }
+    }
+    let few: Vec<&Shape> = (0..6 + rng.below(10))
+        .map(|_| {
+            let from = if others.is_empty() || rng.chance(0.7) { own } else { others };
+            &from[rng.below(from.len() as u64) as usize]
+        })
+        .collect();
+    for _ in 0..2 * LENGTH {
+        let shape = few[rng.below(few.len() as u64) as usize];
+        let mut args = shape.pattern.generate(rng);
+        if rng.chance(0.03) {
+            spoil(&mut args, rng);
+        }
+        let client = rng.below(CLIENTS as u64) as usize;
+        steps.push(Step { client, args, compare: Compare::Numbers });
+    }
+    steps
+}
+
+/// Limpid and Redis, and who talks to them.
+struct Table {
+    first: &'static [(usize, &'static str)],
+    limpid: Side,
+    redis: Side,
+}
+
+/// One of the servers, and the connections to it.
+struct Side {
+    process: Process,
+    control: Client,
+    guests: Vec<Guest>,
+}
+
+struct Guest {
+    client: Client,
+    /// Its id, as the server gave it.
+    id: Vec<u8>,
+    /// Whether it waits for keys.
+    blocked: bool,
+}
+
+/// What a command caused: for each connection what it was sent, and whether it was cut off.
+type Caused = Vec<(Vec<Reply>, bool)>;
+
+impl Stage for Table {
+    fn play(&mut self, steps: &[Step]) -> Option<usize> {
+        self.reset();
+        for (at, step) in steps.iter().enumerate() {
+            if !self.turn(step).is_none_or(|(limpid, redis)| same(step, &limpid, &redis)) {
+                return Some(at);
+            }
+        }
+        self.first_differing_key().map(|_| steps.len() - 1)
+    }
+
+    fn tell(&mut self, steps: &[Step]) -> Option<(String, String)> {
+        let at = self.play(steps)?;
+        self.reset();
+        let mut text = String::new();
+        let mut differs = false;
+        for step in &steps[..=at] {
+            writeln!(text, "  {}> {}", step.client, quoted(&step.args)).expect("a string");
+            let Some((limpid, redis)) = self.turn(step) else {
+                text.push_str("    (waits)\n");
+                continue;
+            };
+            if same(step, &limpid, &redis) {
+                write!(text, "{}", told("", &redis)).expect("a string");
+            } else {
+                differs = true;
+                write!(text, "{}{}", told("Limpid ", &limpid), told("Redis  ", &redis))
+                    .expect("a string");
+            }
+        }
+        if !differs {
+            let key = self.first_differing_key()?;
+            writeln!(text, "  afterwards\n{key}").expect("a string");
+        }
+        let last = &steps[at].args;
+        let name = quoted(&last[..last.len().min(1)]).to_lowercase();
+        Some((format!("{name} {differs}"), text))
+    }
+}
+
+impl Table {
+    fn start(meeting: &Meeting) -> Self {
+        let listpack = ["--set-max-listpack-entries", "8"];
+        Table {
+            first: meeting.first,
+            limpid: Side::new(Process::server(&[COMMON, &listpack].concat())),
+            redis: Side::new(Process::redis_server(COMMON)),
+        }
+    }
+
+    fn reset(&mut self) {
+        for side in [&mut self.limpid, &mut self.redis] {
+            side.reset();
+            for (client, line) in self.first {
+                let args: Args = line.split(' ').map(Into::into).collect();
+                side.turn(&Step { client: *client, args, compare: Compare::Exact });
+            }
+        }
+    }
+
+    /// `None` if the connection of the step waits for something, on both sides.
+    fn turn(&mut self, step: &Step) -> Option<(Caused, Caused)> {
+        let waits = |side: &Side| side.guests[step.client].blocked;
+        if waits(&self.limpid) && waits(&self.redis) {
+            return None;
+        }
+        Some((self.limpid.turn(step), self.redis.turn(step)))
+    }
+
+    fn first_differing_key(&mut self) -> Option<String> {
+        let mut call = |side: &mut Side, args: &[&[u8]]| {
+            side.control.send(args);
+            side.control.read()
+        };
+        super::first_differing_key(|args| {
+            (call(&mut self.limpid, args), call(&mut self.redis, args))
+        })
+    }
+}
+
+impl Side {
+    fn new(process: Process) -> Self {
+        let control = Client::new(process.connect());
+        Side { process, control, guests: Vec::new() }
+    }
+
+    /// New connections, and nothing left of the old ones.
+    fn reset(&mut self) {
+        self.guests.clear();
+        // Somebody who still waits would be served.
+        self.until(|control| {
+            for kind in ["normal", "pubsub"] {
+                control.call(&["CLIENT", "KILL", "TYPE", kind]);
+            }
+            let list = control.call(&["CLIENT", "LIST"]);
+            list.bytes().is_some_and(|text| text.iter().filter(|b| **b == b'\n').count() == 1)
+        });
+        self.control.call(&["CONFIG", "SET", "notify-keyspace-events", ""]);
+        // What has ended is found by those who ask for it, and not at some other time.
+        self.control.call(&["DEBUG", "SET-ACTIVE-EXPIRE", "0"]);
+        self.control.call(&["SELECT", "0"]);
+        self.control.call(&["FLUSHALL"]);
+        self.guests = (0..CLIENTS).map(|_| Guest::new(&self.process)).collect();
+    }
+
+    /// Asks until `done`.
+    fn until(&mut self, mut done: impl FnMut(&mut Client) -> bool) {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while !done(&mut self.control) {
+            assert!(std::time::Instant::now() < deadline, "waited in vain");
+        }
+    }
+
+    /// Sends a command, waits for all that it causes, and gives that.
+    fn turn(&mut self, step: &Step) -> Caused {
+        let args: Args = step.args.iter().map(|arg| self.known(arg)).collect();
+        let ends_soon = args.iter().any(|arg| arg == b"0.01");
+        let expires_soon = args.last().is_some_and(|arg| arg == b"1");
+        let mut caused: Caused = vec![(Vec::new(), true); CLIENTS];
+        let guest = &mut self.guests[step.client];
+        guest.client.send(&args);
+        guest.blocked = true;
+        let id = String::from_utf8_lossy(&guest.id).into_owned();
+        let control = &mut self.control;
+        let deadline = std::time::Instant::now() + PATIENCE;
+        loop {
+            caused[step.client] = guest.client.arrived();
+            let (replies, open) = &caused[step.client];
+            if !replies.is_empty() || !open {
+                break;
+            }
+            let about = control.call(&["CLIENT", "LIST", "ID", &id]);
+            let about = String::from_utf8_lossy(about.bytes().unwrap_or_default()).into_owned();
+            let flags = about.split(' ').find_map(|field| field.strip_prefix("flags="));
+            if !ends_soon && flags.is_some_and(|flags| flags.contains('b')) {
+                break;
+            }
+            assert!(std::time::Instant::now() < deadline, "no reply to {}", quoted(&args));
+        }
+        if expires_soon {
+            self.let_time_pass();
+        }
+        self.control.call(&["PING"]);
+        for (guest, (replies, open)) in self.guests.iter_mut().zip(&mut caused) {
+            let (more, still_open) = guest.client.arrived();
+            replies.extend(more);
+            *open &= still_open;
+            guest.blocked &= replies.iter().all(|reply| is_message(&reply.value)) && *open;
+            if !*open {
+                *guest = Guest::new(&self.process);
+            }
+        }
+        caused
+    }
+
+    /// Waits until what ends within a millisecond has ended.
+    fn let_time_pass(&mut self) {
+        let time = |control: &mut Client| {
+            let time = control.call(&["TIME"]);
+            let parts = time.items().unwrap_or_default().iter().map(|part| {
+                String::from_utf8_lossy(part.bytes().unwrap_or_default()).parse().unwrap_or(0_u64)
+            });
+            parts.fold(0, |all, part| all * 1_000_000 + part)
+        };
+        let start = time(&mut self.control);
+        self.until(|control| time(control) > start + 2_000);
+    }
+
+    /// `@1` is the id of the connection of that number.
+    fn known(&self, arg: &[u8]) -> Vec<u8> {
+        match arg {
+            [b'@', n @ b'0'..=b'9'] => {
+                self.guests.get(usize::from(n - b'0')).map_or(arg.to_vec(), |g| g.id.clone())
+            }
+            arg => arg.to_vec(),
+        }
+    }
+}
+
+impl Guest {
+    fn new(process: &Process) -> Self {
+        let mut client = Client::new(process.connect());
+        let id = match client.call(&["CLIENT", "ID"]) {
+            Value::Integer(id) => id.to_string().into_bytes(),
+            other => panic!("CLIENT ID gave {other:?}"),
+        };
+        Guest { client, id, blocked: false }
+    }
+}
+
+/// Whether a command caused the same on both sides.
+fn same(step: &Step, limpid: &Caused, redis: &Caused) -> bool {
+    limpid.iter().zip(redis).enumerate().all(|(client, (limpid, redis))| {
+        if limpid.1 != redis.1 {
+            return false;
+        }
+        let (ours, theirs) = (Seen::of(&limpid.0), Seen::of(&redis.0));
+        let greeting = step.compare == Compare::Shape && client == step.client;
+        greeting || ours == theirs || unordered(step) && ours.sorted() == theirs.sorted()
+    })
+}
+
+/// Whether what a command causes has an order that depends on how tables hash.
+fn unordered(step: &Step) -> bool {
+    let name = step.args.first().map(|name| name.to_ascii_uppercase()).unwrap_or_default();
+    // A message to several patterns of one connection; all subscriptions at once.
+    let names: [&[u8]; 4] = [b"PUBSUB", b"PUBLISH", b"SET", b"RESET"];
+    name.ends_with(b"UNSUBSCRIBE") || names.contains(&name.as_slice())
+}
+
+/// What a connection was sent. Redis 7.0 puts messages that a command causes for the connection
+/// itself before its reply, 7.2 and Limpid behind it.
+#[derive(PartialEq)]
+struct Seen {
+    replies: Vec<Value>,
+    messages: Vec<Value>,
+}
+
+impl Seen {
+    fn of(sent: &[Reply]) -> Self {
+        let values = sent.iter().map(|reply| numbers(&reply.value));
+        let (messages, replies) = values.partition(is_message);
+        Seen { replies, messages }
+    }
+
+    /// The same in an order of its own; of what ends subscriptions the counts are left out.
+    fn sorted(&self) -> (Vec<String>, Vec<String>) {
+        let text = |value: &Value| match value {
+            Value::Array(items) | Value::Push(items) if items.len() == 3 && is_end(items) => {
+                format!("{:?}", &items[..2])
+            }
+            Value::Array(items) => {
+                let mut items: Vec<String> = items.iter().map(|item| format!("{item:?}")).collect();
+                items.sort();
+                items.join(" ")
+            }
+            value => format!("{value:?}"),
+        };
+        let sorted = |values: &[Value]| {
+            let mut texts: Vec<String> = values.iter().map(text).collect();
+            texts.sort();
+            texts
+        };
+        (sorted(&self.replies), sorted(&self.messages))
+    }
+}
+
+fn is_end(items: &[Value]) -> bool {
+    items[0].bytes().is_some_and(|kind| kind.ends_with(b"unsubscribe"))
+}
+
+fn is_message(value: &Value) -> bool {
+    let (Value::Array(items) | Value::Push(items)) = value else { return false };
+    let kinds: [&[u8]; 3] = [b"message", b"pmessage", b"smessage"];
+    items.len() >= 3 && items[0].bytes().is_some_and(|kind| kinds.contains(&kind))
+}
+
+fn told(who: &str, caused: &Caused) -> String {
+    let mut text = String::new();
+    for (client, (replies, open)) in caused.iter().enumerate() {
+        for reply in replies {
+            writeln!(text, "    {who} {client}: {}", shown(Some(reply))).expect("a string");
+        }
+        if !open {
+            writeln!(text, "    {who} {client}: {}", shown(None)).expect("a string");
+        }
+    }
+    text
+}
