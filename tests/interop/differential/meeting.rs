@@ -318,7 +318,7 @@ impl Table {
     }
 
     fn first_differing_key(&mut self) -> Option<String> {
-        let mut call = |side: &mut Side, args: &[&[u8]]| {
+        let call = |side: &mut Side, args: &[&[u8]]| {
             side.control.send(args);
             side.control.read()
         };
