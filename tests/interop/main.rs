@@ -3,6 +3,7 @@
 mod aof;
 mod cli;
 mod differential;
+mod durable;
 mod libraries;
 mod native;
 mod programs;

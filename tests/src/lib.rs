@@ -2,6 +2,9 @@
 
 pub mod chaos;
 pub mod client;
+pub mod kills;
 pub mod process;
+pub mod proxy;
 pub mod replicas;
+pub mod soak;
 pub mod turns;

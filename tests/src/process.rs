@@ -25,6 +25,15 @@ pub struct Process {
     command: (PathBuf, Vec<OsString>),
 }
 
+/// Whose server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Limpid's.
+    Limpid,
+    /// The `redis-server` from PATH.
+    Redis,
+}
+
 impl Process {
     /// A server on a free port of 127.0.0.1, ready to accept connections. `directives` follow the
     /// port on the command line, as in `&["--requirepass", "secret"]`. It saves nothing that it is
@@ -38,6 +47,14 @@ impl Process {
     pub fn redis_server(directives: &[&str]) -> Self {
         let directives = [&["--save", "", "--appendonly", "no"], directives].concat();
         Self::ready(Path::new("redis-server"), &[], &directives)
+    }
+
+    /// A server of this kind.
+    pub fn of(kind: Kind, directives: &[&str]) -> Self {
+        match kind {
+            Kind::Limpid => Self::server(directives),
+            Kind::Redis => Self::redis_server(directives),
+        }
     }
 
     fn ready(program: &Path, first: &[&str], directives: &[&str]) -> Self {
@@ -88,6 +105,13 @@ impl Process {
         if let Err(lines) = self.wait_for_line("Ready to accept connections") {
             panic!("{program:?} {args:?} did not become ready again:\n{lines}");
         }
+    }
+
+    /// Ends it as a loss of power would, but for what the operating system still holds.
+    pub fn kill(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 
     /// The port on 127.0.0.1.

@@ -106,8 +106,8 @@ fn pop_list(ctx: &mut Ctx<'_>, end: End) -> Result<(), CommandError> {
 }
 
 fn blmpop(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
-    let patience = timeout(ctx.arg(1))?;
     let (keys, end, count) = ends::parse_mpop(ctx, 2)?;
+    let patience = timeout(ctx.arg(1))?;
     for index in keys.clone() {
         if ends::take_with_key(ctx, ctx.arg(index), end, count)? {
             return Ok(());
@@ -153,8 +153,8 @@ fn pop_zset(ctx: &mut Ctx<'_>, extreme: pop::Extreme) -> Result<(), CommandError
 }
 
 fn bzmpop(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
-    let patience = timeout(ctx.arg(1))?;
     let (keys, extreme, count) = pop::parse_mpop(ctx, 2)?;
+    let patience = timeout(ctx.arg(1))?;
     for index in keys.clone() {
         let name = ctx.arg(index);
         if let Some(n) = pop::take(ctx, name, extreme, count, pop::Shape::KeyPairs)? {

@@ -217,6 +217,11 @@ impl Effects {
         self.commands.append(&mut commands);
     }
 
+    /// Adds events behind those that are there.
+    pub fn append_events(&mut self, mut events: Vec<Event>) {
+        self.events.append(&mut events);
+    }
+
     /// Whether there are commands to propagate.
     #[inline]
     pub fn has_commands(&self) -> bool {

@@ -325,15 +325,17 @@ impl Server {
         if let Some(command) = command {
             self.stats.command(command.id).rejected += 1;
         }
-        let Some(transaction) = &mut client.transaction else {
-            return self.answer_error(client, error);
-        };
+        // Even where there is none.
         if command.is_some_and(|command| command.name == "exec") {
             self.end_transaction(client);
-            let error = format!("EXECABORT Transaction discarded because of: {error}");
+            let error = error.to_string();
+            let reason = error.strip_prefix("ERR ").unwrap_or(&error);
+            let error = format!("EXECABORT Transaction discarded because of: {reason}");
             return self.answer_error(client, &CommandError::composed(error));
         }
-        transaction.refuse();
+        if let Some(transaction) = &mut client.transaction {
+            transaction.refuse();
+        }
         self.answer_error(client, error);
     }
 
@@ -546,10 +548,10 @@ impl Server {
     }
 
     /// Turns what happened to keys by themselves into effects. An expired key is deleted by name
-    /// for those who follow us, before what the command itself did.
+    /// for those who follow us, and told of, before what the command itself did.
     #[cold]
     fn tell_incidents(&mut self) {
-        let own = self.effects.take_commands();
+        let (own, own_events) = (self.effects.take_commands(), self.effects.take_events());
         let lazy = self.config.settings().data.lazyfree_lazy_expire;
         let delete: &[u8] = if lazy { b"UNLINK" } else { b"DEL" };
         for incident in mem::take(&mut self.keyspace.env.incidents) {
@@ -565,6 +567,7 @@ impl Server {
             }
         }
         self.effects.append(own);
+        self.effects.append_events(own_events);
     }
 
     fn log_if_slow(

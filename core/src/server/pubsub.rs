@@ -453,7 +453,8 @@ fn container(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
 
 fn channels(server: &mut Server, call: &mut Call<'_>, kind: Kind) -> Result<(), CommandError> {
     if call.args.len() > 3 {
-        return Err(CommandError::arity(&call.command.name));
+        let before = "ERR unknown subcommand or wrong number of arguments for '";
+        return Err(CommandError::quoting(before, call.arg(1), "'. Try PUBSUB HELP."));
     }
     let pattern = call.args.get(2);
     let names: Vec<_> = server

@@ -61,7 +61,7 @@ const TRANSACTIONS: Meeting = Meeting {
         "SWAPDB 0 1",
         "SELECT (=0|=1)",
         "BLPOP key 0",
-        "PUBLISH c1 value",
+        "PUBLISH =c1 value",
         "NOSUCH",
         "RESET",
         "QUIT",
@@ -71,6 +71,10 @@ const TRANSACTIONS: Meeting = Meeting {
     others: &["string", "list", "set", "hash", "sorted-set", "generic", "bitmap"],
 };
 
+/// Lists and sorted sets have keys of their own: a waiting command that is served runs anew in 7.2,
+/// and so finds that another of its keys is of a wrong type; in 7.0 it does not look. And without
+/// SWAPDB: of several keys that it brings to one who waits, Redis takes the one whose hash
+/// comes first.
 const BLOCKING: Meeting = Meeting {
     name: "blocking",
     first: &[],
@@ -81,23 +85,21 @@ const BLOCKING: Meeting = Meeting {
         "BLMOVE key key (LEFT|RIGHT) (LEFT|RIGHT) timeout",
         "BRPOPLPUSH key key timeout",
         "BLMPOP timeout (=1 key|=2 key key|count key) (LEFT|RIGHT) [COUNT count]",
-        "BZPOPMIN key+ timeout",
-        "BZPOPMAX key key timeout",
-        "BZMPOP timeout (=1 key|=2 key key|count key) (MIN|MAX) [COUNT count]",
+        "BZPOPMIN lexkey+ timeout",
+        "BZPOPMAX lexkey lexkey timeout",
+        "BZMPOP timeout (=1 lexkey|=2 lexkey lexkey|count lexkey) (MIN|MAX) [COUNT count]",
         "LPUSH key value+",
         "RPUSH key value+",
-        "ZADD key (score small)+",
+        "ZADD lexkey (score small)+",
         "LPOP key",
         "LMOVE key key LEFT RIGHT",
         "DEL key",
-        "SET key value",
         "RENAME key key",
         "COPY key key [DB db] [REPLACE]",
         "MOVE key db",
         "SORT key ALPHA STORE key",
-        "ZRANGESTORE key key 0 -1",
-        "ZUNIONSTORE key 2 key key",
-        "SWAPDB 0 1",
+        "ZRANGESTORE lexkey lexkey 0 -1",
+        "ZUNIONSTORE lexkey 2 lexkey lexkey",
         "SELECT (=0|=1)",
         "FLUSHALL",
         "MULTI",
@@ -108,7 +110,7 @@ const BLOCKING: Meeting = Meeting {
         "PEXPIRE key 1",
         "QUIT",
     ],
-    others: &["list", "sorted-set"],
+    others: &["list"],
 };
 
 const MESSAGES: Meeting = Meeting {
@@ -135,18 +137,16 @@ const MESSAGES: Meeting = Meeting {
         "RESET",
         "QUIT",
         "SET key value",
-        "CONFIG SET notify-keyspace-events events",
+        "CONFIG SET =notify-keyspace-events events",
         "CLIENT KILL ID client",
     ],
     others: &[],
 };
 
 const EVENTS: Meeting = Meeting {
-    name: "events of keys",
+    name: "events",
     first: &[(3, "CONFIG SET notify-keyspace-events KEA"), (3, "PSUBSCRIBE __key*__:*")],
     patterns: &[
-        "SET key value PX 1",
-        "PEXPIRE key 1",
         "GETEX key (EX secs|PERSIST)",
         "RENAME key key",
         "COPY key key [DB db] [REPLACE]",
@@ -154,7 +154,6 @@ const EVENTS: Meeting = Meeting {
         "LMOVE key key (LEFT|RIGHT) (LEFT|RIGHT)",
         "BLMOVE key key LEFT RIGHT 0",
         "BLPOP key 0",
-        "SORT key ALPHA STORE key",
         "SELECT (=0|=1)",
         "SWAPDB 0 1",
         "MULTI",

@@ -141,7 +141,7 @@ fn search(
 
 /// Each sequence of each group has numbers of its own, so that one can be played alone.
 fn own_rng(seed: u64, group: &str, n: u64) -> Rng {
-    let group = group.bytes().fold(0, |all, byte| all * 31 + u64::from(byte));
+    let group = group.bytes().fold(0_u64, |all, byte| all.wrapping_mul(31) + u64::from(byte));
     Rng::new(seed ^ (group << 32) ^ n)
 }
 

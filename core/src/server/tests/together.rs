@@ -22,6 +22,8 @@ fn a_transaction_with_a_bad_command_is_refused_whole() {
     assert!(driver.line(conn, "set k").starts_with("-ERR wrong number"));
     assert!(driver.line(conn, "exec").starts_with("-EXECABORT"));
     assert_eq!(driver.line(conn, "exists k"), ":0\r\n");
+    // EXEC itself says so of every refusal, also where there is no transaction.
+    assert!(driver.line(conn, "exec k").starts_with("-EXECABORT Transaction discarded because of"));
 }
 
 #[test]
@@ -138,6 +140,20 @@ fn events_on_keys_are_published() {
     driver.pass(Duration::from_millis(200));
     let told = driver.take(a);
     assert!(told.contains("__keyevent@0__:expired\r\n$1\r\nk\r\n"), "{told}");
+}
+
+#[test]
+fn that_a_key_has_expired_is_told_before_what_found_that_out() {
+    let mut driver = Driver::new("notify-keyspace-events Ex$\nenable-debug-command yes");
+    let (a, b) = (driver.connect(), driver.connect());
+    driver.line(b, "debug set-active-expire 0");
+    driver.line(b, "set k 1 px 10");
+    driver.line(a, "psubscribe __key*");
+    driver.pass(Duration::from_millis(200));
+    driver.line(b, "set k 2 get");
+    let told = driver.take(a);
+    let place = |event: &str| told.find(event).unwrap_or_else(|| panic!("{event}: {told}"));
+    assert!(place("keyevent@0__:expired") < place("keyevent@0__:set"), "{told}");
 }
 
 #[test]

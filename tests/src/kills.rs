@@ -1,0 +1,154 @@
+//! A server that is killed again and again under load keeps what it said it would keep.
+
+use std::net::TcpStream;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use limpid_core::resp::value::Value;
+use limpid_core::rng::Rng;
+
+use crate::client::Client;
+use crate::process::{PATIENCE, Process};
+
+/// Connections that write.
+const WRITERS: usize = 3;
+
+/// How old a write may be that is lost with `appendfsync everysec`.
+const EVERYSEC: Duration = Duration::from_secs(2);
+
+/// What came of it.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Outcome {
+    /// Transactions that were answered.
+    pub acknowledged: u64,
+    /// Of these, lost ones.
+    pub lost: u64,
+    /// Rewrites of the file that were asked for.
+    pub rewrites: u64,
+}
+
+/// Kills a server `count` times at random moments. `policy` is a value of `appendfsync`.
+///
+/// Each writer counts in one key and keeps the same numbers in a list, in one transaction. After a
+/// restart the two must agree, and hold at least what was acknowledged: everything with `always`,
+/// everything that was acknowledged two seconds before the end with `everysec`.
+pub fn run(policy: &str, count: u64, seed: u64) -> Result<Outcome, String> {
+    let directives = ["--appendonly", "yes", "--appendfsync", policy, "--save", ""];
+    let sizes = ["--auto-aof-rewrite-min-size", "256kb"];
+    let mut server = Process::server(&[&directives[..], &sizes].concat());
+    let mut rng = Rng::new(seed);
+    let mut outcome = Outcome::default();
+    for n in 0..count {
+        let mut control = Client::new(server.connect());
+        let before = (0..WRITERS)
+            .map(|writer| counted(&mut control, writer))
+            .collect::<Result<Vec<u64>, String>>()?;
+        // The number of each writer that was acknowledged last, and when.
+        let acks: Vec<Mutex<Vec<(Instant, u64)>>> =
+            before.iter().map(|number| Mutex::new(vec![(Instant::now(), *number)])).collect();
+        let stop = AtomicBool::new(false);
+        let longest = if policy == "everysec" && rng.chance(0.3) { 4_000 } else { 400 };
+        let patience = Duration::from_millis(rng.below(longest));
+        let at = server.address();
+        let killed = std::thread::scope(|scope| {
+            for (writer, acks) in acks.iter().enumerate() {
+                let (stop, mut rng) = (&stop, Rng::new(rng.u64()));
+                scope.spawn(move || {
+                    let Ok(stream) = TcpStream::connect(at) else { return };
+                    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+                    write(&mut Client::new(stream), writer, acks, stop, &mut rng);
+                });
+            }
+            if rng.chance(0.3) {
+                outcome.rewrites += 1;
+                control.call(&["BGREWRITEAOF"]);
+            }
+            std::thread::sleep(patience);
+            let killed = Instant::now();
+            server.kill();
+            stop.store(true, Ordering::Relaxed);
+            killed
+        });
+        server.restart(true);
+        let mut control = Client::new(server.connect());
+        for (writer, acks) in acks.iter().enumerate() {
+            let acks = acks.lock().expect("no writer panics");
+            let kept = counted(&mut control, writer)
+                .map_err(|why| format!("kill {n}, seed {seed}: {why}"))?;
+            let owed = match policy {
+                "always" => acks.last(),
+                _ => acks.iter().rfind(|(when, _)| *when + EVERYSEC < killed),
+            };
+            let owed = owed.map_or(before[writer], |(_, number)| *number);
+            let last = acks.last().map_or(0, |(_, number)| *number);
+            outcome.acknowledged += last - before[writer];
+            outcome.lost += last.saturating_sub(kept);
+            if kept < owed {
+                let told = server.output();
+                return Err(format!(
+                    "kill {n}, seed {seed}: {kept} of {owed} transactions are left, of {last} that \
+                     were acknowledged\n{told}"
+                ));
+            }
+        }
+        for writer in 0..WRITERS {
+            // So that each start loads little.
+            control.call(&["DEL".into(), format!("list:{writer}")]);
+        }
+    }
+    Ok(outcome)
+}
+
+/// The number that a writer has come to, as the server holds it.
+fn counted(control: &mut Client, writer: usize) -> Result<u64, String> {
+    let mut ask = |args: &[String]| match control.call(args) {
+        Value::Integer(n) => Ok(n.unsigned_abs()),
+        Value::Bulk(text) => {
+            Ok(String::from_utf8_lossy(&text).parse().map_err(|_| format!("{text:?}"))?)
+        }
+        Value::Null => Ok(0),
+        other => Err(format!("{args:?} gave {other:?}")),
+    };
+    let number = ask(&["GET".into(), format!("number:{writer}")])?;
+    let last = ask(&["LINDEX".into(), format!("list:{writer}"), "-1".into()])?;
+    let fields = ask(&["HGET".into(), format!("hash:{writer}"), "number".into()])?;
+    if (last != 0 && last != number) || fields != number {
+        return Err(format!(
+            "half a transaction: {number}, {last} in the list, {fields} in the hash"
+        ));
+    }
+    Ok(number)
+}
+
+/// Transactions, some at a time, until the connection ends.
+fn write(
+    client: &mut Client,
+    writer: usize,
+    acks: &Mutex<Vec<(Instant, u64)>>,
+    stop: &AtomicBool,
+    rng: &mut Rng,
+) {
+    let mut number = acks.lock().expect("no reader panics").last().map_or(0, |(_, n)| *n);
+    while !stop.load(Ordering::Relaxed) {
+        let batch = 1 + rng.below(8);
+        for n in number + 1..=number + batch {
+            client.send(&["MULTI"]);
+            client.send(&["SET", &format!("number:{writer}"), &n.to_string()]);
+            client.send(&["RPUSH", &format!("list:{writer}"), &n.to_string()]);
+            client.send(&["HSET", &format!("hash:{writer}"), "number", &n.to_string()]);
+            client.send(&["EXEC"]);
+        }
+        for n in number + 1..=number + batch {
+            for _ in 0..4 {
+                if client.read().is_none() {
+                    return;
+                }
+            }
+            let Some(reply) = client.read() else { return };
+            assert!(!reply.value.is_error(), "{reply:?}");
+            acks.lock().expect("no reader panics").push((Instant::now(), n));
+        }
+        number += batch;
+    }
+}
