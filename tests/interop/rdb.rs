@@ -250,3 +250,7 @@ fn a_broken_file_is_found_broken() {
     let (_, found) = check(Command::new(binary()).arg("check-rdb"), &dir.path().join("none"));
     assert!(!found);
 }
+
+fn ok() -> Value {
+    Value::Simple(b"OK".to_vec())
+}
