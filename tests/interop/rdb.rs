@@ -57,7 +57,7 @@ fn fill(client: &mut Client) {
             (0..count).for_each(|n| call(&format!("RPUSH list:ints{wide}:{key} -{n}{wide}")));
         }
     }
-    call("ZADD zset:ends inf a -inf b 1099511627776.5 c 0.0009765625 d");
+    call("ZADD zset:ends inf a -inf b 1099511627776.5 c 0.5 d");
     call("PEXPIREAT set:many 33333333333333");
     call("SELECT 3");
     call("SET other database");
@@ -138,6 +138,10 @@ fn check(program: &mut Command, file: &Path) -> (String, bool) {
 const DEBUG: [&str; 2] = ["--enable-debug-command", "yes"];
 
 /// The reply of a command that has nothing else to say.
+fn ok() -> Value {
+    Value::Simple(b"OK"[..].into())
+}
+
 #[test]
 fn what_redis_saves_is_read_and_what_is_written_redis_loads() {
     let redis = Process::redis_server(&DEBUG);
@@ -249,8 +253,4 @@ fn a_broken_file_is_found_broken() {
     }
     let (_, found) = check(Command::new(binary()).arg("check-rdb"), &dir.path().join("none"));
     assert!(!found);
-}
-
-fn ok() -> Value {
-    Value::Simple(b"OK".to_vec())
 }
