@@ -225,12 +225,22 @@ struct Pair {
     clients: Option<(Client, Client)>,
 }
 
+/// Lets keys go when somebody looks for them, and never in between: at what moment a server looks
+/// by itself is its own affair.
+fn still(client: &mut Client) {
+    let reply = client.call(&["DEBUG", "SET-ACTIVE-EXPIRE", "0"]);
+    assert!(!reply.is_error(), "{reply:?}");
+}
+
 impl Pair {
     fn start() -> Self {
         let (limpid, redis) = (
             Process::server(&[COMMON, &["--set-max-listpack-entries", "8"]].concat()),
             Process::redis_server(COMMON),
         );
+        for process in [&limpid, &redis] {
+            still(&mut Client::new(process.connect()));
+        }
         Pair { limpid, redis, clients: None }
     }
 

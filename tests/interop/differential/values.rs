@@ -40,7 +40,7 @@ const KINDS: &[(&str, Generator)] = &[
     ("lexkey", |rng| pick(rng, &["l1", "l2"])),
     ("lex", |rng| pick(rng, &["-", "+", "[a", "(abc", "[foobar", "(1", "[", "(", "x", "", "[v"])),
     ("payload", payload),
-    ("restorettl", |rng| pick(rng, &["0", "0", "0", "100000000", "1", "-1", "x", ""])),
+    ("restorettl", |rng| pick(rng, &["0", "0", "0", "100000000", "-1", "x", ""])),
     ("command", command),
     ("any", any),
     ("channel", |rng| pick(rng, &["c1", "c2", "c3", "c1", "", "__keyspace@0__:a"])),
