@@ -54,6 +54,13 @@ impl CommandError {
         Self::quoting("ERR unknown subcommand '", given, &format!("'. Try {command} HELP."))
     }
 
+    /// A subcommand that takes other arguments, or none of that name where it looks for itself.
+    pub fn subcommand_syntax(container: &str, given: &[u8]) -> Self {
+        let before = "ERR unknown subcommand or wrong number of arguments for '";
+        let given = &given[..given.len().min(128)];
+        Self::quoting(before, given, &format!("'. Try {container} HELP."))
+    }
+
     /// What is sent, without the leading dash.
     pub fn as_bytes(&self) -> &[u8] {
         let text = match self {

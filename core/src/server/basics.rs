@@ -95,8 +95,7 @@ fn lolwut(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> 
 fn slowlog_get(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     let mut count = 10;
     if call.args.len() > 3 {
-        let before = "ERR unknown subcommand or wrong number of arguments for '";
-        return Err(CommandError::quoting(before, call.arg(1), "'. Try SLOWLOG HELP."));
+        return Err(CommandError::subcommand_syntax("SLOWLOG", call.arg(1)));
     }
     if let Some(text) = call.args.get(2) {
         count = match parse_i64(text) {

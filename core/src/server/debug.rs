@@ -108,8 +108,7 @@ fn debug(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
             call.reply().integer(i64::from(matches));
         }
         _ => {
-            let before = "ERR unknown subcommand or wrong number of arguments for '";
-            return Err(CommandError::quoting(before, call.arg(1), "'. Try DEBUG HELP."));
+            return Err(CommandError::subcommand_syntax("DEBUG", call.arg(1)));
         }
     }
     Ok(())

@@ -453,8 +453,7 @@ fn container(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
 
 fn channels(server: &mut Server, call: &mut Call<'_>, kind: Kind) -> Result<(), CommandError> {
     if call.args.len() > 3 {
-        let before = "ERR unknown subcommand or wrong number of arguments for '";
-        return Err(CommandError::quoting(before, call.arg(1), "'. Try PUBSUB HELP."));
+        return Err(CommandError::subcommand_syntax("PUBSUB", call.arg(1)));
     }
     let pattern = call.args.get(2);
     let names: Vec<_> = server

@@ -318,6 +318,9 @@ fn pause(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
 }
 
 fn unblock(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    if call.args.len() > 4 {
+        return Err(CommandError::subcommand_syntax("CLIENT", call.arg(1)));
+    }
     let error = match call.args.get(3).map(<[u8]>::to_ascii_lowercase).as_deref() {
         None | Some(b"timeout") => None,
         Some(b"error") => Some("UNBLOCKED client unblocked via CLIENT UNBLOCK"),
