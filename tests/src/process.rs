@@ -90,6 +90,16 @@ impl Process {
         Process { child, port, dir, output, command: (binary().to_owned(), words) }
     }
 
+    /// `limpid` under another name, as `redis-server`, just started with these arguments.
+    pub fn named(name: &str, args: &[&str], port: u16) -> Self {
+        let dir = TempDir::new().expect("a temporary directory");
+        let program = dir.path().join(name);
+        std::os::unix::fs::symlink(binary(), &program).expect("a link");
+        let (child, output) = spawn(Command::new(&program).args(args), dir.path());
+        let words = args.iter().map(OsString::from).collect();
+        Process { child, port, dir, output, command: (program, words) }
+    }
+
     /// Ends it with SIGTERM, or kills it, and starts it again with the same arguments in the same
     /// directory. Waits until it is ready.
     pub fn restart(&mut self, kill: bool) {

@@ -1,0 +1,5 @@
+//! What the notes of people who learned Redis tell to type, and what it gives: with Limpid under
+//! Redis's names, and in the page's terminal.
+
+mod replication;
+mod typing;
