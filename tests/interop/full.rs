@@ -1,0 +1,148 @@
+//! A disk that is full: what was acknowledged as durable is kept, and when there is room again the
+//! server goes on.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use limpid_core::resp::value::Value;
+use limpid_tests::client::Client;
+use limpid_tests::process::{PATIENCE, Process};
+use tempfile::TempDir;
+
+/// A small disk of its own.
+struct Disk(TempDir);
+
+impl Disk {
+    /// `None` where the tests may not mount; a sentence says so.
+    fn mount(size: &str) -> Option<Self> {
+        let dir = TempDir::new().expect("a temporary directory");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(dir.path());
+        match mount.output() {
+            Ok(output) if output.status.success() => Some(Disk(dir)),
+            _ => {
+                println!("mounting a small tmpfs takes root: what a full disk does is not tested");
+                None
+            }
+        }
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Takes all the room that is left.
+    fn fill(&self) {
+        let zeros = [0; 4096];
+        let mut file = std::fs::File::create(self.path().join("filler")).expect("a file");
+        while std::io::Write::write_all(&mut file, &zeros).is_ok() {}
+    }
+
+    fn free(&self) {
+        std::fs::remove_file(self.path().join("filler")).expect("it was filled");
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Lazily: a server that is being killed may still be there.
+        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
+    }
+}
+
+fn server(disk: &Disk, more: &[&str]) -> Process {
+    let dir = disk.path().to_str().expect("UTF-8");
+    Process::server(&[&["--dir", dir, "--appendonly", "yes"], more].concat())
+}
+
+/// Adds to a list until it is refused, or the connection ends; gives how many were acknowledged.
+fn push(client: &mut Client, mut number: u64) -> (u64, Option<Value>) {
+    let wide = "x".repeat(500);
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        client.send(&["RPUSH", "list", &format!("{number} {wide}")]);
+        match client.read().map(|reply| reply.value) {
+            Some(Value::Integer(_)) => number += 1,
+            other => return (number, other),
+        }
+        assert!(Instant::now() < deadline, "a full disk refuses nothing");
+    }
+}
+
+fn length(client: &mut Client) -> u64 {
+    match client.call(&["LLEN", "list"]) {
+        Value::Integer(n) => n.unsigned_abs(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_writes_until_there_is_room_and_loses_none() {
+    let Some(disk) = Disk::mount("4m") else { return };
+    let mut server = server(&disk, &["--appendfsync", "everysec"]);
+    let mut client = Client::new(server.connect());
+    assert_eq!(client.call(&["RPUSH", "list", "first"]), Value::Integer(1));
+    disk.fill();
+    let (acknowledged, refusal) = push(&mut client, 1);
+    let Some(Value::Error(refusal)) = refusal else { panic!("{refusal:?}") };
+    let refusal = String::from_utf8_lossy(&refusal).into_owned();
+    assert!(
+        refusal.starts_with("MISCONF Errors writing to the AOF file: No space left"),
+        "{refusal}"
+    );
+    server.wait_for_line("No space left on device").expect("a line that says why");
+    let info = client.call(&["INFO", "persistence"]);
+    let info = String::from_utf8_lossy(info.bytes().unwrap_or_default()).into_owned();
+    assert!(info.contains("aof_last_write_status:err"), "{info}");
+    // What is read is served all the same.
+    assert_eq!(length(&mut client), acknowledged);
+
+    disk.free();
+    let deadline = Instant::now() + PATIENCE;
+    while client.call(&["RPUSH", "list", "last"]).is_error() {
+        assert!(Instant::now() < deadline, "there is room again, but nothing is written");
+    }
+    server.wait_for_line("AOF write error looks solved").expect("a line that says so");
+    server.restart(false);
+    let mut client = Client::new(server.connect());
+    assert_eq!(length(&mut client), acknowledged + 1);
+}
+
+#[test]
+fn with_always_a_full_disk_ends_the_server_and_loses_nothing_acknowledged() {
+    let Some(disk) = Disk::mount("4m") else { return };
+    let mut server = server(&disk, &["--appendfsync", "always"]);
+    let mut client = Client::new(server.connect());
+    disk.fill();
+    let (acknowledged, end) = push(&mut client, 0);
+    assert_eq!(end, None, "nobody is told that it was written");
+    assert_eq!(server.wait().code(), Some(1));
+    assert!(server.output().contains("when the AOF fsync policy is 'always'. Exiting..."));
+    disk.free();
+    server.restart(true);
+    let mut client = Client::new(server.connect());
+    let kept = length(&mut client);
+    assert!((acknowledged..=acknowledged + 1).contains(&kept), "{kept} of {acknowledged}");
+}
+
+#[test]
+fn a_dump_for_which_there_is_no_room_leaves_the_old_one() {
+    let Some(disk) = Disk::mount("4m") else { return };
+    let dir = disk.path().to_str().expect("UTF-8");
+    let mut server = Process::server(&["--dir", dir, "--rdbcompression", "no"]);
+    let mut client = Client::new(server.connect());
+    client.call(&["SET", "k", "v"]);
+    assert_eq!(client.call(&["SAVE"]), Value::Simple(b"OK".to_vec()));
+    let before = std::fs::read(disk.path().join("dump.rdb")).expect("a dump");
+    client.call(&["SET", "big", &"x".repeat(6 << 20)]);
+    let reply = client.call(&["SAVE"]);
+    assert!(reply.is_error(), "{reply:?}");
+    let after = std::fs::read(disk.path().join("dump.rdb")).expect("a dump");
+    assert_eq!(before, after);
+    let files = std::fs::read_dir(disk.path()).expect("a directory").count();
+    assert_eq!(files, 1, "nothing is left of the attempt");
+    server.restart(true);
+    let mut client = Client::new(server.connect());
+    assert_eq!(client.call(&["GET", "k"]), Value::bulk("v"));
+}
