@@ -199,12 +199,12 @@ impl Server {
         }
     }
 
-    /// The type of a key, if it exists.
+    /// The type of a key, if it exists. Only looks: one that has expired is deleted, and its end
+    /// told, when a command finds it.
     fn kind_of(&mut self, now: Now<'_>, place: &Place) -> Option<Type> {
         self.keyspace.env.now_ms = now.wall.as_millis();
-        let mut db = self.keyspace.db(place.0 as usize);
-        let key = db.key(&place.1);
-        db.contains(key).then(|| db.probe(key).map(|entry| entry.value().kind())).flatten()
+        let db = self.keyspace.db(place.0 as usize);
+        Some(db.peek(db.key(&place.1))?.kind())
     }
 
     /// Carries out again what a client waits with.
