@@ -32,9 +32,11 @@ impl Feed {
 
     /// Appends commands to `out`. With `whole`, they take effect together or not at all.
     pub fn write(&mut self, out: &mut Vec<u8>, commands: &[Propagated], whole: bool) {
-        let Some(first) = commands.first() else { return };
+        if commands.is_empty() {
+            return;
+        }
         if whole {
-            self.enter(out, first.db);
+            // As Redis does it, SELECT stands inside.
             out.extend_from_slice(b"*1\r\n$5\r\nMULTI\r\n");
         }
         for command in commands {
@@ -119,5 +121,8 @@ mod tests {
             "*1 $5 MULTI *2 $3 DEL $1 a *2 $6 SELECT $1 1 *2 $3 DEL $1 b *1 $4 EXEC "
         );
         assert_eq!(text(&mut feed, &[], true), "");
+        feed.begin_anew();
+        let whole = text(&mut feed, &commands, true);
+        assert!(whole.starts_with("*1 $5 MULTI *2 $6 SELECT $1 0 *2 $3 DEL"), "{whole}");
     }
 }
