@@ -79,7 +79,7 @@ enum Command {
     },
     /// Check an append-only file, and mend it; the same as under the name redis-check-aof
     CheckAof {
-        /// [--fix | --truncate-to-timestamp <seconds>] <file.manifest | file.aof>
+        /// `[--fix | --truncate-to-timestamp SECONDS] FILE`: a manifest or one file
         #[arg(value_name = "ARGUMENTS", trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
