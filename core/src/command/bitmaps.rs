@@ -16,7 +16,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .complexity("O(N), N being the number of bytes looked at.")
         .summary("Counts the bits that are set in a string, or in a part of it.")
         .syntax("key [start end [BYTE | BIT]]")
-        .history(&[("7.0.0", "Added the `BYTE|BIT` option.")]),
+        .history(&[("7.0.0", "New: `BYTE` and `BIT`.")]),
     row("bitfield", -2, field::bitfield)
         .flags(flag::WRITE | flag::DENYOOM)
         .keys(&[KeySpec::one(1, key::RW | key::ACCESS | key::UPDATE | key::VARIABLE_FLAGS).notes("This command allows both access and modification of the key")])
@@ -45,7 +45,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .complexity("O(N), N being the number of bytes looked at.")
         .summary("Finds the first bit that is set, or the first that is not.")
         .syntax("key bit [start [end [BYTE | BIT]]]")
-        .history(&[("7.0.0", "Added the `BYTE|BIT` option.")]),
+        .history(&[("7.0.0", "New: `BYTE` and `BIT`.")]),
     row("getbit", 3, getbit)
         .flags(flag::READONLY | flag::FAST)
         .keys(&[KeySpec::one(1, key::RO | key::ACCESS)])

@@ -32,7 +32,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .complexity("O(N), N being the number of keys.")
         .summary("Takes the first element of the first list that has any, waiting if none has.")
         .syntax("key [key ...] timeout")
-        .history(&[("6.0.0", "`timeout` is interpreted as a double instead of an integer.")]),
+        .history(&[("6.0.0", "The timeout may have a fraction.")]),
     list("brpop", -3, |ctx| pop_list(ctx, End::Right))
         .flags(flag::WRITE | flag::NOSCRIPT | flag::BLOCKING)
         .keys(&[KeySpec::range(1, -2, 1, TAKING)])
@@ -40,14 +40,14 @@ pub static ROWS: &[Row<Handler>] = &[
         .complexity("O(N), N being the number of keys.")
         .summary("Takes the last element of the first list that has any, waiting if none has.")
         .syntax("key [key ...] timeout")
-        .history(&[("6.0.0", "`timeout` is interpreted as a double instead of an integer.")]),
+        .history(&[("6.0.0", "The timeout may have a fraction.")]),
     list("brpoplpush", 4, brpoplpush)
         .flags(flag::WRITE | flag::DENYOOM | flag::NOSCRIPT | flag::BLOCKING)
         .keys(MOVING)
         .since("2.2.0")
         .summary("Moves the last element of a list to the front of another, waiting if need be.")
         .syntax("source destination timeout")
-        .history(&[("6.0.0", "`timeout` is interpreted as a double instead of an integer.")])
+        .history(&[("6.0.0", "The timeout may have a fraction.")])
         .deprecated("6.2.0", "`BLMOVE` with the `RIGHT` and `LEFT` arguments"),
     zset("bzmpop", -5, bzmpop)
         .flags(flag::WRITE | flag::BLOCKING | flag::MOVABLEKEYS)
@@ -63,7 +63,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .complexity("O(log(N)), N being the number of members.")
         .summary("Takes the member with the highest score, waiting if there is none.")
         .syntax("key [key ...] timeout")
-        .history(&[("6.0.0", "`timeout` is interpreted as a double instead of an integer.")]),
+        .history(&[("6.0.0", "The timeout may have a fraction.")]),
     zset("bzpopmin", -3, |ctx| pop_zset(ctx, pop::Extreme::Min))
         .flags(flag::WRITE | flag::NOSCRIPT | flag::BLOCKING | flag::FAST)
         .keys(&[KeySpec::range(1, -2, 1, TAKING)])
@@ -71,7 +71,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .complexity("O(log(N)), N being the number of members.")
         .summary("Takes the member with the lowest score, waiting if there is none.")
         .syntax("key [key ...] timeout")
-        .history(&[("6.0.0", "`timeout` is interpreted as a double instead of an integer.")]),
+        .history(&[("6.0.0", "The timeout may have a fraction.")]),
 ];
 
 const TAKING: u32 = key::RW | key::ACCESS | key::DELETE;

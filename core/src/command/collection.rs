@@ -31,6 +31,14 @@ impl Ctx<'_> {
     }
 }
 
+/// How sets, and sorted sets, are combined.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operation {
+    Union,
+    Intersection,
+    Difference,
+}
+
 /// A count that must not be negative; the same error stands for what is no integer.
 pub(super) fn positive(text: &[u8], error: &'static str) -> Result<usize, CommandError> {
     parse_i64(text).and_then(|n| usize::try_from(n).ok()).ok_or(CommandError::text(error))

@@ -20,7 +20,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .complexity("O(N), N being the number of fields given.")
         .summary("Deletes fields of a hash.")
         .syntax("key field [field ...]")
-        .history(&[("2.4.0", "Accepts multiple `field` arguments.")]),
+        .history(&[("2.4.0", "Takes several fields.")]),
     row("hexists", 3, hexists)
         .flags(flag::READONLY | flag::FAST)
         .keys(&[KeySpec::one(1, key::RO)])
@@ -105,7 +105,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .complexity("O(N), N being the number of fields given.")
         .summary("Sets fields of a hash, creating it if it does not exist.")
         .syntax("key field value [field value ...]")
-        .history(&[("4.0.0", "Accepts multiple `field` and `value` arguments.")]),
+        .history(&[("4.0.0", "Takes several fields with their values.")]),
     row("hsetnx", 4, hsetnx)
         .flags(flag::WRITE | flag::DENYOOM | flag::FAST)
         .keys(&[KeySpec::one(1, key::RW | key::INSERT)])

@@ -29,7 +29,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .summary("Counts how many of the given keys exist.")
         .syntax("key [key ...]")
         .tips(&["request_policy:multi_shard", "response_policy:agg_sum"])
-        .history(&[("3.0.3", "Accepts multiple `key` arguments.")]),
+        .history(&[("3.0.3", "Takes several keys.")]),
     row("expire", -3, expire::expire)
         .flags(flag::WRITE | flag::FAST)
         .keys(&[KeySpec::one(1, key::RW | key::UPDATE)])
@@ -64,7 +64,7 @@ pub static ROWS: &[Row<Handler>] = &[
     row("object", -2, object)
         .acl(0)
         .since("2.2.3")
-        .complexity("Depends on subcommand.")
+        .complexity("That of the subcommand.")
         .summary("A container for commands that look into how values are kept.")
         .subcommands(&[
             inspector("encoding", object_encoding)
@@ -138,10 +138,7 @@ pub static ROWS: &[Row<Handler>] = &[
         ])
         .summary("Gives a key another name, if no key has it.")
         .syntax("key newkey")
-        .history(&[(
-            "3.2.0",
-            "The command no longer returns an error when source and destination names are the same.",
-        )]),
+        .history(&[("3.2.0", "Renaming a key to its own name is no error any more.")]),
     row("scan", -2, scan::scan)
         .flags(flag::READONLY)
         .since("2.8.0")
@@ -149,7 +146,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .summary("Lists keys piece by piece.")
         .syntax("cursor [MATCH pattern] [COUNT count] [TYPE type]")
         .tips(&["nondeterministic_output", "request_policy:special"])
-        .history(&[("6.0.0", "Added the `TYPE` subcommand.")]),
+        .history(&[("6.0.0", "New: `TYPE`.")]),
     row("touch", -2, touch)
         .flags(flag::READONLY | flag::FAST)
         .keys(&[KeySpec::range(1, -1, 1, key::RO)])

@@ -53,7 +53,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .complexity("O(N), N being the number of elements taken.")
         .summary("Takes elements from the head of a list.")
         .syntax("key [count]")
-        .history(&[("6.2.0", "Added the `count` argument.")]),
+        .history(&[("6.2.0", "New: a count.")]),
     row("lpos", -3, lpos)
         .flags(flag::READONLY)
         .keys(&[KeySpec::one(1, key::RO | key::ACCESS)])
@@ -67,7 +67,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .complexity("O(N), N being the number of elements put.")
         .summary("Puts elements at the head of a list, one after the other.")
         .syntax("key element [element ...]")
-        .history(&[("2.4.0", "Accepts multiple `element` arguments.")]),
+        .history(&[("2.4.0", "Takes several elements.")]),
     row("lpushx", -3, ends::lpushx)
         .flags(flag::WRITE | flag::DENYOOM | flag::FAST)
         .keys(&[KeySpec::one(1, key::RW | key::INSERT)])
@@ -75,7 +75,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .complexity("O(N), N being the number of elements put.")
         .summary("Puts elements at the head of a list that exists.")
         .syntax("key element [element ...]")
-        .history(&[("4.0.0", "Accepts multiple `element` arguments.")]),
+        .history(&[("4.0.0", "Takes several elements.")]),
     row("lrange", 4, lrange)
         .flags(flag::READONLY)
         .keys(&[KeySpec::one(1, key::RO | key::ACCESS)])
@@ -106,7 +106,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .complexity("O(N), N being the number of elements taken.")
         .summary("Takes elements from the tail of a list.")
         .syntax("key [count]")
-        .history(&[("6.2.0", "Added the `count` argument.")]),
+        .history(&[("6.2.0", "New: a count.")]),
     row("rpoplpush", 3, ends::rpoplpush)
         .flags(flag::WRITE | flag::DENYOOM)
         .keys(&[KeySpec::one(1, key::RW | key::ACCESS | key::DELETE), KeySpec::one(2, key::RW | key::INSERT)])
@@ -120,7 +120,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .complexity("O(N), N being the number of elements put.")
         .summary("Puts elements at the tail of a list, one after the other.")
         .syntax("key element [element ...]")
-        .history(&[("2.4.0", "Accepts multiple `element` arguments.")]),
+        .history(&[("2.4.0", "Takes several elements.")]),
     row("rpushx", -3, ends::rpushx)
         .flags(flag::WRITE | flag::DENYOOM | flag::FAST)
         .keys(&[KeySpec::one(1, key::RW | key::INSERT)])
@@ -128,7 +128,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .complexity("O(N), N being the number of elements put.")
         .summary("Puts elements at the tail of a list that exists.")
         .syntax("key element [element ...]")
-        .history(&[("4.0.0", "Accepts multiple `element` arguments.")]),
+        .history(&[("4.0.0", "Takes several elements.")]),
 ];
 
 const fn row(name: &'static str, arity: i16, handler: Handler) -> Row<Handler> {

@@ -22,7 +22,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .complexity("O(N), N being the number of members given.")
         .summary("Adds members to a set, creating it if it does not exist.")
         .syntax("key member [member ...]")
-        .history(&[("2.4.0", "Accepts multiple `member` arguments.")]),
+        .history(&[("2.4.0", "Takes several members.")]),
     row("scard", 2, scard)
         .flags(flag::READONLY | flag::FAST)
         .keys(&[KeySpec::one(1, key::RO)])
@@ -101,7 +101,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .summary("Takes random members out of a set.")
         .syntax("key [count]")
         .tips(&["nondeterministic_output"])
-        .history(&[("3.2.0", "Added the `count` argument.")]),
+        .history(&[("3.2.0", "New: a count.")]),
     row("srandmember", -2, random::srandmember)
         .flags(flag::READONLY)
         .keys(&[KeySpec::one(1, key::RO | key::ACCESS)])
@@ -109,14 +109,14 @@ pub static ROWS: &[Row<Handler>] = &[
         .summary("Gives random members of a set.")
         .syntax("key [count]")
         .tips(&["nondeterministic_output"])
-        .history(&[("2.6.0", "Added the optional `count` argument.")]),
+        .history(&[("2.6.0", "New: a count.")]),
     row("srem", -3, srem)
         .flags(flag::WRITE | flag::FAST)
         .keys(&[KeySpec::one(1, key::RW | key::DELETE)])
         .complexity("O(N), N being the number of members given.")
         .summary("Removes members from a set.")
         .syntax("key member [member ...]")
-        .history(&[("2.4.0", "Accepts multiple `member` arguments.")]),
+        .history(&[("2.4.0", "Takes several members.")]),
     row("sscan", -3, sscan)
         .flags(flag::READONLY)
         .keys(&[KeySpec::one(1, key::RO | key::ACCESS)])

@@ -122,10 +122,10 @@ pub static ROWS: &[Row<Handler>] = &[
              PXAT unix-time-milliseconds | KEEPTTL]",
         )
         .history(&[
-            ("2.6.12", "Added the `EX`, `PX`, `NX` and `XX` options."),
-            ("6.0.0", "Added the `KEEPTTL` option."),
-            ("6.2.0", "Added the `GET`, `EXAT` and `PXAT` option."),
-            ("7.0.0", "Allowed the `NX` and `GET` options to be used together."),
+            ("2.6.12", "New: `EX`, `PX`, `NX`, `XX`."),
+            ("6.0.0", "New: `KEEPTTL`."),
+            ("6.2.0", "New: `GET`, `EXAT`, `PXAT`."),
+            ("7.0.0", "`GET` goes with `NX`."),
         ]),
     row("setex", 4, set::setex)
         .flags(flag::WRITE | flag::DENYOOM)

@@ -26,7 +26,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .complexity("O(log(N)) for each member, N being the size of the set.")
         .summary("Adds members with their scores, or changes the scores of members.")
         .syntax("key [NX | XX] [GT | LT] [CH] [INCR] score member [score member ...]")
-        .history(&[("2.4.0", "Accepts multiple elements."), ("3.0.2", "Added the `XX`, `NX`, `CH` and `INCR` options."), ("6.2.0", "Added the `GT` and `LT` options.")]),
+        .history(&[("2.4.0", "Takes several members."), ("3.0.2", "New: `XX`, `NX`, `CH`, `INCR`."), ("6.2.0", "New: `GT`, `LT`.")]),
     row("zcard", 2, zcard)
         .flags(flag::READONLY | flag::FAST)
         .keys(&[KeySpec::one(1, key::RO)])
@@ -132,7 +132,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .complexity("O(log(N)+M), N being the size of the set and M the number of members given.")
         .summary("Gives the members in a range of ranks, scores or strings.")
         .syntax("key start stop [BYSCORE | BYLEX] [REV] [LIMIT offset count] [WITHSCORES]")
-        .history(&[("6.2.0", "Added the `REV`, `BYSCORE`, `BYLEX` and `LIMIT` options.")]),
+        .history(&[("6.2.0", "New: `REV`, `BYSCORE`, `BYLEX`, `LIMIT`.")]),
     row("zrangebylex", -4, range::zrangebylex)
         .flags(flag::READONLY)
         .keys(&[KeySpec::one(1, key::RO | key::ACCESS)])
@@ -148,7 +148,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .complexity("O(log(N)+M), N being the size of the set and M the number of members given.")
         .summary("Gives the members with scores in a range.")
         .syntax("key min max [WITHSCORES] [LIMIT offset count]")
-        .history(&[("2.0.0", "Added the `WITHSCORES` modifier.")])
+        .history(&[("2.0.0", "New: `WITHSCORES`.")])
         .deprecated("6.2.0", "`ZRANGE` with the `BYSCORE` argument"),
     row("zrangestore", -5, range::zrangestore)
         .flags(flag::WRITE | flag::DENYOOM)
@@ -164,7 +164,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .complexity("O(log(N)), N being the size of the set.")
         .summary("Gives the rank of a member, lowest score first.")
         .syntax("key member [WITHSCORE]")
-        .history(&[("7.2.0", "Added the optional `WITHSCORE` argument.")]),
+        .history(&[("7.2.0", "New: `WITHSCORE`.")]),
     row("zrem", -3, zrem)
         .flags(flag::WRITE | flag::FAST)
         .keys(&[KeySpec::one(1, key::RW | key::DELETE)])
@@ -172,7 +172,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .complexity("O(M*log(N)), N being the size of the set and M the number of members given.")
         .summary("Removes members from a sorted set.")
         .syntax("key member [member ...]")
-        .history(&[("2.4.0", "Accepts multiple elements.")]),
+        .history(&[("2.4.0", "Takes several members.")]),
     row("zremrangebylex", 4, range::zremrangebylex)
         .flags(flag::WRITE)
         .keys(&[KeySpec::one(1, key::RW | key::DELETE)])
@@ -217,7 +217,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .complexity("O(log(N)+M), N being the size of the set and M the number of members given.")
         .summary("Gives the members with scores in a range, highest first.")
         .syntax("key max min [WITHSCORES] [LIMIT offset count]")
-        .history(&[("2.1.6", "`min` and `max` can be exclusive.")])
+        .history(&[("2.1.6", "Either end may be left out of the range with `(`.")])
         .deprecated("6.2.0", "`ZRANGE` with the `REV` and `BYSCORE` arguments"),
     row("zrevrank", -3, zrevrank)
         .flags(flag::READONLY | flag::FAST)
@@ -226,7 +226,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .complexity("O(log(N)), N being the size of the set.")
         .summary("Gives the rank of a member, highest score first.")
         .syntax("key member [WITHSCORE]")
-        .history(&[("7.2.0", "Added the optional `WITHSCORE` argument.")]),
+        .history(&[("7.2.0", "New: `WITHSCORE`.")]),
     row("zscan", -3, zscan)
         .flags(flag::READONLY)
         .keys(&[KeySpec::one(1, key::RO | key::ACCESS)])

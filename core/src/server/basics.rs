@@ -15,7 +15,7 @@ pub(super) static ROWS: &[Row<Handler>] = &[
         .syntax("[VERSION version]"),
     row(Group::Server, "slowlog", -2, container)
         .since("2.2.12")
-        .complexity("Depends on subcommand.")
+        .complexity("That of the subcommand.")
         .summary("A container for commands on the log of slow commands.")
         .subcommands(SLOWLOG),
     row(Group::Server, "time", 1, time)
@@ -29,11 +29,11 @@ static SLOWLOG: &[Row<Handler>] = &[
     row(Group::Server, "get", -2, slowlog_get)
         .flags(flag::ADMIN | flag::LOADING | flag::STALE)
         .since("2.2.12")
-        .complexity("O(N) where N is the number of entries returned")
+        .complexity("O(N), N being the number of entries returned.")
         .summary("Lists slow commands, newest first.")
         .syntax("[count]")
         .tips(&["request_policy:all_nodes", "nondeterministic_output"])
-        .history(&[("4.0.0", "Added client IP address, port and name to the reply.")]),
+        .history(&[("4.0.0", "An entry tells the client's address and name.")]),
     row(Group::Server, "help", 2, slowlog_help)
         .flags(flag::LOADING | flag::STALE)
         .since("6.2.0")
@@ -46,7 +46,7 @@ static SLOWLOG: &[Row<Handler>] = &[
     row(Group::Server, "reset", 2, slowlog_reset)
         .flags(flag::ADMIN | flag::LOADING | flag::STALE)
         .since("2.2.12")
-        .complexity("O(N) where N is the number of entries in the slowlog")
+        .complexity("O(N), N being the number of entries in the log.")
         .summary("Forgets all slow commands.")
         .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
 ];

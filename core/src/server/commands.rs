@@ -14,7 +14,7 @@ pub(super) static ROWS: &[Row<Handler>] = &[row(Group::Server, "command", -1, co
     .flags(FLAGS)
     .acl(acl::CONNECTION)
     .since("2.8.13")
-    .complexity("O(N) where N is the total number of Redis commands")
+    .complexity("O(N), N being the number of all commands.")
     .summary("Tells about all commands.")
     .tips(&["nondeterministic_output_order"])
     .subcommands(SUBCOMMANDS)];
@@ -29,34 +29,31 @@ static SUBCOMMANDS: &[Row<Handler>] = &[
     about("count", 2, count).since("2.8.13").summary("Tells how many commands there are."),
     about("docs", -2, docs)
         .since("7.0.0")
-        .complexity("O(N) where N is the number of commands to look up")
+        .complexity("O(N), N being the number of commands asked for.")
         .summary("Tells what commands are for and how they are called.")
         .syntax("[command-name [command-name ...]]")
         .tips(&["nondeterministic_output_order"]),
     about("getkeys", -4, getkeys)
         .since("2.8.13")
-        .complexity("O(N) where N is the number of arguments to the command")
+        .complexity("O(N), N being the number of arguments.")
         .summary("Finds the keys among arguments.")
         .syntax("command [arg [arg ...]]"),
     about("getkeysandflags", -4, getkeysandflags)
         .since("7.0.0")
-        .complexity("O(N) where N is the number of arguments to the command")
+        .complexity("O(N), N being the number of arguments.")
         .summary("Finds the keys among arguments, and what is done with each.")
         .syntax("command [arg [arg ...]]"),
     about("help", 2, help).since("5.0.0").summary("Tells what the subcommands do."),
     about("info", -2, info)
         .since("2.8.13")
-        .complexity("O(N) where N is the number of commands to look up")
+        .complexity("O(N), N being the number of commands asked for.")
         .summary("Tells about some commands, or all.")
         .syntax("[command-name [command-name ...]]")
         .tips(&["nondeterministic_output_order"])
-        .history(&[(
-            "7.0.0",
-            "Allowed to be called with no argument to get info on all commands.",
-        )]),
+        .history(&[("7.0.0", "Without names, all commands are told of.")]),
     about("list", -2, list)
         .since("7.0.0")
-        .complexity("O(N) where N is the total number of Redis commands")
+        .complexity("O(N), N being the number of all commands.")
         .summary("Lists the names of commands.")
         .syntax("[FILTERBY <MODULE module-name | ACLCAT category | PATTERN pattern>]")
         .tips(&["nondeterministic_output_order"]),

@@ -12,42 +12,24 @@ use crate::resp::number::parse_i64;
 /// Rows of the command table.
 pub(super) static ROWS: &[Row<Handler>] = &[
     row(Group::Connection, "auth", -2, auth)
-        .flags(
-            flag::NOSCRIPT
-                | flag::LOADING
-                | flag::STALE
-                | flag::FAST
-                | flag::NO_AUTH
-                | flag::ALLOW_BUSY,
-        )
+        .flags(BEFORE_AUTH)
         .acl(acl::CONNECTION)
-        .complexity("O(N) where N is the number of passwords defined for the user")
+        .complexity("O(N), N being the number of passwords of the user.")
         .summary("Proves who the client is.")
         .syntax("[username] password")
-        .history(&[("6.0.0", "Added ACL style (username and password).")]),
+        .history(&[("6.0.0", "A user's name may stand before the password.")]),
     row(Group::Connection, "echo", 2, echo)
         .flags(flag::LOADING | flag::STALE | flag::FAST)
         .acl(acl::CONNECTION)
         .summary("Gives the message back.")
         .syntax("message"),
     row(Group::Connection, "hello", -1, hello)
-        .flags(
-            flag::NOSCRIPT
-                | flag::LOADING
-                | flag::STALE
-                | flag::FAST
-                | flag::NO_AUTH
-                | flag::ALLOW_BUSY,
-        )
+        .flags(BEFORE_AUTH)
         .acl(acl::CONNECTION)
         .since("6.0.0")
         .summary("Agrees on a version of the protocol and tells about the server.")
         .syntax("[protover [AUTH username password] [SETNAME clientname]]")
-        .history(&[(
-            "6.2.0",
-            "`protover` made optional; when called without arguments the command reports the \
-             current connection's context.",
-        )]),
+        .history(&[("6.2.0", "The version may be left out: nothing is changed then.")]),
     row(Group::Connection, "ping", -1, ping)
         .flags(flag::FAST)
         .acl(acl::CONNECTION)
@@ -55,26 +37,12 @@ pub(super) static ROWS: &[Row<Handler>] = &[
         .syntax("[message]")
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
     row(Group::Connection, "quit", -1, quit)
-        .flags(
-            flag::NOSCRIPT
-                | flag::LOADING
-                | flag::STALE
-                | flag::FAST
-                | flag::NO_AUTH
-                | flag::ALLOW_BUSY,
-        )
+        .flags(BEFORE_AUTH)
         .acl(acl::CONNECTION)
         .summary("Closes the connection.")
         .deprecated("7.2.0", "just closing the connection"),
     row(Group::Connection, "reset", 1, reset)
-        .flags(
-            flag::NOSCRIPT
-                | flag::LOADING
-                | flag::STALE
-                | flag::FAST
-                | flag::NO_AUTH
-                | flag::ALLOW_BUSY,
-        )
+        .flags(BEFORE_AUTH)
         .acl(acl::CONNECTION)
         .since("6.2.0")
         .summary("Makes the connection as it was when it was new."),
@@ -84,6 +52,10 @@ pub(super) static ROWS: &[Row<Handler>] = &[
         .summary("Chooses a database.")
         .syntax("index"),
 ];
+
+/// Of the commands that a client may call before it has said who it is.
+const BEFORE_AUTH: u32 =
+    flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::FAST | flag::NO_AUTH | flag::ALLOW_BUSY;
 
 fn ping(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     let listens = call.client.only_listens();

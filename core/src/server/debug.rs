@@ -19,7 +19,7 @@ use crate::time::Duration;
 /// Rows of the command table.
 pub(super) static ROWS: &[Row<Handler>] = &[row(Group::Server, "debug", -2, debug)
     .flags(flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE)
-    .complexity("Depends on subcommand.")
+    .complexity("That of the subcommand.")
     .summary("A container for commands that test the server.")];
 
 /// The longest that DEBUG SLEEP sleeps.

@@ -396,16 +396,7 @@ impl Server {
         // Who has waited was seen when it began to.
         let again = client.resumed.is_some();
         let (began, stalled) = (self.elapsed, self.stalled);
-        let result = match command.run {
-            Run::Data(handler) => self.call_data(now, client, command, handler, args),
-            Run::Server(handler) => {
-                let mut scratch = mem::take(&mut self.scratch);
-                let result =
-                    handler(self, &mut Call { now, client, args, command, scratch: &mut scratch });
-                self.scratch = scratch;
-                result
-            }
-        };
+        let result = self.run(now, client, command, args);
         if let Err(error) = &result {
             self.answer_error(client, error);
         }
@@ -432,7 +423,20 @@ impl Server {
         args: Args<'_>,
     ) {
         // What it was refused for then, it is refused for now.
-        let _ = match command.run {
+        let _ = self.run(now, client, command, args);
+        self.unblock(client);
+    }
+
+    /// Hands a command to what carries it out.
+    #[inline]
+    fn run(
+        &mut self,
+        now: Now<'_>,
+        client: &mut Client,
+        command: &'static Command,
+        args: Args<'_>,
+    ) -> Result<(), CommandError> {
+        match command.run {
             Run::Data(handler) => self.call_data(now, client, command, handler, args),
             Run::Server(handler) => {
                 let mut scratch = mem::take(&mut self.scratch);
@@ -441,8 +445,7 @@ impl Server {
                 self.scratch = scratch;
                 result
             }
-        };
-        self.unblock(client);
+        }
     }
 
     #[inline]

@@ -20,7 +20,7 @@ pub(super) static ROWS: &[Row<Handler>] = &[row(Group::Server, "info", -1, info)
     .summary("Tells how the server is, section by section.")
     .syntax("[section [section ...]]")
     .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"])
-    .history(&[("7.0.0", "Added support for taking multiple section arguments.")])];
+    .history(&[("7.0.0", "Takes several sections.")])];
 
 /// The sections in their order, and whether each is among the default ones.
 const SECTIONS: [(&str, bool); 13] = [

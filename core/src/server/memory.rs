@@ -11,7 +11,7 @@ use crate::store::Keyed;
 /// Rows of the command table.
 pub(super) static ROWS: &[Row<Handler>] = &[row(Group::Server, "memory", -2, container)
     .since("4.0.0")
-    .complexity("Depends on subcommand.")
+    .complexity("That of the subcommand.")
     .summary("A container for commands on memory.")
     .subcommands(SUBCOMMANDS)];
 
@@ -29,12 +29,12 @@ static SUBCOMMANDS: &[Row<Handler>] = &[
         .summary("Tells what the subcommands do."),
     row(Group::Server, "malloc-stats", 2, malloc_stats)
         .since("4.0.0")
-        .complexity("Depends on how much memory is allocated, could be slow")
+        .complexity("O(N), N being the memory that the allocator holds.")
         .summary("Tells what the allocator says about itself.")
         .tips(REPORT),
     row(Group::Server, "purge", 2, purge)
         .since("4.0.0")
-        .complexity("Depends on how much memory is allocated, could be slow")
+        .complexity("O(N), N being the memory that the allocator holds.")
         .summary("Asks the allocator to give memory back.")
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
     row(Group::Server, "stats", 2, stats)
@@ -44,7 +44,7 @@ static SUBCOMMANDS: &[Row<Handler>] = &[
     row(Group::Server, "usage", -3, usage)
         .flags(flag::READONLY)
         .since("4.0.0")
-        .complexity("O(N) where N is the number of samples.")
+        .complexity("O(N), N being the number of elements looked at.")
         .summary("Estimates the memory that a key takes.")
         .syntax("key [SAMPLES count]")
         .keys(&[KeySpec::one(2, key::RO)]),

@@ -20,47 +20,46 @@ pub(super) static ROWS: &[Row<Handler>] = &[
     row(Group::Pubsub, "subscribe", -2, |s, c| subscribe(s, c, Kind::Channel))
         .flags(SUBSCRIBING)
         .since("2.0.0")
-        .complexity("O(N) where N is the number of channels to subscribe to.")
+        .complexity("O(N), N being the number of channels given.")
         .summary("Listens to messages published on channels.")
         .syntax("channel [channel ...]"),
     row(Group::Pubsub, "unsubscribe", -1, |s, c| unsubscribe(s, c, Kind::Channel))
         .flags(SUBSCRIBING)
         .since("2.0.0")
-        .complexity("O(N) where N is the number of channels to unsubscribe.")
+        .complexity("O(N), N being the number of channels left.")
         .summary("Stops listening to channels, to all if none is named.")
         .syntax("[channel [channel ...]]"),
     row(Group::Pubsub, "psubscribe", -2, |s, c| subscribe(s, c, Kind::Pattern))
         .flags(SUBSCRIBING)
         .since("2.0.0")
-        .complexity("O(N) where N is the number of patterns to subscribe to.")
+        .complexity("O(N), N being the number of patterns given.")
         .summary("Listens to messages published on channels whose names match patterns.")
         .syntax("pattern [pattern ...]"),
     row(Group::Pubsub, "punsubscribe", -1, |s, c| unsubscribe(s, c, Kind::Pattern))
         .flags(SUBSCRIBING)
         .since("2.0.0")
-        .complexity("O(N) where N is the number of patterns to unsubscribe.")
+        .complexity("O(N), N being the number of patterns left.")
         .summary("Stops listening to patterns, to all if none is named.")
         .syntax("[pattern [pattern ...]]"),
     row(Group::Pubsub, "ssubscribe", -2, |s, c| subscribe(s, c, Kind::Shard))
         .flags(SUBSCRIBING)
         .keys(&[KeySpec::range(1, -1, 1, key::NOT_KEY)])
         .since("7.0.0")
-        .complexity("O(N) where N is the number of shard channels to subscribe to.")
+        .complexity("O(N), N being the number of channels given.")
         .summary("Listens to messages published on shard channels.")
         .syntax("shardchannel [shardchannel ...]"),
     row(Group::Pubsub, "sunsubscribe", -1, |s, c| unsubscribe(s, c, Kind::Shard))
         .flags(SUBSCRIBING)
         .keys(&[KeySpec::range(1, -1, 1, key::NOT_KEY)])
         .since("7.0.0")
-        .complexity("O(N) where N is the number of shard channels to unsubscribe.")
+        .complexity("O(N), N being the number of channels left.")
         .summary("Stops listening to shard channels, to all if none is named.")
         .syntax("[shardchannel [shardchannel ...]]"),
     row(Group::Pubsub, "publish", 3, publish)
         .flags(PUBLISHING)
         .since("2.0.0")
         .complexity(
-            "O(N+M) where N is the number of clients subscribed to the receiving channel and M is \
-             the total number of subscribed patterns (by any client).",
+            "O(N+M), N being the number of the channel's subscribers and M the number of all patterns.",
         )
         .summary("Sends a message to all who listen to a channel.")
         .syntax("channel message"),
@@ -69,21 +68,20 @@ pub(super) static ROWS: &[Row<Handler>] = &[
         .keys(&[KeySpec::one(1, key::NOT_KEY)])
         .since("7.0.0")
         .complexity(
-            "O(N) where N is the number of clients subscribed to the receiving shard channel.",
+            "O(N), N being the number of the channel's subscribers.",
         )
         .summary("Sends a message to all who listen to a shard channel.")
         .syntax("shardchannel message"),
     row(Group::Pubsub, "pubsub", -2, container)
         .since("2.8.0")
-        .complexity("Depends on subcommand.")
+        .complexity("That of the subcommand.")
         .summary("A container for commands that tell who listens to what.")
         .subcommands(&[
             row(Group::Pubsub, "channels", -2, |s, c| channels(s, c, Kind::Channel))
                 .flags(ASKING)
                 .since("2.8.0")
                 .complexity(
-                    "O(N) where N is the number of active channels, and assuming constant time \
-                     pattern matching (relatively short channels and patterns)",
+                    "O(N), N being the number of channels that have subscribers; more for long patterns.",
                 )
                 .summary("The channels to which somebody listens.")
                 .syntax("[pattern]"),
@@ -91,7 +89,7 @@ pub(super) static ROWS: &[Row<Handler>] = &[
                 .flags(ASKING)
                 .since("2.8.0")
                 .complexity(
-                    "O(N) for the NUMSUB subcommand, where N is the number of requested channels",
+                    "O(N), N being the number of channels asked for.",
                 )
                 .summary("How many listen to each of some channels.")
                 .syntax("[channel [channel ...]]"),
@@ -103,8 +101,7 @@ pub(super) static ROWS: &[Row<Handler>] = &[
                 .flags(ASKING)
                 .since("7.0.0")
                 .complexity(
-                    "O(N) where N is the number of active shard channels, and assuming constant \
-                     time pattern matching (relatively short shard channels).",
+                    "O(N), N being the number of channels that have subscribers; more for long patterns.",
                 )
                 .summary("The shard channels to which somebody listens.")
                 .syntax("[pattern]"),
@@ -112,8 +109,7 @@ pub(super) static ROWS: &[Row<Handler>] = &[
                 .flags(ASKING)
                 .since("7.0.0")
                 .complexity(
-                    "O(N) for the SHARDNUMSUB subcommand, where N is the number of requested \
-                     shard channels",
+                    "O(N), N being the number of channels asked for.",
                 )
                 .summary("How many listen to each of some shard channels.")
                 .syntax("[shardchannel [shardchannel ...]]"),

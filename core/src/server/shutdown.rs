@@ -26,13 +26,10 @@ pub(super) static ROWS: &[Row<Handler>] = &[row(Group::Server, "shutdown", -1, s
             | flag::NO_MULTI
             | flag::ALLOW_BUSY,
     )
-    .complexity(
-        "O(N) when saving, where N is the total number of keys in all databases when saving data, \
-         otherwise O(1)",
-    )
+    .complexity("O(1), or O(N) if it saves, N being the number of keys in all databases.")
     .summary("Ends the server.")
     .syntax("[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]")
-    .history(&[("7.0.0", "Added the `NOW`, `FORCE` and `ABORT` modifiers.")])];
+    .history(&[("7.0.0", "New: `NOW`, `FORCE`, `ABORT`.")])];
 
 /// How far the end has come.
 #[derive(Clone, Debug, Default)]

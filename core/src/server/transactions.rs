@@ -22,13 +22,13 @@ pub(super) static ROWS: &[Row<Handler>] = &[
         .flags(flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::SKIP_SLOWLOG)
         .acl(acl::TRANSACTION)
         .since("1.2.0")
-        .complexity("Depends on commands in the transaction")
+        .complexity("The sum of the commands that wait.")
         .summary("Carries out the transaction, unless a watched key has changed."),
     row(Group::Transactions, "discard", 1, discard)
         .flags(COMMON | flag::FAST)
         .acl(acl::TRANSACTION)
         .since("2.0.0")
-        .complexity("O(N), when N is the number of queued commands")
+        .complexity("O(N), N being the number of commands that wait.")
         .summary("Drops the transaction."),
     row(Group::Transactions, "watch", -2, watch)
         .flags(COMMON | flag::FAST)

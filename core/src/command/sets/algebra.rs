@@ -1,6 +1,6 @@
 //! Unions, intersections and differences of sets.
 
-use crate::command::collection::{positive, write_item};
+use crate::command::collection::{Operation, positive, write_item};
 use crate::command::{Class, CommandError, Ctx};
 use crate::resp::reply::Aggregate;
 use crate::resp::request::Args;
@@ -62,13 +62,6 @@ pub(super) fn sintercard(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     });
     ctx.reply.integer(count as i64);
     Ok(())
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Operation {
-    Union,
-    Intersection,
-    Difference,
 }
 
 fn combine(

@@ -2,7 +2,7 @@
 //! having the score 1.
 
 use super::write_head;
-use crate::command::collection::{double, positive};
+use crate::command::collection::{Operation, double, positive};
 use crate::command::sets::store_result;
 use crate::command::walk::write_score;
 use crate::command::{Class, CommandError, Ctx};
@@ -78,13 +78,6 @@ fn store(
     store_result(ctx, ctx.args.at(1), command, value, Class::SortedSet);
     ctx.reply.integer(len as i64);
     Ok(())
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Operation {
-    Union,
-    Intersection,
-    Difference,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

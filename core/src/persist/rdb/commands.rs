@@ -36,9 +36,9 @@ const fn restoring(group: Group, name: &'static str) -> Row<Handler> {
         .complexity("O(N), N being the size of the value; O(N*log(N)) for sorted sets.")
         .syntax("key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]")
         .history(&[
-            ("3.0.0", "Added the `REPLACE` modifier."),
-            ("5.0.0", "Added the `ABSTTL` modifier."),
-            ("5.0.0", "Added the `IDLETIME` and `FREQ` options."),
+            ("3.0.0", "New: `REPLACE`."),
+            ("5.0.0", "New: `ABSTTL`."),
+            ("5.0.0", "New: `IDLETIME`, `FREQ`."),
         ])
 }
 

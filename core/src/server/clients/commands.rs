@@ -13,7 +13,7 @@ use crate::time::{Duration, Mono};
 /// Rows of the command table.
 pub static ROWS: &[Row<Handler>] = &[row(Group::Connection, "client", -2, container)
     .since("2.4.0")
-    .complexity("Depends on subcommand.")
+    .complexity("That of the subcommand.")
     .summary("A container for commands on connections.")
     .subcommands(SUBCOMMANDS)];
 
@@ -41,7 +41,7 @@ static SUBCOMMANDS: &[Row<Handler>] = &[
         .tips(&["nondeterministic_output"]),
     others("kill", -3, kill)
         .since("2.4.0")
-        .complexity("O(N) where N is the number of client connections")
+        .complexity("O(N), N being the number of connections.")
         .summary("Closes connections.")
         .syntax(
             "<ip:port | <[ID client-id] | [TYPE <NORMAL | MASTER | SLAVE | REPLICA | PUBSUB>] | \
@@ -50,25 +50,25 @@ static SUBCOMMANDS: &[Row<Handler>] = &[
              [ADDR ip:port] | [LADDR ip:port] | [SKIPME <YES | NO>] ...]>>",
         )
         .history(&[
-            ("2.8.12", "Added new filter format."),
-            ("2.8.12", "`ID` option."),
-            ("3.2.0", "Added `master` type in for `TYPE` option."),
-            ("5.0.0", "Replaced `slave` `TYPE` with `replica`. `slave` still supported for backward compatibility."),
-            ("6.2.0", "`LADDR` option."),
+            ("2.8.12", "New: filters by name and value."),
+            ("2.8.12", "New: `ID`."),
+            ("3.2.0", "New: `TYPE master`."),
+            ("5.0.0", "`TYPE slave` is called `TYPE replica`; the old name goes on working."),
+            ("6.2.0", "New: `LADDR`."),
         ]),
     others("list", -2, list)
         .since("2.4.0")
-        .complexity("O(N) where N is the number of client connections")
+        .complexity("O(N), N being the number of connections.")
         .summary("Lists connections.")
         .syntax("[TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id ...]]")
         .tips(&["nondeterministic_output"])
         .history(&[
-            ("2.8.12", "Added unique client `id` field."),
-            ("5.0.0", "Added optional `TYPE` filter."),
-            ("6.0.0", "Added `user` field."),
-            ("6.2.0", "Added `argv-mem`, `tot-mem`, `laddr` and `redir` fields and the optional `ID` filter."),
-            ("7.0.0", "Added `resp`, `multi-mem`, `rbs` and `rbp` fields."),
-            ("7.0.3", "Added `ssub` field."),
+            ("2.8.12", "New: the field `id`."),
+            ("5.0.0", "New: `TYPE`."),
+            ("6.0.0", "New: the field `user`."),
+            ("6.2.0", "New: `ID`, and the fields `argv-mem`, `tot-mem`, `laddr`, `redir`."),
+            ("7.0.0", "New: the fields `resp`, `multi-mem`, `rbs`, `rbp`."),
+            ("7.0.3", "New: the field `ssub`."),
         ]),
     others("no-evict", 3, no_evict)
         .since("7.0.0")
@@ -82,10 +82,7 @@ static SUBCOMMANDS: &[Row<Handler>] = &[
         .since("3.0.0")
         .summary("Holds back all commands, or those that write, for a while.")
         .syntax("timeout [WRITE | ALL]")
-        .history(&[(
-            "6.2.0",
-            "`CLIENT PAUSE WRITE` mode added along with the `mode` option.",
-        )]),
+        .history(&[("6.2.0", "New: `WRITE` and `ALL`.")]),
     oneself("reply", 3, reply)
         .since("3.2.0")
         .summary("Says which replies the connection gets.")
@@ -101,12 +98,12 @@ static SUBCOMMANDS: &[Row<Handler>] = &[
         .syntax("connection-name"),
     others("unblock", -3, unblock)
         .since("5.0.0")
-        .complexity("O(log N) where N is the number of client connections")
+        .complexity("O(log(N)), N being the number of connections.")
         .summary("Ends the wait of a client that a command has blocked.")
         .syntax("client-id [TIMEOUT | ERROR]"),
     others("unpause", 2, unpause)
         .since("6.2.0")
-        .complexity("O(N) Where N is the number of paused clients")
+        .complexity("O(N), N being the number of clients held back.")
         .summary("Ends CLIENT PAUSE."),
 ];
 

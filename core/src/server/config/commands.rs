@@ -18,7 +18,7 @@ use crate::time::Now;
 /// Rows of the command table.
 pub static ROWS: &[Row<Handler>] = &[row(Group::Server, "config", -2, container)
     .since("2.0.0")
-    .complexity("Depends on subcommand.")
+    .complexity("That of the subcommand.")
     .summary("A container for commands on the configuration.")
     .subcommands(SUBCOMMANDS)];
 
@@ -28,10 +28,10 @@ static SUBCOMMANDS: &[Row<Handler>] = &[
     row(Group::Server, "get", -3, get)
         .flags(FLAGS)
         .since("2.0.0")
-        .complexity("O(N) when N is the number of configuration parameters provided")
+        .complexity("O(N), N being the number of directives given.")
         .summary("Tells what directives are set to.")
         .syntax("parameter [parameter ...]")
-        .history(&[("7.0.0", "Added the ability to pass multiple pattern parameters in one call")]),
+        .history(&[("7.0.0", "Takes several patterns.")]),
     row(Group::Server, "help", 2, help)
         .flags(flag::LOADING | flag::STALE)
         .since("5.0.0")
@@ -49,10 +49,10 @@ static SUBCOMMANDS: &[Row<Handler>] = &[
     row(Group::Server, "set", -4, set)
         .flags(FLAGS)
         .since("2.0.0")
-        .complexity("O(N) when N is the number of configuration parameters provided")
+        .complexity("O(N), N being the number of directives given.")
         .summary("Sets directives: all of them, or none.")
         .syntax("parameter value [parameter value ...]")
-        .history(&[("7.0.0", "Added the ability to set multiple parameters in one call.")])
+        .history(&[("7.0.0", "Takes several directives, of which all are set or none.")])
         .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
 ];
 

@@ -17,7 +17,7 @@ pub(in crate::server) static ROWS: &[Row<Handler>] = &[
         .flags(flag::ADMIN | flag::NOSCRIPT | flag::NO_ASYNC_LOADING)
         .summary("Saves the data to disk while commands go on.")
         .syntax("[SCHEDULE]")
-        .history(&[("3.2.2", "Added the `SCHEDULE` option.")]),
+        .history(&[("3.2.2", "New: `SCHEDULE`.")]),
     row(Group::Server, "lastsave", 1, lastsave)
         .flags(flag::LOADING | flag::STALE | flag::FAST)
         .acl(acl::ADMIN | acl::DANGEROUS)
@@ -25,7 +25,7 @@ pub(in crate::server) static ROWS: &[Row<Handler>] = &[
         .tips(&["nondeterministic_output"]),
     row(Group::Server, "save", 1, save)
         .flags(flag::ADMIN | flag::NOSCRIPT | flag::NO_ASYNC_LOADING | flag::NO_MULTI)
-        .complexity("O(N) where N is the total number of keys in all databases")
+        .complexity("O(N), N being the number of keys in all databases.")
         .summary("Saves the data to disk; everybody waits for it."),
 ];
 
