@@ -248,42 +248,38 @@ struct Guest {
 type Caused = Vec<(Vec<Reply>, bool)>;
 
 impl Stage for Table {
-    fn play(&mut self, steps: &[Step]) -> Option<usize> {
-        self.reset();
-        for (at, step) in steps.iter().enumerate() {
-            if !self.turn(step).is_none_or(|(limpid, redis)| same(step, &limpid, &redis)) {
-                return Some(at);
+    fn reset(&mut self) {
+        for side in [&mut self.limpid, &mut self.redis] {
+            side.reset();
+            for (client, line) in self.first {
+                let args: Args = line.split(' ').map(Into::into).collect();
+                side.turn(&Step { client: *client, args, compare: Compare::Exact });
             }
         }
-        self.first_differing_key().map(|_| steps.len() - 1)
     }
 
-    fn tell(&mut self, steps: &[Step]) -> Option<(String, String)> {
-        let at = self.play(steps)?;
-        self.reset();
-        let mut text = String::new();
-        let mut differs = false;
-        for step in &steps[..=at] {
+    fn step(&mut self, step: &Step, told: Option<&mut String>) -> bool {
+        let caused = self.turn(step);
+        let same = caused.as_ref().is_none_or(|(limpid, redis)| same(step, limpid, redis));
+        if let Some(text) = told {
             writeln!(text, "  {}> {}", step.client, quoted(&step.args)).expect("a string");
-            let Some((limpid, redis)) = self.turn(step) else {
-                text.push_str("    (waits)\n");
-                continue;
-            };
-            if same(step, &limpid, &redis) {
-                write!(text, "{}", told("", &redis)).expect("a string");
-            } else {
-                differs = true;
-                write!(text, "{}{}", told("Limpid ", &limpid), told("Redis  ", &redis))
-                    .expect("a string");
-            }
+            text.push_str(&match caused {
+                None => "    (waits)\n".to_owned(),
+                Some((_, redis)) if same => tell("", &redis),
+                Some((limpid, redis)) => tell("Limpid ", &limpid) + &tell("Redis  ", &redis),
+            });
         }
-        if !differs {
-            let key = self.first_differing_key()?;
-            writeln!(text, "  afterwards\n{key}").expect("a string");
-        }
-        let last = &steps[at].args;
-        let name = quoted(&last[..last.len().min(1)]).to_lowercase();
-        Some((format!("{name} {differs}"), text))
+        same
+    }
+
+    fn first_differing_key(&mut self) -> Option<String> {
+        let call = |side: &mut Side, args: &[&[u8]]| {
+            side.control.send(args);
+            side.control.read()
+        };
+        super::first_differing_key(|args| {
+            (call(&mut self.limpid, args), call(&mut self.redis, args))
+        })
     }
 }
 
@@ -297,16 +293,6 @@ impl Table {
         }
     }
 
-    fn reset(&mut self) {
-        for side in [&mut self.limpid, &mut self.redis] {
-            side.reset();
-            for (client, line) in self.first {
-                let args: Args = line.split(' ').map(Into::into).collect();
-                side.turn(&Step { client: *client, args, compare: Compare::Exact });
-            }
-        }
-    }
-
     /// `None` if the connection of the step waits for something, on both sides.
     fn turn(&mut self, step: &Step) -> Option<(Caused, Caused)> {
         let waits = |side: &Side| side.guests[step.client].blocked;
@@ -314,16 +300,6 @@ impl Table {
             return None;
         }
         Some((self.limpid.turn(step), self.redis.turn(step)))
-    }
-
-    fn first_differing_key(&mut self) -> Option<String> {
-        let call = |side: &mut Side, args: &[&[u8]]| {
-            side.control.send(args);
-            side.control.read()
-        };
-        super::first_differing_key(|args| {
-            (call(&mut self.limpid, args), call(&mut self.redis, args))
-        })
     }
 }
 
@@ -504,7 +480,7 @@ fn is_message(value: &Value) -> bool {
     items.len() >= 3 && items[0].bytes().is_some_and(|kind| kinds.contains(&kind))
 }
 
-fn told(who: &str, caused: &Caused) -> String {
+fn tell(who: &str, caused: &Caused) -> String {
     let mut text = String::new();
     for (client, (replies, open)) in caused.iter().enumerate() {
         for reply in replies {

@@ -214,11 +214,40 @@ fn spoil(args: &mut Args, rng: &mut Rng) {
 
 /// Where sequences are played to Limpid and to Redis.
 trait Stage {
+    /// Begins anew, with nothing left of an earlier sequence.
+    fn reset(&mut self);
+
+    /// Plays a step; false if the servers differ. What came of it is told where somebody reads it.
+    fn step(&mut self, step: &Step, told: Option<&mut String>) -> bool;
+
+    /// Looks at every key of the databases that sequences use, and gives what differs.
+    fn first_differing_key(&mut self) -> Option<String>;
+
     /// Plays a sequence from the beginning and gives the place of the first difference.
-    fn play(&mut self, steps: &[Step]) -> Option<usize>;
+    fn play(&mut self, steps: &[Step]) -> Option<usize> {
+        self.reset();
+        let differs = steps.iter().position(|step| !self.step(step, None));
+        // What the replies did not show, the keys do.
+        differs.or_else(|| self.first_differing_key().map(|_| steps.len() - 1))
+    }
 
     /// The last command of a sequence that fails, and the whole sequence for a person to read.
-    fn tell(&mut self, steps: &[Step]) -> Option<(String, String)>;
+    fn tell(&mut self, steps: &[Step]) -> Option<(String, String)> {
+        let at = self.play(steps)?;
+        self.reset();
+        let mut text = String::new();
+        let mut same = true;
+        for step in &steps[..=at] {
+            same &= self.step(step, Some(&mut text));
+        }
+        if same {
+            let key = self.first_differing_key()?;
+            writeln!(text, "  afterwards\n{key}").expect("a string");
+        }
+        let last = &steps[at].args;
+        let name = quoted(&last[..last.len().min(1)]).to_lowercase();
+        Some((format!("{name} {}", !same), text))
+    }
 }
 
 /// Limpid and Redis, side by side.
@@ -247,14 +276,6 @@ impl Pair {
         Pair { limpid, redis, clients: None }
     }
 
-    fn reset(&mut self) {
-        let mut clients = (Client::new(self.limpid.connect()), Client::new(self.redis.connect()));
-        for client in [&mut clients.0, &mut clients.1] {
-            client.call(&["FLUSHALL"]);
-        }
-        self.clients = Some(clients);
-    }
-
     fn call<A: AsRef<[u8]>>(&mut self, args: &[A]) -> (Option<Reply>, Option<Reply>) {
         let (limpid, redis) = self.clients.get_or_insert_with(|| {
             (Client::new(self.limpid.connect()), Client::new(self.redis.connect()))
@@ -268,50 +289,35 @@ impl Pair {
         }
         replies
     }
-
-    /// Looks at every key of the databases that sequences use.
-    fn first_differing_key(&mut self) -> Option<String> {
-        self.clients = None;
-        first_differing_key(|args| self.call(args))
-    }
 }
 
 impl Stage for Pair {
-    fn play(&mut self, steps: &[Step]) -> Option<usize> {
-        self.reset();
-        for (at, step) in steps.iter().enumerate() {
-            let (limpid, redis) = self.call(&step.args);
-            if !step.compare.same(limpid.as_ref(), redis.as_ref()) {
-                return Some(at);
-            }
+    fn reset(&mut self) {
+        let mut clients = (Client::new(self.limpid.connect()), Client::new(self.redis.connect()));
+        for client in [&mut clients.0, &mut clients.1] {
+            client.call(&["FLUSHALL"]);
         }
-        // What the replies did not show, the keys do.
-        self.first_differing_key().map(|_| steps.len() - 1)
+        self.clients = Some(clients);
     }
 
-    fn tell(&mut self, steps: &[Step]) -> Option<(String, String)> {
-        let at = self.play(steps)?;
-        self.reset();
-        let mut text = String::new();
-        let mut differs = false;
-        for step in &steps[..=at] {
-            let (limpid, redis) = self.call(&step.args);
+    fn step(&mut self, step: &Step, told: Option<&mut String>) -> bool {
+        let (limpid, redis) = self.call(&step.args);
+        let same = step.compare.same(limpid.as_ref(), redis.as_ref());
+        if let Some(text) = told {
+            let (limpid, redis) = (shown(limpid.as_ref()), shown(redis.as_ref()));
             writeln!(text, "  > {}", quoted(&step.args)).expect("a string");
-            if step.compare.same(limpid.as_ref(), redis.as_ref()) {
-                writeln!(text, "    {}", shown(redis.as_ref())).expect("a string");
+            if same {
+                writeln!(text, "    {redis}").expect("a string");
             } else {
-                differs = true;
-                writeln!(text, "    Limpid  {}", shown(limpid.as_ref())).expect("a string");
-                writeln!(text, "    Redis   {}", shown(redis.as_ref())).expect("a string");
+                writeln!(text, "    Limpid  {limpid}\n    Redis   {redis}").expect("a string");
             }
         }
-        if !differs {
-            let key = self.first_differing_key()?;
-            writeln!(text, "  afterwards\n{key}").expect("a string");
-        }
-        let last = &steps[at].args;
-        let name = quoted(&last[..last.len().min(1)]).to_lowercase();
-        Some((format!("{name} {differs}"), text))
+        same
+    }
+
+    fn first_differing_key(&mut self) -> Option<String> {
+        self.clients = None;
+        first_differing_key(|args| self.call(args))
     }
 }
 
