@@ -86,6 +86,8 @@ pub enum Input<'a> {
         conn: ConnId,
         /// Our address on it.
         local: Endpoint,
+        /// The peer's address: what its name meant, if it was asked for by name.
+        peer: Endpoint,
     },
     /// A connection asked for with [`Output::Connect`] could not be made. It is gone.
     ConnectFailed {
@@ -154,7 +156,7 @@ pub enum Output {
         /// The machine's name for the connection: odd, and never used before by this machine.
         conn: ConnId,
         /// Where to.
-        to: Endpoint,
+        to: Address,
         /// From which local address, if it matters.
         from: Option<Endpoint>,
     },
@@ -263,6 +265,27 @@ impl fmt::Display for Endpoint {
     }
 }
 
+/// Where to connect to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Address {
+    /// A known place.
+    Endpoint(Endpoint),
+    /// A host by its name. The driver looks it up, as long as that may take, and fails with
+    /// [`NetError::UnknownName`] if it means nothing.
+    Name {
+        /// The name.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+}
+
+impl From<Endpoint> for Address {
+    fn from(at: Endpoint) -> Self {
+        Address::Endpoint(at)
+    }
+}
+
 /// How to close a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Close {
@@ -285,6 +308,8 @@ pub enum NetError {
     TimedOut,
     /// There is no way to that host.
     Unreachable,
+    /// No host has that name.
+    UnknownName,
     /// The address is taken by somebody else.
     AddrInUse,
     /// The address is not one of this host's.
@@ -306,6 +331,7 @@ impl fmt::Display for NetError {
             NetError::Eof => "Connection closed by peer",
             NetError::TimedOut => "Connection timed out",
             NetError::Unreachable => "No route to host",
+            NetError::UnknownName => "Name or service not known",
             NetError::AddrInUse => "Address already in use",
             NetError::AddrNotAvailable => "Cannot assign requested address",
             NetError::Denied => "Permission denied",

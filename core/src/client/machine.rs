@@ -163,7 +163,7 @@ impl CliMachine {
         self.connections += 1;
         self.conn = Some(conn);
         self.outbox.clear();
-        self.outputs.push_back(Output::Connect { conn, to, from: None });
+        self.outputs.push_back(Output::Connect { conn, to: to.into(), from: None });
     }
 
     fn print(&mut self, printed: Printed) {
@@ -260,8 +260,11 @@ mod tests {
         let mut cli = cli("10.0.0.1");
         let conn = ConnId::connected(0);
         let to = Endpoint::Ip(([10, 0, 0, 1], 6379).into());
-        assert_eq!(cli.poll_output(), Some(Output::Connect { conn, to: to.clone(), from: None }));
-        handle(&mut cli, Input::Connected { conn, local: to });
+        assert_eq!(
+            cli.poll_output(),
+            Some(Output::Connect { conn, to: to.clone().into(), from: None })
+        );
+        handle(&mut cli, Input::Connected { conn, local: to.clone(), peer: to });
         assert!(cli.wants_line());
         cli.line(Mono::ZERO, b"ping");
         assert_eq!(cli.poll_output(), Some(Output::Send { conn }));

@@ -280,7 +280,7 @@ impl Traffic {
         self.connections += 1;
         self.link = Link::Connecting { conn, since: self.now, outbox: Outbox::default() };
         let to = self.config.target.clone();
-        self.outputs.push_back(Output::Connect { conn, to, from: None });
+        self.outputs.push_back(Output::Connect { conn, to: to.into(), from: None });
     }
 
     fn failed(&mut self, error: NetError) {
@@ -495,6 +495,7 @@ impl Machine for Traffic {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::Address;
     use crate::time::Wall;
 
     /// Runs a client for so many virtual seconds against a peer that answers `reply` to each
@@ -513,8 +514,9 @@ mod tests {
             while let Some(output) = traffic.poll_output() {
                 match &output {
                     Output::Connect { conn, to, .. } => {
-                        let (conn, local) = (*conn, to.clone());
-                        handle(traffic, t, Input::Connected { conn, local });
+                        let Address::Endpoint(to) = to else { panic!("no place: {to:?}") };
+                        let (conn, local, peer) = (*conn, to.clone(), to.clone());
+                        handle(traffic, t, Input::Connected { conn, local, peer });
                     }
                     Output::Send { conn } => {
                         let outbox = traffic.outbox(*conn).unwrap();
@@ -623,7 +625,11 @@ mod tests {
         let now = traffic.now;
         handle(&mut traffic, now, Input::Wake);
         let asked: Vec<Output> = core::iter::from_fn(|| traffic.poll_output()).collect();
-        assert!(asked.iter().any(|o| matches!(o, Output::Connect { to, .. } if *to == other)));
+        assert!(
+            asked
+                .iter()
+                .any(|o| matches!(o, Output::Connect { to, .. } if *to == other.clone().into()))
+        );
     }
 
     #[test]
@@ -633,7 +639,8 @@ mod tests {
         handle(&mut traffic, Mono::ZERO, Input::Start);
         let conn = ConnId::connected(0);
         let local = traffic.config().target.clone();
-        handle(&mut traffic, Mono::ZERO, Input::Connected { conn, local });
+        let peer = local.clone();
+        handle(&mut traffic, Mono::ZERO, Input::Connected { conn, local, peer });
         let bytes: Vec<u8> = traffic.outbox(conn).unwrap().slices().flatten().copied().collect();
         assert_eq!(bytes, b"*2\r\n$4\r\nAUTH\r\n$6\r\nsecret\r\n");
         handle(&mut traffic, Mono(5), Input::Received { conn, bytes: b"+OK\r\n" });

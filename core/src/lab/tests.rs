@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 mod durability;
+mod replicas;
 
 use super::*;
 use crate::server::Server;

@@ -65,8 +65,8 @@ use table::Names;
 use crate::command::Effects;
 use crate::command::effects;
 use crate::machine::{
-    ConnId, DiskDone, DiskError, DiskOp, Input, LogLevel, LogLine, Machine, OpId, Outbox, Output,
-    Vitals,
+    ConnId, DiskDone, DiskError, DiskOp, FileId, Input, LogLevel, LogLine, Machine, OpId, Outbox,
+    Output, Vitals,
 };
 use crate::resp::reply::Scratch;
 use crate::rng::Rng;
@@ -197,8 +197,8 @@ enum DiskWork {
     ChangeDir { change: config::commands::Change, path: String },
     /// A snapshot is written.
     Snapshot { job: u64, step: persistence::sink::Step },
-    /// A dump is loaded.
-    LoadRdb,
+    /// A dump is loaded, from this file.
+    LoadRdb(FileId),
     /// A copy of the data comes from the primary.
     Transfer(replication::Receiving),
     /// A replica is sent a file.
@@ -300,6 +300,7 @@ impl Server {
         self.eviction.forget();
         self.eviction.going_on = self.config.settings().maxmemory > 0;
         self.replication_config_changed();
+        self.delays_changed();
         let keepalive = self.config.settings().tcp_keepalive;
         if core::mem::replace(&mut self.keepalive, keepalive) != keepalive {
             let after = (keepalive > 0).then(|| Duration::from_secs(keepalive.into()));
@@ -372,7 +373,7 @@ impl Server {
                 self.directory_changed(now, &change, &path, result);
             }
             DiskWork::Snapshot { job, step } => self.snapshot_disk_done(now, job, step, result),
-            DiskWork::LoadRdb => self.load_disk_done(now, result),
+            DiskWork::LoadRdb(file) => self.load_disk_done(now, file, result),
             DiskWork::Transfer(work) => self.transfer_disk_done(now, work, result),
             DiskWork::Sending { client, work } => {
                 self.sending_disk_done(now, client, work, result);
@@ -421,7 +422,9 @@ impl Machine for Server {
             Input::Ended { conn } => self.ended(now, conn),
             Input::Drained { conn } => self.drained(now, conn),
             Input::Closed { conn, error } => self.closed(now, conn, error),
-            Input::Connected { conn, local } => self.link_connected(now, conn, local),
+            Input::Connected { conn, local, peer } => {
+                self.link_connected(now, conn, local, peer);
+            }
             Input::ConnectFailed { conn, error } => self.connect_failed(conn, error),
             Input::Disk { op, result } => {
                 if let Some(work) = self.disk.remove(&op) {

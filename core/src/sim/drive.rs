@@ -202,7 +202,7 @@ impl World {
             Output::Unlisten { listener } => {
                 self.proc_mut(id).listeners.remove(&listener);
             }
-            Output::Connect { conn, to, from } => self.connect(id, conn, &to, from),
+            Output::Connect { conn, to, from } => self.connect(id, conn, to, from),
             Output::Send { conn } => {
                 if let Some(&(tcp, side)) = self.at_proc(id).conns.get(&conn) {
                     self.pump(tcp, side, machine);

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use crate::machine::{ConnId, Endpoint, Input, ListenerId, NetError};
+use crate::machine::{Address, ConnId, Endpoint, Input, ListenerId, NetError};
 use crate::time::Duration;
 
 use super::event::EventKind;
@@ -79,10 +79,18 @@ impl World {
         &mut self,
         id: ProcId,
         conn: ConnId,
-        to: &Endpoint,
+        to: Address,
         from: Option<Endpoint>,
     ) {
         let host = self.at_proc(id).host;
+        let to = match to {
+            Address::Endpoint(to) => to,
+            Address::Name { host: name, port } => match self.look_up(&name) {
+                Some(ip) => Endpoint::Ip(SocketAddr::new(ip, port)),
+                None => return self.tell(id, Note::ConnectFailed(conn, NetError::UnknownName)),
+            },
+        };
+        let to = &to;
         let target = match to {
             Endpoint::Unix(_) => Some(host),
             Endpoint::Ip(address) if self.is_own(host, address.ip()) => Some(host),
@@ -111,6 +119,15 @@ impl World {
         self.conns.insert(tcp, Conn { id: tcp, opened, ends: [client, server], flows });
         self.proc_mut(id).conns.insert(conn, (tcp, Side::Client));
         self.transmit(tcp, Side::Client, SegmentKind::Syn, &[]);
+    }
+
+    /// What a name means: every host knows the names of all, as from one `/etc/hosts`.
+    fn look_up(&self, name: &str) -> Option<IpAddr> {
+        if name.eq_ignore_ascii_case("localhost") {
+            return Some(Ipv4Addr::LOCALHOST.into());
+        }
+        let host = self.hosts.iter().find(|host| host.spec.name.eq_ignore_ascii_case(name));
+        host.map(|host| host.spec.ip.into()).or_else(|| name.parse().ok())
     }
 
     /// The address from which a connection leaves its host.
@@ -185,7 +202,8 @@ impl World {
         let Some(name) = end.conn.filter(|_| end.phase == Phase::Opening) else { return };
         end.phase = Phase::Open;
         let local = end.addr.clone();
-        self.give(id, Input::Connected { conn: name, local });
+        let peer = conn.end(Side::Server).addr.clone();
+        self.give(id, Input::Connected { conn: name, local, peer });
         // What the machine wrote before it knew.
         self.pump_idle(tcp, Side::Client);
         self.note_readable(tcp, Side::Client);

@@ -14,13 +14,13 @@
 
 use core::any::Any;
 use core::fmt::Write;
-use std::collections::{BTreeMap, VecDeque};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::collections::VecDeque;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use crate::machine::{
-    Close, ConnId, DiskDone, DiskError, DiskOp, Endpoint, FileId, Input, ListenerId, Machine,
-    NetError, OpId, OpenMode, Outbox, Output, Signal,
+    Address, Close, ConnId, DiskDone, DiskError, DiskOp, Endpoint, FileId, Input, ListenerId,
+    Machine, NetError, OpId, OpenMode, Outbox, Output, Signal,
 };
 use crate::time::{Duration, Mono, Now};
 
@@ -58,9 +58,7 @@ pub fn tiny(seed: u64, hosts: &[(&str, &str)]) -> World {
 pub fn programs(launch: &Launch<'_>) -> Result<Box<dyn Process>, LaunchError> {
     match launch.program {
         "probe" | "echo" => {
-            let names = launch.names().map(|(name, ip)| (name.to_string(), ip.into())).collect();
-            let echo = launch.program == "echo";
-            Ok(Box::new(Probe { names, echo, ..Probe::default() }))
+            Ok(Box::new(Probe { echo: launch.program == "echo", ..Probe::default() }))
         }
         other => Err(LaunchError(format!("{other}: command not found"))),
     }
@@ -75,7 +73,6 @@ pub fn programs(launch: &Launch<'_>) -> Result<Box<dyn Process>, LaunchError> {
 /// `rename <a> <b>`, `remove <path>`, `mkdir <path>`, `syncdir <path>`.
 #[derive(Clone, Debug, Default)]
 pub struct Probe {
-    names: BTreeMap<String, IpAddr>,
     echo: bool,
     conns: Vec<Conn>,
     outputs: VecDeque<Output>,
@@ -145,11 +142,14 @@ impl Probe {
             "listen" => self.listen(first.parse().ok()?),
             "connect" => {
                 let (host, port) = first.split_once(':')?;
-                let ip = self.names.get(host).copied().or_else(|| host.parse().ok())?;
+                let port = port.parse().ok()?;
                 let conn = ConnId::connected(self.connects);
                 self.connects += 1;
                 self.add(conn);
-                let to = Endpoint::Ip(SocketAddr::new(ip, port.parse().ok()?));
+                let to = match host.parse() {
+                    Ok(ip) => Endpoint::Ip(SocketAddr::new(ip, port)).into(),
+                    Err(_) => Address::Name { host: host.to_owned(), port },
+                };
                 self.outputs.push_back(Output::Connect { conn, to, from: None });
             }
             "send" => {

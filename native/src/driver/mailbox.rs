@@ -1,5 +1,6 @@
 //! How other threads tell the machine's thread something.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use limpid_core::machine::{DiskDone, DiskError, OpId, Signal};
@@ -19,6 +20,8 @@ pub(crate) enum Letter {
     Disk(OpId, Result<DiskDone, DiskError>),
     /// The operating system signals.
     Signal(Signal),
+    /// A host's name has been looked up: its addresses, none if nobody knows it.
+    Name(String, Vec<IpAddr>),
 }
 
 impl Mailbox {

@@ -25,6 +25,7 @@ mod clock;
 mod connections;
 mod disk;
 mod mailbox;
+mod names;
 mod schedule;
 mod socket;
 #[cfg(test)]
@@ -36,8 +37,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use limpid_core::machine::{
-    Close, ConnId, Endpoint, Input, ListenerId, LogLevel, LogLine, Machine, NetError, OpId, Outbox,
-    Output,
+    Address, Close, ConnId, Endpoint, Input, ListenerId, LogLevel, LogLine, Machine, NetError,
+    OpId, Outbox, Output,
 };
 use limpid_core::time::{Mono, Now};
 use mio::event::Event;
@@ -47,6 +48,7 @@ use self::clock::Clock;
 use self::connections::{Connection, Connections, Slot};
 use self::disk::{Disk, Outcome};
 pub(crate) use self::mailbox::{Letter, Mailbox};
+use self::names::{Names, Wanted};
 pub(crate) use self::socket::SocketOptions;
 use self::socket::{Listener, Socket, is_exhaustion, net_error};
 use self::vitals::Gauge;
@@ -90,6 +92,7 @@ pub(crate) struct Driver<M, L> {
     vitals_at: Mono,
     disk: Disk,
     connections: Connections,
+    names: Names,
     /// Accepted connections so far, which numbers the next.
     accepted: u64,
     listeners: Vec<Option<OpenListener>>,
@@ -134,6 +137,7 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
             options,
             poll,
             disk: Disk::new(mailbox.clone()),
+            names: Names::new(mailbox.clone()),
             mailbox,
             clock: Clock::new(),
             gauge: Gauge::new(),
@@ -250,6 +254,11 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
                     self.hand(Input::Disk { op, result });
                 }
                 Letter::Signal(signal) => self.hand(Input::Signal(signal)),
+                Letter::Name(host, addresses) => {
+                    for wanted in self.names.found(&host, addresses) {
+                        self.try_next(wanted, NetError::UnknownName);
+                    }
+                }
             }
         }
         self.letters = letters;
@@ -287,18 +296,23 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
         let Some(connection) = self.connections.get_mut(slot) else { return };
         let conn = connection.id;
         match connection.socket.outcome() {
-            Ok(local) => {
+            Ok((local, peer)) => {
                 connection.connecting = false;
+                self.names.take(conn);
                 mark(slot, &mut connection.in_dirty, &mut self.dirty);
                 // What came with the news that it stands is not told a second time.
                 connection.readable = true;
                 mark(slot, &mut connection.in_again, &mut self.again);
-                self.hand(Input::Connected { conn, local });
+                self.hand(Input::Connected { conn, local, peer });
             }
             Err(e) if e.kind() == ErrorKind::WouldBlock => {}
             Err(e) => {
                 self.connections.remove(slot);
-                self.hand(Input::ConnectFailed { conn, error: net_error(&e) });
+                let error = net_error(&e);
+                match self.names.take(conn) {
+                    Some(wanted) => self.try_next(wanted, error),
+                    None => self.hand(Input::ConnectFailed { conn, error }),
+                }
             }
         }
     }
@@ -393,7 +407,7 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
                 Output::Close { conn, how } => self.close(conn, how),
                 Output::Listen { listener, at, backlog } => self.listen(listener, &at, backlog),
                 Output::Unlisten { listener } => self.unlisten(listener),
-                Output::Connect { conn, to, from } => self.connect(conn, &to, from.as_ref()),
+                Output::Connect { conn, to, from } => self.connect(conn, to, from),
                 Output::Disk { op, what } => {
                     if let Some(outcome) = self.disk.submit(op, what) {
                         self.notices.push(Notice::Disk(op, outcome));
@@ -420,9 +434,14 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
     }
 
     fn close(&mut self, conn: ConnId, how: Close) {
-        let Some((slot, connection)) = self.connections.find(conn) else { return };
+        let Some((slot, connection)) = self.connections.find(conn) else {
+            return self.names.forget(conn);
+        };
         match how {
             Close::Now => {
+                if connection.connecting {
+                    self.names.forget(conn);
+                }
                 self.connections.remove(slot);
                 self.accept_pause = None;
             }
@@ -514,19 +533,46 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
         }
     }
 
-    fn connect(&mut self, conn: ConnId, to: &Endpoint, from: Option<&Endpoint>) {
-        let begun = Socket::connect(to, from).and_then(|mut socket| {
-            let token = Connections::token(self.connections.next_slot());
-            let both = Interest::READABLE | Interest::WRITABLE;
-            socket.register(self.poll.registry(), token, both)?;
-            Ok(socket)
-        });
-        match begun {
-            Ok(socket) => {
-                self.connections.insert(Connection::new(conn, socket, true));
+    fn connect(&mut self, conn: ConnId, to: Address, from: Option<Endpoint>) {
+        let error = match to {
+            Address::Endpoint(to) => match self.begin_to_connect(conn, &to, from.as_ref()) {
+                Ok(()) => return,
+                Err(e) => net_error(&e),
+            },
+            Address::Name { host, port } => {
+                if self.names.look_up(conn, &host, port, from) {
+                    return;
+                }
+                NetError::UnknownName
             }
-            Err(e) => self.hand(Input::ConnectFailed { conn, error: net_error(&e) }),
+        };
+        self.hand(Input::ConnectFailed { conn, error });
+    }
+
+    /// Begins to connect to the next address of a host; `error` is why there is none before it.
+    fn try_next(&mut self, mut wanted: Wanted, mut error: NetError) {
+        let conn = wanted.conn;
+        while let Some(to) = wanted.next() {
+            match self.begin_to_connect(conn, &to, wanted.from.as_ref()) {
+                Ok(()) => return self.names.keep(wanted),
+                Err(e) => error = net_error(&e),
+            }
         }
+        self.hand(Input::ConnectFailed { conn, error });
+    }
+
+    fn begin_to_connect(
+        &mut self,
+        conn: ConnId,
+        to: &Endpoint,
+        from: Option<&Endpoint>,
+    ) -> io::Result<()> {
+        let mut socket = Socket::connect(to, from)?;
+        let token = Connections::token(self.connections.next_slot());
+        let both = Interest::READABLE | Interest::WRITABLE;
+        socket.register(self.poll.registry(), token, both)?;
+        self.connections.insert(Connection::new(conn, socket, true));
+        Ok(())
     }
 
     fn accept_waiting(&mut self) {

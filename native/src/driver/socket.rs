@@ -55,9 +55,9 @@ impl Socket {
         })
     }
 
-    /// What came of a connection that was begun: our address on it, or an error;
+    /// What came of a connection that was begun: our address on it and the peer's, or an error;
     /// [`ErrorKind::WouldBlock`] if nothing yet.
-    pub(super) fn outcome(&self) -> io::Result<Endpoint> {
+    pub(super) fn outcome(&self) -> io::Result<(Endpoint, Endpoint)> {
         if let Some(error) = self.take_error()? {
             return Err(error);
         }
@@ -67,12 +67,12 @@ impl Socket {
         };
         match self {
             Socket::Tcp(s) => {
-                s.peer_addr().map_err(not_yet)?;
-                s.local_addr().map(Endpoint::Ip)
+                let peer = s.peer_addr().map_err(not_yet)?;
+                Ok((Endpoint::Ip(s.local_addr()?), Endpoint::Ip(peer)))
             }
             Socket::Unix(s) => {
                 s.peer_addr().map_err(not_yet)?;
-                Ok(Endpoint::Unix(String::new()))
+                Ok((Endpoint::Unix(String::new()), Endpoint::Unix(String::new())))
             }
         }
     }

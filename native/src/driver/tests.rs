@@ -10,8 +10,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use limpid_core::machine::{
-    Close, ConnId, DiskDone, DiskError, DiskErrorKind, DiskOp, Endpoint, FileId, Input, ListenerId,
-    Machine, NetError, OpId, OpenMode, Outbox, Output, Signal,
+    Address, Close, ConnId, DiskDone, DiskError, DiskErrorKind, DiskOp, Endpoint, FileId, Input,
+    ListenerId, Machine, NetError, OpId, OpenMode, Outbox, Output, Signal,
 };
 use limpid_core::time::{Mono, Now};
 use socket2::SockRef;
@@ -65,7 +65,7 @@ impl Machine for Echo {
                 self.outboxes.insert(conn, Outbox::default());
                 self.tell(Told::Accepted(conn));
             }
-            Input::Connected { conn, local } => {
+            Input::Connected { conn, local, .. } => {
                 self.outboxes.entry(conn).or_default();
                 self.tell(Told::Connected(local));
             }
@@ -345,17 +345,43 @@ fn outbound_connections_stand_or_fail_with_a_reason() {
     let to = Endpoint::Ip(peer.local_addr().expect("its address"));
     let from = Endpoint::Ip((Ipv4Addr::new(127, 0, 0, 2), 0).into());
     let conn = ConnId::connected(1);
-    bench.order([Output::Connect { conn, to: to.clone(), from: Some(from) }]);
+    bench.order([Output::Connect { conn, to: to.clone().into(), from: Some(from) }]);
     let (mut stream, address) = peer.accept().expect("the driver connects");
     assert_eq!(address.ip(), Ipv4Addr::new(127, 0, 0, 2));
     bench.wait_for(&Told::Connected(Endpoint::Ip(address)));
     echoes(&mut stream, b"hello");
     drop((stream, peer));
     bench.wait_for(&Told::Ended);
-    bench.order([Output::Connect { conn: ConnId::connected(2), to, from: None }]);
+    bench.order([Output::Connect { conn: ConnId::connected(2), to: to.into(), from: None }]);
     bench.wait_for(&Told::ConnectFailed(NetError::Refused));
     let to = Endpoint::Unix("/nowhere/at/all.sock".into());
-    bench.order([Output::Connect { conn: ConnId::connected(3), to, from: None }]);
+    bench.order([Output::Connect { conn: ConnId::connected(3), to: to.into(), from: None }]);
+    bench.wait_for(&Told::ConnectFailed(NetError::Refused));
+}
+
+#[test]
+fn a_host_may_be_named_and_all_its_addresses_are_tried() {
+    let bench = Bench::new();
+    // Where localhost is ::1 as well, nobody listens there.
+    let peer = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listener");
+    let port = peer.local_addr().expect("its address").port();
+    let named = |host: &str| Address::Name { host: host.to_owned(), port };
+    let conn = ConnId::connected(1);
+    bench.order([Output::Connect { conn, to: named("localhost"), from: None }]);
+    let (mut stream, address) = peer.accept().expect("the driver connects");
+    bench.wait_for(&Told::Connected(Endpoint::Ip(address)));
+    echoes(&mut stream, b"hello");
+    // A name that cannot be one, so that nobody is asked.
+    let conn = ConnId::connected(2);
+    bench.order([Output::Connect { conn, to: named(&"x".repeat(300)), from: None }]);
+    bench.wait_for(&Told::ConnectFailed(NetError::UnknownName));
+    // Who does not want the connection any more does not hear of it.
+    let conn = ConnId::connected(3);
+    let close = Output::Close { conn, how: Close::Now };
+    bench.order([Output::Connect { conn, to: named("localhost"), from: None }, close]);
+    drop(peer);
+    let conn = ConnId::connected(4);
+    bench.order([Output::Connect { conn, to: named("localhost"), from: None }]);
     bench.wait_for(&Told::ConnectFailed(NetError::Refused));
 }
 
@@ -391,7 +417,7 @@ fn a_unix_socket_has_its_mode_and_goes_with_its_listener() {
     assert_eq!(std::fs::metadata(&path).expect("a socket").permissions().mode() & 0o777, 0o700);
     let mut stream = UnixStream::connect(&path).expect("a connection");
     echoes(&mut stream, b"hello");
-    bench.order([Output::Connect { conn: ConnId::connected(1), to: at, from: None }]);
+    bench.order([Output::Connect { conn: ConnId::connected(1), to: at.into(), from: None }]);
     bench.wait_for(&Told::Connected(Endpoint::Unix(String::new())));
     assert_eq!(bench.stop(), 7);
     assert!(!path.exists());

@@ -228,6 +228,13 @@ impl Server {
         goes_on.then(|| load.resume.max(self.now.0))
     }
 
+    /// Lets the load that was told to be slow go on at this time at the latest.
+    pub(in crate::server) fn hasten_replay(&mut self, at: Mono) {
+        if let Some(load) = &mut self.aof.load {
+            load.resume = load.resume.min(at);
+        }
+    }
+
     /// Loads some more.
     pub(in crate::server) fn replay_slice(&mut self, now: Now<'_>) {
         let Some(mut load) = self.aof.load.take() else { return };

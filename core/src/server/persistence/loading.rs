@@ -9,7 +9,7 @@ use super::intake::{Intake, IntakeOptions};
 use super::source::FileSource;
 use crate::command::CommandError;
 use crate::command::meta::flag;
-use crate::machine::{DiskDone, DiskError, DiskErrorKind, LogLevel};
+use crate::machine::{DiskDone, DiskError, DiskErrorKind, FileId, LogLevel};
 use crate::persist::rdb::{Doing, Modules, RdbError, ReadOptions};
 use crate::time::{Duration, Mono, Now, Wall};
 
@@ -177,16 +177,19 @@ impl Server {
         let intake = Intake::new(options);
         let load = RdbLoad { source, intake, after, began: now.mono, resume: now.mono };
         self.persistence.rdb_load = Some(Box::new(load));
-        self.disk_op(open, DiskWork::LoadRdb);
+        self.disk_op(open, DiskWork::LoadRdb(file));
     }
 
     /// The file has been opened, or a piece of it has been read.
     pub(in crate::server) fn load_disk_done(
         &mut self,
         now: Now<'_>,
+        file: FileId,
         result: Result<DiskDone, DiskError>,
     ) {
-        let Some(load) = &mut self.persistence.rdb_load else { return };
+        // What was asked for by a load that was given up may be answered during the next.
+        let load = self.persistence.rdb_load.as_mut().filter(|load| load.source.file() == file);
+        let Some(load) = load else { return };
         if let Err(error) = load.source.ended(result) {
             let missing = error.kind == DiskErrorKind::NotFound && !load.source.is_open();
             let failure = if missing { LoadFailure::Missing } else { LoadFailure::Disk(error) };
@@ -203,7 +206,8 @@ impl Server {
         while let Some(load) = &mut self.persistence.rdb_load
             && let Some(read) = load.source.read_ahead()
         {
-            self.disk_op(read, DiskWork::LoadRdb);
+            let file = load.source.file();
+            self.disk_op(read, DiskWork::LoadRdb(file));
         }
     }
 
@@ -215,6 +219,13 @@ impl Server {
             || load.source.is_exhausted()
             || load.intake.is_done();
         goes_on.then(|| load.resume.max(self.now.0))
+    }
+
+    /// Lets the load that was told to be slow go on at this time at the latest.
+    pub(super) fn hasten_load(&mut self, at: Mono) {
+        if let Some(load) = &mut self.persistence.rdb_load {
+            load.resume = load.resume.min(at);
+        }
     }
 
     /// Loads some more.

@@ -215,6 +215,21 @@ impl Server {
         goes_on.then(|| job.resume.max(self.now.0))
     }
 
+    /// The configuration has changed: who waits because it was told to be slow may not have to
+    /// wait as long any more.
+    pub(in crate::server) fn delays_changed(&mut self) {
+        let settings = self.config.settings();
+        let (save, load) = (settings.rdb_key_save_delay, settings.key_load_delay);
+        let until = |delay: i64| self.now.0 + Duration::from_micros(delay.try_into().unwrap_or(0));
+        let (save, load) = (until(save), until(load));
+        if let Some(job) = &mut self.persistence.job {
+            job.resume = job.resume.min(save);
+        }
+        self.hasten_load(load);
+        self.hasten_replay(load);
+        self.hasten_memory_load(load);
+    }
+
     fn room_for(&self, job: &Job) -> usize {
         match &job.sink {
             Sink::File(file) => file.room(),

@@ -43,6 +43,11 @@ impl FileSource {
         (source, open)
     }
 
+    /// The machine's name for it.
+    pub(in crate::server) fn file(&self) -> FileId {
+        self.file
+    }
+
     /// Its name.
     pub(in crate::server) fn path(&self) -> &str {
         &self.path

@@ -3,7 +3,7 @@
 use super::transfer::Transfer;
 use super::{NO_ID, StreamId};
 use crate::command::feed::write_words;
-use crate::machine::{ConnId, Endpoint, LogLevel, NetError, Outbox, Output};
+use crate::machine::{Address, ConnId, Endpoint, LogLevel, NetError, Outbox, Output};
 use crate::server::Server;
 use crate::time::{Mono, Now};
 
@@ -15,6 +15,8 @@ const MAX_LINE: usize = 1024;
 pub(super) struct Link {
     pub(super) conn: ConnId,
     pub(super) peer: Endpoint,
+    /// Whether it is not known yet that the primary's name means an address.
+    pub(super) is_sought: bool,
     pub(super) local: Option<Endpoint>,
     pub(super) outbox: Outbox,
     pub(super) step: Step,
@@ -66,10 +68,15 @@ enum Outcome {
 }
 
 impl Link {
-    pub(super) fn new(conn: ConnId, peer: Endpoint, now: Mono) -> Self {
+    pub(super) fn new(conn: ConnId, to: &Address, now: Mono) -> Self {
+        let (peer, is_sought) = match to {
+            Address::Endpoint(peer) => (peer.clone(), false),
+            Address::Name { .. } => (Endpoint::Unix(String::new()), true),
+        };
         Self {
             conn,
             peer,
+            is_sought,
             local: None,
             outbox: Outbox::default(),
             step: Step::Connecting,
@@ -113,11 +120,14 @@ impl Server {
         now: Now<'_>,
         conn: ConnId,
         local: Endpoint,
+        peer: Endpoint,
     ) {
+        self.begun_to_connect(conn);
         let Some(link) = self.replication.link_mut().filter(|link| link.conn == conn) else {
             return;
         };
         link.local = Some(local);
+        link.peer = peer;
         link.last_io = now.mono;
         link.step = Step::Ping;
         link.send(&[b"PING"]);

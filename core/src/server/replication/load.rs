@@ -201,6 +201,16 @@ impl Server {
         goes_on.then(|| memory.resume.max(self.now.0))
     }
 
+    /// Lets the load that was told to be slow go on at this time at the latest.
+    pub(in crate::server) fn hasten_memory_load(&mut self, at: Mono) {
+        if let Some(link) = self.replication.link_mut()
+            && let Step::Transfer(transfer) = &mut link.step
+            && let Way::Memory(memory) = &mut transfer.way
+        {
+            memory.resume = memory.resume.min(at);
+        }
+    }
+
     /// Loads some more of a copy as it comes.
     pub(in crate::server) fn memory_load_slice(&mut self, now: Now<'_>) {
         if self.memory_load_wake().is_none_or(|at| at > now.mono) {

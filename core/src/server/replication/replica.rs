@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use super::handshake::{Link, Step};
 use super::stream::Stream;
 use super::{Replication, StreamId};
-use crate::machine::{Close, ConnId, Endpoint, LogLevel, NetError, Output};
+use crate::machine::{Address, Close, ConnId, Endpoint, LogLevel, NetError, Output};
 use crate::server::Server;
 use crate::server::clients::Client;
 use crate::time::{Mono, Now};
@@ -42,6 +42,9 @@ pub(super) const SYNTHESIZED: fn() -> String = || {
      I may be able to synchronize with the new master with just a partial transfer."
         .to_owned()
 };
+
+/// What the log says when the connection to a primary is being made.
+const STARTED: fn() -> String = || "MASTER <-> REPLICA sync started".to_owned();
 
 impl Primary {
     pub(super) fn new(host: &str, port: u16) -> Self {
@@ -207,25 +210,31 @@ impl Server {
         let Some(primary) = &self.replication.primary else { return };
         let (host, port) = (primary.host.clone(), primary.port);
         self.wake_replication(now.mono);
-        let Some(ip) = resolve(&host) else {
-            return self.log(LogLevel::Warning, || {
-                format!(
-                    "Unable to connect to MASTER: the host '{host}' is no IP address; name the \
-                     primary by its address"
-                )
-            });
+        let to = match resolve(&host) {
+            Some(ip) => Address::Endpoint(Endpoint::Ip(SocketAddr::new(ip, port))),
+            None => Address::Name { host, port },
         };
         let from = self.config.settings().bind_source_addr.as_deref().and_then(resolve);
         let from = from.map(|ip| Endpoint::Ip(SocketAddr::new(ip, 0)));
         self.replication.last_conn += 1;
         let conn = ConnId::connected(self.replication.last_conn);
-        let to = Endpoint::Ip(SocketAddr::new(ip, port));
-        let link = Box::new(Link::new(conn, to.clone(), now.mono));
+        let link = Box::new(Link::new(conn, &to, now.mono));
+        let is_sought = link.is_sought;
         if let Some(primary) = &mut self.replication.primary {
             primary.link = Some(link);
         }
         self.outputs.push_back(Output::Connect { conn, to, from });
-        self.notice(|| "MASTER <-> REPLICA sync started".to_owned());
+        if !is_sought {
+            self.notice(STARTED);
+        }
+    }
+
+    /// The primary's name means an address, and the connection to it has been begun.
+    pub(super) fn begun_to_connect(&mut self, conn: ConnId) {
+        let link = self.replication.link_mut().filter(|link| link.conn == conn);
+        if link.is_some_and(|link| core::mem::take(&mut link.is_sought)) {
+            self.notice(STARTED);
+        }
     }
 
     /// The connection to the primary could not be made.
@@ -234,7 +243,12 @@ impl Server {
         if !ours {
             return;
         }
-        self.log(LogLevel::Warning, || format!("Error condition on socket for SYNC: {error}"));
+        if error == NetError::UnknownName {
+            self.log(LogLevel::Warning, || format!("Unable to connect to MASTER: {error}"));
+        } else {
+            self.begun_to_connect(conn);
+            self.log(LogLevel::Warning, || format!("Error condition on socket for SYNC: {error}"));
+        }
         if let Some(primary) = &mut self.replication.primary {
             primary.link = None;
         }

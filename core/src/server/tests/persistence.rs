@@ -432,3 +432,25 @@ fn libraries_of_functions_are_kept_as_they_are() {
     let text = String::from_utf8_lossy(&d.files.all[DUMP]).into_owned();
     assert!(text.contains("name=mine"), "{text}");
 }
+
+#[test]
+fn a_slow_save_hurries_up_when_it_is_told_to() {
+    let mut d = Driver::new("save \"\"");
+    let conn = d.connect();
+    populate(&mut d, conn, 10);
+    d.line(conn, "config set rdb-key-save-delay 100000000");
+    d.line(conn, "bgsave");
+    d.pass(Duration::from_secs(3));
+    assert_eq!(info(&mut d, conn, "rdb_bgsave_in_progress"), "1");
+    d.line(conn, "config set rdb-key-save-delay 0");
+    d.pass(Duration::from_millis(1));
+    assert_eq!(info(&mut d, conn, "rdb_bgsave_in_progress"), "0");
+    // So does a slow load.
+    let mut d = restarted(&d, "key-load-delay 100000000\nloading-process-events-interval-bytes 1");
+    let conn = d.connect();
+    d.pass(Duration::from_secs(3));
+    assert!(d.line(conn, "get key:1").starts_with("-LOADING"));
+    d.line(conn, "config set key-load-delay 0");
+    d.pass(Duration::from_millis(1));
+    assert_eq!(d.line(conn, "get key:1"), "$7\r\nvalue:1\r\n");
+}
