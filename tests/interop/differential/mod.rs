@@ -42,6 +42,9 @@ const COMMON: &[&str] = &[
     "5",
     "--zset-max-listpack-entries",
     "6",
+    // What is slow is the machine's affair.
+    "--slowlog-log-slower-than",
+    "-1",
 ];
 
 /// Different failures to gather before giving up.
