@@ -79,6 +79,14 @@ impl Rest {
         self.proto
     }
 
+    /// The bytes that it has at the least: an empty element is written in six.
+    pub fn least(&self) -> usize {
+        match self.walk {
+            Walk::Text => self.left,
+            _ => self.left.saturating_mul(6),
+        }
+    }
+
     /// Writes a slice. True when that was the last.
     pub fn write(&mut self, reply: &mut Reply<'_>, rng: &mut Rng) -> bool {
         let value = self.value.value();

@@ -489,7 +489,7 @@ impl Server {
         }
         let waiting = self.waiting_bytes(client);
         // A reply may not be longer than the limit, although not all of it waits.
-        let long = client.long.as_ref().map_or(0, |long| long.written) as u64;
+        let long = client.long.as_ref().map_or(0, |long| long.whole()) as u64;
         if limit.hard != 0 && waiting.max(long) >= limit.hard {
             return true;
         }

@@ -16,11 +16,16 @@ pub struct LongReply {
     rest: Rest,
     behind: Outbox,
     later: VecDeque<(Rest, Outbox)>,
-    /// Bytes that would wait for the client if the reply had been written at once.
-    pub written: usize,
+    /// Bytes of the reply that have been written, with those that waited when it began.
+    written: usize,
 }
 
 impl LongReply {
+    /// Bytes that would wait for the client at the least if the reply had been written at once.
+    pub fn whole(&self) -> usize {
+        self.written.saturating_add(self.rest.least())
+    }
+
     /// Bytes of what was said since.
     pub fn behind(&self) -> usize {
         self.behind.len() + self.later.iter().map(|(_, bytes)| bytes.len()).sum::<usize>()

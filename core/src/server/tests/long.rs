@@ -191,6 +191,15 @@ fn a_reply_may_not_be_longer_than_the_limit_of_the_output_buffer() {
 }
 
 #[test]
+fn nothing_is_sent_of_a_reply_that_is_too_long_in_any_case() {
+    let (mut driver, conn) = filled("client-output-buffer-limit normal 100000 0 0");
+    driver.line(conn, "hset small a b");
+    let reader = driver.connect();
+    assert_eq!(driver.line(reader, "hrandfield small -999999999"), "");
+    assert!(driver.is_closed(reader));
+}
+
+#[test]
 fn a_reply_that_nobody_wants_is_not_written() {
     let (mut driver, conn) = filled("");
     driver.send(conn, b"client reply skip\r\nsmembers s\r\n");
