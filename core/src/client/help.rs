@@ -271,22 +271,12 @@ fn entries_of_docs(
 
 fn argument(docs: &Value) -> Argument {
     let mut argument = Argument::default();
-    let mut display = None;
     for (key, value) in docs.plain().pairs() {
         match key.bytes().unwrap_or_default() {
             b"name" => argument.name = text(value).unwrap_or_default().to_string(),
-            b"display_text" => display = text(value).map(str::to_string),
+            b"display_text" => argument.display = text(value).unwrap_or_default().to_string(),
             b"token" => argument.token = text(value).map(str::to_string),
-            b"type" => {
-                argument.kind = match value.bytes().unwrap_or_default() {
-                    b"integer" | b"unix-time" => Kind::Integer,
-                    b"double" => Kind::Double,
-                    b"pure-token" => Kind::Token,
-                    b"oneof" => Kind::OneOf,
-                    b"block" => Kind::Block,
-                    _ => Kind::Text,
-                }
-            }
+            b"type" => argument.kind = Kind::of_name(text(value).unwrap_or_default()),
             b"flags" => {
                 for flag in value.items().unwrap_or_default() {
                     match flag.bytes().unwrap_or_default() {
@@ -304,9 +294,6 @@ fn argument(docs: &Value) -> Argument {
             _ => {}
         }
     }
-    if let Some(display) = display {
-        argument.name = display;
-    }
     argument
 }
 
@@ -321,8 +308,8 @@ mod tests {
     use crate::resp::value::decode;
 
     static CONFIG: &[Row<()>] = &[
-        Row::new(Group::Server, "get", -3, ()).syntax("parameter [parameter ...]"),
-        Row::new(Group::Server, "set", -4, ()).syntax("parameter value [parameter value ...]"),
+        Row::new(Group::Server, "get", -3, ()).syntax("parameter ..."),
+        Row::new(Group::Server, "set", -4, ()).syntax("<data: parameter value> ..."),
     ];
     static TABLE: &[Row<()>] = &[
         Row::new(Group::String, "set", -3, ()).syntax("key value").summary("Sets a key."),

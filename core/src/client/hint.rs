@@ -104,7 +104,7 @@ impl<'a> Slot<'a> {
             }
             kind => {
                 let fits = match kind {
-                    Kind::Integer => begins_with_number(first, false),
+                    Kind::Integer | Kind::UnixTime => begins_with_number(first, false),
                     Kind::Double => begins_with_number(first, true),
                     _ => true,
                 };
@@ -142,7 +142,7 @@ impl<'a> Slot<'a> {
             Kind::Block => show_all(out, &mut self.parts, " "),
             Kind::Token => {}
             _ if self.name => {}
-            _ => out.push_str(&argument.name),
+            _ => out.push_str(argument.shown()),
         }
         if argument.multiple {
             self.show_repetition(out);
@@ -172,7 +172,7 @@ impl<'a> Slot<'a> {
             Kind::OneOf => show_all(out, &mut self.parts, "|"),
             Kind::Block => show_all(out, &mut self.parts, " "),
             Kind::Token => {}
-            _ => out.push_str(&argument.name),
+            _ => out.push_str(argument.shown()),
         }
         out.push_str(" ...]");
     }
@@ -305,7 +305,7 @@ mod tests {
         EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]";
     const GEORADIUS: &str = "key longitude latitude radius <M | KM | FT | MI> [WITHCOORD] \
         [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC] [STORE key | STOREDIST key]";
-    const ZADD: &str = "key [NX | XX] [GT | LT] [CH] [INCR] score member [score member ...]";
+    const ZADD: &str = "key [NX | XX] [GT | LT] [CH] [INCR] <score member> ...";
 
     #[test]
     fn what_was_typed_disappears() {
@@ -314,11 +314,8 @@ mod tests {
         assert_eq!(hint_for("key decrement", "k 2"), "");
         assert_eq!(hint_for("key start end [COUNT count]", "k 4 2 COUNT"), "count");
         assert_eq!(hint_for("key [count [WITHSCORES]]", "k 3"), "[WITHSCORES]");
-        assert_eq!(hint_for("key [key ...]", "k k"), "[key ...]");
-        assert_eq!(
-            hint_for("parameter value [parameter value ...]", "p"),
-            "value [parameter value ...]"
-        );
+        assert_eq!(hint_for("key ...", "k k"), "[key ...]");
+        assert_eq!(hint_for("<parameter value> ...", "p"), "value [parameter value ...]");
     }
 
     #[test]
@@ -357,14 +354,14 @@ mod tests {
         let lmove = "source destination <LEFT | RIGHT> <LEFT | RIGHT> timeout";
         assert_eq!(hint_for(lmove, "a b LEFT"), "LEFT|RIGHT timeout");
         assert_eq!(
-            hint_for("host port <key | \"\"> destination-db", "h p"),
+            hint_for("host port <key | empty=\"\"> destination-db", "h 1"),
             "key|\"\" destination-db"
         );
     }
 
     #[test]
     fn repeated_blocks_with_tokens() {
-        let field = "key [GET encoding offset [GET encoding offset ...]]";
+        let field = "key [GET <encoding offset>] ...";
         assert_eq!(hint_for(field, "k"), "[GET encoding offset [GET encoding offset ...]]");
         assert_eq!(hint_for(field, "k GET u8 12 GET u8"), "offset [GET encoding offset ...]]");
     }

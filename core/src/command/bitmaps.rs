@@ -15,7 +15,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .since("2.6.0")
         .complexity("O(N), N being the number of bytes looked at.")
         .summary("Counts the bits that are set in a string, or in a part of it.")
-        .syntax("key [start end [BYTE | BIT]]")
+        .syntax("key [range: start end [unit@7.0.0: BYTE | BIT]]")
         .history(&[("7.0.0", "New: `BYTE` and `BIT`.")]),
     row("bitfield", -2, field::bitfield)
         .flags(flag::WRITE | flag::DENYOOM)
@@ -23,28 +23,28 @@ pub static ROWS: &[Row<Handler>] = &[
         .since("3.2.0")
         .complexity("O(1) for each operation.")
         .summary("Reads and changes integers of any width at any place of a string.")
-        .syntax("key [GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] <SET encoding offset value | INCRBY encoding offset increment> [GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] <SET encoding offset value | INCRBY encoding offset increment> ...]]"),
+        .syntax("key [operation: GET <get-block: encoding offset> | <write: [OVERFLOW <overflow-block: WRAP | SAT | FAIL>] <write-operation: SET <set-block: encoding offset value#integer> | INCRBY <incrby-block: encoding offset increment#integer>>>] ..."),
     row("bitfield_ro", -2, field::bitfield_ro)
         .flags(flag::READONLY | flag::FAST)
         .keys(&[KeySpec::one(1, key::RO | key::ACCESS)])
         .since("6.0.0")
         .complexity("O(1) for each operation.")
         .summary("Reads integers of any width at any place of a string.")
-        .syntax("key [GET encoding offset [GET encoding offset ...]]"),
+        .syntax("key [GET <get-block: encoding offset>] ..."),
     row("bitop", -4, bitop)
         .flags(flag::WRITE | flag::DENYOOM)
         .keys(&[KeySpec::one(2, key::OW | key::UPDATE), KeySpec::range(3, -1, 1, key::RO | key::ACCESS)])
         .since("2.6.0")
         .complexity("O(N), N being the length of the longest string.")
         .summary("Combines strings bit by bit and stores the result.")
-        .syntax("<AND | OR | XOR | NOT> destkey key [key ...]"),
+        .syntax("<operation: AND | OR | XOR | NOT> destkey key ..."),
     row("bitpos", -3, bitpos)
         .flags(flag::READONLY)
         .keys(&[KeySpec::one(1, key::RO | key::ACCESS)])
         .since("2.8.7")
         .complexity("O(N), N being the number of bytes looked at.")
         .summary("Finds the first bit that is set, or the first that is not.")
-        .syntax("key bit [start [end [BYTE | BIT]]]")
+        .syntax("key bit#integer [range: start [end-unit-block: end [unit@7.0.0: BYTE | BIT]]]")
         .history(&[("7.0.0", "New: `BYTE` and `BIT`.")]),
     row("getbit", 3, getbit)
         .flags(flag::READONLY | flag::FAST)
@@ -58,7 +58,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .since("2.2.0")
         .complexity("O(1), apart from lengthening the string.")
         .summary("Sets or clears a bit of a string, lengthening it if need be, and gives what the bit was.")
-        .syntax("key offset value"),
+        .syntax("key offset value#integer"),
 ];
 
 const fn row(name: &'static str, arity: i16, handler: Handler) -> Row<Handler> {

@@ -17,21 +17,21 @@ pub static ROWS: &[Row<Handler>] = &[
         .keys(MOVING)
         .since("6.2.0")
         .summary("Moves an element from one list to another, waiting for one if there is none.")
-        .syntax("source destination <LEFT | RIGHT> <LEFT | RIGHT> timeout"),
+        .syntax("source destination <wherefrom: LEFT | RIGHT> <whereto: LEFT | RIGHT> timeout"),
     list("blmpop", -5, blmpop)
         .flags(flag::WRITE | flag::BLOCKING | flag::MOVABLEKEYS)
         .keys(&[KeySpec::counted(2, TAKING)])
         .since("7.0.0")
         .complexity("O(N+M), N being the number of keys and M the number of elements taken.")
         .summary("Takes elements from the first of some lists that has any, waiting if none has.")
-        .syntax("timeout numkeys key [key ...] <LEFT | RIGHT> [COUNT count]"),
+        .syntax("timeout numkeys key ... <where: LEFT | RIGHT> [COUNT count]"),
     list("blpop", -3, |ctx| pop_list(ctx, End::Left))
         .flags(flag::WRITE | flag::NOSCRIPT | flag::BLOCKING)
         .keys(&[KeySpec::range(1, -2, 1, TAKING)])
         .since("2.0.0")
         .complexity("O(N), N being the number of keys.")
         .summary("Takes the first element of the first list that has any, waiting if none has.")
-        .syntax("key [key ...] timeout")
+        .syntax("key ... timeout")
         .history(&[("6.0.0", "The timeout may have a fraction.")]),
     list("brpop", -3, |ctx| pop_list(ctx, End::Right))
         .flags(flag::WRITE | flag::NOSCRIPT | flag::BLOCKING)
@@ -39,7 +39,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .since("2.0.0")
         .complexity("O(N), N being the number of keys.")
         .summary("Takes the last element of the first list that has any, waiting if none has.")
-        .syntax("key [key ...] timeout")
+        .syntax("key ... timeout")
         .history(&[("6.0.0", "The timeout may have a fraction.")]),
     list("brpoplpush", 4, brpoplpush)
         .flags(flag::WRITE | flag::DENYOOM | flag::NOSCRIPT | flag::BLOCKING)
@@ -55,14 +55,14 @@ pub static ROWS: &[Row<Handler>] = &[
         .since("7.0.0")
         .complexity("O(K + M*log(N)), K being the number of keys, N the size of the set and M the number of members taken.")
         .summary("Takes members from the first of some sorted sets that has any, waiting if none has.")
-        .syntax("timeout numkeys key [key ...] <MIN | MAX> [COUNT count]"),
+        .syntax("timeout numkeys key ... <where: MIN | MAX> [COUNT count]"),
     zset("bzpopmax", -3, |ctx| pop_zset(ctx, pop::Extreme::Max))
         .flags(flag::WRITE | flag::NOSCRIPT | flag::BLOCKING | flag::FAST)
         .keys(&[KeySpec::range(1, -2, 1, TAKING)])
         .since("5.0.0")
         .complexity("O(log(N)), N being the number of members.")
         .summary("Takes the member with the highest score, waiting if there is none.")
-        .syntax("key [key ...] timeout")
+        .syntax("key ... timeout")
         .history(&[("6.0.0", "The timeout may have a fraction.")]),
     zset("bzpopmin", -3, |ctx| pop_zset(ctx, pop::Extreme::Min))
         .flags(flag::WRITE | flag::NOSCRIPT | flag::BLOCKING | flag::FAST)
@@ -70,7 +70,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .since("5.0.0")
         .complexity("O(log(N)), N being the number of members.")
         .summary("Takes the member with the lowest score, waiting if there is none.")
-        .syntax("key [key ...] timeout")
+        .syntax("key ... timeout")
         .history(&[("6.0.0", "The timeout may have a fraction.")]),
 ];
 

@@ -19,7 +19,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .since("2.0.0")
         .complexity("O(N), N being the number of fields given.")
         .summary("Deletes fields of a hash.")
-        .syntax("key field [field ...]")
+        .syntax("key field ...")
         .history(&[("2.4.0", "Takes several fields.")]),
     row("hexists", 3, hexists)
         .flags(flag::READONLY | flag::FAST)
@@ -46,7 +46,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .keys(&[KeySpec::one(1, key::RW | key::ACCESS | key::UPDATE)])
         .since("2.0.0")
         .summary("Adds a number to the integer that a field holds; a missing field counts as 0.")
-        .syntax("key field increment"),
+        .syntax("key field increment#integer"),
     row("hincrbyfloat", 4, hincrbyfloat)
         .flags(flag::WRITE | flag::DENYOOM | flag::FAST)
         .keys(&[KeySpec::one(1, key::RW | key::ACCESS | key::UPDATE)])
@@ -73,14 +73,14 @@ pub static ROWS: &[Row<Handler>] = &[
         .since("2.0.0")
         .complexity("O(N), N being the number of fields given.")
         .summary("Gives the values of several fields.")
-        .syntax("key field [field ...]"),
+        .syntax("key field ..."),
     row("hmset", -4, hset)
         .flags(flag::WRITE | flag::DENYOOM | flag::FAST)
         .keys(&[KeySpec::one(1, key::RW | key::UPDATE)])
         .since("2.0.0")
         .complexity("O(N), N being the number of fields given.")
         .summary("Sets several fields of a hash.")
-        .syntax("key field value [field value ...]")
+        .syntax("key <data: field value> ...")
         .deprecated("4.0.0", "`HSET` with multiple field-value pairs"),
     row("hrandfield", -2, hrandfield)
         .flags(flag::READONLY)
@@ -88,7 +88,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .since("6.2.0")
         .complexity("O(N), N being the number of fields given.")
         .summary("Gives random fields of a hash.")
-        .syntax("key [count [WITHVALUES]]")
+        .syntax("key [options: count [WITHVALUES]]")
         .tips(&["nondeterministic_output"]),
     row("hscan", -3, hscan)
         .flags(flag::READONLY)
@@ -104,7 +104,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .since("2.0.0")
         .complexity("O(N), N being the number of fields given.")
         .summary("Sets fields of a hash, creating it if it does not exist.")
-        .syntax("key field value [field value ...]")
+        .syntax("key <data: field value> ...")
         .history(&[("4.0.0", "Takes several fields with their values.")]),
     row("hsetnx", 4, hsetnx)
         .flags(flag::WRITE | flag::DENYOOM | flag::FAST)

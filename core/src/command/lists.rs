@@ -28,7 +28,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .since("2.2.0")
         .complexity("O(N), N being the number of elements before the pivot.")
         .summary("Inserts an element before or after the first one that equals the pivot.")
-        .syntax("key <BEFORE | AFTER> pivot element"),
+        .syntax("key <where: BEFORE | AFTER> pivot element"),
     row("llen", 2, llen)
         .flags(flag::READONLY | flag::FAST)
         .keys(&[KeySpec::one(1, key::RO)])
@@ -39,20 +39,20 @@ pub static ROWS: &[Row<Handler>] = &[
         .keys(&[KeySpec::one(1, key::RW | key::ACCESS | key::DELETE), KeySpec::one(2, key::RW | key::INSERT)])
         .since("6.2.0")
         .summary("Takes an element from an end of a list and puts it at an end of another, or of the same.")
-        .syntax("source destination <LEFT | RIGHT> <LEFT | RIGHT>"),
+        .syntax("source destination <wherefrom: LEFT | RIGHT> <whereto: LEFT | RIGHT>"),
     row("lmpop", -4, ends::lmpop)
         .flags(flag::WRITE | flag::MOVABLEKEYS)
         .keys(&[KeySpec::counted(1, key::RW | key::ACCESS | key::DELETE)])
         .since("7.0.0")
         .complexity("O(N+M), N being the number of keys and M the number of elements taken.")
         .summary("Takes elements from an end of the first of some lists that is not empty.")
-        .syntax("numkeys key [key ...] <LEFT | RIGHT> [COUNT count]"),
+        .syntax("numkeys key ... <where: LEFT | RIGHT> [COUNT count]"),
     row("lpop", -2, ends::lpop)
         .flags(flag::WRITE | flag::FAST)
         .keys(&[KeySpec::one(1, key::RW | key::ACCESS | key::DELETE)])
         .complexity("O(N), N being the number of elements taken.")
         .summary("Takes elements from the head of a list.")
-        .syntax("key [count]")
+        .syntax("key [count@6.2.0]")
         .history(&[("6.2.0", "New: a count.")]),
     row("lpos", -3, lpos)
         .flags(flag::READONLY)
@@ -66,7 +66,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .keys(&[KeySpec::one(1, key::RW | key::INSERT)])
         .complexity("O(N), N being the number of elements put.")
         .summary("Puts elements at the head of a list, one after the other.")
-        .syntax("key element [element ...]")
+        .syntax("key element ...")
         .history(&[("2.4.0", "Takes several elements.")]),
     row("lpushx", -3, ends::lpushx)
         .flags(flag::WRITE | flag::DENYOOM | flag::FAST)
@@ -74,7 +74,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .since("2.2.0")
         .complexity("O(N), N being the number of elements put.")
         .summary("Puts elements at the head of a list that exists.")
-        .syntax("key element [element ...]")
+        .syntax("key element ...")
         .history(&[("4.0.0", "Takes several elements.")]),
     row("lrange", 4, lrange)
         .flags(flag::READONLY)
@@ -105,7 +105,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .keys(&[KeySpec::one(1, key::RW | key::ACCESS | key::DELETE)])
         .complexity("O(N), N being the number of elements taken.")
         .summary("Takes elements from the tail of a list.")
-        .syntax("key [count]")
+        .syntax("key [count@6.2.0]")
         .history(&[("6.2.0", "New: a count.")]),
     row("rpoplpush", 3, ends::rpoplpush)
         .flags(flag::WRITE | flag::DENYOOM)
@@ -119,7 +119,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .keys(&[KeySpec::one(1, key::RW | key::INSERT)])
         .complexity("O(N), N being the number of elements put.")
         .summary("Puts elements at the tail of a list, one after the other.")
-        .syntax("key element [element ...]")
+        .syntax("key element ...")
         .history(&[("2.4.0", "Takes several elements.")]),
     row("rpushx", -3, ends::rpushx)
         .flags(flag::WRITE | flag::DENYOOM | flag::FAST)
@@ -127,7 +127,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .since("2.2.0")
         .complexity("O(N), N being the number of elements put.")
         .summary("Puts elements at the tail of a list that exists.")
-        .syntax("key element [element ...]")
+        .syntax("key element ...")
         .history(&[("4.0.0", "Takes several elements.")]),
 ];
 

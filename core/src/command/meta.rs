@@ -33,7 +33,7 @@ pub struct Meta {
     pub complexity: &'static str,
     /// What it does, in one line.
     pub summary: &'static str,
-    /// Its arguments in the notation of the documentation: `key value [NX | XX] [GET]`.
+    /// Its arguments in the notation of [`super::syntax`].
     pub syntax: &'static str,
     /// Hints for clients and proxies.
     pub tips: &'static [&'static str],
@@ -41,6 +41,8 @@ pub struct Meta {
     pub history: &'static [(&'static str, &'static str)],
     /// Since when it is deprecated, and in favour of what.
     pub deprecated: Option<(&'static str, &'static str)>,
+    /// Whether it is for servers and their makers rather than for clients.
+    pub system: bool,
 }
 
 impl<H: Copy> Row<H> {
@@ -60,6 +62,7 @@ impl<H: Copy> Row<H> {
             tips: &[],
             history: &[],
             deprecated: None,
+            system: false,
         };
         Self { meta, handler, subcommands: &[] }
     }
@@ -100,7 +103,7 @@ impl<H: Copy> Row<H> {
         self
     }
 
-    /// With its arguments in the notation of the documentation.
+    /// With its arguments in the notation of [`super::syntax`].
     pub const fn syntax(mut self, syntax: &'static str) -> Self {
         self.meta.syntax = syntax;
         self
@@ -121,6 +124,12 @@ impl<H: Copy> Row<H> {
     /// Deprecated since a version, in favour of something.
     pub const fn deprecated(mut self, since: &'static str, by: &'static str) -> Self {
         self.meta.deprecated = Some((since, by));
+        self
+    }
+
+    /// For servers and their makers rather than for clients.
+    pub const fn system(mut self) -> Self {
+        self.meta.system = true;
         self
     }
 

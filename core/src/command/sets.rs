@@ -21,7 +21,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .keys(&[KeySpec::one(1, key::RW | key::INSERT)])
         .complexity("O(N), N being the number of members given.")
         .summary("Adds members to a set, creating it if it does not exist.")
-        .syntax("key member [member ...]")
+        .syntax("key member ...")
         .history(&[("2.4.0", "Takes several members.")]),
     row("scard", 2, scard)
         .flags(flag::READONLY | flag::FAST)
@@ -33,7 +33,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .keys(&[KeySpec::range(1, -1, 1, key::RO | key::ACCESS)])
         .complexity("O(N), N being the number of members of all sets.")
         .summary("Gives the members of the first set that no other set has.")
-        .syntax("key [key ...]")
+        .syntax("key ...")
         .tips(&["nondeterministic_output_order"]),
     row("sdiffstore", -3, algebra::sdiffstore)
         .flags(flag::WRITE | flag::DENYOOM)
@@ -43,13 +43,13 @@ pub static ROWS: &[Row<Handler>] = &[
         ])
         .complexity("O(N), N being the number of members of all sets.")
         .summary("Stores the members of the first set that no other set has.")
-        .syntax("destination key [key ...]"),
+        .syntax("destination key ..."),
     row("sinter", -2, algebra::sinter)
         .flags(flag::READONLY)
         .keys(&[KeySpec::range(1, -1, 1, key::RO | key::ACCESS)])
         .complexity("O(N*M), N being the size of the smallest set and M the number of sets.")
         .summary("Gives the members that all sets have.")
-        .syntax("key [key ...]")
+        .syntax("key ...")
         .tips(&["nondeterministic_output_order"]),
     row("sintercard", -3, algebra::sintercard)
         .flags(flag::READONLY | flag::MOVABLEKEYS)
@@ -57,7 +57,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .since("7.0.0")
         .complexity("O(N*M), N being the size of the smallest set and M the number of sets.")
         .summary("Counts the members that all sets have, up to a limit.")
-        .syntax("numkeys key [key ...] [LIMIT limit]"),
+        .syntax("numkeys key ... [LIMIT limit]"),
     row("sinterstore", -3, algebra::sinterstore)
         .flags(flag::WRITE | flag::DENYOOM)
         .keys(&[
@@ -66,7 +66,7 @@ pub static ROWS: &[Row<Handler>] = &[
         ])
         .complexity("O(N*M), N being the size of the smallest set and M the number of sets.")
         .summary("Stores the members that all sets have.")
-        .syntax("destination key [key ...]"),
+        .syntax("destination key ..."),
     row("sismember", 3, sismember)
         .flags(flag::READONLY | flag::FAST)
         .keys(&[KeySpec::one(1, key::RO)])
@@ -85,7 +85,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .since("6.2.0")
         .complexity("O(N), N being the number of strings.")
         .summary("Tells of several strings whether they are members of a set.")
-        .syntax("key member [member ...]"),
+        .syntax("key member ..."),
     row("smove", 4, smove)
         .flags(flag::WRITE | flag::FAST)
         .keys(&[
@@ -99,7 +99,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .keys(&[KeySpec::one(1, key::RW | key::ACCESS | key::DELETE)])
         .complexity("O(N), N being the number of members taken.")
         .summary("Takes random members out of a set.")
-        .syntax("key [count]")
+        .syntax("key [count@3.2.0]")
         .tips(&["nondeterministic_output"])
         .history(&[("3.2.0", "New: a count.")]),
     row("srandmember", -2, random::srandmember)
@@ -107,7 +107,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .keys(&[KeySpec::one(1, key::RO | key::ACCESS)])
         .complexity("O(N), N being the number of members given.")
         .summary("Gives random members of a set.")
-        .syntax("key [count]")
+        .syntax("key [count@2.6.0]")
         .tips(&["nondeterministic_output"])
         .history(&[("2.6.0", "New: a count.")]),
     row("srem", -3, srem)
@@ -115,7 +115,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .keys(&[KeySpec::one(1, key::RW | key::DELETE)])
         .complexity("O(N), N being the number of members given.")
         .summary("Removes members from a set.")
-        .syntax("key member [member ...]")
+        .syntax("key member ...")
         .history(&[("2.4.0", "Takes several members.")]),
     row("sscan", -3, sscan)
         .flags(flag::READONLY)
@@ -130,7 +130,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .keys(&[KeySpec::range(1, -1, 1, key::RO | key::ACCESS)])
         .complexity("O(N), N being the number of members of all sets.")
         .summary("Gives the members of all sets.")
-        .syntax("key [key ...]")
+        .syntax("key ...")
         .tips(&["nondeterministic_output_order"]),
     row("sunionstore", -3, algebra::sunionstore)
         .flags(flag::WRITE | flag::DENYOOM)
@@ -140,7 +140,7 @@ pub static ROWS: &[Row<Handler>] = &[
         ])
         .complexity("O(N), N being the number of members of all sets.")
         .summary("Stores the members of all sets.")
-        .syntax("destination key [key ...]"),
+        .syntax("destination key ..."),
 ];
 
 const fn row(name: &'static str, arity: i16, handler: Handler) -> Row<Handler> {

@@ -19,14 +19,14 @@ pub static ROWS: &[Row<Handler>] = &[
         .keys(&[KeySpec::one(1, key::RO | key::ACCESS), KeySpec::unknown(key::RO | key::ACCESS).notes("For the optional BY/GET keyword. It is marked 'unknown' because the key names derive from the content of the key we sort"), KeySpec::unknown(key::OW | key::UPDATE).notes("For the optional STORE keyword. It is marked 'unknown' because the keyword can appear anywhere in the argument array")])
         .complexity("O(N + M*log(M)), N being the number of elements and M the number of those given.")
         .summary("Sorts a list, a set or a sorted set, by its elements or by values found with them, and gives or stores the result.")
-        .syntax("key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA] [STORE destination]"),
+        .syntax("key [BY by-pattern=pattern#pattern:1] [LIMIT <limit: offset count>] [GET get-pattern=pattern#pattern:1] ... [order: ASC | DESC] [sorting=ALPHA] [STORE destination#key:2]"),
     row("sort_ro", -2, sort_ro)
         .flags(flag::READONLY | flag::MOVABLEKEYS)
         .keys(&[KeySpec::one(1, key::RO | key::ACCESS), KeySpec::unknown(key::RO | key::ACCESS).notes("For the optional BY/GET keyword. It is marked 'unknown' because the key names derive from the content of the key we sort")])
         .since("7.0.0")
         .complexity("O(N + M*log(M)), N being the number of elements and M the number of those given.")
         .summary("Sorts a list, a set or a sorted set, by its elements or by values found with them.")
-        .syntax("key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA]"),
+        .syntax("key [BY by-pattern=pattern#pattern:1] [LIMIT <limit: offset count>] [GET get-pattern=pattern#pattern:1] ... [order: ASC | DESC] [sorting=ALPHA]"),
 ];
 
 const fn row(name: &'static str, arity: i16, handler: Handler) -> Row<Handler> {

@@ -43,10 +43,7 @@ pub static ROWS: &[Row<Handler>] = &[
             .notes("RW and UPDATE because it changes the TTL")])
         .since("6.2.0")
         .summary("Gives the string that a key holds, and changes when the key expires.")
-        .syntax(
-            "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | \
-             PXAT unix-time-milliseconds | PERSIST]",
-        ),
+        .syntax("key [expiration: EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]"),
     row("getrange", 4, getrange)
         .flags(flag::READONLY)
         .keys(&[KeySpec::one(1, key::RO | key::ACCESS)])
@@ -69,7 +66,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .flags(flag::WRITE | flag::DENYOOM | flag::FAST)
         .keys(&[KeySpec::one(1, key::RW | key::ACCESS | key::UPDATE)])
         .summary("Adds a number to the integer that a key holds; a missing key counts as 0.")
-        .syntax("key increment"),
+        .syntax("key increment#integer"),
     row("incrbyfloat", 3, counters::incrbyfloat)
         .flags(flag::WRITE | flag::DENYOOM | flag::FAST)
         .keys(&[KeySpec::one(1, key::RW | key::ACCESS | key::UPDATE)])
@@ -82,13 +79,13 @@ pub static ROWS: &[Row<Handler>] = &[
         .since("7.0.0")
         .complexity("O(N*M), N and M being the lengths of the two strings.")
         .summary("Finds the longest common subsequence of two strings.")
-        .syntax("key1 key2 [LEN] [IDX] [MINMATCHLEN min-match-len] [WITHMATCHLEN]"),
+        .syntax("key1 key2#key:0 [LEN] [IDX] [MINMATCHLEN min-match-len] [WITHMATCHLEN]"),
     row("mget", -2, mget)
         .flags(flag::READONLY | flag::FAST)
         .keys(&[KeySpec::range(1, -1, 1, key::RO | key::ACCESS)])
         .complexity("O(N), N being the number of keys.")
         .summary("Gives the strings that several keys hold.")
-        .syntax("key [key ...]")
+        .syntax("key ...")
         .tips(&["request_policy:multi_shard"]),
     row("mset", -3, mset)
         .flags(flag::WRITE | flag::DENYOOM)
@@ -96,7 +93,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .since("1.0.1")
         .complexity("O(N), N being the number of keys.")
         .summary("Sets several strings at once.")
-        .syntax("key value [key value ...]")
+        .syntax("<data: key value> ...")
         .tips(&["request_policy:multi_shard", "response_policy:all_succeeded"]),
     row("msetnx", -3, msetnx)
         .flags(flag::WRITE | flag::DENYOOM)
@@ -104,23 +101,21 @@ pub static ROWS: &[Row<Handler>] = &[
         .since("1.0.1")
         .complexity("O(N), N being the number of keys.")
         .summary("Sets several strings at once, if none of the keys exists.")
-        .syntax("key value [key value ...]")
+        .syntax("<data: key value> ...")
         .tips(&["request_policy:multi_shard", "response_policy:agg_min"]),
     row("psetex", 4, set::psetex)
         .flags(flag::WRITE | flag::DENYOOM)
         .keys(&[KeySpec::one(1, key::OW | key::UPDATE)])
         .since("2.6.0")
         .summary("Sets a string that expires after some milliseconds.")
-        .syntax("key milliseconds value"),
+        .syntax("key milliseconds value")
+        .deprecated("2.6.12", "`SET` with the `PX` argument"),
     row("set", -3, set::set)
         .flags(flag::WRITE | flag::DENYOOM)
         .keys(&[KeySpec::one(1, key::RW | key::ACCESS | key::UPDATE | key::VARIABLE_FLAGS)
             .notes("RW and ACCESS due to the optional `GET` argument")])
         .summary("Sets a string, whatever the key held before.")
-        .syntax(
-            "key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | \
-             PXAT unix-time-milliseconds | KEEPTTL]",
-        )
+        .syntax("key value [condition@2.6.12: NX | XX] [GET@6.2.0] [expiration: EX seconds@2.6.12 | PX milliseconds@2.6.12 | EXAT unix-time-seconds@6.2.0 | PXAT unix-time-milliseconds@6.2.0 | KEEPTTL@6.0.0]")
         .history(&[
             ("2.6.12", "New: `EX`, `PX`, `NX`, `XX`."),
             ("6.0.0", "New: `KEEPTTL`."),
@@ -132,12 +127,14 @@ pub static ROWS: &[Row<Handler>] = &[
         .keys(&[KeySpec::one(1, key::OW | key::UPDATE)])
         .since("2.0.0")
         .summary("Sets a string that expires after some seconds.")
-        .syntax("key seconds value"),
+        .syntax("key seconds value")
+        .deprecated("2.6.12", "`SET` with the `EX` argument"),
     row("setnx", 3, set::setnx)
         .flags(flag::WRITE | flag::DENYOOM | flag::FAST)
         .keys(&[KeySpec::one(1, key::OW | key::INSERT)])
         .summary("Sets a string if the key does not exist.")
-        .syntax("key value"),
+        .syntax("key value")
+        .deprecated("2.6.12", "`SET` with the `NX` argument"),
     row("setrange", 4, setrange)
         .flags(flag::WRITE | flag::DENYOOM)
         .keys(&[KeySpec::one(1, key::RW | key::UPDATE)])

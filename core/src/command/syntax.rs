@@ -1,20 +1,38 @@
-//! A command's arguments as a tree, read off the notation of the documentation: the one place
-//! where `key value [NX | XX] [EX seconds | PX milliseconds]` gets a meaning. Hints and
-//! `COMMAND DOCS` are made from it.
+//! A command's arguments as a tree, read off a notation: the one place where
+//! `key value [condition: NX | XX] [expiration: EX seconds | PX milliseconds]` gets a meaning. Hints
+//! and `COMMAND DOCS` are made from it.
 //!
-//! The notation: lower-case words are values, upper-case words and punctuation are typed as they
-//! stand, `[ ]` holds what may be left out, `< >` groups, `|` separates alternatives, and
-//! `[x ...]` behind an `x` says that it may be repeated.
+//! The notation follows that of the documentation: lower-case words are values, upper-case words
+//! and punctuation are tokens, typed as they stand; `[ ]` holds what may be left out, `< >` groups,
+//! `|` separates alternatives, and `...` behind something says that it may be repeated. What the
+//! documentation does not show, but clients are told, is said thus:
+//!
+//! * `[name: A | B]`, `<name: a b>`: the group's name;
+//! * `TOKEN value`, `TOKEN <name: a b>`: the token belongs to what follows. `KEYS key ...` has it
+//!   once, `[GET pattern] ...` each time;
+//! * `"normal"`: a token that is not in upper case; `change=CH`: a token whose name is not its own;
+//! * `addr=ip:port`: a value that is shown as something else than its name;
+//! * `name#double`: what kind of value it is, if [`kind_of`] does not know; `name#key:2`: and that
+//!   the third key specification is meant, if it is not just the next;
+//! * `name@6.2.0`: the version of Redis that brought it; `name@-2.8.12`: that deprecated it.
 
 /// One argument, or several that belong together.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Argument {
-    /// The name of a value; empty for groups.
+    /// Its name.
     pub name: String,
+    /// What is shown in place of the name; empty for the name.
+    pub display: String,
     /// A word to be typed in front of it.
     pub token: Option<String>,
     /// What it consists of.
     pub kind: Kind,
+    /// Which of the command's key specifications finds it.
+    pub key_spec: Option<usize>,
+    /// The version of Redis that brought it, if not that which brought the command.
+    pub since: Option<String>,
+    /// The version of Redis that deprecated it.
+    pub deprecated_since: Option<String>,
     /// Whether it may be left out.
     pub optional: bool,
     /// Whether it may be repeated.
@@ -25,22 +43,59 @@ pub struct Argument {
     pub parts: Vec<Argument>,
 }
 
+impl Argument {
+    /// What a person sees of a value.
+    pub fn shown(&self) -> &str {
+        if self.display.is_empty() { &self.name } else { &self.display }
+    }
+}
+
 /// What an argument consists of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Kind {
     /// A value of any form.
     #[default]
     Text,
+    /// The name of a key.
+    Key,
+    /// A pattern as KEYS takes it.
+    Pattern,
     /// A whole number.
     Integer,
     /// A number.
     Double,
+    /// A point in time as a whole number.
+    UnixTime,
     /// A token and nothing else.
     Token,
     /// One of the parts.
     OneOf,
     /// All of the parts.
     Block,
+}
+
+impl Kind {
+    const NAMES: &[(Kind, &str)] = &[
+        (Kind::Text, "string"),
+        (Kind::Key, "key"),
+        (Kind::Pattern, "pattern"),
+        (Kind::Integer, "integer"),
+        (Kind::Double, "double"),
+        (Kind::UnixTime, "unix-time"),
+        (Kind::Token, "pure-token"),
+        (Kind::OneOf, "oneof"),
+        (Kind::Block, "block"),
+    ];
+
+    /// The name that COMMAND DOCS gives.
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(kind, _)| *kind == self).map_or("string", |(_, name)| name)
+    }
+
+    /// The kind of that name; any text for one that is not known.
+    pub fn of_name(name: &str) -> Self {
+        Self::NAMES.iter().find(|(_, known)| *known == name).map_or(Kind::Text, |(kind, _)| *kind)
+    }
 }
 
 /// Groups within groups; what is nested deeper is read as if it were not.
@@ -56,6 +111,7 @@ pub fn parse(syntax: &str) -> Vec<Argument> {
         parser.at += 1;
         arguments.extend(parser.alternatives("", 0));
     }
+    number_keys(&mut arguments, &mut 0);
     arguments
 }
 
@@ -87,159 +143,169 @@ impl Parser<'_> {
     /// Sequences separated by bars, up to `close` or the end.
     fn alternatives(&mut self, close: &str, depth: usize) -> Vec<Argument> {
         let mut sequences: Vec<Vec<Argument>> = vec![Vec::new()];
-        let mut repeated = false;
+        // Whether what stands last was in brackets, its token with it.
+        let mut bracketed = false;
         while let Some(&word) = self.words.get(self.at) {
             if word == close || (word == "]" || word == ">") && close.is_empty() {
                 break;
             }
             self.at += 1;
+            let Some(sequence) = sequences.last_mut() else { break };
             match word {
                 "|" => sequences.push(Vec::new()),
                 "[" | "<" if depth < MAX_DEPTH => {
-                    let close = if word == "[" { "]" } else { ">" };
-                    let inner = self.alternatives(close, depth + 1);
-                    let repeats = self.words.get(self.at.wrapping_sub(1)) == Some(&"...");
-                    self.at += 1;
-                    if repeats && is_repetition_of_all(&sequences, &inner) {
-                        repeated = true;
-                        continue;
+                    let argument = self.group(word, depth);
+                    let token = sequence.last_mut().filter(|last| {
+                        word == "<" && argument.token.is_none() && awaits_value(last)
+                    });
+                    bracketed = token.is_none();
+                    match token {
+                        Some(last) => {
+                            *last = Argument { token: last.token.take(), ..argument };
+                        }
+                        None => sequence.push(argument),
                     }
-                    let Some(sequence) = sequences.last_mut() else { continue };
-                    if repeats && repeat(sequence, &inner) {
-                        continue;
-                    }
-                    let mut argument = group(inner);
-                    argument.optional |= word == "[";
-                    argument.multiple |= repeats;
-                    sequence.push(argument);
                 }
-                // What it repeats is known when the bracket closes.
-                "..." => {}
+                "..." => {
+                    if let Some(last) = sequence.last_mut() {
+                        last.multiple = true;
+                        last.multiple_token = bracketed && last.token.is_some();
+                    }
+                }
                 "[" | "<" | "]" | ">" => {}
                 _ => {
-                    if let Some(sequence) = sequences.last_mut() {
-                        push_word(sequence, word);
-                    }
+                    bracketed = false;
+                    push_word(sequence, word);
                 }
             }
         }
-        let mut arguments = if sequences.len() == 1 {
-            sequences.pop().unwrap_or_default()
-        } else {
-            let parts = sequences.into_iter().map(group).collect();
-            vec![Argument { kind: Kind::OneOf, parts, ..Argument::default() }]
-        };
-        if repeated {
-            arguments = vec![Argument { multiple: true, ..group(arguments) }];
+        if sequences.len() == 1 {
+            return sequences.pop().unwrap_or_default();
         }
-        arguments
+        let parts = sequences.into_iter().map(as_one).collect();
+        vec![Argument { kind: Kind::OneOf, parts, ..Argument::default() }]
     }
+
+    /// What stands in brackets, the first of which has been read.
+    fn group(&mut self, open: &str, depth: usize) -> Argument {
+        let label = self.words.get(self.at).and_then(|word| word.strip_suffix(':'));
+        self.at += usize::from(label.is_some());
+        let inner = self.alternatives(if open == "[" { "]" } else { ">" }, depth + 1);
+        self.at += 1;
+        let mut argument = as_one(inner);
+        if let Some(label) = label {
+            if !argument.name.is_empty() {
+                argument =
+                    Argument { kind: Kind::Block, parts: vec![argument], ..Argument::default() };
+            }
+            let Word { name, since, deprecated_since, .. } = Word::of(label);
+            argument = Argument { name, since, deprecated_since, ..argument };
+        }
+        argument.optional |= open == "[";
+        argument
+    }
+}
+
+/// `COUNT count`: a value behind a token belongs to it.
+fn awaits_value(last: &Argument) -> bool {
+    last.kind == Kind::Token && !last.optional && last.token.as_deref() != Some("")
 }
 
 fn push_word(sequence: &mut Vec<Argument>, word: &str) {
-    if is_token(word) {
-        let token = if word == "\"\"" { "" } else { word };
-        sequence.push(Argument {
-            token: Some(token.to_string()),
-            kind: Kind::Token,
-            ..Argument::default()
-        });
+    let Word { name, rest, kind, key_spec, since, deprecated_since } = Word::of(word);
+    let argument = Argument { key_spec, since, deprecated_since, ..Argument::default() };
+    let token = token_of(rest.as_deref().unwrap_or(&name)).map(str::to_string);
+    if let (None, Some(token)) = (kind, token) {
+        let name = if rest.is_some() { name } else { token.to_ascii_lowercase() };
+        let token = Some(token);
+        sequence.push(Argument { name, token, kind: Kind::Token, ..argument });
         return;
     }
+    let kind = kind.unwrap_or_else(|| kind_of(&name));
+    let argument = Argument { kind, name, display: rest.unwrap_or_default(), ..argument };
     match sequence.last_mut() {
-        // `COUNT count`: a value behind a token belongs to it.
-        Some(last)
-            if last.kind == Kind::Token && !last.optional && last.token.as_deref() != Some("") =>
-        {
-            last.name = word.to_string();
-            last.kind = kind_of(word);
+        Some(last) if awaits_value(last) => {
+            *last = Argument { token: last.token.take(), ..argument };
         }
-        _ => sequence.push(Argument {
-            name: word.to_string(),
-            kind: kind_of(word),
-            ..Argument::default()
-        }),
+        _ => sequence.push(argument),
     }
 }
 
-/// Upper-case words and punctuation are typed as they stand.
-fn is_token(word: &str) -> bool {
-    !word.chars().any(|c| c.is_ascii_lowercase())
+/// A word, taken apart: `name=rest#kind:key_spec@since-deprecated_since`.
+struct Word {
+    name: String,
+    rest: Option<String>,
+    kind: Option<Kind>,
+    key_spec: Option<usize>,
+    since: Option<String>,
+    deprecated_since: Option<String>,
 }
 
-/// The documentation's names of numbers; a value that is no number cannot stand there.
+impl Word {
+    fn of(word: &str) -> Self {
+        let (word, versions) = word.split_once('@').unwrap_or((word, ""));
+        let (since, deprecated) = versions.split_once('-').unwrap_or((versions, ""));
+        let (word, kind) =
+            word.split_once('#').map_or((word, None), |(word, kind)| (word, Some(kind)));
+        let (kind, key_spec) = kind.map_or((None, None), |kind| {
+            kind.split_once(':')
+                .map_or((Some(kind), None), |(kind, spec)| (Some(kind), spec.parse().ok()))
+        });
+        let (name, rest) =
+            word.split_once('=').map_or((word, None), |(name, rest)| (name, Some(rest)));
+        let version = |text: &str| (!text.is_empty()).then(|| text.to_string());
+        Self {
+            name: name.to_string(),
+            rest: rest.map(str::to_string),
+            kind: kind.map(Kind::of_name),
+            key_spec,
+            since: version(since),
+            deprecated_since: version(deprecated),
+        }
+    }
+}
+
+/// Upper-case words, punctuation, and what stands in quotes are typed as they stand.
+fn token_of(word: &str) -> Option<&str> {
+    let quoted = word.strip_prefix('"').and_then(|word| word.strip_suffix('"'));
+    quoted.or_else(|| (!word.chars().any(|c| c.is_ascii_lowercase())).then_some(word))
+}
+
+/// The documentation's names of keys and numbers.
 fn kind_of(name: &str) -> Kind {
     match name {
-        "count"
-        | "seconds"
-        | "milliseconds"
-        | "unix-time-seconds"
-        | "unix-time-milliseconds"
-        | "numkeys"
-        | "numreplicas"
-        | "numlocal"
-        | "decrement"
-        | "index"
-        | "cursor"
-        | "offset"
-        | "destination-db"
-        | "index1"
-        | "index2"
-        | "protover"
-        | "numfields" => Kind::Integer,
-        "longitude" | "latitude" | "radius" | "width" | "height" | "score" | "timeout"
-        | "weight" => Kind::Double,
+        "key" | "key1" | "key2" | "newkey" | "destkey" | "sourcekey" | "source" | "destination"
+        | "src" | "dst" => Kind::Key,
+        "pattern" => Kind::Pattern,
+        "client-id" | "count" | "cursor" | "db" | "decrement" | "destination-db" | "end"
+        | "frequency" | "index" | "index1" | "index2" | "len" | "limit" | "milliseconds"
+        | "min-match-len" | "num-matches" | "numkeys" | "numlocal" | "numreplicas" | "offset"
+        | "port" | "protover" | "rank" | "seconds" | "start" | "stop" | "ttl" | "version"
+        | "weight" => Kind::Integer,
+        "height" | "increment" | "latitude" | "longitude" | "radius" | "score" | "timeout"
+        | "width" => Kind::Double,
+        "unix-time-seconds" | "unix-time-milliseconds" => Kind::UnixTime,
         _ => Kind::Text,
     }
 }
 
 /// Several arguments as one.
-fn group(mut arguments: Vec<Argument>) -> Argument {
+fn as_one(mut arguments: Vec<Argument>) -> Argument {
     match arguments.len() {
         1 => arguments.pop().unwrap_or_default(),
         _ => Argument { kind: Kind::Block, parts: arguments, ..Argument::default() },
     }
 }
 
-/// Marks the end of `sequence` as repeatable if that is what `inner` says again.
-fn repeat(sequence: &mut Vec<Argument>, inner: &[Argument]) -> bool {
-    if inner.is_empty() {
-        return false;
+/// Each key is found by the next key specification, if nothing else has been said.
+fn number_keys(arguments: &mut [Argument], next: &mut usize) {
+    for argument in arguments {
+        if argument.kind == Kind::Key {
+            argument.key_spec.get_or_insert(*next);
+            *next += 1;
+        }
+        number_keys(&mut argument.parts, next);
     }
-    // `KEYS key [key ...]`: the value is repeated without its token.
-    if let ([only], Some(last)) = (inner, sequence.last_mut())
-        && only.token.is_none()
-        && last.token.is_some()
-        && last.name == only.name
-        && last.kind == only.kind
-        && only.kind != Kind::Block
-        && only.kind != Kind::OneOf
-    {
-        last.multiple = true;
-        return true;
-    }
-    let Some(start) = sequence.len().checked_sub(inner.len()) else { return false };
-    if sequence.get(start..) != Some(inner) {
-        return false;
-    }
-    let repeated = sequence.split_off(start);
-    let mut argument = group(repeated);
-    argument.multiple = true;
-    argument.multiple_token = argument.token.is_some();
-    sequence.push(argument);
-    true
-}
-
-/// Whether `a | b [a | b ...]` repeats the whole choice.
-fn is_repetition_of_all(sequences: &[Vec<Argument>], inner: &[Argument]) -> bool {
-    let [only] = inner else { return false };
-    sequences.len() > 1
-        && only.kind == Kind::OneOf
-        && only.parts.len() == sequences.len()
-        && only.parts.iter().zip(sequences).all(|(part, sequence)| match sequence.as_slice() {
-            [one] => part == one,
-            many => part.kind == Kind::Block && part.parts == many,
-        })
 }
 
 #[cfg(test)]
@@ -252,23 +318,37 @@ mod tests {
         Argument { name: name.into(), kind: kind_of(name), ..Argument::default() }
     }
 
+    fn key(name: &str, spec: usize) -> Argument {
+        Argument { key_spec: Some(spec), ..value(name) }
+    }
+
     fn token(word: &str) -> Argument {
-        Argument { token: Some(word.into()), kind: Kind::Token, ..Argument::default() }
+        Argument {
+            name: word.to_ascii_lowercase(),
+            token: Some(word.into()),
+            kind: Kind::Token,
+            ..Argument::default()
+        }
+    }
+
+    fn group(kind: Kind, name: &str, parts: Vec<Argument>) -> Argument {
+        Argument { kind, name: name.into(), parts, ..Argument::default() }
     }
 
     #[test]
     fn values_tokens_and_choices() {
-        let parsed = parse("key value [NX | XX] [EX seconds|KEEPTTL]");
-        let one_of =
-            |parts| Argument { kind: Kind::OneOf, optional: true, parts, ..Argument::default() };
-        let ex = Argument { token: Some("EX".into()), ..value("seconds") };
+        let parsed = parse("key value [condition@2.6.12: NX | XX] [EX seconds@6.0.0|KEEPTTL]");
+        let ex =
+            Argument { token: Some("EX".into()), since: Some("6.0.0".into()), ..value("seconds") };
+        let condition = group(Kind::OneOf, "condition", vec![token("NX"), token("XX")]);
+        let unnamed = group(Kind::OneOf, "", vec![ex, token("KEEPTTL")]);
         assert_eq!(
             parsed,
             [
-                value("key"),
+                key("key", 0),
                 value("value"),
-                one_of(vec![token("NX"), token("XX")]),
-                one_of(vec![ex, token("KEEPTTL")]),
+                Argument { optional: true, since: Some("2.6.12".into()), ..condition },
+                Argument { optional: true, ..unnamed },
             ]
         );
     }
@@ -276,19 +356,42 @@ mod tests {
     #[test]
     fn repetitions() {
         let multiple = |argument| Argument { multiple: true, ..argument };
-        assert_eq!(parse("key [key ...]"), [multiple(value("key"))]);
-        let pair = Argument {
-            kind: Kind::Block,
-            parts: vec![value("score"), value("member")],
-            ..Argument::default()
-        };
-        assert_eq!(parse("key score member [score member ...]"), [value("key"), multiple(pair)]);
-        let keys = Argument { token: Some("KEYS".into()), optional: true, ..value("key") };
-        assert_eq!(parse("[KEYS key [key ...]]"), [multiple(keys)]);
+        assert_eq!(parse("key ..."), [multiple(key("key", 0))]);
+        let pair = group(Kind::Block, "data", vec![value("score"), value("member")]);
+        assert_eq!(parse("key <data: score member> ..."), [key("key", 0), multiple(pair)]);
+        let keys = Argument { token: Some("KEYS".into()), optional: true, ..key("key", 0) };
+        assert_eq!(parse("[KEYS key ...]"), [multiple(keys)]);
         let get = Argument { token: Some("GET".into()), ..value("pattern") };
         assert_eq!(
-            parse("[GET pattern [GET pattern ...]]"),
+            parse("[GET pattern] ..."),
             [Argument { multiple: true, multiple_token: true, optional: true, ..get }]
+        );
+    }
+
+    #[test]
+    fn tokens_in_front_of_groups() {
+        let choice = group(Kind::OneOf, "type", vec![token("normal"), token("pubsub")]);
+        assert_eq!(
+            parse("[TYPE <type: \"normal\" | \"pubsub\">]"),
+            [Argument { token: Some("TYPE".into()), optional: true, ..choice }]
+        );
+    }
+
+    #[test]
+    fn what_only_clients_are_told() {
+        let shown = Argument {
+            display: "ip:port".into(),
+            deprecated_since: Some("2.8.12".into()),
+            ..value("addr")
+        };
+        assert_eq!(parse("addr=ip:port@-2.8.12"), [shown]);
+        assert_eq!(parse("change=CH"), [Argument { name: "change".into(), ..token("CH") }]);
+        let empty = Argument { name: "empty-string".into(), ..token("") };
+        assert_eq!(parse("empty-string=\"\""), [empty]);
+        assert_eq!(parse("key1 key2#key:0"), [key("key1", 0), key("key2", 0)]);
+        assert_eq!(
+            parse("start#string ID#string"),
+            [Argument { kind: Kind::Text, ..value("start") }, value("ID"),]
         );
     }
 
@@ -296,7 +399,9 @@ mod tests {
         #[test]
         fn any_notation_is_read(
             words in prop::collection::vec(
-                prop::sample::select(vec!["[", "]", "<", ">", "|", "...", "key", "NX", "\"\"", "count"]),
+                prop::sample::select(vec![
+                    "[", "]", "<", ">", "|", "...", "key", "NX", "\"\"", "count", "name:", "a#", "@", "b=",
+                ]),
                 0..30,
             ),
         ) {

@@ -25,7 +25,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .since("1.2.0")
         .complexity("O(log(N)) for each member, N being the size of the set.")
         .summary("Adds members with their scores, or changes the scores of members.")
-        .syntax("key [NX | XX] [GT | LT] [CH] [INCR] score member [score member ...]")
+        .syntax("key [condition@3.0.2: NX | XX] [comparison@6.2.0: GT | LT] [change=CH@3.0.2] [increment=INCR@3.0.2] <data: score member> ...")
         .history(&[("2.4.0", "Takes several members."), ("3.0.2", "New: `XX`, `NX`, `CH`, `INCR`."), ("6.2.0", "New: `GT`, `LT`.")]),
     row("zcard", 2, zcard)
         .flags(flag::READONLY | flag::FAST)
@@ -39,49 +39,49 @@ pub static ROWS: &[Row<Handler>] = &[
         .since("2.0.0")
         .complexity("O(log(N)), N being the size of the set.")
         .summary("Counts the members with scores in a range.")
-        .syntax("key min max"),
+        .syntax("key min#double max#double"),
     row("zdiff", -3, algebra::zdiff)
         .flags(flag::READONLY | flag::MOVABLEKEYS)
         .keys(&[KeySpec::counted(1, key::RO | key::ACCESS)])
         .since("6.2.0")
         .complexity("O(N*K + M*log(M)), N being the size of the first set, K the number of sets and M the size of the result.")
         .summary("Gives the members of the first set that no other has.")
-        .syntax("numkeys key [key ...] [WITHSCORES]"),
+        .syntax("numkeys key ... [WITHSCORES]"),
     row("zdiffstore", -4, algebra::zdiffstore)
         .flags(flag::WRITE | flag::DENYOOM | flag::MOVABLEKEYS)
         .keys(&[KeySpec::one(1, key::OW | key::UPDATE), KeySpec::counted(2, key::RO | key::ACCESS)])
         .since("6.2.0")
         .complexity("O(N*K + M*log(M)), N being the size of the first set, K the number of sets and M the size of the result.")
         .summary("Stores the members of the first set that no other has.")
-        .syntax("destination numkeys key [key ...]"),
+        .syntax("destination numkeys key ..."),
     row("zincrby", 4, add::zincrby)
         .flags(flag::WRITE | flag::DENYOOM | flag::FAST)
         .keys(&[KeySpec::one(1, key::RW | key::ACCESS | key::UPDATE)])
         .since("1.2.0")
         .complexity("O(log(N)), N being the size of the set.")
         .summary("Adds a number to the score of a member, which is added if it does not exist.")
-        .syntax("key increment member"),
+        .syntax("key increment#integer member"),
     row("zinter", -3, algebra::zinter)
         .flags(flag::READONLY | flag::MOVABLEKEYS)
         .keys(&[KeySpec::counted(1, key::RO | key::ACCESS)])
         .since("6.2.0")
         .complexity("O(N*K + M*log(M)), N being the size of the smallest set, K the number of sets and M the size of the result.")
         .summary("Gives the members that all sets have.")
-        .syntax("numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | MIN | MAX>] [WITHSCORES]"),
+        .syntax("numkeys key ... [WEIGHTS weight ...] [AGGREGATE <aggregate: SUM | MIN | MAX>] [WITHSCORES]"),
     row("zintercard", -3, algebra::zintercard)
         .flags(flag::READONLY | flag::MOVABLEKEYS)
         .keys(&[KeySpec::counted(1, key::RO | key::ACCESS)])
         .since("7.0.0")
         .complexity("O(N*K), N being the size of the smallest set and K the number of sets.")
         .summary("Counts the members that all sets have, up to a limit.")
-        .syntax("numkeys key [key ...] [LIMIT limit]"),
+        .syntax("numkeys key ... [LIMIT limit]"),
     row("zinterstore", -4, algebra::zinterstore)
         .flags(flag::WRITE | flag::DENYOOM | flag::MOVABLEKEYS)
         .keys(&[KeySpec::one(1, key::OW | key::UPDATE), KeySpec::counted(2, key::RO | key::ACCESS)])
         .since("2.0.0")
         .complexity("O(N*K + M*log(M)), N being the size of the smallest set, K the number of sets and M the size of the result.")
         .summary("Stores the members that all sets have.")
-        .syntax("destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | MIN | MAX>]"),
+        .syntax("destination numkeys key ... [WEIGHTS weight ...] [AGGREGATE <aggregate: SUM | MIN | MAX>]"),
     row("zlexcount", 4, range::zlexcount)
         .flags(flag::READONLY | flag::FAST)
         .keys(&[KeySpec::one(1, key::RO | key::ACCESS)])
@@ -95,14 +95,14 @@ pub static ROWS: &[Row<Handler>] = &[
         .since("7.0.0")
         .complexity("O(K + M*log(N)), K being the number of keys, N the size of the set and M the number of members taken.")
         .summary("Takes the members with the lowest or highest scores out of the first of some sorted sets that is not empty.")
-        .syntax("numkeys key [key ...] <MIN | MAX> [COUNT count]"),
+        .syntax("numkeys key ... <where: MIN | MAX> [COUNT count]"),
     row("zmscore", -3, zmscore)
         .flags(flag::READONLY | flag::FAST)
         .keys(&[KeySpec::one(1, key::RO | key::ACCESS)])
         .since("6.2.0")
         .complexity("O(N), N being the number of members given.")
         .summary("Gives the scores of several members.")
-        .syntax("key member [member ...]"),
+        .syntax("key member ..."),
     row("zpopmax", -2, pop::zpopmax)
         .flags(flag::WRITE | flag::FAST)
         .keys(&[KeySpec::one(1, key::RW | key::ACCESS | key::DELETE)])
@@ -123,7 +123,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .since("6.2.0")
         .complexity("O(M*log(N)), N being the size of the set and M the number of members given.")
         .summary("Gives random members of a sorted set.")
-        .syntax("key [count [WITHSCORES]]")
+        .syntax("key [options: count [WITHSCORES]]")
         .tips(&["nondeterministic_output"]),
     row("zrange", -4, range::zrange)
         .flags(flag::READONLY)
@@ -131,7 +131,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .since("1.2.0")
         .complexity("O(log(N)+M), N being the size of the set and M the number of members given.")
         .summary("Gives the members in a range of ranks, scores or strings.")
-        .syntax("key start stop [BYSCORE | BYLEX] [REV] [LIMIT offset count] [WITHSCORES]")
+        .syntax("key start#string stop#string [sortby@6.2.0: BYSCORE | BYLEX] [REV@6.2.0] [LIMIT <limit@6.2.0: offset count>] [WITHSCORES]")
         .history(&[("6.2.0", "New: `REV`, `BYSCORE`, `BYLEX`, `LIMIT`.")]),
     row("zrangebylex", -4, range::zrangebylex)
         .flags(flag::READONLY)
@@ -139,7 +139,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .since("2.8.9")
         .complexity("O(log(N)+M), N being the size of the set and M the number of members given.")
         .summary("Gives the members in a lexicographical range.")
-        .syntax("key min max [LIMIT offset count]")
+        .syntax("key min max [LIMIT <limit: offset count>]")
         .deprecated("6.2.0", "`ZRANGE` with the `BYLEX` argument"),
     row("zrangebyscore", -4, range::zrangebyscore)
         .flags(flag::READONLY)
@@ -147,7 +147,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .since("1.0.5")
         .complexity("O(log(N)+M), N being the size of the set and M the number of members given.")
         .summary("Gives the members with scores in a range.")
-        .syntax("key min max [WITHSCORES] [LIMIT offset count]")
+        .syntax("key min#double max#double [WITHSCORES@2.0.0] [LIMIT <limit: offset count>]")
         .history(&[("2.0.0", "New: `WITHSCORES`.")])
         .deprecated("6.2.0", "`ZRANGE` with the `BYSCORE` argument"),
     row("zrangestore", -5, range::zrangestore)
@@ -156,7 +156,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .since("6.2.0")
         .complexity("O(log(N)+M), N being the size of the set and M the number of members stored.")
         .summary("Stores the members in a range of ranks, scores or strings.")
-        .syntax("dst src min max [BYSCORE | BYLEX] [REV] [LIMIT offset count]"),
+        .syntax("dst src min max [sortby: BYSCORE | BYLEX] [REV] [LIMIT <limit: offset count>]"),
     row("zrank", -3, zrank)
         .flags(flag::READONLY | flag::FAST)
         .keys(&[KeySpec::one(1, key::RO | key::ACCESS)])
@@ -171,7 +171,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .since("1.2.0")
         .complexity("O(M*log(N)), N being the size of the set and M the number of members given.")
         .summary("Removes members from a sorted set.")
-        .syntax("key member [member ...]")
+        .syntax("key member ...")
         .history(&[("2.4.0", "Takes several members.")]),
     row("zremrangebylex", 4, range::zremrangebylex)
         .flags(flag::WRITE)
@@ -193,7 +193,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .since("1.2.0")
         .complexity("O(M*log(N)), N being the size of the set and M the number of members removed.")
         .summary("Removes the members with scores in a range.")
-        .syntax("key min max"),
+        .syntax("key min#double max#double"),
     row("zrevrange", -4, range::zrevrange)
         .flags(flag::READONLY)
         .keys(&[KeySpec::one(1, key::RO | key::ACCESS)])
@@ -208,7 +208,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .since("2.8.9")
         .complexity("O(log(N)+M), N being the size of the set and M the number of members given.")
         .summary("Gives the members in a lexicographical range, last first.")
-        .syntax("key max min [LIMIT offset count]")
+        .syntax("key max min [LIMIT <limit: offset count>]")
         .deprecated("6.2.0", "`ZRANGE` with the `REV` and `BYLEX` arguments"),
     row("zrevrangebyscore", -4, range::zrevrangebyscore)
         .flags(flag::READONLY)
@@ -216,7 +216,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .since("2.2.0")
         .complexity("O(log(N)+M), N being the size of the set and M the number of members given.")
         .summary("Gives the members with scores in a range, highest first.")
-        .syntax("key max min [WITHSCORES] [LIMIT offset count]")
+        .syntax("key max#double min#double [WITHSCORES] [LIMIT <limit: offset count>]")
         .history(&[("2.1.6", "Either end may be left out of the range with `(`.")])
         .deprecated("6.2.0", "`ZRANGE` with the `REV` and `BYSCORE` arguments"),
     row("zrevrank", -3, zrevrank)
@@ -247,14 +247,14 @@ pub static ROWS: &[Row<Handler>] = &[
         .since("6.2.0")
         .complexity("O(N + M*log(M)), N being the size of all sets and M the size of the result.")
         .summary("Gives the members of all sets.")
-        .syntax("numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | MIN | MAX>] [WITHSCORES]"),
+        .syntax("numkeys key ... [WEIGHTS weight ...] [AGGREGATE <aggregate: SUM | MIN | MAX>] [WITHSCORES]"),
     row("zunionstore", -4, algebra::zunionstore)
         .flags(flag::WRITE | flag::DENYOOM | flag::MOVABLEKEYS)
         .keys(&[KeySpec::one(1, key::OW | key::UPDATE), KeySpec::counted(2, key::RO | key::ACCESS)])
         .since("2.0.0")
         .complexity("O(N + M*log(M)), N being the size of all sets and M the size of the result.")
         .summary("Stores the members of all sets.")
-        .syntax("destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | MIN | MAX>]"),
+        .syntax("destination numkeys key ... [WEIGHTS weight ...] [AGGREGATE <aggregate: SUM | MIN | MAX>]"),
 ];
 
 const fn row(name: &'static str, arity: i16, handler: Handler) -> Row<Handler> {

@@ -31,31 +31,31 @@ static SUBCOMMANDS: &[Row<Handler>] = &[
         .since("7.0.0")
         .complexity("O(N), N being the number of commands asked for.")
         .summary("Tells what commands are for and how they are called.")
-        .syntax("[command-name [command-name ...]]")
+        .syntax("[command-name ...]")
         .tips(&["nondeterministic_output_order"]),
     about("getkeys", -4, getkeys)
         .since("2.8.13")
         .complexity("O(N), N being the number of arguments.")
         .summary("Finds the keys among arguments.")
-        .syntax("command [arg [arg ...]]"),
+        .syntax("command [arg ...]"),
     about("getkeysandflags", -4, getkeysandflags)
         .since("7.0.0")
         .complexity("O(N), N being the number of arguments.")
         .summary("Finds the keys among arguments, and what is done with each.")
-        .syntax("command [arg [arg ...]]"),
+        .syntax("command [arg ...]"),
     about("help", 2, help).since("5.0.0").summary("Tells what the subcommands do."),
     about("info", -2, info)
         .since("2.8.13")
         .complexity("O(N), N being the number of commands asked for.")
         .summary("Tells about some commands, or all.")
-        .syntax("[command-name [command-name ...]]")
+        .syntax("[command-name ...]")
         .tips(&["nondeterministic_output_order"])
         .history(&[("7.0.0", "Without names, all commands are told of.")]),
     about("list", -2, list)
         .since("7.0.0")
         .complexity("O(N), N being the number of all commands.")
         .summary("Lists the names of commands.")
-        .syntax("[FILTERBY <MODULE module-name | ACLCAT category | PATTERN pattern>]")
+        .syntax("[FILTERBY <filterby: MODULE module-name | ACLCAT category | PATTERN pattern>]")
         .tips(&["nondeterministic_output_order"]),
 ];
 
@@ -238,10 +238,14 @@ fn document(reply: &mut Reply<'_>, command: &Command) {
         field(reply, name);
         reply.bulk(text.as_bytes());
     }
-    if let Some((since, by)) = meta.deprecated {
+    let flags = [(meta.deprecated.is_some(), "deprecated"), (meta.system, "syscmd")];
+    let flags = || flags.iter().filter(|(set, _)| *set);
+    if flags().count() > 0 {
         field(reply, "doc_flags");
-        reply.set(1);
-        reply.simple("deprecated");
+        reply.set(flags().count());
+        flags().for_each(|(_, name)| reply.simple(name));
+    }
+    if let Some((since, by)) = meta.deprecated {
         field(reply, "deprecated_since");
         reply.bulk(since.as_bytes());
         field(reply, "replaced_by");
@@ -259,8 +263,7 @@ fn document(reply: &mut Reply<'_>, command: &Command) {
     let arguments = syntax::parse(meta.syntax);
     if !arguments.is_empty() {
         field(reply, "arguments");
-        let mut keys = 0;
-        document_arguments(reply, &arguments, &mut keys, meta.keys.len());
+        document_arguments(reply, &arguments);
     }
     if !command.subcommands.is_empty() {
         field(reply, "subcommands");
@@ -273,93 +276,61 @@ fn document(reply: &mut Reply<'_>, command: &Command) {
     reply.end(map, fields);
 }
 
-/// `keys` counts the keys that were met: each is the first of one key specification.
-fn document_arguments(
-    reply: &mut Reply<'_>,
-    arguments: &[Argument],
-    keys: &mut usize,
-    specs: usize,
-) {
+fn document_arguments(reply: &mut Reply<'_>, arguments: &[Argument]) {
     reply.array(arguments.len());
     for argument in arguments {
-        let is_key = argument.kind == Kind::Text
-            && (argument.name == "key" || argument.name.ends_with("key"))
-            && *keys < specs;
-        let kind = match argument.kind {
-            Kind::Text if is_key => "key",
-            Kind::Text if argument.name == "pattern" => "pattern",
-            Kind::Text if argument.name.starts_with("unix-time") => "unix-time",
-            Kind::Text => "string",
-            Kind::Integer => "integer",
-            Kind::Double => "double",
-            Kind::Token => "pure-token",
-            Kind::OneOf => "oneof",
-            Kind::Block => "block",
-        };
         let map = reply.begin(Aggregate::Map);
-        let mut fields = 2;
-        reply.bulk(b"name");
-        if argument.name.is_empty() {
-            reply.bulk(joined_name(argument).as_bytes());
-        } else {
-            reply.bulk(argument.name.to_ascii_lowercase().as_bytes());
-        }
-        reply.bulk(b"type");
-        reply.bulk(kind.as_bytes());
-        if is_key {
-            reply.bulk(b"key_spec_index");
-            reply.integer(*keys as i64);
-            *keys += 1;
-            fields += 1;
-        }
-        if let Some(token) = &argument.token {
-            reply.bulk(b"token");
-            reply.bulk(token.as_bytes());
-            fields += 1;
-        }
-        let flags: Vec<&str> = [
-            (argument.optional, "optional"),
-            (argument.multiple, "multiple"),
-            (argument.multiple_token, "multiple_token"),
-        ]
-        .into_iter()
-        .filter_map(|(set, name)| set.then_some(name))
-        .collect();
-        if !flags.is_empty() {
-            reply.bulk(b"flags");
-            reply.set(flags.len());
-            for flag in flags {
-                reply.simple(flag);
-            }
-            fields += 1;
-        }
-        if !argument.parts.is_empty() {
-            reply.bulk(b"arguments");
-            document_arguments(reply, &argument.parts, keys, specs);
-            fields += 1;
-        }
+        let fields = document_argument(reply, argument);
         reply.end(map, fields);
     }
 }
 
-/// A name for what has none: those of its parts.
-fn joined_name(argument: &Argument) -> String {
-    if argument.parts.is_empty() {
-        return argument.token.clone().unwrap_or_default().to_ascii_lowercase();
+/// Gives the number of fields that were written.
+fn document_argument(reply: &mut Reply<'_>, argument: &Argument) -> usize {
+    let grouped = matches!(argument.kind, Kind::OneOf | Kind::Block);
+    let texts = [
+        ("name", Some(argument.name.as_str())),
+        ("type", Some(argument.kind.name())),
+        ("display_text", (!grouped).then(|| argument.shown())),
+        ("token", argument.token.as_deref()),
+        ("since", argument.since.as_deref()),
+        ("deprecated_since", argument.deprecated_since.as_deref()),
+    ];
+    let mut fields = 0;
+    for (name, text) in texts {
+        if let Some(text) = text {
+            reply.bulk(name.as_bytes());
+            reply.bulk(text.as_bytes());
+            fields += 1;
+        }
+        if let (Some(spec), "display_text") = (argument.key_spec, name) {
+            reply.bulk(b"key_spec_index");
+            reply.integer(spec as i64);
+            fields += 1;
+        }
     }
-    let parts: Vec<String> =
-        argument
-            .parts
-            .iter()
-            .map(|part| {
-                if part.name.is_empty() {
-                    joined_name(part)
-                } else {
-                    part.name.to_ascii_lowercase()
-                }
-            })
-            .collect();
-    parts.join("-")
+    let flags: Vec<&str> = [
+        (argument.optional, "optional"),
+        (argument.multiple, "multiple"),
+        (argument.multiple_token, "multiple_token"),
+    ]
+    .into_iter()
+    .filter_map(|(set, name)| set.then_some(name))
+    .collect();
+    if !flags.is_empty() {
+        reply.bulk(b"flags");
+        reply.set(flags.len());
+        for flag in flags {
+            reply.simple(flag);
+        }
+        fields += 1;
+    }
+    if grouped {
+        reply.bulk(b"arguments");
+        document_arguments(reply, &argument.parts);
+        fields += 1;
+    }
+    fields
 }
 
 fn list(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {

@@ -16,7 +16,7 @@ pub(super) static ROWS: &[Row<Handler>] = &[
         .acl(acl::CONNECTION)
         .complexity("O(N), N being the number of passwords of the user.")
         .summary("Proves who the client is.")
-        .syntax("[username] password")
+        .syntax("[username@6.0.0] password")
         .history(&[("6.0.0", "A user's name may stand before the password.")]),
     row(Group::Connection, "echo", 2, echo)
         .flags(flag::LOADING | flag::STALE | flag::FAST)
@@ -28,7 +28,7 @@ pub(super) static ROWS: &[Row<Handler>] = &[
         .acl(acl::CONNECTION)
         .since("6.0.0")
         .summary("Agrees on a version of the protocol and tells about the server.")
-        .syntax("[protover [AUTH username password] [SETNAME clientname]]")
+        .syntax("[arguments: protover [AUTH <auth: username password>] [SETNAME clientname]]")
         .history(&[("6.2.0", "The version may be left out: nothing is changed then.")]),
     row(Group::Connection, "ping", -1, ping)
         .flags(flag::FAST)

@@ -18,6 +18,7 @@ use crate::time::Duration;
 
 /// Rows of the command table.
 pub(super) static ROWS: &[Row<Handler>] = &[row(Group::Server, "debug", -2, debug)
+    .system()
     .flags(flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE)
     .complexity("That of the subcommand.")
     .summary("A container for commands that test the server.")];

@@ -18,7 +18,7 @@ pub(super) static ROWS: &[Row<Handler>] = &[row(Group::Server, "info", -1, info)
     .flags(flag::LOADING | flag::STALE)
     .acl(acl::DANGEROUS)
     .summary("Tells how the server is, section by section.")
-    .syntax("[section [section ...]]")
+    .syntax("[section ...]")
     .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"])
     .history(&[("7.0.0", "Takes several sections.")])];
 

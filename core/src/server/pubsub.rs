@@ -22,39 +22,39 @@ pub(super) static ROWS: &[Row<Handler>] = &[
         .since("2.0.0")
         .complexity("O(N), N being the number of channels given.")
         .summary("Listens to messages published on channels.")
-        .syntax("channel [channel ...]"),
+        .syntax("channel ..."),
     row(Group::Pubsub, "unsubscribe", -1, |s, c| unsubscribe(s, c, Kind::Channel))
         .flags(SUBSCRIBING)
         .since("2.0.0")
         .complexity("O(N), N being the number of channels left.")
         .summary("Stops listening to channels, to all if none is named.")
-        .syntax("[channel [channel ...]]"),
+        .syntax("[channel ...]"),
     row(Group::Pubsub, "psubscribe", -2, |s, c| subscribe(s, c, Kind::Pattern))
         .flags(SUBSCRIBING)
         .since("2.0.0")
         .complexity("O(N), N being the number of patterns given.")
         .summary("Listens to messages published on channels whose names match patterns.")
-        .syntax("pattern [pattern ...]"),
+        .syntax("pattern ..."),
     row(Group::Pubsub, "punsubscribe", -1, |s, c| unsubscribe(s, c, Kind::Pattern))
         .flags(SUBSCRIBING)
         .since("2.0.0")
         .complexity("O(N), N being the number of patterns left.")
         .summary("Stops listening to patterns, to all if none is named.")
-        .syntax("[pattern [pattern ...]]"),
+        .syntax("[pattern ...]"),
     row(Group::Pubsub, "ssubscribe", -2, |s, c| subscribe(s, c, Kind::Shard))
         .flags(SUBSCRIBING)
         .keys(&[KeySpec::range(1, -1, 1, key::NOT_KEY)])
         .since("7.0.0")
         .complexity("O(N), N being the number of channels given.")
         .summary("Listens to messages published on shard channels.")
-        .syntax("shardchannel [shardchannel ...]"),
+        .syntax("shardchannel ..."),
     row(Group::Pubsub, "sunsubscribe", -1, |s, c| unsubscribe(s, c, Kind::Shard))
         .flags(SUBSCRIBING)
         .keys(&[KeySpec::range(1, -1, 1, key::NOT_KEY)])
         .since("7.0.0")
         .complexity("O(N), N being the number of channels left.")
         .summary("Stops listening to shard channels, to all if none is named.")
-        .syntax("[shardchannel [shardchannel ...]]"),
+        .syntax("[shardchannel ...]"),
     row(Group::Pubsub, "publish", 3, publish)
         .flags(PUBLISHING)
         .since("2.0.0")
@@ -92,7 +92,7 @@ pub(super) static ROWS: &[Row<Handler>] = &[
                     "O(N), N being the number of channels asked for.",
                 )
                 .summary("How many listen to each of some channels.")
-                .syntax("[channel [channel ...]]"),
+                .syntax("[channel ...]"),
             row(Group::Pubsub, "numpat", 2, numpat)
                 .flags(ASKING)
                 .since("2.8.0")
@@ -112,7 +112,7 @@ pub(super) static ROWS: &[Row<Handler>] = &[
                     "O(N), N being the number of channels asked for.",
                 )
                 .summary("How many listen to each of some shard channels.")
-                .syntax("[shardchannel [shardchannel ...]]"),
+                .syntax("[shardchannel ...]"),
             row(Group::Pubsub, "help", 2, help)
                 .flags(flag::LOADING | flag::STALE)
                 .since("6.2.0")

@@ -28,7 +28,7 @@ pub(super) static ROWS: &[Row<Handler>] = &[row(Group::Server, "shutdown", -1, s
     )
     .complexity("O(1), or O(N) if it saves, N being the number of keys in all databases.")
     .summary("Ends the server.")
-    .syntax("[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]")
+    .syntax("[save-selector: NOSAVE | SAVE] [NOW@7.0.0] [FORCE@7.0.0] [ABORT@7.0.0]")
     .history(&[("7.0.0", "New: `NOW`, `FORCE`, `ABORT`.")])];
 
 /// How far the end has come.

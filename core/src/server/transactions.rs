@@ -37,7 +37,7 @@ pub(super) static ROWS: &[Row<Handler>] = &[
         .since("2.2.0")
         .complexity("O(1) for every key.")
         .summary("Guards the next transaction: it fails if one of the keys changes before.")
-        .syntax("key [key ...]"),
+        .syntax("key ..."),
     row(Group::Transactions, "unwatch", 1, unwatch)
         .flags(COMMON | flag::FAST)
         .acl(acl::TRANSACTION)

@@ -22,6 +22,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .since("2.6.0")
         .summary("Makes a key from a payload of DUMP."),
     restoring(Group::Server, "restore-asking")
+        .system()
         .flags(flag::WRITE | flag::DENYOOM | flag::ASKING)
         .since("3.0.0")
         .summary("Makes a key from a payload while its slot moves to another node of a cluster."),
@@ -34,7 +35,7 @@ const fn restoring(group: Group, name: &'static str) -> Row<Handler> {
         .acl(acl::KEYSPACE | acl::DANGEROUS)
         .keys(OVERWRITTEN)
         .complexity("O(N), N being the size of the value; O(N*log(N)) for sorted sets.")
-        .syntax("key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]")
+        .syntax("key ttl serialized-value [REPLACE@3.0.0] [ABSTTL@5.0.0] [IDLETIME seconds@5.0.0] [FREQ frequency@5.0.0]")
         .history(&[
             ("3.0.0", "New: `REPLACE`."),
             ("5.0.0", "New: `ABSTTL`."),

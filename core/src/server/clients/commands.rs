@@ -43,12 +43,7 @@ static SUBCOMMANDS: &[Row<Handler>] = &[
         .since("2.4.0")
         .complexity("O(N), N being the number of connections.")
         .summary("Closes connections.")
-        .syntax(
-            "<ip:port | <[ID client-id] | [TYPE <NORMAL | MASTER | SLAVE | REPLICA | PUBSUB>] | \
-             [USER username] | [ADDR ip:port] | [LADDR ip:port] | [SKIPME <YES | NO>] [[ID \
-             client-id] | [TYPE <NORMAL | MASTER | SLAVE | REPLICA | PUBSUB>] | [USER username] | \
-             [ADDR ip:port] | [LADDR ip:port] | [SKIPME <YES | NO>] ...]>>",
-        )
+        .syntax("<filter: old-format=ip:port@-2.8.12 | <new-format: [ID client-id@2.8.12] | [TYPE <client-type@2.8.12: \"normal\" | \"master\"@3.2.0 | \"slave\" | \"replica\"@5.0.0 | \"pubsub\">] | [USER username] | [ADDR addr=ip:port] | [LADDR laddr=ip:port@6.2.0] | [SKIPME <skipme: YES | NO>]> ...>")
         .history(&[
             ("2.8.12", "New: filters by name and value."),
             ("2.8.12", "New: `ID`."),
@@ -60,7 +55,7 @@ static SUBCOMMANDS: &[Row<Handler>] = &[
         .since("2.4.0")
         .complexity("O(N), N being the number of connections.")
         .summary("Lists connections.")
-        .syntax("[TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id ...]]")
+        .syntax("[TYPE <client-type@5.0.0: \"normal\" | \"master\" | \"replica\" | \"pubsub\">] [ID client-id@6.2.0 ...]")
         .tips(&["nondeterministic_output"])
         .history(&[
             ("2.8.12", "New: the field `id`."),
@@ -73,24 +68,24 @@ static SUBCOMMANDS: &[Row<Handler>] = &[
     others("no-evict", 3, no_evict)
         .since("7.0.0")
         .summary("Spares the connection when memory is short.")
-        .syntax("<ON | OFF>"),
+        .syntax("<enabled: ON | OFF>"),
     oneself("no-touch", 3, no_touch)
         .since("7.2.0")
         .summary("Leaves the access times of keys alone.")
-        .syntax("<ON | OFF>"),
+        .syntax("<enabled: ON | OFF>"),
     others("pause", -3, pause)
         .since("3.0.0")
         .summary("Holds back all commands, or those that write, for a while.")
-        .syntax("timeout [WRITE | ALL]")
+        .syntax("timeout#integer [mode@6.2.0: WRITE | ALL]")
         .history(&[("6.2.0", "New: `WRITE` and `ALL`.")]),
     oneself("reply", 3, reply)
         .since("3.2.0")
         .summary("Says which replies the connection gets.")
-        .syntax("<ON | OFF | SKIP>"),
+        .syntax("<action: ON | OFF | SKIP>"),
     oneself("setinfo", 4, setinfo)
         .since("7.2.0")
         .summary("Names the client's library and its version.")
-        .syntax("<LIB-NAME libname | LIB-VER libver>")
+        .syntax("<attr: \"lib-name\" libname | \"lib-ver\" libver>")
         .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
     oneself("setname", 3, setname)
         .since("2.6.9")
@@ -100,7 +95,7 @@ static SUBCOMMANDS: &[Row<Handler>] = &[
         .since("5.0.0")
         .complexity("O(log(N)), N being the number of connections.")
         .summary("Ends the wait of a client that a command has blocked.")
-        .syntax("client-id [TIMEOUT | ERROR]"),
+        .syntax("client-id [unblock-type: TIMEOUT | ERROR]"),
     others("unpause", 2, unpause)
         .since("6.2.0")
         .complexity("O(N), N being the number of clients held back.")

@@ -30,7 +30,7 @@ static SUBCOMMANDS: &[Row<Handler>] = &[
         .since("2.0.0")
         .complexity("O(N), N being the number of directives given.")
         .summary("Tells what directives are set to.")
-        .syntax("parameter [parameter ...]")
+        .syntax("parameter ...")
         .history(&[("7.0.0", "Takes several patterns.")]),
     row(Group::Server, "help", 2, help)
         .flags(flag::LOADING | flag::STALE)
@@ -51,7 +51,7 @@ static SUBCOMMANDS: &[Row<Handler>] = &[
         .since("2.0.0")
         .complexity("O(N), N being the number of directives given.")
         .summary("Sets directives: all of them, or none.")
-        .syntax("parameter value [parameter value ...]")
+        .syntax("<data: parameter value> ...")
         .history(&[("7.0.0", "Takes several directives, of which all are set or none.")])
         .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
 ];

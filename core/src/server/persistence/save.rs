@@ -16,7 +16,7 @@ pub(in crate::server) static ROWS: &[Row<Handler>] = &[
     row(Group::Server, "bgsave", -1, bgsave)
         .flags(flag::ADMIN | flag::NOSCRIPT | flag::NO_ASYNC_LOADING)
         .summary("Saves the data to disk while commands go on.")
-        .syntax("[SCHEDULE]")
+        .syntax("[SCHEDULE@3.2.2]")
         .history(&[("3.2.2", "New: `SCHEDULE`.")]),
     row(Group::Server, "lastsave", 1, lastsave)
         .flags(flag::LOADING | flag::STALE | flag::FAST)

@@ -21,7 +21,7 @@ pub(in crate::server) static ROWS: &[Row<Handler>] = &[
         .flags(flag::ADMIN | flag::NOSCRIPT | flag::STALE)
         .since("6.2.0")
         .summary("Hands the primary's place to a replica, without losing a write.")
-        .syntax("[TO host port [FORCE]] [ABORT] [TIMEOUT milliseconds]"),
+        .syntax("[TO <target: host port [FORCE]>] [ABORT] [TIMEOUT milliseconds]"),
     row(Group::Server, "psync", -3, psync)
         .flags(SYNCING)
         .since("2.8.0")
@@ -29,6 +29,7 @@ pub(in crate::server) static ROWS: &[Row<Handler>] = &[
         .summary("Lets a replica go on with the stream of commands, or begin with a copy.")
         .syntax("replicationid offset"),
     row(Group::Server, "replconf", -1, replconf)
+        .system()
         .flags(flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::ALLOW_BUSY)
         .since("3.0.0")
         .summary("Tells a primary, or a replica, about the other."),
@@ -36,7 +37,7 @@ pub(in crate::server) static ROWS: &[Row<Handler>] = &[
         .flags(CHANGING)
         .since("5.0.0")
         .summary("Makes the server a replica of another, or a primary.")
-        .syntax("<host port | NO ONE>"),
+        .syntax("<args: <host-port: host port> | <no-one: NO ONE>>"),
     row(Group::Server, "role", 1, role)
         .flags(flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::FAST)
         .acl(acl::ADMIN | acl::DANGEROUS)
@@ -45,7 +46,7 @@ pub(in crate::server) static ROWS: &[Row<Handler>] = &[
     row(Group::Server, "slaveof", 3, replicaof)
         .flags(CHANGING)
         .summary("Makes the server a replica of another, or a primary.")
-        .syntax("<host port | NO ONE>")
+        .syntax("<args: <host-port: host port> | <no-one: NO ONE>>")
         .deprecated("5.0.0", "`REPLICAOF`"),
     row(Group::Server, "sync", 1, sync)
         .flags(SYNCING)
@@ -59,14 +60,14 @@ pub(in crate::server) static GENERIC_ROWS: &[Row<Handler>] = &[
         .acl(acl::CONNECTION)
         .since("3.0.0")
         .summary("Waits until replicas have what this connection wrote.")
-        .syntax("numreplicas timeout")
+        .syntax("numreplicas timeout#integer")
         .tips(&["request_policy:all_shards", "response_policy:agg_min"]),
     row(Group::Generic, "waitaof", 4, waitaof)
         .flags(flag::NOSCRIPT)
         .acl(acl::CONNECTION)
         .since("7.2.0")
         .summary("Waits until what this connection wrote is in append-only files for good.")
-        .syntax("numlocal numreplicas timeout")
+        .syntax("numlocal numreplicas timeout#integer")
         .tips(&["request_policy:all_shards", "response_policy:agg_min"]),
 ];
 
