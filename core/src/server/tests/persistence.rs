@@ -437,7 +437,7 @@ fn libraries_of_functions_are_kept_as_they_are() {
 fn a_slow_save_hurries_up_when_it_is_told_to() {
     let mut d = Driver::new("save \"\"");
     let conn = d.connect();
-    populate(&mut d, conn, 10);
+    populate(&mut d, conn, 200);
     d.line(conn, "config set rdb-key-save-delay 100000000");
     d.line(conn, "bgsave");
     d.pass(Duration::from_secs(3));
@@ -446,7 +446,8 @@ fn a_slow_save_hurries_up_when_it_is_told_to() {
     d.pass(Duration::from_millis(1));
     assert_eq!(info(&mut d, conn, "rdb_bgsave_in_progress"), "0");
     // So does a slow load.
-    let mut d = restarted(&d, "key-load-delay 100000000\nloading-process-events-interval-bytes 1");
+    let slow = "key-load-delay 20000\nloading-process-events-interval-bytes 1024";
+    let mut d = restarted(&d, slow);
     let conn = d.connect();
     d.pass(Duration::from_secs(3));
     assert!(d.line(conn, "get key:1").starts_with("-LOADING"));
