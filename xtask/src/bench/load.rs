@@ -12,6 +12,7 @@ use super::mixed::mixed;
 use super::server::{Server, encode, pinned};
 
 /// A row.
+#[derive(Clone, Copy)]
 pub(crate) struct Load {
     /// What the table calls it.
     pub(crate) name: &'static str,
@@ -59,6 +60,13 @@ enum Given {
     /// So many clients that listen.
     Listeners(usize),
 }
+
+/// SETs of random keys.
+pub(crate) const SET_MILLION: Load =
+    Load { name: "SET, 1M keys", command: Ask::Test("set"), keys: MILLION, ..ONE };
+/// The same with a pipeline.
+pub(crate) const SET_MILLION_PIPED: Load =
+    Load { name: "SET -P 16, 1M keys", command: Ask::Test("set"), keys: MILLION, ..MANY };
 
 /// Keys that the rows over random keys draw from.
 const MILLION: Option<u64> = Some(1_000_000);
@@ -122,11 +130,11 @@ pub(crate) const LOADS: &[Load] = &[
     Load { name: "GET", command: Ask::Test("get"), ..ONE },
     Load { name: "SET", command: Ask::Test("set"), ..ONE },
     Load { name: "GET, 1M keys", command: Ask::Test("get"), keys: MILLION, ..ONE },
-    Load { name: "SET, 1M keys", command: Ask::Test("set"), keys: MILLION, ..ONE },
+    SET_MILLION,
     Load { name: "GET -P 16", command: Ask::Test("get"), ..MANY },
     Load { name: "SET -P 16", command: Ask::Test("set"), ..MANY },
     Load { name: "GET -P 16, 1M keys", command: Ask::Test("get"), keys: MILLION, ..MANY },
-    Load { name: "SET -P 16, 1M keys", command: Ask::Test("set"), keys: MILLION, ..MANY },
+    SET_MILLION_PIPED,
     LPUSH,
     RPUSH,
     LPOP,
@@ -177,6 +185,11 @@ impl Measured {
 impl Load {
     /// Bytes of a value.
     const VALUE: usize = 64;
+
+    /// The same with fewer operations in a round.
+    pub(crate) fn shortened(self, by: u64) -> Load {
+        Load { shorter: self.shorter * by, ..self }
+    }
 
     /// Puts there what stays through all rounds.
     pub(crate) fn prepare(&self, server: &Server) -> Result<()> {

@@ -5,11 +5,15 @@
 //! the server spends on an operation is the figure to trust: throughput without pipelining is
 //! mostly that of redis-benchmark and the loopback interface.
 
+mod append;
 mod collections;
 mod growth;
 mod load;
 mod mixed;
+mod pace;
+mod resync;
 mod server;
+mod snapshot;
 
 use std::path::PathBuf;
 
@@ -27,6 +31,9 @@ pub(crate) struct Args {
     /// Only rows whose name contains this.
     #[arg(long)]
     only: Option<String>,
+    /// Only rows of persistence and replication: bgsave, resync, aof.
+    #[arg(long)]
+    persistence: bool,
     /// The server to measure, instead of the one that was just built.
     #[arg(long)]
     limpid: Option<PathBuf>,
@@ -47,6 +54,19 @@ impl Programs {
     fn start(&self) -> Result<[Server; 2]> {
         Ok([Server::start(&self.limpid, &["server"])?, Server::start(&self.redis, &[])?])
     }
+
+    /// Both with some options, each free to use all processors.
+    fn start_free(&self, options: &[&str]) -> Result<[Server; 2]> {
+        Ok([self.start_one(0, options)?, self.start_one(1, options)?])
+    }
+
+    /// One of them.
+    fn start_one(&self, which: usize, options: &[&str]) -> Result<Server> {
+        match which {
+            0 => Server::start_free(&self.limpid, &["server"], options),
+            _ => Server::start_free(&self.redis, &[], options),
+        }
+    }
 }
 
 /// Measures and prints.
@@ -57,7 +77,8 @@ pub(crate) fn compare(ws: &Workspace, args: &Args) -> Result<()> {
         Some(path) => path.clone(),
         None => on_path("redis-server").context(need).context("no redis-server")?,
     };
-    let wanted = |name: &str| args.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
+    let named = |name: &str| args.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
+    let wanted = |name: &str| !args.persistence && named(name);
     let mut build = ws.cargo();
     build.args(["build", "--release", "--locked"]);
     if args.limpid.is_none() {
@@ -89,6 +110,17 @@ pub(crate) fn compare(ws: &Workspace, args: &Args) -> Result<()> {
     }
     if wanted("stall") {
         missed.extend(growth::stall(&programs, if args.quick { 2_000_000 } else { 10_000_000 })?);
+    }
+    if named("bgsave") {
+        let (keys, rounds) = if args.quick { (1_000_000, 1) } else { (5_000_000, 3) };
+        missed.extend(snapshot::bgsave(&programs, keys, rounds)?);
+    }
+    if named("resync") {
+        let (bytes, rounds) = if args.quick { (200_000_000, 1) } else { (1_000_000_000, 3) };
+        missed.extend(resync::full(&programs, bytes, rounds)?);
+    }
+    if named("aof") {
+        missed.extend(append::policies(&programs, &benchmark, rounds, args.quick)?);
     }
     match missed.as_slice() {
         [] => println!("\nEvery goal is reached."),

@@ -1,6 +1,6 @@
 //! A server under measurement: its process, its processor time, its memory.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::workspace::on_path;
 
-/// A running server on a free port of 127.0.0.1 that keeps nothing on disk.
+/// A running server on a free port of 127.0.0.1, with a directory of its own.
 pub(crate) struct Server {
     child: Child,
     port: u16,
@@ -18,14 +18,24 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts `program` with Redis's own options after `first`.
+    /// Starts `program` on the first processor, with Redis's own options after `first`. It keeps
+    /// nothing on disk.
     pub(crate) fn start(program: &Path, first: &[&str]) -> Result<Self> {
+        Self::spawn(pinned(program, 0), program, first, &[])
+    }
+
+    /// The same with more options, and free to use all processors: what it does beside serving
+    /// (in threads, in a child) shall not have to share one with it.
+    pub(crate) fn start_free(program: &Path, first: &[&str], options: &[&str]) -> Result<Self> {
+        Self::spawn(Command::new(program), program, first, options)
+    }
+
+    fn spawn(mut command: Command, program: &Path, first: &[&str], more: &[&str]) -> Result<Self> {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let dir = std::env::temp_dir().join(format!("limpid-bench-{port}"));
         std::fs::create_dir_all(&dir)?;
-        let mut command = pinned(program, 0);
         command.args(first).args(["--port", &port.to_string(), "--bind", "127.0.0.1"]);
-        command.args(["--save", "", "--appendonly", "no"]).arg("--dir").arg(&dir);
+        command.args(["--save", "", "--appendonly", "no"]).arg("--dir").arg(&dir).args(more);
         let child = command.current_dir(&dir).stdin(Stdio::null()).stdout(Stdio::null()).spawn();
         let child = child.with_context(|| format!("cannot start {program:?}"))?;
         let mut server = Server { child, port, dir };
@@ -52,12 +62,13 @@ impl Server {
         Ok(stream)
     }
 
-    /// User and system time that the process has used.
+    /// User and system time that the process has used, and children of it that have ended.
     pub(crate) fn cpu(&self) -> Result<Duration> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // The name, in brackets, may hold spaces. utime and stime are the 12th and 13th after it.
+        // The name, in brackets, may hold spaces. utime and stime are the 12th and 13th after it,
+        // and behind them stand those of children.
         let fields = stat.rsplit_once(')').context("/proc/…/stat")?.1.split_whitespace();
-        let ticks: u64 = fields.skip(11).take(2).map(|n| n.parse::<u64>().unwrap_or(0)).sum();
+        let ticks: u64 = fields.skip(11).take(4).map(|n| n.parse::<u64>().unwrap_or(0)).sum();
         // USER_HZ is 100 on every Linux that there is.
         Ok(Duration::from_millis(ticks * 10))
     }
@@ -68,6 +79,38 @@ impl Server {
         let line = status.lines().find(|l| l.starts_with("VmRSS:")).context("no VmRSS")?;
         let kb = line.split_whitespace().nth(1).context("no VmRSS")?;
         Ok(kb.parse::<u64>()? * 1024)
+    }
+
+    /// Memory of the process and its children in bytes. What they share counts once.
+    pub(crate) fn with_children(&self) -> Result<u64> {
+        let own = self.child.id();
+        let children = std::fs::read_to_string(format!("/proc/{own}/task/{own}/children"))?;
+        let children = children.split_whitespace().filter_map(|pid| pid.parse().ok());
+        // A child may have ended in between.
+        Ok(proportional(own)? + children.filter_map(|pid| proportional(pid).ok()).sum::<u64>())
+    }
+
+    /// Sends one command and gives its reply, without its mark.
+    pub(crate) fn ask(&self, words: &[&str]) -> Result<String> {
+        let mut stream = BufReader::new(self.connect()?);
+        let mut request = Vec::new();
+        encode(&mut request, &words.iter().map(|w| w.as_bytes()).collect::<Vec<_>>());
+        stream.get_mut().write_all(&request)?;
+        let mut line = String::new();
+        stream.read_line(&mut line)?;
+        let head = line.trim_end();
+        ensure!(!head.starts_with('-') && !head.is_empty(), "{words:?}: {head}");
+        let Some(len) = head.strip_prefix('$') else { return Ok(head[1..].to_owned()) };
+        let mut text = vec![0; len.parse()?];
+        stream.read_exact(&mut text)?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// A field of INFO.
+    pub(crate) fn info(&self, section: &str, field: &str) -> Result<String> {
+        let text = self.ask(&["INFO", section])?;
+        let mut values = text.lines().filter_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        Ok(values.next().with_context(|| format!("no {field}"))?.to_owned())
     }
 
     /// Sets keys in one long pipeline and waits until all are set.
@@ -150,6 +193,14 @@ impl Drop for Server {
         let _ = self.child.wait();
         let _ = std::fs::remove_dir_all(&self.dir);
     }
+}
+
+/// The memory of a process in bytes, with its share of what it has in common with others.
+fn proportional(pid: u32) -> Result<u64> {
+    let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).context("no Pss")?;
+    let kb = line.split_whitespace().next().context("no Pss")?;
+    Ok(kb.parse::<u64>()? * 1024)
 }
 
 /// A command on one processor of its own, where there is more than one: servers on the first, the

@@ -1,0 +1,176 @@
+//! What a snapshot costs: how much longer others wait while it is written, and how much memory it
+//! takes.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use super::pace::{PER_SECOND, Pace, Waits};
+use super::server::Server;
+use super::{Programs, median};
+
+/// The most that the increase of the 99.9th percentile may be, as a multiple of Redis's.
+const INCREASE_GOAL: f64 = 0.5;
+
+/// The most memory that a snapshot may take besides, as a part of what there was.
+const MEMORY_GOAL: f64 = 0.15;
+
+/// How long the load is measured without a snapshot.
+const QUIET: Duration = Duration::from_secs(5);
+
+/// How often memory is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+
+const VALUE: [u8; 64] = [b'x'; 64];
+
+/// What was measured of one program, a number for each round.
+#[derive(Default)]
+struct Figures {
+    /// The 50th, 99th and 99.9th percentile of waits in milliseconds, without a snapshot.
+    before: [Vec<f64>; 3],
+    /// The same while there is one.
+    during: [Vec<f64>; 3],
+    /// Seconds that a snapshot took.
+    seconds: Vec<f64>,
+    /// Bytes before, and at the peak.
+    memory: (f64, f64),
+}
+
+/// Prints what BGSAVE of so many keys costs clients that write. Gives what missed its goal.
+pub(crate) fn bgsave(programs: &Programs, keys: u64, rounds: usize) -> Result<Vec<String>> {
+    let mut figures = [Figures::default(), Figures::default()];
+    let servers = programs.start_free(&[])?;
+    for server in &servers {
+        server.fill(keys, |key| format!("key:{key:012}"), &VALUE)?;
+    }
+    for round in 0..rounds {
+        let order = if round % 2 == 0 { [0, 1] } else { [1, 0] };
+        for i in order {
+            measure_waits(&servers[i], keys, &mut figures[i])?;
+        }
+    }
+    // To look at memory disturbs, so it is done in a round of its own.
+    for (server, figures) in servers.iter().zip(&mut figures) {
+        figures.memory = measure_memory(server, keys)?;
+    }
+    Ok(print(keys, figures))
+}
+
+fn measure_waits(server: &Server, keys: u64, figures: &mut Figures) -> Result<()> {
+    let mut pace = Pace::new(server, keys, &VALUE)?;
+    let before = pace.run(|elapsed| Ok(elapsed >= QUIET))?;
+    note(&mut figures.before, before);
+    let begin = Instant::now();
+    let during = save_under(server, &mut pace)?;
+    figures.seconds.push(begin.elapsed().as_secs_f64());
+    note(&mut figures.during, during);
+    Ok(())
+}
+
+fn note(figures: &mut [Vec<f64>; 3], mut waits: Waits) {
+    for (figures, part) in figures.iter_mut().zip([0.5, 0.01, 0.001]) {
+        figures.push(waits.all_but(part));
+    }
+}
+
+/// Writes until a snapshot that is begun now is on disk.
+fn save_under(server: &Server, pace: &mut Pace) -> Result<Waits> {
+    let mut begun = false;
+    let mut looked = Duration::ZERO;
+    pace.run(|elapsed| {
+        if !begun {
+            server.ask(&["BGSAVE"])?;
+            begun = true;
+        }
+        if elapsed < looked + LOOK {
+            return Ok(false);
+        }
+        looked = elapsed;
+        if server.info("persistence", "rdb_bgsave_in_progress")? != "0" {
+            return Ok(false);
+        }
+        let status = server.info("persistence", "rdb_last_bgsave_status")?;
+        ensure!(status == "ok", "BGSAVE: {status}");
+        Ok(true)
+    })
+}
+
+/// Bytes before a snapshot under load, and the most that there were during it.
+fn measure_memory(server: &Server, keys: u64) -> Result<(f64, f64)> {
+    let before = server.with_children()?;
+    let done = AtomicBool::new(false);
+    let mut pace = Pace::new(server, keys, &VALUE)?;
+    let peak = std::thread::scope(|scope| {
+        let watcher = scope.spawn(|| -> Result<u64> {
+            let mut peak = before;
+            while !done.load(Ordering::Relaxed) {
+                peak = peak.max(server.with_children()?);
+                std::thread::sleep(LOOK);
+            }
+            Ok(peak)
+        });
+        let saved = save_under(server, &mut pace);
+        done.store(true, Ordering::Relaxed);
+        let peak = watcher.join().ok().context("the watcher panicked")?;
+        saved.and(peak)
+    })?;
+    Ok((before as f64, peak as f64))
+}
+
+fn print(keys: u64, [limpid, redis]: [Figures; 2]) -> Vec<String> {
+    println!(
+        "\nBGSAVE of {} M keys of 64 bytes while {} k SETs of them come each second. Waits are\n\
+         those of the SETs, from when each was due; memory is resident memory, of Redis with its\n\
+         child's, what both share counted once.",
+        keys as f64 / 1e6,
+        PER_SECOND / 1_000
+    );
+    println!("{:28} {:>8} {:>8} {:>6} {:>5}", "", "Limpid", "Redis", "ratio", "goal");
+    let mut missed = Vec::new();
+    let mut increase = [0.0; 2];
+    for (n, name) in ["50 %", "99 %", "99.9 %"].into_iter().enumerate() {
+        let all = [&limpid, &redis];
+        let before = all.map(|figures| median(figures.before[n].clone()));
+        let during = all.map(|figures| median(figures.during[n].clone()));
+        println!("{name:>6} wait without, ms       {:>8.2} {:>8.2}", before[0], before[1]);
+        println!("{name:>6} wait meanwhile, ms     {:>8.2} {:>8.2}", during[0], during[1]);
+        increase = [(during[0] - before[0]).max(0.0), (during[1] - before[1]).max(0.0)];
+    }
+    row("99.9 % increase, ms", increase, Some(INCREASE_GOAL), &mut missed);
+    let [limpid_s, redis_s] = [limpid.seconds, redis.seconds].map(median);
+    row("time of the save, s", [limpid_s, redis_s], None, &mut missed);
+    let more = [limpid.memory, redis.memory].map(|(before, peak)| 100.0 * (peak / before - 1.0));
+    let mark = if more[0] <= 100.0 * MEMORY_GOAL { ' ' } else { '!' };
+    println!(
+        "{:28} {:>8.1} {:>8.1} {:>6}{mark}{:>5.1}",
+        "memory besides, %",
+        more[0],
+        more[1],
+        "",
+        100.0 * MEMORY_GOAL
+    );
+    if mark == '!' {
+        missed.push("bgsave: memory besides".to_owned());
+    }
+    println!(
+        "{:28} {:>8.0} {:>8.0}",
+        "memory before, MB",
+        limpid.memory.0 / 1e6,
+        redis.memory.0 / 1e6
+    );
+    missed
+}
+
+fn row(name: &str, [limpid, redis]: [f64; 2], goal: Option<f64>, missed: &mut Vec<String>) {
+    let ratio = limpid / redis;
+    let (mark, goal) = match goal {
+        Some(goal) if ratio > goal => ('!', goal.to_string()),
+        Some(goal) => (' ', goal.to_string()),
+        None => (' ', String::new()),
+    };
+    println!("{name:28} {limpid:>8.2} {redis:>8.2} {ratio:>6.2}{mark}{goal:>5}");
+    if mark == '!' {
+        missed.push(format!("bgsave: {name}"));
+    }
+}
