@@ -109,7 +109,8 @@ impl Server {
     /// A field of INFO.
     pub(crate) fn info(&self, section: &str, field: &str) -> Result<String> {
         let text = self.ask(&["INFO", section])?;
-        let mut values = text.lines().filter_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        let mut values =
+            text.lines().filter_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
         Ok(values.next().with_context(|| format!("no {field}"))?.to_owned())
     }
 

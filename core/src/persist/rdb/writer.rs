@@ -228,8 +228,9 @@ impl Writer {
         &mut self.out
     }
 
-    /// Takes what is new into the checksum, in pieces large enough to be worth it.
-    fn add_up(&mut self) {
+    /// Takes what is new into the checksum. That is done anyhow when bytes are taken, but then of
+    /// all of them at once.
+    pub fn add_up(&mut self) {
         if self.options.checksum {
             self.sum.update(self.out.get(self.summed..).unwrap_or_default());
         }

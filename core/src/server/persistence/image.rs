@@ -10,6 +10,13 @@ use crate::store::{Entry, Keyed, Keyspace};
 /// Keys that are asked for at once: few, since each may be as large as the bytes of a slice.
 const STEP: usize = 16;
 
+/// How much is written at once: until it is so many bytes, or so many keys.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slice {
+    pub(super) bytes: usize,
+    pub(super) keys: u64,
+}
+
 /// How a snapshot is written.
 #[derive(Clone, Debug)]
 pub(in crate::server) enum Encoder {
@@ -62,6 +69,14 @@ impl Encoder {
     pub(in crate::server) fn finish(&mut self) {
         match self {
             Encoder::Rdb(writer) => writer.finish(),
+            Encoder::Commands(_) => {}
+        }
+    }
+
+    /// Takes what is new into the checksum.
+    fn add_up(&mut self) {
+        match self {
+            Encoder::Rdb(writer) => writer.add_up(),
             Encoder::Commands(_) => {}
         }
     }
@@ -124,39 +139,51 @@ impl Image {
         }
     }
 
-    /// Writes about `budget` bytes more, but no more than `keys` keys.
-    pub(super) fn step(&mut self, keyspace: &mut Keyspace, budget: usize, keys: usize) {
-        let until = self.encoder.len().saturating_add(budget);
-        let last = self.keys.saturating_add(keys as u64);
-        while !self.finished && self.encoder.len() < until && self.keys < last {
+    /// Writes about so much more, but no more than `most` keys.
+    pub(super) fn step(&mut self, keyspace: &mut Keyspace, slice: Slice, most: u64) {
+        let until = self.encoder.len().saturating_add(slice.bytes);
+        let enough = self.keys.saturating_add(slice.keys);
+        let last = self.keys.saturating_add(most);
+        while !self.finished && self.encoder.len() < until && self.keys < enough.min(last) {
             if let Some(rest) = &mut self.rest {
                 let budget = until.saturating_sub(self.encoder.len());
                 if !self.encoder.go_on(rest, budget) {
-                    return;
+                    break;
                 }
                 self.rest = None;
                 self.keys += 1;
             } else if let Some((db, entry)) = self.waiting.pop_front() {
                 self.write(db, &entry);
+                keyspace.bury_copy(entry);
             } else if self.walked {
                 self.encoder.finish();
                 self.finished = true;
             } else {
-                let left = usize::try_from(last - self.keys).unwrap_or(STEP);
-                self.walk(keyspace, left);
+                self.walk(keyspace, last);
             }
         }
+        self.encoder.add_up();
     }
 
-    fn walk(&mut self, keyspace: &mut Keyspace, keys: usize) {
-        let last = self.keys.saturating_add(keys as u64);
-        self.walked = keyspace.snapshot_step(keys.min(STEP), |db, entry| {
+    fn walk(&mut self, keyspace: &mut Keyspace, last: u64) {
+        let keys = usize::try_from(last - self.keys).unwrap_or(STEP).min(STEP);
+        self.walked = keyspace.snapshot_step(keys, |db, entry| {
             if self.rest.is_none() && self.waiting.is_empty() && self.keys < last {
                 self.write(db, entry);
             } else {
                 self.waiting.push_back((db, entry.frozen()));
             }
         });
+    }
+
+    /// Whether a large entry has been begun.
+    pub(super) fn is_within_entry(&self) -> bool {
+        self.rest.is_some()
+    }
+
+    /// Entries that wait because something before them is not complete.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
     }
 
     fn write(&mut self, db: usize, entry: &Entry) {

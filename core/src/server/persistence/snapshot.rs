@@ -2,10 +2,15 @@
 //!
 //! Where Redis forks, this goes on in slices: once a turn of the driver some more keys are turned
 //! into bytes, and an entry that is about to change before its turn came is put aside as it was
-//! (see `store::snapshot`). What was put aside is written first, so that it does not pile up.
+//! (see `store::snapshot`). What was put aside is turned into bytes first, and in the same turn: so
+//! whoever changes much pays for it, everybody else waits for a slice at most, and copies do not
+//! pile up. If the disk or the replicas take nothing for a while, bytes do; in the worst case that
+//! is once the size of the file.
+
+use std::collections::VecDeque;
 
 use super::super::{DiskWork, Server, VERSION};
-use super::image::{Encoder, Image};
+use super::image::{Encoder, Image, Slice};
 use super::save::Save;
 use super::seconds_between;
 use super::sink::{self, FileSink, Place, Progress, Step};
@@ -15,16 +20,21 @@ use crate::persist::aof::CommandWriter;
 use crate::persist::rdb::{Preamble, ReplicationState, WriteOptions, Writer};
 use crate::time::{Duration, Mono, Now, Wall};
 
-/// Bytes that one slice writes. On the hardware of these days it takes about a tenth of a
-/// millisecond, which is what a request waits for at most because of the snapshot.
-const SLICE: usize = 32 * 1024;
+/// What one slice writes. On the hardware of these days it takes about a tenth of a millisecond,
+/// which is what a request waits for at most because of the snapshot.
+const SLICE: Slice = Slice { bytes: 32 * 1024, keys: 256 };
 
-/// Bytes that one slice writes while nobody may do anything else anyway.
-const LONG_SLICE: usize = 256 * 1024;
+/// What one slice writes while nobody may do anything else anyway.
+const LONG_SLICE: Slice = Slice { bytes: 256 * 1024, keys: 8192 };
 
-/// Entries put aside for each of which slices grow, and by how much they grow at most. So what was
-/// put aside is written faster than a busy server adds to it.
-const PENDING: usize = 512;
+/// Entries that may stay aside from one turn to the next.
+const ASIDE: usize = 512;
+
+/// Entries put aside that one turn writes at most: more than a turn's commands change, unless they
+/// change many at once.
+const MOST_ASIDE: usize = 16 * 1024;
+
+/// How many slices of a large value a turn writes at most, while others are put aside behind it.
 const MOST_SLICES: usize = 16;
 
 /// What a snapshot is written for.
@@ -62,6 +72,8 @@ pub(in crate::server) struct Job {
     number: u64,
     purpose: Purpose,
     image: Image,
+    /// Bytes that the sink has no room for yet.
+    ready: VecDeque<Vec<u8>>,
     sink: Sink,
     /// Whether all bytes were handed to the sink.
     handed: bool,
@@ -149,7 +161,8 @@ impl Server {
             Purpose::Replicas => Sink::Replicas,
         };
         let (began, resume, dirty) = (now.wall, now.mono, self.dirty);
-        let job = Job { number, purpose, image, sink, handed: false, began, resume, dirty };
+        let (ready, handed) = (VecDeque::new(), false);
+        let job = Job { number, purpose, image, ready, sink, handed, began, resume, dirty };
         self.persistence.job = Some(Box::new(job));
         Ok(())
     }
@@ -208,11 +221,13 @@ impl Server {
         Encoder::Rdb(writer)
     }
 
-    /// When the snapshot is to go on: now if its sink takes more.
+    /// When the snapshot is to go on: now if its sink takes more, or if too much is put aside.
     pub(super) fn snapshot_wake(&self) -> Option<Mono> {
-        let job = self.snapshot()?;
-        let goes_on = !job.handed && self.room_for(job) > 0;
-        goes_on.then(|| job.resume.max(self.now.0))
+        let job = self.snapshot().filter(|job| !job.handed)?;
+        if job.resume <= self.now.0 && self.is_much_aside(job) {
+            return Some(self.now.0);
+        }
+        (self.room_for(job) > 0).then(|| job.resume.max(self.now.0))
     }
 
     /// The configuration has changed: who waits because it was told to be slow may not have to
@@ -237,13 +252,28 @@ impl Server {
         }
     }
 
+    /// Entries that are put aside.
+    fn aside(&self, job: &Job) -> usize {
+        self.keyspace.snapshot_pending() + job.image.waiting()
+    }
+
+    fn is_much_aside(&self, job: &Job) -> bool {
+        !job.image.is_finished() && self.aside(job) > ASIDE
+    }
+
     /// Writes some more.
     pub(super) fn snapshot_slice(&mut self, now: Now<'_>) {
         let Some(mut job) = self.persistence.job.take() else { return };
-        let goes_on = !job.handed && job.resume <= now.mono && self.room_for(&job) > 0;
-        if goes_on {
-            self.write_slice(now, &mut job);
+        if job.resume <= now.mono && !job.image.is_finished() {
+            if self.is_much_aside(&job) {
+                self.write_aside(now, &mut job);
+            }
+            if job.ready.is_empty() && self.room_for(&job) > 0 {
+                let slice = if self.holds_all() { LONG_SLICE } else { SLICE };
+                self.write_slice(now, &mut job, slice);
+            }
         }
+        self.feed_sink(now, &mut job);
         let ended = job.handed && matches!(job.sink, Sink::Replicas);
         self.persistence.job = Some(job);
         if ended {
@@ -251,24 +281,43 @@ impl Server {
         }
     }
 
-    fn write_slice(&mut self, now: Now<'_>, job: &mut Job) {
-        let pending = self.keyspace.snapshot_pending();
-        let budget = match self.holds_all() {
-            true => LONG_SLICE,
-            false => SLICE * (1 + pending / PENDING).min(MOST_SLICES),
-        };
+    /// Writes what was put aside, whether there is room for it or not: as bytes it takes least.
+    fn write_aside(&mut self, now: Now<'_>, job: &mut Job) {
+        let most = self.aside(job).saturating_sub(ASIDE).min(MOST_ASIDE) as u64;
+        let before = job.image.keys;
+        while !job.image.is_within_entry() {
+            let written = job.image.keys - before;
+            if written >= most || job.image.is_finished() || job.resume > now.mono {
+                return;
+            }
+            self.write_slice(now, job, Slice { keys: most - written, ..SLICE });
+        }
+        // Others wait behind a large value, so that it shall not take long.
+        let slices = (self.aside(job) / ASIDE).min(MOST_SLICES);
+        self.write_slice(now, job, Slice { bytes: SLICE.bytes * slices, ..SLICE });
+    }
+
+    fn write_slice(&mut self, now: Now<'_>, job: &mut Job, slice: Slice) {
         let delay = u64::try_from(self.config.settings().rdb_key_save_delay).unwrap_or(0);
         let before = job.image.keys;
-        let keys = match delay {
-            0 => usize::MAX,
-            delay => usize::try_from(1_000 / delay).unwrap_or(1).max(1),
+        let most = match delay {
+            0 => u64::MAX,
+            delay => (1_000 / delay).max(1),
         };
-        job.image.step(&mut self.keyspace, budget, keys);
+        job.image.step(&mut self.keyspace, slice, most);
         let written = job.image.keys - before;
         job.resume = now.mono + Duration::from_micros(delay.saturating_mul(written));
-        let finished = job.image.is_finished();
-        if job.image.len() >= sink::CHUNK || finished {
-            let bytes = job.image.take();
+        if job.image.len() >= sink::CHUNK || job.image.is_finished() {
+            job.ready.push_back(job.image.take());
+        }
+    }
+
+    /// Gives the sink what there is room for.
+    fn feed_sink(&mut self, now: Now<'_>, job: &mut Job) {
+        while self.room_for(job) > 0
+            && let Some(bytes) = job.ready.pop_front()
+        {
+            let finished = job.image.is_finished() && job.ready.is_empty();
             match &mut job.sink {
                 Sink::File(file) => {
                     let number = job.number;
@@ -283,8 +332,8 @@ impl Server {
                 }
                 Sink::Replicas => self.snapshot_bytes(now, bytes),
             }
+            job.handed = finished;
         }
-        job.handed = finished;
     }
 
     /// An operation for a snapshot has ended.
