@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use limpid_core::machine::{ConnId, Endpoint, Input, Machine, Output};
+use limpid_core::machine::{ConnId, DiskError, DiskErrorKind, Endpoint, Input, Machine, Output};
 use limpid_core::server::{Config, Facts, Server};
 use limpid_core::time::{Mono, Now, Wall};
 use rustix::time::{ClockId, clock_gettime};
@@ -47,7 +47,10 @@ impl Turns {
     const CLIENT: ConnId = ConnId(0);
 
     fn new() -> Self {
-        let server = Server::new(Config::default(), Facts::default());
+        let mut config = Config::default();
+        // What is measured is growth, not a snapshot that happens to be due.
+        config.set("save", b"").expect("save takes nothing");
+        let server = Server::new(config, Facts::default());
         let mut turns =
             Turns { server, start: Instant::now(), longest: Duration::ZERO, replied: 0 };
         let outputs = turns.turn(Input::Start);
@@ -81,10 +84,18 @@ impl Turns {
         let before = thread_time();
         self.server.handle(Now::instantaneous(mono, wall), input);
         self.longest = self.longest.max(thread_time().saturating_sub(before));
-        let outputs = std::iter::from_fn(|| self.server.poll_output()).collect();
+        let outputs: Vec<_> = std::iter::from_fn(|| self.server.poll_output()).collect();
         if let Some(outbox) = self.server.outbox(Self::CLIENT) {
             self.replied += outbox.len() as u64;
             outbox.consume(outbox.len());
+        }
+        // It looks for a dump, and there is none.
+        for output in &outputs {
+            if let Output::Disk { op, .. } = output {
+                let (op, message) = (*op, "No such file or directory".to_owned());
+                let error = DiskError { kind: DiskErrorKind::NotFound, message };
+                self.turn(Input::Disk { op, result: Err(error) });
+            }
         }
         outputs
     }
