@@ -649,6 +649,30 @@ impl Outbox {
         }
     }
 
+    /// Appends a bulk string of less than a thousand bytes as the protocol writes it. Most replies
+    /// are such, or consist of such.
+    #[inline]
+    pub(crate) fn write_bulk(&mut self, bytes: &[u8]) {
+        debug_assert!(bytes.len() < 1_000);
+        let [a, b, c] = [100, 10, 1].map(|unit| b'0' + (bytes.len() / unit % 10) as u8);
+        let (head, unused) = match bytes.len() {
+            0..10 => ([b'$', c, b'\r', b'\n', 0, 0], 2),
+            10..100 => ([b'$', b, c, b'\r', b'\n', 0], 1),
+            _ => ([b'$', a, b, c, b'\r', b'\n'], 0),
+        };
+        let len = head.len() - unused + bytes.len() + 2;
+        self.len += len;
+        if self.tail.len() + len > Self::CHUNK && !self.tail.is_empty() {
+            self.full.push_back(core::mem::take(&mut self.tail));
+        }
+        self.tail.reserve(len + unused);
+        // A copy of a known length is one store.
+        self.tail.extend_from_slice(&head);
+        self.tail.truncate(self.tail.len() - unused);
+        self.tail.extend_from_slice(bytes);
+        self.tail.extend_from_slice(b"\r\n");
+    }
+
     /// Appends all that waits in another outbox.
     pub fn append(&mut self, other: Outbox) {
         debug_assert_eq!(other.limit, None);
@@ -691,7 +715,9 @@ impl Outbox {
             self.tail.clear();
             self.sent = 0;
             // An idle connection shall not hold on to what one long answer needed.
-            self.tail.shrink_to(Self::CHUNK);
+            if self.tail.capacity() > Self::CHUNK {
+                self.tail.shrink_to(Self::CHUNK);
+            }
         }
         let reached = self.low_water.is_some_and(|mark| before > mark && self.len <= mark);
         if reached {

@@ -135,6 +135,9 @@ impl<'a> Reply<'a> {
     /// A bulk string.
     #[inline]
     pub fn bulk(&mut self, bytes: &[u8]) {
+        if !self.muted && self.scratch.depth == 0 && bytes.len() < 1_000 {
+            return self.out.write_bulk(bytes);
+        }
         let mut buffer = itoa::Buffer::new();
         let len = buffer.format(bytes.len() as u64).as_bytes();
         self.parts([b"$", len, b"\r\n", bytes, b"\r\n"]);

@@ -204,7 +204,12 @@ impl Parser {
     /// if it is whole.
     #[inline]
     fn parse(&mut self, request: &[u8], limits: Limits) -> Result<Option<usize>, ProtocolError> {
-        if self.done {
+        if self.done || self.at == 0 && self.missing == 0 {
+            if !limits.unauthenticated
+                && let Some(used) = self.parse_plain(request, limits.bulk)
+            {
+                return Ok(Some(used));
+            }
             self.begin();
         }
         loop {
@@ -281,6 +286,31 @@ impl Parser {
         }
     }
 
+    /// Takes out a request that is whole and written as clients write it, in one go. `None` leaves
+    /// it to be looked at more closely.
+    #[inline]
+    fn parse_plain(&mut self, request: &[u8], longest: u64) -> Option<usize> {
+        let (count, mut at) = plain_line(request, b'*')?;
+        self.spans.clear();
+        if count > Self::MAX_SPANS_AHEAD || self.spans.capacity() > Self::MAX_SPANS_KEPT {
+            return None;
+        }
+        self.spans.reserve(count);
+        for _ in 0..count {
+            let (len, head) = plain_line(request.get(at..)?, b'$')?;
+            let start = at + head;
+            at = start + len + 2;
+            if at > request.len() || len as u64 > longest {
+                return None;
+            }
+            self.spans.push(Span { start, len });
+        }
+        self.is_inline = false;
+        self.done = true;
+        self.at = at;
+        Some(at)
+    }
+
     fn args<'s>(&'s self, request: &'s [u8]) -> Args<'s> {
         let buffer = if self.is_inline { &self.inline } else { request };
         Args { buffer, spans: &self.spans }
@@ -334,6 +364,31 @@ struct Line {
     value: Option<i64>,
     /// Where the next line begins.
     next: usize,
+}
+
+/// The number in a line of a mark and one to six digits, and how long the line is. `None` if there
+/// is anything else, or the number is 0 or begins with 0.
+#[inline]
+fn plain_line(request: &[u8], mark: u8) -> Option<(usize, usize)> {
+    let digit = |byte: u8| usize::from(byte.wrapping_sub(b'0'));
+    match *request {
+        [first, a @ b'1'..=b'9', b'\r', _, ..] if first == mark => Some((digit(a), 4)),
+        [first, a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', _, ..] if first == mark => {
+            Some((digit(a) * 10 + digit(b), 5))
+        }
+        [first, b'1'..=b'9', b'0'..=b'9', b'0'..=b'9', ..] if first == mark => {
+            let mut number = 0;
+            for (i, &byte) in request.iter().enumerate().skip(1).take(7) {
+                match byte {
+                    b'0'..=b'9' => number = number * 10 + digit(byte),
+                    b'\r' if request.len() > i + 1 => return Some((number, i + 2)),
+                    _ => return None,
+                }
+            }
+            None
+        }
+        _ => None,
+    }
 }
 
 /// Reads a mark, a number and the end of the line. None if it has not all come.
@@ -496,6 +551,28 @@ mod tests {
 
     fn error(text: &[u8]) -> String {
         parse([text], LIMITS).expect_err("an error").to_string()
+    }
+
+    #[test]
+    fn the_short_way_reads_lines_as_the_long_one_does_or_not_at_all() {
+        let numbers = [0, 1, 9, 10, 99, 100, 4_321, 999_999, 1_000_000];
+        let texts = numbers.map(|n: u32| n.to_string());
+        let odd = ["", "-1", "+1", "01", "1x", "x", "12x", "123x"].map(String::from);
+        for text in texts.iter().chain(&odd) {
+            for end in ["\r\n", "\r", "\n", "", "\r\nmore"] {
+                let bytes = format!("${text}{end}").into_bytes();
+                let long = line(&bytes, 0, ProtocolError::BulkLine).ok().flatten();
+                let long =
+                    long.and_then(|line| Some((usize::try_from(line.value?).ok()?, line.next)));
+                let short = plain_line(&bytes, b'$');
+                assert!(short.is_none() || short == long, "{text:?} {end:?}");
+                let plain = text.len() <= 6 && text.starts_with(|c| matches!(c, '1'..='9'));
+                if plain && !text.ends_with('x') && end.len() > 1 {
+                    assert_eq!(short, long, "{text:?} {end:?}");
+                }
+                assert_eq!(plain_line(&bytes, b'*'), None);
+            }
+        }
     }
 
     #[test]
