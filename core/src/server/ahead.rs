@@ -1,20 +1,25 @@
-//! A glance at the requests that wait, to know which keys they will ask for.
+//! A glance at the requests that wait, to know which keys they will ask for, and which elements of
+//! these.
 //!
 //! It only serves to fetch memory early: a wrong guess costs a little time and changes nothing. So
-//! it takes the second argument for the key, which it nearly always is, and gives up at whatever
-//! is not plain.
+//! it takes the argument behind the command's name for the key and the next one for the element,
+//! which they nearly always are, and gives up at whatever is not plain.
 
 /// Arguments behind which looking for the end of a request costs more than it gains.
 const MAX_ARGS: usize = 16;
 
-/// Finds the second arguments of the complete requests at the beginning of `bytes`. Returns how
-/// many there are.
-pub(super) fn keys<'a>(mut bytes: &'a [u8], keys: &mut [&'a [u8]]) -> usize {
+/// Finds the keys, and the elements, of the complete requests at the beginning of `bytes`. Returns
+/// how many there are.
+pub(super) fn look<'a>(
+    mut bytes: &'a [u8],
+    keys: &mut [&'a [u8]],
+    elements: &mut [&'a [u8]],
+) -> usize {
     let mut count = 0;
-    for key in keys {
+    for (key, element) in keys.iter_mut().zip(elements) {
         match request(bytes) {
             Some((found, rest)) => {
-                *key = found;
+                [*key, *element] = found;
                 bytes = rest;
                 count += 1;
             }
@@ -24,18 +29,19 @@ pub(super) fn keys<'a>(mut bytes: &'a [u8], keys: &mut [&'a [u8]]) -> usize {
     count
 }
 
-/// The second argument of the first request, and what stands behind the request.
-fn request(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+/// The two arguments behind the name of the first request, the second empty if there is none, and
+/// what stands behind the request.
+fn request(bytes: &[u8]) -> Option<([&[u8]; 2], &[u8])> {
     let (args, mut rest) = number(bytes, b'*')?;
-    let mut key = None;
+    let mut found = [&b""[..]; 2];
     for place in 0..Some(args).filter(|args| (2..=MAX_ARGS).contains(args))? {
         let (len, after) = number(rest, b'$')?;
-        if place == 1 {
-            key = after.get(..len);
+        if let 1 | 2 = place {
+            found[place - 1] = after.get(..len)?;
         }
         rest = after.get(len.checked_add(2)?..)?;
     }
-    Some((key?, rest))
+    Some((found, rest))
 }
 
 /// The number behind a mark, and what stands behind its line.
@@ -63,8 +69,16 @@ mod tests {
 
     fn all(bytes: &[u8]) -> Vec<&[u8]> {
         let mut found = [&b""[..]; 4];
-        let count = keys(bytes, &mut found);
+        let count = look(bytes, &mut found, &mut [&b""[..]; 4]);
         found[..count].to_vec()
+    }
+
+    #[test]
+    fn the_elements_are_found_with_them() {
+        let bytes = b"*3\r\n$4\r\nHGET\r\n$1\r\nh\r\n$2\r\nf1\r\n*2\r\n$3\r\nGET\r\n$1\r\nk\r\n";
+        let (mut keys, mut elements) = ([&b""[..]; 4], [&b"?"[..]; 4]);
+        assert_eq!(look(bytes, &mut keys, &mut elements), 2);
+        assert_eq!((&keys[..2], &elements[..2]), (&[&b"h"[..], b"k"][..], &[&b"f1"[..], b""][..]));
     }
 
     #[test]

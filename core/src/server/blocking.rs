@@ -263,7 +263,7 @@ impl Server {
     ) -> bool {
         let Some(blocked) = self.unblock(client) else { return false };
         let tracked = self.config.settings().latency_tracking;
-        self.stats.called(blocked.command.id, Duration::ZERO, error.is_some(), tracked);
+        self.stats.called(blocked.command.id, 0, error.is_some(), tracked);
         if let (None, Some(acks)) = (error, blocked.acks) {
             self.write_acks(client, acks);
             self.wake(now, client);

@@ -235,7 +235,8 @@ fn protocol(call: &mut Call<'_>) -> Result<(), CommandError> {
 impl Server {
     /// Does nothing for a while.
     fn stall(&mut self, time: Duration) {
-        self.stalled += time;
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.stalled = self.stalled.saturating_add(nanos);
         self.outputs.push_back(Output::Stall(time));
     }
 

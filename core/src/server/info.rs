@@ -289,8 +289,8 @@ impl Server {
         text.field("acl_access_denied_channel", 0);
         let loops = &stats.cycles;
         text.field("eventloop_cycles", loops.count);
-        text.field("eventloop_duration_sum", loops.took.as_micros());
-        text.field("eventloop_duration_cmd_sum", loops.commands_took.as_micros());
+        text.field("eventloop_duration_sum", loops.took / 1000);
+        text.field("eventloop_duration_cmd_sum", loops.commands_took / 1000);
         text.field("instantaneous_eventloop_cycles_per_sec", cycles.div_ceil(1000));
         let mean = nanos.checked_div(cycles).unwrap_or_default();
         text.field("instantaneous_eventloop_duration_usec", mean);
@@ -301,8 +301,8 @@ impl Server {
         let loops = &self.stats.cycles;
         text.section("Debug");
         text.field("eventloop_duration_aof_sum", 0);
-        text.field("eventloop_duration_cron_sum", loops.cron_took.as_micros());
-        text.field("eventloop_duration_max", loops.longest.as_micros());
+        text.field("eventloop_duration_cron_sum", loops.cron_took / 1000);
+        text.field("eventloop_duration_max", loops.longest / 1000);
         text.field("eventloop_cmd_per_cycle_max", loops.most_commands);
     }
 
@@ -323,11 +323,11 @@ impl Server {
             if stats.calls + stats.rejected + stats.failed == 0 {
                 continue;
             }
-            let usec = stats.took.as_micros();
+            let usec = stats.took / 1000;
             let per_call = if stats.calls == 0 {
                 0.0
             } else {
-                stats.took.as_nanos() as f64 / 1000.0 / stats.calls as f64
+                stats.took as f64 / 1000.0 / stats.calls as f64
             };
             text.field(
                 &format!("cmdstat_{}", command.name),

@@ -155,11 +155,11 @@ pub struct Server {
     started_wall: Wall,
     /// The last moment that was told.
     now: (Mono, Wall),
-    /// How long the command before took, counted from the start of the input at hand.
-    elapsed: Duration,
-    /// For how long the server has been told to stand still since the start of the input at hand:
-    /// what comes behind that is later.
-    stalled: Duration,
+    /// When the command before ended, in nanoseconds from the start of the input at hand.
+    elapsed: u64,
+    /// For how many nanoseconds the server has been told to stand still since the start of the
+    /// input at hand: what comes behind that is later.
+    stalled: u64,
     /// Changes since the last save.
     dirty: u64,
     /// Whether keys expire by themselves (DEBUG SET-ACTIVE-EXPIRE).
@@ -242,8 +242,8 @@ impl Server {
             started: Mono::ZERO,
             started_wall: Wall::default(),
             now: (Mono::ZERO, Wall::default()),
-            elapsed: Duration::ZERO,
-            stalled: Duration::ZERO,
+            elapsed: 0,
+            stalled: 0,
             dirty: 0,
             active_expire: true,
             cron_paused: false,
@@ -408,8 +408,8 @@ impl Server {
 impl Machine for Server {
     fn handle(&mut self, now: Now<'_>, input: Input<'_>) {
         self.now = (now.mono, now.wall);
-        self.elapsed = Duration::ZERO;
-        self.stalled = Duration::ZERO;
+        self.elapsed = 0;
+        self.stalled = 0;
         let commands = self.stats.commands_processed;
         match input {
             Input::Start => self.start(now),
@@ -437,7 +437,7 @@ impl Machine for Server {
         self.go_on_shutting_down(now);
         self.cron(now);
         let commands = self.stats.commands_processed.saturating_sub(commands);
-        self.stats.cycles.count(commands, self.elapsed, now.elapsed());
+        self.stats.cycles.count(commands, self.elapsed, now.nanos());
     }
 
     fn poll_output(&mut self) -> Option<Output> {

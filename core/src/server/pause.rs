@@ -57,11 +57,17 @@ impl Pause {
         self.reasons != 0 || self.until.is_some_and(|until| now < until)
     }
 
+    /// Whether there is a pause, or was one that nobody has ended yet.
+    #[inline]
+    pub(super) fn is_set(&self) -> bool {
+        self.until.is_some() || self.reasons != 0
+    }
+
     /// Whether this command has to wait. EXEC does as what it would carry out, whose flags are
     /// `queued`.
     #[inline]
     pub(super) fn holds(&self, now: Mono, command: &Command, queued: u32) -> bool {
-        if self.until.is_none() && self.reasons == 0 {
+        if !self.is_set() {
             return false;
         }
         let writes = (command.meta.flags | queued) & (flag::WRITE | flag::MAY_REPLICATE) != 0;

@@ -171,17 +171,22 @@ struct Standard {
 /// Names in lower case.
 #[derive(Debug)]
 struct Index {
-    /// Names that fit into a word, by that word. Nearly every call is of one of these.
-    short: HashTable<(u64, u16)>,
+    /// Names that fit into a word, by that word and the hash of it, each at the first place behind
+    /// its hash that was free. Nearly every call is of one of these.
+    short: Box<[(u64, u16); PLACES]>,
     all: HashTable<(String, u16)>,
 }
 
 impl Index {
     fn new(names: impl Iterator<Item = (String, u16)>) -> Self {
-        let mut index = Index { short: HashTable::new(), all: HashTable::new() };
+        let mut index = Index { short: Box::new([(0, 0); PLACES]), all: HashTable::new() };
         for (name, id) in names {
             if let Some(word) = word(name.as_bytes()) {
-                index.short.insert_unique(hash_word(word), (word, id), |(w, _)| hash_word(*w));
+                let mut place = hash_word(word);
+                while index.short[place].0 != 0 {
+                    place = (place + 1) % PLACES;
+                }
+                index.short[place] = (word, id);
             }
             let hashed = hash(name.as_bytes());
             index.all.insert_unique(hashed, (name, id), |(n, _)| hash(n.as_bytes()));
@@ -193,33 +198,60 @@ impl Index {
 #[inline]
 fn find(index: &Index, name: &[u8]) -> Option<&'static Command> {
     let id = match word(name) {
-        Some(word) => index.short.find(hash_word(word), |(w, _)| *w == word)?.1,
+        Some(word) => {
+            let mut place = hash_word(word);
+            loop {
+                match index.short[place] {
+                    (found, id) if found == word => break id,
+                    (0, _) => return None,
+                    _ => place = (place + 1) % PLACES,
+                }
+            }
+        }
         None => find_long(index, name)?,
     };
     standard().commands.get(usize::from(id))
 }
 
-/// A name of up to eight letters as a number, in lower case.
+/// Places for short names: several times as many as there are commands.
+const PLACES: usize = 1024;
+
+/// A name of one to eight letters as a number, in lower case.
 #[inline]
 fn word(name: &[u8]) -> Option<u64> {
-    if name.len() > 8 {
-        return None;
-    }
-    let mut word = 0;
-    for byte in name {
-        // A zero in front would not show in the number.
-        if *byte == 0 {
-            return None;
+    let word = match *name {
+        // Two halves that overlap where there are fewer than eight.
+        [a, b, c, d, ..] if name.len() <= 8 => {
+            let last = name.last_chunk::<4>()?;
+            let last = u64::from(u32::from_le_bytes(*last));
+            u64::from(u32::from_le_bytes([a, b, c, d])) | last << ((name.len() - 4) * 8)
         }
-        word = word << 8 | u64::from(byte.to_ascii_lowercase());
-    }
-    Some(word)
+        [a, b, c] => u64::from(u32::from_le_bytes([a, b, c, 0])),
+        [a, b] => u64::from(u16::from_le_bytes([a, b])),
+        [a] => u64::from(a),
+        _ => return None,
+    };
+    let word = lower(word);
+    // A zero at the end would not show in the number.
+    (word.leading_zeros() as usize / 8 == 8 - name.len()).then_some(word)
 }
 
+/// Eight letters in lower case.
 #[inline]
-fn hash_word(word: u64) -> u64 {
-    let hash = word.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    hash ^ hash >> 32
+fn lower(word: u64) -> u64 {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let low = word & (EACH * 0x7F);
+    // The upper bit of each byte that is at least `A`, and of each that is more than `Z`.
+    let from_a = low + EACH * (0x80 - b'A' as u64);
+    let from_z = low + EACH * (0x7F - b'Z' as u64);
+    let upper = from_a & !from_z & !word & (EACH * 0x80);
+    word | upper >> 2
+}
+
+/// Where the search for a word begins.
+#[inline]
+fn hash_word(word: u64) -> usize {
+    (word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54) as usize % PLACES
 }
 
 fn find_long(index: &Index, name: &[u8]) -> Option<u16> {
@@ -324,6 +356,25 @@ mod tests {
         assert_eq!(names.find(b"pong").map(|c| c.name.as_str()), Some("ping"));
         assert!(names.find(b"ping").is_none() && names.find(b"echo").is_none());
         assert!(names.find(b"select").is_some());
+    }
+
+    #[test]
+    fn a_word_is_the_name_in_lower_case_and_of_no_other_name() {
+        let slow = |name: &[u8]| {
+            let mut bytes = [0; 8];
+            bytes.get_mut(..name.len())?.copy_from_slice(&name.to_ascii_lowercase());
+            let plain = !name.is_empty() && name.last() != Some(&0);
+            plain.then_some(u64::from_le_bytes(bytes))
+        };
+        let mut rng = crate::rng::Rng::new(1);
+        for _ in 0..20_000 {
+            let len = rng.below(11) as usize;
+            let name: Vec<u8> = (0..len).map(|_| rng.u64() as u8).collect();
+            assert_eq!(word(&name), slow(&name), "{name:?}");
+        }
+        for byte in 0..=255u8 {
+            assert_eq!(word(&[b'x', byte, b'Y', 1]), slow(&[b'x', byte, b'Y', 1]), "{byte}");
+        }
     }
 
     #[test]

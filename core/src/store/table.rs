@@ -7,8 +7,6 @@
 //! [`super::snapshot`] walk in that order, and so keep their promises while the table changes under
 //! them.
 
-use core::hash::Hasher;
-
 use siphasher::sip::SipHasher13;
 
 use super::size::allocated;
@@ -103,9 +101,7 @@ impl HashSeed {
     /// The hash of a key.
     #[inline]
     pub fn hash(self, key: &[u8]) -> u64 {
-        let mut hasher = SipHasher13::new_with_keys(self.0, self.1);
-        hasher.write(key);
-        hasher.finish()
+        SipHasher13::new_with_keys(self.0, self.1).hash(key)
     }
 }
 

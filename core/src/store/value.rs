@@ -143,6 +143,15 @@ impl Encoding {
 }
 
 impl<'a> ValueRef<'a> {
+    /// Looks at the memory in which lookups of these elements will look, if there is much of it.
+    pub fn warm<'k>(self, elements: impl Iterator<Item = &'k [u8]>) {
+        match self {
+            ValueRef::Set(SetRef::Table(table)) => table.warm(elements),
+            ValueRef::Hash(HashRef::Table(table)) => table.warm(elements),
+            _ => {}
+        }
+    }
+
     /// The value's type.
     pub fn kind(self) -> Type {
         match self {

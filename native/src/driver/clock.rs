@@ -2,7 +2,7 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use limpid_core::time::{Duration, Mono, Stopwatch, Wall};
+use limpid_core::time::{Mono, Stopwatch, Wall};
 
 /// How long the wall clock may be derived from the monotonic one before it is read again. A jump
 /// of the wall clock (somebody set it) is noticed within this time.
@@ -75,9 +75,8 @@ pub(super) struct Watch<'c> {
 
 impl Stopwatch for Watch<'_> {
     #[inline]
-    fn elapsed(&self) -> Duration {
-        let nanos = self.counter.delta_as_nanos(self.start, self.counter.raw());
-        Duration::from_nanos(nanos)
+    fn nanos(&self) -> u64 {
+        self.counter.delta_as_nanos(self.start, self.counter.raw())
     }
 }
 

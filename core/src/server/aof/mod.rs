@@ -108,6 +108,7 @@ impl Aof {
 
 impl Server {
     /// Whether there is no append-only file, or none any more.
+    #[inline]
     pub(super) fn aof_is_off(&self) -> bool {
         self.aof.state == State::Off
     }

@@ -195,6 +195,18 @@ impl Client {
         self.paused || self.waiting || self.blocked.is_some() || self.long.is_some()
     }
 
+    /// Whether nothing about it can stand against a command on data, or make its reply other than
+    /// usual.
+    #[inline]
+    pub fn is_plain(&self) -> bool {
+        self.authenticated
+            && self.replies == ReplyMode::On
+            && self.transaction.is_none()
+            && self.subscriptions.is_none()
+            && self.replica.is_none()
+            && !self.from_primary
+    }
+
     /// Bytes that wait for it.
     pub fn unsent(&self) -> usize {
         self.outbox.len() + self.long.as_ref().map_or(0, |long| long.behind())

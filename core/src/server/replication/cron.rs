@@ -61,7 +61,14 @@ impl Server {
     /// Does what is due.
     #[inline]
     pub(in crate::server) fn replication_cron(&mut self, now: Now<'_>) {
-        if self.replication_wake().is_some_and(|at| at <= now.mono) {
+        let replication = &self.replication;
+        let alone = replication.primary.is_none()
+            && replication.replicas.is_empty()
+            && replication.backlog.is_none()
+            && replication.failover.is_none()
+            && replication.own_keys.len() == 0
+            && !replication.schedule.unpause;
+        if !alone && self.replication_wake().is_some_and(|at| at <= now.mono) {
             self.replication_tick(now);
         }
     }

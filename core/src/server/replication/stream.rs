@@ -102,7 +102,7 @@ impl Server {
         {
             match requests.next(&mut bytes, limits) {
                 Ok(Some(args)) => {
-                    let now = self.after_stall(crate::time::Duration::ZERO, now);
+                    let now = self.after_stall(0, now);
                     self.execute(now, client, args);
                 }
                 Ok(None) => break,

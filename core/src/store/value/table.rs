@@ -27,6 +27,11 @@ const SMALL: usize = 512;
 /// mean that the old index is freed sooner.
 const STEP: usize = 16;
 
+/// Keys that [`Table::warm`] follows side by side.
+const AHEAD: usize = crate::store::AHEAD;
+/// Entries from which on a table does not fit into the caches near a core.
+const LARGE: usize = 10_000;
+
 /// What a table can hold.
 pub trait Keyed: Clone {
     /// What the entry is found by.
@@ -141,6 +146,32 @@ impl<E: Keyed> Table<E> {
     #[inline]
     pub fn get(&self, key: &[u8]) -> Option<&E> {
         self.at(self.find(key)?)
+    }
+
+    /// Looks at the memory in which lookups of these keys (of the first [`AHEAD`] of them) will
+    /// look, so that it is on its way from main memory when they do. Changes nothing. See
+    /// [`store::table`](crate::store::table).
+    pub fn warm<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
+        if self.len < LARGE {
+            return;
+        }
+        let mut hashes = [0; AHEAD];
+        let mut count = 0;
+        for (place, key) in hashes.iter_mut().zip(keys) {
+            *place = self.hash(key);
+            count += 1;
+        }
+        // The first candidate of each is nearly always the entry, if that is there.
+        let mut positions = [0; AHEAD];
+        for (place, hash) in positions.iter_mut().zip(&hashes[..count]) {
+            *place = self.index.find(*hash, |_| true).map_or(0, |position| *position as usize);
+        }
+        let mut seen = 0;
+        for position in &positions[..count] {
+            seen ^= self.at(*position).map_or(0, |entry| entry.key().len());
+        }
+        // Or else the compiler would see that nothing comes of it.
+        core::hint::black_box(seen);
     }
 
     /// Adds an entry whose key is not there yet, and says where it is.
