@@ -144,7 +144,7 @@ fn Help() -> Html {
                 </section>
                 <section>
                     <h3>{ locale.say(Text::MetaTitle) }</h3>
-                    <dl class="stacked">
+                    <dl class="metas">
                         { for terminal::help_lines().iter().map(|(usage, text)| html! {
                             <>
                                 <dt><code>{ *usage }</code></dt>

@@ -28,6 +28,14 @@ pub(crate) fn moment(ns: u64) -> String {
     }
 }
 
+/// A moment that passes: figures that nobody could read are left out.
+pub(crate) fn passing(ns: u64) -> String {
+    match ns / 1_000_000_000 {
+        secs @ 0..60 => format!("{secs}.{:03}\u{a0}s", ns / 1_000_000 % 1_000),
+        _ => moment(ns),
+    }
+}
+
 /// A count with thin spaces between thousands.
 pub(crate) fn count(n: u64) -> String {
     let digits = n.to_string();
@@ -130,6 +138,7 @@ mod tests {
     #[test]
     fn moments_and_counts_read_well() {
         assert_eq!(moment(1_234_567_890), "1.234\u{202f}567\u{a0}s");
+        assert_eq!(passing(1_234_567_890), "1.234\u{a0}s");
         assert_eq!(moment(75_003_000_000), "1:15.003");
         assert_eq!(count(1_234_567), "1\u{202f}234\u{202f}567");
         assert_eq!(count(12), "12");

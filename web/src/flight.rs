@@ -9,7 +9,7 @@ use wasm_bindgen::JsCast;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement};
 
 use crate::lab::{Fare, Flight, FlightKind};
-use crate::layout::{Kind, Point};
+use crate::layout::{self, Kind, Point};
 use crate::page::{Page, View};
 use crate::prefs;
 use crate::scene::Role;
@@ -25,7 +25,7 @@ const MOST: usize = 3_000;
 /// With more messages than this, labels appear under the pointer only.
 const MOST_LABELS: usize = 16;
 /// On shorter links, in pixels, a label would cover what stands around.
-const LABELLED: f64 = 140.0;
+const LABELLED: f64 = 90.0;
 /// How far from a message the pointer still means it, in pixels.
 const REACH: f64 = 13.0;
 
@@ -364,23 +364,23 @@ fn progress(flight: &Flight, now: u64, still: bool) -> (f64, f64) {
     }
 }
 
-/// The ends of a link on the stage, at the rims of its bodies.
+/// The ends of a link on the stage, at the rims of what is drawn of its bodies, so that messages
+/// cover no names. Where bodies stand close a server's plate would leave no way to go; there it is
+/// its disc.
 fn ends(view: &View, a: usize, b: usize) -> Option<(Point, Point)> {
-    let at = |i: usize| view.places.get(i).map(|&p| view.camera.to_stage(p));
-    let (from, to) = (at(a)?, at(b)?);
-    let rim = |i: usize| {
-        let kind = view.scene.bodies.get(i).map_or(Kind::Client, |body| body.kind);
-        let radius = match kind {
-            Kind::Server => 24.0,
-            Kind::Client => 13.0,
-            Kind::Shell => 16.0,
-        };
-        radius * view.camera.k
-    };
+    const SHORTEST: f64 = 90.0;
+    const DISC: f64 = 24.0;
+    let (from, to) = (*view.places.get(a)?, *view.places.get(b)?);
+    let kind = |i: usize| view.scene.bodies.get(i).map_or(Kind::Client, |body| body.kind);
+    let (dx, dy) = (to.x - from.x, to.y - from.y);
     let length = from.distance(to).max(1.0);
-    let start = from.toward(to, (rim(a) / length).min(0.45));
-    let end = to.toward(from, (rim(b) / length).min(0.45));
-    Some((start, end))
+    let (mut first, mut last) = (layout::over(kind(a), dx, dy), layout::over(kind(b), -dx, -dy));
+    if (1.0 - first - last) * length < SHORTEST {
+        first = first.min(DISC / length);
+        last = last.min(DISC / length);
+    }
+    let at = |t: f64| view.camera.to_stage(from.toward(to, t));
+    Some((at(first), at(1.0 - last)))
 }
 
 /// The hue of the server at one end of a link.

@@ -88,7 +88,7 @@ macro_rules! texts {
 }
 
 texts! {
-    Tagline: "A Redis you can see through", "看得见内部的 Redis";
+    Tagline: "A Redis you can see through", "看得透的 Redis";
     SkipToTerminal: "Skip to the terminal", "跳到终端";
     ScenarioServers: "{n} servers", "{n} 台服务器";
     ScenarioServer: "1 server", "1 台服务器";
@@ -192,16 +192,16 @@ texts! {
     StepBack: "One event back", "后退一个事件";
     ToLive: "To the present", "回到当前";
     Speed: "Speed", "速度";
-    SpeedMeans: "1 s here = {there} there", "此处 1 秒 = 彼处 {there}";
-    SpeedBehind: "busy: {there} a second", "繁忙：每秒 {there}";
+    SpeedMeans: "1 s here = {there} there", "现实 1 秒 = 虚拟 {there}";
+    SpeedBehind: "busy: {there} a second", "繁忙：现实 1 秒仅 {there}";
     TimeBar: "Time", "时间";
     TimeNow: "{now} of {end}", "{now} / {end}";
-    TimePast: "in the past", "处于过去";
+    TimePast: "in the past", "这是过去";
     JumpBack: "Previous marker", "上一个标记";
     JumpForward: "Next marker", "下一个标记";
 
-    PastTitle: "You are in the past", "您正处于过去";
-    PastQuestion: "At {now} something else happened next, up to {end}. What shall become of it?", "在 {now} 之后，原本还发生了直到 {end} 的事。如何处理？";
+    PastTitle: "You are in the past", "现在看到的是过去";
+    PastQuestion: "At {now} something else happened next, up to {end}. What shall become of it?", "从 {now} 到 {end}，后面的事已经发生过。要怎样处理这段“未来”？";
     PastBranch: "Branch: keep it beside this", "分支：保留原来的走向";
     PastDiscard: "Discard what came after", "丢弃之后发生的一切";
     Cancel: "Cancel", "取消";
@@ -254,7 +254,7 @@ texts! {
     RefusedUnknown: "unknown action '{verb}'; did you mean '{nearest}'?", "没有操作“{verb}”；是否想输入“{nearest}”？";
     RefusedMissing: "'{verb}' needs more; usage: {usage}", "“{verb}”缺少参数；用法：{usage}";
     RefusedSurplus: "'{verb}' does not know what to do with '{value}'; usage: {usage}", "“{verb}”不认识“{value}”；用法：{usage}";
-    RefusedInvalid: "'{value}' does not fit; write it like {example}", "“{value}”不合适；写法如 {example}";
+    RefusedInvalid: "'{value}' does not fit; write it like {example}", "“{value}”格式不对；正确写法如 {example}";
     RefusedNoSuch: "there is no '{name}'; there are {known}", "没有“{name}”；现有：{known}";
     RefusedNoMessage: "message {message} is not on its way", "消息 {message} 已不在途中";
     RefusedState: "{name} is not in a state for that", "{name} 当前状态不允许此操作";
@@ -287,7 +287,7 @@ texts! {
     PrimaryAlone: "A primary that nobody follows.", "主节点，没有从节点。";
     PrimaryOf: "A primary; {n} follow it directly.", "主节点，直接从节点 {n} 个。";
     ReplicaOf: "A replica of {name}: {state}", "{name} 的从节点：{state}";
-    HeardOf: ", heard of {time} ago", "，{time}前有消息";
+    HeardOf: ", heard of {time} ago", "，{time}前收到过数据";
     DownSince: ", without its stream for {time}", "，已中断 {time}";
     Offset: "Offset", "偏移量";
     Behind: "Behind", "落后";
@@ -296,7 +296,7 @@ texts! {
     UpToOffset: "up to offset {offset}", "到偏移量 {offset} 为止";
     Unreachable: "does not run", "未运行";
     Backlog: "Backlog", "复制积压缓冲区";
-    NoBacklog: "None is kept: no replica has ever come.", "尚无：从未有从节点连接。";
+    NoBacklog: "None is kept: no replica has ever come.", "尚未创建：还没有从节点连接过。";
     BacklogHolds: "{len} of {size}", "{len} / {size}";
     FirstOffset: "first offset", "起始偏移量";
     LastOffset: "last offset", "末尾偏移量";

@@ -5,7 +5,7 @@ use wasm_bindgen::JsCast;
 use web_sys::{Element, KeyboardEvent};
 
 use crate::figures::Speed;
-use crate::page::{Page, Topic};
+use crate::page::{Page, Pane, Topic};
 use crate::{terminal, timebar};
 
 /// Seconds of the page's time that an arrow key moves.
@@ -59,6 +59,12 @@ fn press(page: &Page, event: &KeyboardEvent) -> bool {
         "+" | "=" => faster(page, 1),
         "-" => faster(page, -1),
         "/" => terminal::focus_entry(),
+        // The colon itself is typed into the entry, which has the focus by then.
+        ":" => {
+            page.change(Topic::Open, |view| view.show(Pane::Terminal));
+            crate::map::stage::focus("entry");
+            return false;
+        }
         "f" => full_screen(),
         "v" => page.change(Topic::Open, |view| view.table = !view.table),
         "w" => {

@@ -169,7 +169,7 @@ impl Camera {
         const MARGIN: f64 = 26.0;
         // The tools stand in a strip at the bottom, the hint in one at the top.
         const TOP: f64 = 44.0;
-        const BOTTOM: f64 = 66.0;
+        const BOTTOM: f64 = 80.0;
         let room = ((width - 2.0 * MARGIN).max(50.0), (height - TOP - BOTTOM).max(50.0));
         let k = (room.0 / (r - l)).min(room.1 / (b - t)).clamp(0.2, 1.35);
         Camera { k, x: width / 2.0 - (l + r) / 2.0 * k, y: TOP + room.1 / 2.0 - (t + b) / 2.0 * k }

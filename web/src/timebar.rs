@@ -1,6 +1,6 @@
 //! The time bar: play, step, speed, and the session as a rail that can be dragged.
 
-use limpid_core::sim::{HostId, Step};
+use limpid_core::sim::Step;
 use web_sys::{Element, HtmlInputElement};
 use yew::prelude::*;
 
@@ -71,7 +71,7 @@ pub(crate) fn TimeBar() -> Html {
             }
             <Timelines />
             <time class={classes!("clock", past.then_some("past"))} data-testid="clock">
-                { figures::moment(now) }
+                { if playing { figures::passing(now) } else { figures::moment(now) } }
                 if past {
                     <span class="unseen">{ locale.say(Text::TimePast) }</span>
                 }
@@ -107,8 +107,10 @@ pub(crate) fn step_at_node(page: &Page) {
             (Some(&body), _) | (None, Target::Body(body) | Target::Link(body, _)) => body,
         }
     };
+    let host = page.lab().units().get(body).map(|unit| unit.host);
+    let Some(host) = host else { return };
     page.play(false);
-    page.step_to(Step::AtHost(HostId(u16::try_from(body).unwrap_or(u16::MAX))));
+    page.step_to(Step::AtHost(host));
 }
 
 /// One event back.

@@ -172,7 +172,7 @@ fn mark(held: Held, hue: usize) -> Html {
                 Held::Yes => html! { <circle r="5.500" class={format!("hue-{hue}")} /> },
                 Held::No => html! { <circle r="5" class="missing" /> },
                 Held::Overwritten => html! { <path d="M-5 0H5" class="missing" /> },
-                Held::Down => html! { <path d="M-4 -4 4 4M4 -4-4 4" class="missing" /> },
+                Held::Down => html! { <path d="M-4 -4 4 4M4 -4-4 4" class="missing whole" /> },
                 Held::Apart => Html::default(),
             } }
         </svg>

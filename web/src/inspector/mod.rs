@@ -58,6 +58,13 @@ pub(crate) fn Inspector() -> Html {
         return html! {
             <aside class={classes!("side", "vacant")}>
                 <p class="empty">{ locale.say(Text::InspectorTeach) }</p>
+                <ul class="choice">
+                    { for view.scene.bodies.iter().enumerate().map(|(index, body)| {
+                        let page = page.clone();
+                        let onclick = Callback::from(move |_: MouseEvent| page.inspect(index));
+                        html! { <li><button class="button framed" {onclick}>{ &body.name }</button></li> }
+                    }) }
+                </ul>
             </aside>
         };
     };

@@ -64,10 +64,10 @@ pub(crate) fn BodyMark(props: &Props) -> Html {
             data-state={body.health.name()} data-role={body.role.name()}
             transform={format!("translate({:.1} {:.1})", props.at.x, props.at.y)}>
             <rect class="halo" x={num(-half - 4.0)} y={num(-above - 4.0)}
-                width={num(half * 2.0 + 8.0)} height={num(above + below + 4.0)} rx="20" />
+                width={num(half * 2.0 + 8.0)} height={num(above + height(body, props.near) + 8.0)} rx="20" />
             { match body.role {
                 Role::Primary | Role::Replica => {
-                    server(body, props.near, props.locale, half, above, below)
+                    server(body, props.near, props.locale)
                 }
                 Role::Client => client(body, half, above, below),
                 Role::Shell => shell(half, above, below),
@@ -80,6 +80,16 @@ pub(crate) fn BodyMark(props: &Props) -> Html {
     }
 }
 
+/// How far a body's marks reach below its place: a server's plate may hold a line more.
+fn height(body: &Body, near: bool) -> f64 {
+    let (.., below) = layout::extent(body.kind);
+    match body.role {
+        Role::Primary | Role::Replica if near || body.stream.is_some() => below + 12.0,
+        Role::Primary | Role::Replica => below - 2.0,
+        Role::Client | Role::Shell => below - 4.0,
+    }
+}
+
 fn name_at(role: Role) -> f64 {
     match role {
         Role::Primary | Role::Replica => 41.0,
@@ -88,16 +98,16 @@ fn name_at(role: Role) -> f64 {
 }
 
 /// On the plate of its host a disc in its shard's hue: a primary's stands inside a ring.
-fn server(body: &Body, near: bool, locale: Locale, half: f64, above: f64, below: f64) -> Html {
+fn server(body: &Body, near: bool, locale: Locale) -> Html {
+    let (half, above, below) = layout::extent(body.kind);
     let hue = format!("hue-{}", body.shard % 7);
     let stream = body.stream_line(locale);
-    let lines = near || stream.is_some();
     let follows = body.stream.and_then(|stream| stream.follows);
     let lags = matches!(follows, Some((FollowState::Online, Some(1..))));
     html! {
         <>
             <rect class="plate" x={num(-half)} y={num(-above)} width={num(half * 2.0)}
-                height={num(above + below - 2.0 + if lines { 14.0 } else { 0.0 })} rx="16" />
+                height={num(above + height(body, near))} rx="16" />
             if body.role == Role::Primary {
                 <circle class={classes!("crown", hue.clone())} r="23.5" />
                 <circle class={classes!("mark", hue)} r="18" />

@@ -7,7 +7,7 @@ use yew::prelude::*;
 
 use crate::figures;
 use crate::i18n::{Locale, Text};
-use crate::layout::Point;
+use crate::layout::{self, Kind, Point};
 use crate::scene::{Cut, Follow, FollowState};
 
 #[derive(Properties, PartialEq)]
@@ -25,13 +25,6 @@ pub(crate) struct Props {
     pub unit: f64,
 }
 
-/// How much of the way from a body's place in a direction lies over its plate.
-fn over_plate(dx: f64, dy: f64) -> f64 {
-    const ASIDE: f64 = 52.0;
-    let high = if dy < 0.0 { 35.0 } else { 82.0 };
-    (ASIDE / dx.abs().max(0.01)).min(high / dy.abs().max(0.01)).min(0.45)
-}
-
 /// A replication link.
 #[component]
 pub(crate) fn FollowMark(props: &Props) -> Html {
@@ -39,7 +32,9 @@ pub(crate) fn FollowMark(props: &Props) -> Html {
     let length = props.a.distance(props.b).max(1.0);
     let at = |t: f64| props.a.toward(props.b, t);
     let (dx, dy) = (props.b.x - props.a.x, props.b.y - props.a.y);
-    let (first, last) = (over_plate(dx, dy), 1.0 - over_plate(-dx, -dy));
+    // A little room between the line and the plates.
+    let rim = |dx, dy| (layout::over(Kind::Server, dx, dy) + 3.0 / length).min(0.45);
+    let (first, last) = (rim(dx, dy), 1.0 - rim(-dx, -dy));
     let (start, end) = (at(first), at(last));
     let hue = format!("hue-{}", follow.shard % 7);
     // A cut leaves its gap in this line, too.
@@ -54,7 +49,9 @@ pub(crate) fn FollowMark(props: &Props) -> Html {
             lined(end)
         ),
     };
+    // What is only under way is told at the replica; a word here would come and go with each write.
     let caption = match (follow.state, follow.lag) {
+        (FollowState::Online, Some(1..)) if follow.cut == Cut::No => None,
         (FollowState::Online, Some(0) | None) => None,
         (FollowState::Online, Some(lag)) => Some(format!("−{}", figures::bytes(lag))),
         (state, _) => Some(props.locale.say(state.text()).to_owned()),

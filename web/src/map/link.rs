@@ -101,7 +101,7 @@ fn wire(props: &Props) -> Html {
     }
 }
 
-/// Latency and loss at the middle of the line.
+/// Latency and loss beside the middle of the line.
 fn caption(props: &Props) -> Html {
     let link = &*props.link;
     if link.cut == Cut::Both {
@@ -112,15 +112,19 @@ fn caption(props: &Props) -> Html {
         let percent = f64::from(link.loss_ppm) / 10_000.0;
         text = format!("{text} · {percent} %");
     }
-    let middle = props.a.toward(props.b, 0.5);
     let scale = props.unit.max(1.0);
     let half = (text.chars().count() as f64 * 3.3 + 5.0) * scale;
     let high = 8.5 * scale;
-    // Beside the scissors, where there are some.
-    let y = if link.cut == Cut::No { middle.y } else { middle.y + 18.0 * scale };
+    // Above the line, or beside a steep one, where no message passes.
+    let middle = props.a.toward(props.b, 0.5);
+    let length = props.a.distance(props.b).max(1.0);
+    let (across, along) = ((props.b.y - props.a.y) / length, (props.b.x - props.a.x) / length);
+    let away = high * along.abs() + half * across.abs() + 7.0 * scale;
+    let side = if along < 0.0 { -away } else { away };
+    let (x, y) = (middle.x + across * side, middle.y - along * side);
     html! {
         <g class="caption" aria-hidden="true"
-            transform={format!("translate({:.1} {y:.1})", middle.x)}>
+            transform={format!("translate({x:.1} {y:.1})")}>
             <rect x={format!("{:.1}", -half)} y={format!("{:.1}", -high)}
                 width={format!("{:.1}", half * 2.0)} height={format!("{:.1}", high * 2.0)} rx="5" />
             <text>{ text }</text>

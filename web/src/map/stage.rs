@@ -185,6 +185,7 @@ pub(crate) fn Stage() -> Html {
     let locale = view.prefs.locale;
     let class = classes!(
         "stage",
+        view.table.then_some("tabled"),
         matches!(*gesture, Some(Gesture::Pan { moved: true, .. })).then_some("moving"),
         (*lasso_on || matches!(*gesture, Some(Gesture::Lasso { .. }))).then_some("lassoing"),
     );

@@ -34,6 +34,8 @@ pub(crate) struct Tab {
 pub(crate) struct Note {
     /// After how many blocks of redis-cli's output it stands.
     pub after: usize,
+    /// The prompt behind which it was typed.
+    pub prompt: String,
     /// What was typed.
     pub typed: String,
     /// The answer.

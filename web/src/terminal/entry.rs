@@ -1,7 +1,8 @@
 //! The line that is being typed: a plain text field, with what readline's keys do to it, grey
 //! hints behind the caret, and completions below.
 
-use web_sys::HtmlInputElement;
+use wasm_bindgen::JsCast;
+use web_sys::{ClipboardEvent, HtmlInputElement};
 use yew::prelude::*;
 
 use crate::i18n::Text;
@@ -52,6 +53,7 @@ pub(crate) fn Entry(props: &Props) -> Html {
             text.set(input.value());
         })
     };
+    let (shown, offered) = (text.clone(), offers.clone());
     let onkeydown = {
         let (page, text, offers) = (page.clone(), text.clone(), offers.clone());
         Callback::from(move |event: KeyboardEvent| {
@@ -65,6 +67,22 @@ pub(crate) fn Entry(props: &Props) -> Html {
                 event.prevent_default();
                 text.set(input.value());
             }
+        })
+    };
+    let onpaste = {
+        let page = page.clone();
+        Callback::from(move |event: Event| {
+            let Some(event) = event.dyn_ref::<ClipboardEvent>() else { return };
+            let pasted = event.clipboard_data().and_then(|data| data.get_data("text/plain").ok());
+            let Some(pasted) = pasted.filter(|pasted| pasted.trim_end().contains('\n')) else {
+                return;
+            };
+            event.prevent_default();
+            let input: HtmlInputElement = event.unchecked_ref::<Event>().target_unchecked_into();
+            let lines = Keys { page: &page, index, input: &input, offers: &offers }.paste(&pasted);
+            text.set(input.value());
+            // Typed as by hand, one after the other.
+            lines.iter().for_each(|line| submit(&page, index, line));
         })
     };
 
@@ -81,11 +99,12 @@ pub(crate) fn Entry(props: &Props) -> Html {
         None if console.waiting => String::new(),
         None => console.prompt.clone(),
     };
-    let hint = if searching { None } else { hint(&page, &text) };
+    let hint = if searching { None } else { hint(&page, &shown) };
+    let typed = (*shown).clone();
     let label = locale.fill(Text::TerminalInput, &[("name", &tab.server)]);
     html! {
         <>
-            if let Some(offers) = &*offers {
+            if let Some(offers) = &*offered {
                 <div class="offers" role="listbox" aria-label={locale.say(Text::Suggestions)}>
                     { for offers.lines.iter().enumerate().map(|(i, line)| html! {
                         <span role="option" aria-selected={(i == offers.at).to_string()}>
@@ -99,13 +118,13 @@ pub(crate) fn Entry(props: &Props) -> Html {
                 <span class="field">
                     if let Some(hint) = hint {
                         <span class="ghost" aria-hidden="true" data-testid="hint">
-                            <i>{ (*text).clone() }</i>{ hint }
+                            <i>{ typed.clone() }</i>{ hint }
                         </span>
                     }
-                    <input id="entry" type="text" ref={field} value={(*text).clone()}
+                    <input id="entry" type="text" ref={field} value={typed}
                         data-testid="entry" aria-label={label} autocomplete="off"
                         autocapitalize="off" autocorrect="off" spellcheck="false"
-                        enterkeyhint="send" {oninput} {onkeydown} />
+                        enterkeyhint="send" {oninput} {onkeydown} {onpaste} />
                 </span>
             </div>
         </>
@@ -222,6 +241,18 @@ impl Keys<'_> {
         if !line.trim().is_empty() {
             submit(self.page, self.index, &line);
         }
+    }
+
+    /// Puts several lines where the caret is: those that end go to redis-cli, the last one stays.
+    fn paste(&self, pasted: &str) -> Vec<String> {
+        let line = self.line();
+        let (before, after) = line.text.split_at(line.caret);
+        let whole = format!("{before}{pasted}");
+        let mut lines: Vec<String> = whole.lines().map(str::to_owned).collect();
+        let last = if whole.ends_with('\n') { None } else { lines.pop() };
+        self.put(&Line::new(last.unwrap_or_default() + after));
+        lines.retain(|line| !line.trim().is_empty());
+        lines
     }
 
     /// Ends a search; the line that it found, if one was under way.

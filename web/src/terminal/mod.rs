@@ -56,15 +56,19 @@ pub(crate) fn submit(page: &Page, index: usize, line: &str) {
     });
     let Some(process) = process else { return };
     if line.trim_start().starts_with(':') {
+        // It stands where it was typed, whatever comes of it.
+        let (after, prompt) = {
+            let console = page.lab().console(&process).unwrap_or_default();
+            (console.blocks.len(), console.prompt)
+        };
         let (answer, refused) = match meta::parse(line) {
             Ok(meta) => carry_out(page, meta),
             Err(error) => (refusal(page.locale(), &error), true),
         };
-        let after = page.lab().console(&process).map_or(0, |console| console.blocks.len());
         let typed = line.trim().to_owned();
         page.change_desk(|desk| {
             if let Some(tab) = desk.tabs.get_mut(index) {
-                tab.notes.push(Note { after, typed, answer, refused });
+                tab.notes.push(Note { after, prompt, typed, answer, refused });
             }
         });
         return;

@@ -65,7 +65,7 @@ fn pieces(tab: &Tab, console: &Shown) -> Vec<Html> {
             let class = if note.refused { "error" } else { "meta" };
             out.push(html! {
                 <>
-                    <pre class="typed"><span class="prompt">{ &console.prompt }</span>{ &note.typed }</pre>
+                    <pre class="typed"><span class="prompt">{ &note.prompt }</span>{ &note.typed }</pre>
                     <pre class={class}>{ &note.answer }</pre>
                 </>
             });

@@ -1,0 +1,144 @@
+//! Servers that replicate stand in the order in which data flows: who writes, the primary, its
+//! replicas, theirs, and who reads. Machines with several servers stand abreast.
+
+use super::{Cast, Point, Room};
+
+/// Servers in the direction of their streams: primary, replicas, theirs.
+pub(super) fn streams(cast: &Cast<'_>) -> Vec<Point> {
+    let &Cast { seats, room, ref servers, ref clients, ref shells } = cast;
+    let (along, abreast) = steps(room);
+    let followers = |of: Option<usize>| -> Vec<usize> {
+        servers.iter().copied().filter(|&server| seats[server].home == of).collect()
+    };
+    // Places as if the room were wide: x with the stream, y across it.
+    let mut at = vec![Point::default(); seats.len()];
+    let roots = followers(None);
+    let mut row: Vec<usize> = Vec::new();
+    for (i, &root) in roots.iter().enumerate() {
+        at[root] = Point::new(0.0, (i as f64 - (roots.len() as f64 - 1.0) / 2.0) * 3.0 * abreast);
+        row.push(root);
+    }
+    let mut furthest: f64 = 0.0;
+    while !row.is_empty() {
+        let mut next = Vec::new();
+        for &server in &row {
+            let followers = followers(Some(server));
+            for (&follower, step) in followers.iter().zip(fan(followers.len(), room)) {
+                at[follower] = Point::new(at[server].x + step.x, at[server].y + step.y);
+                furthest = furthest.max(at[follower].x);
+                next.push(follower);
+            }
+        }
+        row = next;
+    }
+    let mut seen = vec![0usize; seats.len()];
+    for &client in clients {
+        let server = match seats[client].talks_to[..] {
+            [server, ..] => server,
+            [] => roots.first().copied().unwrap_or_default(),
+        };
+        let number = seen[server];
+        seen[server] += 1;
+        let of_root = clients.iter().filter(|&&c| seats[c].talks_to.first() == Some(&server));
+        let spread = number as f64 - (of_root.count() as f64 - 1.0) / 2.0;
+        let from = at[server];
+        at[client] = if seats[server].home.is_none() {
+            Point::new(from.x - along * 0.9, from.y + spread * abreast * 0.75)
+        } else if followers(Some(server)).is_empty() {
+            Point::new(furthest + along * 0.72, from.y + spread * 50.0)
+        } else {
+            // Beside one that has replicas of its own, out of the way of its stream.
+            Point::new(from.x + spread * 70.0, from.y + abreast)
+        };
+    }
+    for (i, &shell) in shells.iter().enumerate() {
+        at[shell] = Point::new(-along * 0.25, abreast * 1.05 + i as f64 * 70.0);
+    }
+    match room {
+        Room::Wide => at,
+        Room::Tall => at.into_iter().map(Point::transposed).collect(),
+    }
+}
+
+/// From one to the next in the direction of the stream, and between two that stand abreast.
+fn steps(room: Room) -> (f64, f64) {
+    match room {
+        Room::Wide => (220.0, 128.0),
+        Room::Tall => (150.0, 116.0),
+    }
+}
+
+/// Where `n` replicas stand, seen from their primary, as if the room were wide. A few stand
+/// abreast. More take less height in the form of an arrowhead, the outer ones nearer: so each is
+/// reached, and can be read from, without crossing another.
+fn fan(n: usize, room: Room) -> Vec<Point> {
+    let (along, abreast) = steps(room);
+    if n <= 3 {
+        let across = |i| (i as f64 - (n as f64 - 1.0) / 2.0) * abreast;
+        return (0..n).map(|i| Point::new(along, across(i))).collect();
+    }
+    let (gap, deeper) = match room {
+        Room::Wide => (88.0, 112.0),
+        Room::Tall => (66.0, 122.0),
+    };
+    // Of an even number two are equally deep in the middle.
+    let widest = if n.is_multiple_of(2) { abreast } else { gap };
+    let middle = (n - 1) as f64 / 2.0;
+    (0..n)
+        .map(|i| {
+            let off = i as f64 - middle;
+            let across = off * gap + off.signum() * (widest - gap) / 2.0;
+            Point::new(along * 0.64 + i.min(n - 1 - i) as f64 * deeper, across)
+        })
+        .collect()
+}
+
+/// Machines abreast, each with its servers side by side; in a tall room one below the other.
+/// Who writes stands on one side of them, who reads on the other.
+pub(super) fn racks(cast: &Cast<'_>) -> Vec<Point> {
+    let &Cast { seats, room, ref servers, ref clients, ref shells } = cast;
+    let mut places = vec![Point::default(); seats.len()];
+    const APART: f64 = 124.0;
+    const LOWER: f64 = 74.0;
+    let count = seats.iter().filter_map(|seat| seat.machine).max().map_or(1, |last| last + 1);
+    let on = |machine: usize| -> Vec<usize> {
+        servers.iter().copied().filter(|&s| seats[s].machine == Some(machine)).collect()
+    };
+    let most = (0..count).map(|machine| on(machine).len()).max().unwrap_or(1) as f64;
+    // From one machine to the next.
+    let step = match room {
+        Room::Wide => Point::new(most * APART + 84.0, 0.0),
+        Room::Tall => Point::new(0.0, 176.0),
+    };
+    for machine in 0..count {
+        let on = on(machine);
+        let nth = machine as f64 - (count as f64 - 1.0) / 2.0;
+        for (i, &server) in on.iter().enumerate() {
+            let x = (i as f64 - (on.len() as f64 - 1.0) / 2.0) * APART;
+            // Every other machine a little lower, so that a stream between two that are no
+            // neighbours passes beside the one between them.
+            let y = if room == Room::Wide && machine % 2 == 1 { LOWER } else { 0.0 };
+            places[server] = Point::new(step.x * nth + x, step.y * nth + y);
+        }
+    }
+    for &client in clients {
+        let server = seats[client].talks_to.first().copied().unwrap_or_default();
+        let at = places[server];
+        let writes = seats[server].home.is_none();
+        places[client] = match (room, writes) {
+            (Room::Wide, true) => Point::new(at.x, -132.0),
+            (Room::Wide, false) => Point::new(at.x, LOWER + 136.0),
+            (Room::Tall, true) => Point::new(at.x - 96.0, at.y),
+            (Room::Tall, false) => Point::new(at.x + 96.0, at.y),
+        };
+    }
+    let last = places.iter().fold(0.0f64, |last, at| last.max(at.x));
+    for (i, &shell) in shells.iter().enumerate() {
+        let nth = i as f64 * 76.0;
+        places[shell] = match room {
+            Room::Wide => Point::new(last + 150.0, nth),
+            Room::Tall => Point::new(nth, step.y * count as f64 / 2.0 + 40.0),
+        };
+    }
+    places
+}
