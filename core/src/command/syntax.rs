@@ -12,7 +12,7 @@
 //!   once, `[GET pattern] ...` each time;
 //! * `"normal"`: a token that is not in upper case; `change=CH`: a token whose name is not its own;
 //! * `addr=ip:port`: a value that is shown as something else than its name;
-//! * `name#double`: what kind of value it is, if [`kind_of`] does not know; `name#key:2`: and that
+//! * `name#double`: what kind of value it is, if `kind_of` does not know; `name#key:2`: and that
 //!   the third key specification is meant, if it is not just the next;
 //! * `name@6.2.0`: the version of Redis that brought it; `name@-2.8.12`: that deprecated it.
 

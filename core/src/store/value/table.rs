@@ -148,9 +148,8 @@ impl<E: Keyed> Table<E> {
         self.at(self.find(key)?)
     }
 
-    /// Looks at the memory in which lookups of these keys (of the first [`AHEAD`] of them) will
-    /// look, so that it is on its way from main memory when they do. Changes nothing. See
-    /// [`store::table`](crate::store::table).
+    /// Looks at the memory in which lookups of these keys (of the first few of them) will look, so
+    /// that it is on its way from main memory when they do. Changes nothing. See `store::table`.
     pub fn warm<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
         if self.len < LARGE {
             return;
