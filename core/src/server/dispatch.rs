@@ -287,7 +287,7 @@ impl Server {
             client.write_offset = self.replication.offset();
         }
         if was_replica && client.outbox.len() != before.1 {
-            self.replica_replied_to(client, command);
+            self.replica_replied_to(client, &command.name);
         }
         if self.pubsub.has_letters() {
             self.deliver_letters(client);
@@ -378,7 +378,12 @@ impl Server {
         if let Some(transaction) = &mut client.transaction {
             transaction.refuse();
         }
+        let was_replica = client.is_replica();
         self.answer_error(client, error);
+        if was_replica {
+            let name = command.map_or("<unknown>", |command| command.name.as_str());
+            self.replica_replied_to(client, name);
+        }
     }
 
     fn answer_error(&mut self, client: &mut Client, error: &CommandError) {

@@ -80,9 +80,8 @@ impl Server {
     }
 
     /// A replica was answered something, which it would take for a part of the stream.
-    pub(in crate::server) fn replica_replied_to(&mut self, client: &mut Client, command: &Command) {
+    pub(in crate::server) fn replica_replied_to(&mut self, client: &mut Client, name: &str) {
         let text = crate::server::clients::commands::describe(client, Some(self.now.0));
-        let name = &command.name;
         self.log(LogLevel::Warning, || {
             format!("Replica generated a reply to command '{name}', disconnecting it: {text}")
         });

@@ -422,3 +422,26 @@ fn a_name_that_is_no_address_is_not_bound_to() {
     assert!(reply.ends_with("Failed to bind to specified addresses.\r\n"), "{reply}");
     assert!(!driver.line(conn, "config get bind").contains("999"));
 }
+
+#[test]
+fn a_replica_that_would_be_answered_is_sent_away() {
+    for line in ["get k", "nonsense", "slowlog get", "set k"] {
+        let mut d = Driver::new("save \"\"");
+        let replica = d.connect();
+        d.line(replica, "psync ? -1");
+        let text = d.line(replica, line);
+        assert!(d.is_closed(replica), "{line}");
+        // It would take an error for a part of the stream.
+        assert!(!text.contains('-') && !text.contains("ERR"), "{line}: {text}");
+        let told = |line: &String| line.starts_with("Replica generated a reply to command '");
+        assert!(d.log.iter().any(told), "{line}: {:?}", d.log);
+    }
+    // Who was not one yet is told what is wrong.
+    let mut d = Driver::new("");
+    let client = d.connect();
+    assert_eq!(
+        d.line(client, "psync id offset"),
+        "-ERR value is not an integer or out of range\r\n"
+    );
+    assert!(!d.is_closed(client));
+}
