@@ -70,10 +70,8 @@ fn debug(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
             }
         }
         (b"loadaof", 2) => {
-            if server.executing {
-                return Err(CommandError::text(
-                    "ERR DEBUG LOADAOF is not allowed inside a transaction",
-                ));
+            if let Some(refusal) = server.reload_refusal() {
+                return Err(refusal);
             }
             call.client.waiting = true;
             server.reload_aof(call.now, call.client.id);
@@ -353,7 +351,7 @@ fn help(call: &mut Call<'_>) {
             "    Reply a value of this type of the protocol: string, integer, double, bignum,",
             "    null, array, set, map, attrib, push, verbatim, true, false.",
             "RELOAD [NOSAVE] [NOFLUSH] [MERGE]",
-            "    Save the data, forget it, and load it again.",
+            "    Save the data, forget it, and load it again. Like LOADAOF, not within MULTI.",
             "SET-ACTIVE-EXPIRE <0|1>",
             "    Whether keys are deleted when their time has come, or only when they are met.",
             "SET-SKIP-CHECKSUM-VALIDATION <0|1>",

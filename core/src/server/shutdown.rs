@@ -97,6 +97,10 @@ impl Server {
 
     /// Begins what is wanted, and goes on with what has begun.
     pub(super) fn go_on_shutting_down(&mut self, now: Now<'_>) {
+        // DEBUG RELOAD and DEBUG LOADAOF are carried out first, as far as they keep others waiting.
+        if self.persistence.reloading && !self.is_loading() {
+            return;
+        }
         match (self.shutdown.stage, self.shutdown.wanted) {
             (Stage::No, Some(wanted)) => {
                 if self.cron_paused && matches!(wanted, Wanted::Signal(_)) {
@@ -178,7 +182,8 @@ impl Server {
         }
         let ShutdownOn { save, nosave, .. } = self.shutdown.how;
         let wanted = save || !nosave && !self.config.settings().save.is_empty();
-        if !wanted {
+        // Half of the data must not take the place of the whole.
+        if !wanted || self.is_loading_in_place() {
             return self.leave();
         }
         self.shutdown.stage = Stage::Saving;

@@ -198,3 +198,33 @@ fn waitaof_counts_the_files_of_replicas() {
     let refused = servers.ask(2, "waitaof 0 0 0");
     assert!(refused.contains("ERR WAITAOF cannot be used with replica instances."), "{refused}");
 }
+
+#[test]
+fn a_replica_that_changes_its_primary_tells_what_is_durable_of_the_new_stream() {
+    let aof = ["--appendonly", "yes"];
+    let replica = [&aof[..], &["--appendfsync", "no", "--replicaof", "redis-1 6379"]].concat();
+    let mut servers = Servers::new(1, &[&aof, &aof, &replica]);
+    servers.until("it is online", |s| s.field(1, "slave0").contains("online"));
+    for _ in 0..20 {
+        servers.ask(1, "set k some-long-value-so-that-the-stream-of-this-one-is-longer");
+    }
+    servers.until("the file is there", |s| s.field(3, "aof_rewrite_in_progress") == "0");
+    servers.ask(3, "config set appendfsync everysec");
+    servers.ask(1, "set k w");
+    servers.world.run_for(Duration::from_secs(3));
+    servers.ask(3, "config set appendfsync no");
+    // Nobody has it until the replica comes, and gets all with a copy.
+    act(&mut servers.world, "run redis-2 t redis-cli -h redis-2");
+    act(&mut servers.world, "type t incr k");
+    act(&mut servers.world, "type t waitaof 1 1 0");
+    servers.ask(3, "replicaof redis-2 6379");
+    servers.world.run_for(Duration::from_secs(8));
+    let text = screen(&servers.world, "t");
+    assert!(text.contains("1) (integer) 1\n2) (integer) 1\n"), "{text}");
+    // What comes then is not durable, although the stream before had come further.
+    act(&mut servers.world, "type t incr k");
+    act(&mut servers.world, "type t waitaof 1 1 3000");
+    servers.world.run_for(Duration::from_secs(4));
+    let text = screen(&servers.world, "t");
+    assert!(text.contains("1) (integer) 1\n2) (integer) 0\n"), "{text}");
+}

@@ -117,6 +117,10 @@ impl Server {
         let Sizes { after, parts, .. } = sizes;
         let total = parts.iter().map(|(_, _, len)| len).sum();
         let base = parts.iter().find(|(kind, ..)| *kind == Kind::Base).map_or(0, |part| part.2);
+        if after != After::Start {
+            // All parts are there.
+            self.forget_data();
+        }
         if total == 0 {
             return self.aof_loaded(now, after, true);
         }
@@ -592,6 +596,7 @@ impl Server {
                 self.dirty = 0;
                 self.notice(|| "Append Only File loaded by DEBUG LOADAOF".to_owned());
                 self.end_reload_hold();
+                self.reload_over(now);
                 self.answer(now, client, Ok(()));
             }
         }
@@ -603,6 +608,7 @@ impl Server {
             After::Start => self.exit(1),
             After::Debug { client } => {
                 self.end_reload_hold();
+                self.reload_over(now);
                 let error = CommandError::text(
                     "ERR Error trying to load the AOF files, check server logs.",
                 );
@@ -614,10 +620,11 @@ impl Server {
     /// DEBUG LOADAOF: what has gathered is written first.
     pub(in crate::server) fn reload_aof(&mut self, now: Now<'_>, client: u64) {
         self.hold_all();
+        self.persistence.reloading = true;
         self.aof.reload_holds = true;
         self.aof.reload = Some(client);
         self.aof_went_on(now);
-        self.reload_if_written();
+        self.reload_if_written(now);
     }
 
     /// From here on, it is the loading that makes others wait.
@@ -628,12 +635,21 @@ impl Server {
     }
 
     /// Goes on with DEBUG LOADAOF if nothing is left to be written.
-    pub(super) fn reload_if_written(&mut self) {
-        if self.aof.reload.is_none() || !self.aof.log.is_written() {
+    pub(super) fn reload_if_written(&mut self, now: Now<'_>) {
+        if self.aof.reload.is_none() {
+            return;
+        }
+        if self.aof.log.has_failed() {
+            // What cannot be written would be lost.
+            if let Some(client) = self.aof.reload.take() {
+                self.aof_not_loaded(now, After::Debug { client });
+            }
+            return;
+        }
+        if !self.aof.log.is_written() {
             return;
         }
         if let Some(client) = self.aof.reload.take() {
-            self.forget_data();
             self.read_manifest(After::Debug { client });
         }
     }

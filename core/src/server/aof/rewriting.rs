@@ -55,6 +55,10 @@ pub(super) struct Rewrite {
     switch: Option<Switch>,
     /// The new base, when it is written before the switch is done.
     written: bool,
+    /// Whether the new base has an incremental file of its own, which comes behind it.
+    followed: bool,
+    /// Whether it is the first base of a file that was turned on.
+    first: bool,
     /// Who waits to hear that it has begun.
     asked: Option<Asked>,
     /// Minutes that the next one has to wait after failures, and until when.
@@ -300,7 +304,9 @@ impl Server {
     fn take_image(&mut self, now: Now<'_>, incr: Option<(FileId, String, Option<Manifest>)>) {
         let path = Aof::temporary(self.facts.pid);
         self.aof.rewrite.rdb = self.config.settings().aof.aof_use_rdb_preamble;
-        if self.begin_snapshot(now, Purpose::RewriteAof { path }).is_err() {
+        // Half of the data must not take the place of the whole.
+        let is_whole = !self.is_loading_in_place() && !self.persistence.reloading;
+        if !is_whole || self.begin_snapshot(now, Purpose::RewriteAof { path }).is_err() {
             // Somebody else was quicker.
             if let Some((file, path, _)) = incr {
                 self.disk_op(DiskOp::Close { file }, DiskWork::Nothing);
@@ -315,6 +321,8 @@ impl Server {
         rewrite.scheduled = false;
         rewrite.count += 1;
         rewrite.began = Some(now.wall);
+        rewrite.followed = incr.is_some();
+        rewrite.first = self.aof.state == State::WaitRewrite;
         self.aof.feed.begin_anew();
         match incr {
             Some((file, path, Some(manifest))) => {
@@ -324,6 +332,9 @@ impl Server {
             }
             Some((file, _, None)) => {
                 self.aof.log.open(file, 0);
+                // What came before will be durable with the base. An offset from before the file
+                // was turned on may be that of another stream.
+                self.aof.log.synced_offset = self.stream_offset();
                 self.followers_changed();
             }
             None => {}
@@ -359,7 +370,8 @@ impl Server {
         rewrite.stage = Stage::Idle;
         rewrite.failed = true;
         if self.aof.state == State::WaitRewrite {
-            if rewrite.asked.is_some() {
+            // Who turned it on while another rewrite was given up is not the one who asked for that.
+            if matches!(rewrite.asked, Some(Asked::Change(_))) {
                 self.aof.state = State::Off;
                 self.log(LogLevel::Warning, || {
                     "Redis needs to enable the AOF but can't trigger a background AOF rewrite \
@@ -388,7 +400,9 @@ impl Server {
         let Some(switch) = self.aof.rewrite.switch.take() else { return };
         if let Err(error) = result {
             self.manifest_failed(&error);
-            self.aof.rewrite.switch = Some(switch);
+            // It may name the file all the same, so that stays; but nothing is written to it.
+            let manifest = self.aof.manifest.clone();
+            self.aof.rewrite.switch = Some(Switch { manifest, ..switch });
             return self.abort_switch(now);
         }
         self.aof.manifest = switch.manifest;
@@ -406,7 +420,12 @@ impl Server {
         let Some(switch) = self.aof.rewrite.switch.take() else { return };
         self.aof.log.let_go();
         self.disk_op(DiskOp::Close { file: switch.file }, DiskWork::Nothing);
-        self.disk_op(DiskOp::Remove { path: switch.path }, DiskWork::Nothing);
+        if switch.naming {
+            // The manifest may name it by now, and then it has to be there, empty as it is.
+            self.aof.manifest = switch.manifest;
+        } else {
+            self.disk_op(DiskOp::Remove { path: switch.path }, DiskWork::Nothing);
+        }
         if core::mem::take(&mut self.aof.rewrite.written) {
             return self.rewrite_failed(now);
         }
@@ -515,8 +534,13 @@ impl Server {
     }
 
     fn name_rewrite(&mut self, mut manifest: Manifest, len: u64) {
-        // The last one is being written.
-        manifest.retire_incr(usize::from(self.aof.log.is_open()));
+        // The last one holds what came behind the base, unless there was nobody to write it.
+        let keeps = match self.aof.state {
+            State::On | State::WaitRewrite => self.aof.log.is_open(),
+            // It was turned off meanwhile; a file that waited for its first base has no name.
+            State::Off => self.aof.rewrite.followed && !self.aof.rewrite.first,
+        };
+        manifest.retire_incr(usize::from(keeps));
         self.write_manifest(&manifest.clone(), Step::Done { manifest, len });
     }
 
@@ -530,8 +554,10 @@ impl Server {
         self.aof.rewrite.failed = false;
         self.aof.rewrite.failures = 0;
         self.notice(|| "Background AOF rewrite finished successfully".to_owned());
-        if self.aof.state == State::WaitRewrite {
+        // If it was turned off and on meanwhile, this is not the base that it waits for.
+        if self.aof.state == State::WaitRewrite && self.aof.log.is_open() {
             self.aof.state = State::On;
+            self.offsets_changed();
         }
         self.rewrite_over(now);
     }
@@ -566,9 +592,10 @@ impl Server {
     }
 
     /// Deletes the files that a rewrite has made superfluous.
-    pub(super) fn delete_history(&mut self) {
+    pub(in crate::server) fn delete_history(&mut self) {
         let disabled = self.config.settings().aof.aof_disable_auto_gc;
-        if disabled || self.aof.manifest.history.is_empty() {
+        // What is being loaded may be among them.
+        if disabled || self.persistence.reloading || self.aof.manifest.history.is_empty() {
             return;
         }
         for part in core::mem::take(&mut self.aof.manifest.history) {
@@ -588,6 +615,7 @@ impl Server {
             || self.snapshot_runs()
             || self.aof.is_starting()
             || self.is_loading()
+            || self.persistence.reloading
         {
             return;
         }
@@ -621,6 +649,7 @@ impl Server {
             && rewrite.failures < FAILURES
             && !self.aof.is_starting()
             && !self.is_loading()
+            && !self.persistence.reloading
         {
             return Some(self.now.0);
         }

@@ -464,7 +464,7 @@ impl Server {
     pub(super) fn aof_went_on(&mut self, now: Now<'_>) {
         self.open_gate(now.mono);
         self.pump_log();
-        self.reload_if_written();
+        self.reload_if_written(now);
         self.end_if_durable(now);
     }
 

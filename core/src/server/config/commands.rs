@@ -109,6 +109,14 @@ fn set(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     if call.args.len() % 2 == 1 {
         return Err(CommandError::Syntax);
     }
+    // These say where and how data is loaded.
+    let loads = |name: &[u8]| {
+        let names = ["appendonly", "repl-diskless-load", "dir"];
+        names.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+    };
+    if server.is_loading() && (2..call.args.len()).step_by(2).any(|i| loads(call.arg(i))) {
+        return Err(CommandError::text("LOADING Redis is loading the dataset in memory"));
+    }
     let mut changes: Vec<(usize, &[u8], &[u8])> = Vec::new();
     for i in (2..call.args.len()).step_by(2) {
         let name = call.arg(i);

@@ -84,6 +84,37 @@ impl Server {
         self.persistence.loading.is_some()
     }
 
+    /// Whether the keyspace holds a part of what is being loaded, so that nobody may make a copy of
+    /// it.
+    pub(in crate::server) fn is_loading_in_place(&self) -> bool {
+        self.persistence.loading.as_ref().is_some_and(|loading| !loading.aside)
+    }
+
+    /// Why the data cannot be replaced now by what is on disk, if it cannot.
+    pub(in crate::server) fn reload_refusal(&self) -> Option<CommandError> {
+        if self.executing {
+            return Some(CommandError::text(
+                "ERR DEBUG RELOAD and DEBUG LOADAOF are not allowed inside a transaction, since \
+                 they go on while others are served",
+            ));
+        }
+        if self.is_loading() || self.persistence.reloading {
+            return Some(CommandError::text("LOADING Redis is loading the dataset in memory"));
+        }
+        self.replication_syncs().then_some(CommandError::text(
+            "ERR A copy of the data comes from the master. Wait until it is here, or cut the link \
+             with REPLICAOF NO ONE",
+        ))
+    }
+
+    /// The data has been replaced, or will not be: what waited for that goes on.
+    pub(in crate::server) fn reload_over(&mut self, now: Now<'_>) {
+        self.persistence.reloading = false;
+        self.delete_history();
+        self.link_goes_on(now);
+        self.stream_goes_on();
+    }
+
     /// What is being loaded, for INFO.
     pub(in crate::server) fn loading(&self) -> Option<&Loading> {
         self.persistence.loading.as_ref()
@@ -334,6 +365,7 @@ impl Server {
                 Err(CommandError::text("ERR Error trying to load the RDB dump, check server logs."))
             }
         };
+        self.reload_over(now);
         self.answer(now, client, result);
     }
 

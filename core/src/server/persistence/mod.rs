@@ -49,6 +49,9 @@ pub(super) struct Persistence {
     pub(super) loads: Loads,
     /// Whether the server has all its data.
     pub(super) ready: bool,
+    /// Whether the data is being replaced by what is on disk (DEBUG RELOAD, DEBUG LOADAOF), from
+    /// the moment at which that is asked for.
+    pub(super) reloading: bool,
     /// Libraries of functions, as their source texts. They came with a snapshot, and go along with
     /// the next.
     pub(super) libraries: Vec<Vec<u8>>,

@@ -4,6 +4,7 @@ use super::super::Server;
 use super::super::dispatch::Call;
 use super::loading::After;
 use super::save::Save;
+use super::snapshot::Purpose;
 use crate::command::CommandError;
 use crate::store::Flush;
 use crate::time::Now;
@@ -38,10 +39,15 @@ pub(in crate::server) fn reload(
             }
         }
     }
-    if server.executing {
-        return Err(CommandError::text("ERR DEBUG RELOAD is not allowed inside a transaction"));
+    if let Some(refusal) = server.reload_refusal() {
+        return Err(refusal);
+    }
+    if server.snapshot().is_some_and(|job| *job.purpose() == Purpose::Replicas) {
+        // It ends when the slowest replica has read it, and nobody is served until then.
+        server.kill_snapshot(call.now);
     }
     call.client.waiting = true;
+    server.persistence.reloading = true;
     if save {
         server.begin_foreground_save(call.now, Save::Reload(reload));
     } else {

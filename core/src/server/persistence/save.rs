@@ -138,6 +138,7 @@ impl Server {
                 if result.is_ok() {
                     self.load_again(now, reload);
                 } else {
+                    self.reload_over(now);
                     self.answer(now, reload.client, Err(CommandError::text("ERR")));
                 }
                 self.release_all();
@@ -166,7 +167,8 @@ impl Server {
 
     /// Begins saves whose time has come.
     pub(in crate::server) fn look_at_save_points(&mut self, now: Now<'_>) {
-        if self.snapshot().is_some() {
+        // Half of the data must not take the place of the whole.
+        if self.snapshot().is_some() || self.is_loading_in_place() {
             return;
         }
         if let Some(save) = self.persistence.saves.next.pop_front() {
@@ -199,7 +201,7 @@ impl Server {
 
     /// When to look at the save points again.
     pub(super) fn saves_wake(&self) -> Option<Mono> {
-        if self.snapshot().is_some() {
+        if self.snapshot().is_some() || self.is_loading_in_place() {
             return None;
         }
         let saves = &self.persistence.saves;

@@ -142,7 +142,19 @@ impl Server {
         self.replication.stats.net_input += bytes.len() as u64;
         link.last_io = now.mono;
         link.input.extend_from_slice(bytes);
+        if self.persistence.reloading {
+            // A copy of the data must not come in between.
+            return self.put_link(link);
+        }
         self.go_on_with(now, link);
+    }
+
+    /// Looks at what came from the primary while that had to wait.
+    pub(in crate::server) fn link_goes_on(&mut self, now: Now<'_>) {
+        let Some(primary) = &mut self.replication.primary else { return };
+        if let Some(link) = primary.link.take_if(|link| !link.input.is_empty()) {
+            self.go_on_with(now, link);
+        }
     }
 
     /// Goes on with what has come on the connection to the primary, which is taken out meanwhile.

@@ -108,6 +108,11 @@ impl Replication {
 }
 
 impl Server {
+    /// Whether a copy of the data is being received from the primary.
+    pub(in crate::server) fn replication_syncs(&self) -> bool {
+        self.replication.is_syncing()
+    }
+
     /// Takes the role that the configuration names. The connection is made when the server is
     /// ready.
     pub(in crate::server) fn take_role(&mut self) {

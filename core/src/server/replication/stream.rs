@@ -98,6 +98,7 @@ impl Server {
         while client.standing == Standing::Open
             && !client.is_held()
             && !self.holds_all()
+            && !self.is_loading_in_place()
             && left > 0
         {
             match requests.next(&mut bytes, limits) {
@@ -128,6 +129,18 @@ impl Server {
         self.pass_on();
         self.flush(now, client);
         self.press_back(client);
+    }
+
+    /// What the primary sent while data was loaded is to be carried out.
+    pub(in crate::server) fn stream_goes_on(&mut self) {
+        let Some(slot) = self.replication.stream().map(|stream| stream.slot) else { return };
+        if let Some(client) = self.clients.get_mut(slot)
+            && client.requests.waiting() > 0
+            && !client.pending
+        {
+            client.pending = true;
+            self.pending.push_back(slot);
+        }
     }
 
     /// Counts what was carried out; `left` bytes of what has come are still to be looked at. A

@@ -145,7 +145,7 @@ impl Server {
 
     /// Begins to make a copy of the data, if a replica waits for one and nothing is in the way.
     pub(super) fn begin_sync(&mut self, now: Now<'_>) {
-        if self.snapshot().is_some() || self.holds_all() {
+        if self.snapshot().is_some() || self.holds_all() || self.is_loading_in_place() {
             return;
         }
         let settings = self.config.settings();
@@ -182,7 +182,7 @@ impl Server {
 
     /// When a copy of the data is to be begun that is still waited with.
     pub(super) fn sync_due(&self) -> Option<Mono> {
-        if self.snapshot().is_some() || self.holds_all() {
+        if self.snapshot().is_some() || self.holds_all() || self.is_loading_in_place() {
             return None;
         }
         let delay = Duration::from_secs(self.config.settings().repl_diskless_sync_delay);

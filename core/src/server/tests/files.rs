@@ -46,6 +46,9 @@ impl Files {
             DiskOp::Rename { from, to } => match self.all.remove(from) {
                 Some(content) => {
                     self.all.insert(to.clone(), content);
+                    // What is open stays open under its new name.
+                    let moved = self.open.values_mut().filter(|path| *path == from);
+                    moved.for_each(|path| path.clone_from(to));
                     Ok(DiskDone::Done)
                 }
                 None => Err(error(DiskErrorKind::NotFound)),
