@@ -2,6 +2,7 @@
 
 pub mod chaos;
 pub mod client;
+pub mod crashes;
 pub mod kills;
 pub mod process;
 pub mod proxy;

@@ -184,6 +184,8 @@ pub enum DiskFault {
     Syncs,
     /// Every read fails.
     Reads,
+    /// No file can be given another name.
+    Renames,
     /// Every operation takes so much longer.
     Slow(Duration),
 }
@@ -196,6 +198,7 @@ impl fmt::Display for DiskFault {
             DiskFault::Writes => f.write_str("fail-writes"),
             DiskFault::Syncs => f.write_str("fail-syncs"),
             DiskFault::Reads => f.write_str("fail-reads"),
+            DiskFault::Renames => f.write_str("fail-renames"),
             DiskFault::Slow(by) => write!(f, "slow {}", show_duration(*by)),
         }
     }

@@ -171,6 +171,7 @@ impl World {
                 DiskOp::Sync { .. } | DiskOp::SyncDir { .. } | DiskOp::Replace { .. }
             ),
             DiskFault::Reads => matches!(what, DiskOp::Read { .. } | DiskOp::Load { .. }),
+            DiskFault::Renames => matches!(what, DiskOp::Rename { .. } | DiskOp::Replace { .. }),
             DiskFault::None | DiskFault::Full | DiskFault::Slow(_) => false,
         };
         fails.then(|| error(DiskErrorKind::Io, "Input/output error"))

@@ -3,6 +3,8 @@
 //! `measure worlds [seeds] [first seed]`: how fast worlds run, and whether what must hold holds.
 //! `measure replicas [seeds] [first seed]`: whether copies agree after links were cut and servers
 //! died.
+//! `measure crashes [seeds] [first seed]`: whether a server keeps what it acknowledged when power
+//! fails, it is killed, and its disk fails.
 //! `measure turns [keys]`: the longest turn of a server, in microseconds of processor time, while
 //! keys are added.
 
@@ -12,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use limpid_core::lab::{programs, sandbox};
 use limpid_core::sim::World;
-use limpid_tests::{chaos, replicas, turns};
+use limpid_tests::{chaos, crashes, replicas, turns};
 
 /// As in the server that is deployed.
 #[global_allocator]
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
     match what.as_str() {
         "worlds" => worlds(number(50), number(1)),
         "replicas" => soak(number(50), number(1)),
+        "crashes" => crash(number(50), number(1)),
         "turns" => {
             let longest = turns::longest(number(1_000_000));
             println!("{}", longest.as_micros());
@@ -36,8 +39,7 @@ fn main() -> ExitCode {
         }
         _ => {
             eprintln!(
-                "measure worlds [seeds] [first seed], measure replicas [seeds] [first seed], or \
-                 measure turns [keys]"
+                "measure worlds|replicas|crashes [seeds] [first seed], or measure turns [keys]"
             );
             ExitCode::FAILURE
         }
@@ -94,6 +96,25 @@ fn soak(seeds: u64, first: u64) -> ExitCode {
          full and {} partial synchronisations by servers that lived to the end",
         syncs.0, syncs.1
     );
+    if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Servers that crash, over many seeds.
+fn crash(seeds: u64, first: u64) -> ExitCode {
+    let start = Instant::now();
+    let (mut sum, mut failures) = (crashes::Outcome::default(), 0);
+    for seed in first..first.saturating_add(seeds) {
+        eprint!("\rseed {seed} ");
+        match crashes::run(seed) {
+            Ok(outcome) => sum += outcome,
+            Err(what) => {
+                failures += 1;
+                println!("\rseed {seed}: {what}");
+            }
+        }
+    }
+    let took = start.elapsed();
+    println!("\r{seeds} seeds from {first}: {failures} failed, {took:.1?}; {sum:?}");
     if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

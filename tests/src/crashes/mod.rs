@@ -1,0 +1,546 @@
+//! A world of one server whose power fails, which is killed, and whose disk fails, while clients
+//! write; and what it owes them when it is up again.
+//!
+//! | file | noun |
+//! |---|---|
+//! | `mod` | the course of a world: what is done to it, drawn from its seed |
+//! | `site` | the world itself: hosts, the server's files and log, lines typed into clients |
+//! | `writer` | a client that takes note of what it was told |
+//! | `ledger` | what the server owes, and whether it is there |
+//! | `mender` | who cuts a file that the server refuses |
+
+mod ledger;
+mod mender;
+mod site;
+mod writer;
+
+use std::collections::BTreeSet;
+use std::ops::AddAssign;
+use std::time::Duration;
+
+use limpid_core::resp::value::Value;
+use limpid_core::rng::Rng;
+use limpid_core::sim::ProcState;
+use limpid_core::time::Mono;
+
+use ledger::{Owed, Policy};
+use site::{ADMIN, Site, Start, WRITERS};
+use writer::Write;
+
+/// What came of worlds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Virtual time that was run through.
+    pub virtual_time: Duration,
+    /// How often the power failed.
+    pub power_losses: u64,
+    /// How often the server was killed (SIGKILL).
+    pub kills: u64,
+    /// How often it was asked to end (SIGTERM).
+    pub stops: u64,
+    /// How often it ended by itself, as it does with `appendfsync always` when a write fails.
+    pub exits: u64,
+    /// Faults of the disk.
+    pub faults: u64,
+    /// How often it refused to start, and said why: because of a fault, or of a torn file.
+    pub refusals: u64,
+    /// Torn files that were cut where the server said that they are in order.
+    pub mended: u64,
+    /// Snapshots and rewrites that ended well.
+    pub written: u64,
+    /// Writes that were acknowledged.
+    pub acknowledged: u64,
+    /// Times that clients were told that what they wrote is durable (WAITAOF).
+    pub confirmed: u64,
+    /// Acknowledged writes that were lost as they may be: with `everysec` the latest, with `no`
+    /// what the system had not written, without a file what came after the last dump.
+    pub lost: u64,
+    /// Acknowledged writes that were owed and lost. More than none is an error.
+    pub broken: u64,
+}
+
+impl AddAssign for Outcome {
+    fn add_assign(&mut self, other: Outcome) {
+        self.virtual_time += other.virtual_time;
+        self.power_losses += other.power_losses;
+        self.kills += other.kills;
+        self.stops += other.stops;
+        self.exits += other.exits;
+        self.faults += other.faults;
+        self.refusals += other.refusals;
+        self.mended += other.mended;
+        self.written += other.written;
+        self.acknowledged += other.acknowledged;
+        self.confirmed += other.confirmed;
+        self.lost += other.lost;
+        self.broken += other.broken;
+    }
+}
+
+/// Runs a world of this seed. The error says what the server owed and did not have, or what it had
+/// that nobody sent.
+pub fn run(seed: u64) -> Result<Outcome, String> {
+    let mut course = Course::new(seed);
+    match course.run() {
+        Ok(()) => Ok(course.outcome),
+        Err(why) => Err(format!("{why}\n{}", course.site.report())),
+    }
+}
+
+/// How a life of the server ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The power fails.
+    Power,
+    /// It is killed.
+    Kill,
+    /// It is asked to end.
+    Stop,
+    /// It has ended by itself.
+    Exit,
+}
+
+struct Course {
+    site: Site,
+    rng: Rng,
+    outcome: Outcome,
+    owed: Owed,
+    /// The fault of the disk, and whether it only makes it slow.
+    fault: Option<(String, bool)>,
+    /// Whether `appendonly` is meant to be on, by the last CONFIG SET.
+    wanted: bool,
+    /// Since when `appendonly` is off.
+    off_since: Mono,
+    /// When the switch to `appendonly yes` was sent that has not come into effect.
+    switching: Option<Mono>,
+    /// When a snapshot and a rewrite were asked for that have begun and not ended.
+    saving: Option<Mono>,
+    rewriting: Option<Mono>,
+    /// Replies to the administrator that were looked at.
+    read: usize,
+    /// Numbers of each writer that are known to be lost.
+    gone: Vec<BTreeSet<u64>>,
+}
+
+impl Course {
+    fn new(seed: u64) -> Self {
+        let mut rng = Rng::new(seed ^ 0xc4a5_4e50);
+        let site = Site::new(seed, &mut rng);
+        let owed = Owed {
+            aof: Mono::ZERO,
+            rdb: Mono::ZERO,
+            follows: false,
+            policy: Policy::No,
+            well_since: None,
+            slow: None,
+        };
+        Self {
+            site,
+            rng,
+            outcome: Outcome::default(),
+            owed,
+            fault: None,
+            wanted: false,
+            off_since: Mono::ZERO,
+            switching: None,
+            saving: None,
+            rewriting: None,
+            read: 0,
+            gone: vec![BTreeSet::new(); WRITERS.len()],
+        }
+    }
+
+    fn run(&mut self) -> Result<(), String> {
+        self.up(Mono::ZERO)?;
+        for _ in 0..3 + self.rng.below(5) {
+            let end = self.live()?;
+            self.down_and_up(end)?;
+        }
+        self.recover()?;
+        self.outcome.acknowledged = self.writes().iter().map(|(_, writes)| count(writes)).sum();
+        let writers = WRITERS.iter().map(|name| self.site.writer(name).confirmed);
+        self.outcome.confirmed = writers.sum();
+        self.outcome.virtual_time = self.site.world.now().since(Mono::ZERO);
+        Ok(())
+    }
+
+    /// A life of the server, while clients write. Returns how it ends.
+    fn live(&mut self) -> Result<End, String> {
+        self.site.tell(ADMIN, "go 0");
+        for name in WRITERS {
+            let pause = 1_000 + self.rng.below(12_000);
+            self.site.tell(name, &format!("go {pause}"));
+        }
+        for _ in 0..2 + self.rng.below(30) {
+            let longest = if self.rng.below(6) == 0 { 1_500_000 } else { 120_000 };
+            self.site.world.run_for(Duration::from_micros(self.rng.below(longest)));
+            self.observe();
+            if self.site.state() != ProcState::Running {
+                return Ok(End::Exit);
+            }
+            self.disturb();
+        }
+        // Not always at a moment at which something has just been asked for.
+        self.site.world.run_for(Duration::from_micros(self.rng.below(40_000)));
+        self.observe();
+        if self.site.state() != ProcState::Running {
+            return Ok(End::Exit);
+        }
+        Ok(match self.rng.below(8) {
+            0..4 => End::Power,
+            4..7 => End::Kill,
+            _ => End::Stop,
+        })
+    }
+
+    /// One thing that an administrator does, or that goes wrong.
+    fn disturb(&mut self) {
+        let now = self.site.world.now();
+        match self.rng.below(22) {
+            0 | 1 => self.ask("BGREWRITEAOF"),
+            2 | 3 => self.ask("BGSAVE"),
+            4 => self.ask("SAVE"),
+            5 => {
+                let policy =
+                    [Policy::Always, Policy::Everysec, Policy::No][self.rng.below(3) as usize];
+                if policy as u8 > self.owed.policy as u8 {
+                    // From now on less is owed; what is owed more comes with the reply.
+                    self.owed.advance(now, self.last());
+                    self.owed.policy = policy;
+                }
+                self.ask(&format!("CONFIG SET appendfsync {}", policy.name()));
+            }
+            6 if self.wanted => {
+                self.owed.advance(now, self.last());
+                (self.wanted, self.owed.follows, self.off_since) = (false, false, now);
+                (self.switching, self.rewriting) = (None, None);
+                self.ask("CONFIG SET appendonly no");
+            }
+            7..10 if !self.wanted => {
+                self.wanted = true;
+                self.ask("CONFIG SET appendonly yes");
+            }
+            10 | 11 => self.rewrite_config(),
+            12 | 13 => {
+                let fault = match self.rng.below(8) {
+                    0 | 1 => "full".to_owned(),
+                    2 => "fail-writes".to_owned(),
+                    3 => "fail-syncs".to_owned(),
+                    4 => "fail-renames".to_owned(),
+                    5 => "fail-reads".to_owned(),
+                    _ => format!("slow {}ms", 1 + self.rng.below(3_000)),
+                };
+                self.break_disk(fault);
+            }
+            14..18 => self.mend_disk(),
+            _ => {}
+        }
+    }
+
+    /// Writes the file of configuration, if a restart with it finds what was last written.
+    fn rewrite_config(&mut self) {
+        let written = self.site.config("appendonly") == "yes";
+        let safe = match (written, self.wanted) {
+            (true, false) => self.owed.rdb > self.off_since,
+            (false, true) => self.owed.follows,
+            _ => self.wanted == self.owed.follows,
+        };
+        if safe {
+            self.ask("CONFIG REWRITE");
+        }
+    }
+
+    fn ask(&mut self, line: &str) {
+        self.site.tell(ADMIN, &format!("do {line}"));
+    }
+
+    fn break_disk(&mut self, fault: String) {
+        let (now, last) = (self.site.world.now(), self.last());
+        let slow = fault.starts_with("slow");
+        self.outcome.faults += 1;
+        if slow {
+            self.owed.slow = Some(now);
+        } else {
+            self.owed.disk_fails(now, last);
+        }
+        self.site.act(&format!("disk server {fault}"));
+        self.fault = Some((fault, slow));
+    }
+
+    fn mend_disk(&mut self) {
+        if self.fault.take().is_some() {
+            self.site.act("disk server ok");
+        }
+    }
+
+    /// When the last acknowledgement arrived.
+    fn last(&self) -> Mono {
+        let last = WRITERS.iter().map(|name| self.site.writer(name).last_acknowledgement());
+        last.max().unwrap_or(Mono::ZERO)
+    }
+
+    /// Looks at what the server says, and at what it owes after that.
+    fn observe(&mut self) {
+        let (now, last) = (self.site.world.now(), self.last());
+        let slow = self.fault.as_ref().is_some_and(|(_, slow)| *slow);
+        if slow {
+            self.owed.slow = Some(now);
+        }
+        self.owed.advance(now, last);
+        let admin = self.site.writer(ADMIN);
+        let news = admin.typed.get(self.read..).unwrap_or_default().to_vec();
+        self.read = admin.typed.len();
+        for typed in news {
+            self.answered(&typed);
+        }
+        let Some(info) = self.site.persistence() else { return };
+        let is = |name: &str, value: &str| {
+            info.lines().any(|line| line.split_once(':') == Some((name, value)))
+        };
+        let rewritten = is("aof_rewrite_in_progress", "0")
+            && is("aof_rewrite_scheduled", "0")
+            && is("aof_last_bgrewrite_status", "ok");
+        if let Some(sent) = self.saving.filter(|_| is("rdb_bgsave_in_progress", "0")) {
+            self.saving = None;
+            if is("rdb_last_bgsave_status", "ok") {
+                self.outcome.written += 1;
+                self.owed.rdb = self.owed.rdb.max(sent);
+            }
+        }
+        if let Some(sent) = self.rewriting.filter(|_| rewritten && self.owed.follows) {
+            self.rewriting = None;
+            self.outcome.written += 1;
+            self.owed.aof = self.owed.aof.max(sent);
+        }
+        let works = self.fault.as_ref().is_none_or(|(_, slow)| *slow);
+        if let Some(sent) = self.switching.filter(|_| is("aof_enabled", "1") && rewritten) {
+            self.switching = None;
+            self.outcome.written += 1;
+            self.owed.follows = true;
+            self.owed.aof = self.owed.aof.max(sent);
+            self.owed.well_since = works.then_some(now);
+        }
+        if works && self.owed.well_since.is_none() && is("aof_last_write_status", "ok") {
+            self.owed.well_since = Some(now);
+        }
+    }
+
+    /// The administrator has been answered.
+    fn answered(&mut self, typed: &writer::Typed) {
+        if typed.reply.is_error() {
+            if typed.line == "CONFIG SET appendonly yes" {
+                self.wanted = false;
+            }
+            return;
+        }
+        let ok = typed.reply == Value::Simple(b"OK".to_vec());
+        let begun = |what: &str| matches!(&typed.reply, Value::Simple(text) if text.starts_with(what.as_bytes()));
+        match typed.line.as_str() {
+            "SAVE" if ok => {
+                self.outcome.written += 1;
+                self.owed.rdb = self.owed.rdb.max(typed.sent);
+            }
+            "BGSAVE" if begun("Background saving started") => self.saving = Some(typed.sent),
+            "BGREWRITEAOF" if begun("Background append only file rewriting started") => {
+                self.rewriting = Some(typed.sent);
+            }
+            "CONFIG SET appendonly yes" if ok && self.wanted => self.switching = Some(typed.sent),
+            line if ok => {
+                let Some(name) = line.strip_prefix("CONFIG SET appendfsync ") else { return };
+                let policy = policy(name);
+                if policy == Policy::Everysec && self.owed.policy == Policy::No {
+                    self.owed.well_since = None;
+                }
+                self.owed.policy = policy;
+            }
+            _ => {}
+        }
+    }
+
+    /// Ends the server as it is to end, and starts it again until it is up.
+    fn down_and_up(&mut self, end: End) -> Result<(), String> {
+        let (now, last) = (self.site.world.now(), self.last());
+        self.owed.advance(now, last);
+        // What the operating system had been handed is there after a kill: with a disk that is not
+        // slow, all but the very latest.
+        let quick = self.owed.slow.is_none_or(|at| now.since(at) > Duration::from_secs(8));
+        let works = self.owed.well_since.is_some_and(|at| now.since(at) > Duration::from_secs(3));
+        let mut cached = Mono::ZERO;
+        if quick && works && self.owed.follows {
+            cached = Mono(now.0.saturating_sub(200_000_000));
+        }
+        let mut power = false;
+        match end {
+            End::Power => power = true,
+            End::Kill => {
+                self.outcome.kills += 1;
+                self.site.act("kill redis-server");
+            }
+            End::Stop => {
+                self.outcome.stops += 1;
+                self.stop();
+            }
+            End::Exit => self.outcome.exits += 1,
+        }
+        if end != End::Power && self.rng.below(4) == 0 {
+            self.site.world.run_for(Duration::from_micros(self.rng.below(30_000)));
+            power = true;
+        }
+        if power {
+            self.outcome.power_losses += 1;
+            self.site.act("crash server");
+            cached = Mono::ZERO;
+        }
+        for name in WRITERS.iter().chain([&ADMIN]) {
+            self.site.tell(name, "leave");
+        }
+        self.read = self.site.writer(ADMIN).typed.len();
+        (self.switching, self.saving, self.rewriting) = (None, None, None);
+        match self.rng.below(8) {
+            0..5 => self.mend_disk(),
+            5 | 6 => {
+                let faults = ["full", "fail-writes", "fail-syncs", "fail-reads", "fail-renames"];
+                let fault = faults[self.rng.below(5) as usize];
+                self.break_disk(fault.to_owned());
+            }
+            _ => {}
+        }
+        self.up(cached)
+    }
+
+    /// Asks the server to end, and takes note of what it has made durable by that.
+    fn stop(&mut self) {
+        self.site.act("stop redis-server");
+        let mut patience = 200;
+        while self.site.state() == ProcState::Running && patience > 0 {
+            self.site.world.run_for(Duration::from_millis(50));
+            patience -= 1;
+        }
+        let now = self.site.world.now();
+        match self.site.state() {
+            ProcState::Exited { code: 0 } => {
+                if self.owed.follows && self.owed.well_since.is_some() {
+                    self.owed.aof = now;
+                }
+                if self.site.saves {
+                    self.owed.rdb = now;
+                }
+            }
+            ProcState::Exited { .. } => {}
+            // It would rather stay than lose something.
+            _ => self.site.act("kill redis-server"),
+        }
+    }
+
+    /// Starts the server, and again, until it is up; then looks whether what it owes is there.
+    /// `cached` is what the page cache owes.
+    fn up(&mut self, cached: Mono) -> Result<(), String> {
+        let mut cached = cached;
+        let mut mended = false;
+        for attempt in 0.. {
+            // It may well be hit while it loads.
+            let hit = attempt < 2 && self.rng.below(6) == 0;
+            let most = if hit { self.rng.below(40_000) } else { 120_000_000 };
+            match self.site.start(Duration::from_micros(most)) {
+                Start::Ready => break,
+                Start::Refused(why) => {
+                    self.outcome.refusals += 1;
+                    if why.is_empty() {
+                        return Err("the server ended at its start and did not say why".into());
+                    }
+                    if self.fault.is_some() {
+                        self.mend_disk();
+                    } else if let Some((file, len)) =
+                        self.site.torn(&why).filter(|_| self.site.scattered && !mended)
+                    {
+                        mended = true;
+                        self.outcome.mended += 1;
+                        self.site.mend(&file, len)?;
+                    } else {
+                        return Err(format!("the server refuses to start: {why:#?}"));
+                    }
+                }
+                Start::Waiting if hit => {
+                    if self.rng.below(2) == 0 {
+                        self.outcome.kills += 1;
+                        self.site.act("kill redis-server");
+                    } else {
+                        self.outcome.power_losses += 1;
+                        self.site.act("crash server");
+                        cached = Mono::ZERO;
+                    }
+                }
+                Start::Waiting if self.fault.is_some() => {
+                    self.mend_disk();
+                    self.site.act("kill redis-server");
+                }
+                Start::Waiting => return Err("the server does not come up".into()),
+            }
+        }
+        self.settle(cached)
+    }
+
+    fn settle(&mut self, cached: Mono) -> Result<(), String> {
+        let now = self.site.world.now();
+        let follows = self.site.config("appendonly") == "yes";
+        let owed = if follows { self.owed.aof.max(cached) } else { self.owed.rdb };
+        let mut writers = self.writes();
+        let server = self.site.server().ok_or("there is no server")?;
+        let found = ledger::settle(server, &mut writers, owed, follows)
+            .inspect_err(|_| self.outcome.broken += 1)?;
+        self.outcome.lost += found.lost;
+        for ((_, writes), gone) in writers.iter().zip(&mut self.gone) {
+            gone.extend(writes.iter().filter(|write| write.gone).map(|write| write.number));
+        }
+        self.wanted = follows;
+        self.owed.follows = follows;
+        self.owed.policy = policy(&self.site.config("appendfsync"));
+        let works = self.fault.as_ref().is_none_or(|(_, slow)| *slow);
+        self.owed.well_since = works.then_some(now);
+        Ok(())
+    }
+
+    /// What each writer has sent, with what is known to be lost.
+    fn writes(&self) -> Vec<(String, Vec<Write>)> {
+        let all = WRITERS.iter().zip(&self.gone).map(|(name, gone)| {
+            let mut writes = self.site.writer(name).writes.clone();
+            for write in &mut writes {
+                write.gone = gone.contains(&write.number);
+            }
+            (name.to_string(), writes)
+        });
+        all.collect()
+    }
+
+    /// Mends everything: the server takes writes again, and keeps all of them when it ends.
+    fn recover(&mut self) -> Result<(), String> {
+        self.mend_disk();
+        let before = self.site.world.now();
+        if self.site.state() != ProcState::Running {
+            self.up(Mono::ZERO)?;
+        }
+        self.site.tell(ADMIN, "go 0");
+        for name in WRITERS {
+            self.site.tell(name, "go 8000");
+        }
+        // One that could not write tries again every second; and connections take their time.
+        self.site.world.run_for(Duration::from_secs(6));
+        self.observe();
+        if self.last() <= before {
+            return Err("writes are refused after everything was mended".into());
+        }
+        self.down_and_up(End::Stop)
+    }
+}
+
+fn count(writes: &[Write]) -> u64 {
+    writes.iter().filter(|write| matches!(write.answer, writer::Answer::Done(_))).count() as u64
+}
+
+fn policy(name: &str) -> Policy {
+    match name {
+        "always" => Policy::Always,
+        "no" => Policy::No,
+        _ => Policy::Everysec,
+    }
+}

@@ -1,0 +1,345 @@
+//! A client that writes numbers, and takes note of what it was told of each.
+//!
+//! It leads one list, `log:<name>`, in which its numbers stand in the order in which it sent them;
+//! some of them come in a transaction that leaves traces in two more keys. So whoever looks at the
+//! keys later can tell which of the writes are there, and whether a transaction is there by half.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use limpid_core::machine::{Close, ConnId, Endpoint, Input, Machine, Outbox, Output};
+use limpid_core::resp::value::{Decoder, Value, encode_command};
+use limpid_core::rng::Rng;
+use limpid_core::sim::{Console, Launch, LaunchError, Process};
+use limpid_core::time::{Mono, Now};
+
+/// How long it waits before it connects again.
+const RETRY: Duration = Duration::from_millis(20);
+
+/// One write.
+#[derive(Debug, Clone)]
+pub(super) struct Write {
+    /// Its number; no other write of this client has it.
+    pub(super) number: u64,
+    /// When it was sent.
+    pub(super) sent: Mono,
+    /// On which of the client's connections, counted from 1.
+    pub(super) connection: u64,
+    /// What was said of it.
+    pub(super) answer: Answer,
+    /// Whether it was acknowledged as durable (WAITAOF).
+    pub(super) durable: bool,
+    /// Whether it is known to be lost: it was not there when somebody looked.
+    pub(super) gone: bool,
+}
+
+/// What was said of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// Nothing, so far or for ever.
+    None,
+    /// That it is done; when that arrived.
+    Done(Mono),
+    /// That it was not done.
+    Refused,
+}
+
+/// A reply that is due.
+#[derive(Debug, Clone)]
+enum Due {
+    /// One that says nothing.
+    Nothing,
+    /// That of a write, by its place in the list.
+    Write(usize),
+    /// Whether the writes before this place, on this connection, are durable.
+    Durable(usize),
+    /// That of a line that was typed.
+    Typed(String, Mono),
+}
+
+/// A command that was typed, and its reply.
+#[derive(Debug, Clone)]
+pub(super) struct Typed {
+    /// The command.
+    pub(super) line: String,
+    /// When it was sent.
+    pub(super) sent: Mono,
+    /// What came back.
+    pub(super) reply: Value,
+}
+
+/// The client. Lines that can be typed into it: `go <microseconds between writes>`, `rest` (it
+/// stays connected), `leave` (it drops its connection), and `do <command>`.
+#[derive(Debug, Clone)]
+pub(super) struct Writer {
+    name: String,
+    target: Endpoint,
+    rng: Rng,
+    /// The connection, and whether it stands.
+    conn: Option<(ConnId, bool)>,
+    connections: u64,
+    outbox: Outbox,
+    decoder: Decoder,
+    due: VecDeque<Due>,
+    outputs: VecDeque<Output>,
+    /// Whether it wants a connection.
+    on: bool,
+    /// Time between writes, on average; none are sent at zero.
+    pause: Duration,
+    /// When the next write is due, or the next attempt to connect.
+    next: Option<Mono>,
+    /// Its writes, oldest first.
+    pub(super) writes: Vec<Write>,
+    /// Replies to what was typed, oldest first.
+    pub(super) typed: Vec<Typed>,
+    /// How often WAITAOF said that writes are durable.
+    pub(super) confirmed: u64,
+}
+
+impl Writer {
+    /// Writes that may wait for their reply.
+    const DEPTH: usize = 24;
+
+    /// `writer <name> <address of the server>`.
+    pub(super) fn launch(launch: &Launch<'_>) -> Result<Self, LaunchError> {
+        let [name, at] = launch.args else {
+            return Err(LaunchError("usage: writer <name> <address>".into()));
+        };
+        let at: SocketAddr =
+            at.parse().map_err(|_| LaunchError(format!("'{at}' is no address, as 10.0.0.1:1")))?;
+        Ok(Writer {
+            name: name.clone(),
+            target: Endpoint::Ip(at),
+            rng: Rng::new(launch.seed),
+            conn: None,
+            connections: 0,
+            outbox: Outbox::default(),
+            decoder: Decoder::new(),
+            due: VecDeque::new(),
+            outputs: VecDeque::new(),
+            on: false,
+            pause: Duration::ZERO,
+            next: None,
+            writes: Vec::new(),
+            typed: Vec::new(),
+            confirmed: 0,
+        })
+    }
+
+    /// When the last acknowledgement arrived.
+    pub(super) fn last_acknowledgement(&self) -> Mono {
+        let done = self.writes.iter().rev().find_map(|write| match write.answer {
+            Answer::Done(at) => Some(at),
+            _ => None,
+        });
+        done.unwrap_or(Mono::ZERO)
+    }
+
+    fn connect(&mut self) {
+        self.connections += 1;
+        let conn = ConnId::connected(self.connections);
+        (self.outbox, self.decoder) = (Outbox::default(), Decoder::new());
+        self.conn = Some((conn, false));
+        self.outputs.push_back(Output::Connect { conn, to: self.target.clone(), from: None });
+    }
+
+    fn leave(&mut self) {
+        if let Some((conn, _)) = self.conn.take() {
+            self.outputs.push_back(Output::Close { conn, how: Close::Now });
+        }
+        self.due.clear();
+    }
+
+    fn send(&mut self, args: &[&str], due: Due) {
+        let Some((conn, _)) = self.conn else { return };
+        let mut bytes = Vec::new();
+        encode_command(args, &mut bytes);
+        self.outbox.write(&bytes);
+        self.due.push_back(due);
+        self.outputs.push_back(Output::Send { conn });
+    }
+
+    fn write(&mut self, now: Mono) {
+        let number = self.writes.len() as u64 + 1;
+        let text = value(number);
+        let (log, number_text) = (format!("log:{}", self.name), number.to_string());
+        let due = Due::Write(self.writes.len());
+        self.writes.push(Write {
+            number,
+            sent: now,
+            connection: self.connections,
+            answer: Answer::None,
+            durable: false,
+            gone: false,
+        });
+        if is_transaction(number) {
+            self.send(&["MULTI"], Due::Nothing);
+            self.send(&["RPUSH", &log, &text], Due::Nothing);
+            self.send(&["SET", &format!("last:{}", self.name), &number_text], Due::Nothing);
+            self.send(&["HSET", &format!("all:{}", self.name), &number_text, "1"], Due::Nothing);
+            self.send(&["EXEC"], due);
+        } else {
+            self.send(&["RPUSH", &log, &text], due);
+        }
+        match self.rng.below(12) {
+            // So that there is something to write out, and something that changes meanwhile.
+            0 => {
+                let (key, len) = (self.rng.below(20).to_string(), self.rng.below(3_000) as usize);
+                self.send(&["SET", &format!("noise:{key}"), &"n".repeat(len)], Due::Nothing);
+            }
+            1 => self.send(&["SADD", "noise:set", &number_text], Due::Nothing),
+            2 => self.send(&["SPOP", "noise:set"], Due::Nothing),
+            3 => {
+                let life = (1 + self.rng.below(2_000)).to_string();
+                self.send(&["SET", "noise:short", "s", "PX", &life], Due::Nothing);
+            }
+            4 => {
+                let due = Due::Durable(self.writes.len());
+                self.send(&["WAITAOF", "1", "0", "300"], due);
+            }
+            _ => {}
+        }
+    }
+
+    fn replied(&mut self, now: Mono, reply: Value) {
+        match self.due.pop_front() {
+            None | Some(Due::Nothing) => {}
+            Some(Due::Write(place)) => {
+                let Some(write) = self.writes.get_mut(place) else { return };
+                let refused = reply.is_error() || reply == Value::Null;
+                write.answer = if refused { Answer::Refused } else { Answer::Done(now) };
+            }
+            Some(Due::Durable(place)) => {
+                let local = reply.items().and_then(|items| items.first());
+                if local == Some(&Value::Integer(1)) {
+                    self.confirmed += 1;
+                    let connection = self.connections;
+                    let before = self.writes[..place].iter_mut().rev();
+                    for write in before.take_while(|write| write.connection == connection) {
+                        write.durable |= matches!(write.answer, Answer::Done(_));
+                    }
+                }
+            }
+            Some(Due::Typed(line, sent)) => self.typed.push(Typed { line, sent, reply }),
+        }
+    }
+
+    fn go_on(&mut self, now: Mono) {
+        if self.next.is_none_or(|at| at > now) {
+            return;
+        }
+        self.next = None;
+        match self.conn {
+            None if self.on => self.connect(),
+            Some((_, true)) if !self.pause.is_zero() => {
+                if self.due.len() < Self::DEPTH {
+                    self.write(now);
+                }
+                let pause = self.pause.as_nanos() as u64;
+                self.next = Some(now + Duration::from_nanos(1 + self.rng.below(2 * pause)));
+            }
+            _ => {}
+        }
+    }
+
+    fn lost(&mut self, now: Mono) {
+        self.conn = None;
+        self.due.clear();
+        self.next = Some(now + RETRY);
+    }
+}
+
+/// What stands in the list for a number.
+pub(super) fn value(number: u64) -> String {
+    // Lengths differ, so that pages end anywhere; none is as long as a page, so that a page that is
+    // lost always takes the beginning of a record with it.
+    let len = if number.is_multiple_of(41) { 2_000 } else { number * 7 % 90 };
+    format!("{number}:{}", "v".repeat(len as usize))
+}
+
+/// Whether a number is written in a transaction.
+pub(super) fn is_transaction(number: u64) -> bool {
+    number.is_multiple_of(3)
+}
+
+impl Machine for Writer {
+    fn handle(&mut self, now: Now<'_>, input: Input<'_>) {
+        let mono = now.mono;
+        match input {
+            Input::Connected { .. } => {
+                if let Some((_, stands)) = &mut self.conn {
+                    *stands = true;
+                }
+                self.next = Some(mono);
+            }
+            Input::ConnectFailed { .. } | Input::Closed { .. } => self.lost(mono),
+            Input::Ended { conn } => {
+                self.outputs.push_back(Output::Close { conn, how: Close::Now });
+                self.lost(mono);
+            }
+            Input::Received { bytes, .. } => {
+                self.decoder.feed(bytes);
+                while let Ok(Some(reply)) = self.decoder.next_value() {
+                    self.replied(mono, reply);
+                }
+            }
+            _ => {}
+        }
+        self.go_on(mono);
+    }
+
+    fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<Mono> {
+        self.next
+    }
+
+    fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
+        self.conn.is_some_and(|(own, _)| own == conn).then_some(&mut self.outbox)
+    }
+}
+
+impl Console for Writer {
+    fn line(&mut self, now: Now<'_>, line: &str) {
+        let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
+        match verb {
+            "go" => {
+                self.on = true;
+                self.pause = Duration::from_micros(rest.parse().unwrap_or(0));
+                self.next = Some(now.mono);
+            }
+            "rest" => self.pause = Duration::ZERO,
+            "leave" => {
+                (self.on, self.next) = (false, None);
+                self.leave();
+            }
+            _ => {
+                let args: Vec<&str> = rest.split(' ').collect();
+                self.send(&args, Due::Typed(rest.to_owned(), now.mono));
+            }
+        }
+        self.go_on(now.mono);
+    }
+
+    fn interrupt(&mut self, _: Now<'_>) {
+        self.leave();
+    }
+}
+
+impl Process for Writer {
+    fn clone_box(&self) -> Box<dyn Process> {
+        Box::new(self.clone())
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn console(&mut self) -> Option<&mut dyn Console> {
+        Some(self)
+    }
+}
