@@ -23,7 +23,10 @@ pub const USAGES: &[(&str, &str)] = &[
     ("bandwidth", "bandwidth <host> <host> <rate or unlimited>"),
     ("skew", "skew <host> <+time or -time>"),
     ("drift", "drift <host> <+ppm or -ppm>"),
-    ("disk", "disk <host> <ok, full, fail-writes, fail-syncs, fail-reads, fail-renames or slow <time>>"),
+    (
+        "disk",
+        "disk <host> <ok, full, fail-writes, fail-syncs, fail-reads, fail-renames or slow <time>>",
+    ),
     ("drop", "drop <message>"),
     ("delay", "delay <message> <time>"),
     ("duplicate", "duplicate <message>"),

@@ -57,6 +57,8 @@ impl Owed {
             return;
         }
         match self.policy {
+            // While the disk fails nothing keeps replies back that came under another policy.
+            Policy::Always if self.well_since.is_none() => {}
             Policy::Always => self.aof = now,
             Policy::Everysec => {
                 // With a disk that is too slow replies stay, so that it is the last one from which
@@ -219,4 +221,3 @@ fn numbers(server: &Server, name: &str, writes: &[Write]) -> Result<BTreeSet<u64
     }
     Ok(held)
 }
-

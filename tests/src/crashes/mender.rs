@@ -3,7 +3,9 @@
 
 use std::collections::VecDeque;
 
-use limpid_core::machine::{ConnId, DiskOp, FileId, Input, Machine, OpId, OpenMode, Outbox, Output};
+use limpid_core::machine::{
+    ConnId, DiskOp, FileId, Input, Machine, OpId, OpenMode, Outbox, Output,
+};
 use limpid_core::sim::{Launch, LaunchError};
 use limpid_core::time::{Mono, Now};
 

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use limpid_core::machine::{Close, ConnId, Endpoint, Input, Machine, Outbox, Output};
+use limpid_core::machine::{Address, Close, ConnId, Endpoint, Input, Machine, Outbox, Output};
 use limpid_core::resp::value::{Decoder, Value, encode_command};
 use limpid_core::rng::Rng;
 use limpid_core::sim::{Console, Launch, LaunchError, Process};
@@ -142,7 +142,11 @@ impl Writer {
         let conn = ConnId::connected(self.connections);
         (self.outbox, self.decoder) = (Outbox::default(), Decoder::new());
         self.conn = Some((conn, false));
-        self.outputs.push_back(Output::Connect { conn, to: self.target.clone(), from: None });
+        self.outputs.push_back(Output::Connect {
+            conn,
+            to: Address::Endpoint(self.target.clone()),
+            from: None,
+        });
     }
 
     fn leave(&mut self) {

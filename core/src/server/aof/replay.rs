@@ -71,6 +71,16 @@ pub(super) struct Load {
     old: bool,
 }
 
+impl Load {
+    /// What stands before the end, if a transaction is open there, ends before that transaction:
+    /// were its beginning left, all that is appended later would become a part of it.
+    fn leave_transaction(&mut self) {
+        if self.client.transaction.is_some() {
+            self.valid = self.multi;
+        }
+    }
+}
+
 /// In what form a part is.
 #[derive(Clone, Debug)]
 enum Form {
@@ -427,6 +437,7 @@ impl Server {
     fn end_of_part(&mut self, load: &mut Load) -> Progress {
         let Form::Commands(records) = &load.form else { return Progress::Whole };
         if records.is_torn() {
+            load.leave_transaction();
             return Progress::Torn;
         }
         if load.client.transaction.is_some() {
@@ -434,7 +445,7 @@ impl Server {
             self.log(LogLevel::Warning, || {
                 format!("Revert incomplete MULTI/EXEC transaction in AOF file {name}")
             });
-            load.valid = load.multi;
+            load.leave_transaction();
             return Progress::Torn;
         }
         Progress::Whole
@@ -527,7 +538,8 @@ impl Server {
     }
 
     fn part_broken(&mut self, now: Now<'_>, broken: Broken) {
-        let Some(load) = &self.aof.load else { return };
+        let Some(load) = &mut self.aof.load else { return };
+        load.leave_transaction();
         let (name, old) = (load.name.clone(), load.old);
         let valid = load.valid;
         match broken {

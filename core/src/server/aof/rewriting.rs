@@ -55,10 +55,9 @@ pub(super) struct Rewrite {
     switch: Option<Switch>,
     /// The new base, when it is written before the switch is done.
     written: bool,
-    /// Whether the new base has an incremental file of its own, which comes behind it.
-    followed: bool,
-    /// Whether it is the first base of a file that was turned on.
-    first: bool,
+    /// Whether commands have gone to an incremental file of its own since it began, which has to
+    /// stay when it ends, even if the append-only file is turned off meanwhile.
+    keeps: bool,
     /// Who waits to hear that it has begun.
     asked: Option<Asked>,
     /// Minutes that the next one has to wait after failures, and until when.
@@ -220,7 +219,7 @@ impl Server {
                              {name}"
                         )
                     });
-                    self.name_rewrite(manifest, len);
+                    self.name_rewrite(manifest, len, true);
                 }
                 Err(error) => {
                     self.log(LogLevel::Warning, || {
@@ -320,9 +319,8 @@ impl Server {
         rewrite.stage = Stage::Writing;
         rewrite.scheduled = false;
         rewrite.count += 1;
+        rewrite.keeps = matches!(incr, Some((_, _, Some(_))));
         rewrite.began = Some(now.wall);
-        rewrite.followed = incr.is_some();
-        rewrite.first = self.aof.state == State::WaitRewrite;
         self.aof.feed.begin_anew();
         match incr {
             Some((file, path, Some(manifest))) => {
@@ -530,16 +528,12 @@ impl Server {
             let step = Step::IncrNamed { manifest, temporary, name, len };
             return self.rewrite_op(DiskOp::Rename { from, to }, step);
         }
-        self.name_rewrite(manifest, len);
+        self.name_rewrite(manifest, len, self.aof.rewrite.keeps);
     }
 
-    fn name_rewrite(&mut self, mut manifest: Manifest, len: u64) {
-        // The last one holds what came behind the base, unless there was nobody to write it.
-        let keeps = match self.aof.state {
-            State::On | State::WaitRewrite => self.aof.log.is_open(),
-            // It was turned off meanwhile; a file that waited for its first base has no name.
-            State::Off => self.aof.rewrite.followed && !self.aof.rewrite.first,
-        };
+    /// Names the new base in place of all that was before, but for the last incremental file if
+    /// that `keeps` what came since the base.
+    fn name_rewrite(&mut self, mut manifest: Manifest, len: u64, keeps: bool) {
         manifest.retire_incr(usize::from(keeps));
         self.write_manifest(&manifest.clone(), Step::Done { manifest, len });
     }

@@ -429,7 +429,9 @@ impl Server {
                 log.synced = syncing.end.min(log.written);
                 log.oldest = if log.synced < syncing.end { log.oldest } else { log.next_oldest };
                 log.next_oldest = None;
-                log.synced_offset = syncing.offset;
+                if log.synced == syncing.end {
+                    log.synced_offset = syncing.offset;
+                }
                 if log.failure.sync.take().is_some() {
                     // What an fsync that failed should have written may be lost to the disk for
                     // good, whatever those after it say.
