@@ -437,7 +437,8 @@ impl Server {
                     // good, whatever those after it say.
                     self.aof.rewrite.scheduled = true;
                     self.notice(|| {
-                        "AOF fsync works again. The AOF is written anew, since it may lack what                          was written before."
+                        "AOF fsync works again. The AOF is written anew, since it may lack what \
+                         was written before."
                             .to_owned()
                     });
                 }
