@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::machine::{Close, Endpoint, ListenerId, NetError, Signal};
 
+mod appendonly;
 mod files;
 mod long;
 mod persistence;

@@ -136,8 +136,11 @@ impl Server {
         }
         self.start_loading(now, total, false);
         self.end_reload_hold();
+        // Of those that hold nothing nothing is to be read. A rewrite that was given up may leave one
+        // behind that which was written last, which therefore may be torn.
+        let held = parts.into_iter().filter(|(_, _, len)| *len > 0);
         let mut parts: VecDeque<(Kind, String)> =
-            parts.into_iter().map(|(kind, name, _)| (kind, name)).collect();
+            held.map(|(kind, name, _)| (kind, name)).collect();
         let Some((kind, name)) = parts.pop_front() else { return };
         let file = self.next_file();
         let (source, open) = FileSource::open(file, self.aof_path(&name));

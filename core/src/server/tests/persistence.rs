@@ -7,7 +7,7 @@ const DUMP: &str = "dump.rdb";
 const TEMPORARY: &str = "temp-1.rdb";
 
 /// What INFO says of `field`.
-fn info(d: &mut Driver, conn: ConnId, field: &str) -> String {
+pub(super) fn info(d: &mut Driver, conn: ConnId, field: &str) -> String {
     let text = d.line(conn, "info persistence");
     let value = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
     value.unwrap_or_else(|| panic!("{field} in {text}")).to_owned()
@@ -24,17 +24,17 @@ fn wake_until(d: &mut Driver, conn: ConnId, field: &str, wanted: &str) {
 }
 
 /// A server that has the files of this one, as if this one had been killed.
-fn restarted(d: &Driver, text: &str) -> Driver {
+pub(super) fn restarted(d: &Driver, text: &str) -> Driver {
     Driver::with_files(text, Files { all: d.files.all.clone(), ..Files::default() })
 }
 
-fn populate(d: &mut Driver, conn: ConnId, keys: usize) {
+pub(super) fn populate(d: &mut Driver, conn: ConnId, keys: usize) {
     for n in 0..keys {
         d.line(conn, &format!("set key:{n} value:{n}"));
     }
 }
 
-fn logged(d: &Driver, text: &str) -> bool {
+pub(super) fn logged(d: &Driver, text: &str) -> bool {
     d.log.iter().any(|line| line.contains(text))
 }
 
@@ -456,86 +456,6 @@ fn a_slow_save_hurries_up_when_it_is_told_to() {
     assert_eq!(d.line(conn, "get key:1"), "$7\r\nvalue:1\r\n");
 }
 
-const AOF: &str = "appendonly yes\nappendfsync always\nsave \"\"\nenable-debug-command yes";
-
-/// Lets the disk carry out what it was asked for and has not done: all, or this many.
-fn revive(d: &mut Driver, most: usize) {
-    for _ in 0..most {
-        if d.disk.is_empty() {
-            return;
-        }
-        let (op, what) = d.disk.remove(0);
-        let dead = core::mem::replace(&mut d.files.dead, false);
-        let result = d.files.carry_out(&what).expect("something for the disk");
-        d.files.dead = dead;
-        d.input(Input::Disk { op, result });
-        d.pass(Duration::ZERO);
-    }
-}
-
-#[test]
-fn whatever_ends_a_rewrite_at_whatever_moment_the_files_can_be_loaded() {
-    for end in
-        ["config set appendonly no", "shutdown nosave force", "debug loadaof", "debug reload"]
-    {
-        for steps in 0..40 {
-            let mut d = Driver::new(AOF);
-            let (a, b) = (d.connect(), d.connect());
-            populate(&mut d, a, 50);
-            d.line(a, "bgrewriteaof");
-            populate(&mut d, a, 60);
-            d.pass(Duration::from_secs(1));
-            let digest = d.line(a, "debug digest");
-            // From here on the disk does as many things as it is told.
-            d.files.dead = true;
-            d.send(a, b"bgrewriteaof\r\n");
-            revive(&mut d, steps);
-            d.send(b, format!("{end}\r\n").as_bytes());
-            d.files.dead = false;
-            revive(&mut d, usize::MAX);
-            d.pass(Duration::from_secs(5));
-            revive(&mut d, usize::MAX);
-            let d = restarted(&d, AOF);
-            assert_eq!(d.exit, None, "{end} after {steps}: {:#?} {:?}", d.log, d.files.all.keys());
-            let mut d = d;
-            let conn = d.connect();
-            assert_eq!(d.line(conn, "debug digest"), digest, "{end} after {steps}: {:#?}", d.log);
-        }
-    }
-}
-
-#[test]
-fn the_file_may_be_turned_off_and_on_at_any_moment_of_a_rewrite() {
-    for steps in 0..40 {
-        for more in [0, 1, 3] {
-            let mut d = Driver::new(AOF);
-            let (a, b) = (d.connect(), d.connect());
-            populate(&mut d, a, 50);
-            d.files.dead = true;
-            d.send(a, b"bgrewriteaof\r\n");
-            revive(&mut d, steps);
-            d.send(b, b"config set appendonly no\r\n");
-            revive(&mut d, more);
-            d.send(b, b"config set appendonly yes\r\n");
-            d.files.dead = false;
-            revive(&mut d, usize::MAX);
-            d.pass(Duration::from_secs(5));
-            revive(&mut d, usize::MAX);
-            let conn = d.connect();
-            assert_eq!(d.line(conn, "set last 1"), "+OK\r\n", "{steps}/{more}");
-            d.pass(Duration::from_secs(5));
-            let context = format!("{steps}/{more}: {:#?}", d.log);
-            assert_eq!(info(&mut d, conn, "aof_enabled"), "1", "{context}");
-            assert_eq!(info(&mut d, conn, "aof_rewrite_in_progress"), "0", "{context}");
-            let digest = d.line(conn, "debug digest");
-            let mut d = restarted(&d, AOF);
-            assert_eq!(d.exit, None, "{context} {:#?}", d.log);
-            let conn = d.connect();
-            assert_eq!(d.line(conn, "debug digest"), digest, "{context}");
-        }
-    }
-}
-
 #[test]
 fn half_of_the_data_is_never_saved() {
     let mut d = Driver::new("save 1 1\nenable-debug-command yes");
@@ -562,29 +482,4 @@ fn half_of_the_data_is_never_saved() {
     let mut d = restarted(&d, "enable-debug-command yes");
     let conn = d.connect();
     assert_eq!(d.line(conn, "debug digest"), digest);
-}
-
-#[test]
-fn a_server_told_to_end_reloads_first_what_it_was_told_to_reload() {
-    for (command, text) in [("debug reload", "save 3600 1"), ("debug loadaof", "appendonly yes")] {
-        let text = format!("{text}\nenable-debug-command yes");
-        for steps in 0..12 {
-            let mut d = Driver::new(&text);
-            let conn = d.connect();
-            populate(&mut d, conn, 50);
-            let digest = d.line(conn, "debug digest");
-            d.files.dead = true;
-            d.send(conn, format!("{command}\r\n").as_bytes());
-            revive(&mut d, steps);
-            d.input(Input::Signal(Signal::Terminate));
-            d.files.dead = false;
-            revive(&mut d, usize::MAX);
-            d.pass(Duration::from_secs(20));
-            revive(&mut d, usize::MAX);
-            assert_eq!(d.exit, Some(0), "{command} after {steps}: {:#?}", d.log);
-            let mut d = restarted(&d, &text);
-            let conn = d.connect();
-            assert_eq!(d.line(conn, "debug digest"), digest, "{command} after {steps}");
-        }
-    }
 }

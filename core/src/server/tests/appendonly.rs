@@ -1,0 +1,270 @@
+//! The append-only file, on a disk that answers when it is told to.
+
+use super::persistence::{info, logged, populate, restarted};
+use super::*;
+use crate::machine::DiskErrorKind;
+
+const AOF: &str = "appendonly yes\nappendfsync always\nsave \"\"\nenable-debug-command yes";
+
+/// Lets the disk carry out what it was asked for and has not done: all, or this many.
+fn revive(d: &mut Driver, most: usize) {
+    for _ in 0..most {
+        if d.disk.is_empty() {
+            return;
+        }
+        let (op, what) = d.disk.remove(0);
+        let dead = core::mem::replace(&mut d.files.dead, false);
+        let result = d.files.carry_out(&what).expect("something for the disk");
+        d.files.dead = dead;
+        d.input(Input::Disk { op, result });
+        d.pass(Duration::ZERO);
+    }
+}
+
+#[test]
+fn whatever_ends_a_rewrite_at_whatever_moment_the_files_can_be_loaded() {
+    for end in
+        ["config set appendonly no", "shutdown nosave force", "debug loadaof", "debug reload"]
+    {
+        for steps in 0..40 {
+            let mut d = Driver::new(AOF);
+            let (a, b) = (d.connect(), d.connect());
+            populate(&mut d, a, 50);
+            d.line(a, "bgrewriteaof");
+            populate(&mut d, a, 60);
+            d.pass(Duration::from_secs(1));
+            let digest = d.line(a, "debug digest");
+            // From here on the disk does as many things as it is told.
+            d.files.dead = true;
+            d.send(a, b"bgrewriteaof\r\n");
+            revive(&mut d, steps);
+            d.send(b, format!("{end}\r\n").as_bytes());
+            d.files.dead = false;
+            revive(&mut d, usize::MAX);
+            d.pass(Duration::from_secs(5));
+            revive(&mut d, usize::MAX);
+            let d = restarted(&d, AOF);
+            assert_eq!(d.exit, None, "{end} after {steps}: {:#?} {:?}", d.log, d.files.all.keys());
+            let mut d = d;
+            let conn = d.connect();
+            assert_eq!(d.line(conn, "debug digest"), digest, "{end} after {steps}: {:#?}", d.log);
+        }
+    }
+}
+
+#[test]
+fn the_file_may_be_turned_off_and_on_at_any_moment_of_a_rewrite() {
+    for steps in 0..40 {
+        for more in [0, 1, 3] {
+            let mut d = Driver::new(AOF);
+            let (a, b) = (d.connect(), d.connect());
+            populate(&mut d, a, 50);
+            d.files.dead = true;
+            d.send(a, b"bgrewriteaof\r\n");
+            revive(&mut d, steps);
+            d.send(b, b"config set appendonly no\r\n");
+            revive(&mut d, more);
+            d.send(b, b"config set appendonly yes\r\n");
+            d.files.dead = false;
+            revive(&mut d, usize::MAX);
+            d.pass(Duration::from_secs(5));
+            revive(&mut d, usize::MAX);
+            let conn = d.connect();
+            assert_eq!(d.line(conn, "set last 1"), "+OK\r\n", "{steps}/{more}");
+            d.pass(Duration::from_secs(5));
+            let context = format!("{steps}/{more}: {:#?}", d.log);
+            assert_eq!(info(&mut d, conn, "aof_enabled"), "1", "{context}");
+            assert_eq!(info(&mut d, conn, "aof_rewrite_in_progress"), "0", "{context}");
+            let digest = d.line(conn, "debug digest");
+            let mut d = restarted(&d, AOF);
+            assert_eq!(d.exit, None, "{context} {:#?}", d.log);
+            let conn = d.connect();
+            assert_eq!(d.line(conn, "debug digest"), digest, "{context}");
+        }
+    }
+}
+
+#[test]
+fn a_server_told_to_end_reloads_first_what_it_was_told_to_reload() {
+    for (command, text) in [("debug reload", "save 3600 1"), ("debug loadaof", "appendonly yes")] {
+        let text = format!("{text}\nenable-debug-command yes");
+        for steps in 0..12 {
+            let mut d = Driver::new(&text);
+            let conn = d.connect();
+            populate(&mut d, conn, 50);
+            let digest = d.line(conn, "debug digest");
+            d.files.dead = true;
+            d.send(conn, format!("{command}\r\n").as_bytes());
+            revive(&mut d, steps);
+            d.input(Input::Signal(Signal::Terminate));
+            d.files.dead = false;
+            revive(&mut d, usize::MAX);
+            d.pass(Duration::from_secs(20));
+            revive(&mut d, usize::MAX);
+            assert_eq!(d.exit, Some(0), "{command} after {steps}: {:#?}", d.log);
+            let mut d = restarted(&d, &text);
+            let conn = d.connect();
+            assert_eq!(d.line(conn, "debug digest"), digest, "{command} after {steps}");
+        }
+    }
+}
+
+const MANIFEST: &str = "appendonlydir/appendonly.aof.manifest";
+
+/// The name of the n-th incremental file.
+fn incr(n: u32) -> String {
+    format!("appendonlydir/appendonly.aof.{n}.incr.aof")
+}
+
+/// A command as it stands in the file.
+fn record(words: &[&str]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    crate::resp::value::encode_command(words, &mut bytes);
+    bytes
+}
+
+/// A server that finds these incremental files, and what its log says if it does not start.
+fn starting(parts: &[Vec<u8>]) -> Driver {
+    let mut files = Files::default();
+    let mut manifest = String::new();
+    for (n, part) in (1..).zip(parts) {
+        files.all.insert(incr(n), part.clone());
+        manifest.push_str(&format!("file appendonly.aof.{n}.incr.aof seq {n} type i\n"));
+    }
+    files.all.insert(MANIFEST.to_owned(), manifest.into_bytes());
+    Driver::with_files(AOF, files)
+}
+
+#[test]
+fn a_file_torn_inside_a_transaction_is_cut_before_it() {
+    let before = [record(&["SELECT", "0"]), record(&["SET", "k", "v"])].concat();
+    let begun = [record(&["MULTI"]), record(&["SET", "half", "1"])].concat();
+    let torn = [&before[..], &begun, b"*3\r\n$3\r\nSET\r\n$4\r\nha"].concat();
+    for torn in
+        [torn.clone(), [&before[..], &begun].concat(), [&before[..], b"*1\r\n$5\r\nMU"].concat()]
+    {
+        let mut d = starting(&[torn]);
+        let conn = d.connect();
+        assert_eq!(d.files.all[&incr(1)], before, "{:?}", d.log);
+        // What comes now is no part of what was begun then.
+        assert_eq!(d.line(conn, "set later 1"), "+OK\r\n");
+        let mut d = restarted(&d, AOF);
+        let conn = d.connect();
+        assert_eq!(d.line(conn, "mget k half later"), "*3\r\n$1\r\nv\r\n$-1\r\n$1\r\n1\r\n");
+    }
+    // So is the place that a person is told who has to cut it.
+    let mut broken = torn;
+    broken.extend(b"\0\0\0\0*1\r\n$4\r\nEXEC\r\n");
+    let d = starting(&[broken]);
+    assert_eq!(d.exit, Some(1));
+    let told =
+        format!("The AOF file appendonly.aof.1.incr.aof is in order up to byte {}.", before.len());
+    assert!(logged(&d, &told), "{told} in {:#?}", d.log);
+}
+
+#[test]
+fn the_file_before_an_empty_one_may_be_torn() {
+    let whole = [record(&["SELECT", "0"]), record(&["SET", "k", "v"])].concat();
+    let torn = [&whole[..], b"*3\r\n$3\r\nSE"].concat();
+    let mut d = starting(&[whole.clone(), torn.clone(), Vec::new()]);
+    let conn = d.connect();
+    assert_eq!(d.files.all[&incr(2)], whole, "{:?}", d.log);
+    assert_eq!(d.line(conn, "set l w"), "+OK\r\n");
+    assert!(!d.files.all[&incr(3)].is_empty(), "the last one is appended to");
+    let mut d = restarted(&d, AOF);
+    let conn = d.connect();
+    assert_eq!(d.line(conn, "mget k l"), "*2\r\n$1\r\nv\r\n$1\r\nw\r\n");
+    // Before one that holds something it may not.
+    let d = starting(&[torn, whole]);
+    assert_eq!(d.exit, Some(1));
+    assert!(logged(&d, "Fatal error: the truncated file is not the last file"), "{:?}", d.log);
+}
+
+#[test]
+fn what_was_acknowledged_during_a_rewrite_stays_when_the_file_is_turned_off() {
+    for again in [false, true] {
+        for steps in 0..30 {
+            let mut d = Driver::new(AOF);
+            let (a, b, c) = (d.connect(), d.connect(), d.connect());
+            populate(&mut d, a, 5);
+            d.files.dead = true;
+            d.send(a, b"bgrewriteaof\r\n");
+            revive(&mut d, steps);
+            let mut reply = d.send(b, b"set behind 1\r\n");
+            while reply.is_empty() {
+                revive(&mut d, 1);
+                reply = d.take(b);
+            }
+            assert_eq!(reply, "+OK\r\n");
+            let check = |d: &Driver, what: &str| {
+                let context = format!("{what}, {steps} steps, again {again}: {:#?}", d.log);
+                let mut d = restarted(d, AOF);
+                assert_eq!(d.exit, None, "{context} {:#?}", d.log);
+                let conn = d.connect();
+                assert_eq!(
+                    d.line(conn, "mget key:4 behind"),
+                    "*2\r\n$7\r\nvalue:4\r\n$1\r\n1\r\n",
+                    "{context}"
+                );
+            };
+            d.send(c, b"config set appendonly no\r\n");
+            check(&d, "killed when it was turned off");
+            if again {
+                d.send(c, b"config set appendonly yes\r\n");
+            }
+            while !d.disk.is_empty() {
+                revive(&mut d, 1);
+                check(&d, "killed later");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_new_file_does_not_go_on_behind_an_old_one_of_its_name() {
+    let mut d = starting(&[]);
+    let stale = record(&["SET", "stale", "1"]);
+    // A rewrite without an append-only file leaves a manifest that names its base alone.
+    let base = "appendonlydir/appendonly.aof.1.base.aof".to_owned();
+    d.files.all.insert(base, record(&["SET", "k", "v"]));
+    let manifest = b"file appendonly.aof.1.base.aof seq 1 type b\n".to_vec();
+    d.files.all.insert(MANIFEST.to_owned(), manifest);
+    d.files.all.insert(incr(1), stale);
+    let mut d = restarted(&d, AOF);
+    let conn = d.connect();
+    assert_eq!(d.line(conn, "set l w"), "+OK\r\n");
+    let mut d = restarted(&d, AOF);
+    let conn = d.connect();
+    assert_eq!(d.line(conn, "mget k l stale"), "*3\r\n$1\r\nv\r\n$1\r\nw\r\n$-1\r\n");
+}
+
+#[test]
+fn waitaof_does_not_count_what_could_not_be_appended() {
+    let mut d = Driver::new("appendonly yes\nappendfsync everysec\nsave \"\"");
+    let conn = d.connect();
+    d.line(conn, "set a 1");
+    // An fsync has just been, so that this one waits for the next.
+    d.line(conn, "set a 2");
+    // The next append is not done before an fsync is due that covers the one before it as well.
+    d.files.dead = true;
+    d.mono += Duration::from_secs(1);
+    d.line(conn, "set a 3");
+    let ops = core::mem::take(&mut d.disk);
+    let [(append, DiskOp::Append { .. }), (sync, DiskOp::Sync { .. })] = &ops[..] else {
+        panic!("{ops:?}");
+    };
+    let error =
+        DiskError { kind: DiskErrorKind::NoSpace, message: "No space left on device".into() };
+    d.input(Input::Disk { op: *append, result: Err(error) });
+    d.input(Input::Disk { op: *sync, result: Ok(DiskDone::Done) });
+    assert_eq!(d.send(conn, b"waitaof 1 0 100\r\n"), "");
+    d.pass(Duration::from_millis(200));
+    assert_eq!(d.take(conn), "*2\r\n:0\r\n:0\r\n");
+    // When there is room again it is written, and made durable.
+    d.files.dead = false;
+    revive(&mut d, usize::MAX);
+    d.send(conn, b"waitaof 1 0 0\r\n");
+    d.pass(Duration::from_secs(5));
+    assert_eq!(d.take(conn), "*2\r\n:1\r\n:0\r\n");
+    assert!(logged(&d, "AOF write error looks solved, Redis can write again."), "{:?}", d.log);
+}
