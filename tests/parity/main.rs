@@ -1,6 +1,6 @@
 //! Worlds that go wrong at random, over some seeds. `cargo xtask sim` runs many more.
 
-use limpid_tests::{chaos, replicas};
+use limpid_tests::{chaos, crashes, replicas};
 
 #[test]
 fn worlds_recover_and_repeat_themselves() {
@@ -13,5 +13,16 @@ fn worlds_recover_and_repeat_themselves() {
 fn copies_agree_after_cuts_and_deaths() {
     for seed in 1..=500 {
         replicas::run(seed).unwrap_or_else(|what| panic!("seed {seed}: {what}"));
+    }
+}
+
+/// Power losses, kills, shutdowns; full disks, and such on which writing, syncing, renaming or
+/// reading fails; with every `appendfsync`, with rewrites and snapshots meanwhile.
+#[test]
+fn what_was_acknowledged_as_durable_outlives_crashes_and_bad_disks() {
+    // Among the later ones are those in which something was lost once.
+    let known = [75, 96, 130, 242, 249, 272, 325, 347, 393];
+    for seed in (1..=60).chain(known) {
+        crashes::run(seed).unwrap_or_else(|what| panic!("seed {seed}: {what}"));
     }
 }

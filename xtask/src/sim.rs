@@ -9,7 +9,10 @@ pub(crate) struct Args {
     /// How many worlds in which things go wrong at random.
     #[arg(long, default_value_t = 50)]
     seeds: u64,
-    /// The first seed: to see a failure again, the one that was told.
+    /// How many worlds in which a server crashes and its disk fails.
+    #[arg(long, default_value_t = 2_000)]
+    crashes: u64,
+    /// The first seed. Of a failure the seed is told, and how to see it again.
     #[arg(long, default_value_t = 1)]
     first: u64,
 }
@@ -20,5 +23,7 @@ pub(crate) fn worlds(ws: &Workspace, args: &Args) -> Result<()> {
     let run_bin = ["run", "--release", "--locked", "-p", "limpid-tests", "--bin", "measure", "--"];
     let numbers = [args.seeds.to_string(), args.first.to_string()];
     run(ws.cargo().args(run_bin).arg("worlds").args(&numbers))?;
-    run(ws.cargo().args(run_bin).arg("replicas").args(&numbers))
+    run(ws.cargo().args(run_bin).arg("replicas").args(&numbers))?;
+    let numbers = [args.crashes.to_string(), args.first.to_string()];
+    run(ws.cargo().args(run_bin).arg("crashes").args(&numbers))
 }

@@ -46,6 +46,12 @@ fn main() -> ExitCode {
     }
 }
 
+/// Tells of a world in which something did not hold, and how to see it again.
+fn failed(worlds: &str, seed: u64, what: &str) {
+    println!("\rseed {seed}: {what}");
+    println!("again: cargo run --release -p limpid-tests --bin measure -- {worlds} 1 {seed}");
+}
+
 fn worlds(seeds: u64, first: u64) -> ExitCode {
     let speed = speed();
     println!("48 servers, 48 clients at 20 commands a second: {speed:.1} × real time");
@@ -63,7 +69,7 @@ fn worlds(seeds: u64, first: u64) -> ExitCode {
             Ok(outcome) => virtual_time += outcome.virtual_time,
             Err(what) => {
                 failures += 1;
-                println!("\rseed {seed}: {what}");
+                failed("worlds", seed, &what);
             }
         }
     }
@@ -86,7 +92,7 @@ fn soak(seeds: u64, first: u64) -> ExitCode {
             }
             Err(what) => {
                 failures += 1;
-                println!("\rseed {seed}: {what}");
+                failed("replicas", seed, &what);
             }
         }
     }
@@ -109,12 +115,28 @@ fn crash(seeds: u64, first: u64) -> ExitCode {
             Ok(outcome) => sum += outcome,
             Err(what) => {
                 failures += 1;
-                println!("\rseed {seed}: {what}");
+                failed("crashes", seed, &what);
             }
         }
     }
     let took = start.elapsed();
-    println!("\r{seeds} seeds from {first}: {failures} failed, {took:.1?}; {sum:?}");
+    println!(
+        "\rcrashes, {seeds} seeds from {first}: {failures} failed, {took:.0?}; {} power losses, {} \
+         kills, {} shutdowns, {} ends by the server itself; {} faults of the disk, {} refused \
+         starts, {} torn files cut; {} snapshots and rewrites; {} acknowledged writes, {} times \
+         confirmed by WAITAOF; {} lost as they may be, in {failures} worlds others",
+        sum.power_losses,
+        sum.kills,
+        sum.stops,
+        sum.exits,
+        sum.faults,
+        sum.refusals,
+        sum.mended,
+        sum.written,
+        sum.acknowledged,
+        sum.confirmed,
+        sum.lost,
+    );
     if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

@@ -43,6 +43,9 @@ pub(super) struct Owed {
     /// Whether all data goes to an append-only file now.
     pub(super) follows: bool,
     pub(super) policy: Policy,
+    /// Since when it is in force. With `always`, a write that was sent since then and acknowledged
+    /// is durable, and so is all that came before it, under whatever policy that was acknowledged.
+    pub(super) policy_since: Mono,
     /// Since when the disk has done what it was told.
     pub(super) well_since: Option<Mono>,
     /// When the disk was last very slow.
@@ -51,15 +54,14 @@ pub(super) struct Owed {
 
 impl Owed {
     /// Brings what the append-only file owes up to this moment. `last` is when the last
-    /// acknowledgement arrived.
+    /// acknowledgement arrived; with `always`, of a write that was sent under that policy.
     pub(super) fn advance(&mut self, now: Mono, last: Mono) {
         if !self.follows {
             return;
         }
         match self.policy {
-            // While the disk fails nothing keeps replies back that came under another policy.
-            Policy::Always if self.well_since.is_none() => {}
-            Policy::Always => self.aof = now,
+            // Whether the disk fails or not.
+            Policy::Always => self.aof = self.aof.max(last),
             Policy::Everysec => {
                 // With a disk that is too slow replies stay, so that it is the last one from which
                 // the age of a write is counted.

@@ -55,8 +55,6 @@ pub struct Outcome {
     /// Acknowledged writes that were lost as they may be: with `everysec` the latest, with `no`
     /// what the system had not written, without a file what came after the last dump.
     pub lost: u64,
-    /// Acknowledged writes that were owed and lost. More than none is an error.
-    pub broken: u64,
 }
 
 impl AddAssign for Outcome {
@@ -73,7 +71,6 @@ impl AddAssign for Outcome {
         self.acknowledged += other.acknowledged;
         self.confirmed += other.confirmed;
         self.lost += other.lost;
-        self.broken += other.broken;
     }
 }
 
@@ -131,6 +128,7 @@ impl Course {
             rdb: Mono::ZERO,
             follows: false,
             policy: Policy::No,
+            policy_since: Mono::ZERO,
             well_since: None,
             slow: None,
         };
@@ -206,7 +204,7 @@ impl Course {
                 if policy as u8 > self.owed.policy as u8 {
                     // From now on less is owed; what is owed more comes with the reply.
                     self.owed.advance(now, self.last());
-                    self.owed.policy = policy;
+                    (self.owed.policy, self.owed.policy_since) = (policy, now);
                 }
                 self.ask(&format!("CONFIG SET appendfsync {}", policy.name()));
             }
@@ -273,9 +271,14 @@ impl Course {
         }
     }
 
-    /// When the last acknowledgement arrived.
+    /// When the last acknowledgement arrived, with `appendfsync always` of a write that was sent
+    /// since that is in force.
     fn last(&self) -> Mono {
-        let last = WRITERS.iter().map(|name| self.site.writer(name).last_acknowledgement());
+        let since = match self.owed.policy {
+            Policy::Always => self.owed.policy_since,
+            _ => Mono::ZERO,
+        };
+        let last = WRITERS.iter().map(|name| self.site.writer(name).last_acknowledgement(since));
         last.max().unwrap_or(Mono::ZERO)
     }
 
@@ -350,6 +353,9 @@ impl Course {
                 let policy = policy(name);
                 if policy == Policy::Everysec && self.owed.policy == Policy::No {
                     self.owed.well_since = None;
+                }
+                if policy != self.owed.policy {
+                    self.owed.policy_since = self.site.world.now();
                 }
                 self.owed.policy = policy;
             }
@@ -486,8 +492,7 @@ impl Course {
         let owed = if follows { self.owed.aof.max(cached) } else { self.owed.rdb };
         let mut writers = self.writes();
         let server = self.site.server().ok_or("there is no server")?;
-        let found = ledger::settle(server, &mut writers, owed, follows)
-            .inspect_err(|_| self.outcome.broken += 1)?;
+        let found = ledger::settle(server, &mut writers, owed, follows)?;
         self.outcome.lost += found.lost;
         for ((_, writes), gone) in writers.iter().zip(&mut self.gone) {
             gone.extend(writes.iter().filter(|write| write.gone).map(|write| write.number));
@@ -495,6 +500,7 @@ impl Course {
         self.wanted = follows;
         self.owed.follows = follows;
         self.owed.policy = policy(&self.site.config("appendfsync"));
+        self.owed.policy_since = now;
         let works = self.fault.as_ref().is_none_or(|(_, slow)| *slow);
         self.owed.well_since = works.then_some(now);
         Ok(())

@@ -171,11 +171,16 @@ impl Site {
         self.menders += 1;
         let name = format!("mender-{}", self.menders);
         self.act(&format!("run server {name} mender {file} {len}"));
-        self.world.run_for(Duration::from_secs(1));
-        match self.world.proc_named(&name).map(|proc| proc.state) {
-            Some(ProcState::Exited { code: 0 }) => Ok(()),
-            state => Err(format!("{file} could not be cut: {state:?}")),
+        // The disk may still have much to do for a server that was killed.
+        for _ in 0..120 {
+            self.world.run_for(Duration::from_secs(1));
+            match self.world.proc_named(&name).map(|proc| proc.state) {
+                Some(ProcState::Exited { code: 0 }) => return Ok(()),
+                Some(ProcState::Running) => {}
+                state => return Err(format!("{file} could not be cut: {state:?}")),
+            }
         }
+        Err(format!("{file} is not cut after two minutes"))
     }
 
     /// What there is to see when something is wrong: files, and the end of the log.

@@ -128,9 +128,10 @@ impl Writer {
         })
     }
 
-    /// When the last acknowledgement arrived.
-    pub(super) fn last_acknowledgement(&self) -> Mono {
-        let done = self.writes.iter().rev().find_map(|write| match write.answer {
+    /// When the last acknowledgement arrived of a write that was sent at this moment or later.
+    pub(super) fn last_acknowledgement(&self, since: Mono) -> Mono {
+        let sent = self.writes.iter().rev().take_while(|write| write.sent >= since);
+        let done = sent.into_iter().find_map(|write| match write.answer {
             Answer::Done(at) => Some(at),
             _ => None,
         });

@@ -9,6 +9,9 @@ use crate::resp::quote::{repr, split_args};
 /// The longest line, with its end: Redis's `MANIFEST_MAX_LINE`.
 const MAX_LINE: usize = 1024;
 
+/// What the names of incremental files end with.
+const INCR_SUFFIX: &str = ".incr.aof";
+
 /// The files that make up the append-only file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Manifest {
@@ -96,7 +99,20 @@ impl Manifest {
                 reason,
             })?;
         }
+        manifest.count_history();
         Ok(manifest)
+    }
+
+    /// No new file takes the name of one that is history: where that is kept
+    /// (`aof-disable-auto-gc`), it may be the only one that shows how far numbers have come.
+    fn count_history(&mut self) {
+        for part in &self.history {
+            let seq = match part.name.ends_with(INCR_SUFFIX) {
+                true => &mut self.incr_seq,
+                false => &mut self.base_seq,
+            };
+            *seq = part.seq.max(*seq);
+        }
     }
 
     fn add_line(&mut self, line: &[u8]) -> Result<(), &'static str> {
@@ -190,7 +206,7 @@ impl Manifest {
     /// Adds an incremental file behind the others. Returns its name.
     pub fn new_incr(&mut self, filename: &str) -> String {
         self.incr_seq = self.incr_seq.saturating_add(1);
-        let name = format!("{filename}.{}.incr.aof", self.incr_seq);
+        let name = format!("{filename}.{}{INCR_SUFFIX}", self.incr_seq);
         self.incr.push(Part { name: name.clone(), seq: self.incr_seq });
         name
     }
@@ -276,6 +292,15 @@ mod tests {
              file appendonly.aof.2.incr.aof seq 2 type i\n"
         );
         assert_eq!(Manifest::parse(text.as_bytes()), Ok(manifest));
+    }
+
+    #[test]
+    fn numbers_of_history_are_not_given_again() {
+        let text = "file a.3.base.rdb seq 3 type b\nfile a.9.incr.aof seq 9 type h\n\
+                    file a.7.base.rdb seq 7 type h\n";
+        let mut manifest = Manifest::parse(text.as_bytes()).expect("a good manifest");
+        assert_eq!(manifest.new_incr("a"), "a.10.incr.aof");
+        assert_eq!(manifest.new_base("a", true), "a.8.base.rdb");
     }
 
     #[test]

@@ -103,8 +103,14 @@ impl Records {
             let len = number(line.get(1..end).unwrap_or_default()).ok_or(BadRecord)?;
             let len = usize::try_from(len).ok().filter(|len| *len < usize::MAX / 4);
             let len = len.ok_or(BadRecord)?;
-            // The two bytes behind an argument are not looked at, as Redis does not.
-            if line.len() - end < len + 2 {
+            let behind = line.get(end + len..).unwrap_or_default();
+            let ended = behind.get(..2);
+            // Redis does not look at these two, but its redis-check-aof does. If they are others,
+            // what is before them is not what was written: a page may have been lost.
+            if !b"\r\n".starts_with(ended.unwrap_or(behind)) {
+                return Err(BadRecord);
+            }
+            if ended.is_none() {
                 return Ok(None);
             }
             self.spans.push(Span::new(self.at + end, len));
@@ -176,6 +182,24 @@ mod tests {
             assert!(read(&[text.as_bytes()]).is_err(), "{text:?}");
         }
         assert!(read(&[&[b'#'; 2000]]).is_err());
+    }
+
+    #[test]
+    fn a_page_that_was_lost_is_seen_wherever_it_begins() {
+        let mut text = Vec::new();
+        write_words(&mut text, [&b"SET"[..], b"key", b"value"]);
+        let whole = text.len();
+        write_words(&mut text, [&b"SET"[..], b"key", &[b'v'; 300]]);
+        for from in whole..text.len() {
+            let mut text = text.clone();
+            text[from..].fill(0);
+            text.extend([0; 2000]);
+            let mut records = Records::default();
+            records.feed(&text);
+            assert!(records.next_record().is_ok_and(|first| first.is_some()));
+            assert!(records.next_record().is_err(), "{from}");
+            assert_eq!(records.offset(), whole as u64, "{from}");
+        }
     }
 
     #[test]

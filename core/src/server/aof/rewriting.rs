@@ -177,6 +177,15 @@ impl Server {
         self.rewrite_op(DiskOp::Replace { path, bytes }, step);
     }
 
+    /// The operation that opens a new file for commands. One of its name goes: it may be left from
+    /// a rewrite that was given up, and if it were only cut its commands could come back, should the
+    /// power fail before what is written instead is durable.
+    pub(super) fn open_anew(&mut self, file: FileId, path: &str) -> DiskOp {
+        let path = path.to_owned();
+        self.disk_op(DiskOp::Remove { path: path.clone() }, DiskWork::Nothing);
+        DiskOp::Open { file, path, mode: OpenMode::Create }
+    }
+
     pub(super) fn manifest_failed(&mut self, error: &DiskError) {
         let name = manifest_name(&self.config.settings().aof.appendfilename);
         self.log(LogLevel::Warning, || {
@@ -265,7 +274,7 @@ impl Server {
             }
         };
         let (file, path) = (self.next_file(), self.aof_path(&name));
-        let open = DiskOp::Open { file, path: path.clone(), mode: OpenMode::Create };
+        let open = self.open_anew(file, &path);
         self.rewrite_op(open, Step::Incr { file, path, name, manifest });
     }
 
@@ -326,7 +335,7 @@ impl Server {
             Some((file, path, Some(manifest))) => {
                 let naming = false;
                 self.aof.rewrite.switch = Some(Switch { file, path, manifest, naming });
-                self.aof.log.hold();
+                self.aof.log.hold(self.stream_offset());
             }
             Some((file, _, None)) => {
                 self.aof.log.open(file, 0);
@@ -573,16 +582,21 @@ impl Server {
         if self.aof.state == State::WaitRewrite {
             // What came meanwhile is in the next base.
             if let Some(file) = self.aof.log.forget() {
-                let name = temp_incr_name(&self.config.settings().aof.appendfilename);
-                let path = self.aof_path(&name);
-                self.notice(|| format!("Removing the temp incr aof file {name} in the background"));
                 self.disk_op(DiskOp::Close { file }, DiskWork::Nothing);
-                self.disk_op(DiskOp::Remove { path }, DiskWork::Nothing);
+                self.remove_temporary_incr();
             }
             self.aof.rewrite.scheduled = true;
             self.followers_changed();
         }
         self.aof_went_on(now);
+    }
+
+    /// Removes the file that commands went to while the first base was written.
+    pub(super) fn remove_temporary_incr(&mut self) {
+        let name = temp_incr_name(&self.config.settings().aof.appendfilename);
+        let path = self.aof_path(&name);
+        self.notice(|| format!("Removing the temp incr aof file {name} in the background"));
+        self.disk_op(DiskOp::Remove { path }, DiskWork::Nothing);
     }
 
     /// Deletes the files that a rewrite has made superfluous.

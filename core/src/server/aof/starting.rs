@@ -344,9 +344,11 @@ impl Server {
             None => manifest.new_incr(&self.config.settings().aof.appendfilename),
         };
         let (file, path) = (self.next_file(), self.aof_path(&name));
-        // A new one may find its name taken by what an earlier rewrite has left.
-        let mode = if new { OpenMode::Create } else { OpenMode::Append };
-        self.start_op(DiskOp::Open { file, path, mode }, Step::Incr { file, manifest, name, new });
+        let open = match new {
+            true => self.open_anew(file, &path),
+            false => DiskOp::Open { file, path, mode: OpenMode::Append },
+        };
+        self.start_op(open, Step::Incr { file, manifest, name, new });
     }
 
     fn incr_opened(

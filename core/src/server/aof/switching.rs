@@ -78,8 +78,13 @@ impl Server {
             return;
         }
         self.abort_switch(now);
-        self.aof.state = State::Off;
+        let before = core::mem::replace(&mut self.aof.state, State::Off);
+        let temporary = before == State::WaitRewrite && self.aof.log.is_open();
         self.retire_log();
+        if temporary {
+            // There is no base that it could stand behind.
+            self.remove_temporary_incr();
+        }
         self.aof.feed.begin_anew();
         self.kill_rewrite(now);
         self.unschedule_rewrite();

@@ -41,8 +41,9 @@ pub(super) struct Log {
     syncing: Option<Syncing>,
     /// What was sent before another file began, while that one is about to be named.
     tail: Vec<u8>,
-    /// Whether another file is about to be named, so that only `tail` may be written.
-    held: bool,
+    /// Whether another file is about to be named, so that only `tail` may be written; up to which
+    /// offset of the stream of replication that goes.
+    held: Option<i64>,
     /// A buffer that was used before.
     spare: Vec<u8>,
     /// Since when there is something that is not durable.
@@ -136,7 +137,7 @@ impl Log {
 
     /// Whether all that came has been written, and nothing is under way.
     pub(super) fn is_written(&self) -> bool {
-        self.waiting() == 0 && self.syncing.is_none() && !self.held
+        self.waiting() == 0 && self.syncing.is_none() && self.held.is_none()
     }
 
     /// Whether an fsync is under way.
@@ -191,21 +192,21 @@ impl Log {
     }
 
     /// From now on commands belong to another file, which is about to be named.
-    pub(super) fn hold(&mut self) {
-        self.held = true;
+    pub(super) fn hold(&mut self, offset: i64) {
+        self.held = Some(offset);
         self.tail = core::mem::take(&mut self.buffer);
     }
 
     /// There will be no other file: everything goes to this one.
     pub(super) fn let_go(&mut self) {
-        self.held = false;
+        self.held = None;
         let newer = core::mem::replace(&mut self.buffer, core::mem::take(&mut self.tail));
         self.buffer.extend_from_slice(&newer);
     }
 
     /// The other file has its name. Gives the one before.
     pub(super) fn go_over_to(&mut self, file: FileId) -> Option<FileId> {
-        self.held = false;
+        self.held = None;
         self.size = 0;
         self.file.replace(file)
     }
@@ -257,7 +258,7 @@ impl Server {
             return;
         }
         self.aof.log.failure.retry = None;
-        if self.aof.log.held {
+        if self.aof.log.held.is_some() {
             return self.pump_tail(file);
         }
         if !self.aof.log.buffer.is_empty() {
@@ -310,6 +311,7 @@ impl Server {
         let now = self.now.0;
         let offset = self.stream_offset();
         let log = &mut self.aof.log;
+        let offset = log.held.unwrap_or(offset);
         let end = log.end.saturating_sub(log.unsent());
         log.syncing = Some(Syncing { end, offset });
         log.last_sync = Some(now);
@@ -364,7 +366,7 @@ impl Server {
                 }
             }
             Err(error) => {
-                let behind = if log.held { &mut log.tail } else { &mut log.buffer };
+                let behind = if log.held.is_some() { &mut log.tail } else { &mut log.buffer };
                 bytes.append(behind);
                 *behind = bytes;
                 log.failure.torn = true;
@@ -500,7 +502,7 @@ impl Server {
         if log.failure.retry.is_some() {
             return log.failure.retry;
         }
-        if log.held {
+        if log.held.is_some() {
             return None;
         }
         match self.config.settings().aof.appendfsync {

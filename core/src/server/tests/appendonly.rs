@@ -268,3 +268,34 @@ fn waitaof_does_not_count_what_could_not_be_appended() {
     assert_eq!(d.take(conn), "*2\r\n:1\r\n:0\r\n");
     assert!(logged(&d, "AOF write error looks solved, Redis can write again."), "{:?}", d.log);
 }
+
+#[test]
+fn waitaof_does_not_count_what_waits_for_the_next_file() {
+    let mut d = Driver::new("appendonly yes\nappendfsync everysec\nsave \"\"");
+    let (a, b) = (d.connect(), d.connect());
+    d.files.dead = true;
+    d.line(a, "set k 1");
+    revive(&mut d, 1);
+    // An fsync is under way, so that this one stays where it is.
+    d.line(a, "set k 2");
+    d.send(b, b"bgrewriteaof\r\n");
+    let sync = d.disk.remove(0);
+    assert!(matches!(sync.1, DiskOp::Sync { .. }), "{sync:?}");
+    while d.take(b).is_empty() {
+        revive(&mut d, 1);
+    }
+    // This one is behind the new base, in a file that has no name.
+    d.line(a, "set k 3");
+    d.disk = vec![sync];
+    for wanted in ["Sync", "Append", "Sync"] {
+        assert!(format!("{:?}", d.disk[0].1).starts_with(wanted), "{wanted}: {:?}", d.disk);
+        revive(&mut d, 1);
+    }
+    assert_eq!(d.send(a, b"waitaof 1 0 0\r\n"), "");
+    d.pass(Duration::from_millis(500));
+    assert_eq!(d.take(a), "");
+    d.files.dead = false;
+    revive(&mut d, usize::MAX);
+    d.pass(Duration::from_secs(3));
+    assert_eq!(d.take(a), "*2\r\n:1\r\n:0\r\n");
+}
