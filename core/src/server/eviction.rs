@@ -191,19 +191,33 @@ impl Server {
         self.eviction.clients.1 = None;
     }
 
-    /// What counts against `maxmemory`.
+    /// What counts against `maxmemory`: all that is used but for [`Server::uncounted_memory`].
     fn used_memory(&mut self, now: Mono, client: Option<&Client>) -> u64 {
         let (clients, counted) = self.eviction.clients;
         let clients = match counted {
             Some(at) if now < at + CLIENTS_PERIOD => clients,
             _ => {
-                let clients = self.client_memory(client);
+                let unread = self.unread_by_replicas(client);
+                let clients = self.client_memory(client).saturating_sub(unread);
                 self.eviction.clients = (clients, Some(now));
                 clients
             }
         };
         let backlog = self.backlog_memory().0;
         super::info::STARTUP_MEMORY + (self.keyspace.memory() + clients + backlog) as u64
+    }
+
+    /// Memory that is no reason to evict: what replicas and the append-only file have yet to be
+    /// given. An eviction is told to both, and so would be the reason for the next.
+    pub(super) fn uncounted_memory(&self, caller: Option<&Client>) -> usize {
+        self.backlog_memory().1 + self.unread_by_replicas(caller) + self.aof_memory()
+    }
+
+    /// Bytes in the outboxes of replicas.
+    fn unread_by_replicas(&self, caller: Option<&Client>) -> usize {
+        let replicas = self.all_replicas().map(|(client, _)| client);
+        let caller = caller.filter(|client| client.is_replica());
+        replicas.chain(caller).map(|client| client.outbox.capacity()).sum()
     }
 
     /// Whether there is a key that may go; it stays a candidate.

@@ -211,14 +211,13 @@ impl Server {
         text.field("rss_overhead_bytes", 0);
         text.field("mem_fragmentation_ratio", format_args!("{:.2}", m.fragmentation()));
         text.field("mem_fragmentation_bytes", resident as i64 - m.used as i64);
-        let (backlog, beyond) = self.backlog_memory();
-        text.field("mem_not_counted_for_evict", beyond);
-        text.field("mem_replication_backlog", backlog);
-        text.field("mem_total_replication_buffers", backlog + beyond);
-        text.field("mem_clients_slaves", m.replicas + beyond as u64);
-        text.field("mem_clients_normal", m.clients - m.replicas);
+        text.field("mem_not_counted_for_evict", m.uncounted);
+        text.field("mem_replication_backlog", m.backlog);
+        text.field("mem_total_replication_buffers", m.backlog + m.replicas);
+        text.field("mem_clients_slaves", m.replicas);
+        text.field("mem_clients_normal", m.clients);
         text.field("mem_cluster_links", 0);
-        text.field("mem_aof_buffer", self.aof_memory());
+        text.field("mem_aof_buffer", m.aof);
         text.field("mem_allocator", "system");
         text.field("active_defrag_running", 0);
         text.field("lazyfree_pending_objects", self.keyspace.free_pending());
@@ -390,20 +389,26 @@ impl Server {
         let replicas: usize =
             self.clients.iter().filter(|c| c.is_replica()).map(Client::memory).sum();
         let (backlog, beyond) = self.backlog_memory();
-        let backlog = backlog + beyond;
+        // What the backlog keeps beyond its size it keeps for replicas, or will drop at once.
+        let of_replicas = if replicas > 0 { beyond } else { 0 };
         let databases: Vec<(usize, usize)> = self.keyspace.summary().map(|s| (s.0, s.1)).collect();
         let keys = databases.iter().map(|(_, keys)| keys).sum();
-        let tables: usize = databases.iter().map(|(db, _)| self.keyspace.overhead(*db)).sum();
+        let tables: usize = databases.iter().flat_map(|(db, _)| self.keyspace.overheads(*db)).sum();
         let startup = STARTUP_MEMORY;
-        let used = startup + (self.keyspace.memory() + clients + backlog) as u64;
+        let (aof, uncounted) = (self.aof_memory(), self.uncounted_memory(caller));
+        let beside = startup + (clients + backlog + beyond + aof) as u64;
+        let used = beside + self.keyspace.memory() as u64;
         self.stats.memory_peak = self.stats.memory_peak.max(used);
         Memory {
             used,
             peak: self.stats.memory_peak,
             startup,
-            clients: clients as u64,
-            replicas: replicas as u64,
-            overhead: startup + (clients + tables + backlog) as u64,
+            clients: (clients - replicas) as u64,
+            replicas: (replicas + of_replicas) as u64,
+            backlog: (backlog + beyond - of_replicas) as u64,
+            aof: aof as u64,
+            uncounted: uncounted as u64,
+            overhead: beside + tables as u64,
             keys,
             resident: self.vitals.resident,
         }
@@ -420,9 +425,15 @@ pub(super) struct Memory {
     pub(super) used: u64,
     pub(super) peak: u64,
     pub(super) startup: u64,
-    /// All clients, replicas among them.
+    /// Clients that are no replicas.
     pub(super) clients: u64,
+    /// Replicas, with what is kept for them.
     pub(super) replicas: u64,
+    pub(super) backlog: u64,
+    /// What the append-only file has yet to be given.
+    pub(super) aof: u64,
+    /// What is no reason to evict.
+    pub(super) uncounted: u64,
     pub(super) overhead: u64,
     pub(super) keys: usize,
     pub(super) resident: u64,

@@ -73,8 +73,8 @@ fn usage(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
 fn stats(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     let memory = server.memory(Some(call.client));
     let databases: Vec<usize> = server.keyspace.summary().map(|s| s.0).collect();
-    let overheads: Vec<(usize, usize)> =
-        databases.into_iter().map(|db| (db, server.keyspace.overhead(db))).collect();
+    let overheads: Vec<(usize, [usize; 2])> =
+        databases.into_iter().map(|db| (db, server.keyspace.overheads(db))).collect();
     let net = memory.used.saturating_sub(memory.startup);
     let per_key = net.checked_div(memory.keys as u64).unwrap_or_default();
     let resident_more = memory.resident as i64 - memory.used as i64;
@@ -85,11 +85,11 @@ fn stats(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
         ("peak.allocated", memory.peak as i64),
         ("total.allocated", memory.used as i64),
         ("startup.allocated", memory.startup as i64),
-        ("replication.backlog", 0),
-        ("clients.slaves", 0),
+        ("replication.backlog", memory.backlog as i64),
+        ("clients.slaves", memory.replicas as i64),
         ("clients.normal", memory.clients as i64),
         ("cluster.links", 0),
-        ("aof.buffer", 0),
+        ("aof.buffer", memory.aof as i64),
         ("lua.caches", 0),
         ("functions.caches", 0),
     ];
@@ -98,12 +98,14 @@ fn stats(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
         reply.integer(value);
         fields += 1;
     }
-    for (db, overhead) in overheads {
+    for (db, [main, expires]) in overheads {
         reply.bulk(format!("db.{db}").as_bytes());
-        reply.map(2);
+        reply.map(3);
         reply.bulk(b"overhead.hashtable.main");
-        reply.integer(overhead as i64);
+        reply.integer(main as i64);
         reply.bulk(b"overhead.hashtable.expires");
+        reply.integer(expires as i64);
+        reply.bulk(b"overhead.hashtable.slot-to-keys");
         reply.integer(0);
         fields += 1;
     }
@@ -161,7 +163,7 @@ fn doctor(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> 
                  A peak in the past, or many keys of changing size, are the usual reasons.\n",
             );
         }
-        if memory.clients / clients > 200 << 10 {
+        if (memory.clients + memory.replicas) / clients > 200 << 10 {
             found.push_str(
                 " * Client buffers: clients take more than 200 KB each. CLIENT LIST tells which \
                  read slowly or ask much at once.\n",

@@ -6,6 +6,7 @@ use super::*;
 use crate::machine::{Close, Endpoint, ListenerId, NetError, Signal};
 
 mod appendonly;
+mod eviction;
 mod files;
 mod long;
 mod persistence;
@@ -32,6 +33,8 @@ struct Driver {
     refuse: bool,
     /// Whether clients do not read.
     deaf: bool,
+    /// One that does not.
+    asleep: Option<ConnId>,
     reading: bool,
     /// What was last asked for with [`Output::KeepAlive`].
     keepalive: Option<Option<Duration>>,
@@ -58,6 +61,7 @@ impl Driver {
             disk: Vec::new(),
             refuse: false,
             deaf: false,
+            asleep: None,
             reading: true,
             keepalive: None,
         };
@@ -90,7 +94,7 @@ impl Driver {
                     Some(result) => self.server.handle(self.now(), Input::Disk { op, result }),
                     None => self.disk.push((op, what)),
                 },
-                Output::Send { .. } if self.deaf => {}
+                Output::Send { conn } if self.deaf || self.asleep == Some(conn) => {}
                 Output::Send { conn } => self.drain(conn),
                 Output::Close { conn, how } => {
                     if how == Close::AfterSending {

@@ -96,9 +96,10 @@ impl Keyspace {
         self.dbs.iter().chain(&self.detached).map(Db::memory).sum()
     }
 
-    /// Bytes of that which are not the keys and values themselves, for one database.
-    pub fn overhead(&self, index: usize) -> usize {
-        self.dbs.get(index).map_or(0, |db| db.table.overhead() + db.expires.memory())
+    /// Bytes of that which are not the keys and values themselves, for one database: of its table,
+    /// and of what knows when its keys expire.
+    pub fn overheads(&self, index: usize) -> [usize; 2] {
+        self.dbs.get(index).map_or([0; 2], |db| [db.table.overhead(), db.expires.memory()])
     }
 
     /// Exchanges the contents of two databases.

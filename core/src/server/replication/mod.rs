@@ -320,10 +320,7 @@ impl Server {
         let all = self.replication.backlog.as_ref().map_or(0, Backlog::memory);
         let size = self.config.settings().repl_backlog_size.max(backlog::MIN_SIZE);
         let size = usize::try_from(size).unwrap_or(usize::MAX);
-        match self.replication.replicas.is_empty() {
-            true => (all, 0),
-            false => (all.min(size), all.saturating_sub(size)),
-        }
+        (all.min(size), all.saturating_sub(size))
     }
 
     /// Does what has become necessary by what was just done: gives replicas what is new, asks

@@ -191,7 +191,7 @@ impl Client {
 
 impl Server {
     /// The replicas, in the order in which they came.
-    pub(super) fn all_replicas(&self) -> impl Iterator<Item = (&Client, &Replica)> {
+    pub(in crate::server) fn all_replicas(&self) -> impl Iterator<Item = (&Client, &Replica)> {
         let slots = self.replication.replicas.iter();
         slots.filter_map(|slot| {
             let client = self.clients.get(*slot)?;

@@ -1,0 +1,79 @@
+//! Memory that is full.
+
+use super::*;
+
+/// A field of INFO that is a number.
+fn field(driver: &mut Driver, conn: ConnId, name: &str) -> u64 {
+    let info = driver.line(conn, "info everything");
+    let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    line.and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("no {name}: {info}"))
+}
+
+/// A primary with a hundred keys of ten thousand bytes, and a replica of it.
+fn primary(config: &str) -> (Driver, ConnId, ConnId) {
+    let config = format!("maxmemory-policy allkeys-random\nrepl-diskless-sync-delay 0\n{config}");
+    let mut driver = Driver::new(&config);
+    let (conn, replica) = (driver.connect(), driver.connect());
+    for n in 0..100 {
+        driver.line(conn, &format!("setrange key:{n} 10000 x"));
+    }
+    driver.line(replica, "replconf listening-port 7000 capa eof capa psync2");
+    driver.line(replica, "psync ? -1");
+    driver.pass(Duration::from_secs(2));
+    driver.line(replica, "replconf ack 1");
+    assert!(driver.line(conn, "info replication").contains("state=online"));
+    (driver, conn, replica)
+}
+
+#[test]
+fn what_a_replica_has_yet_to_read_is_no_reason_to_evict() {
+    let (mut driver, conn, replica) = primary("");
+    let before = field(&mut driver, conn, "used_memory");
+    let limit = before - field(&mut driver, conn, "mem_not_counted_for_evict") + 32 * 1024;
+    driver.line(conn, &format!("config set maxmemory {limit} repl-backlog-size 16384"));
+    driver.asleep = Some(replica);
+    let value = "x".repeat(100);
+    for _ in 0..20_000 {
+        driver.line(conn, &format!("setrange key:0 0 {value}"));
+    }
+    driver.pass(Duration::from_secs(1));
+    assert_eq!(driver.line(conn, "dbsize"), ":100\r\n");
+    assert_eq!(field(&mut driver, conn, "evicted_keys"), 0);
+    let unread = field(&mut driver, conn, "mem_clients_slaves");
+    assert!(unread > 2 << 20, "{unread}");
+    // All that has come is what is not counted.
+    let used = field(&mut driver, conn, "used_memory");
+    let counted = used - field(&mut driver, conn, "mem_not_counted_for_evict");
+    assert!(used > before + (2 << 20) && counted <= limit, "{counted} of {used}");
+    // The replica goes, and with it what was kept for it.
+    driver.line(conn, "client kill type slave");
+    driver.pass(Duration::from_secs(1));
+    assert_eq!(field(&mut driver, conn, "mem_clients_slaves"), 0);
+    let used = field(&mut driver, conn, "used_memory");
+    assert!(used <= limit + 64 * 1024, "{used} of {limit}");
+    assert_eq!(driver.line(conn, "dbsize"), ":100\r\n");
+}
+
+#[test]
+fn nothing_is_evicted_while_data_is_loaded() {
+    let mut driver = Driver::new("save \"\"");
+    let conn = driver.connect();
+    for n in 0..2_000 {
+        driver.line(conn, &format!("set key:{n} value"));
+    }
+    driver.line(conn, "save");
+    let files = Files { all: driver.files.all, ..Files::default() };
+    let config = "maxmemory 1000000\nmaxmemory-policy allkeys-lru\nkey-load-delay 100\n\
+                  loading-process-events-interval-bytes 1024";
+    let mut driver = Driver::with_files(config, files);
+    driver.pass(Duration::from_millis(50));
+    let conn = driver.connect();
+    while field(&mut driver, conn, "loading") == 1 {
+        assert_eq!(field(&mut driver, conn, "evicted_keys"), 0);
+        driver.pass(Duration::from_millis(10));
+    }
+    // Only now it is seen that they are too many.
+    driver.pass(Duration::from_secs(1));
+    assert!(field(&mut driver, conn, "evicted_keys") > 100);
+    assert!(field(&mut driver, conn, "used_memory") < 1_000_000);
+}
