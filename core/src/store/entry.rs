@@ -106,11 +106,11 @@ impl Entry {
     pub fn new(key: &[u8], value: Value, expire: Option<u64>, clock: AccessClock) -> Self {
         let packed = |kind, bytes| Self::packed(kind, key, bytes, expire, clock);
         let value = match value {
-            Value::List(List::Pack(pack)) => return packed(LIST, pack.view().bytes()),
-            Value::Set(Set::Pack(pack)) => return packed(SET, pack.view().bytes()),
+            Value::List(List::Pack(pack)) => return packed(LIST, pack.view().kept()),
+            Value::Set(Set::Pack(pack)) => return packed(SET, pack.view().kept()),
             Value::Set(Set::Ints(ints)) => return packed(INTSET, ints.view().bytes()),
-            Value::Hash(Hash::Pack(pack)) => return packed(HASH, pack.view().bytes()),
-            Value::ZSet(ZSet::Pack(pack)) => return packed(ZSET, pack.view().bytes()),
+            Value::Hash(Hash::Pack(pack)) => return packed(HASH, pack.view().kept()),
+            Value::ZSet(ZSet::Pack(pack)) => return packed(ZSET, pack.view().kept()),
             large => large,
         };
         // Nothing compact is left, so the string is never needed.

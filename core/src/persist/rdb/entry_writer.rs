@@ -1,5 +1,7 @@
 //! Writing one value, in slices if it is large.
 
+use std::borrow::Cow;
+
 use super::lzf::Pass;
 use super::string::put_int;
 use super::writer::Writer;
@@ -101,7 +103,7 @@ pub(super) fn begin(writer: &mut Writer, entry: &Entry) -> Option<EntryWriter> {
     }
     match single(entry.value()) {
         Some(text) if text.len() <= AT_ONCE => {
-            writer.string(text);
+            writer.string(&text);
             return None;
         }
         _ => {}
@@ -112,12 +114,12 @@ pub(super) fn begin(writer: &mut Writer, entry: &Entry) -> Option<EntryWriter> {
 }
 
 /// The value, if it is written as one string.
-fn single(value: ValueRef<'_>) -> Option<&[u8]> {
+fn single(value: ValueRef<'_>) -> Option<Cow<'_, [u8]>> {
     match value {
-        ValueRef::String(StringRef::Bytes(text)) => Some(text),
-        ValueRef::Set(SetRef::Ints(ints)) => Some(ints.bytes()),
+        ValueRef::String(StringRef::Bytes(text)) => Some(text.into()),
+        ValueRef::Set(SetRef::Ints(ints)) => Some(ints.bytes().into()),
         ValueRef::Hash(HashRef::Pack(pack)) | ValueRef::ZSet(ZSetRef::Pack(pack)) => {
-            Some(pack.bytes())
+            Some(pack.to_bytes().into())
         }
         _ => None,
     }
@@ -157,7 +159,7 @@ impl Progress {
     /// Writes until the buffer has `until` bytes. Returns whether the value is complete.
     fn write(&mut self, value: ValueRef<'_>, writer: &mut Writer, until: usize) -> bool {
         if let Some(text) = single(value) {
-            return self.text(writer, text, until);
+            return self.text(writer, &text, until);
         }
         if let ValueRef::Opaque(opaque) = value {
             return self.piece(writer, opaque.payload(), until);
@@ -189,7 +191,8 @@ impl Progress {
                     None => container::PACKED,
                 });
             }
-            if !self.text(writer, plain.unwrap_or(run.bytes()), until) {
+            let text = plain.map_or_else(|| Cow::from(run.to_bytes()), Cow::from);
+            if !self.text(writer, &text, until) {
                 return false;
             }
             self.next += run.len();

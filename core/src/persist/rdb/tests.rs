@@ -281,7 +281,7 @@ fn scores_as_text_are_read() {
 #[test]
 fn a_set_of_redis_7_2_is_read_and_written_so_that_7_0_reads_it() {
     let pack: crate::store::value::listpack::Listpack = ["a", "b", "3"].iter().collect();
-    let set = keyed(kind::SET_LISTPACK, &plain(pack.view().bytes()));
+    let set = keyed(kind::SET_LISTPACK, &plain(&pack.view().to_bytes()));
     let entry = only(&old(11, &[&set])).unwrap();
     assert_eq!((entry.encoding(), parts(&entry)), (Encoding::Listpack, strings(&["3", "a", "b"])));
     assert_eq!(dump(entry.value(), true)[0], kind::SET);
@@ -425,7 +425,7 @@ fn stream() -> Vec<u8> {
     let id = [0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0];
     let mut value = vec![1];
     value.extend(plain(&id));
-    value.extend(plain(entries.view().bytes()));
+    value.extend(plain(&entries.view().to_bytes()));
     value.extend([2, 12, 0]);
     value.extend([1, 5]);
     value.extend(b"group");

@@ -122,7 +122,7 @@ impl Run {
 
     #[inline]
     fn memory(&self) -> usize {
-        allocated(self.0.size()) + 56
+        allocated(self.0.end()) + 56
     }
 
     fn takes(&self, text: &[u8], limits: &Limits) -> bool {
@@ -497,7 +497,7 @@ impl<'a> ListRef<'a> {
 const LARGEST_RUN: usize = 64 * 1024;
 
 /// An empty listpack.
-const EMPTY: PackRef<'static> = PackRef::new(&[7, 0, 0, 0, 0, 0, 0xFF]);
+const EMPTY: PackRef<'static> = PackRef::new(&[0, 0]);
 
 /// Elements from head to tail.
 #[derive(Debug)]

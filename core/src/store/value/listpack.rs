@@ -1,8 +1,12 @@
-//! The compact sequence behind small collections: one run of bytes in Redis's listpack format.
+//! The compact sequence behind small collections: one run of bytes, nearly in Redis's listpack
+//! format.
 //!
 //! A listpack is a six-byte header (total bytes and number of elements, little endian), the
 //! elements, and `0xFF`. An element is its encoding byte with its data, followed by the length of
 //! both, written so that it can be read backwards. Decimal integers are stored as such.
+//!
+//! In memory the total and the last byte are left out: whoever has the bytes knows where they end,
+//! and of a small collection they would be a noticeable part.
 
 use core::fmt;
 
@@ -13,9 +17,11 @@ use crate::store::size::allocated;
 
 mod encoding;
 
-/// Bytes before the first element.
-const HEADER: usize = 6;
-/// The byte after the last element.
+/// Bytes before the first element: the number of elements.
+const HEADER: usize = 2;
+/// Bytes of Redis's format that are not kept: the total before the number, and [`END`].
+const OUTSIDE: usize = 4 + 1;
+/// The byte after the last element, in Redis's format.
 const END: u8 = 0xFF;
 /// The count in the header that means "count them yourself".
 const UNCOUNTED: u16 = u16::MAX;
@@ -95,22 +101,33 @@ impl fmt::Display for Malformed {
 }
 
 impl<'a> PackRef<'a> {
-    /// The listpack in `bytes`, which were [checked](Listpack::from_bytes) before.
+    /// The listpack that is [kept](PackRef::kept) as `bytes`.
     #[inline]
     pub const fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
-    /// The bytes, as they go to disk.
+    /// The bytes as which it is kept.
     #[inline]
-    pub fn bytes(self) -> &'a [u8] {
+    pub fn kept(self) -> &'a [u8] {
         self.0
     }
 
-    /// Its size in bytes.
+    /// The bytes in Redis's format, as they go to disk.
+    pub fn to_bytes(self) -> Vec<u8> {
+        let size = self.size();
+        let mut bytes = Vec::with_capacity(size);
+        // `fits` is asked before anything is added, long before 4 GiB.
+        bytes.extend_from_slice(&u32::try_from(size).unwrap_or(u32::MAX).to_le_bytes());
+        bytes.extend_from_slice(self.0);
+        bytes.push(END);
+        bytes
+    }
+
+    /// Its size in Redis's format, in bytes.
     #[inline]
     pub fn size(self) -> usize {
-        self.0.len()
+        self.0.len() + OUTSIDE
     }
 
     /// A copy of it.
@@ -130,7 +147,7 @@ impl<'a> PackRef<'a> {
     /// Whether there are none.
     #[inline]
     pub fn is_empty(self) -> bool {
-        self.0.len() == HEADER + 1
+        self.0.len() == HEADER
     }
 
     /// Where the first element is.
@@ -148,7 +165,7 @@ impl<'a> PackRef<'a> {
     /// The position after the last element, where [`Listpack::insert`] appends.
     #[inline]
     pub fn end(self) -> usize {
-        self.0.len() - 1
+        self.0.len()
     }
 
     /// Where the element after the one at `at` is.
@@ -239,7 +256,7 @@ impl<'a> PackRef<'a> {
     }
 
     fn stated(self) -> u16 {
-        u16::from_le_bytes([self.0[4], self.0[5]])
+        u16::from_le_bytes([self.0[0], self.0[1]])
     }
 
     #[inline]
@@ -258,42 +275,41 @@ impl Default for Listpack {
 impl Listpack {
     /// No elements.
     pub fn new() -> Self {
-        Self { bytes: vec![HEADER as u8 + 1, 0, 0, 0, 0, 0, END], base: 0 }
+        Self { bytes: vec![0; HEADER], base: 0 }
     }
 
     /// No elements, with room for `bytes` in all.
     pub fn with_capacity(bytes: usize) -> Self {
-        let mut v = Vec::with_capacity(bytes.max(HEADER + 1));
-        v.extend_from_slice(&[HEADER as u8 + 1, 0, 0, 0, 0, 0, END]);
+        let mut v = Vec::with_capacity(bytes.max(HEADER));
+        v.resize(HEADER, 0);
         Self { bytes: v, base: 0 }
     }
 
-    /// Takes bytes from outside, after checking every length in them.
-    pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, Malformed> {
-        let total = bytes.get(..4).and_then(|b| b.try_into().ok()).map(u32::from_le_bytes);
-        if total.map(|t| t as usize) != Some(bytes.len()) || bytes.len() < HEADER + 1 {
+    /// Takes bytes in Redis's format from outside, after checking every length in them.
+    pub fn from_bytes(mut bytes: Vec<u8>) -> Result<Self, Malformed> {
+        let total = bytes.first_chunk().map(|total| u32::from_le_bytes(*total) as usize);
+        if total != Some(bytes.len()) || bytes.len() < HEADER + OUTSIDE || bytes.pop() != Some(END)
+        {
             return Err(Malformed);
         }
-        if bytes.last() != Some(&END) {
-            return Err(Malformed);
-        }
-        let end = bytes.len() - 1;
+        bytes.drain(..OUTSIDE - 1);
         let (mut at, mut count) = (HEADER, 0usize);
-        while at < end {
-            let len = checked_entry_len(&bytes[at..end]).ok_or(Malformed)?;
+        while at < bytes.len() {
+            let len = checked_entry_len(&bytes[at..]).ok_or(Malformed)?;
             let back = backlen_size(len);
             let after = at.checked_add(len).and_then(|n| n.checked_add(back)).ok_or(Malformed)?;
-            if after > end || read_backlen(&bytes[at + len..after]) != Some((len, back)) {
+            if after > bytes.len() || read_backlen(&bytes[at + len..after]) != Some((len, back)) {
                 return Err(Malformed);
             }
             at = after;
             count += 1;
         }
-        let stated = u16::from_le_bytes([bytes[4], bytes[5]]);
+        let pack = Self { bytes, base: 0 };
+        let stated = pack.view().stated();
         if stated != UNCOUNTED && usize::from(stated) != count {
             return Err(Malformed);
         }
-        Ok(Self { bytes, base: 0 })
+        Ok(pack)
     }
 
     /// The listpack that begins at `base` in `bytes`, which came from
@@ -330,16 +346,16 @@ impl Listpack {
         self.view().is_empty()
     }
 
-    /// Its size in bytes.
+    /// Its size in Redis's format, in bytes.
     #[inline]
     pub fn size(&self) -> usize {
-        self.bytes.len() - self.base
+        self.end() + OUTSIDE
     }
 
     /// The position after the last element, where [`Listpack::insert`] appends.
     #[inline]
     pub fn end(&self) -> usize {
-        self.size() - 1
+        self.bytes.len() - self.base
     }
 
     /// Inserts before the element at `at` (or at the end).
@@ -393,7 +409,7 @@ impl Listpack {
         let left = view.len() - gone;
         self.bytes.drain(self.base + at..self.base + to);
         self.shrink();
-        self.set_counts(left);
+        self.set_count(left);
         (at < self.end()).then_some(at)
     }
 
@@ -411,31 +427,26 @@ impl Listpack {
             self.shrink();
         }
         self.write(at, &head, &back);
-        self.set_total();
     }
 
     /// Moves everything from `at` on into a listpack of its own.
     pub fn split_off(&mut self, at: usize) -> Listpack {
         let total = self.len();
-        let mut right = Listpack::with_capacity(HEADER + self.size() - at);
-        right.bytes.truncate(HEADER);
+        let mut right = Listpack::with_capacity(HEADER + self.end() - at);
         right.bytes.extend_from_slice(&self.bytes[self.base + at..]);
         let moved = right.view().iter().count();
-        right.set_counts(moved);
+        right.set_count(moved);
         self.bytes.truncate(self.base + at);
-        self.bytes.push(END);
         self.shrink();
-        self.set_counts(total - moved);
+        self.set_count(total - moved);
         right
     }
 
     /// Appends all elements of another listpack.
     pub fn append(&mut self, other: PackRef<'_>) {
         let total = self.len() + other.len();
-        let end = self.base + self.end();
-        self.bytes.truncate(end);
         self.bytes.extend_from_slice(&other.0[HEADER..]);
-        self.set_counts(total);
+        self.set_count(total);
     }
 
     fn write(&mut self, at: usize, head: &Head<'_>, back: &[u8]) {
@@ -467,24 +478,15 @@ impl Listpack {
     }
 
     fn counted(&mut self, more: usize) {
-        match self.view().stated() {
-            UNCOUNTED => self.set_total(),
-            stated => self.set_counts(usize::from(stated) + more),
+        let stated = self.view().stated();
+        if stated != UNCOUNTED {
+            self.set_count(usize::from(stated) + more);
         }
     }
 
-    fn set_counts(&mut self, len: usize) {
+    fn set_count(&mut self, len: usize) {
         let stated = u16::try_from(len).unwrap_or(UNCOUNTED);
-        let at = self.base + 4;
-        self.bytes[at..at + 2].copy_from_slice(&stated.to_le_bytes());
-        self.set_total();
-    }
-
-    fn set_total(&mut self) {
-        // A listpack is split long before 4 GiB: `fits` is asked before anything is added.
-        let total = u32::try_from(self.size()).unwrap_or(u32::MAX);
-        let at = self.base;
-        self.bytes[at..at + 4].copy_from_slice(&total.to_le_bytes());
+        self.bytes[self.base..self.base + HEADER].copy_from_slice(&stated.to_le_bytes());
     }
 
     /// Whether `more` bytes can be added: Redis's limit of 1 GiB for a listpack.
@@ -616,7 +618,7 @@ mod tests {
                     pack.view().iter_back_from(pack.end()).map(|(_, i)| i.to_vec()).collect();
                 back.reverse();
                 prop_assert_eq!(&back, &model);
-                let again = Listpack::from_bytes(pack.view().bytes().to_vec()).unwrap();
+                let again = Listpack::from_bytes(pack.view().to_bytes()).unwrap();
                 prop_assert_eq!(again.view(), pack.view());
             }
             for e in &model {
@@ -645,7 +647,7 @@ mod tests {
         // What DUMP gives in redis-server 7.0 for RPUSH k a 1 -5 300 70000: the listpack inside.
         let pack: Listpack = ["a", "1", "-5", "300", "70000"].iter().collect();
         assert_eq!(
-            pack.view().bytes(),
+            pack.view().to_bytes(),
             [
                 23, 0, 0, 0, 5, 0, 0x81, b'a', 2, 1, 1, 0xDF, 0xFB, 2, 0xC1, 0x2C, 2, 0xF2, 0x70,
                 0x11, 0x01, 4, 0xFF
@@ -662,6 +664,6 @@ mod tests {
         assert_eq!(pack.len(), 70_000);
         pack.remove_range(HEADER, 69_000);
         assert_eq!(pack.len(), 1_000);
-        assert_eq!(pack.view().bytes()[4..6], 1_000u16.to_le_bytes());
+        assert_eq!(pack.view().to_bytes()[4..6], 1_000u16.to_le_bytes());
     }
 }
