@@ -24,6 +24,7 @@
 mod clock;
 mod connections;
 mod disk;
+mod ebb;
 mod mailbox;
 mod names;
 mod schedule;
@@ -47,6 +48,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use self::clock::Clock;
 use self::connections::{Connection, Connections, Slot};
 use self::disk::{Disk, Outcome};
+use self::ebb::Ebb;
 pub(crate) use self::mailbox::{Letter, Mailbox};
 use self::names::{Names, Wanted};
 pub(crate) use self::socket::SocketOptions;
@@ -90,6 +92,7 @@ pub(crate) struct Driver<M, L> {
     clock: Clock,
     gauge: Gauge,
     vitals_at: Mono,
+    ebb: Ebb,
     disk: Disk,
     connections: Connections,
     names: Names,
@@ -142,6 +145,7 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
             clock: Clock::new(),
             gauge: Gauge::new(),
             vitals_at: Mono::ZERO,
+            ebb: Ebb::new(),
             connections: Connections::default(),
             accepted: 0,
             listeners: Vec::new(),
@@ -186,6 +190,9 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
                 Err(e) => return Err(e),
             }
             self.clock.tick();
+            if !events.is_empty() {
+                self.ebb.worked(self.clock.mono());
+            }
             self.read_again();
             for event in &events {
                 self.dispatch(event);
@@ -195,8 +202,10 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
                 self.report_vitals();
             }
             if self.machine.poll_timeout().is_some_and(|at| at <= self.clock.mono()) {
+                self.ebb.worked(self.clock.mono());
                 self.hand(Input::Wake);
             }
+            self.ebb.turn(self.clock.mono());
             self.settle();
         }
     }
@@ -220,10 +229,7 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
             return Some(Duration::ZERO);
         }
         let wake = self.machine.poll_timeout();
-        let until = match (wake, self.accept_pause) {
-            (Some(a), Some(b)) => a.min(b),
-            (a, b) => a.or(b)?,
-        };
+        let until = [wake, self.accept_pause, self.ebb.due()].into_iter().flatten().min()?;
         if until <= self.clock.mono() {
             return Some(Duration::ZERO);
         }

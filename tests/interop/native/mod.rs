@@ -2,6 +2,7 @@
 
 mod daemon;
 mod limits;
+mod memory;
 mod playground;
 mod start;
 

@@ -1,0 +1,29 @@
+//! Memory that a server has taken, and gives back.
+
+use std::time::{Duration, Instant};
+
+use limpid_tests::client::Client;
+use limpid_tests::process::{PATIENCE, Process};
+
+/// Resident memory of a process in bytes.
+fn resident(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+    line.split_whitespace().next().and_then(|kb| kb.parse::<u64>().ok()).expect("a number") * 1024
+}
+
+#[test]
+fn a_server_that_is_emptied_gives_its_memory_back_though_nobody_asks_it_anything() {
+    let server = Process::server(&["--enable-debug-command", "yes"]);
+    let mut client = Client::new(server.connect());
+    let before = resident(server.pid());
+    client.call(&["DEBUG", "POPULATE", "100000", "key", "400"]);
+    let full = resident(server.pid());
+    assert!(full > before + (30 << 20), "{before} {full}");
+    client.call(&["FLUSHALL"]);
+    let deadline = Instant::now() + PATIENCE;
+    while resident(server.pid()) > before + (full - before) / 4 {
+        assert!(Instant::now() < deadline, "{before} {full} {}", resident(server.pid()));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
