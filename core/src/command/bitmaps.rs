@@ -210,7 +210,7 @@ fn bitop(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     let name = ctx.args.at(2);
     let key = db.key(name);
     if result.is_empty() {
-        if db.remove(key) {
+        if db.discard(key) {
             ctx.changed(Class::Generic, "del", name);
         }
     } else {
@@ -317,10 +317,11 @@ fn find_bit(bytes: &[u8], bit: bool, first: u64, last: u64) -> Option<u64> {
         return Some(found);
     }
     at += 1;
-    while let Some(word) = bytes.get(at..at + 8)
-        && word.iter().all(|byte| *byte == none)
-    {
-        at += 8;
+    // In pieces, which can be compared many bytes at a time.
+    const PIECE: usize = 256;
+    if let Some(rest) = bytes.get(at..=to) {
+        let without = |piece: &&[u8]| piece.iter().fold(0, |odd, byte| odd | (byte ^ none)) == 0;
+        at += rest.chunks(PIECE).take_while(without).count() * PIECE;
     }
     (at..=to).find_map(within)
 }

@@ -89,8 +89,9 @@ fn select(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> 
 }
 
 fn quit(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    call.ok()?;
     call.client.standing = Standing::Closing;
-    call.ok()
+    Ok(())
 }
 
 fn reset(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {

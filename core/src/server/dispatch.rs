@@ -75,7 +75,8 @@ const BATCH: u32 = 1024;
 impl Server {
     /// Carries out what a client asks in `bytes` and in what was kept of its earlier input.
     pub(super) fn serve(&mut self, now: Now<'_>, client: &mut Client, mut bytes: &[u8]) {
-        if client.standing != Standing::Open {
+        // Who is on its way out still gets the rest of a long reply.
+        if client.standing != Standing::Open && client.long.is_none() {
             return;
         }
         if client.from_primary {
@@ -115,16 +116,16 @@ impl Server {
         }
         if client.standing == Standing::Open {
             requests.keep(bytes);
-            let more = match client.long {
-                Some(_) => client.outbox.len() <= MAX_LONG_UNSENT,
-                None => left == 0 && requests.waiting() > 0,
-            };
-            if more && !client.pending {
-                client.pending = true;
-                self.pending.push_back(client.slot);
-            }
         } else {
             requests.clear();
+        }
+        let more = match client.long {
+            Some(_) => client.outbox.len() <= MAX_LONG_UNSENT,
+            None => left == 0 && requests.waiting() > 0,
+        };
+        if more && !client.pending {
+            client.pending = true;
+            self.pending.push_back(client.slot);
         }
         client.requests = requests;
         self.stats.net_output += client.outbox.len().saturating_sub(before) as u64;

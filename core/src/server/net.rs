@@ -397,7 +397,7 @@ impl Server {
     /// Closes a client that is at work or not, once what it is to be sent has been sent.
     pub(super) fn flush(&mut self, now: Now<'_>, client: &mut Client) {
         let may_leave = self.gate_replies(now.mono, client);
-        if client.standing == Standing::Closing {
+        if client.standing == Standing::Closing && client.long.is_none() {
             self.release(client);
             self.clients.leaving(client);
             self.outputs.push_back(Output::Close { conn: client.conn, how: Close::AfterSending });

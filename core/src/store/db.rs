@@ -317,6 +317,15 @@ impl<'a> DbMut<'a> {
         }
     }
 
+    /// Deletes a key that gives way to nothing, be its time past or not: nobody asks whether it has
+    /// expired. Returns whether it was there.
+    pub fn discard(&mut self, key: Key<'_>) -> bool {
+        let Some(slot) = self.db.table.find(key.hash, key.bytes) else { return false };
+        let entry = self.cut(slot, key.hash);
+        self.env.graveyard.bury_entry(entry);
+        true
+    }
+
     /// Makes a value the value of a key that does not expire, replacing what is there.
     pub fn set_value(&mut self, key: Key<'_>, value: Value) {
         let entry = Entry::new(key.bytes, value, None, self.env.new_clock());

@@ -152,7 +152,7 @@ pub(in crate::command) fn store_result(
             ctx.effects.ready(ctx.db, name);
         }
         None => {
-            if db.remove(key) {
+            if db.discard(key) {
                 ctx.changed(Class::Generic, "del", name);
             }
         }

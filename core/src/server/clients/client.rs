@@ -215,7 +215,8 @@ impl Client {
     /// Whether the reply to the running command is dropped.
     #[inline]
     pub fn is_muted(&self) -> bool {
-        matches!(self.replies, ReplyMode::Off | ReplyMode::Skip)
+        // Once it is to be closed, nothing is added to what it was told.
+        matches!(self.replies, ReplyMode::Off | ReplyMode::Skip) || self.standing != Standing::Open
     }
 
     /// Whether it may only change what it listens to, since in version 2 of the protocol it could

@@ -274,16 +274,17 @@ fn kill(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     for slot in slots {
         server.cut_off(slot);
     }
-    if filter.means(call.client) && !filter.spare_oneself {
-        call.client.standing = Standing::Closing;
-        killed += 1;
-    }
+    let oneself = filter.means(call.client) && !filter.spare_oneself;
+    killed += usize::from(oneself);
     if call.args.len() > 3 {
         call.reply().integer(killed as i64);
     } else if killed == 0 {
         return Err(CommandError::text("ERR No such client"));
     } else {
         call.reply().ok();
+    }
+    if oneself {
+        call.client.standing = Standing::Closing;
     }
     Ok(())
 }

@@ -111,6 +111,26 @@ fn a_transaction_may_hold_several_of_them() {
 }
 
 #[test]
+fn who_ends_itself_in_a_transaction_gets_what_it_was_told_until_then() {
+    let (mut driver, conn) = filled("");
+    let id = driver.line(conn, "client id").trim_start_matches(':').trim_end().to_owned();
+    driver.send(conn, b"multi\r\nlrange l 0 -1\r\nset a 1\r\n");
+    driver.line(conn, &format!("client kill id {id} skipme no"));
+    driver.line(conn, "set b 2");
+    let mut got = driver.line(conn, "exec");
+    got += &driver.line(conn, "set c 3");
+    assert!(!driver.is_closed(conn));
+    got += &rest(&mut driver, conn);
+    assert!(driver.is_closed(conn));
+    let text = got.strip_prefix("*4\r\n").expect("four replies");
+    assert_eq!(elements(text).last(), Some(&"member:19999"));
+    // What follows is carried out, and nobody is told.
+    assert!(text.ends_with("member:19999\r\n+OK\r\n:1\r\n"));
+    let other = driver.connect();
+    assert_eq!(driver.line(other, "mget a b c"), "*3\r\n$1\r\n1\r\n$1\r\n2\r\n$-1\r\n");
+}
+
+#[test]
 fn a_message_comes_behind_the_reply() {
     let (mut driver, conn) = filled("");
     let other = driver.connect();

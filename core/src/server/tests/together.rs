@@ -445,3 +445,29 @@ fn a_replica_that_would_be_answered_is_sent_away() {
     );
     assert!(!d.is_closed(client));
 }
+
+#[test]
+fn a_result_of_nothing_takes_the_place_of_what_was_there_be_its_time_past_or_not() {
+    let mut driver = Driver::new("notify-keyspace-events AKE\nenable-debug-command yes");
+    let (conn, other) = (driver.connect(), driver.connect());
+    driver.line(conn, "debug set-active-expire 0");
+    driver.send(conn, b"sadd s a\r\nzadd z 1 a\r\n");
+    driver.line(other, "psubscribe __keyevent*");
+    for command in [
+        "sinterstore d s none",
+        "sdiffstore d s s",
+        "zunionstore d 1 none",
+        "zrangestore d z 5 9",
+        "sort none store d",
+        "bitop and d none",
+    ] {
+        driver.line(conn, "set d v px 1");
+        driver.pass(Duration::from_millis(10));
+        driver.take(other);
+        assert_eq!(driver.line(conn, command), ":0\r\n");
+        let told = driver.take(other);
+        assert!(told.contains(":del\r\n$1\r\nd\r\n") && !told.contains("expired"), "{told}");
+        assert_eq!(driver.line(conn, "exists d"), ":0\r\n");
+    }
+    assert!(driver.line(conn, "info stats").contains("expired_keys:0\r\n"));
+}
