@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use limpid_core::lab::{Terminal, programs, sandbox};
+use limpid_core::resp::value::Value;
 use limpid_core::sim::World;
+use limpid_tests::client::Client;
 use limpid_tests::process::{Process, binary};
 
 /// What is typed, and what is printed. A list that starts with `~` may come in any order.
@@ -17,9 +19,15 @@ const LESSON: &[(&str, &str)] = &[
     ("GET mykey", "\"tom\""),
     ("SET mykey jerry", "OK"),
     ("GET mykey", "\"jerry\""),
+    ("MSET one 1 two 2", "OK"),
+    ("MGET one two", "1 2"),
     ("SET counts 10", "OK"),
     ("INCR counts", "(integer) 11"),
     ("INCR counts", "(integer) 12"),
+    ("INCR counts", "(integer) 13"),
+    ("INCR counts", "(integer) 14"),
+    ("DECR counts", "(integer) 13"),
+    ("DECR counts", "(integer) 12"),
     ("DECR counts", "(integer) 11"),
     ("DECR counts", "(integer) 10"),
     ("LPUSH mylist 10 11 12 14 19 20 30 99 2 29 76", "(integer) 11"),
@@ -93,6 +101,9 @@ fn the_lesson_typed_into_limpid_cli() {
 
 fn shell(mut cli: Command) {
     let server = Process::server(&["--requirepass", "mypass"]);
+    let mut other = Client::new(server.connect());
+    other.call(&["AUTH", "mypass"]);
+    let Value::Integer(id) = other.call(&["CLIENT", "ID"]) else { panic!("no id") };
     cli.args(["-p", &server.port().to_string(), "-a", "mypass", "--no-auth-warning"]);
     cli.env("FAKETTY", "1").env("TERM", "dumb");
     cli.stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -103,6 +114,7 @@ fn shell(mut cli: Command) {
         writeln!(input, "{line}\nECHO ----").expect("sent");
     }
     writeln!(input, "CLIENT LIST\nECHO ----").expect("sent");
+    writeln!(input, "CLIENT KILL ID {id}\nECHO ----").expect("sent");
     drop(input);
     let output = child.wait_with_output().expect("its output");
     let output = String::from_utf8(output.stdout).expect("text");
@@ -111,6 +123,8 @@ fn shell(mut cli: Command) {
         assert_eq!(plain(printed.trim_end(), wanted), *wanted, "{line}");
     }
     check_clients(answers.next().expect("CLIENT LIST"));
+    assert_eq!(answers.next(), Some("(integer) 1\n"), "CLIENT KILL");
+    assert!(other.read().is_none(), "the other one is sent away");
 }
 
 #[test]
