@@ -57,8 +57,9 @@ fn server(launch: &Launch<'_>) -> Result<Box<dyn Process>, LaunchError> {
             LaunchError(format!("Fatal error, can't open config file '{file}': {error}"))
         })?,
     };
-    let config = Config::parse(&text, arguments, &mut read)
+    let mut config = Config::parse(&text, arguments, &mut read)
         .map_err(|error| LaunchError(error.to_string()))?;
+    config.file = file.map(|file| resolve_path(launch.dir, file));
     let facts = Facts {
         seed: launch.seed,
         pid: launch.pid,

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 mod durability;
+mod failover;
+mod links;
 mod replicas;
 
 use super::*;

@@ -3,13 +3,13 @@
 use super::*;
 
 /// Servers on hosts of their own, without traffic, with these arguments each.
-struct Servers {
-    world: World,
+pub(super) struct Servers {
+    pub(super) world: World,
     terminals: u32,
 }
 
 impl Servers {
-    fn new(seed: u64, servers: &[&[&str]]) -> Self {
+    pub(super) fn new(seed: u64, servers: &[&[&str]]) -> Self {
         let mut scenario = sandbox(servers.len() as u8);
         for (host, args) in scenario.hosts.iter_mut().zip(servers) {
             let more = ["--protected-mode", "no", "--enable-debug-command", "yes"];
@@ -25,7 +25,7 @@ impl Servers {
     }
 
     /// Begins to let a server carry out one command. Gives the name of the terminal.
-    fn begin(&mut self, server: u8, words: &str) -> String {
+    pub(super) fn begin(&mut self, server: u8, words: &str) -> String {
         self.terminals += 1;
         let name = format!("t{}", self.terminals);
         for line in [
@@ -38,13 +38,13 @@ impl Servers {
     }
 
     /// What a terminal shows below what was typed.
-    fn shown(&self, terminal: &str) -> String {
+    pub(super) fn shown(&self, terminal: &str) -> String {
         let text = screen(&self.world, terminal);
         text.split_once('\n').map(|(_, answer)| answer.to_owned()).unwrap_or_default()
     }
 
     /// Lets a server carry out one command. Gives what it answers within a second.
-    fn ask(&mut self, server: u8, words: &str) -> String {
+    pub(super) fn ask(&mut self, server: u8, words: &str) -> String {
         let name = self.begin(server, words);
         for _ in 0..100 {
             self.world.run_for(Duration::from_millis(10));
@@ -55,29 +55,29 @@ impl Servers {
         self.shown(&name)
     }
 
-    fn server(&self, n: u8) -> &Server {
+    pub(super) fn server(&self, n: u8) -> &Server {
         let id = self.world.proc_named(&format!("redis-{n}:6379")).expect("a server").id;
         self.world.machine(id).expect("a server that runs")
     }
 
-    fn field(&self, n: u8, name: &str) -> String {
+    pub(super) fn field(&self, n: u8, name: &str) -> String {
         let text = self.server(n).clone().info(&["everything"]);
         let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name}:")));
         line.unwrap_or_default().to_owned()
     }
 
-    fn log(&self, n: u8) -> Vec<String> {
+    pub(super) fn log(&self, n: u8) -> Vec<String> {
         let id = self.world.proc_named(&format!("redis-{n}:6379")).expect("a server").id;
         let lines = self.world.log(id).expect("a log").iter();
         lines.map(|line| line.text.clone()).collect()
     }
 
-    fn says(&self, n: u8, text: &str) -> usize {
+    pub(super) fn says(&self, n: u8, text: &str) -> usize {
         self.log(n).iter().filter(|line| line.contains(text)).count()
     }
 
     /// Waits until something holds.
-    fn until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {
+    pub(super) fn until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {
         for _ in 0..6_000 {
             if holds(self) {
                 return;

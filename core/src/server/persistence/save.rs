@@ -222,12 +222,14 @@ impl Server {
     /// Whether writes are refused, and PING with them, because data could not be saved.
     #[inline]
     pub(in crate::server) fn write_refusal(&self) -> Option<CommandError> {
-        if !self.persistence.saves.failed {
+        let settings = self.config.settings();
+        let denied = self.persistence.saves.failed
+            && settings.stop_writes_on_bgsave_error
+            && !settings.save.is_empty();
+        if !denied {
             return self.aof_refusal();
         }
-        let settings = self.config.settings();
-        let denied = settings.stop_writes_on_bgsave_error && !settings.save.is_empty();
-        denied.then_some(CommandError::text(
+        Some(CommandError::text(
             "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to \
              persist to disk. Commands that may modify the data set are disabled, because this \
              instance is configured to report errors during writes if RDB snapshotting fails \

@@ -299,3 +299,22 @@ fn waitaof_does_not_count_what_waits_for_the_next_file() {
     d.pass(Duration::from_secs(3));
     assert_eq!(d.take(a), "*2\r\n:1\r\n:0\r\n");
 }
+
+#[test]
+fn writes_are_refused_that_cannot_be_appended_also_when_saving_fails() {
+    let text = "appendonly yes\nappendfsync everysec\nsave 3600 1\nstop-writes-on-bgsave-error no";
+    let mut d = Driver::new(text);
+    let conn = d.connect();
+    assert_eq!(d.line(conn, "set k v"), "+OK\r\n");
+    d.files.fault = Some(DiskErrorKind::NoSpace);
+    d.line(conn, "bgsave");
+    d.pass(Duration::from_secs(1));
+    assert_eq!(info(&mut d, conn, "rdb_last_bgsave_status"), "err");
+    // This one cannot be appended, and the next are refused.
+    d.line(conn, "set k w");
+    let refused = "-MISCONF Errors writing to the AOF file: No space left on device\r\n";
+    assert_eq!(d.line(conn, "set k x"), refused);
+    d.files.fault = None;
+    d.pass(Duration::from_secs(2));
+    assert_eq!(d.line(conn, "set k x"), "+OK\r\n");
+}

@@ -1,0 +1,174 @@
+//! Links between primaries and replicas that are slow, silent or cut.
+
+use super::replicas::Servers;
+use super::*;
+
+const FOLLOWS: [&str; 2] = ["--replicaof", "10.0.0.1 6379"];
+
+fn online(servers: &mut Servers) {
+    servers.until("it is online", |s| s.field(1, "slave0").contains("state=online"));
+}
+
+fn same(servers: &mut Servers, n: u8) {
+    servers.until("they agree", |s| {
+        s.field(n, "master_link_status") == "up"
+            && s.server(n).data_digest() == s.server(1).data_digest()
+    });
+}
+
+#[test]
+fn a_replica_that_reads_too_slowly_is_cut_off_and_comes_back() {
+    // The limit counts from the size of the backlog on, and what is under way does not count.
+    let limit = ["--client-output-buffer-limit", "replica 100kb 0 0", "--repl-backlog-size", "1mb"];
+    let mut servers = Servers::new(3, &[&limit, &FOLLOWS]);
+    online(&mut servers);
+    act(&mut servers.world, "bandwidth redis-1 redis-2 1mbit");
+    let value = "x".repeat(200_000);
+    for n in 0..15 {
+        servers.ask(1, &format!("set key:{n} {value}"));
+    }
+    let line = "scheduled to be closed ASAP for overcoming of output buffer limits.";
+    assert_eq!(servers.says(1, line), 1, "{:#?}", servers.log(1));
+    assert_eq!(servers.field(1, "client_output_buffer_limit_disconnections"), "1");
+    act(&mut servers.world, "bandwidth redis-1 redis-2 unlimited");
+    servers.until("it comes back", |s| s.field(1, "sync_full") == "2");
+    online(&mut servers);
+    same(&mut servers, 2);
+    assert_eq!(servers.ask(2, "dbsize"), "(integer) 15\n");
+}
+
+#[test]
+fn a_replica_that_does_not_answer_is_given_up() {
+    let timeout = ["--repl-timeout", "3", "--repl-ping-replica-period", "1"];
+    let mut servers = Servers::new(3, &[&timeout, &FOLLOWS]);
+    online(&mut servers);
+    act(&mut servers.world, "pause redis-2:6379");
+    let line = "Disconnecting timedout replica (streaming sync): 10.0.0.2:6379";
+    servers.until("it is given up", |s| s.says(1, line) == 1);
+    assert_eq!(servers.field(1, "connected_slaves"), "0");
+    assert_eq!(servers.ask(1, "set k v"), "OK\n");
+    act(&mut servers.world, "resume redis-2:6379");
+    same(&mut servers, 2);
+    assert_eq!(servers.field(1, "sync_full"), "1");
+}
+
+#[test]
+fn a_primary_that_is_silent_is_given_up() {
+    let timeout = ["--repl-timeout", "3", "--replica-serve-stale-data", "no"];
+    let mut servers = Servers::new(3, &[&[], &[&FOLLOWS[..], &timeout].concat()]);
+    online(&mut servers);
+    assert_eq!(servers.ask(1, "set k v"), "OK\n");
+    same(&mut servers, 2);
+    act(&mut servers.world, "pause redis-1:6379");
+    servers.until("it is given up", |s| {
+        s.says(2, "MASTER timeout: no data nor PING received...") == 1
+    });
+    assert_eq!(servers.field(2, "master_link_status"), "down");
+    let refused = servers.ask(2, "get k");
+    assert!(refused.contains("MASTERDOWN Link with MASTER is down"), "{refused}");
+    act(&mut servers.world, "resume redis-1:6379");
+    same(&mut servers, 2);
+    assert_eq!(servers.ask(2, "get k"), "\"v\"\n");
+    assert_eq!(servers.field(1, "sync_full"), "1");
+}
+
+#[test]
+fn without_enough_replicas_that_follow_closely_writes_are_refused() {
+    let wants = ["--min-replicas-to-write", "1", "--min-replicas-max-lag", "2"];
+    let mut servers = Servers::new(3, &[&wants, &FOLLOWS]);
+    online(&mut servers);
+    servers.until("it counts", |s| s.field(1, "min_slaves_good_slaves") == "1");
+    assert_eq!(servers.ask(1, "set k v"), "OK\n");
+    act(&mut servers.world, "partition redis-1 | redis-2");
+    servers.until("it lags", |s| s.field(1, "min_slaves_good_slaves") == "0");
+    let refused = servers.ask(1, "set k w");
+    assert!(refused.contains("NOREPLICAS Not enough good replicas to write."), "{refused}");
+    assert_eq!(servers.ask(1, "get k"), "\"v\"\n");
+    act(&mut servers.world, "heal");
+    servers.until("it counts again", |s| s.field(1, "min_slaves_good_slaves") == "1");
+    assert_eq!(servers.ask(1, "set k w"), "OK\n");
+    same(&mut servers, 2);
+}
+
+#[test]
+fn a_replica_that_was_restarted_goes_on_from_its_dump() {
+    for how in ["stop", "kill"] {
+        let mut servers = Servers::new(3, &[&[], &[&FOLLOWS[..], &["--save", "3600 1"]].concat()]);
+        online(&mut servers);
+        for n in 0..20 {
+            servers.ask(1, &format!("set key:{n} v"));
+        }
+        same(&mut servers, 2);
+        servers.ask(2, "save");
+        servers.ask(1, "incr n");
+        act(&mut servers.world, &format!("{how} redis-2:6379"));
+        servers.world.run_for(Duration::from_secs(2));
+        servers.ask(1, "incr n");
+        act(&mut servers.world, "start redis-2:6379");
+        same(&mut servers, 2);
+        assert_eq!(servers.ask(2, "get n"), "\"2\"\n");
+        assert_eq!(servers.field(1, "sync_full"), "1", "{how}");
+        let line = "MASTER <-> REPLICA sync: Master accepted a Partial Resynchronization.";
+        assert_eq!(servers.says(2, line), 1, "{how}");
+    }
+}
+
+#[test]
+fn a_chain_goes_on_when_its_middle_is_gone_for_a_while() {
+    let middle = ["--replicaof", "10.0.0.2 6379"];
+    let mut servers = Servers::new(3, &[&[], &FOLLOWS, &middle]);
+    servers.until("the end is online", |s| s.field(2, "slave0").contains("state=online"));
+    for how in ["partition redis-1 | redis-2", "partition redis-2 | redis-3", "pause redis-2:6379"]
+    {
+        act(&mut servers.world, how);
+        servers.ask(1, "incr n");
+        servers.world.run_for(Duration::from_secs(90));
+        act(&mut servers.world, "heal");
+        if how.starts_with("pause") {
+            act(&mut servers.world, "resume redis-2:6379");
+        }
+        same(&mut servers, 2);
+        same(&mut servers, 3);
+        assert_eq!(servers.field(1, "sync_full"), "1", "{how}");
+        assert_eq!(servers.field(2, "sync_full"), "1", "{how}");
+    }
+    // Without the middle the end asks the first, and goes on with the same stream.
+    act(&mut servers.world, "kill redis-2:6379");
+    servers.ask(1, "incr n");
+    servers.ask(3, "replicaof 10.0.0.1 6379");
+    same(&mut servers, 3);
+    assert_eq!(servers.field(1, "sync_full"), "1");
+}
+
+#[test]
+fn a_copy_that_is_cut_in_the_middle_harms_nothing() {
+    for (sync, load) in
+        [("no", "disabled"), ("yes", "disabled"), ("no", "swapdb"), ("yes", "swapdb")]
+    {
+        let primary = ["--repl-diskless-sync", sync, "--repl-diskless-sync-delay", "0"];
+        let primary = [&primary[..], &["--rdbcompression", "no"]].concat();
+        let replica = [&FOLLOWS[..], &["--repl-diskless-load", load]].concat();
+        let mut servers = Servers::new(3, &[&primary, &replica]);
+        online(&mut servers);
+        servers.ask(1, "set old 1");
+        same(&mut servers, 2);
+        // It has to begin anew, and cannot come to the end.
+        servers.ask(1, "debug populate 600 key 10000");
+        servers.ask(1, "debug change-repl-id");
+        let before = servers.server(2).data_digest();
+        // More than what may be under way on a link.
+        act(&mut servers.world, "bandwidth redis-1 redis-2 10mbit");
+        servers.ask(2, "client kill type master");
+        for n in 1..=2 {
+            servers.until("a copy arrives", |s| s.field(2, "master_sync_in_progress") == "1");
+            servers.world.run_for(Duration::from_millis(300));
+            servers.ask(1, "client kill type replica");
+            servers.ask(1, "incr n");
+            servers.until("it is noticed", |s| s.says(2, " after failure") == n);
+            assert_eq!(servers.server(2).data_digest(), before, "{sync}/{load}");
+        }
+        act(&mut servers.world, "bandwidth redis-1 redis-2 unlimited");
+        same(&mut servers, 2);
+        assert_eq!(servers.ask(2, "dbsize"), "(integer) 602\n", "{sync}/{load}");
+    }
+}
