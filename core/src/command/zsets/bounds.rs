@@ -61,20 +61,33 @@ impl<'a> Bounds<'a> {
                 set.count_while(|score, _| score < min || (min_out && score == min)),
                 set.count_while(|score, _| score < max || (!max_out && score == max)),
             ),
-            Bounds::Lex { min, max } => (
-                set.count_while(|_, member| match min {
+            Bounds::Lex { min, max } => {
+                let below = |member: &[u8]| match min {
                     LexBound::Lowest => false,
                     LexBound::Highest => true,
                     LexBound::Included(text) => member < text,
                     LexBound::Excluded(text) => member <= text,
-                }),
-                set.count_while(|_, member| match max {
+                };
+                let not_above = |member: &[u8]| match max {
                     LexBound::Lowest => false,
                     LexBound::Highest => true,
                     LexBound::Included(text) => member <= text,
                     LexBound::Excluded(text) => member < text,
-                }),
-            ),
+                };
+                // Between members of different scores there is no such order; then both ends
+                // decide, as in Redis, whether there is anything.
+                let is = |rank, f: &dyn Fn(&[u8]) -> bool| {
+                    let member = set.nth(rank).map(|(member, _)| member);
+                    member.is_some_and(|member| f(member.bytes(&mut itoa::Buffer::new())))
+                };
+                if !is(0, &not_above) || is(set.len().saturating_sub(1), &below) {
+                    return 0..0;
+                }
+                (
+                    set.count_while(|_, member| below(member)),
+                    set.count_while(|_, member| not_above(member)),
+                )
+            }
         };
         start..end.max(start)
     }
