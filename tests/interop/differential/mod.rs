@@ -207,6 +207,10 @@ fn sequence(own: &[Shape], all: &[Shape], rng: &mut Rng) -> Vec<Step> {
 
 /// Makes a mistake that a person could make: too few words, too many, or a wrong one.
 fn spoil(args: &mut Args, rng: &mut Rng) {
+    // It could send those away who look on.
+    if args.get(1).is_some_and(|sub| sub == b"KILL") {
+        return;
+    }
     let at = 1 + rng.below(args.len() as u64) as usize;
     match rng.below(3) {
         0 => args.truncate(at),
