@@ -94,7 +94,7 @@ impl Soak {
     fn step(&mut self) -> Result<(), String> {
         let servers = u64::from(self.servers);
         let any = |rng: &mut Rng| 1 + rng.below(servers) as u8;
-        match self.rng.below(40) {
+        match self.rng.below(48) {
             0 => {
                 let (a, b) = (any(&mut self.rng), any(&mut self.rng));
                 self.act(&format!("partition redis-{a} | redis-{b}"))?;
@@ -136,12 +136,68 @@ impl Soak {
                 let millis = 1 + self.rng.below(100);
                 self.act(&format!("latency redis-{a} redis-{b} {millis}ms 1ms"))?;
             }
+            15 => self.fail_over()?,
+            16 => {
+                // Nothing is heard from it for a while, perhaps for so long that it is given up.
+                let n = any(&mut self.rng);
+                self.act(&format!("pause redis-{n}"))?;
+                let millis = 1 + self.rng.below(9_000);
+                self.world.run_for(Duration::from_millis(millis));
+                self.act(&format!("resume redis-{n}"))?;
+            }
+            17 => {
+                // Too slow for what is written, so that limits of buffers are reached.
+                let (a, b) = (any(&mut self.rng), any(&mut self.rng));
+                let rate = ["32kbit", "256kbit", "unlimited"][self.rng.below(3) as usize];
+                self.act(&format!("bandwidth redis-{a} redis-{b} {rate}"))?;
+            }
+            18 => {
+                let n = any(&mut self.rng);
+                let faults = ["full", "fail-writes", "fail-syncs", "fail-renames", "slow 50ms"];
+                let fault = faults[self.rng.below(5) as usize];
+                self.act(&format!("disk redis-{n} {fault}"))?;
+            }
+            19 | 20 => {
+                let n = any(&mut self.rng);
+                self.act(&format!("disk redis-{n} ok"))?;
+            }
+            21 => {
+                let wanted = self.rng.below(2);
+                self.command(self.primary, &format!("config set min-replicas-to-write {wanted}"))?;
+            }
             _ => {
+                self.find_primary();
                 let line = write(&mut self.rng);
                 self.command(self.primary, &line)?;
             }
         }
         Ok(())
+    }
+
+    /// The primary is to hand its place over, or to keep it after all.
+    fn fail_over(&mut self) -> Result<(), String> {
+        let next = 1 + self.rng.below(u64::from(self.servers)) as u8;
+        let millis = 1 + self.rng.below(3_000);
+        let line = match self.rng.below(4) {
+            0 => format!("failover timeout {millis}"),
+            1 => format!("failover to 10.0.0.{next} 6379 timeout {millis}"),
+            2 => format!("failover to 10.0.0.{next} 6379 timeout {millis} force"),
+            _ => "failover abort".to_owned(),
+        };
+        self.command(self.primary, &line)?;
+        Ok(())
+    }
+
+    /// If a failover has made another server the primary, that one is it from now on.
+    fn find_primary(&mut self) {
+        let is_primary = |n: &u8| self.field(*n, "replication", "role") == "master";
+        if self.field(self.primary, "replication", "role") != "slave" {
+            return;
+        }
+        let Some(next) = (1..=self.servers).find(is_primary) else { return };
+        self.primary = next;
+        self.parents = vec![next; usize::from(self.servers)];
+        self.parents[usize::from(next) - 1] = 0;
     }
 
     /// Another server becomes the primary, and all others follow it.
@@ -164,6 +220,10 @@ impl Soak {
     fn mend(&mut self) -> Result<(), String> {
         self.act("heal")?;
         self.act("latency * * 1ms 0ms")?;
+        self.act("bandwidth * * unlimited")?;
+        for n in 1..=self.servers {
+            self.act(&format!("disk redis-{n} ok"))?;
+        }
         // Who was told to end waits for its replicas before it does.
         self.world.run_for(Duration::from_secs(15));
         for n in 1..=self.servers {
@@ -172,6 +232,10 @@ impl Soak {
         }
         self.world.run_for(Duration::from_secs(3));
         for n in 1..=self.servers {
+            self.command(n, "failover abort")?;
+            self.command(n, "config set min-replicas-to-write 0")?;
+            // One that could not save refuses even a replica's PING until it has.
+            self.command(n, "save")?;
             match self.parents[usize::from(n) - 1] {
                 0 => self.command(n, "replicaof no one")?,
                 parent => self.command(n, &format!("replicaof 10.0.0.{parent} 6379"))?,
@@ -250,9 +314,11 @@ fn host(rng: &mut Rng, n: u8, parent: u8) -> HostSpec {
     let yes = |rng: &mut Rng| ["yes", "no"][rng.below(2) as usize];
     let mut conf = format!(
         "port 6379\nprotected-mode no\nenable-debug-command yes\nrepl-timeout 5\n\
+         client-output-buffer-limit replica {}\nmin-replicas-max-lag 3\n\
          repl-ping-replica-period 1\nrepl-diskless-sync-delay {}\nrepl-diskless-sync {}\n\
          repl-diskless-load {}\nrepl-backlog-size {}\nappendonly {}\nsave {}\n\
          rdb-del-sync-files {}\n",
+        ["256mb 64mb 60", "64kb 0 0", "0 32kb 1"][rng.below(3) as usize],
         rng.below(2),
         yes(rng),
         ["disabled", "on-empty-db", "swapdb"][rng.below(3) as usize],
