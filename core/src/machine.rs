@@ -49,6 +49,17 @@ pub trait Machine {
     /// When the machine wants [`Input::Wake`]; `None` if only an input can move it.
     fn poll_timeout(&self) -> Option<Mono>;
 
+    /// What is about to be handed in as [`Input::Received`], so that a machine can have what it will
+    /// need fetched from memory for all of it at once. That changes nothing that can be seen; a
+    /// driver may leave it out.
+    #[inline]
+    fn foresee<'b>(&mut self, arrived: impl Iterator<Item = (ConnId, &'b [u8])>)
+    where
+        Self: Sized,
+    {
+        drop(arrived);
+    }
+
     /// The bytes waiting to leave on `conn`. `None` if the connection is unknown.
     ///
     /// The driver sends from the front and calls [`Outbox::consume`] for what the socket took.
@@ -162,6 +173,13 @@ pub enum Output {
     },
     /// The outbox of this connection holds bytes to send.
     Send {
+        /// Which connection.
+        conn: ConnId,
+    },
+    /// The outbox of this connection holds messages that nobody has asked for. A driver may keep
+    /// them for a few turns of its loop while there is more to do, so that several leave together;
+    /// what was asked for ([`Output::Send`]) takes them along.
+    SendSoon {
         /// Which connection.
         conn: ConnId,
     },
@@ -679,6 +697,15 @@ impl Outbox {
         for slice in other.slices() {
             self.write(slice);
         }
+    }
+
+    /// All that waits, if all of it may leave and it is in one piece, as short replies are.
+    #[inline]
+    pub fn whole(&self) -> Option<&[u8]> {
+        if self.limit.is_some() || !self.full.is_empty() {
+            return None;
+        }
+        self.tail.get(self.sent..).filter(|bytes| !bytes.is_empty())
     }
 
     /// The bytes that may leave, front first, in as many slices as there are chunks.

@@ -120,6 +120,13 @@ impl Requests {
         }
     }
 
+    /// Whether nothing is kept of earlier input.
+    #[inline]
+    pub fn is_idle(&self) -> bool {
+        let parser = &self.parser;
+        self.buffer.is_empty() && (parser.done || parser.at == 0 && parser.missing == 0)
+    }
+
     /// Takes bytes in without looking at them.
     pub fn keep(&mut self, bytes: &[u8]) {
         if self.start > 0 && self.start >= self.buffer.len() / 2 {
@@ -297,13 +304,9 @@ impl Parser {
         }
         self.spans.reserve(count);
         for _ in 0..count {
-            let (len, head) = plain_line(request.get(at..)?, b'$')?;
-            let start = at + head;
-            at = start + len + 2;
-            if at > request.len() || len as u64 > longest {
-                return None;
-            }
-            self.spans.push(Span { start, len });
+            let span = plain_argument(request, at, longest)?;
+            at = span.start + span.len + 2;
+            self.spans.push(span);
         }
         self.is_inline = false;
         self.done = true;
@@ -366,29 +369,60 @@ struct Line {
     next: usize,
 }
 
+/// Arguments of a request that [`plain`] takes out.
+pub const FEW: usize = 8;
+
+/// Takes out the request at the beginning of `bytes` if it is whole, has few arguments and is
+/// written as clients write it: how many arguments there are, whose places are then in `spans`, and
+/// how long the request is. No argument may be longer than `longest`. `None` leaves it to be looked
+/// at more closely.
+#[inline]
+pub fn plain(bytes: &[u8], spans: &mut [Span; FEW], longest: u64) -> Option<(usize, usize)> {
+    let (count, mut at) = plain_line(bytes, b'*')?;
+    for place in spans.get_mut(..count)? {
+        *place = plain_argument(bytes, at, longest)?;
+        at = place.start + place.len + 2;
+    }
+    Some((count, at))
+}
+
+/// The argument whose head begins at `at`, if it has come whole.
+#[inline]
+fn plain_argument(request: &[u8], at: usize, longest: u64) -> Option<Span> {
+    let (len, head) = plain_line(request.get(at..)?, b'$')?;
+    let start = at + head;
+    let whole = start + len + 2 <= request.len() && len as u64 <= longest;
+    whole.then_some(Span { start, len })
+}
+
 /// The number in a line of a mark and one to six digits, and how long the line is. `None` if there
-/// is anything else, or the number is 0 or begins with 0.
+/// is anything else, or the number is 0 or begins with 0, or less than an argument can follow.
 #[inline]
 fn plain_line(request: &[u8], mark: u8) -> Option<(usize, usize)> {
-    let digit = |byte: u8| usize::from(byte.wrapping_sub(b'0'));
-    match *request {
-        [first, a @ b'1'..=b'9', b'\r', _, ..] if first == mark => Some((digit(a), 4)),
-        [first, a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', _, ..] if first == mark => {
-            Some((digit(a) * 10 + digit(b), 5))
-        }
-        [first, b'1'..=b'9', b'0'..=b'9', b'0'..=b'9', ..] if first == mark => {
-            let mut number = 0;
-            for (i, &byte) in request.iter().enumerate().skip(1).take(7) {
-                match byte {
-                    b'0'..=b'9' => number = number * 10 + digit(byte),
-                    b'\r' if request.len() > i + 1 => return Some((number, i + 2)),
-                    _ => return None,
-                }
-            }
-            None
-        }
-        _ => None,
+    let digit = |byte: u8| {
+        let digit = byte.wrapping_sub(b'0');
+        (digit <= 9).then_some(usize::from(digit))
+    };
+    let [first, a, b, c, _, _] = *request.first_chunk::<6>()?;
+    let high = digit(a)?;
+    if first != mark || high == 0 {
+        return None;
     }
+    if b == b'\r' {
+        return Some((high, 4));
+    }
+    let two = high * 10 + digit(b)?;
+    if c == b'\r' {
+        return Some((two, 5));
+    }
+    let mut number = two;
+    for (i, &byte) in request.iter().enumerate().skip(3).take(5) {
+        if byte == b'\r' {
+            return (request.len() > i + 1).then_some((number, i + 2));
+        }
+        number = number * 10 + digit(byte)?;
+    }
+    None
 }
 
 /// Reads a mark, a number and the end of the line. None if it has not all come.
@@ -424,7 +458,7 @@ pub struct Args<'a> {
 }
 
 /// Where an argument lies in its buffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
     start: usize,
     len: usize,
@@ -567,7 +601,7 @@ mod tests {
                 let short = plain_line(&bytes, b'$');
                 assert!(short.is_none() || short == long, "{text:?} {end:?}");
                 let plain = text.len() <= 6 && text.starts_with(|c| matches!(c, '1'..='9'));
-                if plain && !text.ends_with('x') && end.len() > 1 {
+                if plain && !text.ends_with('x') && end.len() > 1 && bytes.len() >= 6 {
                     assert_eq!(short, long, "{text:?} {end:?}");
                 }
                 assert_eq!(plain_line(&bytes, b'*'), None);
@@ -669,6 +703,25 @@ mod tests {
                 rest = tail;
             }
             prop_assert_eq!(parse(chunks, LIMITS), whole);
+        }
+
+        #[test]
+        fn what_is_taken_out_in_one_go_is_what_the_long_way_takes_out(
+            text in prop_oneof![
+                "([*$]{1,2}-?[0-9]{0,3}\r?\n?|[ -~]{0,9}|\r\n){0,30}".prop_map(String::into_bytes),
+                request(),
+            ],
+            cut in 0usize..200,
+        ) {
+            let text = &text[..text.len() - cut.min(text.len())];
+            let mut spans = [Span::default(); FEW];
+            if let Some((count, used)) = plain(text, &mut spans, LIMITS.bulk) {
+                let (mut requests, mut rest) = (Requests::default(), text);
+                let args = requests.next(&mut rest, LIMITS);
+                let args = args.ok().flatten().expect("a request");
+                prop_assert!(args.iter().eq(Args::new(text, &spans[..count]).iter()));
+                prop_assert_eq!(rest.len(), text.len() - used);
+            }
         }
 
         #[test]

@@ -5,8 +5,83 @@
 //! it takes the argument behind the command's name for the key and the next one for the element,
 //! which they nearly always are, and gives up at whatever is not plain.
 
+use super::clients::Client;
+use super::{Server, table};
+use crate::command::Group;
+use crate::machine::ConnId;
+use crate::store::AHEAD;
+
 /// Arguments behind which looking for the end of a request costs more than it gains.
 const MAX_ARGS: usize = 16;
+
+impl Server {
+    /// Tells the keyspace which keys the next requests of a client will look up, and which elements
+    /// of sets and hashes if that is what it asked for last, as far as they are plain to see.
+    /// Returns how many requests that are, at least one.
+    #[inline]
+    pub(super) fn announce(&mut self, client: &Client, bytes: &[u8]) -> usize {
+        let db = self.keyspace.db(client.db);
+        let in_tables = asks_for_elements(client);
+        if !db.is_large() && !in_tables {
+            return AHEAD;
+        }
+        let (mut keys, mut elements) = ([&b""[..]; AHEAD], [&b""[..]; AHEAD]);
+        let count = look(bytes, &mut keys, &mut elements);
+        if count > 1 {
+            db.warm(keys[..count].iter().copied());
+            if in_tables {
+                db.warm_elements(&keys[..count], &elements[..count]);
+            }
+        }
+        count.max(1)
+    }
+
+    /// Notes whether it is worth the while to look at requests like those of this client before they
+    /// are carried out.
+    #[inline]
+    pub(super) fn note_outlook(&mut self, client: &Client) {
+        self.foresees = self.keyspace.db(client.db).is_large() || asks_for_elements(client);
+    }
+
+    /// Does the same as [`Server::announce`] for the first requests of several clients.
+    pub(super) fn look_ahead<'b>(&mut self, mut arrived: impl Iterator<Item = (ConnId, &'b [u8])>) {
+        loop {
+            let (mut keys, mut elements) = ([&b""[..]; AHEAD], [&b""[..]; AHEAD]);
+            let (mut count, mut index, mut in_tables) = (0, 0, false);
+            for (conn, bytes) in arrived.by_ref() {
+                let slot = self.clients.slot(conn);
+                let Some(client) = slot.and_then(|slot| self.clients.get(slot)) else { continue };
+                let places = (keys.get_mut(count..=count), elements.get_mut(count..=count));
+                let (Some(key), Some(element)) = places else { break };
+                // A client whose database is another is served without.
+                if count > 0 && client.db != index || look(bytes, key, element) == 0 {
+                    continue;
+                }
+                index = client.db;
+                in_tables |= asks_for_elements(client);
+                count += 1;
+                if count == AHEAD {
+                    break;
+                }
+            }
+            if count == 0 {
+                return;
+            }
+            let db = self.keyspace.db(index);
+            db.warm(keys[..count].iter().copied());
+            if in_tables {
+                db.warm_elements(&keys[..count], &elements[..count]);
+            }
+        }
+    }
+}
+
+/// Whether what a client asked for last was in a set or a hash.
+#[inline]
+fn asks_for_elements(client: &Client) -> bool {
+    let last = client.last_command.and_then(|id| table::all().get(usize::from(id)));
+    last.is_some_and(|last| matches!(last.meta.group, Group::Set | Group::Hash))
+}
 
 /// Finds the keys, and the elements, of the complete requests at the beginning of `bytes`. Returns
 /// how many there are.

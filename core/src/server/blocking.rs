@@ -213,7 +213,7 @@ impl Server {
         client.resumed = Some(blocked.until);
         let before = self.replication.offset();
         self.call(now, client, blocked.command, blocked.args.as_args());
-        self.propagate(Together::Yes);
+        self.propagate_as(Together::Yes);
         if self.replication.offset() != before {
             client.write_offset = self.replication.offset();
         }

@@ -176,7 +176,7 @@ impl Server {
         self.effects.begin(self.listeners);
         self.keyspace.expire_step(SLICE);
         self.after_effects(now, None);
-        self.propagate(Together::No);
+        self.propagate_as(Together::No);
         self.schedule.expiry = Some(now.mono);
     }
 

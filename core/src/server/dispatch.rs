@@ -4,17 +4,16 @@ use core::mem;
 
 use super::clients::{Client, ReplyMode, Standing};
 use super::net::{MAX_LONG_UNSENT, MAX_UNSENT};
-use super::propagate::Together;
 use super::table::{Command, Run};
-use super::{Server, ahead, table, transactions};
+use super::{Server, transactions};
 use crate::command::effects;
 use crate::command::error::up_to_nul;
 use crate::command::meta::flag;
-use crate::command::{Caller, Class, CommandError, Ctx, Group, Row};
+use crate::command::{Caller, Class, CommandError, Ctx, Group, Row, Wait};
 use crate::machine::LogLevel;
 use crate::resp::reply::{Reply, Scratch};
 use crate::resp::request::{Args, Limits, ProtocolError};
-use crate::store::{AHEAD, IncidentKind};
+use crate::store::IncidentKind;
 use crate::time::{Duration, Mono, Now, Wall};
 
 /// A command that administers something. It either writes one reply and returns `Ok`, or writes
@@ -82,18 +81,46 @@ impl Server {
         if client.from_primary {
             return self.serve_primary(now, client, bytes);
         }
-        let mut requests = mem::take(&mut client.requests);
         let before = client.outbox.len();
         if client.long.is_some() && before <= MAX_LONG_UNSENT {
             client.go_on(&mut self.keyspace, &mut self.scratch, &mut self.rng);
         }
         let mut left = BATCH;
+        if client.requests.is_idle() && !bytes.is_empty() && self.is_unopposed(client) {
+            self.serve_plainly(now, client, &mut bytes, &mut left);
+        }
+        if !(bytes.is_empty() && client.requests.is_idle()) {
+            self.serve_closely(now, client, bytes, &mut left);
+        }
+        let more = match client.long {
+            Some(_) => client.outbox.len() <= MAX_LONG_UNSENT,
+            None => left == 0 && client.requests.waiting() > 0,
+        };
+        if more && !client.pending {
+            client.pending = true;
+            self.pending.push_back(client.slot);
+        }
+        self.stats.net_output += client.outbox.len().saturating_sub(before) as u64;
+        self.check_query_buffer(client);
+        self.flush(now, client);
+        self.press_back(client);
+    }
+
+    /// Carries out requests of any kind, from a client in any state.
+    fn serve_closely(
+        &mut self,
+        now: Now<'_>,
+        client: &mut Client,
+        mut bytes: &[u8],
+        left: &mut u32,
+    ) {
+        let mut requests = mem::take(&mut client.requests);
         let mut announced = 0;
         while client.standing == Standing::Open
             && !client.is_held()
             && !self.holds_all()
             && client.outbox.len() <= MAX_UNSENT
-            && left > 0
+            && *left > 0
         {
             let limits = Limits {
                 bulk: self.config.settings().data.proto_max_bulk_len,
@@ -112,48 +139,14 @@ impl Server {
                     break;
                 }
             }
-            left -= 1;
+            *left -= 1;
         }
         if client.standing == Standing::Open {
             requests.keep(bytes);
         } else {
             requests.clear();
         }
-        let more = match client.long {
-            Some(_) => client.outbox.len() <= MAX_LONG_UNSENT,
-            None => left == 0 && requests.waiting() > 0,
-        };
-        if more && !client.pending {
-            client.pending = true;
-            self.pending.push_back(client.slot);
-        }
         client.requests = requests;
-        self.stats.net_output += client.outbox.len().saturating_sub(before) as u64;
-        self.check_query_buffer(client);
-        self.flush(now, client);
-        self.press_back(client);
-    }
-
-    /// Tells the keyspace which keys the next requests will look up, and which elements of sets
-    /// and hashes if that is what the client asked for last, as far as they are plain to see.
-    /// Returns how many requests that are, at least one.
-    fn announce(&mut self, client: &Client, bytes: &[u8]) -> usize {
-        let db = self.keyspace.db(client.db);
-        let last = client.last_command.and_then(|id| table::all().get(usize::from(id)));
-        let in_tables =
-            last.is_some_and(|last| matches!(last.meta.group, Group::Set | Group::Hash));
-        if !db.is_large() && !in_tables {
-            return AHEAD;
-        }
-        let (mut keys, mut elements) = ([&b""[..]; AHEAD], [&b""[..]; AHEAD]);
-        let count = ahead::look(bytes, &mut keys, &mut elements);
-        if count > 1 {
-            db.warm(keys[..count].iter().copied());
-            if in_tables {
-                db.warm_elements(&keys[..count], &elements[..count]);
-            }
-        }
-        count.max(1)
     }
 
     pub(super) fn protocol_error(&mut self, client: &mut Client, error: ProtocolError) {
@@ -186,35 +179,13 @@ impl Server {
         client.standing = Standing::Closing;
     }
 
-    /// Carries out one command.
-    #[inline]
+    /// Carries out one command, unless something stands against it.
     pub(super) fn execute(&mut self, now: Now<'_>, client: &mut Client, args: Args<'_>) {
-        match self.unopposed(client, args) {
-            Some(command) => self.carry_out(now, client, command, args),
-            None => self.execute_checked(now, client, args),
+        if self.is_unopposed(client)
+            && let Some(command) = self.plain_command(args)
+        {
+            return self.carry_out_plainly(now, client, command, args);
         }
-    }
-
-    /// The command, if it works on data and nothing can stand against it, because neither the
-    /// client nor the server is in a state in which commands are refused or put off. That is so
-    /// nearly always and is seen by few tests; who fails one is looked at closely.
-    #[inline]
-    fn unopposed(&self, client: &Client, args: Args<'_>) -> Option<&'static Command> {
-        let command = self.names.find(args.at(0))?;
-        let plain = matches!(command.run, Run::Data(_))
-            && command.subcommands.is_empty()
-            && command.meta.takes(args.len())
-            && client.is_plain()
-            && self.config.settings().maxmemory == 0
-            && self.persistence.takes_all()
-            && (self.aof_is_off() || self.aof_refusal().is_none())
-            && self.replication.takes_all()
-            && self.config.settings().min_replicas_to_write == 0
-            && !self.pause.is_set();
-        plain.then_some(command)
-    }
-
-    fn execute_checked(&mut self, now: Now<'_>, client: &mut Client, args: Args<'_>) {
         if client.replies == ReplyMode::SkipNext {
             client.replies = ReplyMode::Skip;
         }
@@ -271,7 +242,6 @@ impl Server {
     }
 
     /// Calls a command, with all that follows from it.
-    #[inline]
     fn carry_out(
         &mut self,
         now: Now<'_>,
@@ -283,7 +253,7 @@ impl Server {
         let before = (self.replication.offset(), client.outbox.len());
         let was_replica = client.is_replica();
         self.call(now, client, command, args);
-        self.propagate(Together::of(command));
+        self.propagate(command);
         if self.replication.offset() != before.0 {
             client.write_offset = self.replication.offset();
         }
@@ -387,7 +357,7 @@ impl Server {
         }
     }
 
-    fn answer_error(&mut self, client: &mut Client, error: &CommandError) {
+    pub(super) fn answer_error(&mut self, client: &mut Client, error: &CommandError) {
         let (muted, proto) = (client.is_muted(), client.proto);
         let mut reply = Reply::new(client.out(), &mut self.scratch, proto).muted(muted);
         let text = error.as_bytes();
@@ -431,7 +401,6 @@ impl Server {
     }
 
     /// Calls a command that nothing stands against.
-    #[inline]
     pub(super) fn call(
         &mut self,
         now: Now<'_>,
@@ -445,6 +414,9 @@ impl Server {
         let again = client.resumed.is_some();
         let (began, stalled) = (self.elapsed, self.stalled);
         let result = self.run(now, client, command, args);
+        if client.blocked.is_none() {
+            client.argv_bytes = 0;
+        }
         if let Err(error) = &result {
             self.answer_error(client, error);
         }
@@ -477,7 +449,6 @@ impl Server {
     }
 
     /// Hands a command to what carries it out.
-    #[inline]
     fn run(
         &mut self,
         now: Now<'_>,
@@ -497,7 +468,6 @@ impl Server {
         }
     }
 
-    #[inline]
     fn call_data(
         &mut self,
         now: Now<'_>,
@@ -506,14 +476,41 @@ impl Server {
         handler: crate::command::Handler,
         args: Args<'_>,
     ) -> Result<(), CommandError> {
-        self.keyspace.env.now_ms = now.wall.as_millis();
-        self.keyspace.env.touch = !client.no_touch;
-        self.keyspace.env.report_misses = self.listeners.events & Class::KeyMiss as u16 != 0;
-        self.effects.begin(self.listeners);
+        self.set_scene(now, client);
         let replica = self.replication.is_replica();
         if replica {
             self.expire_as(client, command);
         }
+        let (result, wait) = self.call_handler(now, client, handler, args);
+        if replica {
+            self.rest_expiry();
+            self.note_own_keys(client, command, args);
+        }
+        if let Some(wait) = wait {
+            self.block(now, client, command, args, wait);
+        }
+        result
+    }
+
+    /// Tells the keyspace what it has to know about the commands of a client that follow.
+    #[inline]
+    pub(super) fn set_scene(&mut self, now: Now<'_>, client: &Client) {
+        self.keyspace.env.now_ms = now.wall.as_millis();
+        self.keyspace.env.touch = !client.no_touch;
+        self.keyspace.env.report_misses = self.listeners.events & Class::KeyMiss as u16 != 0;
+    }
+
+    /// Calls what carries out a command on data, and passes on what it has changed. Gives its
+    /// result, and what the client has to wait for.
+    #[inline]
+    pub(super) fn call_handler(
+        &mut self,
+        now: Now<'_>,
+        client: &mut Client,
+        handler: crate::command::Handler,
+        args: Args<'_>,
+    ) -> (Result<(), CommandError>, Option<Wait>) {
+        self.effects.begin(self.listeners);
         let (muted, proto, db) = (client.is_muted(), client.proto, client.db);
         let caller = Caller {
             client: client.id,
@@ -548,15 +545,8 @@ impl Server {
             }
         }
         self.effects.finish(db, args);
-        self.after_effects(now, Some(&mut *client));
-        if replica {
-            self.rest_expiry();
-            self.note_own_keys(client, command, args);
-        }
-        if let Some(wait) = wait {
-            self.block(now, client, command, args, wait);
-        }
-        result
+        self.after_effects(now, Some(client));
+        (result, wait)
     }
 
     /// The moment behind what the server stood still for, if it was told to, since `began`.
@@ -626,7 +616,7 @@ impl Server {
     }
 
     #[inline]
-    fn log_if_slow(
+    pub(super) fn log_if_slow(
         &mut self,
         now: Now<'_>,
         client: &Client,

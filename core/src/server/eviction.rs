@@ -132,7 +132,7 @@ impl Server {
         let any_left = !fits && self.choose_again();
         self.eviction.going_on = any_left;
         self.after_effects(now, client);
-        self.propagate(Together::No);
+        self.propagate_as(Together::No);
         fits || any_left
     }
 

@@ -4,7 +4,9 @@
 //! [`Server`] is a [`Machine`]. Its parts:
 //!
 //! * `net`: listeners, connections that come and go, what waits to be sent;
-//! * [`dispatch`]: from bytes to replies, through the checks and the statistics;
+//! * [`dispatch`]: from bytes to replies, through the checks and the statistics; `plain`: the same
+//!   where nothing can stand against a command, which is nearly always; `ahead`: what the next
+//!   requests will look up;
 //! * [`table`]: the one table of commands;
 //! * [`clients`], [`config`]: what their names say, each with its commands beside it;
 //! * `eviction`: what goes when memory is full;
@@ -41,6 +43,7 @@ mod monitor;
 mod net;
 mod pause;
 mod persistence;
+mod plain;
 mod propagate;
 mod pubsub;
 mod replication;
@@ -53,7 +56,7 @@ mod transactions;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use clients::Clients;
+use clients::{Clients, Due};
 pub use config::{Config, ConfigError};
 use net::Listeners;
 use pause::Pause;
@@ -135,6 +138,8 @@ pub struct Server {
     outputs: VecDeque<Output>,
     /// Slots of clients whose outbox holds bytes that the driver does not know of.
     to_send: VecDeque<u32>,
+    /// The same of clients that wait for nothing of what their outbox holds.
+    to_send_soon: VecDeque<u32>,
     /// Slots of clients that have more to do than one turn allows.
     pending: VecDeque<u32>,
     pause: Pause,
@@ -155,6 +160,8 @@ pub struct Server {
     started_wall: Wall,
     /// The last moment that was told.
     now: (Mono, Wall),
+    /// Whether the last requests were worth a look before they were carried out.
+    foresees: bool,
     /// When the command before ended, in nanoseconds from the start of the input at hand.
     elapsed: u64,
     /// For how many nanoseconds the server has been told to stand still since the start of the
@@ -226,6 +233,7 @@ impl Server {
             scratch: Scratch::default(),
             outputs: VecDeque::new(),
             to_send: VecDeque::new(),
+            to_send_soon: VecDeque::new(),
             pending: VecDeque::new(),
             pause: Pause::default(),
             watches: transactions::Watches::default(),
@@ -242,6 +250,7 @@ impl Server {
             started: Mono::ZERO,
             started_wall: Wall::default(),
             now: (Mono::ZERO, Wall::default()),
+            foresees: false,
             elapsed: 0,
             stalled: 0,
             dirty: 0,
@@ -454,14 +463,30 @@ impl Machine for Server {
         }
         while let Some(slot) = self.to_send.pop_front() {
             if let Some(client) = self.clients.get_mut(slot)
-                && client.sending
+                && client.sending == Due::Now
             {
-                client.sending = false;
+                client.sending = Due::No;
                 self.stats.writes += 1;
                 return Some(Output::Send { conn: client.conn });
             }
         }
+        while let Some(slot) = self.to_send_soon.pop_front() {
+            if let Some(client) = self.clients.get_mut(slot)
+                && client.sending == Due::Soon
+            {
+                client.sending = Due::No;
+                self.stats.writes += 1;
+                return Some(Output::SendSoon { conn: client.conn });
+            }
+        }
         None
+    }
+
+    #[inline]
+    fn foresee<'b>(&mut self, arrived: impl Iterator<Item = (ConnId, &'b [u8])>) {
+        if self.foresees {
+            self.look_ahead(arrived);
+        }
     }
 
     fn poll_timeout(&self) -> Option<Mono> {

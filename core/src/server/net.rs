@@ -3,9 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::Server;
-use super::clients::{Client, Standing};
+use super::clients::{Client, Due, Standing};
 use super::config::commands::Change;
-use crate::machine::{Close, ConnId, Endpoint, ListenerId, LogLevel, NetError, Output};
+use crate::machine::{Close, ConnId, Endpoint, ListenerId, LogLevel, NetError, Outbox, Output};
 use crate::sorted::SortedMap;
 use crate::time::{Duration, Mono, Now};
 
@@ -394,8 +394,20 @@ impl Server {
         }
     }
 
-    /// Closes a client that is at work or not, once what it is to be sent has been sent.
+    /// Lets leave what a client is to be sent, and closes it then if it shall go.
     pub(super) fn flush(&mut self, now: Now<'_>, client: &mut Client) {
+        self.flush_as(now, client, Due::Now);
+    }
+
+    /// The same when the client has not asked for it, so that it may wait for what follows, unless
+    /// there is so much that nothing is gained by that.
+    pub(super) fn flush_soon(&mut self, now: Now<'_>, client: &mut Client) {
+        let enough = client.outbox.len() >= Outbox::CHUNK;
+        self.flush_as(now, client, if enough { Due::Now } else { Due::Soon });
+    }
+
+    #[inline]
+    fn flush_as(&mut self, now: Now<'_>, client: &mut Client, sending: Due) {
         let may_leave = self.gate_replies(now.mono, client);
         if client.standing == Standing::Closing && client.long.is_none() {
             self.release(client);
@@ -410,9 +422,18 @@ impl Server {
         }
         self.stats.longest_output = self.stats.longest_output.max(waiting);
         client.outbox_peak = client.outbox_peak.max(waiting);
-        if may_leave && !client.sending {
-            client.sending = true;
-            self.to_send.push_back(client.slot);
+        if may_leave {
+            match (client.sending, sending) {
+                (Due::No | Due::Soon, Due::Now) => {
+                    client.sending = Due::Now;
+                    self.to_send.push_back(client.slot);
+                }
+                (Due::No, Due::Soon) => {
+                    client.sending = Due::Soon;
+                    self.to_send_soon.push_back(client.slot);
+                }
+                _ => {}
+            }
         }
         if self.is_too_slow(now.mono, client) {
             let text = super::clients::commands::describe(client, Some(now.mono));

@@ -23,16 +23,20 @@ impl Together {
 }
 
 impl Server {
-    /// Ends a unit of work (a command with all that follows from it, a whole EXEC, a slice of
-    /// expiry): hands what it has changed to those who follow.
+    /// Ends a command with all that follows from it, or a whole EXEC: hands what it has changed to
+    /// those who follow.
     #[inline]
-    pub(super) fn propagate(&mut self, together: Together) {
+    pub(super) fn propagate(&mut self, command: &Command) {
         if self.effects.has_commands() {
-            self.hand_on(together);
+            self.propagate_as(Together::of(command));
         }
     }
 
-    fn hand_on(&mut self, together: Together) {
+    /// Ends any unit of work in the same way.
+    pub(super) fn propagate_as(&mut self, together: Together) {
+        if !self.effects.has_commands() {
+            return;
+        }
         let commands = self.effects.take_commands();
         let whole = together == Together::Yes && commands.len() > 1;
         if commands.iter().all(|command| command.to == Followers::All) {

@@ -320,7 +320,7 @@ impl Server {
         match self.clients.take(slot) {
             Some(mut client) => {
                 write(&mut client, bytes);
-                self.flush(now, &mut client);
+                self.flush_soon(now, &mut client);
                 self.clients.put(client);
             }
             None => self.pubsub.parcels.push((slot, bytes.to_vec())),

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use hashbrown::HashTable;
 
 use super::dispatch::Handler;
-use crate::command::{self, Meta, Row};
+use crate::command::{self, Group, Meta, Row};
 use crate::persist;
 
 /// Rows of commands on data, a slice for each group.
@@ -57,6 +57,9 @@ pub struct Command {
     pub meta: &'static Meta,
     /// What it does.
     pub run: Run,
+    /// Whether it works on keys alone, without subcommands: nothing that can stand against a command
+    /// changes while such are carried out.
+    pub plain: bool,
     /// The container that it is a subcommand of.
     pub parent: Option<u16>,
     /// Its subcommands.
@@ -328,11 +331,14 @@ fn add<H: Copy>(
         Some(parent) => format!("{}|{}", parent.name, row.meta.name),
         None => row.meta.name.to_owned(),
     };
+    let run_as = run(row.handler);
+    let on_data = matches!(run_as, Run::Data(_)) && row.meta.group != Group::Server;
     commands.push(Command {
         id,
         name,
         meta: &row.meta,
-        run: run(row.handler),
+        run: run_as,
+        plain: on_data && row.subcommands.is_empty() && parent.is_none(),
         parent,
         subcommands: Vec::new(),
     });

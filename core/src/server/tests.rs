@@ -94,8 +94,9 @@ impl Driver {
                     Some(result) => self.server.handle(self.now(), Input::Disk { op, result }),
                     None => self.disk.push((op, what)),
                 },
-                Output::Send { conn } if self.deaf || self.asleep == Some(conn) => {}
-                Output::Send { conn } => self.drain(conn),
+                Output::Send { conn } | Output::SendSoon { conn }
+                    if self.deaf || self.asleep == Some(conn) => {}
+                Output::Send { conn } | Output::SendSoon { conn } => self.drain(conn),
                 Output::Close { conn, how } => {
                     if how == Close::AfterSending {
                         self.drain(conn);

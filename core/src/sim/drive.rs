@@ -203,7 +203,7 @@ impl World {
                 self.proc_mut(id).listeners.remove(&listener);
             }
             Output::Connect { conn, to, from } => self.connect(id, conn, to, from),
-            Output::Send { conn } => {
+            Output::Send { conn } | Output::SendSoon { conn } => {
                 if let Some(&(tcp, side)) = self.at_proc(id).conns.get(&conn) {
                     self.pump(tcp, side, machine);
                 }

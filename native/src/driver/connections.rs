@@ -35,6 +35,8 @@ pub(super) struct Connection {
     pub(super) writable_watched: bool,
     /// Stands in the list of connections to be written.
     pub(super) in_dirty: bool,
+    /// Stands in the list of those for which messages are being gathered.
+    pub(super) in_gathering: bool,
     /// Stands in the list of connections to be read again.
     pub(super) in_again: bool,
 }
@@ -53,6 +55,7 @@ impl Connection {
             blocked: false,
             writable_watched: connecting,
             in_dirty: false,
+            in_gathering: false,
             in_again: false,
         }
     }

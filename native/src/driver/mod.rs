@@ -6,8 +6,11 @@
 //!
 //! * sockets are watched edge-triggered, and a read that did not fill the buffer is not repeated:
 //!   the kernel tells when more comes;
-//! * every ready connection is read and handled before anything is written, and then each
-//!   connection with something to say is written to once, however many replies that is;
+//! * every ready connection is read before the machine hears of any, and all are heard before
+//!   anything is written; then each connection with something to say is written to once, however
+//!   many replies that is. So the kernel's code for reading, the machine's and the kernel's for
+//!   writing follow each other in long runs, and do not push each other out of the processor's
+//!   caches with every request;
 //! * whether a socket is writable is asked only after it was not;
 //! * one reading of the clock serves a whole turn of the loop.
 //!
@@ -17,6 +20,10 @@
 //! No connection can keep the others waiting: each is read from once a turn (up to
 //! [`READ_BUFFER`] bytes), written to once a turn (up to [`MAX_SLICES`] chunks), and a storm of
 //! new connections is let in [`MAX_ACCEPTS`] at a time.
+//!
+//! What nobody has asked for (the messages of a channel, see [`Output::SendSoon`]) leaves when
+//! there is nothing else to do, or with what comes in a few turns more, so that a hundred
+//! listeners to a busy channel do not cost a hundred system calls for each message.
 //!
 //! What this room does not know: Redis. Configuration files, daemons and log files are next door
 //! in `server`.
@@ -59,6 +66,9 @@ use self::vitals::Gauge;
 /// pipeline needs few system calls, and small enough to stay in the second-level cache.
 const READ_BUFFER: usize = 64 * 1024;
 
+/// Bytes that are read before the machine hears of them: many short requests, or one full read.
+const GATHERED: usize = 2 * READ_BUFFER;
+
 /// Chunks that one write hands over at most: a mebibyte of [`Outbox::CHUNK`]s.
 const MAX_SLICES: usize = 64;
 
@@ -70,6 +80,9 @@ const MAX_EVENTS: usize = 1024;
 
 /// How often in one turn the machine is asked for more after what it said was sent.
 const MAX_ROUNDS: usize = 4;
+
+/// Turns of the loop for which messages that nobody has asked for are gathered at the most.
+const GATHERING_TURNS: u32 = 4;
 
 /// How long to accept nobody after the operating system had no room for another connection,
 /// unless one is closed before that.
@@ -103,11 +116,17 @@ pub(crate) struct Driver<M, L> {
     accept_pause: Option<Mono>,
     /// Whether the log says already that there is no room.
     exhausted: bool,
+    /// What was read since the machine was last told, one after the other.
     buffer: Box<[u8]>,
+    /// From whom that is, and where each ends.
+    arrived: Vec<(ConnId, usize)>,
     /// Connections that may have more to read.
     again: Vec<Slot>,
     /// Connections that may have something to write.
     dirty: Vec<Slot>,
+    /// Connections for which messages are being gathered, and for how many turns of the loop.
+    gathering: Vec<Slot>,
+    gathered_for: u32,
     /// What writing brought up, for the machine to hear.
     notices: Vec<Notice>,
     letters: Vec<Letter>,
@@ -151,9 +170,12 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
             listeners: Vec::new(),
             accept_pause: None,
             exhausted: false,
-            buffer: vec![0; READ_BUFFER].into_boxed_slice(),
+            buffer: vec![0; GATHERED].into_boxed_slice(),
+            arrived: Vec::new(),
             again: Vec::new(),
             dirty: Vec::new(),
+            gathering: Vec::new(),
+            gathered_for: 0,
             notices: Vec::new(),
             letters: Vec::new(),
             eager: false,
@@ -197,6 +219,7 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
             for event in &events {
                 self.dispatch(event);
             }
+            self.tell_arrived();
             self.accept_waiting();
             if self.clock.mono().since(self.vitals_at) >= VITALS_EVERY {
                 self.report_vitals();
@@ -206,11 +229,21 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
                 self.hand(Input::Wake);
             }
             self.ebb.turn(self.clock.mono());
+            let idle = events.is_empty();
             self.settle();
+            if !self.gathering.is_empty() {
+                self.gathered_for += 1;
+                if idle || self.gathered_for > GATHERING_TURNS {
+                    self.release_gathered();
+                    self.settle();
+                }
+            }
         }
     }
 
+    /// Tells the machine something, after what has been read before.
     fn hand(&mut self, input: Input<'_>) {
+        self.tell_arrived();
         let watch = self.clock.stopwatch();
         self.machine.handle(Now::new(self.clock.mono(), self.clock.wall(), &watch), input);
     }
@@ -225,7 +258,8 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
     fn patience(&mut self) -> Option<Duration> {
         let waiting =
             self.accept_pause.is_none() && self.listeners.iter().flatten().any(|l| l.ready);
-        if self.eager || waiting || !self.again.is_empty() || !self.dirty.is_empty() {
+        let busy = !(self.again.is_empty() && self.dirty.is_empty() && self.gathering.is_empty());
+        if self.eager || waiting || busy {
             return Some(Duration::ZERO);
         }
         let wake = self.machine.poll_timeout();
@@ -337,11 +371,36 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
         self.again.drain(..n);
     }
 
-    /// Reads once and hands in what came.
+    /// Tells the machine what has been read.
+    fn tell_arrived(&mut self) {
+        if self.arrived.len() > 1 {
+            let mut start = 0;
+            self.machine.foresee(self.arrived.iter().map(|&(conn, end)| {
+                let bytes = self.buffer.get(start..end).unwrap_or_default();
+                start = end;
+                (conn, bytes)
+            }));
+        }
+        let mut start = 0;
+        for (conn, end) in self.arrived.drain(..) {
+            let watch = self.clock.stopwatch();
+            let now = Now::new(self.clock.mono(), self.clock.wall(), &watch);
+            let bytes = self.buffer.get(start..end).unwrap_or_default();
+            self.machine.handle(now, Input::Received { conn, bytes });
+            start = end;
+        }
+    }
+
+    /// Reads once.
     fn read(&mut self, slot: Slot) {
+        if self.arrived.last().is_some_and(|(_, end)| GATHERED - end < READ_BUFFER) {
+            self.tell_arrived();
+        }
         let Some(connection) = self.connections.get_mut(slot) else { return };
         let conn = connection.id;
-        match connection.socket.read(&mut self.buffer) {
+        let start = self.arrived.last().map_or(0, |(_, end)| *end);
+        let room = self.buffer.get_mut(start..start + READ_BUFFER).unwrap_or_default();
+        match connection.socket.read(room) {
             Ok(0) => {
                 connection.readable = false;
                 connection.ended = true;
@@ -349,15 +408,12 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
             }
             Ok(n) => {
                 // A short read has emptied the socket, unless its end is still to be read.
-                if n == self.buffer.len() || connection.hung_up {
+                if n == READ_BUFFER || connection.hung_up {
                     mark(slot, &mut connection.in_again, &mut self.again);
                 } else {
                     connection.readable = false;
                 }
-                let watch = self.clock.stopwatch();
-                let now = Now::new(self.clock.mono(), self.clock.wall(), &watch);
-                let bytes = self.buffer.get(..n).unwrap_or_default();
-                self.machine.handle(now, Input::Received { conn, bytes });
+                self.arrived.push((conn, start + n));
             }
             Err(e) if e.kind() == ErrorKind::WouldBlock => connection.readable = false,
             Err(e) if e.kind() == ErrorKind::Interrupted => {
@@ -409,6 +465,11 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
                         mark(slot, &mut connection.in_dirty, &mut self.dirty);
                     }
                 }
+                Output::SendSoon { conn } => {
+                    if let Some((slot, connection)) = self.connections.find(conn) {
+                        mark(slot, &mut connection.in_gathering, &mut self.gathering);
+                    }
+                }
                 Output::Reading { conn, on } => self.set_reading(conn, on),
                 Output::Close { conn, how } => self.close(conn, how),
                 Output::Listen { listener, at, backlog } => self.listen(listener, &at, backlog),
@@ -421,8 +482,13 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
                 }
                 Output::Log(line) => (self.log)(line),
                 Output::KeepAlive(after) => self.options.keepalive = after,
-                Output::Stall(time) => std::thread::sleep(time),
+                Output::Stall(time) => {
+                    self.release_gathered();
+                    self.flush();
+                    std::thread::sleep(time);
+                }
                 Output::Exit { code } => {
+                    self.release_gathered();
                     self.flush();
                     self.exit = Some(code);
                     return;
@@ -456,6 +522,19 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
                     return self.lose(slot, NetError::Eof);
                 }
                 connection.closing = true;
+                mark(slot, &mut connection.in_dirty, &mut self.dirty);
+            }
+        }
+    }
+
+    /// Messages that were gathered leave with the next [`Self::flush`].
+    fn release_gathered(&mut self) {
+        self.gathered_for = 0;
+        for slot in self.gathering.drain(..) {
+            // What was asked for may have taken them along.
+            if let Some(connection) = self.connections.get_mut(slot)
+                && std::mem::take(&mut connection.in_gathering)
+            {
                 mark(slot, &mut connection.in_dirty, &mut self.dirty);
             }
         }
@@ -646,6 +725,9 @@ fn mark(slot: Slot, marked: &mut bool, list: &mut Vec<Slot>) {
 /// of it the socket took.
 #[inline]
 fn offer(socket: &mut Socket, outbox: &Outbox) -> (usize, io::Result<usize>) {
+    if let Some(whole) = outbox.whole() {
+        return (whole.len(), socket.write(whole));
+    }
     let mut slices = outbox.slices();
     let Some(first) = slices.next() else { return (0, Ok(0)) };
     let Some(second) = slices.next() else { return (first.len(), socket.write(first)) };

@@ -25,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const HIGH: usize = 1 << 20;
 const LOW: usize = 1 << 18;
 
+/// What begins so is sent back when there is nothing else to do.
+const SOON: &[u8] = b"soon";
+
 /// Sends back what it is sent, tells the test what happens, and does what the test orders.
 #[derive(Default)]
 struct Echo {
@@ -73,7 +76,10 @@ impl Machine for Echo {
             Input::Received { conn, bytes } => {
                 let outbox = self.outboxes.get_mut(&conn).expect("a known connection");
                 outbox.write(bytes);
-                self.outputs.push_back(Output::Send { conn });
+                self.outputs.push_back(match bytes.starts_with(SOON) {
+                    true => Output::SendSoon { conn },
+                    false => Output::Send { conn },
+                });
                 assert!(outbox.len() < HIGH + 4 * super::READ_BUFFER, "back-pressure holds");
                 if outbox.len() > HIGH {
                     outbox.set_low_water(LOW);
@@ -233,6 +239,44 @@ fn many_connections_are_served_and_numbered_in_order() {
     for n in 1..=200 {
         bench.wait_for(&Told::Accepted(ConnId::accepted(n)));
     }
+}
+
+#[test]
+fn what_nobody_has_asked_for_leaves_before_long() {
+    let bench = Bench::new();
+    let address = bench.listen();
+    let (mut a, mut b) = (client(address), client(address));
+    for _ in 0..50 {
+        echoes(&mut a, b"soon, alone");
+        a.write_all(b"soon, ").expect("a write");
+        echoes(&mut b, b"at once");
+        a.write_all(b"then at once").expect("a write");
+        let mut got = [0; 18];
+        a.read_exact(&mut got).expect("both");
+        assert_eq!(&got, b"soon, then at once");
+    }
+    // Others that never rest do not keep it.
+    let done = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let busy = [0; 3].map(|_| {
+        let (mut other, done) = (client(address), Arc::clone(&done));
+        std::thread::spawn(move || {
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                echoes(&mut other, b"at once");
+            }
+        })
+    });
+    for _ in 0..50 {
+        echoes(&mut a, b"soon");
+    }
+    done.store(true, std::sync::atomic::Ordering::Relaxed);
+    busy.into_iter().for_each(|thread| thread.join().expect("echoes"));
+    a.write_all(b"soon").expect("a write");
+    // It is told that it is heard before the order to end comes.
+    echoes(&mut b, b"x");
+    drop(bench);
+    let mut rest = Vec::new();
+    a.read_to_end(&mut rest).expect("an end");
+    assert_eq!(rest, b"soon");
 }
 
 #[test]

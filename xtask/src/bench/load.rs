@@ -231,7 +231,7 @@ impl Load {
             Given::Listeners(count) => Some(Listeners::start(server, count)?),
             _ => None,
         };
-        // Some seconds of the server's time, since it is counted in hundredths.
+        // Some seconds of the server's time, so that what comes in between is little.
         let most: u64 = match (self.pipeline, quick) {
             (1, false) => 400_000,
             (1, true) => 100_000,
@@ -239,7 +239,7 @@ impl Load {
             (_, true) => 1_000_000,
         };
         let operations = most / self.shorter;
-        let before = server.cpu()?;
+        let before = server.cpu_of_threads()?;
         let per_second = match self.command {
             Ask::Mixed => {
                 let start = Instant::now();
@@ -248,7 +248,7 @@ impl Load {
             }
             ask => self.benchmark(benchmark, server, operations, ask)?,
         };
-        let cpu = server.cpu()?.saturating_sub(before);
+        let cpu = server.cpu_of_threads()?.saturating_sub(before);
         drop(listeners);
         Ok(Measured { cpu_us: micros(cpu) / operations as f64, per_second })
     }

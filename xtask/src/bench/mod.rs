@@ -4,6 +4,9 @@
 //! disturbs the machine disturbs both; the median of the rounds counts. The processor time that
 //! the server spends on an operation is the figure to trust: throughput without pipelining is
 //! mostly that of redis-benchmark and the loopback interface.
+//!
+//! A load is judged by the ratios of its rounds, see [`verdict`]: as long as they lie on both sides
+//! of the goal there are more rounds, and in the end it is called undecided.
 
 mod append;
 mod collections;
@@ -14,6 +17,7 @@ mod pace;
 mod resync;
 mod server;
 mod snapshot;
+mod verdict;
 
 use std::path::PathBuf;
 
@@ -22,6 +26,7 @@ use anyhow::{Context, Result};
 use crate::workspace::{Workspace, on_path, run, step};
 use load::{LOADS, Load, Measured};
 use server::Server;
+use verdict::{Ratio, Verdict};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -97,10 +102,12 @@ pub(crate) fn compare(ws: &Workspace, args: &Args) -> Result<()> {
     println!("Limpid beside {}", server::version(&programs.redis)?);
 
     let rounds = if args.quick { 3 } else { 5 };
-    let mut missed = Vec::new();
+    let (mut missed, mut undecided) = (Vec::new(), Vec::new());
     let loads: Vec<&Load> = LOADS.iter().filter(|load| wanted(load.name)).collect();
     if !loads.is_empty() {
-        missed.extend(throughput(&programs, &benchmark, &loads, rounds, args.quick)?);
+        let (not_reached, open) = throughput(&programs, &benchmark, &loads, rounds, args.quick)?;
+        missed.extend(not_reached);
+        undecided = open;
     }
     if wanted("memory") {
         missed.extend(growth::memory(&programs, if args.quick { 1 } else { 3 })?);
@@ -122,57 +129,87 @@ pub(crate) fn compare(ws: &Workspace, args: &Args) -> Result<()> {
     if named("aof") {
         missed.extend(append::policies(&programs, &benchmark, rounds, args.quick)?);
     }
-    match missed.as_slice() {
-        [] => println!("\nEvery goal is reached."),
-        missed => println!("\nNot reached: {}", missed.join(", ")),
+    match (missed.as_slice(), undecided.as_slice()) {
+        ([], []) => println!("\nEvery goal is reached."),
+        ([], _) => {}
+        (missed, _) => println!("\nNot reached: {}", missed.join(", ")),
+    }
+    if !undecided.is_empty() {
+        println!("\nUndecided, the rounds differ too much: {}", undecided.join(", "));
     }
     Ok(())
 }
 
-/// Prints a row for each load and gives the names of those that miss their goal.
+/// How many times as many rounds there are at most as long as a load is undecided.
+const MORE_ROUNDS: usize = 3;
+
+/// Prints a row for each load and gives the names of those that miss their goal, and of those of
+/// which that cannot be said.
 fn throughput(
     programs: &Programs,
     benchmark: &std::path::Path,
     loads: &[&Load],
     rounds: usize,
     quick: bool,
-) -> Result<Vec<String>> {
+) -> Result<(Vec<String>, Vec<String>)> {
     println!(
-        "\n{:22} {:>8} {:>8} {:>6} {:>5}   {:>8} {:>8} {:>6}",
-        "server CPU, µs/op", "Limpid", "Redis", "ratio", "goal", "Limpid", "Redis", "kop/s"
+        "\n{:22} {:>8} {:>8} {:>6} {:>11} {:>6}   {:>8} {:>8} {:>6}",
+        "server CPU, µs/op",
+        "Limpid",
+        "Redis",
+        "ratio",
+        "half within",
+        "goal",
+        "Limpid",
+        "Redis",
+        "kop/s"
     );
-    let mut missed = Vec::new();
+    let (mut missed, mut undecided) = (Vec::new(), Vec::new());
     for load in loads {
         let servers = programs.start()?;
         for server in &servers {
             load.prepare(server)?;
         }
         let mut results: [Vec<Measured>; 2] = [Vec::new(), Vec::new()];
-        for round in 0..rounds {
+        let mut ratios = Vec::new();
+        for round in 0..rounds * MORE_ROUNDS {
             // Who goes first changes, so that neither always meets a warmer machine.
             let order = if round % 2 == 0 { [0, 1] } else { [1, 0] };
+            let mut cpu = [0.0; 2];
             for i in order {
-                results[i].push(load.measure(benchmark, &servers[i], quick)?);
+                let measured = load.measure(benchmark, &servers[i], quick)?;
+                cpu[i] = measured.cpu_us;
+                results[i].push(measured);
+            }
+            ratios.push(cpu[0] / cpu[1]);
+            if round + 1 >= rounds && Ratio::of(&ratios).against(load.goal) != Verdict::Undecided {
+                break;
             }
         }
         let [limpid, redis] = results.map(Measured::median);
-        let ratio = limpid.cpu_us / redis.cpu_us;
-        let mark = if ratio <= load.goal { ' ' } else { '!' };
+        let ratio = Ratio::of(&ratios);
+        let verdict = ratio.against(load.goal);
         println!(
-            "{:22} {:>8.3} {:>8.3} {ratio:>6.2}{mark}{:>5.2}   {:>8.0} {:>8.0} {:>6.2}",
+            "{:22} {:>8.3} {:>8.3} {:>6.2} {:>4.2} - {:>4.2} {:>5.2}{}   {:>8.0} {:>8.0} {:>6.2}",
             load.name,
             limpid.cpu_us,
             redis.cpu_us,
+            ratio.median,
+            ratio.low,
+            ratio.high,
             load.goal,
+            verdict.mark(),
             limpid.per_second / 1e3,
             redis.per_second / 1e3,
             limpid.per_second / redis.per_second
         );
-        if ratio > load.goal {
-            missed.push(load.name.to_owned());
+        match verdict {
+            Verdict::Reached => {}
+            Verdict::Missed => missed.push(load.name.to_owned()),
+            Verdict::Undecided => undecided.push(load.name.to_owned()),
         }
     }
-    Ok(missed)
+    Ok((missed, undecided))
 }
 
 /// The middle one of some numbers; of an even count the upper of the two.

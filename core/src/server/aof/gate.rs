@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use super::{Fsync, Server, State};
-use crate::server::clients::Client;
+use crate::server::clients::{Client, Due};
 use crate::time::{Duration, Mono};
 
 /// How old the oldest write that is not durable may be before replies stay, with `everysec`.
@@ -97,8 +97,8 @@ impl Server {
             if !client.gated.is_empty() {
                 still.insert(slot);
             }
-            if client.outbox.ready() > 0 && !client.sending {
-                client.sending = true;
+            if client.outbox.ready() > 0 && client.sending != Due::Now {
+                client.sending = Due::Now;
                 self.to_send.push_back(slot);
             }
         }

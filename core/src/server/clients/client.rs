@@ -13,94 +13,96 @@ use crate::server::replication::Replica;
 use crate::server::transactions::{Transaction, Watched};
 use crate::time::Mono;
 
-/// What a server knows of one client.
+/// What a server knows of one client. What every command looks at comes first, so that it lies
+/// side by side.
 #[derive(Clone, Debug)]
+#[repr(C)]
 #[allow(clippy::struct_excessive_bools)]
 pub struct Client {
     /// Its id, larger than those of all that came before.
     pub id: u64,
     /// Its connection.
     pub conn: ConnId,
-    /// Its place among the clients.
-    pub slot: u32,
-    /// Whether it is on its way out.
-    pub standing: Standing,
-    /// Its address.
-    pub peer: Endpoint,
-    /// Our address, as it sees it.
-    pub local: Endpoint,
-    /// What it asked.
-    pub requests: Requests,
     /// What it has not read yet.
     pub outbox: Outbox,
+    /// What it asked.
+    pub requests: Requests,
     /// What is still to be written of its reply, when that is long.
     pub long: Option<Box<LongReply>>,
-    /// The version of the protocol that it speaks.
-    pub proto: Proto,
+    /// What it waits for.
+    pub blocked: Option<Box<Blocked>>,
+    /// What waits for EXEC, after MULTI.
+    pub transaction: Option<Box<Transaction>>,
+    /// What it listens to.
+    pub subscriptions: Option<Box<Subscriptions>>,
+    /// What is known of it as a replica, if it has made itself known as one.
+    pub(in crate::server) replica: Option<Box<Replica>>,
     /// The database that it selected.
     pub db: usize,
-    /// Whether it may use more than AUTH and the like.
-    pub authenticated: bool,
-    /// The name that it gave itself.
-    pub name: Vec<u8>,
-    /// The name of its library.
-    pub lib_name: Vec<u8>,
-    /// The version of its library.
-    pub lib_version: Vec<u8>,
+    /// When it was last heard of.
+    pub last_heard: Mono,
+    /// Bytes of its last input that its running command came with.
+    pub input_bytes: usize,
+    /// The offset of the stream of commands behind what it wrote last.
+    pub write_offset: i64,
+    /// The longest its outbox has been.
+    pub outbox_peak: usize,
+    /// Since when its outbox is above the soft limit.
+    pub above_soft_limit_since: Option<Mono>,
+    /// Replies that stay until the append-only file is durable up to some point.
+    pub(crate) gated: VecDeque<Held>,
+    /// Its place among the clients.
+    pub slot: u32,
+    /// The command that it called last, by its place in the table.
+    pub last_command: Option<u16>,
+    /// Whether it is on its way out.
+    pub standing: Standing,
+    /// The version of the protocol that it speaks.
+    pub proto: Proto,
+    /// Whether the driver is to be told that its outbox holds bytes.
+    pub sending: Due,
     /// What of its replies it gets.
     pub replies: ReplyMode,
-    /// Whether it stays when memory is short.
-    pub no_evict: bool,
+    /// Whether it may use more than AUTH and the like.
+    pub authenticated: bool,
     /// Whether its reads leave access times alone.
     pub no_touch: bool,
     /// Whether it waits for the end of CLIENT PAUSE.
     pub paused: bool,
     /// Whether it waits for the end of something that was begun for it (CONFIG REWRITE).
     pub waiting: bool,
-    /// The command that it waits to carry out.
-    pub held: Option<OwnedArgs>,
     /// Whether it is in the queue of those with more to do.
     pub pending: bool,
-    /// Whether it will send no more, and leaves when it has been served.
-    pub ended: bool,
     /// Whether the driver was told to stop reading from it.
     pub not_reading: bool,
-    /// Whether the driver was told that its outbox holds bytes.
-    pub sending: bool,
-    /// Replies that stay until the append-only file is durable up to some point.
-    pub(crate) gated: VecDeque<Held>,
+    /// Whether it is the primary, whose stream of commands is carried out.
+    pub from_primary: bool,
+    /// Its address.
+    pub peer: Endpoint,
+    /// Our address, as it sees it.
+    pub local: Endpoint,
+    /// The name that it gave itself.
+    pub name: Vec<u8>,
+    /// The name of its library.
+    pub lib_name: Vec<u8>,
+    /// The version of its library.
+    pub lib_version: Vec<u8>,
+    /// Whether it stays when memory is short.
+    pub no_evict: bool,
+    /// The command that it waits to carry out.
+    pub held: Option<OwnedArgs>,
+    /// Whether it will send no more, and leaves when it has been served.
+    pub ended: bool,
     /// When it connected.
     pub created: Mono,
-    /// When it was last heard of.
-    pub last_heard: Mono,
-    /// The command that it called last, by its place in the table.
-    pub last_command: Option<u16>,
-    /// Since when its outbox is above the soft limit.
-    pub above_soft_limit_since: Option<Mono>,
-    /// The longest its outbox has been.
-    pub outbox_peak: usize,
-    /// What waits for EXEC, after MULTI.
-    pub transaction: Option<Box<Transaction>>,
     /// The keys that it watches.
     pub watching: Vec<Watched>,
-    /// What it listens to.
-    pub subscriptions: Option<Box<Subscriptions>>,
-    /// What it waits for.
-    pub blocked: Option<Box<Blocked>>,
     /// The deadline of the wait from which it has just been taken.
     pub resumed: Option<Option<Mono>>,
     /// Whether it looks on (MONITOR).
     pub monitor: bool,
-    /// What is known of it as a replica, if it has made itself known as one.
-    pub(in crate::server) replica: Option<Box<Replica>>,
-    /// Whether it is the primary, whose stream of commands is carried out.
-    pub from_primary: bool,
-    /// The offset of the stream of commands behind what it wrote last.
-    pub write_offset: i64,
     /// Bytes that the arguments of the running command take.
     pub argv_bytes: usize,
-    /// Bytes of its last input that its running command came with.
-    pub input_bytes: usize,
 }
 
 /// Whether a client is on its way out.
@@ -112,6 +114,17 @@ pub enum Standing {
     Closing,
     /// Its connection is being closed; what it sends is not read.
     Leaving,
+}
+
+/// Whether a driver is to be told that a client's outbox holds bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// It knows, or there are none.
+    No,
+    /// There are messages that nobody has asked for, which may leave with those that follow.
+    Soon,
+    /// There is something that the client waits for.
+    Now,
 }
 
 /// What of its replies a client gets.
@@ -160,7 +173,7 @@ impl Client {
             pending: false,
             ended: false,
             not_reading: false,
-            sending: false,
+            sending: Due::No,
             gated: VecDeque::new(),
             created: now,
             last_heard: now,

@@ -6,7 +6,7 @@ mod long;
 
 use std::collections::BTreeMap;
 
-pub use client::{Client, ReplyMode, Standing};
+pub use client::{Client, Due, ReplyMode, Standing};
 use hashbrown::HashTable;
 pub use long::LongReply;
 

@@ -189,7 +189,7 @@ impl Server {
             }
         }
         self.after_effects(now, None);
-        self.propagate(Together::No);
+        self.propagate_as(Together::No);
         self.rest_expiry();
     }
 

@@ -118,6 +118,34 @@ fn a_subscriber_that_leaves_is_forgotten() {
 }
 
 #[test]
+fn messages_may_wait_for_those_that_follow_and_replies_do_not() {
+    let mut driver = Driver::new("");
+    let (a, b) = (driver.connect(), driver.connect());
+    driver.line(a, "hello 3");
+    driver.line(a, "subscribe news");
+    let outputs = |driver: &mut Driver, requests: &[(ConnId, &[u8])]| -> Vec<Output> {
+        for (conn, bytes) in requests {
+            let (conn, bytes) = (*conn, *bytes);
+            driver.server.handle(driver.now(), Input::Received { conn, bytes });
+        }
+        std::iter::from_fn(|| driver.server.poll_output()).collect()
+    };
+    let publish: &[u8] = b"publish news hi\r\n";
+    let [to_a, to_b] = [a, b].map(|conn| Output::Send { conn });
+    let soon = Output::SendSoon { conn: a };
+    assert_eq!(outputs(&mut driver, &[(b, publish), (b, publish)]), [to_b.clone(), soon]);
+    // A reply takes the messages before it along.
+    let both = [(b, publish), (a, &b"ping\r\n"[..])];
+    assert_eq!(outputs(&mut driver, &both), [to_b.clone(), to_a.clone()]);
+    driver.drain(a);
+    let message = ">3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$2\r\nhi\r\n";
+    assert_eq!(driver.take(a), message.repeat(3) + "+PONG\r\n");
+    // So much that nothing is gained by waiting is sent at once.
+    let long = format!("publish news {}\r\n", "x".repeat(20_000));
+    assert_eq!(outputs(&mut driver, &[(b, long.as_bytes())]), [to_a, to_b]);
+}
+
+#[test]
 fn a_slow_subscriber_is_cut_off() {
     let mut driver = Driver::new("client-output-buffer-limit pubsub 1000 0 0");
     let (a, b) = (driver.connect(), driver.connect());

@@ -1,0 +1,113 @@
+//! The short way from bytes to replies.
+//!
+//! Nearly always a client sends whole requests that work on keys, and neither it nor the server is
+//! in a state in which a command is refused, put off, or told to others before it is carried out.
+//! That is seen once for all that has arrived, and the commands then follow each other with
+//! nothing between them but what each one needs. Whatever is out of the ordinary is left to
+//! [`super::dispatch`], which looks closely.
+
+use super::Server;
+use super::clients::{Client, Standing};
+use super::net::MAX_UNSENT;
+use super::table::{Command, Run};
+use crate::resp::request::{self, Args, FEW, Span};
+use crate::time::Now;
+
+impl Server {
+    /// Whether nothing can stand against a command on keys.
+    #[inline]
+    pub(super) fn is_unopposed(&self, client: &Client) -> bool {
+        let settings = self.config.settings();
+        client.standing == Standing::Open
+            && client.is_plain()
+            && !client.is_held()
+            && settings.maxmemory == 0
+            && settings.min_replicas_to_write == 0
+            && self.stalled == 0
+            && !self.executing
+            && !self.holds_all()
+            && self.monitors.is_empty()
+            && self.persistence.takes_all()
+            && (self.aof_is_off() || self.aof_refusal().is_none())
+            && self.replication.takes_all()
+            && !self.pause.is_set()
+    }
+
+    /// The command, if it works on keys alone and the number of its arguments is right.
+    #[inline]
+    pub(super) fn plain_command(&self, args: Args<'_>) -> Option<&'static Command> {
+        self.names.find(args.at(0)).filter(|c| c.plain && c.meta.takes(args.len()))
+    }
+
+    /// Carries out the requests at the beginning of `bytes`, as many as `left` says at most, until
+    /// one is out of the ordinary. The client must be unopposed.
+    pub(super) fn serve_plainly(
+        &mut self,
+        now: Now<'_>,
+        client: &mut Client,
+        bytes: &mut &[u8],
+        left: &mut u32,
+    ) {
+        let longest = self.config.settings().data.proto_max_bulk_len;
+        let mut spans = [Span::default(); FEW];
+        // The first has been foreseen, or is the only one.
+        let mut announced = 1;
+        while *left > 0 && client.outbox.len() <= MAX_UNSENT {
+            let Some((count, used)) = request::plain(bytes, &mut spans, longest) else { return };
+            let args = Args::new(bytes, spans.get(..count).unwrap_or_default());
+            let Some(command) = self.plain_command(args) else { return };
+            self.carry_out_plainly(now, client, command, args);
+            *bytes = bytes.get(used..).unwrap_or_default();
+            *left -= 1;
+            if bytes.is_empty() || client.is_held() {
+                break;
+            }
+            announced -= 1;
+            if announced == 0 {
+                announced = self.announce(client, bytes);
+            }
+        }
+        self.note_outlook(client);
+    }
+
+    /// Calls a command on keys that nothing stands against, with all that follows from it.
+    #[inline]
+    pub(super) fn carry_out_plainly(
+        &mut self,
+        now: Now<'_>,
+        client: &mut Client,
+        command: &'static Command,
+        args: Args<'_>,
+    ) {
+        let Run::Data(handler) = command.run else { return };
+        client.last_command = Some(command.id);
+        let (began, offset) = (self.elapsed, self.replication.offset());
+        self.set_scene(now, client);
+        let (result, wait) = self.call_handler(now, client, handler, args);
+        if let Some(wait) = wait {
+            client.argv_bytes = args.bytes();
+            self.block(now, client, command, args, wait);
+        }
+        if let Err(error) = &result {
+            self.answer_error(client, error);
+        }
+        self.elapsed = now.nanos();
+        // One that waits counts when it has got what it waits for.
+        if client.blocked.is_none() {
+            let took = self.elapsed.saturating_sub(began);
+            let tracked = self.config.settings().latency_tracking;
+            self.stats.called(command.id, took, result.is_err(), tracked);
+            self.log_if_slow(now, client, command, args, took);
+        }
+        self.propagate(command);
+        if self.replication.offset() != offset {
+            client.write_offset = self.replication.offset();
+        }
+        if self.pubsub.has_letters() {
+            self.deliver_letters(client);
+        }
+        if self.waiting.has_ready() {
+            self.serve_waiting(now);
+        }
+    }
+}

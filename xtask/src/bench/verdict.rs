@@ -1,0 +1,68 @@
+//! What can be said of a goal when no two rounds are alike.
+
+/// The ratios of some rounds, each of Limpid's figure over Redis's right beside it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Ratio {
+    /// The middle one.
+    pub(super) median: f64,
+    /// Between this and `high` lies the middle half of them.
+    pub(super) low: f64,
+    pub(super) high: f64,
+}
+
+/// What a ratio says of a goal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Reached,
+    Missed,
+    /// The middle half of the rounds lies on both sides of the goal.
+    Undecided,
+}
+
+impl Ratio {
+    /// Of the ratios of at least one round.
+    pub(super) fn of(rounds: &[f64]) -> Ratio {
+        let mut rounds = rounds.to_vec();
+        rounds.sort_by(f64::total_cmp);
+        let last = rounds.len().saturating_sub(1);
+        let at = |quarters: usize| {
+            // Between two of them it is on the way from the one to the other.
+            let (place, rest) = (last * quarters / 4, (last * quarters % 4) as f64 / 4.0);
+            let get = |n: usize| rounds.get(n.min(last)).copied().unwrap_or(f64::NAN);
+            get(place) + (get(place + 1) - get(place)) * rest
+        };
+        Ratio { median: at(2), low: at(1), high: at(3) }
+    }
+
+    /// Whether it is at most `goal`.
+    pub(super) fn against(self, goal: f64) -> Verdict {
+        match self {
+            Ratio { high, .. } if high <= goal => Verdict::Reached,
+            Ratio { low, .. } if low > goal => Verdict::Missed,
+            _ => Verdict::Undecided,
+        }
+    }
+}
+
+impl Verdict {
+    /// How it is marked in a table.
+    pub(super) fn mark(self) -> char {
+        match self {
+            Verdict::Reached => ' ',
+            Verdict::Missed => '!',
+            Verdict::Undecided => '?',
+        }
+    }
+}
+
+#[test]
+fn a_goal_within_the_middle_half_of_the_rounds_is_undecided() {
+    let ratio = Ratio::of(&[0.7, 0.9, 0.8, 2.0, 0.6]);
+    assert_eq!(ratio, Ratio { median: 0.8, low: 0.7, high: 0.9 });
+    assert_eq!(ratio.against(0.9), Verdict::Reached);
+    assert_eq!(ratio.against(0.85), Verdict::Undecided);
+    assert_eq!(ratio.against(0.65), Verdict::Missed);
+    let two = Ratio::of(&[1.0, 2.0]);
+    assert_eq!(two, Ratio { median: 1.5, low: 1.25, high: 1.75 });
+    assert_eq!(Ratio::of(&[f64::NAN]).against(1.0), Verdict::Undecided);
+}
