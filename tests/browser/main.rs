@@ -4,6 +4,7 @@ mod page;
 mod replication;
 mod sandbox;
 mod site;
+mod visit;
 
 use std::time::Instant;
 

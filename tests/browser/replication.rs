@@ -3,32 +3,14 @@
 use anyhow::{Result, ensure};
 
 use crate::page::{Page, in_browser};
-
-/// Opens a topology and puts the cursor into the terminal.
-async fn begin(page: &Page, topology: &str) -> Result<()> {
-    page.open(&format!("?locale=en&topology={topology}")).await?;
-    page.click("[data-testid=entry]").await
-}
-
-/// The terminal of a node comes to the front, with the cursor in it.
-async fn terminal(page: &Page, node: &str) -> Result<()> {
-    page.eval(&format!("document.querySelector('[data-testid=node-{node}]').focus()")).await?;
-    page.keys("t").await?;
-    page.wait_for_text(&format!("[data-testid=screen-{node}]"), "").await?;
-    page.wait_for("the cursor", "document.activeElement.id === 'entry'").await
-}
+use crate::visit::{SCREEN, all_on_stage, becomes, begin, terminal};
 
 async fn follows(page: &Page, link: &str, state: &str) -> Result<()> {
-    let found = format!(
-        "document.querySelector('[data-testid=follow-{link}]').dataset.state === '{state}'"
-    );
-    page.wait_for(&format!("{link} {state}"), &found).await
+    becomes(page, &format!("follow-{link}"), "state", state).await
 }
 
 async fn has_role(page: &Page, node: &str, role: &str) -> Result<()> {
-    let found =
-        format!("document.querySelector('[data-testid=node-{node}]').dataset.role === '{role}'");
-    page.wait_for(&format!("{node} {role}"), &found).await
+    becomes(page, &format!("node-{node}"), "role", role).await
 }
 
 /// How many writes the ledger counts under a heading.
@@ -60,7 +42,7 @@ fn what_the_primary_is_told_its_replicas_know() {
         page.click("[data-testid=entry]").await?;
         page.line(":speed 500ms").await?;
         page.line("SET city 北京").await?;
-        page.wait_for_text("[data-testid=screen-redis-1]", "OK").await?;
+        page.wait_for_text(SCREEN, "OK").await?;
         terminal(page, "redis-2").await?;
         page.line("GET city").await?;
         page.wait_for_text("[data-testid=screen-redis-2]", "\\xe5\\x8c\\x97").await?;
@@ -74,7 +56,7 @@ fn what_the_primary_is_told_its_replicas_know() {
 #[test]
 fn a_cut_link_lags_and_a_mended_one_catches_up_from_the_backlog() {
     in_browser("lag", async |page| {
-        begin(page, "replicas-2").await?;
+        begin(page, "&topology=replicas-2").await?;
         follows(page, "redis-1-redis-3", "online").await?;
         page.line(":speed 1s").await?;
         page.line(":partition redis-1 | redis-3").await?;
@@ -116,11 +98,11 @@ fn a_cut_link_lags_and_a_mended_one_catches_up_from_the_backlog() {
 #[test]
 fn a_snapshot_and_an_append_only_file_can_be_looked_into() {
     in_browser("files", async |page| {
-        begin(page, "replicas-2").await?;
+        begin(page, "&topology=replicas-2").await?;
         page.line(":speed 500ms").await?;
         page.line("SET greeting hello EX 3600").await?;
         page.line("BGSAVE").await?;
-        page.wait_for_text("[data-testid=screen-redis-1]", "Background saving started").await?;
+        page.wait_for_text(SCREEN, "Background saving started").await?;
         page.line(":files redis-1").await?;
         page.line(":play").await?;
         page.wait_for_text("[data-testid=files]", "dump.rdb").await?;
@@ -154,7 +136,7 @@ fn a_snapshot_and_an_append_only_file_can_be_looked_into() {
 #[test]
 fn the_ledger_tells_which_acknowledged_writes_a_crash_took() {
     in_browser("ledger", async |page| {
-        begin(page, "replicas-2").await?;
+        begin(page, "&topology=replicas-2").await?;
         page.line(":speed 500ms").await?;
         page.click("[data-testid=ledger-open]").await?;
         page.wait_for(
@@ -167,7 +149,7 @@ fn the_ledger_tells_which_acknowledged_writes_a_crash_took() {
         page.click("[data-testid=entry]").await?;
         page.line(":partition redis-1 | redis-2,redis-3").await?;
         page.line("SET only here").await?;
-        page.wait_for_text("[data-testid=screen-redis-1]", "OK").await?;
+        page.wait_for_text(SCREEN, "OK").await?;
         page.wait_for_text("[data-testid=ledger-rows]", "SET only here").await?;
         page.line(":crash redis-1").await?;
         page.line(":stop").await?;
@@ -198,18 +180,7 @@ fn replicated_topologies_fit_every_screen() {
             for topology in ["replicas-2", "replicas-5", "chain-3", "machines-3"] {
                 page.open(&format!("?locale=en&topology={topology}")).await?;
                 page.wait_for("roles", "document.querySelector('[data-role=replica]')").await?;
-                page.wait_for(
-                    "all bodies to be on the stage",
-                    "(() => {
-                        const stage = document.getElementById('stage').getBoundingClientRect();
-                        return [...document.querySelectorAll('.body .mark, .body .square')].every(body => {
-                            const r = body.getBoundingClientRect();
-                            return r.left >= stage.left && r.right <= stage.right
-                                && r.top >= stage.top && r.bottom <= stage.bottom;
-                        });
-                    })()",
-                )
-                .await?;
+                all_on_stage(page).await?;
                 page.screenshot(&format!("{topology}-{width}")).await?;
             }
         }

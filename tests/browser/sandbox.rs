@@ -4,31 +4,16 @@ use anyhow::{Result, ensure};
 use thirtyfour::Key;
 
 use crate::page::{Page, in_browser};
-
-/// Opens the page and puts the cursor into the terminal.
-async fn begin(page: &Page, at: &str) -> Result<()> {
-    page.open(at).await?;
-    page.click("[data-testid=entry]").await
-}
-
-/// Virtual time, in microseconds.
-async fn now(page: &Page) -> Result<i64> {
-    let value = page.eval("+document.querySelector('[role=slider]').ariaValueNow").await?;
-    Ok(value.as_i64().unwrap_or_default())
-}
+use crate::visit::{SCREEN, all_on_stage, becomes, begin, now};
 
 async fn has_state(page: &Page, node: &str, state: &str) -> Result<()> {
-    let found =
-        format!("document.querySelector('[data-testid={node}]').dataset.state === '{state}'");
-    page.wait_for(&format!("{node} {state}"), &found).await
+    becomes(page, node, "state", state).await
 }
-
-const SCREEN: &str = "[data-testid=screen-redis-1]";
 
 #[test]
 fn a_command_is_answered_and_its_messages_can_be_opened() {
     in_browser("command", async |page| {
-        begin(page, "?locale=en").await?;
+        begin(page, "").await?;
         page.keys("SET greeting ").await?;
         page.wait_for_text("[data-testid=hint]", "value").await?;
         page.line("hello").await?;
@@ -71,7 +56,7 @@ fn a_command_is_answered_and_its_messages_can_be_opened() {
 #[test]
 fn a_cut_link_stalls_and_a_mended_one_goes_on() {
     in_browser("cut", async |page| {
-        begin(page, "?locale=en").await?;
+        begin(page, "").await?;
         page.line(":speed 500ms").await?;
         page.line(":partition you | redis-1").await?;
         page.wait_for(
@@ -98,7 +83,7 @@ fn a_cut_link_stalls_and_a_mended_one_goes_on() {
 #[test]
 fn rewinding_shows_the_past_and_acting_there_asks() {
     in_browser("rewind", async |page| {
-        begin(page, "?locale=en").await?;
+        begin(page, "").await?;
         page.line(":speed 200ms").await?;
         page.line("set k 1").await?;
         page.wait_for_text(SCREEN, "OK").await?;
@@ -127,7 +112,7 @@ fn rewinding_shows_the_past_and_acting_there_asks() {
 #[test]
 fn the_same_reply_shows_again_after_rewinding() {
     in_browser("again", async |page| {
-        begin(page, "?locale=en").await?;
+        begin(page, "").await?;
         // So fast that the reply is there before the screen is drawn without it.
         page.line(":speed 10s").await?;
         page.line("set k 1").await?;
@@ -137,6 +122,57 @@ fn the_same_reply_shows_again_after_rewinding() {
         page.click("[data-testid=past-discard]").await?;
         page.wait_for_text(SCREEN, "set k 2").await?;
         page.wait_for_text(SCREEN, "OK").await
+    });
+}
+
+#[test]
+fn the_history_is_searched_and_escape_stays_in_the_line() {
+    in_browser("search", async |page| {
+        begin(page, "").await?;
+        page.line("set greeting hello").await?;
+        page.line("ping").await?;
+        page.driver.active_element().await?.send_keys(Key::Control + "r").await?;
+        page.keys("gree").await?;
+        page.wait_for_text("[data-testid=prompt]", "set greeting hello").await?;
+        page.keys(Key::Escape.value().to_string()).await?;
+        page.wait_for(
+            "the line that was found",
+            "document.activeElement.id === 'entry'
+                && document.activeElement.value === 'set greeting hello'",
+        )
+        .await
+    });
+}
+
+#[test]
+fn a_link_that_cannot_be_read_opens_its_scenario() {
+    in_browser("broken-link", async |page| {
+        begin(page, "#v=1&topology=3&at=whenever").await?;
+        page.wait_for_text("[data-testid=toast]", "This link cannot be read").await?;
+        page.line("ping").await?;
+        page.wait_for_text(SCREEN, "PONG").await
+    });
+}
+
+#[test]
+fn beside_an_open_inspector_nothing_is_covered() {
+    in_browser("covered", async |page| {
+        begin(page, "&topology=replicas-2").await?;
+        page.line(":inspect redis-2").await?;
+        page.click("[data-testid=node-redis-2]").await?;
+        page.wait_for(
+            "the actions beside the tools, and all tabs",
+            "(() => {
+                const box = css => document.querySelector(css).getBoundingClientRect();
+                const tabs = document.querySelector('[data-testid=inspector] .tabs');
+                return box('.tools').right <= box('[data-testid=acts]').left
+                    && tabs.scrollWidth <= tabs.clientWidth
+                    && document.querySelector('[data-testid=inspect-log]');
+            })()",
+        )
+        .await?;
+        page.screenshot("inspector").await?;
+        Ok(())
     });
 }
 
@@ -205,18 +241,7 @@ fn every_topology_fits_every_screen() {
                 page.open(&format!("?locale=en&servers={servers}")).await?;
                 let count = "document.querySelectorAll('[data-testid^=node-redis-]').length";
                 page.wait_for("the servers", &format!("{count} === {servers}")).await?;
-                page.wait_for(
-                    "all bodies to be on the stage",
-                    "(() => {
-                        const stage = document.getElementById('stage').getBoundingClientRect();
-                        return [...document.querySelectorAll('.body .mark, .body .square')].every(body => {
-                            const r = body.getBoundingClientRect();
-                            return r.left >= stage.left && r.right <= stage.right
-                                && r.top >= stage.top && r.bottom <= stage.bottom;
-                        });
-                    })()",
-                )
-                .await?;
+                all_on_stage(page).await?;
                 page.screenshot(&format!("{servers}-servers-{width}")).await?;
             }
         }

@@ -2,17 +2,18 @@
 
 use yew::prelude::*;
 
-use crate::debug::Debug;
-use crate::dialogs::Dialogs;
+use crate::debug::debug;
+use crate::dialogs::dialogs;
 use crate::i18n::Text;
-use crate::inspector::Inspector;
-use crate::inspector::ledger::LedgerPanel;
+use crate::inspector::inspector;
+use crate::inspector::ledger::ledger_panel;
+use crate::live::live;
 use crate::map::menu::Menu;
 use crate::map::stage::Stage;
-use crate::page::{Page, Pane, Topic, use_page};
-use crate::terminal::drawer::Drawer;
-use crate::timebar::TimeBar;
-use crate::topbar::TopBar;
+use crate::page::{Page, Pane, Topic};
+use crate::terminal::drawer::drawer;
+use crate::timebar::time_bar;
+use crate::topbar::top_bar;
 
 #[derive(Properties, PartialEq)]
 pub(crate) struct Props {
@@ -24,47 +25,51 @@ pub(crate) struct Props {
 pub(crate) fn App(props: &Props) -> Html {
     html! {
         <ContextProvider<Page> context={props.page.clone()}>
-            <Frame />
+            { frame() }
         </ContextProvider<Page>>
     }
 }
 
-#[component]
-fn Frame() -> Html {
-    let page = use_page(&[Topic::Prefs, Topic::Open]);
+fn frame() -> Html {
+    live(&[Topic::Prefs, Topic::Open], draw_frame)
+}
+
+fn draw_frame(page: &Page) -> Html {
     let view = page.view();
     let skip = {
         let page = page.clone();
         Callback::from(move |event: MouseEvent| {
             event.prevent_default();
-            page.change(Topic::Open, |view| view.show(Pane::Terminal));
+            page.change(Topic::Open, |view| view.pane = Pane::Terminal);
             crate::terminal::focus_entry();
         })
     };
     html! {
         <div class="page" data-pane={view.pane.name()} data-testid="page">
             <a class="skip" href="#entry" onclick={skip}>{ page.say(Text::SkipToTerminal) }</a>
-            <TopBar />
+            { top_bar() }
             <Stage />
-            <Debug />
+            { debug() }
             if view.ledger {
-                <LedgerPanel />
+                { ledger_panel() }
             } else if view.inspected.is_some() || view.pane == Pane::Inspector {
-                <Inspector />
+                { inspector() }
             }
-            <TimeBar />
-            <Drawer />
-            <Panes />
+            { time_bar() }
+            { drawer() }
+            { panes() }
             <Menu />
-            <Dialogs />
+            { dialogs() }
         </div>
     }
 }
 
 /// In a narrow window, the tabs between which one switches.
-#[component]
-fn Panes() -> Html {
-    let page = use_page(&[Topic::Prefs, Topic::Open]);
+fn panes() -> Html {
+    live(&[Topic::Prefs, Topic::Open], draw_panes)
+}
+
+fn draw_panes(page: &Page) -> Html {
     let current = page.view().pane;
     let panes = [
         (Pane::Map, Text::PaneMap),
@@ -79,7 +84,7 @@ fn Panes() -> Html {
                 let chosen = (pane == current).to_string();
                 let label = page.say(text);
                 let onclick = Callback::from(move |_: MouseEvent| {
-                    page.change(Topic::Open, |view| view.show(pane));
+                    page.change(Topic::Open, |view| view.pane = pane);
                 });
                 html! {
                     <button role="tab" aria-selected={chosen} {onclick}

@@ -4,12 +4,15 @@ use yew::prelude::*;
 
 use crate::figures;
 use crate::i18n::Text;
-use crate::page::{Topic, use_page};
+use crate::live::live;
+use crate::page::{Page, Topic};
 
 /// The panel.
-#[component]
-pub(crate) fn Debug() -> Html {
-    let page = use_page(&[Topic::Prefs, Topic::Frame]);
+pub(crate) fn debug() -> Html {
+    live(&[Topic::Prefs, Topic::Frame], draw_debug)
+}
+
+fn draw_debug(page: &Page) -> Html {
     let view = page.view();
     if !view.debug {
         return Html::default();

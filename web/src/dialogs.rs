@@ -6,19 +6,22 @@ use yew::prelude::*;
 
 use crate::figures;
 use crate::i18n::Text;
-use crate::icon::{Glyph, Icon};
+use crate::icon::{Icon, glyph};
+use crate::live::live;
 use crate::page::{Page, Topic, use_page};
 use crate::terminal;
 
 /// Whatever lies over the page.
-#[component]
-pub(crate) fn Dialogs() -> Html {
-    let page = use_page(&[Topic::Prefs, Topic::Open]);
+pub(crate) fn dialogs() -> Html {
+    live(&[Topic::Prefs, Topic::Open], draw_dialogs)
+}
+
+fn draw_dialogs(page: &Page) -> Html {
     let view = page.view();
     html! {
         <>
-            if view.help { <Help /> }
-            if view.pending.is_some() { <Past /> }
+            if view.help { { help() } }
+            if view.pending.is_some() { { past() } }
             if view.toast.is_some() { <Toast /> }
         </>
     }
@@ -78,7 +81,7 @@ fn Dialog(props: &DialogProps) -> Html {
                     <h2>{ &props.title }</h2>
                     <button class="button" title={page.say(Text::Close)}
                         aria-label={page.say(Text::Close)} onclick={close}>
-                        <Glyph icon={Icon::Close} />
+                        { glyph(Icon::Close) }
                     </button>
                 </header>
                 { props.children.clone() }
@@ -103,9 +106,11 @@ fn keep_inside(dialog: &HtmlElement, event: &KeyboardEvent) {
 }
 
 /// The keys and the meta-commands.
-#[component]
-fn Help() -> Html {
-    let page = use_page(&[Topic::Prefs]);
+fn help() -> Html {
+    live(&[Topic::Prefs], draw_help)
+}
+
+fn draw_help(page: &Page) -> Html {
     let locale = page.locale();
     let onclose = {
         let page = page.clone();
@@ -160,9 +165,11 @@ fn Help() -> Html {
 }
 
 /// What shall become of the future, when somebody acts in its past.
-#[component]
-fn Past() -> Html {
-    let page = use_page(&[Topic::Prefs]);
+fn past() -> Html {
+    live(&[Topic::Prefs], draw_past)
+}
+
+fn draw_past(page: &Page) -> Html {
     let locale = page.locale();
     let (now, end) = {
         let lab = page.lab();
@@ -216,7 +223,7 @@ fn Toast() -> Html {
             { text }
             <button class="button" title={page.say(Text::Dismiss)}
                 aria-label={page.say(Text::Dismiss)} {onclick}>
-                <Glyph icon={Icon::Close} />
+                { glyph(Icon::Close) }
             </button>
         </div>
     }

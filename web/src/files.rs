@@ -294,7 +294,7 @@ fn record_line(record: &Record) -> String {
         Record::ModuleAux { module } => format!("module {module}"),
         Record::ModuleValue { key, module, .. } => format!("{} module {module}", quoted(key)),
         Record::EmptyKey(key) => format!("{} (empty)", quoted(key)),
-        Record::End(checksum) => format!("end, checksum {checksum:?}").to_lowercase(),
+        Record::End(checksum) => format!("end, checksum {checksum:?}").to_ascii_lowercase(),
     }
 }
 

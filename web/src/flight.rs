@@ -8,8 +8,8 @@ use limpid_core::sorted::SortedMap;
 use wasm_bindgen::JsCast;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement};
 
-use crate::lab::{Fare, Flight, FlightKind};
 use crate::layout::{self, Kind, Point};
+use crate::messages::{Fare, Flight, FlightKind};
 use crate::page::{Page, View};
 use crate::prefs;
 use crate::scene::Role;

@@ -385,11 +385,13 @@ texts! {
     MetaRestart: "start again, with the disk as it was", "以原磁盘重启";
     MetaPause: "freeze the process; :resume lets it go on", "冻结进程；:resume 恢复";
     MetaPartition: "cut every link between two sides", "断开两侧之间的所有链路";
+    MetaOneWay: "cut them in one direction only", "只断开一个方向";
     MetaHeal: "mend links: all, or those of a node", "修复链路：全部或某个节点的";
     MetaLatency: "set the latency of a link", "设置链路延迟";
     MetaLoss: "lose packets on a link", "设置链路丢包";
     MetaBandwidth: "set how much a link carries", "设置链路带宽";
     MetaSkew: "set a host's clock ahead or behind", "让主机时钟快或慢";
+    MetaHold: "keep a message back; likewise drop, delay, duplicate, release", "扣住一条消息；drop、delay、duplicate、release 同理";
     MetaUndo: "take the last action back", "撤销上一步操作";
     MetaHelp: "this list", "显示本列表";
     MetaSpeed: "how much happens in one second", "每秒推进多少";

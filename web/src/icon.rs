@@ -125,19 +125,13 @@ impl Icon {
     }
 }
 
-#[derive(Properties, PartialEq)]
-pub(crate) struct GlyphProps {
-    pub icon: Icon,
-}
-
 /// An icon. It says nothing to a screen reader: what carries it has a label.
-#[component]
-pub(crate) fn Glyph(props: &GlyphProps) -> Html {
-    let filled = matches!(props.icon, Icon::Play);
+pub(crate) fn glyph(icon: Icon) -> Html {
+    let filled = matches!(icon, Icon::Play);
     html! {
         <svg class={classes!("glyph", filled.then_some("filled"))} viewBox="0 0 16 16"
             width="16" height="16" aria-hidden="true" focusable="false">
-            <path d={props.icon.path()} />
+            <path d={icon.path()} />
         </svg>
     }
 }

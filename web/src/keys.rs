@@ -32,7 +32,13 @@ pub(crate) fn listen(page: &Page) {
 /// Does what a key means; true if it means something.
 fn press(page: &Page, event: &KeyboardEvent) -> bool {
     let key = event.key();
-    if event.ctrl_key() || event.alt_key() || event.meta_key() || event.is_composing() {
+    // What the part of the page that has the focus took for itself is done.
+    if event.default_prevented()
+        || event.ctrl_key()
+        || event.alt_key()
+        || event.meta_key()
+        || event.is_composing()
+    {
         return false;
     }
     if key == "Escape" {
@@ -61,8 +67,8 @@ fn press(page: &Page, event: &KeyboardEvent) -> bool {
         "/" => terminal::focus_entry(),
         // The colon itself is typed into the entry, which has the focus by then.
         ":" => {
-            page.change(Topic::Open, |view| view.show(Pane::Terminal));
-            crate::map::stage::focus("entry");
+            page.change(Topic::Open, |view| view.pane = Pane::Terminal);
+            crate::map::focus::focus("entry");
             return false;
         }
         "f" => full_screen(),
@@ -100,7 +106,7 @@ fn escape(page: &Page, event: &KeyboardEvent) -> bool {
     page.tell(Topic::Scene);
     if !done && is_typing(event) {
         // Out of the terminal, to the map: single keys act again.
-        crate::map::stage::focus_map(page);
+        crate::map::focus::focus_map(page);
     }
     done
 }

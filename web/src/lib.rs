@@ -5,6 +5,7 @@
 //! is a component or a pure part that one uses.
 
 mod app;
+mod bodies;
 mod debug;
 mod dialogs;
 mod engine;
@@ -22,7 +23,9 @@ mod keys;
 mod lab;
 mod layout;
 mod ledger;
+mod live;
 mod map;
+mod messages;
 mod meter;
 mod page;
 mod prefs;
@@ -34,6 +37,7 @@ mod timebar;
 mod topbar;
 mod topology;
 mod units;
+mod view;
 
 use wasm_bindgen::prelude::wasm_bindgen;
 

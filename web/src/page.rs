@@ -8,19 +8,18 @@ use core::cell::{Cell, Ref, RefCell, RefMut};
 use std::rc::Rc;
 
 use limpid_core::sim::{Action, ActionError, Future, Step};
-use limpid_core::sorted::SortedSet;
 use yew::prelude::*;
 
-use crate::figures::Speed;
 use crate::happenings::refusal;
 use crate::i18n::{Locale, Text};
 use crate::inspector::Tab;
-use crate::lab::{Flight, Lab, Topology};
+use crate::lab::{Lab, Topology};
 use crate::layout::{self, Point, Room};
 use crate::prefs::{self, Prefs};
-use crate::scene::Scene;
 use crate::share::{Shared, Trouble};
 use crate::terminal::desk::Desk;
+
+pub(crate) use crate::view::{Camera, Pane, Target, View};
 
 /// Something that components show.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,136 +63,6 @@ struct Inner {
     showings: Cell<u64>,
 }
 
-/// What the person sees and has open.
-pub(crate) struct View {
-    /// Language and theme.
-    pub prefs: Prefs,
-    /// Whether virtual time runs.
-    pub playing: bool,
-    /// How fast.
-    pub speed: Speed,
-    /// Bodies and links.
-    pub scene: Rc<Scene>,
-    /// Where the bodies are.
-    pub places: Rc<Vec<Point>>,
-    /// The size of the stage in pixels.
-    pub stage: (f64, f64),
-    /// The part of the map that is seen.
-    pub camera: Camera,
-    /// Whether the person moved the camera, so that it is left alone.
-    pub camera_held: bool,
-    /// Selected bodies.
-    pub selected: SortedSet<usize>,
-    /// The body or link that has, or last had, the keyboard's focus.
-    pub focus: Target,
-    /// The menu that is open, and where in the window.
-    pub menu: Option<(Target, Point)>,
-    /// The message whose card is open, and where on the stage it was.
-    pub card: Option<(Flight, Point)>,
-    /// Where the pointer is on the stage.
-    pub pointer: Option<Point>,
-    /// Whether the person has done anything on the map yet.
-    pub touched: bool,
-    /// The body that the inspector shows.
-    pub inspected: Option<usize>,
-    /// What of it.
-    pub tab: Tab,
-    /// The file that the inspector shows, and from where on.
-    pub file: Option<(String, u64)>,
-    /// Whether the side panel shows the ledger of writes instead.
-    pub ledger: bool,
-    /// The pane that a narrow window shows.
-    pub pane: Pane,
-    /// Whether the table stands in for the map.
-    pub table: bool,
-    /// Whether the list of keys is open.
-    pub help: bool,
-    /// Whether the frame's figures are shown.
-    pub debug: bool,
-    /// Something to do that waits for what shall become of the future.
-    pub pending: Option<Vec<Action>>,
-    /// A word to the person.
-    pub toast: Option<String>,
-    /// How long the parts of a frame took.
-    pub frame: crate::engine::FrameFigures,
-}
-
-/// A body or a link.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Target {
-    /// A body, by index.
-    Body(usize),
-    /// A link, by the indices of its ends.
-    Link(usize, usize),
-}
-
-/// What a narrow window shows.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Pane {
-    /// The map.
-    Map,
-    /// The terminals.
-    Terminal,
-    /// The events.
-    Events,
-    /// The inspector.
-    Inspector,
-}
-
-impl Pane {
-    /// As the styles know it.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Pane::Map => "map",
-            Pane::Terminal => "terminal",
-            Pane::Events => "events",
-            Pane::Inspector => "inspector",
-        }
-    }
-}
-
-/// The part of the map that is seen: screen = map × scale + offset.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub(crate) struct Camera {
-    /// Pixels of the screen for one unit of the map.
-    pub k: f64,
-    /// Where the map's origin is on the stage.
-    pub x: f64,
-    /// Likewise.
-    pub y: f64,
-}
-
-impl Camera {
-    /// The camera that shows a rectangle in the middle of a stage.
-    pub(crate) fn fit((l, t, r, b): (f64, f64, f64, f64), (width, height): (f64, f64)) -> Self {
-        const MARGIN: f64 = 26.0;
-        // The tools stand in a strip at the bottom, the hint in one at the top.
-        const TOP: f64 = 44.0;
-        const BOTTOM: f64 = 80.0;
-        let room = ((width - 2.0 * MARGIN).max(50.0), (height - TOP - BOTTOM).max(50.0));
-        let k = (room.0 / (r - l)).min(room.1 / (b - t)).clamp(0.2, 1.35);
-        Camera { k, x: width / 2.0 - (l + r) / 2.0 * k, y: TOP + room.1 / 2.0 - (t + b) / 2.0 * k }
-    }
-
-    /// A point of the map, on the stage.
-    pub(crate) fn to_stage(self, p: Point) -> Point {
-        Point::new(p.x * self.k + self.x, p.y * self.k + self.y)
-    }
-
-    /// A point of the stage, on the map.
-    pub(crate) fn to_map(self, p: Point) -> Point {
-        Point::new((p.x - self.x) / self.k, (p.y - self.y) / self.k)
-    }
-
-    /// Zoomed by a factor around a point of the stage.
-    #[must_use]
-    pub(crate) fn zoomed(self, factor: f64, around: Point) -> Self {
-        let k = (self.k * factor).clamp(0.15, 4.0);
-        let fixed = self.to_map(around);
-        Camera { k, x: around.x - fixed.x * k, y: around.y - fixed.y * k }
-    }
-}
-
 impl PartialEq for Page {
     fn eq(&self, other: &Self) -> bool {
         Rc::ptr_eq(&self.0, &other.0)
@@ -203,34 +72,7 @@ impl PartialEq for Page {
 impl Page {
     /// A page that shows a World.
     pub(crate) fn new(lab: Lab) -> Self {
-        let speed = lab.topology().speed();
-        let view = View {
-            prefs: Prefs::load(),
-            playing: true,
-            speed,
-            scene: Rc::default(),
-            places: Rc::default(),
-            stage: (0.0, 0.0),
-            camera: Camera { k: 1.0, x: 0.0, y: 0.0 },
-            camera_held: false,
-            selected: SortedSet::new(),
-            focus: Target::Body(0),
-            menu: None,
-            card: None,
-            pointer: None,
-            touched: false,
-            inspected: None,
-            tab: Tab::Info,
-            file: None,
-            ledger: false,
-            pane: Pane::Map,
-            table: false,
-            help: false,
-            debug: prefs::parameter("debug").is_some(),
-            pending: None,
-            toast: None,
-            frame: Default::default(),
-        };
+        let view = View::new(lab.topology().speed());
         let page = Page(Rc::new(Inner {
             desk: RefCell::new(Desk::new(&lab)),
             lab: RefCell::new(lab),
@@ -252,7 +94,10 @@ impl Page {
             let topology = topology.unwrap_or(Topology::USUAL);
             return Page::new(Lab::fresh(topology));
         };
-        let page = Page::new(Lab::follow(shared));
+        let page = Page::new(match trouble {
+            None => Lab::follow(shared),
+            Some(_) => Lab::fresh(shared.topology),
+        });
         // A shared moment is to be looked at first.
         page.play(trouble.is_some());
         match trouble {
@@ -589,7 +434,7 @@ pub(crate) fn use_page(topics: &'static [Topic]) -> Page {
     let page = use_context::<Page>().expect("components live inside a page");
     let update = use_force_update();
     let known = page.clone();
-    use_effect_with((), move |()| {
+    use_effect_with(topics, move |topics| {
         known.listen(topics, &Callback::from(move |()| update.force_update()))
     });
     page

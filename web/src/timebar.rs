@@ -6,17 +6,20 @@ use yew::prelude::*;
 
 use crate::figures::{self, Speed};
 use crate::i18n::Text;
-use crate::icon::{Glyph, Icon};
+use crate::icon::{Icon, glyph};
 use crate::lab::MarkKind;
+use crate::live::live;
 use crate::page::{Page, Target, Topic, use_page};
 
 /// The shortest session that fills the rail, in nanoseconds.
 const SHORTEST: u64 = 100_000_000;
 
 /// The time bar.
-#[component]
-pub(crate) fn TimeBar() -> Html {
-    let page = use_page(&[Topic::Prefs, Topic::Time, Topic::Open]);
+pub(crate) fn time_bar() -> Html {
+    live(&[Topic::Prefs, Topic::Time, Topic::Open], draw_time_bar)
+}
+
+fn draw_time_bar(page: &Page) -> Html {
     let view = page.view();
     let locale = view.prefs.locale;
     let playing = view.playing;
@@ -28,7 +31,7 @@ pub(crate) fn TimeBar() -> Html {
         html! {
             <button class={classes!("button", class)} title={locale.say(text)}
                 aria-label={locale.say(text)} data-testid={id} onclick={on(act)}>
-                <Glyph {icon} />
+                { glyph(icon) }
             </button>
         }
     };
@@ -59,7 +62,7 @@ pub(crate) fn TimeBar() -> Html {
                 title={locale.say(if playing { Text::Pause } else { Text::Play })}
                 aria-label={locale.say(if playing { Text::Pause } else { Text::Play })}
                 onclick={on(|page| { let playing = page.view().playing; page.play(!playing) })}>
-                <Glyph icon={if playing { Icon::Pause } else { Icon::Play }} />
+                { glyph(if playing { Icon::Pause } else { Icon::Play }) }
             </button>
             { button(Icon::StepBack, Text::StepBack, "step-back", None, step_back) }
             { button(Icon::StepForward, Text::StepForward, "step-forward", None, step_forward) }
@@ -69,7 +72,7 @@ pub(crate) fn TimeBar() -> Html {
             if past {
                 { button(Icon::ToLive, Text::ToLive, "to-live", None, to_live) }
             }
-            <Timelines />
+            { timelines() }
             <time class={classes!("clock", past.then_some("past"))} data-testid="clock">
                 { if playing { figures::passing(now) } else { figures::moment(now) } }
                 if past {
@@ -146,9 +149,11 @@ pub(crate) fn to_live(page: &Page) {
 }
 
 /// Futures that were left behind, if there are any.
-#[component]
-fn Timelines() -> Html {
-    let page = use_page(&[Topic::Prefs, Topic::Time]);
+fn timelines() -> Html {
+    live(&[Topic::Prefs, Topic::Time], draw_timelines)
+}
+
+fn draw_timelines(page: &Page) -> Html {
     let branches = page.lab().branches();
     if branches == 0 {
         return Html::default();
@@ -162,7 +167,7 @@ fn Timelines() -> Html {
     html! {
         <button class="button" data-testid="timelines" title={text.clone()} aria-label={text}
             {onclick}>
-            <Glyph icon={Icon::Branch} />{ branches }
+            { glyph(Icon::Branch) }{ branches }
         </button>
     }
 }
@@ -170,7 +175,7 @@ fn Timelines() -> Html {
 /// The session from its beginning to its end, with marks and a knob.
 #[component]
 fn Rail() -> Html {
-    let page = use_page(&[Topic::Prefs, Topic::Time, Topic::Events]);
+    let page = use_page(&[Topic::Prefs, Topic::Time, Topic::Events, Topic::Camera]);
     let rail = use_node_ref();
     let width = use_state_eq(|| 600.0f64);
     let dragging = use_state_eq(|| false);

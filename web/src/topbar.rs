@@ -4,16 +4,19 @@ use web_sys::HtmlSelectElement;
 use yew::prelude::*;
 
 use crate::i18n::Text;
-use crate::icon::{Glyph, Icon};
+use crate::icon::{Icon, glyph};
 use crate::lab::Topology;
-use crate::page::{Page, Topic, use_page};
+use crate::live::live;
+use crate::page::{Page, Topic};
 use crate::prefs::Theme;
 use crate::share;
 
 /// The bar at the top.
-#[component]
-pub(crate) fn TopBar() -> Html {
-    let page = use_page(&[Topic::Prefs, Topic::Scene, Topic::Open]);
+pub(crate) fn top_bar() -> Html {
+    live(&[Topic::Prefs, Topic::Scene, Topic::Open], draw_top_bar)
+}
+
+fn draw_top_bar(page: &Page) -> Html {
     let prefs = page.view().prefs;
     let locale = prefs.locale;
     let current = page.lab().topology();
@@ -70,16 +73,16 @@ pub(crate) fn TopBar() -> Html {
             </select>
             <button class="button" title={locale.say(Text::LedgerHint)} data-testid="ledger-open"
                 aria-pressed={ledger.to_string()} onclick={toggle_ledger}>
-                <Glyph icon={Icon::Ledger} /><span class="wide">{ locale.say(Text::Ledger) }</span>
+                { glyph(Icon::Ledger) }<span class="wide">{ locale.say(Text::Ledger) }</span>
             </button>
             <button class="button optional" title={locale.say(Text::StartOver)}
                 aria-label={locale.say(Text::StartOver)} data-testid="start-over"
                 onclick={on(|page| { let current = page.lab().topology(); page.open(current) })}>
-                <Glyph icon={Icon::Restart} />
+                { glyph(Icon::Restart) }
             </button>
             <button class="button optional" title={locale.say(Text::ShareHint)} data-testid="share"
                 aria-label={locale.say(Text::ShareHint)} onclick={on(share::copy)}>
-                <Glyph icon={Icon::Share} />
+                { glyph(Icon::Share) }
             </button>
             <button class="button" title={locale.say(Text::LanguageLabel)} data-testid="language"
                 aria-label={locale.say(Text::LanguageLabel)} lang={locale.other().tag()}
@@ -88,12 +91,12 @@ pub(crate) fn TopBar() -> Html {
             </button>
             <button class="button" title={locale.say(theme_text)} data-testid="theme"
                 aria-label={locale.say(theme_text)} onclick={on(next_theme)}>
-                <Glyph icon={theme_icon} />
+                { glyph(theme_icon) }
             </button>
             <button class="button" title={locale.say(Text::Help)} data-testid="help"
                 aria-label={locale.say(Text::Help)}
                 onclick={on(|page| page.change(Topic::Open, |view| view.help = true))}>
-                <Glyph icon={Icon::Help} />
+                { glyph(Icon::Help) }
             </button>
         </header>
     }

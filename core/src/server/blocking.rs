@@ -50,7 +50,9 @@ impl Blocked {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Waiting {
     by_key: BTreeMap<Place, VecDeque<u32>>,
-    deadlines: BTreeSet<(Mono, u32)>,
+    /// By time in nanoseconds, with the client's slot: the pairs of numbers that other trees hold,
+    /// so that the page need not carry one more.
+    deadlines: BTreeSet<(u64, u64)>,
     /// Keys that may serve somebody, in the order in which they became ready.
     ready: VecDeque<Place>,
     /// Clients that wait.
@@ -77,7 +79,7 @@ impl Waiting {
 
     /// When somebody's patience ends.
     pub(super) fn next_deadline(&self) -> Option<Mono> {
-        self.deadlines.first().map(|(at, _)| *at)
+        self.deadlines.first().map(|&(at, _)| Mono(at))
     }
 
     /// Whether a key may serve somebody.
@@ -125,7 +127,7 @@ impl Server {
             }
         }
         if let Some(until) = until {
-            self.waiting.deadlines.insert((until, client.slot));
+            self.waiting.deadlines.insert((until.0, client.slot.into()));
         }
         self.waiting.count += 1;
         self.listeners.blocked = true;
@@ -164,7 +166,7 @@ impl Server {
             }
         }
         if let Some(until) = blocked.until {
-            self.waiting.deadlines.remove(&(until, client.slot));
+            self.waiting.deadlines.remove(&(until.0, client.slot.into()));
         }
         if blocked.acks.is_some() {
             self.acks_ended(client.slot);
@@ -242,11 +244,11 @@ impl Server {
     #[inline]
     pub(super) fn end_waits(&mut self, now: Now<'_>) {
         while let Some(&(at, slot)) = self.waiting.deadlines.first() {
-            if at > now.mono {
+            if at > now.mono.0 {
                 return;
             }
             self.waiting.deadlines.pop_first();
-            if let Some(mut client) = self.clients.take(slot) {
+            if let Some(mut client) = self.clients.take(slot as u32) {
                 self.give_up(now, &mut client, None);
                 self.clients.put(client);
             }

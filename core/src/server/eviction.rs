@@ -7,6 +7,7 @@ use super::table::Command;
 use crate::command::context::MaxmemoryPolicy;
 use crate::command::meta::flag;
 use crate::command::{Class, CommandError};
+use crate::sorted::sort_by_key;
 use crate::store::{AccessClock, Keyed};
 use crate::time::{Duration, Mono, Now};
 
@@ -178,7 +179,7 @@ impl Server {
             .filter(|client| !client.no_evict && !client.is_replica() && !client.from_primary)
             .map(|client| (taken(client), client.slot))
             .collect();
-        victims.sort_unstable();
+        sort_by_key(&mut victims, |victim| *victim);
         while let Some((bytes, slot)) = victims.pop().filter(|_| total > limit) {
             if let Some(client) = self.clients.get(slot) {
                 let text = super::clients::commands::describe(client, Some(now.mono));

@@ -52,7 +52,7 @@ pub use disk::{Disk, FileInfo, resolve as resolve_path};
 pub use event::{Event, EventKind, LogEntry, Lost};
 pub use ids::{HostId, MessageId, ProcId, Side, TcpId};
 pub use link::Link;
-pub use parse::USAGES as ACTION_USAGES;
+pub use parse::{USAGES as ACTION_USAGES, nearest as nearest_verb};
 pub use proc::ProcState;
 pub use process::{Console, Launch, LaunchError, Plain, Process, Programs, plain};
 pub use ring::Ring;

@@ -47,7 +47,10 @@ impl FromStr for Action {
             return Err(ActionError::Empty);
         }
         let Some(&(verb, usage)) = USAGES.iter().find(|(known, _)| *known == verb) else {
-            return Err(ActionError::UnknownAction { verb: verb.into(), nearest: nearest(verb) });
+            return Err(ActionError::UnknownAction {
+                verb: verb.into(),
+                nearest: nearest_of_all(verb),
+            });
         };
         let mut words = Words { verb, usage, rest: rest.trim_start() };
         let action = parse(&mut words)?;
@@ -229,8 +232,12 @@ fn invalid(what: &'static str, value: &str, example: &'static str) -> ActionErro
     ActionError::Invalid { what, value: value.into(), example }
 }
 
-/// The verb with the fewest letters to change.
-fn nearest(typed: &str) -> &'static str {
+fn nearest_of_all(typed: &str) -> &'static str {
+    nearest(typed, USAGES).unwrap_or("crash")
+}
+
+/// The verb, of those with their usages, that has the fewest letters to change.
+pub fn nearest(typed: &str, known: &[(&'static str, &'static str)]) -> Option<&'static str> {
     let distance = |known: &str| {
         let typed: Vec<char> = typed.chars().take(40).collect();
         let mut row: Vec<usize> = (0..=typed.len()).collect();
@@ -244,7 +251,7 @@ fn nearest(typed: &str) -> &'static str {
         }
         row[typed.len()]
     };
-    USAGES.iter().min_by_key(|(verb, _)| distance(verb)).map_or("crash", |(verb, _)| verb)
+    known.iter().map(|(verb, _)| *verb).min_by_key(|verb| distance(verb))
 }
 
 /// Splits a line into words; quotes keep blanks together, a backslash keeps what follows it.

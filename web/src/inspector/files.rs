@@ -2,21 +2,24 @@
 
 use yew::prelude::*;
 
-use super::tabs::Props;
 use crate::figures;
 use crate::files::{Content, FileRow, Form};
 use crate::i18n::{Locale, Text};
-use crate::icon::{Glyph, Icon};
-use crate::page::{Page, Topic, use_page};
+use crate::icon::{Icon, glyph};
+use crate::live::live;
+use crate::page::{Page, Topic};
 
 /// The files, or the one that is open.
-#[component]
-pub(crate) fn Files(props: &Props) -> Html {
-    let page = use_page(&[Topic::Prefs, Topic::Panels, Topic::Open]);
+pub(crate) fn files() -> Html {
+    live(&[Topic::Prefs, Topic::Panels, Topic::Open], draw_files)
+}
+
+fn draw_files(page: &Page) -> Html {
+    let Some(body) = page.view().inspected else { return Html::default() };
     let file = page.view().file.clone();
     match file {
-        None => tree(&page, props.body),
-        Some((path, from)) => look(&page, props.body, &path, from),
+        None => tree(page, body),
+        Some((path, from)) => look(page, body, &path, from),
     }
 }
 
@@ -80,7 +83,7 @@ fn look(page: &Page, body: usize, path: &str, from: u64) -> Html {
         <div class="file" data-testid="file">
             <div class="filehead">
                 <button class="button framed" data-testid="files-back" onclick={show(page, None)}>
-                    <Glyph icon={Icon::JumpBack} />{ locale.say(Text::AllFiles) }
+                    { glyph(Icon::JumpBack) }{ locale.say(Text::AllFiles) }
                 </button>
                 <code>{ path }</code>
             </div>

@@ -4,14 +4,17 @@ use yew::prelude::*;
 
 use crate::figures;
 use crate::i18n::{Locale, Text};
-use crate::icon::{Glyph, Icon};
+use crate::icon::{Icon, glyph};
 use crate::ledger::{Held, Ledger, Row, Sums};
-use crate::page::{Page, Topic, use_page};
+use crate::live::live;
+use crate::page::{Page, Topic};
 
 /// The panel.
-#[component]
-pub(crate) fn LedgerPanel() -> Html {
-    let page = use_page(&[Topic::Prefs, Topic::Panels]);
+pub(crate) fn ledger_panel() -> Html {
+    live(&[Topic::Prefs, Topic::Panels], draw_ledger_panel)
+}
+
+fn draw_ledger_panel(page: &Page) -> Html {
     let locale = page.locale();
     let ledger = page.lab().ledger();
     let close = {
@@ -25,7 +28,7 @@ pub(crate) fn LedgerPanel() -> Html {
                 <p class="sub">{ locale.say(Text::LedgerWhat) }</p>
                 <button class="button" title={locale.say(Text::Close)} data-testid="ledger-close"
                     aria-label={locale.say(Text::Close)} onclick={close}>
-                    <Glyph icon={Icon::Close} />
+                    { glyph(Icon::Close) }
                 </button>
             </header>
             <div class="pane" tabindex="0">
@@ -34,7 +37,7 @@ pub(crate) fn LedgerPanel() -> Html {
                 } else {
                     { sums(locale, ledger.sum) }
                     { writers(locale, &ledger) }
-                    { rows(&page, locale, &ledger) }
+                    { rows(page, locale, &ledger) }
                     <p class="dim">{ locale.say(Text::LedgerNote) }</p>
                 }
             </div>

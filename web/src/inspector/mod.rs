@@ -8,13 +8,14 @@ pub(crate) mod tabs;
 use yew::prelude::*;
 
 use crate::i18n::Text;
-use crate::icon::{Glyph, Icon};
-use crate::page::{Pane, Topic, use_page};
+use crate::icon::{Icon, glyph};
+use crate::live::live;
+use crate::page::{Page, Pane, Topic};
 use crate::scene::Role;
 
-use files::Files;
-use replication::Replication;
-use tabs::{Config, Connections, Info, Keys, Log};
+use files::files;
+use replication::replication;
+use tabs::{Searched, connections, log};
 
 /// What of a body is shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,9 +47,11 @@ impl Tab {
 }
 
 /// The panel, if it is open.
-#[component]
-pub(crate) fn Inspector() -> Html {
-    let page = use_page(&[Topic::Prefs, Topic::Open, Topic::Scene]);
+pub(crate) fn inspector() -> Html {
+    live(&[Topic::Prefs, Topic::Open, Topic::Scene], draw_inspector)
+}
+
+fn draw_inspector(page: &Page) -> Html {
     let view = page.view();
     let tab = view.tab;
     let locale = view.prefs.locale;
@@ -75,7 +78,7 @@ pub(crate) fn Inspector() -> Html {
                 view.inspected = None;
                 view.pane = Pane::Map;
             });
-            crate::map::stage::focus(&format!("body-{body}"));
+            crate::map::focus::focus(&format!("body-{body}"));
         })
     };
     let current = if tab.suits(shown.role) { tab } else { Tab::Info };
@@ -94,7 +97,7 @@ pub(crate) fn Inspector() -> Html {
             let next = (at + step).rem_euclid(tabs.len() as isize) as usize;
             if let Some((next, _, id)) = tabs.get(next) {
                 page.change(Topic::Open, |view| view.tab = *next);
-                crate::map::stage::focus(id);
+                crate::map::focus::focus(id);
             }
         })
     };
@@ -108,7 +111,7 @@ pub(crate) fn Inspector() -> Html {
                 <p class="sub">{ state }</p>
                 <button class="button" title={locale.say(Text::Close)} data-testid="inspector-close"
                     aria-label={locale.say(Text::Close)} onclick={close}>
-                    <Glyph icon={Icon::Close} />
+                    { glyph(Icon::Close) }
                 </button>
             </header>
             <div class="tabs" role="tablist" {onkeydown}>
@@ -130,13 +133,12 @@ pub(crate) fn Inspector() -> Html {
             </div>
             <div class="pane" role="tabpanel" tabindex="0">
                 { match current {
-                    Tab::Info => html! { <Info {body} /> },
-                    Tab::Replication => html! { <Replication {body} /> },
-                    Tab::Keys => html! { <Keys {body} /> },
-                    Tab::Files => html! { <Files {body} /> },
-                    Tab::Config => html! { <Config {body} /> },
-                    Tab::Connections => html! { <Connections {body} /> },
-                    Tab::Log => html! { <Log {body} /> },
+                    Tab::Replication => replication(),
+                    Tab::Files => files(),
+                    Tab::Connections => connections(),
+                    Tab::Log => log(),
+                    // The key: what was looked for in one tab is not looked for in the next.
+                    tab => html! { <Searched key={tab as usize} {body} {tab} /> },
                 } }
             </div>
         </aside>

@@ -3,30 +3,34 @@
 use limpid_core::server::{BacklogView, ReplicationView};
 use yew::prelude::*;
 
-use super::tabs::{Props, not_running};
+use super::tabs::not_running;
 use crate::figures;
 use crate::i18n::{Locale, Text};
-use crate::page::{Page, Topic, use_page};
+use crate::live::live;
+use crate::page::{Page, Topic};
 use crate::scene::FollowState;
 
 /// Characters of an id that tell it from others.
 const ID: usize = 8;
 
 /// What a server believes of its stream, its primary and its replicas.
-#[component]
-pub(crate) fn Replication(props: &Props) -> Html {
-    let page = use_page(&[Topic::Prefs, Topic::Panels]);
+pub(crate) fn replication() -> Html {
+    live(&[Topic::Prefs, Topic::Panels], draw_replication)
+}
+
+fn draw_replication(page: &Page) -> Html {
+    let Some(body) = page.view().inspected else { return Html::default() };
     let locale = page.locale();
     let lab = page.lab();
-    let Some(view) = lab.replication(props.body) else { return not_running(locale) };
-    let info = lab.info_section(props.body, "replication").unwrap_or_default();
+    let Some(view) = lab.replication(body) else { return not_running(locale) };
+    let info = lab.info_section(body, "replication").unwrap_or_default();
     html! {
         <div data-testid="replication">
-            <p class="gist">{ gist(&page, locale, &view) }</p>
-            { side_by_side(&page, props.body, locale) }
+            <p class="gist">{ gist(page, locale, &view) }</p>
+            { side_by_side(page, body, locale) }
             <h3>{ locale.say(Text::Backlog) }</h3>
             { match &view.backlog {
-                Some(backlog) => bar(&page, locale, &view, *backlog),
+                Some(backlog) => bar(page, locale, &view, *backlog),
                 None => html! { <p class="dim">{ locale.say(Text::NoBacklog) }</p> },
             } }
             <h3>{ locale.say(Text::StreamIds) }</h3>

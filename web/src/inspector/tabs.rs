@@ -6,7 +6,10 @@ use yew::prelude::*;
 use crate::figures;
 use crate::i18n::{Locale, Text};
 use crate::inspect::KeyRow;
-use crate::page::{Topic, use_page};
+use crate::live::live;
+use crate::page::{Page, Topic, use_page};
+
+use super::Tab;
 
 /// Keys that are listed; there may be a million.
 const KEYS: usize = 200;
@@ -14,23 +17,39 @@ const KEYS: usize = 200;
 #[derive(Properties, PartialEq)]
 pub(crate) struct Props {
     pub body: usize,
+    /// What is shown, of that which has a field to search it.
+    pub tab: Tab,
+}
+
+/// A tab with a field in which one types what one looks for.
+#[component]
+pub(crate) fn Searched(props: &Props) -> Html {
+    let page = use_page(&[Topic::Prefs, Topic::Panels]);
+    let filter = use_state_eq(String::new);
+    let shown = match props.tab {
+        Tab::Keys => keys(&page, props.body, &filter),
+        Tab::Config => config(&page, props.body, &filter.to_ascii_lowercase()),
+        _ => info(&page, props.body, &filter.to_ascii_lowercase()),
+    };
+    html! {
+        <>
+            { find(page.locale(), &filter) }
+            { shown.unwrap_or_else(|| not_running(page.locale())) }
+        </>
+    }
 }
 
 /// What INFO says, by section.
-#[component]
-pub(crate) fn Info(props: &Props) -> Html {
-    let page = use_page(&[Topic::Prefs, Topic::Panels]);
-    let filter = use_state_eq(String::new);
-    let locale = page.locale();
-    let Some(sections) = page.lab().info(props.body) else { return not_running(locale) };
-    let wanted = filter.to_lowercase();
-    html! {
+fn info(page: &Page, body: usize, wanted: &str) -> Option<Html> {
+    let sections = page.lab().info(body)?;
+    Some(html! {
         <>
-            { find(locale, &filter) }
             { for sections.iter().map(|(title, lines)| {
                 let lines: Vec<_> = lines
                     .iter()
-                    .filter(|(key, value)| key.contains(&wanted) || value.to_lowercase().contains(&wanted))
+                    .filter(|(key, value)| {
+                        key.contains(wanted) || value.to_ascii_lowercase().contains(wanted)
+                    })
                     .collect();
                 if lines.is_empty() {
                     return Html::default();
@@ -47,24 +66,18 @@ pub(crate) fn Info(props: &Props) -> Html {
                 }
             }) }
         </>
-    }
+    })
 }
 
 /// The keys with their types, sizes and times to live.
-#[component]
-pub(crate) fn Keys(props: &Props) -> Html {
-    let page = use_page(&[Topic::Prefs, Topic::Panels]);
-    let filter = use_state_eq(String::new);
+fn keys(page: &Page, body: usize, filter: &str) -> Option<Html> {
     let locale = page.locale();
-    let Some((rows, total)) = page.lab().keys(props.body, &filter, KEYS) else {
-        return not_running(locale);
-    };
+    let (rows, total) = page.lab().keys(body, filter, KEYS)?;
     if total == 0 {
-        return html! { <p class="empty">{ locale.say(Text::NoKeys) }</p> };
+        return Some(html! { <p class="empty">{ locale.say(Text::NoKeys) }</p> });
     }
-    html! {
+    Some(html! {
         <>
-            { find(locale, &filter) }
             if rows.is_empty() {
                 <p class="empty">{ locale.say(Text::NoneMatch) }</p>
             }
@@ -85,7 +98,7 @@ pub(crate) fn Keys(props: &Props) -> Html {
                 </tbody>
             </table>
         </>
-    }
+    })
 }
 
 fn key_row(_locale: Locale, row: &KeyRow) -> Html {
@@ -104,31 +117,26 @@ fn key_row(_locale: Locale, row: &KeyRow) -> Html {
 }
 
 /// The configuration, with what differs from the default first.
-#[component]
-pub(crate) fn Config(props: &Props) -> Html {
-    let page = use_page(&[Topic::Prefs, Topic::Panels]);
-    let filter = use_state_eq(String::new);
-    let locale = page.locale();
-    let Some(lines) = page.lab().config(props.body) else { return not_running(locale) };
-    let wanted = filter.to_lowercase();
-    html! {
-        <>
-            { find(locale, &filter) }
-            <dl class="pairs">
-                { for lines.iter().filter(|(key, _)| key.contains(&wanted)).map(|(key, value)| html! {
-                    <><dt title={key.clone()}>{ key }</dt><dd>{ value }</dd></>
-                }) }
-            </dl>
-        </>
-    }
+fn config(page: &Page, body: usize, wanted: &str) -> Option<Html> {
+    let lines = page.lab().config(body)?;
+    Some(html! {
+        <dl class="pairs">
+            { for lines.iter().filter(|(key, _)| key.contains(wanted)).map(|(key, value)| html! {
+                <><dt title={key.clone()}>{ key }</dt><dd>{ value }</dd></>
+            }) }
+        </dl>
+    })
 }
 
 /// Who is connected.
-#[component]
-pub(crate) fn Connections(props: &Props) -> Html {
-    let page = use_page(&[Topic::Prefs, Topic::Panels]);
+pub(crate) fn connections() -> Html {
+    live(&[Topic::Prefs, Topic::Panels], draw_connections)
+}
+
+fn draw_connections(page: &Page) -> Html {
+    let Some(body) = page.view().inspected else { return Html::default() };
     let locale = page.locale();
-    let rows = page.lab().connections(props.body);
+    let rows = page.lab().connections(body);
     if rows.is_empty() {
         return html! { <p class="empty">{ locale.say(Text::NoConnections) }</p> };
     }
@@ -155,11 +163,14 @@ pub(crate) fn Connections(props: &Props) -> Html {
 }
 
 /// What its processes have logged.
-#[component]
-pub(crate) fn Log(props: &Props) -> Html {
-    let page = use_page(&[Topic::Prefs, Topic::Panels]);
+pub(crate) fn log() -> Html {
+    live(&[Topic::Prefs, Topic::Panels], draw_log)
+}
+
+fn draw_log(page: &Page) -> Html {
+    let Some(body) = page.view().inspected else { return Html::default() };
     let locale = page.locale();
-    let lines = page.lab().log(props.body);
+    let lines = page.lab().log(body);
     if lines.is_empty() {
         return html! { <p class="empty">{ locale.say(Text::NoLog) }</p> };
     }

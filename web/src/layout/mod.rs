@@ -117,6 +117,12 @@ pub(crate) fn over(kind: Kind, dx: f64, dy: f64) -> f64 {
     (aside / dx.abs().max(0.01)).min(high / dy.abs().max(0.01)).min(0.45)
 }
 
+/// Where on the way from one body to another the middle of what is seen of the way lies.
+pub(crate) fn middle(a: (Kind, Point), b: (Kind, Point)) -> f64 {
+    let (dx, dy) = (b.1.x - a.1.x, b.1.y - a.1.y);
+    (over(a.0, dx, dy) + 1.0 - over(b.0, -dx, -dy)) / 2.0
+}
+
 /// Places for the seats, in their order.
 pub(crate) fn place(seats: &[Seat], room: Room) -> Vec<Point> {
     let of = |kind| -> Vec<usize> { (0..seats.len()).filter(|&i| seats[i].kind == kind).collect() };

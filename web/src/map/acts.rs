@@ -5,15 +5,18 @@ use limpid_core::sim::Action;
 use yew::prelude::*;
 
 use crate::i18n::Text;
-use crate::icon::{Glyph, Icon};
-use crate::page::{Page, Target, Topic, View, use_page};
+use crate::icon::{Icon, glyph};
+use crate::live::live;
+use crate::page::{Page, Target, Topic, View};
 use crate::scene::{Body, Health, Role};
 use crate::terminal;
 
 /// The buttons for the selected bodies.
-#[component]
-pub(crate) fn Acts() -> Html {
-    let page = use_page(&[Topic::Prefs, Topic::Scene, Topic::Open]);
+pub(crate) fn acts() -> Html {
+    live(&[Topic::Prefs, Topic::Scene, Topic::Open], draw_acts)
+}
+
+fn draw_acts(page: &Page) -> Html {
     let view = page.view();
     let selected: Vec<usize> = view.selected.iter().copied().collect();
     if selected.is_empty() || view.menu.is_some() {
@@ -25,7 +28,7 @@ pub(crate) fn Acts() -> Html {
             html! {
                 <button class={classes!("button", alarm.then_some("alarm"))} data-testid={id}
                     title={locale.say(text)} aria-label={locale.say(text)} onclick={act}>
-                    <Glyph {icon} /><span>{ locale.say(text) }</span>
+                    { glyph(icon) }<span>{ locale.say(text) }</span>
                 </button>
             }
         };
@@ -98,8 +101,8 @@ pub(crate) fn Acts() -> Html {
                     act(vec![Action::Partition { a: hosts.clone(), b: vec![] }])) }
             }
             <button class="button" data-testid="act-clear" title={locale.say(Text::ClearSelection)}
-                aria-label={locale.say(Text::ClearSelection)} onclick={clear(&page)}>
-                <Glyph icon={Icon::Close} />
+                aria-label={locale.say(Text::ClearSelection)} onclick={clear(page)}>
+                { glyph(Icon::Close) }
             </button>
         </div>
     }
@@ -110,7 +113,7 @@ fn clear(page: &Page) -> Callback<MouseEvent> {
     Callback::from(move |_| {
         page.change(Topic::Open, |view| view.selected.clear());
         let Target::Body(body) = page.view().focus else { return };
-        super::stage::focus(&format!("body-{body}"));
+        super::focus::focus(&format!("body-{body}"));
     })
 }
 

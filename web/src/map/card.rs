@@ -8,9 +8,9 @@ use yew::prelude::*;
 
 use crate::figures;
 use crate::i18n::Text;
-use crate::icon::{Glyph, Icon};
-use crate::lab::{Fare, FlightKind};
+use crate::icon::{Icon, glyph};
 use crate::layout::Point;
+use crate::messages::{Fare, FlightKind};
 use crate::page::{Page, Topic, use_page};
 
 /// How much later "Delay" lets a message arrive.
@@ -75,7 +75,7 @@ pub(crate) fn Card() -> Html {
                 <h2>{ lab.label(flight) }</h2>
                 <button class="button" title={locale.say(Text::Close)}
                     aria-label={locale.say(Text::Close)} onclick={close}>
-                    <Glyph icon={Icon::Close} />
+                    { glyph(Icon::Close) }
                 </button>
             </header>
             <dl>

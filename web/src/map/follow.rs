@@ -39,13 +39,14 @@ pub(crate) fn FollowMark(props: &Props) -> Html {
     let hue = format!("hue-{}", follow.shard % 7);
     // A cut leaves its gap in this line, too.
     let gap = (props.unit * 16.0 / length).min(0.3);
+    let half = layout::middle((Kind::Server, props.a), (Kind::Server, props.b));
     let path = match follow.cut {
         Cut::No => format!("{} {}", moved(start), lined(end)),
         _ => format!(
             "{} {} {} {}",
             moved(start),
-            lined(at(0.5 - gap)),
-            moved(at(0.5 + gap)),
+            lined(at(half - gap)),
+            moved(at(half + gap)),
             lined(end)
         ),
     };
@@ -56,8 +57,8 @@ pub(crate) fn FollowMark(props: &Props) -> Html {
         (FollowState::Online, Some(lag)) => Some(format!("−{}", figures::bytes(lag))),
         (state, _) => Some(props.locale.say(state.text()).to_owned()),
     };
-    let middle = at(first + (last - first) * 0.74);
     let scale = props.unit.max(1.0);
+    let middle = at(first + (last - first) * 0.62);
     html! {
         <g class={classes!("follow", follow.state.name(), hue)}
             data-testid={format!("follow-{}-{}", props.name_a, props.name_b)}
@@ -69,16 +70,20 @@ pub(crate) fn FollowMark(props: &Props) -> Html {
             <path class="head" d="M-9 -5.500 0 0-9 5.500"
                 transform={format!("translate({:.1} {:.1}) {}", end.x, end.y, props.a.turned_to(props.b))} />
             if let Some(caption) = caption {
-                { note(&caption, middle, scale) }
+                { note(&caption, middle, (dx / length, dy / length), scale) }
             }
         </g>
     }
 }
 
-fn note(text: &str, at: Point, scale: f64) -> Html {
+/// A word below the line, or beside a steep one: what is lost on the way is painted on it.
+fn note(text: &str, at: Point, (along, across): (f64, f64), scale: f64) -> Html {
     // Chinese characters are twice as wide as Latin ones.
     let wide: f64 = text.chars().map(|c| if c > '\u{2e80}' { 6.2 } else { 3.3 }).sum();
     let (half, high) = ((wide + 5.0) * scale, 8.5 * scale);
+    let away = high * along.abs() + half * across.abs() + 5.0 * scale;
+    let away = if along < 0.0 { -away } else { away };
+    let at = Point::new(at.x - across * away, at.y + along * away);
     html! {
         <g class="note" aria-hidden="true"
             transform={format!("translate({:.1} {:.1})", at.x, at.y)}>

@@ -15,6 +15,8 @@ pub(crate) struct Props {
     pub link: Rc<Link>,
     pub a: Point,
     pub b: Point,
+    /// How far from `a` to `b` the middle of what is seen of it lies.
+    pub middle: f64,
     pub name_a: String,
     pub name_b: String,
     pub locale: Locale,
@@ -71,8 +73,8 @@ fn wire(props: &Props) -> Html {
     // Two small gaps with scissors between them.
     let length = props.a.distance(props.b).max(1.0);
     let gap = (props.unit * 15.0 / length).min(0.4);
-    let (left, right) = (props.a.toward(props.b, 0.5 - gap), props.a.toward(props.b, 0.5 + gap));
-    let middle = props.a.toward(props.b, 0.5);
+    let at = |t: f64| props.a.toward(props.b, t);
+    let (left, middle, right) = (at(props.middle - gap), at(props.middle), at(props.middle + gap));
     let scale = props.unit.clamp(0.9, 1.8);
     html! {
         <>
@@ -116,7 +118,7 @@ fn caption(props: &Props) -> Html {
     let half = (text.chars().count() as f64 * 3.3 + 5.0) * scale;
     let high = 8.5 * scale;
     // Above the line, or beside a steep one, where no message passes.
-    let middle = props.a.toward(props.b, 0.5);
+    let middle = props.a.toward(props.b, props.middle);
     let length = props.a.distance(props.b).max(1.0);
     let (across, along) = ((props.b.y - props.a.y) / length, (props.b.x - props.a.x) / length);
     let away = high * along.abs() + half * across.abs() + 7.0 * scale;

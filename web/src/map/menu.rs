@@ -9,7 +9,7 @@ use yew::prelude::*;
 
 use crate::figures;
 use crate::i18n::{Locale, Text};
-use crate::icon::{Glyph, Icon};
+use crate::icon::{Icon, glyph};
 use crate::layout::Point;
 use crate::page::{Page, Target, Topic, use_page};
 use crate::scene::{Cut, Health, Scene};
@@ -84,8 +84,8 @@ pub(crate) fn Menu() -> Html {
 fn close(page: &Page, target: Target) {
     page.change(Topic::Open, |view| view.menu = None);
     match target {
-        Target::Body(body) => super::stage::focus(&format!("body-{body}")),
-        Target::Link(a, b) => super::stage::focus(&format!("link-{a}-{b}")),
+        Target::Body(body) => super::focus::focus(&format!("body-{body}")),
+        Target::Link(a, b) => super::focus::focus(&format!("link-{a}-{b}")),
     }
 }
 
@@ -104,7 +104,7 @@ fn item(
     });
     html! {
         <button role="menuitem" tabindex="-1" data-testid={id} {onclick}>
-            <Glyph {icon} />{ text }
+            { glyph(icon) }{ text }
         </button>
     }
 }
@@ -217,7 +217,7 @@ fn of_link(page: &Page, scene: &Scene, locale: Locale, a: usize, b: usize) -> Ht
                 }) }
             }
             <hr />
-            <div class="what"><Glyph icon={Icon::Clock} />{ locale.say(Text::Latency) }</div>
+            <div class="what">{ glyph(Icon::Clock) }{ locale.say(Text::Latency) }</div>
             <div class="choices">
                 { for LATENCIES.iter().map(|&ms| {
                     let latency = Duration::from_millis(ms);
@@ -227,7 +227,7 @@ fn of_link(page: &Page, scene: &Scene, locale: Locale, a: usize, b: usize) -> Ht
                         })
                 }) }
             </div>
-            <div class="what"><Glyph icon={Icon::Loss} />{ locale.say(Text::Loss) }</div>
+            <div class="what">{ glyph(Icon::Loss) }{ locale.say(Text::Loss) }</div>
             <div class="choices">
                 { for LOSSES.iter().map(|&percent| {
                     let ppm = percent * 10_000;

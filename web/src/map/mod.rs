@@ -5,6 +5,8 @@
 pub(crate) mod acts;
 pub(crate) mod body;
 pub(crate) mod card;
+pub(crate) mod chart;
+pub(crate) mod focus;
 pub(crate) mod follow;
 pub(crate) mod gesture;
 pub(crate) mod link;

@@ -3,14 +3,17 @@
 use yew::prelude::*;
 
 use crate::i18n::{Locale, Text};
-use crate::page::{Page, Target, Topic, use_page};
+use crate::live::live;
+use crate::page::{Page, Target, Topic};
 use crate::scene::Scene;
 use crate::terminal;
 
 /// The tables.
-#[component]
-pub(crate) fn Sheet() -> Html {
-    let page = use_page(&[Topic::Prefs, Topic::Scene, Topic::Open]);
+pub(crate) fn sheet() -> Html {
+    live(&[Topic::Prefs, Topic::Scene, Topic::Open], draw_sheet)
+}
+
+fn draw_sheet(page: &Page) -> Html {
     let view = page.view();
     let locale = view.prefs.locale;
     let scene = &view.scene;
@@ -49,7 +52,7 @@ pub(crate) fn Sheet() -> Html {
                                 <td>{ locale.say(body.health.text()) }</td>
                                 <td>{ doing(locale, scene, index) }</td>
                                 <td>
-                                    { menu(&page, Target::Body(index)) }
+                                    { menu(page, Target::Body(index)) }
                                     if body.role.is_server() {
                                         { " " }
                                         <button class="button framed" onclick={open}>
@@ -77,7 +80,7 @@ pub(crate) fn Sheet() -> Html {
                             <tr key={format!("{a}-{b}")}>
                                 <th scope="row">{ format!("{a} – {b}") }</th>
                                 <td>{ link.state(locale, a, b) }</td>
-                                <td>{ menu(&page, Target::Link(link.a, link.b)) }</td>
+                                <td>{ menu(page, Target::Link(link.a, link.b)) }</td>
                             </tr>
                         }
                     }) }

@@ -1,23 +1,20 @@
 //! The stage: the map in its frame, the canvas over it, and what pointer and keys do there.
 
-use limpid_core::sorted::sort_by;
 use wasm_bindgen::JsCast;
 use web_sys::{Element, HtmlElement};
 use yew::prelude::*;
 
 use crate::i18n::Text;
-use crate::icon::{Glyph, Icon};
+use crate::icon::{Icon, glyph};
 use crate::layout::Point;
-use crate::map::acts::Acts;
-use crate::map::body::BodyMark;
+use crate::map::acts::acts;
 use crate::map::card::Card;
-use crate::map::follow::FollowMark;
+use crate::map::chart::Chart;
+use crate::map::focus::{key_on_map, target_of};
 use crate::map::gesture::{self, Gesture};
-use crate::map::link::LinkMark;
-use crate::map::sheet::Sheet;
-use crate::page::{Page, Pane, Target, Topic, View, use_page};
+use crate::map::sheet::sheet;
+use crate::page::{Page, Target, Topic, use_page};
 use crate::prefs;
-use crate::scene::{Cut, Machine};
 
 /// The map and everything on it.
 #[component]
@@ -199,7 +196,7 @@ pub(crate) fn Stage() -> Html {
         html! {
             <button class="button" title={locale.say(text)} aria-label={locale.say(text)}
                 data-testid={id} onclick={act}>
-                <Glyph {icon} />
+                { glyph(icon) }
             </button>
         }
     };
@@ -216,173 +213,40 @@ pub(crate) fn Stage() -> Html {
             {onpointerleave} {onpointercancel} {onwheel} {onclick} {ondblclick} {oncontextmenu}
             {onkeydown}>
             if view.table {
-                <Sheet />
+                { sheet() }
             } else {
-                <Map gesture={(*gesture).clone()} />
+                <Chart gesture={(*gesture).clone()} />
                 <canvas class="flight" id="flight" aria-hidden="true"></canvas>
-                if !touched && view.selected.is_empty() {
-                    <p class="hint">{ locale.say(hint) }</p>
-                }
-                <Acts />
                 <Card />
             }
-            <div class="tools" role="toolbar" aria-label={locale.say(Text::Map)}>
+            <div class="foot">
+                <div class="tools" role="toolbar" aria-label={locale.say(Text::Map)}>
+                    if !view.table {
+                        { button(Icon::Plus, Text::ZoomIn, "zoom-in", on(|page| page.zoom(1.3))) }
+                        { button(Icon::Minus, Text::ZoomOut, "zoom-out", on(|page| page.zoom(1.0 / 1.3))) }
+                        { button(Icon::Fit, Text::ZoomFit, "zoom-fit", on(Page::fit)) }
+                        <button class="button" title={locale.say(Text::Lasso)}
+                            aria-label={locale.say(Text::Lasso)} data-testid="lasso"
+                            aria-pressed={lasso_on.to_string()} onclick={toggle_lasso}>
+                            { glyph(Icon::Lasso) }
+                        </button>
+                    }
+                    { button(
+                        if view.table { Icon::Map } else { Icon::Table },
+                        if view.table { Text::MapView } else { Text::TableView },
+                        "table",
+                        on(|page| page.change(Topic::Open, |view| view.table = !view.table)),
+                    ) }
+                </div>
                 if !view.table {
-                    { button(Icon::Plus, Text::ZoomIn, "zoom-in", on(|page| page.zoom(1.3))) }
-                    { button(Icon::Minus, Text::ZoomOut, "zoom-out", on(|page| page.zoom(1.0 / 1.3))) }
-                    { button(Icon::Fit, Text::ZoomFit, "zoom-fit", on(Page::fit)) }
-                    <button class="button" title={locale.say(Text::Lasso)}
-                        aria-label={locale.say(Text::Lasso)} data-testid="lasso"
-                        aria-pressed={lasso_on.to_string()} onclick={toggle_lasso}>
-                        <Glyph icon={Icon::Lasso} />
-                    </button>
+                    if !touched && view.selected.is_empty() {
+                        <p class="hint">{ locale.say(hint) }</p>
+                    }
+                    { acts() }
                 }
-                { button(
-                    if view.table { Icon::Map } else { Icon::Table },
-                    if view.table { Text::MapView } else { Text::TableView },
-                    "table",
-                    on(|page| page.change(Topic::Open, |view| view.table = !view.table)),
-                ) }
             </div>
         </main>
     }
-}
-
-/// Among more bodies than this, the names of clients are shown on demand only.
-const CROWD: usize = 20;
-
-#[derive(Properties, PartialEq)]
-struct MapProps {
-    gesture: Option<Gesture>,
-}
-
-/// Links below, bodies above, and between them what a gesture draws.
-#[component]
-fn Map(props: &MapProps) -> Html {
-    let page = use_page(&[Topic::Prefs, Topic::Scene, Topic::Open, Topic::Camera]);
-    let node = use_node_ref();
-    let view = page.view();
-    let camera = view.camera;
-    {
-        let node = node.clone();
-        use_effect_with(camera.k.to_bits(), move |_| {
-            if let Some(svg) = node.cast::<web_sys::SvgElement>() {
-                // Labels keep their size on the screen; the styles divide by this.
-                let _ = svg.style().set_property("--k", &format!("{:.4}", camera.k));
-            }
-        });
-    }
-    let locale = view.prefs.locale;
-    let crowded = view.scene.bodies.len() > CROWD;
-    let distance = match camera.k {
-        k if k < 0.58 => "map far middling",
-        k if k < 0.64 || (crowded && k < 1.0) => "map middling",
-        _ => "map",
-    };
-    let (scene, places) = (&view.scene, &view.places);
-    let at = |index: usize| places.get(index).copied().unwrap_or_default();
-    let name =
-        |index: usize| scene.bodies.get(index).map(|body| body.name.clone()).unwrap_or_default();
-    html! {
-        <svg class={distance} ref={node} role="group" data-testid="map"
-            aria-label={locale.say(Text::Map)}>
-            <g transform={format!("translate({:.2} {:.2}) scale({:.4})", camera.x, camera.y, camera.k)}>
-                { for scene.machines.iter().map(|machine| plate(machine, places)) }
-                { for scene.links.iter().map(|link| html! {
-                    <LinkMark key={format!("{}-{}", link.a, link.b)} link={link.clone()} {locale}
-                        a={at(link.a)} b={at(link.b)} name_a={name(link.a)} name_b={name(link.b)}
-                        picked={picked(&view, link.a, link.b)} unit={round(1.0 / camera.k)} />
-                }) }
-                { for scene.follows.iter().map(|follow| html! {
-                    <FollowMark key={format!("f{}-{}", follow.from, follow.to)}
-                        follow={follow.clone()} a={at(follow.from)} b={at(follow.to)}
-                        name_a={name(follow.from)} name_b={name(follow.to)} {locale}
-                        unit={round(1.0 / camera.k)} />
-                }) }
-                { wall(&view) }
-                { for scene.bodies.iter().enumerate().map(|(index, body)| html! {
-                    <BodyMark key={body.name.clone()} {index} body={body.clone()} at={at(index)}
-                        {locale} picked={view.selected.contains(&index)}
-                        reachable={view.focus_body() == index} near={camera.k >= 0.95} />
-                }) }
-                if let Some(Gesture::Lasso { points }) = &props.gesture {
-                    <path class="loop" d={gesture::path(points)} />
-                }
-            </g>
-        </svg>
-    }
-}
-
-/// The plate under the bodies of a machine, with its name.
-fn plate(machine: &Machine, places: &[Point]) -> Html {
-    let members = machine.members.iter().filter_map(|&member| places.get(member).copied());
-    let (left, top, right, bottom) = crate::layout::plate(members);
-    let class = if machine.on { "machine" } else { "machine off" };
-    let num = |value: f64| format!("{value:.1}");
-    html! {
-        <g {class} key={machine.name.clone()} data-testid={format!("machine-{}", machine.name)}>
-            <rect x={num(left)} y={num(top)} width={num(right - left)} height={num(bottom - top)}
-                rx="22" />
-            <text x={num((left + right) / 2.0)} y={num(top + 18.0)}>
-                { format!("{} · {}", machine.name, machine.address) }
-            </text>
-        </g>
-    }
-}
-
-/// Whether a link leads to a selected body, so that its figures are shown.
-fn picked(view: &View, a: usize, b: usize) -> bool {
-    match view.menu {
-        Some((Target::Link(x, y), _)) => (x, y) == (a, b),
-        _ => view.selected.contains(&a) || view.selected.contains(&b),
-    }
-}
-
-/// Links need not be drawn anew for every step of a zoom.
-fn round(unit: f64) -> f64 {
-    (unit * 8.0).round() / 8.0
-}
-
-/// A partition: a translucent curve through the middles of the links that are cut.
-fn wall(view: &View) -> Html {
-    let mut middles: Vec<Point> = view
-        .scene
-        .links
-        .iter()
-        .filter(|link| link.cut != Cut::No)
-        .filter_map(|link| Some(view.places.get(link.a)?.toward(*view.places.get(link.b)?, 0.5)))
-        .collect();
-    if middles.len() < 2 {
-        return Html::default();
-    }
-    // Along the longer side of the area that they cover, so that the curve does not go to and fro.
-    let spread = |of: fn(&Point) -> f64| {
-        let (low, high) = middles
-            .iter()
-            .fold((f64::MAX, f64::MIN), |(low, high), p| (low.min(of(p)), high.max(of(p))));
-        high - low
-    };
-    if spread(|p| p.x) > spread(|p| p.y) {
-        sort_by(&mut middles, |a, b| a.x.total_cmp(&b.x));
-    } else {
-        sort_by(&mut middles, |a, b| a.y.total_cmp(&b.y));
-    }
-    // A little beyond the outermost links, so that it reads as a wall and not as a link.
-    let (first, last) = (middles[0], middles[middles.len() - 1]);
-    let beyond =
-        |end: Point, inner: Point| inner.toward(end, 1.0 + 40.0 / inner.distance(end).max(1.0));
-    let (before, after) = (beyond(first, middles[1]), beyond(last, middles[middles.len() - 2]));
-    middles.insert(0, before);
-    middles.push(after);
-    let mut path = format!("M{:.1} {:.1}", before.x, before.y);
-    for pair in middles.windows(2) {
-        let half = pair[0].toward(pair[1], 0.5);
-        path += &format!("Q{:.1} {:.1} {:.1} {:.1}", pair[0].x, pair[0].y, half.x, half.y);
-    }
-    if let Some(last) = middles.last() {
-        path += &format!("L{:.1} {:.1}", last.x, last.y);
-    }
-    html! { <path class="wall" d={path} /> }
 }
 
 /// Follows the size of the stage.
@@ -490,133 +354,10 @@ fn activate(page: &Page, target: Target, more: bool, event: &MouseEvent) {
     }
 }
 
-/// Keys while the focus is on the map: arrows walk, Enter acts, `m` opens the menu, `l` goes to
-/// the links of a body.
-fn key_on_map(page: &Page, event: &KeyboardEvent) {
-    let Some(target) = target_of(event.target()) else { return };
-    if event.ctrl_key() || event.alt_key() || event.meta_key() {
-        return;
-    }
-    let key = event.key();
-    let place = |view: &View| match target {
-        Target::Body(body) => view.places.get(body).copied().unwrap_or_default(),
-        Target::Link(a, b) => {
-            let at = |i: usize| view.places.get(i).copied().unwrap_or_default();
-            at(a).toward(at(b), 0.5)
-        }
-    };
-    match key.as_str() {
-        "Enter" | " " => match target {
-            Target::Body(body) => {
-                page.change(Topic::Open, |view| {
-                    if event.shift_key() {
-                        if !view.selected.remove(&body) {
-                            view.selected.insert(body);
-                        }
-                    } else {
-                        view.selected = [body].into();
-                    }
-                });
-                page.tell(Topic::Scene);
-            }
-            Target::Link(..) => open_menu(page, target),
-        },
-        "m" | "ContextMenu" => open_menu(page, target),
-        "F10" if event.shift_key() => open_menu(page, target),
-        "t" => {
-            if let Target::Body(body) = target {
-                crate::terminal::open(page, body);
-            }
-        }
-        "i" => {
-            if let Target::Body(body) = target {
-                page.inspect(body);
-            }
-        }
-        "l" => {
-            let next = next_link(&page.view(), target);
-            if let Some((a, b)) = next {
-                focus(&format!("link-{a}-{b}"));
-            }
-        }
-        "ArrowLeft" | "ArrowRight" | "ArrowUp" | "ArrowDown" => {
-            let next = {
-                let view = page.view();
-                let others = view.places.iter().copied().enumerate();
-                let others = others.filter(|(i, _)| Target::Body(*i) != target);
-                gesture::nearest_towards(place(&view), &key, others)
-            };
-            if let Some(next) = next {
-                focus(&format!("body-{next}"));
-            }
-        }
-        _ => return,
-    }
-    event.prevent_default();
-    event.stop_propagation();
-}
-
-/// Opens the menu of a body or link where it stands.
-pub(crate) fn open_menu(page: &Page, target: Target) {
-    let at = {
-        let view = page.view();
-        let at = |i: usize| view.places.get(i).copied().unwrap_or_default();
-        let on_map = match target {
-            Target::Body(body) => at(body),
-            Target::Link(a, b) => at(a).toward(at(b), 0.5),
-        };
-        view.camera.to_stage(on_map)
-    };
-    let document = gloo::utils::document();
-    let origin = document.get_element_by_id("stage").map(|stage| stage.get_bounding_client_rect());
-    let (left, top) = origin.map_or((0.0, 0.0), |rect| (rect.left(), rect.top()));
-    let at = Point::new(at.x + left + 24.0, at.y + top);
-    page.change(Topic::Open, |view| view.menu = Some((target, at)));
-}
-
-/// The link after this one at the body that has the focus; the first at a body.
-fn next_link(view: &View, target: Target) -> Option<(usize, usize)> {
-    let links: Vec<(usize, usize)> = view.scene.links.iter().map(|link| (link.a, link.b)).collect();
-    match target {
-        Target::Body(body) => links.into_iter().find(|&(a, b)| a == body || b == body),
-        Target::Link(a, b) => {
-            let at = links.iter().position(|&link| link == (a, b))?;
-            let with = |&&(x, y): &&(usize, usize)| x == a || y == b || x == b || y == a;
-            links[at + 1..].iter().chain(&links[..at]).find(with).copied()
-        }
-    }
-}
-
-/// Moves the keyboard's focus.
-pub(crate) fn focus(id: &str) {
-    let element = gloo::utils::document().get_element_by_id(id);
-    if let Some(element) = element {
-        // An SVG element focuses as an HTML element does; the binding is the same method.
-        let _ = element.unchecked_into::<HtmlElement>().focus();
-    }
-}
-
-/// Moves the keyboard's focus to the body that had it last.
-pub(crate) fn focus_map(page: &Page) {
-    let body = page.view().focus_body();
-    focus(&format!("body-{body}"));
-}
-
 fn on_stage(frame: &NodeRef, x: i32, y: i32) -> Point {
     let rect = frame.cast::<Element>().map(|frame| frame.get_bounding_client_rect());
     let (left, top) = rect.map_or((0.0, 0.0), |rect| (rect.left(), rect.top()));
     Point::new(f64::from(x) - left, f64::from(y) - top)
-}
-
-/// The body or link that an event happened on.
-fn target_of(target: Option<web_sys::EventTarget>) -> Option<Target> {
-    let element = target?.dyn_into::<Element>().ok()?;
-    if let Some(body) = element.closest("[data-body]").ok()? {
-        return body.get_attribute("data-body")?.parse().ok().map(Target::Body);
-    }
-    let link = element.closest("[data-link]").ok()??.get_attribute("data-link")?;
-    let (a, b) = link.split_once('-')?;
-    Some(Target::Link(a.parse().ok()?, b.parse().ok()?))
 }
 
 /// Whether an event happened on a button, a card or the table, which see to it themselves.
@@ -626,20 +367,4 @@ fn is_control(event: &PointerEvent) -> bool {
         let controls = ".tools, .acts, .card, .sheet, .debug";
         element.closest(controls).is_ok_and(|found| found.is_some())
     })
-}
-
-impl View {
-    /// The body at which the Tab key enters the map.
-    fn focus_body(&self) -> usize {
-        match self.focus {
-            Target::Body(body) if body < self.scene.bodies.len() => body,
-            Target::Body(_) => 0,
-            Target::Link(a, _) => a,
-        }
-    }
-
-    /// What a narrow window shows when a terminal is asked for.
-    pub(crate) fn show(&mut self, pane: Pane) {
-        self.pane = pane;
-    }
 }

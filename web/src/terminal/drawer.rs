@@ -6,27 +6,29 @@ use yew::prelude::*;
 
 use crate::events::Events;
 use crate::i18n::Text;
-use crate::icon::{Glyph, Icon};
+use crate::icon::{Icon, glyph};
+use crate::live::live;
 use crate::page::{Page, Topic, use_page};
 
 use super::entry::Entry;
 use super::screen::Screen;
 
 /// The drawer.
-#[component]
-pub(crate) fn Drawer() -> Html {
+pub(crate) fn drawer() -> Html {
     html! {
         <section class="drawer">
             <Grip />
-            <Terminals />
+            { terminals() }
             <Events />
         </section>
     }
 }
 
-#[component]
-fn Terminals() -> Html {
-    let page = use_page(&[Topic::Prefs, Topic::Terminals, Topic::Scene]);
+fn terminals() -> Html {
+    live(&[Topic::Prefs, Topic::Terminals, Topic::Scene], draw_terminals)
+}
+
+fn draw_terminals(page: &Page) -> Html {
     let (desk, view) = (page.desk(), page.view());
     let locale = view.prefs.locale;
     let front = desk.front;
@@ -69,14 +71,14 @@ fn Terminals() -> Html {
                                 { &tab.server }
                             </button>
                             <button class="button shut" title={shut.clone()} aria-label={shut}
-                                onclick={close}><Glyph icon={Icon::Close} /></button>
+                                onclick={close}>{ glyph(Icon::Close) }</button>
                         </div>
                     }
                 }) }
-                <NewTerminal />
+                { new_terminal() }
             </div>
             if desk.tabs.is_empty() {
-                { none_open(&page) }
+                { none_open(page) }
             } else {
                 <div class="terminal" role="tabpanel" aria-labelledby={format!("tab-{front}")}
                     data-testid="terminal" {onclick}>
@@ -108,9 +110,11 @@ fn none_open(page: &Page) -> Html {
 }
 
 /// Opens a terminal for the next server that has none.
-#[component]
-fn NewTerminal() -> Html {
-    let page = use_page(&[Topic::Prefs, Topic::Terminals, Topic::Scene]);
+fn new_terminal() -> Html {
+    live(&[Topic::Prefs, Topic::Terminals, Topic::Scene], draw_new_terminal)
+}
+
+fn draw_new_terminal(page: &Page) -> Html {
     let next = {
         let (view, desk) = (page.view(), page.desk());
         view.scene
@@ -126,7 +130,7 @@ fn NewTerminal() -> Html {
     };
     html! {
         <button class="button" title={text} aria-label={text} data-testid="new-terminal" {onclick}>
-            <Glyph icon={Icon::Plus} />
+            { glyph(Icon::Plus) }
         </button>
     }
 }

@@ -156,7 +156,7 @@ impl Keys<'_> {
             return false;
         }
         if event.ctrl_key() {
-            return self.press_with_ctrl(&key.to_lowercase());
+            return self.press_with_ctrl(&key.to_ascii_lowercase());
         }
         match key.as_str() {
             "Enter" => self.enter(),
@@ -164,10 +164,8 @@ impl Keys<'_> {
             "Tab" => self.complete(if event.shift_key() { -1 } else { 1 }),
             "ArrowUp" => self.edit(Edit::Previous),
             "ArrowDown" => self.edit(Edit::Next),
-            "Escape" if self.offers.is_some() || self.end_search().is_some() => {
-                self.offers.set(None);
-            }
-            "ArrowLeft" | "ArrowRight" | "Home" | "End" => match self.end_search() {
+            "Escape" if self.offers.is_some() => self.offers.set(None),
+            "Escape" | "ArrowLeft" | "ArrowRight" | "Home" | "End" => match self.end_search() {
                 Some(line) => self.put(&Line::new(line)),
                 None => return false,
             },

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use limpid_core::sim::{ACTION_USAGES, Action, ActionError, Timed};
+use limpid_core::sim::{ACTION_USAGES, Action, ActionError, Timed, nearest_verb};
 
 use crate::topology::Topology;
 
@@ -70,7 +70,14 @@ pub(crate) fn parse(line: &str) -> Result<Meta, ActionError> {
             let path = Some(path.trim().to_owned()).filter(|path| !path.is_empty());
             Ok(Meta::Files(node.to_owned(), path))
         }
-        _ => line.parse().map(Meta::Act),
+        _ => line.parse().map(Meta::Act).map_err(|error| match error {
+            ActionError::UnknownAction { verb, .. } => {
+                let known = [OWN, ACTION_USAGES].concat();
+                let nearest = nearest_verb(&verb, &known).unwrap_or("help");
+                ActionError::UnknownAction { verb, nearest }
+            }
+            error => error,
+        }),
     }
 }
 
@@ -129,7 +136,11 @@ mod tests {
         let files = Meta::Files("redis-1".into(), Some("/data/dump.rdb".into()));
         assert_eq!(parse(":files redis-1 /data/dump.rdb"), Ok(files));
         assert!(matches!(parse(":speed fast"), Err(ActionError::Invalid { .. })));
-        assert!(matches!(parse(":crahs redis-1"), Err(ActionError::UnknownAction { .. })));
+        for (typed, meant) in [(":crahs redis-1", "crash"), (":hel", "help"), (":ledgr", "ledger")]
+        {
+            let error = parse(typed).expect_err(typed);
+            assert!(error.to_string().ends_with(&format!("did you mean '{meant}'?")), "{error}");
+        }
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub(crate) fn open(page: &Page, body: usize) {
         }
     }
     page.change(Topic::Open, |view| {
-        view.show(Pane::Terminal);
+        view.pane = Pane::Terminal;
         view.menu = None;
     });
     focus_entry();
@@ -43,7 +43,7 @@ pub(crate) fn open(page: &Page, body: usize) {
 
 /// Puts the cursor into the terminal in front, once it is drawn.
 pub(crate) fn focus_entry() {
-    gloo::timers::callback::Timeout::new(0, || crate::map::stage::focus("entry")).forget();
+    gloo::timers::callback::Timeout::new(0, || crate::map::focus::focus("entry")).forget();
 }
 
 /// Takes a line that was typed and Enter.
@@ -129,6 +129,9 @@ fn carry_out(page: &Page, meta: Meta) -> (String, bool) {
         Meta::Inspect(name) => look(page, &name, |body| page.inspect(body)),
         Meta::Files(name, path) => look(page, &name, |body| page.show_files(body, path)),
         Meta::Act(action) => match page.try_act(action) {
+            Ok(()) if page.view().pending.is_some() => {
+                (locale.say(Text::PastTitle).to_owned(), false)
+            }
             Ok(()) => (done, false),
             Err(error) => (refusal(locale, &error), true),
         },
@@ -160,17 +163,19 @@ fn help(locale: Locale) -> String {
 }
 
 /// How meta-commands are written, and what they do.
-pub(crate) fn help_lines() -> [(&'static str, Text); 16] {
+pub(crate) fn help_lines() -> [(&'static str, Text); 18] {
     [
         (":crash redis-1", Text::MetaCrash),
         (":restart redis-1", Text::MetaRestart),
         (":pause redis-1", Text::MetaPause),
         (":partition redis-1 | client-1,client-2", Text::MetaPartition),
+        (":partition-oneway redis-1 | client-1", Text::MetaOneWay),
         (":heal", Text::MetaHeal),
         (":latency redis-1 client-1 200ms", Text::MetaLatency),
         (":loss redis-1 client-1 20%", Text::MetaLoss),
         (":bandwidth redis-1 client-1 1mbit", Text::MetaBandwidth),
         (":skew redis-1 +5s", Text::MetaSkew),
+        (":hold #12", Text::MetaHold),
         (":undo", Text::MetaUndo),
         (":speed 10ms", Text::MetaSpeed),
         (":go 1.5s", Text::MetaGo),

@@ -4,6 +4,7 @@ use crate::command::collection::{Operation, positive, write_item};
 use crate::command::{Class, CommandError, Ctx};
 use crate::resp::reply::Aggregate;
 use crate::resp::request::Args;
+use crate::sorted::sort_by_key;
 use crate::store::value::{Item, Limits, Set, SetRef};
 use crate::store::{Collection, Value, ValueRef};
 
@@ -204,7 +205,7 @@ fn intersect(sets: &[Option<SetRef<'_>>], mut f: impl FnMut(Item<'_>) -> bool) {
     // The smaller a set, the sooner it says no.
     let mut others: Vec<SetRef<'_>> =
         sets.iter().enumerate().filter(|(i, _)| *i != smallest).filter_map(|(_, s)| *s).collect();
-    others.sort_by_key(|set| set.len());
+    sort_by_key(&mut others, |set| set.len());
     for member in set.iter() {
         if others.iter().all(|other| other.contains_item(member)) && !f(member) {
             return;
@@ -217,7 +218,7 @@ fn subtract(sets: &[Option<SetRef<'_>>], mut f: impl FnMut(Item<'_>) -> bool) {
     let Some((Some(first), others)) = sets.split_first() else { return };
     let mut others: Vec<SetRef<'_>> = others.iter().flatten().copied().collect();
     // The larger a set, the sooner it says yes.
-    others.sort_by_key(|set| core::cmp::Reverse(set.len()));
+    sort_by_key(&mut others, |set| core::cmp::Reverse(set.len()));
     for member in first.iter() {
         if !others.iter().any(|other| other.contains_item(member)) {
             f(member);

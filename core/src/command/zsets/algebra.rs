@@ -7,6 +7,7 @@ use crate::command::sets::store_result;
 use crate::command::walk::write_score;
 use crate::command::{Class, CommandError, Ctx};
 use crate::resp::number::parse_i64;
+use crate::sorted::sort_by_key;
 use crate::store::value::{Item, Limits, SetRef, ZSet, ZSetRef};
 use crate::store::{Value, ValueRef};
 
@@ -229,7 +230,7 @@ fn compute(
         }),
         Operation::Union => {
             let mut sorted = sources.to_vec();
-            sorted.sort_by_key(|(source, _)| source.len());
+            sort_by_key(&mut sorted, |(source, _)| source.len());
             for (source, weight) in sorted {
                 source.each(|member, score| {
                     let member = member.bytes(&mut digits);
@@ -273,7 +274,7 @@ fn intersect(
     mut f: impl FnMut(&[u8], f64) -> bool,
 ) {
     let mut sorted = sources.to_vec();
-    sorted.sort_by_key(|(source, _)| source.len());
+    sort_by_key(&mut sorted, |(source, _)| source.len());
     let Some(((first, weight), others)) = sorted.split_first() else { return };
     let mut digits = itoa::Buffer::new();
     first.each(|member, score| {

@@ -2,6 +2,7 @@
 
 use super::cursor::Stop;
 use crate::resp::number::{parse_double, parse_i64};
+use crate::sorted::sort_by_key;
 use crate::store::value::intset::IntSet;
 use crate::store::value::listpack::Listpack;
 use crate::store::value::{Hash, HashRef, Item, Limits, Set, SetRef, ZSet};
@@ -113,6 +114,6 @@ fn repeats<'a>(items: impl Iterator<Item = Item<'a>>) -> bool {
         Item::Str(text) => (None, text),
     };
     let mut items: Vec<Item<'_>> = items.collect();
-    items.sort_unstable_by_key(order);
+    sort_by_key(&mut items, order);
     items.windows(2).any(|pair| pair[0] == pair[1])
 }

@@ -1,6 +1,6 @@
 //! Streams, which are checked and kept as they are written.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::cursor::{Cursor, Stop};
 use super::kind;
@@ -10,6 +10,12 @@ use crate::store::value::listpack::{Listpack, PackRef};
 
 /// An ID: two numbers of 64 bits, big endian, so that they sort.
 type Id = [u8; 16];
+
+/// An ID as it is compared: milliseconds and sequence number.
+fn numbers(id: Id) -> (u64, u64) {
+    let id = u128::from_be_bytes(id);
+    ((id >> 64) as u64, id as u64)
+}
 
 /// The flag of an entry whose fields are those of the first entry in its listpack.
 const SAME_FIELDS: i64 = 2;
@@ -23,12 +29,13 @@ pub(super) struct StreamReader {
     /// How many listpacks there are.
     nodes: u64,
     last_node: Option<Id>,
-    groups: BTreeSet<Vec<u8>>,
+    groups: BTreeSet<Box<[u8]>>,
     /// How many groups are still to come.
     groups_left: u64,
-    /// The pending entries of the group, and whether a consumer has them.
-    pending: BTreeMap<Id, bool>,
-    consumers: BTreeSet<Vec<u8>>,
+    /// The pending entries of the group, and those of them that a consumer has.
+    pending: BTreeSet<(u64, u64)>,
+    owned: BTreeSet<(u64, u64)>,
+    consumers: BTreeSet<Box<[u8]>>,
     /// How many consumers of the group are still to come.
     consumers_left: u64,
 }
@@ -56,7 +63,8 @@ impl StreamReader {
             last_node: None,
             groups: BTreeSet::new(),
             groups_left: 0,
-            pending: BTreeMap::new(),
+            pending: BTreeSet::new(),
+            owned: BTreeSet::new(),
             consumers: BTreeSet::new(),
             consumers_left: 0,
         }
@@ -107,20 +115,21 @@ impl StreamReader {
                     cursor.len()?;
                 }
                 let pending = cursor.len()?;
-                if self.groups.contains(&name) {
+                if self.groups.contains(&*name) {
                     let name = String::from_utf8_lossy(&name);
                     return Stop::bad(format!("Duplicated consumer group name {name}"));
                 }
-                self.groups.insert(name);
+                self.groups.insert(name.into());
                 self.groups_left -= 1;
                 self.pending.clear();
+                self.owned.clear();
                 self.consumers.clear();
                 Part::Pending(pending)
             }
             Part::Pending(0) => Part::Consumers,
             Part::Pending(left) => {
                 let (id, _when, _count) = (cursor.array()?, cursor.array::<8>()?, cursor.len()?);
-                if self.pending.insert(id, false).is_some() {
+                if !self.pending.insert(numbers(id)) {
                     return Stop::bad("Duplicated global PEL entry loading stream consumer group");
                 }
                 Part::Pending(left - 1)
@@ -136,28 +145,28 @@ impl StreamReader {
                     let _active = cursor.array::<8>()?;
                 }
                 let owned = cursor.len()?;
-                if !self.consumers.insert(name) {
+                if !self.consumers.insert(name.into()) {
                     return Stop::bad("Duplicate stream consumer detected.");
                 }
                 self.consumers_left -= 1;
                 Part::Owned(owned)
             }
             Part::Consumer => {
-                if self.pending.values().any(|owned| !owned) {
+                if self.owned.len() < self.pending.len() {
                     return Stop::bad("Stream CG PEL entry without consumer");
                 }
                 return Ok((self.groups_left > 0).then_some(Part::Group));
             }
             Part::Owned(0) => Part::Consumer,
             Part::Owned(left) => {
-                match self.pending.get_mut(&cursor.array()?) {
-                    None => return Stop::bad("Consumer entry not found in group global PEL"),
-                    Some(owned @ false) => *owned = true,
-                    Some(true) => {
-                        return Stop::bad(
-                            "Duplicated consumer PEL entry loading a stream consumer group",
-                        );
-                    }
+                let id = numbers(cursor.array()?);
+                if !self.pending.contains(&id) {
+                    return Stop::bad("Consumer entry not found in group global PEL");
+                }
+                if !self.owned.insert(id) {
+                    return Stop::bad(
+                        "Duplicated consumer PEL entry loading a stream consumer group",
+                    );
                 }
                 Part::Owned(left - 1)
             }

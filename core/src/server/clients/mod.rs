@@ -4,7 +4,7 @@ pub mod client;
 pub mod commands;
 mod long;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 pub use client::{Client, Due, ReplyMode, Standing};
 use hashbrown::HashTable;
@@ -18,7 +18,8 @@ pub struct Clients {
     slots: Vec<Option<Box<Client>>>,
     free: Vec<u32>,
     by_conn: HashTable<(ConnId, u32)>,
-    by_id: BTreeMap<u64, u32>,
+    /// Ids with slots.
+    by_id: BTreeSet<(u64, u64)>,
     /// Those that are counted: not on their way out.
     connected: usize,
     last_id: u64,
@@ -44,7 +45,7 @@ impl Clients {
         });
         client.slot = slot;
         self.by_conn.insert_unique(hash(client.conn), (client.conn, slot), |(c, _)| hash(*c));
-        self.by_id.insert(client.id, slot);
+        self.by_id.insert((client.id, slot.into()));
         if client.standing != Standing::Leaving {
             self.connected += 1;
         }
@@ -88,7 +89,7 @@ impl Clients {
     pub fn forget(&mut self, client: &Client) {
         if let Ok(entry) = self.by_conn.find_entry(hash(client.conn), |(c, _)| *c == client.conn) {
             entry.remove();
-            self.by_id.remove(&client.id);
+            self.by_id.remove(&(client.id, client.slot.into()));
             self.free.push(client.slot);
             if client.standing != Standing::Leaving {
                 self.connected -= 1;
@@ -106,24 +107,25 @@ impl Clients {
 
     /// The slot of the client with this id.
     pub fn by_id(&self, id: u64) -> Option<u32> {
-        self.by_id.get(&id).copied()
+        self.by_id.range((id, 0)..=(id, u64::MAX)).next().map(|&(_, slot)| slot as u32)
     }
 
     /// The slots of all clients, by id.
     pub fn slots(&self) -> Vec<u32> {
-        self.by_id.values().copied().collect()
+        self.by_id.iter().map(|&(_, slot)| slot as u32).collect()
     }
 
     /// All clients that are not taken out, by id.
     pub fn iter(&self) -> impl Iterator<Item = &Client> {
-        self.by_id.values().filter_map(|slot| self.get(*slot))
+        self.by_id.iter().filter_map(|&(_, slot)| self.get(slot as u32))
     }
 
     /// All clients by id, with one that is taken out.
     pub fn iter_with<'c>(&'c self, taken: &'c Client) -> impl Iterator<Item = &'c Client> {
-        self.by_id
-            .values()
-            .filter_map(move |slot| if *slot == taken.slot { Some(taken) } else { self.get(*slot) })
+        self.by_id.iter().filter_map(move |&(_, slot)| match slot as u32 {
+            slot if slot == taken.slot => Some(taken),
+            slot => self.get(slot),
+        })
     }
 }
 

@@ -1,0 +1,53 @@
+//! What every visit to the page begins with, and what a person looks for on the map.
+
+use anyhow::Result;
+
+use crate::page::Page;
+
+/// The terminal of the first server.
+pub(crate) const SCREEN: &str = "[data-testid=screen-redis-1]";
+
+/// Opens the page in English, with what else its address holds, and puts the cursor into the
+/// terminal.
+pub(crate) async fn begin(page: &Page, more: &str) -> Result<()> {
+    page.open(&format!("?locale=en{more}")).await?;
+    page.click("[data-testid=entry]").await
+}
+
+/// The terminal of a node comes to the front, with the cursor in it.
+pub(crate) async fn terminal(page: &Page, node: &str) -> Result<()> {
+    page.eval(&format!("document.querySelector('[data-testid=node-{node}]').focus()")).await?;
+    page.keys("t").await?;
+    page.wait_for_text(&format!("[data-testid=screen-{node}]"), "").await?;
+    page.wait_for("the cursor", "document.activeElement.id === 'entry'").await
+}
+
+/// Waits until an element of the map, by its test id, says something of itself, as in
+/// `("node-redis-2", "state", "crashed")`.
+pub(crate) async fn becomes(page: &Page, id: &str, what: &str, value: &str) -> Result<()> {
+    let found =
+        format!("document.querySelector('[data-testid={id}]').dataset.{what} === '{value}'");
+    page.wait_for(&format!("{id}: {what} {value}"), &found).await
+}
+
+/// Waits until everything that is to be seen of the bodies lies on the stage.
+pub(crate) async fn all_on_stage(page: &Page) -> Result<()> {
+    page.wait_for(
+        "all bodies to be on the stage",
+        "(() => {
+            const stage = document.getElementById('stage').getBoundingClientRect();
+            return [...document.querySelectorAll('.body .mark, .body .square')].every(body => {
+                const r = body.getBoundingClientRect();
+                return r.left >= stage.left && r.right <= stage.right
+                    && r.top >= stage.top && r.bottom <= stage.bottom;
+            });
+        })()",
+    )
+    .await
+}
+
+/// Virtual time, in microseconds.
+pub(crate) async fn now(page: &Page) -> Result<i64> {
+    let value = page.eval("+document.querySelector('[role=slider]').ariaValueNow").await?;
+    Ok(value.as_i64().unwrap_or_default())
+}

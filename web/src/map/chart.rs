@@ -1,0 +1,196 @@
+//! The chart: links below, bodies above, and between them what a gesture draws.
+
+use limpid_core::sorted::sort_by;
+use yew::prelude::*;
+
+use crate::i18n::Text;
+use crate::layout::{self, Point};
+use crate::map::body::BodyMark;
+use crate::map::follow::FollowMark;
+use crate::map::gesture::{self, Gesture};
+use crate::map::link::LinkMark;
+use crate::page::{Target, Topic, View, use_page};
+use crate::scene::{Cut, Machine};
+
+/// Among more bodies than this, the names of clients are shown on demand only.
+const CROWD: usize = 20;
+
+#[derive(Properties, PartialEq)]
+pub(crate) struct Props {
+    pub gesture: Option<Gesture>,
+}
+
+/// Links below, bodies above, and between them what a gesture draws.
+#[component]
+pub(crate) fn Chart(props: &Props) -> Html {
+    let page = use_page(&[Topic::Prefs, Topic::Scene, Topic::Open, Topic::Camera]);
+    let node = use_node_ref();
+    let view = page.view();
+    let camera = view.camera;
+    {
+        let node = node.clone();
+        use_effect_with(camera.k.to_bits(), move |_| {
+            if let Some(svg) = node.cast::<web_sys::SvgElement>() {
+                // Labels keep their size on the screen; the styles divide by this.
+                let _ = svg.style().set_property("--k", &format!("{:.4}", camera.k));
+            }
+        });
+    }
+    let locale = view.prefs.locale;
+    let crowded = view.scene.bodies.len() > CROWD;
+    let distance = match camera.k {
+        // A plate is narrower than the line of what its server does.
+        k if k < 0.7 => "map far middling",
+        _ if crowded && camera.k < 1.0 => "map middling",
+        _ => "map",
+    };
+    let (scene, places) = (&view.scene, &view.places);
+    let at = |index: usize| places.get(index).copied().unwrap_or_default();
+    let name =
+        |index: usize| scene.bodies.get(index).map(|body| body.name.clone()).unwrap_or_default();
+    html! {
+        <svg class={distance} ref={node} role="group" data-testid="map"
+            aria-label={locale.say(Text::Map)}>
+            <g transform={format!("translate({:.2} {:.2}) scale({:.4})", camera.x, camera.y, camera.k)}>
+                { for scene.machines.iter().map(|machine| plate(machine, places)) }
+                { for scene.links.iter().map(|link| html! {
+                    <LinkMark key={format!("{}-{}", link.a, link.b)} link={link.clone()} {locale}
+                        a={at(link.a)} b={at(link.b)} middle={middle(&view, link.a, link.b)}
+                        name_a={name(link.a)} name_b={name(link.b)}
+                        picked={picked(&view, link.a, link.b)} unit={round(1.0 / camera.k)} />
+                }) }
+                { for scene.follows.iter().map(|follow| html! {
+                    <FollowMark key={format!("f{}-{}", follow.from, follow.to)}
+                        follow={follow.clone()} a={at(follow.from)} b={at(follow.to)}
+                        name_a={name(follow.from)} name_b={name(follow.to)} {locale}
+                        unit={round(1.0 / camera.k)} />
+                }) }
+                { wall(&view) }
+                { for scene.bodies.iter().enumerate().map(|(index, body)| html! {
+                    <BodyMark key={body.name.clone()} {index} body={body.clone()} at={at(index)}
+                        {locale} picked={view.selected.contains(&index)}
+                        reachable={view.focus_body() == index} near={camera.k >= 0.95} />
+                }) }
+                if let Some(Gesture::Lasso { points }) = &props.gesture {
+                    <path class="loop" d={gesture::path(points)} />
+                }
+            </g>
+        </svg>
+    }
+}
+
+/// The plate under the bodies of a machine, with its name.
+fn plate(machine: &Machine, places: &[Point]) -> Html {
+    let members = machine.members.iter().filter_map(|&member| places.get(member).copied());
+    let (left, top, right, bottom) = crate::layout::plate(members);
+    let class = if machine.on { "machine" } else { "machine off" };
+    let num = |value: f64| format!("{value:.1}");
+    html! {
+        <g {class} key={machine.name.clone()} data-testid={format!("machine-{}", machine.name)}>
+            <rect x={num(left)} y={num(top)} width={num(right - left)} height={num(bottom - top)}
+                rx="22" />
+            <text x={num((left + right) / 2.0)} y={num(top + 18.0)}>
+                { format!("{} · {}", machine.name, machine.address) }
+            </text>
+        </g>
+    }
+}
+
+/// Whether a link leads to a selected body, so that its figures are shown.
+fn picked(view: &View, a: usize, b: usize) -> bool {
+    match view.menu {
+        Some((Target::Link(x, y), _)) => (x, y) == (a, b),
+        _ => view.selected.contains(&a) || view.selected.contains(&b),
+    }
+}
+
+/// Links need not be drawn anew for every step of a zoom.
+fn round(unit: f64) -> f64 {
+    (unit * 8.0).round() / 8.0
+}
+
+/// Where on a link the middle of what is seen of it lies.
+fn middle(view: &View, a: usize, b: usize) -> f64 {
+    let end = |index: usize| Some((view.scene.bodies.get(index)?.kind, *view.places.get(index)?));
+    end(a).zip(end(b)).map_or(0.5, |(a, b)| layout::middle(a, b))
+}
+
+/// A partition: a translucent curve through the middles of the links that are cut. Where it would
+/// run over a body it stops, and goes on behind it.
+fn wall(view: &View) -> Html {
+    let mut middles: Vec<(Point, Point)> = view
+        .scene
+        .links
+        .iter()
+        .filter(|link| link.cut != Cut::No)
+        .filter_map(|link| {
+            let (a, b) = (*view.places.get(link.a)?, *view.places.get(link.b)?);
+            let length = a.distance(b).max(1.0);
+            // Across the link, and always to the same side.
+            let (x, y) = ((a.y - b.y) / length, (b.x - a.x) / length);
+            let side = if (y, x) < (0.0, 0.0) { -1.0 } else { 1.0 };
+            let at = a.toward(b, middle(view, link.a, link.b));
+            Some((at, Point::new(x * side, y * side)))
+        })
+        .collect();
+    if middles.len() < 2 {
+        return Html::default();
+    }
+    // Along the longer side of the area that they cover, so that the curve does not go to and fro.
+    let spread = |of: fn(&Point) -> f64| {
+        let (low, high) = middles
+            .iter()
+            .fold((f64::MAX, f64::MIN), |(low, high), (p, _)| (low.min(of(p)), high.max(of(p))));
+        high - low
+    };
+    let by: fn(&Point) -> f64 = if spread(|p| p.x) > spread(|p| p.y) { |p| p.x } else { |p| p.y };
+    sort_by(&mut middles, |(a, _), (b, _)| by(a).total_cmp(&by(b)));
+    let mut path = String::new();
+    let mut begins = 0;
+    for end in 1..=middles.len() {
+        if end == middles.len() || is_blocked(view, middles[end - 1].0, middles[end].0) {
+            path += &stretch(&middles[begins..end]);
+            begins = end;
+        }
+    }
+    html! { <path class="wall" d={path} /> }
+}
+
+/// Whether a body lies between two points.
+fn is_blocked(view: &View, a: Point, b: Point) -> bool {
+    /// How far from its place a body is in the way.
+    const NEAR: f64 = 58.0;
+    let length = a.distance(b).max(1.0);
+    view.places.iter().any(|at| {
+        let along = ((at.x - a.x) * (b.x - a.x) + (at.y - a.y) * (b.y - a.y)) / (length * length);
+        at.distance(a.toward(b, along.clamp(0.0, 1.0))) < NEAR
+    })
+}
+
+/// A piece of the wall, which reaches a little beyond the links at its ends, so that it reads as a
+/// wall and not as a link. A piece of one link stands across it.
+fn stretch(middles: &[(Point, Point)]) -> String {
+    const BEYOND: f64 = 34.0;
+    let (Some(&(first, across)), Some(&(last, _))) = (middles.first(), middles.last()) else {
+        return String::new();
+    };
+    let by = |p: Point, t: f64| Point::new(p.x + across.x * t, p.y + across.y * t);
+    let beyond =
+        |end: Point, inner: Point| inner.toward(end, 1.0 + BEYOND / inner.distance(end).max(1.0));
+    let (before, after) = match middles {
+        [_] => (by(first, -BEYOND), by(first, BEYOND)),
+        [_, (second, _), ..] => {
+            (beyond(first, *second), beyond(last, middles[middles.len() - 2].0))
+        }
+        [] => return String::new(),
+    };
+    let mut points = vec![before];
+    points.extend(middles.iter().map(|(at, _)| *at));
+    points.push(after);
+    let mut path = format!("M{:.1} {:.1}", before.x, before.y);
+    for pair in points.windows(2) {
+        let half = pair[0].toward(pair[1], 0.5);
+        path += &format!("Q{:.1} {:.1} {:.1} {:.1}", pair[0].x, pair[0].y, half.x, half.y);
+    }
+    path + &format!("L{:.1} {:.1}", after.x, after.y)
+}

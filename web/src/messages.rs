@@ -1,0 +1,184 @@
+//! Messages on their way, and what each link has carried.
+
+use std::sync::Arc;
+
+use limpid_core::sim::{Flight as Fly, HostId, MessageId, MessageView, ProcId, SegmentKind, Side};
+
+use crate::frames;
+use crate::lab::Lab;
+
+/// A message on its way.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Flight {
+    /// Its number.
+    pub id: MessageId,
+    /// The body that sent it.
+    pub from: usize,
+    /// The body that it goes to.
+    pub to: usize,
+    /// When it was sent, in nanoseconds.
+    pub sent: u64,
+    /// What it is.
+    pub kind: FlightKind,
+    /// How it fares.
+    pub fare: Fare,
+    /// What it carries.
+    pub bytes: Arc<[u8]>,
+}
+
+/// What a message is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum FlightKind {
+    /// From a client to a server.
+    Request,
+    /// From a server to a client.
+    Reply,
+    /// Between servers: what a primary sends its replicas, and what they ask for.
+    Stream,
+    /// Between servers, too: signs of life.
+    Beat,
+    /// Of the transport itself: opening and closing connections.
+    Transport,
+}
+
+/// How a message fares. Times are in nanoseconds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Fare {
+    /// Under way.
+    Flying {
+        /// Since when.
+        begun: u64,
+        /// When it arrives.
+        due: u64,
+    },
+    /// Lost on the way, and the sender does not know yet.
+    Lost {
+        /// When it set out.
+        begun: u64,
+        /// How long its way would have been.
+        latency: u64,
+    },
+    /// There, but one before it is not.
+    Waiting,
+    /// Kept by somebody.
+    Held,
+}
+
+impl Lab {
+    /// Messages between hosts, no more than so many.
+    pub(crate) fn flights(&self, most: usize, into: &mut Vec<Flight>) {
+        let between_hosts = |message: &MessageView<'_>| message.hosts.0 != message.hosts.1;
+        let messages = self.world().in_flight().filter(between_hosts).take(most);
+        into.extend(messages.filter_map(|message| self.look_at(&message)));
+    }
+
+    /// The body at one end of a message or connection.
+    fn body_of(&self, proc: Option<ProcId>, host: HostId) -> Option<usize> {
+        let proc = proc.and_then(|id| self.world().proc(id));
+        match proc {
+            Some(proc) => self.units().of_process(&proc),
+            None => self.units().of_host(host),
+        }
+    }
+
+    /// A message by its number, if it is still on its way.
+    pub(crate) fn flight(&self, id: MessageId) -> Option<Flight> {
+        self.look_at(&self.world().message(id)?)
+    }
+
+    fn look_at(&self, message: &MessageView<'_>) -> Option<Flight> {
+        let (from, to) = message.hosts;
+        let source = self.body_of(message.procs.0, from)?;
+        let goal = self.body_of(message.procs.1, to)?;
+        let latency = || {
+            let spec = self.world().link_between(from, to);
+            spec.map_or(1, |spec| spec.latency.as_nanos() as u64)
+        };
+        let sent = message.sent.0;
+        let fare = match message.flight {
+            Fly::Flying { due } if message.tries == 0 => Fare::Flying { begun: sent, due: due.0 },
+            Fly::Flying { due } => {
+                Fare::Flying { begun: due.0.saturating_sub(latency()), due: due.0 }
+            }
+            Fly::Lost { .. } => {
+                let begun = if message.tries == 0 { sent } else { 0 };
+                Fare::Lost { begun, latency: latency() }
+            }
+            Fly::Waiting => Fare::Waiting,
+            Fly::Held { .. } => Fare::Held,
+        };
+        let is_server = |body| self.units().get(body).is_some_and(|unit| unit.port.is_some());
+        let kind = match (message.kind, message.from) {
+            (SegmentKind::Data, _) if is_server(source) && is_server(goal) => {
+                match frames::is_beat(message.bytes) {
+                    true => FlightKind::Beat,
+                    false => FlightKind::Stream,
+                }
+            }
+            (SegmentKind::Data, Side::Client) => FlightKind::Request,
+            (SegmentKind::Data, Side::Server) => FlightKind::Reply,
+            _ => FlightKind::Transport,
+        };
+        Some(Flight {
+            id: message.id,
+            from: source,
+            to: goal,
+            sent,
+            kind,
+            fare,
+            bytes: message.bytes.clone(),
+        })
+    }
+
+    /// How many messages each direction of each link has carried.
+    pub(crate) fn carried(&self) -> Vec<(usize, usize, u64)> {
+        let world = self.world();
+        let shares = |host| {
+            let unit = self.units().of_host(host).and_then(|unit| self.units().get(unit));
+            unit.is_some_and(|unit| unit.shares)
+        };
+        let apart = world.links().iter().filter(|link| !shares(link.from) && !shares(link.to));
+        let mut carried: Vec<_> = apart
+            .filter_map(|link| {
+                let (from, to) = (self.units().of_host(link.from)?, self.units().of_host(link.to)?);
+                Some((from, to, link.messages))
+            })
+            .collect();
+        // Of bodies that share a host only the connections tell which of them talks.
+        const MESSAGE: u64 = 64;
+        for conn in world.conns().filter(|c| shares(c.ends[0].host) || shares(c.ends[1].host)) {
+            let body = |end: usize| self.body_of(conn.ends[end].proc, conn.ends[end].host);
+            if let (Some(a), Some(b)) = (body(0), body(1)) {
+                carried.push((a, b, conn.ends[0].sent / MESSAGE));
+                carried.push((b, a, conn.ends[1].sent / MESSAGE));
+            }
+        }
+        carried
+    }
+
+    /// What a message is, in a few characters.
+    pub(crate) fn label(&self, flight: &Flight) -> String {
+        if flight.kind == FlightKind::Transport {
+            let kind = self.world().message(flight.id).map(|message| message.kind);
+            return match kind {
+                Some(SegmentKind::Syn) => "SYN",
+                Some(SegmentKind::SynAck) => "SYN ACK",
+                Some(SegmentKind::Fin) => "FIN",
+                Some(SegmentKind::Rst) => "RST",
+                _ => "ACK",
+            }
+            .to_owned();
+        }
+        frames::label(&flight.bytes, flight.kind != FlightKind::Reply)
+    }
+
+    /// What a message says, line by line.
+    pub(crate) fn decoded(&self, flight: &Flight) -> String {
+        frames::decoded(&flight.bytes, flight.kind != FlightKind::Reply)
+    }
+
+    /// Whether a message is still on its way.
+    pub(crate) fn is_in_flight(&self, id: MessageId) -> bool {
+        self.world().message(id).is_some()
+    }
+}
