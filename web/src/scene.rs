@@ -349,7 +349,9 @@ impl Body {
         let offset = crate::figures::count(u64::try_from(stream.offset).unwrap_or_default());
         Some(match stream.follows {
             // Where there is much to say, the distance says more than the place.
-            Some((FollowState::Online, Some(lag))) if lag >= 1_000 || lag > 0 && offset.len() > 7 => {
+            Some((FollowState::Online, Some(lag)))
+                if lag >= 1_000 || lag > 0 && offset.len() > 7 =>
+            {
                 format!("−{}", crate::figures::bytes(lag))
             }
             Some((FollowState::Online, Some(lag))) if lag > 0 => {
