@@ -30,7 +30,7 @@ use verdict::{Ratio, Verdict};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Fewer and shorter rounds: enough to see a trend, not enough to quote.
+    /// Shorter rounds, and fewer where one is long: enough to see a trend, not enough to quote.
     #[arg(long)]
     quick: bool,
     /// Only rows whose name contains this.
@@ -101,7 +101,7 @@ pub(crate) fn compare(ws: &Workspace, args: &Args) -> Result<()> {
     let programs = Programs { limpid, redis, measure: release.join("measure") };
     println!("Limpid beside {}", server::version(&programs.redis)?);
 
-    let rounds = if args.quick { 3 } else { 5 };
+    let rounds = 5;
     let (mut missed, mut undecided) = (Vec::new(), Vec::new());
     let loads: Vec<&Load> = LOADS.iter().filter(|load| wanted(load.name)).collect();
     if !loads.is_empty() {
