@@ -92,17 +92,17 @@ fn play(mut primary: Process, mut replica: Process, seed: u64) {
     assert_eq!(count(&replica, "sync_partial_ok"), partial + 1);
 }
 
-fn call(server: &Process, line: &str) -> Value {
+pub(crate) fn call(server: &Process, line: &str) -> Value {
     let words: Vec<&str> = line.split(' ').collect();
     Client::new(server.connect()).call(&words)
 }
 
-fn follow(replica: &Process, primary: &Process) {
+pub(crate) fn follow(replica: &Process, primary: &Process) {
     call(replica, &format!("replicaof 127.0.0.1 {}", primary.port()));
 }
 
 /// Lets one client write for a while.
-fn write(server: &Process, rng: &mut Rng) {
+pub(crate) fn write(server: &Process, rng: &mut Rng) {
     let mut client = Client::new(server.connect());
     for _ in 0..WRITES {
         let line = replicas::write(rng);
@@ -120,7 +120,7 @@ fn write(server: &Process, rng: &mut Rng) {
 }
 
 /// Waits until both have the same data and have come equally far.
-fn agree(primary: &Process, replica: &Process) {
+pub(crate) fn agree(primary: &Process, replica: &Process) {
     let until = Instant::now() + PATIENCE;
     loop {
         let offsets = [primary, replica].map(|server| field(server, "master_repl_offset"));
@@ -140,7 +140,7 @@ fn agree(primary: &Process, replica: &Process) {
     }
 }
 
-fn field(server: &Process, name: &str) -> String {
+pub(crate) fn field(server: &Process, name: &str) -> String {
     let text = text_of(&call(server, "info everything"));
     let found = text.lines().find_map(|line| line.strip_prefix(&format!("{name}:")));
     found.unwrap_or_default().trim().to_owned()
@@ -153,6 +153,6 @@ fn text_of(value: &Value) -> String {
     }
 }
 
-fn count(server: &Process, name: &str) -> u64 {
+pub(crate) fn count(server: &Process, name: &str) -> u64 {
     field(server, name).parse().unwrap_or(0)
 }

@@ -192,7 +192,13 @@ impl Server {
         let command = match self.find_command(args) {
             Ok(command) => command,
             Err(_) if is_http(args.at(0)) => return self.turn_away(client),
-            Err(error) => return self.refuse(client, None, &error),
+            Err(error) => {
+                self.refuse(client, None, &error);
+                if client.from_primary {
+                    self.cannot_follow(client, args.at(0));
+                }
+                return;
+            }
         };
         if let Err(error) = self.check(client, command, args) {
             return self.refuse(client, Some(command), &error);

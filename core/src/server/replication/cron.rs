@@ -97,7 +97,8 @@ impl Server {
     }
 
     fn look_after_primary(&mut self, now: Now<'_>) {
-        let timeout = Duration::from_secs(self.config.settings().repl_timeout + 1);
+        let patience = self.config.settings().repl_timeout;
+        let timeout = Duration::from_secs(patience + 1);
         let Some(primary) = &self.replication.primary else { return };
         if let Some(stream) = &primary.stream {
             let slot = stream.slot;
@@ -116,7 +117,9 @@ impl Server {
             return;
         }
         let Some(link) = &primary.link else {
-            if self.persistence.ready {
+            let rest = Duration::from_secs(patience);
+            let rests = primary.left_at.is_some_and(|since| now.mono.since(since) < rest);
+            if self.persistence.ready && !rests {
                 let name = primary.name();
                 self.notice(|| format!("Connecting to MASTER {name}"));
                 self.connect_to_primary(now);

@@ -23,6 +23,8 @@ pub(super) struct Primary {
     pub(super) stream: Option<Stream>,
     /// Since when it does not flow, if it ever did.
     pub(super) down_since: Option<Mono>,
+    /// Since when it is left alone because it sent what this server cannot carry out.
+    pub(super) left_at: Option<Mono>,
 }
 
 /// Where a stream can be gone on with.
@@ -48,7 +50,14 @@ const STARTED: fn() -> String = || "MASTER <-> REPLICA sync started".to_owned();
 
 impl Primary {
     pub(super) fn new(host: &str, port: u16) -> Self {
-        Self { host: host.to_owned(), port, link: None, stream: None, down_since: None }
+        Self {
+            host: host.to_owned(),
+            port,
+            link: None,
+            stream: None,
+            down_since: None,
+            left_at: None,
+        }
     }
 
     /// Its name in the log.
@@ -221,6 +230,9 @@ impl Server {
         };
         let from = self.config.settings().bind_source_addr.as_deref().and_then(resolve);
         let from = from.map(|ip| Endpoint::Ip(SocketAddr::new(ip, 0)));
+        if let Some(primary) = &mut self.replication.primary {
+            primary.left_at = None;
+        }
         self.replication.last_conn += 1;
         let conn = ConnId::connected(self.replication.last_conn);
         let link = Box::new(Link::new(conn, &to, now.mono));
@@ -291,13 +303,16 @@ impl Server {
             return;
         };
         primary.down_since = Some(self.now.0);
-        let name = primary.name();
+        let (name, is_left) = (primary.name(), primary.left_at.is_some());
         self.notice(|| "Connection with master lost.".to_owned());
         if !stream.is_broken && !stream.is_old {
             self.notice(|| "Caching the disconnected master state.".to_owned());
             let id = self.replication.id;
             let db = client.db as u32;
             self.replication.cached = Some(Cached { id, offset: stream.applied, db });
+        }
+        if is_left {
+            return;
         }
         self.notice(|| format!("Reconnecting to MASTER {name}"));
         let (mono, wall) = self.now;

@@ -1,7 +1,7 @@
 //! Carrying out what the primary sends, and passing it on.
 
 use super::handshake::Link;
-use crate::machine::{ConnId, Endpoint};
+use crate::machine::{ConnId, Endpoint, LogLevel};
 use crate::resp::request::Limits;
 use crate::server::Server;
 use crate::server::clients::{Client, ReplyMode, Standing};
@@ -25,7 +25,7 @@ pub(super) struct Stream {
     pending: Vec<u8>,
     /// How much of that has been carried out.
     done: usize,
-    /// Whether it could not be understood.
+    /// Whether something in it could not be understood.
     pub(super) is_broken: bool,
     /// Whether the primary knows nothing of offsets.
     pub(super) is_old: bool,
@@ -105,6 +105,10 @@ impl Server {
                 Ok(Some(args)) => {
                     let now = self.after_stall(0, now);
                     self.execute(now, client, args);
+                    // What could not be carried out does not count, and is not passed on.
+                    if client.standing != Standing::Open && self.stream_is_broken() {
+                        break;
+                    }
                 }
                 Ok(None) => break,
                 Err(error) => {
@@ -143,6 +147,10 @@ impl Server {
         }
     }
 
+    fn stream_is_broken(&self) -> bool {
+        self.replication.stream().is_some_and(|stream| stream.is_broken)
+    }
+
     /// Counts what was carried out; `left` bytes of what has come are still to be looked at. A
     /// transaction counts at its end.
     fn carried_out(&mut self, client: &Client, left: usize) {
@@ -171,6 +179,32 @@ impl Server {
             }
             stream.pending.drain(..done);
         }
+    }
+
+    /// The primary sent a command that this server does not know. Whoever left it out would hold
+    /// other data than the primary from here on, without anybody noticing. So the link is cut, and
+    /// all data is asked for again later: in a copy of the data comes what commands cannot change
+    /// here. That costs the primary something, so it is not done at once (`repl-timeout`).
+    #[cold]
+    pub(in crate::server) fn cannot_follow(&mut self, client: &mut Client, name: &[u8]) {
+        client.standing = Standing::Closing;
+        let Some(primary) = &mut self.replication.primary else { return };
+        primary.left_at = Some(self.now.0);
+        if let Some(stream) = &mut primary.stream {
+            stream.is_broken = true;
+        }
+        let seconds = self.config.settings().repl_timeout;
+        let name = String::from_utf8_lossy(name.get(..128).unwrap_or(name)).into_owned();
+        self.log(LogLevel::Warning, || {
+            format!(
+                "The primary sent '{name}', a command that this server does not know. To leave it \
+                 out would make the data here silently differ, so the link to the primary is \
+                 closed. A full copy is asked for in {seconds} seconds (repl-timeout); it will \
+                 have what '{name}' changed, but the link will be closed again when the next such \
+                 command comes. To follow this primary for good, keep its clients from sending \
+                 '{name}', or put a version in this server's place that knows it."
+            )
+        });
     }
 
     /// A command of the primary that was held back has been carried out.
