@@ -103,6 +103,104 @@ fn files_go_from_limpid_to_redis_and_back() {
     hand_over(limpid, redis);
 }
 
+/// Cuts the last incremental file of a directory into three, as several rewrites that failed would
+/// have left them.
+fn cut_in_three(dir: &Path) {
+    let dir = dir.join("appendonlydir");
+    let path = dir.join("appendonly.aof.manifest");
+    let manifest = std::fs::read_to_string(&path).expect("a manifest");
+    let last = manifest.lines().last().expect("a line");
+    let name = last.split(' ').nth(1).expect("a name");
+    let number: u64 = last.split(' ').nth(3).and_then(|n| n.parse().ok()).expect("a number");
+    let bytes = std::fs::read(dir.join(name)).expect("commands");
+    // Each begins with a database, as a new file does; the annotation of the time goes along.
+    let select = b"*2\r\n$6\r\nSELECT\r\n";
+    let starts: Vec<usize> =
+        (1..bytes.len()).filter(|at| bytes[*at..].starts_with(select)).collect();
+    let (one, two) = (starts[starts.len() / 3], starts[starts.len() * 2 / 3]);
+    assert!(one < two);
+    std::fs::write(dir.join(name), &bytes[..one]).expect("a file");
+    let mut lines = manifest;
+    for (n, part) in [(number + 1, &bytes[one..two]), (number + 2, &bytes[two..])] {
+        std::fs::write(dir.join(format!("appendonly.aof.{n}.incr.aof")), part).expect("a file");
+        lines += &format!("file appendonly.aof.{n}.incr.aof seq {n} type i\n");
+    }
+    std::fs::write(path, lines).expect("a manifest");
+}
+
+#[test]
+fn several_incremental_files_go_from_one_to_the_other() {
+    for (first, then) in [
+        (redis as fn(&Path, &[&str]) -> Process, limpid as fn(&Path, &[&str]) -> Process),
+        (limpid, redis),
+    ] {
+        for preamble in ["yes", "no"] {
+            let dir = TempDir::new().expect("a directory");
+            let options = ["--aof-use-rdb-preamble", preamble, "--aof-timestamp-enabled", "yes"];
+            let mut server = first(dir.path(), &options);
+            let mut client = Client::new(server.connect());
+            fill(&mut client, 1);
+            rewritten(&mut client);
+            (2..6).for_each(|round| fill(&mut client, round));
+            let before = digest(&mut client);
+            assert!(server.terminate().success());
+            cut_in_three(dir.path());
+            let mut server = then(dir.path(), &options);
+            let mut client = Client::new(server.connect());
+            assert_eq!(digest(&mut client), before, "preamble {preamble}");
+            fill(&mut client, 7);
+            let before = digest(&mut client);
+            assert!(server.terminate().success());
+            let server = first(dir.path(), &options);
+            let mut client = Client::new(server.connect());
+            assert_eq!(digest(&mut client), before, "preamble {preamble}");
+            rewritten(&mut client);
+            assert_eq!(digest(&mut client), before, "preamble {preamble}");
+        }
+    }
+}
+
+#[test]
+fn what_only_redis_can_change_is_kept_in_the_base_and_else_refused() {
+    let dir = TempDir::new().expect("a directory");
+    let mut server = redis(dir.path(), &[]);
+    let mut client = Client::new(server.connect());
+    let library = "#!lua name=lib\nredis.register_function('f', function() return 'found' end)";
+    client.call(&["FUNCTION", "LOAD", library]);
+    client.call(&["XADD", "stream", "1-1", "a", "b"]);
+    rewritten(&mut client);
+    client.call(&["SET", "k", "v"]);
+    assert!(server.terminate().success());
+
+    let mut server = limpid(dir.path(), &[]);
+    let mut client = Client::new(server.connect());
+    assert_eq!(client.call(&["TYPE", "stream"]), Value::Simple(b"stream".to_vec()));
+    client.call(&["SET", "k", "w"]);
+    rewritten(&mut client);
+    assert!(server.terminate().success());
+
+    let mut server = redis(dir.path(), &[]);
+    let mut client = Client::new(server.connect());
+    assert_eq!(client.call(&["XLEN", "stream"]), Value::Integer(1));
+    assert_eq!(client.call(&["FCALL", "f", "0"]), Value::bulk("found"));
+    assert_eq!(client.call(&["GET", "k"]), Value::bulk("w"));
+    // Behind the base they are commands.
+    client.call(&["XADD", "stream", "2-1", "c", "d"]);
+    assert!(server.terminate().success());
+    let port = limpid_tests::process::free_port().to_string();
+    let name = dir.path().to_str().expect("a name");
+    let args = ["server", "--port", &port, "--bind", "127.0.0.1", "--appendonly", "yes"];
+    let mut refused = Process::start(&[&args[..], &["--dir", name]].concat(), &[], 0);
+    assert_eq!(refused.wait().code(), Some(1));
+    let output = refused.output();
+    assert!(output.contains("Unknown command 'XADD' reading the append only file"), "{output}");
+    assert!(output.contains("let it rewrite them by BGREWRITEAOF"), "{output}");
+    // Nothing was lost by the attempt.
+    let server = redis(dir.path(), &[]);
+    let mut client = Client::new(server.connect());
+    assert_eq!(client.call(&["XLEN", "stream"]), Value::Integer(2));
+}
+
 /// What a program that checks append-only files prints, and whether it is content.
 fn check(program: &mut Command, args: &[&str], dir: &Path) -> (String, bool) {
     use std::io::Write as _;

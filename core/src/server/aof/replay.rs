@@ -312,6 +312,7 @@ impl Server {
                     for (level, text) in mem::take(&mut intake.lines) {
                         self.log(level, || text);
                     }
+                    self.persistence.libraries.clone_from(&intake.libraries);
                     let summary = intake.summary();
                     self.notice(|| summary);
                     if load.old {
@@ -561,6 +562,14 @@ impl Server {
                 let command = String::from_utf8_lossy(&command).into_owned();
                 self.log(LogLevel::Warning, || {
                     format!("Unknown command '{command}' reading the append only file {name}")
+                });
+                self.log(LogLevel::Warning, || {
+                    format!(
+                        "Nothing was changed. To open these files here, load them with a server \
+                         that knows '{command}', let it rewrite them by BGREWRITEAOF with \
+                         'aof-use-rdb-preamble yes', and stop it: what is in an RDB base is kept \
+                         here even if no command can change it."
+                    )
                 });
             }
             Broken::Rdb(error) => {
