@@ -215,10 +215,13 @@ pub enum Output {
     Stall(Duration),
     /// End the process. The last output.
     Exit {
-        /// The exit status.
+        /// The exit status. More than [`SIGNALLED`]: as if the signal of that many more had come.
         code: i32,
     },
 }
+
+/// What a shell adds to the number of the signal that ended a process.
+pub const SIGNALLED: i32 = 128;
 
 /// A connection. Even ones were accepted and are named by the driver, odd ones were asked for and
 /// are named by the machine; neither is ever used twice within one life of a process.

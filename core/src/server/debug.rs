@@ -9,7 +9,7 @@ use super::dispatch::{Call, Handler, row};
 use crate::command::meta::flag;
 use crate::command::{CommandError, Group, Row};
 use crate::glob;
-use crate::machine::{LogLevel, Output};
+use crate::machine::{LogLevel, Output, SIGNALLED};
 use crate::persist::rdb;
 use crate::resp::Proto;
 use crate::resp::number::{format_double, parse_double, parse_i64};
@@ -23,6 +23,9 @@ pub(super) static ROWS: &[Row<Handler>] = &[row(Group::Server, "debug", -2, debu
     .complexity("That of the subcommand.")
     .summary("A container for commands that test the server.")];
 
+/// The signal that DEBUG SEGFAULT stands for.
+const SIGSEGV: i32 = 11;
+
 /// The longest that DEBUG SLEEP sleeps.
 const MAX_SLEEP: f64 = 86_400.0 * 365.0;
 
@@ -35,6 +38,7 @@ fn debug(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
             server.stall(Duration::from_secs_f64(seconds));
             call.reply().ok();
         }
+        (b"segfault", 2) => server.exit(SIGNALLED + SIGSEGV),
         (b"log", 3) => {
             let text = String::from_utf8_lossy(call.arg(2)).into_owned();
             server.log(LogLevel::Warning, || format!("DEBUG LOG: {text}"));
@@ -352,6 +356,8 @@ fn help(call: &mut Call<'_>) {
             "    null, array, set, map, attrib, push, verbatim, true, false.",
             "RELOAD [NOSAVE] [NOFLUSH] [MERGE]",
             "    Save the data, forget it, and load it again. Like LOADAOF, not within MULTI.",
+            "SEGFAULT",
+            "    Crash, with a report in the log.",
             "SET-ACTIVE-EXPIRE <0|1>",
             "    Whether keys are deleted when their time has come, or only when they are met.",
             "SET-SKIP-CHECKSUM-VALIDATION <0|1>",

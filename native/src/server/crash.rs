@@ -16,6 +16,13 @@ pub(crate) fn report_to(log: Log) {
     }));
 }
 
+/// Ends the process as this signal would, with a report.
+pub(crate) fn end_by(log: &Log, signal: i32) {
+    report_signal(log, signal);
+    // It does not come back from a signal that ends processes.
+    let _ = signal_hook::low_level::emulate_default_handler(signal);
+}
+
 /// Leaves a report in the log of a signal that ends the process.
 pub(crate) fn report_signal(log: &Log, signal: i32) {
     let version = env!("CARGO_PKG_VERSION");

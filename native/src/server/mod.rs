@@ -19,7 +19,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context, Error, Result};
-use limpid_core::machine::LogLevel;
+use limpid_core::machine::{LogLevel, SIGNALLED};
 use limpid_core::server::config::{Config, Settings};
 use limpid_core::server::{Facts, Server};
 
@@ -86,8 +86,11 @@ pub(crate) fn run(mut config: Config, log: Log, mut milestones: Milestones) -> R
             pass(milestones.ready.take());
         }
     })?;
-    signals::watch(driver.mailbox(), log)?;
+    signals::watch(driver.mailbox(), log.clone())?;
     let code = driver.run(|| pass(listening.take()))?;
+    if code > SIGNALLED {
+        crash::end_by(&log, code - SIGNALLED);
+    }
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
 }
 

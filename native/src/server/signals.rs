@@ -23,11 +23,7 @@ pub(crate) fn watch(mailbox: Arc<Mailbox>, log: Log) -> io::Result<()> {
                     std::process::exit(1);
                 }
                 SIGINT => mailbox.put([Letter::Signal(Signal::Interrupt)]),
-                SIGABRT => {
-                    super::crash::report_signal(&log, SIGABRT);
-                    // It does not come back from that.
-                    let _ = signal_hook::low_level::emulate_default_handler(SIGABRT);
-                }
+                SIGABRT => super::crash::end_by(&log, SIGABRT),
                 SIGTERM => mailbox.put([Letter::Signal(Signal::Terminate)]),
                 _ => {}
             }

@@ -28,6 +28,7 @@ const PERSISTENCE: &[&str] = &[
     "aof_base_size",
     "aof_pending_rewrite",
     "aof_buffer_length",
+    "aof_rewrite_buffer_length",
     "aof_pending_bio_fsync",
     "aof_delayed_fsync",
 ];
@@ -218,6 +219,7 @@ fn three_servers_are_told_to_follow_go_down_come_back_and_change_places() {
             "Master replied to PING, replication can continue...",
             "Trying a partial resynchronization (request ",
             "Full resync from master: ",
+            "Discarding previously cached master state.",
             "MASTER <-> REPLICA sync: receiving ",
             "MASTER <-> REPLICA sync: Flushing old data",
             "MASTER <-> REPLICA sync: Loading DB in memory",
@@ -232,6 +234,7 @@ fn three_servers_are_told_to_follow_go_down_come_back_and_change_places() {
             "Starting BGSAVE for SYNC with target: disk",
             "Background saving started by pid ",
             "DB saved on disk",
+            "RDB: 0 MB of memory used by copy-on-write",
             "Background saving terminated with success",
             &format!("Synchronization with replica 127.0.0.1:{} succeeded", b.port),
         ],
@@ -288,4 +291,143 @@ fn three_servers_are_told_to_follow_go_down_come_back_and_change_places() {
     assert_eq!(c.cli(&["SET", "k6", "sada"]), "OK");
     b.gives(&["GET", "k6"], "\"sada\"");
     second.terminate();
+}
+
+#[test]
+fn announced_addresses_the_old_name_of_the_command_and_shutdown() {
+    let [a, b, c] = [Instance::new(), Instance::new(), Instance::new()];
+    for instance in [&a, &b, &c] {
+        instance.configure(
+            "replica-announce-ip 127.0.0.1\nsave 3600 1\nsave 300 100\nsave 60 10000\n\
+             appendonly no\nrepl-diskless-sync-delay 0\n",
+        );
+    }
+    let mut servers = [a.start(&[]), b.start(&[]), c.start(&[])];
+    let port = a.port.to_string();
+    for (n, replica) in [&b, &c].into_iter().enumerate() {
+        assert_eq!(replica.cli(&["SLAVEOF", "127.0.0.1", &port]), "OK");
+        a.until(&["INFO", "replication"], |info| info.matches("state=online").count() == n + 1);
+    }
+    let info = a.info("replication");
+    for (name, replica) in [("slave0", &b), ("slave1", &c)] {
+        let start = format!("ip=127.0.0.1,port={},state=online,offset=", replica.port);
+        let found = info.iter().any(|(n, value)| n == name && value.starts_with(&start));
+        assert!(found, "{info:?}");
+    }
+    for (name, value) in [
+        ("role", "master"),
+        ("connected_slaves", "2"),
+        ("master_failover_state", "no-failover"),
+        ("master_replid2", &"0".repeat(40)),
+        ("second_repl_offset", "-1"),
+        ("repl_backlog_active", "1"),
+        ("repl_backlog_size", "1048576"),
+        ("repl_backlog_first_byte_offset", "1"),
+    ] {
+        assert!(info.contains(&(name.to_owned(), value.to_owned())), "{name} in {info:?}");
+    }
+    assert_eq!(a.cli(&["SET", "num", "123"]), "OK");
+    for replica in [&b, &c] {
+        replica.gives(&["GET", "num"], "\"123\"");
+        let refused = "(error) READONLY You can't write against a read only replica.";
+        assert_eq!(replica.cli(&["SET", "num", "666"]), refused);
+    }
+    // All are told to end, one after the other.
+    for (instance, server) in [&a, &b, &c].into_iter().zip(&mut servers) {
+        assert_eq!(instance.cli(&["SHUTDOWN"]), "");
+        assert!(server.wait().success());
+        assert!(instance.dir().join("dump.rdb").exists());
+    }
+}
+
+/// What a Sentinel tells servers to do when the primary is gone, and what they log then.
+#[test]
+fn a_replica_is_promoted_as_a_sentinel_does_it_and_the_other_goes_on_with_it() {
+    let [a, b, c] = [Instance::new(), Instance::new(), Instance::new()];
+    for instance in [&a, &b, &c] {
+        instance.configure("repl-diskless-sync-delay 0\nsave \"\"\n");
+    }
+    let port = a.port.to_string();
+    let follow = ["--replicaof", "127.0.0.1", &port];
+    let mut first = a.start(&[]);
+    let (mut second, mut third) = (b.start(&follow), c.start(&follow));
+    a.until(&["INFO", "replication"], |info| info.matches("state=online").count() == 2);
+    assert_eq!(a.cli(&["SET", "k", "v"]), "OK");
+    for replica in [&b, &c] {
+        replica.gives(&["GET", "k"], "\"v\"");
+    }
+    first.kill();
+    for replica in [&mut second, &mut third] {
+        logged(replica, &["Error condition on socket for SYNC: Connection refused"]);
+    }
+
+    let tell = |instance: &Instance, host: &str, port: &str| {
+        let lines = format!("MULTI\nSLAVEOF {host} {port}\nCONFIG REWRITE\nEXEC\n");
+        let stream = std::net::TcpStream::connect(("127.0.0.1", instance.port)).expect("a server");
+        let mut client = limpid_tests::client::Client::new(stream);
+        client.send_raw(lines.as_bytes());
+        for _ in 0..4 {
+            let reply = client.read().expect("a reply").value;
+            assert!(!reply.is_error(), "{reply:?}");
+        }
+    };
+    tell(&c, "NO", "ONE");
+    logged(
+        &mut third,
+        &[
+            "Discarding previously cached master state.",
+            "Setting secondary replication ID to ",
+            "MASTER MODE enabled (user request from 'id=",
+            "CONFIG REWRITE executed with success.",
+        ],
+    );
+    let line = third.wait_for_line("Setting secondary replication ID to ").expect("the line");
+    let (old, rest) = line
+        .split_once("ID to ")
+        .and_then(|(_, rest)| rest.split_once(", valid up to offset: "))
+        .expect("the id");
+    let (offset, new) = rest.split_once(". New replication ID is ").expect("the offset");
+    tell(&b, "127.0.0.1", &c.port.to_string());
+    logged(
+        &mut second,
+        &[
+            &format!("Connecting to MASTER 127.0.0.1:{}", c.port),
+            &format!("REPLICAOF 127.0.0.1:{} enabled (user request from 'id=", c.port),
+            "CONFIG REWRITE executed with success.",
+            "Master replied to PING, replication can continue...",
+            &format!("Trying a partial resynchronization (request {old}:{offset})."),
+            "Successful partial resynchronization with master.",
+            &format!("Master replication ID changed to {new}"),
+            "MASTER <-> REPLICA sync: Master accepted a Partial Resynchronization.",
+        ],
+    );
+    let accepted = format!("Partial resynchronization request from 127.0.0.1:{} accepted.", b.port);
+    let line = third.wait_for_line(&accepted).expect("the line");
+    assert!(line.ends_with(&format!("starting from offset {offset}.")), "{line}");
+    let conf = std::fs::read_to_string(b.conf()).expect("the file");
+    assert!(conf.contains(&format!("replicaof 127.0.0.1 {}", c.port)), "{conf}");
+}
+
+#[test]
+fn what_the_notes_configure_about_replicas_is_heeded() {
+    let primary = Instance::new();
+    primary.configure(
+        "replica-serve-stale-data yes\nreplica-read-only yes\nrepl-diskless-sync no\n\
+         repl-backlog-size 1mb\nmin-replicas-to-write 3\nmin-replicas-max-lag 10\n",
+    );
+    let _server = primary.start(&[]);
+    let refused = "(error) NOREPLICAS Not enough good replicas to write.";
+    assert_eq!(primary.cli(&["SET", "k", "v"]), refused);
+    assert_eq!(primary.cli(&["CONFIG", "SET", "min-replicas-to-write", "0"]), "OK");
+    assert_eq!(primary.cli(&["SET", "k", "v"]), "OK");
+    // A replica whose primary has never been there.
+    let lost = Instance::new();
+    let nobody = free_port().to_string();
+    lost.configure(&format!("replicaof 127.0.0.1 {nobody}\nreplica-serve-stale-data no\n"));
+    let _lost = lost.start(&[]);
+    let down = "(error) MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set \
+                to 'no'.";
+    assert_eq!(lost.cli(&["GET", "k"]), down);
+    assert_eq!(lost.cli(&["CONFIG", "SET", "replica-serve-stale-data", "yes"]), "OK");
+    assert_eq!(lost.cli(&["GET", "k"]), "(nil)");
 }

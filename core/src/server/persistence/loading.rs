@@ -339,6 +339,11 @@ impl Server {
             Err(LoadFailure::Missing) => {}
             Err(failure) => {
                 self.tell_of_load(load.source.path(), &failure);
+                if matches!(failure, LoadFailure::Broken(_)) {
+                    self.log(LogLevel::Warning, || {
+                        "Terminating server after rdb file reading failure.".to_owned()
+                    });
+                }
                 self.log(LogLevel::Warning, || {
                     "Fatal error loading the DB, check server logs. Exiting.".to_owned()
                 });
@@ -407,6 +412,9 @@ fn first_words(error: &RdbError) -> String {
     match doing {
         Doing::Start => reason.clone(),
         Doing::Checksum if reason.starts_with("Wrong") => format!("{reason}. Aborting now."),
-        _ => "Short read or OOM loading DB. Unrecoverable error, aborting now.".to_owned(),
+        _ if reason.starts_with("Unexpected EOF") => {
+            "Short read or OOM loading DB. Unrecoverable error, aborting now.".to_owned()
+        }
+        _ => format!("RDB ERROR DETECTED [offset {}] {reason}", error.offset),
     }
 }

@@ -411,6 +411,12 @@ impl Server {
         if result.is_ok() && matches!(self.snapshot().map(Job::purpose), Some(Purpose::Save(_))) {
             let role = self.writer_role();
             self.log_as(role, LogLevel::Notice, || "DB saved on disk".to_owned());
+            if role == 'C' {
+                let copied = self.keyspace.snapshot_copied() >> 20;
+                self.log_as(role, LogLevel::Notice, || {
+                    format!("RDB: {copied} MB of memory used by copy-on-write")
+                });
+            }
         }
         let Some(job) = self.persistence.job.take() else { return };
         if job.is_rdb() {
