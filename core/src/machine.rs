@@ -532,8 +532,6 @@ pub enum Signal {
 pub struct Vitals {
     /// Resident memory in bytes.
     pub resident: u64,
-    /// Bytes that the allocator has handed out, if it can tell.
-    pub allocated: Option<u64>,
     /// Processor time in the kernel.
     pub cpu_system: Duration,
     /// Processor time in the program.

@@ -187,8 +187,8 @@ impl Server {
         text.field("used_memory_dataset", m.dataset());
         text.field("used_memory_dataset_perc", format_args!("{:.2}%", m.dataset_percentage()));
         text.field("allocator_allocated", m.used);
-        text.field("allocator_active", m.used);
-        text.field("allocator_resident", resident);
+        text.field("allocator_active", m.held());
+        text.field("allocator_resident", m.held());
         text.bytes("total_system_memory", self.vitals.host_memory);
         text.field("used_memory_lua", 0);
         text.field("used_memory_vm_eval", 0);
@@ -203,14 +203,14 @@ impl Server {
         text.bytes("used_memory_scripts", 0);
         text.bytes("maxmemory", settings.maxmemory);
         text.field("maxmemory_policy", &settings.maxmemory_policy);
-        text.field("allocator_frag_ratio", "1.00");
-        text.field("allocator_frag_bytes", 0);
-        text.field("allocator_rss_ratio", format_args!("{:.2}", m.fragmentation()));
-        text.field("allocator_rss_bytes", resident as i64 - m.used as i64);
+        text.field("allocator_frag_ratio", format_args!("{:.2}", m.fragmentation()));
+        text.field("allocator_frag_bytes", m.unused());
+        text.field("allocator_rss_ratio", "1.00");
+        text.field("allocator_rss_bytes", 0);
         text.field("rss_overhead_ratio", "1.00");
         text.field("rss_overhead_bytes", 0);
         text.field("mem_fragmentation_ratio", format_args!("{:.2}", m.fragmentation()));
-        text.field("mem_fragmentation_bytes", resident as i64 - m.used as i64);
+        text.field("mem_fragmentation_bytes", m.unused());
         text.field("mem_not_counted_for_evict", m.uncounted);
         text.field("mem_replication_backlog", m.backlog);
         text.field("mem_total_replication_buffers", m.backlog + m.replicas);
@@ -453,8 +453,19 @@ impl Memory {
         self.used as f64 * 100.0 / self.peak.max(1) as f64
     }
 
+    /// What the allocator holds. It tells nothing about itself, and so this is all that the
+    /// process takes, as Redis has it where it cannot ask; where nobody knows that, what is used.
+    pub(super) fn held(&self) -> u64 {
+        if self.resident == 0 { self.used } else { self.resident }
+    }
+
+    /// What is held and not used.
+    pub(super) fn unused(&self) -> i64 {
+        self.held() as i64 - self.used as i64
+    }
+
     pub(super) fn fragmentation(&self) -> f64 {
-        self.resident as f64 / self.used.max(1) as f64
+        self.held() as f64 / self.used.max(1) as f64
     }
 }
 

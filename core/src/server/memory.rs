@@ -77,7 +77,6 @@ fn stats(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
         databases.into_iter().map(|db| (db, server.keyspace.overheads(db))).collect();
     let net = memory.used.saturating_sub(memory.startup);
     let per_key = net.checked_div(memory.keys as u64).unwrap_or_default();
-    let resident_more = memory.resident as i64 - memory.used as i64;
     let mut reply = call.reply();
     let map = reply.begin(Aggregate::Map);
     let mut fields = 0;
@@ -121,16 +120,16 @@ fn stats(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
         ("dataset.percentage", Value::Ratio(memory.dataset_percentage())),
         ("peak.percentage", Value::Ratio(memory.peak_percentage())),
         ("allocator.allocated", Value::Number(memory.used as i64)),
-        ("allocator.active", Value::Number(memory.used as i64)),
-        ("allocator.resident", Value::Number(memory.resident as i64)),
-        ("allocator-fragmentation.ratio", Value::Ratio(1.0)),
-        ("allocator-fragmentation.bytes", Value::Number(0)),
-        ("allocator-rss.ratio", Value::Ratio(memory.fragmentation())),
-        ("allocator-rss.bytes", Value::Number(resident_more)),
+        ("allocator.active", Value::Number(memory.held() as i64)),
+        ("allocator.resident", Value::Number(memory.held() as i64)),
+        ("allocator-fragmentation.ratio", Value::Ratio(memory.fragmentation())),
+        ("allocator-fragmentation.bytes", Value::Number(memory.unused())),
+        ("allocator-rss.ratio", Value::Ratio(1.0)),
+        ("allocator-rss.bytes", Value::Number(0)),
         ("rss-overhead.ratio", Value::Ratio(1.0)),
         ("rss-overhead.bytes", Value::Number(0)),
         ("fragmentation", Value::Ratio(memory.fragmentation())),
-        ("fragmentation.bytes", Value::Number(resident_more)),
+        ("fragmentation.bytes", Value::Number(memory.unused())),
     ];
     for (name, value) in rest {
         reply.bulk(name.as_bytes());

@@ -30,7 +30,6 @@ impl Gauge {
         let usage = getrusage(UsageWho::RUSAGE_SELF).ok();
         Vitals {
             resident: self.resident_pages().unwrap_or(0).saturating_mul(self.page),
-            allocated: None,
             cpu_system: usage.map(|u| duration(u.system_time())).unwrap_or_default(),
             cpu_user: usage.map(|u| duration(u.user_time())).unwrap_or_default(),
             host_memory: self.host_memory,

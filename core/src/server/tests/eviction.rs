@@ -1,10 +1,14 @@
 //! Memory that is full.
 
 use super::*;
+use crate::machine::Vitals;
 
 /// A field of INFO that is a number.
 fn field(driver: &mut Driver, conn: ConnId, name: &str) -> u64 {
-    let info = driver.line(conn, "info everything");
+    number(&driver.line(conn, "info everything"), name)
+}
+
+fn number(info: &str, name: &str) -> u64 {
     let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     line.and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("no {name}: {info}"))
 }
@@ -76,4 +80,29 @@ fn nothing_is_evicted_while_data_is_loaded() {
     driver.pass(Duration::from_secs(1));
     assert!(field(&mut driver, conn, "evicted_keys") > 100);
     assert!(field(&mut driver, conn, "used_memory") < 1_000_000);
+}
+
+#[test]
+fn what_is_said_about_memory_adds_up() {
+    let (mut driver, conn, replica) = primary("");
+    driver.line(conn, "expire key:1 100");
+    driver.input(Input::Vitals(Vitals { resident: 50_000_000, ..Vitals::default() }));
+    driver.asleep = Some(replica);
+    driver.line(conn, &format!("set other {}", "x".repeat(100_000)));
+    let info = driver.line(conn, "info memory");
+    let get = |name| number(&info, name);
+    let used = get("used_memory");
+    assert_eq!(get("allocator_allocated"), used);
+    assert_eq!(get("allocator_active"), 50_000_000);
+    assert_eq!(get("allocator_frag_bytes"), 50_000_000 - used);
+    assert_eq!(get("mem_fragmentation_bytes"), 50_000_000 - used);
+    assert_eq!(get("used_memory_overhead") + get("used_memory_dataset"), used);
+    assert!(get("used_memory_dataset") > 1_000_000);
+    assert!(get("used_memory_overhead") > get("used_memory_startup"));
+    // MEMORY STATS has the same figures, with what it has for each database.
+    let stats = driver.line(conn, "memory stats");
+    let backlog = get("mem_replication_backlog");
+    assert!(stats.contains(&format!("$19\r\nreplication.backlog\r\n:{backlog}\r\n")), "{stats}");
+    assert!(stats.contains("db.0\r\n*6\r\n") && !stats.contains("hashtable.expires\r\n:0\r\n"));
+    assert!(stats.starts_with("*56\r\n"), "{stats}");
 }
