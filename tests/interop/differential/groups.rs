@@ -79,7 +79,6 @@ pub(crate) const GROUPS: &[Group] = &[
                     "COPY key key [DB db] [REPLACE]",
                     "MOVE key db",
                     "TOUCH key+",
-                    "OBJECT REFCOUNT key",
                     "OBJECT FREQ key",
                     "OBJECT NOSUCH key",
                     "DBSIZE",
@@ -92,7 +91,8 @@ pub(crate) const GROUPS: &[Group] = &[
             (Unordered, &["KEYS glob", "SCAN 0 COUNT 1000 [MATCH glob] [TYPE type]"]),
             (Near(1), &["TTL key", "EXPIRETIME key", "OBJECT IDLETIME key"]),
             (Near(60_000), &["PTTL key", "PEXPIRETIME key"]),
-            (Shape, &["MEMORY USAGE key [SAMPLES count]"]),
+            // Redis shares small numbers, but not all: a copy is a number of its own.
+            (Shape, &["MEMORY USAGE key [SAMPLES count]", "OBJECT REFCOUNT key"]),
             (Encoding, &["OBJECT ENCODING key"]),
         ],
     },

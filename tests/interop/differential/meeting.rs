@@ -355,7 +355,11 @@ impl Side {
             if !replies.is_empty() || !open {
                 break;
             }
-            let about = control.call(&["CLIENT", "LIST", "ID", &id]);
+            control.send(&["CLIENT", "LIST", "ID", &id]);
+            let about = control.read().map(|reply| reply.value);
+            let about = about.unwrap_or_else(|| {
+                panic!("sent away by {}:\n{}", quoted(&args), self.process.output())
+            });
             let about = String::from_utf8_lossy(about.bytes().unwrap_or_default()).into_owned();
             let flags = about.split(' ').find_map(|field| field.strip_prefix("flags="));
             if !ends_soon && flags.is_some_and(|flags| flags.contains('b')) {
