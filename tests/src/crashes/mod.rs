@@ -423,6 +423,9 @@ impl Course {
             patience -= 1;
         }
         let now = self.site.world.now();
+        if self.fault.as_ref().is_some_and(|(_, slow)| *slow) {
+            self.owed.slow = Some(now);
+        }
         match self.site.state() {
             ProcState::Exited { code: 0 } => {
                 if self.owed.follows && self.owed.well_since.is_some() {
