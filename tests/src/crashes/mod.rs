@@ -368,12 +368,12 @@ impl Course {
         let (now, last) = (self.site.world.now(), self.last());
         self.owed.advance(now, last);
         // What the operating system had been handed is there after a kill: with a disk that is not
-        // slow, all but the very latest.
+        // slow, all but what waits in its queue (a snapshot may stand before it there).
         let quick = self.owed.slow.is_none_or(|at| now.since(at) > Duration::from_secs(8));
         let works = self.owed.well_since.is_some_and(|at| now.since(at) > Duration::from_secs(3));
         let mut cached = Mono::ZERO;
         if quick && works && self.owed.follows {
-            cached = Mono(now.0.saturating_sub(200_000_000));
+            cached = Mono(now.0.saturating_sub(1_000_000_000));
         }
         let mut power = false;
         match end {
