@@ -83,7 +83,10 @@ fn play(mut primary: Process, mut replica: Process, seed: u64) {
     write(&primary, &mut rng);
     agree(&primary, &replica);
 
-    // The replica takes over, and the old primary goes on from there.
+    // The replica takes over, and the old primary goes on from there. It would not if meanwhile it
+    // had deleted a key whose time has come.
+    call(&primary, "debug set-active-expire 0");
+    agree(&primary, &replica);
     call(&replica, "replicaof no one");
     let partial = count(&replica, "sync_partial_ok");
     follow(&primary, &replica);
