@@ -27,7 +27,9 @@
 //! * Inputs about one connection come in the order in which they happened; after
 //!   [`Input::Closed`] or [`Input::ConnectFailed`] nothing more comes about it.
 //! * Disk operations on one file are carried out, and answered, in the order in which they were
-//!   asked for. Each is answered by exactly one [`Input::Disk`].
+//!   asked for; but an append need not wait for an fsync before it, which then promises nothing about
+//!   it. Each is answered by exactly one [`Input::Disk`]: at once, before the next output is taken, if
+//!   it takes no time, and else when it has ended.
 //! * Time never runs backwards on the monotonic clock.
 
 use core::fmt;

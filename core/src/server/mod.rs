@@ -461,6 +461,9 @@ impl Machine for Server {
                 return Some(output);
             }
         }
+        if self.is_unwritten() {
+            self.keep_all_unwritten();
+        }
         while let Some(slot) = self.to_send.pop_front() {
             if let Some(client) = self.clients.get_mut(slot)
                 && client.sending == Due::Now

@@ -410,6 +410,8 @@ impl Server {
     fn flush_as(&mut self, now: Now<'_>, client: &mut Client, sending: Due) {
         let may_leave = self.gate_replies(now.mono, client);
         if client.standing == Standing::Closing && client.long.is_none() {
+            // It will be sent what it has without being asked about again.
+            self.keep_unwritten(client);
             self.release(client);
             self.clients.leaving(client);
             self.outputs.push_back(Output::Close { conn: client.conn, how: Close::AfterSending });

@@ -1,6 +1,7 @@
 //! Disk operations, carried out by threads of their own; but for short appends to a file that is
 //! not in use otherwise. Such an append ends in the page cache, in less time than it takes to hand it
-//! to another thread and to hear of its end.
+//! to another thread and to hear of its end. While a file is being synced it is appended to by a
+//! thread as well: the kernel may let that wait.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -43,7 +44,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     schedule: Schedule,
-    files: HashMap<FileId, Arc<Mutex<File>>>,
+    files: HashMap<FileId, Arc<File>>,
     /// Files on which an append failed, of which the machine has not been told yet. What it asked
     /// for since then must not be written behind the gap.
     failed: HashMap<FileId, Failure>,
@@ -129,11 +130,11 @@ impl Shared {
             state.files.get(id).cloned()?
         };
         // What has ended before must be told before, too.
-        if self.mailbox.holds_completion() {
+        if self.mailbox.holds_completion(*id) {
             return None;
         }
         let mut failure = None;
-        append_all(&mut lock(&file), &mut failure, &[(op, bytes)]);
+        append_all(&file, &mut failure, &[(op, bytes)]);
         Some(match failure {
             None => Ok(DiskDone::Done),
             Some(failure) => Err(failure.error),
@@ -164,13 +165,14 @@ impl Shared {
     }
 
     fn carry_out(&self, job: Job) {
-        let outcomes: Vec<(OpId, Outcome)> = match job.file {
+        let file = job.file;
+        let outcomes: Vec<(OpId, Outcome)> = match file {
             Some(id) => self.on_file(id, job.ops),
             None => job.ops.into_iter().map(|(op, what)| (op, self.on_path(what))).collect(),
         };
         // Told before what waits for it may begin, so that the machine hears in order of what is done
         // to one file.
-        self.mailbox.put(outcomes.into_iter().map(|(op, outcome)| Letter::Disk(op, outcome)));
+        self.mailbox.put(outcomes.into_iter().map(|(op, outcome)| Letter::Disk(file, op, outcome)));
         self.state().schedule.end(job.number);
         self.changed.notify_all();
     }
@@ -184,7 +186,7 @@ impl Shared {
             return ops.into_iter().map(|(op, _)| (op, Err(not_open()))).collect();
         };
         let had_failed = failure.is_some();
-        let outcomes = on_file(&mut lock(&file), &mut failure, ops);
+        let outcomes = on_file(&file, &mut failure, ops);
         if let (false, Some(failure)) = (had_failed, failure) {
             self.state().failed.insert(id, failure);
         }
@@ -195,7 +197,7 @@ impl Shared {
         match what {
             DiskOp::Open { file, path, mode } => {
                 let (open, len) = open(&path, mode).map_err(disk_error)?;
-                self.state().files.insert(file, Arc::new(Mutex::new(open)));
+                self.state().files.insert(file, Arc::new(open));
                 Ok(DiskDone::Opened { len })
             }
             DiskOp::Close { file } => {
@@ -226,7 +228,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Carries out operations on one open file. Appends that stand together are written together, and
 /// one fsync serves all that were asked for between the same reads and truncations.
 fn on_file(
-    file: &mut File,
+    file: &File,
     failure: &mut Option<Failure>,
     ops: Vec<(OpId, DiskOp)>,
 ) -> Vec<(OpId, Outcome)> {
@@ -256,7 +258,7 @@ fn is_write(what: &DiskOp) -> bool {
 
 /// Writes all appends of a run, then syncs once if anything in it wants that.
 fn write_run(
-    file: &mut File,
+    file: &File,
     failure: &mut Option<Failure>,
     run: Vec<(OpId, DiskOp)>,
     outcomes: &mut Vec<(OpId, Outcome)>,
@@ -288,7 +290,7 @@ fn write_run(
 
 /// Appends these, and returns how many were written whole before one failed. What was written of
 /// the failed one is cut off again.
-fn append_all(file: &mut File, failure: &mut Option<Failure>, appends: &[(OpId, &[u8])]) -> usize {
+fn append_all(mut file: &File, failure: &mut Option<Failure>, appends: &[(OpId, &[u8])]) -> usize {
     if failure.is_some() {
         return 0;
     }
@@ -315,7 +317,7 @@ fn append_all(file: &mut File, failure: &mut Option<Failure>, appends: &[(OpId, 
 }
 
 /// Writes all the bytes in few calls; how many were written, and what stopped it.
-fn write_all_vectored(file: &mut File, appends: &[(OpId, &[u8])]) -> (usize, io::Result<()>) {
+fn write_all_vectored(mut file: &File, appends: &[(OpId, &[u8])]) -> (usize, io::Result<()>) {
     let mut slices: Vec<IoSlice<'_>> = appends.iter().map(|(_, b)| IoSlice::new(b)).collect();
     let mut slices = slices.as_mut_slice();
     let mut written = 0;
@@ -362,7 +364,7 @@ fn read(file: &File, offset: u64, len: u32) -> io::Result<DiskDone> {
     Ok(DiskDone::Data(data))
 }
 
-fn truncate(file: &mut File, len: u64) -> io::Result<()> {
+fn truncate(mut file: &File, len: u64) -> io::Result<()> {
     file.set_len(len)?;
     // A file opened to be created has a position, which must not stay behind the end.
     file.seek(SeekFrom::End(0))?;

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use limpid_core::machine::{DiskDone, DiskError, OpId, Signal};
+use limpid_core::machine::{DiskDone, DiskError, FileId, OpId, Signal};
 use mio::Waker;
 
 /// What other threads have to tell. Putting something in wakes the event loop.
@@ -16,8 +16,8 @@ pub(crate) struct Mailbox {
 /// One thing that another thread tells.
 #[derive(Debug)]
 pub(crate) enum Letter {
-    /// A disk operation has ended.
-    Disk(OpId, Result<DiskDone, DiskError>),
+    /// A disk operation has ended; which open file it wrote or read, if it did.
+    Disk(Option<FileId>, OpId, Result<DiskDone, DiskError>),
     /// The operating system signals.
     Signal(Signal),
     /// A host's name has been looked up: its addresses, none if nobody knows it.
@@ -42,10 +42,10 @@ impl Mailbox {
         letters.iter().any(|letter| matches!(letter, Letter::Signal(_)))
     }
 
-    /// Whether the end of a disk operation waits to be told.
-    pub(super) fn holds_completion(&self) -> bool {
+    /// Whether the end of an operation on this open file waits to be told.
+    pub(super) fn holds_completion(&self, of: FileId) -> bool {
         let letters = self.letters.lock().unwrap_or_else(PoisonError::into_inner);
-        letters.iter().any(|letter| matches!(letter, Letter::Disk(..)))
+        letters.iter().any(|letter| matches!(letter, Letter::Disk(Some(file), ..) if *file == of))
     }
 
     /// Takes all letters out, into `into`, which is empty.

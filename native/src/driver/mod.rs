@@ -46,7 +46,7 @@ use std::time::Duration;
 
 use limpid_core::machine::{
     Address, Close, ConnId, Endpoint, Input, ListenerId, LogLevel, LogLine, Machine, NetError,
-    OpId, Outbox, Output,
+    Outbox, Output,
 };
 use limpid_core::time::{Mono, Now};
 use mio::event::Event;
@@ -54,7 +54,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 
 use self::clock::Clock;
 use self::connections::{Connection, Connections, Slot};
-use self::disk::{Disk, Outcome};
+use self::disk::Disk;
 use self::ebb::Ebb;
 pub(crate) use self::mailbox::{Letter, Mailbox};
 use self::names::{Names, Wanted};
@@ -145,7 +145,6 @@ struct OpenListener {
 enum Notice {
     Drained(ConnId),
     Closed(ConnId, NetError),
-    Disk(OpId, Outcome),
 }
 
 impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
@@ -289,7 +288,7 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
         self.mailbox.take(&mut letters);
         for letter in letters.drain(..) {
             match letter {
-                Letter::Disk(op, result) => {
+                Letter::Disk(_, op, result) => {
                     self.disk.told(op, &result);
                     self.hand(Input::Disk { op, result });
                 }
@@ -449,7 +448,6 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
                 match notice {
                     Notice::Drained(conn) => self.hand(Input::Drained { conn }),
                     Notice::Closed(conn, error) => self.hand(Input::Closed { conn, error }),
-                    Notice::Disk(op, result) => self.hand(Input::Disk { op, result }),
                 }
             }
             self.notices = notices;
@@ -476,8 +474,8 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
                 Output::Unlisten { listener } => self.unlisten(listener),
                 Output::Connect { conn, to, from } => self.connect(conn, to, from),
                 Output::Disk { op, what } => {
-                    if let Some(outcome) = self.disk.submit(op, what) {
-                        self.notices.push(Notice::Disk(op, outcome));
+                    if let Some(result) = self.disk.submit(op, what) {
+                        self.hand(Input::Disk { op, result });
                     }
                 }
                 Output::Log(line) => (self.log)(line),

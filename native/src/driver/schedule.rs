@@ -1,8 +1,8 @@
 //! Which disk operations may run beside each other, and which must wait.
 //!
 //! Operations that touch the same path keep their order; others do not wait for each other, so
-//! that a slow fsync of one file does not hold up the reading of another. Operations on one open
-//! file that gather while an earlier one runs make up one [`Batch`], so that a single fsync serves
+//! that a slow fsync of one file does not hold up the reading of another. Appends do not wait for an
+//! fsync of their own file either, once that runs. Operations on one open file that gather while an earlier one runs make up one [`Batch`], so that a single fsync serves
 //! all that asked for one meanwhile.
 
 use std::collections::{HashMap, VecDeque};
@@ -29,6 +29,8 @@ struct Batch {
     scope: Scope,
     ops: Vec<(OpId, DiskOp)>,
     running: bool,
+    /// Whether there is nothing in it but fsyncs. Known when it runs.
+    only_syncs: bool,
 }
 
 /// What an operation touches.
@@ -68,7 +70,8 @@ impl Schedule {
         }
         self.next += 1;
         let ops = vec![(op, what)];
-        self.batches.push_back(Batch { number: self.next, file, scope, ops, running: false });
+        let (running, only_syncs) = (false, false);
+        self.batches.push_back(Batch { number: self.next, file, scope, ops, running, only_syncs });
     }
 
     /// Whether nothing that was asked for has to be carried out before this.
@@ -81,11 +84,11 @@ impl Schedule {
     pub(super) fn begin(&mut self) -> Option<Job> {
         let index = (0..self.batches.len()).find(|&i| {
             let batch = &self.batches[i];
-            !batch.running
-                && !self.batches.iter().take(i).any(|earlier| batch.scope.waits_for(&earlier.scope))
+            !batch.running && !self.batches.iter().take(i).any(|earlier| batch.waits_for(earlier))
         })?;
         let batch = self.batches.get_mut(index)?;
         batch.running = true;
+        batch.only_syncs = batch.ops.iter().all(|(_, what)| matches!(what, DiskOp::Sync { .. }));
         let ops = std::mem::take(&mut batch.ops);
         Some(Job { number: batch.number, file: batch.file, ops })
     }
@@ -133,6 +136,20 @@ impl Schedule {
             }
         };
         Scope { paths, names, ..Scope::default() }
+    }
+}
+
+impl Batch {
+    fn waits_for(&self, earlier: &Batch) -> bool {
+        if !self.scope.waits_for(&earlier.scope) {
+            return false;
+        }
+        // What an fsync promises was there before it.
+        let appends = |batch: &Batch| {
+            batch.ops.iter().all(|(_, what)| matches!(what, DiskOp::Append { .. }))
+        };
+        let passes = earlier.running && earlier.only_syncs && earlier.file == self.file;
+        !(passes && self.file.is_some() && appends(self))
     }
 }
 
@@ -199,6 +216,29 @@ mod tests {
         assert_eq!(ids(schedule.begin()), [0u64; 0]);
         schedule.end(number);
         assert_eq!(ids(schedule.begin()), [4, 5, 7]);
+    }
+
+    #[test]
+    fn an_append_does_not_wait_for_an_fsync_that_runs() {
+        let mut schedule = Schedule::default();
+        open(&mut schedule, 1, 1, "a");
+        schedule.submit(OpId(2), append(1));
+        schedule.submit(OpId(3), DiskOp::Sync { file: FileId(1) });
+        assert_eq!(ids(schedule.begin()), [2, 3]);
+        schedule.submit(OpId(4), append(1));
+        assert_eq!(ids(schedule.begin()), [0u64; 0], "there is an append before the fsync");
+        schedule.end(2);
+        let job = schedule.begin();
+        let number = job.as_ref().map(|job| job.number).unwrap_or_default();
+        assert_eq!(ids(job), [4]);
+        schedule.end(number);
+        schedule.submit(OpId(5), DiskOp::Sync { file: FileId(1) });
+        assert_eq!(ids(schedule.begin()), [5]);
+        schedule.submit(OpId(6), append(1));
+        assert!(!schedule.is_free_for(&append(1)));
+        assert_eq!(ids(schedule.begin()), [6]);
+        schedule.submit(OpId(7), DiskOp::Sync { file: FileId(1) });
+        assert_eq!(ids(schedule.begin()), [0u64; 0], "an fsync waits for what it is to cover");
     }
 
     #[test]

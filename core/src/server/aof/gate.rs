@@ -1,5 +1,9 @@
 //! Replies that wait.
 //!
+//! No reply leaves before what was written before it has been handed to the operating system: then
+//! a process that is killed loses nothing that it has acknowledged. That is nearly always so before
+//! replies are about to leave (see `keep_all_unwritten`).
+//!
 //! With `appendfsync always` no reply leaves before everything is durable that was written before
 //! it: neither the one to the write, nor any other from which somebody could learn of the write.
 //! With `everysec` replies stay when the oldest write that is not durable is two seconds old, so
@@ -23,7 +27,7 @@ pub(super) struct Gate {
     waiting: BTreeSet<u32>,
 }
 
-/// Replies of one client that stay until the log is durable up to a position.
+/// Replies of one client that stay until the log is safe up to a position.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Held {
     log: u64,
@@ -36,12 +40,19 @@ impl Server {
     pub(in crate::server) fn gate_replies(&mut self, now: Mono, client: &mut Client) -> bool {
         // What a replica tells its primary promises nothing about this file.
         let promises = !client.from_primary;
-        if !promises || self.aof.gate.from.is_none_or(|from| now < from) {
-            if client.gated.is_empty() && client.outbox.limit().is_some() {
+        let open = self.aof.gate.from.is_none_or(|from| now < from);
+        if !promises || (open && client.gated.is_empty()) {
+            if client.outbox.limit().is_some() {
                 client.outbox.set_limit(None);
             }
             return client.outbox.ready() > 0;
         }
+        self.keep(client);
+        client.outbox.ready() > 0
+    }
+
+    /// Keeps all that a client is to be sent until what has been fed to the log so far is safe.
+    fn keep(&mut self, client: &mut Client) {
         let outbox = client.outbox.end();
         if client.outbox.limit().is_none() {
             client.outbox.set_limit(Some(outbox - client.outbox.len() as u64));
@@ -52,7 +63,41 @@ impl Server {
             _ => client.gated.push_back(Held { log, outbox }),
         }
         self.aof.gate.waiting.insert(client.slot);
-        client.outbox.ready() > 0
+    }
+
+    /// Whether something has not been written that replies must wait for. With `always` they wait
+    /// for more than that.
+    #[inline]
+    pub(in crate::server) fn is_unwritten(&self) -> bool {
+        let log = &self.aof.log;
+        log.written() < log.end()
+            && log.is_open()
+            && !log.has_failed()
+            && self.config.settings().aof.appendfsync != Fsync::Always
+    }
+
+    /// Keeps a client's replies back if something before them has not been written.
+    pub(in crate::server) fn keep_unwritten(&mut self, client: &mut Client) {
+        if self.is_unwritten() && !client.from_primary {
+            self.keep(client);
+        }
+    }
+
+    /// Keeps all replies back that are about to leave while something before them has not been
+    /// written: the driver could not write it at once, or there is an fsync to wait for.
+    #[cold]
+    pub(in crate::server) fn keep_all_unwritten(&mut self) {
+        for slot in core::mem::take(&mut self.to_send) {
+            let Some(mut client) = self.clients.take(slot) else { continue };
+            client.sending = false;
+            self.keep_unwritten(&mut client);
+            if client.outbox.ready() > 0 {
+                // What it has been sent before may leave, and what a primary is told.
+                client.sending = true;
+                self.to_send.push_back(slot);
+            }
+            self.clients.put(client);
+        }
     }
 
     /// Brings up to date from when on replies stay.
@@ -76,21 +121,23 @@ impl Server {
         self.aof.gate.from.is_some_and(|from| now >= from)
     }
 
-    /// Lets go what promises no more than is durable.
+    /// Lets go what promises no more than is safe.
     pub(super) fn open_gate(&mut self, now: Mono) {
         self.aof_gate_changed();
         if self.aof.gate.waiting.is_empty() {
             return;
         }
-        let durable = if self.gate_is_closed(now) {
+        let safe = if self.gate_is_closed(now) {
             self.aof.log.durable(self.skips_fsync())
+        } else if self.is_unwritten() {
+            self.aof.log.written()
         } else {
             u64::MAX
         };
         let mut still = BTreeSet::new();
         for slot in core::mem::take(&mut self.aof.gate.waiting) {
             let Some(client) = self.clients.get_mut(slot) else { continue };
-            while let Some(held) = client.gated.front().filter(|held| held.log <= durable) {
+            while let Some(held) = client.gated.front().filter(|held| held.log <= safe) {
                 client.outbox.set_limit(Some(held.outbox));
                 client.gated.pop_front();
             }

@@ -1,7 +1,8 @@
 //! Appending to the file, and making durable what was appended.
 //!
-//! At most one append and one fsync are under way; what comes meanwhile gathers, so that one fsync
-//! serves all writes, and all replies, that came while the one before it ran. Positions count the
+//! At most one append and one fsync are under way. What comes meanwhile gathers: with `always` while
+//! an fsync runs, so that the next serves all writes, and all replies, that came during it; with the
+//! others only while an append does, since replies wait for no more than that. Positions count the
 //! bytes of the log over all its files.
 
 use super::{Fsync, Server};
@@ -119,6 +120,12 @@ impl Log {
         self.end
     }
 
+    /// The position up to which the log has been written.
+    #[inline]
+    pub(super) fn written(&self) -> u64 {
+        self.written
+    }
+
     /// Bytes in the file that is appended to.
     pub(super) fn size(&self) -> u64 {
         self.size
@@ -156,6 +163,7 @@ impl Log {
     }
 
     /// Whether the last write or fsync failed.
+    #[inline]
     pub(super) fn has_failed(&self) -> bool {
         self.failure.write.is_some() || self.failure.sync.is_some()
     }
@@ -253,8 +261,9 @@ impl Server {
             self.aof.log.failure.cutting = true;
             return self.log_op(DiskOp::Truncate { file, len }, Step::Cut(file));
         }
-        // The disk would not append before the fsync is done.
-        if log.syncing.is_some() {
+        // One fsync shall serve many writes, if they wait for it anyway.
+        let gathers = self.syncs_always() || log.held;
+        if log.syncing.is_some() && gathers {
             return;
         }
         self.aof.log.failure.retry = None;
@@ -268,9 +277,13 @@ impl Server {
             log.writing = Some(core::mem::replace(&mut log.buffer, next));
             self.log_op(DiskOp::Append { file, bytes }, Step::Append(file));
         }
-        if self.wants_sync(now) {
+        if self.aof.log.syncing.is_none() && self.wants_sync(now) {
             self.sync_log(file);
         }
+    }
+
+    fn syncs_always(&self) -> bool {
+        self.aof.log.ending || self.config.settings().aof.appendfsync == Fsync::Always
     }
 
     /// Writes what the file lacks before another is named, and makes it durable.
@@ -291,7 +304,7 @@ impl Server {
     fn wants_sync(&self, now: Mono) -> bool {
         let log = &self.aof.log;
         let policy = match self.config.settings().aof.appendfsync {
-            _ if log.ending => Fsync::Always,
+            _ if self.syncs_always() => Fsync::Always,
             policy => policy,
         };
         let unsynced = match policy {
