@@ -24,8 +24,13 @@ fn with_always_nothing_that_was_acknowledged_is_lost_by_kills() {
 }
 
 #[test]
-fn with_everysec_nothing_older_than_two_seconds_is_lost_by_kills() {
+fn with_everysec_nothing_that_was_acknowledged_is_lost_by_kills() {
     keeps_its_word("everysec");
+}
+
+#[test]
+fn with_no_nothing_that_was_acknowledged_is_lost_by_kills() {
+    keeps_its_word("no");
 }
 
 fn agree(primary: Kind, replica: Kind) {

@@ -244,7 +244,7 @@ impl Server {
     /// The temporary file of a dump that is being written.
     fn temporary_dump(&self) -> Option<String> {
         let job = self.snapshot()?;
-        matches!(job.purpose(), Purpose::Save(_)).then(|| job.temporary().map(str::to_owned))?
+        matches!(job.purpose(), Purpose::Save(_)).then(|| job.temporary())?
     }
 }
 

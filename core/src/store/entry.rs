@@ -467,7 +467,22 @@ impl Keyed for Entry {
             }
         }
     }
+
+    fn held(&self, alone: bool) -> usize {
+        match &self.0 {
+            Repr::Object(object) => match &object.value {
+                Large::LongString(text) if alone && !text.is_unique() => 0,
+                Large::LongString(_) | Large::String(_) => self.memory(),
+                // It usually lives on and changes a little at a time.
+                _ => self.memory().min(MOST_SHARED),
+            },
+            Repr::Packed(_) => self.memory(),
+        }
+    }
 }
+
+/// Bytes for which a copy of a collection counts at most: it shares the rest.
+const MOST_SHARED: usize = 4096;
 
 impl Header {
     #[inline]

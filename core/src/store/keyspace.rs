@@ -227,6 +227,14 @@ impl Keyspace {
         self.detached.iter().chain(&self.dbs).map(|db| db.table.snapshot_pending()).sum()
     }
 
+    /// Whether these keys hold more than so many bytes that nobody else does; roughly, since a
+    /// collection shares most with what it is now.
+    pub fn snapshot_holds_more(&self, bytes: usize) -> bool {
+        let tables = || self.detached.iter().chain(&self.dbs).map(|db| &db.table);
+        tables().map(|table| table.snapshot_held_at_most()).sum::<usize>() > bytes
+            && tables().map(|table| table.snapshot_held()).sum::<usize>() > bytes
+    }
+
     /// Bytes of keys that were copied for the snapshot that is under way, or the last one, because
     /// they changed before they were handed over.
     pub fn snapshot_copied(&self) -> u64 {

@@ -22,6 +22,8 @@ pub(super) struct TableSnapshot<E> {
     position: Option<u64>,
     /// Entries as they were before they changed.
     pending: VecDeque<E>,
+    /// Bytes that these hold at most, roughly (see [`Keyed::held`]).
+    held: usize,
 }
 
 impl<E: Keyed> Table<E> {
@@ -30,7 +32,8 @@ impl<E: Keyed> Table<E> {
     pub fn begin_snapshot(&mut self, id: u64) {
         let position = (self.buckets > 0).then_some(0);
         self.copied = 0;
-        self.snapshot = Some(Box::new(TableSnapshot { id, position, pending: VecDeque::new() }));
+        let pending = VecDeque::new();
+        self.snapshot = Some(Box::new(TableSnapshot { id, position, pending, held: 0 }));
     }
 
     /// Whether a snapshot is under way.
@@ -46,6 +49,17 @@ impl<E: Keyed> Table<E> {
     /// How many entries wait because they have changed before the walk came to them.
     pub fn snapshot_pending(&self) -> usize {
         self.snapshot.as_ref().map_or(0, |snapshot| snapshot.pending.len())
+    }
+
+    /// Bytes that these entries hold at most, roughly: a collection shares most with what it is now.
+    pub fn snapshot_held_at_most(&self) -> usize {
+        self.snapshot.as_ref().map_or(0, |snapshot| snapshot.held)
+    }
+
+    /// Bytes that they hold and nobody else does, roughly. Looks at each.
+    pub fn snapshot_held(&self) -> usize {
+        let pending = self.snapshot.iter().flat_map(|snapshot| &snapshot.pending);
+        pending.map(|entry| entry.held(true)).sum()
     }
 
     /// Bytes of the entries that were copied for the last snapshot, because they changed before the
@@ -66,6 +80,10 @@ impl<E: Keyed> Table<E> {
         let mut handed = 0;
         while handed < count {
             if let Some(entry) = snapshot.pending.pop_front() {
+                snapshot.held = snapshot.held.saturating_sub(entry.held(false));
+                if snapshot.pending.is_empty() {
+                    snapshot.held = 0;
+                }
                 sink(&entry);
                 spent(entry);
                 handed += 1;
@@ -121,6 +139,7 @@ impl<E: Keyed> Table<E> {
         if snapshot.wants_bucket(index, bucket.version) {
             snapshot.pending.extend(bucket.entries.iter().map(E::frozen));
             copied = bucket.entries.iter().map(|entry| entry.memory().min(MOST_COPIED)).sum();
+            snapshot.held += bucket.entries.iter().map(|entry| entry.held(false)).sum::<usize>();
             bucket.version = snapshot.id;
         }
         self.copied += copied as u64;

@@ -24,6 +24,12 @@ pub trait Keyed: Clone {
     /// Anything that can be told from its place in the table alone.
     fn weight(&self) -> u8;
 
+    /// Bytes that a copy for a snapshot takes, roughly. With `alone`, those that it does not share
+    /// at the moment with what it is a copy of; else the most that these can become.
+    fn held(&self, _alone: bool) -> usize {
+        self.memory()
+    }
+
     /// A copy for a snapshot: it will be read once, from beginning to end.
     fn frozen(&self) -> Self {
         self.clone()

@@ -145,9 +145,8 @@ impl Batch {
             return false;
         }
         // What an fsync promises was there before it.
-        let appends = |batch: &Batch| {
-            batch.ops.iter().all(|(_, what)| matches!(what, DiskOp::Append { .. }))
-        };
+        let appends =
+            |batch: &Batch| batch.ops.iter().all(|(_, what)| matches!(what, DiskOp::Append { .. }));
         let passes = earlier.running && earlier.only_syncs && earlier.file == self.file;
         !(passes && self.file.is_some() && appends(self))
     }

@@ -116,6 +116,30 @@ fn with_always_no_acknowledged_write_is_lost_when_power_fails() {
 }
 
 #[test]
+fn a_process_that_is_killed_loses_nothing_that_it_has_acknowledged() {
+    for seed in 0..seeds(60) {
+        let mut rng = Rng::new(seed);
+        let mut world = world(seed, if seed % 2 == 0 { "no" } else { "everysec" });
+        if seed % 3 == 0 {
+            // Much waits for the disk then.
+            apply(&mut world, "disk redis-1 slow 20ms");
+        }
+        for life in 0..2 {
+            world.run_for(Duration::from_micros(500_000 + rng.below(1_000_000)));
+            let (marks, key) = marks(&world);
+            apply(&mut world, "kill redis-1");
+            apply(&mut world, "kill writer");
+            apply(&mut world, "start redis-1");
+            world.run_for(Duration::from_secs(3));
+            let lost = missing(&marks, &held(&world, &key));
+            assert!(lost.is_empty(), "seed {seed}, life {life}: {lost:?} of {}", marks.count());
+            assert!(marks.count() > 0, "seed {seed}, life {life}: {:#?}", log(&world));
+            apply(&mut world, "start writer");
+        }
+    }
+}
+
+#[test]
 fn with_everysec_no_acknowledged_write_is_lost_that_is_two_seconds_old() {
     for seed in 0..seeds(100) {
         let mut rng = Rng::new(seed);

@@ -121,3 +121,88 @@ fn a_full_disk_keeps_the_old_dump_and_refuses_writes() {
     act(&mut world, "disk redis-1 ok");
     assert!(ask_anew(&mut world, "get k").contains("\"new\""), "{}", log(&world));
 }
+
+#[test]
+fn what_waits_for_a_disk_that_stands_still_is_limited() {
+    let args =
+        ["--save", "3600 1000000", "--enable-debug-command", "yes", "--rdbcompression", "no"];
+    let mut world = lonely(1, &args);
+    ask(&mut world, "debug populate 300 key 100000");
+    act(&mut world, "disk redis-1 slow 1000s");
+    ask(&mut world, "bgsave");
+    let in_progress =
+        |world: &mut World| ask(world, "info persistence").contains("rdb_bgsave_in_progress:1");
+    let mut changed = 0;
+    while in_progress(&mut world) {
+        // Ten keys of a hundred thousand bytes each.
+        assert!(changed < 300, "nothing is given up: {}", log(&world));
+        for n in changed..changed + 10 {
+            ask(&mut world, &format!("set key:{n} other"));
+        }
+        changed += 10;
+    }
+    // Sixteen mebibytes may wait; of those that stand beside a changed key some do as well.
+    assert!((50..=200).contains(&changed), "{changed}: {}", log(&world));
+    let log = log(&world);
+    assert!(log.contains("The snapshot is given up: the disk takes it too slowly"), "{log}");
+    assert!(log.contains("Background saving error"), "{log}");
+    assert!(ask(&mut world, "info persistence").contains("rdb_last_bgsave_status:err"));
+    assert!(ask(&mut world, "set k v").contains("MISCONF"));
+    act(&mut world, "disk redis-1 ok");
+    // What was asked of the disk before still takes its time.
+    world.run_for(Duration::from_secs(10_000));
+    assert!(ask(&mut world, "bgsave").contains("started"));
+    world.run_for(Duration::from_secs(10));
+    let text = ask(&mut world, "info persistence");
+    assert!(text.contains("rdb_last_bgsave_status:ok"), "{text}");
+    assert!(ask(&mut world, "set k v").contains("OK"));
+    assert_eq!(files(&world).len(), 1, "nothing is left of the one that was given up");
+}
+
+#[test]
+fn what_is_being_written_stays_where_it_was_begun() {
+    let args = ["--save", "", "--appendonly", "yes", "--enable-protected-configs", "yes"];
+    let mut world = lonely(1, &args);
+    let ending = |world: &World, end: &str| -> Vec<String> {
+        files(world).into_iter().filter(|path| path.ends_with(end)).collect()
+    };
+    // The only directory that is there besides the one in which the server begins.
+    let elsewhere = "config set dir /appendonlydir";
+    for round in 0..2 {
+        for n in 0..20 {
+            ask(&mut world, &format!("set key:{n} {round}"));
+        }
+        act(&mut world, "disk redis-1 slow 5ms");
+        for line in ["bgsave", elsewhere, "bgrewriteaof"] {
+            world.apply(&format!("type t {line}").parse().expect("a line")).expect("typed");
+            world.run_for(Duration::from_millis(12));
+        }
+        world.run_for(Duration::from_secs(5));
+        act(&mut world, "disk redis-1 ok");
+        let text = ask(&mut world, "info persistence");
+        assert!(text.contains("rdb_last_bgsave_status:ok"), "{}", log(&world));
+        assert!(text.contains("aof_last_bgrewrite_status:ok"), "{}", log(&world));
+        assert!(text.contains("aof_rewrite_in_progress:0"), "{}", log(&world));
+        assert!(text.contains("aof_rewrites:1") || round > 0, "{text} {}", log(&world));
+        // A save that begins afterwards goes to the new place.
+        let dumps: &[&str] =
+            if round == 0 { &["/dump.rdb"] } else { &["/appendonlydir/dump.rdb", "/dump.rdb"] };
+        assert_eq!(ending(&world, "dump.rdb"), dumps, "{}", log(&world));
+    }
+    assert_eq!(ending(&world, ".base.rdb").len(), 1, "{:?}", files(&world));
+    assert!(files(&world).iter().all(|path| !path.contains("temp")), "{:?}", files(&world));
+    assert!(log(&world).contains("The append-only file stays in /appendonlydir."));
+    ask(&mut world, "set key:0 last");
+    act(&mut world, "kill redis-1:6379");
+    act(&mut world, "start redis-1:6379");
+    assert!(ask_anew(&mut world, "get key:0").contains("\"last\""), "{}", log(&world));
+    assert!(ask_anew(&mut world, "get key:19").contains("\"1\""), "{}", log(&world));
+    // Off and on again is the way to move it.
+    for line in [elsewhere, "config set appendonly no", "config set appendonly yes"] {
+        assert!(ask_anew(&mut world, line).contains("OK"), "{line}");
+    }
+    world.run_for(Duration::from_secs(1));
+    let moved = ending(&world, ".base.rdb");
+    let moved = moved.iter().filter(|path| path.starts_with("/appendonlydir/appendonlydir/"));
+    assert_eq!(moved.count(), 1, "{:?} {}", files(&world), log(&world));
+}

@@ -37,6 +37,8 @@ use crate::time::Now;
 pub(super) struct Aof {
     state: State,
     manifest: Manifest,
+    /// The directory above that of the files, if it is not the working directory any more.
+    home: Option<String>,
     feed: Feed,
     /// The last moment that was written into the file, in seconds since 1970.
     timestamp: u64,

@@ -14,6 +14,7 @@ use crate::persist::aof::manifest::{manifest_name, temp_incr_name};
 use crate::server::DiskWork;
 use crate::server::config::commands::Change;
 use crate::server::dispatch::{Call, Handler, row};
+use crate::server::persistence::sink::path_in;
 use crate::server::persistence::snapshot::{Failure, Purpose};
 use crate::time::{Duration, Mono, Now, Wall};
 
@@ -135,6 +136,11 @@ impl Aof {
     fn temporary(pid: u32) -> String {
         format!("temp-rewriteaof-bg-{pid}.aof")
     }
+
+    /// A path that is meant to be in the working directory.
+    fn path(&self, name: &str) -> String {
+        path_in(self.home.as_deref(), name)
+    }
 }
 
 fn bgrewriteaof(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
@@ -163,7 +169,37 @@ impl Server {
 
     /// The path of a file in the directory of the append-only file.
     pub(super) fn aof_path(&self, name: &str) -> String {
-        format!("{}/{name}", self.config.settings().aof.appenddirname)
+        self.aof.path(&format!("{}/{name}", self.config.settings().aof.appenddirname))
+    }
+
+    /// The path of a base that is being written.
+    fn temporary_path(&self) -> String {
+        self.aof.path(&Aof::temporary(self.facts.pid))
+    }
+
+    /// The working directory becomes another. The files stay where they are: while some are here
+    /// and some there, a crash would leave half of the data in each place.
+    pub(in crate::server) fn aof_stays(&mut self) {
+        let aof = &mut self.aof;
+        if aof.state != State::Off || aof.rewrite.is_on() || aof.manifest != Manifest::default() {
+            let home = aof.home.get_or_insert_with(|| self.directory.clone());
+            if let Some(switch) = &mut aof.rewrite.switch {
+                switch.path = path_in(Some(home), &switch.path);
+            }
+        }
+    }
+
+    /// Tells where the files are when the working directory has become another.
+    pub(in crate::server) fn tell_where_aof_is(&mut self) {
+        if let (Some(home), true) = (&self.aof.home, self.aof.state != State::Off) {
+            let path = path_in(Some(home), &self.config.settings().aof.appenddirname);
+            self.notice(|| {
+                format!(
+                    "The append-only file stays in {path}. To move it to the new directory, turn \
+                     it off and on again with CONFIG SET appendonly."
+                )
+            });
+        }
     }
 
     pub(super) fn rewrite_op(&mut self, what: DiskOp, step: Step) {
@@ -195,13 +231,18 @@ impl Server {
 
     /// Begins a rewrite.
     fn begin_rewrite(&mut self, asked: Option<Asked>) {
+        if self.aof.state != State::On && self.aof.home.take().is_some() {
+            // Nothing here follows from what is there.
+            self.aof.manifest = Manifest::default();
+        }
         let rewrite = &mut self.aof.rewrite;
         rewrite.stage = Stage::Opening;
         rewrite.asked = asked;
         rewrite.written = false;
-        let path = self.config.settings().aof.appenddirname.clone();
+        let path = self.aof.path(&self.config.settings().aof.appenddirname);
+        let above = self.aof.path(".");
         self.rewrite_op(DiskOp::MakeDir { path }, Step::Dir);
-        self.disk_op(DiskOp::SyncDir { path: ".".to_owned() }, DiskWork::Nothing);
+        self.disk_op(DiskOp::SyncDir { path: above }, DiskWork::Nothing);
     }
 
     pub(super) fn rewrite_disk_done(
@@ -304,13 +345,15 @@ impl Server {
             self.disk_op(DiskOp::Remove { path }, DiskWork::Nothing);
             return self.rewrite_refused(now);
         }
+        // The working directory may have become another meanwhile.
+        let path = self.aof.path(&path);
         self.notice(|| format!("Creating AOF incr file {name} on background rewrite"));
         self.take_image(now, Some((file, path, manifest)));
     }
 
     /// The moment whose data the new base shall hold is now.
     fn take_image(&mut self, now: Now<'_>, incr: Option<(FileId, String, Option<Manifest>)>) {
-        let path = Aof::temporary(self.facts.pid);
+        let path = self.temporary_path();
         self.aof.rewrite.rdb = self.config.settings().aof.aof_use_rdb_preamble;
         // Half of the data must not take the place of the whole.
         let is_whole = !self.is_loading_in_place() && !self.persistence.reloading;
@@ -484,22 +527,23 @@ impl Server {
     fn finish_rewrite(&mut self) {
         self.aof.rewrite.stage = Stage::Finishing;
         self.notice(|| "Background AOF rewrite terminated with success".to_owned());
-        let (file, path) = (self.next_file(), Aof::temporary(self.facts.pid));
+        let (file, path) = (self.next_file(), self.temporary_path());
         self.rewrite_op(DiskOp::Open { file, path, mode: OpenMode::Read }, Step::Base { file });
     }
 
     fn base_looked_at(&mut self, now: Now<'_>, file: FileId, result: Result<DiskDone, DiskError>) {
-        let from = Aof::temporary(self.facts.pid);
         let len = match result {
             Ok(DiskDone::Opened { len }) => len,
             Ok(_) => 0,
             Err(error) => {
+                let from = Aof::temporary(self.facts.pid);
                 self.log(LogLevel::Warning, || {
                     format!("Unable to obtain the AOF file {from} length. stat: {error}")
                 });
                 return self.rewrite_failed(now);
             }
         };
+        let from = self.temporary_path();
         self.disk_op(DiskOp::Close { file }, DiskWork::Nothing);
         let mut manifest = self.aof.manifest.clone();
         let filename = self.config.settings().aof.appendfilename.clone();
@@ -568,7 +612,7 @@ impl Server {
     fn rewrite_failed(&mut self, now: Now<'_>) {
         self.aof.rewrite.failed = true;
         self.aof.rewrite.failures += 1;
-        let path = Aof::temporary(self.facts.pid);
+        let path = self.temporary_path();
         self.disk_op(DiskOp::Remove { path }, DiskWork::Nothing);
         self.rewrite_over(now);
     }

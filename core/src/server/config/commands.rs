@@ -172,6 +172,7 @@ fn set(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
         }
     } else if let Some(path) = directory {
         let change = Change { client, old, waits: "dir" };
+        server.directory_changes();
         let work = DiskWork::ChangeDir { change, path: path.clone() };
         server.disk_op(DiskOp::ChangeDir { path }, work);
         call.client.waiting = true;
@@ -239,6 +240,14 @@ impl Server {
         self.disk_op(DiskOp::Replace { path, bytes }, DiskWork::ReplaceConfig { client });
     }
 
+    /// Another directory is about to become the working directory. What is being written is
+    /// completed where it was begun, as by Redis's child, which keeps the directory that it had.
+    fn directory_changes(&mut self) {
+        self.snapshot_stays();
+        self.aof_stays();
+        self.transfer_stays();
+    }
+
     /// CONFIG SET dir has gone to the new directory, or has failed.
     pub(in crate::server) fn directory_changed(
         &mut self,
@@ -249,6 +258,7 @@ impl Server {
     ) {
         if result.is_ok() {
             self.directory = joined(&self.directory, path);
+            self.tell_where_aof_is();
         }
         self.change_done(now, change, result.map(drop).map_err(|error| error.message));
     }

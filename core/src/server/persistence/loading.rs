@@ -202,6 +202,17 @@ impl Server {
         after: After,
     ) {
         let path = self.config.settings().dbfilename.clone();
+        self.load_file(now, path, options, after);
+    }
+
+    /// Loads a dump from this file.
+    pub(in crate::server) fn load_file(
+        &mut self,
+        now: Now<'_>,
+        path: String,
+        options: IntakeOptions,
+        after: After,
+    ) {
         let file = self.next_file();
         let (source, open) = FileSource::open(file, path);
         self.start_loading(now, 0, false);

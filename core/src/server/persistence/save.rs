@@ -114,6 +114,7 @@ impl Server {
         now: Now<'_>,
         save: Save,
         dirty: u64,
+        directory: &str,
         result: Result<(), Failure>,
     ) {
         let saves = &mut self.persistence.saves;
@@ -124,7 +125,7 @@ impl Server {
         }
         if let Err(Failure::Disk(error)) = &result {
             let file = &self.config.settings().dbfilename;
-            let text = remedy(error, file, self.directory_name());
+            let text = remedy(error, file, directory);
             self.log(LogLevel::Warning, || text);
         }
         match save {
@@ -154,7 +155,7 @@ impl Server {
     fn background_save_ended(&mut self, result: &Result<(), Failure>) {
         match result {
             Ok(()) => self.notice(|| "Background saving terminated with success".to_owned()),
-            Err(Failure::Disk(_)) => {
+            Err(Failure::Disk(_) | Failure::Behind) => {
                 self.persistence.saves.failed = true;
                 self.log(LogLevel::Warning, || "Background saving error".to_owned());
             }

@@ -9,7 +9,8 @@ pub(super) const CHUNK: usize = 256 * 1024;
 /// Bytes that may be on their way to the disk before the snapshot waits for it.
 const MAX_IN_FLIGHT: usize = 2 << 20;
 
-/// Bytes after which the file is made durable with `rdb-save-incremental-fsync`: Redis's
+/// Bytes after which the file is made durable with `rdb-save-incremental-fsync` or
+/// `aof-rewrite-incremental-fsync`: Redis's
 /// `REDIS_AUTOSYNC_BYTES`.
 const SYNC_EVERY: usize = 4 << 20;
 
@@ -19,6 +20,8 @@ pub(in crate::server) struct FileSink {
     file: FileId,
     /// The name that it has while it is written.
     temporary: String,
+    /// Where it is, if that is not the working directory any more.
+    elsewhere: Option<String>,
     /// The name that it shall have; `None` if that is somebody else's business.
     place: Option<Place>,
     stage: Stage,
@@ -37,7 +40,16 @@ pub(in crate::server) struct FileSink {
 #[derive(Clone, Debug)]
 pub(super) struct Place {
     pub(super) path: String,
-    pub(super) directory: String,
+}
+
+/// The path of a file in the working directory, or in another.
+pub(in crate::server) fn path_in(directory: Option<&str>, name: &str) -> String {
+    match directory {
+        Some(directory) if !name.starts_with('/') => {
+            format!("{}/{name}", directory.trim_end_matches('/'))
+        }
+        _ => name.to_owned(),
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +104,7 @@ impl FileSink {
         let sink = Self {
             file,
             temporary,
+            elsewhere: None,
             place,
             stage: Stage::Writing,
             open: false,
@@ -106,6 +119,30 @@ impl FileSink {
     /// The name that the file has while it is written.
     pub(super) fn temporary(&self) -> &str {
         &self.temporary
+    }
+
+    /// The working directory, which has been this one so far, becomes another. The file stays.
+    pub(super) fn stay_in(&mut self, directory: &str) {
+        self.elsewhere.get_or_insert_with(|| directory.to_owned());
+    }
+
+    /// Where it is while it is written.
+    pub(super) fn temporary_path(&self) -> String {
+        self.path(&self.temporary)
+    }
+
+    /// Where it is, or will be in the end.
+    pub(super) fn saved_as(&self) -> String {
+        self.path(self.place.as_ref().map_or(&self.temporary, |place| &place.path))
+    }
+
+    /// Where it is, if that is not the working directory any more.
+    pub(super) fn elsewhere(&self) -> Option<&str> {
+        self.elsewhere.as_deref()
+    }
+
+    fn path(&self, name: &str) -> String {
+        path_in(self.elsewhere.as_deref(), name)
     }
 
     /// How many more bytes it takes now.
@@ -161,11 +198,11 @@ impl FileSink {
                 (Stage::Closing, Step::Close, DiskOp::Close { file: self.file })
             }
             (Stage::Closing, Some(place)) => {
-                let (from, to) = (self.temporary.clone(), place.path.clone());
+                let (from, to) = (self.path(&self.temporary), self.path(&place.path));
                 (Stage::Renaming, Step::Rename, DiskOp::Rename { from, to })
             }
-            (Stage::Renaming, Some(place)) => {
-                let path = place.directory.clone();
+            (Stage::Renaming, Some(_)) => {
+                let path = self.path(".");
                 (Stage::SyncingDir, Step::SyncDir, DiskOp::SyncDir { path })
             }
             _ => {
@@ -186,7 +223,7 @@ impl FileSink {
             operations.push(DiskOp::Close { file: self.file });
         }
         if self.stage != Stage::SyncingDir {
-            operations.push(DiskOp::Remove { path: self.temporary });
+            operations.push(DiskOp::Remove { path: self.path(&self.temporary) });
         }
         operations
     }

@@ -4,8 +4,9 @@
 //! into bytes, and an entry that is about to change before its turn came is put aside as it was
 //! (see `store::snapshot`). What was put aside is turned into bytes first, and in the same turn: so
 //! whoever changes much pays for it, everybody else waits for a slice at most, and copies do not
-//! pile up. If the disk or the replicas take nothing for a while, bytes do; in the worst case that
-//! is once the size of the file.
+//! pile up. If the disk or the replicas take nothing for a while, bytes do. To make commands wait
+//! would stop a server because of a copy, and to let the pile grow would need the memory of the data
+//! once more: so there is a limit ([`MOST_WAITING`]), and a snapshot that comes to it is given up.
 
 use std::collections::VecDeque;
 
@@ -34,6 +35,17 @@ const ASIDE: usize = 512;
 /// change many at once.
 const MOST_ASIDE: usize = 16 * 1024;
 
+/// Bytes that entries put aside may hold from one turn to the next.
+const HELD_ASIDE: usize = 4 << 20;
+
+/// What may wait for the disk or the replicas because commands changed it: this part of the memory
+/// that the data takes...
+const MOST_WAITING: usize = 4;
+
+/// ...but at least so many bytes, so that a small server is not told to give up for a moment's
+/// trouble of its disk.
+const LEAST_LIMIT: usize = 16 << 20;
+
 /// How many slices of a large value a turn writes at most, while others are put aside behind it.
 const MOST_SLICES: usize = 16;
 
@@ -61,6 +73,8 @@ pub(in crate::server) struct Busy;
 pub(in crate::server) enum Failure {
     /// The disk failed.
     Disk(DiskError),
+    /// The disk or the replicas took so little for so long that too much waited for them.
+    Behind,
     /// It was given up because nobody wants it any more.
     Killed,
 }
@@ -74,6 +88,10 @@ pub(in crate::server) struct Job {
     image: Image,
     /// Bytes that the sink has no room for yet.
     ready: VecDeque<Vec<u8>>,
+    /// How many these are.
+    waiting: usize,
+    /// How many there may be, with what is put aside.
+    most_waiting: usize,
     sink: Sink,
     /// Whether all bytes were handed to the sink.
     handed: bool,
@@ -97,10 +115,33 @@ impl Job {
     }
 
     /// The name of the file that it is written to, if it is.
-    pub(in crate::server) fn temporary(&self) -> Option<&str> {
+    pub(in crate::server) fn temporary(&self) -> Option<String> {
         match &self.sink {
-            Sink::File(file) => Some(file.temporary()),
+            Sink::File(file) => Some(file.temporary_path()),
             Sink::Replicas => None,
+        }
+    }
+
+    /// The working directory, which has been this one so far, becomes another.
+    fn stay_in(&mut self, directory: &str) {
+        if let Sink::File(file) = &mut self.sink {
+            file.stay_in(directory);
+        }
+    }
+
+    /// Where its file is, if that is not the working directory any more.
+    fn elsewhere(&self) -> Option<&str> {
+        match &self.sink {
+            Sink::File(file) => file.elsewhere(),
+            Sink::Replicas => None,
+        }
+    }
+
+    /// The file that it becomes; empty if it becomes none.
+    fn saved_as(&self) -> String {
+        match &self.sink {
+            Sink::File(file) => file.saved_as(),
+            Sink::Replicas => String::new(),
         }
     }
 
@@ -154,21 +195,50 @@ impl Server {
             Purpose::Save(_) => {
                 let path = self.config.settings().dbfilename.clone();
                 let temporary = format!("temp-{}.rdb", self.facts.pid);
-                let place = Place { path, directory: ".".to_owned() };
-                self.begin_file(number, temporary, Some(place))
+                let incremental = self.config.settings().rdb_save_incremental_fsync;
+                self.begin_file(number, temporary, Some(Place { path }), incremental)
             }
-            Purpose::RewriteAof { path } => self.begin_file(number, path.clone(), None),
+            Purpose::RewriteAof { path } => {
+                let incremental = self.config.settings().aof.aof_rewrite_incremental_fsync;
+                let path = path.clone();
+                self.begin_file(number, path, None, incremental)
+            }
             Purpose::Replicas => Sink::Replicas,
         };
         let (began, resume, dirty) = (now.wall, now.mono, self.dirty);
-        let (ready, handed) = (VecDeque::new(), false);
-        let job = Job { number, purpose, image, ready, sink, handed, began, resume, dirty };
-        self.persistence.job = Some(Box::new(job));
+        let (ready, waiting, handed) = (VecDeque::new(), 0, false);
+        let most_waiting = (self.keyspace.memory() / MOST_WAITING).max(LEAST_LIMIT);
+        self.persistence.job = Some(Box::new(Job {
+            number,
+            purpose,
+            image,
+            ready,
+            waiting,
+            most_waiting,
+            sink,
+            handed,
+            began,
+            resume,
+            dirty,
+        }));
         Ok(())
     }
 
-    fn begin_file(&mut self, job: u64, temporary: String, place: Option<Place>) -> Sink {
-        let incremental = self.config.settings().rdb_save_incremental_fsync;
+    /// Another directory is about to become the working directory. What is being written stays
+    /// where it is, as Redis's child does.
+    pub(in crate::server) fn snapshot_stays(&mut self) {
+        if let Some(job) = &mut self.persistence.job {
+            job.stay_in(&self.directory);
+        }
+    }
+
+    fn begin_file(
+        &mut self,
+        job: u64,
+        temporary: String,
+        place: Option<Place>,
+        incremental: bool,
+    ) -> Sink {
         let file = self.next_file();
         let (sink, open) = FileSink::begin(file, temporary, place, incremental);
         self.disk_op(open, DiskWork::Snapshot { job, step: Step::Open });
@@ -258,7 +328,8 @@ impl Server {
     }
 
     fn is_much_aside(&self, job: &Job) -> bool {
-        !job.image.is_finished() && self.aside(job) > ASIDE
+        !job.image.is_finished()
+            && (self.aside(job) > ASIDE || self.keyspace.snapshot_holds_more(HELD_ASIDE))
     }
 
     /// Writes some more.
@@ -275,25 +346,49 @@ impl Server {
         }
         self.feed_sink(now, &mut job);
         let ended = job.handed && matches!(job.sink, Sink::Replicas);
+        let (waits, most) = (job.waiting, job.most_waiting);
+        let behind = waits > most || self.keyspace.snapshot_holds_more(most - waits);
         self.persistence.job = Some(job);
         if ended {
             self.end_snapshot(now, Ok(()));
+        } else if behind && !self.holds_all() {
+            self.fall_behind(now, most);
         }
+    }
+
+    /// Gives up a snapshot for which too much waits.
+    fn fall_behind(&mut self, now: Now<'_>, most: usize) {
+        let role = self.writer_role();
+        let who = match self.snapshot().map(|job| &job.sink) {
+            Some(Sink::Replicas) => "the replicas take",
+            _ => "the disk takes",
+        };
+        self.log_as(role, LogLevel::Warning, || {
+            format!(
+                "The snapshot is given up: {who} it too slowly for what is written meanwhile. More \
+                 than {most} bytes of what was changed wait for it, a quarter of the memory of the \
+                 data. Take it when fewer writes come, or give it a faster way."
+            )
+        });
+        self.end_snapshot(now, Err(Failure::Behind));
     }
 
     /// Writes what was put aside, whether there is room for it or not: as bytes it takes least.
     fn write_aside(&mut self, now: Now<'_>, job: &mut Job) {
-        let most = self.aside(job).saturating_sub(ASIDE).min(MOST_ASIDE) as u64;
+        let most = self.keyspace.snapshot_pending().min(MOST_ASIDE) as u64;
         let before = job.image.keys;
         while !job.image.is_within_entry() {
             let written = job.image.keys - before;
-            if written >= most || job.image.is_finished() || job.resume > now.mono {
+            if written >= most || !self.is_much_aside(job) || job.resume > now.mono {
                 return;
             }
-            self.write_slice(now, job, Slice { keys: most - written, ..SLICE });
+            // No more than is too much, if it is many.
+            let many = self.aside(job).saturating_sub(ASIDE).max(1) as u64;
+            self.write_slice(now, job, Slice { keys: many.min(most - written), ..SLICE });
         }
         // Others wait behind a large value, so that it shall not take long.
-        let slices = (self.aside(job) / ASIDE).min(MOST_SLICES);
+        let much = self.keyspace.snapshot_holds_more(HELD_ASIDE);
+        let slices = if much { MOST_SLICES } else { (self.aside(job) / ASIDE).min(MOST_SLICES) };
         self.write_slice(now, job, Slice { bytes: SLICE.bytes * slices, ..SLICE });
     }
 
@@ -308,7 +403,9 @@ impl Server {
         let written = job.image.keys - before;
         job.resume = now.mono + Duration::from_micros(delay.saturating_mul(written));
         if job.image.len() >= sink::CHUNK || job.image.is_finished() {
-            job.ready.push_back(job.image.take());
+            let bytes = job.image.take();
+            job.waiting += bytes.len();
+            job.ready.push_back(bytes);
         }
     }
 
@@ -317,6 +414,7 @@ impl Server {
         while self.room_for(job) > 0
             && let Some(bytes) = job.ready.pop_front()
         {
+            job.waiting = job.waiting.saturating_sub(bytes.len());
             let finished = job.image.is_finished() && job.ready.is_empty();
             match &mut job.sink {
                 Sink::File(file) => {
@@ -366,7 +464,7 @@ impl Server {
     fn tell_of_disk(&mut self, step: Step, error: &DiskError) {
         let Some(job) = self.snapshot() else { return };
         let Sink::File(file) = &job.sink else { return };
-        let directory = self.directory_name();
+        let directory = file.elsewhere().unwrap_or_else(|| self.directory_name());
         let temporary = file.temporary();
         let aof = matches!(job.purpose, Purpose::RewriteAof { .. });
         let text = match step {
@@ -440,15 +538,16 @@ impl Server {
         }
         match job.purpose {
             Purpose::Save(save) => {
-                let ok = result.is_ok();
-                self.save_ended(now, save, job.dirty, result);
-                self.dump_ended(now, ok);
+                let file = result.is_ok().then(|| job.saved_as());
+                let directory = job.elsewhere().unwrap_or_else(|| self.directory_name()).to_owned();
+                self.save_ended(now, save, job.dirty, &directory, result);
+                self.dump_ended(now, file);
             }
             Purpose::RewriteAof { path } => self.rewrite_ended(now, path, result),
             Purpose::Replicas => {
                 let text = match &result {
                     Ok(()) => "Background RDB transfer terminated with success",
-                    Err(Failure::Disk(_)) => "Background transfer error",
+                    Err(Failure::Disk(_) | Failure::Behind) => "Background transfer error",
                     Err(Failure::Killed) => "Background transfer terminated by signal 10",
                 };
                 let level = if result.is_ok() { LogLevel::Notice } else { LogLevel::Warning };

@@ -64,7 +64,8 @@ impl Server {
         self.make_way();
         self.notice(|| "MASTER <-> REPLICA sync: Loading DB in memory".to_owned());
         let options = self.intake_options(now);
-        self.load_dump(now, options, After::FullSync);
+        let path = self.transferred_file();
+        self.load_file(now, path, options, After::FullSync);
     }
 
     /// Forgets what is not true any more once the data is another.
@@ -101,6 +102,7 @@ impl Server {
         now: Now<'_>,
         result: Result<LoadedPosition, LoadFailure>,
     ) {
+        let file = self.transferred_file();
         if let Err(failure) = &result {
             let path = self.config.settings().dbfilename.clone();
             self.tell_of_load(&path, failure);
@@ -116,8 +118,7 @@ impl Server {
                  disabled"
                     .to_owned()
             });
-            let path = self.config.settings().dbfilename.clone();
-            self.disk_op(DiskOp::Remove { path }, DiskWork::Nothing);
+            self.disk_op(DiskOp::Remove { path: file }, DiskWork::Nothing);
         }
         if let Ok(position) = result {
             self.full_sync_done(now, &position);

@@ -27,7 +27,7 @@ pub(super) struct State {
     /// Where the copy that is being made goes.
     target: Option<Target>,
     /// Whether the dump was written for replicas alone (`rdb-del-sync-files`).
-    file_is_for_replicas: bool,
+    pub(super) file_is_for_replicas: bool,
 }
 
 /// Where a copy of the data goes.
@@ -363,16 +363,14 @@ impl Server {
         gone.into_iter().for_each(|slot| self.cut_off(slot));
     }
 
-    /// The dump has been written, or has not: replicas may wait for it.
-    pub(in crate::server) fn dump_ended(&mut self, _now: Now<'_>, ok: bool) {
+    /// The dump has been written to this file, or has not: replicas may wait for it.
+    pub(in crate::server) fn dump_ended(&mut self, _now: Now<'_>, path: Option<String>) {
         self.replication.sync.target = None;
         self.replication.arrived = true;
-        if !ok {
-            return self.sync_failed();
-        }
+        let Some(path) = path else { return self.sync_failed() };
         self.each_replica(Stage::WaitsForEnd, |server, client| {
             let file = server.next_file();
-            let path = server.config.settings().dbfilename.clone();
+            let path = path.clone();
             let sending = Sending { file, size: 0, offset: 0, reading: false };
             if let Some(replica) = client.replica.as_deref_mut() {
                 replica.file = Some(sending);

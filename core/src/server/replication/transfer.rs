@@ -7,6 +7,7 @@
 use super::handshake::{Link, Step};
 use super::load::Memory;
 use crate::machine::{DiskDone, DiskError, DiskOp, FileId, LogLevel, OpenMode, Output};
+use crate::server::persistence::sink::path_in;
 use crate::server::{DiskWork, Server};
 use crate::time::Now;
 
@@ -24,6 +25,8 @@ pub(super) struct Transfer {
     /// Bytes of it that have come.
     pub(super) read: u64,
     pub(super) way: Way,
+    /// Where the file is that it goes to, if that is not the working directory any more.
+    elsewhere: Option<String>,
     /// The last bytes that came: they may be the mark.
     held: Vec<u8>,
     /// Whether all has come.
@@ -66,7 +69,8 @@ pub(in crate::server) enum Work {
 
 impl Transfer {
     pub(super) fn new() -> Self {
-        Self { form: None, read: 0, way: Way::Undecided, held: Vec::new(), has_all: false }
+        let (form, way, elsewhere) = (None, Way::Undecided, None);
+        Self { form, read: 0, way, elsewhere, held: Vec::new(), has_all: false }
     }
 
     /// Whether all has come.
@@ -273,12 +277,15 @@ impl Server {
                 }
             }
             Work::Sync => {
-                let (file, from) = (*file, path.clone());
+                let elsewhere = transfer.elsewhere.as_deref();
+                let (from, to) = (path_in(elsewhere, path), path_in(elsewhere, &dbfilename));
+                let file = *file;
                 self.transfer_op(DiskOp::Close { file }, Work::Nothing);
-                self.transfer_op(DiskOp::Rename { from, to: dbfilename }, Work::Rename);
+                self.transfer_op(DiskOp::Rename { from, to }, Work::Rename);
             }
             Work::Rename => {
-                self.transfer_op(DiskOp::SyncDir { path: ".".into() }, Work::SyncDir);
+                let path = path_in(transfer.elsewhere.as_deref(), ".");
+                self.transfer_op(DiskOp::SyncDir { path }, Work::SyncDir);
             }
             Work::SyncDir => {
                 transfer.way = Way::Loading;
@@ -287,10 +294,35 @@ impl Server {
         }
     }
 
+    /// The working directory becomes another: what comes from the primary stays where it is.
+    pub(in crate::server) fn transfer_stays(&mut self) {
+        // Nor is a file that was made for replicas where it would be looked for.
+        self.replication.sync.file_is_for_replicas = false;
+        let directory = self.directory.clone();
+        if let Some(link) = self.replication.link_mut()
+            && let Step::Transfer(transfer) = &mut link.step
+            && matches!(transfer.way, Way::Disk { .. } | Way::Loading)
+        {
+            transfer.elsewhere.get_or_insert(directory);
+        }
+    }
+
+    /// The file that the copy of the data has become.
+    pub(super) fn transferred_file(&self) -> String {
+        let link = self.replication.primary.as_ref().and_then(|primary| primary.link.as_deref());
+        let elsewhere = match link.map(|link| &link.step) {
+            Some(Step::Transfer(transfer)) => transfer.elsewhere.as_deref(),
+            _ => None,
+        };
+        path_in(elsewhere, &self.config.settings().dbfilename)
+    }
+
     /// Gives up a copy of the data that was on its way.
     pub(super) fn drop_transfer(&mut self, transfer: Transfer) {
+        let elsewhere = transfer.elsewhere;
         match transfer.way {
             Way::Disk { file, path, .. } => {
+                let path = path_in(elsewhere.as_deref(), &path);
                 self.transfer_op(DiskOp::Close { file }, Work::Nothing);
                 self.transfer_op(DiskOp::Remove { path }, Work::Nothing);
             }
