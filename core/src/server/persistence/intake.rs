@@ -2,7 +2,7 @@
 
 use crate::machine::LogLevel;
 use crate::persist::rdb::{Checksum, RdbError, ReadOptions, Reader, Record};
-use crate::store::{Entry, Keyspace};
+use crate::store::{AHEAD, Entry, Keyed, Keyspace};
 
 /// Bytes that the reader is fed at once.
 const PIECE: usize = 64 * 1024;
@@ -44,6 +44,9 @@ pub(in crate::server) struct Intake {
     /// Whether the reader has read all that it was fed and wants more.
     starved: bool,
     db: u64,
+    /// Keys that are about to be put into the keyspace, with where the file has come to. Some at a
+    /// time, so that their places in memory are waited for side by side.
+    batch: Vec<(u64, Entry)>,
     /// Keys that were put into the keyspace.
     pub(in crate::server) loaded: u64,
     /// Keys that were left out because their time had come.
@@ -71,6 +74,7 @@ impl Intake {
             fed: 0,
             starved: true,
             db: 0,
+            batch: Vec::new(),
             loaded: 0,
             expired: 0,
             empty: 0,
@@ -106,7 +110,14 @@ impl Intake {
         let start = self.reader.offset();
         let mut taken = 0;
         while taken < keys && !self.reader.is_done() {
-            match self.reader.next_record()? {
+            let record = match self.reader.next_record() {
+                Ok(record) => record,
+                Err(error) => {
+                    self.settle(keyspace)?;
+                    return Err(error);
+                }
+            };
+            match record {
                 Some(record) => taken += usize::from(self.record(keyspace, record)?),
                 None if self.fed >= self.bytes.len() => {
                     self.starved = true;
@@ -123,6 +134,7 @@ impl Intake {
                 break;
             }
         }
+        self.settle(keyspace)?;
         Ok(taken)
     }
 
@@ -174,12 +186,16 @@ impl Intake {
                 return Ok(true);
             }
             Record::Select(db) => {
+                self.settle(keyspace)?;
                 if db >= keyspace.count() as u64 {
-                    return Err(self.refuse(format!(
-                        "FATAL: Data file was created with a Redis server configured to handle \
+                    return Err(refuse(
+                        self.reader.offset(),
+                        format!(
+                            "FATAL: Data file was created with a Redis server configured to handle \
                          more than {} databases. Exiting",
-                        keyspace.count()
-                    )));
+                            keyspace.count()
+                        ),
+                    ));
                 }
                 self.db = db;
             }
@@ -204,25 +220,30 @@ impl Intake {
             && entry.expire().is_some_and(|at| at < self.options.read.now_ms)
         {
             self.expired += 1;
-            self.left_out.push((self.db, crate::store::Keyed::key(&entry).to_vec()));
+            self.left_out.push((self.db, entry.key().to_vec()));
             return Ok(());
         }
-        let db = usize::try_from(self.db).unwrap_or(usize::MAX);
-        match keyspace.db(db).load(entry, self.options.replace) {
-            Ok(()) => {
-                self.loaded += 1;
-                Ok(())
-            }
-            Err(entry) => {
-                let key = String::from_utf8_lossy(crate::store::Keyed::key(&entry)).into_owned();
-                Err(self.refuse(format!("RDB has duplicated key '{key}' in DB {db}")))
-            }
-        }
+        self.batch.push((self.reader.offset(), entry));
+        if self.batch.len() < AHEAD { Ok(()) } else { self.settle(keyspace) }
     }
 
-    fn refuse(&self, reason: String) -> RdbError {
-        let doing = crate::persist::rdb::Doing::Value;
-        RdbError { offset: self.reader.offset(), reason, doing }
+    /// Puts what was gathered into the keyspace.
+    fn settle(&mut self, keyspace: &mut Keyspace) -> Result<(), RdbError> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        let number = usize::try_from(self.db).unwrap_or(usize::MAX);
+        let mut db = keyspace.db(number);
+        db.warm(self.batch.iter().map(|(_, entry)| entry.key()));
+        for (offset, entry) in self.batch.drain(..) {
+            if let Err(entry) = db.load(entry, self.options.replace) {
+                let key = String::from_utf8_lossy(entry.key());
+                let reason = format!("RDB has duplicated key '{key}' in DB {number}");
+                return Err(refuse(offset, reason));
+            }
+            self.loaded += 1;
+        }
+        Ok(())
     }
 
     fn aux(&mut self, name: &[u8], value: &[u8]) {
@@ -263,4 +284,8 @@ impl Intake {
     fn notice(&mut self, text: String) {
         self.lines.push((LogLevel::Notice, text));
     }
+}
+
+fn refuse(offset: u64, reason: String) -> RdbError {
+    RdbError { offset, reason, doing: crate::persist::rdb::Doing::Value }
 }
