@@ -262,7 +262,7 @@ impl Server {
             return self.log_op(DiskOp::Truncate { file, len }, Step::Cut(file));
         }
         // One fsync shall serve many writes, if they wait for it anyway.
-        let gathers = self.syncs_always() || log.held;
+        let gathers = self.syncs_always() || log.held.is_some();
         if log.syncing.is_some() && gathers {
             return;
         }

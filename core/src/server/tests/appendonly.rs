@@ -257,6 +257,7 @@ fn waitaof_does_not_count_what_could_not_be_appended() {
         DiskError { kind: DiskErrorKind::NoSpace, message: "No space left on device".into() };
     d.input(Input::Disk { op: *append, result: Err(error) });
     d.input(Input::Disk { op: *sync, result: Ok(DiskDone::Done) });
+    assert_eq!(d.take(conn), "+OK\r\n", "the reply has waited for the append");
     assert_eq!(d.send(conn, b"waitaof 1 0 100\r\n"), "");
     d.pass(Duration::from_millis(200));
     assert_eq!(d.take(conn), "*2\r\n:0\r\n:0\r\n");
@@ -276,28 +277,30 @@ fn waitaof_does_not_count_what_waits_for_the_next_file() {
     d.files.dead = true;
     d.line(a, "set k 1");
     revive(&mut d, 1);
-    // An fsync is under way, so that this one stays where it is.
+    // An fsync is under way, and this one is being appended.
     d.line(a, "set k 2");
     d.send(b, b"bgrewriteaof\r\n");
-    let sync = d.disk.remove(0);
+    let (sync, append) = (d.disk.remove(0), d.disk.remove(0));
     assert!(matches!(sync.1, DiskOp::Sync { .. }), "{sync:?}");
-    while d.take(b).is_empty() {
+    assert!(matches!(append.1, DiskOp::Append { .. }), "{append:?}");
+    while !logged(&d, "Background append only file rewriting started") {
         revive(&mut d, 1);
     }
     // This one is behind the new base, in a file that has no name.
     d.line(a, "set k 3");
-    d.disk = vec![sync];
+    d.disk = vec![sync, append];
     for wanted in ["Sync", "Append", "Sync"] {
         assert!(format!("{:?}", d.disk[0].1).starts_with(wanted), "{wanted}: {:?}", d.disk);
         revive(&mut d, 1);
     }
+    d.take(a);
     assert_eq!(d.send(a, b"waitaof 1 0 0\r\n"), "");
     d.pass(Duration::from_millis(500));
     assert_eq!(d.take(a), "");
     d.files.dead = false;
     revive(&mut d, usize::MAX);
     d.pass(Duration::from_secs(3));
-    assert_eq!(d.take(a), "*2\r\n:1\r\n:0\r\n");
+    assert_eq!(d.take(a), "+OK\r\n*2\r\n:1\r\n:0\r\n");
 }
 
 #[test]
