@@ -87,14 +87,18 @@ impl Server {
     /// written: the driver could not write it at once, or there is an fsync to wait for.
     #[cold]
     pub(in crate::server) fn keep_all_unwritten(&mut self) {
-        for slot in core::mem::take(&mut self.to_send) {
+        let now = core::mem::take(&mut self.to_send).into_iter().map(|slot| (slot, Due::Now));
+        let soon = core::mem::take(&mut self.to_send_soon).into_iter();
+        for (slot, due) in now.chain(soon.map(|slot| (slot, Due::Soon))) {
             let Some(mut client) = self.clients.take(slot) else { continue };
-            client.sending = false;
-            self.keep_unwritten(&mut client);
-            if client.outbox.ready() > 0 {
-                // What it has been sent before may leave, and what a primary is told.
-                client.sending = true;
-                self.to_send.push_back(slot);
+            if client.sending == due {
+                client.sending = Due::No;
+                self.keep_unwritten(&mut client);
+                if client.outbox.ready() > 0 {
+                    // What it has been sent before may leave, and what a primary is told.
+                    client.sending = Due::Now;
+                    self.to_send.push_back(slot);
+                }
             }
             self.clients.put(client);
         }
