@@ -339,7 +339,8 @@ impl Side {
     /// Sends a command, waits for all that it causes, and gives that.
     fn turn(&mut self, step: &Step) -> Caused {
         let args: Args = step.args.iter().map(|arg| self.known(arg)).collect();
-        let timeout = if args[0].ends_with(b"MPOP") { args.get(1) } else { args.last() };
+        let first = args[0].to_ascii_uppercase().ends_with(b"MPOP");
+        let timeout = if first { args.get(1) } else { args.last() };
         let ends_soon = timeout.is_some_and(|timeout| timeout == b"0.01");
         let expires_soon = args.last().is_some_and(|arg| arg == b"1");
         let mut caused: Caused = vec![(Vec::new(), true); CLIENTS];

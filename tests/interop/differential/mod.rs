@@ -219,7 +219,8 @@ fn spoil(args: &mut Args, rng: &mut Rng) {
         _ => args.push(values::any(rng)),
     }
     // Who asks for so many random elements that nobody could send them is not answered in time.
-    let random = args[0].ends_with(b"RANDFIELD") || args[0].ends_with(b"RANDMEMBER");
+    let name = args[0].to_ascii_uppercase();
+    let random = name.ends_with(b"RANDFIELD") || name.ends_with(b"RANDMEMBER");
     let count = args.get(2).and_then(|count| parse_i64(count));
     if random && count.is_some_and(|count| count < -100_000) {
         args.truncate(2);
