@@ -172,3 +172,22 @@ fn a_copy_that_is_cut_in_the_middle_harms_nothing() {
         assert_eq!(servers.ask(2, "dbsize"), "(integer) 602\n", "{sync}/{load}");
     }
 }
+
+#[test]
+fn what_a_replica_saves_itself_is_not_taken_for_the_copy() {
+    let copies = ["--repl-diskless-load", "disabled", "--save", ""];
+    for (save, wait) in ["bgsave", "save"].into_iter().flat_map(|s| (0..14).map(move |n| (s, n))) {
+        let mut servers = Servers::new(3, &[&["--repl-diskless-sync-delay", "0"], &copies]);
+        servers.ask(1, "set here 1");
+        servers.ask(2, "set there 2");
+        // Each operation takes long, so that the two have theirs side by side.
+        act(&mut servers.world, "disk redis-2 slow 50ms");
+        servers.begin(2, "replicaof 10.0.0.1 6379");
+        servers.world.run_for(Duration::from_millis(20 * wait));
+        servers.begin(2, save);
+        same(&mut servers, 2);
+        assert_eq!(servers.ask(2, "keys *"), "1) \"here\"\n", "{save} {wait}");
+        assert_eq!(servers.ask(1, "set here 3"), "OK\n");
+        same(&mut servers, 2);
+    }
+}

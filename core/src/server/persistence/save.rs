@@ -53,7 +53,7 @@ pub(in crate::server) enum Save {
 
 impl Save {
     /// Whether others go on meanwhile.
-    pub(super) fn is_background(self) -> bool {
+    pub(in crate::server) fn is_background(self) -> bool {
         self == Save::Background
     }
 }

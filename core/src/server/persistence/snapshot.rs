@@ -193,6 +193,7 @@ impl Server {
         let image = Image::begin(&mut self.keyspace, encoder);
         let sink = match &purpose {
             Purpose::Save(_) => {
+                self.dump_taken_by_save();
                 let path = self.config.settings().dbfilename.clone();
                 let temporary = format!("temp-{}.rdb", self.facts.pid);
                 let incremental = self.config.settings().rdb_save_incremental_fsync;

@@ -51,15 +51,7 @@ impl Server {
     pub(super) fn load_transferred(&mut self, now: Now<'_>) {
         self.pause_aof(now);
         if self.rdb_child().is_some() {
-            let pid = self.facts.pid;
-            self.notice(|| {
-                format!(
-                    "Replica is about to load the RDB file received from the master, but there is \
-                     a pending RDB child running. Killing process {pid} and removing its temp file \
-                     to avoid any race"
-                )
-            });
-            self.kill_snapshot(now);
+            self.kill_for_copy(now);
         }
         self.make_way();
         self.notice(|| "MASTER <-> REPLICA sync: Loading DB in memory".to_owned());

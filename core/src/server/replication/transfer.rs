@@ -8,6 +8,7 @@ use super::handshake::{Link, Step};
 use super::load::Memory;
 use crate::machine::{DiskDone, DiskError, DiskOp, FileId, LogLevel, OpenMode, Output};
 use crate::server::persistence::sink::path_in;
+use crate::server::persistence::snapshot::Purpose;
 use crate::server::{DiskWork, Server};
 use crate::time::Now;
 
@@ -48,11 +49,22 @@ pub(super) enum Way {
     /// That is not known yet.
     Undecided,
     /// Into a file.
-    Disk { file: FileId, path: String, in_flight: usize },
+    Disk { file: FileId, path: String, in_flight: usize, place: Place },
     /// It is being loaded from there.
     Loading,
     /// Straight into the loader.
     Memory(Box<Memory>),
+}
+
+/// Whether the file of a copy has the dump's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// It has one of its own, and may not be complete.
+    Temporary,
+    /// It is getting the dump's.
+    Dump,
+    /// It got the dump's, but a save that was begun meanwhile may have taken it away again.
+    Lost,
 }
 
 /// What waits for the disk while a copy of the data comes.
@@ -222,7 +234,8 @@ impl Server {
         }
         let path = format!("temp-{}.{}.rdb", self.now.1.as_secs(), self.facts.pid);
         let file = self.next_file();
-        transfer.way = Way::Disk { file, path: path.clone(), in_flight: 0 };
+        transfer.way =
+            Way::Disk { file, path: path.clone(), in_flight: 0, place: Place::Temporary };
         self.transfer_op(DiskOp::Open { file, path, mode: OpenMode::Create }, Work::Open);
         Ok(())
     }
@@ -237,7 +250,7 @@ impl Server {
         let dbfilename = self.config.settings().dbfilename.clone();
         let Some(link) = self.replication.link_mut() else { return };
         let Step::Transfer(transfer) = &mut link.step else { return };
-        let Way::Disk { file, path, in_flight } = &mut transfer.way else { return };
+        let Way::Disk { file, path, in_flight, place } = &mut transfer.way else { return };
         if let Err(error) = result {
             let text = match work {
                 Work::Nothing => return,
@@ -280,12 +293,23 @@ impl Server {
                 let elsewhere = transfer.elsewhere.as_deref();
                 let (from, to) = (path_in(elsewhere, path), path_in(elsewhere, &dbfilename));
                 let file = *file;
+                *place = Place::Dump;
+                self.clear_way_for_dump(now);
                 self.transfer_op(DiskOp::Close { file }, Work::Nothing);
                 self.transfer_op(DiskOp::Rename { from, to }, Work::Rename);
             }
             Work::Rename => {
                 let path = path_in(transfer.elsewhere.as_deref(), ".");
                 self.transfer_op(DiskOp::SyncDir { path }, Work::SyncDir);
+            }
+            Work::SyncDir if *place == Place::Lost => {
+                self.log(LogLevel::Warning, || {
+                    format!(
+                        "The data that came from the primary was in {dbfilename}, but this server \
+                         saved its own to that file before it was loaded. It is asked for again"
+                    )
+                });
+                self.abandon_link(now, true);
             }
             Work::SyncDir => {
                 transfer.way = Way::Loading;
@@ -315,6 +339,41 @@ impl Server {
             _ => None,
         };
         path_in(elsewhere, &self.config.settings().dbfilename)
+    }
+
+    /// A copy of the data is about to get the dump's name: what this server saves itself must not
+    /// take the name after it.
+    fn clear_way_for_dump(&mut self, now: Now<'_>) {
+        match self.snapshot().map(|job| job.purpose().clone()) {
+            Some(Purpose::Save(save)) if save.is_background() => self.kill_for_copy(now),
+            Some(Purpose::Save(_)) => self.dump_taken_by_save(),
+            _ => {}
+        }
+    }
+
+    /// A snapshot gives way to a copy of the data that came from the primary.
+    pub(super) fn kill_for_copy(&mut self, now: Now<'_>) {
+        let pid = self.facts.pid;
+        self.notice(|| {
+            format!(
+                "Replica is about to load the RDB file received from the master, but there is a \
+                 pending RDB child running. Killing process {pid} and removing its temp file to \
+                 avoid any race"
+            )
+        });
+        self.kill_snapshot(now);
+    }
+
+    /// A save has begun. If the data that came from the primary is on its way into the dump's
+    /// place, that place will be the save's instead.
+    pub(in crate::server) fn dump_taken_by_save(&mut self) {
+        if let Some(link) = self.replication.link_mut()
+            && let Step::Transfer(transfer) = &mut link.step
+            && let Way::Disk { place, .. } = &mut transfer.way
+            && *place == Place::Dump
+        {
+            *place = Place::Lost;
+        }
     }
 
     /// Gives up a copy of the data that was on its way.
