@@ -179,8 +179,8 @@ pub enum Output {
         conn: ConnId,
     },
     /// The outbox of this connection holds messages that nobody has asked for. A driver may keep
-    /// them for a few turns of its loop while there is more to do, so that several leave together;
-    /// what was asked for ([`Output::Send`]) takes them along.
+    /// them until it has handled what has arrived meanwhile, so that several leave together, but not
+    /// until others have the answers to that; what was asked for ([`Output::Send`]) takes them along.
     SendSoon {
         /// Which connection.
         conn: ConnId,

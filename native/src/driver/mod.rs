@@ -21,9 +21,10 @@
 //! [`READ_BUFFER`] bytes), written to once a turn (up to [`MAX_SLICES`] chunks), and a storm of
 //! new connections is let in [`MAX_ACCEPTS`] at a time.
 //!
-//! What nobody has asked for (the messages of a channel, see [`Output::SendSoon`]) leaves when
-//! there is nothing else to do, or with what comes in a few turns more, so that a hundred
-//! listeners to a busy channel do not cost a hundred system calls for each message.
+//! What nobody has asked for (the messages of a channel, see [`Output::SendSoon`]) leaves with what
+//! the next turn adds, ahead of the replies of that turn, so that a hundred listeners to a busy
+//! channel do not cost a hundred system calls for each message. Whoever has been answered about
+//! something later finds that the messages of what was earlier are on their way.
 //!
 //! What this room does not know: Redis. Configuration files, daemons and log files are next door
 //! in `server`.
@@ -81,9 +82,6 @@ const MAX_EVENTS: usize = 1024;
 /// How often in one turn the machine is asked for more after what it said was sent.
 const MAX_ROUNDS: usize = 4;
 
-/// Turns of the loop for which messages that nobody has asked for are gathered at the most.
-const GATHERING_TURNS: u32 = 4;
-
 /// How long to accept nobody after the operating system had no room for another connection,
 /// unless one is closed before that.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -124,9 +122,8 @@ pub(crate) struct Driver<M, L> {
     again: Vec<Slot>,
     /// Connections that may have something to write.
     dirty: Vec<Slot>,
-    /// Connections for which messages are being gathered, and for how many turns of the loop.
+    /// Connections for which messages are being gathered, until the next turn of the loop.
     gathering: Vec<Slot>,
-    gathered_for: u32,
     /// What writing brought up, for the machine to hear.
     notices: Vec<Notice>,
     letters: Vec<Letter>,
@@ -174,7 +171,6 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
             again: Vec::new(),
             dirty: Vec::new(),
             gathering: Vec::new(),
-            gathered_for: 0,
             notices: Vec::new(),
             letters: Vec::new(),
             eager: false,
@@ -228,15 +224,8 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
                 self.hand(Input::Wake);
             }
             self.ebb.turn(self.clock.mono());
-            let idle = events.is_empty();
+            self.release_gathered();
             self.settle();
-            if !self.gathering.is_empty() {
-                self.gathered_for += 1;
-                if idle || self.gathered_for > GATHERING_TURNS {
-                    self.release_gathered();
-                    self.settle();
-                }
-            }
         }
     }
 
@@ -527,7 +516,6 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
 
     /// Messages that were gathered leave with the next [`Self::flush`].
     fn release_gathered(&mut self) {
-        self.gathered_for = 0;
         for slot in self.gathering.drain(..) {
             // What was asked for may have taken them along.
             if let Some(connection) = self.connections.get_mut(slot)
@@ -551,6 +539,7 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
     fn write(&mut self, slot: Slot) {
         let Some(connection) = self.connections.get_mut(slot) else { return };
         connection.in_dirty = false;
+        connection.in_gathering = false;
         if connection.blocked || connection.connecting {
             return;
         }

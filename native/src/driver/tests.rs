@@ -255,6 +255,17 @@ fn what_nobody_has_asked_for_leaves_before_long() {
         a.read_exact(&mut got).expect("both");
         assert_eq!(&got, b"soon, then at once");
     }
+    // It is there before the answer to what was asked after it.
+    a.set_nonblocking(true).expect("an option");
+    for _ in 0..500 {
+        a.write_all(b"soon").expect("a write");
+        echoes(&mut b, b"it has been read");
+        echoes(&mut b, b"it has been sent");
+        let mut got = [0; 4];
+        a.read_exact(&mut got).expect("it has come");
+        assert_eq!(&got, b"soon");
+    }
+    a.set_nonblocking(false).expect("an option");
     // Others that never rest do not keep it.
     let done = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let busy = [0; 3].map(|_| {
