@@ -1,0 +1,163 @@
+//! What a machine may ask of the disk, and what it is answered.
+
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::FileId;
+
+/// What a machine may do with the disk. Paths are relative to the process's working directory.
+///
+/// Nothing is durable before an fsync has ended: [`DiskOp::Sync`] for a file's bytes,
+/// [`DiskOp::SyncDir`] for names (after a creation, a rename or a removal).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DiskOp {
+    /// Open a file under the machine's name for it. Done with [`DiskDone::Opened`].
+    Open {
+        /// The name by which later operations know it.
+        file: FileId,
+        /// Where it is.
+        path: String,
+        /// How to open it.
+        mode: OpenMode,
+    },
+    /// Write bytes at the file's end. One that fails leaves nothing of its bytes there (unless a
+    /// power loss tears it), and those behind it, asked for before the machine was told, fail with
+    /// it: nothing is ever written behind a gap.
+    Append {
+        /// Which file.
+        file: FileId,
+        /// What to write.
+        bytes: Vec<u8>,
+    },
+    /// Read up to `len` bytes from `offset`. Done with [`DiskDone::Data`]; fewer bytes than asked
+    /// for mean that the file ends there.
+    Read {
+        /// Which file.
+        file: FileId,
+        /// Where to start.
+        offset: u64,
+        /// How much at most.
+        len: u32,
+    },
+    /// Make what was written durable.
+    Sync {
+        /// Which file.
+        file: FileId,
+    },
+    /// Cut the file to `len` bytes.
+    Truncate {
+        /// Which file.
+        file: FileId,
+        /// Its new length.
+        len: u64,
+    },
+    /// Close the file. Its name is free again.
+    Close {
+        /// Which file.
+        file: FileId,
+    },
+    /// Read a whole file. Done with [`DiskDone::Data`]. For small files only.
+    Load {
+        /// Where it is.
+        path: String,
+    },
+    /// Write a whole file under a temporary name, fsync it, rename it into place and fsync the
+    /// directory, so that a reader finds the old file or the new one and nothing between. For
+    /// small files only.
+    Replace {
+        /// Where it shall be.
+        path: String,
+        /// What it shall hold.
+        bytes: Vec<u8>,
+    },
+    /// Give a file another name, replacing what had it.
+    Rename {
+        /// The old name.
+        from: String,
+        /// The new name.
+        to: String,
+    },
+    /// Remove a file.
+    Remove {
+        /// Which.
+        path: String,
+    },
+    /// Make a directory, and those above it. Done as well if it is there already.
+    MakeDir {
+        /// Which.
+        path: String,
+    },
+    /// List a directory. Done with [`DiskDone::Names`].
+    List {
+        /// Which.
+        path: String,
+    },
+    /// Make the names in a directory durable.
+    SyncDir {
+        /// Which.
+        path: String,
+    },
+    /// Make another directory the process's working directory.
+    ChangeDir {
+        /// Which.
+        path: String,
+    },
+}
+
+/// How to open a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenMode {
+    /// To read what is there; an error if nothing is.
+    Read,
+    /// To append to what is there, or to a new empty file.
+    Append,
+    /// To write a new file, or over an old one.
+    Create,
+}
+
+/// What came of a disk operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DiskDone {
+    /// It is done.
+    Done,
+    /// The file is open.
+    Opened {
+        /// Its length in bytes.
+        len: u64,
+    },
+    /// What was read.
+    Data(Vec<u8>),
+    /// The names in a directory, sorted, without `.` and `..`.
+    Names(Vec<String>),
+}
+
+/// Why a disk operation failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskError {
+    /// The kind, for decisions.
+    pub kind: DiskErrorKind,
+    /// The operating system's words, for people.
+    pub message: String,
+}
+
+impl fmt::Display for DiskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// Kinds of disk failure that machines tell apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DiskErrorKind {
+    /// No such file or directory.
+    NotFound,
+    /// Not allowed.
+    Denied,
+    /// The disk is full.
+    NoSpace,
+    /// Something that is not a directory stands where one was expected, or the reverse.
+    NotADirectory,
+    /// The device failed, or anything else.
+    Io,
+}

@@ -1,0 +1,252 @@
+//! Bytes that a machine has written and a driver has yet to send.
+
+use std::collections::VecDeque;
+
+/// Bytes on their way out of one connection.
+///
+/// What promises something that has not come true yet (that a write is on disk) can be kept back:
+/// see [`Outbox::set_limit`]. A driver sends what [`Outbox::slices`] gives, and closes a connection
+/// after sending when the whole outbox is empty.
+///
+/// Short replies gather in chunks of [`Outbox::CHUNK`] bytes, so that a long answer neither moves
+/// nor grows a single buffer, and so that a driver can hand many chunks to one system call.
+#[derive(Clone, Debug, Default)]
+pub struct Outbox {
+    /// Full chunks, oldest first.
+    full: VecDeque<Vec<u8>>,
+    /// The chunk that is being written to.
+    tail: Vec<u8>,
+    /// How much of the first chunk has been sent.
+    sent: usize,
+    /// Bytes waiting, over all chunks.
+    len: usize,
+    low_water: Option<usize>,
+    /// Bytes that have left, or were dropped, since the beginning.
+    left: u64,
+    /// Up to which position bytes may leave; `None` for all.
+    limit: Option<u64>,
+}
+
+impl Outbox {
+    /// Bytes after which a new chunk is begun: Redis's `PROTO_REPLY_CHUNK_BYTES`.
+    pub const CHUNK: usize = 16 * 1024;
+
+    /// Bytes waiting.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The position behind the last byte, counted since the connection was opened.
+    pub fn end(&self) -> u64 {
+        self.left + self.len as u64
+    }
+
+    /// Bytes that may leave now: those that wait, but for those behind a limit.
+    #[inline]
+    pub fn ready(&self) -> usize {
+        match self.limit {
+            None => self.len,
+            Some(limit) => {
+                let ready = limit.saturating_sub(self.left);
+                self.len.min(usize::try_from(ready).unwrap_or(usize::MAX))
+            }
+        }
+    }
+
+    /// Keeps back what is written behind `position` (see [`Outbox::end`]), because it promises
+    /// what has not come true yet. `None` lets everything go.
+    pub fn set_limit(&mut self, position: Option<u64>) {
+        self.limit = position;
+    }
+
+    /// Up to which position bytes may leave, if that is limited.
+    #[inline]
+    pub fn limit(&self) -> Option<u64> {
+        self.limit
+    }
+
+    /// Appends bytes.
+    #[inline]
+    pub fn write(&mut self, bytes: &[u8]) {
+        self.len += bytes.len();
+        if self.tail.len() + bytes.len() > Self::CHUNK && !self.tail.is_empty() {
+            self.full.push_back(core::mem::take(&mut self.tail));
+        }
+        self.tail.extend_from_slice(bytes);
+    }
+
+    /// Appends the parts of one reply, which stay in one chunk together.
+    #[inline]
+    pub fn write_parts<const N: usize>(&mut self, parts: [&[u8]; N]) {
+        let len: usize = parts.iter().map(|part| part.len()).sum();
+        self.len += len;
+        if self.tail.len() + len > Self::CHUNK && !self.tail.is_empty() {
+            self.full.push_back(core::mem::take(&mut self.tail));
+        }
+        self.tail.reserve(len);
+        for part in parts {
+            self.tail.extend_from_slice(part);
+        }
+    }
+
+    /// Appends a bulk string of less than a thousand bytes as the protocol writes it. Most replies
+    /// are such, or consist of such.
+    #[inline]
+    pub(crate) fn write_bulk(&mut self, bytes: &[u8]) {
+        debug_assert!(bytes.len() < 1_000);
+        let [a, b, c] = [100, 10, 1].map(|unit| b'0' + (bytes.len() / unit % 10) as u8);
+        let (head, unused) = match bytes.len() {
+            0..10 => ([b'$', c, b'\r', b'\n', 0, 0], 2),
+            10..100 => ([b'$', b, c, b'\r', b'\n', 0], 1),
+            _ => ([b'$', a, b, c, b'\r', b'\n'], 0),
+        };
+        let len = head.len() - unused + bytes.len() + 2;
+        self.len += len;
+        if self.tail.len() + len > Self::CHUNK && !self.tail.is_empty() {
+            self.full.push_back(core::mem::take(&mut self.tail));
+        }
+        self.tail.reserve(len + unused);
+        // A copy of a known length is one store.
+        self.tail.extend_from_slice(&head);
+        self.tail.truncate(self.tail.len() - unused);
+        self.tail.extend_from_slice(bytes);
+        self.tail.extend_from_slice(b"\r\n");
+    }
+
+    /// Appends all that waits in another outbox.
+    pub fn append(&mut self, other: Outbox) {
+        debug_assert_eq!(other.limit, None);
+        for slice in other.slices() {
+            self.write(slice);
+        }
+    }
+
+    /// All that waits, if all of it may leave and it is in one piece, as short replies are.
+    #[inline]
+    pub fn whole(&self) -> Option<&[u8]> {
+        if self.limit.is_some() || !self.full.is_empty() {
+            return None;
+        }
+        self.tail.get(self.sent..).filter(|bytes| !bytes.is_empty())
+    }
+
+    /// The bytes that may leave, front first, in as many slices as there are chunks.
+    pub fn slices(&self) -> impl Iterator<Item = &[u8]> {
+        let (mut skip, mut ready) = (self.sent, self.ready());
+        self.full
+            .iter()
+            .chain([&self.tail])
+            .map(move |chunk| {
+                let slice = &chunk[core::mem::take(&mut skip)..];
+                let slice = &slice[..slice.len().min(ready)];
+                ready -= slice.len();
+                slice
+            })
+            .filter(|slice| !slice.is_empty())
+    }
+
+    /// Forgets the first `n` waiting bytes, which have been sent. True if that brought the outbox
+    /// down to its low-water mark, in which case the driver owes an [`Input::Drained`](super::Input::Drained).
+    pub fn consume(&mut self, n: usize) -> bool {
+        let n = n.min(self.len);
+        let before = self.len;
+        self.len -= n;
+        self.sent += n;
+        self.left += n as u64;
+        while let Some(first) = self.full.front() {
+            if self.sent < first.len() {
+                break;
+            }
+            self.sent -= first.len();
+            self.full.pop_front();
+        }
+        if self.full.is_empty() && self.sent == self.tail.len() {
+            self.tail.clear();
+            self.sent = 0;
+            // An idle connection shall not hold on to what one long answer needed.
+            if self.tail.capacity() > Self::CHUNK {
+                self.tail.shrink_to(Self::CHUNK);
+            }
+        }
+        let reached = self.low_water.is_some_and(|mark| before > mark && self.len <= mark);
+        if reached {
+            self.low_water = None;
+        }
+        reached
+    }
+
+    /// Asks for one [`Input::Drained`](super::Input::Drained) when no more than `bytes` wait.
+    pub fn set_low_water(&mut self, bytes: usize) {
+        self.low_water = Some(bytes);
+    }
+
+    /// Drops what waits.
+    pub fn clear(&mut self) {
+        *self = Outbox { left: self.end(), ..Outbox::default() };
+    }
+
+    /// Memory that the buffers hold, in bytes.
+    pub fn capacity(&self) -> usize {
+        self.full.iter().map(Vec::capacity).sum::<usize>() + self.tail.capacity()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(outbox: &Outbox) -> Vec<u8> {
+        outbox.slices().flatten().copied().collect()
+    }
+
+    #[test]
+    fn an_outbox_gives_back_what_went_in_however_it_is_drained() {
+        let mut rng = crate::rng::Rng::new(3);
+        let (mut outbox, mut expected, mut got) = (Outbox::default(), Vec::new(), Vec::new());
+        for i in 0..2_000u64 {
+            let piece = vec![i as u8; rng.below(3_000) as usize];
+            outbox.write(&piece);
+            expected.extend_from_slice(&piece);
+            let n = rng.below(4_000) as usize;
+            got.extend(all(&outbox).into_iter().take(n));
+            outbox.consume(n);
+            assert_eq!(outbox.len(), expected.len() - got.len());
+        }
+        got.extend(all(&outbox));
+        assert_eq!(got, expected);
+    }
+
+    #[test]
+    fn what_is_behind_the_limit_stays() {
+        let mut outbox = Outbox::default();
+        outbox.write(&[1; 20_000]);
+        outbox.set_limit(Some(outbox.end()));
+        outbox.write(&[2; 20_000]);
+        assert_eq!((outbox.len(), outbox.ready()), (40_000, 20_000));
+        assert_eq!(all(&outbox), [1; 20_000]);
+        outbox.consume(15_000);
+        assert_eq!(all(&outbox), [1; 5_000]);
+        outbox.set_limit(Some(outbox.end() - 1));
+        assert_eq!(outbox.ready(), 24_999);
+        outbox.consume(24_999);
+        assert_eq!((outbox.ready(), outbox.slices().count()), (0, 0));
+        assert!(!outbox.is_empty());
+        outbox.set_limit(None);
+        assert_eq!(all(&outbox), [2]);
+    }
+
+    #[test]
+    fn the_low_water_mark_is_told_once() {
+        let mut outbox = Outbox::default();
+        outbox.write(&[0; 100]);
+        outbox.set_low_water(10);
+        assert!(!outbox.consume(50));
+        assert!(outbox.consume(45));
+        assert!(!outbox.consume(5));
+    }
+}
