@@ -1,5 +1,6 @@
 //! Append-only files: from Redis and for Redis, and what a process that was killed leaves.
 
+use std::ops::Range;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -68,28 +69,46 @@ fn fill(client: &mut Client, round: u64) {
     }
 }
 
+/// Starts a server of one kind in a directory, with these directives besides.
+type Start = fn(&Path, &[&str]) -> Process;
+
+/// With the base as RDB and as commands.
+fn both_preambles() -> [[&'static str; 4]; 2] {
+    ["yes", "no"].map(|on| ["--aof-use-rdb-preamble", on, "--aof-timestamp-enabled", "yes"])
+}
+
+/// Lets a server write a base, and these rounds behind it. Gives the digest of what it leaves.
+fn leave(start: Start, dir: &Path, options: &[&str], rounds: Range<u64>) -> Value {
+    let mut server = start(dir, options);
+    let mut client = Client::new(server.connect());
+    fill(&mut client, 1);
+    rewritten(&mut client);
+    rounds.for_each(|round| fill(&mut client, round));
+    let left = digest(&mut client);
+    assert!(server.terminate().success());
+    left
+}
+
+/// Lets a server open what another has left.
+fn take_over(start: Start, dir: &Path, options: &[&str], left: &Value) -> (Process, Client) {
+    let server = start(dir, options);
+    let mut client = Client::new(server.connect());
+    assert_eq!(digest(&mut client), *left, "{options:?}");
+    (server, client)
+}
+
 /// Data goes from one server to the other: what one leaves the other reads, and goes on with.
-fn hand_over(first: fn(&Path, &[&str]) -> Process, then: fn(&Path, &[&str]) -> Process) {
-    for preamble in ["yes", "no"] {
+fn hand_over(first: Start, then: Start) {
+    for options in both_preambles() {
         let dir = TempDir::new().expect("a directory");
-        let options = ["--aof-use-rdb-preamble", preamble, "--aof-timestamp-enabled", "yes"];
-        let mut server = first(dir.path(), &options);
-        let mut client = Client::new(server.connect());
-        fill(&mut client, 1);
-        rewritten(&mut client);
-        fill(&mut client, 2);
-        let before = digest(&mut client);
-        assert!(server.terminate().success());
-        let mut server = then(dir.path(), &options);
-        let mut client = Client::new(server.connect());
-        assert_eq!(digest(&mut client), before, "preamble {preamble}");
+        let left = leave(first, dir.path(), &options, 2..3);
+        let (mut server, mut client) = take_over(then, dir.path(), &options, &left);
         fill(&mut client, 3);
         rewritten(&mut client);
         fill(&mut client, 4);
-        let before = digest(&mut client);
+        let left = digest(&mut client);
         assert!(server.terminate().success());
-        let server = first(dir.path(), &options);
-        assert_eq!(digest(&mut Client::new(server.connect())), before, "preamble {preamble}");
+        take_over(first, dir.path(), &options, &left);
     }
 }
 
@@ -130,32 +149,18 @@ fn cut_in_three(dir: &Path) {
 
 #[test]
 fn several_incremental_files_go_from_one_to_the_other() {
-    for (first, then) in [
-        (redis as fn(&Path, &[&str]) -> Process, limpid as fn(&Path, &[&str]) -> Process),
-        (limpid, redis),
-    ] {
-        for preamble in ["yes", "no"] {
+    for (first, then) in [(redis as Start, limpid as Start), (limpid, redis)] {
+        for options in both_preambles() {
             let dir = TempDir::new().expect("a directory");
-            let options = ["--aof-use-rdb-preamble", preamble, "--aof-timestamp-enabled", "yes"];
-            let mut server = first(dir.path(), &options);
-            let mut client = Client::new(server.connect());
-            fill(&mut client, 1);
-            rewritten(&mut client);
-            (2..6).for_each(|round| fill(&mut client, round));
-            let before = digest(&mut client);
-            assert!(server.terminate().success());
+            let left = leave(first, dir.path(), &options, 2..6);
             cut_in_three(dir.path());
-            let mut server = then(dir.path(), &options);
-            let mut client = Client::new(server.connect());
-            assert_eq!(digest(&mut client), before, "preamble {preamble}");
+            let (mut server, mut client) = take_over(then, dir.path(), &options, &left);
             fill(&mut client, 7);
-            let before = digest(&mut client);
+            let left = digest(&mut client);
             assert!(server.terminate().success());
-            let server = first(dir.path(), &options);
-            let mut client = Client::new(server.connect());
-            assert_eq!(digest(&mut client), before, "preamble {preamble}");
+            let (_server, mut client) = take_over(first, dir.path(), &options, &left);
             rewritten(&mut client);
-            assert_eq!(digest(&mut client), before, "preamble {preamble}");
+            assert_eq!(digest(&mut client), left, "{options:?}");
         }
     }
 }

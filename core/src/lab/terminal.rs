@@ -2,7 +2,6 @@
 //!
 //! The screen is part of the process, so that it goes back in time with everything else.
 
-use core::any::Any;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -256,14 +255,6 @@ impl Console for Terminal {
 }
 
 impl Process for Terminal {
-    fn clone_box(&self) -> Box<dyn Process> {
-        Box::new(self.clone())
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
     fn console(&mut self) -> Option<&mut dyn Console> {
         Some(self)
     }

@@ -1,6 +1,5 @@
 //! A client that keeps a server busy, and listens to who wants it faster or slower.
 
-use core::any::Any;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -130,14 +129,6 @@ impl Console for Traffic {
 }
 
 impl Process for Traffic {
-    fn clone_box(&self) -> Box<dyn Process> {
-        Box::new(self.clone())
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
     fn console(&mut self) -> Option<&mut dyn Console> {
         Some(self)
     }

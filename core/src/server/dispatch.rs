@@ -266,11 +266,18 @@ impl Server {
         if was_replica && client.outbox.len() != before.1 {
             self.replica_replied_to(client, &command.name);
         }
+        self.tell_others(self.after_stall(began, now), client);
+    }
+
+    /// Hands out what a command had to tell other clients, and serves those who waited for what it
+    /// brought.
+    #[inline]
+    pub(super) fn tell_others(&mut self, now: Now<'_>, client: &mut Client) {
         if self.pubsub.has_letters() {
             self.deliver_letters(client);
         }
         if self.waiting.has_ready() {
-            self.serve_waiting(self.after_stall(began, now));
+            self.serve_waiting(now);
         }
     }
 

@@ -103,11 +103,6 @@ impl Server {
         if self.replication.offset() != offset {
             client.write_offset = self.replication.offset();
         }
-        if self.pubsub.has_letters() {
-            self.deliver_letters(client);
-        }
-        if self.waiting.has_ready() {
-            self.serve_waiting(now);
-        }
+        self.tell_others(now, client);
     }
 }

@@ -54,7 +54,7 @@ pub use ids::{HostId, MessageId, ProcId, Side, TcpId};
 pub use link::Link;
 pub use parse::{USAGES as ACTION_USAGES, nearest as nearest_verb};
 pub use proc::ProcState;
-pub use process::{Console, Launch, LaunchError, Plain, Process, Programs, plain};
+pub use process::{Boxed, Console, Launch, LaunchError, Plain, Process, Programs, plain};
 pub use ring::Ring;
 pub use scenario::{DiskSpec, HostSpec, LinkRule, LinkSpec, ProcessSpec, Scenario, TcpSpec};
 pub use session::{Branch, Future, Marker, Record, Session, Step, Timed};

@@ -12,16 +12,29 @@ use super::disk::Disk;
 /// A machine as a World runs it: in a box, cloneable, and open to read-only inspection.
 ///
 /// Wrap a machine with [`plain`] unless somebody types into it.
-pub trait Process: Machine + Send + Sync {
-    /// A clone in a box of its own.
-    fn clone_box(&self) -> Box<dyn Process>;
-
-    /// The machine inside, for an observer that knows its type.
-    fn as_any(&self) -> &dyn Any;
-
+pub trait Process: Machine + Boxed + Send + Sync {
     /// Where a person types, if the program reads its standard input.
     fn console(&mut self) -> Option<&mut dyn Console> {
         None
+    }
+}
+
+/// What a process can do from inside its box. Whatever can be cloned has it.
+pub trait Boxed {
+    /// A clone in a box of its own.
+    fn clone_box(&self) -> Box<dyn Process>;
+
+    /// What is in the box, for an observer that knows its type.
+    fn as_any(&self) -> &dyn Any;
+}
+
+impl<P: Process + Clone + 'static> Boxed for P {
+    fn clone_box(&self) -> Box<dyn Process> {
+        Box::new(self.clone())
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
     }
 }
 
@@ -74,15 +87,7 @@ impl<M: Machine> Machine for Plain<M> {
     }
 }
 
-impl<M: Machine + Clone + Send + Sync + 'static> Process for Plain<M> {
-    fn clone_box(&self) -> Box<dyn Process> {
-        Box::new(self.clone())
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        &self.0
-    }
-}
+impl<M: Machine + Clone + Send + Sync + 'static> Process for Plain<M> {}
 
 /// Creates the machine for a program, whenever one starts in a World.
 ///

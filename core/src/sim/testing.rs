@@ -12,7 +12,6 @@
 //! assert_eq!(b.received(0), b"hello");
 //! ```
 
-use core::any::Any;
 use core::fmt::Write;
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -281,14 +280,6 @@ impl Console for Probe {
 }
 
 impl Process for Probe {
-    fn clone_box(&self) -> Box<dyn Process> {
-        Box::new(self.clone())
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
     fn console(&mut self) -> Option<&mut dyn Console> {
         Some(self)
     }

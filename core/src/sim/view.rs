@@ -12,6 +12,7 @@ use super::event::{Event, LogEntry};
 use super::ids::{HostId, MessageId, ProcId, Side, TcpId};
 use super::link::Link;
 use super::proc::ProcState;
+use super::process::Plain;
 use super::ring::Ring;
 use super::scenario::LinkSpec;
 use super::tcp::{Conn, Flight, Phase, Segment, SegmentKind};
@@ -189,7 +190,8 @@ impl World {
 
     /// The machine of a process that is alive, if it is one of type `M`.
     pub fn machine<M: 'static>(&self, id: ProcId) -> Option<&M> {
-        self.procs.get(id.0 as usize)?.machine.as_ref()?.as_any().downcast_ref()
+        let inside = self.procs.get(id.0 as usize)?.machine.as_ref()?.as_any();
+        inside.downcast_ref().or_else(|| Some(&inside.downcast_ref::<Plain<M>>()?.0))
     }
 
     /// What a process has logged in all its lives, as far as that is remembered.

@@ -4,7 +4,6 @@
 //! some of them come in a transaction that leaves traces in two more keys. So whoever looks at the
 //! keys later can tell which of the writes are there, and whether a transaction is there by half.
 
-use std::any::Any;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -336,14 +335,6 @@ impl Console for Writer {
 }
 
 impl Process for Writer {
-    fn clone_box(&self) -> Box<dyn Process> {
-        Box::new(self.clone())
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
     fn console(&mut self) -> Option<&mut dyn Console> {
         Some(self)
     }
