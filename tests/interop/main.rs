@@ -7,6 +7,7 @@ mod durable;
 mod full;
 mod lessons;
 mod libraries;
+mod migrate;
 mod mixed;
 mod native;
 mod programs;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 mod durability;
 mod failover;
 mod links;
+mod moves;
 mod replicas;
 
 use super::*;

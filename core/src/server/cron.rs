@@ -32,6 +32,12 @@ impl Server {
     #[inline]
     pub(super) fn cron(&mut self, now: Now<'_>) {
         self.stats.sample(now.mono);
+        if self.is_migrating() {
+            self.migration_cron(now);
+            if self.is_migrating() {
+                return self.aof_cron(now);
+            }
+        }
         if !self.pending.is_empty() && !self.holds_all() {
             self.take_turns(now);
         }
@@ -68,11 +74,15 @@ impl Server {
         self.deliver_parcels(now);
         self.watch_clients(now);
         self.replication_cron(now);
+        self.close_idle_passages(now);
     }
 
     /// When there is something to do next.
     pub(super) fn next_wake(&self) -> Option<Mono> {
         let background = [self.background_wake(), self.shutdown_wake()].into_iter().flatten().min();
+        if let Some(at) = self.migration_wake() {
+            return background.into_iter().chain([at]).min();
+        }
         let clients_wait = !self.pending.is_empty() && !self.holds_all();
         if self.cron_paused {
             let pending = clients_wait.then_some(self.now.0);
@@ -97,6 +107,7 @@ impl Server {
             clients,
             background,
             replication,
+            self.passages_wake(),
         ]
         .into_iter()
         .flatten()
@@ -127,6 +138,10 @@ impl Server {
     /// Carries out what paused clients asked for, unless it has to wait still.
     pub(super) fn let_paused_go_on(&mut self, now: Now<'_>) {
         for slot in self.clients.slots() {
+            if self.is_migrating() {
+                // One of them has begun to move keys.
+                return self.unpause_later();
+            }
             let Some(mut client) = self.clients.take(slot) else { continue };
             if core::mem::take(&mut client.paused) {
                 if let Some(args) = client.held.take() {

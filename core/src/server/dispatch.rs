@@ -273,10 +273,10 @@ impl Server {
     /// brought.
     #[inline]
     pub(super) fn tell_others(&mut self, now: Now<'_>, client: &mut Client) {
-        if self.pubsub.has_letters() {
+        if self.pubsub.has_letters() && !self.is_migrating() {
             self.deliver_letters(client);
         }
-        if self.waiting.has_ready() {
+        if self.waiting.has_ready() && !self.is_migrating() {
             self.serve_waiting(now);
         }
     }
@@ -409,7 +409,7 @@ impl Server {
             }
             Err(error) => self.answer_error(&mut client, &error),
         }
-        self.serve(now, &mut client, &[]);
+        self.serve_and_leave(now, &mut client);
         self.clients.put(client);
     }
 
@@ -437,7 +437,7 @@ impl Server {
         if !self.monitors.is_empty() && !again {
             self.show_to_monitors(now, client, command, args);
         }
-        if client.blocked.is_some() {
+        if client.blocked.is_some() || self.is_migrating() {
             // It counts when it has got what it waits for.
             return;
         }

@@ -11,6 +11,13 @@ use crate::resp::request::Args;
 /// `None` if the arguments do not fit the specification.
 pub fn keys(command: &Command, args: Args<'_>) -> Option<Vec<(usize, u32)>> {
     let mut found = Vec::new();
+    if command.meta.name == "migrate" {
+        // Its second specification does not say where a password may stand that looks like KEYS.
+        let (first, count) = super::migrate::places_of_keys(args);
+        let flags = key::RW | key::ACCESS | key::DELETE;
+        found.extend((first..).take(count).map(|at| (at, flags)));
+        return Some(found);
+    }
     for spec in command.meta.keys {
         let Some((first, last, step)) = range(spec, args)? else { continue };
         let flags = match spec.flags & key::VARIABLE_FLAGS {

@@ -260,7 +260,7 @@ impl Server {
         text.field("pubsubshard_channels", self.pubsub.shards());
         text.field("latest_fork_usec", 0);
         text.field("total_forks", 0);
-        text.field("migrate_cached_sockets", 0);
+        text.field("migrate_cached_sockets", self.migration_sockets());
         text.field("slave_expires_tracked_keys", self.own_keys());
         text.field("active_defrag_hits", 0);
         text.field("active_defrag_misses", 0);

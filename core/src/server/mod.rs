@@ -18,6 +18,7 @@
 //!
 //! * `transactions`, `pubsub`, `blocking`, `monitor`: what binds clients to keys and to each other.
 //!
+//! * `migrate`: keys that move to another server;
 //! * `propagate`: from what commands changed to those who follow: `aof`, `replication`;
 //! * `persistence`: snapshots, and loading.
 //!
@@ -39,6 +40,7 @@ pub mod getkeys;
 mod info;
 pub mod inspect;
 mod memory;
+mod migrate;
 mod monitor;
 mod net;
 mod pause;
@@ -186,6 +188,9 @@ pub struct Server {
     persistence: persistence::Persistence,
     shutdown: shutdown::Shutdown,
     aof: aof::Aof,
+    migration: migrate::Migration,
+    /// Connections that were asked for.
+    last_conn: u64,
     schedule: cron::Schedule,
     /// Whether some client's outbox is above the soft limit.
     watch_outboxes: bool,
@@ -265,6 +270,8 @@ impl Server {
             persistence: persistence::Persistence::default(),
             shutdown: shutdown::Shutdown::default(),
             aof: aof::Aof::default(),
+            migration: migrate::Migration::default(),
+            last_conn: 0,
             schedule: cron::Schedule::default(),
             watch_outboxes: false,
             keepalive: config.settings().tcp_keepalive,
@@ -431,8 +438,14 @@ impl Machine for Server {
             Input::Ended { conn } => self.ended(now, conn),
             Input::Drained { conn } => self.drained(now, conn),
             Input::Closed { conn, error } => self.closed(now, conn, error),
+            Input::Connected { conn, .. } if self.is_passage(conn) => {
+                self.passage_connected(now, conn);
+            }
             Input::Connected { conn, local, peer } => {
                 self.link_connected(now, conn, local, peer);
+            }
+            Input::ConnectFailed { conn, .. } if self.is_passage(conn) => {
+                self.passage_closed(now, conn);
             }
             Input::ConnectFailed { conn, error } => self.connect_failed(conn, error),
             Input::Disk { op, result } => {
@@ -460,6 +473,9 @@ impl Machine for Server {
             if let Some(output) = self.outputs.pop_front() {
                 return Some(output);
             }
+        }
+        if self.is_halfway() {
+            return None;
         }
         if self.is_unwritten() {
             self.keep_all_unwritten();
@@ -497,7 +513,12 @@ impl Machine for Server {
     }
 
     fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
-        let Some(slot) = self.clients.slot(conn) else { return self.link_outbox(conn) };
+        let Some(slot) = self.clients.slot(conn) else {
+            if self.is_passage(conn) {
+                return self.passage_outbox(conn);
+            }
+            return self.link_outbox(conn);
+        };
         Some(&mut self.clients.get_mut(slot)?.outbox)
     }
 }

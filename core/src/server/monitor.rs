@@ -39,10 +39,10 @@ impl Server {
         let mut line =
             format!("+{}.{:06} [{} {from}]", micros / 1_000_000, micros % 1_000_000, client.db)
                 .into_bytes();
-        let secret = secret_from(command, args);
         for (index, argument) in args.iter().enumerate() {
             line.push(b' ');
-            let shown = if secret.contains(&index) { b"(redacted)" } else { argument };
+            let hides = super::slowlog::is_secret(command, args, index);
+            let shown = if hides { b"(redacted)" } else { argument };
             line.extend_from_slice(crate::resp::quote::repr(shown).as_bytes());
         }
         line.extend_from_slice(b"\r\n");
@@ -50,18 +50,6 @@ impl Server {
         for slot in self.monitors.clone() {
             self.deliver(now, &mut current, slot, &line);
         }
-    }
-}
-
-/// The places of the arguments that nobody else shall read.
-fn secret_from(command: &Command, args: Args<'_>) -> core::ops::Range<usize> {
-    match command.name.as_str() {
-        "auth" => 1..args.len(),
-        "hello" => args
-            .iter()
-            .position(|argument| argument.eq_ignore_ascii_case(b"auth"))
-            .map_or(0..0, |at| at + 1..(at + 3).min(args.len())),
-        _ => 0..0,
     }
 }
 

@@ -265,6 +265,12 @@ impl Server {
         self.exit(1);
     }
 
+    /// The name for a connection that is about to be asked for.
+    pub(super) fn new_conn(&mut self) -> ConnId {
+        self.last_conn += 1;
+        ConnId::connected(self.last_conn)
+    }
+
     pub(super) fn exit(&mut self, code: i32) {
         self.outputs.push_back(Output::Exit { code });
     }
@@ -313,6 +319,9 @@ impl Server {
     pub(super) fn received(&mut self, now: Now<'_>, conn: ConnId, bytes: &[u8]) {
         let Some(mut client) = self.clients.slot(conn).and_then(|slot| self.clients.take(slot))
         else {
+            if self.is_passage(conn) {
+                return self.passage_received(now, conn, bytes);
+            }
             return self.link_received(now, conn, bytes);
         };
         client.last_heard = now.mono;
@@ -329,11 +338,15 @@ impl Server {
     pub(super) fn ended(&mut self, now: Now<'_>, conn: ConnId) {
         let Some(mut client) = self.clients.slot(conn).and_then(|slot| self.clients.take(slot))
         else {
+            if self.is_passage(conn) {
+                self.outputs.push_back(Output::Close { conn, how: Close::Now });
+                return self.passage_closed(now, conn);
+            }
             return self.link_closed(now, conn, NetError::Eof);
         };
         if client.standing == Standing::Open {
             let held = self.holds_all() && client.requests.waiting() > 0;
-            if client.pending || client.long.is_some() || held {
+            if client.pending || client.long.is_some() || client.waiting || held {
                 // What has been read is carried out first.
                 client.ended = true;
             } else {
@@ -346,7 +359,11 @@ impl Server {
     }
 
     pub(super) fn closed(&mut self, now: Now<'_>, conn: ConnId, error: NetError) {
-        let Some(client) = self.clients.slot(conn).and_then(|slot| self.clients.take(slot)) else {
+        let Some(mut client) = self.clients.slot(conn).and_then(|slot| self.clients.take(slot))
+        else {
+            if self.is_passage(conn) {
+                return self.passage_closed(now, conn);
+            }
             return self.link_closed(now, conn, error);
         };
         if client.standing == Standing::Open {
@@ -355,11 +372,14 @@ impl Server {
                 error => format!("Reading from client: {error}"),
             });
         }
+        if self.keeps_client(&mut client) {
+            return self.clients.put(client);
+        }
         self.gone(client);
     }
 
     /// Forgets a client, and all that bound it to keys and channels.
-    fn gone(&mut self, mut client: Box<Client>) {
+    pub(super) fn gone(&mut self, mut client: Box<Client>) {
         self.release(&mut client);
         self.clients.forget(&client);
     }
@@ -476,7 +496,7 @@ impl Server {
     pub(super) fn drained(&mut self, now: Now<'_>, conn: ConnId) {
         let Some(mut client) = self.clients.slot(conn).and_then(|slot| self.clients.take(slot))
         else {
-            return;
+            return self.passage_moved(now, conn);
         };
         if client.is_replica() {
             self.send_more(now, &mut client);

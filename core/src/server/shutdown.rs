@@ -97,8 +97,9 @@ impl Server {
 
     /// Begins what is wanted, and goes on with what has begun.
     pub(super) fn go_on_shutting_down(&mut self, now: Now<'_>) {
-        // DEBUG RELOAD and DEBUG LOADAOF are carried out first, as far as they keep others waiting.
-        if self.persistence.reloading && !self.is_loading() {
+        // DEBUG RELOAD, DEBUG LOADAOF and MIGRATE are carried out first, as far as they keep others
+        // waiting.
+        if self.persistence.reloading && !self.is_loading() || self.is_migrating() {
             return;
         }
         match (self.shutdown.stage, self.shutdown.wanted) {

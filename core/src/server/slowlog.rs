@@ -99,6 +99,7 @@ pub fn is_secret(command: &Command, args: Args<'_>, index: usize) -> bool {
     };
     match command.name.as_str() {
         "auth" => index > 0,
+        "migrate" => super::migrate::is_secret(args, index),
         "hello" => before(1, b"auth") || before(2, b"auth"),
         "config|set" => {
             index >= 3

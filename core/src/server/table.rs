@@ -41,6 +41,7 @@ const ADMINISTRATION: &[&[Row<Handler>]] = &[
     super::replication::ROWS,
     super::replication::GENERIC_ROWS,
     super::aof::ROWS,
+    super::migrate::ROWS,
 ];
 
 /// The longest name of a command; what is longer is unknown without looking.

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::machine::{Close, Endpoint, ListenerId, NetError, Signal};
+use crate::machine::{Address, Close, Endpoint, ListenerId, NetError, Signal};
 
 mod appendonly;
 mod eviction;
 mod files;
 mod long;
+mod migrate;
 mod persistence;
 mod together;
 
@@ -36,6 +37,8 @@ struct Driver {
     /// One that does not.
     asleep: Option<ConnId>,
     reading: bool,
+    /// The connections that were asked for.
+    connects: Vec<(ConnId, Address)>,
     /// What was last asked for with [`Output::KeepAlive`].
     keepalive: Option<Option<Duration>>,
 }
@@ -63,6 +66,7 @@ impl Driver {
             deaf: false,
             asleep: None,
             reading: true,
+            connects: Vec::new(),
             keepalive: None,
         };
         driver.input(Input::Start);
@@ -106,6 +110,7 @@ impl Driver {
                     self.closing.push((conn, how));
                 }
                 Output::Reading { on, .. } => self.reading = on,
+                Output::Connect { conn, to, .. } => self.connects.push((conn, to)),
                 Output::KeepAlive(after) => self.keepalive = Some(after),
                 Output::Log(line) => self.log.push(line.text),
                 Output::Exit { code } => self.exit = Some(code),

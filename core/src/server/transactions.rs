@@ -6,10 +6,12 @@ use super::Server;
 use super::clients::Client;
 use super::dispatch::{Call, Handler, row};
 use super::table::Command;
+use crate::command::effects::Propagated;
 use crate::command::meta::{KeySpec, acl, flag, key};
 use crate::command::{CommandError, Group, Row};
 use crate::resp::request::{Args, OwnedArgs};
 use crate::store::Presence;
+use crate::time::{Mono, Now};
 
 /// Rows of the command table.
 pub(super) static ROWS: &[Row<Handler>] = &[
@@ -259,13 +261,67 @@ fn exec(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     let outer = call.client.last_command;
     let began = server.stalled;
     server.executing = true;
-    for (command, args) in &transaction.queue {
+    let mut rest = transaction.queue.into_iter();
+    for (command, args) in rest.by_ref() {
         let now = server.after_stall(began, call.now);
         server.call(now, call.client, command, args.as_args());
+        if server.is_migrating() {
+            break;
+        }
     }
     server.executing = false;
     call.client.last_command = outer;
+    if server.is_migrating() {
+        let (exec, began) = (call.command, call.now.mono);
+        let done = server.effects.take_commands();
+        server.suspend_exec(call.client, Suspended { exec, rest, began, done });
+    }
     Ok(())
+}
+
+/// An EXEC that has come to a command that takes time, which everybody waits for.
+#[derive(Clone, Debug)]
+pub(super) struct Suspended {
+    exec: &'static Command,
+    rest: std::vec::IntoIter<(&'static Command, OwnedArgs)>,
+    began: Mono,
+    /// What those who follow are to be told of what was carried out.
+    done: Vec<Propagated>,
+}
+
+impl Suspended {
+    /// What those who follow are to be told of what was carried out.
+    pub(super) fn take_done(&mut self) -> Vec<Propagated> {
+        core::mem::take(&mut self.done)
+    }
+}
+
+impl Server {
+    /// Carries out what is left of an EXEC.
+    pub(super) fn go_on_with_exec(
+        &mut self,
+        now: Now<'_>,
+        client: &mut Client,
+        mut exec: Suspended,
+    ) {
+        let (outer, began) = (client.last_command, self.stalled);
+        self.executing = true;
+        for (command, args) in exec.rest.by_ref() {
+            self.call(self.after_stall(began, now), client, command, args.as_args());
+            if self.is_migrating() {
+                break;
+            }
+        }
+        self.executing = false;
+        client.last_command = outer;
+        if self.is_migrating() {
+            exec.done = self.effects.take_commands();
+            return self.suspend_exec(client, exec);
+        }
+        let took = now.mono.0.saturating_sub(exec.began.0);
+        let tracked = self.config.settings().latency_tracking;
+        self.stats.called(exec.exec.id, took, false, tracked);
+    }
 }
 
 fn watch(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {

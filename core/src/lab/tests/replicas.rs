@@ -37,6 +37,16 @@ impl Servers {
         name
     }
 
+    /// Lets a server carry out one command of a client with these options.
+    pub(super) fn ask_as(&mut self, server: u8, options: &str, words: &str) -> String {
+        self.terminals += 1;
+        let name = format!("t{}", self.terminals);
+        let line = format!("run redis-{server} {name} redis-cli -h 10.0.0.{server} {options}");
+        act(&mut self.world, &line);
+        act(&mut self.world, &format!("type {name} {words}"));
+        self.shown(&name)
+    }
+
     /// What a terminal shows below what was typed.
     pub(super) fn shown(&self, terminal: &str) -> String {
         let text = screen(&self.world, terminal);

@@ -2,14 +2,14 @@
 
 use core::fmt;
 
+use super::NEWEST_VERSION;
 use super::crc64::Crc64;
 use super::cursor::{Cursor, Stop};
-use super::entry_writer::EntryWriter;
+use super::entry_writer::{self, EntryWriter};
 use super::value_reader::ValueReader;
 use super::writer::{WriteOptions, Writer};
-use super::{NEWEST_VERSION, WRITTEN_VERSION};
 use crate::store::value::Limits;
-use crate::store::{Value, ValueRef};
+use crate::store::{Entry, Value, ValueRef};
 
 /// Bytes of version and checksum.
 const FOOTER: usize = 10;
@@ -43,11 +43,40 @@ impl core::error::Error for PayloadError {}
 pub fn dump(value: ValueRef<'_>, compression: bool) -> Vec<u8> {
     let mut writer = Writer::bare(WriteOptions { compression, ..WriteOptions::default() });
     EntryWriter::whole(&mut writer, value);
-    writer.raw(&WRITTEN_VERSION.to_le_bytes());
-    let mut payload = writer.take();
-    let sum = Crc64::of(&payload);
-    payload.extend_from_slice(&sum.to_le_bytes());
-    payload
+    writer.finish_payload()
+}
+
+/// Makes payloads, one after the other, in slices.
+#[derive(Clone, Debug)]
+pub struct PayloadWriter {
+    writer: Writer,
+    rest: Option<EntryWriter>,
+}
+
+impl PayloadWriter {
+    /// One that has nothing to do yet.
+    pub fn new(compression: bool) -> Self {
+        let options = WriteOptions { compression, ..WriteOptions::default() };
+        Self { writer: Writer::bare(options), rest: None }
+    }
+
+    /// Begins the payload of an entry as it is now. Of a small one nothing is missing but the end.
+    pub fn begin(&mut self, entry: &Entry) {
+        self.writer.raw(&[entry_writer::kind_of(entry.value())]);
+        self.rest = entry_writer::begin(&mut self.writer, entry);
+    }
+
+    /// Writes about `budget` bytes more. Gives the payload when it is complete.
+    pub fn step(&mut self, budget: usize) -> Option<Vec<u8>> {
+        if let Some(rest) = &mut self.rest
+            && !rest.step(&mut self.writer, budget)
+        {
+            self.writer.add_up();
+            return None;
+        }
+        self.rest = None;
+        Some(self.writer.finish_payload())
+    }
 }
 
 /// How many bytes a value takes in a file, without its key and the byte that tells its form.

@@ -164,6 +164,15 @@ impl Writer {
         self.summed = self.out.len();
     }
 
+    /// Ends what is a payload by itself, and takes it.
+    pub(super) fn finish_payload(&mut self) -> Vec<u8> {
+        self.out.extend_from_slice(&WRITTEN_VERSION.to_le_bytes());
+        let mut payload = self.take();
+        payload.extend_from_slice(&self.sum.value().to_le_bytes());
+        self.sum = Crc64::new();
+        payload
+    }
+
     /// How many bytes are there to be taken.
     pub fn len(&self) -> usize {
         self.out.len()

@@ -694,7 +694,7 @@ impl Server {
     /// When a rewrite that has to wait may begin.
     pub(in crate::server) fn rewrite_wake(&self) -> Option<Mono> {
         let rewrite = &self.aof.rewrite;
-        if rewrite.is_on() || self.snapshot_runs() {
+        if rewrite.is_on() || self.snapshot_runs() || self.is_migrating() {
             return None;
         }
         if rewrite.scheduled

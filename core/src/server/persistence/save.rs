@@ -202,7 +202,7 @@ impl Server {
 
     /// When to look at the save points again.
     pub(super) fn saves_wake(&self) -> Option<Mono> {
-        if self.snapshot().is_some() || self.is_loading_in_place() {
+        if self.snapshot().is_some() || self.is_loading_in_place() || self.is_migrating() {
             return None;
         }
         let saves = &self.persistence.saves;

@@ -184,7 +184,8 @@ impl Server {
         now: Now<'_>,
         purpose: Purpose,
     ) -> Result<(), Busy> {
-        if self.persistence.job.is_some() {
+        // A transaction may have been carried out by half.
+        if self.persistence.job.is_some() || self.is_migrating() {
             return Err(Busy);
         }
         self.persistence.jobs += 1;

@@ -142,7 +142,7 @@ impl Server {
         self.replication.stats.net_input += bytes.len() as u64;
         link.last_io = now.mono;
         link.input.extend_from_slice(bytes);
-        if self.persistence.reloading {
+        if self.persistence.reloading || self.is_migrating() {
             // A copy of the data must not come in between.
             return self.put_link(link);
         }

@@ -38,6 +38,7 @@ mod wait;
 use backlog::Backlog;
 pub(super) use commands::{GENERIC_ROWS, ROWS};
 pub(super) use primary::Replica;
+pub(super) use replica::address_of_name;
 pub(super) use sync::Work as Sent;
 pub(super) use transfer::Work as Receiving;
 pub use view::{BacklogView, PrimaryView, ReplicaView, ReplicationView};
@@ -92,8 +93,6 @@ pub(super) struct Replication {
     schedule: cron::Schedule,
     own_keys: rules::OwnKeys,
     stats: Stats,
-    /// Connections that were asked for.
-    last_conn: u64,
 }
 
 /// What INFO counts.
@@ -142,7 +141,6 @@ impl Replication {
             schedule: cron::Schedule::default(),
             own_keys: rules::OwnKeys::default(),
             stats: Stats::default(),
-            last_conn: 0,
         }
     }
 

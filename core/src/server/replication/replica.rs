@@ -224,17 +224,16 @@ impl Server {
         let Some(primary) = &self.replication.primary else { return };
         let (host, port) = (primary.host.clone(), primary.port);
         self.wake_replication(now.mono);
-        let to = match resolve(&host) {
+        let to = match address_of_name(&host) {
             Some(ip) => Address::Endpoint(Endpoint::Ip(SocketAddr::new(ip, port))),
             None => Address::Name { host, port },
         };
-        let from = self.config.settings().bind_source_addr.as_deref().and_then(resolve);
+        let from = self.config.settings().bind_source_addr.as_deref().and_then(address_of_name);
         let from = from.map(|ip| Endpoint::Ip(SocketAddr::new(ip, 0)));
         if let Some(primary) = &mut self.replication.primary {
             primary.left_at = None;
         }
-        self.replication.last_conn += 1;
-        let conn = ConnId::connected(self.replication.last_conn);
+        let conn = self.new_conn();
         let link = Box::new(Link::new(conn, &to, now.mono));
         let is_sought = link.is_sought;
         if let Some(primary) = &mut self.replication.primary {
@@ -335,7 +334,7 @@ impl Server {
 }
 
 /// The address that a host's name means, if it is one.
-fn resolve(host: &str) -> Option<IpAddr> {
+pub(in crate::server) fn address_of_name(host: &str) -> Option<IpAddr> {
     if host.eq_ignore_ascii_case("localhost") {
         return Some(Ipv4Addr::LOCALHOST.into());
     }

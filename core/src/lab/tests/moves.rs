@@ -1,0 +1,150 @@
+//! Keys that move from one server to another, whatever happens to the other.
+
+use super::replicas::Servers;
+use super::*;
+
+const CONNECTING: &str = "(error) IOERR error or timeout connecting to the client\n";
+const READING: &str = "(error) IOERR error or timeout reading to target instance\n";
+
+#[test]
+fn keys_move_from_one_server_to_another() {
+    let mut s = Servers::new(1, &[&["--appendonly", "yes"], &["--requirepass", "secret"]]);
+    s.ask(1, "rpush list a b c");
+    s.ask(1, "zadd z 1 a 2 b");
+    s.ask(1, "set k v px 60000");
+    assert_eq!(
+        s.ask(1, "migrate redis-2 6379 list 0 500"),
+        refused("NOAUTH Authentication required.")
+    );
+    assert_eq!(s.ask(1, "migrate redis-2 6379 list 0 500 auth secret"), "OK\n");
+    assert_eq!(s.ask(1, "migrate 10.0.0.2 6379 \"\" 1 500 copy auth secret keys z k"), "OK\n");
+    let busy = refused("BUSYKEY Target key name already exists.");
+    assert_eq!(s.ask(1, "migrate 10.0.0.2 6379 \"\" 1 500 auth secret keys z no"), busy);
+    assert_eq!(s.ask(1, "migrate 10.0.0.2 6379 z 1 500 replace auth2 default secret"), "OK\n");
+    assert_eq!(s.ask(1, "keys *"), "1) \"k\"\n");
+    let there = "-a secret -n 1";
+    let said = s.ask_as(2, there, "object encoding z");
+    assert_eq!(said, "\"listpack\"\n");
+    let left = s.ask_as(2, there, "pttl k");
+    let left: u64 = left.trim_start_matches("(integer) ").trim().parse().expect("a number");
+    assert!((50_000..60_000).contains(&left), "{left}");
+    // The server is started again, and has not got back what it gave away.
+    act(&mut s.world, "kill redis-1:6379");
+    act(&mut s.world, "start redis-1:6379");
+    s.world.run_for(Duration::from_secs(1));
+    assert_eq!(s.ask(1, "keys *"), "1) \"k\"\n");
+}
+
+fn refused(text: &str) -> String {
+    format!("(error) ERR Target instance replied with error: {text}\n")
+}
+
+#[test]
+fn a_server_that_is_gone_is_noticed_and_nothing_is_lost() {
+    let mut s = Servers::new(1, &[&[], &[]]);
+    s.ask(1, "mset a 1 b 2");
+    assert_eq!(s.ask(1, "migrate redis-2 6380 a 0 500"), CONNECTING);
+    assert_eq!(s.ask(1, "migrate nowhere 6379 a 0 500"), CONNECTING);
+    act(&mut s.world, "partition redis-2");
+    assert!(s.ask(1, "migrate redis-2 6379 a 0 500").starts_with(CONNECTING));
+    act(&mut s.world, "heal");
+    assert_eq!(s.ask(1, "migrate redis-2 6379 a 0 500 copy"), "OK\n");
+    // The connection is kept, and the link is cut.
+    act(&mut s.world, "partition redis-2");
+    assert!(s.ask(1, "migrate redis-2 6379 b 0 500").starts_with(READING));
+    act(&mut s.world, "heal");
+    assert_eq!(s.ask(1, "keys *").lines().count(), 2);
+    // It may have got there nevertheless.
+    assert_eq!(s.ask(1, "migrate redis-2 6379 b 0 500 replace"), "OK\n");
+    assert_eq!(s.ask(2, "get b"), "\"2\"\n");
+    // It stands still.
+    s.begin(2, "debug sleep 1");
+    s.world.run_for(Duration::from_millis(10));
+    assert!(s.ask(1, "migrate redis-2 6379 a 0 500 replace").starts_with(READING));
+    // It was started again while nobody looked.
+    act(&mut s.world, "kill redis-2:6379");
+    act(&mut s.world, "start redis-2:6379");
+    s.world.run_for(Duration::from_secs(1));
+    assert_eq!(s.ask(1, "migrate redis-2 6379 a 0 500"), "OK\n");
+    assert_eq!(s.ask(2, "get a"), "\"1\"\n");
+    assert_eq!(s.ask(1, "dbsize"), "(integer) 0\n");
+}
+
+#[test]
+fn a_server_that_dies_in_the_middle_has_nothing_that_is_nowhere_else() {
+    for wait in 0..12 {
+        let mut s = Servers::new(wait, &[&[], &["--appendonly", "yes", "--appendfsync", "always"]]);
+        s.ask(1, "debug populate 200 key 10000");
+        act(&mut s.world, "bandwidth redis-1 redis-2 100mbit");
+        let keys: String = (0..200).map(|n| format!(" key:{n}")).collect();
+        let name = s.begin(1, &format!("migrate redis-2 6379 \"\" 0 500 keys{keys}"));
+        s.world.run_for(Duration::from_millis(20 * wait));
+        act(&mut s.world, "kill redis-2:6379");
+        s.world.run_for(Duration::from_secs(2));
+        let said = s.shown(&name);
+        let (failed, done) = (said.contains("IOERR"), said.contains("OK"));
+        assert!(failed != done, "{said}");
+        act(&mut s.world, "start redis-2:6379");
+        s.world.run_for(Duration::from_secs(1));
+        let here = s.server(1).keyspace().entries(0).count();
+        let mut all: Vec<_> = [1, 2]
+            .into_iter()
+            .flat_map(|n| {
+                s.server(n)
+                    .keyspace()
+                    .entries(0)
+                    .map(|e| crate::store::Keyed::key(e).to_vec())
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), 200, "after {wait}, {here} here: {said}");
+    }
+}
+
+#[test]
+fn two_servers_that_move_keys_to_each_other_do_not_wait_forever() {
+    let mut s = Servers::new(1, &[&[], &[]]);
+    s.ask(1, "set a 1");
+    s.ask(2, "set b 2");
+    let names = [(1, "migrate redis-2 6379 a 0 500"), (2, "migrate redis-1 6379 b 0 500")];
+    let names = names.map(|(n, line)| s.begin(n, line));
+    s.world.run_for(Duration::from_secs(2));
+    for name in names {
+        let said = s.shown(&name);
+        assert!(said.starts_with(READING) || said == "OK\n", "{said}");
+    }
+    let keys = [1, 2].map(|n| s.server(n).keyspace().entries(0).count());
+    assert!(keys[0] + keys[1] >= 2, "{keys:?}");
+    // Nor does one that moves a key to itself.
+    s.ask(1, "set c 3");
+    assert!(s.ask(1, "migrate redis-1 6379 c 0 500").starts_with(READING));
+    assert_eq!(s.ask(1, "get c"), "\"3\"\n");
+}
+
+#[test]
+fn a_primary_that_moves_keys_tells_its_replicas() {
+    let follows = ["--replicaof", "redis-1 6379"];
+    let mut s = Servers::new(1, &[&[], &follows, &[]]);
+    s.until("the link is up", |s| s.field(2, "master_link_status") == "up");
+    s.ask(1, "mset a 1 b 2 c 3");
+    assert_eq!(s.ask(1, "migrate redis-3 6379 \"\" 0 500 keys a b"), "OK\n");
+    assert_eq!(s.ask(2, "keys *"), "1) \"c\"\n");
+    let refused = s.ask(2, "migrate redis-3 6379 c 0 500");
+    assert!(refused.contains("READONLY"), "{refused}");
+    // A replica that takes writes may, and its primary waits meanwhile.
+    s.ask(2, "config set replica-read-only no");
+    act(&mut s.world, "partition redis-3");
+    let name = s.begin(2, "migrate redis-3 6379 c 0 3000");
+    s.world.run_for(Duration::from_millis(500));
+    s.ask(1, "set d 4");
+    s.world.run_for(Duration::from_secs(1));
+    assert_eq!(s.server(2).keyspace().entries(0).count(), 1);
+    s.world.run_for(Duration::from_secs(3));
+    assert_eq!(
+        s.shown(&name).lines().next().map(|line| format!("{line}\n")),
+        Some(CONNECTING.into())
+    );
+    assert_eq!(s.ask(2, "get d"), "\"4\"\n");
+}

@@ -1,0 +1,435 @@
+//! MIGRATE: keys move to another server.
+//!
+//! * `sockets`: the connections to other servers, which are kept for a while;
+//! * `passage`: what is said on them;
+//! * here: what was asked for, and what follows when it has come to its end.
+//!
+//! While keys move nobody else is served, as in Redis, where a thread waits for the other server:
+//! so nobody sees a key that is here no more and there not yet, and none changes that is on its
+//! way. Every wait for the other server is limited by the timeout of the command.
+
+mod passage;
+mod sockets;
+
+use std::net::SocketAddr;
+
+use passage::Passage;
+use sockets::Sockets;
+
+use super::Server;
+use super::dispatch::{Call, Handler, row};
+use super::replication::address_of_name;
+use super::table::Command;
+use super::transactions::Suspended;
+use crate::command::error::up_to_nul;
+use crate::command::meta::{Begin, Find, KeySpec, acl, flag, key};
+use crate::command::{Class, CommandError, Group, Row};
+use crate::machine::{Address, Endpoint, Output};
+use crate::resp::number::parse_i64;
+use crate::resp::reply::Reply;
+use crate::resp::request::{Args, OwnedArgs};
+use crate::server::clients::{Client, ReplyMode, Standing};
+use crate::server::propagate::Together;
+use crate::time::{Duration, Mono, Now};
+
+/// Rows of the command table.
+pub(super) static ROWS: &[Row<Handler>] = &[row(Group::Generic, "migrate", -6, migrate)
+    .flags(flag::WRITE)
+    .acl(acl::KEYSPACE | acl::DANGEROUS)
+    .keys(KEYS)
+    .since("2.6.0")
+    .complexity(
+        "That of DUMP and DEL here and of RESTORE there, and O(N) for the way, N being the bytes.",
+    )
+    .summary("Moves keys to another server.")
+    .syntax(
+        "host port#integer <key-selector: key | empty-string=\"\"> destination-db#integer \
+         timeout#integer [COPY@3.0.0] [REPLACE@3.0.0] \
+         [authentication: AUTH auth=password@4.0.7 | AUTH2 <auth2@6.0.0: username password>] \
+         [KEYS keys=key#key:1@3.0.6 ...]",
+    )
+    .tips(&["nondeterministic_output"])
+    .history(&[
+        ("3.0.0", "New: `COPY`, `REPLACE`."),
+        ("3.0.6", "New: `KEYS`."),
+        ("4.0.7", "New: `AUTH`."),
+        ("6.0.0", "New: `AUTH2`."),
+    ])];
+
+const KEYS: &[KeySpec] = &[
+    KeySpec::one(3, MOVED),
+    KeySpec {
+        begin: Begin::Keyword("KEYS", -2),
+        find: Find::Range { last: -1, step: 1, limit: 0 },
+        flags: MOVED | key::INCOMPLETE,
+        notes: "",
+    },
+];
+
+const MOVED: u32 = key::RW | key::ACCESS | key::DELETE;
+
+/// How long the other server is waited for where no time is given.
+const PATIENCE: Duration = Duration::from_millis(1_000);
+
+/// The error when no connection can be made.
+const UNREACHABLE: &str = "IOERR error or timeout connecting to the client";
+
+/// The moving of keys, one at a time.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Migration {
+    at_work: Option<Box<Move>>,
+    sockets: Sockets,
+    /// Whether clients that were paused are to go on when it has ended.
+    unpause: bool,
+}
+
+/// Keys that are being moved.
+#[derive(Clone, Debug)]
+struct Move {
+    /// The slot of the client that waits for it. It stays until the end, whatever becomes of its
+    /// connection.
+    slot: u32,
+    /// Whether its connection is closed.
+    left: bool,
+    /// Whether it shall not be told how it ended.
+    skips: bool,
+    command: &'static Command,
+    args: OwnedArgs,
+    began: Mono,
+    /// The database in which the keys are.
+    db: usize,
+    options: Options,
+    to: Address,
+    /// Where the keys stand among the arguments.
+    keys: Vec<usize>,
+    /// Those that the other server has taken, and that are here no more.
+    moved: Vec<usize>,
+    passage: Passage,
+    /// The EXEC that it is a part of.
+    exec: Option<Suspended>,
+}
+
+/// What is asked for besides keys.
+#[derive(Clone, Copy, Debug)]
+struct Options {
+    copy: bool,
+    replace: bool,
+    /// Where the words are that follow AUTH or AUTH2, and how many.
+    login: Option<(usize, usize)>,
+    /// Where the first key stands.
+    first_key: usize,
+    /// How many there are.
+    count: usize,
+    /// The database there.
+    db: i64,
+    timeout: Duration,
+}
+
+impl Options {
+    fn parse(args: Args<'_>) -> Result<Self, CommandError> {
+        let mut options = Options {
+            copy: false,
+            replace: false,
+            login: None,
+            first_key: 3,
+            count: 1,
+            db: 0,
+            timeout: PATIENCE,
+        };
+        let mut at = 6;
+        while let Some(word) = args.get(at) {
+            let left = args.len() - at - 1;
+            at += 1;
+            match Word::of(word) {
+                Some(Word::Copy) => options.copy = true,
+                Some(Word::Replace) => options.replace = true,
+                Some(Word::Login(words)) => {
+                    if left < words {
+                        return Err(CommandError::Syntax);
+                    }
+                    options.login = Some((at, words));
+                    at += words;
+                }
+                Some(Word::Keys) => {
+                    if !args.at(3).is_empty() {
+                        return Err(CommandError::text(
+                            "ERR When using MIGRATE KEYS option, the key argument must be set to \
+                             the empty string",
+                        ));
+                    }
+                    (options.first_key, options.count) = (at, left);
+                    break;
+                }
+                None => return Err(CommandError::Syntax),
+            }
+        }
+        let number = |at| parse_i64(args.at(at)).ok_or(CommandError::NotAnInteger);
+        if let timeout @ 1.. = number(5)? {
+            options.timeout = Duration::from_millis(timeout.unsigned_abs());
+        }
+        options.db = number(4)?;
+        Ok(options)
+    }
+}
+
+/// A word among the options.
+enum Word {
+    Copy,
+    Replace,
+    /// So many words follow.
+    Login(usize),
+    Keys,
+}
+
+impl Word {
+    fn of(word: &[u8]) -> Option<Self> {
+        let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
+        match () {
+            () if is("copy") => Some(Word::Copy),
+            () if is("replace") => Some(Word::Replace),
+            () if is("auth") => Some(Word::Login(1)),
+            () if is("auth2") => Some(Word::Login(2)),
+            () if is("keys") => Some(Word::Keys),
+            () => None,
+        }
+    }
+}
+
+/// Where the keys of a MIGRATE stand: the first, and how many there are. With KEYS and a key in
+/// its usual place as well there is none, since that is an error.
+pub(super) fn places_of_keys(args: Args<'_>) -> (usize, usize) {
+    let mut at = 6;
+    while let Some(word) = args.get(at) {
+        at += match Word::of(word) {
+            Some(Word::Keys) if args.at(3).is_empty() => return (at + 1, args.len() - at - 1),
+            Some(Word::Keys) => return (at + 1, 0),
+            Some(Word::Login(words)) => words + 1,
+            _ => 1,
+        };
+    }
+    (3, 1)
+}
+
+/// Whether an argument of a MIGRATE is a name or a password.
+pub(super) fn is_secret(args: Args<'_>, index: usize) -> bool {
+    let mut at = 6;
+    while at < index {
+        at += match args.get(at).and_then(Word::of) {
+            Some(Word::Keys) => return false,
+            Some(Word::Login(words)) if index <= at + words => return true,
+            Some(Word::Login(words)) => words + 1,
+            _ => 1,
+        };
+    }
+    false
+}
+
+fn migrate(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    let options = Options::parse(call.args)?;
+    if let Some(refusal) = server.migrate_refusal(call.client) {
+        return Err(refusal);
+    }
+    let keys = server.keys_to_move(call, options);
+    if keys.is_empty() {
+        call.reply().simple("NOKEY");
+        return Ok(());
+    }
+    let to = address(call.arg(1), call.arg(2)).ok_or(CommandError::text(UNREACHABLE))?;
+    call.client.waiting = true;
+    server.hold_all();
+    let passage = server.begin_passage(call.now, call.args, &to, options.timeout);
+    server.migration.at_work = Some(Box::new(Move {
+        slot: call.client.slot,
+        left: false,
+        skips: call.client.replies == ReplyMode::Skip,
+        command: call.command,
+        args: call.args.into(),
+        began: call.now.mono,
+        db: call.client.db,
+        options,
+        to,
+        keys,
+        moved: Vec::new(),
+        passage,
+        exec: None,
+    }));
+    Ok(())
+}
+
+/// Where to connect to. `None` if that cannot be anywhere.
+fn address(host: &[u8], port: &[u8]) -> Option<Address> {
+    let host = core::str::from_utf8(up_to_nul(host)).ok()?;
+    // As C reads numbers: what follows the digits does not count.
+    let digits = port.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let port = parse_i64(port.get(..digits)?).and_then(|port| u16::try_from(port).ok())?;
+    (port != 0).then(|| match address_of_name(host) {
+        Some(ip) => Address::Endpoint(Endpoint::Ip(SocketAddr::new(ip, port))),
+        None => Address::Name { host: host.to_owned(), port },
+    })
+}
+
+impl Server {
+    /// Whether keys are being moved, so that nothing else is done.
+    #[inline]
+    pub(super) fn is_migrating(&self) -> bool {
+        self.migration.at_work.is_some()
+    }
+
+    /// Whether a transaction has been carried out by half, of which nobody may learn.
+    #[inline]
+    pub(super) fn is_halfway(&self) -> bool {
+        self.migration.at_work.as_ref().is_some_and(|at_work| at_work.exec.is_some())
+    }
+
+    /// How many connections to other servers are kept.
+    pub(super) fn migration_sockets(&self) -> usize {
+        self.migration.sockets.len()
+    }
+
+    /// Why keys cannot be moved now, if they cannot.
+    fn migrate_refusal(&self, client: &Client) -> Option<CommandError> {
+        if self.is_loading() {
+            return Some(CommandError::text("LOADING Redis is loading the dataset in memory"));
+        }
+        if client.from_primary {
+            return Some(CommandError::text(
+                "ERR MIGRATE cannot come from a primary, which tells its replicas DEL",
+            ));
+        }
+        self.replication_syncs().then_some(CommandError::text(
+            "ERR A copy of the data comes from the master. Wait until it is here, or cut the link \
+             with REPLICAOF NO ONE",
+        ))
+    }
+
+    /// Looks the keys up: where those that are there stand among the arguments.
+    fn keys_to_move(&mut self, call: &Call<'_>, options: Options) -> Vec<usize> {
+        self.set_scene(call.now, call.client);
+        let replica = self.replication.is_replica();
+        if replica {
+            self.expire_as(call.client, call.command);
+        }
+        self.effects.begin(self.listeners);
+        let mut keys = Vec::new();
+        for at in (options.first_key..).take(options.count) {
+            let mut db = self.keyspace.db(call.client.db);
+            if db.read(db.key(call.arg(at))).is_some() {
+                keys.push(at);
+            }
+        }
+        self.after_effects(call.now, None);
+        if replica {
+            self.rest_expiry();
+        }
+        keys
+    }
+
+    /// Deletes a key that the other server has taken.
+    fn moved_key(&mut self, now: Now<'_>, at_work: &mut Move, at: usize) {
+        at_work.moved.push(at);
+        let (args, db) = (at_work.args.as_args(), at_work.db);
+        let name = args.at(at);
+        self.keyspace.env.now_ms = now.wall.as_millis();
+        self.effects.begin(self.listeners);
+        let mut keys = self.keyspace.db(db);
+        keys.discard(keys.key(name));
+        self.effects.dirty += 1;
+        self.effects.touched(db, name);
+        self.effects.event(db, Class::Generic, "del", name);
+        self.after_effects(now, None);
+    }
+
+    /// The end: those who follow are told, the client gets its answer, and everybody goes on.
+    fn end_migration(
+        &mut self,
+        now: Now<'_>,
+        at_work: Box<Move>,
+        answer: Result<(), CommandError>,
+    ) {
+        let Some(mut client) = self.clients.take(at_work.slot) else { return };
+        let Move { args, began, command, .. } = *at_work;
+        let args = args.as_args();
+        client.waiting = false;
+        let mut exec = at_work.exec;
+        if let Some(exec) = &mut exec {
+            // What the transaction did before comes first.
+            self.effects.append(exec.take_done());
+        }
+        if !at_work.moved.is_empty() {
+            let names = at_work.moved.iter().map(|at| args.at(*at));
+            self.effects.begin(self.listeners);
+            self.effects.propagate(at_work.db, [&b"DEL"[..]].into_iter().chain(names));
+        }
+        if at_work.skips {
+            client.replies = ReplyMode::Skip;
+        }
+        match &answer {
+            Ok(()) => {
+                let (muted, proto) = (client.is_muted(), client.proto);
+                Reply::new(client.out(), &mut self.scratch, proto).muted(muted).ok();
+            }
+            Err(error) => self.answer_error(&mut client, error),
+        }
+        if at_work.skips {
+            client.replies = ReplyMode::On;
+        }
+        let took = now.mono.0.saturating_sub(began.0);
+        let tracked = self.config.settings().latency_tracking;
+        self.stats.called(command.id, took, answer.is_err(), tracked);
+        self.log_if_slow(now, &client, command, args, took);
+        self.release_all();
+        if let Some(exec) = exec {
+            self.go_on_with_exec(now, &mut client, exec);
+            if let Some(next) = &mut self.migration.at_work {
+                next.left = at_work.left;
+                return self.clients.put(client);
+            }
+        }
+        let before = self.replication.offset();
+        self.propagate_as(Together::Yes);
+        if self.replication.offset() != before {
+            client.write_offset = self.replication.offset();
+        }
+        self.tell_others(now, &mut client);
+        if at_work.left {
+            self.gone(client);
+        } else {
+            self.serve_and_leave(now, &mut client);
+            self.clients.put(client);
+        }
+        self.link_goes_on(now);
+        self.stream_goes_on();
+        if core::mem::take(&mut self.migration.unpause) {
+            self.let_paused_go_on(now);
+        }
+    }
+
+    /// Clients that were paused go on when the keys have been moved.
+    pub(super) fn unpause_later(&mut self) {
+        self.migration.unpause = true;
+    }
+
+    /// The connection of a client is closed. True if it stays nevertheless, because keys are being
+    /// moved for it.
+    pub(super) fn keeps_client(&mut self, client: &mut Client) -> bool {
+        let Some(at_work) = self.migration.at_work.as_mut().filter(|m| m.slot == client.slot)
+        else {
+            return false;
+        };
+        at_work.left = true;
+        if client.standing != Standing::Leaving {
+            self.clients.leaving(client);
+        }
+        true
+    }
+
+    /// Keeps the rest of an EXEC until the keys have been moved that it has come to.
+    pub(super) fn suspend_exec(&mut self, client: &mut Client, exec: Suspended) {
+        let Some(at_work) = &mut self.migration.at_work else { return };
+        at_work.exec = Some(exec);
+        if !client.not_reading {
+            client.not_reading = true;
+            self.outputs.push_back(Output::Reading { conn: client.conn, on: false });
+        }
+    }
+}
