@@ -92,7 +92,6 @@ fn it_answers_what_redis_answers() {
         "MIGRATE HOST PORT taken 0 1000",
         "MIGRATE HOST PORT taken 0 1000 REPLACE COPY",
         "MIGRATE HOST PORT taken 99 1000 REPLACE",
-        "MIGRATE HOST PORT taken -1 1000 REPLACE",
         "MIGRATE HOST PORT taken 1 1000 AUTH wrong",
         "MIGRATE HOST PORT taken 1 1000 AUTH2 nobody wrong",
         "MIGRATE HOST PORT taken 1 -5",

@@ -40,6 +40,8 @@ const NEWER_ARGUMENTS: &[&str] = &[
     "psubscribe",
     // It calls two arguments the same.
     "lcs",
+    // It calls a password optional within what is optional.
+    "migrate",
     // WITHSCORE again.
     "zrank",
     "zrevrank",

@@ -60,18 +60,51 @@ pub enum Walk {
 /// What is still to be written of a reply.
 #[derive(Clone, Debug)]
 pub struct Rest {
-    value: Entry,
+    of: Source,
     walk: Walk,
     at: usize,
     left: usize,
     proto: Proto,
 }
 
+/// What it is written from.
+#[derive(Clone, Debug)]
+enum Source {
+    Value(Entry),
+    /// A text that is made of a value before any of it can be written, since its length comes first.
+    Making(Box<dyn Make>),
+    /// That text, and what is left of its making.
+    Made(Vec<u8>, Option<Entry>),
+}
+
+/// The making of a text in slices.
+pub trait Make: core::fmt::Debug + Send + Sync {
+    /// Makes a slice more. Gives the text when it is complete.
+    fn step(&mut self) -> Option<Vec<u8>>;
+
+    /// The copy of the value that it is made of, to be freed in slices.
+    fn take_copy(&mut self) -> Option<Entry>;
+
+    /// Another that goes on as this one would.
+    fn boxed(&self) -> Box<dyn Make>;
+}
+
+impl Clone for Box<dyn Make> {
+    fn clone(&self) -> Self {
+        (**self).boxed()
+    }
+}
+
 impl Rest {
     /// The rest of a reply with a long string: the value, of which nothing but the head was
     /// written.
     pub(super) fn text(value: Entry, len: usize, proto: Proto) -> Self {
-        Self { value, walk: Walk::Text, at: 0, left: len, proto }
+        Self { of: Source::Value(value), walk: Walk::Text, at: 0, left: len, proto }
+    }
+
+    /// A reply that is a text which has to be made first. Nothing of it was written.
+    pub fn made(making: Box<dyn Make>, proto: Proto) -> Self {
+        Self { of: Source::Making(making), walk: Walk::Text, at: 0, left: 0, proto }
     }
 
     /// The version of the protocol in which the reply began.
@@ -89,8 +122,18 @@ impl Rest {
 
     /// Writes a slice. True when that was the last.
     pub fn write(&mut self, reply: &mut Reply<'_>, rng: &mut Rng) -> bool {
-        let value = self.value.value();
-        let done = slice(reply, rng, value, self.walk, self.at, self.left);
+        let done = match &mut self.of {
+            Source::Making(making) => {
+                if let Some(text) = making.step() {
+                    reply.bulk_head(text.len());
+                    self.left = text.len();
+                    self.of = Source::Made(text, making.take_copy());
+                }
+                return false;
+            }
+            Source::Made(text, _) => text_slice(reply, text, self.at, self.left),
+            Source::Value(value) => slice(reply, rng, value.value(), self.walk, self.at, self.left),
+        };
         self.left -= done;
         match self.walk {
             Walk::Ranks { reverse: true, .. } => self.at = self.at.saturating_sub(done),
@@ -101,8 +144,12 @@ impl Rest {
     }
 
     /// The value, to be freed in slices.
-    pub fn into_value(self) -> Entry {
-        self.value
+    pub fn into_value(self) -> Option<Entry> {
+        match self.of {
+            Source::Value(value) => Some(value),
+            Source::Making(mut making) => making.take_copy(),
+            Source::Made(_, copy) => copy,
+        }
     }
 }
 
@@ -126,7 +173,8 @@ pub(super) fn write(
             _ => at + done,
         };
         let value = Entry::new(b"", value.frozen(), None, AccessClock::default());
-        *rest = Some(Rest { value, walk, at, left: count - done, proto: reply.proto() });
+        let of = Source::Value(value);
+        *rest = Some(Rest { of, walk, at, left: count - done, proto: reply.proto() });
     }
 }
 
@@ -175,16 +223,21 @@ fn slice(
             each(reply, (0..n).map_while(any), |reply, pair| write_score(reply, pair, both))
         }
         (ValueRef::String(StringRef::Bytes(bytes)), Walk::Text) => {
-            let part = bytes.get(at..).unwrap_or_default();
-            let part = part.get(..left.min(TEXT_SLICE)).unwrap_or(part);
-            reply.raw(part);
-            if part.len() == left {
-                reply.raw(b"\r\n");
-            }
-            part.len()
+            text_slice(reply, bytes, at, left)
         }
         _ => 0,
     }
+}
+
+/// Writes a slice of the last `left` bytes of a text, and says how many these were.
+fn text_slice(reply: &mut Reply<'_>, text: &[u8], at: usize, left: usize) -> usize {
+    let part = text.get(at..).unwrap_or_default();
+    let part = part.get(..left.min(TEXT_SLICE)).unwrap_or(part);
+    reply.raw(part);
+    if part.len() == left {
+        reply.raw(b"\r\n");
+    }
+    part.len()
 }
 
 #[inline]

@@ -213,7 +213,7 @@ impl Server {
         text.field("mem_fragmentation_bytes", m.unused());
         text.field("mem_not_counted_for_evict", m.uncounted);
         text.field("mem_replication_backlog", m.backlog);
-        text.field("mem_total_replication_buffers", m.backlog + m.replicas);
+        text.field("mem_total_replication_buffers", m.stream);
         text.field("mem_clients_slaves", m.replicas);
         text.field("mem_clients_normal", m.clients);
         text.field("mem_cluster_links", 0);
@@ -406,6 +406,7 @@ impl Server {
             clients: (clients - replicas) as u64,
             replicas: (replicas + of_replicas) as u64,
             backlog: (backlog + beyond - of_replicas) as u64,
+            stream: (backlog + beyond) as u64,
             aof: aof as u64,
             uncounted: uncounted as u64,
             overhead: beside + tables as u64,
@@ -430,6 +431,8 @@ pub(super) struct Memory {
     /// Replicas, with what is kept for them.
     pub(super) replicas: u64,
     pub(super) backlog: u64,
+    /// The backlog, with what it keeps beyond its size.
+    pub(super) stream: u64,
     /// What the append-only file has yet to be given.
     pub(super) aof: u64,
     /// What is no reason to evict.

@@ -1,8 +1,9 @@
 //! DUMP and RESTORE: values as payloads. They stand here because they are made of the codec.
 
-use super::payload::{PayloadError, dump, restore};
+use super::payload::{PayloadError, PayloadWriter, restore};
 use crate::command::meta::{acl, flag, key};
-use crate::command::{Class, CommandError, Ctx, Group, Handler, KeySpec, Row, is_past};
+use crate::command::walk::Make;
+use crate::command::{Class, CommandError, Ctx, Group, Handler, KeySpec, Rest, Row, is_past};
 use crate::resp::number::parse_i64;
 use crate::store::{AccessClock, AccessPolicy, Entry};
 
@@ -44,13 +45,44 @@ const fn restoring(group: Group, name: &'static str) -> Row<Handler> {
 }
 
 fn dump_key(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
-    let compression = ctx.config.rdb_compression;
+    let name = ctx.args.at(1);
     let mut db = ctx.keyspace.db(ctx.db);
-    match db.read(db.key(ctx.args.at(1))) {
-        Some(value) => ctx.reply.bulk(&dump(value, compression)),
-        None => ctx.reply.null(),
+    let is_there = db.read(db.key(name)).is_some();
+    let Some(entry) = ctx.keyspace.peek(ctx.db, name).filter(|_| is_there) else {
+        ctx.reply.null();
+        return Ok(());
+    };
+    let mut writer = PayloadWriter::new(ctx.config.rdb_compression);
+    writer.begin(entry);
+    if !writer.is_whole() {
+        if !ctx.reply.is_muted() {
+            ctx.rest = Some(Rest::made(Box::new(Dump(writer)), ctx.reply.proto()));
+        }
+    } else if let Some(payload) = writer.step(SLICE) {
+        ctx.reply.bulk(&payload);
     }
     Ok(())
+}
+
+/// Bytes of a payload that are made in one go.
+const SLICE: usize = 64 * 1024;
+
+/// The payload of a large value, while it is made.
+#[derive(Clone, Debug)]
+struct Dump(PayloadWriter);
+
+impl Make for Dump {
+    fn step(&mut self) -> Option<Vec<u8>> {
+        self.0.step(SLICE)
+    }
+
+    fn take_copy(&mut self) -> Option<Entry> {
+        self.0.take_copy()
+    }
+
+    fn boxed(&self) -> Box<dyn Make> {
+        Box::new(self.clone())
+    }
 }
 
 /// What follows the payload.

@@ -40,6 +40,11 @@ impl EntryWriter {
     pub fn step(&mut self, writer: &mut Writer, budget: usize) -> bool {
         self.progress.step(writer, self.entry.value(), budget)
     }
+
+    /// The copy of the entry, to be freed in slices.
+    pub(super) fn into_entry(self) -> Entry {
+        self.entry
+    }
 }
 
 /// How far the writing of a value has come.

@@ -22,10 +22,18 @@ pub(super) fn listpack(bytes: Vec<u8>, broken: &'static str) -> Result<Listpack,
 }
 
 /// A hash from a listpack of fields and values.
-pub(super) fn hash(pack: Listpack, limits: &Limits, broken: &'static str) -> Result<Hash, Stop> {
+pub(super) fn hash(
+    pack: Listpack,
+    limits: &Limits,
+    broken: &'static str,
+    twice: &'static str,
+) -> Result<Hash, Stop> {
     let view = pack.view();
-    if !view.len().is_multiple_of(2) || repeats(view.iter().step_by(2).map(|(_, item)| item)) {
+    if !view.len().is_multiple_of(2) {
         return Stop::bad(broken);
+    }
+    if repeats(view.iter().step_by(2).map(|(_, item)| item)) {
+        return Stop::bad(twice);
     }
     if view.is_empty() {
         return Err(Stop::Empty);

@@ -74,8 +74,17 @@ impl PayloadWriter {
             self.writer.add_up();
             return None;
         }
-        self.rest = None;
         Some(self.writer.finish_payload())
+    }
+
+    /// Whether the payload needs no copy of the entry any more.
+    pub fn is_whole(&self) -> bool {
+        self.rest.is_none()
+    }
+
+    /// The copy of the entry, when it is not needed any more.
+    pub fn take_copy(&mut self) -> Option<Entry> {
+        self.rest.take().map(EntryWriter::into_entry)
     }
 }
 

@@ -185,11 +185,11 @@ fn packed_value(kind: u8, cursor: &mut Cursor<'_>, limits: &Limits) -> Result<Va
         kind::HASH_LISTPACK => {
             let broken = "Hash listpack integrity check failed.";
             let pack = packed::listpack(bytes.into_owned(), broken)?;
-            packed::hash(pack, limits, broken).map(Value::Hash)
+            packed::hash(pack, limits, broken, "Hash listpack with dup elements").map(Value::Hash)
         }
         kind::HASH_ZIPLIST => {
             let broken = "Hash ziplist integrity check failed.";
-            packed::hash(from_ziplist(&bytes, broken)?, limits, broken).map(Value::Hash)
+            packed::hash(from_ziplist(&bytes, broken)?, limits, broken, broken).map(Value::Hash)
         }
         kind::HASH_ZIPMAP => zipmap::to_hash(&bytes, limits).map(Value::Hash),
         kind::ZSET_ZIPLIST => {

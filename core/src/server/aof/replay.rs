@@ -561,11 +561,10 @@ impl Server {
             Broken::Unknown(command) => {
                 let command = String::from_utf8_lossy(&command).into_owned();
                 self.log(LogLevel::Warning, || {
-                    format!("Unknown command '{command}' reading the append only file {name}")
-                });
-                self.log(LogLevel::Warning, || {
+                    // In one line: tools read the last one.
                     format!(
-                        "Nothing was changed. To open these files here, load them with a server \
+                        "Unknown command '{command}' reading the append only file {name}. Nothing \
+                         was changed. To open these files here, load them with a server \
                          that knows '{command}', let it rewrite them by BGREWRITEAOF with \
                          'aof-use-rdb-preamble yes', and stop it: what is in an RDB base is kept \
                          here even if no command can change it."

@@ -33,8 +33,8 @@ impl LongReply {
 
     /// Gives the copies that it holds to `bury`.
     pub fn end(self, mut bury: impl FnMut(Entry)) {
-        bury(self.rest.into_value());
-        self.later.into_iter().for_each(|(rest, _)| bury(rest.into_value()));
+        let later = self.later.into_iter().map(|(rest, _)| rest);
+        [self.rest].into_iter().chain(later).filter_map(Rest::into_value).for_each(&mut bury);
     }
 }
 
@@ -87,6 +87,8 @@ impl Client {
             }
             None => long.rest,
         };
-        keyspace.bury_copy(spent.into_value());
+        if let Some(copy) = spent.into_value() {
+            keyspace.bury_copy(copy);
+        }
     }
 }

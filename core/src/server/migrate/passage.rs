@@ -359,6 +359,9 @@ impl Server {
                 passage.deadline = now.mono + options.timeout;
                 let Some(payload) = passage.writer.step(SLICE) else { break };
                 passage.making = false;
+                if let Some(copy) = passage.writer.take_copy() {
+                    self.keyspace.bury_copy(copy);
+                }
                 let Some(at) = passage.next.checked_sub(1).and_then(|n| keys.get(n).copied())
                 else {
                     break;

@@ -225,3 +225,32 @@ fn a_reply_that_nobody_wants_is_not_written() {
     driver.send(conn, b"client reply skip\r\nsmembers s\r\n");
     assert_eq!(driver.line(conn, "ping"), "+PONG\r\n");
 }
+
+#[test]
+fn the_payload_of_a_large_value_is_made_in_slices() {
+    let (mut driver, conn) = filled("");
+    let other = driver.connect();
+    driver.line(conn, &format!("set text {}", "some text ".repeat(100_000)));
+    for name in ["s", "l", "h", "z", "text"] {
+        let value = driver.server.keyspace.peek(0, name.as_bytes()).expect("a key");
+        let payload = crate::persist::rdb::dump(value.value(), true);
+        let whole =
+            [format!("${}\r\n", payload.len()).as_bytes(), &payload, b"\r\n+PONG\r\n"].concat();
+        let mut twin = driver.clone();
+        twin.send(conn, format!("dump {name}\r\nping\r\n").as_bytes());
+        twin.line(other, &format!("del {name}"));
+        let mut turns = 0;
+        while twin.server.poll_timeout().is_some_and(|at| at <= twin.mono) {
+            assert_eq!(twin.line(other, "ping"), "+PONG\r\n");
+            twin.input(Input::Wake);
+            turns += 1;
+        }
+        assert!(turns > 0, "{name}: {turns}");
+        assert!(twin.sent.remove(&conn).expect("a reply") == whole, "{name}");
+    }
+    // In a transaction, and for one who does not want to hear.
+    driver.send(conn, b"multi\r\ndump s\r\ndump no\r\nexec\r\n");
+    let reply = driver.take(conn) + &rest(&mut driver, conn);
+    assert!(reply.ends_with("\r\n$-1\r\n"), "{:?}", &reply[reply.len() - 60..]);
+    assert_eq!(driver.send(conn, b"client reply off\r\ndump s\r\nclient reply on\r\n"), "+OK\r\n");
+}
