@@ -444,8 +444,8 @@ impl Machine for Server {
             Input::Connected { conn, local, peer } => {
                 self.link_connected(now, conn, local, peer);
             }
-            Input::ConnectFailed { conn, .. } if self.is_passage(conn) => {
-                self.passage_closed(now, conn);
+            Input::ConnectFailed { conn, error } if self.is_passage(conn) => {
+                self.passage_closed(now, conn, error);
             }
             Input::ConnectFailed { conn, error } => self.connect_failed(conn, error),
             Input::Disk { op, result } => {

@@ -340,7 +340,7 @@ impl Server {
         else {
             if self.is_passage(conn) {
                 self.outputs.push_back(Output::Close { conn, how: Close::Now });
-                return self.passage_closed(now, conn);
+                return self.passage_closed(now, conn, NetError::Eof);
             }
             return self.link_closed(now, conn, NetError::Eof);
         };
@@ -362,7 +362,7 @@ impl Server {
         let Some(mut client) = self.clients.slot(conn).and_then(|slot| self.clients.take(slot))
         else {
             if self.is_passage(conn) {
-                return self.passage_closed(now, conn);
+                return self.passage_closed(now, conn, error);
             }
             return self.link_closed(now, conn, error);
         };

@@ -4,6 +4,7 @@ use super::replicas::Servers;
 use super::*;
 
 const CONNECTING: &str = "(error) IOERR error or timeout connecting to the client\n";
+const WRITING: &str = "(error) IOERR error or timeout writing to target instance\n";
 const READING: &str = "(error) IOERR error or timeout reading to target instance\n";
 
 #[test]
@@ -43,7 +44,7 @@ fn refused(text: &str) -> String {
 fn a_server_that_is_gone_is_noticed_and_nothing_is_lost() {
     let mut s = Servers::new(1, &[&[], &[]]);
     s.ask(1, "mset a 1 b 2");
-    assert_eq!(s.ask(1, "migrate redis-2 6380 a 0 500"), CONNECTING);
+    assert_eq!(s.ask(1, "migrate redis-2 6380 a 0 500"), WRITING);
     assert_eq!(s.ask(1, "migrate nowhere 6379 a 0 500"), CONNECTING);
     act(&mut s.world, "partition redis-2");
     assert!(s.ask(1, "migrate redis-2 6379 a 0 500").starts_with(CONNECTING));

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use super::{Move, UNREACHABLE};
 use crate::command::CommandError;
 use crate::command::feed::write_words;
-use crate::machine::{Address, Close, ConnId, Outbox, Output};
+use crate::machine::{Address, Close, ConnId, NetError, Outbox, Output};
 use crate::persist::rdb::PayloadWriter;
 use crate::resp::request::Args;
 use crate::server::Server;
@@ -26,6 +26,9 @@ const SLICE: usize = 256 * 1024;
 
 /// The longest line that is an answer: Redis's buffer for them.
 const MAX_LINE: usize = 1024;
+
+/// The error when not everything could be said.
+const WRITING: &str = "IOERR error or timeout writing to target instance";
 
 /// How far the conversation has come.
 #[derive(Clone, Debug)]
@@ -154,14 +157,24 @@ impl Server {
     }
 
     /// A connection is gone, or could not be made.
-    pub(in crate::server) fn passage_closed(&mut self, now: Now<'_>, conn: ConnId) {
+    pub(in crate::server) fn passage_closed(
+        &mut self,
+        now: Now<'_>,
+        conn: ConnId,
+        error: NetError,
+    ) {
         let Some(socket) = self.migration.sockets.remove(conn) else { return };
         if let Some(at_work) = self.migration.at_work.take_if(|m| m.passage.conn == conn) {
             if socket.stands {
                 let unsent = !socket.outbox.is_empty();
                 self.passage_failed(now, at_work, Trouble::Closed, unsent);
             } else {
-                self.end_migration(now, at_work, Err(CommandError::text(UNREACHABLE)));
+                // Redis learns that it was refused when it writes.
+                let text = match error {
+                    NetError::Refused | NetError::Reset | NetError::Unreachable => WRITING,
+                    _ => UNREACHABLE,
+                };
+                self.end_migration(now, at_work, Err(CommandError::text(text)));
             }
         }
     }
@@ -305,9 +318,7 @@ impl Server {
         let unsaid = unsent || !passage.has_said_all(at_work.keys.len());
         let error = match &passage.refusal {
             Some(text) => refused(text),
-            None if unsaid => {
-                CommandError::text("IOERR error or timeout writing to target instance")
-            }
+            None if unsaid => CommandError::text(WRITING),
             None => CommandError::text("IOERR error or timeout reading to target instance"),
         };
         self.end_migration(now, at_work, Err(error));

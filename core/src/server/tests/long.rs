@@ -230,7 +230,7 @@ fn a_reply_that_nobody_wants_is_not_written() {
 fn the_payload_of_a_large_value_is_made_in_slices() {
     let (mut driver, conn) = filled("");
     let other = driver.connect();
-    driver.line(conn, &format!("set text {}", "some text ".repeat(100_000)));
+    driver.line(conn, &format!("set text {}", "some-text-".repeat(100_000)));
     for name in ["s", "l", "h", "z", "text"] {
         let value = driver.server.keyspace.peek(0, name.as_bytes()).expect("a key");
         let payload = crate::persist::rdb::dump(value.value(), true);
