@@ -5,8 +5,8 @@
 //! [`crate::store::value`]), and how far the walk has come. So the reply is that of one moment,
 //! nobody waits for more than a slice of it, and it takes memory only as fast as it is read.
 //!
-//! What is put together from several values, or from the keyspace (SUNION, SORT, MGET, KEYS), is
-//! written at once.
+//! What is put together from several values, or from the keyspace (SDIFF, SORT, MGET, KEYS), is
+//! written at once; but for a union, which is a set of its own.
 
 use super::collection::write_item;
 use crate::resp::Proto;

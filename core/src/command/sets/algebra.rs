@@ -1,12 +1,13 @@
 //! Unions, intersections and differences of sets.
 
 use crate::command::collection::{Operation, positive, write_item};
+use crate::command::walk::{self, Walk};
 use crate::command::{Class, CommandError, Ctx};
 use crate::resp::reply::Aggregate;
 use crate::resp::request::Args;
 use crate::sorted::sort_by_key;
 use crate::store::value::{Item, Limits, Set, SetRef};
-use crate::store::{Collection, Value, ValueRef};
+use crate::store::{AccessClock, Collection, Entry, Value, ValueRef};
 
 pub(super) fn sinter(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     combine(ctx, Operation::Intersection, ctx.args.from(1), None)
@@ -86,15 +87,23 @@ fn combine(
     let Some(event) = store else {
         let reply = &mut ctx.reply;
         match operation {
-            Operation::Union if sets.len() == 1 => {
-                reply.set(sets[0].map_or(0, SetRef::len));
-                let members = sets.iter().flatten().flat_map(|set| set.iter());
-                members.for_each(|member| write_item(reply, member));
-            }
             Operation::Union => {
-                let union = unite(&sets, Some(Set::new_table(&limits)), &limits);
-                reply.set(union.view().len());
-                union.view().iter().for_each(|member| write_item(reply, member));
+                let made = match sets.len() {
+                    1 => None,
+                    _ => Some(unite(&sets, Some(Set::new_table(&limits)), &limits)),
+                };
+                // One set is its own union.
+                let union = made.as_ref().map(Set::view).or(sets[0]);
+                let len = union.map_or(0, SetRef::len);
+                reply.set(len);
+                if let Some(union) = union {
+                    let value = ValueRef::Set(union);
+                    walk::write(reply, &mut ctx.rest, ctx.rng, value, Walk::Elements, (0, len));
+                }
+                if let Some(union) = made {
+                    let union = Entry::new(b"", Value::Set(union), None, AccessClock::default());
+                    ctx.keyspace.bury_copy(union);
+                }
             }
             _ => {
                 let list = reply.begin(Aggregate::Set);

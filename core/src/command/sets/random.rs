@@ -3,8 +3,8 @@
 use crate::command::collection::{distinct, positive, random_count, write_item};
 use crate::command::walk::{self, Walk};
 use crate::command::{Class, CommandError, Ctx};
-use crate::store::ValueRef;
 use crate::store::value::Set;
+use crate::store::{Value, ValueRef};
 
 /// Members that one SREM tells replicas of, as in Redis.
 const BATCH: usize = 1024;
@@ -85,7 +85,6 @@ pub(super) fn spop(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
             reply.set(n);
         }
         if n == size && count.is_some() {
-            set.view().iter().for_each(|member| write_item(reply, member));
             return (n, Some(core::mem::replace(set, Set::Pack(Default::default()))));
         }
         let mut batch = Vec::new();
@@ -106,7 +105,10 @@ pub(super) fn spop(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     })?;
     let Some(((n, rest), gone)) = edited else { return Ok(()) };
     if let Some(rest) = rest {
-        db.bury(crate::store::Value::Set(rest));
+        let rest = Value::Set(rest);
+        let value = rest.view();
+        walk::write(&mut ctx.reply, &mut ctx.rest, ctx.rng, value, Walk::Elements, (0, n));
+        db.bury(rest);
         let command: &[u8] = if ctx.config.lazyfree_lazy_server_del { b"UNLINK" } else { b"DEL" };
         ctx.effects.propagate(ctx.db, [command, name]);
     }

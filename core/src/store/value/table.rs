@@ -15,9 +15,13 @@
 //! the chunks that it changes, and no others. What is to be walked over and not looked up in does
 //! not need the index: see [`Table::frozen`].
 
-use hashbrown::HashTable;
 use siphasher::sip::SipHasher13;
 use triomphe::Arc;
+
+use crate::store::size::allocated;
+use index::Index;
+
+mod index;
 
 /// Entries in one chunk of the dense array.
 const CHUNK: usize = 512;
@@ -31,6 +35,11 @@ const STEP: usize = 16;
 const AHEAD: usize = crate::store::AHEAD;
 /// Entries from which on a table does not fit into the caches near a core.
 const LARGE: usize = 10_000;
+
+/// The size of a table on 64-bit platforms, and of what holds a chunk in it, with its counts, so
+/// that all platforms agree.
+const TABLE_BYTES: usize = 120;
+const CHUNK_HEADER: usize = 40;
 
 /// What a table can hold.
 pub trait Keyed: Clone {
@@ -51,10 +60,10 @@ pub struct Table<E> {
     /// What the entries take besides themselves.
     heap: usize,
     seed: u64,
-    index: HashTable<u32>,
+    index: Index,
     /// The index that is being left behind. It is only read; a position that it gives counts if
     /// the entry there has the key that was asked for.
-    old: Option<Box<HashTable<u32>>>,
+    old: Option<Box<Index>>,
     /// Entries below this position are in `index` for certain.
     moved: usize,
 }
@@ -76,7 +85,7 @@ impl<E: Keyed> Table<E> {
             len: 0,
             heap: 0,
             seed,
-            index: HashTable::with_capacity(capacity),
+            index: Index::with_capacity(capacity),
             old: None,
             moved: 0,
         }
@@ -92,7 +101,7 @@ impl<E: Keyed> Table<E> {
             len: self.len,
             heap: self.heap,
             seed: self.seed,
-            index: HashTable::new(),
+            index: Index::with_capacity(0),
             old: None,
             moved: 0,
         }
@@ -256,13 +265,27 @@ impl<E: Keyed> Table<E> {
         {
             gone += chunk.len();
         }
+        // A part of an index is as much work as a chunk of entries.
+        while gone < budget && self.free_index_part() {
+            gone += CHUNK;
+        }
         gone
     }
 
-    /// The memory that the table takes, in bytes. It is reckoned from the entries, not from what
-    /// happens to be allocated, so that it is the same on every platform.
+    fn free_index_part(&mut self) -> bool {
+        self.old.as_mut().is_some_and(|old| old.free_part()) || self.index.free_part()
+    }
+
+    /// The memory that the table takes, in bytes. It is reckoned from the number of entries, as if
+    /// they had come one after the other, and not from what happens to be allocated: so it is the
+    /// same on every platform, and for a copy.
     pub fn memory(&self) -> usize {
-        160 + self.len * (size_of::<E>() + 8) + self.heap
+        let full = allocated(CHUNK * size_of::<E>());
+        let chunks = match self.full.len() {
+            0 => allocated(room_for(self.len) * size_of::<E>()),
+            n => full + n * (full + CHUNK_HEADER),
+        };
+        allocated(TABLE_BYTES) + chunks + index::bytes(self.len) + self.heap
     }
 
     fn hash(&self, key: &[u8]) -> u64 {
@@ -302,20 +325,18 @@ impl<E: Keyed> Table<E> {
 
     /// Takes a position out of the new index, if it is there.
     fn forget(&mut self, hash: u64, position: usize) {
-        if let Ok(slot) = self.index.find_entry(hash, |p| *p as usize == position) {
-            slot.remove();
-        }
+        self.index.remove(hash, |p| *p as usize == position);
     }
 
     fn link(&mut self, hash: u64, position: usize) {
         let (full, tail, seed) = (&self.full, &self.tail, self.seed);
-        self.index.insert_unique(hash, position as u32, |p| {
+        self.index.insert(hash, position as u32, |p| {
             place(full, tail, *p as usize).map_or(0, |e| hash_of(seed, e.key()))
         });
     }
 
     fn is_frozen(&self) -> bool {
-        self.index.is_empty() && self.old.is_none() && self.len > 0
+        self.index.len() == 0 && self.old.is_none() && self.len > 0
     }
 
     /// Gives a frozen table its index.
@@ -342,12 +363,13 @@ impl<E: Keyed> Table<E> {
             self.step();
         }
         if self.index.len() == self.index.capacity() {
-            self.rebuild((self.len + 1) * 2);
+            // Exactly twice the places: for one entry more they would be four times as many.
+            self.rebuild(self.len * 2);
         }
     }
 
     fn rebuild(&mut self, capacity: usize) {
-        let fresh = HashTable::with_capacity(capacity.max(4));
+        let fresh = Index::with_capacity(capacity.max(4));
         self.old = Some(Box::new(core::mem::replace(&mut self.index, fresh)));
         self.moved = 0;
         if self.len <= SMALL {
@@ -364,7 +386,10 @@ impl<E: Keyed> Table<E> {
         for _ in 0..STEP {
             let position = self.moved;
             let Some(entry) = self.at(position) else {
-                self.old = None;
+                // All have moved. What is left of the old index goes a part at a time.
+                if !self.old.as_mut().is_some_and(|old| old.free_part()) {
+                    self.old = None;
+                }
                 return;
             };
             let hash = self.hash(entry.key());
@@ -374,6 +399,15 @@ impl<E: Keyed> Table<E> {
             self.moved += 1;
         }
     }
+}
+
+/// Places that the first chunk has when it has taken so many entries. See [`Table::insert`].
+fn room_for(len: usize) -> usize {
+    let mut room = 0;
+    while room < len {
+        room += (room / 4).max(4).min(CHUNK - room);
+    }
+    room
 }
 
 #[inline]
@@ -470,6 +504,44 @@ mod tests {
                 }
             }
             assert!(stay.is_subset(&seen));
+        }
+    }
+
+    #[test]
+    fn a_large_index_has_parts_and_finds_the_same() {
+        let (mut table, count) = (Table::new(3), 250_000);
+        let mut most = 0;
+        for n in 0..count {
+            table.insert((SmallBytes::new(&name(n)), n));
+            let held = index::bytes(table.len()) as f64;
+            most = most.max((table.index.bytes() as f64 / held * 100.0) as u64);
+        }
+        // The next index may be begun a little before its time.
+        assert!((100..=210).contains(&most), "{most} %");
+        assert!(table.old.is_none());
+        for n in (0..count).step_by(100) {
+            assert_eq!(table.get(&name(n)).map(|e| e.1), Some(n));
+            assert!(table.get(&name(count + n)).is_none());
+        }
+        let mut rng = Rng::new(4);
+        while table.len() > 1_000 {
+            table.remove(rng.below(table.len() as u64) as usize);
+        }
+        let left: Vec<u64> = table.iter().map(|e| e.1).collect();
+        assert!(left.iter().all(|n| table.get(&name(*n)).is_some_and(|e| e.1 == *n)));
+        assert!(table.index.bytes() < index::bytes(20_000));
+    }
+
+    #[test]
+    fn the_memory_of_a_table_is_that_of_what_it_holds() {
+        let mut table: Table<SmallBytes> = Table::new(3);
+        for n in 0..3_000 {
+            table.insert(SmallBytes::new(&name(n)));
+            let chunk = |places: usize| allocated(places * size_of::<SmallBytes>());
+            let full = table.full.len() * (chunk(CHUNK) + CHUNK_HEADER);
+            let taken = full + chunk(table.tail.capacity()) + table.index.bytes();
+            let told = table.memory() - allocated(TABLE_BYTES);
+            assert!(told.abs_diff(taken) * 50 <= taken, "{}: {told} {taken}", table.len());
         }
     }
 
