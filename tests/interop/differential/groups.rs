@@ -89,7 +89,7 @@ pub(crate) const GROUPS: &[Group] = &[
                 ],
             ),
             (Unordered, &["KEYS glob", "SCAN 0 COUNT 1000 [MATCH glob] [TYPE type]"]),
-            (Near(1), &["TTL key", "EXPIRETIME key", "OBJECT IDLETIME key"]),
+            (Near(60), &["TTL key", "EXPIRETIME key", "OBJECT IDLETIME key"]),
             (Near(60_000), &["PTTL key", "PEXPIRETIME key"]),
             // Redis shares small numbers, but not all: a copy is a number of its own.
             (Shape, &["MEMORY USAGE key [SAMPLES count]", "OBJECT REFCOUNT key"]),

@@ -15,13 +15,19 @@ use limpid_tests::process::{PATIENCE, Process};
 use super::compare::{Compare, numbers};
 use super::groups::GROUPS;
 use super::pattern::{Args, Pattern};
-use super::{COMMON, LENGTH, Shape, Stage, Step, quoted, search, shapes, shown, spoil};
+use super::{COMMON, LENGTH, Shape, Stage, Step, quoted, search, shapes, shown, spoil, values};
 
 /// Connections of one sequence.
 const CLIENTS: usize = 4;
 
 /// Sequences for each meeting, unless `LIMPID_SEQUENCES` says otherwise.
 const SEQUENCES: u64 = 300;
+
+/// Timeouts and times to live that the test waits out, in seconds and in milliseconds. All others
+/// are so long that no machine is slow enough for them to end.
+const SOON: &[&[u8]] = &[TIMEOUT, TTL];
+const TIMEOUT: &[u8] = b"0.01";
+const TTL: &[u8] = b"1";
 
 /// What a sequence is drawn from.
 struct Meeting {
@@ -215,6 +221,7 @@ fn sequence(own: &[Shape], others: &[Shape], rng: &mut Rng) -> Vec<Step> {
         let mut args = shape.pattern.generate(rng);
         if rng.chance(0.03) {
             spoil(&mut args, rng);
+            values::put_off(&mut args, SOON);
         }
         let client = rng.below(CLIENTS as u64) as usize;
         steps.push(Step { client, args, compare: Compare::Numbers });
@@ -242,6 +249,8 @@ struct Guest {
     id: Vec<u8>,
     /// Whether it waits for keys.
     blocked: bool,
+    /// Whether a key will expire soon once it says EXEC.
+    promised: bool,
 }
 
 /// What a command caused: for each connection what it was sent, and whether it was cut off.
@@ -341,8 +350,8 @@ impl Side {
         let args: Args = step.args.iter().map(|arg| self.known(arg)).collect();
         let first = args[0].to_ascii_uppercase().ends_with(b"MPOP");
         let timeout = if first { args.get(1) } else { args.last() };
-        let ends_soon = timeout.is_some_and(|timeout| timeout == b"0.01");
-        let expires_soon = args.last().is_some_and(|arg| arg == b"1");
+        let ends_soon = timeout.is_some_and(|timeout| timeout == TIMEOUT);
+        let mut expires_soon = args.last().is_some_and(|arg| arg == TTL);
         let mut caused: Caused = vec![(Vec::new(), true); CLIENTS];
         let guest = &mut self.guests[step.client];
         guest.client.send(&args);
@@ -367,6 +376,12 @@ impl Side {
                 break;
             }
             assert!(std::time::Instant::now() < deadline, "no reply to {}", quoted(&args));
+        }
+        let queued = Value::Simple(b"QUEUED".to_vec());
+        if caused[step.client].0.iter().any(|reply| reply.value == queued) {
+            guest.promised |= expires_soon;
+        } else if args[0].eq_ignore_ascii_case(b"EXEC") {
+            expires_soon |= core::mem::take(&mut guest.promised);
         }
         if expires_soon {
             self.let_time_pass();
@@ -415,7 +430,7 @@ impl Guest {
             Value::Integer(id) => id.to_string().into_bytes(),
             other => panic!("CLIENT ID gave {other:?}"),
         };
-        Guest { client, id, blocked: false }
+        Guest { client, id, blocked: false, promised: false }
     }
 }
 

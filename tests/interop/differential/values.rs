@@ -2,6 +2,7 @@
 //! just past it, of the wrong form.
 
 use limpid_core::persist::rdb;
+use limpid_core::resp::number::parse_double;
 use limpid_core::rng::Rng;
 use limpid_core::store::Value;
 use limpid_core::store::value::{End, Hash, Limits, List, Set, ZSet};
@@ -47,7 +48,7 @@ const KINDS: &[(&str, Generator)] = &[
     ("pattern", |rng| pick(rng, &["c*", "c?", "c1", "*", "[c]2", "x*", ""])),
     ("events", |rng| pick(rng, &["KEA", "Elg$", "Kz", "KEx", "", "AKE", "Kgh", "y"])),
     // Of these, the second ends while the test waits for it.
-    ("timeout", |rng| pick(rng, &["0", "0.01", "100", "0", "1000", "0", "-1", "x", ""])),
+    ("timeout", |rng| pick(rng, &["0", "0.01", "1000000", "0", "2000000", "0", "-1", "x", ""])),
     // Stands for the id of a connection of the test.
     ("client", |rng| pick(rng, &["@0", "@1", "@2", "@3", "@0", "@1", "0", "x"])),
 ];
@@ -69,6 +70,30 @@ pub(crate) fn any(rng: &mut Rng) -> Vec<u8> {
     // The last kind is this one.
     let kind = rng.below(KINDS.len() as u64 - 1) as usize;
     (KINDS[kind].1)(rng)
+}
+
+/// Puts off what a mistake has made end in the next minutes, so that nothing depends on how fast
+/// the machine is; but for the times that are `meant`.
+pub(crate) fn put_off(args: &mut [Vec<u8>], meant: &[&[u8]]) {
+    let name = args.first().map(|name| name.to_ascii_uppercase()).unwrap_or_default();
+    let last = args.len().saturating_sub(1);
+    let places: Vec<usize> = match name.as_slice() {
+        b"EXPIRE" | b"PEXPIRE" | b"SETEX" | b"PSETEX" | b"RESTORE" => vec![2],
+        b"BLMPOP" | b"BZMPOP" => vec![1],
+        [b'B', b'L' | b'R' | b'Z', ..] => vec![last],
+        _ => {
+            let unit =
+                |arg: &[u8]| arg.eq_ignore_ascii_case(b"EX") || arg.eq_ignore_ascii_case(b"PX");
+            (1..args.len()).filter(|&at| unit(&args[at - 1])).collect()
+        }
+    };
+    for at in places {
+        let Some(arg) = args.get_mut(at) else { continue };
+        let time = parse_double(arg).unwrap_or_default();
+        if time > 0.0 && time < 1e6 && !meant.contains(&arg.as_slice()) {
+            *arg = b"1000000".to_vec();
+        }
+    }
 }
 
 /// Few, so that commands meet.
