@@ -637,11 +637,26 @@ impl Server {
         args: Args<'_>,
         took: u64,
     ) {
-        // None is as slow as what is negative.
-        let least = u64::try_from(self.config.settings().slowlog_log_slower_than);
-        if least.is_ok_and(|micros| took >= micros.saturating_mul(1_000)) {
+        if self.slow.is_some_and(|least| took >= least) {
             self.log_slow(now, client, command, args, took);
         }
+    }
+
+    /// Brings up to date from when on a command is slow, for the log of such or the watchdog.
+    pub(super) fn slowness_changed(&mut self) {
+        self.slow = [self.slow_for_log(), self.slow_for_watchdog()].into_iter().flatten().min();
+    }
+
+    /// The nanoseconds from which on a command is slow; none is as slow as what is negative.
+    fn slow_for_log(&self) -> Option<u64> {
+        let micros = u64::try_from(self.config.settings().slowlog_log_slower_than).ok()?;
+        Some(micros.saturating_mul(1_000))
+    }
+
+    /// The same for the watchdog, if it is on.
+    fn slow_for_watchdog(&self) -> Option<u64> {
+        let millis = self.config.settings().watchdog_period;
+        (millis > 0).then(|| millis.saturating_mul(1_000_000))
     }
 
     #[cold]
@@ -653,12 +668,40 @@ impl Server {
         args: Args<'_>,
         took: u64,
     ) {
-        if command.meta.has(flag::SKIP_SLOWLOG) {
+        if self.slow_for_watchdog().is_some_and(|least| took >= least) {
+            self.watchdog_expired(command, took);
+        }
+        let is_slow = self.slow_for_log().is_some_and(|least| took >= least);
+        if !is_slow || command.meta.has(flag::SKIP_SLOWLOG) {
             return;
         }
         let took = Duration::from_nanos(took);
         let max = self.config.settings().slowlog_max_len;
         self.slowlog.add(now, client, command, args, took, max);
+    }
+}
+
+impl Server {
+    /// A command took longer than the watchdog waits. Redis prints where in its source it is, while
+    /// it is there; here the command is named, as Redis names what carries it out, when it has
+    /// ended.
+    #[cold]
+    fn watchdog_expired(&mut self, command: &Command, took: u64) {
+        let name = command.name.split('|').next().unwrap_or_default();
+        let period = self.config.settings().watchdog_period;
+        let lines = [
+            "--- WATCHDOG TIMER EXPIRED ---".to_owned(),
+            format!(
+                "{name}Command: '{}' took {} ms, and nobody else was served meanwhile. \
+                 watchdog-period is {period}.",
+                command.name,
+                took / 1_000_000
+            ),
+            "--------".to_owned(),
+        ];
+        for line in lines {
+            self.log(LogLevel::Warning, || line);
+        }
     }
 }
 

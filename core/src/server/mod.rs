@@ -155,6 +155,8 @@ pub struct Server {
     executing: bool,
     stats: Stats,
     slowlog: Slowlog,
+    /// From how many nanoseconds on a command is worth a note.
+    slow: Option<u64>,
     vitals: Vitals,
     run_id: [u8; 40],
     replication: replication::Replication,
@@ -249,6 +251,7 @@ impl Server {
             executing: false,
             stats: Stats::default(),
             slowlog: Slowlog::default(),
+            slow: None,
             vitals: Vitals::default(),
             run_id,
             replication: replication::Replication::new(stream_id),
@@ -317,6 +320,7 @@ impl Server {
         self.eviction.going_on = self.config.settings().maxmemory > 0;
         self.replication_config_changed();
         self.delays_changed();
+        self.slowness_changed();
         let keepalive = self.config.settings().tcp_keepalive;
         if core::mem::replace(&mut self.keepalive, keepalive) != keepalive {
             let after = (keepalive > 0).then(|| Duration::from_secs(keepalive.into()));

@@ -411,6 +411,29 @@ fn clients_are_listed_and_killed() {
 }
 
 #[test]
+fn the_watchdog_names_what_held_everybody_up() {
+    for slowlog in ["10000", "-1"] {
+        let config = format!("enable-debug-command yes\nslowlog-log-slower-than {slowlog}");
+        let mut d = Driver::new(&config);
+        let conn = d.connect();
+        d.line(conn, "debug sleep 1");
+        d.line(conn, "config set watchdog-period 200");
+        d.line(conn, "debug sleep 0.1");
+        assert!(!d.log.iter().any(|line| line.contains("WATCHDOG")), "{:#?}", d.log);
+        d.line(conn, "debug sleep 1");
+        let found = d.log.iter().position(|line| line == "--- WATCHDOG TIMER EXPIRED ---");
+        let next = &d.log[found.expect("a line") + 1];
+        assert!(next.starts_with("debugCommand: 'debug' took 1000 ms"), "{next}");
+        let slow = if slowlog == "-1" { ":0\r\n" } else { ":3\r\n" };
+        assert_eq!(d.line(conn, "slowlog len"), slow);
+        d.line(conn, "config set watchdog-period 0");
+        d.log.clear();
+        d.line(conn, "debug sleep 1");
+        assert!(d.log.is_empty(), "{:#?}", d.log);
+    }
+}
+
+#[test]
 fn slow_commands_are_kept_and_passwords_are_not() {
     let mut d = Driver::new("slowlog-log-slower-than 0\nslowlog-max-len 3");
     let conn = d.connect();

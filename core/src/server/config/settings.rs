@@ -40,6 +40,8 @@ pub struct Settings {
     /// For normal clients, replicas and subscribers.
     pub client_output_buffer_limit: [OutputLimit; 3],
     pub slowlog_log_slower_than: i64,
+    /// Milliseconds after which a command is told of; 0 for never.
+    pub watchdog_period: u64,
     pub slowlog_max_len: usize,
     pub latency_tracking: bool,
     pub latency_tracking_info_percentiles: Vec<f64>,
@@ -253,6 +255,7 @@ impl Settings {
             client_query_buffer_limit: size("client-query-buffer-limit"),
             client_output_buffer_limit: output_limits(&text("client-output-buffer-limit")),
             slowlog_log_slower_than: number("slowlog-log-slower-than"),
+            watchdog_period: u64::try_from(number("watchdog-period")).unwrap_or_default(),
             slowlog_max_len: usize::try_from(number("slowlog-max-len")).unwrap_or_default(),
             latency_tracking: yes("latency-tracking"),
             latency_tracking_info_percentiles: text("latency-tracking-info-percentiles")

@@ -479,13 +479,7 @@ pub static DIRECTIVES: &[Directive] = &[
     row("unixsocket", "", Kind::Text, "", IMMUTABLE),
     row("unixsocketperm", "", Kind::Number(0, 0o777, Unit::Octal), "0", IMMUTABLE),
     row("use-exit-on-panic", "", Kind::Bool, "no", HIDDEN | NO_EFFECT),
-    row(
-        "watchdog-period",
-        "",
-        Kind::Number(0, i32::MAX as i64, Unit::Plain),
-        "0",
-        HIDDEN | NO_EFFECT,
-    ),
+    row("watchdog-period", "", Kind::Number(0, i32::MAX as i64, Unit::Plain), "0", HIDDEN),
     row(
         "zset-max-listpack-entries",
         "zset-max-ziplist-entries",
