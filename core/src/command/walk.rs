@@ -275,6 +275,7 @@ pub(super) fn write_field(
 }
 
 /// Writes a member and perhaps its score, which in version 3 then stand in an array of their own.
+#[inline]
 pub(super) fn write_score(
     reply: &mut Reply<'_>,
     (member, score): (Item<'_>, f64),

@@ -73,10 +73,7 @@ impl Outbox {
     /// Appends bytes.
     #[inline]
     pub fn write(&mut self, bytes: &[u8]) {
-        self.len += bytes.len();
-        if self.tail.len() + bytes.len() > Self::CHUNK && !self.tail.is_empty() {
-            self.full.push_back(core::mem::take(&mut self.tail));
-        }
+        self.make_room(bytes.len());
         self.tail.extend_from_slice(bytes);
     }
 
@@ -84,10 +81,7 @@ impl Outbox {
     #[inline]
     pub fn write_parts<const N: usize>(&mut self, parts: [&[u8]; N]) {
         let len: usize = parts.iter().map(|part| part.len()).sum();
-        self.len += len;
-        if self.tail.len() + len > Self::CHUNK && !self.tail.is_empty() {
-            self.full.push_back(core::mem::take(&mut self.tail));
-        }
+        self.make_room(len);
         self.tail.reserve(len);
         for part in parts {
             self.tail.extend_from_slice(part);
@@ -99,23 +93,37 @@ impl Outbox {
     #[inline]
     pub(crate) fn write_bulk(&mut self, bytes: &[u8]) {
         debug_assert!(bytes.len() < 1_000);
-        let [a, b, c] = [100, 10, 1].map(|unit| b'0' + (bytes.len() / unit % 10) as u8);
-        let (head, unused) = match bytes.len() {
-            0..10 => ([b'$', c, b'\r', b'\n', 0, 0], 2),
-            10..100 => ([b'$', b, c, b'\r', b'\n', 0], 1),
-            _ => ([b'$', a, b, c, b'\r', b'\n'], 0),
+        let head = match HEADS.get(bytes.len()) {
+            Some(head) => *head,
+            None => bulk_head(bytes.len()),
         };
-        let len = head.len() - unused + bytes.len() + 2;
-        self.len += len;
-        if self.tail.len() + len > Self::CHUNK && !self.tail.is_empty() {
-            self.full.push_back(core::mem::take(&mut self.tail));
-        }
-        self.tail.reserve(len + unused);
+        let used = usize::from(head[7]);
+        let len = used + bytes.len() + 2;
+        self.make_room(len);
+        self.tail.reserve(len + head.len());
+        let start = self.tail.len();
         // A copy of a known length is one store.
         self.tail.extend_from_slice(&head);
-        self.tail.truncate(self.tail.len() - unused);
+        self.tail.truncate(start + used);
         self.tail.extend_from_slice(bytes);
         self.tail.extend_from_slice(b"\r\n");
+    }
+
+    /// Counts so many bytes, which are about to be written, and begins a new chunk for them if they
+    /// would make this one too long.
+    #[inline]
+    fn make_room(&mut self, len: usize) {
+        self.len += len;
+        if self.tail.len() + len > Self::CHUNK && !self.tail.is_empty() {
+            self.begin_chunk();
+        }
+    }
+
+    #[cold]
+    fn begin_chunk(&mut self) {
+        // Who has filled one chunk fills the next, and it shall not move while it grows.
+        let fresh = Vec::with_capacity(Self::CHUNK);
+        self.full.push_back(core::mem::replace(&mut self.tail, fresh));
     }
 
     /// Appends all that waits in another outbox.
@@ -196,6 +204,29 @@ impl Outbox {
     }
 }
 
+/// The heads of the shortest bulk strings, by their length.
+const HEADS: [[u8; 8]; 128] = {
+    let mut heads = [[0; 8]; 128];
+    let mut len = 0;
+    while len < heads.len() {
+        heads[len] = bulk_head(len);
+        len += 1;
+    }
+    heads
+};
+
+/// The head of a bulk string of less than a thousand bytes: a mark, the length, the end of the
+/// line, and at the very end how many bytes that is.
+const fn bulk_head(len: usize) -> [u8; 8] {
+    let [a, b, c] = [len / 100 % 10, len / 10 % 10, len % 10];
+    let [a, b, c] = [b'0' + a as u8, b'0' + b as u8, b'0' + c as u8];
+    match len {
+        0..10 => [b'$', c, b'\r', b'\n', 0, 0, 0, 4],
+        10..100 => [b'$', b, c, b'\r', b'\n', 0, 0, 5],
+        _ => [b'$', a, b, c, b'\r', b'\n', 0, 6],
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,6 +250,16 @@ mod tests {
         }
         got.extend(all(&outbox));
         assert_eq!(got, expected);
+    }
+
+    #[test]
+    fn bulk_strings_of_all_short_lengths_have_their_heads() {
+        for len in 0..1_000 {
+            let mut outbox = Outbox::default();
+            outbox.write_bulk(&vec![b'x'; len]);
+            let text = format!("${len}\r\n{}\r\n", "x".repeat(len));
+            assert_eq!((all(&outbox), outbox.len()), (text.clone().into_bytes(), text.len()));
+        }
     }
 
     #[test]

@@ -283,8 +283,26 @@ impl<'a> Reply<'a> {
 
     #[inline]
     fn head(&mut self, mark: u8, value: i64) {
-        let mut buffer = itoa::Buffer::new();
-        self.parts([&[mark], buffer.format(value).as_bytes(), b"\r\n"]);
+        // Written from its end, so that it is copied in one go.
+        let mut text = [b'\n'; 24];
+        text[22] = b'\r';
+        let mut at = 22;
+        let mut left = value.unsigned_abs();
+        loop {
+            at -= 1;
+            text[at] = b'0' + (left % 10) as u8;
+            left /= 10;
+            if left == 0 {
+                break;
+            }
+        }
+        if value < 0 {
+            at -= 1;
+            text[at] = b'-';
+        }
+        at -= 1;
+        text[at] = mark;
+        self.raw(&text[at..]);
     }
 
     #[inline]
@@ -339,14 +357,18 @@ mod tests {
             r.big_number("123");
             r.bulk(b"");
             r.integer(-7);
+            r.integer(i64::MIN);
+            r.integer(1_234_567_890);
         };
         assert_eq!(
             written(Proto::Resp2, all),
-            "$-1\r\n*-1\r\n*2\r\n*2\r\n$3\r\n1.5\r\n:1\r\n$2\r\nhi\r\n$3\r\n123\r\n$0\r\n\r\n:-7\r\n"
+            "$-1\r\n*-1\r\n*2\r\n*2\r\n$3\r\n1.5\r\n:1\r\n$2\r\nhi\r\n$3\r\n123\r\n$0\r\n\r\n:-7\r\n\
+             :-9223372036854775808\r\n:1234567890\r\n"
         );
         assert_eq!(
             written(Proto::Resp3, all),
-            "_\r\n_\r\n%1\r\n~2\r\n,1.5\r\n#t\r\n=6\r\ntxt:hi\r\n(123\r\n$0\r\n\r\n:-7\r\n"
+            "_\r\n_\r\n%1\r\n~2\r\n,1.5\r\n#t\r\n=6\r\ntxt:hi\r\n(123\r\n$0\r\n\r\n:-7\r\n\
+             :-9223372036854775808\r\n:1234567890\r\n"
         );
     }
 

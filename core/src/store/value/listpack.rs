@@ -374,9 +374,19 @@ impl Listpack {
 
     fn insert_encoded(&mut self, at: usize, item: Item<'_>) {
         let head = Head::of(item);
-        let back = head.backlen();
-        self.open_gap(at, head.entry_len() + back.len());
-        self.write(at, &head, &back);
+        let (back, len) = head.backlen();
+        let back = &back[..len];
+        let size = head.entry_len() + back.len();
+        if at == self.end() {
+            // Nothing has to give way.
+            self.make_room(size);
+            self.bytes.extend(head.bytes());
+            self.bytes.extend_from_slice(head.text);
+            self.bytes.extend(back);
+        } else {
+            self.open_gap(at, size);
+            self.write(at, &head, back);
+        }
         self.counted(1);
     }
 
@@ -416,7 +426,8 @@ impl Listpack {
     /// Puts `text` in the place of the element at `at`.
     pub fn replace(&mut self, at: usize, text: &[u8]) {
         let head = Head::of(Item::of(text));
-        let back = head.backlen();
+        let (back, len) = head.backlen();
+        let back = &back[..len];
         let old = self.view().after(at) - at;
         let new = head.entry_len() + back.len();
         if new > old {
@@ -426,7 +437,7 @@ impl Listpack {
             self.bytes.drain(from..from + (old - new));
             self.shrink();
         }
-        self.write(at, &head, &back);
+        self.write(at, &head, back);
     }
 
     /// Moves everything from `at` on into a listpack of its own.
@@ -457,15 +468,20 @@ impl Listpack {
         }
     }
 
-    fn open_gap(&mut self, at: usize, size: usize) {
-        let old = self.bytes.len();
-        let needed = old + size;
+    #[inline]
+    fn make_room(&mut self, size: usize) {
+        let needed = self.bytes.len() + size;
         if needed > self.bytes.capacity() {
             // With a prefix the bytes go back into an allocation of their exact size.
             let room = if self.base == 0 { allocated(needed) } else { needed };
-            self.bytes.reserve_exact(room - old);
+            self.bytes.reserve_exact(room - self.bytes.len());
         }
-        self.bytes.resize(needed, 0);
+    }
+
+    fn open_gap(&mut self, at: usize, size: usize) {
+        self.make_room(size);
+        let old = self.bytes.len();
+        self.bytes.resize(old + size, 0);
         let at = self.base + at;
         self.bytes.copy_within(at..old, at + size);
     }

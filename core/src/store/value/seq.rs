@@ -384,13 +384,16 @@ fn weight_of<T: Item>(items: &[T]) -> u64 {
 
 #[inline]
 fn covering_kid<T: Item>(kids: &[Kid<T>], offset: &mut u64) -> Option<usize> {
-    for (i, kid) in kids.iter().enumerate() {
-        if *offset < kid.weight {
-            return Some(i);
+    let mut left = *offset;
+    let i = kids.iter().position(|kid| {
+        let here = left < kid.weight;
+        if !here {
+            left -= kid.weight;
         }
-        *offset -= kid.weight;
-    }
-    None
+        here
+    });
+    *offset = left;
+    i
 }
 
 #[inline]

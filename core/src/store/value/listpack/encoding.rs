@@ -67,15 +67,17 @@ impl<'a> Head<'a> {
         self.len + self.text.len()
     }
 
-    pub(super) fn backlen(&self) -> smallvec::SmallVec<[u8; 5]> {
+    /// The back length, and how many bytes of it count.
+    #[inline]
+    pub(super) fn backlen(&self) -> ([u8; 5], usize) {
         let len = self.entry_len();
         let size = backlen_size(len);
-        let mut out = smallvec::SmallVec::new();
-        for i in (0..size).rev() {
+        let mut out = [0; 5];
+        for (i, byte) in out.iter_mut().take(size).rev().enumerate() {
             let group = (len >> (7 * i)) as u8 & 0x7F;
-            out.push(if i + 1 == size { group } else { group | 0x80 });
+            *byte = if i + 1 == size { group } else { group | 0x80 };
         }
-        out
+        (out, size)
     }
 }
 
@@ -135,25 +137,28 @@ pub(super) fn checked_entry_len(b: &[u8]) -> Option<usize> {
 /// The element at the front, and its length without the back length.
 #[inline]
 pub(super) fn decode(b: &[u8]) -> (Item<'_>, usize) {
+    let text = |head: usize, len: usize| (Item::Str(&b[head..head + len]), head + len);
+    match b[0] {
+        n @ 0..=0x7F => (Item::Int(i64::from(n)), 1),
+        n @ 0x80..=0xBF => text(1, usize::from(n & 0x3F)),
+        high @ 0xE0..=0xEF => text(2, usize::from(high & 0x0F) << 8 | usize::from(b[1])),
+        0xF0 => text(5, u32::from_le_bytes([b[1], b[2], b[3], b[4]]) as usize),
+        _ => (Item::Int(decode_integer(b)), entry_len(b)),
+    }
+}
+
+/// The integer at the front, which takes more than a byte.
+fn decode_integer(b: &[u8]) -> i64 {
+    if let 0xC0..=0xDF = b[0] {
+        let n = u16::from(b[0] & 0x1F) << 8 | u16::from(b[1]);
+        // Thirteen bits, signed.
+        return i64::from((n << 3) as i16 >> 3);
+    }
     let len = entry_len(b);
-    let item = match b[0] {
-        n @ 0..=0x7F => Item::Int(i64::from(n)),
-        0x80..=0xBF => Item::Str(&b[1..len]),
-        0xC0..=0xDF => {
-            let n = u16::from(b[0] & 0x1F) << 8 | u16::from(b[1]);
-            // Thirteen bits, signed.
-            Item::Int(i64::from((n << 3) as i16 >> 3))
-        }
-        0xE0..=0xEF => Item::Str(&b[2..len]),
-        0xF0 => Item::Str(&b[5..len]),
-        _ => {
-            let mut n = 0u64;
-            for (i, &byte) in b[1..len].iter().enumerate() {
-                n |= u64::from(byte) << (8 * i);
-            }
-            let unused = 64 - 8 * (len as u32 - 1);
-            Item::Int((n << unused) as i64 >> unused)
-        }
-    };
-    (item, len)
+    let mut n = 0u64;
+    for (i, &byte) in b[1..len].iter().enumerate() {
+        n |= u64::from(byte) << (8 * i);
+    }
+    let unused = 64 - 8 * (len as u32 - 1);
+    (n << unused) as i64 >> unused
 }
