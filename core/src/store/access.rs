@@ -51,7 +51,7 @@ impl AccessClock {
     }
 
     /// The clock after an access.
-    #[inline]
+    #[inline(always)]
     pub fn touched(self, policy: AccessPolicy, now_ms: u64, rng: &mut Rng) -> Self {
         match policy {
             AccessPolicy::Lru => Self(seconds(now_ms)),

@@ -227,9 +227,9 @@ impl<'a> DbMut<'a> {
 
     /// Whether a key is there; counts nothing, and leaves it be if its time has come.
     pub fn presence(&self, key: Key<'_>) -> Presence {
-        match self.db.table.find(key.hash, key.bytes) {
+        match self.db.table.find_entry(key.hash, key.bytes) {
             None => Presence::Absent,
-            Some(slot) if self.env.has_expired(self.db.table.get(slot)) => Presence::Expired,
+            Some((_, entry)) if self.env.has_expired(entry) => Presence::Expired,
             Some(_) => Presence::Live,
         }
     }
@@ -352,14 +352,14 @@ impl<'a> DbMut<'a> {
     /// The value of a key that has not expired. Counts nothing and changes nothing, so that several
     /// keys can be looked at side by side.
     pub fn peek(&self, key: Key<'_>) -> Option<ValueRef<'_>> {
-        let entry = self.db.table.get(self.db.table.find(key.hash, key.bytes)?);
+        let (_, entry) = self.db.table.find_entry(key.hash, key.bytes)?;
         (!self.env.has_expired(entry)).then(|| entry.value())
     }
 
     /// A copy of what a key holds now, to be read from beginning to end, however large it is.
     /// Counts nothing.
     pub fn frozen(&self, key: Key<'_>) -> Option<Entry> {
-        let entry = self.db.table.get(self.db.table.find(key.hash, key.bytes)?);
+        let (_, entry) = self.db.table.find_entry(key.hash, key.bytes)?;
         (!self.env.has_expired(entry)).then(|| entry.frozen())
     }
 
@@ -483,7 +483,7 @@ impl<'a> DbMut<'a> {
         count
     }
 
-    #[inline]
+    #[inline(always)]
     fn counted(&mut self, key: Key<'_>) -> Option<Slot> {
         let slot = self.live(key);
         match slot {
@@ -499,10 +499,10 @@ impl<'a> DbMut<'a> {
     }
 
     /// Where a key is that has not expired. One that has is dealt with as the mode says.
-    #[inline]
+    #[inline(always)]
     fn live(&mut self, key: Key<'_>) -> Option<Slot> {
-        let slot = self.db.table.find(key.hash, key.bytes)?;
-        if !self.env.has_expired(self.db.table.get(slot)) {
+        let (slot, entry) = self.db.table.find_entry(key.hash, key.bytes)?;
+        if !self.env.has_expired(entry) {
             return Some(slot);
         }
         if self.env.expire_mode == ExpireMode::Delete {
@@ -514,10 +514,8 @@ impl<'a> DbMut<'a> {
     /// Where a key is, be it hidden.
     #[inline]
     fn live_or_replaceable(&mut self, key: Key<'_>) -> Option<Slot> {
-        let slot = self.db.table.find(key.hash, key.bytes)?;
-        if self.env.expire_mode == ExpireMode::Delete
-            && self.env.has_expired(self.db.table.get(slot))
-        {
+        let (slot, entry) = self.db.table.find_entry(key.hash, key.bytes)?;
+        if self.env.expire_mode == ExpireMode::Delete && self.env.has_expired(entry) {
             self.expire(slot, key.hash);
             return None;
         }
@@ -525,7 +523,7 @@ impl<'a> DbMut<'a> {
     }
 
     /// Counts an access to the entry in a slot, and gives it.
-    #[inline]
+    #[inline(always)]
     fn access(&mut self, slot: Slot) -> &Entry {
         let entry = self.db.table.get_aside(slot);
         if self.env.touch {

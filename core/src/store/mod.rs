@@ -9,6 +9,7 @@ mod db;
 mod entry;
 mod expiry;
 mod graveyard;
+pub(crate) mod hash;
 mod keyspace;
 mod sample;
 mod size;

@@ -7,8 +7,7 @@
 //! [`super::snapshot`] walk in that order, and so keep their promises while the table changes under
 //! them.
 
-use siphasher::sip::SipHasher13;
-
+use super::hash::sip13;
 use super::size::allocated;
 use super::snapshot::TableSnapshot;
 use crate::rng::Rng;
@@ -107,7 +106,7 @@ impl HashSeed {
     /// The hash of a key.
     #[inline]
     pub fn hash(self, key: &[u8]) -> u64 {
-        SipHasher13::new_with_keys(self.0, self.1).hash(key)
+        sip13(self.0, self.1, key)
     }
 }
 
@@ -161,9 +160,15 @@ impl<E: Keyed> Table<E> {
     /// Where the entry with this key is. `hash` is the key's.
     #[inline]
     pub fn find(&self, hash: u64, key: &[u8]) -> Option<Slot> {
+        self.find_entry(hash, key).map(|(slot, _)| slot)
+    }
+
+    /// The entry with this key, and where it is. `hash` is the key's.
+    #[inline]
+    pub fn find_entry(&self, hash: u64, key: &[u8]) -> Option<(Slot, &E)> {
         let bucket = self.home(hash)?;
-        let index = self.bucket(bucket).find(hash, key)?;
-        Some(Slot { bucket, index })
+        let (index, entry) = self.bucket(bucket).find(hash, key)?;
+        Some((Slot { bucket, index }, entry))
     }
 
     /// Looks at the memory in which lookups of these keys (of the first [`AHEAD`] of them) will
@@ -464,7 +469,7 @@ impl<E: Keyed> Bucket<E> {
 
     /// Compares eight tags at a time; only entries whose tag is equal are looked at.
     #[inline]
-    fn find(&self, hash: u64, key: &[u8]) -> Option<usize> {
+    fn find(&self, hash: u64, key: &[u8]) -> Option<(usize, &E)> {
         let pattern = u64::from(tag(hash)) * LOW_BITS;
         let (words, _) = self.tags.as_chunks::<8>();
         for (n, word) in words.iter().enumerate() {
@@ -474,14 +479,13 @@ impl<E: Keyed> Bucket<E> {
             let mut equal = zero_bytes(u64::from_le_bytes(*word) ^ pattern);
             while equal != 0 {
                 let index = n * 8 + equal.trailing_zeros() as usize / 8;
-                if self.entries.get(index).is_some_and(|entry| entry.key() == key) {
-                    return Some(index);
+                if let Some(entry) = self.entries.get(index).filter(|entry| entry.key() == key) {
+                    return Some((index, entry));
                 }
                 equal &= equal - 1;
             }
         }
-        let rest = self.entries.get(TAGS..)?;
-        rest.iter().position(|entry| entry.key() == key).map(|index| TAGS + index)
+        (TAGS..).zip(self.entries.get(TAGS..)?).find(|(_, entry)| entry.key() == key)
     }
 
     /// The first entry that may have this hash.
