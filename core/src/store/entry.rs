@@ -113,8 +113,7 @@ impl Entry {
             Value::ZSet(ZSet::Pack(pack)) => return packed(ZSET, pack.view().kept()),
             large => large,
         };
-        // Nothing compact is left, so the string is never needed.
-        let value = Large::of(value).unwrap_or(Large::String(Vec::new()));
+        let value = Large::of(value);
         Self(Repr::Object(Box::new(Object { key: key.into(), value, clock, expire })))
     }
 
@@ -173,45 +172,40 @@ impl Entry {
     /// Lets `edit` change a collection, which is then kept in whatever form it has come to. `None`
     /// if it is not of that kind.
     pub fn edit<K: Collection, R>(&mut self, edit: impl FnOnce(&mut K) -> R) -> Option<R> {
+        if let Repr::Object(object) = &mut self.0 {
+            let Large::Other(value) = &mut object.value else { return None };
+            let result = edit(K::of(value)?);
+            if value.is_compact() {
+                let (key, small) = (core::mem::take(&mut object.key), value.clone());
+                *self = Self::new(&key, small, object.expire, object.clock);
+            }
+            return Some(result);
+        }
         K::read(self.value())?;
         let (expire, clock) = (self.expire(), self.clock());
-        match core::mem::replace(&mut self.0, Repr::Packed(Box::default())) {
-            Repr::Packed(bytes) => {
-                let header = Header::of(&bytes);
-                let (kind, base) = (flags(&bytes) & KIND, header.value);
-                // The key, should the allocation that holds it not come back.
-                let key = SmallBytes::new(bytes.get(header.key..base).unwrap_or_default());
-                let bytes = bytes.into_vec();
-                let mut value = match kind {
-                    LIST => Value::List(List::Pack(Listpack::from_prefixed(bytes, base))),
-                    INTSET => Value::Set(Set::Ints(IntSet::from_prefixed(bytes, base))),
-                    SET => Value::Set(Set::Pack(Listpack::from_prefixed(bytes, base))),
-                    HASH => Value::Hash(Hash::Pack(Listpack::from_prefixed(bytes, base))),
-                    ZSET => Value::ZSet(ZSet::Pack(Listpack::from_prefixed(bytes, base))),
-                    _ => Value::String(bytes),
-                };
-                let result = K::of(&mut value).map(edit);
-                *self = match Self::behind_prefix(value, header.key, key.as_slice()) {
-                    Ok(entry) => entry,
-                    Err(value) => Self::new(key.as_slice(), value, expire, clock),
-                };
-                result
-            }
-            Repr::Object(mut object) => {
-                let large = core::mem::replace(&mut object.value, Large::String(Vec::new()));
-                let mut value = large.into_value();
-                let result = K::of(&mut value).map(edit);
-                object.value = match Large::of(value) {
-                    Ok(large) => large,
-                    Err(small) => {
-                        *self = Self::new(&object.key, small, expire, clock);
-                        return result;
-                    }
-                };
-                self.0 = Repr::Object(object);
-                result
-            }
-        }
+        let Repr::Packed(bytes) = core::mem::replace(&mut self.0, Repr::Packed(Box::default()))
+        else {
+            return None;
+        };
+        let header = Header::of(&bytes);
+        let (kind, base) = (flags(&bytes) & KIND, header.value);
+        // The key, should the allocation that holds it not come back.
+        let key = SmallBytes::new(bytes.get(header.key..base).unwrap_or_default());
+        let bytes = bytes.into_vec();
+        let mut value = match kind {
+            LIST => Value::List(List::Pack(Listpack::from_prefixed(bytes, base))),
+            INTSET => Value::Set(Set::Ints(IntSet::from_prefixed(bytes, base))),
+            SET => Value::Set(Set::Pack(Listpack::from_prefixed(bytes, base))),
+            HASH => Value::Hash(Hash::Pack(Listpack::from_prefixed(bytes, base))),
+            ZSET => Value::ZSet(ZSet::Pack(Listpack::from_prefixed(bytes, base))),
+            _ => Value::String(bytes),
+        };
+        let result = K::of(&mut value).map(edit);
+        *self = match Self::behind_prefix(value, header.key, key.as_slice()) {
+            Ok(entry) => entry,
+            Err(value) => Self::new(key.as_slice(), value, expire, clock),
+        };
+        result
     }
 
     /// The entry of a collection that still stands behind the prefix that it was taken from, in
@@ -463,7 +457,7 @@ impl Keyed for Entry {
             Repr::Packed(bytes) => allocated(bytes.len()),
             Repr::Object(object) => {
                 // The size of `Object` on 64-bit platforms, so that all platforms agree.
-                allocated(64) + allocated(object.key.len()) + object.value.memory()
+                allocated(80) + allocated(object.key.len()) + object.value.memory()
             }
         }
     }

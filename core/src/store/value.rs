@@ -200,6 +200,7 @@ impl<'a> ValueRef<'a> {
 
 impl Value {
     /// The value as it is read.
+    #[inline]
     pub fn view(&self) -> ValueRef<'_> {
         match self {
             Value::String(bytes) => ValueRef::String(StringRef::Bytes(bytes)),
@@ -209,6 +210,18 @@ impl Value {
             Value::ZSet(zset) => ValueRef::ZSet(zset.view()),
             Value::Opaque(opaque) => ValueRef::Opaque(opaque),
         }
+    }
+
+    /// Whether it is a collection in its compact form.
+    #[inline]
+    pub fn is_compact(&self) -> bool {
+        matches!(
+            self,
+            Value::List(List::Pack(_))
+                | Value::Set(Set::Pack(_) | Set::Ints(_))
+                | Value::Hash(Hash::Pack(_))
+                | Value::ZSet(ZSet::Pack(_))
+        )
     }
 }
 

@@ -3,12 +3,8 @@
 use triomphe::Arc;
 
 use super::super::size::allocated;
-use super::super::value::bytes::{Pair, SmallBytes};
-use super::super::value::list::{ListRef, Runs};
-use super::super::value::table::Table;
-use super::super::value::zset::{Tree, ZSetRef};
 use super::super::value::{
-    Hash, HashRef, List, Opaque, Set, SetRef, StringRef, Value, ValueRef, ZSet,
+    Hash, HashRef, List, ListRef, Set, SetRef, StringRef, Value, ValueRef, ZSet,
 };
 
 /// A value that is too large, or changes too often, to be packed together with its key.
@@ -17,11 +13,8 @@ pub(super) enum Large {
     String(Vec<u8>),
     /// A string of at least [`LONG_STRING`] bytes, which copies of the entry share.
     LongString(Arc<Vec<u8>>),
-    List(Box<Runs>),
-    Set(Box<Table<SmallBytes>>),
-    Hash(Box<Table<Pair>>),
-    ZSet(Box<Tree>),
-    Opaque(Arc<Opaque>),
+    /// Anything else, but no compact collection.
+    Other(Value),
 }
 
 /// Strings from this length on are shared by copies of an entry. To copy a shorter one takes less
@@ -32,32 +25,14 @@ pub(super) const LONG_STRING: usize = 16 * 1024;
 const FREED_AT_ONCE: usize = 64;
 
 impl Large {
-    /// The value as it is kept, unless it is a compact collection.
-    pub(super) fn of(value: Value) -> Result<Self, Value> {
-        Ok(match value {
+    /// The value as it is kept. It must not be a compact collection.
+    pub(super) fn of(value: Value) -> Self {
+        match value {
             Value::String(bytes) if bytes.len() >= LONG_STRING => {
                 Large::LongString(Arc::new(bytes))
             }
             Value::String(bytes) => Large::String(bytes),
-            Value::List(List::Quick(runs)) => Large::List(runs),
-            Value::Set(Set::Table(table)) => Large::Set(table),
-            Value::Hash(Hash::Table(table)) => Large::Hash(table),
-            Value::ZSet(ZSet::Tree(tree)) => Large::ZSet(tree),
-            Value::Opaque(opaque) => Large::Opaque(opaque),
-            small => return Err(small),
-        })
-    }
-
-    /// The value as it is changed.
-    pub(super) fn into_value(self) -> Value {
-        match self {
-            Large::String(bytes) => Value::String(bytes),
-            Large::LongString(bytes) => Value::String(Arc::unwrap_or_clone(bytes)),
-            Large::List(runs) => Value::List(List::Quick(runs)),
-            Large::Set(table) => Value::Set(Set::Table(table)),
-            Large::Hash(table) => Value::Hash(Hash::Table(table)),
-            Large::ZSet(tree) => Value::ZSet(ZSet::Tree(tree)),
-            Large::Opaque(opaque) => Value::Opaque(opaque),
+            other => Large::Other(other),
         }
     }
 
@@ -67,11 +42,7 @@ impl Large {
         match self {
             Large::String(bytes) => ValueRef::String(StringRef::Bytes(bytes)),
             Large::LongString(bytes) => ValueRef::String(StringRef::Bytes(bytes)),
-            Large::List(runs) => ValueRef::List(ListRef::Quick(runs)),
-            Large::Set(table) => ValueRef::Set(SetRef::Table(table)),
-            Large::Hash(table) => ValueRef::Hash(HashRef::Table(table)),
-            Large::ZSet(tree) => ValueRef::ZSet(ZSetRef::Tree(tree)),
-            Large::Opaque(opaque) => ValueRef::Opaque(opaque),
+            Large::Other(value) => value.view(),
         }
     }
 
@@ -92,12 +63,10 @@ impl Large {
     /// A copy to be read from beginning to end, which costs little however large the value is.
     pub(super) fn frozen(&self) -> Self {
         match self {
-            Large::Set(table) => Large::Set(Box::new(table.frozen())),
-            Large::Hash(table) => Large::Hash(Box::new(table.frozen())),
-            Large::ZSet(tree) => Large::ZSet(Box::new(tree.frozen())),
-            Large::String(_) | Large::LongString(_) | Large::List(_) | Large::Opaque(_) => {
+            Large::String(_) | Large::LongString(_) | Large::Other(Value::Opaque(_)) => {
                 self.clone()
             }
+            Large::Other(value) => Large::Other(value.view().frozen()),
         }
     }
 
@@ -106,22 +75,25 @@ impl Large {
         match self {
             Large::String(bytes) => allocated(bytes.capacity()),
             Large::LongString(bytes) => allocated(32) + allocated(bytes.capacity()),
-            Large::List(runs) => ListRef::Quick(runs).memory(),
-            Large::Set(table) => table.memory(),
-            Large::Hash(table) => table.memory(),
-            Large::ZSet(tree) => ZSetRef::Tree(tree).memory(),
-            Large::Opaque(opaque) => allocated(40) + allocated(opaque.payload().len()),
+            Large::Other(value) => match value.view() {
+                ValueRef::List(list) => list.memory(),
+                ValueRef::Set(set) => set.memory(),
+                ValueRef::Hash(hash) => hash.memory(),
+                ValueRef::ZSet(set) => set.memory(),
+                ValueRef::String(text) => text.len(),
+                ValueRef::Opaque(opaque) => allocated(40) + allocated(opaque.payload().len()),
+            },
         }
     }
 
     /// About how much work it is to free it.
     fn elements(&self) -> usize {
-        match self {
-            Large::String(_) | Large::LongString(_) | Large::Opaque(_) => 1,
-            Large::List(runs) => runs.count(),
-            Large::Set(table) => table.len(),
-            Large::Hash(table) => table.len(),
-            Large::ZSet(tree) => ZSetRef::Tree(tree).len(),
+        match self.view() {
+            ValueRef::List(ListRef::Quick(runs)) => runs.count(),
+            ValueRef::Set(SetRef::Table(table)) => table.len(),
+            ValueRef::Hash(HashRef::Table(table)) => table.len(),
+            ValueRef::ZSet(set) => set.len(),
+            _ => 1,
         }
     }
 }
@@ -140,11 +112,10 @@ impl Remains {
     /// no time when that is less than `limit`.
     pub(in crate::store) fn free_some(&mut self, limit: usize) -> usize {
         match &mut self.0 {
-            Large::String(_) | Large::LongString(_) | Large::Opaque(_) => 0,
-            Large::List(runs) => runs.dismantle(limit),
-            Large::Set(table) => table.dismantle(limit),
-            Large::Hash(table) => table.dismantle(limit),
-            Large::ZSet(tree) => {
+            Large::Other(Value::List(List::Quick(runs))) => runs.dismantle(limit),
+            Large::Other(Value::Set(Set::Table(table))) => table.dismantle(limit),
+            Large::Other(Value::Hash(Hash::Table(table))) => table.dismantle(limit),
+            Large::Other(Value::ZSet(ZSet::Tree(tree))) => {
                 let mut freed = 0;
                 while freed < limit {
                     match tree.dismantle(limit - freed) {
@@ -154,6 +125,7 @@ impl Remains {
                 }
                 freed
             }
+            _ => 0,
         }
     }
 }
