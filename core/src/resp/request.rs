@@ -469,6 +469,12 @@ impl Span {
     pub fn new(start: usize, len: usize) -> Self {
         Span { start, len }
     }
+
+    /// The bytes at this place of `buffer`; none if it does not reach so far.
+    #[inline]
+    pub fn of(self, buffer: &[u8]) -> &[u8] {
+        buffer.get(self.start..self.start + self.len).unwrap_or_default()
+    }
 }
 
 impl<'a> Args<'a> {

@@ -9,10 +9,8 @@ use super::clients::Client;
 use super::{Server, table};
 use crate::command::Group;
 use crate::machine::ConnId;
+use crate::resp::request::{self, FEW, Span};
 use crate::store::AHEAD;
-
-/// Arguments behind which looking for the end of a request costs more than it gains.
-const MAX_ARGS: usize = 16;
 
 impl Server {
     /// Tells the keyspace which keys the next requests of a client will look up, and which elements
@@ -90,52 +88,20 @@ pub(super) fn look<'a>(
     keys: &mut [&'a [u8]],
     elements: &mut [&'a [u8]],
 ) -> usize {
+    let mut spans = [Span::default(); FEW];
     let mut count = 0;
     for (key, element) in keys.iter_mut().zip(elements) {
-        match request(bytes) {
-            Some((found, rest)) => {
-                [*key, *element] = found;
-                bytes = rest;
-                count += 1;
-            }
-            None => break,
+        let Some((args, used)) = request::plain(bytes, &mut spans, u64::MAX) else { break };
+        let [_, first, second, ..] = spans;
+        if args < 2 {
+            break;
         }
+        *key = first.of(bytes);
+        *element = if args > 2 { second.of(bytes) } else { b"" };
+        bytes = bytes.get(used..).unwrap_or_default();
+        count += 1;
     }
     count
-}
-
-/// The two arguments behind the name of the first request, the second empty if there is none, and
-/// what stands behind the request.
-fn request(bytes: &[u8]) -> Option<([&[u8]; 2], &[u8])> {
-    let (args, mut rest) = number(bytes, b'*')?;
-    let mut found = [&b""[..]; 2];
-    for place in 0..Some(args).filter(|args| (2..=MAX_ARGS).contains(args))? {
-        let (len, after) = number(rest, b'$')?;
-        if let 1 | 2 = place {
-            found[place - 1] = after.get(..len)?;
-        }
-        rest = after.get(len.checked_add(2)?..)?;
-    }
-    Some((found, rest))
-}
-
-/// The number behind a mark, and what stands behind its line.
-fn number(bytes: &[u8], mark: u8) -> Option<(usize, &[u8])> {
-    let (first, mut rest) = bytes.split_first()?;
-    if *first != mark {
-        return None;
-    }
-    let mut number = 0usize;
-    loop {
-        match rest {
-            [digit @ b'0'..=b'9', after @ ..] => {
-                number = number.checked_mul(10)?.checked_add(usize::from(digit - b'0'))?;
-                rest = after;
-            }
-            [b'\r', b'\n', after @ ..] => return Some((number, after)),
-            _ => return None,
-        }
-    }
 }
 
 #[cfg(test)]
