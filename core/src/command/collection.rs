@@ -17,6 +17,7 @@ impl Ctx<'_> {
     }
 
     /// Tells of `n` changes to a key at once.
+    #[inline]
     pub(super) fn changed_times(&mut self, n: u64, class: Class, event: &'static str, key: &[u8]) {
         self.effects.dirty += n;
         self.effects.touched(self.db, key);

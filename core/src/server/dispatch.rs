@@ -515,7 +515,8 @@ impl Server {
 
     /// Calls what carries out a command on data, and passes on what it has changed. Gives its
     /// result, and what the client has to wait for.
-    #[inline]
+    // Twice in the program, since nearly every command comes this way.
+    #[inline(always)]
     pub(super) fn call_handler(
         &mut self,
         now: Now<'_>,

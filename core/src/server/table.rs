@@ -127,10 +127,9 @@ impl Names {
     /// The command that a client calls by this name, in any case.
     #[inline]
     pub fn find(&self, name: &[u8]) -> Option<&'static Command> {
-        match &self.renamed {
-            None => find(&standard().names, name),
-            Some(index) => find(index, name),
-        }
+        let standard = standard();
+        let index = self.renamed.as_deref().unwrap_or(&standard.names);
+        standard.commands.get(usize::from(place(index, name)?))
     }
 
     /// How many commands there are.
@@ -199,22 +198,22 @@ impl Index {
     }
 }
 
-#[inline]
 fn find(index: &Index, name: &[u8]) -> Option<&'static Command> {
-    let id = match word(name) {
-        Some(word) => {
-            let mut place = hash_word(word);
-            loop {
-                match index.short[place] {
-                    (found, id) if found == word => break id,
-                    (0, _) => return None,
-                    _ => place = (place + 1) % PLACES,
-                }
-            }
+    standard().commands.get(usize::from(place(index, name)?))
+}
+
+/// The place in the table of the command of this name.
+#[inline]
+fn place(index: &Index, name: &[u8]) -> Option<u16> {
+    let Some(word) = word(name) else { return find_long(index, name) };
+    let mut place = hash_word(word);
+    loop {
+        match index.short[place] {
+            (found, id) if found == word => return Some(id),
+            (0, _) => return None,
+            _ => place = (place + 1) % PLACES,
         }
-        None => find_long(index, name)?,
-    };
-    standard().commands.get(usize::from(id))
+    }
 }
 
 /// Places for short names: several times as many as there are commands.
