@@ -174,22 +174,22 @@ struct Standard {
 /// Names in lower case.
 #[derive(Debug)]
 struct Index {
-    /// Names that fit into a word, by that word and the hash of it, each at the first place behind
-    /// its hash that was free. Nearly every call is of one of these.
-    short: Box<[(u64, u16); PLACES]>,
+    /// Names that fit into two words, by these and their hash, each at the first place behind its
+    /// hash that was free. Nearly every call is of one of these.
+    short: Box<[([u64; 2], u16); PLACES]>,
     all: HashTable<(String, u16)>,
 }
 
 impl Index {
     fn new(names: impl Iterator<Item = (String, u16)>) -> Self {
-        let mut index = Index { short: Box::new([(0, 0); PLACES]), all: HashTable::new() };
+        let mut index = Index { short: Box::new([([0; 2], 0); PLACES]), all: HashTable::new() };
         for (name, id) in names {
-            if let Some(word) = word(name.as_bytes()) {
-                let mut place = hash_word(word);
-                while index.short[place].0 != 0 {
+            if let Some(words) = words(name.as_bytes()) {
+                let mut place = hash_words(words);
+                while index.short[place].0 != [0; 2] {
                     place = (place + 1) % PLACES;
                 }
-                index.short[place] = (word, id);
+                index.short[place] = (words, id);
             }
             let hashed = hash(name.as_bytes());
             index.all.insert_unique(hashed, (name, id), |(n, _)| hash(n.as_bytes()));
@@ -205,12 +205,12 @@ fn find(index: &Index, name: &[u8]) -> Option<&'static Command> {
 /// The place in the table of the command of this name.
 #[inline]
 fn place(index: &Index, name: &[u8]) -> Option<u16> {
-    let Some(word) = word(name) else { return find_long(index, name) };
-    let mut place = hash_word(word);
+    let Some(words) = words(name) else { return find_long(index, name) };
+    let mut place = hash_words(words);
     loop {
         match index.short[place] {
-            (found, id) if found == word => return Some(id),
-            (0, _) => return None,
+            (found, id) if found == words => return Some(id),
+            ([0, 0], _) => return None,
             _ => place = (place + 1) % PLACES,
         }
     }
@@ -219,24 +219,30 @@ fn place(index: &Index, name: &[u8]) -> Option<u16> {
 /// Places for short names: several times as many as there are commands.
 const PLACES: usize = 1024;
 
-/// A name of one to eight letters as a number, in lower case.
+/// A name of one to sixteen letters as two numbers, in lower case.
 #[inline]
-fn word(name: &[u8]) -> Option<u64> {
+fn words(name: &[u8]) -> Option<[u64; 2]> {
+    let len = name.len();
+    // A zero at the end would not show in the numbers.
+    if len > 16 || name.last().is_none_or(|last| *last == 0) {
+        return None;
+    }
+    if len > 8 {
+        let (first, last) = (name.first_chunk()?, name.last_chunk()?);
+        let last = u64::from_le_bytes(*last) >> ((16 - len) * 8);
+        return Some([u64::from_le_bytes(*first), last].map(lower));
+    }
     let word = match *name {
         // Two halves that overlap where there are fewer than eight.
-        [a, b, c, d, ..] if name.len() <= 8 => {
-            let last = name.last_chunk::<4>()?;
-            let last = u64::from(u32::from_le_bytes(*last));
-            u64::from(u32::from_le_bytes([a, b, c, d])) | last << ((name.len() - 4) * 8)
+        [a, b, c, d, ..] => {
+            let last = u64::from(u32::from_le_bytes(*name.last_chunk()?));
+            u64::from(u32::from_le_bytes([a, b, c, d])) | last << ((len - 4) * 8)
         }
         [a, b, c] => u64::from(u32::from_le_bytes([a, b, c, 0])),
         [a, b] => u64::from(u16::from_le_bytes([a, b])),
-        [a] => u64::from(a),
-        _ => return None,
+        _ => u64::from(name[0]),
     };
-    let word = lower(word);
-    // A zero at the end would not show in the number.
-    (word.leading_zeros() as usize / 8 == 8 - name.len()).then_some(word)
+    Some([lower(word), 0])
 }
 
 /// Eight letters in lower case.
@@ -251,10 +257,11 @@ fn lower(word: u64) -> u64 {
     word | upper >> 2
 }
 
-/// Where the search for a word begins.
+/// Where the search for a name begins.
 #[inline]
-fn hash_word(word: u64) -> usize {
-    (word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54) as usize % PLACES
+fn hash_words([first, last]: [u64; 2]) -> usize {
+    let mixed = (first ^ last.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed >> 54) as usize % PLACES
 }
 
 fn find_long(index: &Index, name: &[u8]) -> Option<u16> {
@@ -365,21 +372,22 @@ mod tests {
     }
 
     #[test]
-    fn a_word_is_the_name_in_lower_case_and_of_no_other_name() {
+    fn two_words_are_the_name_in_lower_case_and_of_no_other_name() {
         let slow = |name: &[u8]| {
-            let mut bytes = [0; 8];
-            bytes.get_mut(..name.len())?.copy_from_slice(&name.to_ascii_lowercase());
+            let mut bytes = [[0; 8]; 2];
+            let room = bytes.as_flattened_mut().get_mut(..name.len())?;
+            room.copy_from_slice(&name.to_ascii_lowercase());
             let plain = !name.is_empty() && name.last() != Some(&0);
-            plain.then_some(u64::from_le_bytes(bytes))
+            plain.then_some(bytes.map(u64::from_le_bytes))
         };
         let mut rng = crate::rng::Rng::new(1);
         for _ in 0..20_000 {
-            let len = rng.below(11) as usize;
+            let len = rng.below(19) as usize;
             let name: Vec<u8> = (0..len).map(|_| rng.u64() as u8).collect();
-            assert_eq!(word(&name), slow(&name), "{name:?}");
+            assert_eq!(words(&name), slow(&name), "{name:?}");
         }
         for byte in 0..=255u8 {
-            assert_eq!(word(&[b'x', byte, b'Y', 1]), slow(&[b'x', byte, b'Y', 1]), "{byte}");
+            assert_eq!(words(&[b'x', byte, b'Y', 1]), slow(&[b'x', byte, b'Y', 1]), "{byte}");
         }
     }
 
