@@ -138,6 +138,11 @@ impl<'a> Reply<'a> {
         if !self.muted && self.scratch.depth == 0 && bytes.len() < 1_000 {
             return self.out.write_bulk(bytes);
         }
+        self.any_bulk(bytes);
+    }
+
+    #[inline(never)]
+    fn any_bulk(&mut self, bytes: &[u8]) {
         let mut buffer = itoa::Buffer::new();
         let len = buffer.format(bytes.len() as u64).as_bytes();
         self.parts([b"$", len, b"\r\n", bytes, b"\r\n"]);

@@ -530,6 +530,10 @@ impl Server {
             // A replica that went on where it was cut off must not be cut off again for that.
             limit.hard = limit.hard.max(self.config.settings().repl_backlog_size);
         }
+        if limit.hard == 0 && limit.soft == 0 {
+            client.above_soft_limit_since = None;
+            return false;
+        }
         let waiting = self.waiting_bytes(client);
         // A reply may not be longer than the limit, although not all of it waits.
         let long = client.long.as_ref().map_or(0, |long| long.whole()) as u64;

@@ -377,9 +377,7 @@ impl<'a> DbMut<'a> {
         edit: impl FnOnce(&mut K) -> R,
     ) -> Result<Option<(R, bool)>, AnotherKind> {
         let Some(slot) = self.live(key) else { return Ok(None) };
-        if K::read(self.access(slot).value()).is_none() {
-            return Err(AnotherKind);
-        }
+        self.access(slot);
         let (result, empty) = self.db.table.change(slot, |entry| {
             let result = entry.edit(edit);
             (result, entry.value().elements() == 0)

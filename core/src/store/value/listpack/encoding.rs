@@ -135,7 +135,7 @@ pub(super) fn checked_entry_len(b: &[u8]) -> Option<usize> {
 }
 
 /// The element at the front, and its length without the back length.
-#[inline]
+#[inline(always)]
 pub(super) fn decode(b: &[u8]) -> (Item<'_>, usize) {
     let text = |head: usize, len: usize| (Item::Str(&b[head..head + len]), head + len);
     match b[0] {
