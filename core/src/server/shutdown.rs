@@ -138,6 +138,11 @@ impl Server {
         self.shutdown_wake()
     }
 
+    /// Whether the end has come so far that nothing is to be begun any more that writes files.
+    pub(super) fn is_ending(&self) -> bool {
+        matches!(self.shutdown.stage, Stage::Syncing | Stage::Saving | Stage::Done)
+    }
+
     fn shut_down(&mut self, now: Now<'_>, mut how: ShutdownOn) {
         // Half of the data must not take the place of the whole.
         if self.is_loading() {

@@ -160,6 +160,96 @@ fn what_waits_for_a_disk_that_stands_still_is_limited() {
 }
 
 #[test]
+fn a_rewrite_for_which_too_much_waits_is_given_up() {
+    let args = ["--save", "", "--enable-debug-command", "yes", "--rdbcompression", "no"];
+    let mut world = lonely(1, &[&args[..], &["--appendonly", "yes"]].concat());
+    ask(&mut world, "debug populate 300 key 100000");
+    ask(&mut world, "bgrewriteaof");
+    let started = |world: &World| log(world).matches("file rewriting started by pid").count();
+    let has = |world: &mut World, field: &str| ask(world, "info persistence").contains(field);
+    while !has(&mut world, "aof_rewrite_in_progress:0") {
+        world.run_for(Duration::from_millis(10));
+    }
+    act(&mut world, "disk redis-1 slow 2s");
+    act(&mut world, "type t bgrewriteaof");
+    while started(&world) < 2 {
+        world.run_for(Duration::from_millis(10));
+    }
+    // In one command more than the sixteen mebibytes that may wait.
+    let words: String = (0..250).map(|n| format!(" key:{n} other")).collect();
+    act(&mut world, &format!("type t mset{words}"));
+    while !has(&mut world, "aof_rewrite_in_progress:0") {
+        assert!(
+            world.now().since(Default::default()) < Duration::from_secs(300),
+            "{}",
+            log(&world)
+        );
+        world.run_for(Duration::from_secs(1));
+    }
+    let text = log(&world);
+    assert!(text.contains("The snapshot is given up: the disk takes it too slowly"), "{text}");
+    assert!(text.contains("Background AOF rewrite terminated with error"), "{text}");
+    assert!(has(&mut world, "aof_last_bgrewrite_status:err"));
+    assert!(has(&mut world, "aof_last_write_status:ok"));
+    let left = |world: &World| {
+        let host = world.host_named("redis-1").expect("the host");
+        host.disk.tree().any(|(path, _)| path.contains("temp-"))
+    };
+    assert!(!left(&world), "nothing is left of it");
+    // What was written meanwhile is in the files all the same, and the next one ends well.
+    act(&mut world, "disk redis-1 ok");
+    world.run_for(Duration::from_secs(10));
+    act(&mut world, "crash redis-1");
+    act(&mut world, "restart redis-1");
+    world.run_for(Duration::from_secs(5));
+    for n in [0, 249] {
+        let value = ask_anew(&mut world, &format!("get key:{n}"));
+        assert!(value.contains("\"other\""), "{value} {}", log(&world));
+    }
+    assert!(ask_anew(&mut world, "strlen key:299").contains("(integer) 100000"));
+    assert!(ask_anew(&mut world, "dbsize").contains("(integer) 300"));
+    ask_anew(&mut world, "bgrewriteaof");
+    world.run_for(Duration::from_secs(5));
+    let text = ask_anew(&mut world, "info persistence");
+    assert!(text.contains("aof_last_bgrewrite_status:ok"), "{text}");
+    assert!(text.contains("aof_rewrite_in_progress:0"), "{text}");
+    assert!(!left(&world));
+}
+
+#[test]
+fn nothing_is_begun_while_a_shutdown_waits_for_the_disk() {
+    let args = ["--save", "5 1", "--appendonly", "yes"];
+    let mut world = lonely(1, &args);
+    act(&mut world, "run client-2 other redis-cli -h redis-1");
+    act(&mut world, "disk redis-1 slow 20s");
+    // The rewrite waits for the dump, which gives way to the shutdown.
+    for line in ["set k v", "bgsave", "bgrewriteaof"] {
+        act(&mut world, &format!("run client-1 {} redis-cli -h redis-1 {line}", &line[..3]));
+        world.run_for(Duration::from_millis(50));
+    }
+    ask_in(&mut world, "other", "shutdown");
+    let state = |world: &World| world.proc_named("redis-1:6379").expect("the server").state;
+    while state(&world) == ProcState::Running {
+        assert!(
+            world.now().since(Default::default()) < Duration::from_secs(600),
+            "{}",
+            log(&world)
+        );
+        world.run_for(Duration::from_secs(1));
+    }
+    let log = log(&world);
+    let at = |text: &str| log.find(text).unwrap_or_else(|| panic!("no {text:?} in {log}"));
+    let (_, after) = log.split_at(at("Calling fsync() on the AOF file."));
+    assert!(!after.contains("Saving..."), "{log}");
+    assert!(!after.contains("Background saving started"), "{log}");
+    assert!(!after.contains("file rewriting started"), "{log}");
+    assert!(after.contains("Saving the final RDB snapshot before exiting."), "{log}");
+    act(&mut world, "disk redis-1 ok");
+    act(&mut world, "start redis-1:6379");
+    assert!(ask_anew(&mut world, "get k").contains("\"v\""));
+}
+
+#[test]
 fn what_is_being_written_stays_where_it_was_begun() {
     let args = ["--save", "", "--appendonly", "yes", "--enable-protected-configs", "yes"];
     let mut world = lonely(1, &args);

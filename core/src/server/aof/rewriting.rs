@@ -668,6 +668,7 @@ impl Server {
             || self.aof.is_starting()
             || self.is_loading()
             || self.persistence.reloading
+            || self.is_ending()
         {
             return;
         }
@@ -694,7 +695,7 @@ impl Server {
     /// When a rewrite that has to wait may begin.
     pub(in crate::server) fn rewrite_wake(&self) -> Option<Mono> {
         let rewrite = &self.aof.rewrite;
-        if rewrite.is_on() || self.snapshot_runs() || self.is_migrating() {
+        if rewrite.is_on() || self.snapshot_runs() || self.is_migrating() || self.is_ending() {
             return None;
         }
         if rewrite.scheduled

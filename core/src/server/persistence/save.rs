@@ -177,6 +177,9 @@ impl Server {
             let _ = self.begin_snapshot(now, Purpose::Save(save));
             return;
         }
+        if self.is_ending() {
+            return;
+        }
         let second = now.wall.as_secs();
         let saves = &mut self.persistence.saves;
         if saves.looked == second && !saves.scheduled {
@@ -208,6 +211,9 @@ impl Server {
         let saves = &self.persistence.saves;
         if !saves.next.is_empty() {
             return Some(self.now.0);
+        }
+        if self.is_ending() {
+            return None;
         }
         let points = self.config.settings().save.iter();
         let points = points
