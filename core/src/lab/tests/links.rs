@@ -191,3 +191,21 @@ fn what_a_replica_saves_itself_is_not_taken_for_the_copy() {
         same(&mut servers, 2);
     }
 }
+
+#[test]
+fn a_replica_that_cannot_use_a_copy_does_not_keep_its_primary_busy() {
+    for sync in ["no", "yes"] {
+        let primary = ["--repl-diskless-sync", sync, "--repl-diskless-sync-delay", "0"];
+        let disk = ["--repl-diskless-load", "disabled"];
+        let mut servers = Servers::new(3, &[&primary, &disk]);
+        servers.ask(1, "set k v");
+        act(&mut servers.world, "disk redis-2 full");
+        servers.ask(2, "replicaof 10.0.0.1 6379");
+        servers.world.run_for(Duration::from_secs(10));
+        // As redis-server's, which looks for the end of its child ten times a second.
+        let copies: u64 = servers.field(1, "sync_full").parse().expect("a number");
+        assert!((50..=110).contains(&copies), "{copies} with {sync}: {:#?}", servers.log(2));
+        act(&mut servers.world, "disk redis-2 ok");
+        same(&mut servers, 2);
+    }
+}

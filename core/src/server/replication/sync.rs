@@ -21,11 +21,18 @@ const WINDOW: usize = 2 << 20;
 /// Bytes that are read from the file at once.
 const CHUNK: u32 = 512 << 10;
 
+/// The least time from the beginning of one copy to that of the next. A replica that cannot use what
+/// it gets (its disk is full) asks for it again at once. In Redis the rate is limited by how often it
+/// looks whether its child has ended: ten times a second with the usual `hz`.
+const REST: Duration = Duration::from_millis(100);
+
 /// What goes on with copies of the data.
 #[derive(Clone, Debug, Default)]
 pub(super) struct State {
     /// Where the copy that is being made goes.
     target: Option<Target>,
+    /// When the last one was begun.
+    begun: Option<Mono>,
     /// Whether the dump was written for replicas alone (`rdb-del-sync-files`).
     pub(super) file_is_for_replicas: bool,
 }
@@ -148,6 +155,9 @@ impl Server {
         if self.snapshot().is_some() || self.holds_all() || self.is_loading_in_place() {
             return;
         }
+        if self.sync_rests_until().is_some_and(|until| now.mono < until) {
+            return;
+        }
         let settings = self.config.settings();
         let mut waiting = self.waiting_for_begin();
         let Some(first) = waiting.next() else { return };
@@ -177,6 +187,7 @@ impl Server {
             });
             return self.sync_refused(now);
         }
+        self.replication.sync.begun = Some(now.mono);
         if diskless { self.begin_diskless(now, wants) } else { self.begin_disk(now, wants) }
     }
 
@@ -186,7 +197,12 @@ impl Server {
             return None;
         }
         let delay = Duration::from_secs(self.config.settings().repl_diskless_sync_delay);
-        self.waiting_for_begin().map(|replica| replica.since + delay).min()
+        let due = self.waiting_for_begin().map(|replica| replica.since + delay).min()?;
+        Some(self.sync_rests_until().map_or(due, |until| due.max(until)))
+    }
+
+    fn sync_rests_until(&self) -> Option<Mono> {
+        self.replication.sync.begun.map(|begun| begun + REST)
     }
 
     fn waiting_for_begin(&self) -> impl Iterator<Item = &Replica> {
