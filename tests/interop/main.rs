@@ -4,6 +4,7 @@ mod aof;
 mod cli;
 mod differential;
 mod durable;
+mod failover;
 mod full;
 mod lessons;
 mod libraries;

@@ -103,27 +103,24 @@ impl Server {
         self.wake_replication(now.mono);
     }
 
-    /// The target of a failover has answered. False if it did not agree, so that this server is
-    /// the primary again.
-    pub(super) fn psync_answered(&mut self, agreed: bool) -> bool {
-        if !self.is_failing_over() {
-            return true;
+    /// The target of a failover, if there is one, takes over.
+    pub(super) fn psync_agreed(&mut self) {
+        if self.is_failing_over() {
+            let (mono, wall) = self.now;
+            self.end_failover(Now::instantaneous(mono, wall));
         }
-        let (mono, wall) = self.now;
-        let now = Now::instantaneous(mono, wall);
-        if agreed {
-            self.end_failover(now);
-        } else {
-            self.abort_failover(now, "Failover target rejected psync request");
-        }
-        agreed
     }
 
-    /// The connection to the target of a failover was closed before it answered.
-    pub(super) fn psync_refused(&mut self, now: Now<'_>) {
-        if self.is_failing_over() {
+    /// The target of a failover does not take over, or the connection to it was closed before it
+    /// answered. Returns whether there was a failover: then this server is the primary again.
+    pub(super) fn psync_refused(&mut self) -> bool {
+        let was = self.is_failing_over();
+        if was {
+            let (mono, wall) = self.now;
+            let now = Now::instantaneous(mono, wall);
             self.abort_failover(now, "Failover target rejected psync request");
         }
+        was
     }
 }
 

@@ -242,7 +242,7 @@ impl Server {
                     }
                 });
                 if is_psync {
-                    self.psync_refused(now);
+                    self.psync_refused();
                 }
             }
         }
@@ -349,8 +349,8 @@ impl Server {
         }
         let is_full = line.starts_with("+FULLRESYNC");
         let is_partial = line.starts_with("+CONTINUE") && self.replication.cached.is_some();
-        if !self.psync_answered(is_full || is_partial) {
-            return Outcome::Failed;
+        if is_full || is_partial {
+            self.psync_agreed();
         }
         if is_full {
             let mut words = line.split(' ').skip(1);
@@ -379,6 +379,7 @@ impl Server {
             self.notice(|| {
                 format!("Master is currently unable to PSYNC but should be in the future: {line}")
             });
+            self.psync_refused();
             return Outcome::Failed;
         }
         if line.starts_with("-ERR") {
@@ -389,6 +390,9 @@ impl Server {
             self.log(LogLevel::Warning, || {
                 format!("Unexpected reply to PSYNC from master: {line}")
             });
+        }
+        if self.psync_refused() {
+            return Outcome::Failed;
         }
         self.notice(|| "Retrying with SYNC...".to_owned());
         link.outbox.write(b"SYNC\r\n");

@@ -1,0 +1,333 @@
+//! FAILOVER where things go wrong: Limpid does and says what Redis's own redis-server does.
+
+use std::process::Command;
+use std::time::Instant;
+
+use limpid_core::resp::value::Value;
+use limpid_tests::client::Client;
+use limpid_tests::process::Kind::{self, Limpid, Redis};
+use limpid_tests::process::{PATIENCE, Process};
+
+/// A primary and its replica of one kind, and what was seen of them.
+struct Pair {
+    primary: Process,
+    replica: Process,
+    /// Writes while nobody may.
+    writer: Client,
+    seen: Vec<String>,
+}
+
+impl Pair {
+    fn new(kind: Kind) -> Self {
+        let own = ["--repl-diskless-sync-delay", "0", "--enable-debug-command", "yes"];
+        let primary = Process::of(kind, &own);
+        let of = ["--replicaof", &format!("127.0.0.1 {}", primary.port())];
+        let replica = Process::of(kind, &[&own[..], &of].concat());
+        let writer = Client::new(primary.connect());
+        let mut pair = Pair { primary, replica, writer, seen: Vec::new() };
+        pair.online();
+        // The primary says so as soon as it has sent all.
+        pair.until("it has all", |pair| {
+            field(&pair.info(&pair.replica), "master_link_status") == "up"
+        });
+        pair
+    }
+
+    /// Lets the primary carry out a command, and notes what it says. <replica> stands for the
+    /// replica's address in words.
+    fn ask(&mut self, line: &str) {
+        let words = line.replace("<replica>", &format!("127.0.0.1 {}", self.replica.port()));
+        let words: Vec<&str> = words.split(' ').collect();
+        let reply = Client::new(self.primary.connect()).call(&words);
+        self.note(format!("{line}: {}", text(&reply)));
+    }
+
+    fn note(&mut self, what: String) {
+        let names = [(self.primary.port(), "<primary>"), (self.replica.port(), "<replica>")];
+        let what =
+            names.iter().fold(what, |text, (port, name)| text.replace(&port.to_string(), name));
+        self.seen.push(what);
+    }
+
+    fn info(&self, of: &Process) -> String {
+        let reply = Client::new(of.connect()).call(&["INFO", "replication"]);
+        String::from_utf8_lossy(reply.bytes().unwrap_or_default()).into_owned()
+    }
+
+    /// A field of the primary's.
+    fn field(&self, name: &str) -> String {
+        field(&self.info(&self.primary), name)
+    }
+
+    /// Notes how the primary is.
+    fn state(&mut self) {
+        let info = self.info(&self.primary);
+        let of = |name| field(&info, name);
+        let text = format!("{} {}", of("role"), of("master_failover_state"));
+        self.note(text);
+    }
+
+    fn online(&mut self) {
+        self.until("it is online", |pair| pair.field("slave0").contains("state=online"));
+    }
+
+    fn until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !holds(self) {
+            assert!(Instant::now() < deadline, "{what}? {}", self.primary.output());
+        }
+    }
+
+    fn says(&self, text: &str) -> usize {
+        self.primary.output().matches(text).count()
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.replica.pid().to_string();
+        let status = Command::new("kill").args([signal, &pid]).status();
+        assert!(status.is_ok_and(|status| status.success()));
+    }
+
+    /// The replica stands still, and lacks something; the primary is asked to hand over; somebody
+    /// wants to write.
+    fn hand_over(&mut self, line: &str) {
+        self.signal("-STOP");
+        self.ask("SET behind 1");
+        self.ask(line);
+        self.writer.send(&["SET", "meanwhile", "1"]);
+        self.ask("GET behind");
+    }
+
+    fn kill_replica(&mut self) {
+        self.replica.kill();
+        self.until("it is gone", |pair| {
+            pair.field("role") == "slave" || pair.field("connected_slaves") == "0"
+        });
+    }
+
+    /// What the writer has been told until now.
+    fn written(&mut self) {
+        let replies = self.writer.arrived().0.len();
+        self.note(format!("the writer has {replies} replies"));
+    }
+
+    /// What the writer is told.
+    fn writer_hears(&mut self) {
+        let reply = self.writer.read().map(|reply| text(&reply.value));
+        self.note(format!("the writer: {reply:?}"));
+    }
+
+    /// All that was seen, with what both said of the failover.
+    fn end(mut self) -> Vec<String> {
+        for process in [&mut self.primary, &mut self.replica] {
+            process.kill();
+            process.wait();
+        }
+        for (who, output) in
+            [("primary", self.primary.output()), ("replica", self.replica.output())]
+        {
+            let lines = output.lines().filter(|line| line.to_lowercase().contains("failover"));
+            for line in lines {
+                // Behind the process, the role, the time and the level, which is another in 7.0.
+                // Names of streams and of clients differ.
+                let text = line.split(' ').skip(6).collect::<Vec<_>>().join(" ");
+                let ends = ["id=", "for replid "].map(|end| text.find(end).unwrap_or(text.len()));
+                self.note(format!("{who}: {}", &text[..ends[0].min(ends[1])]));
+            }
+        }
+        self.seen
+    }
+}
+
+/// A reply in words.
+fn text(reply: &Value) -> String {
+    match reply {
+        Value::Simple(text) | Value::Error(text) | Value::Bulk(text) => {
+            String::from_utf8_lossy(text).into_owned()
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+fn field(info: &str, name: &str) -> String {
+    let value = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    value.unwrap_or_default().trim().to_owned()
+}
+
+/// Plays the same with both kinds.
+fn same(play: impl Fn(&mut Pair)) {
+    let [limpid, redis] = [Limpid, Redis].map(|kind| {
+        let mut pair = Pair::new(kind);
+        play(&mut pair);
+        pair.end()
+    });
+    assert_eq!(limpid, redis);
+}
+
+const IN_PROGRESS: &str = "failover-in-progress";
+
+#[test]
+fn who_dies_while_he_is_waited_for_is_waited_for_until_it_is_called_off() {
+    same(|pair| {
+        pair.hand_over("FAILOVER TO <replica> TIMEOUT 600000");
+        pair.state();
+        pair.kill_replica();
+        pair.state();
+        pair.ask("FAILOVER TO <replica>");
+        pair.ask("REPLICAOF NO ONE");
+        pair.written();
+        pair.ask("FAILOVER ABORT");
+        pair.writer_hears();
+        pair.state();
+        pair.ask("FAILOVER ABORT");
+    });
+}
+
+#[test]
+fn who_dies_while_any_is_waited_for_can_come_back_only_when_that_is_over() {
+    same(|pair| {
+        pair.hand_over("FAILOVER TIMEOUT 600000");
+        pair.kill_replica();
+        pair.replica.restart(true);
+        let refused = "Can't SYNC while failing over";
+        let deadline = Instant::now() + PATIENCE;
+        while !pair.replica.output().contains(refused) {
+            assert!(Instant::now() < deadline, "{}", pair.replica.output());
+        }
+        pair.state();
+        pair.written();
+        pair.ask("FAILOVER ABORT");
+        pair.writer_hears();
+        pair.online();
+        pair.state();
+    });
+}
+
+#[test]
+fn the_time_ends_for_who_died_as_for_who_is_slow() {
+    same(|pair| {
+        pair.hand_over("FAILOVER TO <replica> TIMEOUT 1500");
+        pair.kill_replica();
+        pair.writer_hears();
+        pair.until("it is over", |pair| pair.field("master_failover_state") == "no-failover");
+        pair.state();
+    });
+}
+
+#[test]
+fn with_force_who_died_is_asked_until_it_is_called_off() {
+    same(|pair| {
+        pair.hand_over("FAILOVER TO <replica> TIMEOUT 1500 FORCE");
+        pair.kill_replica();
+        pair.until("it is tried", |pair| pair.field("master_failover_state") == IN_PROGRESS);
+        pair.until("it is tried again", |pair| pair.says("Connection refused") > 1);
+        pair.state();
+        pair.written();
+        pair.ask("REPLICAOF NO ONE");
+        pair.ask("FAILOVER");
+        pair.ask("FAILOVER ABORT");
+        pair.writer_hears();
+        pair.state();
+        pair.ask("GET meanwhile");
+    });
+}
+
+#[test]
+fn with_force_who_comes_back_takes_over_with_his_dump() {
+    same(|pair| {
+        pair.hand_over("FAILOVER TO <replica> TIMEOUT 1500 FORCE");
+        pair.kill_replica();
+        pair.until("it is tried", |pair| pair.field("master_failover_state") == IN_PROGRESS);
+        pair.replica.restart(true);
+        pair.writer_hears();
+        pair.until("the link is up", |pair| pair.field("master_link_status") == "up");
+        pair.state();
+        pair.ask("GET behind");
+    });
+}
+
+#[test]
+fn with_force_who_comes_back_without_data_is_refused() {
+    same(|pair| {
+        pair.hand_over("FAILOVER TO <replica> TIMEOUT 1500 FORCE");
+        pair.kill_replica();
+        pair.until("it is tried", |pair| pair.field("master_failover_state") == IN_PROGRESS);
+        // The copy that it got from the primary.
+        let dump = pair.replica.dir().join("dump.rdb");
+        std::fs::remove_file(dump).expect("a dump");
+        pair.replica.restart(true);
+        pair.writer_hears();
+        pair.until("it is over", |pair| pair.field("master_failover_state") == "no-failover");
+        pair.state();
+        pair.online();
+    });
+}
+
+#[test]
+fn with_force_who_stood_still_takes_over_with_what_he_has() {
+    same(|pair| {
+        pair.hand_over("FAILOVER TO <replica> TIMEOUT 1500 FORCE");
+        pair.until("it is tried", |pair| pair.field("master_failover_state") == IN_PROGRESS);
+        pair.state();
+        pair.written();
+        pair.signal("-CONT");
+        pair.writer_hears();
+        pair.until("the link is up", |pair| pair.field("master_link_status") == "up");
+        pair.state();
+        let role = field(&pair.info(&pair.replica), "role");
+        pair.note(format!("the replica: {role}"));
+    });
+}
+
+#[test]
+fn with_force_it_can_be_called_off_while_who_stands_still_is_asked() {
+    same(|pair| {
+        pair.hand_over("FAILOVER TO <replica> TIMEOUT 1500 FORCE");
+        pair.until("it is tried", |pair| pair.field("master_failover_state") == IN_PROGRESS);
+        pair.ask("FAILOVER ABORT");
+        pair.writer_hears();
+        pair.state();
+        pair.signal("-CONT");
+        pair.online();
+        pair.state();
+        let role = field(&pair.info(&pair.replica), "role");
+        pair.note(format!("the replica: {role}"));
+    });
+}
+
+#[test]
+fn what_cannot_be_handed_over_is_refused() {
+    same(|pair| {
+        for line in [
+            "FAILOVER ABORT",
+            "FAILOVER ABORT TIMEOUT 1",
+            "FAILOVER FORCE",
+            "FAILOVER FORCE TIMEOUT 100",
+            "FAILOVER TO <replica> FORCE",
+            "FAILOVER TO <replica> FORCE FORCE TIMEOUT 100",
+            "FAILOVER TO <replica> TO <replica>",
+            "FAILOVER TO 127.0.0.1",
+            "FAILOVER TO 127.0.0.1 x",
+            "FAILOVER TO 127.0.0.1 -1",
+            "FAILOVER TO 127.0.0.2 1",
+            "FAILOVER TIMEOUT",
+            "FAILOVER TIMEOUT 0",
+            "FAILOVER TIMEOUT -1",
+            "FAILOVER TIMEOUT x",
+            "FAILOVER TIMEOUT 1 TIMEOUT 1",
+            "FAILOVER SIDEWAYS",
+            "PSYNC ? -1 FAILOVER",
+        ] {
+            pair.ask(line);
+        }
+        pair.state();
+        let reply = Client::new(pair.replica.connect()).call(&["FAILOVER"]);
+        pair.note(format!("the replica: {}", text(&reply)));
+        let words = ["PSYNC", "8371445ee47dffbb2acd0b0e9e9d0ea2eeebe2b6", "1", "FAILOVER"];
+        let reply = Client::new(pair.replica.connect()).call(&words);
+        pair.note(format!("the replica: {}", text(&reply)));
+        pair.replica.kill();
+        pair.until("it is gone", |pair| pair.field("connected_slaves") == "0");
+        pair.ask("FAILOVER");
+    });
+}
