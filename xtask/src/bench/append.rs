@@ -4,9 +4,10 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::Programs;
 use super::load::{Load, Measured, SET_MILLION, SET_MILLION_PIPED};
 use super::server::Server;
+use super::verdict::{Findings, Ratio, Verdict, another, over};
+use super::{Programs, median, order_of};
 
 /// The most that writing the file may cost with `everysec`, and the most time an operation may take
 /// with `always`, as multiples of Redis's.
@@ -15,27 +16,31 @@ const GOAL: f64 = 1.0;
 /// No file, and the values of `appendfsync`.
 const POLICIES: [&str; 4] = ["off", "no", "everysec", "always"];
 
+/// What was measured in a round with each policy, of both programs.
+type Round = [[Measured; 2]; POLICIES.len()];
+
 /// Prints what SETs cost with each policy. Gives what missed its goal.
 pub(crate) fn policies(
     programs: &Programs,
     benchmark: &Path,
     rounds: usize,
     quick: bool,
-) -> Result<Vec<String>> {
+) -> Result<Findings> {
     println!(
         "\nSETs of 1 M keys by redis-benchmark, 50 clients, without an append-only file and with each\n\
          appendfsync. \"costs\" is the CPU that an operation takes besides what it takes without a\n\
          file; of always, which waits for the disk, throughput counts."
     );
     println!(
-        "{:22} {:>8} {:>8} {:>6} {:>5}   {:>8} {:>8} {:>6}",
-        "server CPU, µs/op", "Limpid", "Redis", "ratio", "goal", "Limpid", "Redis", "kop/s"
+        "{:28} {:>8} {:>8} {:>6}   {:>8} {:>8} {:>6}",
+        "server CPU, µs/op", "Limpid", "Redis", "ratio", "Limpid", "Redis", "kop/s"
     );
-    let mut missed = Vec::new();
+    println!("{:28} {:>8} {:>8} {:>6} {:>11} {:>6}", "", "", "", "", "half within", "goal");
+    let mut found = Findings::default();
     for load in [SET_MILLION, SET_MILLION_PIPED] {
-        missed.extend(policies_under(programs, benchmark, &load, rounds, quick)?);
+        found.extend(policies_under(programs, benchmark, &load, rounds, quick)?);
     }
-    Ok(missed)
+    Ok(found)
 }
 
 fn policies_under(
@@ -44,7 +49,7 @@ fn policies_under(
     load: &Load,
     rounds: usize,
     quick: bool,
-) -> Result<Vec<String>> {
+) -> Result<Findings> {
     // Those without a file, and those with one.
     let without = programs.start_free(&[])?;
     let options = ["--appendonly", "yes", "--auto-aof-rewrite-percentage", "0"];
@@ -52,53 +57,73 @@ fn policies_under(
     for server in without.iter().chain(&with) {
         load.prepare(server)?;
     }
-    let mut results: [[Vec<Measured>; 2]; POLICIES.len()] = Default::default();
-    for round in 0..rounds {
-        let order = if round % 2 == 0 { [0, 1] } else { [1, 0] };
-        for (policy, results) in POLICIES.iter().zip(&mut results) {
-            for i in order {
+    let mut all: Vec<Round> = Vec::new();
+    while another(all.len(), rounds, || verdicts(&all)) {
+        let mut round = Round::default();
+        for (policy, both) in POLICIES.iter().zip(&mut round) {
+            for i in order_of(all.len()) {
                 let server: &Server = if *policy == "off" { &without[i] } else { &with[i] };
                 if *policy != "off" {
                     server.ask(&["CONFIG", "SET", "appendfsync", policy])?;
                 }
                 // What waits for the fsync is a tenth as fast.
                 let slow = if *policy == "always" { 4 } else { 1 };
-                results[i].push(load.shortened(slow).measure(benchmark, server, quick)?);
+                both[i] = load.shortened(slow).measure(benchmark, server, quick)?;
             }
         }
+        all.push(round);
     }
-    let results = results.map(|both| both.map(Measured::median));
-    let mut missed = Vec::new();
-    let off = results[0];
-    for (policy, [limpid, redis]) in POLICIES.iter().zip(results) {
+    let mut found = Findings::default();
+    for (n, policy) in POLICIES.iter().enumerate() {
         let title = format!("{}, {policy}", load.name);
-        let speed = limpid.per_second / redis.per_second;
-        let slow = *policy == "always" && speed < 1.0 / GOAL;
+        let of = |get: &dyn Fn(&Round, usize) -> f64| {
+            [0, 1].map(|who| median(all.iter().map(|round| get(round, who)).collect()))
+        };
+        let cpu = of(&|round, who| round[n][who].cpu_us);
+        let speed = of(&|round, who| round[n][who].per_second / 1e3);
         println!(
-            "{title:22} {:>8.3} {:>8.3} {:>6.2} {:>5}   {:>8.1} {:>8.1} {speed:>6.2}{}",
-            limpid.cpu_us,
-            redis.cpu_us,
-            limpid.cpu_us / redis.cpu_us,
-            "",
-            limpid.per_second / 1e3,
-            redis.per_second / 1e3,
-            if slow { '!' } else { ' ' },
+            "{title:28} {:>8.3} {:>8.3} {:>6.2}   {:>8.1} {:>8.1} {:>6.2}",
+            cpu[0],
+            cpu[1],
+            cpu[0] / cpu[1],
+            speed[0],
+            speed[1],
+            speed[0] / speed[1],
         );
-        if slow {
-            missed.push(title.clone());
-        }
-        if *policy == "no" || *policy == "everysec" {
-            let costs = [limpid.cpu_us - off[0].cpu_us, redis.cpu_us - off[1].cpu_us];
-            let ratio = costs[0] / costs[1];
-            let mark = if ratio <= GOAL { ' ' } else { '!' };
-            println!(
-                "{:22} {:>8.3} {:>8.3} {ratio:>6.2}{mark}{GOAL:>5.1}",
-                "  costs", costs[0], costs[1]
-            );
-            if mark == '!' {
-                missed.push(format!("{title} (costs)"));
-            }
+        if let (Some(what), Some(ratio)) = (what(n), ratio(&all, n)) {
+            let both = of(&|round, who| judged(round, n, who).unwrap_or(f64::NAN));
+            println!("{:28} {}", format!("  {what}, µs/op"), ratio.row(both, GOAL));
+            found.note(&format!("{title} ({what})"), ratio.against(GOAL));
         }
     }
-    Ok(missed)
+    Ok(found)
+}
+
+/// What of a policy is measured against the goal.
+fn what(policy: usize) -> Option<&'static str> {
+    match POLICIES[policy] {
+        "no" | "everysec" => Some("costs"),
+        "always" => Some("takes"),
+        _ => None,
+    }
+}
+
+/// That, in microseconds an operation.
+fn judged(round: &Round, policy: usize, who: usize) -> Option<f64> {
+    let Measured { cpu_us, per_second } = round[policy][who];
+    what(policy).map(|what| match what {
+        "costs" => cpu_us - round[0][who].cpu_us,
+        _ => 1e6 / per_second,
+    })
+}
+
+fn ratio(rounds: &[Round], policy: usize) -> Option<Ratio> {
+    let of = |round| Some(over(judged(round, policy, 0)?, judged(round, policy, 1)?));
+    let ratios: Option<Vec<f64>> = rounds.iter().map(of).collect();
+    ratios.map(|ratios| Ratio::of(&ratios))
+}
+
+fn verdicts(rounds: &[Round]) -> Vec<Verdict> {
+    let ratios = (0..POLICIES.len()).filter_map(|policy| ratio(rounds, policy));
+    ratios.map(|ratio| ratio.against(GOAL)).collect()
 }

@@ -164,7 +164,7 @@ pub(crate) const LOADS: &[Load] = &[
 ];
 
 /// What one round of a load cost.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Measured {
     /// User and system time of the server over operations done, in microseconds.
     pub(crate) cpu_us: f64,

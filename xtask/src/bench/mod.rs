@@ -6,7 +6,8 @@
 //! mostly that of redis-benchmark and the loopback interface.
 //!
 //! A load is judged by the ratios of its rounds, see [`verdict`]: as long as they lie on both sides
-//! of the goal there are more rounds, and in the end it is called undecided.
+//! of the goal there are more rounds, and in the end it is called undecided. So are the rows of
+//! persistence and replication.
 
 mod append;
 mod collections;
@@ -26,7 +27,7 @@ use anyhow::{Context, Result};
 use crate::workspace::{Workspace, on_path, run, step};
 use load::{LOADS, Load, Measured};
 use server::Server;
-use verdict::{Ratio, Verdict};
+use verdict::{Findings, Ratio, another};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -102,33 +103,33 @@ pub(crate) fn compare(ws: &Workspace, args: &Args) -> Result<()> {
     println!("Limpid beside {}", server::version(&programs.redis)?);
 
     let rounds = 5;
-    let (mut missed, mut undecided) = (Vec::new(), Vec::new());
+    let mut found = Findings::default();
     let loads: Vec<&Load> = LOADS.iter().filter(|load| wanted(load.name)).collect();
     if !loads.is_empty() {
-        let (not_reached, open) = throughput(&programs, &benchmark, &loads, rounds, args.quick)?;
-        missed.extend(not_reached);
-        undecided = open;
+        found.extend(throughput(&programs, &benchmark, &loads, rounds, args.quick)?);
     }
     if wanted("memory") {
-        missed.extend(growth::memory(&programs, if args.quick { 1 } else { 3 })?);
+        found.missed.extend(growth::memory(&programs, if args.quick { 1 } else { 3 })?);
     }
     if wanted("collections") {
-        missed.extend(collections::memory(&programs, if args.quick { 1 } else { 3 })?);
+        found.missed.extend(collections::memory(&programs, if args.quick { 1 } else { 3 })?);
     }
     if wanted("stall") {
-        missed.extend(growth::stall(&programs, if args.quick { 2_000_000 } else { 10_000_000 })?);
+        let keys = if args.quick { 2_000_000 } else { 10_000_000 };
+        found.missed.extend(growth::stall(&programs, keys)?);
     }
     if named("bgsave") {
         let (keys, rounds) = if args.quick { (1_000_000, 1) } else { (5_000_000, 3) };
-        missed.extend(snapshot::bgsave(&programs, keys, rounds)?);
+        found.extend(snapshot::bgsave(&programs, keys, rounds)?);
     }
     if named("resync") {
         let (bytes, rounds) = if args.quick { (200_000_000, 1) } else { (1_000_000_000, 3) };
-        missed.extend(resync::full(&programs, bytes, rounds)?);
+        found.extend(resync::full(&programs, bytes, rounds)?);
     }
     if named("aof") {
-        missed.extend(append::policies(&programs, &benchmark, rounds, args.quick)?);
+        found.extend(append::policies(&programs, &benchmark, rounds, args.quick)?);
     }
+    let Findings { missed, undecided } = found;
     match (missed.as_slice(), undecided.as_slice()) {
         ([], []) => println!("\nEvery goal is reached."),
         ([], _) => {}
@@ -140,18 +141,14 @@ pub(crate) fn compare(ws: &Workspace, args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// How many times as many rounds there are at most as long as a load is undecided.
-const MORE_ROUNDS: usize = 3;
-
-/// Prints a row for each load and gives the names of those that miss their goal, and of those of
-/// which that cannot be said.
+/// Prints a row for each load. Gives what does not reach its goal.
 fn throughput(
     programs: &Programs,
     benchmark: &std::path::Path,
     loads: &[&Load],
     rounds: usize,
     quick: bool,
-) -> Result<(Vec<String>, Vec<String>)> {
+) -> Result<Findings> {
     println!(
         "\n{:22} {:>8} {:>8} {:>6} {:>11} {:>6}   {:>8} {:>8} {:>6}",
         "server CPU, µs/op",
@@ -164,7 +161,7 @@ fn throughput(
         "Redis",
         "kop/s"
     );
-    let (mut missed, mut undecided) = (Vec::new(), Vec::new());
+    let mut found = Findings::default();
     for load in loads {
         let servers = programs.start()?;
         for server in &servers {
@@ -172,9 +169,9 @@ fn throughput(
         }
         let mut results: [Vec<Measured>; 2] = [Vec::new(), Vec::new()];
         let mut ratios = Vec::new();
-        for round in 0..rounds * MORE_ROUNDS {
+        while another(ratios.len(), rounds, || vec![Ratio::of(&ratios).against(load.goal)]) {
             // Who goes first changes, so that neither always meets a warmer machine.
-            let order = if round % 2 == 0 { [0, 1] } else { [1, 0] };
+            let order = order_of(ratios.len());
             let mut cpu = [0.0; 2];
             for i in order {
                 let measured = load.measure(benchmark, &servers[i], quick)?;
@@ -182,9 +179,6 @@ fn throughput(
                 results[i].push(measured);
             }
             ratios.push(cpu[0] / cpu[1]);
-            if round + 1 >= rounds && Ratio::of(&ratios).against(load.goal) != Verdict::Undecided {
-                break;
-            }
         }
         let [limpid, redis] = results.map(Measured::median);
         let ratio = Ratio::of(&ratios);
@@ -203,13 +197,14 @@ fn throughput(
             redis.per_second / 1e3,
             limpid.per_second / redis.per_second
         );
-        match verdict {
-            Verdict::Reached => {}
-            Verdict::Missed => missed.push(load.name.to_owned()),
-            Verdict::Undecided => undecided.push(load.name.to_owned()),
-        }
+        found.note(load.name, verdict);
     }
-    Ok((missed, undecided))
+    Ok(found)
+}
+
+/// Who goes first in a round.
+fn order_of(round: usize) -> [usize; 2] {
+    if round.is_multiple_of(2) { [0, 1] } else { [1, 0] }
 }
 
 /// The middle one of some numbers; of an even count the upper of the two.

@@ -8,7 +8,8 @@ use anyhow::{Context, Result, ensure};
 
 use super::pace::{PER_SECOND, Pace, Waits};
 use super::server::Server;
-use super::{Programs, median};
+use super::verdict::{Findings, Ratio, another, over};
+use super::{Programs, median, order_of};
 
 /// The most that the increase of the 99.9th percentile may be, as a multiple of Redis's.
 const INCREASE_GOAL: f64 = 0.5;
@@ -38,17 +39,18 @@ struct Figures {
 }
 
 /// Prints what BGSAVE of so many keys costs clients that write. Gives what missed its goal.
-pub(crate) fn bgsave(programs: &Programs, keys: u64, rounds: usize) -> Result<Vec<String>> {
+pub(crate) fn bgsave(programs: &Programs, keys: u64, rounds: usize) -> Result<Findings> {
     let mut figures = [Figures::default(), Figures::default()];
     let servers = programs.start_free(&[])?;
     for server in &servers {
         server.fill(keys, |key| format!("key:{key:012}"), &VALUE)?;
     }
-    for round in 0..rounds {
-        let order = if round % 2 == 0 { [0, 1] } else { [1, 0] };
-        for i in order {
+    let mut round = 0;
+    while another(round, rounds, || vec![increases(&figures).against(INCREASE_GOAL)]) {
+        for i in order_of(round) {
             measure_waits(&servers[i], keys, &mut figures[i])?;
         }
+        round += 1;
     }
     // To look at memory disturbs, so it is done in a round of its own.
     for (server, figures) in servers.iter().zip(&mut figures) {
@@ -118,7 +120,19 @@ fn measure_memory(server: &Server, keys: u64) -> Result<(f64, f64)> {
     Ok((before as f64, peak as f64))
 }
 
-fn print(keys: u64, [limpid, redis]: [Figures; 2]) -> Vec<String> {
+/// How much longer the 99.9th percentile was because of the snapshot, in each round.
+fn increase(figures: &Figures) -> impl Iterator<Item = f64> {
+    let rounds = figures.during[2].iter().zip(&figures.before[2]);
+    rounds.map(|(during, before)| (during - before).max(0.0))
+}
+
+fn increases([limpid, redis]: &[Figures; 2]) -> Ratio {
+    let pairs = increase(limpid).zip(increase(redis));
+    let ratios: Vec<f64> = pairs.map(|(limpid, redis)| over(limpid, redis)).collect();
+    Ratio::of(&ratios)
+}
+
+fn print(keys: u64, figures: [Figures; 2]) -> Findings {
     println!(
         "\nBGSAVE of {} M keys of 64 bytes while {} k SETs of them come each second. Waits are\n\
          those of the SETs, from when each was due; memory is resident memory, of Redis with its\n\
@@ -126,51 +140,45 @@ fn print(keys: u64, [limpid, redis]: [Figures; 2]) -> Vec<String> {
         keys as f64 / 1e6,
         PER_SECOND / 1_000
     );
-    println!("{:28} {:>8} {:>8} {:>6} {:>5}", "", "Limpid", "Redis", "ratio", "goal");
-    let mut missed = Vec::new();
-    let mut increase = [0.0; 2];
+    println!(
+        "{:28} {:>8} {:>8} {:>6} {:>11} {:>6}",
+        "", "Limpid", "Redis", "ratio", "half within", "goal"
+    );
+    let ratio = increases(&figures);
+    let [limpid, redis] = figures;
     for (n, name) in ["50 %", "99 %", "99.9 %"].into_iter().enumerate() {
         let all = [&limpid, &redis];
         let before = all.map(|figures| median(figures.before[n].clone()));
         let during = all.map(|figures| median(figures.during[n].clone()));
         println!("{name:>6} wait without, ms       {:>8.2} {:>8.2}", before[0], before[1]);
         println!("{name:>6} wait meanwhile, ms     {:>8.2} {:>8.2}", during[0], during[1]);
-        increase = [(during[0] - before[0]).max(0.0), (during[1] - before[1]).max(0.0)];
     }
-    row("99.9 % increase, ms", increase, Some(INCREASE_GOAL), &mut missed);
+    let middle = [&limpid, &redis].map(|figures| median(increase(figures).collect()));
+    println!("{:28} {}", "99.9 % increase, ms", ratio.row(middle, INCREASE_GOAL));
+    let mut found = Findings::default();
+    found.note("bgsave: 99.9 % increase", ratio.against(INCREASE_GOAL));
     let [limpid_s, redis_s] = [limpid.seconds, redis.seconds].map(median);
-    row("time of the save, s", [limpid_s, redis_s], None, &mut missed);
+    let times = limpid_s / redis_s;
+    println!("{:28} {limpid_s:>8.2} {redis_s:>8.2} {times:>6.2}", "time of the save, s");
     let more = [limpid.memory, redis.memory].map(|(before, peak)| 100.0 * (peak / before - 1.0));
-    let mark = if more[0] <= 100.0 * MEMORY_GOAL { ' ' } else { '!' };
+    // One of each, so that there is nothing to be undecided about.
+    let verdict = Ratio::of(&[more[0]]).against(100.0 * MEMORY_GOAL);
     println!(
-        "{:28} {:>8.1} {:>8.1} {:>6}{mark}{:>5.1}",
+        "{:28} {:>8.1} {:>8.1} {:>6} {:>11} {:>5.1}{}",
         "memory besides, %",
         more[0],
         more[1],
         "",
-        100.0 * MEMORY_GOAL
+        "",
+        100.0 * MEMORY_GOAL,
+        verdict.mark()
     );
-    if mark == '!' {
-        missed.push("bgsave: memory besides".to_owned());
-    }
+    found.note("bgsave: memory besides", verdict);
     println!(
         "{:28} {:>8.0} {:>8.0}",
         "memory before, MB",
         limpid.memory.0 / 1e6,
         redis.memory.0 / 1e6
     );
-    missed
-}
-
-fn row(name: &str, [limpid, redis]: [f64; 2], goal: Option<f64>, missed: &mut Vec<String>) {
-    let ratio = limpid / redis;
-    let (mark, goal) = match goal {
-        Some(goal) if ratio > goal => ('!', goal.to_string()),
-        Some(goal) => (' ', goal.to_string()),
-        None => (' ', String::new()),
-    };
-    println!("{name:28} {limpid:>8.2} {redis:>8.2} {ratio:>6.2}{mark}{goal:>5}");
-    if mark == '!' {
-        missed.push(format!("bgsave: {name}"));
-    }
+    found
 }

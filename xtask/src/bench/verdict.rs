@@ -42,6 +42,51 @@ impl Ratio {
             _ => Verdict::Undecided,
         }
     }
+
+    /// A row of a table behind its title: the figures of both, and what the rounds say.
+    pub(super) fn row(self, [limpid, redis]: [f64; 2], goal: f64) -> String {
+        let Ratio { median, low, high } = self;
+        let mark = self.against(goal).mark();
+        format!(
+            "{limpid:>8.2} {redis:>8.2} {median:>6.2} {low:>4.2} - {high:>4.2} {goal:>5.2}{mark}"
+        )
+    }
+}
+
+/// A ratio. What was nothing, or less because of noise, is no goal that could be reached.
+pub(super) fn over(limpid: f64, redis: f64) -> f64 {
+    if redis > 0.0 { limpid / redis } else { f64::INFINITY }
+}
+
+/// The rows that do not reach their goals, and those of which that cannot be said.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    pub(super) missed: Vec<String>,
+    pub(super) undecided: Vec<String>,
+}
+
+impl Findings {
+    /// Notes what a row says of its goal.
+    pub(super) fn note(&mut self, row: &str, verdict: Verdict) {
+        match verdict {
+            Verdict::Reached => {}
+            Verdict::Missed => self.missed.push(row.to_owned()),
+            Verdict::Undecided => self.undecided.push(row.to_owned()),
+        }
+    }
+
+    pub(super) fn extend(&mut self, other: Findings) {
+        self.missed.extend(other.missed);
+        self.undecided.extend(other.undecided);
+    }
+}
+
+/// How many times as many rounds there are at most as long as something is undecided.
+const MORE_ROUNDS: usize = 3;
+
+/// Whether there is to be another round after so many of at least `rounds`.
+pub(super) fn another(done: usize, rounds: usize, verdicts: impl FnOnce() -> Vec<Verdict>) -> bool {
+    done < rounds || done < rounds * MORE_ROUNDS && verdicts().contains(&Verdict::Undecided)
 }
 
 impl Verdict {
@@ -65,4 +110,5 @@ fn a_goal_within_the_middle_half_of_the_rounds_is_undecided() {
     let two = Ratio::of(&[1.0, 2.0]);
     assert_eq!(two, Ratio { median: 1.5, low: 1.25, high: 1.75 });
     assert_eq!(Ratio::of(&[f64::NAN]).against(1.0), Verdict::Undecided);
+    assert_eq!(Ratio::of(&[0.1, f64::INFINITY, 0.2, 0.3]).against(1.0), Verdict::Undecided);
 }
