@@ -655,7 +655,7 @@ impl Server {
     }
 
     /// The same for the watchdog, if it is on.
-    fn slow_for_watchdog(&self) -> Option<u64> {
+    pub(super) fn slow_for_watchdog(&self) -> Option<u64> {
         let millis = self.config.settings().watchdog_period;
         (millis > 0).then(|| millis.saturating_mul(1_000_000))
     }
@@ -689,18 +689,19 @@ impl Server {
     #[cold]
     fn watchdog_expired(&mut self, command: &Command, took: u64) {
         let name = command.name.split('|').next().unwrap_or_default();
+        let took = took / 1_000_000;
+        self.watchdog_says(format!(
+            "{name}Command: '{}' took {took} ms, and nobody else was served meanwhile.",
+            command.name
+        ));
+    }
+
+    /// Writes what the watchdog has noticed.
+    #[cold]
+    pub(super) fn watchdog_says(&mut self, text: String) {
         let period = self.config.settings().watchdog_period;
-        let lines = [
-            "--- WATCHDOG TIMER EXPIRED ---".to_owned(),
-            format!(
-                "{name}Command: '{}' took {} ms, and nobody else was served meanwhile. \
-                 watchdog-period is {period}.",
-                command.name,
-                took / 1_000_000
-            ),
-            "--------".to_owned(),
-        ];
-        for line in lines {
+        let text = format!("{text} watchdog-period is {period}.");
+        for line in ["--- WATCHDOG TIMER EXPIRED ---".to_owned(), text, "--------".to_owned()] {
             self.log(LogLevel::Warning, || line);
         }
     }

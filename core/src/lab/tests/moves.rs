@@ -2,6 +2,7 @@
 
 use super::replicas::Servers;
 use super::*;
+use crate::store::Keyed;
 
 const CONNECTING: &str = "(error) IOERR error or timeout connecting to the client\n";
 const WRITING: &str = "(error) IOERR error or timeout writing to target instance\n";
@@ -88,16 +89,7 @@ fn a_server_that_dies_in_the_middle_has_nothing_that_is_nowhere_else() {
         act(&mut s.world, "start redis-2:6379");
         s.world.run_for(Duration::from_secs(1));
         let here = s.server(1).keyspace().entries(0).count();
-        let mut all: Vec<_> = [1, 2]
-            .into_iter()
-            .flat_map(|n| {
-                s.server(n)
-                    .keyspace()
-                    .entries(0)
-                    .map(|e| crate::store::Keyed::key(e).to_vec())
-                    .collect::<Vec<_>>()
-            })
-            .collect();
+        let mut all: Vec<_> = [1, 2].into_iter().flat_map(|n| names(&s, n)).collect();
         all.sort();
         all.dedup();
         assert_eq!(all.len(), 200, "after {wait}, {here} here: {said}");
@@ -148,4 +140,56 @@ fn a_primary_that_moves_keys_tells_its_replicas() {
         Some(CONNECTING.into())
     );
     assert_eq!(s.ask(2, "get d"), "\"4\"\n");
+}
+
+#[test]
+fn whatever_happens_every_key_stays_somewhere() {
+    const KEYS: u64 = 60;
+    for seed in 0..25 {
+        let durable = ["--appendonly", "yes", "--appendfsync", "always"];
+        let mut s = Servers::new(seed, &[&durable, &durable, &durable]);
+        let mut rng = crate::rng::Rng::new(seed);
+        for n in 1..=3 {
+            let words: String = (0..KEYS / 3).map(|k| format!(" k{} v", k * 3 + n)).collect();
+            s.ask(n as u8, &format!("mset{words}"));
+        }
+        let mut moved = 0;
+        for _ in 0..40 {
+            let (from, way) = (1 + rng.below(3), 1 + rng.below(2));
+            let to = (from + way - 1) % 3 + 1;
+            let count = 1 + rng.below(20);
+            let keys: String = (0..count).map(|_| format!(" k{}", 1 + rng.below(KEYS))).collect();
+            let before = s.server(from as u8).keyspace().entries(0).count();
+            let line = format!("migrate redis-{to} 6379 \"\" 0 300 replace keys{keys}");
+            s.begin(from as u8, &line);
+            s.world.run_for(Duration::from_millis(rng.below(8)));
+            let host = 1 + rng.below(3);
+            let trouble = match rng.below(8) {
+                0 => format!("partition redis-{host}"),
+                1 => format!("loss redis-{from} redis-{to} 20"),
+                2 => format!("pause redis-{host}:6379"),
+                3 | 4 => format!("kill redis-{host}:6379"),
+                _ => "heal".into(),
+            };
+            let _ = s.world.apply(&trouble.parse().expect(&trouble));
+            s.world.run_for(Duration::from_millis(rng.below(400)));
+            let back = [format!("start redis-{host}:6379"), format!("resume redis-{host}:6379")];
+            for line in ["heal", "loss redis-1 redis-2 0"].map(String::from).iter().chain(&back) {
+                let _ = s.world.apply(&line.parse().expect(line));
+            }
+            s.world.run_for(Duration::from_millis(100 + rng.below(400)));
+            let after = s.server(from as u8).keyspace().entries(0).count();
+            moved += before.saturating_sub(after);
+        }
+        s.world.run_for(Duration::from_secs(5));
+        let mut left: Vec<Vec<u8>> = (1..=3).flat_map(|n| names(&s, n)).collect();
+        left.sort();
+        left.dedup();
+        assert_eq!(left.len() as u64, KEYS, "seed {seed}");
+        assert!(moved > 20, "seed {seed}: only {moved} keys moved");
+    }
+}
+
+fn names(s: &Servers, n: u8) -> Vec<Vec<u8>> {
+    s.server(n).keyspace().entries(0).map(|entry| Keyed::key(entry).to_vec()).collect()
 }

@@ -238,3 +238,17 @@ fn a_replica_that_changes_its_primary_tells_what_is_durable_of_the_new_stream() 
     let text = screen(&servers.world, "t");
     assert!(text.contains("1) (integer) 1\n2) (integer) 0\n"), "{text}");
 }
+
+#[test]
+fn the_watchdog_tells_of_a_copy_that_is_loaded_slowly() {
+    let primary = ["--repl-diskless-sync-delay", "0", "--rdb-key-save-delay", "10000"];
+    for (period, wanted) in [("200", 1), ("0", 0)] {
+        let replica = ["--repl-diskless-load", "on-empty-db", "--watchdog-period", period];
+        let mut servers = Servers::new(1, &[&primary, &replica]);
+        servers.ask(1, "debug populate 100 key 100000");
+        servers.ask(2, "replicaof redis-1 6379");
+        servers.until("the link is up", |s| s.field(2, "master_link_status") == "up");
+        assert_eq!(servers.says(2, "WATCHDOG TIMER EXPIRED"), wanted, "{period}");
+        assert_eq!(servers.says(2, "Data is being loaded, and nobody was served for"), wanted);
+    }
+}

@@ -346,6 +346,7 @@ impl Server {
         at_work: Box<Move>,
         answer: Result<(), CommandError>,
     ) {
+        self.release_all();
         let Some(mut client) = self.clients.take(at_work.slot) else { return };
         let Move { args, began, command, .. } = *at_work;
         let args = args.as_args();
@@ -377,7 +378,6 @@ impl Server {
         let tracked = self.config.settings().latency_tracking;
         self.stats.called(command.id, took, answer.is_err(), tracked);
         self.log_if_slow(now, &client, command, args, took);
-        self.release_all();
         if let Some(exec) = exec {
             self.go_on_with_exec(now, &mut client, exec);
             if let Some(next) = &mut self.migration.at_work {

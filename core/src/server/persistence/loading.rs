@@ -31,6 +31,10 @@ pub(in crate::server) struct Loading {
     pub(in crate::server) aside: bool,
     /// Whether clients still wait.
     holds: bool,
+    /// When it began.
+    began: Mono,
+    /// Whether the watchdog has told that it takes long.
+    told: bool,
 }
 
 /// What was loaded last.
@@ -126,9 +130,16 @@ impl Server {
         if self.is_loading() {
             self.stop_loading();
         }
-        let since = now.wall;
-        let loading = Loading { since, total, loaded: 0, used_memory: 0, aside, holds: !aside };
-        self.persistence.loading = Some(loading);
+        self.persistence.loading = Some(Loading {
+            since: now.wall,
+            total,
+            loaded: 0,
+            used_memory: 0,
+            aside,
+            holds: !aside,
+            began: now.mono,
+            told: false,
+        });
         self.persistence.loads = Loads::default();
         if !aside {
             self.hold_all();
@@ -143,6 +154,21 @@ impl Server {
         if loading.holds && loaded >= interval {
             loading.holds = false;
             self.release_all();
+        }
+        self.watch_loading();
+    }
+
+    /// Lets the watchdog tell once that data has been loaded for longer than it waits.
+    fn watch_loading(&mut self) {
+        let Some(least) = self.slow_for_watchdog() else { return };
+        let now = self.now.0;
+        let Some(loading) = &mut self.persistence.loading else { return };
+        let took = now.0.saturating_sub(loading.began.0);
+        if !loading.aside && took >= least && !core::mem::replace(&mut loading.told, true) {
+            let took = took / 1_000_000;
+            self.watchdog_says(format!(
+                "Data is being loaded, and nobody was served for {took} ms."
+            ));
         }
     }
 
