@@ -171,14 +171,15 @@ fn bitpos(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
 fn bitop(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     let word = ctx.args.at(1);
     let not = word.eq_ignore_ascii_case(b"not");
-    let combine: fn(u8, u8) -> u8 = if word.eq_ignore_ascii_case(b"and") {
-        |a, b| a & b
+    // A loop for each operation, so that many bytes are combined at a time.
+    let combine: fn(&mut [u8], &[u8]) = if word.eq_ignore_ascii_case(b"and") {
+        |all, bytes| combine_bytes(all, bytes, |a, b| a & b)
     } else if word.eq_ignore_ascii_case(b"or") {
-        |a, b| a | b
+        |all, bytes| combine_bytes(all, bytes, |a, b| a | b)
     } else if word.eq_ignore_ascii_case(b"xor") {
-        |a, b| a ^ b
+        |all, bytes| combine_bytes(all, bytes, |a, b| a ^ b)
     } else if not {
-        |a, _| a
+        |_, _| ()
     } else {
         return Err(CommandError::Syntax);
     };
@@ -197,9 +198,7 @@ fn bitop(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
                 if result.len() < bytes.len() {
                     result.resize(bytes.len(), 0);
                 }
-                let (common, rest) = result.split_at_mut(bytes.len());
-                common.iter_mut().zip(bytes).for_each(|(a, b)| *a = combine(*a, *b));
-                rest.iter_mut().for_each(|a| *a = combine(*a, 0));
+                combine(result, bytes);
             }
         }
     }
@@ -222,6 +221,14 @@ fn bitop(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     }
     ctx.reply.integer(result.len() as i64);
     Ok(())
+}
+
+/// Combines bytes with others, behind whose end there are zeros.
+#[inline]
+fn combine_bytes(all: &mut [u8], bytes: &[u8], combine: impl Fn(u8, u8) -> u8) {
+    let (common, rest) = all.split_at_mut(bytes.len().min(all.len()));
+    common.iter_mut().zip(bytes).for_each(|(a, b)| *a = combine(*a, *b));
+    rest.iter_mut().for_each(|a| *a = combine(*a, 0));
 }
 
 /// The string of a key, or `None` if the key does not exist.

@@ -86,6 +86,23 @@ fn a_long_reply_is_that_of_one_moment() {
 }
 
 #[test]
+fn what_is_taken_or_united_is_written_in_slices_too() {
+    for (command, left) in
+        [("spop s 20000", 0), ("sunion s", 1), ("sdiff s t", 1), ("sunion s t", 1)]
+    {
+        let (mut driver, conn) = filled("");
+        driver.line(conn, "sadd t of-another");
+        let mut all = driver.line(conn, command);
+        let slices = !command.starts_with("sdiff");
+        assert_eq!(all.len() < 100_000, slices, "{command}");
+        all += &rest(&mut driver, conn);
+        let others = usize::from(command == "sunion s t");
+        assert_eq!(elements(&all).len(), MEMBERS + others, "{command}");
+        assert_eq!(driver.line(conn, "exists s"), format!(":{left}\r\n"), "{command}");
+    }
+}
+
+#[test]
 fn what_was_asked_behind_it_is_answered_behind_it() {
     let (mut driver, conn) = filled("");
     let mut got = driver.send(conn, b"lrange l 0 -1\r\nping\r\n");

@@ -104,7 +104,7 @@ impl Index {
 pub(super) fn bytes(len: usize) -> usize {
     let part = |places: usize| super::allocated(places * 5 + 16);
     if len <= ROOM {
-        return part((len * 8).div_ceil(7).max(4).next_power_of_two());
+        return part((len * 8).div_ceil(7).max(8).next_power_of_two());
     }
     len.div_ceil(FILL).next_power_of_two() * (part(PLACES) + size_of::<[u64; 4]>())
 }
