@@ -14,7 +14,7 @@ use crate::machine::LogLevel;
 use crate::resp::reply::{Reply, Scratch};
 use crate::resp::request::{Args, Limits, ProtocolError};
 use crate::store::IncidentKind;
-use crate::time::{Duration, Mono, Now, Wall};
+use crate::time::{Mono, Now, Wall};
 
 /// A command that administers something. It either writes one reply and returns `Ok`, or writes
 /// nothing, changes nothing and returns the error.
@@ -627,83 +627,6 @@ impl Server {
         }
         self.effects.append(own);
         self.effects.append_events(own_events);
-    }
-
-    #[inline]
-    pub(super) fn log_if_slow(
-        &mut self,
-        now: Now<'_>,
-        client: &Client,
-        command: &'static Command,
-        args: Args<'_>,
-        took: u64,
-    ) {
-        if self.slow.is_some_and(|least| took >= least) {
-            self.log_slow(now, client, command, args, took);
-        }
-    }
-
-    /// Brings up to date from when on a command is slow, for the log of such or the watchdog.
-    pub(super) fn slowness_changed(&mut self) {
-        self.slow = [self.slow_for_log(), self.slow_for_watchdog()].into_iter().flatten().min();
-    }
-
-    /// The nanoseconds from which on a command is slow; none is as slow as what is negative.
-    fn slow_for_log(&self) -> Option<u64> {
-        let micros = u64::try_from(self.config.settings().slowlog_log_slower_than).ok()?;
-        Some(micros.saturating_mul(1_000))
-    }
-
-    /// The same for the watchdog, if it is on.
-    pub(super) fn slow_for_watchdog(&self) -> Option<u64> {
-        let millis = self.config.settings().watchdog_period;
-        (millis > 0).then(|| millis.saturating_mul(1_000_000))
-    }
-
-    #[cold]
-    fn log_slow(
-        &mut self,
-        now: Now<'_>,
-        client: &Client,
-        command: &'static Command,
-        args: Args<'_>,
-        took: u64,
-    ) {
-        if self.slow_for_watchdog().is_some_and(|least| took >= least) {
-            self.watchdog_expired(command, took);
-        }
-        let is_slow = self.slow_for_log().is_some_and(|least| took >= least);
-        if !is_slow || command.meta.has(flag::SKIP_SLOWLOG) {
-            return;
-        }
-        let took = Duration::from_nanos(took);
-        let max = self.config.settings().slowlog_max_len;
-        self.slowlog.add(now, client, command, args, took, max);
-    }
-}
-
-impl Server {
-    /// A command took longer than the watchdog waits. Redis prints where in its source it is, while
-    /// it is there; here the command is named, as Redis names what carries it out, when it has
-    /// ended.
-    #[cold]
-    fn watchdog_expired(&mut self, command: &Command, took: u64) {
-        let name = command.name.split('|').next().unwrap_or_default();
-        let took = took / 1_000_000;
-        self.watchdog_says(format!(
-            "{name}Command: '{}' took {took} ms, and nobody else was served meanwhile.",
-            command.name
-        ));
-    }
-
-    /// Writes what the watchdog has noticed.
-    #[cold]
-    pub(super) fn watchdog_says(&mut self, text: String) {
-        let period = self.config.settings().watchdog_period;
-        let text = format!("{text} watchdog-period is {period}.");
-        for line in ["--- WATCHDOG TIMER EXPIRED ---".to_owned(), text, "--------".to_owned()] {
-            self.log(LogLevel::Warning, || line);
-        }
     }
 }
 
