@@ -9,7 +9,7 @@ use super::{Server, transactions};
 use crate::command::effects;
 use crate::command::error::up_to_nul;
 use crate::command::meta::flag;
-use crate::command::{Caller, Class, CommandError, Ctx, Group, Row, Wait};
+use crate::command::{Caller, Class, CommandError, Ctx, Group, Rest, Row, Wait};
 use crate::machine::LogLevel;
 use crate::resp::reply::{Reply, Scratch};
 use crate::resp::request::{Args, Limits, ProtocolError};
@@ -547,20 +547,24 @@ impl Server {
             remark: None,
         };
         let result = handler(&mut ctx);
-        let mut wait = None;
-        if ctx.wait.is_some() || ctx.rest.is_some() || ctx.remark.is_some() {
-            let (rest, remark) = (ctx.rest.take(), ctx.remark.take());
-            wait = ctx.wait.take();
-            if let Some(rest) = rest {
-                client.goes_on(rest);
-            }
-            if let Some(remark) = remark {
-                self.log(LogLevel::Verbose, || remark);
-            }
+        let Ctx { wait, rest, remark, .. } = ctx;
+        if rest.is_some() || remark.is_some() {
+            self.take_up(client, rest, remark);
         }
         self.effects.finish(db, args);
         self.after_effects(now, Some(client));
         (result, wait)
+    }
+
+    /// Goes on with what a handler has left to do.
+    #[cold]
+    fn take_up(&mut self, client: &mut Client, rest: Option<Rest>, remark: Option<String>) {
+        if let Some(rest) = rest {
+            client.goes_on(rest);
+        }
+        if let Some(remark) = remark {
+            self.log(LogLevel::Verbose, || remark);
+        }
     }
 
     /// The moment behind what the server stood still for, if it was told to, since `began`.
