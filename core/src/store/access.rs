@@ -56,10 +56,15 @@ impl AccessClock {
         match policy {
             AccessPolicy::Lru => Self(seconds(now_ms)),
             AccessPolicy::Lfu { log_factor, decay_minutes } => {
-                let counter = self.decayed(decay_minutes, now_ms);
-                Self::from_lfu(minutes(now_ms), grown(counter, log_factor, rng))
+                self.counted(log_factor, decay_minutes, now_ms, rng)
             }
         }
+    }
+
+    #[inline(never)]
+    fn counted(self, log_factor: u32, decay_minutes: u32, now_ms: u64, rng: &mut Rng) -> Self {
+        let counter = self.decayed(decay_minutes, now_ms);
+        Self::from_lfu(minutes(now_ms), grown(counter, log_factor, rng))
     }
 
     /// Whole seconds since the last access, under LRU.
