@@ -300,6 +300,18 @@ impl<'a> DbMut<'a> {
         Ok(())
     }
 
+    /// Makes room for so many keys as are about to come, for some of them. Returns whether there is
+    /// room for all.
+    pub fn make_room(&mut self, keys: usize, most: usize) -> bool {
+        self.db.table.make_room(keys, most)
+    }
+
+    /// Gives room back that was made for keys that did not come, some of it. Returns whether that is
+    /// all.
+    pub fn give_room_back(&mut self, most: usize) -> bool {
+        self.db.table.give_room_back(most)
+    }
+
     /// Takes a key out with all that belongs to it.
     pub fn take(&mut self, key: Key<'_>) -> Option<Entry> {
         let slot = self.live_or_replaceable(key)?;

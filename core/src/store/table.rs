@@ -245,6 +245,28 @@ impl<E: Keyed> Table<E> {
         self.push(home, tag(hash), entry);
     }
 
+    /// Makes buckets for so many entries as are about to come, `most` of them at once. Returns
+    /// whether there are enough.
+    pub fn make_room(&mut self, entries: usize, most: usize) -> bool {
+        let wanted = entries / SPLIT_LOAD;
+        for _ in 0..most.min(wanted.saturating_sub(self.buckets)) {
+            self.split();
+        }
+        self.buckets >= wanted
+    }
+
+    /// Undoes that as far as they did not come, for `most` buckets at once. Returns whether that is
+    /// all.
+    pub fn give_room_back(&mut self, most: usize) -> bool {
+        for _ in 0..most {
+            if self.buckets <= 1 || self.len >= self.buckets * MERGE_LOAD {
+                return true;
+            }
+            self.merge();
+        }
+        false
+    }
+
     /// Takes an entry out.
     pub fn remove(&mut self, slot: Slot) -> E {
         self.before_change(slot.bucket);

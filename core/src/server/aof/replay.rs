@@ -377,6 +377,7 @@ impl Server {
         let mut options = self.intake_options(now);
         options.drop_expired = false;
         let mut intake = Intake::new(options);
+        intake.expect(load.source.len());
         intake.hand_in(bytes);
         load.form = Form::Rdb(Box::new(intake));
     }

@@ -7,6 +7,12 @@ use crate::store::{AHEAD, Entry, Keyed, Keyspace};
 /// Bytes that the reader is fed at once.
 const PIECE: usize = 64 * 1024;
 
+/// Bytes of a key with its value at least.
+const LEAST_KEY: u64 = 3;
+
+/// Buckets that are made at once for keys that are announced.
+const ROOM: usize = 4096;
+
 /// Keys without elements of which the log is told.
 const EMPTY_TOLD: u64 = 10;
 
@@ -44,6 +50,12 @@ pub(in crate::server) struct Intake {
     /// Whether the reader has read all that it was fed and wants more.
     starved: bool,
     db: u64,
+    /// Keys for which room is to be made before they come.
+    coming: usize,
+    /// Keys that the file may have at most, as long as it is, and that are not announced yet.
+    possible: u64,
+    /// Databases for which room was made.
+    roomy: Vec<usize>,
     /// Keys that are about to be put into the keyspace, with where the file has come to. Some at a
     /// time, so that their places in memory are waited for side by side.
     batch: Vec<(u64, Entry)>,
@@ -74,6 +86,9 @@ impl Intake {
             fed: 0,
             starved: true,
             db: 0,
+            coming: 0,
+            possible: 0,
+            roomy: Vec::new(),
             batch: Vec::new(),
             loaded: 0,
             expired: 0,
@@ -84,6 +99,12 @@ impl Intake {
             left_out: Vec::new(),
             lines: Vec::new(),
         }
+    }
+
+    /// Tells how many bytes there will be. What is announced in them is believed as far as they can
+    /// hold it.
+    pub(in crate::server) fn expect(&mut self, bytes: u64) {
+        self.possible = bytes / LEAST_KEY;
     }
 
     /// Hands in the bytes that follow. Those of before must have been taken in.
@@ -110,6 +131,13 @@ impl Intake {
         let start = self.reader.offset();
         let mut taken = 0;
         while taken < keys && !self.reader.is_done() {
+            if self.coming > 0 {
+                let number = usize::try_from(self.db).unwrap_or(usize::MAX);
+                if !keyspace.db(number).make_room(self.coming, ROOM) {
+                    break;
+                }
+                self.coming = 0;
+            }
             let record = match self.reader.next_record() {
                 Ok(record) => record,
                 Err(error) => {
@@ -135,12 +163,18 @@ impl Intake {
             }
         }
         self.settle(keyspace)?;
+        while self.reader.is_done()
+            && let Some(number) = self.roomy.last()
+            && keyspace.db(*number).give_room_back(ROOM)
+        {
+            self.roomy.pop();
+        }
         Ok(taken)
     }
 
     /// Whether the snapshot has been taken in to its end.
     pub(in crate::server) fn is_done(&self) -> bool {
-        self.reader.is_done()
+        self.reader.is_done() && self.roomy.is_empty()
     }
 
     /// Says that no more bytes will come. An error if there should be more.
@@ -207,10 +241,13 @@ impl Intake {
             Record::ModuleAux { module } => {
                 self.notice(format!("Passing over AUX data of the module type '{module}'"));
             }
-            Record::ModuleValue { .. }
-            | Record::End(_)
-            | Record::Version(_)
-            | Record::Resize { .. } => {}
+            Record::ModuleValue { .. } | Record::End(_) | Record::Version(_) => {}
+            Record::Resize { keys, .. } => {
+                let keys = keys.min(self.possible);
+                self.possible -= keys;
+                self.coming = usize::try_from(keys).unwrap_or(0);
+                self.roomy.push(usize::try_from(self.db).unwrap_or(usize::MAX));
+            }
         }
         Ok(false)
     }
@@ -288,4 +325,61 @@ impl Intake {
 
 fn refuse(offset: u64, reason: String) -> RdbError {
     RdbError { offset, reason, doing: crate::persist::rdb::Doing::Value }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Keyspace;
+
+    /// Loads a file that announces so many keys and has these. Gives their number, the memory that
+    /// they take, and the most that they took meanwhile.
+    fn load(announced: u64, values: &[usize]) -> (usize, usize, usize) {
+        let mut file = b"REDIS0010\xfe\x00\xfb\x81".to_vec();
+        file.extend(announced.to_be_bytes());
+        file.push(0);
+        for (n, len) in values.iter().enumerate() {
+            let key = format!("{n:08}");
+            file.extend([0, 8]);
+            file.extend(key.as_bytes());
+            file.push(0x80);
+            file.extend((*len as u32).to_be_bytes());
+            file.resize(file.len() + len, b'x');
+        }
+        file.extend([0xff, 0, 0, 0, 0, 0, 0, 0, 0]);
+        let mut keyspace = Keyspace::new(16, 1);
+        let options =
+            IntakeOptions { read: ReadOptions::default(), drop_expired: false, replace: false };
+        let mut intake = Intake::new(options);
+        intake.expect(file.len() as u64);
+        intake.hand_in(file);
+        let mut most = 0;
+        while !intake.is_done() {
+            assert!(intake.has_bytes());
+            intake.step(&mut keyspace, usize::MAX, usize::MAX).unwrap();
+            most = most.max(keyspace.memory());
+        }
+        assert_eq!(intake.rest(), b"");
+        let keys = keyspace.summary().map(|(_, keys, ..)| keys).sum();
+        (keys, keyspace.memory(), most)
+    }
+
+    #[test]
+    fn room_is_made_for_keys_that_are_announced_as_far_as_the_file_can_hold_them() {
+        let values = vec![20; 60_000];
+        let (keys, memory, _) = load(60_000, &values);
+        let (same, as_usual, _) = load(0, &values);
+        assert_eq!((keys, same), (60_000, 60_000));
+        assert!(memory.abs_diff(as_usual) < as_usual / 20, "{memory} {as_usual}");
+
+        let (keys, memory, most) = load(u64::MAX, &[20; 3]);
+        assert_eq!(keys, 3);
+        assert!(most < 4_000 && memory < 2_000, "{most} {memory}");
+
+        // The file could hold them, but has one large value instead.
+        let (keys, memory, most) = load(500_000, &[3_000_000]);
+        assert_eq!(keys, 1);
+        assert!(most > 5_000_000, "{most}");
+        assert!(memory < 3_500_000, "{memory}");
+    }
 }

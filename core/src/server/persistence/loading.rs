@@ -258,12 +258,16 @@ impl Server {
         // What was asked for by a load that was given up may be answered during the next.
         let load = self.persistence.rdb_load.as_mut().filter(|load| load.source.file() == file);
         let Some(load) = load else { return };
+        let opening = !load.source.is_open();
         if let Err(error) = load.source.ended(result) {
             let missing = error.kind == DiskErrorKind::NotFound && !load.source.is_open();
             let failure = if missing { LoadFailure::Missing } else { LoadFailure::Disk(error) };
             return self.load_ended(now, Err(failure));
         }
         let total = load.source.len();
+        if opening {
+            load.intake.expect(total);
+        }
         if let Some(loading) = &mut self.persistence.loading {
             loading.total = total;
         }

@@ -166,7 +166,8 @@ impl Server {
             Form::Length(size) => size,
             Form::Mark(_) => 0,
         };
-        let intake = Intake::new(self.intake_options(now));
+        let mut intake = Intake::new(self.intake_options(now));
+        intake.expect(size);
         self.start_loading(now, size, serves);
         Box::new(Memory { intake, aside, handed: 0, resume: now.mono })
     }

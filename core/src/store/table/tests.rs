@@ -242,3 +242,29 @@ fn keys_that_share_a_bucket_are_told_apart_even_beyond_the_tags() {
         assert_eq!(found.map(|(_, thing)| thing.value), (n % 3 != 0).then_some(u32::from(n)));
     }
 }
+
+#[test]
+fn room_that_is_made_ahead_changes_nothing_but_the_buckets() {
+    let mut table = Table::new(HashSeed(1, 2));
+    while !table.make_room(5_000, 100) {}
+    assert_eq!(table.buckets(), 5_000 / SPLIT_LOAD);
+    for n in 0..5_000 {
+        let entry = Thing { key: name(n), value: u32::from(n) };
+        let hash = table.hash(entry.key());
+        table.insert(hash, entry);
+    }
+    for n in 0..5_000 {
+        let key = name(n);
+        let slot = table.find(table.hash(&key), &key).expect("a key");
+        assert_eq!(table.get(slot).value, u32::from(n));
+        if n >= 100 {
+            table.remove(slot);
+        }
+    }
+    while !table.make_room(5_000, 100) {}
+    let before: usize = table.memory();
+    while !table.give_room_back(100) {}
+    assert!(table.memory() < before);
+    assert_eq!((table.len(), table.buckets()), (100, 100 / MERGE_LOAD));
+    assert_eq!(table.iter().count(), 100);
+}
