@@ -90,7 +90,9 @@ pub(crate) fn put_off(args: &mut [Vec<u8>], meant: &[&[u8]]) {
     for at in places {
         let Some(arg) = args.get_mut(at) else { continue };
         let time = parse_double(arg).unwrap_or_default();
-        if time > 0.0 && time < 1e6 && !meant.contains(&arg.as_slice()) {
+        // A timeout past the end of time is said to be negative by versions before 7.2.
+        let near = time < 1e6 || name.starts_with(b"B") && time > 1e12;
+        if time > 0.0 && near && !meant.contains(&arg.as_slice()) {
             *arg = b"1000000".to_vec();
         }
     }
