@@ -15,9 +15,9 @@
 //! the chunks that it changes, and no others. What is to be walked over and not looked up in does
 //! not need the index: see [`Table::frozen`].
 
-use siphasher::sip::SipHasher13;
 use triomphe::Arc;
 
+use crate::store::hash::sip13;
 use crate::store::size::allocated;
 use index::Index;
 
@@ -420,7 +420,7 @@ fn place<'a, E>(full: &'a [Arc<Vec<E>>], tail: &'a [E], position: usize) -> Opti
 
 #[inline]
 fn hash_of(seed: u64, key: &[u8]) -> u64 {
-    SipHasher13::new_with_keys(seed, seed.rotate_left(32)).hash(key)
+    sip13(seed, seed.rotate_left(32), key)
 }
 
 impl<E: core::fmt::Debug + Keyed> core::fmt::Debug for Table<E> {
