@@ -189,10 +189,11 @@ fn wait(
 fn timeout(text: &[u8]) -> Result<Option<Duration>, CommandError> {
     let seconds = parse_double(text)
         .ok_or(CommandError::text("ERR timeout is not a float or out of range"))?;
-    if seconds < 0.0 {
+    // Rounded up first: less than a millisecond below zero is for ever, as zero is.
+    let millis = (seconds * 1000.0).ceil();
+    if millis < 0.0 {
         return Err(CommandError::text("ERR timeout is negative"));
     }
-    let millis = (seconds * 1000.0).ceil();
     if millis > i64::MAX as f64 {
         return Err(CommandError::text("ERR timeout is out of range"));
     }

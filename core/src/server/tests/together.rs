@@ -234,8 +234,13 @@ fn patience_ends() {
     driver.pass(Duration::from_millis(101));
     assert_eq!(driver.take(a), "$-1\r\n");
     assert_eq!(driver.line(a, "blpop k -1"), "-ERR timeout is negative\r\n");
+    assert_eq!(driver.line(a, "blpop k -0.001"), "-ERR timeout is negative\r\n");
     driver.send(a, b"multi\r\nblpop k 0\r\n");
     assert_eq!(driver.line(a, "exec"), "*1\r\n*-1\r\n");
+    // Rounded up to whole milliseconds this is 0, which is for ever.
+    assert_eq!(driver.line(a, "blpop k -0.0009"), "");
+    driver.pass(Duration::from_secs(1));
+    assert_eq!(driver.take(a), "");
 }
 
 #[test]
