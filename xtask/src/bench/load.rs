@@ -191,9 +191,14 @@ impl Load {
         Load { shorter: self.shorter * by, ..self }
     }
 
+    /// Numbers to draw from.
+    fn key_count(&self) -> u64 {
+        self.keys.unwrap_or(1)
+    }
+
     /// Puts there what stays through all rounds.
     pub(crate) fn prepare(&self, server: &Server) -> Result<()> {
-        let keys = self.keys.unwrap_or(1);
+        let keys = self.key_count();
         let value = "x".repeat(Self::VALUE);
         let name = |n: u64| format!("element:{n:012}");
         match self.given {
@@ -243,7 +248,7 @@ impl Load {
         let per_second = match self.command {
             Ask::Mixed => {
                 let start = Instant::now();
-                mixed(server, operations, self.pipeline, self.keys.unwrap_or(1), Self::VALUE)?;
+                mixed(server, operations, self.pipeline, self.key_count(), Self::VALUE)?;
                 operations as f64 / start.elapsed().as_secs_f64()
             }
             ask => self.benchmark(benchmark, server, operations, ask)?,
@@ -265,9 +270,8 @@ impl Load {
         command.args(["-h", "127.0.0.1", "-p", &server.port().to_string(), "-c", "50", "--csv"]);
         command.args(["-d", &Self::VALUE.to_string(), "-n", &operations.to_string()]);
         command.args(["-P", &self.pipeline.to_string()]);
-        if let Some(keys) = self.keys {
-            command.args(["-r", &keys.to_string()]);
-        }
+        // Without it redis-benchmark asks for a key `key:__rand_int__`, which is not there.
+        command.args(["-r", &self.key_count().to_string()]);
         match ask {
             Ask::Test(name) => _ = command.args(["-t", name]),
             Ask::Words(words) => {
