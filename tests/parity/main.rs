@@ -11,7 +11,8 @@ fn worlds_recover_and_repeat_themselves() {
 
 #[test]
 fn copies_agree_after_cuts_and_deaths() {
-    for seed in 1..=500 {
+    // In the last one a copy came while its server was ending.
+    for seed in (1..=500).chain([20096]) {
         replicas::run(seed).unwrap_or_else(|what| panic!("seed {seed}: {what}"));
     }
 }

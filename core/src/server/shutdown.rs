@@ -218,6 +218,7 @@ impl Server {
         });
         self.release_all();
         self.cancel_shutdown(now, None);
+        self.link_goes_on(now);
     }
 
     /// Stays. `caller` is a client that is taken out meanwhile, and does not wait.

@@ -142,8 +142,8 @@ impl Server {
         self.replication.stats.net_input += bytes.len() as u64;
         link.last_io = now.mono;
         link.input.extend_from_slice(bytes);
-        if self.persistence.reloading || self.is_migrating() {
-            // A copy of the data must not come in between.
+        if self.persistence.reloading || self.is_migrating() || self.is_ending() {
+            // A copy of the data must not come in between, nor when nothing may change any more.
             return self.put_link(link);
         }
         self.go_on_with(now, link);

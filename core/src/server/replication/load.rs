@@ -49,6 +49,10 @@ impl Server {
 
     /// Loads the copy that is now in the dump's place.
     pub(super) fn load_transferred(&mut self, now: Now<'_>) {
+        if self.is_ending() {
+            // Nothing may change any more. Should the server stay after all, it asks again.
+            return self.abandon_link(now, false);
+        }
         self.pause_aof(now);
         if self.rdb_child().is_some() {
             self.kill_for_copy(now);
