@@ -4,7 +4,7 @@ use limpid_tests::{chaos, crashes, replicas};
 
 #[test]
 fn worlds_recover_and_repeat_themselves() {
-    for seed in 1..=8 {
+    for seed in 1..=9 {
         chaos::run(seed).unwrap_or_else(|what| panic!("seed {seed}: {what}"));
     }
 }

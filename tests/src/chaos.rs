@@ -109,15 +109,23 @@ fn mend(session: &mut Session, hosts: &[String]) -> Result<(), String> {
     let everywhere = ["heal", "loss * * 0%", "latency * * 1ms 0ms", "bandwidth * * unlimited"];
     let mut lines: Vec<String> = everywhere.map(str::to_owned).to_vec();
     for host in hosts {
-        let words = [format!("disk {host} ok"), format!("skew {host} +0s")];
-        lines.extend(words);
-        let on = session.world().host_named(host).is_some_and(|host| host.on);
-        let up = if on { ["resume", "start"].as_slice() } else { &["restart"] };
-        lines.extend(up.iter().map(|verb| format!("{verb} {host}")));
+        lines.extend(["disk {} ok", "skew {} +0s", "resume {}"].map(|act| act.replace("{}", host)));
     }
+    act_all(session, &lines)?;
+    // Who was told to end is to have ended before it is started.
+    session.advance(session.now() + Duration::from_secs(15), u64::MAX);
+    let up = |host: &String| {
+        let on = session.world().host_named(host).is_some_and(|host| host.on);
+        format!("{} {host}", if on { "start" } else { "restart" })
+    };
+    let lines: Vec<String> = hosts.iter().map(up).collect();
+    act_all(session, &lines)
+}
+
+/// Does what is possible of this: what runs cannot be resumed, nor started.
+fn act_all(session: &mut Session, lines: &[String]) -> Result<(), String> {
     for line in lines {
-        // Resuming what runs is refused, as it should be.
-        let _ = session.act(action(&line)?, Future::Discard);
+        let _ = session.act(action(line)?, Future::Discard);
     }
     Ok(())
 }
