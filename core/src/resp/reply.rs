@@ -288,26 +288,8 @@ impl<'a> Reply<'a> {
 
     #[inline]
     fn head(&mut self, mark: u8, value: i64) {
-        // Written from its end, so that it is copied in one go.
-        let mut text = [b'\n'; 24];
-        text[22] = b'\r';
-        let mut at = 22;
-        let mut left = value.unsigned_abs();
-        loop {
-            at -= 1;
-            text[at] = b'0' + (left % 10) as u8;
-            left /= 10;
-            if left == 0 {
-                break;
-            }
-        }
-        if value < 0 {
-            at -= 1;
-            text[at] = b'-';
-        }
-        at -= 1;
-        text[at] = mark;
-        self.raw(&text[at..]);
+        let mut buffer = itoa::Buffer::new();
+        self.parts([&[mark], buffer.format(value).as_bytes(), b"\r\n"]);
     }
 
     #[inline]

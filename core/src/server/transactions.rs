@@ -258,19 +258,8 @@ fn exec(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
         return Ok(());
     }
     call.reply().array(transaction.queue.len());
-    let outer = call.client.last_command;
-    let began = server.stalled;
-    server.executing = true;
     let mut rest = transaction.queue.into_iter();
-    for (command, args) in rest.by_ref() {
-        let now = server.after_stall(began, call.now);
-        server.call(now, call.client, command, args.as_args());
-        if server.is_migrating() {
-            break;
-        }
-    }
-    server.executing = false;
-    call.client.last_command = outer;
+    server.carry_out_queue(call.now, call.client, &mut rest);
     if server.is_migrating() {
         let (exec, began) = (call.command, call.now.mono);
         let done = server.effects.take_commands();
@@ -279,11 +268,14 @@ fn exec(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
+/// Commands of a transaction that are still to be carried out.
+type Queue = std::vec::IntoIter<(&'static Command, OwnedArgs)>;
+
 /// An EXEC that has come to a command that takes time, which everybody waits for.
 #[derive(Clone, Debug)]
 pub(super) struct Suspended {
     exec: &'static Command,
-    rest: std::vec::IntoIter<(&'static Command, OwnedArgs)>,
+    rest: Queue,
     began: Mono,
     /// What those who follow are to be told of what was carried out.
     done: Vec<Propagated>,
@@ -297,16 +289,11 @@ impl Suspended {
 }
 
 impl Server {
-    /// Carries out what is left of an EXEC.
-    pub(super) fn go_on_with_exec(
-        &mut self,
-        now: Now<'_>,
-        client: &mut Client,
-        mut exec: Suspended,
-    ) {
+    /// Carries out the commands of an EXEC, up to one that takes time.
+    fn carry_out_queue(&mut self, now: Now<'_>, client: &mut Client, queue: &mut Queue) {
         let (outer, began) = (client.last_command, self.stalled);
         self.executing = true;
-        for (command, args) in exec.rest.by_ref() {
+        for (command, args) in queue {
             self.call(self.after_stall(began, now), client, command, args.as_args());
             if self.is_migrating() {
                 break;
@@ -314,6 +301,16 @@ impl Server {
         }
         self.executing = false;
         client.last_command = outer;
+    }
+
+    /// Carries out what is left of an EXEC.
+    pub(super) fn go_on_with_exec(
+        &mut self,
+        now: Now<'_>,
+        client: &mut Client,
+        mut exec: Suspended,
+    ) {
+        self.carry_out_queue(now, client, &mut exec.rest);
         if self.is_migrating() {
             exec.done = self.effects.take_commands();
             return self.suspend_exec(client, exec);

@@ -384,16 +384,13 @@ fn weight_of<T: Item>(items: &[T]) -> u64 {
 
 #[inline]
 fn covering_kid<T: Item>(kids: &[Kid<T>], offset: &mut u64) -> Option<usize> {
-    let mut left = *offset;
-    let i = kids.iter().position(|kid| {
-        let here = left < kid.weight;
-        if !here {
-            left -= kid.weight;
+    for (i, kid) in kids.iter().enumerate() {
+        if *offset < kid.weight {
+            return Some(i);
         }
-        here
-    });
-    *offset = left;
-    i
+        *offset -= kid.weight;
+    }
+    None
 }
 
 #[inline]
