@@ -7,6 +7,7 @@ use mio::Token;
 use rustc_hash::FxBuildHasher;
 use slab::Slab;
 
+use super::moderation::HeardIn;
 use super::socket::Socket;
 
 /// The place of a connection in its table, good until the connection is gone.
@@ -39,6 +40,8 @@ pub(super) struct Connection {
     pub(super) in_gathering: bool,
     /// Stands in the list of connections to be read again.
     pub(super) in_again: bool,
+    /// When something last came.
+    pub(super) heard_in: HeardIn,
 }
 
 impl Connection {
@@ -57,6 +60,7 @@ impl Connection {
             in_dirty: false,
             in_gathering: false,
             in_again: false,
+            heard_in: HeardIn::default(),
         }
     }
 
