@@ -378,12 +378,25 @@ pub const FEW: usize = 8;
 /// at more closely.
 #[inline]
 pub fn plain(bytes: &[u8], spans: &mut [Span; FEW], longest: u64) -> Option<(usize, usize)> {
-    let (count, mut at) = plain_line(bytes, b'*')?;
-    for place in spans.get_mut(..count)? {
+    let (count, at) = plain_line(bytes, b'*')?;
+    let used = plain_arguments(bytes, at, spans.get_mut(..count)?, longest)?;
+    Some((count, used))
+}
+
+/// The arguments that follow each other from `at` on, as many as there is place for: where they
+/// end. `None` as for [`plain`].
+#[inline]
+pub fn plain_arguments(
+    bytes: &[u8],
+    mut at: usize,
+    places: &mut [Span],
+    longest: u64,
+) -> Option<usize> {
+    for place in places {
         *place = plain_argument(bytes, at, longest)?;
-        at = place.start + place.len + 2;
+        at = place.end();
     }
-    Some((count, at))
+    Some(at)
 }
 
 /// The argument whose head begins at `at`, if it has come whole.
@@ -468,6 +481,12 @@ impl Span {
     /// `len` bytes from `start` on.
     pub fn new(start: usize, len: usize) -> Self {
         Span { start, len }
+    }
+
+    /// Where the argument ends, with its end of line.
+    #[inline]
+    pub fn end(self) -> usize {
+        self.start + self.len + 2
     }
 
     /// The bytes at this place of `buffer`; none if it does not reach so far.

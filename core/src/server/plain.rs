@@ -13,6 +13,16 @@ use super::table::{Command, Run};
 use crate::resp::request::{self, Args, FEW, Span};
 use crate::time::Now;
 
+/// How a request begins: with the number of its arguments and the name of its command. Requests
+/// that are sent together often begin alike.
+#[derive(Clone, Copy)]
+struct Head<'b> {
+    bytes: &'b [u8],
+    /// The arguments, with the name.
+    count: usize,
+    command: &'static Command,
+}
+
 impl Server {
     /// Whether nothing can stand against a command on keys.
     #[inline]
@@ -41,23 +51,41 @@ impl Server {
 
     /// Carries out the requests at the beginning of `bytes`, as many as `left` says at most, until
     /// one is out of the ordinary. The client must be unopposed.
-    pub(super) fn serve_plainly(
+    pub(super) fn serve_plainly<'b>(
         &mut self,
         now: Now<'_>,
         client: &mut Client,
-        bytes: &mut &[u8],
+        bytes: &mut &'b [u8],
         left: &mut u32,
     ) {
         let longest = self.config.settings().data.proto_max_bulk_len;
         let mut spans = [Span::default(); FEW];
+        let mut last: Option<Head<'b>> = None;
         // The first has been foreseen, or is the only one.
         let mut announced = 1;
         while *left > 0 && client.outbox.len() <= MAX_UNSENT {
-            let Some((count, used)) = request::plain(bytes, &mut spans, longest) else { return };
-            let args = Args::new(bytes, spans.get(..count).unwrap_or_default());
-            let Some(command) = self.plain_command(args) else { return };
-            self.carry_out_plainly(now, client, command, args);
-            *bytes = bytes.get(used..).unwrap_or_default();
+            let request: &'b [u8] = bytes;
+            let (head, used) = match last {
+                Some(head) if request.starts_with(head.bytes) => {
+                    let Some(places) = spans.get_mut(1..head.count) else { return };
+                    let at = head.bytes.len();
+                    let used = request::plain_arguments(request, at, places, longest);
+                    let Some(used) = used else { return };
+                    (head, used)
+                }
+                _ => {
+                    let plain = request::plain(request, &mut spans, longest);
+                    let Some((count, used)) = plain else { return };
+                    let args = Args::new(request, spans.get(..count).unwrap_or_default());
+                    let Some(command) = self.plain_command(args) else { return };
+                    let bytes = request.get(..spans[0].end()).unwrap_or_default();
+                    (Head { bytes, count, command }, used)
+                }
+            };
+            last = Some(head);
+            let args = Args::new(request, spans.get(..head.count).unwrap_or_default());
+            self.carry_out_plainly(now, client, head.command, args);
+            *bytes = request.get(used..).unwrap_or_default();
             *left -= 1;
             if bytes.is_empty() || client.is_held() {
                 break;

@@ -11,6 +11,7 @@ mod files;
 mod long;
 mod migrate;
 mod persistence;
+mod pipelines;
 mod together;
 
 use files::Files;
