@@ -6,7 +6,7 @@
 "use strict";
 
 const assert = require("node:assert/strict");
-const { on, once } = require("node:events");
+const { once } = require("node:events");
 const Redis = require("ioredis");
 
 const PATIENCE = 30_000;
@@ -205,15 +205,12 @@ async function types(db) {
   assert.equal(await db.getex("k", "PERSIST"), "v");
   assert.equal(await db.ttl("k"), -1);
   await assert.rejects(db.lpush("k", "x"), /^ReplyError: WRONGTYPE/);
-  const monitor = await connect().monitor();
+  // Of a connection that is ready: the library is confused by a line about an INFO of its own.
+  const monitor = await db.monitor();
   open.push(monitor);
-  const seen = on(monitor, "monitor");
+  const seen = once(monitor, "monitor");
   await db.get("seen");
-  // What the library asks a server about itself when it connects may be seen first.
-  let args;
-  do {
-    [, args] = (await seen.next()).value;
-  } while (args[0] !== "get");
+  const [, args] = await seen;
   assert.deepEqual(args, ["get", "seen"]);
 }
 
