@@ -16,6 +16,13 @@ mod together;
 
 use files::Files;
 
+/// A command as clients write it, and as it stands in an append-only file.
+fn encoded(words: &[&str]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    crate::resp::value::encode_command(words, &mut bytes);
+    bytes
+}
+
 /// A driver without a world: what is sent is gathered, and time passes when it is told to.
 #[derive(Clone)]
 struct Driver {

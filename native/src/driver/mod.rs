@@ -264,9 +264,9 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
             std::thread::sleep(nap);
             self.clock.tick();
             let awake = self.clock.mono();
-            self.moderation.slept(nap, awake.since(asleep), awake);
-            let left = patience.map(|patience| patience.saturating_sub(awake.since(asleep)));
-            return self.poll.poll(events, left);
+            let took = awake.since(asleep);
+            self.moderation.slept(nap, took, awake);
+            return self.poll.poll(events, patience.map(|patience| patience.saturating_sub(took)));
         }
         self.poll.poll(events, patience)
     }

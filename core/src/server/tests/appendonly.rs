@@ -116,13 +116,6 @@ fn incr(n: u32) -> String {
     format!("appendonlydir/appendonly.aof.{n}.incr.aof")
 }
 
-/// A command as it stands in the file.
-fn record(words: &[&str]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    crate::resp::value::encode_command(words, &mut bytes);
-    bytes
-}
-
 /// A server that finds these incremental files, and what its log says if it does not start.
 fn starting(parts: &[Vec<u8>]) -> Driver {
     let mut files = Files::default();
@@ -137,8 +130,8 @@ fn starting(parts: &[Vec<u8>]) -> Driver {
 
 #[test]
 fn a_file_torn_inside_a_transaction_is_cut_before_it() {
-    let before = [record(&["SELECT", "0"]), record(&["SET", "k", "v"])].concat();
-    let begun = [record(&["MULTI"]), record(&["SET", "half", "1"])].concat();
+    let before = [encoded(&["SELECT", "0"]), encoded(&["SET", "k", "v"])].concat();
+    let begun = [encoded(&["MULTI"]), encoded(&["SET", "half", "1"])].concat();
     let torn = [&before[..], &begun, b"*3\r\n$3\r\nSET\r\n$4\r\nha"].concat();
     for torn in
         [torn.clone(), [&before[..], &begun].concat(), [&before[..], b"*1\r\n$5\r\nMU"].concat()]
@@ -164,7 +157,7 @@ fn a_file_torn_inside_a_transaction_is_cut_before_it() {
 
 #[test]
 fn the_file_before_an_empty_one_may_be_torn() {
-    let whole = [record(&["SELECT", "0"]), record(&["SET", "k", "v"])].concat();
+    let whole = [encoded(&["SELECT", "0"]), encoded(&["SET", "k", "v"])].concat();
     let torn = [&whole[..], b"*3\r\n$3\r\nSE"].concat();
     let mut d = starting(&[whole.clone(), torn.clone(), Vec::new()]);
     let conn = d.connect();
@@ -223,10 +216,10 @@ fn what_was_acknowledged_during_a_rewrite_stays_when_the_file_is_turned_off() {
 #[test]
 fn a_new_file_does_not_go_on_behind_an_old_one_of_its_name() {
     let mut d = starting(&[]);
-    let stale = record(&["SET", "stale", "1"]);
+    let stale = encoded(&["SET", "stale", "1"]);
     // A rewrite without an append-only file leaves a manifest that names its base alone.
     let base = "appendonlydir/appendonly.aof.1.base.aof".to_owned();
-    d.files.all.insert(base, record(&["SET", "k", "v"]));
+    d.files.all.insert(base, encoded(&["SET", "k", "v"]));
     let manifest = b"file appendonly.aof.1.base.aof seq 1 type b\n".to_vec();
     d.files.all.insert(MANIFEST.to_owned(), manifest);
     d.files.all.insert(incr(1), stale);

@@ -3,15 +3,6 @@
 use super::*;
 use crate::rng::Rng;
 
-/// A request as clients write it.
-fn request(words: &[&str]) -> Vec<u8> {
-    let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
-    for word in words {
-        bytes.extend(format!("${}\r\n{word}\r\n", word.len()).bytes());
-    }
-    bytes
-}
-
 #[test]
 fn requests_that_come_together_are_answered_as_those_that_come_alone() {
     let requests: Vec<Vec<u8>> = [
@@ -38,7 +29,7 @@ fn requests_that_come_together_are_answered_as_those_that_come_alone() {
         &["SELECT", "0"],
     ]
     .iter()
-    .map(|words| request(words))
+    .map(|words| encoded(words))
     .chain([b"get a\r\n".to_vec(), b"*2\r\n$3\r\nGET\r\n$01\r\na\r\n".to_vec(), b"*0\r\n".to_vec()])
     .collect();
     let mut rng = Rng::new(7);
