@@ -56,11 +56,10 @@ pub trait Machine {
     /// When the machine wants [`Input::Wake`]; `None` if only an input can move it.
     fn poll_timeout(&self) -> Option<Mono>;
 
-    /// What is about to be handed in as [`Input::Received`], so that a machine can have what it will
-    /// need fetched from memory for all of it at once. That changes nothing that can be seen; a
-    /// driver may leave it out.
+    /// Prefetches memory for the bytes that are about to be handed in as [`Input::Received`], for
+    /// all of them at once. It changes nothing that can be seen; a driver may leave it out.
     #[inline]
-    fn foresee<'b>(&mut self, arrived: impl Iterator<Item = (ConnId, &'b [u8])>)
+    fn prefetch<'b>(&mut self, arrived: impl Iterator<Item = (ConnId, &'b [u8])>)
     where
         Self: Sized,
     {

@@ -167,7 +167,7 @@ fn same(play: impl Fn(&mut Pair)) {
 const IN_PROGRESS: &str = "failover-in-progress";
 
 #[test]
-fn who_dies_while_he_is_waited_for_is_waited_for_until_it_is_called_off() {
+fn failover_keeps_waiting_for_a_dead_target_until_abort() {
     same(|pair| {
         pair.hand_over("FAILOVER TO <replica> TIMEOUT 600000");
         pair.state();
@@ -184,7 +184,7 @@ fn who_dies_while_he_is_waited_for_is_waited_for_until_it_is_called_off() {
 }
 
 #[test]
-fn who_dies_while_any_is_waited_for_can_come_back_only_when_that_is_over() {
+fn a_dead_replica_cannot_rejoin_while_failover_waits_for_any_target() {
     same(|pair| {
         pair.hand_over("FAILOVER TIMEOUT 600000");
         pair.kill_replica();

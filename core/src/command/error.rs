@@ -3,7 +3,7 @@
 use core::fmt;
 use std::borrow::Cow;
 
-use crate::store::AnotherKind;
+use crate::store::WrongType;
 
 /// Why a command was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,8 +91,8 @@ impl fmt::Display for CommandError {
 
 impl std::error::Error for CommandError {}
 
-impl From<AnotherKind> for CommandError {
-    fn from(_: AnotherKind) -> Self {
+impl From<WrongType> for CommandError {
+    fn from(_: WrongType) -> Self {
         CommandError::WrongType
     }
 }

@@ -267,7 +267,7 @@ fn ltrim(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     })?;
     if let Some(((removed, rest), gone)) = edited {
         if let Some(rest) = rest {
-            db.bury(Value::List(rest));
+            db.free_later(Value::List(rest));
         }
         ctx.changed_times(removed as u64, Class::List, "ltrim", name);
         ctx.gone(name, gone);

@@ -38,7 +38,7 @@ impl Server {
     /// are carried out.
     #[inline]
     pub(super) fn note_outlook(&mut self, client: &Client) {
-        self.foresees = self.keyspace.db(client.db).is_large() || asks_for_elements(client);
+        self.prefetch_pays = self.keyspace.db(client.db).is_large() || asks_for_elements(client);
     }
 
     /// Does the same as [`Server::announce`] for the first requests of several clients.

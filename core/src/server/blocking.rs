@@ -220,8 +220,8 @@ impl Server {
             client.write_offset = self.replication.offset();
         }
         client.resumed = None;
-        if self.pubsub.has_letters() {
-            self.deliver_letters(client);
+        if self.pubsub.has_queued_for_current() {
+            self.deliver_queued_for_current(client);
         }
         if client.blocked.is_none() {
             self.wake(now, client);

@@ -71,10 +71,10 @@ impl Server {
         if self.waiting.has_ready() {
             self.serve_waiting(now);
         }
-        self.deliver_parcels(now);
+        self.deliver_queued_for_others(now);
         self.watch_clients(now);
         self.replication_cron(now);
-        self.close_idle_passages(now);
+        self.close_idle_migrate_conns(now);
     }
 
     /// When there is something to do next.
@@ -107,7 +107,7 @@ impl Server {
             clients,
             background,
             replication,
-            self.passages_wake(),
+            self.migrate_conns_wake(),
         ]
         .into_iter()
         .flatten()

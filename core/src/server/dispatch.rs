@@ -13,7 +13,7 @@ use crate::command::{Caller, Class, CommandError, Ctx, Group, Rest, Row, Wait};
 use crate::machine::LogLevel;
 use crate::resp::reply::{Reply, Scratch};
 use crate::resp::request::{Args, Limits, ProtocolError};
-use crate::store::IncidentKind;
+use crate::store::KeyEventKind;
 use crate::time::{Mono, Now, Wall};
 
 /// A command that administers something. It either writes one reply and returns `Ok`, or writes
@@ -86,7 +86,7 @@ impl Server {
             client.go_on(&mut self.keyspace, &mut self.scratch, &mut self.rng);
         }
         let mut left = BATCH;
-        if client.requests.is_idle() && !bytes.is_empty() && self.is_unopposed(client) {
+        if client.requests.is_idle() && !bytes.is_empty() && self.can_skip_checks(client) {
             self.serve_plainly(now, client, &mut bytes, &mut left);
         }
         if !(bytes.is_empty() && client.requests.is_idle()) {
@@ -181,7 +181,7 @@ impl Server {
 
     /// Carries out one command, unless something stands against it.
     pub(super) fn execute(&mut self, now: Now<'_>, client: &mut Client, args: Args<'_>) {
-        if self.is_unopposed(client)
+        if self.can_skip_checks(client)
             && let Some(command) = self.plain_command(args)
         {
             return self.carry_out_plainly(now, client, command, args);
@@ -207,7 +207,7 @@ impl Server {
             && let Err(error) = self.check_memory(now, client, command)
         {
             self.refuse(client, Some(command), &error);
-            return self.deliver_letters(client);
+            return self.deliver_queued_for_current(client);
         }
         let (queued, lacked) = match &client.transaction {
             Some(transaction) if command.name == "exec" => {
@@ -273,8 +273,8 @@ impl Server {
     /// brought.
     #[inline]
     pub(super) fn tell_others(&mut self, now: Now<'_>, client: &mut Client) {
-        if self.pubsub.has_letters() && !self.is_migrating() {
-            self.deliver_letters(client);
+        if self.pubsub.has_queued_for_current() && !self.is_migrating() {
+            self.deliver_queued_for_current(client);
         }
         if self.waiting.has_ready() && !self.is_migrating() {
             self.serve_waiting(now);
@@ -423,7 +423,7 @@ impl Server {
     ) {
         client.last_command = Some(command.id);
         client.argv_bytes = args.bytes();
-        // Who has waited was seen when it began to.
+        // MONITOR already showed this command when it blocked.
         let again = client.resumed.is_some();
         let (began, stalled) = (self.elapsed, self.stalled);
         let result = self.run(now, client, command, args);
@@ -489,7 +489,7 @@ impl Server {
         handler: crate::command::Handler,
         args: Args<'_>,
     ) -> Result<(), CommandError> {
-        self.set_scene(now, client);
+        self.prepare_env(now, client);
         let replica = self.replication.is_replica();
         if replica {
             self.expire_as(client, command);
@@ -505,9 +505,9 @@ impl Server {
         result
     }
 
-    /// Tells the keyspace what it has to know about the commands of a client that follow.
+    /// Sets the keyspace's environment (time, access tracking) for the next commands of a client.
     #[inline]
-    pub(super) fn set_scene(&mut self, now: Now<'_>, client: &Client) {
+    pub(super) fn prepare_env(&mut self, now: Now<'_>, client: &Client) {
         self.keyspace.env.now_ms = now.wall.as_millis();
         self.keyspace.env.touch = !client.no_touch;
         self.keyspace.env.report_misses = self.listeners.events & Class::KeyMiss as u16 != 0;
@@ -549,16 +549,21 @@ impl Server {
         let result = handler(&mut ctx);
         let Ctx { wait, rest, remark, .. } = ctx;
         if rest.is_some() || remark.is_some() {
-            self.take_up(client, rest, remark);
+            self.store_continuation(client, rest, remark);
         }
         self.effects.finish(db, args);
         self.after_effects(now, Some(client));
         (result, wait)
     }
 
-    /// Goes on with what a handler has left to do.
+    /// Stores the continuation of a long reply, and logs what the handler remarked.
     #[cold]
-    fn take_up(&mut self, client: &mut Client, rest: Option<Rest>, remark: Option<String>) {
+    fn store_continuation(
+        &mut self,
+        client: &mut Client,
+        rest: Option<Rest>,
+        remark: Option<String>,
+    ) {
         if let Some(rest) = rest {
             client.goes_on(rest);
         }
@@ -584,8 +589,8 @@ impl Server {
         if self.effects.take_emptied() {
             self.flushed_all(now);
         }
-        if !self.keyspace.env.incidents.is_empty() {
-            self.tell_incidents();
+        if !self.keyspace.env.key_events.is_empty() {
+            self.report_key_events();
         }
         if self.listeners != effects::Listeners::default() {
             self.tell_listeners(now, client);
@@ -613,19 +618,19 @@ impl Server {
     /// Turns what happened to keys by themselves into effects. An expired key is deleted by name
     /// for those who follow us, and told of, before what the command itself did.
     #[cold]
-    fn tell_incidents(&mut self) {
+    fn report_key_events(&mut self) {
         let (own, own_events) = (self.effects.take_commands(), self.effects.take_events());
         let lazy = self.config.settings().data.lazyfree_lazy_expire;
         let delete: &[u8] = if lazy { b"UNLINK" } else { b"DEL" };
-        for incident in mem::take(&mut self.keyspace.env.incidents) {
-            match incident.kind {
-                IncidentKind::Expired => {
-                    self.effects.also(incident.db, [delete, &incident.key]);
-                    self.effects.touched(incident.db, &incident.key);
-                    self.effects.event(incident.db, Class::Expired, "expired", &incident.key);
+        for event in mem::take(&mut self.keyspace.env.key_events) {
+            match event.kind {
+                KeyEventKind::Expired => {
+                    self.effects.also(event.db, [delete, &event.key]);
+                    self.effects.touched(event.db, &event.key);
+                    self.effects.event(event.db, Class::Expired, "expired", &event.key);
                 }
-                IncidentKind::Missed => {
-                    self.effects.event(incident.db, Class::KeyMiss, "keymiss", &incident.key);
+                KeyEventKind::Missed => {
+                    self.effects.event(event.db, Class::KeyMiss, "keymiss", &event.key);
                 }
             }
         }

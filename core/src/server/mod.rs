@@ -164,8 +164,8 @@ pub struct Server {
     started_wall: Wall,
     /// The last moment that was told.
     now: (Mono, Wall),
-    /// Whether the last requests were worth a look before they were carried out.
-    foresees: bool,
+    /// Whether it pays to prefetch the keys of the next requests, judged by the last ones.
+    prefetch_pays: bool,
     /// When the command before ended, in nanoseconds from the start of the input at hand.
     elapsed: u64,
     /// For how many nanoseconds the server has been told to stand still since the start of the
@@ -258,7 +258,7 @@ impl Server {
             started: Mono::ZERO,
             started_wall: Wall::default(),
             now: (Mono::ZERO, Wall::default()),
-            foresees: false,
+            prefetch_pays: false,
             elapsed: 0,
             stalled: 0,
             dirty: 0,
@@ -442,14 +442,14 @@ impl Machine for Server {
             Input::Ended { conn } => self.ended(now, conn),
             Input::Drained { conn } => self.drained(now, conn),
             Input::Closed { conn, error } => self.closed(now, conn, error),
-            Input::Connected { conn, .. } if self.is_passage(conn) => {
-                self.passage_connected(now, conn);
+            Input::Connected { conn, .. } if self.is_migrate_conn(conn) => {
+                self.migrate_connected(now, conn);
             }
             Input::Connected { conn, local, peer } => {
                 self.link_connected(now, conn, local, peer);
             }
-            Input::ConnectFailed { conn, error } if self.is_passage(conn) => {
-                self.passage_closed(now, conn, error);
+            Input::ConnectFailed { conn, error } if self.is_migrate_conn(conn) => {
+                self.migrate_closed(now, conn, error);
             }
             Input::ConnectFailed { conn, error } => self.connect_failed(conn, error),
             Input::Disk { op, result } => {
@@ -506,8 +506,8 @@ impl Machine for Server {
     }
 
     #[inline]
-    fn foresee<'b>(&mut self, arrived: impl Iterator<Item = (ConnId, &'b [u8])>) {
-        if self.foresees {
+    fn prefetch<'b>(&mut self, arrived: impl Iterator<Item = (ConnId, &'b [u8])>) {
+        if self.prefetch_pays {
             self.look_ahead(arrived);
         }
     }
@@ -518,8 +518,8 @@ impl Machine for Server {
 
     fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
         let Some(slot) = self.clients.slot(conn) else {
-            if self.is_passage(conn) {
-                return self.passage_outbox(conn);
+            if self.is_migrate_conn(conn) {
+                return self.migrate_outbox(conn);
             }
             return self.link_outbox(conn);
         };

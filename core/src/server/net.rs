@@ -319,8 +319,8 @@ impl Server {
     pub(super) fn received(&mut self, now: Now<'_>, conn: ConnId, bytes: &[u8]) {
         let Some(mut client) = self.clients.slot(conn).and_then(|slot| self.clients.take(slot))
         else {
-            if self.is_passage(conn) {
-                return self.passage_received(now, conn, bytes);
+            if self.is_migrate_conn(conn) {
+                return self.migrate_received(now, conn, bytes);
             }
             return self.link_received(now, conn, bytes);
         };
@@ -338,9 +338,9 @@ impl Server {
     pub(super) fn ended(&mut self, now: Now<'_>, conn: ConnId) {
         let Some(mut client) = self.clients.slot(conn).and_then(|slot| self.clients.take(slot))
         else {
-            if self.is_passage(conn) {
+            if self.is_migrate_conn(conn) {
                 self.outputs.push_back(Output::Close { conn, how: Close::Now });
-                return self.passage_closed(now, conn, NetError::Eof);
+                return self.migrate_closed(now, conn, NetError::Eof);
             }
             return self.link_closed(now, conn, NetError::Eof);
         };
@@ -361,8 +361,8 @@ impl Server {
     pub(super) fn closed(&mut self, now: Now<'_>, conn: ConnId, error: NetError) {
         let Some(mut client) = self.clients.slot(conn).and_then(|slot| self.clients.take(slot))
         else {
-            if self.is_passage(conn) {
-                return self.passage_closed(now, conn, error);
+            if self.is_migrate_conn(conn) {
+                return self.migrate_closed(now, conn, error);
             }
             return self.link_closed(now, conn, error);
         };
@@ -402,7 +402,7 @@ impl Server {
     /// Drops what is still to be written of a long reply.
     fn end_long(&mut self, client: &mut Client) {
         if let Some(long) = client.long.take() {
-            long.end(|copy| self.keyspace.bury_copy(copy));
+            long.end(|copy| self.keyspace.free_copy_later(copy));
         }
     }
 
@@ -496,7 +496,7 @@ impl Server {
     pub(super) fn drained(&mut self, now: Now<'_>, conn: ConnId) {
         let Some(mut client) = self.clients.slot(conn).and_then(|slot| self.clients.take(slot))
         else {
-            return self.passage_moved(now, conn);
+            return self.extend_migrate_deadline(now, conn);
         };
         if client.is_replica() {
             self.send_more(now, &mut client);

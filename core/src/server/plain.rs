@@ -24,9 +24,9 @@ struct Head<'b> {
 }
 
 impl Server {
-    /// Whether nothing can stand against a command on keys.
+    /// Whether no check can refuse or delay a command on keys.
     #[inline]
-    pub(super) fn is_unopposed(&self, client: &Client) -> bool {
+    pub(super) fn can_skip_checks(&self, client: &Client) -> bool {
         let settings = self.config.settings();
         client.standing == Standing::Open
             && client.is_plain()
@@ -61,7 +61,7 @@ impl Server {
         let longest = self.config.settings().data.proto_max_bulk_len;
         let mut spans = [Span::default(); FEW];
         let mut last: Option<Head<'b>> = None;
-        // The first has been foreseen, or is the only one.
+        // The keys of the first request were prefetched already, or it is the only one.
         let mut announced = 1;
         while *left > 0 && client.outbox.len() <= MAX_UNSENT {
             let request: &'b [u8] = bytes;
@@ -110,7 +110,7 @@ impl Server {
         let Run::Data(handler) = command.run else { return };
         client.last_command = Some(command.id);
         let (began, offset) = (self.elapsed, self.replication.offset());
-        self.set_scene(now, client);
+        self.prepare_env(now, client);
         let (result, wait) = self.call_handler(now, client, handler, args);
         if let Some(wait) = wait {
             client.argv_bytes = args.bytes();

@@ -141,10 +141,10 @@ pub(super) struct Pubsub {
     channels: Named<BTreeSet<u32>>,
     patterns: Named<BTreeSet<u32>>,
     shards: Named<BTreeSet<u32>>,
-    /// Messages for clients that were at work when they came.
-    parcels: Vec<(u32, Vec<u8>)>,
-    /// Messages for the client at work, which gets them behind the reply to its command.
-    letters: Vec<Vec<u8>>,
+    /// Queued messages for clients that were taken out of the slots when the message came.
+    queued_for_others: Vec<(u32, Vec<u8>)>,
+    /// Queued messages for the client whose command is running, sent after its reply.
+    queued_for_current: Vec<Vec<u8>>,
 }
 
 /// What one client listens to.
@@ -203,9 +203,9 @@ impl Pubsub {
         self.patterns.len()
     }
 
-    /// Whether messages wait for the client at work.
-    pub(super) fn has_letters(&self) -> bool {
-        !self.letters.is_empty()
+    /// Whether messages are queued for the client whose command is running.
+    pub(super) fn has_queued_for_current(&self) -> bool {
+        !self.queued_for_current.is_empty()
     }
 
     /// How many shard channels somebody listens to.
@@ -314,7 +314,7 @@ impl Server {
         bytes: &[u8],
     ) {
         if current.as_deref().is_some_and(|client| client.slot == slot) {
-            self.pubsub.letters.push(bytes.to_vec());
+            self.pubsub.queued_for_current.push(bytes.to_vec());
             return;
         }
         match self.clients.take(slot) {
@@ -323,23 +323,23 @@ impl Server {
                 self.flush_soon(now, &mut client);
                 self.clients.put(client);
             }
-            None => self.pubsub.parcels.push((slot, bytes.to_vec())),
+            None => self.pubsub.queued_for_others.push((slot, bytes.to_vec())),
         }
     }
 
-    /// Delivers what the client at work has caused for itself.
+    /// Sends the messages that the running command queued for its own client.
     #[cold]
-    pub(super) fn deliver_letters(&mut self, client: &mut Client) {
-        for letter in core::mem::take(&mut self.pubsub.letters) {
-            write(client, &letter);
+    pub(super) fn deliver_queued_for_current(&mut self, client: &mut Client) {
+        for message in core::mem::take(&mut self.pubsub.queued_for_current) {
+            write(client, &message);
         }
     }
 
-    /// Delivers what came for clients that were at work.
+    /// Sends the messages queued for clients that were taken out of their slots.
     #[inline]
-    pub(super) fn deliver_parcels(&mut self, now: Now<'_>) {
-        if !self.pubsub.parcels.is_empty() {
-            for (slot, bytes) in core::mem::take(&mut self.pubsub.parcels) {
+    pub(super) fn deliver_queued_for_others(&mut self, now: Now<'_>) {
+        if !self.pubsub.queued_for_others.is_empty() {
+            for (slot, bytes) in core::mem::take(&mut self.pubsub.queued_for_others) {
                 if self.clients.get(slot).is_some() {
                     self.deliver(now, &mut None, slot, &bytes);
                 }

@@ -1,4 +1,4 @@
-//! The log of slow commands, and the watchdog, which tells of what held everybody up.
+//! The log of slow commands, and the watchdog, which reports inputs that blocked the event loop.
 
 use std::collections::VecDeque;
 

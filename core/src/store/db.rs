@@ -3,7 +3,7 @@
 use super::access::{AccessClock, AccessPolicy};
 use super::entry::Entry;
 use super::expiry::ExpiryIndex;
-use super::graveyard::Graveyard;
+use super::lazyfree::LazyFree;
 use super::table::{HashSeed, Keyed, Slot, Table};
 use super::value::{Collection, StringRef, Value, ValueRef};
 use crate::rng::Rng;
@@ -35,9 +35,9 @@ pub enum Presence {
     Expired,
 }
 
-/// A key holds a value of another kind than a command works on.
+/// The error that a key holds a value of another type than the command works on (WRONGTYPE).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AnotherKind;
+pub struct WrongType;
 
 /// What becomes of a key's expiry time when its value is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,20 +64,20 @@ pub enum ExpireMode {
     Ignore,
 }
 
-/// Something that happened to a key without a command saying so.
+/// An event of a key that no command caused directly: it expired, or a lookup missed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Incident {
-    /// In which database.
+pub struct KeyEvent {
+    /// The database.
     pub db: usize,
-    /// To which key.
+    /// The key.
     pub key: Box<[u8]>,
-    /// What.
-    pub kind: IncidentKind,
+    /// What happened.
+    pub kind: KeyEventKind,
 }
 
-/// What can happen to a key without a command saying so.
+/// The kinds of [`KeyEvent`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IncidentKind {
+pub enum KeyEventKind {
     /// It has been deleted because its time had come. Replicas and the AOF must be told.
     Expired,
     /// A command that reads did not find it. Told only with [`Env::report_misses`].
@@ -95,11 +95,11 @@ pub struct Env {
     pub expire_mode: ExpireMode,
     /// Whether looking a key up counts as an access to it (`CLIENT NO-TOUCH` says no).
     pub touch: bool,
-    /// Whether [`IncidentKind::Missed`] is told.
+    /// Whether [`KeyEventKind::Missed`] is told.
     pub report_misses: bool,
-    /// What has happened to keys without a command saying so, oldest first. Whoever runs commands
-    /// takes it away after each.
-    pub incidents: Vec<Incident>,
+    /// Events of keys since the last command, oldest first. The caller of a command drains them
+    /// after it.
+    pub key_events: Vec<KeyEvent>,
     /// Lookups for reading that found the key.
     pub hits: u64,
     /// Lookups for reading that did not.
@@ -108,7 +108,7 @@ pub struct Env {
     pub expired: u64,
     pub(super) seed: HashSeed,
     pub(super) rng: Rng,
-    pub(super) graveyard: Graveyard,
+    pub(super) lazyfree: LazyFree,
 }
 
 #[derive(Clone, Debug)]
@@ -270,7 +270,7 @@ impl<'a> DbMut<'a> {
             }
         });
         if let Some(old) = old {
-            self.env.graveyard.bury_entry(old);
+            self.env.lazyfree.add_entry(old);
         }
         self.db.expires.moved(key.hash, old_expire, new_expire);
         false
@@ -293,7 +293,7 @@ impl<'a> DbMut<'a> {
                 return Err(entry);
             }
             let old = self.cut(slot, hash);
-            self.env.graveyard.bury_entry(old);
+            self.env.lazyfree.add_entry(old);
         }
         self.db.expires.moved(hash, None, entry.expire());
         self.db.table.insert(hash, entry);
@@ -322,7 +322,7 @@ impl<'a> DbMut<'a> {
     pub fn remove(&mut self, key: Key<'_>) -> bool {
         match self.take(key) {
             Some(entry) => {
-                self.env.graveyard.bury_entry(entry);
+                self.env.lazyfree.add_entry(entry);
                 true
             }
             None => false,
@@ -334,7 +334,7 @@ impl<'a> DbMut<'a> {
     pub fn discard(&mut self, key: Key<'_>) -> bool {
         let Some(slot) = self.db.table.find(key.hash, key.bytes) else { return false };
         let entry = self.cut(slot, key.hash);
-        self.env.graveyard.bury_entry(entry);
+        self.env.lazyfree.add_entry(entry);
         true
     }
 
@@ -345,19 +345,19 @@ impl<'a> DbMut<'a> {
     }
 
     /// Looks a key up to read the collection that it holds: counts a hit or a miss, and an access.
-    pub fn view<K: Collection>(&mut self, key: Key<'_>) -> Result<Option<K::Ref<'_>>, AnotherKind> {
+    pub fn view<K: Collection>(&mut self, key: Key<'_>) -> Result<Option<K::Ref<'_>>, WrongType> {
         match self.read(key) {
             None => Ok(None),
-            Some(value) => K::read(value).map(Some).ok_or(AnotherKind),
+            Some(value) => K::read(value).map(Some).ok_or(WrongType),
         }
     }
 
     /// Whether a key is there and holds a collection of this kind. Counts as
     /// [`probe`](Self::probe) does.
-    pub fn check<K: Collection>(&mut self, key: Key<'_>) -> Result<Option<()>, AnotherKind> {
+    pub fn check<K: Collection>(&mut self, key: Key<'_>) -> Result<Option<()>, WrongType> {
         match self.probe(key) {
             None => Ok(None),
-            Some(entry) => K::read(entry.value()).map(|_| Some(())).ok_or(AnotherKind),
+            Some(entry) => K::read(entry.value()).map(|_| Some(())).ok_or(WrongType),
         }
     }
 
@@ -375,9 +375,9 @@ impl<'a> DbMut<'a> {
         (!self.env.has_expired(entry)).then(|| entry.frozen())
     }
 
-    /// Takes a value that nobody needs any more; a large one is freed in slices.
-    pub fn bury(&mut self, value: Value) {
-        self.env.graveyard.bury_entry(Entry::new(b"", value, None, AccessClock::default()));
+    /// Frees a value that is not needed any more; a large one in slices.
+    pub fn free_later(&mut self, value: Value) {
+        self.env.lazyfree.add_entry(Entry::new(b"", value, None, AccessClock::default()));
     }
 
     /// Lets `edit` change the collection of a key: its result, and whether the collection has
@@ -387,7 +387,7 @@ impl<'a> DbMut<'a> {
         &mut self,
         key: Key<'_>,
         edit: impl FnOnce(&mut K) -> R,
-    ) -> Result<Option<(R, bool)>, AnotherKind> {
+    ) -> Result<Option<(R, bool)>, WrongType> {
         let Some(slot) = self.live(key) else { return Ok(None) };
         self.access(slot);
         let (result, empty) = self.db.table.change(slot, |entry| {
@@ -397,7 +397,7 @@ impl<'a> DbMut<'a> {
         if empty {
             self.cut(slot, key.hash);
         }
-        result.map(|result| Some((result, empty))).ok_or(AnotherKind)
+        result.map(|result| Some((result, empty))).ok_or(WrongType)
     }
 
     /// Makes the hash functions of collections unpredictable.
@@ -501,7 +501,7 @@ impl<'a> DbMut<'a> {
             None => {
                 self.env.misses += 1;
                 if self.env.report_misses {
-                    self.env.report(self.index, key.bytes, IncidentKind::Missed);
+                    self.env.report(self.index, key.bytes, KeyEventKind::Missed);
                 }
             }
         }
@@ -547,8 +547,8 @@ impl<'a> DbMut<'a> {
     fn expire(&mut self, slot: Slot, hash: u64) {
         let entry = self.cut(slot, hash);
         self.env.expired += 1;
-        self.env.report(self.index, entry.key(), IncidentKind::Expired);
-        self.env.graveyard.bury_entry(entry);
+        self.env.report(self.index, entry.key(), KeyEventKind::Expired);
+        self.env.lazyfree.add_entry(entry);
     }
 
     fn cut(&mut self, slot: Slot, hash: u64) -> Entry {
@@ -573,7 +573,7 @@ impl Env {
         AccessClock::new(self.access, self.now_ms)
     }
 
-    fn report(&mut self, db: usize, key: &[u8], kind: IncidentKind) {
-        self.incidents.push(Incident { db, key: key.into(), kind });
+    fn report(&mut self, db: usize, key: &[u8], kind: KeyEventKind) {
+        self.key_events.push(KeyEvent { db, key: key.into(), kind });
     }
 }

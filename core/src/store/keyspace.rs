@@ -2,7 +2,7 @@
 
 use super::db::{Db, DbMut, Env, ExpireMode};
 use super::entry::Entry;
-use super::graveyard::{Flush, Graveyard};
+use super::lazyfree::{Flush, LazyFree};
 use super::table::HashSeed;
 use crate::rng::Rng;
 
@@ -12,7 +12,7 @@ use crate::rng::Rng;
 #[derive(Clone, Debug)]
 pub struct Keyspace {
     /// What all databases share: the time, the modes, the counters. Whoever runs commands sets
-    /// [`Env::now_ms`] before each and takes [`Env::incidents`] away after each.
+    /// [`Env::now_ms`] before each and takes [`Env::key_events`] away after each.
     pub env: Env,
     dbs: Vec<Db>,
     count: usize,
@@ -36,13 +36,13 @@ impl Keyspace {
                 expire_mode: ExpireMode::Delete,
                 touch: true,
                 report_misses: false,
-                incidents: Vec::new(),
+                key_events: Vec::new(),
                 hits: 0,
                 misses: 0,
                 expired: 0,
                 seed,
                 rng,
-                graveyard: Graveyard::default(),
+                lazyfree: LazyFree::default(),
             },
             dbs: Vec::new(),
             count: count.max(1),
@@ -122,14 +122,14 @@ impl Keyspace {
             if old.table.in_snapshot() {
                 self.detached.push(old);
             } else {
-                self.env.graveyard.bury(old.table, old.expires, how);
+                self.env.lazyfree.add_tables(old.table, old.expires, how);
             }
         }
         removed
     }
 
     /// Deletes keys whose time has come, at most `limit`. Returns how many; what was deleted is
-    /// told in [`Env::incidents`].
+    /// told in [`Env::key_events`].
     pub fn expire_step(&mut self, limit: usize) -> usize {
         if self.env.expire_mode != ExpireMode::Delete {
             return 0;
@@ -151,27 +151,27 @@ impl Keyspace {
 
     /// Frees up to `limit` keys that flushing left. Returns whether more wait.
     pub fn free_step(&mut self, limit: usize) -> bool {
-        self.env.graveyard.step(limit)
+        self.env.lazyfree.step(limit)
     }
 
     /// Whether [`Self::free_step`] has something to do.
     pub fn free_waits(&self) -> bool {
-        !self.env.graveyard.is_empty()
+        !self.env.lazyfree.is_empty()
     }
 
     /// Keys that wait to be freed since [`Flush::Async`].
     pub fn free_pending(&self) -> u64 {
-        self.env.graveyard.pending()
+        self.env.lazyfree.pending()
     }
 
     /// Keys that were freed in slices since [`Flush::Async`].
     pub fn lazily_freed(&self) -> u64 {
-        self.env.graveyard.freed()
+        self.env.lazyfree.freed()
     }
 
-    /// Takes a copy that has served its purpose; a large one is freed in slices.
-    pub fn bury_copy(&mut self, copy: Entry) {
-        self.env.graveyard.bury_copy(copy);
+    /// Frees a copy that is not needed any more; a large one in slices.
+    pub fn free_copy_later(&mut self, copy: Entry) {
+        self.env.lazyfree.add_copy(copy);
     }
 
     /// Starts a snapshot of what all databases hold now. One that was under way is given up.
@@ -204,19 +204,19 @@ impl Keyspace {
                 None => &mut self.dbs[next - detached],
             };
             let index = db.snapshot_index;
-            let graveyard = &mut self.env.graveyard;
+            let lazyfree = &mut self.env.lazyfree;
             let count = left.min(SNAPSHOT_RUN);
             let show = |entry: &Entry| {
                 left = left.saturating_sub(1);
                 sink(index, entry);
             };
-            let ended = db.table.snapshot_step(count, show, |copy| graveyard.bury_copy(copy));
+            let ended = db.table.snapshot_step(count, show, |copy| lazyfree.add_copy(copy));
             // An empty stretch is work as well.
             left = left.saturating_sub(1);
             if ended && next < detached {
                 let db = self.detached.remove(next);
                 self.copied += db.table.snapshot_copied();
-                self.env.graveyard.bury(db.table, db.expires, Flush::Sync);
+                self.env.lazyfree.add_tables(db.table, db.expires, Flush::Sync);
             }
         }
         false
@@ -246,11 +246,11 @@ impl Keyspace {
     pub fn end_snapshot(&mut self) {
         for db in self.dbs.iter_mut().chain(&mut self.detached) {
             let copies = db.table.end_snapshot().into_iter();
-            copies.for_each(|copy| self.env.graveyard.bury_copy(copy));
+            copies.for_each(|copy| self.env.lazyfree.add_copy(copy));
         }
         for db in self.detached.drain(..) {
             self.copied += db.table.snapshot_copied();
-            self.env.graveyard.bury(db.table, db.expires, Flush::Sync);
+            self.env.lazyfree.add_tables(db.table, db.expires, Flush::Sync);
         }
     }
 
@@ -284,7 +284,7 @@ const SNAPSHOT_RUN: usize = 64;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Incident, IncidentKind, Keyed, NewExpire, StringRef};
+    use crate::store::{KeyEvent, KeyEventKind, Keyed, NewExpire, StringRef};
 
     fn keyspace(now_ms: u64) -> Keyspace {
         let mut keyspace = Keyspace::new(16, 1);
@@ -305,9 +305,9 @@ mod tests {
     }
 
     fn taken(keyspace: &mut Keyspace) -> Vec<(usize, String)> {
-        let told = core::mem::take(&mut keyspace.env.incidents).into_iter();
-        told.map(|Incident { db, key, kind }| {
-            assert_eq!(kind, IncidentKind::Expired);
+        let told = core::mem::take(&mut keyspace.env.key_events).into_iter();
+        told.map(|KeyEvent { db, key, kind }| {
+            assert_eq!(kind, KeyEventKind::Expired);
             (db, String::from_utf8_lossy(&key).into_owned())
         })
         .collect()
@@ -447,11 +447,11 @@ mod tests {
     fn misses_are_told_if_somebody_wants_to_know() {
         let mut keyspace = keyspace(0);
         get(&mut keyspace, 0, "k");
-        assert!(keyspace.env.incidents.is_empty());
+        assert!(keyspace.env.key_events.is_empty());
         keyspace.env.report_misses = true;
         get(&mut keyspace, 2, "k");
-        let told = core::mem::take(&mut keyspace.env.incidents);
-        assert_eq!(told, [Incident { db: 2, key: (*b"k").into(), kind: IncidentKind::Missed }]);
+        let told = core::mem::take(&mut keyspace.env.key_events);
+        assert_eq!(told, [KeyEvent { db: 2, key: (*b"k").into(), kind: KeyEventKind::Missed }]);
         assert_eq!((keyspace.env.hits, keyspace.env.misses), (0, 2));
     }
 }

@@ -8,9 +8,9 @@ mod access;
 mod db;
 mod entry;
 mod expiry;
-mod graveyard;
 pub(crate) mod hash;
 mod keyspace;
+mod lazyfree;
 mod sample;
 mod size;
 mod snapshot;
@@ -18,11 +18,9 @@ mod table;
 pub mod value;
 
 pub use access::{AccessClock, AccessPolicy};
-pub use db::{
-    AnotherKind, DbMut, Env, ExpireMode, Incident, IncidentKind, Key, NewExpire, Presence,
-};
+pub use db::{DbMut, Env, ExpireMode, Key, KeyEvent, KeyEventKind, NewExpire, Presence, WrongType};
 pub use entry::Entry;
-pub use graveyard::Flush;
 pub use keyspace::Keyspace;
+pub use lazyfree::Flush;
 pub use table::{AHEAD, HashSeed, Keyed, Slot, Table};
 pub use value::{Collection, Encoding, Opaque, StringRef, Type, Value, ValueRef};

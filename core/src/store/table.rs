@@ -342,9 +342,9 @@ impl<E: Keyed> Table<E> {
             .map(|bucket| Slot { bucket, index: 0 })
     }
 
-    /// Gives up to `limit` entries of a table that nobody will use again to `bury`. Returns how
+    /// Gives up to `limit` entries of a table that nobody will use again to `free`. Returns how
     /// many.
-    pub fn free_some(&mut self, limit: usize, mut bury: impl FnMut(E)) -> usize {
+    pub fn free_some(&mut self, limit: usize, mut free: impl FnMut(E)) -> usize {
         let mut freed = 0;
         while freed < limit {
             let Some(chunk) = self.chunks.last_mut() else { break };
@@ -355,7 +355,7 @@ impl<E: Keyed> Table<E> {
                 Some(bucket) => {
                     let keep = bucket.entries.len().saturating_sub(limit - freed);
                     freed += bucket.entries.len() - keep;
-                    bucket.entries.drain(keep..).for_each(&mut bury);
+                    bucket.entries.drain(keep..).for_each(&mut free);
                 }
                 None => {
                     self.chunks.pop();

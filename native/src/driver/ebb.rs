@@ -53,7 +53,7 @@ impl Ebb {
     pub(super) fn turn(&mut self, now: Mono) {
         if self.due.is_some_and(|due| now >= due) {
             self.due = None;
-            // If the thread has not got to the last word yet, that one will do.
+            // If a purge is already queued, that one will do.
             let _ = self.thread.as_ref().map(|thread| thread.try_send(()));
         }
     }

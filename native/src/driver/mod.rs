@@ -297,7 +297,7 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
                     open.ready = true;
                 }
             }
-            Token(slot) => self.stir(slot, event),
+            Token(slot) => self.on_socket_event(slot, event),
         }
     }
 
@@ -323,10 +323,10 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
 
     /// Something happened to a connection's socket. What exactly is found out by using it: an
     /// event may be about a connection that had the slot before.
-    fn stir(&mut self, slot: Slot, event: &Event) {
+    fn on_socket_event(&mut self, slot: Slot, event: &Event) {
         let Some(connection) = self.connections.get_mut(slot) else { return };
         if connection.connecting {
-            return self.conclude(slot);
+            return self.finish_connect(slot);
         }
         if event.is_writable() && connection.blocked {
             connection.blocked = false;
@@ -349,7 +349,7 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
     }
 
     /// A connection that was begun stands or has failed.
-    fn conclude(&mut self, slot: Slot) {
+    fn finish_connect(&mut self, slot: Slot) {
         let Some(connection) = self.connections.get_mut(slot) else { return };
         let conn = connection.id;
         match connection.socket.outcome() {
@@ -392,7 +392,7 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
     fn tell_arrived(&mut self) {
         if self.arrived.len() > 1 {
             let mut start = 0;
-            self.machine.foresee(self.arrived.iter().map(|&(conn, end)| {
+            self.machine.prefetch(self.arrived.iter().map(|&(conn, end)| {
                 let bytes = self.buffer.get(start..end).unwrap_or_default();
                 start = end;
                 (conn, bytes)

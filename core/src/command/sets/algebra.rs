@@ -102,7 +102,7 @@ fn combine(
                 }
                 if let Some(union) = made {
                     let union = Entry::new(b"", Value::Set(union), None, AccessClock::default());
-                    ctx.keyspace.bury_copy(union);
+                    ctx.keyspace.free_copy_later(union);
                 }
             }
             _ => {

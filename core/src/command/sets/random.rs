@@ -108,7 +108,7 @@ pub(super) fn spop(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
         let rest = Value::Set(rest);
         let value = rest.view();
         walk::write(&mut ctx.reply, &mut ctx.rest, ctx.rng, value, Walk::Elements, (0, n));
-        db.bury(rest);
+        db.free_later(rest);
         let command: &[u8] = if ctx.config.lazyfree_lazy_server_del { b"UNLINK" } else { b"DEL" };
         ctx.effects.propagate(ctx.db, [command, name]);
     }

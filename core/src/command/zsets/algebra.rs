@@ -60,7 +60,7 @@ fn show(ctx: &mut Ctx<'_>, operation: Operation, command: &str) -> Result<(), Co
     for pair in view.iter_from(0) {
         write_score(reply, pair, query.with_scores);
     }
-    ctx.keyspace.db(ctx.db).bury(Value::ZSet(result));
+    ctx.keyspace.db(ctx.db).free_later(Value::ZSet(result));
     Ok(())
 }
 

@@ -233,7 +233,7 @@ fn remove(
     })?;
     let ((removed, rest), gone) = edited.unwrap_or(((0, None), false));
     if let Some(rest) = rest {
-        db.bury(Value::ZSet(rest));
+        db.free_later(Value::ZSet(rest));
     }
     if removed > 0 {
         ctx.changed_times(removed as u64, Class::SortedSet, event, name);

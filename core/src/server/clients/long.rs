@@ -31,10 +31,10 @@ impl LongReply {
         self.behind.len() + self.later.iter().map(|(_, bytes)| bytes.len()).sum::<usize>()
     }
 
-    /// Gives the copies that it holds to `bury`.
-    pub fn end(self, mut bury: impl FnMut(Entry)) {
+    /// Gives the copies that it holds to `free`.
+    pub fn end(self, mut free: impl FnMut(Entry)) {
         let later = self.later.into_iter().map(|(rest, _)| rest);
-        [self.rest].into_iter().chain(later).filter_map(Rest::into_value).for_each(&mut bury);
+        [self.rest].into_iter().chain(later).filter_map(Rest::into_value).for_each(&mut free);
     }
 }
 
@@ -88,7 +88,7 @@ impl Client {
             None => long.rest,
         };
         if let Some(copy) = spent.into_value() {
-            keyspace.bury_copy(copy);
+            keyspace.free_copy_later(copy);
         }
     }
 }

@@ -1,19 +1,19 @@
 //! MIGRATE: keys move to another server.
 //!
 //! * `sockets`: the connections to other servers, which are kept for a while;
-//! * `passage`: what is said on them;
+//! * `conn`: the conversation on one of them;
 //! * here: what was asked for, and what follows when it has come to its end.
 //!
 //! While keys move nobody else is served, as in Redis, where a thread waits for the other server:
 //! so nobody sees a key that is here no more and there not yet, and none changes that is on its
 //! way. Every wait for the other server is limited by the timeout of the command.
 
-mod passage;
+mod conn;
 mod sockets;
 
 use std::net::SocketAddr;
 
-use passage::Passage;
+use conn::MigrateConn;
 use sockets::Sockets;
 
 use super::Server;
@@ -104,7 +104,7 @@ struct Move {
     keys: Vec<usize>,
     /// Those that the other server has taken, and that are here no more.
     moved: Vec<usize>,
-    passage: Passage,
+    target: MigrateConn,
     /// The EXEC that it is a part of.
     exec: Option<Suspended>,
 }
@@ -237,7 +237,7 @@ fn migrate(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError>
     let to = address(call.arg(1), call.arg(2)).ok_or(CommandError::text(UNREACHABLE))?;
     call.client.waiting = true;
     server.hold_all();
-    let passage = server.begin_passage(call.now, call.args, &to, options.timeout);
+    let target = server.open_migrate_conn(call.now, call.args, &to, options.timeout);
     server.migration.at_work = Some(Box::new(Move {
         slot: call.client.slot,
         left: false,
@@ -250,7 +250,7 @@ fn migrate(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError>
         to,
         keys,
         moved: Vec::new(),
-        passage,
+        target,
         exec: None,
     }));
     Ok(())
@@ -304,7 +304,7 @@ impl Server {
 
     /// Looks the keys up: where those that are there stand among the arguments.
     fn keys_to_move(&mut self, call: &Call<'_>, options: Options) -> Vec<usize> {
-        self.set_scene(call.now, call.client);
+        self.prepare_env(call.now, call.client);
         let replica = self.replication.is_replica();
         if replica {
             self.expire_as(call.client, call.command);

@@ -154,7 +154,7 @@ impl Image {
                 self.keys += 1;
             } else if let Some((db, entry)) = self.waiting.pop_front() {
                 self.write(db, &entry);
-                keyspace.bury_copy(entry);
+                keyspace.free_copy_later(entry);
             } else if self.walked {
                 self.encoder.finish();
                 self.finished = true;

@@ -1,4 +1,5 @@
-//! What has been deleted and not been freed yet, so that no deletion takes long.
+//! Lazy freeing: what has been deleted waits here and is freed in slices, so that no deletion
+//! blocks the event loop.
 
 use super::entry::{Entry, Remains};
 use super::expiry::ExpiryIndex;
@@ -16,7 +17,7 @@ pub enum Flush {
 
 /// Whole databases and large values that wait to be freed in slices.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Graveyard {
+pub(super) struct LazyFree {
     tables: Vec<(Table<Entry>, Flush)>,
     indexes: Vec<ExpiryIndex>,
     remains: Vec<Remains>,
@@ -25,8 +26,9 @@ pub(super) struct Graveyard {
     freed: u64,
 }
 
-impl Graveyard {
-    pub(super) fn bury(&mut self, table: Table<Entry>, expires: ExpiryIndex, how: Flush) {
+impl LazyFree {
+    /// Takes the tables of a flushed database.
+    pub(super) fn add_tables(&mut self, table: Table<Entry>, expires: ExpiryIndex, how: Flush) {
         if !table.is_empty() {
             self.tables.push((table, how));
         }
@@ -35,13 +37,13 @@ impl Graveyard {
         }
     }
 
-    /// Takes what is left of a key: a large value is freed later.
-    pub(super) fn bury_entry(&mut self, entry: Entry) {
+    /// Takes a deleted entry: a large value is freed later.
+    pub(super) fn add_entry(&mut self, entry: Entry) {
         self.remains.extend(entry.into_remains());
     }
 
     /// Takes a copy that has served its purpose.
-    pub(super) fn bury_copy(&mut self, entry: Entry) {
+    pub(super) fn add_copy(&mut self, entry: Entry) {
         self.uncounted.extend(entry.into_remains());
     }
 

@@ -1,4 +1,4 @@
-//! What is said to the server that keys are moved to, and what it answers.
+//! The conversation with the target of MIGRATE on one connection: requests out, replies in.
 //!
 //! AUTH if that is asked for, SELECT if another database was selected there, and a RESTORE for
 //! each key, one behind the other. Each answer is waited for no longer than the command says, and
@@ -30,9 +30,9 @@ const MAX_LINE: usize = 1024;
 /// The error when not everything could be said.
 const WRITING: &str = "IOERR error or timeout writing to target instance";
 
-/// How far the conversation has come.
+/// The state of the conversation with the target of a MIGRATE.
 #[derive(Clone, Debug)]
-pub(super) struct Passage {
+pub(super) struct MigrateConn {
     conn: ConnId,
     /// Whether anything was said.
     greeted: bool,
@@ -80,7 +80,7 @@ enum Trouble {
     Nonsense,
 }
 
-impl Passage {
+impl MigrateConn {
     /// Begins anew, on another connection.
     fn new(conn: ConnId, deadline: Mono, compression: bool) -> Self {
         Self {
@@ -108,13 +108,13 @@ impl Passage {
 
 impl Server {
     /// Begins the conversation on a connection that is there, or that is made now.
-    pub(super) fn begin_passage(
+    pub(super) fn open_migrate_conn(
         &mut self,
         now: Now<'_>,
         args: Args<'_>,
         to: &Address,
         timeout: Duration,
-    ) -> Passage {
+    ) -> MigrateConn {
         let name = [args.at(1), args.at(2)].join(&b':');
         let conn = match self.migration.sockets.find(&name, now.mono) {
             Some(conn) => conn,
@@ -128,46 +128,46 @@ impl Server {
             }
         };
         let compression = self.config.settings().data.rdb_compression;
-        Passage::new(conn, now.mono + timeout, compression)
+        MigrateConn::new(conn, now.mono + timeout, compression)
     }
 
-    /// Whether a connection is one to a server that keys are moved to.
-    pub(in crate::server) fn is_passage(&mut self, conn: ConnId) -> bool {
+    /// Whether a connection is one to the target of a MIGRATE.
+    pub(in crate::server) fn is_migrate_conn(&mut self, conn: ConnId) -> bool {
         self.migration.sockets.get(conn).is_some()
     }
 
-    /// What waits to be sent on such a connection.
-    pub(in crate::server) fn passage_outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
+    /// The outbox of a connection to the target of a MIGRATE.
+    pub(in crate::server) fn migrate_outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
         Some(&mut self.migration.sockets.get(conn)?.outbox)
     }
 
     /// A connection stands.
-    pub(in crate::server) fn passage_connected(&mut self, now: Now<'_>, conn: ConnId) {
+    pub(in crate::server) fn migrate_connected(&mut self, now: Now<'_>, conn: ConnId) {
         if let Some(socket) = self.migration.sockets.get(conn) {
             socket.stands = true;
         }
-        self.passage_moved(now, conn);
+        self.extend_migrate_deadline(now, conn);
     }
 
-    /// Something has happened on a connection: more time is given.
-    pub(in crate::server) fn passage_moved(&mut self, now: Now<'_>, conn: ConnId) {
-        if let Some(at_work) = self.migration.at_work.as_mut().filter(|m| m.passage.conn == conn) {
-            at_work.passage.deadline = now.mono + at_work.options.timeout;
+    /// Extends the deadline of a MIGRATE: its connection has made progress.
+    pub(in crate::server) fn extend_migrate_deadline(&mut self, now: Now<'_>, conn: ConnId) {
+        if let Some(at_work) = self.migration.at_work.as_mut().filter(|m| m.target.conn == conn) {
+            at_work.target.deadline = now.mono + at_work.options.timeout;
         }
     }
 
     /// A connection is gone, or could not be made.
-    pub(in crate::server) fn passage_closed(
+    pub(in crate::server) fn migrate_closed(
         &mut self,
         now: Now<'_>,
         conn: ConnId,
         error: NetError,
     ) {
         let Some(socket) = self.migration.sockets.remove(conn) else { return };
-        if let Some(at_work) = self.migration.at_work.take_if(|m| m.passage.conn == conn) {
+        if let Some(at_work) = self.migration.at_work.take_if(|m| m.target.conn == conn) {
             if socket.stands {
                 let unsent = !socket.outbox.is_empty();
-                self.passage_failed(now, at_work, Trouble::Closed, unsent);
+                self.migrate_conn_failed(now, at_work, Trouble::Closed, unsent);
             } else {
                 // Redis learns that it was refused when it writes.
                 let text = match error {
@@ -180,56 +180,56 @@ impl Server {
     }
 
     /// The other server has answered.
-    pub(in crate::server) fn passage_received(
+    pub(in crate::server) fn migrate_received(
         &mut self,
         now: Now<'_>,
         conn: ConnId,
         mut bytes: &[u8],
     ) {
-        let Some(mut at_work) = self.migration.at_work.take_if(|m| m.passage.conn == conn) else {
+        let Some(mut at_work) = self.migration.at_work.take_if(|m| m.target.conn == conn) else {
             // Nothing was asked.
-            return self.drop_passage(conn);
+            return self.drop_migrate_conn(conn);
         };
-        at_work.passage.deadline = now.mono + at_work.options.timeout;
+        at_work.target.deadline = now.mono + at_work.options.timeout;
         while let Some(end) = memchr::memchr(b'\n', bytes) {
-            let passage = &at_work.passage;
-            if passage.awaited.is_empty() && passage.has_said_all(at_work.keys.len()) {
+            let target = &at_work.target;
+            if target.awaited.is_empty() && target.has_said_all(at_work.keys.len()) {
                 // Everything has been answered already, and this belongs to nothing.
                 self.migration.at_work = Some(at_work);
                 self.migration_cron(now);
-                return self.drop_passage(conn);
+                return self.drop_migrate_conn(conn);
             }
             let (line, rest) = bytes.split_at(end);
             bytes = rest.get(1..).unwrap_or_default();
-            let mut whole = core::mem::take(&mut at_work.passage.line);
+            let mut whole = core::mem::take(&mut at_work.target.line);
             whole.extend_from_slice(line);
             let line = whole.strip_suffix(b"\r").unwrap_or(&whole);
-            if !self.passage_answered(now, &mut at_work, line) {
-                return self.give_up_passage(now, at_work, Trouble::Nonsense);
+            if !self.take_migrate_reply(now, &mut at_work, line) {
+                return self.abort_migrate_conn(now, at_work, Trouble::Nonsense);
             }
         }
-        at_work.passage.line.extend_from_slice(bytes);
-        if at_work.passage.line.len() > MAX_LINE {
-            return self.give_up_passage(now, at_work, Trouble::Nonsense);
+        at_work.target.line.extend_from_slice(bytes);
+        if at_work.target.line.len() > MAX_LINE {
+            return self.abort_migrate_conn(now, at_work, Trouble::Nonsense);
         }
         self.migration.at_work = Some(at_work);
     }
 
     /// Takes in one answer. False if it is none.
-    fn passage_answered(&mut self, now: Now<'_>, at_work: &mut Move, line: &[u8]) -> bool {
-        let passage = &mut at_work.passage;
-        let Some(awaited) = passage.awaited.pop_front() else { return false };
-        passage.answered += usize::from(matches!(awaited, Awaited::Key(_)));
+    fn take_migrate_reply(&mut self, now: Now<'_>, at_work: &mut Move, line: &[u8]) -> bool {
+        let target = &mut at_work.target;
+        let Some(awaited) = target.awaited.pop_front() else { return false };
+        target.answered += usize::from(matches!(awaited, Awaited::Key(_)));
         if let Some(text) = line.strip_prefix(b"-") {
-            passage.lost |= !matches!(awaited, Awaited::Key(_));
-            passage.refusal.get_or_insert_with(|| text.to_vec());
+            target.lost |= !matches!(awaited, Awaited::Key(_));
+            target.refusal.get_or_insert_with(|| text.to_vec());
             return true;
         }
         if line != b"+OK" {
             return false;
         }
         if let Awaited::Key(at) = awaited
-            && !passage.lost
+            && !target.lost
             && !at_work.options.copy
         {
             self.moved_key(now, at_work, at);
@@ -241,82 +241,82 @@ impl Server {
     pub(in crate::server) fn migration_cron(&mut self, now: Now<'_>) {
         let Some(mut at_work) = self.migration.at_work.take() else { return };
         self.speak(now, &mut at_work);
-        let passage = &at_work.passage;
-        if passage.has_said_all(at_work.keys.len()) && passage.awaited.is_empty() {
-            let (conn, db) = (passage.conn, at_work.options.db);
+        let target = &at_work.target;
+        if target.has_said_all(at_work.keys.len()) && target.awaited.is_empty() {
+            let (conn, db) = (target.conn, at_work.options.db);
             self.migration.sockets.used(conn, now.mono);
             if let Some(socket) = self.migration.sockets.get(conn) {
-                socket.db = passage.refusal.is_none().then_some(db);
+                socket.db = target.refusal.is_none().then_some(db);
             }
-            let answer = passage.refusal.as_deref().map_or(Ok(()), |text| Err(refused(text)));
+            let answer = target.refusal.as_deref().map_or(Ok(()), |text| Err(refused(text)));
             return self.end_migration(now, at_work, answer);
         }
-        if now.mono >= passage.deadline {
-            return self.give_up_passage(now, at_work, Trouble::TimedOut);
+        if now.mono >= target.deadline {
+            return self.abort_migrate_conn(now, at_work, Trouble::TimedOut);
         }
         self.migration.at_work = Some(at_work);
     }
 
     /// When that is to be gone on with.
     pub(in crate::server) fn migration_wake(&self) -> Option<Mono> {
-        let passage = &self.migration.at_work.as_ref()?.passage;
-        let speaks = || self.migration.sockets.stands(passage.conn) && !passage.greeted;
-        Some(if passage.making || speaks() { self.now.0 } else { passage.deadline })
+        let target = &self.migration.at_work.as_ref()?.target;
+        let speaks = || self.migration.sockets.stands(target.conn) && !target.greeted;
+        Some(if target.making || speaks() { self.now.0 } else { target.deadline })
     }
 
     /// Closes connections that have not been used for a while.
     #[inline]
-    pub(in crate::server) fn close_idle_passages(&mut self, now: Now<'_>) {
+    pub(in crate::server) fn close_idle_migrate_conns(&mut self, now: Now<'_>) {
         while let Some(conn) = self.migration.sockets.idle(now.mono) {
-            self.drop_passage(conn);
+            self.drop_migrate_conn(conn);
         }
     }
 
     /// When the next of them has not been used for a while.
-    pub(in crate::server) fn passages_wake(&self) -> Option<Mono> {
+    pub(in crate::server) fn migrate_conns_wake(&self) -> Option<Mono> {
         self.migration.sockets.next_idle()
     }
 
-    fn drop_passage(&mut self, conn: ConnId) {
+    fn drop_migrate_conn(&mut self, conn: ConnId) {
         if self.migration.sockets.remove(conn).is_some() {
             self.outputs.push_back(Output::Close { conn, how: Close::Now });
         }
     }
 
     /// Ends it on a connection that is still there.
-    fn give_up_passage(&mut self, now: Now<'_>, at_work: Box<Move>, trouble: Trouble) {
-        let conn = at_work.passage.conn;
+    fn abort_migrate_conn(&mut self, now: Now<'_>, at_work: Box<Move>, trouble: Trouble) {
+        let conn = at_work.target.conn;
         let socket = self.migration.sockets.get(conn);
         let (stands, unsent) =
             socket.map_or((false, false), |socket| (socket.stands, !socket.outbox.is_empty()));
-        self.drop_passage(conn);
+        self.drop_migrate_conn(conn);
         if stands {
-            self.passage_failed(now, at_work, trouble, unsent);
+            self.migrate_conn_failed(now, at_work, trouble, unsent);
         } else {
             self.end_migration(now, at_work, Err(CommandError::text(UNREACHABLE)));
         }
     }
 
     /// It has come to an end before its time, on a connection that is gone by now.
-    fn passage_failed(
+    fn migrate_conn_failed(
         &mut self,
         now: Now<'_>,
         mut at_work: Box<Move>,
         trouble: Trouble,
         unsent: bool,
     ) {
-        let passage = &at_work.passage;
-        let unheard = passage.answered == 0 && passage.refusal.is_none();
-        if trouble == Trouble::Closed && unheard && !passage.again {
+        let target = &at_work.target;
+        let unheard = target.answered == 0 && target.refusal.is_none();
+        if trouble == Trouble::Closed && unheard && !target.again {
             let timeout = at_work.options.timeout;
             let args = at_work.args.as_args();
-            at_work.passage = self.begin_passage(now, args, &at_work.to, timeout);
-            at_work.passage.again = true;
+            at_work.target = self.open_migrate_conn(now, args, &at_work.to, timeout);
+            at_work.target.again = true;
             self.migration.at_work = Some(at_work);
             return;
         }
-        let unsaid = unsent || !passage.has_said_all(at_work.keys.len());
-        let error = match &passage.refusal {
+        let unsaid = unsent || !target.has_said_all(at_work.keys.len());
+        let error = match &target.refusal {
             Some(text) => refused(text),
             None if unsaid => CommandError::text(WRITING),
             None => CommandError::text("IOERR error or timeout reading to target instance"),
@@ -326,31 +326,31 @@ impl Server {
 
     /// Says more, as far as there is room for it.
     fn speak(&mut self, now: Now<'_>, at_work: &mut Move) {
-        let Move { passage, args, options, keys, db, .. } = at_work;
-        let Some(socket) = self.migration.sockets.get(passage.conn) else { return };
+        let Move { target, args, options, keys, db, .. } = at_work;
+        let Some(socket) = self.migration.sockets.get(target.conn) else { return };
         if !socket.stands {
             return;
         }
         let args = args.as_args();
         let before = socket.outbox.end();
         let mut words = Vec::new();
-        if !core::mem::replace(&mut passage.greeted, true) {
+        if !core::mem::replace(&mut target.greeted, true) {
             if let Some((at, count)) = options.login {
                 let login = (at..at + count).map(|at| args.at(at));
                 let login: Vec<&[u8]> = [&b"AUTH"[..]].into_iter().chain(login).collect();
                 write_words(&mut words, login);
-                passage.awaited.push_back(Awaited::Login);
+                target.awaited.push_back(Awaited::Login);
             }
             if socket.db != Some(options.db) {
                 let digits = itoa::Buffer::new().format(options.db).to_owned();
                 write_words(&mut words, [&b"SELECT"[..], digits.as_bytes()]);
-                passage.awaited.push_back(Awaited::Select);
+                target.awaited.push_back(Awaited::Select);
             }
             // Whatever comes of it, the next one has to make sure.
             socket.db = None;
         }
         while socket.outbox.len() + words.len() < MOST_UNSENT {
-            if let Some((payload, sent)) = &mut passage.payload {
+            if let Some((payload, sent)) = &mut target.payload {
                 let piece = payload.get(*sent..).unwrap_or_default();
                 let piece = piece.get(..MOST_UNSENT).unwrap_or(piece);
                 words.extend_from_slice(piece);
@@ -358,50 +358,49 @@ impl Server {
                 if *sent < payload.len() {
                     break;
                 }
-                passage.payload = None;
+                target.payload = None;
                 words.extend_from_slice(b"\r\n");
                 if options.replace {
                     words.extend_from_slice(b"$7\r\nREPLACE\r\n");
                 }
                 continue;
             }
-            if passage.making {
+            if target.making {
                 // That takes time, but not the other server's.
-                passage.deadline = now.mono + options.timeout;
-                let Some(payload) = passage.writer.step(SLICE) else { break };
-                passage.making = false;
-                if let Some(copy) = passage.writer.take_copy() {
-                    self.keyspace.bury_copy(copy);
+                target.deadline = now.mono + options.timeout;
+                let Some(payload) = target.writer.step(SLICE) else { break };
+                target.making = false;
+                if let Some(copy) = target.writer.take_copy() {
+                    self.keyspace.free_copy_later(copy);
                 }
-                let Some(at) = passage.next.checked_sub(1).and_then(|n| keys.get(n).copied())
-                else {
+                let Some(at) = target.next.checked_sub(1).and_then(|n| keys.get(n).copied()) else {
                     break;
                 };
                 let name = args.at(at);
                 let Some(ttl) = time_left(self.keyspace.peek(*db, name), now) else { continue };
                 restore_head(&mut words, name, ttl, payload.len(), options.replace);
-                passage.payload = Some((payload, 0));
-                passage.awaited.push_back(Awaited::Key(at));
+                target.payload = Some((payload, 0));
+                target.awaited.push_back(Awaited::Key(at));
                 continue;
             }
-            let Some(at) = keys.get(passage.next).copied() else { break };
-            passage.next += 1;
+            let Some(at) = keys.get(target.next).copied() else { break };
+            target.next += 1;
             let entry = self.keyspace.peek(*db, args.at(at));
             // One whose time has come meanwhile stays behind.
             if let (Some(entry), Some(_)) = (entry, time_left(entry, now)) {
-                passage.writer.begin(entry);
-                passage.making = true;
+                target.writer.begin(entry);
+                target.making = true;
             }
         }
         if !words.is_empty() {
             socket.outbox.write(&words);
         }
         if socket.outbox.end() != before {
-            passage.deadline = now.mono + options.timeout;
+            target.deadline = now.mono + options.timeout;
             if socket.outbox.len() > FEW_UNSENT {
                 socket.outbox.set_low_water(FEW_UNSENT);
             }
-            self.outputs.push_back(Output::Send { conn: passage.conn });
+            self.outputs.push_back(Output::Send { conn: target.conn });
         }
     }
 }
