@@ -5,6 +5,7 @@
 //! which they may use each other (a room uses those before it, never those after it):
 //!
 //! * [`time`], [`rng`], [`machine`], [`resp`]: the ground floor.
+//! * [`sharding`]: which node has a key.
 //! * [`store`]: the keyspace.
 //! * [`command`]: the shape of the command table, and the commands on data.
 //! * [`persist`]: the forms that data takes on disk and between servers.
@@ -22,6 +23,7 @@ pub mod persist;
 pub mod resp;
 pub mod rng;
 pub mod server;
+pub mod sharding;
 pub mod sim;
 pub mod sorted;
 pub mod store;

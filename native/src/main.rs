@@ -9,6 +9,7 @@ mod cli;
 mod driver;
 mod playground;
 mod server;
+mod shard;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
             Command::Cli { args } => cli::main(args),
             Command::CheckRdb { args } => check_rdb::main("limpid check-rdb", &args),
             Command::CheckAof { args } => check_aof::main("limpid check-aof", &args),
+            Command::Shard { args } => shard::main(args),
             Command::Playground(options) => playground::main(&options),
         },
     }
@@ -80,6 +82,13 @@ enum Command {
     /// Check an append-only file, and mend it; the same as under the name redis-check-aof
     CheckAof {
         /// `[--fix | --truncate-to-timestamp SECONDS] FILE`: a manifest or one file
+        #[arg(value_name = "ARGUMENTS", trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Say which node has each key by a sharding rule, and what moves when nodes join or leave
+    #[command(disable_help_flag = true)]
+    Shard {
+        /// Nodes, a rule and keys; see --help
         #[arg(value_name = "ARGUMENTS", trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },

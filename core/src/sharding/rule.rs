@@ -1,0 +1,178 @@
+//! Nodes and the rule by which keys are spread over them.
+
+use super::{GroupHash, Hash, HashTag, Ring, Slot};
+use crate::rng::Rng;
+
+/// Something that has keys: a server, or a group of a primary and its replicas.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// What it is called. A ring hashes this name.
+    pub name: Vec<u8>,
+    /// How many keys it gets in comparison with others.
+    pub weight: u32,
+}
+
+impl Node {
+    /// A node of average weight.
+    pub fn new(name: impl Into<Vec<u8>>) -> Node {
+        Node { name: name.into(), weight: 1 }
+    }
+}
+
+/// How keys are spread over nodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// By business: the first prefix that a key begins with names its node, by index.
+    Table(Vec<(Vec<u8>, u32)>),
+    /// The hash modulo the sum of the weights.
+    Modula(Hash),
+    /// The hash of predixy modulo the number of nodes.
+    Groups(GroupHash),
+    /// The next point on the ring of ketama.
+    Ketama(Hash),
+    /// The slots of Redis Cluster, in equal ranges.
+    Slots,
+    /// Any node, a new one each time. Whoever reads has to ask them all, as with a queue.
+    Random,
+}
+
+/// Where a key is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// On this node, by index.
+    Node(u32),
+    /// On any node: [`Sharding::pick`] chooses one.
+    Anywhere,
+    /// On none: there is no node, or no prefix for it.
+    Nowhere,
+}
+
+/// Which node has a key: nodes, a rule, and a hash tag.
+#[derive(Clone, Debug)]
+pub struct Sharding {
+    nodes: Vec<Node>,
+    rule: Rule,
+    tag: Option<HashTag>,
+    /// For [`Rule::Ketama`].
+    ring: Ring,
+    /// For [`Rule::Modula`]: nodes, each as often as it weighs; for [`Rule::Random`]: those that
+    /// take part.
+    wheel: Vec<u32>,
+}
+
+/// How far weights add up: beyond that [`Rule::Modula`] would take too much memory.
+pub(crate) const MAX_TOTAL_WEIGHT: u64 = 1 << 20;
+
+impl Sharding {
+    /// A sharding over all of `nodes`.
+    pub fn new(nodes: Vec<Node>, rule: Rule, tag: Option<HashTag>) -> Sharding {
+        let mut sharding = Sharding { nodes, rule, tag, ring: Ring::default(), wheel: Vec::new() };
+        sharding.spread(|_| true);
+        sharding
+    }
+
+    /// Spreads keys over those nodes for which `live` holds, as twemproxy does when it ejects a
+    /// server. Nodes keep their indexes.
+    pub fn spread(&mut self, live: impl Fn(usize) -> bool) {
+        let indexes = || (0..self.nodes.len()).filter(|&i| live(i)).map(|i| i as u32);
+        match self.rule {
+            Rule::Ketama(_) => self.ring = Ring::new(&self.nodes, live),
+            Rule::Random => self.wheel = indexes().collect(),
+            Rule::Modula(_) => {
+                let mut wheel = Vec::new();
+                for index in indexes() {
+                    let weight = self.nodes.get(index as usize).map_or(0, |node| node.weight);
+                    let room = MAX_TOTAL_WEIGHT.saturating_sub(wheel.len() as u64);
+                    let times = u64::from(weight).min(room) as usize;
+                    wheel.resize(wheel.len() + times, index);
+                }
+                self.wheel = wheel;
+            }
+            // These three are fixed: a group or a range that is down has its keys nevertheless.
+            Rule::Table(_) | Rule::Groups(_) | Rule::Slots => {}
+        }
+    }
+
+    /// The node of a key.
+    #[inline]
+    pub fn locate(&self, key: &[u8]) -> Place {
+        let part = match &self.tag {
+            Some(tag) => tag.part(key),
+            None => key,
+        };
+        let node = match &self.rule {
+            Rule::Ketama(hash) => match self.nodes.len() {
+                // Twemproxy spares a pool of one server the hashing.
+                1 => self.ring.points().first().map(|point| point.node),
+                _ => self.ring.node(hash.of(part)),
+            },
+            Rule::Modula(hash) => match self.wheel.len() {
+                0 => None,
+                1 => self.wheel.first().copied(),
+                len => self.wheel.get(hash.of(part) as usize % len).copied(),
+            },
+            Rule::Groups(hash) => match self.nodes.len() as u64 {
+                0 => None,
+                1 => Some(0),
+                len => Some((hash.of(part) % len) as u32),
+            },
+            Rule::Slots => self.node_of_slot(Slot::of(key)),
+            Rule::Table(rows) => {
+                rows.iter().find(|(prefix, _)| key.starts_with(prefix)).map(|&(_, node)| node)
+            }
+            Rule::Random if self.wheel.is_empty() => None,
+            Rule::Random => return Place::Anywhere,
+        };
+        node.map_or(Place::Nowhere, Place::Node)
+    }
+
+    /// The node of a key, drawn if it may be anywhere.
+    pub fn pick(&self, key: &[u8], rng: &mut Rng) -> Option<u32> {
+        match self.locate(key) {
+            Place::Node(node) => Some(node),
+            Place::Anywhere => self.wheel.get(rng.below(self.wheel.len() as u64) as usize).copied(),
+            Place::Nowhere => None,
+        }
+    }
+
+    /// The number that a rule makes of a key before it chooses a node; `None` if it makes none.
+    pub fn hash(&self, key: &[u8]) -> Option<u64> {
+        let part = self.tag.map_or(key, |tag| tag.part(key));
+        match &self.rule {
+            Rule::Ketama(hash) | Rule::Modula(hash) => Some(hash.of(part).into()),
+            Rule::Groups(hash) => Some(hash.of(part)),
+            Rule::Slots => Some(Slot::of(key).number().into()),
+            Rule::Table(_) | Rule::Random => None,
+        }
+    }
+
+    /// The nodes, by whose indexes places are told.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// The rule.
+    pub fn rule(&self) -> &Rule {
+        &self.rule
+    }
+
+    /// The hash tag, if there is one.
+    pub fn tag(&self) -> Option<HashTag> {
+        self.tag
+    }
+
+    /// The ring, if keys are spread by one.
+    pub fn ring(&self) -> Option<&Ring> {
+        matches!(self.rule, Rule::Ketama(_)).then_some(&self.ring)
+    }
+
+    /// Equal ranges, as `redis-cli --cluster create` deals them out: each ends at the rounded
+    /// multiple of the exact share.
+    fn node_of_slot(&self, slot: Slot) -> Option<u32> {
+        let nodes = self.nodes.len() as u64;
+        let slots = u64::from(Slot::COUNT);
+        // The last slot of node i is round((i + 1) * slots / nodes - 1).
+        let last = |i: u64| ((i + 1) * slots * 2 + nodes) / (nodes * 2) - 1;
+        (0..nodes).find(|&i| u64::from(slot.number()) <= last(i)).map(|i| i as u32)
+    }
+}
