@@ -9,6 +9,7 @@
 //! * [`store`]: the keyspace.
 //! * [`command`]: the shape of the command table, and the commands on data.
 //! * [`persist`]: the forms that data takes on disk and between servers.
+//! * [`peer`]: outgoing connections of whoever is a client of another server.
 //! * [`server`]: clients, configuration, and the commands that administer them.
 //! * [`client`]: what a redis-cli needs besides a terminal: parsing lines, printing replies, hints.
 //! * [`sim`]: a world of hosts, links, disks and faults in which machines run.
@@ -19,6 +20,7 @@ pub mod command;
 pub mod glob;
 pub mod lab;
 pub mod machine;
+pub mod peer;
 pub mod persist;
 pub mod resp;
 pub mod rng;
