@@ -1,12 +1,12 @@
 //! FAILOVER where things go wrong: Limpid does and says what Redis's own redis-server does.
 
 use std::process::Command;
-use std::time::Instant;
 
 use limpid_core::resp::value::Value;
 use limpid_tests::client::Client;
 use limpid_tests::process::Kind::{self, Limpid, Redis};
-use limpid_tests::process::{PATIENCE, Process};
+use limpid_tests::process::Process;
+use limpid_tests::wait::until;
 
 /// A primary and its replica of one kind, and what was seen of them.
 struct Pair {
@@ -72,10 +72,7 @@ impl Pair {
     }
 
     fn until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
-        while !holds(self) {
-            assert!(Instant::now() < deadline, "{what}? {}", self.primary.output());
-        }
+        until(|| format!("{what}? {}", self.primary.output()), || holds(self));
     }
 
     fn says(&self, text: &str) -> usize {
@@ -190,10 +187,8 @@ fn a_dead_replica_cannot_rejoin_while_failover_waits_for_any_target() {
         pair.kill_replica();
         pair.replica.restart(true);
         let refused = "Can't SYNC while failing over";
-        let deadline = Instant::now() + PATIENCE;
-        while !pair.replica.output().contains(refused) {
-            assert!(Instant::now() < deadline, "{}", pair.replica.output());
-        }
+        let replica = &pair.replica;
+        until(|| replica.output(), || replica.output().contains(refused));
         pair.state();
         pair.written();
         pair.ask("FAILOVER ABORT");

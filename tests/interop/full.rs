@@ -8,24 +8,30 @@ use std::time::Instant;
 use limpid_core::resp::value::Value;
 use limpid_tests::client::Client;
 use limpid_tests::process::{PATIENCE, Process};
+use limpid_tests::wait::until;
 use tempfile::TempDir;
 
 /// A small disk of its own.
 struct Disk(TempDir);
 
 impl Disk {
-    /// `None` where the tests may not mount; a sentence says so.
-    fn mount(size: &str) -> Option<Self> {
+    /// Mounts one.
+    ///
+    /// # Panics
+    ///
+    /// Where the tests may not mount: a test that is passed over would look like one that passed.
+    fn mount(size: &str) -> Self {
         let dir = TempDir::new().expect("a temporary directory");
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(dir.path());
-        match mount.output() {
-            Ok(output) if output.status.success() => Some(Disk(dir)),
-            _ => {
-                println!("mounting a small tmpfs takes root: what a full disk does is not tested");
-                None
-            }
-        }
+        let output = mount.output().expect("mount starts");
+        let why = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success(),
+            "cannot mount a tmpfs of {size} to fill up: {why}. That takes root; run the tests as \
+             root, or in a container."
+        );
+        Disk(dir)
     }
 
     fn path(&self) -> &Path {
@@ -79,7 +85,7 @@ fn length(client: &mut Client) -> u64 {
 
 #[test]
 fn a_full_disk_refuses_writes_until_there_is_room_and_loses_none() {
-    let Some(disk) = Disk::mount("4m") else { return };
+    let disk = Disk::mount("4m");
     let mut server = server(&disk, &["--appendfsync", "everysec"]);
     let mut client = Client::new(server.connect());
     assert_eq!(client.call(&["RPUSH", "list", "first"]), Value::Integer(1));
@@ -99,10 +105,10 @@ fn a_full_disk_refuses_writes_until_there_is_room_and_loses_none() {
     assert_eq!(length(&mut client), acknowledged);
 
     disk.free();
-    let deadline = Instant::now() + PATIENCE;
-    while client.call(&["RPUSH", "list", "last"]).is_error() {
-        assert!(Instant::now() < deadline, "there is room again, but nothing is written");
-    }
+    until(
+        || "there is room again, but nothing is written".into(),
+        || !client.call(&["RPUSH", "list", "last"]).is_error(),
+    );
     server.wait_for_line("AOF write error looks solved").expect("a line that says so");
     server.restart(false);
     let mut client = Client::new(server.connect());
@@ -111,7 +117,7 @@ fn a_full_disk_refuses_writes_until_there_is_room_and_loses_none() {
 
 #[test]
 fn with_always_a_full_disk_ends_the_server_and_loses_nothing_acknowledged() {
-    let Some(disk) = Disk::mount("4m") else { return };
+    let disk = Disk::mount("4m");
     let mut server = server(&disk, &["--appendfsync", "always"]);
     let mut client = Client::new(server.connect());
     disk.fill();
@@ -128,7 +134,7 @@ fn with_always_a_full_disk_ends_the_server_and_loses_nothing_acknowledged() {
 
 #[test]
 fn a_dump_for_which_there_is_no_room_leaves_the_old_one() {
-    let Some(disk) = Disk::mount("4m") else { return };
+    let disk = Disk::mount("4m");
     let dir = disk.path().to_str().expect("UTF-8");
     let mut server = Process::server(&["--dir", dir, "--rdbcompression", "no"]);
     let mut client = Client::new(server.connect());
@@ -142,11 +148,13 @@ fn a_dump_for_which_there_is_no_room_leaves_the_old_one() {
     assert_eq!(before, after);
     // The disk is tidied up behind the reply.
     let files = || std::fs::read_dir(disk.path()).expect("a directory").count();
-    let deadline = Instant::now() + PATIENCE;
-    while files() != 1 {
-        assert!(Instant::now() < deadline, "something is left of the attempt");
-        client.call(&["PING"]);
-    }
+    until(
+        || "something is left of the attempt".into(),
+        || {
+            client.call(&["PING"]);
+            files() == 1
+        },
+    );
     server.restart(true);
     let mut client = Client::new(server.connect());
     assert_eq!(client.call(&["GET", "k"]), Value::bulk("v"));

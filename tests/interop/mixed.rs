@@ -1,13 +1,12 @@
 //! Servers of both kinds in one group: what only one of them knows, passwords, chains, restarts,
 //! and every way in which a copy of the data can be sent and taken.
 
-use std::time::Instant;
-
 use limpid_core::resp::value::Value;
 use limpid_core::rng::Rng;
 use limpid_tests::client::Client;
 use limpid_tests::process::Kind::{self, Limpid, Redis};
-use limpid_tests::process::{PATIENCE, Process};
+use limpid_tests::process::Process;
+use limpid_tests::wait;
 
 use crate::replication::{agree, call, count, field, follow, write};
 
@@ -22,23 +21,15 @@ fn gives(server: &Process, line: &str, wanted: &Value) {
 }
 
 fn until(server: &Process, line: &str, wanted: impl Fn(&Value) -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let reply = call(server, line);
-        if wanted(&reply) {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{line}: {reply:?}\n{}", server.output());
-        std::thread::yield_now();
-    }
+    let reply = || call(server, line);
+    wait::until(|| format!("{line}: {:?}\n{}", reply(), server.output()), || wanted(&reply()));
 }
 
 fn link(server: &Process, state: &str) {
-    let deadline = Instant::now() + PATIENCE;
-    while field(server, "master_link_status") != state {
-        assert!(Instant::now() < deadline, "the link is not {state}:\n{}", server.output());
-        std::thread::yield_now();
-    }
+    wait::until(
+        || format!("the link is not {state}:\n{}", server.output()),
+        || field(server, "master_link_status") == state,
+    );
 }
 
 const LIBRARY: &str =

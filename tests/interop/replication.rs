@@ -1,12 +1,11 @@
 //! Limpid and Redis's own redis-server as primaries and replicas of each other.
 
-use std::time::Instant;
-
 use limpid_core::resp::value::Value;
 use limpid_core::rng::Rng;
 use limpid_tests::client::Client;
-use limpid_tests::process::{PATIENCE, Process};
+use limpid_tests::process::Process;
 use limpid_tests::replicas;
+use limpid_tests::wait::until;
 
 /// Commands between two troubles.
 const WRITES: usize = 400;
@@ -124,23 +123,25 @@ pub(crate) fn write(server: &Process, rng: &mut Rng) {
 
 /// Waits until both have the same data and have come equally far.
 pub(crate) fn agree(primary: &Process, replica: &Process) {
-    let until = Instant::now() + PATIENCE;
-    loop {
+    let look = || {
         let offsets = [primary, replica].map(|server| field(server, "master_repl_offset"));
-        let up = field(replica, "master_link_status") == "up";
         let digests =
             [primary, replica].map(|server| format!("{:?}", call(server, "debug digest")));
-        if up && offsets[0] == offsets[1] && digests[0] == digests[1] {
-            return;
-        }
-        assert!(
-            Instant::now() < until,
+        (offsets, digests)
+    };
+    let why = || {
+        let (offsets, digests) = look();
+        format!(
             "they do not agree: {offsets:?} {digests:?}\nprimary:\n{}\nreplica:\n{}",
             primary.output(),
             replica.output()
-        );
-        std::thread::yield_now();
-    }
+        )
+    };
+    until(why, || {
+        let (offsets, digests) = look();
+        let up = field(replica, "master_link_status") == "up";
+        up && offsets[0] == offsets[1] && digests[0] == digests[1]
+    });
 }
 
 pub(crate) fn field(server: &Process, name: &str) -> String {

@@ -9,3 +9,4 @@ pub mod proxy;
 pub mod replicas;
 pub mod soak;
 pub mod turns;
+pub mod wait;

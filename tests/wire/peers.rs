@@ -1,11 +1,11 @@
 //! Clients that are slow, greedy, many, or gone.
 
 use std::io::{Read, Write};
-use std::time::Instant;
 
 use limpid_core::resp::value::{Value, encode_command};
 use limpid_tests::client::Client;
-use limpid_tests::process::{PATIENCE, Process};
+use limpid_tests::process::Process;
+use limpid_tests::wait::until;
 
 #[test]
 fn a_command_may_arrive_byte_by_byte() {
@@ -61,15 +61,14 @@ fn clients_that_vanish_leave_nothing_behind() {
         }
     }
     let mut client = Client::new(server.connect());
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let info = client.call(&["INFO", "clients"]);
-        let text = String::from_utf8_lossy(info.bytes().expect("a text")).into_owned();
-        if text.lines().any(|line| line == "connected_clients:1") {
-            break;
-        }
-        assert!(Instant::now() < deadline, "{text}");
-    }
+    until(
+        || "the clients that vanished are still counted".into(),
+        || {
+            let info = client.call(&["INFO", "clients"]);
+            let text = String::from_utf8_lossy(info.bytes().expect("a text")).into_owned();
+            text.lines().any(|line| line == "connected_clients:1")
+        },
+    );
     assert_eq!(client.call(&["GET", "k"]), Value::Null);
 }
 
@@ -83,14 +82,13 @@ fn who_never_reads_is_cut_off_and_others_are_served() {
     let mut greedy = server.connect();
     // The server may hang up before all is sent; that is the point.
     let _ = greedy.write_all(&b"GET big\r\n".repeat(200));
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let list = client.call(&["CLIENT", "LIST"]);
-        if String::from_utf8_lossy(list.bytes().expect("a text")).lines().count() == 1 {
-            break;
-        }
-        assert!(Instant::now() < deadline, "the greedy client is still there");
-    }
+    until(
+        || "the greedy client is still there".into(),
+        || {
+            let list = client.call(&["CLIENT", "LIST"]);
+            String::from_utf8_lossy(list.bytes().expect("a text")).lines().count() == 1
+        },
+    );
     assert_eq!(client.call(&["PING"]), Value::Simple(b"PONG".to_vec()));
 }
 
@@ -106,13 +104,12 @@ fn one_client_too_many_is_told_so() {
     assert_eq!(reply, Value::Error(b"ERR max number of clients reached".to_vec()));
     assert_eq!(refused.read(), None);
     drop(there.pop());
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let mut next = Client::new(server.connect());
-        next.send(&["PING"]);
-        match next.read().map(|reply| reply.value) {
-            Some(Value::Simple(pong)) if pong == b"PONG" => break,
-            _ => assert!(Instant::now() < deadline, "the place that became free is not given"),
-        }
-    }
+    until(
+        || "the place that became free is not given".into(),
+        || {
+            let mut next = Client::new(server.connect());
+            next.send(&["PING"]);
+            next.read().is_some_and(|reply| reply.value == Value::Simple(b"PONG".to_vec()))
+        },
+    );
 }

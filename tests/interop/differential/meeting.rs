@@ -11,6 +11,7 @@ use limpid_core::resp::value::Value;
 use limpid_core::rng::Rng;
 use limpid_tests::client::{Client, Reply};
 use limpid_tests::process::{PATIENCE, Process};
+use limpid_tests::wait::until;
 
 use super::compare::{Compare, numbers};
 use super::groups::GROUPS;
@@ -30,14 +31,17 @@ const TIMEOUT: &[u8] = b"0.01";
 const TTL: &[u8] = b"1";
 
 /// What a sequence is drawn from.
-struct Meeting {
+pub(crate) struct Meeting {
     name: &'static str,
     /// Sent first, each by the connection of that number.
     first: &'static [(usize, &'static str)],
-    patterns: &'static [&'static str],
+    pub(crate) patterns: &'static [&'static str],
     /// Other groups, for which less is drawn.
     others: &'static [&'static str],
 }
+
+/// All of them.
+pub(crate) const MEETINGS: &[&Meeting] = &[&TRANSACTIONS, &BLOCKING, &MESSAGES, &EVENTS];
 
 const TRANSACTIONS: Meeting = Meeting {
     name: "transactions",
@@ -257,6 +261,10 @@ struct Guest {
 type Caused = Vec<(Vec<Reply>, bool)>;
 
 impl Stage for Table {
+    fn waits_for_time(&self) -> bool {
+        true
+    }
+
     fn reset(&mut self) {
         for side in [&mut self.limpid, &mut self.redis] {
             side.reset();
@@ -339,10 +347,7 @@ impl Side {
 
     /// Asks until `done`.
     fn until(&mut self, mut done: impl FnMut(&mut Client) -> bool) {
-        let deadline = std::time::Instant::now() + PATIENCE;
-        while !done(&mut self.control) {
-            assert!(std::time::Instant::now() < deadline, "waited in vain");
-        }
+        until(|| "what was asked of the server".into(), || done(&mut self.control));
     }
 
     /// Sends a command, waits for all that it causes, and gives that.

@@ -12,16 +12,18 @@ mod pattern;
 mod propagation;
 mod values;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use limpid_core::resp::number::parse_i64;
+use limpid_core::resp::value::Value;
 use limpid_core::rng::Rng;
 use limpid_tests::client::{Client, Reply};
 use limpid_tests::process::Process;
 
 use compare::Compare;
 use groups::{GROUPS, Group, READERS};
+use meeting::MEETINGS;
 use pattern::{Args, Pattern};
 
 /// Sequences for each group, unless `LIMPID_SEQUENCES` says otherwise.
@@ -128,18 +130,37 @@ fn search(
 
     // By the command that was answered differently, so that one fault is told once.
     let mut failures: BTreeMap<String, String> = BTreeMap::new();
+    // Differences that did not recur. Where commands wait for real time, a machine that stood still
+    // for a moment makes one now and then; elsewhere nothing excuses any.
+    let mut unstable = Vec::new();
+    let excused = if stage.waits_for_time() { sequences / 50 } else { 0 };
     for n in 0..sequences {
         let sequence = sequence(&mut own_rng(seed, group, n));
         let Some(at) = stage.play(&sequence) else { continue };
         let shrunk = shrink(stage, sequence[..=at].to_vec());
-        if let Some((fault, told)) = stage.tell(&shrunk) {
-            failures.entry(fault).or_insert(format!("sequence {n}:\n{told}"));
+        match stage.tell(&shrunk) {
+            Some((fault, told)) => {
+                failures.entry(fault).or_insert(format!("sequence {n}:\n{told}"));
+            }
+            None => {
+                let lines = sequence[..=at].iter().map(|s| format!("  > {}\n", quoted(&s.args)));
+                let told =
+                    format!("sequence {n}, once and not again:\n{}", lines.collect::<String>());
+                println!("{told}");
+                unstable.push(told);
+            }
         }
         if failures.len() == ENOUGH {
             break;
         }
     }
     let told: Vec<&str> = failures.values().map(String::as_str).collect();
+    assert!(
+        unstable.len() as u64 <= excused,
+        "{} of {sequences} sequences differ sometimes, seed {seed}\n\n{}",
+        unstable.len(),
+        unstable.join("\n")
+    );
     assert!(told.is_empty(), "{} differences, seed {seed}\n\n{}", told.len(), told.join("\n"));
 }
 
@@ -230,6 +251,11 @@ fn spoil(args: &mut Args, rng: &mut Rng) {
 
 /// Where sequences are played to Limpid and to Redis.
 trait Stage {
+    /// Whether commands of its sequences time out.
+    fn waits_for_time(&self) -> bool {
+        false
+    }
+
     /// Begins anew, with nothing left of an earlier sequence.
     fn reset(&mut self);
 
@@ -424,4 +450,50 @@ fn abridged(text: &str) -> String {
         0..=300 => text.to_owned(),
         len => format!("{}…({len} in all)", &text[..280]),
     }
+}
+
+/// Commands that no group plays: what they do is tested where the reason says.
+const NOT_PLAYED: &[(&str, &str)] = &[
+    ("bgrewriteaof", "it writes files: aof.rs"),
+    ("bgsave", "it writes files: saving.rs"),
+    ("failover", "it changes roles: failover.rs"),
+    ("info", "its figures differ: programs.rs and the libraries read it"),
+    ("lolwut", "it draws, another thing in each version"),
+    ("migrate", "it takes two servers: migrate.rs"),
+    ("monitor", "it never ends: cli.rs and the libraries"),
+    ("psync", "it turns the connection into a replica's: replication.rs"),
+    ("replconf", "it is a replica's: replication.rs"),
+    ("replicaof", "it changes roles: mixed.rs"),
+    ("restore-asking", "it is RESTORE under another name, for clusters"),
+    ("role", "its figures differ: the lessons ask for it"),
+    ("save", "it writes files: saving.rs"),
+    ("shutdown", "it ends the server: lessons/replication.rs"),
+    ("slaveof", "it changes roles: mixed.rs"),
+    ("sync", "it turns the connection into a replica's: replication.rs"),
+    ("wait", "it takes replicas: the libraries, and the Worlds of core"),
+    ("waitaof", "it takes replicas and files: the Worlds of core"),
+];
+
+#[test]
+fn every_command_is_compared_or_has_a_reason_not_to_be() {
+    let patterns = GROUPS.iter().flat_map(|group| group.rows).flat_map(|(_, patterns)| *patterns);
+    let meetings = MEETINGS.iter().flat_map(|meeting| meeting.patterns);
+    let played: BTreeSet<String> = patterns
+        .chain(meetings)
+        .filter_map(|pattern| pattern.split(' ').next())
+        .map(str::to_ascii_lowercase)
+        .collect();
+    let not_played: BTreeSet<&str> = NOT_PLAYED.iter().map(|(name, _)| *name).collect();
+    let list = Client::new(Process::server(&[]).connect()).call(&["COMMAND", "LIST"]);
+    let names = list.items().unwrap_or_default().iter().filter_map(Value::bytes);
+    let all: BTreeSet<String> =
+        names.map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+    let missing: Vec<_> = all
+        .iter()
+        .filter(|name| !played.contains(*name) && !not_played.contains(name.as_str()))
+        .collect();
+    assert!(missing.is_empty(), "no line in groups.rs, and no reason: {missing:?}");
+    let idle: Vec<_> =
+        not_played.iter().filter(|name| played.contains(**name) || !all.contains(**name)).collect();
+    assert!(idle.is_empty(), "a reason for nothing: {idle:?}");
 }

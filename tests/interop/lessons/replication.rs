@@ -3,9 +3,9 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
 
-use limpid_tests::process::{PATIENCE, Process, free_port};
+use limpid_tests::process::{Process, free_port};
+use limpid_tests::wait::until;
 use tempfile::TempDir;
 
 /// What INFO Persistence told of then, and still does.
@@ -85,14 +85,8 @@ impl Instance {
     }
 
     fn until(&self, words: &[&str], wanted: impl Fn(&str) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let answer = self.cli(words);
-            if wanted(&answer) {
-                return;
-            }
-            assert!(Instant::now() < deadline, "{words:?} gives {answer}");
-        }
+        let answer = || self.cli(words);
+        until(|| format!("{words:?} gives {}", answer()), || wanted(&answer()));
     }
 
     /// The fields of a section of INFO.

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::channel;
 use std::thread;
-use std::time::Instant;
 
 use limpid_tests::process::{PATIENCE, Process};
+use limpid_tests::wait::until;
 use redis::{
     Client, Commands, Connection, Direction, PushInfo, PushKind, RedisResult, Value, pipe,
 };
@@ -44,15 +44,12 @@ fn connect(client: &Client) -> Connection {
 
 /// Waits until so many clients wait for keys.
 fn until_blocked(db: &mut Connection, count: u64) {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
+    let mut blocked = || -> Option<u64> {
         let info: redis::InfoDict =
             redis::cmd("INFO").arg("clients").query(db).expect("information");
-        if info.get("blocked_clients") == Some(count) {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{info:?}");
-    }
+        info.get("blocked_clients")
+    };
+    until(|| format!("{count} clients wait for keys"), || blocked() == Some(count));
 }
 
 fn pipelines(client: &Client) -> RedisResult<()> {

@@ -1,9 +1,8 @@
 //! Memory that a server has taken, and gives back.
 
-use std::time::{Duration, Instant};
-
 use limpid_tests::client::Client;
-use limpid_tests::process::{PATIENCE, Process};
+use limpid_tests::process::Process;
+use limpid_tests::wait::until;
 
 /// Resident memory of a process in bytes.
 fn resident(pid: u32) -> u64 {
@@ -21,9 +20,6 @@ fn a_server_that_is_emptied_gives_its_memory_back_though_nobody_asks_it_anything
     let full = resident(server.pid());
     assert!(full > before + (30 << 20), "{before} {full}");
     client.call(&["FLUSHALL"]);
-    let deadline = Instant::now() + PATIENCE;
-    while resident(server.pid()) > before + (full - before) / 4 {
-        assert!(Instant::now() < deadline, "{before} {full} {}", resident(server.pid()));
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let now = || resident(server.pid());
+    until(|| format!("{before} {full} {}", now()), || now() <= before + (full - before) / 4);
 }

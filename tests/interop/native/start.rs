@@ -5,9 +5,9 @@ use std::net::TcpStream;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
-use std::time::Instant;
 
-use limpid_tests::process::{PATIENCE, Process, binary, free_port};
+use limpid_tests::process::{Process, binary, free_port};
+use limpid_tests::wait::until_some;
 
 use super::{connect, ping};
 
@@ -115,11 +115,8 @@ fn log_lines_go_to_the_file_that_was_named_in_the_directory_that_was_named() {
     let files = ["--logfile", "limpid.log", "--pidfile", "limpid.pid"];
     let mut server = Process::start(&[&args[..], &files].concat(), &[], port);
     // There is no output to wait for, so wait for the server itself.
-    let deadline = Instant::now() + PATIENCE;
-    let connected = std::iter::repeat_with(|| TcpStream::connect(server.address()))
-        .take_while(|_| Instant::now() < deadline)
-        .find_map(Result::ok);
-    ping(&mut connected.expect("the server listens"));
+    let connect = || TcpStream::connect(server.address()).ok();
+    ping(&mut until_some(|| "the server listens".into(), connect));
     let pid = std::fs::read_to_string(dir.join("limpid.pid")).expect("a pid file");
     assert_eq!(pid, format!("{}\n", server.pid()));
     assert_eq!(server.terminate().code(), Some(0));

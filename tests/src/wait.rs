@@ -1,0 +1,35 @@
+//! Waiting for a condition, with one deadline and one pause between two looks for all tests.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::process::PATIENCE;
+
+/// The pause between two looks: short beside what is waited for, long enough that a test does not
+/// take the processor away from the servers that it waits for.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// Waits until `holds` returns true.
+///
+/// # Panics
+///
+/// After [`PATIENCE`], with the text that `why` makes.
+pub fn until(why: impl FnOnce() -> String, mut holds: impl FnMut() -> bool) {
+    until_some(why, || holds().then_some(()));
+}
+
+/// Waits until `look` finds something, and returns that.
+///
+/// # Panics
+///
+/// After [`PATIENCE`], with the text that `why` makes.
+pub fn until_some<T>(why: impl FnOnce() -> String, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited {PATIENCE:?} in vain: {}", why());
+        sleep(PAUSE);
+    }
+}
