@@ -1,15 +1,12 @@
-//! The short way from bytes to replies.
+//! The fast path from bytes to replies.
 //!
 //! Nearly always a client sends whole requests that work on keys, and neither it nor the server is
-//! in a state in which a command is refused, put off, or told to others before it is carried out.
-//! That is seen once for all that has arrived, and the commands then follow each other with
-//! nothing between them but what each one needs. Whatever is out of the ordinary is left to
-//! [`super::dispatch`], which looks closely.
+//! in a state in which a command is refused, delayed, or shown to MONITOR. That is checked once for
+//! all that has arrived, and the commands then follow each other with nothing between them but what
+//! each one needs. Every other request goes through the dispatch, which checks each one.
 
-use super::Server;
-use super::clients::{Client, Standing};
-use super::net::MAX_UNSENT;
-use super::table::{Command, Run};
+use super::{Client, Command, Run, Server};
+use crate::front::MAX_UNSENT;
 use crate::resp::request::{self, Args, FEW, Span};
 use crate::time::Now;
 
@@ -28,18 +25,20 @@ impl Server {
     #[inline]
     pub(super) fn can_skip_checks(&self, client: &Client) -> bool {
         let settings = self.config.settings();
-        client.standing == Standing::Open
-            && client.is_plain()
-            && !client.is_held()
+        let state = &client.state;
+        client.is_plain()
+            && state.transaction.is_none()
+            && state.replica.is_none()
+            && !state.from_primary
             && settings.maxmemory == 0
             && settings.min_replicas_to_write == 0
             && self.stalled == 0
-            && !self.executing
+            && !self.service.executing
             && !self.holds_all()
             && self.monitors.is_empty()
-            && self.persistence.takes_all()
+            && self.service.persistence.takes_all()
             && (self.aof_is_off() || self.aof_refusal().is_none())
-            && self.replication.takes_all()
+            && self.service.replication.takes_all()
             && !self.pause.is_set()
     }
 
@@ -109,7 +108,7 @@ impl Server {
     ) {
         let Run::Data(handler) = command.run else { return };
         client.last_command = Some(command.id);
-        let (began, offset) = (self.elapsed, self.replication.offset());
+        let (began, offset) = (self.elapsed, self.service.replication.offset());
         self.prepare_env(now, client);
         let (result, wait) = self.call_handler(now, client, handler, args);
         if let Some(wait) = wait {
@@ -121,15 +120,15 @@ impl Server {
         }
         self.elapsed = now.nanos();
         // One that waits counts when it has got what it waits for.
-        if client.blocked.is_none() {
+        if client.state.blocked.is_none() {
             let took = self.elapsed.saturating_sub(began);
-            let tracked = self.config.settings().latency_tracking;
+            let tracked = self.config.front().latency_tracking;
             self.stats.called(command.id, took, result.is_err(), tracked);
             self.log_if_slow(now, client, command, args, took);
         }
         self.propagate(command);
-        if self.replication.offset() != offset {
-            client.write_offset = self.replication.offset();
+        if self.service.replication.offset() != offset {
+            client.state.write_offset = self.service.replication.offset();
         }
         self.tell_others(now, client);
     }

@@ -1,34 +1,23 @@
 //! CLIENT.
 
-use super::{Client, ReplyMode, Standing};
+use super::{Client, ClientKind, ReplyMode, Standing};
 use crate::command::meta::{acl, flag};
 use crate::command::{CommandError, Group, Row};
+use crate::front::{Call, ClientState, Front, Handler, Rows, Service, container, row};
 use crate::machine::{Endpoint, Outbox};
 use crate::resp::number::parse_i64;
-use crate::server::Server;
-use crate::server::dispatch::{Call, Handler, container, row};
-use crate::server::transactions::Transaction;
 use crate::time::{Duration, Mono};
 
-/// Rows of the command table.
-pub static ROWS: &[Row<Handler>] = &[row(Group::Connection, "client", -2, container)
-    .since("2.4.0")
-    .complexity("That of the subcommand.")
-    .summary("A container for commands on connections.")
-    .subcommands(SUBCOMMANDS)];
+impl<S: Service> Rows<S> {
+    /// The rows of this file.
+    pub(crate) const CLIENT: &'static [Row<Handler<S>>] =
+        &[row(Group::Connection, "client", -2, container)
+            .since("2.4.0")
+            .complexity("That of the subcommand.")
+            .summary("A container for commands on connections.")
+            .subcommands(Self::CLIENT_SUBCOMMANDS)];
 
-const ABOUT_ONESELF: u32 = flag::NOSCRIPT | flag::LOADING | flag::STALE;
-const ABOUT_OTHERS: u32 = flag::ADMIN | ABOUT_ONESELF;
-
-const fn oneself(name: &'static str, arity: i16, handler: Handler) -> Row<Handler> {
-    row(Group::Connection, name, arity, handler).flags(ABOUT_ONESELF).acl(acl::CONNECTION)
-}
-
-const fn others(name: &'static str, arity: i16, handler: Handler) -> Row<Handler> {
-    row(Group::Connection, name, arity, handler).flags(ABOUT_OTHERS).acl(acl::CONNECTION)
-}
-
-static SUBCOMMANDS: &[Row<Handler>] = &[
+    const CLIENT_SUBCOMMANDS: &'static [Row<Handler<S>>] = &[
     oneself("getname", 2, getname).since("2.6.9").summary("Tells the connection's name."),
     oneself("help", 2, help)
         .flags(flag::LOADING | flag::STALE)
@@ -101,14 +90,34 @@ static SUBCOMMANDS: &[Row<Handler>] = &[
         .complexity("O(N), N being the number of clients held back.")
         .summary("Ends CLIENT PAUSE."),
 ];
+}
 
-fn id(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+const ABOUT_ONESELF: u32 = flag::NOSCRIPT | flag::LOADING | flag::STALE;
+const ABOUT_OTHERS: u32 = flag::ADMIN | ABOUT_ONESELF;
+
+const fn oneself<S: Service>(
+    name: &'static str,
+    arity: i16,
+    handler: Handler<S>,
+) -> Row<Handler<S>> {
+    row(Group::Connection, name, arity, handler).flags(ABOUT_ONESELF).acl(acl::CONNECTION)
+}
+
+const fn others<S: Service>(
+    name: &'static str,
+    arity: i16,
+    handler: Handler<S>,
+) -> Row<Handler<S>> {
+    row(Group::Connection, name, arity, handler).flags(ABOUT_OTHERS).acl(acl::CONNECTION)
+}
+
+fn id<S: Service>(_: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
     let id = call.client.id;
     call.reply().integer(id as i64);
     Ok(())
 }
 
-fn getname(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+fn getname<S: Service>(_: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
     let name = call.client.name.clone();
     if name.is_empty() {
         call.reply().null();
@@ -118,13 +127,13 @@ fn getname(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-fn setname(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+fn setname<S: Service>(_: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
     check_name(call.arg(2))?;
     call.client.name = call.arg(2).to_vec();
     call.ok()
 }
 
-fn setinfo(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+fn setinfo<S: Service>(_: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
     let (option, value) = (call.arg(2), call.arg(3));
     let field = match option.to_ascii_lowercase().as_slice() {
         b"lib-name" => &mut call.client.lib_name,
@@ -141,13 +150,13 @@ fn setinfo(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     call.ok()
 }
 
-fn info(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+fn info<S: Service>(_: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
     let text = describe(call.client, Some(call.now.mono)) + "\n";
     call.reply().verbatim("txt", text.as_bytes());
     Ok(())
 }
 
-fn list(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+fn list<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
     let (mut class, mut ids) = (None, None);
     match call.args.get(2).map(<[u8]>::to_ascii_lowercase).as_deref() {
         None => {}
@@ -159,7 +168,7 @@ fn list(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
         _ => return Err(CommandError::Syntax),
     }
     let mut text = String::new();
-    let clients = server.clients.iter_with(call.client).filter(|c| c.standing != Standing::Leaving);
+    let clients = front.clients.iter_with(call.client).filter(|c| c.standing != Standing::Leaving);
     match ids {
         None => {
             for client in clients.filter(|c| class.is_none_or(|class| class == Class::of(c))) {
@@ -168,7 +177,7 @@ fn list(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
             }
         }
         Some(ids) => {
-            let clients: Vec<&Client> = clients.collect();
+            let clients: Vec<&Client<S>> = clients.collect();
             for id in ids {
                 if let Some(client) = clients.iter().find(|c| c.id as i64 == id) {
                     text.push_str(&describe(client, Some(call.now.mono)));
@@ -201,10 +210,10 @@ impl Class {
         }
     }
 
-    fn of(client: &Client) -> Self {
-        match client {
-            _ if client.from_primary => Class::Master,
-            _ if client.is_replica() && !client.monitor => Class::Replica,
+    fn of<S: Service>(client: &Client<S>) -> Self {
+        match client.state.kind() {
+            ClientKind::Primary => Class::Master,
+            ClientKind::Replica if !client.monitor => Class::Replica,
             _ if client.subscriptions.is_some() => Class::Pubsub,
             _ => Class::Normal,
         }
@@ -222,7 +231,7 @@ struct Filter<'a> {
 }
 
 impl<'a> Filter<'a> {
-    fn parse(call: &Call<'a>) -> Result<Self, CommandError> {
+    fn parse<S: Service>(call: &Call<'a, S>) -> Result<Self, CommandError> {
         if call.args.len() == 3 {
             return Ok(Filter { address: Some(call.arg(2)), ..Filter::default() });
         }
@@ -257,7 +266,7 @@ impl<'a> Filter<'a> {
         Ok(filter)
     }
 
-    fn means(&self, client: &Client) -> bool {
+    fn means<S: Service>(&self, client: &Client<S>) -> bool {
         client.standing == Standing::Open
             && self.id.is_none_or(|id| id == client.id)
             && self.class.is_none_or(|class| class == Class::of(client))
@@ -266,13 +275,13 @@ impl<'a> Filter<'a> {
     }
 }
 
-fn kill(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+fn kill<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
     let filter = Filter::parse(call)?;
     let slots: Vec<u32> =
-        server.clients.iter().filter(|c| filter.means(c)).map(|c| c.slot).collect();
+        front.clients.iter().filter(|c| filter.means(c)).map(|c| c.slot).collect();
     let mut killed = slots.len();
     for slot in slots {
-        server.cut_off(slot);
+        front.cut_off(slot);
     }
     let oneself = filter.means(call.client) && !filter.spare_oneself;
     killed += usize::from(oneself);
@@ -289,7 +298,7 @@ fn kill(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-fn pause(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+fn pause<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
     let all = match call.args.get(3).map(<[u8]>::to_ascii_lowercase).as_deref() {
         None | Some(b"all") => true,
         Some(b"write") => false,
@@ -305,12 +314,12 @@ fn pause(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     let timeout =
         u64::try_from(timeout).map_err(|_| CommandError::text("ERR timeout is negative"))?;
     let now = call.now.mono;
-    server.pause.begin(now, now + Duration::from_millis(timeout), all);
-    server.pause_changed(now);
+    front.pause.begin(now, now + Duration::from_millis(timeout), all);
+    S::pause_changed(front, now);
     call.ok()
 }
 
-fn unblock(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+fn unblock<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
     if call.args.len() > 4 {
         return Err(CommandError::subcommand_syntax("CLIENT", call.arg(1)));
     }
@@ -322,22 +331,22 @@ fn unblock(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError>
         }
     };
     let id = parse_i64(call.arg(2)).ok_or(CommandError::NotAnInteger)?;
-    let slot = u64::try_from(id).ok().and_then(|id| server.clients.by_id(id));
+    let slot = u64::try_from(id).ok().and_then(|id| front.clients.by_id(id));
     let mut woken = false;
-    if let Some(mut client) = slot.and_then(|slot| server.clients.take(slot)) {
-        woken = server.give_up(call.now, &mut client, error);
-        server.clients.put(client);
+    if let Some(mut client) = slot.and_then(|slot| front.clients.take(slot)) {
+        woken = S::unblock(front, call.now, &mut client, error);
+        front.clients.put(client);
     }
     call.reply().integer(i64::from(woken));
     Ok(())
 }
 
-fn unpause(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    server.end_pause(call.now);
+fn unpause<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
+    front.end_pause(call.now);
     call.ok()
 }
 
-fn reply(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+fn reply<S: Service>(_: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
     match call.arg(2).to_ascii_lowercase().as_slice() {
         b"on" => {
             call.client.replies = ReplyMode::On;
@@ -362,17 +371,17 @@ fn on_or_off(word: &[u8]) -> Result<bool, CommandError> {
     }
 }
 
-fn no_evict(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+fn no_evict<S: Service>(_: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
     call.client.no_evict = on_or_off(call.arg(2))?;
     call.ok()
 }
 
-fn no_touch(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+fn no_touch<S: Service>(_: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
     call.client.no_touch = on_or_off(call.arg(2))?;
     call.ok()
 }
 
-fn help(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+fn help<S: Service>(_: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
     call.reply().help(
         "CLIENT",
         &[
@@ -429,16 +438,16 @@ pub(crate) fn check_name(name: &[u8]) -> Result<(), CommandError> {
 }
 
 /// A client as a line of CLIENT LIST.
-pub(crate) fn describe(client: &Client, now: Option<Mono>) -> String {
+pub(crate) fn describe<S: Service>(client: &Client<S>, now: Option<Mono>) -> String {
     let now = now.unwrap_or(client.last_heard);
     let mut flags = String::new();
     let letters = [
         (client.monitor, 'O'),
         (client.is_replica(), 'S'),
-        (client.from_primary, 'M'),
+        (client.is_primary(), 'M'),
         (client.subscriptions.is_some(), 'P'),
-        (client.transaction.is_some(), 'x'),
-        (client.paused || client.blocked.is_some(), 'b'),
+        (client.state.in_transaction(), 'x'),
+        (client.paused || client.state.is_blocked(), 'b'),
         (client.standing == Standing::Closing, 'c'),
         (matches!(client.peer, Endpoint::Unix(_)), 'U'),
         (client.no_evict, 'e'),
@@ -449,18 +458,15 @@ pub(crate) fn describe(client: &Client, now: Option<Mono>) -> String {
         flags.push('N');
     }
     // The request that is being carried out counts as waiting.
-    let multi = client.transaction.as_deref().map_or(-1, |t| t.len() as i64);
-    let multi_mem = client.transaction.as_deref().map_or(0, Transaction::memory);
+    let queued = client.state.queued();
+    let (multi, multi_mem) = queued.map_or((-1, 0), |(len, memory)| (len as i64, memory));
     let [channels, patterns, shards] = client
         .subscriptions
         .as_deref()
         .map_or([0; 3], |s| [s.channels(), s.patterns(), s.shards()]);
     let waiting = client.requests.waiting().max(client.input_bytes);
     let free = client.requests.capacity().saturating_sub(waiting);
-    let command = client
-        .last_command
-        .and_then(|id| crate::server::table::all().get(usize::from(id)))
-        .map_or("NULL", |command| command.name.as_str());
+    let command = Front::<S>::name_of(client.last_command).unwrap_or("NULL");
     // Redis keeps the first bytes in a buffer of their own and counts the others as a list.
     let output = client.outbox.len();
     let (obl, oll, omem) = if output <= Outbox::CHUNK {
@@ -480,7 +486,7 @@ pub(crate) fn describe(client: &Client, now: Option<Mono>) -> String {
         String::from_utf8_lossy(&client.name),
         now.since(client.created).as_secs(),
         now.since(client.last_heard).as_secs(),
-        client.db,
+        client.state.db(),
         client.argv_bytes,
         Outbox::CHUNK,
         client.outbox_peak.min(Outbox::CHUNK),

@@ -1,12 +1,8 @@
-//! Publish and subscribe: channels, patterns, shard channels, and the keyspace events that are
-//! published on channels of their own.
+//! Publish and subscribe: channels, patterns, shard channels.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Server;
-use super::clients::{Client, Standing};
-use super::dispatch::{Call, Handler, row};
-use crate::command::effects::Event;
+use super::{Call, Client, Front, Handler, Rows, Service, Standing, container, row};
 use crate::command::meta::{KeySpec, flag, key};
 use crate::command::{CommandError, Group, Row};
 use crate::glob;
@@ -15,40 +11,41 @@ use crate::resp::Proto;
 use crate::resp::reply::{Reply, Scratch};
 use crate::time::Now;
 
-/// Rows of the command table.
-pub(super) static ROWS: &[Row<Handler>] = &[
-    row(Group::Pubsub, "subscribe", -2, |s, c| subscribe(s, c, Kind::Channel))
+impl<S: Service> Rows<S> {
+    /// The rows of this file.
+    pub(crate) const PUBSUB: &'static [Row<Handler<S>>] = &[
+    row(Group::Pubsub, "subscribe", -2, |s, c| subscribe(s, c, ChannelKind::Channel))
         .flags(SUBSCRIBING)
         .since("2.0.0")
         .complexity("O(N), N being the number of channels given.")
         .summary("Listens to messages published on channels.")
         .syntax("channel ..."),
-    row(Group::Pubsub, "unsubscribe", -1, |s, c| unsubscribe(s, c, Kind::Channel))
+    row(Group::Pubsub, "unsubscribe", -1, |s, c| unsubscribe(s, c, ChannelKind::Channel))
         .flags(SUBSCRIBING)
         .since("2.0.0")
         .complexity("O(N), N being the number of channels left.")
         .summary("Stops listening to channels, to all if none is named.")
         .syntax("[channel ...]"),
-    row(Group::Pubsub, "psubscribe", -2, |s, c| subscribe(s, c, Kind::Pattern))
+    row(Group::Pubsub, "psubscribe", -2, |s, c| subscribe(s, c, ChannelKind::Pattern))
         .flags(SUBSCRIBING)
         .since("2.0.0")
         .complexity("O(N), N being the number of patterns given.")
         .summary("Listens to messages published on channels whose names match patterns.")
         .syntax("pattern ..."),
-    row(Group::Pubsub, "punsubscribe", -1, |s, c| unsubscribe(s, c, Kind::Pattern))
+    row(Group::Pubsub, "punsubscribe", -1, |s, c| unsubscribe(s, c, ChannelKind::Pattern))
         .flags(SUBSCRIBING)
         .since("2.0.0")
         .complexity("O(N), N being the number of patterns left.")
         .summary("Stops listening to patterns, to all if none is named.")
         .syntax("[pattern ...]"),
-    row(Group::Pubsub, "ssubscribe", -2, |s, c| subscribe(s, c, Kind::Shard))
+    row(Group::Pubsub, "ssubscribe", -2, |s, c| subscribe(s, c, ChannelKind::Shard))
         .flags(SUBSCRIBING)
         .keys(&[KeySpec::range(1, -1, 1, key::NOT_KEY)])
         .since("7.0.0")
         .complexity("O(N), N being the number of channels given.")
         .summary("Listens to messages published on shard channels.")
         .syntax("shardchannel ..."),
-    row(Group::Pubsub, "sunsubscribe", -1, |s, c| unsubscribe(s, c, Kind::Shard))
+    row(Group::Pubsub, "sunsubscribe", -1, |s, c| unsubscribe(s, c, ChannelKind::Shard))
         .flags(SUBSCRIBING)
         .keys(&[KeySpec::range(1, -1, 1, key::NOT_KEY)])
         .since("7.0.0")
@@ -77,7 +74,7 @@ pub(super) static ROWS: &[Row<Handler>] = &[
         .complexity("That of the subcommand.")
         .summary("A container for commands that tell who listens to what.")
         .subcommands(&[
-            row(Group::Pubsub, "channels", -2, |s, c| channels(s, c, Kind::Channel))
+            row(Group::Pubsub, "channels", -2, |s, c| channels(s, c, ChannelKind::Channel))
                 .flags(ASKING)
                 .since("2.8.0")
                 .complexity(
@@ -85,7 +82,7 @@ pub(super) static ROWS: &[Row<Handler>] = &[
                 )
                 .summary("The channels to which somebody listens.")
                 .syntax("[pattern]"),
-            row(Group::Pubsub, "numsub", -2, |s, c| numsub(s, c, Kind::Channel))
+            row(Group::Pubsub, "numsub", -2, |s, c| numsub(s, c, ChannelKind::Channel))
                 .flags(ASKING)
                 .since("2.8.0")
                 .complexity(
@@ -97,7 +94,7 @@ pub(super) static ROWS: &[Row<Handler>] = &[
                 .flags(ASKING)
                 .since("2.8.0")
                 .summary("How many patterns somebody listens to."),
-            row(Group::Pubsub, "shardchannels", -2, |s, c| channels(s, c, Kind::Shard))
+            row(Group::Pubsub, "shardchannels", -2, |s, c| channels(s, c, ChannelKind::Shard))
                 .flags(ASKING)
                 .since("7.0.0")
                 .complexity(
@@ -105,7 +102,7 @@ pub(super) static ROWS: &[Row<Handler>] = &[
                 )
                 .summary("The shard channels to which somebody listens.")
                 .syntax("[pattern]"),
-            row(Group::Pubsub, "shardnumsub", -2, |s, c| numsub(s, c, Kind::Shard))
+            row(Group::Pubsub, "shardnumsub", -2, |s, c| numsub(s, c, ChannelKind::Shard))
                 .flags(ASKING)
                 .since("7.0.0")
                 .complexity(
@@ -119,6 +116,7 @@ pub(super) static ROWS: &[Row<Handler>] = &[
                 .summary("Explains the subcommands."),
         ]),
 ];
+}
 
 const SUBSCRIBING: u32 = flag::PUBSUB | flag::NOSCRIPT | flag::LOADING | flag::STALE;
 const PUBLISHING: u32 = flag::PUBSUB | flag::LOADING | flag::STALE | flag::FAST;
@@ -126,9 +124,12 @@ const ASKING: u32 = flag::PUBSUB | flag::LOADING | flag::STALE;
 
 /// What one may listen to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum ChannelKind {
+    /// Channels by name.
     Channel,
+    /// Patterns of names.
     Pattern,
+    /// Shard channels by name.
     Shard,
 }
 
@@ -137,7 +138,7 @@ type Named<T> = BTreeMap<Box<[u8]>, T>;
 
 /// Who listens to what, by slot.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Pubsub {
+pub(crate) struct Pubsub {
     channels: Named<BTreeSet<u32>>,
     patterns: Named<BTreeSet<u32>>,
     shards: Named<BTreeSet<u32>>,
@@ -171,19 +172,21 @@ impl Subscriptions {
         self.shards.len()
     }
 
-    fn of(&mut self, kind: Kind) -> &mut BTreeSet<Box<[u8]>> {
+    fn of(&mut self, kind: ChannelKind) -> &mut BTreeSet<Box<[u8]>> {
         match kind {
-            Kind::Channel => &mut self.channels,
-            Kind::Pattern => &mut self.patterns,
-            Kind::Shard => &mut self.shards,
+            ChannelKind::Channel => &mut self.channels,
+            ChannelKind::Pattern => &mut self.patterns,
+            ChannelKind::Shard => &mut self.shards,
         }
     }
 
     /// The count that a reply to a subscription gives.
-    fn count(&self, kind: Kind) -> usize {
+    fn count(&self, kind: ChannelKind) -> usize {
         match kind {
-            Kind::Channel | Kind::Pattern => self.channels.len() + self.patterns.len(),
-            Kind::Shard => self.shards.len(),
+            ChannelKind::Channel | ChannelKind::Pattern => {
+                self.channels.len() + self.patterns.len()
+            }
+            ChannelKind::Shard => self.shards.len(),
         }
     }
 
@@ -194,34 +197,34 @@ impl Subscriptions {
 
 impl Pubsub {
     /// How many channels somebody listens to.
-    pub(super) fn channels(&self) -> usize {
+    pub(crate) fn channels(&self) -> usize {
         self.channels.len()
     }
 
     /// How many patterns somebody listens to.
-    pub(super) fn patterns(&self) -> usize {
+    pub(crate) fn patterns(&self) -> usize {
         self.patterns.len()
     }
 
     /// Whether messages are queued for the client whose command is running.
-    pub(super) fn has_queued_for_current(&self) -> bool {
+    pub(crate) fn has_queued_for_current(&self) -> bool {
         !self.queued_for_current.is_empty()
     }
 
     /// How many shard channels somebody listens to.
-    pub(super) fn shards(&self) -> usize {
+    pub(crate) fn shards(&self) -> usize {
         self.shards.len()
     }
 
-    fn of(&mut self, kind: Kind) -> &mut Named<BTreeSet<u32>> {
+    fn of(&mut self, kind: ChannelKind) -> &mut Named<BTreeSet<u32>> {
         match kind {
-            Kind::Channel => &mut self.channels,
-            Kind::Pattern => &mut self.patterns,
-            Kind::Shard => &mut self.shards,
+            ChannelKind::Channel => &mut self.channels,
+            ChannelKind::Pattern => &mut self.patterns,
+            ChannelKind::Shard => &mut self.shards,
         }
     }
 
-    fn leave(&mut self, kind: Kind, name: &[u8], slot: u32) {
+    fn leave(&mut self, kind: ChannelKind, name: &[u8], slot: u32) {
         let named = self.of(kind);
         if let Some(slots) = named.get_mut(name) {
             slots.remove(&slot);
@@ -232,11 +235,11 @@ impl Pubsub {
     }
 }
 
-impl Server {
+impl<S: Service> Front<S> {
     /// Takes a client off all lists.
-    pub(super) fn unsubscribe_all(&mut self, client: &mut Client) {
+    pub(crate) fn unsubscribe_all(&mut self, client: &mut Client<S>) {
         let Some(mut subscriptions) = client.subscriptions.take() else { return };
-        for kind in [Kind::Channel, Kind::Pattern, Kind::Shard] {
+        for kind in [ChannelKind::Channel, ChannelKind::Pattern, ChannelKind::Shard] {
             for name in core::mem::take(subscriptions.of(kind)) {
                 self.pubsub.leave(kind, &name, client.slot);
             }
@@ -244,16 +247,17 @@ impl Server {
     }
 
     /// Sends a message to all who listen. `current` is the client that is taken out, if any.
-    fn publish(
+    /// Returns how many receive it.
+    pub(crate) fn publish(
         &mut self,
         now: Now<'_>,
-        mut current: Option<&mut Client>,
-        kind: Kind,
+        mut current: Option<&mut Client<S>>,
+        kind: ChannelKind,
         channel: &[u8],
         message: &[u8],
     ) -> usize {
         let mut receivers = 0;
-        let verb: &[u8] = if kind == Kind::Shard { b"smessage" } else { b"message" };
+        let verb: &[u8] = if kind == ChannelKind::Shard { b"smessage" } else { b"message" };
         if let Some(slots) = self.pubsub.of(kind).get(channel) {
             let slots: Vec<u32> = slots.iter().copied().collect();
             let bytes = encode(&[verb, channel, message]);
@@ -262,7 +266,7 @@ impl Server {
                 receivers += 1;
             }
         }
-        if kind == Kind::Channel && !self.pubsub.patterns.is_empty() {
+        if kind == ChannelKind::Channel && !self.pubsub.patterns.is_empty() {
             let matching: Vec<_> = self
                 .pubsub
                 .patterns
@@ -281,35 +285,11 @@ impl Server {
         receivers
     }
 
-    /// Publishes what happened to keys, on the channels for it.
-    #[cold]
-    pub(super) fn publish_events(
-        &mut self,
-        now: Now<'_>,
-        mut current: Option<&mut Client>,
-        events: Vec<Event>,
-    ) {
-        use crate::command::effects::{KEYEVENT, KEYSPACE};
-        let wanted = self.config.settings().notify_keyspace_events;
-        for Event { db, name, key, .. } in events {
-            if wanted & KEYSPACE != 0 {
-                let channel = [format!("__keyspace@{db}__:").as_bytes(), &key].concat();
-                let current = current.as_deref_mut();
-                self.publish(now, current, Kind::Channel, &channel, name.as_bytes());
-            }
-            if wanted & KEYEVENT != 0 {
-                let channel = format!("__keyevent@{db}__:{name}");
-                let current = current.as_deref_mut();
-                self.publish(now, current, Kind::Channel, channel.as_bytes(), &key);
-            }
-        }
-    }
-
     /// Puts a push, written for version 2, into a client's outbox in its own version.
-    pub(super) fn deliver(
+    pub(crate) fn deliver(
         &mut self,
         now: Now<'_>,
-        current: &mut Option<&mut Client>,
+        current: &mut Option<&mut Client<S>>,
         slot: u32,
         bytes: &[u8],
     ) {
@@ -329,7 +309,7 @@ impl Server {
 
     /// Sends the messages that the running command queued for its own client.
     #[cold]
-    pub(super) fn deliver_queued_for_current(&mut self, client: &mut Client) {
+    pub(crate) fn deliver_queued_for_current(&mut self, client: &mut Client<S>) {
         for message in core::mem::take(&mut self.pubsub.queued_for_current) {
             write(client, &message);
         }
@@ -337,7 +317,7 @@ impl Server {
 
     /// Sends the messages queued for clients that were taken out of their slots.
     #[inline]
-    pub(super) fn deliver_queued_for_others(&mut self, now: Now<'_>) {
+    pub(crate) fn deliver_queued_for_others(&mut self, now: Now<'_>) {
         if !self.pubsub.queued_for_others.is_empty() {
             for (slot, bytes) in core::mem::take(&mut self.pubsub.queued_for_others) {
                 if self.clients.get(slot).is_some() {
@@ -348,7 +328,7 @@ impl Server {
     }
 }
 
-fn write(client: &mut Client, bytes: &[u8]) {
+fn write<S: Service>(client: &mut Client<S>, bytes: &[u8]) {
     if client.standing != Standing::Open {
         return;
     }
@@ -370,23 +350,27 @@ fn encode(parts: &[&[u8]]) -> Vec<u8> {
     outbox.slices().flatten().copied().collect()
 }
 
-fn verb(kind: Kind, on: bool) -> &'static [u8] {
+fn verb(kind: ChannelKind, on: bool) -> &'static [u8] {
     match (kind, on) {
-        (Kind::Channel, true) => b"subscribe",
-        (Kind::Channel, false) => b"unsubscribe",
-        (Kind::Pattern, true) => b"psubscribe",
-        (Kind::Pattern, false) => b"punsubscribe",
-        (Kind::Shard, true) => b"ssubscribe",
-        (Kind::Shard, false) => b"sunsubscribe",
+        (ChannelKind::Channel, true) => b"subscribe",
+        (ChannelKind::Channel, false) => b"unsubscribe",
+        (ChannelKind::Pattern, true) => b"psubscribe",
+        (ChannelKind::Pattern, false) => b"punsubscribe",
+        (ChannelKind::Shard, true) => b"ssubscribe",
+        (ChannelKind::Shard, false) => b"sunsubscribe",
     }
 }
 
-fn subscribe(server: &mut Server, call: &mut Call<'_>, kind: Kind) -> Result<(), CommandError> {
+fn subscribe<S: Service>(
+    front: &mut Front<S>,
+    call: &mut Call<'_, S>,
+    kind: ChannelKind,
+) -> Result<(), CommandError> {
     let slot = call.client.slot;
     for name in call.args.from(1).iter() {
         let subscriptions = call.client.subscriptions.get_or_insert_default();
         if subscriptions.of(kind).insert(name.into()) {
-            server.pubsub.of(kind).entry(name.into()).or_default().insert(slot);
+            front.pubsub.of(kind).entry(name.into()).or_default().insert(slot);
         }
         let count = subscriptions.count(kind);
         answer(call, verb(kind, true), Some(name), count);
@@ -394,7 +378,11 @@ fn subscribe(server: &mut Server, call: &mut Call<'_>, kind: Kind) -> Result<(),
     Ok(())
 }
 
-fn unsubscribe(server: &mut Server, call: &mut Call<'_>, kind: Kind) -> Result<(), CommandError> {
+fn unsubscribe<S: Service>(
+    front: &mut Front<S>,
+    call: &mut Call<'_, S>,
+    kind: ChannelKind,
+) -> Result<(), CommandError> {
     let mut subscriptions = call.client.subscriptions.take().unwrap_or_default();
     let names: Vec<Box<[u8]>> = if call.args.len() > 1 {
         call.args.from(1).iter().map(Box::from).collect()
@@ -406,7 +394,7 @@ fn unsubscribe(server: &mut Server, call: &mut Call<'_>, kind: Kind) -> Result<(
     }
     for name in names {
         if subscriptions.of(kind).remove(&name) {
-            server.pubsub.leave(kind, &name, call.client.slot);
+            front.pubsub.leave(kind, &name, call.client.slot);
         }
         answer(call, verb(kind, false), Some(&name), subscriptions.count(kind));
     }
@@ -416,7 +404,7 @@ fn unsubscribe(server: &mut Server, call: &mut Call<'_>, kind: Kind) -> Result<(
     Ok(())
 }
 
-fn answer(call: &mut Call<'_>, verb: &[u8], name: Option<&[u8]>, count: usize) {
+fn answer<S: Service>(call: &mut Call<'_, S>, verb: &[u8], name: Option<&[u8]>, count: usize) {
     let mut reply = call.push();
     reply.push(3);
     reply.bulk(verb);
@@ -427,32 +415,36 @@ fn answer(call: &mut Call<'_>, verb: &[u8], name: Option<&[u8]>, count: usize) {
     reply.integer(count as i64);
 }
 
-fn publish(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    send(server, call, Kind::Channel)
+fn publish<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
+    send(front, call, ChannelKind::Channel)
 }
 
-fn spublish(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    send(server, call, Kind::Shard)
+fn spublish<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
+    send(front, call, ChannelKind::Shard)
 }
 
-fn send(server: &mut Server, call: &mut Call<'_>, kind: Kind) -> Result<(), CommandError> {
+fn send<S: Service>(
+    front: &mut Front<S>,
+    call: &mut Call<'_, S>,
+    kind: ChannelKind,
+) -> Result<(), CommandError> {
     let (channel, message) = (call.arg(1), call.arg(2));
-    let receivers = server.publish(call.now, Some(&mut *call.client), kind, channel, message);
-    server.tell_replicas(call.client.db, call.args);
+    let receivers = front.publish(call.now, Some(&mut *call.client), kind, channel, message);
+    S::published(front, call.client, call.args);
     call.reply().integer(receivers as i64);
     Ok(())
 }
 
-fn container(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    Err(CommandError::arity(&call.command.name))
-}
-
-fn channels(server: &mut Server, call: &mut Call<'_>, kind: Kind) -> Result<(), CommandError> {
+fn channels<S: Service>(
+    front: &mut Front<S>,
+    call: &mut Call<'_, S>,
+    kind: ChannelKind,
+) -> Result<(), CommandError> {
     if call.args.len() > 3 {
         return Err(CommandError::subcommand_syntax("PUBSUB", call.arg(1)));
     }
     let pattern = call.args.get(2);
-    let names: Vec<_> = server
+    let names: Vec<_> = front
         .pubsub
         .of(kind)
         .keys()
@@ -466,23 +458,27 @@ fn channels(server: &mut Server, call: &mut Call<'_>, kind: Kind) -> Result<(), 
     Ok(())
 }
 
-fn numsub(server: &mut Server, call: &mut Call<'_>, kind: Kind) -> Result<(), CommandError> {
+fn numsub<S: Service>(
+    front: &mut Front<S>,
+    call: &mut Call<'_, S>,
+    kind: ChannelKind,
+) -> Result<(), CommandError> {
     let names = call.args.from(2);
     let mut reply = call.reply();
     reply.array(names.len() * 2);
     for name in names.iter() {
         reply.bulk(name);
-        reply.integer(server.pubsub.of(kind).get(name).map_or(0, BTreeSet::len) as i64);
+        reply.integer(front.pubsub.of(kind).get(name).map_or(0, BTreeSet::len) as i64);
     }
     Ok(())
 }
 
-fn numpat(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    call.reply().integer(server.pubsub.patterns.len() as i64);
+fn numpat<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
+    call.reply().integer(front.pubsub.patterns.len() as i64);
     Ok(())
 }
 
-fn help(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+fn help<S: Service>(_: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
     call.reply().help(
         "PUBSUB",
         &[

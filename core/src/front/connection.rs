@@ -1,63 +1,57 @@
-//! Commands on the connection itself.
+//! Commands on the connection itself: AUTH, HELLO, PING, ECHO, QUIT, RESET.
 
-use super::clients::{ReplyMode, Standing};
-use super::dispatch::{Call, Handler, row};
-use super::{Server, VERSION};
-use crate::command::keys::database;
+use super::{Call, Front, Handler, ReplyMode, Rows, Service, Standing, VERSION, row};
 use crate::command::meta::{acl, flag};
 use crate::command::{CommandError, Group, Row};
 use crate::resp::Proto;
 use crate::resp::number::parse_i64;
 
-/// Rows of the command table.
-pub(super) static ROWS: &[Row<Handler>] = &[
-    row(Group::Connection, "auth", -2, auth)
-        .flags(BEFORE_AUTH)
-        .acl(acl::CONNECTION)
-        .complexity("O(N), N being the number of passwords of the user.")
-        .summary("Proves who the client is.")
-        .syntax("[username@6.0.0] password")
-        .history(&[("6.0.0", "A user's name may stand before the password.")]),
-    row(Group::Connection, "echo", 2, echo)
-        .flags(flag::LOADING | flag::STALE | flag::FAST)
-        .acl(acl::CONNECTION)
-        .summary("Gives the message back.")
-        .syntax("message"),
-    row(Group::Connection, "hello", -1, hello)
-        .flags(BEFORE_AUTH)
-        .acl(acl::CONNECTION)
-        .since("6.0.0")
-        .summary("Agrees on a version of the protocol and tells about the server.")
-        .syntax("[arguments: protover [AUTH <auth: username password>] [SETNAME clientname]]")
-        .history(&[("6.2.0", "The version may be left out: nothing is changed then.")]),
-    row(Group::Connection, "ping", -1, ping)
-        .flags(flag::FAST)
-        .acl(acl::CONNECTION)
-        .summary("Shows that the server answers.")
-        .syntax("[message]")
-        .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
-    row(Group::Connection, "quit", -1, quit)
-        .flags(BEFORE_AUTH)
-        .acl(acl::CONNECTION)
-        .summary("Closes the connection.")
-        .deprecated("7.2.0", "just closing the connection"),
-    row(Group::Connection, "reset", 1, reset)
-        .flags(BEFORE_AUTH)
-        .acl(acl::CONNECTION)
-        .since("6.2.0")
-        .summary("Makes the connection as it was when it was new."),
-    row(Group::Connection, "select", 2, select)
-        .flags(flag::LOADING | flag::STALE | flag::FAST)
-        .acl(acl::CONNECTION)
-        .summary("Chooses a database.")
-        .syntax("index"),
-];
+impl<S: Service> Rows<S> {
+    /// The rows of this file.
+    pub(crate) const CONNECTION: &'static [Row<Handler<S>>] = &[
+        row(Group::Connection, "auth", -2, auth)
+            .flags(BEFORE_AUTH)
+            .acl(acl::CONNECTION)
+            .complexity("O(N), N being the number of passwords of the user.")
+            .summary("Proves who the client is.")
+            .syntax("[username@6.0.0] password")
+            .history(&[("6.0.0", "A user's name may stand before the password.")]),
+        row(Group::Connection, "echo", 2, echo)
+            .flags(flag::LOADING | flag::STALE | flag::FAST)
+            .acl(acl::CONNECTION)
+            .summary("Gives the message back.")
+            .syntax("message"),
+        row(Group::Connection, "hello", -1, hello)
+            .flags(BEFORE_AUTH)
+            .acl(acl::CONNECTION)
+            .since("6.0.0")
+            .summary("Agrees on a version of the protocol and tells about the server.")
+            .syntax("[arguments: protover [AUTH <auth: username password>] [SETNAME clientname]]")
+            .history(&[("6.2.0", "The version may be left out: nothing is changed then.")]),
+        row(Group::Connection, "ping", -1, ping)
+            .flags(flag::FAST)
+            .acl(acl::CONNECTION)
+            .summary("Shows that the server answers.")
+            .syntax("[message]")
+            .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
+        row(Group::Connection, "quit", -1, quit)
+            .flags(BEFORE_AUTH)
+            .acl(acl::CONNECTION)
+            .summary("Closes the connection.")
+            .deprecated("7.2.0", "just closing the connection"),
+        row(Group::Connection, "reset", 1, reset)
+            .flags(BEFORE_AUTH)
+            .acl(acl::CONNECTION)
+            .since("6.2.0")
+            .summary("Makes the connection as it was when it was new."),
+    ];
+}
 
 /// Of the commands that a client may call before it has said who it is.
 const BEFORE_AUTH: u32 =
     flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::FAST | flag::NO_AUTH | flag::ALLOW_BUSY;
 
-fn ping(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+fn ping<S: Service>(_: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
     let listens = call.client.only_listens();
     match call.args.len() {
         1 | 2 if listens => {
@@ -77,41 +71,36 @@ fn ping(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-fn echo(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+fn echo<S: Service>(_: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
     let message = call.arg(1);
     call.reply().bulk(message);
     Ok(())
 }
 
-fn select(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    call.client.db = database(call.arg(1), server.config.settings().data.databases)?;
-    call.ok()
-}
-
-fn quit(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+fn quit<S: Service>(_: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
     call.ok()?;
     call.client.standing = Standing::Closing;
     Ok(())
 }
 
-fn reset(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    server.release(call.client);
+fn reset<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
+    front.release(call.client);
+    S::reset(call.client);
     let client = &mut *call.client;
-    client.db = 0;
     client.proto = Proto::Resp2;
     client.name.clear();
     client.no_evict = false;
     client.no_touch = false;
     client.replies = ReplyMode::On;
-    client.authenticated = server.config.settings().requirepass.is_none();
+    client.authenticated = front.is_open();
     call.reply().simple("RESET");
     Ok(())
 }
 
-fn auth(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+fn auth<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
     let (user, password) = match call.args.len() {
         2 => {
-            if server.config.settings().requirepass.is_none() {
+            if front.is_open() {
                 return Err(CommandError::text(
                     "ERR AUTH <password> called without any password configured for the default \
                      user. Are you sure your configuration is correct?",
@@ -122,27 +111,38 @@ fn auth(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
         3 => (call.arg(1), call.arg(2)),
         _ => return Err(CommandError::Syntax),
     };
-    authenticate(server, call, user, password)?;
+    authenticate(front, call, user, password)?;
     call.ok()
 }
 
 /// Lets the client in, or says that it may not come in.
-fn authenticate(
-    server: &mut Server,
-    call: &mut Call<'_>,
+fn authenticate<S: Service>(
+    front: &mut Front<S>,
+    call: &mut Call<'_, S>,
     user: &[u8],
     password: &[u8],
 ) -> Result<(), CommandError> {
-    let right = match &server.config.settings().requirepass {
-        _ if user != b"default" => false,
-        None => true,
-        Some(wanted) => same(wanted, password),
-    };
-    if right {
+    if S::authenticate(front, user, password) {
         call.client.authenticated = true;
         Ok(())
     } else {
         Err(CommandError::text("WRONGPASS invalid username-password pair or user is disabled."))
+    }
+}
+
+impl<S: Service> Front<S> {
+    /// Whether clients need no password.
+    pub(crate) fn is_open(&self) -> bool {
+        self.settings().requirepass.is_none()
+    }
+
+    /// Whether this is the default user with its password (`requirepass`).
+    pub(crate) fn default_user_has(&self, user: &[u8], password: &[u8]) -> bool {
+        match &self.settings().requirepass {
+            _ if user != b"default" => false,
+            None => true,
+            Some(wanted) => same(wanted, password),
+        }
     }
 }
 
@@ -154,7 +154,7 @@ fn same(a: &[u8], b: &[u8]) -> bool {
     differ == 0 && a.len() == b.len()
 }
 
-fn hello(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+fn hello<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
     let mut proto = None;
     if call.args.len() >= 2 {
         let version = parse_i64(call.arg(1))
@@ -174,7 +174,7 @@ fn hello(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
             login = Some((call.arg(at + 1), call.arg(at + 2)));
             at += 3;
         } else if option.eq_ignore_ascii_case(b"setname") && left >= 1 {
-            super::clients::commands::check_name(call.arg(at + 1))?;
+            super::clients::check_name(call.arg(at + 1))?;
             name = Some(call.arg(at + 1));
             at += 2;
         } else {
@@ -182,7 +182,7 @@ fn hello(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
         }
     }
     if let Some((user, password)) = login {
-        authenticate(server, call, user, password)?;
+        authenticate(front, call, user, password)?;
     }
     if !call.client.authenticated {
         return Err(CommandError::text(
@@ -198,9 +198,9 @@ fn hello(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
         call.client.proto = proto;
     }
     let (id, version) = (call.client.id, call.client.proto.number());
-    let role: &[u8] = if server.replication.is_replica() { b"replica" } else { b"master" };
+    let role = S::role(front);
     let mut reply = call.reply();
-    reply.map(7);
+    reply.map(6 + usize::from(role.is_some()));
     reply.bulk(b"server");
     reply.bulk(b"redis");
     reply.bulk(b"version");
@@ -210,9 +210,11 @@ fn hello(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     reply.bulk(b"id");
     reply.integer(id as i64);
     reply.bulk(b"mode");
-    reply.bulk(b"standalone");
-    reply.bulk(b"role");
-    reply.bulk(role);
+    reply.bulk(S::MODE.as_bytes());
+    if let Some(role) = role {
+        reply.bulk(b"role");
+        reply.bulk(role.as_bytes());
+    }
     reply.bulk(b"modules");
     reply.array(0);
     Ok(())

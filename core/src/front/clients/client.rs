@@ -1,24 +1,17 @@
-//! What a server knows of one client.
-
-use std::collections::VecDeque;
+//! One client: its connection, its protocol state, and what its program keeps for it.
 
 use super::LongReply;
+use crate::front::{Service, Subscriptions};
 use crate::machine::{ConnId, Endpoint, Outbox};
 use crate::resp::Proto;
 use crate::resp::request::{OwnedArgs, Requests};
-use crate::server::aof::Held;
-use crate::server::blocking::Blocked;
-use crate::server::pubsub::Subscriptions;
-use crate::server::replication::Replica;
-use crate::server::transactions::{Transaction, Watched};
 use crate::time::Mono;
 
-/// What a server knows of one client. What every command looks at comes first, so that it lies
-/// side by side.
+/// One client. The fields that every command reads come first, so that they share cache lines.
 #[derive(Clone, Debug)]
 #[repr(C)]
 #[allow(clippy::struct_excessive_bools)]
-pub struct Client {
+pub struct Client<S: Service> {
     /// Its id, larger than those of all that came before.
     pub id: u64,
     /// Its connection.
@@ -29,28 +22,12 @@ pub struct Client {
     pub requests: Requests,
     /// What is still to be written of its reply, when that is long.
     pub long: Option<Box<LongReply>>,
-    /// What it waits for.
-    pub blocked: Option<Box<Blocked>>,
-    /// What waits for EXEC, after MULTI.
-    pub transaction: Option<Box<Transaction>>,
     /// What it listens to.
     pub subscriptions: Option<Box<Subscriptions>>,
-    /// What is known of it as a replica, if it has made itself known as one.
-    pub(in crate::server) replica: Option<Box<Replica>>,
-    /// The database that it selected.
-    pub db: usize,
     /// When it was last heard of.
     pub last_heard: Mono,
     /// Bytes of its last input that its running command came with.
     pub input_bytes: usize,
-    /// The offset of the stream of commands behind what it wrote last.
-    pub write_offset: i64,
-    /// The longest its outbox has been.
-    pub outbox_peak: usize,
-    /// Since when its outbox is above the soft limit.
-    pub above_soft_limit_since: Option<Mono>,
-    /// Replies that stay until the append-only file is durable up to some point.
-    pub(crate) gated: VecDeque<Held>,
     /// Its place among the clients.
     pub slot: u32,
     /// The command that it called last, by its place in the table.
@@ -75,8 +52,12 @@ pub struct Client {
     pub pending: bool,
     /// Whether the driver was told to stop reading from it.
     pub not_reading: bool,
-    /// Whether it is the primary, whose stream of commands is carried out.
-    pub from_primary: bool,
+    /// What only its program keeps for it.
+    pub state: S::Client,
+    /// The longest its outbox has been.
+    pub outbox_peak: usize,
+    /// Since when its outbox is above the soft limit.
+    pub above_soft_limit_since: Option<Mono>,
     /// Its address.
     pub peer: Endpoint,
     /// Our address, as it sees it.
@@ -95,14 +76,61 @@ pub struct Client {
     pub ended: bool,
     /// When it connected.
     pub created: Mono,
-    /// The keys that it watches.
-    pub watching: Vec<Watched>,
-    /// The deadline of the wait from which it has just been taken.
-    pub resumed: Option<Option<Mono>>,
-    /// Whether it looks on (MONITOR).
+    /// Whether it is in MONITOR.
     pub monitor: bool,
     /// Bytes that the arguments of the running command take.
     pub argv_bytes: usize,
+}
+
+/// What a program keeps for a client besides what the front does. What every command reads belongs
+/// at the beginning of the type.
+pub trait ClientState: Clone + core::fmt::Debug + Default + Send + Sync {
+    /// Whether its command waits for something, and its next one has to wait with it.
+    #[inline]
+    fn is_blocked(&self) -> bool {
+        false
+    }
+
+    /// Whether its command was blocked before and is carried out again.
+    #[inline]
+    fn is_resumed(&self) -> bool {
+        false
+    }
+
+    /// What kind of peer it is.
+    #[inline]
+    fn kind(&self) -> ClientKind {
+        ClientKind::Normal
+    }
+
+    /// Whether commands are queued for EXEC.
+    #[inline]
+    fn in_transaction(&self) -> bool {
+        false
+    }
+
+    /// How many commands are queued for EXEC, and the bytes that they take.
+    fn queued(&self) -> Option<(usize, usize)> {
+        None
+    }
+
+    /// The selected database.
+    fn db(&self) -> usize {
+        0
+    }
+}
+
+impl ClientState for () {}
+
+/// What kind of peer a client is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientKind {
+    /// A client like others.
+    Normal,
+    /// A replica, which is sent a stream of commands.
+    Replica,
+    /// The primary, whose stream of commands is carried out.
+    Primary,
 }
 
 /// Whether a client is on its way out.
@@ -141,7 +169,7 @@ pub enum ReplyMode {
     SkipNext,
 }
 
-impl Client {
+impl<S: Service> Client<S> {
     /// Bytes that a client takes by itself: a fixed figure, so that a server tells the same on
     /// every platform.
     const SIZE: usize = 640;
@@ -159,7 +187,6 @@ impl Client {
             outbox: Outbox::default(),
             long: None,
             proto: Proto::default(),
-            db: 0,
             authenticated: false,
             name: Vec::new(),
             lib_name: Vec::new(),
@@ -174,21 +201,14 @@ impl Client {
             ended: false,
             not_reading: false,
             sending: Due::No,
-            gated: VecDeque::new(),
             created: now,
             last_heard: now,
             last_command: None,
             above_soft_limit_since: None,
             outbox_peak: 0,
-            transaction: None,
-            watching: Vec::new(),
             subscriptions: None,
-            blocked: None,
-            resumed: None,
             monitor: false,
-            replica: None,
-            from_primary: false,
-            write_offset: 0,
+            state: S::Client::default(),
             argv_bytes: 0,
             input_bytes: 0,
         }
@@ -205,19 +225,29 @@ impl Client {
     /// Whether its next command has to wait.
     #[inline]
     pub fn is_held(&self) -> bool {
-        self.paused || self.waiting || self.blocked.is_some() || self.long.is_some()
+        self.paused || self.waiting || self.state.is_blocked() || self.long.is_some()
     }
 
-    /// Whether nothing about it can stand against a command on data, or make its reply other than
-    /// usual.
+    /// Whether the front's checks let any command of it pass, and replies to it are ordinary.
     #[inline]
     pub fn is_plain(&self) -> bool {
-        self.authenticated
+        self.standing == Standing::Open
+            && self.authenticated
             && self.replies == ReplyMode::On
-            && self.transaction.is_none()
             && self.subscriptions.is_none()
-            && self.replica.is_none()
-            && !self.from_primary
+            && !self.is_held()
+    }
+
+    /// Whether it is a replica.
+    #[inline]
+    pub fn is_replica(&self) -> bool {
+        self.state.kind() == ClientKind::Replica
+    }
+
+    /// Whether it is the primary.
+    #[inline]
+    pub fn is_primary(&self) -> bool {
+        self.state.kind() == ClientKind::Primary
     }
 
     /// Bytes that wait for it.

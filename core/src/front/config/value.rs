@@ -1,6 +1,6 @@
 //! Reading the words of a directive into the one form in which its value is kept.
 
-use super::table::{Directive, Kind, Unit};
+use super::directive::{Directive, Kind, Unit};
 use crate::resp::number::parse_double;
 use crate::resp::quote::split_args;
 
@@ -44,39 +44,21 @@ fn from_words(d: &Directive, words: &[&[u8]], old: &[u8]) -> Result<Vec<u8>, Str
             b"no" => Ok(b"no".to_vec()),
             _ => Err("argument must be 'yes' or 'no'".into()),
         },
-        Kind::Text => text(d.name, first),
+        Kind::Text => Ok(first.to_vec()),
+        Kind::TextIf(check) => check(first).map(|()| first.to_vec()).map_err(str::to_owned),
+        Kind::Custom(form) => (form.read)(words),
         Kind::Choice(allowed) => choices(allowed, &words[..words.len().min(1)]),
         Kind::Choices(allowed) => choices(allowed, words),
         Kind::Number(min, max, unit) => number(first, min, max, unit),
         Kind::Dir => Ok(first.to_vec()),
-        Kind::Save => save(words),
         Kind::OutputLimits => output_limits(words, old),
-        Kind::OomScores => oom_scores(words),
-        Kind::Events => events(first),
         Kind::Bind => {
             if words.len() > 16 {
                 return Err("Too many bind addresses specified.".into());
             }
             Ok(words.join(&b' '))
         }
-        Kind::ReplicaOf => replica_of(words),
         Kind::Percentiles => percentiles(words),
-    }
-}
-
-fn text(name: &str, word: &[u8]) -> Result<Vec<u8>, String> {
-    let has_path = || word.contains(&b'/');
-    match name {
-        "dbfilename" if has_path() => Err("dbfilename can't be a path, just a filename".into()),
-        "appendfilename" if word.is_empty() => Err("appendfilename can't be empty".into()),
-        "appendfilename" if has_path() => {
-            Err("appendfilename can't be a path, just a filename".into())
-        }
-        "appenddirname" if word.is_empty() => Err("appenddirname can't be empty".into()),
-        "appenddirname" if has_path() => {
-            Err("appenddirname can't be a path, just a dirname".into())
-        }
-        _ => Ok(word.to_vec()),
     }
 }
 
@@ -145,7 +127,8 @@ fn number(word: &[u8], min: i64, max: i64, unit: Unit) -> Result<Vec<u8>, String
     .into_bytes())
 }
 
-fn plain(word: &[u8]) -> Option<i64> {
+/// Reads a decimal integer.
+pub(crate) fn plain(word: &[u8]) -> Option<i64> {
     crate::resp::number::parse_i64(word)
 }
 
@@ -165,23 +148,6 @@ pub fn memory(word: &[u8]) -> Option<i64> {
         _ => return None,
     };
     digits.parse::<i64>().ok()?.checked_mul(unit)
-}
-
-fn save(words: &[&[u8]]) -> Result<Vec<u8>, String> {
-    let invalid = || "Invalid save parameters".to_owned();
-    if words.is_empty() || words == [b""] {
-        return Ok(Vec::new());
-    }
-    if words.len() % 2 == 1 {
-        return Err(invalid());
-    }
-    let mut out = Vec::new();
-    for (i, word) in words.iter().enumerate() {
-        let least = if i % 2 == 0 { 1 } else { 0 };
-        let value = plain(word).filter(|v| *v >= least).ok_or_else(invalid)?;
-        out.push(value.to_string());
-    }
-    Ok(out.join(" ").into_bytes())
 }
 
 fn output_limits(words: &[&[u8]], old: &[u8]) -> Result<Vec<u8>, String> {
@@ -213,70 +179,6 @@ fn output_limits(words: &[&[u8]], old: &[u8]) -> Result<Vec<u8>, String> {
         }
     }
     Ok(all.join(&b' '))
-}
-
-fn oom_scores(words: &[&[u8]]) -> Result<Vec<u8>, String> {
-    if words.len() != 3 {
-        return Err("wrong number of arguments".into());
-    }
-    if words.iter().any(|w| plain(w).is_none_or(|v| !(-2000..=2000).contains(&v))) {
-        return Err("Invalid oom-score-adj-values, elements must be between -2000 and 2000.".into());
-    }
-    Ok(words.join(&b' '))
-}
-
-/// The letters of keyspace events in the order in which they are shown, with their bits.
-pub(super) const EVENTS: [(u8, u16); 14] = [
-    (b'g', 1 << 2),
-    (b'$', 1 << 3),
-    (b'l', 1 << 4),
-    (b's', 1 << 5),
-    (b'h', 1 << 6),
-    (b'z', 1 << 7),
-    (b'x', 1 << 8),
-    (b'e', 1 << 9),
-    (b't', 1 << 10),
-    (b'd', 1 << 13),
-    (b'K', 1 << 0),
-    (b'E', 1 << 1),
-    (b'm', 1 << 11),
-    (b'n', 1 << 14),
-];
-
-/// The classes that `A` stands for: all but misses and new keys.
-const EVENTS_ALL: u16 =
-    1 << 2 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 13;
-
-/// The bits that letters of keyspace events stand for.
-pub(super) fn event_bits(letters: &[u8]) -> Option<u16> {
-    letters.iter().try_fold(0, |bits, &letter| match letter {
-        b'A' => Some(bits | EVENTS_ALL),
-        _ => EVENTS.iter().find(|(l, _)| *l == letter).map(|(_, bit)| bits | bit),
-    })
-}
-
-fn events(word: &[u8]) -> Result<Vec<u8>, String> {
-    let bits = event_bits(word).ok_or("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")?;
-    let mut out = Vec::new();
-    let all = bits & EVENTS_ALL == EVENTS_ALL;
-    if all {
-        out.push(b'A');
-    }
-    for (letter, bit) in EVENTS {
-        if bits & bit != 0 && !(all && EVENTS_ALL & bit != 0) {
-            out.push(letter);
-        }
-    }
-    Ok(out)
-}
-
-fn replica_of(words: &[&[u8]]) -> Result<Vec<u8>, String> {
-    let [host, port] = words else { return Err("wrong number of arguments".into()) };
-    if host.eq_ignore_ascii_case(b"no") && port.eq_ignore_ascii_case(b"one") {
-        return Ok(Vec::new());
-    }
-    let port = plain(port).filter(|p| (0..=65535).contains(p)).ok_or("Invalid master port")?;
-    Ok([*host, port.to_string().as_bytes()].join(&b' '))
 }
 
 fn percentiles(words: &[&[u8]]) -> Result<Vec<u8>, String> {

@@ -1,9 +1,9 @@
-//! What the server counts.
+//! Statistics: what a program that serves clients counts.
 
 use crate::sorted::SortedMap;
 use crate::time::{Duration, Mono};
 
-/// What the server counts. CONFIG RESETSTAT begins anew.
+/// Counters and rates. CONFIG RESETSTAT resets them.
 #[derive(Clone, Debug, Default)]
 #[allow(missing_docs)]
 pub struct Stats {
@@ -76,19 +76,17 @@ pub struct CommandStats {
 const MAX_ERRORS: usize = 128;
 
 impl Stats {
-    /// The counts of a command, by its place in the table.
-    #[inline]
-    pub fn command(&mut self, id: u16) -> &mut CommandStats {
-        let id = usize::from(id);
-        if id >= self.commands.len() {
-            self.make_room(id);
-        }
-        &mut self.commands[id]
+    /// Statistics of a table of so many commands.
+    pub fn new(commands: usize) -> Self {
+        let mut stats = Self::default();
+        stats.commands.resize_with(commands, Default::default);
+        stats
     }
 
-    #[cold]
-    fn make_room(&mut self, id: usize) {
-        self.commands.resize_with(super::table::all().len().max(id + 1), Default::default);
+    /// The counts of a command, by its id.
+    #[inline]
+    pub fn command(&mut self, id: u16) -> &mut CommandStats {
+        &mut self.commands[usize::from(id)]
     }
 
     /// The counts of all commands, in the order of the table.
@@ -141,7 +139,7 @@ impl Stats {
     /// Begins anew.
     pub fn reset(&mut self) {
         let (rates, memory_peak) = (core::mem::take(&mut self.rates), self.memory_peak);
-        *self = Stats { memory_peak, ..Stats::default() };
+        *self = Stats { memory_peak, ..Stats::new(self.commands.len()) };
         self.rates.next = rates.next;
         self.rates.taken = rates.taken;
     }

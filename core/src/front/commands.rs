@@ -1,66 +1,67 @@
 //! COMMAND: what the table tells about itself.
 
-use super::dispatch::{Call, Handler, row};
-use super::table::{self, Command};
-use super::{Server, getkeys};
+use super::{Call, Command, Front, Handler, Rows, Service, row};
 use crate::command::meta::{Begin, Find, acl, flag, key};
 use crate::command::syntax::{self, Argument, Kind};
-use crate::command::{CommandError, Group, KeySpec, Row};
+use crate::command::{CommandError, Group, KeySpec, Row, find_keys};
 use crate::glob;
 use crate::resp::reply::{Aggregate, Reply};
 
-/// Rows of the command table.
-pub(super) static ROWS: &[Row<Handler>] = &[row(Group::Server, "command", -1, command)
-    .flags(FLAGS)
-    .acl(acl::CONNECTION)
-    .since("2.8.13")
-    .complexity("O(N), N being the number of all commands.")
-    .summary("Tells about all commands.")
-    .tips(&["nondeterministic_output_order"])
-    .subcommands(SUBCOMMANDS)];
+impl<S: Service> Rows<S> {
+    /// The rows of this file.
+    pub(crate) const COMMAND: &'static [Row<Handler<S>>] =
+        &[row(Group::Server, "command", -1, command)
+            .flags(FLAGS)
+            .acl(acl::CONNECTION)
+            .since("2.8.13")
+            .complexity("O(N), N being the number of all commands.")
+            .summary("Tells about all commands.")
+            .tips(&["nondeterministic_output_order"])
+            .subcommands(Self::COMMAND_SUBCOMMANDS)];
+
+    const COMMAND_SUBCOMMANDS: &'static [Row<Handler<S>>] = &[
+        about("count", 2, count).since("2.8.13").summary("Tells how many commands there are."),
+        about("docs", -2, docs)
+            .since("7.0.0")
+            .complexity("O(N), N being the number of commands asked for.")
+            .summary("Tells what commands are for and how they are called.")
+            .syntax("[command-name ...]")
+            .tips(&["nondeterministic_output_order"]),
+        about("getkeys", -4, getkeys)
+            .since("2.8.13")
+            .complexity("O(N), N being the number of arguments.")
+            .summary("Finds the keys among arguments.")
+            .syntax("command [arg ...]"),
+        about("getkeysandflags", -4, getkeysandflags)
+            .since("7.0.0")
+            .complexity("O(N), N being the number of arguments.")
+            .summary("Finds the keys among arguments, and what is done with each.")
+            .syntax("command [arg ...]"),
+        about("help", 2, help).since("5.0.0").summary("Tells what the subcommands do."),
+        about("info", -2, info)
+            .since("2.8.13")
+            .complexity("O(N), N being the number of commands asked for.")
+            .summary("Tells about some commands, or all.")
+            .syntax("[command-name ...]")
+            .tips(&["nondeterministic_output_order"])
+            .history(&[("7.0.0", "Without names, all commands are told of.")]),
+        about("list", -2, list)
+            .since("7.0.0")
+            .complexity("O(N), N being the number of all commands.")
+            .summary("Lists the names of commands.")
+            .syntax("[FILTERBY <filterby: MODULE module-name | ACLCAT category | PATTERN pattern>]")
+            .tips(&["nondeterministic_output_order"]),
+    ];
+}
 
 const FLAGS: u32 = flag::LOADING | flag::STALE;
 
-const fn about(name: &'static str, arity: i16, handler: Handler) -> Row<Handler> {
+const fn about<S: Service>(name: &'static str, arity: i16, handler: Handler<S>) -> Row<Handler<S>> {
     row(Group::Server, name, arity, handler).flags(FLAGS).acl(acl::CONNECTION)
 }
 
-static SUBCOMMANDS: &[Row<Handler>] = &[
-    about("count", 2, count).since("2.8.13").summary("Tells how many commands there are."),
-    about("docs", -2, docs)
-        .since("7.0.0")
-        .complexity("O(N), N being the number of commands asked for.")
-        .summary("Tells what commands are for and how they are called.")
-        .syntax("[command-name ...]")
-        .tips(&["nondeterministic_output_order"]),
-    about("getkeys", -4, getkeys)
-        .since("2.8.13")
-        .complexity("O(N), N being the number of arguments.")
-        .summary("Finds the keys among arguments.")
-        .syntax("command [arg ...]"),
-    about("getkeysandflags", -4, getkeysandflags)
-        .since("7.0.0")
-        .complexity("O(N), N being the number of arguments.")
-        .summary("Finds the keys among arguments, and what is done with each.")
-        .syntax("command [arg ...]"),
-    about("help", 2, help).since("5.0.0").summary("Tells what the subcommands do."),
-    about("info", -2, info)
-        .since("2.8.13")
-        .complexity("O(N), N being the number of commands asked for.")
-        .summary("Tells about some commands, or all.")
-        .syntax("[command-name ...]")
-        .tips(&["nondeterministic_output_order"])
-        .history(&[("7.0.0", "Without names, all commands are told of.")]),
-    about("list", -2, list)
-        .since("7.0.0")
-        .complexity("O(N), N being the number of all commands.")
-        .summary("Lists the names of commands.")
-        .syntax("[FILTERBY <filterby: MODULE module-name | ACLCAT category | PATTERN pattern>]")
-        .tips(&["nondeterministic_output_order"]),
-];
-
-fn command(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    let list = server.names.list();
+fn command<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
+    let list = front.names.list();
     let mut reply = call.reply();
     reply.array(list.len());
     for (_, command) in list {
@@ -69,21 +70,21 @@ fn command(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError>
     Ok(())
 }
 
-fn count(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    let count = server.names.len();
+fn count<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
+    let count = front.names.len();
     call.reply().integer(count as i64);
     Ok(())
 }
 
-fn info(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+fn info<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
     if call.args.len() == 2 {
-        return command(server, call);
+        return command(front, call);
     }
     let names = call.args.from(2);
     let mut reply = call.reply();
     reply.array(names.len());
     for name in names.iter() {
-        match named(server, name) {
+        match front.names.find_full(name) {
             Some(command) => describe(&mut reply, command),
             None => reply.null(),
         }
@@ -91,21 +92,13 @@ fn info(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// The command of this name, which may be that of a subcommand (`client|list`).
-fn named(server: &Server, name: &[u8]) -> Option<&'static Command> {
-    match name.iter().position(|c| *c == b'|') {
-        None => server.names.find(name),
-        Some(bar) => server.names.find(&name[..bar])?.subcommand(&name[bar + 1..]),
-    }
-}
-
-fn describe(reply: &mut Reply<'_>, command: &Command) {
+fn describe<S: Service>(reply: &mut Reply<'_>, command: &Command<S>) {
     let meta = command.meta;
-    let (first, last, step, _) = getkeys::legacy_range(meta.keys);
+    let (first, last, step, _) = find_keys::legacy_range(meta.keys);
     reply.array(10);
     reply.bulk(command.name.as_bytes());
     reply.integer(i64::from(meta.arity));
-    names(reply, flag::names(getkeys::all_flags(command)), "");
+    names(reply, flag::names(find_keys::all_flags(meta)), "");
     reply.integer(i64::from(first));
     reply.integer(i64::from(last));
     reply.integer(i64::from(step));
@@ -118,7 +111,7 @@ fn describe(reply: &mut Reply<'_>, command: &Command) {
     for spec in meta.keys {
         describe_keys(reply, spec);
     }
-    let subcommands: Vec<&Command> = subcommands(command).collect();
+    let subcommands: Vec<&Command<S>> = subcommands(command).collect();
     if subcommands.is_empty() {
         reply.set(0);
         return;
@@ -129,8 +122,8 @@ fn describe(reply: &mut Reply<'_>, command: &Command) {
     }
 }
 
-fn subcommands(command: &Command) -> impl Iterator<Item = &'static Command> {
-    command.subcommands.iter().filter_map(|id| table::all().get(usize::from(*id)))
+fn subcommands<S: Service>(command: &Command<S>) -> impl Iterator<Item = &'static Command<S>> {
+    S::table().subcommands(command)
 }
 
 fn names(reply: &mut Reply<'_>, names: impl Iterator<Item = &'static str> + Clone, prefix: &str) {
@@ -205,11 +198,11 @@ fn describe_keys(reply: &mut Reply<'_>, spec: &KeySpec) {
     }
 }
 
-fn docs(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    let commands: Vec<&'static Command> = if call.args.len() == 2 {
-        server.names.list().into_iter().map(|(_, command)| command).collect()
+fn docs<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
+    let commands: Vec<&'static Command<S>> = if call.args.len() == 2 {
+        front.names.list().into_iter().map(|(_, command)| command).collect()
     } else {
-        call.args.from(2).iter().filter_map(|name| named(server, name)).collect()
+        call.args.from(2).iter().filter_map(|name| front.names.find_full(name)).collect()
     };
     let mut reply = call.reply();
     reply.map(commands.len());
@@ -220,7 +213,7 @@ fn docs(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-fn document(reply: &mut Reply<'_>, command: &Command) {
+fn document<S: Service>(reply: &mut Reply<'_>, command: &Command<S>) {
     let meta = command.meta;
     let map = reply.begin(Aggregate::Map);
     let mut fields = 0;
@@ -333,7 +326,7 @@ fn document_argument(reply: &mut Reply<'_>, argument: &Argument) -> usize {
     fields
 }
 
-fn list(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+fn list<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
     enum Filter<'a> {
         All,
         None,
@@ -358,7 +351,7 @@ fn list(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
         _ => return Err(CommandError::Syntax),
     };
     let mut found: Vec<&str> = Vec::new();
-    let listed = server.names.list();
+    let listed = front.names.list();
     for (_, command) in &listed {
         // A filter looks at subcommands too, a plain list does not.
         let subs = subcommands(command).filter(|_| !matches!(filter, Filter::All));
@@ -384,8 +377,8 @@ fn list(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-fn getkeys(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    let found = found_keys(server, call)?;
+fn getkeys<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
+    let found = found_keys(front, call)?;
     let args = call.args.from(2);
     let mut reply = call.reply();
     reply.array(found.len());
@@ -395,8 +388,11 @@ fn getkeys(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError>
     Ok(())
 }
 
-fn getkeysandflags(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    let found = found_keys(server, call)?;
+fn getkeysandflags<S: Service>(
+    front: &mut Front<S>,
+    call: &mut Call<'_, S>,
+) -> Result<(), CommandError> {
+    let found = found_keys(front, call)?;
     let args = call.args.from(2);
     let mut reply = call.reply();
     reply.array(found.len());
@@ -408,13 +404,16 @@ fn getkeysandflags(server: &mut Server, call: &mut Call<'_>) -> Result<(), Comma
     Ok(())
 }
 
-fn found_keys(server: &Server, call: &Call<'_>) -> Result<Vec<(usize, u32)>, CommandError> {
+fn found_keys<S: Service>(
+    front: &Front<S>,
+    call: &Call<'_, S>,
+) -> Result<Vec<(usize, u32)>, CommandError> {
     let args = call.args.from(2);
-    let command = server
+    let command = front
         .names
         .find(args.at(0))
         .and_then(|command| match args.get(1) {
-            Some(sub) if !command.subcommands.is_empty() => command.subcommand(sub),
+            Some(sub) if !command.subcommands.is_empty() => S::table().subcommand(command, sub),
             _ => Some(command),
         })
         .ok_or(CommandError::text("ERR Invalid command specified"))?;
@@ -424,7 +423,7 @@ fn found_keys(server: &Server, call: &Call<'_>) -> Result<Vec<(usize, u32)>, Com
     if !command.meta.takes(args.len()) {
         return Err(CommandError::text("ERR Invalid number of arguments specified for command"));
     }
-    let found = getkeys::keys(command, args)
+    let found = find_keys::keys(command.meta, args)
         .ok_or(CommandError::text("ERR Invalid arguments specified for command"))?;
     if found.is_empty() && !command.meta.has(flag::NO_MANDATORY_KEYS) {
         return Err(CommandError::text("ERR Invalid arguments specified for command"));
@@ -432,7 +431,7 @@ fn found_keys(server: &Server, call: &Call<'_>) -> Result<Vec<(usize, u32)>, Com
     Ok(found)
 }
 
-fn help(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+fn help<S: Service>(_: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
     call.reply().help(
         "COMMAND",
         &[

@@ -5,7 +5,7 @@
 //! it takes the argument behind the command's name for the key and the next one for the element,
 //! which they nearly always are, and gives up at whatever is not plain.
 
-use super::clients::Client;
+use super::Client;
 use super::{Server, table};
 use crate::command::Group;
 use crate::machine::ConnId;
@@ -18,7 +18,7 @@ impl Server {
     /// Returns how many requests that are, at least one.
     #[inline]
     pub(super) fn announce(&mut self, client: &Client, bytes: &[u8]) -> usize {
-        let db = self.keyspace.db(client.db);
+        let db = self.service.keyspace.db(client.state.db);
         let in_tables = asks_for_elements(client);
         if !db.is_large() && !in_tables {
             return AHEAD;
@@ -38,7 +38,8 @@ impl Server {
     /// are carried out.
     #[inline]
     pub(super) fn note_outlook(&mut self, client: &Client) {
-        self.prefetch_pays = self.keyspace.db(client.db).is_large() || asks_for_elements(client);
+        self.service.prefetch_pays =
+            self.service.keyspace.db(client.state.db).is_large() || asks_for_elements(client);
     }
 
     /// Does the same as [`Server::announce`] for the first requests of several clients.
@@ -52,10 +53,10 @@ impl Server {
                 let places = (keys.get_mut(count..=count), elements.get_mut(count..=count));
                 let (Some(key), Some(element)) = places else { break };
                 // A client whose database is another is served without.
-                if count > 0 && client.db != index || look(bytes, key, element) == 0 {
+                if count > 0 && client.state.db != index || look(bytes, key, element) == 0 {
                     continue;
                 }
-                index = client.db;
+                index = client.state.db;
                 in_tables |= asks_for_elements(client);
                 count += 1;
                 if count == AHEAD {
@@ -65,7 +66,7 @@ impl Server {
             if count == 0 {
                 return;
             }
-            let db = self.keyspace.db(index);
+            let db = self.service.keyspace.db(index);
             db.warm(keys[..count].iter().copied());
             if in_tables {
                 db.warm_elements(&keys[..count], &elements[..count]);

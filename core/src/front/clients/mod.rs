@@ -1,21 +1,23 @@
-//! The connected clients: what is known of each, and how each is found.
+//! The connected clients: what is known of each, and how each is found; CLIENT.
 
 pub mod client;
-pub mod commands;
+mod commands;
 mod long;
 
 use std::collections::BTreeSet;
 
-pub use client::{Client, Due, ReplyMode, Standing};
+pub use client::{Client, ClientKind, ClientState, Due, ReplyMode, Standing};
+pub(crate) use commands::{check_name, describe};
 use hashbrown::HashTable;
 pub use long::LongReply;
 
+use crate::front::Service;
 use crate::machine::ConnId;
 
 /// All clients. Each is found in constant time by its connection, and in order by its id.
-#[derive(Clone, Debug, Default)]
-pub struct Clients {
-    slots: Vec<Option<Box<Client>>>,
+#[derive(Clone, Debug)]
+pub struct Clients<S: Service> {
+    slots: Vec<Option<Box<Client<S>>>>,
     free: Vec<u32>,
     by_conn: HashTable<(ConnId, u32)>,
     /// Ids with slots.
@@ -25,7 +27,20 @@ pub struct Clients {
     last_id: u64,
 }
 
-impl Clients {
+impl<S: Service> Default for Clients<S> {
+    fn default() -> Self {
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            by_conn: HashTable::new(),
+            by_id: BTreeSet::new(),
+            connected: 0,
+            last_id: 0,
+        }
+    }
+}
+
+impl<S: Service> Clients<S> {
     /// The id for a new client.
     pub fn next_id(&mut self) -> u64 {
         self.last_id += 1;
@@ -38,7 +53,7 @@ impl Clients {
     }
 
     /// Adds a client and tells it its slot.
-    pub fn add(&mut self, mut client: Box<Client>) {
+    pub fn add(&mut self, mut client: Box<Client<S>>) {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
             (self.slots.len() - 1) as u32
@@ -60,33 +75,33 @@ impl Clients {
 
     /// The client of a slot.
     #[inline]
-    pub fn get(&self, slot: u32) -> Option<&Client> {
+    pub fn get(&self, slot: u32) -> Option<&Client<S>> {
         self.slots.get(slot as usize)?.as_deref()
     }
 
     /// The client of a slot.
     #[inline]
-    pub fn get_mut(&mut self, slot: u32) -> Option<&mut Client> {
+    pub fn get_mut(&mut self, slot: u32) -> Option<&mut Client<S>> {
         self.slots.get_mut(slot as usize)?.as_deref_mut()
     }
 
     /// Takes a client out while it is at work, so that it and the others can be used side by side.
     /// [`Clients::put`] brings it back.
     #[inline]
-    pub fn take(&mut self, slot: u32) -> Option<Box<Client>> {
+    pub fn take(&mut self, slot: u32) -> Option<Box<Client<S>>> {
         self.slots.get_mut(slot as usize)?.take()
     }
 
     /// Brings back a client that was taken out.
     #[inline]
-    pub fn put(&mut self, client: Box<Client>) {
+    pub fn put(&mut self, client: Box<Client<S>>) {
         if let Some(slot) = self.slots.get_mut(client.slot as usize) {
             *slot = Some(client);
         }
     }
 
     /// Forgets a client that was taken out.
-    pub fn forget(&mut self, client: &Client) {
+    pub fn forget(&mut self, client: &Client<S>) {
         if let Ok(entry) = self.by_conn.find_entry(hash(client.conn), |(c, _)| *c == client.conn) {
             entry.remove();
             self.by_id.remove(&(client.id, client.slot.into()));
@@ -98,7 +113,7 @@ impl Clients {
     }
 
     /// Marks a client as on its way out; it is not counted any more.
-    pub fn leaving(&mut self, client: &mut Client) {
+    pub fn leaving(&mut self, client: &mut Client<S>) {
         if client.standing != Standing::Leaving {
             client.standing = Standing::Leaving;
             self.connected -= 1;
@@ -116,12 +131,12 @@ impl Clients {
     }
 
     /// All clients that are not taken out, by id.
-    pub fn iter(&self) -> impl Iterator<Item = &Client> {
+    pub fn iter(&self) -> impl Iterator<Item = &Client<S>> {
         self.by_id.iter().filter_map(|&(_, slot)| self.get(slot as u32))
     }
 
     /// All clients by id, with one that is taken out.
-    pub fn iter_with<'c>(&'c self, taken: &'c Client) -> impl Iterator<Item = &'c Client> {
+    pub fn iter_with<'c>(&'c self, taken: &'c Client<S>) -> impl Iterator<Item = &'c Client<S>> {
         self.by_id.iter().filter_map(move |&(_, slot)| match slot as u32 {
             slot if slot == taken.slot => Some(taken),
             slot => self.get(slot),

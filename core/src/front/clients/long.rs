@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 
 use super::Client;
 use crate::command::Rest;
+use crate::front::Service;
 use crate::machine::Outbox;
 use crate::resp::reply::{Reply, Scratch};
 use crate::rng::Rng;
-use crate::store::{Entry, Keyspace};
+use crate::store::Entry;
 
 /// The rest of a long reply, and all that was said to the client since: messages, and the replies
 /// to the other commands of a transaction, which may be long again.
@@ -38,7 +39,7 @@ impl LongReply {
     }
 }
 
-impl Client {
+impl<S: Service> Client<S> {
     /// Where what is said to the client now goes.
     #[inline]
     pub fn out(&mut self) -> &mut Outbox {
@@ -66,16 +67,17 @@ impl Client {
         }
     }
 
-    /// Writes the next slice of a long reply.
-    pub fn go_on(&mut self, keyspace: &mut Keyspace, scratch: &mut Scratch, rng: &mut Rng) {
-        let Some(mut long) = self.long.take() else { return };
+    /// Writes the next slice of a long reply. Gives the copy of a value that was written from and
+    /// is not needed any more.
+    pub fn go_on(&mut self, scratch: &mut Scratch, rng: &mut Rng) -> Option<Entry> {
+        let mut long = self.long.take()?;
         let before = self.outbox.len();
         let mut reply = Reply::new(&mut self.outbox, scratch, long.rest.proto());
         let ended = long.rest.write(&mut reply, rng);
         long.written += self.outbox.len() - before;
         if !ended {
             self.long = Some(long);
-            return;
+            return None;
         }
         self.outbox.append(core::mem::take(&mut long.behind));
         let spent = match long.later.pop_front() {
@@ -87,8 +89,6 @@ impl Client {
             }
             None => long.rest,
         };
-        if let Some(copy) = spent.into_value() {
-            keyspace.free_copy_later(copy);
-        }
+        spent.into_value()
     }
 }

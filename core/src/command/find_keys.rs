@@ -1,28 +1,27 @@
 //! Where the keys of a command stand, read off its key specifications.
 
-use super::table::Command;
-use crate::command::KeySpec;
-use crate::command::meta::{Begin, Find, flag, key};
+use super::meta::{Begin, Find, Meta, flag, key};
+use super::{KeySpec, migrate};
 use crate::resp::number::parse_i64;
 use crate::resp::request::Args;
 
 /// The places of a command's keys among its arguments, each with bits of [`key`].
 ///
 /// `None` if the arguments do not fit the specification.
-pub fn keys(command: &Command, args: Args<'_>) -> Option<Vec<(usize, u32)>> {
+pub fn keys(meta: &Meta, args: Args<'_>) -> Option<Vec<(usize, u32)>> {
     let mut found = Vec::new();
-    if command.meta.name == "migrate" {
+    if meta.name == "migrate" {
         // Its second specification does not say where a password may stand that looks like KEYS.
-        let (first, count) = super::migrate::places_of_keys(args);
+        let (first, count) = migrate::places_of_keys(args);
         let flags = key::RW | key::ACCESS | key::DELETE;
         found.extend((first..).take(count).map(|at| (at, flags)));
         return Some(found);
     }
-    for spec in command.meta.keys {
+    for spec in meta.keys {
         let Some((first, last, step)) = range(spec, args)? else { continue };
         let flags = match spec.flags & key::VARIABLE_FLAGS {
             0 => spec.flags,
-            _ => variable_flags(command, spec.flags, args),
+            _ => variable_flags(meta, spec.flags, args),
         };
         for at in (first..=last).step_by(step) {
             if at >= args.len() {
@@ -31,7 +30,7 @@ pub fn keys(command: &Command, args: Args<'_>) -> Option<Vec<(usize, u32)>> {
             found.push((at, flags));
         }
     }
-    if command.meta.name == "sort" {
+    if meta.name == "sort" {
         found.extend(sort_destination(args).map(|at| (at, key::OW | key::UPDATE)));
     }
     Some(found)
@@ -109,10 +108,10 @@ fn behind(word: &str, from: i32, args: Args<'_>) -> Option<usize> {
 }
 
 /// What SET and BITFIELD do with their key depends on their options.
-fn variable_flags(command: &Command, flags: u32, args: Args<'_>) -> u32 {
+fn variable_flags(meta: &Meta, flags: u32, args: Args<'_>) -> u32 {
     let has =
         |word: &[u8], from: usize| args.from(from).iter().any(|arg| arg.eq_ignore_ascii_case(word));
-    match command.meta.name {
+    match meta.name {
         "set" if has(b"get", 3) => key::RW | key::ACCESS | key::UPDATE,
         "set" => key::OW | key::UPDATE,
         "bitfield" if !has(b"set", 2) && !has(b"incrby", 2) => key::RO | key::ACCESS,
@@ -154,34 +153,14 @@ pub fn legacy_range(specs: &[KeySpec]) -> (i32, i32, i32, bool) {
 }
 
 /// All flags of a command, with those that follow from its key specifications.
-pub fn all_flags(command: &Command) -> u32 {
-    let (.., more) = legacy_range(command.meta.keys);
-    command.meta.flags | if more { flag::MOVABLEKEYS } else { 0 }
+pub fn all_flags(meta: &Meta) -> u32 {
+    let (.., more) = legacy_range(meta.keys);
+    meta.flags | if more { flag::MOVABLEKEYS } else { 0 }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resp::request::OwnedArgs;
-    use crate::server::table;
-
-    fn of(line: &str) -> Option<Vec<usize>> {
-        let args: OwnedArgs = line.split(' ').collect();
-        let command = table::by_name(args.as_args().at(0).escape_ascii().to_string().as_str());
-        let found = keys(command.expect("a command"), args.as_args())?;
-        Some(found.into_iter().map(|(at, _)| at).collect())
-    }
-
-    #[test]
-    fn keys_are_found_where_the_table_says() {
-        assert_eq!(of("get a"), Some(vec![1]));
-        assert_eq!(of("mset a 1 b 2"), Some(vec![1, 3]));
-        assert_eq!(of("del a b c"), Some(vec![1, 2, 3]));
-        assert_eq!(of("ping x"), Some(vec![]));
-        assert_eq!(of("zunionstore d 2 a b weights 1 2"), Some(vec![1, 3, 4]));
-        assert_eq!(of("sort a by store store x get # store b"), Some(vec![1, 9]));
-    }
-
     #[test]
     fn a_range_is_told_to_older_clients() {
         let one = [KeySpec::range(1, -1, 1, key::RO)];

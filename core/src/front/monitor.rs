@@ -1,28 +1,28 @@
 //! MONITOR: every command, as it is carried out, shown to whoever asked.
 
-use super::Server;
-use super::clients::Client;
-use super::dispatch::{Call, Handler, row};
-use super::table::Command;
+use super::{Call, Client, ClientState, Command, Front, Handler, Rows, Service, row};
 use crate::command::meta::flag;
 use crate::command::{CommandError, Group, Row};
 use crate::machine::Endpoint;
 use crate::resp::request::Args;
 use crate::time::Now;
 
-/// Rows of the command table.
-pub(super) static ROWS: &[Row<Handler>] = &[row(Group::Server, "monitor", 1, monitor)
-    .flags(flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE)
-    .summary("Shows every command that the server carries out, as it happens.")];
+impl<S: Service> Rows<S> {
+    /// The rows of this file.
+    pub(crate) const MONITOR: &'static [Row<Handler<S>>] =
+        &[row(Group::Server, "monitor", 1, monitor)
+            .flags(flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE)
+            .summary("Shows every command that the server carries out, as it happens.")];
+}
 
-impl Server {
-    /// Shows a command to those who look on.
+impl<S: Service> Front<S> {
+    /// Shows a command to the clients in MONITOR.
     #[cold]
-    pub(super) fn show_to_monitors(
+    pub(crate) fn show_to_monitors(
         &mut self,
         now: Now<'_>,
-        client: &mut Client,
-        command: &Command,
+        client: &mut Client<S>,
+        command: &Command<S>,
         args: Args<'_>,
     ) {
         if command.meta.has(flag::SKIP_MONITOR) || command.meta.has(flag::ADMIN) {
@@ -36,12 +36,16 @@ impl Server {
                 ip @ Endpoint::Ip(_) => ip.to_string(),
             },
         };
-        let mut line =
-            format!("+{}.{:06} [{} {from}]", micros / 1_000_000, micros % 1_000_000, client.db)
-                .into_bytes();
+        let mut line = format!(
+            "+{}.{:06} [{} {from}]",
+            micros / 1_000_000,
+            micros % 1_000_000,
+            client.state.db()
+        )
+        .into_bytes();
         for (index, argument) in args.iter().enumerate() {
             line.push(b' ');
-            let hides = super::slowlog::is_secret(command, args, index);
+            let hides = S::is_secret(command, args, index);
             let shown = if hides { b"(redacted)" } else { argument };
             line.extend_from_slice(crate::resp::quote::repr(shown).as_bytes());
         }
@@ -53,11 +57,11 @@ impl Server {
     }
 }
 
-fn monitor(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+fn monitor<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
     if call.client.is_replica() {
         return Ok(());
     }
     call.client.monitor = true;
-    server.monitors.insert(call.client.slot);
+    front.monitors.insert(call.client.slot);
     call.ok()
 }
