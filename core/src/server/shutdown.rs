@@ -58,12 +58,9 @@ impl Server {
         if self.service.persistence.reloading && !self.is_loading() || self.is_migrating() {
             return;
         }
+        let paused = self.service.cron_paused && self.shutdown.waits_for_signal();
         match self.service.shutdown {
-            Stage::No => {
-                if !(self.service.cron_paused && self.shutdown.waits_for_signal()) {
-                    self.begin_shutdown(now);
-                }
-            }
+            Stage::No if !paused => self.begin_shutdown(now),
             Stage::Waiting { until } if now.mono >= until || self.replicas_are_in_sync() => {
                 self.finish_shutdown(now);
             }

@@ -45,11 +45,22 @@ pub enum Kind {
 #[derive(Debug)]
 pub struct Form {
     /// Reads words into the text in which the value is kept.
-    pub read: fn(&[&[u8]]) -> Result<Vec<u8>, String>,
-    /// The lines of the file that say `value`, from behind the directive's name, and whether they
-    /// must be there although the value may be the default. `forced` is the usual answer: whether
-    /// the value is not the default.
-    pub write: fn(value: &[u8], forced: bool) -> (Vec<String>, bool),
+    pub read: ReadForm,
+    /// Writes the lines of a file that say `value`. `forced` is whether the value is not the
+    /// default.
+    pub write: fn(value: &[u8], forced: bool) -> FormLines,
+}
+
+/// Reads the words of a value; the error says what is wrong with them.
+pub type ReadForm = fn(words: &[&[u8]]) -> Result<Vec<u8>, String>;
+
+/// The lines of a file that give a directive its value.
+#[derive(Debug)]
+pub struct FormLines {
+    /// The lines, each from behind the directive's name.
+    pub lines: Vec<String>,
+    /// Whether they must be in the file; otherwise they replace lines that are.
+    pub forced: bool,
 }
 
 /// How a number is written.

@@ -21,7 +21,7 @@ pub mod value;
 use core::fmt::Debug;
 
 pub use commands::Change;
-pub use directive::{Directive, Directives, Form, Kind, Unit};
+pub use directive::{Directive, Directives, Form, FormLines, Kind, Unit};
 pub use file::ConfigError;
 pub use shared::{FRONT_DIRECTIVES, FrontSettings, OutputLimit, Permission};
 

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use super::directive::{Directive, Kind, Unit};
+use super::directive::{Directive, FormLines, Kind, Unit};
 use super::file::quoted;
 use super::value::CLIENT_CLASSES;
 use super::{Config, Schema};
@@ -64,7 +64,7 @@ fn lines(directive: &Directive, value: &[u8]) -> (Vec<String>, bool) {
         Kind::Text | Kind::TextIf(_) => one(&quoted(value)),
         Kind::Dir => return (one(&quoted(value)), true),
         Kind::Custom(form) => {
-            let (lines, forced) = (form.write)(value, forced);
+            let FormLines { lines, forced } = (form.write)(value, forced);
             return (lines.iter().map(|line| format!("{name} {line}")).collect(), forced);
         }
         Kind::OutputLimits => {

@@ -1,8 +1,8 @@
 //! Values of the server's directives that have a form of their own, and their checks.
 
-use crate::front::config::Form;
 use crate::front::config::file::quoted;
 use crate::front::config::value::plain;
+use crate::front::config::{Form, FormLines};
 
 /// `save`: pairs of seconds and changes.
 pub(super) static SAVE: Form = Form { read: save, write: write_save };
@@ -12,18 +12,22 @@ pub(super) static OOM_SCORES: Form = Form { read: oom_scores, write: one_line };
 
 /// `notify-keyspace-events`: letters for classes of events.
 pub(super) static EVENTS: Form =
-    Form { read: events, write: |value, forced| (vec![quoted(value)], forced) };
+    Form { read: events, write: |value, forced| FormLines { lines: vec![quoted(value)], forced } };
 
 /// `replicaof`: a host and a port, or nothing.
 pub(super) static REPLICA_OF: Form = Form {
     read: replica_of,
     write: |value, forced| {
-        if value.is_empty() { (Vec::new(), forced) } else { one_line(value, forced) }
+        if value.is_empty() {
+            FormLines { lines: Vec::new(), forced }
+        } else {
+            one_line(value, forced)
+        }
     },
 };
 
-fn one_line(value: &[u8], forced: bool) -> (Vec<String>, bool) {
-    (vec![String::from_utf8_lossy(value).into_owned()], forced)
+fn one_line(value: &[u8], forced: bool) -> FormLines {
+    FormLines { lines: vec![String::from_utf8_lossy(value).into_owned()], forced }
 }
 
 /// Checks `dbfilename`.
@@ -67,13 +71,14 @@ fn save(words: &[&[u8]]) -> Result<Vec<u8>, String> {
 }
 
 /// One line for each pair; that there are none has to be said as well.
-fn write_save(value: &[u8], _: bool) -> (Vec<String>, bool) {
-    if value.is_empty() {
-        return (vec!["\"\"".to_owned()], true);
-    }
+fn write_save(value: &[u8], _: bool) -> FormLines {
     let text = String::from_utf8_lossy(value).into_owned();
     let words: Vec<&str> = text.split(' ').collect();
-    (words.chunks(2).map(|pair| pair.join(" ")).collect(), true)
+    let lines = match value {
+        b"" => vec!["\"\"".to_owned()],
+        _ => words.chunks(2).map(|pair| pair.join(" ")).collect(),
+    };
+    FormLines { lines, forced: true }
 }
 
 fn oom_scores(words: &[&[u8]]) -> Result<Vec<u8>, String> {
