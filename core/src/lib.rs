@@ -10,6 +10,7 @@
 //! * [`command`]: the shape of the command table, and the commands on data.
 //! * [`persist`]: the forms that data takes on disk and between servers.
 //! * [`server`]: clients, configuration, and the commands that administer them.
+//! * [`proxy`]: twemproxy and predixy.
 //! * [`client`]: what a redis-cli needs besides a terminal: parsing lines, printing replies, hints.
 //! * [`sim`]: a world of hosts, links, disks and faults in which machines run.
 //! * [`lab`]: topologies and traffic to put into a world.
@@ -20,6 +21,7 @@ pub mod glob;
 pub mod lab;
 pub mod machine;
 pub mod persist;
+pub mod proxy;
 pub mod resp;
 pub mod rng;
 pub mod server;

@@ -85,11 +85,12 @@ impl Server {
             return self.exit(1);
         }
         let text = match signal {
-            _ if self.is_loading() => {
+            Signal::Terminate | Signal::Interrupt if self.is_loading() => {
                 "Received shutdown signal during loading, scheduling shutdown."
             }
             Signal::Terminate => "Received SIGTERM scheduling shutdown...",
             Signal::Interrupt => "Received SIGINT scheduling shutdown...",
+            Signal::Hangup => return,
         };
         self.log(LogLevel::Warning, || text.to_owned());
         self.shutdown.wanted = Some(Wanted::Signal(signal));
@@ -110,7 +111,9 @@ impl Server {
                 let settings = self.config.settings();
                 let how = match wanted {
                     Wanted::Signal(Signal::Terminate) => settings.shutdown_on_sigterm,
-                    Wanted::Signal(Signal::Interrupt) => settings.shutdown_on_sigint,
+                    Wanted::Signal(Signal::Interrupt | Signal::Hangup) => {
+                        settings.shutdown_on_sigint
+                    }
                     Wanted::Command(how) => how,
                 };
                 if !matches!(wanted, Wanted::Signal(_)) {
