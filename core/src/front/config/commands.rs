@@ -248,7 +248,7 @@ impl<S: Service> Front<S> {
     /// number of this request, which [`Service::config_saved`] tells when the file says at least
     /// that; `None` if there is no file. Requests that come while the file is written are answered
     /// together.
-    pub(crate) fn save_config(&mut self) -> Option<u64> {
+    pub fn save_config(&mut self) -> Option<u64> {
         let path = self.config.file.clone()?;
         self.saves.asked += 1;
         if !self.saves.running {
