@@ -16,10 +16,28 @@ pub(crate) struct Listeners {
     ready: bool,
 }
 
+/// What the connections are that are made through a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Clients of the front.
+    Clients,
+    /// Peers of the service, told apart by a number of its own (the bus of a cluster).
+    Service(u32),
+}
+
+/// A listener that the configuration asks for.
+struct Wanted {
+    at: Endpoint,
+    /// Whether the program starts without it.
+    optional: bool,
+    purpose: Purpose,
+}
+
 #[derive(Clone, Debug)]
 struct Listener {
     at: Endpoint,
-    /// Whether the server starts without it.
+    purpose: Purpose,
+    /// Whether the program starts without it.
     optional: bool,
     /// Where it really listens, once it does.
     open: Option<Endpoint>,
@@ -36,62 +54,77 @@ impl Listeners {
         self.all.get(&id).is_some_and(|l| matches!(l.at, Endpoint::Unix(_)))
     }
 
-    /// The addresses that are listened on.
+    /// What connections through a listener are.
+    pub(crate) fn purpose(&self, id: ListenerId) -> Purpose {
+        self.all.get(&id).map_or(Purpose::Clients, |l| l.purpose)
+    }
+
+    /// The addresses at which clients are listened for.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = &Endpoint> {
-        self.all.values().filter_map(|l| l.open.as_ref())
+        let clients = self.all.values().filter(|l| l.purpose == Purpose::Clients);
+        clients.filter_map(|l| l.open.as_ref())
     }
 }
 
 impl<S: Service> Front<S> {
     /// Asks for all listeners that the configuration names.
     pub(crate) fn listen(&mut self) {
-        let settings = self.config.front();
-        let mut wanted = Vec::new();
-        if settings.port != 0 {
-            for address in &settings.bind {
-                let optional = address.starts_with('-');
-                let name = address.strip_prefix('-').unwrap_or(address);
-                match bind_address(name) {
-                    Some(ip) => {
-                        let at = Endpoint::Ip(SocketAddr::new(ip, settings.port));
-                        wanted.push((at, optional));
-                    }
-                    None if optional => {}
-                    None => {
-                        let port = settings.port;
-                        let name = name.to_owned();
-                        self.log(LogLevel::Warning, || {
-                            format!(
-                                "Could not create server TCP listening socket {name}:{port}: Name \
-                                 or service not known"
-                            )
-                        });
-                        return self.abort_listening(port);
-                    }
-                }
+        let wanted = match self.wanted_listeners() {
+            Ok(wanted) => wanted,
+            Err((name, port)) => {
+                self.log(LogLevel::Warning, || {
+                    format!(
+                        "Could not create server TCP listening socket {name}:{port}: Name or \
+                         service not known"
+                    )
+                });
+                return self.abort_listening(port);
             }
-        }
-        if let Some(path) = &settings.unixsocket {
-            wanted.push((Endpoint::Unix(path.clone()), false));
-        }
+        };
         if wanted.is_empty() {
             self.log(LogLevel::Warning, || {
                 "Configured to not listen anywhere, exiting.".to_owned()
             });
             return self.exit(1);
         }
-        let backlog = settings.tcp_backlog;
-        for (at, optional) in wanted {
-            self.listen_at(at, optional, backlog);
+        for listener in wanted {
+            self.listen_at(listener);
         }
     }
 
-    fn listen_at(&mut self, at: Endpoint, optional: bool, backlog: u32) {
+    /// The listeners that the configuration names: every address of `bind` with every port of the
+    /// service, and the Unix socket. The error is an address that means nothing, with its port.
+    fn wanted_listeners(&self) -> Result<Vec<Wanted>, (String, u16)> {
+        let settings = self.config.front();
+        let mut wanted = Vec::new();
+        for (purpose, port) in S::ports(&self.config) {
+            for address in settings.bind.iter().filter(|_| port != 0) {
+                let optional = address.starts_with('-');
+                let name = address.strip_prefix('-').unwrap_or(address);
+                match bind_address(name) {
+                    Some(ip) => {
+                        let at = Endpoint::Ip(SocketAddr::new(ip, port));
+                        wanted.push(Wanted { at, optional, purpose });
+                    }
+                    None if optional => {}
+                    None => return Err((name.to_owned(), port)),
+                }
+            }
+        }
+        if let Some(path) = &settings.unixsocket {
+            let at = Endpoint::Unix(path.clone());
+            wanted.push(Wanted { at, optional: false, purpose: Purpose::Clients });
+        }
+        Ok(wanted)
+    }
+
+    fn listen_at(&mut self, Wanted { at, optional, purpose }: Wanted) {
         self.listeners.last += 1;
         let listener = ListenerId(self.listeners.last);
         let new = self.relisten.is_some();
         let entry = Listener {
             at: at.clone(),
+            purpose,
             optional,
             open: None,
             answered: false,
@@ -99,35 +132,26 @@ impl<S: Service> Front<S> {
             retiring: false,
         };
         self.listeners.all.insert(listener, entry);
+        let backlog = self.settings().tcp_backlog;
         self.outputs.push_back(Output::Listen { listener, at, backlog });
     }
 
     /// Asks for the listeners of a configuration that was changed. Those that it has in common
     /// with the old one stay. False if nothing has to be waited for.
     pub(crate) fn listen_elsewhere(&mut self, change: Change<S::Schema>) -> bool {
-        let settings = self.config.front();
-        let (port, backlog) = (settings.port, settings.tcp_backlog);
-        let mut wanted: Vec<(Endpoint, bool)> = Vec::new();
-        for address in settings.bind.iter().filter(|_| port != 0) {
-            let name = address.strip_prefix('-').unwrap_or(address);
-            if let Some(ip) = bind_address(name) {
-                let at = Endpoint::Ip(SocketAddr::new(ip, port));
-                wanted.push((at, address.starts_with('-')));
-            }
-        }
+        // That every address means something has been checked.
+        let mut wanted = self.wanted_listeners().unwrap_or_default();
         for listener in self.listeners.all.values_mut() {
-            let is_ip = matches!(listener.at, Endpoint::Ip(_));
-            listener.retiring = is_ip && !wanted.iter().any(|(at, _)| *at == listener.at);
+            listener.retiring = !wanted.iter().any(|wanted| wanted.at == listener.at);
         }
-        let open: Vec<Endpoint> = self.listeners.all.values().map(|l| l.at.clone()).collect();
-        wanted.retain(|(at, _)| !open.contains(at));
+        wanted.retain(|wanted| !self.listeners.all.values().any(|l| l.at == wanted.at));
         if wanted.is_empty() {
             self.retire();
             return false;
         }
         self.relisten = Some(change);
-        for (at, optional) in wanted {
-            self.listen_at(at, optional, backlog);
+        for listener in wanted {
+            self.listen_at(listener);
         }
         true
     }

@@ -109,6 +109,7 @@ impl Service for Redis {
     fn peer(server: &mut Server, now: Now<'_>, conn: ConnId, input: PeerInput<'_>) {
         if server.is_migrate_conn(conn) {
             return match input {
+                PeerInput::Accepted { .. } => {}
                 PeerInput::Connected { .. } => server.migrate_connected(now, conn),
                 PeerInput::Received(bytes) => server.migrate_received(now, conn, bytes),
                 PeerInput::Drained => server.extend_migrate_deadline(now, conn),
@@ -127,7 +128,7 @@ impl Service for Redis {
             PeerInput::Received(bytes) => server.link_received(now, conn, bytes),
             PeerInput::Ended => server.link_closed(now, conn, NetError::Eof),
             PeerInput::Closed(error) => server.link_closed(now, conn, error),
-            PeerInput::Drained => {}
+            PeerInput::Accepted { .. } | PeerInput::Drained => {}
         }
     }
 

@@ -21,6 +21,7 @@ pub mod value;
 use core::fmt::Debug;
 
 pub use commands::Change;
+pub(crate) use commands::{ConfigSaves, Rewriter};
 pub use directive::{Directive, Directives, Form, FormLines, Kind, Unit};
 pub use file::ConfigError;
 pub use shared::{FRONT_DIRECTIVES, FrontSettings, OutputLimit, Permission};
