@@ -462,6 +462,22 @@ impl TableData {
         })
     }
 
+    /// The array part.
+    #[inline]
+    pub(crate) fn array(&self) -> &[Value] {
+        &self.array
+    }
+
+    /// Exchanges two elements, if both are in the array part. Whether they are.
+    pub(crate) fn swap(&mut self, i: i64, j: i64) -> bool {
+        let inside = |i: i64| i >= 1 && i as u64 <= self.array.len() as u64;
+        let can = !self.readonly && inside(i) && inside(j);
+        if can {
+            self.array.swap(i as usize - 1, j as usize - 1);
+        }
+        can
+    }
+
     /// For the collector: clears entries that `drop` says go, and calls `reach` on the rest. Keys of
     /// empty entries turn into [`Value::Dead`].
     pub(crate) fn traverse(&mut self, mut drop: impl FnMut(Value, Value) -> bool) {

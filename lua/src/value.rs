@@ -60,6 +60,16 @@ pub enum Value {
 }
 
 impl Value {
+    /// A copy that is made half by half if it is a number. A value whose halves have just been
+    /// written would have to wait in the processor to be read as a whole.
+    #[inline(always)]
+    pub(crate) fn copied(&self) -> Value {
+        match self {
+            Value::Num(n) => Value::Num(*n),
+            other => *other,
+        }
+    }
+
     /// Whether a condition takes it for false: `nil` and `false` are.
     pub fn is_false(self) -> bool {
         matches!(self, Value::Nil | Value::Bool(false))

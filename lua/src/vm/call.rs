@@ -254,12 +254,14 @@ impl Lua {
     }
 
     /// Removes the top frame.
-    fn pop_frame(&mut self) -> Option<Frame> {
-        let frame = self.st.frames.pop()?;
-        if !matches!(frame.ret, Ret::Plain | Ret::Entry) {
+    fn pop_frame(&mut self) -> Option<(usize, i32, Ret)> {
+        let frame = self.st.frames.last()?;
+        let (func, results, ret) = (frame.func as usize, frame.results, frame.ret);
+        self.st.frames.truncate(self.st.frames.len() - 1);
+        if !matches!(ret, Ret::Plain | Ret::Entry) {
             self.st.c_calls = self.st.c_calls.saturating_sub(1);
         }
-        Some(frame)
+        Some((func, results, ret))
     }
 
     /// Calls the value in a slot, with the arguments that follow it.
@@ -347,9 +349,11 @@ impl Lua {
                     return Ok(Flow::Exit(Exit::Paused));
                 }
                 values => {
-                    let Some(frame) = self.pop_frame() else { return Ok(Flow::Exit(Exit::Done)) };
-                    let (from, count) = self.spread(values, frame.func as usize);
-                    match self.deliver(frame, from, count)? {
+                    let Some((func, results, ret)) = self.pop_frame() else {
+                        return Ok(Flow::Exit(Exit::Done));
+                    };
+                    let (from, count) = self.spread(values, func);
+                    match self.deliver(func, results, ret, from, count)? {
                         Ok(flow) => return Ok(flow),
                         Err(out) => out,
                     }
@@ -389,23 +393,24 @@ impl Lua {
     #[inline]
     pub(super) fn deliver(
         &mut self,
-        frame: Frame,
+        func: usize,
+        results: i32,
+        ret: Ret,
         from: usize,
         count: usize,
     ) -> Result<Result<Flow, Out>, Raise> {
-        let func = frame.func as usize;
         let first = match count {
             0 => Value::Nil,
-            _ => self.st.stack[from],
+            _ => self.st.stack[from].copied(),
         };
-        match frame.ret {
+        match ret {
             Ret::Plain => {
-                self.move_results(from, count, func, frame.results);
+                self.move_results(from, count, func, results);
                 return Ok(Ok(Flow::Frame));
             }
             Ret::Native => {
-                self.move_results(from, count, func, frame.results);
-                let count = usize::try_from(frame.results).unwrap_or(count);
+                self.move_results(from, count, func, results);
+                let count = usize::try_from(results).unwrap_or(count);
                 return self.continue_native(func, count).map(Err);
             }
             Ret::Entry => return self.end(from, count),
@@ -418,7 +423,7 @@ impl Lua {
                 return self.concat(start as usize, last as usize).map(Ok);
             }
             Ret::Loop(base) => {
-                self.move_results(from, count, func, frame.results);
+                self.move_results(from, count, func, results);
                 let base = base as usize;
                 let control = self.st.stack[base + 3];
                 match control {
@@ -439,11 +444,15 @@ impl Lua {
     }
 
     #[inline]
-    fn move_results(&mut self, from: usize, count: usize, to: usize, wanted: i32) {
+    pub(super) fn move_results(&mut self, from: usize, count: usize, to: usize, wanted: i32) {
         if wanted < 0 {
             self.grow_stack(to + count);
             self.st.stack.copy_within(from..from + count, to);
             self.st.top = to + count;
+            return;
+        }
+        if wanted == 1 && count == 1 {
+            self.st.stack[to] = self.st.stack[from].copied();
             return;
         }
         let wanted = wanted as usize;
@@ -697,7 +706,7 @@ impl Lua {
         match self.upvalues[id] {
             Upvalue::Closed(v) => v,
             Upvalue::Open { thread, slot } if thread == self.current => {
-                self.st.stack[slot as usize]
+                self.st.stack[slot as usize].copied()
             }
             Upvalue::Open { thread, slot } => {
                 let stack = &self.threads[thread].state.stack;

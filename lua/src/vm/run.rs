@@ -17,7 +17,8 @@ impl Lua {
     pub(super) fn execute(&mut self) -> Result<Exit, Raise> {
         'frame: loop {
             let at = self.st.frames.len() - 1;
-            let frame = self.st.frames[at];
+            // Field by field: a frame has just been written field by field.
+            let frame = &self.st.frames[at];
             let id = frame.id;
             let base = frame.base as usize;
             let mut pc = frame.pc as usize;
@@ -55,6 +56,17 @@ impl Lua {
                     }
                 }};
             }
+            // By reference: a number is read half by half, as it was written.
+            macro_rules! operand_ref {
+                ($x:expr) => {{
+                    let x = $x;
+                    if x & CONSTANT != 0 {
+                        &constants[(x & 255) as usize]
+                    } else {
+                        &r[(x & 255) as usize]
+                    }
+                }};
+            }
             macro_rules! slot_of {
                 ($x:expr) => {
                     ($x & CONSTANT == 0).then(|| base + $x as usize)
@@ -63,10 +75,12 @@ impl Lua {
             macro_rules! arithmetic {
                 ($i:expr, $op:expr) => {{
                     let i = $i;
-                    let (x, y) = (operand!(b(i)), operand!(c(i)));
-                    if let (Value::Num(x), Value::Num(y)) = (x, y) {
+                    if let (&Value::Num(x), &Value::Num(y)) =
+                        (operand_ref!(b(i)), operand_ref!(c(i)))
+                    {
                         r[a(i) as usize] = Value::Num(arith($op, x, y));
                     } else {
+                        let (x, y) = (operand!(b(i)), operand!(c(i)));
                         let slots = (slot_of!(b(i)), slot_of!(c(i)));
                         slow!(self.arith_slow($op, x, y, slots, base + a(i) as usize))
                     }
@@ -91,7 +105,7 @@ impl Lua {
                 let i = code[pc];
                 pc += 1;
                 match opcode::op(i) {
-                    opcode::MOVE => r[a(i) as usize] = r[(b(i) & 255) as usize],
+                    opcode::MOVE => r[a(i) as usize] = r[(b(i) & 255) as usize].copied(),
                     opcode::LOADK => r[a(i) as usize] = constants[bx(i) as usize],
                     opcode::LOADBOOL => {
                         r[a(i) as usize] = Value::Bool(b(i) != 0);
@@ -236,20 +250,24 @@ impl Lua {
                         }
                     }
                     opcode::LT => {
-                        let (x, y) = (operand!(b(i)), operand!(c(i)));
                         let expected = a(i) != 0;
-                        if let (Value::Num(x), Value::Num(y)) = (x, y) {
+                        if let (&Value::Num(x), &Value::Num(y)) =
+                            (operand_ref!(b(i)), operand_ref!(c(i)))
+                        {
                             pc += usize::from((x < y) != expected);
                         } else {
+                            let (x, y) = (operand!(b(i)), operand!(c(i)));
                             slow!(self.less_slow(x, y, expected))
                         }
                     }
                     opcode::LE => {
-                        let (x, y) = (operand!(b(i)), operand!(c(i)));
                         let expected = a(i) != 0;
-                        if let (Value::Num(x), Value::Num(y)) = (x, y) {
+                        if let (&Value::Num(x), &Value::Num(y)) =
+                            (operand_ref!(b(i)), operand_ref!(c(i)))
+                        {
                             pc += usize::from((x <= y) != expected);
                         } else {
+                            let (x, y) = (operand!(b(i)), operand!(c(i)));
                             slow!(self.less_equal_slow(x, y, expected))
                         }
                     }
@@ -315,23 +333,26 @@ impl Lua {
                         if !self.st.open.is_empty() {
                             self.close_upvalues(base);
                         }
-                        self.st.frames.pop();
-                        if frame.ret == Ret::Plain {
-                            let func = frame.func as usize;
-                            if frame.results == 1 && count == 1 {
-                                self.st.stack[func] = self.st.stack[from];
+                        let frame = &self.st.frames[at];
+                        let (func, results) = (frame.func as usize, frame.results);
+                        if matches!(frame.ret, Ret::Plain) {
+                            self.st.frames.truncate(at);
+                            if results == 1 && count == 1 {
+                                self.st.stack[func] = self.st.stack[from].copied();
                             } else {
-                                let _ = self.deliver(frame, from, count)?;
+                                self.move_results(from, count, func, results);
                             }
                             if self.budget < 0 {
                                 return Ok(Exit::Paused);
                             }
                             continue 'frame;
                         }
-                        if frame.ret != Ret::Entry {
+                        let ret = frame.ret;
+                        self.st.frames.truncate(at);
+                        if ret != Ret::Entry {
                             self.st.c_calls = self.st.c_calls.saturating_sub(1);
                         }
-                        let flow = match self.deliver(frame, from, count)? {
+                        let flow = match self.deliver(func, results, ret, from, count)? {
                             Ok(flow) => flow,
                             Err(out) => self.finish(out)?,
                         };
@@ -343,8 +364,8 @@ impl Lua {
                     }
                     opcode::FORLOOP => {
                         let ra = a(i) as usize;
-                        if let (Value::Num(index), Value::Num(limit), Value::Num(step)) =
-                            (r[ra], r[(ra + 1) & 255], r[(ra + 2) & 255])
+                        if let (&Value::Num(index), &Value::Num(limit), &Value::Num(step)) =
+                            (&r[ra], &r[(ra + 1) & 255], &r[(ra + 2) & 255])
                         {
                             let index = index + step;
                             let on = if step > 0.0 { index <= limit } else { limit <= index };
@@ -420,7 +441,7 @@ impl Lua {
                     }
                     opcode::VARARG => {
                         let params = self.closures[id].proto.params as usize;
-                        let func = frame.func as usize;
+                        let func = self.st.frames[at].func as usize;
                         let given = (base - func - 1).saturating_sub(params);
                         let to = base + a(i) as usize;
                         let wanted = match b(i) {
