@@ -173,6 +173,14 @@ fn trim(mut digits: String, keep_zeros: bool) -> String {
     digits
 }
 
+/// A number from outside: of a NaN only the sign is kept.
+pub(crate) fn settled(n: f64) -> f64 {
+    match n.is_nan() {
+        true => f64::NAN.abs().copysign(n),
+        false => n,
+    }
+}
+
 /// C's `isspace`.
 pub(crate) fn is_space(b: u8) -> bool {
     matches!(b, b' ' | b'\t'..=b'\r')
