@@ -13,6 +13,7 @@
 //!   pub/sub, statistics.
 //! * [`peer`]: outgoing connections of whoever is a client of another server.
 //! * [`server`]: the front, a keyspace, and what makes the data last.
+//! * [`proxy`]: twemproxy and predixy.
 //! * [`client`]: what a redis-cli needs besides a terminal: parsing lines, printing replies, hints.
 //! * [`sim`]: a world of hosts, links, disks and faults in which machines run.
 //! * [`lab`]: topologies and traffic to put into a world.
@@ -25,6 +26,7 @@ pub mod lab;
 pub mod machine;
 pub mod peer;
 pub mod persist;
+pub mod proxy;
 pub mod resp;
 pub mod rng;
 pub mod server;

@@ -8,6 +8,7 @@ mod check_rdb;
 mod cli;
 mod driver;
 mod playground;
+mod proxy;
 mod server;
 mod shard;
 
@@ -35,6 +36,9 @@ fn main() -> ExitCode {
             let args: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
             check_aof::main(&program, &args)
         }
+        Some("nutcracker") => {
+            proxy::nutcracker(words.map(|word| word.to_string_lossy().into_owned()).collect())
+        }
         // Its arguments may be any bytes.
         Some("redis-cli") => cli::main(words.collect()),
         _ => match Limpid::parse().command {
@@ -42,6 +46,7 @@ fn main() -> ExitCode {
             Command::Cli { args } => cli::main(args),
             Command::CheckRdb { args } => check_rdb::main("limpid check-rdb", &args),
             Command::CheckAof { args } => check_aof::main("limpid check-aof", &args),
+            Command::Proxy { args } => proxy::main(args),
             Command::Shard { args } => shard::main(args),
             Command::Playground(options) => playground::main(&options),
         },
@@ -82,6 +87,13 @@ enum Command {
     /// Check an append-only file, and mend it; the same as under the name redis-check-aof
     CheckAof {
         /// `[--fix | --truncate-to-timestamp SECONDS] FILE`: a manifest or one file
+        #[arg(value_name = "ARGUMENTS", trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Run a proxy in front of many servers; also known as nutcracker and predixy
+    #[command(disable_help_flag = true)]
+    Proxy {
+        /// Options and a configuration file; see --help
         #[arg(value_name = "ARGUMENTS", trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },

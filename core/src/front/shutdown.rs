@@ -85,6 +85,7 @@ impl<S: Service> Front<S> {
         let text = match signal {
             Signal::Terminate => "Received SIGTERM scheduling shutdown...",
             Signal::Interrupt => "Received SIGINT scheduling shutdown...",
+            Signal::Hangup => return,
         };
         self.schedule_shutdown(signal, text);
     }
@@ -104,7 +105,7 @@ impl<S: Service> Front<S> {
         let how = match self.shutdown.wanted {
             None => return,
             Some(Wanted::Signal(Signal::Terminate)) => settings.shutdown_on_sigterm,
-            Some(Wanted::Signal(Signal::Interrupt)) => settings.shutdown_on_sigint,
+            Some(Wanted::Signal(Signal::Interrupt | Signal::Hangup)) => settings.shutdown_on_sigint,
             Some(Wanted::Command(how)) => how,
         };
         self.shutdown.wanted = None;

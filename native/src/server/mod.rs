@@ -5,7 +5,7 @@
 //! What a directive means to clients is the machine's business, not this room's.
 
 mod crash;
-mod daemon;
+pub(crate) mod daemon;
 mod limits;
 mod log;
 mod options;
