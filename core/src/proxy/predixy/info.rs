@@ -3,7 +3,7 @@
 use core::fmt::Write;
 
 use super::config::{Monitor, parse_memory};
-use super::{Predixy, PredixyEngine, VERSION};
+use super::{Predixy, PredixyEngine, Role, VERSION};
 use crate::machine::Endpoint;
 use crate::proxy::engine::ClientId;
 use crate::proxy::request::{Request, write_bulk, write_head};
@@ -142,6 +142,9 @@ impl Predixy {
         if wanted(&["servers"]) {
             out.push_str("# Servers\n");
             for (index, server) in self.topology.servers.iter().enumerate() {
+                if server.role == Role::Sentinel {
+                    continue;
+                }
                 let group = server.group.and_then(|group| self.topology.groups.get(group));
                 let center = server.center.and_then(|i| self.config.data_centers.get(i));
                 let connections = engine.links().filter(|link| link.data.server == index).count();
@@ -188,7 +191,8 @@ impl Predixy {
             latency.write(&mut out, monitor);
         }
         out.push_str("\n# ServerLatencyMonitor\n");
-        for server in &self.topology.servers {
+        let is_server = |server: &&super::pool::Server| server.role != Role::Sentinel;
+        for server in self.topology.servers.iter().filter(is_server) {
             let _ = writeln!(out, "ServerLatencyMonitorName:{} {}", server.text, monitor.name);
             if let Some(latency) = server.latencies.get(at) {
                 latency.write(&mut out, monitor);

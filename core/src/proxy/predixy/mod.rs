@@ -104,6 +104,8 @@ pub struct ClientData {
     subscribed: bool,
     /// Whether it waits for an element of a list.
     blocked: bool,
+    /// The request by which it stops listening, and how many answers to it are missing.
+    leaving: Option<(Owner, usize)>,
 }
 
 /// What is kept of a connection to a server.
@@ -476,6 +478,9 @@ impl Rule for Predixy {
             // What it had begun there is lost; it has to know.
             let stateful = known.data.watching || known.data.multi || known.data.subscribed;
             known.data.private = None;
+            if let Some((owner, _)) = known.data.leaving.take() {
+                engine.settle(owner, CLOSED);
+            }
             self.release(engine, client, false);
             if stateful {
                 engine.finish(client);

@@ -591,20 +591,17 @@ impl Predixy {
         data: &ClientData,
         request: &Request<'_>,
     ) -> Flow {
-        match special {
-            Special::Subscribe | Special::Unsubscribe | Special::Ping => {
-                if let Some(link) = data.private {
-                    engine.send(now.mono, link, Owner::Rule(ask::PASS), OWN, [request.bytes]);
-                }
+        // Everything goes to the server, which answers in order and knows what is allowed.
+        let Some(link) = data.private else { return Flow::Done };
+        engine.send(now.mono, link, Owner::Rule(ask::PASS), OWN, [request.bytes]);
+        if special == Special::Unsubscribe {
+            // What follows may belong elsewhere again.
+            let seq = engine.ask(client);
+            let owner = Owner::Client { id: client, seq, part: 0 };
+            if let Some(client) = engine.client_mut(client) {
+                client.data.leaving = Some((owner, request.len().saturating_sub(1).max(1)));
             }
-            Special::Quit => {
-                engine.answer(client, b"+OK\r\n");
-                engine.finish(client);
-            }
-            _ => engine.answer(
-                client,
-                b"-ERR only (P)SUBSCRIBE / (P)UNSUBSCRIBE / PING / QUIT allowed in this context\r\n",
-            ),
+            engine.wait(client);
         }
         Flow::Done
     }
@@ -636,12 +633,27 @@ impl Predixy {
 
     /// Passes on what came on the connection of a client that listens.
     pub(super) fn pass(&mut self, engine: &mut PredixyEngine, client: ClientId, reply: &[u8]) {
-        engine.push(client, reply);
         self.stats.send_client_bytes += reply.len() as u64;
         let parts: Vec<&[u8]> = elements(reply).into_iter().flatten().take(3).collect();
-        let [kind, _, count] = parts[..] else { return };
-        if matches!(text(kind), Some(b"unsubscribe" | b"punsubscribe")) && integer(count) == Some(0)
-        {
+        let count = match parts[..] {
+            [kind, _, count] if matches!(text(kind), Some(b"unsubscribe" | b"punsubscribe")) => {
+                integer(count)
+            }
+            _ => return engine.push(client, reply),
+        };
+        let leaving = engine.client_mut(client).and_then(|client| client.data.leaving.take());
+        match leaving {
+            None => engine.push(client, reply),
+            Some((owner, 1)) => engine.settle(owner, reply),
+            Some((owner, _)) if count == Some(0) => engine.settle(owner, reply),
+            Some((owner, left)) => {
+                if let Some(client) = engine.client_mut(client) {
+                    client.data.leaving = Some((owner, left - 1));
+                }
+                engine.push(client, reply);
+            }
+        }
+        if count == Some(0) {
             self.release(engine, client, true);
         }
     }
