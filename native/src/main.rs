@@ -36,6 +36,10 @@ fn main() -> ExitCode {
             let args: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
             check_aof::main(&program, &args)
         }
+        Some("predixy") => {
+            let args: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
+            proxy::predixy(&program, &args)
+        }
         Some("nutcracker") => {
             proxy::nutcracker(words.map(|word| word.to_string_lossy().into_owned()).collect())
         }

@@ -40,6 +40,9 @@ pub const MAX_HELD: usize = 1 << 20;
 /// for so much out of order wants more than a proxy can hold.
 pub const MAX_OUT_OF_ORDER: usize = 256 << 20;
 
+/// Bytes that a client may send ahead while the answer to its last request is waited for.
+pub const MAX_AHEAD: usize = 64 << 10;
+
 /// Bytes that wait for one backend connection before nobody's requests for it are read.
 pub const MAX_BACKLOG: usize = 4 << 20;
 
@@ -90,7 +93,14 @@ pub trait Rule: Clone + fmt::Debug {
         now: Now<'_>,
         client: ClientId,
         request: Request<'_>,
-    );
+    ) -> Flow;
+
+    /// A client sends no more. True closes its connection at once; else it is closed when what it
+    /// has asked for is answered.
+    fn ended(&mut self, engine: &mut Engine<Self>, client: ClientId) -> bool {
+        let _ = (engine, client);
+        false
+    }
 
     /// A request has arrived in part. False ends the connection: it cannot become a good one.
     fn begun(&mut self, engine: &mut Engine<Self>, begun: Begun<'_>) -> bool {
@@ -159,6 +169,15 @@ pub trait Rule: Clone + fmt::Debug {
 
     /// When [`Rule::wake`] is wanted.
     fn timeout(&self) -> Option<Mono>;
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// It is taken care of.
+    Done,
+    /// It is offered again when all before it are answered. Only if any are.
+    Later,
 }
 
 /// How a client is received.
@@ -313,24 +332,21 @@ impl<R: Rule> Engine<R> {
 
     /// Closes a client's connection now. What has not been sent to it is dropped.
     pub fn refuse(&mut self, id: ClientId) {
-        if let Some(client) = self.clients.remove_if(id.slot, |client| client.id == id) {
-            self.outputs.push_back(Output::Close { conn: client.conn, how: Close::Now });
+        if let Some(client) = self.take_client(id) {
             self.departed.push((client, Left::Refused));
         }
     }
 
-    /// Reads no further requests of a client until [`Engine::release`].
-    pub fn hold(&mut self, id: ClientId) {
-        if let Some(client) = self.client_mut(id) {
-            client.on_hold = true;
-        }
+    fn take_client(&mut self, id: ClientId) -> Option<Client<R::Client>> {
+        let client = self.clients.remove_if(id.slot, |client| client.id == id)?;
+        self.outputs.push_back(Output::Close { conn: client.conn, how: Close::Now });
+        Some(client)
     }
 
-    /// Goes on with a client that was put on hold.
-    pub fn release(&mut self, id: ClientId) {
+    /// Reads no further requests of a client until all that it has asked for is answered.
+    pub fn wait(&mut self, id: ClientId) {
         if let Some(client) = self.client_mut(id) {
-            client.on_hold = false;
-            self.resume(id);
+            client.waits = true;
         }
     }
 
@@ -356,6 +372,20 @@ impl<R: Rule> Engine<R> {
             self.resumable.push(id);
         } else {
             self.end_if_done(id);
+        }
+    }
+
+    /// Reads no more from a client that is paused: at once if it has to take something first, else
+    /// when it has sent much ahead. (Until then its end is seen while it waits.)
+    fn limit_reading(&mut self, id: ClientId) {
+        let Some(client) = self.client_mut(id) else { return };
+        let only_waits = client.waits && !client.blocked;
+        if only_waits && client.requests.waiting() < MAX_AHEAD {
+            return;
+        }
+        if core::mem::replace(&mut client.reading, false) {
+            let conn = client.conn;
+            self.outputs.push_back(Output::Reading { conn, on: false });
         }
     }
 
@@ -422,7 +452,7 @@ impl<R: Rule> Engine<R> {
         link.outbox.write_parts(parts);
         let len = parts.iter().map(|part| part.len()).sum::<usize>() as u64;
         let end = link.outbox.end();
-        link.pending.push_back(Pending { owner, command, at: now, end, len, kept: None });
+        link.pending.push_back(Pending { owner, command, at: now, end, len, hops: 0, kept: None });
         if link.pending.len() == 1
             && let Some(timeout) = link.timeout
         {
@@ -445,10 +475,11 @@ impl<R: Rule> Engine<R> {
     }
 
     /// Keeps the bytes of the request that was sent last on a connection, so that it can be sent to
-    /// another backend.
-    pub fn keep_last(&mut self, id: LinkId, bytes: &[u8]) {
+    /// another backend, and how often that has happened.
+    pub fn keep_last(&mut self, id: LinkId, bytes: &[u8], hops: u8) {
         if let Some(pending) = self.link_mut(id).and_then(|link| link.pending.back_mut()) {
             pending.kept = Some(bytes.into());
+            pending.hops = hops;
         }
     }
 
@@ -635,7 +666,8 @@ impl<R: Rule> Proxy<R> {
             client.last_heard = now.mono;
             let id = client.id;
             if client.paused {
-                return client.requests.keep(bytes);
+                client.requests.keep(bytes);
+                return self.engine.limit_reading(id);
             }
             self.serve(now, id, bytes);
         } else {
@@ -650,12 +682,21 @@ impl<R: Rule> Proxy<R> {
         // Taken out while its requests are looked at, so that the client can be used besides.
         let mut requests = core::mem::take(&mut client.requests);
         loop {
+            let (before, buffered) = (bytes, requests.is_buffered());
             match requests.next(&mut bytes) {
                 Ok(Some(request)) => {
-                    self.rule.request(&mut self.engine, now, id, request);
+                    let flow = self.rule.request(&mut self.engine, now, id, request);
                     let Some(client) = self.engine.client_mut(id) else { return };
                     if client.finishing {
                         return;
+                    }
+                    if flow == Flow::Later {
+                        debug_assert!(!client.asks.is_empty(), "something to wait for");
+                        client.waits = true;
+                        match buffered {
+                            true => requests.put_back(),
+                            false => bytes = before,
+                        }
                     }
                     if client.may_go() {
                         continue;
@@ -663,9 +704,7 @@ impl<R: Rule> Proxy<R> {
                     requests.keep(bytes);
                     client.requests = requests;
                     client.pause();
-                    let conn = client.conn;
-                    self.engine.outputs.push_back(Output::Reading { conn, on: false });
-                    return;
+                    return self.engine.limit_reading(id);
                 }
                 Ok(None) => {
                     if requests.begun().is_none_or(|begun| self.rule.begun(&mut self.engine, begun))
@@ -831,7 +870,13 @@ impl<R: Rule> Proxy<R> {
             if let Some(client) = self.engine.clients.by_conn(conn) {
                 client.ended = true;
                 let id = client.id;
-                self.engine.end_if_done(id);
+                if self.rule.ended(&mut self.engine, id) {
+                    if let Some(client) = self.engine.take_client(id) {
+                        self.engine.departed.push((client, Left::Eof));
+                    }
+                } else {
+                    self.engine.end_if_done(id);
+                }
             }
         } else if let Some(link) = self.engine.links.by_conn(conn) {
             let id = link.id;
@@ -944,8 +989,11 @@ impl<R: Rule> Proxy<R> {
                 continue;
             }
             client.paused = false;
-            let conn = client.conn;
-            self.engine.outputs.push_back(Output::Reading { conn, on: true });
+            client.waits = false;
+            if !core::mem::replace(&mut client.reading, true) {
+                let conn = client.conn;
+                self.engine.outputs.push_back(Output::Reading { conn, on: true });
+            }
             self.serve(now, id, &[]);
             self.engine.end_if_done(id);
         }

@@ -10,6 +10,7 @@
 //! What does not live here: hashing keys (`sharding`), and what a command does (the backends know).
 
 pub mod engine;
+pub mod predixy;
 pub mod reply;
 pub mod request;
 pub mod twemproxy;

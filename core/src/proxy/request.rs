@@ -33,6 +33,8 @@ pub struct Requests {
     buffer: Vec<u8>,
     /// How much of `buffer` has been used up.
     start: usize,
+    /// How long the request was that was taken out of `buffer` last.
+    last: usize,
     /// How far the request at `start` has been read.
     progress: Progress,
     /// Whether requests may be lines of words, as people type them.
@@ -119,6 +121,7 @@ impl Requests {
         };
         let request = &self.buffer[self.start..self.start + used];
         self.start += used;
+        self.last = used;
         Ok(Some(self.progress.request(request)))
     }
 
@@ -139,6 +142,16 @@ impl Requests {
             self.start = 0;
         }
         self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Offers the request that was given last once more. Only if it came out of the buffer.
+    pub fn put_back(&mut self) {
+        self.start -= core::mem::take(&mut self.last);
+    }
+
+    /// Whether the next request comes out of the buffer.
+    pub fn is_buffered(&self) -> bool {
+        !self.buffer.is_empty()
     }
 
     /// Bytes that wait to become a request.

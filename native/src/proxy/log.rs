@@ -1,4 +1,4 @@
-//! Log lines of a proxy, to standard error or to a file.
+//! Log lines of a proxy, to the terminal or to a file.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -24,8 +24,10 @@ pub(super) struct Log {
 /// How a line begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Style {
-    /// `[2020-11-22 17:38:01.402] nutcracker: `
+    /// `[2020-11-22 17:38:01.402] nutcracker: `, to standard error.
     Nutcracker,
+    /// `2020-11-22 17:38:01.402462 N predixy: `, to standard output.
+    Predixy,
 }
 
 impl Log {
@@ -78,13 +80,29 @@ impl Log {
             Style::Nutcracker => {
                 format!("[{}] nutcracker: {}\n", at.strftime("%Y-%m-%d %H:%M:%S%.3f"), line.text)
             }
+            Style::Predixy => {
+                let level = match line.level {
+                    LogLevel::Debug => 'D',
+                    LogLevel::Verbose => 'I',
+                    LogLevel::Notice => 'N',
+                    LogLevel::Warning => 'W',
+                };
+                let at = at.strftime("%Y-%m-%d %H:%M:%S%.6f");
+                format!("{at} {level} predixy: {}\n", line.text)
+            }
         }
     }
 
     fn emit(&self, text: &str) {
         // A log that cannot be written to must not stop the proxy, and there is nowhere to say so.
         let _ = match &self.file {
-            None => std::io::stderr().lock().write_all(text.as_bytes()),
+            None if self.style == Style::Nutcracker => {
+                std::io::stderr().lock().write_all(text.as_bytes())
+            }
+            None => {
+                let mut out = std::io::stdout().lock();
+                out.write_all(text.as_bytes()).and_then(|()| out.flush())
+            }
             Some(path) => OpenOptions::new()
                 .append(true)
                 .create(true)

@@ -3,43 +3,55 @@
 
 mod log;
 mod nutcracker;
+mod predixy;
 mod run;
 
 use std::process::ExitCode;
 
 pub(crate) use self::nutcracker::main as nutcracker;
+pub(crate) use self::predixy::main as predixy;
 
 /// What `limpid proxy --help` says.
 const USAGE: &str = "\
 Run a proxy in front of many servers
 
-Usage: limpid proxy --twemproxy <FILE> [OPTIONS]
+Usage: limpid proxy <FILE> [OPTIONS]
+       limpid proxy --twemproxy <FILE> [OPTIONS]
        limpid proxy --check <FILE>
+
+Arguments:
+  <FILE>  Run as predixy with this predixy.conf; --Name=, --Bind=, --WorkerThreads= and --LocalDC=
+          may follow
 
 Options:
       --twemproxy <FILE>  Run as nutcracker with this nutcracker.yml; its other options may follow
-      --check <FILE>      Only say whether a configuration file is good
+      --check <FILE>      Only say whether a configuration file is good: of twemproxy if its name
+                          ends in .yml or .yaml, else of predixy
   -h, --help              Print help
 ";
 
 /// Runs the program with the arguments behind its name.
 pub(crate) fn main(args: Vec<String>) -> ExitCode {
-    let mut args = args.into_iter();
-    match (args.next().as_deref(), args.next()) {
-        (Some("--twemproxy"), Some(file)) => {
-            nutcracker(["-c".to_owned(), file].into_iter().chain(args).collect())
+    match &args[..] {
+        [option, file, rest @ ..] if option == "--twemproxy" => {
+            let options = ["-c", file].map(str::to_owned);
+            nutcracker(options.into_iter().chain(rest.iter().cloned()).collect())
         }
-        (Some("--check"), Some(file)) => {
-            nutcracker(["-t".to_owned(), "-c".to_owned(), file].into_iter().chain(args).collect())
+        [option, file] if option == "--check" => {
+            if file.ends_with(".yml") || file.ends_with(".yaml") {
+                return nutcracker(["-t", "-c", file].map(str::to_owned).to_vec());
+            }
+            predixy::check(file)
         }
-        (Some("-h" | "--help"), _) => {
+        [option] if option == "-h" || option == "--help" => {
             print!("{USAGE}");
             ExitCode::SUCCESS
         }
-        (Some(option @ ("--twemproxy" | "--check")), None) => {
+        [option, ..] if option == "--twemproxy" || option == "--check" => {
             eprintln!("limpid proxy: {option} needs a file");
             ExitCode::FAILURE
         }
+        [file, ..] if !file.starts_with('-') => predixy("limpid proxy", &args),
         _ => {
             eprint!("{USAGE}");
             ExitCode::FAILURE

@@ -42,8 +42,10 @@ pub struct Client<C> {
     pub(super) marked: bool,
     /// Whether no requests are read.
     pub(super) paused: bool,
-    /// Whether the rule does not want any.
-    pub(super) on_hold: bool,
+    /// Whether that is until all of them are answered.
+    pub(super) waits: bool,
+    /// Whether the driver hands its bytes in.
+    pub(super) reading: bool,
     /// Whether a backend has too many already.
     pub(super) blocked: bool,
     /// Whether it will send no more.
@@ -98,7 +100,8 @@ impl<C> Client<C> {
             held: 0,
             marked: false,
             paused: false,
-            on_hold: false,
+            waits: false,
+            reading: true,
             blocked: false,
             ended: false,
             finishing: false,
@@ -117,8 +120,8 @@ impl<C> Client<C> {
     /// Whether its next request may be looked at.
     #[inline]
     pub(super) fn may_go(&self) -> bool {
-        !self.on_hold
-            && !self.blocked
+        !self.blocked
+            && (!self.waits || self.asks.is_empty())
             && self.asks.len() < MAX_ASKS
             && self.held + self.outbox.len() < MAX_HELD
     }

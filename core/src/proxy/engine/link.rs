@@ -52,6 +52,8 @@ pub struct Pending {
     pub end: u64,
     /// How many bytes it has.
     pub len: u64,
+    /// How often it was sent to another backend.
+    pub hops: u8,
     /// The bytes, if the rule wanted them kept.
     pub kept: Option<Box<[u8]>>,
 }

@@ -19,7 +19,7 @@ pub use config::{Config, ConfigError, Pool, Server};
 use self::command::{Command, Split};
 use self::pool::Standing;
 use super::engine::{
-    ClientId, Engine, Gone, Join, Joined, Left, LinkId, Lost, Owner, Pending, Rule, Verdict,
+    ClientId, Engine, Flow, Gone, Join, Joined, Left, LinkId, Lost, Owner, Pending, Rule, Verdict,
     Welcome,
 };
 use super::request::{Begun, Request, Requests, write_bulk, write_head};
@@ -428,11 +428,11 @@ impl Rule for Twemproxy {
         now: Now<'_>,
         client: ClientId,
         request: Request<'_>,
-    ) {
+    ) -> Flow {
         let Some(ClientData { pool: Some(pool), authenticated }) =
             engine.client(client).map(|client| client.data)
         else {
-            return;
+            return Flow::Done;
         };
         let longest = self.options.mbuf_size - MBUF_HEADER;
         match Command::of(&request, longest) {
@@ -452,6 +452,7 @@ impl Rule for Twemproxy {
             }
             Some(Command::Split(split)) => self.split(engine, now, client, pool, request, split),
         }
+        Flow::Done
     }
 
     fn begun(&mut self, engine: &mut Nutcracker, begun: Begun<'_>) -> bool {
