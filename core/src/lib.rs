@@ -9,10 +9,11 @@
 //! * [`store`]: the keyspace.
 //! * [`command`]: the shape of the command table, and the commands on data.
 //! * [`persist`]: the forms that data takes on disk and between servers.
+//! * [`peer`]: outgoing connections of whoever is a client of another server.
 //! * [`front`]: what every program has that serves clients: connections, dispatch, configuration,
 //!   pub/sub, statistics.
-//! * [`peer`]: outgoing connections of whoever is a client of another server.
 //! * [`server`]: the front, a keyspace, and what makes the data last.
+//! * [`sentinel`]: who decides that a master is gone, and replaces it.
 //! * [`client`]: what a redis-cli needs besides a terminal: parsing lines, printing replies, hints.
 //! * [`sim`]: a world of hosts, links, disks and faults in which machines run.
 //! * [`lab`]: topologies and traffic to put into a world.
@@ -27,6 +28,7 @@ pub mod peer;
 pub mod persist;
 pub mod resp;
 pub mod rng;
+pub mod sentinel;
 pub mod server;
 pub mod sharding;
 pub mod sim;
