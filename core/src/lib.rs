@@ -9,9 +9,9 @@
 //! * [`store`]: the keyspace.
 //! * [`command`]: the shape of the command table, and the commands on data.
 //! * [`persist`]: the forms that data takes on disk and between servers.
-//! * [`peer`]: outgoing connections of whoever is a client of another server.
 //! * [`front`]: what every program has that serves clients: connections, dispatch, configuration,
 //!   pub/sub, statistics.
+//! * [`peer`]: outgoing connections of whoever is a client of another server.
 //! * [`server`]: the front, a keyspace, and what makes the data last.
 //! * [`sentinel`]: who decides that a master is gone, and replaces it.
 //! * [`client`]: what a redis-cli needs besides a terminal: parsing lines, printing replies, hints.

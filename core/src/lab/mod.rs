@@ -19,7 +19,7 @@ mod traffic;
 mod tests;
 
 pub use parity::parity_hash;
-pub use programs::{CLI, SERVER, TRAFFIC, help, programs};
+pub use programs::{CLI, SENTINEL, SERVER, TRAFFIC, help, programs};
 pub use promise::{Kept, Promise, Write, Writes};
 pub use terminal::{Block, Shown, Terminal};
 pub use topology::{SANDBOXES, chain, machines, replicas, sandbox};

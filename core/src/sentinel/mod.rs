@@ -1,5 +1,9 @@
 //! Sentinel: who decides that a master is gone, and replaces it.
 //!
+//! [`SentinelServer`] is the program `redis-sentinel`: a [`Front`](crate::front::Front) whose service
+//! holds a [`Sentinel`]; `commands`, `describe` and [`schema`] are what clients can ask it, and what
+//! its file can say.
+//!
 //! [`Sentinel`] is what a Sentinel knows and does, without the clients that it serves: the masters
 //! that it monitors with their replicas and the other Sentinels, the connections to all of them,
 //! the judgement that one is down, elections, failovers, and the lines of `sentinel.conf` that hold
@@ -20,8 +24,10 @@
 //! into TILT, in which it goes on asking and does not act, as in Redis.
 
 pub mod addr;
+mod commands;
 mod common;
 pub mod config;
+mod describe;
 pub mod failover;
 pub mod hello;
 pub mod instance;
@@ -29,7 +35,9 @@ pub mod link;
 pub mod master;
 pub mod periods;
 pub mod report;
+pub mod schema;
 pub mod scripts;
+mod service;
 pub mod set;
 pub mod view;
 
@@ -37,6 +45,8 @@ pub mod view;
 mod tests;
 
 pub use common::{Effect, Settings, SimulatedFailure};
+pub use schema::Config;
+pub use service::{SentinelServer, SentinelService};
 pub use view::SentinelView;
 
 use addr::{Addr, Names};
