@@ -31,6 +31,10 @@ fn main() -> ExitCode {
             let args = words.map(|word| word.to_string_lossy().into_owned());
             server::main(&program, args.collect())
         }
+        Some("redis-sentinel") => {
+            let args = words.map(|word| word.to_string_lossy().into_owned());
+            server::sentinel_main(&program, args.collect())
+        }
         Some("redis-check-rdb") => check_rdb::main(&program, &words.collect::<Vec<_>>()),
         Some("redis-check-aof") => {
             let args: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
@@ -47,6 +51,7 @@ fn main() -> ExitCode {
         Some("redis-cli") => cli::main(words.collect()),
         _ => match Limpid::parse().command {
             Command::Server { args } => server::main("limpid server", args),
+            Command::Sentinel { args } => server::sentinel_main("limpid sentinel", args),
             Command::Cli { args } => cli::main(args),
             Command::CheckRdb { args } => check_rdb::main("limpid check-rdb", &args),
             Command::CheckAof { args } => check_aof::main("limpid check-aof", &args),
@@ -71,6 +76,13 @@ enum Command {
     #[command(disable_help_flag = true)]
     Server {
         /// A configuration file and directives, as redis-server takes them
+        #[arg(value_name = "ARGUMENTS", trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Run a Sentinel; the same as under the name redis-sentinel
+    #[command(disable_help_flag = true)]
+    Sentinel {
+        /// A configuration file, which must be writable, and directives
         #[arg(value_name = "ARGUMENTS", trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },

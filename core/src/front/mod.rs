@@ -26,6 +26,7 @@
 //! * `pubsub`, `monitor`, [`slowlog`]: what clients are told besides replies, and slow commands;
 //! * `dispatch`: from bytes to replies, through the checks;
 //! * `connections`: connections that come and go; `cron`: what is done because time passes;
+//! * `start`: the first lines of the log;
 //! * `commands`, `connection`, [`info`], `shutdown`: COMMAND, commands on the connection, INFO,
 //!   SHUTDOWN.
 //!
@@ -51,6 +52,7 @@ mod pubsub;
 pub mod service;
 mod shutdown;
 pub mod slowlog;
+mod start;
 pub mod stats;
 pub mod table;
 

@@ -6,12 +6,8 @@ use super::{
 use crate::command::{CommandError, Handler};
 use crate::front::config::OutputLimit;
 use crate::front::info::Text;
-use crate::front::{
-    Admission, LIMPID_VERSION, PeerInput, Service, ShutdownOptions, Table, VERSION,
-};
-use crate::machine::{
-    Close, ConnId, DiskDone, DiskError, LogLevel, LogLine, NetError, Outbox, Output, Signal,
-};
+use crate::front::{Admission, PeerInput, Service, ShutdownOptions, Table};
+use crate::machine::{Close, ConnId, DiskDone, DiskError, NetError, Outbox, Output, Signal};
 use crate::resp::request::Args;
 use crate::store::{AccessPolicy, Entry};
 use crate::time::{Mono, Now};
@@ -403,47 +399,7 @@ impl Service for Redis {
 impl Server {
     fn start(&mut self, now: Now<'_>) {
         self.service.persistence.saves.last = now.wall.as_secs();
-        let starting =
-            |text: String| Output::Log(LogLine { level: LogLevel::Notice, role: 'C', text });
-        let pid = self.facts.pid;
-        let bits = self.facts.arch_bits;
-        let lines = [
-            "oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo".to_owned(),
-            format!(
-                "Redis version={VERSION}, bits={bits}, commit=00000000, modified=0, pid={pid}, \
-                 just started"
-            ),
-            match &self.config.file {
-                Some(_) => "Configuration loaded".to_owned(),
-                None => format!(
-                    "Warning: no config file specified, using the default config. In order to \
-                     specify a config file use {} /path/to/redis.conf",
-                    self.facts.executable
-                ),
-            },
-        ];
-        self.outputs.extend(lines.into_iter().map(starting));
-        self.notice(|| "monotonic clock: POSIX clock_gettime".to_owned());
-        let settings = self.settings();
-        let port = settings.port;
-        let to_terminal =
-            self.facts.terminal && settings.logfile.is_empty() && !settings.syslog_enabled;
-        if settings.always_show_logo || to_terminal {
-            let lines = [
-                format!("Limpid {LIMPID_VERSION} - Redis {VERSION} - {bits} bit"),
-                "Running in standalone mode".to_owned(),
-                format!("Port: {port}"),
-                format!("PID: {pid}"),
-            ];
-            for line in lines {
-                self.notice(|| line);
-            }
-        } else {
-            self.notice(|| format!("Running mode=standalone, port={port}."));
-        }
-        for warning in self.config.warnings() {
-            self.log(LogLevel::Warning, || warning);
-        }
+        self.log_start();
         self.listen();
     }
 

@@ -233,3 +233,33 @@ impl<C: Schema> Config<C> {
         self.settings = C::settings(&self.values);
     }
 }
+
+/// Reads what CONFIG REWRITE of Redis writes about the one user that there is.
+pub(crate) fn default_user<C: Schema>(
+    config: &mut Config<C>,
+    rules: &[Vec<u8>],
+) -> Result<(), String> {
+    for rule in rules {
+        match rule.as_slice() {
+            b"on"
+            | b"~*"
+            | b"&*"
+            | b"+@all"
+            | b"allkeys"
+            | b"allchannels"
+            | b"allcommands"
+            | b"sanitize-payload"
+            | b"skip-sanitize-payload" => {}
+            b"nopass" => config.replace("requirepass", Vec::new()),
+            [b'>', password @ ..] => config.replace("requirepass", password.to_vec()),
+            other => {
+                return Err(format!(
+                    "The rule '{}' for the default user is not supported. Use requirepass to set \
+                     its password.",
+                    String::from_utf8_lossy(other)
+                ));
+            }
+        }
+    }
+    Ok(())
+}
