@@ -10,12 +10,14 @@
 //! * [`command`]: the shape of the command table, and the commands on data.
 //! * [`persist`]: the forms that data takes on disk and between servers.
 //! * [`peer`]: outgoing connections of whoever is a client of another server.
+//! * [`cluster`]: a node of Redis Cluster: bus, gossip, elections.
 //! * [`server`]: clients, configuration, and the commands that administer them.
 //! * [`client`]: what a redis-cli needs besides a terminal: parsing lines, printing replies, hints.
 //! * [`sim`]: a world of hosts, links, disks and faults in which machines run.
 //! * [`lab`]: topologies and traffic to put into a world.
 
 pub mod client;
+pub mod cluster;
 pub mod command;
 pub mod glob;
 pub mod lab;
