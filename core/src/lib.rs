@@ -9,9 +9,11 @@
 //! * [`store`]: the keyspace.
 //! * [`command`]: the shape of the command table, and the commands on data.
 //! * [`persist`]: the forms that data takes on disk and between servers.
+//! * [`front`]: what every program has that serves clients: connections, dispatch, configuration,
+//!   pub/sub, statistics.
 //! * [`peer`]: outgoing connections of whoever is a client of another server.
 //! * [`cluster`]: a node of Redis Cluster: bus, gossip, elections.
-//! * [`server`]: clients, configuration, and the commands that administer them.
+//! * [`server`]: the front, a keyspace, and what makes the data last.
 //! * [`client`]: what a redis-cli needs besides a terminal: parsing lines, printing replies, hints.
 //! * [`sim`]: a world of hosts, links, disks and faults in which machines run.
 //! * [`lab`]: topologies and traffic to put into a world.
@@ -19,6 +21,7 @@
 pub mod client;
 pub mod cluster;
 pub mod command;
+pub mod front;
 pub mod glob;
 pub mod lab;
 pub mod machine;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -12,11 +12,19 @@ use thirtyfour::ChromeCapabilities;
 use thirtyfour::common::command::{Command as WebDriverCommand, ExtensionCommand};
 use thirtyfour::extensions::cdp::ChromeDevTools;
 use thirtyfour::prelude::*;
+use tokio::sync::Semaphore;
 
 use crate::site::Site;
 
-/// Browsers compete for the processor, and a test that measures frames wants it alone.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+/// How many browsers run at a time, if there are processors for them.
+const MOST_BROWSERS: u32 = 4;
+
+/// A permit for each browser that may run beside others.
+static BROWSERS: LazyLock<(Semaphore, u32)> = LazyLock::new(|| {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let count = u32::try_from(processors).unwrap_or(u32::MAX).min(MOST_BROWSERS);
+    (Semaphore::new(count as usize), count)
+});
 
 /// The page in a browser.
 #[derive(Debug)]
@@ -31,13 +39,22 @@ pub(crate) struct Page {
 /// The test fails if it says so, and also if the page reported an error on the console. A failed
 /// test leaves a screenshot under its name.
 pub(crate) fn in_browser(name: &str, test: impl AsyncFnOnce(&Page) -> Result<()>) {
-    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    beside_others(name, 1, test);
+}
+
+/// The same for a test that measures, and so wants the processor for itself.
+pub(crate) fn in_browser_alone(name: &str, test: impl AsyncFnOnce(&Page) -> Result<()>) {
+    beside_others(name, BROWSERS.1, test);
+}
+
+fn beside_others(name: &str, permits: u32, test: impl AsyncFnOnce(&Page) -> Result<()>) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build()
         .expect("a runtime");
     let result = runtime.block_on(async {
+        let _running = BROWSERS.0.acquire_many(permits).await?;
         let chromedriver = Chromedriver::start().await?;
         let profile = tempfile::tempdir()?;
         let driver = session(&chromedriver, profile.path().to_str().context("path")?).await?;
@@ -158,7 +175,8 @@ impl Page {
         Ok(severe.map(|e| format!("\n  {}", e["message"].as_str().unwrap_or("?"))).collect())
     }
 
-    async fn devtools(&self, command: &str, parameters: Value) -> Result<()> {
+    /// Gives a command to Chromium's developer tools.
+    pub(crate) async fn devtools(&self, command: &str, parameters: Value) -> Result<()> {
         let tools = ChromeDevTools::new(self.driver.handle.clone());
         tools.execute_cdp_with_params(command, parameters).await?;
         Ok(())

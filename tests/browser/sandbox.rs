@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use thirtyfour::Key;
 
-use crate::page::{Page, in_browser};
+use crate::page::{Page, in_browser, in_browser_alone};
 use crate::visit::{SCREEN, all_on_stage, becomes, begin, now};
 
 async fn has_state(page: &Page, node: &str, state: &str) -> Result<()> {
@@ -251,7 +251,7 @@ fn every_topology_fits_every_screen() {
 
 #[test]
 fn forty_eight_busy_servers_leave_time_in_every_frame() {
-    in_browser("busy", async |page| {
+    in_browser_alone("busy", async |page| {
         page.open("?locale=en&servers=48&debug").await?;
         page.click("[data-testid=entry]").await?;
         page.line(":speed 1s").await?;

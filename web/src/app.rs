@@ -4,7 +4,6 @@ use yew::prelude::*;
 
 use crate::debug::debug;
 use crate::dialogs::dialogs;
-use crate::i18n::Text;
 use crate::inspector::inspector;
 use crate::inspector::ledger::ledger_panel;
 use crate::live::live;
@@ -46,7 +45,7 @@ fn draw_frame(page: &Page) -> Html {
     };
     html! {
         <div class="page" data-pane={view.pane.name()} data-testid="page">
-            <a class="skip" href="#entry" onclick={skip}>{ page.say(Text::SkipToTerminal) }</a>
+            <a class="skip" href="#entry" onclick={skip}>{ page.say(words::SKIP_TO_TERMINAL) }</a>
             { top_bar() }
             <Stage />
             { debug() }
@@ -72,10 +71,10 @@ fn panes() -> Html {
 fn draw_panes(page: &Page) -> Html {
     let current = page.view().pane;
     let panes = [
-        (Pane::Map, Text::PaneMap),
-        (Pane::Terminal, Text::PaneTerminal),
-        (Pane::Events, Text::PaneEvents),
-        (Pane::Inspector, Text::PaneInspector),
+        (Pane::Map, words::PANE_MAP),
+        (Pane::Terminal, words::PANE_TERMINAL),
+        (Pane::Events, words::PANE_EVENTS),
+        (Pane::Inspector, words::PANE_INSPECTOR),
     ];
     html! {
         <nav class="panes" role="tablist">
@@ -92,5 +91,15 @@ fn draw_panes(page: &Page) -> Html {
                 }
             }) }
         </nav>
+    }
+}
+
+mod words {
+    crate::i18n::texts! {
+        SKIP_TO_TERMINAL: "Skip to the terminal", "跳到终端";
+        PANE_MAP: "Map", "地图";
+        PANE_TERMINAL: "Terminal", "终端";
+        PANE_EVENTS: "Log", "日志";
+        PANE_INSPECTOR: "Node", "节点";
     }
 }

@@ -3,7 +3,6 @@
 use yew::prelude::*;
 
 use crate::figures;
-use crate::i18n::Text;
 use crate::live::live;
 use crate::page::{Page, Topic};
 
@@ -23,14 +22,14 @@ fn draw_debug(page: &Page) -> Html {
     let buffer: js_sys::ArrayBuffer = wasm_bindgen::JsCast::unchecked_into(memory.buffer());
     let rate = if frame.between_ms > 0.0 { 1_000.0 / frame.between_ms } else { 0.0 };
     let rows = [
-        (Text::DebugWorld, format!("{:.2} ms", frame.world_ms)),
-        (Text::DebugDraw, format!("{:.2} ms", frame.draw_ms)),
-        (Text::DebugFrame, format!("{:.1} ms", frame.between_ms)),
-        (Text::DebugRate, format!("{rate:.0}")),
-        (Text::DebugEvents, figures::count(frame.events as u64)),
-        (Text::DebugMessages, frame.in_flight.to_string()),
-        (Text::DebugMemory, figures::bytes(u64::from(buffer.byte_length()))),
-        (Text::DebugTrace, format!("{:016x}", page.lab().trace_hash())),
+        (words::DEBUG_WORLD, format!("{:.2} ms", frame.world_ms)),
+        (words::DEBUG_DRAW, format!("{:.2} ms", frame.draw_ms)),
+        (words::DEBUG_FRAME, format!("{:.1} ms", frame.between_ms)),
+        (words::DEBUG_RATE, format!("{rate:.0}")),
+        (words::DEBUG_EVENTS, figures::count(frame.events as u64)),
+        (words::DEBUG_MESSAGES, frame.in_flight.to_string()),
+        (words::DEBUG_MEMORY, figures::bytes(u64::from(buffer.byte_length()))),
+        (words::DEBUG_TRACE, format!("{:016x}", page.lab().trace_hash())),
     ];
     html! {
         <aside class="debug" data-testid="debug">
@@ -40,5 +39,18 @@ fn draw_debug(page: &Page) -> Html {
                 }) }
             </dl>
         </aside>
+    }
+}
+
+mod words {
+    crate::i18n::texts! {
+        DEBUG_WORLD: "World", "世界";
+        DEBUG_DRAW: "Draw", "绘制";
+        DEBUG_FRAME: "Between frames", "帧间隔";
+        DEBUG_RATE: "Frames a second", "帧率";
+        DEBUG_EVENTS: "Events a second", "事件/秒";
+        DEBUG_MESSAGES: "In flight", "传输中";
+        DEBUG_MEMORY: "Memory", "内存";
+        DEBUG_TRACE: "Trace", "轨迹";
     }
 }

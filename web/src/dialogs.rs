@@ -5,7 +5,7 @@ use web_sys::HtmlElement;
 use yew::prelude::*;
 
 use crate::figures;
-use crate::i18n::Text;
+use crate::i18n::{Text, common};
 use crate::icon::{Icon, glyph};
 use crate::live::live;
 use crate::page::{Page, Topic, use_page};
@@ -79,8 +79,8 @@ fn Dialog(props: &DialogProps) -> Html {
                 onclick={|event: MouseEvent| event.stop_propagation()}>
                 <header>
                     <h2>{ &props.title }</h2>
-                    <button class="button" title={page.say(Text::Close)}
-                        aria-label={page.say(Text::Close)} onclick={close}>
+                    <button class="button" title={page.say(common::CLOSE)}
+                        aria-label={page.say(common::CLOSE)} onclick={close}>
                         { glyph(Icon::Close) }
                     </button>
                 </header>
@@ -117,27 +117,27 @@ fn draw_help(page: &Page) -> Html {
         Callback::from(move |()| page.change(Topic::Open, |view| view.help = false))
     };
     let keys: [(&[&str], Text); 15] = [
-        (&["Space"], Text::KeySpace),
-        (&[".", ","], Text::KeyStep),
-        (&[">"], Text::KeyChange),
-        (&["n"], Text::KeyNodeStep),
-        (&["←", "→"], Text::KeyArrows),
-        (&["[", "]"], Text::KeyMarkers),
-        (&["-", "+"], Text::KeySpeed),
-        (&["Tab", "↑↓←→"], Text::KeyTab),
-        (&["t", "i", "l"], Text::KeyNode),
-        (&["/"], Text::KeyTerminal),
-        (&["f"], Text::KeyFull),
-        (&["v"], Text::KeyTable),
-        (&["w"], Text::KeyLedger),
-        (&["?"], Text::KeyHelp),
-        (&["Esc"], Text::KeyEscape),
+        (&["Space"], words::KEY_SPACE),
+        (&[".", ","], words::KEY_STEP),
+        (&[">"], words::KEY_CHANGE),
+        (&["n"], words::KEY_NODE_STEP),
+        (&["←", "→"], words::KEY_ARROWS),
+        (&["[", "]"], words::KEY_MARKERS),
+        (&["-", "+"], words::KEY_SPEED),
+        (&["Tab", "↑↓←→"], words::KEY_TAB),
+        (&["t", "i", "l"], words::KEY_NODE),
+        (&["/"], words::KEY_TERMINAL),
+        (&["f"], words::KEY_FULL),
+        (&["v"], words::KEY_TABLE),
+        (&["w"], words::KEY_LEDGER),
+        (&["?"], words::KEY_HELP),
+        (&["Esc"], words::KEY_ESCAPE),
     ];
     html! {
-        <Dialog title={locale.say(Text::Help)} name="help-dialog" small=false {onclose}>
+        <Dialog title={locale.say(common::HELP)} name="help-dialog" small=false {onclose}>
             <div class="columns">
                 <section>
-                    <h3>{ locale.say(Text::KeysTitle) }</h3>
+                    <h3>{ locale.say(words::KEYS_TITLE) }</h3>
                     <dl>
                         { for keys.iter().map(|(keys, text)| html! {
                             <>
@@ -148,7 +148,7 @@ fn draw_help(page: &Page) -> Html {
                     </dl>
                 </section>
                 <section>
-                    <h3>{ locale.say(Text::MetaTitle) }</h3>
+                    <h3>{ locale.say(words::META_TITLE) }</h3>
                     <dl class="metas">
                         { for terminal::help_lines().iter().map(|(usage, text)| html! {
                             <>
@@ -157,7 +157,7 @@ fn draw_help(page: &Page) -> Html {
                             </>
                         }) }
                     </dl>
-                    <p>{ locale.say(Text::MetaNote) }</p>
+                    <p>{ locale.say(words::META_NOTE) }</p>
                 </section>
             </div>
         </Dialog>
@@ -187,16 +187,16 @@ fn draw_past(page: &Page) -> Html {
     };
     let cancel = onclose.reform(|_: MouseEvent| ());
     html! {
-        <Dialog title={locale.say(Text::PastTitle)} name="past-dialog" small=true {onclose}>
-            <p>{ locale.fill(Text::PastQuestion, &[("now", &now), ("end", &end)]) }</p>
+        <Dialog title={locale.say(common::PAST_TITLE)} name="past-dialog" small=true {onclose}>
+            <p>{ locale.fill(words::PAST_QUESTION, &[("now", &now), ("end", &end)]) }</p>
             <div class="stack">
                 <button class="button primary" data-testid="past-branch" onclick={decide(true)}>
-                    { locale.say(Text::PastBranch) }
+                    { locale.say(words::PAST_BRANCH) }
                 </button>
                 <button class="button framed" data-testid="past-discard" onclick={decide(false)}>
-                    { locale.say(Text::PastDiscard) }
+                    { locale.say(words::PAST_DISCARD) }
                 </button>
-                <button class="button" onclick={cancel}>{ locale.say(Text::Cancel) }</button>
+                <button class="button" onclick={cancel}>{ locale.say(words::CANCEL) }</button>
             </div>
         </Dialog>
     }
@@ -221,8 +221,8 @@ fn Toast() -> Html {
     html! {
         <div class="toast" role="status" data-testid="toast">
             { text }
-            <button class="button" title={page.say(Text::Dismiss)}
-                aria-label={page.say(Text::Dismiss)} {onclick}>
+            <button class="button" title={page.say(words::DISMISS)}
+                aria-label={page.say(words::DISMISS)} {onclick}>
                 { glyph(Icon::Close) }
             </button>
         </div>
@@ -231,4 +231,32 @@ fn Toast() -> Html {
 
 fn dismiss(page: &Page) {
     page.change(Topic::Open, |view| view.toast = None);
+}
+
+mod words {
+    crate::i18n::texts! {
+        DISMISS: "Dismiss", "知道了";
+        PAST_QUESTION: "At {now} something else happened next, up to {end}. What shall become of it?", "从 {now} 到 {end}，后面的事已经发生过。要怎样处理这段“未来”？";
+        PAST_BRANCH: "Branch: keep it beside this", "分支：保留原来的走向";
+        PAST_DISCARD: "Discard what came after", "丢弃之后发生的一切";
+        CANCEL: "Cancel", "取消";
+        KEYS_TITLE: "Keys", "按键";
+        KEY_SPACE: "play or pause", "播放或暂停";
+        KEY_STEP: "one event forward, back", "前进、后退一个事件";
+        KEY_CHANGE: "to the next change of state", "到下一次状态变化";
+        KEY_NODE_STEP: "to the next event at the selected node", "到所选节点的下一个事件";
+        KEY_ARROWS: "5 seconds of the page's time back, forward", "后退、前进 5 秒（页面时间）";
+        KEY_MARKERS: "previous, next marker", "上一个、下一个标记";
+        KEY_SPEED: "slower, faster", "减速、加速";
+        KEY_TAB: "walk through nodes; Enter selects, m opens the menu", "在节点间移动；Enter 选中，m 打开菜单";
+        KEY_NODE: "on a node: terminal, inspect, its links", "在节点上：终端、查看、其链路";
+        KEY_TERMINAL: "to the terminal", "进入终端";
+        KEY_FULL: "full screen", "全屏";
+        KEY_TABLE: "table or map", "表格或地图";
+        KEY_LEDGER: "ledger of writes", "写入账本";
+        KEY_HELP: "this list", "本列表";
+        KEY_ESCAPE: "close what is open", "关闭当前面板";
+        META_TITLE: "Typed in any terminal", "可在任意终端输入";
+        META_NOTE: "Tab completes names; several are separated by commas.", "Tab 键补全名称，多个名称用逗号分隔。";
+    }
 }

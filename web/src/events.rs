@@ -56,15 +56,15 @@ pub(crate) fn Events() -> Html {
         }
     };
     html! {
-        <section class="events" aria-label={locale.say(Text::Events)}>
+        <section class="events" aria-label={locale.say(words::EVENTS)}>
             <header>
-                <h2>{ locale.say(Text::Events) }</h2>
-                { choose(Filter::All, Text::EventsFilterAll) }
-                { choose(Filter::Faults, Text::EventsFilterFaults) }
-                { choose(Filter::Logs, Text::EventsFilterLogs) }
+                <h2>{ locale.say(words::EVENTS) }</h2>
+                { choose(Filter::All, words::EVENTS_FILTER_ALL) }
+                { choose(Filter::Faults, words::EVENTS_FILTER_FAULTS) }
+                { choose(Filter::Logs, words::EVENTS_FILTER_LOGS) }
             </header>
             if lines.is_empty() {
-                <p class="empty">{ locale.say(Text::EventsTeach) }</p>
+                <p class="empty">{ locale.say(words::EVENTS_TEACH) }</p>
             }
             <ol ref={node} role="log" aria-live="polite" data-testid="events">
                 { for lines.iter().map(|line| row(&page, line)) }
@@ -83,7 +83,7 @@ fn row(page: &Page, line: &Happening) -> Html {
     };
     let at = line.at;
     let moment = figures::moment(at);
-    let title = page.fill(Text::JumpTo, &[("time", &moment)]);
+    let title = page.fill(words::JUMP_TO, &[("time", &moment)]);
     let page = page.clone();
     let onclick = Callback::from(move |_: MouseEvent| {
         page.play(false);
@@ -96,5 +96,16 @@ fn row(page: &Page, line: &Happening) -> Html {
                 <span class="what">{ &line.text }</span>
             </button>
         </li>
+    }
+}
+
+mod words {
+    crate::i18n::texts! {
+        EVENTS: "Events", "事件";
+        EVENTS_TEACH: "Faults, commands and what the servers log will appear here as time runs.", "随着时间推进，故障、命令与服务器日志会出现在这里。";
+        EVENTS_FILTER_ALL: "All", "全部";
+        EVENTS_FILTER_FAULTS: "Faults", "故障";
+        EVENTS_FILTER_LOGS: "Logs", "日志";
+        JUMP_TO: "Go to {time}", "跳到 {time}";
     }
 }

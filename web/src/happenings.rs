@@ -119,39 +119,39 @@ impl Lab {
             }
             // At the very beginning everything comes up.
             EventKind::HostUp(_) | EventKind::Started(_) if event.at.0 < BEGINNING => return None,
-            EventKind::HostUp(id) => (News, say(Text::EventHostUp, &host(*id))),
-            EventKind::HostDown(id) => (Fault, say(Text::EventHostDown, &host(*id))),
+            EventKind::HostUp(id) => (News, say(words::EVENT_HOST_UP, &host(*id))),
+            EventKind::HostDown(id) => (Fault, say(words::EVENT_HOST_DOWN, &host(*id))),
             EventKind::Started(id) if self.is_quiet(*id) => return None,
-            EventKind::Started(id) => (News, say(Text::EventStarted, &proc(*id))),
+            EventKind::Started(id) => (News, say(words::EVENT_STARTED, &proc(*id))),
             EventKind::NotStarted(id, why) => {
                 let values = [("name", &*proc(*id)), ("why", why)];
-                (Fault, locale.fill(Text::EventNotStarted, &values))
+                (Fault, locale.fill(words::EVENT_NOT_STARTED, &values))
             }
             EventKind::Exited(id, _) if self.is_quiet(*id) => return None,
             EventKind::Exited(id, code) => {
                 let values = [("name", &*proc(*id)), ("code", &*code.to_string())];
-                (if *code == 0 { News } else { Fault }, locale.fill(Text::EventExited, &values))
+                (if *code == 0 { News } else { Fault }, locale.fill(words::EVENT_EXITED, &values))
             }
             EventKind::Killed(id) if self.is_quiet(*id) => return None,
-            EventKind::Killed(id) => (Fault, say(Text::EventKilled, &proc(*id))),
-            EventKind::Paused(id) => (Fault, say(Text::EventPaused, &proc(*id))),
-            EventKind::Resumed(id) => (News, say(Text::EventResumed, &proc(*id))),
+            EventKind::Killed(id) => (Fault, say(words::EVENT_KILLED, &proc(*id))),
+            EventKind::Paused(id) => (Fault, say(words::EVENT_PAUSED, &proc(*id))),
+            EventKind::Resumed(id) => (News, say(words::EVENT_RESUMED, &proc(*id))),
             EventKind::ConnectFailed { from, error, .. } => {
                 let values = [("name", &*proc(*from)), ("why", net_error(locale, *error))];
-                (Fault, locale.fill(Text::EventConnectFailed, &values))
+                (Fault, locale.fill(words::EVENT_CONNECT_FAILED, &values))
             }
             // An end in good order is no event.
             EventKind::Broken { error: NetError::Eof, .. } => return None,
             EventKind::Broken { proc: id, error, .. } => {
                 let values = [("name", &*proc(*id)), ("why", net_error(locale, *error))];
-                (Fault, locale.fill(Text::EventBroken, &values))
+                (Fault, locale.fill(words::EVENT_BROKEN, &values))
             }
             EventKind::DiskFailed { host: id, .. } => {
-                (Fault, say(Text::EventDiskFailed, &host(*id)))
+                (Fault, say(words::EVENT_DISK_FAILED, &host(*id)))
             }
             EventKind::BytesLost { host: id, bytes } => {
                 let values = [("name", &*host(*id)), ("n", &*crate::figures::count(*bytes))];
-                (Fault, locale.fill(Text::EventBytesLost, &values))
+                (Fault, locale.fill(words::EVENT_BYTES_LOST, &values))
             }
             EventKind::Connected { .. } | EventKind::Lost { .. } => return None,
         })
@@ -176,12 +176,12 @@ impl Lab {
 
 fn net_error(locale: Locale, error: NetError) -> &'static str {
     locale.say(match error {
-        NetError::Refused => Text::NetRefused,
-        NetError::Reset => Text::NetReset,
-        NetError::Eof => Text::NetClosed,
-        NetError::TimedOut => Text::NetTimedOut,
-        NetError::Unreachable => Text::NetUnreachable,
-        _ => Text::NetOther,
+        NetError::Refused => words::NET_REFUSED,
+        NetError::Reset => words::NET_RESET,
+        NetError::Eof => words::NET_CLOSED,
+        NetError::TimedOut => words::NET_TIMED_OUT,
+        NetError::Unreachable => words::NET_UNREACHABLE,
+        _ => words::NET_OTHER,
     })
 }
 
@@ -192,29 +192,61 @@ pub(crate) fn refusal(locale: Locale, error: &ActionError) -> String {
     }
     let fill = |text: Text, values: &[(&str, &str)]| locale.fill(text, values);
     match error {
-        ActionError::Empty => locale.say(Text::RefusedEmpty).to_owned(),
+        ActionError::Empty => locale.say(words::REFUSED_EMPTY).to_owned(),
         ActionError::UnknownAction { verb, nearest } => {
-            fill(Text::RefusedUnknown, &[("verb", verb), ("nearest", nearest)])
+            fill(words::REFUSED_UNKNOWN, &[("verb", verb), ("nearest", nearest)])
         }
         ActionError::Missing { verb, usage, .. } => {
-            fill(Text::RefusedMissing, &[("verb", verb), ("usage", usage)])
+            fill(words::REFUSED_MISSING, &[("verb", verb), ("usage", usage)])
         }
         ActionError::Surplus { verb, value, usage } => {
-            fill(Text::RefusedSurplus, &[("verb", verb), ("value", value), ("usage", usage)])
+            fill(words::REFUSED_SURPLUS, &[("verb", verb), ("value", value), ("usage", usage)])
         }
         ActionError::Invalid { value, example, .. } => {
-            fill(Text::RefusedInvalid, &[("value", value), ("example", example)])
+            fill(words::REFUSED_INVALID, &[("value", value), ("example", example)])
         }
         ActionError::NoHost { name, known } | ActionError::NoProcess { name, known } => {
-            fill(Text::RefusedNoSuch, &[("name", name), ("known", &known.join("、"))])
+            fill(words::REFUSED_NO_SUCH, &[("name", name), ("known", &known.join("、"))])
         }
         ActionError::NoMessage { message } => {
-            fill(Text::RefusedNoMessage, &[("message", &message.to_string())])
+            fill(words::REFUSED_NO_MESSAGE, &[("message", &message.to_string())])
         }
-        ActionError::WrongState { name, .. } => fill(Text::RefusedState, &[("name", name)]),
-        ActionError::NameTaken { name } => fill(Text::RefusedTaken, &[("name", name)]),
+        ActionError::WrongState { name, .. } => fill(words::REFUSED_STATE, &[("name", name)]),
+        ActionError::NameTaken { name } => fill(words::REFUSED_TAKEN, &[("name", name)]),
         ActionError::NotStarted { name, why } => {
-            fill(Text::EventNotStarted, &[("name", name), ("why", why)])
+            fill(words::EVENT_NOT_STARTED, &[("name", name), ("why", why)])
         }
+    }
+}
+
+mod words {
+    crate::i18n::texts! {
+        EVENT_HOST_UP: "{name} has power again", "{name} 已恢复供电";
+        EVENT_HOST_DOWN: "{name} lost its power", "{name} 断电";
+        EVENT_STARTED: "{name} started its process", "{name} 的进程已启动";
+        EVENT_NOT_STARTED: "{name} did not start: {why}", "{name} 未能启动：{why}";
+        EVENT_EXITED: "{name}: the process ended with status {code}", "{name}：进程退出，状态码 {code}";
+        EVENT_KILLED: "{name}: the process was killed", "{name}：进程被杀死";
+        EVENT_PAUSED: "{name} is frozen", "{name} 已冻结";
+        EVENT_RESUMED: "{name} goes on", "{name} 已恢复运行";
+        EVENT_CONNECT_FAILED: "{name} could not connect: {why}", "{name} 无法建立连接：{why}";
+        EVENT_BROKEN: "{name} lost a connection: {why}", "{name} 的连接中断：{why}";
+        EVENT_DISK_FAILED: "{name}: the disk failed", "{name}：磁盘出错";
+        EVENT_BYTES_LOST: "{name} lost {n} bytes that were not on disk yet", "{name} 丢失了 {n} 字节尚未落盘的数据";
+        NET_REFUSED: "refused", "被拒绝";
+        NET_RESET: "reset by the other side", "被对端重置";
+        NET_CLOSED: "closed by the other side", "被对端关闭";
+        NET_TIMED_OUT: "no answer in time", "超时无应答";
+        NET_UNREACHABLE: "no route", "没有路由";
+        NET_OTHER: "the network failed", "网络故障";
+        REFUSED_EMPTY: "Nothing was typed. Try :help", "没有输入内容。试试 :help";
+        REFUSED_UNKNOWN: "unknown action '{verb}'; did you mean '{nearest}'?", "没有操作“{verb}”；是否想输入“{nearest}”？";
+        REFUSED_MISSING: "'{verb}' needs more; usage: {usage}", "“{verb}”缺少参数；用法：{usage}";
+        REFUSED_SURPLUS: "'{verb}' does not know what to do with '{value}'; usage: {usage}", "“{verb}”不认识“{value}”；用法：{usage}";
+        REFUSED_INVALID: "'{value}' does not fit; write it like {example}", "“{value}”格式不对；正确写法如 {example}";
+        REFUSED_NO_SUCH: "there is no '{name}'; there are {known}", "没有“{name}”；现有：{known}";
+        REFUSED_NO_MESSAGE: "message {message} is not on its way", "消息 {message} 已不在途中";
+        REFUSED_STATE: "{name} is not in a state for that", "{name} 当前状态不允许此操作";
+        REFUSED_TAKEN: "the name '{name}' is taken", "名称“{name}”已被占用";
     }
 }

@@ -2,10 +2,11 @@
 
 use core::time::Duration;
 
+use limpid_core::front::config::Schema;
 use limpid_core::lab::Traffic;
 use limpid_core::machine::LogLevel;
 use limpid_core::server::Server;
-use limpid_core::server::config::table::DIRECTIVES;
+use limpid_core::server::config::ServerSchema;
 use limpid_core::sim::{EndView, ProcId, ProcView};
 use limpid_core::sorted::sort_by_key;
 use limpid_core::store::{Entry, Keyed, StringRef, ValueRef};
@@ -203,7 +204,7 @@ impl Lab {
     pub(crate) fn config(&self, body: usize) -> Option<Vec<(String, String)>> {
         let config = self.server(body)?.config();
         let (mut changed, mut usual) = (Vec::new(), Vec::new());
-        for directive in DIRECTIVES {
+        for directive in ServerSchema::directives().all() {
             let value = config.get(directive.name).unwrap_or_default();
             let list = match value == directive.default.as_bytes() {
                 true => &mut usual,

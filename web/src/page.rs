@@ -102,9 +102,9 @@ impl Page {
         page.play(trouble.is_some());
         match trouble {
             Some(Trouble::Version(version)) => {
-                page.toast(page.fill(Text::ShareTooNew, &[("version", &version)]));
+                page.toast(page.fill(words::SHARE_TOO_NEW, &[("version", &version)]));
             }
-            Some(Trouble::Broken) => page.toast(page.say(Text::ShareBroken).to_owned()),
+            Some(Trouble::Broken) => page.toast(page.say(words::SHARE_BROKEN).to_owned()),
             None => {}
         }
         page
@@ -307,7 +307,7 @@ impl Page {
             let result = self.lab_mut().act(action, future);
             if let Err(error) = result {
                 let why = refusal(self.locale(), &error);
-                self.toast(self.fill(Text::Failed, &[("why", &why)]));
+                self.toast(self.fill(words::FAILED, &[("why", &why)]));
             }
         }
         self.change(Topic::Open, |view| view.touched = true);
@@ -438,4 +438,12 @@ pub(crate) fn use_page(topics: &'static [Topic]) -> Page {
         known.listen(topics, &Callback::from(move |()| update.force_update()))
     });
     page
+}
+
+mod words {
+    crate::i18n::texts! {
+        SHARE_TOO_NEW: "This link was made by another version ({version}); the scenario is opened without its history.", "此链接来自另一版本（{version}），仅打开其场景，不含历史。";
+        SHARE_BROKEN: "This link cannot be read; the scenario is opened without its history.", "无法读取此链接，仅打开场景，不含历史。";
+        FAILED: "That did not work: {why}", "未能完成：{why}";
+    }
 }

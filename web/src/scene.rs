@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use limpid_core::sim::Action;
 
-use crate::i18n::{Locale, Text};
+use crate::i18n::{Locale, Text, common};
 use crate::layout::{Kind, Seat};
 
 /// Bodies and links. Parts that did not change keep their allocation, so that comparing is cheap.
@@ -252,10 +252,10 @@ impl Role {
     /// Its name.
     pub(crate) fn text(self) -> Text {
         match self {
-            Role::Primary => Text::RolePrimary,
-            Role::Replica => Text::RoleReplica,
-            Role::Client => Text::RoleClient,
-            Role::Shell => Text::RoleTerminal,
+            Role::Primary => common::ROLE_PRIMARY,
+            Role::Replica => words::ROLE_REPLICA,
+            Role::Client => words::ROLE_CLIENT,
+            Role::Shell => words::ROLE_TERMINAL,
         }
     }
 }
@@ -264,10 +264,10 @@ impl Health {
     /// Its name.
     pub(crate) fn text(self) -> Text {
         match self {
-            Health::Online => Text::StateOnline,
-            Health::Stopped => Text::StateStopped,
-            Health::Paused => Text::StatePaused,
-            Health::Crashed => Text::StateCrashed,
+            Health::Online => words::STATE_ONLINE,
+            Health::Stopped => words::STATE_STOPPED,
+            Health::Paused => words::STATE_PAUSED,
+            Health::Crashed => words::STATE_CRASHED,
         }
     }
 
@@ -291,10 +291,10 @@ impl FollowState {
     /// What it is called.
     pub(crate) fn text(self) -> Text {
         match self {
-            FollowState::Down => Text::FollowDown,
-            FollowState::Handshake => Text::FollowHandshake,
-            FollowState::Sync => Text::FollowSync,
-            FollowState::Online => Text::FollowOnline,
+            FollowState::Down => words::FOLLOW_DOWN,
+            FollowState::Handshake => words::FOLLOW_HANDSHAKE,
+            FollowState::Sync => words::FOLLOW_SYNC,
+            FollowState::Online => words::FOLLOW_ONLINE,
         }
     }
 
@@ -377,16 +377,16 @@ impl Body {
             Doing::Nothing => String::new(),
             Doing::Serving { keys, rate } => {
                 let keys = match keys {
-                    1 => locale.say(Text::KeyCount).to_owned(),
-                    n => locale.fill(Text::KeysCount, &[("n", &crate::figures::count(n))]),
+                    1 => locale.say(words::KEY_COUNT).to_owned(),
+                    n => locale.fill(words::KEYS_COUNT, &[("n", &crate::figures::count(n))]),
                 };
                 match rate {
                     0 => keys,
                     n => format!("{keys} · {}", per_second(locale, n)),
                 }
             }
-            Doing::Asking { stuck: true, .. } => locale.say(Text::Waiting).to_owned(),
-            Doing::Asking { rate: 0, .. } => locale.say(Text::Idle).to_owned(),
+            Doing::Asking { stuck: true, .. } => locale.say(words::WAITING).to_owned(),
+            Doing::Asking { rate: 0, .. } => locale.say(words::IDLE).to_owned(),
             Doing::Asking { rate, .. } => per_second(locale, rate),
         }
     }
@@ -398,13 +398,13 @@ impl Body {
             ("role", locale.say(self.role.text())),
             ("state", locale.say(self.health.text())),
         ];
-        let base = locale.fill(Text::NodeSpoken, &values);
+        let base = locale.fill(words::NODE_SPOKEN, &values);
         let mut spoken = match self.line(locale) {
             line if line.is_empty() || self.health != Health::Online => base,
-            line => locale.fill(Text::NodeSpokenDoing, &[("node", &base), ("line", &line)]),
+            line => locale.fill(words::NODE_SPOKEN_DOING, &[("node", &base), ("line", &line)]),
         };
         if let Some(line) = self.stream_line(locale) {
-            spoken = locale.fill(Text::NodeSpokenDoing, &[("node", &spoken), ("line", &line)]);
+            spoken = locale.fill(words::NODE_SPOKEN_DOING, &[("node", &spoken), ("line", &line)]);
         }
         spoken
     }
@@ -414,12 +414,12 @@ impl Link {
     /// Its state in a few words: what differs from an ordinary link first.
     pub(crate) fn state(&self, locale: Locale, a: &str, b: &str) -> String {
         let latency = crate::figures::duration(self.latency);
-        let latency = locale.fill(Text::LinkLatency, &[("latency", &latency)]);
+        let latency = locale.fill(words::LINK_LATENCY, &[("latency", &latency)]);
         let mut parts = Vec::new();
         match self.cut {
-            Cut::Both => parts.push(locale.say(Text::LinkCut).to_owned()),
-            Cut::Forth => parts.push(locale.fill(Text::LinkCutOneWay, &[("a", a), ("b", b)])),
-            Cut::Back => parts.push(locale.fill(Text::LinkCutOneWay, &[("a", b), ("b", a)])),
+            Cut::Both => parts.push(locale.say(words::LINK_CUT).to_owned()),
+            Cut::Forth => parts.push(locale.fill(words::LINK_CUT_ONE_WAY, &[("a", a), ("b", b)])),
+            Cut::Back => parts.push(locale.fill(words::LINK_CUT_ONE_WAY, &[("a", b), ("b", a)])),
             Cut::No => {}
         }
         if self.cut != Cut::Both {
@@ -427,12 +427,39 @@ impl Link {
         }
         if self.loss_ppm > 0 {
             let percent = format!("{}", f64::from(self.loss_ppm) / 10_000.0);
-            parts.push(locale.fill(Text::LinkLoss, &[("loss", &percent)]));
+            parts.push(locale.fill(words::LINK_LOSS, &[("loss", &percent)]));
         }
         parts.join(" · ")
     }
 }
 
 fn per_second(locale: Locale, n: u64) -> String {
-    locale.fill(Text::OpsCount, &[("n", &crate::figures::count(n))])
+    locale.fill(words::OPS_COUNT, &[("n", &crate::figures::count(n))])
+}
+
+mod words {
+    crate::i18n::texts! {
+        ROLE_REPLICA: "replica", "从节点";
+        FOLLOW_DOWN: "no link", "未连接";
+        FOLLOW_HANDSHAKE: "handshake", "握手中";
+        FOLLOW_SYNC: "copying", "全量同步中";
+        FOLLOW_ONLINE: "streaming", "增量同步中";
+        ROLE_CLIENT: "client", "客户端";
+        ROLE_TERMINAL: "terminal", "终端";
+        STATE_ONLINE: "online", "在线";
+        STATE_PAUSED: "paused", "已暂停";
+        STATE_CRASHED: "crashed", "已崩溃";
+        STATE_STOPPED: "stopped", "已停止";
+        KEYS_COUNT: "{n} keys", "{n} 个键";
+        KEY_COUNT: "1 key", "1 个键";
+        OPS_COUNT: "{n}/s", "{n}/秒";
+        WAITING: "no reply", "无回复";
+        IDLE: "idle", "空闲";
+        NODE_SPOKEN: "{name}, {role}, {state}", "{name}，{role}，{state}";
+        NODE_SPOKEN_DOING: "{node}, {line}", "{node}，{line}";
+        LINK_LATENCY: "latency {latency}", "延迟 {latency}";
+        LINK_LOSS: "loses {loss} %", "丢包 {loss} %";
+        LINK_CUT: "cut", "已断开";
+        LINK_CUT_ONE_WAY: "cut from {a} to {b}", "{a} 到 {b} 方向已断开";
+    }
 }

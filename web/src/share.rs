@@ -5,7 +5,6 @@
 use limpid_core::sim::Timed;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 
-use crate::i18n::Text;
 use crate::lab::{Lab, Topology};
 use crate::page::Page;
 
@@ -101,7 +100,7 @@ pub(crate) fn copy(page: &Page) {
     let whole = fragment.len() <= LONGEST;
     // It is checked by decoding it before it is shown.
     if !whole || Shared::decode(&fragment).is_none_or(|(_, trouble)| trouble.is_some()) {
-        page.toast(page.say(Text::ShareTooLong).to_owned());
+        page.toast(page.say(words::SHARE_TOO_LONG).to_owned());
         return;
     }
     let window = gloo::utils::window();
@@ -111,7 +110,7 @@ pub(crate) fn copy(page: &Page) {
     let page = page.clone();
     spawn_local(async move {
         let copied = JsFuture::from(window.navigator().clipboard().write_text(&href)).await;
-        let text = if copied.is_ok() { Text::Shared } else { Text::ShareFailed };
+        let text = if copied.is_ok() { words::SHARED } else { words::SHARE_FAILED };
         page.toast(page.say(text).to_owned());
     });
 }
@@ -148,6 +147,14 @@ fn unescape(text: &str) -> String {
         }
     }
     String::from_utf8_lossy(&out).into_owned()
+}
+
+mod words {
+    crate::i18n::texts! {
+        SHARED: "Link copied. It opens this session, at this moment.", "链接已复制：打开即可回到此刻的会话。";
+        SHARE_FAILED: "The browser did not allow copying. The link is in the address bar.", "浏览器不允许复制，链接已写入地址栏。";
+        SHARE_TOO_LONG: "This session is too long for a link.", "会话太长，无法放进链接。";
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use web_sys::{Element, HtmlInputElement};
 use yew::prelude::*;
 
 use crate::figures::{self, Speed};
-use crate::i18n::Text;
+use crate::i18n::{Text, common};
 use crate::icon::{Icon, glyph};
 use crate::lab::MarkKind;
 use crate::live::live;
@@ -52,35 +52,35 @@ fn draw_time_bar(page: &Page) -> Html {
     let means = match view.frame.behind.filter(|_| playing) {
         Some(pace) => {
             let pace = figures::duration(core::time::Duration::from_nanos(pace));
-            locale.fill(Text::SpeedBehind, &[("there", &pace)])
+            locale.fill(words::SPEED_BEHIND, &[("there", &pace)])
         }
-        None => locale.fill(Text::SpeedMeans, &[("there", &there)]),
+        None => locale.fill(common::SPEED_MEANS, &[("there", &there)]),
     };
     html! {
-        <section class="time" aria-label={locale.say(Text::TimeBar)}>
+        <section class="time" aria-label={locale.say(words::TIME_BAR)}>
             <button class="button play" data-testid="play" aria-pressed={playing.to_string()}
-                title={locale.say(if playing { Text::Pause } else { Text::Play })}
-                aria-label={locale.say(if playing { Text::Pause } else { Text::Play })}
+                title={locale.say(if playing { words::PAUSE } else { words::PLAY })}
+                aria-label={locale.say(if playing { words::PAUSE } else { words::PLAY })}
                 onclick={on(|page| { let playing = page.view().playing; page.play(!playing) })}>
                 { glyph(if playing { Icon::Pause } else { Icon::Play }) }
             </button>
-            { button(Icon::StepBack, Text::StepBack, "step-back", None, step_back) }
-            { button(Icon::StepForward, Text::StepForward, "step-forward", None, step_forward) }
-            { button(Icon::JumpBack, Text::JumpBack, "jump-back", Some("optional"), |page| jump(page, false)) }
+            { button(Icon::StepBack, words::STEP_BACK, "step-back", None, step_back) }
+            { button(Icon::StepForward, words::STEP_FORWARD, "step-forward", None, step_forward) }
+            { button(Icon::JumpBack, words::JUMP_BACK, "jump-back", Some("optional"), |page| jump(page, false)) }
             <Rail />
-            { button(Icon::JumpForward, Text::JumpForward, "jump-forward", Some("optional"), |page| jump(page, true)) }
+            { button(Icon::JumpForward, words::JUMP_FORWARD, "jump-forward", Some("optional"), |page| jump(page, true)) }
             if past {
-                { button(Icon::ToLive, Text::ToLive, "to-live", None, to_live) }
+                { button(Icon::ToLive, words::TO_LIVE, "to-live", None, to_live) }
             }
             { timelines() }
             <time class={classes!("clock", past.then_some("past"))} data-testid="clock">
                 { if playing { figures::passing(now) } else { figures::moment(now) } }
                 if past {
-                    <span class="unseen">{ locale.say(Text::TimePast) }</span>
+                    <span class="unseen">{ locale.say(words::TIME_PAST) }</span>
                 }
             </time>
             <label class="speed">
-                <span class="unseen">{ locale.say(Text::Speed) }</span>
+                <span class="unseen">{ locale.say(words::SPEED) }</span>
                 <input type="range" min="0" max={(Speed::STEPS - 1).to_string()} step="1"
                     value={view.speed.index().to_string()} aria-valuetext={means.clone()}
                     data-testid="speed" oninput={onspeed} />
@@ -163,7 +163,7 @@ fn draw_timelines(page: &Page) -> Html {
         let page = page.clone();
         Callback::from(move |_: MouseEvent| page.switch_branch())
     };
-    let text = locale.fill(Text::OtherTimelines, &[("n", &branches.to_string())]);
+    let text = locale.fill(words::OTHER_TIMELINES, &[("n", &branches.to_string())]);
     html! {
         <button class="button" data-testid="timelines" title={text.clone()} aria-label={text}
             {onclick}>
@@ -250,13 +250,13 @@ fn Rail() -> Html {
     let locale = page.locale();
     let lab = page.lab();
     let spoken = locale.fill(
-        Text::TimeNow,
+        words::TIME_NOW,
         &[("now", &figures::moment(now)), ("end", &figures::moment(lab.end()))],
     );
     let knob = x_of(now);
     html! {
         <div class="rail" ref={rail} role="slider" tabindex="0" data-testid="rail"
-            aria-label={locale.say(Text::TimeBar)} aria-valuemin="0"
+            aria-label={locale.say(words::TIME_BAR)} aria-valuemin="0"
             aria-valuemax={(lab.end() / 1_000).to_string()}
             aria-valuenow={(now / 1_000).to_string()} aria-valuetext={spoken}
             {onpointerdown} {onpointermove} {onpointerup} {onkeydown}>
@@ -301,6 +301,24 @@ fn ticks(end: u64) -> Vec<u64> {
         .find(|&step| step >= raw)
         .unwrap_or(raw) as u64;
     (1..).map(|n| n * step).take_while(|&at| at as f64 <= end as f64 * 0.97).collect()
+}
+
+mod words {
+    crate::i18n::texts! {
+        PAUSE: "Pause", "暂停";
+        PLAY: "Play", "播放";
+        STEP_FORWARD: "One event forward", "前进一个事件";
+        STEP_BACK: "One event back", "后退一个事件";
+        TO_LIVE: "To the present", "回到当前";
+        SPEED: "Speed", "速度";
+        SPEED_BEHIND: "busy: {there} a second", "繁忙：现实 1 秒仅 {there}";
+        TIME_BAR: "Time", "时间";
+        TIME_NOW: "{now} of {end}", "{now} / {end}";
+        TIME_PAST: "in the past", "这是过去";
+        JUMP_BACK: "Previous marker", "上一个标记";
+        JUMP_FORWARD: "Next marker", "下一个标记";
+        OTHER_TIMELINES: "Other timelines: {n}. Switch to the latest", "其他时间线：{n} 条。切换到最近一条";
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use web_sys::HtmlSelectElement;
 use yew::prelude::*;
 
-use crate::i18n::Text;
+use crate::i18n::{Text, common};
 use crate::icon::{Icon, glyph};
 use crate::lab::Topology;
 use crate::live::live;
@@ -50,9 +50,9 @@ fn draw_top_bar(page: &Page) -> Html {
         Callback::from(move |_: MouseEvent| page.show_ledger(!ledger))
     };
     let (theme_icon, theme_text) = match prefs.theme {
-        Theme::System => (Icon::Half, Text::ThemeSystem),
-        Theme::Light => (Icon::Sun, Text::ThemeLight),
-        Theme::Dark => (Icon::Moon, Text::ThemeDark),
+        Theme::System => (Icon::Half, words::THEME_SYSTEM),
+        Theme::Light => (Icon::Sun, words::THEME_LIGHT),
+        Theme::Dark => (Icon::Moon, words::THEME_DARK),
     };
     html! {
         <header class="top">
@@ -65,36 +65,36 @@ fn draw_top_bar(page: &Page) -> Html {
                 </svg>
                 <h1>{ "Limpid" }</h1>
             </div>
-            <p class="tagline">{ locale.say(Text::Tagline) }</p>
-            <select class="topology" aria-label={locale.say(Text::Scenario)} data-testid="topology"
-                title={locale.say(Text::Scenario)} onchange={choose}>
-                { group(Text::ScenariosApart, &Topology::APART) }
-                { group(Text::ScenariosReplicated, &Topology::REPLICATED) }
+            <p class="tagline">{ locale.say(words::TAGLINE) }</p>
+            <select class="topology" aria-label={locale.say(words::SCENARIO)} data-testid="topology"
+                title={locale.say(words::SCENARIO)} onchange={choose}>
+                { group(words::SCENARIOS_APART, &Topology::APART) }
+                { group(words::SCENARIOS_REPLICATED, &Topology::REPLICATED) }
             </select>
-            <button class="button" title={locale.say(Text::LedgerHint)} data-testid="ledger-open"
+            <button class="button" title={locale.say(words::LEDGER_HINT)} data-testid="ledger-open"
                 aria-pressed={ledger.to_string()} onclick={toggle_ledger}>
-                { glyph(Icon::Ledger) }<span class="wide">{ locale.say(Text::Ledger) }</span>
+                { glyph(Icon::Ledger) }<span class="wide">{ locale.say(common::LEDGER) }</span>
             </button>
-            <button class="button optional" title={locale.say(Text::StartOver)}
-                aria-label={locale.say(Text::StartOver)} data-testid="start-over"
+            <button class="button optional" title={locale.say(words::START_OVER)}
+                aria-label={locale.say(words::START_OVER)} data-testid="start-over"
                 onclick={on(|page| { let current = page.lab().topology(); page.open(current) })}>
                 { glyph(Icon::Restart) }
             </button>
-            <button class="button optional" title={locale.say(Text::ShareHint)} data-testid="share"
-                aria-label={locale.say(Text::ShareHint)} onclick={on(share::copy)}>
+            <button class="button optional" title={locale.say(words::SHARE_HINT)} data-testid="share"
+                aria-label={locale.say(words::SHARE_HINT)} onclick={on(share::copy)}>
                 { glyph(Icon::Share) }
             </button>
-            <button class="button" title={locale.say(Text::LanguageLabel)} data-testid="language"
-                aria-label={locale.say(Text::LanguageLabel)} lang={locale.other().tag()}
+            <button class="button" title={locale.say(words::LANGUAGE_LABEL)} data-testid="language"
+                aria-label={locale.say(words::LANGUAGE_LABEL)} lang={locale.other().tag()}
                 onclick={on(|page| page.prefer(|prefs| prefs.locale = prefs.locale.other()))}>
-                { locale.say(Text::Language) }
+                { locale.say(words::LANGUAGE) }
             </button>
             <button class="button" title={locale.say(theme_text)} data-testid="theme"
                 aria-label={locale.say(theme_text)} onclick={on(next_theme)}>
                 { glyph(theme_icon) }
             </button>
-            <button class="button" title={locale.say(Text::Help)} data-testid="help"
-                aria-label={locale.say(Text::Help)}
+            <button class="button" title={locale.say(common::HELP)} data-testid="help"
+                aria-label={locale.say(common::HELP)}
                 onclick={on(|page| page.change(Topic::Open, |view| view.help = true))}>
                 { glyph(Icon::Help) }
             </button>
@@ -119,4 +119,21 @@ fn next_theme(page: &Page) {
 
 fn prefers_dark() -> bool {
     crate::prefs::media_matches("(prefers-color-scheme: dark)")
+}
+
+mod words {
+    crate::i18n::texts! {
+        TAGLINE: "A Redis you can see through", "看得透的 Redis";
+        SCENARIO: "What stands on the map", "地图上的场景";
+        SCENARIOS_APART: "Servers on their own", "独立服务器";
+        SCENARIOS_REPLICATED: "Replication", "主从复制";
+        START_OVER: "Start over", "重新开始";
+        LANGUAGE: "中文", "English";
+        LANGUAGE_LABEL: "Language: switch to Chinese", "语言：切换到英文";
+        THEME_SYSTEM: "Theme: like the system", "外观：跟随系统";
+        THEME_LIGHT: "Theme: light", "外观：浅色";
+        THEME_DARK: "Theme: dark", "外观：深色";
+        SHARE_HINT: "Copy a link to this session", "复制本次会话的链接";
+        LEDGER_HINT: "Ledger of writes: who holds what was acknowledged", "写入账本：已确认的写入在谁那里";
+    }
 }

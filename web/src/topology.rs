@@ -7,7 +7,7 @@ use limpid_core::lab;
 use limpid_core::sim::{HostSpec, LinkSpec, Scenario};
 
 use crate::figures::Speed;
-use crate::i18n::{Locale, Text};
+use crate::i18n::Locale;
 
 /// The host on which a person's terminals run.
 pub(crate) const SHELL: &str = "you";
@@ -60,11 +60,11 @@ impl Topology {
     /// What a person calls it.
     pub(crate) fn title(self, locale: Locale) -> String {
         let (text, n) = match self {
-            Topology::Servers(1) => return locale.say(Text::ScenarioServer).to_owned(),
-            Topology::Servers(n) => (Text::ScenarioServers, n),
-            Topology::Replicas(n) => (Text::ScenarioReplicas, n),
-            Topology::Chain(n) => (Text::ScenarioChain, n + 1),
-            Topology::Machines(n) => (Text::ScenarioMachines, n),
+            Topology::Servers(1) => return locale.say(words::SCENARIO_SERVER).to_owned(),
+            Topology::Servers(n) => (words::SCENARIO_SERVERS, n),
+            Topology::Replicas(n) => (words::SCENARIO_REPLICAS, n),
+            Topology::Chain(n) => (words::SCENARIO_CHAIN, n + 1),
+            Topology::Machines(n) => (words::SCENARIO_MACHINES, n),
         };
         locale.fill(text, &[("n", &n.to_string())])
     }
@@ -113,6 +113,16 @@ impl Topology {
         };
         scenario.hosts.push(HostSpec::new(SHELL, Ipv4Addr::new(10, 0, 2, 1)));
         scenario
+    }
+}
+
+mod words {
+    crate::i18n::texts! {
+        SCENARIO_SERVERS: "{n} servers", "{n} 台服务器";
+        SCENARIO_SERVER: "1 server", "1 台服务器";
+        SCENARIO_REPLICAS: "1 primary, {n} replicas", "1 主 {n} 从";
+        SCENARIO_CHAIN: "A chain of {n}", "{n} 级链式复制";
+        SCENARIO_MACHINES: "{n} machines, 2 servers on each", "{n} 台机器，每台 2 个实例";
     }
 }
 

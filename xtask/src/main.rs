@@ -7,6 +7,7 @@
 mod bench;
 mod html;
 mod order;
+mod pack;
 mod run;
 mod setup;
 mod sim;

@@ -76,8 +76,20 @@ struct Step {
     passed: usize,
     failed: usize,
     took: Duration,
+    /// Of `cargo test`: what each test program did.
+    parts: Vec<Part>,
     /// What to show at the end: an error, or the names of failed tests.
     details: Vec<String>,
+}
+
+/// One test program of `cargo test`.
+#[derive(Debug, PartialEq)]
+struct Part {
+    /// What cargo calls it: `tests/browser/main.rs`.
+    name: String,
+    passed: usize,
+    failed: usize,
+    took: Duration,
 }
 
 impl Summary {
@@ -92,6 +104,7 @@ impl Summary {
             passed: usize::from(ok),
             failed: usize::from(!ok),
             took: start.elapsed(),
+            parts: Vec::new(),
             details: result.err().map(|error| format!("{error:#}")).into_iter().collect(),
         });
         ok
@@ -101,11 +114,16 @@ impl Summary {
     fn cargo_test(&mut self, name: &'static str, command: &mut Command) -> Result<()> {
         step(name);
         let start = Instant::now();
-        let mut child =
-            command.stdout(Stdio::piped()).stdin(Stdio::null()).spawn().context("cargo test")?;
-        let stdout = child.stdout.take().context("cargo test has no output")?;
+        // Cargo names a test program on its standard error, and the program reports on its standard
+        // output. One pipe for both keeps them in order.
+        let (output, into) = std::io::pipe()?;
+        command.stdout(into.try_clone()?).stderr(into).stdin(Stdio::null());
+        command.env("CARGO_TERM_COLOR", "never");
+        let mut child = command.spawn().context("cargo test")?;
+        // The command holds this end of the pipe; it would never close.
+        command.stdout(Stdio::null()).stderr(Stdio::null());
         let mut count = Count::default();
-        for line in BufReader::new(stdout).split(b'\n') {
+        for line in BufReader::new(output).split(b'\n') {
             let line = String::from_utf8_lossy(&line?).into_owned();
             println!("{line}");
             count.line(&line);
@@ -121,6 +139,7 @@ impl Summary {
             passed: count.passed,
             failed: count.failed,
             took: start.elapsed(),
+            parts: count.parts,
             details: count.names,
         });
         Ok(())
@@ -132,7 +151,11 @@ impl Summary {
         for s in &self.steps {
             let mark = if s.failed == 0 { "ok    " } else { "FAILED" };
             let (name, passed, failed, took) = (s.name, s.passed, s.failed, s.took.as_secs());
-            println!("{mark} {name:22} {passed:5} passed {failed:3} failed {took:5} s");
+            println!("{mark} {name:26} {passed:5} passed {failed:3} failed {took:5} s");
+            for Part { name, passed, failed, took } in &s.parts {
+                let took = took.as_secs();
+                println!("         {name:24} {passed:5} passed {failed:3} failed {took:5} s");
+            }
             for detail in &s.details {
                 println!("       {detail}");
             }
@@ -153,27 +176,58 @@ struct Count {
     passed: usize,
     failed: usize,
     names: Vec<String>,
+    /// The test program that runs.
+    running: String,
+    parts: Vec<Part>,
 }
 
 impl Count {
     fn line(&mut self, line: &str) {
+        if let Some(program) = running(line) {
+            self.running = program;
+        }
         if let Some(name) = line.strip_prefix("test ").and_then(|l| l.strip_suffix(" ... FAILED")) {
             self.names.push(name.to_owned());
         }
         if !line.starts_with("test result: ") {
             return;
         }
-        // test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; …
+        // test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in …
+        let mut part =
+            Part { name: self.running.clone(), passed: 0, failed: 0, took: Duration::default() };
         let mut words = line.split([' ', ';']).filter(|w| !w.is_empty()).peekable();
         while let Some(word) = words.next() {
+            if let Some(seconds) = word.strip_suffix('s').and_then(|s| s.parse::<f64>().ok()) {
+                part.took = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+            }
             let Ok(n) = word.parse::<usize>() else { continue };
             match words.peek().copied() {
-                Some("passed") => self.passed += n,
-                Some("failed") => self.failed += n,
+                Some("passed") => part.passed = n,
+                Some("failed") => part.failed = n,
                 _ => {}
             }
         }
+        self.passed += part.passed;
+        self.failed += part.failed;
+        // Programs without tests, and all of them but one if a filter is given, say nothing.
+        if part.passed + part.failed > 0 {
+            self.parts.push(part);
+        }
     }
+}
+
+/// The test program that cargo says it starts: `Running tests/browser/main.rs (target/…)`,
+/// `Running unittests src/lib.rs (target/debug/deps/limpid_core-…)`, `Doc-tests limpid_core`.
+fn running(line: &str) -> Option<String> {
+    let line = line.trim_start();
+    if let Some(doc) = line.strip_prefix("Doc-tests ") {
+        return Some(format!("{doc} (documentation)"));
+    }
+    let (name, binary) = line.strip_prefix("Running ")?.split_once(" (")?;
+    // Every crate has its unit tests in src/lib.rs or src/main.rs; its binary tells which it is.
+    let file = binary.trim_end_matches(')').rsplit('/').next()?;
+    let own = file.rsplit_once('-').map_or(file, |(own, _)| own);
+    Some(if name.starts_with("unittests ") { own.to_owned() } else { name.to_owned() })
 }
 
 #[cfg(test)]
@@ -183,14 +237,33 @@ mod tests {
     #[test]
     fn cargo_test_lines_are_counted() {
         let mut count = Count::default();
+        count.line(
+            "     Running unittests src/lib.rs (target/debug/deps/limpid_core-0123456789abcdef)",
+        );
         count.line("test a::b ... ok");
         count.line("test a::c ... FAILED");
         count.line(
             "test result: FAILED. 12 passed; 1 failed; 0 ignored; 0 measured; 3 filtered out; \
              finished in 0.02s",
         );
-        count.line("test result: ok. 30 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out");
+        count.line("   Doc-tests limpid_core");
+        count.line("test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out");
+        count.line("     Running browser/main.rs (target/debug/deps/browser-0123456789abcdef)");
+        count.line(
+            "test result: ok. 30 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; \
+             finished in 61.50s",
+        );
         assert_eq!((count.passed, count.failed), (42, 1));
+        let part = |name: &str, passed, failed, ms| Part {
+            name: name.to_owned(),
+            passed,
+            failed,
+            took: Duration::from_millis(ms),
+        };
+        assert_eq!(
+            count.parts,
+            [part("limpid_core", 12, 1, 20), part("browser/main.rs", 30, 0, 61_500)]
+        );
         assert_eq!(count.names, ["a::c"]);
     }
 }

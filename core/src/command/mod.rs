@@ -9,11 +9,13 @@
 //! * [`strings`] and [`keys`] hold the rows of the commands on strings and on keys of any type;
 //!   what is large among them stands in a file of its own. [`lists`], [`sets`], [`hashes`],
 //!   [`zsets`], [`bitmaps`] and [`sort`] do the same for their groups.
+//! * [`find_keys`] finds the keys among the arguments of any command; [`migrate`] knows the words
+//!   of MIGRATE for that.
 //! * [`walk`] is for replies that are written in slices.
 //! * [`syntax`] reads a command's arguments off the notation of the documentation.
 //!
 //! A command that administers something (CLIENT, CONFIG, INFO) stands beside what it administers,
-//! and the one table is assembled in [`server`](crate::server).
+//! in a room to the right; each program assembles its own table.
 
 pub mod bitmaps;
 pub mod blocking;
@@ -22,10 +24,12 @@ pub mod effects;
 pub mod error;
 pub mod extended;
 pub mod feed;
+pub mod find_keys;
 pub mod hashes;
 pub mod keys;
 pub mod lists;
 pub mod meta;
+pub(crate) mod migrate;
 pub mod sets;
 pub mod sort;
 pub mod strings;

@@ -9,11 +9,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::Command;
 use super::Server;
-use super::clients::{Client, Standing};
 use super::propagate::Together;
 use super::replication::Acks;
-use super::table::Command;
+use super::{Client, Standing};
 use crate::command::Wait;
 use crate::command::context::EmptyReply;
 use crate::resp::reply::Reply;
@@ -114,27 +114,32 @@ impl Server {
         args: Args<'_>,
         mut wait: Wait,
     ) {
-        let until = match client.resumed.take() {
+        let until = match client.state.resumed.take() {
             Some(until) => until,
             None => wait.patience.map(|patience| now.mono + patience),
         };
         let mut keys: Vec<Place> = Vec::with_capacity(wait.keys.len());
         for key in core::mem::take(&mut wait.keys) {
-            let place = (client.db as u32, key);
+            let place = (client.state.db as u32, key);
             if !keys.contains(&place) {
-                self.waiting.by_key.entry(place.clone()).or_default().push_back(client.slot);
+                self.service
+                    .waiting
+                    .by_key
+                    .entry(place.clone())
+                    .or_default()
+                    .push_back(client.slot);
                 keys.push(place);
             }
         }
         if let Some(until) = until {
-            self.waiting.deadlines.insert((until.0, client.slot.into()));
+            self.service.waiting.deadlines.insert((until.0, client.slot.into()));
         }
-        self.waiting.count += 1;
-        self.listeners.blocked = true;
+        self.service.waiting.count += 1;
+        self.service.listeners.blocked = true;
         let Wait { empty, kind, .. } = wait;
         let args = args.into();
         let blocked = Blocked { command, args, keys, until, empty, kind, acks: None };
-        client.blocked = Some(Box::new(blocked));
+        client.state.blocked = Some(Box::new(blocked));
     }
 
     /// Puts a client to sleep that waits for replicas.
@@ -149,30 +154,30 @@ impl Server {
     ) {
         let wait = Wait { keys: Vec::new(), patience, empty: EmptyReply::Null, kind: Type::String };
         self.block(now, client, command, args, wait);
-        if let Some(blocked) = &mut client.blocked {
+        if let Some(blocked) = &mut client.state.blocked {
             blocked.acks = Some(acks);
         }
     }
 
     /// Takes a client off all lists and gives what it waited with.
     pub(super) fn unblock(&mut self, client: &mut Client) -> Option<Box<Blocked>> {
-        let blocked = client.blocked.take()?;
+        let blocked = client.state.blocked.take()?;
         for place in &blocked.keys {
-            if let Some(queue) = self.waiting.by_key.get_mut(place) {
+            if let Some(queue) = self.service.waiting.by_key.get_mut(place) {
                 queue.retain(|slot| *slot != client.slot);
                 if queue.is_empty() {
-                    self.waiting.by_key.remove(place);
+                    self.service.waiting.by_key.remove(place);
                 }
             }
         }
         if let Some(until) = blocked.until {
-            self.waiting.deadlines.remove(&(until.0, client.slot.into()));
+            self.service.waiting.deadlines.remove(&(until.0, client.slot.into()));
         }
         if blocked.acks.is_some() {
             self.acks_ended(client.slot);
         }
-        self.waiting.count -= 1;
-        self.listeners.blocked = self.waiting.count > 0;
+        self.service.waiting.count -= 1;
+        self.service.listeners.blocked = self.service.waiting.count > 0;
         Some(blocked)
     }
 
@@ -180,21 +185,24 @@ impl Server {
     #[cold]
     pub(super) fn serve_waiting(&mut self, now: Now<'_>) {
         for _ in 0..BATCH {
-            let Some(place) = self.waiting.ready.front().cloned() else { return };
+            let Some(place) = self.service.waiting.ready.front().cloned() else { return };
             let kind = self.kind_of(now, &place);
             // Who waits again after its turn goes to the back of the queue, and has no second one.
-            let queue = self.waiting.by_key.get(&place);
-            let turns =
-                self.waiting.turns.get_or_insert_with(|| queue.cloned().unwrap_or_default());
+            let queue = self.service.waiting.by_key.get(&place);
+            let turns = self
+                .service
+                .waiting
+                .turns
+                .get_or_insert_with(|| queue.cloned().unwrap_or_default());
             let next = kind.and_then(|kind| Some((kind, turns.pop_front()?)));
             let Some((kind, slot)) = next else {
-                self.waiting.ready.pop_front();
-                self.waiting.turns = None;
+                self.service.waiting.ready.pop_front();
+                self.service.waiting.turns = None;
                 continue;
             };
             let Some(mut client) = self.clients.take(slot) else { continue };
             let waits = |blocked: &Blocked| blocked.kind == kind && blocked.keys.contains(&place);
-            if client.blocked.as_deref().is_some_and(waits) {
+            if client.state.blocked.as_deref().is_some_and(waits) {
                 self.resume(now, &mut client);
             }
             self.clients.put(client);
@@ -204,26 +212,26 @@ impl Server {
     /// The type of a key, if it exists. Only looks: one that has expired is deleted, and its end
     /// told, when a command finds it.
     fn kind_of(&mut self, now: Now<'_>, place: &Place) -> Option<Type> {
-        self.keyspace.env.now_ms = now.wall.as_millis();
-        let db = self.keyspace.db(place.0 as usize);
+        self.service.keyspace.env.now_ms = now.wall.as_millis();
+        let db = self.service.keyspace.db(place.0 as usize);
         Some(db.peek(db.key(&place.1))?.kind())
     }
 
     /// Carries out again what a client waits with.
     fn resume(&mut self, now: Now<'_>, client: &mut Client) {
         let Some(blocked) = self.unblock(client) else { return };
-        client.resumed = Some(blocked.until);
-        let before = self.replication.offset();
+        client.state.resumed = Some(blocked.until);
+        let before = self.service.replication.offset();
         self.call(now, client, blocked.command, blocked.args.as_args());
         self.propagate_as(Together::Yes);
-        if self.replication.offset() != before {
-            client.write_offset = self.replication.offset();
+        if self.service.replication.offset() != before {
+            client.state.write_offset = self.service.replication.offset();
         }
-        client.resumed = None;
+        client.state.resumed = None;
         if self.pubsub.has_queued_for_current() {
             self.deliver_queued_for_current(client);
         }
-        if client.blocked.is_none() {
+        if client.state.blocked.is_none() {
             self.wake(now, client);
         }
     }
@@ -243,11 +251,11 @@ impl Server {
     /// Ends the wait of those whose patience has ended.
     #[inline]
     pub(super) fn end_waits(&mut self, now: Now<'_>) {
-        while let Some(&(at, slot)) = self.waiting.deadlines.first() {
+        while let Some(&(at, slot)) = self.service.waiting.deadlines.first() {
             if at > now.mono.0 {
                 return;
             }
-            self.waiting.deadlines.pop_first();
+            self.service.waiting.deadlines.pop_first();
             if let Some(mut client) = self.clients.take(slot as u32) {
                 self.give_up(now, &mut client, None);
                 self.clients.put(client);
@@ -264,7 +272,7 @@ impl Server {
         error: Option<&str>,
     ) -> bool {
         let Some(blocked) = self.unblock(client) else { return false };
-        let tracked = self.config.settings().latency_tracking;
+        let tracked = self.config.front().latency_tracking;
         self.stats.called(blocked.command.id, 0, error.is_some(), tracked);
         if let (None, Some(acks)) = (error, blocked.acks) {
             self.write_acks(client, acks);

@@ -1,19 +1,11 @@
 //! What is done because time passes, and the reasons to be woken.
 
 use super::Server;
-use super::clients::Standing;
 use super::propagate::Together;
-use crate::machine::LogLevel;
 use crate::time::{Duration, Mono, Now, Wall};
 
 /// Keys that are expired, and freed, in one slice.
 const SLICE: usize = 200;
-
-/// How many clients with more to do get their turn in one slice.
-const TURNS: usize = 16;
-
-/// How often the clients are looked over.
-const CLIENTS_PERIOD: Duration = Duration::from_secs(1);
 
 /// The longest that a wall clock time is waited for without looking again, since that clock jumps.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
@@ -21,8 +13,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// What is to be done when.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Schedule {
-    /// When the clients are looked over next.
-    clients: Option<Mono>,
     /// When keys expire next.
     expiry: Option<Mono>,
 }
@@ -30,7 +20,7 @@ pub(super) struct Schedule {
 impl Server {
     /// Does what is due.
     #[inline]
-    pub(super) fn cron(&mut self, now: Now<'_>) {
+    pub(super) fn server_cron(&mut self, now: Now<'_>) {
         self.stats.sample(now.mono);
         if self.is_migrating() {
             self.migration_cron(now);
@@ -38,37 +28,33 @@ impl Server {
                 return self.aof_cron(now);
             }
         }
-        if !self.pending.is_empty() && !self.holds_all() {
-            self.take_turns(now);
-        }
-        if self.pause.until().is_some_and(|until| now.mono >= until) {
-            self.end_pause(now);
-        }
+        self.take_turns(now);
+        self.end_pause_if_due(now);
         self.replicate(now);
         self.aof_cron(now);
-        if self.cron_paused {
+        if self.service.cron_paused {
             return;
         }
         self.rewrite_cron(now);
-        if self.replication.is_replica() {
-            self.schedule.expiry = None;
+        if self.service.replication.is_replica() {
+            self.service.schedule.expiry = None;
             self.expire_own(now);
-        } else if self.active_expire && !self.pause.is_on(now.mono) && !self.is_loading() {
+        } else if self.service.active_expire && !self.pause.is_on(now.mono) && !self.is_loading() {
             self.expire(now);
         }
-        if self.keyspace.free_waits() {
-            self.keyspace.free_step(SLICE);
+        if self.service.keyspace.free_waits() {
+            self.service.keyspace.free_step(SLICE);
         }
-        if self.eviction.going_on {
+        if self.service.eviction.going_on {
             self.make_room(now, None);
         }
         let limited = self.config.settings().maxmemory_clients != 0;
-        if limited || self.eviction.clients_due.is_some() {
+        if limited || self.service.eviction.clients_due.is_some() {
             self.watch_client_memory(now);
         }
         self.look_at_save_points(now);
         self.end_waits(now);
-        if self.waiting.has_ready() {
+        if self.service.waiting.has_ready() {
             self.serve_waiting(now);
         }
         self.deliver_queued_for_others(now);
@@ -79,29 +65,28 @@ impl Server {
 
     /// When there is something to do next.
     pub(super) fn next_wake(&self) -> Option<Mono> {
-        let background = [self.background_wake(), self.shutdown_wake()].into_iter().flatten().min();
+        let background = [self.background_wake(), self.shutdown.until].into_iter().flatten().min();
         if let Some(at) = self.migration_wake() {
             return background.into_iter().chain([at]).min();
         }
-        let clients_wait = !self.pending.is_empty() && !self.holds_all();
-        if self.cron_paused {
+        let clients_wait = self.has_turns();
+        if self.service.cron_paused {
             let pending = clients_wait.then_some(self.now.0);
             return [background, self.pause.until(), pending].into_iter().flatten().min();
         }
         if clients_wait
-            || self.keyspace.free_waits()
-            || self.waiting.has_ready()
-            || self.eviction.going_on
+            || self.service.keyspace.free_waits()
+            || self.service.waiting.has_ready()
+            || self.service.eviction.going_on
         {
             return Some(self.now.0);
         }
-        let waits = self.waiting.next_deadline();
-        let clients = self.eviction.clients_due;
+        let waits = self.service.waiting.next_deadline();
+        let clients = self.service.eviction.clients_due;
         let replication = self.replication_wake();
-        let schedule = &self.schedule;
         [
-            schedule.clients,
-            schedule.expiry,
+            self.clients_due,
+            self.service.schedule.expiry,
             self.pause.until(),
             waits,
             clients,
@@ -112,46 +97,6 @@ impl Server {
         .into_iter()
         .flatten()
         .min()
-    }
-
-    /// Clients with more to do than one turn allows go on.
-    fn take_turns(&mut self, now: Now<'_>) {
-        for _ in 0..TURNS.min(self.pending.len()) {
-            let Some(slot) = self.pending.pop_front() else { return };
-            let Some(mut client) = self.clients.take(slot) else { continue };
-            if !core::mem::take(&mut client.pending) {
-                self.clients.put(client);
-                continue;
-            }
-            self.serve_and_leave(now, &mut client);
-            self.clients.put(client);
-        }
-    }
-
-    /// Lets those go on who were held back.
-    pub(super) fn end_pause(&mut self, now: Now<'_>) {
-        self.pause.end();
-        self.pause_changed(now.mono);
-        self.let_paused_go_on(now);
-    }
-
-    /// Carries out what paused clients asked for, unless it has to wait still.
-    pub(super) fn let_paused_go_on(&mut self, now: Now<'_>) {
-        for slot in self.clients.slots() {
-            if self.is_migrating() {
-                // One of them has begun to move keys.
-                return self.unpause_later();
-            }
-            let Some(mut client) = self.clients.take(slot) else { continue };
-            if core::mem::take(&mut client.paused) {
-                if let Some(args) = client.held.take() {
-                    self.execute(now, &mut client, args.as_args());
-                    self.held_carried_out(&client);
-                }
-                self.serve_and_leave(now, &mut client);
-            }
-            self.clients.put(client);
-        }
     }
 
     /// While clients are paused no key disappears.
@@ -169,13 +114,14 @@ impl Server {
 
     fn rest_expiry_as(&mut self, paused: bool) {
         use crate::store::ExpireMode;
-        let hide = paused || self.replication.is_replica();
-        self.keyspace.env.expire_mode = if hide { ExpireMode::Hide } else { ExpireMode::Delete };
+        let hide = paused || self.service.replication.is_replica();
+        self.service.keyspace.env.expire_mode =
+            if hide { ExpireMode::Hide } else { ExpireMode::Delete };
     }
 
     fn expire(&mut self, now: Now<'_>) {
-        let Some(next) = self.keyspace.next_expiry() else {
-            self.schedule.expiry = None;
+        let Some(next) = self.service.keyspace.next_expiry() else {
+            self.service.schedule.expiry = None;
             return;
         };
         let ms = now.wall.as_millis();
@@ -184,48 +130,14 @@ impl Server {
             // expire in the same second would cost more than the keys.
             let wait = Wall::from_millis(next).0.saturating_sub(now.wall.0);
             let wait = Duration::from_micros(wait).clamp(Duration::from_millis(1), LONGEST_WAIT);
-            self.schedule.expiry = Some(now.mono + wait);
+            self.service.schedule.expiry = Some(now.mono + wait);
             return;
         }
-        self.keyspace.env.now_ms = ms;
-        self.effects.begin(self.listeners);
-        self.keyspace.expire_step(SLICE);
+        self.service.keyspace.env.now_ms = ms;
+        self.service.effects.begin(self.service.listeners);
+        self.service.keyspace.expire_step(SLICE);
         self.after_effects(now, None);
         self.propagate_as(Together::No);
-        self.schedule.expiry = Some(now.mono);
-    }
-
-    /// Cuts off clients that have been idle, or too slow, for too long.
-    fn watch_clients(&mut self, now: Now<'_>) {
-        let timeout = self.config.settings().timeout;
-        if timeout == 0 && !self.watch_outboxes || self.clients.connected() == 0 {
-            self.schedule.clients = None;
-            return;
-        }
-        match self.schedule.clients {
-            Some(at) if now.mono < at => return,
-            Some(_) => {}
-            None => {
-                self.schedule.clients = Some(now.mono + CLIENTS_PERIOD);
-                return;
-            }
-        }
-        self.schedule.clients = Some(now.mono + CLIENTS_PERIOD);
-        self.watch_outboxes = false;
-        for slot in self.clients.slots() {
-            let Some(mut client) = self.clients.take(slot) else { continue };
-            if client.standing == Standing::Open {
-                let idle = now.mono.since(client.last_heard).as_secs();
-                let waits =
-                    client.paused || client.blocked.is_some() || client.subscriptions.is_some();
-                let waits = waits || client.from_primary || client.is_replica();
-                if timeout > 0 && idle > timeout && !waits {
-                    self.log(LogLevel::Verbose, || "Closing idle client".to_owned());
-                    client.standing = Standing::Closing;
-                }
-                self.flush(now, &mut client);
-            }
-            self.clients.put(client);
-        }
+        self.service.schedule.expiry = Some(now.mono);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sha1_smol::Sha1;
 
 use super::Server;
-use super::dispatch::{Call, Handler, row};
+use super::{Call, Handler, row};
 use crate::command::meta::flag;
 use crate::command::{CommandError, Group, Row};
 use crate::glob;
@@ -61,7 +61,7 @@ fn debug(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
                 .iter()
                 .map(|name| {
                     let mut digest = Digest::default();
-                    if let Some(entry) = server.keyspace.peek(call.client.db, name) {
+                    if let Some(entry) = server.service.keyspace.peek(call.client.state.db, name) {
                         digest.entry(entry);
                     }
                     digest
@@ -85,16 +85,17 @@ fn debug(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
         (b"populate", 3..=5) => populate(server, call)?,
         (b"protocol", 3) => protocol(call)?,
         (b"set-active-expire", 3) => {
-            server.active_expire = call.arg(2) != b"0";
+            server.service.active_expire = call.arg(2) != b"0";
             call.reply().ok();
         }
         (b"pause-cron", 3) => {
-            server.cron_paused = call.arg(2) != b"0";
+            server.service.cron_paused = call.arg(2) != b"0";
             call.reply().ok();
         }
         (b"set-skip-checksum-validation", 3) => {
             let skip = call.arg(2) != b"0";
-            Arc::make_mut(&mut server.config).skip_checksum_validation(skip);
+            let config = Arc::make_mut(&mut server.config);
+            config.change_state(|state| state.skip_checksum_validation = skip);
             call.reply().ok();
         }
         (b"set-disable-deny-scripts", 3) | (b"quicklist-packed-threshold", 3) => {
@@ -119,7 +120,11 @@ fn debug(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
 
 fn object(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     let now = call.now.wall.as_millis();
-    let entry = server.keyspace.peek(call.client.db, call.arg(2)).ok_or(CommandError::NoSuchKey)?;
+    let entry = server
+        .service
+        .keyspace
+        .peek(call.client.state.db, call.arg(2))
+        .ok_or(CommandError::NoSuchKey)?;
     let text = format!(
         "Value at:0x{:012x} refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}",
         // There is no address that would be the same everywhere.
@@ -135,7 +140,8 @@ fn object(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> 
 
 fn sdslen(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     let name = call.arg(2);
-    let entry = server.keyspace.peek(call.client.db, name).ok_or(CommandError::NoSuchKey)?;
+    let entry =
+        server.service.keyspace.peek(call.client.state.db, name).ok_or(CommandError::NoSuchKey)?;
     let ValueRef::String(StringRef::Bytes(value)) = entry.value() else {
         return Err(CommandError::text("ERR Not an sds encoded string."));
     };
@@ -161,8 +167,8 @@ fn populate(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError
     if size as u64 > server.config.settings().data.proto_max_bulk_len {
         return Err(CommandError::OutOfRange);
     }
-    server.keyspace.env.now_ms = call.now.wall.as_millis();
-    let mut db = server.keyspace.db(call.client.db);
+    server.service.keyspace.env.now_ms = call.now.wall.as_millis();
+    let mut db = server.service.keyspace.db(call.client.state.db);
     for i in 0..count {
         let name = [prefix, b":", i.to_string().as_bytes()].concat();
         let key = db.key(&name);
@@ -252,10 +258,10 @@ impl Server {
     /// Redis too.
     fn digest(&self) -> Digest {
         let mut all = Digest::default();
-        let databases: Vec<usize> = self.keyspace.summary().map(|s| s.0).collect();
+        let databases: Vec<usize> = self.service.keyspace.summary().map(|s| s.0).collect();
         for index in databases {
             all.mix(&(index as u32).to_be_bytes());
-            for entry in self.keyspace.entries(index) {
+            for entry in self.service.keyspace.entries(index) {
                 let mut one = Digest::default();
                 one.mix(entry.key());
                 one.entry(entry);

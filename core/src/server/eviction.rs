@@ -1,9 +1,9 @@
 //! `maxmemory`: which keys go when memory is full, and which commands are refused when none may.
 
+use super::Client;
+use super::Command;
 use super::Server;
-use super::clients::Client;
 use super::propagate::Together;
-use super::table::Command;
 use crate::command::context::MaxmemoryPolicy;
 use crate::command::meta::flag;
 use crate::command::{Class, CommandError};
@@ -77,7 +77,7 @@ impl Server {
         if self.make_room(now, Some(client)) {
             return Ok(());
         }
-        let takes_more = match &client.transaction {
+        let takes_more = match &client.state.transaction {
             // What waits for EXEC takes memory, whatever it is.
             Some(transaction) => match command.meta.name {
                 "exec" => transaction.flags() & flag::DENYOOM != 0,
@@ -96,10 +96,11 @@ impl Server {
     /// Evicts keys until memory is within its limit, or for as long as one slice may take. Returns
     /// whether it is, or will be.
     pub(super) fn make_room(&mut self, now: Now<'_>, client: Option<&mut Client>) -> bool {
-        self.eviction.going_on = false;
+        self.service.eviction.going_on = false;
         let limit = self.config.settings().maxmemory;
         // A replica leaves it to its primary which keys go.
-        if self.replication.is_replica() && self.config.settings().replica_ignore_maxmemory {
+        if self.service.replication.is_replica() && self.config.settings().replica_ignore_maxmemory
+        {
             return true;
         }
         if limit == 0 || self.is_loading() || self.used_memory(now.mono, client.as_deref()) <= limit
@@ -119,8 +120,8 @@ impl Server {
         if self.config.settings().data.maxmemory_policy == MaxmemoryPolicy::NoEviction {
             return false;
         }
-        self.keyspace.env.now_ms = now.wall.as_millis();
-        self.effects.begin(self.listeners);
+        self.service.keyspace.env.now_ms = now.wall.as_millis();
+        self.service.effects.begin(self.service.listeners);
         let mut fits = false;
         for _ in 0..SLICE {
             let Some(victim) = self.choose() else { break };
@@ -131,7 +132,7 @@ impl Server {
             }
         }
         let any_left = !fits && self.choose_again();
-        self.eviction.going_on = any_left;
+        self.service.eviction.going_on = any_left;
         self.after_effects(now, client);
         self.propagate_as(Together::No);
         fits || any_left
@@ -141,16 +142,16 @@ impl Server {
     /// `maxmemory-clients`, but for those that asked to be spared (CLIENT NO-EVICT).
     pub(super) fn watch_client_memory(&mut self, now: Now<'_>) {
         let Some(limit) = self.client_memory_limit() else {
-            self.eviction.clients_due = None;
+            self.service.eviction.clients_due = None;
             return;
         };
-        match self.eviction.clients_due {
+        match self.service.eviction.clients_due {
             Some(due) if now.mono < due => {}
             Some(_) => {
-                self.eviction.clients_due = None;
+                self.service.eviction.clients_due = None;
                 self.evict_clients(now, limit);
             }
-            None => self.eviction.clients_due = Some(now.mono + CLIENTS_PERIOD),
+            None => self.service.eviction.clients_due = Some(now.mono + CLIENTS_PERIOD),
         }
     }
 
@@ -168,7 +169,7 @@ impl Server {
 
     fn evict_clients(&mut self, now: Now<'_>, limit: u64) {
         let taken = |client: &Client| client.memory() as u64;
-        let of_others = |client: &&Client| !client.is_replica() && !client.from_primary;
+        let of_others = |client: &&Client| !client.is_replica() && !client.state.from_primary;
         let mut total: u64 = self.clients.iter().filter(of_others).map(taken).sum();
         if total <= limit {
             return;
@@ -176,36 +177,36 @@ impl Server {
         let mut victims: Vec<(u64, u32)> = self
             .clients
             .iter()
-            .filter(|client| !client.no_evict && !client.is_replica() && !client.from_primary)
+            .filter(|client| !client.no_evict && !client.is_replica() && !client.state.from_primary)
             .map(|client| (taken(client), client.slot))
             .collect();
         sort_by_key(&mut victims, |victim| *victim);
         while let Some((bytes, slot)) = victims.pop().filter(|_| total > limit) {
             if let Some(client) = self.clients.get(slot) {
-                let text = super::clients::commands::describe(client, Some(now.mono));
+                let text = crate::front::clients::describe(client, Some(now.mono));
                 self.notice(|| format!("Evicting client: {text}"));
             }
             self.cut_off(slot);
             self.stats.evicted_clients += 1;
             total = total.saturating_sub(bytes);
         }
-        self.eviction.clients.1 = None;
+        self.service.eviction.clients.1 = None;
     }
 
     /// What counts against `maxmemory`: all that is used but for [`Server::uncounted_memory`].
     fn used_memory(&mut self, now: Mono, client: Option<&Client>) -> u64 {
-        let (clients, counted) = self.eviction.clients;
+        let (clients, counted) = self.service.eviction.clients;
         let clients = match counted {
             Some(at) if now < at + CLIENTS_PERIOD => clients,
             _ => {
                 let unread = self.unread_by_replicas(client);
                 let clients = self.client_memory(client).saturating_sub(unread);
-                self.eviction.clients = (clients, Some(now));
+                self.service.eviction.clients = (clients, Some(now));
                 clients
             }
         };
         let backlog = self.backlog_memory().0;
-        super::info::STARTUP_MEMORY + (self.keyspace.memory() + clients + backlog) as u64
+        super::info::STARTUP_MEMORY + (self.service.keyspace.memory() + clients + backlog) as u64
     }
 
     /// Memory that is no reason to evict: what replicas and the append-only file have yet to be
@@ -225,7 +226,7 @@ impl Server {
     fn choose_again(&mut self) -> bool {
         match self.choose() {
             Some(candidate) => {
-                self.eviction.pool.push(candidate);
+                self.service.eviction.pool.push(candidate);
                 true
             }
             None => false,
@@ -244,6 +245,7 @@ impl Server {
                 | Policy::VolatileTtl
         );
         let databases: Vec<usize> = self
+            .service
             .keyspace
             .summary()
             .filter(|(_, _, expiring, _)| !volatile || *expiring > 0)
@@ -261,11 +263,11 @@ impl Server {
 
     /// Any key, of one database after the other.
     fn any(&mut self, databases: &[usize], volatile: bool) -> Option<Candidate> {
-        let next = databases.iter().find(|db| **db >= self.eviction.next_db);
+        let next = databases.iter().find(|db| **db >= self.service.eviction.next_db);
         let db = *next.or(databases.first())?;
-        self.eviction.next_db = db + 1;
+        self.service.eviction.next_db = db + 1;
         let mut found = None;
-        self.keyspace.db(db).sample(volatile, 1, |entry| {
+        self.service.keyspace.db(db).sample(volatile, 1, |entry| {
             found = Some(Candidate { score: 0, db, key: entry.key().into() });
         });
         found
@@ -274,7 +276,7 @@ impl Server {
     fn first_to_expire(&mut self, databases: &[usize]) -> Option<Candidate> {
         let mut first: Option<Candidate> = None;
         for &db in databases {
-            let db_mut = self.keyspace.db(db);
+            let db_mut = self.service.keyspace.db(db);
             let Some(entry) = db_mut.first_to_expire() else { continue };
             let score = u64::MAX - entry.expire().unwrap_or(u64::MAX);
             if first.as_ref().is_none_or(|first| score > first.score) {
@@ -289,7 +291,7 @@ impl Server {
         let settings = self.config.settings();
         let decay = u32::try_from(settings.data.lfu_decay_time).unwrap_or(u32::MAX);
         let samples = settings.maxmemory_samples;
-        let now_ms = self.keyspace.env.now_ms;
+        let now_ms = self.service.keyspace.env.now_ms;
         let score = |clock: AccessClock| match lfu {
             true => 255 - u64::from(clock.freq(decay, now_ms)),
             false => clock.idle_seconds(now_ms),
@@ -297,14 +299,14 @@ impl Server {
         // Twice, since the first round may only find out that all it remembered has gone.
         for _ in 0..2 {
             for &db in databases {
-                let eviction = &mut self.eviction;
-                self.keyspace.db(db).sample(volatile, samples, |entry| {
+                let eviction = &mut self.service.eviction;
+                self.service.keyspace.db(db).sample(volatile, samples, |entry| {
                     eviction.consider(score(entry.clock()), db, entry.key());
                 });
             }
             // A candidate of before may have gone, or may not expire any more.
-            while let Some(candidate) = self.eviction.pool.pop() {
-                let entry = self.keyspace.peek(candidate.db, &candidate.key);
+            while let Some(candidate) = self.service.eviction.pool.pop() {
+                let entry = self.service.keyspace.peek(candidate.db, &candidate.key);
                 if entry.is_some_and(|entry| !volatile || entry.expire().is_some()) {
                     return Some(candidate);
                 }
@@ -316,14 +318,14 @@ impl Server {
     fn evict(&mut self, victim: Candidate) {
         let lazy = self.config.settings().data.lazyfree_lazy_eviction;
         let delete: &[u8] = if lazy { b"UNLINK" } else { b"DEL" };
-        let mut db = self.keyspace.db(victim.db);
+        let mut db = self.service.keyspace.db(victim.db);
         if !db.remove(db.key(&victim.key)) {
             // It had expired, and is told as such.
             return;
         }
         self.stats.evicted_keys += 1;
-        self.effects.also(victim.db, [delete, &victim.key]);
-        self.effects.touched(victim.db, &victim.key);
-        self.effects.event(victim.db, Class::Evicted, "evicted", &victim.key);
+        self.service.effects.also(victim.db, [delete, &victim.key]);
+        self.service.effects.touched(victim.db, &victim.key);
+        self.service.effects.event(victim.db, Class::Evicted, "evicted", &victim.key);
     }
 }

@@ -2,8 +2,9 @@
 //! anything.
 
 use super::Server;
-use super::clients::Standing;
-use super::config::table::DIRECTIVES;
+use super::config::ServerSchema;
+use crate::front::Standing;
+use crate::front::config::Schema;
 use crate::machine::{ConnId, Endpoint};
 use crate::store::{Encoding, Entry, Keyed, Type, ValueRef};
 use crate::time::Duration;
@@ -118,10 +119,10 @@ const PREVIEW_ELEMENTS: usize = 32;
 impl Server {
     /// The server at a glance.
     pub fn overview(&self) -> Overview {
-        let env = &self.keyspace.env;
+        let env = &self.service.keyspace.env;
         Overview {
             run_id: String::from_utf8_lossy(&self.run_id).into_owned(),
-            role: if self.replication.is_replica() { "slave" } else { "master" },
+            role: if self.service.replication.is_replica() { "slave" } else { "master" },
             uptime: self.uptime(),
             clients: self.clients.connected(),
             commands: self.stats.commands_processed,
@@ -129,10 +130,11 @@ impl Server {
             hits: (env.hits, env.misses),
             expired: env.expired,
             errors: self.stats.error_replies,
-            dirty: self.dirty,
-            memory: self.keyspace.memory(),
-            listening: self.listeners_open.addresses().cloned().collect(),
+            dirty: self.service.dirty,
+            memory: self.service.keyspace.memory(),
+            listening: self.listeners.addresses().cloned().collect(),
             databases: self
+                .service
                 .keyspace
                 .summary()
                 .map(|(index, keys, expiring, _)| Database { index, keys, expiring })
@@ -151,12 +153,9 @@ impl Server {
                 conn: client.conn,
                 peer: client.peer.clone(),
                 name: String::from_utf8_lossy(&client.name).into_owned(),
-                db: client.db,
+                db: client.state.db,
                 proto: client.proto.number(),
-                last_command: client
-                    .last_command
-                    .and_then(|id| super::table::all().get(usize::from(id)))
-                    .map(|command| command.name.as_str()),
+                last_command: Self::name_of(client.last_command),
                 age: now.since(client.created),
                 idle: now.since(client.last_heard),
                 unsent: client.outbox.len(),
@@ -168,7 +167,8 @@ impl Server {
 
     /// All directives with their values, in the order of their names. Passwords are left out.
     pub fn config_view(&self) -> Vec<(&'static str, String)> {
-        DIRECTIVES
+        ServerSchema::directives()
+            .all()
             .iter()
             .filter(|d| !d.is_hidden() && !d.is_sensitive())
             .filter_map(|d| {
@@ -182,7 +182,8 @@ impl Server {
     /// in which SCAN gives them. What has expired is left out.
     pub fn keys_view(&self, db: usize, skip: usize, count: usize) -> Vec<KeyView> {
         let now = self.now.1.as_millis();
-        self.keyspace
+        self.service
+            .keyspace
             .entries(db)
             .filter(|entry| entry.expire().is_none_or(|at| at >= now))
             .skip(skip)
@@ -194,7 +195,8 @@ impl Server {
     /// One key, if it is there.
     pub fn key_view(&self, db: usize, name: &[u8]) -> Option<KeyView> {
         let now = self.now.1.as_millis();
-        self.keyspace
+        self.service
+            .keyspace
             .peek(db, name)
             .filter(|entry| entry.expire().is_none_or(|at| at >= now))
             .map(view)

@@ -1,7 +1,7 @@
 //! MEMORY.
 
 use super::Server;
-use super::dispatch::{Call, Handler, container, row};
+use super::{Call, Handler, container, row};
 use crate::command::meta::{flag, key};
 use crate::command::{CommandError, Group, KeySpec, Row};
 use crate::resp::number::parse_i64;
@@ -62,7 +62,7 @@ fn usage(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
         }
         at += 2;
     }
-    let entry = server.keyspace.peek(call.client.db, call.arg(2));
+    let entry = server.service.keyspace.peek(call.client.state.db, call.arg(2));
     match entry.map(Keyed::memory) {
         Some(bytes) => call.reply().integer(bytes as i64),
         None => call.reply().null(),
@@ -72,9 +72,9 @@ fn usage(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
 
 fn stats(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     let memory = server.memory(Some(call.client));
-    let databases: Vec<usize> = server.keyspace.summary().map(|s| s.0).collect();
+    let databases: Vec<usize> = server.service.keyspace.summary().map(|s| s.0).collect();
     let overheads: Vec<(usize, [usize; 2])> =
-        databases.into_iter().map(|db| (db, server.keyspace.overheads(db))).collect();
+        databases.into_iter().map(|db| (db, server.service.keyspace.overheads(db))).collect();
     let net = memory.used.saturating_sub(memory.startup);
     let per_key = net.checked_div(memory.keys as u64).unwrap_or_default();
     let mut reply = call.reply();

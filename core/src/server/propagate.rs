@@ -1,7 +1,7 @@
 //! From what commands changed to those who follow: the append-only file and the replicas.
 
+use super::Command;
 use super::Server;
-use super::table::Command;
 use crate::command::effects::{Followers, Propagated};
 
 /// What the commands that a unit of work gathered have to do with each other.
@@ -27,17 +27,17 @@ impl Server {
     /// those who follow.
     #[inline]
     pub(super) fn propagate(&mut self, command: &Command) {
-        if self.effects.has_commands() {
+        if self.service.effects.has_commands() {
             self.propagate_as(Together::of(command));
         }
     }
 
     /// Ends any unit of work in the same way.
     pub(super) fn propagate_as(&mut self, together: Together) {
-        if !self.effects.has_commands() {
+        if !self.service.effects.has_commands() {
             return;
         }
-        let commands = self.effects.take_commands();
+        let commands = self.service.effects.take_commands();
         let whole = together == Together::Yes && commands.len() > 1;
         if commands.iter().all(|command| command.to == Followers::All) {
             self.feed_aof(&commands, whole);
@@ -51,6 +51,6 @@ impl Server {
 
     /// Brings up to date whether anybody follows.
     pub(super) fn followers_changed(&mut self) {
-        self.listeners.propagation = self.aof_follows() || self.replicas_follow();
+        self.service.listeners.propagation = self.aof_follows() || self.replicas_follow();
     }
 }

@@ -1,55 +1,18 @@
-//! How a server ends: SHUTDOWN and the signals.
+//! How a server ends, once SHUTDOWN or a signal has asked for it.
 //!
 //! Replicas may catch up first, then the append-only file is made durable, and the data saved; if
 //! that fails the server stays, unless it was told to go anyway.
 
-use core::mem;
-
-use super::Server;
-use super::config::ShutdownOn;
-use super::dispatch::{Call, Handler, row};
-use super::pause::Reason;
 use super::persistence::save::Save;
 use super::persistence::snapshot::{Failure, Purpose};
-use crate::command::meta::flag;
-use crate::command::{CommandError, Group, Row};
+use super::{PauseReason, Server};
+use crate::front::ShutdownOptions;
 use crate::machine::{DiskOp, LogLevel, Signal};
 use crate::time::{Duration, Mono, Now};
 
-/// Rows of the command table.
-pub(super) static ROWS: &[Row<Handler>] = &[row(Group::Server, "shutdown", -1, shutdown)
-    .flags(
-        flag::ADMIN
-            | flag::NOSCRIPT
-            | flag::LOADING
-            | flag::STALE
-            | flag::NO_MULTI
-            | flag::ALLOW_BUSY,
-    )
-    .complexity("O(1), or O(N) if it saves, N being the number of keys in all databases.")
-    .summary("Ends the server.")
-    .syntax("[save-selector: NOSAVE | SAVE] [NOW@7.0.0] [FORCE@7.0.0] [ABORT@7.0.0]")
-    .history(&[("7.0.0", "New: `NOW`, `FORCE`, `ABORT`.")])];
-
-/// How far the end has come.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Shutdown {
-    stage: Stage,
-    /// A signal or a command wants it, and it has not begun.
-    wanted: Option<Wanted>,
-    how: ShutdownOn,
-    /// Ids of the clients that wait for it.
-    pub(super) clients: Vec<u64>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wanted {
-    Signal(Signal),
-    Command(ShutdownOn),
-}
-
+/// How far a shutdown has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Stage {
+pub(super) enum Stage {
     /// Nobody wants it.
     #[default]
     No,
@@ -75,75 +38,43 @@ pub(super) enum AofAtShutdown {
 }
 
 impl Server {
+    /// Takes in a signal.
     pub(super) fn signal(&mut self, signal: Signal) {
-        let asked = self.shutdown.wanted.is_some() || self.shutdown.stage != Stage::No;
-        if asked && signal == Signal::Interrupt {
-            self.log(LogLevel::Warning, || "You insist... exiting now.".to_owned());
+        if self.shutdown.is_wanted() && signal == Signal::Interrupt {
             if let Some(path) = self.temporary_dump() {
                 self.disk_op(DiskOp::Remove { path }, super::DiskWork::Nothing);
             }
-            return self.exit(1);
+        } else if self.is_loading() {
+            let text = "Received shutdown signal during loading, scheduling shutdown.";
+            return self.schedule_shutdown(signal, text);
         }
-        let text = match signal {
-            _ if self.is_loading() => {
-                "Received shutdown signal during loading, scheduling shutdown."
-            }
-            Signal::Terminate => "Received SIGTERM scheduling shutdown...",
-            Signal::Interrupt => "Received SIGINT scheduling shutdown...",
-        };
-        self.log(LogLevel::Warning, || text.to_owned());
-        self.shutdown.wanted = Some(Wanted::Signal(signal));
+        self.signalled(signal);
     }
 
     /// Begins what is wanted, and goes on with what has begun.
     pub(super) fn go_on_shutting_down(&mut self, now: Now<'_>) {
         // DEBUG RELOAD, DEBUG LOADAOF and MIGRATE are carried out first, as far as they keep others
         // waiting.
-        if self.persistence.reloading && !self.is_loading() || self.is_migrating() {
+        if self.service.persistence.reloading && !self.is_loading() || self.is_migrating() {
             return;
         }
-        match (self.shutdown.stage, self.shutdown.wanted) {
-            (Stage::No, Some(wanted)) => {
-                if self.cron_paused && matches!(wanted, Wanted::Signal(_)) {
-                    return;
-                }
-                let settings = self.config.settings();
-                let how = match wanted {
-                    Wanted::Signal(Signal::Terminate) => settings.shutdown_on_sigterm,
-                    Wanted::Signal(Signal::Interrupt) => settings.shutdown_on_sigint,
-                    Wanted::Command(how) => how,
-                };
-                if !matches!(wanted, Wanted::Signal(_)) {
-                    self.shutdown.wanted = None;
-                }
-                self.shut_down(now, how);
-            }
-            (Stage::Waiting { until }, _) if now.mono >= until || self.replicas_are_in_sync() => {
+        let paused = self.service.cron_paused && self.shutdown.waits_for_signal();
+        match self.service.shutdown {
+            Stage::No if !paused => self.begin_shutdown(now),
+            Stage::Waiting { until } if now.mono >= until || self.replicas_are_in_sync() => {
                 self.finish_shutdown(now);
             }
             _ => {}
         }
     }
 
-    /// When that is to be gone on with.
-    pub(super) fn shutdown_wake(&self) -> Option<Mono> {
-        match self.shutdown.stage {
-            Stage::Waiting { until } => Some(until),
-            _ => None,
-        }
-    }
-
-    /// When the server will end at the latest, if it waits for replicas.
-    pub(super) fn shutdown_deadline(&self) -> Option<Mono> {
-        self.shutdown_wake()
-    }
-
     /// Whether the end has come so far that nothing is to be begun any more that writes files.
     pub(super) fn is_ending(&self) -> bool {
-        matches!(self.shutdown.stage, Stage::Syncing | Stage::Saving | Stage::Done)
+        matches!(self.service.shutdown, Stage::Syncing | Stage::Saving | Stage::Done)
     }
 
-    fn shut_down(&mut self, now: Now<'_>, mut how: ShutdownOn) {
+    /// Begins a shutdown.
+    pub(super) fn shut_down(&mut self, now: Now<'_>, mut how: ShutdownOptions) {
         // Half of the data must not take the place of the whole.
         if self.is_loading() {
             (how.save, how.nosave) = (false, true);
@@ -153,9 +84,10 @@ impl Server {
         let timeout = self.config.settings().shutdown_timeout;
         if !how.now && timeout > 0 && !self.replicas_are_in_sync() {
             let until = now.mono + Duration::from_secs(timeout);
-            self.shutdown.stage = Stage::Waiting { until };
+            self.service.shutdown = Stage::Waiting { until };
+            self.shutdown.until = Some(until);
             self.ask_replicas_for_offsets(now);
-            self.pause.begin_for(Reason::Shutdown);
+            self.pause.begin_for(PauseReason::Shutdown);
             self.pause_changed(now.mono);
             self.notice(|| "Waiting for replicas before shutting down.".to_owned());
             return;
@@ -164,6 +96,7 @@ impl Server {
     }
 
     fn finish_shutdown(&mut self, now: Now<'_>) {
+        self.shutdown.until = None;
         self.tell_of_replicas_at_shutdown(now);
         if self.rdb_child().is_some() {
             self.log(LogLevel::Warning, || {
@@ -173,7 +106,7 @@ impl Server {
         }
         // From here on nothing may change any more.
         self.hold_all();
-        self.shutdown.stage = Stage::Syncing;
+        self.service.shutdown = Stage::Syncing;
         match self.aof_at_shutdown(now, self.shutdown.how.force) {
             AofAtShutdown::Ready => self.shutdown_aof_done(now),
             AofAtShutdown::Wait => {}
@@ -183,16 +116,16 @@ impl Server {
 
     /// The append-only file is on disk, as far as that is possible.
     pub(super) fn shutdown_aof_done(&mut self, now: Now<'_>) {
-        if self.shutdown.stage != Stage::Syncing {
+        if self.service.shutdown != Stage::Syncing {
             return;
         }
-        let ShutdownOn { save, nosave, .. } = self.shutdown.how;
+        let ShutdownOptions { save, nosave, .. } = self.shutdown.how;
         let wanted = save || !nosave && !self.config.settings().save.is_empty();
         // Half of the data must not take the place of the whole.
         if !wanted || self.is_loading_in_place() {
             return self.leave();
         }
-        self.shutdown.stage = Stage::Saving;
+        self.service.shutdown = Stage::Saving;
         self.notice(|| "Saving the final RDB snapshot before exiting.".to_owned());
         self.begin_foreground_save(now, Save::Shutdown);
     }
@@ -222,26 +155,24 @@ impl Server {
     }
 
     /// Stays. `caller` is a client that is taken out meanwhile, and does not wait.
-    fn cancel_shutdown(&mut self, now: Now<'_>, caller: Option<u64>) {
-        let clients = mem::take(&mut self.shutdown).clients;
-        self.pause.end_for(Reason::Shutdown);
+    pub(super) fn cancel_shutdown(&mut self, now: Now<'_>, caller: Option<u64>) {
+        let clients = self.forget_shutdown();
+        self.service.shutdown = Stage::No;
+        self.pause.end_for(PauseReason::Shutdown);
         self.pause_changed(now.mono);
         self.let_paused_go_on(now);
-        for client in clients.into_iter().filter(|id| Some(*id) != caller) {
-            let error = CommandError::text("ERR Errors trying to SHUTDOWN. Check logs.");
-            self.answer(now, client, Err(error));
-        }
+        self.answer_shutdown(now, clients, caller);
     }
 
     /// Ends the process.
     fn leave(&mut self) {
-        self.shutdown.stage = Stage::Done;
-        let settings = self.config.settings();
+        self.service.shutdown = Stage::Done;
+        let settings = self.config.front();
         if settings.daemonize || settings.pidfile.is_some() {
             self.notice(|| "Removing the pid file.".to_owned());
         }
         self.flush_replicas();
-        if self.config.settings().unixsocket.is_some() {
+        if self.config.front().unixsocket.is_some() {
             self.notice(|| "Removing the unix socket file.".to_owned());
         }
         self.log(LogLevel::Warning, || "Redis is now ready to exit, bye bye...".to_owned());
@@ -253,36 +184,4 @@ impl Server {
         let job = self.snapshot()?;
         matches!(job.purpose(), Purpose::Save(_)).then(|| job.temporary())?
     }
-}
-
-fn shutdown(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    let (mut how, mut abort) = (ShutdownOn::default(), false);
-    for option in call.args.from(1).iter() {
-        match option.to_ascii_lowercase().as_slice() {
-            b"nosave" => how.nosave = true,
-            b"save" => how.save = true,
-            b"now" => how.now = true,
-            b"force" => how.force = true,
-            b"abort" => abort = true,
-            _ => return Err(CommandError::Syntax),
-        }
-    }
-    if (abort && how != ShutdownOn::default()) || (how.save && how.nosave) {
-        return Err(CommandError::Syntax);
-    }
-    if abort {
-        if server.shutdown.stage == Stage::No && server.shutdown.wanted.is_none() {
-            return Err(CommandError::text("ERR No shutdown in progress."));
-        }
-        server.cancel_shutdown(call.now, Some(call.client.id));
-        server.notice(|| "Shutdown manually aborted.".to_owned());
-        return call.ok();
-    }
-    // It begins as soon as this command has ended.
-    call.client.waiting = true;
-    server.shutdown.clients.push(call.client.id);
-    if server.shutdown.stage == Stage::No {
-        server.shutdown.wanted = Some(Wanted::Command(how));
-    }
-    Ok(())
 }

@@ -3,7 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::machine::{Address, Close, Endpoint, ListenerId, NetError, Signal};
+use crate::machine::{
+    Address, Close, ConnId, DiskDone, DiskError, Endpoint, Input, ListenerId, Machine, NetError,
+    OpId, Output, Signal,
+};
+use crate::time::{Duration, Mono, Now, Wall};
 
 mod appendonly;
 mod eviction;

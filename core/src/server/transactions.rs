@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Client;
+use super::Command;
 use super::Server;
-use super::clients::Client;
-use super::dispatch::{Call, Handler, row};
-use super::table::Command;
+use super::{Call, Handler, row};
 use crate::command::effects::Propagated;
 use crate::command::meta::{KeySpec, acl, flag, key};
 use crate::command::{CommandError, Group, Row};
@@ -140,7 +140,7 @@ pub(super) fn is_immediate(command: &Command) -> bool {
 impl Server {
     /// Ends what a client has begun: its transaction, and its watching.
     pub(super) fn end_transaction(&mut self, client: &mut Client) {
-        client.transaction = None;
+        client.state.transaction = None;
         self.forget_watches(client);
     }
 
@@ -152,25 +152,26 @@ impl Server {
         key: Box<[u8]>,
     ) {
         let place = (db, key);
-        let Some(slots) = self.watches.by_key.get(&place) else { return };
+        let Some(slots) = self.service.watches.by_key.get(&place) else { return };
         let slots: Vec<u32> = slots.iter().copied().collect();
         let (db, key) = place;
         for slot in slots {
             let watcher = at_work.filter(|client| client.slot == slot);
             let watcher = watcher.or_else(|| self.clients.get(slot));
             let ghost = watcher.is_some_and(|client| {
-                client.watching.iter().any(|w| w.expired && w.db == db && w.key == key)
+                client.state.watching.iter().any(|w| w.expired && w.db == db && w.key == key)
             });
             if ghost && !self.key_exists(db, &key) {
                 continue;
             }
-            self.watches.changed.insert(slot);
+            self.service.watches.changed.insert(slot);
         }
     }
 
     /// Tells those who watch keys of a database that it has been emptied, or swapped for another.
     pub(super) fn watched_db_replaced(&mut self, mut at_work: Option<&mut Client>, db: u32) {
         let watched: Vec<_> = self
+            .service
             .watches
             .by_key
             .range((db, Box::from([]))..)
@@ -181,10 +182,11 @@ impl Server {
             let presence = self.presence(db, &key);
             let watcher = at_work.as_deref_mut().filter(|client| client.slot == slot);
             let watcher = watcher.or_else(|| self.clients.get_mut(slot));
-            let watched = watcher
-                .and_then(|client| client.watching.iter_mut().find(|w| w.db == db && w.key == key));
+            let watched = watcher.and_then(|client| {
+                client.state.watching.iter_mut().find(|w| w.db == db && w.key == key)
+            });
             if watched.as_ref().is_some_and(|w| w.existed) || presence == Presence::Live {
-                self.watches.changed.insert(slot);
+                self.service.watches.changed.insert(slot);
             } else if let Some(watched) = watched {
                 // A key past its time is as good as none, and that it goes changes nothing.
                 watched.expired = presence == Presence::Expired;
@@ -197,44 +199,44 @@ impl Server {
     }
 
     fn presence(&mut self, db: u32, key: &[u8]) -> Presence {
-        let db = self.keyspace.db(db as usize);
+        let db = self.service.keyspace.db(db as usize);
         db.presence(db.key(key))
     }
 
     /// Forgets the keys that a client watches.
     pub(super) fn forget_watches(&mut self, client: &mut Client) {
-        for watched in client.watching.drain(..) {
+        for watched in client.state.watching.drain(..) {
             let place = (watched.db, watched.key);
-            if let Some(slots) = self.watches.by_key.get_mut(&place) {
+            if let Some(slots) = self.service.watches.by_key.get_mut(&place) {
                 slots.remove(&client.slot);
                 if slots.is_empty() {
-                    self.watches.by_key.remove(&place);
+                    self.service.watches.by_key.remove(&place);
                 }
             }
         }
-        self.watches.changed.remove(&client.slot);
-        self.listeners.watching = !self.watches.is_empty();
+        self.service.watches.changed.remove(&client.slot);
+        self.service.listeners.watching = !self.service.watches.is_empty();
     }
 
     /// Whether a key that a client watches has changed, or has expired meanwhile.
     fn watch_broken(&mut self, client: &Client) -> bool {
-        self.watches.changed.contains(&client.slot)
-            || client.watching.iter().any(|watched| {
+        self.service.watches.changed.contains(&client.slot)
+            || client.state.watching.iter().any(|watched| {
                 !watched.expired && self.presence(watched.db, &watched.key) == Presence::Expired
             })
     }
 }
 
 fn multi(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    if call.client.transaction.is_some() {
+    if call.client.state.transaction.is_some() {
         return Err(CommandError::text("ERR MULTI calls can not be nested"));
     }
-    call.client.transaction = Some(Box::default());
+    call.client.state.transaction = Some(Box::default());
     call.ok()
 }
 
 fn discard(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    if call.client.transaction.is_none() {
+    if call.client.state.transaction.is_none() {
         return Err(CommandError::text("ERR DISCARD without MULTI"));
     }
     server.end_transaction(call.client);
@@ -242,10 +244,10 @@ fn discard(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError>
 }
 
 fn exec(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    let Some(transaction) = call.client.transaction.take() else {
+    let Some(transaction) = call.client.state.transaction.take() else {
         return Err(CommandError::text("ERR EXEC without MULTI"));
     };
-    server.keyspace.env.now_ms = call.now.wall.as_millis();
+    server.service.keyspace.env.now_ms = call.now.wall.as_millis();
     let broken = server.watch_broken(call.client);
     server.forget_watches(call.client);
     if transaction.refused {
@@ -262,7 +264,7 @@ fn exec(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     server.carry_out_queue(call.now, call.client, &mut rest);
     if server.is_migrating() {
         let (exec, began) = (call.command, call.now.mono);
-        let done = server.effects.take_commands();
+        let done = server.service.effects.take_commands();
         server.suspend_exec(call.client, Suspended { exec, rest, began, done });
     }
     Ok(())
@@ -292,14 +294,14 @@ impl Server {
     /// Carries out the commands of an EXEC, up to one that takes time.
     fn carry_out_queue(&mut self, now: Now<'_>, client: &mut Client, queue: &mut Queue) {
         let (outer, began) = (client.last_command, self.stalled);
-        self.executing = true;
+        self.service.executing = true;
         for (command, args) in queue {
             self.call(self.after_stall(began, now), client, command, args.as_args());
             if self.is_migrating() {
                 break;
             }
         }
-        self.executing = false;
+        self.service.executing = false;
         client.last_command = outer;
     }
 
@@ -312,40 +314,40 @@ impl Server {
     ) {
         self.carry_out_queue(now, client, &mut exec.rest);
         if self.is_migrating() {
-            exec.done = self.effects.take_commands();
+            exec.done = self.service.effects.take_commands();
             return self.suspend_exec(client, exec);
         }
         let took = now.mono.0.saturating_sub(exec.began.0);
-        let tracked = self.config.settings().latency_tracking;
+        let tracked = self.config.front().latency_tracking;
         self.stats.called(exec.exec.id, took, false, tracked);
     }
 }
 
 fn watch(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    if call.client.transaction.is_some() {
+    if call.client.state.transaction.is_some() {
         return Err(CommandError::text("ERR WATCH inside MULTI is not allowed"));
     }
     // What has changed already makes the transaction fail, whatever else is watched.
-    if server.watches.changed.contains(&call.client.slot) {
+    if server.service.watches.changed.contains(&call.client.slot) {
         return call.ok();
     }
-    server.keyspace.env.now_ms = call.now.wall.as_millis();
-    let index = call.client.db as u32;
+    server.service.keyspace.env.now_ms = call.now.wall.as_millis();
+    let index = call.client.state.db as u32;
     for key in call.args.from(1).iter() {
-        if call.client.watching.iter().any(|w| w.db == index && *w.key == *key) {
+        if call.client.state.watching.iter().any(|w| w.db == index && *w.key == *key) {
             continue;
         }
         let presence = server.presence(index, key);
-        call.client.watching.push(Watched {
+        call.client.state.watching.push(Watched {
             db: index,
             key: key.into(),
             existed: presence == Presence::Live,
             expired: presence == Presence::Expired,
         });
-        let slots = server.watches.by_key.entry((index, key.into())).or_default();
+        let slots = server.service.watches.by_key.entry((index, key.into())).or_default();
         slots.insert(call.client.slot);
     }
-    server.listeners.watching = true;
+    server.service.listeners.watching = true;
     call.ok()
 }
 

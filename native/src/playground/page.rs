@@ -1,17 +1,18 @@
-//! The page over HTTP: the files of `dist/`, as `cargo xtask web` leaves them.
+//! The page over HTTP: the files of `dist/`, as `cargo xtask web` leaves them. That also leaves
+//! compressed copies beside them; nothing is compressed here.
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
-    IF_NONE_MATCH, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_ENCODING,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY, VARY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use rust_embed::{EmbeddedFile, RustEmbed};
-use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 /// The page, in the binary; a debug build reads it from where it was built.
@@ -46,7 +47,6 @@ pub(super) fn router() -> Router {
         // The embedding script is loaded by pages of other origins; nothing here is secret.
         .layer(always(ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
         .layer(always(HeaderName::from_static("cross-origin-resource-policy"), "cross-origin"))
-        .layer(CompressionLayer::new())
 }
 
 async fn answer(uri: Uri, headers: HeaderMap, _request: Request) -> Response {
@@ -66,7 +66,7 @@ async fn answer(uri: Uri, headers: HeaderMap, _request: Request) -> Response {
 fn found(name: &str, file: EmbeddedFile, headers: &HeaderMap) -> Response {
     let hash = file.metadata.sha256_hash();
     let digits: String = hash.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
-    // Weak, since the compressed forms have the same one.
+    // Weak, since the compressed copies have the same one.
     let tag = format!("W/\"{digits}\"");
     let cache = if is_named_by_content(name) { FOR_EVER } else { ASK };
     let about = [(ETAG, tag.clone()), (CACHE_CONTROL, cache.to_owned())];
@@ -82,8 +82,31 @@ fn found(name: &str, file: EmbeddedFile, headers: &HeaderMap) -> Response {
         true => "; charset=utf-8",
         false => "",
     };
-    let kind = [(CONTENT_TYPE, format!("{mime}{charset}"))];
-    (about, kind, Body::from(file.data.into_owned())).into_response()
+    let kind = [(CONTENT_TYPE, format!("{mime}{charset}")), (VARY, "accept-encoding".to_owned())];
+    let packed = encodings(headers)
+        .into_iter()
+        .find_map(|(encoding, suffix)| Some((encoding, Dist::get(&format!("{name}.{suffix}"))?)));
+    match packed {
+        Some((encoding, packed)) => {
+            let encoding = [(CONTENT_ENCODING, encoding)];
+            (about, kind, encoding, Body::from(packed.data)).into_response()
+        }
+        None => (about, kind, Body::from(file.data)).into_response(),
+    }
+}
+
+/// The encodings that a request accepts, of those in which files may lie here, the smallest first,
+/// each with the suffix of its copies.
+fn encodings(headers: &HeaderMap) -> Vec<(&'static str, &'static str)> {
+    let accepted = |wanted: &str| {
+        let lines = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|line| line.to_str().ok());
+        lines.flat_map(|line| line.split(',')).any(|item| {
+            let (name, weight) = item.split_once(';').unwrap_or((item, ""));
+            let weight = weight.trim().strip_prefix("q=").map_or(Ok(1.0), str::parse::<f32>);
+            name.trim().eq_ignore_ascii_case(wanted) && weight.is_ok_and(|weight| weight > 0.0)
+        })
+    };
+    [("br", "br"), ("gzip", "gz")].into_iter().filter(|(name, _)| accepted(name)).collect()
 }
 
 fn text(status: StatusCode, html: &'static str) -> Response {
@@ -121,6 +144,20 @@ const MISSING: &str = r#"<!doctype html>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_encoding_is_used_if_the_request_accepts_it_and_brotli_before_gzip() {
+        let suffixes = |value: &'static str| -> Vec<&str> {
+            let headers =
+                HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(value))]);
+            encodings(&headers).into_iter().map(|(_, suffix)| suffix).collect()
+        };
+        assert_eq!(suffixes("gzip, deflate, br, zstd"), ["br", "gz"]);
+        assert_eq!(suffixes("GZIP;q=0.5"), ["gz"]);
+        assert_eq!(suffixes("br; q=0, gzip"), ["gz"]);
+        assert_eq!(suffixes("identity, *;q=0"), [""; 0]);
+        assert!(encodings(&HeaderMap::new()).is_empty());
+    }
 
     #[test]
     fn only_names_that_carry_a_hash_are_kept_for_ever() {

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Error, Result};
 use limpid_core::machine::{LogLevel, SIGNALLED};
-use limpid_core::server::config::{Config, Settings};
+use limpid_core::server::config::{Config, FrontSettings};
 use limpid_core::server::{Facts, Server};
 
 use self::daemon::PidFile;
@@ -63,14 +63,14 @@ pub(crate) struct Milestones {
 /// Makes this process a server with this configuration and stays in it until the server ends.
 pub(crate) fn run(mut config: Config, log: Log, mut milestones: Milestones) -> Result<ExitCode> {
     crash::report_to(log.clone());
-    let clients = config.settings().maxclients;
+    let clients = config.front().maxclients;
     match limits::make_room_for(clients, &log) {
         Some(fit) if fit == clients => {}
         Some(fit) => config.set("maxclients", fit.to_string().as_bytes()).map_err(Error::msg)?,
         None => return Ok(ExitCode::FAILURE),
     }
     adjust_oom_score(&config, &log);
-    let options = socket_options(config.settings());
+    let options = socket_options(config.front());
     let server = Server::new(config, facts());
     let listening = Rc::new(Cell::new(milestones.listening.take()));
     let reached = Rc::clone(&listening);
@@ -102,7 +102,7 @@ fn pass(milestone: Option<Box<dyn FnOnce()>>) {
 
 fn start(sources: &Sources) -> Result<ExitCode> {
     let Loaded { config, stdin } = sources.load()?;
-    let settings = config.settings().clone();
+    let settings = config.front().clone();
     if settings.daemonize && !daemon::is_daemon() {
         return daemon::start(&stdin).context("Can't start a daemon");
     }
@@ -160,12 +160,12 @@ fn start(sources: &Sources) -> Result<ExitCode> {
     code
 }
 
-fn supervised(settings: &Settings) -> bool {
+fn supervised(settings: &FrontSettings) -> bool {
     let wanted = matches!(settings.supervised.as_str(), "auto" | "systemd");
     wanted && std::env::var_os("NOTIFY_SOCKET").is_some()
 }
 
-fn socket_options(settings: &Settings) -> SocketOptions {
+fn socket_options(settings: &FrontSettings) -> SocketOptions {
     SocketOptions {
         keepalive: (settings.tcp_keepalive > 0)
             .then(|| Duration::from_secs(settings.tcp_keepalive.into())),
@@ -219,7 +219,7 @@ fn check_system() -> ExitCode {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let clock = read("/sys/devices/system/clocksource/clocksource0/current_clocksource");
     let backlog: u32 = read("/proc/sys/net/core/somaxconn").trim().parse().unwrap_or(u32::MAX);
-    let wanted = Config::default().settings().tcp_backlog;
+    let wanted = Config::default().front().tcp_backlog;
     let checks = [
         (
             "slow-clocksource",

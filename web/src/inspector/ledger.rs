@@ -3,7 +3,7 @@
 use yew::prelude::*;
 
 use crate::figures;
-use crate::i18n::{Locale, Text};
+use crate::i18n::{Locale, Text, common};
 use crate::icon::{Icon, glyph};
 use crate::ledger::{Held, Ledger, Row, Sums};
 use crate::live::live;
@@ -22,23 +22,23 @@ fn draw_ledger_panel(page: &Page) -> Html {
         Callback::from(move |_: MouseEvent| page.show_ledger(false))
     };
     html! {
-        <aside class="side" data-testid="ledger" aria-label={locale.say(Text::Ledger)}>
+        <aside class="side" data-testid="ledger" aria-label={locale.say(common::LEDGER)}>
             <header>
-                <h2>{ locale.say(Text::Ledger) }</h2>
-                <p class="sub">{ locale.say(Text::LedgerWhat) }</p>
-                <button class="button" title={locale.say(Text::Close)} data-testid="ledger-close"
-                    aria-label={locale.say(Text::Close)} onclick={close}>
+                <h2>{ locale.say(common::LEDGER) }</h2>
+                <p class="sub">{ locale.say(words::LEDGER_WHAT) }</p>
+                <button class="button" title={locale.say(common::CLOSE)} data-testid="ledger-close"
+                    aria-label={locale.say(common::CLOSE)} onclick={close}>
                     { glyph(Icon::Close) }
                 </button>
             </header>
             <div class="pane" tabindex="0">
                 if ledger.sum.acknowledged == 0 {
-                    <p class="empty">{ locale.say(Text::LedgerTeach) }</p>
+                    <p class="empty">{ locale.say(words::LEDGER_TEACH) }</p>
                 } else {
                     { sums(locale, ledger.sum) }
                     { writers(locale, &ledger) }
                     { rows(page, locale, &ledger) }
-                    <p class="dim">{ locale.say(Text::LedgerNote) }</p>
+                    <p class="dim">{ locale.say(words::LEDGER_NOTE) }</p>
                 }
             </div>
         </aside>
@@ -49,15 +49,15 @@ fn draw_ledger_panel(page: &Page) -> Html {
 fn sums(locale: Locale, sums: Sums) -> Html {
     let whole = sums.acknowledged.max(1) as f64;
     let parts = [
-        ("everywhere", Text::HeldEverywhere, sums.everywhere),
-        ("several", Text::HeldBySeveral, sums.several),
-        ("single", Text::HeldByOne, sums.single),
-        ("lost", Text::HeldByNone, sums.lost),
+        ("everywhere", words::HELD_EVERYWHERE, sums.everywhere),
+        ("several", words::HELD_BY_SEVERAL, sums.several),
+        ("single", words::HELD_BY_ONE, sums.single),
+        ("lost", words::HELD_BY_NONE, sums.lost),
     ];
     html! {
         <div class="sums">
             <p class="whole" data-testid="ledger-acknowledged" data-count={sums.acknowledged.to_string()}>
-                <b>{ figures::count(sums.acknowledged) }</b>{ locale.say(Text::Acknowledged) }
+                <b>{ figures::count(sums.acknowledged) }</b>{ locale.say(words::ACKNOWLEDGED) }
             </p>
             <div class="proportion" aria-hidden="true">
                 { for parts.iter().filter(|(.., n)| *n > 0).map(|(name, _, n)| html! {
@@ -81,10 +81,10 @@ fn writers(locale: Locale, ledger: &Ledger) -> Html {
     html! {
         <table class="facts">
             <thead><tr>
-                <th scope="col">{ locale.say(Text::Writer) }</th>
-                <th scope="col" class="num">{ locale.say(Text::AcknowledgedShort) }</th>
-                <th scope="col" class="num">{ locale.say(Text::HeldByOne) }</th>
-                <th scope="col" class="num">{ locale.say(Text::HeldByNone) }</th>
+                <th scope="col">{ locale.say(words::WRITER) }</th>
+                <th scope="col" class="num">{ locale.say(words::ACKNOWLEDGED_SHORT) }</th>
+                <th scope="col" class="num">{ locale.say(words::HELD_BY_ONE) }</th>
+                <th scope="col" class="num">{ locale.say(words::HELD_BY_NONE) }</th>
             </tr></thead>
             <tbody>
                 { for ledger.writers.iter().map(|(name, sums)| html! {
@@ -118,7 +118,7 @@ fn rows(page: &Page, locale: Locale, ledger: &Ledger) -> Html {
     html! {
         <table class="facts writes" data-testid="ledger-rows">
             <thead><tr>
-                <th scope="col">{ locale.say(Text::LatestWrites) }</th>
+                <th scope="col">{ locale.say(words::LATEST_WRITES) }</th>
                 { for columns.iter().map(|(_, server)| html! {
                     <th scope="col" class="mark" title={name(*server).to_owned()}>{ short(name(*server)) }</th>
                 }) }
@@ -153,18 +153,18 @@ fn what(locale: Locale, row: &Row) -> Html {
                 Some(at) => format!("{} · {at}", row.who),
                 None => row.who.clone(),
             } }</span>
-            if row.lost { <span class="alarming">{ locale.say(Text::Lost) }</span> }
+            if row.lost { <span class="alarming">{ locale.say(words::LOST) }</span> }
         </>
     }
 }
 
 fn said(held: Held) -> Text {
     match held {
-        Held::Yes => Text::SaidHeld,
-        Held::No => Text::SaidMissing,
-        Held::Overwritten => Text::SaidOverwritten,
-        Held::Down => Text::SaidDown,
-        Held::Apart => Text::SaidApart,
+        Held::Yes => words::SAID_HELD,
+        Held::No => words::SAID_MISSING,
+        Held::Overwritten => words::SAID_OVERWRITTEN,
+        Held::Down => words::SAID_DOWN,
+        Held::Apart => words::SAID_APART,
     }
 }
 
@@ -188,5 +188,27 @@ fn short(name: &str) -> String {
     match after.split_once(':') {
         Some((machine, port)) => format!("{machine}:{}", port.get(2..).unwrap_or(port)),
         None => after.to_owned(),
+    }
+}
+
+mod words {
+    crate::i18n::texts! {
+        LEDGER_WHAT: "what was acknowledged, and who holds it", "已确认的写入，以及谁持有它";
+        LEDGER_TEACH: "Nobody has written yet. Type SET greeting hello in a terminal; where there is replication, clients write by themselves.", "还没有写入。在终端输入 SET greeting hello；在复制场景中，客户端会自动写入。";
+        LEDGER_NOTE: "Looked up in the servers' memory at this moment. A server that is down may still bring writes back from its disk.", "结果来自此刻各服务器的内存。已停机的服务器重启后，仍可能从磁盘找回写入。";
+        ACKNOWLEDGED: " writes acknowledged", " 次写入已确认";
+        ACKNOWLEDGED_SHORT: "Acked", "已确认";
+        HELD_EVERYWHERE: "held by all", "全部持有";
+        HELD_BY_SEVERAL: "held by several", "部分持有";
+        HELD_BY_ONE: "held by one only", "仅一台持有";
+        HELD_BY_NONE: "lost", "丢失";
+        LOST: "lost", "丢失";
+        WRITER: "Writer", "写入者";
+        LATEST_WRITES: "Latest writes", "最近的写入";
+        SAID_HELD: "{name} holds it", "{name} 持有";
+        SAID_MISSING: "{name} does not hold it", "{name} 没有";
+        SAID_OVERWRITTEN: "{name} holds something newer", "{name} 已被新值覆盖";
+        SAID_DOWN: "{name} does not run", "{name} 未运行";
+        SAID_APART: "{name} belongs to another shard", "{name} 属于其他分片";
     }
 }

@@ -7,7 +7,7 @@ pub(crate) mod tabs;
 
 use yew::prelude::*;
 
-use crate::i18n::Text;
+use crate::i18n::{Text, common};
 use crate::icon::{Icon, glyph};
 use crate::live::live;
 use crate::page::{Page, Pane, Topic};
@@ -31,13 +31,13 @@ pub(crate) enum Tab {
 
 impl Tab {
     const ALL: [(Tab, Text, &'static str); 7] = [
-        (Tab::Info, Text::TabInfo, "inspect-info"),
-        (Tab::Replication, Text::TabReplication, "inspect-replication"),
-        (Tab::Keys, Text::TabKeys, "inspect-keys"),
-        (Tab::Files, Text::TabFiles, "inspect-files"),
-        (Tab::Config, Text::TabConfig, "inspect-config"),
-        (Tab::Connections, Text::TabConnections, "inspect-connections"),
-        (Tab::Log, Text::TabLog, "inspect-log"),
+        (Tab::Info, words::TAB_INFO, "inspect-info"),
+        (Tab::Replication, words::TAB_REPLICATION, "inspect-replication"),
+        (Tab::Keys, words::TAB_KEYS, "inspect-keys"),
+        (Tab::Files, words::TAB_FILES, "inspect-files"),
+        (Tab::Config, words::TAB_CONFIG, "inspect-config"),
+        (Tab::Connections, words::TAB_CONNECTIONS, "inspect-connections"),
+        (Tab::Log, words::TAB_LOG, "inspect-log"),
     ];
 
     /// Whether it says something about a body of this role.
@@ -60,7 +60,7 @@ fn draw_inspector(page: &Page) -> Html {
     let Some((body, shown)) = found else {
         return html! {
             <aside class={classes!("side", "vacant")}>
-                <p class="empty">{ locale.say(Text::InspectorTeach) }</p>
+                <p class="empty">{ locale.say(words::INSPECTOR_TEACH) }</p>
                 <ul class="choice">
                     { for view.scene.bodies.iter().enumerate().map(|(index, body)| {
                         let page = page.clone();
@@ -105,12 +105,12 @@ fn draw_inspector(page: &Page) -> Html {
     let state = format!("{} · {state} · {}", locale.say(shown.role.text()), shown.address);
     html! {
         <aside class="side" data-testid="inspector"
-            aria-label={locale.fill(Text::InspectorOf, &[("name", &shown.name)])}>
+            aria-label={locale.fill(words::INSPECTOR_OF, &[("name", &shown.name)])}>
             <header>
                 <h2>{ &shown.name }</h2>
                 <p class="sub">{ state }</p>
-                <button class="button" title={locale.say(Text::Close)} data-testid="inspector-close"
-                    aria-label={locale.say(Text::Close)} onclick={close}>
+                <button class="button" title={locale.say(common::CLOSE)} data-testid="inspector-close"
+                    aria-label={locale.say(common::CLOSE)} onclick={close}>
                     { glyph(Icon::Close) }
                 </button>
             </header>
@@ -142,5 +142,19 @@ fn draw_inspector(page: &Page) -> Html {
                 } }
             </div>
         </aside>
+    }
+}
+
+mod words {
+    crate::i18n::texts! {
+        INSPECTOR_OF: "Inside {name}", "{name} 的内部";
+        INSPECTOR_TEACH: "Choose a node on the map, then Inspect, to look inside it.", "在地图上选择一个节点，再点“查看”，即可看到它的内部。";
+        TAB_INFO: "Info", "概况";
+        TAB_REPLICATION: "Replication", "复制";
+        TAB_FILES: "Files", "文件";
+        TAB_KEYS: "Keys", "键";
+        TAB_CONFIG: "Config", "配置";
+        TAB_CONNECTIONS: "Connections", "连接";
+        TAB_LOG: "Log", "日志";
     }
 }

@@ -5,7 +5,7 @@ use yew::prelude::*;
 
 use super::tabs::not_running;
 use crate::figures;
-use crate::i18n::{Locale, Text};
+use crate::i18n::{Locale, common};
 use crate::live::live;
 use crate::page::{Page, Topic};
 use crate::scene::FollowState;
@@ -28,18 +28,18 @@ fn draw_replication(page: &Page) -> Html {
         <div data-testid="replication">
             <p class="gist">{ gist(page, locale, &view) }</p>
             { side_by_side(page, body, locale) }
-            <h3>{ locale.say(Text::Backlog) }</h3>
+            <h3>{ locale.say(words::BACKLOG) }</h3>
             { match &view.backlog {
                 Some(backlog) => bar(page, locale, &view, *backlog),
-                None => html! { <p class="dim">{ locale.say(Text::NoBacklog) }</p> },
+                None => html! { <p class="dim">{ locale.say(words::NO_BACKLOG) }</p> },
             } }
-            <h3>{ locale.say(Text::StreamIds) }</h3>
+            <h3>{ locale.say(words::STREAM_IDS) }</h3>
             <dl class="ids">
                 <dt>{ "replid" }</dt><dd>{ &view.id }</dd>
                 if let Some((id, offset)) = &view.second {
                     <dt>{ "replid2" }</dt>
                     <dd>{ id }<br />
-                        { locale.fill(Text::UpToOffset, &[("offset", &offset.to_string())]) }</dd>
+                        { locale.fill(words::UP_TO_OFFSET, &[("offset", &offset.to_string())]) }</dd>
                 }
             </dl>
             <h3>{ "INFO replication" }</h3>
@@ -57,19 +57,19 @@ fn gist(page: &Page, locale: Locale, view: &ReplicationView) -> String {
     let lab = page.lab();
     let Some(primary) = &view.primary else {
         return match view.replicas.len() {
-            0 => locale.say(Text::PrimaryAlone).to_owned(),
-            n => locale.fill(Text::PrimaryOf, &[("n", &n.to_string())]),
+            0 => locale.say(words::PRIMARY_ALONE).to_owned(),
+            n => locale.fill(words::PRIMARY_OF, &[("n", &n.to_string())]),
         };
     };
     let unit = lab.primary_of(view).and_then(|index| lab.units().get(index));
     let name =
         unit.map_or_else(|| format!("{}:{}", primary.host, primary.port), |unit| unit.name.clone());
-    let mut text = locale.fill(Text::ReplicaOf, &[("name", &name), ("state", primary.state)]);
+    let mut text = locale.fill(words::REPLICA_OF, &[("name", &name), ("state", primary.state)]);
     if let Some(silent) = primary.silent {
-        text += &locale.fill(Text::HeardOf, &[("time", &figures::duration(silent))]);
+        text += &locale.fill(words::HEARD_OF, &[("time", &figures::duration(silent))]);
     }
     if let Some(down) = primary.down {
-        text += &locale.fill(Text::DownSince, &[("time", &figures::duration(down))]);
+        text += &locale.fill(words::DOWN_SINCE, &[("time", &figures::duration(down))]);
     }
     text
 }
@@ -92,10 +92,10 @@ fn side_by_side(page: &Page, body: usize, locale: Locale) -> Html {
     html! {
         <table class="facts" data-testid="offsets">
             <thead><tr>
-                <th scope="col">{ locale.say(Text::Node) }</th>
-                <th scope="col">{ locale.say(Text::StreamId) }</th>
-                <th scope="col" class="num">{ locale.say(Text::Offset) }</th>
-                <th scope="col" class="num">{ locale.say(Text::Behind) }</th>
+                <th scope="col">{ locale.say(common::NODE) }</th>
+                <th scope="col">{ locale.say(words::STREAM_ID) }</th>
+                <th scope="col" class="num">{ locale.say(words::OFFSET) }</th>
+                <th scope="col" class="num">{ locale.say(words::BEHIND) }</th>
             </tr></thead>
             <tbody>
                 { for members.iter().map(|(index, name, view)| {
@@ -103,7 +103,7 @@ fn side_by_side(page: &Page, body: usize, locale: Locale) -> Html {
                         return html! {
                             <tr key={*index} class="off">
                                 <td>{ name }</td>
-                                <td colspan="3">{ locale.say(Text::Unreachable) }</td>
+                                <td colspan="3">{ locale.say(words::UNREACHABLE) }</td>
                             </tr>
                         };
                     };
@@ -112,7 +112,7 @@ fn side_by_side(page: &Page, body: usize, locale: Locale) -> Html {
                     let other = own_id.as_ref().is_some_and(|own| *own != id);
                     let behind = most.unwrap_or_default().saturating_sub(view.offset);
                     let role = match follow.map(|follow| follow.state) {
-                        None => locale.say(Text::RolePrimary),
+                        None => locale.say(common::ROLE_PRIMARY),
                         Some(FollowState::Online) => "",
                         Some(state) => locale.say(state.text()),
                     };
@@ -144,7 +144,7 @@ fn bar(page: &Page, locale: Locale, view: &ReplicationView, backlog: BacklogView
             <div class="vessel" title={format!("{} / {}", figures::bytes(backlog.len), figures::bytes(backlog.size))}>
                 <i style={format!("width:{filled:.1}%")}></i>
             </div>
-            <p class="dim">{ locale.fill(Text::BacklogHolds, &[
+            <p class="dim">{ locale.fill(words::BACKLOG_HOLDS, &[
                 ("len", &figures::bytes(backlog.len)), ("size", &figures::bytes(backlog.size)),
             ]) }</p>
             <div class="scale">
@@ -154,7 +154,7 @@ fn bar(page: &Page, locale: Locale, view: &ReplicationView, backlog: BacklogView
                     let unit = lab.units().at(scenario, &replica.address, replica.port);
                     let name = unit.and_then(|unit| lab.units().get(unit));
                     let name = name.map_or_else(|| at.clone(), |unit| unit.name.clone());
-                    let text = locale.fill(Text::AckedBy, &[
+                    let text = locale.fill(words::ACKED_BY, &[
                         ("name", &name), ("offset", &replica.acked.to_string()),
                         ("time", &figures::duration(replica.silent)), ("state", replica.state),
                     ]);
@@ -167,8 +167,8 @@ fn bar(page: &Page, locale: Locale, view: &ReplicationView, backlog: BacklogView
                 }) }
             </div>
             <dl class="ends">
-                <dt>{ locale.say(Text::FirstOffset) }</dt><dd>{ backlog.first.to_string() }</dd>
-                <dt>{ locale.say(Text::LastOffset) }</dt><dd>{ last.to_string() }</dd>
+                <dt>{ locale.say(words::FIRST_OFFSET) }</dt><dd>{ backlog.first.to_string() }</dd>
+                <dt>{ locale.say(words::LAST_OFFSET) }</dt><dd>{ last.to_string() }</dd>
             </dl>
         </div>
     }
@@ -176,4 +176,26 @@ fn bar(page: &Page, locale: Locale, view: &ReplicationView, backlog: BacklogView
 
 fn share(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { (part / whole * 100.0).clamp(0.0, 100.0) } else { 0.0 }
+}
+
+mod words {
+    crate::i18n::texts! {
+        PRIMARY_ALONE: "A primary that nobody follows.", "主节点，没有从节点。";
+        PRIMARY_OF: "A primary; {n} follow it directly.", "主节点，直接从节点 {n} 个。";
+        REPLICA_OF: "A replica of {name}: {state}", "{name} 的从节点：{state}";
+        HEARD_OF: ", heard of {time} ago", "，{time}前收到过数据";
+        DOWN_SINCE: ", without its stream for {time}", "，已中断 {time}";
+        OFFSET: "Offset", "偏移量";
+        BEHIND: "Behind", "落后";
+        STREAM_ID: "Stream", "复制流";
+        STREAM_IDS: "Replication ids", "复制 ID";
+        UP_TO_OFFSET: "up to offset {offset}", "到偏移量 {offset} 为止";
+        UNREACHABLE: "does not run", "未运行";
+        BACKLOG: "Backlog", "复制积压缓冲区";
+        NO_BACKLOG: "None is kept: no replica has ever come.", "尚未创建：还没有从节点连接过。";
+        BACKLOG_HOLDS: "{len} of {size}", "{len} / {size}";
+        FIRST_OFFSET: "first offset", "起始偏移量";
+        LAST_OFFSET: "last offset", "末尾偏移量";
+        ACKED_BY: "{name}: {state}, acknowledged {offset}, {time} ago", "{name}：{state}，{time}前确认到 {offset}";
+    }
 }

@@ -4,7 +4,7 @@ use web_sys::HtmlInputElement;
 use yew::prelude::*;
 
 use crate::figures;
-use crate::i18n::{Locale, Text};
+use crate::i18n::Locale;
 use crate::inspect::KeyRow;
 use crate::live::live;
 use crate::page::{Page, Topic, use_page};
@@ -74,24 +74,24 @@ fn keys(page: &Page, body: usize, filter: &str) -> Option<Html> {
     let locale = page.locale();
     let (rows, total) = page.lab().keys(body, filter, KEYS)?;
     if total == 0 {
-        return Some(html! { <p class="empty">{ locale.say(Text::NoKeys) }</p> });
+        return Some(html! { <p class="empty">{ locale.say(words::NO_KEYS) }</p> });
     }
     Some(html! {
         <>
             if rows.is_empty() {
-                <p class="empty">{ locale.say(Text::NoneMatch) }</p>
+                <p class="empty">{ locale.say(words::NONE_MATCH) }</p>
             }
             <table class="facts" data-testid="keys">
                 <thead><tr>
-                    <th scope="col">{ locale.say(Text::Key) }</th>
-                    <th scope="col">{ locale.say(Text::Value) }</th>
-                    <th scope="col" class="num">{ locale.say(Text::Expires) }</th>
+                    <th scope="col">{ locale.say(words::KEY) }</th>
+                    <th scope="col">{ locale.say(words::VALUE) }</th>
+                    <th scope="col" class="num">{ locale.say(words::EXPIRES) }</th>
                 </tr></thead>
                 <tbody>
                     { for rows.iter().map(|row| key_row(locale, row)) }
                     if total > rows.len() && filter.is_empty() {
                         <tr class="whole"><td colspan="3">{
-                            locale.fill(Text::MoreKeys,
+                            locale.fill(words::MORE_KEYS,
                                 &[("n", &figures::count((total - rows.len()) as u64))])
                         }</td></tr>
                     }
@@ -138,15 +138,15 @@ fn draw_connections(page: &Page) -> Html {
     let locale = page.locale();
     let rows = page.lab().connections(body);
     if rows.is_empty() {
-        return html! { <p class="empty">{ locale.say(Text::NoConnections) }</p> };
+        return html! { <p class="empty">{ locale.say(words::NO_CONNECTIONS) }</p> };
     }
     html! {
         <table class="facts">
             <thead><tr>
-                <th scope="col">{ locale.say(Text::Peer) }</th>
-                <th scope="col" class="num">{ locale.say(Text::Age) }</th>
-                <th scope="col" class="num">{ locale.say(Text::SentBytes) }</th>
-                <th scope="col" class="num">{ locale.say(Text::ReadBytes) }</th>
+                <th scope="col">{ locale.say(words::PEER) }</th>
+                <th scope="col" class="num">{ locale.say(words::AGE) }</th>
+                <th scope="col" class="num">{ locale.say(words::SENT_BYTES) }</th>
+                <th scope="col" class="num">{ locale.say(words::READ_BYTES) }</th>
             </tr></thead>
             <tbody>
                 { for rows.iter().map(|row| html! {
@@ -172,7 +172,7 @@ fn draw_log(page: &Page) -> Html {
     let locale = page.locale();
     let lines = page.lab().log(body);
     if lines.is_empty() {
-        return html! { <p class="empty">{ locale.say(Text::NoLog) }</p> };
+        return html! { <p class="empty">{ locale.say(words::NO_LOG) }</p> };
     }
     html! {
         <ol class="loglines">
@@ -193,11 +193,30 @@ fn find(locale: Locale, filter: &UseStateHandle<String>) -> Html {
         state.set(input.value());
     });
     html! {
-        <input class="find" type="search" placeholder={locale.say(Text::Filter)}
-            aria-label={locale.say(Text::Filter)} value={(**filter).clone()} {oninput} />
+        <input class="find" type="search" placeholder={locale.say(words::FILTER)}
+            aria-label={locale.say(words::FILTER)} value={(**filter).clone()} {oninput} />
     }
 }
 
 pub(super) fn not_running(locale: Locale) -> Html {
-    html! { <p class="empty">{ locale.say(Text::NotRunning) }</p> }
+    html! { <p class="empty">{ locale.say(words::NOT_RUNNING) }</p> }
+}
+
+mod words {
+    crate::i18n::texts! {
+        FILTER: "Filter", "筛选";
+        NO_KEYS: "No keys yet. Type SET greeting hello in its terminal.", "还没有键。在终端输入 SET greeting hello 试试。";
+        NO_CONNECTIONS: "Nobody is connected.", "没有连接。";
+        NO_LOG: "It has logged nothing yet.", "尚无日志。";
+        NONE_MATCH: "Nothing matches.", "没有匹配项。";
+        MORE_KEYS: "and {n} more", "另有 {n} 个";
+        NOT_RUNNING: "It is not running. Restart it to look inside.", "进程未运行，重启后才能查看。";
+        KEY: "Key", "键";
+        EXPIRES: "Expires", "过期";
+        VALUE: "Value", "值";
+        PEER: "Peer", "对端";
+        AGE: "Age", "时长";
+        SENT_BYTES: "Sent", "已发";
+        READ_BYTES: "Read", "已读";
+    }
 }

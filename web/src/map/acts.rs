@@ -4,7 +4,7 @@
 use limpid_core::sim::Action;
 use yew::prelude::*;
 
-use crate::i18n::Text;
+use crate::i18n::{Text, common};
 use crate::icon::{Icon, glyph};
 use crate::live::live;
 use crate::page::{Page, Target, Topic, View};
@@ -45,7 +45,7 @@ fn draw_acts(page: &Page) -> Html {
         selected.iter().filter_map(|&body| view.scene.bodies.get(body).cloned()).collect();
     let whom = match &names[..] {
         [one] => one.clone(),
-        several => locale.fill(Text::SelectedCount, &[("n", &several.len().to_string())]),
+        several => locale.fill(words::SELECTED_COUNT, &[("n", &several.len().to_string())]),
     };
     let any_down = bodies.iter().any(|body| body.health.is_down());
     let any_paused = bodies.iter().any(|body| body.health == Health::Paused);
@@ -55,53 +55,53 @@ fn draw_acts(page: &Page) -> Html {
         bodies.iter().filter(|body| which(body.health)).map(|body| make(body)).collect()
     };
     html! {
-        <div class="acts" role="toolbar" aria-label={locale.say(Text::Actions)}
+        <div class="acts" role="toolbar" aria-label={locale.say(common::ACTIONS)}
             data-testid="acts">
             <span class="whom">{ whom }</span>
             if let [one] = selected[..] && bodies[0].role != Role::Client {
-                { button(Icon::Terminal, Text::OpenTerminal, "act-terminal", false, {
+                { button(Icon::Terminal, common::OPEN_TERMINAL, "act-terminal", false, {
                     let page = page.clone();
                     Callback::from(move |_| terminal::open(&page, one))
                 }) }
             }
             if let [one] = selected[..] {
-                { button(Icon::Inspect, Text::Inspect, "act-inspect", false, {
+                { button(Icon::Inspect, common::INSPECT, "act-inspect", false, {
                     let page = page.clone();
                     Callback::from(move |_| page.inspect(one))
                 }) }
             }
             if any_up || any_paused {
-                { button(Icon::Crash, Text::Crash, "act-crash", true, act(each(
+                { button(Icon::Crash, common::CRASH, "act-crash", true, act(each(
                     Body::crash,
                     |health| health != Health::Crashed,
                 ))) }
             }
             if any_down {
-                { button(Icon::Restart, Text::Restart, "act-restart", false, act(each(
+                { button(Icon::Restart, common::RESTART, "act-restart", false, act(each(
                     Body::restart,
                     Health::is_down,
                 ))) }
             }
             if any_paused {
-                { button(Icon::Play, Text::Resume, "act-resume", false, act(each(
+                { button(Icon::Play, common::RESUME, "act-resume", false, act(each(
                     |body| Action::Resume { target: body.target() },
                     |health| health == Health::Paused,
                 ))) }
             } else if any_up {
-                { button(Icon::Pause, Text::PauseNode, "act-pause", false, act(each(
+                { button(Icon::Pause, common::PAUSE_NODE, "act-pause", false, act(each(
                     |body| Action::Pause { target: body.target() },
                     |health| health == Health::Online,
                 ))) }
             }
             if is_cut_off(&view, &selected) {
-                { button(Icon::Heal, Text::Heal, "act-heal", false,
+                { button(Icon::Heal, common::HEAL, "act-heal", false,
                     act(vec![Action::Heal { a: hosts.clone(), b: vec![] }])) }
             } else {
-                { button(Icon::Cut, Text::IsolateShort, "act-partition", true,
+                { button(Icon::Cut, words::ISOLATE_SHORT, "act-partition", true,
                     act(vec![Action::Partition { a: hosts.clone(), b: vec![] }])) }
             }
-            <button class="button" data-testid="act-clear" title={locale.say(Text::ClearSelection)}
-                aria-label={locale.say(Text::ClearSelection)} onclick={clear(page)}>
+            <button class="button" data-testid="act-clear" title={locale.say(words::CLEAR_SELECTION)}
+                aria-label={locale.say(words::CLEAR_SELECTION)} onclick={clear(page)}>
                 { glyph(Icon::Close) }
             </button>
         </div>
@@ -126,4 +126,12 @@ fn is_cut_off(view: &View, selected: &[usize]) -> bool {
         .filter(|link| selected.contains(&link.a) != selected.contains(&link.b))
         .peekable();
     across.peek().is_some() && across.all(|link| link.cut == crate::scene::Cut::Both)
+}
+
+mod words {
+    crate::i18n::texts! {
+        ISOLATE_SHORT: "Cut off", "隔离";
+        SELECTED_COUNT: "{n} selected", "已选 {n} 个";
+        CLEAR_SELECTION: "Clear the selection", "取消选择";
+    }
 }

@@ -7,7 +7,7 @@ use web_sys::HtmlElement;
 use yew::prelude::*;
 
 use crate::figures;
-use crate::i18n::Text;
+use crate::i18n::{Text, common};
 use crate::icon::{Icon, glyph};
 use crate::layout::Point;
 use crate::messages::{Fare, FlightKind};
@@ -40,22 +40,22 @@ pub(crate) fn Card() -> Html {
     let lab = page.lab();
     let on_its_way = lab.is_in_flight(flight.id);
     let kind = match flight.kind {
-        FlightKind::Request => Text::KindRequest,
-        FlightKind::Reply => Text::KindReply,
-        FlightKind::Stream => Text::KindStream,
-        FlightKind::Beat => Text::KindBeat,
-        FlightKind::Transport => Text::KindConnect,
+        FlightKind::Request => words::KIND_REQUEST,
+        FlightKind::Reply => words::KIND_REPLY,
+        FlightKind::Stream => words::KIND_STREAM,
+        FlightKind::Beat => words::KIND_BEAT,
+        FlightKind::Transport => words::KIND_CONNECT,
     };
     let due = match flight.fare {
         Fare::Flying { due, .. } => figures::moment(due),
-        Fare::Held => locale.say(Text::FareHeld).to_owned(),
-        Fare::Waiting => locale.say(Text::FareWaiting).to_owned(),
-        Fare::Lost { .. } => locale.say(Text::FareLost).to_owned(),
+        Fare::Held => locale.say(words::FARE_HELD).to_owned(),
+        Fare::Waiting => locale.say(words::FARE_WAITING).to_owned(),
+        Fare::Lost { .. } => locale.say(words::FARE_LOST).to_owned(),
     };
     let bytes = &flight.bytes[..flight.bytes.len().min(SHOWN)];
     let size = match flight.bytes.len() {
-        1 => locale.say(Text::Byte).to_owned(),
-        n => locale.fill(Text::Bytes, &[("n", &figures::count(n as u64))]),
+        1 => locale.say(words::BYTE).to_owned(),
+        n => locale.fill(words::BYTES, &[("n", &figures::count(n as u64))]),
     };
     let close = {
         let page = page.clone();
@@ -70,41 +70,41 @@ pub(crate) fn Card() -> Html {
     };
     html! {
         <section class="card" ref={node} data-testid="message-card"
-            aria-label={locale.say(Text::Message)}>
+            aria-label={locale.say(words::MESSAGE)}>
             <header>
                 <h2>{ lab.label(flight) }</h2>
-                <button class="button" title={locale.say(Text::Close)}
-                    aria-label={locale.say(Text::Close)} onclick={close}>
+                <button class="button" title={locale.say(common::CLOSE)}
+                    aria-label={locale.say(common::CLOSE)} onclick={close}>
                     { glyph(Icon::Close) }
                 </button>
             </header>
             <dl>
-                <dt>{ locale.say(Text::From) }</dt><dd>{ name(flight.from) }</dd>
-                <dt>{ locale.say(Text::To) }</dt><dd>{ name(flight.to) }</dd>
-                <dt>{ locale.say(Text::Kind) }</dt>
+                <dt>{ locale.say(words::FROM) }</dt><dd>{ name(flight.from) }</dd>
+                <dt>{ locale.say(words::TO) }</dt><dd>{ name(flight.to) }</dd>
+                <dt>{ locale.say(words::KIND) }</dt>
                 <dd>{ format!("{} · {size}", locale.say(kind)) }</dd>
-                <dt>{ locale.say(Text::Sent) }</dt><dd>{ figures::moment(flight.sent) }</dd>
-                <dt>{ locale.say(Text::Due) }</dt><dd>{ due }</dd>
+                <dt>{ locale.say(words::SENT) }</dt><dd>{ figures::moment(flight.sent) }</dd>
+                <dt>{ locale.say(words::DUE) }</dt><dd>{ due }</dd>
             </dl>
             if !bytes.is_empty() {
-                <h3>{ locale.say(Text::Decoded) }</h3>
+                <h3>{ locale.say(words::DECODED) }</h3>
                 <pre data-testid="message-decoded">{ lab.decoded(flight) }</pre>
-                <h3>{ locale.say(Text::RawBytes) }</h3>
+                <h3>{ locale.say(words::RAW_BYTES) }</h3>
                 <pre class="bytes" data-testid="message-bytes">{ dump(bytes) }</pre>
             }
             if on_its_way && flight.kind != FlightKind::Transport {
                 <div class="foot">
                     if flight.fare == Fare::Held {
-                        { button(Text::Release, "message-release", |message| {
+                        { button(words::RELEASE, "message-release", |message| {
                             Action::Release { message }
                         }) }
                     } else {
-                        { button(Text::Hold, "message-hold", |message| Action::Hold { message }) }
-                        { button(Text::Delay, "message-delay", |message| {
+                        { button(words::HOLD, "message-hold", |message| Action::Hold { message }) }
+                        { button(words::DELAY, "message-delay", |message| {
                             Action::Delay { message, by: DELAY }
                         }) }
-                        { button(Text::Drop, "message-drop", |message| Action::Drop { message }) }
-                        { button(Text::Duplicate, "message-duplicate", |message| {
+                        { button(words::DROP, "message-drop", |message| Action::Drop { message }) }
+                        { button(words::DUPLICATE, "message-duplicate", |message| {
                             Action::Duplicate { message }
                         }) }
                     }
@@ -146,6 +146,34 @@ fn put(element: &HtmlElement, at: Point, stage: (f64, f64)) {
     let x = x.clamp(8.0, (stage.0 - width - 8.0).max(8.0));
     let y = (at.y - 60.0).clamp(8.0, (stage.1 - height - 8.0).max(8.0));
     let _ = element.style().set_property("transform", &format!("translate({x:.0}px, {y:.0}px)"));
+}
+
+mod words {
+    crate::i18n::texts! {
+        MESSAGE: "Message", "消息";
+        FROM: "From", "来自";
+        TO: "To", "发往";
+        KIND: "Kind", "类别";
+        SENT: "Sent", "发出";
+        DUE: "Due", "到达";
+        DECODED: "Decoded", "解码";
+        RAW_BYTES: "Raw bytes", "原始字节";
+        BYTES: "{n} bytes", "{n} 字节";
+        BYTE: "1 byte", "1 字节";
+        KIND_REQUEST: "request", "请求";
+        KIND_REPLY: "reply", "回复";
+        KIND_STREAM: "replication", "复制";
+        KIND_BEAT: "sign of life", "心跳";
+        KIND_CONNECT: "transport (TCP)", "传输层（TCP）";
+        FARE_HELD: "held back", "被扣留";
+        FARE_WAITING: "arrived, waiting for one before it", "已到达，等待前一条";
+        FARE_LOST: "lost, to be sent again", "已丢失，将重发";
+        HOLD: "Hold", "扣留";
+        RELEASE: "Release", "放行";
+        DELAY: "Delay 100 ms", "推迟 100 毫秒";
+        DROP: "Drop", "丢弃";
+        DUPLICATE: "Duplicate", "复制一份";
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use limpid_core::sorted::sort_by;
 use yew::prelude::*;
 
-use crate::i18n::Text;
+use crate::i18n::common;
 use crate::layout::{self, Point};
 use crate::map::body::BodyMark;
 use crate::map::follow::FollowMark;
@@ -50,7 +50,7 @@ pub(crate) fn Chart(props: &Props) -> Html {
         |index: usize| scene.bodies.get(index).map(|body| body.name.clone()).unwrap_or_default();
     html! {
         <svg class={distance} ref={node} role="group" data-testid="map"
-            aria-label={locale.say(Text::Map)}>
+            aria-label={locale.say(common::MAP)}>
             <g transform={format!("translate({:.2} {:.2}) scale({:.4})", camera.x, camera.y, camera.k)}>
                 { for scene.machines.iter().map(|machine| plate(machine, places)) }
                 { for scene.links.iter().map(|link| html! {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use yew::prelude::*;
 
 use crate::figures;
-use crate::i18n::{Locale, Text};
+use crate::i18n::{Locale, common};
 use crate::layout::{self, Kind, Point};
 use crate::scene::{Cut, Follow, FollowState};
 
@@ -64,7 +64,7 @@ pub(crate) fn FollowMark(props: &Props) -> Html {
             data-testid={format!("follow-{}-{}", props.name_a, props.name_b)}
             data-state={follow.state.name()}
             data-lag={follow.lag.map(|lag| lag.to_string())}>
-            <title>{ props.locale.fill(Text::FollowSpoken,
+            <title>{ props.locale.fill(common::FOLLOW_SPOKEN,
                 &[("a", &props.name_a), ("b", &props.name_b), ("state", props.locale.say(follow.state.text()))]) }</title>
             <path class="stream" d={path} />
             <path class="head" d="M-9 -5.500 0 0-9 5.500"

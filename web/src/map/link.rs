@@ -5,7 +5,7 @@ use std::rc::Rc;
 use yew::prelude::*;
 
 use crate::figures;
-use crate::i18n::{Locale, Text};
+use crate::i18n::Locale;
 use crate::layout::Point;
 use crate::page::{Target, Topic, use_page};
 use crate::scene::{Cut, Link};
@@ -38,7 +38,7 @@ pub(crate) fn LinkMark(props: &Props) -> Html {
         }
     });
     let label = props.locale.fill(
-        Text::LinkSpoken,
+        words::LINK_SPOKEN,
         &[
             ("a", &props.name_a),
             ("b", &props.name_b),
@@ -131,5 +131,11 @@ fn caption(props: &Props) -> Html {
                 width={format!("{:.1}", half * 2.0)} height={format!("{:.1}", high * 2.0)} rx="5" />
             <text>{ text }</text>
         </g>
+    }
+}
+
+mod words {
+    crate::i18n::texts! {
+        LINK_SPOKEN: "Link between {a} and {b}, {state}", "{a} 与 {b} 之间的链路，{state}";
     }
 }

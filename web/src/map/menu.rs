@@ -8,7 +8,7 @@ use web_sys::HtmlElement;
 use yew::prelude::*;
 
 use crate::figures;
-use crate::i18n::{Locale, Text};
+use crate::i18n::{Locale, Text, common};
 use crate::icon::{Icon, glyph};
 use crate::layout::Point;
 use crate::page::{Page, Target, Topic, use_page};
@@ -122,53 +122,53 @@ fn of_body(page: &Page, scene: &Scene, locale: Locale, index: usize) -> Html {
         <>
             <h3>{ format!("{} · {}", body.name, body.address) }</h3>
             if body.role.is_server() {
-                { item(page, target, Icon::Terminal, locale.say(Text::OpenTerminal).to_owned(),
+                { item(page, target, Icon::Terminal, locale.say(common::OPEN_TERMINAL).to_owned(),
                     "menu-terminal", move |page| terminal::open(page, index)) }
             }
-            { item(page, target, Icon::Inspect, locale.say(Text::Inspect).to_owned(),
+            { item(page, target, Icon::Inspect, locale.say(common::INSPECT).to_owned(),
                 "menu-inspect", move |page| page.inspect(index)) }
             <hr />
             if let Some(process) = &body.process {
                 // Its machine carries others: its process has a menu of its own.
                 if body.health.is_down() {
-                    { entry(Icon::Restart, Text::StartProcess, "menu-start", body.restart()) }
+                    { entry(Icon::Restart, words::START_PROCESS, "menu-start", body.restart()) }
                 } else {
-                    { entry(Icon::Crash, Text::KillProcess, "menu-kill", body.crash()) }
-                    { entry(Icon::Close, Text::StopProcess, "menu-stop",
+                    { entry(Icon::Crash, words::KILL_PROCESS, "menu-kill", body.crash()) }
+                    { entry(Icon::Close, words::STOP_PROCESS, "menu-stop",
                         Action::Stop { target: process.clone() }) }
                 }
             } else if body.health.is_down() {
-                { entry(Icon::Restart, Text::Restart, "menu-restart",
+                { entry(Icon::Restart, common::RESTART, "menu-restart",
                     Action::Restart { host: host.clone(), disk: true }) }
-                { entry(Icon::Restart, Text::RestartEmpty, "menu-restart-empty",
+                { entry(Icon::Restart, words::RESTART_EMPTY, "menu-restart-empty",
                     Action::Restart { host: host.clone(), disk: false }) }
             } else {
-                { entry(Icon::Crash, Text::Crash, "menu-crash",
+                { entry(Icon::Crash, common::CRASH, "menu-crash",
                     Action::Crash { host: host.clone() }) }
-                { entry(Icon::Restart, Text::Restart, "menu-restart",
+                { entry(Icon::Restart, common::RESTART, "menu-restart",
                     Action::Restart { host: host.clone(), disk: true }) }
             }
             if body.health == Health::Paused {
-                { entry(Icon::Play, Text::Resume, "menu-resume",
+                { entry(Icon::Play, common::RESUME, "menu-resume",
                     Action::Resume { target: body.target() }) }
             } else if !body.health.is_down() {
-                { entry(Icon::Pause, Text::PauseNode, "menu-pause",
+                { entry(Icon::Pause, common::PAUSE_NODE, "menu-pause",
                     Action::Pause { target: body.target() }) }
             }
             <hr />
             if body.process.is_some() {
-                <h3>{ locale.fill(Text::WholeMachine, &[("name", host)]) }</h3>
+                <h3>{ locale.fill(words::WHOLE_MACHINE, &[("name", host)]) }</h3>
                 if body.health == Health::Crashed {
-                    { entry(Icon::Restart, Text::Restart, "menu-restart",
+                    { entry(Icon::Restart, common::RESTART, "menu-restart",
                         Action::Restart { host: host.clone(), disk: true }) }
                 } else {
-                    { entry(Icon::Crash, Text::Crash, "menu-crash",
+                    { entry(Icon::Crash, common::CRASH, "menu-crash",
                         Action::Crash { host: host.clone() }) }
                 }
             }
-            { entry(Icon::Cut, Text::Isolate, "menu-isolate",
+            { entry(Icon::Cut, words::ISOLATE, "menu-isolate",
                 Action::Partition { a: vec![host.clone()], b: vec![] }) }
-            { entry(Icon::Heal, Text::Heal, "menu-heal",
+            { entry(Icon::Heal, common::HEAL, "menu-heal",
                 Action::Heal { a: vec![host.clone()], b: vec![] }) }
         </>
     }
@@ -183,7 +183,7 @@ fn of_link(page: &Page, scene: &Scene, locale: Locale, a: usize, b: usize) -> Ht
     let target = Target::Link(a, b);
     let (na, nb) = (from.host.clone(), to.host.clone());
     let one_way = |from: &String, to: &String, id: &'static str| {
-        let text = locale.fill(Text::CutOneWay, &[("a", from), ("b", to)]);
+        let text = locale.fill(words::CUT_ONE_WAY, &[("a", from), ("b", to)]);
         let action = Action::PartitionOneWay { from: vec![from.clone()], to: vec![to.clone()] };
         item(page, target, Icon::Cut, text, id, move |page| page.act(vec![action.clone()]))
     };
@@ -202,7 +202,7 @@ fn of_link(page: &Page, scene: &Scene, locale: Locale, a: usize, b: usize) -> Ht
         <>
             <h3>{ format!("{na} – {nb}") }</h3>
             if link.cut != Cut::Both {
-                { item(page, target, Icon::Cut, locale.say(Text::CutLink).to_owned(), "menu-cut", {
+                { item(page, target, Icon::Cut, locale.say(words::CUT_LINK).to_owned(), "menu-cut", {
                     let action = Action::Partition { a: vec![na.clone()], b: vec![nb.clone()] };
                     move |page| page.act(vec![action.clone()])
                 }) }
@@ -211,13 +211,13 @@ fn of_link(page: &Page, scene: &Scene, locale: Locale, a: usize, b: usize) -> Ht
                 { one_way(&na, &nb, "menu-cut-forth") }
                 { one_way(&nb, &na, "menu-cut-back") }
             } else {
-                { item(page, target, Icon::Heal, locale.say(Text::Heal).to_owned(), "menu-heal", {
+                { item(page, target, Icon::Heal, locale.say(common::HEAL).to_owned(), "menu-heal", {
                     let action = Action::Heal { a: vec![na.clone()], b: vec![nb.clone()] };
                     move |page| page.act(vec![action.clone()])
                 }) }
             }
             <hr />
-            <div class="what">{ glyph(Icon::Clock) }{ locale.say(Text::Latency) }</div>
+            <div class="what">{ glyph(Icon::Clock) }{ locale.say(words::LATENCY) }</div>
             <div class="choices">
                 { for LATENCIES.iter().map(|&ms| {
                     let latency = Duration::from_millis(ms);
@@ -227,12 +227,12 @@ fn of_link(page: &Page, scene: &Scene, locale: Locale, a: usize, b: usize) -> Ht
                         })
                 }) }
             </div>
-            <div class="what">{ glyph(Icon::Loss) }{ locale.say(Text::Loss) }</div>
+            <div class="what">{ glyph(Icon::Loss) }{ locale.say(words::LOSS) }</div>
             <div class="choices">
                 { for LOSSES.iter().map(|&percent| {
                     let ppm = percent * 10_000;
                     let text = match percent {
-                        0 => locale.say(Text::LossNone).to_owned(),
+                        0 => locale.say(words::LOSS_NONE).to_owned(),
                         n => format!("{n} %"),
                     };
                     choice(text, link.loss_ppm == ppm, format!("menu-loss-{percent}"),
@@ -273,5 +273,21 @@ fn focus_item(menu: &HtmlElement, step: i32) {
     };
     if let Some(item) = items.item(next as u32) {
         let _ = item.unchecked_into::<HtmlElement>().focus();
+    }
+}
+
+mod words {
+    crate::i18n::texts! {
+        RESTART_EMPTY: "Restart with an empty disk", "以空磁盘重启";
+        KILL_PROCESS: "Kill the process", "杀死进程";
+        STOP_PROCESS: "Ask it to end", "请求进程退出";
+        START_PROCESS: "Start the process", "启动进程";
+        WHOLE_MACHINE: "All of {name}", "整台 {name}";
+        ISOLATE: "Cut off from all", "与其他节点隔离";
+        CUT_LINK: "Cut", "断开";
+        CUT_ONE_WAY: "Cut {a} → {b} only", "仅断开 {a} → {b}";
+        LATENCY: "Latency", "延迟";
+        LOSS: "Loss", "丢包";
+        LOSS_NONE: "none", "无";
     }
 }

@@ -2,7 +2,7 @@
 
 use yew::prelude::*;
 
-use crate::i18n::{Locale, Text};
+use crate::i18n::{Locale, Text, common};
 use crate::live::live;
 use crate::page::{Page, Target, Topic};
 use crate::scene::Scene;
@@ -26,17 +26,17 @@ fn draw_sheet(page: &Page) -> Html {
         });
         html! {
             <button class="button framed" aria-haspopup="menu" {onclick}>
-                { locale.say(Text::Actions) }
+                { locale.say(common::ACTIONS) }
             </button>
         }
     };
     html! {
         <div class="sheet" data-testid="sheet">
             <table>
-                <caption>{ locale.say(Text::Map) }</caption>
+                <caption>{ locale.say(common::MAP) }</caption>
                 <thead><tr>
-                    { head(Text::Node) }{ head(Text::Role) }{ head(Text::Address) }
-                    { head(Text::State) }{ head(Text::Doing) }{ head(Text::Actions) }
+                    { head(common::NODE) }{ head(words::ROLE) }{ head(words::ADDRESS) }
+                    { head(words::STATE) }{ head(words::DOING) }{ head(common::ACTIONS) }
                 </tr></thead>
                 <tbody>
                     { for scene.bodies.iter().enumerate().map(|(index, body)| {
@@ -56,7 +56,7 @@ fn draw_sheet(page: &Page) -> Html {
                                     if body.role.is_server() {
                                         { " " }
                                         <button class="button framed" onclick={open}>
-                                            { locale.say(Text::OpenTerminal) }
+                                            { locale.say(common::OPEN_TERMINAL) }
                                         </button>
                                     }
                                 </td>
@@ -66,9 +66,9 @@ fn draw_sheet(page: &Page) -> Html {
                 </tbody>
             </table>
             <table>
-                <caption>{ locale.say(Text::Links) }</caption>
+                <caption>{ locale.say(words::LINKS) }</caption>
                 <thead><tr>
-                    { head(Text::Link) }{ head(Text::State) }{ head(Text::Actions) }
+                    { head(words::LINK) }{ head(words::STATE) }{ head(common::ACTIONS) }
                 </tr></thead>
                 <tbody>
                     { for scene.links.iter().map(|link| {
@@ -103,8 +103,19 @@ fn doing(locale: Locale, scene: &Scene, index: usize) -> String {
     {
         let state = locale.say(follow.state.text());
         let values = [("a", primary.name.as_str()), ("b", body.name.as_str()), ("state", state)];
-        parts.push(locale.fill(Text::FollowSpoken, &values));
+        parts.push(locale.fill(common::FOLLOW_SPOKEN, &values));
     }
     parts.retain(|part| !part.is_empty());
     parts.join(" · ")
+}
+
+mod words {
+    crate::i18n::texts! {
+        ROLE: "Role", "角色";
+        STATE: "State", "状态";
+        ADDRESS: "Address", "地址";
+        DOING: "Doing", "情况";
+        LINKS: "Links", "链路";
+        LINK: "Link", "链路";
+    }
 }

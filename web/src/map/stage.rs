@@ -4,7 +4,7 @@ use wasm_bindgen::JsCast;
 use web_sys::{Element, HtmlElement};
 use yew::prelude::*;
 
-use crate::i18n::Text;
+use crate::i18n::{Text, common};
 use crate::icon::{Icon, glyph};
 use crate::layout::Point;
 use crate::map::acts::acts;
@@ -188,8 +188,8 @@ pub(crate) fn Stage() -> Html {
     );
     let short = view.stage.0 < 640.0 || prefs::media_matches("(pointer: coarse)");
     let hint = match short {
-        true => Text::MapHintTouch,
-        false => Text::MapHint,
+        true => words::MAP_HINT_TOUCH,
+        false => words::MAP_HINT,
     };
     let touched = view.touched;
     let button = |icon: Icon, text: Text, id: &'static str, act: Callback<MouseEvent>| {
@@ -220,20 +220,20 @@ pub(crate) fn Stage() -> Html {
                 <Card />
             }
             <div class="foot">
-                <div class="tools" role="toolbar" aria-label={locale.say(Text::Map)}>
+                <div class="tools" role="toolbar" aria-label={locale.say(common::MAP)}>
                     if !view.table {
-                        { button(Icon::Plus, Text::ZoomIn, "zoom-in", on(|page| page.zoom(1.3))) }
-                        { button(Icon::Minus, Text::ZoomOut, "zoom-out", on(|page| page.zoom(1.0 / 1.3))) }
-                        { button(Icon::Fit, Text::ZoomFit, "zoom-fit", on(Page::fit)) }
-                        <button class="button" title={locale.say(Text::Lasso)}
-                            aria-label={locale.say(Text::Lasso)} data-testid="lasso"
+                        { button(Icon::Plus, words::ZOOM_IN, "zoom-in", on(|page| page.zoom(1.3))) }
+                        { button(Icon::Minus, words::ZOOM_OUT, "zoom-out", on(|page| page.zoom(1.0 / 1.3))) }
+                        { button(Icon::Fit, words::ZOOM_FIT, "zoom-fit", on(Page::fit)) }
+                        <button class="button" title={locale.say(words::LASSO)}
+                            aria-label={locale.say(words::LASSO)} data-testid="lasso"
                             aria-pressed={lasso_on.to_string()} onclick={toggle_lasso}>
                             { glyph(Icon::Lasso) }
                         </button>
                     }
                     { button(
                         if view.table { Icon::Map } else { Icon::Table },
-                        if view.table { Text::MapView } else { Text::TableView },
+                        if view.table { words::MAP_VIEW } else { words::TABLE_VIEW },
                         "table",
                         on(|page| page.change(Topic::Open, |view| view.table = !view.table)),
                     ) }
@@ -367,4 +367,17 @@ fn is_control(event: &PointerEvent) -> bool {
         let controls = ".tools, .acts, .card, .sheet, .debug";
         element.closest(controls).is_ok_and(|found| found.is_some())
     })
+}
+
+mod words {
+    crate::i18n::texts! {
+        MAP_HINT: "Click a node to act on it. Drag a loop around several to cut them off.", "点击节点进行操作；拖出一个圈，可把圈内节点隔离。";
+        MAP_HINT_TOUCH: "Tap a node to act on it.", "点按节点进行操作。";
+        ZOOM_IN: "Zoom in", "放大";
+        ZOOM_OUT: "Zoom out", "缩小";
+        ZOOM_FIT: "Show everything", "显示全部";
+        LASSO: "Lasso: drag a loop around nodes", "套索：拖动圈选节点";
+        TABLE_VIEW: "Table instead of map", "以表格显示";
+        MAP_VIEW: "Map instead of table", "以地图显示";
+    }
 }

@@ -5,7 +5,6 @@ use web_sys::HtmlElement;
 use yew::prelude::*;
 
 use crate::events::Events;
-use crate::i18n::Text;
 use crate::icon::{Icon, glyph};
 use crate::live::live;
 use crate::page::{Page, Topic, use_page};
@@ -45,7 +44,7 @@ fn draw_terminals(page: &Page) -> Html {
     });
     html! {
         <div class="terminals" id="terminals">
-            <div class="tabs" role="tablist" aria-label={locale.say(Text::Terminals)}>
+            <div class="tabs" role="tablist" aria-label={locale.say(words::TERMINALS)}>
                 { for desk.tabs.iter().enumerate().map(|(index, tab)| {
                     let on = index == front;
                     let choose = {
@@ -60,7 +59,7 @@ fn draw_terminals(page: &Page) -> Html {
                         Callback::from(move |_: MouseEvent| page.change_desk(|desk| desk.close(index)))
                     };
                     let shard = body_of(&tab.server).map_or(0, |b| view.scene.bodies[b].shard);
-                    let shut = locale.fill(Text::CloseTerminal, &[("name", &tab.server)]);
+                    let shut = locale.fill(words::CLOSE_TERMINAL, &[("name", &tab.server)]);
                     html! {
                         <div class={classes!("tab", on.then_some("on"))} key={tab.process.clone()}>
                             <button role="tab" aria-selected={on.to_string()} id={format!("tab-{index}")}
@@ -97,7 +96,7 @@ fn none_open(page: &Page) -> Html {
     let servers = servers.filter(|(_, body)| body.role.is_server()).take(12);
     html! {
         <div class="screen teach">
-            <p>{ view.prefs.locale.say(Text::NoTerminal) }</p>
+            <p>{ view.prefs.locale.say(words::NO_TERMINAL) }</p>
             <ul>
                 { for servers.map(|(index, body)| {
                     let page = page.clone();
@@ -123,7 +122,7 @@ fn draw_new_terminal(page: &Page) -> Html {
             .position(|body| body.role.is_server() && desk.find(&body.name).is_none())
     };
     let Some(next) = next else { return Html::default() };
-    let text = page.say(Text::NewTerminal);
+    let text = page.say(words::NEW_TERMINAL);
     let onclick = {
         let page = page.clone();
         Callback::from(move |_: MouseEvent| super::open(&page, next))
@@ -175,7 +174,7 @@ fn Grip() -> Html {
     });
     html! {
         <div class="grip" role="separator" aria-orientation="horizontal" tabindex="0"
-            aria-label={page.say(Text::ResizeDrawer)}
+            aria-label={page.say(words::RESIZE_DRAWER)}
             {onpointerdown} {onpointermove} {onpointerup} {onkeydown}></div>
     }
 }
@@ -186,5 +185,15 @@ fn set_height(height: f64) {
         let whole = f64::from(root.client_height());
         let height = height.clamp(120.0, (whole - 260.0).max(120.0));
         let _ = root.style().set_property("--drawer", &format!("{height:.0}px"));
+    }
+}
+
+mod words {
+    crate::i18n::texts! {
+        TERMINALS: "Terminals", "终端";
+        NEW_TERMINAL: "Open a terminal", "打开终端";
+        CLOSE_TERMINAL: "Close the terminal of {name}", "关闭 {name} 的终端";
+        NO_TERMINAL: "No terminal is open. Choose a node:", "还没有打开终端。请选择节点：";
+        RESIZE_DRAWER: "Height of the drawer: arrow keys change it", "抽屉高度：用方向键调整";
     }
 }

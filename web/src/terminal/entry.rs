@@ -5,7 +5,6 @@ use wasm_bindgen::JsCast;
 use web_sys::{ClipboardEvent, HtmlInputElement};
 use yew::prelude::*;
 
-use crate::i18n::Text;
 use crate::page::{Page, Topic, use_page};
 
 use super::editor::{Edit, Line};
@@ -94,18 +93,18 @@ pub(crate) fn Entry(props: &Props) -> Html {
     let prompt = match tab.history.search() {
         Some(search) => {
             let found = tab.history.found().unwrap_or_default();
-            format!("{}{found}  ", locale.fill(Text::ReverseSearch, &[("query", &search.query)]))
+            format!("{}{found}  ", locale.fill(words::REVERSE_SEARCH, &[("query", &search.query)]))
         }
         None if console.waiting => String::new(),
         None => console.prompt.clone(),
     };
     let hint = if searching { None } else { hint(&page, &shown) };
     let typed = (*shown).clone();
-    let label = locale.fill(Text::TerminalInput, &[("name", &tab.server)]);
+    let label = locale.fill(words::TERMINAL_INPUT, &[("name", &tab.server)]);
     html! {
         <>
             if let Some(offers) = &*offered {
-                <div class="offers" role="listbox" aria-label={locale.say(Text::Suggestions)}>
+                <div class="offers" role="listbox" aria-label={locale.say(words::SUGGESTIONS)}>
                     { for offers.lines.iter().enumerate().map(|(i, line)| html! {
                         <span role="option" aria-selected={(i == offers.at).to_string()}>
                             { line.trim_end() }
@@ -315,5 +314,13 @@ impl Keys<'_> {
         let Some(line) = lines.get(at) else { return };
         self.put(&Line::new(line.clone()));
         self.offers.set((lines.len() > 1).then_some(Offers { lines, at }));
+    }
+}
+
+mod words {
+    crate::i18n::texts! {
+        TERMINAL_INPUT: "Command for {name}", "给 {name} 的命令";
+        REVERSE_SEARCH: "(history search)`{query}': ", "（历史搜索）`{query}'：";
+        SUGGESTIONS: "Completions", "补全";
     }
 }

@@ -11,7 +11,7 @@ use limpid_core::sim::{Action, ActionError};
 
 use crate::figures::{self, Speed};
 use crate::happenings::refusal;
-use crate::i18n::{Locale, Text};
+use crate::i18n::{Locale, Text, common};
 use crate::page::{Page, Pane, Topic};
 
 use desk::{Note, Tab};
@@ -92,7 +92,7 @@ pub(crate) fn interrupt(page: &Page, index: usize) {
 /// Does what a meta-command asks for, and says so.
 fn carry_out(page: &Page, meta: Meta) -> (String, bool) {
     let locale = page.locale();
-    let done = locale.say(Text::MetaDone).to_owned();
+    let done = locale.say(words::META_DONE).to_owned();
     match meta {
         Meta::Help => (help(locale), false),
         Meta::Play => {
@@ -107,7 +107,7 @@ fn carry_out(page: &Page, meta: Meta) -> (String, bool) {
             let speed = Speed::nearest(there);
             page.change(Topic::Time, |view| view.speed = speed);
             let there = figures::duration(speed.a_second());
-            (locale.fill(Text::SpeedMeans, &[("there", &there)]), false)
+            (locale.fill(common::SPEED_MEANS, &[("there", &there)]), false)
         }
         Meta::Go(to) => {
             page.play(false);
@@ -115,8 +115,8 @@ fn carry_out(page: &Page, meta: Meta) -> (String, bool) {
             (figures::moment(page.lab().now()), false)
         }
         Meta::Undo => match page.undo() {
-            Some(action) => (locale.fill(Text::Undone, &[("action", &action)]), false),
-            None => (locale.say(Text::NothingToUndo).to_owned(), true),
+            Some(action) => (locale.fill(words::UNDONE, &[("action", &action)]), false),
+            None => (locale.say(words::NOTHING_TO_UNDO).to_owned(), true),
         },
         Meta::Open(topology) => {
             page.open(topology);
@@ -130,7 +130,7 @@ fn carry_out(page: &Page, meta: Meta) -> (String, bool) {
         Meta::Files(name, path) => look(page, &name, |body| page.show_files(body, path)),
         Meta::Act(action) => match page.try_act(action) {
             Ok(()) if page.view().pending.is_some() => {
-                (locale.say(Text::PastTitle).to_owned(), false)
+                (locale.say(common::PAST_TITLE).to_owned(), false)
             }
             Ok(()) => (done, false),
             Err(error) => (refusal(locale, &error), true),
@@ -144,7 +144,7 @@ fn look(page: &Page, name: &str, act: impl FnOnce(usize)) -> (String, bool) {
     match body {
         Some(body) => {
             act(body);
-            (page.say(Text::MetaDone).to_owned(), false)
+            (page.say(words::META_DONE).to_owned(), false)
         }
         None => {
             let names = page.view().scene.bodies.iter().map(|body| body.name.clone()).collect();
@@ -165,23 +165,49 @@ fn help(locale: Locale) -> String {
 /// How meta-commands are written, and what they do.
 pub(crate) fn help_lines() -> [(&'static str, Text); 18] {
     [
-        (":crash redis-1", Text::MetaCrash),
-        (":restart redis-1", Text::MetaRestart),
-        (":pause redis-1", Text::MetaPause),
-        (":partition redis-1 | client-1,client-2", Text::MetaPartition),
-        (":partition-oneway redis-1 | client-1", Text::MetaOneWay),
-        (":heal", Text::MetaHeal),
-        (":latency redis-1 client-1 200ms", Text::MetaLatency),
-        (":loss redis-1 client-1 20%", Text::MetaLoss),
-        (":bandwidth redis-1 client-1 1mbit", Text::MetaBandwidth),
-        (":skew redis-1 +5s", Text::MetaSkew),
-        (":hold #12", Text::MetaHold),
-        (":undo", Text::MetaUndo),
-        (":speed 10ms", Text::MetaSpeed),
-        (":go 1.5s", Text::MetaGo),
-        (":open replicas-2", Text::MetaOpen),
-        (":files redis-1 /data/dump.rdb", Text::MetaFiles),
-        (":ledger", Text::MetaLedger),
-        (":help", Text::MetaHelp),
+        (":crash redis-1", words::META_CRASH),
+        (":restart redis-1", words::META_RESTART),
+        (":pause redis-1", words::META_PAUSE),
+        (":partition redis-1 | client-1,client-2", words::META_PARTITION),
+        (":partition-oneway redis-1 | client-1", words::META_ONE_WAY),
+        (":heal", words::META_HEAL),
+        (":latency redis-1 client-1 200ms", words::META_LATENCY),
+        (":loss redis-1 client-1 20%", words::META_LOSS),
+        (":bandwidth redis-1 client-1 1mbit", words::META_BANDWIDTH),
+        (":skew redis-1 +5s", words::META_SKEW),
+        (":hold #12", words::META_HOLD),
+        (":undo", words::META_UNDO),
+        (":speed 10ms", words::META_SPEED),
+        (":go 1.5s", words::META_GO),
+        (":open replicas-2", words::META_OPEN),
+        (":files redis-1 /data/dump.rdb", words::META_FILES),
+        (":ledger", words::META_LEDGER),
+        (":help", words::META_HELP),
     ]
+}
+
+mod words {
+    crate::i18n::texts! {
+        UNDONE: "taken back: {action}", "已撤销：{action}";
+        NOTHING_TO_UNDO: "There is nothing to take back.", "没有可撤销的操作。";
+        META_DONE: "done", "完成";
+        META_CRASH: "power off at once", "立即断电";
+        META_RESTART: "start again, with the disk as it was", "以原磁盘重启";
+        META_PAUSE: "freeze the process; :resume lets it go on", "冻结进程；:resume 恢复";
+        META_PARTITION: "cut every link between two sides", "断开两侧之间的所有链路";
+        META_ONE_WAY: "cut them in one direction only", "只断开一个方向";
+        META_HEAL: "mend links: all, or those of a node", "修复链路：全部或某个节点的";
+        META_LATENCY: "set the latency of a link", "设置链路延迟";
+        META_LOSS: "lose packets on a link", "设置链路丢包";
+        META_BANDWIDTH: "set how much a link carries", "设置链路带宽";
+        META_SKEW: "set a host's clock ahead or behind", "让主机时钟快或慢";
+        META_HOLD: "keep a message back; likewise drop, delay, duplicate, release", "扣住一条消息；drop、delay、duplicate、release 同理";
+        META_UNDO: "take the last action back", "撤销上一步操作";
+        META_HELP: "this list", "显示本列表";
+        META_SPEED: "how much happens in one second", "每秒推进多少";
+        META_OPEN: "open another scenario", "打开另一个场景";
+        META_FILES: "look into a file; without a name, at all of them", "查看文件；不写文件名则列出全部";
+        META_LEDGER: "who holds which acknowledged write", "查看已确认的写入在谁那里";
+        META_GO: "go to a moment", "跳到某一时刻";
+    }
 }

@@ -4,7 +4,7 @@ use limpid_core::lab::{Block, Shown};
 use web_sys::Element;
 use yew::prelude::*;
 
-use crate::i18n::{Locale, Text};
+use crate::i18n::Locale;
 use crate::page::{Page, Topic, use_page};
 
 use super::desk::Tab;
@@ -45,11 +45,11 @@ pub(crate) fn Screen(props: &Props) -> Html {
             { for pieces(tab, &console) }
             if console.waiting && !playing {
                 <p class="waiting" data-testid="terminal-paused">
-                    { locale.say(Text::TerminalPaused) }
+                    { locale.say(words::TERMINAL_PAUSED) }
                     <button class="button framed" onclick={
                         let page = page.clone();
                         Callback::from(move |_: MouseEvent| page.play(true))
-                    }>{ locale.say(Text::PressPlay) }</button>
+                    }>{ locale.say(words::PRESS_PLAY) }</button>
                 </p>
             }
         </div>
@@ -96,13 +96,13 @@ fn of_block(block: &Block) -> Html {
 /// An empty terminal says three things worth typing.
 fn teaching(page: &Page, index: usize, tab: &Tab, locale: Locale) -> Html {
     let ideas = [
-        ("SET greeting hello".to_owned(), Text::TeachSet),
-        ("GET greeting".to_owned(), Text::TeachGet),
-        (format!(":crash {}", tab.server), Text::TeachCrash),
+        ("SET greeting hello".to_owned(), words::TEACH_SET),
+        ("GET greeting".to_owned(), words::TEACH_GET),
+        (format!(":crash {}", tab.server), words::TEACH_CRASH),
     ];
     html! {
         <div class="teach">
-            <p>{ locale.fill(Text::TerminalTeach, &[("name", &tab.server)]) }</p>
+            <p>{ locale.fill(words::TERMINAL_TEACH, &[("name", &tab.server)]) }</p>
             <ul>
                 { for ideas.into_iter().map(|(line, text)| {
                     let (page, typed) = (page.clone(), line.clone());
@@ -119,5 +119,16 @@ fn teaching(page: &Page, index: usize, tab: &Tab, locale: Locale) -> Html {
                 }) }
             </ul>
         </div>
+    }
+}
+
+mod words {
+    crate::i18n::texts! {
+        TERMINAL_TEACH: "This is a redis-cli connected to {name}. Three things to try:", "这是连接到 {name} 的 redis-cli。不妨试试：";
+        TEACH_SET: "store a value, and watch it travel", "存一个值，看它如何传输";
+        TEACH_GET: "ask for it again", "再把它取回来";
+        TEACH_CRASH: "pull the plug, and ask again", "拔掉电源，再问一次";
+        TERMINAL_PAUSED: "Time stands still: press play, and the reply will come.", "时间已停止：按播放键后才会收到回复。";
+        PRESS_PLAY: "Play", "播放";
     }
 }

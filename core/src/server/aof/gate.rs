@@ -12,7 +12,7 @@
 use std::collections::BTreeSet;
 
 use super::{Fsync, Server, State};
-use crate::server::clients::{Client, Due};
+use crate::server::{Client, Due};
 use crate::time::{Duration, Mono};
 
 /// How old the oldest write that is not durable may be before replies stay, with `everysec`.
@@ -39,9 +39,9 @@ impl Server {
     #[inline]
     pub(in crate::server) fn gate_replies(&mut self, now: Mono, client: &mut Client) -> bool {
         // What a replica tells its primary promises nothing about this file.
-        let promises = !client.from_primary;
-        let open = self.aof.gate.from.is_none_or(|from| now < from);
-        if !promises || (open && client.gated.is_empty()) {
+        let promises = !client.state.from_primary;
+        let open = self.service.aof.gate.from.is_none_or(|from| now < from);
+        if !promises || (open && client.state.gated.is_empty()) {
             if client.outbox.limit().is_some() {
                 client.outbox.set_limit(None);
             }
@@ -57,19 +57,19 @@ impl Server {
         if client.outbox.limit().is_none() {
             client.outbox.set_limit(Some(outbox - client.outbox.len() as u64));
         }
-        let log = self.aof.log.end();
-        match client.gated.back_mut() {
+        let log = self.service.aof.log.end();
+        match client.state.gated.back_mut() {
             Some(held) if held.log == log => held.outbox = outbox,
-            _ => client.gated.push_back(Held { log, outbox }),
+            _ => client.state.gated.push_back(Held { log, outbox }),
         }
-        self.aof.gate.waiting.insert(client.slot);
+        self.service.aof.gate.waiting.insert(client.slot);
     }
 
     /// Whether something has not been written that replies must wait for. With `always` they wait
     /// for more than that.
     #[inline]
     pub(in crate::server) fn is_unwritten(&self) -> bool {
-        let log = &self.aof.log;
+        let log = &self.service.aof.log;
         log.written() < log.end()
             && log.is_open()
             && !log.has_failed()
@@ -78,7 +78,7 @@ impl Server {
 
     /// Keeps a client's replies back if something before them has not been written.
     pub(in crate::server) fn keep_unwritten(&mut self, client: &mut Client) {
-        if self.is_unwritten() && !client.from_primary {
+        if self.is_unwritten() && !client.state.from_primary {
             self.keep(client);
         }
     }
@@ -106,9 +106,9 @@ impl Server {
 
     /// Brings up to date from when on replies stay.
     pub(super) fn aof_gate_changed(&mut self) {
-        let log = &self.aof.log;
-        self.aof.gate.from = match self.config.settings().aof.appendfsync {
-            _ if self.aof.state == State::Off || log.has_failed() => None,
+        let log = &self.service.aof.log;
+        self.service.aof.gate.from = match self.config.settings().aof.appendfsync {
+            _ if self.service.aof.state == State::Off || log.has_failed() => None,
             Fsync::Always if log.durable(self.skips_fsync()) < log.end() => Some(Mono::ZERO),
             Fsync::Always | Fsync::No => None,
             Fsync::Everysec => log.oldest_volatile().map(|since| since + PATIENCE),
@@ -117,35 +117,35 @@ impl Server {
 
     /// When replies begin to stay if nothing becomes durable until then.
     pub(super) fn gate_closes_at(&self) -> Option<Mono> {
-        self.aof.gate.from
+        self.service.aof.gate.from
     }
 
     /// Whether replies stay.
     pub(super) fn gate_is_closed(&self, now: Mono) -> bool {
-        self.aof.gate.from.is_some_and(|from| now >= from)
+        self.service.aof.gate.from.is_some_and(|from| now >= from)
     }
 
     /// Lets go what promises no more than is safe.
     pub(super) fn open_gate(&mut self, now: Mono) {
         self.aof_gate_changed();
-        if self.aof.gate.waiting.is_empty() {
+        if self.service.aof.gate.waiting.is_empty() {
             return;
         }
         let safe = if self.gate_is_closed(now) {
-            self.aof.log.durable(self.skips_fsync())
+            self.service.aof.log.durable(self.skips_fsync())
         } else if self.is_unwritten() {
-            self.aof.log.written()
+            self.service.aof.log.written()
         } else {
             u64::MAX
         };
         let mut still = BTreeSet::new();
-        for slot in core::mem::take(&mut self.aof.gate.waiting) {
+        for slot in core::mem::take(&mut self.service.aof.gate.waiting) {
             let Some(client) = self.clients.get_mut(slot) else { continue };
-            while let Some(held) = client.gated.front().filter(|held| held.log <= safe) {
+            while let Some(held) = client.state.gated.front().filter(|held| held.log <= safe) {
                 client.outbox.set_limit(Some(held.outbox));
-                client.gated.pop_front();
+                client.state.gated.pop_front();
             }
-            if !client.gated.is_empty() {
+            if !client.state.gated.is_empty() {
                 still.insert(slot);
             }
             if client.outbox.ready() > 0 && client.sending != Due::Now {
@@ -153,6 +153,6 @@ impl Server {
                 self.to_send.push_back(slot);
             }
         }
-        self.aof.gate.waiting = still;
+        self.service.aof.gate.waiting = still;
     }
 }

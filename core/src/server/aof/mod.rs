@@ -23,11 +23,11 @@ use rewriting::Rewrite;
 use writing::Log;
 
 use super::Server;
-use super::info::Text;
 use super::shutdown::AofAtShutdown;
 use crate::command::CommandError;
 use crate::command::effects::Propagated;
 use crate::command::feed::Feed;
+use crate::front::info::Text;
 use crate::machine::{DiskDone, DiskError, LogLevel};
 use crate::persist::aof::{Manifest, write_timestamp};
 use crate::time::Now;
@@ -112,12 +112,12 @@ impl Server {
     /// Whether there is no append-only file, or none any more.
     #[inline]
     pub(super) fn aof_is_off(&self) -> bool {
-        self.aof.state == State::Off
+        self.service.aof.state == State::Off
     }
 
     /// Whether the append-only file wants commands.
     pub(super) fn aof_follows(&self) -> bool {
-        self.aof.log.is_open() && self.aof.state != State::Off
+        self.service.aof.log.is_open() && self.service.aof.state != State::Off
     }
 
     /// Appends commands to the file.
@@ -126,7 +126,7 @@ impl Server {
         if !self.aof_follows() {
             return;
         }
-        let aof = &mut self.aof;
+        let aof = &mut self.service.aof;
         let log = &mut aof.log;
         let stamped = self.config.settings().aof.aof_timestamp_enabled;
         let seconds = self.now.1.as_secs();
@@ -143,8 +143,8 @@ impl Server {
     /// The server is to end: what was written has to be made durable. With `force`, it ends whatever
     /// becomes of that.
     pub(super) fn aof_at_shutdown(&mut self, now: Now<'_>, force: bool) -> AofAtShutdown {
-        if self.aof.rewrite.is_on() {
-            if self.aof.state == State::WaitRewrite {
+        if self.service.aof.rewrite.is_on() {
+            if self.service.aof.state == State::WaitRewrite {
                 if !force {
                     self.log(LogLevel::Warning, || "Writing initial AOF, can't exit.".to_owned());
                     return AofAtShutdown::Refused;
@@ -157,11 +157,11 @@ impl Server {
             self.abort_switch(now);
             self.kill_rewrite(now);
         }
-        if self.aof.state == State::Off || !self.aof.log.is_open() {
+        if self.service.aof.state == State::Off || !self.service.aof.log.is_open() {
             return AofAtShutdown::Ready;
         }
         self.notice(|| "Calling fsync() on the AOF file.".to_owned());
-        self.aof.log.ending = true;
+        self.service.aof.log.ending = true;
         self.pump_log();
         self.end_if_durable(now);
         AofAtShutdown::Wait
@@ -169,9 +169,9 @@ impl Server {
 
     /// Lets the shutdown go on if it waits for what is durable now, or cannot be made so.
     fn end_if_durable(&mut self, now: Now<'_>) {
-        let log = &self.aof.log;
+        let log = &self.service.aof.log;
         if log.ending && (log.has_failed() || log.is_durable()) {
-            self.aof.log.ending = false;
+            self.service.aof.log.ending = false;
             self.shutdown_aof_done(now);
         }
     }
@@ -193,22 +193,22 @@ impl Server {
 
     /// Why commands that write are refused, if the file cannot be written.
     pub(super) fn aof_refusal(&self) -> Option<CommandError> {
-        if self.aof.state == State::Off {
+        if self.service.aof.state == State::Off {
             return None;
         }
-        let error = self.aof.log.error()?;
+        let error = self.service.aof.log.error()?;
         let text = format!("MISCONF Errors writing to the AOF file: {error}");
         Some(CommandError::composed(text))
     }
 
     /// Up to which offset the stream of replication is durable here; `None` if there is no file.
     pub(super) fn fsynced_offset(&self) -> Option<i64> {
-        (self.aof.state == State::On).then_some(self.aof.log.synced_offset)
+        (self.service.aof.state == State::On).then_some(self.service.aof.log.synced_offset)
     }
 
     /// What INFO tells whether there is a file or not.
     pub(super) fn aof_fields(&self, text: &mut Text) {
-        let Aof { state, rewrite, log, .. } = &self.aof;
+        let Aof { state, rewrite, log, .. } = &self.service.aof;
         let status = |ok| if ok { "ok" } else { "err" };
         text.field("aof_enabled", u8::from(*state != State::Off));
         text.field("aof_rewrite_in_progress", u8::from(rewrite.is_on()));
@@ -224,10 +224,10 @@ impl Server {
 
     /// What INFO tells besides if there is a file.
     pub(super) fn aof_size_fields(&self, text: &mut Text) {
-        if self.aof.state == State::Off {
+        if self.service.aof.state == State::Off {
             return;
         }
-        let Aof { rewrite, log, current_size, base_size, .. } = &self.aof;
+        let Aof { rewrite, log, current_size, base_size, .. } = &self.service.aof;
         text.field("aof_current_size", current_size);
         text.field("aof_base_size", base_size);
         text.field("aof_pending_rewrite", u8::from(rewrite.scheduled));
@@ -240,6 +240,6 @@ impl Server {
 
     /// Bytes of commands that wait to be written.
     pub(super) fn aof_memory(&self) -> usize {
-        self.aof.log.waiting()
+        self.service.aof.log.waiting()
     }
 }

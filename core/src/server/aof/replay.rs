@@ -14,9 +14,9 @@ use crate::persist::aof::{Kind, RDB_MAGIC, Record, Records};
 use crate::persist::rdb::RdbError;
 use crate::resp::request::OwnedArgs;
 use crate::server::DiskWork;
-use crate::server::clients::{Client, ReplyMode};
 use crate::server::persistence::intake::Intake;
 use crate::server::persistence::source::FileSource;
+use crate::server::{Client, ReplyMode};
 use crate::store::ExpireMode;
 use crate::time::{Duration, Mono, Now};
 
@@ -75,7 +75,7 @@ impl Load {
     /// What stands before the end, if a transaction is open there, ends before that transaction:
     /// were its beginning left, all that is appended later would become a part of it.
     fn leave_transaction(&mut self) {
-        if self.client.transaction.is_some() {
+        if self.client.state.transaction.is_some() {
             self.valid = self.multi;
         }
     }
@@ -148,9 +148,9 @@ impl Server {
         let mut client =
             Box::new(Client::new(0, ConnId(u64::MAX), nowhere.clone(), nowhere, now.mono));
         client.authenticated = true;
-        client.from_primary = true;
+        client.state.from_primary = true;
         client.replies = ReplyMode::Off;
-        self.aof.load = Some(Box::new(Load {
+        self.service.aof.load = Some(Box::new(Load {
             after,
             parts,
             kind,
@@ -182,11 +182,12 @@ impl Server {
     ) {
         match step {
             // A part may end while more of it is being read.
-            Step::Read { file } if self.aof.load.as_ref().is_none_or(|load| load.file != file) => {}
+            Step::Read { file }
+                if self.service.aof.load.as_ref().is_none_or(|load| load.file != file) => {}
             Step::Read { .. } => self.part_read(now, result),
             Step::CutOpened { file } => match result {
                 Ok(_) => {
-                    let Some(load) = &self.aof.load else { return };
+                    let Some(load) = &self.service.aof.load else { return };
                     let len = load.valid;
                     self.replay_op(DiskOp::Truncate { file, len }, Step::Cut { file });
                 }
@@ -204,7 +205,7 @@ impl Server {
     }
 
     fn part_read(&mut self, now: Now<'_>, result: Result<DiskDone, DiskError>) {
-        let Some(load) = &mut self.aof.load else { return };
+        let Some(load) = &mut self.service.aof.load else { return };
         if let Err(error) = load.source.ended(result) {
             let (name, open) = (load.name.clone(), load.source.is_open());
             let missing = error.kind == DiskErrorKind::NotFound;
@@ -223,7 +224,7 @@ impl Server {
     }
 
     fn read_part_on(&mut self) {
-        while let Some(load) = &mut self.aof.load
+        while let Some(load) = &mut self.service.aof.load
             && let Some(read) = load.source.read_ahead()
         {
             let file = load.file;
@@ -233,7 +234,7 @@ impl Server {
 
     /// When the load is to go on.
     pub(in crate::server) fn replay_wake(&self) -> Option<Mono> {
-        let load = self.aof.load.as_deref().filter(|load| !load.cutting)?;
+        let load = self.service.aof.load.as_deref().filter(|load| !load.cutting)?;
         let has_bytes = match &load.form {
             Form::Unknown(_) => false,
             Form::Rdb(intake) => intake.has_bytes() || intake.is_done(),
@@ -247,23 +248,23 @@ impl Server {
 
     /// Lets the load that was told to be slow go on at this time at the latest.
     pub(in crate::server) fn hasten_replay(&mut self, at: Mono) {
-        if let Some(load) = &mut self.aof.load {
+        if let Some(load) = &mut self.service.aof.load {
             load.resume = load.resume.min(at);
         }
     }
 
     /// Loads some more.
     pub(in crate::server) fn replay_slice(&mut self, now: Now<'_>) {
-        let Some(mut load) = self.aof.load.take() else { return };
+        let Some(mut load) = self.service.aof.load.take() else { return };
         if load.cutting || load.resume > now.mono {
-            self.aof.load = Some(load);
+            self.service.aof.load = Some(load);
             return;
         }
-        let listeners = mem::take(&mut self.listeners);
-        let mode = mem::replace(&mut self.keyspace.env.expire_mode, ExpireMode::Ignore);
+        let listeners = mem::take(&mut self.service.listeners);
+        let mode = mem::replace(&mut self.service.keyspace.env.expire_mode, ExpireMode::Ignore);
         let result = self.load_slice_of(now, &mut load);
-        self.keyspace.env.expire_mode = mode;
-        self.listeners = listeners;
+        self.service.keyspace.env.expire_mode = mode;
+        self.service.listeners = listeners;
         if let Form::Rdb(intake) = &mut load.form {
             for (level, text) in mem::take(&mut intake.lines) {
                 self.log(level, || text);
@@ -275,7 +276,7 @@ impl Server {
             Form::Commands(records) => records.offset(),
         };
         self.loading_progress(load.before + offset);
-        self.aof.load = Some(load);
+        self.service.aof.load = Some(load);
         match result {
             Ok(Progress::More) => self.read_part_on(),
             Ok(Progress::Whole) => self.part_loaded(now),
@@ -306,13 +307,14 @@ impl Server {
             }
             Form::Rdb(intake) => {
                 let keys = if delay == 0 { usize::MAX } else { most };
-                let taken = intake.step(&mut self.keyspace, SLICE, keys).map_err(Broken::Rdb)?;
+                let taken =
+                    intake.step(&mut self.service.keyspace, SLICE, keys).map_err(Broken::Rdb)?;
                 if intake.is_done() {
                     let (rest, offset) = (intake.rest(), intake.offset());
                     for (level, text) in mem::take(&mut intake.lines) {
                         self.log(level, || text);
                     }
-                    self.persistence.libraries.clone_from(&intake.libraries);
+                    self.service.persistence.libraries.clone_from(&intake.libraries);
                     let summary = intake.summary();
                     self.notice(|| summary);
                     if load.old {
@@ -432,7 +434,7 @@ impl Server {
         if !command.meta.takes(args.len()) {
             return Err(Broken::Format);
         }
-        match &mut client.transaction {
+        match &mut client.state.transaction {
             Some(transaction) if command.name != "exec" => transaction.queue(command, args),
             _ => self.call_again(now, client, command, args),
         }
@@ -445,7 +447,7 @@ impl Server {
             load.leave_transaction();
             return Progress::Torn;
         }
-        if load.client.transaction.is_some() {
+        if load.client.state.transaction.is_some() {
             let name = &load.name;
             self.log(LogLevel::Warning, || {
                 format!("Revert incomplete MULTI/EXEC transaction in AOF file {name}")
@@ -457,7 +459,7 @@ impl Server {
     }
 
     fn part_loaded(&mut self, now: Now<'_>) {
-        let Some(load) = &self.aof.load else { return };
+        let Some(load) = &self.service.aof.load else { return };
         if load.source.len() > 0 {
             let kind = if load.kind == Kind::Base { "base" } else { "incr" };
             let (name, seconds) = (&load.name, now.mono.since(load.part_began).as_secs_f64());
@@ -468,19 +470,19 @@ impl Server {
     }
 
     fn next_part(&mut self, now: Now<'_>) {
-        let Some(load) = &mut self.aof.load else { return };
+        let Some(load) = &mut self.service.aof.load else { return };
         let close = load.source.close();
         load.before += load.source.len();
-        load.client.transaction = None;
-        load.client.db = 0;
+        load.client.state.transaction = None;
+        load.client.state.db = 0;
         if let Some(close) = close {
             self.disk_op(close, DiskWork::Nothing);
         }
-        let next = self.aof.load.as_mut().and_then(|load| load.parts.pop_front());
+        let next = self.service.aof.load.as_mut().and_then(|load| load.parts.pop_front());
         let Some((kind, name)) = next else { return self.load_complete(now) };
         let file = self.next_file();
         let (source, open) = FileSource::open(file, self.aof_path(&name));
-        if let Some(load) = &mut self.aof.load {
+        if let Some(load) = &mut self.service.aof.load {
             (load.file, load.source) = (file, source);
             load.form = Form::Unknown(Vec::new());
             (load.kind, load.name) = (kind, name);
@@ -491,7 +493,7 @@ impl Server {
     }
 
     fn part_torn(&mut self, now: Now<'_>) {
-        let Some(load) = &mut self.aof.load else { return };
+        let Some(load) = &mut self.service.aof.load else { return };
         let (name, valid, last) = (load.name.clone(), load.valid, load.parts.is_empty());
         if !self.config.settings().aof.aof_load_truncated {
             self.log(LogLevel::Warning, || {
@@ -518,7 +520,7 @@ impl Server {
             format!("!!! Truncating the AOF {name} at offset {valid} !!!")
         });
         let (file, path) = (self.next_file(), self.aof_path(&name));
-        if let Some(load) = &mut self.aof.load {
+        if let Some(load) = &mut self.service.aof.load {
             load.cutting = true;
         }
         let open = DiskOp::Open { file, path, mode: OpenMode::Append };
@@ -526,7 +528,7 @@ impl Server {
     }
 
     fn part_cut(&mut self, now: Now<'_>) {
-        let Some(load) = &mut self.aof.load else { return };
+        let Some(load) = &mut self.service.aof.load else { return };
         load.cutting = false;
         let name = load.name.clone();
         self.log(LogLevel::Warning, || {
@@ -536,14 +538,14 @@ impl Server {
     }
 
     fn part_not_cut(&mut self, now: Now<'_>, error: &DiskError) {
-        let Some(load) = &self.aof.load else { return };
+        let Some(load) = &self.service.aof.load else { return };
         let name = load.name.clone();
         self.log(LogLevel::Warning, || format!("Error truncating the AOF file {name}: {error}"));
         self.load_failed(now);
     }
 
     fn part_broken(&mut self, now: Now<'_>, broken: Broken) {
-        let Some(load) = &mut self.aof.load else { return };
+        let Some(load) = &mut self.service.aof.load else { return };
         load.leave_transaction();
         let (name, old) = (load.name.clone(), load.old);
         let valid = load.valid;
@@ -587,7 +589,7 @@ impl Server {
     }
 
     fn load_failed(&mut self, now: Now<'_>) {
-        let Some(load) = self.aof.load.take() else { return };
+        let Some(load) = self.service.aof.load.take() else { return };
         if let Some(close) = load.source.close() {
             self.disk_op(close, DiskWork::Nothing);
         }
@@ -596,9 +598,9 @@ impl Server {
     }
 
     fn load_complete(&mut self, now: Now<'_>) {
-        let Some(load) = self.aof.load.take() else { return };
-        self.aof.current_size = load.total;
-        self.aof.base_size = load.base;
+        let Some(load) = self.service.aof.load.take() else { return };
+        self.service.aof.current_size = load.total;
+        self.service.aof.base_size = load.base;
         self.stop_loading();
         if load.after == After::Start {
             let seconds = now.mono.since(load.began).as_secs_f64();
@@ -617,7 +619,7 @@ impl Server {
                 self.open_after_load();
             }
             After::Debug { client } => {
-                self.dirty = 0;
+                self.service.dirty = 0;
                 self.notice(|| "Append Only File loaded by DEBUG LOADAOF".to_owned());
                 self.end_reload_hold();
                 self.reload_over(now);
@@ -644,36 +646,36 @@ impl Server {
     /// DEBUG LOADAOF: what has gathered is written first.
     pub(in crate::server) fn reload_aof(&mut self, now: Now<'_>, client: u64) {
         self.hold_all();
-        self.persistence.reloading = true;
-        self.aof.reload_holds = true;
-        self.aof.reload = Some(client);
+        self.service.persistence.reloading = true;
+        self.service.aof.reload_holds = true;
+        self.service.aof.reload = Some(client);
         self.aof_went_on(now);
         self.reload_if_written(now);
     }
 
     /// From here on, it is the loading that makes others wait.
     fn end_reload_hold(&mut self) {
-        if mem::take(&mut self.aof.reload_holds) {
+        if mem::take(&mut self.service.aof.reload_holds) {
             self.release_all();
         }
     }
 
     /// Goes on with DEBUG LOADAOF if nothing is left to be written.
     pub(super) fn reload_if_written(&mut self, now: Now<'_>) {
-        if self.aof.reload.is_none() {
+        if self.service.aof.reload.is_none() {
             return;
         }
-        if self.aof.log.has_failed() {
+        if self.service.aof.log.has_failed() {
             // What cannot be written would be lost.
-            if let Some(client) = self.aof.reload.take() {
+            if let Some(client) = self.service.aof.reload.take() {
                 self.aof_not_loaded(now, After::Debug { client });
             }
             return;
         }
-        if !self.aof.log.is_written() {
+        if !self.service.aof.log.is_written() {
             return;
         }
-        if let Some(client) = self.aof.reload.take() {
+        if let Some(client) = self.service.aof.reload.take() {
             self.read_manifest(After::Debug { client });
         }
     }

@@ -11,11 +11,11 @@ use crate::command::{CommandError, Group, Row};
 use crate::machine::{DiskDone, DiskError, DiskOp, FileId, LogLevel, OpenMode};
 use crate::persist::aof::Manifest;
 use crate::persist::aof::manifest::{manifest_name, temp_incr_name};
+use crate::server::Change;
 use crate::server::DiskWork;
-use crate::server::config::commands::Change;
-use crate::server::dispatch::{Call, Handler, row};
 use crate::server::persistence::sink::path_in;
 use crate::server::persistence::snapshot::{Failure, Purpose};
+use crate::server::{Call, Handler, row};
 use crate::time::{Duration, Mono, Now, Wall};
 
 /// Rows of the command table.
@@ -144,15 +144,15 @@ impl Aof {
 }
 
 fn bgrewriteaof(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    if server.aof.rewrite.is_on() {
+    if server.service.aof.rewrite.is_on() {
         return Err(CommandError::text(
             "ERR Background append only file rewriting already in progress",
         ));
     }
-    if server.snapshot_runs() || server.executing {
-        server.aof.rewrite.scheduled = true;
+    if server.snapshot_runs() || server.service.executing {
+        server.service.aof.rewrite.scheduled = true;
         // Who asks for it does not wait for those that failed.
-        server.aof.rewrite.failures = 0;
+        server.service.aof.rewrite.failures = 0;
         call.reply().simple("Background append only file rewriting scheduled");
     } else {
         call.client.waiting = true;
@@ -169,18 +169,18 @@ impl Server {
 
     /// The path of a file in the directory of the append-only file.
     pub(super) fn aof_path(&self, name: &str) -> String {
-        self.aof.path(&format!("{}/{name}", self.config.settings().aof.appenddirname))
+        self.service.aof.path(&format!("{}/{name}", self.config.settings().aof.appenddirname))
     }
 
     /// The path of a base that is being written.
     fn temporary_path(&self) -> String {
-        self.aof.path(&Aof::temporary(self.facts.pid))
+        self.service.aof.path(&Aof::temporary(self.facts.pid))
     }
 
     /// The working directory becomes another. The files stay where they are: while some are here
     /// and some there, a crash would leave half of the data in each place.
     pub(in crate::server) fn aof_stays(&mut self) {
-        let aof = &mut self.aof;
+        let aof = &mut self.service.aof;
         if aof.state != State::Off || aof.rewrite.is_on() || aof.manifest != Manifest::default() {
             let home = aof.home.get_or_insert_with(|| self.directory.clone());
             if let Some(switch) = &mut aof.rewrite.switch {
@@ -191,7 +191,7 @@ impl Server {
 
     /// Tells where the files are when the working directory has become another.
     pub(in crate::server) fn tell_where_aof_is(&mut self) {
-        if let (Some(home), true) = (&self.aof.home, self.aof.state != State::Off) {
+        if let (Some(home), true) = (&self.service.aof.home, self.service.aof.state != State::Off) {
             let path = path_in(Some(home), &self.config.settings().aof.appenddirname);
             self.notice(|| {
                 format!(
@@ -231,16 +231,16 @@ impl Server {
 
     /// Begins a rewrite.
     fn begin_rewrite(&mut self, asked: Option<Asked>) {
-        if self.aof.state != State::On && self.aof.home.take().is_some() {
+        if self.service.aof.state != State::On && self.service.aof.home.take().is_some() {
             // Nothing here follows from what is there.
-            self.aof.manifest = Manifest::default();
+            self.service.aof.manifest = Manifest::default();
         }
-        let rewrite = &mut self.aof.rewrite;
+        let rewrite = &mut self.service.aof.rewrite;
         rewrite.stage = Stage::Opening;
         rewrite.asked = asked;
         rewrite.written = false;
-        let path = self.aof.path(&self.config.settings().aof.appenddirname);
-        let above = self.aof.path(".");
+        let path = self.service.aof.path(&self.config.settings().aof.appenddirname);
+        let above = self.service.aof.path(".");
         self.rewrite_op(DiskOp::MakeDir { path }, Step::Dir);
         self.disk_op(DiskOp::SyncDir { path: above }, DiskWork::Nothing);
     }
@@ -306,11 +306,11 @@ impl Server {
             return self.rewrite_refused(now);
         }
         let filename = settings.appendfilename.clone();
-        let (name, manifest) = match self.aof.state {
+        let (name, manifest) = match self.service.aof.state {
             State::Off => return self.take_image(now, None),
             State::WaitRewrite => (temp_incr_name(&filename), None),
             State::On => {
-                let mut manifest = self.aof.manifest.clone();
+                let mut manifest = self.service.aof.manifest.clone();
                 (manifest.new_incr(&filename), Some(manifest))
             }
         };
@@ -334,19 +334,19 @@ impl Server {
             });
             return self.rewrite_refused(now);
         }
-        let meant = match self.aof.state {
+        let meant = match self.service.aof.state {
             State::On => manifest.is_some(),
             State::WaitRewrite => manifest.is_none(),
             State::Off => false,
         };
-        if !meant || self.aof.rewrite.stage != Stage::Opening {
+        if !meant || self.service.aof.rewrite.stage != Stage::Opening {
             // The append-only file was turned off meanwhile.
             self.disk_op(DiskOp::Close { file }, DiskWork::Nothing);
             self.disk_op(DiskOp::Remove { path }, DiskWork::Nothing);
             return self.rewrite_refused(now);
         }
         // The working directory may have become another meanwhile.
-        let path = self.aof.path(&path);
+        let path = self.service.aof.path(&path);
         self.notice(|| format!("Creating AOF incr file {name} on background rewrite"));
         self.take_image(now, Some((file, path, manifest)));
     }
@@ -354,37 +354,37 @@ impl Server {
     /// The moment whose data the new base shall hold is now.
     fn take_image(&mut self, now: Now<'_>, incr: Option<(FileId, String, Option<Manifest>)>) {
         let path = self.temporary_path();
-        self.aof.rewrite.rdb = self.config.settings().aof.aof_use_rdb_preamble;
+        self.service.aof.rewrite.rdb = self.config.settings().aof.aof_use_rdb_preamble;
         // Half of the data must not take the place of the whole.
-        let is_whole = !self.is_loading_in_place() && !self.persistence.reloading;
+        let is_whole = !self.is_loading_in_place() && !self.service.persistence.reloading;
         if !is_whole || self.begin_snapshot(now, Purpose::RewriteAof { path }).is_err() {
             // Somebody else was quicker.
             if let Some((file, path, _)) = incr {
                 self.disk_op(DiskOp::Close { file }, DiskWork::Nothing);
                 self.disk_op(DiskOp::Remove { path }, DiskWork::Nothing);
             }
-            self.aof.rewrite.stage = Stage::Idle;
-            self.aof.rewrite.scheduled = true;
+            self.service.aof.rewrite.stage = Stage::Idle;
+            self.service.aof.rewrite.scheduled = true;
             return self.tell_asked(now, Ok("Background append only file rewriting scheduled"));
         }
-        let rewrite = &mut self.aof.rewrite;
+        let rewrite = &mut self.service.aof.rewrite;
         rewrite.stage = Stage::Writing;
         rewrite.scheduled = false;
         rewrite.count += 1;
         rewrite.keeps = matches!(incr, Some((_, _, Some(_))));
         rewrite.began = Some(now.wall);
-        self.aof.feed.begin_anew();
+        self.service.aof.feed.begin_anew();
         match incr {
             Some((file, path, Some(manifest))) => {
                 let naming = false;
-                self.aof.rewrite.switch = Some(Switch { file, path, manifest, naming });
-                self.aof.log.hold(self.stream_offset());
+                self.service.aof.rewrite.switch = Some(Switch { file, path, manifest, naming });
+                self.service.aof.log.hold(self.stream_offset());
             }
             Some((file, _, None)) => {
-                self.aof.log.open(file, 0);
+                self.service.aof.log.open(file, 0);
                 // What came before will be durable with the base. An offset from before the file
                 // was turned on may be that of another stream.
-                self.aof.log.synced_offset = self.stream_offset();
+                self.service.aof.log.synced_offset = self.stream_offset();
                 self.followers_changed();
             }
             None => {}
@@ -396,7 +396,7 @@ impl Server {
     }
 
     fn tell_asked(&mut self, now: Now<'_>, result: Result<&str, &str>) {
-        match (self.aof.rewrite.asked.take(), result) {
+        match (self.service.aof.rewrite.asked.take(), result) {
             (None, _) => {}
             (Some(Asked::Client(client)), result) => {
                 let result = result.map_err(|_| {
@@ -416,21 +416,21 @@ impl Server {
 
     /// A rewrite could not even begin.
     fn rewrite_refused(&mut self, now: Now<'_>) {
-        let rewrite = &mut self.aof.rewrite;
+        let rewrite = &mut self.service.aof.rewrite;
         rewrite.stage = Stage::Idle;
         rewrite.failed = true;
-        if self.aof.state == State::WaitRewrite {
+        if self.service.aof.state == State::WaitRewrite {
             // Who turned it on while another rewrite was given up is not the one who asked for that.
             if matches!(rewrite.asked, Some(Asked::Change(_))) {
-                self.aof.state = State::Off;
+                self.service.aof.state = State::Off;
                 self.log(LogLevel::Warning, || {
                     "Redis needs to enable the AOF but can't trigger a background AOF rewrite \
                      operation. Check the above logs for more info about the error."
                         .to_owned()
                 });
             } else {
-                self.aof.rewrite.scheduled = true;
-                self.aof.rewrite.failures += 1;
+                self.service.aof.rewrite.scheduled = true;
+                self.service.aof.rewrite.failures += 1;
             }
         }
         self.tell_asked(now, Err("Unable to turn on AOF. Check server logs."));
@@ -439,7 +439,7 @@ impl Server {
 
     /// The file before the new one is complete and durable: now the manifest may name the new one.
     pub(super) fn name_new_incr(&mut self) {
-        let Some(switch) = &mut self.aof.rewrite.switch else { return };
+        let Some(switch) = &mut self.service.aof.rewrite.switch else { return };
         if !core::mem::replace(&mut switch.naming, true) {
             let manifest = switch.manifest.clone();
             self.write_manifest(&manifest, Step::Named);
@@ -447,41 +447,41 @@ impl Server {
     }
 
     fn new_incr_named(&mut self, now: Now<'_>, result: Result<(), DiskError>) {
-        let Some(switch) = self.aof.rewrite.switch.take() else { return };
+        let Some(switch) = self.service.aof.rewrite.switch.take() else { return };
         if let Err(error) = result {
             self.manifest_failed(&error);
             // It may name the file all the same, so that stays; but nothing is written to it.
-            let manifest = self.aof.manifest.clone();
-            self.aof.rewrite.switch = Some(Switch { manifest, ..switch });
+            let manifest = self.service.aof.manifest.clone();
+            self.service.aof.rewrite.switch = Some(Switch { manifest, ..switch });
             return self.abort_switch(now);
         }
-        self.aof.manifest = switch.manifest;
-        if let Some(before) = self.aof.log.go_over_to(switch.file) {
+        self.service.aof.manifest = switch.manifest;
+        if let Some(before) = self.service.aof.log.go_over_to(switch.file) {
             self.disk_op(DiskOp::Close { file: before }, DiskWork::Nothing);
         }
         self.aof_went_on(now);
-        if core::mem::take(&mut self.aof.rewrite.written) {
+        if core::mem::take(&mut self.service.aof.rewrite.written) {
             self.finish_rewrite();
         }
     }
 
     /// Stays with the file before, and gives the rewrite up.
     pub(super) fn abort_switch(&mut self, now: Now<'_>) {
-        let Some(switch) = self.aof.rewrite.switch.take() else { return };
-        self.aof.log.let_go();
+        let Some(switch) = self.service.aof.rewrite.switch.take() else { return };
+        self.service.aof.log.let_go();
         self.disk_op(DiskOp::Close { file: switch.file }, DiskWork::Nothing);
         if switch.naming {
             // The manifest may name it by now, and then it has to be there, empty as it is.
-            self.aof.manifest = switch.manifest;
+            self.service.aof.manifest = switch.manifest;
         } else {
             self.disk_op(DiskOp::Remove { path: switch.path }, DiskWork::Nothing);
         }
-        if core::mem::take(&mut self.aof.rewrite.written) {
+        if core::mem::take(&mut self.service.aof.rewrite.written) {
             return self.rewrite_failed(now);
         }
         self.kill_rewrite(now);
-        self.aof.rewrite.failed = true;
-        self.aof.rewrite.failures += 1;
+        self.service.aof.rewrite.failed = true;
+        self.service.aof.rewrite.failures += 1;
     }
 
     /// Gives up the base that is being written.
@@ -504,7 +504,9 @@ impl Server {
         result: Result<(), Failure>,
     ) {
         match result {
-            Ok(()) if self.aof.rewrite.switch.is_some() => self.aof.rewrite.written = true,
+            Ok(()) if self.service.aof.rewrite.switch.is_some() => {
+                self.service.aof.rewrite.written = true
+            }
             Ok(()) => self.finish_rewrite(),
             Err(failure) => {
                 if failure == Failure::Killed {
@@ -512,8 +514,8 @@ impl Server {
                         "Background AOF rewrite terminated by signal 10".to_owned()
                     });
                 } else {
-                    self.aof.rewrite.failed = true;
-                    self.aof.rewrite.failures += 1;
+                    self.service.aof.rewrite.failed = true;
+                    self.service.aof.rewrite.failures += 1;
                     self.log(LogLevel::Warning, || {
                         "Background AOF rewrite terminated with error".to_owned()
                     });
@@ -525,7 +527,7 @@ impl Server {
 
     /// The base is written.
     fn finish_rewrite(&mut self) {
-        self.aof.rewrite.stage = Stage::Finishing;
+        self.service.aof.rewrite.stage = Stage::Finishing;
         self.notice(|| "Background AOF rewrite terminated with success".to_owned());
         let (file, path) = (self.next_file(), self.temporary_path());
         self.rewrite_op(DiskOp::Open { file, path, mode: OpenMode::Read }, Step::Base { file });
@@ -545,9 +547,9 @@ impl Server {
         };
         let from = self.temporary_path();
         self.disk_op(DiskOp::Close { file }, DiskWork::Nothing);
-        let mut manifest = self.aof.manifest.clone();
+        let mut manifest = self.service.aof.manifest.clone();
         let filename = self.config.settings().aof.appendfilename.clone();
-        let name = manifest.new_base(&filename, self.aof.rewrite.rdb);
+        let name = manifest.new_base(&filename, self.service.aof.rewrite.rdb);
         let to = self.aof_path(&name);
         self.rewrite_op(DiskOp::Rename { from, to }, Step::BaseNamed { manifest, name, len });
     }
@@ -573,7 +575,7 @@ impl Server {
         self.notice(|| {
             format!("Successfully renamed the temporary AOF base file {temporary} into {name}")
         });
-        if self.aof.state == State::WaitRewrite && self.aof.log.is_open() {
+        if self.service.aof.state == State::WaitRewrite && self.service.aof.log.is_open() {
             let filename = &self.config.settings().aof.appendfilename;
             let temporary = temp_incr_name(filename);
             let name = manifest.new_incr(filename);
@@ -581,7 +583,7 @@ impl Server {
             let step = Step::IncrNamed { manifest, temporary, name, len };
             return self.rewrite_op(DiskOp::Rename { from, to }, step);
         }
-        self.name_rewrite(manifest, len, self.aof.rewrite.keeps);
+        self.name_rewrite(manifest, len, self.service.aof.rewrite.keeps);
     }
 
     /// Names the new base in place of all that was before, but for the last incremental file if
@@ -592,26 +594,26 @@ impl Server {
     }
 
     fn rewrite_done(&mut self, now: Now<'_>, manifest: Manifest, len: u64) {
-        self.aof.manifest = manifest;
-        if self.aof.state != State::Off {
-            self.aof.current_size = len + self.aof.log.size();
-            self.aof.base_size = self.aof.current_size;
+        self.service.aof.manifest = manifest;
+        if self.service.aof.state != State::Off {
+            self.service.aof.current_size = len + self.service.aof.log.size();
+            self.service.aof.base_size = self.service.aof.current_size;
         }
         self.delete_history();
-        self.aof.rewrite.failed = false;
-        self.aof.rewrite.failures = 0;
+        self.service.aof.rewrite.failed = false;
+        self.service.aof.rewrite.failures = 0;
         self.notice(|| "Background AOF rewrite finished successfully".to_owned());
         // If it was turned off and on meanwhile, this is not the base that it waits for.
-        if self.aof.state == State::WaitRewrite && self.aof.log.is_open() {
-            self.aof.state = State::On;
+        if self.service.aof.state == State::WaitRewrite && self.service.aof.log.is_open() {
+            self.service.aof.state = State::On;
             self.offsets_changed();
         }
         self.rewrite_over(now);
     }
 
     fn rewrite_failed(&mut self, now: Now<'_>) {
-        self.aof.rewrite.failed = true;
-        self.aof.rewrite.failures += 1;
+        self.service.aof.rewrite.failed = true;
+        self.service.aof.rewrite.failures += 1;
         let path = self.temporary_path();
         self.disk_op(DiskOp::Remove { path }, DiskWork::Nothing);
         self.rewrite_over(now);
@@ -619,17 +621,17 @@ impl Server {
 
     /// A rewrite has ended, well or not.
     fn rewrite_over(&mut self, now: Now<'_>) {
-        self.aof.rewrite.took = self.aof.rewrite.takes(now.wall);
-        self.aof.rewrite.stage = Stage::Idle;
-        self.aof.rewrite.began = None;
-        self.aof.rewrite.copied = self.keyspace.snapshot_copied();
-        if self.aof.state == State::WaitRewrite {
+        self.service.aof.rewrite.took = self.service.aof.rewrite.takes(now.wall);
+        self.service.aof.rewrite.stage = Stage::Idle;
+        self.service.aof.rewrite.began = None;
+        self.service.aof.rewrite.copied = self.service.keyspace.snapshot_copied();
+        if self.service.aof.state == State::WaitRewrite {
             // What came meanwhile is in the next base.
-            if let Some(file) = self.aof.log.forget() {
+            if let Some(file) = self.service.aof.log.forget() {
                 self.disk_op(DiskOp::Close { file }, DiskWork::Nothing);
                 self.remove_temporary_incr();
             }
-            self.aof.rewrite.scheduled = true;
+            self.service.aof.rewrite.scheduled = true;
             self.followers_changed();
         }
         self.aof_went_on(now);
@@ -647,27 +649,30 @@ impl Server {
     pub(in crate::server) fn delete_history(&mut self) {
         let disabled = self.config.settings().aof.aof_disable_auto_gc;
         // What is being loaded may be among them.
-        if disabled || self.persistence.reloading || self.aof.manifest.history.is_empty() {
+        if disabled
+            || self.service.persistence.reloading
+            || self.service.aof.manifest.history.is_empty()
+        {
             return;
         }
-        for part in core::mem::take(&mut self.aof.manifest.history) {
+        for part in core::mem::take(&mut self.service.aof.manifest.history) {
             let path = self.aof_path(&part.name);
             self.notice(|| format!("Removing the history file {} in the background", part.name));
             self.disk_op(DiskOp::Remove { path }, DiskWork::Nothing);
         }
-        let manifest = self.aof.manifest.clone();
+        let manifest = self.service.aof.manifest.clone();
         self.write_manifest(&manifest, Step::Forgotten);
     }
 
     /// Begins a rewrite if one was scheduled or is due.
     pub(in crate::server) fn rewrite_cron(&mut self, now: Now<'_>) {
-        let aof = &self.aof;
+        let aof = &self.service.aof;
         if aof.state == State::Off && !aof.rewrite.scheduled
             || aof.rewrite.is_on()
             || self.snapshot_runs()
-            || self.aof.is_starting()
+            || self.service.aof.is_starting()
             || self.is_loading()
-            || self.persistence.reloading
+            || self.service.persistence.reloading
             || self.is_ending()
         {
             return;
@@ -694,15 +699,15 @@ impl Server {
 
     /// When a rewrite that has to wait may begin.
     pub(in crate::server) fn rewrite_wake(&self) -> Option<Mono> {
-        let rewrite = &self.aof.rewrite;
+        let rewrite = &self.service.aof.rewrite;
         if rewrite.is_on() || self.snapshot_runs() || self.is_migrating() || self.is_ending() {
             return None;
         }
         if rewrite.scheduled
             && rewrite.failures < FAILURES
-            && !self.aof.is_starting()
+            && !self.service.aof.is_starting()
             && !self.is_loading()
-            && !self.persistence.reloading
+            && !self.service.persistence.reloading
         {
             return Some(self.now.0);
         }
@@ -713,7 +718,7 @@ impl Server {
 
     /// Whether a rewrite has to wait because too many failed before.
     fn rewrite_is_limited(&mut self, now: Now<'_>) -> bool {
-        let rewrite = &mut self.aof.rewrite;
+        let rewrite = &mut self.service.aof.rewrite;
         if rewrite.failures < FAILURES {
             (rewrite.delay, rewrite.limited_until) = (0, None);
             return false;
@@ -745,6 +750,6 @@ impl Server {
 
     /// Forgets that a rewrite was scheduled.
     pub(super) fn unschedule_rewrite(&mut self) {
-        self.aof.rewrite.scheduled = false;
+        self.service.aof.rewrite.scheduled = false;
     }
 }

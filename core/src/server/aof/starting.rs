@@ -83,9 +83,9 @@ pub(in crate::server) struct Sizes {
 impl Server {
     /// Reads the manifest, and then the data.
     pub(in crate::server) fn begin_with_aof(&mut self) {
-        self.aof.starting = true;
+        self.service.aof.starting = true;
         if self.config.settings().appendonly {
-            self.aof.state = State::On;
+            self.service.aof.state = State::On;
         }
         self.read_manifest(After::Start);
     }
@@ -159,7 +159,7 @@ impl Server {
         use DiskErrorKind as Kind;
         match result {
             Ok(DiskDone::Data(text)) => match Manifest::parse(&text) {
-                Ok(manifest) => self.aof.manifest = manifest,
+                Ok(manifest) => self.service.aof.manifest = manifest,
                 Err(error) => {
                     for line in error.log_lines() {
                         self.log(LogLevel::Warning, || line);
@@ -177,13 +177,13 @@ impl Server {
                 return self.exit(1);
             }
             _ => {
-                self.aof.manifest = Manifest::default();
+                self.service.aof.manifest = Manifest::default();
                 let name = manifest_name(&self.config.settings().aof.appendfilename);
                 self.log(LogLevel::Debug, || format!("The AOF manifest file {name} doesn't exist"));
             }
         }
-        if after == After::Start && self.aof.state == State::Off {
-            self.aof.starting = false;
+        if after == After::Start && self.service.aof.state == State::Off {
+            self.service.aof.starting = false;
             self.delete_history();
             return self.load_dump(now, self.intake_options(now), loading::After::Start);
         }
@@ -205,7 +205,7 @@ impl Server {
         }
         self.disk_op(DiskOp::Close { file }, DiskWork::Nothing);
         let filename = self.config.settings().aof.appendfilename.clone();
-        let manifest = &self.aof.manifest;
+        let manifest = &self.service.aof.manifest;
         if manifest.is_empty() {
             return self.upgrade(after);
         }
@@ -227,8 +227,8 @@ impl Server {
 
     fn name_old_file(&mut self, after: After) {
         let filename = self.config.settings().aof.appendfilename.clone();
-        self.aof.manifest.adopt_base(&filename);
-        let (path, bytes) = (self.manifest_path(), self.aof.manifest.format().into_bytes());
+        self.service.aof.manifest.adopt_base(&filename);
+        let (path, bytes) = (self.manifest_path(), self.service.aof.manifest.format().into_bytes());
         self.start_op(DiskOp::Replace { path, bytes }, Step::OldNamed { after });
     }
 
@@ -260,8 +260,13 @@ impl Server {
 
     /// Looks how long all parts are, before any of them is loaded.
     fn measure_parts(&mut self, now: Now<'_>, after: After) {
-        let mut left: Vec<(Kind, String)> =
-            self.aof.manifest.parts().map(|(kind, part)| (kind, part.name.clone())).collect();
+        let mut left: Vec<(Kind, String)> = self
+            .service
+            .aof
+            .manifest
+            .parts()
+            .map(|(kind, part)| (kind, part.name.clone()))
+            .collect();
         if left.is_empty() {
             return match after {
                 After::Start => self.open_after_load(),
@@ -317,7 +322,7 @@ impl Server {
     }
 
     fn make_parts(&mut self, now: Now<'_>) {
-        let mut manifest = self.aof.manifest.clone();
+        let mut manifest = self.service.aof.manifest.clone();
         if !manifest.is_empty() {
             return self.open_incr(manifest);
         }
@@ -369,7 +374,7 @@ impl Server {
                 return self.exit(1);
             }
         };
-        if manifest == self.aof.manifest {
+        if manifest == self.service.aof.manifest {
             return self.begun(file, len, manifest, &name, new);
         }
         let (path, bytes) = (self.manifest_path(), manifest.format().into_bytes());
@@ -380,14 +385,14 @@ impl Server {
     }
 
     fn begun(&mut self, file: FileId, len: u64, manifest: Manifest, name: &str, new: bool) {
-        self.aof.manifest = manifest;
-        self.aof.log.open(file, len);
+        self.service.aof.manifest = manifest;
+        self.service.aof.log.open(file, len);
         // What was there may not be durable: who wrote it may have been killed.
         self.disk_op(DiskOp::Sync { file }, DiskWork::Nothing);
         self.followers_changed();
         let verb = if new { "Creating" } else { "Opening" };
         self.notice(|| format!("{verb} AOF incr file {name} on server start"));
-        self.aof.starting = false;
+        self.service.aof.starting = false;
         self.delete_history();
         self.ready();
     }

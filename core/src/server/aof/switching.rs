@@ -2,7 +2,7 @@
 
 use super::{Server, State};
 use crate::machine::LogLevel;
-use crate::server::config::commands::Change;
+use crate::server::Change;
 use crate::time::Now;
 
 impl Server {
@@ -10,7 +10,7 @@ impl Server {
     /// asked for it has to wait until that is done; false if it is done, or begins later.
     pub(in crate::server) fn switch_aof(&mut self, now: Now<'_>, change: Change) -> bool {
         let wanted = self.config.settings().appendonly;
-        match (wanted, self.aof.state) {
+        match (wanted, self.service.aof.state) {
             (false, State::On | State::WaitRewrite) => {
                 self.stop_aof(now);
                 false
@@ -22,15 +22,15 @@ impl Server {
 
     /// Turns the append-only file on, by writing its first base. True if `change` waits for that.
     pub(in crate::server) fn start_aof(&mut self, now: Now<'_>, change: Option<Change>) -> bool {
-        if self.aof.state != State::Off {
+        if self.service.aof.state != State::Off {
             return false;
         }
-        self.aof.state = State::WaitRewrite;
-        if self.aof.log.has_failed() {
+        self.service.aof.state = State::WaitRewrite;
+        if self.service.aof.log.has_failed() {
             self.log(LogLevel::Warning, || "AOF reopen, just ignore the last error.".to_owned());
         }
-        if self.snapshot_runs() && !self.aof.rewrite.is_on() {
-            self.aof.rewrite.scheduled = true;
+        if self.snapshot_runs() && !self.service.aof.rewrite.is_on() {
+            self.service.aof.rewrite.scheduled = true;
             self.notice(|| {
                 "AOF was enabled but there is already another background operation. An AOF \
                  background was scheduled to start when possible."
@@ -38,8 +38,8 @@ impl Server {
             });
             return false;
         }
-        if self.executing {
-            self.aof.rewrite.scheduled = true;
+        if self.service.executing {
+            self.service.aof.rewrite.scheduled = true;
             self.notice(|| {
                 "AOF was enabled during a transaction. An AOF background was scheduled to start \
                  when possible."
@@ -47,7 +47,7 @@ impl Server {
             });
             return false;
         }
-        if self.aof.rewrite.is_on() {
+        if self.service.aof.rewrite.is_on() {
             self.notice(|| {
                 "AOF was enabled but there is already an AOF rewriting in background. Stopping \
                  background AOF and starting a rewrite now."
@@ -57,8 +57,8 @@ impl Server {
         }
         match change {
             // The one that is being given up has files to clear away first.
-            _ if self.aof.rewrite.is_on() => {
-                self.aof.rewrite.scheduled = true;
+            _ if self.service.aof.rewrite.is_on() => {
+                self.service.aof.rewrite.scheduled = true;
                 false
             }
             Some(change) => {
@@ -66,7 +66,7 @@ impl Server {
                 true
             }
             None => {
-                self.aof.rewrite.scheduled = true;
+                self.service.aof.rewrite.scheduled = true;
                 false
             }
         }
@@ -74,18 +74,18 @@ impl Server {
 
     /// Turns the append-only file off.
     pub(in crate::server) fn stop_aof(&mut self, now: Now<'_>) {
-        if self.aof.state == State::Off {
+        if self.service.aof.state == State::Off {
             return;
         }
         self.abort_switch(now);
-        let before = core::mem::replace(&mut self.aof.state, State::Off);
-        let temporary = before == State::WaitRewrite && self.aof.log.is_open();
+        let before = core::mem::replace(&mut self.service.aof.state, State::Off);
+        let temporary = before == State::WaitRewrite && self.service.aof.log.is_open();
         self.retire_log();
         if temporary {
             // There is no base that it could stand behind.
             self.remove_temporary_incr();
         }
-        self.aof.feed.begin_anew();
+        self.service.aof.feed.begin_anew();
         self.kill_rewrite(now);
         self.unschedule_rewrite();
         self.followers_changed();
@@ -94,11 +94,11 @@ impl Server {
 
     /// Brings what is derived from the configuration up to date.
     pub(in crate::server) fn aof_settings_changed(&mut self) {
-        if self.aof.state != State::Off {
+        if self.service.aof.state != State::Off {
             self.open_gate(self.now.0);
             self.pump_log();
         }
-        if !self.aof.is_starting() && !self.aof.rewrite.is_on() {
+        if !self.service.aof.is_starting() && !self.service.aof.rewrite.is_on() {
             self.delete_history();
         }
     }

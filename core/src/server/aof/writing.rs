@@ -250,7 +250,7 @@ impl Server {
     /// Writes what has gathered, or makes durable what was written, if it is time.
     pub(in crate::server) fn pump_log(&mut self) {
         let now = self.now.0;
-        let log = &self.aof.log;
+        let log = &self.service.aof.log;
         let Some(file) = log.file else { return };
         let busy = log.writing.is_some() || log.failure.cutting;
         if busy || log.failure.retry.is_some_and(|at| now < at) {
@@ -258,7 +258,7 @@ impl Server {
         }
         if log.failure.torn {
             let len = log.size;
-            self.aof.log.failure.cutting = true;
+            self.service.aof.log.failure.cutting = true;
             return self.log_op(DiskOp::Truncate { file, len }, Step::Cut(file));
         }
         // One fsync shall serve many writes, if they wait for it anyway.
@@ -266,29 +266,29 @@ impl Server {
         if log.syncing.is_some() && gathers {
             return;
         }
-        self.aof.log.failure.retry = None;
-        if self.aof.log.held.is_some() {
+        self.service.aof.log.failure.retry = None;
+        if self.service.aof.log.held.is_some() {
             return self.pump_tail(file);
         }
-        if !self.aof.log.buffer.is_empty() {
-            let log = &mut self.aof.log;
+        if !self.service.aof.log.buffer.is_empty() {
+            let log = &mut self.service.aof.log;
             let bytes = log.buffer.clone();
             let next = core::mem::take(&mut log.spare);
             log.writing = Some(core::mem::replace(&mut log.buffer, next));
             self.log_op(DiskOp::Append { file, bytes }, Step::Append(file));
         }
-        if self.aof.log.syncing.is_none() && self.wants_sync(now) {
+        if self.service.aof.log.syncing.is_none() && self.wants_sync(now) {
             self.sync_log(file);
         }
     }
 
     fn syncs_always(&self) -> bool {
-        self.aof.log.ending || self.config.settings().aof.appendfsync == Fsync::Always
+        self.service.aof.log.ending || self.config.settings().aof.appendfsync == Fsync::Always
     }
 
     /// Writes what the file lacks before another is named, and makes it durable.
     fn pump_tail(&mut self, file: FileId) {
-        let log = &mut self.aof.log;
+        let log = &mut self.service.aof.log;
         if !log.tail.is_empty() {
             let bytes = core::mem::take(&mut log.tail);
             log.writing = Some(bytes.clone());
@@ -302,7 +302,7 @@ impl Server {
 
     /// Whether it is time for an fsync, behind what is being written.
     fn wants_sync(&self, now: Mono) -> bool {
-        let log = &self.aof.log;
+        let log = &self.service.aof.log;
         let policy = match self.config.settings().aof.appendfsync {
             _ if self.syncs_always() => Fsync::Always,
             policy => policy,
@@ -323,7 +323,7 @@ impl Server {
     fn sync_log(&mut self, file: FileId) {
         let now = self.now.0;
         let offset = self.stream_offset();
-        let log = &mut self.aof.log;
+        let log = &mut self.service.aof.log;
         let offset = log.held.unwrap_or(offset);
         let end = log.end.saturating_sub(log.unsent());
         log.syncing = Some(Syncing { end, offset });
@@ -345,7 +345,7 @@ impl Server {
     ) {
         match step {
             Step::Append(file) | Step::Sync(file) | Step::Cut(file)
-                if self.aof.log.file != Some(file) => {}
+                if self.service.aof.log.file != Some(file) => {}
             Step::Append(_) => self.log_appended(now, result.map(drop)),
             Step::Sync(_) => self.log_synced(now, result.map(drop)),
             Step::Cut(_) => self.log_cut(now, result.map(drop)),
@@ -360,7 +360,7 @@ impl Server {
     }
 
     fn log_appended(&mut self, now: Now<'_>, result: Result<(), DiskError>) {
-        let log = &mut self.aof.log;
+        let log = &mut self.service.aof.log;
         let mut bytes = log.writing.take().unwrap_or_default();
         match result {
             Ok(()) => {
@@ -372,10 +372,10 @@ impl Server {
                         "AOF write error looks solved, Redis can write again.".to_owned()
                     });
                 }
-                self.aof.current_size += bytes.len() as u64;
+                self.service.aof.current_size += bytes.len() as u64;
                 if bytes.capacity() <= KEEP {
                     bytes.clear();
-                    self.aof.log.spare = bytes;
+                    self.service.aof.log.spare = bytes;
                 }
             }
             Err(error) => {
@@ -390,7 +390,7 @@ impl Server {
     }
 
     fn log_write_failed(&mut self, now: Now<'_>, error: DiskError) {
-        let failure = &mut self.aof.log.failure;
+        let failure = &mut self.service.aof.log.failure;
         failure.retry = Some(now.mono + RETRY);
         let tell = failure.logged.is_none_or(|at| now.mono.since(at) > LOG_EVERY);
         failure.write = Some(error.clone());
@@ -415,7 +415,7 @@ impl Server {
     }
 
     fn log_cut(&mut self, now: Now<'_>, result: Result<(), DiskError>) {
-        let failure = &mut self.aof.log.failure;
+        let failure = &mut self.service.aof.log.failure;
         failure.cutting = false;
         match result {
             Ok(()) => failure.torn = false,
@@ -436,7 +436,7 @@ impl Server {
     }
 
     fn log_synced(&mut self, now: Now<'_>, result: Result<(), DiskError>) {
-        let log = &mut self.aof.log;
+        let log = &mut self.service.aof.log;
         let Some(syncing) = log.syncing.take() else { return };
         match result {
             Ok(()) => {
@@ -450,7 +450,7 @@ impl Server {
                 if log.failure.sync.take().is_some() {
                     // What an fsync that failed should have written may be lost to the disk for
                     // good, whatever those after it say.
-                    self.aof.rewrite.scheduled = true;
+                    self.service.aof.rewrite.scheduled = true;
                     self.notice(|| {
                         "AOF fsync works again. The AOF is written anew, since it may lack what \
                          was written before."
@@ -488,15 +488,15 @@ impl Server {
 
     /// Does what is due because time has passed.
     pub(in crate::server) fn aof_cron(&mut self, now: Now<'_>) {
-        if self.aof.log.file.is_none() {
+        if self.service.aof.log.file.is_none() {
             return;
         }
         self.pump_log();
         if self.gate_is_closed(now.mono)
             && self.config.settings().aof.appendfsync == Fsync::Everysec
-            && !core::mem::replace(&mut self.aof.log.counted, true)
+            && !core::mem::replace(&mut self.service.aof.log.counted, true)
         {
-            self.aof.log.delayed += 1;
+            self.service.aof.log.delayed += 1;
             self.notice(|| {
                 "Asynchronous AOF fsync is taking too long (disk is busy?). Writing the AOF \
                  buffer without waiting for fsync to complete, this may slow down Redis."
@@ -507,7 +507,7 @@ impl Server {
 
     /// When there is something to do next.
     pub(in crate::server) fn aof_wake(&self) -> Option<Mono> {
-        let log = &self.aof.log;
+        let log = &self.service.aof.log;
         log.file?;
         if log.writing.is_some() || log.failure.cutting {
             return None;
@@ -532,8 +532,8 @@ impl Server {
     /// Writes all that has gathered, makes it durable and closes the file, while everything else
     /// goes on.
     pub(super) fn retire_log(&mut self) {
-        let (torn, len) = (self.aof.log.failure.torn, self.aof.log.size);
-        let Some((file, left)) = self.aof.log.give_up() else { return };
+        let (torn, len) = (self.service.aof.log.failure.torn, self.service.aof.log.size);
+        let Some((file, left)) = self.service.aof.log.give_up() else { return };
         if torn {
             self.log_op(DiskOp::Truncate { file, len }, Step::LastAppend);
         }

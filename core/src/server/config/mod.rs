@@ -1,108 +1,95 @@
-//! The configuration: every directive of Redis 7.2, read from files and arguments as Redis reads
-//! them, changed by CONFIG SET and written back by CONFIG REWRITE.
-//!
-//! A value is kept as the text that CONFIG GET shows. What the server uses is kept a second time,
-//! typed, in [`Settings`].
+//! The server's configuration: every directive of Redis 7.2, and the typed values of those that only
+//! the server has. The mechanism is the front's ([`crate::front::config`]).
 
-pub mod commands;
-pub mod file;
-pub mod rewrite;
+mod forms;
 pub mod settings;
-pub mod table;
-pub mod value;
+mod table;
 
-pub use file::ConfigError;
-pub use settings::{OutputLimit, Permission, Settings, ShutdownOn};
-use table::DIRECTIVES;
+use std::sync::OnceLock;
 
-/// A configuration.
+pub use crate::front::config::{ConfigError, FrontSettings, OutputLimit, Permission};
+use crate::front::config::{Directives, FRONT_DIRECTIVES, Schema, Values};
+pub use settings::{DisklessLoad, PropagationError, Settings};
+
+/// The configuration of a server.
+pub type Config = crate::front::Config<ServerSchema>;
+
+/// What a server can be told by its configuration.
 #[derive(Clone, Debug)]
-pub struct Config {
-    /// One for each directive, in the order of the table.
-    values: Vec<Vec<u8>>,
-    /// Which of them were given in a file or as an argument.
-    given: Vec<bool>,
-    settings: Settings,
-    renames: Vec<(String, String)>,
-    skip_checksum_validation: bool,
-    /// The file that it was read from, as an absolute path.
-    pub file: Option<String>,
-}
+pub struct ServerSchema;
 
-impl Default for Config {
-    fn default() -> Self {
-        let mut config = Self {
-            values: DIRECTIVES.iter().map(|d| d.default.as_bytes().to_vec()).collect(),
-            given: vec![false; DIRECTIVES.len()],
-            settings: Settings::default(),
-            renames: Vec::new(),
-            skip_checksum_validation: false,
-            file: None,
-        };
-        config.settings = Settings::of(&config);
-        config
-    }
-}
-
-impl Config {
-    /// The values in use, typed.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
-    /// A directive's value, in the form that CONFIG GET shows.
-    pub fn get(&self, name: &str) -> Option<&[u8]> {
-        self.value(table::find(name.as_bytes())?)
-    }
-
-    /// Sets one directive, as CONFIG SET does.
-    pub fn set(&mut self, name: &str, value: &[u8]) -> Result<(), String> {
-        let at = table::find(name.as_bytes()).ok_or("no such directive")?;
-        let text = value::from_one(&DIRECTIVES[at], value, self.value(at).unwrap_or_default())?;
-        self.put(at, text);
-        self.settings = Settings::of(self);
-        Ok(())
-    }
-
+/// What stands beside the server's directives.
+#[derive(Clone, Debug, Default)]
+pub struct State {
     /// Whether the checksums of RDB files and payloads may be wrong, for tests.
-    pub fn skip_checksum_validation(&mut self, skip: bool) {
-        self.skip_checksum_validation = skip;
-        self.settings = Settings::of(self);
+    pub skip_checksum_validation: bool,
+}
+
+impl Schema for ServerSchema {
+    type Settings = Settings;
+    type State = State;
+
+    const IGNORED: &'static [&'static str] = table::IGNORED;
+
+    fn directives() -> &'static Directives {
+        static ALL: OnceLock<Directives> = OnceLock::new();
+        ALL.get_or_init(|| Directives::new(&[FRONT_DIRECTIVES, table::SERVER_DIRECTIVES]))
     }
 
-    /// Commands that were given other names: the old one and the new one, which is empty if the
-    /// command was taken away.
-    pub fn renames(&self) -> &[(String, String)] {
-        &self.renames
+    fn settings(values: &Values<Self>) -> Settings {
+        Settings::of(values)
     }
 
-    /// What a person should be told of directives that are known but have no effect yet: one line
-    /// for each that was given a value other than its default.
-    pub fn warnings(&self) -> Vec<String> {
-        DIRECTIVES
-            .iter()
-            .enumerate()
-            .filter(|(at, d)| {
-                d.has_no_effect() && self.given[*at] && self.values[*at] != d.default.as_bytes()
-            })
-            .map(|(_, d)| format!("The directive '{}' is accepted but has no effect yet.", d.name))
-            .collect()
+    fn is_command(name: &str) -> bool {
+        super::table::exists(name)
     }
 
-    fn value(&self, at: usize) -> Option<&[u8]> {
-        self.values.get(at).map(Vec::as_slice)
-    }
-
-    /// Gives a directive a value that the server itself has found.
-    pub(in crate::server) fn replace(&mut self, name: &str, value: Vec<u8>) {
-        if let Some(at) = table::find(name.as_bytes()) {
-            self.put(at, value);
-            self.settings = Settings::of(self);
+    fn read_line(config: &mut Config, name: &str, words: &[Vec<u8>]) -> Result<(), String> {
+        match (name, words) {
+            ("user", [user, rules @ ..]) if user == b"default" => default_user(config, rules),
+            ("user", [_, ..]) => Err("ACL users other than the default one are not supported. \
+                                      Use requirepass to set the default user's password."
+                .into()),
+            ("loadmodule", [_, ..]) => Err("Modules are not supported. Remove this line.".into()),
+            ("sentinel", [_, ..]) => Err("sentinel directive while not in sentinel mode".into()),
+            _ => Err("Bad directive or wrong number of arguments".into()),
         }
     }
 
-    fn put(&mut self, at: usize, text: Vec<u8>) {
-        self.values[at] = text;
-        self.given[at] = true;
+    fn check(config: &Config) -> Result<(), String> {
+        if config.settings().replicaof.is_some() && config.get("cluster-enabled") == Some(b"yes") {
+            return Err("replicaof directive not allowed in cluster mode".into());
+        }
+        Ok(())
     }
 }
+
+/// Reads what CONFIG REWRITE of Redis writes about the one user that there is.
+fn default_user(config: &mut Config, rules: &[Vec<u8>]) -> Result<(), String> {
+    for rule in rules {
+        match rule.as_slice() {
+            b"on"
+            | b"~*"
+            | b"&*"
+            | b"+@all"
+            | b"allkeys"
+            | b"allchannels"
+            | b"allcommands"
+            | b"sanitize-payload"
+            | b"skip-sanitize-payload" => {}
+            b"nopass" => config.replace("requirepass", Vec::new()),
+            [b'>', password @ ..] => config.replace("requirepass", password.to_vec()),
+            other => {
+                return Err(format!(
+                    "The rule '{}' for the default user is not supported. Use requirepass to set \
+                     its password.",
+                    String::from_utf8_lossy(other)
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -116,11 +116,11 @@ impl Server {
         timeout: Duration,
     ) -> MigrateConn {
         let name = [args.at(1), args.at(2)].join(&b':');
-        let conn = match self.migration.sockets.find(&name, now.mono) {
+        let conn = match self.service.migration.sockets.find(&name, now.mono) {
             Some(conn) => conn,
             None => {
                 let conn = self.new_conn();
-                if let Some(spare) = self.migration.sockets.add(name, conn, now.mono) {
+                if let Some(spare) = self.service.migration.sockets.add(name, conn, now.mono) {
                     self.outputs.push_back(Output::Close { conn: spare.conn, how: Close::Now });
                 }
                 self.outputs.push_back(Output::Connect { conn, to: to.clone(), from: None });
@@ -133,17 +133,17 @@ impl Server {
 
     /// Whether a connection is one to the target of a MIGRATE.
     pub(in crate::server) fn is_migrate_conn(&mut self, conn: ConnId) -> bool {
-        self.migration.sockets.get(conn).is_some()
+        self.service.migration.sockets.get(conn).is_some()
     }
 
     /// The outbox of a connection to the target of a MIGRATE.
     pub(in crate::server) fn migrate_outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
-        Some(&mut self.migration.sockets.get(conn)?.outbox)
+        Some(&mut self.service.migration.sockets.get(conn)?.outbox)
     }
 
     /// A connection stands.
     pub(in crate::server) fn migrate_connected(&mut self, now: Now<'_>, conn: ConnId) {
-        if let Some(socket) = self.migration.sockets.get(conn) {
+        if let Some(socket) = self.service.migration.sockets.get(conn) {
             socket.stands = true;
         }
         self.extend_migrate_deadline(now, conn);
@@ -151,7 +151,9 @@ impl Server {
 
     /// Extends the deadline of a MIGRATE: its connection has made progress.
     pub(in crate::server) fn extend_migrate_deadline(&mut self, now: Now<'_>, conn: ConnId) {
-        if let Some(at_work) = self.migration.at_work.as_mut().filter(|m| m.target.conn == conn) {
+        if let Some(at_work) =
+            self.service.migration.at_work.as_mut().filter(|m| m.target.conn == conn)
+        {
             at_work.target.deadline = now.mono + at_work.options.timeout;
         }
     }
@@ -163,8 +165,8 @@ impl Server {
         conn: ConnId,
         error: NetError,
     ) {
-        let Some(socket) = self.migration.sockets.remove(conn) else { return };
-        if let Some(at_work) = self.migration.at_work.take_if(|m| m.target.conn == conn) {
+        let Some(socket) = self.service.migration.sockets.remove(conn) else { return };
+        if let Some(at_work) = self.service.migration.at_work.take_if(|m| m.target.conn == conn) {
             if socket.stands {
                 let unsent = !socket.outbox.is_empty();
                 self.migrate_conn_failed(now, at_work, Trouble::Closed, unsent);
@@ -186,7 +188,8 @@ impl Server {
         conn: ConnId,
         mut bytes: &[u8],
     ) {
-        let Some(mut at_work) = self.migration.at_work.take_if(|m| m.target.conn == conn) else {
+        let Some(mut at_work) = self.service.migration.at_work.take_if(|m| m.target.conn == conn)
+        else {
             // Nothing was asked.
             return self.drop_migrate_conn(conn);
         };
@@ -195,7 +198,7 @@ impl Server {
             let target = &at_work.target;
             if target.awaited.is_empty() && target.has_said_all(at_work.keys.len()) {
                 // Everything has been answered already, and this belongs to nothing.
-                self.migration.at_work = Some(at_work);
+                self.service.migration.at_work = Some(at_work);
                 self.migration_cron(now);
                 return self.drop_migrate_conn(conn);
             }
@@ -212,7 +215,7 @@ impl Server {
         if at_work.target.line.len() > MAX_LINE {
             return self.abort_migrate_conn(now, at_work, Trouble::Nonsense);
         }
-        self.migration.at_work = Some(at_work);
+        self.service.migration.at_work = Some(at_work);
     }
 
     /// Takes in one answer. False if it is none.
@@ -239,13 +242,13 @@ impl Server {
 
     /// Goes on with what is to be said, and ends when all was answered or nothing is any more.
     pub(in crate::server) fn migration_cron(&mut self, now: Now<'_>) {
-        let Some(mut at_work) = self.migration.at_work.take() else { return };
+        let Some(mut at_work) = self.service.migration.at_work.take() else { return };
         self.speak(now, &mut at_work);
         let target = &at_work.target;
         if target.has_said_all(at_work.keys.len()) && target.awaited.is_empty() {
             let (conn, db) = (target.conn, at_work.options.db);
-            self.migration.sockets.used(conn, now.mono);
-            if let Some(socket) = self.migration.sockets.get(conn) {
+            self.service.migration.sockets.used(conn, now.mono);
+            if let Some(socket) = self.service.migration.sockets.get(conn) {
                 socket.db = target.refusal.is_none().then_some(db);
             }
             let answer = target.refusal.as_deref().map_or(Ok(()), |text| Err(refused(text)));
@@ -254,31 +257,31 @@ impl Server {
         if now.mono >= target.deadline {
             return self.abort_migrate_conn(now, at_work, Trouble::TimedOut);
         }
-        self.migration.at_work = Some(at_work);
+        self.service.migration.at_work = Some(at_work);
     }
 
     /// When that is to be gone on with.
     pub(in crate::server) fn migration_wake(&self) -> Option<Mono> {
-        let target = &self.migration.at_work.as_ref()?.target;
-        let speaks = || self.migration.sockets.stands(target.conn) && !target.greeted;
+        let target = &self.service.migration.at_work.as_ref()?.target;
+        let speaks = || self.service.migration.sockets.stands(target.conn) && !target.greeted;
         Some(if target.making || speaks() { self.now.0 } else { target.deadline })
     }
 
     /// Closes connections that have not been used for a while.
     #[inline]
     pub(in crate::server) fn close_idle_migrate_conns(&mut self, now: Now<'_>) {
-        while let Some(conn) = self.migration.sockets.idle(now.mono) {
+        while let Some(conn) = self.service.migration.sockets.idle(now.mono) {
             self.drop_migrate_conn(conn);
         }
     }
 
     /// When the next of them has not been used for a while.
     pub(in crate::server) fn migrate_conns_wake(&self) -> Option<Mono> {
-        self.migration.sockets.next_idle()
+        self.service.migration.sockets.next_idle()
     }
 
     fn drop_migrate_conn(&mut self, conn: ConnId) {
-        if self.migration.sockets.remove(conn).is_some() {
+        if self.service.migration.sockets.remove(conn).is_some() {
             self.outputs.push_back(Output::Close { conn, how: Close::Now });
         }
     }
@@ -286,7 +289,7 @@ impl Server {
     /// Ends it on a connection that is still there.
     fn abort_migrate_conn(&mut self, now: Now<'_>, at_work: Box<Move>, trouble: Trouble) {
         let conn = at_work.target.conn;
-        let socket = self.migration.sockets.get(conn);
+        let socket = self.service.migration.sockets.get(conn);
         let (stands, unsent) =
             socket.map_or((false, false), |socket| (socket.stands, !socket.outbox.is_empty()));
         self.drop_migrate_conn(conn);
@@ -312,7 +315,7 @@ impl Server {
             let args = at_work.args.as_args();
             at_work.target = self.open_migrate_conn(now, args, &at_work.to, timeout);
             at_work.target.again = true;
-            self.migration.at_work = Some(at_work);
+            self.service.migration.at_work = Some(at_work);
             return;
         }
         let unsaid = unsent || !target.has_said_all(at_work.keys.len());
@@ -327,7 +330,7 @@ impl Server {
     /// Says more, as far as there is room for it.
     fn speak(&mut self, now: Now<'_>, at_work: &mut Move) {
         let Move { target, args, options, keys, db, .. } = at_work;
-        let Some(socket) = self.migration.sockets.get(target.conn) else { return };
+        let Some(socket) = self.service.migration.sockets.get(target.conn) else { return };
         if !socket.stands {
             return;
         }
@@ -371,13 +374,15 @@ impl Server {
                 let Some(payload) = target.writer.step(SLICE) else { break };
                 target.making = false;
                 if let Some(copy) = target.writer.take_copy() {
-                    self.keyspace.free_copy_later(copy);
+                    self.service.keyspace.free_copy_later(copy);
                 }
                 let Some(at) = target.next.checked_sub(1).and_then(|n| keys.get(n).copied()) else {
                     break;
                 };
                 let name = args.at(at);
-                let Some(ttl) = time_left(self.keyspace.peek(*db, name), now) else { continue };
+                let Some(ttl) = time_left(self.service.keyspace.peek(*db, name), now) else {
+                    continue;
+                };
                 restore_head(&mut words, name, ttl, payload.len(), options.replace);
                 target.payload = Some((payload, 0));
                 target.awaited.push_back(Awaited::Key(at));
@@ -385,7 +390,7 @@ impl Server {
             }
             let Some(at) = keys.get(target.next).copied() else { break };
             target.next += 1;
-            let entry = self.keyspace.peek(*db, args.at(at));
+            let entry = self.service.keyspace.peek(*db, args.at(at));
             // One whose time has come meanwhile stays behind.
             if let (Some(entry), Some(_)) = (entry, time_left(entry, now)) {
                 target.writer.begin(entry);

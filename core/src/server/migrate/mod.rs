@@ -16,20 +16,21 @@ use std::net::SocketAddr;
 use conn::MigrateConn;
 use sockets::Sockets;
 
+use super::Command;
 use super::Server;
-use super::dispatch::{Call, Handler, row};
 use super::replication::address_of_name;
-use super::table::Command;
 use super::transactions::Suspended;
+use super::{Call, Handler, row};
 use crate::command::error::up_to_nul;
 use crate::command::meta::{Begin, Find, KeySpec, acl, flag, key};
+use crate::command::migrate::Word;
 use crate::command::{Class, CommandError, Group, Row};
 use crate::machine::{Address, Endpoint, Output};
 use crate::resp::number::parse_i64;
 use crate::resp::reply::Reply;
 use crate::resp::request::{Args, OwnedArgs};
-use crate::server::clients::{Client, ReplyMode, Standing};
 use crate::server::propagate::Together;
+use crate::server::{Client, ReplyMode, Standing};
 use crate::time::{Duration, Mono, Now};
 
 /// Rows of the command table.
@@ -172,58 +173,6 @@ impl Options {
     }
 }
 
-/// A word among the options.
-enum Word {
-    Copy,
-    Replace,
-    /// So many words follow.
-    Login(usize),
-    Keys,
-}
-
-impl Word {
-    fn of(word: &[u8]) -> Option<Self> {
-        let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
-        match () {
-            () if is("copy") => Some(Word::Copy),
-            () if is("replace") => Some(Word::Replace),
-            () if is("auth") => Some(Word::Login(1)),
-            () if is("auth2") => Some(Word::Login(2)),
-            () if is("keys") => Some(Word::Keys),
-            () => None,
-        }
-    }
-}
-
-/// Where the keys of a MIGRATE stand: the first, and how many there are. With KEYS and a key in
-/// its usual place as well there is none, since that is an error.
-pub(super) fn places_of_keys(args: Args<'_>) -> (usize, usize) {
-    let mut at = 6;
-    while let Some(word) = args.get(at) {
-        at += match Word::of(word) {
-            Some(Word::Keys) if args.at(3).is_empty() => return (at + 1, args.len() - at - 1),
-            Some(Word::Keys) => return (at + 1, 0),
-            Some(Word::Login(words)) => words + 1,
-            _ => 1,
-        };
-    }
-    (3, 1)
-}
-
-/// Whether an argument of a MIGRATE is a name or a password.
-pub(super) fn is_secret(args: Args<'_>, index: usize) -> bool {
-    let mut at = 6;
-    while at < index {
-        at += match args.get(at).and_then(Word::of) {
-            Some(Word::Keys) => return false,
-            Some(Word::Login(words)) if index <= at + words => return true,
-            Some(Word::Login(words)) => words + 1,
-            _ => 1,
-        };
-    }
-    false
-}
-
 fn migrate(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     let options = Options::parse(call.args)?;
     if let Some(refusal) = server.migrate_refusal(call.client) {
@@ -238,14 +187,14 @@ fn migrate(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError>
     call.client.waiting = true;
     server.hold_all();
     let target = server.open_migrate_conn(call.now, call.args, &to, options.timeout);
-    server.migration.at_work = Some(Box::new(Move {
+    server.service.migration.at_work = Some(Box::new(Move {
         slot: call.client.slot,
         left: false,
         skips: call.client.replies == ReplyMode::Skip,
         command: call.command,
         args: call.args.into(),
         began: call.now.mono,
-        db: call.client.db,
+        db: call.client.state.db,
         options,
         to,
         keys,
@@ -272,18 +221,18 @@ impl Server {
     /// Whether keys are being moved, so that nothing else is done.
     #[inline]
     pub(super) fn is_migrating(&self) -> bool {
-        self.migration.at_work.is_some()
+        self.service.migration.at_work.is_some()
     }
 
     /// Whether a transaction has been carried out by half, of which nobody may learn.
     #[inline]
     pub(super) fn is_halfway(&self) -> bool {
-        self.migration.at_work.as_ref().is_some_and(|at_work| at_work.exec.is_some())
+        self.service.migration.at_work.as_ref().is_some_and(|at_work| at_work.exec.is_some())
     }
 
     /// How many connections to other servers are kept.
     pub(super) fn migration_sockets(&self) -> usize {
-        self.migration.sockets.len()
+        self.service.migration.sockets.len()
     }
 
     /// Why keys cannot be moved now, if they cannot.
@@ -291,7 +240,7 @@ impl Server {
         if self.is_loading() {
             return Some(CommandError::text("LOADING Redis is loading the dataset in memory"));
         }
-        if client.from_primary {
+        if client.state.from_primary {
             return Some(CommandError::text(
                 "ERR MIGRATE cannot come from a primary, which tells its replicas DEL",
             ));
@@ -305,14 +254,14 @@ impl Server {
     /// Looks the keys up: where those that are there stand among the arguments.
     fn keys_to_move(&mut self, call: &Call<'_>, options: Options) -> Vec<usize> {
         self.prepare_env(call.now, call.client);
-        let replica = self.replication.is_replica();
+        let replica = self.service.replication.is_replica();
         if replica {
             self.expire_as(call.client, call.command);
         }
-        self.effects.begin(self.listeners);
+        self.service.effects.begin(self.service.listeners);
         let mut keys = Vec::new();
         for at in (options.first_key..).take(options.count) {
-            let mut db = self.keyspace.db(call.client.db);
+            let mut db = self.service.keyspace.db(call.client.state.db);
             if db.read(db.key(call.arg(at))).is_some() {
                 keys.push(at);
             }
@@ -329,13 +278,13 @@ impl Server {
         at_work.moved.push(at);
         let (args, db) = (at_work.args.as_args(), at_work.db);
         let name = args.at(at);
-        self.keyspace.env.now_ms = now.wall.as_millis();
-        self.effects.begin(self.listeners);
-        let mut keys = self.keyspace.db(db);
+        self.service.keyspace.env.now_ms = now.wall.as_millis();
+        self.service.effects.begin(self.service.listeners);
+        let mut keys = self.service.keyspace.db(db);
         keys.discard(keys.key(name));
-        self.effects.dirty += 1;
-        self.effects.touched(db, name);
-        self.effects.event(db, Class::Generic, "del", name);
+        self.service.effects.dirty += 1;
+        self.service.effects.touched(db, name);
+        self.service.effects.event(db, Class::Generic, "del", name);
         self.after_effects(now, None);
     }
 
@@ -354,12 +303,12 @@ impl Server {
         let mut exec = at_work.exec;
         if let Some(exec) = &mut exec {
             // What the transaction did before comes first.
-            self.effects.append(exec.take_done());
+            self.service.effects.append(exec.take_done());
         }
         if !at_work.moved.is_empty() {
             let names = at_work.moved.iter().map(|at| args.at(*at));
-            self.effects.begin(self.listeners);
-            self.effects.propagate(at_work.db, [&b"DEL"[..]].into_iter().chain(names));
+            self.service.effects.begin(self.service.listeners);
+            self.service.effects.propagate(at_work.db, [&b"DEL"[..]].into_iter().chain(names));
         }
         if at_work.skips {
             client.replies = ReplyMode::Skip;
@@ -375,20 +324,20 @@ impl Server {
             client.replies = ReplyMode::On;
         }
         let took = now.mono.0.saturating_sub(began.0);
-        let tracked = self.config.settings().latency_tracking;
+        let tracked = self.config.front().latency_tracking;
         self.stats.called(command.id, took, answer.is_err(), tracked);
         self.log_if_slow(now, &client, command, args, took);
         if let Some(exec) = exec {
             self.go_on_with_exec(now, &mut client, exec);
-            if let Some(next) = &mut self.migration.at_work {
+            if let Some(next) = &mut self.service.migration.at_work {
                 next.left = at_work.left;
                 return self.clients.put(client);
             }
         }
-        let before = self.replication.offset();
+        let before = self.service.replication.offset();
         self.propagate_as(Together::Yes);
-        if self.replication.offset() != before {
-            client.write_offset = self.replication.offset();
+        if self.service.replication.offset() != before {
+            client.state.write_offset = self.service.replication.offset();
         }
         self.tell_others(now, &mut client);
         if at_work.left {
@@ -399,20 +348,21 @@ impl Server {
         }
         self.link_goes_on(now);
         self.stream_goes_on();
-        if core::mem::take(&mut self.migration.unpause) {
+        if core::mem::take(&mut self.service.migration.unpause) {
             self.let_paused_go_on(now);
         }
     }
 
     /// Clients that were paused go on when the keys have been moved.
     pub(super) fn unpause_later(&mut self) {
-        self.migration.unpause = true;
+        self.service.migration.unpause = true;
     }
 
     /// The connection of a client is closed. True if it stays nevertheless, because keys are being
     /// moved for it.
     pub(super) fn keeps_client(&mut self, client: &mut Client) -> bool {
-        let Some(at_work) = self.migration.at_work.as_mut().filter(|m| m.slot == client.slot)
+        let Some(at_work) =
+            self.service.migration.at_work.as_mut().filter(|m| m.slot == client.slot)
         else {
             return false;
         };
@@ -425,7 +375,7 @@ impl Server {
 
     /// Keeps the rest of an EXEC until the keys have been moved that it has come to.
     pub(super) fn suspend_exec(&mut self, client: &mut Client, exec: Suspended) {
-        let Some(at_work) = &mut self.migration.at_work else { return };
+        let Some(at_work) = &mut self.service.migration.at_work else { return };
         at_work.exec = Some(exec);
         if !client.not_reading {
             client.not_reading = true;

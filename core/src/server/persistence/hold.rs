@@ -24,7 +24,7 @@ impl Server {
     /// Whether nobody's requests are carried out now.
     #[inline]
     pub(in crate::server) fn holds_all(&self) -> bool {
-        let persistence = &self.persistence;
+        let persistence = &self.service.persistence;
         // Between the steps of starting there is nothing yet that could be asked for.
         persistence.hold.is_on() || !persistence.ready && persistence.loading.is_none()
     }
@@ -32,12 +32,12 @@ impl Server {
     /// Lets all clients wait, with what they ask from now on kept for later. Each call needs one
     /// of [`Server::release_all`].
     pub(in crate::server) fn hold_all(&mut self) {
-        self.persistence.hold.reasons += 1;
+        self.service.persistence.hold.reasons += 1;
     }
 
     /// Lets all clients go on, unless there is another reason for them to wait.
     pub(in crate::server) fn release_all(&mut self) {
-        let reasons = &mut self.persistence.hold.reasons;
+        let reasons = &mut self.service.persistence.hold.reasons;
         if mem::replace(reasons, reasons.saturating_sub(1)) != 1 {
             return;
         }

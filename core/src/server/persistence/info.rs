@@ -1,20 +1,20 @@
 //! INFO Persistence.
 
 use super::super::Server;
-use super::super::info::Text;
 use super::loading::Loading;
 use super::seconds_between;
 use super::snapshot::Job;
+use crate::front::info::Text;
 
 impl Server {
     /// The section of INFO. What has to do with forks tells of what is done in their place: copies
     /// of what changes before it is written are what copy-on-write is there.
     pub(in crate::server) fn persistence_section(&self, text: &mut Text) {
-        let saves = &self.persistence.saves;
-        let loads = &self.persistence.loads;
+        let saves = &self.service.persistence.saves;
+        let loads = &self.service.persistence.loads;
         let aside = self.loading().is_some_and(|loading| loading.aside);
         let (keys, total) = self.snapshot().map(Job::progress).unwrap_or_default();
-        let copied = self.keyspace.snapshot_copied();
+        let copied = self.service.keyspace.snapshot_copied();
         let percent = if total == 0 { 0.0 } else { keys as f64 * 100.0 / total as f64 };
         let current = self.rdb_child().map_or(-1, |job| seconds_between(job.began(), self.now.1));
         text.section("Persistence");
@@ -26,7 +26,7 @@ impl Server {
         text.field("current_fork_perc", format_args!("{percent:.2}"));
         text.field("current_save_keys_processed", keys);
         text.field("current_save_keys_total", total);
-        text.field("rdb_changes_since_last_save", self.dirty);
+        text.field("rdb_changes_since_last_save", self.service.dirty);
         text.field("rdb_bgsave_in_progress", u8::from(self.rdb_child().is_some()));
         text.field("rdb_last_save_time", saves.last);
         text.field("rdb_last_bgsave_status", if saves.failed { "err" } else { "ok" });

@@ -85,24 +85,24 @@ pub(in crate::server) struct RdbLoad {
 impl Server {
     /// Whether data is being loaded.
     pub(in crate::server) fn is_loading(&self) -> bool {
-        self.persistence.loading.is_some()
+        self.service.persistence.loading.is_some()
     }
 
     /// Whether the keyspace holds a part of what is being loaded, so that nobody may make a copy of
     /// it.
     pub(in crate::server) fn is_loading_in_place(&self) -> bool {
-        self.persistence.loading.as_ref().is_some_and(|loading| !loading.aside)
+        self.service.persistence.loading.as_ref().is_some_and(|loading| !loading.aside)
     }
 
     /// Why the data cannot be replaced now by what is on disk, if it cannot.
     pub(in crate::server) fn reload_refusal(&self) -> Option<CommandError> {
-        if self.executing {
+        if self.service.executing {
             return Some(CommandError::text(
                 "ERR DEBUG RELOAD and DEBUG LOADAOF are not allowed inside a transaction, since \
                  they go on while others are served",
             ));
         }
-        if self.is_loading() || self.persistence.reloading {
+        if self.is_loading() || self.service.persistence.reloading {
             return Some(CommandError::text("LOADING Redis is loading the dataset in memory"));
         }
         self.replication_syncs().then_some(CommandError::text(
@@ -113,7 +113,7 @@ impl Server {
 
     /// The data has been replaced, or will not be: what waited for that goes on.
     pub(in crate::server) fn reload_over(&mut self, now: Now<'_>) {
-        self.persistence.reloading = false;
+        self.service.persistence.reloading = false;
         self.delete_history();
         self.link_goes_on(now);
         self.stream_goes_on();
@@ -121,7 +121,7 @@ impl Server {
 
     /// What is being loaded, for INFO.
     pub(in crate::server) fn loading(&self) -> Option<&Loading> {
-        self.persistence.loading.as_ref()
+        self.service.persistence.loading.as_ref()
     }
 
     /// To be called when data begins to be loaded: `total` bytes, or 0 if that is not known.
@@ -130,7 +130,7 @@ impl Server {
         if self.is_loading() {
             self.stop_loading();
         }
-        self.persistence.loading = Some(Loading {
+        self.service.persistence.loading = Some(Loading {
             since: now.wall,
             total,
             loaded: 0,
@@ -140,7 +140,7 @@ impl Server {
             began: now.mono,
             told: false,
         });
-        self.persistence.loads = Loads::default();
+        self.service.persistence.loads = Loads::default();
         if !aside {
             self.hold_all();
         }
@@ -149,7 +149,7 @@ impl Server {
     /// To be called now and then: so many bytes have been loaded in all.
     pub(in crate::server) fn loading_progress(&mut self, loaded: u64) {
         let interval = self.config.settings().loading_process_events_interval_bytes;
-        let Some(loading) = &mut self.persistence.loading else { return };
+        let Some(loading) = &mut self.service.persistence.loading else { return };
         loading.loaded = loaded;
         if loading.holds && loaded >= interval {
             loading.holds = false;
@@ -162,7 +162,7 @@ impl Server {
     fn watch_loading(&mut self) {
         let Some(least) = self.slow_for_watchdog() else { return };
         let now = self.now.0;
-        let Some(loading) = &mut self.persistence.loading else { return };
+        let Some(loading) = &mut self.service.persistence.loading else { return };
         let took = now.0.saturating_sub(loading.began.0);
         if !loading.aside && took >= least && !core::mem::replace(&mut loading.told, true) {
             let took = took / 1_000_000;
@@ -174,11 +174,11 @@ impl Server {
 
     /// To be called when data has been loaded, or cannot be.
     pub(in crate::server) fn stop_loading(&mut self) {
-        if let Some(loading) = self.persistence.loading.take() {
+        if let Some(loading) = self.service.persistence.loading.take() {
             if loading.holds {
                 self.release_all();
             }
-            self.eviction.going_on = self.config.settings().maxmemory > 0;
+            self.service.eviction.going_on = self.config.settings().maxmemory > 0;
         }
     }
 
@@ -191,7 +191,7 @@ impl Server {
         queued: u32,
         lacked: u32,
     ) -> Option<CommandError> {
-        let refused = match self.persistence.loading {
+        let refused = match self.service.persistence.loading {
             None => false,
             Some(Loading { aside: true, .. }) => (flags | queued) & flag::NO_ASYNC_LOADING != 0,
             Some(_) => (!flags | lacked) & flag::LOADING != 0,
@@ -204,9 +204,9 @@ impl Server {
         let settings = self.config.settings();
         IntakeOptions {
             read: ReadOptions {
-                limits: settings.data.limits(self.keyspace.seed()),
+                limits: settings.data.limits(self.service.keyspace.seed()),
                 checksum: settings.rdbchecksum,
-                access: self.keyspace.env.access,
+                access: self.service.keyspace.env.access,
                 now_ms: now.wall.as_millis(),
                 modules: Modules::Refuse,
             },
@@ -244,7 +244,7 @@ impl Server {
         self.start_loading(now, 0, false);
         let intake = Intake::new(options);
         let load = RdbLoad { source, intake, after, began: now.mono, resume: now.mono };
-        self.persistence.rdb_load = Some(Box::new(load));
+        self.service.persistence.rdb_load = Some(Box::new(load));
         self.disk_op(open, DiskWork::LoadRdb(file));
     }
 
@@ -256,7 +256,8 @@ impl Server {
         result: Result<DiskDone, DiskError>,
     ) {
         // What was asked for by a load that was given up may be answered during the next.
-        let load = self.persistence.rdb_load.as_mut().filter(|load| load.source.file() == file);
+        let load =
+            self.service.persistence.rdb_load.as_mut().filter(|load| load.source.file() == file);
         let Some(load) = load else { return };
         let opening = !load.source.is_open();
         if let Err(error) = load.source.ended(result) {
@@ -268,14 +269,14 @@ impl Server {
         if opening {
             load.intake.expect(total);
         }
-        if let Some(loading) = &mut self.persistence.loading {
+        if let Some(loading) = &mut self.service.persistence.loading {
             loading.total = total;
         }
         self.read_on();
     }
 
     fn read_on(&mut self) {
-        while let Some(load) = &mut self.persistence.rdb_load
+        while let Some(load) = &mut self.service.persistence.rdb_load
             && let Some(read) = load.source.read_ahead()
         {
             let file = load.source.file();
@@ -285,7 +286,7 @@ impl Server {
 
     /// When the load is to go on.
     pub(super) fn load_wake(&self) -> Option<Mono> {
-        let load = self.persistence.rdb_load.as_deref()?;
+        let load = self.service.persistence.rdb_load.as_deref()?;
         let goes_on = load.intake.has_bytes()
             || load.source.is_ready()
             || load.source.is_exhausted()
@@ -295,16 +296,16 @@ impl Server {
 
     /// Lets the load that was told to be slow go on at this time at the latest.
     pub(super) fn hasten_load(&mut self, at: Mono) {
-        if let Some(load) = &mut self.persistence.rdb_load {
+        if let Some(load) = &mut self.service.persistence.rdb_load {
             load.resume = load.resume.min(at);
         }
     }
 
     /// Loads some more.
     pub(super) fn load_slice(&mut self, now: Now<'_>) {
-        let Some(mut load) = self.persistence.rdb_load.take() else { return };
+        let Some(mut load) = self.service.persistence.rdb_load.take() else { return };
         if load.resume > now.mono {
-            self.persistence.rdb_load = Some(load);
+            self.service.persistence.rdb_load = Some(load);
             return;
         }
         let result = self.take_in(now, &mut load);
@@ -312,13 +313,13 @@ impl Server {
             self.log(level, || text);
         }
         let (keys, expired) = (load.intake.loaded, load.intake.expired);
-        self.persistence.loads = Loads { keys, expired };
+        self.service.persistence.loads = Loads { keys, expired };
         let offset = load.intake.offset();
-        if let Some(loading) = &mut self.persistence.loading {
+        if let Some(loading) = &mut self.service.persistence.loading {
             loading.used_memory = load.intake.used_memory;
         }
         self.loading_progress(offset);
-        self.persistence.rdb_load = Some(load);
+        self.service.persistence.rdb_load = Some(load);
         match result {
             Ok(false) => self.read_on(),
             Ok(true) => self.load_ended(now, Ok(())),
@@ -333,7 +334,7 @@ impl Server {
             0 => usize::MAX,
             delay => usize::try_from(1_000 / delay).unwrap_or(1).max(1),
         };
-        let taken = load.intake.step(&mut self.keyspace, SLICE, keys)?;
+        let taken = load.intake.step(&mut self.service.keyspace, SLICE, keys)?;
         load.resume = now.mono + Duration::from_micros(delay.saturating_mul(taken as u64));
         if load.intake.is_done() {
             return Ok(true);
@@ -349,7 +350,7 @@ impl Server {
     }
 
     fn load_ended(&mut self, now: Now<'_>, result: Result<(), LoadFailure>) {
-        let Some(load) = self.persistence.rdb_load.take() else { return };
+        let Some(load) = self.service.persistence.rdb_load.take() else { return };
         if let Some(close) = load.source.close() {
             self.disk_op(close, DiskWork::Nothing);
         }
@@ -357,7 +358,7 @@ impl Server {
         if result.is_ok() {
             let summary = load.intake.summary();
             self.notice(|| summary);
-            self.persistence.libraries.clone_from(&load.intake.libraries);
+            self.service.persistence.libraries.clone_from(&load.intake.libraries);
         }
         match load.after {
             After::Start => self.started_with(now, &load, result),

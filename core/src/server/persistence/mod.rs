@@ -69,11 +69,11 @@ impl Server {
     /// Does a slice of what goes on in the background. Once a turn of the driver, so that a slice
     /// comes between the requests of all clients and those that follow, and not between any two.
     pub(super) fn background(&mut self, now: Now<'_>) {
-        if self.persistence.job.is_some() {
+        if self.service.persistence.job.is_some() {
             self.snapshot_slice(now);
         }
         self.memory_load_slice(now);
-        if self.persistence.rdb_load.is_some() {
+        if self.service.persistence.rdb_load.is_some() {
             self.load_slice(now);
         }
         self.replay_slice(now);

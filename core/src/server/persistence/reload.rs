@@ -1,7 +1,7 @@
 //! DEBUG RELOAD: the data is saved, forgotten and loaded again.
 
+use super::super::Call;
 use super::super::Server;
-use super::super::dispatch::Call;
 use super::loading::After;
 use super::save::Save;
 use super::snapshot::Purpose;
@@ -47,7 +47,7 @@ pub(in crate::server) fn reload(
         server.kill_snapshot(call.now);
     }
     call.client.waiting = true;
-    server.persistence.reloading = true;
+    server.service.persistence.reloading = true;
     if save {
         server.begin_foreground_save(call.now, Save::Reload(reload));
     } else {
@@ -69,9 +69,9 @@ impl Server {
 
     /// Forgets all keys, for others to take their place. Nobody is told but those who watch some.
     pub(in crate::server) fn forget_data(&mut self) {
-        for db in 0..self.keyspace.count() {
+        for db in 0..self.service.keyspace.count() {
             self.watched_db_replaced(None, db as u32);
         }
-        self.keyspace.flush(None, Flush::Sync);
+        self.service.keyspace.flush(None, Flush::Sync);
     }
 }

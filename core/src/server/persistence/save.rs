@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::super::Server;
-use super::super::dispatch::{Call, Handler, row};
+use super::super::{Call, Handler, row};
 use super::reload::Reload;
 use super::snapshot::{Failure, Purpose, remedy};
 use crate::command::meta::{acl, flag};
@@ -87,9 +87,9 @@ impl Server {
         if self.snapshot().is_some() {
             return Err(());
         }
-        self.persistence.saves.count += 1;
-        self.persistence.saves.tried = now.wall.as_secs();
-        self.persistence.saves.scheduled = false;
+        self.service.persistence.saves.count += 1;
+        self.service.persistence.saves.tried = now.wall.as_secs();
+        self.service.persistence.saves.scheduled = false;
         self.begin_snapshot(now, Purpose::Save(Save::Background)).map_err(drop)?;
         let pid = self.facts.pid;
         self.notice(|| format!("Background saving started by pid {pid}"));
@@ -98,13 +98,13 @@ impl Server {
 
     /// Saves while everybody waits. If there is another snapshot, it is let end first.
     pub(in crate::server) fn begin_foreground_save(&mut self, now: Now<'_>, save: Save) {
-        if save == Save::Flush && self.persistence.saves.next.back() == Some(&save) {
+        if save == Save::Flush && self.service.persistence.saves.next.back() == Some(&save) {
             // What is yet to begin serves this one, too.
             return;
         }
         self.hold_all();
         if self.begin_snapshot(now, Purpose::Save(save)).is_err() {
-            self.persistence.saves.next.push_back(save);
+            self.service.persistence.saves.next.push_back(save);
         }
     }
 
@@ -117,11 +117,11 @@ impl Server {
         directory: &str,
         result: Result<(), Failure>,
     ) {
-        let saves = &mut self.persistence.saves;
+        let saves = &mut self.service.persistence.saves;
         if result.is_ok() {
             saves.last = now.wall.as_secs();
             saves.failed = false;
-            self.dirty = self.dirty.saturating_sub(dirty);
+            self.service.dirty = self.service.dirty.saturating_sub(dirty);
         }
         if let Err(Failure::Disk(error)) = &result {
             let file = &self.config.settings().dbfilename;
@@ -156,7 +156,7 @@ impl Server {
         match result {
             Ok(()) => self.notice(|| "Background saving terminated with success".to_owned()),
             Err(Failure::Disk(_) | Failure::Behind) => {
-                self.persistence.saves.failed = true;
+                self.service.persistence.saves.failed = true;
                 self.log(LogLevel::Warning, || "Background saving error".to_owned());
             }
             Err(Failure::Killed) => {
@@ -172,7 +172,7 @@ impl Server {
         if self.snapshot().is_some() || self.is_loading_in_place() {
             return;
         }
-        if let Some(save) = self.persistence.saves.next.pop_front() {
+        if let Some(save) = self.service.persistence.saves.next.pop_front() {
             // Nothing is in its way, and everybody waits for it already.
             let _ = self.begin_snapshot(now, Purpose::Save(save));
             return;
@@ -181,7 +181,7 @@ impl Server {
             return;
         }
         let second = now.wall.as_secs();
-        let saves = &mut self.persistence.saves;
+        let saves = &mut self.service.persistence.saves;
         if saves.looked == second && !saves.scheduled {
             return;
         }
@@ -192,7 +192,7 @@ impl Server {
         }
         let (last, scheduled) = (saves.last, saves.scheduled);
         let due = self.config.settings().save.iter().copied().find(|(seconds, changes)| {
-            self.dirty >= *changes && second.saturating_sub(last) > *seconds
+            self.service.dirty >= *changes && second.saturating_sub(last) > *seconds
         });
         if let Some((seconds, changes)) = due {
             self.notice(|| format!("{changes} changes in {seconds} seconds. Saving..."));
@@ -208,7 +208,7 @@ impl Server {
         if self.snapshot().is_some() || self.is_loading_in_place() || self.is_migrating() {
             return None;
         }
-        let saves = &self.persistence.saves;
+        let saves = &self.service.persistence.saves;
         if !saves.next.is_empty() {
             return Some(self.now.0);
         }
@@ -217,7 +217,7 @@ impl Server {
         }
         let points = self.config.settings().save.iter();
         let points = points
-            .filter(|(_, changes)| self.dirty >= *changes)
+            .filter(|(_, changes)| self.service.dirty >= *changes)
             .map(|(seconds, _)| saves.last.saturating_add(*seconds).saturating_add(1));
         let scheduled = saves.scheduled.then_some(0);
         let second = points.chain(scheduled).min()?;
@@ -230,7 +230,7 @@ impl Server {
     #[inline]
     pub(in crate::server) fn write_refusal(&self) -> Option<CommandError> {
         let settings = self.config.settings();
-        let denied = self.persistence.saves.failed
+        let denied = self.service.persistence.saves.failed
             && settings.stop_writes_on_bgsave_error
             && !settings.save.is_empty();
         if !denied {
@@ -266,8 +266,8 @@ fn bgsave(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> 
     if server.rdb_child().is_some() {
         return Err(CommandError::text("ERR Background save already in progress"));
     }
-    if server.executing || schedule && server.snapshot().is_some() {
-        server.persistence.saves.scheduled = true;
+    if server.service.executing || schedule && server.snapshot().is_some() {
+        server.service.persistence.saves.scheduled = true;
         call.reply().simple("Background saving scheduled");
         return Ok(());
     }
@@ -285,7 +285,7 @@ fn save(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     if server.rdb_child().is_some() {
         return Err(CommandError::text("ERR Background save already in progress"));
     }
-    server.persistence.saves.count += 1;
+    server.service.persistence.saves.count += 1;
     call.client.waiting = true;
     let client = call.client.id;
     server.begin_foreground_save(call.now, Save::Command { client });
@@ -293,7 +293,7 @@ fn save(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
 }
 
 fn lastsave(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    let at = server.persistence.saves.last;
+    let at = server.service.persistence.saves.last;
     call.reply().integer(at as i64);
     Ok(())
 }

@@ -10,12 +10,13 @@
 
 use std::collections::VecDeque;
 
-use super::super::{DiskWork, Server, VERSION};
+use super::super::{DiskWork, Redis, Server, VERSION};
 use super::image::{Encoder, Image, Slice};
 use super::save::Save;
 use super::seconds_between;
 use super::sink::{self, FileSink, Place, Progress, Step};
 use crate::command::context::MaxmemoryPolicy;
+use crate::front::Service;
 use crate::machine::{DiskDone, DiskError, FileId, LogLevel};
 use crate::persist::aof::CommandWriter;
 use crate::persist::rdb::{Preamble, ReplicationState, WriteOptions, Writer};
@@ -168,7 +169,7 @@ impl Job {
 impl Server {
     /// The snapshot that is being written.
     pub(in crate::server) fn snapshot(&self) -> Option<&Job> {
-        self.persistence.job.as_deref()
+        self.service.persistence.job.as_deref()
     }
 
     /// The snapshot that is being written, if it is one for which Redis has a child that writes
@@ -185,13 +186,13 @@ impl Server {
         purpose: Purpose,
     ) -> Result<(), Busy> {
         // A transaction may have been carried out by half.
-        if self.persistence.job.is_some() || self.is_migrating() {
+        if self.service.persistence.job.is_some() || self.is_migrating() {
             return Err(Busy);
         }
-        self.persistence.jobs += 1;
-        let number = self.persistence.jobs;
+        self.service.persistence.jobs += 1;
+        let number = self.service.persistence.jobs;
         let encoder = self.encoder(now, matches!(purpose, Purpose::RewriteAof { .. }));
-        let image = Image::begin(&mut self.keyspace, encoder);
+        let image = Image::begin(&mut self.service.keyspace, encoder);
         let sink = match &purpose {
             Purpose::Save(_) => {
                 self.dump_taken_by_save();
@@ -207,10 +208,10 @@ impl Server {
             }
             Purpose::Replicas => Sink::Replicas,
         };
-        let (began, resume, dirty) = (now.wall, now.mono, self.dirty);
+        let (began, resume, dirty) = (now.wall, now.mono, self.service.dirty);
         let (ready, waiting, handed) = (VecDeque::new(), 0, false);
-        let most_waiting = (self.keyspace.memory() / MOST_WAITING).max(LEAST_LIMIT);
-        self.persistence.job = Some(Box::new(Job {
+        let most_waiting = (self.service.keyspace.memory() / MOST_WAITING).max(LEAST_LIMIT);
+        self.service.persistence.job = Some(Box::new(Job {
             number,
             purpose,
             image,
@@ -229,7 +230,7 @@ impl Server {
     /// Another directory is about to become the working directory. What is being written stays
     /// where it is, as Redis's child does.
     pub(in crate::server) fn snapshot_stays(&mut self) {
-        if let Some(job) = &mut self.persistence.job {
+        if let Some(job) = &mut self.service.persistence.job {
             job.stay_in(&self.directory);
         }
     }
@@ -249,8 +250,8 @@ impl Server {
 
     /// A name for a file that is to be opened.
     pub(in crate::server) fn next_file(&mut self) -> FileId {
-        self.last_file += 1;
-        FileId(self.last_file)
+        self.service.last_file += 1;
+        FileId(self.service.last_file)
     }
 
     /// What turns data into bytes. With `aof_base`, for the base of the append-only file.
@@ -270,7 +271,7 @@ impl Server {
         let mut writer = Writer::new(WriteOptions {
             compression: settings.data.rdb_compression,
             checksum: settings.rdbchecksum,
-            access: counted.then_some(self.keyspace.env.access),
+            access: counted.then_some(self.service.keyspace.env.access),
             now_ms: now.wall.as_millis(),
         });
         let replication = self.replication_position();
@@ -287,7 +288,7 @@ impl Server {
             }),
             aof_base,
         });
-        for library in &self.persistence.libraries {
+        for library in &self.service.persistence.libraries {
             writer.function(library);
         }
         Encoder::Rdb(writer)
@@ -309,7 +310,7 @@ impl Server {
         let (save, load) = (settings.rdb_key_save_delay, settings.key_load_delay);
         let until = |delay: i64| self.now.0 + Duration::from_micros(delay.try_into().unwrap_or(0));
         let (save, load) = (until(save), until(load));
-        if let Some(job) = &mut self.persistence.job {
+        if let Some(job) = &mut self.service.persistence.job {
             job.resume = job.resume.min(save);
         }
         self.hasten_load(load);
@@ -326,17 +327,17 @@ impl Server {
 
     /// Entries that are put aside.
     fn aside(&self, job: &Job) -> usize {
-        self.keyspace.snapshot_pending() + job.image.waiting()
+        self.service.keyspace.snapshot_pending() + job.image.waiting()
     }
 
     fn is_much_aside(&self, job: &Job) -> bool {
         !job.image.is_finished()
-            && (self.aside(job) > ASIDE || self.keyspace.snapshot_holds_more(HELD_ASIDE))
+            && (self.aside(job) > ASIDE || self.service.keyspace.snapshot_holds_more(HELD_ASIDE))
     }
 
     /// Writes some more.
     pub(super) fn snapshot_slice(&mut self, now: Now<'_>) {
-        let Some(mut job) = self.persistence.job.take() else { return };
+        let Some(mut job) = self.service.persistence.job.take() else { return };
         if job.resume <= now.mono && !job.image.is_finished() {
             if self.is_much_aside(&job) {
                 self.write_aside(now, &mut job);
@@ -349,8 +350,8 @@ impl Server {
         self.feed_sink(now, &mut job);
         let ended = job.handed && matches!(job.sink, Sink::Replicas);
         let (waits, most) = (job.waiting, job.most_waiting);
-        let behind = waits > most || self.keyspace.snapshot_holds_more(most - waits);
-        self.persistence.job = Some(job);
+        let behind = waits > most || self.service.keyspace.snapshot_holds_more(most - waits);
+        self.service.persistence.job = Some(job);
         if ended {
             self.end_snapshot(now, Ok(()));
         } else if behind && !self.holds_all() {
@@ -377,7 +378,7 @@ impl Server {
 
     /// Writes what was put aside, whether there is room for it or not: as bytes it takes least.
     fn write_aside(&mut self, now: Now<'_>, job: &mut Job) {
-        let most = self.keyspace.snapshot_pending().min(MOST_ASIDE) as u64;
+        let most = self.service.keyspace.snapshot_pending().min(MOST_ASIDE) as u64;
         let before = job.image.keys;
         while !job.image.is_within_entry() {
             let written = job.image.keys - before;
@@ -389,7 +390,7 @@ impl Server {
             self.write_slice(now, job, Slice { keys: many.min(most - written), ..SLICE });
         }
         // Others wait behind a large value, so that it shall not take long.
-        let much = self.keyspace.snapshot_holds_more(HELD_ASIDE);
+        let much = self.service.keyspace.snapshot_holds_more(HELD_ASIDE);
         let slices = if much { MOST_SLICES } else { (self.aside(job) / ASIDE).min(MOST_SLICES) };
         self.write_slice(now, job, Slice { bytes: SLICE.bytes * slices, ..SLICE });
     }
@@ -401,7 +402,7 @@ impl Server {
             0 => u64::MAX,
             delay => (1_000 / delay).max(1),
         };
-        job.image.step(&mut self.keyspace, slice, most);
+        job.image.step(&mut self.service.keyspace, slice, most);
         let written = job.image.keys - before;
         job.resume = now.mono + Duration::from_micros(delay.saturating_mul(written));
         if job.image.len() >= sink::CHUNK || job.image.is_finished() {
@@ -444,7 +445,8 @@ impl Server {
         step: Step,
         result: Result<DiskDone, DiskError>,
     ) {
-        let Some(job) = self.persistence.job.as_deref_mut().filter(|job| job.number == number)
+        let Some(job) =
+            self.service.persistence.job.as_deref_mut().filter(|job| job.number == number)
         else {
             return;
         };
@@ -497,7 +499,7 @@ impl Server {
     /// Who speaks in the log of what a snapshot does: a child where Redis has one.
     pub(super) fn writer_role(&self) -> char {
         match self.snapshot().map(Job::purpose) {
-            Some(Purpose::Save(save)) if !save.is_background() => self.role(),
+            Some(Purpose::Save(save)) if !save.is_background() => Redis::log_role(self),
             _ => 'C',
         }
     }
@@ -512,17 +514,17 @@ impl Server {
             let role = self.writer_role();
             self.log_as(role, LogLevel::Notice, || "DB saved on disk".to_owned());
             if role == 'C' {
-                let copied = self.keyspace.snapshot_copied() >> 20;
+                let copied = self.service.keyspace.snapshot_copied() >> 20;
                 self.log_as(role, LogLevel::Notice, || {
                     format!("RDB: {copied} MB of memory used by copy-on-write")
                 });
             }
         }
-        let Some(job) = self.persistence.job.take() else { return };
+        let Some(job) = self.service.persistence.job.take() else { return };
         if job.is_rdb() {
-            self.persistence.saves.copied = self.keyspace.snapshot_copied();
+            self.service.persistence.saves.copied = self.service.keyspace.snapshot_copied();
         }
-        self.keyspace.end_snapshot();
+        self.service.keyspace.end_snapshot();
         let job = *job;
         if let (Err(_), Sink::File(file)) = (&result, job.sink.clone()) {
             for what in file.give_up() {
@@ -536,7 +538,7 @@ impl Server {
     fn snapshot_ended(&mut self, now: Now<'_>, job: Job, result: Result<(), Failure>) {
         let took = seconds_between(job.began, now.wall);
         if job.is_rdb() {
-            self.persistence.saves.took = Some(took);
+            self.service.persistence.saves.took = Some(took);
         }
         match job.purpose {
             Purpose::Save(save) => {

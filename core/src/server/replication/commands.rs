@@ -6,13 +6,13 @@ use super::primary::State;
 use super::wait::{Acks, no_file};
 use crate::command::meta::{acl, flag};
 use crate::command::{CommandError, Group, Row};
+use crate::front::clients::describe;
 use crate::machine::LogLevel;
 use crate::resp::number::parse_i64;
 use crate::resp::quote::split_args;
+use crate::server::Client;
 use crate::server::Server;
-use crate::server::clients::Client;
-use crate::server::clients::commands::describe;
-use crate::server::dispatch::{Call, Handler, row};
+use crate::server::{Call, Handler, row};
 use crate::time::Duration;
 
 /// Rows of the command table.
@@ -75,12 +75,12 @@ const SYNCING: u32 = flag::NO_ASYNC_LOADING | flag::ADMIN | flag::NO_MULTI | fla
 const CHANGING: u32 = flag::NO_ASYNC_LOADING | flag::ADMIN | flag::NOSCRIPT | flag::STALE;
 
 fn replicaof(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    if server.replication.failover.is_some() {
+    if server.service.replication.failover.is_some() {
         return Err(CommandError::text("ERR REPLICAOF not allowed while failing over."));
     }
     let (host, port) = (call.arg(1), call.arg(2));
     if host.eq_ignore_ascii_case(b"no") && port.eq_ignore_ascii_case(b"one") {
-        if server.replication.is_replica() {
+        if server.service.replication.is_replica() {
             server.become_primary(call.now);
             let from = describe(call.client, Some(call.now.mono));
             server.notice(|| format!("MASTER MODE enabled (user request from '{from}')"));
@@ -94,7 +94,7 @@ fn replicaof(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandErro
         .and_then(|port| u16::try_from(port).ok())
         .ok_or(CommandError::text("ERR Invalid master port"))?;
     let host = String::from_utf8_lossy(host).into_owned();
-    if let Some(primary) = &server.replication.primary
+    if let Some(primary) = &server.service.replication.primary
         && primary.host.eq_ignore_ascii_case(&host)
         && primary.port == port
     {
@@ -134,10 +134,10 @@ fn synchronize(
     {
         take_over(server, call, id)?;
     }
-    if server.replication.failover.is_some() {
+    if server.service.replication.failover.is_some() {
         return Err(CommandError::text("NOMASTERLINK Can't SYNC while failing over"));
     }
-    if server.replication.is_replica() && !server.replication.link_is_up() {
+    if server.service.replication.is_replica() && !server.service.replication.link_is_up() {
         return Err(CommandError::text(
             "NOMASTERLINK Can't SYNC while not connected with my master",
         ));
@@ -161,11 +161,11 @@ fn synchronize(
                 return Err(CommandError::NotAnInteger);
             };
             if server.go_on_from(call, id, offset) {
-                server.replication.stats.sync_partial_ok += 1;
+                server.service.replication.stats.sync_partial_ok += 1;
                 return Ok(());
             }
             if id.first() != Some(&b'?') {
-                server.replication.stats.sync_partial_err += 1;
+                server.service.replication.stats.sync_partial_err += 1;
             }
         }
     }
@@ -177,10 +177,10 @@ fn synchronize(
 fn take_over(server: &mut Server, call: &mut Call<'_>, id: &[u8]) -> Result<(), CommandError> {
     let shown = String::from_utf8_lossy(id).into_owned();
     server.notice(|| format!("Failover request received for replid {shown}."));
-    if !server.replication.is_replica() {
+    if !server.service.replication.is_replica() {
         return Err(CommandError::text("ERR PSYNC FAILOVER can't be sent to a master."));
     }
-    if !id.eq_ignore_ascii_case(&server.replication.id) {
+    if !id.eq_ignore_ascii_case(&server.service.replication.id) {
         return Err(CommandError::text("ERR PSYNC FAILOVER replid must match my replid."));
     }
     server.become_primary(call.now);
@@ -193,7 +193,7 @@ impl Server {
     /// Lets a replica go on with the stream from an offset on, if that can be done.
     fn go_on_from(&mut self, call: &mut Call<'_>, id: &[u8], offset: i64) -> bool {
         let name = call.client.replica_name();
-        let replication = &self.replication;
+        let replication = &self.service.replication;
         let text = |id: &[u8]| String::from_utf8_lossy(id).into_owned();
         let is_first = id.eq_ignore_ascii_case(&replication.id);
         let is_second =
@@ -239,14 +239,15 @@ impl Server {
         }
         let psync2 = call.client.as_replica(call.now.mono).can.psync2;
         let answer = match psync2 {
-            true => format!("+CONTINUE {}\r\n", text(&self.replication.id)),
+            true => format!("+CONTINUE {}\r\n", text(&self.service.replication.id)),
             false => "+CONTINUE\r\n".to_owned(),
         };
         call.client.outbox.write(answer.as_bytes());
         self.enlist(call.now.mono, call.client, State::Online);
         call.client.as_replica(call.now.mono).next = offset;
-        self.replication.news = true;
-        let next = self.replication.backlog.as_ref().map_or(offset, |backlog| backlog.next());
+        self.service.replication.news = true;
+        let next =
+            self.service.replication.backlog.as_ref().map_or(offset, |backlog| backlog.next());
         let length = next - offset;
         self.notice(|| {
             format!(
@@ -338,7 +339,7 @@ impl Server {
         if !call.client.is_replica() {
             return;
         }
-        let Some(replica) = call.client.replica.as_deref_mut() else { return };
+        let Some(replica) = call.client.state.replica.as_deref_mut() else { return };
         let Some(offset) = parse_i64(offset) else { return };
         replica.acked = replica.acked.max(offset);
         if let Some(fsynced) = fsynced {
@@ -346,17 +347,17 @@ impl Server {
             replica.fsynced = replica.fsynced.max(fsynced);
         }
         replica.acked_at = call.now.mono;
-        self.replication.acked = true;
+        self.service.replication.acked = true;
         if replica.on_ack && replica.state == State::Online {
             replica.on_ack = false;
-            self.replication.news = true;
+            self.service.replication.news = true;
         }
     }
 }
 
 /// The primary asks how far we are.
 fn asked_for_ack(server: &mut Server, call: &mut Call<'_>) {
-    let Some(slot) = server.replication.stream().map(|stream| stream.slot) else { return };
+    let Some(slot) = server.service.replication.stream().map(|stream| stream.slot) else { return };
     if call.client.slot == slot {
         server.send_ack(call.now, call.client);
     } else if let Some(mut client) = server.clients.take(slot) {
@@ -366,7 +367,7 @@ fn asked_for_ack(server: &mut Server, call: &mut Call<'_>) {
 }
 
 fn role(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    if let Some(primary) = &server.replication.primary {
+    if let Some(primary) = &server.service.replication.primary {
         let offset = primary.stream.as_ref().map_or(-1, |stream| stream.applied);
         let mut reply = call.reply();
         reply.array(5);
@@ -382,7 +383,7 @@ fn role(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
         .filter(|(_, replica)| replica.state == State::Online)
         .map(|(client, replica)| (client.replica_address(), replica.port, replica.acked))
         .collect();
-    let offset = server.replication.offset;
+    let offset = server.service.replication.offset;
     let mut reply = call.reply();
     reply.array(3);
     reply.bulk(b"master");
@@ -411,7 +412,7 @@ fn patience(text: &[u8]) -> Result<Option<Duration>, CommandError> {
 }
 
 fn wait(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    if server.replication.is_replica() {
+    if server.service.replication.is_replica() {
         return Err(CommandError::text(
             "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 \
              if a replica is configured to be writable (which is not the default) writes to \
@@ -420,7 +421,7 @@ fn wait(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     }
     let replicas = parse_i64(call.arg(1)).ok_or(CommandError::NotAnInteger)?;
     let patience = patience(call.arg(2))?;
-    let acks = Acks { offset: call.client.write_offset, replicas, local: None };
+    let acks = Acks { offset: call.client.state.write_offset, replicas, local: None };
     wait_for(server, call, acks, patience);
     Ok(())
 }
@@ -439,7 +440,7 @@ fn waitaof(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError>
     let out_of_range = CommandError::text("ERR value is out of range, must be positive");
     let replicas = parse_i64(call.arg(2)).filter(|n| *n >= 0).ok_or(out_of_range)?;
     let patience = patience(call.arg(3))?;
-    if server.replication.is_replica() {
+    if server.service.replication.is_replica() {
         return Err(CommandError::text(
             "ERR WAITAOF cannot be used with replica instances. Please also note that writes to \
              replicas are just local and are not propagated.",
@@ -448,25 +449,25 @@ fn waitaof(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError>
     if local && !server.config.settings().appendonly {
         return Err(no_file());
     }
-    let acks = Acks { offset: call.client.write_offset, replicas, local: Some(local) };
+    let acks = Acks { offset: call.client.state.write_offset, replicas, local: Some(local) };
     wait_for(server, call, acks, patience);
     Ok(())
 }
 
 fn wait_for(server: &mut Server, call: &mut Call<'_>, acks: Acks, patience: Option<Duration>) {
     let reached = server.reached(acks);
-    if reached.is_enough(acks) || server.executing || call.client.from_primary {
+    if reached.is_enough(acks) || server.service.executing || call.client.state.from_primary {
         return reached.write(acks, &mut call.reply());
     }
     let Call { now, args, command, .. } = *call;
     server.block_for_acks(now, call.client, command, args, acks, patience);
-    server.replication.waiting.push(call.client.slot);
+    server.service.replication.waiting.push(call.client.slot);
     server.ask_replicas();
 }
 
 fn failover(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     if call.args.len() == 2 && call.arg(1).eq_ignore_ascii_case(b"abort") {
-        if server.replication.failover.is_none() {
+        if server.service.replication.failover.is_none() {
             return Err(CommandError::text("ERR No failover in progress."));
         }
         server.abort_failover(call.now, "Failover manually aborted");
@@ -498,13 +499,13 @@ fn failover(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError
             _ => return Err(CommandError::Syntax),
         }
     }
-    if server.replication.failover.is_some() {
+    if server.service.replication.failover.is_some() {
         return Err(CommandError::text("ERR FAILOVER already in progress."));
     }
-    if server.replication.is_replica() {
+    if server.service.replication.is_replica() {
         return Err(CommandError::text("ERR FAILOVER is not valid when server is a replica."));
     }
-    if server.replication.replicas.is_empty() {
+    if server.service.replication.replicas.is_empty() {
         return Err(CommandError::text("ERR FAILOVER requires connected replicas."));
     }
     if force && (timeout.is_none() || target.is_none()) {

@@ -25,23 +25,23 @@ pub(super) struct Schedule {
 impl Server {
     /// Sees to it that time counts from now on.
     pub(super) fn wake_replication(&mut self, now: Mono) {
-        let next = &mut self.replication.schedule.next;
+        let next = &mut self.service.replication.schedule.next;
         *next = Some(next.map_or(now + PERIOD, |next| next.min(now + PERIOD)));
     }
 
     /// The server is ready: the connection to its primary is made soon.
     pub(in crate::server) fn replication_ready(&mut self) {
-        self.replication.schedule.next = Some(self.now.0);
+        self.service.replication.schedule.next = Some(self.now.0);
     }
 
     /// When replication is to be looked after next.
     pub(in crate::server) fn replication_wake(&self) -> Option<Mono> {
-        let until = self.replication.failover.as_ref().and_then(|failover| failover.until);
-        let schedule = &self.replication.schedule;
+        let until = self.service.replication.failover.as_ref().and_then(|failover| failover.until);
+        let schedule = &self.service.replication.schedule;
         let unpause = schedule.unpause.then_some(self.now.0);
-        let waits = self.replication.primary.is_some()
-            || !self.replication.replicas.is_empty()
-            || self.replication.failover.is_some();
+        let waits = self.service.replication.primary.is_some()
+            || !self.service.replication.replicas.is_empty()
+            || self.service.replication.failover.is_some();
         let next = if waits { schedule.next } else { self.backlog_ends() };
         let sync = if waits { self.sync_due() } else { None };
         [next, until, unpause, sync, self.own_keys_due()].into_iter().flatten().min()
@@ -50,7 +50,7 @@ impl Server {
     /// When the backlog goes because nobody has come for it.
     fn backlog_ends(&self) -> Option<Mono> {
         let ttl = self.config.settings().repl_backlog_ttl;
-        let replication = &self.replication;
+        let replication = &self.service.replication;
         let waits = replication.backlog.is_some()
             && replication.replicas.is_empty()
             && !replication.is_replica()
@@ -61,7 +61,7 @@ impl Server {
     /// Does what is due.
     #[inline]
     pub(in crate::server) fn replication_cron(&mut self, now: Now<'_>) {
-        let replication = &self.replication;
+        let replication = &self.service.replication;
         let alone = replication.primary.is_none()
             && replication.replicas.is_empty()
             && replication.backlog.is_none()
@@ -75,7 +75,7 @@ impl Server {
 
     #[cold]
     fn replication_tick(&mut self, now: Now<'_>) {
-        if core::mem::take(&mut self.replication.schedule.unpause) {
+        if core::mem::take(&mut self.service.replication.schedule.unpause) {
             self.let_paused_go_on(now);
         }
         self.update_failover(now);
@@ -83,12 +83,12 @@ impl Server {
         if self.backlog_ends().is_some_and(|at| at <= now.mono) {
             self.drop_backlog();
         }
-        if self.replication.schedule.next.is_some_and(|next| next <= now.mono) {
-            let period = match self.replication.failover {
+        if self.service.replication.schedule.next.is_some_and(|next| next <= now.mono) {
+            let period = match self.service.replication.failover {
                 Some(_) => FAILOVER_PERIOD,
                 None => PERIOD,
             };
-            self.replication.schedule.next = Some(now.mono + period);
+            self.service.replication.schedule.next = Some(now.mono + period);
             self.look_after_primary(now);
             self.look_after_replicas(now);
             self.remove_sync_file();
@@ -99,7 +99,7 @@ impl Server {
     fn look_after_primary(&mut self, now: Now<'_>) {
         let patience = self.config.settings().repl_timeout;
         let timeout = Duration::from_secs(patience + 1);
-        let Some(primary) = &self.replication.primary else { return };
+        let Some(primary) = &self.service.replication.primary else { return };
         if let Some(stream) = &primary.stream {
             let slot = stream.slot;
             let Some(mut client) = self.clients.take(slot) else { return };
@@ -119,7 +119,7 @@ impl Server {
         let Some(link) = &primary.link else {
             let rest = Duration::from_secs(patience);
             let rests = primary.left_at.is_some_and(|since| now.mono.since(since) < rest);
-            if self.persistence.ready && !rests {
+            if self.service.persistence.ready && !rests {
                 let name = primary.name();
                 self.notice(|| format!("Connecting to MASTER {name}"));
                 self.connect_to_primary(now);
@@ -149,31 +149,33 @@ impl Server {
     /// Shows the primary, which hears nothing else while its copy of the data is loaded, that we
     /// are there.
     fn show_life(&mut self) {
-        let Some(link) = self.replication.link_mut().filter(|link| !link.is_closed) else { return };
+        let Some(link) = self.service.replication.link_mut().filter(|link| !link.is_closed) else {
+            return;
+        };
         link.outbox.write(b"\n");
         let conn = link.conn;
         self.outputs.push_back(Output::Send { conn });
     }
 
     fn look_after_replicas(&mut self, now: Now<'_>) {
-        if self.replication.replicas.is_empty() {
+        if self.service.replication.replicas.is_empty() {
             return;
         }
         let second = now.mono.since(self.started).as_secs();
         let period = self.config.settings().repl_ping_replica_period.max(1);
-        if second.is_multiple_of(period) && self.replication.schedule.pinged != second {
-            self.replication.schedule.pinged = second;
-            let halted = self.replication.failover.is_some() && self.pause.is_on(now.mono);
+        if second.is_multiple_of(period) && self.service.replication.schedule.pinged != second {
+            self.service.replication.schedule.pinged = second;
+            let halted = self.service.replication.failover.is_some() && self.pause.is_on(now.mono);
             if !halted {
                 self.feed_words(&[b"PING"]);
             }
         }
         let timeout = Duration::from_secs(self.config.settings().repl_timeout + 1);
-        let diskless = self.replication.sync.is_diskless();
-        for slot in self.replication.replicas.clone() {
+        let diskless = self.service.replication.sync.is_diskless();
+        for slot in self.service.replication.replicas.clone() {
             let Some(mut client) = self.clients.take(slot) else { continue };
             let waiting = client.outbox.len();
-            let Some(replica) = client.replica.as_deref_mut() else {
+            let Some(replica) = client.state.replica.as_deref_mut() else {
                 self.clients.put(client);
                 continue;
             };
@@ -206,7 +208,7 @@ impl Server {
     /// since it goes on uncounted.
     fn drop_backlog(&mut self) {
         self.change_stream_id();
-        self.replication.backlog = None;
+        self.service.replication.backlog = None;
         self.followers_changed();
         let ttl = self.config.settings().repl_backlog_ttl;
         self.notice(|| {

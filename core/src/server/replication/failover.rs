@@ -1,8 +1,8 @@
 //! FAILOVER: handing the primary's place to a replica that has all.
 
 use super::primary::State;
+use crate::server::PauseReason;
 use crate::server::Server;
-use crate::server::pause::Reason;
 use crate::time::{Mono, Now};
 
 /// A failover that is under way.
@@ -32,21 +32,21 @@ impl Failover {
 impl Server {
     /// Whether a replica has been asked to take over.
     pub(super) fn is_failing_over(&self) -> bool {
-        self.replication.failover.as_ref().is_some_and(|failover| failover.in_progress)
+        self.service.replication.failover.as_ref().is_some_and(|failover| failover.in_progress)
     }
 
     /// Begins a failover: nobody writes until the target has all.
     pub(super) fn begin_failover(&mut self, now: Now<'_>, failover: Failover) {
-        self.replication.failover = Some(failover);
-        self.replication.acked = true;
-        self.pause.begin_for(Reason::Failover);
+        self.service.replication.failover = Some(failover);
+        self.service.replication.acked = true;
+        self.pause.begin_for(PauseReason::Failover);
         self.pause_changed(now.mono);
         self.wake_replication(now.mono);
     }
 
     /// Looks whether the target has all, or the time is over.
     pub(super) fn update_failover(&mut self, now: Now<'_>) {
-        let Some(failover) = &self.replication.failover else { return };
+        let Some(failover) = &self.service.replication.failover else { return };
         if failover.in_progress {
             return;
         }
@@ -57,7 +57,7 @@ impl Server {
             self.notice(|| format!("FAILOVER to {host}:{port} time out exceeded, failing over."));
             return self.hand_over(now, host, port);
         }
-        let offset = self.replication.offset;
+        let offset = self.service.replication.offset;
         let target = failover.target.clone();
         let ready = self
             .all_replicas()
@@ -73,7 +73,7 @@ impl Server {
     }
 
     fn hand_over(&mut self, now: Now<'_>, host: String, port: u16) {
-        if let Some(failover) = &mut self.replication.failover {
+        if let Some(failover) = &mut self.service.replication.failover {
             failover.in_progress = true;
             failover.target = Some((host.clone(), port));
         }
@@ -82,7 +82,7 @@ impl Server {
 
     /// Gives up the failover that is under way, if there is one.
     pub(super) fn abort_failover(&mut self, now: Now<'_>, why: &str) {
-        let Some(failover) = &self.replication.failover else { return };
+        let Some(failover) = &self.service.replication.failover else { return };
         let target = match &failover.target {
             Some((host, port)) => format!("{host}:{port}"),
             None => "any replica".to_owned(),
@@ -96,10 +96,10 @@ impl Server {
     }
 
     fn end_failover(&mut self, now: Now<'_>) {
-        self.replication.failover = None;
-        self.pause.end_for(Reason::Failover);
+        self.service.replication.failover = None;
+        self.pause.end_for(PauseReason::Failover);
         self.pause_changed(now.mono);
-        self.replication.schedule.unpause = true;
+        self.service.replication.schedule.unpause = true;
         self.wake_replication(now.mono);
     }
 

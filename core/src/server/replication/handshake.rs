@@ -110,7 +110,7 @@ impl Link {
 impl Server {
     /// The outbox of the connection to the primary, before the stream flows.
     pub(in crate::server) fn link_outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
-        let link = self.replication.link_mut().filter(|link| link.conn == conn)?;
+        let link = self.service.replication.link_mut().filter(|link| link.conn == conn)?;
         Some(&mut link.outbox)
     }
 
@@ -123,7 +123,8 @@ impl Server {
         peer: Endpoint,
     ) {
         self.begun_to_connect(conn);
-        let Some(link) = self.replication.link_mut().filter(|link| link.conn == conn) else {
+        let Some(link) = self.service.replication.link_mut().filter(|link| link.conn == conn)
+        else {
             return;
         };
         link.local = Some(local);
@@ -137,12 +138,12 @@ impl Server {
 
     /// Bytes have come from the primary, before the stream flows.
     pub(in crate::server) fn link_received(&mut self, now: Now<'_>, conn: ConnId, bytes: &[u8]) {
-        let Some(primary) = &mut self.replication.primary else { return };
+        let Some(primary) = &mut self.service.replication.primary else { return };
         let Some(mut link) = primary.link.take_if(|link| link.conn == conn) else { return };
-        self.replication.stats.net_input += bytes.len() as u64;
+        self.service.replication.stats.net_input += bytes.len() as u64;
         link.last_io = now.mono;
         link.input.extend_from_slice(bytes);
-        if self.persistence.reloading || self.is_migrating() || self.is_ending() {
+        if self.service.persistence.reloading || self.is_migrating() || self.is_ending() {
             // A copy of the data must not come in between, nor when nothing may change any more.
             return self.put_link(link);
         }
@@ -151,7 +152,7 @@ impl Server {
 
     /// Looks at what came from the primary while that had to wait.
     pub(in crate::server) fn link_goes_on(&mut self, now: Now<'_>) {
-        let Some(primary) = &mut self.replication.primary else { return };
+        let Some(primary) = &mut self.service.replication.primary else { return };
         if let Some(link) = primary.link.take_if(|link| !link.input.is_empty()) {
             self.go_on_with(now, link);
         }
@@ -203,7 +204,7 @@ impl Server {
 
     /// Brings back the connection to the primary.
     pub(super) fn put_link(&mut self, link: Box<Link>) {
-        match &mut self.replication.primary {
+        match &mut self.service.replication.primary {
             Some(primary) if primary.link.is_none() && primary.stream.is_none() => {
                 primary.link = Some(link);
             }
@@ -214,7 +215,8 @@ impl Server {
 
     /// The connection to the primary is closed, before the stream flows.
     pub(in crate::server) fn link_closed(&mut self, now: Now<'_>, conn: ConnId, error: NetError) {
-        let Some(link) = self.replication.link_mut().filter(|link| link.conn == conn) else {
+        let Some(link) = self.service.replication.link_mut().filter(|link| link.conn == conn)
+        else {
             return;
         };
         link.is_closed = true;
@@ -309,7 +311,7 @@ impl Server {
             link.step = Step::Auth;
         }
         let port = match settings.replica_announce_port {
-            0 => settings.port,
+            0 => self.config.front().port,
             port => port,
         };
         link.send(&[b"REPLCONF", b"listening-port", port.to_string().as_bytes()]);
@@ -321,7 +323,7 @@ impl Server {
 
     /// Asks for the rest of the stream, if we know where to go on, or for all.
     fn ask_for_stream(&mut self, link: &mut Link) {
-        let (id, next) = match &self.replication.cached {
+        let (id, next) = match &self.service.replication.cached {
             Some(cached) => (cached.id.to_vec(), cached.offset + 1),
             None => (b"?".to_vec(), -1),
         };
@@ -348,7 +350,7 @@ impl Server {
             return Outcome::Next;
         }
         let is_full = line.starts_with("+FULLRESYNC");
-        let is_partial = line.starts_with("+CONTINUE") && self.replication.cached.is_some();
+        let is_partial = line.starts_with("+CONTINUE") && self.service.replication.cached.is_some();
         if is_full || is_partial {
             self.psync_agreed();
         }
@@ -401,7 +403,7 @@ impl Server {
 
     /// The primary goes on with the stream under another id: it took over from the one we knew.
     fn stream_renamed(&mut self, id: StreamId) {
-        let replication = &mut self.replication;
+        let replication = &mut self.service.replication;
         let Some(cached) = &mut replication.cached else { return };
         if cached.id == id {
             return;

@@ -2,12 +2,12 @@
 
 use super::failover::Failover;
 use super::handshake::Step;
+use crate::front::info::Text;
 use crate::server::Server;
-use crate::server::info::Text;
 
 impl Server {
     pub(in crate::server) fn replication_section(&self, text: &mut Text) {
-        let replication = &self.replication;
+        let replication = &self.service.replication;
         let settings = self.config.settings();
         text.section("Replication");
         text.field("role", if replication.is_replica() { "slave" } else { "master" });
@@ -40,18 +40,18 @@ impl Server {
 
     /// What a replica tells of its primary.
     fn primary_fields(&self, text: &mut Text) {
-        let Some(primary) = &self.replication.primary else { return };
+        let Some(primary) = &self.service.replication.primary else { return };
         let settings = self.config.settings();
         let now = self.now.0;
         let stream = primary.stream.as_ref();
         let client = stream.and_then(|stream| self.clients.get(stream.slot));
-        let cached = self.replication.cached.map(|cached| cached.offset);
+        let cached = self.service.replication.cached.map(|cached| cached.offset);
         let heard = client.map(|client| now.since(client.last_heard).as_secs() as i64);
         text.field("master_host", &primary.host);
         text.field("master_port", primary.port);
         text.field("master_link_status", if stream.is_some() { "up" } else { "down" });
         text.field("master_last_io_seconds_ago", heard.unwrap_or(-1));
-        text.field("master_sync_in_progress", u8::from(self.replication.is_syncing()));
+        text.field("master_sync_in_progress", u8::from(self.service.replication.is_syncing()));
         let read = stream.map(|stream| stream.read).or(cached);
         let applied = stream.map(|stream| stream.applied).or(cached);
         text.field("slave_read_repl_offset", read.unwrap_or(1));

@@ -5,7 +5,7 @@ use super::handshake::{Link, Step};
 use super::replica::Cached;
 use super::transfer::{Form, MARK, Way};
 use crate::machine::{DiskOp, LogLevel};
-use crate::server::config::settings::DisklessLoad;
+use crate::server::config::DisklessLoad;
 use crate::server::persistence::intake::{Intake, LoadedPosition};
 use crate::server::persistence::loading::{After, LoadFailure};
 use crate::server::{DiskWork, Server};
@@ -43,7 +43,7 @@ impl Server {
         match self.config.settings().repl_diskless_load {
             DisklessLoad::Disabled => false,
             DisklessLoad::SwapDb => true,
-            DisklessLoad::OnEmptyDb => self.keyspace.summary().next().is_none(),
+            DisklessLoad::OnEmptyDb => self.service.keyspace.summary().next().is_none(),
         }
     }
 
@@ -68,7 +68,7 @@ impl Server {
     fn attach_to_new_primary(&mut self) {
         self.discard_cached();
         self.disconnect_replicas();
-        self.replication.backlog = None;
+        self.service.replication.backlog = None;
         self.followers_changed();
     }
 
@@ -82,12 +82,12 @@ impl Server {
     fn flush_old(&mut self) {
         let lazy = self.config.settings().replica_lazy_flush;
         self.tell_replaced();
-        self.keyspace.flush(None, if lazy { Flush::Async } else { Flush::Sync });
+        self.service.keyspace.flush(None, if lazy { Flush::Async } else { Flush::Sync });
     }
 
     /// Tells those who watch keys that they have been replaced.
     fn tell_replaced(&mut self) {
-        for db in 0..self.keyspace.count() {
+        for db in 0..self.service.keyspace.count() {
             self.watched_db_replaced(None, db as u32);
         }
     }
@@ -123,22 +123,23 @@ impl Server {
 
     /// All that was in the copy is here: the stream begins behind it.
     fn full_sync_done(&mut self, now: Now<'_>, position: &LoadedPosition) {
-        let link = self.replication.primary.as_mut().and_then(|primary| primary.link.take());
+        let link =
+            self.service.replication.primary.as_mut().and_then(|primary| primary.link.take());
         let Some(link) = link else { return };
         let Step::Transfer(transfer) = &link.step else { return self.put_link(link) };
         let marked = matches!(transfer.form, Some(Form::Mark(_)));
-        let replication = &mut self.replication;
+        let replication = &mut self.service.replication;
         replication.id = link.id;
         replication.offset = link.offset;
         replication.forget_second_id();
         let db = position.db.and_then(|db| u32::try_from(db).ok()).unwrap_or(0);
         replication.cached = Some(Cached { id: link.id, offset: link.offset, db });
-        self.dirty += 1;
+        self.service.dirty += 1;
         self.notice(|| "MASTER <-> REPLICA sync: Finished with success".to_owned());
         self.resume_aof(now);
         self.begin_stream(now, *link);
         if marked
-            && let Some(slot) = self.replication.stream().map(|stream| stream.slot)
+            && let Some(slot) = self.service.replication.stream().map(|stream| stream.slot)
             && let Some(mut client) = self.clients.take(slot)
         {
             // The primary waits for it before it sends the stream.
@@ -159,13 +160,13 @@ impl Server {
             self.kill_snapshot(now);
         }
         let aside = self.config.settings().repl_diskless_load == DisklessLoad::SwapDb;
-        let aside = aside.then(|| Box::new(self.keyspace.beside()));
+        let aside = aside.then(|| Box::new(self.service.keyspace.beside()));
         if aside.is_none() {
             self.make_way();
         }
         self.notice(|| "MASTER <-> REPLICA sync: Loading DB in memory".to_owned());
         // Data of the same history may be read meanwhile.
-        let serves = aside.is_some() && id == self.replication.id;
+        let serves = aside.is_some() && id == self.service.replication.id;
         let size = match form {
             Form::Length(size) => size,
             Form::Mark(_) => 0,
@@ -190,7 +191,7 @@ impl Server {
 
     /// When loading a copy as it comes is to go on.
     pub(in crate::server) fn memory_load_wake(&self) -> Option<Mono> {
-        let link = self.replication.link()?;
+        let link = self.service.replication.link()?;
         let Step::Transfer(transfer) = &link.step else { return None };
         let Way::Memory(memory) = &transfer.way else { return None };
         let goes_on = memory.intake.has_bytes()
@@ -201,7 +202,7 @@ impl Server {
 
     /// Lets the load that was told to be slow go on at this time at the latest.
     pub(in crate::server) fn hasten_memory_load(&mut self, at: Mono) {
-        if let Some(link) = self.replication.link_mut()
+        if let Some(link) = self.service.replication.link_mut()
             && let Step::Transfer(transfer) = &mut link.step
             && let Way::Memory(memory) = &mut transfer.way
         {
@@ -214,7 +215,8 @@ impl Server {
         if self.memory_load_wake().is_none_or(|at| at > now.mono) {
             return;
         }
-        let Some(mut link) = self.replication.primary.as_mut().and_then(|p| p.link.take()) else {
+        let Some(mut link) = self.service.replication.primary.as_mut().and_then(|p| p.link.take())
+        else {
             return;
         };
         let progress = self.load_more(now, &mut link);
@@ -248,7 +250,7 @@ impl Server {
                 transfer.read += bytes.len() as u64;
                 memory.intake.hand_in(bytes);
             }
-            let keyspace = memory.aside.as_deref_mut().unwrap_or(&mut self.keyspace);
+            let keyspace = memory.aside.as_deref_mut().unwrap_or(&mut self.service.keyspace);
             let taken = match memory.intake.step(keyspace, SLICE, keys) {
                 Ok(taken) => taken,
                 Err(error) => {
@@ -290,20 +292,20 @@ impl Server {
 
     /// A copy has been loaded as it came.
     fn memory_loaded(&mut self, now: Now<'_>) {
-        let Some(link) = self.replication.link_mut() else { return };
+        let Some(link) = self.service.replication.link_mut() else { return };
         let Step::Transfer(transfer) = &mut link.step else { return };
         let Way::Memory(memory) = core::mem::replace(&mut transfer.way, Way::Loading) else {
             return;
         };
         let Memory { intake, aside, .. } = *memory;
         let summary = intake.summary();
-        self.persistence.libraries.clone_from(&intake.libraries);
+        self.service.persistence.libraries.clone_from(&intake.libraries);
         self.notice(|| summary);
         if let Some(keyspace) = aside {
             self.attach_to_new_primary();
             self.notice(|| "MASTER <-> REPLICA sync: Swapping active DB with loaded DB".to_owned());
             self.tell_replaced();
-            self.keyspace.adopt(*keyspace, Flush::Async);
+            self.service.keyspace.adopt(*keyspace, Flush::Async);
             self.notice(|| "MASTER <-> REPLICA sync: Discarding old DB in background".to_owned());
         }
         self.stop_loading();

@@ -209,12 +209,12 @@ impl Replication {
 impl Server {
     /// Whether replicas, or the backlog that is kept for them, want commands.
     pub(super) fn replicas_follow(&self) -> bool {
-        self.replication.backlog.is_some() && !self.replication.is_replica()
+        self.service.replication.backlog.is_some() && !self.service.replication.is_replica()
     }
 
     /// Whether this server follows a primary.
     pub(super) fn is_replica(&self) -> bool {
-        self.replication.is_replica()
+        self.service.replication.is_replica()
     }
 
     /// Stops the append-only file while the data is replaced.
@@ -231,13 +231,16 @@ impl Server {
 
     /// How far the stream has come here.
     pub(super) fn stream_offset(&self) -> i64 {
-        self.replication.stream().map_or(self.replication.offset, |stream| stream.applied)
+        self.service
+            .replication
+            .stream()
+            .map_or(self.service.replication.offset, |stream| stream.applied)
     }
 
     /// Sends commands to the replicas. A replica passes on what it gets from its primary instead,
     /// so that all have the same stream.
     pub(super) fn feed_replicas(&mut self, commands: &[Propagated], whole: bool) {
-        let replication = &mut self.replication;
+        let replication = &mut self.service.replication;
         if replication.is_replica() {
             return;
         }
@@ -251,24 +254,29 @@ impl Server {
 
     /// Adds a command to the stream that is about the stream itself, and about no database.
     fn feed_words(&mut self, words: &[&[u8]]) {
-        if !self.replication.is_replica() {
-            self.replication.append(|_, out| write_words(out, words.iter().copied()));
+        if !self.service.replication.is_replica() {
+            self.service.replication.append(|_, out| write_words(out, words.iter().copied()));
         }
     }
 
     /// Sends a command to the replicas, and to nobody else who follows.
     pub(super) fn tell_replicas(&mut self, db: usize, args: crate::resp::request::Args<'_>) {
         if self.replicas_follow() {
-            self.effects.for_replicas(db, args);
+            self.service.effects.for_replicas(db, args);
         }
     }
 
     /// What a snapshot that is taken now keeps of the stream.
     pub(super) fn replication_position(&self) -> Option<Position> {
-        let slot =
-            self.replication.primary.as_ref().and_then(|p| p.stream.as_ref()).map(|s| s.slot);
-        let db = slot.and_then(|slot| self.clients.get(slot)).map(|client| client.db);
-        self.replication.position(db)
+        let slot = self
+            .service
+            .replication
+            .primary
+            .as_ref()
+            .and_then(|p| p.stream.as_ref())
+            .map(|s| s.slot);
+        let db = slot.and_then(|slot| self.clients.get(slot)).map(|client| client.state.db);
+        self.service.replication.position(db)
     }
 
     /// Takes up the stream where the snapshot from which the data was read when the server started
@@ -283,7 +291,7 @@ impl Server {
             return;
         };
         let (Ok(db), false) = (u32::try_from(db), offset < 0) else { return };
-        let replication = &mut self.replication;
+        let replication = &mut self.service.replication;
         replication.offset = offset;
         if replication.is_replica() {
             replication.id = id;
@@ -308,14 +316,14 @@ impl Server {
 
     /// Gives the stream another id, as if it were another stream.
     pub(super) fn change_stream_id(&mut self) {
-        self.replication.id = self.rng.hex40();
-        self.replication.forget_second_id();
+        self.service.replication.id = self.rng.hex40();
+        self.service.replication.forget_second_id();
     }
 
     /// Memory that the backlog takes: as much as it is configured to, and what is kept beyond that
     /// because replicas still need it.
     pub(super) fn backlog_memory(&self) -> (usize, usize) {
-        let all = self.replication.backlog.as_ref().map_or(0, Backlog::memory);
+        let all = self.service.replication.backlog.as_ref().map_or(0, Backlog::memory);
         let size = self.config.settings().repl_backlog_size.max(backlog::MIN_SIZE);
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         (all.min(size), all.saturating_sub(size))
@@ -325,7 +333,7 @@ impl Server {
     /// them how far they are, tells those who wait. Called when no client is at work.
     #[inline]
     pub(super) fn replicate(&mut self, now: Now<'_>) {
-        let replication = &self.replication;
+        let replication = &self.service.replication;
         if replication.ask || replication.news || replication.acked || replication.arrived {
             self.replicate_now(now);
         }
@@ -333,20 +341,20 @@ impl Server {
 
     #[cold]
     fn replicate_now(&mut self, now: Now<'_>) {
-        if self.replication.ask && !self.pause.is_on(now.mono) {
-            self.replication.ask = false;
-            if !self.replication.replicas.is_empty() {
+        if self.service.replication.ask && !self.pause.is_on(now.mono) {
+            self.service.replication.ask = false;
+            if !self.service.replication.replicas.is_empty() {
                 self.feed_words(&[b"REPLCONF", b"GETACK", b"*"]);
             }
         }
-        if core::mem::take(&mut self.replication.acked) {
+        if core::mem::take(&mut self.service.replication.acked) {
             self.update_failover(now);
             self.serve_acks(now);
         }
-        if core::mem::take(&mut self.replication.arrived) {
+        if core::mem::take(&mut self.service.replication.arrived) {
             self.begin_sync(now);
         }
-        if core::mem::take(&mut self.replication.news) {
+        if core::mem::take(&mut self.service.replication.news) {
             self.pass_on_news(now);
         }
     }

@@ -3,7 +3,7 @@
 use super::backlog::Backlog;
 use crate::machine::Endpoint;
 use crate::server::Server;
-use crate::server::clients::{Client, Standing};
+use crate::server::{Client, Standing};
 use crate::time::{Duration, Mono, Now};
 
 /// Bytes of the stream that one replica's outbox holds at most. What it has not read beyond that
@@ -156,21 +156,24 @@ impl Replica {
     }
 }
 
-impl Client {
-    /// Whether it is a replica, and has not only made itself known as one.
+impl Replica {
+    /// Whether it has done more than make itself known.
     #[inline]
-    pub fn is_replica(&self) -> bool {
-        self.replica.as_deref().is_some_and(|replica| replica.state != State::Handshake)
+    pub(in crate::server) fn is_known(&self) -> bool {
+        self.state != State::Handshake
     }
+}
 
+impl Client {
     /// What is known of it as a replica, from now on.
     pub(super) fn as_replica(&mut self, now: Mono) -> &mut Replica {
-        self.replica.get_or_insert_with(|| Box::new(Replica::new(now)))
+        self.state.replica.get_or_insert_with(|| Box::new(Replica::new(now)))
     }
 
     /// The address at which a replica can be reached.
     pub(super) fn replica_address(&self) -> String {
-        let announced = self.replica.as_deref().and_then(|replica| replica.address.as_deref());
+        let announced =
+            self.state.replica.as_deref().and_then(|replica| replica.address.as_deref());
         match (announced, &self.peer) {
             (Some(address), _) => String::from_utf8_lossy(address).into_owned(),
             (None, Endpoint::Ip(address)) => address.ip().to_canonical().to_string(),
@@ -181,7 +184,7 @@ impl Client {
     /// A replica as the log names it.
     pub(super) fn replica_name(&self) -> String {
         let address = self.replica_address();
-        match self.replica.as_deref().map(|replica| replica.port) {
+        match self.state.replica.as_deref().map(|replica| replica.port) {
             Some(port) if port != 0 && address.contains(':') => format!("[{address}]:{port}"),
             Some(port) if port != 0 => format!("{address}:{port}"),
             _ => format!("{address}:<unknown-replica-port>"),
@@ -192,10 +195,10 @@ impl Client {
 impl Server {
     /// The replicas, in the order in which they came.
     pub(in crate::server) fn all_replicas(&self) -> impl Iterator<Item = (&Client, &Replica)> {
-        let slots = self.replication.replicas.iter();
+        let slots = self.service.replication.replicas.iter();
         slots.filter_map(|slot| {
             let client = self.clients.get(*slot)?;
-            Some((client, client.replica.as_deref()?))
+            Some((client, client.state.replica.as_deref()?))
         })
     }
 
@@ -210,7 +213,7 @@ impl Server {
 
     /// Whether all replicas have said that they have got all of the stream; true if there are none.
     pub(in crate::server) fn replicas_are_in_sync(&self) -> bool {
-        let offset = self.replication.offset;
+        let offset = self.service.replication.offset;
         self.all_replicas()
             .filter(|(_, replica)| !replica.wants.only_copy)
             .all(|(_, replica)| replica.acked == offset)
@@ -224,7 +227,7 @@ impl Server {
 
     /// Tells the log which replicas lag when the server ends.
     pub(in crate::server) fn tell_of_replicas_at_shutdown(&mut self, now: Now<'_>) {
-        let offset = self.replication.offset;
+        let offset = self.service.replication.offset;
         let lagging: Vec<String> = self
             .all_replicas()
             .filter(|(_, replica)| replica.acked != offset)
@@ -238,7 +241,7 @@ impl Server {
                 )
             })
             .collect();
-        let all = self.replication.replicas.len();
+        let all = self.service.replication.replicas.len();
         let in_sync = all.saturating_sub(lagging.len());
         for line in lagging {
             self.notice(|| line);
@@ -260,8 +263,8 @@ impl Server {
         replica.state = state;
         replica.acked_at = now;
         replica.since = now;
-        if !self.replication.replicas.contains(&client.slot) {
-            self.replication.replicas.push(client.slot);
+        if !self.service.replication.replicas.contains(&client.slot) {
+            self.service.replication.replicas.push(client.slot);
         }
         self.followers_changed();
         self.wake_replication(now);
@@ -270,14 +273,14 @@ impl Server {
     /// Forgets a client that is a replica, and is closed.
     pub(in crate::server) fn replica_left(&mut self, client: &mut Client) {
         if !client.is_replica() {
-            client.replica = None;
+            client.state.replica = None;
             return;
         }
         self.notice(|| format!("Connection with replica {} lost.", client.replica_name()));
-        let left = client.replica.take();
-        self.replication.replicas.retain(|slot| *slot != client.slot);
-        if self.replication.replicas.is_empty() {
-            self.replication.no_replicas_since = self.now.0;
+        let left = client.state.replica.take();
+        self.service.replication.replicas.retain(|slot| *slot != client.slot);
+        if self.service.replication.replicas.is_empty() {
+            self.service.replication.no_replicas_since = self.now.0;
         }
         if let Some(file) = left.as_ref().and_then(|replica| replica.file.as_ref()) {
             self.stop_sending(file);
@@ -286,20 +289,20 @@ impl Server {
             self.waiting_replica_left();
         }
         // What was kept for it alone can go.
-        self.replication.news = true;
+        self.service.replication.news = true;
         self.followers_changed();
     }
 
     /// Cuts all replicas off, so that they come again and learn what has changed.
     pub(super) fn disconnect_replicas(&mut self) {
-        for slot in self.replication.replicas.clone() {
+        for slot in self.service.replication.replicas.clone() {
             self.cut_off(slot);
         }
     }
 
     /// Gives replicas what is new in the stream, as much as their outboxes hold.
     pub(super) fn pass_on_news(&mut self, now: Now<'_>) {
-        for slot in self.replication.replicas.clone() {
+        for slot in self.service.replication.replicas.clone() {
             let Some(mut client) = self.clients.take(slot) else { continue };
             self.top_up(now, &mut client);
             self.clients.put(client);
@@ -310,7 +313,7 @@ impl Server {
             .filter(|(_, replica)| replica.is_fed())
             .map(|(_, replica)| replica.next)
             .min();
-        if let Some(backlog) = &mut self.replication.backlog {
+        if let Some(backlog) = &mut self.service.replication.backlog {
             backlog.trim(size, needed.unwrap_or(i64::MAX));
         }
     }
@@ -320,13 +323,13 @@ impl Server {
         if client.standing != Standing::Open {
             return;
         }
-        let Some(backlog) = &self.replication.backlog else { return };
-        let Some(replica) = client.replica.as_deref_mut() else { return };
+        let Some(backlog) = &self.service.replication.backlog else { return };
+        let Some(replica) = client.state.replica.as_deref_mut() else { return };
         if replica.streams() && replica.is_fed() {
             let room = WINDOW.saturating_sub(client.outbox.len());
             let given = backlog.read(replica.next, room, &mut client.outbox);
             replica.next += given as i64;
-            self.replication.stats.net_output += given as u64;
+            self.service.replication.stats.net_output += given as u64;
             if replica.next < backlog.next() {
                 client.outbox.set_low_water(WINDOW / 2);
             }
@@ -336,7 +339,7 @@ impl Server {
 
     /// Bytes that wait for a client, with those that only wait in the backlog.
     pub(in crate::server) fn waiting_bytes(&self, client: &Client) -> u64 {
-        let behind = match (&client.replica, &self.replication.backlog) {
+        let behind = match (&client.state.replica, &self.service.replication.backlog) {
             (Some(replica), Some(backlog)) => replica.behind(backlog),
             _ => 0,
         };
@@ -360,8 +363,8 @@ impl Server {
         }
         replica.state = State::Online;
         replica.acked_at = now.mono;
-        self.replication.acked = true;
-        self.replication.news = true;
+        self.service.replication.acked = true;
+        self.service.replication.news = true;
         self.notice(|| format!("Synchronization with replica {name} succeeded"));
     }
 }

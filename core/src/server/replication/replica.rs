@@ -7,8 +7,8 @@ use super::handshake::{Link, Step};
 use super::stream::Stream;
 use super::{Replication, StreamId};
 use crate::machine::{Address, Close, ConnId, Endpoint, LogLevel, NetError, Output};
+use crate::server::Client;
 use crate::server::Server;
-use crate::server::clients::Client;
 use crate::time::{Mono, Now};
 
 /// The primary of this server, and the way to it.
@@ -119,7 +119,7 @@ impl Replication {
 impl Server {
     /// Whether a copy of the data is being received from the primary.
     pub(in crate::server) fn replication_syncs(&self) -> bool {
-        self.replication.is_syncing()
+        self.service.replication.is_syncing()
     }
 
     /// Takes the role that the configuration names. The connection is made when the server is
@@ -127,7 +127,7 @@ impl Server {
     pub(in crate::server) fn take_role(&mut self) {
         let configured = self.config.settings().replicaof.clone();
         if let Some((host, port)) = configured {
-            self.replication.primary = Some(Primary::new(&host, port));
+            self.service.replication.primary = Some(Primary::new(&host, port));
         }
         self.role_changed();
     }
@@ -140,15 +140,15 @@ impl Server {
 
     /// Makes this server a replica of another, or of yet another.
     pub(super) fn become_replica(&mut self, now: Now<'_>, host: &str, port: u16) {
-        let was_primary = !self.replication.is_replica();
+        let was_primary = !self.service.replication.is_replica();
         self.leave_primary();
         self.disconnect_blocked(now);
         self.configure_primary(Some((host, port)));
-        self.replication.primary = Some(Primary::new(host, port));
+        self.service.replication.primary = Some(Primary::new(host, port));
         if was_primary {
             self.discard_cached();
             self.notice(SYNTHESIZED);
-            self.replication.cached = Some(self.replication.here());
+            self.service.replication.cached = Some(self.service.replication.here());
         }
         self.role_changed();
         self.notice(|| format!("Connecting to MASTER {host}:{port}"));
@@ -157,14 +157,14 @@ impl Server {
 
     /// Makes this server a primary.
     pub(super) fn become_primary(&mut self, now: Now<'_>) {
-        if !self.replication.is_replica() {
+        if !self.service.replication.is_replica() {
             return;
         }
         self.leave_primary();
         self.discard_cached();
         self.configure_primary(None);
         // Who had the old stream from us, or from our primary, may go on with the new one.
-        let replication = &mut self.replication;
+        let replication = &mut self.service.replication;
         (replication.second_id, replication.second_offset) =
             (replication.id, replication.offset + 1);
         replication.id = self.rng.hex40();
@@ -178,8 +178,8 @@ impl Server {
             )
         });
         self.disconnect_replicas();
-        self.replication.feed.begin_anew();
-        self.replication.no_replicas_since = now.mono;
+        self.service.replication.feed.begin_anew();
+        self.service.replication.no_replicas_since = now.mono;
         self.role_changed();
         self.wake_replication(now.mono);
         self.resume_aof(now);
@@ -187,17 +187,17 @@ impl Server {
 
     /// Parts from the primary, if there is one.
     fn leave_primary(&mut self) {
-        let Some(primary) = self.replication.primary.take() else { return };
+        let Some(primary) = self.service.replication.primary.take() else { return };
         if let Some(stream) = primary.stream {
             if let Some(client) = self.clients.get(stream.slot) {
                 let cached = Cached {
-                    id: self.replication.id,
+                    id: self.service.replication.id,
                     offset: stream.applied,
-                    db: client.db as u32,
+                    db: client.state.db as u32,
                 };
                 self.notice(|| "Connection with master lost.".to_owned());
                 self.notice(|| "Caching the disconnected master state.".to_owned());
-                self.replication.cached = Some(cached);
+                self.service.replication.cached = Some(cached);
             }
             self.cut_off(stream.slot);
         }
@@ -208,7 +208,7 @@ impl Server {
 
     /// Forgets where a stream could be gone on with.
     pub(super) fn discard_cached(&mut self) {
-        if self.replication.cached.take().is_some() {
+        if self.service.replication.cached.take().is_some() {
             self.notice(|| "Discarding previously cached master state.".to_owned());
         }
     }
@@ -221,22 +221,22 @@ impl Server {
 
     /// Connects to the primary.
     pub(super) fn connect_to_primary(&mut self, now: Now<'_>) {
-        let Some(primary) = &self.replication.primary else { return };
+        let Some(primary) = &self.service.replication.primary else { return };
         let (host, port) = (primary.host.clone(), primary.port);
         self.wake_replication(now.mono);
         let to = match address_of_name(&host) {
             Some(ip) => Address::Endpoint(Endpoint::Ip(SocketAddr::new(ip, port))),
             None => Address::Name { host, port },
         };
-        let from = self.config.settings().bind_source_addr.as_deref().and_then(address_of_name);
+        let from = self.config.front().bind_source_addr.as_deref().and_then(address_of_name);
         let from = from.map(|ip| Endpoint::Ip(SocketAddr::new(ip, 0)));
-        if let Some(primary) = &mut self.replication.primary {
+        if let Some(primary) = &mut self.service.replication.primary {
             primary.left_at = None;
         }
         let conn = self.new_conn();
         let link = Box::new(Link::new(conn, &to, now.mono));
         let is_sought = link.is_sought;
-        if let Some(primary) = &mut self.replication.primary {
+        if let Some(primary) = &mut self.service.replication.primary {
             primary.link = Some(link);
         }
         self.outputs.push_back(Output::Connect { conn, to, from });
@@ -247,7 +247,7 @@ impl Server {
 
     /// The primary's name means an address, and the connection to it has been begun.
     pub(super) fn begun_to_connect(&mut self, conn: ConnId) {
-        let link = self.replication.link_mut().filter(|link| link.conn == conn);
+        let link = self.service.replication.link_mut().filter(|link| link.conn == conn);
         if link.is_some_and(|link| core::mem::take(&mut link.is_sought)) {
             self.notice(STARTED);
         }
@@ -255,7 +255,7 @@ impl Server {
 
     /// The connection to the primary could not be made.
     pub(in crate::server) fn connect_failed(&mut self, conn: ConnId, error: NetError) {
-        let ours = self.replication.link().is_some_and(|link| link.conn == conn);
+        let ours = self.service.replication.link().is_some_and(|link| link.conn == conn);
         if !ours {
             return;
         }
@@ -265,7 +265,7 @@ impl Server {
             self.begun_to_connect(conn);
             self.log(LogLevel::Warning, || format!("Error condition on socket for SYNC: {error}"));
         }
-        if let Some(primary) = &mut self.replication.primary {
+        if let Some(primary) = &mut self.service.replication.primary {
             primary.link = None;
         }
     }
@@ -273,7 +273,7 @@ impl Server {
     /// Gives up the connection to the primary before the stream flows, and tries again: at once
     /// if told so, else soon.
     pub(super) fn abandon_link(&mut self, now: Now<'_>, at_once: bool) {
-        let Some(primary) = &mut self.replication.primary else { return };
+        let Some(primary) = &mut self.service.replication.primary else { return };
         let Some(link) = primary.link.take() else { return };
         let name = primary.name();
         self.drop_link(*link);
@@ -296,8 +296,8 @@ impl Server {
     /// The connection on which the stream came is closed. `broken`: what came on it could not be
     /// understood, so that it cannot be gone on with.
     pub(in crate::server) fn primary_left(&mut self, client: &mut Client) {
-        client.from_primary = false;
-        let Some(primary) = &mut self.replication.primary else { return };
+        client.state.from_primary = false;
+        let Some(primary) = &mut self.service.replication.primary else { return };
         let Some(stream) = primary.stream.take_if(|stream| stream.slot == client.slot) else {
             return;
         };
@@ -306,9 +306,9 @@ impl Server {
         self.notice(|| "Connection with master lost.".to_owned());
         if !stream.is_broken && !stream.is_old {
             self.notice(|| "Caching the disconnected master state.".to_owned());
-            let id = self.replication.id;
-            let db = client.db as u32;
-            self.replication.cached = Some(Cached { id, offset: stream.applied, db });
+            let id = self.service.replication.id;
+            let db = client.state.db as u32;
+            self.service.replication.cached = Some(Cached { id, offset: stream.applied, db });
         }
         if is_left {
             return;
@@ -324,8 +324,8 @@ impl Server {
             let Some(mut client) = self.clients.take(slot) else { continue };
             let text = "UNBLOCKED force unblock from blocking operation, instance state changed \
                         (master -> replica?)";
-            if client.blocked.is_some() && self.give_up(now, &mut client, Some(text)) {
-                client.standing = crate::server::clients::Standing::Closing;
+            if client.state.blocked.is_some() && self.give_up(now, &mut client, Some(text)) {
+                client.standing = crate::server::Standing::Closing;
                 self.flush(now, &mut client);
             }
             self.clients.put(client);

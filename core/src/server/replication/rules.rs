@@ -5,16 +5,16 @@ use std::collections::BTreeSet;
 
 use super::primary::{Replica, State};
 use crate::command::CommandError;
+use crate::command::find_keys;
 use crate::command::meta::flag;
 use crate::machine::LogLevel;
 use crate::resp::quote::repr;
 use crate::resp::request::Args;
+use crate::server::Command;
 use crate::server::Server;
-use crate::server::clients::{Client, Standing};
-use crate::server::config::settings::PropagationError;
-use crate::server::getkeys;
+use crate::server::config::PropagationError;
 use crate::server::propagate::Together;
-use crate::server::table::Command;
+use crate::server::{Client, Standing};
 use crate::store::{ExpireMode, Presence};
 use crate::time::{Duration, Mono, Now, Wall};
 
@@ -52,8 +52,8 @@ impl Server {
         let settings = self.config.settings();
         let flags = command.meta.flags;
         let writes = (flags | queued) & flag::WRITE != 0;
-        if let Some(primary) = &self.replication.primary {
-            if writes && settings.replica_read_only && !client.from_primary {
+        if let Some(primary) = &self.service.replication.primary {
+            if writes && settings.replica_read_only && !client.state.from_primary {
                 return Some(CommandError::text(
                     "READONLY You can't write against a read only replica.",
                 ));
@@ -81,7 +81,7 @@ impl Server {
 
     /// A replica was answered something, which it would take for a part of the stream.
     pub(in crate::server) fn replica_replied_to(&mut self, client: &mut Client, name: &str) {
-        let text = crate::server::clients::commands::describe(client, Some(self.now.0));
+        let text = crate::front::clients::describe(client, Some(self.now.0));
         self.log(LogLevel::Warning, || {
             format!("Replica generated a reply to command '{name}', disconnecting it: {text}")
         });
@@ -93,7 +93,7 @@ impl Server {
     #[cold]
     pub(in crate::server) fn error_between_servers(&mut self, client: &Client, error: &[u8]) {
         let (from, to) =
-            if client.from_primary { ("replica", "master") } else { ("master", "replica") };
+            if client.state.from_primary { ("replica", "master") } else { ("master", "replica") };
         let error = String::from_utf8_lossy(error.get(..4096).unwrap_or(error)).into_owned();
         let command = client
             .last_command
@@ -105,11 +105,11 @@ impl Server {
                  processing the command '{command}'"
             )
         });
-        self.replication.stats.unexpected_error_replies += 1;
-        if !client.from_primary {
+        self.service.replication.stats.unexpected_error_replies += 1;
+        if !client.state.from_primary {
             return;
         }
-        if let Some(backlog) = &self.replication.backlog
+        if let Some(backlog) = &self.service.replication.backlog
             && backlog.len() > 0
         {
             let latest = repr(&backlog.latest(256));
@@ -135,7 +135,7 @@ impl Server {
     #[inline]
     pub(in crate::server) fn expire_as(&mut self, client: &Client, command: &Command) {
         let read_only = self.config.settings().replica_read_only;
-        self.keyspace.env.expire_mode = if client.from_primary {
+        self.service.keyspace.env.expire_mode = if client.state.from_primary {
             ExpireMode::Ignore
         } else if !read_only && command.meta.has(flag::WRITE) {
             ExpireMode::Delete
@@ -152,37 +152,39 @@ impl Server {
         args: Args<'_>,
     ) {
         let read_only = self.config.settings().replica_read_only;
-        if read_only || client.from_primary || !command.meta.has(flag::WRITE) {
+        if read_only || client.state.from_primary || !command.meta.has(flag::WRITE) {
             return;
         }
-        let db = client.db as u32;
-        let places = getkeys::keys(command, args).unwrap_or_default();
+        let db = client.state.db as u32;
+        let places = find_keys::keys(command.meta, args).unwrap_or_default();
         for key in places.into_iter().map(|(at, _)| args.at(at)) {
-            let expire = self.keyspace.peek(client.db, key).and_then(|entry| entry.expire());
+            let expire =
+                self.service.keyspace.peek(client.state.db, key).and_then(|entry| entry.expire());
             if let Some(at) = expire {
-                self.replication.own_keys.by_time.insert((at, db, key.into()));
+                self.service.replication.own_keys.by_time.insert((at, db, key.into()));
             }
         }
     }
 
     /// Deletes keys that clients of a writable replica let expire, when their time has come.
     pub(in crate::server) fn expire_own(&mut self, now: Now<'_>) {
-        if self.replication.own_keys.by_time.is_empty() {
+        if self.service.replication.own_keys.by_time.is_empty() {
             return;
         }
         let ms = now.wall.as_millis();
-        self.keyspace.env.now_ms = ms;
-        self.keyspace.env.expire_mode = ExpireMode::Delete;
-        self.effects.begin(self.listeners);
+        self.service.keyspace.env.now_ms = ms;
+        self.service.keyspace.env.expire_mode = ExpireMode::Delete;
+        self.service.effects.begin(self.service.listeners);
         for _ in 0..SLICE {
-            let Some((at, db, key)) = self.replication.own_keys.by_time.first().cloned() else {
+            let Some((at, db, key)) = self.service.replication.own_keys.by_time.first().cloned()
+            else {
                 break;
             };
             if at >= ms {
                 break;
             }
-            self.replication.own_keys.by_time.pop_first();
-            let mut db = self.keyspace.db(db as usize);
+            self.service.replication.own_keys.by_time.pop_first();
+            let mut db = self.service.keyspace.db(db as usize);
             let hashed = db.key(&key);
             if db.presence(hashed) == Presence::Expired {
                 db.contains(hashed);
@@ -195,7 +197,7 @@ impl Server {
 
     /// When the next of those keys is to be deleted.
     pub(super) fn own_keys_due(&self) -> Option<Mono> {
-        let (at, ..) = self.replication.own_keys.by_time.first()?;
+        let (at, ..) = self.service.replication.own_keys.by_time.first()?;
         let (mono, wall) = self.now;
         let wait = Wall::from_millis(at.saturating_add(1)).0.saturating_sub(wall.0);
         Some(mono + Duration::from_micros(wait).min(LONGEST_WAIT))
@@ -203,7 +205,7 @@ impl Server {
 
     /// How many keys of its own a writable replica has that expire.
     pub(in crate::server) fn own_keys(&self) -> usize {
-        self.replication.own_keys.len()
+        self.service.replication.own_keys.len()
     }
 
     /// What follows from a changed configuration.
@@ -211,9 +213,9 @@ impl Server {
         // WAITAOF may wait for a file that there is no more.
         self.offsets_changed();
         // The backlog may have become smaller.
-        self.replication.news |= self.replication.backlog.is_some();
+        self.service.replication.news |= self.service.replication.backlog.is_some();
         let waits = |replica: &Replica| replica.state == State::WaitsForBegin;
         let arrived = self.all_replicas().any(|(_, replica)| waits(replica));
-        self.replication.arrived |= arrived;
+        self.service.replication.arrived |= arrived;
     }
 }

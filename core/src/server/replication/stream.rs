@@ -4,7 +4,7 @@ use super::handshake::Link;
 use crate::machine::{ConnId, Endpoint, LogLevel};
 use crate::resp::request::Limits;
 use crate::server::Server;
-use crate::server::clients::{Client, ReplyMode, Standing};
+use crate::server::{Client, ReplyMode, Standing};
 use crate::time::Now;
 
 /// How many commands of the primary are carried out before others get their turn.
@@ -36,14 +36,16 @@ impl Server {
     /// behind a copy of the data.
     pub(super) fn begin_stream(&mut self, now: Now<'_>, mut link: Link) {
         self.hold_link(&mut link, false);
-        let Some(cached) = self.replication.cached.take() else { return self.drop_link(link) };
+        let Some(cached) = self.service.replication.cached.take() else {
+            return self.drop_link(link);
+        };
         let id = self.clients.next_id();
         let local = link.local.unwrap_or_else(|| Endpoint::Unix(String::new()));
         let mut client = Box::new(Client::new(id, link.conn, link.peer, local, now.mono));
         client.authenticated = true;
-        client.from_primary = true;
+        client.state.from_primary = true;
         client.replies = ReplyMode::Off;
-        client.db = cached.db as usize;
+        client.state.db = cached.db as usize;
         client.outbox = link.outbox;
         self.clients.add(client);
         let Some(slot) = self.clients.slot(link.conn) else { return };
@@ -57,8 +59,8 @@ impl Server {
             is_broken: false,
             is_old: cached.offset < 0,
         };
-        self.replication.open_backlog();
-        if let Some(primary) = &mut self.replication.primary {
+        self.service.replication.open_backlog();
+        if let Some(primary) = &mut self.service.replication.primary {
             primary.stream = Some(stream);
             primary.down_since = None;
         }
@@ -75,7 +77,8 @@ impl Server {
             self.flush(now, &mut client);
             self.clients.put(client);
         }
-        if is_closed && let Some(conn) = self.replication.stream().map(|stream| stream.conn) {
+        if is_closed && let Some(conn) = self.service.replication.stream().map(|stream| stream.conn)
+        {
             self.closed(now, conn, crate::machine::NetError::Eof);
         }
     }
@@ -87,11 +90,11 @@ impl Server {
         client: &mut Client,
         mut bytes: &[u8],
     ) {
-        if let Some(stream) = self.replication.stream_mut() {
+        if let Some(stream) = self.service.replication.stream_mut() {
             stream.read += bytes.len() as i64;
             stream.pending.extend_from_slice(bytes);
         }
-        self.replication.stats.net_input += bytes.len() as u64;
+        self.service.replication.stats.net_input += bytes.len() as u64;
         let mut requests = core::mem::take(&mut client.requests);
         let limits = Limits { bulk: u64::MAX, unauthenticated: false };
         let mut left = BATCH;
@@ -112,7 +115,7 @@ impl Server {
                 }
                 Ok(None) => break,
                 Err(error) => {
-                    if let Some(stream) = self.replication.stream_mut() {
+                    if let Some(stream) = self.service.replication.stream_mut() {
                         stream.is_broken = true;
                     }
                     self.protocol_error(client, error);
@@ -137,7 +140,9 @@ impl Server {
 
     /// What the primary sent while data was loaded is to be carried out.
     pub(in crate::server) fn stream_goes_on(&mut self) {
-        let Some(slot) = self.replication.stream().map(|stream| stream.slot) else { return };
+        let Some(slot) = self.service.replication.stream().map(|stream| stream.slot) else {
+            return;
+        };
         if let Some(client) = self.clients.get_mut(slot)
             && client.requests.waiting() > 0
             && !client.pending
@@ -148,26 +153,26 @@ impl Server {
     }
 
     fn stream_is_broken(&self) -> bool {
-        self.replication.stream().is_some_and(|stream| stream.is_broken)
+        self.service.replication.stream().is_some_and(|stream| stream.is_broken)
     }
 
     /// Counts what was carried out; `left` bytes of what has come are still to be looked at. A
     /// transaction counts at its end.
     fn carried_out(&mut self, client: &Client, left: usize) {
-        if client.transaction.is_some() || client.held.is_some() {
+        if client.state.transaction.is_some() || client.held.is_some() {
             return;
         }
-        let Some(stream) = self.replication.stream_mut() else { return };
+        let Some(stream) = self.service.replication.stream_mut() else { return };
         let done = stream.pending.len().saturating_sub(left).max(stream.done);
         stream.applied += (done - stream.done) as i64;
         stream.done = done;
         let offset = stream.applied;
-        self.replication.offset = offset;
+        self.service.replication.offset = offset;
     }
 
     /// Passes on what was carried out, as it came.
     fn pass_on(&mut self) {
-        let replication = &mut self.replication;
+        let replication = &mut self.service.replication;
         let Some(stream) = replication.primary.as_mut().and_then(|p| p.stream.as_mut()) else {
             return;
         };
@@ -188,7 +193,7 @@ impl Server {
     #[cold]
     pub(in crate::server) fn cannot_follow(&mut self, client: &mut Client, name: &[u8]) {
         client.standing = Standing::Closing;
-        let Some(primary) = &mut self.replication.primary else { return };
+        let Some(primary) = &mut self.service.replication.primary else { return };
         primary.left_at = Some(self.now.0);
         if let Some(stream) = &mut primary.stream {
             stream.is_broken = true;
@@ -209,7 +214,7 @@ impl Server {
 
     /// A command of the primary that was held back has been carried out.
     pub(in crate::server) fn held_carried_out(&mut self, client: &Client) {
-        if client.from_primary {
+        if client.state.from_primary {
             self.carried_out(client, client.requests.waiting());
             self.pass_on();
         }
@@ -217,7 +222,7 @@ impl Server {
 
     /// Tells the primary how far we are.
     pub(super) fn send_ack(&mut self, now: Now<'_>, client: &mut Client) {
-        let Some(stream) = self.replication.stream().filter(|stream| !stream.is_old) else {
+        let Some(stream) = self.service.replication.stream().filter(|stream| !stream.is_old) else {
             return;
         };
         let (applied, fsynced) = (stream.applied, self.fsynced_offset());

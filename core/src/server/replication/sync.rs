@@ -9,9 +9,9 @@ use crate::command::CommandError;
 use crate::machine::{DiskDone, DiskError, DiskOp, FileId, LogLevel, OpenMode};
 use crate::persist::rdb::{Preamble, ReplicationState, WriteOptions, Writer};
 use crate::resp::reply::Reply;
-use crate::server::clients::{Client, Standing};
 use crate::server::persistence::save::Save;
 use crate::server::persistence::snapshot::{Failure, Purpose};
+use crate::server::{Client, Standing};
 use crate::server::{DiskWork, Server, VERSION};
 use crate::time::{Duration, Mono, Now};
 
@@ -74,15 +74,17 @@ impl State {
 impl Server {
     /// A client has asked for a copy of the data.
     pub(super) fn ask_for_copy(&mut self, now: Now<'_>, client: &mut Client) {
-        self.replication.stats.sync_full += 1;
+        self.service.replication.stats.sync_full += 1;
         self.enlist(now.mono, client, Stage::WaitsForBegin);
-        if self.replication.replicas.len() == 1 && self.replication.backlog.is_none() {
+        if self.service.replication.replicas.len() == 1
+            && self.service.replication.backlog.is_none()
+        {
             // What came before is lost to replicas, so nobody may go on from there.
             self.change_stream_id();
-            self.replication.open_backlog();
+            self.service.replication.open_backlog();
             self.followers_changed();
             let text = |id: [u8; 40]| String::from_utf8_lossy(&id).into_owned();
-            let ids = (text(self.replication.id), text(self.replication.second_id));
+            let ids = (text(self.service.replication.id), text(self.service.replication.second_id));
             self.notice(|| {
                 format!(
                     "Replication backlog created, my new replication IDs are '{}' and '{}'",
@@ -90,12 +92,12 @@ impl Server {
                 )
             });
         }
-        self.replication.arrived = true;
+        self.service.replication.arrived = true;
         let settings = self.config.settings();
         let delayed = settings.repl_diskless_sync && settings.repl_diskless_sync_delay > 0;
-        let eof = client.replica.as_deref().is_some_and(|replica| replica.can.eof);
+        let eof = client.state.replica.as_deref().is_some_and(|replica| replica.can.eof);
         if self.rdb_child().is_some() {
-            match self.replication.sync.target {
+            match self.service.replication.sync.target {
                 Some(Target::Sockets(_)) => self.notice(|| {
                     "Current BGSAVE has socket target. Waiting for next BGSAVE for SYNC".to_owned()
                 }),
@@ -114,7 +116,7 @@ impl Server {
 
     /// Lets a replica have the copy that is being made for another, if it can.
     fn attach(&mut self, client: &mut Client) {
-        let Some(own) = client.replica.as_deref() else { return };
+        let Some(own) = client.state.replica.as_deref() else { return };
         let other = self
             .all_replicas()
             .map(|(_, replica)| replica)
@@ -130,7 +132,7 @@ impl Server {
             });
         };
         self.prepare(client, offset);
-        if let Some(replica) = &mut client.replica {
+        if let Some(replica) = &mut client.state.replica {
             replica.next = next;
         }
         self.notice(|| "Waiting for end of BGSAVE for SYNC".to_owned());
@@ -138,14 +140,14 @@ impl Server {
 
     /// Tells a replica that it gets a copy of the data as it was at this offset.
     fn prepare(&mut self, client: &mut Client, offset: i64) {
-        let Some(replica) = client.replica.as_deref_mut() else { return };
+        let Some(replica) = client.state.replica.as_deref_mut() else { return };
         replica.state = Stage::WaitsForEnd;
         replica.initial_offset = offset;
         replica.next = offset + 1;
         // Whoever begins to read there has no database selected.
-        self.replication.feed.begin_anew();
+        self.service.replication.feed.begin_anew();
         if !replica.old {
-            let id = String::from_utf8_lossy(&self.replication.id);
+            let id = String::from_utf8_lossy(&self.service.replication.id);
             client.outbox.write(format!("+FULLRESYNC {id} {offset}\r\n").as_bytes());
         }
     }
@@ -187,7 +189,7 @@ impl Server {
             });
             return self.sync_refused(now);
         }
-        self.replication.sync.begun = Some(now.mono);
+        self.service.replication.sync.begun = Some(now.mono);
         if diskless { self.begin_diskless(now, wants) } else { self.begin_disk(now, wants) }
     }
 
@@ -202,7 +204,7 @@ impl Server {
     }
 
     fn sync_rests_until(&self) -> Option<Mono> {
-        self.replication.sync.begun.map(|begun| begun + REST)
+        self.service.replication.sync.begun.map(|begun| begun + REST)
     }
 
     fn waiting_for_begin(&self) -> impl Iterator<Item = &Replica> {
@@ -212,10 +214,11 @@ impl Server {
 
     /// Calls back with each replica in a state, which is taken out meanwhile.
     fn each_replica(&mut self, stage: Stage, mut visit: impl FnMut(&mut Server, &mut Client)) {
-        for slot in self.replication.replicas.clone() {
+        for slot in self.service.replication.replicas.clone() {
             let Some(mut client) = self.clients.take(slot) else { continue };
             let open = client.standing == Standing::Open;
-            if open && client.replica.as_deref().is_some_and(|replica| replica.state == stage) {
+            if open && client.state.replica.as_deref().is_some_and(|replica| replica.state == stage)
+            {
                 visit(self, &mut client);
             }
             self.clients.put(client);
@@ -226,12 +229,13 @@ impl Server {
         if self.begin_background_save(now).is_err() {
             return self.sync_refused(now);
         }
-        let sync = &mut self.replication.sync;
+        let sync = &mut self.service.replication.sync;
         sync.target = Some(Target::Disk);
         sync.file_is_for_replicas = self.config.settings().rdb_del_sync_files;
-        let offset = self.replication.offset;
+        let offset = self.service.replication.offset;
         self.each_replica(Stage::WaitsForBegin, |server, client| {
-            if client.replica.as_deref().is_some_and(|replica| replica.wants.same_copy(wants)) {
+            if client.state.replica.as_deref().is_some_and(|replica| replica.wants.same_copy(wants))
+            {
                 server.prepare(client, offset);
                 server.flush(now, client);
             }
@@ -240,15 +244,16 @@ impl Server {
 
     fn begin_diskless(&mut self, now: Now<'_>, wants: Wants) {
         let mark = self.rng.hex40();
-        let offset = self.replication.offset;
+        let offset = self.service.replication.offset;
         if !wants.no_data && self.begin_snapshot(now, Purpose::Replicas).is_err() {
             return self.sync_refused(now);
         }
-        self.replication.sync.target = Some(Target::Sockets(mark));
+        self.service.replication.sync.target = Some(Target::Sockets(mark));
         let pid = self.facts.pid;
         self.notice(|| format!("Background RDB transfer started by pid {pid}"));
         self.each_replica(Stage::WaitsForBegin, |server, client| {
-            if client.replica.as_deref().is_some_and(|replica| replica.wants.same_copy(wants)) {
+            if client.state.replica.as_deref().is_some_and(|replica| replica.wants.same_copy(wants))
+            {
                 server.prepare(client, offset);
                 client.outbox.write_parts([b"$EOF:", &mark, b"\r\n"]);
                 server.flush(now, client);
@@ -286,7 +291,7 @@ impl Server {
             aof_base: false,
         });
         if !wants.no_functions {
-            for library in &self.persistence.libraries {
+            for library in &self.service.persistence.libraries {
                 writer.function(library);
             }
         }
@@ -298,7 +303,7 @@ impl Server {
     fn sync_refused(&mut self, now: Now<'_>) {
         self.log(LogLevel::Warning, || "BGSAVE for replication failed".to_owned());
         self.each_replica(Stage::WaitsForBegin, |server, client| {
-            client.replica = None;
+            client.state.replica = None;
             let error = CommandError::text("ERR BGSAVE failed, replication can't continue");
             Reply::new(&mut client.outbox, &mut server.scratch, client.proto)
                 .error(error.as_bytes());
@@ -306,13 +311,14 @@ impl Server {
             server.flush(now, client);
         });
         let gone: Vec<u32> = self
+            .service
             .replication
             .replicas
             .iter()
             .copied()
             .filter(|slot| self.clients.get(*slot).is_none_or(|client| !client.is_replica()))
             .collect();
-        self.replication.replicas.retain(|slot| !gone.contains(slot));
+        self.service.replication.replicas.retain(|slot| !gone.contains(slot));
         self.followers_changed();
     }
 
@@ -328,7 +334,7 @@ impl Server {
     /// Sends bytes of a copy that is sent while it is made.
     pub(in crate::server) fn snapshot_bytes(&mut self, now: Now<'_>, bytes: Vec<u8>) {
         self.each_replica(Stage::WaitsForEnd, |server, client| {
-            server.replication.stats.net_output += bytes.len() as u64;
+            server.service.replication.stats.net_output += bytes.len() as u64;
             client.outbox.write(&bytes);
             client.outbox.set_low_water(WINDOW / 2);
             server.flush(now, client);
@@ -337,7 +343,9 @@ impl Server {
 
     /// A copy that was sent while it was made has ended.
     pub(in crate::server) fn transfer_ended(&mut self, now: Now<'_>, result: Result<(), Failure>) {
-        let Some(Target::Sockets(mark)) = self.replication.sync.target.take() else { return };
+        let Some(Target::Sockets(mark)) = self.service.replication.sync.target.take() else {
+            return;
+        };
         if result.is_err() {
             self.sync_failed();
         } else {
@@ -355,13 +363,13 @@ impl Server {
                     )
                 });
                 server.put_online(now, client);
-                if let Some(replica) = client.replica.as_deref_mut() {
+                if let Some(replica) = client.state.replica.as_deref_mut() {
                     replica.on_ack = true;
                 }
                 server.flush(now, client);
             });
         }
-        self.replication.arrived = true;
+        self.service.replication.arrived = true;
     }
 
     fn snapshot_readers(&self) -> usize {
@@ -381,14 +389,14 @@ impl Server {
 
     /// The dump has been written to this file, or has not: replicas may wait for it.
     pub(in crate::server) fn dump_ended(&mut self, _now: Now<'_>, path: Option<String>) {
-        self.replication.sync.target = None;
-        self.replication.arrived = true;
+        self.service.replication.sync.target = None;
+        self.service.replication.arrived = true;
         let Some(path) = path else { return self.sync_failed() };
         self.each_replica(Stage::WaitsForEnd, |server, client| {
             let file = server.next_file();
             let path = path.clone();
             let sending = Sending { file, size: 0, offset: 0, reading: false };
-            if let Some(replica) = client.replica.as_deref_mut() {
+            if let Some(replica) = client.state.replica.as_deref_mut() {
                 replica.file = Some(sending);
                 replica.state = Stage::Sending;
             }
@@ -429,7 +437,7 @@ impl Server {
         client: &mut Client,
         done: DiskDone,
     ) -> Option<String> {
-        let replica = client.replica.as_deref_mut()?;
+        let replica = client.state.replica.as_deref_mut()?;
         let sending = replica.file.as_mut()?;
         match done {
             DiskDone::Opened { len } => {
@@ -442,7 +450,7 @@ impl Server {
                 if bytes.is_empty() {
                     return Some("Read error sending DB to replica: premature EOF".to_owned());
                 }
-                self.replication.stats.net_output += bytes.len() as u64;
+                self.service.replication.stats.net_output += bytes.len() as u64;
                 client.outbox.write(&bytes);
             }
             DiskDone::Done | DiskDone::Names(_) => {}
@@ -454,7 +462,7 @@ impl Server {
 
     /// Reads on in the file that a replica is sent, if its outbox has room.
     pub(in crate::server) fn send_more(&mut self, now: Now<'_>, client: &mut Client) {
-        let Some(replica) = client.replica.as_deref_mut() else { return };
+        let Some(replica) = client.state.replica.as_deref_mut() else { return };
         let Some(sending) = &mut replica.file else { return };
         if sending.size == 0 || sending.reading {
             return;
@@ -488,7 +496,7 @@ impl Server {
         }
         let (mono, wall) = self.now;
         let now = Now::instantaneous(mono, wall);
-        match self.replication.sync.target {
+        match self.service.replication.sync.target {
             Some(Target::Sockets(_)) => {
                 self.log(LogLevel::Warning, || {
                     "Diskless rdb transfer, last replica dropped, killing fork child.".to_owned()
@@ -516,18 +524,18 @@ impl Server {
     /// (`rdb-del-sync-files`).
     pub(super) fn remove_sync_file(&mut self) {
         if !self.config.settings().rdb_del_sync_files {
-            self.replication.sync.file_is_for_replicas = false;
+            self.service.replication.sync.file_is_for_replicas = false;
             return;
         }
         let busy = |replica: &Replica| {
             let stages = [Stage::WaitsForBegin, Stage::WaitsForEnd, Stage::Sending];
             stages.contains(&replica.state)
         };
-        if self.replication.sync.file_is_for_replicas
+        if self.service.replication.sync.file_is_for_replicas
             && self.keeps_nothing()
             && !self.all_replicas().any(|(_, replica)| busy(replica))
         {
-            self.replication.sync.file_is_for_replicas = false;
+            self.service.replication.sync.file_is_for_replicas = false;
             self.notice(|| {
                 "Removing the RDB file used to feed replicas in a persistence-less instance"
                     .to_owned()

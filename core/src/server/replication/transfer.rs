@@ -248,7 +248,7 @@ impl Server {
         result: Result<DiskDone, DiskError>,
     ) {
         let dbfilename = self.config.settings().dbfilename.clone();
-        let Some(link) = self.replication.link_mut() else { return };
+        let Some(link) = self.service.replication.link_mut() else { return };
         let Step::Transfer(transfer) = &mut link.step else { return };
         let Way::Disk { file, path, in_flight, place } = &mut transfer.way else { return };
         if let Err(error) = result {
@@ -321,9 +321,9 @@ impl Server {
     /// The working directory becomes another: what comes from the primary stays where it is.
     pub(in crate::server) fn transfer_stays(&mut self) {
         // Nor is a file that was made for replicas where it would be looked for.
-        self.replication.sync.file_is_for_replicas = false;
+        self.service.replication.sync.file_is_for_replicas = false;
         let directory = self.directory.clone();
-        if let Some(link) = self.replication.link_mut()
+        if let Some(link) = self.service.replication.link_mut()
             && let Step::Transfer(transfer) = &mut link.step
             && matches!(transfer.way, Way::Disk { .. } | Way::Loading)
         {
@@ -333,7 +333,8 @@ impl Server {
 
     /// The file that the copy of the data has become.
     pub(super) fn transferred_file(&self) -> String {
-        let link = self.replication.primary.as_ref().and_then(|primary| primary.link.as_deref());
+        let link =
+            self.service.replication.primary.as_ref().and_then(|primary| primary.link.as_deref());
         let elsewhere = match link.map(|link| &link.step) {
             Some(Step::Transfer(transfer)) => transfer.elsewhere.as_deref(),
             _ => None,
@@ -367,7 +368,7 @@ impl Server {
     /// A save has begun. If the data that came from the primary is on its way into the dump's
     /// place, that place will be the save's instead.
     pub(in crate::server) fn dump_taken_by_save(&mut self) {
-        if let Some(link) = self.replication.link_mut()
+        if let Some(link) = self.service.replication.link_mut()
             && let Step::Transfer(transfer) = &mut link.step
             && let Way::Disk { place, .. } = &mut transfer.way
             && *place == Place::Dump

@@ -66,7 +66,7 @@ pub struct ReplicaView {
 impl Server {
     /// What this server believes of its stream, its primary and its replicas.
     pub fn replication_view(&self) -> ReplicationView {
-        let replication = &self.replication;
+        let replication = &self.service.replication;
         let now = self.now.0;
         let text = |id: &StreamId| String::from_utf8_lossy(id).into_owned();
         let second = replication.second_offset;

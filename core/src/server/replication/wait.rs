@@ -3,8 +3,8 @@
 use super::primary::{Replica, State};
 use crate::command::CommandError;
 use crate::resp::reply::Reply;
+use crate::server::Client;
 use crate::server::Server;
-use crate::server::clients::Client;
 use crate::time::Now;
 
 /// What a client in WAIT or WAITAOF waits for.
@@ -41,9 +41,9 @@ impl Server {
 
     /// Serves those who have waited long enough, because replicas have come far enough.
     pub(super) fn serve_acks(&mut self, now: Now<'_>) {
-        for slot in self.replication.waiting.clone() {
+        for slot in self.service.replication.waiting.clone() {
             let Some(mut client) = self.clients.take(slot) else { continue };
-            if let Some(acks) = client.blocked.as_deref().and_then(|blocked| blocked.acks()) {
+            if let Some(acks) = client.state.blocked.as_deref().and_then(|blocked| blocked.acks()) {
                 if acks.local == Some(true) && !self.config.settings().appendonly {
                     self.give_up(now, &mut client, Some(NO_FILE));
                 } else if self.reached(acks).is_enough(acks) {
@@ -64,17 +64,17 @@ impl Server {
 
     /// A client does not wait for replicas any more.
     pub(in crate::server) fn acks_ended(&mut self, slot: u32) {
-        self.replication.waiting.retain(|waiting| *waiting != slot);
+        self.service.replication.waiting.retain(|waiting| *waiting != slot);
     }
 
     /// Asks the replicas how far they are.
     pub(super) fn ask_replicas(&mut self) {
-        self.replication.ask = true;
+        self.service.replication.ask = true;
     }
 
     /// Looks again at who waits for offsets: the append-only file has come further.
     pub(in crate::server) fn offsets_changed(&mut self) {
-        self.replication.acked |= !self.replication.waiting.is_empty();
+        self.service.replication.acked |= !self.service.replication.waiting.is_empty();
     }
 }
 

@@ -196,12 +196,12 @@ fn who_leaves_meanwhile_leaves_nothing_behind() {
             driver.input(Input::Closed { conn: reader, error: NetError::Reset });
         }
         driver.pass(Duration::ZERO);
-        assert!(!driver.server.keyspace.free_waits());
+        assert!(!driver.server.service.keyspace.free_waits());
     }
     // Nobody else has the set now, so that a change copies nothing: it can be freed in slices.
     driver.line(conn, "del s");
     driver.pass(Duration::ZERO);
-    assert!(!driver.server.keyspace.free_waits());
+    assert!(!driver.server.service.keyspace.free_waits());
 }
 
 #[test]
@@ -249,7 +249,7 @@ fn the_payload_of_a_large_value_is_made_in_slices() {
     let other = driver.connect();
     driver.line(conn, &format!("set text {}", "some-text-".repeat(100_000)));
     for name in ["s", "l", "h", "z", "text"] {
-        let value = driver.server.keyspace.peek(0, name.as_bytes()).expect("a key");
+        let value = driver.server.service.keyspace.peek(0, name.as_bytes()).expect("a key");
         let payload = crate::persist::rdb::dump(value.value(), true);
         let whole =
             [format!("${}\r\n", payload.len()).as_bytes(), &payload, b"\r\n+PONG\r\n"].concat();

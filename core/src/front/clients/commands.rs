@@ -1,0 +1,499 @@
+//! CLIENT.
+
+use super::{Client, ClientKind, ReplyMode, Standing};
+use crate::command::meta::{acl, flag};
+use crate::command::{CommandError, Group, Row};
+use crate::front::{Call, ClientState, Front, Handler, Rows, Service, container, row};
+use crate::machine::{Endpoint, Outbox};
+use crate::resp::number::parse_i64;
+use crate::time::{Duration, Mono};
+
+impl<S: Service> Rows<S> {
+    /// The rows of this file.
+    pub(crate) const CLIENT: &'static [Row<Handler<S>>] =
+        &[row(Group::Connection, "client", -2, container)
+            .since("2.4.0")
+            .complexity("That of the subcommand.")
+            .summary("A container for commands on connections.")
+            .subcommands(Self::CLIENT_SUBCOMMANDS)];
+
+    const CLIENT_SUBCOMMANDS: &'static [Row<Handler<S>>] = &[
+    oneself("getname", 2, getname).since("2.6.9").summary("Tells the connection's name."),
+    oneself("help", 2, help)
+        .flags(flag::LOADING | flag::STALE)
+        .since("5.0.0")
+        .summary("Tells what the subcommands do."),
+    oneself("id", 2, id).since("5.0.0").summary("Tells the connection's id."),
+    oneself("info", 2, info)
+        .since("6.2.0")
+        .summary("Tells about the connection.")
+        .tips(&["nondeterministic_output"]),
+    others("kill", -3, kill)
+        .since("2.4.0")
+        .complexity("O(N), N being the number of connections.")
+        .summary("Closes connections.")
+        .syntax("<filter: old-format=ip:port@-2.8.12 | <new-format: [ID client-id@2.8.12] | [TYPE <client-type@2.8.12: \"normal\" | \"master\"@3.2.0 | \"slave\" | \"replica\"@5.0.0 | \"pubsub\">] | [USER username] | [ADDR addr=ip:port] | [LADDR laddr=ip:port@6.2.0] | [SKIPME <skipme: YES | NO>]> ...>")
+        .history(&[
+            ("2.8.12", "New: filters by name and value."),
+            ("2.8.12", "New: `ID`."),
+            ("3.2.0", "New: `TYPE master`."),
+            ("5.0.0", "`TYPE slave` is called `TYPE replica`; the old name goes on working."),
+            ("6.2.0", "New: `LADDR`."),
+        ]),
+    others("list", -2, list)
+        .since("2.4.0")
+        .complexity("O(N), N being the number of connections.")
+        .summary("Lists connections.")
+        .syntax("[TYPE <client-type@5.0.0: \"normal\" | \"master\" | \"replica\" | \"pubsub\">] [ID client-id@6.2.0 ...]")
+        .tips(&["nondeterministic_output"])
+        .history(&[
+            ("2.8.12", "New: the field `id`."),
+            ("5.0.0", "New: `TYPE`."),
+            ("6.0.0", "New: the field `user`."),
+            ("6.2.0", "New: `ID`, and the fields `argv-mem`, `tot-mem`, `laddr`, `redir`."),
+            ("7.0.0", "New: the fields `resp`, `multi-mem`, `rbs`, `rbp`."),
+            ("7.0.3", "New: the field `ssub`."),
+        ]),
+    others("no-evict", 3, no_evict)
+        .since("7.0.0")
+        .summary("Spares the connection when memory is short.")
+        .syntax("<enabled: ON | OFF>"),
+    oneself("no-touch", 3, no_touch)
+        .since("7.2.0")
+        .summary("Leaves the access times of keys alone.")
+        .syntax("<enabled: ON | OFF>"),
+    others("pause", -3, pause)
+        .since("3.0.0")
+        .summary("Holds back all commands, or those that write, for a while.")
+        .syntax("timeout#integer [mode@6.2.0: WRITE | ALL]")
+        .history(&[("6.2.0", "New: `WRITE` and `ALL`.")]),
+    oneself("reply", 3, reply)
+        .since("3.2.0")
+        .summary("Says which replies the connection gets.")
+        .syntax("<action: ON | OFF | SKIP>"),
+    oneself("setinfo", 4, setinfo)
+        .since("7.2.0")
+        .summary("Names the client's library and its version.")
+        .syntax("<attr: \"lib-name\" libname | \"lib-ver\" libver>")
+        .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
+    oneself("setname", 3, setname)
+        .since("2.6.9")
+        .summary("Names the connection.")
+        .syntax("connection-name"),
+    others("unblock", -3, unblock)
+        .since("5.0.0")
+        .complexity("O(log(N)), N being the number of connections.")
+        .summary("Ends the wait of a client that a command has blocked.")
+        .syntax("client-id [unblock-type: TIMEOUT | ERROR]"),
+    others("unpause", 2, unpause)
+        .since("6.2.0")
+        .complexity("O(N), N being the number of clients held back.")
+        .summary("Ends CLIENT PAUSE."),
+];
+}
+
+const ABOUT_ONESELF: u32 = flag::NOSCRIPT | flag::LOADING | flag::STALE;
+const ABOUT_OTHERS: u32 = flag::ADMIN | ABOUT_ONESELF;
+
+const fn oneself<S: Service>(
+    name: &'static str,
+    arity: i16,
+    handler: Handler<S>,
+) -> Row<Handler<S>> {
+    row(Group::Connection, name, arity, handler).flags(ABOUT_ONESELF).acl(acl::CONNECTION)
+}
+
+const fn others<S: Service>(
+    name: &'static str,
+    arity: i16,
+    handler: Handler<S>,
+) -> Row<Handler<S>> {
+    row(Group::Connection, name, arity, handler).flags(ABOUT_OTHERS).acl(acl::CONNECTION)
+}
+
+fn id<S: Service>(_: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
+    let id = call.client.id;
+    call.reply().integer(id as i64);
+    Ok(())
+}
+
+fn getname<S: Service>(_: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
+    let name = call.client.name.clone();
+    if name.is_empty() {
+        call.reply().null();
+    } else {
+        call.reply().bulk(&name);
+    }
+    Ok(())
+}
+
+fn setname<S: Service>(_: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
+    check_name(call.arg(2))?;
+    call.client.name = call.arg(2).to_vec();
+    call.ok()
+}
+
+fn setinfo<S: Service>(_: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
+    let (option, value) = (call.arg(2), call.arg(3));
+    let field = match option.to_ascii_lowercase().as_slice() {
+        b"lib-name" => &mut call.client.lib_name,
+        b"lib-ver" => &mut call.client.lib_version,
+        _ => {
+            return Err(CommandError::quoting("ERR Unrecognized option '", option, "'"));
+        }
+    };
+    if !is_printable(value) {
+        let after = " cannot contain spaces, newlines or special characters.";
+        return Err(CommandError::quoting("ERR ", option, after));
+    }
+    *field = value.to_vec();
+    call.ok()
+}
+
+fn info<S: Service>(_: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
+    let text = describe(call.client, Some(call.now.mono)) + "\n";
+    call.reply().verbatim("txt", text.as_bytes());
+    Ok(())
+}
+
+fn list<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
+    let (mut class, mut ids) = (None, None);
+    match call.args.get(2).map(<[u8]>::to_ascii_lowercase).as_deref() {
+        None => {}
+        Some(b"type") if call.args.len() == 4 => class = Some(Class::parse(call.arg(3))?),
+        Some(b"id") if call.args.len() > 3 => {
+            let parsed: Option<Vec<i64>> = call.args.from(3).iter().map(parse_i64).collect();
+            ids = Some(parsed.ok_or(CommandError::text("ERR Invalid client ID"))?);
+        }
+        _ => return Err(CommandError::Syntax),
+    }
+    let mut text = String::new();
+    let clients = front.clients.iter_with(call.client).filter(|c| c.standing != Standing::Leaving);
+    match ids {
+        None => {
+            for client in clients.filter(|c| class.is_none_or(|class| class == Class::of(c))) {
+                text.push_str(&describe(client, Some(call.now.mono)));
+                text.push('\n');
+            }
+        }
+        Some(ids) => {
+            let clients: Vec<&Client<S>> = clients.collect();
+            for id in ids {
+                if let Some(client) = clients.iter().find(|c| c.id as i64 == id) {
+                    text.push_str(&describe(client, Some(call.now.mono)));
+                    text.push('\n');
+                }
+            }
+        }
+    }
+    call.reply().verbatim("txt", text.as_bytes());
+    Ok(())
+}
+
+/// The classes of clients that filters tell apart.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Normal,
+    Master,
+    Replica,
+    Pubsub,
+}
+
+impl Class {
+    fn parse(name: &[u8]) -> Result<Self, CommandError> {
+        match name.to_ascii_lowercase().as_slice() {
+            b"normal" => Ok(Class::Normal),
+            b"master" => Ok(Class::Master),
+            b"slave" | b"replica" => Ok(Class::Replica),
+            b"pubsub" => Ok(Class::Pubsub),
+            _ => Err(CommandError::quoting("ERR Unknown client type '", name, "'")),
+        }
+    }
+
+    fn of<S: Service>(client: &Client<S>) -> Self {
+        match client.state.kind() {
+            ClientKind::Primary => Class::Master,
+            ClientKind::Replica if !client.monitor => Class::Replica,
+            _ if client.subscriptions.is_some() => Class::Pubsub,
+            _ => Class::Normal,
+        }
+    }
+}
+
+/// Which clients CLIENT KILL means.
+#[derive(Default)]
+struct Filter<'a> {
+    id: Option<u64>,
+    class: Option<Class>,
+    address: Option<&'a [u8]>,
+    local: Option<&'a [u8]>,
+    spare_oneself: bool,
+}
+
+impl<'a> Filter<'a> {
+    fn parse<S: Service>(call: &Call<'a, S>) -> Result<Self, CommandError> {
+        if call.args.len() == 3 {
+            return Ok(Filter { address: Some(call.arg(2)), ..Filter::default() });
+        }
+        let mut filter = Filter { spare_oneself: true, ..Filter::default() };
+        for at in (2..call.args.len()).step_by(2) {
+            let value = call.args.get(at + 1).ok_or(CommandError::Syntax)?;
+            match call.arg(at).to_ascii_lowercase().as_slice() {
+                b"id" => {
+                    let id = parse_i64(value).filter(|id| *id > 0);
+                    filter.id = Some(
+                        id.ok_or(CommandError::text("ERR client-id should be greater than 0"))?
+                            as u64,
+                    );
+                }
+                b"type" => filter.class = Some(Class::parse(value)?),
+                b"addr" => filter.address = Some(value),
+                b"laddr" => filter.local = Some(value),
+                b"user" if value == b"default" => {}
+                b"user" => {
+                    return Err(CommandError::quoting("ERR No such user '", value, "'"));
+                }
+                b"skipme" => {
+                    filter.spare_oneself = match value.to_ascii_lowercase().as_slice() {
+                        b"yes" => true,
+                        b"no" => false,
+                        _ => return Err(CommandError::Syntax),
+                    };
+                }
+                _ => return Err(CommandError::Syntax),
+            }
+        }
+        Ok(filter)
+    }
+
+    fn means<S: Service>(&self, client: &Client<S>) -> bool {
+        client.standing == Standing::Open
+            && self.id.is_none_or(|id| id == client.id)
+            && self.class.is_none_or(|class| class == Class::of(client))
+            && self.address.is_none_or(|a| a == client.address().as_bytes())
+            && self.local.is_none_or(|a| a == client.local_address().as_bytes())
+    }
+}
+
+fn kill<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
+    let filter = Filter::parse(call)?;
+    let slots: Vec<u32> =
+        front.clients.iter().filter(|c| filter.means(c)).map(|c| c.slot).collect();
+    let mut killed = slots.len();
+    for slot in slots {
+        front.cut_off(slot);
+    }
+    let oneself = filter.means(call.client) && !filter.spare_oneself;
+    killed += usize::from(oneself);
+    if call.args.len() > 3 {
+        call.reply().integer(killed as i64);
+    } else if killed == 0 {
+        return Err(CommandError::text("ERR No such client"));
+    } else {
+        call.reply().ok();
+    }
+    if oneself {
+        call.client.standing = Standing::Closing;
+    }
+    Ok(())
+}
+
+fn pause<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
+    let all = match call.args.get(3).map(<[u8]>::to_ascii_lowercase).as_deref() {
+        None | Some(b"all") => true,
+        Some(b"write") => false,
+        Some(_) => {
+            return Err(CommandError::text("ERR CLIENT PAUSE mode must be WRITE or ALL"));
+        }
+    };
+    if call.args.len() > 4 {
+        return Err(CommandError::subcommand("CLIENT", call.arg(1)));
+    }
+    let timeout = parse_i64(call.arg(2))
+        .ok_or(CommandError::text("ERR timeout is not an integer or out of range"))?;
+    let timeout =
+        u64::try_from(timeout).map_err(|_| CommandError::text("ERR timeout is negative"))?;
+    let now = call.now.mono;
+    front.pause.begin(now, now + Duration::from_millis(timeout), all);
+    S::pause_changed(front, now);
+    call.ok()
+}
+
+fn unblock<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
+    if call.args.len() > 4 {
+        return Err(CommandError::subcommand_syntax("CLIENT", call.arg(1)));
+    }
+    let error = match call.args.get(3).map(<[u8]>::to_ascii_lowercase).as_deref() {
+        None | Some(b"timeout") => None,
+        Some(b"error") => Some("UNBLOCKED client unblocked via CLIENT UNBLOCK"),
+        Some(_) => {
+            return Err(CommandError::text("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"));
+        }
+    };
+    let id = parse_i64(call.arg(2)).ok_or(CommandError::NotAnInteger)?;
+    let slot = u64::try_from(id).ok().and_then(|id| front.clients.by_id(id));
+    let mut woken = false;
+    if let Some(mut client) = slot.and_then(|slot| front.clients.take(slot)) {
+        woken = S::unblock(front, call.now, &mut client, error);
+        front.clients.put(client);
+    }
+    call.reply().integer(i64::from(woken));
+    Ok(())
+}
+
+fn unpause<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
+    front.end_pause(call.now);
+    call.ok()
+}
+
+fn reply<S: Service>(_: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
+    match call.arg(2).to_ascii_lowercase().as_slice() {
+        b"on" => {
+            call.client.replies = ReplyMode::On;
+            call.reply().ok();
+        }
+        b"off" => call.client.replies = ReplyMode::Off,
+        b"skip" => {
+            if call.client.replies != ReplyMode::Off {
+                call.client.replies = ReplyMode::SkipNext;
+            }
+        }
+        _ => return Err(CommandError::Syntax),
+    }
+    Ok(())
+}
+
+fn on_or_off(word: &[u8]) -> Result<bool, CommandError> {
+    match word.to_ascii_lowercase().as_slice() {
+        b"on" => Ok(true),
+        b"off" => Ok(false),
+        _ => Err(CommandError::Syntax),
+    }
+}
+
+fn no_evict<S: Service>(_: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
+    call.client.no_evict = on_or_off(call.arg(2))?;
+    call.ok()
+}
+
+fn no_touch<S: Service>(_: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
+    call.client.no_touch = on_or_off(call.arg(2))?;
+    call.ok()
+}
+
+fn help<S: Service>(_: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
+    call.reply().help(
+        "CLIENT",
+        &[
+            "GETNAME",
+            "    Tell the name of this connection.",
+            "ID",
+            "    Tell the id of this connection.",
+            "INFO",
+            "    Tell about this connection.",
+            "KILL <ip:port>",
+            "    Close the connection from this address.",
+            "KILL <option> <value> [<option> <value> [...]]",
+            "    Close all connections that fit each of these:",
+            "    * ADDR (<ip:port>|<unixsocket>:0): the peer's address",
+            "    * LADDR (<ip:port>|<unixsocket>:0): our address",
+            "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB): what it is for",
+            "    * USER <username>: who logged in",
+            "    * ID <client-id>: its id",
+            "    * SKIPME (YES|NO): whether to spare this connection (yes if not told)",
+            "LIST [TYPE (NORMAL|MASTER|REPLICA|PUBSUB)] [ID <client-id> [...]]",
+            "    List connections.",
+            "PAUSE <timeout> [WRITE|ALL]",
+            "    Hold back all commands, or those that write, for so many milliseconds.",
+            "REPLY (ON|OFF|SKIP)",
+            "    Say which replies this connection gets.",
+            "SETNAME <name>",
+            "    Name this connection.",
+            "SETINFO <option> <value>",
+            "    Tell about the client: LIB-NAME, LIB-VER.",
+            "UNPAUSE",
+            "    End the pause.",
+            "NO-EVICT (ON|OFF)",
+            "    Spare this connection when memory is short.",
+            "NO-TOUCH (ON|OFF)",
+            "    Leave the access times of keys alone.",
+        ],
+    );
+    Ok(())
+}
+
+fn is_printable(text: &[u8]) -> bool {
+    text.iter().all(|c| (b'!'..=b'~').contains(c))
+}
+
+/// Refuses a name that would break the lines of CLIENT LIST.
+pub(crate) fn check_name(name: &[u8]) -> Result<(), CommandError> {
+    if is_printable(name) {
+        Ok(())
+    } else {
+        Err(CommandError::text(
+            "ERR Client names cannot contain spaces, newlines or special characters.",
+        ))
+    }
+}
+
+/// A client as a line of CLIENT LIST.
+pub(crate) fn describe<S: Service>(client: &Client<S>, now: Option<Mono>) -> String {
+    let now = now.unwrap_or(client.last_heard);
+    let mut flags = String::new();
+    let letters = [
+        (client.monitor, 'O'),
+        (client.is_replica(), 'S'),
+        (client.is_primary(), 'M'),
+        (client.subscriptions.is_some(), 'P'),
+        (client.state.in_transaction(), 'x'),
+        (client.paused || client.state.is_blocked(), 'b'),
+        (client.standing == Standing::Closing, 'c'),
+        (matches!(client.peer, Endpoint::Unix(_)), 'U'),
+        (client.no_evict, 'e'),
+        (client.no_touch, 'T'),
+    ];
+    flags.extend(letters.iter().filter(|(set, _)| *set).map(|(_, letter)| letter));
+    if flags.is_empty() {
+        flags.push('N');
+    }
+    // The request that is being carried out counts as waiting.
+    let queued = client.state.queued();
+    let (multi, multi_mem) = queued.map_or((-1, 0), |(len, memory)| (len as i64, memory));
+    let [channels, patterns, shards] = client
+        .subscriptions
+        .as_deref()
+        .map_or([0; 3], |s| [s.channels(), s.patterns(), s.shards()]);
+    let waiting = client.requests.waiting().max(client.input_bytes);
+    let free = client.requests.capacity().saturating_sub(waiting);
+    let command = Front::<S>::name_of(client.last_command).unwrap_or("NULL");
+    // Redis keeps the first bytes in a buffer of their own and counts the others as a list.
+    let output = client.outbox.len();
+    let (obl, oll, omem) = if output <= Outbox::CHUNK {
+        (output, 0, 0)
+    } else {
+        (Outbox::CHUNK, output.div_ceil(Outbox::CHUNK) - 1, client.outbox.capacity())
+    };
+    format!(
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db={} sub={channels} \
+         psub={patterns} ssub={shards} multi={multi} qbuf={waiting} qbuf-free={free} argv-mem={} multi-mem={multi_mem} rbs={} rbp={} \
+         obl={obl} oll={oll} omem={omem} tot-mem={} events={} cmd={command} user=default redir=-1 \
+         resp={} lib-name={} lib-ver={}",
+        client.id,
+        client.address(),
+        client.local_address(),
+        client.conn.0 / 2 + 8,
+        String::from_utf8_lossy(&client.name),
+        now.since(client.created).as_secs(),
+        now.since(client.last_heard).as_secs(),
+        client.state.db(),
+        client.argv_bytes,
+        Outbox::CHUNK,
+        client.outbox_peak.min(Outbox::CHUNK),
+        client.memory(),
+        if output == 0 { "r" } else { "rw" },
+        client.proto.number(),
+        String::from_utf8_lossy(&client.lib_name),
+        String::from_utf8_lossy(&client.lib_version),
+    )
+}

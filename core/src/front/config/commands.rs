@@ -1,0 +1,329 @@
+//! CONFIG.
+
+use std::sync::Arc;
+
+use super::directive::Kind;
+use super::rewrite::rewrite;
+use super::{Config, Permission, Schema, value};
+use crate::command::meta::flag;
+use crate::command::{CommandError, Group, Row};
+use crate::front::listeners::bind_address;
+use crate::front::{Call, DiskWork, Front, Handler, Rows, Service, container, row};
+use crate::glob;
+use crate::machine::{DiskDone, DiskError, DiskErrorKind, DiskOp, LogLevel, Output};
+use crate::sorted::SortedSet;
+use crate::time::{Duration, Now};
+
+impl<S: Service> Rows<S> {
+    /// The rows of this file.
+    pub(crate) const CONFIG: &'static [Row<Handler<S>>] =
+        &[row(Group::Server, "config", -2, container)
+            .since("2.0.0")
+            .complexity("That of the subcommand.")
+            .summary("A container for commands on the configuration.")
+            .subcommands(Self::CONFIG_SUBCOMMANDS)];
+
+    const CONFIG_SUBCOMMANDS: &'static [Row<Handler<S>>] = &[
+        row(Group::Server, "get", -3, get)
+            .flags(FLAGS)
+            .since("2.0.0")
+            .complexity("O(N), N being the number of directives given.")
+            .summary("Tells what directives are set to.")
+            .syntax("parameter ...")
+            .history(&[("7.0.0", "Takes several patterns.")]),
+        row(Group::Server, "help", 2, help)
+            .flags(flag::LOADING | flag::STALE)
+            .since("5.0.0")
+            .summary("Tells what the subcommands do."),
+        row(Group::Server, "resetstat", 2, resetstat)
+            .flags(FLAGS)
+            .since("2.0.0")
+            .summary("Begins statistics anew.")
+            .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
+        row(Group::Server, "rewrite", 2, rewrite_file)
+            .flags(FLAGS)
+            .since("2.8.0")
+            .summary("Writes the configuration into its file.")
+            .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
+        row(Group::Server, "set", -4, set)
+            .flags(FLAGS)
+            .since("2.0.0")
+            .complexity("O(N), N being the number of directives given.")
+            .summary("Sets directives: all of them, or none.")
+            .syntax("<data: parameter value> ...")
+            .history(&[("7.0.0", "Takes several directives, of which all are set or none.")])
+            .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
+    ];
+}
+
+const FLAGS: u32 = flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE;
+
+fn get<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
+    // Under the name by which each was asked for, once.
+    let directives = S::Schema::directives();
+    let mut found: Vec<(String, usize)> = Vec::new();
+    let mut seen = SortedSet::new();
+    for pattern in call.args.from(2).iter() {
+        if !pattern.iter().any(|c| matches!(c, b'[' | b'*' | b'?')) {
+            if let Some(at) = directives.place(pattern) {
+                let name = String::from_utf8_lossy(pattern).to_ascii_lowercase();
+                if seen.insert(name.clone()) {
+                    found.push((name, at));
+                }
+            }
+            continue;
+        }
+        for (at, directive) in directives.all().iter().enumerate().filter(|(_, d)| !d.is_hidden()) {
+            for name in [directive.name, directive.alias] {
+                if !name.is_empty()
+                    && glob::matches_ignoring_case(pattern, name.as_bytes())
+                    && seen.insert(name.to_owned())
+                {
+                    found.push((name.to_owned(), at));
+                }
+            }
+        }
+    }
+    let mut reply = call.reply();
+    reply.map(found.len());
+    for (name, at) in found {
+        reply.bulk(name.as_bytes());
+        if matches!(directives.all()[at].kind, Kind::Dir) {
+            reply.bulk(front.directory.as_bytes());
+        } else {
+            reply.bulk(front.config.value(at).unwrap_or_default());
+        }
+    }
+    Ok(())
+}
+
+/// A CONFIG SET that is in place, and waits for what it needs (listeners, a directory, a file).
+#[derive(Clone, Debug)]
+pub struct Change<C: Schema> {
+    /// Who asked for it.
+    client: u64,
+    /// What it was before.
+    pub(crate) old: Arc<Config<C>>,
+    /// What it needs, by the name of the directive that is to blame if it fails.
+    pub(crate) waits: &'static str,
+}
+
+fn set<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
+    if call.args.len() % 2 == 1 {
+        return Err(CommandError::Syntax);
+    }
+    let names: Vec<&[u8]> = (2..call.args.len()).step_by(2).map(|i| call.arg(i)).collect();
+    S::check_config_set(front, &names)?;
+    let directives = S::Schema::directives();
+    let mut changes: Vec<(usize, &[u8], &[u8])> = Vec::new();
+    for i in (2..call.args.len()).step_by(2) {
+        let name = call.arg(i);
+        let at = directives.place(name).ok_or_else(|| {
+            let before = "ERR Unknown option or number of arguments for CONFIG SET - '";
+            CommandError::quoting(before, name, "'")
+        })?;
+        let directive = directives.all()[at];
+        let protected = directive.is_protected() && !may_change_protected(front, call);
+        if directive.is_immutable() {
+            return Err(failed(name, "can't set immutable config"));
+        } else if protected {
+            return Err(failed(name, "can't set protected config"));
+        } else if changes.iter().any(|change| change.0 == at) {
+            return Err(failed(name, "duplicate parameter"));
+        }
+        changes.push((at, name, call.arg(i + 1)));
+    }
+    let old = Arc::clone(&front.config);
+    let mut new = Config::clone(&old);
+    let mut directory = None;
+    for (at, _, text) in changes {
+        let directive = directives.all()[at];
+        let value = value::from_one(directive, text, new.value(at).unwrap_or_default())
+            .map_err(|why| failed(directive.name.as_bytes(), &why))?;
+        if matches!(directive.kind, Kind::Dir) {
+            directory = Some(String::from_utf8_lossy(&value).into_owned());
+        }
+        new.put(at, value);
+    }
+    new.changed();
+    let (before, after) = (old.front(), new.front());
+    let other_port = before.port != after.port;
+    let listens_elsewhere = other_port || before.bind != after.bind;
+    let unknown = |name: &&String| !name.starts_with('-') && bind_address(name).is_none();
+    if let Some(name) = after.bind.iter().find(unknown) {
+        let text = format!("Could not resolve the address {name} of 'bind'");
+        front.log(LogLevel::Warning, || text);
+        return Err(failed(b"bind", "Failed to bind to specified addresses."));
+    }
+    if listens_elsewhere && (directory.is_some() || front.relisten.is_some()) {
+        return Err(failed(b"port", "change the addresses by themselves, one change at a time"));
+    }
+    front.config = Arc::new(new);
+    front.config_changed();
+    let client = call.client.id;
+    if listens_elsewhere {
+        let waits = if other_port { "port" } else { "bind" };
+        if front.listen_elsewhere(Change { client, old, waits }) {
+            call.client.waiting = true;
+        } else {
+            call.reply().ok();
+        }
+    } else if let Some(path) = directory {
+        let change = Change { client, old, waits: "dir" };
+        S::directory_changes(front, false);
+        let work = DiskWork::ChangeDir { change, path: path.clone() };
+        front.front_disk_op(DiskOp::ChangeDir { path }, work);
+        call.client.waiting = true;
+    } else if S::config_set(front, call.now, Change { client, old, waits: "" }) {
+        call.client.waiting = true;
+    } else {
+        call.reply().ok();
+    }
+    Ok(())
+}
+
+fn may_change_protected<S: Service>(front: &Front<S>, call: &Call<'_, S>) -> bool {
+    match front.settings().enable_protected_configs {
+        Permission::Yes => true,
+        Permission::Local => call.client.is_local(),
+        Permission::No => false,
+    }
+}
+
+fn failed(name: &[u8], why: &str) -> CommandError {
+    let before = "ERR CONFIG SET failed (possibly related to argument '";
+    CommandError::quoting(before, name, &format!("') - {why}"))
+}
+
+fn resetstat<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
+    front.stats.reset();
+    S::reset_stats(front);
+    call.ok()
+}
+
+fn rewrite_file<S: Service>(
+    front: &mut Front<S>,
+    call: &mut Call<'_, S>,
+) -> Result<(), CommandError> {
+    let Some(path) = front.config.file.clone() else {
+        return Err(CommandError::text("ERR The server is running without a config file"));
+    };
+    let client = call.client.id;
+    front.front_disk_op(DiskOp::Load { path: path.clone() }, DiskWork::LoadConfig { client, path });
+    call.client.waiting = true;
+    Ok(())
+}
+
+impl<S: Service> Front<S> {
+    /// Brings what is derived from the configuration up to date.
+    pub(crate) fn config_changed(&mut self) {
+        S::config_changed(self);
+        self.slowness_changed();
+        let keepalive = self.settings().tcp_keepalive;
+        if core::mem::replace(&mut self.keepalive, keepalive) != keepalive {
+            let after = (keepalive > 0).then(|| Duration::from_secs(keepalive.into()));
+            self.outputs.push_back(Output::KeepAlive(after));
+        }
+    }
+
+    /// CONFIG REWRITE has read the old file.
+    pub(crate) fn config_read(
+        &mut self,
+        now: Now<'_>,
+        client: u64,
+        path: String,
+        result: Result<DiskDone, DiskError>,
+    ) {
+        let old = match result {
+            Ok(DiskDone::Data(old)) => old,
+            Ok(_) => Vec::new(),
+            Err(error) if error.kind == DiskErrorKind::NotFound => Vec::new(),
+            Err(error) => return self.config_written(now, client, Err(error)),
+        };
+        let bytes = rewrite(&self.config, &old, &self.directory);
+        self.front_disk_op(DiskOp::Replace { path, bytes }, DiskWork::ReplaceConfig { client });
+    }
+
+    /// CONFIG SET dir has gone to the new directory, or has failed.
+    pub(crate) fn directory_changed(
+        &mut self,
+        now: Now<'_>,
+        change: &Change<S::Schema>,
+        path: &str,
+        result: Result<DiskDone, DiskError>,
+    ) {
+        if result.is_ok() {
+            self.directory = joined(&self.directory, path);
+            S::directory_changes(self, true);
+        }
+        self.change_done(now, change, result.map(drop).map_err(|error| error.message));
+    }
+
+    /// CONFIG REWRITE has written the new file, or has failed.
+    pub(crate) fn config_written(
+        &mut self,
+        now: Now<'_>,
+        client: u64,
+        result: Result<DiskDone, DiskError>,
+    ) {
+        let result = match result {
+            Ok(_) => {
+                self.notice(|| "CONFIG REWRITE executed with success.".to_owned());
+                Ok(())
+            }
+            Err(error) => {
+                self.log(LogLevel::Warning, || format!("CONFIG REWRITE failed: {error}"));
+                Err(CommandError::composed(format!("ERR Rewriting config file: {error}")))
+            }
+        };
+        self.answer(now, client, result);
+    }
+
+    /// Answers a CONFIG SET that waited; what failed is undone.
+    pub(crate) fn change_done(
+        &mut self,
+        now: Now<'_>,
+        change: &Change<S::Schema>,
+        result: Result<(), String>,
+    ) {
+        let result = result.map_err(|why| {
+            self.config = Arc::clone(&change.old);
+            self.config_changed();
+            failed(change.waits.as_bytes(), &why)
+        });
+        self.answer(now, change.client, result);
+    }
+}
+
+/// `path`, seen from `directory`.
+fn joined(directory: &str, path: &str) -> String {
+    if path.starts_with('/') {
+        return path.to_owned();
+    }
+    let mut parts: Vec<&str> = directory.split('/').filter(|p| !p.is_empty()).collect();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
+}
+
+fn help<S: Service>(_: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
+    call.reply().help(
+        "CONFIG",
+        &[
+            "GET <pattern>",
+            "    Tell the directives that fit the pattern, and what they are set to.",
+            "SET <directive> <value> [<directive> <value> ...]",
+            "    Set directives: all of them, or none if one is refused.",
+            "RESETSTAT",
+            "    Begin the statistics of INFO anew.",
+            "REWRITE",
+            "    Write the configuration into its file.",
+        ],
+    );
+    Ok(())
+}

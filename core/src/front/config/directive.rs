@@ -1,0 +1,186 @@
+//! One directive, and the table of those that a program has.
+
+/// A directive.
+#[derive(Debug)]
+pub struct Directive {
+    /// Its name.
+    pub name: &'static str,
+    /// Its older name, or empty.
+    pub alias: &'static str,
+    /// What its value may be.
+    pub kind: Kind,
+    /// Its default, in the form that CONFIG GET shows.
+    pub default: &'static str,
+    flags: u8,
+}
+
+/// What a directive's value may be.
+#[derive(Debug, Clone, Copy)]
+pub enum Kind {
+    /// `yes` or `no`.
+    Bool,
+    /// Any text.
+    Text,
+    /// Text that this function does not refuse.
+    TextIf(fn(&[u8]) -> Result<(), &'static str>),
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// Several of these words.
+    Choices(&'static [&'static str]),
+    /// A number from the first to the second.
+    Number(i64, i64, Unit),
+    /// A directory, which becomes the working directory.
+    Dir,
+    /// Four words for each class of client.
+    OutputLimits,
+    /// Addresses.
+    Bind,
+    /// Numbers from 0 to 100.
+    Percentiles,
+    /// A form of its own.
+    Custom(&'static Form),
+}
+
+/// How a value of an unusual form is read and written.
+#[derive(Debug)]
+pub struct Form {
+    /// Reads words into the text in which the value is kept.
+    pub read: ReadForm,
+    /// Writes the lines of a file that say `value`. `forced` is whether the value is not the
+    /// default.
+    pub write: fn(value: &[u8], forced: bool) -> FormLines,
+}
+
+/// Reads the words of a value; the error says what is wrong with them.
+pub type ReadForm = fn(words: &[&[u8]]) -> Result<Vec<u8>, String>;
+
+/// The lines of a file that give a directive its value.
+#[derive(Debug)]
+pub struct FormLines {
+    /// The lines, each from behind the directive's name.
+    pub lines: Vec<String>,
+    /// Whether they must be in the file; otherwise they replace lines that are.
+    pub forced: bool,
+}
+
+/// How a number is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// In decimal digits.
+    Plain,
+    /// With a unit such as `kb` (1024) or `k` (1000).
+    Memory,
+    /// Like memory, or a percentage, which is kept as a negative number.
+    MemoryOrPercent,
+    /// In octal digits.
+    Octal,
+}
+
+impl Directive {
+    /// Whether it can be set only when the server starts.
+    pub fn is_immutable(&self) -> bool {
+        self.flags & flags::IMMUTABLE != 0
+    }
+
+    /// Whether only an exact name finds it.
+    pub fn is_hidden(&self) -> bool {
+        self.flags & flags::HIDDEN != 0
+    }
+
+    /// Whether its value is kept out of logs.
+    pub fn is_sensitive(&self) -> bool {
+        self.flags & flags::SENSITIVE != 0
+    }
+
+    /// Whether `enable-protected-configs` guards it.
+    pub fn is_protected(&self) -> bool {
+        self.flags & flags::PROTECTED != 0
+    }
+
+    /// Whether it takes several words.
+    pub fn takes_several(&self) -> bool {
+        self.flags & flags::MULTI != 0
+    }
+
+    /// Whether its first line in a file replaces the default and the others add to it.
+    pub fn adds(&self) -> bool {
+        self.flags & flags::ADDS != 0
+    }
+
+    /// Whether it is known, but setting it changes nothing yet.
+    pub fn has_no_effect(&self) -> bool {
+        self.flags & flags::NO_EFFECT != 0
+    }
+}
+
+/// A directive: its name, its older name or an empty one, what its value may be, its default, and
+/// bits of [`flags`].
+pub const fn directive(
+    name: &'static str,
+    alias: &'static str,
+    kind: Kind,
+    default: &'static str,
+    flags: u8,
+) -> Directive {
+    Directive { name, alias, kind, default, flags }
+}
+
+/// What holds for a directive.
+pub mod flags {
+    /// Nothing unusual.
+    pub const NONE: u8 = 0;
+    /// It can be set only when the program starts.
+    pub const IMMUTABLE: u8 = 1;
+    /// Only an exact name finds it.
+    pub const HIDDEN: u8 = 2;
+    /// Its value is kept out of logs.
+    pub const SENSITIVE: u8 = 4;
+    /// `enable-protected-configs` guards it.
+    pub const PROTECTED: u8 = 8;
+    /// It takes several words.
+    pub const MULTI: u8 = 16;
+    /// It is known, but setting it changes nothing yet.
+    pub const NO_EFFECT: u8 = 32;
+    /// Its first line in a file replaces the default, the others add to it.
+    pub const ADDS: u8 = 64;
+}
+
+/// The directives of a program, in the order of their names.
+#[derive(Debug)]
+pub struct Directives {
+    all: Vec<&'static Directive>,
+}
+
+impl Directives {
+    /// The table that these groups make. Where two have a directive of one name, that of the later
+    /// group counts.
+    pub fn new(groups: &[&'static [Directive]]) -> Self {
+        let mut all: Vec<&'static Directive> = Vec::new();
+        for directive in groups.iter().copied().flatten() {
+            match all.binary_search_by(|d| d.name.cmp(directive.name)) {
+                Ok(at) => all[at] = directive,
+                Err(at) => all.insert(at, directive),
+            }
+        }
+        Self { all }
+    }
+
+    /// All directives.
+    pub fn all(&self) -> &[&'static Directive] {
+        &self.all
+    }
+
+    /// The place in [`Directives::all`] of a name or an alias, in any case.
+    pub fn place(&self, name: &[u8]) -> Option<usize> {
+        let name = core::str::from_utf8(name).ok()?.to_ascii_lowercase();
+        self.all
+            .binary_search_by(|d| d.name.cmp(&name))
+            .ok()
+            .or_else(|| self.all.iter().position(|d| !d.alias.is_empty() && d.alias == name))
+    }
+
+    /// The directive of a name or an alias, in any case.
+    pub fn find(&self, name: &[u8]) -> Option<&'static Directive> {
+        self.all.get(self.place(name)?).copied()
+    }
+}

@@ -1,0 +1,139 @@
+//! Connections of clients that come and go, and bytes that arrive on them.
+
+use super::{Client, Front, PeerInput, Service, Standing};
+use crate::machine::{Close, ConnId, Endpoint, ListenerId, LogLevel, NetError, Output};
+use crate::time::Now;
+
+impl<S: Service> Front<S> {
+    pub(crate) fn accepted(
+        &mut self,
+        now: Now<'_>,
+        conn: ConnId,
+        listener: ListenerId,
+        peer: Endpoint,
+        local: Endpoint,
+    ) {
+        let unix = self.listeners.is_unix(listener);
+        let id = self.clients.next_id();
+        let mut client = Box::new(Client::new(id, conn, peer, local, now.mono));
+        client.authenticated = self.is_open();
+        let error = if self.clients.connected() as u64 >= self.settings().maxclients {
+            Some("-ERR max number of clients reached\r\n")
+        } else {
+            S::turn_away(self, &client, unix)
+        };
+        match error {
+            Some(text) => {
+                client.standing = Standing::Leaving;
+                client.outbox.write(text.as_bytes());
+                self.stats.rejected_connections += 1;
+                self.outputs.push_back(Output::Close { conn, how: Close::AfterSending });
+            }
+            None => {
+                self.stats.connections_received += 1;
+                let address = client.address();
+                self.log(LogLevel::Verbose, || format!("Accepted {address}"));
+            }
+        }
+        self.clients.add(client);
+    }
+
+    #[inline]
+    pub(crate) fn received(&mut self, now: Now<'_>, conn: ConnId, bytes: &[u8]) {
+        let Some(mut client) = self.clients.slot(conn).and_then(|slot| self.clients.take(slot))
+        else {
+            return S::peer(self, now, conn, PeerInput::Received(bytes));
+        };
+        client.last_heard = now.mono;
+        client.input_bytes = bytes.len();
+        self.stats.net_input += bytes.len() as u64;
+        self.stats.reads += 1;
+        self.serve(now, &mut client, bytes);
+        client.input_bytes = 0;
+        self.clients.put(client);
+    }
+
+    /// The peer sends no more. Redis takes that for the end of the connection, as most clients
+    /// mean it; what was asked before is still answered.
+    pub(crate) fn ended(&mut self, now: Now<'_>, conn: ConnId) {
+        let Some(mut client) = self.clients.slot(conn).and_then(|slot| self.clients.take(slot))
+        else {
+            return S::peer(self, now, conn, PeerInput::Ended);
+        };
+        if client.standing == Standing::Open {
+            let held = S::holds_all(self) && client.requests.waiting() > 0;
+            if client.pending || client.long.is_some() || client.waiting || held {
+                // What has been read is carried out first.
+                client.ended = true;
+            } else {
+                client.standing = Standing::Closing;
+                self.log(LogLevel::Verbose, || "Client closed connection".to_owned());
+                self.flush(now, &mut client);
+            }
+        }
+        self.clients.put(client);
+    }
+
+    pub(crate) fn closed(&mut self, now: Now<'_>, conn: ConnId, error: NetError) {
+        let Some(mut client) = self.clients.slot(conn).and_then(|slot| self.clients.take(slot))
+        else {
+            return S::peer(self, now, conn, PeerInput::Closed(error));
+        };
+        if client.standing == Standing::Open {
+            self.log(LogLevel::Verbose, || match error {
+                NetError::Eof => "Client closed connection".to_owned(),
+                error => format!("Reading from client: {error}"),
+            });
+        }
+        if S::keeps_closed(self, &mut client) {
+            return self.clients.put(client);
+        }
+        self.gone(client);
+    }
+
+    /// Forgets a client, and all that bound it to channels and to the service.
+    pub(crate) fn gone(&mut self, mut client: Box<Client<S>>) {
+        self.release(&mut client);
+        self.clients.forget(&client);
+    }
+
+    /// Undoes what binds a client to channels and to the service, and drops the rest of a long
+    /// reply.
+    pub(crate) fn release(&mut self, client: &mut Client<S>) {
+        self.unsubscribe_all(client);
+        self.end_long(client);
+        if core::mem::take(&mut client.monitor) {
+            self.monitors.remove(&client.slot);
+        }
+        S::release(self, client);
+    }
+
+    /// Closes a client at once and drops what it was to be sent. It must not be taken out.
+    pub(crate) fn cut_off(&mut self, slot: u32) {
+        if let Some(client) = self.clients.take(slot) {
+            self.outputs.push_back(Output::Close { conn: client.conn, how: Close::Now });
+            self.gone(client);
+        }
+    }
+
+    /// The reply that turns away a client from another host while no password is set
+    /// (`protected-mode`).
+    pub(crate) fn protected(&self, client: &Client<S>, unix: bool) -> Option<&'static str> {
+        let protected = self.settings().protected_mode && self.is_open();
+        (protected && !unix && !client.is_local()).then_some(PROTECTED_MODE)
+    }
+}
+
+/// What a stranger is told by a server without a password that is open to the network.
+const PROTECTED_MODE: &str = "-DENIED Redis is running in protected mode because protected mode \
+is enabled and no password is set for the default user. In this mode connections are only \
+accepted from the loopback interface. If you want to connect from external computers to Redis you \
+may adopt one of the following solutions: 1) Just disable protected mode sending the command \
+'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from the same \
+host the server is running, however MAKE SURE Redis is not publicly accessible from internet if \
+you do so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just \
+disable the protected mode by editing the Redis configuration file, and setting the protected \
+mode option to 'no', and then restarting the server. 3) If you started the server manually just \
+for testing, restart it with the '--protected-mode no' option. 4) Set up an authentication \
+password for the default user. NOTE: You only need to do one of the above things in order for the \
+server to start accepting connections from the outside.\r\n";

@@ -1,0 +1,103 @@
+//! What is done because time passes, and the reasons to be woken.
+
+use super::{Front, Service, Standing};
+use crate::front::ClientState;
+use crate::machine::LogLevel;
+use crate::time::{Duration, Mono, Now};
+
+/// How many clients with more requests get their turn in one event-loop iteration.
+const TURNS: usize = 16;
+
+/// How often the clients are checked for timeouts and output limits.
+const CLIENTS_PERIOD: Duration = Duration::from_secs(1);
+
+impl<S: Service> Front<S> {
+    /// Does what is due of the front's own work. A service with work of its own calls the steps by
+    /// themselves.
+    pub(crate) fn cron(&mut self, now: Now<'_>) {
+        self.stats.sample(now.mono);
+        self.take_turns(now);
+        self.end_pause_if_due(now);
+        self.deliver_queued_for_others(now);
+        self.watch_clients(now);
+        self.begin_shutdown(now);
+    }
+
+    /// When [`Front::cron`] has something to do next.
+    pub(crate) fn cron_wake(&self) -> Option<Mono> {
+        if self.has_turns() {
+            return Some(self.now.0);
+        }
+        [self.clients_due, self.pause.until()].into_iter().flatten().min()
+    }
+
+    /// Whether a client waits for its turn with requests that have arrived.
+    #[inline]
+    pub(crate) fn has_turns(&self) -> bool {
+        !self.pending.is_empty() && !S::holds_all(self)
+    }
+
+    /// Goes on with clients that have more requests than one event-loop iteration carries out.
+    #[inline]
+    pub(crate) fn take_turns(&mut self, now: Now<'_>) {
+        if self.has_turns() {
+            self.take_turns_now(now);
+        }
+    }
+
+    fn take_turns_now(&mut self, now: Now<'_>) {
+        for _ in 0..TURNS.min(self.pending.len()) {
+            let Some(slot) = self.pending.pop_front() else { return };
+            let Some(mut client) = self.clients.take(slot) else { continue };
+            if !core::mem::take(&mut client.pending) {
+                self.clients.put(client);
+                continue;
+            }
+            self.serve_and_leave(now, &mut client);
+            self.clients.put(client);
+        }
+    }
+
+    /// Ends CLIENT PAUSE when its time has come.
+    #[inline]
+    pub(crate) fn end_pause_if_due(&mut self, now: Now<'_>) {
+        if self.pause.until().is_some_and(|until| now.mono >= until) {
+            self.end_pause(now);
+        }
+    }
+
+    /// Closes clients that have been idle, or too slow, for too long.
+    pub(crate) fn watch_clients(&mut self, now: Now<'_>) {
+        let timeout = self.settings().timeout;
+        if timeout == 0 && !self.watch_outboxes || self.clients.connected() == 0 {
+            self.clients_due = None;
+            return;
+        }
+        match self.clients_due {
+            Some(at) if now.mono < at => return,
+            Some(_) => {}
+            None => {
+                self.clients_due = Some(now.mono + CLIENTS_PERIOD);
+                return;
+            }
+        }
+        self.clients_due = Some(now.mono + CLIENTS_PERIOD);
+        self.watch_outboxes = false;
+        for slot in self.clients.slots() {
+            let Some(mut client) = self.clients.take(slot) else { continue };
+            if client.standing == Standing::Open {
+                let idle = now.mono.since(client.last_heard).as_secs();
+                let waits = client.paused
+                    || client.state.is_blocked()
+                    || client.subscriptions.is_some()
+                    || client.state.kind() != super::ClientKind::Normal;
+                if timeout > 0 && idle > timeout && !waits {
+                    self.log(LogLevel::Verbose, || "Closing idle client".to_owned());
+                    client.standing = Standing::Closing;
+                }
+                self.flush(now, &mut client);
+            }
+            self.clients.put(client);
+        }
+    }
+}

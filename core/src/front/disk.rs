@@ -1,0 +1,52 @@
+//! Disk operations, and what goes on when one has ended.
+
+use super::config::Change;
+use super::{Front, Service};
+use crate::machine::{DiskDone, DiskError, DiskOp, OpId, Output};
+use crate::time::Now;
+
+/// What waits for a disk operation.
+#[derive(Clone, Debug)]
+pub(crate) enum DiskWork<S: Service> {
+    /// CONFIG REWRITE reads the old file.
+    LoadConfig { client: u64, path: String },
+    /// CONFIG REWRITE writes the new file.
+    ReplaceConfig { client: u64 },
+    /// CONFIG SET dir.
+    ChangeDir { change: Change<S::Schema>, path: String },
+    /// Something of the service.
+    Service(S::DiskWork),
+}
+
+impl<S: Service> Front<S> {
+    /// Asks for a disk operation of the service; `work` is what goes on when it has ended.
+    pub(crate) fn service_disk_op(&mut self, what: DiskOp, work: S::DiskWork) {
+        self.front_disk_op(what, DiskWork::Service(work));
+    }
+
+    /// Asks for any disk operation.
+    pub(super) fn front_disk_op(&mut self, what: DiskOp, work: DiskWork<S>) {
+        self.last_op += 1;
+        let op = OpId(self.last_op);
+        self.disk.insert(op, work);
+        self.outputs.push_back(Output::Disk { op, what });
+    }
+
+    /// Goes on with what waited for a disk operation.
+    pub(super) fn disk_done(
+        &mut self,
+        now: Now<'_>,
+        op: OpId,
+        result: Result<DiskDone, DiskError>,
+    ) {
+        let Some(work) = self.disk.remove(&op) else { return };
+        match work {
+            DiskWork::LoadConfig { client, path } => self.config_read(now, client, path, result),
+            DiskWork::ReplaceConfig { client } => self.config_written(now, client, result),
+            DiskWork::ChangeDir { change, path } => {
+                self.directory_changed(now, &change, &path, result);
+            }
+            DiskWork::Service(work) => S::disk_done(self, now, work, result),
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! From bytes to replies: lookup, checks, the call, and what follows from it.
+
+use core::mem;
+
+use super::{
+    Admission, Call, Client, ClientState, Command, Front, MAX_LONG_UNSENT, MAX_UNSENT, ReplyMode,
+    Run, Service, Standing,
+};
+use crate::command::CommandError;
+use crate::command::error::up_to_nul;
+use crate::command::meta::flag;
+use crate::machine::LogLevel;
+use crate::resp::reply::Reply;
+use crate::resp::request::{Args, Limits, ProtocolError};
+use crate::time::Now;
+
+/// How many commands of one client are carried out before others get their turn.
+const BATCH: u32 = 1024;
+
+impl<S: Service> Front<S> {
+    /// Carries out what a client asks in `bytes` and in what was kept of its earlier input.
+    pub(crate) fn serve(&mut self, now: Now<'_>, client: &mut Client<S>, mut bytes: &[u8]) {
+        // Who is on its way out still gets the rest of a long reply.
+        if client.standing != Standing::Open && client.long.is_none() {
+            return;
+        }
+        if client.is_primary() {
+            return S::serve_primary(self, now, client, bytes);
+        }
+        let before = client.outbox.len();
+        if client.long.is_some() && before <= MAX_LONG_UNSENT {
+            let spent = client.go_on(&mut self.scratch, &mut self.rng);
+            if let Some(copy) = spent {
+                S::free_copy(self, copy);
+            }
+        }
+        let mut left = BATCH;
+        if client.requests.is_idle() && !bytes.is_empty() {
+            S::serve_fast(self, now, client, &mut bytes, &mut left);
+        }
+        if !(bytes.is_empty() && client.requests.is_idle()) {
+            self.serve_closely(now, client, bytes, &mut left);
+        }
+        let more = match client.long {
+            Some(_) => client.outbox.len() <= MAX_LONG_UNSENT,
+            None => left == 0 && client.requests.waiting() > 0,
+        };
+        if more && !client.pending {
+            client.pending = true;
+            self.pending.push_back(client.slot);
+        }
+        self.stats.net_output += client.outbox.len().saturating_sub(before) as u64;
+        self.check_query_buffer(client);
+        self.flush(now, client);
+        self.press_back(client);
+    }
+
+    /// Carries out requests of any kind, from a client in any state.
+    fn serve_closely(
+        &mut self,
+        now: Now<'_>,
+        client: &mut Client<S>,
+        mut bytes: &[u8],
+        left: &mut u32,
+    ) {
+        let mut requests = mem::take(&mut client.requests);
+        let mut announced = 0;
+        while client.standing == Standing::Open
+            && !client.is_held()
+            && !S::holds_all(self)
+            && client.outbox.len() <= MAX_UNSENT
+            && *left > 0
+        {
+            let limits = Limits {
+                bulk: self.settings().proto_max_bulk_len,
+                unauthenticated: !client.authenticated,
+            };
+            if announced == 0 {
+                announced = S::prefetch_requests(self, client, bytes);
+            }
+            announced -= 1;
+            match requests.next(&mut bytes, limits) {
+                Ok(Some(args)) if self.stalled == 0 => self.execute(now, client, args),
+                Ok(Some(args)) => self.execute(self.after_stall(0, now), client, args),
+                Ok(None) => break,
+                Err(error) => {
+                    self.protocol_error(client, error);
+                    break;
+                }
+            }
+            *left -= 1;
+        }
+        if client.standing == Standing::Open {
+            requests.keep(bytes);
+        } else {
+            requests.clear();
+        }
+        client.requests = requests;
+    }
+
+    pub(crate) fn protocol_error(&mut self, client: &mut Client<S>, error: ProtocolError) {
+        self.log(LogLevel::Verbose, || {
+            format!("{error} from client: {}", super::clients::describe(client, None))
+        });
+        let proto = client.proto;
+        let mut reply = Reply::new(client.out(), &mut self.scratch, proto);
+        match error {
+            ProtocolError::ExpectedDollar(got) => {
+                let before = "ERR Protocol error: expected '$', got '";
+                reply.error(CommandError::quoting(before, &[got], "'").as_bytes());
+            }
+            _ => reply.error(format!("ERR {error}")),
+        }
+        self.stats.error("ERR");
+        client.standing = Standing::Closing;
+    }
+
+    /// Hangs up on a browser that somebody's page has sent here, before it gets to its commands.
+    fn turn_away(&mut self, client: &mut Client<S>) {
+        self.log(LogLevel::Warning, || {
+            format!(
+                "Possible SECURITY ATTACK detected: somebody sends POST or Host: as HTTP does, \
+                 which a page can make a browser do. Closed: {}",
+                super::clients::describe(client, None)
+            )
+        });
+        client.outbox.clear();
+        client.standing = Standing::Closing;
+    }
+
+    /// Carries out one command, unless something stands against it.
+    pub(crate) fn execute(&mut self, now: Now<'_>, client: &mut Client<S>, args: Args<'_>) {
+        if S::execute_fast(self, now, client, args) {
+            return;
+        }
+        if client.replies == ReplyMode::SkipNext {
+            client.replies = ReplyMode::Skip;
+        }
+        let command = match self.find_command(args) {
+            Ok(command) => command,
+            Err(_) if is_http(args.at(0)) => return self.turn_away(client),
+            Err(error) => {
+                return S::refuse(self, client, None, args, &error);
+            }
+        };
+        let admitted = match self.check(client, command, args) {
+            Ok(()) => S::admit(self, now, client, command, args),
+            Err(error) => Err(error),
+        };
+        match admitted {
+            Ok(Admission::Call) => S::carry_out(self, now, client, command, args),
+            Ok(Admission::Queued) => {}
+            Ok(Admission::Held) => return,
+            Err(error) => {
+                self.stats.command(command.id).rejected += 1;
+                return S::refuse(self, client, Some(command), args, &error);
+            }
+        }
+        if client.replies == ReplyMode::Skip {
+            client.replies = ReplyMode::On;
+        }
+    }
+
+    pub(crate) fn find_command(&self, args: Args<'_>) -> Result<&'static Command<S>, CommandError> {
+        let command = self.names.find(args.at(0)).ok_or_else(|| unknown_command(args))?;
+        let command = match args.get(1) {
+            Some(sub) if !command.subcommands.is_empty() => S::table()
+                .subcommand(command, sub)
+                .ok_or_else(|| CommandError::subcommand(&command.name.to_ascii_uppercase(), sub))?,
+            _ => command,
+        };
+        Ok(command)
+    }
+
+    /// The front's checks before a command is called.
+    fn check(
+        &self,
+        client: &Client<S>,
+        command: &'static Command<S>,
+        args: Args<'_>,
+    ) -> Result<(), CommandError> {
+        if !command.meta.takes(args.len()) {
+            return Err(CommandError::arity(&command.name));
+        }
+        if client.only_listens() && !is_for_listeners(command) {
+            return Err(CommandError::composed(format!(
+                "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / \
+                 RESET are allowed in this context",
+                command.name
+            )));
+        }
+        if client.state.in_transaction() && command.meta.has(flag::NO_MULTI) {
+            return Err(CommandError::text("ERR Command not allowed inside a transaction"));
+        }
+        if let Some(error) = S::forbidden(self, client, command) {
+            return Err(error);
+        }
+        if !client.authenticated && !command.meta.has(flag::NO_AUTH) {
+            return Err(CommandError::text("NOAUTH Authentication required."));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn answer_error(&mut self, client: &mut Client<S>, error: &CommandError) {
+        let (muted, proto) = (client.is_muted(), client.proto);
+        let mut reply = Reply::new(client.out(), &mut self.scratch, proto).muted(muted);
+        let text = error.as_bytes();
+        reply.error(text);
+        let code = text.split(|c| *c == b' ').next().unwrap_or_default();
+        self.stats.error(std::str::from_utf8(code).unwrap_or("ERR"));
+        if client.state.kind() != super::ClientKind::Normal {
+            S::error_between_servers(self, client, text);
+        }
+        if client.replies == ReplyMode::Skip {
+            client.replies = ReplyMode::On;
+        }
+    }
+
+    /// Answers a client that waited for something, and goes on with what it asked meanwhile.
+    pub(crate) fn answer(&mut self, now: Now<'_>, id: u64, result: Result<(), CommandError>) {
+        self.answer_status(now, id, result.map(|()| "OK"));
+    }
+
+    /// As [`Server::answer`], with a line of its own.
+    pub(crate) fn answer_status(
+        &mut self,
+        now: Now<'_>,
+        id: u64,
+        result: Result<&str, CommandError>,
+    ) {
+        let Some(mut client) = self.clients.by_id(id).and_then(|slot| self.clients.take(slot))
+        else {
+            return;
+        };
+        client.waiting = false;
+        let (muted, proto) = (client.is_muted(), client.proto);
+        match result {
+            Ok(status) => {
+                Reply::new(client.out(), &mut self.scratch, proto).muted(muted).simple(status);
+            }
+            Err(error) => self.answer_error(&mut client, &error),
+        }
+        self.serve_and_leave(now, &mut client);
+        self.clients.put(client);
+    }
+
+    /// Calls an admitted command and counts it.
+    pub(crate) fn call(
+        &mut self,
+        now: Now<'_>,
+        client: &mut Client<S>,
+        command: &'static Command<S>,
+        args: Args<'_>,
+    ) {
+        client.last_command = Some(command.id);
+        client.argv_bytes = args.bytes();
+        // MONITOR already showed this command when it blocked.
+        let again = client.state.is_resumed();
+        let (began, stalled) = (self.elapsed, self.stalled);
+        let result = self.run(now, client, command, args);
+        if !client.state.is_blocked() {
+            client.argv_bytes = 0;
+        }
+        if let Err(error) = &result {
+            self.answer_error(client, error);
+        }
+        self.elapsed = now.nanos();
+        if !self.monitors.is_empty() && !again {
+            self.show_to_monitors(now, client, command, args);
+        }
+        if S::goes_on(self, client) {
+            return;
+        }
+        let took =
+            self.elapsed.saturating_sub(began).saturating_add(self.stalled.saturating_sub(stalled));
+        let tracked = self.settings().latency_tracking;
+        self.stats.called(command.id, took, result.is_err(), tracked);
+        self.log_if_slow(now, client, command, args, took);
+    }
+
+    /// Hands a command to its handler.
+    pub(crate) fn run(
+        &mut self,
+        now: Now<'_>,
+        client: &mut Client<S>,
+        command: &'static Command<S>,
+        args: Args<'_>,
+    ) -> Result<(), CommandError> {
+        match command.run {
+            Run::Data(handler) => S::call_data(self, now, client, command, handler, args),
+            Run::Service(handler) => {
+                let mut scratch = mem::take(&mut self.scratch);
+                let result =
+                    handler(self, &mut Call { now, client, args, command, scratch: &mut scratch });
+                self.scratch = scratch;
+                result
+            }
+        }
+    }
+}
+
+/// Whether a command is allowed to a client that listens, in version 2 of the protocol.
+fn is_for_listeners<S: Service>(command: &Command<S>) -> bool {
+    command.parent.is_none()
+        && matches!(
+            command.meta.name,
+            "ping"
+                | "subscribe"
+                | "ssubscribe"
+                | "unsubscribe"
+                | "sunsubscribe"
+                | "psubscribe"
+                | "punsubscribe"
+                | "quit"
+                | "reset"
+        )
+}
+
+fn is_http(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:")
+}
+
+fn unknown_command(args: Args<'_>) -> CommandError {
+    let name = args.at(0);
+    let mut after = b"', with args beginning with: ".to_vec();
+    let most = after.len() + 128;
+    for arg in args.from(1).iter() {
+        if after.len() >= most {
+            break;
+        }
+        let part = up_to_nul(&arg[..arg.len().min(most - after.len())]);
+        after.extend_from_slice(&[b"'", part, b"' "].concat());
+    }
+    let before = b"ERR unknown command '";
+    CommandError::Text([before, up_to_nul(&name[..name.len().min(128)]), &after].concat().into())
+}

@@ -1,0 +1,268 @@
+//! INFO: the choice of sections, and those that are about clients and commands.
+
+use core::fmt::{Display, Write as _};
+
+use super::{Call, Client, Front, Handler, LIMPID_VERSION, Rows, Service, VERSION, bind_name, row};
+use crate::command::meta::{acl, flag};
+use crate::command::{CommandError, Group, Row};
+use crate::machine::Endpoint;
+use crate::resp::number::format_double;
+use crate::sorted::SortedSet;
+use crate::time::Duration;
+
+impl<S: Service> Rows<S> {
+    /// INFO.
+    pub(crate) const INFO: &'static [Row<Handler<S>>] = &[row(Group::Server, "info", -1, info)
+        .flags(flag::LOADING | flag::STALE)
+        .acl(acl::DANGEROUS)
+        .summary("Tells how the server is, section by section.")
+        .syntax("[section ...]")
+        .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"])
+        .history(&[("7.0.0", "Takes several sections.")])];
+}
+
+/// The text of INFO as it is written.
+pub struct Text(String);
+
+impl Text {
+    /// Begins a section.
+    pub(crate) fn section(&mut self, name: &str) {
+        if !self.0.is_empty() {
+            self.0.push_str("\r\n");
+        }
+        // Writing to a string does not fail.
+        let _ = write!(self.0, "# {name}\r\n");
+    }
+
+    /// Writes a field of the section.
+    pub(crate) fn field(&mut self, name: &str, value: impl Display) {
+        let _ = write!(self.0, "{name}:{value}\r\n");
+    }
+
+    /// Writes a number of bytes, then the same for people.
+    pub(crate) fn bytes(&mut self, name: &str, value: u64) {
+        self.field(name, value);
+        self.field(&format!("{name}_human"), human(value));
+    }
+}
+
+/// A number of bytes for people: `1.50M`.
+pub(crate) fn human(bytes: u64) -> String {
+    let units = [(1u64 << 50, 'P'), (1 << 40, 'T'), (1 << 30, 'G'), (1 << 20, 'M'), (1 << 10, 'K')];
+    match units.into_iter().find(|(unit, _)| bytes >= *unit) {
+        Some((unit, letter)) => format!("{:.2}{letter}", bytes as f64 / unit as f64),
+        None => format!("{bytes}B"),
+    }
+}
+
+/// What a service knows of clients, for the section `clients`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ClientCounts {
+    /// Connections that do not count as clients: replicas.
+    pub(crate) replicas: usize,
+    /// Clients that a command has blocked.
+    pub(crate) blocked: usize,
+    /// Clients with watched keys.
+    pub(crate) watching: usize,
+    /// Blocked clients with a timeout.
+    pub(crate) timeouts: usize,
+    /// Keys that clients watch.
+    pub(crate) watched_keys: usize,
+    /// Keys that clients are blocked on.
+    pub(crate) blocking_keys: usize,
+}
+
+fn info<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
+    let sections: Vec<String> = call
+        .args
+        .from(1)
+        .iter()
+        .map(|section| String::from_utf8_lossy(section).to_ascii_lowercase())
+        .collect();
+    let text = front.info_text(&sections, Some(call.client));
+    call.reply().verbatim("txt", text.as_bytes());
+    Ok(())
+}
+
+impl<S: Service> Front<S> {
+    /// The text of INFO for these sections, in lower case; the default ones if there are none.
+    pub fn info(&mut self, sections: &[&str]) -> String {
+        let sections: Vec<String> = sections.iter().map(|s| (*s).to_owned()).collect();
+        self.info_text(&sections, None)
+    }
+
+    /// `caller` is the client that asks, which is taken out meanwhile.
+    fn info_text(&mut self, sections: &[String], caller: Option<&Client<S>>) -> String {
+        let mut wanted = SortedSet::new();
+        for section in sections {
+            match section.as_str() {
+                "default" => wanted.extend(S::INFO.iter().filter(|s| s.1).map(|s| s.0)),
+                "all" | "everything" => wanted.extend(S::INFO.iter().map(|s| s.0)),
+                name => wanted.extend(S::INFO.iter().map(|s| s.0).find(|s| *s == name)),
+            }
+        }
+        if sections.is_empty() {
+            wanted.extend(S::INFO.iter().filter(|s| s.1).map(|s| s.0));
+        }
+        let mut text = Text(String::new());
+        for (section, _) in S::INFO {
+            if wanted.contains(section) {
+                S::info_section(self, section, &mut text, caller);
+            }
+        }
+        if sections.iter().any(|section| section == "debug") {
+            self.debug_section(&mut text);
+        }
+        text.0
+    }
+
+    /// The section `server`.
+    pub(crate) fn server_section(&self, text: &mut Text) {
+        let settings = self.settings();
+        let uptime = self.uptime().as_secs();
+        text.section("Server");
+        text.field("redis_version", VERSION);
+        text.field("redis_git_sha1", "00000000");
+        text.field("redis_git_dirty", 0);
+        text.field("redis_build_id", "0");
+        text.field("redis_mode", S::MODE);
+        text.field("os", &self.facts.os);
+        text.field("arch_bits", self.facts.arch_bits);
+        text.field("monotonic_clock", "POSIX clock_gettime");
+        text.field("multiplexing_api", &self.facts.multiplexing);
+        text.field("atomicvar_api", "rust-builtin");
+        text.field("gcc_version", "0.0.0");
+        text.field("process_id", self.facts.pid);
+        text.field("process_supervised", &settings.supervised);
+        text.field("run_id", String::from_utf8_lossy(&self.run_id));
+        text.field("tcp_port", settings.port);
+        text.field("server_time_usec", self.now.1.0);
+        text.field("uptime_in_seconds", uptime);
+        text.field("uptime_in_days", uptime / 86_400);
+        text.field("hz", settings.hz);
+        text.field("configured_hz", settings.hz);
+        text.field("lru_clock", self.now.1.as_secs() & 0xFF_FFFF);
+        text.field("executable", &self.facts.executable);
+        text.field("config_file", self.config.file.as_deref().unwrap_or_default());
+        text.field("io_threads_active", 0);
+        if let Some(at) = self.shutdown.until {
+            text.field("shutdown_in_milliseconds", at.since(self.now.0).as_millis());
+        }
+        let (mut tcp, mut unix, mut port) = (String::new(), None, 0);
+        for address in self.listeners.addresses() {
+            match address {
+                Endpoint::Ip(address) => {
+                    tcp.push_str(&format!(",bind={}", bind_name(address.ip())));
+                    port = address.port();
+                }
+                Endpoint::Unix(path) => unix = Some(format!("name=unix,bind={path}")),
+            }
+        }
+        let tcp = (!tcp.is_empty()).then(|| format!("name=tcp{tcp},port={port}"));
+        for (i, listener) in tcp.into_iter().chain(unix).enumerate() {
+            text.field(&format!("listener{i}"), listener);
+        }
+        text.field("limpid_version", LIMPID_VERSION);
+    }
+
+    /// The section `clients`.
+    pub(crate) fn clients_section(
+        &self,
+        text: &mut Text,
+        caller: Option<&Client<S>>,
+        counts: ClientCounts,
+    ) {
+        text.section("Clients");
+        text.field("connected_clients", self.clients.connected() - counts.replicas);
+        text.field("cluster_connections", 0);
+        text.field("maxclients", self.settings().maxclients);
+        let of_caller = caller.map_or(0, |c| c.requests.capacity());
+        let input = self.clients.iter().map(|c| c.requests.capacity()).max().unwrap_or(0);
+        let output = self.clients.iter().map(|c| c.outbox.capacity()).max().unwrap_or(0);
+        text.field("client_recent_max_input_buffer", input.max(of_caller));
+        text.field("client_recent_max_output_buffer", output);
+        let paused = self.clients.iter().filter(|c| c.paused).count();
+        text.field("blocked_clients", counts.blocked + paused + self.shutdown.clients());
+        text.field("tracking_clients", 0);
+        let everyone = || self.clients.iter().chain(caller);
+        let listening = everyone().filter(|c| c.subscriptions.is_some()).count();
+        text.field("pubsub_clients", listening);
+        text.field("watching_clients", counts.watching);
+        text.field("clients_in_timeout_table", counts.timeouts);
+        text.field("total_watched_keys", counts.watched_keys);
+        text.field("total_blocking_keys", counts.blocking_keys);
+        text.field("total_blocking_keys_on_nokey", 0);
+    }
+
+    /// The section `debug`, which must be asked for by name.
+    fn debug_section(&self, text: &mut Text) {
+        let loops = &self.stats.cycles;
+        text.section("Debug");
+        text.field("eventloop_duration_aof_sum", 0);
+        text.field("eventloop_duration_cron_sum", loops.cron_took / 1000);
+        text.field("eventloop_duration_max", loops.longest / 1000);
+        text.field("eventloop_cmd_per_cycle_max", loops.most_commands);
+    }
+
+    /// The section `cpu`.
+    pub(crate) fn cpu_section(&self, text: &mut Text) {
+        let seconds = |d: Duration| format!("{}.{:06}", d.as_secs(), d.subsec_micros());
+        text.section("CPU");
+        text.field("used_cpu_sys", seconds(self.vitals.cpu_system));
+        text.field("used_cpu_user", seconds(self.vitals.cpu_user));
+        text.field("used_cpu_sys_children", "0.000000");
+        text.field("used_cpu_user_children", "0.000000");
+        text.field("used_cpu_sys_main_thread", seconds(self.vitals.cpu_system));
+        text.field("used_cpu_user_main_thread", seconds(self.vitals.cpu_user));
+    }
+
+    /// The section `commandstats`.
+    pub(crate) fn commandstats_section(&self, text: &mut Text) {
+        text.section("Commandstats");
+        for (command, stats) in S::table().all().iter().zip(self.stats.commands()) {
+            if stats.calls + stats.rejected + stats.failed == 0 {
+                continue;
+            }
+            let usec = stats.took / 1000;
+            let per_call = if stats.calls == 0 {
+                0.0
+            } else {
+                stats.took as f64 / 1000.0 / stats.calls as f64
+            };
+            text.field(
+                &format!("cmdstat_{}", command.name),
+                format_args!(
+                    "calls={},usec={usec},usec_per_call={per_call:.2},rejected_calls={},\
+                     failed_calls={}",
+                    stats.calls, stats.rejected, stats.failed
+                ),
+            );
+        }
+    }
+
+    /// The section `errorstats`.
+    pub(crate) fn errorstats_section(&self, text: &mut Text) {
+        text.section("Errorstats");
+        for (code, count) in self.stats.errors.iter() {
+            text.field(&format!("errorstat_{code}"), format_args!("count={count}"));
+        }
+    }
+
+    /// The section `latencystats`.
+    pub(crate) fn latencystats_section(&self, text: &mut Text) {
+        text.section("Latencystats");
+        let percentiles = &self.settings().latency_tracking_info_percentiles;
+        for (command, stats) in S::table().all().iter().zip(self.stats.commands()) {
+            let Some(histogram) = &stats.histogram else { continue };
+            let values: Vec<String> = percentiles
+                .iter()
+                .map(|p| {
+                    let name = format_double(*p);
+                    let micros = histogram.percentile(*p) as f64 / 1000.0;
+                    format!("p{}={micros:.3}", String::from_utf8_lossy(&name))
+                })
+                .collect();
+            text.field(&format!("latency_percentiles_usec_{}", command.name), values.join(","));
+        }
+    }
+}

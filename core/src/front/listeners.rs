@@ -1,0 +1,268 @@
+//! Listeners: those that the configuration names, and those of a CONFIG SET port or bind.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use super::config::Change;
+use super::{Front, Service};
+use crate::machine::{Endpoint, ListenerId, LogLevel, NetError, Output};
+use crate::sorted::SortedMap;
+use crate::time::Now;
+
+/// Listeners that were asked for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Listeners {
+    all: SortedMap<ListenerId, Listener>,
+    last: u32,
+    ready: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Listener {
+    at: Endpoint,
+    /// Whether the server starts without it.
+    optional: bool,
+    /// Where it really listens, once it does.
+    open: Option<Endpoint>,
+    answered: bool,
+    /// Whether it was asked for by a CONFIG SET that has not ended.
+    new: bool,
+    /// Whether it goes when that has ended well.
+    retiring: bool,
+}
+
+impl Listeners {
+    /// Whether this is a Unix socket.
+    pub(crate) fn is_unix(&self, id: ListenerId) -> bool {
+        self.all.get(&id).is_some_and(|l| matches!(l.at, Endpoint::Unix(_)))
+    }
+
+    /// The addresses that are listened on.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = &Endpoint> {
+        self.all.values().filter_map(|l| l.open.as_ref())
+    }
+}
+
+impl<S: Service> Front<S> {
+    /// Asks for all listeners that the configuration names.
+    pub(crate) fn listen(&mut self) {
+        let settings = self.config.front();
+        let mut wanted = Vec::new();
+        if settings.port != 0 {
+            for address in &settings.bind {
+                let optional = address.starts_with('-');
+                let name = address.strip_prefix('-').unwrap_or(address);
+                match bind_address(name) {
+                    Some(ip) => {
+                        let at = Endpoint::Ip(SocketAddr::new(ip, settings.port));
+                        wanted.push((at, optional));
+                    }
+                    None if optional => {}
+                    None => {
+                        let port = settings.port;
+                        let name = name.to_owned();
+                        self.log(LogLevel::Warning, || {
+                            format!(
+                                "Could not create server TCP listening socket {name}:{port}: Name \
+                                 or service not known"
+                            )
+                        });
+                        return self.abort_listening(port);
+                    }
+                }
+            }
+        }
+        if let Some(path) = &settings.unixsocket {
+            wanted.push((Endpoint::Unix(path.clone()), false));
+        }
+        if wanted.is_empty() {
+            self.log(LogLevel::Warning, || {
+                "Configured to not listen anywhere, exiting.".to_owned()
+            });
+            return self.exit(1);
+        }
+        let backlog = settings.tcp_backlog;
+        for (at, optional) in wanted {
+            self.listen_at(at, optional, backlog);
+        }
+    }
+
+    fn listen_at(&mut self, at: Endpoint, optional: bool, backlog: u32) {
+        self.listeners.last += 1;
+        let listener = ListenerId(self.listeners.last);
+        let new = self.relisten.is_some();
+        let entry = Listener {
+            at: at.clone(),
+            optional,
+            open: None,
+            answered: false,
+            new,
+            retiring: false,
+        };
+        self.listeners.all.insert(listener, entry);
+        self.outputs.push_back(Output::Listen { listener, at, backlog });
+    }
+
+    /// Asks for the listeners of a configuration that was changed. Those that it has in common
+    /// with the old one stay. False if nothing has to be waited for.
+    pub(crate) fn listen_elsewhere(&mut self, change: Change<S::Schema>) -> bool {
+        let settings = self.config.front();
+        let (port, backlog) = (settings.port, settings.tcp_backlog);
+        let mut wanted: Vec<(Endpoint, bool)> = Vec::new();
+        for address in settings.bind.iter().filter(|_| port != 0) {
+            let name = address.strip_prefix('-').unwrap_or(address);
+            if let Some(ip) = bind_address(name) {
+                let at = Endpoint::Ip(SocketAddr::new(ip, port));
+                wanted.push((at, address.starts_with('-')));
+            }
+        }
+        for listener in self.listeners.all.values_mut() {
+            let is_ip = matches!(listener.at, Endpoint::Ip(_));
+            listener.retiring = is_ip && !wanted.iter().any(|(at, _)| *at == listener.at);
+        }
+        let open: Vec<Endpoint> = self.listeners.all.values().map(|l| l.at.clone()).collect();
+        wanted.retain(|(at, _)| !open.contains(at));
+        if wanted.is_empty() {
+            self.retire();
+            return false;
+        }
+        self.relisten = Some(change);
+        for (at, optional) in wanted {
+            self.listen_at(at, optional, backlog);
+        }
+        true
+    }
+
+    /// Closes the listeners that are not wanted any more.
+    fn retire(&mut self) {
+        let all = &mut self.listeners.all;
+        let gone: Vec<ListenerId> =
+            all.iter().filter(|(_, l)| l.retiring).map(|(id, _)| *id).collect();
+        for listener in gone {
+            all.remove(&listener);
+            self.outputs.push_back(Output::Unlisten { listener });
+        }
+        for listener in all.values_mut() {
+            (listener.retiring, listener.new) = (false, false);
+        }
+    }
+
+    /// Ends a CONFIG SET when all its listeners have answered.
+    fn finish_relisten(&mut self, now: Now<'_>, failed: bool) {
+        let all = &mut self.listeners.all;
+        if !failed && !all.values().all(|l| l.answered) {
+            return;
+        }
+        let Some(change) = self.relisten.take() else { return };
+        if failed {
+            // The new ones go instead of the old ones.
+            all.values_mut().for_each(|l| l.retiring = l.new);
+        }
+        self.retire();
+        let result = if failed {
+            Err(match change.waits {
+                "port" => "Unable to listen on this port. Check server logs.".to_owned(),
+                _ => "Failed to bind to specified addresses.".to_owned(),
+            })
+        } else {
+            Ok(())
+        };
+        self.change_done(now, &change, result);
+    }
+
+    pub(crate) fn listening(
+        &mut self,
+        now: Now<'_>,
+        id: ListenerId,
+        result: Result<Endpoint, NetError>,
+    ) {
+        let Some(listener) = self.listeners.all.get_mut(&id) else { return };
+        listener.answered = true;
+        match result {
+            Ok(at) => listener.open = Some(at),
+            Err(error) => {
+                let Listener { at, optional, .. } = listener.clone();
+                self.listeners.all.remove(&id);
+                let missing = matches!(error, NetError::AddrNotAvailable | NetError::Unreachable);
+                if !(optional && missing) {
+                    if self.relisten.is_some() {
+                        self.log(LogLevel::Warning, || {
+                            format!("Could not create server TCP listening socket {at}: {error}")
+                        });
+                        return self.finish_relisten(now, true);
+                    }
+                    return self.listen_failed(&at, error);
+                }
+            }
+        }
+        if self.relisten.is_some() {
+            return self.finish_relisten(now, false);
+        }
+        let all = &self.listeners.all;
+        if self.listeners.ready || !all.values().all(|l| l.answered) {
+            return;
+        }
+        self.listeners.ready = true;
+        if all.is_empty() {
+            let port = self.config.front().port;
+            return self.abort_listening(port);
+        }
+        S::listening(self, now);
+    }
+
+    /// Tells the log that clients are served.
+    pub(crate) fn announce_ready(&mut self) {
+        let all = &self.listeners.all;
+        let tcp = all.values().any(|l| matches!(l.at, Endpoint::Ip(_)));
+        let unix = all.values().any(|l| matches!(l.at, Endpoint::Unix(_)));
+        if tcp {
+            self.notice(|| "Ready to accept connections tcp".to_owned());
+        }
+        if unix {
+            self.notice(|| "Ready to accept connections unix".to_owned());
+        }
+    }
+
+    fn listen_failed(&mut self, at: &Endpoint, error: NetError) {
+        match at {
+            Endpoint::Ip(address) => {
+                let (ip, port) = (bind_name(address.ip()), address.port());
+                self.log(LogLevel::Warning, || {
+                    format!(
+                        "Could not create server TCP listening socket {ip}:{port}: bind: {error}"
+                    )
+                });
+                self.abort_listening(port);
+            }
+            Endpoint::Unix(_) => {
+                self.log(LogLevel::Warning, || {
+                    format!("Failed opening Unix socket: bind: {error}")
+                });
+                self.exit(1);
+            }
+        }
+    }
+
+    fn abort_listening(&mut self, port: u16) {
+        self.log(LogLevel::Warning, || format!("Failed listening on port {port} (tcp), aborting."));
+        self.exit(1);
+    }
+}
+
+/// The address that a word of `bind` means.
+pub(crate) fn bind_address(name: &str) -> Option<IpAddr> {
+    match name {
+        "*" => Some(Ipv4Addr::UNSPECIFIED.into()),
+        "::*" => Some(Ipv6Addr::UNSPECIFIED.into()),
+        "localhost" => Some(Ipv4Addr::LOCALHOST.into()),
+        _ => name.parse().ok(),
+    }
+}
+
+/// An address as `bind` names it.
+pub(crate) fn bind_name(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(v4) if v4.is_unspecified() => "*".to_owned(),
+        IpAddr::V6(v6) if v6.is_unspecified() => "::*".to_owned(),
+        ip => ip.to_string(),
+    }
+}

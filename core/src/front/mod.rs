@@ -1,0 +1,331 @@
+//! The front: what every program that serves clients of the Redis protocol has in common.
+//!
+//! [`Front`] is a [`Machine`]: listeners, connections, requests in, replies out, the dispatch of
+//! commands through a table, and what belongs to clients and commands as such: CLIENT, COMMAND,
+//! CONFIG, HELLO, AUTH, INFO's frame, pub/sub, MONITOR, SLOWLOG, statistics. It knows nothing of
+//! keys, files or replication. What a program does with its commands is a [`Service`], which the
+//! front holds and calls:
+//!
+//! ```text
+//!   driver ── Input ──▶ Front<S> ── hooks ──▶ S: Service      Server   = Front<Redis>
+//!          ◀─ Output ──          ◀─ methods ─                 Sentinel = Front<…>
+//! ```
+//!
+//! A hook is an associated function of [`Service`] that gets the whole front, so that it can answer
+//! clients, log, connect and look at the configuration; all but a few have a default. Everything
+//! is monomorphised: a call through the front costs what a call costs.
+//!
+//! The rooms, each using those above it:
+//!
+//! * [`clients`]: what is known of each client; `pause`, [`stats`]: CLIENT PAUSE, what is counted;
+//! * [`table`], [`names`]: the commands of a service and how they are found; [`call`]: one call;
+//! * [`config`]: directives: reading, checking, CONFIG GET/SET/REWRITE;
+//! * [`service`]: the trait;
+//! * `log`, `disk`, `listeners`, `output`: lines for the log, disk operations, listeners, replies on
+//!   their way out;
+//! * `pubsub`, `monitor`, [`slowlog`]: what clients are told besides replies, and slow commands;
+//! * `dispatch`: from bytes to replies, through the checks;
+//! * `connections`: connections that come and go; `cron`: what is done because time passes;
+//! * `commands`, `connection`, [`info`], `shutdown`: COMMAND, commands on the connection, INFO,
+//!   SHUTDOWN.
+//!
+//! A service composes its table from [`Rows`] of the front and rows of its own.
+
+pub mod call;
+pub mod clients;
+mod commands;
+pub mod config;
+mod connection;
+mod connections;
+mod cron;
+mod disk;
+mod dispatch;
+pub mod info;
+mod listeners;
+mod log;
+mod monitor;
+pub mod names;
+mod output;
+mod pause;
+mod pubsub;
+pub mod service;
+mod shutdown;
+pub mod slowlog;
+pub mod stats;
+pub mod table;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+pub use call::{Call, Handler, container, row};
+pub use clients::{Client, ClientKind, ClientState, Clients, Due, ReplyMode, Standing};
+pub use config::{Config, Permission};
+pub(crate) use disk::DiskWork;
+pub(crate) use listeners::{Listeners, bind_name};
+pub use names::Names;
+pub(crate) use output::{MAX_LONG_UNSENT, MAX_UNSENT};
+pub(crate) use pause::{Pause, PauseReason};
+pub use pubsub::Subscriptions;
+pub(crate) use pubsub::{ChannelKind, Pubsub};
+pub use service::{Admission, PeerInput, Service};
+pub use shutdown::ShutdownOptions;
+pub use table::{Command, Rows, Run, Table};
+
+use crate::machine::{ConnId, Input, Machine, OpId, Outbox, Output, Vitals};
+use crate::resp::reply::Scratch;
+use crate::rng::Rng;
+use crate::sorted::{SortedMap, SortedSet};
+use crate::time::{Mono, Now, Wall};
+use slowlog::Slowlog;
+use stats::Stats;
+
+/// The version of Redis whose behaviour this is.
+pub const VERSION: &str = "7.2.6";
+
+/// The version of Limpid.
+pub const LIMPID_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What a process cannot know by itself.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The seed of its randomness.
+    pub seed: u64,
+    /// Its process id.
+    pub pid: u32,
+    /// The path of its program.
+    pub executable: String,
+    /// Its working directory when it starts; its driver has gone to `dir` already.
+    pub directory: String,
+    /// System, release and machine, as `uname -srm` prints them.
+    pub os: String,
+    /// The width of a pointer in bits.
+    pub arch_bits: u32,
+    /// How the driver waits for events.
+    pub multiplexing: String,
+    /// Whether a person at a terminal reads the log.
+    pub terminal: bool,
+}
+
+impl Default for Facts {
+    /// Facts of a simulated process.
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            pid: 1,
+            executable: "/usr/local/bin/redis-server".into(),
+            directory: "/".into(),
+            os: "Limpid virtual x86_64".into(),
+            arch_bits: 64,
+            multiplexing: "virtual".into(),
+            terminal: false,
+        }
+    }
+}
+
+/// A program that serves clients: the front, and the [`Service`] behind it.
+#[derive(Clone, Debug)]
+pub struct Front<S: Service> {
+    /// What the program does with its commands, and all that only it has.
+    pub(crate) service: S,
+    pub(crate) config: Arc<Config<S::Schema>>,
+    pub(crate) facts: Arc<Facts>,
+    pub(crate) names: Names<S>,
+    pub(crate) clients: Clients<S>,
+    pub(crate) listeners: Listeners,
+    pub(crate) rng: Rng,
+    pub(crate) scratch: Scratch,
+    /// Outputs, except that outboxes hold bytes.
+    pub(crate) outputs: VecDeque<Output>,
+    /// Slots of clients whose outbox holds bytes that the driver does not know of.
+    pub(crate) to_send: VecDeque<u32>,
+    /// The same of clients that wait for nothing of what their outbox holds.
+    pub(crate) to_send_soon: VecDeque<u32>,
+    /// Slots of clients that have more requests than one event-loop iteration carries out.
+    pub(crate) pending: VecDeque<u32>,
+    pub(crate) pause: Pause,
+    pub(crate) pubsub: Pubsub,
+    /// Slots of clients in MONITOR.
+    pub(crate) monitors: SortedSet<u32>,
+    pub(crate) stats: Stats,
+    pub(crate) slowlog: Slowlog,
+    /// The nanoseconds from which on a command is slow, for the log of such or the watchdog.
+    pub(crate) slow: Option<u64>,
+    pub(crate) vitals: Vitals,
+    pub(crate) run_id: [u8; 40],
+    pub(crate) started: Mono,
+    pub(crate) started_wall: Wall,
+    /// The time of the last input.
+    pub(crate) now: (Mono, Wall),
+    /// When the last command ended, in nanoseconds from the start of the current input.
+    pub(crate) elapsed: u64,
+    /// For how many nanoseconds DEBUG SLEEP has stopped the process since the start of the current
+    /// input: what comes behind that is later.
+    pub(crate) stalled: u64,
+    /// A CONFIG SET that waits for its listeners.
+    pub(crate) relisten: Option<config::Change<S::Schema>>,
+    /// What goes on when a disk operation has ended.
+    pub(crate) disk: SortedMap<OpId, DiskWork<S>>,
+    pub(crate) last_op: u64,
+    /// The number of the last connection that was asked for.
+    pub(crate) last_conn: u64,
+    /// When the clients are checked for timeouts and output limits next.
+    pub(crate) clients_due: Option<Mono>,
+    /// Whether some client's outbox is above the soft limit.
+    pub(crate) watch_outboxes: bool,
+    /// `tcp-keepalive` as the driver knows it.
+    pub(crate) keepalive: u32,
+    /// The working directory.
+    pub(crate) directory: String,
+    /// How far a shutdown has come.
+    pub(crate) shutdown: shutdown::Shutdown,
+}
+
+impl<S: Service> Front<S> {
+    /// A front that has not started yet. `service` makes the program behind it, from the
+    /// configuration and the process's randomness.
+    pub(crate) fn with(
+        config: Config<S::Schema>,
+        facts: Facts,
+        service: impl FnOnce(&Config<S::Schema>, &mut Rng) -> S,
+    ) -> Self {
+        let mut rng = Rng::new(facts.seed);
+        let run_id = rng.hex40();
+        let service = service(&config, &mut rng);
+        let mut front = Self {
+            service,
+            names: Names::new(S::table(), config.renames()),
+            clients: Clients::default(),
+            listeners: Listeners::default(),
+            rng,
+            scratch: Scratch::default(),
+            outputs: VecDeque::new(),
+            to_send: VecDeque::new(),
+            to_send_soon: VecDeque::new(),
+            pending: VecDeque::new(),
+            pause: Pause::default(),
+            pubsub: Pubsub::default(),
+            monitors: SortedSet::new(),
+            stats: Stats::new(S::table().all().len()),
+            slowlog: Slowlog::default(),
+            slow: None,
+            vitals: Vitals::default(),
+            run_id,
+            started: Mono::ZERO,
+            started_wall: Wall::default(),
+            now: (Mono::ZERO, Wall::default()),
+            elapsed: 0,
+            stalled: 0,
+            relisten: None,
+            disk: SortedMap::new(),
+            last_op: 0,
+            last_conn: 0,
+            clients_due: None,
+            watch_outboxes: false,
+            keepalive: config.front().tcp_keepalive,
+            directory: facts.directory.clone(),
+            shutdown: shutdown::Shutdown::default(),
+            config: Arc::new(config),
+            facts: Arc::new(facts),
+        };
+        front.config_changed();
+        front
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config<S::Schema> {
+        &self.config
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.facts.pid
+    }
+
+    /// How long it has been up.
+    pub(crate) fn uptime(&self) -> crate::time::Duration {
+        self.now.0.since(self.started)
+    }
+
+    /// The name for a connection that is about to be asked for.
+    pub(crate) fn new_conn(&mut self) -> ConnId {
+        self.last_conn += 1;
+        ConnId::connected(self.last_conn)
+    }
+
+    /// Ends the process.
+    pub(crate) fn exit(&mut self, code: i32) {
+        self.outputs.push_back(Output::Exit { code });
+    }
+
+    /// The moment behind what the process stood still for (DEBUG SLEEP) since `began`.
+    #[inline]
+    pub(crate) fn after_stall<'n>(&self, began: u64, now: Now<'n>) -> Now<'n> {
+        let stalled = self.stalled.saturating_sub(began);
+        let mut later = now;
+        later.mono = Mono(now.mono.0.saturating_add(stalled));
+        later.wall = Wall(now.wall.0.saturating_add(stalled / 1_000));
+        later
+    }
+}
+
+impl<S: Service> Machine for Front<S> {
+    fn handle(&mut self, now: Now<'_>, input: Input<'_>) {
+        self.now = (now.mono, now.wall);
+        self.elapsed = 0;
+        self.stalled = 0;
+        let commands = self.stats.commands_processed;
+        match input {
+            Input::Start => {
+                (self.started, self.started_wall) = (now.mono, now.wall);
+                S::start(self, now);
+            }
+            Input::Wake => S::wake(self, now),
+            Input::Listening { listener, result } => self.listening(now, listener, result),
+            Input::Accepted { conn, listener, peer, local } => {
+                self.accepted(now, conn, listener, peer, local);
+            }
+            Input::Received { conn, bytes } => self.received(now, conn, bytes),
+            Input::Ended { conn } => self.ended(now, conn),
+            Input::Drained { conn } => self.drained(now, conn),
+            Input::Closed { conn, error } => self.closed(now, conn, error),
+            Input::Connected { conn, local, peer } => {
+                S::peer(self, now, conn, PeerInput::Connected { local, peer });
+            }
+            Input::ConnectFailed { conn, error } => {
+                S::peer(self, now, conn, PeerInput::ConnectFailed(error));
+            }
+            Input::Disk { op, result } => self.disk_done(now, op, result),
+            Input::Signal(signal) => S::signal(self, signal),
+            Input::Vitals(vitals) => self.vitals = vitals,
+        }
+        S::cron(self, now);
+        let commands = self.stats.commands_processed.saturating_sub(commands);
+        self.stats.cycles.count(commands, self.elapsed, now.nanos());
+    }
+
+    fn poll_output(&mut self) -> Option<Output> {
+        if let Some(output) = self.outputs.pop_front() {
+            return Some(output);
+        }
+        if !S::before_sending(self) {
+            return self.outputs.pop_front();
+        }
+        self.next_send()
+    }
+
+    #[inline]
+    fn prefetch<'b>(&mut self, arrived: impl Iterator<Item = (ConnId, &'b [u8])>) {
+        S::prefetch(self, arrived);
+    }
+
+    fn poll_timeout(&self) -> Option<Mono> {
+        S::next_wake(self)
+    }
+
+    fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
+        match self.clients.slot(conn) {
+            Some(slot) => Some(&mut self.clients.get_mut(slot)?.outbox),
+            None => S::outbox(self, conn),
+        }
+    }
+}

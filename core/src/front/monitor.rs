@@ -1,0 +1,67 @@
+//! MONITOR: every command, as it is carried out, shown to whoever asked.
+
+use super::{Call, Client, ClientState, Command, Front, Handler, Rows, Service, row};
+use crate::command::meta::flag;
+use crate::command::{CommandError, Group, Row};
+use crate::machine::Endpoint;
+use crate::resp::request::Args;
+use crate::time::Now;
+
+impl<S: Service> Rows<S> {
+    /// The rows of this file.
+    pub(crate) const MONITOR: &'static [Row<Handler<S>>] =
+        &[row(Group::Server, "monitor", 1, monitor)
+            .flags(flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE)
+            .summary("Shows every command that the server carries out, as it happens.")];
+}
+
+impl<S: Service> Front<S> {
+    /// Shows a command to the clients in MONITOR.
+    #[cold]
+    pub(crate) fn show_to_monitors(
+        &mut self,
+        now: Now<'_>,
+        client: &mut Client<S>,
+        command: &Command<S>,
+        args: Args<'_>,
+    ) {
+        if command.meta.has(flag::SKIP_MONITOR) || command.meta.has(flag::ADMIN) {
+            return;
+        }
+        let micros = now.wall.0;
+        let from = match &client.peer {
+            Endpoint::Ip(address) => address.to_string(),
+            Endpoint::Unix(_) => match &client.local {
+                Endpoint::Unix(path) => format!("unix:{path}"),
+                ip @ Endpoint::Ip(_) => ip.to_string(),
+            },
+        };
+        let mut line = format!(
+            "+{}.{:06} [{} {from}]",
+            micros / 1_000_000,
+            micros % 1_000_000,
+            client.state.db()
+        )
+        .into_bytes();
+        for (index, argument) in args.iter().enumerate() {
+            line.push(b' ');
+            let hides = S::is_secret(command, args, index);
+            let shown = if hides { b"(redacted)" } else { argument };
+            line.extend_from_slice(crate::resp::quote::repr(shown).as_bytes());
+        }
+        line.extend_from_slice(b"\r\n");
+        let mut current = Some(client);
+        for slot in self.monitors.clone() {
+            self.deliver(now, &mut current, slot, &line);
+        }
+    }
+}
+
+fn monitor<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
+    if call.client.is_replica() {
+        return Ok(());
+    }
+    call.client.monitor = true;
+    front.monitors.insert(call.client.slot);
+    call.ok()
+}

@@ -1,0 +1,188 @@
+//! Replies on their way out: outboxes that leave, back-pressure, and output limits.
+
+use super::{Client, Due, Front, PeerInput, Service, Standing};
+use crate::machine::{Close, ConnId, LogLevel, Outbox, Output};
+use crate::time::{Duration, Mono, Now};
+
+/// Bytes that may wait for a client before no more of its requests are read. Far above what a
+/// client makes wait that sends all its requests first and reads the replies then.
+pub(crate) const MAX_UNSENT: usize = 128 << 20;
+
+/// Bytes that may wait for a client before a long reply goes on, and down to how many they have to
+/// sink first.
+pub(crate) const MAX_LONG_UNSENT: usize = 1 << 20;
+const LOW_LONG_UNSENT: usize = 256 << 10;
+
+/// Bytes that a client may send ahead while its next command has to wait.
+const MAX_AHEAD: usize = 1 << 20;
+
+impl<S: Service> Front<S> {
+    /// Lets leave what a client is to be sent, and closes it then if it shall go.
+    pub(crate) fn flush(&mut self, now: Now<'_>, client: &mut Client<S>) {
+        self.flush_as(now, client, Due::Now);
+    }
+
+    /// The same when the client has not asked for it, so that it may wait for what follows, unless
+    /// there is so much that nothing is gained by that.
+    pub(crate) fn flush_soon(&mut self, now: Now<'_>, client: &mut Client<S>) {
+        let enough = client.outbox.len() >= Outbox::CHUNK;
+        self.flush_as(now, client, if enough { Due::Now } else { Due::Soon });
+    }
+
+    #[inline]
+    fn flush_as(&mut self, now: Now<'_>, client: &mut Client<S>, sending: Due) {
+        let may_leave = S::may_send(self, now.mono, client);
+        if client.standing == Standing::Closing && client.long.is_none() {
+            S::last_flush(self, client);
+            self.release(client);
+            self.clients.leaving(client);
+            self.outputs.push_back(Output::Close { conn: client.conn, how: Close::AfterSending });
+            return;
+        }
+        let waiting = client.outbox.len();
+        if waiting == 0 && !client.is_replica() {
+            client.above_soft_limit_since = None;
+            return;
+        }
+        self.stats.longest_output = self.stats.longest_output.max(waiting);
+        client.outbox_peak = client.outbox_peak.max(waiting);
+        if may_leave {
+            match (client.sending, sending) {
+                (Due::No | Due::Soon, Due::Now) => {
+                    client.sending = Due::Now;
+                    self.to_send.push_back(client.slot);
+                }
+                (Due::No, Due::Soon) => {
+                    client.sending = Due::Soon;
+                    self.to_send_soon.push_back(client.slot);
+                }
+                _ => {}
+            }
+        }
+        if self.is_too_slow(now.mono, client) {
+            let text = super::clients::describe(client, Some(now.mono));
+            self.log(LogLevel::Warning, || {
+                format!(
+                    "Client {text} scheduled to be closed ASAP for overcoming of output buffer \
+                     limits."
+                )
+            });
+            self.stats.output_limit_disconnections += 1;
+            self.end_long(client);
+            client.outbox.clear();
+            client.standing = Standing::Closing;
+            self.release(client);
+            self.clients.leaving(client);
+            self.outputs.push_back(Output::Close { conn: client.conn, how: Close::AfterSending });
+        }
+    }
+
+    /// Stops reading from a client that is far ahead, and goes on when it is not any more.
+    pub(crate) fn press_back(&mut self, client: &mut Client<S>) {
+        let full = client.outbox.len() > MAX_UNSENT;
+        let held = client.is_held() || S::holds_all(self);
+        let ahead = held && client.requests.waiting() > MAX_AHEAD;
+        if client.long.is_some() && client.outbox.len() > MAX_LONG_UNSENT {
+            client.outbox.set_low_water(LOW_LONG_UNSENT);
+        } else if full {
+            client.outbox.set_low_water(MAX_UNSENT / 2);
+        }
+        let stop = full || ahead;
+        if stop != client.not_reading && client.standing == Standing::Open {
+            client.not_reading = stop;
+            self.outputs.push_back(Output::Reading { conn: client.conn, on: !stop });
+        }
+    }
+
+    /// A client whose outbox was full has read most of it.
+    pub(crate) fn drained(&mut self, now: Now<'_>, conn: ConnId) {
+        let Some(mut client) = self.clients.slot(conn).and_then(|slot| self.clients.take(slot))
+        else {
+            return S::peer(self, now, conn, PeerInput::Drained);
+        };
+        S::drained(self, now, &mut client);
+        self.serve_and_leave(now, &mut client);
+        self.clients.put(client);
+    }
+
+    /// Goes on with what a client has asked, and lets it go when that is done if it has gone.
+    pub(crate) fn serve_and_leave(&mut self, now: Now<'_>, client: &mut Client<S>) {
+        self.serve(now, client, &[]);
+        let held = S::holds_all(self) && client.requests.waiting() > 0;
+        let busy = client.pending || client.long.is_some() || held;
+        if client.ended && !busy && client.standing == Standing::Open {
+            client.standing = Standing::Closing;
+            self.flush(now, client);
+        }
+    }
+
+    /// Whether more waits for a client than its class may have waiting.
+    pub(crate) fn is_too_slow(&mut self, now: Mono, client: &mut Client<S>) -> bool {
+        let Some(limit) = S::output_limit(self, client) else { return false };
+        if limit.hard == 0 && limit.soft == 0 {
+            client.above_soft_limit_since = None;
+            return false;
+        }
+        let waiting = S::waiting_bytes(self, client);
+        // A reply may not be longer than the limit, although not all of it waits.
+        let long = client.long.as_ref().map_or(0, |long| long.whole()) as u64;
+        if limit.hard != 0 && waiting.max(long) >= limit.hard {
+            return true;
+        }
+        if limit.soft == 0 || waiting < limit.soft {
+            client.above_soft_limit_since = None;
+            return false;
+        }
+        let since = *client.above_soft_limit_since.get_or_insert(now);
+        self.watch_outboxes = true;
+        now.since(since) > Duration::from_secs(limit.seconds)
+    }
+
+    /// Cuts a client off whose requests are longer than is allowed.
+    pub(crate) fn check_query_buffer(&mut self, client: &mut Client<S>) {
+        let waiting = client.requests.waiting();
+        self.stats.longest_input = self.stats.longest_input.max(waiting);
+        let limit = self.settings().client_query_buffer_limit;
+        if waiting as u64 > limit && !client.is_primary() && client.standing == Standing::Open {
+            let text = super::clients::describe(client, None);
+            self.log(LogLevel::Warning, || {
+                format!("Closing client that reached max query buffer length: {text}")
+            });
+            self.stats.query_limit_disconnections += 1;
+            client.requests.clear();
+            self.end_long(client);
+            client.outbox.clear();
+            client.standing = Standing::Closing;
+        }
+    }
+
+    /// The next client whose outbox the driver is to send.
+    pub(super) fn next_send(&mut self) -> Option<Output> {
+        while let Some(slot) = self.to_send.pop_front() {
+            if let Some(client) = self.clients.get_mut(slot)
+                && client.sending == Due::Now
+            {
+                client.sending = Due::No;
+                self.stats.writes += 1;
+                return Some(Output::Send { conn: client.conn });
+            }
+        }
+        while let Some(slot) = self.to_send_soon.pop_front() {
+            if let Some(client) = self.clients.get_mut(slot)
+                && client.sending == Due::Soon
+            {
+                client.sending = Due::No;
+                self.stats.writes += 1;
+                return Some(Output::SendSoon { conn: client.conn });
+            }
+        }
+        None
+    }
+
+    /// Drops what is still to be written of a long reply.
+    pub(super) fn end_long(&mut self, client: &mut Client<S>) {
+        if let Some(long) = client.long.take() {
+            long.end(|copy| S::free_copy(self, copy));
+        }
+    }
+}

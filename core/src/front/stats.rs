@@ -1,0 +1,303 @@
+//! Statistics: what a program that serves clients counts.
+
+use crate::sorted::SortedMap;
+use crate::time::{Duration, Mono};
+
+/// Counters and rates. CONFIG RESETSTAT resets them.
+#[derive(Clone, Debug, Default)]
+#[allow(missing_docs)]
+pub struct Stats {
+    pub connections_received: u64,
+    pub rejected_connections: u64,
+    pub commands_processed: u64,
+    pub net_input: u64,
+    pub net_output: u64,
+    pub reads: u64,
+    pub writes: u64,
+    pub error_replies: u64,
+    pub query_limit_disconnections: u64,
+    pub output_limit_disconnections: u64,
+    pub longest_input: usize,
+    pub longest_output: usize,
+    pub memory_peak: u64,
+    pub evicted_keys: u64,
+    pub evicted_clients: u64,
+    pub denied_logins: u64,
+    /// Inputs that were handled.
+    pub cycles: Cycles,
+    /// How often each error code was answered.
+    pub errors: SortedMap<String, u64>,
+    commands: Vec<CommandStats>,
+    rates: Rates,
+}
+
+/// What is counted of inputs, of which each is handled in one go. Times are in nanoseconds.
+#[derive(Clone, Debug, Default)]
+#[allow(missing_docs)]
+pub struct Cycles {
+    pub count: u64,
+    pub took: u64,
+    pub longest: u64,
+    /// Time that commands took, and what is done because time passes.
+    pub commands_took: u64,
+    pub cron_took: u64,
+    pub most_commands: u64,
+}
+
+impl Cycles {
+    /// Counts one: the commands in it, when they had been carried out, and when it ended.
+    #[inline]
+    pub fn count(&mut self, commands: u64, commands_took: u64, took: u64) {
+        self.count += 1;
+        self.took += took;
+        self.longest = self.longest.max(took);
+        self.commands_took += commands_took;
+        self.cron_took += took.saturating_sub(commands_took);
+        self.most_commands = self.most_commands.max(commands);
+    }
+}
+
+/// What is counted for one command.
+#[derive(Clone, Debug, Default)]
+pub struct CommandStats {
+    /// How often it was called.
+    pub calls: u64,
+    /// Processor time that it took, in nanoseconds.
+    pub took: u64,
+    /// How often it was refused before it was called.
+    pub rejected: u64,
+    /// How often it answered an error.
+    pub failed: u64,
+    /// How long its calls took.
+    pub histogram: Option<Box<Histogram>>,
+}
+
+/// Error codes that are told apart; clients can make up no more than these.
+const MAX_ERRORS: usize = 128;
+
+impl Stats {
+    /// Statistics of a table of so many commands.
+    pub fn new(commands: usize) -> Self {
+        let mut stats = Self::default();
+        stats.commands.resize_with(commands, Default::default);
+        stats
+    }
+
+    /// The counts of a command, by its id.
+    #[inline]
+    pub fn command(&mut self, id: u16) -> &mut CommandStats {
+        &mut self.commands[usize::from(id)]
+    }
+
+    /// The counts of all commands, in the order of the table.
+    pub fn commands(&self) -> &[CommandStats] {
+        &self.commands
+    }
+
+    /// Counts one call, which took so many nanoseconds.
+    #[inline(always)]
+    pub fn called(&mut self, id: u16, took: u64, failed: bool, tracked: bool) {
+        self.commands_processed += 1;
+        let stats = self.command(id);
+        stats.calls += 1;
+        stats.took += took;
+        stats.failed += u64::from(failed);
+        if tracked {
+            stats.histogram.get_or_insert_default().record(took);
+        }
+    }
+
+    /// Counts an error reply by its code.
+    pub fn error(&mut self, code: &str) {
+        self.error_replies += 1;
+        if let Some(count) = self.errors.get_mut(code) {
+            *count += 1;
+        } else if self.errors.len() < MAX_ERRORS {
+            self.errors.insert(code.to_owned(), 1);
+        }
+    }
+
+    /// Takes a sample of the rates if it is time for one.
+    #[inline]
+    pub fn sample(&mut self, now: Mono) {
+        if now >= self.rates.next {
+            // Few inputs a second count as well, hence thousandths.
+            let cycles = self.cycles.count.saturating_mul(1000);
+            let nanos = self.cycles.took;
+            let totals = [self.commands_processed, self.net_input, self.net_output, cycles, nanos];
+            self.rates.sample(now, totals);
+        }
+    }
+
+    /// Commands, bytes in, bytes out, thousandths of inputs and nanoseconds of work a second, over
+    /// the last one and a half.
+    pub fn rates(&mut self, now: Mono) -> [u64; 5] {
+        self.sample(now);
+        self.rates.mean()
+    }
+
+    /// Begins anew.
+    pub fn reset(&mut self) {
+        let (rates, memory_peak) = (core::mem::take(&mut self.rates), self.memory_peak);
+        *self = Stats { memory_peak, ..Stats::new(self.commands.len()) };
+        self.rates.next = rates.next;
+        self.rates.taken = rates.taken;
+    }
+}
+
+/// The rates of the last sixteen tenths of a second.
+#[derive(Clone, Debug, Default)]
+struct Rates {
+    samples: [[u64; 5]; Rates::SAMPLES],
+    at: usize,
+    totals: [u64; 5],
+    taken: Mono,
+    next: Mono,
+}
+
+impl Rates {
+    const SAMPLES: usize = 16;
+    const PERIOD: Duration = Duration::from_millis(100);
+
+    #[cold]
+    fn sample(&mut self, now: Mono, totals: [u64; 5]) {
+        let elapsed = now.since(self.taken);
+        let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX).max(1);
+        let mut sample = [0; 5];
+        for ((rate, total), before) in sample.iter_mut().zip(totals).zip(self.totals) {
+            let per = u128::from(total.saturating_sub(before)) * 1_000_000 / u128::from(micros);
+            *rate = u64::try_from(per).unwrap_or(u64::MAX);
+        }
+        // Nobody is woken to count nothing, so one sample may stand for several.
+        let periods = (micros / 100_000).clamp(1, Self::SAMPLES as u64);
+        for _ in 0..periods {
+            self.samples[self.at] = sample;
+            self.at = (self.at + 1) % Self::SAMPLES;
+        }
+        self.totals = totals;
+        self.taken = now;
+        self.next = now + Self::PERIOD;
+    }
+
+    fn mean(&self) -> [u64; 5] {
+        let mut sums = [0u64; 5];
+        for sample in &self.samples {
+            for (sum, rate) in sums.iter_mut().zip(sample) {
+                *sum = sum.saturating_add(*rate);
+            }
+        }
+        sums.map(|sum| sum / Self::SAMPLES as u64)
+    }
+}
+
+/// Counts durations in classes, each at most a 128th wide.
+#[derive(Clone, Debug, Default)]
+pub struct Histogram {
+    counts: Vec<u32>,
+    total: u64,
+}
+
+impl Histogram {
+    const MAX: u64 = 1_000_000_000;
+
+    /// Counts one duration, from a nanosecond to a second.
+    #[inline]
+    pub fn record(&mut self, nanos: u64) {
+        let class = Self::class(nanos.clamp(1, Self::MAX));
+        if class >= self.counts.len() {
+            self.make_room(class);
+        }
+        self.counts[class] = self.counts[class].saturating_add(1);
+        self.total += 1;
+    }
+
+    #[cold]
+    fn make_room(&mut self, class: usize) {
+        self.counts.resize(class + 1, 0);
+    }
+
+    /// How many durations were counted.
+    pub fn count(&self) -> u64 {
+        self.total
+    }
+
+    /// Nanoseconds that `percent` of all durations do not exceed.
+    pub fn percentile(&self, percent: f64) -> u64 {
+        let wanted = ((percent / 100.0 * self.total as f64) + 0.5) as u64;
+        let mut seen = 0;
+        for (class, count) in self.counts.iter().enumerate() {
+            seen += u64::from(*count);
+            if seen >= wanted.max(1) {
+                return Self::highest(class);
+            }
+        }
+        0
+    }
+
+    /// How many durations did not exceed each power of two nanoseconds, starting at 1024, for
+    /// those powers at which something is added.
+    pub fn cumulative(&self) -> Vec<(u64, u64)> {
+        let mut out = Vec::new();
+        let (mut bound, mut seen, mut told) = (1024u64, 0u64, 0u64);
+        for (class, count) in self.counts.iter().enumerate() {
+            while Self::highest(class) > bound {
+                if seen > told {
+                    out.push((bound, seen));
+                    told = seen;
+                }
+                bound *= 2;
+            }
+            seen += u64::from(*count);
+        }
+        if seen > told {
+            out.push((bound, seen));
+        }
+        out
+    }
+
+    /// Up to 255 each value has its own class, above that each power of two has 128.
+    fn class(nanos: u64) -> usize {
+        let shift = (64 - nanos.leading_zeros()).saturating_sub(8);
+        ((u64::from(shift) << 7) + (nanos >> shift)) as usize
+    }
+
+    fn highest(class: usize) -> u64 {
+        let class = class as u64;
+        if class < 256 {
+            return class;
+        }
+        let shift = (class >> 7) - 1;
+        ((class - (shift << 7) + 1) << shift) - 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_right_within_a_hundredth() {
+        let mut histogram = Histogram::default();
+        for micros in 1..=1000u64 {
+            histogram.record(micros * 1000);
+        }
+        for (percent, micros) in [(50.0, 500.0), (99.0, 990.0), (99.9, 999.0), (100.0, 1000.0)] {
+            let got = histogram.percentile(percent) as f64 / 1000.0;
+            assert!((got / micros - 1.0).abs() < 0.01, "{percent}: {got}");
+        }
+        let last = *histogram.cumulative().last().expect("some");
+        assert_eq!(last, (1 << 20, 1000));
+    }
+
+    #[test]
+    fn rates_fall_to_nothing_when_nothing_happens() {
+        let mut stats = Stats::default();
+        let at = |ms: u64| Mono(ms * 1_000_000);
+        for tenth in 1..=20 {
+            stats.commands_processed += 50;
+            stats.sample(at(tenth * 100));
+        }
+        assert_eq!(stats.rates(at(2000))[0], 500);
+        assert_eq!(stats.rates(at(20_000))[0], 0);
+    }
+}

@@ -1,0 +1,156 @@
+//! The table of commands of a service, assembled from rows that stand beside their handlers.
+
+use core::marker::PhantomData;
+
+use super::call::Handler;
+use super::names::Index;
+use super::{Front, Service};
+use crate::command::{self, Meta, Row};
+
+/// Rows of commands on data: a slice for each group.
+pub type DataGroups = &'static [&'static [Row<command::Handler>]];
+
+/// Rows of commands that administer something: a slice for each group.
+pub type Groups<S> = &'static [&'static [Row<Handler<S>>]];
+
+/// All commands of a service. One value serves all its instances.
+#[derive(Debug)]
+pub struct Table<S: Service> {
+    commands: Vec<Command<S>>,
+    names: Index,
+}
+
+/// The rows of the front's own commands: one associated constant for each group. A service puts
+/// those into its table that it offers.
+#[derive(Debug)]
+pub struct Rows<S>(PhantomData<S>);
+
+/// One command, or one subcommand.
+#[derive(Debug)]
+pub struct Command<S: Service> {
+    /// Its place in [`Table::all`], by which statistics are kept.
+    pub id: u16,
+    /// Its full name in lower case: `get`, `client|list`.
+    pub name: String,
+    /// What is known of it.
+    pub meta: &'static Meta,
+    /// What it does.
+    pub run: Run<S>,
+    /// Whether the fast path may call it: it works on keys alone and has no subcommands, so that no
+    /// state changes by it which the checks before a command read.
+    pub plain: bool,
+    /// The container that it is a subcommand of.
+    pub parent: Option<u16>,
+    /// Its subcommands.
+    pub subcommands: Vec<u16>,
+}
+
+/// What a command does.
+#[derive(Debug)]
+pub enum Run<S: Service> {
+    /// It works on data.
+    Data(command::Handler),
+    /// It works on the front or on the service.
+    Service(Handler<S>),
+}
+
+impl<S: Service> Clone for Run<S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S: Service> Copy for Run<S> {}
+
+impl<S: Service> Table<S> {
+    /// The table that these groups of rows make.
+    pub fn new(data: DataGroups, groups: Groups<S>) -> Self {
+        let mut commands = Vec::new();
+        for row in data.iter().copied().flatten() {
+            add(&mut commands, row, Run::Data, None);
+        }
+        for row in groups.iter().copied().flatten() {
+            add(&mut commands, row, Run::Service, None);
+        }
+        let names = Index::new(
+            commands.iter().filter(|c| c.parent.is_none()).map(|c| (c.name.clone(), c.id)),
+        );
+        Self { commands, names }
+    }
+
+    /// All commands in the order of the rows, each followed by its subcommands.
+    #[inline]
+    pub fn all(&self) -> &[Command<S>] {
+        &self.commands
+    }
+
+    /// The command of this id.
+    #[inline]
+    pub fn get(&self, id: u16) -> Option<&Command<S>> {
+        self.commands.get(usize::from(id))
+    }
+
+    /// The command of this full name, whatever commands were renamed to.
+    pub fn by_name(&self, name: &str) -> Option<&Command<S>> {
+        let (container, sub) = match name.split_once('|') {
+            Some((container, sub)) => (container, Some(sub)),
+            None => (name, None),
+        };
+        let command = self.get(self.names.place(container.as_bytes())?)?;
+        match sub {
+            None => Some(command),
+            Some(sub) => self.subcommand(command, sub.as_bytes()),
+        }
+    }
+
+    /// The subcommand of this name, in any case.
+    pub fn subcommand(&self, container: &Command<S>, name: &[u8]) -> Option<&Command<S>> {
+        self.subcommands(container).find(|sub| sub.meta.name.as_bytes().eq_ignore_ascii_case(name))
+    }
+
+    /// The subcommands of a container.
+    pub fn subcommands(&self, container: &Command<S>) -> impl Iterator<Item = &Command<S>> {
+        container.subcommands.iter().filter_map(|id| self.get(*id))
+    }
+
+    #[inline]
+    pub(super) fn names(&self) -> &Index {
+        &self.names
+    }
+}
+
+impl<S: Service> Front<S> {
+    /// The name of the command that a client called last.
+    pub(crate) fn name_of(id: Option<u16>) -> Option<&'static str> {
+        Some(S::table().get(id?)?.name.as_str())
+    }
+}
+
+fn add<S: Service, H: Copy>(
+    commands: &mut Vec<Command<S>>,
+    row: &'static Row<H>,
+    run: fn(H) -> Run<S>,
+    parent: Option<u16>,
+) {
+    let id = commands.len() as u16;
+    let name = match parent.and_then(|p| commands.get(usize::from(p))) {
+        Some(parent) => format!("{}|{}", parent.name, row.meta.name),
+        None => row.meta.name.to_owned(),
+    };
+    let run_as = run(row.handler);
+    let on_data = matches!(run_as, Run::Data(_)) && row.meta.group != command::Group::Server;
+    commands.push(Command {
+        id,
+        name,
+        meta: &row.meta,
+        run: run_as,
+        plain: on_data && row.subcommands.is_empty() && parent.is_none(),
+        parent,
+        subcommands: Vec::new(),
+    });
+    for sub in row.subcommands {
+        let sub_id = commands.len() as u16;
+        commands[usize::from(id)].subcommands.push(sub_id);
+        add(commands, sub, run, Some(id));
+    }
+}

@@ -1,0 +1,160 @@
+//! The configuration of a server, read and written as Redis does.
+
+use super::*;
+use crate::front::VERSION;
+use crate::front::config::Kind;
+use crate::front::config::rewrite::rewrite;
+
+#[test]
+fn every_directive_is_found_by_each_of_its_names() {
+    let directives = ServerSchema::directives();
+    for (i, directive) in directives.all().iter().enumerate() {
+        let upper = directive.name.to_ascii_uppercase();
+        assert_eq!(directives.place(upper.as_bytes()), Some(i));
+        if !directive.alias.is_empty() {
+            assert_eq!(directives.place(directive.alias.as_bytes()), Some(i));
+        }
+    }
+    assert_eq!(directives.place(b"nonsense"), None);
+}
+
+fn parse(text: &str, arguments: &[&str]) -> Result<Config, ConfigError> {
+    let arguments: Vec<String> = arguments.iter().map(|a| (*a).to_owned()).collect();
+    Config::parse(text.as_bytes(), &arguments, &mut |path| match path {
+        "more.conf" => Ok(b"maxclients 7\ninclude more.conf2".to_vec()),
+        "more.conf2" => Ok(b"timeout 9".to_vec()),
+        "self.conf" => Ok(b"include self.conf".to_vec()),
+        _ => Err("No such file or directory".into()),
+    })
+}
+
+fn get(config: &Config, name: &str) -> String {
+    String::from_utf8(config.get(name).expect("a directive").to_vec()).expect("text")
+}
+
+#[test]
+fn a_file_is_read_as_redis_reads_it() {
+    let config = parse(
+        "# comment\n  PORT 7000\nbind 127.0.0.1 -::1\r\nrequirepass \"a b\\x21\"\n\
+         maxmemory 2gb\nsave 900 1\nsave 300 10\nactivedefrag yes\nslave-priority 5\n\
+         client-output-buffer-limit replica 1mb 512kb 30\ninclude more.conf\n",
+        &["--port", "7001", "--dir", "--odd", "--loglevel", "verbose"],
+    )
+    .expect("a good file");
+    assert_eq!(config.front().port, 7001);
+    assert_eq!(config.front().bind, ["127.0.0.1", "-::1"]);
+    assert_eq!(config.front().requirepass.as_deref(), Some(&b"a b!"[..]));
+    assert_eq!(get(&config, "maxmemory"), "2147483648");
+    assert_eq!(get(&config, "save"), "900 1 300 10");
+    assert_eq!(get(&config, "replica-priority"), "5");
+    assert_eq!(get(&config, "dir"), "--odd");
+    assert_eq!(get(&config, "loglevel"), "verbose");
+    assert_eq!((config.front().maxclients, config.front().timeout), (7, 9));
+    assert_eq!(
+        get(&config, "client-output-buffer-limit"),
+        "normal 0 0 0 slave 1048576 524288 30 pubsub 33554432 8388608 60"
+    );
+    assert!(config.warnings().iter().any(|w| w.contains("'activedefrag'")));
+    assert!(!config.warnings().iter().any(|w| w.contains("'port'")));
+}
+
+#[test]
+fn arguments_may_leave_save_empty() {
+    for arguments in [&["--save", "", "--port", "1"][..], &["--save", "--port", "1"]] {
+        let config = parse("", arguments).expect("good arguments");
+        assert_eq!((get(&config, "save"), config.front().port), (String::new(), 1));
+    }
+    let config = parse("", &["--save", "60 1 5 7"]).expect("good arguments");
+    assert_eq!(get(&config, "save"), "60 1 5 7");
+    let config = parse("", &["--replicaof", "127.0.0.1", "6379"]).expect("good arguments");
+    assert_eq!(config.settings().replicaof, Some(("127.0.0.1".into(), 6379)));
+}
+
+#[test]
+fn the_one_user_may_be_described() {
+    let config = parse("user default on >secret ~* &* +@all", &[]).expect("a good line");
+    assert_eq!(config.front().requirepass.as_deref(), Some(&b"secret"[..]));
+    let config = parse("user default on nopass ~* &* +@all", &[]).expect("a good line");
+    assert_eq!(config.front().requirepass, None);
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_line() {
+    let error = parse("port 1\nfoo bar\n", &[]).expect_err("an error");
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "\n*** FATAL CONFIG FILE ERROR (Redis {VERSION}) ***\n\
+             Reading the configuration file, at line 2\n>>> 'foo bar'\n\
+             Bad directive or wrong number of arguments"
+        )
+    );
+    for (text, message) in [
+        ("port 70000", "argument must be between 0 and 65535 inclusive"),
+        ("port x", "argument couldn't be parsed into an integer"),
+        ("port 1 2", "wrong number of arguments"),
+        ("maxmemory 1x", "argument must be a memory value"),
+        ("daemonize maybe", "argument must be 'yes' or 'no'"),
+        ("requirepass \"a", "Unbalanced quotes in configuration line"),
+        ("save 1", "Invalid save parameters"),
+        ("user default on -@all", "The rule '-@all' for the default user is not supported"),
+        ("user alice on", "ACL users other than the default one are not supported"),
+        ("rename-command nonsense x", "No such command in rename-command"),
+        ("rename-command ping echo", "Target command name already exists"),
+        (
+            "include nowhere.conf",
+            "Fatal error, can't open config file 'nowhere.conf': No such file or directory",
+        ),
+        ("include self.conf", "Too many levels"),
+    ] {
+        let error = parse(text, &[]).expect_err(text).to_string();
+        assert!(error.contains(message), "{error}");
+    }
+}
+
+#[test]
+fn comments_and_order_stay_and_values_change() {
+    let old = "# mine\nport 7000\n\n\nslave-priority 50\nsave 900 1\nsave 300 10\nnonsense x\n\
+               include other.conf\nmaxmemory 100\n";
+    let mut config =
+        Config::parse(b"port 7000\nslave-priority 50", &[], &mut |_| Err(String::new()))
+            .expect("good");
+    for (name, value) in
+        [("port", "7001"), ("save", "60 5"), ("maxmemory", "1073741824"), ("timeout", "9")]
+    {
+        config.set(name, value.as_bytes()).expect(name);
+    }
+    let new = String::from_utf8(rewrite(&config, old.as_bytes(), "/data")).expect("text");
+    assert_eq!(
+        new,
+        "# mine\nport 7001\n\nreplica-priority 50\nsave 60 5\n# ??? nonsense x\n\
+         include other.conf\nmaxmemory 1gb\n# Generated by CONFIG REWRITE\ndir \"/data\"\n\
+         timeout 9\n"
+    );
+    let again = rewrite(&config, new.as_bytes(), "/data");
+    assert_eq!(String::from_utf8(again).expect("text"), new);
+}
+
+#[test]
+fn what_is_written_is_read_back_the_same() {
+    let mut config = Config::default();
+    for (name, value) in [
+        ("requirepass", "a \"b\" \u{7}\n"),
+        ("save", ""),
+        ("client-output-buffer-limit", "pubsub 1048576 1 7"),
+        ("notify-keyspace-events", "KEA"),
+        ("bind", "127.0.0.1 -::1"),
+        ("maxmemory-clients", "5%"),
+        ("shutdown-on-sigterm", "nosave now"),
+    ] {
+        config.set(name, value.as_bytes()).expect(name);
+    }
+    let text = rewrite(&config, b"", "/");
+    let read = Config::parse(&text, &[], &mut |_| Err(String::new())).expect("readable");
+    for directive in ServerSchema::directives().all() {
+        if !matches!(directive.kind, Kind::Dir) {
+            let name = directive.name;
+            assert_eq!(config.get(name), read.get(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,477 @@
+//! The hooks by which the front calls the server.
+
+use super::{
+    Change, Client, Command, DiskWork, PendingDiskWork, Redis, Server, ServerClient, config, table,
+};
+use crate::command::{CommandError, Handler};
+use crate::front::config::OutputLimit;
+use crate::front::info::Text;
+use crate::front::{
+    Admission, LIMPID_VERSION, PeerInput, Service, ShutdownOptions, Table, VERSION,
+};
+use crate::machine::{
+    Close, ConnId, DiskDone, DiskError, LogLevel, LogLine, NetError, Outbox, Output, Signal,
+};
+use crate::resp::request::Args;
+use crate::store::{AccessPolicy, Entry};
+use crate::time::{Mono, Now};
+
+impl Service for Redis {
+    type Client = ServerClient;
+    type Schema = config::ServerSchema;
+    type DiskWork = PendingDiskWork;
+
+    const MODE: &'static str = "standalone";
+
+    const INFO: &'static [(&'static str, bool)] = &[
+        ("server", true),
+        ("clients", true),
+        ("memory", true),
+        ("persistence", true),
+        ("stats", true),
+        ("replication", true),
+        ("cpu", true),
+        ("modules", true),
+        ("commandstats", false),
+        ("errorstats", true),
+        ("latencystats", false),
+        ("cluster", true),
+        ("keyspace", true),
+    ];
+
+    fn table() -> &'static Table<Self> {
+        table::table()
+    }
+
+    fn start(server: &mut Server, now: Now<'_>) {
+        server.start(now);
+    }
+
+    fn listening(server: &mut Server, _now: Now<'_>) {
+        server.notice(|| "Server initialized".to_owned());
+        server.load_at_start();
+    }
+
+    fn config_changed(server: &mut Server) {
+        server.server_config_changed();
+    }
+
+    fn log_role(server: &Server) -> char {
+        if server.is_replica() { 'S' } else { 'M' }
+    }
+
+    fn signal(server: &mut Server, signal: Signal) {
+        server.signal(signal);
+    }
+
+    fn shut_down(server: &mut Server, now: Now<'_>, how: ShutdownOptions) {
+        server.shut_down(now, how);
+    }
+
+    fn abort_shutdown(server: &mut Server, now: Now<'_>, caller: u64) {
+        server.cancel_shutdown(now, Some(caller));
+    }
+
+    fn wake(server: &mut Server, now: Now<'_>) {
+        server.background(now);
+    }
+
+    fn cron(server: &mut Server, now: Now<'_>) {
+        server.go_on_shutting_down(now);
+        server.server_cron(now);
+    }
+
+    fn next_wake(server: &Server) -> Option<Mono> {
+        server.next_wake()
+    }
+
+    fn role(server: &Server) -> Option<&'static str> {
+        Some(if server.is_replica() { "replica" } else { "master" })
+    }
+
+    fn release(server: &mut Server, client: &mut Client) {
+        server.end_transaction(client);
+        server.unblock(client);
+        server.replica_left(client);
+        if client.state.from_primary {
+            server.primary_left(client);
+        }
+    }
+
+    fn reset(client: &mut Client) {
+        client.state.db = 0;
+    }
+
+    fn keeps_closed(server: &mut Server, client: &mut Client) -> bool {
+        server.keeps_client(client)
+    }
+
+    fn peer(server: &mut Server, now: Now<'_>, conn: ConnId, input: PeerInput<'_>) {
+        if server.is_migrate_conn(conn) {
+            return match input {
+                PeerInput::Connected { .. } => server.migrate_connected(now, conn),
+                PeerInput::Received(bytes) => server.migrate_received(now, conn, bytes),
+                PeerInput::Drained => server.extend_migrate_deadline(now, conn),
+                PeerInput::Ended => {
+                    server.outputs.push_back(Output::Close { conn, how: Close::Now });
+                    server.migrate_closed(now, conn, NetError::Eof);
+                }
+                PeerInput::ConnectFailed(error) | PeerInput::Closed(error) => {
+                    server.migrate_closed(now, conn, error);
+                }
+            };
+        }
+        match input {
+            PeerInput::Connected { local, peer } => server.link_connected(now, conn, local, peer),
+            PeerInput::ConnectFailed(error) => server.connect_failed(conn, error),
+            PeerInput::Received(bytes) => server.link_received(now, conn, bytes),
+            PeerInput::Ended => server.link_closed(now, conn, NetError::Eof),
+            PeerInput::Closed(error) => server.link_closed(now, conn, error),
+            PeerInput::Drained => {}
+        }
+    }
+
+    fn outbox(server: &mut Server, conn: ConnId) -> Option<&mut Outbox> {
+        if server.is_migrate_conn(conn) {
+            return server.migrate_outbox(conn);
+        }
+        server.link_outbox(conn)
+    }
+
+    fn disk_done(
+        server: &mut Server,
+        now: Now<'_>,
+        PendingDiskWork(work): PendingDiskWork,
+        result: Result<DiskDone, DiskError>,
+    ) {
+        match work {
+            DiskWork::Snapshot { job, step } => server.snapshot_disk_done(now, job, step, result),
+            DiskWork::LoadRdb(file) => server.load_disk_done(now, file, result),
+            DiskWork::Transfer(work) => server.transfer_disk_done(now, work, result),
+            DiskWork::Sending { client, work } => {
+                server.sending_disk_done(now, client, work, result);
+            }
+            DiskWork::Aof(step) => server.aof_disk_done(now, step, result),
+            DiskWork::Nothing => {}
+        }
+    }
+
+    #[inline]
+    fn prefetch<'b>(server: &mut Server, arrived: impl Iterator<Item = (ConnId, &'b [u8])>) {
+        if server.service.prefetch_pays {
+            server.look_ahead(arrived);
+        }
+    }
+
+    #[inline]
+    fn prefetch_requests(server: &mut Server, client: &Client, bytes: &[u8]) -> usize {
+        server.announce(client, bytes)
+    }
+
+    #[inline]
+    fn holds_all(server: &Server) -> bool {
+        server.holds_all()
+    }
+
+    fn serve_primary(server: &mut Server, now: Now<'_>, client: &mut Client, bytes: &[u8]) {
+        server.serve_primary(now, client, bytes);
+    }
+
+    #[inline]
+    fn serve_fast(
+        server: &mut Server,
+        now: Now<'_>,
+        client: &mut Client,
+        bytes: &mut &[u8],
+        left: &mut u32,
+    ) {
+        if server.can_skip_checks(client) {
+            server.serve_plainly(now, client, bytes, left);
+        }
+    }
+
+    #[inline]
+    fn execute_fast(
+        server: &mut Server,
+        now: Now<'_>,
+        client: &mut Client,
+        args: Args<'_>,
+    ) -> bool {
+        if server.can_skip_checks(client)
+            && let Some(command) = server.plain_command(args)
+        {
+            server.carry_out_plainly(now, client, command, args);
+            return true;
+        }
+        false
+    }
+
+    fn forbidden(server: &Server, client: &Client, command: &Command) -> Option<CommandError> {
+        server.debug_forbidden(client, command)
+    }
+
+    fn admit(
+        server: &mut Server,
+        now: Now<'_>,
+        client: &mut Client,
+        command: &'static Command,
+        args: Args<'_>,
+    ) -> Result<Admission, CommandError> {
+        server.admit(now, client, command, args)
+    }
+
+    fn refuse(
+        server: &mut Server,
+        client: &mut Client,
+        command: Option<&'static Command>,
+        args: Args<'_>,
+        error: &CommandError,
+    ) {
+        server.refuse(client, command, args, error);
+    }
+
+    fn carry_out(
+        server: &mut Server,
+        now: Now<'_>,
+        client: &mut Client,
+        command: &'static Command,
+        args: Args<'_>,
+    ) {
+        server.carry_out(now, client, command, args);
+    }
+
+    fn call_data(
+        server: &mut Server,
+        now: Now<'_>,
+        client: &mut Client,
+        command: &'static Command,
+        handler: Handler,
+        args: Args<'_>,
+    ) -> Result<(), CommandError> {
+        server.call_data(now, client, command, handler, args)
+    }
+
+    #[inline]
+    fn goes_on(server: &Server, client: &Client) -> bool {
+        client.state.blocked.is_some() || server.is_migrating()
+    }
+
+    fn published(server: &mut Server, client: &Client, args: Args<'_>) {
+        server.tell_replicas(client.state.db, args);
+    }
+
+    fn error_between_servers(server: &mut Server, client: &Client, text: &[u8]) {
+        server.error_between_servers(client, text);
+    }
+
+    fn is_secret(command: &Command, args: Args<'_>, index: usize) -> bool {
+        match command.meta.name {
+            "migrate" => crate::command::migrate::is_secret(args, index),
+            _ => crate::front::slowlog::is_secret(command, args, index),
+        }
+    }
+
+    fn before_sending(server: &mut Server) -> bool {
+        if server.service.aof.has_news() {
+            // Everything that was ready has been handled: what it changed is written in one go,
+            // before any reply leaves.
+            server.pump_log();
+            if !server.outputs.is_empty() {
+                return false;
+            }
+        }
+        if server.is_halfway() {
+            return false;
+        }
+        if server.is_unwritten() {
+            server.keep_all_unwritten();
+        }
+        true
+    }
+
+    #[inline]
+    fn may_send(server: &mut Server, now: Mono, client: &mut Client) -> bool {
+        server.gate_replies(now, client)
+    }
+
+    fn last_flush(server: &mut Server, client: &mut Client) {
+        server.keep_unwritten(client);
+    }
+
+    fn drained(server: &mut Server, now: Now<'_>, client: &mut Client) {
+        if client.is_replica() {
+            server.send_more(now, client);
+            server.top_up(now, client);
+        }
+    }
+
+    #[inline]
+    fn waiting_bytes(server: &Server, client: &Client) -> u64 {
+        server.waiting_bytes(client)
+    }
+
+    #[inline]
+    fn output_limit(server: &Server, client: &Client) -> Option<OutputLimit> {
+        if client.state.from_primary {
+            return None;
+        }
+        let limits = &server.config.front().client_output_buffer_limit;
+        if !client.is_replica() {
+            return Some(limits[usize::from(client.subscriptions.is_some()) * 2]);
+        }
+        let mut limit = limits[1];
+        if limit.hard != 0 {
+            // A replica that went on where it was cut off must not be cut off again for that.
+            limit.hard = limit.hard.max(server.config.settings().repl_backlog_size);
+        }
+        Some(limit)
+    }
+
+    fn free_copy(server: &mut Server, copy: Entry) {
+        server.service.keyspace.free_copy_later(copy);
+    }
+
+    fn info_section(server: &mut Server, section: &str, text: &mut Text, caller: Option<&Client>) {
+        server.info_section(section, text, caller);
+    }
+
+    fn reset_stats(server: &mut Server) {
+        *server.service.replication.stats() = Default::default();
+        let env = &mut server.service.keyspace.env;
+        (env.hits, env.misses) = (0, 0);
+        server.service.expired_before = env.expired;
+    }
+
+    fn pause_changed(server: &mut Server, now: Mono) {
+        server.pause_changed(now);
+    }
+
+    fn keeps_paused(server: &mut Server) -> bool {
+        let migrating = server.is_migrating();
+        if migrating {
+            // A client that was paused has begun to move keys.
+            server.unpause_later();
+        }
+        migrating
+    }
+
+    fn held_carried_out(server: &mut Server, client: &Client) {
+        server.held_carried_out(client);
+    }
+
+    fn unblock(
+        server: &mut Server,
+        now: Now<'_>,
+        client: &mut Client,
+        error: Option<&str>,
+    ) -> bool {
+        server.give_up(now, client, error)
+    }
+
+    fn check_config_set(server: &Server, names: &[&[u8]]) -> Result<(), CommandError> {
+        // These say where and how data is loaded.
+        let loads = |name: &[u8]| {
+            let known = ["appendonly", "repl-diskless-load", "dir"];
+            known.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+        };
+        if server.is_loading() && names.iter().any(|name| loads(name)) {
+            return Err(CommandError::text("LOADING Redis is loading the dataset in memory"));
+        }
+        Ok(())
+    }
+
+    fn config_set(server: &mut Server, now: Now<'_>, mut change: Change) -> bool {
+        let switches = change.old.settings().appendonly != server.config.settings().appendonly;
+        // The change is made good if it waits, and undone if it fails.
+        change.waits = "appendonly";
+        switches && server.switch_aof(now, change)
+    }
+
+    fn directory_changes(server: &mut Server, done: bool) {
+        if done {
+            return server.tell_where_aof_is();
+        }
+        // What is being written is completed where it was begun, as by Redis's child, which keeps
+        // the directory that it had.
+        server.snapshot_stays();
+        server.aof_stays();
+        server.transfer_stays();
+    }
+}
+
+impl Server {
+    fn start(&mut self, now: Now<'_>) {
+        self.service.persistence.saves.last = now.wall.as_secs();
+        let starting =
+            |text: String| Output::Log(LogLine { level: LogLevel::Notice, role: 'C', text });
+        let pid = self.facts.pid;
+        let bits = self.facts.arch_bits;
+        let lines = [
+            "oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo".to_owned(),
+            format!(
+                "Redis version={VERSION}, bits={bits}, commit=00000000, modified=0, pid={pid}, \
+                 just started"
+            ),
+            match &self.config.file {
+                Some(_) => "Configuration loaded".to_owned(),
+                None => format!(
+                    "Warning: no config file specified, using the default config. In order to \
+                     specify a config file use {} /path/to/redis.conf",
+                    self.facts.executable
+                ),
+            },
+        ];
+        self.outputs.extend(lines.into_iter().map(starting));
+        self.notice(|| "monotonic clock: POSIX clock_gettime".to_owned());
+        let settings = self.settings();
+        let port = settings.port;
+        let to_terminal =
+            self.facts.terminal && settings.logfile.is_empty() && !settings.syslog_enabled;
+        if settings.always_show_logo || to_terminal {
+            let lines = [
+                format!("Limpid {LIMPID_VERSION} - Redis {VERSION} - {bits} bit"),
+                "Running in standalone mode".to_owned(),
+                format!("Port: {port}"),
+                format!("PID: {pid}"),
+            ];
+            for line in lines {
+                self.notice(|| line);
+            }
+        } else {
+            self.notice(|| format!("Running mode=standalone, port={port}."));
+        }
+        for warning in self.config.warnings() {
+            self.log(LogLevel::Warning, || warning);
+        }
+        self.listen();
+    }
+
+    /// Brings what the server derives from the configuration up to date.
+    fn server_config_changed(&mut self) {
+        let data = &self.config.settings().data;
+        self.service.keyspace.env.access = if data.maxmemory_policy.is_lfu() {
+            AccessPolicy::Lfu {
+                log_factor: u32::try_from(data.lfu_log_factor).unwrap_or(u32::MAX),
+                decay_minutes: u32::try_from(data.lfu_decay_time).unwrap_or(u32::MAX),
+            }
+        } else {
+            AccessPolicy::Lru
+        };
+        self.service.listeners.events = self.config.settings().notify_keyspace_events;
+        self.followers_changed();
+        self.aof_settings_changed();
+        self.service.eviction.forget();
+        self.service.eviction.going_on = self.config.settings().maxmemory > 0;
+        self.replication_config_changed();
+        self.delays_changed();
+    }
+
+    /// Tells that all data is there and that clients are served.
+    pub(super) fn ready(&mut self) {
+        self.announce_ready();
+        self.replication_ready();
+        self.hold_all();
+        self.service.persistence.ready = true;
+        self.release_all();
+    }
+}
