@@ -13,6 +13,9 @@ impl<S: Service> Front<S> {
         peer: Endpoint,
         local: Endpoint,
     ) {
+        if self.listeners.is_bus(listener) {
+            return S::bus_accepted(self, now, conn, &peer, &local);
+        }
         let unix = self.listeners.is_unix(listener);
         let id = self.clients.next_id();
         let mut client = Box::new(Client::new(id, conn, peer, local, now.mono));

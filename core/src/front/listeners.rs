@@ -19,6 +19,8 @@ pub(crate) struct Listeners {
 #[derive(Clone, Debug)]
 struct Listener {
     at: Endpoint,
+    /// Whether servers connect there and not clients (see [`Service::bus_port`]).
+    bus: bool,
     /// Whether the server starts without it.
     optional: bool,
     /// Where it really listens, once it does.
@@ -36,9 +38,15 @@ impl Listeners {
         self.all.get(&id).is_some_and(|l| matches!(l.at, Endpoint::Unix(_)))
     }
 
+    /// Whether servers connect there and not clients.
+    #[inline]
+    pub(crate) fn is_bus(&self, id: ListenerId) -> bool {
+        self.all.get(&id).is_some_and(|l| l.bus)
+    }
+
     /// The addresses that are listened on.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = &Endpoint> {
-        self.all.values().filter_map(|l| l.open.as_ref())
+        self.all.values().filter(|l| !l.bus).filter_map(|l| l.open.as_ref())
     }
 }
 
@@ -81,17 +89,27 @@ impl<S: Service> Front<S> {
             return self.exit(1);
         }
         let backlog = settings.tcp_backlog;
+        let bus_port = S::bus_port(self);
         for (at, optional) in wanted {
+            if let (Endpoint::Ip(ip), Some(port)) = (&at, bus_port) {
+                let at = Endpoint::Ip(SocketAddr::new(ip.ip(), port));
+                self.listen_for(at, optional, backlog, true);
+            }
             self.listen_at(at, optional, backlog);
         }
     }
 
     fn listen_at(&mut self, at: Endpoint, optional: bool, backlog: u32) {
+        self.listen_for(at, optional, backlog, false);
+    }
+
+    fn listen_for(&mut self, at: Endpoint, optional: bool, backlog: u32, bus: bool) {
         self.listeners.last += 1;
         let listener = ListenerId(self.listeners.last);
         let new = self.relisten.is_some();
         let entry = Listener {
             at: at.clone(),
+            bus,
             optional,
             open: None,
             answered: false,
@@ -116,7 +134,7 @@ impl<S: Service> Front<S> {
             }
         }
         for listener in self.listeners.all.values_mut() {
-            let is_ip = matches!(listener.at, Endpoint::Ip(_));
+            let is_ip = matches!(listener.at, Endpoint::Ip(_)) && !listener.bus;
             listener.retiring = is_ip && !wanted.iter().any(|(at, _)| *at == listener.at);
         }
         let open: Vec<Endpoint> = self.listeners.all.values().map(|l| l.at.clone()).collect();
@@ -180,7 +198,7 @@ impl<S: Service> Front<S> {
         match result {
             Ok(at) => listener.open = Some(at),
             Err(error) => {
-                let Listener { at, optional, .. } = listener.clone();
+                let Listener { at, bus, optional, .. } = listener.clone();
                 self.listeners.all.remove(&id);
                 let missing = matches!(error, NetError::AddrNotAvailable | NetError::Unreachable);
                 if !(optional && missing) {
@@ -190,7 +208,7 @@ impl<S: Service> Front<S> {
                         });
                         return self.finish_relisten(now, true);
                     }
-                    return self.listen_failed(&at, error);
+                    return self.listen_failed(&at, bus, error);
                 }
             }
         }
@@ -212,7 +230,7 @@ impl<S: Service> Front<S> {
     /// Tells the log that clients are served.
     pub(crate) fn announce_ready(&mut self) {
         let all = &self.listeners.all;
-        let tcp = all.values().any(|l| matches!(l.at, Endpoint::Ip(_)));
+        let tcp = all.values().any(|l| !l.bus && matches!(l.at, Endpoint::Ip(_)));
         let unix = all.values().any(|l| matches!(l.at, Endpoint::Unix(_)));
         if tcp {
             self.notice(|| "Ready to accept connections tcp".to_owned());
@@ -222,7 +240,7 @@ impl<S: Service> Front<S> {
         }
     }
 
-    fn listen_failed(&mut self, at: &Endpoint, error: NetError) {
+    fn listen_failed(&mut self, at: &Endpoint, bus: bool, error: NetError) {
         match at {
             Endpoint::Ip(address) => {
                 let (ip, port) = (bind_name(address.ip()), address.port());
@@ -231,6 +249,12 @@ impl<S: Service> Front<S> {
                         "Could not create server TCP listening socket {ip}:{port}: bind: {error}"
                     )
                 });
+                if bus {
+                    self.log(LogLevel::Warning, || {
+                        format!("Failed listening on port {port} (cluster), aborting.")
+                    });
+                    return self.exit(1);
+                }
                 self.abort_listening(port);
             }
             Endpoint::Unix(_) => {

@@ -6,7 +6,9 @@ use super::config::{Change, FrontSettings, OutputLimit, Schema};
 use super::info::Text;
 use super::{Client, ClientState, Command, Front, ShutdownOptions, Table};
 use crate::command::CommandError;
-use crate::machine::{ConnId, DiskDone, DiskError, Endpoint, NetError, Outbox, Signal};
+use crate::machine::{
+    Close, ConnId, DiskDone, DiskError, Endpoint, NetError, Outbox, Output, Signal,
+};
 use crate::resp::request::Args;
 use crate::store::Entry;
 use crate::time::{Mono, Now};
@@ -94,6 +96,28 @@ pub trait Service: Clone + Debug + Send + Sync + Sized + 'static {
     /// What HELLO tells as `role`, if anything.
     fn role(_front: &Front<Self>) -> Option<&'static str> {
         None
+    }
+
+    /// What HELLO and INFO call the mode.
+    fn mode(_front: &Front<Self>) -> &'static str {
+        Self::MODE
+    }
+
+    /// The port, if there is one, on which servers of the same kind connect to the program: the bus
+    /// of a cluster.
+    fn bus_port(_front: &Front<Self>) -> Option<u16> {
+        None
+    }
+
+    /// Another server has connected to that port. What follows comes with [`Service::peer`].
+    fn bus_accepted(
+        front: &mut Front<Self>,
+        _now: Now<'_>,
+        conn: ConnId,
+        _peer: &Endpoint,
+        _local: &Endpoint,
+    ) {
+        front.outputs.push_back(Output::Close { conn, how: Close::Now });
     }
 
     /// Undoes what binds a client to the program: it leaves, or RESET makes it new.
@@ -241,7 +265,8 @@ pub trait Service: Clone + Debug + Send + Sync + Sized + 'static {
     }
 
     /// A message was published; `args` are those of PUBLISH or SPUBLISH.
-    fn published(_front: &mut Front<Self>, _client: &Client<Self>, _args: Args<'_>) {}
+    fn published(_front: &mut Front<Self>, _now: Now<'_>, _client: &Client<Self>, _args: Args<'_>) {
+    }
 
     /// An error was answered to a replica or to the primary, which is a fault of one of the two.
     fn error_between_servers(_front: &mut Front<Self>, _client: &Client<Self>, _text: &[u8]) {}

@@ -10,7 +10,8 @@ use crate::front::{
     Admission, LIMPID_VERSION, PeerInput, Service, ShutdownOptions, Table, VERSION,
 };
 use crate::machine::{
-    Close, ConnId, DiskDone, DiskError, LogLevel, LogLine, NetError, Outbox, Output, Signal,
+    Close, ConnId, DiskDone, DiskError, Endpoint, LogLevel, LogLine, NetError, Outbox, Output,
+    Signal,
 };
 use crate::resp::request::Args;
 use crate::store::{AccessPolicy, Entry};
@@ -89,6 +90,24 @@ impl Service for Redis {
         Some(if server.is_replica() { "replica" } else { "master" })
     }
 
+    fn mode(server: &Server) -> &'static str {
+        if server.is_clustered() { "cluster" } else { Self::MODE }
+    }
+
+    fn bus_port(server: &Server) -> Option<u16> {
+        server.bus_port()
+    }
+
+    fn bus_accepted(
+        server: &mut Server,
+        now: Now<'_>,
+        conn: ConnId,
+        peer: &Endpoint,
+        local: &Endpoint,
+    ) {
+        server.bus_accepted(now, conn, peer, local);
+    }
+
     fn release(server: &mut Server, client: &mut Client) {
         server.end_transaction(client);
         server.unblock(client);
@@ -100,6 +119,8 @@ impl Service for Redis {
 
     fn reset(client: &mut Client) {
         client.state.db = 0;
+        client.state.readonly = false;
+        client.state.asking = false;
     }
 
     fn keeps_closed(server: &mut Server, client: &mut Client) -> bool {
@@ -107,6 +128,9 @@ impl Service for Redis {
     }
 
     fn peer(server: &mut Server, now: Now<'_>, conn: ConnId, input: PeerInput<'_>) {
+        if server.is_bus_conn(conn) {
+            return server.bus_input(now, conn, input);
+        }
         if server.is_migrate_conn(conn) {
             return match input {
                 PeerInput::Connected { .. } => server.migrate_connected(now, conn),
@@ -135,6 +159,9 @@ impl Service for Redis {
         if server.is_migrate_conn(conn) {
             return server.migrate_outbox(conn);
         }
+        if server.is_bus_conn(conn) {
+            return server.bus_outbox(conn);
+        }
         server.link_outbox(conn)
     }
 
@@ -152,6 +179,7 @@ impl Service for Redis {
                 server.sending_disk_done(now, client, work, result);
             }
             DiskWork::Aof(step) => server.aof_disk_done(now, step, result),
+            DiskWork::NodesConf(step) => server.nodes_conf_done(now, step, result),
             DiskWork::Nothing => {}
         }
     }
@@ -199,6 +227,7 @@ impl Service for Redis {
     ) -> bool {
         if server.can_skip_checks(client)
             && let Some(command) = server.plain_command(args)
+            && server.serves_keys(command, args)
         {
             server.carry_out_plainly(now, client, command, args);
             return true;
@@ -256,7 +285,10 @@ impl Service for Redis {
         client.state.blocked.is_some() || server.is_migrating()
     }
 
-    fn published(server: &mut Server, client: &Client, args: Args<'_>) {
+    fn published(server: &mut Server, now: Now<'_>, client: &Client, args: Args<'_>) {
+        if server.is_clustered() {
+            return server.publish_in_cluster(now, args);
+        }
         server.tell_replicas(client.state.db, args);
     }
 
@@ -430,7 +462,7 @@ impl Server {
         if settings.always_show_logo || to_terminal {
             let lines = [
                 format!("Limpid {LIMPID_VERSION} - Redis {VERSION} - {bits} bit"),
-                "Running in standalone mode".to_owned(),
+                format!("Running in {} mode", Redis::mode(self)),
                 format!("Port: {port}"),
                 format!("PID: {pid}"),
             ];
@@ -438,10 +470,15 @@ impl Server {
                 self.notice(|| line);
             }
         } else {
-            self.notice(|| format!("Running mode=standalone, port={port}."));
+            let mode = Redis::mode(self);
+            self.notice(|| format!("Running mode={mode}, port={port}."));
         }
         for warning in self.config.warnings() {
             self.log(LogLevel::Warning, || warning);
+        }
+        if self.is_clustered() {
+            // It listens when it knows what it is.
+            return self.load_nodes_conf();
         }
         self.listen();
     }
@@ -464,6 +501,7 @@ impl Server {
         self.service.eviction.going_on = self.config.settings().maxmemory > 0;
         self.replication_config_changed();
         self.delays_changed();
+        self.cluster_settings_changed();
     }
 
     /// Tells that all data is there and that clients are served.
@@ -472,6 +510,7 @@ impl Server {
         self.replication_ready();
         self.hold_all();
         self.service.persistence.ready = true;
+        self.cluster_ready();
         self.release_all();
     }
 }

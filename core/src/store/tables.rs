@@ -11,7 +11,7 @@
 //! hash tag all end up in one bucket.
 
 use super::entry::Entry;
-use super::table::{self, HashSeed, Keyed, Table};
+use super::table::{self, HashSeed, Table};
 use crate::rng::Rng;
 use crate::sharding;
 
