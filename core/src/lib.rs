@@ -12,6 +12,7 @@
 //! * [`front`]: what every program has that serves clients: connections, dispatch, configuration,
 //!   pub/sub, statistics.
 //! * [`peer`]: outgoing connections of whoever is a client of another server.
+//! * [`cluster`]: a node of Redis Cluster: bus, gossip, elections.
 //! * [`server`]: the front, a keyspace, and what makes the data last.
 //! * [`proxy`]: twemproxy and predixy.
 //! * [`sentinel`]: who decides that a master is gone, and replaces it.
@@ -20,6 +21,7 @@
 //! * [`lab`]: topologies and traffic to put into a world.
 
 pub mod client;
+pub mod cluster;
 pub mod command;
 pub mod front;
 pub mod glob;

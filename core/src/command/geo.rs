@@ -13,9 +13,9 @@ use smallvec::SmallVec;
 use super::meta::{acl, flag, key};
 use super::zsets::add::{self, Options};
 use super::{CommandError, Ctx, Group, Handler, KeySpec, Row};
+use crate::resp::Proto;
 use crate::resp::number::parse_double;
 use crate::resp::reply::Reply;
-use crate::resp::Proto;
 use crate::store::value::{ZSet, ZSetRef};
 use hash::Place;
 
@@ -112,8 +112,7 @@ pub static ROWS: &[Row<Handler>] = &[
 
 const READ: &[KeySpec] = &[KeySpec::one(1, key::RO | key::ACCESS)];
 
-const SEARCHING: &str =
-    "O(N+log(M)), N being the number of members in the cells that cover the area and M the size of the sorted set.";
+const SEARCHING: &str = "O(N+log(M)), N being the number of members in the cells that cover the area and M the size of the sorted set.";
 
 const fn row(name: &'static str, arity: i16, handler: Handler) -> Row<Handler> {
     Row::new(Group::Geo, name, arity, handler).acl(acl::GEO).since("3.2.0")
@@ -239,9 +238,8 @@ fn parse_unit(text: &[u8]) -> Result<f64, CommandError> {
     const UNITS: [(&[u8], f64); 4] =
         [(b"m", 1.0), (b"km", 1000.0), (b"ft", 0.3048), (b"mi", 1609.34)];
     let unit = UNITS.iter().find(|(name, _)| text.eq_ignore_ascii_case(name));
-    unit.map(|(_, metres)| *metres).ok_or(CommandError::text(
-        "ERR unsupported unit provided. please use M, KM, FT, MI",
-    ))
+    unit.map(|(_, metres)| *metres)
+        .ok_or(CommandError::text("ERR unsupported unit provided. please use M, KM, FT, MI"))
 }
 
 fn write_distance(reply: &mut Reply<'_>, distance: f64) {

@@ -203,11 +203,7 @@ fn pfdebug(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
             }
         }
         _ => {
-            return Err(CommandError::quoting(
-                "ERR Unknown PFDEBUG subcommand '",
-                subcommand,
-                "'",
-            ));
+            return Err(CommandError::quoting("ERR Unknown PFDEBUG subcommand '", subcommand, "'"));
         }
     }
     Ok(())

@@ -210,7 +210,7 @@ fn hello<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(),
     reply.bulk(b"id");
     reply.integer(id as i64);
     reply.bulk(b"mode");
-    reply.bulk(S::MODE.as_bytes());
+    reply.bulk(S::mode(front).as_bytes());
     if let Some(role) = role {
         reply.bulk(b"role");
         reply.bulk(role.as_bytes());

@@ -142,7 +142,7 @@ impl<S: Service> Front<S> {
         text.field("redis_git_sha1", "00000000");
         text.field("redis_git_dirty", 0);
         text.field("redis_build_id", "0");
-        text.field("redis_mode", S::MODE);
+        text.field("redis_mode", S::mode(self));
         text.field("os", &self.facts.os);
         text.field("arch_bits", self.facts.arch_bits);
         text.field("monotonic_clock", "POSIX clock_gettime");

@@ -204,7 +204,7 @@ impl<S: Service> Front<S> {
         match result {
             Ok(at) => listener.open = Some(at),
             Err(error) => {
-                let Listener { at, optional, .. } = listener.clone();
+                let Listener { at, purpose, optional, .. } = listener.clone();
                 self.listeners.all.remove(&id);
                 let missing = matches!(error, NetError::AddrNotAvailable | NetError::Unreachable);
                 if !(optional && missing) {
@@ -214,7 +214,7 @@ impl<S: Service> Front<S> {
                         });
                         return self.finish_relisten(now, true);
                     }
-                    return self.listen_failed(&at, error);
+                    return self.listen_failed(&at, purpose, error);
                 }
             }
         }
@@ -236,8 +236,9 @@ impl<S: Service> Front<S> {
     /// Tells the log that clients are served.
     pub(crate) fn announce_ready(&mut self) {
         let all = &self.listeners.all;
-        let tcp = all.values().any(|l| matches!(l.at, Endpoint::Ip(_)));
-        let unix = all.values().any(|l| matches!(l.at, Endpoint::Unix(_)));
+        let clients = || all.values().filter(|l| l.purpose == Purpose::Clients);
+        let tcp = clients().any(|l| matches!(l.at, Endpoint::Ip(_)));
+        let unix = clients().any(|l| matches!(l.at, Endpoint::Unix(_)));
         if tcp {
             self.notice(|| "Ready to accept connections tcp".to_owned());
         }
@@ -246,7 +247,7 @@ impl<S: Service> Front<S> {
         }
     }
 
-    fn listen_failed(&mut self, at: &Endpoint, error: NetError) {
+    fn listen_failed(&mut self, at: &Endpoint, purpose: Purpose, error: NetError) {
         match at {
             Endpoint::Ip(address) => {
                 let (ip, port) = (bind_name(address.ip()), address.port());
@@ -255,6 +256,13 @@ impl<S: Service> Front<S> {
                         "Could not create server TCP listening socket {ip}:{port}: bind: {error}"
                     )
                 });
+                // The one port of a service that Redis names in this line is that of a cluster's bus.
+                if purpose != Purpose::Clients {
+                    self.log(LogLevel::Warning, || {
+                        format!("Failed listening on port {port} (cluster), aborting.")
+                    });
+                    return self.exit(1);
+                }
                 self.abort_listening(port);
             }
             Endpoint::Unix(_) => {

@@ -216,6 +216,11 @@ impl Pubsub {
         self.shards.len()
     }
 
+    /// The shard channels that somebody listens to.
+    pub(crate) fn shard_names(&self) -> impl Iterator<Item = &[u8]> {
+        self.shards.keys().map(|name| &name[..])
+    }
+
     fn of(&mut self, kind: ChannelKind) -> &mut Named<BTreeSet<u32>> {
         match kind {
             ChannelKind::Channel => &mut self.channels,
@@ -243,6 +248,29 @@ impl<S: Service> Front<S> {
             for name in core::mem::take(subscriptions.of(kind)) {
                 self.pubsub.leave(kind, &name, client.slot);
             }
+        }
+    }
+
+    /// Ends all subscriptions to a channel, and tells the subscribers.
+    pub(crate) fn end_subscriptions(&mut self, now: Now<'_>, kind: ChannelKind, name: &[u8]) {
+        let Some(slots) = self.pubsub.of(kind).remove(name) else { return };
+        for slot in slots {
+            let Some(mut client) = self.clients.take(slot) else { continue };
+            if let Some(subscriptions) = &mut client.subscriptions {
+                subscriptions.of(kind).remove(name);
+                let (count, empty) = (subscriptions.count(kind), subscriptions.is_empty());
+                if empty {
+                    client.subscriptions = None;
+                }
+                let proto = client.proto;
+                let mut reply = Reply::new(client.out(), &mut self.scratch, proto);
+                reply.push(3);
+                reply.bulk(verb(kind, false));
+                reply.bulk(name);
+                reply.integer(count as i64);
+                self.flush(now, &mut client);
+            }
+            self.clients.put(client);
         }
     }
 
@@ -430,7 +458,7 @@ fn send<S: Service>(
 ) -> Result<(), CommandError> {
     let (channel, message) = (call.arg(1), call.arg(2));
     let receivers = front.publish(call.now, Some(&mut *call.client), kind, channel, message);
-    S::published(front, call.client, call.args);
+    S::published(front, call.now, call.client, call.args);
     call.reply().integer(receivers as i64);
     Ok(())
 }

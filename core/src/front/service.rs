@@ -102,6 +102,11 @@ pub trait Service: Clone + Debug + Send + Sync + Sized + 'static {
         None
     }
 
+    /// What HELLO and INFO call the mode.
+    fn mode(_front: &Front<Self>) -> &'static str {
+        Self::MODE
+    }
+
     /// Undoes what binds a client to the program: it leaves, or RESET makes it new.
     fn release(_front: &mut Front<Self>, _client: &mut Client<Self>) {}
 
@@ -248,7 +253,8 @@ pub trait Service: Clone + Debug + Send + Sync + Sized + 'static {
     }
 
     /// A message was published; `args` are those of PUBLISH or SPUBLISH.
-    fn published(_front: &mut Front<Self>, _client: &Client<Self>, _args: Args<'_>) {}
+    fn published(_front: &mut Front<Self>, _now: Now<'_>, _client: &Client<Self>, _args: Args<'_>) {
+    }
 
     /// An error was answered to a replica or to the primary, which is a fault of one of the two.
     fn error_between_servers(_front: &mut Front<Self>, _client: &Client<Self>, _text: &[u8]) {}

@@ -35,7 +35,7 @@ impl<S: Service> Front<S> {
         if settings.always_show_logo || to_terminal {
             let lines = [
                 format!("Limpid {LIMPID_VERSION} - Redis {VERSION} - {bits} bit"),
-                format!("Running in {} mode", S::MODE),
+                format!("Running in {} mode", S::mode(self)),
                 format!("Port: {port}"),
                 format!("PID: {pid}"),
             ];
@@ -43,7 +43,8 @@ impl<S: Service> Front<S> {
                 self.notice(|| line);
             }
         } else {
-            self.notice(|| format!("Running mode={}, port={port}.", S::MODE));
+            let mode = S::mode(self);
+            self.notice(|| format!("Running mode={mode}, port={port}."));
         }
         for warning in self.config.warnings() {
             self.log(LogLevel::Warning, || warning);

@@ -11,7 +11,7 @@ use crate::command::CommandError;
 use crate::front::config::ConfigError;
 use crate::front::config::file::Loader;
 use crate::front::config::rewrite::rewrite;
-use crate::front::info::{ClientCounts, Text};
+use crate::front::info::{ClientCounts, ServiceStats, Text};
 use crate::front::{ChannelKind, Client, Facts, Front, PeerInput, Service, ShutdownOptions, Table};
 use crate::machine::{ConnId, DiskDone, DiskError, DiskErrorKind, DiskOp, Input, LogLevel, Outbox};
 use crate::rng::Rng;
@@ -231,25 +231,6 @@ impl SentinelServer {
             );
         }
     }
-
-    /// The section `stats` of INFO.
-    fn stats_section(&mut self, text: &mut Text) {
-        let [commands, input, output, ..] = self.stats.rates(self.now.0);
-        let kilobytes = |bytes: u64| format!("{:.2}", bytes as f64 / 1024.0);
-        let stats = &self.stats;
-        text.section("Stats");
-        text.field("total_connections_received", stats.connections_received);
-        text.field("total_commands_processed", stats.commands_processed);
-        text.field("instantaneous_ops_per_sec", commands);
-        text.field("total_net_input_bytes", stats.net_input);
-        text.field("total_net_output_bytes", stats.net_output);
-        text.field("instantaneous_input_kbps", kilobytes(input));
-        text.field("instantaneous_output_kbps", kilobytes(output));
-        text.field("rejected_connections", stats.rejected_connections);
-        text.field("pubsub_channels", self.pubsub.channels());
-        text.field("pubsub_patterns", self.pubsub.patterns());
-        text.field("pubsubshard_channels", self.pubsub.shards());
-    }
 }
 
 impl Service for SentinelService {
@@ -311,7 +292,7 @@ impl Service for SentinelService {
             PeerInput::Received(bytes) => Input::Received { conn, bytes },
             PeerInput::Ended => Input::Ended { conn },
             PeerInput::Closed(error) => Input::Closed { conn, error },
-            PeerInput::Drained => return,
+            PeerInput::Accepted { .. } | PeerInput::Drained => return,
         };
         front.service.sentinel.handle(now, &input);
     }
@@ -341,7 +322,7 @@ impl Service for SentinelService {
         match section {
             "server" => front.server_section(text),
             "clients" => front.clients_section(text, caller, ClientCounts::default()),
-            "stats" => front.stats_section(text),
+            "stats" => front.stats_section(text, &ServiceStats::default()),
             "cpu" => front.cpu_section(text),
             _ => front.sentinel_section(text),
         }

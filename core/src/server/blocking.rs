@@ -43,6 +43,16 @@ pub struct Blocked {
 
 impl Blocked {
     /// What it waits for if it waits for replicas.
+    pub(super) fn first_key(&self) -> Option<&[u8]> {
+        self.keys.first().map(|(_, key)| &key[..])
+    }
+
+    /// Whether its command writes.
+    pub(super) fn writes(&self) -> bool {
+        self.command.meta.has(crate::command::meta::flag::WRITE)
+    }
+
+    /// What it waits for of replicas.
     pub(super) fn acks(&self) -> Option<Acks> {
         self.acks
     }

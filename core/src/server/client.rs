@@ -23,6 +23,10 @@ pub struct ServerClient {
     pub db: usize,
     /// The replication offset behind its last write.
     pub write_offset: i64,
+    /// Whether it reads from a replica (READONLY).
+    pub readonly: bool,
+    /// Whether its next command may work on a slot that is on its way to this node (ASKING).
+    pub asking: bool,
     /// Whether it is the primary, whose stream of commands is carried out.
     pub from_primary: bool,
     /// Replies that stay until the append-only file is durable up to some point.

@@ -22,6 +22,7 @@ impl Server {
     #[inline]
     pub(super) fn server_cron(&mut self, now: Now<'_>) {
         self.stats.sample(now.mono);
+        self.cluster_cron(now);
         if self.is_migrating() {
             self.migration_cron(now);
             if self.is_migrating() {
@@ -65,7 +66,8 @@ impl Server {
 
     /// When there is something to do next.
     pub(super) fn next_wake(&self) -> Option<Mono> {
-        let background = [self.background_wake(), self.shutdown.until].into_iter().flatten().min();
+        let background = [self.background_wake(), self.shutdown.until, self.cluster_wake()];
+        let background = background.into_iter().flatten().min();
         if let Some(at) = self.migration_wake() {
             return background.into_iter().chain([at]).min();
         }

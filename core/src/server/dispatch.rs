@@ -3,6 +3,7 @@
 
 use core::mem;
 
+use super::cluster::is_redirection;
 use super::{Client, Command, Server, transactions};
 use crate::command::meta::flag;
 use crate::command::{Caller, Class, CommandError, Ctx, Rest, Wait, effects};
@@ -22,6 +23,11 @@ impl Server {
         command: &'static Command,
         args: Args<'_>,
     ) -> Result<Admission, CommandError> {
+        if self.is_clustered()
+            && let Some(error) = self.cluster_refusal(client, command, args)
+        {
+            return Err(error);
+        }
         if self.config.settings().maxmemory > 0 {
             self.check_memory(now, client, command)?;
         }
@@ -66,7 +72,10 @@ impl Server {
         error: &CommandError,
     ) {
         // Even where there is no transaction.
-        if command.is_some_and(|command| command.name == "exec") {
+        if command.is_some_and(|command| command.name == "exec") && is_redirection(error) {
+            self.end_transaction(client);
+            self.answer_error(client, error);
+        } else if command.is_some_and(|command| command.name == "exec") {
             self.end_transaction(client);
             let error = error.to_string();
             let reason = error.strip_prefix("ERR ").unwrap_or(&error);

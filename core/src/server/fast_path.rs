@@ -30,6 +30,7 @@ impl Server {
             && state.transaction.is_none()
             && state.replica.is_none()
             && !state.from_primary
+            && !state.asking
             && settings.maxmemory == 0
             && settings.min_replicas_to_write == 0
             && self.stalled == 0
@@ -83,6 +84,9 @@ impl Server {
             };
             last = Some(head);
             let args = Args::new(request, spans.get(..head.count).unwrap_or_default());
+            if !self.serves_keys(head.command, args) {
+                return;
+            }
             self.carry_out_plainly(now, client, head.command, args);
             *bytes = request.get(used..).unwrap_or_default();
             *left -= 1;

@@ -30,7 +30,7 @@ impl Server {
             "latencystats" => self.latencystats_section(text),
             "cluster" => {
                 text.section("Cluster");
-                text.field("cluster_enabled", 0);
+                text.field("cluster_enabled", u8::from(self.is_clustered()));
             }
             _ => self.keyspace_section(text),
         }
@@ -90,7 +90,7 @@ impl Server {
         text.field("mem_total_replication_buffers", m.stream);
         text.field("mem_clients_slaves", m.replicas);
         text.field("mem_clients_normal", m.clients);
-        text.field("mem_cluster_links", 0);
+        text.field("mem_cluster_links", self.cluster_links_memory());
         text.field("mem_aof_buffer", m.aof);
         text.field("mem_allocator", "system");
         text.field("active_defrag_running", 0);

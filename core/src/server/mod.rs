@@ -14,6 +14,7 @@
 //! * `info`, `memory`, `inspect`: what the server tells about itself;
 //! * `select`, `basics`, `debug`: commands that fit nowhere else;
 //! * `shutdown`: how it ends;
+//! * `cluster`: the server as a node of a cluster;
 //! * `migrate`: keys that move to another server;
 //! * `propagate`: effects of commands handed to `aof` and `replication`;
 //! * `persistence`: snapshots, and loading.
@@ -25,6 +26,7 @@ pub mod aof;
 mod basics;
 mod blocking;
 mod client;
+mod cluster;
 pub mod config;
 mod cron;
 mod debug;
@@ -88,6 +90,8 @@ pub struct Redis {
     watches: transactions::Watches,
     eviction: eviction::Eviction,
     waiting: blocking::Waiting,
+    /// What a node of a cluster has besides, if this is one.
+    cluster: Option<Box<cluster::Node>>,
     /// Whether an EXEC is running.
     executing: bool,
     replication: replication::Replication,
@@ -124,6 +128,8 @@ enum DiskWork {
     Transfer(replication::Receiving),
     /// A replica is sent a file.
     Sending { client: u64, work: replication::Sent },
+    /// `nodes.conf`.
+    NodesConf(cluster::ConfStep),
     /// Nothing waits for it.
     Nothing,
     /// The append-only file.
@@ -135,13 +141,19 @@ impl Server {
     pub fn new(config: Config, facts: Facts) -> Self {
         let mut server = Front::with(config, facts, |config: &Config, rng| {
             let stream_id = rng.hex40();
+            let clustered = config.settings().cluster_enabled;
+            let mut keyspace = Keyspace::new(config.settings().data.databases, rng.u64());
+            if clustered {
+                keyspace.divide_by_slot();
+            }
             Redis {
-                keyspace: Keyspace::new(config.settings().data.databases, rng.u64()),
+                keyspace,
                 effects: Effects::default(),
                 listeners: effects::Listeners::default(),
                 watches: transactions::Watches::default(),
                 eviction: eviction::Eviction::default(),
                 waiting: blocking::Waiting::default(),
+                cluster: clustered.then(Box::default),
                 executing: false,
                 replication: replication::Replication::new(stream_id),
                 prefetch_pays: false,

@@ -13,6 +13,8 @@ pub(super) static ROWS: &[Row<Handler>] = &[row(Group::Connection, "select", 2, 
     .syntax("index")];
 
 fn select(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    call.client.state.db = database(call.arg(1), server.config.settings().data.databases)?;
+    let db = database(call.arg(1), server.config.settings().data.databases)?;
+    server.check_database(db)?;
+    call.client.state.db = db;
     call.ok()
 }

@@ -6,7 +6,7 @@ use super::{
 use crate::command::{CommandError, Handler};
 use crate::front::config::OutputLimit;
 use crate::front::info::Text;
-use crate::front::{Admission, PeerInput, Service, ShutdownOptions, Table};
+use crate::front::{Admission, PeerInput, Purpose, Service, ShutdownOptions, Table};
 use crate::machine::{Close, ConnId, DiskDone, DiskError, NetError, Outbox, Output, Signal};
 use crate::resp::request::Args;
 use crate::store::{AccessPolicy, Entry};
@@ -85,6 +85,17 @@ impl Service for Redis {
         Some(if server.is_replica() { "replica" } else { "master" })
     }
 
+    fn mode(server: &Server) -> &'static str {
+        if server.is_clustered() { "cluster" } else { Self::MODE }
+    }
+
+    fn ports(config: &super::Config) -> Vec<(Purpose, u16)> {
+        let cluster = &config.settings().cluster;
+        let bus =
+            config.settings().cluster_enabled.then(|| (Purpose::Service(0), cluster.listen_port()));
+        bus.into_iter().chain([(Purpose::Clients, config.front().port)]).collect()
+    }
+
     fn release(server: &mut Server, client: &mut Client) {
         server.end_transaction(client);
         server.unblock(client);
@@ -96,6 +107,8 @@ impl Service for Redis {
 
     fn reset(client: &mut Client) {
         client.state.db = 0;
+        client.state.readonly = false;
+        client.state.asking = false;
     }
 
     fn keeps_closed(server: &mut Server, client: &mut Client) -> bool {
@@ -103,6 +116,12 @@ impl Service for Redis {
     }
 
     fn peer(server: &mut Server, now: Now<'_>, conn: ConnId, input: PeerInput<'_>) {
+        if let PeerInput::Accepted { peer, local, .. } = &input {
+            return server.bus_accepted(now, conn, peer, local);
+        }
+        if server.is_bus_conn(conn) {
+            return server.bus_input(now, conn, input);
+        }
         if server.is_migrate_conn(conn) {
             return match input {
                 PeerInput::Accepted { .. } => {}
@@ -132,6 +151,9 @@ impl Service for Redis {
         if server.is_migrate_conn(conn) {
             return server.migrate_outbox(conn);
         }
+        if server.is_bus_conn(conn) {
+            return server.bus_outbox(conn);
+        }
         server.link_outbox(conn)
     }
 
@@ -149,6 +171,7 @@ impl Service for Redis {
                 server.sending_disk_done(now, client, work, result);
             }
             DiskWork::Aof(step) => server.aof_disk_done(now, step, result),
+            DiskWork::NodesConf(step) => server.nodes_conf_done(now, step, result),
             DiskWork::Nothing => {}
         }
     }
@@ -196,6 +219,7 @@ impl Service for Redis {
     ) -> bool {
         if server.can_skip_checks(client)
             && let Some(command) = server.plain_command(args)
+            && server.serves_keys(command, args)
         {
             server.carry_out_plainly(now, client, command, args);
             return true;
@@ -253,7 +277,10 @@ impl Service for Redis {
         client.state.blocked.is_some() || server.is_migrating()
     }
 
-    fn published(server: &mut Server, client: &Client, args: Args<'_>) {
+    fn published(server: &mut Server, now: Now<'_>, client: &Client, args: Args<'_>) {
+        if server.is_clustered() {
+            return server.publish_in_cluster(now, args);
+        }
         server.tell_replicas(client.state.db, args);
     }
 
@@ -400,6 +427,10 @@ impl Server {
     fn start(&mut self, now: Now<'_>) {
         self.service.persistence.saves.last = now.wall.as_secs();
         self.log_start();
+        if self.is_clustered() {
+            // It listens when it knows what it is.
+            return self.load_nodes_conf();
+        }
         self.listen();
     }
 
@@ -421,6 +452,7 @@ impl Server {
         self.service.eviction.going_on = self.config.settings().maxmemory > 0;
         self.replication_config_changed();
         self.delays_changed();
+        self.cluster_settings_changed();
     }
 
     /// Tells that all data is there and that clients are served.
@@ -429,6 +461,7 @@ impl Server {
         self.replication_ready();
         self.hold_all();
         self.service.persistence.ready = true;
+        self.cluster_ready();
         self.release_all();
     }
 }

@@ -46,6 +46,8 @@ const ADMINISTRATION: Groups<Redis> = &[
     super::replication::GENERIC_ROWS,
     super::aof::ROWS,
     super::migrate::ROWS,
+    super::cluster::CONNECTION_ROWS,
+    super::cluster::ROWS,
 ];
 
 /// All commands of a server.

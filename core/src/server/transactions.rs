@@ -88,6 +88,11 @@ impl Transaction {
         self.lacked
     }
 
+    /// The commands that wait.
+    pub(super) fn commands(&self) -> impl Iterator<Item = (&'static Command, Args<'_>)> {
+        self.queue.iter().map(|(command, args)| (*command, args.as_args()))
+    }
+
     /// Makes EXEC refuse the transaction.
     pub(super) fn refuse(&mut self) {
         self.refused = true;

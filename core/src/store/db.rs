@@ -4,7 +4,8 @@ use super::access::{AccessClock, AccessPolicy};
 use super::entry::Entry;
 use super::expiry::ExpiryIndex;
 use super::lazyfree::LazyFree;
-use super::table::{HashSeed, Keyed, Slot, Table};
+use super::table::{HashSeed, Keyed};
+use super::tables::{Place, Tables};
 use super::value::{Collection, StringRef, Value, ValueRef};
 use crate::rng::Rng;
 
@@ -113,7 +114,7 @@ pub struct Env {
 
 #[derive(Clone, Debug)]
 pub(super) struct Db {
-    pub(super) table: Table<Entry>,
+    pub(super) table: Tables,
     pub(super) expires: ExpiryIndex,
     /// The number under which a snapshot that is under way knows this database.
     pub(super) snapshot_index: usize,
@@ -124,7 +125,7 @@ const LARGE: usize = 10_000;
 
 impl Db {
     pub(super) fn new(seed: HashSeed) -> Self {
-        Self { table: Table::new(seed), expires: ExpiryIndex::default(), snapshot_index: 0 }
+        Self { table: Tables::new(seed), expires: ExpiryIndex::default(), snapshot_index: 0 }
     }
 
     pub(super) fn memory(&self) -> usize {
@@ -402,7 +403,7 @@ impl<'a> DbMut<'a> {
 
     /// Makes the hash functions of collections unpredictable.
     pub fn seed(&self) -> u64 {
-        self.env.seed.0
+        self.env.seed.word()
     }
 
     /// Lets a key expire at a time in milliseconds since 1970, or never. Returns whether the key
@@ -442,7 +443,7 @@ impl<'a> DbMut<'a> {
     }
 
     /// Visits keys from a cursor on, at least `count` unless the end comes first. Returns the
-    /// cursor to go on from, 0 at the end. See [`Table::scan`] for what is promised.
+    /// cursor to go on from, 0 at the end. See [`Table::scan`](super::Table::scan) for what is promised.
     pub fn scan(&mut self, cursor: u64, count: usize, mut visit: impl FnMut(&Entry)) -> u64 {
         let mut expired = Vec::new();
         let env = &self.env;
@@ -494,7 +495,7 @@ impl<'a> DbMut<'a> {
     }
 
     #[inline(always)]
-    fn counted(&mut self, key: Key<'_>) -> Option<Slot> {
+    fn counted(&mut self, key: Key<'_>) -> Option<Place> {
         let slot = self.live(key);
         match slot {
             Some(_) => self.env.hits += 1,
@@ -510,7 +511,7 @@ impl<'a> DbMut<'a> {
 
     /// Where a key is that has not expired. One that has is dealt with as the mode says.
     #[inline(always)]
-    fn live(&mut self, key: Key<'_>) -> Option<Slot> {
+    fn live(&mut self, key: Key<'_>) -> Option<Place> {
         let (slot, entry) = self.db.table.find_entry(key.hash, key.bytes)?;
         if !self.env.has_expired(entry) {
             return Some(slot);
@@ -523,7 +524,7 @@ impl<'a> DbMut<'a> {
 
     /// Where a key is, be it hidden.
     #[inline]
-    fn live_or_replaceable(&mut self, key: Key<'_>) -> Option<Slot> {
+    fn live_or_replaceable(&mut self, key: Key<'_>) -> Option<Place> {
         let (slot, entry) = self.db.table.find_entry(key.hash, key.bytes)?;
         if self.env.expire_mode == ExpireMode::Delete && self.env.has_expired(entry) {
             self.expire(slot, key.hash);
@@ -534,7 +535,7 @@ impl<'a> DbMut<'a> {
 
     /// Counts an access to the entry in a slot, and gives it.
     #[inline(always)]
-    fn access(&mut self, slot: Slot) -> &Entry {
+    fn access(&mut self, slot: Place) -> &Entry {
         let entry = self.db.table.get_aside(slot);
         if self.env.touch {
             let clock = entry.clock();
@@ -544,14 +545,14 @@ impl<'a> DbMut<'a> {
     }
 
     #[cold]
-    fn expire(&mut self, slot: Slot, hash: u64) {
+    fn expire(&mut self, slot: Place, hash: u64) {
         let entry = self.cut(slot, hash);
         self.env.expired += 1;
         self.env.report(self.index, entry.key(), KeyEventKind::Expired);
         self.env.lazyfree.add_entry(entry);
     }
 
-    fn cut(&mut self, slot: Slot, hash: u64) -> Entry {
+    fn cut(&mut self, slot: Place, hash: u64) -> Entry {
         let entry = self.db.table.remove(slot);
         self.db.expires.moved(hash, entry.expire(), None);
         entry

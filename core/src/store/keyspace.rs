@@ -3,8 +3,9 @@
 use super::db::{Db, DbMut, Env, ExpireMode};
 use super::entry::Entry;
 use super::lazyfree::{Flush, LazyFree};
-use super::table::HashSeed;
+use super::table::{HashSeed, Keyed};
 use crate::rng::Rng;
+use crate::sharding::Slot;
 
 /// All databases of a server.
 ///
@@ -28,7 +29,7 @@ impl Keyspace {
     /// random keys are picked, and nothing else.
     pub fn new(count: usize, seed: u64) -> Self {
         let mut rng = Rng::new(seed);
-        let seed = HashSeed(rng.u64(), rng.u64());
+        let seed = HashSeed::new(rng.u64(), rng.u64());
         Self {
             env: Env {
                 now_ms: 0,
@@ -54,7 +55,30 @@ impl Keyspace {
 
     /// Makes the hash functions of collections unpredictable.
     pub fn seed(&self) -> u64 {
-        self.env.seed.0
+        self.env.seed.word()
+    }
+
+    /// Divides the keys by their slots from now on. There must be none yet.
+    pub fn divide_by_slot(&mut self) {
+        self.env.seed = self.env.seed.by_slot();
+        self.dbs.clear();
+    }
+
+    /// How many keys of the first database are in a slot, expired or not; 0 unless keys are divided
+    /// by slot.
+    pub fn count_in_slot(&self, slot: Slot) -> usize {
+        self.dbs.first().map_or(0, |db| db.table.len_of_slot(slot))
+    }
+
+    /// The keys of the first database in a slot, expired or not.
+    pub fn keys_in_slot(&self, slot: Slot) -> impl Iterator<Item = &[u8]> {
+        let entries = self.dbs.first().into_iter().flat_map(move |db| db.table.iter_slot(slot));
+        entries.map(Entry::key)
+    }
+
+    /// The slots in which the first database has keys, in order.
+    pub fn slots_with_keys(&self) -> impl Iterator<Item = Slot> {
+        self.dbs.first().into_iter().flat_map(|db| db.table.slots_with_keys())
     }
 
     /// How many databases there are.
@@ -82,7 +106,7 @@ impl Keyspace {
     /// Looks at a key, expired or not, and leaves no trace.
     pub fn peek(&self, index: usize, key: &[u8]) -> Option<&Entry> {
         let table = &self.dbs.get(index)?.table;
-        Some(table.get(table.find(table.hash(key), key)?))
+        Some(table.get(table.find(self.env.seed.hash(key), key)?))
     }
 
     /// Looks at all keys of a database, expired or not, in the order of [`DbMut::scan`].
@@ -245,8 +269,7 @@ impl Keyspace {
     /// Gives up the snapshot that is under way.
     pub fn end_snapshot(&mut self) {
         for db in self.dbs.iter_mut().chain(&mut self.detached) {
-            let copies = db.table.end_snapshot().into_iter();
-            copies.for_each(|copy| self.env.lazyfree.add_copy(copy));
+            db.table.end_snapshot(|copy| self.env.lazyfree.add_copy(copy));
         }
         for db in self.detached.drain(..) {
             self.copied += db.table.snapshot_copied();

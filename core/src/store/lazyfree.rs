@@ -3,7 +3,7 @@
 
 use super::entry::{Entry, Remains};
 use super::expiry::ExpiryIndex;
-use super::table::Table;
+use super::tables::Tables;
 
 /// How a flush was asked for. Either way it takes effect at once and the memory is freed in
 /// slices; what was asked for decides whether the statistics call that lazy.
@@ -18,7 +18,7 @@ pub enum Flush {
 /// Whole databases and large values that wait to be freed in slices.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LazyFree {
-    tables: Vec<(Table<Entry>, Flush)>,
+    tables: Vec<(Tables, Flush)>,
     indexes: Vec<ExpiryIndex>,
     remains: Vec<Remains>,
     /// The same of what no statistics count: copies, and what a flushed database held.
@@ -28,7 +28,7 @@ pub(super) struct LazyFree {
 
 impl LazyFree {
     /// Takes the tables of a flushed database.
-    pub(super) fn add_tables(&mut self, table: Table<Entry>, expires: ExpiryIndex, how: Flush) {
+    pub(super) fn add_tables(&mut self, table: Tables, expires: ExpiryIndex, how: Flush) {
         if !table.is_empty() {
             self.tables.push((table, how));
         }

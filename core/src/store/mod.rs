@@ -15,6 +15,7 @@ mod sample;
 mod size;
 mod snapshot;
 mod table;
+mod tables;
 pub mod value;
 
 pub use access::{AccessClock, AccessPolicy};

@@ -11,6 +11,7 @@ use super::hash::sip13;
 use super::size::allocated;
 use super::snapshot::TableSnapshot;
 use crate::rng::Rng;
+use crate::sharding;
 
 /// What a table holds: things with a key.
 pub trait Keyed: Clone {
@@ -57,7 +58,11 @@ pub struct Table<E> {
 /// What makes the hashes of one process differ from those of others, so that nobody can send keys
 /// that all fall into one bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct HashSeed(pub u64, pub u64);
+pub struct HashSeed {
+    k0: u64,
+    /// The last bit says whether hashes carry the key's slot.
+    k1: u64,
+}
 
 /// Where an entry is; good until the table changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,12 +107,48 @@ pub const AHEAD: usize = 16;
 /// A cursor is the upper bits of a position; proxies need the others to tell servers apart.
 const CURSOR_SHIFT: u32 = 16;
 
+/// Where the slot stands in a hash: above the bits that find a bucket, below those of the tag.
+const SLOT_SHIFT: u32 = 40;
+const SLOT_MASK: u64 = sharding::Slot::COUNT as u64 - 1;
+
 impl HashSeed {
+    /// A seed for keys that are not divided by slot.
+    pub fn new(k0: u64, k1: u64) -> Self {
+        HashSeed { k0, k1: k1 & !1 }
+    }
+
+    /// The same seed for keys that are divided by slot: their hashes carry it, see [`slot_in`].
+    pub(super) fn by_slot(self) -> Self {
+        HashSeed { k1: self.k1 | 1, ..self }
+    }
+
+    /// Whether keys are divided by slot.
+    #[inline]
+    pub(super) fn is_by_slot(self) -> bool {
+        self.k1 & 1 != 0
+    }
+
+    /// What makes the hash functions of collections unpredictable.
+    pub(super) fn word(self) -> u64 {
+        self.k0
+    }
+
     /// The hash of a key.
     #[inline]
     pub fn hash(self, key: &[u8]) -> u64 {
-        sip13(self.0, self.1, key)
+        let hash = sip13(self.k0, self.k1, key);
+        if !self.is_by_slot() {
+            return hash;
+        }
+        let slot = u64::from(sharding::Slot::of(key).number());
+        hash & !(SLOT_MASK << SLOT_SHIFT) | slot << SLOT_SHIFT
     }
+}
+
+/// The number of the slot that a hash carries.
+#[inline]
+pub(super) fn slot_in(hash: u64) -> u16 {
+    (hash >> SLOT_SHIFT & SLOT_MASK) as u16
 }
 
 impl<E: Keyed> Table<E> {
@@ -176,21 +217,31 @@ impl<E: Keyed> Table<E> {
     ///
     /// A lookup follows a bucket to an entry to a key, and waits for each. Following those of many
     /// keys side by side, one step at a time, the processor waits for all of them at once.
-    pub fn warm<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
+    pub fn warm<'t, 'k>(
+        keys: impl Iterator<Item = &'k [u8]>,
+        hash: impl Fn(&[u8]) -> u64,
+        table: impl Fn(u64) -> Option<&'t Table<E>>,
+    ) where
+        E: 't,
+    {
         let mut hashes = [0; AHEAD];
         let mut count = 0;
         for (place, key) in hashes.iter_mut().zip(keys) {
-            *place = self.hash(key);
+            *place = hash(key);
             count += 1;
         }
         let hashes = &hashes[..count];
+        let bucket = |hash| {
+            let table = table(hash)?;
+            Some(table.bucket(table.home(hash)?))
+        };
         let mut seen = 0;
-        for home in hashes.iter().filter_map(|&hash| self.home(hash)) {
-            seen ^= self.bucket(home).tags[0];
+        for bucket in hashes.iter().filter_map(|&hash| bucket(hash)) {
+            seen ^= bucket.tags[0];
         }
         let mut entries: [Option<&E>; AHEAD] = [None; AHEAD];
         for (place, &hash) in entries.iter_mut().zip(hashes) {
-            *place = self.home(hash).and_then(|home| self.bucket(home).first_candidate(hash));
+            *place = bucket(hash).and_then(|bucket| bucket.first_candidate(hash));
             seen ^= place.map_or(0, E::weight);
         }
         for entry in entries.into_iter().flatten() {

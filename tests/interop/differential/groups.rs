@@ -1,7 +1,8 @@
 //! The commands that are compared, group by group, as Redis's documentation groups them.
 
 use super::compare::Compare::{
-    self, Encoding, Exact, Groups, Loose, Near, Numbers, Payload, Shape, Unordered, UnorderedNumbers,
+    self, Encoding, Exact, Groups, Loose, Near, Numbers, Payload, Shape, Unordered,
+    UnorderedNumbers,
 };
 
 /// Commands whose replies are compared in the same way.

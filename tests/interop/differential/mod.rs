@@ -471,8 +471,10 @@ fn abridged(text: &str) -> String {
 
 /// Commands that no group plays: what they do is tested where the reason says.
 const NOT_PLAYED: &[(&str, &str)] = &[
+    ("asking", "it is for clusters: cluster.rs"),
     ("bgrewriteaof", "it writes files: aof.rs"),
     ("bgsave", "it writes files: saving.rs"),
+    ("cluster", "it is for clusters: cluster.rs"),
     ("failover", "it changes roles: failover.rs"),
     ("info", "its figures differ: programs.rs and the libraries read it"),
     ("lolwut", "it draws, another thing in each version"),
@@ -480,6 +482,8 @@ const NOT_PLAYED: &[(&str, &str)] = &[
     ("monitor", "it never ends: cli.rs and the libraries"),
     ("pfselftest", "Redis takes seconds for it: core"),
     ("psync", "it turns the connection into a replica's: replication.rs"),
+    ("readonly", "it is for clusters: cluster.rs"),
+    ("readwrite", "it is for clusters: cluster.rs"),
     ("replconf", "it is a replica's: replication.rs"),
     ("replicaof", "it changes roles: mixed.rs"),
     ("restore-asking", "it is RESTORE under another name, for clusters"),

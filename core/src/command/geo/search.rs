@@ -226,11 +226,15 @@ impl<'a> Query<'a> {
                 self.by_place = true;
                 return Ok(3);
             }
-            b"byradius" if searching && has(2) && !matches!(self.shape, Some(Shape::Box { .. })) => {
+            b"byradius"
+                if searching && has(2) && !matches!(self.shape, Some(Shape::Box { .. })) =>
+            {
                 self.circle(options.at(1), options.at(2))?;
                 return Ok(3);
             }
-            b"bybox" if searching && has(3) && !matches!(self.shape, Some(Shape::Circle { .. })) => {
+            b"bybox"
+                if searching && has(3) && !matches!(self.shape, Some(Shape::Circle { .. })) =>
+            {
                 self.rectangle(options.at(1), options.at(2), options.at(3))?;
                 return Ok(4);
             }
@@ -278,8 +282,7 @@ impl<'a> Query<'a> {
     }
 
     fn circle(&mut self, radius: &[u8], unit: &[u8]) -> Result<(), CommandError> {
-        let radius =
-            parse_double(radius).ok_or(CommandError::text("ERR need numeric radius"))?;
+        let radius = parse_double(radius).ok_or(CommandError::text("ERR need numeric radius"))?;
         if radius < 0.0 {
             return Err(CommandError::text("ERR radius cannot be negative"));
         }
@@ -288,12 +291,7 @@ impl<'a> Query<'a> {
         Ok(())
     }
 
-    fn rectangle(
-        &mut self,
-        width: &[u8],
-        height: &[u8],
-        unit: &[u8],
-    ) -> Result<(), CommandError> {
+    fn rectangle(&mut self, width: &[u8], height: &[u8], unit: &[u8]) -> Result<(), CommandError> {
         let width = parse_double(width).ok_or(CommandError::text("ERR need numeric width"))?;
         let height = parse_double(height).ok_or(CommandError::text("ERR need numeric height"))?;
         if width < 0.0 || height < 0.0 {

@@ -194,9 +194,9 @@ impl Options {
                          compatible",
                     ));
                 }
-                let operator = args.get(at + 1).filter(|next| {
-                    at + 2 < args.len() && matches!(*next, b"~" | b"=")
-                });
+                let operator = args
+                    .get(at + 1)
+                    .filter(|next| at + 2 < args.len() && matches!(*next, b"~" | b"="));
                 let place = if operator.is_some() { at + 2 } else { at + 1 };
                 let threshold = args.at(place);
                 let to = if is("MAXLEN") {

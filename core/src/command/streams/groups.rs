@@ -43,9 +43,7 @@ impl Options {
                 value.ok_or_else(|| CommandError::subcommand_syntax("XGROUP", args.at(1)))?;
             let read = parse_i64(value).ok_or(CommandError::NotAnInteger)?;
             if read < -1 {
-                return Err(CommandError::text(
-                    "ERR value for ENTRIESREAD must be positive or -1",
-                ));
+                return Err(CommandError::text("ERR value for ENTRIESREAD must be positive or -1"));
             }
             options.entries_read = u64::try_from(read).ok();
         }
@@ -205,8 +203,7 @@ pub(super) fn propagate_last_id(ctx: &mut Ctx<'_>, key: &[u8], group: &[u8], las
     let (db, id) = (ctx.db, super::id_text(last.id));
     let read = last.read.map_or(-1, |read| read as i64);
     let read = itoa::Buffer::new().format(read).to_owned();
-    let words: [&[u8]; 7] =
-        [b"XGROUP", b"SETID", key, group, &id, b"ENTRIESREAD", read.as_bytes()];
+    let words: [&[u8]; 7] = [b"XGROUP", b"SETID", key, group, &id, b"ENTRIESREAD", read.as_bytes()];
     ctx.effects.also(db, words);
 }
 

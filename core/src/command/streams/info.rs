@@ -104,10 +104,9 @@ fn full(reply: &mut Reply<'_>, stream: &Stream, count: usize) {
 /// Up to where a group has read, and what is left.
 fn reading(reply: &mut Reply<'_>, stream: &Stream, group: &Group) {
     id(reply, "last-delivered-id", group.last_id());
-    for (name, value) in [
-        ("entries-read", group.entries_read().map(|read| read as i64)),
-        ("lag", stream.lag(group)),
-    ] {
+    for (name, value) in
+        [("entries-read", group.entries_read().map(|read| read as i64)), ("lag", stream.lag(group))]
+    {
         reply.bulk(name.as_bytes());
         match value {
             Some(value) => reply.integer(value),

@@ -69,9 +69,8 @@ pub(super) fn xdel(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     }
     // All are looked at before any is deleted.
     let ids = ctx.args.from(2).iter().map(ids::strict).collect::<Result<Vec<_>, _>>()?;
-    let edited = db.edit(key, |stream: &mut Stream| {
-        ids.into_iter().filter(|id| stream.delete(*id)).count()
-    })?;
+    let edited = db
+        .edit(key, |stream: &mut Stream| ids.into_iter().filter(|id| stream.delete(*id)).count())?;
     let deleted = edited.map_or(0, |(deleted, _)| deleted);
     if deleted > 0 {
         ctx.changed_times(deleted as u64, Class::Stream, "xdel", name);

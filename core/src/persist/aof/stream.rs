@@ -54,7 +54,10 @@ pub(super) fn write(
             }
         }
         for consumer in group.consumers().skip(skip) {
-            write_words(out, [b"XGROUP", &b"CREATECONSUMER"[..], key, group.name(), consumer.name()]);
+            write_words(
+                out,
+                [b"XGROUP", &b"CREATECONSUMER"[..], key, group.name(), consumer.name()],
+            );
             written += 1;
             if out.len() >= until {
                 return written;

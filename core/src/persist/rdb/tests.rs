@@ -5,7 +5,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::store::value::stream::{Consumer, Group, NodeLimits};
 use crate::store::value::{End, Hash, Item, Limits, List, Set, Stream, StreamId, ZSet};
-use crate::store::{AccessClock, AccessPolicy, Collection, Encoding, Entry, Keyed, StringRef, Value, ValueRef};
+use crate::store::{
+    AccessClock, AccessPolicy, Collection, Encoding, Entry, Keyed, StringRef, Value, ValueRef,
+};
 
 fn limits() -> Limits {
     Limits::default()

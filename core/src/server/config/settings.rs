@@ -2,6 +2,7 @@
 
 use super::ServerSchema;
 use super::forms::event_bits;
+use crate::cluster;
 use crate::command::DataConfig;
 use crate::command::context::MaxmemoryPolicy;
 use crate::front::config::{Permission, Values};
@@ -12,6 +13,9 @@ use crate::server::aof::Fsync;
 #[allow(missing_docs)]
 pub struct Settings {
     pub data: DataConfig,
+    pub cluster_enabled: bool,
+    pub cluster_config_file: String,
+    pub cluster: cluster::Settings,
     pub active_expire_effort: u32,
     pub activerehashing: bool,
     pub maxmemory: u64,
@@ -140,6 +144,9 @@ impl Settings {
         };
         Settings {
             data,
+            cluster_enabled: yes("cluster-enabled"),
+            cluster_config_file: text("cluster-config-file"),
+            cluster: cluster_settings(values),
             active_expire_effort: small("active-expire-effort"),
             activerehashing: yes("activerehashing"),
             maxmemory: size("maxmemory"),
@@ -214,6 +221,39 @@ impl Settings {
                 aof_rewrite_incremental_fsync: yes("aof-rewrite-incremental-fsync"),
             },
         }
+    }
+}
+
+fn cluster_settings(values: &Values<ServerSchema>) -> cluster::Settings {
+    let port = |name| u16::try_from(values.number(name)).unwrap_or_default();
+    let number = |name| u64::try_from(values.number(name)).unwrap_or_default();
+    let yes = |name| values.yes(name);
+    cluster::Settings {
+        port: port("port"),
+        tls_port: port("tls-port"),
+        bus_port: port("cluster-port"),
+        node_timeout: number("cluster-node-timeout"),
+        announce_ip: values.some_text("cluster-announce-ip"),
+        announce_port: port("cluster-announce-port"),
+        announce_tls_port: port("cluster-announce-tls-port"),
+        announce_bus_port: port("cluster-announce-bus-port"),
+        announce_hostname: values.text("cluster-announce-hostname"),
+        announce_human_nodename: values.text("cluster-announce-human-nodename"),
+        preferred_endpoint: match values.get("cluster-preferred-endpoint-type") {
+            Some(b"hostname") => cluster::PreferredEndpoint::Hostname,
+            Some(b"unknown-endpoint") => cluster::PreferredEndpoint::Unknown,
+            _ => cluster::PreferredEndpoint::Ip,
+        },
+        require_full_coverage: yes("cluster-require-full-coverage"),
+        replica_validity_factor: number("cluster-replica-validity-factor"),
+        replica_ping_period: number("repl-ping-replica-period").saturating_mul(1_000),
+        replica_no_failover: yes("cluster-replica-no-failover"),
+        migration_barrier: number("cluster-migration-barrier"),
+        allow_replica_migration: yes("cluster-allow-replica-migration"),
+        allow_reads_when_down: yes("cluster-allow-reads-when-down"),
+        allow_pubsubshard_when_down: yes("cluster-allow-pubsubshard-when-down"),
+        link_sendbuf_limit: number("cluster-link-sendbuf-limit"),
+        ping_interval: number("cluster-ping-interval"),
     }
 }
 

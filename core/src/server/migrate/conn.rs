@@ -329,6 +329,7 @@ impl Server {
 
     /// Says more, as far as there is room for it.
     fn speak(&mut self, now: Now<'_>, at_work: &mut Move) {
+        let command: &[u8] = if self.is_clustered() { b"RESTORE-ASKING" } else { b"RESTORE" };
         let Move { target, args, options, keys, db, .. } = at_work;
         let Some(socket) = self.service.migration.sockets.get(target.conn) else { return };
         if !socket.stands {
@@ -383,7 +384,7 @@ impl Server {
                 let Some(ttl) = time_left(self.service.keyspace.peek(*db, name), now) else {
                     continue;
                 };
-                restore_head(&mut words, name, ttl, payload.len(), options.replace);
+                restore_head(&mut words, command, name, ttl, payload.len(), options.replace);
                 target.payload = Some((payload, 0));
                 target.awaited.push_back(Awaited::Key(at));
                 continue;
@@ -419,12 +420,18 @@ fn time_left(entry: Option<&crate::store::Entry>, now: Now<'_>) -> Option<u64> {
     }
 }
 
-/// The head of a RESTORE, up to the payload.
-fn restore_head(out: &mut Vec<u8>, key: &[u8], ttl: u64, payload: usize, replace: bool) {
-    // In a cluster this will be RESTORE-ASKING.
+/// The head of a RESTORE, or of what that is called between nodes of a cluster, up to the payload.
+fn restore_head(
+    out: &mut Vec<u8>,
+    command: &[u8],
+    key: &[u8],
+    ttl: u64,
+    payload: usize,
+    replace: bool,
+) {
     let mut digits = itoa::Buffer::new();
     out.extend_from_slice(if replace { b"*5\r\n" } else { b"*4\r\n" });
-    for word in [b"RESTORE", key, digits.format(ttl).as_bytes()] {
+    for word in [command, key, digits.format(ttl).as_bytes()] {
         write_bulk(out, word);
     }
     out.push(b'$');

@@ -9,7 +9,7 @@ use super::{Replication, StreamId};
 use crate::machine::{Address, Close, ConnId, Endpoint, LogLevel, NetError, Output};
 use crate::server::Client;
 use crate::server::Server;
-use crate::time::{Mono, Now};
+use crate::time::{Duration, Mono, Now};
 
 /// The primary of this server, and the way to it.
 #[derive(Clone, Debug)]
@@ -215,6 +215,10 @@ impl Server {
 
     /// Puts the primary into the configuration, for CONFIG GET and CONFIG REWRITE.
     fn configure_primary(&mut self, primary: Option<(&str, u16)>) {
+        if self.is_clustered() {
+            // The cluster decides, and remembers.
+            return;
+        }
         let text = primary.map(|(host, port)| format!("{host} {port}")).unwrap_or_default();
         std::sync::Arc::make_mut(&mut self.config).replace("replicaof", text.into_bytes());
     }
@@ -330,6 +334,39 @@ impl Server {
             }
             self.clients.put(client);
         }
+    }
+}
+
+impl Server {
+    /// For how long nothing has been heard of the primary; `None` if nothing ever was, or if there
+    /// is none.
+    pub(in crate::server) fn primary_silence(&self, now: Mono) -> Option<Duration> {
+        let primary = self.service.replication.primary.as_ref()?;
+        let stream = primary.stream.as_ref().and_then(|stream| self.clients.get(stream.slot));
+        let since = stream.map(|client| client.last_heard).or(primary.down_since)?;
+        Some(now.since(since))
+    }
+
+    /// The cluster makes this server a replica of another, or of the same at another address.
+    pub(in crate::server) fn follow_in_cluster(&mut self, now: Now<'_>, host: &str, port: u16) {
+        let primary = self.service.replication.primary.as_ref();
+        if primary.is_some_and(|primary| primary.host == host && primary.port == port) {
+            return;
+        }
+        self.become_replica(now, host, port);
+    }
+
+    /// The cluster makes this server a primary.
+    pub(in crate::server) fn lead_in_cluster(&mut self, now: Now<'_>) {
+        self.become_primary(now);
+    }
+
+    /// Lets writes go on that a manual failover held back.
+    pub(in crate::server) fn resume_writes(&mut self, now: Now<'_>) {
+        self.pause.end_for(crate::front::PauseReason::Failover);
+        self.pause_changed(now.mono);
+        self.service.replication.schedule.unpause = true;
+        self.wake_replication(now.mono);
     }
 }
 

@@ -178,7 +178,9 @@ fn contents(entry: &Entry) -> Vec<Vec<u8>> {
         ValueRef::Stream(stream) => {
             let entries = stream.iter_from(0).flat_map(|entry| {
                 let fields = entry.fields().flat_map(|(f, v)| [f.to_vec(), v.to_vec()]);
-                core::iter::once(entry.id.to_string().into_bytes()).chain(fields).collect::<Vec<_>>()
+                core::iter::once(entry.id.to_string().into_bytes())
+                    .chain(fields)
+                    .collect::<Vec<_>>()
             });
             entries.collect()
         }

@@ -302,8 +302,9 @@ impl Group {
     }
 
     fn find(&self, name: &[u8]) -> Result<usize, usize> {
-        self.by_name
-            .binary_search_by(|place| self.consumer_at(*place).map_or(&[][..], |c| &c.name).cmp(name))
+        self.by_name.binary_search_by(|place| {
+            self.consumer_at(*place).map_or(&[][..], |c| &c.name).cmp(name)
+        })
     }
 
     fn place_of(&self, name: &[u8]) -> Option<u32> {

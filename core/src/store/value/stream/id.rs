@@ -102,7 +102,8 @@ mod tests {
         assert_eq!(parse("5-1"), Some(StreamId::new(5, 1)));
         assert_eq!(parse("18446744073709551615-18446744073709551615"), Some(StreamId::MAX));
         assert_eq!(parse("05-01"), Some(StreamId::new(5, 1)));
-        for bad in ["", "-", "5-", "-5", "x", "5-x", "1-2-3", "18446744073709551616", "5-*", "1.5"] {
+        for bad in ["", "-", "5-", "-5", "x", "5-x", "1-2-3", "18446744073709551616", "5-*", "1.5"]
+        {
             assert_eq!(parse(bad), None, "{bad}");
         }
         assert_eq!(StreamId::MAX.to_string(), "18446744073709551615-18446744073709551615");

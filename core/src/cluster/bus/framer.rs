@@ -1,0 +1,58 @@
+//! From a stream of bytes to messages.
+
+use super::codec::{HEADER_LEN, SIGNATURE};
+
+/// Cuts the bytes of one connection into messages.
+#[derive(Clone, Debug, Default)]
+pub struct Framer {
+    bytes: Vec<u8>,
+    /// How many of them belong to messages that were handed out.
+    used: usize,
+}
+
+/// What arrived cannot be the beginning of a message. The connection is of no more use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadFrame;
+
+/// The longest message, a limit on what one peer can make this process keep. The longest that Redis
+/// sends is a PUBLISH of a channel and a message of 512 MB each.
+const MAX_MESSAGE: usize = HEADER_LEN + 8 + 2 * (512 << 20);
+
+/// Bytes that are kept for messages to come when a connection is idle.
+const KEPT: usize = 16 << 10;
+
+impl Framer {
+    /// Takes in what has arrived.
+    pub fn push(&mut self, bytes: &[u8]) {
+        if self.used > 0 {
+            self.bytes.drain(..self.used);
+            self.used = 0;
+        }
+        if self.bytes.is_empty() && self.bytes.capacity() > KEPT {
+            self.bytes = Vec::new();
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// The bytes of the next message, if all of it has arrived.
+    pub fn next_frame(&mut self) -> Result<Option<&[u8]>, BadFrame> {
+        let waiting = &self.bytes[self.used..];
+        let Some((head, _)) = waiting.split_first_chunk::<8>() else { return Ok(None) };
+        let [a, b, c, d, length @ ..] = *head;
+        let length = u32::from_be_bytes(length) as usize;
+        if [a, b, c, d] != SIGNATURE || !(HEADER_LEN..=MAX_MESSAGE).contains(&length) {
+            return Err(BadFrame);
+        }
+        if waiting.len() < length {
+            return Ok(None);
+        }
+        let start = self.used;
+        self.used += length;
+        Ok(Some(&self.bytes[start..start + length]))
+    }
+
+    /// Memory that it takes, in bytes.
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+}

@@ -1,0 +1,212 @@
+//! What is written is read back, and what nobody wrote changes nothing.
+
+use proptest::prelude::*;
+
+use super::codec::HEADER_LEN;
+use super::{
+    BadFrame, Body, Extension, Framer, Gossip, Greeting, Header, Kind, Malformed, Message, decode,
+};
+use crate::cluster::{NodeFlags, NodeId, SlotSet};
+use crate::rng::Rng;
+use crate::sharding::Slot;
+
+fn id() -> impl Strategy<Value = NodeId> {
+    any::<u64>().prop_map(|seed| NodeId::random(&mut Rng::new(seed)))
+}
+
+fn slots() -> impl Strategy<Value = SlotSet> {
+    prop::collection::vec(0..16384u16, 0..40)
+        .prop_map(|numbers| numbers.into_iter().filter_map(Slot::new).collect())
+}
+
+fn header() -> impl Strategy<Value = Header> {
+    let names = (prop::option::of(id()), prop::option::of(id()), "[0-9.]{0,45}");
+    let numbers = (any::<[u16; 4]>(), any::<[u64; 3]>(), any::<[bool; 4]>());
+    (names, numbers, slots()).prop_map(|((sender, master, ip), (ports, numbers, bits), slots)| {
+        Header {
+            sender,
+            port: ports[0],
+            other_port: ports[1],
+            bus_port: ports[2],
+            ip,
+            current_epoch: numbers[0],
+            config_epoch: numbers[1],
+            offset: numbers[2],
+            slots,
+            master,
+            flags: NodeFlags(ports[3]),
+            down: bits[0],
+            paused: bits[1],
+            force_ack: bits[2],
+            extensions: bits[3],
+        }
+    })
+}
+
+fn gossip() -> impl Strategy<Value = Gossip> {
+    (id(), any::<[u32; 2]>(), "[0-9a-f:]{0,45}", any::<[u16; 4]>()).prop_map(
+        |(node, [ping_sent, pong_received], ip, ports)| Gossip {
+            node,
+            ping_sent,
+            pong_received,
+            ip,
+            port: ports[0],
+            other_port: ports[1],
+            bus_port: ports[2],
+            flags: NodeFlags(ports[3]),
+        },
+    )
+}
+
+fn extension() -> impl Strategy<Value = Extension> {
+    prop_oneof![
+        "[a-z.]{0,80}".prop_map(Extension::Hostname),
+        "[a-z.]{0,80}".prop_map(Extension::HumanNodename),
+        (id(), any::<u64>()).prop_map(|(node, ttl)| Extension::Forgotten { node, ttl }),
+        id().prop_map(Extension::Shard),
+        (4..100u16).prop_map(Extension::Unknown),
+    ]
+}
+
+fn body() -> impl Strategy<Value = Body> {
+    let bytes = || prop::collection::vec(any::<u8>(), 0..50);
+    let greeting = prop_oneof![Just(Greeting::Ping), Just(Greeting::Pong), Just(Greeting::Meet)];
+    let greetings =
+        (greeting, prop::collection::vec(gossip(), 0..5), prop::collection::vec(extension(), 0..4));
+    prop_oneof![
+        greetings.prop_map(|(greeting, about, extensions)| Body::Gossip {
+            greeting,
+            about,
+            extensions
+        }),
+        id().prop_map(Body::Fail),
+        (bytes(), bytes(), any::<bool>()).prop_map(|(channel, message, sharded)| Body::Publish {
+            channel,
+            message,
+            sharded
+        }),
+        Just(Body::AuthRequest),
+        Just(Body::AuthAck),
+        Just(Body::ManualFailover),
+        (id(), any::<u64>(), slots()).prop_map(|(node, config_epoch, slots)| Body::Update {
+            node,
+            config_epoch,
+            slots
+        }),
+        (any::<u64>(), any::<u8>(), bytes()).prop_map(|(module, kind, payload)| Body::Module {
+            module,
+            kind,
+            payload
+        }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn messages_are_read_as_they_were_written(mut header in header(), body in body()) {
+        if let Body::Gossip { extensions, .. } = &body {
+            header.extensions |= !extensions.is_empty();
+        }
+        let message = Message { header, body };
+        prop_assert_eq!(decode(&message.encode()), Ok(message));
+    }
+
+    #[test]
+    fn truncated_messages_are_refused(header in header(), body in body(), cut in any::<prop::sample::Index>()) {
+        let bytes = Message { header, body }.encode();
+        let mut short = bytes[..cut.index(bytes.len())].to_vec();
+        prop_assert!(decode(&short).is_err());
+        // Nor does it help to name the length that it has.
+        if let Some(length) = short.get_mut(4..8) {
+            let real = u32::try_from(cut.index(bytes.len())).unwrap_or(0);
+            length.copy_from_slice(&real.to_be_bytes());
+            let decoded = decode(&short);
+            prop_assert!(decoded.is_err() || short.len() >= HEADER_LEN);
+        }
+    }
+
+    #[test]
+    fn any_bytes_end_in_a_message_or_an_error(
+        header in header(),
+        body in body(),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+    ) {
+        let mut bytes = Message { header, body }.encode();
+        for (place, byte) in damage {
+            let place = place.index(bytes.len());
+            bytes[place] = byte;
+        }
+        let _ = decode(&bytes);
+    }
+}
+
+#[test]
+fn a_stream_is_cut_into_messages_wherever_it_was_cut_before() {
+    let body = || Body::Publish { channel: b"c".to_vec(), message: vec![7; 900], sharded: false };
+    let one = Message { header: Header::default(), body: body() }.encode();
+    let stream: Vec<u8> = [&one[..], &one[..], &one[..]].concat();
+    for piece in [1, 7, 8, 9, 2256, 5000, stream.len()] {
+        let (mut framer, mut frames) = (Framer::default(), 0);
+        for piece in stream.chunks(piece) {
+            framer.push(piece);
+            while let Some(frame) = framer.next_frame().expect("a good stream") {
+                assert_eq!(frame, one);
+                frames += 1;
+            }
+        }
+        assert_eq!(frames, 3);
+    }
+}
+
+#[test]
+fn what_is_no_message_ends_the_stream() {
+    for bytes in [&b"GET / HT"[..], b"RCmb\0\0\0\x08", b"RCmb\xff\xff\xff\xff"] {
+        let mut framer = Framer::default();
+        framer.push(bytes);
+        assert_eq!(framer.next_frame(), Err(BadFrame));
+    }
+}
+
+#[test]
+fn the_fields_stand_where_redis_puts_them() {
+    let sender = NodeId::random(&mut Rng::new(1));
+    let header = Header {
+        sender: Some(sender),
+        port: 0x1122,
+        bus_port: 0x3344,
+        current_epoch: 5,
+        config_epoch: 6,
+        ip: "10.0.0.1".into(),
+        flags: NodeFlags::MYSELF.and(NodeFlags::MASTER),
+        down: true,
+        ..Header::default()
+    };
+    let bytes = Message { header, body: Body::bare(Greeting::Meet) }.encode();
+    assert_eq!(bytes.len(), HEADER_LEN);
+    assert_eq!(&bytes[..16], b"RCmb\0\0\x08\xd0\0\x01\x11\x22\0\x02\0\0");
+    assert_eq!((bytes[23], bytes[31]), (5, 6));
+    assert_eq!(&bytes[40..80], sender.as_bytes());
+    assert_eq!(&bytes[2168..2177], b"10.0.0.1\0");
+    assert_eq!(&bytes[2248..2254], [0x33, 0x44, 0, 3, 1, 0]);
+}
+
+#[test]
+fn versions_types_and_names_that_do_not_exist_are_told_apart() {
+    let good = Message { header: Header::default(), body: Body::bare(Greeting::Ping) }.encode();
+    let with = |place: usize, value: u8| {
+        let mut bytes = good.clone();
+        bytes[place] = value;
+        decode(&bytes).map(|_| ())
+    };
+    assert_eq!(with(9, 2), Err(Malformed::Version(2)));
+    assert_eq!(with(13, 11), Err(Malformed::Kind(11)));
+    assert_eq!(with(13, 3), Err(Malformed::Length(Kind::Fail)));
+    assert_eq!(with(15, 1), Err(Malformed::Length(Kind::Ping)));
+    let message =
+        Message { header: Header::default(), body: Body::Fail(NodeId::random(&mut Rng::new(1))) };
+    let mut fail = message.encode();
+    fail[HEADER_LEN] = b'/';
+    assert_eq!(decode(&fail), Err(Malformed::Name(Kind::Fail)));
+}

@@ -1,0 +1,264 @@
+//! Who owns which slot. Between two claims the one with the larger epoch wins.
+
+use std::sync::Arc;
+
+use super::{Cluster, Effect, NodeFlags, Ref, UNOWNED};
+use crate::cluster::SlotSet;
+use crate::machine::LogLevel;
+use crate::sharding::Slot;
+
+/// How long after its start a primary does not serve: others may have news for it.
+const WRITABLE_AFTER: u64 = 2_000;
+
+/// How long a primary that was in a minority does not serve, in milliseconds: a node timeout, but
+/// no more and no less than these.
+const MOST_REJOIN_DELAY: u64 = 5_000;
+const LEAST_REJOIN_DELAY: u64 = 500;
+
+impl Cluster {
+    /// Gives a slot that has no owner to a node.
+    pub(super) fn add_slot(&mut self, node: Ref, slot: Slot) {
+        if self.owner(slot).is_some() {
+            return;
+        }
+        Arc::make_mut(&mut self.owners)[usize::from(slot)] = node;
+        let first = self.nodes[node].slots.is_empty();
+        self.nodes[node].slots.insert(slot);
+        // With its first slot a primary may get replicas of others, if others have any.
+        if first && self.nodes.iter().any(|(_, node)| node.is_replica() && node.master.is_some()) {
+            self.nodes[node].flags.set(NodeFlags::MIGRATE_TO);
+        }
+        self.reroute();
+    }
+
+    /// Takes a slot from its owner.
+    pub(super) fn delete_slot(&mut self, slot: Slot) -> bool {
+        let Some(owner) = self.owner(slot) else { return false };
+        Arc::make_mut(&mut self.owners)[usize::from(slot)] = UNOWNED;
+        self.nodes[owner].slots.remove(slot);
+        self.unclaimed.remove(slot);
+        self.reroute();
+        true
+    }
+
+    pub(super) fn delete_slots_of(&mut self, node: Ref) {
+        let slots = self.nodes[node].slots.clone();
+        slots.iter().for_each(|slot| {
+            self.delete_slot(slot);
+        });
+    }
+
+    pub(super) fn close_all_slots(&mut self) {
+        self.migrating.clear();
+        self.importing.clear();
+    }
+
+    /// Whether nobody claims a slot: it has no owner, or its owner has stopped to claim it.
+    pub(super) fn is_unclaimed(&self, slot: Slot) -> bool {
+        self.owner(slot).is_none() || self.unclaimed.contains(slot)
+    }
+
+    /// A primary claims slots. Those that nobody claims in a larger epoch become its own; and this
+    /// node becomes its replica, if it has taken the last slots of this node or of its primary.
+    pub(super) fn take_claims(&mut self, sender: Ref, epoch: u64, slots: &SlotSet) {
+        if sender == self.myself {
+            self.log(LogLevel::Notice, || "Discarding UPDATE message about myself.".to_owned());
+            return;
+        }
+        let mine = if self.me().is_primary() { Some(self.myself) } else { self.me().master };
+        let mut taken_from_mine = 0;
+        let mut lost = SlotSet::new();
+        for slot in slots.iter() {
+            let owner = self.owner(slot);
+            if owner == Some(sender) {
+                self.unclaimed.remove(slot);
+                continue;
+            }
+            // What is on its way to this node is only changed by hand.
+            if self.importing.contains_key(&slot) {
+                continue;
+            }
+            let outdated = |owner: Ref| self.nodes[owner].config_epoch < epoch;
+            if !(self.is_unclaimed(slot) || owner.is_some_and(outdated)) {
+                continue;
+            }
+            if owner.is_some() && owner == mine {
+                taken_from_mine += 1;
+            }
+            if owner == Some(self.myself) {
+                lost.insert(slot);
+            }
+            self.delete_slot(slot);
+            self.add_slot(sender, slot);
+            self.todo.save = true;
+            self.todo.sync = true;
+            self.todo.state = true;
+        }
+        let given_up = self.nodes[sender].slots.without(slots);
+        given_up.iter().for_each(|slot| {
+            self.unclaimed.insert(slot);
+        });
+        let left_without =
+            taken_from_mine > 0 && mine.is_some_and(|mine| self.nodes[mine].slots.is_empty());
+        let took_all_it_has = slots.len() == taken_from_mine;
+        if left_without && (self.settings.allow_replica_migration || took_all_it_has) {
+            let called = self.nodes[sender].called();
+            self.log(LogLevel::Notice, || {
+                format!(
+                    "Configuration change detected. Reconfiguring myself as a replica of {called}"
+                )
+            });
+            self.become_replica_of(sender);
+            self.todo.sync = true;
+        } else if let Some(master) = self.me().master
+            && let Some(grandmaster) = self.nodes[master].master
+            && grandmaster != self.myself
+        {
+            let called = self.nodes[grandmaster].called();
+            self.log(LogLevel::Notice, || {
+                format!(
+                    "I'm a sub-replica! Reconfiguring myself as a replica of grandmaster {called}"
+                )
+            });
+            self.become_replica_of(grandmaster);
+            self.todo.sync = true;
+        } else if !lost.is_empty() {
+            self.outgoing.push(Effect::DropKeys(lost));
+        }
+    }
+
+    /// Makes a node that was a replica a primary in the eyes of this one.
+    pub(super) fn set_primary(&mut self, node: Ref) {
+        if self.nodes[node].is_primary() {
+            return;
+        }
+        let other = &mut self.nodes[node];
+        if other.master.take().is_some() && node != self.myself {
+            other.flags.set(NodeFlags::MIGRATE_TO);
+        }
+        other.flags.clear(NodeFlags::SLAVE);
+        other.flags.set(NodeFlags::MASTER);
+        self.todo.save = true;
+        self.todo.state = true;
+    }
+
+    /// Makes this node a replica of another. It must not own slots.
+    pub(super) fn become_replica_of(&mut self, master: Ref) {
+        if master == self.myself {
+            return;
+        }
+        if self.me().is_primary() {
+            let me = &mut self.nodes[self.myself];
+            me.flags.clear(NodeFlags::MASTER.and(NodeFlags::MIGRATE_TO));
+            me.flags.set(NodeFlags::SLAVE);
+            self.close_all_slots();
+        }
+        let shard = self.nodes[master].shard;
+        let me = &mut self.nodes[self.myself];
+        me.master = Some(master);
+        me.shard = shard;
+        self.follow(master);
+        self.end_manual_failover();
+        self.todo.save = true;
+        self.todo.state = true;
+    }
+
+    /// Has the server replicate a node.
+    pub(super) fn follow(&mut self, master: Ref) {
+        let node = &self.nodes[master];
+        let (host, port) = (node.ip.clone(), node.port);
+        if !node.has_address() {
+            // Its address will come, see `cron`.
+            self.following = None;
+            return;
+        }
+        self.following = Some(master);
+        self.outgoing.push(Effect::Follow { host, port });
+        self.reroute();
+    }
+
+    /// Gives this node a larger epoch than any that it knows, without asking anybody. Returns
+    /// whether that was needed.
+    pub(super) fn bump_epoch(&mut self) -> bool {
+        let largest = self.largest_epoch();
+        if self.me().config_epoch != 0 && self.me().config_epoch == largest {
+            return false;
+        }
+        self.current_epoch += 1;
+        let epoch = self.current_epoch;
+        self.nodes[self.myself].config_epoch = epoch;
+        self.todo.save = true;
+        self.todo.sync = true;
+        self.log(LogLevel::Notice, || format!("New configEpoch set to {epoch}"));
+        true
+    }
+
+    pub(super) fn largest_epoch(&self) -> u64 {
+        let epochs = self.nodes.iter().map(|(_, node)| node.config_epoch);
+        epochs.max().unwrap_or(0).max(self.current_epoch)
+    }
+
+    /// Two primaries have the same epoch: the one with the smaller name takes a new one.
+    pub(super) fn part_epochs(&mut self, other: Ref) {
+        let (me, sender) = (self.me(), &self.nodes[other]);
+        let collide = me.config_epoch == sender.config_epoch
+            && me.is_primary()
+            && sender.is_primary()
+            && sender.id > me.id;
+        if !collide {
+            return;
+        }
+        let called = sender.called();
+        self.current_epoch += 1;
+        let epoch = self.current_epoch;
+        self.nodes[self.myself].config_epoch = epoch;
+        self.todo.save = true;
+        self.todo.sync = true;
+        self.log(LogLevel::Verbose, || {
+            format!("WARNING: configEpoch collision with node {called}. configEpoch set to {epoch}")
+        });
+    }
+
+    /// Sees whether the cluster is up: all slots are owned by nodes that work, and most primaries
+    /// can be reached.
+    pub(super) fn update_state(&mut self) {
+        let now = self.now();
+        let first_look = *self.first_look.get_or_insert(now);
+        let just_started = now.saturating_sub(first_look) < WRITABLE_AFTER;
+        self.size = self.nodes.iter().filter(|(_, node)| node.votes()).count();
+        if self.me().is_primary() && !self.up && just_started {
+            return;
+        }
+        let reachable =
+            self.nodes.iter().filter(|(_, node)| node.votes() && !node.is_unreachable()).count();
+        let mut up = !self.settings.require_full_coverage || self.covers_all_slots();
+        if reachable < self.quorum() {
+            up = false;
+            self.minority_at = Some(now);
+        }
+        if up == self.up {
+            return;
+        }
+        let delay = self.settings.node_timeout.clamp(LEAST_REJOIN_DELAY, MOST_REJOIN_DELAY);
+        let was_in_minority = self.minority_at.is_some_and(|at| now.saturating_sub(at) < delay);
+        if up && self.me().is_primary() && was_in_minority {
+            return;
+        }
+        self.up = up;
+        let (level, state) =
+            if up { (LogLevel::Notice, "ok") } else { (LogLevel::Warning, "fail") };
+        self.log(level, || format!("Cluster state changed: {state}"));
+        self.reroute();
+    }
+
+    fn covers_all_slots(&self) -> bool {
+        let working = self.nodes.iter().filter(|(_, node)| !node.has_failed());
+        let covered: usize = working.map(|(_, node)| node.slots.len()).sum();
+        covered == usize::from(Slot::COUNT)
+    }
+
+    /// The server is told once a call, however many slots change.
+    pub(super) fn reroute(&mut self) {
+        self.rerouted = true;
+    }
+}

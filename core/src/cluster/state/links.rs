@@ -1,0 +1,172 @@
+//! Connections to and from other nodes.
+//!
+//! A node connects to every node that it knows, and is connected to by every node that knows it. It
+//! asks on its own connections and answers on those of the others.
+
+use std::sync::Arc;
+
+use super::{Cluster, Effect, LinkId, Local, NodeFlags, Ref};
+use crate::cluster::bus::{Framer, Greeting};
+use crate::machine::LogLevel;
+
+/// A connection to or from another node.
+#[derive(Clone, Debug)]
+pub(super) struct Link {
+    /// The node at the other end, once it is known.
+    pub(super) node: Option<Ref>,
+    /// Whether the other node has made the connection.
+    pub(super) inbound: bool,
+    pub(super) created: u64,
+    /// When it was made by the wall clock, to be told.
+    pub(super) created_wall: u64,
+    pub(super) connected: bool,
+    /// The other end's address, and this end's as the other sees it.
+    pub(super) peer_ip: String,
+    pub(super) local_ip: String,
+    pub(super) framer: Framer,
+    /// What is to be sent as soon as the connection stands.
+    queued: Vec<Arc<[u8]>>,
+}
+
+/// Messages that wait for a connection to stand; those behind it are lost, as they would be if the
+/// connection failed.
+const MOST_QUEUED: usize = 64;
+
+impl Cluster {
+    /// Another node has connected: the name of the link.
+    pub fn accepted(&mut self, local: Local, peer_ip: String, local_ip: String) -> LinkId {
+        self.begin(local);
+        let link = self.add_link(None, peer_ip);
+        if let Some(link) = self.links.get_mut(&link) {
+            link.local_ip = local_ip;
+            link.connected = true;
+        }
+        self.finish();
+        link
+    }
+
+    /// A connection that was asked for stands.
+    pub fn connected(&mut self, local: Local, id: LinkId, local_ip: String) {
+        self.begin(local);
+        let Some(link) = self.links.get_mut(&id) else { return };
+        link.connected = true;
+        link.local_ip = local_ip;
+        let queued = core::mem::take(&mut link.queued);
+        if let Some(node) = link.node {
+            // Whoever is pinged already has not answered yet: the time runs on.
+            let ping_sent = self.nodes[node].ping_sent;
+            let meet = self.nodes[node].flags.any(NodeFlags::MEET);
+            self.greet(id, if meet { Greeting::Meet } else { Greeting::Ping });
+            if ping_sent.is_some() {
+                self.nodes[node].ping_sent = ping_sent;
+            }
+        }
+        for bytes in queued {
+            self.outgoing.push(Effect::Send { link: id, bytes });
+        }
+        self.finish();
+    }
+
+    /// A link has failed, or could not be made.
+    pub fn link_lost(&mut self, local: Local, link: LinkId, reason: &str) {
+        self.begin(local);
+        if let Some(lost) = self.forget_link(link)
+            && !lost.connected
+            && let Some(node) = lost.node
+        {
+            // From the first failure on the node is waited for.
+            let now = self.now();
+            let node = &mut self.nodes[node];
+            node.ping_sent.get_or_insert(now);
+            let (id, ip, port) = (node.id, node.ip.clone(), node.bus_port);
+            self.log(LogLevel::Verbose, || {
+                format!("Connection with Node {id} at {ip}:{port} failed: {reason}")
+            });
+        }
+        self.finish();
+    }
+
+    /// More waits on a link than `cluster-link-sendbuf-limit` allows: it is cut.
+    pub fn link_overrun(&mut self, local: Local, id: LinkId, waiting: u64) {
+        self.begin(local);
+        if let Some(link) = self.links.get(&id) {
+            let way = if link.inbound { "from" } else { "to" };
+            let name = link.node.map(|node| self.nodes[node].id.to_string()).unwrap_or_default();
+            self.log(LogLevel::Warning, || {
+                format!(
+                    "Freeing cluster link({way} node {name}, used memory: {waiting}) due to \
+                     exceeding send buffer memory limit."
+                )
+            });
+            self.links_overrun += 1;
+            self.cut(id);
+        }
+        self.finish();
+    }
+
+    /// A new link: to this node, or from one that is not known yet.
+    pub(super) fn add_link(&mut self, node: Option<Ref>, peer_ip: String) -> LinkId {
+        self.last_link += 1;
+        let id = LinkId(self.last_link);
+        let link = Link {
+            node,
+            inbound: node.is_none(),
+            created: self.now(),
+            created_wall: self.local.wall,
+            connected: false,
+            peer_ip,
+            local_ip: String::new(),
+            framer: Framer::default(),
+            queued: Vec::new(),
+        };
+        self.links.insert(id, link);
+        id
+    }
+
+    /// Closes a link.
+    pub(super) fn cut(&mut self, link: LinkId) {
+        if self.forget_link(link).is_some() {
+            self.effects.push_back(Effect::Close { link });
+        }
+    }
+
+    /// Closes the connection to a node, so that it is made anew.
+    pub(super) fn cut_link_to(&mut self, node: Ref) {
+        if let Some(link) = self.nodes[node].link {
+            self.cut(link);
+        }
+    }
+
+    fn forget_link(&mut self, id: LinkId) -> Option<Link> {
+        let link = self.links.remove(&id)?;
+        if let Some(node) = link.node {
+            let node = &mut self.nodes[node];
+            match link.inbound {
+                true => node.inbound = node.inbound.filter(|other| *other != id),
+                false => node.link = node.link.filter(|other| *other != id),
+            }
+        }
+        Some(link)
+    }
+
+    /// The node behind an inbound link has said who it is.
+    pub(super) fn identify(&mut self, link: LinkId, node: Ref) {
+        if let Some(before) = self.nodes[node].inbound.filter(|before| *before != link) {
+            // It has connected again; the old connection is of no more use.
+            self.cut(before);
+        }
+        if let Some(known) = self.links.get_mut(&link) {
+            known.node = Some(node);
+            self.nodes[node].inbound = Some(link);
+        }
+    }
+
+    /// Sends bytes on a link, when it stands and when what they rest on has been saved.
+    pub(super) fn send_bytes(&mut self, id: LinkId, bytes: Arc<[u8]>) {
+        match self.links.get_mut(&id) {
+            Some(link) if link.connected => self.outgoing.push(Effect::Send { link: id, bytes }),
+            Some(link) if link.queued.len() < MOST_QUEUED => link.queued.push(bytes),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! `nodes.conf`: what is written when, and what waits for it.
+//!
+//! A node must not act on a vote or an epoch that it could forget. So nothing leaves it (no message,
+//! no change of the server's role) while such a change is on its way to the disk.
+
+use std::collections::VecDeque;
+
+use super::nodes::Node;
+use super::{Cluster, Effect, Local, NodeFlags, Ref};
+use crate::cluster::{Direction, NodeLine, NodesConf, OpenSlot};
+use crate::rng::Rng;
+
+/// What has been saved, and what waits for that.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Saving {
+    /// Changes so far.
+    changes: u64,
+    /// Up to which of them the file that is being written holds.
+    writing: Option<u64>,
+    /// Up to which of them the file holds.
+    saved: u64,
+    /// Up to which of them it must, before anything leaves.
+    needed: u64,
+    /// What waits for that.
+    held: VecDeque<Effect>,
+}
+
+impl Saving {
+    /// Something has changed; with `sync` nothing may leave before it is on the disk.
+    pub(super) fn changed(&mut self, sync: bool) {
+        self.changes += 1;
+        if sync {
+            self.needed = self.changes;
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.needed > self.saved
+    }
+}
+
+impl Cluster {
+    /// The file that [`Effect::Save`] asked for is on the disk. (If it cannot be written the server
+    /// ends: a node that forgets its votes must not give any.)
+    pub fn saved(&mut self, local: Local) {
+        self.begin(local);
+        if let Some(changes) = self.saving.writing.take() {
+            self.saving.saved = changes;
+        }
+        self.finish();
+    }
+
+    /// Writes what has changed, unless a write is under way.
+    pub(super) fn save(&mut self) {
+        if self.saving.writing.is_none() && self.saving.changes > self.saving.saved {
+            self.saving.writing = Some(self.saving.changes);
+            let text = self.nodes_conf().to_string();
+            self.effects.push_back(Effect::Save { text });
+        }
+    }
+
+    /// Lets go what may leave.
+    pub(super) fn release(&mut self) {
+        if core::mem::take(&mut self.rerouted) {
+            self.outgoing.push(Effect::Reroute);
+        }
+        if self.saving.is_closed() {
+            self.saving.held.extend(self.outgoing.drain(..));
+        } else {
+            self.effects.extend(self.saving.held.drain(..));
+            self.effects.extend(self.outgoing.drain(..));
+        }
+    }
+
+    /// What `nodes.conf` shall hold.
+    pub fn nodes_conf(&self) -> NodesConf {
+        let known = self.nodes.iter().filter(|(_, node)| !node.in_handshake());
+        NodesConf {
+            nodes: known.map(|(node, _)| self.node_line(node)).collect(),
+            current_epoch: self.current_epoch,
+            last_vote_epoch: self.last_vote_epoch,
+        }
+    }
+
+    /// A node as a line of `nodes.conf` or of `CLUSTER NODES`.
+    pub(super) fn node_line(&self, reference: Ref) -> NodeLine {
+        let node = &self.nodes[reference];
+        let master = node.master.map(|master| &self.nodes[master]);
+        let open = if reference == self.myself { self.open_slots() } else { Vec::new() };
+        NodeLine {
+            id: node.id,
+            ip: node.ip.clone(),
+            port: node.port,
+            tls_port: node.tls_port,
+            bus_port: node.bus_port,
+            hostname: node.hostname.clone(),
+            human_nodename: node.human_nodename.clone(),
+            shard: Some(node.shard),
+            flags: node.flags,
+            master: master.map(|master| master.id),
+            ping_sent: self.wall_of(node.ping_sent),
+            pong_received: self.wall_of(node.pong_received),
+            config_epoch: master.map_or(node.config_epoch, |master| master.config_epoch),
+            connected: reference == self.myself || node.link.is_some(),
+            slots: node.slots.clone(),
+            open,
+        }
+    }
+
+    fn open_slots(&self) -> Vec<OpenSlot> {
+        let line =
+            |slot, direction, node: Ref| OpenSlot { slot, direction, node: self.nodes[node].id };
+        let to = self.migrating.iter().map(|(slot, node)| line(*slot, Direction::To, *node));
+        let from = self.importing.iter().map(|(slot, node)| line(*slot, Direction::From, *node));
+        let mut open: Vec<OpenSlot> = to.chain(from).collect();
+        open.sort_by_key(|open| open.slot);
+        open
+    }
+
+    /// A node that knows what a file says.
+    pub(super) fn restore(settings: super::Settings, mut rng: Rng, conf: &NodesConf) -> Self {
+        let mut nodes = super::Nodes::default();
+        let mut myself = None;
+        for line in &conf.nodes {
+            let shard = match (line.shard, line.master) {
+                (Some(shard), _) => shard,
+                // Files of older versions do not name the shards.
+                (None, Some(master)) => {
+                    let master = conf.nodes.iter().find(|other| other.id == master);
+                    master.and_then(|master| master.shard).unwrap_or(line.id)
+                }
+                (None, None) => super::NodeId::random(&mut rng),
+            };
+            let mut node = Node::new(line.id, shard, line.flags, 0);
+            node.ip.clone_from(&line.ip);
+            (node.port, node.tls_port) = (line.port, line.tls_port);
+            node.bus_port = line.bus_port;
+            node.hostname.clone_from(&line.hostname);
+            node.human_nodename.clone_from(&line.human_nodename);
+            node.ping_sent = (line.ping_sent > 0).then_some(0);
+            node.pong_received = (line.pong_received > 0).then_some(0);
+            node.config_epoch = if line.master.is_some() { 0 } else { line.config_epoch };
+            let reference = nodes.add(node);
+            if line.flags.any(NodeFlags::MYSELF) {
+                myself = Some(reference);
+            }
+        }
+        let myself = myself.unwrap_or_else(|| {
+            let id = super::NodeId::random(&mut rng);
+            let flags = NodeFlags::MYSELF.and(NodeFlags::MASTER);
+            nodes.add(Node::new(id, id, flags, 0))
+        });
+        let mut cluster = Self::around(settings, rng, nodes, myself);
+        for line in &conf.nodes {
+            cluster.restore_bonds(line);
+        }
+        cluster.current_epoch = conf.current_epoch;
+        cluster.current_epoch = cluster.largest_epoch();
+        cluster.last_vote_epoch = conf.last_vote_epoch;
+        cluster
+    }
+
+    /// What a line of the file says of other nodes.
+    fn restore_bonds(&mut self, line: &NodeLine) {
+        let Some(node) = self.nodes.find(line.id) else { return };
+        if let Some(master) = line.master.filter(|master| *master != line.id) {
+            let master = self.find_or_add(master);
+            self.nodes[node].master = Some(master);
+        }
+        line.slots.iter().for_each(|slot| self.add_slot(node, slot));
+        for open in &line.open {
+            let other = self.find_or_add(open.node);
+            match open.direction {
+                Direction::To => self.migrating.insert(open.slot, other),
+                Direction::From => self.importing.insert(open.slot, other),
+            };
+        }
+    }
+
+    /// A node that a line speaks of; one that has no line of its own is known by its name only.
+    fn find_or_add(&mut self, id: super::NodeId) -> Ref {
+        self.nodes.find(id).unwrap_or_else(|| {
+            let shard = super::NodeId::random(&mut self.rng);
+            self.nodes.add(Node::new(id, shard, NodeFlags::NOADDR, 0))
+        })
+    }
+}

@@ -1,0 +1,419 @@
+//! `nodes.conf`, the links to other nodes, and what the state machine wants done.
+
+use std::net::SocketAddr;
+
+use super::BusLink;
+use crate::cluster::{Cluster, Effect, LinkId, Local, NodesConf};
+use crate::front::{ChannelKind, PauseReason, PeerInput};
+use crate::machine::{
+    Address, Close, ConnId, DiskDone, DiskError, DiskErrorKind, DiskOp, Endpoint, LogLevel,
+    NetError, Outbox, Output,
+};
+use crate::resp::request::Args;
+use crate::server::propagate::Together;
+use crate::server::replication::address_of_name;
+use crate::server::{DiskWork, Server};
+use crate::store::Flush;
+use crate::time::{Mono, Now};
+
+/// What of `nodes.conf` a disk operation was about.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::server) enum ConfStep {
+    /// It is read when the server starts.
+    Read,
+    /// It is written.
+    Write,
+}
+
+/// Keys of lost slots that are deleted in one slice.
+const SLICE: usize = 200;
+
+impl Server {
+    /// Whether this server is a node of a cluster.
+    #[inline]
+    pub(in crate::server) fn is_clustered(&self) -> bool {
+        self.service.cluster.is_some()
+    }
+
+    /// What is known of the cluster.
+    #[inline]
+    pub(in crate::server) fn cluster_state(&self) -> Option<&Cluster> {
+        self.service.cluster.as_ref()?.state()
+    }
+
+    /// What this server believes of the cluster that it is a node of, to look at.
+    pub fn cluster(&self) -> Option<&Cluster> {
+        self.cluster_state()
+    }
+
+    /// Reads `nodes.conf`; the server listens when that has been done.
+    pub(in crate::server) fn load_nodes_conf(&mut self) {
+        let path = self.config.settings().cluster_config_file.clone();
+        self.disk_op(DiskOp::Load { path }, DiskWork::NodesConf(ConfStep::Read));
+    }
+
+    /// A disk operation about `nodes.conf` has ended.
+    pub(in crate::server) fn nodes_conf_done(
+        &mut self,
+        now: Now<'_>,
+        step: ConfStep,
+        result: Result<DiskDone, DiskError>,
+    ) {
+        match (step, result) {
+            (ConfStep::Read, result) => self.nodes_conf_read(now, result),
+            (ConfStep::Write, Ok(_)) => {
+                self.with_cluster(now, Cluster::saved);
+                let savers = self.service.cluster.as_mut().map(|node| &mut node.savers);
+                for client in savers.map(core::mem::take).unwrap_or_default() {
+                    self.answer(now, client, Ok(()));
+                }
+            }
+            (ConfStep::Write, Err(error)) => {
+                let path = self.config.settings().cluster_config_file.clone();
+                self.log(LogLevel::Warning, || {
+                    format!("Could not write the cluster config file {path}: {error}")
+                });
+                self.log(LogLevel::Warning, || {
+                    "Fatal: can't update cluster config file.".to_owned()
+                });
+                self.exit(1);
+            }
+        }
+    }
+
+    fn nodes_conf_read(&mut self, now: Now<'_>, result: Result<DiskDone, DiskError>) {
+        let settings = self.config.settings().cluster.clone();
+        let path = self.config.settings().cluster_config_file.clone();
+        let bytes = match result {
+            Ok(DiskDone::Data(bytes)) => bytes,
+            Ok(_) => Vec::new(),
+            Err(error) if error.kind == DiskErrorKind::NotFound => Vec::new(),
+            Err(error) => {
+                self.log(LogLevel::Warning, || {
+                    format!("Loading the cluster node config from {path}: {error}")
+                });
+                return self.exit(1);
+            }
+        };
+        let rng = self.rng.fork();
+        let state = match NodesConf::parse(&String::from_utf8_lossy(&bytes)) {
+            Ok(Some(conf)) => Cluster::load(settings, rng, &conf),
+            Ok(None) => Cluster::new(settings, rng),
+            Err(damaged) => {
+                self.log(LogLevel::Warning, || {
+                    format!(
+                        "Unrecoverable error: corrupted cluster config file \"{path}\". In \
+                         {damaged}"
+                    )
+                });
+                return self.exit(1);
+            }
+        };
+        if let Some(node) = &mut self.service.cluster {
+            node.state = Some(Box::new(state));
+        }
+        self.with_cluster(now, |_, _| ());
+        self.listen();
+    }
+
+    /// Takes the directives over.
+    pub(in crate::server) fn cluster_settings_changed(&mut self) {
+        let settings = self.config.settings().cluster.clone();
+        let differs = self.cluster_state().is_some_and(|state| *state.settings() != settings);
+        if differs {
+            let (mono, wall) = self.now;
+            let now = Now::instantaneous(mono, wall);
+            self.with_cluster(now, |state, local| state.set_settings(local, settings));
+        }
+    }
+
+    /// Calls the state machine, and does what it wants.
+    pub(in crate::server) fn with_cluster<R>(
+        &mut self,
+        now: Now<'_>,
+        call: impl FnOnce(&mut Cluster, Local) -> R,
+    ) -> Option<R> {
+        let local = self.cluster_local(now);
+        let state = self.service.cluster.as_mut()?.state.as_mut()?;
+        let result = call(state, local);
+        while let Some(effect) = self.next_effect() {
+            self.carry_out_effect(now, effect);
+        }
+        Some(result)
+    }
+
+    fn next_effect(&mut self) -> Option<Effect> {
+        self.service.cluster.as_mut()?.state.as_mut()?.poll_effect()
+    }
+
+    fn cluster_local(&self, now: Now<'_>) -> Local {
+        let silent = self.primary_silence(now.mono);
+        Local {
+            now: now.mono.as_millis(),
+            wall: now.wall.as_millis(),
+            offset: u64::try_from(self.stream_offset()).unwrap_or(0),
+            primary_silent_for: silent.map_or(u64::MAX / 2, |silent| silent.as_millis() as u64),
+        }
+    }
+
+    fn carry_out_effect(&mut self, now: Now<'_>, effect: Effect) {
+        match effect {
+            Effect::Connect { link, host, port } => self.connect_bus(link, host, port),
+            Effect::Send { link, bytes } => self.send_bus(link, &bytes),
+            Effect::Close { link } => {
+                if let Some(conn) = self.forget_bus_link(link) {
+                    self.outputs.push_back(Output::Close { conn, how: Close::Now });
+                }
+            }
+            Effect::Save { text } => {
+                let path = self.config.settings().cluster_config_file.clone();
+                let what = DiskOp::Replace { path, bytes: text.into_bytes() };
+                self.disk_op(what, DiskWork::NodesConf(ConfStep::Write));
+            }
+            Effect::Follow { host, port } => self.follow_in_cluster(now, &host, port),
+            Effect::Lead => self.lead_in_cluster(now),
+            Effect::Empty => {
+                self.forget_data();
+                self.service.keyspace.flush(None, Flush::Async);
+            }
+            Effect::DropKeys(slots) => {
+                if let Some(node) = &mut self.service.cluster {
+                    slots.iter().for_each(|slot| {
+                        node.dropping.insert(slot);
+                    });
+                }
+            }
+            Effect::Reroute => {
+                if let Some(node) = &mut self.service.cluster {
+                    node.reroute = true;
+                }
+            }
+            Effect::PauseWrites { .. } => {
+                self.pause.begin_for(PauseReason::Failover);
+                self.pause_changed(now.mono);
+            }
+            Effect::ResumeWrites => self.resume_writes(now),
+            Effect::Publish { channel, message, sharded } => {
+                let kind = if sharded { ChannelKind::Shard } else { ChannelKind::Channel };
+                self.publish(now, None, kind, &channel, &message);
+            }
+            Effect::Log { level, text } => self.log(level, || text),
+        }
+    }
+
+    fn connect_bus(&mut self, link: LinkId, host: String, port: u16) {
+        let conn = self.new_conn();
+        let to = match address_of_name(&host) {
+            Some(ip) => Address::Endpoint(Endpoint::Ip(SocketAddr::new(ip, port))),
+            None => Address::Name { host, port },
+        };
+        let from = self.config.front().bind_source_addr.as_deref().and_then(address_of_name);
+        let from = from.map(|ip| Endpoint::Ip(SocketAddr::new(ip, 0)));
+        self.add_bus_link(conn, link);
+        self.outputs.push_back(Output::Connect { conn, to, from });
+    }
+
+    fn add_bus_link(&mut self, conn: ConnId, link: LinkId) {
+        if let Some(node) = &mut self.service.cluster {
+            node.links.insert(conn, BusLink { link, outbox: Outbox::default() });
+            node.conns.insert(link, conn);
+        }
+    }
+
+    fn forget_bus_link(&mut self, link: LinkId) -> Option<ConnId> {
+        let node = self.service.cluster.as_mut()?;
+        let conn = node.conns.remove(&link)?;
+        node.links.remove(&conn);
+        Some(conn)
+    }
+
+    fn send_bus(&mut self, link: LinkId, bytes: &[u8]) {
+        let Some(node) = &mut self.service.cluster else { return };
+        let Some(conn) = node.conns.get(&link).copied() else { return };
+        if let Some(bus) = node.links.get_mut(&conn) {
+            bus.outbox.write(bytes);
+            self.outputs.push_back(Output::Send { conn });
+        }
+    }
+
+    /// Another node has connected to the bus. Until the data has been loaded none is let in, since
+    /// what it says may change the data.
+    pub(in crate::server) fn bus_accepted(
+        &mut self,
+        now: Now<'_>,
+        conn: ConnId,
+        peer: &Endpoint,
+        local: &Endpoint,
+    ) {
+        let ip = |at: &Endpoint| match at {
+            Endpoint::Ip(at) => at.ip().to_string(),
+            Endpoint::Unix(_) => String::new(),
+        };
+        let loading = !self.service.persistence.ready && !self.is_replica();
+        let link = match loading {
+            true => None,
+            false => self.with_cluster(now, |state, at| state.accepted(at, ip(peer), ip(local))),
+        };
+        match link {
+            Some(link) => {
+                self.log(LogLevel::Verbose, || {
+                    format!("Accepting cluster node connection from {peer}")
+                });
+                self.add_bus_link(conn, link);
+            }
+            None => self.outputs.push_back(Output::Close { conn, how: Close::Now }),
+        }
+    }
+
+    /// Whether a connection leads to or from another node.
+    #[inline]
+    pub(in crate::server) fn is_bus_conn(&self, conn: ConnId) -> bool {
+        self.service.cluster.as_ref().is_some_and(|node| node.links.contains_key(&conn))
+    }
+
+    /// What waits to be sent to another node.
+    pub(in crate::server) fn bus_outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
+        Some(&mut self.service.cluster.as_mut()?.links.get_mut(&conn)?.outbox)
+    }
+
+    /// Something happened on a connection to or from another node.
+    pub(in crate::server) fn bus_input(
+        &mut self,
+        now: Now<'_>,
+        conn: ConnId,
+        input: PeerInput<'_>,
+    ) {
+        let Some(node) = &self.service.cluster else { return };
+        let Some(link) = node.links.get(&conn).map(|bus| bus.link) else { return };
+        match input {
+            PeerInput::Connected { local, .. } => {
+                let ip = match local {
+                    Endpoint::Ip(at) => at.ip().to_string(),
+                    Endpoint::Unix(_) => String::new(),
+                };
+                self.with_cluster(now, |state, at| state.connected(at, link, ip));
+            }
+            PeerInput::Received(bytes) => {
+                self.with_cluster(now, |state, local| state.receive(local, link, bytes));
+            }
+            PeerInput::Ended => {
+                self.outputs.push_back(Output::Close { conn, how: Close::Now });
+                self.bus_lost(now, link, NetError::Eof);
+            }
+            PeerInput::ConnectFailed(error) | PeerInput::Closed(error) => {
+                self.bus_lost(now, link, error);
+            }
+            // One that was accepted is told to `bus_accepted`.
+            PeerInput::Accepted { .. } | PeerInput::Drained => {}
+        }
+    }
+
+    fn bus_lost(&mut self, now: Now<'_>, link: LinkId, error: NetError) {
+        self.forget_bus_link(link);
+        self.with_cluster(now, |state, local| state.link_lost(local, link, &error.to_string()));
+    }
+
+    /// Does what is due.
+    #[inline]
+    pub(in crate::server) fn cluster_cron(&mut self, now: Now<'_>) {
+        if self.is_clustered() {
+            self.cluster_cron_now(now);
+        }
+    }
+
+    fn cluster_cron_now(&mut self, now: Now<'_>) {
+        let Some(state) = self.cluster_state() else { return };
+        let due = state.next_tick() <= now.mono.as_millis();
+        if state.awaits_offset() {
+            self.with_cluster(now, Cluster::offset_advanced);
+        }
+        if due && self.service.persistence.ready {
+            self.cut_overrun_links(now);
+            self.with_cluster(now, Cluster::tick);
+        }
+        self.drop_lost_keys(now);
+        let node = self.service.cluster.as_mut();
+        if node.is_some_and(|node| core::mem::take(&mut node.reroute)) {
+            self.reroute_waiting(now);
+            self.reroute_shard_channels(now);
+        }
+    }
+
+    /// When [`Server::cluster_cron`] has something to do next.
+    pub(in crate::server) fn cluster_wake(&self) -> Option<Mono> {
+        let node = self.service.cluster.as_ref()?;
+        let state = node.state()?;
+        if !node.dropping.is_empty() || node.reroute {
+            return Some(self.now.0);
+        }
+        if !self.service.persistence.ready {
+            return None;
+        }
+        Some(Mono(state.next_tick().saturating_mul(1_000_000)))
+    }
+
+    fn cut_overrun_links(&mut self, now: Now<'_>) {
+        let limit = self.config.settings().cluster.link_sendbuf_limit;
+        let Some(node) = self.service.cluster.as_ref().filter(|_| limit > 0) else { return };
+        let full = node.links.values().filter(|bus| bus.outbox.len() as u64 > limit);
+        let full: Vec<(LinkId, u64)> =
+            full.map(|bus| (bus.link, bus.outbox.len() as u64)).collect();
+        for (link, waiting) in full {
+            self.with_cluster(now, |state, local| state.link_overrun(local, link, waiting));
+        }
+    }
+
+    /// Deletes keys in slots that others own now, some of them.
+    fn drop_lost_keys(&mut self, now: Now<'_>) {
+        let Some(node) = &mut self.service.cluster else { return };
+        let Some(slot) = node.dropping.iter().next() else { return };
+        if node.state.as_ref().is_some_and(|state| state.owns(slot) || state.is_replica()) {
+            // It has come back, or the data comes from a primary.
+            node.dropping.remove(slot);
+            return;
+        }
+        let keys = self.service.keyspace.keys_in_slot(slot);
+        let keys: Vec<Vec<u8>> = keys.take(SLICE).map(<[u8]>::to_vec).collect();
+        if keys.len() < SLICE {
+            node.dropping.remove(slot);
+        }
+        self.service.keyspace.env.now_ms = now.wall.as_millis();
+        self.service.effects.begin(self.service.listeners);
+        for key in keys {
+            let mut db = self.service.keyspace.db(0);
+            db.discard(db.key(&key));
+            self.service.effects.also(0, [&b"DEL"[..], &key]);
+            self.service.effects.touched(0, &key);
+            self.service.effects.event(0, crate::command::Class::Generic, "del", &key);
+        }
+        self.after_effects(now, None);
+        self.propagate_as(Together::No);
+    }
+
+    /// What is to be done when the data has been loaded.
+    pub(in crate::server) fn cluster_ready(&mut self) {
+        let (mono, wall) = self.now;
+        let slots = self.service.keyspace.slots_with_keys().collect();
+        self.with_cluster(Now::instantaneous(mono, wall), |state, local| {
+            state.check_data(local, &slots);
+        });
+    }
+
+    /// Tells the subscribers at other nodes of a message; `args` are those of PUBLISH or SPUBLISH.
+    pub(in crate::server) fn publish_in_cluster(&mut self, now: Now<'_>, args: Args<'_>) {
+        let sharded = args.at(0).eq_ignore_ascii_case(b"spublish");
+        self.with_cluster(now, |state, local| {
+            state.publish(local, args.at(1), args.at(2), sharded);
+        });
+    }
+
+    /// Memory that waits to be sent to other nodes, in bytes.
+    pub(in crate::server) fn cluster_links_memory(&self) -> usize {
+        self.service.cluster.as_ref().map_or(0, |node| node.links_memory())
+    }
+
+    /// Whether there are keys.
+    pub(in crate::server) fn has_keys(&self) -> bool {
+        self.service.keyspace.summary().next().is_some()
+    }
+}

@@ -1,0 +1,163 @@
+//! Which commands are redirected, and what becomes of clients whose slots leave.
+
+use crate::cluster::Cluster;
+use crate::cluster::state::{Presence, Request, Route};
+use crate::command::find_keys;
+use crate::command::meta::{Begin, Find, flag};
+use crate::command::{CommandError, KeySpec};
+use crate::front::ChannelKind;
+use crate::resp::request::Args;
+use crate::server::{Client, Command, Server};
+use crate::sharding::Slot;
+use crate::time::Now;
+
+/// The error that redirects a client, or refuses it.
+pub(super) fn redirection(route: Route) -> Option<CommandError> {
+    let error = match route {
+        Route::Here => return None,
+        Route::Refused(text) => return Some(CommandError::text(text)),
+        Route::Moved { slot, host, port } => format!("MOVED {slot} {host}:{port}"),
+        Route::Ask { slot, host, port } => format!("ASK {slot} {host}:{port}"),
+    };
+    Some(CommandError::composed(error))
+}
+
+/// Whether an error tells a client to go elsewhere, or that the cluster cannot serve it now.
+pub(in crate::server) fn is_redirection(error: &CommandError) -> bool {
+    let code = error.as_bytes().split(|byte| *byte == b' ').next().unwrap_or_default();
+    matches!(code, b"MOVED" | b"ASK" | b"TRYAGAIN" | b"CROSSSLOT" | b"CLUSTERDOWN")
+}
+
+impl Server {
+    /// Whether the keys of a command on data are surely served here, so that the fast path may take
+    /// it. What is not sure is left to the dispatch.
+    #[inline]
+    pub(in crate::server) fn serves_keys(&self, command: &Command, args: Args<'_>) -> bool {
+        let Some(node) = &self.service.cluster else { return true };
+        match command.meta.keys {
+            [] => true,
+            [KeySpec { begin: Begin::Index(at), find: Find::Range { last: 0, .. }, .. }]
+                if command.meta.flags & flag::MOVABLEKEYS == 0 =>
+            {
+                let slot = Slot::of(args.at(usize::try_from(*at).unwrap_or(1)));
+                node.state().is_some_and(|state| state.serves(slot))
+            }
+            _ => false,
+        }
+    }
+
+    /// Why a command is not carried out here, as the error that tells the client where to go.
+    pub(in crate::server) fn cluster_refusal(
+        &mut self,
+        client: &mut Client,
+        command: &Command,
+        args: Args<'_>,
+    ) -> Option<CommandError> {
+        let asking = core::mem::take(&mut client.state.asking);
+        if client.state.from_primary {
+            return None;
+        }
+        let name = command.meta.name;
+        let elsewhere = match name {
+            "swapdb" => Some("ERR SWAPDB is not allowed in cluster mode"),
+            "move" => Some("ERR MOVE is not allowed in cluster mode"),
+            "replicaof" | "slaveof" => Some("ERR REPLICAOF not allowed in cluster mode."),
+            "failover" if command.parent.is_none() => {
+                Some("ERR FAILOVER not allowed in cluster mode.")
+            }
+            _ => None,
+        };
+        if let Some(text) = elsewhere {
+            return Some(CommandError::text(text));
+        }
+        let exec = name == "exec";
+        if !exec && command.meta.keys.is_empty() && name != "migrate" {
+            return None;
+        }
+        let keys = self.keys_of_request(client, command, args);
+        if keys.is_empty() {
+            return None;
+        }
+        let slot = match Cluster::slot_of(keys.iter().map(Vec::as_slice)) {
+            Ok(slot) => slot?,
+            Err(route) => return redirection(route),
+        };
+        let queued = match &client.state.transaction {
+            Some(transaction) if exec => transaction.flags(),
+            _ => 0,
+        };
+        let request = Request {
+            writes: (command.meta.flags | queued) & flag::WRITE != 0,
+            readonly: client.state.readonly,
+            asking: asking || command.meta.has(flag::ASKING),
+            shard_channels: matches!(name, "ssubscribe" | "sunsubscribe" | "spublish"),
+            migrates: name == "migrate",
+        };
+        let state = self.cluster_state()?;
+        if state.serves(slot) {
+            return None;
+        }
+        let presence = || {
+            let here = keys.iter().filter(|key| self.service.keyspace.peek(0, key).is_some());
+            let here = here.count();
+            let several = keys.iter().any(|key| *key != keys[0]);
+            Presence { here, missing: keys.len() - here, several }
+        };
+        redirection(state.route(slot, request, presence))
+    }
+
+    /// The keys of a command, or of all commands that EXEC would carry out.
+    fn keys_of_request(&self, client: &Client, command: &Command, args: Args<'_>) -> Vec<Vec<u8>> {
+        let mut keys = Vec::new();
+        let mut add = |command: &Command, args: Args<'_>| {
+            let places = find_keys::keys(command.meta, args).unwrap_or_default();
+            keys.extend(places.into_iter().map(|(at, _)| args.at(at).to_vec()));
+        };
+        match &client.state.transaction {
+            Some(transaction) if command.meta.name == "exec" => {
+                transaction.commands().for_each(|(command, args)| add(command, args));
+            }
+            None if command.meta.name == "exec" => {}
+            _ => add(command, args),
+        }
+        keys
+    }
+
+    /// Tells clients that wait for keys whose slots are served elsewhere now.
+    pub(super) fn reroute_waiting(&mut self, now: Now<'_>) {
+        for slot in self.clients.slots() {
+            let Some(mut client) = self.clients.take(slot) else { continue };
+            if let Some(error) = self.reason_to_go(&client) {
+                let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+                self.give_up(now, &mut client, Some(&text));
+            }
+            self.clients.put(client);
+        }
+    }
+
+    fn reason_to_go(&self, client: &Client) -> Option<CommandError> {
+        let blocked = client.state.blocked.as_deref()?;
+        let key = blocked.first_key()?;
+        let readonly = client.state.readonly && !blocked.writes();
+        redirection(self.cluster_state()?.evicts_waiting(Slot::of(key), readonly)?)
+    }
+
+    /// Ends subscriptions to sharded channels that are served elsewhere now.
+    pub(super) fn reroute_shard_channels(&mut self, now: Now<'_>) {
+        let Some(state) = self.cluster_state() else { return };
+        let names = self.pubsub.shard_names();
+        let gone: Vec<Box<[u8]>> =
+            names.filter(|name| !state.serves_channel(Slot::of(name))).map(Box::from).collect();
+        for name in gone {
+            self.end_subscriptions(now, ChannelKind::Shard, &name);
+        }
+    }
+
+    /// Whether a client may see another database than the first.
+    pub(in crate::server) fn check_database(&self, db: usize) -> Result<(), CommandError> {
+        match self.is_clustered() && db != 0 {
+            true => Err(CommandError::text("ERR SELECT is not allowed in cluster mode")),
+            false => Ok(()),
+        }
+    }
+}
