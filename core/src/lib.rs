@@ -23,6 +23,7 @@
 pub mod client;
 pub mod cluster;
 pub mod command;
+pub mod conversation;
 pub mod front;
 pub mod glob;
 pub mod lab;

@@ -34,6 +34,7 @@
 
 mod disk;
 mod outbox;
+mod process;
 
 use core::fmt;
 use std::net::SocketAddr;
@@ -42,8 +43,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::{Duration, Mono, Now};
 
-pub use disk::{DiskDone, DiskError, DiskErrorKind, DiskOp, OpenMode};
+pub use disk::{DiskDone, DiskError, DiskErrorKind, DiskOp, FileStat, OpenMode};
 pub use outbox::Outbox;
+pub use process::{
+    ChildChange, ChildId, Command, ExitStatus, FileMode, Group, KillError, PipeId, Signal,
+    SpawnError, Stdio, Stream, StreamError, TerminalMode,
+};
 
 /// A state machine that thinks and never touches the world.
 pub trait Machine {
@@ -149,6 +154,49 @@ pub enum Input<'a> {
     Signal(Signal),
     /// What the operating system says of this process; a driver sends it now and then.
     Vitals(Vitals),
+    /// The answer to [`Output::Read`].
+    Read {
+        /// From which stream.
+        stream: Stream,
+        /// The bytes, none at the stream's end. They belong to the driver.
+        result: Result<&'a [u8], StreamError>,
+    },
+    /// The answer to [`Output::Write`]: there is room for more.
+    Written {
+        /// To which stream.
+        stream: Stream,
+        /// Whether the bytes went into it.
+        result: Result<(), StreamError>,
+    },
+    /// The answer to [`Output::Spawn`].
+    Spawned {
+        /// The child.
+        child: ChildId,
+        /// Its process id, or why it did not start.
+        result: Result<u32, SpawnError>,
+    },
+    /// Something became of a child.
+    ChildChanged {
+        /// Which.
+        child: ChildId,
+        /// What became of it.
+        change: ChildChange,
+    },
+    /// The answer to [`Output::Kill`].
+    Killed {
+        /// As it was asked for.
+        pid: i64,
+        /// Whether there was such a process.
+        result: Result<(), KillError>,
+    },
+    /// The standard input is a terminal of this size. Comes after [`Input::Start`], and whenever the
+    /// size changes.
+    Terminal {
+        /// Characters in a line.
+        columns: u16,
+        /// Lines.
+        rows: u16,
+    },
 }
 
 /// Something that a machine wants done.
@@ -219,6 +267,46 @@ pub enum Output {
     KeepAlive(Option<Duration>),
     /// Do nothing at all with this process for so long (`DEBUG SLEEP`).
     Stall(Duration),
+    /// Read from a stream; answered by one [`Input::Read`]. At most one is under way on a stream.
+    Read {
+        /// From which.
+        stream: Stream,
+        /// How many bytes at most.
+        most: u32,
+    },
+    /// Write to a stream; answered by one [`Input::Written`]. Writes keep their order.
+    Write {
+        /// To which.
+        stream: Stream,
+        /// What.
+        bytes: Vec<u8>,
+    },
+    /// Close a stream. Not answered.
+    CloseStream {
+        /// Which.
+        stream: Stream,
+    },
+    /// Start a program; answered by [`Input::Spawned`].
+    Spawn {
+        /// The machine's name for it.
+        child: ChildId,
+        /// What to start, and how.
+        command: Box<Command>,
+    },
+    /// Send a signal; answered by [`Input::Killed`].
+    Kill {
+        /// To which process; negative for the process group of that leader.
+        pid: i64,
+        /// Which.
+        signal: Signal,
+    },
+    /// Change who edits the line that is typed at the terminal.
+    TerminalMode(TerminalMode),
+    /// Give the terminal's keys to the process group of a child, or take them back.
+    Foreground {
+        /// Whose group; `None` for the machine's own.
+        group: Option<ChildId>,
+    },
     /// End the process. The last output.
     Exit {
         /// The exit status. More than [`SIGNALLED`]: as if the signal of that many more had come.
@@ -366,17 +454,6 @@ impl fmt::Display for NetError {
             NetError::Other => "Input/output error",
         })
     }
-}
-
-/// What an operating system signals to a process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Signal {
-    /// SIGTERM: please end.
-    Terminate,
-    /// SIGINT: the person at the terminal wants it to end.
-    Interrupt,
-    /// SIGHUP: read the configuration again. A server ignores it, as Redis does.
-    Hangup,
 }
 
 /// What an operating system knows of a process. Reports only; never a reason for a decision.

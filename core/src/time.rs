@@ -116,6 +116,63 @@ impl Sub<Mono> for Mono {
 )]
 pub struct Wall(pub u64);
 
+/// A moment in the civil calendar (UTC).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Date {
+    /// The year.
+    pub year: u64,
+    /// 1 to 12.
+    pub month: u8,
+    /// 1 to 31.
+    pub day: u8,
+    /// 0 for Sunday.
+    pub weekday: u8,
+    /// 0 to 23.
+    pub hour: u8,
+    /// 0 to 59.
+    pub minute: u8,
+    /// 0 to 59.
+    pub second: u8,
+}
+
+impl Date {
+    /// The date of a moment: the algorithm `civil_from_days` of Howard Hinnant.
+    pub fn of(wall: Wall) -> Date {
+        let seconds = wall.0 / 1_000_000;
+        let (days, rest) = (seconds / 86_400, seconds % 86_400);
+        let shifted = days + 719_468;
+        let era = shifted / 146_097;
+        let day_of_era = shifted % 146_097;
+        let year_of_era =
+            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let shifted_month = (5 * day_of_year + 2) / 153;
+        let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+        Date {
+            year: year_of_era + era * 400 + u64::from(month <= 2),
+            month: month as u8,
+            day: (day_of_year - (153 * shifted_month + 2) / 5 + 1) as u8,
+            weekday: ((days + 4) % 7) as u8,
+            hour: (rest / 3_600) as u8,
+            minute: (rest / 60 % 60) as u8,
+            second: (rest % 60) as u8,
+        }
+    }
+
+    /// The month's name in English, three letters.
+    pub fn month_name(self) -> &'static str {
+        let names = "JanFebMarAprMayJunJulAugSepOctNovDec";
+        let at = usize::from(self.month.saturating_sub(1)) * 3;
+        names.get(at..at + 3).unwrap_or("")
+    }
+
+    /// The weekday's name in English, three letters.
+    pub fn weekday_name(self) -> &'static str {
+        let at = usize::from(self.weekday) * 3;
+        "SunMonTueWedThuFriSat".get(at..at + 3).unwrap_or("")
+    }
+}
+
 impl Wall {
     /// Whole milliseconds since 1970, the unit of Redis's expiry times.
     pub fn as_millis(self) -> u64 {

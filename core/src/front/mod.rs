@@ -302,6 +302,8 @@ impl<S: Service> Machine for Front<S> {
             Input::Disk { op, result } => self.disk_done(now, op, result),
             Input::Signal(signal) => S::signal(self, signal),
             Input::Vitals(vitals) => self.vitals = vitals,
+            // The programs behind a front start no others and read no streams.
+            _ => {}
         }
         S::cron(self, now);
         let commands = self.stats.commands_processed.saturating_sub(commands);

@@ -78,8 +78,7 @@ impl Shutdown {
 impl<S: Service> Front<S> {
     /// Takes in a signal: the first one asks for a shutdown, a second SIGINT ends the process.
     pub(crate) fn signalled(&mut self, signal: Signal) {
-        if signal == Signal::Hangup {
-            // As redis-server: a terminal that is gone is no reason to end.
+        if !self.is_shutdown_signal(signal) {
             return;
         }
         if self.shutdown.is_wanted() && signal == Signal::Interrupt {
@@ -91,6 +90,17 @@ impl<S: Service> Front<S> {
             _ => "Received SIGINT scheduling shutdown...",
         };
         self.schedule_shutdown(signal, text);
+    }
+
+    /// Whether a signal asks for a shutdown. Others end the process at once, or do nothing.
+    pub(crate) fn is_shutdown_signal(&mut self, signal: Signal) -> bool {
+        match signal {
+            Signal::Terminate | Signal::Interrupt => return true,
+            // As redis-server: a terminal that is gone is no reason to end.
+            Signal::Hangup | Signal::Pipe => {}
+            other => self.exit(other.default_exit()),
+        }
+        false
     }
 
     /// Asks for a shutdown because of a signal; `text` is for the log.

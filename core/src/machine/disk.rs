@@ -4,6 +4,8 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::time::Wall;
+
 use super::FileId;
 
 /// What a machine may do with the disk. Paths are relative to the process's working directory.
@@ -98,6 +100,29 @@ pub enum DiskOp {
         /// Which.
         path: String,
     },
+    /// What is known of a file. Done with [`DiskDone::Stat`].
+    Stat {
+        /// Which.
+        path: String,
+    },
+    /// Remove a directory that is empty.
+    RemoveDir {
+        /// Which.
+        path: String,
+    },
+    /// Change who may do what with a file: the nine lowest bits, as `chmod` takes them.
+    SetMode {
+        /// Which.
+        path: String,
+        /// The bits.
+        mode: u16,
+    },
+    /// Keep other processes from locking the file, until it is closed or the process ends. Fails
+    /// with [`DiskErrorKind::Denied`] if another process has locked it.
+    Lock {
+        /// Which file.
+        file: FileId,
+    },
     /// Make another directory the process's working directory.
     ChangeDir {
         /// Which.
@@ -130,6 +155,21 @@ pub enum DiskDone {
     Data(Vec<u8>),
     /// The names in a directory, sorted, without `.` and `..`.
     Names(Vec<String>),
+    /// What is known of a file.
+    Stat(FileStat),
+}
+
+/// What is known of a file or directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileStat {
+    /// Whether it is a directory.
+    pub dir: bool,
+    /// Its length in bytes.
+    pub len: u64,
+    /// Who may do what with it: the nine bits of `chmod`.
+    pub mode: u16,
+    /// When its content changed last.
+    pub modified: Wall,
 }
 
 /// Why a disk operation failed.

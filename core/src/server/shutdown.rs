@@ -40,7 +40,7 @@ pub(super) enum AofAtShutdown {
 impl Server {
     /// Takes in a signal.
     pub(super) fn signal(&mut self, signal: Signal) {
-        if signal == Signal::Hangup {
+        if !self.is_shutdown_signal(signal) {
             return;
         }
         if self.shutdown.is_wanted() && signal == Signal::Interrupt {

@@ -2,11 +2,12 @@
 
 use core::fmt;
 use core::time::Duration;
+use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
 use super::ids::MessageId;
-use super::parse::{show_bits, show_duration, show_ppm, show_word};
+use super::parse::{show_bits, show_duration, show_keys, show_ppm, show_word};
 
 /// One thing to do to a World. [`fmt::Display`] and [`core::str::FromStr`] are its text form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -157,6 +158,40 @@ pub enum Action {
         /// Its arguments.
         args: Vec<String>,
     },
+    /// Add a host with nothing on it.
+    AddHost {
+        /// Its name.
+        name: String,
+        /// Its address; `None` for the one after the highest.
+        ip: Option<Ipv4Addr>,
+    },
+    /// Open a terminal on a host and log in, or log in again at one that somebody has left.
+    Login {
+        /// The host.
+        host: String,
+        /// The terminal's name.
+        terminal: String,
+        /// Characters in a line.
+        columns: u16,
+        /// Lines.
+        rows: u16,
+    },
+    /// Press keys at a terminal, as the bytes that a terminal sends for them.
+    Keys {
+        /// The terminal.
+        terminal: String,
+        /// What is typed.
+        keys: String,
+    },
+    /// Give a terminal another size.
+    Resize {
+        /// The terminal.
+        terminal: String,
+        /// Characters in a line.
+        columns: u16,
+        /// Lines.
+        rows: u16,
+    },
     /// Type a line into a process that reads its standard input.
     Type {
         /// The process.
@@ -207,6 +242,15 @@ impl fmt::Display for DiskFault {
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Action::AddHost { name, ip: None } => write!(f, "add-host {name}"),
+            Action::AddHost { name, ip: Some(ip) } => write!(f, "add-host {name} {ip}"),
+            Action::Login { host, terminal, columns, rows } => {
+                write!(f, "login {host} {terminal} {columns} {rows}")
+            }
+            Action::Keys { terminal, keys } => write!(f, "keys {terminal} {}", show_keys(keys)),
+            Action::Resize { terminal, columns, rows } => {
+                write!(f, "resize {terminal} {columns} {rows}")
+            }
             Action::Crash { host } => write!(f, "crash {host}"),
             Action::Restart { host, disk: true } => write!(f, "restart {host}"),
             Action::Restart { host, disk: false } => write!(f, "restart {host} --no-disk"),
@@ -317,6 +361,13 @@ pub enum ActionError {
         /// Names that there are.
         known: Vec<String>,
     },
+    /// There is no terminal of this name.
+    NoTerminal {
+        /// The name.
+        name: String,
+        /// Names that there are.
+        known: Vec<String>,
+    },
     /// There is no message of this number on its way.
     NoMessage {
         /// The number.
@@ -366,6 +417,12 @@ impl fmt::Display for ActionError {
             }
             ActionError::NoProcess { name, known } => {
                 write!(f, "there is no process '{name}'; processes are {}", known.join(", "))
+            }
+            ActionError::NoTerminal { name, known } if known.is_empty() => {
+                write!(f, "there is no terminal '{name}'; open one: login <host> <terminal>")
+            }
+            ActionError::NoTerminal { name, known } => {
+                write!(f, "there is no terminal '{name}'; terminals are {}", known.join(", "))
             }
             ActionError::NoMessage { message } => {
                 write!(f, "message {message} is not on its way; choose one that is in flight")

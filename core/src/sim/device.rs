@@ -28,6 +28,7 @@ pub(super) struct Operation {
 pub(super) struct OpenFile {
     node: NodeId,
     mode: OpenMode,
+    locked: bool,
 }
 
 impl World {
@@ -97,7 +98,11 @@ impl World {
     pub(super) fn close_files(&mut self, proc: ProcId) {
         let host = self.at_proc(proc).host;
         for (_, file) in core::mem::take(&mut self.proc_mut(proc).files) {
-            Arc::make_mut(&mut self.host_mut(host).disk).close(file.node);
+            let disk = Arc::make_mut(&mut self.host_mut(host).disk);
+            if file.locked {
+                disk.unlock(file.node);
+            }
+            disk.close(file.node);
         }
     }
 
@@ -162,6 +167,8 @@ impl World {
                 | DiskOp::Rename { .. }
                 | DiskOp::Remove { .. }
                 | DiskOp::MakeDir { .. }
+                | DiskOp::RemoveDir { .. }
+                | DiskOp::SetMode { .. }
                 | DiskOp::Open { mode: OpenMode::Create, .. }
         );
         let fails = match self.at_host(host).fault {
@@ -178,9 +185,11 @@ impl World {
     }
 
     fn try_operation(&mut self, id: ProcId, what: DiskOp) -> Result<DiskDone, DiskError> {
+        let wall = self.wall(self.at_proc(id).host);
         let proc = &mut self.procs[id.0 as usize];
         let host = &mut self.hosts[usize::from(proc.host.0)];
         let files = Arc::make_mut(&mut host.disk);
+        files.set_clock(wall);
         let capacity = if host.fault == DiskFault::Full { 0 } else { host.device.capacity };
         let path_of = |path: &str| resolve(&proc.dir, path);
         let open = |file: FileId| proc.files.get(&file).cloned().ok_or_else(bad_file);
@@ -196,7 +205,7 @@ impl World {
                 };
                 files.open(node);
                 let len = files.len(node);
-                if let Some(before) = proc.files.insert(file, OpenFile { node, mode }) {
+                if let Some(before) = proc.files.insert(file, OpenFile { node, mode, locked: false }) {
                     files.close(before.node);
                 }
                 return Ok(DiskDone::Opened { len });
@@ -225,6 +234,9 @@ impl World {
             }
             DiskOp::Close { file } => {
                 let file = proc.files.remove(&file).ok_or_else(bad_file)?;
+                if file.locked {
+                    files.unlock(file.node);
+                }
                 files.close(file.node);
             }
             DiskOp::Load { path } => {
@@ -253,6 +265,23 @@ impl World {
                 return Ok(DiskDone::Names(names.into_iter().map(|file| file.name).collect()));
             }
             DiskOp::SyncDir { path } => files.sync_dir(&path_of(&path))?,
+            DiskOp::Stat { path } => return files.stat(&path_of(&path)).map(DiskDone::Stat),
+            DiskOp::RemoveDir { path } => {
+                let path = path_of(&path);
+                if !files.is_dir(&path) {
+                    files.find(&path)?;
+                    return Err(disk::error(DiskErrorKind::NotADirectory, "Not a directory"));
+                }
+                files.remove(&path)?;
+            }
+            DiskOp::SetMode { path, mode } => files.set_mode(&path_of(&path), mode)?,
+            DiskOp::Lock { file } => {
+                let open = proc.files.get_mut(&file).ok_or_else(bad_file)?;
+                if !open.locked {
+                    files.lock(open.node)?;
+                    open.locked = true;
+                }
+            }
             DiskOp::ChangeDir { path } => {
                 let path = path_of(&path);
                 if !files.is_dir(&path) {

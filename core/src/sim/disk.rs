@@ -6,9 +6,10 @@
 //! When power fails, names that were not synced keep an earlier state of their directory, and of
 //! bytes that were not synced any part from the beginning of what was appended may be left.
 
-use crate::machine::{DiskError, DiskErrorKind};
+use crate::machine::{DiskError, DiskErrorKind, FileStat};
 use crate::rng::Rng;
 use crate::sorted::{SortedMap, SortedSet};
+use crate::time::Wall;
 
 use super::content::Content;
 
@@ -23,6 +24,12 @@ pub struct Disk {
     durable: SortedMap<String, Entry>,
     /// Changes of names that are not durable yet, oldest first.
     changes: Vec<Change>,
+    /// The host's wall clock when something last happened here.
+    clock: Wall,
+    /// The wall clock when the disk was new.
+    born: Wall,
+    /// Files that a process has locked.
+    locks: SortedSet<NodeId>,
     /// Bytes of all contents, also of those that only an unsynced directory still holds.
     held: u64,
 }
@@ -37,9 +44,13 @@ enum Entry {
     File(NodeId),
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Node {
     content: Content,
+    /// The nine bits of `chmod`.
+    mode: u16,
+    /// When the content changed last.
+    modified: Wall,
     /// How many bytes from the beginning of `content` are durable.
     synced: u64,
     /// What is durable if it is more than the beginning of `content`: the file was cut since.
@@ -68,9 +79,18 @@ pub struct FileInfo {
     pub len: u64,
     /// How many of them would outlive a power loss for certain.
     pub synced: u64,
+    /// Who may do what with it: the nine bits of `chmod`.
+    pub mode: u16,
+    /// When its content changed last.
+    pub modified: Wall,
 }
 
 impl Disk {
+    /// The mode of a new file.
+    const MODE: u16 = 0o644;
+    /// What a directory's length is said to be.
+    const DIR_LEN: u64 = 4096;
+
     /// A disk that holds these files, all of them durable.
     pub fn new<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
         let mut disk = Disk::default();
@@ -117,20 +137,57 @@ impl Disk {
         Ok(inside
             .filter_map(|(p, entry)| {
                 let name = p.get(prefix.len()..).filter(|n| !n.contains('/'))?.to_string();
-                Some(match entry {
-                    Entry::Dir => FileInfo { name, dir: true, len: 0, synced: 0 },
-                    Entry::File(id) => {
-                        let node = self.nodes.get(id);
-                        FileInfo {
-                            name,
-                            dir: false,
-                            len: node.map_or(0, |n| n.content.len),
-                            synced: node.map_or(0, |n| n.synced),
-                        }
-                    }
-                })
+                let stat = self.stat_entry(p, *entry);
+                let synced = match entry {
+                    Entry::Dir => 0,
+                    Entry::File(id) => self.nodes.get(id).map_or(0, |n| n.synced),
+                };
+                let FileStat { dir, len, mode, modified } = stat;
+                let len = if dir { 0 } else { len };
+                Some(FileInfo { name, dir, len, synced, mode, modified })
             })
             .collect())
+    }
+
+    /// What is known of a file or directory.
+    pub fn stat(&self, path: &str) -> Result<FileStat, DiskError> {
+        match self.names.get(path) {
+            Some(entry) => Ok(self.stat_entry(path, *entry)),
+            None if path == "/" => Ok(self.stat_entry(path, Entry::Dir)),
+            None => {
+                self.expect_dir(parent(path))?;
+                Err(not_found())
+            }
+        }
+    }
+
+    /// A directory changed when the newest file right in it did.
+    fn stat_entry(&self, path: &str, entry: Entry) -> FileStat {
+        match entry {
+            Entry::File(id) => {
+                let node = self.nodes.get(&id);
+                FileStat {
+                    dir: false,
+                    len: node.map_or(0, |n| n.content.len),
+                    mode: node.map_or(Self::MODE, |n| n.mode),
+                    modified: node.map_or(Wall(0), |n| n.modified),
+                }
+            }
+            Entry::Dir => {
+                let prefix = if path == "/" { "/".to_string() } else { format!("{path}/") };
+                let inside = self
+                    .names
+                    .range_from(prefix.as_str())
+                    .take_while(|(p, _)| p.starts_with(&prefix))
+                    .filter(|(p, _)| !p[prefix.len()..].contains('/'));
+                let times = inside.filter_map(|(_, entry)| match entry {
+                    Entry::File(id) => self.nodes.get(id).map(|n| n.modified),
+                    Entry::Dir => None,
+                });
+                let modified = times.max().unwrap_or(self.born);
+                FileStat { dir: true, len: Self::DIR_LEN, mode: 0o755, modified }
+            }
+        }
     }
 
     /// Every path, with whether it is a directory.
@@ -147,6 +204,64 @@ impl Disk {
     /// A piece of a file; less where the file ends.
     pub fn read_piece(&self, path: &str, offset: u64, len: u64) -> Result<Vec<u8>, DiskError> {
         Ok(self.read(self.find(path)?, offset, len))
+    }
+
+    /// Puts a file there for good, as an installation does, unless there is one.
+    pub(super) fn install(&mut self, path: &str, bytes: &[u8], mode: u16) {
+        if self.names.get(path).is_some() {
+            return;
+        }
+        let made = self.make_dir(parent(path)).and_then(|()| self.create(path));
+        if let Ok(id) = made {
+            // An installation does not fail for want of room.
+            let _ = self.append(id, bytes, u64::MAX);
+            if let Some(node) = self.nodes.get_mut(&id) {
+                node.mode = mode;
+            }
+            self.sync(id);
+            let mut up = parent(path).to_string();
+            loop {
+                // It was made above.
+                let _ = self.sync_dir(&up);
+                if up == "/" {
+                    break;
+                }
+                up = parent(&up).to_string();
+            }
+        }
+    }
+
+    /// Tells the disk what its host's wall clock shows.
+    pub(super) fn set_clock(&mut self, now: Wall) {
+        if self.clock == Wall(0) {
+            self.born = now;
+            for node in self.nodes.values_mut() {
+                node.modified = now;
+            }
+        }
+        self.clock = now;
+    }
+
+    pub(super) fn set_mode(&mut self, path: &str, mode: u16) -> Result<(), DiskError> {
+        if self.is_dir(path) {
+            return Ok(());
+        }
+        let node = self.find(path)?;
+        if let Some(node) = self.nodes.get_mut(&node) {
+            node.mode = mode & 0o777;
+        }
+        Ok(())
+    }
+
+    pub(super) fn lock(&mut self, node: NodeId) -> Result<(), DiskError> {
+        if self.locks.insert(node) {
+            return Ok(());
+        }
+        Err(error(DiskErrorKind::Denied, "Resource temporarily unavailable"))
+    }
+
+    pub(super) fn unlock(&mut self, node: NodeId) {
+        self.locks.remove(&node);
     }
 
     pub(super) fn find(&self, path: &str) -> Result<NodeId, DiskError> {
@@ -172,7 +287,7 @@ impl Disk {
                 self.expect_dir(parent(path))?;
                 let id = NodeId(self.next);
                 self.next += 1;
-                self.nodes.insert(id, Node::default());
+                self.nodes.insert(id, Node::new(self.clock));
                 self.change(vec![(path.into(), Some(Entry::File(id)))]);
                 Ok(id)
             }
@@ -211,7 +326,9 @@ impl Disk {
         if room < bytes.len() as u64 {
             return Err(no_space());
         }
+        let now = self.clock;
         if let Some(node) = self.nodes.get_mut(&node) {
+            node.modified = now;
             node.content.append(bytes);
             self.held += bytes.len() as u64;
         }
@@ -231,6 +348,7 @@ impl Disk {
             node.shadow = Some(durable);
         }
         node.content.truncate(len);
+        node.modified = self.clock;
         node.synced = node.synced.min(len);
         self.held += node.content.len;
     }
@@ -349,6 +467,7 @@ impl Disk {
             }
         }
         self.names.clone_from(&self.durable);
+        self.locks.clear();
         let mut lost = 0;
         for node in self.nodes.values_mut() {
             node.open = 0;
@@ -412,6 +531,17 @@ impl Disk {
 }
 
 impl Node {
+    fn new(now: Wall) -> Self {
+        Node {
+            content: Content::default(),
+            mode: Disk::MODE,
+            modified: now,
+            synced: 0,
+            shadow: None,
+            open: 0,
+        }
+    }
+
     fn lose_power(&mut self, rng: &mut Rng, scattered: bool) -> u64 {
         let before = self.content.len;
         // A file that was cut and not synced may still be as it was.

@@ -1,13 +1,15 @@
 //! How processes are driven: started, told, woken, and their wishes carried out.
 
-use crate::machine::{Close, Input, LogLine, Output, Vitals};
-use crate::time::{Duration, Mono};
+use crate::machine::{Close, Input, LogLevel, LogLine, Output, Signal, Stream, StreamError, Vitals};
+use crate::time::{Date, Duration, Mono, Wall};
 
+use super::children::{Kin, status_of};
 use super::disk;
 use super::event::{EventKind, LogEntry};
 use super::ids::ProcId;
 use super::proc::{Note, ProcState};
-use super::process::{Launch, Process};
+use super::process::{Launch, LaunchError, Process};
+use super::streams::Descriptor;
 use super::world::{Tick, World};
 
 impl World {
@@ -22,31 +24,21 @@ impl World {
         let host = self.host_mut(host_id);
         host.next_pid += 1;
         let pid = host.next_pid;
+        let started_at = self.now;
         let proc = self.proc_mut(id);
         proc.life += 1;
-        let life = u64::from(proc.life);
-        let spec = proc.spec.clone();
-        let (host, now) = (self.at_host(host_id), self.moment(host_id));
-        let dir = disk::resolve("/", &spec.dir);
-        let names: Vec<_> = self.hosts.iter().map(|h| (h.spec.name.as_str(), h.spec.ip)).collect();
-        let started = (self.programs)(&Launch {
-            program: &spec.program,
-            args: &spec.args,
-            dir: &dir,
-            seed: self.stream(2, u64::from(id.0) << 32 | life).u64(),
-            pid,
-            host: &host.spec.name,
-            ip: host.spec.ip,
-            now,
-            disk: &host.disk,
-            names: &names,
-        });
+        proc.pid = pid;
+        proc.started = started_at;
+        let dir = disk::resolve("/", &proc.spec.dir);
+        let started = self.create_machine(id, &Kin { group: pid, ..Kin::default() });
         self.trace.number(u64::from(id.0));
         let proc = self.proc_mut(id);
         proc.reset();
         proc.pid = pid;
         match started {
             Ok(machine) => {
+                proc.log_file = machine.log_file();
+                proc.kin.group = pid;
                 proc.machine = Some(machine);
                 proc.state = ProcState::Running;
                 proc.dir = dir;
@@ -58,6 +50,35 @@ impl World {
                 self.happened(EventKind::NotStarted(id, error.0));
             }
         }
+    }
+
+    /// The machine of a process that is about to start.
+    pub(super) fn create_machine(
+        &self,
+        id: ProcId,
+        kin: &Kin,
+    ) -> Result<Box<dyn Process>, LaunchError> {
+        let proc = self.at_proc(id);
+        let host = self.at_host(proc.host);
+        let names: Vec<_> = self.hosts.iter().map(|h| (h.spec.name.as_str(), h.spec.ip)).collect();
+        let is_terminal = |n: usize| matches!(kin.stdio.get(n), Some(Descriptor::Tty(_)));
+        (self.programs)(&Launch {
+            program: &proc.spec.program,
+            args: &proc.spec.args,
+            dir: &disk::resolve("/", &proc.spec.dir),
+            seed: self.stream(2, u64::from(id.0) << 32 | u64::from(proc.life)).u64(),
+            pid: proc.pid,
+            host: &host.spec.name,
+            ip: host.spec.ip,
+            now: self.moment(proc.host),
+            disk: &host.disk,
+            env: &kin.env,
+            stdin_is_terminal: is_terminal(0),
+            stdout_is_terminal: is_terminal(1),
+            is_child: kin.stdio.iter().any(|end| *end != Descriptor::Closed),
+            world: self,
+            names: &names,
+        })
     }
 
     pub(super) fn is_runnable(&self, id: ProcId) -> bool {
@@ -124,7 +145,21 @@ impl World {
                 }
             }
             Note::Disk(op, result) => self.give(id, Input::Disk { op, result }),
+            Note::Signal(Signal::Kill) => self.kill(id),
             Note::Signal(signal) => self.give(id, Input::Signal(signal)),
+            Note::Read(stream, result) => {
+                let result = result.as_deref().map_err(|error| *error);
+                self.give(id, Input::Read { stream, result });
+            }
+            // As a program that does not ignore SIGPIPE ends.
+            Note::Written(Stream::Stdout | Stream::Stderr, Err(StreamError::BrokenPipe)) => {
+                self.exit(id, Signal::Pipe.default_exit());
+            }
+            Note::Written(stream, result) => self.give(id, Input::Written { stream, result }),
+            Note::Spawned(child, result) => self.give(id, Input::Spawned { child, result }),
+            Note::Child(child, change) => self.give(id, Input::ChildChanged { child, change }),
+            Note::KillAnswer(pid, result) => self.give(id, Input::Killed { pid, result }),
+            Note::Terminal(columns, rows) => self.give(id, Input::Terminal { columns, rows }),
             Note::Line(line) => self.type_into(id, Some(&line)),
             Note::Interrupt => self.type_into(id, None),
         }
@@ -159,9 +194,16 @@ impl World {
             self.carry_out(id, &mut *machine, output);
         }
         let wanted = machine.poll_timeout();
+        let mut wishes = Vec::new();
+        while let Some(wish) = machine.poll_wish() {
+            wishes.push(wish);
+        }
         self.proc_mut(id).machine = Some(machine);
         self.set_wake(id, wanted);
         self.announce_mail(id);
+        for wish in wishes {
+            self.fulfil(id, wish);
+        }
     }
 
     fn set_wake(&mut self, id: ProcId, wanted: Option<Mono>) {
@@ -219,6 +261,16 @@ impl World {
                 let until = self.now + time;
                 self.proc_mut(id).stalled = until;
             }
+            Output::Read { stream, most } => self.read_stream(id, stream, most),
+            Output::Write { stream, bytes } => self.write_stream(id, stream, bytes),
+            Output::CloseStream { stream } => self.close_stream(id, stream),
+            Output::Spawn { child, command } => {
+                let host = self.at_proc(id).host;
+                self.spawn(id, host, child, *command);
+            }
+            Output::Kill { pid, signal } => self.kill_pid(id, pid, signal),
+            Output::TerminalMode(mode) => self.set_terminal_mode(id, mode),
+            Output::Foreground { group } => self.set_foreground(id, group),
             // The World tells a machine of a peer that is gone without being asked.
             Output::KeepAlive(_) | Output::Exit { .. } => {}
         }
@@ -227,20 +279,30 @@ impl World {
     fn write_log(&mut self, id: ProcId, line: LogLine) {
         self.trace.bytes(line.text.as_bytes());
         let (at, wall) = (self.now, self.wall(self.at_proc(id).host));
-        let proc = self.proc_mut(id);
         let LogLine { level, role, text } = line;
+        let proc = self.at_proc(id);
+        if proc.log_file.is_some() || proc.kin.stdio[1] != Descriptor::Closed {
+            let line = log_line(proc.pid, role, wall, level, &text);
+            self.write_log_line(id, &line);
+        }
+        let proc = self.proc_mut(id);
         proc.log.push(LogEntry { at, wall, pid: proc.pid, level, role, text });
     }
 
     fn exit(&mut self, id: ProcId, code: i32) {
         self.trace.number(u64::from(code.unsigned_abs()));
         self.finish_operations(id);
+        let tool = self.at_proc(id).tool;
         self.leave(id, ProcState::Exited { code });
-        self.happened(EventKind::Exited(id, code));
+        if !tool {
+            self.happened(EventKind::Exited(id, code));
+        }
     }
 
     /// A process is gone with its host's power: nobody hears of it.
     pub(super) fn vanish(&mut self, id: ProcId) {
+        self.end_family(id, status_of(ProcState::Down));
+        self.forget_tool(id);
         let proc = self.proc_mut(id);
         proc.reset();
         proc.state = ProcState::Down;
@@ -250,8 +312,26 @@ impl World {
     pub(super) fn leave(&mut self, id: ProcId, state: ProcState) {
         self.drop_connections(id, state != ProcState::Killed);
         self.close_files(id);
+        self.end_family(id, status_of(state));
         let proc = self.proc_mut(id);
         proc.reset();
         proc.state = state;
+        self.forget_tool(id);
     }
+}
+
+/// A line as redis-server writes it to its log.
+fn log_line(pid: u32, role: char, wall: Wall, level: LogLevel, text: &str) -> String {
+    let date = Date::of(wall);
+    let millis = wall.0 / 1_000 % 1_000;
+    format!(
+        "{pid}:{role} {:02} {} {} {:02}:{:02}:{:02}.{millis:03} {} {text}\n",
+        date.day,
+        date.month_name(),
+        date.year,
+        date.hour,
+        date.minute,
+        date.second,
+        level.mark(),
+    )
 }

@@ -1,5 +1,6 @@
 //! Doing to a World what an [`Action`] says.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use crate::machine::Signal;
@@ -8,9 +9,10 @@ use crate::time::{Duration, Mono};
 
 use super::action::{Action, ActionError};
 use super::event::{EventKind, Lost};
+use super::host::Host;
 use super::ids::{HostId, MessageId, ProcId, Side, TcpId};
 use super::proc::{Note, Proc, ProcState};
-use super::scenario::{LinkSpec, ProcessSpec};
+use super::scenario::{HostSpec, LinkSpec, ProcessSpec};
 use super::tcp::{Flight, Phase, Segment, SegmentKind};
 use super::world::{Tick, World};
 
@@ -26,7 +28,7 @@ impl World {
         Ok(())
     }
 
-    fn do_action(&mut self, action: &Action) -> Result<(), ActionError> {
+    pub(super) fn do_action(&mut self, action: &Action) -> Result<(), ActionError> {
         match action {
             Action::Crash { host } => {
                 let id = self.find_host(host)?;
@@ -64,9 +66,7 @@ impl World {
             }
             Action::Kill { target } => {
                 for id in self.find_targets(target, World::is_alive, "not running", "start it")? {
-                    self.break_off_operations(id);
-                    self.leave(id, ProcState::Killed);
-                    self.happened(EventKind::Killed(id));
+                    self.kill(id);
                 }
             }
             Action::Stop { target } => {
@@ -155,6 +155,37 @@ impl World {
                 let host = self.find_host(host)?;
                 self.run(host, name, program, args)?;
             }
+            Action::AddHost { name, ip } => self.add_host(name, *ip)?,
+            Action::Login { host, terminal, columns, rows } => {
+                let id = self.find_host(host)?;
+                if !self.at_host(id).on {
+                    return Err(wrong_state(host, "down", "restart brings it up"));
+                }
+                if self.tty_named(terminal).is_some_and(|tty| tty.is_alive() || tty.host() != id)
+                    || self.proc_named(terminal).is_some()
+                {
+                    return Err(ActionError::NameTaken { name: terminal.clone() });
+                }
+                if let Some(why) = self.log_in(id, terminal, (*columns, *rows)) {
+                    return Err(ActionError::NotStarted { name: terminal.clone(), why });
+                }
+            }
+            Action::Keys { terminal, keys } => {
+                let tty = self.find_tty(terminal)?;
+                self.press(tty, keys.as_bytes());
+            }
+            Action::Resize { terminal, columns, rows } => {
+                let tty = self.find_tty(terminal)?;
+                self.resize(tty, *columns, *rows);
+            }
+            Action::Type { process, line } if self.tty_named(process).is_some() => {
+                let tty = self.find_tty(process)?;
+                self.press(tty, format!("{line}\r").as_bytes());
+            }
+            Action::Interrupt { process } if self.tty_named(process).is_some() => {
+                let tty = self.find_tty(process)?;
+                self.press(tty, b"\x03");
+            }
             Action::Type { process, line } => {
                 let id = self.find_console(process)?;
                 self.tell(id, Note::Line(line.clone()));
@@ -241,6 +272,32 @@ impl World {
         self.procs.push(Proc::new(host, Arc::new(spec)));
         self.launch(ProcId(number));
         Ok(())
+    }
+
+    fn add_host(&mut self, name: &str, ip: Option<Ipv4Addr>) -> Result<(), ActionError> {
+        let taken = |name: &str| ActionError::NameTaken { name: name.into() };
+        if self.host_named(name).is_some() || name.is_empty() {
+            return Err(taken(name));
+        }
+        let last = self.by_ip.keys().next_back().map_or(0x0a00_0000, |&ip| u32::from(ip));
+        let ip = ip.unwrap_or_else(|| Ipv4Addr::from(last.saturating_add(1)));
+        if self.by_ip.contains_key(&ip) {
+            return Err(taken(&ip.to_string()));
+        }
+        let Ok(number) = u16::try_from(self.hosts.len()) else { return Err(taken(name)) };
+        let rng = self.stream(1, number.into());
+        self.hosts.push(Host::new(Arc::new(HostSpec::new(name, ip)), rng));
+        Arc::make_mut(&mut self.by_ip).insert(ip, HostId(number));
+        self.power_on(HostId(number));
+        Ok(())
+    }
+
+    fn find_tty(&self, name: &str) -> Result<usize, ActionError> {
+        let found = self.ttys().position(|tty| tty.name() == name);
+        found.ok_or_else(|| ActionError::NoTerminal {
+            name: name.into(),
+            known: self.ttys().map(|tty| tty.name().into()).collect(),
+        })
     }
 
     fn cut(&mut self, from: &SortedSet<HostId>, to: &SortedSet<HostId>) {

@@ -11,6 +11,7 @@
 //! | `world` | the World and its queue of events |
 //! | `drive`, `proc`, `host` | how a process is driven, and what belongs to it and to its host |
 //! | `process` | what the World runs: machines in boxes, and the recipes they start from |
+//! | `children`, `loader`, `streams`, `tty` | processes that start others, their streams and terminals |
 //! | `net`, `tcp`, `link` | transport as TCP shows it: connections, segments, links between hosts |
 //! | `disk`, `content`, `device` | a host's files and what a power loss leaves of them; the operations' timing |
 //! | `action`, `parse`, `faults` | what can be done to a World: as data, as text, and doing it |
@@ -24,6 +25,7 @@
 
 mod action;
 mod checkpoint;
+mod children;
 mod content;
 mod device;
 mod disk;
@@ -33,6 +35,7 @@ mod faults;
 mod host;
 mod ids;
 mod link;
+mod loader;
 mod net;
 mod parse;
 mod proc;
@@ -40,10 +43,12 @@ mod process;
 mod ring;
 mod scenario;
 mod session;
+mod streams;
 mod tcp;
 pub mod testing;
 mod trace;
 mod transport;
+mod tty;
 mod view;
 mod world;
 
@@ -52,13 +57,15 @@ pub use disk::{Disk, FileInfo, resolve as resolve_path};
 pub use event::{Event, EventKind, LogEntry, Lost};
 pub use ids::{HostId, MessageId, ProcId, Side, TcpId};
 pub use link::Link;
+pub use loader::{EXECUTABLE, find_program};
 pub use parse::{USAGES as ACTION_USAGES, nearest as nearest_verb};
 pub use proc::ProcState;
-pub use process::{Boxed, Console, Launch, LaunchError, Plain, Process, Programs, plain};
+pub use process::{Boxed, Console, Launch, LaunchError, Plain, Process, Programs, Wish, plain};
 pub use ring::Ring;
 pub use scenario::{DiskSpec, HostSpec, LinkRule, LinkSpec, ProcessSpec, Scenario, TcpSpec};
 pub use session::{Branch, Future, Marker, Record, Session, Step, Timed};
 pub use tcp::{Flight, SegmentKind};
+pub use tty::{Tty, TtyId};
 pub use view::{ConnView, Delivered, EndView, HostView, MessageView, ProcView};
 pub use world::World;
 

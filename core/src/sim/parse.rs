@@ -33,7 +33,11 @@ pub const USAGES: &[(&str, &str)] = &[
     ("hold", "hold <message>"),
     ("release", "release <message>"),
     ("run", "run <host> <name> <program> [<argument>...]"),
-    ("type", "type <process> <line>"),
+    ("add-host", "add-host <name> [<address>]"),
+    ("login", "login <host> <terminal> [<columns> <rows>]"),
+    ("keys", "keys <terminal> <keys, with \\r for Enter and \\x03 for Ctrl-C>"),
+    ("resize", "resize <terminal> <columns> <rows>"),
+    ("type", "type <process or terminal> <line>"),
     ("interrupt", "interrupt <process>"),
 ];
 
@@ -144,6 +148,37 @@ fn parse(words: &mut Words<'_>) -> Result<Action, ActionError> {
             let program = line.next().ok_or_else(|| words.missing("a program"))?;
             Action::Run { host, name, program, args: line.collect() }
         }
+        "add-host" => Action::AddHost {
+            name: words.name("a name")?,
+            ip: words
+                .next()
+                .map(|w| w.parse().map_err(|_| invalid("an address", w, "10.0.0.9")))
+                .transpose()?,
+        },
+        "login" => {
+            let (host, terminal) = (words.name("a host")?, words.name("a terminal's name")?);
+            let (columns, rows) = match words.next() {
+                None => (80, 24),
+                Some(columns) => {
+                    let columns = parse_size(columns);
+                    (
+                        columns.ok_or_else(|| invalid("a number of columns", "", SIZE))?,
+                        words.value("a number of rows", parse_size, SIZE)?,
+                    )
+                }
+            };
+            Action::Login { host, terminal, columns, rows }
+        }
+        "keys" => Action::Keys {
+            terminal: words.name("a terminal and keys")?,
+            keys: parse_keys(words.rest_of_line())
+                .ok_or_else(|| invalid("keys", "\\", r"ls\r or \x03"))?,
+        },
+        "resize" => Action::Resize {
+            terminal: words.name("a terminal, columns and rows")?,
+            columns: words.value("a number of columns", parse_size, SIZE)?,
+            rows: words.value("a number of rows", parse_size, SIZE)?,
+        },
         "type" => Action::Type {
             process: words.name("a process and a line")?,
             line: words.rest_of_line().into(),
@@ -154,6 +189,56 @@ fn parse(words: &mut Words<'_>) -> Result<Action, ActionError> {
 }
 
 const TIME: &str = "20ms, 1.5s, 300us or 2m";
+
+const SIZE: &str = "80 or 24";
+
+fn parse_size(text: &str) -> Option<u16> {
+    text.parse().ok().filter(|size| (1..=1_000).contains(size))
+}
+
+/// Keys as [`show_keys`] writes them.
+fn parse_keys(text: &str) -> Option<String> {
+    let mut keys = String::new();
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => keys.push(match chars.next()? {
+                'r' => '\r',
+                'n' => '\n',
+                't' => '\t',
+                'e' => '\x1b',
+                's' => ' ',
+                '\\' => '\\',
+                'x' => {
+                    let digits: String = chars.by_ref().take(2).collect();
+                    char::from(u8::from_str_radix(&digits, 16).ok().filter(u8::is_ascii)?)
+                }
+                _ => return None,
+            }),
+            c => keys.push(c),
+        }
+    }
+    Some(keys)
+}
+
+/// Keys in a form that stands on one line: control characters as escapes, a blank at an end as `\s`.
+pub(super) fn show_keys(keys: &str) -> String {
+    let mut text = String::new();
+    let last = keys.chars().count().saturating_sub(1);
+    for (at, c) in keys.chars().enumerate() {
+        match c {
+            '\\' => text.push_str("\\\\"),
+            '\r' => text.push_str("\\r"),
+            '\n' => text.push_str("\\n"),
+            '\t' => text.push_str("\\t"),
+            '\x1b' => text.push_str("\\e"),
+            ' ' if at == 0 || at == last => text.push_str("\\s"),
+            c if c.is_ascii_control() => text.push_str(&format!("\\x{:02x}", c as u32)),
+            c => text.push(c),
+        }
+    }
+    text
+}
 
 /// The words of one action that have not been read yet.
 struct Words<'a> {

@@ -4,11 +4,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::machine::{
-    ConnId, DiskDone, DiskError, Endpoint, FileId, ListenerId, NetError, OpId, Signal,
+    ChildChange, ChildId, ConnId, DiskDone, DiskError, Endpoint, FileId, KillError, ListenerId,
+    NetError, OpId, Signal, SpawnError, Stream, StreamError,
 };
 use crate::sorted::SortedMap;
 use crate::time::Mono;
 
+use super::children::Kin;
 use super::device::OpenFile;
 use super::event::LogEntry;
 use super::ids::{HostId, Side, TcpId};
@@ -40,6 +42,18 @@ pub(super) struct Proc {
     pub(super) files: SortedMap<FileId, OpenFile>,
     pub(super) dir: String,
     pub(super) log: Ring<LogEntry>,
+    /// Where its log goes besides, if that is a file.
+    pub(super) log_file: Option<String>,
+    /// What it is to be told a moment later, each with an entry in the queue.
+    pub(super) later: VecDeque<Note>,
+    /// Its parent, its children, its terminal, its streams.
+    pub(super) kin: Kin,
+    /// Whether it is a small program of a shell: no event, and nothing is left of it at its end.
+    pub(super) tool: bool,
+    /// Whether the place is free for another process.
+    pub(super) gone: bool,
+    /// When it was started last.
+    pub(super) started: Mono,
 }
 
 /// A listener of a process.
@@ -88,6 +102,12 @@ pub(super) enum Note {
     Signal(Signal),
     Line(String),
     Interrupt,
+    Read(Stream, Result<Vec<u8>, StreamError>),
+    Written(Stream, Result<(), StreamError>),
+    Spawned(ChildId, Result<u32, SpawnError>),
+    Child(ChildId, ChildChange),
+    KillAnswer(i64, Result<(), KillError>),
+    Terminal(u16, u16),
 }
 
 impl Proc {
@@ -112,6 +132,12 @@ impl Proc {
             files: SortedMap::new(),
             dir: String::new(),
             log: Ring::new(Self::LOG),
+            log_file: None,
+            later: VecDeque::new(),
+            kin: Kin::default(),
+            tool: false,
+            gone: false,
+            started: Mono::ZERO,
         }
     }
 
@@ -126,5 +152,8 @@ impl Proc {
         self.accepted = 0;
         self.listeners.clear();
         self.files.clear();
+        self.later.clear();
+        self.kin = Kin::default();
+        self.log_file = None;
     }
 }

@@ -4,10 +4,12 @@ use core::any::Any;
 use core::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::machine::{ConnId, Input, Machine, Outbox, Output};
+use crate::machine::{ChildId, Command, ConnId, Input, Machine, Outbox, Output};
 use crate::time::{Mono, Now};
 
+use super::action::Action;
 use super::disk::Disk;
+use super::world::World;
 
 /// A machine as a World runs it: in a box, cloneable, and open to read-only inspection.
 ///
@@ -17,6 +19,48 @@ pub trait Process: Machine + Boxed + Send + Sync {
     fn console(&mut self) -> Option<&mut dyn Console> {
         None
     }
+
+    /// Whether it is one of the small programs of a shell: it makes no event and stands on no map.
+    fn is_tool(&self) -> bool {
+        false
+    }
+
+    /// Whether it goes to the background by itself when a shell starts it (`daemonize yes`).
+    fn daemonizes(&self) -> bool {
+        false
+    }
+
+    /// The file that its log goes to, if not to its standard output (`logfile`).
+    fn log_file(&self) -> Option<String> {
+        None
+    }
+
+    /// Files that it brings along as an installation would: path, content and mode. They are put
+    /// on its host's disk when it starts, where nothing of that name is.
+    fn files(&self) -> Vec<(String, Vec<u8>, u16)> {
+        Vec::new()
+    }
+
+    /// What it wants of the World besides its outputs. Asked for after them.
+    fn poll_wish(&mut self) -> Option<Wish> {
+        None
+    }
+}
+
+/// What only programs of a World can want, since no operating system offers it.
+#[derive(Clone, Debug)]
+pub enum Wish {
+    /// Do something to the World: `iptables` cuts a link.
+    Act(Action),
+    /// As [`Output::Spawn`], on another host: `ssh` runs a shell there.
+    SpawnOn {
+        /// The other host's name.
+        host: String,
+        /// The machine's name for the child.
+        child: ChildId,
+        /// What to start.
+        command: Box<Command>,
+    },
 }
 
 /// What a process can do from inside its box. Whatever can be cloned has it.
@@ -114,6 +158,16 @@ pub struct Launch<'a> {
     pub now: Now<'a>,
     /// The files of its host.
     pub disk: &'a Disk,
+    /// Its environment; empty for a process of the scenario.
+    pub env: &'a [(String, String)],
+    /// Whether its standard input is a terminal.
+    pub stdin_is_terminal: bool,
+    /// Whether its standard output is a terminal.
+    pub stdout_is_terminal: bool,
+    /// Whether another process started it, and gave it standard streams.
+    pub is_child: bool,
+    /// The World, for programs that look at processes, sockets and links.
+    pub world: &'a World,
     /// Every host's name and address.
     pub(super) names: &'a [(&'a str, Ipv4Addr)],
 }
@@ -122,6 +176,11 @@ impl Launch<'_> {
     /// Every host's name and address.
     pub fn names(&self) -> impl Iterator<Item = (&str, Ipv4Addr)> {
         self.names.iter().copied()
+    }
+
+    /// A variable of the environment.
+    pub fn var(&self, name: &str) -> Option<&str> {
+        self.env.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// The address of a host by its name, or of an address by its text.

@@ -249,7 +249,7 @@ impl Machine for Probe {
                 self.tell(now, "terminate");
                 self.outputs.push_back(Output::Exit { code: 0 });
             }
-            Input::Signal(Signal::Interrupt | Signal::Hangup) | Input::Vitals(_) => {}
+            _ => {}
         }
     }
 
@@ -291,6 +291,7 @@ fn say(result: Result<DiskDone, DiskError>) -> String {
         Ok(DiskDone::Opened { len }) => format!("opened {len}"),
         Ok(DiskDone::Data(bytes)) => format!("data {}", String::from_utf8_lossy(&bytes)),
         Ok(DiskDone::Names(names)) => format!("names {}", names.join(" ")),
+        Ok(DiskDone::Stat(stat)) => format!("stat {} {:o}", stat.len, stat.mode),
         Err(error) => error.to_string(),
     }
 }

@@ -16,6 +16,7 @@ use super::process::Plain;
 use super::ring::Ring;
 use super::scenario::LinkSpec;
 use super::tcp::{Conn, Flight, Phase, Segment, SegmentKind};
+use super::tty::{Tty, TtyId};
 use super::world::World;
 
 /// A host, as an observer sees it.
@@ -58,6 +59,14 @@ pub struct ProcView<'a> {
     pub pid: u32,
     /// The directory in which it works.
     pub dir: &'a str,
+    /// The process id of its parent: 1 if nobody's child, or its parent has ended.
+    pub parent: u32,
+    /// The terminal that it belongs to.
+    pub tty: Option<TtyId>,
+    /// Whether it is a small program of a shell, which stands on no map.
+    pub tool: bool,
+    /// When it was started last.
+    pub started: Mono,
 }
 
 /// A connection, as an observer sees it.
@@ -175,12 +184,12 @@ impl World {
 
     /// The processes, in the scenario's order, then those that were run later.
     pub fn procs(&self) -> impl Iterator<Item = ProcView<'_>> {
-        self.proc_ids().map(|id| self.view_proc(id))
+        self.proc_ids().filter(|id| !self.at_proc(*id).gone).map(|id| self.view_proc(id))
     }
 
     /// A process.
     pub fn proc(&self, id: ProcId) -> Option<ProcView<'_>> {
-        self.procs.get(id.0 as usize).map(|_| self.view_proc(id))
+        self.procs.get(id.0 as usize).filter(|proc| !proc.gone).map(|_| self.view_proc(id))
     }
 
     /// A process by its name.
@@ -203,6 +212,34 @@ impl World {
     pub fn listeners(&self, id: ProcId) -> impl Iterator<Item = &Endpoint> {
         let proc = self.procs.get(id.0 as usize);
         proc.into_iter().flat_map(|proc| proc.listeners.values().map(|listener| &listener.at))
+    }
+
+    /// The terminals, in the order in which they were opened.
+    pub fn ttys(&self) -> impl Iterator<Item = &Tty> {
+        self.ttys.iter()
+    }
+
+    /// A terminal by its name.
+    pub fn tty_named(&self, name: &str) -> Option<&Tty> {
+        self.ttys.iter().find(|tty| tty.name() == name)
+    }
+
+    /// A terminal.
+    pub fn tty(&self, id: TtyId) -> Option<&Tty> {
+        self.ttys.get(id.0 as usize)
+    }
+
+    /// The process that was started with a terminal.
+    pub fn session_of(&self, tty: &Tty) -> Option<ProcView<'_>> {
+        self.proc(tty.session?)
+    }
+
+    /// The processes of the group that has a terminal's keys.
+    pub fn foreground_of(&self, tty: &Tty) -> impl Iterator<Item = ProcView<'_>> {
+        let (host, group) = tty.foreground;
+        self.procs().filter(move |proc| {
+            proc.host == host && group != 0 && self.at_proc(proc.id).kin.group == group
+        })
     }
 
     /// The connections.
@@ -281,6 +318,10 @@ impl World {
             state: proc.state,
             pid: proc.pid,
             dir: &proc.dir,
+            parent: proc.kin.parent.map_or(1, |(parent, ..)| self.at_proc(parent).pid),
+            tty: proc.kin.tty,
+            tool: proc.tool,
+            started: proc.started,
         }
     }
 }

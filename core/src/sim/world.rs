@@ -18,8 +18,10 @@ use super::proc::{Note, Proc, ProcState};
 use super::process::Programs;
 use super::ring::Ring;
 use super::scenario::Scenario;
+use super::streams::{Pipe, PipeNo};
 use super::tcp::Conn;
 use super::trace::Trace;
+use super::tty::Tty;
 use super::view::Delivered;
 
 /// Hosts with processes, the links between them, and one queue of events in virtual time.
@@ -37,6 +39,11 @@ pub struct World {
     pub(super) hosts: Vec<Host>,
     pub(super) procs: Vec<Proc>,
     pub(super) by_ip: Arc<SortedMap<Ipv4Addr, HostId>>,
+    /// Places of processes that are free for others.
+    pub(super) free: Vec<ProcId>,
+    pub(super) ttys: Vec<Tty>,
+    pub(super) pipes: SortedMap<PipeNo, Pipe>,
+    pub(super) next_pipe: u64,
     pub(super) conns: SortedMap<TcpId, Conn>,
     pub(super) next_tcp: u64,
     pub(super) next_message: u64,
@@ -59,6 +66,8 @@ pub(super) enum Tick {
     Start { proc: ProcId, boots: u32 },
     /// A process wants to be woken.
     Wake(ProcId),
+    /// A process is told something a moment after it happened.
+    Later { proc: ProcId, life: u32 },
     /// A process has mail.
     Mail { proc: ProcId, life: u32 },
     /// A segment arrives.
@@ -118,6 +127,10 @@ impl World {
             hosts: Vec::new(),
             procs: Vec::new(),
             by_ip: Arc::default(),
+            free: Vec::new(),
+            ttys: Vec::new(),
+            pipes: SortedMap::new(),
+            next_pipe: 0,
             conns: SortedMap::new(),
             next_tcp: 0,
             next_message: 0,
@@ -232,6 +245,7 @@ impl World {
             Tick::Start { proc, .. }
             | Tick::Wake(proc)
             | Tick::Mail { proc, .. }
+            | Tick::Later { proc, .. }
             | Tick::Nowhere { proc, .. } => Some(self.at_proc(proc).host),
             Tick::Arrive { tcp, from, .. } => {
                 self.conns.get(&tcp).map(|conn| conn.end(from.other()).host)
@@ -319,6 +333,10 @@ impl World {
                 host.on && host.boots == boots && proc.state == ProcState::Down
             }
             Tick::Wake(proc) => self.at_proc(proc).wake == Some((entry.at, entry.sequence)),
+            Tick::Later { proc, life } => {
+                let proc = self.at_proc(proc);
+                proc.life == life && !proc.later.is_empty()
+            }
             Tick::Mail { proc, life } => {
                 let proc = self.at_proc(proc);
                 proc.life == life && proc.mail_due
@@ -342,6 +360,7 @@ impl World {
             Tick::Boot { host, .. } => self.power_on(host),
             Tick::Start { proc, .. } => self.launch(proc),
             Tick::Wake(proc) => self.wake(proc),
+            Tick::Later { proc, .. } => self.tell_next(proc),
             Tick::Mail { proc, .. } => {
                 self.proc_mut(proc).mail_due = false;
                 self.read_mail(proc);

@@ -90,7 +90,7 @@ impl FileSource {
                     }
                 }
             }
-            DiskDone::Done | DiskDone::Names(_) => {}
+            DiskDone::Done | DiskDone::Names(_) | DiskDone::Stat(_) => {}
         }
         Ok(())
     }

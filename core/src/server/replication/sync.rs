@@ -453,7 +453,7 @@ impl Server {
                 self.service.replication.stats.net_output += bytes.len() as u64;
                 client.outbox.write(&bytes);
             }
-            DiskDone::Done | DiskDone::Names(_) => {}
+            DiskDone::Done | DiskDone::Names(_) | DiskDone::Stat(_) => {}
         }
         self.send_more(now, client);
         self.flush(now, client);

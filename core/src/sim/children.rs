@@ -1,0 +1,458 @@
+//! Processes that start processes: spawning, process groups, signals, and what is left of the dead.
+
+use core::mem;
+use std::sync::Arc;
+
+use crate::machine::{
+    ChildChange, ChildId, Command, ExitStatus, Group, KillError, PipeId, SIGNALLED, Signal,
+    SpawnError, Stream, TerminalMode,
+};
+use crate::sorted::SortedMap;
+
+use super::event::EventKind;
+use super::ids::{HostId, ProcId};
+use super::loader::load;
+use super::proc::{Note, Proc, ProcState};
+use super::process::{Process, Wish};
+use super::scenario::ProcessSpec;
+use super::streams::{Descriptor, PipeNo};
+use super::tty::{Keyed, Tty, TtyId};
+use super::world::World;
+
+/// What ties a process to others: its parent, its children, its terminal, its streams.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Kin {
+    /// The process that started it, in which of its lives, and under which name.
+    pub(super) parent: Option<(ProcId, u32, ChildId)>,
+    /// The process id of its group's leader.
+    pub(super) group: u32,
+    pub(super) tty: Option<TtyId>,
+    /// Shared between checkpoints, and with children that inherit it.
+    pub(super) env: Arc<Vec<(String, String)>>,
+    pub(super) stdio: [Descriptor; 3],
+    pub(super) children: SortedMap<ChildId, Child>,
+    pub(super) pipes: SortedMap<PipeId, PipeNo>,
+    /// Reads that wait for bytes, and how many they want.
+    pub(super) reads: SortedMap<Stream, u32>,
+}
+
+/// A child, as its parent knows it.
+#[derive(Clone, Debug)]
+pub(super) struct Child {
+    proc: ProcId,
+    life: u32,
+    pid: u32,
+    ended: bool,
+    /// The parent's ends of its standard streams.
+    pub(super) stdio: [Descriptor; 3],
+}
+
+impl World {
+    /// The program that is started at a terminal.
+    pub const LOGIN: &'static str = "login";
+
+    pub(super) fn spawn(&mut self, parent: ProcId, host: HostId, child: ChildId, command: Command) {
+        let result = self.try_spawn(parent, host, child, command);
+        self.tell_later(parent, Note::Spawned(child, result));
+    }
+
+    fn try_spawn(
+        &mut self,
+        parent: ProcId,
+        host: HostId,
+        child: ChildId,
+        command: Command,
+    ) -> Result<u32, SpawnError> {
+        let dir = match (&command.dir, self.at_proc(parent).host == host) {
+            (Some(dir), _) => super::disk::resolve(&self.at_proc(parent).dir, dir),
+            (None, true) => self.at_proc(parent).dir.clone(),
+            (None, false) => "/".into(),
+        };
+        let disk = self.at_host(host).disk.clone();
+        let loaded = load(&disk, &dir, &command.env, &command.program, &command.args);
+        drop(disk);
+        // As a shell does: files are opened, and pipes have their ends, even for no program.
+        let (ours, theirs) = self.connect_stdio(parent, host, &dir, &command)?;
+        let loaded = match loaded {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                for descriptor in ours.into_iter().chain(theirs) {
+                    self.close_descriptor(descriptor);
+                }
+                return Err(error);
+            }
+        };
+        let kin = &self.at_proc(parent).kin;
+        let group = match command.group {
+            Group::Same => kin.group,
+            Group::New | Group::NewForeground => 0,
+            Group::Join(other) => kin.children.get(&other).map_or(0, |child| child.group(self)),
+        };
+        let life = self.at_proc(parent).life;
+        let mut child_kin = Kin {
+            parent: Some((parent, life, child)),
+            group,
+            tty: kin.tty,
+            env: Arc::new(command.env),
+            stdio: theirs,
+            ..Kin::default()
+        };
+        let tty = child_kin.tty;
+        let foreground = command.group == Group::NewForeground;
+        let id = self.take_slot(host);
+        let spec = ProcessSpec {
+            boot: false,
+            args: loaded.args,
+            dir,
+            ..ProcessSpec::new("", &loaded.program, &[])
+        };
+        let descriptors = child_kin.stdio.clone();
+        let started = self.launch_as(id, spec, &mut child_kin);
+        let pid = self.at_proc(id).pid;
+        match started {
+            Ok(()) => {
+                let known = Child {
+                    proc: id,
+                    life: self.at_proc(id).life,
+                    pid,
+                    ended: false,
+                    stdio: ours,
+                };
+                self.proc_mut(parent).kin.children.insert(child, known);
+                if let Some(tty) = tty.filter(|_| foreground) {
+                    self.ttys[tty.0 as usize].foreground = (host, pid);
+                }
+                if self.at_proc(id).machine.as_ref().is_some_and(|m| m.daemonizes()) {
+                    self.daemonize(id);
+                }
+                Ok(pid)
+            }
+            Err(error) => {
+                for descriptor in ours.into_iter().chain(descriptors) {
+                    self.close_descriptor(descriptor);
+                }
+                self.free_slot(id);
+                Err(SpawnError::Refused(error))
+            }
+        }
+    }
+
+    /// A process leaves its terminal and its parent, who hears that it ended.
+    fn daemonize(&mut self, id: ProcId) {
+        let pid = self.at_proc(id).pid;
+        let kin = &mut self.proc_mut(id).kin;
+        let parent = kin.parent.take();
+        (kin.group, kin.tty) = (pid, None);
+        for descriptor in mem::take(&mut kin.stdio) {
+            self.close_descriptor(descriptor);
+        }
+        self.tell_parent(parent, ChildChange::Ended(ExitStatus::Exited(0)));
+    }
+
+    /// A place for a process that is not of the scenario.
+    fn take_slot(&mut self, host: HostId) -> ProcId {
+        let spec = Arc::new(ProcessSpec::new("", "", &[]));
+        if let Some(id) = self.free.pop() {
+            let life = self.at_proc(id).life;
+            *self.proc_mut(id) = Proc { life, ..Proc::new(host, spec) };
+            return id;
+        }
+        let id = ProcId(u32::try_from(self.procs.len()).unwrap_or(u32::MAX));
+        self.procs.push(Proc::new(host, spec));
+        id
+    }
+
+    fn free_slot(&mut self, id: ProcId) {
+        let proc = self.proc_mut(id);
+        proc.reset();
+        proc.gone = true;
+        proc.state = ProcState::Down;
+        self.free.push(id);
+    }
+
+    /// Starts a program in a slot.
+    fn launch_as(&mut self, id: ProcId, spec: ProcessSpec, kin: &mut Kin) -> Result<(), String> {
+        let host_id = self.at_proc(id).host;
+        let host = self.host_mut(host_id);
+        host.next_pid += 1;
+        let pid = host.next_pid;
+        let name = format!("{}:{pid}", host.spec.name);
+        if kin.group == 0 {
+            kin.group = pid;
+        }
+        let proc = self.proc_mut(id);
+        proc.life += 1;
+        let name = if spec.name.is_empty() { name } else { spec.name.clone() };
+        proc.spec = Arc::new(ProcessSpec { name, ..spec });
+        proc.pid = pid;
+        let started = self.create_machine(id, kin);
+        self.trace.number(u64::from(pid));
+        let machine = started.map_err(|error| error.0)?;
+        self.install_files(host_id, &*machine);
+        let now = self.now;
+        let proc = self.proc_mut(id);
+        proc.tool = machine.is_tool();
+        proc.dir = super::disk::resolve("/", &proc.spec.dir);
+        proc.started = now;
+        proc.machine = Some(machine);
+        proc.state = ProcState::Running;
+        proc.kin = mem::take(kin);
+        if !proc.tool {
+            self.happened(EventKind::Started(id));
+        }
+        self.tell_later(id, Note::Start);
+        if let Some(Descriptor::Tty(tty)) = self.at_proc(id).kin.stdio.first() {
+            let (columns, rows) = self.ttys[tty.0 as usize].size();
+            self.tell_later(id, Note::Terminal(columns, rows));
+        }
+        Ok(())
+    }
+
+    /// Puts the files on a host's disk that a program brings along.
+    fn install_files(&mut self, host: HostId, machine: &dyn Process) {
+        let files = machine.files();
+        if files.is_empty() {
+            return;
+        }
+        let wall = self.wall(host);
+        let disk = Arc::make_mut(&mut self.host_mut(host).disk);
+        disk.set_clock(wall);
+        for (path, bytes, mode) in files {
+            disk.install(&path, &bytes, mode);
+        }
+    }
+
+    /// Opens a terminal on a host, or starts again at one where nobody is logged in.
+    pub(super) fn log_in(&mut self, host: HostId, name: &str, size: (u16, u16)) -> Option<String> {
+        let found = self.ttys.iter().position(|tty| tty.name() == name && tty.host() == host);
+        let place = found.unwrap_or(self.ttys.len());
+        if found.is_none() {
+            self.ttys.push(Tty::new(name, host, size.0, size.1));
+        }
+        let tty = TtyId(u32::try_from(place).unwrap_or(u32::MAX));
+        self.ttys[place].set_mode(TerminalMode::Cooked);
+        let mut kin = Kin {
+            tty: Some(tty),
+            stdio: [Descriptor::Tty(tty), Descriptor::Tty(tty), Descriptor::Tty(tty)],
+            ..Kin::default()
+        };
+        let id = self.take_slot(host);
+        let spec = ProcessSpec { boot: false, ..ProcessSpec::new(name, Self::LOGIN, &[]) };
+        match self.launch_as(id, spec, &mut kin) {
+            Ok(()) => {
+                let pid = self.at_proc(id).pid;
+                let tty = &mut self.ttys[place];
+                tty.session = Some(id);
+                tty.foreground = (host, pid);
+                None
+            }
+            Err(error) => {
+                self.free_slot(id);
+                Some(error)
+            }
+        }
+    }
+
+    /// Keys are pressed at a terminal.
+    pub(super) fn press(&mut self, tty: usize, keys: &[u8]) {
+        for &key in keys {
+            match self.ttys[tty].key(key) {
+                Keyed::Nothing | Keyed::Readable => {}
+                Keyed::Signal(signal) => {
+                    let (host, group) = self.ttys[tty].foreground;
+                    self.signal_group(host, group, signal);
+                }
+            }
+        }
+        self.retry_reads();
+    }
+
+    /// A terminal has another size.
+    pub(super) fn resize(&mut self, tty: usize, columns: u16, rows: u16) {
+        self.ttys[tty].set_size(columns, rows);
+        let id = TtyId(u32::try_from(tty).unwrap_or(u32::MAX));
+        for proc in self.proc_ids() {
+            let at_it = self.at_proc(proc).kin.stdio.first() == Some(&Descriptor::Tty(id));
+            if at_it && self.is_alive(proc) {
+                self.tell_later(proc, Note::Terminal(columns, rows));
+            }
+        }
+    }
+
+    pub(super) fn kill_pid(&mut self, id: ProcId, pid: i64, signal: Signal) {
+        let host = self.at_proc(id).host;
+        let number = u32::try_from(pid.unsigned_abs()).unwrap_or(u32::MAX);
+        let of = |w: &World, p: ProcId| {
+            let proc = w.at_proc(p);
+            let number_fits = if pid < 0 { proc.kin.group == number } else { proc.pid == number };
+            proc.host == host && number_fits && w.is_alive(p)
+        };
+        let found: Vec<ProcId> = self.proc_ids().filter(|&p| of(self, p)).collect();
+        for &proc in &found {
+            self.signal(proc, signal);
+        }
+        let result = if found.is_empty() { Err(KillError::NoProcess) } else { Ok(()) };
+        self.tell_later(id, Note::KillAnswer(pid, result));
+    }
+
+    fn signal_group(&mut self, host: HostId, group: u32, signal: Signal) {
+        for id in self.proc_ids() {
+            let proc = self.at_proc(id);
+            if proc.host == host && proc.kin.group == group && group != 0 && self.is_alive(id) {
+                self.signal(id, signal);
+            }
+        }
+    }
+
+    /// A signal reaches a process.
+    pub(super) fn signal(&mut self, id: ProcId, signal: Signal) {
+        match signal {
+            Signal::Kill if self.at_proc(id).machine.is_some() => self.kill(id),
+            Signal::Suspend | Signal::Stop => {
+                if self.at_proc(id).state == ProcState::Running {
+                    self.proc_mut(id).state = ProcState::Paused;
+                    self.changed(id, EventKind::Paused(id), ChildChange::Suspended);
+                }
+            }
+            Signal::Continue => {
+                if self.at_proc(id).state == ProcState::Paused {
+                    self.proc_mut(id).state = ProcState::Running;
+                    self.changed(id, EventKind::Resumed(id), ChildChange::Continued);
+                    self.go_on(id);
+                    self.retry_reads();
+                }
+            }
+            signal => self.tell_later(id, Note::Signal(signal)),
+        }
+    }
+
+    /// Kills a process at once.
+    pub(super) fn kill(&mut self, id: ProcId) {
+        let tool = self.at_proc(id).tool;
+        self.break_off_operations(id);
+        self.leave(id, ProcState::Killed);
+        if !tool {
+            self.happened(EventKind::Killed(id));
+        }
+    }
+
+    fn changed(&mut self, id: ProcId, event: EventKind, change: ChildChange) {
+        if !self.at_proc(id).tool {
+            self.happened(event);
+        }
+        let parent = self.at_proc(id).kin.parent;
+        self.tell_parent(parent, change);
+    }
+
+    fn tell_parent(&mut self, parent: Option<(ProcId, u32, ChildId)>, change: ChildChange) {
+        let Some((parent, life, child)) = parent else { return };
+        if self.at_proc(parent).life != life || !self.is_alive(parent) {
+            return;
+        }
+        let children = &mut self.proc_mut(parent).kin.children;
+        if let (ChildChange::Ended(_), Some(known)) = (change, children.get_mut(&child)) {
+            known.ended = true;
+            if known.stdio.iter().all(|end| *end == Descriptor::Closed) {
+                children.remove(&child);
+            }
+        }
+        self.tell_later(parent, Note::Child(child, change));
+    }
+
+    /// What is left to do for a process that has ended: its streams, its children, its parent.
+    pub(super) fn end_family(&mut self, id: ProcId, status: ExitStatus) {
+        let kin = mem::take(&mut self.proc_mut(id).kin);
+        for descriptor in kin.stdio {
+            self.close_descriptor(descriptor);
+        }
+        for (_, child) in kin.children {
+            for descriptor in child.stdio {
+                self.close_descriptor(descriptor);
+            }
+            if !child.ended && self.at_proc(child.proc).life == child.life {
+                self.proc_mut(child.proc).kin.parent = None;
+            }
+        }
+        if let Some(tty) = kin.tty.and_then(|tty| self.ttys.get_mut(tty.0 as usize))
+            && tty.session == Some(id)
+        {
+            tty.session = None;
+            tty.foreground.1 = 0;
+        }
+        self.tell_parent(kin.parent, ChildChange::Ended(status));
+        self.retry_reads();
+    }
+
+    /// A tool that has ended leaves nothing behind.
+    pub(super) fn forget_tool(&mut self, id: ProcId) {
+        if self.at_proc(id).tool && !self.at_proc(id).gone {
+            self.free_slot(id);
+        }
+    }
+
+    pub(super) fn set_terminal_mode(&mut self, id: ProcId, mode: TerminalMode) {
+        if let Some(tty) = self.at_proc(id).kin.tty {
+            self.ttys[tty.0 as usize].set_mode(mode);
+            self.retry_reads();
+        }
+    }
+
+    pub(super) fn set_foreground(&mut self, id: ProcId, child: Option<ChildId>) {
+        let proc = self.at_proc(id);
+        let Some(tty) = proc.kin.tty else { return };
+        let group = match child {
+            None => Some((proc.host, proc.kin.group)),
+            Some(child) => proc.kin.children.get(&child).map(|child| {
+                (self.at_proc(child.proc).host, child.group(self))
+            }),
+        };
+        if let Some(group) = group {
+            self.ttys[tty.0 as usize].foreground = group;
+            self.retry_reads();
+        }
+    }
+
+    /// Carries out what a program of the lab wants of the World itself.
+    pub(super) fn fulfil(&mut self, id: ProcId, wish: Wish) {
+        match wish {
+            Wish::Act(action) => {
+                // A program checks what it asks for; what cannot be done is left undone.
+                if self.do_action(&action).is_ok() {
+                    self.trace.bytes(action.to_string().as_bytes());
+                    self.happened(EventKind::Action(action));
+                }
+            }
+            Wish::SpawnOn { host, child, command } => {
+                let from = self.at_proc(id).host;
+                let to = self.hosts().find(|view| view.name == host).map(|view| (view.id, view.on));
+                let reached = to.filter(|&(to, on)| on && !self.cuts.contains(&(from, to)));
+                match reached {
+                    Some((to, _)) => self.spawn(id, to, child, *command),
+                    None => {
+                        let error = SpawnError::Refused("Connection timed out".into());
+                        self.tell_later(id, Note::Spawned(child, Err(error)));
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Child {
+    fn group(&self, world: &World) -> u32 {
+        let proc = world.at_proc(self.proc);
+        if proc.life == self.life && !self.ended { proc.kin.group } else { self.pid }
+    }
+}
+
+/// How a process ended that left this state behind.
+pub(super) fn status_of(state: ProcState) -> ExitStatus {
+    match state {
+        ProcState::Exited { code } => {
+            let signal = Signal::ALL.iter().find(|(_, _, number)| code == SIGNALLED + number);
+            signal.map_or(ExitStatus::Exited(code), |&(signal, ..)| ExitStatus::Signalled(signal))
+        }
+        ProcState::Killed => ExitStatus::Signalled(Signal::Kill),
+        _ => ExitStatus::Signalled(Signal::Hangup),
+    }
+}

@@ -1,0 +1,342 @@
+//! Terminals: a size, a mode, a line being typed, and a screen of cells.
+//!
+//! The screen is kept by the `vt100` crate. Its parser cannot be cloned but its screen can, so a
+//! terminal keeps the screen, and the beginning of an escape sequence whose end has not come.
+
+use core::fmt;
+use core::num::NonZeroU16;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::machine::{Signal, TerminalMode};
+
+use super::ids::{HostId, ProcId};
+
+/// A terminal, by its place among those that were opened.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct TtyId(pub u32);
+
+/// A terminal of a World.
+#[derive(Clone)]
+pub struct Tty {
+    name: String,
+    host: HostId,
+    mode: TerminalMode,
+    columns: NonZeroU16,
+    rows: NonZeroU16,
+    /// The line that is being typed in a cooked mode.
+    line: Vec<u8>,
+    /// What was typed and not read.
+    pub(super) input: VecDeque<u8>,
+    /// Ctrl-D on an empty line was not read.
+    pub(super) ended: bool,
+    /// The process id of the leader of the group that has the keys, and its host.
+    pub(super) foreground: (HostId, u32),
+    /// The process that was started with the terminal.
+    pub(super) session: Option<ProcId>,
+    /// Shared between checkpoints.
+    screen: Arc<vt100::Screen>,
+    /// The beginning of an escape sequence or a character.
+    incomplete: Vec<u8>,
+    /// Bytes that were ever shown.
+    shown: u64,
+}
+
+/// What a key does besides going into the input.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Keyed {
+    /// Nothing.
+    Nothing,
+    /// There is more to read.
+    Readable,
+    /// A signal for the group that has the keys.
+    Signal(Signal),
+}
+
+impl Tty {
+    /// Lines that are kept when they scroll off the screen.
+    const SCROLLBACK: usize = 2_000;
+    /// Bytes that may be typed and not read.
+    const INPUT: usize = 64 << 10;
+    /// The longest escape sequence whose end is waited for.
+    const SEQUENCE: usize = 64;
+
+    pub(super) fn new(name: &str, host: HostId, columns: u16, rows: u16) -> Self {
+        let (columns, rows) = (at_least_one(columns), at_least_one(rows));
+        let screen = vt100::Parser::new(rows, columns, Self::SCROLLBACK).screen().clone();
+        Tty {
+            name: name.into(),
+            host,
+            mode: TerminalMode::Cooked,
+            columns,
+            rows,
+            line: Vec::new(),
+            input: VecDeque::new(),
+            ended: false,
+            foreground: (host, 0),
+            session: None,
+            screen: Arc::new(screen),
+            incomplete: Vec::new(),
+            shown: 0,
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The host at which somebody sits.
+    pub fn host(&self) -> HostId {
+        self.host
+    }
+
+    /// Characters in a line, and lines.
+    pub fn size(&self) -> (u16, u16) {
+        (self.columns.get(), self.rows.get())
+    }
+
+    /// Who edits the line.
+    pub fn mode(&self) -> TerminalMode {
+        self.mode
+    }
+
+    /// The screen: cells with colours, the cursor, what has scrolled off.
+    pub fn screen(&self) -> &vt100::Screen {
+        &self.screen
+    }
+
+    /// Bytes that were ever shown: it grows when there is something new to see.
+    pub fn shown(&self) -> u64 {
+        self.shown
+    }
+
+    /// Whether a process belongs to it.
+    pub fn is_alive(&self) -> bool {
+        self.session.is_some()
+    }
+
+    /// All its text, with what scrolled off the screen, without trailing blanks.
+    pub fn text(&self) -> String {
+        let mut screen = (*self.screen).clone();
+        let mut text = String::new();
+        let mut push = |row: String, wrapped: bool| {
+            text.push_str(row.trim_end());
+            if !wrapped {
+                text.push('\n');
+            }
+        };
+        let columns = self.columns.get();
+        let scrolled = screen.scrollback_len();
+        for back in (1..=scrolled).rev() {
+            screen.set_scrollback(back);
+            let row = screen.rows(0, columns).next().unwrap_or_default();
+            push(row, screen.row_wrapped(0));
+        }
+        screen.set_scrollback(0);
+        let rows: Vec<String> = screen.rows(0, columns).collect();
+        for (number, row) in rows.into_iter().enumerate() {
+            let wrapped = u16::try_from(number).is_ok_and(|number| screen.row_wrapped(number));
+            push(row, wrapped);
+        }
+        text.truncate(text.trim_end().len());
+        text
+    }
+
+    pub(super) fn set_mode(&mut self, mode: TerminalMode) {
+        if mode == TerminalMode::Raw && self.mode != TerminalMode::Raw {
+            self.input.extend(self.line.drain(..));
+        }
+        self.mode = mode;
+    }
+
+    pub(super) fn set_size(&mut self, columns: u16, rows: u16) {
+        (self.columns, self.rows) = (at_least_one(columns), at_least_one(rows));
+        let (columns, rows) = (self.columns, self.rows);
+        Arc::make_mut(&mut self.screen).set_size(rows, columns);
+    }
+
+    /// Shows bytes that a program wrote. A line feed also goes to the line's beginning.
+    pub(super) fn show(&mut self, bytes: &[u8]) {
+        self.shown += bytes.len() as u64;
+        let mut all = core::mem::take(&mut self.incomplete);
+        for &byte in bytes {
+            if byte == b'\n' {
+                all.push(b'\r');
+            }
+            all.push(byte);
+        }
+        let complete = all.len() - incomplete_len(&all, Self::SEQUENCE);
+        self.incomplete = all.split_off(complete);
+        let mut parser = vt100::Parser::new(self.rows, self.columns, 0);
+        let screen = Arc::make_mut(&mut self.screen);
+        core::mem::swap(parser.screen_mut(), screen);
+        parser.process(&all);
+        core::mem::swap(parser.screen_mut(), screen);
+    }
+
+    /// A byte is typed.
+    pub(super) fn key(&mut self, byte: u8) -> Keyed {
+        if self.input.len() + self.line.len() >= Self::INPUT {
+            return Keyed::Nothing;
+        }
+        if self.mode == TerminalMode::Raw {
+            self.input.push_back(byte);
+            return Keyed::Readable;
+        }
+        let echo = self.mode == TerminalMode::Cooked;
+        let signal = match byte {
+            0x03 => Some((Signal::Interrupt, "^C")),
+            0x1a => Some((Signal::Suspend, "^Z")),
+            0x1c => Some((Signal::Quit, "^\\")),
+            _ => None,
+        };
+        if let Some((signal, shown)) = signal {
+            self.line.clear();
+            self.show(shown.as_bytes());
+            return Keyed::Signal(signal);
+        }
+        match byte {
+            0x04 if self.line.is_empty() => {
+                self.ended = true;
+                Keyed::Readable
+            }
+            0x04 => {
+                self.input.extend(self.line.drain(..));
+                Keyed::Readable
+            }
+            b'\r' | b'\n' => {
+                self.input.extend(self.line.drain(..));
+                self.input.push_back(b'\n');
+                self.show(b"\n");
+                Keyed::Readable
+            }
+            0x7f | 0x08 => {
+                self.erase(echo);
+                Keyed::Nothing
+            }
+            0x15 => {
+                while !self.line.is_empty() {
+                    self.erase(echo);
+                }
+                Keyed::Nothing
+            }
+            0x17 => {
+                while self.line.last() == Some(&b' ') {
+                    self.erase(echo);
+                }
+                while self.line.last().is_some_and(|&byte| byte != b' ') {
+                    self.erase(echo);
+                }
+                Keyed::Nothing
+            }
+            byte => {
+                self.line.push(byte);
+                if echo {
+                    match byte {
+                        0..=8 | 11..=31 => self.show(&[b'^', byte + 64]),
+                        byte => self.show(&[byte]),
+                    }
+                }
+                Keyed::Nothing
+            }
+        }
+    }
+
+    /// Takes the last character of the line back.
+    fn erase(&mut self, echo: bool) {
+        let start = self.line.iter().rposition(|byte| byte & 0xc0 != 0x80);
+        let Some(start) = start else { return };
+        let erased = self.line.split_off(start);
+        if echo {
+            // What is wider than one byte in UTF-8, beyond the accents, is two cells wide.
+            let cells = if erased.len() > 2 { 2 } else { 1 };
+            for _ in 0..cells {
+                self.show(b"\x08 \x08");
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Tty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tty").field("name", &self.name).field("mode", &self.mode).finish()
+    }
+}
+
+fn at_least_one(n: u16) -> NonZeroU16 {
+    NonZeroU16::new(n).unwrap_or(NonZeroU16::MIN)
+}
+
+/// How many bytes at the end begin an escape sequence or a character that is not complete.
+fn incomplete_len(bytes: &[u8], most: usize) -> usize {
+    let tail = &bytes[bytes.len().saturating_sub(most)..];
+    if let Some(start) = tail.iter().rposition(|&byte| byte == 0x1b) {
+        let sequence = &tail[start..];
+        let ends = match sequence.get(1) {
+            None => false,
+            Some(b'[') => sequence[2..].iter().any(|byte| (0x40..=0x7e).contains(byte)),
+            Some(b']') => sequence.iter().any(|&byte| byte == 0x07),
+            Some(b'(' | b')') => sequence.len() > 2,
+            Some(_) => true,
+        };
+        if !ends {
+            return sequence.len();
+        }
+    }
+    let start = tail.iter().rposition(|byte| byte & 0xc0 != 0x80).unwrap_or(tail.len());
+    let character = &tail[start..];
+    let len = match character.first() {
+        Some(0xc0..=0xdf) => 2,
+        Some(0xe0..=0xef) => 3,
+        Some(0xf0..) => 4,
+        _ => 0,
+    };
+    if character.len() < len { character.len() } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tty() -> Tty {
+        Tty::new("tty1", HostId(0), 20, 4)
+    }
+
+    fn typed(tty: &mut Tty, keys: &[u8]) -> Vec<Keyed> {
+        keys.iter().map(|&key| tty.key(key)).filter(|keyed| *keyed != Keyed::Nothing).collect()
+    }
+
+    #[test]
+    fn a_cooked_line_is_edited_echoed_and_read_at_enter() {
+        let mut tty = tty();
+        assert_eq!(typed(&mut tty, "lsx\x7f 你\x7f-l\r".as_bytes()), [Keyed::Readable]);
+        assert_eq!(tty.input.make_contiguous(), b"ls -l\n");
+        assert_eq!(tty.text(), "ls -l");
+        assert_eq!(typed(&mut tty, b"rest\x03"), [Keyed::Signal(Signal::Interrupt)]);
+        assert_eq!(tty.text(), "ls -l\nrest^C");
+    }
+
+    #[test]
+    fn a_raw_terminal_passes_every_key_on() {
+        let mut tty = tty();
+        tty.set_mode(TerminalMode::Raw);
+        typed(&mut tty, b"\x03\r");
+        assert_eq!(tty.input.make_contiguous(), b"\x03\r");
+        assert_eq!(tty.text(), "");
+    }
+
+    #[test]
+    fn sequences_may_come_in_pieces_and_scrolled_lines_are_kept() {
+        let mut tty = tty();
+        for piece in [&b"\x1b[3"[..], b"1mred\x1b", b"[0m\n", "\u{4f60}".as_bytes()[..2].as_ref()] {
+            tty.show(piece);
+        }
+        tty.show(&"\u{4f60}".as_bytes()[2..]);
+        assert_eq!(tty.text(), "red\n\u{4f60}");
+        tty.show(b"\n3\n4\n5\n6");
+        assert_eq!(tty.text(), "red\n\u{4f60}\n3\n4\n5\n6");
+        let colour = tty.clone();
+        assert_eq!(colour.text(), tty.text());
+    }
+}
