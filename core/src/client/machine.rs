@@ -180,7 +180,7 @@ impl CliMachine {
 }
 
 /// The words of hiredis for the end of a connection.
-fn reason(error: NetError) -> String {
+pub(crate) fn reason(error: NetError) -> String {
     match error {
         NetError::Eof => "Server closed the connection".to_string(),
         error => error.to_string(),

@@ -9,10 +9,11 @@
 //! * [`parity`] is a session with faults of every kind: its hash is the same on every platform.
 
 pub mod parity;
-mod programs;
+pub(crate) mod programs;
 mod promise;
 mod sentinels;
-mod terminal;
+mod shell;
+pub(crate) mod terminal;
 mod topology;
 mod traffic;
 

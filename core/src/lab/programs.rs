@@ -3,10 +3,12 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::client::Help;
+use crate::front::{Front, Service};
 use crate::sentinel::SentinelServer;
 use crate::server::{Config, Facts, Server, table};
-use crate::sim::{Launch, LaunchError, Process, plain, resolve_path};
+use crate::sim::{Launch, LaunchError, Process, daemon, resolve_path};
 
+use super::shell;
 use super::terminal::Terminal;
 use super::traffic::Traffic;
 
@@ -19,8 +21,14 @@ pub const CLI: &str = "redis-cli";
 /// A client that makes traffic: `traffic -h <host> [-p <port>] [--rate <commands a second>]`.
 pub const TRAFFIC: &str = "traffic";
 
+/// The programs that an installed machine has in `/usr/local/bin`, besides those of its shell.
+pub(crate) const EXECUTABLES: &[&str] = &[SERVER, SENTINEL, CLI];
+
 /// Starts a program: the [`Programs`](crate::sim::Programs) of every World of the lab.
 pub fn programs(launch: &Launch<'_>) -> Result<Box<dyn Process>, LaunchError> {
+    if let Some(program) = shell::program(launch) {
+        return Ok(program);
+    }
     match launch.program {
         SERVER if launch.args.iter().any(|arg| arg == "--sentinel") => sentinel(launch),
         SERVER => server(launch),
@@ -52,7 +60,7 @@ fn server(launch: &Launch<'_>) -> Result<Box<dyn Process>, LaunchError> {
     let mut config = Config::parse(&text, arguments, &mut |path| read(launch, path))
         .map_err(|error| LaunchError(error.to_string()))?;
     config.file = file;
-    Ok(plain(Server::new(config, facts(launch))))
+    Ok(background(Server::new(config, facts(launch))))
 }
 
 /// `redis-sentinel file [--directive value ...]`, or `redis-server file --sentinel`.
@@ -63,8 +71,20 @@ fn sentinel(launch: &Launch<'_>) -> Result<Box<dyn Process>, LaunchError> {
     let executable = &mut |path: &str| read(launch, path).is_ok();
     let loader = &mut |path: &str| read(launch, path);
     SentinelServer::configured(file, &text, &arguments, facts(launch), loader, executable)
-        .map(plain)
+        .map(background)
         .map_err(|error| LaunchError(error.to_string()))
+}
+
+/// A program that serves clients as a process: `daemonize` and `logfile` are as configured.
+fn background<S>(program: Front<S>) -> Box<dyn Process>
+where
+    S: Service,
+    Front<S>: Clone + Send + Sync + 'static,
+{
+    let settings = program.settings();
+    let log_file = Some(settings.logfile.clone()).filter(|path| !path.is_empty());
+    let daemonizes = settings.daemonize;
+    daemon(program, daemonizes, log_file)
 }
 
 /// What a program with a configuration was started with.

@@ -71,41 +71,8 @@ impl Terminal {
     /// `redis-cli [-h host] [-p port] [-n db] [-a password] [--user name] [-c] [-2] [-3] [--raw]
     /// [--csv] [--json] [command ...]`.
     pub(super) fn launch(launch: &Launch<'_>) -> Result<Self, LaunchError> {
-        let mut config = SessionConfig::interactive("127.0.0.1", 6379);
-        let mut command = Vec::new();
-        let mut args = launch.args.iter();
-        while let Some(arg) = args.next() {
-            let mut value = || {
-                let missing = || LaunchError(format!("'{arg}' needs a value, as in -h redis-1"));
-                args.next().cloned().ok_or_else(missing)
-            };
-            match arg.as_str() {
-                "-h" => config.host = value()?,
-                "-p" => config.port = number(&value()?, "a port", "1 to 65535")?,
-                "-n" => config.db = number(&value()?, "a database", "0 to 15")?,
-                "-a" | "--pass" => config.password = Some(value()?.into_bytes()),
-                "--user" => config.user = Some(value()?),
-                "-s" => config.socket = Some(value()?),
-                "-c" => config.cluster = true,
-                "-2" => config.protocol = Protocol::Resp2,
-                "-3" => config.protocol = Protocol::Resp3,
-                "--raw" => config.format = Format::new(Style::Raw),
-                "--no-raw" => config.format = Format::new(Style::Standard),
-                "--csv" => config.format = Format::new(Style::Csv),
-                "--json" => config.format = Format::new(Style::Json),
-                option if option.starts_with('-') => {
-                    return Err(LaunchError(format!(
-                        "Unrecognized option or bad number of args for: '{option}'"
-                    )));
-                }
-                first => {
-                    command.push(first.as_bytes().to_vec());
-                    command.extend(args.by_ref().map(|arg| arg.as_bytes().to_vec()));
-                }
-            }
-        }
+        let (mut config, command) = parse_args(launch.args).map_err(LaunchError)?;
         config.keeps_answers = true;
-        config.interactive = command.is_empty();
         let names = launch.names().map(|(name, ip)| (name.to_owned(), ip.into())).collect();
         let cli = CliMachine::new(Session::new(config, help())).with_names(Arc::new(names));
         Ok(Terminal {
@@ -210,8 +177,47 @@ impl Terminal {
     }
 }
 
-fn number<N: core::str::FromStr>(text: &str, what: &str, range: &str) -> Result<N, LaunchError> {
-    text.parse().map_err(|_| LaunchError(format!("'{text}' is not {what}; use {range}")))
+/// What redis-cli's arguments ask for, and the command that stands behind the options.
+pub(super) fn parse_args(args: &[String]) -> Result<(SessionConfig, Vec<Vec<u8>>), String> {
+    let mut config = SessionConfig::interactive("127.0.0.1", 6379);
+    let mut command = Vec::new();
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        let mut value = || {
+            let missing = || format!("'{arg}' needs a value, as in -h redis-1");
+            args.next().cloned().ok_or_else(missing)
+        };
+        match arg.as_str() {
+            "-h" => config.host = value()?,
+            "-p" => config.port = number(&value()?, "a port", "1 to 65535")?,
+            "-n" => config.db = number(&value()?, "a database", "0 to 15")?,
+            "-a" | "--pass" => config.password = Some(value()?.into_bytes()),
+            "--user" => config.user = Some(value()?),
+            "-s" => config.socket = Some(value()?),
+            "-c" => config.cluster = true,
+            "-2" => config.protocol = Protocol::Resp2,
+            "-3" => config.protocol = Protocol::Resp3,
+            "--raw" => config.format = Format::new(Style::Raw),
+            "--no-raw" => config.format = Format::new(Style::Standard),
+            "--csv" => config.format = Format::new(Style::Csv),
+            "--json" => config.format = Format::new(Style::Json),
+            option if option.starts_with('-') => {
+                return Err(format!(
+                    "Unrecognized option or bad number of args for: '{option}'"
+                ));
+            }
+            first => {
+                command.push(first.as_bytes().to_vec());
+                command.extend(args.by_ref().map(|arg| arg.as_bytes().to_vec()));
+            }
+        }
+    }
+    config.interactive = command.is_empty();
+    Ok((config, command))
+}
+
+fn number<N: core::str::FromStr>(text: &str, what: &str, range: &str) -> Result<N, String> {
+    text.parse().map_err(|_| format!("'{text}' is not {what}; use {range}"))
 }
 
 impl Machine for Terminal {

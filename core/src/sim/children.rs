@@ -191,6 +191,7 @@ impl World {
         self.install_files(host_id, &*machine);
         let now = self.now;
         let proc = self.proc_mut(id);
+        proc.log_file = machine.log_file();
         proc.tool = machine.is_tool();
         proc.dir = super::disk::resolve("/", &proc.spec.dir);
         proc.started = now;

@@ -106,32 +106,54 @@ pub trait Console {
 
 /// Boxes a machine into which nobody types.
 pub fn plain<M: Machine + Clone + Send + Sync + 'static>(machine: M) -> Box<dyn Process> {
-    Box::new(Plain(machine))
+    daemon(machine, false, None)
+}
+
+/// Boxes a machine that goes to the background when a shell starts it, or whose log goes to a file.
+pub fn daemon<M: Machine + Clone + Send + Sync + 'static>(
+    machine: M,
+    daemonizes: bool,
+    log_file: Option<String>,
+) -> Box<dyn Process> {
+    Box::new(Plain { machine, daemonizes, log_file })
 }
 
 /// A machine into which nobody types.
 #[derive(Clone, Debug)]
-pub struct Plain<M>(pub M);
+pub struct Plain<M> {
+    /// The machine.
+    pub machine: M,
+    daemonizes: bool,
+    log_file: Option<String>,
+}
 
 impl<M: Machine> Machine for Plain<M> {
     fn handle(&mut self, now: Now<'_>, input: Input<'_>) {
-        self.0.handle(now, input);
+        self.machine.handle(now, input);
     }
 
     fn poll_output(&mut self) -> Option<Output> {
-        self.0.poll_output()
+        self.machine.poll_output()
     }
 
     fn poll_timeout(&self) -> Option<Mono> {
-        self.0.poll_timeout()
+        self.machine.poll_timeout()
     }
 
     fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
-        self.0.outbox(conn)
+        self.machine.outbox(conn)
     }
 }
 
-impl<M: Machine + Clone + Send + Sync + 'static> Process for Plain<M> {}
+impl<M: Machine + Clone + Send + Sync + 'static> Process for Plain<M> {
+    fn daemonizes(&self) -> bool {
+        self.daemonizes
+    }
+
+    fn log_file(&self) -> Option<String> {
+        self.log_file.clone()
+    }
+}
 
 /// Creates the machine for a program, whenever one starts in a World.
 ///

@@ -1,0 +1,63 @@
+//! A shell, and the small programs that people type into it, as processes of a World.
+//!
+//! Every program here is an `async fn` over [`os::Os`]; [`Program`] is the machine around it. The
+//! big programs (servers, redis-cli's protocol) live in rooms of their own; what they print at a
+//! terminal is here.
+//!
+//! | file | noun |
+//! |---|---|
+//! | `os` | what a program sees of the operating system, and its machine |
+//! | `syntax`, `expand`, `arith`, `run`, `builtins` | the shell: grammar, expansion, execution |
+//! | `login`, `edit` | the shell at a terminal, and the line that is typed there |
+//! | `skeleton` | the files of an installed machine |
+//! | `tools` | the small programs, one file a group |
+//! | `cli` | redis-cli at a terminal |
+
+mod arith;
+mod builtins;
+mod cli;
+mod edit;
+mod expand;
+mod login;
+mod os;
+mod run;
+mod skeleton;
+mod syntax;
+#[cfg(test)]
+mod tests;
+mod tools;
+
+use std::sync::Arc;
+
+use crate::sim::{Launch, Process, World};
+
+use self::os::{Entry, Program};
+use self::tools::Seen;
+
+/// The program of this name, if it is one of the shell's.
+pub(super) fn program(launch: &Launch<'_>) -> Option<Box<dyn Process>> {
+    let entry: Entry = match launch.program {
+        World::LOGIN => {
+            let program = Program::new(launch, Arc::new(login::login), Seen::default());
+            return Some(Box::new(program.installing()));
+        }
+        "sh" => Arc::new(login::sh),
+        "redis-cli" if launch.is_child => Arc::new(cli::start),
+        name => tools::entry(name)?,
+    };
+    Some(Box::new(Program::new(launch, entry, Seen::of(launch))))
+}
+
+/// The environment in which somebody finds himself after logging in.
+fn login_env() -> Vec<(String, String)> {
+    let env = [
+        ("HOME", "/root"),
+        ("LANG", "en_US.UTF-8"),
+        ("LOGNAME", "root"),
+        ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/root/bin"),
+        ("SHELL", "/bin/bash"),
+        ("TERM", "xterm-256color"),
+        ("USER", "root"),
+    ];
+    env.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}

@@ -1,0 +1,869 @@
+//! Carrying out commands: pipelines, redirections, jobs, functions, loops.
+
+use core::future::Future;
+use core::pin::Pin;
+
+use crate::machine::{
+    ChildChange, ChildId, Command as Launch, DiskOp, FileMode, Group, SpawnError, Stdio, Stream,
+    TerminalMode,
+};
+use crate::sim::resolve_path;
+use crate::sorted::SortedMap;
+
+use super::os::Os;
+use super::syntax::{Command, Item, Link, List, Pipeline, RedirectKind, Stage, parse};
+
+/// All that a shell remembers between commands.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Shell {
+    vars: SortedMap<String, Var>,
+    /// Functions as source.
+    pub(super) functions: SortedMap<String, String>,
+    pub(super) aliases: SortedMap<String, String>,
+    pub(super) name: String,
+    pub(super) params: Vec<String>,
+    pub(super) status: i32,
+    pub(super) dir: String,
+    pub(super) pid: u32,
+    pub(super) last_background: Option<u32>,
+    pub(super) jobs: Vec<Job>,
+    pub(super) history: Vec<String>,
+    /// Whether a person sits at a terminal.
+    pub(super) interactive: bool,
+    pub(super) stop_at_error: bool,
+    pub(super) unset_is_error: bool,
+    pub(super) trace: bool,
+    depth: u32,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Var {
+    value: String,
+    exported: bool,
+}
+
+/// A pipeline in the background, or suspended.
+#[derive(Clone, Debug)]
+pub(super) struct Job {
+    pub(super) number: usize,
+    pub(super) text: String,
+    /// Its processes, with how each ended.
+    pub(super) children: Vec<(ChildId, u32, Option<i32>)>,
+    pub(super) suspended: bool,
+}
+
+/// Where to go after a command.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Flow {
+    Next,
+    Break(u32),
+    Continue(u32),
+    Return,
+    Exit,
+}
+
+/// A future on the heap: commands stand in commands.
+type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+impl Shell {
+    /// How deep functions and `source` may call each other.
+    const DEPTH: u32 = 40;
+
+    pub(super) fn new(os: &Os) -> Self {
+        let mut shell = Shell {
+            name: "sh".into(),
+            dir: os.dir.to_string(),
+            pid: os.facts.pid,
+            ..Shell::default()
+        };
+        for (name, value) in os.env.iter() {
+            shell.vars.insert(name.clone(), Var { value: value.clone(), exported: true });
+        }
+        shell
+    }
+
+    // --- variables ----------------------------------------------------------------------------
+
+    pub(super) fn var(&self, name: &str) -> Option<&str> {
+        self.vars.get(name).map(|var| var.value.as_str())
+    }
+
+    pub(super) fn set(&mut self, name: &str, value: &str) {
+        self.vars.get_or_default(name.to_owned()).value = value.to_owned();
+    }
+
+    pub(super) fn export(&mut self, name: &str) {
+        self.vars.get_or_default(name.to_owned()).exported = true;
+    }
+
+    pub(super) fn unset(&mut self, name: &str) {
+        self.vars.remove(name);
+    }
+
+    pub(super) fn all_vars(&self) -> impl Iterator<Item = (&str, &str, bool)> {
+        self.vars.iter().map(|(name, var)| (name.as_str(), var.value.as_str(), var.exported))
+    }
+
+    /// A variable or a special parameter.
+    pub(super) fn special(&self, name: &str) -> Option<String> {
+        Some(match name {
+            "?" => self.status.to_string(),
+            "$" => self.pid.to_string(),
+            "!" => self.last_background?.to_string(),
+            "#" => self.params.len().to_string(),
+            "@" | "*" => self.params.join(" "),
+            "-" => if self.interactive { "himBHs" } else { "hB" }.into(),
+            "0" => self.name.clone(),
+            "PWD" => self.dir.clone(),
+            "RANDOM" => ((self.pid.wrapping_mul(7919)) % 32_768).to_string(),
+            name if name.bytes().all(|byte| byte.is_ascii_digit()) => {
+                let n: usize = name.parse().ok()?;
+                self.params.get(n.checked_sub(1)?)?.clone()
+            }
+            name => self.var(name)?.to_owned(),
+        })
+    }
+
+    fn environment(&self, extra: &[(String, String)]) -> Vec<(String, String)> {
+        let mut env: Vec<(String, String)> = self
+            .all_vars()
+            .filter(|(name, _, exported)| *exported && *name != "PWD")
+            .map(|(name, value, _)| (name.to_owned(), value.to_owned()))
+            .collect();
+        env.push(("PWD".into(), self.dir.clone()));
+        for (name, value) in extra {
+            env.retain(|(known, _)| known != name);
+            env.push((name.clone(), value.clone()));
+        }
+        env
+    }
+
+    /// What a shell of its own has to be told first, to go on where this one stands.
+    fn prelude(&self) -> String {
+        let mut text = String::new();
+        for (name, value, exported) in self.all_vars() {
+            if !exported {
+                text.push_str(&format!("{name}={}\n", quote(value)));
+            }
+        }
+        for (name, body) in self.functions.iter() {
+            text.push_str(&format!("{name}() {body}\n"));
+        }
+        if self.unset_is_error {
+            text.push_str("set -u\n");
+        }
+        if self.status != 0 {
+            text.push_str(&format!("(exit {})\n", self.status));
+        }
+        text
+    }
+
+    /// The command that runs `text` in a shell of its own.
+    fn subshell(&self, text: &str) -> Launch {
+        let mut args = vec!["-c".to_owned(), format!("{}{text}", self.prelude()), self.name.clone()];
+        args.extend(self.params.iter().cloned());
+        Launch {
+            program: "/bin/sh".into(),
+            args,
+            env: self.environment(&[]),
+            dir: Some(self.dir.clone()),
+            stdin: Stdio::Inherit,
+            stdout: Stdio::Inherit,
+            stderr: Stdio::Inherit,
+            group: Group::Same,
+        }
+    }
+
+    /// What a command prints.
+    pub(super) async fn substitute(&mut self, os: &Os, text: &str) -> Result<Vec<u8>, String> {
+        os.flush().await;
+        let command = Launch { stdout: Stdio::Piped, ..self.subshell(text) };
+        let (child, _) = os.spawn(command).await.map_err(|error| error.to_string())?;
+        let printed = os.read_all(Stream::ChildStdout(child)).await;
+        self.status = os.wait_end(child).await.code();
+        os.close(Stream::ChildStdout(child)).await;
+        Ok(printed)
+    }
+
+    // --- lists --------------------------------------------------------------------------------
+
+    /// Runs text as commands.
+    pub(super) fn run_text<'a>(&'a mut self, os: &'a Os, text: &'a str) -> Later<'a, Flow> {
+        Box::pin(async move {
+            match parse(text) {
+                Ok(list) => self.run_list(os, &list).await,
+                Err(error) => {
+                    self.say(os, &error.to_string()).await;
+                    self.status = 2;
+                    Flow::Next
+                }
+            }
+        })
+    }
+
+    /// Says what is wrong, as a shell does.
+    pub(super) async fn say(&self, os: &Os, text: &str) {
+        let name = if self.interactive { "-bash" } else { &self.name };
+        os.flush().await;
+        let _ = os.write(Stream::Stderr, format!("{name}: {text}\n").into_bytes()).await;
+    }
+
+    pub(super) fn run_list<'a>(&'a mut self, os: &'a Os, list: &'a List) -> Later<'a, Flow> {
+        Box::pin(async move {
+            for item in &list.0 {
+                let flow = self.run_item(os, item).await;
+                if flow != Flow::Next {
+                    return flow;
+                }
+            }
+            Flow::Next
+        })
+    }
+
+    async fn run_item(&mut self, os: &Os, item: &Item) -> Flow {
+        if item.background {
+            self.run_background(os, item).await;
+            return Flow::Next;
+        }
+        let mut flow = self.run_pipeline(os, &item.first, &item.text).await;
+        let mut tested = item.first.negated;
+        for (link, pipeline) in &item.rest {
+            if flow != Flow::Next {
+                return flow;
+            }
+            if (*link == Link::And) == (self.status == 0) {
+                flow = self.run_pipeline(os, pipeline, &item.text).await;
+                tested = pipeline.negated;
+            } else {
+                tested = true;
+            }
+        }
+        if flow == Flow::Next && self.stop_at_error && self.status != 0 && !tested {
+            return Flow::Exit;
+        }
+        flow
+    }
+
+    async fn run_background(&mut self, os: &Os, item: &Item) {
+        os.flush().await;
+        let simple = item.rest.is_empty() && item.first.stages.len() == 1;
+        let stage = item.first.stages.first();
+        let spawned = match stage.filter(|_| simple) {
+            // `redis-server &` is that program, and not a shell that runs it.
+            Some(stage) if matches!(stage.command, Command::Simple { .. }) => {
+                self.spawn_stage(os, stage, Stdio::Null, Stdio::Inherit, Group::New).await
+            }
+            _ => {
+                let stdin = Stdio::Null;
+                let command = Launch { stdin, group: Group::New, ..self.subshell(&item.text) };
+                let name = command.program.clone();
+                os.spawn(command).await.map_err(|error| (name, error))
+            }
+        };
+        match spawned {
+            Ok((child, pid)) => {
+                self.last_background = Some(pid);
+                self.status = 0;
+                let number = self.add_job(&item.text, vec![(child, pid, None)], false);
+                if self.interactive {
+                    os.println(format!("[{number}] {pid}"));
+                    os.flush().await;
+                }
+            }
+            Err((name, error)) => self.not_started(os, &name, &error).await,
+        }
+    }
+
+    fn add_job(
+        &mut self,
+        text: &str,
+        children: Vec<(ChildId, u32, Option<i32>)>,
+        suspended: bool,
+    ) -> usize {
+        let number = self.jobs.iter().map(|job| job.number).max().unwrap_or(0) + 1;
+        self.jobs.push(Job { number, text: text.into(), children, suspended });
+        number
+    }
+
+    // --- pipelines ----------------------------------------------------------------------------
+
+    async fn run_pipeline(&mut self, os: &Os, pipeline: &Pipeline, text: &str) -> Flow {
+        let mut flow = Flow::Next;
+        match pipeline.stages.as_slice() {
+            [stage] => flow = self.run_stage(os, stage, text).await,
+            stages => self.run_stages(os, stages, text).await,
+        }
+        if pipeline.negated {
+            self.status = i32::from(self.status == 0);
+        }
+        flow
+    }
+
+    async fn run_stages(&mut self, os: &Os, stages: &[Stage], text: &str) {
+        os.flush().await;
+        let mut children: Vec<(ChildId, u32, Option<i32>)> = Vec::new();
+        let mut last_failed = None;
+        let mut input = Stdio::Inherit;
+        for (n, stage) in stages.iter().enumerate() {
+            let is_last = n + 1 == stages.len();
+            let (output, next) = if is_last {
+                (Stdio::Inherit, Stdio::Null)
+            } else {
+                let pipe = os.new_pipe().await;
+                (Stdio::Pipe(pipe), Stdio::Pipe(pipe))
+            };
+            let group = self.group(children.first().map(|(child, ..)| *child));
+            let stdin = core::mem::replace(&mut input, next);
+            match self.spawn_stage(os, stage, stdin, output, group).await {
+                Ok((child, pid)) => children.push((child, pid, None)),
+                Err((name, error)) => {
+                    self.not_started(os, &name, &error).await;
+                    if is_last {
+                        last_failed = Some(self.status);
+                    }
+                }
+            }
+        }
+        self.wait_foreground(os, children, text).await;
+        if let Some(status) = last_failed {
+            self.status = status;
+        }
+    }
+
+    fn group(&self, leader: Option<ChildId>) -> Group {
+        match leader {
+            _ if !self.interactive => Group::Same,
+            None => Group::NewForeground,
+            Some(leader) => Group::Join(leader),
+        }
+    }
+
+    /// Starts a part of a pipeline as a process.
+    async fn spawn_stage(
+        &mut self,
+        os: &Os,
+        stage: &Stage,
+        stdin: Stdio,
+        stdout: Stdio,
+        group: Group,
+    ) -> Result<(ChildId, u32), (String, SpawnError)> {
+        let mut command = match &stage.command {
+            Command::Simple { assigns, words } => {
+                let refused = |error: String| (String::new(), SpawnError::Refused(error));
+                let args = self.expand_all(os, words).await.map_err(refused)?;
+                let args = self.unalias(args);
+                let in_shell = args.first().is_none_or(|name| {
+                    self.functions.contains_key(name) || super::builtins::is_special(name)
+                });
+                if in_shell {
+                    self.subshell(&stage.text)
+                } else {
+                    let mut extra = Vec::new();
+                    for (name, word) in assigns {
+                        let value = self.expand_one(os, word).await.map_err(refused)?;
+                        extra.push((name.clone(), value));
+                    }
+                    self.command(args, &extra)
+                }
+            }
+            _ => self.subshell(&stage.text),
+        };
+        (command.stdin, command.stdout, command.group) = (stdin, stdout, group);
+        let name = command.program.clone();
+        let mut here = None;
+        let refused = |error: String| (name.clone(), SpawnError::Refused(error));
+        self.redirect(os, stage, &mut command, &mut here).await.map_err(refused)?;
+        let (child, pid) = os.spawn(command).await.map_err(|error| (name, error))?;
+        if let Some(text) = here {
+            // A program that does not read its here-document loses nothing.
+            let _ = os.write(Stream::ChildStdin(child), text.into_bytes()).await;
+            os.close(Stream::ChildStdin(child)).await;
+        }
+        Ok((child, pid))
+    }
+
+    fn command(&self, mut args: Vec<String>, extra: &[(String, String)]) -> Launch {
+        let program = args.remove(0);
+        Launch {
+            program,
+            args,
+            env: self.environment(extra),
+            dir: Some(self.dir.clone()),
+            stdin: Stdio::Inherit,
+            stdout: Stdio::Inherit,
+            stderr: Stdio::Inherit,
+            group: Group::Same,
+        }
+    }
+
+    /// A command whose first word is an alias, as that stands for.
+    pub(super) fn unalias(&self, args: Vec<String>) -> Vec<String> {
+        let Some(text) = args.first().and_then(|name| self.aliases.get(name)) else { return args };
+        let words = text.split_whitespace().map(str::to_owned);
+        words.chain(args.into_iter().skip(1)).collect()
+    }
+
+    async fn redirect(
+        &mut self,
+        os: &Os,
+        stage: &Stage,
+        command: &mut Launch,
+        here: &mut Option<String>,
+    ) -> Result<(), String> {
+        for redirect in &stage.redirects {
+            let stdio = match &redirect.kind {
+                RedirectKind::Read(word) | RedirectKind::Write(word) | RedirectKind::Append(word) => {
+                    let mode = match redirect.kind {
+                        RedirectKind::Read(_) => FileMode::Read,
+                        RedirectKind::Write(_) => FileMode::Truncate,
+                        _ => FileMode::Append,
+                    };
+                    Stdio::File { path: self.expand_one(os, word).await?, mode }
+                }
+                RedirectKind::Same(1) => Stdio::Stdout,
+                RedirectKind::Same(2) => Stdio::Stderr,
+                RedirectKind::Same(fd) => {
+                    return Err(format!("{fd}: only the streams 0, 1 and 2 are supported"));
+                }
+                RedirectKind::Close => Stdio::Null,
+                RedirectKind::Here(word) => {
+                    *here = Some(self.expand_one(os, word).await?);
+                    Stdio::Piped
+                }
+            };
+            match redirect.fd {
+                0 => command.stdin = stdio,
+                1 => command.stdout = stdio,
+                2 => command.stderr = stdio,
+                12 => {
+                    command.stdout = stdio;
+                    command.stderr = Stdio::Stdout;
+                }
+                fd => return Err(format!("{fd}: only the streams 0, 1 and 2 are supported")),
+            }
+        }
+        Ok(())
+    }
+
+    async fn not_started(&mut self, os: &Os, name: &str, error: &SpawnError) {
+        let text = match error {
+            SpawnError::Refused(why) if name.is_empty() => why.clone(),
+            SpawnError::Refused(why) => {
+                os.flush().await;
+                let line = format!("{}\n", why.trim_end());
+                let _ = os.write(Stream::Stderr, line.into_bytes()).await;
+                self.status = 1;
+                return;
+            }
+            SpawnError::Stream { .. } => error.to_string(),
+            SpawnError::NotFound if name.contains('/') => {
+                format!("{name}: No such file or directory")
+            }
+            error => format!("{name}: {error}"),
+        };
+        self.status = match error {
+            SpawnError::NotFound => 127,
+            SpawnError::Denied => 126,
+            _ => 1,
+        };
+        self.say(os, &text).await;
+    }
+
+    /// Waits until all of these have ended, or until they are suspended.
+    pub(super) async fn wait_foreground(
+        &mut self,
+        os: &Os,
+        mut children: Vec<(ChildId, u32, Option<i32>)>,
+        text: &str,
+    ) {
+        let mut suspended = false;
+        for at in 0..children.len() {
+            while children[at].2.is_none() && !suspended {
+                match os.wait(Some(children[at].0)).await {
+                    Some((_, ChildChange::Ended(status))) => children[at].2 = Some(status.code()),
+                    Some((_, ChildChange::Suspended)) => suspended = self.interactive,
+                    Some((_, ChildChange::Continued)) => {}
+                    None => children[at].2 = Some(127),
+                }
+            }
+        }
+        if let Some((.., Some(status))) = children.last() {
+            self.status = *status;
+        }
+        if self.interactive {
+            os.set_foreground(None).await;
+            os.set_mode(TerminalMode::Cooked).await;
+            if suspended {
+                self.status = 148;
+                let number = self.add_job(text, children, true);
+                os.print(format!("\n[{number}]+  Stopped                 {text}\n"));
+            } else if self.status == 130 {
+                os.print("\n");
+            } else if self.status == 137 {
+                os.print("Killed\n");
+            }
+            os.flush().await;
+        }
+    }
+
+    // --- single commands -------------------------------------------------------------------------
+
+    async fn run_stage(&mut self, os: &Os, stage: &Stage, text: &str) -> Flow {
+        if let Command::Simple { assigns, words } = &stage.command {
+            let mut values = Vec::new();
+            let args = match self.expand_all(os, words).await {
+                Ok(args) => self.unalias(args),
+                Err(error) => return self.give_up(os, &error).await,
+            };
+            for (name, word) in assigns {
+                match self.expand_one(os, word).await {
+                    Ok(value) => values.push((name.clone(), value)),
+                    Err(error) => return self.give_up(os, &error).await,
+                }
+            }
+            if self.trace && !args.is_empty() {
+                let line = format!("+ {}\n", args.join(" "));
+                os.flush().await;
+                let _ = os.write(Stream::Stderr, line.into_bytes()).await;
+            }
+            let Some(name) = args.first().cloned() else {
+                let substitutes = assigns.iter().flat_map(|(_, word)| &word.0);
+                let mut substitutes =
+                    substitutes.filter(|part| matches!(part, super::syntax::Part::Command { .. }));
+                if substitutes.next().is_none() {
+                    self.status = 0;
+                }
+                for (name, value) in values {
+                    self.set(&name, &value);
+                }
+                if !stage.redirects.is_empty() {
+                    // `> file` makes a file.
+                    self.captured(os, stage, Vec::new()).await;
+                }
+                return Flow::Next;
+            };
+            if let Some(body) = self.functions.get(&name).cloned() {
+                if !stage.redirects.is_empty() {
+                    return self.run_process(os, stage, text).await;
+                }
+                return self.call(os, &body, args).await;
+            }
+            if super::builtins::is_builtin(&name) {
+                let saved: Vec<(String, Option<Var>)> = values
+                    .iter()
+                    .map(|(name, _)| (name.clone(), self.vars.get(name).cloned()))
+                    .collect();
+                for (name, value) in &values {
+                    self.set(name, value);
+                }
+                let flow = self.run_builtin(os, stage, args).await;
+                for (name, old) in saved {
+                    match old {
+                        Some(old) => {
+                            self.vars.insert(name, old);
+                        }
+                        None => self.unset(&name),
+                    }
+                }
+                return flow;
+            }
+            return self.run_process(os, stage, text).await;
+        }
+        if !stage.redirects.is_empty() {
+            return self.run_process(os, stage, text).await;
+        }
+        self.depth += 1;
+        if self.depth > Self::DEPTH {
+            self.depth -= 1;
+            return self.give_up(os, "commands stand too deep in each other").await;
+        }
+        let flow = self.run_compound(os, &stage.command, &stage.text).await;
+        self.depth -= 1;
+        flow
+    }
+
+    async fn give_up(&mut self, os: &Os, error: &str) -> Flow {
+        self.say(os, error).await;
+        self.status = 1;
+        if self.interactive { Flow::Next } else { Flow::Exit }
+    }
+
+    async fn run_process(&mut self, os: &Os, stage: &Stage, text: &str) -> Flow {
+        os.flush().await;
+        let group = self.group(None);
+        match self.spawn_stage(os, stage, Stdio::Inherit, Stdio::Inherit, group).await {
+            Ok((child, pid)) => {
+                self.wait_foreground(os, vec![(child, pid, None)], text).await;
+            }
+            Err((name, error)) => self.not_started(os, &name, &error).await,
+        }
+        Flow::Next
+    }
+
+    /// Calls a function.
+    pub(super) async fn call(&mut self, os: &Os, body: &str, args: Vec<String>) -> Flow {
+        if self.depth >= Self::DEPTH {
+            let error = format!("{}: maximum function nesting level exceeded", args[0]);
+            return self.give_up(os, &error).await;
+        }
+        self.depth += 1;
+        let params = core::mem::replace(&mut self.params, args.into_iter().skip(1).collect());
+        let flow = self.run_text(os, body).await;
+        self.params = params;
+        self.depth -= 1;
+        if flow == Flow::Return { Flow::Next } else { flow }
+    }
+
+    async fn run_builtin(&mut self, os: &Os, stage: &Stage, args: Vec<String>) -> Flow {
+        if stage.redirects.is_empty() {
+            let flow = super::builtins::run(self, os, args, None).await;
+            os.flush().await;
+            return flow;
+        }
+        os.flush().await;
+        let mut input = None;
+        for redirect in &stage.redirects {
+            let text = match &redirect.kind {
+                RedirectKind::Here(word) => self.expand_one(os, word).await,
+                RedirectKind::Read(word) => match self.expand_one(os, word).await {
+                    Ok(path) => match os.load(&path).await {
+                        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+                        Err(error) => Err(format!("{path}: {error}")),
+                    },
+                    Err(error) => Err(error),
+                },
+                _ => continue,
+            };
+            match text {
+                Ok(text) => input = Some(text),
+                Err(error) => {
+                    self.say(os, &error).await;
+                    self.status = 1;
+                    return Flow::Next;
+                }
+            }
+        }
+        let flow = super::builtins::run(self, os, args, input).await;
+        let printed = os.take_printed();
+        let status = self.status;
+        self.captured(os, stage, printed).await;
+        if self.status == 0 {
+            self.status = status;
+        }
+        flow
+    }
+
+    /// Puts what a builtin printed where its redirections say.
+    async fn captured(&mut self, os: &Os, stage: &Stage, printed: Vec<u8>) {
+        self.status = 0;
+        let mut command = Launch::new("/bin/cat", &[]);
+        (command.stdout, command.stderr) = (Stdio::Inherit, Stdio::Inherit);
+        (command.env, command.dir) = (self.environment(&[]), Some(self.dir.clone()));
+        let mut here = None;
+        let redirected = self.redirect(os, stage, &mut command, &mut here).await;
+        command.stdin = Stdio::Piped;
+        command.group = Group::Same;
+        let spawned = match redirected {
+            Ok(()) => os.spawn(command).await.map_err(|error| error.to_string()),
+            Err(error) => Err(error),
+        };
+        match spawned {
+            Ok((child, _)) => {
+                let _ = os.write(Stream::ChildStdin(child), printed).await;
+                os.close(Stream::ChildStdin(child)).await;
+                os.wait_end(child).await;
+            }
+            Err(error) => {
+                self.say(os, &error).await;
+                self.status = 1;
+            }
+        }
+    }
+
+    async fn run_compound(&mut self, os: &Os, command: &Command, text: &str) -> Flow {
+        match command {
+            Command::Simple { .. } => Flow::Next,
+            Command::Group(list) => self.run_list(os, list).await,
+            Command::Subshell(_) => {
+                os.flush().await;
+                let text = text.trim();
+                let inner = text.strip_prefix('(').and_then(|text| text.strip_suffix(')'));
+                let inner = inner.unwrap_or(text);
+                let group = self.group(None);
+                let command = Launch { group, ..self.subshell(inner) };
+                match os.spawn(command).await {
+                    Ok((child, pid)) => {
+                        self.wait_foreground(os, vec![(child, pid, None)], text).await;
+                    }
+                    Err(error) => self.not_started(os, "sh", &error).await,
+                }
+                Flow::Next
+            }
+            Command::If { arms, otherwise } => {
+                let strict = core::mem::take(&mut self.stop_at_error);
+                for (test, body) in arms {
+                    let flow = self.run_list(os, test).await;
+                    if flow != Flow::Next {
+                        self.stop_at_error = strict;
+                        return flow;
+                    }
+                    if self.status == 0 {
+                        self.stop_at_error = strict;
+                        return self.run_list(os, body).await;
+                    }
+                }
+                self.stop_at_error = strict;
+                self.status = 0;
+                match otherwise {
+                    Some(body) => self.run_list(os, body).await,
+                    None => Flow::Next,
+                }
+            }
+            Command::While { until, test, body } => {
+                let mut status = 0;
+                loop {
+                    if os.tick().await {
+                        return self.interrupted(os).await;
+                    }
+                    let strict = core::mem::take(&mut self.stop_at_error);
+                    let flow = self.run_list(os, test).await;
+                    self.stop_at_error = strict;
+                    if flow != Flow::Next {
+                        return flow;
+                    }
+                    if (self.status == 0) == *until {
+                        self.status = status;
+                        return Flow::Next;
+                    }
+                    let flow = self.run_list(os, body).await;
+                    status = self.status;
+                    if let Some(flow) = after_body(flow) {
+                        return flow;
+                    }
+                }
+            }
+            Command::For { var, words, body } => {
+                let values = match words {
+                    None => self.params.clone(),
+                    Some(words) => match self.expand_all(os, words).await {
+                        Ok(values) => values,
+                        Err(error) => return self.give_up(os, &error).await,
+                    },
+                };
+                self.status = 0;
+                for value in values {
+                    if os.tick().await {
+                        return self.interrupted(os).await;
+                    }
+                    self.set(var, &value);
+                    let flow = self.run_list(os, body).await;
+                    if let Some(flow) = after_body(flow) {
+                        return flow;
+                    }
+                }
+                Flow::Next
+            }
+            Command::Case { word, arms } => {
+                let text = match self.expand_one(os, word).await {
+                    Ok(text) => text,
+                    Err(error) => return self.give_up(os, &error).await,
+                };
+                self.status = 0;
+                for (patterns, body) in arms {
+                    for pattern in patterns {
+                        let pattern = match self.expand_pattern(os, pattern).await {
+                            Ok(pattern) => pattern,
+                            Err(error) => return self.give_up(os, &error).await,
+                        };
+                        if super::expand::matches(&pattern, &text) {
+                            return self.run_list(os, body).await;
+                        }
+                    }
+                }
+                Flow::Next
+            }
+            Command::Function { name, body } => {
+                self.functions.insert(name.clone(), body.clone());
+                self.status = 0;
+                Flow::Next
+            }
+        }
+    }
+
+    async fn interrupted(&mut self, os: &Os) -> Flow {
+        self.status = 130;
+        os.print("\n");
+        os.flush().await;
+        if self.interactive { Flow::Break(u32::MAX) } else { Flow::Exit }
+    }
+
+    /// Changes the working directory.
+    pub(super) async fn change_dir(&mut self, os: &Os, path: &str) -> Result<(), String> {
+        let full = resolve_path(&self.dir, path);
+        let changed = os.do_disk(DiskOp::ChangeDir { path: full.clone() }).await;
+        changed.map_err(|error| format!("{path}: {error}"))?;
+        let old = core::mem::replace(&mut self.dir, full);
+        self.set("OLDPWD", &old);
+        Ok(())
+    }
+
+    /// Notes what has become of jobs; the lines that tell of it.
+    pub(super) async fn look_after_jobs(&mut self, os: &Os) -> Vec<String> {
+        while let Some((child, change)) = os.poll_child().await {
+            self.note_change(child, change);
+        }
+        let mut lines = Vec::new();
+        self.jobs.retain(|job| {
+            let Some(status) = job.status() else { return true };
+            let state = match status {
+                0 => "Done".to_owned(),
+                137 => "Killed".to_owned(),
+                143 => "Terminated".to_owned(),
+                130 => "Interrupt".to_owned(),
+                status => format!("Exit {status}"),
+            };
+            lines.push(format!("[{}]+  {state:<24}{}", job.number, job.text));
+            false
+        });
+        lines
+    }
+
+    pub(super) fn note_change(&mut self, child: ChildId, change: ChildChange) {
+        for job in &mut self.jobs {
+            for known in &mut job.children {
+                if known.0 == child {
+                    match change {
+                        ChildChange::Ended(status) => known.2 = Some(status.code()),
+                        ChildChange::Suspended => job.suspended = true,
+                        ChildChange::Continued => job.suspended = false,
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Job {
+    /// The status of its last process, when all have ended.
+    pub(super) fn status(&self) -> Option<i32> {
+        let ended = self.children.iter().all(|(.., status)| status.is_some());
+        self.children.last().and_then(|(.., status)| *status).filter(|_| ended)
+    }
+}
+
+/// What a loop does after its body: go on with `None`, or leave.
+fn after_body(flow: Flow) -> Option<Flow> {
+    match flow {
+        Flow::Next | Flow::Continue(0 | 1) => None,
+        Flow::Continue(n) => Some(Flow::Continue(n - 1)),
+        Flow::Break(0 | 1) => Some(Flow::Next),
+        Flow::Break(u32::MAX) => Some(Flow::Break(u32::MAX)),
+        Flow::Break(n) => Some(Flow::Break(n - 1)),
+        flow => Some(flow),
+    }
+}
+
+/// A word in quotes that a shell reads back.
+pub(super) fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}

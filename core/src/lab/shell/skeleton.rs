@@ -1,0 +1,218 @@
+//! The files of an installed machine: what a host has besides what its scenario gives it.
+
+use crate::lab::programs::EXECUTABLES;
+use crate::sim::EXECUTABLE;
+
+use super::os::Facts;
+use super::tools;
+use super::tools::init_script;
+
+/// Programs that stand in `/usr/local/bin` and not in `/bin`.
+const LOCAL: [&str; 2] = ["vim", "install_server.sh"];
+
+/// Source trees of Redis that the machine was installed from.
+const SOURCES: [&str; 4] =
+    ["/root/soft/redis-5.0.5", "/root/redis-3.2.9", "/root/redis-4.0.8", "/tmp/redis-6.2.4"];
+
+type File = (String, Vec<u8>, u16);
+
+/// Every file with its mode.
+pub(super) fn files(facts: &Facts) -> Vec<File> {
+    let mut files: Vec<File> = Vec::new();
+    let text = |path: &str, text: String| (path.to_owned(), text.into_bytes(), 0o644);
+    let program = |dir: &str, name: &str| {
+        let content = [EXECUTABLE, name.as_bytes(), b"\n"].concat();
+        (format!("{dir}/{name}"), content, 0o755)
+    };
+    for name in tools::names().chain(["sh"]) {
+        if name == "configure" {
+            continue;
+        }
+        let dir = if LOCAL.contains(&name) { "/usr/local/bin" } else { "/usr/bin" };
+        files.push(program(dir, name));
+    }
+    files.push(("/bin/sh".into(), [EXECUTABLE, b"sh\n"].concat(), 0o755));
+    files.push(("/bin/bash".into(), [EXECUTABLE, b"sh\n"].concat(), 0o755));
+    files.push(("/bin/cat".into(), [EXECUTABLE, b"cat\n"].concat(), 0o755));
+    for name in EXECUTABLES {
+        files.push(program("/usr/local/bin", name));
+    }
+    let names: String = facts.names.iter().map(|(name, ip)| format!("{ip}\t{name}\n")).collect();
+    files.push(text("/etc/hosts", format!("127.0.0.1\tlocalhost\n{names}")));
+    files.push(text("/etc/hostname", format!("{}\n", facts.host)));
+    files.push(text("/etc/passwd", "root:x:0:0:root:/root:/bin/bash\n".into()));
+    files.push(text("/etc/os-release", "NAME=\"Limpid lab\"\nID=limpid\n".into()));
+    files.push(text("/etc/redis.conf", redis_conf().replace("dir ./", "dir /var/lib/redis")));
+    files.push(text("/etc/redis-sentinel.conf", sentinel_conf()));
+    files.push(text("/etc/redis/README", "Configuration files of installed instances.\n".into()));
+    files.push(text("/var/log/README", "Log files stand here.\n".into()));
+    files.push(text("/var/lib/redis/README", "The data of /etc/redis.conf.\n".into()));
+    files.push(text("/home/README", "The homes of people.\n".into()));
+    for (name, command) in [
+        ("redis", "/usr/local/bin/redis-server /etc/redis.conf"),
+        ("redis-sentinel", "/usr/local/bin/redis-sentinel /etc/redis-sentinel.conf"),
+    ] {
+        let unit = format!(
+            "[Unit]\nDescription=Redis ({name})\nAfter=network.target\n\n[Service]\n\
+             ExecStart={command}\nRestart=no\n\n[Install]\nWantedBy=multi-user.target\n"
+        );
+        files.push(text(&format!("/usr/lib/systemd/system/{name}.service"), unit));
+    }
+    for dir in SOURCES {
+        files.push(text(&format!("{dir}/redis.conf"), redis_conf()));
+        files.push(text(&format!("{dir}/sentinel.conf"), sentinel_conf()));
+        files.push(text(&format!("{dir}/README.md"), "The sources of Redis, built already.\n".into()));
+        let utils = format!("{dir}/utils");
+        files.push(program(&utils, "install_server.sh"));
+        let script = (format!("{utils}/create-cluster/create-cluster"), create_cluster(), 0o755);
+        files.push(script);
+        files.push(text(
+            &format!("{utils}/redis_init_script"),
+            init_script(6379, "/etc/redis/6379.conf", "redis-server", "redis-cli"),
+        ));
+        for name in EXECUTABLES {
+            files.push(program(&format!("{dir}/src"), name));
+        }
+    }
+    files
+}
+
+/// A configuration file with the directives that are changed most.
+pub(super) fn redis_conf() -> String {
+    "\
+# A configuration file for Redis: one directive a line.
+
+# --- Network ---
+bind 127.0.0.1
+protected-mode yes
+port 6379
+tcp-backlog 511
+timeout 0
+tcp-keepalive 300
+
+# --- General ---
+daemonize no
+pidfile /var/run/redis_6379.pid
+loglevel notice
+logfile \"\"
+databases 16
+
+# --- Snapshots ---
+save 900 1
+save 300 10
+save 60 10000
+stop-writes-on-bgsave-error yes
+rdbcompression yes
+dbfilename dump.rdb
+dir ./
+
+# --- Replication ---
+# replicaof <host> <port>
+# masterauth <password>
+replica-serve-stale-data yes
+replica-read-only yes
+repl-diskless-sync no
+replica-priority 100
+# min-replicas-to-write 3
+# min-replicas-max-lag 10
+
+# --- Security ---
+# requirepass foobared
+
+# --- Limits ---
+# maxclients 10000
+# maxmemory <bytes>
+
+# --- Append-only file ---
+appendonly no
+appendfilename \"appendonly.aof\"
+appendfsync everysec
+no-appendfsync-on-rewrite no
+auto-aof-rewrite-percentage 100
+auto-aof-rewrite-min-size 64mb
+
+# --- Cluster ---
+# cluster-enabled yes
+# cluster-config-file nodes-6379.conf
+# cluster-node-timeout 15000
+
+# --- Slow log ---
+slowlog-log-slower-than 10000
+slowlog-max-len 128
+"
+    .into()
+}
+
+fn sentinel_conf() -> String {
+    "\
+# A configuration file for a Sentinel.
+port 26379
+daemonize no
+logfile \"\"
+dir /tmp
+sentinel monitor mymaster 127.0.0.1 6379 2
+sentinel down-after-milliseconds mymaster 30000
+sentinel parallel-syncs mymaster 1
+sentinel failover-timeout mymaster 180000
+"
+    .into()
+}
+
+/// The script that starts six nodes of a cluster on one machine.
+fn create_cluster() -> Vec<u8> {
+    r#"#!/bin/sh
+# Starts, joins and stops the nodes of a small cluster on this machine.
+HOST=127.0.0.1
+PORT=30000
+TIMEOUT=2000
+NODES=6
+REPLICAS=1
+BIN=/usr/local/bin
+
+if [ -f config.sh ]; then
+    . ./config.sh
+fi
+END=$((PORT+NODES))
+
+case "$1" in
+    start)
+        while [ $PORT -lt $END ]; do
+            PORT=$((PORT+1))
+            echo "Starting $PORT"
+            $BIN/redis-server --port $PORT --cluster-enabled yes \
+                --cluster-config-file nodes-$PORT.conf --cluster-node-timeout $TIMEOUT \
+                --appendonly yes --appendfilename appendonly-$PORT.aof \
+                --dbfilename dump-$PORT.rdb --logfile $PORT.log --daemonize yes
+        done
+        ;;
+    create)
+        ALL=""
+        while [ $PORT -lt $END ]; do
+            PORT=$((PORT+1))
+            ALL="$ALL $HOST:$PORT"
+        done
+        $BIN/redis-cli --cluster create $ALL --cluster-replicas $REPLICAS
+        ;;
+    stop)
+        while [ $PORT -lt $END ]; do
+            PORT=$((PORT+1))
+            echo "Stopping $PORT"
+            $BIN/redis-cli -p $PORT shutdown nosave
+        done
+        ;;
+    clean)
+        rm -rf *.log
+        rm -rf appendonly*
+        rm -rf dump*.rdb
+        rm -rf nodes*.conf
+        ;;
+    tail)
+        tail -f $((PORT+$2)).log
+        ;;
+    *)
+        echo "Usage: $0 [start|create|stop|tail <n>|clean]"
+        ;;
+esac
+"#
+    .into()
+}

@@ -1,0 +1,201 @@
+//! What people type, and what they see: a shell on the hosts of a World.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use crate::lab::programs;
+use crate::machine::TerminalMode;
+use crate::sim::{Action, HostSpec, Scenario, World};
+use crate::time::Duration;
+
+/// A person at a terminal.
+struct Desk {
+    world: World,
+}
+
+impl Desk {
+    fn new(hosts: &[&str]) -> Desk {
+        let host = |(n, name): (usize, &&str)| {
+            HostSpec::new(name, Ipv4Addr::new(10, 0, 0, u8::try_from(n).unwrap() + 1))
+        };
+        let scenario = Scenario {
+            name: "shell".into(),
+            epoch_ms: 1_700_000_000_000,
+            hosts: hosts.iter().enumerate().map(host).collect(),
+            link: Default::default(),
+            links: Vec::new(),
+            tcp: Default::default(),
+        };
+        let mut world = World::new(Arc::new(scenario), 7, programs);
+        world.run_for(Duration::from_millis(50));
+        let host = hosts[0].to_owned();
+        let (columns, rows) = (100, 30);
+        let terminal = "t1".to_owned();
+        world.apply(&Action::Login { host, terminal, columns, rows }).unwrap();
+        let mut desk = Desk { world };
+        desk.wait_for_prompt();
+        desk
+    }
+
+    fn is_at_prompt(&self) -> bool {
+        let tty = self.world.tty_named("t1").unwrap();
+        let mut foreground = self.world.foreground_of(tty);
+        tty.mode() == TerminalMode::Raw
+            && foreground.next().is_some_and(|proc| proc.program == World::LOGIN)
+            && foreground.next().is_none()
+    }
+
+    fn wait_for_prompt(&mut self) {
+        for _ in 0..40_000 {
+            self.world.run_for(Duration::from_millis(5));
+            if self.is_at_prompt() {
+                return;
+            }
+        }
+        panic!("no prompt:\n{}", self.text());
+    }
+
+    fn text(&self) -> String {
+        self.world.tty_named("t1").unwrap().text()
+    }
+
+    fn keys(&mut self, keys: &str) {
+        let action = Action::Keys { terminal: "t1".into(), keys: keys.into() };
+        self.world.apply(&action).unwrap();
+        self.world.run_for(Duration::from_millis(300));
+    }
+
+    /// What a command prints.
+    fn run(&mut self, line: &str) -> String {
+        self.keys("clear\r");
+        self.wait_for_prompt();
+        self.keys(&format!("{line}\r"));
+        self.wait_for_prompt();
+        let text = self.text();
+        let end = text.rfind("\n[root@").unwrap_or(text.len());
+        let start = text.find('\n').map_or(end, |at| at + 1).min(end);
+        text[start..end].trim_end().to_owned()
+    }
+}
+
+#[track_caller]
+fn check(desk: &mut Desk, lines: &[(&str, &str)]) {
+    for (line, expected) in lines {
+        assert_eq!(desk.run(line), *expected, "{line}");
+    }
+}
+
+#[test]
+fn words_are_quoted_expanded_and_globbed() {
+    let mut desk = Desk::new(&["one"]);
+    check(&mut desk, &[
+        ("echo hello   'big  world' \"$HOME\"", "hello big  world /root"),
+        ("x=5; echo $x ${x}y ${y:-none} $((x * 2 + 1)) ${#x}", "5 5y none 11 1"),
+        ("echo 700{0,1,2} {1..4}", "7000 7001 7002 1 2 3 4"),
+        ("mkdir -pv a/700{0,1}", "mkdir: created directory 'a'\nmkdir: created directory 'a/7000'\nmkdir: created directory 'a/7001'"),
+        ("touch a/x.conf a/y.conf; cd a; echo *.conf 7*", "x.conf y.conf 7000 7001"),
+        ("echo $(ls | wc -l) files", "4 files"),
+        ("echo ~ '~' \\$x", "/root ~ $x"),
+        ("f=redis.conf; echo ${f%.conf} ${f#*.} ${f/redis/my}", "redis conf my.conf"),
+        ("pwd", "/root/a"),
+        ("cd - && cd /tmp && pwd", "/root\n/tmp"),
+        ("echo nosuch*", "nosuch*"),
+    ]);
+}
+
+#[test]
+fn commands_are_joined_piped_and_redirected() {
+    let mut desk = Desk::new(&["one"]);
+    check(&mut desk, &[
+        ("true && echo yes || echo no", "yes"),
+        ("false && echo yes || echo no; echo $?", "no\n0"),
+        ("printf '%s\\n' b a c | sort | head -n 2", "a\nb"),
+        ("echo one > f; echo two >> f; cat f; wc -l < f", "one\ntwo\n2"),
+        ("nosuch; echo $?", "-bash: nosuch: command not found\n127"),
+        ("nosuch 2>/dev/null; ls /nosuch > out 2>&1; cat out", "ls: cannot access '/nosuch': No such file or directory"),
+        ("cat <<EOF\nx is $((1+1))\nEOF", "> x is $((1+1))\n> EOF\nx is 2"),
+        ("yes | head -n 2", "y\ny"),
+        ("(cd /etc; pwd); pwd", "/etc\n/root"),
+        ("echo a b c | { read x y; echo \"$y-$x\"; }", "b c-a"),
+        ("! true; echo $?", "1"),
+        ("ls | cat | grep f | tr f F", "F"),
+    ]);
+}
+
+#[test]
+fn loops_branches_functions_and_scripts() {
+    let mut desk = Desk::new(&["one"]);
+    check(&mut desk, &[
+        ("for p in 7001 7002; do echo port $p; done", "port 7001\nport 7002"),
+        ("i=0; while [ $i -lt 3 ]; do i=$((i+1)); done; echo $i", "3"),
+        ("if [ -d /etc ]; then echo dir; else echo none; fi", "dir"),
+        ("case redis.conf in *.conf) echo conf;; *) echo other;; esac", "conf"),
+        ("greet() { echo hello $1; }; greet you", "hello you"),
+        ("printf 'for a in \"$@\"; do\\n  echo \"<$a>\"\\ndone\\nexit 3\\n' > s.sh; sh s.sh 'a b' c; echo $?", "<a b>\n<c>\n3"),
+        ("chmod +x s.sh; ./s.sh x; echo $?", "<x>\n3"),
+        ("for i in 1 2 3 4; do [ $i = 2 ] && continue; [ $i = 4 ] && break; echo $i; done", "1\n3"),
+        ("f() { f; }; f", "-bash: f: maximum function nesting level exceeded"),
+        ("[[ a ]]", "-bash: [[ ]]; use [ ] is not supported by this shell"),
+    ]);
+}
+
+#[test]
+fn jobs_are_stopped_continued_and_ended() {
+    let mut desk = Desk::new(&["one"]);
+    assert!(desk.run("sleep 100 &").starts_with("[1] "));
+    assert_eq!(desk.run("jobs"), "[1]+  Running                 sleep 100 &");
+    desk.keys("fg\r");
+    assert!(!desk.is_at_prompt());
+    desk.keys("\x1a");
+    desk.wait_for_prompt();
+    assert_eq!(desk.run("jobs"), "[1]+  Stopped                 sleep 100");
+    assert_eq!(desk.run("kill %1; sleep 1"), "");
+    assert_eq!(desk.run("jobs; ps | grep -c sleep"), "0");
+    desk.keys("sleep 100\r");
+    assert!(!desk.is_at_prompt());
+    desk.keys("\x03");
+    desk.wait_for_prompt();
+    assert_eq!(desk.run("echo $?"), "130");
+    desk.keys("while true; do :; done\r");
+    assert!(!desk.is_at_prompt());
+    desk.keys("\x03");
+    desk.wait_for_prompt();
+}
+
+#[test]
+fn a_line_is_edited_recalled_searched_and_completed() {
+    let mut desk = Desk::new(&["one"]);
+    desk.run("echo first");
+    desk.run("echo second");
+    desk.keys("\x1b[A\x1b[A\x1b[A\r");
+    desk.wait_for_prompt();
+    assert!(desk.text().ends_with("first\n[root@one ~]#"), "{}", desk.text());
+    desk.keys("\x12sec\r");
+    desk.wait_for_prompt();
+    assert!(desk.text().ends_with("echo second\nsecond\n[root@one ~]#"), "{}", desk.text());
+    desk.keys("cat /etc/host\t");
+    assert!(desk.text().ends_with("cat /etc/host"), "{}", desk.text());
+    desk.keys("\t");
+    assert!(desk.text().contains("hostname  hosts"), "{}", desk.text());
+    desk.keys("n\t\x01X\x0b\x19\x03");
+    desk.wait_for_prompt();
+    assert!(desk.text().ends_with("Xcat /etc/hostname ^C\n[root@one ~]#"), "{}", desk.text());
+    assert_eq!(desk.run("echo 你好 世界"), "你好 世界");
+}
+
+#[test]
+fn a_clone_of_a_world_with_a_shell_goes_on_alike() {
+    let mut desk = Desk::new(&["one"]);
+    desk.run("x=1; sleep 50 &");
+    desk.keys("for i in 1 2 3; do echo $x$i; sle");
+    let mut twin = Desk { world: desk.world.clone() };
+    for desk in [&mut desk, &mut twin] {
+        desk.keys("ep 1; done\r");
+        desk.wait_for_prompt();
+        let before = desk.world.now();
+        desk.world.run_until(before + Duration::from_secs(60));
+        desk.run("echo end");
+    }
+    assert_eq!(desk.text(), twin.text());
+    assert_eq!(desk.world.trace_hash(), twin.world.trace_hash());
+}

@@ -1,0 +1,402 @@
+//! The small programs: one function each, in a file a group, and the table of their names.
+
+mod awk;
+mod files;
+mod install;
+mod net;
+mod procs;
+mod regex;
+mod screen;
+mod sed;
+mod text;
+mod vi;
+
+use core::future::Future;
+use core::pin::Pin;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use crate::machine::Endpoint;
+use crate::sim::{Launch, ProcState, resolve_path};
+use crate::time::Wall;
+
+use super::os::{End, Entry, Os};
+
+pub(super) use self::install::init_script;
+
+/// A program: what it is called, its options for completion, and its function.
+struct Tool {
+    name: &'static str,
+    options: &'static str,
+    run: fn(Os) -> Pin<Box<dyn Future<Output = i32> + Send>>,
+}
+
+macro_rules! tools {
+    ($($name:literal $options:literal $run:path;)*) => {
+        &[$(Tool { name: $name, options: $options, run: |os| Box::pin($run(os)) }),*]
+    };
+}
+
+/// Every program, by name.
+const TOOLS: &[Tool] = tools! {
+    "[" "" procs::test;
+    "apt" "" install::installed;
+    "apt-get" "" install::installed;
+    "autoreconf" "" install::installed;
+    "awk" "-F -v" awk::awk;
+    "basename" "" files::basename;
+    "cat" "-n" text::cat;
+    "chkconfig" "--add --list" install::chkconfig;
+    "chmod" "-R" files::chmod;
+    "chown" "-R" files::chown;
+    "clear" "" screen::clear;
+    "configure" "" install::installed;
+    "cp" "-r -v" files::cp;
+    "cut" "-d -f -c" text::cut;
+    "date" "+%s" procs::date;
+    "df" "-h" procs::df;
+    "diff" "-u" text::diff;
+    "dirname" "" files::dirname;
+    "du" "-s -h" files::du;
+    "echo" "-n -e" text::echo;
+    "env" "" procs::env;
+    "false" "" procs::no;
+    "file" "" files::file;
+    "find" "-name -type -maxdepth -delete -exec" files::find;
+    "free" "-m -h" procs::free;
+    "gem" "" install::installed;
+    "git" "" install::installed;
+    "grep" "-c -E -i -n -o -q -r -v -w -A -B" text::grep;
+    "egrep" "-c -i -n -o -q -r -v" text::grep;
+    "head" "-n -c" text::head;
+    "hostname" "-I -i" net::hostname;
+    "id" "" procs::id;
+    "ifconfig" "" net::ifconfig;
+    "install_server.sh" "" install::install_server;
+    "ip" "" net::ip;
+    "iptables" "-A -D -F -L" net::iptables;
+    "killall" "-9" procs::pkill;
+    "less" "-N" screen::less;
+    "ln" "-s" files::ln;
+    "ls" "-a -h -l -R -t" files::ls;
+    "make" "" install::installed;
+    "man" "" screen::man;
+    "mkdir" "-p -v" files::mkdir;
+    "more" "" screen::less;
+    "mv" "-f -v" files::mv;
+    "nano" "" vi::nano;
+    "nc" "-z -v" net::nc;
+    "netstat" "-t -u -n -l -p -a" net::netstat;
+    "ntpdate" "" install::installed;
+    "pgrep" "-f -l" procs::pgrep;
+    "pidof" "" procs::pgrep;
+    "ping" "-c" net::ping;
+    "pkill" "-f -9" procs::pkill;
+    "poweroff" "" procs::reboot;
+    "printenv" "" procs::env;
+    "printf" "" text::printf;
+    "ps" "-e -f aux" procs::ps;
+    "pwd" "" files::pwd;
+    "reboot" "" procs::reboot;
+    "rm" "-f -r" files::rm;
+    "rmdir" "" files::rmdir;
+    "ruby" "" procs::ruby;
+    "scp" "-r" net::scp;
+    "sed" "-e -E -i -n" sed::sed;
+    "seq" "" text::seq;
+    "service" "" install::service;
+    "sleep" "" procs::sleep;
+    "sort" "-k -n -r -t -u" text::sort;
+    "ss" "-a -l -n -p -t" net::ss;
+    "ssh-keygen" "-t -C" install::installed;
+    "stat" "" files::stat;
+    "sudo" "" procs::sudo;
+    "systemctl" "daemon-reload enable restart start status stop" install::systemctl;
+    "tail" "-c -f -n" text::tail;
+    "tar" "" install::installed;
+    "tee" "-a" text::tee;
+    "telnet" "" net::nc;
+    "test" "" procs::test;
+    "top" "-b -n" screen::top;
+    "touch" "" files::touch;
+    "tr" "-d -s" text::tr;
+    "tree" "" files::tree;
+    "true" "" procs::yes_indeed;
+    "uname" "-a" procs::uname;
+    "uniq" "-c -d" text::uniq;
+    "uptime" "" procs::uptime;
+    "vi" "" vi::vi;
+    "vim" "" vi::vi;
+    "watch" "-n" screen::watch;
+    "wc" "-c -l -w" text::wc;
+    "wget" "" install::installed;
+    "which" "" procs::which;
+    "whoami" "" procs::whoami;
+    "xargs" "-I -n -t" procs::xargs;
+    "yes" "" text::yes;
+    "yum" "" install::installed;
+};
+
+fn find(name: &str) -> Option<&'static Tool> {
+    TOOLS.iter().find(|tool| tool.name == name)
+}
+
+pub(super) fn exists(name: &str) -> bool {
+    find(name).is_some()
+}
+
+/// The names of all programs.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    TOOLS.iter().map(|tool| tool.name)
+}
+
+/// The options of a program, for completion.
+pub(super) fn options(name: &str) -> impl Iterator<Item = &'static str> {
+    find(name).into_iter().flat_map(|tool| tool.options.split(' ').filter(|o| !o.is_empty()))
+}
+
+/// Where a program begins.
+pub(super) fn entry(name: &str) -> Option<Entry> {
+    let run = find(name)?.run;
+    Some(Arc::new(move |os| Box::pin(async move { End::Exit(run(os).await) })))
+}
+
+/// Runs a program in the process of the shell, for those that are builtins as well.
+pub(super) async fn run_in_place(os: &Os, name: &str, args: Vec<String>) -> i32 {
+    match find(name) {
+        Some(tool) => (tool.run)(os.with_args(name, args)).await,
+        None => 127,
+    }
+}
+
+/// What is seen of a host at the start of a program that shows it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Seen {
+    pub(super) procs: Vec<SeenProc>,
+    pub(super) sockets: Vec<SeenSocket>,
+    pub(super) used: u64,
+    pub(super) services: Vec<String>,
+}
+
+/// A process, as `ps` shows it.
+#[derive(Clone, Debug)]
+pub(super) struct SeenProc {
+    pub(super) pid: u32,
+    pub(super) parent: u32,
+    pub(super) tty: String,
+    pub(super) command: String,
+    pub(super) program: String,
+    pub(super) started: Wall,
+    pub(super) state: ProcState,
+}
+
+/// A socket, as `ss` shows it.
+#[derive(Clone, Debug)]
+pub(super) struct SeenSocket {
+    pub(super) local: Endpoint,
+    pub(super) peer: Option<Endpoint>,
+    pub(super) program: String,
+    pub(super) pid: u32,
+}
+
+impl Seen {
+    /// What the program of a launch needs to see.
+    pub(super) fn of(launch: &Launch<'_>) -> Seen {
+        let looks = matches!(
+            launch.program,
+            "ps" | "pgrep" | "pidof" | "pkill" | "killall" | "top" | "ss" | "netstat" | "df"
+                | "free" | "uptime" | "systemctl" | "service"
+        );
+        if !looks {
+            return Seen::default();
+        }
+        let world = launch.world;
+        let Some(host) = world.host_named(launch.host) else { return Seen::default() };
+        let ahead = launch.now.wall.0.saturating_sub(launch.now.mono.0 / 1_000);
+        let mut seen = Seen { used: host.disk.used(), ..Seen::default() };
+        for proc in world.procs().filter(|proc| proc.host == host.id) {
+            if !matches!(proc.state, ProcState::Running | ProcState::Paused) {
+                continue;
+            }
+            let ports: Vec<u16> = world.listeners(proc.id).map(Endpoint::port).collect();
+            seen.procs.push(SeenProc {
+                pid: proc.pid,
+                parent: proc.parent,
+                tty: proc.tty.map_or("?".into(), |tty| format!("pts/{}", tty.0)),
+                command: title(proc.program, proc.args, &ports),
+                program: proc.program.into(),
+                started: Wall(ahead + proc.started.0 / 1_000),
+                state: proc.state,
+            });
+            for at in world.listeners(proc.id) {
+                seen.sockets.push(SeenSocket {
+                    local: at.clone(),
+                    peer: None,
+                    program: proc.program.into(),
+                    pid: proc.pid,
+                });
+            }
+        }
+        for conn in world.conns() {
+            for (end, other) in [(0, 1), (1, 0)] {
+                let (end, other) = (&conn.ends[end], &conn.ends[other]);
+                let proc = end.proc.and_then(|id| world.proc(id));
+                if end.host != host.id || !end.open {
+                    continue;
+                }
+                seen.sockets.push(SeenSocket {
+                    local: end.addr.clone(),
+                    peer: Some(other.addr.clone()),
+                    program: proc.map_or(String::new(), |proc| proc.program.into()),
+                    pid: proc.map_or(0, |proc| proc.pid),
+                });
+            }
+        }
+        if let Ok(files) = host.disk.list("/etc/init.d") {
+            seen.services.extend(files.into_iter().map(|file| file.name));
+        }
+        seen
+    }
+}
+
+/// The command line of a process, as it is shown: a server says its address, as Redis's does.
+fn title(program: &str, args: &[String], ports: &[u16]) -> String {
+    let sentinel = program == "redis-sentinel" || args.iter().any(|arg| arg == "--sentinel");
+    match (program, ports.first()) {
+        ("redis-server" | "redis-sentinel", Some(port)) => {
+            let name = if sentinel { "redis-sentinel" } else { "redis-server" };
+            // A node of a cluster has its bus 10000 above.
+            let bus = port.checked_add(10_000).is_some_and(|bus| ports.contains(&bus));
+            let mark = match (sentinel, bus) {
+                (true, _) => " [sentinel]",
+                (_, true) => " [cluster]",
+                _ => "",
+            };
+            format!("{name} *:{port}{mark}")
+        }
+        ("login", _) => "-bash".into(),
+        _ => core::iter::once(program).chain(args.iter().map(String::as_str)).collect::<Vec<_>>().join(" "),
+    }
+}
+
+/// The options and the operands of a program's arguments.
+#[derive(Clone, Debug, Default)]
+struct Parsed {
+    flags: Vec<char>,
+    values: Vec<(char, String)>,
+    operands: Vec<String>,
+}
+
+impl Parsed {
+    fn has(&self, flag: char) -> bool {
+        self.flags.contains(&flag)
+    }
+
+    fn value(&self, flag: char) -> Option<&str> {
+        self.values.iter().rev().find(|(known, _)| *known == flag).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Reads arguments: `flags` stand alone, `valued` take a value. Complains of others.
+async fn parse(os: &Os, flags: &str, valued: &str) -> Result<Parsed, i32> {
+    let mut parsed = Parsed::default();
+    let mut args = os.args.iter();
+    let mut over = false;
+    while let Some(arg) = args.next() {
+        if over || arg == "-" || !arg.starts_with('-') {
+            parsed.operands.push(arg.clone());
+            continue;
+        }
+        if arg == "--" {
+            over = true;
+            continue;
+        }
+        if let Some(long) = arg.strip_prefix("--") {
+            let known = [("recursive", 'r'), ("all", 'a'), ("force", 'f'), ("parents", 'p')];
+            let flag = known.iter().find(|(name, _)| *name == long).map(|(_, flag)| *flag);
+            match flag.filter(|flag| flags.contains(*flag)) {
+                Some(flag) => parsed.flags.push(flag),
+                None if long.starts_with("color") => {}
+                None => return Err(unsupported(os, arg).await),
+            }
+            continue;
+        }
+        let mut letters = arg.chars().skip(1);
+        while let Some(letter) = letters.next() {
+            if valued.contains(letter) {
+                let rest: String = letters.collect();
+                let value = if rest.is_empty() { args.next().cloned() } else { Some(rest) };
+                let Some(value) = value else {
+                    os.complain(format!("option requires an argument -- '{letter}'")).await;
+                    return Err(2);
+                };
+                parsed.values.push((letter, value));
+                break;
+            }
+            if flags.contains(letter) {
+                parsed.flags.push(letter);
+            } else {
+                return Err(unsupported(os, &format!("-{letter}")).await);
+            }
+        }
+    }
+    Ok(parsed)
+}
+
+async fn unsupported(os: &Os, option: &str) -> i32 {
+    os.complain(format!("the option {option} is not supported here")).await;
+    2
+}
+
+/// Says what is wrong with a path.
+async fn path_error(os: &Os, doing: &str, path: &str, error: impl core::fmt::Display) -> i32 {
+    let text = if doing.is_empty() {
+        format!("{path}: {error}")
+    } else {
+        format!("{doing} '{path}': {error}")
+    };
+    os.fail(text).await
+}
+
+/// A path in a directory.
+fn join(dir: &str, name: &str) -> String {
+    match dir {
+        "" => name.to_owned(),
+        dir if dir.ends_with('/') => format!("{dir}{name}"),
+        dir => format!("{dir}/{name}"),
+    }
+}
+
+/// The last part of a path.
+fn base(path: &str) -> &str {
+    let path = path.trim_end_matches('/');
+    path.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("/")
+}
+
+fn absolute(os: &Os, path: &str) -> String {
+    resolve_path(os.var("PWD").unwrap_or(&os.dir), path)
+}
+
+/// A number of bytes for people: `1.5K`.
+fn human(bytes: u64) -> String {
+    let units = ["", "K", "M", "G", "T"];
+    let mut size = bytes as f64;
+    let mut unit = 0;
+    while size >= 1024.0 && unit + 1 < units.len() {
+        size /= 1024.0;
+        unit += 1;
+    }
+    match unit {
+        0 => bytes.to_string(),
+        _ if size < 10.0 => format!("{:.1}{}", size, units[unit]),
+        _ => format!("{:.0}{}", size.ceil(), units[unit]),
+    }
+}
+
+/// The host of a name or an address.
+fn host_of(os: &Os, host: &str) -> Option<(String, Ipv4Addr)> {
+    if matches!(host, "localhost" | "127.0.0.1") {
+        return Some((os.facts.host.clone(), os.facts.ip));
+    }
+    os.facts.names.iter().find(|(name, ip)| name == host || ip.to_string() == host).cloned()
+}

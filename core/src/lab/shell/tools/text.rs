@@ -1,0 +1,765 @@
+//! Programs that read text and write text.
+
+use core::cmp::Ordering;
+
+use crate::machine::Stream;
+use crate::time::Duration;
+
+use super::super::os::Os;
+use super::{parse, path_error, regex};
+
+/// Lines that `seq` and `yes` write between two looks at who reads them.
+const SLICE: usize = 200;
+
+/// All inputs of a program, one after the other; the standard input if none is named.
+async fn inputs(os: &Os, paths: &[String]) -> (Vec<(String, Vec<u8>)>, i32) {
+    if paths.is_empty() {
+        return (vec![("-".into(), os.read_all(Stream::Stdin).await)], 0);
+    }
+    let (mut all, mut status) = (Vec::new(), 0);
+    for path in paths {
+        match os.input(path).await {
+            Ok(bytes) => all.push((path.clone(), bytes)),
+            Err(error) => status = path_error(os, "", path, error).await,
+        }
+    }
+    (all, status)
+}
+
+/// The same as lines of text.
+pub(super) async fn lines_of(os: &Os, paths: &[String]) -> (Vec<String>, i32) {
+    let (all, status) = inputs(os, paths).await;
+    let mut lines = Vec::new();
+    for (_, bytes) in all {
+        lines.extend(String::from_utf8_lossy(&bytes).lines().map(str::to_owned));
+    }
+    (lines, status)
+}
+
+pub(super) async fn cat(os: Os) -> i32 {
+    let parsed = match parse(&os, "nAEbsu", "").await {
+        Ok(parsed) => parsed,
+        Err(status) => return status,
+    };
+    let mut status = 0;
+    let mut number = 0;
+    let numbered = parsed.has('n');
+    let paths = if parsed.operands.is_empty() { vec!["-".to_owned()] } else { parsed.operands };
+    for path in paths {
+        if path == "-" && !numbered {
+            loop {
+                let bytes = os.read(Stream::Stdin, 64 << 10).await;
+                if bytes.is_empty() {
+                    break;
+                }
+                os.print(&bytes);
+                os.flush().await;
+            }
+            continue;
+        }
+        match os.input(&path).await {
+            Ok(bytes) if numbered => {
+                for line in String::from_utf8_lossy(&bytes).lines() {
+                    number += 1;
+                    os.println(format!("{number:6}\t{line}"));
+                }
+            }
+            Ok(bytes) => os.print(bytes),
+            Err(error) => status = path_error(&os, "", &path, error).await,
+        }
+        os.flush_if_full().await;
+    }
+    status
+}
+
+pub(super) async fn tee(os: Os) -> i32 {
+    let append = os.args.iter().any(|arg| arg == "-a");
+    let bytes = os.read_all(Stream::Stdin).await;
+    os.print(&bytes);
+    let mut status = 0;
+    for path in os.args.iter().filter(|arg| !arg.starts_with('-')) {
+        let mut all = if append { os.load(path).await.unwrap_or_default() } else { Vec::new() };
+        all.extend_from_slice(&bytes);
+        if let Err(error) = os.save(path, all).await {
+            status = path_error(&os, "", path, error).await;
+        }
+    }
+    status
+}
+
+pub(super) async fn echo(os: Os) -> i32 {
+    let (mut newline, mut escapes) = (true, false);
+    let mut words = os.args.as_slice();
+    while let Some((first, rest)) = words.split_first() {
+        let flags = first.strip_prefix('-').filter(|flags| !flags.is_empty());
+        let Some(flags) = flags.filter(|flags| flags.chars().all(|c| "neE".contains(c))) else {
+            break;
+        };
+        newline &= !flags.contains('n');
+        escapes = flags.contains('e') || escapes && !flags.contains('E');
+        words = rest;
+    }
+    let text = words.join(" ");
+    if escapes {
+        os.print(unescape(&text));
+    } else {
+        os.print(text);
+    }
+    if newline {
+        os.print("\n");
+    }
+    0
+}
+
+/// Text with `\n`, `\t` and the like as what they stand for.
+pub(super) fn unescape(text: &str) -> String {
+    let mut out = String::new();
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        if c != '\\' {
+            out.push(c);
+            continue;
+        }
+        match chars.next() {
+            Some('n') => out.push('\n'),
+            Some('t') => out.push('\t'),
+            Some('r') => out.push('\r'),
+            Some('a') => out.push('\x07'),
+            Some('b') => out.push('\x08'),
+            Some('e') => out.push('\x1b'),
+            Some('\\') => out.push('\\'),
+            Some(c @ ('0' | 'x')) => {
+                let (radix, most) = if c == '0' { (8, 3) } else { (16, 2) };
+                let mut digits = String::new();
+                while digits.len() < most
+                    && let Some(digit) = chars.next_if(|c| c.is_digit(radix))
+                {
+                    digits.push(digit);
+                }
+                out.push(char::from(u8::from_str_radix(&digits, radix).unwrap_or(0)));
+            }
+            Some(c) => out.extend(['\\', c]),
+            None => out.push('\\'),
+        }
+    }
+    out
+}
+
+pub(super) async fn printf(os: Os) -> i32 {
+    let Some((format, args)) = os.args.split_first() else {
+        return os.fail("usage: printf format [arguments]").await;
+    };
+    let mut args = args.iter();
+    loop {
+        let before = args.len();
+        match formatted(format, &mut args) {
+            Ok(text) => os.print(text),
+            Err(error) => return os.fail(error).await,
+        }
+        // The format is used again while there are arguments.
+        if args.len() == 0 || args.len() == before {
+            return 0;
+        }
+    }
+}
+
+/// One use of a format.
+pub(super) fn formatted<'a>(
+    format: &str,
+    args: &mut impl Iterator<Item = &'a String>,
+) -> Result<String, String> {
+    let mut out = String::new();
+    let mut chars = format.chars().peekable();
+    let mut plain = String::new();
+    while let Some(c) = chars.next() {
+        if c != '%' {
+            plain.push(c);
+            continue;
+        }
+        out.push_str(&unescape(&core::mem::take(&mut plain)));
+        if chars.next_if_eq(&'%').is_some() {
+            out.push('%');
+            continue;
+        }
+        let (mut left, mut zero) = (false, false);
+        while let Some(flag) = chars.next_if(|c| "-0+ #".contains(*c)) {
+            left |= flag == '-';
+            zero |= flag == '0';
+        }
+        let number = |chars: &mut core::iter::Peekable<core::str::Chars<'_>>| {
+            let mut digits = String::new();
+            while let Some(digit) = chars.next_if(char::is_ascii_digit) {
+                digits.push(digit);
+            }
+            digits.parse::<usize>().ok().map(|n| n.min(10_000))
+        };
+        let width = number(&mut chars).unwrap_or(0);
+        let precision = if chars.next_if_eq(&'.').is_some() {
+            Some(number(&mut chars).unwrap_or(0))
+        } else {
+            None
+        };
+        let kind = chars.next();
+        let arg = args.next().map_or("", String::as_str);
+        let whole = arg.trim().parse::<i64>().or_else(|_| arg.trim().parse::<f64>().map(|n| n as i64));
+        let whole = whole.unwrap_or(0);
+        let text = match kind {
+            Some('s') => arg.chars().take(precision.unwrap_or(usize::MAX)).collect(),
+            Some('b') => unescape(arg),
+            Some('c') => arg.chars().take(1).collect(),
+            Some('d' | 'i' | 'u') => whole.to_string(),
+            Some('x') => format!("{whole:x}"),
+            Some('X') => format!("{whole:X}"),
+            Some('o') => format!("{whole:o}"),
+            Some('f' | 'g' | 'e') => {
+                let value = arg.trim().parse::<f64>().unwrap_or(0.0);
+                format!("{value:.*}", precision.unwrap_or(6))
+            }
+            Some(kind) => return Err(format!("`%{kind}': invalid format character")),
+            None => return Err("missing format character".into()),
+        };
+        let len = text.chars().count();
+        let pad = width.saturating_sub(len);
+        match (left, zero && kind != Some('s')) {
+            (true, _) => out.push_str(&format!("{text}{}", " ".repeat(pad))),
+            (false, true) => out.push_str(&format!("{}{text}", "0".repeat(pad))),
+            (false, false) => out.push_str(&format!("{}{text}", " ".repeat(pad))),
+        }
+    }
+    out.push_str(&unescape(&plain));
+    Ok(out)
+}
+
+pub(super) async fn head(os: Os) -> i32 {
+    ends(&os, true).await
+}
+
+pub(super) async fn tail(os: Os) -> i32 {
+    ends(&os, false).await
+}
+
+async fn ends(os: &Os, front: bool) -> i32 {
+    // `-20` is `-n 20`.
+    let args = os.args.iter().map(|arg| match arg.strip_prefix('-') {
+        Some(digits) if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) => {
+            format!("-n{digits}")
+        }
+        _ => arg.clone(),
+    });
+    let os = os.with_args(&os.name, args.collect());
+    let parsed = match parse(&os, "fFqv", "nc").await {
+        Ok(parsed) => parsed,
+        Err(status) => return status,
+    };
+    let (text, bytes) = match (parsed.value('n'), parsed.value('c')) {
+        (_, Some(count)) => (count, true),
+        (Some(count), None) => (count, false),
+        (None, None) => ("10", false),
+    };
+    let from_start = text.starts_with('+');
+    let Ok(count) = text.trim_start_matches(['+', '-']).parse::<usize>() else {
+        return os.fail(format!("invalid number of lines: '{text}'")).await;
+    };
+    let follow = parsed.has('f') || parsed.has('F');
+    let (all, status) = inputs(&os, &parsed.operands).await;
+    for (n, (path, content)) in all.iter().enumerate() {
+        if all.len() > 1 {
+            os.println(format!("{}==> {path} <==", if n > 0 { "\n" } else { "" }));
+        }
+        let pieces: Vec<&[u8]> = if bytes {
+            content.chunks(1).collect()
+        } else {
+            content.split_inclusive(|&byte| byte == b'\n').collect()
+        };
+        let range = match (front, from_start) {
+            (true, _) if text.starts_with('-') => 0..pieces.len().saturating_sub(count),
+            (true, _) => 0..count.min(pieces.len()),
+            (false, true) => count.saturating_sub(1).min(pieces.len())..pieces.len(),
+            (false, false) => pieces.len().saturating_sub(count)..pieces.len(),
+        };
+        for piece in &pieces[range] {
+            os.print(piece);
+        }
+    }
+    os.flush().await;
+    if follow && let [(path, content)] = all.as_slice() {
+        follow_file(&os, path, content.len()).await;
+    }
+    status
+}
+
+/// Prints what is added to a file, until somebody ends it.
+async fn follow_file(os: &Os, path: &str, mut printed: usize) {
+    const PAUSE: Duration = Duration::from_millis(200);
+    loop {
+        os.sleep(PAUSE).await;
+        let Ok(stat) = os.stat(path).await else { continue };
+        let len = usize::try_from(stat.len).unwrap_or(usize::MAX);
+        if len == printed {
+            continue;
+        }
+        let content = os.load(path).await.unwrap_or_default();
+        if content.len() < printed {
+            printed = 0;
+        }
+        os.print(content.get(printed..).unwrap_or_default());
+        printed = content.len();
+        os.flush().await;
+    }
+}
+
+pub(super) async fn wc(os: Os) -> i32 {
+    let parsed = match parse(&os, "lwcm", "").await {
+        Ok(parsed) => parsed,
+        Err(status) => return status,
+    };
+    let (all, status) = inputs(&os, &parsed.operands).await;
+    let every = !parsed.has('l') && !parsed.has('w') && !parsed.has('c') && !parsed.has('m');
+    let mut totals = [0; 3];
+    let single = all.len() == 1 && !every && parsed.flags.len() == 1;
+    let line = |counts: [usize; 3], name: &str| {
+        let wanted = [
+            (every || parsed.has('l'), counts[0]),
+            (every || parsed.has('w'), counts[1]),
+            (every || parsed.has('c') || parsed.has('m'), counts[2]),
+        ];
+        let shown = wanted.iter().filter(|(show, _)| *show).map(|(_, count)| {
+            if single { count.to_string() } else { format!("{count:>3}") }
+        });
+        let text = shown.collect::<Vec<_>>().join(" ");
+        if name == "-" { text } else { format!("{text} {name}") }
+    };
+    for (path, bytes) in &all {
+        let text = String::from_utf8_lossy(bytes);
+        let lines = bytes.iter().filter(|&&byte| byte == b'\n').count();
+        let counts = [lines, text.split_whitespace().count(), bytes.len()];
+        for (total, count) in totals.iter_mut().zip(counts) {
+            *total += count;
+        }
+        os.println(line(counts, path));
+    }
+    if all.len() > 1 {
+        os.println(line(totals, "total"));
+    }
+    status
+}
+
+pub(super) async fn grep(os: Os) -> i32 {
+    let parsed = match parse(&os, "ivncrRlLEwxoqhHsFGP", "eABCm").await {
+        Ok(parsed) => parsed,
+        Err(status) => return status,
+    };
+    let mut operands = parsed.operands.clone();
+    let pattern = match parsed.value('e') {
+        Some(pattern) => pattern.to_owned(),
+        None if operands.is_empty() => {
+            os.complain("usage: grep [OPTION]... PATTERN [FILE]...").await;
+            return 2;
+        }
+        None => operands.remove(0),
+    };
+    let extended = parsed.has('E') || parsed.has('P') || os.name.as_ref() == "egrep";
+    let compiled = if parsed.has('F') {
+        regex::literal(&pattern, parsed.has('i'))
+    } else {
+        let pattern = match (parsed.has('w'), parsed.has('x')) {
+            (_, true) if extended => format!("^({pattern})$"),
+            (_, true) => format!("^{pattern}$"),
+            (true, _) => format!("\\<{pattern}\\>"),
+            _ => pattern.replace("\\d", "[0-9]"),
+        };
+        regex::compile(&pattern, extended, parsed.has('i'))
+    };
+    let regex = match compiled {
+        Ok(regex) => regex,
+        Err(error) => {
+            os.complain(error).await;
+            return 2;
+        }
+    };
+    let deep = parsed.has('r') || parsed.has('R');
+    let mut paths = operands;
+    if deep {
+        if paths.is_empty() {
+            paths.push(".".into());
+        }
+        paths = walk(&os, paths).await;
+    }
+    let (all, failed) = if deep || !paths.is_empty() {
+        inputs(&os, &paths).await
+    } else {
+        inputs(&os, &[]).await
+    };
+    let number = |flag: char| parsed.value(flag).and_then(|n| n.parse::<usize>().ok());
+    let around = number('C').unwrap_or(0);
+    let (before, after) = (number('B').unwrap_or(around), number('A').unwrap_or(around));
+    let named = (all.len() > 1 || deep) && !parsed.has('h') || parsed.has('H');
+    let mut found = false;
+    for (path, bytes) in &all {
+        let text = String::from_utf8_lossy(bytes);
+        let lines: Vec<&str> = text.lines().collect();
+        let hits: Vec<usize> = (0..lines.len())
+            .filter(|&n| regex.is_match(lines[n]) != parsed.has('v'))
+            .take(number('m').unwrap_or(usize::MAX))
+            .collect();
+        found |= !hits.is_empty();
+        if parsed.has('q') {
+            continue;
+        }
+        let prefix = if named { format!("{path}:") } else { String::new() };
+        if parsed.has('c') {
+            os.println(format!("{prefix}{}", hits.len()));
+            continue;
+        }
+        if parsed.has('l') || parsed.has('L') {
+            if hits.is_empty() == parsed.has('L') {
+                os.println(path);
+            }
+            continue;
+        }
+        let mut last: Option<usize> = None;
+        for &hit in &hits {
+            let from = hit.saturating_sub(before).max(last.map_or(0, |last| last + 1));
+            if last.is_some_and(|last| from > last + 1) && before + after > 0 {
+                os.println("--");
+            }
+            let to = (hit + after).min(lines.len().saturating_sub(1));
+            for n in from..=to.max(hit) {
+                let is_hit = hits.contains(&n);
+                let mark = if is_hit { ':' } else { '-' };
+                let name = if named { format!("{path}{mark}") } else { String::new() };
+                let at = if parsed.has('n') { format!("{}{mark}", n + 1) } else { String::new() };
+                if parsed.has('o') && is_hit {
+                    for part in regex.find_iter(lines[n]) {
+                        os.println(format!("{name}{at}{}", part.as_str()));
+                    }
+                } else if is_hit && os.facts.stdout_is_terminal && !parsed.has('v') {
+                    let line = regex.replace_all(lines[n], "\x1b[31;1m$0\x1b[0m");
+                    os.println(format!("{name}{at}{line}"));
+                } else {
+                    os.println(format!("{name}{at}{}", lines[n]));
+                }
+            }
+            last = Some(to.max(hit));
+        }
+        os.flush_if_full().await;
+    }
+    if failed != 0 && !parsed.has('s') { 2 } else { i32::from(!found) }
+}
+
+/// The files below some paths.
+async fn walk(os: &Os, mut open: Vec<String>) -> Vec<String> {
+    let mut files = Vec::new();
+    open.reverse();
+    while let Some(path) = open.pop() {
+        if os.is_dir(&path).await {
+            let names = os.list(&path).await.unwrap_or_default();
+            open.extend(names.iter().rev().map(|name| super::join(&path, name)));
+        } else {
+            files.push(path);
+        }
+    }
+    files
+}
+
+pub(super) async fn sort(os: Os) -> i32 {
+    let parsed = match parse(&os, "nrufhb", "kt").await {
+        Ok(parsed) => parsed,
+        Err(status) => return status,
+    };
+    let (mut lines, status) = lines_of(&os, &parsed.operands).await;
+    let key = parsed.value('k').unwrap_or("").to_owned();
+    let field = key.split([',', '.']).next().unwrap_or("");
+    let digits: String = field.chars().take_while(char::is_ascii_digit).collect();
+    let field = digits.parse::<usize>().ok();
+    let numeric = parsed.has('n') || key.contains('n');
+    let reverse = parsed.has('r') || key.contains('r');
+    let separator = parsed.value('t').and_then(|text| text.chars().next());
+    let part = |line: &str| -> String {
+        let Some(field) = field else { return line.to_owned() };
+        let rest: Vec<&str> = match separator {
+            Some(c) => line.split(c).skip(field - 1).collect(),
+            None => line.split_whitespace().skip(field.saturating_sub(1)).collect(),
+        };
+        let end = if key.contains(',') { 1 } else { rest.len() };
+        rest.into_iter().take(end).collect::<Vec<_>>().join(" ")
+    };
+    if field == Some(0) {
+        return os.fail("field number is zero").await;
+    }
+    let number = |text: &str| {
+        let text = text.trim_start();
+        let end = text.find(|c: char| !c.is_ascii_digit() && c != '-' && c != '.');
+        text[..end.unwrap_or(text.len())].parse::<f64>().unwrap_or(0.0)
+    };
+    let compare = |a: &String, b: &String| {
+        let (x, y) = (part(a), part(b));
+        let order = if numeric {
+            number(&x).partial_cmp(&number(&y)).unwrap_or(Ordering::Equal)
+        } else if parsed.has('f') {
+            x.to_lowercase().cmp(&y.to_lowercase())
+        } else {
+            x.cmp(&y)
+        };
+        let order = order.then_with(|| if parsed.has('u') { Ordering::Equal } else { a.cmp(b) });
+        if reverse { order.reverse() } else { order }
+    };
+    lines.sort_by(compare);
+    if parsed.has('u') {
+        lines.dedup_by(|a, b| compare(a, b) == Ordering::Equal);
+    }
+    for line in lines {
+        os.println(line);
+    }
+    status
+}
+
+pub(super) async fn uniq(os: Os) -> i32 {
+    let parsed = match parse(&os, "cdui", "").await {
+        Ok(parsed) => parsed,
+        Err(status) => return status,
+    };
+    let (lines, status) = lines_of(&os, &parsed.operands).await;
+    for run in lines.chunk_by(|a, b| a == b) {
+        let count = run.len();
+        if parsed.has('d') && count < 2 || parsed.has('u') && count > 1 {
+            continue;
+        }
+        if parsed.has('c') {
+            os.println(format!("{count:7} {}", run[0]));
+        } else {
+            os.println(&run[0]);
+        }
+    }
+    status
+}
+
+/// Ranges such as `1,3-5,7-`, as `cut` takes them.
+fn ranges(text: &str) -> Option<Vec<(usize, usize)>> {
+    let range = |part: &str| {
+        let (from, to) = part.split_once('-').unwrap_or((part, part));
+        let from = if from.is_empty() { Some(1) } else { from.parse().ok() };
+        let to = if to.is_empty() { Some(usize::MAX) } else { to.parse().ok() };
+        Some((from.filter(|from| *from > 0)?, to?))
+    };
+    text.split(',').map(range).collect()
+}
+
+pub(super) async fn cut(os: Os) -> i32 {
+    let parsed = match parse(&os, "s", "dfcb").await {
+        Ok(parsed) => parsed,
+        Err(status) => return status,
+    };
+    let fields = parsed.value('f');
+    let list = fields.or(parsed.value('c')).or(parsed.value('b'));
+    let Some(list) = list else {
+        return os.fail("you must specify a list of characters or fields").await;
+    };
+    let Some(ranges) = ranges(list) else {
+        return os.fail(format!("invalid list '{list}'; write it like 1,3-5")).await;
+    };
+    let wanted = |n: usize| ranges.iter().any(|(from, to)| (*from..=*to).contains(&(n + 1)));
+    let delimiter = parsed.value('d').and_then(|text| text.chars().next()).unwrap_or('\t');
+    let (lines, status) = lines_of(&os, &parsed.operands).await;
+    for line in lines {
+        if fields.is_none() {
+            let chars = line.chars().enumerate().filter(|(n, _)| wanted(*n));
+            os.println(chars.map(|(_, c)| c).collect::<String>());
+        } else if !line.contains(delimiter) {
+            if !parsed.has('s') {
+                os.println(line);
+            }
+        } else {
+            let parts = line.split(delimiter).enumerate().filter(|(n, _)| wanted(*n));
+            let parts: Vec<&str> = parts.map(|(_, part)| part).collect();
+            os.println(parts.join(&delimiter.to_string()));
+        }
+    }
+    status
+}
+
+/// A set of characters, as `tr` takes it.
+fn set_of(text: &str) -> Vec<char> {
+    let classes =
+        [("[:upper:]", 'A', 'Z'), ("[:lower:]", 'a', 'z'), ("[:digit:]", '0', '9')];
+    if let Some((_, from, to)) = classes.iter().find(|(name, ..)| *name == text) {
+        return (*from..=*to).collect();
+    }
+    if text == "[:space:]" {
+        return " \t\n\r".chars().collect();
+    }
+    let chars: Vec<char> = unescape(text).chars().collect();
+    let mut set = Vec::new();
+    let mut at = 0;
+    while at < chars.len() {
+        if at + 2 < chars.len() && chars[at + 1] == '-' && chars[at] <= chars[at + 2] {
+            set.extend((chars[at]..=chars[at + 2]).take(65_536));
+            at += 3;
+        } else {
+            set.push(chars[at]);
+            at += 1;
+        }
+    }
+    set
+}
+
+pub(super) async fn tr(os: Os) -> i32 {
+    let parsed = match parse(&os, "dsc", "").await {
+        Ok(parsed) => parsed,
+        Err(status) => return status,
+    };
+    let Some(first) = parsed.operands.first() else { return os.fail("missing operand").await };
+    let from = set_of(first);
+    let to = parsed.operands.get(1).map(|text| set_of(text)).unwrap_or_default();
+    let text = String::from_utf8_lossy(&os.read_all(Stream::Stdin).await).into_owned();
+    let inside = |c: char| from.contains(&c) != parsed.has('c');
+    let mut out = String::new();
+    for c in text.chars() {
+        if !inside(c) {
+            out.push(c);
+            continue;
+        }
+        if parsed.has('d') {
+            continue;
+        }
+        let place = from.iter().position(|known| *known == c);
+        let new = match (place, to.last()) {
+            (Some(place), Some(last)) => to.get(place).copied().unwrap_or(*last),
+            (None, Some(last)) => *last,
+            (_, None) => c,
+        };
+        if parsed.has('s') && out.ends_with(new) {
+            continue;
+        }
+        out.push(new);
+    }
+    os.print(out);
+    0
+}
+
+pub(super) async fn seq(os: Os) -> i32 {
+    let numbers: Option<Vec<i64>> = os.args.iter().map(|arg| arg.parse().ok()).collect();
+    let (from, step, to) = match numbers.as_deref() {
+        Some([to]) => (1, 1, *to),
+        Some([from, to]) => (*from, 1, *to),
+        Some([from, step, to]) if *step != 0 => (*from, *step, *to),
+        _ => return os.fail("usage: seq [FIRST [INCREMENT]] LAST, with whole numbers").await,
+    };
+    let (mut n, mut count) = (from, 0);
+    while if step > 0 { n <= to } else { n >= to } {
+        os.println(n.to_string());
+        let Some(next) = n.checked_add(step) else { break };
+        n = next;
+        count += 1;
+        if count % SLICE == 0 {
+            os.flush().await;
+        }
+    }
+    0
+}
+
+pub(super) async fn yes(os: Os) -> i32 {
+    let text = if os.args.is_empty() { "y".to_owned() } else { os.args.join(" ") };
+    loop {
+        for _ in 0..SLICE {
+            os.println(&text);
+        }
+        os.flush().await;
+    }
+}
+
+pub(super) async fn diff(os: Os) -> i32 {
+    let paths: Vec<&String> = os.args.iter().filter(|arg| !arg.starts_with('-')).collect();
+    let [a, b] = paths.as_slice() else { return os.fail("two files are needed").await };
+    let mut sides = Vec::new();
+    for path in [a, b] {
+        match os.input(path).await {
+            Ok(bytes) => {
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                sides.push(text.lines().map(str::to_owned).collect::<Vec<_>>());
+            }
+            Err(error) => {
+                path_error(&os, "", path, error).await;
+                return 2;
+            }
+        }
+    }
+    let (left, right) = (&sides[0], &sides[1]);
+    if left.len().saturating_mul(right.len()) > 4_000_000 {
+        return os.fail("the files are too long to be compared here").await;
+    }
+    // The longest common subsequence, from the end.
+    let wide = right.len() + 1;
+    let mut common = vec![0u32; (left.len() + 1) * wide];
+    for i in (0..left.len()).rev() {
+        for j in (0..right.len()).rev() {
+            common[i * wide + j] = if left[i] == right[j] {
+                common[(i + 1) * wide + j + 1] + 1
+            } else {
+                common[(i + 1) * wide + j].max(common[i * wide + j + 1])
+            };
+        }
+    }
+    let (mut i, mut j, mut differ) = (0, 0, false);
+    while i < left.len() || j < right.len() {
+        if i < left.len() && j < right.len() && left[i] == right[j] {
+            (i, j) = (i + 1, j + 1);
+            continue;
+        }
+        differ = true;
+        let (from_i, from_j) = (i, j);
+        while i < left.len() || j < right.len() {
+            if i < left.len() && j < right.len() && left[i] == right[j] {
+                break;
+            }
+            let down = i < left.len()
+                && (j == right.len() || common[(i + 1) * wide + j] >= common[i * wide + j + 1]);
+            if down { i += 1 } else { j += 1 }
+        }
+        let span = |from: usize, to: usize| match to - from {
+            0 => from.to_string(),
+            1 => to.to_string(),
+            _ => format!("{},{to}", from + 1),
+        };
+        let kind = match (i > from_i, j > from_j) {
+            (true, true) => 'c',
+            (true, false) => 'd',
+            _ => 'a',
+        };
+        os.println(format!("{}{kind}{}", span(from_i, i), span(from_j, j)));
+        for line in &left[from_i..i] {
+            os.println(format!("< {line}"));
+        }
+        if kind == 'c' {
+            os.println("---");
+        }
+        for line in &right[from_j..j] {
+            os.println(format!("> {line}"));
+        }
+    }
+    i32::from(differ)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_are_filled_in() {
+        let format = |format: &str, args: &[&str]| {
+            let args: Vec<String> = args.iter().map(|&arg| arg.into()).collect();
+            formatted(format, &mut args.iter()).unwrap()
+        };
+        assert_eq!(format("%s\\n", &["a"]), "a\n");
+        assert_eq!(format("%5d|%-4s|%03d", &["42", "ab", "7"]), "   42|ab  |007");
+        assert_eq!(format("%.2f%%", &["1.5"]), "1.50%");
+        assert_eq!(unescape("a\\tb\\x41"), "a\tbA");
+    }
+
+    #[test]
+    fn sets_and_ranges_are_read() {
+        assert_eq!(set_of("a-c9"), ['a', 'b', 'c', '9']);
+        assert_eq!(ranges("1,3-"), Some(vec![(1, 1), (3, usize::MAX)]));
+        assert_eq!(ranges("0"), None);
+    }
+}
