@@ -371,13 +371,14 @@ impl Keys {
     async fn sequence(&mut self, os: &Os) -> Option<Key> {
         use crate::conversation::{Either, first};
         use crate::time::Duration;
-        let read = os.ask_read(Stream::Stdin);
-        let timer = os.ask_sleep(Duration::from_millis(25));
-        let more = match first(read, timer).await {
-            Either::First(super::os::Reply::Bytes(Ok(bytes))) => bytes,
-            _ => return Some(Key::Escape),
-        };
-        self.bytes.extend(more.iter());
+        if self.bytes.is_empty() {
+            let read = os.ask_read(Stream::Stdin);
+            let timer = os.ask_sleep(Duration::from_millis(25));
+            match first(read, timer).await {
+                Either::First(super::os::Reply::Bytes(Ok(bytes))) => self.bytes.extend(bytes.iter()),
+                _ => return Some(Key::Escape),
+            }
+        }
         if !matches!(self.bytes.front(), Some(b'[' | b'O')) {
             return Some(Key::Escape);
         }

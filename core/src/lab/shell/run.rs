@@ -11,7 +11,9 @@ use crate::sim::resolve_path;
 use crate::sorted::SortedMap;
 
 use super::os::Os;
-use super::syntax::{Command, Item, Link, List, Pipeline, RedirectKind, Stage, parse};
+use super::syntax::{
+    Command, Item, Link, List, Pipeline, Redirect, RedirectKind, Stage, parse,
+};
 
 /// All that a shell remembers between commands.
 #[derive(Clone, Debug, Default)]
@@ -270,7 +272,7 @@ impl Shell {
                     os.flush().await;
                 }
             }
-            Err((name, error)) => self.not_started(os, &name, &error).await,
+            Err((name, error)) => self.not_started(os, stage, &name, &error).await,
         }
     }
 
@@ -317,7 +319,7 @@ impl Shell {
             match self.spawn_stage(os, stage, stdin, output, group).await {
                 Ok((child, pid)) => children.push((child, pid, None)),
                 Err((name, error)) => {
-                    self.not_started(os, &name, &error).await;
+                    self.not_started(os, Some(stage), &name, &error).await;
                     if is_last {
                         last_failed = Some(self.status);
                     }
@@ -445,28 +447,49 @@ impl Shell {
         Ok(())
     }
 
-    async fn not_started(&mut self, os: &Os, name: &str, error: &SpawnError) {
+    /// Says why a program did not start, where its standard error would have gone.
+    async fn not_started(
+        &mut self,
+        os: &Os,
+        stage: Option<&Stage>,
+        name: &str,
+        error: &SpawnError,
+    ) {
         let text = match error {
             SpawnError::Refused(why) if name.is_empty() => why.clone(),
-            SpawnError::Refused(why) => {
-                os.flush().await;
-                let line = format!("{}\n", why.trim_end());
-                let _ = os.write(Stream::Stderr, line.into_bytes()).await;
-                self.status = 1;
-                return;
-            }
+            SpawnError::Refused(why) => why.trim_end().to_owned(),
             SpawnError::Stream { .. } => error.to_string(),
             SpawnError::NotFound if name.contains('/') => {
                 format!("{name}: No such file or directory")
             }
             error => format!("{name}: {error}"),
         };
-        self.status = match error {
+        let own_words = matches!(error, SpawnError::Refused(_)) && !name.is_empty();
+        let status = match error {
             SpawnError::NotFound => 127,
             SpawnError::Denied => 126,
             _ => 1,
         };
-        self.say(os, &text).await;
+        let line = match (own_words, self.interactive) {
+            (true, _) => format!("{text}\n"),
+            (false, true) => format!("-bash: {text}\n"),
+            (false, false) => format!("{}: {text}\n", self.name),
+        };
+        let errors = stage.into_iter().flat_map(|stage| &stage.redirects);
+        let errors: Vec<Redirect> = errors
+            .filter(|redirect| matches!(redirect.fd, 2 | 12))
+            .map(|redirect| Redirect { fd: 1, kind: redirect.kind.clone() })
+            .collect();
+        let elsewhere = !matches!(error, SpawnError::Stream { .. })
+            && errors.iter().any(|redirect| !matches!(redirect.kind, RedirectKind::Same(_)));
+        if let (true, Some(stage)) = (elsewhere, stage) {
+            let stage = Stage { redirects: errors, ..stage.clone() };
+            self.captured(os, &stage, line.into_bytes()).await;
+        } else {
+            os.flush().await;
+            let _ = os.write(Stream::Stderr, line.into_bytes()).await;
+        }
+        self.status = status;
     }
 
     /// Waits until all of these have ended, or until they are suspended.
@@ -595,7 +618,7 @@ impl Shell {
             Ok((child, pid)) => {
                 self.wait_foreground(os, vec![(child, pid, None)], text).await;
             }
-            Err((name, error)) => self.not_started(os, &name, &error).await,
+            Err((name, error)) => self.not_started(os, Some(stage), &name, &error).await,
         }
         Flow::Next
     }
@@ -695,7 +718,7 @@ impl Shell {
                     Ok((child, pid)) => {
                         self.wait_foreground(os, vec![(child, pid, None)], text).await;
                     }
-                    Err(error) => self.not_started(os, "sh", &error).await,
+                    Err(error) => self.not_started(os, None, "sh", &error).await,
                 }
                 Flow::Next
             }

@@ -149,7 +149,7 @@ fn jobs_are_stopped_continued_and_ended() {
     desk.keys("\x1a");
     desk.wait_for_prompt();
     assert_eq!(desk.run("jobs"), "[1]+  Stopped                 sleep 100");
-    assert_eq!(desk.run("kill %1; sleep 1"), "");
+    assert_eq!(desk.run("kill %1; sleep 1"), "[1]+  Terminated              sleep 100");
     assert_eq!(desk.run("jobs; ps | grep -c sleep"), "0");
     desk.keys("sleep 100\r");
     assert!(!desk.is_at_prompt());
