@@ -302,7 +302,7 @@ impl<S: Service> Machine for Front<S> {
             Input::Disk { op, result } => self.disk_done(now, op, result),
             Input::Signal(signal) => S::signal(self, signal),
             Input::Vitals(vitals) => self.vitals = vitals,
-            // The programs behind a front start no others and read no streams.
+            // Only programs that start others or read streams are told more.
             _ => {}
         }
         S::cron(self, now);

@@ -4,14 +4,18 @@
 //! thread as well: the kernel may let that wait.
 
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, IoSlice, Seek, SeekFrom, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::UNIX_EPOCH;
 
-use limpid_core::machine::{DiskDone, DiskError, DiskErrorKind, DiskOp, FileId, OpId, OpenMode};
+use limpid_core::machine::{
+    DiskDone, DiskError, DiskErrorKind, DiskOp, FileId, FileStat, OpId, OpenMode,
+};
+use limpid_core::time::Wall;
 
 use super::mailbox::{Letter, Mailbox};
 use super::schedule::{Job, Schedule};
@@ -213,8 +217,14 @@ impl Shared {
             DiskOp::List { path } => list(&path).map(DiskDone::Names).map_err(disk_error),
             DiskOp::SyncDir { path } => done(sync_dir(Path::new(&path))),
             DiskOp::ChangeDir { path } => done(std::env::set_current_dir(path)),
+            DiskOp::Stat { path } => stat(Path::new(&path)).map(DiskDone::Stat).map_err(disk_error),
+            DiskOp::RemoveDir { path } => done(fs::remove_dir(path)),
+            DiskOp::SetMode { path, mode } => {
+                done(fs::set_permissions(path, fs::Permissions::from_mode(mode.into())))
+            }
             DiskOp::Append { .. }
             | DiskOp::Read { .. }
+            | DiskOp::Lock { .. }
             | DiskOp::Sync { .. }
             | DiskOp::Truncate { .. } => Err(not_open()),
         }
@@ -240,6 +250,7 @@ fn on_file(
                 outcomes.push((op, read(file, offset, len).map_err(disk_error)));
             }
             DiskOp::Truncate { len, .. } => outcomes.push((op, done(truncate(file, len)))),
+            DiskOp::Lock { .. } => outcomes.push((op, lock_file(file))),
             what => {
                 let mut run = vec![(op, what)];
                 while let Some(next) = ops.next_if(|(_, what)| is_write(what)) {
@@ -412,6 +423,29 @@ fn list(path: &str) -> io::Result<Vec<String>> {
     }
     names.sort_unstable();
     Ok(names)
+}
+
+fn stat(path: &Path) -> io::Result<FileStat> {
+    let metadata = fs::metadata(path)?;
+    let modified = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Ok(FileStat {
+        dir: metadata.is_dir(),
+        len: metadata.len(),
+        mode: (metadata.permissions().mode() & 0o777) as u16,
+        modified: Wall(u64::try_from(modified.as_micros()).unwrap_or(u64::MAX)),
+    })
+}
+
+/// Locks a file until it is closed.
+fn lock_file(file: &File) -> Outcome {
+    match file.try_lock() {
+        Ok(()) => Ok(DiskDone::Done),
+        Err(TryLockError::WouldBlock) => Err(DiskError {
+            kind: DiskErrorKind::Denied,
+            message: "Resource temporarily unavailable".into(),
+        }),
+        Err(TryLockError::Error(error)) => Err(disk_error(error)),
+    }
 }
 
 fn done(result: io::Result<()>) -> Outcome {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use limpid_core::machine::{DiskDone, DiskError, FileId, OpId, Signal};
+use limpid_core::machine::{ChildId, DiskDone, DiskError, ExitStatus, FileId, OpId, Signal};
 use mio::Waker;
 
 /// What other threads have to tell. Putting something in wakes the event loop.
@@ -18,6 +18,8 @@ pub(crate) struct Mailbox {
 pub(crate) enum Letter {
     /// A disk operation has ended; which open file it wrote or read, if it did.
     Disk(Option<FileId>, OpId, Result<DiskDone, DiskError>),
+    /// A program that the machine started has ended.
+    Child(ChildId, ExitStatus),
     /// The operating system signals.
     Signal(Signal),
     /// A host's name has been looked up: its addresses, none if nobody knows it.

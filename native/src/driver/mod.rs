@@ -31,6 +31,7 @@
 //! What this room does not know: Redis. Configuration files, daemons and log files are next door
 //! in `server`.
 
+mod children;
 mod clock;
 mod connections;
 mod disk;
@@ -49,13 +50,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use limpid_core::machine::{
-    Address, Close, ConnId, Endpoint, Input, ListenerId, LogLevel, LogLine, Machine, NetError,
-    Outbox, Output,
+    Address, ChildChange, Close, ConnId, Endpoint, Input, ListenerId, LogLevel, LogLine, Machine, NetError,
+    Outbox, Output, StreamError,
 };
 use limpid_core::time::{Mono, Now};
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token, Waker};
 
+use self::children::Children;
 use self::clock::Clock;
 use self::connections::{Connection, Connections, Slot};
 use self::disk::Disk;
@@ -110,6 +112,7 @@ pub(crate) struct Driver<M, L> {
     ebb: Ebb,
     moderation: Moderation,
     disk: Disk,
+    children: Children,
     connections: Connections,
     names: Names,
     /// Accepted connections so far, which numbers the next.
@@ -160,6 +163,7 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
             options,
             poll,
             disk: Disk::new(mailbox.clone()),
+            children: Children::new(mailbox.clone()),
             names: Names::new(mailbox.clone()),
             mailbox,
             clock: Clock::new(),
@@ -311,6 +315,11 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
                     self.hand(Input::Disk { op, result });
                 }
                 Letter::Signal(signal) => self.hand(Input::Signal(signal)),
+                Letter::Child(child, status) => {
+                    self.children.ended(child);
+                    let change = ChildChange::Ended(status);
+                    self.hand(Input::ChildChanged { child, change });
+                }
                 Letter::Name(host, addresses) => {
                     for wanted in self.names.found(&host, addresses) {
                         self.try_next(wanted, NetError::UnknownName);
@@ -497,6 +506,26 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
                         self.hand(Input::Disk { op, result });
                     }
                 }
+                Output::Spawn { child, command } => {
+                    let result = self.children.spawn(child, &command);
+                    self.hand(Input::Spawned { child, result });
+                }
+                Output::Kill { pid, signal } => {
+                    let result = self.children.kill(pid, signal);
+                    self.hand(Input::Killed { pid, result });
+                }
+                // No program that this driver runs reads or writes its standard streams by itself.
+                Output::Read { stream, .. } => {
+                    let result = Err(StreamError::BadDescriptor);
+                    self.hand(Input::Read { stream, result });
+                }
+                Output::Write { stream, .. } => {
+                    let result = Err(StreamError::BadDescriptor);
+                    self.hand(Input::Written { stream, result });
+                }
+                Output::CloseStream { .. }
+                | Output::TerminalMode(_)
+                | Output::Foreground { .. } => {}
                 Output::Log(line) => (self.log)(line),
                 Output::KeepAlive(after) => self.options.keepalive = after,
                 Output::Stall(time) => {

@@ -113,9 +113,14 @@ impl Schedule {
             DiskOp::Append { file, .. }
             | DiskOp::Read { file, .. }
             | DiskOp::Sync { file }
+            | DiskOp::Lock { file }
             | DiskOp::Truncate { file, .. } => self.paths.get(file).cloned().into_iter().collect(),
             DiskOp::Close { file } => self.paths.remove(file).into_iter().collect(),
-            DiskOp::Load { path } | DiskOp::Replace { path, .. } | DiskOp::Remove { path } => {
+            DiskOp::Load { path }
+            | DiskOp::Replace { path, .. }
+            | DiskOp::Remove { path }
+            | DiskOp::Stat { path }
+            | DiskOp::SetMode { path, .. } => {
                 vec![plain(path)]
             }
             DiskOp::Rename { from, to } => {
@@ -131,7 +136,7 @@ impl Schedule {
                 return Scope { after_all: true, before_names: true, ..Scope::default() };
             }
             // A path means another thing before and after.
-            DiskOp::MakeDir { .. } | DiskOp::ChangeDir { .. } => {
+            DiskOp::MakeDir { .. } | DiskOp::RemoveDir { .. } | DiskOp::ChangeDir { .. } => {
                 return Scope { after_all: true, before_all: true, ..Scope::default() };
             }
         };
@@ -167,6 +172,7 @@ fn data_file(what: &DiskOp) -> Option<FileId> {
         DiskOp::Append { file, .. }
         | DiskOp::Read { file, .. }
         | DiskOp::Sync { file }
+        | DiskOp::Lock { file }
         | DiskOp::Truncate { file, .. } => Some(*file),
         _ => None,
     }
