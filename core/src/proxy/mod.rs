@@ -45,6 +45,8 @@ impl<R: Rule> Machine for Proxy<R> {
             Input::Disk { op, result } => self.rule.disk(&mut self.engine, now, op, result),
             Input::Signal(signal) => self.rule.signal(&mut self.engine, now, signal),
             Input::Vitals(vitals) => self.rule.vitals(vitals),
+            // Only programs that start others or read streams are told more.
+            _ => {}
         }
     }
 

@@ -598,6 +598,8 @@ impl Rule for Twemproxy {
                     engine.output(Output::Disk { op, what });
                 }
             }
+            Signal::Pipe => {}
+            other => engine.output(Output::Exit { code: other.default_exit() }),
         }
     }
 
