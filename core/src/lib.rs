@@ -4,7 +4,7 @@
 //! Start with [`machine`], the contract that everything here keeps. The rooms, in the order in
 //! which they may use each other (a room uses those before it, never those after it):
 //!
-//! * [`time`], [`rng`], [`machine`], [`resp`]: the ground floor.
+//! * [`sorted`], [`time`], [`rng`], [`glob`], [`machine`], [`resp`]: the ground floor.
 //! * [`sharding`]: which node has a key.
 //! * [`store`]: the keyspace.
 //! * [`command`]: the shape of the command table, and the commands on data.

@@ -8,6 +8,7 @@ mod bench;
 mod html;
 mod order;
 mod pack;
+mod rooms;
 mod run;
 mod setup;
 mod sim;
@@ -38,6 +39,8 @@ enum Task {
     Web(web::Args),
     /// Compare with the redis-server of this machine.
     Bench(bench::Args),
+    /// Draw the modules of the core and their arrows into docs/architecture.md.
+    Rooms(rooms::Args),
     /// Run simulated worlds over many seeds, and measure how fast they are.
     Sim(sim::Args),
 }
@@ -49,6 +52,7 @@ fn main() -> Result<()> {
         Task::Run(args) => run::playground(&ws, &args),
         Task::Test(args) => test::all(&ws, &args),
         Task::Bench(args) => bench::compare(&ws, &args),
+        Task::Rooms(args) => rooms::draw(&ws, &args),
         Task::Sim(args) => sim::worlds(&ws, &args),
         Task::Web(args) => web::build(&ws, &args).map(drop),
     }

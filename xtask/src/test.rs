@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::workspace::{Workspace, run, step};
-use crate::{setup, web};
+use crate::{rooms, setup, web};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -40,6 +40,7 @@ fn checks(ws: &Workspace, summary: &mut Summary) {
         let clippy = ["clippy", "-p", "limpid-web", "--locked", "--target", setup::WASM];
         run(ws.cargo().args(clippy).args(["--", "-D", "warnings"]))
     });
+    summary.check("rooms", || rooms::draw(ws, &rooms::Args { check: true }));
     summary.check("documentation", || {
         let doc = ["doc", "--workspace", "--no-deps", "--locked"];
         run(ws.cargo().args(doc).env("RUSTDOCFLAGS", "-D warnings"))

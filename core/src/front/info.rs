@@ -1,7 +1,6 @@
 //! INFO: the choice of sections, and those that are about clients and commands.
 
-use core::fmt::{Display, Write as _};
-
+use super::info_text::Text;
 use super::{Call, Client, Front, Handler, LIMPID_VERSION, Rows, Service, VERSION, bind_name, row};
 use crate::command::meta::{acl, flag};
 use crate::command::{CommandError, Group, Row};
@@ -19,40 +18,6 @@ impl<S: Service> Rows<S> {
         .syntax("[section ...]")
         .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"])
         .history(&[("7.0.0", "Takes several sections.")])];
-}
-
-/// The text of INFO as it is written.
-pub struct Text(String);
-
-impl Text {
-    /// Begins a section.
-    pub(crate) fn section(&mut self, name: &str) {
-        if !self.0.is_empty() {
-            self.0.push_str("\r\n");
-        }
-        // Writing to a string does not fail.
-        let _ = write!(self.0, "# {name}\r\n");
-    }
-
-    /// Writes a field of the section.
-    pub(crate) fn field(&mut self, name: &str, value: impl Display) {
-        let _ = write!(self.0, "{name}:{value}\r\n");
-    }
-
-    /// Writes a number of bytes, then the same for people.
-    pub(crate) fn bytes(&mut self, name: &str, value: u64) {
-        self.field(name, value);
-        self.field(&format!("{name}_human"), human(value));
-    }
-}
-
-/// A number of bytes for people: `1.50M`.
-pub(crate) fn human(bytes: u64) -> String {
-    let units = [(1u64 << 50, 'P'), (1 << 40, 'T'), (1 << 30, 'G'), (1 << 20, 'M'), (1 << 10, 'K')];
-    match units.into_iter().find(|(unit, _)| bytes >= *unit) {
-        Some((unit, letter)) => format!("{:.2}{letter}", bytes as f64 / unit as f64),
-        None => format!("{bytes}B"),
-    }
 }
 
 /// What a service knows of clients, for the section `clients`.
@@ -121,7 +86,7 @@ impl<S: Service> Front<S> {
         if sections.is_empty() {
             wanted.extend(S::INFO.iter().filter(|s| s.1).map(|s| s.0));
         }
-        let mut text = Text(String::new());
+        let mut text = Text::default();
         for (section, _) in S::INFO {
             if wanted.contains(section) {
                 S::info_section(self, section, &mut text, caller);
@@ -130,7 +95,7 @@ impl<S: Service> Front<S> {
         if sections.iter().any(|section| section == "debug") {
             self.debug_section(&mut text);
         }
-        text.0
+        text.finish()
     }
 
     /// The section `server`.

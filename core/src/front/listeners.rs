@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::config::Change;
-use super::{Front, Service};
+use super::{Front, Purpose, Service};
 use crate::machine::{Endpoint, ListenerId, LogLevel, NetError, Output};
 use crate::sorted::SortedMap;
 use crate::time::Now;
@@ -14,15 +14,6 @@ pub(crate) struct Listeners {
     all: SortedMap<ListenerId, Listener>,
     last: u32,
     ready: bool,
-}
-
-/// What the connections are that are made through a listener.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// Clients of the front.
-    Clients,
-    /// Peers of the service, told apart by a number of its own (the bus of a cluster).
-    Service(u32),
 }
 
 /// A listener that the configuration asks for.

@@ -17,31 +17,38 @@
 //!
 //! The rooms, each using those above it:
 //!
-//! * [`clients`]: what is known of each client; `pause`, [`stats`]: CLIENT PAUSE, what is counted;
-//! * [`table`], [`names`]: the commands of a service and how they are found; [`call`]: one call;
-//! * [`config`]: directives: reading, checking, CONFIG GET/SET/REWRITE;
-//! * [`service`]: the trait;
-//! * `log`, `disk`, `listeners`, `output`: lines for the log, disk operations, listeners, replies on
-//!   their way out;
+//! * [`stats`]: what is counted;
+//! * [`info_text`]: the text of INFO as it is written;
+//! * [`config`]: directives: reading, checking, rewriting files;
+//! * [`service`], [`clients`], [`table`], [`names`], [`call`]: the shape of it all: the trait of a
+//!   program, what is known of a client, commands and how they are found, one call. They name each
+//!   other, as a trait and the types that it is a parameter of do;
+//! * `log`, `disk`, `listeners`, `output`, `pause`: lines for the log, disk operations, listeners,
+//!   replies on their way out, CLIENT PAUSE;
 //! * `pubsub`, `monitor`, [`slowlog`]: what clients are told besides replies, and slow commands;
 //! * `dispatch`: from bytes to replies, through the checks;
-//! * `connections`: connections that come and go; `cron`: what is done because time passes;
+//! * `connections`: connections that come and go;
+//! * `cron`: what is done because time passes;
 //! * `start`: the first lines of the log;
-//! * `commands`, `connection`, [`info`], `shutdown`: COMMAND, commands on the connection, INFO,
-//!   SHUTDOWN.
+//! * `commands`, `client_commands`, `config_commands`, `connection`: COMMAND, CLIENT, CONFIG, and
+//!   commands on the connection itself;
+//! * [`info`], `shutdown`: INFO and SHUTDOWN.
 //!
 //! A service composes its table from [`Rows`] of the front and rows of its own.
 
 pub mod call;
+mod client_commands;
 pub mod clients;
 mod commands;
 pub mod config;
+mod config_commands;
 mod connection;
 mod connections;
 mod cron;
 mod disk;
 mod dispatch;
 pub mod info;
+pub mod info_text;
 mod listeners;
 mod log;
 mod monitor;
@@ -60,18 +67,18 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 pub use call::{Call, Handler, container, row};
-pub use clients::{Client, ClientKind, ClientState, Clients, Due, ReplyMode, Standing};
-pub use config::{Config, Permission};
+pub(crate) use clients::ChannelKind;
+pub use clients::{
+    Client, ClientKind, ClientState, Clients, Due, ReplyMode, Standing, Subscriptions,
+};
+pub use config::{Config, Permission, ShutdownOptions};
 pub(crate) use disk::DiskWork;
-pub use listeners::Purpose;
 pub(crate) use listeners::{Listeners, bind_name};
 pub use names::Names;
 pub(crate) use output::{MAX_LONG_UNSENT, MAX_UNSENT};
 pub(crate) use pause::{Pause, PauseReason};
-pub use pubsub::Subscriptions;
-pub(crate) use pubsub::{ChannelKind, Pubsub};
-pub use service::{Admission, PeerInput, Service};
-pub use shutdown::ShutdownOptions;
+pub(crate) use pubsub::Pubsub;
+pub use service::{Admission, PeerInput, Purpose, Service};
 pub use table::{Command, Rows, Run, Table};
 
 use crate::machine::{ConnId, Input, Machine, OpId, Outbox, Output, Vitals};

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::clients::ChannelKind;
 use super::{Call, Client, Front, Handler, Rows, Service, Standing, container, row};
 use crate::command::meta::{KeySpec, flag, key};
 use crate::command::{CommandError, Group, Row};
@@ -122,17 +123,6 @@ const SUBSCRIBING: u32 = flag::PUBSUB | flag::NOSCRIPT | flag::LOADING | flag::S
 const PUBLISHING: u32 = flag::PUBSUB | flag::LOADING | flag::STALE | flag::FAST;
 const ASKING: u32 = flag::PUBSUB | flag::LOADING | flag::STALE;
 
-/// What one may listen to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ChannelKind {
-    /// Channels by name.
-    Channel,
-    /// Patterns of names.
-    Pattern,
-    /// Shard channels by name.
-    Shard,
-}
-
 /// Names, each with something.
 type Named<T> = BTreeMap<Box<[u8]>, T>;
 
@@ -146,53 +136,6 @@ pub(crate) struct Pubsub {
     queued_for_others: Vec<(u32, Vec<u8>)>,
     /// Queued messages for the client whose command is running, sent after its reply.
     queued_for_current: Vec<Vec<u8>>,
-}
-
-/// What one client listens to.
-#[derive(Clone, Debug, Default)]
-pub struct Subscriptions {
-    channels: BTreeSet<Box<[u8]>>,
-    patterns: BTreeSet<Box<[u8]>>,
-    shards: BTreeSet<Box<[u8]>>,
-}
-
-impl Subscriptions {
-    /// How many channels.
-    pub fn channels(&self) -> usize {
-        self.channels.len()
-    }
-
-    /// How many patterns.
-    pub fn patterns(&self) -> usize {
-        self.patterns.len()
-    }
-
-    /// How many shard channels.
-    pub fn shards(&self) -> usize {
-        self.shards.len()
-    }
-
-    fn of(&mut self, kind: ChannelKind) -> &mut BTreeSet<Box<[u8]>> {
-        match kind {
-            ChannelKind::Channel => &mut self.channels,
-            ChannelKind::Pattern => &mut self.patterns,
-            ChannelKind::Shard => &mut self.shards,
-        }
-    }
-
-    /// The count that a reply to a subscription gives.
-    fn count(&self, kind: ChannelKind) -> usize {
-        match kind {
-            ChannelKind::Channel | ChannelKind::Pattern => {
-                self.channels.len() + self.patterns.len()
-            }
-            ChannelKind::Shard => self.shards.len(),
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.channels.is_empty() && self.patterns.is_empty() && self.shards.is_empty()
-    }
 }
 
 impl Pubsub {

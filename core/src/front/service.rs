@@ -3,8 +3,8 @@
 use core::fmt::Debug;
 
 use super::config::{Change, FrontSettings, OutputLimit, Schema};
-use super::info::Text;
-use super::{Client, ClientState, Command, Config, Front, Purpose, ShutdownOptions, Table};
+use super::info_text::Text;
+use super::{Client, ClientState, Command, Config, Front, ShutdownOptions, Table};
 use crate::command::CommandError;
 use crate::machine::{ConnId, DiskDone, DiskError, Endpoint, NetError, Outbox, Signal};
 use crate::resp::request::Args;
@@ -261,7 +261,7 @@ pub trait Service: Clone + Debug + Send + Sync + Sized + 'static {
 
     /// Whether an argument is a password, which MONITOR and SLOWLOG hide.
     fn is_secret(command: &Command<Self>, args: Args<'_>, index: usize) -> bool {
-        super::slowlog::is_secret(command, args, index)
+        command.has_secret(args, index)
     }
 
     // ---- Replies ----
@@ -359,6 +359,15 @@ pub trait Service: Clone + Debug + Send + Sync + Sized + 'static {
 
     /// The working directory is about to change, or has changed (`done`).
     fn directory_changes(_front: &mut Front<Self>, _done: bool) {}
+}
+
+/// What the connections are that are made through a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Clients of the front.
+    Clients,
+    /// Peers of the service, told apart by a number of its own (the bus of a cluster).
+    Service(u32),
 }
 
 /// What becomes of a command that no check has refused.

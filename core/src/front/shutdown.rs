@@ -3,7 +3,7 @@
 
 use core::mem;
 
-use super::{Call, Front, Handler, Rows, Service, row};
+use super::{Call, Front, Handler, Rows, Service, ShutdownOptions, row};
 use crate::command::meta::flag;
 use crate::command::{CommandError, Group, Row};
 use crate::machine::{LogLevel, Signal};
@@ -25,16 +25,6 @@ impl<S: Service> Rows<S> {
             .summary("Ends the server.")
             .syntax("[save-selector: NOSAVE | SAVE] [NOW@7.0.0] [FORCE@7.0.0] [ABORT@7.0.0]")
             .history(&[("7.0.0", "New: `NOW`, `FORCE`, `ABORT`.")])];
-}
-
-/// How a program is to end: the options of SHUTDOWN, or of `shutdown-on-sigterm` and the like.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub struct ShutdownOptions {
-    pub save: bool,
-    pub nosave: bool,
-    pub now: bool,
-    pub force: bool,
 }
 
 /// A shutdown that was asked for, or has begun.

@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use super::{Call, Client, Command, Front, Handler, Rows, Service, container, row};
 use crate::command::meta::flag;
 use crate::command::{CommandError, Group, Row};
-use crate::front::config::Schema;
 use crate::machine::LogLevel;
 use crate::resp::number::parse_i64;
 use crate::resp::request::Args;
@@ -211,25 +210,6 @@ fn shortened<S: Service>(command: &Command<S>, args: Args<'_>) -> Vec<Vec<u8>> {
         out.push(format!("... ({} more arguments)", args.len() - kept).into_bytes());
     }
     out
-}
-
-/// Whether an argument is a password.
-pub fn is_secret<S: Service>(command: &Command<S>, args: Args<'_>, index: usize) -> bool {
-    let before = |n: usize, word: &[u8]| {
-        index.checked_sub(n).is_some_and(|i| i > 0 && args.at(i).eq_ignore_ascii_case(word))
-    };
-    match command.name.as_str() {
-        "auth" => index > 0,
-        "hello" => before(1, b"auth") || before(2, b"auth"),
-        "config|set" => {
-            index >= 3
-                && index % 2 == 1
-                && S::Schema::directives()
-                    .find(args.at(index - 1))
-                    .is_some_and(|d| d.is_sensitive())
-        }
-        _ => false,
-    }
 }
 
 fn slowlog_get<S: Service>(

@@ -4,7 +4,7 @@
 use std::sync::{Arc, OnceLock};
 
 use super::config::{Directives, FRONT_DIRECTIVES, Schema, Values};
-use super::info::Text;
+use super::info_text::Text;
 use super::table::Groups;
 use super::*;
 use crate::command::{CommandError, Group, Row};

@@ -1,7 +1,8 @@
 //! The sections of INFO that are about keys, memory and replication.
 
 use super::{Client, Server};
-use crate::front::info::{ClientCounts, ServiceStats, Text};
+use crate::front::info::{ClientCounts, ServiceStats};
+use crate::front::info_text::Text;
 
 impl Server {
     /// Writes one section of INFO.

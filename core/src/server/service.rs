@@ -5,7 +5,7 @@ use super::{
 };
 use crate::command::{CommandError, Handler};
 use crate::front::config::OutputLimit;
-use crate::front::info::Text;
+use crate::front::info_text::Text;
 use crate::front::{Admission, PeerInput, Purpose, Service, ShutdownOptions, Table};
 use crate::machine::{Close, ConnId, DiskDone, DiskError, NetError, Outbox, Output, Signal};
 use crate::resp::request::Args;
@@ -291,7 +291,7 @@ impl Service for Redis {
     fn is_secret(command: &Command, args: Args<'_>, index: usize) -> bool {
         match command.meta.name {
             "migrate" => crate::command::migrate::is_secret(args, index),
-            _ => crate::front::slowlog::is_secret(command, args, index),
+            _ => command.has_secret(args, index),
         }
     }
 

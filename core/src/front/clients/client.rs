@@ -1,7 +1,7 @@
 //! One client: its connection, its protocol state, and what its program keeps for it.
 
-use super::LongReply;
-use crate::front::{Service, Subscriptions};
+use super::{LongReply, Subscriptions};
+use crate::front::Service;
 use crate::machine::{ConnId, Endpoint, Outbox};
 use crate::resp::Proto;
 use crate::resp::request::{OwnedArgs, Requests};

@@ -1,15 +1,18 @@
-//! The connected clients: what is known of each, and how each is found; CLIENT.
+//! The connected clients: what is known of each, and how each is found.
 
 pub mod client;
-mod commands;
+mod describe;
 mod long;
+mod subscriptions;
 
 use std::collections::BTreeSet;
 
 pub use client::{Client, ClientKind, ClientState, Due, ReplyMode, Standing};
-pub(crate) use commands::{check_name, describe};
+pub(crate) use describe::{check_name, describe, is_printable};
 use hashbrown::HashTable;
 pub use long::LongReply;
+pub(crate) use subscriptions::ChannelKind;
+pub use subscriptions::Subscriptions;
 
 use crate::front::Service;
 use crate::machine::ConnId;

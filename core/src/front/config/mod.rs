@@ -9,9 +9,9 @@
 //!   that serves clients, and [`FrontSettings`], their typed values;
 //! * [`value`]: words into the one form in which a value is kept: the text that CONFIG GET shows;
 //! * [`file`](mod@file): reading files and arguments; [`rewrite`]: writing a file back;
-//! * `commands`: CONFIG.
+//! * `change`: changes that take time. CONFIG itself is next door, in `config_commands`.
 
-mod commands;
+mod change;
 pub mod directive;
 pub mod file;
 pub mod rewrite;
@@ -20,11 +20,11 @@ pub mod value;
 
 use core::fmt::Debug;
 
-pub use commands::Change;
-pub(crate) use commands::{ConfigSaves, Rewriter};
+pub use change::Change;
+pub(crate) use change::{ConfigSaves, Rewriter};
 pub use directive::{Directive, Directives, Form, FormLines, Kind, Unit};
 pub use file::ConfigError;
-pub use shared::{FRONT_DIRECTIVES, FrontSettings, OutputLimit, Permission};
+pub use shared::{FRONT_DIRECTIVES, FrontSettings, OutputLimit, Permission, ShutdownOptions};
 
 /// What a program can be told by its configuration.
 pub trait Schema: Clone + Debug + Send + Sync + Sized + 'static {
@@ -218,17 +218,19 @@ impl<C: Schema> Config<C> {
         .collect()
     }
 
-    fn value(&self, place: usize) -> Option<&[u8]> {
+    /// The value of the directive at this place.
+    pub(in crate::front) fn value(&self, place: usize) -> Option<&[u8]> {
         self.values.at(place)
     }
 
-    fn put(&mut self, place: usize, text: Vec<u8>) {
+    /// Gives the directive at this place a value; [`Config::changed`] has to follow.
+    pub(in crate::front) fn put(&mut self, place: usize, text: Vec<u8>) {
         self.values.texts[place] = text;
         self.values.given[place] = true;
     }
 
     /// Brings the typed values up to date.
-    fn changed(&mut self) {
+    pub(in crate::front) fn changed(&mut self) {
         self.front = FrontSettings::of(&self.values);
         self.settings = C::settings(&self.values);
     }

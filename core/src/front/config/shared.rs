@@ -4,7 +4,6 @@ use super::directive::flags::{HIDDEN, IMMUTABLE, MULTI, NO_EFFECT, NONE, PROTECT
 use super::directive::{Directive, Kind, Unit, directive};
 use super::value::CLIENT_CLASSES;
 use super::{Schema, Values};
-use crate::front::ShutdownOptions;
 use crate::machine::LogLevel;
 
 /// The typed values of [`FRONT_DIRECTIVES`]. A field has the name of its directive.
@@ -70,6 +69,16 @@ pub enum Permission {
     Yes,
     /// Clients of the same host.
     Local,
+}
+
+/// How a program is to end: the options of SHUTDOWN, or of `shutdown-on-sigterm` and the like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct ShutdownOptions {
+    pub save: bool,
+    pub nosave: bool,
+    pub now: bool,
+    pub force: bool,
 }
 
 impl FrontSettings {

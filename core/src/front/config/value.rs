@@ -8,7 +8,11 @@ use crate::resp::quote::split_args;
 pub(super) const CLIENT_CLASSES: [&str; 3] = ["normal", "slave", "pubsub"];
 
 /// Reads a value that came as one word (CONFIG SET). `old` is the value so far.
-pub(super) fn from_one(d: &Directive, word: &[u8], old: &[u8]) -> Result<Vec<u8>, String> {
+pub(in crate::front) fn from_one(
+    d: &Directive,
+    word: &[u8],
+    old: &[u8],
+) -> Result<Vec<u8>, String> {
     if d.takes_several() && !word.is_empty() {
         let words: Vec<&[u8]> = word.split(|&c| c == b' ').collect();
         from_words(d, &words, old)

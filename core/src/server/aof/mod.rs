@@ -27,7 +27,7 @@ use super::shutdown::AofAtShutdown;
 use crate::command::CommandError;
 use crate::command::effects::Propagated;
 use crate::command::feed::Feed;
-use crate::front::info::Text;
+use crate::front::info_text::Text;
 use crate::machine::{DiskDone, DiskError, LogLevel};
 use crate::persist::aof::{Manifest, write_timestamp};
 use crate::time::Now;

@@ -4,7 +4,7 @@ use super::super::Server;
 use super::loading::Loading;
 use super::seconds_between;
 use super::snapshot::Job;
-use crate::front::info::Text;
+use crate::front::info_text::Text;
 
 impl Server {
     /// The section of INFO. What has to do with forks tells of what is done in their place: copies

@@ -2,7 +2,7 @@
 
 use super::failover::Failover;
 use super::handshake::Step;
-use crate::front::info::Text;
+use crate::front::info_text::Text;
 use crate::server::Server;
 
 impl Server {

@@ -1,12 +1,14 @@
 //! CLIENT.
 
-use super::{Client, ClientKind, ReplyMode, Standing};
+use super::clients::{check_name, describe, is_printable};
+use super::{
+    Call, Client, ClientKind, ClientState, Front, Handler, ReplyMode, Rows, Service, Standing,
+    container, row,
+};
 use crate::command::meta::{acl, flag};
 use crate::command::{CommandError, Group, Row};
-use crate::front::{Call, ClientState, Front, Handler, Rows, Service, container, row};
-use crate::machine::{Endpoint, Outbox};
 use crate::resp::number::parse_i64;
-use crate::time::{Duration, Mono};
+use crate::time::Duration;
 
 impl<S: Service> Rows<S> {
     /// The rows of this file.
@@ -420,80 +422,4 @@ fn help<S: Service>(_: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), Comm
         ],
     );
     Ok(())
-}
-
-fn is_printable(text: &[u8]) -> bool {
-    text.iter().all(|c| (b'!'..=b'~').contains(c))
-}
-
-/// Refuses a name that would break the lines of CLIENT LIST.
-pub(crate) fn check_name(name: &[u8]) -> Result<(), CommandError> {
-    if is_printable(name) {
-        Ok(())
-    } else {
-        Err(CommandError::text(
-            "ERR Client names cannot contain spaces, newlines or special characters.",
-        ))
-    }
-}
-
-/// A client as a line of CLIENT LIST.
-pub(crate) fn describe<S: Service>(client: &Client<S>, now: Option<Mono>) -> String {
-    let now = now.unwrap_or(client.last_heard);
-    let mut flags = String::new();
-    let letters = [
-        (client.monitor, 'O'),
-        (client.is_replica(), 'S'),
-        (client.is_primary(), 'M'),
-        (client.subscriptions.is_some(), 'P'),
-        (client.state.in_transaction(), 'x'),
-        (client.paused || client.state.is_blocked(), 'b'),
-        (client.standing == Standing::Closing, 'c'),
-        (matches!(client.peer, Endpoint::Unix(_)), 'U'),
-        (client.no_evict, 'e'),
-        (client.no_touch, 'T'),
-    ];
-    flags.extend(letters.iter().filter(|(set, _)| *set).map(|(_, letter)| letter));
-    if flags.is_empty() {
-        flags.push('N');
-    }
-    // The request that is being carried out counts as waiting.
-    let queued = client.state.queued();
-    let (multi, multi_mem) = queued.map_or((-1, 0), |(len, memory)| (len as i64, memory));
-    let [channels, patterns, shards] = client
-        .subscriptions
-        .as_deref()
-        .map_or([0; 3], |s| [s.channels(), s.patterns(), s.shards()]);
-    let waiting = client.requests.waiting().max(client.input_bytes);
-    let free = client.requests.capacity().saturating_sub(waiting);
-    let command = Front::<S>::name_of(client.last_command).unwrap_or("NULL");
-    // Redis keeps the first bytes in a buffer of their own and counts the others as a list.
-    let output = client.outbox.len();
-    let (obl, oll, omem) = if output <= Outbox::CHUNK {
-        (output, 0, 0)
-    } else {
-        (Outbox::CHUNK, output.div_ceil(Outbox::CHUNK) - 1, client.outbox.capacity())
-    };
-    format!(
-        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db={} sub={channels} \
-         psub={patterns} ssub={shards} multi={multi} qbuf={waiting} qbuf-free={free} argv-mem={} multi-mem={multi_mem} rbs={} rbp={} \
-         obl={obl} oll={oll} omem={omem} tot-mem={} events={} cmd={command} user=default redir=-1 \
-         resp={} lib-name={} lib-ver={}",
-        client.id,
-        client.address(),
-        client.local_address(),
-        client.conn.0 / 2 + 8,
-        String::from_utf8_lossy(&client.name),
-        now.since(client.created).as_secs(),
-        now.since(client.last_heard).as_secs(),
-        client.state.db(),
-        client.argv_bytes,
-        Outbox::CHUNK,
-        client.outbox_peak.min(Outbox::CHUNK),
-        client.memory(),
-        if output == 0 { "r" } else { "rw" },
-        client.proto.number(),
-        String::from_utf8_lossy(&client.lib_name),
-        String::from_utf8_lossy(&client.lib_version),
-    )
 }

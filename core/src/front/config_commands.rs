@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use super::directive::Kind;
-use super::rewrite::rewrite;
-use super::{Config, Permission, Schema, value};
+use super::config::rewrite::rewrite;
+use super::config::{Change, Config, Kind, Permission, Rewriter, Schema, value};
+use super::listeners::bind_address;
+use super::{Call, DiskWork, Front, Handler, Rows, Service, container, row};
 use crate::command::meta::flag;
 use crate::command::{CommandError, Group, Row};
-use crate::front::listeners::bind_address;
-use crate::front::{Call, DiskWork, Front, Handler, Rows, Service, container, row};
 use crate::glob;
 use crate::machine::{DiskDone, DiskError, DiskErrorKind, DiskOp, LogLevel, Output};
 use crate::sorted::SortedSet;
@@ -95,35 +94,6 @@ fn get<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), C
         }
     }
     Ok(())
-}
-
-/// Who has the configuration written into its file.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Rewriter {
-    /// A client, by CONFIG REWRITE.
-    Client(u64),
-    /// The program, by the request of this number.
-    Program(u64),
-}
-
-/// The program's own requests to write the configuration into its file.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct ConfigSaves {
-    /// How many there were.
-    asked: u64,
-    /// Whether one is being carried out.
-    running: bool,
-}
-
-/// A CONFIG SET that is in place, and waits for what it needs (listeners, a directory, a file).
-#[derive(Clone, Debug)]
-pub struct Change<C: Schema> {
-    /// Who asked for it.
-    client: u64,
-    /// What it was before.
-    pub(crate) old: Arc<Config<C>>,
-    /// What it needs, by the name of the directive that is to blame if it fails.
-    pub(crate) waits: &'static str,
 }
 
 fn set<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {

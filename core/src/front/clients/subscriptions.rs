@@ -1,0 +1,63 @@
+//! What a client listens to.
+
+use std::collections::BTreeSet;
+
+/// What one may listen to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ChannelKind {
+    /// Channels by name.
+    Channel,
+    /// Patterns of names.
+    Pattern,
+    /// Shard channels by name.
+    Shard,
+}
+
+/// What one client listens to.
+#[derive(Clone, Debug, Default)]
+pub struct Subscriptions {
+    channels: BTreeSet<Box<[u8]>>,
+    patterns: BTreeSet<Box<[u8]>>,
+    shards: BTreeSet<Box<[u8]>>,
+}
+
+impl Subscriptions {
+    /// How many channels.
+    pub fn channels(&self) -> usize {
+        self.channels.len()
+    }
+
+    /// How many patterns.
+    pub fn patterns(&self) -> usize {
+        self.patterns.len()
+    }
+
+    /// How many shard channels.
+    pub fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// The names of one kind.
+    pub(in crate::front) fn of(&mut self, kind: ChannelKind) -> &mut BTreeSet<Box<[u8]>> {
+        match kind {
+            ChannelKind::Channel => &mut self.channels,
+            ChannelKind::Pattern => &mut self.patterns,
+            ChannelKind::Shard => &mut self.shards,
+        }
+    }
+
+    /// The count that a reply to a subscription gives.
+    pub(in crate::front) fn count(&self, kind: ChannelKind) -> usize {
+        match kind {
+            ChannelKind::Channel | ChannelKind::Pattern => {
+                self.channels.len() + self.patterns.len()
+            }
+            ChannelKind::Shard => self.shards.len(),
+        }
+    }
+
+    /// Whether it listens to nothing.
+    pub(in crate::front) fn is_empty(&self) -> bool {
+        self.channels.is_empty() && self.patterns.is_empty() && self.shards.is_empty()
+    }
+}

@@ -1,0 +1,34 @@
+//! Changes of the configuration that take time.
+
+use std::sync::Arc;
+
+use super::{Config, Schema};
+
+/// Who has the configuration written into its file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Rewriter {
+    /// A client, by CONFIG REWRITE.
+    Client(u64),
+    /// The program, by the request of this number.
+    Program(u64),
+}
+
+/// The program's own requests to write the configuration into its file.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ConfigSaves {
+    /// How many there were.
+    pub(in crate::front) asked: u64,
+    /// Whether one is being carried out.
+    pub(in crate::front) running: bool,
+}
+
+/// A CONFIG SET that is in place, and waits for what it needs (listeners, a directory, a file).
+#[derive(Clone, Debug)]
+pub struct Change<C: Schema> {
+    /// Who asked for it.
+    pub(in crate::front) client: u64,
+    /// What it was before.
+    pub(crate) old: Arc<Config<C>>,
+    /// What it needs, by the name of the directive that is to blame if it fails.
+    pub(crate) waits: &'static str,
+}

@@ -1,0 +1,495 @@
+//! `cargo xtask rooms`: draws the modules of the core and the arrows between them from the code's
+//! own paths, and fails when an arrow runs back.
+//!
+//! A *room* is a module at the top of a crate's source, or inside one of the rooms that are drawn by
+//! themselves. Its place is written in the documentation of the module above it: the list of rooms
+//! there is the order in which they may use each other. An arrow is a path (`use crate::a::b`,
+//! `super::c::d`) outside tests. An arrow that runs back has to be named in the document, with its
+//! reason; it is an error if it is not, and so is one that is named and not there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use syn::visit::{self, Visit};
+
+use crate::workspace::Workspace;
+
+/// Where the drawing is kept.
+const DOCUMENT: &str = "docs/architecture.md";
+const BEGIN: &str = "<!-- rooms: drawn by `cargo xtask rooms` -->";
+const END: &str = "<!-- rooms: end -->";
+
+/// What stands before an arrow that is allowed to run back, in the document.
+const BACK: &str = "* back: `";
+
+/// The modules whose rooms are drawn, each with its folder under `core/src`.
+const DRAWN: [(&str, &str); 3] = [("core", ""), ("front", "front"), ("server", "server")];
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Change nothing; fail if the drawing is not what the code says.
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+/// Draws the rooms into the document, or checks that they are there.
+pub(crate) fn draw(ws: &Workspace, args: &Args) -> Result<()> {
+    let source = ws.root().join("core/src");
+    let path = ws.root().join(DOCUMENT);
+    let old = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    let mut drawing = String::new();
+    let mut faults = Vec::new();
+    for (name, folder) in DRAWN {
+        let plan = Plan::read(name, &source, folder)?;
+        faults.extend(plan.faults(&allowed(&old, name)));
+        drawing.push_str(&plan.drawing());
+    }
+    if !faults.is_empty() {
+        bail!("{}", faults.join("\n"));
+    }
+    let new = replaced(&old, &drawing)?;
+    if args.check {
+        ensure!(new == old, "the rooms in {DOCUMENT} are stale: run `cargo xtask rooms`");
+    } else if new != old {
+        std::fs::write(&path, new)?;
+    }
+    Ok(())
+}
+
+/// The document with another drawing between its marks.
+fn replaced(document: &str, drawing: &str) -> Result<String> {
+    let missing = || format!("{DOCUMENT} has no lines `{BEGIN}` and `{END}`");
+    let (before, rest) = document.split_once(BEGIN).with_context(missing)?;
+    let (_, after) = rest.split_once(END).with_context(missing)?;
+    Ok(format!("{before}{BEGIN}\n\n{drawing}{END}{after}"))
+}
+
+/// The arrows of one plan that the document allows to run back:
+/// ``* back: `server` `aof` -> `shutdown`: why``.
+fn allowed(document: &str, plan: &str) -> BTreeSet<(String, String)> {
+    let arrow = |line: &str| {
+        let words: Vec<&str> = line.strip_prefix(BACK)?.split('`').collect();
+        match *words.as_slice() {
+            [of, _, from, " -> ", to, why, ..] if of == plan && why.len() > 3 => {
+                Some((from.to_owned(), to.to_owned()))
+            }
+            _ => None,
+        }
+    };
+    document.lines().filter_map(arrow).collect()
+}
+
+/// The rooms of one module.
+#[derive(Debug, Default)]
+struct Plan {
+    name: String,
+    /// The rooms from the ground up, as the documentation lists them; those of one line stand on
+    /// one floor and may use each other.
+    floors: Vec<Vec<String>>,
+    /// Which room uses which.
+    arrows: BTreeSet<(String, String)>,
+    /// Rooms that the documentation does not list.
+    unlisted: BTreeSet<String>,
+}
+
+impl Plan {
+    fn read(name: &str, source: &Path, folder: &str) -> Result<Self> {
+        let root = source.join(folder);
+        let entry = root.join(if folder.is_empty() { "lib.rs" } else { "mod.rs" });
+        let text = std::fs::read_to_string(&entry)
+            .with_context(|| entry.display().to_string())?;
+        let modules = modules(&syn::parse_file(&text)?);
+        let mut plan = Plan { name: name.to_owned(), ..Plan::default() };
+        plan.floors = floors(&text, &modules);
+        let listed: BTreeSet<&String> = plan.floors.iter().flatten().collect();
+        plan.unlisted =
+            modules.names.iter().filter(|room| !listed.contains(room)).cloned().collect();
+        let above: Vec<String> = folder.split('/').filter(|f| !f.is_empty()).map(str::to_owned).collect();
+        for file in files(&root)? {
+            let relative = file.strip_prefix(source)?;
+            let Some(place) = place(relative) else { continue };
+            let Some(room) = place.get(above.len()).cloned() else { continue };
+            let text = std::fs::read_to_string(&file)?;
+            let parsed = syn::parse_file(&text)
+                .with_context(|| format!("cannot parse {}", relative.display()))?;
+            for target in paths(&parsed, &place) {
+                if let Some(used) = modules.room_of(&target, &above)
+                    && used != room
+                {
+                    plan.arrows.insert((room.clone(), used));
+                }
+            }
+        }
+        Ok(plan)
+    }
+
+    /// What is wrong: rooms without a place, arrows that run back, and permissions without need.
+    fn faults(&self, allowed: &BTreeSet<(String, String)>) -> Vec<String> {
+        let name = &self.name;
+        let floor: BTreeMap<&str, usize> = self
+            .floors
+            .iter()
+            .enumerate()
+            .flat_map(|(floor, rooms)| rooms.iter().map(move |room| (room.as_str(), floor)))
+            .collect();
+        let mut faults: Vec<String> = self
+            .unlisted
+            .iter()
+            .map(|room| format!("{name}: `{room}` is missing in the list of rooms"))
+            .collect();
+        for arrow @ (from, to) in &self.arrows {
+            let (Some(below), Some(above)) = (floor.get(from.as_str()), floor.get(to.as_str()))
+            else {
+                continue;
+            };
+            let back = above > below;
+            if back && !allowed.contains(arrow) {
+                faults.push(format!(
+                    "{name}: `{from}` uses `{to}`, which comes after it in the list of rooms; turn \
+                     the arrow, or name it with its reason in {DOCUMENT}: {BACK}{name}` `{from}` \
+                     -> `{to}`: why"
+                ));
+            }
+        }
+        for (from, to) in allowed {
+            if !self.arrows.contains(&(from.clone(), to.clone())) {
+                faults.push(format!(
+                    "{name}: {DOCUMENT} lets `{from}` use `{to}`, which it does not"
+                ));
+            }
+        }
+        faults
+    }
+
+    /// The rooms from the ground up, each with those that it uses; what one of these uses in turn is
+    /// left out.
+    fn drawing(&self) -> String {
+        let width = self.floors.iter().flatten().map(String::len).max().unwrap_or_default();
+        let mut out = format!("```text\n{}\n", self.name);
+        for room in self.floors.iter().flatten() {
+            let used = self.nearest(room);
+            let line = match used.is_empty() {
+                true => format!("  {room}"),
+                false => format!("  {room:width$} -> {}", used.join(", ")),
+            };
+            out.push_str(&line);
+            out.push('\n');
+        }
+        out.push_str("```\n\n");
+        out
+    }
+
+    /// The rooms that a room uses, but for those that it reaches through another of them.
+    fn nearest(&self, room: &str) -> Vec<&str> {
+        let used: Vec<&str> = self.used(room).collect();
+        let through = |other: &str, to: &str| other != to && self.reach(other, room).contains(to);
+        used.iter()
+            .copied()
+            .filter(|to| !used.iter().any(|other| through(other, to) && !through(to, other)))
+            .collect()
+    }
+
+    fn used<'p>(&'p self, room: &str) -> impl Iterator<Item = &'p str> {
+        self.arrows.iter().filter(move |(from, _)| from == room).map(|(_, to)| to.as_str())
+    }
+
+    /// All rooms that a room reaches, not by way of `without`.
+    fn reach(&self, room: &str, without: &str) -> BTreeSet<&str> {
+        let mut seen = BTreeSet::new();
+        let mut open: Vec<&str> = self.used(room).collect();
+        while let Some(next) = open.pop() {
+            if next != without && seen.insert(next) {
+                open.extend(self.used(next));
+            }
+        }
+        seen
+    }
+}
+
+/// The modules that a module declares, and the names that it passes on from them.
+#[derive(Debug, Default)]
+struct Modules {
+    names: BTreeSet<String>,
+    /// Names that `use` makes visible in the module, each with the room that it comes from.
+    passed_on: BTreeMap<String, String>,
+}
+
+impl Modules {
+    /// The room that a path from the crate's root leads into; `above` is the module whose rooms are
+    /// meant. `None` if it leads elsewhere, or to an item of the module itself.
+    fn room_of(&self, target: &[String], above: &[String]) -> Option<String> {
+        let rest = target.strip_prefix(above)?;
+        let first = rest.first()?;
+        if self.names.contains(first) {
+            return Some(first.clone());
+        }
+        self.passed_on.get(first).cloned()
+    }
+}
+
+fn modules(file: &syn::File) -> Modules {
+    let mut found = Modules::default();
+    for item in &file.items {
+        if let syn::Item::Mod(module) = item
+            && !is_test(&module.attrs)
+        {
+            found.names.insert(module.ident.to_string());
+        }
+    }
+    for item in &file.items {
+        let syn::Item::Use(item) = item else { continue };
+        let mut leaves = Vec::new();
+        flatten(&item.tree, &mut Vec::new(), &mut leaves);
+        for leaf in leaves {
+            let path: Vec<&String> = leaf.iter().filter(|part| *part != "self").collect();
+            if let [room, .., name] = path.as_slice()
+                && found.names.contains(*room)
+            {
+                found.passed_on.insert((*name).clone(), (*room).clone());
+            }
+        }
+    }
+    found
+}
+
+/// The rooms that the documentation at the top of a module lists, floor by floor: the names in
+/// backticks at the beginning of each entry that are modules.
+fn floors(text: &str, modules: &Modules) -> Vec<Vec<String>> {
+    let mut floors: Vec<Vec<String>> = Vec::new();
+    for line in text.lines().filter_map(|line| line.strip_prefix("//! ")) {
+        let entry = line.trim_start();
+        // An entry begins with a star; what follows on other lines belongs to it if a semicolon or a
+        // comma says that there are more rooms.
+        let Some(entry) = entry.strip_prefix("* ") else { continue };
+        let mut floor = Vec::new();
+        for (at, word) in entry.split('`').enumerate() {
+            let listed = at % 2 == 1 && modules.names.contains(word);
+            if listed {
+                floor.push(word.to_owned());
+            }
+        }
+        if !floor.is_empty() {
+            floors.push(floor);
+        }
+    }
+    floors
+}
+
+/// All source files under a folder, in order.
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.extend(files(&path)?);
+        } else if path.extension().is_some_and(|ext| ext == "rs") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The module that a file is, from the crate's root. `None` for tests, and the root itself.
+fn place(relative: &Path) -> Option<Vec<String>> {
+    let mut place: Vec<String> = relative
+        .with_extension("")
+        .iter()
+        .map(|part| part.to_string_lossy().into_owned())
+        .collect();
+    if place.last().is_some_and(|last| last == "mod") {
+        place.pop();
+    }
+    let is_test = place.iter().any(|part| part == "tests" || part == "testing");
+    (!is_test && place != ["lib"]).then_some(place)
+}
+
+/// All paths in a file that begin at the crate's root or at a module above, from the root, outside
+/// tests.
+fn paths(file: &syn::File, place: &[String]) -> Vec<Vec<String>> {
+    let mut found = Paths { place: place.to_vec(), found: Vec::new() };
+    found.visit_file(file);
+    found.found
+}
+
+struct Paths {
+    place: Vec<String>,
+    found: Vec<Vec<String>>,
+}
+
+impl Paths {
+    fn add(&mut self, path: &[String]) {
+        let supers = path.iter().take_while(|part| *part == "super").count();
+        let target = match path.first().map(String::as_str) {
+            Some("crate") => path.get(1..).unwrap_or_default().to_vec(),
+            Some("super") if supers <= self.place.len() => {
+                let above = self.place.len() - supers;
+                [&self.place[..above], &path[supers..]].concat()
+            }
+            _ => return,
+        };
+        self.found.push(target);
+    }
+}
+
+impl<'ast> Visit<'ast> for Paths {
+    fn visit_item(&mut self, item: &'ast syn::Item) {
+        let attrs = match item {
+            syn::Item::Mod(item) => &item.attrs,
+            syn::Item::Use(item) => &item.attrs,
+            syn::Item::Fn(item) => &item.attrs,
+            _ => return visit::visit_item(self, item),
+        };
+        if !is_test(attrs) {
+            visit::visit_item(self, item);
+        }
+    }
+
+    fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
+        if item.content.is_some() {
+            self.place.push(item.ident.to_string());
+            visit::visit_item_mod(self, item);
+            self.place.pop();
+        }
+    }
+
+    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
+        let mut leaves = Vec::new();
+        flatten(&item.tree, &mut Vec::new(), &mut leaves);
+        leaves.iter().for_each(|leaf| self.add(leaf));
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        let parts: Vec<String> = path.segments.iter().map(|part| part.ident.to_string()).collect();
+        self.add(&parts);
+        visit::visit_path(self, path);
+    }
+}
+
+/// The single paths that a `use` names.
+fn flatten(tree: &syn::UseTree, above: &mut Vec<String>, into: &mut Vec<Vec<String>>) {
+    match tree {
+        syn::UseTree::Path(path) => {
+            above.push(path.ident.to_string());
+            flatten(&path.tree, above, into);
+            above.pop();
+        }
+        syn::UseTree::Group(group) => {
+            group.items.iter().for_each(|item| flatten(item, above, into));
+        }
+        syn::UseTree::Name(name) => into.push([&above[..], &[name.ident.to_string()]].concat()),
+        syn::UseTree::Rename(name) => into.push([&above[..], &[name.ident.to_string()]].concat()),
+        syn::UseTree::Glob(_) => into.push(above.clone()),
+    }
+}
+
+fn is_test(attrs: &[syn::Attribute]) -> bool {
+    attrs.iter().any(|attribute| {
+        attribute.path().is_ident("cfg")
+            && attribute.parse_args::<syn::Ident>().is_ok_and(|what| what == "test")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A source folder of its own, which goes with the test.
+    struct Source(PathBuf);
+
+    impl Source {
+        fn new(name: &str, files: &[(&str, &str)]) -> Self {
+            let root = std::env::temp_dir().join(format!("rooms-{name}-{}", std::process::id()));
+            for (path, text) in files {
+                let path = root.join(path);
+                std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+                std::fs::write(path, text).expect("a file");
+            }
+            Source(root)
+        }
+
+        fn plan(&self) -> Plan {
+            Plan::read("core", &self.0, "").expect("a plan")
+        }
+    }
+
+    impl Drop for Source {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    const LIB: &str = "//! Rooms:\n//!\n//! * [`ground`]: first.\n//! * [`upper`]: second.\n\
+                       pub mod ground;\npub mod upper;\npub use upper::Shelf;\n";
+
+    fn arrow(from: &str, to: &str) -> (String, String) {
+        (from.to_owned(), to.to_owned())
+    }
+
+    #[test]
+    fn an_arrow_that_runs_back_is_a_fault_unless_it_is_named() {
+        let source = Source::new(
+            "back",
+            &[
+                ("lib.rs", LIB),
+                ("ground.rs", "fn f() -> crate::upper::Thing { todo!() }"),
+                ("upper.rs", "use super::ground;"),
+            ],
+        );
+        let plan = source.plan();
+        assert_eq!(plan.arrows.len(), 2);
+        let faults = plan.faults(&BTreeSet::new());
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert!(faults[0].contains("`ground` uses `upper`"), "{faults:?}");
+        let document = "* back: `core` `ground` -> `upper`: they are friends.";
+        assert!(plan.faults(&allowed(document, "core")).is_empty());
+        let reasonless = "* back: `core` `ground` -> `upper`";
+        assert!(allowed(reasonless, "core").is_empty());
+    }
+
+    #[test]
+    fn what_is_named_and_not_there_is_a_fault_and_so_is_a_room_without_a_place() {
+        let source = Source::new(
+            "stale",
+            &[
+                ("lib.rs", &LIB.replace("pub mod upper;", "pub mod upper;\npub mod cellar;")),
+                ("ground.rs", ""),
+                ("upper.rs", "use crate::ground::Thing;"),
+                ("cellar.rs", ""),
+            ],
+        );
+        let faults = source.plan().faults(&[arrow("ground", "upper")].into());
+        assert_eq!(faults.len(), 2, "{faults:?}");
+        assert!(faults[0].contains("`cellar` is missing") && faults[1].contains("does not"));
+    }
+
+    #[test]
+    fn names_that_are_passed_on_count_and_tests_do_not() {
+        let source = Source::new(
+            "passed",
+            &[
+                ("lib.rs", LIB),
+                ("ground/mod.rs", "mod deep;\n#[cfg(test)]\nmod tests { use crate::upper::X; }"),
+                ("ground/deep.rs", "use super::super::Shelf;"),
+                ("ground/tests.rs", "use crate::upper::Y;"),
+                ("upper.rs", ""),
+            ],
+        );
+        assert_eq!(source.plan().arrows, [arrow("ground", "upper")].into());
+    }
+
+    #[test]
+    fn the_drawing_leaves_out_what_is_reached_through_others() {
+        let plan = Plan {
+            name: "core".into(),
+            floors: ["a", "b", "c"].map(|room| vec![room.to_owned()]).to_vec(),
+            arrows: [arrow("b", "a"), arrow("c", "b"), arrow("c", "a")].into(),
+            unlisted: BTreeSet::new(),
+        };
+        assert_eq!(plan.drawing(), "```text\ncore\n  a\n  b -> a\n  c -> b\n```\n\n");
+        let document = format!("x\n{BEGIN}\nold\n{END}\ny\n");
+        let new = replaced(&document, &plan.drawing()).expect("marks");
+        assert!(new.contains("c -> b") && !new.contains("old") && new.ends_with("y\n"));
+    }
+}
