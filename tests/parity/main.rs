@@ -1,6 +1,6 @@
 //! Worlds that go wrong at random, over some seeds. `cargo xtask sim` runs many more.
 
-use limpid_tests::{chaos, crashes, replicas};
+use limpid_tests::{chaos, crashes, replicas, sentinels};
 
 #[test]
 fn worlds_recover_and_repeat_themselves() {
@@ -25,5 +25,12 @@ fn what_was_acknowledged_as_durable_outlives_crashes_and_bad_disks() {
     let known = [130, 242, 249, 272, 298, 325, 347, 384, 393];
     for seed in (1..=120).chain(known) {
         crashes::run(seed).unwrap_or_else(|what| panic!("seed {seed}: {what}"));
+    }
+}
+
+#[test]
+fn sentinels_agree_on_one_master_whatever_happened() {
+    for seed in 1..=60 {
+        sentinels::run(seed).unwrap_or_else(|what| panic!("seed {seed}: {what}"));
     }
 }

@@ -7,6 +7,7 @@ pub mod kills;
 pub mod process;
 pub mod proxy;
 pub mod replicas;
+pub mod sentinels;
 pub mod soak;
 pub mod turns;
 pub mod wait;

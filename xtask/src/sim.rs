@@ -12,6 +12,9 @@ pub(crate) struct Args {
     /// How many worlds in which a server crashes and its disk fails.
     #[arg(long, default_value_t = 2_000)]
     crashes: u64,
+    /// How many worlds in which Sentinels watch servers while hosts, links, clocks and disks fail.
+    #[arg(long, default_value_t = 500)]
+    sentinels: u64,
     /// The first seed. Of a failure the seed is told, and how to see it again.
     #[arg(long, default_value_t = 1)]
     first: u64,
@@ -25,5 +28,7 @@ pub(crate) fn worlds(ws: &Workspace, args: &Args) -> Result<()> {
     run(ws.cargo().args(run_bin).arg("worlds").args(&numbers))?;
     run(ws.cargo().args(run_bin).arg("replicas").args(&numbers))?;
     let numbers = [args.crashes.to_string(), args.first.to_string()];
-    run(ws.cargo().args(run_bin).arg("crashes").args(&numbers))
+    run(ws.cargo().args(run_bin).arg("crashes").args(&numbers))?;
+    let numbers = [args.sentinels.to_string(), args.first.to_string()];
+    run(ws.cargo().args(run_bin).arg("sentinels").args(&numbers))
 }

@@ -63,6 +63,11 @@ impl Schema for SentinelSchema {
         }
     }
 
+    fn is_written(name: &str) -> bool {
+        // There is nothing to save.
+        name != "save"
+    }
+
     fn state_key(words: &[Vec<u8>]) -> Option<String> {
         let [first, second, ..] = words else { return None };
         let second = String::from_utf8_lossy(second).to_ascii_lowercase();

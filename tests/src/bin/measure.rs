@@ -5,6 +5,8 @@
 //! died.
 //! `measure crashes [seeds] [first seed]`: whether a server keeps what it acknowledged when power
 //! fails, it is killed, and its disk fails.
+//! `measure sentinels [seeds] [first seed]`: whether Sentinels agree on one master after hosts,
+//! links, clocks and disks failed.
 //! `measure turns [keys]`: the longest turn of a server, in microseconds of processor time, while
 //! keys are added.
 
@@ -14,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use limpid_core::lab::{programs, sandbox};
 use limpid_core::sim::World;
-use limpid_tests::{chaos, crashes, replicas, turns};
+use limpid_tests::{chaos, crashes, replicas, sentinels, turns};
 
 /// As in the server that is deployed.
 #[global_allocator]
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         "worlds" => worlds(number(50), number(1)),
         "replicas" => soak(number(50), number(1)),
         "crashes" => crash(number(50), number(1)),
+        "sentinels" => watch(number(50), number(1)),
         "turns" => {
             let longest = turns::longest(number(1_000_000));
             println!("{}", longest.as_micros());
@@ -39,7 +42,7 @@ fn main() -> ExitCode {
         }
         _ => {
             eprintln!(
-                "measure worlds|replicas|crashes [seeds] [first seed], or measure turns [keys]"
+                "measure worlds|replicas|crashes|sentinels [seeds] [first seed], or measure turns [keys]"
             );
             ExitCode::FAILURE
         }
@@ -148,4 +151,28 @@ fn speed() -> f64 {
     let start = Instant::now();
     world.run_for(LENGTH);
     LENGTH.as_secs_f64() / start.elapsed().as_secs_f64()
+}
+
+fn watch(seeds: u64, first: u64) -> ExitCode {
+    let start = Instant::now();
+    let (mut virtual_time, mut elected, mut failures) = (Duration::ZERO, 0, 0);
+    for seed in first..first.saturating_add(seeds) {
+        eprint!("\rseed {seed} ");
+        match sentinels::run(seed) {
+            Ok(outcome) => {
+                virtual_time += outcome.virtual_time;
+                elected += outcome.elected;
+            }
+            Err(what) => {
+                failures += 1;
+                failed("sentinels", seed, &what);
+            }
+        }
+    }
+    let ratio = virtual_time.as_secs_f64() / start.elapsed().as_secs_f64();
+    println!(
+        "\r{seeds} seeds of Sentinels from {first}: {failures} failed, {elected} leaders elected, \
+         {ratio:.0} × real time"
+    );
+    if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -58,6 +58,11 @@ pub trait Schema: Clone + Debug + Send + Sync + Sized + 'static {
         Ok(())
     }
 
+    /// Whether CONFIG REWRITE writes a directive that this program has. Lines of others go.
+    fn is_written(_name: &str) -> bool {
+        true
+    }
+
     /// The key of a state line, by which CONFIG REWRITE finds the lines to replace: its first word,
     /// or its first two. `None` if the line is none. Lines of one key are replaced in their order.
     fn state_key(_words: &[Vec<u8>]) -> Option<String> {

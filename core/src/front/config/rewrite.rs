@@ -19,7 +19,8 @@ const FILE_ONLY: [&str; 4] = ["include", "rename-command", "user", "loadmodule"]
 /// The file's new text. `directory` is the working directory.
 pub(crate) fn rewrite<C: Schema>(config: &Config<C>, old: &[u8], directory: &str) -> Vec<u8> {
     let mut file = File::read(old, line_key::<C>);
-    for (place, directive) in C::directives().all().iter().enumerate() {
+    let written = |(_, directive): &(usize, &&Directive)| C::is_written(directive.name);
+    for (place, directive) in C::directives().all().iter().enumerate().filter(written) {
         let value = match directive.kind {
             Kind::Dir => directory.as_bytes(),
             _ => config.value(place).unwrap_or_default(),

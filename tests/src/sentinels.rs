@@ -1,0 +1,270 @@
+//! A world of servers and Sentinels in which hosts, links, clocks and disks fail at random, and what
+//! must hold all the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use limpid_core::lab::{Traffic, programs, sentinels, sentinels_on_servers};
+use limpid_core::rng::Rng;
+use limpid_core::sentinel::SentinelServer;
+use limpid_core::server::Server;
+use limpid_core::sim::{Action, Plain, ProcId, World};
+
+/// Things that go wrong, or are mended, one after the other.
+const STEPS: u64 = 60;
+
+/// How long the world may take to agree: TILT, a failover that is put off because of the one before,
+/// one that ends by its timeout, and the patience of TCP.
+const RECOVERY: Duration = Duration::from_secs(300);
+
+/// What came of one seed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outcome {
+    /// Virtual time that was run through.
+    pub virtual_time: Duration,
+    /// How many leaders were elected.
+    pub elected: u64,
+}
+
+/// Runs a world of this seed. The error says what did not hold.
+///
+/// What must hold: a Sentinel votes once an epoch, whatever happens to it; nobody leads a failover
+/// without the votes of the majority, so that there is one leader an epoch at most; and when
+/// everything is mended there is one master, all servers follow it, all Sentinels know it, and the
+/// writer, which asks them, is served.
+pub fn run(seed: u64) -> Result<Outcome, String> {
+    let mut rng = Rng::new(seed ^ 0x5e_471e1);
+    let scenario = if rng.chance(0.5) { sentinels() } else { sentinels_on_servers() };
+    let mut trial = Trial::new(World::new(Arc::new(scenario), seed, programs));
+    trial.run_for(Duration::from_secs(8))?;
+    for _ in 0..STEPS {
+        let pause = 1 + rng.below(2_500);
+        trial.run_for(Duration::from_millis(pause))?;
+        let line = fault(&mut rng, &trial.hosts);
+        trial.act(&line)?;
+    }
+    trial.mend()?;
+    trial.agree()?;
+    let elected = trial.leaders.len() as u64;
+    Ok(Outcome { virtual_time: trial.world.now().since(Default::default()), elected })
+}
+
+struct Trial {
+    world: World,
+    hosts: Vec<String>,
+    servers: Vec<ProcId>,
+    sentinels: Vec<ProcId>,
+    writer: ProcId,
+    /// What has been read of each Sentinel's log.
+    read: BTreeMap<ProcId, u64>,
+    /// The epoch that each Sentinel was in last.
+    epochs: BTreeMap<ProcId, u64>,
+    /// Whom each Sentinel voted for in each epoch.
+    votes: BTreeMap<(ProcId, u64), String>,
+    /// Who was elected in each epoch.
+    leaders: BTreeMap<u64, ProcId>,
+}
+
+impl Trial {
+    fn new(world: World) -> Self {
+        let names: Vec<(ProcId, String)> =
+            world.procs().map(|proc| (proc.id, proc.name.to_owned())).collect();
+        let of = |port: u16| {
+            let end = move |name: &str| name.rsplit(':').next() == Some(&port.to_string());
+            names.iter().filter(move |(_, name)| end(name)).map(|(id, _)| *id)
+        };
+        let hosts = world.hosts().map(|host| host.name.to_owned());
+        let hosts = hosts.filter(|name| !name.starts_with("writer")).collect();
+        Trial {
+            hosts,
+            servers: of(6379).collect(),
+            sentinels: of(26_379).chain(of(26_380)).collect(),
+            writer: world.proc_named("writer-1").expect("a writer").id,
+            read: BTreeMap::new(),
+            epochs: BTreeMap::new(),
+            votes: BTreeMap::new(),
+            leaders: BTreeMap::new(),
+            world,
+        }
+    }
+
+    fn run_for(&mut self, time: Duration) -> Result<(), String> {
+        self.world.run_for(time);
+        self.read_logs()
+    }
+
+    fn act(&mut self, line: &str) -> Result<(), String> {
+        let action: Action = line.parse().map_err(|error| format!("`{line}`: {error}"))?;
+        // What is refused, such as to kill what is dead, is no failure.
+        let _ = self.world.apply(&action);
+        Ok(())
+    }
+
+    /// Reads what the Sentinels have logged since the last time, and judges it.
+    fn read_logs(&mut self) -> Result<(), String> {
+        let mut lines = Vec::new();
+        for id in &self.sentinels {
+            let Some(log) = self.world.log(*id) else { continue };
+            let from = self.read.insert(*id, log.next()).unwrap_or(0);
+            lines.extend(log.since(from).map(|entry| (entry.at, *id, entry.text.clone())));
+        }
+        lines.sort_by_key(|(at, ..)| *at);
+        // A vote is told of before it is given, if perhaps at the same moment.
+        let is_vote = |line: &str| line.starts_with("+vote-for-leader");
+        for (_, id, line) in lines.iter().filter(|(.., line)| is_vote(line)) {
+            let words: Vec<&str> = line.split(' ').collect();
+            let [_, leader, epoch] = words[..] else { return Err(format!("`{line}`")) };
+            let epoch: u64 = epoch.parse().map_err(|_| format!("`{line}`"))?;
+            let before = self.votes.insert((*id, epoch), leader.to_owned());
+            if before.is_some() {
+                let name = self.name(*id);
+                return Err(format!(
+                    "{name} voted twice in epoch {epoch}: {before:?} and {leader}"
+                ));
+            }
+        }
+        for (_, id, line) in &lines {
+            if let Some(epoch) = line.strip_prefix("+new-epoch ") {
+                self.epochs.insert(*id, epoch.parse().unwrap_or(0));
+            } else if line.starts_with("+elected-leader") {
+                self.elected(*id)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn elected(&mut self, id: ProcId) -> Result<(), String> {
+        let name = self.name(id);
+        let own = self.sentinel(id).map(|sentinel| sentinel.watch().id().to_owned());
+        let Some(own) = own else { return Ok(()) };
+        // It may have heard of a later epoch since it was elected in its own.
+        let epoch = self.epochs.get(&id).copied().unwrap_or(0);
+        let votes = |epoch: u64| {
+            let of = self.votes.iter().filter(|((_, e), leader)| *e == epoch && **leader == own);
+            of.count()
+        };
+        let needed = self.sentinels.len() / 2 + 1;
+        let won = (1..=epoch).rev().find(|epoch| votes(*epoch) >= needed);
+        let Some(won) = won else {
+            return Err(format!("{name} leads in epoch {epoch} with {} votes", votes(epoch)));
+        };
+        match self.leaders.insert(won, id) {
+            Some(other) if other != id => {
+                Err(format!("{name} and {} lead in epoch {won}", self.name(other)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn name(&self, id: ProcId) -> String {
+        self.world.proc(id).map(|proc| proc.name.to_owned()).unwrap_or_default()
+    }
+
+    fn sentinel(&self, id: ProcId) -> Option<&SentinelServer> {
+        self.world.machine::<Plain<SentinelServer>>(id).map(|plain| &plain.0)
+    }
+
+    /// Ends every fault and brings everything up again.
+    fn mend(&mut self) -> Result<(), String> {
+        for line in ["heal", "loss * * 0%", "latency * * 1ms 0ms"] {
+            self.act(line)?;
+        }
+        for host in self.hosts.clone() {
+            for act in ["disk {} ok", "skew {} +0s", "resume {}"] {
+                self.act(&act.replace("{}", &host))?;
+            }
+        }
+        // Who was told to end is to have ended before it is started.
+        self.run_for(Duration::from_secs(15))?;
+        for host in self.hosts.clone() {
+            let on = self.world.host_named(&host).is_some_and(|host| host.on);
+            self.act(&format!("{} {host}", if on { "start" } else { "restart" }))?;
+        }
+        Ok(())
+    }
+
+    /// Waits until all agree, and until the writer is served.
+    fn agree(&mut self) -> Result<(), String> {
+        let end = self.world.now() + RECOVERY;
+        while let Err(what) = self.agreement() {
+            if self.world.now() > end {
+                return Err(format!(
+                    "{what}, {} s after everything was mended",
+                    RECOVERY.as_secs()
+                ));
+            }
+            self.run_for(Duration::from_millis(500))?;
+        }
+        let served = |trial: &Self| {
+            let traffic = trial.world.machine::<Traffic>(trial.writer);
+            traffic.map_or(0, |traffic| traffic.client().stats().replies)
+        };
+        let before = served(self);
+        self.run_for(Duration::from_secs(10))?;
+        if served(self) <= before {
+            return Err("the writer is not served by the master that all agree on".into());
+        }
+        self.agreement()
+    }
+
+    /// Whether there is one master, whom all follow and know. The error says what is not so.
+    fn agreement(&self) -> Result<(), String> {
+        let mut known = BTreeSet::new();
+        for id in &self.sentinels {
+            let view = self.sentinel(*id).ok_or_else(|| format!("{} is down", self.name(*id)))?;
+            known.extend(view.view().masters.iter().map(|master| master.current.clone()));
+        }
+        let mut known = known.into_iter();
+        let (Some(master), None) = (known.next(), known.next()) else {
+            return Err("the Sentinels know of different masters".into());
+        };
+        for id in &self.servers {
+            let name = self.name(*id);
+            let server = self.world.machine::<Plain<Server>>(*id).map(|plain| &plain.0);
+            let view = server.ok_or_else(|| format!("{name} is down"))?.replication_view();
+            let proc = self.world.proc(*id).expect("known");
+            let host = self.world.host(proc.host).expect("known");
+            let address = format!("{}:6379", host.ip);
+            match view.primary {
+                None if address == master => {}
+                None => return Err(format!("{name} is a master, and should follow {master}")),
+                Some(_) if address == master => {
+                    return Err(format!("{name} should be the master, and is a replica"));
+                }
+                Some(primary) => {
+                    let follows = format!("{}:{}", primary.host, primary.port);
+                    if follows != master || primary.down.is_some() {
+                        return Err(format!("{name} follows {follows}, and not {master}"));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Something that goes wrong, or is mended, as a person would type it.
+fn fault(rng: &mut Rng, hosts: &[String]) -> String {
+    let mut host = || &hosts[rng.below(hosts.len() as u64) as usize];
+    let (a, b) = (host(), host());
+    match rng.below(24) {
+        0 | 1 => format!("crash {a}"),
+        2..=4 => format!("restart {a}"),
+        5 => format!("kill {a}"),
+        6 => format!("stop {a}"),
+        7..=9 => format!("start {a}"),
+        10 => format!("pause {a}"),
+        11 | 12 => format!("resume {a}"),
+        13 => format!("partition {a}"),
+        14 => format!("partition {a} | {b}"),
+        15 => format!("partition-oneway {a} | {b}"),
+        16..=18 => "heal".into(),
+        // Beyond down-after-milliseconds now and then.
+        19 => format!("latency {a} {b} {}ms 50ms", 1 + rng.below(4_000)),
+        20 => format!("loss {a} {b} {}%", rng.below(30)),
+        21 => format!("skew {a} +{}s", rng.below(100)),
+        22 => format!("disk {a} {}", ["full", "fail-syncs", "ok"][rng.below(3) as usize]),
+        _ => "latency * * 1ms 0ms".into(),
+    }
+}
