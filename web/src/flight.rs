@@ -8,11 +8,12 @@ use limpid_core::sorted::SortedMap;
 use wasm_bindgen::JsCast;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement};
 
-use crate::layout::{self, Kind, Point};
+use crate::layout::{Part, Point};
 use crate::messages::{Fare, Flight, FlightKind};
 use crate::page::{Page, View};
 use crate::prefs;
-use crate::scene::Role;
+use crate::scene::Body;
+use crate::units::BodyId;
 
 /// The Okabe-Ito hues of the shards, as in the styles.
 pub(crate) const HUES: [&str; 7] =
@@ -37,9 +38,9 @@ pub(crate) struct Painter {
     size: (f64, f64, f64),
     flights: Vec<Flight>,
     /// How much each link glows, by its ends.
-    glow: SortedMap<(usize, usize), f64>,
+    glow: SortedMap<(BodyId, BodyId), f64>,
     /// Messages that each direction had carried when it was last looked at.
-    carried: SortedMap<(usize, usize), u64>,
+    carried: SortedMap<(BodyId, BodyId), u64>,
     dark: bool,
     still: bool,
     looked: f64,
@@ -129,7 +130,7 @@ impl Painter {
         }
     }
 
-    fn update_glow(&mut self, carried: &[(usize, usize, u64)], between: f64, playing: bool) {
+    fn update_glow(&mut self, carried: &[(BodyId, BodyId, u64)], between: f64, playing: bool) {
         let passed = between / 220.0;
         let fade = 1.0 / (1.0 + passed + passed * passed / 2.0);
         if playing {
@@ -275,10 +276,10 @@ impl Painter {
         let _ = context.fill_text(label, spot.at.x, y);
     }
 
-    fn hue(&self, view: &View, body: usize) -> &'static str {
-        match view.scene.bodies.get(body) {
-            Some(body) if body.role.is_server() => HUES[body.shard % HUES.len()],
-            Some(body) if body.role == Role::Shell => {
+    fn hue(&self, view: &View, body: BodyId) -> &'static str {
+        match view.scene.body(body).map(|body| &**body) {
+            Some(Body { shard: Some(shard), .. }) => HUES[shard % HUES.len()],
+            Some(body) if body.kind.part == Part::Shell => {
                 if self.dark {
                     "#56B4E9"
                 } else {
@@ -367,14 +368,14 @@ fn progress(flight: &Flight, now: u64, still: bool) -> (f64, f64) {
 /// The ends of a link on the stage, at the rims of what is drawn of its bodies, so that messages
 /// cover no names. Where bodies stand close a server's plate would leave no way to go; there it is
 /// its disc.
-fn ends(view: &View, a: usize, b: usize) -> Option<(Point, Point)> {
+fn ends(view: &View, a: BodyId, b: BodyId) -> Option<(Point, Point)> {
     const SHORTEST: f64 = 90.0;
     const DISC: f64 = 24.0;
-    let (from, to) = (*view.places.get(a)?, *view.places.get(b)?);
-    let kind = |i: usize| view.scene.bodies.get(i).map_or(Kind::Client, |body| body.kind);
+    let (from, to) = (*view.places.get(&a)?, *view.places.get(&b)?);
+    let outline = |id: BodyId| Some(&view.scene.body(id)?.kind.outline);
     let (dx, dy) = (to.x - from.x, to.y - from.y);
     let length = from.distance(to).max(1.0);
-    let (mut first, mut last) = (layout::over(kind(a), dx, dy), layout::over(kind(b), -dx, -dy));
+    let (mut first, mut last) = (outline(a)?.over(dx, dy), outline(b)?.over(-dx, -dy));
     if (1.0 - first - last) * length < SHORTEST {
         first = first.min(DISC / length);
         last = last.min(DISC / length);
@@ -384,7 +385,7 @@ fn ends(view: &View, a: usize, b: usize) -> Option<(Point, Point)> {
 }
 
 /// The hue of the server at one end of a link.
-fn hue_between(view: &View, a: usize, b: usize) -> Option<&'static str> {
-    let server = |i: usize| view.scene.bodies.get(i).filter(|body| body.role.is_server());
-    server(a).or_else(|| server(b)).map(|body| HUES[body.shard % HUES.len()])
+fn hue_between(view: &View, a: BodyId, b: BodyId) -> Option<&'static str> {
+    let shard = |id: BodyId| view.scene.body(id)?.shard;
+    shard(a).or_else(|| shard(b)).map(|shard| HUES[shard % HUES.len()])
 }

@@ -6,6 +6,8 @@ use limpid_core::sim::{Flight as Fly, HostId, MessageId, MessageView, ProcId, Se
 
 use crate::frames;
 use crate::lab::Lab;
+use crate::layout::Part;
+use crate::units::BodyId;
 
 /// A message on its way.
 #[derive(Clone, PartialEq, Debug)]
@@ -13,9 +15,9 @@ pub(crate) struct Flight {
     /// Its number.
     pub id: MessageId,
     /// The body that sent it.
-    pub from: usize,
+    pub from: BodyId,
     /// The body that it goes to.
-    pub to: usize,
+    pub to: BodyId,
     /// When it was sent, in nanoseconds.
     pub sent: u64,
     /// What it is.
@@ -73,7 +75,7 @@ impl Lab {
     }
 
     /// The body at one end of a message or connection.
-    fn body_of(&self, proc: Option<ProcId>, host: HostId) -> Option<usize> {
+    fn body_of(&self, proc: Option<ProcId>, host: HostId) -> Option<BodyId> {
         let proc = proc.and_then(|id| self.world().proc(id));
         match proc {
             Some(proc) => self.units().of_process(&proc),
@@ -107,7 +109,8 @@ impl Lab {
             Fly::Waiting => Fare::Waiting,
             Fly::Held { .. } => Fare::Held,
         };
-        let is_server = |body| self.units().get(body).is_some_and(|unit| unit.port.is_some());
+        let is_server =
+            |body| self.units().get(body).is_some_and(|unit| unit.kind.part == Part::Server);
         let kind = match (message.kind, message.from) {
             (SegmentKind::Data, _) if is_server(source) && is_server(goal) => {
                 match frames::is_beat(message.bytes) {
@@ -131,7 +134,7 @@ impl Lab {
     }
 
     /// How many messages each direction of each link has carried.
-    pub(crate) fn carried(&self) -> Vec<(usize, usize, u64)> {
+    pub(crate) fn carried(&self) -> Vec<(BodyId, BodyId, u64)> {
         let world = self.world();
         let shares = |host| {
             let unit = self.units().of_host(host).and_then(|unit| self.units().get(unit));

@@ -9,7 +9,7 @@ use crate::i18n::{Text, common};
 use crate::icon::{Icon, glyph};
 use crate::lab::MarkKind;
 use crate::live::live;
-use crate::page::{Page, Target, Topic, use_page};
+use crate::page::{Page, Topic, use_page};
 
 /// The shortest session that fills the rail, in nanoseconds.
 const SHORTEST: u64 = 100_000_000;
@@ -56,6 +56,7 @@ fn draw_time_bar(page: &Page) -> Html {
         }
         None => locale.fill(common::SPEED_MEANS, &[("there", &there)]),
     };
+    let spoken = format!("{} · {means}", view.speed.pace(locale));
     html! {
         <section class="time" aria-label={locale.say(words::TIME_BAR)}>
             <button class="button play" data-testid="play" aria-pressed={playing.to_string()}
@@ -82,9 +83,12 @@ fn draw_time_bar(page: &Page) -> Html {
             <label class="speed">
                 <span class="unseen">{ locale.say(words::SPEED) }</span>
                 <input type="range" min="0" max={(Speed::STEPS - 1).to_string()} step="1"
-                    value={view.speed.index().to_string()} aria-valuetext={means.clone()}
+                    value={view.speed.index().to_string()} aria-valuetext={spoken}
                     data-testid="speed" oninput={onspeed} />
-                <output data-testid="speed-means">{ means }</output>
+                <output data-testid="speed-means" title={means.clone()}>
+                    <b>{ view.speed.pace(locale) }</b>
+                    <span>{ means }</span>
+                </output>
             </label>
         </section>
     }
@@ -106,11 +110,9 @@ pub(crate) fn step_to_change(page: &Page) {
 pub(crate) fn step_at_node(page: &Page) {
     let body = {
         let view = page.view();
-        match (view.selected.iter().next(), view.focus) {
-            (Some(&body), _) | (None, Target::Body(body) | Target::Link(body, _)) => body,
-        }
+        view.selected.iter().next().copied().or_else(|| view.focus_body())
     };
-    let host = page.lab().units().get(body).map(|unit| unit.host);
+    let host = body.and_then(|body| page.lab().units().get(body).map(|unit| unit.host));
     let Some(host) = host else { return };
     page.play(false);
     page.step_to(Step::AtHost(host));

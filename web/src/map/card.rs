@@ -12,6 +12,7 @@ use crate::icon::{Icon, glyph};
 use crate::layout::Point;
 use crate::messages::{Fare, FlightKind};
 use crate::page::{Page, Topic, use_page};
+use crate::units::BodyId;
 
 /// How much later "Delay" lets a message arrive.
 const DELAY: Duration = Duration::from_millis(100);
@@ -35,8 +36,7 @@ pub(crate) fn Card() -> Html {
     }
     let Some((flight, _)) = &view.card else { return Html::default() };
     let locale = view.prefs.locale;
-    let name =
-        |body: usize| view.scene.bodies.get(body).map(|body| body.name.clone()).unwrap_or_default();
+    let name = |body: BodyId| view.scene.name(body).to_owned();
     let lab = page.lab();
     let on_its_way = lab.is_in_flight(flight.id);
     let kind = match flight.kind {

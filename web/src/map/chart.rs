@@ -1,6 +1,6 @@
 //! The chart: links below, bodies above, and between them what a gesture draws.
 
-use limpid_core::sorted::sort_by;
+use limpid_core::sorted::{SortedMap, sort_by};
 use yew::prelude::*;
 
 use crate::i18n::common;
@@ -11,6 +11,7 @@ use crate::map::gesture::{self, Gesture};
 use crate::map::link::LinkMark;
 use crate::page::{Target, Topic, View, use_page};
 use crate::scene::{Cut, Machine};
+use crate::units::BodyId;
 
 /// Among more bodies than this, the names of clients are shown on demand only.
 const CROWD: usize = 20;
@@ -45,9 +46,8 @@ pub(crate) fn Chart(props: &Props) -> Html {
         _ => "map",
     };
     let (scene, places) = (&view.scene, &view.places);
-    let at = |index: usize| places.get(index).copied().unwrap_or_default();
-    let name =
-        |index: usize| scene.bodies.get(index).map(|body| body.name.clone()).unwrap_or_default();
+    let at = |id: BodyId| view.place(id);
+    let name = |id: BodyId| scene.name(id).to_owned();
     html! {
         <svg class={distance} ref={node} role="group" data-testid="map"
             aria-label={locale.say(common::MAP)}>
@@ -66,10 +66,10 @@ pub(crate) fn Chart(props: &Props) -> Html {
                         unit={round(1.0 / camera.k)} />
                 }) }
                 { wall(&view) }
-                { for scene.bodies.iter().enumerate().map(|(index, body)| html! {
-                    <BodyMark key={body.name.clone()} {index} body={body.clone()} at={at(index)}
-                        {locale} picked={view.selected.contains(&index)}
-                        reachable={view.focus_body() == index} near={camera.k >= 0.95} />
+                { for scene.bodies.iter().map(|body| html! {
+                    <BodyMark key={body.id.to_string()} body={body.clone()} at={at(body.id)}
+                        {locale} picked={view.selected.contains(&body.id)}
+                        reachable={view.focus_body() == Some(body.id)} near={camera.k >= 0.95} />
                 }) }
                 if let Some(Gesture::Lasso { points }) = &props.gesture {
                     <path class="loop" d={gesture::path(points)} />
@@ -80,8 +80,8 @@ pub(crate) fn Chart(props: &Props) -> Html {
 }
 
 /// The plate under the bodies of a machine, with its name.
-fn plate(machine: &Machine, places: &[Point]) -> Html {
-    let members = machine.members.iter().filter_map(|&member| places.get(member).copied());
+fn plate(machine: &Machine, places: &SortedMap<BodyId, Point>) -> Html {
+    let members = machine.members.iter().filter_map(|member| places.get(member).copied());
     let (left, top, right, bottom) = crate::layout::plate(members);
     let class = if machine.on { "machine" } else { "machine off" };
     let num = |value: f64| format!("{value:.1}");
@@ -97,7 +97,7 @@ fn plate(machine: &Machine, places: &[Point]) -> Html {
 }
 
 /// Whether a link leads to a selected body, so that its figures are shown.
-fn picked(view: &View, a: usize, b: usize) -> bool {
+fn picked(view: &View, a: BodyId, b: BodyId) -> bool {
     match view.menu {
         Some((Target::Link(x, y), _)) => (x, y) == (a, b),
         _ => view.selected.contains(&a) || view.selected.contains(&b),
@@ -110,8 +110,8 @@ fn round(unit: f64) -> f64 {
 }
 
 /// Where on a link the middle of what is seen of it lies.
-fn middle(view: &View, a: usize, b: usize) -> f64 {
-    let end = |index: usize| Some((view.scene.bodies.get(index)?.kind, *view.places.get(index)?));
+fn middle(view: &View, a: BodyId, b: BodyId) -> f64 {
+    let end = |id: BodyId| Some((&view.scene.body(id)?.kind.outline, *view.places.get(&id)?));
     end(a).zip(end(b)).map_or(0.5, |(a, b)| layout::middle(a, b))
 }
 
@@ -124,7 +124,7 @@ fn wall(view: &View) -> Html {
         .iter()
         .filter(|link| link.cut != Cut::No)
         .filter_map(|link| {
-            let (a, b) = (*view.places.get(link.a)?, *view.places.get(link.b)?);
+            let (a, b) = (*view.places.get(&link.a)?, *view.places.get(&link.b)?);
             let length = a.distance(b).max(1.0);
             // Across the link, and always to the same side.
             let (x, y) = ((a.y - b.y) / length, (b.x - a.x) / length);
@@ -161,7 +161,7 @@ fn is_blocked(view: &View, a: Point, b: Point) -> bool {
     /// How far from its place a body is in the way.
     const NEAR: f64 = 58.0;
     let length = a.distance(b).max(1.0);
-    view.places.iter().any(|at| {
+    view.places.values().any(|at| {
         let along = ((at.x - a.x) * (b.x - a.x) + (at.y - a.y) * (b.y - a.y)) / (length * length);
         at.distance(a.toward(b, along.clamp(0.0, 1.0))) < NEAR
     })

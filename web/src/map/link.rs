@@ -33,8 +33,8 @@ pub(crate) fn LinkMark(props: &Props) -> Html {
     let (a, b) = (link.a, link.b);
     let onfocus = Callback::from(move |_: FocusEvent| {
         let target = Target::Link(a, b);
-        if page.view().focus != target {
-            page.change(Topic::Scene, |view| view.focus = target);
+        if page.view().focus != Some(target) {
+            page.change(Topic::Scene, |view| view.focus = Some(target));
         }
     });
     let label = props.locale.fill(
