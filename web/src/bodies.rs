@@ -109,11 +109,14 @@ impl Lab {
     fn links(&self, follows: &[Follow]) -> Vec<Rc<Link>> {
         let world = self.world();
         let usual = world.scenario().link;
-        let mut pairs: SortedSet<(BodyId, BodyId)> = SortedSet::new();
+        // In the order of the units, as they are read.
+        let index = |id: BodyId| self.units().iter().position(|unit| unit.id == id);
+        let mut pairs: SortedSet<(usize, usize)> = SortedSet::new();
         let mut add = |a: Option<BodyId>, b: Option<BodyId>| {
+            let host = |id: BodyId| self.units().get(id).map(|unit| unit.host);
             if let (Some(a), Some(b)) = (a, b)
-                && a != b
-                && self.units().get(a).map(|unit| unit.host) != self.units().get(b).map(|u| u.host)
+                && host(a) != host(b)
+                && let (Some(a), Some(b)) = (index(a), index(b))
             {
                 pairs.insert((a.min(b), a.max(b)));
             }
@@ -135,7 +138,9 @@ impl Lab {
             };
             add(alone(link.from), alone(link.to));
         }
-        let link = |&(a, b): &(BodyId, BodyId)| {
+        let ids: Vec<BodyId> = self.units().iter().map(|unit| unit.id).collect();
+        let link = |&(a, b): &(usize, usize)| {
+            let (a, b) = (*ids.get(a)?, *ids.get(b)?);
             let (forth, back) = (self.units().get(a)?.host, self.units().get(b)?.host);
             let spec = world.link_between(forth, back)?;
             let other = world.link_between(back, forth)?;
