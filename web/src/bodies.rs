@@ -6,6 +6,7 @@ use limpid_core::sim::ProcState;
 use limpid_core::sorted::SortedSet;
 
 use crate::kinds::NodeView;
+use crate::kinds::sentinel::judgement;
 use crate::lab::Lab;
 use crate::layout::Part;
 use crate::scene::{Body, Cut, Follow, Health, Link, Machine, Scene};
@@ -16,9 +17,13 @@ impl Lab {
     pub(crate) fn scene(&self) -> Scene {
         self.measure();
         let follows = self.follows();
+        let sentinels = self.sentinels();
         let bodies = self.units().iter().map(|unit| {
             let follow = follows.iter().find(|follow| follow.to == unit.id);
             let mut body = self.body(unit);
+            if unit.kind.part == Part::Server {
+                body.judged = judgement(self, &sentinels, unit.id);
+            }
             if let NodeView::Server(server) = &mut body.node
                 && let Some(stream) = &mut server.stream
             {
@@ -83,6 +88,7 @@ impl Lab {
             shard: (unit.kind.part == Part::Server).then(|| self.shard(unit.id)),
             health,
             node: (unit.kind.read)(self, unit),
+            judged: None,
         }
     }
 

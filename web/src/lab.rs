@@ -3,11 +3,10 @@
 use core::time::Duration;
 
 use limpid_core::lab::{self, CLI, Shown, TRAFFIC, Terminal};
-use limpid_core::sim::{
-    Action, ActionError, EventKind, Future, ProcState, ProcView, Session, Step, World,
-};
+use limpid_core::sim::{Action, ActionError, Future, ProcState, ProcView, Session, Step, World};
 use limpid_core::time::Mono;
 
+use crate::marks::Decisions;
 use crate::meter::Meter;
 use crate::share::Shared;
 use crate::terminal::desk::Desk;
@@ -23,24 +22,7 @@ pub(crate) struct Lab {
     session: Session,
     units: Units,
     pub(crate) meter: core::cell::RefCell<Meter>,
-}
-
-/// A moment that one can jump to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Mark {
-    /// When, in nanoseconds.
-    pub at: u64,
-    /// What happened.
-    pub kind: MarkKind,
-}
-
-/// What happened at a moment that one can jump to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum MarkKind {
-    /// Something broke, or was broken, or mended.
-    Fault,
-    /// Somebody typed a command.
-    Command,
+    pub(crate) decisions: Decisions,
 }
 
 impl Lab {
@@ -53,7 +35,14 @@ impl Lab {
     pub(crate) fn open(topology: Topology, seed: u64) -> Self {
         let session = Session::new(topology.scenario(), seed, lab::programs);
         let units = Units::of(session.world());
-        let mut lab = Lab { topology, seed, session, units, meter: Default::default() };
+        let mut lab = Lab {
+            topology,
+            seed,
+            session,
+            units,
+            meter: Default::default(),
+            decisions: Decisions::default(),
+        };
         // One terminal is open from the start: what one sees first invites to type.
         let (_, run) = lab.terminal_for(topology.first_node());
         lab.session.advance(Mono::ZERO + Self::TERMINAL_AT, u64::MAX);
@@ -141,6 +130,7 @@ impl Lab {
         if self.world().procs().count() != before {
             self.look_again();
         }
+        self.note_decisions();
         reached
     }
 
@@ -163,13 +153,27 @@ impl Lab {
     /// To the next event of a sort, if one comes soon.
     pub(crate) fn step_to(&mut self, step: Step) {
         const PATIENCE: u64 = 50_000;
-        self.session.step(step, PATIENCE);
+        if step == Step::Change && self.units.has_sentinels() {
+            // What Sentinels decide is a change of state, too, and no event of the World.
+            let events = self.world().events().next();
+            for _ in 0..PATIENCE {
+                if !self.session.step(Step::Event, 1)
+                    || self.note_decisions()
+                    || self.world().events().next() != events
+                {
+                    break;
+                }
+            }
+        } else {
+            self.session.step(step, PATIENCE);
+        }
         self.look_again();
     }
 
     /// Does something now. A known future is kept beside this one, or forgotten.
     pub(crate) fn act(&mut self, action: Action, future: Future) -> Result<(), ActionError> {
         let result = self.session.act(action, future);
+        self.forget_decisions_ahead();
         self.look_again();
         result
     }
@@ -180,6 +184,7 @@ impl Lab {
         let number = done.iter().rposition(|timed| !is_typing(&timed.action))?;
         let text = self.session.actions()[number].action.to_string();
         let undone = self.session.undo(number);
+        self.forget_decisions_ahead();
         self.look_again();
         undone.then_some(text)
     }
@@ -193,6 +198,7 @@ impl Lab {
     pub(crate) fn switch_branch(&mut self) {
         if let Some(last) = self.branches().checked_sub(1) {
             self.session.switch(last);
+            self.forget_decisions_ahead();
             self.look_again();
         }
     }
@@ -202,15 +208,9 @@ impl Lab {
         self.units = Units::of(self.session.world());
     }
 
-    /// Moments that one can jump to, in their order.
-    pub(crate) fn marks(&self) -> Vec<Mark> {
-        let kind = |event: &EventKind| match event {
-            EventKind::Action(Action::Type { .. }) => Some(MarkKind::Command),
-            EventKind::Action(action) if is_typing(action) => None,
-            _ => Some(MarkKind::Fault),
-        };
-        let markers = self.session.markers().iter();
-        markers.filter_map(|m| Some(Mark { at: m.at.0, kind: kind(&m.event)? })).collect()
+    /// The session.
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
     }
 
     /// What has a body on the map.

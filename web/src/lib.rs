@@ -26,6 +26,7 @@ mod layout;
 mod ledger;
 mod live;
 mod map;
+mod marks;
 mod messages;
 mod meter;
 mod page;

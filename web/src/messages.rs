@@ -37,8 +37,12 @@ pub(crate) enum FlightKind {
     Reply,
     /// Between servers: what a primary sends its replicas, and what they ask for.
     Stream,
-    /// Between servers, too: signs of life.
+    /// Signs of life between servers, and of Sentinels.
     Beat,
+    /// From a Sentinel to another one: a question about a master, or for a vote.
+    Vote,
+    /// The answer to that.
+    Ballot,
     /// Of the transport itself: opening and closing connections.
     Transport,
 }
@@ -64,6 +68,13 @@ pub(crate) enum Fare {
     Waiting,
     /// Kept by somebody.
     Held,
+}
+
+impl Flight {
+    /// Whether it carries commands rather than replies.
+    fn is_request(&self) -> bool {
+        !matches!(self.kind, FlightKind::Reply | FlightKind::Ballot)
+    }
 }
 
 impl Lab {
@@ -111,7 +122,23 @@ impl Lab {
         };
         let is_server =
             |body| self.units().get(body).is_some_and(|unit| unit.kind.part == Part::Server);
+        let watches =
+            |body| self.units().get(body).is_some_and(|unit| unit.kind.part == Part::Sentinel);
+        let of_sentinel = watches(source) || watches(goal);
         let kind = match (message.kind, message.from) {
+            (SegmentKind::Data, Side::Client) if of_sentinel => match frames::vote(message.bytes) {
+                Some(_) => FlightKind::Vote,
+                None if frames::is_watching(message.bytes) => FlightKind::Beat,
+                None => FlightKind::Request,
+            },
+            (SegmentKind::Data, Side::Server) if of_sentinel => {
+                match frames::ballot(message.bytes) {
+                    Some(_) if watches(source) && watches(goal) => FlightKind::Ballot,
+                    // What a terminal asks a Sentinel is no watching.
+                    _ if watches(goal) => FlightKind::Beat,
+                    _ => FlightKind::Reply,
+                }
+            }
             (SegmentKind::Data, _) if is_server(source) && is_server(goal) => {
                 match frames::is_beat(message.bytes) {
                     true => FlightKind::Beat,
@@ -172,12 +199,17 @@ impl Lab {
             }
             .to_owned();
         }
-        frames::label(&flight.bytes, flight.kind != FlightKind::Reply)
+        let told = match flight.kind {
+            FlightKind::Vote => frames::vote(&flight.bytes),
+            FlightKind::Ballot => frames::ballot(&flight.bytes),
+            _ => None,
+        };
+        told.unwrap_or_else(|| frames::label(&flight.bytes, flight.is_request()))
     }
 
     /// What a message says, line by line.
     pub(crate) fn decoded(&self, flight: &Flight) -> String {
-        frames::decoded(&flight.bytes, flight.kind != FlightKind::Reply)
+        frames::decoded(&flight.bytes, flight.is_request())
     }
 
     /// Whether a message is still on its way.

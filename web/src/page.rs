@@ -216,6 +216,7 @@ impl Page {
         if !view.camera_held && view.stage.0 > 0.0 {
             view.camera = Camera::fit(layout::bounds(&seats, &places), view.stage);
         }
+        view.centre = layout::centre(&seats, &places);
         let ids = view.scene.bodies.iter().map(|body| body.id);
         view.places = Rc::new(ids.zip(places).collect());
         drop(view);

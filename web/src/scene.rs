@@ -90,6 +90,19 @@ pub(crate) struct Body {
     pub health: Health,
     /// What it is and does.
     pub node: NodeView,
+    /// What Sentinels hold of it, if any watch it.
+    pub judged: Option<Judgement>,
+}
+
+/// What the Sentinels that watch a server hold of it, taken together.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Judgement {
+    /// How many watch it.
+    pub watched_by: usize,
+    /// How many of them hold it to be down (SDOWN).
+    pub down_for: usize,
+    /// Whether that is enough for one of them (ODOWN).
+    pub objectively: bool,
 }
 
 /// How a body is.

@@ -109,6 +109,11 @@ impl Units {
         self.0.iter().filter(|unit| unit.kind.part == Part::Server)
     }
 
+    /// Whether there are Sentinels.
+    pub(crate) fn has_sentinels(&self) -> bool {
+        self.0.iter().any(|unit| unit.kind.part == Part::Sentinel)
+    }
+
     /// A unit by its id.
     pub(crate) fn get(&self, id: BodyId) -> Option<&Unit> {
         self.0.iter().find(|unit| unit.id == id)

@@ -7,7 +7,7 @@ use limpid_core::sorted::{SortedMap, SortedSet};
 
 use crate::figures::Speed;
 use crate::inspector::{Tab, info};
-use crate::layout::Point;
+use crate::layout::{Course, Part, Point};
 use crate::messages::Flight;
 use crate::prefs::{self, Prefs};
 use crate::scene::Scene;
@@ -25,6 +25,8 @@ pub(crate) struct View {
     pub scene: Rc<Scene>,
     /// Where the bodies are.
     pub places: Rc<SortedMap<BodyId, Point>>,
+    /// The middle of the servers.
+    pub centre: Point,
     /// The size of the stage in pixels.
     pub stage: (f64, f64),
     /// The part of the map that is seen.
@@ -74,6 +76,7 @@ impl View {
             speed,
             scene: Rc::default(),
             places: Rc::default(),
+            centre: Point::default(),
             stage: (0.0, 0.0),
             camera: Camera { k: 1.0, x: 0.0, y: 0.0 },
             camera_held: false,
@@ -110,6 +113,25 @@ impl View {
         match self.side {
             Side::Node(body) => Some(body),
             _ => None,
+        }
+    }
+
+    /// The way between two bodies on the map: Sentinels reach each other around the others.
+    pub(crate) fn course(&self, a: BodyId, b: BodyId) -> Course {
+        self.course_between((a, self.place(a)), (b, self.place(b)), self.centre)
+    }
+
+    /// The same with other places for the ends and for the middle of the servers.
+    pub(crate) fn course_between(
+        &self,
+        a: (BodyId, Point),
+        b: (BodyId, Point),
+        centre: Point,
+    ) -> Course {
+        let watches = |id| self.scene.body(id).is_some_and(|b| b.kind.part == Part::Sentinel);
+        match watches(a.0) && watches(b.0) {
+            true => Course::around(a.1, b.1, centre),
+            false => Course::straight(a.1, b.1),
         }
     }
 

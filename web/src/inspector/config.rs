@@ -8,8 +8,12 @@ use crate::page::Page;
 use crate::units::BodyId;
 
 /// The tab.
-pub(crate) static TAB: Tab =
-    Tab { id: "inspect-config", title: words::TAB_CONFIG, draw: |body| searched(body, config) };
+pub(crate) static TAB: Tab = Tab {
+    id: "inspect-config",
+    title: words::TAB_CONFIG,
+    draw: |body| searched(body, config),
+    suits: |_| true,
+};
 
 fn config(page: &Page, body: BodyId, filter: &str) -> Option<Html> {
     let wanted = filter.to_ascii_lowercase();

@@ -13,6 +13,7 @@ pub(crate) static TAB: Tab = Tab {
     id: "inspect-connections",
     title: words::TAB_CONNECTIONS,
     draw: |body| live_of(body, &[Topic::Prefs, Topic::Panels], connections),
+    suits: |_| true,
 };
 
 fn connections(page: &Page, body: BodyId) -> Html {

@@ -16,6 +16,7 @@ pub(crate) static TAB: Tab = Tab {
     id: "inspect-files",
     title: words::TAB_FILES,
     draw: |body| live_of(body, &[Topic::Prefs, Topic::Panels, Topic::Open], files),
+    suits: |_| true,
 };
 
 /// The files, or the one that is open.

@@ -8,8 +8,12 @@ use crate::page::Page;
 use crate::units::BodyId;
 
 /// The tab.
-pub(crate) static TAB: Tab =
-    Tab { id: "inspect-info", title: words::TAB_INFO, draw: |body| searched(body, info) };
+pub(crate) static TAB: Tab = Tab {
+    id: "inspect-info",
+    title: words::TAB_INFO,
+    draw: |body| searched(body, info),
+    suits: |_| true,
+};
 
 fn info(page: &Page, body: BodyId, filter: &str) -> Option<Html> {
     let wanted = filter.to_ascii_lowercase();

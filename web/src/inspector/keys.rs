@@ -10,8 +10,12 @@ use crate::page::Page;
 use crate::units::BodyId;
 
 /// The tab.
-pub(crate) static TAB: Tab =
-    Tab { id: "inspect-keys", title: words::TAB_KEYS, draw: |body| searched(body, keys) };
+pub(crate) static TAB: Tab = Tab {
+    id: "inspect-keys",
+    title: words::TAB_KEYS,
+    draw: |body| searched(body, keys),
+    suits: |_| true,
+};
 
 /// Keys that are listed; there may be a million.
 const KEYS: usize = 200;

@@ -13,6 +13,7 @@ pub(crate) static TAB: Tab = Tab {
     id: "inspect-log",
     title: words::TAB_LOG,
     draw: |body| live_of(body, &[Topic::Prefs, Topic::Panels], log),
+    suits: |_| true,
 };
 
 fn log(page: &Page, body: BodyId) -> Html {

@@ -3,6 +3,7 @@
 //! A tab is a file here with a [`Tab`]; which tabs a body has is said by its kind (see
 //! [`crate::kinds::Kind::tabs`]). The ledger of writes, which takes the same panel, is here too.
 
+pub(crate) mod beliefs;
 pub(crate) mod config;
 pub(crate) mod connections;
 pub(crate) mod files;
@@ -12,11 +13,13 @@ pub(crate) mod ledger;
 pub(crate) mod log;
 pub(crate) mod replication;
 mod search;
+pub(crate) mod watched;
 
 use yew::prelude::*;
 
 use crate::i18n::{Locale, Text, common};
 use crate::icon::{Icon, glyph};
+use crate::lab::Lab;
 use crate::live::live;
 use crate::page::{Page, Pane, Side, Topic};
 use crate::units::BodyId;
@@ -29,6 +32,8 @@ pub(crate) struct Tab {
     pub title: Text,
     /// Draws what it shows of a body.
     pub draw: fn(BodyId) -> Html,
+    /// Whether it has anything to say in this World.
+    pub suits: fn(&Lab) -> bool,
 }
 
 impl PartialEq for Tab {
@@ -71,10 +76,11 @@ fn draw_inspector(page: &Page) -> Html {
             crate::map::focus::focus(&format!("body-{body}"));
         })
     };
-    let tabs = shown.kind.tabs;
+    let tabs: Vec<&'static Tab> =
+        shown.kind.tabs.iter().copied().filter(|tab| (tab.suits)(&page.lab())).collect();
     let at = tabs.iter().position(|known| *known == tab).unwrap_or_default();
     let onkeydown = {
-        let page = page.clone();
+        let (page, tabs) = (page.clone(), tabs.clone());
         Callback::from(move |event: KeyboardEvent| {
             let next = match event.key().as_str() {
                 "ArrowRight" => at + 1,

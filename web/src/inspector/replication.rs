@@ -19,6 +19,7 @@ pub(crate) static TAB: Tab = Tab {
     id: "inspect-replication",
     title: words::TAB_REPLICATION,
     draw: |body| live_of(body, &[Topic::Prefs, Topic::Panels], replication),
+    suits: |_| true,
 };
 
 /// What a server believes of its stream, its primary and its replicas.
@@ -106,7 +107,7 @@ fn side_by_side(page: &Page, body: BodyId, locale: Locale) -> Html {
                         return html! {
                             <tr key={id.to_string()} class="off">
                                 <td>{ name }</td>
-                                <td colspan="3">{ locale.say(words::UNREACHABLE) }</td>
+                                <td colspan="3">{ locale.say(common::NOT_RUNNING_SHORT) }</td>
                             </tr>
                         };
                     };
@@ -194,7 +195,6 @@ mod words {
         STREAM_ID: "Stream", "复制流";
         STREAM_IDS: "Replication ids", "复制 ID";
         UP_TO_OFFSET: "up to offset {offset}", "到偏移量 {offset} 为止";
-        UNREACHABLE: "does not run", "未运行";
         BACKLOG: "Backlog", "复制积压缓冲区";
         NO_BACKLOG: "None is kept: no replica has ever come.", "尚未创建：还没有从节点连接过。";
         BACKLOG_HOLDS: "{len} of {size}", "{len} / {size}";

@@ -5,6 +5,7 @@
 //! [`Kind::tabs`]; a place of its own in layouts is a file in [`crate::layout`].
 
 pub(crate) mod client;
+pub(crate) mod sentinel;
 pub(crate) mod server;
 pub(crate) mod shell;
 
@@ -21,7 +22,7 @@ use crate::scene::Body;
 use crate::units::Unit;
 
 /// The kinds that have processes on the map.
-pub(crate) const KINDS: &[&Kind] = &[&server::KIND, &client::KIND];
+pub(crate) const KINDS: &[&Kind] = &[&server::KIND, &sentinel::KIND, &client::KIND];
 
 /// A kind of process, with all that the page has to know of it.
 pub(crate) struct Kind {
@@ -68,6 +69,8 @@ pub(crate) struct Detail {
 pub(crate) enum NodeView {
     /// Of a server.
     Server(server::ServerNode),
+    /// Of a Sentinel.
+    Sentinel(sentinel::SentinelNode),
     /// Of a client that makes traffic.
     Client(client::ClientNode),
     /// Of a host with a person's terminals there is nothing to read.
@@ -88,6 +91,7 @@ impl NodeView {
     pub(crate) fn role(&self) -> Role {
         match self {
             NodeView::Server(server) => server.role(),
+            NodeView::Sentinel(_) => sentinel::SentinelNode::role(),
             NodeView::Client(_) => client::ROLE,
             NodeView::Shell => shell::ROLE,
         }

@@ -3,10 +3,14 @@
 //! The same topology always lies the same way, whatever happens to it. Requests flow in reading
 //! direction where there is room for it: clients on the left (or on top, on a tall screen),
 //! servers in the middle, the person on the right. [`apart`] places servers that know nothing of each
-//! other, [`replicated`] those that follow each other.
+//! other, [`replicated`] those that follow each other, [`watch`] the Sentinels beside them.
 
 pub(crate) mod apart;
+mod course;
 pub(crate) mod replicated;
+pub(crate) mod watch;
+
+pub(crate) use course::Course;
 
 /// A point on the map. One unit is one pixel when the map is not scaled.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
@@ -63,8 +67,10 @@ pub(crate) struct Seat {
 /// The part that a body has in the picture, on which its place depends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Part {
-    /// Serves others.
+    /// Holds data and serves it.
     Server,
+    /// Watches servers.
+    Sentinel,
     /// Sends requests by itself.
     Client,
     /// A person's terminals.
@@ -137,6 +143,7 @@ pub(crate) struct Cast<'a> {
     room: Room,
     /// Indices into the seats, in their order.
     servers: Vec<usize>,
+    sentinels: Vec<usize>,
     clients: Vec<usize>,
     shells: Vec<usize>,
 }
@@ -157,6 +164,7 @@ pub(crate) fn place(layout: Layout, seats: &[Seat], room: Room) -> Vec<Point> {
         seats,
         room,
         servers: of(Part::Server),
+        sentinels: of(Part::Sentinel),
         clients: of(Part::Client),
         shells: of(Part::Shell),
     })
@@ -173,6 +181,16 @@ pub(crate) fn plate(members: impl Iterator<Item = Point>) -> (f64, f64, f64, f64
 
 fn length(x: f64, y: f64) -> f64 {
     (x * x + y * y).sqrt()
+}
+
+/// The middle of the servers.
+pub(crate) fn centre(seats: &[Seat], places: &[Point]) -> Point {
+    let mut sum = (0.0, 0.0, 0.0);
+    for (_, at) in seats.iter().zip(places).filter(|(seat, _)| seat.part == Part::Server) {
+        sum = (sum.0 + at.x, sum.1 + at.y, sum.2 + 1.0);
+    }
+    let count = f64::max(sum.2, 1.0);
+    Point::new(sum.0 / count, sum.1 / count)
 }
 
 /// The rectangle around bodies with all their marks: left, top, right, bottom.
@@ -192,7 +210,7 @@ pub(crate) fn bounds(seats: &[Seat], places: &[Point]) -> (f64, f64, f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kinds::{Kind, client, server, shell};
+    use crate::kinds::{Kind, client, sentinel, server, shell};
 
     fn server(home: Option<usize>, machine: Option<usize>) -> Seat {
         Seat { home, machine, ..seat(&server::KIND, vec![]) }
@@ -241,6 +259,12 @@ mod tests {
         servers.chain(clients).chain([shell]).collect()
     }
 
+    /// `n` Sentinels beside other seats.
+    fn with_sentinels(mut seats: Vec<Seat>, n: usize) -> Vec<Seat> {
+        seats.extend((0..n).map(|_| seat(&sentinel::KIND, vec![])));
+        seats
+    }
+
     fn overlaps(seats: &[Seat], places: &[Point]) -> Vec<(usize, usize)> {
         let side = |i: usize| {
             let Outline { aside, above, below, .. } = *seats[i].outline;
@@ -270,12 +294,15 @@ mod tests {
         };
         let pairs = [1, 2, 3, 4, 6, 12, 16, 17, 48, 64].map(|n| (apart(n), pairs(n)));
         let meshes = [(1, 3), (3, 6), (12, 6), (48, 48)].map(|(n, m)| (apart(n), mesh(n, m)));
-        let replicas = [1, 2, 3, 5, 8].map(replicas).into_iter().chain([2, 3].map(chain));
+        let streams = [1, 2, 3, 5, 8].map(replicas).into_iter().chain([2, 3].map(chain));
         let all = pairs
             .into_iter()
             .chain(meshes)
-            .chain(replicas.map(|seats| (replicated::streams as Layout, seats)))
-            .chain([(replicated::racks as Layout, racks(3))]);
+            .chain(streams.map(|seats| (replicated::streams as Layout, seats)))
+            .chain([(replicated::racks as Layout, racks(3))])
+            .chain([(watch::over_streams as Layout, with_sentinels(replicas(2), 3))])
+            .chain([(watch::over_streams as Layout, with_sentinels(replicas(2), 5))])
+            .chain([(watch::over_racks as Layout, with_sentinels(racks(3), 3))]);
         for (layout, seats) in all {
             for room in [Room::Wide, Room::Tall] {
                 let places = place(layout, &seats, room);

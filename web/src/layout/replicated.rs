@@ -5,7 +5,7 @@ use super::{Cast, Point, Room};
 
 /// Servers in the direction of their streams: primary, replicas, theirs.
 pub(crate) fn streams(cast: &Cast<'_>) -> Vec<Point> {
-    let &Cast { seats, room, ref servers, ref clients, ref shells } = cast;
+    let &Cast { seats, room, ref servers, ref clients, ref shells, .. } = cast;
     let (along, abreast) = steps(room);
     let followers = |of: Option<usize>| -> Vec<usize> {
         servers.iter().copied().filter(|&server| seats[server].home == of).collect()
@@ -96,13 +96,14 @@ fn fan(n: usize, room: Room) -> Vec<Point> {
 /// Machines abreast, each with its servers side by side; in a tall room one below the other.
 /// Who writes stands on one side of them, who reads on the other.
 pub(crate) fn racks(cast: &Cast<'_>) -> Vec<Point> {
-    let &Cast { seats, room, ref servers, ref clients, ref shells } = cast;
+    let &Cast { seats, room, ref servers, ref sentinels, ref clients, ref shells } = cast;
     let mut places = vec![Point::default(); seats.len()];
     const APART: f64 = 124.0;
     const LOWER: f64 = 74.0;
     // A server that has its host to itself stands as a machine of one.
     let mut machines: Vec<Vec<usize>> = Vec::new();
-    for &server in servers {
+    let residents = sentinels.iter().copied().filter(|&i| seats[i].machine.is_some());
+    for server in servers.iter().copied().chain(residents) {
         let of = |members: &&mut Vec<usize>| {
             seats[server].machine.is_some() && seats[members[0]].machine == seats[server].machine
         };

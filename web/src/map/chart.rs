@@ -4,7 +4,7 @@ use limpid_core::sorted::{SortedMap, sort_by};
 use yew::prelude::*;
 
 use crate::i18n::common;
-use crate::layout::{self, Point};
+use crate::layout::{self, Part, Point};
 use crate::map::body::BodyMark;
 use crate::map::follow::FollowMark;
 use crate::map::gesture::{self, Gesture};
@@ -55,7 +55,8 @@ pub(crate) fn Chart(props: &Props) -> Html {
                 { for scene.machines.iter().map(|machine| plate(machine, places)) }
                 { for scene.links.iter().map(|link| html! {
                     <LinkMark key={format!("{}-{}", link.a, link.b)} link={link.clone()} {locale}
-                        a={at(link.a)} b={at(link.b)} middle={middle(&view, link.a, link.b)}
+                        course={view.course(link.a, link.b)} faint={watches(&view, link.a, link.b)}
+                        middle={middle(&view, link.a, link.b)}
                         name_a={name(link.a)} name_b={name(link.b)}
                         picked={picked(&view, link.a, link.b)} unit={round(1.0 / camera.k)} />
                 }) }
@@ -104,6 +105,12 @@ fn picked(view: &View, a: BodyId, b: BodyId) -> bool {
     }
 }
 
+/// Whether a Sentinel watches over a link.
+fn watches(view: &View, a: BodyId, b: BodyId) -> bool {
+    let is = |id| view.scene.body(id).is_some_and(|body| body.kind.part == Part::Sentinel);
+    is(a) || is(b)
+}
+
 /// Links need not be drawn anew for every step of a zoom.
 fn round(unit: f64) -> f64 {
     (unit * 8.0).round() / 8.0
@@ -129,7 +136,7 @@ fn wall(view: &View) -> Html {
             // Across the link, and always to the same side.
             let (x, y) = ((a.y - b.y) / length, (b.x - a.x) / length);
             let side = if (y, x) < (0.0, 0.0) { -1.0 } else { 1.0 };
-            let at = a.toward(b, middle(view, link.a, link.b));
+            let at = view.course(link.a, link.b).at(middle(view, link.a, link.b));
             Some((at, Point::new(x * side, y * side)))
         })
         .collect();

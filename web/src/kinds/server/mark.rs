@@ -22,6 +22,7 @@ pub(super) fn mark(body: &Body, detail: Detail) -> Html {
             { disc(body, server) }
             { grain(body) }
             { sign(body.health) }
+            { badge(body) }
             if let Some(stream) = stream {
                 <text class={classes!("offset", lags.then_some("lags"), stale.then_some("broken"))}
                     y={num(below + 4.0)}>{ stream }</text>
@@ -41,18 +42,13 @@ pub(super) fn reach(body: &Body, near: bool) -> f64 {
 
 fn disc(body: &Body, server: &ServerNode) -> Html {
     let hue = format!("hue-{}", body.shard.unwrap_or_default() % 7);
-    if !server.is_replica {
-        return html! {
-            <>
-                <circle class={classes!("crown", hue.clone())} r="23.5" />
-                <circle class={classes!("mark", hue)} r="18" />
-            </>
-        };
-    }
     let follows = server.stream.and_then(|stream| stream.follows);
     let syncing = follows.is_some_and(|(state, _)| state == FollowState::Sync);
+    let crown = (!server.is_replica).then_some("on");
     html! {
         <>
+            // It is always there, so that it fades in and out when it changes hands.
+            <circle class={classes!("crown", hue.clone(), crown)} r="23.5" />
             <circle class={classes!("mark", hue.clone(), server.is_stale().then_some("stale"))} r="18" />
             if syncing {
                 <circle class={classes!("filling", hue)} r="23.5" />
@@ -76,6 +72,22 @@ fn grain(body: &Body) -> Html {
         _ => "M-12.700 -12.700 12.700 12.700M-12.700 12.700 12.700 -12.700",
     };
     html! { <path class="grain" d={path} /> }
+}
+
+/// What Sentinels hold of the server: down for some of them (SDOWN), or for enough (ODOWN).
+fn badge(body: &Body) -> Html {
+    let Some(judged) = body.judged.filter(|judged| judged.down_for > 0) else {
+        return Html::default();
+    };
+    let (name, sign) = if judged.objectively { ("odown", "✕") } else { ("sdown", "?") };
+    let outline = &body.kind.outline;
+    html! {
+        <g class={classes!("badge", name)} data-testid={format!("judged-{}", body.name)}
+            data-judged={name} transform={format!("translate({} {})", num(outline.aside - 10.0), num(-outline.above))}>
+            <rect x="-24" y="-10" width="48" height="20" rx="10" />
+            <text y="4">{ format!("{sign} {}/{}", judged.down_for, judged.watched_by) }</text>
+        </g>
+    }
 }
 
 /// What is drawn over the disc when the server is not at work.

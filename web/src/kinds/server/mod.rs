@@ -10,7 +10,7 @@ use limpid_core::lab::SERVER;
 use super::{Kind, NodeView, Role, per_second};
 use crate::figures;
 use crate::i18n::{Locale, common};
-use crate::inspector::{config, connections, files, info, keys, log, replication};
+use crate::inspector::{config, connections, files, info, keys, log, replication, watched};
 use crate::layout::{Outline, Part, Rim};
 use crate::scene::{Body, FollowState, Health};
 
@@ -36,6 +36,7 @@ pub(crate) static KIND: Kind = Kind {
     tabs: &[
         &info::TAB,
         &replication::TAB,
+        &watched::TAB,
         &keys::TAB,
         &files::TAB,
         &config::TAB,
