@@ -9,7 +9,7 @@ use limpid_core::sim::{HostSpec, LinkSpec, Scenario};
 
 use crate::figures::Speed;
 use crate::i18n::{Locale, Text};
-use crate::layout::{Layout, apart, replicated};
+use crate::layout::{Layout, apart, replicated, watch};
 
 /// The host on which a person's terminals run.
 pub(crate) const SHELL: &str = "you";
@@ -46,6 +46,8 @@ pub(crate) enum Group {
     Apart,
     /// Servers that replicate.
     Replicated,
+    /// Servers that replicate, and Sentinels that watch them.
+    Watched,
 }
 
 /// Servers apart from each other.
@@ -67,6 +69,15 @@ const REPLICATED: Spec = Spec {
     speed: 50,
     warm_up: 4_000,
     ..APART
+};
+
+/// Servers that replicate, watched by Sentinels.
+const WATCHED: Spec = Spec {
+    group: Group::Watched,
+    layout: watch::over_streams,
+    // By then the Sentinels know each other, and have asked the primary for its replicas again.
+    warm_up: 13_000,
+    ..REPLICATED
 };
 
 /// All topologies, group by group.
@@ -111,17 +122,33 @@ static TOPOLOGIES: &[Spec] = &[
         first: "machine-1:6379",
         ..REPLICATED
     },
+    Spec { name: "sentinels-3", title: (words::SENTINELS, "3"), hosts: lab::sentinels, ..WATCHED },
+    Spec {
+        name: "sentinels-5",
+        title: (words::SENTINELS_ON_MACHINES, "5"),
+        hosts: lab::sentinels_on_servers,
+        layout: watch::over_racks,
+        first: "redis-1:6379",
+        ..WATCHED
+    },
+    Spec {
+        name: "sentinels-masters",
+        title: (words::SENTINELS_OF_TWO, "3"),
+        hosts: lab::two_masters,
+        ..WATCHED
+    },
 ];
 
 impl Group {
     /// All groups, in their order.
-    pub(crate) const ALL: [Group; 2] = [Group::Apart, Group::Replicated];
+    pub(crate) const ALL: [Group; 3] = [Group::Apart, Group::Replicated, Group::Watched];
 
     /// What a person calls it.
     pub(crate) fn title(self) -> Text {
         match self {
             Group::Apart => words::GROUP_APART,
             Group::Replicated => words::GROUP_REPLICATED,
+            Group::Watched => words::GROUP_WATCHED,
         }
     }
 }
@@ -185,7 +212,7 @@ impl Topology {
             jitter: Duration::from_millis(3),
             ..LinkSpec::default()
         };
-        scenario.hosts.push(HostSpec::new(SHELL, Ipv4Addr::new(10, 0, 2, 1)));
+        scenario.hosts.push(HostSpec::new(SHELL, Ipv4Addr::new(10, 0, 9, 1)));
         scenario
     }
 }
@@ -206,10 +233,14 @@ mod words {
     crate::i18n::texts! {
         GROUP_APART: "Servers on their own", "独立服务器";
         GROUP_REPLICATED: "Replication", "主从复制";
+        GROUP_WATCHED: "Sentinel", "哨兵";
         SERVER: "1 server", "1 台服务器";
         SERVERS: "{n} servers", "{n} 台服务器";
         REPLICAS: "1 primary, {n} replicas", "1 主 {n} 从";
         CHAIN: "A chain of {n}", "{n} 级链式复制";
+        SENTINELS: "1 primary, 2 replicas, {n} Sentinels", "1 主 2 从，{n} 个哨兵";
+        SENTINELS_ON_MACHINES: "{n} Sentinels on 3 machines", "3 台机器上 {n} 个哨兵";
+        SENTINELS_OF_TWO: "2 primaries, {n} Sentinels for both", "2 组主从，共用 {n} 个哨兵";
         MACHINES: "{n} machines, 2 servers on each", "{n} 台机器，每台 2 个实例";
     }
 }
