@@ -35,6 +35,28 @@ const NEWER_ARGUMENTS: &[&str] = &[
     // 7.0.15 tells of none.
     "command|getkeys",
     "command|getkeysandflags",
+    // Units are in lower case, and what may be left out is said.
+    "geodist",
+    "geohash",
+    "geopos",
+    "georadius",
+    "georadius_ro",
+    "georadiusbymember",
+    "georadiusbymember_ro",
+    "geosearch",
+    "geosearchstore",
+    "pfmerge",
+    // Names have no underscores, and are the same everywhere.
+    "xadd",
+    "xclaim",
+    "xgroup|create",
+    "xgroup|createconsumer",
+    "xgroup|delconsumer",
+    "xgroup|destroy",
+    "xgroup|setid",
+    "xinfo|consumers",
+    "xinfo|stream",
+    "xsetid",
     // It has groups of one.
     "config|get",
     "psubscribe",

@@ -28,7 +28,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .keys(&[KeySpec::one(1, key::RW | key::UPDATE)])
         .complexity("O(log(N)) for each ID, N being the number of pending entries.")
         .summary("Acknowledges entries that a group has delivered.")
-        .syntax("key group ID ..."),
+        .syntax("key group id ..."),
     row("xadd", -5, add::xadd)
         .flags(flag::WRITE | flag::DENYOOM | flag::FAST)
         .keys(&[KeySpec::one(1, key::RW | key::UPDATE)
@@ -55,14 +55,14 @@ pub static ROWS: &[Row<Handler>] = &[
         .keys(&[KeySpec::one(1, key::RW | key::UPDATE)])
         .complexity("O(log(N)) for each ID, N being the number of pending entries.")
         .summary("Gives pending entries to another consumer.")
-        .syntax("key group consumer min-idle-time ID ... [IDLE ms#integer] [TIME unix-time-milliseconds] [RETRYCOUNT count] [FORCE] [JUSTID] [LASTID lastid]")
+        .syntax("key group consumer min-idle-time id ... [IDLE ms#integer] [TIME unix-time-milliseconds] [RETRYCOUNT count] [FORCE] [JUSTID] [LASTID lastid]")
         .tips(&["nondeterministic_output"]),
     row("xdel", -3, range::xdel)
         .flags(flag::WRITE | flag::FAST)
         .keys(&[KeySpec::one(1, key::RW | key::DELETE)])
         .complexity("O(log(N)) for each ID, N being the size of the stream.")
         .summary("Deletes entries.")
-        .syntax("key ID ..."),
+        .syntax("key id ..."),
     row("xgroup", -2, container)
         .acl(0)
         .complexity("That of the subcommand.")
@@ -158,13 +158,13 @@ pub static ROWS: &[Row<Handler>] = &[
         .keys(&[streams_spec(1)])
         .complexity("O(log(N)+M) for each stream, N being its size and M the number of entries given.")
         .summary("Gives the entries behind some IDs in several streams, waiting if there are none.")
-        .syntax("[COUNT count] [BLOCK milliseconds#integer] STREAMS <streams: key ... ID ...>"),
+        .syntax("[COUNT count] [BLOCK milliseconds#integer] STREAMS <streams: key ... id ...>"),
     row("xreadgroup", -7, read::xreadgroup)
         .flags(flag::WRITE | flag::BLOCKING | flag::MOVABLEKEYS)
         .keys(&[streams_spec(4)])
         .complexity("O(M*log(N)) for each stream, N being its size and M the number of entries given.")
         .summary("Gives a consumer entries that its group has not delivered, or those that it has not acknowledged.")
-        .syntax("GROUP <group-block: group consumer> [COUNT count] [BLOCK milliseconds#integer] [NOACK] STREAMS <streams: key ... ID ...>"),
+        .syntax("GROUP <group-block: group consumer> [COUNT count] [BLOCK milliseconds#integer] [NOACK] STREAMS <streams: key ... id ...>"),
     row("xrevrange", -4, range::xrevrange)
         .flags(flag::READONLY)
         .keys(&[KeySpec::one(1, key::RO | key::ACCESS)])

@@ -98,7 +98,9 @@ fn describe<S: Service>(reply: &mut Reply<'_>, command: &Command<S>) {
     reply.array(10);
     reply.bulk(command.name.as_bytes());
     reply.integer(i64::from(meta.arity));
-    names(reply, flag::names(find_keys::all_flags(meta)), "");
+    // Redis keeps to itself what may replicate without writing.
+    let flags = find_keys::all_flags(meta) & !flag::MAY_REPLICATE;
+    names(reply, flag::names(flags), "");
     reply.integer(i64::from(first));
     reply.integer(i64::from(last));
     reply.integer(i64::from(step));

@@ -35,6 +35,8 @@ pub(crate) struct ClientCounts {
     pub(crate) watched_keys: usize,
     /// Keys that clients are blocked on.
     pub(crate) blocking_keys: usize,
+    /// Those of them whose absence wakes a client.
+    pub(crate) blocking_keys_on_nokey: usize,
 }
 
 /// What a service counts itself, for the section `stats`. A field has the name that INFO gives.
@@ -173,7 +175,7 @@ impl<S: Service> Front<S> {
         text.field("clients_in_timeout_table", counts.timeouts);
         text.field("total_watched_keys", counts.watched_keys);
         text.field("total_blocking_keys", counts.blocking_keys);
-        text.field("total_blocking_keys_on_nokey", 0);
+        text.field("total_blocking_keys_on_nokey", counts.blocking_keys_on_nokey);
     }
 
     /// The section `stats`.

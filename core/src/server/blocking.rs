@@ -245,6 +245,16 @@ impl Server {
         }
     }
 
+    /// How many keys have somebody waiting who is served, too, when the key is gone.
+    pub(super) fn keys_waited_for_until_gone(&self) -> usize {
+        let blocked = self.clients.iter().filter_map(|client| client.state.blocked.as_deref());
+        let mut keys: Vec<&Place> =
+            blocked.filter(|blocked| blocked.or_gone).flat_map(|blocked| &blocked.keys).collect();
+        keys.sort();
+        keys.dedup();
+        keys.len()
+    }
+
     /// A key has changed: those who heed that it is gone get their turn if it is, or if it is no
     /// stream any more.
     pub(super) fn note_if_gone(&mut self, now: Now<'_>, db: u32, key: &[u8]) {

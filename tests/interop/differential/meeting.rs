@@ -13,7 +13,7 @@ use limpid_tests::client::{Client, Reply};
 use limpid_tests::process::{PATIENCE, Process};
 use limpid_tests::wait::until;
 
-use super::compare::{Compare, numbers};
+use super::compare::{Compare, is_unbalanced, numbers};
 use super::groups::GROUPS;
 use super::pattern::{Args, Pattern};
 use super::{COMMON, LENGTH, Shape, Stage, Step, quoted, search, shapes, shown, spoil, values};
@@ -132,20 +132,20 @@ const READING: Meeting = Meeting {
     patterns: &[
         "XREAD BLOCK wait STREAMS key (id|=$|=$)",
         "XREAD COUNT count BLOCK wait STREAMS key =$",
-        "XREADGROUP GROUP g consumer BLOCK wait STREAMS lexkey =>",
-        "XREADGROUP GROUP g consumer COUNT count BLOCK wait NOACK STREAMS lexkey =>",
-        "XREADGROUP GROUP g consumer BLOCK wait STREAMS lexkey id",
+        "XREADGROUP GROUP =g consumer BLOCK wait STREAMS lexkey =>",
+        "XREADGROUP GROUP =g consumer COUNT count BLOCK wait NOACK STREAMS lexkey =>",
+        "XREADGROUP GROUP =g consumer BLOCK wait STREAMS lexkey id",
         "XADD key newid small value",
         "XADD key newid small value",
         "XADD key MAXLEN count newid small value",
         "XADD lexkey newid small value",
         "XADD lexkey newid small value",
-        "XACK lexkey g id",
+        "XACK lexkey =g id",
         "XDEL lexkey id",
         "XDEL key id",
         "XSETID key id",
         "XTRIM key MAXLEN count",
-        "XGROUP SETID lexkey g id",
+        "XGROUP SETID lexkey =g id",
         "DEL key",
         "RENAME key key",
         "COPY key key REPLACE",
@@ -510,7 +510,10 @@ struct Seen {
 
 impl Seen {
     fn of(sent: &[Reply]) -> Self {
-        let values = sent.iter().map(|reply| numbers(&reply.value));
+        let values = sent.iter().map(|reply| match is_unbalanced(reply) {
+            true => Value::bulk("unbalanced"),
+            false => numbers(&reply.value),
+        });
         let (messages, replies) = values.partition(is_message);
         Seen { replies, messages }
     }

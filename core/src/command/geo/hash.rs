@@ -46,9 +46,16 @@ impl Place {
 
     /// The middle of the cell whose number is a score.
     pub(super) fn of_score(score: f64) -> Self {
-        // As x86 converts doubles to unsigned numbers: below zero they wrap around.
-        let bits =
-            if score < 9_223_372_036_854_775_808.0 { score as i64 as u64 } else { score as u64 };
+        // Scores that are no geohashes are converted as on x86: what is below zero wraps around,
+        // and what is too large becomes 0.
+        const TWO_63: f64 = 9_223_372_036_854_775_808.0;
+        let bits = if score < TWO_63 {
+            score as i64 as u64
+        } else if score < 2.0 * TWO_63 {
+            score as u64
+        } else {
+            0
+        };
         let Borders { west, east, south, north } = Cell { bits, step: FINEST }.borders();
         Place {
             longitude: ((west + east) / 2.0).clamp(LONGITUDES.0, LONGITUDES.1),

@@ -171,7 +171,7 @@ impl<'a> Query<'a> {
                 args.from(3)
             }
         };
-        while options.len() > 0 {
+        while !options.is_empty() {
             let taken = query.option(options, command, set)?;
             options = options.from(taken);
         }
