@@ -59,7 +59,10 @@ fn main() {
                     }
                     match lua.to_text(value) {
                         Some(text) => line.extend(text),
-                        None => line.extend(format!("{value:?}").bytes()),
+                        None => line.extend(match value {
+                            Value::Bool(b) => b.to_string().into_bytes(),
+                            other => other.type_name().as_bytes().to_vec(),
+                        }),
                     }
                 }
                 line.push(b'\n');

@@ -417,7 +417,9 @@ impl Parser<'_> {
     }
 
     pub(super) fn number_constant(&mut self, n: f64) -> Emitted<u32> {
-        self.add_constant(ConstantKey::Number(n.to_bits()), Value::Num(n))
+        // One zero stands for both, as in PUC: whichever came first.
+        let bits = if n == 0.0 { 0 } else { n.to_bits() };
+        self.add_constant(ConstantKey::Number(bits), Value::Num(n))
     }
 
     /// Fixes how many results an open call or `...` has; `None` is all.

@@ -223,8 +223,8 @@ pub(crate) fn load_piece(lua: &mut Lua, mut pieces: Vec<u8>, name: Value, piece:
         _ => match lua.as_string(piece) {
             Some(s) => Some(s).filter(|&s| !lua.bytes(s).is_empty()),
             None => {
-                let message = lua.string(b"reader function must return a string");
-                return Ok(Out::Two(Value::Nil, message));
+                let message = lua.error("reader function must return a string");
+                return Ok(Out::Two(Value::Nil, message.0));
             }
         },
     };

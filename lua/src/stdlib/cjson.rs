@@ -503,9 +503,7 @@ impl Reader<'_> {
             _ if rest.starts_with(b"true") => self.word(4, Value::Bool(true)),
             _ if rest.starts_with(b"false") => self.word(5, Value::Bool(false)),
             _ if rest.starts_with(b"null") => self.word(4, Value::Light(0)),
-            b'+' | b'i' | b'I' | b'n' | b'N'
-                if self.invalid_numbers && is_invalid_number(rest) =>
-            {
+            b'+' | b'i' | b'I' | b'n' | b'N' if self.invalid_numbers && is_invalid_number(rest) => {
                 self.number()
             }
             _ => Kind::Wrong("invalid token"),

@@ -129,12 +129,7 @@ fn put_integer(out: &mut Vec<u8>, n: i64) {
     }
 }
 
-fn put_table(
-    lua: &mut Lua,
-    out: &mut Vec<u8>,
-    table: Table,
-    level: u32,
-) -> Result<(), Raise> {
+fn put_table(lua: &mut Lua, out: &mut Vec<u8>, table: Table, level: u32) -> Result<(), Raise> {
     let (mut most, mut count, mut pairs) = (0.0, 0.0, 0);
     let mut is_array = true;
     for (key, _) in lua.tables[table.0].entries() {
@@ -197,9 +192,9 @@ fn unpack_from(lua: &mut Lua, args: Args, limit: i64, offset: i64) -> Done {
         )));
     }
     if offset > length {
-        return Err(lua.error(&format!(
-            "Start offset {offset} greater than input length {length}."
-        )));
+        return Err(
+            lua.error(&format!("Start offset {offset} greater than input length {length}."))
+        );
     }
     let all = limit == 0 && offset == 0;
     let limit = if all { i64::MAX } else { limit };

@@ -20,10 +20,19 @@ macro_rules! functions {
     };
 }
 
-/// The NaN that an invalid argument gives has its sign set; one that came in goes on.
+/// The NaN without a sign, which some functions of the C library give.
+const POSITIVE_NAN: u64 = 0x7ff8_0000_0000_0001;
+
+fn unsigned_nan(n: f64) -> f64 {
+    if n.is_nan() { f64::from_bits(POSITIVE_NAN) } else { n }
+}
+
+/// The NaN that an invalid argument gives has its sign set, as on x86-64 with glibc, except for a
+/// few functions; one that came in goes on.
 fn settle(n: f64, x: f64) -> f64 {
     match n.is_nan() {
         true if x.is_nan() => x,
+        true if n.to_bits() == POSITIVE_NAN => n,
         true => -f64::NAN.abs(),
         false => n,
     }
@@ -34,9 +43,8 @@ pub(super) fn open(lua: &mut Lua) {
         lua,
         "math",
         functions! {
-            "abs" => f64::abs,
-            "acos" => libm::acos,
-            "asin" => libm::asin,
+            "acos" => |x| unsigned_nan(libm::acos(x)),
+            "asin" => |x| unsigned_nan(libm::asin(x)),
             "atan" => libm::atan,
             "ceil" => f64::ceil,
             "cos" => libm::cos,
@@ -45,7 +53,7 @@ pub(super) fn open(lua: &mut Lua) {
             "exp" => libm::exp,
             "floor" => f64::floor,
             "log" => libm::log,
-            "log10" => libm::log10,
+            "log10" => |x| unsigned_nan(libm::log10(x)),
             "rad" => |x| x * (std::f64::consts::PI / 180.0),
             "sin" => libm::sin,
             "sinh" => libm::sinh,
@@ -58,6 +66,7 @@ pub(super) fn open(lua: &mut Lua) {
         lua,
         table,
         &[
+            ("abs", abs),
             ("atan2", atan2),
             ("fmod", fmod),
             ("frexp", frexp),
@@ -73,6 +82,10 @@ pub(super) fn open(lua: &mut Lua) {
     );
     lua.raw_set_name(table, "pi", Value::Num(std::f64::consts::PI));
     lua.raw_set_name(table, "huge", Value::Num(f64::INFINITY));
+}
+
+fn abs(lua: &mut Lua, args: Args) -> Done {
+    Ok(Out::One(Value::Num(args.number(lua, 0)?.abs())))
 }
 
 fn atan2(lua: &mut Lua, args: Args) -> Done {

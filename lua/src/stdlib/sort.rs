@@ -99,7 +99,7 @@ impl Sort {
     /// The comparison that is next, if it is of two numbers of an array.
     fn less_numbers(&self, lua: &Lua) -> Option<bool> {
         let array = lua.tables[self.table.0].array();
-        let number = |i: i64| match array.get(i as usize - 1)? {
+        let number = |i: i64| match array.get((i as usize).wrapping_sub(1))? {
             Value::Num(n) => Some(*n),
             _ => None,
         };
@@ -188,7 +188,7 @@ impl Sort {
             }
             Phase::Up => {
                 if less {
-                    if self.i >= self.high {
+                    if self.i > self.high {
                         return Err(lua.error("invalid order function for sorting"));
                     }
                     self.i += 1;
@@ -199,7 +199,7 @@ impl Sort {
             }
             Phase::Down => {
                 if less {
-                    if self.j <= self.low {
+                    if self.j < self.low {
                         return Err(lua.error("invalid order function for sorting"));
                     }
                     self.j -= 1;

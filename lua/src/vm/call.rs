@@ -199,6 +199,7 @@ impl Lua {
             self.st.stack[from..base + registers].fill(Value::Nil);
         } else {
             base = func + 1 + count;
+            self.budget -= count as i64;
             self.grow_stack(base + params);
             for i in 0..params {
                 let value = match i < count {

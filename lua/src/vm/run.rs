@@ -448,6 +448,7 @@ impl Lua {
                             0 => {
                                 self.grow_stack(to + given);
                                 self.st.top = to + given;
+                                self.budget -= given as i64;
                                 given
                             }
                             n => n as usize - 1,
