@@ -22,6 +22,9 @@ impl Server {
         command: &'static Command,
         args: Args<'_>,
     ) -> Result<Admission, CommandError> {
+        if let Some(error) = self.busy_refusal(command) {
+            return Err(error);
+        }
         if self.config.settings().maxmemory > 0 {
             self.check_memory(now, client, command)?;
         }
@@ -139,10 +142,10 @@ impl Server {
     /// brought.
     #[inline]
     pub(super) fn tell_others(&mut self, now: Now<'_>, client: &mut Client) {
-        if self.pubsub.has_queued_for_current() && !self.is_migrating() {
+        if self.pubsub.has_queued_for_current() && !self.is_halted() {
             self.deliver_queued_for_current(client);
         }
-        if self.service.waiting.has_ready() && !self.is_migrating() {
+        if self.service.waiting.has_ready() && !self.is_halted() {
             self.serve_waiting(now);
         }
     }

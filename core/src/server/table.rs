@@ -43,6 +43,8 @@ const ADMINISTRATION: Groups<Redis> = &[
     super::replication::GENERIC_ROWS,
     super::aof::ROWS,
     super::migrate::ROWS,
+    super::scripting::ROWS,
+    super::scripting::FUNCTION_ROWS,
 ];
 
 /// All commands of a server.
