@@ -97,15 +97,15 @@ impl Plan {
     fn read(name: &str, source: &Path, folder: &str) -> Result<Self> {
         let root = source.join(folder);
         let entry = root.join(if folder.is_empty() { "lib.rs" } else { "mod.rs" });
-        let text = std::fs::read_to_string(&entry)
-            .with_context(|| entry.display().to_string())?;
+        let text = std::fs::read_to_string(&entry).with_context(|| entry.display().to_string())?;
         let modules = modules(&syn::parse_file(&text)?);
         let mut plan = Plan { name: name.to_owned(), ..Plan::default() };
         plan.floors = floors(&text, &modules);
         let listed: BTreeSet<&String> = plan.floors.iter().flatten().collect();
         plan.unlisted =
             modules.names.iter().filter(|room| !listed.contains(room)).cloned().collect();
-        let above: Vec<String> = folder.split('/').filter(|f| !f.is_empty()).map(str::to_owned).collect();
+        let above: Vec<String> =
+            folder.split('/').filter(|f| !f.is_empty()).map(str::to_owned).collect();
         for file in files(&root)? {
             let relative = file.strip_prefix(source)?;
             let Some(place) = place(relative) else { continue };

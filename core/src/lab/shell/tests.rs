@@ -88,55 +88,76 @@ fn check(desk: &mut Desk, lines: &[(&str, &str)]) {
 #[test]
 fn words_are_quoted_expanded_and_globbed() {
     let mut desk = Desk::new(&["one"]);
-    check(&mut desk, &[
-        ("echo hello   'big  world' \"$HOME\"", "hello big  world /root"),
-        ("x=5; echo $x ${x}y ${y:-none} $((x * 2 + 1)) ${#x}", "5 5y none 11 1"),
-        ("echo 700{0,1,2} {1..4}", "7000 7001 7002 1 2 3 4"),
-        ("mkdir -pv a/700{0,1}", "mkdir: created directory 'a'\nmkdir: created directory 'a/7000'\nmkdir: created directory 'a/7001'"),
-        ("touch a/x.conf a/y.conf; cd a; echo *.conf 7*", "x.conf y.conf 7000 7001"),
-        ("echo $(ls | wc -l) files", "4 files"),
-        ("echo ~ '~' \\$x", "/root ~ $x"),
-        ("f=redis.conf; echo ${f%.conf} ${f#*.} ${f/redis/my}", "redis conf my.conf"),
-        ("pwd", "/root/a"),
-        ("cd - && cd /tmp && pwd", "/root\n/tmp"),
-        ("echo nosuch*", "nosuch*"),
-    ]);
+    check(
+        &mut desk,
+        &[
+            ("echo hello   'big  world' \"$HOME\"", "hello big  world /root"),
+            ("x=5; echo $x ${x}y ${y:-none} $((x * 2 + 1)) ${#x}", "5 5y none 11 1"),
+            ("echo 700{0,1,2} {1..4}", "7000 7001 7002 1 2 3 4"),
+            (
+                "mkdir -pv a/700{0,1}",
+                "mkdir: created directory 'a'\nmkdir: created directory 'a/7000'\nmkdir: created directory 'a/7001'",
+            ),
+            ("touch a/x.conf a/y.conf; cd a; echo *.conf 7*", "x.conf y.conf 7000 7001"),
+            ("echo $(ls | wc -l) files", "4 files"),
+            ("echo ~ '~' \\$x", "/root ~ $x"),
+            ("f=redis.conf; echo ${f%.conf} ${f#*.} ${f/redis/my}", "redis conf my.conf"),
+            ("pwd", "/root/a"),
+            ("cd - && cd /tmp && pwd", "/root\n/tmp"),
+            ("echo nosuch*", "nosuch*"),
+        ],
+    );
 }
 
 #[test]
 fn commands_are_joined_piped_and_redirected() {
     let mut desk = Desk::new(&["one"]);
-    check(&mut desk, &[
-        ("true && echo yes || echo no", "yes"),
-        ("false && echo yes || echo no; echo $?", "no\n0"),
-        ("printf '%s\\n' b a c | sort | head -n 2", "a\nb"),
-        ("echo one > f; echo two >> f; cat f; wc -l < f", "one\ntwo\n2"),
-        ("nosuch; echo $?", "-bash: nosuch: command not found\n127"),
-        ("nosuch 2>/dev/null; ls /nosuch > out 2>&1; cat out", "ls: cannot access '/nosuch': No such file or directory"),
-        ("cat <<EOF\nx is $((1+1))\nEOF", "> x is $((1+1))\n> EOF\nx is 2"),
-        ("yes | head -n 2", "y\ny"),
-        ("(cd /etc; pwd); pwd", "/etc\n/root"),
-        ("echo a b c | { read x y; echo \"$y-$x\"; }", "b c-a"),
-        ("! true; echo $?", "1"),
-        ("ls | cat | grep f | tr f F", "F"),
-    ]);
+    check(
+        &mut desk,
+        &[
+            ("true && echo yes || echo no", "yes"),
+            ("false && echo yes || echo no; echo $?", "no\n0"),
+            ("printf '%s\\n' b a c | sort | head -n 2", "a\nb"),
+            ("echo one > f; echo two >> f; cat f; wc -l < f", "one\ntwo\n2"),
+            ("nosuch; echo $?", "-bash: nosuch: command not found\n127"),
+            (
+                "nosuch 2>/dev/null; ls /nosuch > out 2>&1; cat out",
+                "ls: cannot access '/nosuch': No such file or directory",
+            ),
+            ("cat <<EOF\nx is $((1+1))\nEOF", "> x is $((1+1))\n> EOF\nx is 2"),
+            ("yes | head -n 2", "y\ny"),
+            ("(cd /etc; pwd); pwd", "/etc\n/root"),
+            ("echo a b c | { read x y; echo \"$y-$x\"; }", "b c-a"),
+            ("! true; echo $?", "1"),
+            ("ls | cat | grep f | tr f F", "F"),
+        ],
+    );
 }
 
 #[test]
 fn loops_branches_functions_and_scripts() {
     let mut desk = Desk::new(&["one"]);
-    check(&mut desk, &[
-        ("for p in 7001 7002; do echo port $p; done", "port 7001\nport 7002"),
-        ("i=0; while [ $i -lt 3 ]; do i=$((i+1)); done; echo $i", "3"),
-        ("if [ -d /etc ]; then echo dir; else echo none; fi", "dir"),
-        ("case redis.conf in *.conf) echo conf;; *) echo other;; esac", "conf"),
-        ("greet() { echo hello $1; }; greet you", "hello you"),
-        ("printf 'for a in \"$@\"; do\\n  echo \"<$a>\"\\ndone\\nexit 3\\n' > s.sh; sh s.sh 'a b' c; echo $?", "<a b>\n<c>\n3"),
-        ("chmod +x s.sh; ./s.sh x; echo $?", "<x>\n3"),
-        ("for i in 1 2 3 4; do [ $i = 2 ] && continue; [ $i = 4 ] && break; echo $i; done", "1\n3"),
-        ("f() { f; }; f", "-bash: f: maximum function nesting level exceeded"),
-        ("[[ a ]]", "-bash: [[ ]]; use [ ] is not supported by this shell"),
-    ]);
+    check(
+        &mut desk,
+        &[
+            ("for p in 7001 7002; do echo port $p; done", "port 7001\nport 7002"),
+            ("i=0; while [ $i -lt 3 ]; do i=$((i+1)); done; echo $i", "3"),
+            ("if [ -d /etc ]; then echo dir; else echo none; fi", "dir"),
+            ("case redis.conf in *.conf) echo conf;; *) echo other;; esac", "conf"),
+            ("greet() { echo hello $1; }; greet you", "hello you"),
+            (
+                "printf 'for a in \"$@\"; do\\n  echo \"<$a>\"\\ndone\\nexit 3\\n' > s.sh; sh s.sh 'a b' c; echo $?",
+                "<a b>\n<c>\n3",
+            ),
+            ("chmod +x s.sh; ./s.sh x; echo $?", "<x>\n3"),
+            (
+                "for i in 1 2 3 4; do [ $i = 2 ] && continue; [ $i = 4 ] && break; echo $i; done",
+                "1\n3",
+            ),
+            ("f() { f; }; f", "-bash: f: maximum function nesting level exceeded"),
+            ("[[ a ]]", "-bash: [[ ]]; use [ ] is not supported by this shell"),
+        ],
+    );
 }
 
 #[test]
