@@ -497,9 +497,8 @@ impl Slots {
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
-    use super::*;
     use crate::sharding::Slot;
-    use crate::store::{Keyspace, NewExpire, StringRef};
+    use crate::store::{Keyed, Keyspace, NewExpire, StringRef};
 
     /// Sets a key in a keyspace with a table for each slot.
     fn set(keyspace: &mut Keyspace, key: &str, expire: NewExpire) {
