@@ -14,6 +14,8 @@
 //! * [`peer`]: outgoing connections of whoever is a client of another server.
 //! * [`cluster`]: a node of Redis Cluster: bus, gossip, elections.
 //! * [`server`]: the front, a keyspace, and what makes the data last.
+//! * [`proxy`]: twemproxy and predixy.
+//! * [`sentinel`]: who decides that a master is gone, and replaces it.
 //! * [`client`]: what a redis-cli needs besides a terminal: parsing lines, printing replies, hints.
 //! * [`sim`]: a world of hosts, links, disks and faults in which machines run.
 //! * [`lab`]: topologies and traffic to put into a world.
@@ -27,8 +29,10 @@ pub mod lab;
 pub mod machine;
 pub mod peer;
 pub mod persist;
+pub mod proxy;
 pub mod resp;
 pub mod rng;
+pub mod sentinel;
 pub mod server;
 pub mod sharding;
 pub mod sim;

@@ -375,6 +375,8 @@ pub enum Signal {
     Terminate,
     /// SIGINT: the person at the terminal wants it to end.
     Interrupt,
+    /// SIGHUP: read the configuration again. A server ignores it, as Redis does.
+    Hangup,
 }
 
 /// What an operating system knows of a process. Reports only; never a reason for a decision.

@@ -8,6 +8,7 @@ mod check_rdb;
 mod cli;
 mod driver;
 mod playground;
+mod proxy;
 mod server;
 mod shard;
 
@@ -30,18 +31,31 @@ fn main() -> ExitCode {
             let args = words.map(|word| word.to_string_lossy().into_owned());
             server::main(&program, args.collect())
         }
+        Some("redis-sentinel") => {
+            let args = words.map(|word| word.to_string_lossy().into_owned());
+            server::sentinel_main(&program, args.collect())
+        }
         Some("redis-check-rdb") => check_rdb::main(&program, &words.collect::<Vec<_>>()),
         Some("redis-check-aof") => {
             let args: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
             check_aof::main(&program, &args)
         }
+        Some("predixy") => {
+            let args: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
+            proxy::predixy(&program, &args)
+        }
+        Some("nutcracker") => {
+            proxy::nutcracker(words.map(|word| word.to_string_lossy().into_owned()).collect())
+        }
         // Its arguments may be any bytes.
         Some("redis-cli") => cli::main(words.collect()),
         _ => match Limpid::parse().command {
             Command::Server { args } => server::main("limpid server", args),
+            Command::Sentinel { args } => server::sentinel_main("limpid sentinel", args),
             Command::Cli { args } => cli::main(args),
             Command::CheckRdb { args } => check_rdb::main("limpid check-rdb", &args),
             Command::CheckAof { args } => check_aof::main("limpid check-aof", &args),
+            Command::Proxy { args } => proxy::main(args),
             Command::Shard { args } => shard::main(args),
             Command::Playground(options) => playground::main(&options),
         },
@@ -65,6 +79,13 @@ enum Command {
         #[arg(value_name = "ARGUMENTS", trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Run a Sentinel; the same as under the name redis-sentinel
+    #[command(disable_help_flag = true)]
+    Sentinel {
+        /// A configuration file, which must be writable, and directives
+        #[arg(value_name = "ARGUMENTS", trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Talk to a server; the same as under the name redis-cli
     #[command(disable_help_flag = true)]
     Cli {
@@ -82,6 +103,13 @@ enum Command {
     /// Check an append-only file, and mend it; the same as under the name redis-check-aof
     CheckAof {
         /// `[--fix | --truncate-to-timestamp SECONDS] FILE`: a manifest or one file
+        #[arg(value_name = "ARGUMENTS", trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Run a proxy in front of many servers; also known as nutcracker and predixy
+    #[command(disable_help_flag = true)]
+    Proxy {
+        /// Options and a configuration file; see --help
         #[arg(value_name = "ARGUMENTS", trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use limpid_core::persist::rdb::{ReadOptions, Reader, Record, WriteOptions, Writer};
 use limpid_core::resp::value::Value;
+use limpid_core::store::value::stream::{Consumer, Stream};
 use limpid_core::store::{Entry, Keyed, ValueRef};
 use limpid_tests::client::Client;
 use limpid_tests::process::{Process, binary};
@@ -21,10 +22,32 @@ pub(crate) fn contents(value: ValueRef<'_>) -> Vec<Vec<u8>> {
         ValueRef::ZSet(zset) => {
             zset.iter_from(0).map(|(m, s)| pair(m.to_vec(), s.to_string().into())).collect()
         }
-        ValueRef::Opaque(opaque) => vec![vec![opaque.form()], opaque.payload().to_vec()],
+        ValueRef::Stream(stream) => return stream_contents(stream),
     };
     parts.sort();
     parts
+}
+
+/// What a stream holds, apart from when consumers last got an entry, which is not written.
+fn stream_contents(stream: &Stream) -> Vec<Vec<u8>> {
+    let mut parts = vec![format!("{:?}", stream.counters())];
+    for node in stream.nodes_from(0) {
+        parts.push(format!("{} {:?}", node.id(), node.pack()));
+    }
+    for group in stream.groups() {
+        let (name, last, read) = (group.name(), group.last_id(), group.entries_read());
+        parts.push(format!("group {name:?} {last} {read:?}"));
+        for delivery in group.pending_from_rank(0) {
+            let consumer = group.consumer_of(delivery).map(Consumer::name);
+            let (id, time, count) = (delivery.id, delivery.time, delivery.count);
+            parts.push(format!("{id} {time} {count} {consumer:?}"));
+        }
+        for consumer in group.consumers() {
+            let pending: Vec<_> = consumer.pending_from_rank(0).collect();
+            parts.push(format!("consumer {:?} {} {pending:?}", consumer.name(), consumer.seen));
+        }
+    }
+    parts.into_iter().map(String::into_bytes).collect()
 }
 
 /// Keys of every type, in every size and form.

@@ -9,7 +9,7 @@ use crate::inspector::ledger::ledger_panel;
 use crate::live::live;
 use crate::map::menu::Menu;
 use crate::map::stage::Stage;
-use crate::page::{Page, Pane, Topic};
+use crate::page::{Page, Pane, Side, Topic};
 use crate::terminal::drawer::drawer;
 use crate::timebar::time_bar;
 use crate::topbar::top_bar;
@@ -49,11 +49,13 @@ fn draw_frame(page: &Page) -> Html {
             { top_bar() }
             <Stage />
             { debug() }
-            if view.ledger {
-                { ledger_panel() }
-            } else if view.inspected.is_some() || view.pane == Pane::Inspector {
-                { inspector() }
-            }
+            { match view.side {
+                Side::Ledger => ledger_panel(),
+                Side::Node(_) => inspector(),
+                // In a narrow window the pane is there and says what it is for.
+                Side::Closed if view.pane == Pane::Inspector => inspector(),
+                Side::Closed => Html::default(),
+            } }
             { time_bar() }
             { drawer() }
             { panes() }

@@ -1,25 +1,32 @@
-//! What stands on the map: bodies, machines and links, as the World has them now.
+//! The map as it is now: bodies with what they show, and the links between them.
 
 use std::rc::Rc;
 
-use limpid_core::lab::{SERVER, TRAFFIC};
 use limpid_core::sim::ProcState;
 use limpid_core::sorted::SortedSet;
 
+use crate::kinds::NodeView;
+use crate::kinds::sentinel::judgement;
 use crate::lab::Lab;
-use crate::layout::Kind;
-use crate::scene::{Body, Cut, Doing, Follow, Health, Link, Machine, Role, Scene, Stream};
-use crate::units::Unit;
+use crate::layout::Part;
+use crate::scene::{Body, Cut, Follow, Health, Link, Machine, Scene};
+use crate::units::{BodyId, Unit};
 
 impl Lab {
     /// What the map shows now.
     pub(crate) fn scene(&self) -> Scene {
         self.measure();
         let follows = self.follows();
-        let bodies = self.units().iter().map(|(index, unit)| {
-            let follow = follows.iter().find(|follow| follow.to == index);
-            let mut body = self.body(index, unit);
-            if let Some(stream) = &mut body.stream {
+        let sentinels = self.sentinels();
+        let bodies = self.units().iter().map(|unit| {
+            let follow = follows.iter().find(|follow| follow.to == unit.id);
+            let mut body = self.body(unit);
+            if unit.kind.part == Part::Server {
+                body.judged = judgement(self, &sentinels, unit.id);
+            }
+            if let NodeView::Server(server) = &mut body.node
+                && let Some(stream) = &mut server.stream
+            {
                 stream.follows = follow.map(|follow| (follow.state, follow.lag));
             }
             Rc::new(body)
@@ -39,67 +46,49 @@ impl Lab {
             return;
         }
         let world = self.world();
-        let counts = self.units().iter().map(|(index, unit)| match unit.shares {
-            true => self.server(index).map_or(0, |server| server.overview().commands),
-            false => {
-                let links = world.links().iter().filter(|link| link.to == unit.host);
-                links.map(|link| link.messages).sum()
-            }
+        let counts = self.units().iter().map(|unit| {
+            let count = match unit.shares {
+                true => self.server(unit.id).map_or(0, |server| server.overview().commands),
+                false => {
+                    let links = world.links().iter().filter(|link| link.to == unit.host);
+                    links.map(|link| link.messages).sum()
+                }
+            };
+            (unit.id, count)
         });
         meter.look(self.now(), counts.collect());
     }
 
-    fn body(&self, index: usize, unit: &Unit) -> Body {
+    /// Messages a second of virtual time that a body received lately.
+    pub(crate) fn rate(&self, body: BodyId) -> u64 {
+        self.meter.borrow().rate(body)
+    }
+
+    fn body(&self, unit: &Unit) -> Body {
         let world = self.world();
         let Some(host) = world.host(unit.host) else { unreachable!("hosts never go") };
-        let main = self.units().process(world, index).and_then(|id| world.proc(id));
-        let replication = self.replication(index);
-        let follows = replication.as_ref().is_some_and(|view| view.primary.is_some());
-        let role = match main.map(|proc| proc.program) {
-            // What does not run tells nothing; then it is what the scenario makes it.
-            Some(SERVER) if follows || replication.is_none() && unit.home.is_some() => {
-                Role::Replica
-            }
-            Some(SERVER) => Role::Primary,
-            Some(TRAFFIC) => Role::Client,
-            _ => Role::Shell,
-        };
-        let health = match (host.on, main.map(|proc| proc.state)) {
+        let process = unit.process().and_then(|id| world.proc(id));
+        let health = match (host.on, process.map(|process| process.state)) {
             (false, _) => Health::Crashed,
-            (true, _) if role == Role::Shell => Health::Online,
             (true, Some(ProcState::Paused)) => Health::Paused,
             (true, Some(ProcState::Running | ProcState::Down) | None) => Health::Online,
             (true, Some(_)) => Health::Stopped,
         };
-        let rate = self.meter.borrow().rate(index);
-        let doing = match role {
-            Role::Shell => Doing::Nothing,
-            Role::Client => Doing::Asking { rate, stuck: self.is_stuck(index) },
-            Role::Primary | Role::Replica => Doing::Serving { keys: self.key_count(index), rate },
-        };
-        // A server that neither follows nor is followed has a stream that nobody asks about.
-        let stream = replication
-            .filter(|view| follows || unit.home.is_some() || !view.replicas.is_empty())
-            .map(|view| Stream { offset: view.offset, follows: None });
         Body {
+            id: unit.id,
+            kind: unit.kind,
             name: unit.name.clone(),
             host: host.name.to_owned(),
-            process: unit.shares.then(|| unit.name.clone()),
+            process: process.filter(|_| unit.shares).map(|process| process.name.to_owned()),
             address: match unit.port.filter(|_| unit.shares) {
                 Some(port) => format!("{}:{port}", host.ip),
                 None => host.ip.to_string(),
             },
-            kind: match (unit.port, role) {
-                (Some(_), _) => Kind::Server,
-                (None, Role::Client) => Kind::Client,
-                (None, _) => Kind::Shell,
-            },
             home: unit.home,
-            role,
-            stream,
-            shard: self.shard(index),
+            shard: (unit.kind.part == Part::Server).then(|| self.shard(unit.id)),
             health,
-            doing,
+            node: (unit.kind.read)(self, unit),
+            judged: None,
         }
     }
 
@@ -107,14 +96,14 @@ impl Lab {
     fn machines(&self) -> Vec<Machine> {
         let world = self.world();
         let mut machines: Vec<Machine> = Vec::new();
-        for (index, unit) in self.units().iter().filter(|(_, unit)| unit.shares) {
+        for unit in self.units().iter().filter(|unit| unit.shares) {
             let Some(host) = world.host(unit.host) else { continue };
             match machines.iter_mut().find(|machine| machine.name == host.name) {
-                Some(machine) => machine.members.push(index),
+                Some(machine) => machine.members.push(unit.id),
                 None => machines.push(Machine {
                     name: host.name.to_owned(),
                     address: host.ip.to_string(),
-                    members: vec![index],
+                    members: vec![unit.id],
                     on: host.on,
                 }),
             }
@@ -126,11 +115,14 @@ impl Lab {
     fn links(&self, follows: &[Follow]) -> Vec<Rc<Link>> {
         let world = self.world();
         let usual = world.scenario().link;
+        // In the order of the units, as they are read.
+        let index = |id: BodyId| self.units().iter().position(|unit| unit.id == id);
         let mut pairs: SortedSet<(usize, usize)> = SortedSet::new();
-        let mut add = |a: Option<usize>, b: Option<usize>| {
+        let mut add = |a: Option<BodyId>, b: Option<BodyId>| {
+            let host = |id: BodyId| self.units().get(id).map(|unit| unit.host);
             if let (Some(a), Some(b)) = (a, b)
-                && a != b
-                && self.units().get(a).map(|unit| unit.host) != self.units().get(b).map(|u| u.host)
+                && host(a) != host(b)
+                && let (Some(a), Some(b)) = (index(a), index(b))
             {
                 pairs.insert((a.min(b), a.max(b)));
             }
@@ -138,8 +130,8 @@ impl Lab {
         for proc in world.procs() {
             add(self.units().of_process(&proc), self.target_of(&proc));
         }
-        for (index, unit) in self.units().iter() {
-            add(Some(index), unit.home);
+        for unit in self.units().iter() {
+            add(Some(unit.id), unit.home);
         }
         for follow in follows {
             add(Some(follow.from), Some(follow.to));
@@ -147,12 +139,14 @@ impl Lab {
         for link in world.links() {
             // Of hosts that carry several bodies one cannot tell which of them it was.
             let alone = |host| {
-                let unit = self.units().of_host(host)?;
-                self.units().get(unit).filter(|found| !found.shares).map(|_| unit)
+                let unit = self.units().get(self.units().of_host(host)?)?;
+                (!unit.shares).then_some(unit.id)
             };
             add(alone(link.from), alone(link.to));
         }
+        let ids: Vec<BodyId> = self.units().iter().map(|unit| unit.id).collect();
         let link = |&(a, b): &(usize, usize)| {
+            let (a, b) = (*ids.get(a)?, *ids.get(b)?);
             let (forth, back) = (self.units().get(a)?.host, self.units().get(b)?.host);
             let spec = world.link_between(forth, back)?;
             let other = world.link_between(back, forth)?;
@@ -173,8 +167,8 @@ impl Lab {
     }
 
     /// Which directions between two bodies are cut.
-    pub(crate) fn cut_between(&self, a: usize, b: usize) -> Cut {
-        let host = |index: usize| self.units().get(index).map(|unit| unit.host);
+    pub(crate) fn cut_between(&self, a: BodyId, b: BodyId) -> Cut {
+        let host = |id: BodyId| self.units().get(id).map(|unit| unit.host);
         let (Some(a), Some(b)) = (host(a), host(b)) else { return Cut::No };
         let is_cut = |from, to| self.world().cuts().any(|cut| cut == (from, to));
         match (is_cut(a, b), is_cut(b, a)) {

@@ -4,8 +4,8 @@
 use web_sys::Element;
 use yew::prelude::*;
 
+use crate::event_lines::{EventLine, LineKind};
 use crate::figures;
-use crate::happenings::{Happening, HappeningKind};
 use crate::i18n::Text;
 use crate::page::{Page, Topic, use_page};
 
@@ -27,12 +27,12 @@ pub(crate) fn Events() -> Html {
     let filter = use_state_eq(|| Filter::All);
     let node = use_node_ref();
     let locale = page.locale();
-    let mut lines = page.lab().happenings(locale);
+    let mut lines = page.lab().event_lines(locale);
     lines.retain(|line| match *filter {
         // Ordinary log lines would drown the rest; warnings are among them.
-        Filter::All => line.kind != HappeningKind::Log || line.is_warning,
-        Filter::Faults => line.kind != HappeningKind::Log,
-        Filter::Logs => line.kind == HappeningKind::Log,
+        Filter::All => line.kind != LineKind::Log || line.is_warning,
+        Filter::Faults => line.kind != LineKind::Log,
+        Filter::Logs => line.kind == LineKind::Log,
     });
     let skipped = lines.len().saturating_sub(SHOWN);
     let lines = lines.split_off(skipped);
@@ -73,13 +73,13 @@ pub(crate) fn Events() -> Html {
     }
 }
 
-fn row(page: &Page, line: &Happening) -> Html {
+fn row(page: &Page, line: &EventLine) -> Html {
     let class = match line.kind {
-        HappeningKind::Fault => "fault",
-        HappeningKind::Command => "command",
-        HappeningKind::Log if line.is_warning => "log warning",
-        HappeningKind::Log => "log",
-        HappeningKind::News => "news",
+        LineKind::Fault => "fault",
+        LineKind::Command => "command",
+        LineKind::Log if line.is_warning => "log warning",
+        LineKind::Log => "log",
+        LineKind::News => "news",
     };
     let at = line.at;
     let moment = figures::moment(at);

@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use crate::i18n::Locale;
+
 /// A duration in the unit that suits it: `820 µs`, `10 ms`, `1.5 s`.
 pub(crate) fn duration(d: Duration) -> String {
     let ns = d.as_nanos();
@@ -108,9 +110,28 @@ impl Speed {
         Duration::from_nanos(factor * 100_000 * 10u64.pow(u32::from(self.0 / 3)))
     }
 
+    /// By how much virtual time is slower or faster than the page's, in words of people.
+    pub(crate) fn pace(self, locale: Locale) -> String {
+        let there = self.a_second().as_secs_f64();
+        let (text, factor) = match there {
+            1.0 => return locale.say(words::REAL_TIME).to_owned(),
+            there if there < 1.0 => (words::SLOWER, 1.0 / there),
+            there => (words::FASTER, there),
+        };
+        locale.fill(text, &[("n", &count(factor.round() as u64))])
+    }
+
     /// Virtual time that passes in `seconds` of the page.
     pub(crate) fn in_seconds(self, seconds: f64) -> Duration {
         self.a_second().mul_f64(seconds.clamp(0.0, 1e6))
+    }
+}
+
+mod words {
+    crate::i18n::texts! {
+        SLOWER: "{n}× slower", "慢 {n} 倍";
+        FASTER: "{n}× faster", "快 {n} 倍";
+        REAL_TIME: "real time", "实时";
     }
 }
 
@@ -143,6 +164,15 @@ mod tests {
         assert_eq!(count(1_234_567), "1\u{202f}234\u{202f}567");
         assert_eq!(count(12), "12");
         assert_eq!(bytes(1_536), "1.5 KiB");
+    }
+
+    #[test]
+    fn speeds_are_told_as_people_do() {
+        let pace = |ms| Speed::nearest(Duration::from_millis(ms)).pace(Locale::En);
+        assert_eq!(pace(50), "20× slower");
+        assert_eq!(pace(1_000), "real time");
+        assert_eq!(pace(10_000), "10× faster");
+        assert_eq!(Speed::step(0).pace(Locale::Zh), "慢 10\u{202f}000 倍");
     }
 
     #[test]

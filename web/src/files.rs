@@ -8,6 +8,7 @@ use limpid_core::store::{Entry, Keyed, ValueRef};
 
 use crate::figures;
 use crate::lab::Lab;
+use crate::units::BodyId;
 
 /// A name on a disk.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -66,12 +67,12 @@ const ROW: usize = 8;
 const LINE: usize = 160;
 
 impl Lab {
-    fn disk(&self, body: usize) -> Option<&Disk> {
+    fn disk(&self, body: BodyId) -> Option<&Disk> {
         Some(self.world().host(self.units().get(body)?.host)?.disk)
     }
 
     /// The files of a body's host.
-    pub(crate) fn files(&self, body: usize) -> Vec<FileRow> {
+    pub(crate) fn files(&self, body: BodyId) -> Vec<FileRow> {
         let mut rows = Vec::new();
         if let Some(disk) = self.disk(body) {
             list(disk, "/", 0, &mut rows);
@@ -80,7 +81,7 @@ impl Lab {
     }
 
     /// A piece of a file: from the offset on, or for a snapshot from the record of that number.
-    pub(crate) fn content(&self, body: usize, path: &str, from: u64) -> Option<Content> {
+    pub(crate) fn content(&self, body: BodyId, path: &str, from: u64) -> Option<Content> {
         let disk = self.disk(body)?;
         let head = disk.read_piece(path, 0, 16).ok()?;
         Some(match form(path, &head) {

@@ -8,11 +8,12 @@ use limpid_core::sorted::SortedMap;
 use wasm_bindgen::JsCast;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement};
 
-use crate::layout::{self, Kind, Point};
+use crate::layout::{Course, Part, Point};
 use crate::messages::{Fare, Flight, FlightKind};
 use crate::page::{Page, View};
 use crate::prefs;
-use crate::scene::Role;
+use crate::scene::Body;
+use crate::units::BodyId;
 
 /// The Okabe-Ito hues of the shards, as in the styles.
 pub(crate) const HUES: [&str; 7] =
@@ -37,9 +38,9 @@ pub(crate) struct Painter {
     size: (f64, f64, f64),
     flights: Vec<Flight>,
     /// How much each link glows, by its ends.
-    glow: SortedMap<(usize, usize), f64>,
+    glow: SortedMap<(BodyId, BodyId), f64>,
     /// Messages that each direction had carried when it was last looked at.
-    carried: SortedMap<(usize, usize), u64>,
+    carried: SortedMap<(BodyId, BodyId), u64>,
     dark: bool,
     still: bool,
     looked: f64,
@@ -129,7 +130,7 @@ impl Painter {
         }
     }
 
-    fn update_glow(&mut self, carried: &[(usize, usize, u64)], between: f64, playing: bool) {
+    fn update_glow(&mut self, carried: &[(BodyId, BodyId, u64)], between: f64, playing: bool) {
         let passed = between / 220.0;
         let fade = 1.0 / (1.0 + passed + passed * passed / 2.0);
         if playing {
@@ -149,9 +150,10 @@ impl Painter {
     fn paint_glow(&self, context: &CanvasRenderingContext2d, view: &View) {
         context.set_line_cap("round");
         for (&(a, b), &glow) in self.glow.iter() {
-            let (Some(ends), Some(hue)) = (ends(view, a, b), hue_between(view, a, b)) else {
+            let (Some(course), Some(hue)) = (course(view, a, b), hue_between(view, a, b)) else {
                 continue;
             };
+            let ends = (course.at(0.0), course.at(1.0));
             context.set_global_alpha(glow * 0.55);
             context.set_stroke_style_str(hue);
             context.set_line_width(2.4);
@@ -218,14 +220,18 @@ impl Painter {
                 context.set_line_width(1.8);
                 context.stroke();
             }
-            FlightKind::Reply => {
+            FlightKind::Reply | FlightKind::Ballot => {
                 circle(radius - 0.8);
                 context.set_fill_style_str(if self.dark { "#0E1116" } else { "#FBFBF8" });
                 context.fill();
                 context.set_line_width(1.9);
                 context.stroke();
             }
-            FlightKind::Request | FlightKind::Stream | FlightKind::Beat | FlightKind::Transport => {
+            FlightKind::Request
+            | FlightKind::Vote
+            | FlightKind::Stream
+            | FlightKind::Beat
+            | FlightKind::Transport => {
                 circle(radius);
                 context.fill();
             }
@@ -275,10 +281,10 @@ impl Painter {
         let _ = context.fill_text(label, spot.at.x, y);
     }
 
-    fn hue(&self, view: &View, body: usize) -> &'static str {
-        match view.scene.bodies.get(body) {
-            Some(body) if body.role.is_server() => HUES[body.shard % HUES.len()],
-            Some(body) if body.role == Role::Shell => {
+    fn hue(&self, view: &View, body: BodyId) -> &'static str {
+        match view.scene.body(body).map(|body| &**body) {
+            Some(Body { shard: Some(shard), .. }) => HUES[shard % HUES.len()],
+            Some(body) if matches!(body.kind.part, Part::Shell | Part::Sentinel) => {
                 if self.dark {
                     "#56B4E9"
                 } else {
@@ -331,14 +337,14 @@ fn nearest(flights: &[Flight], view: &View, now: u64, at: Point, still: bool) ->
 }
 
 fn spot(flight: &Flight, view: &View, now: u64, still: bool) -> Option<Spot> {
-    let (from, to) = ends(view, flight.from, flight.to)?;
-    let length = from.distance(to).max(1.0);
-    let along = Point::new((to.x - from.x) / length, (to.y - from.y) / length);
+    let course = course(view, flight.from, flight.to)?;
+    let length = course.length();
+    let (t, fade) = progress(flight, now, still);
+    let along = course.direction(t);
     // Right-hand traffic: what goes and what comes do not meet.
     let lane = 5.0 * view.camera.k.clamp(0.5, 1.2);
     let aside = Point::new(-along.y, along.x);
-    let (t, fade) = progress(flight, now, still);
-    let on_line = from.toward(to, t);
+    let on_line = course.at(t);
     let at = Point::new(on_line.x + aside.x * lane, on_line.y + aside.y * lane);
     Some(Spot { at, along, aside, length, part: t, fade })
 }
@@ -364,27 +370,32 @@ fn progress(flight: &Flight, now: u64, still: bool) -> (f64, f64) {
     }
 }
 
-/// The ends of a link on the stage, at the rims of what is drawn of its bodies, so that messages
+/// The way between two bodies on the stage, from rim to rim of what is drawn of its bodies, so that messages
 /// cover no names. Where bodies stand close a server's plate would leave no way to go; there it is
 /// its disc.
-fn ends(view: &View, a: usize, b: usize) -> Option<(Point, Point)> {
+fn course(view: &View, a: BodyId, b: BodyId) -> Option<Course> {
     const SHORTEST: f64 = 90.0;
     const DISC: f64 = 24.0;
-    let (from, to) = (*view.places.get(a)?, *view.places.get(b)?);
-    let kind = |i: usize| view.scene.bodies.get(i).map_or(Kind::Client, |body| body.kind);
+    let (from, to) = (*view.places.get(&a)?, *view.places.get(&b)?);
+    let outline = |id: BodyId| Some(&view.scene.body(id)?.kind.outline);
     let (dx, dy) = (to.x - from.x, to.y - from.y);
     let length = from.distance(to).max(1.0);
-    let (mut first, mut last) = (layout::over(kind(a), dx, dy), layout::over(kind(b), -dx, -dy));
+    let (mut first, mut last) = (outline(a)?.over(dx, dy), outline(b)?.over(-dx, -dy));
     if (1.0 - first - last) * length < SHORTEST {
         first = first.min(DISC / length);
         last = last.min(DISC / length);
     }
     let at = |t: f64| view.camera.to_stage(from.toward(to, t));
-    Some((at(first), at(1.0 - last)))
+    let centre = view.camera.to_stage(view.centre);
+    Some(view.course_between((a, at(first)), (b, at(1.0 - last)), centre))
 }
 
-/// The hue of the server at one end of a link.
-fn hue_between(view: &View, a: usize, b: usize) -> Option<&'static str> {
-    let server = |i: usize| view.scene.bodies.get(i).filter(|body| body.role.is_server());
-    server(a).or_else(|| server(b)).map(|body| HUES[body.shard % HUES.len()])
+/// The hue of the server at one end of a link; none if the link only serves to watch.
+fn hue_between(view: &View, a: BodyId, b: BodyId) -> Option<&'static str> {
+    let watches = |id| view.scene.body(id).is_some_and(|b| b.kind.part == Part::Sentinel);
+    if watches(a) || watches(b) {
+        return None;
+    }
+    let shard = |id: BodyId| view.scene.body(id)?.shard;
+    shard(a).or_else(|| shard(b)).map(|shard| HUES[shard % HUES.len()])
 }

@@ -37,6 +37,54 @@ pub(crate) fn is_beat(bytes: &[u8]) -> bool {
     bytes.len() < 80 && BEATS.iter().any(|beat| bytes.starts_with(beat))
 }
 
+/// Characters of an id that tell it from others.
+const ID: usize = 6;
+
+/// Whether a Sentinel only watches with a message: all of its commands ask, or spread a hello.
+pub(crate) fn is_watching(bytes: &[u8]) -> bool {
+    const WATCHING: [&str; 8] =
+        ["PING", "INFO", "PUBLISH", "SUBSCRIBE", "CLIENT", "AUTH", "ROLE", "SCRIPT"];
+    let (frames, rest) = frames(bytes);
+    let watches = |frame: &Value| {
+        let word = words(frame).and_then(|words| words.into_iter().next());
+        word.is_some_and(|word| WATCHING.iter().any(|known| word.eq_ignore_ascii_case(known)))
+    };
+    rest.is_empty() && frames.iter().all(watches)
+}
+
+/// What a Sentinel asks another one in a message about a master that is down, in a few characters:
+/// `down?`, or `vote? @3` in epoch 3.
+pub(crate) fn vote(bytes: &[u8]) -> Option<String> {
+    let (frames, _) = frames(bytes);
+    frames.iter().rev().filter_map(words).find_map(|words| match &words[..] {
+        [first, second, _, _, epoch, candidate]
+            if first.eq_ignore_ascii_case("SENTINEL")
+                && second.eq_ignore_ascii_case("is-master-down-by-addr") =>
+        {
+            Some(match candidate.as_str() {
+                "*" => "down?".to_owned(),
+                _ => format!("vote? @{epoch}"),
+            })
+        }
+        _ => None,
+    })
+}
+
+/// The answer to that: `up`, `down`, or `votes 0a1b2c @3`.
+pub(crate) fn ballot(bytes: &[u8]) -> Option<String> {
+    let (frames, _) = frames(bytes);
+    frames.iter().rev().find_map(|frame| {
+        let [down, leader, epoch] = frame.items()? else { return None };
+        let (&Value::Integer(down), &Value::Integer(epoch)) = (down, epoch) else { return None };
+        let leader = String::from_utf8_lossy(leader.bytes()?).into_owned();
+        Some(match (leader.as_str(), down) {
+            ("*", 0) => "up".to_owned(),
+            ("*", _) => "down".to_owned(),
+            (leader, _) => format!("votes {} @{epoch}", leader.get(..ID).unwrap_or(leader)),
+        })
+    })
+}
+
 /// Whether a message begins with a copy of the data, or a piece of one is all it has.
 fn is_copy(bytes: &[u8]) -> bool {
     bytes.starts_with(b"$EOF:")
@@ -115,6 +163,23 @@ mod tests {
         assert!(is_beat(b"*3\r\n$8\r\nREPLCONF\r\n$3\r\nACK\r\n$1\r\n0\r\n"));
         assert!(!is_beat(b"*2\r\n$4\r\nINCR\r\n$1\r\nk\r\n"));
         assert_eq!(label(b"$180\r\nREDIS0010", true), "RDB 15 B");
+    }
+
+    #[test]
+    fn questions_and_answers_about_a_master_are_told() {
+        let ask = |candidate: &str| {
+            let words = ["SENTINEL", "is-master-down-by-addr", "10.0.0.1", "6379", "3", candidate];
+            let bulk = words.map(|word| format!("${}\r\n{word}\r\n", word.len())).concat();
+            format!("*6\r\n{bulk}").into_bytes()
+        };
+        assert_eq!(vote(&ask("*")).as_deref(), Some("down?"));
+        assert_eq!(vote(&ask("0a1b2c3d4e")).as_deref(), Some("vote? @3"));
+        assert_eq!(ballot(b"*3\r\n:1\r\n$1\r\n*\r\n:0\r\n").as_deref(), Some("down"));
+        let voted = b"*3\r\n:1\r\n$8\r\n0a1b2c3d\r\n:3\r\n";
+        assert_eq!(ballot(voted).as_deref(), Some("votes 0a1b2c @3"));
+        assert_eq!(ballot(b"+PONG\r\n"), None);
+        assert!(is_watching(b"*1\r\n$4\r\nPING\r\n"));
+        assert!(!is_watching(b"*3\r\n$7\r\nSLAVEOF\r\n$2\r\nNO\r\n$3\r\nONE\r\n"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use wasm_bindgen::JsCast;
 use web_sys::{Element, KeyboardEvent};
 
 use crate::figures::Speed;
-use crate::page::{Page, Pane, Topic};
+use crate::page::{Page, Pane, Side, Topic};
 use crate::{terminal, timebar};
 
 /// Seconds of the page's time that an arrow key moves.
@@ -74,7 +74,7 @@ fn press(page: &Page, event: &KeyboardEvent) -> bool {
         "f" => full_screen(),
         "v" => page.change(Topic::Open, |view| view.table = !view.table),
         "w" => {
-            let open = page.view().ledger;
+            let open = page.view().side == Side::Ledger;
             page.show_ledger(!open);
         }
         "?" => page.change(Topic::Open, |view| view.help = !view.help),
@@ -94,10 +94,8 @@ fn escape(page: &Page, event: &KeyboardEvent) -> bool {
             view.card = None;
         } else if !is_typing(event) && !view.selected.is_empty() {
             view.selected.clear();
-        } else if !is_typing(event) && view.ledger {
-            view.ledger = false;
-        } else if !is_typing(event) && view.inspected.is_some() {
-            view.inspected = None;
+        } else if !is_typing(event) && view.side != Side::Closed {
+            view.side = Side::Closed;
         } else {
             return false;
         }

@@ -3,16 +3,15 @@
 use core::time::Duration;
 
 use limpid_core::lab::{self, CLI, Shown, TRAFFIC, Terminal};
-use limpid_core::sim::{
-    Action, ActionError, EventKind, Future, ProcState, ProcView, Session, Step, World,
-};
+use limpid_core::sim::{Action, ActionError, Future, ProcState, ProcView, Session, Step, World};
 use limpid_core::time::Mono;
 
+use crate::marks::Decisions;
 use crate::meter::Meter;
 use crate::share::Shared;
 use crate::terminal::desk::Desk;
 use crate::topology::SHELL;
-use crate::units::Units;
+use crate::units::{BodyId, Unit, Units};
 
 pub(crate) use crate::topology::Topology;
 
@@ -23,24 +22,7 @@ pub(crate) struct Lab {
     session: Session,
     units: Units,
     pub(crate) meter: core::cell::RefCell<Meter>,
-}
-
-/// A moment that one can jump to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Mark {
-    /// When, in nanoseconds.
-    pub at: u64,
-    /// What happened.
-    pub kind: MarkKind,
-}
-
-/// What happened at a moment that one can jump to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum MarkKind {
-    /// Something broke, or was broken, or mended.
-    Fault,
-    /// Somebody typed a command.
-    Command,
+    pub(crate) decisions: Decisions,
 }
 
 impl Lab {
@@ -53,13 +35,20 @@ impl Lab {
     pub(crate) fn open(topology: Topology, seed: u64) -> Self {
         let session = Session::new(topology.scenario(), seed, lab::programs);
         let units = Units::of(session.world());
-        let mut lab = Lab { topology, seed, session, units, meter: Default::default() };
+        let mut lab = Lab {
+            topology,
+            seed,
+            session,
+            units,
+            meter: Default::default(),
+            decisions: Decisions::default(),
+        };
         // One terminal is open from the start: what one sees first invites to type.
-        let (_, run) = lab.terminal_for(topology.first_server());
+        let (_, run) = lab.terminal_for(topology.first_node());
         lab.session.advance(Mono::ZERO + Self::TERMINAL_AT, u64::MAX);
         if let Some(run) = run {
             // Nothing can stand against it: the name is new.
-            let _ = lab.session.act(run, Future::Discard);
+            let _ = lab.act(run, Future::Discard);
         }
         lab
     }
@@ -70,7 +59,7 @@ impl Lab {
         let mut lab = Lab::open(topology, Self::SEED);
         for step in 1..=STEPS {
             let until = Mono::ZERO + topology.warm_up() * step / STEPS;
-            lab.session.advance(until, u64::MAX);
+            lab.run_until(until.0, u64::MAX);
             lab.measure();
         }
         lab
@@ -84,7 +73,7 @@ impl Lab {
             record.actions = shared.actions;
             lab.session = Session::from_record(record, lab::programs);
         }
-        lab.session.seek(Mono(shared.at));
+        lab.seek(shared.at);
         lab
     }
 
@@ -135,12 +124,20 @@ impl Lab {
 
     /// Lets no more than so many events happen; true if the moment was reached.
     pub(crate) fn run_until(&mut self, ns: u64, events: u64) -> bool {
-        self.session.advance(Mono(ns), events)
+        let before = self.world().procs().count();
+        let reached = self.session.advance(Mono(ns), events);
+        // As time runs, processes come but do not go.
+        if self.world().procs().count() != before {
+            self.look_again();
+        }
+        self.note_decisions();
+        reached
     }
 
     /// Goes to a moment.
     pub(crate) fn seek(&mut self, ns: u64) {
         self.session.seek(Mono(ns));
+        self.look_again();
     }
 
     /// One event forward or back.
@@ -150,17 +147,35 @@ impl Lab {
         } else {
             self.session.step_back();
         }
+        self.look_again();
     }
 
     /// To the next event of a sort, if one comes soon.
     pub(crate) fn step_to(&mut self, step: Step) {
         const PATIENCE: u64 = 50_000;
-        self.session.step(step, PATIENCE);
+        if step == Step::Change && self.units.has_sentinels() {
+            // What Sentinels decide is a change of state, too, and no event of the World.
+            let events = self.world().events().next();
+            for _ in 0..PATIENCE {
+                if !self.session.step(Step::Event, 1)
+                    || self.note_decisions()
+                    || self.world().events().next() != events
+                {
+                    break;
+                }
+            }
+        } else {
+            self.session.step(step, PATIENCE);
+        }
+        self.look_again();
     }
 
     /// Does something now. A known future is kept beside this one, or forgotten.
     pub(crate) fn act(&mut self, action: Action, future: Future) -> Result<(), ActionError> {
-        self.session.act(action, future)
+        let result = self.session.act(action, future);
+        self.forget_decisions_ahead();
+        self.look_again();
+        result
     }
 
     /// Takes the last action back that was no typing; says which.
@@ -168,7 +183,10 @@ impl Lab {
         let done = self.session.actions().get(..self.session.done())?;
         let number = done.iter().rposition(|timed| !is_typing(&timed.action))?;
         let text = self.session.actions()[number].action.to_string();
-        self.session.undo(number).then_some(text)
+        let undone = self.session.undo(number);
+        self.forget_decisions_ahead();
+        self.look_again();
+        undone.then_some(text)
     }
 
     /// How many futures were left behind.
@@ -180,23 +198,29 @@ impl Lab {
     pub(crate) fn switch_branch(&mut self) {
         if let Some(last) = self.branches().checked_sub(1) {
             self.session.switch(last);
+            self.forget_decisions_ahead();
+            self.look_again();
         }
     }
 
-    /// Moments that one can jump to, in their order.
-    pub(crate) fn marks(&self) -> Vec<Mark> {
-        let kind = |event: &EventKind| match event {
-            EventKind::Action(Action::Type { .. }) => Some(MarkKind::Command),
-            EventKind::Action(action) if is_typing(action) => None,
-            _ => Some(MarkKind::Fault),
-        };
-        let markers = self.session.markers().iter();
-        markers.filter_map(|m| Some(Mark { at: m.at.0, kind: kind(&m.event)? })).collect()
+    /// The World may have other processes than before.
+    fn look_again(&mut self) {
+        self.units = Units::of(self.session.world());
     }
 
-    /// What stands on the map.
+    /// The session.
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// What has a body on the map.
     pub(crate) fn units(&self) -> &Units {
         &self.units
+    }
+
+    /// The machine of a unit's process, if it runs and is one of type `M`.
+    pub(crate) fn machine<M: 'static>(&self, unit: &Unit) -> Option<&M> {
+        self.world().machine(unit.process()?)
     }
 
     /// What a terminal shows.
@@ -228,25 +252,25 @@ impl Lab {
         lab::help().complete(line)
     }
 
-    /// The servers that have a terminal, and the processes of those.
+    /// The nodes that have a terminal, and the processes of those.
     pub(crate) fn terminals(&self) -> Vec<(String, String)> {
         let clis = self.world().procs().filter(|proc| proc.program == CLI);
         clis.filter_map(|proc| {
-            let server = self.units.get(self.target_of(&proc)?)?;
-            Some((server.name.clone(), proc.name.to_owned()))
+            let node = self.units.name(self.target_of(&proc)?);
+            Some((node.to_owned(), proc.name.to_owned()))
         })
         .collect()
     }
 
-    /// The terminal's process for a server, and what has to be run if there is none yet.
-    pub(crate) fn terminal_for(&self, server: &str) -> (String, Option<Action>) {
-        let process = format!("cli-{server}");
+    /// The terminal's process for a node, and what has to be run if there is none yet.
+    pub(crate) fn terminal_for(&self, node: &str) -> (String, Option<Action>) {
+        let process = format!("cli-{node}");
         if self.world().proc_named(&process).is_some() {
             return (process, None);
         }
-        let unit = self.units.named(server).and_then(|index| self.units.get(index));
+        let unit = self.units.named(node);
         let host = unit.and_then(|unit| self.world().host(unit.host));
-        let mut args = vec!["-h".to_owned(), host.map_or(server, |host| host.name).to_owned()];
+        let mut args = vec!["-h".to_owned(), host.map_or(node, |host| host.name).to_owned()];
         if let Some(port) = unit.and_then(|unit| unit.port).filter(|&port| port != 6379) {
             args.extend(["-p".to_owned(), port.to_string()]);
         }
@@ -259,8 +283,8 @@ impl Lab {
         (process, Some(run))
     }
 
-    /// The server that a client's arguments name.
-    pub(crate) fn target_of(&self, proc: &ProcView<'_>) -> Option<usize> {
+    /// The node that a client's arguments name.
+    pub(crate) fn target_of(&self, proc: &ProcView<'_>) -> Option<BodyId> {
         if !matches!(proc.program, CLI | TRAFFIC) {
             return None;
         }
@@ -282,4 +306,39 @@ impl Lab {
 /// Whether an action only has to do with terminals.
 pub(crate) fn is_typing(action: &Action) -> bool {
     matches!(action, Action::Type { .. } | Action::Interrupt { .. } | Action::Run { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use limpid_core::lab::SERVER;
+
+    use super::*;
+
+    fn names(lab: &Lab) -> Vec<String> {
+        lab.scene().bodies.iter().map(|body| body.name.clone()).collect()
+    }
+
+    #[test]
+    fn a_server_that_is_started_later_appears_and_goes_again_with_the_past() {
+        let mut lab = Lab::fresh(Topology::USUAL);
+        let (before, at) = (lab.scene(), lab.now());
+        lab.run_until(at + 1_000_000, u64::MAX);
+        let run = Action::Run {
+            host: "redis-2".to_owned(),
+            name: "redis-2:6380".to_owned(),
+            program: SERVER.to_owned(),
+            args: vec!["--port".to_owned(), "6380".to_owned()],
+        };
+        lab.act(run, Future::Discard).expect("the server starts");
+        let after = lab.scene();
+        let of = |scene: &crate::scene::Scene, name: &str| scene.named(name).map(|body| body.id);
+        // It shares its host now, so both go by the names of their processes; the other one is
+        // still the same body.
+        assert_eq!(of(&after, "redis-2:6379"), of(&before, "redis-2"));
+        assert!(of(&after, "redis-2:6380").is_some());
+        assert_eq!(after.machines.len(), 1);
+        assert_eq!(of(&after, "redis-3"), of(&before, "redis-3"));
+        lab.seek(at);
+        assert_eq!(names(&lab), before.bodies.iter().map(|body| &*body.name).collect::<Vec<_>>());
+    }
 }

@@ -12,6 +12,7 @@ use limpid_core::sorted::{SortedMap, SortedSet, sort_by_key};
 use limpid_core::store::{StringRef, ValueRef};
 
 use crate::lab::Lab;
+use crate::units::BodyId;
 
 /// Where acknowledged writes are.
 #[derive(Clone, PartialEq, Default, Debug)]
@@ -21,7 +22,7 @@ pub(crate) struct Ledger {
     /// Each who writes, with counts of its own.
     pub writers: Vec<(String, Sums)>,
     /// Servers, in the order of the marks of [`Row::held`].
-    pub servers: Vec<usize>,
+    pub servers: Vec<BodyId>,
     /// The latest writes, newest first; those that are lost come first of all.
     pub rows: Vec<Row>,
 }
@@ -114,14 +115,12 @@ impl Sums {
 impl Lab {
     /// Where acknowledged writes are now.
     pub(crate) fn ledger(&self) -> Ledger {
-        let servers: Vec<usize> =
-            self.units().iter().filter(|(_, unit)| unit.port.is_some()).map(|(i, _)| i).collect();
-        let shards: SortedMap<usize, usize> =
+        let servers: Vec<BodyId> = self.units().servers().map(|unit| unit.id).collect();
+        let shards: SortedMap<BodyId, usize> =
             servers.iter().map(|&server| (server, self.shard(server))).collect();
         let mut ledger = Ledger { servers: servers.clone(), ..Ledger::default() };
-        for (body, unit) in self.units().iter().filter(|(_, unit)| unit.port.is_none()) {
-            let Some(id) = self.units().process(self.world(), body) else { continue };
-            let Some(traffic) = self.world().machine::<Traffic>(id).map(Traffic::client) else {
+        for unit in self.units().iter() {
+            let Some(traffic) = self.machine::<Traffic>(unit).map(Traffic::client) else {
                 continue;
             };
             let Some(key) = &traffic.config().marks else { continue };
@@ -209,7 +208,7 @@ impl Lab {
     }
 
     /// What was typed into terminals.
-    fn add_terminals(&self, ledger: &mut Ledger, shards: &SortedMap<usize, usize>) {
+    fn add_terminals(&self, ledger: &mut Ledger, shards: &SortedMap<BodyId, usize>) {
         let scenario = self.world().scenario();
         // Of several terminals that wrote to one place, the last one's word counts.
         let mut latest: SortedMap<(usize, usize, &[u8]), u64> = SortedMap::new();
@@ -294,7 +293,7 @@ mod tests {
 
     #[test]
     fn a_write_that_no_replica_has_is_lost_with_its_primary_until_the_past_comes_back() {
-        let mut lab = Lab::fresh(Topology::Replicas(2));
+        let mut lab = Lab::fresh(Topology::named("replicas-2").expect("a topology"));
         run(&mut lab, 2_000);
         let calm = lab.ledger();
         assert!(calm.sum.acknowledged > 10, "{:?}", calm.sum);

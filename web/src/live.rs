@@ -1,14 +1,24 @@
 //! Parts of the page that show something of it and remember nothing: what they show, and how.
 //!
-//! Every component of its own costs the page kilobytes of Yew's code, so all of these share one.
+//! They share one component each for parts of the page and for parts about one body.
 
 use yew::prelude::*;
 
 use crate::page::{Page, Topic, use_page};
+use crate::units::BodyId;
 
 /// A part of the page that is drawn again whenever one of the topics changes.
 pub(crate) fn live(topics: &'static [Topic], draw: fn(&Page) -> Html) -> Html {
     html! { <Live {topics} {draw} /> }
+}
+
+/// The same for a part that is about one body.
+pub(crate) fn live_of(
+    body: BodyId,
+    topics: &'static [Topic],
+    draw: fn(&Page, BodyId) -> Html,
+) -> Html {
+    html! { <LiveOf {body} {topics} {draw} /> }
 }
 
 #[derive(Properties)]
@@ -27,4 +37,25 @@ impl PartialEq for Props {
 fn Live(props: &Props) -> Html {
     let page = use_page(props.topics);
     (props.draw)(&page)
+}
+
+#[derive(Properties)]
+struct BodyProps {
+    body: BodyId,
+    topics: &'static [Topic],
+    draw: fn(&Page, BodyId) -> Html,
+}
+
+impl PartialEq for BodyProps {
+    fn eq(&self, other: &Self) -> bool {
+        self.body == other.body
+            && self.topics == other.topics
+            && core::ptr::fn_addr_eq(self.draw, other.draw)
+    }
+}
+
+#[component]
+fn LiveOf(props: &BodyProps) -> Html {
+    let page = use_page(props.topics);
+    (props.draw)(&page, props.body)
 }

@@ -6,6 +6,8 @@ use limpid_core::sim::{Flight as Fly, HostId, MessageId, MessageView, ProcId, Se
 
 use crate::frames;
 use crate::lab::Lab;
+use crate::layout::Part;
+use crate::units::BodyId;
 
 /// A message on its way.
 #[derive(Clone, PartialEq, Debug)]
@@ -13,9 +15,9 @@ pub(crate) struct Flight {
     /// Its number.
     pub id: MessageId,
     /// The body that sent it.
-    pub from: usize,
+    pub from: BodyId,
     /// The body that it goes to.
-    pub to: usize,
+    pub to: BodyId,
     /// When it was sent, in nanoseconds.
     pub sent: u64,
     /// What it is.
@@ -35,8 +37,12 @@ pub(crate) enum FlightKind {
     Reply,
     /// Between servers: what a primary sends its replicas, and what they ask for.
     Stream,
-    /// Between servers, too: signs of life.
+    /// Signs of life between servers, and of Sentinels.
     Beat,
+    /// From a Sentinel to another one: a question about a master, or for a vote.
+    Vote,
+    /// The answer to that.
+    Ballot,
     /// Of the transport itself: opening and closing connections.
     Transport,
 }
@@ -64,6 +70,13 @@ pub(crate) enum Fare {
     Held,
 }
 
+impl Flight {
+    /// Whether it carries commands rather than replies.
+    fn is_request(&self) -> bool {
+        !matches!(self.kind, FlightKind::Reply | FlightKind::Ballot)
+    }
+}
+
 impl Lab {
     /// Messages between hosts, no more than so many.
     pub(crate) fn flights(&self, most: usize, into: &mut Vec<Flight>) {
@@ -73,7 +86,7 @@ impl Lab {
     }
 
     /// The body at one end of a message or connection.
-    fn body_of(&self, proc: Option<ProcId>, host: HostId) -> Option<usize> {
+    fn body_of(&self, proc: Option<ProcId>, host: HostId) -> Option<BodyId> {
         let proc = proc.and_then(|id| self.world().proc(id));
         match proc {
             Some(proc) => self.units().of_process(&proc),
@@ -107,8 +120,25 @@ impl Lab {
             Fly::Waiting => Fare::Waiting,
             Fly::Held { .. } => Fare::Held,
         };
-        let is_server = |body| self.units().get(body).is_some_and(|unit| unit.port.is_some());
+        let is_server =
+            |body| self.units().get(body).is_some_and(|unit| unit.kind.part == Part::Server);
+        let watches =
+            |body| self.units().get(body).is_some_and(|unit| unit.kind.part == Part::Sentinel);
+        let of_sentinel = watches(source) || watches(goal);
         let kind = match (message.kind, message.from) {
+            (SegmentKind::Data, Side::Client) if of_sentinel => match frames::vote(message.bytes) {
+                Some(_) => FlightKind::Vote,
+                None if frames::is_watching(message.bytes) => FlightKind::Beat,
+                None => FlightKind::Request,
+            },
+            (SegmentKind::Data, Side::Server) if of_sentinel => {
+                match frames::ballot(message.bytes) {
+                    Some(_) if watches(source) && watches(goal) => FlightKind::Ballot,
+                    // What a terminal asks a Sentinel is no watching.
+                    _ if watches(goal) => FlightKind::Beat,
+                    _ => FlightKind::Reply,
+                }
+            }
             (SegmentKind::Data, _) if is_server(source) && is_server(goal) => {
                 match frames::is_beat(message.bytes) {
                     true => FlightKind::Beat,
@@ -131,7 +161,7 @@ impl Lab {
     }
 
     /// How many messages each direction of each link has carried.
-    pub(crate) fn carried(&self) -> Vec<(usize, usize, u64)> {
+    pub(crate) fn carried(&self) -> Vec<(BodyId, BodyId, u64)> {
         let world = self.world();
         let shares = |host| {
             let unit = self.units().of_host(host).and_then(|unit| self.units().get(unit));
@@ -169,12 +199,17 @@ impl Lab {
             }
             .to_owned();
         }
-        frames::label(&flight.bytes, flight.kind != FlightKind::Reply)
+        let told = match flight.kind {
+            FlightKind::Vote => frames::vote(&flight.bytes),
+            FlightKind::Ballot => frames::ballot(&flight.bytes),
+            _ => None,
+        };
+        told.unwrap_or_else(|| frames::label(&flight.bytes, flight.is_request()))
     }
 
     /// What a message says, line by line.
     pub(crate) fn decoded(&self, flight: &Flight) -> String {
-        frames::decoded(&flight.bytes, flight.kind != FlightKind::Reply)
+        frames::decoded(&flight.bytes, flight.is_request())
     }
 
     /// Whether a message is still on its way.

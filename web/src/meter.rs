@@ -2,6 +2,10 @@
 
 use std::collections::VecDeque;
 
+use limpid_core::sorted::SortedMap;
+
+use crate::units::BodyId;
+
 /// The span over which is averaged, in nanoseconds.
 const SPAN: u64 = 1_000_000_000;
 /// Shorter spans say nothing yet.
@@ -12,7 +16,7 @@ const LOOKS: usize = 32;
 /// Counts of messages at some moments.
 #[derive(Default)]
 pub(crate) struct Meter {
-    looks: VecDeque<(u64, Vec<u64>)>,
+    looks: VecDeque<(u64, SortedMap<BodyId, u64>)>,
 }
 
 impl Meter {
@@ -26,7 +30,7 @@ impl Meter {
     }
 
     /// Takes another look: what each body has received so far.
-    pub(crate) fn look(&mut self, now: u64, counts: Vec<u64>) {
+    pub(crate) fn look(&mut self, now: u64, counts: SortedMap<BodyId, u64>) {
         self.looks.push_back((now, counts));
         while self.looks.front().is_some_and(|(at, _)| at + SPAN < now) && self.looks.len() > 2 {
             self.looks.pop_front();
@@ -34,7 +38,7 @@ impl Meter {
     }
 
     /// Messages a second that a body received lately; 0 before that can be told.
-    pub(crate) fn rate(&self, body: usize) -> u64 {
+    pub(crate) fn rate(&self, body: BodyId) -> u64 {
         let (Some((first, before)), Some((last, after))) = (self.looks.front(), self.looks.back())
         else {
             return 0;
@@ -43,7 +47,8 @@ impl Meter {
         if span < LEAST {
             return 0;
         }
-        let count = |counts: &[u64]| counts.get(body).copied().unwrap_or_default();
+        let count =
+            |counts: &SortedMap<BodyId, u64>| counts.get(&body).copied().unwrap_or_default();
         let messages = count(after).saturating_sub(count(before));
         (u128::from(messages) * 1_000_000_000 / u128::from(span)) as u64
     }

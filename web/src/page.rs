@@ -10,16 +10,18 @@ use std::rc::Rc;
 use limpid_core::sim::{Action, ActionError, Future, Step};
 use yew::prelude::*;
 
-use crate::happenings::refusal;
+use crate::event_lines::refusal;
 use crate::i18n::{Locale, Text};
-use crate::inspector::Tab;
+use crate::inspector::files;
 use crate::lab::{Lab, Topology};
 use crate::layout::{self, Point, Room};
 use crate::prefs::{self, Prefs};
+use crate::scene::Scene;
 use crate::share::{Shared, Trouble};
 use crate::terminal::desk::Desk;
+use crate::units::BodyId;
 
-pub(crate) use crate::view::{Camera, Pane, Target, View};
+pub(crate) use crate::view::{Camera, Pane, Side, Target, View};
 
 /// Something that components show.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -189,10 +191,14 @@ impl Page {
         if scene == *view.scene {
             return;
         }
-        let moved = scene.seats() != view.scene.seats();
+        let ids = |scene: &Scene| scene.bodies.iter().map(|body| body.id).collect::<Vec<_>>();
+        let moved = ids(&scene) != ids(&view.scene) || scene.seats() != view.scene.seats();
         view.scene = Rc::new(scene);
-        let bodies = view.scene.bodies.len();
-        view.selected.retain(|&body| body < bodies);
+        let scene = Rc::clone(&view.scene);
+        view.selected.retain(|&body| scene.body(body).is_some());
+        if view.inspected().is_some_and(|body| scene.body(body).is_none()) {
+            view.side = Side::Closed;
+        }
         drop(view);
         if moved {
             self.arrange();
@@ -202,13 +208,17 @@ impl Page {
 
     /// Gives the bodies their places, for the room that there is.
     fn arrange(&self) {
+        let layout = self.lab().topology().layout();
         let mut view = self.0.view.borrow_mut();
         let seats = view.scene.seats();
         let room = Room::of(view.stage.0, view.stage.1);
-        view.places = Rc::new(layout::place(&seats, room));
+        let places = layout::place(layout, &seats, room);
         if !view.camera_held && view.stage.0 > 0.0 {
-            view.camera = Camera::fit(layout::bounds(&seats, &view.places), view.stage);
+            view.camera = Camera::fit(layout::bounds(&seats, &places), view.stage);
         }
+        view.centre = layout::centre(&seats, &places);
+        let ids = view.scene.bodies.iter().map(|body| body.id);
+        view.places = Rc::new(ids.zip(places).collect());
         drop(view);
         self.tell(Topic::Camera);
         self.tell(Topic::Scene);
@@ -251,10 +261,10 @@ impl Page {
             view.speed = speed;
             view.playing = true;
             view.selected.clear();
-            view.focus = Target::Body(0);
+            view.focus = None;
             view.menu = None;
             view.card = None;
-            view.inspected = None;
+            view.side = Side::Closed;
             view.file = None;
             view.pending = None;
             view.camera_held = false;
@@ -371,10 +381,9 @@ impl Page {
     }
 
     /// Opens the inspector on a body. What one looks at shall stand still.
-    pub(crate) fn inspect(&self, body: usize) {
+    pub(crate) fn inspect(&self, body: BodyId) {
         self.change(Topic::Open, |view| {
-            view.inspected = Some(body);
-            view.ledger = false;
+            view.side = Side::Node(body);
             view.playing = false;
             view.menu = None;
             view.pane = Pane::Inspector;
@@ -384,9 +393,9 @@ impl Page {
     }
 
     /// Opens the inspector on the files of a body's host, or on one of them.
-    pub(crate) fn show_files(&self, body: usize, path: Option<String>) {
+    pub(crate) fn show_files(&self, body: BodyId, path: Option<String>) {
         self.change(Topic::Open, |view| {
-            view.tab = Tab::Files;
+            view.tab = &files::TAB;
             view.file = path.map(|path| (path, 0));
         });
         self.inspect(body);
@@ -395,7 +404,7 @@ impl Page {
     /// Opens or closes the ledger of writes.
     pub(crate) fn show_ledger(&self, on: bool) {
         self.change(Topic::Open, |view| {
-            view.ledger = on;
+            view.side = if on { Side::Ledger } else { Side::Closed };
             view.menu = None;
             view.pane = if on { Pane::Inspector } else { Pane::Map };
         });

@@ -1,28 +1,28 @@
 //! Who follows whom, as the servers themselves believe, and to which shard each belongs.
 
 use limpid_core::server::ReplicationView;
+use limpid_core::sorted::SortedMap;
 
 use crate::lab::Lab;
 use crate::scene::{Follow, FollowState};
+use crate::units::BodyId;
 
 impl Lab {
-    /// What a body's server believes of its stream, its primary and its replicas, if it runs.
-    pub(crate) fn replication(&self, body: usize) -> Option<ReplicationView> {
-        self.server(body).map(limpid_core::server::Server::replication_view)
-    }
-
     /// The body that a replica believes to be its primary.
-    pub(crate) fn primary_of(&self, view: &ReplicationView) -> Option<usize> {
+    pub(crate) fn primary_of(&self, view: &ReplicationView) -> Option<BodyId> {
         let primary = view.primary.as_ref()?;
         self.units().at(self.world().scenario(), &primary.host, primary.port)
     }
 
     /// Replicas with their primaries.
     pub(crate) fn follows(&self) -> Vec<Follow> {
-        let views: Vec<_> = self.units().iter().map(|(index, _)| self.replication(index)).collect();
+        let views: SortedMap<BodyId, ReplicationView> = self
+            .units()
+            .servers()
+            .filter_map(|unit| Some((unit.id, self.replication(unit.id)?)))
+            .collect();
         let mut follows = Vec::new();
-        for (to, view) in views.iter().enumerate() {
-            let Some(view) = view else { continue };
+        for (&to, view) in views.iter() {
             let (Some(primary), Some(from)) = (&view.primary, self.primary_of(view)) else {
                 continue;
             };
@@ -32,7 +32,7 @@ impl Lab {
                 "handshake" => FollowState::Handshake,
                 _ => FollowState::Down,
             };
-            let ahead = views.get(from).and_then(Option::as_ref);
+            let ahead = views.get(&from);
             let same = |ahead: &&ReplicationView| {
                 ahead.id == view.id || ahead.second.as_ref().is_some_and(|(id, _)| *id == view.id)
             };
@@ -50,7 +50,7 @@ impl Lab {
     }
 
     /// The shard that a body belongs to: that of the primary at the end of its chain.
-    pub(crate) fn shard(&self, body: usize) -> usize {
+    pub(crate) fn shard(&self, body: BodyId) -> usize {
         let mut at = body;
         // A ring of replicas has no end.
         for _ in 0..8 {

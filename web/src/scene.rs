@@ -5,8 +5,10 @@ use std::rc::Rc;
 
 use limpid_core::sim::Action;
 
-use crate::i18n::{Locale, Text, common};
-use crate::layout::{Kind, Seat};
+use crate::i18n::{Locale, Text};
+use crate::kinds::{Kind, NodeView, Role};
+use crate::layout::{Part, Seat};
+use crate::units::BodyId;
 
 /// Bodies and links. Parts that did not change keep their allocation, so that comparing is cheap.
 #[derive(Clone, PartialEq, Default, Debug)]
@@ -29,7 +31,7 @@ pub(crate) struct Machine {
     /// Its address.
     pub address: String,
     /// The bodies.
-    pub members: Vec<usize>,
+    pub members: Vec<BodyId>,
     /// Whether it has power.
     pub on: bool,
 }
@@ -38,9 +40,9 @@ pub(crate) struct Machine {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Follow {
     /// The primary.
-    pub from: usize,
+    pub from: BodyId,
     /// The replica.
-    pub to: usize,
+    pub to: BodyId,
     /// The hue of the primary's shard.
     pub shard: usize,
     /// How the replica says that it stands to its primary.
@@ -65,18 +67,13 @@ pub(crate) enum FollowState {
     Online,
 }
 
-/// Where a server's stream is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Stream {
-    /// The offset of its last byte.
-    pub offset: i64,
-    /// A replica's way to its primary, with how far it is behind.
-    pub follows: Option<(FollowState, Option<u64>)>,
-}
-
-/// A body: a server, a client, or a host with a person's terminals.
+/// A body: a process, or a host with a person's terminals.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Body {
+    /// What it is known by.
+    pub id: BodyId,
+    /// What kind of process it is.
+    pub kind: &'static Kind,
     /// Its name.
     pub name: String,
     /// The name of its host in actions.
@@ -85,33 +82,27 @@ pub(crate) struct Body {
     pub process: Option<String>,
     /// Its address.
     pub address: String,
-    /// The place that it has on the map, whatever its role has become.
-    pub kind: Kind,
-    /// The body that the scenario makes it a replica of.
-    pub home: Option<usize>,
-    /// What it is for.
-    pub role: Role,
-    /// Where its stream is, if it replicates.
-    pub stream: Option<Stream>,
-    /// Which shard it belongs to, counted from 0.
-    pub shard: usize,
+    /// The body that its configuration makes it a replica of.
+    pub home: Option<BodyId>,
+    /// Which shard it belongs to, counted from 0; `None` if it holds no data.
+    pub shard: Option<usize>,
     /// How it is.
     pub health: Health,
-    /// What it is doing, in figures.
-    pub doing: Doing,
+    /// What it is and does.
+    pub node: NodeView,
+    /// What Sentinels hold of it, if any watch it.
+    pub judged: Option<Judgement>,
 }
 
-/// What a body is for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Role {
-    /// A server that takes writes.
-    Primary,
-    /// A server that follows another.
-    Replica,
-    /// A client that generates traffic.
-    Client,
-    /// A person's terminals.
-    Shell,
+/// What the Sentinels that watch a server hold of it, taken together.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Judgement {
+    /// How many watch it.
+    pub watched_by: usize,
+    /// How many of them hold it to be down (SDOWN).
+    pub down_for: usize,
+    /// Whether that is enough for one of them (ODOWN).
+    pub objectively: bool,
 }
 
 /// How a body is.
@@ -127,34 +118,13 @@ pub(crate) enum Health {
     Crashed,
 }
 
-/// What a body is doing.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Doing {
-    /// Holds so many keys, and carries out so many commands a second of virtual time.
-    Serving {
-        /// Keys over all databases.
-        keys: u64,
-        /// Commands a second.
-        rate: u64,
-    },
-    /// Sends so many commands a second, of which some wait for their reply.
-    Asking {
-        /// Replies a second.
-        rate: u64,
-        /// Whether a reply is overdue.
-        stuck: bool,
-    },
-    /// Nothing to tell.
-    Nothing,
-}
-
 /// A link between two hosts.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Link {
     /// The body at one end.
-    pub a: usize,
+    pub a: BodyId,
     /// The body at the other.
-    pub b: usize,
+    pub b: BodyId,
     /// Time from a to b.
     pub latency: Duration,
     /// Messages lost, in parts per million.
@@ -194,31 +164,44 @@ impl Scene {
         share(&mut self.machines, &old.machines);
     }
 
-    /// What the layout needs to know.
+    /// What the layout needs to know, in the order of the bodies.
     pub(crate) fn seats(&self) -> Vec<Seat> {
+        let index = |id: BodyId| self.bodies.iter().position(|body| body.id == id);
         let mut seats: Vec<Seat> = self
             .bodies
             .iter()
             .map(|body| Seat {
-                kind: body.kind,
+                part: body.kind.part,
+                outline: &body.kind.outline,
                 talks_to: Vec::new(),
-                home: body.home,
+                home: body.home.and_then(index),
                 machine: None,
             })
             .collect();
         for (number, machine) in self.machines.iter().enumerate() {
-            for &member in &machine.members {
+            for member in machine.members.iter().filter_map(|&member| index(member)) {
                 seats[member].machine = Some(number);
             }
         }
         for link in &self.links {
-            for (from, to) in [(link.a, link.b), (link.b, link.a)] {
-                if seats[from].kind == Kind::Client && seats[to].kind == Kind::Server {
+            let (Some(a), Some(b)) = (index(link.a), index(link.b)) else { continue };
+            for (from, to) in [(a, b), (b, a)] {
+                if seats[from].part == Part::Client && seats[to].part == Part::Server {
                     seats[from].talks_to.push(to);
                 }
             }
         }
         seats
+    }
+
+    /// A body by its id.
+    pub(crate) fn body(&self, id: BodyId) -> Option<&Rc<Body>> {
+        self.bodies.iter().find(|body| body.id == id)
+    }
+
+    /// The name of a body; empty if there is none of that id.
+    pub(crate) fn name(&self, id: BodyId) -> &str {
+        self.body(id).map_or("", |body| &body.name)
     }
 
     /// Names that actions know: of bodies and of machines.
@@ -228,35 +211,8 @@ impl Scene {
     }
 
     /// The body of this name.
-    pub(crate) fn index_of(&self, name: &str) -> Option<usize> {
-        self.bodies.iter().position(|body| body.name == name)
-    }
-}
-
-impl Role {
-    /// As styles and tests know it.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Role::Primary => "primary",
-            Role::Replica => "replica",
-            Role::Client => "client",
-            Role::Shell => "terminal",
-        }
-    }
-
-    /// Whether it is a server.
-    pub(crate) fn is_server(self) -> bool {
-        matches!(self, Role::Primary | Role::Replica)
-    }
-
-    /// Its name.
-    pub(crate) fn text(self) -> Text {
-        match self {
-            Role::Primary => common::ROLE_PRIMARY,
-            Role::Replica => words::ROLE_REPLICA,
-            Role::Client => words::ROLE_CLIENT,
-            Role::Shell => words::ROLE_TERMINAL,
-        }
+    pub(crate) fn named(&self, name: &str) -> Option<&Rc<Body>> {
+        self.bodies.iter().find(|body| body.name == name)
     }
 }
 
@@ -343,29 +299,14 @@ impl Body {
         }
     }
 
-    /// The line that tells where its stream is: `@1 234`, and how far it is behind.
-    pub(crate) fn stream_line(&self, locale: Locale) -> Option<String> {
-        let stream = self.stream.filter(|_| self.health == Health::Online)?;
-        let offset = crate::figures::count(u64::try_from(stream.offset).unwrap_or_default());
-        Some(match stream.follows {
-            // Where there is much to say, the distance says more than the place.
-            Some((FollowState::Online, Some(lag)))
-                if lag >= 1_000 || lag > 0 && offset.len() > 7 =>
-            {
-                format!("−{}", crate::figures::bytes(lag))
-            }
-            Some((FollowState::Online, Some(lag))) if lag > 0 => {
-                format!("@{offset} −{}", crate::figures::bytes(lag))
-            }
-            None | Some((FollowState::Online, _)) => format!("@{offset}"),
-            Some((state, _)) => locale.say(state.text()).to_owned(),
-        })
+    /// What it is for.
+    pub(crate) fn role(&self) -> Role {
+        self.node.role()
     }
 
-    /// Whether it follows a primary, and the stream does not flow.
-    pub(crate) fn is_stale(&self) -> bool {
-        let follows = self.stream.and_then(|stream| stream.follows);
-        follows.is_some_and(|(state, _)| state != FollowState::Online)
+    /// Whether redis-cli can be connected to it.
+    pub(crate) fn has_terminal(&self) -> bool {
+        self.kind.port.is_some()
     }
 
     /// The line under the name.
@@ -373,29 +314,19 @@ impl Body {
         if self.health != Health::Online {
             return locale.say(self.health.text()).to_owned();
         }
-        match self.doing {
-            Doing::Nothing => String::new(),
-            Doing::Serving { keys, rate } => {
-                let keys = match keys {
-                    1 => locale.say(words::KEY_COUNT).to_owned(),
-                    n => locale.fill(words::KEYS_COUNT, &[("n", &crate::figures::count(n))]),
-                };
-                match rate {
-                    0 => keys,
-                    n => format!("{keys} · {}", per_second(locale, n)),
-                }
-            }
-            Doing::Asking { stuck: true, .. } => locale.say(words::WAITING).to_owned(),
-            Doing::Asking { rate: 0, .. } => locale.say(words::IDLE).to_owned(),
-            Doing::Asking { rate, .. } => per_second(locale, rate),
-        }
+        (self.kind.line)(self, locale)
+    }
+
+    /// A second line under the name, if there is one.
+    pub(crate) fn second_line(&self, locale: Locale) -> Option<String> {
+        (self.kind.second_line)(self, locale)
     }
 
     /// What a screen reader says of it.
     pub(crate) fn spoken(&self, locale: Locale) -> String {
         let values = [
             ("name", self.name.as_str()),
-            ("role", locale.say(self.role.text())),
+            ("role", locale.say(self.role().text)),
             ("state", locale.say(self.health.text())),
         ];
         let base = locale.fill(words::NODE_SPOKEN, &values);
@@ -403,7 +334,7 @@ impl Body {
             line if line.is_empty() || self.health != Health::Online => base,
             line => locale.fill(words::NODE_SPOKEN_DOING, &[("node", &base), ("line", &line)]),
         };
-        if let Some(line) = self.stream_line(locale) {
+        if let Some(line) = self.second_line(locale) {
             spoken = locale.fill(words::NODE_SPOKEN_DOING, &[("node", &spoken), ("line", &line)]);
         }
         spoken
@@ -433,28 +364,16 @@ impl Link {
     }
 }
 
-fn per_second(locale: Locale, n: u64) -> String {
-    locale.fill(words::OPS_COUNT, &[("n", &crate::figures::count(n))])
-}
-
 mod words {
     crate::i18n::texts! {
-        ROLE_REPLICA: "replica", "从节点";
         FOLLOW_DOWN: "no link", "未连接";
         FOLLOW_HANDSHAKE: "handshake", "握手中";
         FOLLOW_SYNC: "copying", "全量同步中";
         FOLLOW_ONLINE: "streaming", "增量同步中";
-        ROLE_CLIENT: "client", "客户端";
-        ROLE_TERMINAL: "terminal", "终端";
         STATE_ONLINE: "online", "在线";
         STATE_PAUSED: "paused", "已暂停";
         STATE_CRASHED: "crashed", "已崩溃";
         STATE_STOPPED: "stopped", "已停止";
-        KEYS_COUNT: "{n} keys", "{n} 个键";
-        KEY_COUNT: "1 key", "1 个键";
-        OPS_COUNT: "{n}/s", "{n}/秒";
-        WAITING: "no reply", "无回复";
-        IDLE: "idle", "空闲";
         NODE_SPOKEN: "{name}, {role}, {state}", "{name}，{role}，{state}";
         NODE_SPOKEN_DOING: "{node}, {line}", "{node}，{line}";
         LINK_LATENCY: "latency {latency}", "延迟 {latency}";

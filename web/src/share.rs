@@ -165,7 +165,7 @@ mod tests {
         let actions =
             ["120ms type cli-redis-1 SET k \"a & b\" 值", "1.5s partition redis-1 | app-1"];
         Shared {
-            topology: Topology::Servers(12),
+            topology: Topology::named("12").expect("a topology"),
             seed: 42,
             at: 1_700_000_001,
             actions: actions.iter().map(|text| text.parse().expect("an action")).collect(),
@@ -189,13 +189,16 @@ mod tests {
     fn a_link_that_cannot_be_read_opens_the_scenario_anyway() {
         let damaged = session().encode().replace("partition", "partitoin");
         let (shared, trouble) = Shared::decode(&damaged).expect("a session");
-        assert_eq!((shared.topology, trouble), (Topology::Servers(12), Some(Trouble::Broken)));
+        assert_eq!(
+            (shared.topology, trouble),
+            (Topology::named("12").expect("a topology"), Some(Trouble::Broken))
+        );
         assert!(shared.actions.is_empty());
 
         let newer = session().encode().replace("v=1", "v=9");
         let (shared, trouble) = Shared::decode(&newer).expect("a session");
         assert_eq!(trouble, Some(Trouble::Version("9".into())));
-        assert_eq!(shared.topology, Topology::Servers(12));
+        assert_eq!(shared.topology, Topology::named("12").expect("a topology"));
         assert_eq!(Shared::decode("section-2"), None);
     }
 }

@@ -7,9 +7,9 @@ use yew::prelude::*;
 use crate::figures::{self, Speed};
 use crate::i18n::{Text, common};
 use crate::icon::{Icon, glyph};
-use crate::lab::MarkKind;
 use crate::live::live;
-use crate::page::{Page, Target, Topic, use_page};
+use crate::marks::MarkKind;
+use crate::page::{Page, Topic, use_page};
 
 /// The shortest session that fills the rail, in nanoseconds.
 const SHORTEST: u64 = 100_000_000;
@@ -56,6 +56,7 @@ fn draw_time_bar(page: &Page) -> Html {
         }
         None => locale.fill(common::SPEED_MEANS, &[("there", &there)]),
     };
+    let spoken = format!("{} · {means}", view.speed.pace(locale));
     html! {
         <section class="time" aria-label={locale.say(words::TIME_BAR)}>
             <button class="button play" data-testid="play" aria-pressed={playing.to_string()}
@@ -82,9 +83,12 @@ fn draw_time_bar(page: &Page) -> Html {
             <label class="speed">
                 <span class="unseen">{ locale.say(words::SPEED) }</span>
                 <input type="range" min="0" max={(Speed::STEPS - 1).to_string()} step="1"
-                    value={view.speed.index().to_string()} aria-valuetext={means.clone()}
+                    value={view.speed.index().to_string()} aria-valuetext={spoken}
                     data-testid="speed" oninput={onspeed} />
-                <output data-testid="speed-means">{ means }</output>
+                <output data-testid="speed-means" title={means.clone()}>
+                    <b>{ view.speed.pace(locale) }</b>
+                    <span>{ means }</span>
+                </output>
             </label>
         </section>
     }
@@ -106,11 +110,9 @@ pub(crate) fn step_to_change(page: &Page) {
 pub(crate) fn step_at_node(page: &Page) {
     let body = {
         let view = page.view();
-        match (view.selected.iter().next(), view.focus) {
-            (Some(&body), _) | (None, Target::Body(body) | Target::Link(body, _)) => body,
-        }
+        view.selected.iter().next().copied().or_else(|| view.focus_body())
     };
-    let host = page.lab().units().get(body).map(|unit| unit.host);
+    let host = body.and_then(|body| page.lab().units().get(body).map(|unit| unit.host));
     let Some(host) = host else { return };
     page.play(false);
     page.step_to(Step::AtHost(host));
@@ -273,18 +275,32 @@ fn Rail() -> Html {
                 <path class="done" d={format!("M0 20H{knob:.1}")} />
                 { for lab.marks().iter().map(|mark| {
                     let x = x_of(mark.at);
-                    match mark.kind {
-                        MarkKind::Fault => html! {
-                            <path class="fault" d={format!("M{x:.1} 13.500l4-7.500h-8z")} />
-                        },
-                        MarkKind::Command => html! {
-                            <path class="command" d={format!("M{x:.1} 8V14")} />
-                        },
+                    let (path, title) = sign(mark.kind, x);
+                    html! {
+                        <path class={mark.kind.name()} d={path}>
+                            if let Some(title) = title { <title>{ locale.say(title) }</title> }
+                        </path>
                     }
                 }) }
                 <circle class="knob" cx={format!("{knob:.1}")} cy="20" r="8" />
             </svg>
         </div>
+    }
+}
+
+/// How a mark is drawn, and what it is called if its form does not say it.
+fn sign(kind: MarkKind, x: f64) -> (String, Option<Text>) {
+    match kind {
+        MarkKind::Fault => (format!("M{x:.1} 13.500l4-7.500h-8z"), None),
+        MarkKind::Command => (format!("M{x:.1} 8V14"), None),
+        MarkKind::Suspected => {
+            (format!("M{x:.1} 6.500a3.5 3.5 0 1 0 .1 0z"), Some(words::MARK_SUSPECTED))
+        }
+        MarkKind::Down => (format!("M{x:.1} 6l4 4-4 4-4-4z"), Some(words::MARK_DOWN)),
+        MarkKind::Vote => (format!("M{:.1} 10l2.500 3 5-6", x - 3.5), Some(words::MARK_VOTE)),
+        MarkKind::Switch => {
+            (format!("M{:.1} 13v-7l3 3 2.500-4 2.500 4 3-3v7z", x - 5.5), Some(words::MARK_SWITCH))
+        }
     }
 }
 
@@ -317,6 +333,10 @@ mod words {
         TIME_PAST: "in the past", "这是过去";
         JUMP_BACK: "Previous marker", "上一个标记";
         JUMP_FORWARD: "Next marker", "下一个标记";
+        MARK_SUSPECTED: "down for one Sentinel (SDOWN)", "主观下线（SDOWN）";
+        MARK_DOWN: "down for enough Sentinels (ODOWN)", "客观下线（ODOWN）";
+        MARK_VOTE: "a vote", "投票";
+        MARK_SWITCH: "a new master", "主节点切换";
         OTHER_TIMELINES: "Other timelines: {n}. Switch to the latest", "其他时间线：{n} 条。切换到最近一条";
     }
 }

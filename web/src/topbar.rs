@@ -3,13 +3,14 @@
 use web_sys::HtmlSelectElement;
 use yew::prelude::*;
 
-use crate::i18n::{Text, common};
+use crate::i18n::common;
 use crate::icon::{Icon, glyph};
 use crate::lab::Topology;
 use crate::live::live;
-use crate::page::{Page, Topic};
+use crate::page::{Page, Side, Topic};
 use crate::prefs::Theme;
 use crate::share;
+use crate::topology::Group;
 
 /// The bar at the top.
 pub(crate) fn top_bar() -> Html {
@@ -33,18 +34,19 @@ fn draw_top_bar(page: &Page) -> Html {
             }
         })
     };
-    let group = |title: Text, topologies: &[Topology]| {
+    let group = |group: Group| {
+        let topologies = Topology::all().filter(|topology| topology.group() == group);
         html! {
-            <optgroup label={locale.say(title)}>
-                { for topologies.iter().map(|topology| html! {
-                    <option value={topology.name()} selected={*topology == current}>
+            <optgroup label={locale.say(group.title())}>
+                { for topologies.map(|topology| html! {
+                    <option value={topology.name()} selected={topology == current}>
                         { topology.title(locale) }
                     </option>
                 }) }
             </optgroup>
         }
     };
-    let ledger = page.view().ledger;
+    let ledger = page.view().side == Side::Ledger;
     let toggle_ledger = {
         let page = page.clone();
         Callback::from(move |_: MouseEvent| page.show_ledger(!ledger))
@@ -68,8 +70,7 @@ fn draw_top_bar(page: &Page) -> Html {
             <p class="tagline">{ locale.say(words::TAGLINE) }</p>
             <select class="topology" aria-label={locale.say(words::SCENARIO)} data-testid="topology"
                 title={locale.say(words::SCENARIO)} onchange={choose}>
-                { group(words::SCENARIOS_APART, &Topology::APART) }
-                { group(words::SCENARIOS_REPLICATED, &Topology::REPLICATED) }
+                { for Group::ALL.into_iter().map(group) }
             </select>
             <button class="button" title={locale.say(words::LEDGER_HINT)} data-testid="ledger-open"
                 aria-pressed={ledger.to_string()} onclick={toggle_ledger}>
@@ -125,8 +126,6 @@ mod words {
     crate::i18n::texts! {
         TAGLINE: "A Redis you can see through", "看得透的 Redis";
         SCENARIO: "What stands on the map", "地图上的场景";
-        SCENARIOS_APART: "Servers on their own", "独立服务器";
-        SCENARIOS_REPLICATED: "Replication", "主从复制";
         START_OVER: "Start over", "重新开始";
         LANGUAGE: "中文", "English";
         LANGUAGE_LABEL: "Language: switch to Chinese", "语言：切换到英文";

@@ -1,5 +1,6 @@
-//! The topologies that the page offers.
+//! The topologies that the page offers, as data: to offer another one, add it to [`TOPOLOGIES`].
 
+use core::fmt;
 use core::time::Duration;
 use std::net::Ipv4Addr;
 
@@ -7,49 +8,131 @@ use limpid_core::lab;
 use limpid_core::sim::{HostSpec, LinkSpec, Scenario};
 
 use crate::figures::Speed;
-use crate::i18n::Locale;
+use crate::i18n::{Locale, Text};
+use crate::layout::{Layout, apart, replicated};
 
 /// The host on which a person's terminals run.
 pub(crate) const SHELL: &str = "you";
 
-/// What stands on the map.
+/// What stands on the map: one of [`TOPOLOGIES`].
+#[derive(Clone, Copy)]
+pub(crate) struct Topology(&'static Spec);
+
+/// A topology.
+struct Spec {
+    /// As addresses and links name it.
+    name: &'static str,
+    /// Which others it stands with.
+    group: Group,
+    /// What a person calls it, and what stands for `{n}` in that.
+    title: (Text, &'static str),
+    /// Hosts and their processes.
+    hosts: fn() -> Scenario,
+    /// How the bodies lie.
+    layout: Layout,
+    /// The node whose terminal is open at the beginning.
+    first: &'static str,
+    /// Virtual milliseconds in a second at which it is calm, and still something happens.
+    speed: u64,
+    /// Milliseconds that the world has run already when it is opened, so that what one sees first is
+    /// alive, and every replica has its copy.
+    warm_up: u64,
+}
+
+/// What topologies are about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Topology {
-    /// So many servers that know nothing of each other.
-    Servers(u8),
-    /// A primary with so many replicas.
-    Replicas(u8),
-    /// A primary, its replica, a replica of that, and so on: so many replicas.
-    Chain(u8),
-    /// So many machines, each with a primary and another's replica.
-    Machines(u8),
+pub(crate) enum Group {
+    /// Servers that know nothing of each other.
+    Apart,
+    /// Servers that replicate.
+    Replicated,
+}
+
+/// Servers apart from each other.
+const APART: Spec = Spec {
+    name: "",
+    group: Group::Apart,
+    title: (words::SERVERS, ""),
+    hosts: || lab::sandbox(3),
+    layout: apart::flow,
+    first: "redis-1",
+    speed: 20,
+    warm_up: 1_000,
+};
+
+/// Servers that replicate.
+const REPLICATED: Spec = Spec {
+    group: Group::Replicated,
+    layout: replicated::streams,
+    speed: 50,
+    warm_up: 4_000,
+    ..APART
+};
+
+/// All topologies, group by group.
+static TOPOLOGIES: &[Spec] = &[
+    Spec { name: "1", title: (words::SERVER, ""), hosts: || lab::sandbox(1), ..APART },
+    Spec { name: "3", title: (words::SERVERS, "3"), ..APART },
+    Spec {
+        name: "12",
+        title: (words::SERVERS, "12"),
+        hosts: || lab::sandbox(12),
+        layout: apart::ring,
+        speed: 10,
+        ..APART
+    },
+    Spec {
+        name: "48",
+        title: (words::SERVERS, "48"),
+        hosts: || lab::sandbox(48),
+        layout: apart::rows,
+        speed: 5,
+        warm_up: 400,
+        ..APART
+    },
+    Spec {
+        name: "replicas-2",
+        title: (words::REPLICAS, "2"),
+        hosts: || lab::replicas(2),
+        ..REPLICATED
+    },
+    Spec {
+        name: "replicas-5",
+        title: (words::REPLICAS, "5"),
+        hosts: || lab::replicas(5),
+        ..REPLICATED
+    },
+    Spec { name: "chain-3", title: (words::CHAIN, "4"), hosts: || lab::chain(3), ..REPLICATED },
+    Spec {
+        name: "machines-3",
+        title: (words::MACHINES, "3"),
+        hosts: || lab::machines(3),
+        layout: replicated::racks,
+        first: "machine-1:6379",
+        ..REPLICATED
+    },
+];
+
+impl Group {
+    /// All groups, in their order.
+    pub(crate) const ALL: [Group; 2] = [Group::Apart, Group::Replicated];
+
+    /// What a person calls it.
+    pub(crate) fn title(self) -> Text {
+        match self {
+            Group::Apart => words::GROUP_APART,
+            Group::Replicated => words::GROUP_REPLICATED,
+        }
+    }
 }
 
 impl Topology {
     /// What is opened when nobody asks for anything.
-    pub(crate) const USUAL: Topology = Topology::Servers(3);
-
-    /// Those of servers that know nothing of each other.
-    pub(crate) const APART: [Topology; 4] =
-        [Topology::Servers(1), Topology::Servers(3), Topology::Servers(12), Topology::Servers(48)];
-
-    /// Those in which servers replicate.
-    pub(crate) const REPLICATED: [Topology; 4] =
-        [Topology::Replicas(2), Topology::Replicas(5), Topology::Chain(3), Topology::Machines(3)];
+    pub(crate) const USUAL: Topology = Topology(&TOPOLOGIES[1]);
 
     /// All of them.
     pub(crate) fn all() -> impl Iterator<Item = Topology> {
-        Self::APART.into_iter().chain(Self::REPLICATED)
-    }
-
-    /// As addresses and links name it.
-    pub(crate) fn name(self) -> String {
-        match self {
-            Topology::Servers(n) => n.to_string(),
-            Topology::Replicas(n) => format!("replicas-{n}"),
-            Topology::Chain(n) => format!("chain-{n}"),
-            Topology::Machines(n) => format!("machines-{n}"),
-        }
+        TOPOLOGIES.iter().map(Topology)
     }
 
     /// The topology of that name, if the page offers it.
@@ -57,54 +140,45 @@ impl Topology {
         Self::all().find(|topology| topology.name() == name)
     }
 
-    /// What a person calls it.
-    pub(crate) fn title(self, locale: Locale) -> String {
-        let (text, n) = match self {
-            Topology::Servers(1) => return locale.say(words::SCENARIO_SERVER).to_owned(),
-            Topology::Servers(n) => (words::SCENARIO_SERVERS, n),
-            Topology::Replicas(n) => (words::SCENARIO_REPLICAS, n),
-            Topology::Chain(n) => (words::SCENARIO_CHAIN, n + 1),
-            Topology::Machines(n) => (words::SCENARIO_MACHINES, n),
-        };
-        locale.fill(text, &[("n", &n.to_string())])
+    /// As addresses and links name it.
+    pub(crate) fn name(self) -> &'static str {
+        self.0.name
     }
 
-    /// The server whose terminal is open at the beginning.
-    pub(crate) fn first_server(self) -> &'static str {
-        match self {
-            Topology::Machines(_) => "machine-1:6379",
-            _ => "redis-1",
-        }
+    /// Which others it stands with.
+    pub(crate) fn group(self) -> Group {
+        self.0.group
+    }
+
+    /// What a person calls it.
+    pub(crate) fn title(self, locale: Locale) -> String {
+        let (title, n) = self.0.title;
+        locale.fill(title, &[("n", n)])
+    }
+
+    /// How the bodies lie.
+    pub(crate) fn layout(self) -> Layout {
+        self.0.layout
+    }
+
+    /// The node whose terminal is open at the beginning.
+    pub(crate) fn first_node(self) -> &'static str {
+        self.0.first
     }
 
     /// The speed at which it is calm, and still something happens.
     pub(crate) fn speed(self) -> Speed {
-        Speed::nearest(Duration::from_millis(match self {
-            Topology::Servers(0..=3) => 20,
-            Topology::Servers(4..=12) => 10,
-            Topology::Servers(_) => 5,
-            _ => 50,
-        }))
+        Speed::nearest(Duration::from_millis(self.0.speed))
     }
 
-    /// How long the world has run already when it is opened: what one sees first is alive.
+    /// How long the world has run already when it is opened.
     pub(crate) fn warm_up(self) -> Duration {
-        match self {
-            Topology::Servers(13..) => Duration::from_millis(400),
-            Topology::Servers(_) => Duration::from_millis(1_000),
-            // By then every replica has its copy.
-            _ => Duration::from_millis(4_000),
-        }
+        Duration::from_millis(self.0.warm_up)
     }
 
     /// The world at its beginning.
     pub(crate) fn scenario(self) -> Scenario {
-        let mut scenario = match self {
-            Topology::Servers(n) => lab::sandbox(n),
-            Topology::Replicas(n) => lab::replicas(n),
-            Topology::Chain(n) => lab::chain(n),
-            Topology::Machines(n) => lab::machines(n),
-        };
+        let mut scenario = (self.0.hosts)();
         // Slow enough to be watched, as between two regions.
         scenario.link = LinkSpec {
             latency: Duration::from_millis(10),
@@ -116,13 +190,27 @@ impl Topology {
     }
 }
 
+impl PartialEq for Topology {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.name == other.0.name
+    }
+}
+
+impl fmt::Debug for Topology {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.name)
+    }
+}
+
 mod words {
     crate::i18n::texts! {
-        SCENARIO_SERVERS: "{n} servers", "{n} 台服务器";
-        SCENARIO_SERVER: "1 server", "1 台服务器";
-        SCENARIO_REPLICAS: "1 primary, {n} replicas", "1 主 {n} 从";
-        SCENARIO_CHAIN: "A chain of {n}", "{n} 级链式复制";
-        SCENARIO_MACHINES: "{n} machines, 2 servers on each", "{n} 台机器，每台 2 个实例";
+        GROUP_APART: "Servers on their own", "独立服务器";
+        GROUP_REPLICATED: "Replication", "主从复制";
+        SERVER: "1 server", "1 台服务器";
+        SERVERS: "{n} servers", "{n} 台服务器";
+        REPLICAS: "1 primary, {n} replicas", "1 主 {n} 从";
+        CHAIN: "A chain of {n}", "{n} 级链式复制";
+        MACHINES: "{n} machines, 2 servers on each", "{n} 台机器，每台 2 个实例";
     }
 }
 
@@ -131,11 +219,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_topology_is_found_by_its_name_and_has_the_server_that_comes_first() {
+    fn a_topology_is_found_by_its_name_and_has_the_node_that_comes_first() {
         for topology in Topology::all() {
-            assert_eq!(Topology::named(&topology.name()), Some(topology));
+            assert_eq!(Topology::named(topology.name()), Some(topology));
             let scenario = topology.scenario();
-            let first = topology.first_server();
+            let first = topology.first_node();
             let found = scenario.hosts.iter().any(|host| {
                 host.name == first || host.processes.iter().any(|process| process.name == first)
             });

@@ -1,133 +1,161 @@
-//! What the map shows a body for: each server, each client, and the hosts that carry none.
+//! What has a body on the map: each process of a kind that the map knows (see [`crate::kinds`]),
+//! and each host that carries none.
 //!
-//! A host with one process is one body under the host's name. A machine with several servers is
-//! one body for each, under the process's name, on a common plate. Which bodies there are follows
-//! from the scenario and never changes.
+//! The list is made from the World's processes whenever these may have changed, so that a process
+//! that somebody starts appears. A body keeps its id as long as its process is known to the World,
+//! whether that runs or not. A process that has its host to itself goes by the host's name; where
+//! several share a host, each goes by its own.
 
+use core::fmt;
+use core::str::FromStr;
 use std::net::{IpAddr, Ipv4Addr};
 
-use limpid_core::lab::SERVER;
-use limpid_core::sim::{HostId, HostSpec, ProcId, ProcView, ProcessSpec, Scenario, World};
+use limpid_core::sim::{HostId, HostView, ProcId, ProcView, Scenario, World, resolve_path};
+
+use crate::kinds::{Kind, shell};
+use crate::layout::Part;
+use crate::topology::SHELL;
+
+/// What a body stands for, and is known by: a process, or a host that carries none.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum BodyId {
+    /// A host.
+    Host(HostId),
+    /// A process.
+    Process(ProcId),
+}
 
 /// A body's host and process.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Unit {
+    /// What it is known by.
+    pub id: BodyId,
+    /// Its kind.
+    pub kind: &'static Kind,
     /// Its name on the map.
     pub name: String,
     /// Its host.
     pub host: HostId,
-    /// Its process; a host without one of its own shows whichever runs there.
-    pub process: Option<ProcId>,
     /// The address of its host.
     pub ip: Ipv4Addr,
-    /// Where it listens, if it is a server.
+    /// Where it listens, if one can type into it.
     pub port: Option<u16>,
-    /// The unit whose replica the scenario makes it.
-    pub home: Option<usize>,
+    /// The unit whose replica its configuration makes it.
+    pub home: Option<BodyId>,
     /// Whether other units are on its host.
     pub shares: bool,
 }
 
-/// All units, in the scenario's order.
-#[derive(Clone, Debug, Default)]
+/// All units: host by host in the scenario's order.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Units(Vec<Unit>);
 
-/// Redis's port.
-const PORT: u16 = 6379;
-
 impl Units {
-    /// The units of a World at its beginning.
+    /// The units of a World as it is.
     pub(crate) fn of(world: &World) -> Self {
-        let scenario = world.scenario();
         let mut units = Vec::new();
         let mut primaries = Vec::new();
         for host in world.hosts() {
-            let Some(spec) = scenario.hosts.iter().find(|spec| spec.name == host.name) else {
-                continue;
+            let on_map: Vec<(ProcView<'_>, &'static Kind)> = world
+                .procs()
+                .filter(|process| process.host == host.id)
+                .filter_map(|process| Some((process, Kind::of(&process)?)))
+                .collect();
+            let has_shell = on_map.is_empty() || host.name == SHELL;
+            let shares = on_map.len() + usize::from(has_shell) > 1;
+            let unit = |id, kind, name: &str| Unit {
+                id,
+                kind,
+                name: name.to_owned(),
+                host: host.id,
+                ip: host.ip,
+                port: None,
+                home: None,
+                shares,
             };
-            let servers: Vec<&ProcessSpec> =
-                spec.processes.iter().filter(|process| process.program == SERVER).collect();
-            let shares = servers.len() > 1;
-            let mut add = |name: &str, process: Option<&ProcessSpec>| {
-                let is_server = process.is_some_and(|process| process.program == SERVER);
-                let said = |what| process.and_then(|process| directive(spec, process, what));
-                units.push(Unit {
-                    name: name.to_owned(),
-                    host: host.id,
-                    process: process.and_then(|p| world.proc_named(&p.name)).map(|proc| proc.id),
-                    ip: host.ip,
-                    port: is_server
-                        .then(|| said("port").and_then(|port| port.parse().ok()).unwrap_or(PORT)),
-                    home: None,
-                    shares,
-                });
+            if has_shell {
+                units.push(unit(BodyId::Host(host.id), &shell::KIND, host.name));
+                primaries.push(None);
+            }
+            for (process, kind) in on_map {
+                let said = |what| directive(world.scenario(), &host, &process, what);
+                let name = if shares { process.name } else { host.name };
+                let mut unit = unit(BodyId::Process(process.id), kind, name);
+                unit.port = kind
+                    .port
+                    .map(|usual| said("port").and_then(|port| port.parse().ok()).unwrap_or(usual));
+                units.push(unit);
                 primaries.push(said("replicaof"));
-            };
-            if shares {
-                servers.iter().for_each(|server| add(&server.name, Some(server)));
-            } else {
-                add(host.name, spec.processes.first());
             }
         }
         let mut units = Units(units);
         for (index, primary) in primaries.into_iter().enumerate() {
             let home = primary.and_then(|primary| {
                 let (host, port) = primary.split_once(' ')?;
-                units.at(scenario, host, port.trim().parse().ok()?)
+                units.at(world.scenario(), host, port.trim().parse().ok()?)
             });
             units.0[index].home = home;
         }
         units
     }
 
-    /// Every unit with its index.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &Unit)> {
-        self.0.iter().enumerate()
+    /// Every unit.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Unit> {
+        self.0.iter()
     }
 
-    /// A unit by its index.
-    pub(crate) fn get(&self, index: usize) -> Option<&Unit> {
-        self.0.get(index)
+    /// The servers among them.
+    pub(crate) fn servers(&self) -> impl Iterator<Item = &Unit> {
+        self.0.iter().filter(|unit| unit.kind.part == Part::Server)
+    }
+
+    /// Whether there are Sentinels.
+    pub(crate) fn has_sentinels(&self) -> bool {
+        self.0.iter().any(|unit| unit.kind.part == Part::Sentinel)
+    }
+
+    /// A unit by its id.
+    pub(crate) fn get(&self, id: BodyId) -> Option<&Unit> {
+        self.0.iter().find(|unit| unit.id == id)
+    }
+
+    /// The name of a unit; empty if there is none of that id.
+    pub(crate) fn name(&self, id: BodyId) -> &str {
+        self.get(id).map_or("", |unit| &unit.name)
     }
 
     /// A unit by its name.
-    pub(crate) fn named(&self, name: &str) -> Option<usize> {
-        self.0.iter().position(|unit| unit.name == name)
+    pub(crate) fn named(&self, name: &str) -> Option<&Unit> {
+        self.0.iter().find(|unit| unit.name == name)
     }
 
     /// The unit at a host's name or address and a port.
-    pub(crate) fn at(&self, scenario: &Scenario, host: &str, port: u16) -> Option<usize> {
+    pub(crate) fn at(&self, scenario: &Scenario, host: &str, port: u16) -> Option<BodyId> {
         let named = scenario.hosts.iter().find(|spec| spec.name == host).map(|spec| spec.ip);
         self.at_address(named.or_else(|| host.parse().ok())?.into(), port)
     }
 
     /// The unit at an address; one that has its host to itself, at any port.
-    pub(crate) fn at_address(&self, ip: IpAddr, port: u16) -> Option<usize> {
-        self.0.iter().position(|unit| ip == unit.ip && (!unit.shares || unit.port == Some(port)))
+    pub(crate) fn at_address(&self, ip: IpAddr, port: u16) -> Option<BodyId> {
+        let at = |unit: &&Unit| ip == unit.ip && (!unit.shares || unit.port == Some(port));
+        self.0.iter().find(at).map(|unit| unit.id)
     }
 
-    /// The unit that a process belongs to.
-    pub(crate) fn of_process(&self, proc: &ProcView<'_>) -> Option<usize> {
-        let own = self.0.iter().position(|unit| unit.process == Some(proc.id));
-        own.or_else(|| self.of_host(proc.host))
+    /// The unit that a process belongs to: its own, else that of its host.
+    pub(crate) fn of_process(&self, proc: &ProcView<'_>) -> Option<BodyId> {
+        let own = BodyId::Process(proc.id);
+        self.get(own).map(|unit| unit.id).or_else(|| self.of_host(proc.host))
     }
 
-    /// The first unit of a host.
-    pub(crate) fn of_host(&self, host: HostId) -> Option<usize> {
-        self.0.iter().position(|unit| unit.host == host)
+    /// The first unit of a host: the host's own, if it has one.
+    pub(crate) fn of_host(&self, host: HostId) -> Option<BodyId> {
+        self.0.iter().find(|unit| unit.host == host).map(|unit| unit.id)
     }
 
-    /// The process that a unit is there for.
-    pub(crate) fn process(&self, world: &World, index: usize) -> Option<ProcId> {
-        let unit = self.get(index)?;
-        let any = || world.procs().find(|proc| proc.host == unit.host).map(|proc| proc.id);
-        unit.process.or_else(any)
-    }
-
-    /// The unit at the end of the scenario's chain of primaries.
-    pub(crate) fn root(&self, index: usize) -> usize {
-        let mut at = index;
-        // The scenario's chains have ends; a broken one shall not hang the page.
+    /// The unit at the end of the configuration's chain of primaries.
+    pub(crate) fn root(&self, id: BodyId) -> BodyId {
+        let mut at = id;
+        // A ring of primaries has no end.
         for _ in 0..self.0.len() {
             match self.get(at).and_then(|unit| unit.home) {
                 Some(home) => at = home,
@@ -137,53 +165,122 @@ impl Units {
         at
     }
 
-    /// How many servers without a primary in the scenario stand before this one.
-    pub(crate) fn shard(&self, root: usize) -> usize {
-        let before = self.0.iter().take(root);
-        before.filter(|unit| unit.port.is_some() && unit.home.is_none()).count()
+    /// How many servers without a primary in their configuration stand before this one.
+    pub(crate) fn shard(&self, root: BodyId) -> usize {
+        self.servers().filter(|unit| unit.home.is_none()).take_while(|unit| unit.id != root).count()
     }
 }
 
-/// What a server's arguments or its file say of a directive.
-fn directive(host: &HostSpec, process: &ProcessSpec, name: &str) -> Option<String> {
+impl Unit {
+    /// Its process, if it stands for one.
+    pub(crate) fn process(&self) -> Option<ProcId> {
+        match self.id {
+            BodyId::Process(process) => Some(process),
+            BodyId::Host(_) => None,
+        }
+    }
+
+    /// Whether a process is of this unit: its own, or any on a host that it has to itself.
+    pub(crate) fn owns(&self, process: Option<ProcId>, host: HostId) -> bool {
+        match self.shares {
+            true => process.is_some() && process == self.process(),
+            false => host == self.host,
+        }
+    }
+}
+
+/// As attributes of the document have it: `h3`, `p12`.
+impl fmt::Display for BodyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BodyId::Host(HostId(n)) => write!(f, "h{n}"),
+            BodyId::Process(ProcId(n)) => write!(f, "p{n}"),
+        }
+    }
+}
+
+impl FromStr for BodyId {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let id = match text.split_at_checked(1) {
+            Some(("h", n)) => n.parse().ok().map(|n| BodyId::Host(HostId(n))),
+            Some(("p", n)) => n.parse().ok().map(|n| BodyId::Process(ProcId(n))),
+            _ => None,
+        };
+        id.ok_or(())
+    }
+}
+
+/// What a process's arguments or its configuration file say of a directive. A file of the scenario
+/// counts as it was at the beginning, so that the places of bodies do not change with it.
+fn directive(
+    scenario: &Scenario,
+    host: &HostView<'_>,
+    process: &ProcView<'_>,
+    name: &str,
+) -> Option<String> {
     let option = format!("--{name}");
     if let Some(at) = process.args.iter().position(|arg| *arg == option) {
         return process.args.get(at + 1).cloned();
     }
-    let file = host.files.get(process.args.first()?)?;
-    let line = file.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
+    let path = process.args.first().filter(|arg| !arg.starts_with("--"))?;
+    let spec = scenario.hosts.iter().find(|spec| spec.name == host.name);
+    let text = match spec.and_then(|spec| spec.files.get(path)) {
+        Some(text) => text.clone(),
+        None => {
+            let path = resolve_path(process.dir, path);
+            String::from_utf8_lossy(&host.disk.read_file(&path).ok()?).into_owned()
+        }
+    };
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
     Some(line.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use limpid_core::lab;
 
     use super::*;
 
     fn units(scenario: Scenario) -> Units {
-        Units::of(&World::new(std::sync::Arc::new(scenario), 1, lab::programs))
+        Units::of(&World::new(Arc::new(scenario), 1, lab::programs))
     }
 
     #[test]
     fn a_host_with_one_server_is_a_body_and_a_machine_is_one_for_each() {
         let alone = units(lab::replicas(2));
-        let names: Vec<&str> = alone.iter().map(|(_, unit)| unit.name.as_str()).collect();
+        let names: Vec<&str> = alone.iter().map(|unit| unit.name.as_str()).collect();
         assert_eq!(names[..4], ["redis-1", "redis-2", "redis-3", "writer-1"]);
-        assert_eq!(alone.get(2).and_then(|unit| unit.home), Some(0));
-        assert_eq!((alone.root(2), alone.shard(0)), (0, 0));
+        let id = |name: &str| alone.named(name).expect(name).id;
+        assert_eq!(alone.get(id("redis-3")).and_then(|unit| unit.home), Some(id("redis-1")));
+        assert_eq!(alone.root(id("redis-3")), id("redis-1"));
+        assert_eq!(alone.shard(id("redis-1")), 0);
 
         let machines = units(lab::machines(3));
+        let id = |name: &str| machines.named(name).expect(name).id;
         let replica = machines.named("machine-3:6380").expect("a replica");
-        assert_eq!(machines.get(replica).and_then(|unit| unit.home), Some(0));
-        assert_eq!(machines.shard(machines.named("machine-2:6379").expect("a primary")), 1);
-        assert_eq!(machines.at_address([10, 0, 0, 1].into(), 6380), Some(1));
+        assert_eq!(replica.home, Some(id("machine-1:6379")));
+        assert_eq!(machines.shard(id("machine-2:6379")), 1);
+        assert_eq!(machines.at_address([10, 0, 0, 1].into(), 6380), Some(id("machine-1:6380")));
         assert_eq!(machines.at_address([10, 0, 0, 1].into(), 7000), None);
     }
 
     #[test]
     fn a_chain_has_one_root() {
         let chain = units(lab::chain(3));
-        assert_eq!((0..4).map(|i| chain.root(i)).collect::<Vec<_>>(), [0; 4]);
+        let first = chain.named("redis-1").expect("the first").id;
+        assert!(chain.servers().all(|unit| chain.root(unit.id) == first));
+    }
+
+    #[test]
+    fn an_id_is_written_and_read() {
+        for id in [BodyId::Host(HostId(3)), BodyId::Process(ProcId(12))] {
+            assert_eq!(id.to_string().parse(), Ok(id));
+        }
+        assert_eq!("".parse::<BodyId>(), Err(()));
+        assert_eq!("x1".parse::<BodyId>(), Err(()));
     }
 }

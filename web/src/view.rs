@@ -3,14 +3,15 @@
 use std::rc::Rc;
 
 use limpid_core::sim::Action;
-use limpid_core::sorted::SortedSet;
+use limpid_core::sorted::{SortedMap, SortedSet};
 
 use crate::figures::Speed;
-use crate::inspector::Tab;
-use crate::layout::Point;
+use crate::inspector::{Tab, info};
+use crate::layout::{Course, Part, Point};
 use crate::messages::Flight;
 use crate::prefs::{self, Prefs};
 use crate::scene::Scene;
+use crate::units::BodyId;
 
 /// What the person sees and has open.
 pub(crate) struct View {
@@ -23,7 +24,9 @@ pub(crate) struct View {
     /// Bodies and links.
     pub scene: Rc<Scene>,
     /// Where the bodies are.
-    pub places: Rc<Vec<Point>>,
+    pub places: Rc<SortedMap<BodyId, Point>>,
+    /// The middle of the servers.
+    pub centre: Point,
     /// The size of the stage in pixels.
     pub stage: (f64, f64),
     /// The part of the map that is seen.
@@ -31,9 +34,9 @@ pub(crate) struct View {
     /// Whether the person moved the camera, so that it is left alone.
     pub camera_held: bool,
     /// Selected bodies.
-    pub selected: SortedSet<usize>,
+    pub selected: SortedSet<BodyId>,
     /// The body or link that has, or last had, the keyboard's focus.
-    pub focus: Target,
+    pub focus: Option<Target>,
     /// The menu that is open, and where in the window.
     pub menu: Option<(Target, Point)>,
     /// The message whose card is open, and where on the stage it was.
@@ -42,14 +45,12 @@ pub(crate) struct View {
     pub pointer: Option<Point>,
     /// Whether the person has done anything on the map yet.
     pub touched: bool,
-    /// The body that the inspector shows.
-    pub inspected: Option<usize>,
-    /// What of it.
-    pub tab: Tab,
+    /// What the panel at the side shows.
+    pub side: Side,
+    /// The tab of the inspector that was opened last, which is shown of the next body too.
+    pub tab: &'static Tab,
     /// The file that the inspector shows, and from where on.
     pub file: Option<(String, u64)>,
-    /// Whether the side panel shows the ledger of writes instead.
-    pub ledger: bool,
     /// The pane that a narrow window shows.
     pub pane: Pane,
     /// Whether the table stands in for the map.
@@ -75,19 +76,19 @@ impl View {
             speed,
             scene: Rc::default(),
             places: Rc::default(),
+            centre: Point::default(),
             stage: (0.0, 0.0),
             camera: Camera { k: 1.0, x: 0.0, y: 0.0 },
             camera_held: false,
             selected: SortedSet::new(),
-            focus: Target::Body(0),
+            focus: None,
             menu: None,
             card: None,
             pointer: None,
             touched: false,
-            inspected: None,
-            tab: Tab::Info,
+            side: Side::Closed,
+            tab: &info::TAB,
             file: None,
-            ledger: false,
             pane: Pane::Map,
             table: false,
             help: false,
@@ -99,22 +100,65 @@ impl View {
     }
 
     /// The body at which the Tab key enters the map.
-    pub(crate) fn focus_body(&self) -> usize {
-        match self.focus {
-            Target::Body(body) if body < self.scene.bodies.len() => body,
-            Target::Body(_) => 0,
-            Target::Link(a, _) => a,
+    pub(crate) fn focus_body(&self) -> Option<BodyId> {
+        let last = match self.focus {
+            Some(Target::Body(body) | Target::Link(body, _)) => self.scene.body(body),
+            None => None,
+        };
+        last.or(self.scene.bodies.first()).map(|body| body.id)
+    }
+
+    /// The body that the inspector shows.
+    pub(crate) fn inspected(&self) -> Option<BodyId> {
+        match self.side {
+            Side::Node(body) => Some(body),
+            _ => None,
         }
     }
+
+    /// The way between two bodies on the map: Sentinels reach each other around the others.
+    pub(crate) fn course(&self, a: BodyId, b: BodyId) -> Course {
+        self.course_between((a, self.place(a)), (b, self.place(b)), self.centre)
+    }
+
+    /// The same with other places for the ends and for the middle of the servers.
+    pub(crate) fn course_between(
+        &self,
+        a: (BodyId, Point),
+        b: (BodyId, Point),
+        centre: Point,
+    ) -> Course {
+        let watches = |id| self.scene.body(id).is_some_and(|b| b.kind.part == Part::Sentinel);
+        match watches(a.0) && watches(b.0) {
+            true => Course::around(a.1, b.1, centre),
+            false => Course::straight(a.1, b.1),
+        }
+    }
+
+    /// Where a body is.
+    pub(crate) fn place(&self, body: BodyId) -> Point {
+        self.places.get(&body).copied().unwrap_or_default()
+    }
+}
+
+/// What the panel at the side shows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Side {
+    /// Nothing: it is closed.
+    Closed,
+    /// A body from inside.
+    Node(BodyId),
+    /// The ledger of writes.
+    Ledger,
 }
 
 /// A body or a link.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Target {
-    /// A body, by index.
-    Body(usize),
-    /// A link, by the indices of its ends.
-    Link(usize, usize),
+    /// A body.
+    Body(BodyId),
+    /// A link, by the bodies at its ends.
+    Link(BodyId, BodyId),
 }
 
 /// What a narrow window shows.
@@ -150,9 +194,9 @@ const NARROW: f64 = 720.0;
 pub(crate) struct Camera {
     /// Pixels of the screen for one unit of the map.
     pub k: f64,
-    /// Where the map's origin is on the stage.
+    /// How far right on the stage the map's origin is.
     pub x: f64,
-    /// Likewise.
+    /// How far down on the stage the map's origin is.
     pub y: f64,
 }
 

@@ -20,4 +20,4 @@ pub use help::Help;
 pub use machine::{CliMachine, Printed};
 pub use marks::Marks;
 pub use session::{Action, Session, SessionConfig, Target, Waiting};
-pub use traffic::{Mix, Traffic, TrafficConfig, TrafficStats};
+pub use traffic::{Mix, Sentinels, Traffic, TrafficConfig, TrafficStats};

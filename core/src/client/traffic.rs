@@ -1,5 +1,8 @@
 //! A client that is busy: it sends a mix of commands at a given rate, looks at the replies, and
 //! comes back when its connection is lost. It stands for the applications that use a server.
+//!
+//! It connects to one server, or asks Sentinels where the master is: at its start, whenever its
+//! connection is lost, and when the server that it was sent to turns out to be a replica.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,16 +10,20 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::marks::Marks;
-use crate::machine::{Close, ConnId, Endpoint, Input, Machine, NetError, Outbox, Output, Signal};
-use crate::resp::value::{Decoder, Value, encode_command};
+use crate::machine::{ConnId, Endpoint, Input, Machine, NetError, Outbox, Output, Signal};
+use crate::peer::{CloseReason, Event, Peer, PeerConfig, Peers, Preamble};
+use crate::resp::value::Value;
 use crate::rng::Rng;
 use crate::time::{Duration, Mono, Now};
 
 /// What a [`Traffic`] client does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrafficConfig {
-    /// The server.
+    /// The server. If Sentinels are asked, where the master was last.
     pub target: Endpoint,
+    /// The Sentinels to ask for the master, and its name; none if the server is the target.
+    #[serde(default)]
+    pub sentinels: Option<Sentinels>,
     /// Commands sent first on every connection: AUTH, SELECT, CLIENT SETNAME.
     pub greeting: Vec<Vec<String>>,
     /// Commands a second, on average; the gaps between them vary as those of independent users
@@ -45,6 +52,7 @@ impl TrafficConfig {
     pub fn new(target: Endpoint, seed: u64) -> Self {
         TrafficConfig {
             target,
+            sentinels: None,
             greeting: Vec::new(),
             per_second: 20.0,
             mix: Mix::default(),
@@ -57,6 +65,15 @@ impl TrafficConfig {
             seed,
         }
     }
+}
+
+/// Sentinels, and the master that they are asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sentinels {
+    /// Where they are. Each is tried in turn.
+    pub at: Vec<Endpoint>,
+    /// The name of the master.
+    pub master: String,
 }
 
 /// Weights of the commands.
@@ -160,8 +177,11 @@ pub struct Traffic {
     /// Shared between checkpoints.
     marks: Arc<Marks>,
     rng: Rng,
-    link: Link,
-    connections: u64,
+    peers: Peers<Lane, Pending>,
+    /// When to look for the server again; `None` while there is a connection, and before the start.
+    retry: Option<Mono>,
+    /// The Sentinel to ask next.
+    sentinel: usize,
     outputs: VecDeque<Output>,
     /// When the next command is due.
     next: Option<Mono>,
@@ -169,36 +189,20 @@ pub struct Traffic {
     now: Mono,
 }
 
-#[derive(Clone, Debug)]
-enum Link {
-    /// Not to be connected, before the start and after the end.
-    Idle,
-    /// To be connected at this time.
-    Waiting(Mono),
-    Connecting {
-        conn: ConnId,
-        since: Mono,
-        outbox: Outbox,
-    },
-    Open(Box<Open>),
+/// Which connection.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Lane {
+    Server,
+    Sentinel,
 }
 
-#[derive(Clone, Debug)]
-struct Open {
-    conn: ConnId,
-    outbox: Outbox,
-    decoder: Decoder,
-    /// Commands that wait for their reply.
-    pending: VecDeque<Pending>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Pending {
-    sent: Mono,
-    /// Whether it is of the mix.
-    counted: bool,
-    /// The mark that it leaves.
-    mark: Option<u64>,
+/// What waits for a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pending {
+    /// A command of the mix, with the mark that it leaves.
+    Command(Option<u64>),
+    /// The question where the master is.
+    Where,
 }
 
 impl Traffic {
@@ -209,8 +213,9 @@ impl Traffic {
             config,
             stats: TrafficStats::default(),
             marks: Arc::default(),
-            link: Link::Idle,
-            connections: 0,
+            peers: Peers::new(),
+            retry: None,
+            sentinel: 0,
             outputs: VecDeque::new(),
             next: None,
             now: Mono::ZERO,
@@ -234,15 +239,12 @@ impl Traffic {
 
     /// Whether its connection stands.
     pub fn is_connected(&self) -> bool {
-        matches!(self.link, Link::Open(_))
+        self.peers.get(&Lane::Server).is_some_and(Peer::is_up)
     }
 
     /// Commands whose reply it waits for.
     pub fn pending(&self) -> usize {
-        match &self.link {
-            Link::Open(open) => open.pending.len(),
-            _ => 0,
-        }
+        self.peers.get(&Lane::Server).map_or(0, |server| server.waiting().count())
     }
 
     /// Sends faster or slower from now on; not at all at 0. The driver must look at
@@ -255,11 +257,10 @@ impl Traffic {
     /// Turns to another server. The connection that stands is given up.
     pub fn set_target(&mut self, target: Endpoint) {
         self.config.target = target;
-        if let Some(conn) = self.conn() {
-            self.outputs.push_back(Output::Close { conn, how: Close::Now });
-            self.failed(NetError::Eof);
-            self.link = Link::Waiting(self.now);
+        if self.peers.close(&Lane::Server) {
+            self.retry = Some(self.now);
         }
+        self.happened();
     }
 
     /// A gap between two commands, up to twice the mean.
@@ -275,77 +276,127 @@ impl Traffic {
         Some(Duration::from_micros((seconds * 1e6) as u64).max(Duration::from_micros(1)))
     }
 
+    /// Connects: to the server, or to a Sentinel that knows where it is.
     fn connect(&mut self) {
-        let conn = ConnId::connected(self.connections);
-        self.connections += 1;
-        self.link = Link::Connecting { conn, since: self.now, outbox: Outbox::default() };
-        let to = self.config.target.clone();
-        self.outputs.push_back(Output::Connect { conn, to: to.into(), from: None });
+        self.retry = None;
+        let Some(sentinels) = &self.config.sentinels else { return self.connect_server() };
+        let Some(at) = sentinels.at.get(self.sentinel % sentinels.at.len().max(1)) else { return };
+        let words = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", &sentinels.master];
+        self.peers.connect(self.now, Lane::Sentinel, self.peer(at.clone()));
+        // A new connection takes a request.
+        let _ = self.peers.request(self.now, &Lane::Sentinel, &words, Pending::Where);
     }
 
-    fn failed(&mut self, error: NetError) {
+    fn connect_server(&mut self) {
+        let greeting = self.config.greeting.iter();
+        let preamble = greeting.fold(Preamble::new(), |preamble, words| preamble.command(words));
+        let config = PeerConfig { preamble, ..self.peer(self.config.target.clone()) };
+        self.peers.connect(self.now, Lane::Server, config);
+    }
+
+    fn peer(&self, to: Endpoint) -> PeerConfig {
+        PeerConfig {
+            connect_timeout: Some(self.config.patience),
+            reply_timeout: Some(self.config.patience),
+            ..PeerConfig::new(to)
+        }
+    }
+
+    /// Takes in what happened on the connections.
+    fn happened(&mut self) {
+        while let Some((lane, event)) = self.peers.poll_event() {
+            match event {
+                Event::Connected { .. } if lane == Lane::Server => {
+                    self.stats.connects += 1;
+                    if self.next.is_none() {
+                        self.next = self.gap().map(|gap| self.now + gap);
+                    }
+                }
+                Event::Reply { token: Pending::Where, value, .. } => self.told(&value),
+                Event::Reply { token: Pending::Command(mark), value, took } => {
+                    self.answered(mark, &value);
+                    self.stats.latency.add(took);
+                }
+                Event::Refused { error, .. } => {
+                    self.stats.last_error = Some(String::from_utf8_lossy(&error).into_owned());
+                }
+                Event::Closed { reason, lost } => self.closed(lane, &reason, lost.len()),
+                Event::Connected { .. } | Event::Push(_) => {}
+            }
+        }
+    }
+
+    /// A Sentinel has told where the master is, or that it knows of none.
+    fn told(&mut self, value: &Value) {
+        self.peers.close(&Lane::Sentinel);
+        let text = |value: &Value| value.bytes().map(|b| String::from_utf8_lossy(b).into_owned());
+        let place = value.plain().items().and_then(|items| {
+            let [host, port] = items else { return None };
+            let ip: std::net::IpAddr = text(host)?.parse().ok()?;
+            Some(Endpoint::Ip((ip, text(port)?.parse().ok()?).into()))
+        });
+        match place {
+            Some(place) => {
+                self.config.target = place;
+                self.connect_server();
+            }
+            None => {
+                self.sentinel += 1;
+                self.retry = Some(self.now + self.config.retry);
+            }
+        }
+    }
+
+    fn closed(&mut self, lane: Lane, reason: &CloseReason, lost: usize) {
+        let error = match reason {
+            CloseReason::ConnectFailed(error) | CloseReason::Lost(error) => *error,
+            CloseReason::ConnectTimeout | CloseReason::ReplyTimeout => NetError::TimedOut,
+            CloseReason::Requested if lane == Lane::Sentinel => return,
+            CloseReason::Requested => NetError::Eof,
+            CloseReason::Protocol(_) | CloseReason::Refused { .. } => NetError::Other,
+        };
         self.stats.failures += 1;
         self.stats.last_failure = Some(error);
-        if let Link::Open(open) = &self.link {
-            self.stats.lost += open.pending.iter().filter(|p| p.counted).count() as u64;
+        match lane {
+            Lane::Server => self.stats.lost += lost as u64,
+            Lane::Sentinel => self.sentinel += 1,
         }
-        self.link = Link::Waiting(self.now + self.config.retry);
-    }
-
-    fn give_up(&mut self) {
-        if let Some(conn) = self.conn() {
-            self.outputs.push_back(Output::Close { conn, how: Close::Now });
-            self.failed(NetError::TimedOut);
+        if self.retry.is_none() {
+            self.retry = Some(self.now + self.config.retry);
         }
     }
 
-    fn conn(&self) -> Option<ConnId> {
-        match &self.link {
-            Link::Connecting { conn, .. } => Some(*conn),
-            Link::Open(open) => Some(open.conn),
-            Link::Idle | Link::Waiting(_) => None,
-        }
-    }
-
-    fn greet(&mut self, conn: ConnId) {
-        let mut open = Open {
-            conn,
-            outbox: Outbox::default(),
-            decoder: Decoder::new(),
-            pending: VecDeque::new(),
+    fn answered(&mut self, mark: Option<u64>, value: &Value) {
+        let Value::Error(text) = value.plain() else {
+            self.stats.replies += 1;
+            if let Some(number) = mark {
+                Arc::make_mut(&mut self.marks).acknowledge(number, self.now);
+            }
+            return;
         };
-        self.stats.connects += 1;
-        for command in &self.config.greeting {
-            let mut bytes = Vec::new();
-            encode_command(command, &mut bytes);
-            open.outbox.write(&bytes);
-            open.pending.push_back(Pending { sent: self.now, counted: false, mark: None });
-        }
-        if !open.outbox.is_empty() {
-            self.outputs.push_back(Output::Send { conn });
-        }
-        self.link = Link::Open(Box::new(open));
-        if self.next.is_none() {
-            self.next = self.gap().map(|gap| self.now + gap);
+        self.stats.errors += 1;
+        self.stats.last_error = Some(String::from_utf8_lossy(text).into_owned());
+        // The Sentinels may know of another master by now.
+        if text.starts_with(b"READONLY") && self.config.sentinels.is_some() {
+            self.peers.close(&Lane::Server);
         }
     }
 
     fn send_one(&mut self) {
         // Drawn whether or not it is sent, so that what comes later does not depend on the past.
         let (command, mark) = self.command();
-        match &mut self.link {
-            Link::Open(open) if open.pending.len() < self.config.pending.max(1) as usize => {
-                let mut bytes = Vec::new();
-                encode_command(&command, &mut bytes);
-                open.outbox.write(&bytes);
-                open.pending.push_back(Pending { sent: self.now, counted: true, mark });
-                self.stats.sent += 1;
-                if mark.is_some() {
-                    Arc::make_mut(&mut self.marks).sent += 1;
-                }
-                self.outputs.push_back(Output::Send { conn: open.conn });
+        let room = self.pending() < self.config.pending.max(1) as usize;
+        let (now, token) = (self.now, Pending::Command(mark));
+        if room
+            && self.is_connected()
+            && self.peers.request(now, &Lane::Server, &command, token).is_ok()
+        {
+            self.stats.sent += 1;
+            if mark.is_some() {
+                Arc::make_mut(&mut self.marks).sent += 1;
             }
-            _ => self.stats.skipped += 1,
+        } else {
+            self.stats.skipped += 1;
         }
     }
 
@@ -376,57 +427,10 @@ impl Traffic {
         }
     }
 
-    fn received(&mut self, conn: ConnId, bytes: &[u8]) {
-        let Link::Open(open) = &mut self.link else { return };
-        if open.conn != conn {
-            return;
-        }
-        open.decoder.feed(bytes);
-        loop {
-            match open.decoder.next_value() {
-                Ok(Some(Value::Push(_))) => {}
-                Ok(Some(value)) => {
-                    let Some(Pending { sent, counted, mark }) = open.pending.pop_front() else {
-                        continue;
-                    };
-                    if let Value::Error(text) = value.plain() {
-                        self.stats.errors += u64::from(counted);
-                        self.stats.last_error = Some(String::from_utf8_lossy(text).into_owned());
-                    } else {
-                        self.stats.replies += u64::from(counted);
-                        if let Some(number) = mark {
-                            Arc::make_mut(&mut self.marks).acknowledge(number, self.now);
-                        }
-                    }
-                    if counted {
-                        self.stats.latency.add(self.now.since(sent));
-                    }
-                }
-                Ok(None) => return,
-                Err(_) => {
-                    self.outputs.push_back(Output::Close { conn, how: Close::Now });
-                    return self.failed(NetError::Other);
-                }
-            }
-        }
-    }
-
-    /// When to stop waiting for what is being waited for.
-    fn deadline(&self) -> Option<Mono> {
-        match &self.link {
-            Link::Connecting { since, .. } => Some(*since + self.config.patience),
-            Link::Open(open) => open.pending.front().map(|p| p.sent + self.config.patience),
-            Link::Idle | Link::Waiting(_) => None,
-        }
-    }
-
     fn due(&mut self) {
-        if self.deadline().is_some_and(|at| at <= self.now) {
-            self.give_up();
-        }
-        if let Link::Waiting(at) = self.link
-            && at <= self.now
-        {
+        self.peers.wake(self.now);
+        self.happened();
+        if self.retry.is_some_and(|at| at <= self.now) {
             self.connect();
         }
         if let Some(at) = self.next
@@ -446,56 +450,42 @@ impl Machine for Traffic {
         self.now = now.mono;
         match input {
             Input::Start => self.connect(),
-            Input::Connected { conn, .. } if self.conn() == Some(conn) => self.greet(conn),
-            Input::ConnectFailed { conn, error } | Input::Closed { conn, error }
-                if self.conn() == Some(conn) =>
-            {
-                self.failed(error);
-            }
-            Input::Ended { conn } if self.conn() == Some(conn) => {
-                self.outputs.push_back(Output::Close { conn, how: Close::Now });
-                self.failed(NetError::Eof);
-            }
-            Input::Received { conn, bytes } => self.received(conn, bytes),
             Input::Signal(Signal::Terminate | Signal::Interrupt) => {
-                if let Some(conn) = self.conn() {
-                    self.outputs.push_back(Output::Close { conn, how: Close::Now });
+                self.peers.close(&Lane::Server);
+                self.peers.close(&Lane::Sentinel);
+                while let Some(output) = self.peers.poll_output() {
+                    self.outputs.push_back(output);
                 }
-                self.link = Link::Idle;
-                self.next = None;
+                self.peers = Peers::new();
+                (self.retry, self.next) = (None, None);
                 self.outputs.push_back(Output::Exit { code: 0 });
                 return;
             }
-            _ => {}
+            input => {
+                self.peers.handle(self.now, &input);
+                self.happened();
+            }
         }
         self.due();
     }
 
     fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        self.outputs.pop_front().or_else(|| self.peers.poll_output())
     }
 
     fn poll_timeout(&self) -> Option<Mono> {
-        let reconnect = match self.link {
-            Link::Waiting(at) => Some(at),
-            _ => None,
-        };
-        [self.next, reconnect, self.deadline()].into_iter().flatten().min()
+        [self.next, self.retry, self.peers.poll_timeout()].into_iter().flatten().min()
     }
 
     fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
-        match &mut self.link {
-            Link::Connecting { conn: own, outbox, .. } if *own == conn => Some(outbox),
-            Link::Open(open) if open.conn == conn => Some(&mut open.outbox),
-            _ => None,
-        }
+        self.peers.outbox(conn)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::Address;
+    use crate::machine::{Address, Close};
     use crate::time::Wall;
 
     /// Runs a client for so many virtual seconds against a peer that answers `reply` to each

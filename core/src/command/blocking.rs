@@ -182,7 +182,7 @@ fn wait(
         return;
     }
     let keys = keys.map(|index| ctx.arg(index).into()).collect();
-    ctx.wait = Some(Wait { keys, patience, empty, kind });
+    ctx.wait = Some(Wait { keys, patience, empty, kind, args: None, or_gone: false });
 }
 
 /// How long to wait: seconds, with fractions, of which whole milliseconds count. 0 is for ever.

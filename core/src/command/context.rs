@@ -2,7 +2,7 @@
 
 use super::{Class, CommandError, Effects, Rest};
 use crate::resp::reply::Reply;
-use crate::resp::request::Args;
+use crate::resp::request::{Args, OwnedArgs};
 use crate::rng::Rng;
 use crate::store::value::Limits;
 use crate::store::{Keyspace, Type};
@@ -88,6 +88,11 @@ pub struct Wait {
     pub empty: EmptyReply,
     /// The type that a key must have to serve it.
     pub kind: Type,
+    /// The command to carry out again, if it is another than the one that was given: what is
+    /// relative to the moment (`$` of XREAD) has been resolved.
+    pub args: Option<OwnedArgs>,
+    /// Whether the command is carried out again, too, when a key is gone or of another type.
+    pub or_gone: bool,
 }
 
 /// The reply of a command that has waited in vain.

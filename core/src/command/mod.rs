@@ -6,6 +6,7 @@
 //! * [`effects`] is the one stream of what a command changed.
 //! * [`feed`] is that stream as it is written to the append-only file and to replicas.
 //! * [`error`] holds the errors that commands share.
+//! * [`geo`], [`hyperloglog`] and [`streams`] are groups of their own.
 //! * [`strings`] and [`keys`] hold the rows of the commands on strings and on keys of any type;
 //!   what is large among them stands in a file of its own. [`lists`], [`sets`], [`hashes`],
 //!   [`zsets`], [`bitmaps`] and [`sort`] do the same for their groups.
@@ -25,13 +26,16 @@ pub mod error;
 pub mod extended;
 pub mod feed;
 pub mod find_keys;
+pub mod geo;
 pub mod hashes;
+pub mod hyperloglog;
 pub mod keys;
 pub mod lists;
 pub mod meta;
 pub(crate) mod migrate;
 pub mod sets;
 pub mod sort;
+pub mod streams;
 pub mod strings;
 pub mod syntax;
 pub mod walk;

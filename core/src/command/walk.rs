@@ -9,6 +9,7 @@
 //! written at once; but for a union, which is a set of its own.
 
 use super::collection::write_item;
+use super::streams::write_entry;
 use crate::resp::Proto;
 use crate::resp::reply::Reply;
 use crate::rng::Rng;
@@ -47,6 +48,11 @@ pub enum Walk {
         reverse: bool,
         /// Whether the scores are written, too.
         scores: bool,
+    },
+    /// The entries of a stream.
+    Entries {
+        /// Whether it goes downwards.
+        reverse: bool,
     },
     /// Any element at all, as often as is asked for.
     Random {
@@ -143,7 +149,9 @@ impl Rest {
         };
         self.left -= done;
         match self.walk {
-            Walk::Ranks { reverse: true, .. } => self.at = self.at.saturating_sub(done),
+            Walk::Ranks { reverse: true, .. } | Walk::Entries { reverse: true } => {
+                self.at = self.at.saturating_sub(done);
+            }
             _ => self.at += done,
         }
         // A walk that cannot go on would never end.
@@ -176,7 +184,9 @@ pub(super) fn write(
     let done = slice(reply, rng, value, walk, at, count);
     if done < count && done > 0 {
         let at = match walk {
-            Walk::Ranks { reverse: true, .. } => at.saturating_sub(done),
+            Walk::Ranks { reverse: true, .. } | Walk::Entries { reverse: true } => {
+                at.saturating_sub(done)
+            }
             _ => at + done,
         };
         let value = Entry::new(b"", value.frozen(), None, AccessClock::default());
@@ -215,6 +225,13 @@ fn slice(
             each(reply, set.iter_back_from(at).take(n), |reply, pair| {
                 write_score(reply, pair, scores);
             })
+        }
+        (ValueRef::Stream(stream), Walk::Entries { reverse: false }) => {
+            each(reply, stream.iter_from(at).take(n), |reply, entry| write_entry(reply, &entry))
+        }
+        (ValueRef::Stream(stream), Walk::Entries { reverse: true }) => {
+            let entries = stream.iter_back_from(at).take(n);
+            each(reply, entries, |reply, entry| write_entry(reply, &entry))
         }
         (ValueRef::Set(set), Walk::Random { .. }) => {
             each(reply, (0..n).map_while(|_| set.random(rng)), write_item)

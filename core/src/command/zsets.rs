@@ -11,7 +11,7 @@ use crate::resp::reply::Reply;
 use crate::store::ValueRef;
 use crate::store::value::ZSet;
 
-mod add;
+pub(super) mod add;
 mod algebra;
 mod bounds;
 pub mod pop;

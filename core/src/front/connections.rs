@@ -1,10 +1,11 @@
 //! Connections of clients that come and go, and bytes that arrive on them.
 
-use super::{Client, Front, PeerInput, Service, Standing};
+use super::{Client, Front, PeerInput, Purpose, Service, Standing};
 use crate::machine::{Close, ConnId, Endpoint, ListenerId, LogLevel, NetError, Output};
 use crate::time::Now;
 
 impl<S: Service> Front<S> {
+    /// A peer has connected to a listener.
     pub(crate) fn accepted(
         &mut self,
         now: Now<'_>,
@@ -13,8 +14,8 @@ impl<S: Service> Front<S> {
         peer: Endpoint,
         local: Endpoint,
     ) {
-        if self.listeners.is_bus(listener) {
-            return S::bus_accepted(self, now, conn, &peer, &local);
+        if let Purpose::Service(purpose) = self.listeners.purpose(listener) {
+            return S::peer(self, now, conn, PeerInput::Accepted { purpose, local, peer });
         }
         let unix = self.listeners.is_unix(listener);
         let id = self.clients.next_id();
@@ -41,6 +42,7 @@ impl<S: Service> Front<S> {
         self.clients.add(client);
     }
 
+    /// Bytes have arrived.
     #[inline]
     pub(crate) fn received(&mut self, now: Now<'_>, conn: ConnId, bytes: &[u8]) {
         let Some(mut client) = self.clients.slot(conn).and_then(|slot| self.clients.take(slot))
@@ -77,6 +79,7 @@ impl<S: Service> Front<S> {
         self.clients.put(client);
     }
 
+    /// A connection is gone.
     pub(crate) fn closed(&mut self, now: Now<'_>, conn: ConnId, error: NetError) {
         let Some(mut client) = self.clients.slot(conn).and_then(|slot| self.clients.take(slot))
         else {

@@ -1,6 +1,6 @@
 //! Disk operations, and what goes on when one has ended.
 
-use super::config::Change;
+use super::config::{Change, Rewriter};
 use super::{Front, Service};
 use crate::machine::{DiskDone, DiskError, DiskOp, OpId, Output};
 use crate::time::Now;
@@ -8,10 +8,10 @@ use crate::time::Now;
 /// What waits for a disk operation.
 #[derive(Clone, Debug)]
 pub(crate) enum DiskWork<S: Service> {
-    /// CONFIG REWRITE reads the old file.
-    LoadConfig { client: u64, path: String },
-    /// CONFIG REWRITE writes the new file.
-    ReplaceConfig { client: u64 },
+    /// The configuration is to be written, and the old file is read.
+    LoadConfig { by: Rewriter, path: String },
+    /// The new file is written.
+    ReplaceConfig { by: Rewriter },
     /// CONFIG SET dir.
     ChangeDir { change: Change<S::Schema>, path: String },
     /// Something of the service.
@@ -41,8 +41,8 @@ impl<S: Service> Front<S> {
     ) {
         let Some(work) = self.disk.remove(&op) else { return };
         match work {
-            DiskWork::LoadConfig { client, path } => self.config_read(now, client, path, result),
-            DiskWork::ReplaceConfig { client } => self.config_written(now, client, result),
+            DiskWork::LoadConfig { by, path } => self.config_read(now, by, path, result),
+            DiskWork::ReplaceConfig { by } => self.config_written(now, by, result),
             DiskWork::ChangeDir { change, path } => {
                 self.directory_changed(now, &change, &path, result);
             }

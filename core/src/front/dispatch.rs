@@ -221,12 +221,28 @@ impl<S: Service> Front<S> {
         self.answer_status(now, id, result.map(|()| "OK"));
     }
 
-    /// As [`Server::answer`], with a line of its own.
+    /// As [`Front::answer`], with a status of its own.
     pub(crate) fn answer_status(
         &mut self,
         now: Now<'_>,
         id: u64,
         result: Result<&str, CommandError>,
+    ) {
+        match result {
+            Ok(status) => self.answer_with(now, id, |reply| {
+                reply.simple(status);
+                Ok(())
+            }),
+            Err(error) => self.answer_with(now, id, |_| Err(error)),
+        }
+    }
+
+    /// As [`Front::answer`], with a reply that `write` writes, or an error that it gives.
+    pub(crate) fn answer_with(
+        &mut self,
+        now: Now<'_>,
+        id: u64,
+        write: impl FnOnce(&mut Reply<'_>) -> Result<(), CommandError>,
     ) {
         let Some(mut client) = self.clients.by_id(id).and_then(|slot| self.clients.take(slot))
         else {
@@ -234,11 +250,9 @@ impl<S: Service> Front<S> {
         };
         client.waiting = false;
         let (muted, proto) = (client.is_muted(), client.proto);
-        match result {
-            Ok(status) => {
-                Reply::new(client.out(), &mut self.scratch, proto).muted(muted).simple(status);
-            }
-            Err(error) => self.answer_error(&mut client, &error),
+        let mut reply = Reply::new(client.out(), &mut self.scratch, proto).muted(muted);
+        if let Err(error) = write(&mut reply) {
+            self.answer_error(&mut client, &error);
         }
         self.serve_and_leave(now, &mut client);
         self.clients.put(client);

@@ -72,6 +72,23 @@ pub(crate) struct ClientCounts {
     pub(crate) blocking_keys: usize,
 }
 
+/// What a service counts itself, for the section `stats`. A field has the name that INFO gives.
+#[derive(Clone, Copy, Debug, Default)]
+#[allow(missing_docs)]
+pub(crate) struct ServiceStats {
+    pub(crate) net_repl_input: u64,
+    pub(crate) net_repl_output: u64,
+    pub(crate) sync_full: u64,
+    pub(crate) sync_partial_ok: u64,
+    pub(crate) sync_partial_err: u64,
+    pub(crate) expired_keys: u64,
+    pub(crate) keyspace_hits: u64,
+    pub(crate) keyspace_misses: u64,
+    pub(crate) migrate_cached_sockets: u64,
+    pub(crate) slave_expires_tracked_keys: u64,
+    pub(crate) unexpected_error_replies: u64,
+}
+
 fn info<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
     let sections: Vec<String> = call
         .args
@@ -192,6 +209,77 @@ impl<S: Service> Front<S> {
         text.field("total_watched_keys", counts.watched_keys);
         text.field("total_blocking_keys", counts.blocking_keys);
         text.field("total_blocking_keys_on_nokey", 0);
+    }
+
+    /// The section `stats`.
+    pub(crate) fn stats_section(&mut self, text: &mut Text, service: &ServiceStats) {
+        let [commands, input, output, cycles, nanos] = self.stats.rates(self.now.0);
+        let kilobytes = |bytes: u64| format!("{:.2}", bytes as f64 / 1024.0);
+        let stats = &self.stats;
+        text.section("Stats");
+        text.field("total_connections_received", stats.connections_received);
+        text.field("total_commands_processed", stats.commands_processed);
+        text.field("instantaneous_ops_per_sec", commands);
+        text.field("total_net_input_bytes", stats.net_input);
+        text.field("total_net_output_bytes", stats.net_output);
+        text.field("total_net_repl_input_bytes", service.net_repl_input);
+        text.field("total_net_repl_output_bytes", service.net_repl_output);
+        text.field("instantaneous_input_kbps", kilobytes(input));
+        text.field("instantaneous_output_kbps", kilobytes(output));
+        text.field("instantaneous_input_repl_kbps", "0.00");
+        text.field("instantaneous_output_repl_kbps", "0.00");
+        text.field("rejected_connections", stats.rejected_connections);
+        text.field("sync_full", service.sync_full);
+        text.field("sync_partial_ok", service.sync_partial_ok);
+        text.field("sync_partial_err", service.sync_partial_err);
+        text.field("expired_keys", service.expired_keys);
+        text.field("expired_stale_perc", "0.00");
+        text.field("expired_time_cap_reached_count", 0);
+        text.field("expire_cycle_cpu_milliseconds", 0);
+        text.field("evicted_keys", self.stats.evicted_keys);
+        text.field("evicted_clients", self.stats.evicted_clients);
+        text.field("total_eviction_exceeded_time", 0);
+        text.field("current_eviction_exceeded_time", 0);
+        text.field("keyspace_hits", service.keyspace_hits);
+        text.field("keyspace_misses", service.keyspace_misses);
+        text.field("pubsub_channels", self.pubsub.channels());
+        text.field("pubsub_patterns", self.pubsub.patterns());
+        text.field("pubsubshard_channels", self.pubsub.shards());
+        text.field("latest_fork_usec", 0);
+        text.field("total_forks", 0);
+        text.field("migrate_cached_sockets", service.migrate_cached_sockets);
+        text.field("slave_expires_tracked_keys", service.slave_expires_tracked_keys);
+        text.field("active_defrag_hits", 0);
+        text.field("active_defrag_misses", 0);
+        text.field("active_defrag_key_hits", 0);
+        text.field("active_defrag_key_misses", 0);
+        text.field("total_active_defrag_time", 0);
+        text.field("current_active_defrag_time", 0);
+        text.field("tracking_total_keys", 0);
+        text.field("tracking_total_items", 0);
+        text.field("tracking_total_prefixes", 0);
+        text.field("unexpected_error_replies", service.unexpected_error_replies);
+        text.field("total_error_replies", stats.error_replies);
+        text.field("dump_payload_sanitizations", 0);
+        text.field("total_reads_processed", stats.reads);
+        text.field("total_writes_processed", stats.writes);
+        text.field("io_threaded_reads_processed", 0);
+        text.field("io_threaded_writes_processed", 0);
+        text.field("client_query_buffer_limit_disconnections", stats.query_limit_disconnections);
+        text.field("client_output_buffer_limit_disconnections", stats.output_limit_disconnections);
+        text.field("reply_buffer_shrinks", 0);
+        text.field("reply_buffer_expands", 0);
+        text.field("acl_access_denied_auth", stats.denied_logins);
+        text.field("acl_access_denied_cmd", 0);
+        text.field("acl_access_denied_key", 0);
+        text.field("acl_access_denied_channel", 0);
+        let loops = &stats.cycles;
+        text.field("eventloop_cycles", loops.count);
+        text.field("eventloop_duration_sum", loops.took / 1000);
+        text.field("eventloop_duration_cmd_sum", loops.commands_took / 1000);
+        text.field("instantaneous_eventloop_cycles_per_sec", cycles.div_ceil(1000));
+        let mean = nanos.checked_div(cycles).unwrap_or_default();
+        text.field("instantaneous_eventloop_duration_usec", mean);
     }
 
     /// The section `debug`, which must be asked for by name.

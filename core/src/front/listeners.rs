@@ -16,12 +16,28 @@ pub(crate) struct Listeners {
     ready: bool,
 }
 
+/// What the connections are that are made through a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Clients of the front.
+    Clients,
+    /// Peers of the service, told apart by a number of its own (the bus of a cluster).
+    Service(u32),
+}
+
+/// A listener that the configuration asks for.
+struct Wanted {
+    at: Endpoint,
+    /// Whether the program starts without it.
+    optional: bool,
+    purpose: Purpose,
+}
+
 #[derive(Clone, Debug)]
 struct Listener {
     at: Endpoint,
-    /// Whether servers connect there and not clients (see [`Service::bus_port`]).
-    bus: bool,
-    /// Whether the server starts without it.
+    purpose: Purpose,
+    /// Whether the program starts without it.
     optional: bool,
     /// Where it really listens, once it does.
     open: Option<Endpoint>,
@@ -38,78 +54,77 @@ impl Listeners {
         self.all.get(&id).is_some_and(|l| matches!(l.at, Endpoint::Unix(_)))
     }
 
-    /// Whether servers connect there and not clients.
-    #[inline]
-    pub(crate) fn is_bus(&self, id: ListenerId) -> bool {
-        self.all.get(&id).is_some_and(|l| l.bus)
+    /// What connections through a listener are.
+    pub(crate) fn purpose(&self, id: ListenerId) -> Purpose {
+        self.all.get(&id).map_or(Purpose::Clients, |l| l.purpose)
     }
 
-    /// The addresses that are listened on.
+    /// The addresses at which clients are listened for.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = &Endpoint> {
-        self.all.values().filter(|l| !l.bus).filter_map(|l| l.open.as_ref())
+        let clients = self.all.values().filter(|l| l.purpose == Purpose::Clients);
+        clients.filter_map(|l| l.open.as_ref())
     }
 }
 
 impl<S: Service> Front<S> {
     /// Asks for all listeners that the configuration names.
     pub(crate) fn listen(&mut self) {
-        let settings = self.config.front();
-        let mut wanted = Vec::new();
-        if settings.port != 0 {
-            for address in &settings.bind {
-                let optional = address.starts_with('-');
-                let name = address.strip_prefix('-').unwrap_or(address);
-                match bind_address(name) {
-                    Some(ip) => {
-                        let at = Endpoint::Ip(SocketAddr::new(ip, settings.port));
-                        wanted.push((at, optional));
-                    }
-                    None if optional => {}
-                    None => {
-                        let port = settings.port;
-                        let name = name.to_owned();
-                        self.log(LogLevel::Warning, || {
-                            format!(
-                                "Could not create server TCP listening socket {name}:{port}: Name \
-                                 or service not known"
-                            )
-                        });
-                        return self.abort_listening(port);
-                    }
-                }
+        let wanted = match self.wanted_listeners() {
+            Ok(wanted) => wanted,
+            Err((name, port)) => {
+                self.log(LogLevel::Warning, || {
+                    format!(
+                        "Could not create server TCP listening socket {name}:{port}: Name or \
+                         service not known"
+                    )
+                });
+                return self.abort_listening(port);
             }
-        }
-        if let Some(path) = &settings.unixsocket {
-            wanted.push((Endpoint::Unix(path.clone()), false));
-        }
+        };
         if wanted.is_empty() {
             self.log(LogLevel::Warning, || {
                 "Configured to not listen anywhere, exiting.".to_owned()
             });
             return self.exit(1);
         }
-        let backlog = settings.tcp_backlog;
-        let bus_port = S::bus_port(self);
-        for (at, optional) in wanted {
-            if let (Endpoint::Ip(ip), Some(port)) = (&at, bus_port) {
-                let at = Endpoint::Ip(SocketAddr::new(ip.ip(), port));
-                self.listen_for(at, optional, backlog, true);
-            }
-            self.listen_at(at, optional, backlog);
+        for listener in wanted {
+            self.listen_at(listener);
         }
     }
 
-    fn listen_at(&mut self, at: Endpoint, optional: bool, backlog: u32) {
-        self.listen_for(at, optional, backlog, false);
+    /// The listeners that the configuration names: every address of `bind` with every port of the
+    /// service, and the Unix socket. The error is an address that means nothing, with its port.
+    fn wanted_listeners(&self) -> Result<Vec<Wanted>, (String, u16)> {
+        let settings = self.config.front();
+        let mut wanted = Vec::new();
+        for (purpose, port) in S::ports(&self.config) {
+            for address in settings.bind.iter().filter(|_| port != 0) {
+                let optional = address.starts_with('-');
+                let name = address.strip_prefix('-').unwrap_or(address);
+                match bind_address(name) {
+                    Some(ip) => {
+                        let at = Endpoint::Ip(SocketAddr::new(ip, port));
+                        wanted.push(Wanted { at, optional, purpose });
+                    }
+                    None if optional => {}
+                    None => return Err((name.to_owned(), port)),
+                }
+            }
+        }
+        if let Some(path) = &settings.unixsocket {
+            let at = Endpoint::Unix(path.clone());
+            wanted.push(Wanted { at, optional: false, purpose: Purpose::Clients });
+        }
+        Ok(wanted)
     }
 
-    fn listen_for(&mut self, at: Endpoint, optional: bool, backlog: u32, bus: bool) {
+    fn listen_at(&mut self, Wanted { at, optional, purpose }: Wanted) {
         self.listeners.last += 1;
         let listener = ListenerId(self.listeners.last);
         let new = self.relisten.is_some();
         let entry = Listener {
             at: at.clone(),
-            bus,
+            purpose,
             optional,
             open: None,
             answered: false,
@@ -117,35 +132,26 @@ impl<S: Service> Front<S> {
             retiring: false,
         };
         self.listeners.all.insert(listener, entry);
+        let backlog = self.settings().tcp_backlog;
         self.outputs.push_back(Output::Listen { listener, at, backlog });
     }
 
     /// Asks for the listeners of a configuration that was changed. Those that it has in common
     /// with the old one stay. False if nothing has to be waited for.
     pub(crate) fn listen_elsewhere(&mut self, change: Change<S::Schema>) -> bool {
-        let settings = self.config.front();
-        let (port, backlog) = (settings.port, settings.tcp_backlog);
-        let mut wanted: Vec<(Endpoint, bool)> = Vec::new();
-        for address in settings.bind.iter().filter(|_| port != 0) {
-            let name = address.strip_prefix('-').unwrap_or(address);
-            if let Some(ip) = bind_address(name) {
-                let at = Endpoint::Ip(SocketAddr::new(ip, port));
-                wanted.push((at, address.starts_with('-')));
-            }
-        }
+        // That every address means something has been checked.
+        let mut wanted = self.wanted_listeners().unwrap_or_default();
         for listener in self.listeners.all.values_mut() {
-            let is_ip = matches!(listener.at, Endpoint::Ip(_)) && !listener.bus;
-            listener.retiring = is_ip && !wanted.iter().any(|(at, _)| *at == listener.at);
+            listener.retiring = !wanted.iter().any(|wanted| wanted.at == listener.at);
         }
-        let open: Vec<Endpoint> = self.listeners.all.values().map(|l| l.at.clone()).collect();
-        wanted.retain(|(at, _)| !open.contains(at));
+        wanted.retain(|wanted| !self.listeners.all.values().any(|l| l.at == wanted.at));
         if wanted.is_empty() {
             self.retire();
             return false;
         }
         self.relisten = Some(change);
-        for (at, optional) in wanted {
-            self.listen_at(at, optional, backlog);
+        for listener in wanted {
+            self.listen_at(listener);
         }
         true
     }
@@ -198,7 +204,7 @@ impl<S: Service> Front<S> {
         match result {
             Ok(at) => listener.open = Some(at),
             Err(error) => {
-                let Listener { at, bus, optional, .. } = listener.clone();
+                let Listener { at, purpose, optional, .. } = listener.clone();
                 self.listeners.all.remove(&id);
                 let missing = matches!(error, NetError::AddrNotAvailable | NetError::Unreachable);
                 if !(optional && missing) {
@@ -208,7 +214,7 @@ impl<S: Service> Front<S> {
                         });
                         return self.finish_relisten(now, true);
                     }
-                    return self.listen_failed(&at, bus, error);
+                    return self.listen_failed(&at, purpose, error);
                 }
             }
         }
@@ -230,8 +236,9 @@ impl<S: Service> Front<S> {
     /// Tells the log that clients are served.
     pub(crate) fn announce_ready(&mut self) {
         let all = &self.listeners.all;
-        let tcp = all.values().any(|l| !l.bus && matches!(l.at, Endpoint::Ip(_)));
-        let unix = all.values().any(|l| matches!(l.at, Endpoint::Unix(_)));
+        let clients = || all.values().filter(|l| l.purpose == Purpose::Clients);
+        let tcp = clients().any(|l| matches!(l.at, Endpoint::Ip(_)));
+        let unix = clients().any(|l| matches!(l.at, Endpoint::Unix(_)));
         if tcp {
             self.notice(|| "Ready to accept connections tcp".to_owned());
         }
@@ -240,7 +247,7 @@ impl<S: Service> Front<S> {
         }
     }
 
-    fn listen_failed(&mut self, at: &Endpoint, bus: bool, error: NetError) {
+    fn listen_failed(&mut self, at: &Endpoint, purpose: Purpose, error: NetError) {
         match at {
             Endpoint::Ip(address) => {
                 let (ip, port) = (bind_name(address.ip()), address.port());
@@ -249,7 +256,8 @@ impl<S: Service> Front<S> {
                         "Could not create server TCP listening socket {ip}:{port}: bind: {error}"
                     )
                 });
-                if bus {
+                // The one port of a service that Redis names in this line is that of a cluster's bus.
+                if purpose != Purpose::Clients {
                     self.log(LogLevel::Warning, || {
                         format!("Failed listening on port {port} (cluster), aborting.")
                     });

@@ -26,6 +26,7 @@
 //! * `pubsub`, `monitor`, [`slowlog`]: what clients are told besides replies, and slow commands;
 //! * `dispatch`: from bytes to replies, through the checks;
 //! * `connections`: connections that come and go; `cron`: what is done because time passes;
+//! * `start`: the first lines of the log;
 //! * `commands`, `connection`, [`info`], `shutdown`: COMMAND, commands on the connection, INFO,
 //!   SHUTDOWN.
 //!
@@ -51,6 +52,7 @@ mod pubsub;
 pub mod service;
 mod shutdown;
 pub mod slowlog;
+mod start;
 pub mod stats;
 pub mod table;
 
@@ -61,6 +63,7 @@ pub use call::{Call, Handler, container, row};
 pub use clients::{Client, ClientKind, ClientState, Clients, Due, ReplyMode, Standing};
 pub use config::{Config, Permission};
 pub(crate) use disk::DiskWork;
+pub use listeners::Purpose;
 pub(crate) use listeners::{Listeners, bind_name};
 pub use names::Names;
 pub(crate) use output::{MAX_LONG_UNSENT, MAX_UNSENT};
@@ -161,6 +164,7 @@ pub struct Front<S: Service> {
     /// For how many nanoseconds DEBUG SLEEP has stopped the process since the start of the current
     /// input: what comes behind that is later.
     pub(crate) stalled: u64,
+    pub(crate) saves: config::ConfigSaves,
     /// A CONFIG SET that waits for its listeners.
     pub(crate) relisten: Option<config::Change<S::Schema>>,
     /// What goes on when a disk operation has ended.
@@ -215,6 +219,7 @@ impl<S: Service> Front<S> {
             now: (Mono::ZERO, Wall::default()),
             elapsed: 0,
             stalled: 0,
+            saves: config::ConfigSaves::default(),
             relisten: None,
             disk: SortedMap::new(),
             last_op: 0,
@@ -329,3 +334,6 @@ impl<S: Service> Machine for Front<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

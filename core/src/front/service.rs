@@ -4,11 +4,9 @@ use core::fmt::Debug;
 
 use super::config::{Change, FrontSettings, OutputLimit, Schema};
 use super::info::Text;
-use super::{Client, ClientState, Command, Front, ShutdownOptions, Table};
+use super::{Client, ClientState, Command, Config, Front, Purpose, ShutdownOptions, Table};
 use crate::command::CommandError;
-use crate::machine::{
-    Close, ConnId, DiskDone, DiskError, Endpoint, NetError, Outbox, Output, Signal,
-};
+use crate::machine::{ConnId, DiskDone, DiskError, Endpoint, NetError, Outbox, Signal};
 use crate::resp::request::Args;
 use crate::store::Entry;
 use crate::time::{Mono, Now};
@@ -83,6 +81,12 @@ pub trait Service: Clone + Debug + Send + Sync + Sized + 'static {
 
     // ---- Connections ----
 
+    /// The ports on which it listens, each at every address of `bind`, and what the connections
+    /// there are; port 0 for none.
+    fn ports(config: &Config<Self::Schema>) -> Vec<(Purpose, u16)> {
+        vec![(Purpose::Clients, config.front().port)]
+    }
+
     /// Why a new client is turned away, as a reply with its line end, if it is.
     fn turn_away(front: &Front<Self>, client: &Client<Self>, unix: bool) -> Option<&'static str> {
         front.protected(client, unix)
@@ -103,23 +107,6 @@ pub trait Service: Clone + Debug + Send + Sync + Sized + 'static {
         Self::MODE
     }
 
-    /// The port, if there is one, on which servers of the same kind connect to the program: the bus
-    /// of a cluster.
-    fn bus_port(_front: &Front<Self>) -> Option<u16> {
-        None
-    }
-
-    /// Another server has connected to that port. What follows comes with [`Service::peer`].
-    fn bus_accepted(
-        front: &mut Front<Self>,
-        _now: Now<'_>,
-        conn: ConnId,
-        _peer: &Endpoint,
-        _local: &Endpoint,
-    ) {
-        front.outputs.push_back(Output::Close { conn, how: Close::Now });
-    }
-
     /// Undoes what binds a client to the program: it leaves, or RESET makes it new.
     fn release(_front: &mut Front<Self>, _client: &mut Client<Self>) {}
 
@@ -132,7 +119,8 @@ pub trait Service: Clone + Debug + Send + Sync + Sized + 'static {
         false
     }
 
-    /// Something happened on a connection that is no client's: one that the program asked for.
+    /// Something happened on a connection that is no client's: one that the program asked for, or
+    /// that was made through a listener of its own.
     fn peer(_front: &mut Front<Self>, _now: Now<'_>, _conn: ConnId, _input: PeerInput<'_>) {}
 
     /// The outbox of such a connection.
@@ -348,6 +336,16 @@ pub trait Service: Clone + Debug + Send + Sync + Sized + 'static {
         false
     }
 
+    /// The configuration file says what it had to say when `front.save_config()` gave this number,
+    /// or could not be written.
+    fn config_saved(
+        _front: &mut Front<Self>,
+        _now: Now<'_>,
+        _number: u64,
+        _result: Result<(), DiskError>,
+    ) {
+    }
+
     /// Refuses a CONFIG SET of these directives.
     fn check_config_set(_front: &Front<Self>, _names: &[&[u8]]) -> Result<(), CommandError> {
         Ok(())
@@ -374,10 +372,19 @@ pub enum Admission {
     Held,
 }
 
-/// What happened on a connection that a program asked for.
+/// What happened on a connection that is a program's own.
 #[derive(Debug)]
 pub enum PeerInput<'a> {
-    /// It stands.
+    /// A peer has connected to a listener of the program's own.
+    Accepted {
+        /// The number in the listener's [`Purpose::Service`].
+        purpose: u32,
+        /// Our address, as the peer sees it.
+        local: Endpoint,
+        /// The peer's address.
+        peer: Endpoint,
+    },
+    /// A connection that was asked for stands.
     Connected {
         /// Our address on it.
         local: Endpoint,

@@ -78,13 +78,17 @@ impl Shutdown {
 impl<S: Service> Front<S> {
     /// Takes in a signal: the first one asks for a shutdown, a second SIGINT ends the process.
     pub(crate) fn signalled(&mut self, signal: Signal) {
+        if signal == Signal::Hangup {
+            // As redis-server: a terminal that is gone is no reason to end.
+            return;
+        }
         if self.shutdown.is_wanted() && signal == Signal::Interrupt {
             self.log(LogLevel::Warning, || "You insist... exiting now.".to_owned());
             return self.exit(1);
         }
         let text = match signal {
             Signal::Terminate => "Received SIGTERM scheduling shutdown...",
-            Signal::Interrupt => "Received SIGINT scheduling shutdown...",
+            _ => "Received SIGINT scheduling shutdown...",
         };
         self.schedule_shutdown(signal, text);
     }
@@ -104,7 +108,7 @@ impl<S: Service> Front<S> {
         let how = match self.shutdown.wanted {
             None => return,
             Some(Wanted::Signal(Signal::Terminate)) => settings.shutdown_on_sigterm,
-            Some(Wanted::Signal(Signal::Interrupt)) => settings.shutdown_on_sigint,
+            Some(Wanted::Signal(_)) => settings.shutdown_on_sigint,
             Some(Wanted::Command(how)) => how,
         };
         self.shutdown.wanted = None;

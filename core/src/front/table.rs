@@ -65,12 +65,29 @@ impl<S: Service> Copy for Run<S> {}
 impl<S: Service> Table<S> {
     /// The table that these groups of rows make.
     pub fn new(data: DataGroups, groups: Groups<S>) -> Self {
+        Self::selected(data, groups, |_| true)
+    }
+
+    /// The table of those commands of these groups of rows that `offered` does not refuse by their
+    /// names. Where two have one name, that of the later group counts.
+    pub fn selected(
+        data: DataGroups,
+        groups: Groups<S>,
+        offered: impl Fn(&'static str) -> bool,
+    ) -> Self {
         let mut commands = Vec::new();
-        for row in data.iter().copied().flatten() {
+        for row in data.iter().copied().flatten().filter(|row| offered(row.meta.name)) {
             add(&mut commands, row, Run::Data, None);
         }
-        for row in groups.iter().copied().flatten() {
-            add(&mut commands, row, Run::Service, None);
+        for (at, group) in groups.iter().enumerate() {
+            let replaced = |name| {
+                groups[at + 1..].iter().copied().flatten().any(|later| later.meta.name == name)
+            };
+            for row in group.iter().filter(|row| offered(row.meta.name)) {
+                if !replaced(row.meta.name) {
+                    add(&mut commands, row, Run::Service, None);
+                }
+            }
         }
         let names = Index::new(
             commands.iter().filter(|c| c.parent.is_none()).map(|c| (c.name.clone(), c.id)),

@@ -11,6 +11,7 @@
 pub mod parity;
 mod programs;
 mod promise;
+mod sentinels;
 mod terminal;
 mod topology;
 mod traffic;
@@ -19,8 +20,9 @@ mod traffic;
 mod tests;
 
 pub use parity::parity_hash;
-pub use programs::{CLI, SERVER, TRAFFIC, help, programs};
+pub use programs::{CLI, SENTINEL, SERVER, TRAFFIC, help, programs};
 pub use promise::{Kept, Promise, Write, Writes};
+pub use sentinels::{sentinels, sentinels_on_servers, two_masters};
 pub use terminal::{Block, Shown, Terminal};
 pub use topology::{SANDBOXES, chain, cluster, machines, replicas, sandbox};
 pub use traffic::Traffic;

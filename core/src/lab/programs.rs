@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::client::Help;
+use crate::sentinel::SentinelServer;
 use crate::server::{Config, Facts, Server, table};
 use crate::sim::{Launch, LaunchError, Process, plain, resolve_path};
 
@@ -11,6 +12,8 @@ use super::traffic::Traffic;
 
 /// The server.
 pub const SERVER: &str = "redis-server";
+/// The Sentinel: `redis-sentinel <file>`.
+pub const SENTINEL: &str = "redis-sentinel";
 /// The interactive client.
 pub const CLI: &str = "redis-cli";
 /// A client that makes traffic: `traffic -h <host> [-p <port>] [--rate <commands a second>]`.
@@ -19,11 +22,13 @@ pub const TRAFFIC: &str = "traffic";
 /// Starts a program: the [`Programs`](crate::sim::Programs) of every World of the lab.
 pub fn programs(launch: &Launch<'_>) -> Result<Box<dyn Process>, LaunchError> {
     match launch.program {
+        SERVER if launch.args.iter().any(|arg| arg == "--sentinel") => sentinel(launch),
         SERVER => server(launch),
+        SENTINEL => sentinel(launch),
         CLI => Ok(Box::new(Terminal::launch(launch)?)),
         TRAFFIC => Ok(Box::new(Traffic::launch(launch)?)),
         other => {
-            let known = [SERVER, CLI, TRAFFIC].join(", ");
+            let known = [SERVER, SENTINEL, CLI, TRAFFIC].join(", ");
             Err(LaunchError(format!("{other}: command not found; there are {known}")))
         }
     }
@@ -43,28 +48,61 @@ pub fn help() -> Arc<Help> {
 
 /// `redis-server [file] [--directive value ...]`.
 fn server(launch: &Launch<'_>) -> Result<Box<dyn Process>, LaunchError> {
-    let (file, arguments) = match launch.args.split_first() {
-        Some((file, rest)) if !file.starts_with("--") => (Some(file), rest),
-        _ => (None, launch.args),
-    };
-    let mut read = |path: &str| {
-        let path = resolve_path(launch.dir, path);
-        launch.disk.read_file(&path).map_err(|error| error.message)
-    };
-    let text = match file {
-        None => Vec::new(),
-        Some(file) => read(file).map_err(|error| {
-            LaunchError(format!("Fatal error, can't open config file '{file}': {error}"))
-        })?,
-    };
-    let mut config = Config::parse(&text, arguments, &mut read)
+    let Configured { file, text, arguments } = Configured::of(launch)?;
+    let mut config = Config::parse(&text, arguments, &mut |path| read(launch, path))
         .map_err(|error| LaunchError(error.to_string()))?;
-    config.file = file.map(|file| resolve_path(launch.dir, file));
-    let facts = Facts {
+    config.file = file;
+    Ok(plain(Server::new(config, facts(launch))))
+}
+
+/// `redis-sentinel file [--directive value ...]`, or `redis-server file --sentinel`.
+fn sentinel(launch: &Launch<'_>) -> Result<Box<dyn Process>, LaunchError> {
+    let Configured { file, text, arguments } = Configured::of(launch)?;
+    let arguments: Vec<String> =
+        arguments.iter().filter(|word| *word != "--sentinel").cloned().collect();
+    let executable = &mut |path: &str| read(launch, path).is_ok();
+    let loader = &mut |path: &str| read(launch, path);
+    SentinelServer::configured(file, &text, &arguments, facts(launch), loader, executable)
+        .map(plain)
+        .map_err(|error| LaunchError(error.to_string()))
+}
+
+/// What a program with a configuration was started with.
+struct Configured<'l> {
+    /// The path of its file.
+    file: Option<String>,
+    /// What is in it.
+    text: Vec<u8>,
+    /// The arguments behind it.
+    arguments: &'l [String],
+}
+
+impl<'l> Configured<'l> {
+    fn of(launch: &Launch<'l>) -> Result<Self, LaunchError> {
+        let (file, arguments) = match launch.args.split_first() {
+            Some((file, rest)) if !file.starts_with("--") => (Some(file), rest),
+            _ => (None, launch.args),
+        };
+        let text = match file {
+            None => Vec::new(),
+            Some(file) => read(launch, file).map_err(|error| {
+                LaunchError(format!("Fatal error, can't open config file '{file}': {error}"))
+            })?,
+        };
+        let file = file.map(|file| resolve_path(launch.dir, file));
+        Ok(Configured { file, text, arguments })
+    }
+}
+
+fn read(launch: &Launch<'_>, path: &str) -> Result<Vec<u8>, String> {
+    launch.disk.read_file(&resolve_path(launch.dir, path)).map_err(|error| error.message)
+}
+
+fn facts(launch: &Launch<'_>) -> Facts {
+    Facts {
         seed: launch.seed,
         pid: launch.pid,
         directory: launch.dir.to_owned(),
         ..Facts::default()
-    };
-    Ok(plain(Server::new(config, facts)))
+    }
 }

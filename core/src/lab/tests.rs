@@ -8,6 +8,7 @@ mod failover;
 mod links;
 mod moves;
 mod replicas;
+mod sentinels;
 
 use super::*;
 use crate::server::Server;

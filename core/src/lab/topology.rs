@@ -140,7 +140,7 @@ fn nodes_conf(myself: u8, primaries: u8, count: u8) -> String {
     NodesConf { nodes: nodes.collect(), current_epoch, last_vote_epoch: 0 }.to_string()
 }
 
-fn scenario(name: String, hosts: impl Iterator<Item = HostSpec>) -> Scenario {
+pub(super) fn scenario(name: String, hosts: impl Iterator<Item = HostSpec>) -> Scenario {
     Scenario {
         name,
         // 2024-01-01 00:00:00 UTC
@@ -157,7 +157,7 @@ fn name(n: u8) -> String {
 }
 
 /// A host with one server, a replica of the primary at 10.0.0.`of` if there is one.
-fn alone(n: u8, of: Option<u8>) -> HostSpec {
+pub(super) fn alone(n: u8, of: Option<u8>) -> HostSpec {
     let host = HostSpec::new(&name(n), Ipv4Addr::new(10, 0, 0, n));
     with_server(host, &format!("{}:{PORT}", name(n)), PORT, "/data", of)
 }

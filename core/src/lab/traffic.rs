@@ -22,9 +22,12 @@ impl Traffic {
     /// The most commands a second.
     const MOST: u32 = 100_000;
 
-    /// `traffic -h <host> [-p <port>] [--rate <commands a second>] [--only reads|writes]`.
+    /// `traffic -h <host> [-p <port>] [--rate <commands a second>] [--only reads|writes]`, or with
+    /// `--sentinel <host>[:<port>]`, which may come several times, and `--master <name>` instead of
+    /// a server.
     pub(super) fn launch(launch: &Launch<'_>) -> Result<Self, LaunchError> {
         let (mut host, mut port, mut rate, mut mix) = ("127.0.0.1", 6379, None, None);
+        let (mut sentinels, mut master) = (Vec::new(), "mymaster".to_owned());
         let mut args = launch.args.iter();
         while let Some(arg) = args.next() {
             let value = args.next().ok_or_else(|| {
@@ -33,6 +36,11 @@ impl Traffic {
             match arg.as_str() {
                 "-h" => host = value,
                 "-p" => port = parse_port(value)?,
+                "--sentinel" => {
+                    let (host, port) = value.split_once(':').unwrap_or((value, "26379"));
+                    sentinels.push(endpoint(launch, host, parse_port(port)?)?);
+                }
+                "--master" => master = value.clone(),
                 "--rate" => rate = Some(parse_rate(value)?),
                 "--only" => {
                     mix = Some(match value.as_str() {
@@ -46,16 +54,16 @@ impl Traffic {
                 }
                 _ => {
                     return Err(LaunchError(format!(
-                        "unknown option '{arg}'; use -h, -p, --rate, --only"
+                        "unknown option '{arg}'; use -h, -p, --sentinel, --master, --rate, --only"
                     )));
                 }
             }
         }
-        let ip = launch
-            .resolve(host)
-            .ok_or_else(|| LaunchError(format!("there is no host '{host}'; use a host's name")))?;
-        let target = Endpoint::Ip(SocketAddr::new(ip, port));
+        let target = endpoint(launch, host, port)?;
         let mut config = client::TrafficConfig::new(target, launch.seed);
+        if !sentinels.is_empty() {
+            config.sentinels = Some(client::Sentinels { at: sentinels, master });
+        }
         config.per_second = rate.unwrap_or(config.per_second);
         if let Some(mix) = mix {
             config.mix = mix;
@@ -79,6 +87,13 @@ impl Traffic {
         let port = words.next().map_or(Ok(6379), parse_port).ok()?;
         words.next().is_none().then(|| Endpoint::Ip(SocketAddr::new(ip, port)))
     }
+}
+
+fn endpoint(launch: &Launch<'_>, host: &str, port: u16) -> Result<Endpoint, LaunchError> {
+    let ip = launch
+        .resolve(host)
+        .ok_or_else(|| LaunchError(format!("there is no host '{host}'; use a host's name")))?;
+    Ok(Endpoint::Ip(SocketAddr::new(ip, port)))
 }
 
 fn parse_port(text: &str) -> Result<u16, LaunchError> {

@@ -35,6 +35,8 @@ pub struct Blocked {
     until: Option<Mono>,
     empty: EmptyReply,
     kind: Type,
+    /// Whether it is served, too, when a key is gone or of another type.
+    or_gone: bool,
     /// That it waits for replicas, and not for keys.
     acks: Option<Acks>,
 }
@@ -67,6 +69,8 @@ pub(super) struct Waiting {
     ready: VecDeque<Place>,
     /// Clients that wait.
     count: usize,
+    /// Those of them who are served, too, when a key is gone.
+    or_gone: usize,
     /// Clients who get their turn at the first ready key, once that has begun.
     turns: Option<VecDeque<u32>>,
 }
@@ -102,6 +106,11 @@ impl Waiting {
         if self.by_key.contains_key(&place) && !self.ready.contains(&place) {
             self.ready.push_back(place);
         }
+    }
+
+    /// Whether somebody is to be served when a key is gone.
+    pub(super) fn heeds_absence(&self) -> bool {
+        self.or_gone > 0
     }
 
     /// Notes all keys of a database that has got other contents.
@@ -146,9 +155,13 @@ impl Server {
         }
         self.service.waiting.count += 1;
         self.service.listeners.blocked = true;
-        let Wait { empty, kind, .. } = wait;
-        let args = args.into();
-        let blocked = Blocked { command, args, keys, until, empty, kind, acks: None };
+        let Wait { empty, kind, args: resolved, or_gone, .. } = wait;
+        if or_gone {
+            self.service.waiting.or_gone += 1;
+            self.service.listeners.watching = true;
+        }
+        let args = resolved.unwrap_or_else(|| args.into());
+        let blocked = Blocked { command, args, keys, until, empty, kind, or_gone, acks: None };
         client.state.blocked = Some(Box::new(blocked));
     }
 
@@ -162,7 +175,14 @@ impl Server {
         acks: Acks,
         patience: Option<Duration>,
     ) {
-        let wait = Wait { keys: Vec::new(), patience, empty: EmptyReply::Null, kind: Type::String };
+        let wait = Wait {
+            keys: Vec::new(),
+            patience,
+            empty: EmptyReply::Null,
+            kind: Type::String,
+            args: None,
+            or_gone: false,
+        };
         self.block(now, client, command, args, wait);
         if let Some(blocked) = &mut client.state.blocked {
             blocked.acks = Some(acks);
@@ -186,6 +206,10 @@ impl Server {
         if blocked.acks.is_some() {
             self.acks_ended(client.slot);
         }
+        if blocked.or_gone {
+            self.service.waiting.or_gone -= 1;
+            self.note_watching();
+        }
         self.service.waiting.count -= 1;
         self.service.listeners.blocked = self.service.waiting.count > 0;
         Some(blocked)
@@ -197,6 +221,7 @@ impl Server {
         for _ in 0..BATCH {
             let Some(place) = self.service.waiting.ready.front().cloned() else { return };
             let kind = self.kind_of(now, &place);
+            let nobody = kind.is_none() && !self.service.waiting.heeds_absence();
             // Who waits again after its turn goes to the back of the queue, and has no second one.
             let queue = self.service.waiting.by_key.get(&place);
             let turns = self
@@ -204,18 +229,30 @@ impl Server {
                 .waiting
                 .turns
                 .get_or_insert_with(|| queue.cloned().unwrap_or_default());
-            let next = kind.and_then(|kind| Some((kind, turns.pop_front()?)));
-            let Some((kind, slot)) = next else {
+            let Some(slot) = turns.pop_front().filter(|_| !nobody) else {
                 self.service.waiting.ready.pop_front();
                 self.service.waiting.turns = None;
                 continue;
             };
             let Some(mut client) = self.clients.take(slot) else { continue };
-            let waits = |blocked: &Blocked| blocked.kind == kind && blocked.keys.contains(&place);
+            let waits = |blocked: &Blocked| {
+                (blocked.or_gone || Some(blocked.kind) == kind) && blocked.keys.contains(&place)
+            };
             if client.state.blocked.as_deref().is_some_and(waits) {
                 self.resume(now, &mut client);
             }
             self.clients.put(client);
+        }
+    }
+
+    /// A key has changed: those who heed that it is gone get their turn if it is, or if it is no
+    /// stream any more.
+    pub(super) fn note_if_gone(&mut self, now: Now<'_>, db: u32, key: &[u8]) {
+        let place = (db, key.into());
+        if self.service.waiting.by_key.contains_key(&place)
+            && self.kind_of(now, &place) != Some(Type::Stream)
+        {
+            self.service.waiting.note_ready(place);
         }
     }
 

@@ -301,7 +301,16 @@ impl Digest {
         self.mix(&kind.to_be_bytes());
         match entry.value() {
             ValueRef::String(string) => self.mix(&string.to_vec()),
-            ValueRef::Opaque(opaque) => self.mix(opaque.payload()),
+            ValueRef::Stream(stream) => {
+                for entry in stream.iter_from(0) {
+                    // Here an ID is written with a point.
+                    self.mix(format!("{}.{}", entry.id.ms, entry.id.seq).as_bytes());
+                    for (field, value) in entry.fields() {
+                        self.mix(&field.to_vec());
+                        self.mix(&value.to_vec());
+                    }
+                }
+            }
             ValueRef::List(list) => list.iter().for_each(|item| self.mix(&item.to_vec())),
             ValueRef::Set(set) => set.iter().for_each(|item| self.xor(&item.to_vec())),
             ValueRef::ZSet(zset) => {

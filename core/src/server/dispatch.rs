@@ -280,6 +280,9 @@ impl Server {
     /// Passes on what happened to those who listen. `client` is the one at work.
     fn tell_listeners(&mut self, now: Now<'_>, mut client: Option<&mut Client>) {
         for (db, key) in self.service.effects.take_touched() {
+            if self.service.waiting.heeds_absence() {
+                self.note_if_gone(now, db, &key);
+            }
             self.watched_key_touched(db, client.as_deref(), key);
         }
         for db in self.service.effects.take_flushed() {

@@ -1,7 +1,7 @@
 //! The sections of INFO that are about keys, memory and replication.
 
 use super::{Client, Server};
-use crate::front::info::{ClientCounts, Text};
+use crate::front::info::{ClientCounts, ServiceStats, Text};
 
 impl Server {
     /// Writes one section of INFO.
@@ -18,7 +18,10 @@ impl Server {
                 self.memory_section(text, &memory);
             }
             "persistence" => self.persistence_section(text),
-            "stats" => self.stats_section(text),
+            "stats" => {
+                let stats = self.service_stats();
+                self.stats_section(text, &stats);
+            }
             "replication" => self.replication_section(text),
             "cpu" => self.cpu_section(text),
             "modules" => text.section("Modules"),
@@ -95,75 +98,22 @@ impl Server {
         text.field("lazyfreed_objects", self.service.keyspace.lazily_freed());
     }
 
-    fn stats_section(&mut self, text: &mut Text) {
-        let [commands, input, output, cycles, nanos] = self.stats.rates(self.now.0);
-        let kilobytes = |bytes: u64| format!("{:.2}", bytes as f64 / 1024.0);
+    fn service_stats(&mut self) -> ServiceStats {
         let replication = *self.service.replication.stats();
-        let (stats, env) = (&self.stats, &self.service.keyspace.env);
-        text.section("Stats");
-        text.field("total_connections_received", stats.connections_received);
-        text.field("total_commands_processed", stats.commands_processed);
-        text.field("instantaneous_ops_per_sec", commands);
-        text.field("total_net_input_bytes", stats.net_input);
-        text.field("total_net_output_bytes", stats.net_output);
-        text.field("total_net_repl_input_bytes", replication.net_input);
-        text.field("total_net_repl_output_bytes", replication.net_output);
-        text.field("instantaneous_input_kbps", kilobytes(input));
-        text.field("instantaneous_output_kbps", kilobytes(output));
-        text.field("instantaneous_input_repl_kbps", "0.00");
-        text.field("instantaneous_output_repl_kbps", "0.00");
-        text.field("rejected_connections", stats.rejected_connections);
-        text.field("sync_full", replication.sync_full);
-        text.field("sync_partial_ok", replication.sync_partial_ok);
-        text.field("sync_partial_err", replication.sync_partial_err);
-        text.field("expired_keys", env.expired - self.service.expired_before);
-        text.field("expired_stale_perc", "0.00");
-        text.field("expired_time_cap_reached_count", 0);
-        text.field("expire_cycle_cpu_milliseconds", 0);
-        text.field("evicted_keys", self.stats.evicted_keys);
-        text.field("evicted_clients", self.stats.evicted_clients);
-        text.field("total_eviction_exceeded_time", 0);
-        text.field("current_eviction_exceeded_time", 0);
-        text.field("keyspace_hits", env.hits);
-        text.field("keyspace_misses", env.misses);
-        text.field("pubsub_channels", self.pubsub.channels());
-        text.field("pubsub_patterns", self.pubsub.patterns());
-        text.field("pubsubshard_channels", self.pubsub.shards());
-        text.field("latest_fork_usec", 0);
-        text.field("total_forks", 0);
-        text.field("migrate_cached_sockets", self.migration_sockets());
-        text.field("slave_expires_tracked_keys", self.own_keys());
-        text.field("active_defrag_hits", 0);
-        text.field("active_defrag_misses", 0);
-        text.field("active_defrag_key_hits", 0);
-        text.field("active_defrag_key_misses", 0);
-        text.field("total_active_defrag_time", 0);
-        text.field("current_active_defrag_time", 0);
-        text.field("tracking_total_keys", 0);
-        text.field("tracking_total_items", 0);
-        text.field("tracking_total_prefixes", 0);
-        text.field("unexpected_error_replies", replication.unexpected_error_replies);
-        text.field("total_error_replies", stats.error_replies);
-        text.field("dump_payload_sanitizations", 0);
-        text.field("total_reads_processed", stats.reads);
-        text.field("total_writes_processed", stats.writes);
-        text.field("io_threaded_reads_processed", 0);
-        text.field("io_threaded_writes_processed", 0);
-        text.field("client_query_buffer_limit_disconnections", stats.query_limit_disconnections);
-        text.field("client_output_buffer_limit_disconnections", stats.output_limit_disconnections);
-        text.field("reply_buffer_shrinks", 0);
-        text.field("reply_buffer_expands", 0);
-        text.field("acl_access_denied_auth", stats.denied_logins);
-        text.field("acl_access_denied_cmd", 0);
-        text.field("acl_access_denied_key", 0);
-        text.field("acl_access_denied_channel", 0);
-        let loops = &stats.cycles;
-        text.field("eventloop_cycles", loops.count);
-        text.field("eventloop_duration_sum", loops.took / 1000);
-        text.field("eventloop_duration_cmd_sum", loops.commands_took / 1000);
-        text.field("instantaneous_eventloop_cycles_per_sec", cycles.div_ceil(1000));
-        let mean = nanos.checked_div(cycles).unwrap_or_default();
-        text.field("instantaneous_eventloop_duration_usec", mean);
+        let env = &self.service.keyspace.env;
+        ServiceStats {
+            net_repl_input: replication.net_input,
+            net_repl_output: replication.net_output,
+            sync_full: replication.sync_full,
+            sync_partial_ok: replication.sync_partial_ok,
+            sync_partial_err: replication.sync_partial_err,
+            expired_keys: env.expired - self.service.expired_before,
+            keyspace_hits: env.hits,
+            keyspace_misses: env.misses,
+            migrate_cached_sockets: self.migration_sockets() as u64,
+            slave_expires_tracked_keys: self.own_keys() as u64,
+            unexpected_error_replies: replication.unexpected_error_replies,
+        }
     }
 
     fn keyspace_section(&self, text: &mut Text) {

@@ -6,6 +6,7 @@ use super::config::ServerSchema;
 use crate::front::Standing;
 use crate::front::config::Schema;
 use crate::machine::{ConnId, Endpoint};
+use crate::store::value::StreamId;
 use crate::store::{Encoding, Entry, Keyed, Type, ValueRef};
 use crate::time::Duration;
 
@@ -108,9 +109,12 @@ pub enum Preview {
     Pairs(Vec<(Vec<u8>, Vec<u8>)>),
     /// Members of a sorted set with their scores.
     Scores(Vec<(Vec<u8>, f64)>),
-    /// Of something that cannot be looked into.
-    Opaque,
+    /// Entries of a stream: their IDs, and their fields with their values.
+    Entries(Vec<(StreamId, Fields)>),
 }
+
+/// Fields of an entry with their values.
+pub type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// Bytes of a string, and elements of a collection, that a preview shows.
 const PREVIEW_BYTES: usize = 256;
@@ -229,7 +233,13 @@ fn view(entry: &Entry) -> KeyView {
             let scores = scores.map(|(member, score)| (member.to_vec(), score)).collect();
             (zset.len(), Preview::Scores(scores))
         }
-        ValueRef::Opaque(opaque) => (opaque.payload().len(), Preview::Opaque),
+        ValueRef::Stream(stream) => {
+            let entries = stream.iter_from(0).take(PREVIEW_ELEMENTS).map(|entry| {
+                let fields = entry.fields().take(PREVIEW_ELEMENTS);
+                (entry.id, fields.map(|(name, value)| (name.to_vec(), value.to_vec())).collect())
+            });
+            (stream.len(), Preview::Entries(entries.collect()))
+        }
     };
     KeyView {
         name: entry.key().to_vec(),

@@ -6,13 +6,8 @@ use super::{
 use crate::command::{CommandError, Handler};
 use crate::front::config::OutputLimit;
 use crate::front::info::Text;
-use crate::front::{
-    Admission, LIMPID_VERSION, PeerInput, Service, ShutdownOptions, Table, VERSION,
-};
-use crate::machine::{
-    Close, ConnId, DiskDone, DiskError, Endpoint, LogLevel, LogLine, NetError, Outbox, Output,
-    Signal,
-};
+use crate::front::{Admission, PeerInput, Purpose, Service, ShutdownOptions, Table};
+use crate::machine::{Close, ConnId, DiskDone, DiskError, NetError, Outbox, Output, Signal};
 use crate::resp::request::Args;
 use crate::store::{AccessPolicy, Entry};
 use crate::time::{Mono, Now};
@@ -94,18 +89,11 @@ impl Service for Redis {
         if server.is_clustered() { "cluster" } else { Self::MODE }
     }
 
-    fn bus_port(server: &Server) -> Option<u16> {
-        server.bus_port()
-    }
-
-    fn bus_accepted(
-        server: &mut Server,
-        now: Now<'_>,
-        conn: ConnId,
-        peer: &Endpoint,
-        local: &Endpoint,
-    ) {
-        server.bus_accepted(now, conn, peer, local);
+    fn ports(config: &super::Config) -> Vec<(Purpose, u16)> {
+        let cluster = &config.settings().cluster;
+        let bus =
+            config.settings().cluster_enabled.then(|| (Purpose::Service(0), cluster.listen_port()));
+        bus.into_iter().chain([(Purpose::Clients, config.front().port)]).collect()
     }
 
     fn release(server: &mut Server, client: &mut Client) {
@@ -128,11 +116,15 @@ impl Service for Redis {
     }
 
     fn peer(server: &mut Server, now: Now<'_>, conn: ConnId, input: PeerInput<'_>) {
+        if let PeerInput::Accepted { peer, local, .. } = &input {
+            return server.bus_accepted(now, conn, peer, local);
+        }
         if server.is_bus_conn(conn) {
             return server.bus_input(now, conn, input);
         }
         if server.is_migrate_conn(conn) {
             return match input {
+                PeerInput::Accepted { .. } => {}
                 PeerInput::Connected { .. } => server.migrate_connected(now, conn),
                 PeerInput::Received(bytes) => server.migrate_received(now, conn, bytes),
                 PeerInput::Drained => server.extend_migrate_deadline(now, conn),
@@ -151,7 +143,7 @@ impl Service for Redis {
             PeerInput::Received(bytes) => server.link_received(now, conn, bytes),
             PeerInput::Ended => server.link_closed(now, conn, NetError::Eof),
             PeerInput::Closed(error) => server.link_closed(now, conn, error),
-            PeerInput::Drained => {}
+            PeerInput::Accepted { .. } | PeerInput::Drained => {}
         }
     }
 
@@ -434,48 +426,7 @@ impl Service for Redis {
 impl Server {
     fn start(&mut self, now: Now<'_>) {
         self.service.persistence.saves.last = now.wall.as_secs();
-        let starting =
-            |text: String| Output::Log(LogLine { level: LogLevel::Notice, role: 'C', text });
-        let pid = self.facts.pid;
-        let bits = self.facts.arch_bits;
-        let lines = [
-            "oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo".to_owned(),
-            format!(
-                "Redis version={VERSION}, bits={bits}, commit=00000000, modified=0, pid={pid}, \
-                 just started"
-            ),
-            match &self.config.file {
-                Some(_) => "Configuration loaded".to_owned(),
-                None => format!(
-                    "Warning: no config file specified, using the default config. In order to \
-                     specify a config file use {} /path/to/redis.conf",
-                    self.facts.executable
-                ),
-            },
-        ];
-        self.outputs.extend(lines.into_iter().map(starting));
-        self.notice(|| "monotonic clock: POSIX clock_gettime".to_owned());
-        let settings = self.settings();
-        let port = settings.port;
-        let to_terminal =
-            self.facts.terminal && settings.logfile.is_empty() && !settings.syslog_enabled;
-        if settings.always_show_logo || to_terminal {
-            let lines = [
-                format!("Limpid {LIMPID_VERSION} - Redis {VERSION} - {bits} bit"),
-                format!("Running in {} mode", Redis::mode(self)),
-                format!("Port: {port}"),
-                format!("PID: {pid}"),
-            ];
-            for line in lines {
-                self.notice(|| line);
-            }
-        } else {
-            let mode = Redis::mode(self);
-            self.notice(|| format!("Running mode={mode}, port={port}."));
-        }
-        for warning in self.config.warnings() {
-            self.log(LogLevel::Warning, || warning);
-        }
+        self.log_start();
         if self.is_clustered() {
             // It listens when it knows what it is.
             return self.load_nodes_conf();

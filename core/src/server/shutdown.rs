@@ -40,6 +40,9 @@ pub(super) enum AofAtShutdown {
 impl Server {
     /// Takes in a signal.
     pub(super) fn signal(&mut self, signal: Signal) {
+        if signal == Signal::Hangup {
+            return;
+        }
         if self.shutdown.is_wanted() && signal == Signal::Interrupt {
             if let Some(path) = self.temporary_dump() {
                 self.disk_op(DiskOp::Remove { path }, super::DiskWork::Nothing);

@@ -149,6 +149,12 @@ impl Server {
         self.forget_watches(client);
     }
 
+    /// Says whether somebody has to hear of keys that change.
+    pub(super) fn note_watching(&mut self) {
+        self.service.listeners.watching =
+            !self.service.watches.is_empty() || self.service.waiting.heeds_absence();
+    }
+
     /// Tells those who watch `key` that it has changed.
     pub(super) fn watched_key_touched(
         &mut self,
@@ -220,7 +226,7 @@ impl Server {
             }
         }
         self.service.watches.changed.remove(&client.slot);
-        self.service.listeners.watching = !self.service.watches.is_empty();
+        self.note_watching();
     }
 
     /// Whether a key that a client watches has changed, or has expired meanwhile.

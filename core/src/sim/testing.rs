@@ -249,7 +249,7 @@ impl Machine for Probe {
                 self.tell(now, "terminate");
                 self.outputs.push_back(Output::Exit { code: 0 });
             }
-            Input::Signal(Signal::Interrupt) | Input::Vitals(_) => {}
+            Input::Signal(Signal::Interrupt | Signal::Hangup) | Input::Vitals(_) => {}
         }
     }
 

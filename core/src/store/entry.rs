@@ -164,7 +164,7 @@ impl Entry {
                 Encoding::Hashtable
             }
             (_, ValueRef::ZSet(ZSetRef::Tree(_))) => Encoding::Skiplist,
-            (_, ValueRef::Opaque(_)) => Encoding::Stream,
+            (_, ValueRef::Stream(_)) => Encoding::Stream,
             _ => Encoding::Listpack,
         }
     }

@@ -24,4 +24,4 @@ pub use entry::Entry;
 pub use keyspace::Keyspace;
 pub use lazyfree::Flush;
 pub use table::{AHEAD, HashSeed, Keyed, Slot, Table};
-pub use value::{Collection, Encoding, Opaque, StringRef, Type, Value, ValueRef};
+pub use value::{Collection, Encoding, StringRef, Type, Value, ValueRef};

@@ -10,9 +10,9 @@ pub mod intset;
 pub mod limits;
 pub mod list;
 pub mod listpack;
-pub mod opaque;
 pub mod seq;
 pub mod set;
+pub mod stream;
 pub mod table;
 pub mod zset;
 
@@ -20,11 +20,9 @@ pub use hash::{Hash, HashRef};
 pub use limits::Limits;
 pub use list::{End, List, ListRef};
 pub use listpack::Item;
-pub use opaque::Opaque;
 pub use set::{Set, SetRef};
+pub use stream::{Stream, StreamId, StreamRef};
 pub use zset::{ZSet, ZSetRef};
-
-use triomphe::Arc;
 
 use crate::resp::number::parse_i64;
 
@@ -41,8 +39,8 @@ pub enum Value {
     Hash(Hash),
     /// A sorted set.
     ZSet(ZSet),
-    /// Something that no command here works on.
-    Opaque(Arc<Opaque>),
+    /// A stream.
+    Stream(Box<Stream>),
 }
 
 /// A value as a command reads it.
@@ -58,8 +56,8 @@ pub enum ValueRef<'a> {
     Hash(HashRef<'a>),
     /// A sorted set.
     ZSet(ZSetRef<'a>),
-    /// Something that no command here works on.
-    Opaque(&'a Opaque),
+    /// A stream.
+    Stream(StreamRef<'a>),
 }
 
 /// A string as a command reads it.
@@ -160,7 +158,7 @@ impl<'a> ValueRef<'a> {
             ValueRef::Set(_) => Type::Set,
             ValueRef::Hash(_) => Type::Hash,
             ValueRef::ZSet(_) => Type::ZSet,
-            ValueRef::Opaque(opaque) => opaque.kind(),
+            ValueRef::Stream(_) => Type::Stream,
         }
     }
 
@@ -174,7 +172,7 @@ impl<'a> ValueRef<'a> {
     }
 
     /// A copy to be read from beginning to end. It costs little however large a collection is; a
-    /// string is copied, and so is what has no commands of its own.
+    /// string is copied.
     pub fn frozen(self) -> Value {
         match self {
             ValueRef::String(string) => Value::String(string.to_vec()),
@@ -182,14 +180,16 @@ impl<'a> ValueRef<'a> {
             ValueRef::Set(set) => Value::Set(set.frozen()),
             ValueRef::Hash(hash) => Value::Hash(hash.frozen()),
             ValueRef::ZSet(zset) => Value::ZSet(zset.frozen()),
-            ValueRef::Opaque(opaque) => Value::Opaque(Arc::new(opaque.clone())),
+            ValueRef::Stream(stream) => Value::Stream(Box::new(stream.clone())),
         }
     }
 
-    /// How many elements a collection has; 1 for anything else.
+    /// How many elements a collection has; 1 for a string. A stream without entries counts as one
+    /// element: it is a value all the same.
     pub fn elements(self) -> usize {
         match self {
-            ValueRef::String(_) | ValueRef::Opaque(_) => 1,
+            ValueRef::String(_) => 1,
+            ValueRef::Stream(stream) => stream.len().max(1),
             ValueRef::List(list) => list.len(),
             ValueRef::Set(set) => set.len(),
             ValueRef::Hash(hash) => hash.len(),
@@ -208,7 +208,7 @@ impl Value {
             Value::Set(set) => ValueRef::Set(set.view()),
             Value::Hash(hash) => ValueRef::Hash(hash.view()),
             Value::ZSet(zset) => ValueRef::ZSet(zset.view()),
-            Value::Opaque(opaque) => ValueRef::Opaque(opaque),
+            Value::Stream(stream) => ValueRef::Stream(stream),
         }
     }
 
@@ -270,6 +270,31 @@ collection!(List, ListRef);
 collection!(Set, SetRef);
 collection!(Hash, HashRef);
 collection!(ZSet, ZSetRef);
+
+impl Collection for Stream {
+    type Ref<'a> = StreamRef<'a>;
+
+    #[inline]
+    fn of(value: &mut Value) -> Option<&mut Self> {
+        match value {
+            Value::Stream(stream) => Some(stream),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn read(value: ValueRef<'_>) -> Option<StreamRef<'_>> {
+        match value {
+            ValueRef::Stream(stream) => Some(stream),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn into_value(self) -> Value {
+        Value::Stream(Box::new(self))
+    }
+}
 
 impl<'a> StringRef<'a> {
     /// The string as it is best kept: as a number if it is one in canonical form.

@@ -109,7 +109,7 @@ impl Machine for Echo {
                 self.wake_at = Some(now.mono + Duration::from_millis(3));
             }
             Input::Signal(Signal::Terminate) => self.outputs.push_back(Output::Exit { code: 7 }),
-            Input::Start | Input::Vitals(_) => {}
+            Input::Start | Input::Vitals(_) | Input::Signal(Signal::Hangup) => {}
         }
     }
 

@@ -2,13 +2,15 @@
 //! that runs. It reads the configuration, becomes a daemon, opens the log, asks the operating
 //! system for room, and hands the machine to the driver.
 //!
-//! What a directive means to clients is the machine's business, not this room's.
+//! What a directive means to clients is the machine's business, not this room's. A Sentinel is started
+//! in the same way (`sentinel`).
 
 mod crash;
-mod daemon;
+pub(crate) mod daemon;
 mod limits;
 mod log;
 mod options;
+mod sentinel;
 mod signals;
 
 use std::cell::Cell;
@@ -19,7 +21,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context, Error, Result};
-use limpid_core::machine::{LogLevel, SIGNALLED};
+use limpid_core::machine::{LogLevel, Machine, SIGNALLED};
 use limpid_core::server::config::{Config, FrontSettings};
 use limpid_core::server::{Facts, Server};
 
@@ -31,6 +33,12 @@ use crate::driver::{Driver, SocketOptions};
 /// Where a daemon leaves its process id if nothing else is said.
 const DEFAULT_PIDFILE: &str = "/var/run/redis.pid";
 
+/// Runs a Sentinel with the arguments behind its name.
+pub(crate) fn sentinel_main(program: &str, mut args: Vec<String>) -> ExitCode {
+    args.push("--sentinel".to_owned());
+    main(program, args)
+}
+
 /// Runs the program with the arguments behind its name.
 pub(crate) fn main(program: &str, args: Vec<String>) -> ExitCode {
     match Request::parse(args) {
@@ -41,7 +49,8 @@ pub(crate) fn main(program: &str, args: Vec<String>) -> ExitCode {
             return ExitCode::FAILURE;
         }
         Request::CheckSystem => return check_system(),
-        Request::Run(sources) => {
+        Request::Run(mut sources) => {
+            let start = if sources.take_sentinel() { sentinel::start } else { start };
             return start(&sources).unwrap_or_else(|error| {
                 eprintln!("{error:#}");
                 ExitCode::FAILURE
@@ -61,7 +70,7 @@ pub(crate) struct Milestones {
 }
 
 /// Makes this process a server with this configuration and stays in it until the server ends.
-pub(crate) fn run(mut config: Config, log: Log, mut milestones: Milestones) -> Result<ExitCode> {
+pub(crate) fn run(mut config: Config, log: Log, milestones: Milestones) -> Result<ExitCode> {
     crash::report_to(log.clone());
     let clients = config.front().maxclients;
     match limits::make_room_for(clients, &log) {
@@ -71,13 +80,22 @@ pub(crate) fn run(mut config: Config, log: Log, mut milestones: Milestones) -> R
     }
     adjust_oom_score(&config, &log);
     let options = socket_options(config.front());
-    let server = Server::new(config, facts());
+    drive(Server::new(config, facts()), options, log, milestones)
+}
+
+/// Hands a machine to the driver and stays in it until the machine ends.
+fn drive<M: Machine + 'static>(
+    machine: M,
+    options: SocketOptions,
+    log: Log,
+    mut milestones: Milestones,
+) -> Result<ExitCode> {
     let listening = Rc::new(Cell::new(milestones.listening.take()));
     let reached = Rc::clone(&listening);
     let lines = log.clone();
-    let driver = Driver::new(server, options, move |line| {
+    let driver = Driver::new(machine, options, move |line| {
         // The line that tools wait for, behind which everything must be in its place.
-        let ready = line.text.starts_with("Ready to accept connections");
+        let ready = is_ready(&line.text);
         if ready {
             pass(reached.take());
         }
@@ -94,6 +112,11 @@ pub(crate) fn run(mut config: Config, log: Log, mut milestones: Milestones) -> R
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
 }
 
+/// Whether a line of the log says that clients are served.
+fn is_ready(text: &str) -> bool {
+    text.starts_with("Ready to accept connections") || text.starts_with("Sentinel ID is ")
+}
+
 fn pass(milestone: Option<Box<dyn FnOnce()>>) {
     if let Some(milestone) = milestone {
         milestone();
@@ -103,8 +126,18 @@ fn pass(milestone: Option<Box<dyn FnOnce()>>) {
 fn start(sources: &Sources) -> Result<ExitCode> {
     let Loaded { config, stdin } = sources.load()?;
     let settings = config.front().clone();
+    prepare(&settings, &stdin, |log, milestones| run(config, log, milestones))
+}
+
+/// Makes the process what the configuration says: a daemon, in its directory, with its log; then
+/// runs the program in it.
+fn prepare(
+    settings: &FrontSettings,
+    stdin: &[u8],
+    run: impl FnOnce(Log, Milestones) -> Result<ExitCode>,
+) -> Result<ExitCode> {
     if settings.daemonize && !daemon::is_daemon() {
-        return daemon::start(&stdin).context("Can't start a daemon");
+        return daemon::start(stdin).context("Can't start a daemon");
     }
     std::env::set_current_dir(&settings.dir)
         .map_err(|e| Error::msg(format!("Can't chdir to '{}': {}", settings.dir, words(&e))))?;
@@ -114,7 +147,7 @@ fn start(sources: &Sources) -> Result<ExitCode> {
         daemon::detach();
         log.leave_terminal();
     }
-    if supervised(&settings) {
+    if supervised(settings) {
         log.own(
             LogLevel::Notice,
             "supervised by systemd. Please make sure you set appropriate values for \
@@ -143,7 +176,7 @@ fn start(sources: &Sources) -> Result<ExitCode> {
                 }
             }
         })),
-        ready: supervised(&settings).then(|| -> Box<dyn FnOnce()> {
+        ready: supervised(settings).then(|| -> Box<dyn FnOnce()> {
             let log = log.clone();
             Box::new(move || {
                 let state = "STATUS=Ready to accept connections\nREADY=1\n";
@@ -154,7 +187,7 @@ fn start(sources: &Sources) -> Result<ExitCode> {
             })
         }),
     };
-    let code = run(config, log, milestones);
+    let code = run(log, milestones);
     // The process ends without unwinding main's caller, so the file goes here.
     drop(written.take());
     code

@@ -24,6 +24,15 @@ pub(crate) struct Sources {
     directives: Vec<String>,
 }
 
+/// The text of a configuration.
+#[derive(Debug)]
+pub(crate) struct Text {
+    /// Of the file and of standard input.
+    pub(crate) text: Vec<u8>,
+    /// Of standard input alone, which cannot be read again.
+    pub(crate) stdin: Vec<u8>,
+}
+
 /// A configuration, and what was read to get it that cannot be read again.
 #[derive(Debug)]
 pub(crate) struct Loaded {
@@ -51,8 +60,33 @@ impl Request {
 }
 
 impl Sources {
-    /// Reads the configuration.
+    /// Reads the configuration of a server.
     pub(crate) fn load(&self) -> Result<Loaded, ConfigError> {
+        let Text { text, stdin } = self.read()?;
+        let mut config = Config::parse(&text, &self.directives, &mut load_included)?;
+        config.file = self.path();
+        Ok(Loaded { config, stdin })
+    }
+
+    /// The absolute path of the file.
+    pub(crate) fn path(&self) -> Option<String> {
+        self.file.as_ref().map(|path| absolute(path))
+    }
+
+    /// The arguments that count as lines of the file.
+    pub(crate) fn directives(&self) -> &[String] {
+        &self.directives
+    }
+
+    /// Whether a Sentinel is to be started. The argument that says so goes.
+    pub(crate) fn take_sentinel(&mut self) -> bool {
+        let before = self.directives.len();
+        self.directives.retain(|word| word != "--sentinel");
+        self.directives.len() < before
+    }
+
+    /// Reads the file and standard input.
+    pub(crate) fn read(&self) -> Result<Text, ConfigError> {
         let mut text = Vec::new();
         if let Some(path) = &self.file {
             text = std::fs::read(path).map_err(|e| unreadable(path, &e))?;
@@ -63,9 +97,7 @@ impl Sources {
             io::stdin().read_to_end(&mut stdin).map_err(|e| unreadable("-", &e))?;
             text.extend_from_slice(&stdin);
         }
-        let mut config = Config::parse(&text, &self.directives, &mut load_included)?;
-        config.file = self.file.as_ref().map(|path| absolute(path));
-        Ok(Loaded { config, stdin })
+        Ok(Text { text, stdin })
     }
 }
 
@@ -102,7 +134,7 @@ Examples:
     )
 }
 
-fn load_included(path: &str) -> Result<Vec<u8>, String> {
+pub(crate) fn load_included(path: &str) -> Result<Vec<u8>, String> {
     if !path.contains(['*', '?', '[']) {
         return std::fs::read(path).map_err(|e| words(&e));
     }

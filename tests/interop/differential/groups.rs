@@ -1,7 +1,8 @@
 //! The commands that are compared, group by group, as Redis's documentation groups them.
 
 use super::compare::Compare::{
-    self, Encoding, Exact, Loose, Near, Numbers, Payload, Shape, Unordered, UnorderedNumbers,
+    self, Encoding, Exact, Groups, Loose, Near, Numbers, Payload, Shape, Unordered,
+    UnorderedNumbers,
 };
 
 /// Commands whose replies are compared in the same way.
@@ -25,6 +26,7 @@ pub(crate) const READERS: &[(&str, Compare)] = &[
     ("SMEMBERS", Unordered),
     ("HGETALL", Unordered),
     ("ZRANGE 0 -1 WITHSCORES", Numbers),
+    ("XRANGE - +", Exact),
 ];
 
 pub(crate) const GROUPS: &[Group] = &[
@@ -340,6 +342,106 @@ pub(crate) const GROUPS: &[Group] = &[
                 "SET key value",
             ],
         )],
+    },
+    Group {
+        name: "hyperloglog",
+        rows: &[(
+            Exact,
+            &[
+                "PFADD key value*",
+                "PFADD key int int int int int int",
+                "PFCOUNT key+",
+                "PFCOUNT key",
+                "PFMERGE key key*",
+                "PFDEBUG ENCODING key",
+                "PFDEBUG DECODE key",
+                "PFDEBUG TODENSE key",
+                "PFDEBUG NOSUCH key",
+                "GET key",
+                "STRLEN key",
+                "SETRANGE key offset value",
+                "SET key value",
+            ],
+        )],
+    },
+    Group {
+        // Without distances as scores, which both print with all digits: the last one depends on
+        // the sines of the platform.
+        name: "geo",
+        rows: &[
+            (
+                Exact,
+                &[
+                    "GEOADD key [NX|XX] [CH] (longitude latitude small)+",
+                    "GEOADD key (longitude latitude small)+",
+                    "GEOPOS key small*",
+                    "GEODIST key small small [unit]",
+                    "GEOHASH key small*",
+                    "GEORADIUS key longitude latitude radius unit [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC|DESC] [STORE key]",
+                    "GEORADIUS_RO key longitude latitude radius unit [WITHDIST] [COUNT count] [ASC|DESC]",
+                    "GEORADIUSBYMEMBER key small radius unit [WITHCOORD] [COUNT count [ANY]] [STORE key]",
+                    "GEORADIUSBYMEMBER_RO key small radius unit [WITHHASH] [ASC|DESC]",
+                    "GEOSEARCH key (FROMMEMBER small|FROMLONLAT longitude latitude) (BYRADIUS radius unit|BYBOX radius radius unit) [ASC|DESC] [COUNT count [ANY]] [WITHCOORD] [WITHDIST] [WITHHASH]",
+                    "GEOSEARCH key (BYRADIUS radius unit|BYBOX radius radius unit) (FROMMEMBER small|FROMLONLAT longitude latitude) [any]",
+                    "GEOSEARCHSTORE key key (FROMMEMBER small|FROMLONLAT longitude latitude) (BYRADIUS radius unit|BYBOX radius radius unit) [ASC|DESC] [COUNT count [ANY]]",
+                    "ZREM key small",
+                ],
+            ),
+            (Numbers, &["ZSCORE key small", "ZRANGE key 0 -1 WITHSCORES"]),
+        ],
+    },
+    Group {
+        // IDs are given, since those that servers choose tell the time.
+        name: "stream",
+        rows: &[
+            (
+                Exact,
+                &[
+                    "XADD key newid (small value)+",
+                    "XADD key newid (small small)+",
+                    "XADD key [NOMKSTREAM] [MAXLEN [=~|==] count [LIMIT count]] newid (small value)+",
+                    "XADD key [MINID [=~|==] id [LIMIT count]] newid (small value)+",
+                    "XLEN key",
+                    "XRANGE key edge edge [COUNT count]",
+                    "XREVRANGE key edge edge [COUNT count]",
+                    "XDEL key id+",
+                    "XTRIM key MAXLEN [=~|==] count [LIMIT count]",
+                    "XTRIM key MINID [=~|==] id [LIMIT count]",
+                    "XSETID key id [ENTRIESADDED count] [MAXDELETEDID id]",
+                    "XGROUP CREATE key group (id|=$) [MKSTREAM] [ENTRIESREAD count]",
+                    "XGROUP CREATE key group 0 MKSTREAM",
+                    "XGROUP SETID key group (id|=$) [ENTRIESREAD count]",
+                    "XGROUP DESTROY key group",
+                    "XGROUP DELCONSUMER key group consumer",
+                    "XGROUP NOSUCH key group",
+                    "XACK key group id+",
+                    "XPENDING key group",
+                    "XCLAIM key group consumer 0 id+ [FORCE] [JUSTID] [RETRYCOUNT count] [LASTID id]",
+                    "XAUTOCLAIM key group consumer 0 edge [COUNT count] [JUSTID]",
+                    "XINFO STREAM key",
+                    "DEBUG DIGEST-VALUE key",
+                    "SORT key",
+                    "COPY key key [REPLACE]",
+                ],
+            ),
+            // 7.0 names another command when IDs are missing.
+            (
+                Loose,
+                &[
+                    "XREAD [COUNT count] STREAMS key (id|=$)",
+                    "XREAD STREAMS key key id id",
+                    "XREAD STREAMS key key id",
+                    "XREADGROUP GROUP group consumer [COUNT count] [NOACK] STREAMS key =>",
+                    "XREADGROUP GROUP group consumer [COUNT count] STREAMS key (id|=0)",
+                    "XREADGROUP GROUP group consumer STREAMS key key => (id|=>)",
+                ],
+            ),
+            (Near(60_000), &["XPENDING key group [IDLE =0] edge edge count [consumer]"]),
+            // 7.2 creates a consumer when it asks, 7.0 when it gets something.
+            (Groups, &["XINFO GROUPS key"]),
+            (Shape, &["XGROUP CREATECONSUMER key group consumer"]),
+            (Encoding, &["OBJECT ENCODING key"]),
+        ],
     },
     Group {
         name: "sort",

@@ -41,7 +41,7 @@ pub(crate) struct Meeting {
 }
 
 /// All of them.
-pub(crate) const MEETINGS: &[&Meeting] = &[&TRANSACTIONS, &BLOCKING, &MESSAGES, &EVENTS];
+pub(crate) const MEETINGS: &[&Meeting] = &[&TRANSACTIONS, &BLOCKING, &READING, &MESSAGES, &EVENTS];
 
 const TRANSACTIONS: Meeting = Meeting {
     name: "transactions",
@@ -123,6 +123,42 @@ const BLOCKING: Meeting = Meeting {
     others: &["list"],
 };
 
+/// Streams that are read with a group have keys of their own, which stay: when such a key or its
+/// group goes, 7.2 says so in other words than 7.0. And each waits for one stream: if several get
+/// entries within a transaction, 7.2 gives all of them, and 7.0 one.
+const READING: Meeting = Meeting {
+    name: "reading",
+    first: &[(0, "XGROUP CREATE l1 g $ MKSTREAM"), (0, "XGROUP CREATE l2 g $ MKSTREAM")],
+    patterns: &[
+        "XREAD BLOCK wait STREAMS key (id|=$|=$)",
+        "XREAD COUNT count BLOCK wait STREAMS key =$",
+        "XREADGROUP GROUP g consumer BLOCK wait STREAMS lexkey =>",
+        "XREADGROUP GROUP g consumer COUNT count BLOCK wait NOACK STREAMS lexkey =>",
+        "XREADGROUP GROUP g consumer BLOCK wait STREAMS lexkey id",
+        "XADD key newid small value",
+        "XADD key newid small value",
+        "XADD key MAXLEN count newid small value",
+        "XADD lexkey newid small value",
+        "XADD lexkey newid small value",
+        "XACK lexkey g id",
+        "XDEL lexkey id",
+        "XDEL key id",
+        "XSETID key id",
+        "XTRIM key MAXLEN count",
+        "XGROUP SETID lexkey g id",
+        "DEL key",
+        "RENAME key key",
+        "COPY key key REPLACE",
+        "MULTI",
+        "EXEC",
+        "CLIENT UNBLOCK client [TIMEOUT|ERROR|any]",
+        "CLIENT KILL ID client",
+        "PEXPIRE key 1",
+        "QUIT",
+    ],
+    others: &[],
+};
+
 const MESSAGES: Meeting = Meeting {
     name: "messages",
     first: &[],
@@ -180,6 +216,11 @@ fn transactions_of_several_end_as_in_redis() {
 #[test]
 fn who_waits_is_served_as_in_redis() {
     meet(&BLOCKING);
+}
+
+#[test]
+fn who_waits_for_entries_gets_them_as_in_redis() {
+    meet(&READING);
 }
 
 #[test]

@@ -45,6 +45,8 @@ const COMMON: &[&str] = &[
     "5",
     "--zset-max-listpack-entries",
     "6",
+    "--stream-node-max-entries",
+    "4",
     // What is slow is the machine's affair.
     "--slowlog-log-slower-than",
     "-1",
@@ -86,6 +88,21 @@ fn sorted_sets_answer_as_in_redis() {
 #[test]
 fn bitmaps_answer_as_in_redis() {
     compare("bitmap");
+}
+
+#[test]
+fn hyperloglogs_answer_as_in_redis() {
+    compare("hyperloglog");
+}
+
+#[test]
+fn places_answer_as_in_redis() {
+    compare("geo");
+}
+
+#[test]
+fn streams_answer_as_in_redis() {
+    compare("stream");
 }
 
 #[test]
@@ -463,6 +480,7 @@ const NOT_PLAYED: &[(&str, &str)] = &[
     ("lolwut", "it draws, another thing in each version"),
     ("migrate", "it takes two servers: migrate.rs"),
     ("monitor", "it never ends: cli.rs and the libraries"),
+    ("pfselftest", "Redis takes seconds for it: core"),
     ("psync", "it turns the connection into a replica's: replication.rs"),
     ("readonly", "it is for clusters: cluster.rs"),
     ("readwrite", "it is for clusters: cluster.rs"),

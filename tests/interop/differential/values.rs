@@ -43,12 +43,23 @@ const KINDS: &[(&str, Generator)] = &[
     ("payload", payload),
     ("restorettl", |rng| pick(rng, &["0", "0", "0", "100000000", "-1", "x", ""])),
     ("command", command),
+    ("longitude", |rng| degrees(rng, 180.0)),
+    ("latitude", |rng| degrees(rng, 85.0)),
+    ("radius", radius),
+    ("unit", |rng| pick(rng, &["m", "km", "km", "mi", "ft", "KM", "x", ""])),
+    ("newid", new_id),
+    ("id", stream_id),
+    ("edge", edge),
+    ("group", |rng| pick(rng, &["g", "g", "h", ""])),
+    ("consumer", |rng| pick(rng, &["c1", "c2", "c3", ""])),
     ("any", any),
     ("channel", |rng| pick(rng, &["c1", "c2", "c3", "c1", "", "__keyspace@0__:a"])),
     ("pattern", |rng| pick(rng, &["c*", "c?", "c1", "*", "[c]2", "x*", ""])),
     ("events", |rng| pick(rng, &["KEA", "Elg$", "Kz", "KEx", "", "AKE", "Kgh", "y"])),
     // Of these, the second ends while the test waits for it.
     ("timeout", |rng| pick(rng, &["0", "0.01", "1000000", "0", "2000000", "0", "-1", "x", ""])),
+    // Milliseconds of XREAD, none of which ends.
+    ("wait", |rng| pick(rng, &["0", "1000000000", "0", "0", "-1", "x", "", "1.5"])),
     // Stands for the id of a connection of the test.
     ("client", |rng| pick(rng, &["@0", "@1", "@2", "@3", "@0", "@1", "0", "x"])),
 ];
@@ -82,8 +93,8 @@ pub(crate) fn put_off(args: &mut [Vec<u8>], meant: &[&[u8]]) {
         b"BLMPOP" | b"BZMPOP" => vec![1],
         [b'B', b'L' | b'R' | b'Z', ..] => vec![last],
         _ => {
-            let unit =
-                |arg: &[u8]| arg.eq_ignore_ascii_case(b"EX") || arg.eq_ignore_ascii_case(b"PX");
+            let units: [&[u8]; 3] = [b"EX", b"PX", b"BLOCK"];
+            let unit = |arg: &[u8]| units.iter().any(|unit| arg.eq_ignore_ascii_case(unit));
             (1..args.len()).filter(|&at| unit(&args[at - 1])).collect()
         }
     };
@@ -287,6 +298,60 @@ fn payload(rng: &mut Rng) -> Vec<u8> {
         _ => {}
     }
     payload
+}
+
+fn degrees(rng: &mut Rng, limit: f64) -> Vec<u8> {
+    match rng.below(12) {
+        0 => pick(rng, &["0", "180", "-180", "85.05112878", "-85.05112878", "86", "181", "x", ""]),
+        _ => format!("{:.6}", (rng.below(2_000_000) as f64 / 1e6 - 1.0) * limit).into_bytes(),
+    }
+}
+
+fn radius(rng: &mut Rng) -> Vec<u8> {
+    match rng.below(8) {
+        0 => pick(rng, &["0", "-1", "x", "", "0.5", "inf", "1e300"]),
+        _ => (rng.below(9_000) * 10u64.pow(rng.below(4) as u32)).to_string().into_bytes(),
+    }
+}
+
+/// The ID of an entry: few, so that commands meet.
+fn stream_id(rng: &mut Rng) -> Vec<u8> {
+    match rng.below(10) {
+        0 => pick(
+            rng,
+            &[
+                "0",
+                "0-0",
+                "-",
+                "+",
+                "$",
+                "18446744073709551615-18446744073709551615",
+                "x",
+                "",
+                "-1",
+            ],
+        ),
+        1 => rng.below(30).to_string().into_bytes(),
+        _ => format!("{}-{}", rng.below(30), rng.below(3)).into_bytes(),
+    }
+}
+
+/// The ID of a new entry, mostly behind those that are there.
+fn new_id(rng: &mut Rng) -> Vec<u8> {
+    match rng.below(10) {
+        0 => stream_id(rng),
+        1..4 => format!("{}-*", rng.below(30)).into_bytes(),
+        _ => format!("{}-{}", rng.below(30), 1 + rng.below(1_000)).into_bytes(),
+    }
+}
+
+/// An end of an interval of IDs.
+fn edge(rng: &mut Rng) -> Vec<u8> {
+    match rng.below(4) {
+        0 => pick(rng, &["-", "+", "-", "+", "(-", "("]),
+        1 => [b"(", &stream_id(rng)[..]].concat(),
+        _ => stream_id(rng),
+    }
 }
 
 fn command(rng: &mut Rng) -> Vec<u8> {

@@ -18,4 +18,5 @@ super::texts! {
     SPEED_MEANS: "1 s here = {there} there", "现实 1 秒 = 虚拟 {there}";
     PAST_TITLE: "You are in the past", "现在看到的是过去";
     LEDGER: "Ledger", "写入账本";
+    NOT_RUNNING_SHORT: "does not run", "未运行";
 }

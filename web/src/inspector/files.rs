@@ -2,20 +2,25 @@
 
 use yew::prelude::*;
 
+use super::Tab;
 use crate::figures;
 use crate::files::{Content, FileRow, Form};
 use crate::i18n::Locale;
 use crate::icon::{Icon, glyph};
-use crate::live::live;
+use crate::live::live_of;
 use crate::page::{Page, Topic};
+use crate::units::BodyId;
+
+/// The tab.
+pub(crate) static TAB: Tab = Tab {
+    id: "inspect-files",
+    title: words::TAB_FILES,
+    draw: |body| live_of(body, &[Topic::Prefs, Topic::Panels, Topic::Open], files),
+    suits: |_| true,
+};
 
 /// The files, or the one that is open.
-pub(crate) fn files() -> Html {
-    live(&[Topic::Prefs, Topic::Panels, Topic::Open], draw_files)
-}
-
-fn draw_files(page: &Page) -> Html {
-    let Some(body) = page.view().inspected else { return Html::default() };
+fn files(page: &Page, body: BodyId) -> Html {
     let file = page.view().file.clone();
     match file {
         None => tree(page, body),
@@ -30,7 +35,7 @@ fn show(page: &Page, file: Option<(String, u64)>) -> Callback<MouseEvent> {
     })
 }
 
-fn tree(page: &Page, body: usize) -> Html {
+fn tree(page: &Page, body: BodyId) -> Html {
     let locale = page.locale();
     let rows = page.lab().files(body);
     if rows.is_empty() {
@@ -76,7 +81,7 @@ fn file_row(page: &Page, locale: Locale, row: &FileRow) -> Html {
     }
 }
 
-fn look(page: &Page, body: usize, path: &str, from: u64) -> Html {
+fn look(page: &Page, body: BodyId, path: &str, from: u64) -> Html {
     let locale = page.locale();
     let content = page.lab().content(body, path, from);
     html! {
@@ -141,6 +146,7 @@ fn pieces(page: &Page, locale: Locale, path: &str, from: u64, content: &Content)
 
 mod words {
     crate::i18n::texts! {
+        TAB_FILES: "Files", "文件";
         FILE: "File", "文件";
         SIZE: "Size", "大小";
         NOT_SYNCED: "Not on disk", "未落盘";

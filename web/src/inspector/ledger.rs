@@ -8,6 +8,7 @@ use crate::icon::{Icon, glyph};
 use crate::ledger::{Held, Ledger, Row, Sums};
 use crate::live::live;
 use crate::page::{Page, Topic};
+use crate::units::BodyId;
 
 /// The panel.
 pub(crate) fn ledger_panel() -> Html {
@@ -106,15 +107,17 @@ fn writers(locale: Locale, ledger: &Ledger) -> Html {
 fn rows(page: &Page, locale: Locale, ledger: &Ledger) -> Html {
     let (view, lab) = (page.view(), page.lab());
     // Servers that no listed write has to do with only take room.
-    let columns: Vec<(usize, usize)> = ledger
+    let columns: Vec<(usize, BodyId)> = ledger
         .servers
         .iter()
         .copied()
         .enumerate()
         .filter(|(at, _)| ledger.rows.iter().any(|row| row.held.get(*at) != Some(&Held::Apart)))
         .collect();
-    let name = |server: usize| lab.units().get(server).map_or("", |unit| unit.name.as_str());
-    let hue = |server: usize| view.scene.bodies.get(server).map_or(0, |body| body.shard % 7);
+    let name = |server: BodyId| lab.units().name(server);
+    let hue = |server: BodyId| {
+        view.scene.body(server).and_then(|body| body.shard).unwrap_or_default() % 7
+    };
     html! {
         <table class="facts writes" data-testid="ledger-rows">
             <thead><tr>

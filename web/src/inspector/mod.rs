@@ -1,48 +1,44 @@
-//! The inspector: one body from inside, in a panel on the right that can be closed.
+//! The inspector: one body from inside, in a panel at the side that can be closed.
+//!
+//! A tab is a file here with a [`Tab`]; which tabs a body has is said by its kind (see
+//! [`crate::kinds::Kind::tabs`]). The ledger of writes, which takes the same panel, is here too.
 
-mod files;
+pub(crate) mod beliefs;
+pub(crate) mod config;
+pub(crate) mod connections;
+pub(crate) mod files;
+pub(crate) mod info;
+pub(crate) mod keys;
 pub(crate) mod ledger;
-mod replication;
-pub(crate) mod tabs;
+pub(crate) mod log;
+pub(crate) mod replication;
+mod search;
+pub(crate) mod watched;
 
 use yew::prelude::*;
 
-use crate::i18n::{Text, common};
+use crate::i18n::{Locale, Text, common};
 use crate::icon::{Icon, glyph};
+use crate::lab::Lab;
 use crate::live::live;
-use crate::page::{Page, Pane, Topic};
-use crate::scene::Role;
+use crate::page::{Page, Pane, Side, Topic};
+use crate::units::BodyId;
 
-use files::files;
-use replication::replication;
-use tabs::{Searched, connections, log};
-
-/// What of a body is shown.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Tab {
-    Info,
-    Replication,
-    Keys,
-    Files,
-    Config,
-    Connections,
-    Log,
+/// A tab of the inspector.
+pub(crate) struct Tab {
+    /// As the document and tests know it.
+    pub id: &'static str,
+    /// What is written on it.
+    pub title: Text,
+    /// Draws what it shows of a body.
+    pub draw: fn(BodyId) -> Html,
+    /// Whether it has anything to say in this World.
+    pub suits: fn(&Lab) -> bool,
 }
 
-impl Tab {
-    const ALL: [(Tab, Text, &'static str); 7] = [
-        (Tab::Info, words::TAB_INFO, "inspect-info"),
-        (Tab::Replication, words::TAB_REPLICATION, "inspect-replication"),
-        (Tab::Keys, words::TAB_KEYS, "inspect-keys"),
-        (Tab::Files, words::TAB_FILES, "inspect-files"),
-        (Tab::Config, words::TAB_CONFIG, "inspect-config"),
-        (Tab::Connections, words::TAB_CONNECTIONS, "inspect-connections"),
-        (Tab::Log, words::TAB_LOG, "inspect-log"),
-    ];
-
-    /// Whether it says something about a body of this role.
-    fn suits(self, role: Role) -> bool {
-        role.is_server() || !matches!(self, Tab::Replication | Tab::Keys | Tab::Config)
+impl PartialEq for Tab {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
     }
 }
 
@@ -55,54 +51,51 @@ fn draw_inspector(page: &Page) -> Html {
     let view = page.view();
     let tab = view.tab;
     let locale = view.prefs.locale;
-    let found =
-        view.inspected.and_then(|index| Some((index, view.scene.bodies.get(index)?.clone())));
-    let Some((body, shown)) = found else {
+    let Some(shown) = view.inspected().and_then(|id| view.scene.body(id).cloned()) else {
         return html! {
             <aside class={classes!("side", "vacant")}>
                 <p class="empty">{ locale.say(words::INSPECTOR_TEACH) }</p>
                 <ul class="choice">
-                    { for view.scene.bodies.iter().enumerate().map(|(index, body)| {
-                        let page = page.clone();
-                        let onclick = Callback::from(move |_: MouseEvent| page.inspect(index));
+                    { for view.scene.bodies.iter().map(|body| {
+                        let (page, id) = (page.clone(), body.id);
+                        let onclick = Callback::from(move |_: MouseEvent| page.inspect(id));
                         html! { <li><button class="button framed" {onclick}>{ &body.name }</button></li> }
                     }) }
                 </ul>
             </aside>
         };
     };
+    let body = shown.id;
     let close = {
         let page = page.clone();
         Callback::from(move |_: MouseEvent| {
             page.change(Topic::Open, |view| {
-                view.inspected = None;
+                view.side = Side::Closed;
                 view.pane = Pane::Map;
             });
             crate::map::focus::focus(&format!("body-{body}"));
         })
     };
-    let current = if tab.suits(shown.role) { tab } else { Tab::Info };
+    let tabs: Vec<&'static Tab> =
+        shown.kind.tabs.iter().copied().filter(|tab| (tab.suits)(&page.lab())).collect();
+    let at = tabs.iter().position(|known| *known == tab).unwrap_or_default();
     let onkeydown = {
-        let (page, role) = (page.clone(), shown.role);
+        let (page, tabs) = (page.clone(), tabs.clone());
         Callback::from(move |event: KeyboardEvent| {
-            let step = match event.key().as_str() {
-                "ArrowRight" => 1,
-                "ArrowLeft" => -1,
+            let next = match event.key().as_str() {
+                "ArrowRight" => at + 1,
+                "ArrowLeft" => at + tabs.len() - 1,
                 _ => return,
             };
             event.prevent_default();
             event.stop_propagation();
-            let tabs: Vec<_> = Tab::ALL.iter().filter(|(tab, ..)| tab.suits(role)).collect();
-            let at = tabs.iter().position(|(known, ..)| *known == tab).unwrap_or(0) as isize;
-            let next = (at + step).rem_euclid(tabs.len() as isize) as usize;
-            if let Some((next, _, id)) = tabs.get(next) {
-                page.change(Topic::Open, |view| view.tab = *next);
-                crate::map::focus::focus(id);
-            }
+            let next = tabs[next % tabs.len()];
+            page.change(Topic::Open, |view| view.tab = next);
+            crate::map::focus::focus(next.id);
         })
     };
     let state = locale.say(shown.health.text());
-    let state = format!("{} · {state} · {}", locale.say(shown.role.text()), shown.address);
+    let state = format!("{} · {state} · {}", locale.say(shown.role().text), shown.address);
     html! {
         <aside class="side" data-testid="inspector"
             aria-label={locale.fill(words::INSPECTOR_OF, &[("name", &shown.name)])}>
@@ -115,8 +108,9 @@ fn draw_inspector(page: &Page) -> Html {
                 </button>
             </header>
             <div class="tabs" role="tablist" {onkeydown}>
-                { for Tab::ALL.iter().filter(|(each, ..)| each.suits(shown.role)).map(|&(each, text, id)| {
-                    let on = each == current;
+                { for tabs.iter().enumerate().map(|(index, &each)| {
+                    let on = index == at;
+                    let (id, title) = (each.id, each.title);
                     let page = page.clone();
                     let onclick = Callback::from(move |_: MouseEvent| {
                         page.change(Topic::Open, |view| view.tab = each);
@@ -125,36 +119,28 @@ fn draw_inspector(page: &Page) -> Html {
                         <div class={classes!("tab", on.then_some("on"))}>
                             <button role="tab" {id} aria-selected={on.to_string()}
                                 tabindex={if on { "0" } else { "-1" }} data-testid={id} {onclick}>
-                                { locale.say(text) }
+                                { locale.say(title) }
                             </button>
                         </div>
                     }
                 }) }
             </div>
             <div class="pane" role="tabpanel" tabindex="0">
-                { match current {
-                    Tab::Replication => replication(),
-                    Tab::Files => files(),
-                    Tab::Connections => connections(),
-                    Tab::Log => log(),
-                    // The key: what was looked for in one tab is not looked for in the next.
-                    tab => html! { <Searched key={tab as usize} {body} {tab} /> },
-                } }
+                // The key: what was looked for in one tab is not looked for in the next.
+                <key={tabs[at].id}>{ (tabs[at].draw)(body) }</>
             </div>
         </aside>
     }
 }
 
+fn not_running(locale: Locale) -> Html {
+    html! { <p class="empty">{ locale.say(words::NOT_RUNNING) }</p> }
+}
+
 mod words {
     crate::i18n::texts! {
+        NOT_RUNNING: "It is not running. Restart it to look inside.", "进程未运行，重启后才能查看。";
         INSPECTOR_OF: "Inside {name}", "{name} 的内部";
         INSPECTOR_TEACH: "Choose a node on the map, then Inspect, to look inside it.", "在地图上选择一个节点，再点“查看”，即可看到它的内部。";
-        TAB_INFO: "Info", "概况";
-        TAB_REPLICATION: "Replication", "复制";
-        TAB_FILES: "Files", "文件";
-        TAB_KEYS: "Keys", "键";
-        TAB_CONFIG: "Config", "配置";
-        TAB_CONNECTIONS: "Connections", "连接";
-        TAB_LOG: "Log", "日志";
     }
 }

@@ -3,23 +3,27 @@
 use limpid_core::server::{BacklogView, ReplicationView};
 use yew::prelude::*;
 
-use super::tabs::not_running;
+use super::{Tab, not_running};
 use crate::figures;
 use crate::i18n::{Locale, common};
-use crate::live::live;
+use crate::live::live_of;
 use crate::page::{Page, Topic};
 use crate::scene::FollowState;
+use crate::units::BodyId;
 
 /// Characters of an id that tell it from others.
 const ID: usize = 8;
 
-/// What a server believes of its stream, its primary and its replicas.
-pub(crate) fn replication() -> Html {
-    live(&[Topic::Prefs, Topic::Panels], draw_replication)
-}
+/// The tab.
+pub(crate) static TAB: Tab = Tab {
+    id: "inspect-replication",
+    title: words::TAB_REPLICATION,
+    draw: |body| live_of(body, &[Topic::Prefs, Topic::Panels], replication),
+    suits: |_| true,
+};
 
-fn draw_replication(page: &Page) -> Html {
-    let Some(body) = page.view().inspected else { return Html::default() };
+/// What a server believes of its stream, its primary and its replicas.
+fn replication(page: &Page, body: BodyId) -> Html {
     let locale = page.locale();
     let lab = page.lab();
     let Some(view) = lab.replication(body) else { return not_running(locale) };
@@ -61,7 +65,7 @@ fn gist(page: &Page, locale: Locale, view: &ReplicationView) -> String {
             n => locale.fill(words::PRIMARY_OF, &[("n", &n.to_string())]),
         };
     };
-    let unit = lab.primary_of(view).and_then(|index| lab.units().get(index));
+    let unit = lab.primary_of(view).and_then(|id| lab.units().get(id));
     let name =
         unit.map_or_else(|| format!("{}:{}", primary.host, primary.port), |unit| unit.name.clone());
     let mut text = locale.fill(words::REPLICA_OF, &[("name", &name), ("state", primary.state)]);
@@ -75,19 +79,19 @@ fn gist(page: &Page, locale: Locale, view: &ReplicationView) -> String {
 }
 
 /// The servers of its shard, each with its own word about where it is.
-fn side_by_side(page: &Page, body: usize, locale: Locale) -> Html {
+fn side_by_side(page: &Page, body: BodyId, locale: Locale) -> Html {
     let lab = page.lab();
     let shard = lab.shard(body);
     let follows = lab.follows();
     let members: Vec<_> = lab
         .units()
-        .iter()
-        .filter(|(index, unit)| unit.port.is_some() && lab.shard(*index) == shard)
-        .map(|(index, unit)| (index, unit.name.clone(), lab.replication(index)))
+        .servers()
+        .filter(|unit| lab.shard(unit.id) == shard)
+        .map(|unit| (unit.id, unit.name.clone(), lab.replication(unit.id)))
         .collect();
     let most = members.iter().filter_map(|(.., view)| view.as_ref()).map(|view| view.offset).max();
     let ids = |view: &ReplicationView| view.id.get(..ID).unwrap_or_default().to_owned();
-    let own = members.iter().find(|(index, ..)| *index == body);
+    let own = members.iter().find(|(id, ..)| *id == body);
     let own_id = own.and_then(|(.., view)| view.as_ref()).map(ids);
     html! {
         <table class="facts" data-testid="offsets">
@@ -98,18 +102,18 @@ fn side_by_side(page: &Page, body: usize, locale: Locale) -> Html {
                 <th scope="col" class="num">{ locale.say(words::BEHIND) }</th>
             </tr></thead>
             <tbody>
-                { for members.iter().map(|(index, name, view)| {
+                { for members.iter().map(|(id, name, view)| {
                     let Some(view) = view else {
                         return html! {
-                            <tr key={*index} class="off">
+                            <tr key={id.to_string()} class="off">
                                 <td>{ name }</td>
-                                <td colspan="3">{ locale.say(words::UNREACHABLE) }</td>
+                                <td colspan="3">{ locale.say(common::NOT_RUNNING_SHORT) }</td>
                             </tr>
                         };
                     };
-                    let follow = follows.iter().find(|follow| follow.to == *index);
-                    let id = ids(view);
-                    let other = own_id.as_ref().is_some_and(|own| *own != id);
+                    let follow = follows.iter().find(|follow| follow.to == *id);
+                    let stream = ids(view);
+                    let other = own_id.as_ref().is_some_and(|own| *own != stream);
                     let behind = most.unwrap_or_default().saturating_sub(view.offset);
                     let role = match follow.map(|follow| follow.state) {
                         None => locale.say(common::ROLE_PRIMARY),
@@ -117,9 +121,9 @@ fn side_by_side(page: &Page, body: usize, locale: Locale) -> Html {
                         Some(state) => locale.say(state.text()),
                     };
                     html! {
-                        <tr key={*index} class={(*index == body).then_some("own")}>
+                        <tr key={id.to_string()} class={(*id == body).then_some("own")}>
                             <td>{ name }if !role.is_empty() { <span class="dim">{ format!(" · {role}") }</span> }</td>
-                            <td class={other.then_some("other")}>{ id }</td>
+                            <td class={other.then_some("other")}>{ stream }</td>
                             <td class="num">{ figures::count(u64::try_from(view.offset).unwrap_or_default()) }</td>
                             <td class="num">{ match behind {
                                 0 => "–".to_owned(),
@@ -180,6 +184,7 @@ fn share(part: f64, whole: f64) -> f64 {
 
 mod words {
     crate::i18n::texts! {
+        TAB_REPLICATION: "Replication", "复制";
         PRIMARY_ALONE: "A primary that nobody follows.", "主节点，没有从节点。";
         PRIMARY_OF: "A primary; {n} follow it directly.", "主节点，直接从节点 {n} 个。";
         REPLICA_OF: "A replica of {name}: {state}", "{name} 的从节点：{state}";
@@ -190,7 +195,6 @@ mod words {
         STREAM_ID: "Stream", "复制流";
         STREAM_IDS: "Replication ids", "复制 ID";
         UP_TO_OFFSET: "up to offset {offset}", "到偏移量 {offset} 为止";
-        UNREACHABLE: "does not run", "未运行";
         BACKLOG: "Backlog", "复制积压缓冲区";
         NO_BACKLOG: "None is kept: no replica has ever come.", "尚未创建：还没有从节点连接过。";
         BACKLOG_HOLDS: "{len} of {size}", "{len} / {size}";

@@ -4,8 +4,8 @@
 use super::{Cast, Point, Room, Seat, length};
 
 /// Clients in a column, servers in the next, the person in the last.
-pub(super) fn flow(cast: &Cast<'_>) -> Vec<Point> {
-    let &Cast { seats, room, ref servers, ref clients, ref shells } = cast;
+pub(crate) fn flow(cast: &Cast<'_>) -> Vec<Point> {
+    let &Cast { seats, room, ref servers, ref clients, ref shells, .. } = cast;
     let mut places = vec![Point::default(); seats.len()];
     let column = |places: &mut [Point], members: &[usize], x: f64, gap: f64, bend: f64| {
         for (i, &member) in members.iter().enumerate() {
@@ -27,8 +27,8 @@ pub(super) fn flow(cast: &Cast<'_>) -> Vec<Point> {
 }
 
 /// Servers on an ellipse; a client with one server outside of it, others in its middle.
-pub(super) fn ring(cast: &Cast<'_>) -> Vec<Point> {
-    let &Cast { seats, room, ref servers, ref clients, ref shells } = cast;
+pub(crate) fn ring(cast: &Cast<'_>) -> Vec<Point> {
+    let &Cast { seats, room, ref servers, ref clients, ref shells, .. } = cast;
     let mut places = vec![Point::default(); seats.len()];
     let n = servers.len() as f64;
     let (rx, ry) = match room {
@@ -89,8 +89,8 @@ fn evenly(n: usize, rx: f64, ry: f64) -> Vec<Point> {
 }
 
 /// Servers in staggered rows, each with its clients at its upper left.
-pub(super) fn rows(cast: &Cast<'_>) -> Vec<Point> {
-    let &Cast { seats, room, ref servers, ref clients, ref shells } = cast;
+pub(crate) fn rows(cast: &Cast<'_>) -> Vec<Point> {
+    let &Cast { seats, room, ref servers, ref clients, ref shells, .. } = cast;
     let mut places = vec![Point::default(); seats.len()];
     const WIDE: f64 = 168.0;
     const HIGH: f64 = 112.0;

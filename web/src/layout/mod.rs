@@ -3,10 +3,14 @@
 //! The same topology always lies the same way, whatever happens to it. Requests flow in reading
 //! direction where there is room for it: clients on the left (or on top, on a tall screen),
 //! servers in the middle, the person on the right. [`apart`] places servers that know nothing of each
-//! other, [`replicated`] those that follow each other.
+//! other, [`replicated`] those that follow each other, [`watch`] the Sentinels beside them.
 
-mod apart;
-mod replicated;
+pub(crate) mod apart;
+mod course;
+pub(crate) mod replicated;
+pub(crate) mod watch;
+
+pub(crate) use course::Course;
 
 /// A point on the map. One unit is one pixel when the map is not scaled.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
@@ -48,8 +52,10 @@ impl Point {
 /// What the layout needs to know of a body.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Seat {
-    /// What it is.
-    pub kind: Kind,
+    /// Its part in the picture.
+    pub part: Part,
+    /// The room that its mark takes.
+    pub outline: &'static Outline,
     /// The servers that it talks to, by index into the seats; what a server talks to is ignored.
     pub talks_to: Vec<usize>,
     /// The server whose replica it is by the scenario.
@@ -58,11 +64,13 @@ pub(crate) struct Seat {
     pub machine: Option<usize>,
 }
 
-/// What a body is, as far as its place depends on it.
+/// The part that a body has in the picture, on which its place depends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Kind {
-    /// Serves others.
+pub(crate) enum Part {
+    /// Holds data and serves it.
     Server,
+    /// Watches servers.
+    Sentinel,
     /// Sends requests by itself.
     Client,
     /// A person's terminals.
@@ -85,62 +93,81 @@ impl Room {
     }
 }
 
-/// How far a body's marks reach around its centre: half its width, above, and below (where its
-/// name and its line of state stand).
-pub(crate) fn extent(kind: Kind) -> (f64, f64, f64) {
-    match kind {
-        Kind::Server => (50.0, 32.0, 66.0),
-        Kind::Client => (30.0, 16.0, 44.0),
-        Kind::Shell => (30.0, 18.0, 34.0),
+/// The room that a body's mark takes around its place.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct Outline {
+    /// Half its width.
+    pub aside: f64,
+    /// How far it reaches upwards.
+    pub above: f64,
+    /// How far it reaches downwards, where its name and its line of state stand.
+    pub below: f64,
+    /// Where links end.
+    pub rim: Rim,
+}
+
+/// Where links to a body end: at the edge of what is drawn.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum Rim {
+    /// A plate that reaches so far.
+    Plate {
+        /// To both sides.
+        aside: f64,
+        /// Upwards.
+        above: f64,
+        /// Downwards.
+        below: f64,
+    },
+    /// A mark of this radius.
+    Circle(f64),
+}
+
+impl Outline {
+    /// How much of the way from a body's place in a direction lies over what is drawn of it. At most
+    /// nearly half.
+    pub(crate) fn over(&self, dx: f64, dy: f64) -> f64 {
+        let part = match self.rim {
+            Rim::Circle(radius) => radius / length(dx, dy).max(0.01),
+            Rim::Plate { aside, above, below } => {
+                let high = if dy < 0.0 { above } else { below };
+                (aside / dx.abs().max(0.01)).min(high / dy.abs().max(0.01))
+            }
+        };
+        part.min(0.45)
     }
 }
 
 /// Who is to be placed, and where.
-struct Cast<'a> {
+pub(crate) struct Cast<'a> {
     seats: &'a [Seat],
     room: Room,
     /// Indices into the seats, in their order.
     servers: Vec<usize>,
+    sentinels: Vec<usize>,
     clients: Vec<usize>,
     shells: Vec<usize>,
 }
 
-/// How much of the way from a body's place in a direction lies over what is drawn of it: a server's
-/// plate, another's mark. At most nearly half.
-pub(crate) fn over(kind: Kind, dx: f64, dy: f64) -> f64 {
-    let (aside, above, below) = match kind {
-        Kind::Server => (50.0, 32.0, 78.0),
-        Kind::Client => return (13.0 / length(dx, dy).max(0.01)).min(0.45),
-        Kind::Shell => return (16.0 / length(dx, dy).max(0.01)).min(0.45),
-    };
-    let high = if dy < 0.0 { above } else { below };
-    (aside / dx.abs().max(0.01)).min(high / dy.abs().max(0.01)).min(0.45)
-}
+/// Gives every seat its place.
+pub(crate) type Layout = fn(&Cast<'_>) -> Vec<Point>;
 
 /// Where on the way from one body to another the middle of what is seen of the way lies.
-pub(crate) fn middle(a: (Kind, Point), b: (Kind, Point)) -> f64 {
+pub(crate) fn middle(a: (&Outline, Point), b: (&Outline, Point)) -> f64 {
     let (dx, dy) = (b.1.x - a.1.x, b.1.y - a.1.y);
-    (over(a.0, dx, dy) + 1.0 - over(b.0, -dx, -dy)) / 2.0
+    (a.0.over(dx, dy) + 1.0 - b.0.over(-dx, -dy)) / 2.0
 }
 
 /// Places for the seats, in their order.
-pub(crate) fn place(seats: &[Seat], room: Room) -> Vec<Point> {
-    let of = |kind| -> Vec<usize> { (0..seats.len()).filter(|&i| seats[i].kind == kind).collect() };
-    let cast = Cast {
+pub(crate) fn place(layout: Layout, seats: &[Seat], room: Room) -> Vec<Point> {
+    let of = |part| -> Vec<usize> { (0..seats.len()).filter(|&i| seats[i].part == part).collect() };
+    layout(&Cast {
         seats,
         room,
-        servers: of(Kind::Server),
-        clients: of(Kind::Client),
-        shells: of(Kind::Shell),
-    };
-    let any = |has: fn(&Seat) -> bool| seats.iter().any(has);
-    match cast.servers.len() {
-        _ if any(|seat| seat.machine.is_some()) => replicated::racks(&cast),
-        _ if any(|seat| seat.home.is_some()) => replicated::streams(&cast),
-        0..=3 => apart::flow(&cast),
-        4..=16 => apart::ring(&cast),
-        _ => apart::rows(&cast),
-    }
+        servers: of(Part::Server),
+        sentinels: of(Part::Sentinel),
+        clients: of(Part::Client),
+        shells: of(Part::Shell),
+    })
 }
 
 /// The plate of a machine: left, top, right and bottom around its bodies' places.
@@ -156,12 +183,22 @@ fn length(x: f64, y: f64) -> f64 {
     (x * x + y * y).sqrt()
 }
 
+/// The middle of the servers.
+pub(crate) fn centre(seats: &[Seat], places: &[Point]) -> Point {
+    let mut sum = (0.0, 0.0, 0.0);
+    for (_, at) in seats.iter().zip(places).filter(|(seat, _)| seat.part == Part::Server) {
+        sum = (sum.0 + at.x, sum.1 + at.y, sum.2 + 1.0);
+    }
+    let count = f64::max(sum.2, 1.0);
+    Point::new(sum.0 / count, sum.1 / count)
+}
+
 /// The rectangle around bodies with all their marks: left, top, right, bottom.
 pub(crate) fn bounds(seats: &[Seat], places: &[Point]) -> (f64, f64, f64, f64) {
     let mut all: Option<(f64, f64, f64, f64)> = None;
     for (seat, at) in seats.iter().zip(places) {
-        let (half, above, below) = extent(seat.kind);
-        let one = (at.x - half, at.y - above, at.x + half, at.y + below);
+        let Outline { aside, above, below, .. } = *seat.outline;
+        let one = (at.x - aside, at.y - above, at.x + aside, at.y + below);
         all =
             Some(all.map_or(one, |(l, t, r, b)| {
                 (l.min(one.0), t.min(one.1), r.max(one.2), b.max(one.3))
@@ -173,59 +210,66 @@ pub(crate) fn bounds(seats: &[Seat], places: &[Point]) -> (f64, f64, f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kinds::{Kind, client, sentinel, server, shell};
 
     fn server(home: Option<usize>, machine: Option<usize>) -> Seat {
-        Seat { kind: Kind::Server, talks_to: vec![], home, machine }
+        Seat { home, machine, ..seat(&server::KIND, vec![]) }
     }
 
-    fn other(kind: Kind, talks_to: Vec<usize>) -> Seat {
-        Seat { kind, talks_to, home: None, machine: None }
+    fn seat(kind: &'static Kind, talks_to: Vec<usize>) -> Seat {
+        Seat { part: kind.part, outline: &kind.outline, talks_to, home: None, machine: None }
     }
 
     /// A primary with `n` replicas, two writers, and a reader for each replica.
     fn replicas(n: usize) -> Vec<Seat> {
         let servers = (0..=n).map(|i| server((i > 0).then_some(0), None));
-        let writers = (0..2).map(|_| other(Kind::Client, vec![0]));
-        let readers = (1..=n).map(|i| other(Kind::Client, vec![i]));
-        servers.chain(writers).chain(readers).chain([other(Kind::Shell, vec![0])]).collect()
+        let writers = (0..2).map(|_| seat(&client::KIND, vec![0]));
+        let readers = (1..=n).map(|i| seat(&client::KIND, vec![i]));
+        servers.chain(writers).chain(readers).chain([seat(&shell::KIND, vec![0])]).collect()
     }
 
     /// A primary and a line of `n` replicas.
     fn chain(n: usize) -> Vec<Seat> {
         let servers = (0..=n).map(|i| server(i.checked_sub(1), None));
-        let readers = (0..=n).map(|i| other(Kind::Client, vec![i]));
-        servers.chain(readers).chain([other(Kind::Shell, vec![0])]).collect()
+        let readers = (0..=n).map(|i| seat(&client::KIND, vec![i]));
+        servers.chain(readers).chain([seat(&shell::KIND, vec![0])]).collect()
     }
 
     /// `n` machines with a primary and the next one's replica.
     fn racks(n: usize) -> Vec<Seat> {
         let servers =
             (0..n).flat_map(|i| [server(None, Some(i)), server(Some((i + 1) % n * 2), Some(i))]);
-        let clients = (0..n * 2).map(|i| other(Kind::Client, vec![i]));
-        servers.chain(clients).chain([other(Kind::Shell, vec![0])]).collect()
+        let clients = (0..n * 2).map(|i| seat(&client::KIND, vec![i]));
+        servers.chain(clients).chain([seat(&shell::KIND, vec![0])]).collect()
     }
 
     /// `n` servers with a client each, and a person's terminals.
     fn pairs(n: usize) -> Vec<Seat> {
         let servers = (0..n).map(|_| server(None, None));
-        let clients = (0..n).map(|i| other(Kind::Client, vec![i]));
-        let shell = other(Kind::Shell, vec![0]);
+        let clients = (0..n).map(|i| seat(&client::KIND, vec![i]));
+        let shell = seat(&shell::KIND, vec![0]);
         servers.chain(clients).chain([shell]).collect()
     }
 
     /// `n` servers with `m` clients that talk to all of them.
     fn mesh(n: usize, m: usize) -> Vec<Seat> {
         let servers = (0..n).map(|_| server(None, None));
-        let clients = (0..m).map(|_| other(Kind::Client, (0..n).collect()));
-        let shell = other(Kind::Shell, vec![0]);
+        let clients = (0..m).map(|_| seat(&client::KIND, (0..n).collect()));
+        let shell = seat(&shell::KIND, vec![0]);
         servers.chain(clients).chain([shell]).collect()
+    }
+
+    /// `n` Sentinels beside other seats.
+    fn with_sentinels(mut seats: Vec<Seat>, n: usize) -> Vec<Seat> {
+        seats.extend((0..n).map(|_| seat(&sentinel::KIND, vec![])));
+        seats
     }
 
     fn overlaps(seats: &[Seat], places: &[Point]) -> Vec<(usize, usize)> {
         let side = |i: usize| {
-            let (half, above, below) = extent(seats[i].kind);
+            let Outline { aside, above, below, .. } = *seats[i].outline;
             let at: Point = places[i];
-            (at.x - half, at.y - above, at.x + half, at.y + below)
+            (at.x - aside, at.y - above, at.x + aside, at.y + below)
         };
         let mut found = Vec::new();
         for i in 0..seats.len() {
@@ -241,22 +285,27 @@ mod tests {
 
     #[test]
     fn nothing_overlaps_in_any_topology_or_room() {
-        for room in [Room::Wide, Room::Tall] {
-            for seats in [1, 2, 3, 4, 6, 12, 16, 17, 48, 64].map(pairs).into_iter().chain([
-                mesh(1, 3),
-                mesh(3, 6),
-                mesh(12, 6),
-                mesh(48, 48),
-                replicas(1),
-                replicas(2),
-                replicas(3),
-                replicas(5),
-                replicas(8),
-                chain(2),
-                chain(3),
-                racks(3),
-            ]) {
-                let places = place(&seats, room);
+        let apart = |n: usize| -> Layout {
+            match n {
+                0..=3 => apart::flow,
+                4..=16 => apart::ring,
+                _ => apart::rows,
+            }
+        };
+        let pairs = [1, 2, 3, 4, 6, 12, 16, 17, 48, 64].map(|n| (apart(n), pairs(n)));
+        let meshes = [(1, 3), (3, 6), (12, 6), (48, 48)].map(|(n, m)| (apart(n), mesh(n, m)));
+        let streams = [1, 2, 3, 5, 8].map(replicas).into_iter().chain([2, 3].map(chain));
+        let all = pairs
+            .into_iter()
+            .chain(meshes)
+            .chain(streams.map(|seats| (replicated::streams as Layout, seats)))
+            .chain([(replicated::racks as Layout, racks(3))])
+            .chain([(watch::over_streams as Layout, with_sentinels(replicas(2), 3))])
+            .chain([(watch::over_streams as Layout, with_sentinels(replicas(2), 5))])
+            .chain([(watch::over_racks as Layout, with_sentinels(racks(3), 3))]);
+        for (layout, seats) in all {
+            for room in [Room::Wide, Room::Tall] {
+                let places = place(layout, &seats, room);
                 let found = overlaps(&seats, &places);
                 assert!(found.is_empty(), "{} seats, {room:?}: {found:?}", seats.len());
             }
@@ -265,12 +314,14 @@ mod tests {
 
     #[test]
     fn the_same_topology_lies_the_same_way() {
-        assert_eq!(place(&pairs(48), Room::Wide), place(&pairs(48), Room::Wide));
+        let rows = || place(apart::rows, &pairs(48), Room::Wide);
+        assert_eq!(rows(), rows());
     }
 
     #[test]
     fn a_server_more_moves_the_others_little() {
-        let (before, after) = (place(&pairs(41), Room::Wide), place(&pairs(42), Room::Wide));
+        let rows = |n| place(apart::rows, &pairs(n), Room::Wide);
+        let (before, after) = (rows(41), rows(42));
         for i in 0..41 {
             assert_eq!(before[i].x, after[i].x);
             assert!((before[i].y - after[i].y).abs() <= 56.0);

@@ -4,8 +4,8 @@
 use super::{Cast, Point, Room};
 
 /// Servers in the direction of their streams: primary, replicas, theirs.
-pub(super) fn streams(cast: &Cast<'_>) -> Vec<Point> {
-    let &Cast { seats, room, ref servers, ref clients, ref shells } = cast;
+pub(crate) fn streams(cast: &Cast<'_>) -> Vec<Point> {
+    let &Cast { seats, room, ref servers, ref clients, ref shells, .. } = cast;
     let (along, abreast) = steps(room);
     let followers = |of: Option<usize>| -> Vec<usize> {
         servers.iter().copied().filter(|&server| seats[server].home == of).collect()
@@ -95,23 +95,31 @@ fn fan(n: usize, room: Room) -> Vec<Point> {
 
 /// Machines abreast, each with its servers side by side; in a tall room one below the other.
 /// Who writes stands on one side of them, who reads on the other.
-pub(super) fn racks(cast: &Cast<'_>) -> Vec<Point> {
-    let &Cast { seats, room, ref servers, ref clients, ref shells } = cast;
+pub(crate) fn racks(cast: &Cast<'_>) -> Vec<Point> {
+    let &Cast { seats, room, ref servers, ref sentinels, ref clients, ref shells } = cast;
     let mut places = vec![Point::default(); seats.len()];
     const APART: f64 = 124.0;
     const LOWER: f64 = 74.0;
-    let count = seats.iter().filter_map(|seat| seat.machine).max().map_or(1, |last| last + 1);
-    let on = |machine: usize| -> Vec<usize> {
-        servers.iter().copied().filter(|&s| seats[s].machine == Some(machine)).collect()
-    };
-    let most = (0..count).map(|machine| on(machine).len()).max().unwrap_or(1) as f64;
+    // A server that has its host to itself stands as a machine of one.
+    let mut machines: Vec<Vec<usize>> = Vec::new();
+    let residents = sentinels.iter().copied().filter(|&i| seats[i].machine.is_some());
+    for server in servers.iter().copied().chain(residents) {
+        let of = |members: &&mut Vec<usize>| {
+            seats[server].machine.is_some() && seats[members[0]].machine == seats[server].machine
+        };
+        match machines.iter_mut().find(of) {
+            Some(members) => members.push(server),
+            None => machines.push(vec![server]),
+        }
+    }
+    let count = machines.len();
+    let most = machines.iter().map(Vec::len).max().unwrap_or(1) as f64;
     // From one machine to the next.
     let step = match room {
         Room::Wide => Point::new(most * APART + 84.0, 0.0),
         Room::Tall => Point::new(0.0, 176.0),
     };
-    for machine in 0..count {
-        let on = on(machine);
+    for (machine, on) in machines.iter().enumerate() {
         let nth = machine as f64 - (count as f64 - 1.0) / 2.0;
         for (i, &server) in on.iter().enumerate() {
             let x = (i as f64 - (on.len() as f64 - 1.0) / 2.0) * APART;

@@ -6,10 +6,12 @@ use yew::prelude::*;
 
 use crate::i18n::{Text, common};
 use crate::icon::{Icon, glyph};
+use crate::layout::Part;
 use crate::live::live;
 use crate::page::{Page, Target, Topic, View};
-use crate::scene::{Body, Health, Role};
+use crate::scene::{Body, Health};
 use crate::terminal;
+use crate::units::BodyId;
 
 /// The buttons for the selected bodies.
 pub(crate) fn acts() -> Html {
@@ -18,7 +20,7 @@ pub(crate) fn acts() -> Html {
 
 fn draw_acts(page: &Page) -> Html {
     let view = page.view();
-    let selected: Vec<usize> = view.selected.iter().copied().collect();
+    let selected: Vec<BodyId> = view.selected.iter().copied().collect();
     if selected.is_empty() || view.menu.is_some() {
         return Html::default();
     }
@@ -36,15 +38,10 @@ fn draw_acts(page: &Page) -> Html {
         let page = page.clone();
         Callback::from(move |_: MouseEvent| page.act(actions.clone()))
     };
-    let names: Vec<String> = selected
-        .iter()
-        .filter_map(|&body| view.scene.bodies.get(body))
-        .map(|body| body.name.clone())
-        .collect();
     let bodies: Vec<_> =
-        selected.iter().filter_map(|&body| view.scene.bodies.get(body).cloned()).collect();
-    let whom = match &names[..] {
-        [one] => one.clone(),
+        selected.iter().filter_map(|&body| view.scene.body(body).cloned()).collect();
+    let whom = match &bodies[..] {
+        [one] => one.name.clone(),
         several => locale.fill(words::SELECTED_COUNT, &[("n", &several.len().to_string())]),
     };
     let any_down = bodies.iter().any(|body| body.health.is_down());
@@ -58,7 +55,7 @@ fn draw_acts(page: &Page) -> Html {
         <div class="acts" role="toolbar" aria-label={locale.say(common::ACTIONS)}
             data-testid="acts">
             <span class="whom">{ whom }</span>
-            if let [one] = selected[..] && bodies[0].role != Role::Client {
+            if let [one] = selected[..] && bodies[0].kind.part != Part::Client {
                 { button(Icon::Terminal, common::OPEN_TERMINAL, "act-terminal", false, {
                     let page = page.clone();
                     Callback::from(move |_| terminal::open(&page, one))
@@ -112,13 +109,13 @@ fn clear(page: &Page) -> Callback<MouseEvent> {
     let page = page.clone();
     Callback::from(move |_| {
         page.change(Topic::Open, |view| view.selected.clear());
-        let Target::Body(body) = page.view().focus else { return };
+        let Some(Target::Body(body)) = page.view().focus else { return };
         super::focus::focus(&format!("body-{body}"));
     })
 }
 
 /// Whether every link from the selected bodies to the others is cut.
-fn is_cut_off(view: &View, selected: &[usize]) -> bool {
+fn is_cut_off(view: &View, selected: &[BodyId]) -> bool {
     let mut across = view
         .scene
         .links

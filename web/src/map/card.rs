@@ -12,6 +12,7 @@ use crate::icon::{Icon, glyph};
 use crate::layout::Point;
 use crate::messages::{Fare, FlightKind};
 use crate::page::{Page, Topic, use_page};
+use crate::units::BodyId;
 
 /// How much later "Delay" lets a message arrive.
 const DELAY: Duration = Duration::from_millis(100);
@@ -35,8 +36,7 @@ pub(crate) fn Card() -> Html {
     }
     let Some((flight, _)) = &view.card else { return Html::default() };
     let locale = view.prefs.locale;
-    let name =
-        |body: usize| view.scene.bodies.get(body).map(|body| body.name.clone()).unwrap_or_default();
+    let name = |body: BodyId| view.scene.name(body).to_owned();
     let lab = page.lab();
     let on_its_way = lab.is_in_flight(flight.id);
     let kind = match flight.kind {
@@ -44,6 +44,8 @@ pub(crate) fn Card() -> Html {
         FlightKind::Reply => words::KIND_REPLY,
         FlightKind::Stream => words::KIND_STREAM,
         FlightKind::Beat => words::KIND_BEAT,
+        FlightKind::Vote => words::KIND_VOTE,
+        FlightKind::Ballot => words::KIND_BALLOT,
         FlightKind::Transport => words::KIND_CONNECT,
     };
     let due = match flight.fare {
@@ -164,6 +166,8 @@ mod words {
         KIND_REPLY: "reply", "回复";
         KIND_STREAM: "replication", "复制";
         KIND_BEAT: "sign of life", "心跳";
+        KIND_VOTE: "question for a vote", "拉票";
+        KIND_BALLOT: "vote", "投票";
         KIND_CONNECT: "transport (TCP)", "传输层（TCP）";
         FARE_HELD: "held back", "被扣留";
         FARE_WAITING: "arrived, waiting for one before it", "已到达，等待前一条";

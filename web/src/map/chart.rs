@@ -1,16 +1,17 @@
 //! The chart: links below, bodies above, and between them what a gesture draws.
 
-use limpid_core::sorted::sort_by;
+use limpid_core::sorted::{SortedMap, sort_by};
 use yew::prelude::*;
 
 use crate::i18n::common;
-use crate::layout::{self, Point};
+use crate::layout::{self, Part, Point};
 use crate::map::body::BodyMark;
 use crate::map::follow::FollowMark;
 use crate::map::gesture::{self, Gesture};
 use crate::map::link::LinkMark;
 use crate::page::{Target, Topic, View, use_page};
 use crate::scene::{Cut, Machine};
+use crate::units::BodyId;
 
 /// Among more bodies than this, the names of clients are shown on demand only.
 const CROWD: usize = 20;
@@ -45,9 +46,8 @@ pub(crate) fn Chart(props: &Props) -> Html {
         _ => "map",
     };
     let (scene, places) = (&view.scene, &view.places);
-    let at = |index: usize| places.get(index).copied().unwrap_or_default();
-    let name =
-        |index: usize| scene.bodies.get(index).map(|body| body.name.clone()).unwrap_or_default();
+    let at = |id: BodyId| view.place(id);
+    let name = |id: BodyId| scene.name(id).to_owned();
     html! {
         <svg class={distance} ref={node} role="group" data-testid="map"
             aria-label={locale.say(common::MAP)}>
@@ -55,7 +55,8 @@ pub(crate) fn Chart(props: &Props) -> Html {
                 { for scene.machines.iter().map(|machine| plate(machine, places)) }
                 { for scene.links.iter().map(|link| html! {
                     <LinkMark key={format!("{}-{}", link.a, link.b)} link={link.clone()} {locale}
-                        a={at(link.a)} b={at(link.b)} middle={middle(&view, link.a, link.b)}
+                        course={view.course(link.a, link.b)} faint={watches(&view, link.a, link.b)}
+                        middle={middle(&view, link.a, link.b)}
                         name_a={name(link.a)} name_b={name(link.b)}
                         picked={picked(&view, link.a, link.b)} unit={round(1.0 / camera.k)} />
                 }) }
@@ -66,10 +67,10 @@ pub(crate) fn Chart(props: &Props) -> Html {
                         unit={round(1.0 / camera.k)} />
                 }) }
                 { wall(&view) }
-                { for scene.bodies.iter().enumerate().map(|(index, body)| html! {
-                    <BodyMark key={body.name.clone()} {index} body={body.clone()} at={at(index)}
-                        {locale} picked={view.selected.contains(&index)}
-                        reachable={view.focus_body() == index} near={camera.k >= 0.95} />
+                { for scene.bodies.iter().map(|body| html! {
+                    <BodyMark key={body.id.to_string()} body={body.clone()} at={at(body.id)}
+                        {locale} picked={view.selected.contains(&body.id)}
+                        reachable={view.focus_body() == Some(body.id)} near={camera.k >= 0.95} />
                 }) }
                 if let Some(Gesture::Lasso { points }) = &props.gesture {
                     <path class="loop" d={gesture::path(points)} />
@@ -80,8 +81,8 @@ pub(crate) fn Chart(props: &Props) -> Html {
 }
 
 /// The plate under the bodies of a machine, with its name.
-fn plate(machine: &Machine, places: &[Point]) -> Html {
-    let members = machine.members.iter().filter_map(|&member| places.get(member).copied());
+fn plate(machine: &Machine, places: &SortedMap<BodyId, Point>) -> Html {
+    let members = machine.members.iter().filter_map(|member| places.get(member).copied());
     let (left, top, right, bottom) = crate::layout::plate(members);
     let class = if machine.on { "machine" } else { "machine off" };
     let num = |value: f64| format!("{value:.1}");
@@ -97,11 +98,17 @@ fn plate(machine: &Machine, places: &[Point]) -> Html {
 }
 
 /// Whether a link leads to a selected body, so that its figures are shown.
-fn picked(view: &View, a: usize, b: usize) -> bool {
+fn picked(view: &View, a: BodyId, b: BodyId) -> bool {
     match view.menu {
         Some((Target::Link(x, y), _)) => (x, y) == (a, b),
         _ => view.selected.contains(&a) || view.selected.contains(&b),
     }
+}
+
+/// Whether a Sentinel watches over a link.
+fn watches(view: &View, a: BodyId, b: BodyId) -> bool {
+    let is = |id| view.scene.body(id).is_some_and(|body| body.kind.part == Part::Sentinel);
+    is(a) || is(b)
 }
 
 /// Links need not be drawn anew for every step of a zoom.
@@ -110,8 +117,8 @@ fn round(unit: f64) -> f64 {
 }
 
 /// Where on a link the middle of what is seen of it lies.
-fn middle(view: &View, a: usize, b: usize) -> f64 {
-    let end = |index: usize| Some((view.scene.bodies.get(index)?.kind, *view.places.get(index)?));
+fn middle(view: &View, a: BodyId, b: BodyId) -> f64 {
+    let end = |id: BodyId| Some((&view.scene.body(id)?.kind.outline, *view.places.get(&id)?));
     end(a).zip(end(b)).map_or(0.5, |(a, b)| layout::middle(a, b))
 }
 
@@ -124,12 +131,12 @@ fn wall(view: &View) -> Html {
         .iter()
         .filter(|link| link.cut != Cut::No)
         .filter_map(|link| {
-            let (a, b) = (*view.places.get(link.a)?, *view.places.get(link.b)?);
+            let (a, b) = (*view.places.get(&link.a)?, *view.places.get(&link.b)?);
             let length = a.distance(b).max(1.0);
             // Across the link, and always to the same side.
             let (x, y) = ((a.y - b.y) / length, (b.x - a.x) / length);
             let side = if (y, x) < (0.0, 0.0) { -1.0 } else { 1.0 };
-            let at = a.toward(b, middle(view, link.a, link.b));
+            let at = view.course(link.a, link.b).at(middle(view, link.a, link.b));
             Some((at, Point::new(x * side, y * side)))
         })
         .collect();
@@ -161,7 +168,7 @@ fn is_blocked(view: &View, a: Point, b: Point) -> bool {
     /// How far from its place a body is in the way.
     const NEAR: f64 = 58.0;
     let length = a.distance(b).max(1.0);
-    view.places.iter().any(|at| {
+    view.places.values().any(|at| {
         let along = ((at.x - a.x) * (b.x - a.x) + (at.y - a.y) * (b.y - a.y)) / (length * length);
         at.distance(a.toward(b, along.clamp(0.0, 1.0))) < NEAR
     })

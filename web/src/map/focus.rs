@@ -7,6 +7,7 @@ use yew::prelude::*;
 use crate::layout::Point;
 use crate::map::gesture;
 use crate::page::{Page, Target, Topic, View};
+use crate::units::BodyId;
 
 /// Keys while the focus is on the map: arrows walk, Enter acts, `m` opens the menu, `l` goes to
 /// the links of a body.
@@ -17,11 +18,8 @@ pub(super) fn key_on_map(page: &Page, event: &KeyboardEvent) {
     }
     let key = event.key();
     let place = |view: &View| match target {
-        Target::Body(body) => view.places.get(body).copied().unwrap_or_default(),
-        Target::Link(a, b) => {
-            let at = |i: usize| view.places.get(i).copied().unwrap_or_default();
-            at(a).toward(at(b), 0.5)
-        }
+        Target::Body(body) => view.place(body),
+        Target::Link(a, b) => view.place(a).toward(view.place(b), 0.5),
     };
     match key.as_str() {
         "Enter" | " " => match target {
@@ -60,8 +58,8 @@ pub(super) fn key_on_map(page: &Page, event: &KeyboardEvent) {
         "ArrowLeft" | "ArrowRight" | "ArrowUp" | "ArrowDown" => {
             let next = {
                 let view = page.view();
-                let others = view.places.iter().copied().enumerate();
-                let others = others.filter(|(i, _)| Target::Body(*i) != target);
+                let others = view.places.iter().map(|(&body, &at)| (body, at));
+                let others = others.filter(|(body, _)| Target::Body(*body) != target);
                 gesture::nearest_towards(place(&view), &key, others)
             };
             if let Some(next) = next {
@@ -78,10 +76,9 @@ pub(super) fn key_on_map(page: &Page, event: &KeyboardEvent) {
 pub(crate) fn open_menu(page: &Page, target: Target) {
     let at = {
         let view = page.view();
-        let at = |i: usize| view.places.get(i).copied().unwrap_or_default();
         let on_map = match target {
-            Target::Body(body) => at(body),
-            Target::Link(a, b) => at(a).toward(at(b), 0.5),
+            Target::Body(body) => view.place(body),
+            Target::Link(a, b) => view.place(a).toward(view.place(b), 0.5),
         };
         view.camera.to_stage(on_map)
     };
@@ -93,13 +90,14 @@ pub(crate) fn open_menu(page: &Page, target: Target) {
 }
 
 /// The link after this one at the body that has the focus; the first at a body.
-fn next_link(view: &View, target: Target) -> Option<(usize, usize)> {
-    let links: Vec<(usize, usize)> = view.scene.links.iter().map(|link| (link.a, link.b)).collect();
+fn next_link(view: &View, target: Target) -> Option<(BodyId, BodyId)> {
+    let links: Vec<(BodyId, BodyId)> =
+        view.scene.links.iter().map(|link| (link.a, link.b)).collect();
     match target {
         Target::Body(body) => links.into_iter().find(|&(a, b)| a == body || b == body),
         Target::Link(a, b) => {
             let at = links.iter().position(|&link| link == (a, b))?;
-            let with = |&&(x, y): &&(usize, usize)| x == a || y == b || x == b || y == a;
+            let with = |&&(x, y): &&(BodyId, BodyId)| x == a || y == b || x == b || y == a;
             links[at + 1..].iter().chain(&links[..at]).find(with).copied()
         }
     }
@@ -116,7 +114,7 @@ pub(crate) fn focus(id: &str) {
 
 /// Moves the keyboard's focus to the body that had it last.
 pub(crate) fn focus_map(page: &Page) {
-    let body = page.view().focus_body();
+    let Some(body) = page.view().focus_body() else { return };
     focus(&format!("body-{body}"));
 }
 

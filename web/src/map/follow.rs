@@ -7,7 +7,8 @@ use yew::prelude::*;
 
 use crate::figures;
 use crate::i18n::{Locale, common};
-use crate::layout::{self, Kind, Point};
+use crate::kinds::server;
+use crate::layout::{self, Point};
 use crate::scene::{Cut, Follow, FollowState};
 
 #[derive(Properties, PartialEq)]
@@ -33,13 +34,14 @@ pub(crate) fn FollowMark(props: &Props) -> Html {
     let at = |t: f64| props.a.toward(props.b, t);
     let (dx, dy) = (props.b.x - props.a.x, props.b.y - props.a.y);
     // A little room between the line and the plates.
-    let rim = |dx, dy| (layout::over(Kind::Server, dx, dy) + 3.0 / length).min(0.45);
+    let outline = &server::KIND.outline;
+    let rim = |dx, dy| (outline.over(dx, dy) + 3.0 / length).min(0.45);
     let (first, last) = (rim(dx, dy), 1.0 - rim(-dx, -dy));
     let (start, end) = (at(first), at(last));
     let hue = format!("hue-{}", follow.shard % 7);
     // A cut leaves its gap in this line, too.
     let gap = (props.unit * 16.0 / length).min(0.3);
-    let half = layout::middle((Kind::Server, props.a), (Kind::Server, props.b));
+    let half = layout::middle((outline, props.a), (outline, props.b));
     let path = match follow.cut {
         Cut::No => format!("{} {}", moved(start), lined(end)),
         _ => format!(

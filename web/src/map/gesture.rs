@@ -72,11 +72,11 @@ pub(crate) fn path(points: &[Point]) -> String {
 }
 
 /// The nearest of `others` in the direction of an arrow key.
-pub(crate) fn nearest_towards(
+pub(crate) fn nearest_towards<T>(
     from: Point,
     key: &str,
-    others: impl Iterator<Item = (usize, Point)>,
-) -> Option<usize> {
+    others: impl Iterator<Item = (T, Point)>,
+) -> Option<T> {
     let (ux, uy) = match key {
         "ArrowLeft" => (-1.0, 0.0),
         "ArrowRight" => (1.0, 0.0),
@@ -85,15 +85,15 @@ pub(crate) fn nearest_towards(
         _ => return None,
     };
     others
-        .filter_map(|(index, at)| {
+        .filter_map(|(other, at)| {
             let (dx, dy) = (at.x - from.x, at.y - from.y);
             let ahead = dx * ux + dy * uy;
             let aside = (dx * uy - dy * ux).abs();
             // What lies more to the side than ahead belongs to another key.
-            (ahead > 1.0 && aside <= ahead * 1.6).then_some((index, ahead + aside * 2.0))
+            (ahead > 1.0 && aside <= ahead * 1.6).then_some((other, ahead + aside * 2.0))
         })
         .min_by(|a, b| a.1.total_cmp(&b.1))
-        .map(|(index, _)| index)
+        .map(|(other, _)| other)
 }
 
 #[cfg(test)]

@@ -6,15 +6,17 @@ use yew::prelude::*;
 
 use crate::figures;
 use crate::i18n::Locale;
-use crate::layout::Point;
+use crate::layout::{Course, Point};
 use crate::page::{Target, Topic, use_page};
 use crate::scene::{Cut, Link};
 
 #[derive(Properties, PartialEq)]
 pub(crate) struct Props {
     pub link: Rc<Link>,
-    pub a: Point,
-    pub b: Point,
+    /// Where it runs.
+    pub course: Course,
+    /// Whether it only serves to watch, so that it is drawn faintly.
+    pub faint: bool,
     /// How far from `a` to `b` the middle of what is seen of it lies.
     pub middle: f64,
     pub name_a: String,
@@ -33,8 +35,8 @@ pub(crate) fn LinkMark(props: &Props) -> Html {
     let (a, b) = (link.a, link.b);
     let onfocus = Callback::from(move |_: FocusEvent| {
         let target = Target::Link(a, b);
-        if page.view().focus != target {
-            page.change(Topic::Scene, |view| view.focus = target);
+        if page.view().focus != Some(target) {
+            page.change(Topic::Scene, |view| view.focus = Some(target));
         }
     });
     let label = props.locale.fill(
@@ -46,40 +48,36 @@ pub(crate) fn LinkMark(props: &Props) -> Html {
         ],
     );
     let told = (link.cut != Cut::No || link.changed).then_some("told");
-    let class = classes!("link", told, props.picked.then_some("picked"));
+    let faint = props.faint.then_some("faint");
+    let class = classes!("link", told, faint, props.picked.then_some("picked"));
     html! {
         <g {class} {onfocus} id={format!("link-{a}-{b}")} role="button" tabindex="-1"
             aria-label={label} aria-haspopup="menu"
             data-testid={format!("link-{}-{}", props.name_a, props.name_b)}
             data-link={format!("{a}-{b}")}
             data-state={ if link.cut == Cut::No { "whole" } else { "cut" } }>
-            <path class="reach" d={line(props.a, props.b)} />
+            <path class="reach" d={props.course.path(0.0, 1.0)} />
             { wire(props) }
             { caption(props) }
         </g>
     }
 }
 
-fn line(a: Point, b: Point) -> String {
-    format!("M{:.1} {:.1} {:.1} {:.1}", a.x, a.y, b.x, b.y)
-}
-
 fn wire(props: &Props) -> Html {
     let link = &*props.link;
     let changed = link.changed.then_some("changed");
     if link.cut == Cut::No {
-        return html! { <path class={classes!("wire", changed)} d={line(props.a, props.b)} /> };
+        return html! { <path class={classes!("wire", changed)} d={props.course.path(0.0, 1.0)} /> };
     }
     // Two small gaps with scissors between them.
-    let length = props.a.distance(props.b).max(1.0);
-    let gap = (props.unit * 15.0 / length).min(0.4);
-    let at = |t: f64| props.a.toward(props.b, t);
-    let (left, middle, right) = (at(props.middle - gap), at(props.middle), at(props.middle + gap));
+    let course = &props.course;
+    let gap = (props.unit * 15.0 / course.length()).min(0.4);
+    let middle = course.at(props.middle);
     let scale = props.unit.clamp(0.9, 1.8);
     html! {
         <>
-            <path class="wire severed" d={line(props.a, left)} />
-            <path class="wire severed" d={line(right, props.b)} />
+            <path class="wire severed" d={course.path(0.0, props.middle - gap)} />
+            <path class="wire severed" d={course.path(props.middle + gap, 1.0)} />
             <g transform={format!("translate({:.1} {:.1}) scale({scale:.2})", middle.x, middle.y)}>
                 { match link.cut {
                     Cut::Both | Cut::No => html! {
@@ -89,8 +87,8 @@ fn wire(props: &Props) -> Html {
                     // One way is open: an arrow against a bar, along the direction that is cut.
                     Cut::Forth | Cut::Back => {
                         let (from, to) = match link.cut {
-                            Cut::Back => (props.b, props.a),
-                            _ => (props.a, props.b),
+                            Cut::Back => (course.at(1.0), course.at(0.0)),
+                            _ => (course.at(0.0), course.at(1.0)),
                         };
                         html! {
                             <path class="scissors" transform={from.turned_to(to)}
@@ -118,9 +116,8 @@ fn caption(props: &Props) -> Html {
     let half = (text.chars().count() as f64 * 3.3 + 5.0) * scale;
     let high = 8.5 * scale;
     // Above the line, or beside a steep one, where no message passes.
-    let middle = props.a.toward(props.b, props.middle);
-    let length = props.a.distance(props.b).max(1.0);
-    let (across, along) = ((props.b.y - props.a.y) / length, (props.b.x - props.a.x) / length);
+    let middle = props.course.at(props.middle);
+    let Point { x: along, y: across } = props.course.direction(props.middle);
     let away = high * along.abs() + half * across.abs() + 7.0 * scale;
     let side = if along < 0.0 { -away } else { away };
     let (x, y) = (middle.x + across * side, middle.y - along * side);

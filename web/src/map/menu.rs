@@ -14,6 +14,7 @@ use crate::layout::Point;
 use crate::page::{Page, Target, Topic, use_page};
 use crate::scene::{Cut, Health, Scene};
 use crate::terminal;
+use crate::units::BodyId;
 
 /// Latencies to choose from, in milliseconds.
 const LATENCIES: [u64; 5] = [1, 10, 50, 200, 1_000];
@@ -109,9 +110,9 @@ fn item(
     }
 }
 
-fn of_body(page: &Page, scene: &Scene, locale: Locale, index: usize) -> Html {
-    let Some(body) = scene.bodies.get(index) else { return Html::default() };
-    let target = Target::Body(index);
+fn of_body(page: &Page, scene: &Scene, locale: Locale, id: BodyId) -> Html {
+    let Some(body) = scene.body(id) else { return Html::default() };
+    let target = Target::Body(id);
     let host = &body.host;
     let entry = |icon: Icon, text: Text, id: &'static str, action: Action| {
         item(page, target, icon, locale.say(text).to_owned(), id, move |page| {
@@ -121,12 +122,12 @@ fn of_body(page: &Page, scene: &Scene, locale: Locale, index: usize) -> Html {
     html! {
         <>
             <h3>{ format!("{} · {}", body.name, body.address) }</h3>
-            if body.role.is_server() {
+            if body.has_terminal() {
                 { item(page, target, Icon::Terminal, locale.say(common::OPEN_TERMINAL).to_owned(),
-                    "menu-terminal", move |page| terminal::open(page, index)) }
+                    "menu-terminal", move |page| terminal::open(page, id)) }
             }
             { item(page, target, Icon::Inspect, locale.say(common::INSPECT).to_owned(),
-                "menu-inspect", move |page| page.inspect(index)) }
+                "menu-inspect", move |page| page.inspect(id)) }
             <hr />
             if let Some(process) = &body.process {
                 // Its machine carries others: its process has a menu of its own.
@@ -174,8 +175,8 @@ fn of_body(page: &Page, scene: &Scene, locale: Locale, index: usize) -> Html {
     }
 }
 
-fn of_link(page: &Page, scene: &Scene, locale: Locale, a: usize, b: usize) -> Html {
-    let (Some(from), Some(to)) = (scene.bodies.get(a), scene.bodies.get(b)) else {
+fn of_link(page: &Page, scene: &Scene, locale: Locale, a: BodyId, b: BodyId) -> Html {
+    let (Some(from), Some(to)) = (scene.body(a), scene.body(b)) else {
         return Html::default();
     };
     let link = scene.links.iter().find(|link| (link.a, link.b) == (a, b));

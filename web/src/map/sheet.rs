@@ -5,7 +5,7 @@ use yew::prelude::*;
 use crate::i18n::{Locale, Text, common};
 use crate::live::live;
 use crate::page::{Page, Target, Topic};
-use crate::scene::Scene;
+use crate::scene::{Body, Scene};
 use crate::terminal;
 
 /// The tables.
@@ -39,21 +39,21 @@ fn draw_sheet(page: &Page) -> Html {
                     { head(words::STATE) }{ head(words::DOING) }{ head(common::ACTIONS) }
                 </tr></thead>
                 <tbody>
-                    { for scene.bodies.iter().enumerate().map(|(index, body)| {
+                    { for scene.bodies.iter().map(|body| {
                         let open = {
-                            let page = page.clone();
-                            Callback::from(move |_: MouseEvent| terminal::open(&page, index))
+                            let (page, id) = (page.clone(), body.id);
+                            Callback::from(move |_: MouseEvent| terminal::open(&page, id))
                         };
                         html! {
                             <tr key={body.name.clone()}>
                                 <th scope="row">{ &body.name }</th>
-                                <td>{ locale.say(body.role.text()) }</td>
+                                <td>{ locale.say(body.role().text) }</td>
                                 <td class="mono">{ &body.address }</td>
                                 <td>{ locale.say(body.health.text()) }</td>
-                                <td>{ doing(locale, scene, index) }</td>
+                                <td>{ doing(locale, scene, body) }</td>
                                 <td>
-                                    { menu(page, Target::Body(index)) }
-                                    if body.role.is_server() {
+                                    { menu(page, Target::Body(body.id)) }
+                                    if body.has_terminal() {
                                         { " " }
                                         <button class="button framed" onclick={open}>
                                             { locale.say(common::OPEN_TERMINAL) }
@@ -72,10 +72,7 @@ fn draw_sheet(page: &Page) -> Html {
                 </tr></thead>
                 <tbody>
                     { for scene.links.iter().map(|link| {
-                        let name = |i: usize| {
-                            scene.bodies.get(i).map(|body| body.name.as_str()).unwrap_or_default()
-                        };
-                        let (a, b) = (name(link.a), name(link.b));
+                        let (a, b) = (scene.name(link.a), scene.name(link.b));
                         html! {
                             <tr key={format!("{a}-{b}")}>
                                 <th scope="row">{ format!("{a} – {b}") }</th>
@@ -91,15 +88,15 @@ fn draw_sheet(page: &Page) -> Html {
 }
 
 /// What a body does, and whom it follows.
-fn doing(locale: Locale, scene: &Scene, index: usize) -> String {
-    let Some(body) = scene.bodies.get(index).filter(|body| !body.health.is_down()) else {
+fn doing(locale: Locale, scene: &Scene, body: &Body) -> String {
+    if body.health.is_down() {
         return String::new();
-    };
+    }
     let mut parts = vec![body.line(locale)];
-    parts.extend(body.stream_line(locale));
-    let follow = scene.follows.iter().find(|follow| follow.to == index);
+    parts.extend(body.second_line(locale));
+    let follow = scene.follows.iter().find(|follow| follow.to == body.id);
     if let Some((follow, primary)) =
-        follow.and_then(|follow| Some((follow, scene.bodies.get(follow.from)?)))
+        follow.and_then(|follow| Some((follow, scene.body(follow.from)?)))
     {
         let state = locale.say(follow.state.text());
         let values = [("a", primary.name.as_str()), ("b", body.name.as_str()), ("state", state)];

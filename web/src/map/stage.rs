@@ -303,8 +303,8 @@ fn ended(page: &Page, gesture: &Gesture) {
         Gesture::Pan { .. } => Default::default(),
         Gesture::Lasso { points } => {
             let view = page.view();
-            let bodies = view.places.iter().enumerate();
-            bodies.filter(|(_, at)| gesture::is_inside(**at, points)).map(|(i, _)| i).collect()
+            let inside = view.places.iter().filter(|(_, at)| gesture::is_inside(**at, points));
+            inside.map(|(&body, _)| body).collect()
         }
     };
     page.change(Topic::Open, |view| {
@@ -345,7 +345,7 @@ fn activate(page: &Page, target: Target, more: bool, event: &MouseEvent) {
                     view.selected.insert(body);
                 }
             });
-            page.change(Topic::Scene, |view| view.focus = target);
+            page.change(Topic::Scene, |view| view.focus = Some(target));
         }
         Target::Link(..) => {
             let at = Point::new(event.client_x().into(), event.client_y().into());

@@ -31,7 +31,6 @@ fn draw_terminals(page: &Page) -> Html {
     let (desk, view) = (page.desk(), page.view());
     let locale = view.prefs.locale;
     let front = desk.front;
-    let body_of = |server: &str| view.scene.index_of(server);
     let onclick = Callback::from(|event: MouseEvent| {
         // A click into the terminal means the entry, unless something was marked to be copied.
         let selection = gloo::utils::window().get_selection().ok().flatten();
@@ -58,14 +57,17 @@ fn draw_terminals(page: &Page) -> Html {
                         let page = page.clone();
                         Callback::from(move |_: MouseEvent| page.change_desk(|desk| desk.close(index)))
                     };
-                    let shard = body_of(&tab.server).map_or(0, |b| view.scene.bodies[b].shard);
+                    let shard = view.scene.named(&tab.server).and_then(|body| body.shard);
                     let shut = locale.fill(words::CLOSE_TERMINAL, &[("name", &tab.server)]);
                     html! {
                         <div class={classes!("tab", on.then_some("on"))} key={tab.process.clone()}>
                             <button role="tab" aria-selected={on.to_string()} id={format!("tab-{index}")}
                                 data-testid={format!("tab-{}", tab.server)} onclick={choose}>
                                 <svg class="dot" viewBox="-6 -6 12 12" aria-hidden="true">
-                                    <circle r="5" class={format!("hue-{}", shard % 7)} />
+                                    <circle r="5" class={match shard {
+                                        Some(shard) => format!("hue-{}", shard % 7),
+                                        None => "hueless".to_owned(),
+                                    }} />
                                 </svg>
                                 { &tab.server }
                             </button>
@@ -92,15 +94,15 @@ fn draw_terminals(page: &Page) -> Html {
 /// Without a terminal, the servers to open one for.
 fn none_open(page: &Page) -> Html {
     let view = page.view();
-    let servers = view.scene.bodies.iter().enumerate();
-    let servers = servers.filter(|(_, body)| body.role.is_server()).take(12);
+    let servers = view.scene.bodies.iter().filter(|body| body.has_terminal()).take(12);
     html! {
         <div class="screen teach">
             <p>{ view.prefs.locale.say(words::NO_TERMINAL) }</p>
             <ul>
-                { for servers.map(|(index, body)| {
+                { for servers.map(|body| {
+                    let id = body.id;
                     let page = page.clone();
-                    let onclick = Callback::from(move |_: MouseEvent| super::open(&page, index));
+                    let onclick = Callback::from(move |_: MouseEvent| super::open(&page, id));
                     html! { <li><button {onclick}>{ &body.name }</button></li> }
                 }) }
             </ul>
@@ -119,7 +121,8 @@ fn draw_new_terminal(page: &Page) -> Html {
         view.scene
             .bodies
             .iter()
-            .position(|body| body.role.is_server() && desk.find(&body.name).is_none())
+            .find(|body| body.has_terminal() && desk.find(&body.name).is_none())
+            .map(|body| body.id)
     };
     let Some(next) = next else { return Html::default() };
     let text = page.say(words::NEW_TERMINAL);

@@ -132,7 +132,10 @@ mod tests {
         );
         assert_eq!(parse(": help"), Ok(Meta::Help));
         assert_eq!(parse(":speed 10ms"), Ok(Meta::Speed(Duration::from_millis(10))));
-        assert_eq!(parse(":open chain-3"), Ok(Meta::Open(Topology::Chain(3))));
+        assert_eq!(
+            parse(":open chain-3"),
+            Ok(Meta::Open(Topology::named("chain-3").expect("a topology")))
+        );
         let files = Meta::Files("redis-1".into(), Some("/data/dump.rdb".into()));
         assert_eq!(parse(":files redis-1 /data/dump.rdb"), Ok(files));
         assert!(matches!(parse(":speed fast"), Err(ActionError::Invalid { .. })));

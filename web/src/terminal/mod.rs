@@ -9,19 +9,20 @@ pub(crate) mod screen;
 
 use limpid_core::sim::{Action, ActionError};
 
+use crate::event_lines::refusal;
 use crate::figures::{self, Speed};
-use crate::happenings::refusal;
 use crate::i18n::{Locale, Text, common};
 use crate::page::{Page, Pane, Topic};
+use crate::units::BodyId;
 
 use desk::{Note, Tab};
 use meta::Meta;
 
 /// Opens the terminal of a body, or brings it to the front.
-pub(crate) fn open(page: &Page, body: usize) {
-    let found = page.view().scene.bodies.get(body).cloned();
+pub(crate) fn open(page: &Page, body: BodyId) {
+    let found = page.view().scene.body(body).cloned();
     let Some(body) = found else { return };
-    if body.role.is_server() {
+    if body.has_terminal() {
         let known = page.desk().find(&body.name);
         match known {
             Some(index) => page.change_desk(|desk| desk.front = index),
@@ -107,7 +108,8 @@ fn carry_out(page: &Page, meta: Meta) -> (String, bool) {
             let speed = Speed::nearest(there);
             page.change(Topic::Time, |view| view.speed = speed);
             let there = figures::duration(speed.a_second());
-            (locale.fill(common::SPEED_MEANS, &[("there", &there)]), false)
+            let means = locale.fill(common::SPEED_MEANS, &[("there", &there)]);
+            (format!("{} · {means}", speed.pace(locale)), false)
         }
         Meta::Go(to) => {
             page.play(false);
@@ -139,8 +141,8 @@ fn carry_out(page: &Page, meta: Meta) -> (String, bool) {
 }
 
 /// Does something with the body of a name, or says which there are.
-fn look(page: &Page, name: &str, act: impl FnOnce(usize)) -> (String, bool) {
-    let body = page.view().scene.index_of(name);
+fn look(page: &Page, name: &str, act: impl FnOnce(BodyId)) -> (String, bool) {
+    let body = page.view().scene.named(name).map(|body| body.id);
     match body {
         Some(body) => {
             act(body);

@@ -7,12 +7,15 @@ use crate::store::value::{Limits, ZSet};
 
 /// What ZADD was asked to do.
 #[derive(Clone, Copy, Default)]
-struct Options {
-    only_new: bool,
-    only_existing: bool,
+pub(in crate::command) struct Options {
+    /// `NX`
+    pub(in crate::command) only_new: bool,
+    /// `XX`
+    pub(in crate::command) only_existing: bool,
     greater: bool,
     less: bool,
-    changed: bool,
+    /// `CH`
+    pub(in crate::command) changed: bool,
     increment: bool,
 }
 
@@ -43,18 +46,18 @@ pub(super) fn zadd(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
         *flag = true;
         at += 1;
     }
-    add(ctx, at, options)
+    add_arguments(ctx, at, options)
 }
 
 pub(super) fn zincrby(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
-    add(ctx, 2, Options { increment: true, ..Options::default() })
+    add_arguments(ctx, 2, Options { increment: true, ..Options::default() })
 }
 
-fn add(ctx: &mut Ctx<'_>, at: usize, options: Options) -> Result<(), CommandError> {
-    let name = ctx.args.at(1);
-    let pairs = ctx.args.from(at);
-    let count = pairs.len() / 2;
-    if count == 0 || !pairs.len().is_multiple_of(2) {
+/// Adds the scores and members that stand in the arguments from `at` on.
+fn add_arguments(ctx: &mut Ctx<'_>, at: usize, options: Options) -> Result<(), CommandError> {
+    let arguments = ctx.args.from(at);
+    let count = arguments.len() / 2;
+    if count == 0 || !arguments.len().is_multiple_of(2) {
         return Err(CommandError::Syntax);
     }
     if options.only_new && options.only_existing {
@@ -70,17 +73,29 @@ fn add(ctx: &mut Ctx<'_>, at: usize, options: Options) -> Result<(), CommandErro
     if options.increment && count > 1 {
         return Err(CommandError::text("ERR INCR option supports a single increment-element pair"));
     }
-    let mut scores = smallvec::SmallVec::<[f64; 8]>::new();
+    let mut pairs = smallvec::SmallVec::<[(f64, &[u8]); 8]>::new();
     for i in 0..count {
-        scores.push(parse_double(pairs.at(2 * i)).ok_or(CommandError::NotAFloat)?);
+        let score = parse_double(arguments.at(2 * i)).ok_or(CommandError::NotAFloat)?;
+        pairs.push((score, arguments.at(2 * i + 1)));
     }
+    add(ctx, &pairs, options)
+}
+
+/// Adds members with their scores to the sorted set of a command, and replies.
+pub(in crate::command) fn add(
+    ctx: &mut Ctx<'_>,
+    pairs: &[(f64, &[u8])],
+    options: Options,
+) -> Result<(), CommandError> {
+    let name = ctx.args.at(1);
+    let count = pairs.len();
     let limits = ctx.limits();
     let mut db = ctx.keyspace.db(ctx.db);
     let key = db.key(name);
     let apply = |set: &mut ZSet| {
         let mut outcome = Outcome::default();
-        for (i, score) in scores.iter().enumerate() {
-            put(set, pairs.at(2 * i + 1), *score, options, &limits, &mut outcome)?;
+        for (score, member) in pairs {
+            put(set, member, *score, options, &limits, &mut outcome)?;
         }
         Ok::<_, CommandError>(outcome)
     };
@@ -92,7 +107,8 @@ fn add(ctx: &mut Ctx<'_>, at: usize, options: Options) -> Result<(), CommandErro
         Some((outcome, _)) => (outcome?, false),
         None if options.only_existing => (Outcome::default(), false),
         None => {
-            let mut set = ZSet::new(count, pairs.at(1).len(), &limits);
+            let first = pairs.first().map_or(0, |(_, member)| member.len());
+            let mut set = ZSet::new(count, first, &limits);
             let outcome = apply(&mut set)?;
             if !set.is_empty() {
                 db.set_value(key, Value::ZSet(set));

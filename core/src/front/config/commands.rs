@@ -97,6 +97,24 @@ fn get<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), C
     Ok(())
 }
 
+/// Who has the configuration written into its file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Rewriter {
+    /// A client, by CONFIG REWRITE.
+    Client(u64),
+    /// The program, by the request of this number.
+    Program(u64),
+}
+
+/// The program's own requests to write the configuration into its file.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ConfigSaves {
+    /// How many there were.
+    asked: u64,
+    /// Whether one is being carried out.
+    running: bool,
+}
+
 /// A CONFIG SET that is in place, and waits for what it needs (listeners, a directory, a file).
 #[derive(Clone, Debug)]
 pub struct Change<C: Schema> {
@@ -147,7 +165,7 @@ fn set<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), C
     }
     new.changed();
     let (before, after) = (old.front(), new.front());
-    let other_port = before.port != after.port;
+    let other_port = S::ports(&old) != S::ports(&new);
     let listens_elsewhere = other_port || before.bind != after.bind;
     let unknown = |name: &&String| !name.starts_with('-') && bind_address(name).is_none();
     if let Some(name) = after.bind.iter().find(unknown) {
@@ -209,7 +227,7 @@ fn rewrite_file<S: Service>(
         return Err(CommandError::text("ERR The server is running without a config file"));
     };
     let client = call.client.id;
-    front.front_disk_op(DiskOp::Load { path: path.clone() }, DiskWork::LoadConfig { client, path });
+    front.rewrite_config(path, Rewriter::Client(client));
     call.client.waiting = true;
     Ok(())
 }
@@ -226,11 +244,31 @@ impl<S: Service> Front<S> {
         }
     }
 
-    /// CONFIG REWRITE has read the old file.
+    /// Has the configuration written into its file because the program has changed it. Gives the
+    /// number of this request, which [`Service::config_saved`] tells when the file says at least
+    /// that; `None` if there is no file. Requests that come while the file is written are answered
+    /// together.
+    pub fn save_config(&mut self) -> Option<u64> {
+        let path = self.config.file.clone()?;
+        self.saves.asked += 1;
+        if !self.saves.running {
+            self.saves.running = true;
+            self.rewrite_config(path, Rewriter::Program(self.saves.asked));
+        }
+        Some(self.saves.asked)
+    }
+
+    /// Reads the old file, to write it anew.
+    fn rewrite_config(&mut self, path: String, by: Rewriter) {
+        let work = DiskWork::LoadConfig { by, path: path.clone() };
+        self.front_disk_op(DiskOp::Load { path }, work);
+    }
+
+    /// The old file has been read.
     pub(crate) fn config_read(
         &mut self,
         now: Now<'_>,
-        client: u64,
+        by: Rewriter,
         path: String,
         result: Result<DiskDone, DiskError>,
     ) {
@@ -238,10 +276,10 @@ impl<S: Service> Front<S> {
             Ok(DiskDone::Data(old)) => old,
             Ok(_) => Vec::new(),
             Err(error) if error.kind == DiskErrorKind::NotFound => Vec::new(),
-            Err(error) => return self.config_written(now, client, Err(error)),
+            Err(error) => return self.config_written(now, by, Err(error)),
         };
         let bytes = rewrite(&self.config, &old, &self.directory);
-        self.front_disk_op(DiskOp::Replace { path, bytes }, DiskWork::ReplaceConfig { client });
+        self.front_disk_op(DiskOp::Replace { path, bytes }, DiskWork::ReplaceConfig { by });
     }
 
     /// CONFIG SET dir has gone to the new directory, or has failed.
@@ -259,24 +297,39 @@ impl<S: Service> Front<S> {
         self.change_done(now, change, result.map(drop).map_err(|error| error.message));
     }
 
-    /// CONFIG REWRITE has written the new file, or has failed.
+    /// The new file has been written, or has failed.
     pub(crate) fn config_written(
         &mut self,
         now: Now<'_>,
-        client: u64,
+        by: Rewriter,
         result: Result<DiskDone, DiskError>,
     ) {
-        let result = match result {
-            Ok(_) => {
-                self.notice(|| "CONFIG REWRITE executed with success.".to_owned());
-                Ok(())
+        match by {
+            Rewriter::Client(client) => {
+                let result = match result {
+                    Ok(_) => {
+                        self.notice(|| "CONFIG REWRITE executed with success.".to_owned());
+                        Ok(())
+                    }
+                    Err(error) => {
+                        self.log(LogLevel::Warning, || format!("CONFIG REWRITE failed: {error}"));
+                        Err(CommandError::composed(format!("ERR Rewriting config file: {error}")))
+                    }
+                };
+                self.answer(now, client, result);
             }
-            Err(error) => {
-                self.log(LogLevel::Warning, || format!("CONFIG REWRITE failed: {error}"));
-                Err(CommandError::composed(format!("ERR Rewriting config file: {error}")))
+            Rewriter::Program(number) => {
+                self.saves.running = false;
+                S::config_saved(self, now, number, result.map(drop));
+                if self.saves.asked > number
+                    && !self.saves.running
+                    && let Some(path) = self.config.file.clone()
+                {
+                    self.saves.running = true;
+                    self.rewrite_config(path, Rewriter::Program(self.saves.asked));
+                }
             }
-        };
-        self.answer(now, client, result);
+        }
     }
 
     /// Answers a CONFIG SET that waited; what failed is undone.

@@ -155,7 +155,13 @@ impl Directives {
     /// The table that these groups make. Where two have a directive of one name, that of the later
     /// group counts.
     pub fn new(groups: &[&'static [Directive]]) -> Self {
-        let mut all: Vec<&'static Directive> = Vec::new();
+        Self { all: Vec::new() }.with(groups)
+    }
+
+    /// This table with more directives, which count where the name is known.
+    #[must_use]
+    pub fn with(&self, groups: &[&'static [Directive]]) -> Self {
+        let mut all = self.all.clone();
         for directive in groups.iter().copied().flatten() {
             match all.binary_search_by(|d| d.name.cmp(directive.name)) {
                 Ok(at) => all[at] = directive,

@@ -21,6 +21,7 @@ pub mod value;
 use core::fmt::Debug;
 
 pub use commands::Change;
+pub(crate) use commands::{ConfigSaves, Rewriter};
 pub use directive::{Directive, Directives, Form, FormLines, Kind, Unit};
 pub use file::ConfigError;
 pub use shared::{FRONT_DIRECTIVES, FrontSettings, OutputLimit, Permission};
@@ -231,4 +232,34 @@ impl<C: Schema> Config<C> {
         self.front = FrontSettings::of(&self.values);
         self.settings = C::settings(&self.values);
     }
+}
+
+/// Reads what CONFIG REWRITE of Redis writes about the one user that there is.
+pub(crate) fn default_user<C: Schema>(
+    config: &mut Config<C>,
+    rules: &[Vec<u8>],
+) -> Result<(), String> {
+    for rule in rules {
+        match rule.as_slice() {
+            b"on"
+            | b"~*"
+            | b"&*"
+            | b"+@all"
+            | b"allkeys"
+            | b"allchannels"
+            | b"allcommands"
+            | b"sanitize-payload"
+            | b"skip-sanitize-payload" => {}
+            b"nopass" => config.replace("requirepass", Vec::new()),
+            [b'>', password @ ..] => config.replace("requirepass", password.to_vec()),
+            other => {
+                return Err(format!(
+                    "The rule '{}' for the default user is not supported. Use requirepass to set \
+                     its password.",
+                    String::from_utf8_lossy(other)
+                ));
+            }
+        }
+    }
+    Ok(())
 }

@@ -1,13 +1,12 @@
 //! A base that is made of commands: those that bring an empty server to the same data.
 
-use super::write_timestamp;
+use super::{stream, write_timestamp};
 use crate::command::feed::write_words;
-use crate::persist::rdb::dump;
 use crate::resp::number::format_double;
 use crate::store::value::hash::Pairs;
 use crate::store::value::set::Members;
 use crate::store::{Entry, Keyed, StringRef, ValueRef, value};
-use value::{HashRef, Item, ListRef, SetRef, ZSetRef};
+use value::{HashRef, Item, ListRef, SetRef, StreamRef, ZSetRef};
 
 /// Elements that one command adds: Redis's `AOF_REWRITE_ITEMS_PER_CMD`.
 const ITEMS: usize = 64;
@@ -33,7 +32,7 @@ pub struct EntryCommands {
 /// How far the writing of a value has come.
 #[derive(Clone, Copy, Debug, Default)]
 struct Progress {
-    /// How many elements have been written.
+    /// How many elements have been written; of a stream, how many commands.
     next: usize,
     /// Whether the command for the element at `next` has been begun.
     begun: bool,
@@ -107,11 +106,7 @@ impl Progress {
             ValueRef::Set(set) => self.set(out, key, set, until),
             ValueRef::Hash(hash) => self.hash(out, key, hash, until),
             ValueRef::ZSet(zset) => self.zset(out, key, zset, until),
-            // Of such a type no command builds a value up.
-            ValueRef::Opaque(_) => {
-                write_words(out, [b"RESTORE", key, b"0", &dump(entry.value(), false)]);
-                true
-            }
+            ValueRef::Stream(stream) => self.stream(out, key, stream, until),
         };
         if done && let Some(at) = entry.expire() {
             let at = itoa::Buffer::new().format(at).to_owned();
@@ -220,6 +215,17 @@ impl Progress {
             }
         }
         self.next >= zset.len()
+    }
+
+    fn stream(
+        &mut self,
+        out: &mut Vec<u8>,
+        key: &[u8],
+        stream: StreamRef<'_>,
+        until: usize,
+    ) -> bool {
+        self.next += stream::write(out, key, stream, self.next, until);
+        self.next >= stream::commands(stream)
     }
 
     fn item(&mut self, out: &mut Vec<u8>, item: Item<'_>, until: usize) -> bool {

@@ -5,6 +5,8 @@ pub mod commands;
 pub mod manifest;
 pub mod records;
 
+mod stream;
+
 pub use commands::{CommandWriter, EntryCommands};
 pub use manifest::{Kind, Manifest, ManifestError, Part};
 pub use records::{BadRecord, Record, Records};

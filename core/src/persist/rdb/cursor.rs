@@ -67,11 +67,6 @@ impl<'a> Cursor<'a> {
         self.at
     }
 
-    /// The bytes that were committed from `from` on.
-    pub(super) fn since(&self, from: usize) -> &'a [u8] {
-        self.bytes.get(from..self.done).unwrap_or_default()
-    }
-
     pub(super) fn take(&mut self, count: usize) -> Result<&'a [u8], Stop> {
         let end = self.at.checked_add(count).ok_or(Stop::More)?;
         let bytes = self.bytes.get(self.at..end).ok_or(Stop::More)?;

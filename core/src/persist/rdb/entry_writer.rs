@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 
 use super::lzf::Pass;
+use super::stream;
 use super::string::put_int;
 use super::writer::Writer;
 use super::{container, kind};
 use crate::store::value::hash::Pairs;
 use crate::store::value::set::Members;
 use crate::store::{Entry, Keyed, StringRef, ValueRef, value};
-use value::{HashRef, Item, ListRef, SetRef, ZSetRef};
+use value::{HashRef, Item, ListRef, SetRef, StreamRef, ZSetRef};
 
 /// Values that take more bytes, or have more elements, than this are written in slices.
 const AT_ONCE: usize = 16 * 1024;
@@ -50,7 +51,8 @@ impl EntryWriter {
 /// How far the writing of a value has come.
 #[derive(Clone, Debug)]
 struct Progress {
-    /// Of a list: the element that the next run begins with. Of other collections: how many
+    /// Of a list: the element that the next run begins with. Of a stream: the entry that the next
+    /// node begins with, and behind the last entry what comes then. Of other collections: how many
     /// elements have been written.
     next: usize,
     /// Whether the first half of the element at `next` (the field of a pair) has been written.
@@ -96,7 +98,8 @@ pub(super) fn kind_of(value: ValueRef<'_>) -> u8 {
         ValueRef::Hash(HashRef::Table(_)) => kind::HASH,
         ValueRef::ZSet(ZSetRef::Pack(_)) => kind::ZSET_LISTPACK,
         ValueRef::ZSet(ZSetRef::Tree(_)) => kind::ZSET_2,
-        ValueRef::Opaque(opaque) => opaque.form(),
+        // Redis 7.0 does not know the form of 7.2, which also tells when consumers last got an entry.
+        ValueRef::Stream(_) => kind::STREAM_LISTPACKS_2,
     }
 }
 
@@ -166,21 +169,20 @@ impl Progress {
         if let Some(text) = single(value) {
             return self.text(writer, &text, until);
         }
-        if let ValueRef::Opaque(opaque) = value {
-            return self.piece(writer, opaque.payload(), until);
-        }
         if (self.next, self.half) == (0, false) && !self.in_string() {
-            writer.len_field(match value {
-                ValueRef::List(_) => self.runs,
-                _ => value.elements() as u64,
-            });
+            match value {
+                ValueRef::List(_) => writer.len_field(self.runs),
+                ValueRef::Stream(stream) => stream::begin(writer, stream),
+                _ => writer.len_field(value.elements() as u64),
+            }
         }
         match value {
             ValueRef::List(list) => self.list(writer, list, until),
             ValueRef::Set(set) => self.set(writer, set, until),
             ValueRef::Hash(hash) => self.hash(writer, hash, until),
             ValueRef::ZSet(zset) => self.zset(writer, zset, until),
-            ValueRef::String(_) | ValueRef::Opaque(_) => true,
+            ValueRef::Stream(stream) => self.stream(writer, stream, until),
+            ValueRef::String(_) => true,
         }
     }
 
@@ -259,6 +261,27 @@ impl Progress {
             }
         }
         self.next >= zset.len()
+    }
+
+    fn stream(&mut self, writer: &mut Writer, stream: StreamRef<'_>, until: usize) -> bool {
+        let len = stream.len();
+        if self.next < len {
+            for node in stream.nodes_from(self.next) {
+                if !self.in_string() {
+                    writer.string(&node.id().to_bytes());
+                }
+                if !self.text(writer, &node.pack().to_bytes(), until) {
+                    return false;
+                }
+                self.next += node.live();
+                if writer.len() >= until {
+                    return false;
+                }
+            }
+        }
+        let parts = stream::parts(stream);
+        self.next += stream::write_parts(writer, stream, self.next - len, until);
+        self.next >= len + parts
     }
 
     fn item(&mut self, writer: &mut Writer, item: Item<'_>, until: usize) -> bool {

@@ -6,8 +6,7 @@
 //! [`Reader`] takes them apart, in pieces of any size; neither knows of files or servers.
 //!
 //! What is written is version 10, which Redis 7.0 and later read. What is read is everything that
-//! Redis 2.8 to 7.2 write. A stream is kept as it was read; one of 7.2 is written as such, which 7.0
-//! does not read: Redis gave it a form of its own there. The numbers below are those of Redis's `rdb.h`.
+//! Redis 2.8 to 7.2 write. The numbers below are those of Redis's `rdb.h`.
 
 pub mod commands;
 

@@ -1,43 +1,26 @@
-//! Streams, which are checked and kept as they are written.
-
-use std::collections::BTreeSet;
+//! Streams: reading the forms of Redis 5, 7.0 and 7.2, and writing that of 7.0.
 
 use super::cursor::{Cursor, Stop};
 use super::kind;
-use crate::store::Opaque;
-use crate::store::value::Item;
-use crate::store::value::listpack::{Listpack, PackRef};
-
-/// An ID: two numbers of 64 bits, big endian, so that they sort.
-type Id = [u8; 16];
-
-/// An ID as it is compared: milliseconds and sequence number.
-fn numbers(id: Id) -> (u64, u64) {
-    let id = u128::from_be_bytes(id);
-    ((id >> 64) as u64, id as u64)
-}
-
-/// The flag of an entry whose fields are those of the first entry in its listpack.
-const SAME_FIELDS: i64 = 2;
+use super::writer::Writer;
+use crate::store::value::listpack::Listpack;
+use crate::store::value::stream::{Counters, Group, Node, Stream, StreamId};
 
 /// A stream that is being read.
 #[derive(Clone, Debug)]
 pub(super) struct StreamReader {
     form: u8,
-    payload: Vec<u8>,
     part: Part,
-    /// How many listpacks there are.
-    nodes: u64,
-    last_node: Option<Id>,
-    groups: BTreeSet<Box<[u8]>>,
-    /// How many groups are still to come.
+    stream: Stream,
+    last_node: Option<StreamId>,
+    /// How many groups are still to come, with the one that is being read.
     groups_left: u64,
-    /// The pending entries of the group, and those of them that a consumer has.
-    pending: BTreeSet<(u64, u64)>,
-    owned: BTreeSet<(u64, u64)>,
-    consumers: BTreeSet<Box<[u8]>>,
+    group: Option<Group>,
     /// How many consumers of the group are still to come.
     consumers_left: u64,
+    consumer: Box<[u8]>,
+    /// How many entries the consumers of the group have.
+    owned: u64,
 }
 
 /// What comes next, and how many of it.
@@ -45,7 +28,7 @@ pub(super) struct StreamReader {
 enum Part {
     Count,
     Nodes(u64),
-    Metadata,
+    Counters,
     Group,
     Pending(u64),
     Consumers,
@@ -57,79 +40,50 @@ impl StreamReader {
     pub(super) fn new(form: u8) -> Self {
         Self {
             form,
-            payload: Vec::new(),
             part: Part::Count,
-            nodes: 0,
+            stream: Stream::new(),
             last_node: None,
-            groups: BTreeSet::new(),
             groups_left: 0,
-            pending: BTreeSet::new(),
-            owned: BTreeSet::new(),
-            consumers: BTreeSet::new(),
+            group: None,
             consumers_left: 0,
+            consumer: Box::default(),
+            owned: 0,
         }
     }
 
     /// Reads on. The stream comes back when it is complete.
-    pub(super) fn step(&mut self, cursor: &mut Cursor<'_>) -> Result<Opaque, Stop> {
+    pub(super) fn step(&mut self, cursor: &mut Cursor<'_>) -> Result<Stream, Stop> {
         loop {
-            let from = cursor.committed();
             let next = self.part(cursor)?;
             cursor.commit();
-            self.payload.extend_from_slice(cursor.since(from));
             match next {
                 Some(part) => self.part = part,
-                None => return Ok(Opaque::stream(self.form, core::mem::take(&mut self.payload))),
+                None => return Ok(core::mem::take(&mut self.stream)),
             }
         }
     }
 
-    /// Reads one part and says which is next.
+    /// Reads one part and says which is next. It changes nothing before all bytes of the part were
+    /// there.
     fn part(&mut self, cursor: &mut Cursor<'_>) -> Result<Option<Part>, Stop> {
         Ok(Some(match self.part {
-            Part::Count => {
-                self.nodes = cursor.len()?;
-                Part::Nodes(self.nodes)
-            }
-            Part::Nodes(0) => Part::Metadata,
+            Part::Count => Part::Nodes(cursor.len()?),
+            Part::Nodes(0) => Part::Counters,
             Part::Nodes(left) => {
                 self.node(cursor)?;
                 Part::Nodes(left - 1)
             }
-            Part::Metadata => {
-                if cursor.len()? > 0 && self.nodes == 0 {
-                    return Stop::bad("Stream length inconsistent with rax entries");
-                }
-                // The last ID; since Redis 7 the first and the last deleted ID and a counter, too.
-                let numbers = if self.form == kind::STREAM_LISTPACKS { 2 } else { 7 };
-                for _ in 0..numbers {
-                    cursor.len()?;
-                }
-                self.groups_left = cursor.len()?;
+            Part::Counters => {
+                self.counters(cursor)?;
                 return Ok((self.groups_left > 0).then_some(Part::Group));
             }
-            Part::Group => {
-                let name = cursor.text()?.bytes()?.into_owned();
-                let numbers = if self.form == kind::STREAM_LISTPACKS { 2 } else { 3 };
-                for _ in 0..numbers {
-                    cursor.len()?;
-                }
-                let pending = cursor.len()?;
-                if self.groups.contains(&*name) {
-                    let name = String::from_utf8_lossy(&name);
-                    return Stop::bad(format!("Duplicated consumer group name {name}"));
-                }
-                self.groups.insert(name.into());
-                self.groups_left -= 1;
-                self.pending.clear();
-                self.owned.clear();
-                self.consumers.clear();
-                Part::Pending(pending)
-            }
+            Part::Group => Part::Pending(self.group(cursor)?),
             Part::Pending(0) => Part::Consumers,
             Part::Pending(left) => {
-                let (id, _when, _count) = (cursor.array()?, cursor.array::<8>()?, cursor.len()?);
-                if !self.pending.insert(numbers(id)) {
+                let (id, time, count) = (cursor.array()?, cursor.array()?, cursor.len()?);
+                let (id, time) = (StreamId::from_bytes(id), i64::from_le_bytes(time));
+                let group = self.group.as_mut();
+                if !group.is_some_and(|group| group.restore_delivery(id, time, count)) {
                     return Stop::bad("Duplicated global PEL entry loading stream consumer group");
                 }
                 Part::Pending(left - 1)
@@ -138,36 +92,24 @@ impl StreamReader {
                 self.consumers_left = cursor.len()?;
                 Part::Consumer
             }
-            Part::Consumer if self.consumers_left > 0 => {
-                let name = cursor.text()?.bytes()?.into_owned();
-                let _seen = cursor.array::<8>()?;
-                if self.form == kind::STREAM_LISTPACKS_3 {
-                    let _active = cursor.array::<8>()?;
-                }
-                let owned = cursor.len()?;
-                if !self.consumers.insert(name.into()) {
-                    return Stop::bad("Duplicate stream consumer detected.");
-                }
-                self.consumers_left -= 1;
-                Part::Owned(owned)
-            }
+            Part::Consumer if self.consumers_left > 0 => Part::Owned(self.consumer(cursor)?),
             Part::Consumer => {
-                if self.owned.len() < self.pending.len() {
-                    return Stop::bad("Stream CG PEL entry without consumer");
-                }
+                self.group_is_complete()?;
                 return Ok((self.groups_left > 0).then_some(Part::Group));
             }
             Part::Owned(0) => Part::Consumer,
             Part::Owned(left) => {
-                let id = numbers(cursor.array()?);
-                if !self.pending.contains(&id) {
+                let id = StreamId::from_bytes(cursor.array()?);
+                let Some(group) = &mut self.group else { return Ok(None) };
+                if group.delivery(id).is_none() {
                     return Stop::bad("Consumer entry not found in group global PEL");
                 }
-                if !self.owned.insert(id) {
+                if !group.restore_owner(id, &self.consumer) {
                     return Stop::bad(
                         "Duplicated consumer PEL entry loading a stream consumer group",
                     );
                 }
+                self.owned += 1;
                 Part::Owned(left - 1)
             }
         }))
@@ -176,65 +118,225 @@ impl StreamReader {
     /// A listpack of entries, and the ID that theirs are counted from.
     fn node(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Stop> {
         let (id, entries) = (cursor.text()?, cursor.text()?);
-        let Ok(id) = Id::try_from(&*id.bytes()?) else {
+        let Ok(id) = <[u8; 16]>::try_from(&*id.bytes()?) else {
             return Stop::bad("Stream node key entry is not the size of a stream ID");
         };
+        let id = StreamId::from_bytes(id);
         let pack = Listpack::from_bytes(entries.bytes()?.into_owned());
-        if !pack.is_ok_and(|pack| holds_entries(pack.view()).is_some()) {
+        let Some(node) = pack.ok().and_then(|pack| Node::from_pack(id, pack).ok()) else {
             return Stop::bad("Stream listpack integrity check failed.");
-        }
+        };
         if self.last_node.is_some_and(|last| last >= id) {
             return Stop::bad("Listpack re-added with existing key");
         }
         self.last_node = Some(id);
+        self.stream.push_node(node);
+        Ok(())
+    }
+
+    /// What the stream remembers, and how many groups it has.
+    fn counters(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Stop> {
+        let len = cursor.len()?;
+        let mut counters = Counters { last_id: read_id(cursor)?, ..Counters::default() };
+        if self.form == kind::STREAM_LISTPACKS {
+            // Before version 7 nothing but the last ID was remembered.
+            let first = self.stream.iter_from(0).next();
+            counters.first_id = first.map_or(StreamId::MIN, |entry| entry.id);
+            counters.entries_added = len;
+        } else {
+            counters.first_id = read_id(cursor)?;
+            counters.max_deleted_id = read_id(cursor)?;
+            counters.entries_added = cursor.len()?;
+        }
+        let groups = cursor.len()?;
+        if len != self.stream.len() as u64 {
+            return Stop::bad("Stream length inconsistent with rax entries");
+        }
+        self.stream.set_counters(counters);
+        self.groups_left = groups;
+        Ok(())
+    }
+
+    /// A group without what belongs to it; how many entries are pending comes back.
+    fn group(&mut self, cursor: &mut Cursor<'_>) -> Result<u64, Stop> {
+        let name = cursor.text()?.bytes()?;
+        let last_id = read_id(cursor)?;
+        let entries_read = match self.form {
+            kind::STREAM_LISTPACKS => self.stream.entries_up_to(last_id),
+            _ => Some(cursor.len()?).filter(|read| *read != UNKNOWN),
+        };
+        let pending = cursor.len()?;
+        if self.stream.group(&name).is_some() {
+            let name = String::from_utf8_lossy(&name);
+            return Stop::bad(format!("Duplicated consumer group name {name}"));
+        }
+        self.group = Some(Group::new(&name, last_id, entries_read));
+        self.owned = 0;
+        Ok(pending)
+    }
+
+    /// A consumer; how many entries it has comes back.
+    fn consumer(&mut self, cursor: &mut Cursor<'_>) -> Result<u64, Stop> {
+        let name = cursor.text()?.bytes()?;
+        let seen = i64::from_le_bytes(cursor.array()?);
+        let active = match self.form {
+            // -1 if it never was.
+            kind::STREAM_LISTPACKS_3 => {
+                Some(i64::from_le_bytes(cursor.array()?)).filter(|active| *active != -1)
+            }
+            _ => Some(seen),
+        };
+        let owned = cursor.len()?;
+        let Some(group) = &mut self.group else { return Ok(0) };
+        if !group.add_consumer(&name, seen) {
+            return Stop::bad("Duplicate stream consumer detected.");
+        }
+        group.change_consumer(&name, |consumer| consumer.active = active);
+        self.consumer = name.into();
+        self.consumers_left -= 1;
+        Ok(owned)
+    }
+
+    fn group_is_complete(&mut self) -> Result<(), Stop> {
+        let Some(group) = self.group.take() else { return Ok(()) };
+        if self.owned < group.pending_count() as u64 {
+            return Stop::bad("Stream CG PEL entry without consumer");
+        }
+        self.stream.add_group(group);
+        self.groups_left -= 1;
         Ok(())
     }
 }
 
-/// Whether a listpack holds a stream's entries: a master entry (how many there are, how many are
-/// deleted, the field names that most have), and for each its flags, its ID as a difference, its
-/// fields, and how many elements it takes.
-fn holds_entries(pack: PackRef<'_>) -> Option<()> {
-    let mut items = pack.iter().map(|(_, item)| item);
-    let count = number(&mut items)?;
-    let deleted = number(&mut items)?;
-    let master = usize::try_from(number(&mut items)?).ok()?;
-    if count < 0 || deleted < 0 {
-        return None;
-    }
-    pass(&mut items, master)?;
-    if number(&mut items)? != 0 {
-        return None;
-    }
-    for _ in 0..count.checked_add(deleted)? {
-        let flags = number(&mut items)?;
-        number(&mut items)?;
-        number(&mut items)?;
-        let (fields, elements) = if flags & SAME_FIELDS != 0 {
-            (master, master.checked_add(3)?)
-        } else {
-            let fields = usize::try_from(number(&mut items)?).ok()?;
-            pass(&mut items, fields)?;
-            (fields, fields.checked_mul(2)?.checked_add(4)?)
-        };
-        pass(&mut items, fields)?;
-        if usize::try_from(number(&mut items)?).ok()? != elements {
-            return None;
+/// In place of how many entries a group has read, when that is not known.
+const UNKNOWN: u64 = u64::MAX;
+
+fn read_id(cursor: &mut Cursor<'_>) -> Result<StreamId, Stop> {
+    Ok(StreamId { ms: cursor.len()?, seq: cursor.len()? })
+}
+
+/// Writes what comes before the first node.
+pub(super) fn begin(writer: &mut Writer, stream: &Stream) {
+    writer.len_field(stream.node_count() as u64);
+}
+
+/// How many parts there are behind the nodes: the counters, and what belongs to the groups.
+pub(super) fn parts(stream: &Stream) -> usize {
+    1 + stream.groups().map(group_parts).sum::<usize>()
+}
+
+fn group_parts(group: &Group) -> usize {
+    // The group, its deliveries, the number of consumers, these, and the deliveries once more.
+    2 + 2 * group.pending_count() + group.consumer_count()
+}
+
+/// Writes parts behind the nodes, from the one with the number `from` on, until the buffer has
+/// `until` bytes. Returns how many were written, at least one if there is one.
+pub(super) fn write_parts(
+    writer: &mut Writer,
+    stream: &Stream,
+    from: usize,
+    until: usize,
+) -> usize {
+    let mut slice = Slice { writer, skip: from, until, written: 0 };
+    slice.part(|writer| write_counters(writer, stream));
+    for group in stream.groups() {
+        if slice.pass(group_parts(group)) {
+            continue;
+        }
+        slice.part(|writer| write_group(writer, group));
+        for delivery in group.pending_from_rank(slice.pass_some(group.pending_count())) {
+            if slice.is_full() {
+                return slice.written;
+            }
+            slice.part(|writer| {
+                writer.raw(&delivery.id.to_bytes());
+                writer.raw(&delivery.time.to_le_bytes());
+                writer.len_field(delivery.count);
+            });
+        }
+        slice.part(|writer| writer.len_field(group.consumer_count() as u64));
+        for consumer in group.consumers() {
+            if slice.pass(1 + consumer.pending_count()) {
+                continue;
+            }
+            slice.part(|writer| {
+                writer.string(consumer.name());
+                writer.raw(&consumer.seen.to_le_bytes());
+                writer.len_field(consumer.pending_count() as u64);
+            });
+            for id in consumer.pending_from_rank(slice.pass_some(consumer.pending_count())) {
+                if slice.is_full() {
+                    return slice.written;
+                }
+                slice.part(|writer| writer.raw(&id.to_bytes()));
+            }
+        }
+        if slice.is_full() {
+            break;
         }
     }
-    items.next().is_none().then_some(())
+    slice.written
 }
 
-fn number<'a>(items: &mut impl Iterator<Item = Item<'a>>) -> Option<i64> {
-    match items.next()? {
-        Item::Int(n) => Some(n),
-        Item::Str(_) => None,
+/// Parts that are written one after the other, behind some that were written before.
+struct Slice<'a> {
+    writer: &'a mut Writer,
+    /// How many parts are still to be passed over.
+    skip: usize,
+    until: usize,
+    written: usize,
+}
+
+impl Slice<'_> {
+    fn is_full(&self) -> bool {
+        self.written > 0 && self.writer.len() >= self.until
+    }
+
+    fn part(&mut self, write: impl FnOnce(&mut Writer)) {
+        if self.skip > 0 {
+            self.skip -= 1;
+        } else if !self.is_full() {
+            write(self.writer);
+            self.written += 1;
+        }
+    }
+
+    /// Passes over so many parts at once, if all of them were written before.
+    fn pass(&mut self, parts: usize) -> bool {
+        let all = self.skip >= parts;
+        if all {
+            self.skip -= parts;
+        }
+        all
+    }
+
+    /// Passes over as many of these parts as were written before, and says how many.
+    fn pass_some(&mut self, parts: usize) -> usize {
+        let passed = self.skip.min(parts);
+        self.skip -= passed;
+        passed
     }
 }
 
-fn pass<'a>(items: &mut impl Iterator<Item = Item<'a>>, count: usize) -> Option<()> {
-    match count.checked_sub(1) {
-        None => Some(()),
-        Some(last) => items.nth(last).map(|_| ()),
-    }
+fn write_counters(writer: &mut Writer, stream: &Stream) {
+    let counters = stream.counters();
+    writer.len_field(stream.len() as u64);
+    write_id(writer, counters.last_id);
+    write_id(writer, counters.first_id);
+    write_id(writer, counters.max_deleted_id);
+    writer.len_field(counters.entries_added);
+    writer.len_field(stream.groups().len() as u64);
+}
+
+fn write_group(writer: &mut Writer, group: &Group) {
+    writer.string(group.name());
+    write_id(writer, group.last_id());
+    writer.len_field(group.entries_read().unwrap_or(UNKNOWN));
+    writer.len_field(group.pending_count() as u64);
+}
+
+fn write_id(writer: &mut Writer, id: StreamId) {
+    writer.len_field(id.ms);
+    writer.len_field(id.seq);
 }

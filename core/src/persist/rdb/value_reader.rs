@@ -1,7 +1,5 @@
 //! Reading one value, element by element as they arrive.
 
-use triomphe::Arc;
-
 use super::cursor::{Cursor, Stop};
 use super::stream::StreamReader;
 use super::{container, kind, module, packed, ziplist, zipmap};
@@ -70,7 +68,7 @@ impl ValueReader {
             let value = match self {
                 ValueReader::Text => Some(Value::String(cursor.text()?.bytes()?.into_owned())),
                 ValueReader::Packed(kind) => Some(packed_value(*kind, cursor, limits)?),
-                ValueReader::Stream(stream) => Some(Value::Opaque(Arc::new(stream.step(cursor)?))),
+                ValueReader::Stream(stream) => Some(stream.step(cursor)?.into_value()),
                 ValueReader::Module => {
                     let name = module::type_name(cursor.len()?);
                     return Stop::bad(format!(

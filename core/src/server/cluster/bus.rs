@@ -322,7 +322,8 @@ impl Server {
             PeerInput::ConnectFailed(error) | PeerInput::Closed(error) => {
                 self.bus_lost(now, link, error);
             }
-            PeerInput::Drained => {}
+            // One that was accepted is told to `bus_accepted`.
+            PeerInput::Accepted { .. } | PeerInput::Drained => {}
         }
     }
 
@@ -433,10 +434,5 @@ impl Server {
     /// Whether there are keys.
     pub(in crate::server) fn has_keys(&self) -> bool {
         self.service.keyspace.summary().next().is_some()
-    }
-
-    /// The ports of the bus on which this server listens.
-    pub(in crate::server) fn bus_port(&self) -> Option<u16> {
-        self.is_clustered().then(|| self.config.settings().cluster.listen_port())
     }
 }

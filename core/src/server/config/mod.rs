@@ -8,7 +8,7 @@ mod table;
 use std::sync::OnceLock;
 
 pub use crate::front::config::{ConfigError, FrontSettings, OutputLimit, Permission};
-use crate::front::config::{Directives, FRONT_DIRECTIVES, Schema, Values};
+use crate::front::config::{Directives, FRONT_DIRECTIVES, Schema, Values, default_user};
 pub use settings::{DisklessLoad, PropagationError, Settings};
 
 /// The configuration of a server.
@@ -62,33 +62,6 @@ impl Schema for ServerSchema {
         }
         Ok(())
     }
-}
-
-/// Reads what CONFIG REWRITE of Redis writes about the one user that there is.
-fn default_user(config: &mut Config, rules: &[Vec<u8>]) -> Result<(), String> {
-    for rule in rules {
-        match rule.as_slice() {
-            b"on"
-            | b"~*"
-            | b"&*"
-            | b"+@all"
-            | b"allkeys"
-            | b"allchannels"
-            | b"allcommands"
-            | b"sanitize-payload"
-            | b"skip-sanitize-payload" => {}
-            b"nopass" => config.replace("requirepass", Vec::new()),
-            [b'>', password @ ..] => config.replace("requirepass", password.to_vec()),
-            other => {
-                return Err(format!(
-                    "The rule '{}' for the default user is not supported. Use requirepass to set \
-                     its password.",
-                    String::from_utf8_lossy(other)
-                ));
-            }
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use triomphe::Arc;
 
 use super::super::size::allocated;
+use super::super::value::stream::Group;
 use super::super::value::{
     Hash, HashRef, List, ListRef, Set, SetRef, StringRef, Value, ValueRef, ZSet,
 };
@@ -63,9 +64,7 @@ impl Large {
     /// A copy to be read from beginning to end, which costs little however large the value is.
     pub(super) fn frozen(&self) -> Self {
         match self {
-            Large::String(_) | Large::LongString(_) | Large::Other(Value::Opaque(_)) => {
-                self.clone()
-            }
+            Large::String(_) | Large::LongString(_) => self.clone(),
             Large::Other(value) => Large::Other(value.view().frozen()),
         }
     }
@@ -81,7 +80,7 @@ impl Large {
                 ValueRef::Hash(hash) => hash.memory(),
                 ValueRef::ZSet(set) => set.memory(),
                 ValueRef::String(text) => text.len(),
-                ValueRef::Opaque(opaque) => allocated(40) + allocated(opaque.payload().len()),
+                ValueRef::Stream(stream) => stream.memory(),
             },
         }
     }
@@ -93,6 +92,10 @@ impl Large {
             ValueRef::Set(SetRef::Table(table)) => table.len(),
             ValueRef::Hash(HashRef::Table(table)) => table.len(),
             ValueRef::ZSet(set) => set.len(),
+            ValueRef::Stream(stream) => {
+                let pending = stream.groups().map(Group::pending_count);
+                stream.node_count() + pending.sum::<usize>()
+            }
             _ => 1,
         }
     }
@@ -125,6 +128,7 @@ impl Remains {
                 }
                 freed
             }
+            Large::Other(Value::Stream(stream)) => stream.dismantle(limit),
             _ => 0,
         }
     }

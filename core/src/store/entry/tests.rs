@@ -1,6 +1,7 @@
 use super::*;
 use crate::rng::Rng;
-use crate::store::value::{End, Limits};
+use crate::store::value::stream::NodeLimits;
+use crate::store::value::{End, Limits, Stream, StreamId};
 
 fn text(entry: &Entry) -> Vec<u8> {
     let ValueRef::String(string) = entry.value() else { panic!("not a string") };
@@ -151,17 +152,38 @@ fn change(entry: &mut Entry, rng: &mut Rng, limits: &Limits) {
         true => hash.set(&name, &rng.below(1 << 40).to_le_bytes(), limits),
         false => hash.remove(&name),
     });
+    entry.edit(|stream: &mut Stream| match grow {
+        true => {
+            let id = stream.counters().last_id.next().unwrap();
+            stream.append(id, &[(b"f", &name)], NODES);
+        }
+        false => {
+            let rank = rng.below(stream.len() as u64) as usize;
+            let id = stream.iter_from(rank).next().unwrap().id;
+            assert!(stream.delete(id));
+        }
+    });
     entry.edit(|zset: &mut ZSet| match grow {
         true => zset.insert(&name, rng.below(1_000) as f64, limits),
         false => zset.remove(&name),
     });
 }
 
+const NODES: NodeLimits = NodeLimits { bytes: 4096, entries: 100 };
+
 /// All that an entry holds, in the order in which it is walked over.
 fn contents(entry: &Entry) -> Vec<Vec<u8>> {
     match entry.value() {
         ValueRef::String(string) => vec![string.to_vec()],
-        ValueRef::Opaque(opaque) => vec![opaque.payload().to_vec()],
+        ValueRef::Stream(stream) => {
+            let entries = stream.iter_from(0).flat_map(|entry| {
+                let fields = entry.fields().flat_map(|(f, v)| [f.to_vec(), v.to_vec()]);
+                core::iter::once(entry.id.to_string().into_bytes())
+                    .chain(fields)
+                    .collect::<Vec<_>>()
+            });
+            entries.collect()
+        }
         ValueRef::List(list) => list.iter().map(|item| item.to_vec()).collect(),
         ValueRef::Set(set) => set.iter().map(|item| item.to_vec()).collect(),
         ValueRef::Hash(hash) => hash.iter().flat_map(|(f, v)| [f.to_vec(), v.to_vec()]).collect(),
@@ -183,7 +205,12 @@ fn large_values(limits: &Limits) -> Vec<Value> {
         zset.insert(&name, (n % 700) as f64, limits);
     }
     let string = Value::String(names().flatten().collect());
-    vec![string, Value::List(list), Value::Set(set), Value::Hash(hash), Value::ZSet(zset)]
+    let mut stream = Stream::new();
+    for (n, name) in names().enumerate() {
+        stream.append(StreamId::new(1, n as u64), &[(b"f", &name)], NODES);
+    }
+    let stream = Value::Stream(Box::new(stream));
+    vec![string, Value::List(list), Value::Set(set), Value::Hash(hash), Value::ZSet(zset), stream]
 }
 
 #[test]
@@ -224,7 +251,11 @@ fn copies_of_large_values_go_their_own_ways() {
                         let mut members = zset.iter_from(0).enumerate();
                         assert!(members.all(|(n, (m, s))| zset.rank(&m.to_vec()) == Some((n, s))));
                     }
-                    ValueRef::String(_) | ValueRef::List(_) | ValueRef::Opaque(_) => {}
+                    ValueRef::Stream(stream) => {
+                        let mut entries = stream.iter_from(0).enumerate();
+                        assert!(entries.all(|(n, entry)| stream.rank(entry.id) == n));
+                    }
+                    ValueRef::String(_) | ValueRef::List(_) => {}
                 }
             }
         }
@@ -239,7 +270,8 @@ fn what_copies_share_is_freed_in_slices_by_the_last_of_them() {
         let mut original = Entry::new(b"k", value, None, default());
         let copy = original.frozen();
         change(&mut original, &mut Rng::new(1), &limits);
-        let slice = if copy.encoding() == Encoding::Quicklist { 10 } else { 5_000 };
+        let runs = matches!(copy.encoding(), Encoding::Quicklist | Encoding::Stream);
+        let slice = if runs { 10 } else { 5_000 };
         let steps = |entry: Entry| {
             let mut remains = entry.into_remains().expect("a large value");
             let mut steps = 0;

@@ -540,6 +540,14 @@ pub struct Iter<'a> {
     at: usize,
 }
 
+impl Iter<'_> {
+    /// Where the next element is; the end if there is none.
+    #[inline]
+    pub fn position(&self) -> usize {
+        self.at
+    }
+}
+
 impl<'a> Iterator for Iter<'a> {
     type Item = (usize, Item<'a>);
 

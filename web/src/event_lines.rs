@@ -10,13 +10,13 @@ use crate::lab::{Lab, is_typing};
 
 /// A line of the list of events.
 #[derive(Clone, PartialEq, Debug)]
-pub(crate) struct Happening {
+pub(crate) struct EventLine {
     /// Its number, unique in a list.
     pub number: u64,
     /// When, in nanoseconds.
     pub at: u64,
     /// What sort of thing.
-    pub kind: HappeningKind,
+    pub kind: LineKind,
     /// What happened.
     pub text: String,
     /// Whether somebody did it, rather than that it came of something.
@@ -25,9 +25,9 @@ pub(crate) struct Happening {
     pub is_warning: bool,
 }
 
-/// Sorts of things that happen.
+/// What sort of event a line is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum HappeningKind {
+pub(crate) enum LineKind {
     /// Something broke.
     Fault,
     /// Something came back, or somebody did something harmless.
@@ -54,7 +54,7 @@ impl Lab {
     }
 
     /// The list of events, oldest first.
-    pub(crate) fn happenings(&self, locale: Locale) -> Vec<Happening> {
+    pub(crate) fn event_lines(&self, locale: Locale) -> Vec<EventLine> {
         let world = self.world();
         let mut lines = Vec::new();
         let mut number = world.events().next();
@@ -62,7 +62,7 @@ impl Lab {
             number -= 1;
             let is_action = matches!(event.kind, EventKind::Action(_));
             if let Some((kind, text)) = self.tell(locale, event) {
-                lines.push(Happening {
+                lines.push(EventLine {
                     number,
                     at: event.at.0,
                     kind,
@@ -82,10 +82,10 @@ impl Lab {
             for line in log.iter().rev().take(LOG_LINES) {
                 number -= 1;
                 let mark = line.level.mark();
-                lines.push(Happening {
+                lines.push(EventLine {
                     number: (u64::from(proc.id.0) + 1) << 40 | number,
                     at: line.at.0,
-                    kind: HappeningKind::Log,
+                    kind: LineKind::Log,
                     text: format!("{name} {mark} {}", line.text),
                     is_action: false,
                     is_warning: line.level == LogLevel::Warning,
@@ -99,8 +99,8 @@ impl Lab {
     }
 
     /// An event in words, if it is worth a line.
-    fn tell(&self, locale: Locale, event: &Event) -> Option<(HappeningKind, String)> {
-        use HappeningKind::{Command, Fault, News};
+    fn tell(&self, locale: Locale, event: &Event) -> Option<(LineKind, String)> {
+        use LineKind::{Command, Fault, News};
         let host = |id: HostId| self.host_name(id);
         let proc = |id: ProcId| self.proc_name(id);
         let say = |text: Text, name: &str| locale.fill(text, &[("name", name)]);
@@ -164,8 +164,7 @@ impl Lab {
     /// A process is told by its body on the map.
     fn proc_name(&self, id: ProcId) -> String {
         let body = self.world().proc(id).and_then(|proc| self.units().of_process(&proc));
-        let unit = body.and_then(|body| self.units().get(body));
-        unit.map_or_else(|| "?".to_owned(), |unit| unit.name.clone())
+        body.map_or_else(|| "?".to_owned(), |body| self.units().name(body).to_owned())
     }
 
     /// Terminals come and go without a line.

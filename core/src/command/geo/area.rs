@@ -1,0 +1,175 @@
+//! Distances on the earth, and the cells that cover an area.
+
+use core::f64::consts::PI;
+
+use super::hash::{Cell, FINEST, Place};
+
+/// An area around a place.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Area {
+    pub(super) centre: Place,
+    pub(super) shape: Shape,
+}
+
+/// The shape of an area, in metres.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Shape {
+    Circle { radius: f64 },
+    Box { width: f64, height: f64 },
+}
+
+/// The quadratic mean radius of the earth in metres (WGS 84).
+const EARTH_RADIUS: f64 = 6_372_797.560_856;
+/// Half of the side of the map in metres, as Redis has it.
+const HALF_MAP: f64 = 20_037_726.37;
+const RADIANS: f64 = PI / 180.0;
+
+/// The distance between two places in metres, by the haversine formula.
+pub(super) fn distance(from: Place, to: Place) -> f64 {
+    let v = libm::sin((to.longitude * RADIANS - from.longitude * RADIANS) / 2.0);
+    if v == 0.0 {
+        return north_south(from.latitude, to.latitude);
+    }
+    let (lat1, lat2) = (from.latitude * RADIANS, to.latitude * RADIANS);
+    let u = libm::sin((lat2 - lat1) / 2.0);
+    let a = u * u + libm::cos(lat1) * libm::cos(lat2) * v * v;
+    2.0 * EARTH_RADIUS * libm::asin(a.sqrt())
+}
+
+/// The distance between two latitudes in metres.
+fn north_south(from: f64, to: f64) -> f64 {
+    EARTH_RADIUS * (to * RADIANS - from * RADIANS).abs()
+}
+
+impl Area {
+    /// The distance of a place from the centre, if it lies within the area.
+    pub(super) fn distance_within(&self, place: Place) -> Option<f64> {
+        match self.shape {
+            Shape::Circle { radius } => {
+                let distance = distance(self.centre, place);
+                (distance <= radius).then_some(distance)
+            }
+            Shape::Box { width, height } => {
+                if north_south(place.latitude, self.centre.latitude) > height / 2.0 {
+                    return None;
+                }
+                let same_latitude = Place { latitude: place.latitude, ..self.centre };
+                if distance(place, same_latitude) > width / 2.0 {
+                    return None;
+                }
+                Some(distance(self.centre, place))
+            }
+        }
+    }
+
+    /// The cells that cover the area: the one of the centre, and those around it that are needed.
+    /// The order is Redis's, in which members are found.
+    pub(super) fn cells(&self) -> Vec<Cell> {
+        let bounds = self.bounds();
+        let mut step = self.step();
+        let mut cell = self.centre.cell(step);
+        // Near the edge of its cell an area may reach beyond the cells around.
+        let reaches_beyond = cell.neighbour(0, 1).borders().north < bounds.north
+            || cell.neighbour(0, -1).borders().south > bounds.south
+            || cell.neighbour(1, 0).borders().east < bounds.east
+            || cell.neighbour(-1, 0).borders().west > bounds.west;
+        if step > 1 && reaches_beyond {
+            step -= 1;
+            cell = self.centre.cell(step);
+        }
+        let own = cell.borders();
+        let useless = |east: i8, north: i8| {
+            step >= 2
+                && ((north < 0 && own.south < bounds.south)
+                    || (north > 0 && own.north > bounds.north)
+                    || (east < 0 && own.west < bounds.west)
+                    || (east > 0 && own.east > bounds.east))
+        };
+        const AROUND: [(i8, i8); 8] =
+            [(0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (-1, 1), (1, -1), (-1, -1)];
+        let mut cells = vec![cell];
+        for (east, north) in AROUND {
+            let next = cell.neighbour(east, north);
+            // Where cells are large, one is met more than once; what was met just before (but for
+            // the centre) is not looked through again.
+            let again = cells.len() > 1 && cells.last() == Some(&next);
+            if !useless(east, north) && !again {
+                cells.push(next);
+            }
+        }
+        cells
+    }
+
+    /// The bounding box in degrees. Longer parallels are what counts.
+    fn bounds(&self) -> super::hash::Borders {
+        let (half_width, half_height) = match self.shape {
+            Shape::Circle { radius } => (radius, radius),
+            Shape::Box { width, height } => (width / 2.0, height / 2.0),
+        };
+        let Place { longitude, latitude } = self.centre;
+        let up = half_height / EARTH_RADIUS / RADIANS;
+        let widest = if latitude < 0.0 { latitude - up } else { latitude + up };
+        let aside = half_width / EARTH_RADIUS / libm::cos(widest * RADIANS) / RADIANS;
+        super::hash::Borders {
+            west: longitude - aside,
+            east: longitude + aside,
+            south: latitude - up,
+            north: latitude + up,
+        }
+    }
+
+    /// How fine the grid should be, so that a cell and those around cover the area.
+    fn step(&self) -> u32 {
+        let mut range = match self.shape {
+            Shape::Circle { radius } => radius,
+            Shape::Box { width, height } => {
+                ((width / 2.0) * (width / 2.0) + (height / 2.0) * (height / 2.0)).sqrt()
+            }
+        };
+        if range == 0.0 {
+            return FINEST;
+        }
+        let mut step = 1i32;
+        // Not many times: even the smallest of numbers is as large as the map after 1,100.
+        while range < HALF_MAP {
+            range *= 2.0;
+            step += 1;
+        }
+        step -= 2;
+        // Towards the poles cells are narrow.
+        let latitude = self.centre.latitude.abs();
+        if latitude > 66.0 {
+            step -= 1;
+        }
+        if latitude > 80.0 {
+            step -= 1;
+        }
+        step.clamp(1, FINEST as i32) as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_are_those_of_the_documentation() {
+        let palermo = Place::of_score(3479099956230698.0);
+        let catania = Place::of_score(3479447370796909.0);
+        assert_eq!(format!("{:.4}", distance(palermo, catania)), "166274.1516");
+        assert_eq!(distance(palermo, palermo), 0.0);
+    }
+
+    #[test]
+    fn a_small_area_takes_few_cells() {
+        let centre = Place::new(13.361389, 38.115556).unwrap();
+        let area = Area { centre, shape: Shape::Circle { radius: 100.0 } };
+        let cells = area.cells();
+        assert!(cells.len() <= 4, "{cells:?}");
+        let found = cells.iter().any(|cell| {
+            let (from, to) = cell.scores();
+            (from..to).contains(&centre.score())
+        });
+        assert!(found);
+    }
+}

@@ -1,0 +1,97 @@
+//! Places for connections, found by their number or by the driver's name for the connection.
+
+use hashbrown::HashTable;
+
+use crate::machine::ConnId;
+
+/// A place, and which of those who have had it is meant.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct SlotId {
+    /// The place.
+    pub slot: u32,
+    /// Counted over all places, from 1.
+    pub serial: u32,
+}
+
+/// Values in numbered places, which are used again.
+#[derive(Clone, Debug)]
+pub(super) struct Slots<T> {
+    places: Vec<Option<(ConnId, T)>>,
+    free: Vec<u32>,
+    /// The place of each connection. Never iterated.
+    by_conn: HashTable<(ConnId, u32)>,
+    serial: u32,
+}
+
+impl<T> Default for Slots<T> {
+    fn default() -> Self {
+        Slots { places: Vec::new(), free: Vec::new(), by_conn: HashTable::new(), serial: 0 }
+    }
+}
+
+impl<T> Slots<T> {
+    pub(super) fn insert(
+        &mut self,
+        conn: ConnId,
+        make: impl FnOnce(SlotId) -> T,
+    ) -> Option<SlotId> {
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None => {
+                self.places.push(None);
+                u32::try_from(self.places.len() - 1).ok()?
+            }
+        };
+        self.serial = self.serial.wrapping_add(1).max(1);
+        let id = SlotId { slot, serial: self.serial };
+        *self.places.get_mut(slot as usize)? = Some((conn, make(id)));
+        self.by_conn.insert_unique(hash(conn), (conn, slot), |(conn, _)| hash(*conn));
+        Some(id)
+    }
+
+    #[inline]
+    pub(super) fn get(&self, slot: u32) -> Option<&T> {
+        self.places.get(slot as usize)?.as_ref().map(|(_, value)| value)
+    }
+
+    #[inline]
+    pub(super) fn get_mut(&mut self, slot: u32) -> Option<&mut T> {
+        self.places.get_mut(slot as usize)?.as_mut().map(|(_, value)| value)
+    }
+
+    #[inline]
+    pub(super) fn by_conn(&mut self, conn: ConnId) -> Option<&mut T> {
+        let &(_, slot) = self.by_conn.find(hash(conn), |(known, _)| *known == conn)?;
+        self.get_mut(slot)
+    }
+
+    pub(super) fn remove_conn(&mut self, conn: ConnId) -> Option<T> {
+        let entry = self.by_conn.find_entry(hash(conn), |(known, _)| *known == conn).ok()?;
+        let ((_, slot), _) = entry.remove();
+        self.free.push(slot);
+        self.places.get_mut(slot as usize)?.take().map(|(_, value)| value)
+    }
+
+    pub(super) fn remove_if(&mut self, slot: u32, wanted: impl FnOnce(&T) -> bool) -> Option<T> {
+        let (conn, value) = self.places.get(slot as usize)?.as_ref()?;
+        if wanted(value) { self.remove_conn(*conn) } else { None }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.places.iter().flatten().map(|(_, value)| value)
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.places.iter_mut().flatten().map(|(_, value)| value)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.by_conn.len()
+    }
+}
+
+/// Connections are numbered by the driver, one after the other.
+#[inline]
+fn hash(conn: ConnId) -> u64 {
+    conn.0.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}

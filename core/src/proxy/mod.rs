@@ -1,0 +1,62 @@
+//! Proxies: clients on one side, backends that have the keys on the other.
+//!
+//! * [`engine`] keeps the connections, the order of the replies, and the limits. It is the same for
+//!   both proxies.
+//! * [`twemproxy`] and [`predixy`] are two [`Rule`]s over it: which commands there are, where
+//!   keys go, what is done about a backend that fails; with the configuration files and the
+//!   statistics of the originals.
+//! * [`request`] and [`reply`] find the ends of requests and replies in streams of bytes.
+//!
+//! What does not live here: hashing keys (`sharding`), and what a command does (the backends know).
+
+pub mod engine;
+pub mod predixy;
+pub mod reply;
+pub mod request;
+pub mod twemproxy;
+
+pub use engine::{Engine, Proxy, Rule};
+
+use crate::machine::{ConnId, Input, Machine, Outbox, Output};
+use crate::time::{Mono, Now};
+
+impl<R: Rule> Machine for Proxy<R> {
+    #[inline]
+    fn handle(&mut self, now: Now<'_>, input: Input<'_>) {
+        match input {
+            Input::Received { conn, bytes } => self.received(now, conn, bytes),
+            Input::Start => self.rule.start(&mut self.engine, now),
+            Input::Wake => {
+                self.serve_resumable(now);
+                self.wake(now);
+            }
+            Input::Listening { listener, result } => {
+                self.rule.listening(&mut self.engine, now, listener, result);
+            }
+            Input::Accepted { conn, listener, peer, .. } => {
+                self.accepted(now, conn, listener, peer);
+            }
+            Input::Connected { conn, .. } => self.connected(now, conn),
+            Input::ConnectFailed { conn, error } | Input::Closed { conn, error } => {
+                self.closed(now, conn, error);
+            }
+            Input::Ended { conn } => self.ended(now, conn),
+            Input::Drained { conn } => self.drained(now, conn),
+            Input::Disk { op, result } => self.rule.disk(&mut self.engine, now, op, result),
+            Input::Signal(signal) => self.rule.signal(&mut self.engine, now, signal),
+            Input::Vitals(vitals) => self.rule.vitals(vitals),
+        }
+    }
+
+    fn poll_output(&mut self) -> Option<Output> {
+        self.next_output()
+    }
+
+    fn poll_timeout(&self) -> Option<Mono> {
+        self.next_timeout()
+    }
+
+    fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
+        self.outbox_of(conn)
+    }
+}

@@ -1,0 +1,697 @@
+//! What becomes of clients' requests.
+
+use super::command::{Access, Command, Keys, Special};
+use super::{
+    Auth, ClientData, ClientId, Flow, GROUP_BITS, LinkData, LinkId, NO_CONNECTION, NO_SERVER, OWN,
+    Owner, Pending, Predixy, PredixyEngine, Request, SortedMap, Verdict, ask, write,
+};
+use crate::proxy::engine::{Join, Joined};
+use crate::proxy::reply::{elements, integer, text};
+use crate::proxy::request::{write_bulk, write_head};
+use crate::time::Now;
+
+impl Predixy {
+    /// A client asks for something.
+    #[inline]
+    pub(super) fn serve(
+        &mut self,
+        engine: &mut PredixyEngine,
+        now: Now<'_>,
+        client: ClientId,
+        request: Request<'_>,
+    ) -> Flow {
+        if request.is_empty() {
+            return Flow::Done;
+        }
+        self.stats.requests += 1;
+        self.stats.recv_client_bytes += request.bytes.len() as u64;
+        let Some((id, command)) = self.command(&request) else {
+            let name = request.arg(0);
+            let shown = name.get(..name.len().min(128)).unwrap_or_default().to_ascii_lowercase();
+            let text = format!("-ERR unknown command '{}'\r\n", shown.escape_ascii());
+            engine.answer(client, text.as_bytes());
+            return Flow::Done;
+        };
+        let (fewest, most) = command.args;
+        let len = request.len() as u32;
+        let pairs = matches!(command.special, Special::Mset | Special::Msetnx);
+        if len < fewest || len > most || pairs && len % 2 == 0 {
+            let name = &command.name;
+            let text = format!("-ERR wrong number of arguments for '{name}' command\r\n");
+            engine.answer(client, text.as_bytes());
+            return Flow::Done;
+        }
+        let (special, mode) = (command.special, command.mode);
+        let Some(data) = engine.client(client).map(|client| &client.data) else {
+            return Flow::Done;
+        };
+        if special != Special::Auth && !self.config.authority.is_empty() {
+            let allowed = match data.auth.and_then(|i| self.config.authority.get(i)) {
+                Some(auth) if may(auth, mode.access, mode.keys, &request) => Ok(()),
+                Some(_) => Err(&b"-ERR auth permission deny\r\n"[..]),
+                None => Err(&b"-NOAUTH Authentication required.\r\n"[..]),
+            };
+            if let Err(text) = allowed {
+                engine.answer(client, text);
+                return Flow::Done;
+            }
+        }
+        if data.private.is_none() && special == Special::No && !matches!(mode.keys, Keys::None) {
+            self.forward(engine, now, client, id, mode.access, mode.keys, &request);
+            return Flow::Done;
+        }
+        self.serve_special(engine, now, client, id, &request)
+    }
+
+    /// A request that is not simply passed on, or of a client with a connection of its own.
+    fn serve_special(
+        &mut self,
+        engine: &mut PredixyEngine,
+        now: Now<'_>,
+        client: ClientId,
+        id: u16,
+        request: &Request<'_>,
+    ) -> Flow {
+        let Some(command) = self.config.commands.get(id) else { return Flow::Done };
+        let (special, mode, name) = (command.special, command.mode, command.name.clone());
+        let Some(known) = engine.client(client) else { return Flow::Done };
+        let data = known.data.clone();
+        let first = known.unanswered() == 0;
+        if data.subscribed {
+            return self.serve_subscriber(engine, now, client, special, &data, request);
+        }
+        if data.multi || data.watching {
+            let forbidden = matches!(special, Special::Select | Special::Subscribe)
+                || special == Special::Blocking && data.watching && !data.multi;
+            if forbidden {
+                let text = format!("-ERR forbid command \"{name}\" in transaction\r\n");
+                engine.answer(client, text.as_bytes());
+                engine.finish(client);
+                return Flow::Done;
+            }
+        }
+        match special {
+            Special::Ping | Special::Echo if !data.multi => {
+                let mut reply = Vec::new();
+                match request.len() {
+                    1 => reply.extend_from_slice(b"+PONG\r\n"),
+                    _ => write_bulk(&mut reply, request.arg(1)),
+                }
+                engine.answer(client, &reply);
+            }
+            Special::Auth => self.authenticate(engine, client, request.arg(1)),
+            Special::Select => {
+                let db = core::str::from_utf8(request.arg(1)).ok().and_then(|n| n.parse().ok());
+                match db.filter(|db: &u16| i32::from(*db) < self.config.pool.databases) {
+                    Some(db) => {
+                        if let Some(client) = engine.client_mut(client) {
+                            client.data.db = db;
+                        }
+                        engine.answer(client, b"+OK\r\n");
+                    }
+                    None => engine.answer(client, b"-ERR invalid DB index\r\n"),
+                }
+            }
+            Special::Quit => {
+                engine.answer(client, b"+OK\r\n");
+                engine.finish(client);
+            }
+            Special::Command => engine.answer(client, b"*0\r\n"),
+            Special::Info => self.info(engine, now, client, request),
+            Special::Config => self.config_command(engine, client, request),
+            Special::Multi | Special::Watch if !self.has_transactions() => {
+                engine.answer(client, b"-ERR forbid transaction in current server pool\r\n");
+            }
+            Special::Subscribe | Special::Blocking | Special::Multi | Special::Watch if !first => {
+                // What was asked before goes to other connections; it must be done first.
+                return Flow::Later;
+            }
+            Special::Subscribe => self.subscribe(engine, now, client, &data, request),
+            Special::Unsubscribe => self.unsubscribe_nothing(engine, client, &name, request),
+            Special::Multi | Special::Watch => {
+                self.send_private(engine, now, client, id, 0, &data, request);
+                engine.wait(client);
+            }
+            Special::Exec | Special::Unwatch => match data.private {
+                Some(link) => {
+                    if !first {
+                        return Flow::Later;
+                    }
+                    self.send_own(engine, now, client, link, id, request);
+                    engine.wait(client);
+                }
+                None if special == Special::Unwatch => engine.answer(client, b"+OK\r\n"),
+                None => {
+                    let text = format!("-ERR {} without MULTI\r\n", name.to_ascii_uppercase());
+                    engine.answer(client, text.as_bytes());
+                }
+            },
+            _ if data.private.is_some() => {
+                let Some(link) = data.private else { return Flow::Done };
+                self.send_own(engine, now, client, link, id, request);
+            }
+            Special::Blocking => match self.group_of_all(mode.keys, request) {
+                Ok(group) => {
+                    if self.send_private(engine, now, client, id, group, &data, request)
+                        && let Some(client) = engine.client_mut(client)
+                    {
+                        client.data.blocked = true;
+                    }
+                    engine.wait(client);
+                }
+                Err(text) => engine.answer(client, &text),
+            },
+            Special::Mget | Special::Mset | Special::Msetnx | Special::Count => {
+                self.split(engine, now, client, id, special, mode.access, request);
+            }
+            Special::Script => self.script(engine, now, client, id, request),
+            Special::Scan => self.scan(engine, now, client, id, request),
+            Special::Any => {
+                let groups = self.topology.groups.len() as u64;
+                let group = self.rng.below(groups) as usize;
+                self.send_to_group(engine, now, client, id, mode.access, group, request.bytes);
+            }
+            Special::Publish => {
+                self.send_to_group(engine, now, client, id, Access::Write, 0, request.bytes);
+            }
+            Special::No | Special::Ping | Special::Echo => {
+                self.send_to_group(engine, now, client, id, mode.access, 0, request.bytes);
+            }
+        }
+        Flow::Done
+    }
+
+    #[inline]
+    fn command(&self, request: &Request<'_>) -> Option<(u16, &Command)> {
+        let id = self.config.commands.find(request.arg(0))?;
+        Some((id, self.config.commands.get(id)?))
+    }
+
+    pub(super) fn is_scan(&self, id: u16) -> bool {
+        self.config.commands.get(id).is_some_and(|command| command.special == Special::Scan)
+    }
+
+    fn has_transactions(&self) -> bool {
+        !self.topology.is_cluster() && self.topology.groups.len() == 1
+    }
+
+    fn authenticate(&mut self, engine: &mut PredixyEngine, client: ClientId, word: &[u8]) {
+        if self.config.authority.is_empty() {
+            return engine.answer(client, b"-ERR Client sent AUTH, but no password is set\r\n");
+        }
+        let known = |auth: &Auth| auth.password.as_bytes() == word;
+        let Some(auth) = self.config.authority.iter().position(known) else {
+            return engine.answer(client, b"-ERR invalid password\r\n");
+        };
+        if let Some(client) = engine.client_mut(client) {
+            client.data.auth = Some(auth);
+        }
+        engine.answer(client, b"+OK\r\n");
+    }
+
+    /// Sends a request to the server of its keys.
+    #[inline]
+    #[expect(clippy::too_many_arguments, reason = "the parts of one request")]
+    fn forward(
+        &mut self,
+        engine: &mut PredixyEngine,
+        now: Now<'_>,
+        client: ClientId,
+        id: u16,
+        access: Access,
+        keys: Keys,
+        request: &Request<'_>,
+    ) {
+        let group = match keys {
+            Keys::At(index) => match self.topology.group_of(request.arg(index), &mut self.rng) {
+                Some(group) => Ok(group),
+                None => Err(NO_SERVER.to_vec()),
+            },
+            keys => self.group_of_all(keys, request),
+        };
+        match group {
+            Ok(group) => {
+                self.send_to_group(engine, now, client, id, access, group, request.bytes);
+            }
+            Err(text) => engine.answer(client, &text),
+        }
+    }
+
+    /// The group that all keys of a request belong to, or why there is none.
+    fn group_of_all(&mut self, keys: Keys, request: &Request<'_>) -> Result<usize, Vec<u8>> {
+        let range = key_range(keys, request).ok_or_else(|| b"-ERR argument wrong\r\n".to_vec())?;
+        let mut found = None;
+        for index in range {
+            let key = request.arg(index);
+            let group = self.topology.group_of(key, &mut self.rng);
+            let group = group.ok_or_else(|| NO_SERVER.to_vec())?;
+            match found {
+                None => found = Some(group),
+                Some(first) if first == group => {}
+                // Nodes of a Cluster say so themselves.
+                Some(_) if self.topology.is_cluster() => {}
+                Some(_) => {
+                    return Err(format!(
+                        "-ERR keys of '{}' are in different groups\r\n",
+                        request.arg(0).to_ascii_lowercase().escape_ascii()
+                    )
+                    .into_bytes());
+                }
+            }
+        }
+        Ok(found.unwrap_or(0))
+    }
+
+    /// The server of a group for a request, or why there is none.
+    #[inline]
+    fn server_for(
+        &mut self,
+        engine: &PredixyEngine,
+        access: Access,
+        group: usize,
+    ) -> Option<usize> {
+        match access {
+            Access::Read => {
+                let pending = |server: &super::pool::Server| server.pending(engine);
+                self.topology.reader(group, &self.config, &mut self.rng, pending)
+            }
+            Access::Write | Access::Admin => self.topology.master(group),
+        }
+    }
+
+    #[inline]
+    #[expect(clippy::too_many_arguments, reason = "the parts of one request")]
+    fn send_to_group(
+        &mut self,
+        engine: &mut PredixyEngine,
+        now: Now<'_>,
+        client: ClientId,
+        id: u16,
+        access: Access,
+        group: usize,
+        bytes: &[u8],
+    ) {
+        let seq = engine.ask(client);
+        let owner = Owner::Client { id: client, seq, part: 0 };
+        self.send_part(engine, now, owner, id, access, group, bytes);
+    }
+
+    /// Sends a request, or a part of one, to a server of a group, or answers it.
+    #[inline]
+    #[expect(clippy::too_many_arguments, reason = "the parts of one request")]
+    fn send_part(
+        &mut self,
+        engine: &mut PredixyEngine,
+        now: Now<'_>,
+        owner: Owner,
+        id: u16,
+        access: Access,
+        group: usize,
+        bytes: &[u8],
+    ) {
+        let Owner::Client { id: client, .. } = owner else { return };
+        let db = engine.client(client).map_or(0, |client| client.data.db);
+        let Some(server) = self.server_for(engine, access, group) else {
+            return engine.settle(owner, NO_SERVER);
+        };
+        match self.shared(engine, now, server, db) {
+            None => engine.settle(owner, NO_CONNECTION),
+            Some(link) => self.send(engine, now, link, server, owner, id, bytes, 0),
+        }
+    }
+
+    /// Sends bytes on a connection and counts them.
+    #[inline]
+    #[expect(clippy::too_many_arguments, reason = "the parts of one request")]
+    pub(super) fn send(
+        &mut self,
+        engine: &mut PredixyEngine,
+        now: Now<'_>,
+        link: LinkId,
+        server: usize,
+        owner: Owner,
+        id: u16,
+        bytes: &[u8],
+        hops: u8,
+    ) {
+        engine.send(now.mono, link, owner, id, [bytes]);
+        if self.topology.is_cluster() {
+            engine.keep_last(link, bytes, hops);
+        }
+        self.stats.send_server_bytes += bytes.len() as u64;
+        if let Some(server) = self.topology.servers.get_mut(server) {
+            server.stats.requests += 1;
+            server.stats.send_bytes += bytes.len() as u64;
+        }
+    }
+
+    /// Sends a request on the connection that a client has to itself.
+    fn send_own(
+        &mut self,
+        engine: &mut PredixyEngine,
+        now: Now<'_>,
+        client: ClientId,
+        link: LinkId,
+        id: u16,
+        request: &Request<'_>,
+    ) {
+        let seq = engine.ask(client);
+        let owner = Owner::Client { id: client, seq, part: 0 };
+        if !engine.send(now.mono, link, owner, id, [request.bytes]) {
+            engine.settle(owner, super::CLOSED);
+        }
+    }
+
+    /// Gives a client a connection of its own and sends the request there. False if there is none.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one request")]
+    fn send_private(
+        &mut self,
+        engine: &mut PredixyEngine,
+        now: Now<'_>,
+        client: ClientId,
+        id: u16,
+        group: usize,
+        data: &ClientData,
+        request: &Request<'_>,
+    ) -> bool {
+        let link = match data.private {
+            Some(link) => Ok(link),
+            None => match self.topology.master(group) {
+                None => Err(NO_SERVER),
+                Some(server) => {
+                    self.private(engine, now, client, server, data.db).ok_or(NO_CONNECTION)
+                }
+            },
+        };
+        match link {
+            Ok(link) => {
+                self.send_own(engine, now, client, link, id, request);
+                true
+            }
+            Err(text) => {
+                engine.answer(client, text);
+                false
+            }
+        }
+    }
+
+    /// Sends the parts of a request with many keys to the servers of the keys.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one request")]
+    fn split(
+        &mut self,
+        engine: &mut PredixyEngine,
+        now: Now<'_>,
+        client: ClientId,
+        id: u16,
+        special: Special,
+        access: Access,
+        request: &Request<'_>,
+    ) {
+        let step = if matches!(special, Special::Mset | Special::Msetnx) { 2 } else { 1 };
+        let whole = self.topology.groups.len() == 1 && !self.topology.is_cluster();
+        if whole || request.len() == 1 + step {
+            let group = self.topology.group_of(request.arg(1), &mut self.rng);
+            return match group {
+                Some(group) => {
+                    self.send_to_group(engine, now, client, id, access, group, request.bytes);
+                }
+                None => engine.answer(client, NO_SERVER),
+            };
+        }
+        // Keys of one bundle stay together.
+        let mut bundles: SortedMap<u32, (usize, Vec<u8>)> = SortedMap::new();
+        let mut order = Vec::new();
+        for i in (1..request.len()).step_by(step) {
+            let bundle = self.topology.bundle_of(request.arg(i), &mut self.rng);
+            order.push((bundle, i));
+            let (args, body) = bundles.get_or_default(bundle);
+            *args += step;
+            for i in i..i + step {
+                write_bulk(body, request.arg(i));
+            }
+        }
+        let joined = match special {
+            Special::Mget => {
+                let place = |(bundle, _): &(u32, usize)| {
+                    bundles.keys().position(|known| known == bundle).unwrap_or_default() as u32
+                };
+                Joined::Array(order.iter().map(place).collect())
+            }
+            Special::Mset => Joined::First,
+            Special::Msetnx => Joined::All,
+            _ => Joined::Sum,
+        };
+        let seq = engine.split(client, Join::new(joined, bundles.len()));
+        for (part, (bundle, (args, body))) in bundles.iter().enumerate() {
+            let owner = Owner::Client { id: client, seq, part: part as u32 };
+            let mut bytes = Vec::new();
+            write_head(&mut bytes, b'*', args + 1);
+            write_bulk(&mut bytes, request.arg(0));
+            bytes.extend_from_slice(body);
+            let sample = order.iter().find(|(known, _)| known == bundle).map_or(1, |(_, i)| *i);
+            let group = match self.topology.is_cluster() {
+                true => self.topology.group_of(request.arg(sample), &mut self.rng),
+                false => Some(*bundle as usize),
+            };
+            match group {
+                Some(group) => self.send_part(engine, now, owner, id, access, group, &bytes),
+                None => engine.settle(owner, NO_SERVER),
+            }
+        }
+    }
+
+    /// `SCRIPT LOAD` goes to every primary.
+    fn script(
+        &mut self,
+        engine: &mut PredixyEngine,
+        now: Now<'_>,
+        client: ClientId,
+        id: u16,
+        request: &Request<'_>,
+    ) {
+        if !request.arg(1).eq_ignore_ascii_case(b"load") || request.len() != 3 {
+            return engine.answer(client, b"-ERR unknown command\r\n");
+        }
+        let groups = self.topology.groups.len();
+        if groups == 0 {
+            return engine.answer(client, NO_SERVER);
+        }
+        let seq = engine.split(client, Join::new(Joined::First, groups));
+        for group in 0..groups {
+            let owner = Owner::Client { id: client, seq, part: group as u32 };
+            self.send_part(engine, now, owner, id, Access::Write, group, request.bytes);
+        }
+    }
+
+    /// SCAN goes through the groups one after the other; the low bits of the cursor tell which.
+    fn scan(
+        &mut self,
+        engine: &mut PredixyEngine,
+        now: Now<'_>,
+        client: ClientId,
+        id: u16,
+        request: &Request<'_>,
+    ) {
+        let cursor = core::str::from_utf8(request.arg(1)).ok().and_then(|n| n.parse::<u64>().ok());
+        let cursor = cursor.unwrap_or(0);
+        let group = (cursor & ((1 << GROUP_BITS) - 1)) as usize;
+        if group >= self.topology.groups.len() {
+            return engine.answer(client, b"-ERR invalid cursor\r\n");
+        }
+        let inner = (cursor >> GROUP_BITS).to_string();
+        let args: Vec<&[u8]> =
+            [request.arg(0), inner.as_bytes()].into_iter().chain(request.args_from(2)).collect();
+        let mut bytes = Vec::new();
+        write(&mut bytes, args.iter().copied());
+        self.send_to_group(engine, now, client, id, Access::Write, group, &bytes);
+    }
+
+    /// The reply to SCAN with the cursor that leads on through the groups.
+    fn scanned(&self, data: LinkData, reply: &[u8]) -> Option<Vec<u8>> {
+        let mut parts = elements(reply)?;
+        let (cursor, keys) = (parts.next()?, parts.next()?);
+        let cursor: u64 = core::str::from_utf8(text(cursor)?).ok()?.parse().ok()?;
+        let group = self.topology.servers.get(data.server)?.group?;
+        let next = match cursor {
+            0 if group + 1 < self.topology.groups.len() => group as u64 + 1,
+            0 => 0,
+            cursor => cursor.checked_mul(1 << GROUP_BITS)? | group as u64,
+        };
+        let mut out = b"*2\r\n".to_vec();
+        write_bulk(&mut out, next.to_string().as_bytes());
+        out.extend_from_slice(keys);
+        Some(out)
+    }
+
+    /// What follows from a reply besides that it is passed on.
+    pub(super) fn finish(
+        &mut self,
+        engine: &mut PredixyEngine,
+        client: ClientId,
+        data: LinkData,
+        pending: &Pending,
+        reply: &[u8],
+    ) -> Verdict {
+        let special = self.config.commands.get(pending.command).map(|command| command.special);
+        if special == Some(Special::Scan) {
+            if let Some(other) = self.scanned(data, reply) {
+                engine.settle(pending.owner, &other);
+                return Verdict::Taken;
+            }
+            return Verdict::Forward;
+        }
+        let good = reply.first() != Some(&b'-');
+        let Some(known) = engine.client_mut(client) else { return Verdict::Forward };
+        match special {
+            Some(Special::Watch) if good && !known.data.multi => known.data.watching = true,
+            Some(Special::Multi) if good => known.data.multi = true,
+            Some(Special::Exec) => (known.data.multi, known.data.watching) = (false, false),
+            Some(Special::Unwatch) if !known.data.multi => known.data.watching = false,
+            Some(Special::Blocking) => known.data.blocked = false,
+            _ => {}
+        }
+        let needed = known.data.multi || known.data.watching || known.data.blocked;
+        if !needed && !known.data.subscribed && known.unanswered() <= 1 {
+            self.release(engine, client, true);
+        }
+        Verdict::Forward
+    }
+
+    /// A client begins to listen to channels.
+    fn subscribe(
+        &mut self,
+        engine: &mut PredixyEngine,
+        now: Now<'_>,
+        client: ClientId,
+        data: &ClientData,
+        request: &Request<'_>,
+    ) {
+        let link = match self.topology.master(0) {
+            None => Err(NO_SERVER),
+            Some(server) => self.private(engine, now, client, server, data.db).ok_or(NO_CONNECTION),
+        };
+        match link {
+            Err(text) => engine.answer(client, text),
+            Ok(link) => {
+                if let Some(client) = engine.client_mut(client) {
+                    client.data.subscribed = true;
+                }
+                engine.send(now.mono, link, Owner::Rule(ask::PASS), OWN, [request.bytes]);
+            }
+        }
+    }
+
+    /// A client that listens to channels asks for something.
+    fn serve_subscriber(
+        &mut self,
+        engine: &mut PredixyEngine,
+        now: Now<'_>,
+        client: ClientId,
+        special: Special,
+        data: &ClientData,
+        request: &Request<'_>,
+    ) -> Flow {
+        // Everything goes to the server, which answers in order and knows what is allowed.
+        let Some(link) = data.private else { return Flow::Done };
+        engine.send(now.mono, link, Owner::Rule(ask::PASS), OWN, [request.bytes]);
+        if special == Special::Unsubscribe {
+            // What follows may belong elsewhere again.
+            let seq = engine.ask(client);
+            let owner = Owner::Client { id: client, seq, part: 0 };
+            if let Some(client) = engine.client_mut(client) {
+                client.data.leaving = Some((owner, request.len().saturating_sub(1).max(1)));
+            }
+            engine.wait(client);
+        }
+        Flow::Done
+    }
+
+    /// A client that does not listen stops listening.
+    fn unsubscribe_nothing(
+        &mut self,
+        engine: &mut PredixyEngine,
+        client: ClientId,
+        name: &str,
+        request: &Request<'_>,
+    ) {
+        let mut reply = Vec::new();
+        let mut one = |channel: Option<&[u8]>| {
+            write_head(&mut reply, b'*', 3);
+            write_bulk(&mut reply, name.as_bytes());
+            match channel {
+                Some(channel) => write_bulk(&mut reply, channel),
+                None => reply.extend_from_slice(b"$-1\r\n"),
+            }
+            reply.extend_from_slice(b":0\r\n");
+        };
+        if request.len() == 1 {
+            one(None);
+        }
+        request.args_from(1).for_each(|channel| one(Some(channel)));
+        engine.answer(client, &reply);
+    }
+
+    /// Passes on what came on the connection of a client that listens.
+    pub(super) fn pass(&mut self, engine: &mut PredixyEngine, client: ClientId, reply: &[u8]) {
+        self.stats.send_client_bytes += reply.len() as u64;
+        let parts: Vec<&[u8]> = elements(reply).into_iter().flatten().take(3).collect();
+        let count = match parts[..] {
+            [kind, _, count] if matches!(text(kind), Some(b"unsubscribe" | b"punsubscribe")) => {
+                integer(count)
+            }
+            _ => return engine.push(client, reply),
+        };
+        let leaving = engine.client_mut(client).and_then(|client| client.data.leaving.take());
+        match leaving {
+            None => engine.push(client, reply),
+            Some((owner, 1)) => engine.settle(owner, reply),
+            Some((owner, _)) if count == Some(0) => engine.settle(owner, reply),
+            Some((owner, left)) => {
+                if let Some(client) = engine.client_mut(client) {
+                    client.data.leaving = Some((owner, left - 1));
+                }
+                engine.push(client, reply);
+            }
+        }
+        if count == Some(0) {
+            self.release(engine, client, true);
+        }
+    }
+}
+
+/// The indexes of the keys of a request; `None` if it does not say.
+fn key_range(keys: Keys, request: &Request<'_>) -> Option<Vec<usize>> {
+    let len = request.len();
+    let counted = |at: usize| {
+        let count = core::str::from_utf8(request.arg(at)).ok()?.parse::<usize>().ok()?;
+        (count <= len - at - 1).then_some(at + 1..at + 1 + count)
+    };
+    Some(match keys {
+        Keys::None => Vec::new(),
+        Keys::At(index) => vec![index],
+        Keys::Two => vec![1, 2],
+        Keys::From(first) => (first..len).collect(),
+        Keys::ButLast => (1..len - 1).collect(),
+        Keys::Store => [1].into_iter().chain(counted(2)?).collect(),
+        Keys::Eval => counted(2)?.collect(),
+    })
+}
+
+/// Whether somebody with this authority may do this to these keys.
+fn may(auth: &Auth, access: Access, keys: Keys, request: &Request<'_>) -> bool {
+    let (allowed, prefixes) = match access {
+        Access::Read => (true, &auth.read_prefixes),
+        Access::Write => (auth.write, &auth.write_prefixes),
+        Access::Admin => return auth.admin,
+    };
+    if !allowed || prefixes.is_empty() {
+        return allowed;
+    }
+    let step = if request.arg(0).to_ascii_lowercase().starts_with(b"mset") { 2 } else { 1 };
+    key_range(keys, request).is_some_and(|keys| {
+        keys.into_iter().step_by(step).all(|index| {
+            let key = request.arg(index);
+            prefixes.iter().any(|prefix| key.starts_with(prefix.as_bytes()))
+        })
+    })
+}

@@ -1,0 +1,286 @@
+//! A pool at work: its servers, the connections to them, and who is put out.
+
+use std::collections::VecDeque;
+
+use super::config::Pool;
+use super::{LinkData, Nutcracker, sent};
+use crate::machine::NetError;
+use crate::proxy::engine::{Gone, LinkId, Lost, Owner};
+use crate::proxy::request::write;
+use crate::sharding::Sharding;
+use crate::time::{Mono, Now, Wall};
+
+/// A pool at work.
+#[derive(Clone, Debug)]
+pub(super) struct Standing {
+    pub(super) config: Pool,
+    pub(super) sharding: Sharding,
+    /// In the order of the configuration.
+    pub(super) servers: Vec<Server>,
+    /// How many servers take part.
+    live: usize,
+    /// When the first of those that do not may try again.
+    next_rebuild: Option<Mono>,
+    /// Whether it has left the configuration.
+    pub(super) leaving: bool,
+    pub(super) client_eof: u64,
+    pub(super) client_err: u64,
+    pub(super) client_connections: u64,
+    pub(super) server_ejects: u64,
+    pub(super) forward_error: u64,
+    pub(super) fragments: u64,
+}
+
+/// A server at work.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Server {
+    /// Its connections, the one first that was used longest ago.
+    pub(super) links: VecDeque<LinkId>,
+    /// Failures since the last good reply.
+    failures: u32,
+    /// Until when it is put out.
+    out_until: Option<Mono>,
+    pub(super) counters: Counters,
+}
+
+/// What the statistics tell of a server.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Counters {
+    pub(super) eof: u64,
+    pub(super) err: u64,
+    pub(super) timedout: u64,
+    pub(super) connections: u64,
+    pub(super) ejected_at: Option<Wall>,
+    pub(super) requests: u64,
+    pub(super) request_bytes: u64,
+    pub(super) responses: u64,
+    pub(super) response_bytes: u64,
+}
+
+impl Server {
+    /// It has replied, so it is well.
+    #[inline]
+    pub(super) fn replied(&mut self, bytes: usize) {
+        self.failures = 0;
+        self.counters.responses += 1;
+        self.counters.response_bytes += bytes as u64;
+    }
+
+    /// Whether it is put out.
+    pub(super) fn is_out(&self) -> bool {
+        self.out_until.is_some()
+    }
+}
+
+impl Standing {
+    pub(super) fn new(config: Pool) -> Standing {
+        Standing {
+            sharding: config.sharding(),
+            servers: vec![Server::default(); config.servers.len()],
+            live: config.servers.len(),
+            next_rebuild: None,
+            leaving: false,
+            client_eof: 0,
+            client_err: 0,
+            client_connections: 0,
+            server_ejects: 0,
+            forward_error: 0,
+            fragments: 0,
+            config,
+        }
+    }
+
+    /// Lets servers in again whose time out is over. False if all are out.
+    #[inline]
+    pub(super) fn update(&mut self, now: Now<'_>) -> bool {
+        match self.next_rebuild {
+            None => true,
+            Some(at) if now.mono <= at => self.live > 0,
+            Some(_) => {
+                self.rebuild(now.mono);
+                true
+            }
+        }
+    }
+
+    /// Spreads keys over the servers that are not out.
+    fn rebuild(&mut self, now: Mono) {
+        for server in &mut self.servers {
+            if server.out_until.is_some_and(|until| until < now) {
+                server.out_until = None;
+            }
+        }
+        self.live = self.servers.iter().filter(|server| !server.is_out()).count();
+        self.next_rebuild = self.servers.iter().filter_map(|server| server.out_until).min();
+        if self.live > 0 {
+            let servers = &self.servers;
+            self.sharding.spread(|i| servers.get(i).is_some_and(|server| !server.is_out()));
+        }
+    }
+
+    /// A connection to a server: one that has been used longest ago, or a new one while there are
+    /// fewer than allowed; and whether it is new.
+    #[inline]
+    pub(super) fn link(
+        &mut self,
+        engine: &mut Nutcracker,
+        now: Now<'_>,
+        pool: usize,
+        server: usize,
+    ) -> Option<(LinkId, bool)> {
+        let most = self.config.server_connections;
+        let links = &mut self.servers.get_mut(server)?.links;
+        if links.len() >= most {
+            if most > 1 {
+                links.rotate_left(1);
+            }
+            return links.back().map(|link| (*link, false));
+        }
+        let link = self.open(engine, now, pool, server)?;
+        self.servers.get_mut(server)?.links.push_back(link);
+        Some((link, true))
+    }
+
+    fn open(
+        &self,
+        engine: &mut Nutcracker,
+        now: Now<'_>,
+        pool: usize,
+        server: usize,
+    ) -> Option<LinkId> {
+        let to = self.config.servers.get(server)?.address.clone();
+        let data = LinkData { pool, server: Some(server) };
+        let link = engine.open(to, self.config.timeout, data);
+        let mut send = |command, args: [&[u8]; 2]| {
+            let mut request = Vec::new();
+            write(&mut request, args);
+            engine.send(now.mono, link, Owner::Rule(0), command, [&request]);
+        };
+        if let Some(password) = &self.config.redis_auth {
+            send(sent::AUTH, [b"AUTH", password.as_bytes()]);
+        }
+        if self.config.redis_db > 0 {
+            send(sent::SELECT, [b"SELECT", self.config.redis_db.to_string().as_bytes()]);
+        }
+        Some(link)
+    }
+
+    /// A request was sent to a server.
+    #[inline]
+    pub(super) fn requested(&mut self, server: usize, bytes: usize) {
+        if let Some(server) = self.servers.get_mut(server) {
+            server.counters.requests += 1;
+            server.counters.request_bytes += bytes as u64;
+        }
+    }
+
+    /// A connection to a server is gone, which counts as a failure of the server.
+    pub(super) fn failed(
+        &mut self,
+        engine: &mut Nutcracker,
+        now: Now<'_>,
+        index: usize,
+        gone: &Gone<LinkData>,
+        why: Lost,
+    ) {
+        let Some(server) = self.servers.get_mut(index) else { return };
+        server.links.retain(|link| *link != gone.id);
+        if gone.up {
+            server.counters.connections = server.counters.connections.saturating_sub(1);
+        }
+        match why {
+            Lost::Net(NetError::Eof) => server.counters.eof += 1,
+            Lost::TimedOut | Lost::Net(NetError::TimedOut) => server.counters.timedout += 1,
+            Lost::Net(_) | Lost::Malformed | Lost::Unfit => server.counters.err += 1,
+        }
+        if !self.config.auto_eject_hosts {
+            return;
+        }
+        server.failures += 1;
+        if server.failures < self.config.server_failure_limit {
+            return;
+        }
+        server.failures = 0;
+        server.counters.ejected_at = Some(now.wall);
+        server.out_until = Some(now.mono + self.config.server_retry_timeout);
+        self.server_ejects += 1;
+        self.rebuild(now.mono);
+        let name = self.config.servers.get(index).map_or("", |server| &server.name);
+        let text = format!(
+            "update pool '{}' to delete server '{name}' for next {} secs",
+            self.config.name,
+            self.config.server_retry_timeout.as_secs()
+        );
+        engine.log(crate::machine::LogLevel::Verbose, text);
+    }
+
+    /// Takes a changed configuration over.
+    pub(super) fn take_over(&mut self, engine: &mut Nutcracker, pool: usize, new: Pool) {
+        let old = core::mem::replace(&mut self.config, new);
+        let mut servers = core::mem::take(&mut self.servers);
+        let same_link = old.redis_auth == self.config.redis_auth
+            && old.redis_db == self.config.redis_db
+            && old.timeout == self.config.timeout;
+        let mut places = vec![None; servers.len()];
+        for (place, wanted) in self.config.servers.iter().enumerate() {
+            let known = old.servers.iter().position(|known| {
+                known.name == wanted.name && known.address == wanted.address && same_link
+            });
+            let known = known.filter(|_| same_link);
+            self.servers.push(match known.and_then(|i| Some((i, servers.get_mut(i)?))) {
+                Some((i, server)) => {
+                    if let Some(entry) = places.get_mut(i) {
+                        *entry = Some(place);
+                    }
+                    core::mem::take(server)
+                }
+                None => Server::default(),
+            });
+        }
+        self.sharding = self.config.sharding();
+        // Who was out stays out until its time has come.
+        self.live = self.servers.iter().filter(|server| !server.is_out()).count();
+        self.next_rebuild = self.servers.iter().filter_map(|server| server.out_until).min();
+        if self.live > 0 {
+            let servers = &self.servers;
+            self.sharding.spread(|i| servers.get(i).is_some_and(|server| !server.is_out()));
+        }
+        self.place_links(engine, pool, |server| places.get(server).copied().flatten());
+    }
+
+    /// All connections go when what was asked on them is answered.
+    pub(super) fn retire_all(&mut self, engine: &mut Nutcracker, pool: usize) {
+        for server in &mut self.servers {
+            server.links.clear();
+        }
+        self.place_links(engine, pool, |_| None);
+    }
+
+    /// Tells connections the new places of their servers. Those without one go when what was asked
+    /// on them is answered.
+    fn place_links(
+        &mut self,
+        engine: &mut Nutcracker,
+        pool: usize,
+        place: impl Fn(usize) -> Option<usize>,
+    ) {
+        let mut idle = Vec::new();
+        for link in engine.links_mut().filter(|link| link.data.pool == pool) {
+            let Some(server) = link.data.server else { continue };
+            link.data.server = place(server);
+            if link.data.server.is_none() && link.pending().len() == 0 {
+                idle.push(link.id);
+            }
+        }
+        for link in idle {
+            engine.close(link);
+        }
+    }
+
+    /// Closes a connection whose server has left the configuration when it is not needed any more.
+    pub(super) fn close_idle(&self, engine: &mut Nutcracker, link: LinkId) {
+        if engine.link(link).is_some_and(|link| link.pending().len() == 0) {
+            engine.close(link);
+        }
+    }
+}

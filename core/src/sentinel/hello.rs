@@ -1,0 +1,77 @@
+//! The message by which Sentinels find each other and spread configurations.
+
+use core::fmt;
+
+/// The channel of hello messages.
+pub const CHANNEL: &str = "__sentinel__:hello";
+
+/// A hello message: who a Sentinel is, and what it holds to be the configuration of one master.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hello {
+    /// The host at which the Sentinel can be reached.
+    pub host: String,
+    /// And the port.
+    pub port: u16,
+    /// Its id.
+    pub id: String,
+    /// Its current epoch.
+    pub epoch: u64,
+    /// The name of the master.
+    pub master: String,
+    /// Where the master is.
+    pub master_host: String,
+    /// And the port.
+    pub master_port: u16,
+    /// The epoch of that configuration.
+    pub config_epoch: u64,
+}
+
+impl Hello {
+    /// Reads a message. `None` if it is none.
+    pub fn parse(message: &[u8]) -> Option<Self> {
+        let text = core::str::from_utf8(message).ok()?;
+        let fields: Vec<&str> = text.split(',').collect();
+        let [host, port, id, epoch, master, master_host, master_port, config_epoch] = fields[..]
+        else {
+            return None;
+        };
+        Some(Hello {
+            host: host.into(),
+            port: port.parse().ok()?,
+            id: id.into(),
+            epoch: epoch.parse().ok()?,
+            master: master.into(),
+            master_host: master_host.into(),
+            master_port: master_port.parse().ok()?,
+            config_epoch: config_epoch.parse().ok()?,
+        })
+    }
+}
+
+impl fmt::Display for Hello {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Hello { host, port, id, epoch, master, master_host, master_port, config_epoch } = self;
+        write!(f, "{host},{port},{id},{epoch},{master},{master_host},{master_port},{config_epoch}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_read_as_it_was_written() {
+        let text =
+            "127.0.0.1,26379,37e696196543b86ede7c6d3d6c0573f854e3b4d5,1,mymaster,127.0.0.1,6381,1";
+        let hello = Hello::parse(text.as_bytes()).expect("a message");
+        assert_eq!((hello.port, hello.master_port, hello.config_epoch), (26379, 6381, 1));
+        assert_eq!(hello.to_string(), text);
+    }
+
+    #[test]
+    fn anything_else_is_no_message() {
+        for text in ["", "a,b", "1.1.1.1,x,id,1,m,1.1.1.2,1,1", "1.1.1.1,1,id,1,m,1.1.1.2,1,1,1"] {
+            assert_eq!(Hello::parse(text.as_bytes()), None, "{text}");
+        }
+    }
+}

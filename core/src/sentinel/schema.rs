@@ -1,0 +1,84 @@
+//! The configuration of a Sentinel: the directives of a server, of which it accepts all and uses
+//! those about clients, and the lines `sentinel ...`, which hold its state as well.
+
+use std::sync::OnceLock;
+
+use super::config::Line;
+use crate::front::config::directive::{directive, flags};
+use crate::front::config::{Directive, Directives, Kind, Schema, Unit, Values, default_user};
+use crate::server::config::ServerSchema;
+
+/// The configuration file of a Sentinel, as the front reads and rewrites it.
+pub type Config = crate::front::Config<SentinelSchema>;
+
+/// What a Sentinel can be told by its configuration.
+#[derive(Clone, Debug)]
+pub struct SentinelSchema;
+
+/// The lines `sentinel ...` of the file.
+#[derive(Clone, Debug, Default)]
+pub struct SentinelLines {
+    /// As they were read. Their numbers count these lines alone.
+    pub read: Vec<Line>,
+    /// As they are to be written, each with the key of its directive.
+    pub written: Vec<(String, String)>,
+}
+
+/// Directives whose defaults are others than a server's.
+static OWN: &[Directive] = &[
+    directive("port", "", Kind::Number(0, 65_535, Unit::Plain), "26379", flags::NONE),
+    // Sentinels on other hosts must get through.
+    directive("protected-mode", "", Kind::Bool, "no", flags::NONE),
+];
+
+impl Schema for SentinelSchema {
+    type Settings = ();
+    type State = SentinelLines;
+
+    fn directives() -> &'static Directives {
+        static ALL: OnceLock<Directives> = OnceLock::new();
+        ALL.get_or_init(|| ServerSchema::directives().with(&[OWN]))
+    }
+
+    fn settings(_: &Values<Self>) {}
+
+    fn is_command(name: &str) -> bool {
+        super::commands::table().by_name(name).is_some()
+    }
+
+    fn read_line(config: &mut Config, name: &str, words: &[Vec<u8>]) -> Result<(), String> {
+        match (name, words) {
+            ("user", [user, rules @ ..]) if user == b"default" => default_user(config, rules),
+            ("sentinel", [_, ..]) => {
+                let words: Vec<String> =
+                    words.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+                config.change_state(|lines| {
+                    let number = lines.read.len() + 1;
+                    let text = format!("sentinel {}", words.join(" "));
+                    lines.read.push(Line { number, text, words });
+                });
+                Ok(())
+            }
+            _ => Err("Bad directive or wrong number of arguments".into()),
+        }
+    }
+
+    fn state_key(words: &[Vec<u8>]) -> Option<String> {
+        let [first, second, ..] = words else { return None };
+        let second = String::from_utf8_lossy(second).to_ascii_lowercase();
+        let known = super::config::DIRECTIVES.contains(&second.as_str());
+        (first.eq_ignore_ascii_case(b"sentinel") && known).then(|| key(&second))
+    }
+
+    fn state_lines(config: &Config) -> Vec<(String, String)> {
+        config.state().written.clone()
+    }
+}
+
+/// The key of the lines of a directive. Its older name is one with it.
+pub(super) fn key(directive: &str) -> String {
+    match directive {
+        "known-slave" => "sentinel known-replica".to_owned(),
+        other => format!("sentinel {other}"),
+    }
+}

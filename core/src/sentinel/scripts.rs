@@ -1,0 +1,234 @@
+//! The queue of scripts that tell an administrator, or reconfigure clients.
+
+use std::collections::VecDeque;
+
+use crate::time::{Duration, Mono};
+
+/// How many jobs are kept; the oldest that does not run makes room.
+const MAX_QUEUE: usize = 256;
+
+/// How many jobs run at once.
+const MAX_RUNNING: usize = 16;
+
+/// How often a job is tried.
+const MAX_RETRY: u32 = 10;
+
+/// One call of a script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// Its number, never used twice.
+    pub id: u64,
+    /// The script's path and its arguments.
+    pub argv: Vec<String>,
+    /// How often it has been started.
+    pub tries: u32,
+    /// Where it stands.
+    pub state: JobState,
+}
+
+/// Where a [`Job`] stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobState {
+    /// It is to be started, not before this time if there is one.
+    Scheduled(Option<Mono>),
+    /// It has been running since this time, as this process if that is known.
+    Running {
+        /// Since when.
+        since: Mono,
+        /// The process id.
+        pid: Option<u32>,
+        /// Whether it was told to end because it takes too long.
+        killed: bool,
+    },
+}
+
+/// How a script ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// By itself, with this status.
+    Exited(i32),
+    /// By a signal.
+    Signalled(i32),
+    /// It could not be started.
+    NotStarted,
+}
+
+/// The queue.
+#[derive(Clone, Debug, Default)]
+pub struct Scripts {
+    jobs: VecDeque<Job>,
+    last: u64,
+}
+
+/// What became of a job that ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It did what it should, or it will be tried again.
+    Fine,
+    /// It failed for good: the script, the signal, the status.
+    Failed(String, i32, i32),
+}
+
+impl Scripts {
+    /// All jobs, oldest first.
+    pub fn jobs(&self) -> impl ExactSizeIterator<Item = &Job> {
+        self.jobs.iter()
+    }
+
+    /// How many run.
+    pub fn running(&self) -> usize {
+        self.jobs.iter().filter(|job| matches!(job.state, JobState::Running { .. })).count()
+    }
+
+    pub(super) fn schedule(&mut self, argv: Vec<String>) {
+        self.last += 1;
+        let state = JobState::Scheduled(None);
+        self.jobs.push_back(Job { id: self.last, argv, tries: 0, state });
+        if self.jobs.len() > MAX_QUEUE {
+            let oldest =
+                self.jobs.iter().position(|job| matches!(job.state, JobState::Scheduled(_)));
+            if let Some(oldest) = oldest {
+                self.jobs.remove(oldest);
+            }
+        }
+    }
+
+    /// Takes the jobs that are to be started now.
+    pub(super) fn start(&mut self, now: Mono) -> Vec<Job> {
+        let mut room = MAX_RUNNING.saturating_sub(self.running());
+        let mut started = Vec::new();
+        for job in &mut self.jobs {
+            let due = match job.state {
+                JobState::Scheduled(at) => at.is_none_or(|at| at <= now),
+                JobState::Running { .. } => false,
+            };
+            if due && room > 0 {
+                room -= 1;
+                job.tries += 1;
+                job.state = JobState::Running { since: now, pid: None, killed: false };
+                started.push(job.clone());
+            }
+        }
+        started
+    }
+
+    /// Takes the jobs that have been running for longer than this; each is given once.
+    pub(super) fn overdue(&mut self, now: Mono, limit: Duration) -> Vec<Job> {
+        let mut overdue = Vec::new();
+        for job in &mut self.jobs {
+            if let JobState::Running { since, killed, .. } = &mut job.state
+                && !*killed
+                && now.since(*since) > limit
+            {
+                *killed = true;
+                overdue.push(job.clone());
+            }
+        }
+        overdue
+    }
+
+    pub(super) fn started(&mut self, id: u64, process: u32) {
+        let job = self.jobs.iter_mut().find(|job| job.id == id);
+        if let Some(JobState::Running { pid, .. }) = job.map(|job| &mut job.state) {
+            *pid = Some(process);
+        }
+    }
+
+    /// A job that was killed by a signal, or that ended with status 1, is tried again later.
+    pub(super) fn ended(
+        &mut self,
+        now: Mono,
+        id: u64,
+        how: Ended,
+        retry_delay: Duration,
+    ) -> Verdict {
+        let Some(at) = self.jobs.iter().position(|job| job.id == id) else { return Verdict::Fine };
+        let job = &mut self.jobs[at];
+        // Redis reports a script that could not be started as if a signal 99 had ended it.
+        let (signal, status) = match how {
+            Ended::Exited(status) => (0, status),
+            Ended::Signalled(signal) => (signal, 0),
+            Ended::NotStarted => (99, 0),
+        };
+        let again = how != Ended::NotStarted && (signal != 0 || status == 1);
+        if again && job.tries < MAX_RETRY {
+            let delay = retry_delay.saturating_mul(1 << (job.tries.saturating_sub(1)).min(16));
+            job.state = JobState::Scheduled(Some(now + delay));
+            return Verdict::Fine;
+        }
+        let path = job.argv.first().cloned().unwrap_or_default();
+        self.jobs.remove(at);
+        match (signal, status) {
+            (0, 0) => Verdict::Fine,
+            (signal, status) => Verdict::Failed(path, signal, status),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DELAY: Duration = Duration::from_secs(30);
+
+    fn at(seconds: u64) -> Mono {
+        Mono::ZERO + Duration::from_secs(seconds)
+    }
+
+    fn queue(jobs: usize) -> Scripts {
+        let mut scripts = Scripts::default();
+        for n in 0..jobs {
+            scripts.schedule(vec!["/bin/tell".into(), n.to_string()]);
+        }
+        scripts
+    }
+
+    #[test]
+    fn sixteen_run_at_once_and_the_oldest_make_room() {
+        let mut scripts = queue(300);
+        assert_eq!(scripts.jobs().len(), 256);
+        let started = scripts.start(at(0));
+        assert_eq!((started.len(), started[0].argv[1].as_str()), (16, "44"));
+        assert_eq!(scripts.ended(at(1), started[0].id, Ended::Exited(0), DELAY), Verdict::Fine);
+        assert_eq!(scripts.start(at(1)).len(), 1);
+    }
+
+    #[test]
+    fn a_script_that_asks_for_it_is_tried_again_ever_later() {
+        let mut scripts = queue(1);
+        let mut now = 0;
+        for tries in 1..=10 {
+            let [job] = &scripts.start(at(now))[..] else { panic!("it is due at {now}") };
+            assert_eq!(job.tries, tries);
+            let verdict = scripts.ended(at(now), job.id, Ended::Exited(1), DELAY);
+            if tries == 10 {
+                assert_eq!(verdict, Verdict::Failed("/bin/tell".into(), 0, 1));
+                break;
+            }
+            let delay = 30 << (tries - 1);
+            assert!(scripts.start(at(now + delay - 1)).is_empty());
+            now += delay;
+        }
+        assert_eq!(scripts.jobs().len(), 0);
+    }
+
+    #[test]
+    fn a_script_that_takes_too_long_is_told_to_end_once() {
+        let mut scripts = queue(1);
+        let job = scripts.start(at(0)).remove(0);
+        assert!(scripts.overdue(at(60), Duration::from_secs(60)).is_empty());
+        assert_eq!(scripts.overdue(at(61), Duration::from_secs(60)).len(), 1);
+        assert!(scripts.overdue(at(62), Duration::from_secs(60)).is_empty());
+        assert_eq!(scripts.ended(at(62), job.id, Ended::Signalled(9), DELAY), Verdict::Fine);
+        assert_eq!(scripts.running(), 0);
+    }
+
+    #[test]
+    fn what_cannot_be_started_is_not_tried_again() {
+        let mut scripts = queue(1);
+        let job = scripts.start(at(0)).remove(0);
+        let verdict = scripts.ended(at(0), job.id, Ended::NotStarted, DELAY);
+        assert_eq!(verdict, Verdict::Failed("/bin/tell".into(), 99, 0));
+        assert_eq!(scripts.jobs().len(), 0);
+    }
+}

@@ -1,0 +1,341 @@
+//! The Sentinel as a program: what it monitors, behind the front that serves its clients.
+
+use core::mem;
+
+use super::commands::table;
+use super::common::Effect;
+use super::config::Line;
+use super::schema::{Config, SentinelSchema, key};
+use super::{Sentinel, Verdicts};
+use crate::command::CommandError;
+use crate::front::config::ConfigError;
+use crate::front::config::file::Loader;
+use crate::front::config::rewrite::rewrite;
+use crate::front::info::{ClientCounts, ServiceStats, Text};
+use crate::front::{ChannelKind, Client, Facts, Front, PeerInput, Service, ShutdownOptions, Table};
+use crate::machine::{ConnId, DiskDone, DiskError, DiskErrorKind, DiskOp, Input, LogLevel, Outbox};
+use crate::rng::Rng;
+use crate::time::{Mono, Now};
+
+/// A Sentinel with the clients that it serves: what `redis-sentinel` is.
+pub type SentinelServer = Front<SentinelService>;
+
+/// What a Sentinel has besides the front.
+#[derive(Clone, Debug)]
+pub struct SentinelService {
+    pub(super) sentinel: Sentinel,
+    /// The state that is being written.
+    saving: Option<u64>,
+    /// Clients that are answered when a state is on disk.
+    waiting: Vec<Waiting>,
+}
+
+/// A client that waits for a state to be on disk.
+#[derive(Clone, Debug)]
+struct Waiting {
+    state: u64,
+    client: u64,
+    answer: Answer,
+}
+
+/// What a client is answered when a state is on disk.
+#[derive(Clone, Debug)]
+pub(super) enum Answer {
+    /// OK.
+    Ok,
+    /// Whether a master is down, and a vote.
+    Verdict(Verdicts),
+}
+
+/// What goes on when a disk operation has ended.
+#[derive(Clone, Debug)]
+pub enum DiskWork {
+    /// The configuration file was read, to be rewritten.
+    Read,
+    /// It was written.
+    Written,
+}
+
+impl SentinelService {
+    /// Answers a client when a state is on disk.
+    pub(super) fn answer_when_saved(
+        &mut self,
+        state: u64,
+        client: &mut Client<Self>,
+        answer: Answer,
+    ) {
+        client.waiting = true;
+        self.waiting.push(Waiting { state, client: client.id, answer });
+    }
+}
+
+impl SentinelServer {
+    /// A Sentinel with the configuration that a file and the arguments behind it give. `path` is the
+    /// file's, as an absolute one; `loader` reads the files that it includes; `executable` says
+    /// whether a script can be run.
+    pub fn configured(
+        path: Option<String>,
+        text: &[u8],
+        arguments: &[String],
+        facts: Facts,
+        loader: Loader<'_>,
+        executable: &mut dyn FnMut(&str) -> bool,
+    ) -> Result<Self, ConfigError> {
+        let mut config = Config::parse(text, arguments, loader)?;
+        config.file = path;
+        let mut result = Ok(());
+        let front = Front::with(config, facts, |config: &Config, rng: &mut Rng| {
+            let mut sentinel = Sentinel::new(rng.fork());
+            let front = config.front();
+            let settings = sentinel.settings_mut();
+            settings.port = front.port;
+            let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
+            settings.requirepass = front.requirepass.as_ref().map(text);
+            result = sentinel.load(&config.state().read, executable);
+            SentinelService { sentinel, saving: None, waiting: Vec::new() }
+        });
+        match result {
+            Ok(()) => Ok(front),
+            Err((index, message)) => {
+                let wrong = front.config.state().read.get(index);
+                let line = wrong.map(|line| line.text.clone()).unwrap_or_default();
+                Err(ConfigError::Line { number: number_of(text, index), line, message })
+            }
+        }
+    }
+
+    /// What it monitors, and what it believes.
+    pub fn watch(&self) -> &Sentinel {
+        &self.service.sentinel
+    }
+
+    /// What it believes at the last moment that it was told of.
+    pub fn view(&self) -> super::SentinelView {
+        self.service.sentinel.view(self.now.0)
+    }
+
+    /// Does what the Sentinel wants done.
+    fn carry_out(&mut self, now: Now<'_>) {
+        while let Some(effect) = self.service.sentinel.poll_effect() {
+            match effect {
+                Effect::Log(level, text) => self.log(level, || text),
+                Effect::Publish { channel, message } => {
+                    let (channel, message) = (channel.as_bytes(), message.as_bytes());
+                    self.publish(now, None, ChannelKind::Channel, channel, message);
+                }
+                Effect::Save => self.begin_save(),
+                Effect::Exit(code) => self.exit(code),
+                Effect::Run(_) | Effect::Kill(_) => {}
+            }
+        }
+        while let Some(output) = self.service.sentinel.poll_output() {
+            self.outputs.push_back(output);
+        }
+    }
+
+    /// Writes the state into the file, unless that is under way: the next write follows it then.
+    fn begin_save(&mut self) {
+        let Some(path) = self.config.file.clone() else { return };
+        if let Some(state) = self.service.sentinel.begin_save() {
+            self.service.saving = Some(state);
+            self.service_disk_op(DiskOp::Load { path }, DiskWork::Read);
+        }
+    }
+
+    /// The file's old text is there: what people wrote into it stays.
+    fn file_read(&mut self, now: Now<'_>, result: Result<DiskDone, DiskError>) {
+        let old = match result {
+            Ok(DiskDone::Data(old)) => old,
+            Ok(_) => Vec::new(),
+            Err(error) if error.kind == DiskErrorKind::NotFound => Vec::new(),
+            Err(error) => return self.file_written(now, Err(error)),
+        };
+        let Some(path) = self.config.file.clone() else { return };
+        let bytes = rewrite(&self.config_with_state(), &old, &self.directory);
+        self.service_disk_op(DiskOp::Replace { path, bytes }, DiskWork::Written);
+    }
+
+    /// The configuration with the lines that hold the state as it is now.
+    fn config_with_state(&self) -> Config {
+        let sentinel = &self.service.sentinel;
+        let mut config = (*self.config).clone();
+        let stood_there = |directive: &str, read: &[Line]| {
+            read.iter().any(|line| line.words[0].eq_ignore_ascii_case(directive))
+        };
+        config.change_state(|lines| {
+            let written = sentinel.lines().into_iter().filter(|(directive, _)| {
+                !sentinel.is_default_line(directive) || stood_there(directive, &lines.read)
+            });
+            lines.written = written.map(|(directive, line)| (key(directive), line)).collect();
+        });
+        config
+    }
+
+    fn file_written(&mut self, now: Now<'_>, result: Result<DiskDone, DiskError>) {
+        let result = result.map(drop).map_err(|error| error.message);
+        self.service.sentinel.saved(now, result.as_ref().map(|()| ()).map_err(String::as_str));
+        let Some(state) = self.service.saving.take() else { return };
+        let (due, later) =
+            mem::take(&mut self.service.waiting).into_iter().partition(|w| w.state <= state);
+        self.service.waiting = later;
+        for Waiting { client, answer, .. } in due {
+            match answer {
+                Answer::Ok if result.is_err() => {
+                    let text = "ERR Failed to save config file. Check server logs.";
+                    self.answer(now, client, Err(CommandError::text(text)));
+                }
+                Answer::Ok => self.answer(now, client, Ok(())),
+                Answer::Verdict(verdict) => {
+                    let sentinel = self.service.sentinel.clone();
+                    self.answer_with(now, client, |reply| {
+                        sentinel.answer_verdict(&verdict, reply);
+                        Ok(())
+                    });
+                }
+            }
+        }
+    }
+
+    /// The section `sentinel` of INFO.
+    fn sentinel_section(&self, text: &mut Text) {
+        let sentinel = &self.service.sentinel;
+        let tilt = sentinel.tilt();
+        text.section("Sentinel");
+        text.field("sentinel_masters", sentinel.masters().len());
+        text.field("sentinel_tilt", u8::from(tilt.is_some()));
+        match tilt {
+            Some(since) => {
+                text.field("sentinel_tilt_since_seconds", self.now.0.since(since).as_secs());
+            }
+            None => text.field("sentinel_tilt_since_seconds", -1),
+        }
+        text.field("sentinel_running_scripts", sentinel.scripts().running());
+        text.field("sentinel_scripts_queue_length", sentinel.scripts().jobs().len());
+        text.field("sentinel_simulate_failure_flags", sentinel.simulated_failure().flags());
+        for (number, master) in sentinel.masters().enumerate() {
+            let status = match (master.odown, master.instance.sdown) {
+                (true, _) => "odown",
+                (false, true) => "sdown",
+                (false, false) => "ok",
+            };
+            let host = sentinel.common.host(&master.instance.addr);
+            text.field(
+                &format!("master{number}"),
+                format_args!(
+                    "name={},status={status},address={host}:{},slaves={},sentinels={}",
+                    master.name(),
+                    master.instance.addr.port,
+                    master.replicas.len(),
+                    master.sentinels.len() + 1
+                ),
+            );
+        }
+    }
+}
+
+impl Service for SentinelService {
+    type Client = ();
+    type Schema = SentinelSchema;
+    type DiskWork = DiskWork;
+
+    const MODE: &'static str = "sentinel";
+
+    const INFO: &'static [(&'static str, bool)] =
+        &[("server", true), ("clients", true), ("stats", true), ("cpu", true), ("sentinel", true)];
+
+    fn table() -> &'static Table<Self> {
+        table()
+    }
+
+    fn start(front: &mut SentinelServer, _now: Now<'_>) {
+        front.log_start();
+        if front.config.file.is_none() {
+            let text = "Sentinel needs config file on disk to save state. Exiting...";
+            front.log(LogLevel::Warning, || text.to_owned());
+            return front.exit(1);
+        }
+        front.listen();
+    }
+
+    fn listening(front: &mut SentinelServer, now: Now<'_>) {
+        front.service.sentinel.start(now);
+    }
+
+    fn log_role(_: &SentinelServer) -> char {
+        'X'
+    }
+
+    fn shut_down(front: &mut SentinelServer, _now: Now<'_>, _how: ShutdownOptions) {
+        front.log(LogLevel::Warning, || "User requested shutdown...".to_owned());
+        front.log(LogLevel::Warning, || "Sentinel is now ready to exit, bye bye...".to_owned());
+        front.exit(0);
+    }
+
+    fn wake(front: &mut SentinelServer, now: Now<'_>) {
+        front.service.sentinel.wake(now);
+    }
+
+    fn cron(front: &mut SentinelServer, now: Now<'_>) {
+        front.cron(now);
+        front.carry_out(now);
+    }
+
+    fn next_wake(front: &SentinelServer) -> Option<Mono> {
+        let wakes = [front.cron_wake(), front.service.sentinel.poll_timeout()];
+        wakes.into_iter().flatten().min()
+    }
+
+    fn peer(front: &mut SentinelServer, now: Now<'_>, conn: ConnId, input: PeerInput<'_>) {
+        let input = match input {
+            PeerInput::Connected { local, peer } => Input::Connected { conn, local, peer },
+            PeerInput::ConnectFailed(error) => Input::ConnectFailed { conn, error },
+            PeerInput::Received(bytes) => Input::Received { conn, bytes },
+            PeerInput::Ended => Input::Ended { conn },
+            PeerInput::Closed(error) => Input::Closed { conn, error },
+            PeerInput::Accepted { .. } | PeerInput::Drained => return,
+        };
+        front.service.sentinel.handle(now, &input);
+    }
+
+    fn outbox(front: &mut SentinelServer, conn: ConnId) -> Option<&mut Outbox> {
+        front.service.sentinel.outbox(conn)
+    }
+
+    fn disk_done(
+        front: &mut SentinelServer,
+        now: Now<'_>,
+        work: DiskWork,
+        result: Result<DiskDone, DiskError>,
+    ) {
+        match work {
+            DiskWork::Read => front.file_read(now, result),
+            DiskWork::Written => front.file_written(now, result),
+        }
+    }
+
+    fn info_section(
+        front: &mut SentinelServer,
+        section: &str,
+        text: &mut Text,
+        caller: Option<&Client<Self>>,
+    ) {
+        match section {
+            "server" => front.server_section(text),
+            "clients" => front.clients_section(text, caller, ClientCounts::default()),
+            "stats" => front.stats_section(text, &ServiceStats::default()),
+            "cpu" => front.cpu_section(text),
+            _ => front.sentinel_section(text),
+        }
+    }
+}
+
+/// The number of the line of a file that is the `index`th that begins with `sentinel`, from 0; of
+/// one that is not in this file 0.
+fn number_of(text: &[u8], index: usize) -> usize {
+    let is_sentinel = |line: &[u8]| {
+        let word = line.trim_ascii().split(u8::is_ascii_whitespace).next();
+        word.is_some_and(|word| word.eq_ignore_ascii_case(b"sentinel"))
+    };
+    let lines = text.split(|byte| *byte == b'\n').enumerate();
+    lines.filter(|(_, line)| is_sentinel(line)).nth(index).map_or(0, |(at, _)| at + 1)
+}

@@ -1,0 +1,785 @@
+//! Calls: entering functions, handing on results, catching errors, switching coroutines.
+//!
+//! Library functions that call back (`pcall`, `table.sort`, ...) do not nest in Rust. They return
+//! [`Out::Call`] after leaving word, as a [`Cont`], of what they will do with the results.
+
+use super::{
+    Args, Exit, Flow, Frame, Lua, MAX_C_CALLS, MAX_CALLS, Next, Raise, Ret, SLOT_COST, State,
+    Status, Step, Upvalue, WINDOW,
+};
+use crate::compile::opcode;
+use crate::compile::proto::Vararg;
+use crate::stdlib::{Foreach, Gsub, Sort};
+use crate::value::{Function, Thread, Value};
+
+/// What a library function came to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Out {
+    /// No results.
+    Zero,
+    /// One result.
+    One(Value),
+    /// Two results.
+    Two(Value, Value),
+    /// The values in [`Lua::out`].
+    List,
+    /// So many values from this slot on.
+    Slots(usize, usize),
+    /// It calls the function in this slot with so many arguments, which follow it, and wants so many
+    /// results (-1 for all). Its [`Cont`] is pushed.
+    Call(usize, usize, i32),
+    /// It has made another coroutine the current one, whose function is in slot 0, with so many
+    /// arguments.
+    Enter(usize),
+    /// It is the host's: `run` ends.
+    Host(u32),
+    /// It has used up the budget, and goes on at the next `run`. Its [`Cont`] is pushed.
+    Pause,
+}
+
+/// What a library function does when what it called has returned.
+#[derive(Clone, Debug)]
+pub(crate) enum Cont {
+    Pcall,
+    /// With the handler of errors.
+    Xpcall(Value),
+    /// The handler has been called.
+    Handler,
+    ToString,
+    Sort(Box<Sort>),
+    Gsub(Box<Gsub>),
+    Foreach(Foreach),
+    /// `load`: the pieces read so far.
+    Load(Vec<u8>, Value),
+    /// `coroutine.resume`
+    Resume,
+    /// A function that `coroutine.wrap` made.
+    Wrap,
+}
+
+impl Cont {
+    /// The values that it holds, for the collector.
+    pub(super) fn values(&self, into: &mut Vec<Value>) {
+        match self {
+            Cont::Xpcall(v) | Cont::Load(_, v) => into.push(*v),
+            Cont::Sort(sort) => into.extend(sort.values()),
+            Cont::Gsub(gsub) => into.extend(gsub.values()),
+            Cont::Foreach(each) => into.extend(each.values()),
+            Cont::Pcall | Cont::Handler | Cont::ToString | Cont::Resume | Cont::Wrap => {}
+        }
+    }
+}
+
+impl Lua {
+    /// Runs what was started for about so many instructions.
+    pub fn run(&mut self, budget: u64) -> Step {
+        self.budget = i64::try_from(budget).unwrap_or(i64::MAX);
+        let mut flow = match std::mem::replace(&mut self.next, Next::Execute) {
+            Next::Idle => {
+                self.next = Next::Idle;
+                self.out.clear();
+                return Step::Done;
+            }
+            Next::Execute => Ok(Flow::Frame),
+            Next::Continue => self.continue_native(0, 0).and_then(|out| self.finish(out)),
+            Next::Answer => self.collect_if_due().and_then(|()| self.finish(Out::List)),
+            Next::Raise(value) => Err(Raise(value)),
+            Next::Enter(count) => self.call(0, count as usize, -1, Ret::Entry),
+        };
+        loop {
+            let exit = match flow {
+                Ok(Flow::Next | Flow::Frame) => match self.execute() {
+                    Ok(exit) => exit,
+                    Err(raise) => {
+                        flow = Err(raise);
+                        continue;
+                    }
+                },
+                Ok(Flow::Exit(exit)) => exit,
+                Err(raise) => {
+                    flow = match self.catch(raise) {
+                        Ok(Some(out)) => self.finish(out),
+                        Ok(None) => {
+                            let step = self.fail(raise);
+                            return step;
+                        }
+                        Err(raise) => Err(raise),
+                    };
+                    continue;
+                }
+            };
+            match exit {
+                Exit::Done => {
+                    self.next = Next::Idle;
+                    return Step::Done;
+                }
+                Exit::Paused => {
+                    if self.next != Next::Continue {
+                        self.next = Next::Execute;
+                    }
+                    return Step::Paused;
+                }
+                Exit::Host(tag) => return Step::Host(tag),
+            }
+        }
+    }
+
+    fn fail(&mut self, raise: Raise) -> Step {
+        let inner = self.st.frames.iter().rev().find(|f| !f.native);
+        let (line, source) = match inner {
+            Some(frame) => {
+                let proto = &self.closures[frame.id].proto;
+                let line = proto.line_at((frame.pc as usize).saturating_sub(1));
+                let name = proto.source.clone();
+                (line, Some(self.intern(name.as_bytes())))
+            }
+            None => (0, None),
+        };
+        self.abort();
+        Step::Failed(super::Failure { value: raise.0, line, source })
+    }
+
+    #[inline]
+    pub(crate) fn slot(&self, at: usize) -> Value {
+        self.st.stack[at]
+    }
+
+    /// Makes room for a window from a slot on.
+    #[inline]
+    pub(super) fn grow_stack(&mut self, to: usize) {
+        if self.st.stack.len() < to + WINDOW {
+            self.grow_stack_now(to + WINDOW);
+        }
+    }
+
+    #[cold]
+    fn grow_stack_now(&mut self, needed: usize) {
+        let size = needed.next_power_of_two();
+        self.mem += (size - self.st.stack.len()) as u64 * SLOT_COST;
+        self.st.stack.resize(size, Value::Nil);
+    }
+
+    /// Puts a function and its arguments above the running library function's frame, for
+    /// [`Out::Call`]; the slot of the function.
+    pub(crate) fn push_call(&mut self, function: Value, args: &[Value]) -> usize {
+        let at = self.st.frames.last().map_or(0, |f| f.top as usize);
+        self.grow_stack(at + args.len() + 1);
+        self.st.stack[at] = function;
+        self.st.stack[at + 1..=at + args.len()].copy_from_slice(args);
+        at
+    }
+
+    /// Leaves word what the running library function does when what it calls has returned.
+    pub(crate) fn push_cont(&mut self, cont: Cont) {
+        let frame = self.st.frames.len().saturating_sub(1) as u32;
+        self.st.conts.push((frame, cont));
+    }
+
+    /// Enters a Lua function whose arguments follow it on the stack.
+    #[inline]
+    pub(super) fn enter(
+        &mut self,
+        func: usize,
+        count: usize,
+        results: i32,
+        ret: Ret,
+        id: u32,
+    ) -> Result<(), Raise> {
+        if self.st.frames.len() >= MAX_CALLS {
+            return Err(self.machine_error("stack overflow"));
+        }
+        let proto = &*self.closures[id].proto;
+        let (params, registers) = (proto.params as usize, proto.registers as usize);
+        let vararg = proto.vararg;
+        let mut base = func + 1;
+        if vararg == Vararg::No {
+            self.grow_stack(base + count);
+            // Registers begin as nil; so does a parameter that is not given.
+            let from = base + count.min(params);
+            self.st.stack[from..base + registers].fill(Value::Nil);
+        } else {
+            base = func + 1 + count;
+            self.budget -= count as i64;
+            self.grow_stack(base + params);
+            for i in 0..params {
+                let value = match i < count {
+                    true => std::mem::replace(&mut self.st.stack[func + 1 + i], Value::Nil),
+                    false => Value::Nil,
+                };
+                self.st.stack[base + i] = value;
+            }
+            self.st.stack[base + params..base + registers].fill(Value::Nil);
+            if vararg == Vararg::Table {
+                let table = self.arg_table(func + 1 + params, count.saturating_sub(params));
+                self.st.stack[base + params] = table;
+            }
+        }
+        if ret != Ret::Plain {
+            self.count_c_call(ret)?;
+        }
+        self.st.frames.push(Frame {
+            func: func as u32,
+            base: base as u32,
+            top: (base + registers) as u32,
+            pc: 0,
+            id,
+            results,
+            native: false,
+            tail_calls: 0,
+            ret,
+        });
+        Ok(())
+    }
+
+    #[cold]
+    fn arg_table(&mut self, from: usize, count: usize) -> Value {
+        let table = self.table(count, 1);
+        for i in 0..count {
+            let value = self.st.stack[from + i];
+            self.raw_set(table, Value::Num((i + 1) as f64), value);
+        }
+        self.raw_set_name(table, "n", Value::Num(count as f64));
+        Value::Table(table)
+    }
+
+    /// Counts a call that PUC makes through C.
+    fn count_c_call(&mut self, ret: Ret) -> Result<(), Raise> {
+        if ret == Ret::Entry {
+            return Ok(());
+        }
+        if self.st.c_calls + 1 >= MAX_C_CALLS {
+            return Err(self.machine_error("C stack overflow"));
+        }
+        self.st.c_calls += 1;
+        Ok(())
+    }
+
+    /// Removes the top frame.
+    fn pop_frame(&mut self) -> Option<(usize, i32, Ret)> {
+        let frame = self.st.frames.last()?;
+        let (func, results, ret) = (frame.func as usize, frame.results, frame.ret);
+        self.st.frames.truncate(self.st.frames.len() - 1);
+        if !matches!(ret, Ret::Plain | Ret::Entry) {
+            self.st.c_calls = self.st.c_calls.saturating_sub(1);
+        }
+        Some((func, results, ret))
+    }
+
+    /// Calls the value in a slot, with the arguments that follow it.
+    pub(super) fn call(
+        &mut self,
+        func: usize,
+        count: usize,
+        results: i32,
+        ret: Ret,
+    ) -> Result<Flow, Raise> {
+        match self.begin(func, count, results, ret)? {
+            None => Ok(Flow::Frame),
+            Some(out) => self.finish(out),
+        }
+    }
+
+    /// Enters a Lua function, or runs a library function once.
+    fn begin(
+        &mut self,
+        func: usize,
+        mut count: usize,
+        results: i32,
+        ret: Ret,
+    ) -> Result<Option<Out>, Raise> {
+        if !matches!(self.st.stack[func], Value::Function(_) | Value::Native(_)) {
+            let value = self.st.stack[func];
+            let handler = self.metamethod(value, super::Event::Call);
+            if !matches!(handler, Value::Function(_) | Value::Native(_)) {
+                return Err(self.type_error("call", value, Some(func)));
+            }
+            self.grow_stack(func + count + 2);
+            self.st.stack.copy_within(func..func + 1 + count, func + 1);
+            self.st.stack[func] = handler;
+            count += 1;
+        }
+        match self.st.stack[func] {
+            Value::Function(f) => {
+                self.enter(func, count, results, ret, f.0)?;
+                Ok(None)
+            }
+            Value::Native(f) => {
+                if self.st.frames.len() >= MAX_CALLS {
+                    return Err(self.machine_error("stack overflow"));
+                }
+                let base = func + 1;
+                self.grow_stack(base + count);
+                if ret != Ret::Plain {
+                    self.count_c_call(ret)?;
+                }
+                self.st.frames.push(Frame {
+                    func: func as u32,
+                    base: base as u32,
+                    top: (base + count) as u32,
+                    pc: 0,
+                    id: f.0,
+                    results,
+                    native: true,
+                    tail_calls: 0,
+                    ret,
+                });
+                let code = self.natives[f.0].code;
+                code(self, Args::new(base, count)).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Carries out what a library function came to, and what the ones below it then do.
+    pub(super) fn finish(&mut self, mut out: Out) -> Result<Flow, Raise> {
+        loop {
+            out = match out {
+                Out::Call(func, count, results) => {
+                    match self.begin(func, count, results, Ret::Native)? {
+                        None => return Ok(Flow::Frame),
+                        Some(out) => out,
+                    }
+                }
+                Out::Enter(count) => match self.begin(0, count, -1, Ret::Entry)? {
+                    None => return Ok(Flow::Frame),
+                    Some(out) => out,
+                },
+                Out::Host(tag) => return Ok(Flow::Exit(Exit::Host(tag))),
+                Out::Pause => {
+                    self.next = Next::Continue;
+                    return Ok(Flow::Exit(Exit::Paused));
+                }
+                values => {
+                    let Some((func, results, ret)) = self.pop_frame() else {
+                        return Ok(Flow::Exit(Exit::Done));
+                    };
+                    let (from, count) = self.spread(values, func);
+                    match self.deliver(func, results, ret, from, count)? {
+                        Ok(flow) => return Ok(flow),
+                        Err(out) => out,
+                    }
+                }
+            };
+        }
+    }
+
+    /// Puts results on the stack, at a slot unless they are there already; where they are.
+    fn spread(&mut self, out: Out, at: usize) -> (usize, usize) {
+        match out {
+            Out::One(v) => {
+                self.st.stack[at] = v;
+                (at, 1)
+            }
+            Out::Two(v, w) => {
+                self.st.stack[at] = v;
+                self.st.stack[at + 1] = w;
+                (at, 2)
+            }
+            Out::List => {
+                let out = std::mem::take(&mut self.out);
+                self.grow_stack(at + out.len());
+                self.st.stack[at..at + out.len()].copy_from_slice(&out);
+                let count = out.len();
+                self.out = out;
+                self.out.clear();
+                (at, count)
+            }
+            Out::Slots(from, count) => (from, count),
+            _ => (at, 0),
+        }
+    }
+
+    /// Hands the results of a frame that has been removed to whom they are for. `Err`: to a library
+    /// function, which came to this.
+    #[inline]
+    pub(super) fn deliver(
+        &mut self,
+        func: usize,
+        results: i32,
+        ret: Ret,
+        from: usize,
+        count: usize,
+    ) -> Result<Result<Flow, Out>, Raise> {
+        let first = match count {
+            0 => Value::Nil,
+            _ => self.st.stack[from].copied(),
+        };
+        match ret {
+            Ret::Plain => {
+                self.move_results(from, count, func, results);
+                return Ok(Ok(Flow::Frame));
+            }
+            Ret::Native => {
+                self.move_results(from, count, func, results);
+                let count = usize::try_from(results).unwrap_or(count);
+                return self.continue_native(func, count).map(Err);
+            }
+            Ret::Entry => return self.end(from, count),
+            Ret::Slot(slot) => self.st.stack[slot as usize] = first,
+            Ret::Test(expected) => self.skip_unless(first.is_false() != expected),
+            Ret::TestNot(expected) => self.skip_unless(first.is_false() == expected),
+            Ret::Drop => {}
+            Ret::Concat(start, last) => {
+                self.st.stack[last as usize] = first;
+                return self.concat(start as usize, last as usize).map(Ok);
+            }
+            Ret::Loop(base) => {
+                self.move_results(from, count, func, results);
+                let base = base as usize;
+                let control = self.st.stack[base + 3];
+                match control {
+                    Value::Nil => self.skip_unless(false),
+                    _ => self.st.stack[base + 2] = control,
+                }
+            }
+        }
+        Ok(Ok(Flow::Frame))
+    }
+
+    fn skip_unless(&mut self, holds: bool) {
+        if let Some(frame) = self.st.frames.last_mut()
+            && !holds
+        {
+            frame.pc += 1;
+        }
+    }
+
+    #[inline]
+    pub(super) fn move_results(&mut self, from: usize, count: usize, to: usize, wanted: i32) {
+        if wanted < 0 {
+            self.grow_stack(to + count);
+            self.st.stack.copy_within(from..from + count, to);
+            self.st.top = to + count;
+            return;
+        }
+        if wanted == 1 && count == 1 {
+            self.st.stack[to] = self.st.stack[from].copied();
+            return;
+        }
+        let wanted = wanted as usize;
+        let copied = count.min(wanted);
+        self.st.stack.copy_within(from..from + copied, to);
+        self.st.stack[to + copied..to + wanted].fill(Value::Nil);
+    }
+
+    /// The function of a coroutine, or of the run, has returned.
+    fn end(&mut self, from: usize, count: usize) -> Result<Result<Flow, Out>, Raise> {
+        self.out.clear();
+        self.out.extend_from_slice(&self.st.stack[from..from + count]);
+        if self.current == 0 {
+            self.mem = self.mem.saturating_sub(self.st.cost());
+            self.st = State::default();
+            return Ok(Ok(Flow::Exit(Exit::Done)));
+        }
+        self.bury();
+        self.back_in_resumer(true).map(Err)
+    }
+
+    /// Ends the current coroutine and goes back to its resumer.
+    fn bury(&mut self) {
+        self.close_upvalues(0);
+        let ended = self.current;
+        self.mem = self.mem.saturating_sub(self.st.cost());
+        self.st = State::default();
+        self.threads[ended].status = Status::Dead;
+        self.back_to_resumer(ended);
+    }
+
+    fn back_to_resumer(&mut self, from: u32) {
+        let resumer = self.threads[from].resumer;
+        self.switch_to(resumer);
+        self.threads[resumer].status = Status::Running;
+    }
+
+    /// What `resume` or a wrapping function comes to, with the values in `out`.
+    fn back_in_resumer(&mut self, ok: bool) -> Result<Out, Raise> {
+        match self.st.conts.pop().map(|(_, cont)| cont) {
+            Some(Cont::Resume) => {
+                self.out.insert(0, Value::Bool(ok));
+                Ok(Out::List)
+            }
+            _ if ok => Ok(Out::List),
+            _ => {
+                // An error goes on through a wrapping function, which adds where it was called.
+                let mut value = self.out.first().copied().unwrap_or(Value::Nil);
+                if let Some(text) = self.as_string(value) {
+                    let mut bytes = self.place(1).into_bytes();
+                    bytes.extend_from_slice(self.bytes(text));
+                    value = self.string(&bytes);
+                }
+                Err(Raise(value))
+            }
+        }
+    }
+
+    /// Resumes a coroutine with the values in `out`.
+    pub(crate) fn resume(&mut self, thread: Thread, cont: Cont) -> Result<Out, Raise> {
+        let status = match self.threads[thread.0].status {
+            Status::Suspended => None,
+            Status::Dead => Some("dead"),
+            Status::Running => Some("running"),
+            Status::Normal => Some("normal"),
+        };
+        let mut refused = status.map(|s| format!("cannot resume {s} coroutine"));
+        let mut depth = 0;
+        let mut at = self.current;
+        while at != 0 {
+            depth += 1;
+            at = self.threads[at].resumer;
+        }
+        if depth >= MAX_C_CALLS {
+            refused = Some("C stack overflow".to_owned());
+        }
+        if let Some(text) = refused {
+            self.out.clear();
+            let text = self.string(text.as_bytes());
+            self.out.push(text);
+            self.push_cont(cont);
+            return self.back_in_resumer(false);
+        }
+        self.push_cont(cont);
+        let from = self.current;
+        self.threads[from].status = Status::Normal;
+        let coroutine = &mut self.threads[thread.0];
+        coroutine.status = Status::Running;
+        coroutine.resumer = from;
+        let started = std::mem::replace(&mut coroutine.started, true);
+        self.switch_to(thread.0);
+        if started {
+            return Ok(Out::List);
+        }
+        let args = std::mem::take(&mut self.out);
+        self.grow_stack(args.len() + 1);
+        self.st.stack[1..=args.len()].copy_from_slice(&args);
+        let count = args.len();
+        self.out = args;
+        self.out.clear();
+        Ok(Out::Enter(count))
+    }
+
+    /// Yields the values in `out` from the current coroutine.
+    pub(crate) fn yield_values(&mut self) -> Result<Out, Raise> {
+        if self.current == 0 || self.st.c_calls > 0 {
+            return Err(self.machine_error("attempt to yield across metamethod/C-call boundary"));
+        }
+        let from = self.current;
+        self.threads[from].status = Status::Suspended;
+        self.back_to_resumer(from);
+        self.back_in_resumer(true)
+    }
+
+    /// The library function on top goes on with the results of what it called.
+    pub(super) fn continue_native(&mut self, from: usize, count: usize) -> Result<Out, Raise> {
+        let Some(frame) = self.st.frames.last() else { return Ok(Out::Zero) };
+        let func = frame.func as usize;
+        match self.st.conts.pop().map(|(_, cont)| cont) {
+            Some(Cont::Pcall | Cont::Xpcall(_)) => {
+                // The results lie behind the function's own slot, or have to be moved there.
+                if from != func + 1 {
+                    self.grow_stack(func + 1 + count);
+                    self.st.stack.copy_within(from..from + count, func + 1);
+                }
+                self.st.stack[func] = Value::Bool(true);
+                Ok(Out::Slots(func, count + 1))
+            }
+            Some(Cont::Handler) => {
+                let value = if count > 0 { self.st.stack[from] } else { Value::Nil };
+                Ok(Out::Two(Value::Bool(false), value))
+            }
+            Some(Cont::ToString) => match self.st.stack[from] {
+                _ if count == 0 => Ok(Out::One(Value::Nil)),
+                value => Ok(Out::One(value)),
+            },
+            Some(Cont::Sort(sort)) => {
+                let answer = (count > 0).then(|| !self.st.stack[from].is_false());
+                sort.go_on(self, answer)
+            }
+            Some(Cont::Gsub(gsub)) => {
+                let value = if count > 0 { self.st.stack[from] } else { Value::Nil };
+                gsub.go_on(self, value)
+            }
+            Some(Cont::Foreach(each)) => {
+                let value = if count > 0 { self.st.stack[from] } else { Value::Nil };
+                each.go_on(self, value)
+            }
+            Some(Cont::Load(pieces, name)) => {
+                let value = if count > 0 { self.st.stack[from] } else { Value::Nil };
+                crate::stdlib::load_piece(self, pieces, name, value)
+            }
+            Some(Cont::Resume | Cont::Wrap) | None => Ok(Out::Zero),
+        }
+    }
+
+    /// Finds what catches an error and unwinds up to there. `None` if nothing does; the stack is
+    /// then as it was.
+    fn catch(&mut self, raise: Raise) -> Result<Option<Out>, Raise> {
+        let mut dropped = Vec::new();
+        while let Some((frame, cont)) = self.st.conts.pop() {
+            let (handler, failed_twice) = match cont {
+                Cont::Pcall => (None, false),
+                Cont::Xpcall(handler) => (Some(handler), false),
+                Cont::Handler => (None, true),
+                other => {
+                    dropped.push((frame, other));
+                    continue;
+                }
+            };
+            let at = frame as usize;
+            let func = self.st.frames[at].func;
+            self.close_upvalues(func as usize);
+            let gone = self.st.frames.drain(at + 1..);
+            let c_calls = gone.filter(|f| !matches!(f.ret, Ret::Plain | Ret::Entry)).count() as u32;
+            self.st.c_calls = self.st.c_calls.saturating_sub(c_calls);
+            if let Some(handler) = handler {
+                self.push_cont(Cont::Handler);
+                let at = self.push_call(handler, &[raise.0]);
+                return Ok(Some(Out::Call(at, 1, 1)));
+            }
+            let value = match failed_twice {
+                true => self.string(b"error in error handling"),
+                false => raise.0,
+            };
+            return Ok(Some(Out::Two(Value::Bool(false), value)));
+        }
+        self.st.conts.extend(dropped.into_iter().rev());
+        if self.current == 0 {
+            return Ok(None);
+        }
+        if matches!(self.resumer_cont(), Some(Cont::Wrap)) && !self.is_caught_outside() {
+            // Nothing outside catches it either: leave the stack for whoever asks where it was.
+            return Ok(None);
+        }
+        self.bury();
+        self.out.clear();
+        self.out.push(raise.0);
+        self.back_in_resumer(false).map(Some)
+    }
+
+    fn resumer_cont(&self) -> Option<&Cont> {
+        self.threads[self.threads[self.current].resumer].state.conts.last().map(|(_, cont)| cont)
+    }
+
+    /// Whether an error that leaves the current coroutine would be caught by one of its resumers.
+    fn is_caught_outside(&self) -> bool {
+        let mut at = self.current;
+        while at != 0 {
+            at = self.threads[at].resumer;
+            let conts = &self.threads[at].state.conts;
+            if conts.iter().any(|(_, c)| {
+                matches!(c, Cont::Pcall | Cont::Xpcall(_) | Cont::Handler | Cont::Resume)
+            }) {
+                return true;
+            }
+        }
+        false
+    }
+
+    // Upvalues.
+
+    /// The upvalue of a register, shared by every closure that captures it.
+    pub(super) fn capture(&mut self, slot: usize) -> u32 {
+        let slot = slot as u32;
+        let at = self.st.open.partition_point(|&(s, _)| s < slot);
+        if let Some(&(s, id)) = self.st.open.get(at)
+            && s == slot
+        {
+            return id;
+        }
+        self.mem += super::UPVALUE_COST;
+        let id = self.upvalues.add(Upvalue::Open { thread: self.current, slot });
+        self.st.open.insert(at, (slot, id));
+        id
+    }
+
+    /// Gives the upvalues from a slot on their values to keep.
+    #[inline]
+    pub(super) fn close_upvalues(&mut self, from: usize) {
+        while let Some(&(slot, id)) = self.st.open.last()
+            && slot as usize >= from
+        {
+            self.upvalues[id] = Upvalue::Closed(self.st.stack[slot as usize]);
+            self.st.open.pop();
+        }
+    }
+
+    #[inline]
+    pub(super) fn upvalue(&self, id: u32) -> Value {
+        match self.upvalues[id] {
+            Upvalue::Closed(v) => v,
+            Upvalue::Open { thread, slot } if thread == self.current => {
+                self.st.stack[slot as usize].copied()
+            }
+            Upvalue::Open { thread, slot } => {
+                let stack = &self.threads[thread].state.stack;
+                stack.get(slot as usize).copied().unwrap_or(Value::Nil)
+            }
+        }
+    }
+
+    #[inline]
+    pub(super) fn set_upvalue(&mut self, id: u32, value: Value) {
+        match &mut self.upvalues[id] {
+            Upvalue::Closed(v) => *v = value,
+            Upvalue::Open { thread, slot } if *thread == self.current => {
+                self.st.stack[*slot as usize] = value;
+            }
+            Upvalue::Open { thread, slot } => {
+                let stack = &mut self.threads[*thread].state.stack;
+                if let Some(at) = stack.get_mut(*slot as usize) {
+                    *at = value;
+                }
+            }
+        }
+    }
+
+    /// Makes a closure of a child of the running function; `pc` is the first word after CLOSURE.
+    pub(super) fn make_closure(
+        &mut self,
+        closure: u32,
+        child: u32,
+        base: usize,
+        pc: usize,
+    ) -> Value {
+        let parent = &self.closures[closure];
+        let proto = parent.proto.children[child as usize].clone();
+        let (chunk, env) = (parent.chunk, parent.env);
+        let outer = parent.proto.clone();
+        let mut upvalues = Vec::with_capacity(proto.upvalues as usize);
+        for word in &outer.code[pc..pc + proto.upvalues as usize] {
+            let index = opcode::b(*word);
+            upvalues.push(match opcode::op(*word) {
+                opcode::MOVE => self.capture(base + index as usize),
+                _ => self.closures[closure].upvalues[index as usize],
+            });
+        }
+        self.new_closure(proto, chunk, env, upvalues.into())
+    }
+
+    /// The environment of a function; of a library function it is that of the chunks.
+    pub(crate) fn environment(&self, function: Value) -> crate::value::Table {
+        match function {
+            Value::Function(f) => self.closures[f.0].env,
+            _ => self.globals,
+        }
+    }
+
+    /// Gives a Lua function another environment. Whether it is one.
+    pub(crate) fn set_environment(&mut self, function: Value, env: crate::value::Table) -> bool {
+        match function {
+            Value::Function(f) => {
+                self.closures[f.0].env = env;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The function of a frame that [`Lua::level`] found.
+    pub(crate) fn frame_function(&self, at: usize) -> Value {
+        let frame = &self.st.frames[at];
+        match frame.native {
+            true => Value::Native(crate::value::Native(frame.id)),
+            false => Value::Function(Function(frame.id)),
+        }
+    }
+}

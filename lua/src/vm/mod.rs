@@ -1,0 +1,619 @@
+//! The register machine: its state, and what a host does with it.
+//!
+//! `run` executes instructions, `call` enters and leaves functions, `ops` is what instructions do
+//! when a metamethod may be involved, `error` makes messages, `gc` frees what nothing reaches.
+
+mod args;
+mod call;
+mod error;
+mod gc;
+mod ops;
+mod run;
+
+use std::sync::Arc;
+
+use crate::arena::Arena;
+use crate::compile;
+use crate::compile::proto::Proto;
+use crate::stdlib;
+use crate::strings::Strings;
+use crate::table::TableData;
+use crate::value::{Function, Native, Str, Table, Userdata, Value};
+
+pub(crate) use args::Args;
+pub(crate) use call::{Cont, Out};
+pub(crate) use error::Raise;
+pub(crate) use ops::arith;
+
+/// The memory that scripts may use unless the host says otherwise.
+const DEFAULT_MEMORY_LIMIT: u64 = 256 << 20;
+/// How many registers a window onto the stack shows; a function has at most 250.
+const WINDOW: usize = 256;
+/// How deep Lua functions may call each other.
+const MAX_CALLS: usize = 20_000;
+/// How deep calls may nest that PUC makes through C: `pcall`, metamethods, callbacks.
+const MAX_C_CALLS: u32 = 200;
+/// How many values a library function may put on the stack at once.
+pub(crate) const MAX_C_STACK: usize = 8_000;
+/// The first collection happens at this size.
+const FIRST_COLLECTION: u64 = 256 << 10;
+/// What a closure costs in the books, besides its upvalues.
+const CLOSURE_COST: u64 = 48;
+const UPVALUE_COST: u64 = 32;
+const THREAD_COST: u64 = 1024;
+const SLOT_COST: u64 = 16;
+
+/// What one call of [`Lua::run`] came to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Step {
+    /// The function has returned; [`Lua::results`] are its results.
+    Done,
+    /// The budget is used up; run again to go on.
+    Paused,
+    /// The script calls the host function with this tag. [`Lua::host_args`] are the arguments;
+    /// [`Lua::host_return`] or [`Lua::host_raise`] answers, and the next run goes on.
+    Host(u32),
+    /// An error that nothing caught.
+    Failed(Failure),
+}
+
+/// An error that nothing caught.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Failure {
+    /// What was raised.
+    pub value: Value,
+    /// The line of the innermost Lua function that was running; 0 if there was none.
+    pub line: u32,
+    /// The name of that function's chunk, as messages show it.
+    pub source: Option<Str>,
+}
+
+/// A function written in Lua, with its upvalues.
+#[derive(Clone, Debug)]
+struct Closure {
+    proto: Arc<Proto>,
+    /// The chunk it comes from.
+    chunk: u32,
+    env: Table,
+    upvalues: Box<[u32]>,
+}
+
+/// The code of a library function.
+pub(crate) type NativeCode = fn(&mut Lua, Args) -> Result<Out, Raise>;
+
+/// A function of a library or of the host.
+#[derive(Clone, Debug)]
+pub(crate) struct NativeData {
+    pub(crate) code: NativeCode,
+    pub(crate) upvalues: Vec<Value>,
+    /// It is `next`, which loops need not call.
+    pub(crate) is_next: bool,
+}
+
+/// A variable that closures share.
+#[derive(Clone, Copy, Debug)]
+enum Upvalue {
+    /// Still a register: of which coroutine, and which slot of its stack.
+    Open { thread: u32, slot: u32 },
+    /// On its own.
+    Closed(Value),
+}
+
+/// A function that is running.
+#[derive(Clone, Copy, Debug)]
+struct Frame {
+    /// Where its function lies on the stack; results go there.
+    func: u32,
+    /// Its first register or argument.
+    base: u32,
+    /// The first slot that it does not use.
+    top: u32,
+    /// The next instruction.
+    pc: u32,
+    /// Its closure, or its library function.
+    id: u32,
+    /// How many results are wanted; -1 for all.
+    results: i32,
+    native: bool,
+    /// How many tail calls led here, which error levels count.
+    tail_calls: u32,
+    ret: Ret,
+}
+
+/// What becomes of the results of a frame.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Ret {
+    /// They go where the function was, for the Lua function that called it.
+    Plain,
+    /// They are those of the coroutine, or of the whole run.
+    Entry,
+    /// The library function below goes on with them.
+    Native,
+    /// The first goes to this slot.
+    Slot(u32),
+    /// The instruction was a comparison: unless the first is as true as this, skip one.
+    Test(bool),
+    /// The same, with the opposite of the first.
+    TestNot(bool),
+    /// They are dropped.
+    Drop,
+    /// The first goes on being concatenated: from this slot to that.
+    Concat(u32, u32),
+    /// They are the next round of a generic loop whose registers begin at this slot.
+    Loop(u32),
+}
+
+/// The stack of a coroutine.
+#[derive(Clone, Debug, Default)]
+struct State {
+    stack: Vec<Value>,
+    frames: Vec<Frame>,
+    /// What library functions that wait for a call are going to do, with the index of their frame,
+    /// the innermost last.
+    conts: Vec<(u32, Cont)>,
+    /// Open upvalues as (slot, upvalue), by slot.
+    open: Vec<(u32, u32)>,
+    /// How many frames PUC would have entered through C.
+    c_calls: u32,
+    /// The end of an open list of values, between the instruction that makes it and its user.
+    top: usize,
+}
+
+/// What a coroutine is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// It has not begun, or has yielded.
+    Suspended,
+    /// It is the current one.
+    Running,
+    /// It has resumed another.
+    Normal,
+    /// It has ended.
+    Dead,
+}
+
+/// A coroutine.
+#[derive(Clone, Debug)]
+pub(crate) struct Coroutine {
+    state: State,
+    pub(crate) status: Status,
+    started: bool,
+    /// Who has resumed it.
+    resumer: u32,
+}
+
+/// A userdata, which has nothing but a metatable.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct UserdataData {
+    pub(crate) meta: Option<Table>,
+}
+
+/// How the next call of `run` begins.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Next {
+    /// Nothing is running.
+    Idle,
+    /// With the instruction of the top frame.
+    Execute,
+    /// The top frame is a library function that paused.
+    Continue,
+    /// The top frame is a host function that is now answered, with `out`.
+    Answer,
+    /// The same, with an error.
+    Raise(Value),
+    /// A function that was started has not been entered.
+    Enter(u32),
+}
+
+/// How a step of the machine ended.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Flow {
+    /// The next instruction of the same frame.
+    Next,
+    /// The top frame is another Lua function now, or the same one at another place.
+    Frame,
+    /// `run` ends.
+    Exit(Exit),
+}
+
+/// Why `run` ends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Exit {
+    Done,
+    Paused,
+    Host(u32),
+}
+
+/// The metamethods, in the order of their bits in a table's `lacks`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub(crate) enum Event {
+    Index,
+    NewIndex,
+    Eq,
+    Call,
+    Mode,
+    Lt,
+    Le,
+    Concat,
+    Add,
+    Sub,
+    Mul,
+    Div,
+    Mod,
+    Pow,
+    Unm,
+    Len,
+    ToString,
+    Metatable,
+}
+
+const EVENTS: [&str; 18] = [
+    "__index",
+    "__newindex",
+    "__eq",
+    "__call",
+    "__mode",
+    "__lt",
+    "__le",
+    "__concat",
+    "__add",
+    "__sub",
+    "__mul",
+    "__div",
+    "__mod",
+    "__pow",
+    "__unm",
+    "__len",
+    "__tostring",
+    "__metatable",
+];
+
+/// An interpreter with everything that its scripts have made. See the crate's documentation.
+#[derive(Clone, Debug)]
+pub struct Lua {
+    pub(crate) strings: Strings,
+    pub(crate) tables: Arena<TableData>,
+    closures: Arena<Closure>,
+    pub(crate) natives: Arena<NativeData>,
+    upvalues: Arena<Upvalue>,
+    pub(crate) threads: Arena<Coroutine>,
+    pub(crate) userdata: Arena<UserdataData>,
+    /// The strings of the compiled chunks.
+    chunks: Arena<Vec<Str>>,
+    /// The current coroutine's stack; its own place in `threads` is empty meanwhile.
+    st: State,
+    pub(crate) current: u32,
+    pub(crate) globals: Table,
+    pub(crate) string_meta: Option<Table>,
+    events: [Str; EVENTS.len()],
+    /// Values that the host holds.
+    pins: Vec<Value>,
+    pub(crate) mem: u64,
+    collect_at: u64,
+    pub(crate) collector_stopped: bool,
+    limit: u64,
+    /// What is left of the budget of this run.
+    pub(crate) budget: i64,
+    next: Next,
+    /// A list of values on its way: results of a library function, answers of the host.
+    pub(crate) out: Vec<Value>,
+    /// Bytes that are being put together.
+    pub(crate) buffer: Vec<u8>,
+    /// The state of `math.random`.
+    pub(crate) random: u64,
+}
+
+impl Default for Lua {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Lua {
+    /// An interpreter with its libraries as globals.
+    pub fn new() -> Lua {
+        let mut strings = Strings::new();
+        let mut mem = 0;
+        let events = EVENTS.map(|name| strings.intern(name.as_bytes(), &mut mem));
+        let mut tables = Arena::new();
+        let globals = Table(tables.add(TableData::default()));
+        let mut threads = Arena::new();
+        threads.add(Coroutine {
+            state: State::default(),
+            status: Status::Running,
+            started: true,
+            resumer: 0,
+        });
+        let mut lua = Lua {
+            strings,
+            tables,
+            closures: Arena::new(),
+            natives: Arena::new(),
+            upvalues: Arena::new(),
+            threads,
+            userdata: Arena::new(),
+            chunks: Arena::new(),
+            st: State::default(),
+            current: 0,
+            globals,
+            string_meta: None,
+            events,
+            pins: Vec::new(),
+            mem,
+            collect_at: FIRST_COLLECTION,
+            collector_stopped: false,
+            limit: DEFAULT_MEMORY_LIMIT,
+            budget: 0,
+            next: Next::Idle,
+            out: Vec::new(),
+            buffer: Vec::new(),
+            random: 0,
+        };
+        lua.seed_random(0);
+        stdlib::open(&mut lua);
+        lua
+    }
+
+    /// Compiles a chunk to a function. `name` is `=name` (shown as it is), `@file`, or the source
+    /// itself, as for `loadstring`. An error is its message.
+    pub fn load(&mut self, source: &[u8], name: &[u8]) -> Result<Value, Vec<u8>> {
+        let compiled = compile::compile(source, name, &mut self.strings, &mut self.mem)?;
+        let chunk = self.chunks.add(compiled.strings);
+        let env = self.globals;
+        Ok(self.new_closure(compiled.main, chunk, env, Box::new([])))
+    }
+
+    fn new_closure(
+        &mut self,
+        proto: Arc<Proto>,
+        chunk: u32,
+        env: Table,
+        upvalues: Box<[u32]>,
+    ) -> Value {
+        self.mem += CLOSURE_COST + upvalues.len() as u64 * 4;
+        Value::Function(Function(self.closures.add(Closure { proto, chunk, env, upvalues })))
+    }
+
+    /// Prepares to call a function; [`Lua::run`] then does. What ran before is given up.
+    pub fn start(&mut self, function: Value, args: &[Value]) {
+        self.abort();
+        self.grow_stack(args.len() + 1);
+        self.st.stack[0] = function;
+        self.st.stack[1..=args.len()].copy_from_slice(args);
+        self.st.top = args.len() + 1;
+        self.next = Next::Enter(args.len() as u32);
+    }
+
+    /// Gives up what is running, at once and whatever would catch an error.
+    pub fn abort(&mut self) {
+        if self.current != 0 {
+            let mut at = self.current;
+            while at != 0 {
+                self.threads[at].status = Status::Dead;
+                at = self.threads[at].resumer;
+            }
+            self.switch_to(0);
+        }
+        self.close_upvalues(0);
+        self.mem = self.mem.saturating_sub(self.st.cost());
+        self.st = State::default();
+        self.out.clear();
+        self.next = Next::Idle;
+    }
+
+    /// Whether something has been started and has not ended.
+    pub fn is_running(&self) -> bool {
+        self.next != Next::Idle
+    }
+
+    /// The results, after [`Step::Done`] and until the next start.
+    pub fn results(&self) -> &[Value] {
+        &self.out
+    }
+
+    /// The arguments of the host function that the script calls.
+    pub fn host_args(&self) -> &[Value] {
+        match self.st.frames.last() {
+            Some(f) => &self.st.stack[f.base as usize..f.top as usize],
+            None => &[],
+        }
+    }
+
+    /// Answers a call of a host function with its results.
+    pub fn host_return(&mut self, values: &[Value]) {
+        self.out.clear();
+        self.out.extend_from_slice(values);
+        self.next = Next::Answer;
+    }
+
+    /// Answers a call of a host function with an error.
+    pub fn host_raise(&mut self, value: Value) {
+        self.next = Next::Raise(value);
+    }
+
+    /// Answers a call of a host function with an error text, after the place of the call.
+    pub fn host_error(&mut self, text: &str) {
+        let raise = self.error(text);
+        self.host_raise(raise.0);
+    }
+
+    /// `source:line: ` of the Lua function that called the host function; empty if none did.
+    pub fn position(&self) -> String {
+        self.place(1)
+    }
+
+    /// A function that ends [`Lua::run`] with [`Step::Host`] and this tag.
+    pub fn host_function(&mut self, tag: u32) -> Value {
+        self.native(
+            |lua, _| match lua.native_upvalue(0) {
+                Value::Light(tag) => Ok(Out::Host(tag)),
+                _ => Ok(Out::Zero),
+            },
+            vec![Value::Light(tag)],
+        )
+    }
+
+    pub(crate) fn native(&mut self, code: NativeCode, upvalues: Vec<Value>) -> Value {
+        self.mem += CLOSURE_COST;
+        Value::Native(Native(self.natives.add(NativeData { code, upvalues, is_next: false })))
+    }
+
+    /// An upvalue of the library function that is running.
+    pub(crate) fn native_upvalue(&self, at: usize) -> Value {
+        let id = self.st.frames.last().map_or(0, |f| f.id);
+        self.natives[id].upvalues.get(at).copied().unwrap_or(Value::Nil)
+    }
+
+    pub(crate) fn set_native_upvalue(&mut self, at: usize, value: Value) {
+        let id = self.st.frames.last().map_or(0, |f| f.id);
+        if let Some(slot) = self.natives[id].upvalues.get_mut(at) {
+            *slot = value;
+        }
+    }
+
+    /// A string value with these bytes.
+    pub fn string(&mut self, bytes: &[u8]) -> Value {
+        Value::Str(self.intern(bytes))
+    }
+
+    /// The handle of a string with these bytes.
+    pub fn intern(&mut self, bytes: &[u8]) -> Str {
+        self.strings.intern(bytes, &mut self.mem)
+    }
+
+    /// The bytes of a string.
+    pub fn bytes(&self, s: Str) -> &[u8] {
+        self.strings.get(s)
+    }
+
+    /// A value as text, if it is a string, or a number (as `tostring` prints it).
+    pub fn to_text(&self, value: Value) -> Option<Vec<u8>> {
+        match value {
+            Value::Str(s) => Some(self.bytes(s).to_vec()),
+            Value::Num(n) => {
+                let mut out = Vec::new();
+                crate::number::write_number(&mut out, n);
+                Some(out)
+            }
+            _ => None,
+        }
+    }
+
+    /// An empty table with room for so many elements and pairs.
+    pub fn table(&mut self, elements: usize, pairs: usize) -> Table {
+        let data = TableData::with_room(elements, pairs);
+        self.mem += data.cost();
+        Table(self.tables.add(data))
+    }
+
+    /// The globals of functions that are loaded from now on.
+    pub fn globals(&self) -> Table {
+        self.globals
+    }
+
+    /// The value of a key, without metamethods.
+    pub fn raw_get(&self, table: Table, key: Value) -> Value {
+        self.tables[table.0].get(key)
+    }
+
+    /// The value of a string key, without metamethods.
+    pub fn raw_get_name(&mut self, table: Table, name: &str) -> Value {
+        let key = self.intern(name.as_bytes());
+        self.tables[table.0].get_str(key)
+    }
+
+    /// Sets the value of a key, without metamethods and of read-only tables as well. A key that is
+    /// none (nil, NaN) is ignored.
+    pub fn raw_set(&mut self, table: Table, key: Value, value: Value) {
+        let _ = self.tables[table.0].set(key, value, &mut self.mem);
+    }
+
+    /// Sets the value of a string key, without metamethods.
+    pub fn raw_set_name(&mut self, table: Table, name: &str, value: Value) {
+        let key = self.string(name.as_bytes());
+        self.raw_set(table, key, value);
+    }
+
+    /// A border of a table, as `#` finds it.
+    pub fn raw_len(&self, table: Table) -> i64 {
+        self.tables[table.0].len()
+    }
+
+    /// The entry after a key in the order of `pairs`, or the first after nil.
+    pub fn raw_next(&self, table: Table, key: Value) -> Option<(Value, Value)> {
+        self.tables[table.0].next(key).ok().flatten()
+    }
+
+    /// Lets a table refuse writes from scripts (`Attempt to modify a readonly table`), or take them.
+    pub fn set_readonly(&mut self, table: Table, readonly: bool) {
+        self.tables[table.0].readonly = readonly;
+    }
+
+    /// Gives a table a metatable.
+    pub fn set_metatable(&mut self, table: Table, meta: Option<Table>) {
+        self.tables[table.0].meta = meta;
+    }
+
+    /// The metatable of a table.
+    pub fn metatable(&self, table: Table) -> Option<Table> {
+        self.tables[table.0].meta
+    }
+
+    /// The metatable of all strings.
+    pub fn string_metatable(&self) -> Option<Table> {
+        self.string_meta
+    }
+
+    /// Keeps a value until it is unpinned, whether scripts reach it or not.
+    pub fn pin(&mut self, value: Value) {
+        self.pins.push(value);
+    }
+
+    /// Lets go of a value that was pinned.
+    pub fn unpin(&mut self, value: Value) {
+        if let Some(at) = self.pins.iter().rposition(|&v| v == value) {
+            self.pins.swap_remove(at);
+        }
+    }
+
+    /// The memory in use, in bytes, as this interpreter counts it: the same on every platform.
+    pub fn memory(&self) -> u64 {
+        self.mem
+    }
+
+    /// The memory that scripts may use before they fail with `not enough memory`.
+    pub fn set_memory_limit(&mut self, bytes: u64) {
+        self.limit = bytes;
+    }
+
+    /// Seeds `math.random`.
+    pub fn seed_random(&mut self, seed: u32) {
+        self.random = u64::from(seed) << 16 | 0x330e;
+    }
+
+    /// A new userdata.
+    pub(crate) fn new_userdata(&mut self, meta: Option<Table>) -> Value {
+        self.mem += CLOSURE_COST;
+        Value::Userdata(Userdata(self.userdata.add(UserdataData { meta })))
+    }
+
+    /// A new coroutine that will call a function.
+    pub(crate) fn new_thread(&mut self, function: Value) -> u32 {
+        self.mem += THREAD_COST + SLOT_COST;
+        let state = State { stack: vec![function], top: 1, ..State::default() };
+        self.threads.add(Coroutine { state, status: Status::Suspended, started: false, resumer: 0 })
+    }
+
+    /// Makes another coroutine the current one.
+    fn switch_to(&mut self, thread: u32) {
+        std::mem::swap(&mut self.st, &mut self.threads[self.current].state);
+        std::mem::swap(&mut self.st, &mut self.threads[thread].state);
+        self.current = thread;
+    }
+
+    /// Takes part of the budget for work that a library function does at once.
+    pub(crate) fn charge(&mut self, work: usize) {
+        self.budget -= work as i64;
+    }
+}

@@ -1,0 +1,62 @@
+//! A proxy's machine on the driver, with its signals.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use limpid_core::machine::{Machine, SIGNALLED, Signal};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTTIN, SIGTTOU};
+use signal_hook::iterator::Signals;
+
+use super::log::Log;
+use crate::driver::{Driver, Letter, Mailbox, SocketOptions};
+
+/// Runs a machine until it ends. `started` is called when its listeners are open.
+pub(super) fn run(
+    machine: impl Machine,
+    options: SocketOptions,
+    log: &Log,
+    started: impl FnOnce(),
+) -> Result<ExitCode> {
+    allow_many_files();
+    let lines = log.clone();
+    let driver = Driver::new(machine, options, move |line| lines.write(&line))
+        .context("cannot start the event loop")?;
+    watch(driver.mailbox(), log.clone()).context("cannot watch signals")?;
+    let code = driver.run(started)?;
+    // Ended by a signal that asked for it: that is no failure.
+    let code = if code > SIGNALLED { 0 } else { code };
+    Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
+}
+
+/// SIGTTIN and SIGTTOU make the log say more and less; the machine hears of the others.
+fn watch(mailbox: Arc<Mailbox>, log: Log) -> std::io::Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGTTIN, SIGTTOU])?;
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        for signal in signals.forever() {
+            let signal = match signal {
+                SIGTTIN => {
+                    log.always(format!("up log level to {}", log.turn(true)));
+                    continue;
+                }
+                SIGTTOU => {
+                    log.always(format!("down log level to {}", log.turn(false)));
+                    continue;
+                }
+                SIGHUP => Signal::Hangup,
+                SIGINT => Signal::Interrupt,
+                _ => Signal::Terminate,
+            };
+            mailbox.put([Letter::Signal(signal)]);
+        }
+    })?;
+    Ok(())
+}
+
+/// As many open files as the operating system allows at all: each client is one.
+fn allow_many_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // It may be forbidden; then the limit stays as it is.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}

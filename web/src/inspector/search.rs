@@ -1,0 +1,57 @@
+//! A tab with a field in which one types what one looks for.
+
+use web_sys::HtmlInputElement;
+use yew::prelude::*;
+
+use crate::page::{Page, Topic, use_page};
+use crate::units::BodyId;
+
+use super::not_running;
+
+/// Draws what a body has that matches; `None` if it does not run.
+type Draw = fn(&Page, BodyId, &str) -> Option<Html>;
+
+/// A field to search in, and what was found.
+pub(super) fn searched(body: BodyId, draw: Draw) -> Html {
+    html! { <Searched {body} {draw} /> }
+}
+
+#[derive(Properties)]
+struct Props {
+    body: BodyId,
+    draw: Draw,
+}
+
+impl PartialEq for Props {
+    fn eq(&self, other: &Self) -> bool {
+        self.body == other.body && core::ptr::fn_addr_eq(self.draw, other.draw)
+    }
+}
+
+#[component]
+fn Searched(props: &Props) -> Html {
+    let page = use_page(&[Topic::Prefs, Topic::Panels]);
+    let filter = use_state_eq(String::new);
+    let oninput = {
+        let filter = filter.clone();
+        Callback::from(move |event: InputEvent| {
+            let input: HtmlInputElement = event.target_unchecked_into();
+            filter.set(input.value());
+        })
+    };
+    let label = page.say(words::FILTER);
+    let found = (props.draw)(&page, props.body, &filter);
+    html! {
+        <>
+            <input class="find" type="search" placeholder={label} aria-label={label}
+                value={(*filter).clone()} {oninput} />
+            { found.unwrap_or_else(|| not_running(page.locale())) }
+        </>
+    }
+}
+
+mod words {
+    crate::i18n::texts! {
+        FILTER: "Filter", "筛选";
+    }
+}

@@ -1,0 +1,148 @@
+//! Kinds of processes: how each is read, drawn and inspected.
+//!
+//! To add a kind, write a file of its own here that fills in a [`Kind`], and add its line to
+//! [`KINDS`]. A tab that only this kind has is a file in [`crate::inspector`], named in
+//! [`Kind::tabs`]; a place of its own in layouts is a file in [`crate::layout`].
+
+pub(crate) mod client;
+pub(crate) mod sentinel;
+pub(crate) mod server;
+pub(crate) mod shell;
+
+use core::fmt;
+
+use limpid_core::sim::ProcView;
+use yew::prelude::*;
+
+use crate::i18n::{Locale, Text};
+use crate::inspector::Tab;
+use crate::lab::Lab;
+use crate::layout::{Outline, Part};
+use crate::scene::Body;
+use crate::units::Unit;
+
+/// The kinds that have processes on the map.
+pub(crate) const KINDS: &[&Kind] = &[&server::KIND, &sentinel::KIND, &client::KIND];
+
+/// A kind of process, with all that the page has to know of it.
+pub(crate) struct Kind {
+    /// As styles and tests know it.
+    pub name: &'static str,
+    /// The programs that are of this kind.
+    pub programs: &'static [&'static str],
+    /// The port at which redis-cli reaches it, unless it was told another one; `None` if nothing can
+    /// be typed into it.
+    pub port: Option<u16>,
+    /// Its part in layouts.
+    pub part: Part,
+    /// The room that its mark takes on the map.
+    pub outline: Outline,
+    /// Reads what the map shows off its machine, which may not run.
+    pub read: fn(&Lab, &Unit) -> NodeView,
+    /// Draws its mark.
+    pub mark: fn(&Body, Detail) -> Html,
+    /// How far what is drawn reaches below its place.
+    pub reach: fn(&Body, near: bool) -> f64,
+    /// How far below its place its name stands.
+    pub name_at: f64,
+    /// The line of state under its name, while it is at work.
+    pub line: fn(&Body, Locale) -> String,
+    /// A second line, if there is one.
+    pub second_line: fn(&Body, Locale) -> Option<String>,
+    /// What INFO says, or would say.
+    pub info: fn(&Lab, &Unit) -> Option<String>,
+    /// The tabs of its inspector.
+    pub tabs: &'static [&'static Tab],
+}
+
+/// How much of a mark is drawn.
+#[derive(Clone, Copy)]
+pub(crate) struct Detail {
+    /// Whether there is room for an address.
+    pub near: bool,
+    /// The language of what is written.
+    pub locale: Locale,
+}
+
+/// What the map shows of a node, as plain data.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum NodeView {
+    /// Of a server.
+    Server(server::ServerNode),
+    /// Of a Sentinel.
+    Sentinel(sentinel::SentinelNode),
+    /// Of a client that makes traffic.
+    Client(client::ClientNode),
+    /// Of a host with a person's terminals there is nothing to read.
+    Shell,
+}
+
+/// What a node is for, which may change in its life.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Role {
+    /// As styles and tests know it.
+    pub name: &'static str,
+    /// What a person calls it.
+    pub text: Text,
+}
+
+impl NodeView {
+    /// What the node is for.
+    pub(crate) fn role(&self) -> Role {
+        match self {
+            NodeView::Server(server) => server.role(),
+            NodeView::Sentinel(_) => sentinel::SentinelNode::role(),
+            NodeView::Client(_) => client::ROLE,
+            NodeView::Shell => shell::ROLE,
+        }
+    }
+
+    /// Whether something is wrong that the node itself notices.
+    pub(crate) fn is_troubled(&self) -> bool {
+        matches!(self, NodeView::Client(client) if client.stuck)
+    }
+}
+
+impl Kind {
+    /// The kind of a process, if it stands on the map.
+    pub(crate) fn of(process: &ProcView<'_>) -> Option<&'static Kind> {
+        KINDS.iter().copied().find(|kind| kind.programs.contains(&process.program))
+    }
+}
+
+impl PartialEq for Kind {
+    fn eq(&self, other: &Self) -> bool {
+        core::ptr::eq(self, other)
+    }
+}
+
+impl fmt::Debug for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// A number of the map, short enough for an attribute.
+pub(crate) fn num(value: f64) -> String {
+    format!("{value:.1}")
+}
+
+/// The area around a small mark that can be hit with a finger.
+pub(crate) fn target(outline: &Outline) -> Html {
+    let Outline { aside, above, below, .. } = *outline;
+    html! {
+        <rect x={num(-aside)} y={num(-above)} width={num(aside * 2.0)}
+            height={num(above + below)} fill="transparent" />
+    }
+}
+
+/// So many a second.
+pub(crate) fn per_second(locale: Locale, n: u64) -> String {
+    locale.fill(words::OPS_COUNT, &[("n", &crate::figures::count(n))])
+}
+
+mod words {
+    crate::i18n::texts! {
+        OPS_COUNT: "{n}/s", "{n}/秒";
+    }
+}

@@ -1,0 +1,64 @@
+//! What the page reads off Sentinels, as plain data.
+
+use limpid_core::sentinel::view::{MasterView, Seen};
+use limpid_core::sentinel::{Sentinel, SentinelView};
+
+use super::SentinelNode;
+use crate::kinds::NodeView;
+use crate::lab::Lab;
+use crate::scene::Judgement;
+use crate::units::{BodyId, Unit};
+
+/// What the map shows of a Sentinel.
+pub(super) fn node(lab: &Lab, unit: &Unit) -> NodeView {
+    NodeView::Sentinel(SentinelNode(lab.sentinel(unit)))
+}
+
+impl Lab {
+    /// What a Sentinel believes, if it runs.
+    pub(crate) fn sentinel(&self, unit: &Unit) -> Option<SentinelView> {
+        Some(self.machine::<Sentinel>(unit)?.view(self.world().now()))
+    }
+
+    /// What each Sentinel that runs believes.
+    pub(crate) fn sentinels(&self) -> Vec<(&Unit, Option<SentinelView>)> {
+        let units = self.units().iter().filter(|unit| unit.kind == &super::KIND);
+        units.map(|unit| (unit, self.sentinel(unit))).collect()
+    }
+
+    /// The body that a Sentinel means by a host and a port.
+    pub(crate) fn seen_body(&self, seen: &Seen) -> Option<BodyId> {
+        self.units().at(self.world().scenario(), &seen.host, seen.port)
+    }
+}
+
+/// What the Sentinels that run hold of one server, taken together; `None` if none watches it.
+pub(crate) fn judgement(
+    lab: &Lab,
+    views: &[(&Unit, Option<SentinelView>)],
+    body: BodyId,
+) -> Option<Judgement> {
+    let mut judgement = Judgement::default();
+    for view in views.iter().filter_map(|(_, view)| view.as_ref()) {
+        for master in &view.masters {
+            let Some((seen, is_master)) = seen_as(lab, master, body) else { continue };
+            judgement.watched_by += 1;
+            judgement.down_for += usize::from(seen.sdown.is_some());
+            judgement.objectively |= is_master && master.odown.is_some();
+        }
+    }
+    (judgement.watched_by > 0).then_some(judgement)
+}
+
+/// What a Sentinel sees of a body, and whether as the master, if it is of that master's servers.
+pub(crate) fn seen_as<'a>(
+    lab: &Lab,
+    master: &'a MasterView,
+    body: BodyId,
+) -> Option<(&'a Seen, bool)> {
+    if lab.seen_body(&master.seen) == Some(body) {
+        return Some((&master.seen, true));
+    }
+    let mut replicas = master.replicas.iter().map(|replica| &replica.seen);
+    replicas.find(|seen| lab.seen_body(seen) == Some(body)).map(|seen| (seen, false))
+}

@@ -1,0 +1,123 @@
+//! Servers: on the plate of its host a disc in the hue of its shard, a primary's inside a ring.
+
+mod mark;
+mod read;
+
+pub(crate) use read::KeyRow;
+
+use limpid_core::lab::SERVER;
+
+use super::{Kind, NodeView, Role, per_second};
+use crate::figures;
+use crate::i18n::{Locale, common};
+use crate::inspector::{config, connections, files, info, keys, log, replication, watched};
+use crate::layout::{Outline, Part, Rim};
+use crate::scene::{Body, FollowState, Health};
+
+/// The kind.
+pub(crate) static KIND: Kind = Kind {
+    name: "server",
+    programs: &[SERVER],
+    port: Some(6379),
+    part: Part::Server,
+    outline: Outline {
+        aside: 50.0,
+        above: 32.0,
+        below: 66.0,
+        rim: Rim::Plate { aside: 50.0, above: 32.0, below: 78.0 },
+    },
+    read: read::node,
+    mark: mark::mark,
+    reach: mark::reach,
+    name_at: 41.0,
+    line,
+    second_line: stream_line,
+    info: read::info,
+    tabs: &[
+        &info::TAB,
+        &replication::TAB,
+        &watched::TAB,
+        &keys::TAB,
+        &files::TAB,
+        &config::TAB,
+        &connections::TAB,
+        &log::TAB,
+    ],
+};
+
+/// A server that takes writes.
+const PRIMARY: Role = Role { name: "primary", text: common::ROLE_PRIMARY };
+/// A server that follows another.
+const REPLICA: Role = Role { name: "replica", text: words::ROLE_REPLICA };
+
+/// What the map shows of a server.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct ServerNode {
+    /// Whether it follows another.
+    pub is_replica: bool,
+    /// Keys over all databases.
+    pub keys: u64,
+    /// Messages a second of virtual time.
+    pub rate: u64,
+    /// Where its stream is, if it replicates.
+    pub stream: Option<Stream>,
+}
+
+/// Where a server's stream is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Stream {
+    /// The offset of its last byte.
+    pub offset: i64,
+    /// A replica's way to its primary, with how many bytes it is behind.
+    pub follows: Option<(FollowState, Option<u64>)>,
+}
+
+impl ServerNode {
+    pub(super) fn role(&self) -> Role {
+        if self.is_replica { REPLICA } else { PRIMARY }
+    }
+
+    /// Whether it follows a primary, and the stream does not flow.
+    fn is_stale(&self) -> bool {
+        let follows = self.stream.and_then(|stream| stream.follows);
+        follows.is_some_and(|(state, _)| state != FollowState::Online)
+    }
+}
+
+fn line(body: &Body, locale: Locale) -> String {
+    let NodeView::Server(server) = &body.node else { return String::new() };
+    let keys = match server.keys {
+        1 => locale.say(words::KEY_COUNT).to_owned(),
+        n => locale.fill(words::KEYS_COUNT, &[("n", &figures::count(n))]),
+    };
+    match server.rate {
+        0 => keys,
+        n => format!("{keys} · {}", per_second(locale, n)),
+    }
+}
+
+/// Where its stream is: `@1 234`, and how far it is behind.
+fn stream_line(body: &Body, locale: Locale) -> Option<String> {
+    let NodeView::Server(server) = &body.node else { return None };
+    let stream = server.stream.filter(|_| body.health == Health::Online)?;
+    let offset = figures::count(u64::try_from(stream.offset).unwrap_or_default());
+    Some(match stream.follows {
+        // Where there is much to say, the distance says more than the place.
+        Some((FollowState::Online, Some(lag))) if lag >= 1_000 || lag > 0 && offset.len() > 7 => {
+            format!("−{}", figures::bytes(lag))
+        }
+        Some((FollowState::Online, Some(lag))) if lag > 0 => {
+            format!("@{offset} −{}", figures::bytes(lag))
+        }
+        None | Some((FollowState::Online, _)) => format!("@{offset}"),
+        Some((state, _)) => locale.say(state.text()).to_owned(),
+    })
+}
+
+mod words {
+    crate::i18n::texts! {
+        ROLE_REPLICA: "replica", "从节点";
+        KEYS_COUNT: "{n} keys", "{n} 个键";
+        KEY_COUNT: "1 key", "1 个键";
+    }
+}

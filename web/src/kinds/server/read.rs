@@ -1,0 +1,147 @@
+//! What the page reads off a server, as plain data. Only this file and the ledger look into the
+//! machine itself.
+
+use core::time::Duration;
+
+use limpid_core::front::config::Schema;
+use limpid_core::server::config::ServerSchema;
+use limpid_core::server::{ReplicationView, Server};
+use limpid_core::sorted::sort_by_key;
+use limpid_core::store::{Entry, Keyed, StringRef, ValueRef};
+
+use super::{ServerNode, Stream};
+use crate::kinds::NodeView;
+use crate::lab::Lab;
+use crate::units::{BodyId, Unit};
+
+/// A key, as the inspector lists it.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct KeyRow {
+    /// Its database.
+    pub db: usize,
+    /// Its name.
+    pub key: String,
+    /// Its type.
+    pub kind: String,
+    /// Its value, in short.
+    pub value: String,
+    /// How long it lives yet, if it expires.
+    pub expires_in: Option<Duration>,
+}
+
+/// A directive with its value.
+pub(crate) type ConfigRow = (String, String);
+
+/// Characters of a value that are shown.
+const VALUE: usize = 60;
+
+/// What the map shows of a server.
+pub(super) fn node(lab: &Lab, unit: &Unit) -> NodeView {
+    let server = lab.server(unit.id);
+    let replication = server.map(Server::replication_view);
+    let follows = replication.as_ref().is_some_and(|view| view.primary.is_some());
+    // A server that neither follows nor is followed has a stream that nobody asks about.
+    let replicates =
+        |view: &ReplicationView| follows || unit.home.is_some() || !view.replicas.is_empty();
+    let keys = server.map(|server| server.keyspace().summary().map(|(_, keys, ..)| keys as u64));
+    NodeView::Server(ServerNode {
+        // What does not run tells nothing; then it is what the scenario makes it.
+        is_replica: follows || replication.is_none() && unit.home.is_some(),
+        keys: keys.map_or(0, Iterator::sum),
+        rate: lab.rate(unit.id),
+        stream: replication
+            .filter(replicates)
+            .map(|view| Stream { offset: view.offset, follows: None }),
+    })
+}
+
+/// What INFO says. A clone says it, so that looking changes nothing.
+pub(super) fn info(lab: &Lab, unit: &Unit) -> Option<String> {
+    Some(lab.server(unit.id)?.clone().info(&[]))
+}
+
+impl Lab {
+    /// The machine of a server, if it runs.
+    pub(crate) fn server(&self, body: BodyId) -> Option<&Server> {
+        self.machine(self.units().get(body)?)
+    }
+
+    /// What a server believes of its stream, its primary and its replicas, if it runs.
+    pub(crate) fn replication(&self, body: BodyId) -> Option<ReplicationView> {
+        self.server(body).map(Server::replication_view)
+    }
+
+    /// One section of a server's INFO.
+    pub(crate) fn info_section(&self, body: BodyId, section: &str) -> Option<Vec<ConfigRow>> {
+        let text = self.server(body)?.clone().info(&[section]);
+        let lines = text.lines().filter_map(|line| line.split_once(':'));
+        Some(lines.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
+    }
+
+    /// Keys whose name holds `filter`, no more than so many, and how many keys there are.
+    pub(crate) fn keys(
+        &self,
+        body: BodyId,
+        filter: &str,
+        most: usize,
+    ) -> Option<(Vec<KeyRow>, usize)> {
+        let keyspace = self.server(body)?.keyspace();
+        let now = self.world().host(self.units().get(body)?.host)?.wall.as_millis();
+        let mut rows = Vec::new();
+        let mut total = 0;
+        for (db, keys, ..) in keyspace.summary() {
+            total += keys;
+            let fits = |entry: &&Entry| String::from_utf8_lossy(entry.key()).contains(filter);
+            let alive = |entry: &&Entry| entry.expire().is_none_or(|at| at > now);
+            let entries = keyspace.entries(db).filter(alive).filter(fits);
+            rows.extend(entries.take(most - rows.len()).map(|entry| key_row(db, entry, now)));
+        }
+        sort_by_key(&mut rows, |row| (row.db, natural(&row.key)));
+        Some((rows, total))
+    }
+
+    /// The directives with their values; what differs from its default comes first.
+    pub(crate) fn config(&self, body: BodyId) -> Option<Vec<ConfigRow>> {
+        let config = self.server(body)?.config();
+        let (mut changed, mut usual) = (Vec::new(), Vec::new());
+        for directive in ServerSchema::directives().all() {
+            let value = config.get(directive.name).unwrap_or_default();
+            let list = match value == directive.default.as_bytes() {
+                true => &mut usual,
+                false => &mut changed,
+            };
+            list.push((directive.name.to_owned(), String::from_utf8_lossy(value).into_owned()));
+        }
+        changed.append(&mut usual);
+        Some(changed)
+    }
+}
+
+fn key_row(db: usize, entry: &Entry, now: u64) -> KeyRow {
+    let text = |bytes: &[u8]| {
+        let text = String::from_utf8_lossy(bytes);
+        match text.chars().count() > VALUE {
+            true => text.chars().take(VALUE - 1).collect::<String>() + "…",
+            false => text.into_owned(),
+        }
+    };
+    let (kind, value) = match entry.value() {
+        ValueRef::String(StringRef::Bytes(bytes)) => ("string", text(bytes)),
+        ValueRef::String(StringRef::Int(number)) => ("string", number.to_string()),
+        other => (other.kind().name(), String::new()),
+    };
+    KeyRow {
+        db,
+        key: text(entry.key()),
+        kind: kind.to_owned(),
+        value,
+        expires_in: entry.expire().map(|at| Duration::from_millis(at.saturating_sub(now))),
+    }
+}
+
+/// `key:9` before `key:10`.
+fn natural(name: &str) -> (String, u64) {
+    let digits = name.bytes().rev().take_while(u8::is_ascii_digit).count();
+    let (text, number) = name.split_at(name.len() - digits);
+    (text.to_owned(), number.parse().unwrap_or_default())
+}

@@ -1,0 +1,122 @@
+//! Moments that one can jump to: faults and commands, which the session remembers, and what Sentinels
+//! decided, which is read off their logs as time runs.
+
+use limpid_core::machine::LogLevel;
+use limpid_core::sim::{Action, EventKind, LogEntry};
+use limpid_core::sorted::sort_by_key;
+
+use crate::lab::{Lab, is_typing};
+use crate::layout::Part;
+
+/// A moment that one can jump to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Mark {
+    /// When, in nanoseconds.
+    pub at: u64,
+    /// What happened.
+    pub kind: MarkKind,
+}
+
+/// What happened at a moment that one can jump to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum MarkKind {
+    /// Something broke, or was broken, or mended.
+    Fault,
+    /// Somebody typed a command.
+    Command,
+    /// A Sentinel holds a master to be down (SDOWN).
+    Suspected,
+    /// Enough Sentinels do (ODOWN).
+    Down,
+    /// A Sentinel voted.
+    Vote,
+    /// A Sentinel knows of a new master.
+    Switch,
+}
+
+/// Marks of Sentinels that are remembered; a session that long is seen in pieces anyway.
+const MOST: usize = 400;
+
+/// The marks that Sentinels made, up to a moment.
+#[derive(Default)]
+pub(crate) struct Decisions {
+    marks: Vec<Mark>,
+    /// Logs have been read up to here.
+    until: u64,
+}
+
+impl MarkKind {
+    /// What a line of a Sentinel's log tells, if it is a decision.
+    fn of(line: &LogEntry) -> Option<Self> {
+        if line.level != LogLevel::Warning {
+            return None;
+        }
+        let mut words = line.text.split(' ');
+        match (words.next()?, words.next()) {
+            ("+sdown", Some("master")) => Some(MarkKind::Suspected),
+            ("+odown", Some("master")) => Some(MarkKind::Down),
+            ("+vote-for-leader", _) => Some(MarkKind::Vote),
+            ("+switch-master", _) => Some(MarkKind::Switch),
+            _ => None,
+        }
+    }
+
+    /// As styles and tests know it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            MarkKind::Fault => "fault",
+            MarkKind::Command => "command",
+            MarkKind::Suspected => "suspected",
+            MarkKind::Down => "down",
+            MarkKind::Vote => "vote",
+            MarkKind::Switch => "switch",
+        }
+    }
+}
+
+impl Lab {
+    /// Moments that one can jump to, in their order.
+    pub(crate) fn marks(&self) -> Vec<Mark> {
+        let kind = |event: &EventKind| match event {
+            EventKind::Action(Action::Type { .. }) => Some(MarkKind::Command),
+            EventKind::Action(action) if is_typing(action) => None,
+            _ => Some(MarkKind::Fault),
+        };
+        let markers = self.session().markers().iter();
+        let marks = markers.filter_map(|m| Some(Mark { at: m.at.0, kind: kind(&m.event)? }));
+        let mut marks: Vec<Mark> = marks.chain(self.decisions.marks.iter().copied()).collect();
+        sort_by_key(&mut marks, |mark| mark.at);
+        marks
+    }
+
+    /// Reads what Sentinels decided since the last time; true if there was anything.
+    pub(crate) fn note_decisions(&mut self) -> bool {
+        let (since, now) = (self.decisions.until, self.now());
+        if now <= since {
+            // What lies ahead is known from the first time that it was seen.
+            return false;
+        }
+        let mut found = Vec::new();
+        for unit in self.units().iter().filter(|unit| unit.kind.part == Part::Sentinel) {
+            let Some(log) = unit.process().and_then(|id| self.world().log(id)) else { continue };
+            for line in log.iter().rev().take_while(|line| line.at.0 > since) {
+                found.extend(MarkKind::of(line).map(|kind| Mark { at: line.at.0, kind }));
+            }
+        }
+        let any = !found.is_empty();
+        let decisions = &mut self.decisions;
+        decisions.until = now;
+        decisions.marks.extend(found);
+        sort_by_key(&mut decisions.marks, |mark| mark.at);
+        let skipped = decisions.marks.len().saturating_sub(MOST);
+        decisions.marks.drain(..skipped);
+        any
+    }
+
+    /// What was to come after this moment will not, or not in the same way.
+    pub(crate) fn forget_decisions_ahead(&mut self) {
+        let now = self.now();
+        self.decisions.marks.retain(|mark| mark.at <= now);
+        self.decisions.until = self.decisions.until.min(now);
+    }
+}
