@@ -2,6 +2,7 @@
 
 mod aof;
 mod cli;
+mod cluster;
 mod differential;
 mod durable;
 mod failover;

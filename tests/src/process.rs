@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -57,11 +58,32 @@ impl Process {
         }
     }
 
+    /// A node of a cluster: a server of this kind whose port for clients, and the port of the bus
+    /// ten thousand above, are free. `directives` follow.
+    pub fn node(kind: Kind, directives: &[&str]) -> Self {
+        let (program, first) = match kind {
+            Kind::Limpid => (binary(), &["server"][..]),
+            Kind::Redis => (Path::new("redis-server"), &[][..]),
+        };
+        let cluster = ["--cluster-enabled", "yes", "--save", ""];
+        let directives = [&cluster, directives].concat();
+        Self::ready_on(free_bus_port, program, first, &directives)
+    }
+
     fn ready(program: &Path, first: &[&str], directives: &[&str]) -> Self {
+        Self::ready_on(free_port, program, first, directives)
+    }
+
+    fn ready_on(
+        find_port: impl Fn() -> u16,
+        program: &Path,
+        first: &[&str],
+        directives: &[&str],
+    ) -> Self {
         let mut dir = TempDir::new().expect("a temporary directory");
         // Between finding a free port and listening on it somebody else may take it.
         for _ in 0..5 {
-            let port = free_port();
+            let port = find_port();
             let port_text = port.to_string();
             let own = ["--port", &port_text, "--bind", "127.0.0.1"];
             let args = [first, &own, directives].concat();
@@ -219,6 +241,21 @@ pub fn binary() -> &'static Path {
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     listener.local_addr().expect("its address").port()
+}
+
+/// A port of 127.0.0.1 on which nobody listens at this moment, nor on the one ten thousand above.
+/// Below those that the system gives to connections, so that none of them takes it.
+pub fn free_bus_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Other tests run in processes of their own.
+    let first = std::process::id() as u16 % 6_000;
+    loop {
+        let port = 15_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 6_000;
+        let free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+        if free(port) && free(port + 10_000) {
+            return port;
+        }
+    }
 }
 
 /// What a process has printed, as it grows.

@@ -8,15 +8,15 @@ pub struct NodeFlags(pub u16);
 
 impl NodeFlags {
     /// The node itself.
-    pub const MYSELF: NodeFlags = NodeFlags(1);
+    pub const MYSELF: NodeFlags = NodeFlags(1 << 4);
     /// A primary.
-    pub const MASTER: NodeFlags = NodeFlags(1 << 1);
+    pub const MASTER: NodeFlags = NodeFlags(1);
     /// A replica.
-    pub const SLAVE: NodeFlags = NodeFlags(1 << 2);
+    pub const SLAVE: NodeFlags = NodeFlags(1 << 1);
     /// This node cannot reach it; others may.
-    pub const PFAIL: NodeFlags = NodeFlags(1 << 3);
+    pub const PFAIL: NodeFlags = NodeFlags(1 << 2);
     /// The majority of the primaries could not reach it.
-    pub const FAIL: NodeFlags = NodeFlags(1 << 4);
+    pub const FAIL: NodeFlags = NodeFlags(1 << 3);
     /// Its name is not known yet: it has not answered to its first message.
     pub const HANDSHAKE: NodeFlags = NodeFlags(1 << 5);
     /// Its address is not known.

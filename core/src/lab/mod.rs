@@ -2,7 +2,7 @@
 //! (later) shells and lessons.
 //!
 //! * [`sandbox`] makes scenarios of servers with clients that keep them busy, [`replicas`],
-//!   [`chain`] and [`machines`] such in which servers replicate;
+//!   [`chain`] and [`machines`] such in which servers replicate, [`cluster`] clusters;
 //! * [`programs`] is what a [`World`](crate::sim::World) starts processes with:
 //!   [`SERVER`], [`CLI`] and [`TRAFFIC`];
 //! * [`Terminal`] is a redis-cli with its screen, [`Traffic`] a client that is busy;
@@ -25,5 +25,5 @@ pub use programs::{CLI, SENTINEL, SERVER, TRAFFIC, help, programs};
 pub use promise::{Kept, Promise, Write, Writes};
 pub use sentinels::{sentinels, sentinels_on_servers, two_masters};
 pub use terminal::{Block, Shown, Terminal};
-pub use topology::{SANDBOXES, chain, machines, replicas, sandbox};
+pub use topology::{SANDBOXES, chain, cluster, machines, replicas, sandbox};
 pub use traffic::Traffic;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+mod cluster;
 mod durability;
 mod failover;
 mod links;

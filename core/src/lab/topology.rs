@@ -5,6 +5,9 @@
 
 use std::net::Ipv4Addr;
 
+use crate::cluster::{BUS_PORT_OFFSET, NodeFlags, NodeId, NodeLine, NodesConf};
+use crate::rng::Rng;
+use crate::sharding::Slot;
 use crate::sim::{HostSpec, ProcessSpec, Scenario};
 use crate::time::Duration;
 
@@ -80,6 +83,61 @@ pub fn machines(count: u8) -> Scenario {
     let writers = (1..=count).map(|n| writer(n, n, &machine(n), PORT));
     let readers = (1..=count).map(|n| reader(n, count + n, &machine(n), PORT + 1));
     scenario(format!("machines-{count}"), (1..=count).map(host).chain(writers).chain(readers))
+}
+
+/// A cluster that is up: so many primaries (3 to 60), `node-1` and so on, with so many replicas each
+/// (at most 4), which are the nodes behind them, dealt to the primaries in turn. What they know of
+/// each other stands in their `nodes.conf`, as if they had been stopped and started again.
+pub fn cluster(primaries: u8, replicas: u8) -> Scenario {
+    let primaries = primaries.clamp(3, 60);
+    let count = primaries * (replicas.min(4) + 1).min(240 / primaries);
+    let hosts = (1..=count).map(|n| {
+        let name = format!("node-{n}");
+        let conf = format!(
+            "# {name}\nport {PORT}\nprotected-mode no\nappendonly yes\ncluster-enabled yes\n\
+             cluster-node-timeout 3000\nrepl-diskless-sync-delay 0\n"
+        );
+        let mut process = ProcessSpec::new(&format!("{name}:{PORT}"), SERVER, &["redis.conf"]);
+        process.dir = "/data".to_owned();
+        let mut host = HostSpec::new(&name, Ipv4Addr::new(10, 0, 0, n));
+        host.files.insert("/data/redis.conf".to_owned(), conf);
+        host.files.insert("/data/nodes.conf".to_owned(), nodes_conf(n, primaries, count));
+        host.with(process)
+    });
+    scenario(format!("cluster-{primaries}-{}", count / primaries - 1), hosts)
+}
+
+/// What one of the nodes of [`cluster`] knows: `nodes.conf` of `node-n`.
+fn nodes_conf(myself: u8, primaries: u8, count: u8) -> String {
+    let id = |n: u8| NodeId::random(&mut Rng::new(n.into()));
+    let slot = |n: u8| u32::from(n) * u32::from(Slot::COUNT) / u32::from(primaries);
+    let nodes = (1..=count).map(|n| {
+        let primary = (n - 1) % primaries + 1;
+        let is_replica = n > primaries;
+        let role = if is_replica { NodeFlags::SLAVE } else { NodeFlags::MASTER };
+        let mine = if n == myself { NodeFlags::MYSELF } else { NodeFlags::default() };
+        let slots = if is_replica { 0..0 } else { slot(n - 1)..slot(n) };
+        NodeLine {
+            id: id(n),
+            ip: format!("10.0.0.{n}"),
+            port: PORT,
+            tls_port: 0,
+            bus_port: PORT + BUS_PORT_OFFSET,
+            hostname: String::new(),
+            human_nodename: format!("node-{n}"),
+            shard: Some(id(primary)),
+            flags: mine.and(role),
+            master: is_replica.then(|| id(primary)),
+            ping_sent: 0,
+            pong_received: 0,
+            config_epoch: primary.into(),
+            connected: true,
+            slots: slots.filter_map(|number| Slot::new(number as u16)).collect(),
+            open: Vec::new(),
+        }
+    });
+    let current_epoch = primaries.into();
+    NodesConf { nodes: nodes.collect(), current_epoch, last_vote_epoch: 0 }.to_string()
 }
 
 pub(super) fn scenario(name: String, hosts: impl Iterator<Item = HostSpec>) -> Scenario {

@@ -498,8 +498,7 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use crate::sharding::Slot;
-    use crate::store::table::Keyed;
-    use crate::store::{Keyspace, NewExpire, StringRef};
+    use crate::store::{Keyed, Keyspace, NewExpire, StringRef};
 
     /// Sets a key in a keyspace with a table for each slot.
     fn set(keyspace: &mut Keyspace, key: &str, expire: NewExpire) {

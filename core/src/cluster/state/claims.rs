@@ -177,6 +177,16 @@ impl Cluster {
         self.reroute();
     }
 
+    /// The primary that a node which has just been loaded follows, if it is a replica and knows its
+    /// primary's address: then the server follows it from the start.
+    pub fn resume_role(&mut self) -> Option<(String, u16)> {
+        let master = self.me().master.filter(|_| self.i_am_replica())?;
+        let node = self.nodes.get(master).filter(|node| node.has_address())?;
+        let address = (node.ip.clone(), node.port);
+        self.following = Some(master);
+        Some(address)
+    }
+
     /// Gives this node a larger epoch than any that it knows, without asking anybody. Returns
     /// whether that was needed.
     pub(super) fn bump_epoch(&mut self) -> bool {

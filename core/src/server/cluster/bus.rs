@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::BusLink;
-use crate::cluster::{Cluster, Effect, LinkId, Local, NodesConf};
+use crate::cluster::{BUS_PORT_OFFSET, Cluster, Effect, LinkId, Local, NodesConf};
 use crate::front::{ChannelKind, PauseReason, PeerInput};
 use crate::machine::{
     Address, Close, ConnId, DiskDone, DiskError, DiskErrorKind, DiskOp, Endpoint, LogLevel,
@@ -13,7 +13,6 @@ use crate::resp::request::Args;
 use crate::server::propagate::Together;
 use crate::server::replication::address_of_name;
 use crate::server::{DiskWork, Server};
-use crate::store::Flush;
 use crate::time::{Mono, Now};
 
 /// What of `nodes.conf` a disk operation was about.
@@ -48,6 +47,15 @@ impl Server {
 
     /// Reads `nodes.conf`; the server listens when that has been done.
     pub(in crate::server) fn load_nodes_conf(&mut self) {
+        let settings = &self.config.settings().cluster;
+        if settings.bus_port == 0 && settings.port > u16::MAX - BUS_PORT_OFFSET {
+            self.log(LogLevel::Warning, || {
+                "Redis port number too high. Cluster communication port is 10,000 port numbers \
+                 higher than your Redis port. Your Redis port number must be 55535 or less."
+                    .to_owned()
+            });
+            return self.exit(1);
+        }
         let path = self.config.settings().cluster_config_file.clone();
         self.disk_op(DiskOp::Load { path }, DiskWork::NodesConf(ConfStep::Read));
     }
@@ -112,7 +120,12 @@ impl Server {
         if let Some(node) = &mut self.service.cluster {
             node.state = Some(Box::new(state));
         }
-        self.with_cluster(now, |_, _| ());
+        // A replica is one from the start, so that it can go on with the stream where the data that
+        // it loads ends.
+        if let Some((host, port)) = self.with_cluster(now, |state, _| state.resume_role()).flatten()
+        {
+            self.resume_as_replica(&host, port);
+        }
         self.listen();
     }
 
@@ -172,10 +185,7 @@ impl Server {
             }
             Effect::Follow { host, port } => self.follow_in_cluster(now, &host, port),
             Effect::Lead => self.lead_in_cluster(now),
-            Effect::Empty => {
-                self.forget_data();
-                self.service.keyspace.flush(None, Flush::Async);
-            }
+            Effect::Empty => self.empty_in_cluster(now),
             Effect::DropKeys(slots) => {
                 if let Some(node) = &mut self.service.cluster {
                     slots.iter().for_each(|slot| {
@@ -199,6 +209,15 @@ impl Server {
             }
             Effect::Log { level, text } => self.log(level, || text),
         }
+    }
+
+    /// Deletes all keys, here and in the append-only file.
+    fn empty_in_cluster(&mut self, now: Now<'_>) {
+        self.forget_data();
+        self.service.effects.begin(self.service.listeners);
+        self.service.effects.also(0, [&b"FLUSHALL"[..]]);
+        self.after_effects(now, None);
+        self.propagate_as(Together::No);
     }
 
     fn connect_bus(&mut self, link: LinkId, host: String, port: u16) {

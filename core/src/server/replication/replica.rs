@@ -356,6 +356,13 @@ impl Server {
         self.become_replica(now, host, port);
     }
 
+    /// Makes this server a replica before it has loaded its data. The connection is made when the
+    /// server is ready.
+    pub(in crate::server) fn resume_as_replica(&mut self, host: &str, port: u16) {
+        self.service.replication.primary = Some(Primary::new(host, port));
+        self.role_changed();
+    }
+
     /// The cluster makes this server a primary.
     pub(in crate::server) fn lead_in_cluster(&mut self, now: Now<'_>) {
         self.become_primary(now);

@@ -189,7 +189,7 @@ fn the_fields_stand_where_redis_puts_them() {
     assert_eq!((bytes[23], bytes[31]), (5, 6));
     assert_eq!(&bytes[40..80], sender.as_bytes());
     assert_eq!(&bytes[2168..2177], b"10.0.0.1\0");
-    assert_eq!(&bytes[2248..2254], [0x33, 0x44, 0, 3, 1, 0]);
+    assert_eq!(&bytes[2248..2254], [0x33, 0x44, 0, 17, 1, 0]);
 }
 
 #[test]
@@ -209,4 +209,21 @@ fn versions_types_and_names_that_do_not_exist_are_told_apart() {
     let mut fail = message.encode();
     fail[HEADER_LEN] = b'/';
     assert_eq!(decode(&fail), Err(Malformed::Name(Kind::Fail)));
+}
+
+#[test]
+fn a_message_of_redis_server_is_understood_and_written_as_it_wrote_it() {
+    // A PONG of redis-server 7.0.15, a primary of a cluster of six.
+    let bytes = include_bytes!("pong.bin");
+    let message = decode(bytes).expect("a good message");
+    assert_eq!(message.header.slots.len(), 5462);
+    assert_eq!(message.header.bus_port, 27101);
+    assert!(message.header.flags.any(NodeFlags::MASTER) && !message.header.down);
+    let Body::Gossip { greeting: Greeting::Pong, about, .. } = &message.body else {
+        panic!("no PONG: {message:?}");
+    };
+    let flags: Vec<String> = about.iter().map(|gossip| gossip.flags.to_string()).collect();
+    assert_eq!(flags, ["slave", "slave", "master"]);
+    assert_eq!(about[1].ip, "127.0.0.1");
+    assert_eq!(message.encode(), bytes);
 }

@@ -1,0 +1,301 @@
+//! Clusters of Limpid and of Redis's own redis-server together, built and changed by Debian's
+//! `redis-cli --cluster`.
+
+use std::process::Command;
+use std::thread;
+
+use limpid_core::resp::value::Value;
+use limpid_tests::client::Client;
+use limpid_tests::process::Kind::{self, Limpid, Redis};
+use limpid_tests::process::Process;
+use limpid_tests::wait::{until, until_some};
+
+/// `cluster-node-timeout` in milliseconds.
+const TIMEOUT: &str = "2000";
+
+const LIMPID: [Kind; 6] = [Limpid; 6];
+/// Primaries, then their replicas; each pairs with one of the other kind somewhere.
+const MIXED: [Kind; 6] = [Limpid, Redis, Limpid, Redis, Limpid, Limpid];
+const OTHER_WAY: [Kind; 6] = [Redis, Limpid, Redis, Limpid, Redis, Limpid];
+
+/// A cluster of three primaries with a replica each.
+struct Cluster {
+    nodes: Vec<Process>,
+}
+
+impl Cluster {
+    /// Builds it with `redis-cli --cluster create`.
+    fn create(kinds: &[Kind]) -> Cluster {
+        let start = |kind: &Kind| {
+            Process::node(
+                *kind,
+                &["--cluster-node-timeout", TIMEOUT, "--repl-diskless-sync-delay", "0"],
+            )
+        };
+        // They start side by side.
+        let nodes = thread::scope(|scope| {
+            let starts: Vec<_> =
+                kinds.iter().map(|kind| scope.spawn(move || start(kind))).collect();
+            starts.into_iter().map(|start| start.join().expect("a node")).collect()
+        });
+        let cluster = Cluster { nodes };
+        let addresses: Vec<String> = cluster.nodes.iter().map(address).collect();
+        let mut args = vec!["--cluster", "create"];
+        args.extend(addresses.iter().map(String::as_str));
+        args.extend(["--cluster-replicas", "1", "--cluster-yes"]);
+        let out = cli(&args);
+        assert!(out.contains("[OK] All 16384 slots covered."), "{out}");
+        for node in &cluster.nodes {
+            until(
+                || format!("not up: {}", text(node, "CLUSTER INFO")),
+                || text(node, "CLUSTER INFO").contains("cluster_state:ok"),
+            );
+        }
+        cluster.replicas_are_known();
+        cluster
+    }
+
+    /// Waits until every node tells of three replicas that clients may be told of.
+    fn replicas_are_known(&self) {
+        for node in &self.nodes {
+            until(
+                || format!("replicas are missing: {}", text(node, "CLUSTER NODES")),
+                || {
+                    let slots = call(node, "CLUSTER SLOTS");
+                    let ranges = slots.items().unwrap_or_default();
+                    ranges.iter().all(|range| range.items().is_some_and(|items| items.len() == 4))
+                },
+            );
+        }
+    }
+
+    /// The nodes that answer.
+    fn living<'c>(&'c self, but: &'c [usize]) -> impl Iterator<Item = &'c Process> {
+        let nodes = self.nodes.iter().enumerate();
+        nodes.filter(|(index, _)| !but.contains(index)).map(|(_, node)| node)
+    }
+
+    /// The index of the owner of a key's slot, asked from a node.
+    fn owner(&self, asked: &Process, slot: i64) -> Option<usize> {
+        let slots = call(asked, "CLUSTER SLOTS");
+        let range = slots.items()?.iter().find(|range| {
+            let Some([Value::Integer(first), Value::Integer(last), ..]) = range.items() else {
+                return false;
+            };
+            (*first..=*last).contains(&slot)
+        })?;
+        let port = range.items()?.get(2)?.items()?.get(1)?.clone();
+        self.nodes.iter().position(|node| Value::Integer(node.port().into()) == port)
+    }
+
+    /// Sets a key wherever it belongs, following redirections as clients do.
+    fn set(&self, asked: &Process, key: &str, value: &str) -> Value {
+        let mut node = asked;
+        for _ in 0..5 {
+            let reply = Client::new(node.connect()).call(&["SET", key, value]);
+            let Value::Error(error) = &reply else { return reply };
+            let error = String::from_utf8_lossy(error);
+            let Some(target) = error.strip_prefix("MOVED ").and_then(|rest| rest.split(':').nth(1))
+            else {
+                return reply.clone();
+            };
+            let found = self.nodes.iter().find(|node| node.port().to_string() == target);
+            node = found.expect("one of the nodes");
+        }
+        panic!("{key} is redirected for ever")
+    }
+}
+
+fn address(node: &Process) -> String {
+    format!("127.0.0.1:{}", node.port())
+}
+
+fn call(node: &Process, line: &str) -> Value {
+    Client::new(node.connect()).call(&line.split(' ').collect::<Vec<_>>())
+}
+
+fn error(text: &str) -> Value {
+    Value::Error(text.into())
+}
+
+fn text(node: &Process, line: &str) -> String {
+    String::from_utf8_lossy(call(node, line).bytes().unwrap_or_default()).into_owned()
+}
+
+/// What Debian's redis-cli prints.
+fn cli(args: &[&str]) -> String {
+    let out = Command::new("redis-cli").args(args).output().expect("redis-cli is on PATH");
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(out.status.success(), "redis-cli {args:?}: {}\n{text}", out.status);
+    text
+}
+
+#[test]
+fn redis_cli_builds_and_checks_a_cluster_of_limpid() {
+    let cluster = Cluster::create(&LIMPID);
+    let first = address(&cluster.nodes[0]);
+    let out = cli(&["--cluster", "check", &first]);
+    assert!(out.contains("[OK] All nodes agree about slots configuration."), "{out}");
+    let out = cli(&["--cluster", "info", &first]);
+    assert!(out.contains("[OK] 0 keys in 3 masters."), "{out}");
+    assert_eq!(call(&cluster.nodes[0], "CLUSTER KEYSLOT k1"), Value::Integer(12706));
+    let port = cluster.nodes[0].port().to_string();
+    assert_eq!(cli(&["-p", &port, "-c", "set", "k1", "a"]), "OK\n");
+    assert_eq!(cli(&["-p", &port, "-c", "get", "k1"]), "a\n");
+    let owner = cluster.owner(&cluster.nodes[1], 12706).expect("an owner");
+    let moved = error(&format!("MOVED 12706 {}", address(&cluster.nodes[owner])));
+    let other = (0..3).find(|node| *node != owner).expect("another");
+    assert_eq!(call(&cluster.nodes[other], "GET k1"), moved);
+    assert_eq!(call(&cluster.nodes[owner], "CLUSTER COUNTKEYSINSLOT 12706"), Value::Integer(1));
+    let cross = error("CROSSSLOT Keys in request don't hash to the same slot");
+    assert_eq!(call(&cluster.nodes[owner], "MGET k1 k2"), cross);
+    let refused = error("ERR SELECT is not allowed in cluster mode");
+    assert_eq!(call(&cluster.nodes[owner], "SELECT 1"), refused);
+}
+
+/// Kills a primary, and sees that its replica takes over and that it comes back as a replica.
+fn fails_over(kinds: &[Kind], victim: usize) {
+    let mut cluster = Cluster::create(kinds);
+    let asked = (victim + 1) % 3;
+    for n in 0..50 {
+        let reply = cluster.set(&cluster.nodes[asked], &format!("key:{n}"), "before");
+        assert_eq!(reply, Value::Simple("OK".into()));
+    }
+    let slots = call(&cluster.nodes[asked], "CLUSTER SLOTS");
+    let port = Value::Integer(cluster.nodes[victim].port().into());
+    let ranges = slots.items().expect("ranges");
+    let first = ranges.iter().find_map(|range| match range.items()? {
+        [Value::Integer(first), _, owner, ..] if owner.items()?[1] == port => Some(*first),
+        _ => None,
+    });
+    let slot = first.expect("the slots of the victim");
+    cluster.nodes[victim].kill();
+    let asked = &cluster.nodes[asked];
+    let heir = until_some(
+        || format!("nobody took over: {}", text(asked, "CLUSTER NODES")),
+        || cluster.owner(asked, slot).filter(|owner| *owner != victim),
+    );
+    for node in cluster.living(&[victim]) {
+        until(
+            || format!("not up: {}", text(node, "CLUSTER INFO")),
+            || {
+                text(node, "CLUSTER INFO").contains("cluster_state:ok")
+                    && cluster.owner(node, slot) == Some(heir)
+            },
+        );
+    }
+    for n in 0..50 {
+        let reply = cluster.set(asked, &format!("key:{n}"), "after");
+        assert_eq!(reply, Value::Simple("OK".into()), "key:{n}");
+    }
+    cluster.nodes[victim].restart(true);
+    let heir = text(&cluster.nodes[heir], "CLUSTER MYID");
+    let back = &cluster.nodes[victim];
+    until(
+        || format!("it does not follow: {}", text(back, "CLUSTER NODES")),
+        || {
+            let nodes = text(back, "CLUSTER NODES");
+            let mine = nodes.lines().find(|line| line.contains("myself"));
+            mine.is_some_and(|line| line.contains("slave") && line.contains(&heir))
+                && text(back, "INFO replication").contains("master_link_status:up")
+        },
+    );
+}
+
+#[test]
+fn limpid_takes_over_from_limpid() {
+    fails_over(&LIMPID, 0);
+}
+
+#[test]
+fn nodes_of_both_kinds_vote_for_each_other() {
+    fails_over(&MIXED, 0);
+    fails_over(&OTHER_WAY, 1);
+}
+
+#[test]
+fn a_manual_failover_exchanges_primary_and_replica() {
+    for kinds in [&LIMPID, &MIXED, &OTHER_WAY] {
+        let cluster = Cluster::create(kinds);
+        for replica in 3..6 {
+            let node = &cluster.nodes[replica];
+            assert_eq!(call(node, "CLUSTER FAILOVER"), Value::Simple("OK".into()));
+            until(
+                || format!("{replica} did not take over: {}", text(node, "CLUSTER NODES")),
+                || text(node, "INFO replication").contains("role:master"),
+            );
+        }
+        cluster.replicas_are_known();
+    }
+}
+
+#[test]
+fn slots_move_in_both_directions_between_the_kinds() {
+    let cluster = Cluster::create(&[Limpid, Redis, Limpid, Limpid, Redis, Limpid]);
+    for n in 0..200 {
+        cluster.set(&cluster.nodes[0], &format!("key:{n}"), &n.to_string());
+    }
+    let ids: Vec<String> = cluster.nodes.iter().map(|node| text(node, "CLUSTER MYID")).collect();
+    let first = address(&cluster.nodes[0]);
+    for (from, to) in [(0, 1), (1, 2), (2, 0)] {
+        let out = cli(&[
+            "--cluster",
+            "reshard",
+            &first,
+            "--cluster-from",
+            &ids[from],
+            "--cluster-to",
+            &ids[to],
+            "--cluster-slots",
+            "1000",
+            "--cluster-yes",
+        ]);
+        assert!(!out.contains("[ERR]"), "{out}");
+        let out = cli(&["--cluster", "check", &first]);
+        assert!(out.contains("[OK] All 16384 slots covered."), "{out}");
+    }
+    let out = cli(&["--cluster", "info", &first]);
+    assert!(out.contains("[OK] 200 keys in 3 masters."), "{out}");
+    let port = cluster.nodes[2].port().to_string();
+    for n in 0..200 {
+        let key = format!("key:{n}");
+        assert_eq!(cli(&["-p", &port, "-c", "get", &key]), format!("{n}\n"));
+    }
+}
+
+#[test]
+fn sharded_messages_reach_the_replicas_and_leave_with_the_slot() {
+    let cluster = Cluster::create(&LIMPID);
+    let owner = cluster.owner(&cluster.nodes[0], 12706).expect("an owner");
+    let mut listener = Client::new(cluster.nodes[owner].connect());
+    let subscribed = listener.call(&["SSUBSCRIBE", "k1"]);
+    assert_eq!(subscribed.items().map(<[Value]>::len), Some(3));
+    assert_eq!(call(&cluster.nodes[owner], "SPUBLISH k1 hello"), Value::Integer(1));
+    let message = listener.read().expect("a message").value;
+    assert_eq!(message.items().and_then(|items| items[2].bytes()), Some(&b"hello"[..]));
+    let other = (0..3).find(|node| *node != owner).expect("another");
+    let moved = call(&cluster.nodes[other], "SPUBLISH k1 hello");
+    assert!(matches!(&moved, Value::Error(text) if text.starts_with(b"MOVED 12706 ")), "{moved:?}");
+    // Plain channels are heard everywhere.
+    let mut far = Client::new(cluster.nodes[other].connect());
+    far.call(&["SUBSCRIBE", "news"]);
+    call(&cluster.nodes[owner], "PUBLISH news today");
+    let message = far.read().expect("a message").value;
+    assert_eq!(message.items().and_then(|items| items[2].bytes()), Some(&b"today"[..]));
+}
+
+#[test]
+fn a_damaged_nodes_conf_stops_the_start_with_its_line() {
+    let mut node = Process::node(Limpid, &[]);
+    node.terminate();
+    let path = node.dir().join("nodes.conf");
+    let text = std::fs::read_to_string(&path).expect("nodes.conf");
+    std::fs::write(&path, text.replace("myself,master", "myself,baker")).expect("nodes.conf");
+    let port = node.port().to_string();
+    let args = ["server", "--port", &port, "--cluster-enabled", "yes"];
+    let conf = std::fs::read_to_string(&path).expect("nodes.conf");
+    let mut damaged = Process::start(&args, &[("nodes.conf", &conf)], node.port());
+    let line = damaged.wait_for_line("corrupted cluster config file").expect("a line");
+    assert!(line.contains("line 1: a flag is unknown"), "{line}");
+    assert_eq!(damaged.wait().code(), Some(1));
+}
