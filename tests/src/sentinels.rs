@@ -10,6 +10,7 @@ use limpid_core::rng::Rng;
 use limpid_core::sentinel::SentinelServer;
 use limpid_core::server::Server;
 use limpid_core::sim::{Action, Plain, ProcId, World};
+use limpid_core::time::Mono;
 
 /// Things that go wrong, or are mended, one after the other.
 const STEPS: u64 = 60;
@@ -37,7 +38,9 @@ pub fn run(seed: u64) -> Result<Outcome, String> {
     let mut rng = Rng::new(seed ^ 0x5e_471e1);
     let scenario = if rng.chance(0.5) { sentinels() } else { sentinels_on_servers() };
     let mut trial = Trial::new(World::new(Arc::new(scenario), seed, programs));
-    trial.run_for(Duration::from_secs(8))?;
+    // A master is asked for its replicas every ten seconds; one that no Sentinel has ever heard of
+    // is nobody's to mend.
+    trial.run_for(Duration::from_secs(15))?;
     for _ in 0..STEPS {
         let pause = 1 + rng.below(2_500);
         trial.run_for(Duration::from_millis(pause))?;
@@ -184,18 +187,11 @@ impl Trial {
         Ok(())
     }
 
-    /// Waits until all agree, and until the writer is served.
+    /// Waits until all agree and the writer is served, and until all agree after that: a failover
+    /// that was decided just before everything was mended may come last.
     fn agree(&mut self) -> Result<(), String> {
         let end = self.world.now() + RECOVERY;
-        while let Err(what) = self.agreement() {
-            if self.world.now() > end {
-                return Err(format!(
-                    "{what}, {} s after everything was mended",
-                    RECOVERY.as_secs()
-                ));
-            }
-            self.run_for(Duration::from_millis(500))?;
-        }
+        self.until_agreement(end)?;
         let served = |trial: &Self| {
             let traffic = trial.world.machine::<Traffic>(trial.writer);
             traffic.map_or(0, |traffic| traffic.client().stats().replies)
@@ -205,7 +201,18 @@ impl Trial {
         if served(self) <= before {
             return Err("the writer is not served by the master that all agree on".into());
         }
-        self.agreement()
+        self.until_agreement(end)
+    }
+
+    fn until_agreement(&mut self, end: Mono) -> Result<(), String> {
+        while let Err(what) = self.agreement() {
+            if self.world.now() > end {
+                let after = RECOVERY.as_secs();
+                return Err(format!("{what}, {after} s after everything was mended"));
+            }
+            self.run_for(Duration::from_millis(500))?;
+        }
+        Ok(())
     }
 
     /// Whether there is one master, whom all follow and know. The error says what is not so.
@@ -235,7 +242,17 @@ impl Trial {
                 Some(primary) => {
                     let follows = format!("{}:{}", primary.host, primary.port);
                     if follows != master || primary.down.is_some() {
-                        return Err(format!("{name} follows {follows}, and not {master}"));
+                        let knows = |id: &&ProcId| {
+                            let view = self.sentinel(**id).map(SentinelServer::view);
+                            view.is_some_and(|view| {
+                                let replicas = view.masters.iter().flat_map(|m| &m.replicas);
+                                replicas.into_iter().any(|replica| replica.seen.name == address)
+                            })
+                        };
+                        let known = self.sentinels.iter().filter(knows).count();
+                        return Err(format!(
+                            "{name} follows {follows}, and not {master}; {known} Sentinels know it"
+                        ));
                     }
                 }
             }
