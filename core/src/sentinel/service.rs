@@ -174,7 +174,7 @@ impl SentinelServer {
 
     fn file_written(&mut self, now: Now<'_>, result: Result<DiskDone, DiskError>) {
         let result = result.map(drop).map_err(|error| error.message);
-        self.service.sentinel.saved(now, result.as_ref().map(|()| ()).map_err(String::as_str));
+        self.service.sentinel.saved(now, result.as_ref().copied().map_err(String::as_str));
         let Some(state) = self.service.saving.take() else { return };
         let (due, later) =
             mem::take(&mut self.service.waiting).into_iter().partition(|w| w.state <= state);
