@@ -1,7 +1,7 @@
 //! Servers that replicate stand in the order in which data flows: who writes, the primary, its
 //! replicas, theirs, and who reads. Machines with several servers stand abreast.
 
-use super::{Cast, Point, Room};
+use super::{Cast, Part, Point, Room};
 
 /// Servers in the direction of their streams: primary, replicas, theirs.
 pub(crate) fn streams(cast: &Cast<'_>) -> Vec<Point> {
@@ -13,11 +13,15 @@ pub(crate) fn streams(cast: &Cast<'_>) -> Vec<Point> {
     // Places as if the room were wide: x with the stream, y across it.
     let mut at = vec![Point::default(); seats.len()];
     let roots = followers(None);
+    // Shards abreast, as far apart as the one with the most replicas needs.
+    let most = roots.iter().map(|&root| followers(Some(root)).len()).max().unwrap_or(1).max(1);
+    let apart = abreast * (most as f64 + 0.15);
     let mut row: Vec<usize> = Vec::new();
     for (i, &root) in roots.iter().enumerate() {
-        at[root] = Point::new(0.0, (i as f64 - (roots.len() as f64 - 1.0) / 2.0) * 3.0 * abreast);
+        at[root] = Point::new(0.0, (i as f64 - (roots.len() as f64 - 1.0) / 2.0) * apart);
         row.push(root);
     }
+    let lowest = row.iter().fold(0.0, |lowest, &root| f64::max(lowest, at[root].y));
     let mut furthest: f64 = 0.0;
     while !row.is_empty() {
         let mut next = Vec::new();
@@ -52,7 +56,7 @@ pub(crate) fn streams(cast: &Cast<'_>) -> Vec<Point> {
         };
     }
     for (i, &shell) in shells.iter().enumerate() {
-        at[shell] = Point::new(-along * 0.25, abreast * 1.05 + i as f64 * 70.0);
+        at[shell] = Point::new(-along * 0.25, lowest + abreast * 1.05 + i as f64 * 70.0);
     }
     match room {
         Room::Wide => at,
@@ -100,6 +104,7 @@ pub(crate) fn racks(cast: &Cast<'_>) -> Vec<Point> {
     let mut places = vec![Point::default(); seats.len()];
     const APART: f64 = 124.0;
     const LOWER: f64 = 74.0;
+    const SECOND: f64 = 112.0;
     // A server that has its host to itself stands as a machine of one.
     let mut machines: Vec<Vec<usize>> = Vec::new();
     let residents = sentinels.iter().copied().filter(|&i| seats[i].machine.is_some());
@@ -113,20 +118,30 @@ pub(crate) fn racks(cast: &Cast<'_>) -> Vec<Point> {
         }
     }
     let count = machines.len();
-    let most = machines.iter().map(Vec::len).max().unwrap_or(1) as f64;
+    // Its Sentinels stand in a row of their own below its servers.
+    let rows = |on: &[usize]| -> [Vec<usize>; 2] {
+        let (below, above) = on.iter().partition(|&&i| seats[i].part == Part::Sentinel);
+        [above, below]
+    };
+    let most = machines.iter().flat_map(|on| rows(on).map(|row| row.len())).max().unwrap_or(1);
+    let most = most as f64;
+    let watched = machines.iter().any(|on| !rows(on)[1].is_empty());
+    let second = if watched { SECOND } else { 0.0 };
     // From one machine to the next.
     let step = match room {
         Room::Wide => Point::new(most * APART + 84.0, 0.0),
-        Room::Tall => Point::new(0.0, 176.0),
+        Room::Tall => Point::new(0.0, 176.0 + second),
     };
     for (machine, on) in machines.iter().enumerate() {
         let nth = machine as f64 - (count as f64 - 1.0) / 2.0;
-        for (i, &server) in on.iter().enumerate() {
-            let x = (i as f64 - (on.len() as f64 - 1.0) / 2.0) * APART;
-            // Every other machine a little lower, so that a stream between two that are no
-            // neighbours passes beside the one between them.
-            let y = if room == Room::Wide && machine % 2 == 1 { LOWER } else { 0.0 };
-            places[server] = Point::new(step.x * nth + x, step.y * nth + y);
+        // Every other machine a little lower, so that a stream between two that are no neighbours
+        // passes beside the one between them.
+        let lower = if room == Room::Wide && machine % 2 == 1 { LOWER } else { 0.0 };
+        for (row, y) in rows(on).iter().zip([lower, lower + second]) {
+            for (i, &resident) in row.iter().enumerate() {
+                let x = (i as f64 - (row.len() as f64 - 1.0) / 2.0) * APART;
+                places[resident] = Point::new(step.x * nth + x, step.y * nth + y);
+            }
         }
     }
     for &client in clients {
@@ -135,7 +150,7 @@ pub(crate) fn racks(cast: &Cast<'_>) -> Vec<Point> {
         let writes = seats[server].home.is_none();
         places[client] = match (room, writes) {
             (Room::Wide, true) => Point::new(at.x, -132.0),
-            (Room::Wide, false) => Point::new(at.x, LOWER + 136.0),
+            (Room::Wide, false) => Point::new(at.x, LOWER + second + 136.0),
             (Room::Tall, true) => Point::new(at.x - 96.0, at.y),
             (Room::Tall, false) => Point::new(at.x + 96.0, at.y),
         };

@@ -6,6 +6,7 @@ mod read;
 
 pub(crate) use read::{judgement, seen_as};
 
+use limpid_core::lab::SENTINEL;
 use limpid_core::sentinel::SentinelView;
 use limpid_core::sentinel::failover::FailoverState;
 use limpid_core::sentinel::view::MasterView;
@@ -20,7 +21,7 @@ use crate::scene::Body;
 /// The kind.
 pub(crate) static KIND: Kind = Kind {
     name: "sentinel",
-    programs: &["redis-sentinel"],
+    programs: &[SENTINEL],
     port: Some(26_379),
     part: Part::Sentinel,
     outline: Outline { aside: 48.0, above: 28.0, below: 50.0, rim: Rim::Circle(27.0) },
@@ -30,7 +31,7 @@ pub(crate) static KIND: Kind = Kind {
     name_at: 38.0,
     line,
     second_line: |_, _| None,
-    info: |_, _| None,
+    info: read::info,
     tabs: &[&beliefs::TAB, &info::TAB, &files::TAB, &connections::TAB, &log::TAB],
 };
 

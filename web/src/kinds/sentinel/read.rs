@@ -1,7 +1,7 @@
 //! What the page reads off Sentinels, as plain data.
 
 use limpid_core::sentinel::view::{MasterView, Seen};
-use limpid_core::sentinel::{Sentinel, SentinelView};
+use limpid_core::sentinel::{SentinelServer, SentinelView};
 
 use super::SentinelNode;
 use crate::kinds::NodeView;
@@ -14,10 +14,15 @@ pub(super) fn node(lab: &Lab, unit: &Unit) -> NodeView {
     NodeView::Sentinel(SentinelNode(lab.sentinel(unit)))
 }
 
+/// What INFO says. A clone says it, so that looking changes nothing.
+pub(super) fn info(lab: &Lab, unit: &Unit) -> Option<String> {
+    Some(lab.machine::<SentinelServer>(unit)?.clone().info(&[]))
+}
+
 impl Lab {
     /// What a Sentinel believes, if it runs.
     pub(crate) fn sentinel(&self, unit: &Unit) -> Option<SentinelView> {
-        Some(self.machine::<Sentinel>(unit)?.view(self.world().now()))
+        Some(self.machine::<SentinelServer>(unit)?.watch().view(self.world().now()))
     }
 
     /// What each Sentinel that runs believes.

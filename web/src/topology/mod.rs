@@ -1,5 +1,7 @@
 //! The topologies that the page offers, as data: to offer another one, add it to [`TOPOLOGIES`].
 
+mod sentinels;
+
 use core::fmt;
 use core::time::Duration;
 use std::net::Ipv4Addr;
@@ -9,7 +11,7 @@ use limpid_core::sim::{HostSpec, LinkSpec, Scenario};
 
 use crate::figures::Speed;
 use crate::i18n::{Locale, Text};
-use crate::layout::{Layout, apart, replicated};
+use crate::layout::{Layout, apart, replicated, watch};
 
 /// The host on which a person's terminals run.
 pub(crate) const SHELL: &str = "you";
@@ -46,6 +48,8 @@ pub(crate) enum Group {
     Apart,
     /// Servers that replicate.
     Replicated,
+    /// Servers that replicate, and Sentinels that watch them.
+    Watched,
 }
 
 /// Servers apart from each other.
@@ -67,6 +71,15 @@ const REPLICATED: Spec = Spec {
     speed: 50,
     warm_up: 4_000,
     ..APART
+};
+
+/// Servers that replicate, watched by Sentinels.
+const WATCHED: Spec = Spec {
+    group: Group::Watched,
+    layout: watch::over_streams,
+    // By then the Sentinels know each other.
+    warm_up: 8_000,
+    ..REPLICATED
 };
 
 /// All topologies, group by group.
@@ -111,17 +124,38 @@ static TOPOLOGIES: &[Spec] = &[
         first: "machine-1:6379",
         ..REPLICATED
     },
+    Spec {
+        name: "sentinels-3",
+        title: (words::SENTINELS, "3"),
+        hosts: sentinels::three,
+        ..WATCHED
+    },
+    Spec {
+        name: "sentinels-5",
+        title: (words::SENTINELS_ON_MACHINES, "5"),
+        hosts: sentinels::five_on_three_machines,
+        layout: watch::over_racks,
+        first: "machine-1:6379",
+        ..WATCHED
+    },
+    Spec {
+        name: "sentinels-masters",
+        title: (words::SENTINELS_OF_TWO, "3"),
+        hosts: sentinels::two_masters,
+        ..WATCHED
+    },
 ];
 
 impl Group {
     /// All groups, in their order.
-    pub(crate) const ALL: [Group; 2] = [Group::Apart, Group::Replicated];
+    pub(crate) const ALL: [Group; 3] = [Group::Apart, Group::Replicated, Group::Watched];
 
     /// What a person calls it.
     pub(crate) fn title(self) -> Text {
         match self {
             Group::Apart => words::GROUP_APART,
             Group::Replicated => words::GROUP_REPLICATED,
+            Group::Watched => words::GROUP_WATCHED,
         }
     }
 }
@@ -206,10 +240,14 @@ mod words {
     crate::i18n::texts! {
         GROUP_APART: "Servers on their own", "独立服务器";
         GROUP_REPLICATED: "Replication", "主从复制";
+        GROUP_WATCHED: "Sentinel", "哨兵";
         SERVER: "1 server", "1 台服务器";
         SERVERS: "{n} servers", "{n} 台服务器";
         REPLICAS: "1 primary, {n} replicas", "1 主 {n} 从";
         CHAIN: "A chain of {n}", "{n} 级链式复制";
+        SENTINELS: "1 primary, 2 replicas, {n} Sentinels", "1 主 2 从，{n} 个哨兵";
+        SENTINELS_ON_MACHINES: "{n} Sentinels on 3 machines", "3 台机器上 {n} 个哨兵";
+        SENTINELS_OF_TWO: "2 primaries, {n} Sentinels for both", "2 组主从，共用 {n} 个哨兵";
         MACHINES: "{n} machines, 2 servers on each", "{n} 台机器，每台 2 个实例";
     }
 }
