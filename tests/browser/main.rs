@@ -4,6 +4,7 @@ mod loading;
 mod page;
 mod replication;
 mod sandbox;
+mod sentinels;
 mod site;
 mod visit;
 

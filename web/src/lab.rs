@@ -2,7 +2,8 @@
 
 use core::time::Duration;
 
-use limpid_core::lab::{self, CLI, Shown, TRAFFIC, Terminal};
+use limpid_core::lab::{self, CLI, Shown, TRAFFIC, Terminal, Traffic};
+use limpid_core::machine::Endpoint;
 use limpid_core::sim::{Action, ActionError, Future, ProcState, ProcView, Session, Step, World};
 use limpid_core::time::Mono;
 
@@ -287,6 +288,11 @@ impl Lab {
     pub(crate) fn target_of(&self, proc: &ProcView<'_>) -> Option<BodyId> {
         if !matches!(proc.program, CLI | TRAFFIC) {
             return None;
+        }
+        // A client that asks Sentinels changes its target.
+        let traffic = self.world().machine::<Traffic>(proc.id).map(Traffic::client);
+        if let Some(Endpoint::Ip(at)) = traffic.map(|traffic| &traffic.config().target) {
+            return self.units.at_address(at.ip(), at.port());
         }
         let option = |name: &str| {
             let at = proc.args.iter().position(|arg| arg == name)?;

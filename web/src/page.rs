@@ -395,7 +395,7 @@ impl Page {
     /// Opens the inspector on the files of a body's host, or on one of them.
     pub(crate) fn show_files(&self, body: BodyId, path: Option<String>) {
         self.change(Topic::Open, |view| {
-            view.tab = &files::TAB;
+            view.tab = Some(&files::TAB);
             view.file = path.map(|path| (path, 0));
         });
         self.inspect(body);

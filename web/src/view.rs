@@ -6,7 +6,7 @@ use limpid_core::sim::Action;
 use limpid_core::sorted::{SortedMap, SortedSet};
 
 use crate::figures::Speed;
-use crate::inspector::{Tab, info};
+use crate::inspector::Tab;
 use crate::layout::{Course, Part, Point};
 use crate::messages::Flight;
 use crate::prefs::{self, Prefs};
@@ -47,8 +47,9 @@ pub(crate) struct View {
     pub touched: bool,
     /// What the panel at the side shows.
     pub side: Side,
-    /// The tab of the inspector that was opened last, which is shown of the next body too.
-    pub tab: &'static Tab,
+    /// The tab of the inspector that was opened last, which is shown of the next body too; at first
+    /// it is the first one that a body has.
+    pub tab: Option<&'static Tab>,
     /// The file that the inspector shows, and from where on.
     pub file: Option<(String, u64)>,
     /// The pane that a narrow window shows.
@@ -87,7 +88,7 @@ impl View {
             pointer: None,
             touched: false,
             side: Side::Closed,
-            tab: &info::TAB,
+            tab: None,
             file: None,
             pane: Pane::Map,
             table: false,

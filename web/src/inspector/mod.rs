@@ -78,7 +78,7 @@ fn draw_inspector(page: &Page) -> Html {
     };
     let tabs: Vec<&'static Tab> =
         shown.kind.tabs.iter().copied().filter(|tab| (tab.suits)(&page.lab())).collect();
-    let at = tabs.iter().position(|known| *known == tab).unwrap_or_default();
+    let at = tabs.iter().position(|known| Some(*known) == tab).unwrap_or_default();
     let onkeydown = {
         let (page, tabs) = (page.clone(), tabs.clone());
         Callback::from(move |event: KeyboardEvent| {
@@ -90,7 +90,7 @@ fn draw_inspector(page: &Page) -> Html {
             event.prevent_default();
             event.stop_propagation();
             let next = tabs[next % tabs.len()];
-            page.change(Topic::Open, |view| view.tab = next);
+            page.change(Topic::Open, |view| view.tab = Some(next));
             crate::map::focus::focus(next.id);
         })
     };
@@ -113,7 +113,7 @@ fn draw_inspector(page: &Page) -> Html {
                     let (id, title) = (each.id, each.title);
                     let page = page.clone();
                     let onclick = Callback::from(move |_: MouseEvent| {
-                        page.change(Topic::Open, |view| view.tab = each);
+                        page.change(Topic::Open, |view| view.tab = Some(each));
                     });
                     html! {
                         <div class={classes!("tab", on.then_some("on"))}>

@@ -1,7 +1,5 @@
 //! The topologies that the page offers, as data: to offer another one, add it to [`TOPOLOGIES`].
 
-mod sentinels;
-
 use core::fmt;
 use core::time::Duration;
 use std::net::Ipv4Addr;
@@ -77,8 +75,8 @@ const REPLICATED: Spec = Spec {
 const WATCHED: Spec = Spec {
     group: Group::Watched,
     layout: watch::over_streams,
-    // By then the Sentinels know each other.
-    warm_up: 8_000,
+    // By then the Sentinels know each other, and have asked the primary for its replicas again.
+    warm_up: 13_000,
     ..REPLICATED
 };
 
@@ -124,24 +122,19 @@ static TOPOLOGIES: &[Spec] = &[
         first: "machine-1:6379",
         ..REPLICATED
     },
-    Spec {
-        name: "sentinels-3",
-        title: (words::SENTINELS, "3"),
-        hosts: sentinels::three,
-        ..WATCHED
-    },
+    Spec { name: "sentinels-3", title: (words::SENTINELS, "3"), hosts: lab::sentinels, ..WATCHED },
     Spec {
         name: "sentinels-5",
         title: (words::SENTINELS_ON_MACHINES, "5"),
-        hosts: sentinels::five_on_three_machines,
+        hosts: lab::sentinels_on_servers,
         layout: watch::over_racks,
-        first: "machine-1:6379",
+        first: "redis-1:6379",
         ..WATCHED
     },
     Spec {
         name: "sentinels-masters",
         title: (words::SENTINELS_OF_TWO, "3"),
-        hosts: sentinels::two_masters,
+        hosts: lab::two_masters,
         ..WATCHED
     },
 ];
@@ -219,7 +212,7 @@ impl Topology {
             jitter: Duration::from_millis(3),
             ..LinkSpec::default()
         };
-        scenario.hosts.push(HostSpec::new(SHELL, Ipv4Addr::new(10, 0, 2, 1)));
+        scenario.hosts.push(HostSpec::new(SHELL, Ipv4Addr::new(10, 0, 9, 1)));
         scenario
     }
 }

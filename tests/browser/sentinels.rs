@@ -1,0 +1,100 @@
+//! Sentinels, as a person meets them in the page: who decides that a master is gone, and when not.
+
+use anyhow::{Result, ensure};
+
+use crate::page::{Page, in_browser};
+use crate::visit::{all_on_stage, becomes, begin, now};
+
+/// Virtual microseconds in which three Sentinels that can act have acted.
+const LONG_ENOUGH: i64 = 20_000_000;
+
+async fn has_role(page: &Page, node: &str, role: &str) -> Result<()> {
+    becomes(page, &format!("node-{node}"), "role", role).await
+}
+
+/// Waits until the time bar has a mark of this kind.
+async fn is_marked(page: &Page, kind: &str) -> Result<()> {
+    page.wait_for(kind, &format!("document.querySelector('[data-testid=rail] .{kind}')")).await
+}
+
+#[test]
+fn a_master_that_dies_is_voted_out_and_without_a_majority_it_is_not() {
+    in_browser("sentinels", async |page| {
+        begin(page, "&topology=sentinels-3").await?;
+        has_role(page, "redis-1", "primary").await?;
+        has_role(page, "sentinel-3", "sentinel").await?;
+        let calm = now(page).await?;
+        page.line(":speed 500ms").await?;
+        page.line(":crash redis-1").await?;
+        // A first one suspects it, enough of them agree, one is elected, a replica is promoted.
+        page.wait_for(
+            "the master to be down for somebody",
+            "document.querySelector('[data-testid=judged-redis-1]')",
+        )
+        .await?;
+        page.screenshot("sentinels-suspect").await?;
+        page.wait_for(
+            "a new master",
+            "['redis-2', 'redis-3'].some(name =>
+                document.querySelector(`[data-testid=node-${name}]`).dataset.role === 'primary')",
+        )
+        .await?;
+        for kind in ["suspected", "down", "vote", "switch"] {
+            is_marked(page, kind).await?;
+        }
+        page.line(":inspect sentinel-1").await?;
+        page.wait_for_text("[data-testid=beliefs-mymaster]", "sentinel-").await?;
+        page.screenshot("sentinels-agree").await?;
+        page.click("[data-testid=entry]").await?;
+        page.line(":inspect redis-1").await?;
+        page.click("[data-testid=inspect-watched]").await?;
+        page.wait_for_text("[data-testid=watched]", "SDOWN").await?;
+        page.screenshot("sentinels-watched").await?;
+
+        // Back before it died, with two of the three cut off: the one that is left may not decide.
+        page.click("[data-testid=entry]").await?;
+        page.line(&format!(":go {calm}us")).await?;
+        has_role(page, "redis-1", "primary").await?;
+        has_role(page, "redis-2", "replica").await?;
+        page.line(":partition sentinel-2").await?;
+        page.click("[data-testid=past-discard]").await?;
+        page.click("[data-testid=entry]").await?;
+        page.line(":partition sentinel-3").await?;
+        page.line(":crash redis-1").await?;
+        page.line(":speed 5s").await?;
+        page.line(":play").await?;
+        let from = now(page).await?;
+        page.wait_for(
+            "enough time for a failover",
+            &format!(
+                "+document.querySelector('[role=slider]').ariaValueNow > {}",
+                from + LONG_ENOUGH
+            ),
+        )
+        .await?;
+        becomes(page, "judged-redis-1", "judged", "sdown").await?;
+        let promoted = page.eval("document.querySelectorAll('[data-role=primary]').length").await?;
+        ensure!(promoted == 1, "{promoted} primaries: a minority has decided");
+        page.screenshot("sentinels-minority").await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn worlds_with_sentinels_fit_every_screen_in_both_languages_and_themes() {
+    in_browser("sentinels-sizes", async |page| {
+        for (width, height, locale, theme) in
+            [(1280, 800, "en", "dark"), (1280, 800, "zh", "light"), (390, 844, "zh", "dark")]
+        {
+            page.resize(width, height).await?;
+            for topology in ["sentinels-3", "sentinels-5", "sentinels-masters"] {
+                page.open(&format!("?locale={locale}&theme={theme}&topology={topology}")).await?;
+                page.wait_for("Sentinels", "document.querySelector('[data-role=sentinel]')")
+                    .await?;
+                all_on_stage(page).await?;
+                page.screenshot(&format!("{topology}-{locale}-{theme}-{width}")).await?;
+            }
+        }
+        Ok(())
+    });
+}
