@@ -48,7 +48,7 @@ fn a_master_that_dies_is_voted_out_and_without_a_majority_it_is_not() {
         page.click("[data-testid=entry]").await?;
         page.line(":inspect redis-1").await?;
         page.click("[data-testid=inspect-watched]").await?;
-        page.wait_for_text("[data-testid=watched]", "SDOWN").await?;
+        page.wait_for_text("[data-testid=watched]", "mymaster").await?;
         page.screenshot("sentinels-watched").await?;
 
         // Back before it died, with two of the three cut off: the one that is left may not decide.
