@@ -202,9 +202,7 @@ pub(super) fn parse_args(args: &[String]) -> Result<(SessionConfig, Vec<Vec<u8>>
             "--csv" => config.format = Format::new(Style::Csv),
             "--json" => config.format = Format::new(Style::Json),
             option if option.starts_with('-') => {
-                return Err(format!(
-                    "Unrecognized option or bad number of args for: '{option}'"
-                ));
+                return Err(format!("Unrecognized option or bad number of args for: '{option}'"));
             }
             first => {
                 command.push(first.as_bytes().to_vec());

@@ -111,13 +111,8 @@ impl World {
         let pid = self.at_proc(id).pid;
         match started {
             Ok(()) => {
-                let known = Child {
-                    proc: id,
-                    life: self.at_proc(id).life,
-                    pid,
-                    ended: false,
-                    stdio: ours,
-                };
+                let known =
+                    Child { proc: id, life: self.at_proc(id).life, pid, ended: false, stdio: ours };
                 self.proc_mut(parent).kin.children.insert(child, known);
                 if let Some(tty) = tty.filter(|_| foreground) {
                     self.ttys[tty.0 as usize].foreground = (host, pid);
@@ -403,9 +398,11 @@ impl World {
         let Some(tty) = proc.kin.tty else { return };
         let group = match child {
             None => Some((proc.host, proc.kin.group)),
-            Some(child) => proc.kin.children.get(&child).map(|child| {
-                (self.at_proc(child.proc).host, child.group(self))
-            }),
+            Some(child) => proc
+                .kin
+                .children
+                .get(&child)
+                .map(|child| (self.at_proc(child.proc).host, child.group(self))),
         };
         if let Some(group) = group {
             self.ttys[tty.0 as usize].foreground = group;

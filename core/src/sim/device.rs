@@ -205,7 +205,9 @@ impl World {
                 };
                 files.open(node);
                 let len = files.len(node);
-                if let Some(before) = proc.files.insert(file, OpenFile { node, mode, locked: false }) {
+                if let Some(before) =
+                    proc.files.insert(file, OpenFile { node, mode, locked: false })
+                {
                     files.close(before.node);
                 }
                 return Ok(DiskDone::Opened { len });

@@ -1,6 +1,8 @@
 //! How processes are driven: started, told, woken, and their wishes carried out.
 
-use crate::machine::{Close, Input, LogLevel, LogLine, Output, Signal, Stream, StreamError, Vitals};
+use crate::machine::{
+    Close, Input, LogLevel, LogLine, Output, Signal, Stream, StreamError, Vitals,
+};
 use crate::time::{Date, Duration, Mono, Wall};
 
 use super::children::{Kin, status_of};

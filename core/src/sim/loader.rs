@@ -28,9 +28,9 @@ pub fn find_program(disk: &Disk, dir: &str, path: Option<&str>, name: &str) -> O
         return Some(resolve(dir, name));
     }
     let places = path.unwrap_or(PATH).split(':');
-    places.map(|place| resolve(dir, &format!("{place}/{name}"))).find(|path| {
-        disk.stat(path).is_ok_and(|stat| !stat.dir && stat.mode & 0o111 != 0)
-    })
+    places
+        .map(|place| resolve(dir, &format!("{place}/{name}")))
+        .find(|path| disk.stat(path).is_ok_and(|stat| !stat.dir && stat.mode & 0o111 != 0))
 }
 
 pub(super) fn load(

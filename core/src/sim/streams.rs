@@ -3,9 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::machine::{
-    Command, DiskErrorKind, FileMode, SpawnError, Stdio, Stream, StreamError,
-};
+use crate::machine::{Command, DiskErrorKind, FileMode, SpawnError, Stdio, Stream, StreamError};
 use crate::time::Duration;
 
 use super::disk::{NodeId, resolve};
@@ -170,10 +168,8 @@ impl World {
                 found => found,
             },
         };
-        let node = node.map_err(|error| SpawnError::Stream {
-            path: path.into(),
-            message: error.message,
-        })?;
+        let node =
+            node.map_err(|error| SpawnError::Stream { path: path.into(), message: error.message })?;
         Ok(Descriptor::File { host, node, offset: 0, writes: mode != FileMode::Read })
     }
 

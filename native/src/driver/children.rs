@@ -64,11 +64,8 @@ impl Children {
         let (Some(number), Some(signal)) = (number, number_of(signal)) else {
             return Err(KillError::NoProcess);
         };
-        let sent = if pid < 0 {
-            kill_process_group(number, signal)
-        } else {
-            kill_process(number, signal)
-        };
+        let sent =
+            if pid < 0 { kill_process_group(number, signal) } else { kill_process(number, signal) };
         sent.map_err(|error| match error {
             rustix::io::Errno::PERM => KillError::Denied,
             _ => KillError::NoProcess,
@@ -108,8 +105,10 @@ fn stdio(wanted: &Stdio, dir: &str) -> Result<process::Stdio, SpawnError> {
                 FileMode::Truncate => File::create(full),
                 FileMode::Append => OpenOptions::new().append(true).create(true).open(full),
             };
-            let failed =
-                |error: std::io::Error| SpawnError::Stream { path: path.clone(), message: error.to_string() };
+            let failed = |error: std::io::Error| SpawnError::Stream {
+                path: path.clone(),
+                message: error.to_string(),
+            };
             opened.map(process::Stdio::from).map_err(failed)
         }
         Stdio::Piped | Stdio::Pipe(_) | Stdio::Stdout | Stdio::Stderr => {

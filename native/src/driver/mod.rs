@@ -50,8 +50,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use limpid_core::machine::{
-    Address, ChildChange, Close, ConnId, Endpoint, Input, ListenerId, LogLevel, LogLine, Machine, NetError,
-    Outbox, Output, StreamError,
+    Address, ChildChange, Close, ConnId, Endpoint, Input, ListenerId, LogLevel, LogLine, Machine,
+    NetError, Outbox, Output, StreamError,
 };
 use limpid_core::time::{Mono, Now};
 use mio::event::Event;

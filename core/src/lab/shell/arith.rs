@@ -27,8 +27,16 @@ struct Calc<'a> {
 }
 
 /// Binary operators, those that bind least first; longer ones before their beginnings.
-const LEVELS: [&[&str]; 8] =
-    [&["||"], &["&&"], &["|"], &["^"], &["&"], &["==", "!="], &["<=", ">=", "<", ">"], &["<<", ">>"]];
+const LEVELS: [&[&str]; 8] = [
+    &["||"],
+    &["&&"],
+    &["|"],
+    &["^"],
+    &["&"],
+    &["==", "!="],
+    &["<=", ">=", "<", ">"],
+    &["<<", ">>"],
+];
 
 impl Calc<'_> {
     fn wrong(&self) -> String {

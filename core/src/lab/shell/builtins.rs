@@ -24,7 +24,12 @@ pub(super) fn is_special(name: &str) -> bool {
 }
 
 /// Runs a builtin; `input` is what its standard input was redirected from.
-pub(super) async fn run(shell: &mut Shell, os: &Os, args: Vec<String>, input: Option<String>) -> Flow {
+pub(super) async fn run(
+    shell: &mut Shell,
+    os: &Os,
+    args: Vec<String>,
+    input: Option<String>,
+) -> Flow {
     let name = args[0].clone();
     let rest: Vec<String> = args[1..].to_vec();
     let before = core::mem::take(&mut shell.status);
@@ -75,7 +80,8 @@ pub(super) async fn run(shell: &mut Shell, os: &Os, args: Vec<String>, input: Op
         }
         "export" | "declare" => {
             for word in rest.iter().filter(|word| !word.starts_with('-')) {
-                let (name, value) = word.split_once('=').map_or((word.as_str(), None), |(n, v)| (n, Some(v)));
+                let (name, value) =
+                    word.split_once('=').map_or((word.as_str(), None), |(n, v)| (n, Some(v)));
                 if let Some(value) = value {
                     shell.set(name, value);
                 }
@@ -114,7 +120,9 @@ pub(super) async fn run(shell: &mut Shell, os: &Os, args: Vec<String>, input: Op
                     }
                     None => match shell.aliases.get(word) {
                         Some(text) => os.println(format!("alias {word}={}", quote(text))),
-                        None => return wrong(shell, os, &format!("alias: {word}: not found")).await,
+                        None => {
+                            return wrong(shell, os, &format!("alias: {word}: not found")).await;
+                        }
                     },
                 }
             }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::client::Session;
 use crate::client::format::{Format, Output as Style};
 use crate::client::session::{Action, Target, Waiting};
-use crate::client::Session;
 use crate::conversation::{Either, first};
 use crate::lab::programs::help;
 use crate::lab::terminal::parse_args;

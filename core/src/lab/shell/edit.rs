@@ -9,7 +9,11 @@ use crate::machine::{Stream, TerminalMode};
 pub(super) trait Completes {
     /// What could stand for the word before the cursor: where the word begins, and the choices,
     /// each with what is put behind it when it is the only one.
-    fn complete(&mut self, os: &Os, line: &str) -> impl Future<Output = (usize, Vec<String>)> + Send;
+    fn complete(
+        &mut self,
+        os: &Os,
+        line: &str,
+    ) -> impl Future<Output = (usize, Vec<String>)> + Send;
 
     /// What is shown in grey behind the line.
     fn hint(&self, line: &str) -> Option<String>;
@@ -245,7 +249,9 @@ async fn complete(os: &Os, editor: &mut Editor, start: usize, choices: &[String]
         let (columns, _) = os.size().await;
         let names: Vec<&str> = choices
             .iter()
-            .map(|choice| choice.trim_end().trim_end_matches('/').rsplit('/').next().unwrap_or(choice))
+            .map(|choice| {
+                choice.trim_end().trim_end_matches('/').rsplit('/').next().unwrap_or(choice)
+            })
             .collect();
         let cell = names.iter().map(|name| name.chars().count()).max().unwrap_or(0) + 2;
         let per_row = (columns / cell).max(1);
@@ -375,7 +381,9 @@ impl Keys {
             let read = os.ask_read(Stream::Stdin);
             let timer = os.ask_sleep(Duration::from_millis(25));
             match first(read, timer).await {
-                Either::First(super::os::Reply::Bytes(Ok(bytes))) => self.bytes.extend(bytes.iter()),
+                Either::First(super::os::Reply::Bytes(Ok(bytes))) => {
+                    self.bytes.extend(bytes.iter())
+                }
                 _ => return Some(Key::Escape),
             }
         }

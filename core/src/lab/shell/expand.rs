@@ -14,7 +14,11 @@ const BRACES: usize = 10_000;
 
 impl Shell {
     /// The words that these become as arguments.
-    pub(super) async fn expand_all(&mut self, os: &Os, words: &[Word]) -> Result<Vec<String>, String> {
+    pub(super) async fn expand_all(
+        &mut self,
+        os: &Os,
+        words: &[Word],
+    ) -> Result<Vec<String>, String> {
         let mut all = Vec::new();
         for word in words {
             for word in expand_braces(word) {

@@ -222,9 +222,9 @@ impl Completes for Completion<'_> {
             let options = super::tools::options(program);
             choices.extend(options.filter(|o| o.starts_with(word)).map(str::to_owned));
         } else {
-            let (dir, name) = word.rsplit_once('/').map_or(("", word), |(dir, name)| {
-                (&word[..dir.len() + 1], name)
-            });
+            let (dir, name) = word
+                .rsplit_once('/')
+                .map_or(("", word), |(dir, name)| (&word[..dir.len() + 1], name));
             let place = match dir {
                 "" => ".".to_owned(),
                 dir => match dir.strip_prefix('~') {

@@ -11,9 +11,7 @@ use crate::sim::resolve_path;
 use crate::sorted::SortedMap;
 
 use super::os::Os;
-use super::syntax::{
-    Command, Item, Link, List, Pipeline, Redirect, RedirectKind, Stage, parse,
-};
+use super::syntax::{Command, Item, Link, List, Pipeline, Redirect, RedirectKind, Stage, parse};
 
 /// All that a shell remembers between commands.
 #[derive(Clone, Debug, Default)]
@@ -162,7 +160,8 @@ impl Shell {
 
     /// The command that runs `text` in a shell of its own.
     fn subshell(&self, text: &str) -> Launch {
-        let mut args = vec!["-c".to_owned(), format!("{}{text}", self.prelude()), self.name.clone()];
+        let mut args =
+            vec!["-c".to_owned(), format!("{}{text}", self.prelude()), self.name.clone()];
         args.extend(self.params.iter().cloned());
         Launch {
             program: "/bin/sh".into(),
@@ -414,7 +413,9 @@ impl Shell {
     ) -> Result<(), String> {
         for redirect in &stage.redirects {
             let stdio = match &redirect.kind {
-                RedirectKind::Read(word) | RedirectKind::Write(word) | RedirectKind::Append(word) => {
+                RedirectKind::Read(word)
+                | RedirectKind::Write(word)
+                | RedirectKind::Append(word) => {
                     let mode = match redirect.kind {
                         RedirectKind::Read(_) => FileMode::Read,
                         RedirectKind::Write(_) => FileMode::Truncate,

@@ -61,7 +61,10 @@ pub(super) fn files(facts: &Facts) -> Vec<File> {
     for dir in SOURCES {
         files.push(text(&format!("{dir}/redis.conf"), redis_conf()));
         files.push(text(&format!("{dir}/sentinel.conf"), sentinel_conf()));
-        files.push(text(&format!("{dir}/README.md"), "The sources of Redis, built already.\n".into()));
+        files.push(text(
+            &format!("{dir}/README.md"),
+            "The sources of Redis, built already.\n".into(),
+        ));
         let utils = format!("{dir}/utils");
         files.push(program(&utils, "install_server.sh"));
         let script = (format!("{utils}/create-cluster/create-cluster"), create_cluster(), 0o755);

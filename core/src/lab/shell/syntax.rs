@@ -82,9 +82,19 @@ pub(super) enum Part {
     Bare(String),
     /// Text in quotes.
     Quoted(String),
-    Var { name: String, op: Option<Box<VarOp>>, quoted: bool },
-    Command { text: String, quoted: bool },
-    Arith { text: String, quoted: bool },
+    Var {
+        name: String,
+        op: Option<Box<VarOp>>,
+        quoted: bool,
+    },
+    Command {
+        text: String,
+        quoted: bool,
+    },
+    Arith {
+        text: String,
+        quoted: bool,
+    },
 }
 
 /// `${name<op>word}`
@@ -92,11 +102,26 @@ pub(super) enum Part {
 pub(super) enum VarOp {
     Len,
     /// `:-` and its siblings: the sign, whether empty counts as unset, the word.
-    Default { sign: char, colon: bool, word: Word },
+    Default {
+        sign: char,
+        colon: bool,
+        word: Word,
+    },
     /// `%`, `%%`, `#`, `##`
-    Strip { front: bool, longest: bool, pattern: Word },
-    Replace { all: bool, pattern: Word, with: Word },
-    Slice { from: Word, len: Option<Word> },
+    Strip {
+        front: bool,
+        longest: bool,
+        pattern: Word,
+    },
+    Replace {
+        all: bool,
+        pattern: Word,
+        with: Word,
+    },
+    Slice {
+        from: Word,
+        len: Option<Word>,
+    },
 }
 
 /// What is wrong with a command line.
@@ -405,7 +430,9 @@ impl Parser {
             }
             Some(_) => return Err(self.unexpected()),
             None if self.looking_at("((") => return Err(SyntaxError::Unsupported("(( ))")),
-            None if self.looking_at("[[") => return Err(SyntaxError::Unsupported("[[ ]]; use [ ]")),
+            None if self.looking_at("[[") => {
+                return Err(SyntaxError::Unsupported("[[ ]]; use [ ]"));
+            }
             None if self.peek() == Some('(') => {
                 self.at += 1;
                 let list = self.list(&[])?;
@@ -625,7 +652,8 @@ impl Parser {
             let start = self.at;
             self.word()?.ok_or_else(|| self.unexpected())?;
             let raw = self.slice(start);
-            let delimiter: String = raw.chars().filter(|c| !matches!(c, '\'' | '"' | '\\')).collect();
+            let delimiter: String =
+                raw.chars().filter(|c| !matches!(c, '\'' | '"' | '\\')).collect();
             let number = self.here.len();
             let quoted = delimiter != raw;
             self.here.push(Here { delimiter, quoted, tabs, body: None });

@@ -88,55 +88,76 @@ fn check(desk: &mut Desk, lines: &[(&str, &str)]) {
 #[test]
 fn words_are_quoted_expanded_and_globbed() {
     let mut desk = Desk::new(&["one"]);
-    check(&mut desk, &[
-        ("echo hello   'big  world' \"$HOME\"", "hello big  world /root"),
-        ("x=5; echo $x ${x}y ${y:-none} $((x * 2 + 1)) ${#x}", "5 5y none 11 1"),
-        ("echo 700{0,1,2} {1..4}", "7000 7001 7002 1 2 3 4"),
-        ("mkdir -pv a/700{0,1}", "mkdir: created directory 'a'\nmkdir: created directory 'a/7000'\nmkdir: created directory 'a/7001'"),
-        ("touch a/x.conf a/y.conf; cd a; echo *.conf 7*", "x.conf y.conf 7000 7001"),
-        ("echo $(ls | wc -l) files", "4 files"),
-        ("echo ~ '~' \\$x", "/root ~ $x"),
-        ("f=redis.conf; echo ${f%.conf} ${f#*.} ${f/redis/my}", "redis conf my.conf"),
-        ("pwd", "/root/a"),
-        ("cd - && cd /tmp && pwd", "/root\n/tmp"),
-        ("echo nosuch*", "nosuch*"),
-    ]);
+    check(
+        &mut desk,
+        &[
+            ("echo hello   'big  world' \"$HOME\"", "hello big  world /root"),
+            ("x=5; echo $x ${x}y ${y:-none} $((x * 2 + 1)) ${#x}", "5 5y none 11 1"),
+            ("echo 700{0,1,2} {1..4}", "7000 7001 7002 1 2 3 4"),
+            (
+                "mkdir -pv a/700{0,1}",
+                "mkdir: created directory 'a'\nmkdir: created directory 'a/7000'\nmkdir: created directory 'a/7001'",
+            ),
+            ("touch a/x.conf a/y.conf; cd a; echo *.conf 7*", "x.conf y.conf 7000 7001"),
+            ("echo $(ls | wc -l) files", "4 files"),
+            ("echo ~ '~' \\$x", "/root ~ $x"),
+            ("f=redis.conf; echo ${f%.conf} ${f#*.} ${f/redis/my}", "redis conf my.conf"),
+            ("pwd", "/root/a"),
+            ("cd - && cd /tmp && pwd", "/root\n/tmp"),
+            ("echo nosuch*", "nosuch*"),
+        ],
+    );
 }
 
 #[test]
 fn commands_are_joined_piped_and_redirected() {
     let mut desk = Desk::new(&["one"]);
-    check(&mut desk, &[
-        ("true && echo yes || echo no", "yes"),
-        ("false && echo yes || echo no; echo $?", "no\n0"),
-        ("printf '%s\\n' b a c | sort | head -n 2", "a\nb"),
-        ("echo one > f; echo two >> f; cat f; wc -l < f", "one\ntwo\n2"),
-        ("nosuch; echo $?", "-bash: nosuch: command not found\n127"),
-        ("nosuch 2>/dev/null; ls /nosuch > out 2>&1; cat out", "ls: cannot access '/nosuch': No such file or directory"),
-        ("cat <<EOF\nx is $((1+1))\nEOF", "> x is $((1+1))\n> EOF\nx is 2"),
-        ("yes | head -n 2", "y\ny"),
-        ("(cd /etc; pwd); pwd", "/etc\n/root"),
-        ("echo a b c | { read x y; echo \"$y-$x\"; }", "b c-a"),
-        ("! true; echo $?", "1"),
-        ("ls | cat | grep f | tr f F", "F"),
-    ]);
+    check(
+        &mut desk,
+        &[
+            ("true && echo yes || echo no", "yes"),
+            ("false && echo yes || echo no; echo $?", "no\n0"),
+            ("printf '%s\\n' b a c | sort | head -n 2", "a\nb"),
+            ("echo one > f; echo two >> f; cat f; wc -l < f", "one\ntwo\n2"),
+            ("nosuch; echo $?", "-bash: nosuch: command not found\n127"),
+            (
+                "nosuch 2>/dev/null; ls /nosuch > out 2>&1; cat out",
+                "ls: cannot access '/nosuch': No such file or directory",
+            ),
+            ("cat <<EOF\nx is $((1+1))\nEOF", "> x is $((1+1))\n> EOF\nx is 2"),
+            ("yes | head -n 2", "y\ny"),
+            ("(cd /etc; pwd); pwd", "/etc\n/root"),
+            ("echo a b c | { read x y; echo \"$y-$x\"; }", "b c-a"),
+            ("! true; echo $?", "1"),
+            ("ls | cat | grep f | tr f F", "F"),
+        ],
+    );
 }
 
 #[test]
 fn loops_branches_functions_and_scripts() {
     let mut desk = Desk::new(&["one"]);
-    check(&mut desk, &[
-        ("for p in 7001 7002; do echo port $p; done", "port 7001\nport 7002"),
-        ("i=0; while [ $i -lt 3 ]; do i=$((i+1)); done; echo $i", "3"),
-        ("if [ -d /etc ]; then echo dir; else echo none; fi", "dir"),
-        ("case redis.conf in *.conf) echo conf;; *) echo other;; esac", "conf"),
-        ("greet() { echo hello $1; }; greet you", "hello you"),
-        ("printf 'for a in \"$@\"; do\\n  echo \"<$a>\"\\ndone\\nexit 3\\n' > s.sh; sh s.sh 'a b' c; echo $?", "<a b>\n<c>\n3"),
-        ("chmod +x s.sh; ./s.sh x; echo $?", "<x>\n3"),
-        ("for i in 1 2 3 4; do [ $i = 2 ] && continue; [ $i = 4 ] && break; echo $i; done", "1\n3"),
-        ("f() { f; }; f", "-bash: f: maximum function nesting level exceeded"),
-        ("[[ a ]]", "-bash: [[ ]]; use [ ] is not supported by this shell"),
-    ]);
+    check(
+        &mut desk,
+        &[
+            ("for p in 7001 7002; do echo port $p; done", "port 7001\nport 7002"),
+            ("i=0; while [ $i -lt 3 ]; do i=$((i+1)); done; echo $i", "3"),
+            ("if [ -d /etc ]; then echo dir; else echo none; fi", "dir"),
+            ("case redis.conf in *.conf) echo conf;; *) echo other;; esac", "conf"),
+            ("greet() { echo hello $1; }; greet you", "hello you"),
+            (
+                "printf 'for a in \"$@\"; do\\n  echo \"<$a>\"\\ndone\\nexit 3\\n' > s.sh; sh s.sh 'a b' c; echo $?",
+                "<a b>\n<c>\n3",
+            ),
+            ("chmod +x s.sh; ./s.sh x; echo $?", "<x>\n3"),
+            (
+                "for i in 1 2 3 4; do [ $i = 2 ] && continue; [ $i = 4 ] && break; echo $i; done",
+                "1\n3",
+            ),
+            ("f() { f; }; f", "-bash: f: maximum function nesting level exceeded"),
+            ("[[ a ]]", "-bash: [[ ]]; use [ ] is not supported by this shell"),
+        ],
+    );
 }
 
 #[test]
@@ -198,4 +219,111 @@ fn a_clone_of_a_world_with_a_shell_goes_on_alike() {
     }
     assert_eq!(desk.text(), twin.text());
     assert_eq!(desk.world.trace_hash(), twin.world.trace_hash());
+}
+
+#[test]
+fn servers_are_configured_started_and_stopped_as_the_notes_do() {
+    let mut desk = Desk::new(&["one"]);
+    desk.run("cd /tmp; mkdir 7001 7002");
+    let printed = desk.run("echo 7001 7002 | xargs -t -n 1 cp redis-6.2.4/redis.conf");
+    assert_eq!(printed, "cp redis-6.2.4/redis.conf 7001\ncp redis-6.2.4/redis.conf 7002");
+    desk.run(r"sed -i -e 's/6379/7001/g' -e 's/dir .\//dir \/tmp\/7001\//g' 7001/redis.conf");
+    desk.run(r"printf '%s\n' 7001 | xargs -I{} -t sed -i '1a replica-announce-ip 10.0.0.1' {}/redis.conf");
+    assert_eq!(
+        desk.run("grep -E '^(port|dir|replica-announce)' 7001/redis.conf"),
+        "replica-announce-ip 10.0.0.1\nport 7001\ndir /tmp/7001/"
+    );
+    desk.run("redis-server 7001/redis.conf > 7001/log &");
+    desk.run("redis-server --port 7002 --replicaof 127.0.0.1 7001 > 7002/log &");
+    desk.run("sleep 3");
+    assert_eq!(desk.run("redis-cli -p 7001 set num 123"), "OK");
+    assert_eq!(desk.run("redis-cli -p 7002 get num"), "\"123\"");
+    assert_eq!(
+        desk.run("redis-cli -p 7002 set num 666"),
+        "(error) READONLY You can't write against a read only replica."
+    );
+    assert!(desk.run("tail -n 1 7001/log").contains("Synchronization with replica"));
+    assert_eq!(desk.run("ps -ef | grep redis-server | grep -v grep | wc -l"), "2");
+    assert!(desk.run("ss -tnl").contains("LISTEN      0      511    127.0.0.1:7001"));
+    desk.run(r"printf '%s\n' 7001 7002 | xargs -I{} redis-cli -p {} shutdown");
+    desk.run("sleep 1");
+    assert_eq!(desk.run("ps -ef | grep redis-server | grep -v grep | wc -l"), "0");
+    assert_eq!(
+        desk.run("redis-cli -p 7001 ping"),
+        "Could not connect to Redis at 127.0.0.1:7001: Connection refused"
+    );
+}
+
+#[test]
+fn the_installer_makes_a_service() {
+    let mut desk = Desk::new(&["one"]);
+    desk.keys("cd /root/soft/redis-5.0.5/utils; ./install_server.sh\r");
+    for answer in ["6380\r", "\r", "\r", "\r", "\r", "\r"] {
+        desk.keys(answer);
+    }
+    desk.wait_for_prompt();
+    let text = desk.text();
+    assert!(text.contains("Config file    : /etc/redis/6380.conf"), "{text}");
+    assert!(text.contains("Starting Redis server...\nInstallation successful!"), "{text}");
+    desk.run("sleep 1");
+    assert_eq!(desk.run("service redis_6380 status"), "Redis is running on port 6380");
+    assert_eq!(
+        desk.run("redis-cli -p 6380 config get dir"),
+        "1) \"dir\"\n2) \"/var/lib/redis/6380\""
+    );
+    assert!(
+        desk.run("tail -n 1 /var/log/redis_6380.log").ends_with("Ready to accept connections tcp")
+    );
+    assert!(desk.run("/etc/init.d/redis_6380 stop").ends_with("Redis stopped"));
+    assert_eq!(desk.run("service redis_6380 status; echo $?"), "Redis is not running\n3");
+    assert_eq!(desk.run("systemctl start redis; sleep 1; systemctl is-active redis"), "active");
+    assert_eq!(desk.run("redis-cli ping"), "PONG");
+}
+
+#[test]
+fn a_client_sits_at_the_terminal_and_a_shell_on_another_host() {
+    let mut desk = Desk::new(&["one", "two"]);
+    desk.run("redis-server --bind 0.0.0.0 --protected-mode no > log &");
+    desk.run("sleep 1");
+    desk.keys("redis-cli\r");
+    assert!(desk.text().ends_with("127.0.0.1:6379>"), "{}", desk.text());
+    desk.keys("set k1 hello\r");
+    desk.keys("LPUSH l a b\rblpop none 0\r");
+    assert!(desk.text().contains("127.0.0.1:6379> LPUSH l a b\n(integer) 2"), "{}", desk.text());
+    desk.keys("\x03");
+    desk.keys("get k1\r");
+    assert!(desk.text().contains("get k1\n\"hello\"\n"), "{}", desk.text());
+    desk.keys("exit\r");
+    desk.wait_for_prompt();
+    desk.keys("ssh two\r");
+    assert!(desk.text().ends_with("[root@two ~]#"), "{}", desk.text());
+    desk.keys("hostname -I; redis-cli -h one get k1\r");
+    assert!(desk.text().ends_with("10.0.0.2\n\"hello\"\n[root@two ~]#"), "{}", desk.text());
+    desk.keys("exit\r");
+    desk.wait_for_prompt();
+    assert!(desk.text().contains("Connection to two closed."), "{}", desk.text());
+    desk.run("iptables -A INPUT -s two -j DROP");
+    assert_eq!(desk.world.cuts().count(), 1);
+    desk.run("iptables -F; scp log two:/tmp");
+    assert_eq!(desk.world.cuts().count(), 0);
+    assert!(desk.run("ssh two wc -l /tmp/log").ends_with("/tmp/log"));
+}
+
+#[test]
+fn vi_edits_a_file() {
+    let mut desk = Desk::new(&["one"]);
+    desk.run(r"printf 'port 6379\ndaemonize yes\nlogfile x\n' > r.conf");
+    desk.keys("vi r.conf\r");
+    assert!(desk.text().contains("\"r.conf\" 3L, 36B"), "{}", desk.text());
+    desk.keys("/daemon\r");
+    desk.keys("$xxxxaeno\x1b");
+    desk.keys("jdd");
+    desk.keys(":%s/6379/7001/\r:wq\r");
+    desk.wait_for_prompt();
+    assert_eq!(desk.run("cat r.conf"), "port 7001\ndaemonizeno");
+    desk.keys("vi r.conf\rdd:q\r");
+    assert!(desk.text().contains("E37: No write since last change"), "{}", desk.text());
+    desk.keys(":q!\r");
+    desk.wait_for_prompt();
+    assert_eq!(desk.run("wc -l < r.conf"), "2");
 }

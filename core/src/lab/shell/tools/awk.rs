@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use regex_lite::Regex;
 
 use super::super::os::Os;
-use super::{parse, regex};
 use super::text::{formatted, lines_of, unescape};
+use super::{parse, regex};
 
 /// How deep expressions and blocks may stand in each other.
 const DEPTH: u32 = 60;
@@ -198,7 +198,8 @@ impl Parser {
             } else {
                 When::If(self.expr()?)
             };
-            let body = if self.is("{") { self.block()? } else { vec![Statement::Print(Vec::new())] };
+            let body =
+                if self.is("{") { self.block()? } else { vec![Statement::Print(Vec::new())] };
             rules.push(Rule { when, body });
         }
     }
@@ -483,7 +484,12 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
             }
             '/' if !matches!(
                 tokens.last(),
-                Some(Token::Number(_) | Token::Name(_) | Token::Text(_) | Token::Sign(")" | "]" | "$"))
+                Some(
+                    Token::Number(_)
+                        | Token::Name(_)
+                        | Token::Text(_)
+                        | Token::Sign(")" | "]" | "$")
+                )
             ) =>
             {
                 at += 1;
@@ -508,7 +514,9 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
             c if c.is_ascii_digit() => {
                 take(&mut at, |c| c.is_ascii_digit() || c == '.');
                 let digits: String = chars[start..at].iter().collect();
-                tokens.push(Token::Number(digits.parse().map_err(|_| format!("bad number {digits}"))?));
+                tokens.push(Token::Number(
+                    digits.parse().map_err(|_| format!("bad number {digits}"))?,
+                ));
             }
             c if c.is_ascii_alphabetic() || c == '_' => {
                 take(&mut at, |c| c.is_ascii_alphanumeric() || c == '_');
@@ -870,7 +878,8 @@ impl Machine {
                 separator => text.split(separator).map(str::to_owned).collect(),
             };
             let count = parts.len();
-            let numbered = (1..).map(|n: u32| n.to_string()).zip(parts.into_iter().map(Value::Text));
+            let numbered =
+                (1..).map(|n: u32| n.to_string()).zip(parts.into_iter().map(Value::Text));
             self.arrays.insert(array.clone(), numbered.collect());
             return Value::Number(count as f64);
         }

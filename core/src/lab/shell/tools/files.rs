@@ -215,7 +215,8 @@ pub(super) async fn mkdir(os: Os) -> i32 {
             continue;
         }
         let full = absolute(&os, path);
-        let parent = full.rsplit_once('/').map_or("/", |(dir, _)| if dir.is_empty() { "/" } else { dir });
+        let parent =
+            full.rsplit_once('/').map_or("/", |(dir, _)| if dir.is_empty() { "/" } else { dir });
         if !parsed.has('p') && !os.is_dir(parent).await {
             let error = "No such file or directory";
             status = path_error(&os, "cannot create directory", path, error).await;
@@ -330,7 +331,10 @@ pub(super) async fn cp(os: Os) -> i32 {
             if absolute(&os, &from) == absolute(&os, &to) {
                 return Err(format!("'{from}' and '{to}' are the same file"));
             }
-            if stat.dir && format!("{}/", absolute(&os, &to)).starts_with(&format!("{}/", absolute(&os, &from))) {
+            if stat.dir
+                && format!("{}/", absolute(&os, &to))
+                    .starts_with(&format!("{}/", absolute(&os, &from)))
+            {
                 return Err(format!("cannot copy a directory, '{from}', into itself, '{to}'"));
             }
             if verbose {
@@ -342,7 +346,12 @@ pub(super) async fn cp(os: Os) -> i32 {
     .await
 }
 
-fn copy<'a>(os: &'a Os, from: &'a str, to: &'a str, stat: FileStat) -> Later<'a, Result<(), String>> {
+fn copy<'a>(
+    os: &'a Os,
+    from: &'a str,
+    to: &'a str,
+    stat: FileStat,
+) -> Later<'a, Result<(), String>> {
     Box::pin(async move {
         if stat.dir {
             let made = os.do_disk(DiskOp::MakeDir { path: to.into() }).await;

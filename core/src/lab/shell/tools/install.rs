@@ -18,8 +18,12 @@ pub(super) async fn installed(os: Os) -> i32 {
             && !matches!(arg.as_str(), "groupinstall" | "all" | "x" | "xf" | "build")
     });
     match what {
-        Some(what) => os.println(format!("{}: {what} is already on this machine, nothing to do", os.name)),
-        None => os.println(format!("{}: nothing to do, all of it is on this machine already", os.name)),
+        Some(what) => {
+            os.println(format!("{}: {what} is already on this machine, nothing to do", os.name))
+        }
+        None => {
+            os.println(format!("{}: nothing to do, all of it is on this machine already", os.name))
+        }
     }
     0
 }
@@ -38,7 +42,8 @@ async fn ask(os: &Os, prompt: &str) -> Option<String> {
 pub(super) async fn install_server(os: Os) -> i32 {
     os.println("Welcome to the redis service installer");
     os.println("This script will help you easily set up a running redis server\n");
-    let Some(port) = ask(&os, "Please select the redis port for this instance: [6379] ").await else {
+    let Some(port) = ask(&os, "Please select the redis port for this instance: [6379] ").await
+    else {
         return 1;
     };
     let port = match port.parse::<u16>() {
@@ -294,8 +299,10 @@ pub(super) async fn chkconfig(os: Os) -> i32 {
             if has_script(&os, name).await {
                 return 0;
             }
-            os.fail(format!("error reading information on service {name}: No such file or directory"))
-                .await
+            os.fail(format!(
+                "error reading information on service {name}: No such file or directory"
+            ))
+            .await
         }
         _ => os.fail("usage: chkconfig --list | --add name | name on|off").await,
     }
@@ -354,8 +361,10 @@ async fn control(os: &Os, name: &str, verb: &str) -> i32 {
         return match os.name.as_ref() {
             "service" => os.fail(format!("{name}: unrecognized service")).await,
             _ => {
-                os.complain(format!("Failed to {verb} {name}.service: Unit {name}.service not found."))
-                    .await;
+                os.complain(format!(
+                    "Failed to {verb} {name}.service: Unit {name}.service not found."
+                ))
+                .await;
                 5
             }
         };

@@ -204,8 +204,18 @@ impl Seen {
     pub(super) fn of(launch: &Launch<'_>) -> Seen {
         let looks = matches!(
             launch.program,
-            "ps" | "pgrep" | "pidof" | "pkill" | "killall" | "top" | "ss" | "netstat" | "df"
-                | "free" | "uptime" | "systemctl" | "service"
+            "ps" | "pgrep"
+                | "pidof"
+                | "pkill"
+                | "killall"
+                | "top"
+                | "ss"
+                | "netstat"
+                | "df"
+                | "free"
+                | "uptime"
+                | "systemctl"
+                | "service"
         );
         if !looks {
             return Seen::default();
@@ -275,7 +285,10 @@ fn title(program: &str, args: &[String], ports: &[u16]) -> String {
             format!("{name} *:{port}{mark}")
         }
         ("login", _) => "-bash".into(),
-        _ => core::iter::once(program).chain(args.iter().map(String::as_str)).collect::<Vec<_>>().join(" "),
+        _ => core::iter::once(program)
+            .chain(args.iter().map(String::as_str))
+            .collect::<Vec<_>>()
+            .join(" "),
     }
 }
 

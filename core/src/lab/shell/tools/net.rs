@@ -56,7 +56,11 @@ fn sockets(os: &Os, listening: bool, all: bool) -> Vec<SeenSocket> {
         .cloned()
         .collect();
     sockets.sort_by(|a, b| {
-        (a.peer.is_some(), a.local.port(), &a.local).cmp(&(b.peer.is_some(), b.local.port(), &b.local))
+        (a.peer.is_some(), a.local.port(), &a.local).cmp(&(
+            b.peer.is_some(),
+            b.local.port(),
+            &b.local,
+        ))
     });
     sockets
 }
@@ -78,10 +82,8 @@ pub(super) async fn ss(os: Os) -> i32 {
         } else {
             String::new()
         };
-        let line = format!(
-            "{state:<11} 0      {queue:<6} {:<23} {peer:<23} {user}",
-            show(&socket.local)
-        );
+        let line =
+            format!("{state:<11} 0      {queue:<6} {:<23} {peer:<23} {user}", show(&socket.local));
         os.println(line.trim_end());
     }
     0
@@ -103,8 +105,10 @@ pub(super) async fn netstat(os: Os) -> i32 {
             pid => format!("{pid}/{}", socket.program),
         };
         let user = if users { user } else { String::new() };
-        let line =
-            format!("tcp        0      0 {:<23} {peer:<23} {state:<11} {user}", show(&socket.local));
+        let line = format!(
+            "tcp        0      0 {:<23} {peer:<23} {state:<11} {user}",
+            show(&socket.local)
+        );
         os.println(line.trim_end());
     }
     0
@@ -137,7 +141,9 @@ pub(super) async fn ping(os: Os) -> i32 {
         sent += 1;
         let (before, _) = os.now().await;
         // Port 7 answers or refuses, and both come back over the link.
-        let result = first(Box::pin(os.connect(&ip.to_string(), 7)), os.ask_sleep(Duration::from_secs(1))).await;
+        let result =
+            first(Box::pin(os.connect(&ip.to_string(), 7)), os.ask_sleep(Duration::from_secs(1)))
+                .await;
         let (after, _) = os.now().await;
         match result {
             Either::First(Ok(conn)) => {
@@ -162,9 +168,7 @@ pub(super) async fn ping(os: Os) -> i32 {
     }
     let lost = (sent - received) * 100 / sent.max(1);
     os.println(format!("\n--- {target} ping statistics ---"));
-    os.println(format!(
-        "{sent} packets transmitted, {received} received, {lost}% packet loss"
-    ));
+    os.println(format!("{sent} packets transmitted, {received} received, {lost}% packet loss"));
     i32::from(received == 0)
 }
 
@@ -257,7 +261,8 @@ pub(super) async fn nc(os: Os) -> i32 {
 /// `iptables -A INPUT -s host -j DROP` and its likes: a link that is cut, both ways or one.
 pub(super) async fn iptables(os: Os) -> i32 {
     let own = os.facts.host.clone();
-    let (mut add, mut flush, mut chain, mut peer, mut drop) = (true, false, String::new(), None, false);
+    let (mut add, mut flush, mut chain, mut peer, mut drop) =
+        (true, false, String::new(), None, false);
     let mut args = os.args.iter();
     while let Some(arg) = args.next() {
         match arg.as_str() {
@@ -274,7 +279,9 @@ pub(super) async fn iptables(os: Os) -> i32 {
             "-s" | "-d" => peer = args.next().cloned(),
             "-j" => drop = args.next().is_some_and(|to| to == "DROP" || to == "REJECT"),
             "-p" | "--dport" | "--sport" => {
-                return os.fail(format!("{arg} is not supported here: a link is cut as a whole")).await;
+                return os
+                    .fail(format!("{arg} is not supported here: a link is cut as a whole"))
+                    .await;
             }
             _ => {}
         }
@@ -309,7 +316,8 @@ pub(super) async fn iptables(os: Os) -> i32 {
 pub(super) async fn scp(os: Os) -> i32 {
     use crate::machine::{Command, Group, Stdio};
     let words: Vec<String> = os.args.iter().filter(|arg| !arg.starts_with('-')).cloned().collect();
-    let Some((target, sources)) = words.split_last().filter(|(_, sources)| !sources.is_empty()) else {
+    let Some((target, sources)) = words.split_last().filter(|(_, sources)| !sources.is_empty())
+    else {
         return os.fail("usage: scp file ... host:path").await;
     };
     let Some((host, path)) = target.split_once(':') else {

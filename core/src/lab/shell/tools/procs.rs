@@ -235,9 +235,7 @@ pub(super) async fn free(os: Os) -> i32 {
     };
     let used = 96 << 20 | (os.facts.seen.procs.len() as u64 * 9_480) << 10;
     let free = MEMORY.saturating_sub(used);
-    os.println(
-        "               total        used        free      shared  buff/cache   available",
-    );
+    os.println("               total        used        free      shared  buff/cache   available");
     os.println(format!(
         "Mem:    {:>12}{:>12}{:>12}{:>12}{:>12}{:>12}",
         show(MEMORY),
@@ -376,7 +374,9 @@ pub(super) async fn env(os: Os) -> i32 {
 pub(super) async fn sudo(os: Os) -> i32 {
     let mut args = os.args.iter().cloned().skip_while(|arg| arg.starts_with('-'));
     match args.next() {
-        Some(program) if program == "su" => run(&os, "/bin/sh", vec!["-l".into()], os.env.to_vec()).await,
+        Some(program) if program == "su" => {
+            run(&os, "/bin/sh", vec!["-l".into()], os.env.to_vec()).await
+        }
         Some(program) => run(&os, &program, args.collect(), os.env.to_vec()).await,
         None => os.fail("usage: sudo command").await,
     }

@@ -5,7 +5,8 @@ use regex_lite::{Regex, RegexBuilder};
 /// A pattern of grep and sed: basic, unless `extended`.
 pub(super) fn compile(pattern: &str, extended: bool, ignore_case: bool) -> Result<Regex, String> {
     let pattern = translate(pattern, extended);
-    let built = RegexBuilder::new(&pattern).case_insensitive(ignore_case).size_limit(1 << 20).build();
+    let built =
+        RegexBuilder::new(&pattern).case_insensitive(ignore_case).size_limit(1 << 20).build();
     built.map_err(|error| format!("invalid regular expression: {error}"))
 }
 
@@ -83,9 +84,8 @@ mod tests {
 
     #[test]
     fn basic_and_extended_patterns_differ() {
-        let basic = |pattern: &str, text: &str| {
-            compile(pattern, false, false).unwrap().is_match(text)
-        };
+        let basic =
+            |pattern: &str, text: &str| compile(pattern, false, false).unwrap().is_match(text);
         assert!(basic(r"a\{2\}", "aa"));
         assert!(basic("a+b", "a+b"));
         assert!(basic(r"dir .\/", "dir ./"));

@@ -277,9 +277,8 @@ fn run(commands: &[Command], lines: &[String], quiet: bool) -> String {
                     break;
                 }
                 Kind::Translate(from, to) => {
-                    let change = |c: char| {
-                        from.iter().position(|f| *f == c).map_or(c, |place| to[place])
-                    };
+                    let change =
+                        |c: char| from.iter().position(|f| *f == c).map_or(c, |place| to[place]);
                     space = space.chars().map(change).collect();
                 }
                 Kind::Quit => {

@@ -201,7 +201,8 @@ pub(super) fn formatted<'a>(
         };
         let kind = chars.next();
         let arg = args.next().map_or("", String::as_str);
-        let whole = arg.trim().parse::<i64>().or_else(|_| arg.trim().parse::<f64>().map(|n| n as i64));
+        let whole =
+            arg.trim().parse::<i64>().or_else(|_| arg.trim().parse::<f64>().map(|n| n as i64));
         let whole = whole.unwrap_or(0);
         let text = match kind {
             Some('s') => arg.chars().take(precision.unwrap_or(usize::MAX)).collect(),
@@ -323,9 +324,10 @@ pub(super) async fn wc(os: Os) -> i32 {
             (every || parsed.has('w'), counts[1]),
             (every || parsed.has('c') || parsed.has('m'), counts[2]),
         ];
-        let shown = wanted.iter().filter(|(show, _)| *show).map(|(_, count)| {
-            if single { count.to_string() } else { format!("{count:>3}") }
-        });
+        let shown = wanted
+            .iter()
+            .filter(|(show, _)| *show)
+            .map(|(_, count)| if single { count.to_string() } else { format!("{count:>3}") });
         let text = shown.collect::<Vec<_>>().join(" ");
         if name == "-" { text } else { format!("{text} {name}") }
     };
@@ -385,11 +387,8 @@ pub(super) async fn grep(os: Os) -> i32 {
         }
         paths = walk(&os, paths).await;
     }
-    let (all, failed) = if deep || !paths.is_empty() {
-        inputs(&os, &paths).await
-    } else {
-        inputs(&os, &[]).await
-    };
+    let (all, failed) =
+        if deep || !paths.is_empty() { inputs(&os, &paths).await } else { inputs(&os, &[]).await };
     let number = |flag: char| parsed.value(flag).and_then(|n| n.parse::<usize>().ok());
     let around = number('C').unwrap_or(0);
     let (before, after) = (number('B').unwrap_or(around), number('A').unwrap_or(around));
@@ -580,8 +579,7 @@ pub(super) async fn cut(os: Os) -> i32 {
 
 /// A set of characters, as `tr` takes it.
 fn set_of(text: &str) -> Vec<char> {
-    let classes =
-        [("[:upper:]", 'A', 'Z'), ("[:lower:]", 'a', 'z'), ("[:digit:]", '0', '9')];
+    let classes = [("[:upper:]", 'A', 'Z'), ("[:lower:]", 'a', 'z'), ("[:digit:]", '0', '9')];
     if let Some((_, from, to)) = classes.iter().find(|(name, ..)| *name == text) {
         return (*from..=*to).collect();
     }

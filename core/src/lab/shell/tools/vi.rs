@@ -107,7 +107,13 @@ async fn save(os: &Os, buffer: &mut Buffer, path: &str) -> bool {
     }
 }
 
-async fn nano_key(os: &Os, buffer: &mut Buffer, path: &mut String, key: Key, keys: &mut Keys) -> bool {
+async fn nano_key(
+    os: &Os,
+    buffer: &mut Buffer,
+    path: &mut String,
+    key: Key,
+    keys: &mut Keys,
+) -> bool {
     match key {
         Key::Ctrl('o') => {
             save(os, buffer, path).await;
@@ -137,7 +143,13 @@ async fn nano_key(os: &Os, buffer: &mut Buffer, path: &mut String, key: Key, key
     false
 }
 
-async fn vi_key(os: &Os, buffer: &mut Buffer, path: &mut String, key: Key, keys: &mut Keys) -> bool {
+async fn vi_key(
+    os: &Os,
+    buffer: &mut Buffer,
+    path: &mut String,
+    key: Key,
+    keys: &mut Keys,
+) -> bool {
     let mut count = 0usize;
     let mut key = key;
     while let Key::Char(digit @ '0'..='9') = key {
@@ -458,7 +470,8 @@ impl Buffer {
         };
         let count = self.lines.len();
         for step in 1..=count {
-            let row = if forward { (self.row + step) % count } else { (self.row + count - step) % count };
+            let row =
+                if forward { (self.row + step) % count } else { (self.row + count - step) % count };
             if let Some(found) = regex.find(&self.lines[row]) {
                 self.column = self.lines[row][..found.start()].chars().count();
                 self.row = row;
