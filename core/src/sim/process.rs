@@ -115,43 +115,45 @@ pub fn daemon<M: Machine + Clone + Send + Sync + 'static>(
     daemonizes: bool,
     log_file: Option<String>,
 ) -> Box<dyn Process> {
-    Box::new(Plain { machine, daemonizes, log_file })
+    Box::new(Plain(machine, Background { daemonizes, log_file }))
 }
 
 /// A machine into which nobody types.
 #[derive(Clone, Debug)]
-pub struct Plain<M> {
-    /// The machine.
-    pub machine: M,
+pub struct Plain<M>(pub M, Background);
+
+/// What a program does in the background.
+#[derive(Clone, Debug)]
+struct Background {
     daemonizes: bool,
     log_file: Option<String>,
 }
 
 impl<M: Machine> Machine for Plain<M> {
     fn handle(&mut self, now: Now<'_>, input: Input<'_>) {
-        self.machine.handle(now, input);
+        self.0.handle(now, input);
     }
 
     fn poll_output(&mut self) -> Option<Output> {
-        self.machine.poll_output()
+        self.0.poll_output()
     }
 
     fn poll_timeout(&self) -> Option<Mono> {
-        self.machine.poll_timeout()
+        self.0.poll_timeout()
     }
 
     fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
-        self.machine.outbox(conn)
+        self.0.outbox(conn)
     }
 }
 
 impl<M: Machine + Clone + Send + Sync + 'static> Process for Plain<M> {
     fn daemonizes(&self) -> bool {
-        self.daemonizes
+        self.1.daemonizes
     }
 
     fn log_file(&self) -> Option<String> {
-        self.log_file.clone()
+        self.1.log_file.clone()
     }
 }
 

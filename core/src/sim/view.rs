@@ -200,7 +200,7 @@ impl World {
     /// The machine of a process that is alive, if it is one of type `M`.
     pub fn machine<M: 'static>(&self, id: ProcId) -> Option<&M> {
         let inside = self.procs.get(id.0 as usize)?.machine.as_ref()?.as_any();
-        inside.downcast_ref().or_else(|| Some(&inside.downcast_ref::<Plain<M>>()?.machine))
+        inside.downcast_ref().or_else(|| Some(&inside.downcast_ref::<Plain<M>>()?.0))
     }
 
     /// What a process has logged in all its lives, as far as that is remembered.

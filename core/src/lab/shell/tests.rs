@@ -220,3 +220,110 @@ fn a_clone_of_a_world_with_a_shell_goes_on_alike() {
     assert_eq!(desk.text(), twin.text());
     assert_eq!(desk.world.trace_hash(), twin.world.trace_hash());
 }
+
+#[test]
+fn servers_are_configured_started_and_stopped_as_the_notes_do() {
+    let mut desk = Desk::new(&["one"]);
+    desk.run("cd /tmp; mkdir 7001 7002");
+    let printed = desk.run("echo 7001 7002 | xargs -t -n 1 cp redis-6.2.4/redis.conf");
+    assert_eq!(printed, "cp redis-6.2.4/redis.conf 7001\ncp redis-6.2.4/redis.conf 7002");
+    desk.run(r"sed -i -e 's/6379/7001/g' -e 's/dir .\//dir \/tmp\/7001\//g' 7001/redis.conf");
+    desk.run(r"printf '%s\n' 7001 | xargs -I{} -t sed -i '1a replica-announce-ip 10.0.0.1' {}/redis.conf");
+    assert_eq!(
+        desk.run("grep -E '^(port|dir|replica-announce)' 7001/redis.conf"),
+        "replica-announce-ip 10.0.0.1\nport 7001\ndir /tmp/7001/"
+    );
+    desk.run("redis-server 7001/redis.conf > 7001/log &");
+    desk.run("redis-server --port 7002 --replicaof 127.0.0.1 7001 > 7002/log &");
+    desk.run("sleep 3");
+    assert_eq!(desk.run("redis-cli -p 7001 set num 123"), "OK");
+    assert_eq!(desk.run("redis-cli -p 7002 get num"), "\"123\"");
+    assert_eq!(
+        desk.run("redis-cli -p 7002 set num 666"),
+        "(error) READONLY You can't write against a read only replica."
+    );
+    assert!(desk.run("tail -n 1 7001/log").contains("Synchronization with replica"));
+    assert_eq!(desk.run("ps -ef | grep redis-server | grep -v grep | wc -l"), "2");
+    assert!(desk.run("ss -tnl").contains("LISTEN      0      511    127.0.0.1:7001"));
+    desk.run(r"printf '%s\n' 7001 7002 | xargs -I{} redis-cli -p {} shutdown");
+    desk.run("sleep 1");
+    assert_eq!(desk.run("ps -ef | grep redis-server | grep -v grep | wc -l"), "0");
+    assert_eq!(
+        desk.run("redis-cli -p 7001 ping"),
+        "Could not connect to Redis at 127.0.0.1:7001: Connection refused"
+    );
+}
+
+#[test]
+fn the_installer_makes_a_service() {
+    let mut desk = Desk::new(&["one"]);
+    desk.keys("cd /root/soft/redis-5.0.5/utils; ./install_server.sh\r");
+    for answer in ["6380\r", "\r", "\r", "\r", "\r", "\r"] {
+        desk.keys(answer);
+    }
+    desk.wait_for_prompt();
+    let text = desk.text();
+    assert!(text.contains("Config file    : /etc/redis/6380.conf"), "{text}");
+    assert!(text.contains("Starting Redis server...\nInstallation successful!"), "{text}");
+    desk.run("sleep 1");
+    assert_eq!(desk.run("service redis_6380 status"), "Redis is running on port 6380");
+    assert_eq!(
+        desk.run("redis-cli -p 6380 config get dir"),
+        "1) \"dir\"\n2) \"/var/lib/redis/6380\""
+    );
+    assert!(
+        desk.run("tail -n 1 /var/log/redis_6380.log").ends_with("Ready to accept connections tcp")
+    );
+    assert!(desk.run("/etc/init.d/redis_6380 stop").ends_with("Redis stopped"));
+    assert_eq!(desk.run("service redis_6380 status; echo $?"), "Redis is not running\n3");
+    assert_eq!(desk.run("systemctl start redis; sleep 1; systemctl is-active redis"), "active");
+    assert_eq!(desk.run("redis-cli ping"), "PONG");
+}
+
+#[test]
+fn a_client_sits_at_the_terminal_and_a_shell_on_another_host() {
+    let mut desk = Desk::new(&["one", "two"]);
+    desk.run("redis-server --bind 0.0.0.0 --protected-mode no > log &");
+    desk.run("sleep 1");
+    desk.keys("redis-cli\r");
+    assert!(desk.text().ends_with("127.0.0.1:6379>"), "{}", desk.text());
+    desk.keys("set k1 hello\r");
+    desk.keys("LPUSH l a b\rblpop none 0\r");
+    assert!(desk.text().contains("127.0.0.1:6379> LPUSH l a b\n(integer) 2"), "{}", desk.text());
+    desk.keys("\x03");
+    desk.keys("get k1\r");
+    assert!(desk.text().contains("get k1\n\"hello\"\n"), "{}", desk.text());
+    desk.keys("exit\r");
+    desk.wait_for_prompt();
+    desk.keys("ssh two\r");
+    assert!(desk.text().ends_with("[root@two ~]#"), "{}", desk.text());
+    desk.keys("hostname -I; redis-cli -h one get k1\r");
+    assert!(desk.text().ends_with("10.0.0.2\n\"hello\"\n[root@two ~]#"), "{}", desk.text());
+    desk.keys("exit\r");
+    desk.wait_for_prompt();
+    assert!(desk.text().contains("Connection to two closed."), "{}", desk.text());
+    desk.run("iptables -A INPUT -s two -j DROP");
+    assert_eq!(desk.world.cuts().count(), 1);
+    desk.run("iptables -F; scp log two:/tmp");
+    assert_eq!(desk.world.cuts().count(), 0);
+    assert!(desk.run("ssh two wc -l /tmp/log").ends_with("/tmp/log"));
+}
+
+#[test]
+fn vi_edits_a_file() {
+    let mut desk = Desk::new(&["one"]);
+    desk.run(r"printf 'port 6379\ndaemonize yes\nlogfile x\n' > r.conf");
+    desk.keys("vi r.conf\r");
+    assert!(desk.text().contains("\"r.conf\" 3L, 36B"), "{}", desk.text());
+    desk.keys("/daemon\r");
+    desk.keys("$xxxxaeno\x1b");
+    desk.keys("jdd");
+    desk.keys(":%s/6379/7001/\r:wq\r");
+    desk.wait_for_prompt();
+    assert_eq!(desk.run("cat r.conf"), "port 7001\ndaemonizeno");
+    desk.keys("vi r.conf\rdd:q\r");
+    assert!(desk.text().contains("E37: No write since last change"), "{}", desk.text());
+    desk.keys(":q!\r");
+    desk.wait_for_prompt();
+    assert_eq!(desk.run("wc -l < r.conf"), "2");
+}

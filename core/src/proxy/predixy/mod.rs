@@ -506,6 +506,7 @@ impl Rule for Predixy {
                 engine.output(Output::Exit { code: SIGNALLED + number });
             }
             Signal::Hangup => self.begin_reload(engine),
+            Signal::Pipe => {}
             other => engine.output(Output::Exit { code: other.default_exit() }),
         }
     }
