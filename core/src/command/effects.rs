@@ -51,6 +51,8 @@ pub enum Followers {
     All,
     /// The replicas: nothing is left of it when it has been carried out.
     Replicas,
+    /// The append-only file, when a script says so.
+    File,
 }
 
 /// A keyspace event.

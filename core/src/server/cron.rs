@@ -29,6 +29,13 @@ impl Server {
                 return self.aof_cron(now);
             }
         }
+        if self.script_is_paused() {
+            self.script_cron(now);
+            if self.script_is_paused() {
+                self.take_turns(now);
+                return self.aof_cron(now);
+            }
+        }
         self.take_turns(now);
         self.end_pause_if_due(now);
         self.replicate(now);
@@ -72,6 +79,10 @@ impl Server {
             return background.into_iter().chain([at]).min();
         }
         let clients_wait = self.has_turns();
+        if let Some(at) = self.script_wake() {
+            let turns = clients_wait.then_some(self.now.0);
+            return background.into_iter().chain([at]).chain(turns).min();
+        }
         if self.service.cron_paused {
             let pending = clients_wait.then_some(self.now.0);
             return [background, self.pause.until(), pending].into_iter().flatten().min();

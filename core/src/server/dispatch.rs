@@ -23,6 +23,9 @@ impl Server {
         command: &'static Command,
         args: Args<'_>,
     ) -> Result<Admission, CommandError> {
+        if let Some(error) = self.busy_refusal(command) {
+            return Err(error);
+        }
         if self.is_clustered()
             && let Some(error) = self.cluster_refusal(client, command, args)
         {
@@ -148,10 +151,10 @@ impl Server {
     /// brought.
     #[inline]
     pub(super) fn tell_others(&mut self, now: Now<'_>, client: &mut Client) {
-        if self.pubsub.has_queued_for_current() && !self.is_migrating() {
+        if self.pubsub.has_queued_for_current() && !self.is_halted() {
             self.deliver_queued_for_current(client);
         }
-        if self.service.waiting.has_ready() && !self.is_migrating() {
+        if self.service.waiting.has_ready() && !self.is_halted() {
             self.serve_waiting(now);
         }
     }

@@ -35,6 +35,7 @@ impl Server {
             && settings.min_replicas_to_write == 0
             && self.stalled == 0
             && !self.service.executing
+            && !self.script_is_paused()
             && !self.holds_all()
             && self.monitors.is_empty()
             && self.service.persistence.takes_all()

@@ -13,6 +13,7 @@
 //! * `cron`: what is done because time passes, and the reasons to be woken;
 //! * `info`, `memory`, `inspect`: what the server tells about itself;
 //! * `select`, `basics`, `debug`: commands that fit nowhere else;
+//! * `scripting`: scripts and functions;
 //! * `shutdown`: how it ends;
 //! * `cluster`: the server as a node of a cluster;
 //! * `migrate`: keys that move to another server;
@@ -42,6 +43,7 @@ mod persistence;
 mod prefetch;
 mod propagate;
 mod replication;
+mod scripting;
 mod select;
 mod service;
 mod shutdown;
@@ -110,6 +112,7 @@ pub struct Redis {
     shutdown: shutdown::Stage,
     aof: aof::Aof,
     migration: migrate::Migration,
+    scripting: scripting::Scripting,
     schedule: cron::Schedule,
 }
 
@@ -166,6 +169,7 @@ impl Server {
                 shutdown: shutdown::Stage::default(),
                 aof: aof::Aof::default(),
                 migration: migrate::Migration::default(),
+                scripting: scripting::Scripting::default(),
                 schedule: cron::Schedule::default(),
             }
         });

@@ -42,9 +42,12 @@ impl Server {
         if commands.iter().all(|command| command.to == Followers::All) {
             self.feed_aof(&commands, whole);
         } else {
-            let to_file = |command: &&Propagated| command.to == Followers::All;
+            let to_file = |command: &&Propagated| command.to != Followers::Replicas;
             let of_file: Vec<Propagated> = commands.iter().filter(to_file).cloned().collect();
             self.feed_aof(&of_file, whole);
+            let to_replicas = |command: &Propagated| command.to != Followers::File;
+            let of_replicas: Vec<Propagated> = commands.into_iter().filter(to_replicas).collect();
+            return self.feed_replicas(&of_replicas, whole);
         }
         self.feed_replicas(&commands, whole);
     }

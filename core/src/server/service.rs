@@ -112,7 +112,7 @@ impl Service for Redis {
     }
 
     fn keeps_closed(server: &mut Server, client: &mut Client) -> bool {
-        server.keeps_client(client)
+        server.keeps_client(client) || server.script_keeps_client(client)
     }
 
     fn peer(server: &mut Server, now: Now<'_>, conn: ConnId, input: PeerInput<'_>) {
@@ -274,7 +274,7 @@ impl Service for Redis {
 
     #[inline]
     fn goes_on(server: &Server, client: &Client) -> bool {
-        client.state.blocked.is_some() || server.is_migrating()
+        client.state.blocked.is_some() || server.is_halted()
     }
 
     fn published(server: &mut Server, now: Now<'_>, client: &Client, args: Args<'_>) {

@@ -48,6 +48,8 @@ const ADMINISTRATION: Groups<Redis> = &[
     super::migrate::ROWS,
     super::cluster::CONNECTION_ROWS,
     super::cluster::ROWS,
+    super::scripting::ROWS,
+    super::scripting::FUNCTION_ROWS,
 ];
 
 /// All commands of a server.

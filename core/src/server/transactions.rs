@@ -273,7 +273,7 @@ fn exec(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     call.reply().array(transaction.queue.len());
     let mut rest = transaction.queue.into_iter();
     server.carry_out_queue(call.now, call.client, &mut rest);
-    if server.is_migrating() {
+    if server.is_halted() {
         let (exec, began) = (call.command, call.now.mono);
         let done = server.service.effects.take_commands();
         server.suspend_exec(call.client, Suspended { exec, rest, began, done });
@@ -308,7 +308,7 @@ impl Server {
         self.service.executing = true;
         for (command, args) in queue {
             self.call(self.after_stall(began, now), client, command, args.as_args());
-            if self.is_migrating() {
+            if self.is_halted() {
                 break;
             }
         }
@@ -324,7 +324,7 @@ impl Server {
         mut exec: Suspended,
     ) {
         self.carry_out_queue(now, client, &mut exec.rest);
-        if self.is_migrating() {
+        if self.is_halted() {
             exec.done = self.service.effects.take_commands();
             return self.suspend_exec(client, exec);
         }

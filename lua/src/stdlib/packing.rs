@@ -106,13 +106,21 @@ impl<'a> Format<'a> {
     }
 }
 
+/// The error of a format. One about an option is one about the argument.
+fn wrong_format(lua: &mut Lua, text: &str) -> Raise {
+    match text.starts_with("invalid format") {
+        true => lua.arg_error(0, text),
+        false => lua.error(text),
+    }
+}
+
 fn pack(lua: &mut Lua, args: Args) -> Done {
     let text = args.string(lua, 0)?;
     let text = lua.strings.share(text);
     let mut format = Format::new(super::pattern::c_string(&text));
     let mut out: Vec<u8> = Vec::new();
     let mut arg = 1;
-    while let Some(item) = format.next(out.len()).map_err(|e| lua.error(&e))? {
+    while let Some(item) = format.next(out.len()).map_err(|e| wrong_format(lua, &e))? {
         lua.check_room(out.len() + item.size)?;
         out.resize(out.len() + item.padding, 0);
         match item.option {
@@ -172,7 +180,7 @@ fn unpack(lua: &mut Lua, args: Args) -> Done {
         return Err(lua.arg_error(2, "offset must be 1 or greater"));
     };
     let mut values: Vec<Value> = Vec::new();
-    while let Some(item) = format.next(at).map_err(|e| lua.error(&e))? {
+    while let Some(item) = format.next(at).map_err(|e| wrong_format(lua, &e))? {
         at = at.saturating_add(item.padding);
         let Some(here) = data.get(at..).filter(|rest| item.size <= rest.len()) else {
             return Err(lua.arg_error(1, "data string too short"));
@@ -250,7 +258,7 @@ fn size(lua: &mut Lua, args: Args) -> Done {
     let text = lua.strings.share(text);
     let mut format = Format::new(super::pattern::c_string(&text));
     let mut total: usize = 0;
-    while let Some(item) = format.next(total).map_err(|e| lua.error(&e))? {
+    while let Some(item) = format.next(total).map_err(|e| wrong_format(lua, &e))? {
         if item.option == b's' {
             return Err(lua.arg_error(0, "variable-size format in 'size'"));
         }

@@ -125,16 +125,7 @@ impl Lua {
     }
 
     fn fail(&mut self, raise: Raise) -> Step {
-        let inner = self.st.frames.iter().rev().find(|f| !f.native);
-        let (line, source) = match inner {
-            Some(frame) => {
-                let proto = &self.closures[frame.id].proto;
-                let line = proto.line_at((frame.pc as usize).saturating_sub(1));
-                let name = proto.source.clone();
-                (line, Some(self.intern(name.as_bytes())))
-            }
-            None => (0, None),
-        };
+        let (source, line) = self.running_line();
         self.abort();
         Step::Failed(super::Failure { value: raise.0, line, source })
     }

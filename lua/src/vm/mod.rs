@@ -402,6 +402,22 @@ impl Lua {
         self.next = Next::Idle;
     }
 
+    /// How much is left of the budget of the last run; negative if it was passed.
+    pub fn budget_left(&self) -> i64 {
+        self.budget
+    }
+
+    /// The chunk and the line of the innermost Lua function that is running.
+    pub fn running_line(&mut self) -> (Option<Str>, u32) {
+        let Some(frame) = self.st.frames.iter().rev().find(|f| !f.native) else {
+            return (None, 0);
+        };
+        let proto = &self.closures[frame.id].proto;
+        let line = proto.line_at((frame.pc as usize).saturating_sub(1));
+        let source = proto.source.clone();
+        (Some(self.intern(source.as_bytes())), line)
+    }
+
     /// Whether something has been started and has not ended.
     pub fn is_running(&self) -> bool {
         self.next != Next::Idle

@@ -32,7 +32,9 @@ pub use check::Checker;
 pub use crc64::Crc64;
 pub use entry_writer::EntryWriter;
 pub use lzf::Compressor;
-pub use payload::{PayloadError, PayloadWriter, dump, restore, serialized_len};
+pub use payload::{
+    PayloadError, PayloadWriter, dump, dump_libraries, restore, restore_libraries, serialized_len,
+};
 pub use reader::{Checksum, Doing, Modules, RdbError, ReadOptions, Reader, Record};
 pub use writer::{Preamble, ReplicationState, WriteOptions, Writer};
 

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::NEWEST_VERSION;
+use super::{NEWEST_VERSION, opcode};
 use super::crc64::Crc64;
 use super::cursor::{Cursor, Stop};
 use super::entry_writer::{self, EntryWriter};
@@ -96,6 +96,12 @@ pub fn serialized_len(value: ValueRef<'_>, compression: bool) -> usize {
 /// The value that a payload holds, after checking every byte of it. Without `checksum` the
 /// checksum may be wrong.
 pub fn restore(payload: &[u8], limits: &Limits, checksum: bool) -> Result<Value, PayloadError> {
+    let mut cursor = Cursor::new(body_of(payload, checksum)?);
+    value(&mut cursor, limits).map_err(|stop| stopped(&cursor, stop))
+}
+
+/// What a payload holds before its footer, after checking that.
+fn body_of(payload: &[u8], checksum: bool) -> Result<&[u8], PayloadError> {
     let body = payload.len().checked_sub(FOOTER).ok_or(PayloadError::Footer)?;
     let (body, footer) = payload.split_at(body);
     let (version, sum) = match *footer {
@@ -106,15 +112,46 @@ pub fn restore(payload: &[u8], limits: &Limits, checksum: bool) -> Result<Value,
     if version > NEWEST_VERSION || (checksum && Crc64::of(summed).to_le_bytes() != *sum) {
         return Err(PayloadError::Footer);
     }
-    let mut cursor = Cursor::new(body);
-    value(&mut cursor, limits).map_err(|stop| PayloadError::Value {
+    Ok(body)
+}
+
+fn stopped(cursor: &Cursor<'_>, stop: Stop) -> PayloadError {
+    PayloadError::Value {
         offset: cursor.position(),
         reason: match stop {
             Stop::More => "Unexpected end".to_owned(),
             Stop::Bad(reason) => reason.into_owned(),
             Stop::Empty => "No elements".to_owned(),
         },
-    })
+    }
+}
+
+/// The payload of libraries of functions, which FUNCTION DUMP gives.
+pub fn dump_libraries<'a>(sources: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut writer = Writer::bare(WriteOptions::default());
+    for source in sources {
+        writer.function(source);
+    }
+    writer.finish_payload()
+}
+
+/// The sources of the libraries that a payload holds.
+pub fn restore_libraries(payload: &[u8]) -> Result<Vec<Vec<u8>>, PayloadError> {
+    let body = body_of(payload, true)?;
+    let mut cursor = Cursor::new(body);
+    let mut sources = Vec::new();
+    while cursor.position() < body.len() {
+        let source = library(&mut cursor).map_err(|stop| stopped(&cursor, stop))?;
+        sources.push(source);
+    }
+    Ok(sources)
+}
+
+fn library(cursor: &mut Cursor<'_>) -> Result<Vec<u8>, Stop> {
+    if cursor.byte()? != opcode::FUNCTION2 {
+        return Err(Stop::Bad("given type is not a function".into()));
+    }
+    Ok(cursor.text()?.bytes()?.into_owned())
 }
 
 fn value(cursor: &mut Cursor<'_>, limits: &Limits) -> Result<Value, Stop> {

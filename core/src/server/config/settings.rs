@@ -59,6 +59,8 @@ pub struct Settings {
     pub replica_ignore_maxmemory: bool,
     pub replica_lazy_flush: bool,
     pub replica_priority: i64,
+    /// After how many milliseconds of a script others are answered `BUSY`.
+    pub busy_reply_threshold: u64,
     pub replica_read_only: bool,
     pub replica_serve_stale_data: bool,
     pub appendonly: bool,
@@ -200,6 +202,7 @@ impl Settings {
             replica_ignore_maxmemory: yes("replica-ignore-maxmemory"),
             replica_lazy_flush: yes("replica-lazy-flush"),
             replica_priority: number("replica-priority"),
+            busy_reply_threshold: number("busy-reply-threshold").unsigned_abs(),
             replica_read_only: yes("replica-read-only"),
             replica_serve_stale_data: yes("replica-serve-stale-data"),
             appendonly: yes("appendonly"),

@@ -96,7 +96,7 @@ pub(super) static SERVER_DIRECTIVES: &[Directive] = &[
         "lua-time-limit",
         Kind::Number(0, i64::MAX, Unit::Plain),
         "5000",
-        NO_EFFECT,
+        NONE,
     ),
     directive("cluster-allow-pubsubshard-when-down", "", Kind::Bool, "yes", NONE),
     directive("cluster-allow-reads-when-down", "", Kind::Bool, "no", NONE),

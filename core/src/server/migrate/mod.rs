@@ -224,6 +224,13 @@ impl Server {
         self.service.migration.at_work.is_some()
     }
 
+    /// Whether a command goes on that everybody waits for: keys are being moved, or a script is at
+    /// work.
+    #[inline]
+    pub(super) fn is_halted(&self) -> bool {
+        self.is_migrating() || self.script_is_paused()
+    }
+
     /// Whether a transaction has been carried out by half, of which nobody may learn.
     #[inline]
     pub(super) fn is_halfway(&self) -> bool {
@@ -375,7 +382,9 @@ impl Server {
 
     /// Keeps the rest of an EXEC until the keys have been moved that it has come to.
     pub(super) fn suspend_exec(&mut self, client: &mut Client, exec: Suspended) {
-        let Some(at_work) = &mut self.service.migration.at_work else { return };
+        let Some(at_work) = &mut self.service.migration.at_work else {
+            return self.suspend_exec_for_script(client, exec);
+        };
         at_work.exec = Some(exec);
         if !client.not_reading {
             client.not_reading = true;

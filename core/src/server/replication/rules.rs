@@ -42,6 +42,11 @@ impl Server {
     /// What stands against a command because of the roles of this server and of the client.
     /// `queued` and `lacking` are the flags that the commands have which EXEC would carry out, and
     /// those that one of them lacks.
+    /// Whether clients may not write, since this is a replica.
+    pub(in crate::server) fn refuses_writes_as_replica(&self) -> bool {
+        self.service.replication.primary.is_some() && self.config.settings().replica_read_only
+    }
+
     pub(in crate::server) fn check_role(
         &self,
         now: Mono,

@@ -1,0 +1,291 @@
+//! EVAL, EVALSHA and SCRIPT.
+
+use std::sync::Arc;
+
+use limpid_lua::{Lua, Value};
+use sha1_smol::Sha1;
+
+use super::super::{Call, Handler, Server, container, row};
+use super::run::{Kind, Run};
+use super::shebang::{self, Flags};
+use super::sandbox;
+use crate::command::meta::{KeySpec, acl, flag, key};
+use crate::command::{CommandError, Group, Row};
+use crate::resp::number::parse_i64;
+use crate::resp::request::Args;
+
+/// Rows of the command table.
+pub(in crate::server) static ROWS: &[Row<Handler>] = &[
+    script("eval", eval, 0, WRITES_ANY)
+        .since("2.6.0")
+        .summary("Runs a script.")
+        .syntax("script numkeys#integer [key#key:0 ...] [arg ...]"),
+    script("eval_ro", eval, flag::READONLY, READS_ANY)
+        .since("7.0.0")
+        .summary("Runs a script that does not write.")
+        .syntax("script numkeys#integer [key#key:0 ...] [arg ...]"),
+    script("evalsha", evalsha, 0, WRITES)
+        .since("2.6.0")
+        .summary("Runs a script of the cache.")
+        .syntax("sha1 numkeys#integer [key#key:0 ...] [arg ...]"),
+    script("evalsha_ro", evalsha, flag::READONLY, READS)
+        .since("7.0.0")
+        .summary("Runs a script of the cache that does not write.")
+        .syntax("sha1 numkeys#integer [key#key:0 ...] [arg ...]"),
+    row(Group::Scripting, "script", -2, container)
+        .since("2.6.0")
+        .complexity("That of the subcommand.")
+        .summary("A container for commands on the cache of scripts.")
+        .subcommands(SUBCOMMANDS),
+];
+
+static SUBCOMMANDS: &[Row<Handler>] = &[
+    sub("debug", 3, debug, 0)
+        .since("3.2.0")
+        .summary("Sets the mode of the debugger for the next scripts.")
+        .syntax("<mode: YES | SYNC | NO>"),
+    sub("exists", -3, exists, 0)
+        .since("2.6.0")
+        .complexity("O(N), N being the number of scripts asked for.")
+        .summary("Tells which scripts are in the cache.")
+        .syntax("sha1 ...")
+        .tips(&["request_policy:all_shards", "response_policy:agg_logical_and"]),
+    sub("flush", -2, flush, 0)
+        .since("2.6.0")
+        .complexity("O(N), N being the number of scripts in the cache.")
+        .summary("Empties the cache of scripts.")
+        .syntax("[flush-type@6.2.0: ASYNC | SYNC]")
+        .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])
+        .history(&[("6.2.0", "New: `ASYNC` and `SYNC`.")]),
+    row(Group::Scripting, "help", 2, help)
+        .flags(flag::LOADING | flag::STALE)
+        .acl(acl::SCRIPTING)
+        .since("5.0.0")
+        .summary("Tells what the subcommands do."),
+    sub("kill", 2, kill, flag::ALLOW_BUSY)
+        .since("2.6.0")
+        .summary("Ends the script at work.")
+        .tips(&["request_policy:all_shards", "response_policy:one_succeeded"]),
+    sub("load", 3, load, flag::STALE)
+        .since("2.6.0")
+        .complexity("O(N), N being the length of the script.")
+        .summary("Puts a script into the cache.")
+        .syntax("script")
+        .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
+];
+
+const WRITTEN: u32 = key::RW | key::ACCESS | key::UPDATE;
+const READ: u32 = key::RO | key::ACCESS;
+const WRITES: &[KeySpec] = &[KeySpec::counted(2, WRITTEN)];
+const READS: &[KeySpec] = &[KeySpec::counted(2, READ)];
+pub(super) const WRITES_ANY: &[KeySpec] = &[KeySpec::counted(2, WRITTEN)
+    .notes("We cannot tell how the keys will be used so we assume the worst, RW and UPDATE")];
+pub(super) const READS_ANY: &[KeySpec] = &[KeySpec::counted(2, READ)
+    .notes("We cannot tell how the keys will be used so we assume the worst, RO and ACCESS")];
+
+/// A row of a command that runs a script.
+pub(super) const fn script(
+    name: &'static str,
+    handler: Handler,
+    flags: u32,
+    keys: &'static [KeySpec],
+) -> Row<Handler> {
+    row(Group::Scripting, name, -3, handler)
+        .flags(
+            flags
+                | flag::NOSCRIPT
+                | flag::STALE
+                | flag::SKIP_MONITOR
+                | flag::NO_MANDATORY_KEYS
+                | flag::MOVABLEKEYS,
+        )
+        .acl(acl::SCRIPTING)
+        .keys(keys)
+        .complexity("That of the script.")
+}
+
+const fn sub(name: &'static str, arity: i16, handler: Handler, flags: u32) -> Row<Handler> {
+    row(Group::Scripting, name, arity, handler).flags(flags | flag::NOSCRIPT).acl(acl::SCRIPTING)
+}
+
+/// A script of the cache.
+#[derive(Clone, Debug)]
+pub(super) struct Script {
+    pub(super) body: Arc<[u8]>,
+    function: Value,
+    flags: Flags,
+}
+
+/// Splits what follows the script into keys and other arguments.
+pub(super) fn keys_and_args<'a>(
+    args: Args<'a>,
+) -> Result<(Vec<&'a [u8]>, Vec<&'a [u8]>), CommandError> {
+    let count = parse_i64(args.at(2)).ok_or(CommandError::NotAnInteger)?;
+    let rest: Vec<&[u8]> = args.from(3).iter().collect();
+    if count > rest.len() as i64 {
+        return Err(CommandError::text("ERR Number of keys can't be greater than number of args"));
+    }
+    let Ok(count) = usize::try_from(count) else {
+        return Err(CommandError::text("ERR Number of keys can't be negative"));
+    };
+    let (keys, args) = rest.split_at(count);
+    Ok((keys.to_vec(), args.to_vec()))
+}
+
+/// A table of strings.
+pub(super) fn strings(lua: &mut Lua, items: &[&[u8]]) -> Value {
+    let table = lua.table(items.len(), 0);
+    for (i, item) in items.iter().enumerate() {
+        let item = lua.string(item);
+        lua.raw_set(table, Value::Num((i + 1) as f64), item);
+    }
+    Value::Table(table)
+}
+
+fn eval(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    let parts = keys_and_args(call.args)?;
+    let sha = server.cache_script(call.arg(1))?;
+    server.run_cached(call, sha, parts)
+}
+
+fn evalsha(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    let sha = String::from_utf8_lossy(call.arg(1)).to_ascii_lowercase();
+    if !server.service.scripting.scripts.contains_key(&sha) {
+        return Err(CommandError::text("NOSCRIPT No matching script. Please use EVAL."));
+    }
+    let parts = keys_and_args(call.args)?;
+    server.run_cached(call, sha, parts)
+}
+
+impl Server {
+    fn eval_lua(&mut self) -> Arc<Lua> {
+        self.service.scripting.eval.take().unwrap_or_else(|| Arc::new(sandbox::for_scripts()))
+    }
+
+    /// Compiles a script unless it is in the cache. Gives its name there.
+    fn cache_script(&mut self, body: &[u8]) -> Result<String, CommandError> {
+        let sha = Sha1::from(body).digest().to_string();
+        if self.service.scripting.scripts.contains_key(&sha) {
+            return Ok(sha);
+        }
+        let (flags, source) = shebang::of_script(body)?;
+        let mut shared = self.eval_lua();
+        let lua = Arc::make_mut(&mut shared);
+        let loaded = lua.load(source, b"@user_script");
+        if let Ok(function) = loaded {
+            lua.pin(function);
+        }
+        self.service.scripting.eval = Some(shared);
+        match loaded {
+            Ok(function) => {
+                let script = Script { body: body.into(), function, flags };
+                self.service.scripting.scripts.insert(sha.clone(), script);
+                Ok(sha)
+            }
+            Err(text) => Err(CommandError::quoting(
+                "ERR Error compiling script (new function): ",
+                &text,
+                "",
+            )),
+        }
+    }
+
+    fn run_cached(
+        &mut self,
+        call: &mut Call<'_>,
+        sha: String,
+        (keys, args): (Vec<&[u8]>, Vec<&[u8]>),
+    ) -> Result<(), CommandError> {
+        let Some(script) = self.service.scripting.scripts.get(&sha) else {
+            return Err(CommandError::text("NOSCRIPT No matching script. Please use EVAL."));
+        };
+        let (function, flags) = (script.function, script.flags);
+        let seed = self.rng.u64() as u32;
+        let mut shared = self.eval_lua();
+        let lua = Arc::make_mut(&mut shared);
+        let globals = lua.globals();
+        for (name, items) in [("KEYS", &keys), ("ARGV", &args)] {
+            let table = strings(lua, items);
+            lua.raw_set_name(globals, name, table);
+        }
+        lua.seed_random(seed);
+        lua.start(function, &[]);
+        let run = Run::new(Kind::Script, shared, sha, false, call.client.state.db);
+        self.carry_out_script(call, run, flags)
+    }
+}
+
+fn load(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    let sha = server.cache_script(call.arg(2))?;
+    call.reply().bulk(sha.as_bytes());
+    Ok(())
+}
+
+fn exists(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    let asked: Vec<&[u8]> = call.args.from(2).iter().collect();
+    let scripts = &server.service.scripting.scripts;
+    let mut reply = call.reply();
+    reply.array(asked.len());
+    for sha in asked {
+        let sha = String::from_utf8_lossy(sha).to_ascii_lowercase();
+        reply.integer(i64::from(scripts.contains_key(&sha)));
+    }
+    Ok(())
+}
+
+fn flush(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    check_flush_mode(call.args, "SCRIPT")?;
+    server.service.scripting.scripts.clear();
+    server.service.scripting.eval = None;
+    call.ok()
+}
+
+/// The mode of SCRIPT FLUSH and FUNCTION FLUSH: what is freed is small, so it is all the same.
+pub(super) fn check_flush_mode(args: Args<'_>, container: &str) -> Result<(), CommandError> {
+    let known = |word: &[u8]| {
+        word.eq_ignore_ascii_case(b"sync") || word.eq_ignore_ascii_case(b"async")
+    };
+    let supports = if container == "SCRIPT" { "support" } else { "supports" };
+    match args.len() {
+        2 => Ok(()),
+        3 if known(args.at(2)) => Ok(()),
+        _ => Err(CommandError::composed(format!(
+            "ERR {container} FLUSH only {supports} SYNC|ASYNC option"
+        ))),
+    }
+}
+
+fn kill(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    server.kill_script(Kind::Script)?;
+    call.ok()
+}
+
+fn debug(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    let mode = call.arg(2).to_ascii_lowercase();
+    match mode.as_slice() {
+        b"no" => call.ok(),
+        b"yes" | b"sync" => Err(CommandError::text(
+            "ERR The script debugger is not available. Use redis.log() to see what a script does",
+        )),
+        _ => Err(CommandError::text("ERR Use SCRIPT DEBUG YES/SYNC/NO")),
+    }
+}
+
+fn help(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    call.reply().help(
+        "SCRIPT",
+        &[
+            "DEBUG (YES|SYNC|NO)",
+            "    Set the mode of the debugger for the next scripts.",
+            "EXISTS <sha1> [<sha1> ...]",
+            "    Tell which of these scripts are in the cache.",
+            "FLUSH [ASYNC|SYNC]",
+            "    Empty the cache of scripts.",
+            "KILL",
+            "    End the script at work.",
+            "LOAD <script>",
+            "    Put a script into the cache without running it.",
+        ],
+    );
+    Ok(())
+}

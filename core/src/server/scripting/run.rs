@@ -1,0 +1,503 @@
+//! One script at work: in slices, until it ends, fails or is killed.
+
+use std::sync::Arc;
+
+use limpid_lua::{Failure, Lua, Step, Value};
+
+use super::super::transactions::Suspended;
+use super::super::{Call, Client, Command, ReplyMode, Server, Standing};
+use super::api::REPLICATE_ALL;
+use super::convert;
+use super::functions::Registering;
+use super::shebang::Flags;
+use crate::command::effects::{Followers, Propagated};
+use crate::command::meta::flag;
+use crate::command::CommandError;
+use crate::machine::{LogLevel, Output};
+use crate::resp::Proto;
+use crate::resp::reply::Reply;
+use crate::resp::request::OwnedArgs;
+use crate::server::propagate::Together;
+use crate::time::{Duration, Mono, Now};
+
+/// Instructions in one slice: about a millisecond.
+const SLICE: i64 = 200_000;
+/// What a command in a script counts as.
+const COMMAND: i64 = 500;
+/// The time that a slice takes at least, for the clock of a World, where work takes none.
+const SLICE_TIME: Duration = Duration::from_micros(300);
+
+/// Which kind of script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// EVAL and its kin.
+    Script,
+    /// FCALL.
+    Function,
+}
+
+/// A script at work.
+#[derive(Clone, Debug)]
+pub(super) struct Run {
+    pub(super) kind: Kind,
+    /// The interpreter; taken out while it runs.
+    lua: Option<Arc<Lua>>,
+    /// The SHA1 of the script, or the name of the function.
+    pub(super) name: String,
+    /// Whether commands that write are refused.
+    pub(super) readonly: bool,
+    /// Whether memory was full when it began, and it may not take more.
+    pub(super) out_of_memory: bool,
+    /// The protocol of the replies that it gets.
+    pub(super) proto: Proto,
+    /// The database that it has selected.
+    pub(super) db: usize,
+    /// Whether it has called a command that writes.
+    pub(super) wrote: bool,
+    /// Who is told of what it changes: bits of `redis.REPL_*`.
+    pub(super) replicate: u8,
+    /// The functions that a library registers while it is loaded.
+    pub(super) registering: Option<Registering>,
+}
+
+impl Run {
+    /// A script that is about to begin; its function has been started.
+    pub(super) fn new(kind: Kind, lua: Arc<Lua>, name: String, readonly: bool, db: usize) -> Run {
+        Run {
+            kind,
+            lua: Some(lua),
+            name,
+            readonly,
+            out_of_memory: false,
+            proto: Proto::Resp2,
+            db,
+            wrote: false,
+            replicate: REPLICATE_ALL,
+            registering: None,
+        }
+    }
+
+    /// Gives the interpreter back.
+    pub(super) fn take_lua(&mut self) -> Option<Arc<Lua>> {
+        self.lua.take()
+    }
+
+    /// What is left of commands for those who are to be told.
+    pub(super) fn only_for(&self, commands: Vec<Propagated>) -> Vec<Propagated> {
+        const FILE: u8 = 1;
+        const REPLICAS: u8 = 2;
+        let to = match self.replicate {
+            FILE => Followers::File,
+            REPLICAS => Followers::Replicas,
+            0 => return Vec::new(),
+            _ => return commands,
+        };
+        commands.into_iter().map(|command| Propagated { to, ..command }).collect()
+    }
+
+    /// The error that a failure becomes, with the script and the line.
+    fn error(&self, lua: &mut Lua, failure: Failure) -> Vec<u8> {
+        let mut text = match failure.value {
+            Value::Table(table) => match convert::text_field(lua, table, "err") {
+                Some(text) => convert::error_text(&text).to_vec(),
+                None => b"ERR unknown error".to_vec(),
+            },
+            other => {
+                let text = lua.to_text(other).unwrap_or_else(|| other.type_name().into());
+                [b"ERR ", text.as_slice()].concat()
+            }
+        };
+        if let Some(source) = failure.source {
+            let source = String::from_utf8_lossy(lua.bytes(source)).into_owned();
+            let (name, line) = (&self.name, failure.line);
+            text.extend(format!(" script: {name}, on @{source}:{line}.").bytes());
+        }
+        text
+    }
+}
+
+/// How far a script has come.
+pub(super) enum Progress {
+    /// Its slice is used up.
+    Paused,
+    /// It has ended, with this result.
+    Done(Value),
+    /// It has failed.
+    Failed(Failure),
+}
+
+/// A script that has used up its slice, and the client that waits for it.
+#[derive(Clone, Debug)]
+pub(in crate::server) struct Paused {
+    run: Run,
+    /// The slot of the client. It stays until the end, whatever becomes of its connection.
+    slot: u32,
+    /// Whether its connection is closed.
+    left: bool,
+    /// Whether it shall not be told the result.
+    skips: bool,
+    command: &'static Command,
+    args: OwnedArgs,
+    began: Mono,
+    /// When it goes on.
+    wake: Mono,
+    /// Whether others are answered `BUSY` meanwhile.
+    busy: bool,
+    killed: bool,
+    /// The EXEC that it is a part of.
+    exec: Option<Suspended>,
+    /// What those who follow are to be told of what was done.
+    done: Vec<Propagated>,
+}
+
+impl Server {
+    /// Runs a script, or what a slice allows of it.
+    pub(super) fn run_slice(
+        &mut self,
+        now: Now<'_>,
+        client: &mut Client,
+        run: &mut Run,
+        slice: i64,
+    ) -> (Progress, Arc<Lua>) {
+        let mut shared = run.lua.take().unwrap_or_default();
+        let lua = Arc::make_mut(&mut shared);
+        let mut left = slice;
+        let progress = loop {
+            if left <= 0 {
+                break Progress::Paused;
+            }
+            match lua.run(left.unsigned_abs()) {
+                Step::Done => {
+                    break Progress::Done(lua.results().first().copied().unwrap_or(Value::Nil));
+                }
+                Step::Paused => left = 0,
+                Step::Host(tag) => {
+                    left = lua.budget_left() - COMMAND;
+                    self.script_asks(now, client, run, lua, tag);
+                }
+                Step::Failed(failure) => break Progress::Failed(failure),
+            }
+        };
+        (progress, shared)
+    }
+
+    /// Carries out a script that has been started, for the client that calls it.
+    pub(super) fn carry_out_script(
+        &mut self,
+        call: &mut Call<'_>,
+        mut run: Run,
+        flags: Flags,
+    ) -> Result<(), CommandError> {
+        if let Err(error) = self.prepare_run(call, &mut run, flags) {
+            self.keep_interpreter(run.kind, run.take_lua());
+            return Err(error);
+        }
+        let whole = call.client.state.from_primary || self.is_loading();
+        let slice = if whole { i64::MAX } else { SLICE };
+        let (progress, lua) = self.run_slice(call.now, call.client, &mut run, slice);
+        if matches!(progress, Progress::Paused) {
+            run.lua = Some(lua);
+            self.pause_script(call, run);
+            return Ok(());
+        }
+        let mut reply = call.reply();
+        self.end_script(run, progress, lua, &mut reply)
+    }
+
+    /// The checks before a script begins, as far as its flags tell what it is going to do.
+    fn prepare_run(
+        &mut self,
+        call: &mut Call<'_>,
+        run: &mut Run,
+        flags: Flags,
+    ) -> Result<(), CommandError> {
+        let read_only_variant = call.command.meta.name.ends_with("_ro");
+        run.readonly |= read_only_variant;
+        if self.config.settings().maxmemory > 0 {
+            run.out_of_memory =
+                !flags.has(Flags::ALLOW_OOM) && !self.make_room(call.now, Some(call.client));
+        }
+        if flags.unknown {
+            return Ok(());
+        }
+        let writes = !flags.has(Flags::NO_WRITES);
+        run.readonly |= !writes;
+        if read_only_variant && writes {
+            return Err(CommandError::text(
+                "ERR Can not execute a script with write flag using *_ro command.",
+            ));
+        }
+        if writes && !call.client.state.from_primary {
+            if self.refuses_writes_as_replica() {
+                return Err(CommandError::text(
+                    "READONLY Can not run script with write flag on readonly replica.",
+                ));
+            }
+            if let Some(error) = self.write_refusal() {
+                return Err(error);
+            }
+        }
+        if run.out_of_memory && writes {
+            return Err(CommandError::text(
+                "OOM allow-oom flag is not set on the script, can not run it when used memory > \
+                 'maxmemory'",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Gives the interpreter back and writes the result.
+    fn end_script(
+        &mut self,
+        run: Run,
+        progress: Progress,
+        mut lua: Arc<Lua>,
+        reply: &mut Reply<'_>,
+    ) -> Result<(), CommandError> {
+        let own = Arc::make_mut(&mut lua);
+        let result = match progress {
+            Progress::Done(value) => {
+                convert::write(own, value, reply, run.proto == Proto::Resp3);
+                Ok(())
+            }
+            Progress::Failed(failure) => {
+                Err(CommandError::Text(run.error(own, failure).into()))
+            }
+            Progress::Paused => Ok(()),
+        };
+        self.keep_interpreter(run.kind, Some(lua));
+        result
+    }
+
+    pub(super) fn keep_interpreter(&mut self, kind: Kind, lua: Option<Arc<Lua>>) {
+        match kind {
+            Kind::Script => self.service.scripting.eval = lua,
+            Kind::Function => self.service.scripting.libraries.lua = lua,
+        }
+    }
+
+    // A script that has used up its slice.
+
+    /// Whether a script is at work that has used up its slice.
+    #[inline]
+    pub(in crate::server) fn script_is_paused(&self) -> bool {
+        self.service.scripting.paused.is_some()
+    }
+
+    /// When the script goes on.
+    pub(in crate::server) fn script_wake(&self) -> Option<Mono> {
+        self.service.scripting.paused.as_ref().map(|paused| paused.wake)
+    }
+
+    fn pause_script(&mut self, call: &mut Call<'_>, run: Run) {
+        call.client.waiting = true;
+        self.hold_all();
+        self.service.scripting.paused = Some(Box::new(Paused {
+            run,
+            slot: call.client.slot,
+            left: false,
+            skips: call.client.replies == ReplyMode::Skip,
+            command: call.command,
+            args: call.args.into(),
+            began: call.now.mono,
+            wake: call.now.mono + SLICE_TIME,
+            busy: false,
+            killed: false,
+            exec: None,
+            done: self.service.effects.take_commands(),
+        }));
+    }
+
+    /// Keeps the rest of an EXEC until the script that it has come to has ended.
+    pub(in crate::server) fn suspend_exec_for_script(
+        &mut self,
+        client: &mut Client,
+        exec: Suspended,
+    ) {
+        let Some(paused) = &mut self.service.scripting.paused else { return };
+        paused.exec = Some(exec);
+        if !client.not_reading {
+            client.not_reading = true;
+            self.outputs.push_back(Output::Reading { conn: client.conn, on: false });
+        }
+    }
+
+    /// The connection of a client is closed. True if it stays nevertheless, because its script is
+    /// at work.
+    pub(in crate::server) fn script_keeps_client(&mut self, client: &mut Client) -> bool {
+        let paused = self.service.scripting.paused.as_mut();
+        let Some(paused) = paused.filter(|paused| paused.slot == client.slot) else {
+            return false;
+        };
+        paused.left = true;
+        if client.standing != Standing::Leaving {
+            self.clients.leaving(client);
+        }
+        true
+    }
+
+    /// Goes on with the script if it is time.
+    pub(in crate::server) fn script_cron(&mut self, now: Now<'_>) {
+        let due = self.script_wake().is_some_and(|wake| wake <= now.mono);
+        if !due {
+            return;
+        }
+        let Some(mut paused) = self.service.scripting.paused.take() else { return };
+        let Some(mut client) = self.clients.take(paused.slot) else {
+            self.keep_interpreter(paused.run.kind, paused.run.take_lua());
+            return self.release_unless_busy(&paused);
+        };
+        let (progress, lua) = match paused.killed {
+            true => self.kill_run(&mut paused.run),
+            false => {
+                let Paused { run, .. } = &mut *paused;
+                self.run_slice(now, &mut client, run, SLICE)
+            }
+        };
+        paused.done.append(&mut self.service.effects.take_commands());
+        if !matches!(progress, Progress::Paused) {
+            return self.end_paused(now, paused, client, progress, lua);
+        }
+        paused.run.lua = Some(lua);
+        paused.wake = now.mono + SLICE_TIME;
+        self.clients.put(client);
+        let limit = self.config.settings().busy_reply_threshold;
+        if !paused.busy && now.mono.0.saturating_sub(paused.began.0) / 1_000_000 >= limit {
+            paused.busy = true;
+            self.release_all();
+            let (name, kill) = match paused.run.kind {
+                Kind::Script => (&paused.run.name, "SCRIPT KILL"),
+                Kind::Function => (&paused.run.name, "FUNCTION KILL"),
+            };
+            self.log(LogLevel::Warning, || {
+                format!(
+                    "Slow script detected: still in execution after {limit} milliseconds. You can \
+                     try killing the script using the {kill} command. Script name is: {name}."
+                )
+            });
+        }
+        self.service.scripting.paused = Some(paused);
+    }
+
+    fn release_unless_busy(&mut self, paused: &Paused) {
+        if !paused.busy {
+            self.release_all();
+        }
+    }
+
+    /// Ends a script in the middle; nothing that it says catches that.
+    fn kill_run(&mut self, run: &mut Run) -> (Progress, Arc<Lua>) {
+        let mut shared = run.lua.take().unwrap_or_default();
+        let lua = Arc::make_mut(&mut shared);
+        let what = match run.kind {
+            Kind::Script => "Script killed by user with SCRIPT KILL.",
+            Kind::Function => "Script killed by user with FUNCTION KILL.",
+        };
+        let value = lua.string(what.as_bytes());
+        let (source, line) = lua.running_line();
+        lua.abort();
+        (Progress::Failed(Failure { value, line, source }), shared)
+    }
+
+    /// The end of a script that was paused: those who follow are told, the client gets the result,
+    /// and everybody goes on.
+    fn end_paused(
+        &mut self,
+        now: Now<'_>,
+        mut paused: Box<Paused>,
+        mut client: Box<Client>,
+        progress: Progress,
+        lua: Arc<Lua>,
+    ) {
+        self.release_unless_busy(&paused);
+        client.waiting = false;
+        self.service.effects.append(core::mem::take(&mut paused.done));
+        if paused.skips {
+            client.replies = ReplyMode::Skip;
+        }
+        let Paused { run, exec, began, command, args, left, skips, .. } = *paused;
+        let mut scratch = core::mem::take(&mut self.scratch);
+        let (muted, proto) = (client.is_muted(), client.proto);
+        let mut reply = Reply::new(client.out(), &mut scratch, proto).muted(muted);
+        let result = self.end_script(run, progress, lua, &mut reply);
+        self.scratch = scratch;
+        if let Err(error) = &result {
+            self.answer_error(&mut client, error);
+        }
+        if skips {
+            client.replies = ReplyMode::On;
+        }
+        let took = now.mono.0.saturating_sub(began.0);
+        let tracked = self.config.front().latency_tracking;
+        self.stats.called(command.id, took, result.is_err(), tracked);
+        self.log_if_slow(now, &client, command, args.as_args(), took);
+        if let Some(exec) = exec {
+            self.go_on_with_exec(now, &mut client, exec);
+            if let Some(next) = &mut self.service.scripting.paused {
+                next.left = left;
+                return self.clients.put(client);
+            }
+        }
+        let before = self.service.replication.offset();
+        self.propagate_as(Together::Yes);
+        if self.service.replication.offset() != before {
+            client.state.write_offset = self.service.replication.offset();
+        }
+        self.tell_others(now, &mut client);
+        if left {
+            self.gone(client);
+        } else {
+            self.serve_and_leave(now, &mut client);
+            self.clients.put(client);
+        }
+    }
+
+    /// Why a command is refused while a script takes long, if it is.
+    pub(in crate::server) fn busy_refusal(&self, command: &Command) -> Option<CommandError> {
+        let paused = self.service.scripting.paused.as_ref().filter(|paused| paused.busy)?;
+        if command.meta.has(flag::ALLOW_BUSY) {
+            return None;
+        }
+        Some(busy(paused.run.kind))
+    }
+
+    /// SCRIPT KILL and FUNCTION KILL.
+    pub(super) fn kill_script(&mut self, kind: Kind) -> Result<(), CommandError> {
+        let Some(paused) = &mut self.service.scripting.paused else {
+            return Err(CommandError::text("NOTBUSY No scripts in execution right now."));
+        };
+        if paused.run.kind != kind {
+            return Err(busy(paused.run.kind));
+        }
+        if paused.run.wrote {
+            return Err(CommandError::text(
+                "UNKILLABLE Sorry the script already executed write commands against the dataset. \
+                 You can either wait the script termination or kill the server in a hard way using \
+                 the SHUTDOWN NOSAVE command.",
+            ));
+        }
+        paused.killed = true;
+        Ok(())
+    }
+
+    /// The function at work: its name, its command line, and for how long.
+    pub(super) fn running_function(&self, now: Mono) -> Option<(String, OwnedArgs, u64)> {
+        let paused = self.service.scripting.paused.as_ref()?;
+        (paused.run.kind == Kind::Function).then(|| {
+            let took = (now.0.saturating_sub(paused.began.0)) / 1_000_000;
+            (paused.run.name.clone(), paused.args.clone(), took)
+        })
+    }
+}
+
+fn busy(kind: Kind) -> CommandError {
+    CommandError::text(match kind {
+        Kind::Script => {
+            "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
+        }
+        Kind::Function => {
+            "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN \
+             NOSAVE."
+        }
+    })
+}
