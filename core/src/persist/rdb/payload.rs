@@ -2,12 +2,12 @@
 
 use core::fmt;
 
-use super::{NEWEST_VERSION, opcode};
 use super::crc64::Crc64;
 use super::cursor::{Cursor, Stop};
 use super::entry_writer::{self, EntryWriter};
 use super::value_reader::ValueReader;
 use super::writer::{WriteOptions, Writer};
+use super::{NEWEST_VERSION, opcode};
 use crate::store::value::Limits;
 use crate::store::{Entry, Value, ValueRef};
 

@@ -84,15 +84,13 @@ impl Server {
                 }
                 _ => raise(lua, b"ERR wrong number of arguments"),
             },
-            Some(Api::Log) => {
-                match log_line(lua, &args) {
-                    Ok((level, text)) => {
-                        self.log(level, || text);
-                        lua.host_return(&[]);
-                    }
-                    Err(text) => raise(lua, text),
+            Some(Api::Log) => match log_line(lua, &args) {
+                Ok((level, text)) => {
+                    self.log(level, || text);
+                    lua.host_return(&[]);
                 }
-            }
+                Err(text) => raise(lua, text),
+            },
             Some(Api::SetResp) => {
                 if args.len() != 1 {
                     return raise(lua, b"ERR redis.setresp() requires one argument.");

@@ -2,8 +2,8 @@
 
 use limpid_lua::{Lua, Table, Value as LuaValue};
 
-use crate::resp::value::Value;
 use crate::resp::reply::{Aggregate, Reply};
+use crate::resp::value::Value;
 
 /// How deep the result of a script may be nested.
 const MAX_DEPTH: u32 = 500;
@@ -159,7 +159,8 @@ fn write_table(lua: &mut Lua, table: Table, reply: &mut Reply<'_>, version_3: bo
         && let Some(text) = text_field(lua, verbatim, "string")
         && let Some(format) = text_field(lua, verbatim, "format")
     {
-        let format: String = String::from_utf8_lossy(&format).chars().chain("   ".chars()).take(3).collect();
+        let format: String =
+            String::from_utf8_lossy(&format).chars().chain("   ".chars()).take(3).collect();
         return reply.verbatim(&format, &text);
     }
     let array = reply.begin(Aggregate::Array);

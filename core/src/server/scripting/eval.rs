@@ -7,8 +7,8 @@ use sha1_smol::Sha1;
 
 use super::super::{Call, Handler, Server, container, row};
 use super::run::{Kind, Run};
-use super::shebang::{self, Flags};
 use super::sandbox;
+use super::shebang::{self, Flags};
 use crate::command::meta::{KeySpec, acl, flag, key};
 use crate::command::{CommandError, Group, Row};
 use crate::resp::number::parse_i64;
@@ -182,11 +182,9 @@ impl Server {
                 self.service.scripting.scripts.insert(sha.clone(), script);
                 Ok(sha)
             }
-            Err(text) => Err(CommandError::quoting(
-                "ERR Error compiling script (new function): ",
-                &text,
-                "",
-            )),
+            Err(text) => {
+                Err(CommandError::quoting("ERR Error compiling script (new function): ", &text, ""))
+            }
         }
     }
 
@@ -242,9 +240,8 @@ fn flush(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
 
 /// The mode of SCRIPT FLUSH and FUNCTION FLUSH: what is freed is small, so it is all the same.
 pub(super) fn check_flush_mode(args: Args<'_>, container: &str) -> Result<(), CommandError> {
-    let known = |word: &[u8]| {
-        word.eq_ignore_ascii_case(b"sync") || word.eq_ignore_ascii_case(b"async")
-    };
+    let known =
+        |word: &[u8]| word.eq_ignore_ascii_case(b"sync") || word.eq_ignore_ascii_case(b"async");
     let supports = if container == "SCRIPT" { "support" } else { "supports" };
     match args.len() {
         2 => Ok(()),

@@ -165,8 +165,9 @@ impl Registering {
                         },
                         b"flags" => read_flags(lua, value, &mut function.flags)?,
                         _ => {
-                            return Err("ERR unknown argument given to redis.register_function"
-                                .to_owned());
+                            return Err(
+                                "ERR unknown argument given to redis.register_function".to_owned()
+                            );
                         }
                     }
                 }
@@ -181,13 +182,17 @@ impl Registering {
                 let name = match name {
                     Value::Str(s) => lua.bytes(s).to_vec(),
                     _ => {
-                        return Err("ERR first argument to redis.register_function must be a string"
-                            .to_owned());
+                        return Err(
+                            "ERR first argument to redis.register_function must be a string"
+                                .to_owned(),
+                        );
                     }
                 };
                 if !is_function(callback) {
-                    return Err("ERR second argument to redis.register_function must be a function"
-                        .to_owned());
+                    return Err(
+                        "ERR second argument to redis.register_function must be a function"
+                            .to_owned(),
+                    );
                 }
                 function.callback = callback;
                 name
@@ -266,9 +271,9 @@ impl Libraries {
         self.tables = Some(tables);
         let result = loaded.and_then(|functions| {
             let taken = |function: &String| {
-                self.list
-                    .iter()
-                    .any(|(other, library)| *other != name && library.functions.contains_key(function))
+                self.list.iter().any(|(other, library)| {
+                    *other != name && library.functions.contains_key(function)
+                })
             };
             match functions.keys().find(|function| taken(function)) {
                 Some(function) => {
@@ -312,9 +317,9 @@ fn register_all(
     source: &[u8],
     log: &mut dyn FnMut(LogLevel, String),
 ) -> Result<BTreeMap<String, Function>, CommandError> {
-    let main = lua.load(source, b"@user_function").map_err(|text| {
-        CommandError::quoting("ERR Error compiling function: ", &text, "")
-    })?;
+    let main = lua
+        .load(source, b"@user_function")
+        .map_err(|text| CommandError::quoting("ERR Error compiling function: ", &text, ""))?;
     let globals = lua.globals();
     lua.raw_set_name(globals, "redis", Value::Table(loading));
     lua.start(main, &[]);
@@ -347,9 +352,7 @@ fn register_all(
                     Value::Table(table) => {
                         convert::text_field(lua, table, "err").unwrap_or_default()
                     }
-                    other => {
-                        [b"ERR ", lua.to_text(other).unwrap_or_default().as_slice()].concat()
-                    }
+                    other => [b"ERR ", lua.to_text(other).unwrap_or_default().as_slice()].concat(),
                 });
             }
         }
@@ -380,7 +383,9 @@ impl Server {
             if let Err(error) = loaded {
                 lines.push((
                     LogLevel::Warning,
-                    format!("A library of functions that came with the data does not load: {error}"),
+                    format!(
+                        "A library of functions that came with the data does not load: {error}"
+                    ),
                 ));
             }
         }
@@ -496,9 +501,7 @@ fn list(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     let all = &server.service.scripting.libraries.list;
     let matching: Vec<_> = all
         .iter()
-        .filter(|(name, _)| {
-            pattern.is_none_or(|p| glob::matches_ignoring_case(p, name.as_bytes()))
-        })
+        .filter(|(name, _)| pattern.is_none_or(|p| glob::matches_ignoring_case(p, name.as_bytes())))
         .collect();
     let mut reply = call.reply();
     reply.array(matching.len());

@@ -10,9 +10,9 @@ use super::api::REPLICATE_ALL;
 use super::convert;
 use super::functions::Registering;
 use super::shebang::Flags;
+use crate::command::CommandError;
 use crate::command::effects::{Followers, Propagated};
 use crate::command::meta::flag;
-use crate::command::CommandError;
 use crate::machine::{LogLevel, Output};
 use crate::resp::Proto;
 use crate::resp::reply::Reply;
@@ -260,9 +260,7 @@ impl Server {
                 convert::write(own, value, reply, run.proto == Proto::Resp3);
                 Ok(())
             }
-            Progress::Failed(failure) => {
-                Err(CommandError::Text(run.error(own, failure).into()))
-            }
+            Progress::Failed(failure) => Err(CommandError::Text(run.error(own, failure).into())),
             Progress::Paused => Ok(()),
         };
         self.keep_interpreter(run.kind, Some(lua));

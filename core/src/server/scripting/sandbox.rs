@@ -48,10 +48,34 @@ impl Api {
 
 /// The globals of the language that Redis leaves.
 const GLOBALS: [&str; 28] = [
-    "_G", "_VERSION", "assert", "bit", "cjson", "cmsgpack", "collectgarbage", "coroutine", "error",
-    "gcinfo", "getmetatable", "ipairs", "load", "loadstring", "math", "next", "pairs", "pcall",
-    "rawequal", "rawget", "rawset", "select", "setmetatable", "string", "struct", "table",
-    "tonumber", "tostring",
+    "_G",
+    "_VERSION",
+    "assert",
+    "bit",
+    "cjson",
+    "cmsgpack",
+    "collectgarbage",
+    "coroutine",
+    "error",
+    "gcinfo",
+    "getmetatable",
+    "ipairs",
+    "load",
+    "loadstring",
+    "math",
+    "next",
+    "pairs",
+    "pcall",
+    "rawequal",
+    "rawget",
+    "rawset",
+    "select",
+    "setmetatable",
+    "string",
+    "struct",
+    "table",
+    "tonumber",
+    "tostring",
 ];
 
 const MORE_GLOBALS: [&str; 4] = ["type", "unpack", "xpcall", "redis"];
@@ -171,7 +195,9 @@ fn close(lua: &mut Lua) -> Option<Table> {
     }
     lua.set_metatable(globals, Some(meta));
     lua.set_readonly(globals, true);
-    for name in ["redis", "string", "table", "math", "coroutine", "bit", "cjson", "cmsgpack", "struct"] {
+    for name in
+        ["redis", "string", "table", "math", "coroutine", "bit", "cjson", "cmsgpack", "struct"]
+    {
         if let Value::Table(table) = lua.raw_get_name(globals, name) {
             lua.set_readonly(table, true);
         }
