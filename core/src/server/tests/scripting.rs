@@ -48,7 +48,7 @@ fn scripts_answer_as_those_of_redis() {
             "$44\r\nERR Unknown Redis command called from script\r\n",
         ),
         (
-            "local ok,e=pcall(redis.call,'nope') return e.err",
+            "local ok,e=pcall(redis.call,'nope') return e",
             "$44\r\nERR Unknown Redis command called from script\r\n",
         ),
         ("return {redis.call('get','no'),redis.call('exists','a')}", "*2\r\n$-1\r\n:1\r\n"),
