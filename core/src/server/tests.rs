@@ -16,6 +16,7 @@ mod long;
 mod migrate;
 mod persistence;
 mod pipelines;
+mod scripting;
 mod together;
 
 use files::Files;

@@ -628,7 +628,15 @@ impl Lua {
             }
             let value = match failed_twice {
                 true => self.string(b"error in error handling"),
-                false => raise.0,
+                false => match (raise.0, self.caught_field) {
+                    (Value::Table(table), Some(field)) => {
+                        match self.tables[table.0].get_str(field) {
+                            text @ Value::Str(_) => text,
+                            _ => raise.0,
+                        }
+                    }
+                    (value, _) => value,
+                },
             };
             return Ok(Some(Out::Two(Value::Bool(false), value)));
         }

@@ -287,6 +287,8 @@ pub struct Lua {
     pub(crate) globals: Table,
     pub(crate) string_meta: Option<Table>,
     events: [Str; EVENTS.len()],
+    /// The field whose text stands for a table that `pcall` catches.
+    caught_field: Option<Str>,
     /// Values that the host holds.
     pins: Vec<Value>,
     pub(crate) mem: u64,
@@ -339,6 +341,7 @@ impl Lua {
             globals,
             string_meta: None,
             events,
+            caught_field: None,
             pins: Vec::new(),
             mem,
             collect_at: FIRST_COLLECTION,
@@ -468,6 +471,30 @@ impl Lua {
             },
             vec![Value::Light(tag)],
         )
+    }
+
+    /// A function for `__index` that fails with this text and the quoted key, at the place of the
+    /// access.
+    pub fn failing_index(&mut self, text: &str) -> Value {
+        let text = self.string(text.as_bytes());
+        self.native(
+            |lua, args| {
+                let text = lua.native_upvalue(0);
+                let mut message = lua.to_text(text).unwrap_or_default();
+                let key = args.get(lua, 1);
+                let key = lua.to_text(key).unwrap_or_else(|| key.type_name().into());
+                message.extend([b" '", key.as_slice(), b"'"].concat());
+                Err(lua.error(&String::from_utf8_lossy(&message)))
+            },
+            vec![text],
+        )
+    }
+
+    /// Lets `pcall` return the text of this field in place of an error that is a table which has it.
+    pub fn set_caught_field(&mut self, name: &str) {
+        let name = self.intern(name.as_bytes());
+        self.pin(Value::Str(name));
+        self.caught_field = Some(name);
     }
 
     pub(crate) fn native(&mut self, code: NativeCode, upvalues: Vec<Value>) -> Value {

@@ -197,7 +197,7 @@ impl Server {
     fn script_may_call(
         &mut self,
         now: Now<'_>,
-        client: &Client,
+        client: &mut Client,
         run: &Run,
         command: &'static Command,
         request: &OwnedArgs,
@@ -212,16 +212,23 @@ impl Server {
         if flags & flag::NOSCRIPT != 0 || command.meta.name == "migrate" {
             return Err(CommandError::text("ERR This Redis command is not allowed from script"));
         }
+        if self.is_clustered() && self.cluster_refusal(client, command, request.as_args()).is_some()
+        {
+            return Err(CommandError::text(
+                "ERR Script attempted to access a non local key in a cluster node",
+            ));
+        }
         let writes = flags & flag::WRITE != 0;
         if run.readonly && (writes || flags & flag::MAY_REPLICATE != 0) {
             return Err(CommandError::text(
                 "ERR Write commands are not allowed from read-only scripts.",
             ));
         }
-        if writes && !client.state.from_primary {
-            if let Some(error) = self.write_refusal() {
-                return Err(error);
-            }
+        if writes
+            && !client.state.from_primary
+            && let Some(error) = self.write_refusal()
+        {
+            return Err(error);
         }
         if let Some(error) = self.check_role(now.mono, client, command, (0, 0)) {
             return Err(error);

@@ -83,11 +83,8 @@ const MORE_GLOBALS: [&str; 4] = ["type", "unpack", "xpcall", "redis"];
 /// The memory that the scripts of one server may use.
 const MEMORY: u64 = 512 << 20;
 
-/// Fails reads of globals that are not there.
-const PROTECTION: &[u8] = b"local error, tostring = error, tostring
-return function(_, name)
-  error(\"Script attempted to access nonexistent global variable '\" .. tostring(name) .. \"'\", 2)
-end";
+/// How reads of globals that are not there fail.
+const PROTECTION: &str = "Script attempted to access nonexistent global variable";
 
 /// An interpreter with the globals of EVAL.
 pub(super) fn for_scripts() -> Lua {
@@ -112,9 +109,7 @@ pub(super) fn for_functions() -> Libraries {
     let globals = lua.globals();
     lua.raw_set_name(globals, "redis", Value::Table(running));
     let protection = close(&mut lua);
-    if let Some(meta) = protection {
-        lua.set_metatable(loading, Some(meta));
-    }
+    lua.set_metatable(loading, Some(protection));
     lua.set_readonly(running, true);
     lua.set_readonly(loading, true);
     lua.pin(Value::Table(running));
@@ -167,7 +162,7 @@ fn version_number() -> u32 {
 
 /// Removes what scripts must not have, and makes the rest read-only. Gives the metatable that fails
 /// reads of what is not there.
-fn close(lua: &mut Lua) -> Option<Table> {
+fn close(lua: &mut Lua) -> Table {
     lua.set_memory_limit(MEMORY);
     let globals = lua.globals();
     let mut names = Vec::new();
@@ -184,15 +179,10 @@ fn close(lua: &mut Lua) -> Option<Table> {
     for name in names {
         lua.raw_set(globals, name, Value::Nil);
     }
+    lua.set_caught_field("err");
     let meta = lua.table(0, 1);
-    let loaded = lua.load(PROTECTION, b"=protection").ok();
-    if let Some(main) = loaded {
-        lua.start(main, &[]);
-        lua.run(u64::MAX);
-        if let Some(&handler) = lua.results().first() {
-            lua.raw_set_name(meta, "__index", handler);
-        }
-    }
+    let handler = lua.failing_index(PROTECTION);
+    lua.raw_set_name(meta, "__index", handler);
     lua.set_metatable(globals, Some(meta));
     lua.set_readonly(globals, true);
     for name in
@@ -205,5 +195,5 @@ fn close(lua: &mut Lua) -> Option<Table> {
     if let Some(strings) = lua.string_metatable() {
         lua.set_readonly(strings, true);
     }
-    loaded.map(|_| meta)
+    meta
 }
