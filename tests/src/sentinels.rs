@@ -165,7 +165,7 @@ impl Trial {
     }
 
     fn sentinel(&self, id: ProcId) -> Option<&SentinelServer> {
-        self.world.machine::<Plain<SentinelServer>>(id).map(|plain| &plain.machine)
+        self.world.machine::<Plain<SentinelServer>>(id).map(|plain| &plain.0)
     }
 
     /// Ends every fault and brings everything up again.
@@ -228,7 +228,7 @@ impl Trial {
         };
         for id in &self.servers {
             let name = self.name(*id);
-            let server = self.world.machine::<Plain<Server>>(*id).map(|plain| &plain.machine);
+            let server = self.world.machine::<Plain<Server>>(*id).map(|plain| &plain.0);
             let view = server.ok_or_else(|| format!("{name} is down"))?.replication_view();
             let proc = self.world.proc(*id).expect("known");
             let host = self.world.host(proc.host).expect("known");

@@ -13,7 +13,7 @@ fn begin(scenario: Scenario) -> World {
 fn sentinel<'w>(world: &'w World, name: &str) -> &'w SentinelServer {
     let proc = world.proc_named(name).expect("a Sentinel").id;
     let program = world.machine::<crate::sim::Plain<SentinelServer>>(proc);
-    &program.expect("a Sentinel that runs").machine
+    &program.expect("a Sentinel that runs").0
 }
 
 /// Where the Sentinels send clients.
@@ -53,7 +53,7 @@ fn a_master_that_crashes_is_replaced_and_the_writer_goes_on() {
     world.run_for(Duration::from_secs(30));
     let id = world.proc_named("redis-1:6379").expect("a server").id;
     let old = world.machine::<crate::sim::Plain<Server>>(id).expect("it runs");
-    assert!(old.machine.replication_view().primary.is_some(), "it follows the new master");
+    assert!(old.0.replication_view().primary.is_some(), "it follows the new master");
     let disk = world.host_named("sentinel-1").expect("a host").disk;
     let text = disk.read_file("/sentinel/26379/sentinel.conf").expect("its file");
     let text = String::from_utf8(text).expect("text");
