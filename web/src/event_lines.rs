@@ -204,7 +204,9 @@ pub(crate) fn refusal(locale: Locale, error: &ActionError) -> String {
         ActionError::Invalid { value, example, .. } => {
             fill(words::REFUSED_INVALID, &[("value", value), ("example", example)])
         }
-        ActionError::NoHost { name, known } | ActionError::NoProcess { name, known } => {
+        ActionError::NoHost { name, known }
+        | ActionError::NoProcess { name, known }
+        | ActionError::NoTerminal { name, known } => {
             fill(words::REFUSED_NO_SUCH, &[("name", name), ("known", &known.join("、"))])
         }
         ActionError::NoMessage { message } => {
