@@ -38,7 +38,7 @@ fn keys(page: &Page, body: BodyId, filter: &str) -> Option<Html> {
                     <th scope="col" class="num">{ locale.say(words::EXPIRES) }</th>
                 </tr></thead>
                 <tbody>
-                    { for rows.iter().map(|row| key_row(row)) }
+                    { for rows.iter().map(key_row) }
                     if total > rows.len() && filter.is_empty() {
                         <tr class="whole"><td colspan="3">{
                             locale.fill(words::MORE_KEYS,
