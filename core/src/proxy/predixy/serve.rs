@@ -35,7 +35,7 @@ impl Predixy {
         let (fewest, most) = command.args;
         let len = request.len() as u32;
         let pairs = matches!(command.special, Special::Mset | Special::Msetnx);
-        if len < fewest || len > most || pairs && len % 2 == 0 {
+        if len < fewest || len > most || pairs && len.is_multiple_of(2) {
             let name = &command.name;
             let text = format!("-ERR wrong number of arguments for '{name}' command\r\n");
             engine.answer(client, text.as_bytes());
@@ -664,7 +664,7 @@ fn key_range(keys: Keys, request: &Request<'_>) -> Option<Vec<usize>> {
     let len = request.len();
     let counted = |at: usize| {
         let count = core::str::from_utf8(request.arg(at)).ok()?.parse::<usize>().ok()?;
-        (count <= len - at - 1).then_some(at + 1..at + 1 + count)
+        (count < len.saturating_sub(at)).then_some(at + 1..at + 1 + count)
     };
     Some(match keys {
         Keys::None => Vec::new(),

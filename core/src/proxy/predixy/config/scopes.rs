@@ -118,7 +118,7 @@ enum Line {
 fn parse(line: &str) -> Option<Line> {
     let blank = |c: char| matches!(c, ' ' | '\t' | '\r');
     let line = line.trim_start_matches(blank);
-    let end = line.find(|c| matches!(c, ' ' | '\t' | '#')).unwrap_or(line.len());
+    let end = line.find([' ', '\t', '#']).unwrap_or(line.len());
     let (key, rest) = line.split_at(end);
     let key = key.trim_end_matches('\r').to_owned();
     if key.is_empty() {
