@@ -97,7 +97,7 @@ impl TableData {
         match key {
             Value::Str(s) => s.hash as usize & (size - 1),
             Value::Bool(b) => usize::from(b) & (size - 1),
-            Value::Num(n) if n == 0.0 => 0,
+            Value::Num(0.0) => 0,
             Value::Num(n) => modulo(hash_number(n)),
             Value::Table(t) => modulo(t.0),
             Value::Function(f) => modulo(f.0),

@@ -123,7 +123,7 @@ impl From<bool> for Value {
 /// A number as the integer it stands for, rounded towards zero; what no `i64` can hold becomes
 /// `i64::MIN`, as on x86-64.
 pub(crate) fn to_int(n: f64) -> i64 {
-    if n >= -9_223_372_036_854_775_808.0 && n < 9_223_372_036_854_775_808.0 {
+    if (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&n) {
         n as i64
     } else {
         i64::MIN

@@ -517,7 +517,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn to_register(&mut self, e: &mut Exp, register: u32) -> Emitted {
+    fn put_in_register(&mut self, e: &mut Exp, register: u32) -> Emitted {
         self.discharge_to(e, register)?;
         if e.kind == Kind::Jump {
             self.join_jumps(&mut e.on_true, e.info as i32)?;
@@ -543,40 +543,40 @@ impl Parser<'_> {
         Ok(())
     }
 
-    pub(super) fn to_next_register(&mut self, e: &mut Exp) -> Emitted {
+    pub(super) fn put_in_next_register(&mut self, e: &mut Exp) -> Emitted {
         self.discharge(e)?;
         self.func().free_exp(e);
         self.reserve_registers(1)?;
         let register = self.func().free - 1;
-        self.to_register(e, register)
+        self.put_in_register(e, register)
     }
 
-    pub(super) fn to_any_register(&mut self, e: &mut Exp) -> Emitted<u32> {
+    pub(super) fn put_in_any_register(&mut self, e: &mut Exp) -> Emitted<u32> {
         self.discharge(e)?;
         if e.kind == Kind::Register {
             if !e.has_jumps() {
                 return Ok(e.info);
             }
             if e.info >= self.func().active_count() {
-                self.to_register(e, e.info)?;
+                self.put_in_register(e, e.info)?;
                 return Ok(e.info);
             }
         }
-        self.to_next_register(e)?;
+        self.put_in_next_register(e)?;
         Ok(e.info)
     }
 
-    pub(super) fn to_value(&mut self, e: &mut Exp) -> Emitted {
+    pub(super) fn put_as_value(&mut self, e: &mut Exp) -> Emitted {
         if e.has_jumps() {
-            self.to_any_register(e)?;
+            self.put_in_any_register(e)?;
             return Ok(());
         }
         self.discharge(e)
     }
 
     /// The expression as an operand: a constant that fits, or a register.
-    pub(super) fn to_operand(&mut self, e: &mut Exp) -> Emitted<u32> {
-        self.to_value(e)?;
+    pub(super) fn put_as_operand(&mut self, e: &mut Exp) -> Emitted<u32> {
+        self.put_as_value(e)?;
         let room = (self.func().constants.len() as u32) < CONSTANT;
         let constant = match e.kind {
             Kind::Nil if room => Some(self.add_constant(ConstantKey::Nil, Value::Nil)?),
@@ -595,25 +595,25 @@ impl Parser<'_> {
                 return Ok(k + CONSTANT);
             }
         }
-        self.to_any_register(e)
+        self.put_in_any_register(e)
     }
 
     pub(super) fn store(&mut self, variable: &Exp, e: &mut Exp) -> Emitted {
         match variable.kind {
             Kind::Local => {
                 self.func().free_exp(e);
-                return self.to_register(e, variable.info);
+                return self.put_in_register(e, variable.info);
             }
             Kind::Upvalue => {
-                let register = self.to_any_register(e)?;
+                let register = self.put_in_any_register(e)?;
                 self.emit_abc(SETUPVAL, register, variable.info, 0)?;
             }
             Kind::Global => {
-                let register = self.to_any_register(e)?;
+                let register = self.put_in_any_register(e)?;
                 self.emit_abx(SETGLOBAL, register, variable.info)?;
             }
             Kind::Indexed => {
-                let operand = self.to_operand(e)?;
+                let operand = self.put_as_operand(e)?;
                 self.emit_abc(SETTABLE, variable.info, variable.aux, operand)?;
             }
             _ => {}
@@ -623,11 +623,11 @@ impl Parser<'_> {
     }
 
     pub(super) fn emit_self(&mut self, e: &mut Exp, key: &mut Exp) -> Emitted {
-        let object = self.to_any_register(e)?;
+        let object = self.put_in_any_register(e)?;
         self.func().free_exp(e);
         let register = self.func().free;
         self.reserve_registers(2)?;
-        let key_operand = self.to_operand(key)?;
+        let key_operand = self.put_as_operand(key)?;
         self.emit_abc(SELF, register, object, key_operand)?;
         self.func().free_exp(key);
         *e = Exp::new(Kind::Register, register);
@@ -706,7 +706,7 @@ impl Parser<'_> {
 
     /// Makes `table[key]` of a table in a register.
     pub(super) fn index(&mut self, table: &mut Exp, key: &mut Exp) -> Emitted {
-        table.aux = self.to_operand(key)?;
+        table.aux = self.put_as_operand(key)?;
         table.kind = Kind::Indexed;
         Ok(())
     }
@@ -716,8 +716,8 @@ impl Parser<'_> {
             return Ok(());
         }
         let unary = matches!(op, UNM | LEN);
-        let second = if unary { 0 } else { self.to_operand(right)? };
-        let first = self.to_operand(left)?;
+        let second = if unary { 0 } else { self.put_as_operand(right)? };
+        let first = self.put_as_operand(left)?;
         let func = self.func();
         if first > second {
             func.free_exp(left);
@@ -738,8 +738,8 @@ impl Parser<'_> {
         left: &mut Exp,
         right: &mut Exp,
     ) -> Emitted {
-        let mut first = self.to_operand(left)?;
-        let mut second = self.to_operand(right)?;
+        let mut first = self.put_as_operand(left)?;
+        let mut second = self.put_as_operand(right)?;
         self.func().free_exp(right);
         self.func().free_exp(left);
         let mut condition = condition;
@@ -757,13 +757,13 @@ impl Parser<'_> {
         match op {
             Unary::Minus => {
                 if !e.is_numeral() {
-                    self.to_any_register(e)?;
+                    self.put_in_any_register(e)?;
                 }
                 self.emit_arith(UNM, e, &mut zero)
             }
             Unary::Not => self.emit_not(e),
             Unary::Len => {
-                self.to_any_register(e)?;
+                self.put_in_any_register(e)?;
                 self.emit_arith(LEN, e, &mut zero)
             }
         }
@@ -774,9 +774,9 @@ impl Parser<'_> {
         match op {
             Binary::And => self.go_if_true(e),
             Binary::Or => self.go_if_false(e),
-            Binary::Concat => self.to_next_register(e),
+            Binary::Concat => self.put_in_next_register(e),
             Binary::Arith(_) if e.is_numeral() => Ok(()),
-            _ => self.to_operand(e).map(|_| ()),
+            _ => self.put_as_operand(e).map(|_| ()),
         }
     }
 
@@ -795,7 +795,7 @@ impl Parser<'_> {
                 Ok(())
             }
             Binary::Concat => {
-                self.to_value(right)?;
+                self.put_as_value(right)?;
                 if right.kind == Kind::Relocatable {
                     let i = self.func().code[right.info as usize];
                     if super::opcode::op(i) == CONCAT {
@@ -805,7 +805,7 @@ impl Parser<'_> {
                         return Ok(());
                     }
                 }
-                self.to_next_register(right)?;
+                self.put_in_next_register(right)?;
                 self.emit_arith(CONCAT, left, right)
             }
             Binary::Arith(op) => self.emit_arith(op, left, right),

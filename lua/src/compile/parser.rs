@@ -258,7 +258,7 @@ impl<'a> Parser<'a> {
             return Ok(());
         }
         if e.kind != Kind::Void {
-            self.to_next_register(e)?;
+            self.put_in_next_register(e)?;
         }
         if missing > 0 {
             let first = self.func().free;
@@ -605,10 +605,10 @@ impl<'a> Parser<'a> {
             return self.emit_return(first, -1);
         }
         if count == 1 {
-            let register = self.to_any_register(&mut e)?;
+            let register = self.put_in_any_register(&mut e)?;
             return self.emit_return(register, 1);
         }
-        self.to_next_register(&mut e)?;
+        self.put_in_next_register(&mut e)?;
         let first = self.func().active_count();
         self.emit_return(first, count as i32)
     }
@@ -700,7 +700,7 @@ impl<'a> Parser<'a> {
         let mut count = 1;
         let mut e = self.expression()?;
         while self.accept_char(b',')? {
-            self.to_next_register(&mut e)?;
+            self.put_in_next_register(&mut e)?;
             e = self.expression()?;
             count += 1;
         }
@@ -709,7 +709,7 @@ impl<'a> Parser<'a> {
 
     fn expression_to_next(&mut self) -> Parsed {
         let mut e = self.expression()?;
-        self.to_next_register(&mut e)
+        self.put_in_next_register(&mut e)
     }
 
     fn expression(&mut self) -> Parsed<Exp> {
@@ -797,7 +797,7 @@ impl<'a> Parser<'a> {
             match self.lex.token {
                 Token::Char(b'.') => self.field(&mut e)?,
                 Token::Char(b'[') => {
-                    self.to_any_register(&mut e)?;
+                    self.put_in_any_register(&mut e)?;
                     let mut key = self.bracketed_key()?;
                     self.index(&mut e, &mut key)?;
                 }
@@ -808,7 +808,7 @@ impl<'a> Parser<'a> {
                     self.arguments(&mut e)?;
                 }
                 Token::Char(b'(' | b'{') | Token::String(_) => {
-                    self.to_next_register(&mut e)?;
+                    self.put_in_next_register(&mut e)?;
                     self.arguments(&mut e)?;
                 }
                 _ => return Ok(e),
@@ -823,7 +823,7 @@ impl<'a> Parser<'a> {
 
     /// `.name` or `:name`.
     fn field(&mut self, e: &mut Exp) -> Parsed {
-        self.to_any_register(e)?;
+        self.put_in_any_register(e)?;
         self.lex.advance()?;
         let mut key = self.name_constant()?;
         self.index(e, &mut key)
@@ -832,7 +832,7 @@ impl<'a> Parser<'a> {
     fn bracketed_key(&mut self) -> Parsed<Exp> {
         self.lex.advance()?;
         let mut key = self.expression()?;
-        self.to_value(&mut key)?;
+        self.put_as_value(&mut key)?;
         self.expect_char(b']')?;
         Ok(key)
     }
@@ -868,7 +868,7 @@ impl<'a> Parser<'a> {
             0
         } else {
             if args.kind != Kind::Void {
-                self.to_next_register(&mut args)?;
+                self.put_in_next_register(&mut args)?;
             }
             self.func().free - (base + 1) + 1
         };
@@ -883,14 +883,14 @@ impl<'a> Parser<'a> {
         let line = self.lex.line;
         let at = self.emit_abc(opcode::NEWTABLE, 0, 0, 0)?;
         let mut table = Exp::new(Kind::Relocatable, at);
-        self.to_next_register(&mut table)?;
+        self.put_in_next_register(&mut table)?;
         let base = table.info;
         let mut item = Exp::new(Kind::Void, 0);
         let (mut elements, mut pairs, mut pending) = (0u32, 0u32, 0u32);
         self.expect_char(b'{')?;
         while self.lex.token != Token::Char(b'}') {
             if item.kind != Kind::Void {
-                self.to_next_register(&mut item)?;
+                self.put_in_next_register(&mut item)?;
                 item = Exp::new(Kind::Void, 0);
                 if pending == FIELDS_PER_FLUSH {
                     self.emit_set_list(base, elements, Some(pending))?;
@@ -925,7 +925,7 @@ impl<'a> Parser<'a> {
                 elements -= 1;
             } else {
                 if item.kind != Kind::Void {
-                    self.to_next_register(&mut item)?;
+                    self.put_in_next_register(&mut item)?;
                 }
                 self.emit_set_list(base, elements, Some(pending))?;
             }
@@ -943,9 +943,9 @@ impl<'a> Parser<'a> {
             _ => self.bracketed_key()?,
         };
         self.expect_char(b'=')?;
-        let key_operand = self.to_operand(&mut key)?;
+        let key_operand = self.put_as_operand(&mut key)?;
         let mut value = self.expression()?;
-        let value_operand = self.to_operand(&mut value)?;
+        let value_operand = self.put_as_operand(&mut value)?;
         self.emit_abc(opcode::SETTABLE, table, key_operand, value_operand)?;
         self.func().free = free;
         Ok(())

@@ -386,7 +386,7 @@ impl Gsub {
         !self.anchored()
     }
 
-    fn finish(mut self: Box<Self>, lua: &mut Lua) -> Done {
+    fn finish(mut self, lua: &mut Lua) -> Done {
         let source = self.source.clone();
         if self.at < source.len() {
             self.result.extend_from_slice(&source[self.at..]);

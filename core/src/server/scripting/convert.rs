@@ -10,7 +10,7 @@ const MAX_DEPTH: u32 = 500;
 
 /// A number of Lua as an integer, as C converts it.
 fn integer(n: f64) -> i64 {
-    match n >= -9_223_372_036_854_775_808.0 && n < 9_223_372_036_854_775_808.0 {
+    match (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&n) {
         true => n as i64,
         false => i64::MIN,
     }
