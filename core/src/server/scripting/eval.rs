@@ -116,10 +116,11 @@ pub(super) struct Script {
     flags: Flags,
 }
 
+/// The keys of a call, and its other arguments.
+type KeysAndArgs<'a> = (Vec<&'a [u8]>, Vec<&'a [u8]>);
+
 /// Splits what follows the script into keys and other arguments.
-pub(super) fn keys_and_args<'a>(
-    args: Args<'a>,
-) -> Result<(Vec<&'a [u8]>, Vec<&'a [u8]>), CommandError> {
+pub(super) fn keys_and_args<'a>(args: Args<'a>) -> Result<KeysAndArgs<'a>, CommandError> {
     let count = parse_i64(args.at(2)).ok_or(CommandError::NotAnInteger)?;
     let rest: Vec<&[u8]> = args.from(3).iter().collect();
     if count > rest.len() as i64 {
@@ -192,7 +193,7 @@ impl Server {
         &mut self,
         call: &mut Call<'_>,
         sha: String,
-        (keys, args): (Vec<&[u8]>, Vec<&[u8]>),
+        (keys, args): KeysAndArgs<'_>,
     ) -> Result<(), CommandError> {
         let Some(script) = self.service.scripting.scripts.get(&sha) else {
             return Err(CommandError::text("NOSCRIPT No matching script. Please use EVAL."));
