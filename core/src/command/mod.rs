@@ -10,7 +10,7 @@
 //! * [`strings`] and [`keys`] hold the rows of the commands on strings and on keys of any type;
 //!   what is large among them stands in a file of its own. [`lists`], [`sets`], [`hashes`],
 //!   [`zsets`], [`bitmaps`] and [`sort`] do the same for their groups.
-//! * [`find_keys`] finds the keys among the arguments of any command; [`migrate`] knows the words
+//! * [`find_keys`] finds the keys among the arguments of any command; `migrate` knows the words
 //!   of MIGRATE for that.
 //! * [`walk`] is for replies that are written in slices.
 //! * [`syntax`] reads a command's arguments off the notation of the documentation.

@@ -393,7 +393,7 @@ impl Sentinel {
 
     /// Whether we hold the master at this address to be down; and our vote, if one is asked for.
     ///
-    /// A vote that was cast just now may be given when [`Ballot::state`] is on disk: see
+    /// A vote that was cast just now may be given when `Ballot::state` is on disk: see
     /// [`Sentinel::ballot`].
     pub fn is_master_down(
         &mut self,

@@ -1,6 +1,6 @@
 //! The server: the front, a keyspace, and what makes the data last.
 //!
-//! [`Server`] is a [`Front`] whose [`Service`] is [`Redis`]. What lives here:
+//! [`Server`] is a [`Front`] whose [`Service`](crate::front::Service) is [`Redis`]. What lives here:
 //!
 //! * `service`: the hooks by which the front calls the server, each a line or two;
 //! * `dispatch`: the server's checks, calls of commands on data, and what follows from a command;
@@ -21,7 +21,7 @@
 //! * `persistence`: snapshots, and loading.
 //!
 //! Commands on data are in [`command`](crate::command); what clients have in common whatever the
-//! program is in [`front`](crate::front).
+//! program is in [`front`].
 
 pub mod aof;
 mod basics;

@@ -1,6 +1,6 @@
 //! Sharding: which node has a key.
 //!
-//! * [`Hash`] is every hash function of twemproxy, [`GroupHash`] those of predixy, [`Slot`] the hash
+//! * [`enum@Hash`] is every hash function of twemproxy, [`GroupHash`] those of predixy, [`Slot`] the hash
 //!   slot of Redis Cluster, and [`HashTag`] the part of a key that is hashed instead of all of it.
 //! * [`Ring`] is the consistent hash ring (ketama) with its virtual nodes.
 //! * [`Sharding`] puts them together: nodes and a [`Rule`] in, the node of a key out. The proxies,
