@@ -1,6 +1,6 @@
 //! INFO: the choice of sections, and those that are about clients and commands.
 
-use super::info_text::Text;
+pub use super::info_text::Text;
 use super::{Call, Client, Front, Handler, LIMPID_VERSION, Rows, Service, VERSION, bind_name, row};
 use crate::command::meta::{acl, flag};
 use crate::command::{CommandError, Group, Row};
