@@ -25,6 +25,10 @@ const ACTIONS: &str = "\
     3s drift redis-2 -200ppm
     4s partition redis-1 | client-1
     4.1s type t1 incr counter
+    5s add-host desk
+    5.1s login desk shell 80 24
+    5.2s keys shell sleep 1 & ls -l / | sort > out; redis-cli -h redis-1 get greeting; ps -ef\\r
+    5.5s resize shell 100 30
     6s heal
     6.5s partition-oneway client-2 | redis-2
     7.5s heal redis-2 | client-2

@@ -6,7 +6,7 @@ use crate::client::Help;
 use crate::front::{Front, Service};
 use crate::sentinel::SentinelServer;
 use crate::server::{Config, Facts, Server, table};
-use crate::sim::{Launch, LaunchError, Process, daemon, resolve_path};
+use crate::sim::{Background, Launch, LaunchError, Process, daemon, resolve_path};
 
 use super::shell;
 use super::terminal::Terminal;
@@ -60,7 +60,14 @@ fn server(launch: &Launch<'_>) -> Result<Box<dyn Process>, LaunchError> {
     let mut config = Config::parse(&text, arguments, &mut |path| read(launch, path))
         .map_err(|error| LaunchError(error.to_string()))?;
     config.file = file;
-    Ok(background(Server::new(config, facts(launch))))
+    // It starts in its `dir`, as natively.
+    let directory = resolve_path(launch.dir, &config.front().dir);
+    if !launch.disk.is_dir(&directory) {
+        let dir = &config.front().dir;
+        return Err(LaunchError(format!("Can't chdir to '{dir}': No such file or directory")));
+    }
+    let facts = Facts { directory, ..facts(launch) };
+    Ok(background(Server::new(config, facts)))
 }
 
 /// `redis-sentinel file [--directive value ...]`, or `redis-server file --sentinel`.
@@ -83,8 +90,9 @@ where
 {
     let settings = program.settings();
     let log_file = Some(settings.logfile.clone()).filter(|path| !path.is_empty());
-    let daemonizes = settings.daemonize;
-    daemon(program, daemonizes, log_file)
+    let directory = Some(settings.dir.clone());
+    let background = Background { daemonizes: settings.daemonize, log_file, directory };
+    daemon(program, background)
 }
 
 /// What a program with a configuration was started with.

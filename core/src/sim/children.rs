@@ -188,7 +188,9 @@ impl World {
         let proc = self.proc_mut(id);
         proc.log_file = machine.log_file();
         proc.tool = machine.is_tool();
-        proc.dir = super::disk::resolve("/", &proc.spec.dir);
+        let dir = super::disk::resolve("/", &proc.spec.dir);
+        let moved = machine.directory().map(|path| super::disk::resolve(&dir, &path));
+        proc.dir = moved.unwrap_or(dir);
         proc.started = now;
         proc.machine = Some(machine);
         proc.state = ProcState::Running;
@@ -202,6 +204,16 @@ impl World {
             self.tell_later(id, Note::Terminal(columns, rows));
         }
         Ok(())
+    }
+
+    /// Gives a host the files that it would have if somebody had logged in there.
+    fn furnish(&mut self, host: HostId) {
+        let id = self.take_slot(host);
+        self.proc_mut(id).spec = Arc::new(ProcessSpec::new("", Self::LOGIN, &[]));
+        if let Ok(machine) = self.create_machine(id, &Kin::default()) {
+            self.install_files(host, &*machine);
+        }
+        self.free_slot(id);
     }
 
     /// Puts the files on a host's disk that a program brings along.
@@ -425,7 +437,10 @@ impl World {
                 let to = self.hosts().find(|view| view.name == host).map(|view| (view.id, view.on));
                 let reached = to.filter(|&(to, on)| on && !self.cuts.contains(&(from, to)));
                 match reached {
-                    Some((to, _)) => self.spawn(id, to, child, *command),
+                    Some((to, _)) => {
+                        self.furnish(to);
+                        self.spawn(id, to, child, *command);
+                    }
                     None => {
                         let error = SpawnError::Refused("Connection timed out".into());
                         self.tell_later(id, Note::Spawned(child, Err(error)));

@@ -40,10 +40,11 @@ impl World {
         match started {
             Ok(machine) => {
                 proc.log_file = machine.log_file();
+                let moved = machine.directory().map(|path| disk::resolve(&dir, &path));
                 proc.kin.group = pid;
                 proc.machine = Some(machine);
                 proc.state = ProcState::Running;
-                proc.dir = dir;
+                proc.dir = moved.unwrap_or(dir);
                 self.happened(EventKind::Started(id));
                 self.tell(id, Note::Start);
             }
@@ -190,6 +191,10 @@ impl World {
     pub(super) fn settle(&mut self, id: ProcId, mut machine: Box<dyn Process>) {
         while let Some(output) = machine.poll_output() {
             if let Output::Exit { code } = output {
+                // What it wanted last, it still gets.
+                while let Some(wish) = machine.poll_wish() {
+                    self.fulfil(id, wish);
+                }
                 self.exit(id, code);
                 return;
             }

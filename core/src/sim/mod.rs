@@ -61,7 +61,7 @@ pub use loader::{EXECUTABLE, find_program};
 pub use parse::{USAGES as ACTION_USAGES, nearest as nearest_verb};
 pub use proc::ProcState;
 pub use process::{
-    Boxed, Console, Launch, LaunchError, Plain, Process, Programs, Wish, daemon, plain,
+    Background, Boxed, Console, Launch, LaunchError, Plain, Process, Programs, Wish, daemon, plain,
 };
 pub use ring::Ring;
 pub use scenario::{DiskSpec, HostSpec, LinkRule, LinkSpec, ProcessSpec, Scenario, TcpSpec};

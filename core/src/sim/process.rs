@@ -35,6 +35,11 @@ pub trait Process: Machine + Boxed + Send + Sync {
         None
     }
 
+    /// The directory that it changes to before it begins (`dir`).
+    fn directory(&self) -> Option<String> {
+        None
+    }
+
     /// Files that it brings along as an installation would: path, content and mode. They are put
     /// on its host's disk when it starts, where nothing of that name is.
     fn files(&self) -> Vec<(String, Vec<u8>, u16)> {
@@ -106,27 +111,30 @@ pub trait Console {
 
 /// Boxes a machine into which nobody types.
 pub fn plain<M: Machine + Clone + Send + Sync + 'static>(machine: M) -> Box<dyn Process> {
-    daemon(machine, false, None)
+    daemon(machine, Background::default())
 }
 
 /// Boxes a machine that goes to the background when a shell starts it, or whose log goes to a file.
 pub fn daemon<M: Machine + Clone + Send + Sync + 'static>(
     machine: M,
-    daemonizes: bool,
-    log_file: Option<String>,
+    background: Background,
 ) -> Box<dyn Process> {
-    Box::new(Plain(machine, Background { daemonizes, log_file }))
+    Box::new(Plain(machine, background))
 }
 
 /// A machine into which nobody types.
 #[derive(Clone, Debug)]
 pub struct Plain<M>(pub M, Background);
 
-/// What a program does in the background.
-#[derive(Clone, Debug)]
-struct Background {
-    daemonizes: bool,
-    log_file: Option<String>,
+/// What a program does besides running its machine, by its configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Background {
+    /// Whether it goes to the background by itself.
+    pub daemonizes: bool,
+    /// The file that its log goes to.
+    pub log_file: Option<String>,
+    /// The directory that it changes to.
+    pub directory: Option<String>,
 }
 
 impl<M: Machine> Machine for Plain<M> {
@@ -154,6 +162,10 @@ impl<M: Machine + Clone + Send + Sync + 'static> Process for Plain<M> {
 
     fn log_file(&self) -> Option<String> {
         self.1.log_file.clone()
+    }
+
+    fn directory(&self) -> Option<String> {
+        self.1.directory.clone()
     }
 }
 

@@ -67,7 +67,7 @@ type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 impl Shell {
     /// How deep functions and `source` may call each other.
-    const DEPTH: u32 = 40;
+    const DEPTH: u32 = 16;
 
     pub(super) fn new(os: &Os) -> Self {
         let mut shell = Shell {

@@ -47,6 +47,7 @@ pub(super) fn files(facts: &Facts) -> Vec<File> {
     files.push(text("/etc/redis/README", "Configuration files of installed instances.\n".into()));
     files.push(text("/var/log/README", "Log files stand here.\n".into()));
     files.push(text("/var/lib/redis/README", "The data of /etc/redis.conf.\n".into()));
+    files.push(text("/run/utmp", String::new()));
     files.push(text("/home/README", "The homes of people.\n".into()));
     for (name, command) in [
         ("redis", "/usr/local/bin/redis-server /etc/redis.conf"),

@@ -129,7 +129,7 @@ fn commands_are_joined_piped_and_redirected() {
             ("(cd /etc; pwd); pwd", "/etc\n/root"),
             ("echo a b c | { read x y; echo \"$y-$x\"; }", "b c-a"),
             ("! true; echo $?", "1"),
-            ("ls | cat | grep f | tr f F", "F"),
+            ("ls f | cat | grep f | tr f F", "F"),
         ],
     );
 }
@@ -176,7 +176,8 @@ fn jobs_are_stopped_continued_and_ended() {
     assert!(!desk.is_at_prompt());
     desk.keys("\x03");
     desk.wait_for_prompt();
-    assert_eq!(desk.run("echo $?"), "130");
+    desk.keys("echo $?\r");
+    assert!(desk.text().contains("echo $?\n130\n"), "{}", desk.text());
     desk.keys("while true; do :; done\r");
     assert!(!desk.is_at_prompt());
     desk.keys("\x03");
@@ -314,13 +315,13 @@ fn vi_edits_a_file() {
     let mut desk = Desk::new(&["one"]);
     desk.run(r"printf 'port 6379\ndaemonize yes\nlogfile x\n' > r.conf");
     desk.keys("vi r.conf\r");
-    assert!(desk.text().contains("\"r.conf\" 3L, 36B"), "{}", desk.text());
+    assert!(desk.text().contains("\"r.conf\" 3L, 34B"), "{}", desk.text());
     desk.keys("/daemon\r");
-    desk.keys("$xxxxaeno\x1b");
+    desk.keys("$xxxano\x1b");
     desk.keys("jdd");
     desk.keys(":%s/6379/7001/\r:wq\r");
     desk.wait_for_prompt();
-    assert_eq!(desk.run("cat r.conf"), "port 7001\ndaemonizeno");
+    assert_eq!(desk.run("cat r.conf"), "port 7001\ndaemonize no");
     desk.keys("vi r.conf\rdd:q\r");
     assert!(desk.text().contains("E37: No write since last change"), "{}", desk.text());
     desk.keys(":q!\r");

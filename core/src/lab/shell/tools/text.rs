@@ -261,6 +261,9 @@ async fn ends(os: &Os, front: bool) -> i32 {
     let Ok(count) = text.trim_start_matches(['+', '-']).parse::<usize>() else {
         return os.fail(format!("invalid number of lines: '{text}'")).await;
     };
+    if front && !bytes && !text.starts_with('-') && parsed.operands.is_empty() {
+        return first_lines(&os, count).await;
+    }
     let follow = parsed.has('f') || parsed.has('F');
     let (all, status) = inputs(&os, &parsed.operands).await;
     for (n, (path, content)) in all.iter().enumerate() {
@@ -287,6 +290,23 @@ async fn ends(os: &Os, front: bool) -> i32 {
         follow_file(&os, path, content.len()).await;
     }
     status
+}
+
+/// Prints so many lines of the standard input, and reads no further than it must.
+async fn first_lines(os: &Os, count: usize) -> i32 {
+    let mut left = count;
+    while left > 0 {
+        let bytes = os.read(Stream::Stdin, 4096).await;
+        if bytes.is_empty() {
+            break;
+        }
+        for line in bytes.split_inclusive(|&byte| byte == b'\n').take(left) {
+            os.print(line);
+            left -= usize::from(line.ends_with(b"\n"));
+        }
+        os.flush().await;
+    }
+    0
 }
 
 /// Prints what is added to a file, until somebody ends it.
