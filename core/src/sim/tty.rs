@@ -276,7 +276,7 @@ fn incomplete_len(bytes: &[u8], most: usize) -> usize {
         let ends = match sequence.get(1) {
             None => false,
             Some(b'[') => sequence[2..].iter().any(|byte| (0x40..=0x7e).contains(byte)),
-            Some(b']') => sequence.iter().any(|&byte| byte == 0x07),
+            Some(b']') => sequence.contains(&0x07),
             Some(b'(' | b')') => sequence.len() > 2,
             Some(_) => true,
         };

@@ -118,16 +118,12 @@ impl Editor {
             Key::Ctrl('e') | Key::End => self.cursor = self.line.len(),
             Key::Ctrl('b') | Key::Left => self.cursor = self.cursor.saturating_sub(1),
             Key::Ctrl('f') | Key::Right => self.cursor = (self.cursor + 1).min(self.line.len()),
-            Key::Ctrl('h') | Key::Backspace => {
-                if self.cursor > 0 {
-                    self.cursor -= 1;
-                    self.line.remove(self.cursor);
-                }
+            Key::Ctrl('h') | Key::Backspace if self.cursor > 0 => {
+                self.cursor -= 1;
+                self.line.remove(self.cursor);
             }
-            Key::Ctrl('d') | Key::Delete => {
-                if self.cursor < self.line.len() {
-                    self.line.remove(self.cursor);
-                }
+            Key::Ctrl('d') | Key::Delete if self.cursor < self.line.len() => {
+                self.line.remove(self.cursor);
             }
             Key::Ctrl('k') => self.cut = self.line.split_off(self.cursor),
             Key::Ctrl('u') => {
@@ -153,24 +149,20 @@ impl Editor {
                 self.line.swap(at - 1, at);
                 self.cursor = at + 1;
             }
-            Key::Ctrl('p') | Key::Up => {
-                if self.place > 0 {
-                    if self.place == history.len() {
-                        self.kept = self.line.clone();
-                    }
-                    self.place -= 1;
-                    self.show(history[self.place].chars().collect());
+            Key::Ctrl('p') | Key::Up if self.place > 0 => {
+                if self.place == history.len() {
+                    self.kept = self.line.clone();
                 }
+                self.place -= 1;
+                self.show(history[self.place].chars().collect());
             }
-            Key::Ctrl('n') | Key::Down => {
-                if self.place < history.len() {
-                    self.place += 1;
-                    let line = match history.get(self.place) {
-                        Some(line) => line.chars().collect(),
-                        None => core::mem::take(&mut self.kept),
-                    };
-                    self.show(line);
-                }
+            Key::Ctrl('n') | Key::Down if self.place < history.len() => {
+                self.place += 1;
+                let line = match history.get(self.place) {
+                    Some(line) => line.chars().collect(),
+                    None => core::mem::take(&mut self.kept),
+                };
+                self.show(line);
             }
             _ => {}
         }

@@ -501,13 +501,13 @@ impl Shell {
         text: &str,
     ) {
         let mut suspended = false;
-        for at in 0..children.len() {
-            while children[at].2.is_none() && !suspended {
-                match os.wait(Some(children[at].0)).await {
-                    Some((_, ChildChange::Ended(status))) => children[at].2 = Some(status.code()),
+        for (child, _, ended) in &mut children {
+            while ended.is_none() && !suspended {
+                match os.wait(Some(*child)).await {
+                    Some((_, ChildChange::Ended(status))) => *ended = Some(status.code()),
                     Some((_, ChildChange::Suspended)) => suspended = self.interactive,
                     Some((_, ChildChange::Continued)) => {}
-                    None => children[at].2 = Some(127),
+                    None => *ended = Some(127),
                 }
             }
         }

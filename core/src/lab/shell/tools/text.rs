@@ -443,20 +443,21 @@ pub(super) async fn grep(os: Os) -> i32 {
                 os.println("--");
             }
             let to = (hit + after).min(lines.len().saturating_sub(1));
-            for n in from..=to.max(hit) {
+            let shown = lines.iter().enumerate().skip(from).take(to.max(hit) + 1 - from);
+            for (n, line) in shown {
                 let is_hit = hits.contains(&n);
                 let mark = if is_hit { ':' } else { '-' };
                 let name = if named { format!("{path}{mark}") } else { String::new() };
                 let at = if parsed.has('n') { format!("{}{mark}", n + 1) } else { String::new() };
                 if parsed.has('o') && is_hit {
-                    for part in regex.find_iter(lines[n]) {
+                    for part in regex.find_iter(line) {
                         os.println(format!("{name}{at}{}", part.as_str()));
                     }
                 } else if is_hit && os.facts.stdout_is_terminal && !parsed.has('v') {
-                    let line = regex.replace_all(lines[n], "\x1b[31;1m$0\x1b[0m");
+                    let line = regex.replace_all(line, "\x1b[31;1m$0\x1b[0m");
                     os.println(format!("{name}{at}{line}"));
                 } else {
-                    os.println(format!("{name}{at}{}", lines[n]));
+                    os.println(format!("{name}{at}{line}"));
                 }
             }
             last = Some(to.max(hit));

@@ -66,7 +66,7 @@ async fn run(os: &Os, path: Option<String>, nano: bool) -> i32 {
         let Some(key) = keys.next(os).await else { break };
         buffer.message.clear();
         let over = if nano {
-            nano_key(os, &mut buffer, &mut path, key, &mut keys).await
+            nano_key(os, &mut buffer, &path, key, &mut keys).await
         } else if buffer.inserting {
             buffer.insert_key(key);
             false
@@ -107,13 +107,7 @@ async fn save(os: &Os, buffer: &mut Buffer, path: &str) -> bool {
     }
 }
 
-async fn nano_key(
-    os: &Os,
-    buffer: &mut Buffer,
-    path: &mut String,
-    key: Key,
-    keys: &mut Keys,
-) -> bool {
+async fn nano_key(os: &Os, buffer: &mut Buffer, path: &str, key: Key, keys: &mut Keys) -> bool {
     match key {
         Key::Ctrl('o') => {
             save(os, buffer, path).await;
@@ -196,7 +190,8 @@ async fn vi_key(
         Key::Char('b') => (0..times).for_each(|_| buffer.word(false)),
         Key::Char('G') => buffer.row = if count == 0 { usize::MAX } else { count - 1 },
         Key::Char('g') => {
-            if keys.next(os).await == Some(Key::Char('g')) {
+            let second = keys.next(os).await;
+            if second == Some(Key::Char('g')) {
                 buffer.row = count.saturating_sub(1);
             }
         }
@@ -239,7 +234,8 @@ async fn vi_key(
             _ => {}
         },
         Key::Char('y') => {
-            if keys.next(os).await == Some(Key::Char('y')) {
+            let second = keys.next(os).await;
+            if second == Some(Key::Char('y')) {
                 let end = (buffer.row + times).min(buffer.lines.len());
                 buffer.yanked = buffer.lines[buffer.row..end].to_vec();
             }
@@ -248,14 +244,12 @@ async fn vi_key(
             buffer.remember();
             (0..times.min(1_000)).for_each(|_| buffer.put(c == 'p'));
         }
-        Key::Char('J') => {
-            if buffer.row + 1 < buffer.lines.len() {
-                buffer.remember();
-                let next = buffer.lines.remove(buffer.row + 1);
-                let line = buffer.line_mut();
-                line.push(' ');
-                line.push_str(next.trim_start());
-            }
+        Key::Char('J') if buffer.row + 1 < buffer.lines.len() => {
+            buffer.remember();
+            let next = buffer.lines.remove(buffer.row + 1);
+            let line = buffer.line_mut();
+            line.push(' ');
+            line.push_str(next.trim_start());
         }
         Key::Char('r') => {
             if let Some(Key::Char(c)) = keys.next(os).await {
@@ -267,7 +261,8 @@ async fn vi_key(
         }
         Key::Char('u') => buffer.go_back(),
         Key::Char('Z') => {
-            if keys.next(os).await == Some(Key::Char('Z')) {
+            let second = keys.next(os).await;
+            if second == Some(Key::Char('Z')) {
                 return save(os, buffer, path).await;
             }
         }
@@ -298,7 +293,7 @@ async fn command(os: &Os, buffer: &mut Buffer, path: &mut String, text: &str) ->
             if saved && path.is_empty() {
                 *path = target;
             }
-            saved && !name.starts_with("w") || saved && name.contains('q')
+            saved && (name == "x" || name.contains('q'))
         }
         "q" | "qa" if buffer.changed => {
             buffer.message = "E37: No write since last change (add ! to override)".into();
