@@ -127,24 +127,13 @@ impl Plan {
     /// What is wrong: rooms without a place, arrows that run back, and permissions without need.
     fn faults(&self, allowed: &BTreeSet<(String, String)>) -> Vec<String> {
         let name = &self.name;
-        let floor: BTreeMap<&str, usize> = self
-            .floors
-            .iter()
-            .enumerate()
-            .flat_map(|(floor, rooms)| rooms.iter().map(move |room| (room.as_str(), floor)))
-            .collect();
         let mut faults: Vec<String> = self
             .unlisted
             .iter()
             .map(|room| format!("{name}: `{room}` is missing in the list of rooms"))
             .collect();
         for arrow @ (from, to) in &self.arrows {
-            let (Some(below), Some(above)) = (floor.get(from.as_str()), floor.get(to.as_str()))
-            else {
-                continue;
-            };
-            let back = above > below;
-            if back && !allowed.contains(arrow) {
+            if self.runs_back(from, to) && !allowed.contains(arrow) {
                 faults.push(format!(
                     "{name}: `{from}` uses `{to}`, which comes after it in the list of rooms; turn \
                      the arrow, or name it with its reason in {DOCUMENT}: {BACK}{name}` `{from}` \
@@ -160,6 +149,12 @@ impl Plan {
             }
         }
         faults
+    }
+
+    fn runs_back(&self, from: &str, to: &str) -> bool {
+        let floor =
+            |room: &str| self.floors.iter().position(|rooms| rooms.iter().any(|r| r == room));
+        floor(from).is_some_and(|below| floor(to).is_some_and(|above| above > below))
     }
 
     /// The rooms from the ground up, each with those that it uses; what one of these uses in turn is
@@ -181,26 +176,31 @@ impl Plan {
     }
 
     /// The rooms that a room uses, but for those that it reaches through another of them.
-    fn nearest(&self, room: &str) -> Vec<&str> {
+    fn nearest<'p>(&'p self, room: &'p str) -> Vec<&'p str> {
         let used: Vec<&str> = self.used(room).collect();
-        let through = |other: &str, to: &str| other != to && self.reach(other, room).contains(to);
-        used.iter()
-            .copied()
-            .filter(|to| !used.iter().any(|other| through(other, to) && !through(to, other)))
-            .collect()
+        let reached: Vec<BTreeSet<&str>> =
+            used.iter().map(|other| self.reach(other, room)).collect();
+        // Two that reach each other are both shown.
+        let through = |other: usize, to: usize| {
+            reached[other].contains(used[to]) && !reached[to].contains(used[other])
+        };
+        let shown = |to: &usize| !(0..used.len()).any(|other| through(other, *to));
+        (0..used.len()).filter(shown).map(|to| used[to]).collect()
     }
 
-    fn used<'p>(&'p self, room: &str) -> impl Iterator<Item = &'p str> {
+    fn used<'p>(&'p self, room: &'p str) -> impl Iterator<Item = &'p str> {
         self.arrows.iter().filter(move |(from, _)| from == room).map(|(_, to)| to.as_str())
     }
 
-    /// All rooms that a room reaches, not by way of `without`.
-    fn reach(&self, room: &str, without: &str) -> BTreeSet<&str> {
+    /// All rooms that a room reaches, not by way of `without` or of an arrow that runs back.
+    fn reach<'p>(&'p self, room: &'p str, without: &str) -> BTreeSet<&'p str> {
         let mut seen = BTreeSet::new();
-        let mut open: Vec<&str> = self.used(room).collect();
-        while let Some(next) = open.pop() {
-            if next != without && seen.insert(next) {
-                open.extend(self.used(next));
+        let mut open = vec![room];
+        while let Some(from) = open.pop() {
+            for to in self.used(from).filter(|to| !self.runs_back(from, to)) {
+                if to != without && seen.insert(to) {
+                    open.push(to);
+                }
             }
         }
         seen

@@ -1,24 +1,32 @@
 //! The server: the front, a keyspace, and what makes the data last.
 //!
-//! [`Server`] is a [`Front`] whose [`Service`] is [`Redis`]. What lives here:
+//! [`Server`] is a [`Front`] whose [`Service`] is [`Redis`]. The rooms, each using those above it:
 //!
-//! * `service`: the hooks by which the front calls the server, each a line or two;
-//! * `dispatch`: the server's checks, calls of commands on data, and what follows from a command;
-//!   `fast_path`: the same where no check can refuse or delay a command, which is nearly always;
-//!   `prefetch`: which keys the next requests will look up;
-//! * [`table`]: the server's commands; [`config`]: its directives; `client`: what it keeps for a
-//!   client;
+//! * [`config`]: the server's directives;
+//! * `propagate`: effects of commands handed to the append-only file and to replicas;
+//! * `persistence`: snapshots, and loading;
+//! * [`aof`]: the append-only file;
+//! * `replication`: a primary and its replicas;
 //! * `transactions`, `blocking`, `notify`: what binds clients to keys and to each other;
-//! * `eviction`: which keys go when memory is full;
-//! * `cron`: what is done because time passes, and the reasons to be woken;
-//! * `info`, `memory`, `inspect`: what the server tells about itself;
-//! * `select`, `basics`, `debug`: commands that fit nowhere else;
-//! * `scripting`: scripts and functions;
-//! * `shutdown`: how it ends;
-//! * `cluster`: the server as a node of a cluster;
 //! * `migrate`: keys that move to another server;
-//! * `propagate`: effects of commands handed to `aof` and `replication`;
-//! * `persistence`: snapshots, and loading.
+//! * `cluster`: the server as a node of a cluster;
+//! * `client`: what the server keeps for a client: something of each of these;
+//! * `memory`, `info`: where memory goes, and the sections of INFO;
+//! * `eviction`: which keys go when memory is full;
+//! * `prefetch`: which keys the next requests will look up;
+//! * `dispatch`: the server's checks, calls of commands on data, and what follows from a command;
+//! * `fast_path`: the same where no check can refuse or delay a command, which is nearly always;
+//! * `scripting`: scripts and functions;
+//! * `cron`: what is done because time passes, and the reasons to be woken;
+//! * `shutdown`: how it ends;
+//! * [`inspect`]: what an observer sees;
+//! * `select`, `basics`, `debug`: commands that fit nowhere else;
+//! * [`table`]: all commands;
+//! * `service`: the hooks by which the front calls the server, each a line or two.
+//!
+//! Most of what is here are methods of [`Server`], which any of these rooms may call: the order is
+//! that of types and functions. A method that is called from another room is a step of that room's
+//! own (`propagate`, `flush`, `hold_all`), never its inside.
 //!
 //! Commands on data are in [`command`](crate::command); what clients have in common whatever the
 //! program is in [`front`](crate::front).

@@ -5,9 +5,9 @@
 //! it takes the argument behind the command's name for the key and the next one for the element,
 //! which they nearly always are, and gives up at whatever is not plain.
 
-use super::Client;
-use super::{Server, table};
+use super::{Client, Redis, Server};
 use crate::command::Group;
+use crate::front::Service;
 use crate::machine::ConnId;
 use crate::resp::request::{self, FEW, Span};
 use crate::store::AHEAD;
@@ -78,7 +78,7 @@ impl Server {
 /// Whether what a client asked for last was in a set or a hash.
 #[inline]
 fn asks_for_elements(client: &Client) -> bool {
-    let last = client.last_command.and_then(|id| table::all().get(usize::from(id)));
+    let last = client.last_command.and_then(|id| Redis::table().get(id));
     last.is_some_and(|last| matches!(last.meta.group, Group::Set | Group::Hash))
 }
 

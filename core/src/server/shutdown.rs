@@ -3,6 +3,7 @@
 //! Replicas may catch up first, then the append-only file is made durable, and the data saved; if
 //! that fails the server stays, unless it was told to go anyway.
 
+use super::aof::AofAtShutdown;
 use super::persistence::save::Save;
 use super::persistence::snapshot::{Failure, Purpose};
 use super::{PauseReason, Server};
@@ -24,17 +25,6 @@ pub(super) enum Stage {
     Saving,
     /// It has been carried out.
     Done,
-}
-
-/// What the append-only file says when the server is to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum AofAtShutdown {
-    /// Everything is on disk.
-    Ready,
-    /// It is being made durable; [`Server::shutdown_aof_done`] will be called.
-    Wait,
-    /// The server must not end.
-    Refused,
 }
 
 impl Server {

@@ -23,7 +23,7 @@ use rewriting::Rewrite;
 use writing::Log;
 
 use super::Server;
-use super::shutdown::AofAtShutdown;
+use super::config::Fsync;
 use crate::command::CommandError;
 use crate::command::effects::Propagated;
 use crate::command::feed::Feed;
@@ -71,16 +71,15 @@ enum State {
     On,
 }
 
-/// When what was written is made durable.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Fsync {
-    /// Before its reply leaves.
-    Always,
-    /// Every second.
-    #[default]
-    Everysec,
-    /// When the operating system thinks best.
-    No,
+/// What the append-only file says when the server is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AofAtShutdown {
+    /// Everything is on disk.
+    Ready,
+    /// It is being made durable; [`Server::shutdown_aof_done`] will be called.
+    Wait,
+    /// The server must not end.
+    Refused,
 }
 
 /// What waits for a disk operation.

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 pub use crate::front::config::{ConfigError, FrontSettings, OutputLimit, Permission};
 use crate::front::config::{Directives, FRONT_DIRECTIVES, Schema, Values, default_user};
-pub use settings::{DisklessLoad, PropagationError, Settings};
+pub use settings::{DisklessLoad, Fsync, PropagationError, Settings};
 
 /// The configuration of a server.
 pub type Config = crate::front::Config<ServerSchema>;

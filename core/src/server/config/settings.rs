@@ -6,7 +6,6 @@ use crate::cluster;
 use crate::command::DataConfig;
 use crate::command::context::MaxmemoryPolicy;
 use crate::front::config::{Permission, Values};
-use crate::server::aof::Fsync;
 
 /// The typed values of the server's own directives. A field has the name of its directive.
 #[derive(Clone, Debug, Default)]
@@ -89,6 +88,18 @@ pub enum PropagationError {
     Panic,
     /// The server ends if it is a replica.
     PanicOnReplicas,
+}
+
+/// When what was written is made durable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fsync {
+    /// Before its reply leaves.
+    Always,
+    /// Every second.
+    #[default]
+    Everysec,
+    /// When the operating system thinks best.
+    No,
 }
 
 /// What is set of the append-only file.

@@ -100,10 +100,7 @@ impl Server {
         let (from, to) =
             if client.state.from_primary { ("replica", "master") } else { ("master", "replica") };
         let error = String::from_utf8_lossy(error.get(..4096).unwrap_or(error)).into_owned();
-        let command = client
-            .last_command
-            .and_then(|id| crate::server::table::all().get(usize::from(id)))
-            .map_or("<unknown>", |command| command.name.as_str());
+        let command = Self::name_of(client.last_command).unwrap_or("<unknown>");
         self.log(LogLevel::Warning, || {
             format!(
                 "== CRITICAL == This {from} is sending an error to its {to}: '-{error}' after \
