@@ -6,6 +6,7 @@
 //!
 //! * [`sorted`], [`time`], [`rng`], [`glob`], [`machine`], [`resp`]: the ground floor.
 //! * [`sharding`]: which node has a key.
+//! * [`conversation`]: dialogues written as `async fn` that can be cloned.
 //! * [`store`]: the keyspace.
 //! * [`command`]: the shape of the command table, and the commands on data.
 //! * [`persist`]: the forms that data takes on disk and between servers.

@@ -11,13 +11,13 @@
 //! * `transactions`, `blocking`, `notify`: what binds clients to keys and to each other;
 //! * `migrate`: keys that move to another server;
 //! * `cluster`: the server as a node of a cluster;
-//! * `scripting`: scripts and functions;
 //! * `client`: what the server keeps for a client: something of each of these;
 //! * `memory`, `info`: where memory goes, and the sections of INFO;
 //! * `eviction`: which keys go when memory is full;
 //! * `prefetch`: which keys the next requests will look up;
 //! * `dispatch`: the server's checks, calls of commands on data, and what follows from a command;
 //! * `fast_path`: the same where no check can refuse or delay a command, which is nearly always;
+//! * `scripting`: scripts and functions;
 //! * `cron`: what is done because time passes, and the reasons to be woken;
 //! * `shutdown`: how it ends;
 //! * [`inspect`]: what an observer sees;
