@@ -73,6 +73,10 @@ impl Cont {
 impl Lua {
     /// Runs what was started for about so many instructions.
     pub fn run(&mut self, budget: u64) -> Step {
+        if !cfg!(feature = "interpreter") {
+            // Nothing was loaded that could run.
+            return Step::Done;
+        }
         self.budget = i64::try_from(budget).unwrap_or(i64::MAX);
         let mut flow = match std::mem::replace(&mut self.next, Next::Execute) {
             Next::Idle => {

@@ -312,6 +312,10 @@ impl Default for Lua {
     }
 }
 
+/// What a program that was built without the feature `interpreter` says of a script.
+const NO_INTERPRETER: &[u8] = b"this program was built without the interpreter of scripts; the \
+    native server (`limpid server`) has it";
+
 impl Lua {
     /// An interpreter with its libraries as globals.
     pub fn new() -> Lua {
@@ -354,13 +358,18 @@ impl Lua {
             random: 0,
         };
         lua.seed_random(0);
-        stdlib::open(&mut lua);
+        if cfg!(feature = "interpreter") {
+            stdlib::open(&mut lua);
+        }
         lua
     }
 
     /// Compiles a chunk to a function. `name` is `=name` (shown as it is), `@file`, or the source
     /// itself, as for `loadstring`. An error is its message.
     pub fn load(&mut self, source: &[u8], name: &[u8]) -> Result<Value, Vec<u8>> {
+        if !cfg!(feature = "interpreter") {
+            return Err(NO_INTERPRETER.to_vec());
+        }
         let compiled = compile::compile(source, name, &mut self.strings, &mut self.mem)?;
         let chunk = self.chunks.add(compiled.strings);
         let env = self.globals;
