@@ -166,7 +166,7 @@ fn several_incremental_files_go_from_one_to_the_other() {
 }
 
 #[test]
-fn what_only_redis_can_change_is_kept_in_the_base_and_else_refused() {
+fn what_redis_wrote_goes_on_here_and_back_and_an_unknown_command_is_refused() {
     let dir = TempDir::new().expect("a directory");
     let mut server = redis(dir.path(), &[]);
     let mut client = Client::new(server.connect());
@@ -194,7 +194,9 @@ fn what_only_redis_can_change_is_kept_in_the_base_and_else_refused() {
     assert!(server.terminate().success());
     let port = limpid_tests::process::free_port().to_string();
     let name = dir.path().to_str().expect("a name");
+    // A command that was taken away is one that a program does not know.
     let args = ["server", "--port", &port, "--bind", "127.0.0.1", "--appendonly", "yes"];
+    let args = [&args[..], &["--rename-command", "XADD", ""]].concat();
     let mut refused = Process::start(&[&args[..], &["--dir", name]].concat(), &[], 0);
     assert_eq!(refused.wait().code(), Some(1));
     let output = refused.output();

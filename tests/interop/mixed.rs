@@ -36,9 +36,10 @@ const LIBRARY: &str =
     "#!lua name=mylib\nredis.register_function('hello', function() return 'hello' end)";
 
 #[test]
-fn what_only_the_primary_can_do_is_not_silently_left_out() {
+fn what_only_the_primary_knows_is_not_silently_left_out() {
     let redis = server(Redis, &[]);
-    let mut limpid = server(Limpid, &["--repl-timeout", "600"]);
+    // A command that was taken away is one that the replica does not know.
+    let mut limpid = server(Limpid, &["--repl-timeout", "600", "--rename-command", "XADD", ""]);
     let mut primary = Client::new(redis.connect());
     primary.call(&["FUNCTION", "LOAD", LIBRARY]);
     call(&redis, "XADD stream 1-1 a b");

@@ -129,7 +129,10 @@ fn the_server_answers_as_redis_does() {
 fn compare(group: &str) {
     let named = |g: &&Group| g.name == group;
     let own: Vec<Shape> = GROUPS.iter().filter(named).flat_map(shapes).collect();
-    let all: Vec<Shape> = GROUPS.iter().flat_map(shapes).collect();
+    // Between operations on bits a HyperLogLog is soon a broken one, of which redis-server has changed
+    // a part before it refuses the rest; Limpid leaves it alone.
+    let mixes = |g: &&Group| !(group == "bitmap" && g.name == "hyperloglog");
+    let all: Vec<Shape> = GROUPS.iter().filter(mixes).flat_map(shapes).collect();
     search(group, SEQUENCES, &mut Pair::start(), |rng| sequence(&own, &all, rng));
 }
 
@@ -475,7 +478,14 @@ const NOT_PLAYED: &[(&str, &str)] = &[
     ("bgrewriteaof", "it writes files: aof.rs"),
     ("bgsave", "it writes files: saving.rs"),
     ("cluster", "it is for clusters: cluster.rs"),
+    ("eval", "beside the code: core's server::tests::scripting"),
+    ("eval_ro", "the same"),
+    ("evalsha", "the same"),
+    ("evalsha_ro", "the same"),
     ("failover", "it changes roles: failover.rs"),
+    ("fcall", "as eval"),
+    ("fcall_ro", "as eval"),
+    ("function", "as eval; aof.rs and mixed.rs load libraries"),
     ("info", "its figures differ: programs.rs and the libraries read it"),
     ("lolwut", "it draws, another thing in each version"),
     ("migrate", "it takes two servers: migrate.rs"),
@@ -489,6 +499,7 @@ const NOT_PLAYED: &[(&str, &str)] = &[
     ("restore-asking", "it is RESTORE under another name, for clusters"),
     ("role", "its figures differ: the lessons ask for it"),
     ("save", "it writes files: saving.rs"),
+    ("script", "as eval"),
     ("shutdown", "it ends the server: lessons/replication.rs"),
     ("slaveof", "it changes roles: mixed.rs"),
     ("sync", "it turns the connection into a replica's: replication.rs"),
