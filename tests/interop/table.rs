@@ -17,6 +17,14 @@ const NEWER: &[(&str, usize)] = &[
     ("zrevrank", ARITY),
     // Since 7.2 a script may call it, and does not wait.
     ("wait", FLAGS),
+    // Since 7.2 they are answered while data is loaded.
+    ("cluster|info", FLAGS),
+    ("cluster|keyslot", FLAGS),
+    ("cluster|links", FLAGS),
+    ("cluster|myid", FLAGS),
+    ("cluster|nodes", FLAGS),
+    ("cluster|shards", FLAGS),
+    ("cluster|slots", FLAGS),
     // Proxies are told since 7.2 that every node of a cluster is meant.
     ("config|resetstat", TIPS),
     ("config|rewrite", TIPS),
@@ -32,6 +40,8 @@ const NEWER_ARGUMENTS: &[&str] = &[
     // So are the answers to SKIPME, and the types are in lower case.
     "client|kill",
     "client|list",
+    // It spells the port of the bus with underscores.
+    "cluster|meet",
     // 7.0.15 tells of none.
     "command|getkeys",
     "command|getkeysandflags",

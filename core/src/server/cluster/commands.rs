@@ -43,29 +43,32 @@ static SUBCOMMANDS: &[Row<Handler>] = &[
     sub("addslots", -3, add_slots, CHANGES)
         .complexity("O(N), N being the number of slots.")
         .summary("Gives slots to this node.")
-        .syntax("slot#integer [slot#integer ...]"),
+        .syntax("slot#integer ..."),
     sub("addslotsrange", -4, add_slots_range, CHANGES)
         .since("7.0.0")
         .complexity("O(N), N being the number of slots.")
         .summary("Gives ranges of slots to this node.")
-        .syntax("<range: start-slot#integer end-slot#integer> [<range: start-slot#integer end-slot#integer> ...]"),
-    sub("bumpepoch", 2, bump_epoch, CHANGES).summary("Gives this node a new configuration epoch."),
+        .syntax("<range: start-slot#integer end-slot#integer> ..."),
+    sub("bumpepoch", 2, bump_epoch, CHANGES)
+        .summary("Gives this node a new configuration epoch.")
+        .tips(&["nondeterministic_output"]),
     sub("count-failure-reports", 3, count_failure_reports, flag::ADMIN | flag::STALE)
         .complexity("O(N), N being the number of reports.")
         .summary("Counts the nodes that report another as failing.")
-        .syntax("node-id"),
+        .syntax("node-id")
+        .tips(&["nondeterministic_output"]),
     sub("countkeysinslot", 3, count_keys_in_slot, flag::STALE)
         .summary("Counts the keys in a slot.")
         .syntax("slot#integer"),
     sub("delslots", -3, delete_slots, CHANGES)
         .complexity("O(N), N being the number of slots.")
         .summary("Takes slots from their owners, in the eyes of this node.")
-        .syntax("slot#integer [slot#integer ...]"),
+        .syntax("slot#integer ..."),
     sub("delslotsrange", -4, delete_slots_range, CHANGES)
         .since("7.0.0")
         .complexity("O(N), N being the number of slots.")
         .summary("Takes ranges of slots from their owners, in the eyes of this node.")
-        .syntax("<range: start-slot#integer end-slot#integer> [<range: start-slot#integer end-slot#integer> ...]"),
+        .syntax("<range: start-slot#integer end-slot#integer> ..."),
     sub("failover", -2, failover, CHANGES)
         .summary("Makes this replica take its primary's place.")
         .syntax("[<options: FORCE | TAKEOVER>]"),
@@ -126,7 +129,7 @@ static SUBCOMMANDS: &[Row<Handler>] = &[
         .syntax("config-epoch#integer"),
     sub("setslot", -4, set_slot, CHANGES)
         .summary("Says to which node a slot belongs, or is on its way.")
-        .syntax("slot#integer <subcommand: importing#string$IMPORTING | migrating#string$MIGRATING | node#string$NODE | STABLE>"),
+        .syntax("slot#integer <subcommand: IMPORTING node-id | MIGRATING node-id | NODE node-id | STABLE>"),
     sub("shards", 2, shards, TELLS)
         .since("7.0.0")
         .complexity("O(N), N being the number of nodes.")
