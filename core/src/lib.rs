@@ -12,7 +12,6 @@
 //! * [`persist`]: the forms that data takes on disk and between servers.
 //! * [`front`]: what every program has that serves clients: connections, dispatch, configuration,
 //!   pub/sub, statistics.
-//! * [`conversation`]: dialogues as `async fn` that a checkpoint can hold.
 //! * [`peer`]: outgoing connections of whoever is a client of another server.
 //! * [`cluster`]: a node of Redis Cluster: bus, gossip, elections.
 //! * [`server`]: the front, a keyspace, and what makes the data last.
