@@ -126,6 +126,8 @@ impl SentinelServer {
                 }
                 Effect::Save => self.begin_save(),
                 Effect::Exit(code) => self.exit(code),
+                // Scripts are queued and not started: that takes `Output::Spawn`, and the front hands
+                // no news of children to its service yet.
                 Effect::Run(_) | Effect::Kill(_) => {}
             }
         }
