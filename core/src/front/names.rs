@@ -46,7 +46,7 @@ impl<S: Service> Names<S> {
     }
 
     /// The command that a client calls by this name, in any case.
-    #[inline]
+    #[inline(always)]
     pub fn find(&self, name: &[u8]) -> Option<&'static Command<S>> {
         self.table.all().get(usize::from(self.index().place(name)?))
     }
@@ -115,14 +115,14 @@ impl Index {
     }
 
     /// The id of the command of this name, in any case.
-    #[inline]
+    #[inline(always)]
     pub(super) fn place(&self, name: &[u8]) -> Option<u16> {
         place(self, name)
     }
 }
 
 /// The place in the table of the command of this name.
-#[inline]
+#[inline(always)]
 fn place(index: &Index, name: &[u8]) -> Option<u16> {
     let Some(words) = words(name) else { return find_long(index, name) };
     let mut place = hash_words(words);

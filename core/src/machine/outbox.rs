@@ -160,6 +160,7 @@ impl Outbox {
 
     /// Forgets the first `n` waiting bytes, which have been sent. True if that brought the outbox
     /// down to its low-water mark, in which case the driver owes an [`Input::Drained`](super::Input::Drained).
+    #[inline(always)]
     pub fn consume(&mut self, n: usize) -> bool {
         let n = n.min(self.len);
         let before = self.len;

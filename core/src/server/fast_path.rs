@@ -22,7 +22,7 @@ struct Head<'b> {
 
 impl Server {
     /// Whether no check can refuse or delay a command on keys.
-    #[inline]
+    #[inline(always)]
     pub(super) fn can_skip_checks(&self, client: &Client) -> bool {
         let settings = self.config.settings();
         let state = &client.state;

@@ -87,7 +87,7 @@ impl Keyspace {
     }
 
     /// A database. The last one stands in for numbers that are too large.
-    #[inline]
+    #[inline(always)]
     pub fn db(&mut self, index: usize) -> DbMut<'_> {
         let index = index.min(self.count - 1);
         self.make(index);
@@ -293,11 +293,17 @@ impl Keyspace {
         self.dbs = core::mem::take(&mut beside.dbs);
     }
 
-    #[inline]
+    #[inline(always)]
     fn make(&mut self, index: usize) {
         if self.dbs.len() <= index {
-            self.dbs.resize_with(index + 1, || Db::new(self.env.seed));
+            self.add_dbs(index);
         }
+    }
+
+    /// Adds empty databases, up to this one.
+    #[cold]
+    fn add_dbs(&mut self, index: usize) {
+        self.dbs.resize_with(index + 1, || Db::new(self.env.seed));
     }
 }
 

@@ -99,7 +99,7 @@ impl Tables {
         self.find_entry(hash, key).map(|(place, _)| place)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn find_entry(&self, hash: u64, key: &[u8]) -> Option<(Place, &Entry)> {
         let (number, table) = match &self.slots {
             None => (0, &self.one),
@@ -145,7 +145,7 @@ impl Tables {
     }
 
     /// The entry at a place, to change what no snapshot keeps and no account counts.
-    #[inline]
+    #[inline(always)]
     pub(super) fn get_aside(&mut self, at: Place) -> &mut Entry {
         match &mut self.slots {
             None => self.one.get_aside(at.place),

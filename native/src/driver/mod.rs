@@ -769,7 +769,7 @@ fn mark(slot: Slot, marked: &mut bool, list: &mut Vec<Slot>) {
 
 /// Hands a socket as much of an outbox as one system call takes: how much that was, and how much
 /// of it the socket took.
-#[inline]
+#[inline(always)]
 fn offer(socket: &mut Socket, outbox: &Outbox) -> (usize, io::Result<usize>) {
     if let Some(whole) = outbox.whole() {
         return (whole.len(), socket.write(whole));
