@@ -1,9 +1,10 @@
 //! FAILOVER: handing the primary's place to a replica that has all.
 
 use super::primary::State;
-use crate::server::PauseReason;
-use crate::server::Server;
-use crate::time::{Mono, Now};
+use crate::command::CommandError;
+use crate::resp::number::parse_i64;
+use crate::server::{Call, Client, PauseReason, Server};
+use crate::time::{Duration, Mono, Now};
 
 /// A failover that is under way.
 #[derive(Clone, Debug)]
@@ -126,4 +127,81 @@ impl Server {
 
 fn same(a: &(String, u16), b: &(String, u16)) -> bool {
     a.0.eq_ignore_ascii_case(&b.0) && a.1 == b.1
+}
+
+pub(super) fn failover(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    if call.args.len() == 2 && call.arg(1).eq_ignore_ascii_case(b"abort") {
+        if server.service.replication.failover.is_none() {
+            return Err(CommandError::text("ERR No failover in progress."));
+        }
+        server.abort_failover(call.now, "Failover manually aborted");
+        return call.ok();
+    }
+    let (mut timeout, mut target, mut force) = (None, None, false);
+    let mut at = 1;
+    while at < call.args.len() {
+        let left = call.args.len() - at - 1;
+        let integer = |index| parse_i64(call.arg(index)).ok_or(CommandError::NotAnInteger);
+        match call.arg(at).to_ascii_lowercase().as_slice() {
+            b"timeout" if left >= 1 && timeout.is_none() => {
+                let millis = u64::try_from(integer(at + 1)?).unwrap_or(0);
+                if millis == 0 {
+                    return Err(CommandError::text("ERR FAILOVER timeout must be greater than 0"));
+                }
+                timeout = Some(Duration::from_millis(millis));
+                at += 2;
+            }
+            b"to" if left >= 2 && target.is_none() => {
+                let host = String::from_utf8_lossy(call.arg(at + 1)).into_owned();
+                target = Some((host, integer(at + 2)?));
+                at += 3;
+            }
+            b"force" if !force => {
+                force = true;
+                at += 1;
+            }
+            _ => return Err(CommandError::Syntax),
+        }
+    }
+    if server.service.replication.failover.is_some() {
+        return Err(CommandError::text("ERR FAILOVER already in progress."));
+    }
+    if server.service.replication.is_replica() {
+        return Err(CommandError::text("ERR FAILOVER is not valid when server is a replica."));
+    }
+    if server.service.replication.replicas.is_empty() {
+        return Err(CommandError::text("ERR FAILOVER requires connected replicas."));
+    }
+    if force && (timeout.is_none() || target.is_none()) {
+        return Err(CommandError::text(
+            "ERR FAILOVER with force option requires both a timeout and target HOST and IP.",
+        ));
+    }
+    let target = match target {
+        None => None,
+        Some((host, port)) => Some(server.failover_target(&host, port)?),
+    };
+    server.notice(|| match &target {
+        Some((host, port)) => format!("FAILOVER requested to {host}:{port}."),
+        None => "FAILOVER requested to any replica.".to_owned(),
+    });
+    let until = timeout.map(|timeout| call.now.mono + timeout);
+    server.begin_failover(call.now, Failover { target, until, force, in_progress: false });
+    call.ok()
+}
+
+impl Server {
+    fn failover_target(&self, host: &str, port: i64) -> Result<(String, u16), CommandError> {
+        let is_meant = |client: &Client, its_port| {
+            its_port == port && client.replica_address().eq_ignore_ascii_case(host)
+        };
+        let found = self.all_replicas().find(|(client, replica)| is_meant(client, replica.port));
+        match found {
+            None => Err(CommandError::text("ERR FAILOVER target HOST and PORT is not a replica.")),
+            Some((_, replica)) if replica.state != State::Online => {
+                Err(CommandError::text("ERR FAILOVER target replica is not online."))
+            }
+            Some(_) => Ok((host.to_owned(), u16::try_from(port).unwrap_or_default())),
+        }
+    }
 }

@@ -3,7 +3,7 @@
 //! * `backlog`: the latest part of the stream of commands;
 //! * `primary`: a primary's view of its replicas: who they are, how far each has come, and what it
 //!   is sent next;
-//! * `sync`: the copy of the data that a replica gets first;
+//! * `psync`: a replica asks to be sent the stream; `sync`: the copy of the data that a replica gets first;
 //! * `replica`: a replica's view of its primary: the link, what is known when it is cut, and how
 //!   a server becomes a replica and a primary again;
 //! * `handshake`: how the two make themselves known;
@@ -27,6 +27,7 @@ mod handshake;
 mod info;
 mod load;
 mod primary;
+mod psync;
 mod replica;
 mod rules;
 mod stream;

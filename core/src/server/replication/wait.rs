@@ -2,10 +2,10 @@
 
 use super::primary::{Replica, State};
 use crate::command::CommandError;
+use crate::resp::number::parse_i64;
 use crate::resp::reply::Reply;
-use crate::server::Client;
-use crate::server::Server;
-use crate::time::Now;
+use crate::server::{Call, Client, Server};
+use crate::time::{Duration, Now};
 
 /// What a client in WAIT or WAITAOF waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,4 +97,71 @@ const NO_FILE: &str = "ERR WAITAOF cannot be used when numlocal is set but appen
 /// The error of WAITAOF without an append-only file.
 pub(super) fn no_file() -> CommandError {
     CommandError::text(NO_FILE)
+}
+
+pub(super) fn wait(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    if server.service.replication.is_replica() {
+        return Err(CommandError::text(
+            "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 \
+             if a replica is configured to be writable (which is not the default) writes to \
+             replicas are just local and are not propagated.",
+        ));
+    }
+    let replicas = parse_i64(call.arg(1)).ok_or(CommandError::NotAnInteger)?;
+    let patience = patience(call.arg(2))?;
+    let acks = Acks { offset: call.client.state.write_offset, replicas, local: None };
+    wait_for(server, call, acks, patience);
+    Ok(())
+}
+
+pub(super) fn waitaof(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    let local = match parse_i64(call.arg(1)) {
+        Some(0) => false,
+        Some(1) => true,
+        Some(_) => {
+            return Err(CommandError::text(
+                "ERR value is out of range, value must between 0 and 1",
+            ));
+        }
+        None => return Err(CommandError::NotAnInteger),
+    };
+    let out_of_range = CommandError::text("ERR value is out of range, must be positive");
+    let replicas = parse_i64(call.arg(2)).filter(|n| *n >= 0).ok_or(out_of_range)?;
+    let patience = patience(call.arg(3))?;
+    if server.service.replication.is_replica() {
+        return Err(CommandError::text(
+            "ERR WAITAOF cannot be used with replica instances. Please also note that writes to \
+             replicas are just local and are not propagated.",
+        ));
+    }
+    if local && !server.config.settings().appendonly {
+        return Err(no_file());
+    }
+    let acks = Acks { offset: call.client.state.write_offset, replicas, local: Some(local) };
+    wait_for(server, call, acks, patience);
+    Ok(())
+}
+
+fn wait_for(server: &mut Server, call: &mut Call<'_>, acks: Acks, patience: Option<Duration>) {
+    let reached = server.reached(acks);
+    if reached.is_enough(acks) || server.service.executing || call.client.state.from_primary {
+        return reached.write(acks, &mut call.reply());
+    }
+    let Call { now, args, command, .. } = *call;
+    server.block_for_acks(now, call.client, command, args, acks, patience);
+    server.service.replication.waiting.push(call.client.slot);
+    server.ask_replicas();
+}
+
+/// How long a client waits, `None` for ever.
+fn patience(text: &[u8]) -> Result<Option<Duration>, CommandError> {
+    let millis = parse_i64(text)
+        .ok_or(CommandError::text("ERR timeout is not an integer or out of range"))?;
+    let millis =
+        u64::try_from(millis).map_err(|_| CommandError::text("ERR timeout is negative"))?;
+    // Beyond this Redis's clock overflows.
+    if millis > i64::MAX as u64 / 2 {
+        return Err(CommandError::text("ERR timeout is out of range"));
+    }
+    Ok((millis > 0).then(|| Duration::from_millis(millis)))
 }
