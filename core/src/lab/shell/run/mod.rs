@@ -1,5 +1,10 @@
 //! Carrying out commands: pipelines, redirections, jobs, functions, loops.
 
+mod compound;
+mod jobs;
+
+pub(super) use jobs::Job;
+
 use core::future::Future;
 use core::pin::Pin;
 
@@ -15,24 +20,24 @@ use super::syntax::{Command, Item, Link, List, Pipeline, Redirect, RedirectKind,
 
 /// All that a shell remembers between commands.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Shell {
+pub(in crate::lab::shell) struct Shell {
     vars: SortedMap<String, Var>,
     /// Functions as source.
-    pub(super) functions: SortedMap<String, String>,
-    pub(super) aliases: SortedMap<String, String>,
-    pub(super) name: String,
-    pub(super) params: Vec<String>,
-    pub(super) status: i32,
-    pub(super) dir: String,
-    pub(super) pid: u32,
-    pub(super) last_background: Option<u32>,
-    pub(super) jobs: Vec<Job>,
-    pub(super) history: Vec<String>,
+    pub(in crate::lab::shell) functions: SortedMap<String, String>,
+    pub(in crate::lab::shell) aliases: SortedMap<String, String>,
+    pub(in crate::lab::shell) name: String,
+    pub(in crate::lab::shell) params: Vec<String>,
+    pub(in crate::lab::shell) status: i32,
+    pub(in crate::lab::shell) dir: String,
+    pub(in crate::lab::shell) pid: u32,
+    pub(in crate::lab::shell) last_background: Option<u32>,
+    pub(in crate::lab::shell) jobs: Vec<Job>,
+    pub(in crate::lab::shell) history: Vec<String>,
     /// Whether a person sits at a terminal.
-    pub(super) interactive: bool,
-    pub(super) stop_at_error: bool,
-    pub(super) unset_is_error: bool,
-    pub(super) trace: bool,
+    pub(in crate::lab::shell) interactive: bool,
+    pub(in crate::lab::shell) stop_at_error: bool,
+    pub(in crate::lab::shell) unset_is_error: bool,
+    pub(in crate::lab::shell) trace: bool,
     depth: u32,
 }
 
@@ -42,19 +47,9 @@ struct Var {
     exported: bool,
 }
 
-/// A pipeline in the background, or suspended.
-#[derive(Clone, Debug)]
-pub(super) struct Job {
-    pub(super) number: usize,
-    pub(super) text: String,
-    /// Its processes, with how each ended.
-    pub(super) children: Vec<(ChildId, u32, Option<i32>)>,
-    pub(super) suspended: bool,
-}
-
 /// Where to go after a command.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Flow {
+pub(in crate::lab::shell) enum Flow {
     Next,
     Break(u32),
     Continue(u32),
@@ -69,7 +64,7 @@ impl Shell {
     /// How deep functions and `source` may call each other.
     const DEPTH: u32 = 16;
 
-    pub(super) fn new(os: &Os) -> Self {
+    pub(in crate::lab::shell) fn new(os: &Os) -> Self {
         let mut shell = Shell {
             name: "sh".into(),
             dir: os.dir.to_string(),
@@ -84,28 +79,28 @@ impl Shell {
 
     // --- variables ----------------------------------------------------------------------------
 
-    pub(super) fn var(&self, name: &str) -> Option<&str> {
+    pub(in crate::lab::shell) fn var(&self, name: &str) -> Option<&str> {
         self.vars.get(name).map(|var| var.value.as_str())
     }
 
-    pub(super) fn set(&mut self, name: &str, value: &str) {
+    pub(in crate::lab::shell) fn set(&mut self, name: &str, value: &str) {
         self.vars.get_or_default(name.to_owned()).value = value.to_owned();
     }
 
-    pub(super) fn export(&mut self, name: &str) {
+    pub(in crate::lab::shell) fn export(&mut self, name: &str) {
         self.vars.get_or_default(name.to_owned()).exported = true;
     }
 
-    pub(super) fn unset(&mut self, name: &str) {
+    pub(in crate::lab::shell) fn unset(&mut self, name: &str) {
         self.vars.remove(name);
     }
 
-    pub(super) fn all_vars(&self) -> impl Iterator<Item = (&str, &str, bool)> {
+    pub(in crate::lab::shell) fn all_vars(&self) -> impl Iterator<Item = (&str, &str, bool)> {
         self.vars.iter().map(|(name, var)| (name.as_str(), var.value.as_str(), var.exported))
     }
 
     /// A variable or a special parameter.
-    pub(super) fn special(&self, name: &str) -> Option<String> {
+    pub(in crate::lab::shell) fn special(&self, name: &str) -> Option<String> {
         Some(match name {
             "?" => self.status.to_string(),
             "$" => self.pid.to_string(),
@@ -176,7 +171,11 @@ impl Shell {
     }
 
     /// What a command prints.
-    pub(super) async fn substitute(&mut self, os: &Os, text: &str) -> Result<Vec<u8>, String> {
+    pub(in crate::lab::shell) async fn substitute(
+        &mut self,
+        os: &Os,
+        text: &str,
+    ) -> Result<Vec<u8>, String> {
         os.flush().await;
         let command = Launch { stdout: Stdio::Piped, ..self.subshell(text) };
         let (child, _) = os.spawn(command).await.map_err(|error| error.to_string())?;
@@ -189,7 +188,11 @@ impl Shell {
     // --- lists --------------------------------------------------------------------------------
 
     /// Runs text as commands.
-    pub(super) fn run_text<'a>(&'a mut self, os: &'a Os, text: &'a str) -> Later<'a, Flow> {
+    pub(in crate::lab::shell) fn run_text<'a>(
+        &'a mut self,
+        os: &'a Os,
+        text: &'a str,
+    ) -> Later<'a, Flow> {
         Box::pin(async move {
             match parse(text) {
                 Ok(list) => self.run_list(os, &list).await,
@@ -203,13 +206,17 @@ impl Shell {
     }
 
     /// Says what is wrong, as a shell does.
-    pub(super) async fn say(&self, os: &Os, text: &str) {
+    pub(in crate::lab::shell) async fn say(&self, os: &Os, text: &str) {
         let name = if self.interactive { "-bash" } else { &self.name };
         os.flush().await;
         let _ = os.write(Stream::Stderr, format!("{name}: {text}\n").into_bytes()).await;
     }
 
-    pub(super) fn run_list<'a>(&'a mut self, os: &'a Os, list: &'a List) -> Later<'a, Flow> {
+    pub(in crate::lab::shell) fn run_list<'a>(
+        &'a mut self,
+        os: &'a Os,
+        list: &'a List,
+    ) -> Later<'a, Flow> {
         Box::pin(async move {
             for item in &list.0 {
                 let flow = self.run_item(os, item).await;
@@ -243,47 +250,6 @@ impl Shell {
             return Flow::Exit;
         }
         flow
-    }
-
-    async fn run_background(&mut self, os: &Os, item: &Item) {
-        os.flush().await;
-        let simple = item.rest.is_empty() && item.first.stages.len() == 1;
-        let stage = item.first.stages.first();
-        let spawned = match stage.filter(|_| simple) {
-            // `redis-server &` is that program, and not a shell that runs it.
-            Some(stage) if matches!(stage.command, Command::Simple { .. }) => {
-                self.spawn_stage(os, stage, Stdio::Null, Stdio::Inherit, Group::New).await
-            }
-            _ => {
-                let stdin = Stdio::Null;
-                let command = Launch { stdin, group: Group::New, ..self.subshell(&item.text) };
-                let name = command.program.clone();
-                os.spawn(command).await.map_err(|error| (name, error))
-            }
-        };
-        match spawned {
-            Ok((child, pid)) => {
-                self.last_background = Some(pid);
-                self.status = 0;
-                let number = self.add_job(&item.text, vec![(child, pid, None)], false);
-                if self.interactive {
-                    os.println(format!("[{number}] {pid}"));
-                    os.flush().await;
-                }
-            }
-            Err((name, error)) => self.not_started(os, stage, &name, &error).await,
-        }
-    }
-
-    fn add_job(
-        &mut self,
-        text: &str,
-        children: Vec<(ChildId, u32, Option<i32>)>,
-        suspended: bool,
-    ) -> usize {
-        let number = self.jobs.iter().map(|job| job.number).max().unwrap_or(0) + 1;
-        self.jobs.push(Job { number, text: text.into(), children, suspended });
-        number
     }
 
     // --- pipelines ----------------------------------------------------------------------------
@@ -398,7 +364,7 @@ impl Shell {
     }
 
     /// A command whose first word is an alias, as that stands for.
-    pub(super) fn unalias(&self, args: Vec<String>) -> Vec<String> {
+    pub(in crate::lab::shell) fn unalias(&self, args: Vec<String>) -> Vec<String> {
         let Some(text) = args.first().and_then(|name| self.aliases.get(name)) else { return args };
         let words = text.split_whitespace().map(str::to_owned);
         words.chain(args.into_iter().skip(1)).collect()
@@ -491,43 +457,6 @@ impl Shell {
             let _ = os.write(Stream::Stderr, line.into_bytes()).await;
         }
         self.status = status;
-    }
-
-    /// Waits until all of these have ended, or until they are suspended.
-    pub(super) async fn wait_foreground(
-        &mut self,
-        os: &Os,
-        mut children: Vec<(ChildId, u32, Option<i32>)>,
-        text: &str,
-    ) {
-        let mut suspended = false;
-        for (child, _, ended) in &mut children {
-            while ended.is_none() && !suspended {
-                match os.wait(Some(*child)).await {
-                    Some((_, ChildChange::Ended(status))) => *ended = Some(status.code()),
-                    Some((_, ChildChange::Suspended)) => suspended = self.interactive,
-                    Some((_, ChildChange::Continued)) => {}
-                    None => *ended = Some(127),
-                }
-            }
-        }
-        if let Some((.., Some(status))) = children.last() {
-            self.status = *status;
-        }
-        if self.interactive {
-            os.set_foreground(None).await;
-            os.set_mode(TerminalMode::Cooked).await;
-            if suspended {
-                self.status = 148;
-                let number = self.add_job(text, children, true);
-                os.print(format!("\n[{number}]+  Stopped                 {text}\n"));
-            } else if self.status == 130 {
-                os.print("\n");
-            } else if self.status == 137 {
-                os.print("Killed\n");
-            }
-            os.flush().await;
-        }
     }
 
     // --- single commands -------------------------------------------------------------------------
@@ -625,7 +554,12 @@ impl Shell {
     }
 
     /// Calls a function.
-    pub(super) async fn call(&mut self, os: &Os, body: &str, args: Vec<String>) -> Flow {
+    pub(in crate::lab::shell) async fn call(
+        &mut self,
+        os: &Os,
+        body: &str,
+        args: Vec<String>,
+    ) -> Flow {
         if self.depth >= Self::DEPTH {
             let error = format!("{}: maximum function nesting level exceeded", args[0]);
             return self.give_up(os, &error).await;
@@ -704,116 +638,6 @@ impl Shell {
         }
     }
 
-    async fn run_compound(&mut self, os: &Os, command: &Command, text: &str) -> Flow {
-        match command {
-            Command::Simple { .. } => Flow::Next,
-            Command::Group(list) => self.run_list(os, list).await,
-            Command::Subshell(_) => {
-                os.flush().await;
-                let text = text.trim();
-                let inner = text.strip_prefix('(').and_then(|text| text.strip_suffix(')'));
-                let inner = inner.unwrap_or(text);
-                let group = self.group(None);
-                let command = Launch { group, ..self.subshell(inner) };
-                match os.spawn(command).await {
-                    Ok((child, pid)) => {
-                        self.wait_foreground(os, vec![(child, pid, None)], text).await;
-                    }
-                    Err(error) => self.not_started(os, None, "sh", &error).await,
-                }
-                Flow::Next
-            }
-            Command::If { arms, otherwise } => {
-                let strict = core::mem::take(&mut self.stop_at_error);
-                for (test, body) in arms {
-                    let flow = self.run_list(os, test).await;
-                    if flow != Flow::Next {
-                        self.stop_at_error = strict;
-                        return flow;
-                    }
-                    if self.status == 0 {
-                        self.stop_at_error = strict;
-                        return self.run_list(os, body).await;
-                    }
-                }
-                self.stop_at_error = strict;
-                self.status = 0;
-                match otherwise {
-                    Some(body) => self.run_list(os, body).await,
-                    None => Flow::Next,
-                }
-            }
-            Command::While { until, test, body } => {
-                let mut status = 0;
-                loop {
-                    if os.tick().await {
-                        return self.interrupted(os).await;
-                    }
-                    let strict = core::mem::take(&mut self.stop_at_error);
-                    let flow = self.run_list(os, test).await;
-                    self.stop_at_error = strict;
-                    if flow != Flow::Next {
-                        return flow;
-                    }
-                    if (self.status == 0) == *until {
-                        self.status = status;
-                        return Flow::Next;
-                    }
-                    let flow = self.run_list(os, body).await;
-                    status = self.status;
-                    if let Some(flow) = after_body(flow) {
-                        return flow;
-                    }
-                }
-            }
-            Command::For { var, words, body } => {
-                let values = match words {
-                    None => self.params.clone(),
-                    Some(words) => match self.expand_all(os, words).await {
-                        Ok(values) => values,
-                        Err(error) => return self.give_up(os, &error).await,
-                    },
-                };
-                self.status = 0;
-                for value in values {
-                    if os.tick().await {
-                        return self.interrupted(os).await;
-                    }
-                    self.set(var, &value);
-                    let flow = self.run_list(os, body).await;
-                    if let Some(flow) = after_body(flow) {
-                        return flow;
-                    }
-                }
-                Flow::Next
-            }
-            Command::Case { word, arms } => {
-                let text = match self.expand_one(os, word).await {
-                    Ok(text) => text,
-                    Err(error) => return self.give_up(os, &error).await,
-                };
-                self.status = 0;
-                for (patterns, body) in arms {
-                    for pattern in patterns {
-                        let pattern = match self.expand_pattern(os, pattern).await {
-                            Ok(pattern) => pattern,
-                            Err(error) => return self.give_up(os, &error).await,
-                        };
-                        if super::expand::matches(&pattern, &text) {
-                            return self.run_list(os, body).await;
-                        }
-                    }
-                }
-                Flow::Next
-            }
-            Command::Function { name, body } => {
-                self.functions.insert(name.clone(), body.clone());
-                self.status = 0;
-                Flow::Next
-            }
-        }
-    }
-
     async fn interrupted(&mut self, os: &Os) -> Flow {
         self.status = 130;
         os.print("\n");
@@ -822,7 +646,11 @@ impl Shell {
     }
 
     /// Changes the working directory.
-    pub(super) async fn change_dir(&mut self, os: &Os, path: &str) -> Result<(), String> {
+    pub(in crate::lab::shell) async fn change_dir(
+        &mut self,
+        os: &Os,
+        path: &str,
+    ) -> Result<(), String> {
         let full = resolve_path(&self.dir, path);
         let changed = os.do_disk(DiskOp::ChangeDir { path: full.clone() }).await;
         changed.map_err(|error| format!("{path}: {error}"))?;
@@ -830,64 +658,9 @@ impl Shell {
         self.set("OLDPWD", &old);
         Ok(())
     }
-
-    /// Notes what has become of jobs; the lines that tell of it.
-    pub(super) async fn look_after_jobs(&mut self, os: &Os) -> Vec<String> {
-        while let Some((child, change)) = os.poll_child().await {
-            self.note_change(child, change);
-        }
-        let mut lines = Vec::new();
-        self.jobs.retain(|job| {
-            let Some(status) = job.status() else { return true };
-            let state = match status {
-                0 => "Done".to_owned(),
-                137 => "Killed".to_owned(),
-                143 => "Terminated".to_owned(),
-                130 => "Interrupt".to_owned(),
-                status => format!("Exit {status}"),
-            };
-            lines.push(format!("[{}]+  {state:<24}{}", job.number, job.text));
-            false
-        });
-        lines
-    }
-
-    pub(super) fn note_change(&mut self, child: ChildId, change: ChildChange) {
-        for job in &mut self.jobs {
-            for known in &mut job.children {
-                if known.0 == child {
-                    match change {
-                        ChildChange::Ended(status) => known.2 = Some(status.code()),
-                        ChildChange::Suspended => job.suspended = true,
-                        ChildChange::Continued => job.suspended = false,
-                    }
-                }
-            }
-        }
-    }
-}
-
-impl Job {
-    /// The status of its last process, when all have ended.
-    pub(super) fn status(&self) -> Option<i32> {
-        let ended = self.children.iter().all(|(.., status)| status.is_some());
-        self.children.last().and_then(|(.., status)| *status).filter(|_| ended)
-    }
-}
-
-/// What a loop does after its body: go on with `None`, or leave.
-fn after_body(flow: Flow) -> Option<Flow> {
-    match flow {
-        Flow::Next | Flow::Continue(0 | 1) => None,
-        Flow::Continue(n) => Some(Flow::Continue(n - 1)),
-        Flow::Break(0 | 1) => Some(Flow::Next),
-        Flow::Break(u32::MAX) => Some(Flow::Break(u32::MAX)),
-        Flow::Break(n) => Some(Flow::Break(n - 1)),
-        flow => Some(flow),
-    }
 }
 
 /// A word in quotes that a shell reads back.
-pub(super) fn quote(text: &str) -> String {
+pub(in crate::lab::shell) fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
