@@ -33,13 +33,16 @@
 
 mod children;
 mod clock;
+mod connecting;
 mod connections;
 mod disk;
-mod ebb;
 mod mailbox;
 mod moderation;
 mod names;
+mod purge;
+mod reading;
 mod schedule;
+mod sending;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -61,10 +64,10 @@ use self::children::Children;
 use self::clock::Clock;
 use self::connections::{Connection, Connections, Slot};
 use self::disk::Disk;
-use self::ebb::Ebb;
 pub(crate) use self::mailbox::{Letter, Mailbox};
 use self::moderation::Moderation;
 use self::names::{Names, Wanted};
+use self::purge::Purge;
 pub(crate) use self::socket::SocketOptions;
 use self::socket::{Listener, Socket, is_exhaustion, net_error};
 use self::vitals::Gauge;
@@ -109,7 +112,7 @@ pub(crate) struct Driver<M, L> {
     clock: Clock,
     gauge: Gauge,
     vitals_at: Mono,
-    ebb: Ebb,
+    purge: Purge,
     moderation: Moderation,
     disk: Disk,
     children: Children,
@@ -169,7 +172,7 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
             clock: Clock::new(),
             gauge: Gauge::new(),
             vitals_at: Mono::ZERO,
-            ebb: Ebb::new(),
+            purge: Purge::new(),
             moderation: Moderation::new(),
             connections: Connections::default(),
             accepted: 0,
@@ -219,7 +222,7 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
             self.clock.tick();
             self.moderation.turn(self.clock.mono());
             if !events.is_empty() {
-                self.ebb.worked(self.clock.mono());
+                self.purge.worked(self.clock.mono());
             }
             self.read_again();
             for event in &events {
@@ -231,10 +234,10 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
                 self.report_vitals();
             }
             if self.machine.poll_timeout().is_some_and(|at| at <= self.clock.mono()) {
-                self.ebb.worked(self.clock.mono());
+                self.purge.worked(self.clock.mono());
                 self.hand(Input::Wake);
             }
-            self.ebb.turn(self.clock.mono());
+            self.purge.turn(self.clock.mono());
             self.release_gathered();
             self.settle();
         }
@@ -284,7 +287,7 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
             return Some(Duration::ZERO);
         }
         let wake = self.machine.poll_timeout();
-        let until = [wake, self.accept_pause, self.ebb.due()].into_iter().flatten().min()?;
+        let until = [wake, self.accept_pause, self.purge.due()].into_iter().flatten().min()?;
         if until <= self.clock.mono() {
             return Some(Duration::ZERO);
         }
@@ -380,73 +383,6 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
                     None => self.hand(Input::ConnectFailed { conn, error }),
                 }
             }
-        }
-    }
-
-    /// Reads what did not fit into one read of the turn before, and what waited for the machine.
-    fn read_again(&mut self) {
-        let n = self.again.len();
-        for i in 0..n {
-            let slot = self.again[i];
-            let Some(connection) = self.connections.get_mut(slot) else { continue };
-            connection.in_again = false;
-            if connection.readable && connection.may_read() {
-                self.read(slot);
-            }
-        }
-        self.again.drain(..n);
-    }
-
-    /// Tells the machine what has been read.
-    fn tell_arrived(&mut self) {
-        if self.arrived.len() > 1 {
-            let mut start = 0;
-            self.machine.prefetch(self.arrived.iter().map(|&(conn, end)| {
-                let bytes = self.buffer.get(start..end).unwrap_or_default();
-                start = end;
-                (conn, bytes)
-            }));
-        }
-        let mut start = 0;
-        for (conn, end) in self.arrived.drain(..) {
-            let watch = self.clock.stopwatch();
-            let now = Now::new(self.clock.mono(), self.clock.wall(), &watch);
-            let bytes = self.buffer.get(start..end).unwrap_or_default();
-            self.machine.handle(now, Input::Received { conn, bytes });
-            start = end;
-        }
-    }
-
-    /// Reads once.
-    fn read(&mut self, slot: Slot) {
-        if self.arrived.last().is_some_and(|(_, end)| GATHERED - end < READ_BUFFER) {
-            self.tell_arrived();
-        }
-        let Some(connection) = self.connections.get_mut(slot) else { return };
-        let conn = connection.id;
-        let start = self.arrived.last().map_or(0, |(_, end)| *end);
-        let room = self.buffer.get_mut(start..start + READ_BUFFER).unwrap_or_default();
-        match connection.socket.read(room) {
-            Ok(0) => {
-                connection.readable = false;
-                connection.ended = true;
-                self.hand(Input::Ended { conn });
-            }
-            Ok(n) => {
-                // A short read has emptied the socket, unless its end is still to be read.
-                if n == READ_BUFFER || connection.hung_up {
-                    mark(slot, &mut connection.in_again, &mut self.again);
-                } else {
-                    connection.readable = false;
-                }
-                self.moderation.heard(&mut connection.heard_in);
-                self.arrived.push((conn, start + n));
-            }
-            Err(e) if e.kind() == ErrorKind::WouldBlock => connection.readable = false,
-            Err(e) if e.kind() == ErrorKind::Interrupted => {
-                mark(slot, &mut connection.in_again, &mut self.again);
-            }
-            Err(e) => self.lose(slot, net_error(&e)),
         }
     }
 
@@ -572,191 +508,6 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
             }
         }
     }
-
-    /// Messages that were gathered leave with the next [`Self::flush`].
-    fn release_gathered(&mut self) {
-        for slot in self.gathering.drain(..) {
-            // What was asked for may have taken them along.
-            if let Some(connection) = self.connections.get_mut(slot)
-                && std::mem::take(&mut connection.in_gathering)
-            {
-                mark(slot, &mut connection.in_dirty, &mut self.dirty);
-            }
-        }
-    }
-
-    /// Writes once to every connection that has something to send.
-    fn flush(&mut self) {
-        let n = self.dirty.len();
-        for i in 0..n {
-            let slot = self.dirty[i];
-            self.write(slot);
-        }
-        self.dirty.drain(..n);
-    }
-
-    fn write(&mut self, slot: Slot) {
-        let Some(connection) = self.connections.get_mut(slot) else { return };
-        connection.in_dirty = false;
-        connection.in_gathering = false;
-        if connection.blocked || connection.connecting {
-            return;
-        }
-        let Some(outbox) = self.machine.outbox(connection.id) else { return };
-        let (offered, taken) = match offer(&mut connection.socket, outbox) {
-            (offered, Ok(n)) => (offered, n),
-            (offered, Err(e)) if e.kind() == ErrorKind::WouldBlock => (offered, 0),
-            (_, Err(e)) if e.kind() == ErrorKind::Interrupted => {
-                return mark(slot, &mut connection.in_dirty, &mut self.dirty);
-            }
-            (_, Err(e)) => return self.lose(slot, net_error(&e)),
-        };
-        if outbox.consume(taken) {
-            self.notices.push(Notice::Drained(connection.id));
-        }
-        if outbox.is_empty() {
-            if connection.closing {
-                self.lose(slot, NetError::Eof);
-            }
-        } else if taken < offered {
-            connection.blocked = true;
-            if !connection.writable_watched {
-                connection.writable_watched = true;
-                let both = Interest::READABLE | Interest::WRITABLE;
-                let token = Connections::token(slot);
-                if connection.socket.reregister(self.poll.registry(), token, both).is_err() {
-                    self.lose(slot, NetError::Other);
-                }
-            }
-        } else if outbox.ready() > 0 {
-            mark(slot, &mut connection.in_dirty, &mut self.dirty);
-        }
-    }
-
-    fn listen(&mut self, id: ListenerId, at: &Endpoint, backlog: u32) {
-        let result = self.open_listener(id, at, backlog).map_err(|e| net_error(&e));
-        self.hand(Input::Listening { listener: id, result });
-    }
-
-    fn open_listener(
-        &mut self,
-        id: ListenerId,
-        at: &Endpoint,
-        backlog: u32,
-    ) -> io::Result<Endpoint> {
-        let mut listener = Listener::open(at, backlog, &self.options)?;
-        let index = self.listeners.iter().position(Option::is_none).unwrap_or(self.listeners.len());
-        listener.register(self.poll.registry(), Token(FIRST_LISTENER + index))?;
-        let endpoint = listener.endpoint().clone();
-        let open = Some(OpenListener { id, listener, ready: false });
-        match self.listeners.get_mut(index) {
-            Some(free) => *free = open,
-            None => self.listeners.push(open),
-        }
-        Ok(endpoint)
-    }
-
-    fn unlisten(&mut self, id: ListenerId) {
-        for open in &mut self.listeners {
-            if open.as_ref().is_some_and(|open| open.id == id) {
-                *open = None;
-            }
-        }
-    }
-
-    fn connect(&mut self, conn: ConnId, to: Address, from: Option<Endpoint>) {
-        let error = match to {
-            Address::Endpoint(to) => match self.begin_to_connect(conn, &to, from.as_ref()) {
-                Ok(()) => return,
-                Err(e) => net_error(&e),
-            },
-            Address::Name { host, port } => {
-                if self.names.look_up(conn, &host, port, from) {
-                    return;
-                }
-                NetError::UnknownName
-            }
-        };
-        self.hand(Input::ConnectFailed { conn, error });
-    }
-
-    /// Begins to connect to the next address of a host; `error` is why there is none before it.
-    fn try_next(&mut self, mut wanted: Wanted, mut error: NetError) {
-        let conn = wanted.conn;
-        while let Some(to) = wanted.next() {
-            match self.begin_to_connect(conn, &to, wanted.from.as_ref()) {
-                Ok(()) => return self.names.keep(wanted),
-                Err(e) => error = net_error(&e),
-            }
-        }
-        self.hand(Input::ConnectFailed { conn, error });
-    }
-
-    fn begin_to_connect(
-        &mut self,
-        conn: ConnId,
-        to: &Endpoint,
-        from: Option<&Endpoint>,
-    ) -> io::Result<()> {
-        let mut socket = Socket::connect(to, from)?;
-        let token = Connections::token(self.connections.next_slot());
-        let both = Interest::READABLE | Interest::WRITABLE;
-        socket.register(self.poll.registry(), token, both)?;
-        self.connections.insert(Connection::new(conn, socket, true));
-        Ok(())
-    }
-
-    fn accept_waiting(&mut self) {
-        if self.accept_pause.is_some_and(|until| until <= self.clock.mono()) {
-            self.accept_pause = None;
-        }
-        for index in 0..self.listeners.len() {
-            for _ in 0..MAX_ACCEPTS {
-                if self.accept_pause.is_some() || !self.accept_one(index) {
-                    break;
-                }
-            }
-        }
-    }
-
-    /// Takes one waiting peer. False if there was none, or no room for it.
-    fn accept_one(&mut self, index: usize) -> bool {
-        let Some(Some(open)) = self.listeners.get_mut(index) else { return false };
-        if !open.ready {
-            return false;
-        }
-        let listener = open.id;
-        match open.listener.accept(&self.options) {
-            Ok((mut socket, peer, local)) => {
-                let token = Connections::token(self.connections.next_slot());
-                if socket.register(self.poll.registry(), token, Interest::READABLE).is_err() {
-                    // Without the kernel's help it could never be served.
-                    return true;
-                }
-                self.accepted += 1;
-                let conn = ConnId::accepted(self.accepted);
-                self.connections.insert(Connection::new(conn, socket, false));
-                self.hand(Input::Accepted { conn, listener, peer, local });
-                true
-            }
-            Err(e) if e.kind() == ErrorKind::WouldBlock => {
-                open.ready = false;
-                // Everybody is in, so the want is over.
-                self.exhausted = false;
-                false
-            }
-            Err(e) if is_exhaustion(&e) => {
-                self.accept_pause = Some(self.clock.mono() + ACCEPT_PAUSE);
-                if !std::mem::replace(&mut self.exhausted, true) {
-                    let text = format!("Accepting client connection: accept: {}", net_error(&e));
-                    (self.log)(LogLine { level: LogLevel::Warning, role: 'M', text });
-                }
-                false
-            }
-            // This peer has gone already; the next may not.
-            Err(_) => true,
-        }
-    }
 }
 
 /// Puts a slot on a list that it is not on yet.
@@ -765,24 +516,4 @@ fn mark(slot: Slot, marked: &mut bool, list: &mut Vec<Slot>) {
     if !std::mem::replace(marked, true) {
         list.push(slot);
     }
-}
-
-/// Hands a socket as much of an outbox as one system call takes: how much that was, and how much
-/// of it the socket took.
-#[inline(always)]
-fn offer(socket: &mut Socket, outbox: &Outbox) -> (usize, io::Result<usize>) {
-    if let Some(whole) = outbox.whole() {
-        return (whole.len(), socket.write(whole));
-    }
-    let mut slices = outbox.slices();
-    let Some(first) = slices.next() else { return (0, Ok(0)) };
-    let Some(second) = slices.next() else { return (first.len(), socket.write(first)) };
-    let mut vector = [IoSlice::new(&[]); MAX_SLICES];
-    let (mut count, mut offered) = (0, 0);
-    for (place, slice) in vector.iter_mut().zip([first, second].into_iter().chain(slices)) {
-        *place = IoSlice::new(slice);
-        count += 1;
-        offered += slice.len();
-    }
-    (offered, socket.write_vectored(&vector[..count]))
 }

@@ -338,6 +338,7 @@ impl Server {
     }
 
     /// Bytes that wait for a client, with those that only wait in the backlog.
+    #[inline(always)]
     pub(in crate::server) fn waiting_bytes(&self, client: &Client) -> u64 {
         let behind = match (&client.state.replica, &self.service.replication.backlog) {
             (Some(replica), Some(backlog)) => replica.behind(backlog),
