@@ -13,6 +13,7 @@ mod migrate;
 mod mixed;
 mod native;
 mod programs;
+mod proxies;
 mod rdb;
 mod replication;
 mod saving;

@@ -47,13 +47,14 @@ fn has_wasm_target(ws: &Workspace) -> Result<bool> {
 }
 
 /// Programs that the tests drive, and the Debian packages that they come in.
-const TEST_PROGRAMS: [(&str, &str); 9] = [
+const TEST_PROGRAMS: [(&str, &str); 10] = [
     ("chromium", "chromium"),
     ("chromedriver", "chromium-driver"),
     ("redis-server", "redis-server"),
     ("redis-cli", "redis-tools"),
     ("redis-benchmark", "redis-tools"),
     ("redis-sentinel", "redis-sentinel"),
+    ("nutcracker", "nutcracker"),
     ("python3", "python3"),
     ("node", "nodejs"),
     ("npm", "npm"),

@@ -11,6 +11,7 @@
 pub mod parity;
 pub(crate) mod programs;
 mod promise;
+mod proxies;
 mod sentinels;
 mod shell;
 pub(crate) mod terminal;
@@ -21,7 +22,7 @@ mod traffic;
 mod tests;
 
 pub use parity::parity_hash;
-pub use programs::{CLI, SENTINEL, SERVER, TRAFFIC, help, programs};
+pub use programs::{CLI, NUTCRACKER, PREDIXY, SENTINEL, SERVER, TRAFFIC, help, programs};
 pub use promise::{Kept, Promise, Write, Writes};
 pub use sentinels::{sentinels, sentinels_on_servers, two_masters};
 pub use terminal::{Block, Shown, Terminal};

@@ -21,8 +21,13 @@ pub const CLI: &str = "redis-cli";
 /// A client that makes traffic: `traffic -h <host> [-p <port>] [--rate <commands a second>]`.
 pub const TRAFFIC: &str = "traffic";
 
+/// twemproxy.
+pub const NUTCRACKER: &str = "nutcracker";
+/// predixy.
+pub const PREDIXY: &str = "predixy";
+
 /// The programs that an installed machine has in `/usr/local/bin`, besides those of its shell.
-pub(crate) const EXECUTABLES: &[&str] = &[SERVER, SENTINEL, CLI];
+pub(crate) const EXECUTABLES: &[&str] = &[SERVER, SENTINEL, CLI, NUTCRACKER, PREDIXY];
 
 /// Starts a program: the [`Programs`](crate::sim::Programs) of every World of the lab.
 pub fn programs(launch: &Launch<'_>) -> Result<Box<dyn Process>, LaunchError> {
@@ -35,8 +40,10 @@ pub fn programs(launch: &Launch<'_>) -> Result<Box<dyn Process>, LaunchError> {
         SENTINEL => sentinel(launch),
         CLI => Ok(Box::new(Terminal::launch(launch)?)),
         TRAFFIC => Ok(Box::new(Traffic::launch(launch)?)),
+        NUTCRACKER => super::proxies::nutcracker(launch),
+        PREDIXY => super::proxies::predixy(launch),
         other => {
-            let known = [SERVER, SENTINEL, CLI, TRAFFIC].join(", ");
+            let known = [SERVER, SENTINEL, CLI, TRAFFIC, NUTCRACKER, PREDIXY].join(", ");
             Err(LaunchError(format!("{other}: command not found; there are {known}")))
         }
     }

@@ -7,6 +7,7 @@ mod durability;
 mod failover;
 mod links;
 mod moves;
+mod proxies;
 mod replicas;
 mod sentinels;
 

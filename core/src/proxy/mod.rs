@@ -5,6 +5,7 @@
 //! * [`twemproxy`] and [`predixy`] are two [`Rule`]s over it: which commands there are, where
 //!   keys go, what is done about a backend that fails; with the configuration files and the
 //!   statistics of the originals.
+//! * [`View`] is what a proxy shows of itself.
 //! * [`request`] and [`reply`] find the ends of requests and replies in streams of bytes.
 //!
 //! What does not live here: hashing keys (`sharding`), and what a command does (the backends know).
@@ -14,8 +15,10 @@ pub mod predixy;
 pub mod reply;
 pub mod request;
 pub mod twemproxy;
+mod view;
 
 pub use engine::{Engine, Proxy, Rule};
+pub use view::{PoolView, ServerView, View};
 
 use crate::machine::{ConnId, Input, Machine, Outbox, Output};
 use crate::time::{Mono, Now};

@@ -26,11 +26,11 @@ pub use config::{Config, ConfigError};
 
 use self::info::Latency;
 use self::pool::{Role, Topology};
-use super::Proxy;
 use super::engine::{
     self, ClientId, Engine, Flow, Gone, Left, LinkId, Lost, Owner, Pending, Rule, Verdict, Welcome,
 };
 use super::request::{Request, Requests, write};
+use super::{PoolView, Proxy, ServerView, View};
 use crate::machine::{
     ConnId, DiskDone, DiskError, Endpoint, ListenerId, LogLevel, NetError, OpId, Output, SIGNALLED,
     Signal, Vitals,
@@ -289,6 +289,41 @@ impl Predixy {
             if let Some(latency) = server.and_then(|server| server.latencies.get_mut(i)) {
                 latency.add(monitor, micros);
             }
+        }
+    }
+}
+
+impl Proxy<Predixy> {
+    /// Groups and servers at this moment.
+    pub fn view(&self) -> View {
+        let topology = &self.rule.topology;
+        let mut servers: Vec<ServerView> = topology
+            .servers
+            .iter()
+            .map(|server| ServerView {
+                name: server.text.clone(),
+                group: server.group.and_then(|i| topology.groups.get(i)).map(|g| g.name.clone()),
+                role: server.role.name(),
+                weight: 1,
+                in_use: server.online && !server.fail,
+                requests: server.stats.requests,
+                ..ServerView::default()
+            })
+            .collect();
+        for link in self.engine.links() {
+            let Some(view) = servers.get_mut(link.data.server) else { continue };
+            let queues = link.queues();
+            view.connections += 1;
+            view.unsent += queues.unsent;
+            view.unanswered += queues.unanswered;
+        }
+        View {
+            pools: vec![PoolView {
+                name: self.rule.config.name.clone(),
+                listen: info::bind(&self.rule.config.bind),
+                clients: self.engine.clients_len() as u64,
+                servers,
+            }],
         }
     }
 }

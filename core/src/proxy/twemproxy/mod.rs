@@ -23,7 +23,7 @@ use super::engine::{
     Welcome,
 };
 use super::request::{Begun, Request, Requests, write_bulk, write_head};
-use super::{Proxy, engine};
+use super::{PoolView, Proxy, ServerView, View, engine};
 use crate::machine::{
     ConnId, DiskDone, DiskError, DiskOp, Endpoint, ListenerId, LogLevel, NetError, OpId, Output,
     SIGNALLED, Signal,
@@ -607,6 +607,38 @@ impl Rule for Twemproxy {
 
     fn timeout(&self) -> Option<Mono> {
         None
+    }
+}
+
+impl Proxy<Twemproxy> {
+    /// Pools and servers at this moment.
+    pub fn view(&self) -> View {
+        let server = |(config, server): (&Server, &pool::Server)| {
+            let mut view = ServerView {
+                name: config.name.clone(),
+                weight: config.weight,
+                in_use: !server.is_out(),
+                requests: server.counters.requests,
+                ..ServerView::default()
+            };
+            for link in server.links.iter().filter_map(|link| self.engine.link(*link)) {
+                let queues = link.queues();
+                view.connections += 1;
+                view.unsent += queues.unsent;
+                view.unanswered += queues.unanswered;
+            }
+            view
+        };
+        let pool = |pool: &Standing| PoolView {
+            name: pool.config.name.clone(),
+            listen: match &pool.config.listen {
+                Endpoint::Ip(address) => address.to_string(),
+                Endpoint::Unix(path) => path.clone(),
+            },
+            clients: pool.client_connections,
+            servers: pool.config.servers.iter().zip(&pool.servers).map(server).collect(),
+        };
+        View { pools: self.rule.pools.iter().flatten().filter(|p| !p.leaving).map(pool).collect() }
     }
 }
 

@@ -1,1 +1,256 @@
+//! What clients and servers see of the proxy, byte by byte.
 
+use super::*;
+use crate::machine::{Address, Close, Input, Machine};
+use crate::time::Duration;
+
+const CONFIG: &str = "\
+p:
+  listen: 127.0.0.1:1
+  redis: true
+  distribution: modula
+  hash: one_at_a_time
+  timeout: 400
+  auto_eject_hosts: true
+  server_failure_limit: 1
+  server_retry_timeout: 1000
+  servers:
+   - 127.0.0.1:11:1 a
+   - 127.0.0.1:12:1 b
+";
+
+/// A proxy between a client and servers that the test plays.
+struct Stage {
+    proxy: Proxy<Twemproxy>,
+    now: Duration,
+    /// Connections that were asked for, by the port of the server.
+    links: Vec<(u16, ConnId)>,
+    /// What the driver was told of connections to clients.
+    closed: Vec<(ConnId, Close)>,
+    reading: Vec<(ConnId, bool)>,
+}
+
+const CLIENT: ConnId = ConnId(2);
+
+impl Stage {
+    fn new(config: &str) -> Stage {
+        let config = Config::parse("n.yml", config).expect("a good file");
+        let proxy = machine(config, Options::default());
+        let mut stage = Stage {
+            proxy,
+            now: Duration::ZERO,
+            links: Vec::new(),
+            closed: Vec::new(),
+            reading: Vec::new(),
+        };
+        stage.input(Input::Start);
+        stage.accept(CLIENT);
+        stage
+    }
+
+    fn accept(&mut self, conn: ConnId) {
+        let at = Endpoint::Ip(([127, 0, 0, 1], 9).into());
+        self.input(Input::Accepted { conn, listener: ListenerId(1), peer: at.clone(), local: at });
+    }
+
+    fn input(&mut self, input: Input<'_>) {
+        let now = Now::instantaneous(Mono::ZERO + self.now, Wall(0));
+        self.proxy.handle(now, input);
+        while let Some(output) = self.proxy.poll_output() {
+            match output {
+                Output::Connect { conn, to: Address::Endpoint(at), .. } => {
+                    self.links.push((at.port(), conn));
+                }
+                Output::Close { conn, how } => self.closed.push((conn, how)),
+                Output::Reading { conn, on } => self.reading.push((conn, on)),
+                _ => {}
+            }
+        }
+    }
+
+    fn wake(&mut self, after: Duration) {
+        self.now += after;
+        self.input(Input::Wake);
+    }
+
+    fn send(&mut self, conn: ConnId, bytes: &[u8]) {
+        self.input(Input::Received { conn, bytes });
+    }
+
+    /// What has been written to a connection since the last time.
+    fn take(&mut self, conn: ConnId) -> String {
+        let Some(outbox) = self.proxy.outbox(conn) else { return "(gone)".into() };
+        let bytes: Vec<u8> = outbox.slices().flatten().copied().collect();
+        if outbox.consume(bytes.len()) {
+            self.input(Input::Drained { conn });
+        }
+        String::from_utf8(bytes).expect("text")
+    }
+
+    /// The newest connection to the server at a port.
+    fn link(&self, port: u16) -> ConnId {
+        self.links.iter().rev().find(|(at, _)| *at == port).expect("a connection").1
+    }
+}
+
+/// A key of each server.
+fn keys() -> (String, String) {
+    let pool = &Config::parse("n.yml", CONFIG).expect("a good file").pools[0];
+    let sharding = pool.sharding();
+    let find = |node| {
+        let mut all = (0..).map(|i| format!("k{i}"));
+        all.find(|key| sharding.locate(key.as_bytes()) == crate::sharding::Place::Node(node))
+    };
+    (find(0).expect("a key"), find(1).expect("a key"))
+}
+
+fn get(key: &str) -> String {
+    format!("*2\r\n$3\r\nget\r\n${}\r\n{key}\r\n", key.len())
+}
+
+#[test]
+fn replies_leave_in_the_order_of_the_requests() {
+    let mut stage = Stage::new(CONFIG);
+    let (a, b) = keys();
+    stage.send(CLIENT, [get(&a), get(&b), "*1\r\n$4\r\nping\r\n".into()].concat().as_bytes());
+    let (to_a, to_b) = (stage.link(11), stage.link(12));
+    assert_eq!(stage.take(to_a), get(&a));
+    assert_eq!(stage.take(to_b), get(&b));
+    stage.send(to_b, b"$1\r\nB\r");
+    assert_eq!(stage.take(CLIENT), "");
+    stage.send(to_b, b"\n");
+    assert_eq!(stage.take(CLIENT), "");
+    stage.send(to_a, b"$1\r\nA\r\n");
+    assert_eq!(stage.take(CLIENT), "$1\r\nA\r\n$1\r\nB\r\n+PONG\r\n");
+}
+
+#[test]
+fn requests_come_apart_and_together_again() {
+    let mut stage = Stage::new(CONFIG);
+    let (a, b) = keys();
+    let key = |key: &str| format!("${}\r\n{key}\r\n", key.len());
+    stage.send(CLIENT, format!("*4\r\n$4\r\nMGET\r\n{}{}{}", key(&b), key(&a), key(&b)).as_bytes());
+    let (to_a, to_b) = (stage.link(11), stage.link(12));
+    assert_eq!(stage.take(to_a), format!("*2\r\n$4\r\nmget\r\n{}", key(&a)));
+    assert_eq!(stage.take(to_b), format!("*3\r\n$4\r\nmget\r\n{}{}", key(&b), key(&b)));
+    stage.send(to_a, b"*1\r\n$1\r\n1\r\n");
+    assert_eq!(stage.take(CLIENT), "");
+    stage.send(to_b, b"*2\r\n$1\r\n2\r\n$-1\r\n");
+    assert_eq!(stage.take(CLIENT), "*3\r\n$1\r\n2\r\n$1\r\n1\r\n$-1\r\n");
+}
+
+#[test]
+fn an_unanswered_request_times_out_and_its_server_is_put_out() {
+    let mut stage = Stage::new(CONFIG);
+    let (a, _) = keys();
+    stage.send(CLIENT, get(&a).as_bytes());
+    let to_a = stage.link(11);
+    stage.wake(Duration::from_millis(399));
+    assert_eq!(stage.take(CLIENT), "");
+    stage.wake(Duration::from_millis(1));
+    assert_eq!(stage.take(CLIENT), "-ERR Connection timed out\r\n");
+    assert!(stage.closed.contains(&(to_a, Close::Now)));
+    // The other one has its keys now, until its time has come.
+    stage.send(CLIENT, get(&a).as_bytes());
+    let to_b = stage.link(12);
+    assert_eq!(stage.take(to_b), get(&a));
+    stage.send(to_b, b"$-1\r\n");
+    assert_eq!(stage.take(CLIENT), "$-1\r\n");
+    stage.wake(Duration::from_millis(1_001));
+    stage.send(CLIENT, get(&a).as_bytes());
+    let again = stage.link(11);
+    assert_ne!(again, to_a);
+    assert_eq!(stage.take(again), get(&a));
+}
+
+#[test]
+fn the_reply_to_a_client_that_has_gone_goes_to_nobody_else() {
+    let mut stage = Stage::new(CONFIG);
+    let (a, _) = keys();
+    stage.send(CLIENT, get(&a).as_bytes());
+    stage.input(Input::Closed { conn: CLIENT, error: NetError::Reset });
+    // The next client gets its place.
+    let next = ConnId(4);
+    stage.accept(next);
+    stage.send(next, get(&a).as_bytes());
+    let to_a = stage.link(11);
+    stage.send(to_a, b"$5\r\nfirst\r\n");
+    assert_eq!(stage.take(next), "");
+    stage.send(to_a, b"$6\r\nsecond\r\n");
+    assert_eq!(stage.take(next), "$6\r\nsecond\r\n");
+}
+
+#[test]
+fn what_is_refused_ends_the_connection() {
+    for bad in ["get k\r\n", "*0\r\n", "*2\r\n$4\r\nkeys\r\n", "*3\r\n$3\r\nget\r\n"] {
+        let mut stage = Stage::new(CONFIG);
+        stage.send(CLIENT, bad.as_bytes());
+        assert_eq!(stage.closed, [(CLIENT, Close::Now)], "{bad:?}");
+    }
+}
+
+#[test]
+fn a_long_reply_is_passed_on_while_it_arrives_and_waits_for_its_client() {
+    let mut stage = Stage::new(CONFIG);
+    let (a, _) = keys();
+    stage.send(CLIENT, get(&a).as_bytes());
+    let to_a = stage.link(11);
+    let whole = 4 << 20;
+    stage.send(to_a, format!("${whole}\r\n").as_bytes());
+    let piece = vec![b'v'; 64 << 10];
+    let mut sent = 0;
+    while sent < 2 << 20 {
+        stage.send(to_a, &piece);
+        sent += piece.len();
+    }
+    assert!(stage.reading.contains(&(to_a, false)), "the server is not read from any more");
+    let first = stage.take(CLIENT).len();
+    assert!(first > 1 << 20, "{first}");
+    assert_eq!(stage.reading.last(), Some(&(to_a, true)));
+    while sent < whole {
+        stage.send(to_a, &piece);
+        sent += piece.len();
+    }
+    stage.send(to_a, b"\r\n");
+    let second = stage.take(CLIENT).len();
+    assert_eq!(first + second, whole + format!("${whole}\r\n\r\n").len());
+}
+
+#[test]
+fn whoever_takes_nothing_does_not_hold_others_up_for_ever() {
+    let mut stage = Stage::new(CONFIG);
+    let (a, _) = keys();
+    stage.send(CLIENT, get(&a).as_bytes());
+    let to_a = stage.link(11);
+    stage.send(to_a, b"$8000000\r\n");
+    for _ in 0..40 {
+        stage.send(to_a, &[b'v'; 64 << 10]);
+    }
+    stage.wake(Duration::from_millis(399));
+    assert_eq!(stage.closed, []);
+    stage.wake(engine::PATIENCE);
+    assert!(stage.closed.contains(&(CLIENT, Close::Now)), "{:?}", stage.closed);
+}
+
+#[test]
+fn passwords_are_for_clients_and_for_servers() {
+    let config =
+        CONFIG.replace("  redis: true\n", "  redis: true\n  redis_auth: pw\n  redis_db: 3\n");
+    let mut stage = Stage::new(&config);
+    let (a, _) = keys();
+    stage.send(
+        CLIENT,
+        format!(
+            "*1\r\n$4\r\nping\r\n*2\r\n$4\r\nauth\r\n$1\r\nx\r\n*2\r\n$4\r\nauth\r\n$2\r\npw\r\n{}",
+            get(&a)
+        )
+        .as_bytes(),
+    );
+    let refused = "-NOAUTH Authentication required\r\n-ERR invalid password\r\n+OK\r\n";
+    assert_eq!(stage.take(CLIENT), refused);
+    let to_a = stage.link(11);
+    let before = "*2\r\n$4\r\nAUTH\r\n$2\r\npw\r\n*2\r\n$6\r\nSELECT\r\n$1\r\n3\r\n";
+    assert_eq!(stage.take(to_a), format!("{before}{}", get(&a)));
+    stage.send(to_a, b"+OK\r\n+OK\r\n$1\r\nv\r\n");
+    assert_eq!(stage.take(CLIENT), "$1\r\nv\r\n");
+}
