@@ -290,7 +290,7 @@ fn a_dead_server_is_told_in_the_same_words() {
     ours.servers[1] = redis(port, &[]);
     until("all keys are served", || {
         let mut client = ours.proxy.client();
-        (0..60).all(|i| raw(&mut client, &format!("key:{i}")) == b"$-1\r\n")
+        (0..60).all(|i| !raw(&mut client, &format!("key:{i}")).starts_with(b"-"))
     });
 }
 

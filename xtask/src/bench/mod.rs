@@ -15,6 +15,7 @@ mod growth;
 mod load;
 mod mixed;
 mod pace;
+mod proxy;
 mod resync;
 mod server;
 mod snapshot;
@@ -128,6 +129,9 @@ pub(crate) fn compare(ws: &Workspace, args: &Args) -> Result<()> {
     }
     if named("aof") {
         found.extend(append::policies(&programs, &benchmark, rounds, args.quick)?);
+    }
+    if wanted("nutcracker") {
+        found.extend(proxy::beside_nutcracker(&programs, &benchmark, rounds, args.quick)?);
     }
     let Findings { missed, undecided } = found;
     match (missed.as_slice(), undecided.as_slice()) {

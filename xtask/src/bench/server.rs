@@ -64,13 +64,7 @@ impl Server {
 
     /// User and system time that the process has used, and children of it that have ended.
     pub(crate) fn cpu(&self) -> Result<Duration> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // The name, in brackets, may hold spaces. utime and stime are the 12th and 13th after it,
-        // and behind them stand those of children.
-        let fields = stat.rsplit_once(')').context("/proc/…/stat")?.1.split_whitespace();
-        let ticks: u64 = fields.skip(11).take(4).map(|n| n.parse::<u64>().unwrap_or(0)).sum();
-        // USER_HZ is 100 on every Linux that there is.
-        Ok(Duration::from_millis(ticks * 10))
+        cpu_of(self.child.id())
     }
 
     /// The same to the nanosecond, of the threads that there are now. Where the kernel does not
@@ -229,6 +223,17 @@ pub(crate) fn pinned(program: &Path, processor: usize) -> Command {
         }
         _ => Command::new(program),
     }
+}
+
+/// User and system time that a process has used, and children of it that have ended.
+pub(crate) fn cpu_of(pid: u32) -> Result<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid))?;
+    // The name, in brackets, may hold spaces. utime and stime are the 12th and 13th after it,
+    // and behind them stand those of children.
+    let fields = stat.rsplit_once(')').context("/proc/…/stat")?.1.split_whitespace();
+    let ticks: u64 = fields.skip(11).take(4).map(|n| n.parse::<u64>().unwrap_or(0)).sum();
+    // USER_HZ is 100 on every Linux that there is.
+    Ok(Duration::from_millis(ticks * 10))
 }
 
 /// The first line of `--version`.

@@ -1,0 +1,123 @@
+//! twemproxy beside the `nutcracker` of this machine, both in front of the same server.
+
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::server::{Server, cpu_of, pinned};
+use super::verdict::{Findings, Ratio, another};
+use super::{Programs, median, order_of};
+use crate::workspace::on_path;
+
+/// The most that the proxy's processor time may be, as a multiple of nutcracker's.
+const GOAL: f64 = 0.5;
+
+/// What is asked: the test of redis-benchmark, the pipeline, requests in a round.
+const ROWS: [(&str, u32, u64); 4] =
+    [("get", 1, 200_000), ("set", 1, 200_000), ("get", 16, 1_500_000), ("set", 16, 1_500_000)];
+
+/// A running proxy.
+struct Proxy {
+    child: Child,
+    port: u16,
+    dir: PathBuf,
+}
+
+/// Prints a row for each load. Gives what does not reach its goal.
+pub(super) fn beside_nutcracker(
+    programs: &Programs,
+    benchmark: &Path,
+    rounds: usize,
+    quick: bool,
+) -> Result<Findings> {
+    let mut found = Findings::default();
+    let Some(nutcracker) = on_path("nutcracker") else {
+        println!("\nproxy: there is no nutcracker here (on Debian: apt-get install nutcracker)");
+        return Ok(found);
+    };
+    println!(
+        "\n{:22} {:>8} {:>8} {:>6} {:>11} {:>6}",
+        "proxy CPU, µs/op", "Limpid", "nutcr.", "ratio", "half within", "goal"
+    );
+    let backend = Server::start(&programs.redis, &[])?;
+    let proxies = [
+        Proxy::start(&programs.limpid, &["proxy", "--twemproxy", "n.yml"], backend.port())?,
+        Proxy::start(&nutcracker, &["-c", "n.yml"], backend.port())?,
+    ];
+    for (test, pipeline, requests) in ROWS {
+        let requests = if quick { requests / 5 } else { requests };
+        let name = format!("nutcracker: {test} -P {pipeline}");
+        let mut results = [Vec::new(), Vec::new()];
+        let mut ratios = Vec::new();
+        while another(ratios.len(), rounds, || vec![Ratio::of(&ratios).against(GOAL)]) {
+            let mut cpu = [0.0; 2];
+            for i in order_of(ratios.len()) {
+                let before = cpu_of(proxies[i].child.id())?;
+                load(benchmark, proxies[i].port, test, pipeline, requests)?;
+                let used = cpu_of(proxies[i].child.id())?.saturating_sub(before);
+                cpu[i] = used.as_secs_f64() * 1e6 / requests as f64;
+                results[i].push(cpu[i]);
+            }
+            ratios.push(cpu[0] / cpu[1]);
+        }
+        let ratio = Ratio::of(&ratios);
+        println!("{name:22} {}", ratio.row(results.map(median), GOAL));
+        found.note(&name, ratio.against(GOAL));
+    }
+    Ok(found)
+}
+
+fn load(benchmark: &Path, port: u16, test: &str, pipeline: u32, requests: u64) -> Result<()> {
+    // Beside the backend, so that the proxy has a processor to itself.
+    let mut command = pinned(benchmark, 0);
+    command.args(["-p", &port.to_string(), "-t", test, "-P", &pipeline.to_string()]);
+    command.args(["-n", &requests.to_string(), "-c", "50", "-d", "64", "-r", "100000", "-q"]);
+    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status()?;
+    ensure!(status.success(), "redis-benchmark failed");
+    Ok(())
+}
+
+impl Proxy {
+    /// Starts a proxy on the second processor, in front of one server.
+    fn start(program: &Path, args: &[&str], backend: u16) -> Result<Proxy> {
+        let free = || {
+            Ok::<_, anyhow::Error>(
+                TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port(),
+            )
+        };
+        let (port, stats) = (free()?, free()?);
+        let dir = std::env::temp_dir().join(format!("limpid-bench-proxy-{port}"));
+        std::fs::create_dir_all(&dir)?;
+        let config = format!(
+            "bench:\n  listen: 127.0.0.1:{port}\n  redis: true\n  servers:\n   \
+             - 127.0.0.1:{backend}:1\n"
+        );
+        std::fs::write(dir.join("n.yml"), config)?;
+        let mut command: Command = pinned(program, 1);
+        command.args(args).args(["-s", &stats.to_string(), "-a", "127.0.0.1"]).current_dir(&dir);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().with_context(|| format!("cannot start {program:?}"))?;
+        let mut proxy = Proxy { child, port, dir };
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+            if let Some(status) = proxy.child.try_wait()? {
+                bail!("{program:?} ended at once ({status})");
+            }
+            ensure!(Instant::now() < deadline, "{program:?} does not listen on port {port}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(proxy)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
