@@ -16,7 +16,8 @@ pub struct SlotId {
 /// Values in numbered places, which are used again.
 #[derive(Clone, Debug)]
 pub(super) struct Slots<T> {
-    places: Vec<Option<(ConnId, T)>>,
+    /// Boxed, since the list grows by doubling and most of it may be empty.
+    places: Vec<Option<(ConnId, Box<T>)>>,
     free: Vec<u32>,
     /// The place of each connection. Never iterated.
     by_conn: HashTable<(ConnId, u32)>,
@@ -44,19 +45,19 @@ impl<T> Slots<T> {
         };
         self.serial = self.serial.wrapping_add(1).max(1);
         let id = SlotId { slot, serial: self.serial };
-        *self.places.get_mut(slot as usize)? = Some((conn, make(id)));
+        *self.places.get_mut(slot as usize)? = Some((conn, Box::new(make(id))));
         self.by_conn.insert_unique(hash(conn), (conn, slot), |(conn, _)| hash(*conn));
         Some(id)
     }
 
     #[inline]
     pub(super) fn get(&self, slot: u32) -> Option<&T> {
-        self.places.get(slot as usize)?.as_ref().map(|(_, value)| value)
+        self.places.get(slot as usize)?.as_ref().map(|(_, value)| &**value)
     }
 
     #[inline]
     pub(super) fn get_mut(&mut self, slot: u32) -> Option<&mut T> {
-        self.places.get_mut(slot as usize)?.as_mut().map(|(_, value)| value)
+        self.places.get_mut(slot as usize)?.as_mut().map(|(_, value)| &mut **value)
     }
 
     #[inline]
@@ -69,7 +70,7 @@ impl<T> Slots<T> {
         let entry = self.by_conn.find_entry(hash(conn), |(known, _)| *known == conn).ok()?;
         let ((_, slot), _) = entry.remove();
         self.free.push(slot);
-        self.places.get_mut(slot as usize)?.take().map(|(_, value)| value)
+        self.places.get_mut(slot as usize)?.take().map(|(_, value)| *value)
     }
 
     pub(super) fn remove_if(&mut self, slot: u32, wanted: impl FnOnce(&T) -> bool) -> Option<T> {
@@ -78,11 +79,11 @@ impl<T> Slots<T> {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.places.iter().flatten().map(|(_, value)| value)
+        self.places.iter().flatten().map(|(_, value)| &**value)
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        self.places.iter_mut().flatten().map(|(_, value)| value)
+        self.places.iter_mut().flatten().map(|(_, value)| &mut **value)
     }
 
     pub(super) fn len(&self) -> usize {
