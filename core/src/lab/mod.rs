@@ -11,6 +11,7 @@
 pub mod parity;
 pub(crate) mod programs;
 mod promise;
+#[cfg(feature = "proxies")]
 mod proxies;
 mod sentinels;
 mod shell;

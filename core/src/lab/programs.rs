@@ -20,10 +20,9 @@ pub const SENTINEL: &str = "redis-sentinel";
 pub const CLI: &str = "redis-cli";
 /// A client that makes traffic: `traffic -h <host> [-p <port>] [--rate <commands a second>]`.
 pub const TRAFFIC: &str = "traffic";
-
-/// twemproxy.
+/// twemproxy, with the feature `proxies`: `nutcracker -c <file>`.
 pub const NUTCRACKER: &str = "nutcracker";
-/// predixy.
+/// predixy, with the feature `proxies`: `predixy <file>`.
 pub const PREDIXY: &str = "predixy";
 
 /// The programs that an installed machine has in `/usr/local/bin`, besides those of its shell.
@@ -40,7 +39,9 @@ pub fn programs(launch: &Launch<'_>) -> Result<Box<dyn Process>, LaunchError> {
         SENTINEL => sentinel(launch),
         CLI => Ok(Box::new(Terminal::launch(launch)?)),
         TRAFFIC => Ok(Box::new(Traffic::launch(launch)?)),
+        #[cfg(feature = "proxies")]
         NUTCRACKER => super::proxies::nutcracker(launch),
+        #[cfg(feature = "proxies")]
         PREDIXY => super::proxies::predixy(launch),
         other => {
             let known = [SERVER, SENTINEL, CLI, TRAFFIC, NUTCRACKER, PREDIXY].join(", ");

@@ -82,17 +82,20 @@ impl Groups {
             .collect();
         let groups = Groups { masters, slaves, sentinels };
         for sentinel in &groups.sentinels {
-            until("the Sentinels know all", || {
-                ["ooxx", "xxoo"].iter().all(|name| {
-                    let told = sentinel.client().call(&["sentinel", "master", name]);
-                    let fields: Vec<String> =
-                        told.items().unwrap_or_default().iter().map(text).collect();
-                    let is = |field: &str, value: &str| {
-                        fields.windows(2).any(|pair| pair[0] == field && pair[1] == value)
-                    };
-                    is("num-slaves", "1") && is("num-other-sentinels", "2")
-                })
-            });
+            until(
+                || "the Sentinels know all".to_owned(),
+                || {
+                    ["ooxx", "xxoo"].iter().all(|name| {
+                        let told = sentinel.client().call(&["sentinel", "master", name]);
+                        let fields: Vec<String> =
+                            told.items().unwrap_or_default().iter().map(text).collect();
+                        let is = |field: &str, value: &str| {
+                            fields.windows(2).any(|pair| pair[0] == field && pair[1] == value)
+                        };
+                        is("num-slaves", "1") && is("num-other-sentinels", "2")
+                    })
+                },
+            );
         }
         groups
     }
@@ -115,9 +118,10 @@ impl Groups {
         let files = [("predixy.conf", main.as_str()), ("sentinel.conf", pool.as_str())];
         let started = named("predixy", &["predixy.conf"], &files, listen);
         let mut probe = client(listen);
-        until("it knows the primaries", || {
-            (0..8).all(|i| !probe.call(&["exists", &format!("probe:{i}")]).is_error())
-        });
+        until(
+            || "it knows the primaries".to_owned(),
+            || (0..8).all(|i| !probe.call(&["exists", &format!("probe:{i}")]).is_error()),
+        );
         started
     }
 }
@@ -147,13 +151,16 @@ fn predixy_shards_over_two_groups_and_survives_the_loss_of_a_primary() {
 
     // The replica must have it before its primary is lost.
     let of = groups.masters[0].port;
-    until("the replica has it", || keys(&groups.slaves[0]) == ["k1"]);
+    until(|| "the replica has it".to_owned(), || keys(&groups.slaves[0]) == ["k1"]);
     groups.masters[0].kill();
     let mut seen = Vec::new();
-    until(&format!("another one has the place of {of}"), || {
-        seen.push(text(&typed.call(&["set", "k1", "again"])));
-        seen.last().is_some_and(|last| last == "OK")
-    });
+    until(
+        || format!("another one has the place of {of}"),
+        || {
+            seen.push(text(&typed.call(&["set", "k1", "again"])));
+            seen.last().is_some_and(|last| last == "OK")
+        },
+    );
     for said in &seen {
         let known = ["OK", "ERR server connection close", "ERR no server connection avaliable"];
         assert!(known.contains(&said.as_str()), "{said}");

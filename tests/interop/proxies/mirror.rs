@@ -288,10 +288,13 @@ fn a_dead_server_is_told_in_the_same_words() {
     // Its keys are served again when it is back.
     let port = ours.servers[1].port;
     ours.servers[1] = redis(port, &[]);
-    until("all keys are served", || {
-        let mut client = ours.proxy.client();
-        (0..60).all(|i| !raw(&mut client, &format!("key:{i}")).starts_with(b"-"))
-    });
+    until(
+        || "all keys are served".to_owned(),
+        || {
+            let mut client = ours.proxy.client();
+            (0..60).all(|i| !raw(&mut client, &format!("key:{i}")).starts_with(b"-"))
+        },
+    );
 }
 
 /// The bytes of the reply to a GET.

@@ -6,13 +6,14 @@ mod mirror;
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use limpid_tests::client::Client;
 use limpid_tests::process::{PATIENCE, free_port};
+use limpid_tests::wait::until;
 use tempfile::TempDir;
 
 /// A program that listens on a port, with a directory of its own in which files lie.
+#[derive(Debug)]
 struct Program {
     child: Child,
     port: u16,
@@ -30,13 +31,16 @@ impl Program {
         command.args(args).current_dir(dir.path());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().unwrap_or_else(|e| panic!("{program:?} does not start: {e}"));
-        let mut program = Program { child, port, _dir: dir };
-        until("it listens", || {
-            let ended = program.child.try_wait().expect("its status");
-            assert_eq!(ended, None, "it ended at once");
-            std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
-        });
-        program
+        let mut started = Program { child, port, _dir: dir };
+        until(
+            || format!("{program:?} does not listen on port {port}"),
+            || {
+                let ended = started.child.try_wait().expect("its status");
+                assert_eq!(ended, None, "{program:?} ended at once");
+                std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+            },
+        );
+        started
     }
 
     fn client(&self) -> Client {
@@ -68,15 +72,6 @@ fn client(port: u16) -> Client {
     stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout");
     stream.set_nodelay(true).expect("TCP_NODELAY");
     Client::new(stream)
-}
-
-/// Waits for a condition.
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "it does not come to this: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 fn ports<const N: usize>() -> [u16; N] {
