@@ -63,6 +63,7 @@ fn info<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), 
         .iter()
         .map(|section| String::from_utf8_lossy(section).to_ascii_lowercase())
         .collect();
+    S::before_info(front, call.client);
     let text = front.info_text(&sections, Some(call.client));
     call.reply().verbatim("txt", text.as_bytes());
     Ok(())
@@ -70,13 +71,13 @@ fn info<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), 
 
 impl<S: Service> Front<S> {
     /// The text of INFO for these sections, in lower case; the default ones if there are none.
-    pub fn info(&mut self, sections: &[&str]) -> String {
+    pub fn info(&self, sections: &[&str]) -> String {
         let sections: Vec<String> = sections.iter().map(|s| (*s).to_owned()).collect();
         self.info_text(&sections, None)
     }
 
     /// `caller` is the client that asks, which is taken out meanwhile.
-    fn info_text(&mut self, sections: &[String], caller: Option<&Client<S>>) -> String {
+    fn info_text(&self, sections: &[String], caller: Option<&Client<S>>) -> String {
         let mut wanted = SortedSet::new();
         for section in sections {
             match section.as_str() {
@@ -179,7 +180,7 @@ impl<S: Service> Front<S> {
     }
 
     /// The section `stats`.
-    pub(crate) fn stats_section(&mut self, text: &mut Text, service: &ServiceStats) {
+    pub(crate) fn stats_section(&self, text: &mut Text, service: &ServiceStats) {
         let [commands, input, output, cycles, nanos] = self.stats.rates(self.now.0);
         let kilobytes = |bytes: u64| format!("{:.2}", bytes as f64 / 1024.0);
         let stats = &self.stats;

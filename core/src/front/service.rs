@@ -304,9 +304,12 @@ pub trait Service: Clone + Debug + Send + Sync + Sized + 'static {
 
     // ---- Commands of the front ----
 
+    /// INFO is about to be asked for.
+    fn before_info(_front: &mut Front<Self>, _caller: &Client<Self>) {}
+
     /// Writes one section of INFO; `caller` is the client that asks, which is taken out meanwhile.
     fn info_section(
-        front: &mut Front<Self>,
+        front: &Front<Self>,
         section: &str,
         text: &mut Text,
         caller: Option<&Client<Self>>,

@@ -121,19 +121,25 @@ impl Stats {
     #[inline]
     pub fn sample(&mut self, now: Mono) {
         if now >= self.rates.next {
-            // Few inputs a second count as well, hence thousandths.
-            let cycles = self.cycles.count.saturating_mul(1000);
-            let nanos = self.cycles.took;
-            let totals = [self.commands_processed, self.net_input, self.net_output, cycles, nanos];
-            self.rates.sample(now, totals);
+            self.rates.sample(now, self.totals());
         }
+    }
+
+    /// What the rates are taken of.
+    fn totals(&self) -> [u64; 5] {
+        // Few inputs a second count as well, hence thousandths.
+        let cycles = self.cycles.count.saturating_mul(1000);
+        [self.commands_processed, self.net_input, self.net_output, cycles, self.cycles.took]
     }
 
     /// Commands, bytes in, bytes out, thousandths of inputs and nanoseconds of work a second, over
     /// the last one and a half.
-    pub fn rates(&mut self, now: Mono) -> [u64; 5] {
-        self.sample(now);
-        self.rates.mean()
+    pub fn rates(&self, now: Mono) -> [u64; 5] {
+        let mut rates = self.rates.clone();
+        if now >= rates.next {
+            rates.sample(now, self.totals());
+        }
+        rates.mean()
     }
 
     /// Begins anew.

@@ -114,12 +114,7 @@ impl Service for Shouter {
         }
     }
 
-    fn info_section(
-        front: &mut Front<Self>,
-        section: &str,
-        text: &mut Text,
-        _: Option<&Client<Self>>,
-    ) {
+    fn info_section(front: &Front<Self>, section: &str, text: &mut Text, _: Option<&Client<Self>>) {
         match section {
             "server" => front.server_section(text),
             _ => {

@@ -317,7 +317,7 @@ impl Service for SentinelService {
     }
 
     fn info_section(
-        front: &mut SentinelServer,
+        front: &SentinelServer,
         section: &str,
         text: &mut Text,
         caller: Option<&Client<Self>>,

@@ -248,7 +248,7 @@ impl Server {
             .service
             .keyspace
             .summary()
-            .filter(|(_, _, expiring, _)| !volatile || *expiring > 0)
+            .filter(|(_, _, expiring)| !volatile || *expiring > 0)
             .map(|summary| summary.0)
             .collect();
         match policy {

@@ -6,8 +6,7 @@ use crate::front::info_text::Text;
 
 impl Server {
     /// Writes one section of INFO.
-    pub(super) fn info_section(&mut self, section: &str, text: &mut Text, caller: Option<&Client>) {
-        self.service.keyspace.env.now_ms = self.now.1.as_millis();
+    pub(super) fn info_section(&self, section: &str, text: &mut Text, caller: Option<&Client>) {
         match section {
             "server" => self.server_section(text),
             "clients" => {
@@ -78,7 +77,7 @@ impl Server {
         text.field("used_memory_functions", scripts.library_bytes);
         text.bytes("used_memory_scripts", scripts.script_bytes + scripts.library_bytes);
         text.bytes("maxmemory", settings.maxmemory);
-        text.field("maxmemory_policy", &settings.maxmemory_policy);
+        text.field("maxmemory_policy", settings.data.maxmemory_policy.name());
         text.field("allocator_frag_ratio", format_args!("{:.2}", m.fragmentation()));
         text.field("allocator_frag_bytes", m.unused());
         text.field("allocator_rss_ratio", "1.00");
@@ -100,8 +99,8 @@ impl Server {
         text.field("lazyfreed_objects", self.service.keyspace.lazily_freed());
     }
 
-    fn service_stats(&mut self) -> ServiceStats {
-        let replication = *self.service.replication.stats();
+    fn service_stats(&self) -> ServiceStats {
+        let replication = self.service.replication.counted();
         let env = &self.service.keyspace.env;
         ServiceStats {
             net_repl_input: replication.net_input,
@@ -120,7 +119,8 @@ impl Server {
 
     fn keyspace_section(&self, text: &mut Text) {
         text.section("Keyspace");
-        for (db, keys, expires, mean_ttl) in self.service.keyspace.summary() {
+        for (db, keys, expires) in self.service.keyspace.summary() {
+            let mean_ttl = self.service.keyspace.mean_ttl(db, self.now.1.as_millis());
             text.field(
                 &format!("db{db}"),
                 format_args!("keys={keys},expires={expires},avg_ttl={mean_ttl}"),
@@ -133,8 +133,13 @@ impl Server {
         self.clients.iter().map(Client::memory).sum::<usize>() + caller.map_or(0, Client::memory)
     }
 
+    /// Notes how much memory is in use, for the peak.
+    pub(super) fn note_memory(&mut self, caller: Option<&Client>) {
+        self.stats.memory_peak = self.memory(caller).peak;
+    }
+
     /// Where memory goes.
-    pub(super) fn memory(&mut self, caller: Option<&Client>) -> Memory {
+    pub(super) fn memory(&self, caller: Option<&Client>) -> Memory {
         let clients = self.client_memory(caller);
         let replicas: usize =
             self.clients.iter().filter(|c| c.is_replica()).map(Client::memory).sum();
@@ -150,10 +155,9 @@ impl Server {
         let (aof, uncounted) = (self.aof_memory(), self.uncounted_memory(caller));
         let beside = startup + (clients + backlog + beyond + aof) as u64;
         let used = beside + self.service.keyspace.memory() as u64;
-        self.stats.memory_peak = self.stats.memory_peak.max(used);
         Memory {
             used,
-            peak: self.stats.memory_peak,
+            peak: self.stats.memory_peak.max(used),
             startup,
             clients: (clients - replicas) as u64,
             replicas: (replicas + of_replicas) as u64,

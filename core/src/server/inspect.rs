@@ -141,7 +141,7 @@ impl Server {
                 .service
                 .keyspace
                 .summary()
-                .map(|(index, keys, expiring, _)| Database { index, keys, expiring })
+                .map(|(index, keys, expiring)| Database { index, keys, expiring })
                 .collect(),
         }
     }

@@ -71,6 +71,7 @@ fn usage(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
 }
 
 fn stats(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    server.note_memory(Some(call.client));
     let memory = server.memory(Some(call.client));
     let databases: Vec<usize> = server.service.keyspace.summary().map(|s| s.0).collect();
     let overheads: Vec<(usize, [usize; 2])> =

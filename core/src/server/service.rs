@@ -355,7 +355,11 @@ impl Service for Redis {
         server.service.keyspace.free_copy_later(copy);
     }
 
-    fn info_section(server: &mut Server, section: &str, text: &mut Text, caller: Option<&Client>) {
+    fn before_info(server: &mut Server, caller: &Client) {
+        server.note_memory(Some(caller));
+    }
+
+    fn info_section(server: &Server, section: &str, text: &mut Text, caller: Option<&Client>) {
         server.info_section(section, text, caller);
     }
 

@@ -22,7 +22,6 @@ pub struct Settings {
     pub min_replicas_max_lag: u64,
     /// Bytes, or if negative a percentage of `maxmemory`.
     pub maxmemory_clients: i64,
-    pub maxmemory_policy: String,
     pub maxmemory_samples: usize,
     pub enable_debug_command: Permission,
     pub enable_module_command: Permission,
@@ -144,7 +143,7 @@ impl Settings {
             hll_sparse_max_bytes: size("hll-sparse-max-bytes"),
             stream_node_max_bytes: size("stream-node-max-bytes"),
             stream_node_max_entries: size("stream-node-max-entries"),
-            maxmemory_policy: policy(&text("maxmemory-policy")),
+            maxmemory_policy: MaxmemoryPolicy::named(&text("maxmemory-policy")).unwrap_or_default(),
             lfu_log_factor: size("lfu-log-factor"),
             lfu_decay_time: size("lfu-decay-time"),
             lazyfree_lazy_eviction: yes("lazyfree-lazy-eviction"),
@@ -166,7 +165,6 @@ impl Settings {
             min_replicas_to_write: size("min-replicas-to-write"),
             min_replicas_max_lag: size("min-replicas-max-lag"),
             maxmemory_clients: number("maxmemory-clients"),
-            maxmemory_policy: text("maxmemory-policy"),
             maxmemory_samples: usize::try_from(number("maxmemory-samples")).unwrap_or(5),
             enable_debug_command: permission("enable-debug-command"),
             enable_module_command: permission("enable-module-command"),
@@ -268,19 +266,6 @@ fn cluster_settings(values: &Values<ServerSchema>) -> cluster::Settings {
         allow_pubsubshard_when_down: yes("cluster-allow-pubsubshard-when-down"),
         link_sendbuf_limit: number("cluster-link-sendbuf-limit"),
         ping_interval: number("cluster-ping-interval"),
-    }
-}
-
-fn policy(name: &str) -> MaxmemoryPolicy {
-    match name {
-        "volatile-lru" => MaxmemoryPolicy::VolatileLru,
-        "volatile-lfu" => MaxmemoryPolicy::VolatileLfu,
-        "volatile-random" => MaxmemoryPolicy::VolatileRandom,
-        "volatile-ttl" => MaxmemoryPolicy::VolatileTtl,
-        "allkeys-lru" => MaxmemoryPolicy::AllkeysLru,
-        "allkeys-lfu" => MaxmemoryPolicy::AllkeysLfu,
-        "allkeys-random" => MaxmemoryPolicy::AllkeysRandom,
-        _ => MaxmemoryPolicy::NoEviction,
     }
 }
 

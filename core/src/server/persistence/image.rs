@@ -123,7 +123,7 @@ impl Image {
         keyspace.begin_snapshot();
         let sizes: SortedMap<usize, (u64, u64)> = keyspace
             .summary()
-            .map(|(db, keys, expiring, _)| (db, (keys as u64, expiring as u64)))
+            .map(|(db, keys, expiring)| (db, (keys as u64, expiring as u64)))
             .collect();
         let total = sizes.values().map(|(keys, _)| keys).sum();
         Self {

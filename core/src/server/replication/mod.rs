@@ -168,7 +168,12 @@ impl Replication {
         self.replicas.len()
     }
 
-    /// What INFO counts.
+    /// What INFO tells.
+    pub(super) fn counted(&self) -> Stats {
+        self.stats
+    }
+
+    /// What INFO tells, to count.
     pub(super) fn stats(&mut self) -> &mut Stats {
         &mut self.stats
     }

@@ -55,9 +55,9 @@ pub(super) fn node(lab: &Lab, unit: &Unit) -> NodeView {
     })
 }
 
-/// What INFO says. A clone says it, so that looking changes nothing.
+/// What INFO says.
 pub(super) fn info(lab: &Lab, unit: &Unit) -> Option<String> {
-    Some(lab.server(unit.id)?.clone().info(&[]))
+    Some(lab.server(unit.id)?.info(&[]))
 }
 
 impl Lab {
@@ -73,7 +73,7 @@ impl Lab {
 
     /// One section of a server's INFO.
     pub(crate) fn info_section(&self, body: BodyId, section: &str) -> Option<Vec<ConfigRow>> {
-        let text = self.server(body)?.clone().info(&[section]);
+        let text = self.server(body)?.info(&[section]);
         let lines = text.lines().filter_map(|line| line.split_once(':'));
         Some(lines.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
     }
