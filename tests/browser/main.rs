@@ -7,6 +7,7 @@ mod sandbox;
 mod sentinels;
 mod site;
 mod visit;
+mod whole;
 
 use std::time::Instant;
 
@@ -60,7 +61,7 @@ fn an_error_in_the_page_fails_the_test() {
 #[test]
 fn the_page_gives_the_same_trace_as_the_native_world() {
     in_browser("parity", async |page| {
-        page.open("").await?;
+        page.open("?program=whole").await?;
         let hash = page.eval("window.wasmBindings.limpid_parity_hash()").await?;
         assert_eq!(hash, format!("{:016x}", limpid_core::lab::parity_hash()));
         Ok(())

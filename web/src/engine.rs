@@ -1,7 +1,7 @@
 //! The frame loop: lets the World run for its share of a frame, paints what moves, and tells the
 //! components that show slower things when it is time to look again.
 
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use wasm_bindgen::JsCast;
@@ -38,17 +38,34 @@ const TIME_MS: f64 = 50.0;
 /// A frame that took longer (a hidden tab, a laptop that slept) does not count in full.
 const LONGEST_FRAME_MS: f64 = 100.0;
 
-/// Starts the loop, which runs as long as the page.
-pub(crate) fn start(page: Page) {
+/// The loop, which runs until this is dropped.
+pub(crate) struct Running(Rc<Cell<bool>>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.set(true);
+    }
+}
+
+/// Starts the loop.
+pub(crate) fn start(page: Page) -> Running {
     type Frame = Rc<RefCell<Option<Closure<dyn FnMut(f64)>>>>;
+    let ended = Rc::new(Cell::new(false));
     let frame: Frame = Rc::default();
-    let again = Rc::clone(&frame);
+    let (again, over) = (Rc::clone(&frame), Rc::clone(&ended));
     let mut engine = Engine::new(page);
     *frame.borrow_mut() = Some(Closure::new(move |now| {
+        if over.get() {
+            // Dropped when it is not running any more.
+            let last = again.take();
+            gloo::timers::callback::Timeout::new(0, move || drop(last)).forget();
+            return;
+        }
         engine.frame(now);
         request(&again);
     }));
     request(&frame);
+    return Running(ended);
 
     fn request(frame: &Frame) {
         if let Some(closure) = frame.borrow().as_ref() {

@@ -11,22 +11,16 @@ use crate::{terminal, timebar};
 /// Seconds of the page's time that an arrow key moves.
 const ARROW_SECONDS: f64 = 5.0;
 
-/// Listens as long as the page is open.
-pub(crate) fn listen(page: &Page) {
+/// Listens until the listener is dropped.
+pub(crate) fn listen(page: &Page) -> EventListener {
     let page = page.clone();
     let options = EventListenerOptions::enable_prevent_default();
-    let listener = EventListener::new_with_options(
-        &gloo::utils::document(),
-        "keydown",
-        options,
-        move |event| {
-            let Some(event) = event.dyn_ref::<KeyboardEvent>() else { return };
-            if press(&page, event) {
-                event.prevent_default();
-            }
-        },
-    );
-    listener.forget();
+    EventListener::new_with_options(&gloo::utils::document(), "keydown", options, move |event| {
+        let Some(event) = event.dyn_ref::<KeyboardEvent>() else { return };
+        if press(&page, event) {
+            event.prevent_default();
+        }
+    })
 }
 
 /// Does what a key means; true if it means something.

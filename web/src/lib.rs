@@ -40,23 +40,63 @@ mod topbar;
 mod topology;
 mod units;
 mod view;
+mod whole;
 
+use core::cell::RefCell;
+
+use gloo::events::EventListener;
 use wasm_bindgen::prelude::wasm_bindgen;
+use yew::AppHandle;
 
-/// Starts the page.
+use crate::page::Page;
+
+/// What runs as long as the page.
+struct Running {
+    app: AppHandle<app::App>,
+    _keys: EventListener,
+    _frames: engine::Running,
+}
+
+thread_local! {
+    static RUNNING: RefCell<Option<Running>> = const { RefCell::new(None) };
+}
+
+/// Starts the page, or the whole program if the address asks for what only that one has.
 #[wasm_bindgen(start)]
 pub fn start() {
-    let document = gloo::utils::document();
-    let Some(root) = document.get_element_by_id("app") else { return };
+    if let Some(page) = whole::taken_over() {
+        return show(page);
+    }
+    if !whole::start_instead(|| show(Page::from_address())) {
+        show(Page::from_address());
+    }
+}
+
+fn show(page: Page) {
+    let Some(root) = gloo::utils::document().get_element_by_id("app") else { return };
     root.set_inner_html("");
-    let page = page::Page::from_address();
     page.view().prefs.apply();
-    keys::listen(&page);
-    engine::start(page.clone());
-    yew::Renderer::<app::App>::with_root_and_props(root, app::Props { page }).render();
+    let keys = keys::listen(&page);
+    let frames = engine::start(page.clone());
+    let app = yew::Renderer::<app::App>::with_root_and_props(root, app::Props { page }).render();
+    RUNNING.set(Some(Running { app, _keys: keys, _frames: frames }));
+}
+
+/// Takes the page down, for another program to take over.
+fn stop() {
+    if let Some(Running { app, .. }) = RUNNING.take() {
+        app.destroy();
+    }
+}
+
+/// Whether this is the whole program of the page.
+#[wasm_bindgen]
+pub fn limpid_is_whole() -> bool {
+    whole::IS_WHOLE
 }
 
 /// The hash of the session with faults of every kind, in hexadecimal: the same as natively.
+#[cfg(feature = "whole")]
 #[wasm_bindgen]
 pub fn limpid_parity_hash() -> String {
     format!("{:016x}", limpid_core::lab::parity_hash())

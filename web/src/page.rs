@@ -15,11 +15,12 @@ use crate::i18n::{Locale, Text};
 use crate::inspector::files;
 use crate::lab::{Lab, Topology};
 use crate::layout::{self, Point, Room};
-use crate::prefs::{self, Prefs};
+use crate::prefs::Prefs;
 use crate::scene::Scene;
 use crate::share::{Shared, Trouble};
 use crate::terminal::desk::Desk;
 use crate::units::BodyId;
+use crate::whole;
 
 pub(crate) use crate::view::{Camera, Pane, Side, Target, View};
 
@@ -91,9 +92,8 @@ impl Page {
     pub(crate) fn from_address() -> Self {
         let fragment = gloo::utils::window().location().hash().unwrap_or_default();
         let Some((shared, trouble)) = Shared::decode(fragment.trim_start_matches('#')) else {
-            let name = prefs::parameter("topology").or_else(|| prefs::parameter("servers"));
-            let topology = name.and_then(|name| Topology::named(&name));
-            let topology = topology.unwrap_or(Topology::USUAL);
+            let asked = Topology::of_address().filter(|topology| !topology.needs_whole());
+            let topology = asked.unwrap_or(Topology::USUAL);
             return Page::new(Lab::fresh(topology));
         };
         let page = Page::new(match trouble {
@@ -253,6 +253,9 @@ impl Page {
 
     /// Opens another topology, at its beginning.
     pub(crate) fn open(&self, topology: Topology) {
+        if topology.needs_whole() {
+            return whole::open(self, topology);
+        }
         let lab = Lab::fresh(topology);
         let speed = topology.speed();
         *self.0.desk.borrow_mut() = Desk::new(&lab);
@@ -276,6 +279,9 @@ impl Page {
 
     /// Does things to the World now. In the past it first asks what shall become of the future.
     pub(crate) fn act(&self, actions: Vec<Action>) {
+        if actions.iter().any(whole::needed_for) {
+            return whole::act(self, actions);
+        }
         if self.lab().is_past() {
             self.ask_about_future(actions);
         } else {
@@ -285,6 +291,10 @@ impl Page {
 
     /// Does one thing, and says why if it cannot be done.
     pub(crate) fn try_act(&self, action: Action) -> Result<(), ActionError> {
+        if whole::needed_for(&action) {
+            whole::act(self, vec![action]);
+            return Ok(());
+        }
         if self.lab().is_past() {
             self.ask_about_future(vec![action]);
             return Ok(());

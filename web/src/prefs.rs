@@ -16,7 +16,7 @@ pub(crate) enum Theme {
 }
 
 impl Theme {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Theme::System => "system",
             Theme::Light => "light",
@@ -24,7 +24,7 @@ impl Theme {
         }
     }
 
-    fn from_name(name: &str) -> Option<Self> {
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
         [Theme::System, Theme::Light, Theme::Dark].into_iter().find(|theme| theme.name() == name)
     }
 }

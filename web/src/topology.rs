@@ -10,6 +10,8 @@ use limpid_core::sim::{HostSpec, LinkSpec, Scenario};
 use crate::figures::Speed;
 use crate::i18n::{Locale, Text};
 use crate::layout::{Layout, apart, replicated, watch};
+use crate::prefs;
+use crate::whole::IS_WHOLE;
 
 /// The host on which a person's terminals run.
 pub(crate) const SHELL: &str = "you";
@@ -28,6 +30,8 @@ struct Spec {
     title: (Text, &'static str),
     /// Hosts and their processes.
     hosts: fn() -> Scenario,
+    /// Whether its programs are in the whole program of the page only.
+    whole: bool,
     /// How the bodies lie.
     layout: Layout,
     /// The node whose terminal is open at the beginning.
@@ -56,6 +60,7 @@ const APART: Spec = Spec {
     group: Group::Apart,
     title: (words::SERVERS, ""),
     hosts: || lab::sandbox(3),
+    whole: false,
     layout: apart::flow,
     first: "redis-1",
     speed: 20,
@@ -165,6 +170,17 @@ impl Topology {
     /// The topology of that name, if the page offers it.
     pub(crate) fn named(name: &str) -> Option<Self> {
         Self::all().find(|topology| topology.name() == name)
+    }
+
+    /// The topology that the address names, outside of a link to a session.
+    pub(crate) fn of_address() -> Option<Self> {
+        let name = prefs::parameter("topology").or_else(|| prefs::parameter("servers"))?;
+        Self::named(&name)
+    }
+
+    /// Whether only the whole program can open it, and this is not that one.
+    pub(crate) fn needs_whole(self) -> bool {
+        !IS_WHOLE && self.0.whole
     }
 
     /// As addresses and links name it.

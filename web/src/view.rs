@@ -176,6 +176,12 @@ pub(crate) enum Pane {
 }
 
 impl Pane {
+    /// The pane of this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        let all = [Pane::Map, Pane::Terminal, Pane::Events, Pane::Inspector];
+        all.into_iter().find(|pane| pane.name() == name)
+    }
+
     /// As the styles know it.
     pub(crate) fn name(self) -> &'static str {
         match self {

@@ -14,6 +14,7 @@ mod promise;
 #[cfg(feature = "proxies")]
 mod proxies;
 mod sentinels;
+#[cfg(feature = "shell")]
 mod shell;
 pub(crate) mod terminal;
 mod topology;

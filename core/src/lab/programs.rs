@@ -8,6 +8,7 @@ use crate::sentinel::SentinelServer;
 use crate::server::{Config, Facts, Server, table};
 use crate::sim::{Background, Launch, LaunchError, Process, daemon, resolve_path};
 
+#[cfg(feature = "shell")]
 use super::shell;
 use super::terminal::Terminal;
 use super::traffic::Traffic;
@@ -26,10 +27,12 @@ pub const NUTCRACKER: &str = "nutcracker";
 pub const PREDIXY: &str = "predixy";
 
 /// The programs that an installed machine has in `/usr/local/bin`, besides those of its shell.
+#[cfg(feature = "shell")]
 pub(crate) const EXECUTABLES: &[&str] = &[SERVER, SENTINEL, CLI, NUTCRACKER, PREDIXY];
 
 /// Starts a program: the [`Programs`](crate::sim::Programs) of every World of the lab.
 pub fn programs(launch: &Launch<'_>) -> Result<Box<dyn Process>, LaunchError> {
+    #[cfg(feature = "shell")]
     if let Some(program) = shell::program(launch) {
         return Ok(program);
     }

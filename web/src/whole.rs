@@ -1,0 +1,262 @@
+//! The page's program in two builds, and the change from one to the other.
+//!
+//! The *first* program is what the first view needs, so that nobody waits for more. The *whole*
+//! program (feature `whole`) is fetched on first use: it has the shell of the hosts, scripts,
+//! proxies and all that comes with these. Both are the same sources. A session is its seed and
+//! its actions, so the whole program replays what the first one showed and goes on from there:
+//! the first hands over a [`Handover`], takes its components down, and is gone.
+
+use limpid_core::sim::{Action, Timed};
+use serde::{Deserialize, Serialize};
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen_futures::spawn_local;
+
+use crate::figures::Speed;
+use crate::i18n::Locale;
+use crate::inspector::Tab;
+use crate::kinds::KINDS;
+use crate::lab::{Lab, Topology};
+use crate::page::{Page, Pane, Side, Topic};
+use crate::prefs::{Prefs, Theme};
+use crate::share::Shared;
+
+/// Whether this is the whole program.
+pub(crate) const IS_WHOLE: bool = cfg!(feature = "whole");
+
+/// Where a handover waits for the program that takes over: a property of `window`.
+const WAITING: &str = "limpidHandover";
+
+#[wasm_bindgen]
+extern "C" {
+    /// Fetches and compiles the whole program, once. `start.js` has it.
+    #[wasm_bindgen(js_namespace = limpidWhole, js_name = fetch, catch)]
+    async fn fetch_whole() -> Result<JsValue, JsValue>;
+    /// Starts the whole program, which has been fetched.
+    #[wasm_bindgen(js_namespace = limpidWhole, js_name = start)]
+    fn start_whole();
+}
+
+/// What the whole program needs to go on where the first one was.
+#[derive(Serialize, Deserialize, PartialEq, Debug)]
+pub(crate) struct Handover {
+    /// The session, as a link has it.
+    session: String,
+    playing: bool,
+    speed: u8,
+    locale: String,
+    theme: String,
+    pane: String,
+    /// Names of bodies.
+    selected: Vec<String>,
+    /// The body that is inspected, and the tab.
+    inspected: Option<(String, String)>,
+    ledger: bool,
+    /// What is to be done first: the reason for the change.
+    wish: Option<Wish>,
+}
+
+/// What the first program cannot do.
+#[derive(Clone, Serialize, Deserialize, PartialEq, Debug)]
+pub(crate) enum Wish {
+    /// Open a topology.
+    Open(String),
+    /// Do this, as actions have it in a link.
+    Act(Vec<String>),
+}
+
+impl Wish {
+    fn act(page: &Page, actions: Vec<Action>) -> Self {
+        let at = limpid_core::time::Mono(page.lab().now());
+        Wish::Act(actions.into_iter().map(|action| Timed { at, action }.to_string()).collect())
+    }
+}
+
+/// Whether the first program cannot do something.
+pub(crate) fn needed_for(action: &Action) -> bool {
+    if IS_WHOLE {
+        return false;
+    }
+    match action {
+        Action::Login { .. } | Action::Keys { .. } => true,
+        Action::Type { line, .. } => {
+            let first = line.split_ascii_whitespace().next().unwrap_or_default();
+            SCRIPTS.iter().any(|name| name.eq_ignore_ascii_case(first))
+        }
+        _ => false,
+    }
+}
+
+/// Commands that need the interpreter of scripts.
+const SCRIPTS: [&str; 8] =
+    ["eval", "eval_ro", "evalsha", "evalsha_ro", "script", "function", "fcall", "fcall_ro"];
+
+/// Whether a session needs the whole program.
+fn needed_for_session(shared: &Shared) -> bool {
+    !IS_WHOLE
+        && (shared.topology.needs_whole()
+            || shared.actions.iter().any(|timed| needed_for(&timed.action)))
+}
+
+/// Does things for which the whole program is needed.
+pub(crate) fn act(page: &Page, actions: Vec<Action>) {
+    let wish = Wish::act(page, actions);
+    change(page, Some(wish));
+}
+
+/// Opens a topology for which the whole program is needed.
+pub(crate) fn open(page: &Page, topology: Topology) {
+    change(page, Some(Wish::Open(topology.name().to_owned())));
+}
+
+/// Fetches the whole program and gives the session to it. If that fails, nothing is lost: the page
+/// says so, and the same act tries again.
+fn change(page: &Page, wish: Option<Wish>) {
+    let page = page.clone();
+    page.toast(page.say(words::LOADING).to_owned());
+    spawn_local(async move {
+        match fetch_whole().await {
+            Ok(_) => {
+                page.change(Topic::Open, |view| view.toast = None);
+                leave(&Handover::of(&page, wish));
+            }
+            Err(_) => page.toast(page.say(words::FAILED).to_owned()),
+        }
+    });
+}
+
+fn leave(handover: &Handover) {
+    // Plain text and numbers: nothing that could not be written.
+    let text = serde_json::to_string(handover).unwrap_or_default();
+    let _ = js_sys::Reflect::set(&gloo::utils::window(), &WAITING.into(), &text.into());
+    crate::stop();
+    start_whole();
+}
+
+/// If the address asks for what only the whole program has, starts that one; `otherwise` if it
+/// cannot be fetched. False if this program will do.
+pub(crate) fn start_instead(otherwise: impl FnOnce() + 'static) -> bool {
+    if IS_WHOLE {
+        return false;
+    }
+    let fragment = gloo::utils::window().location().hash().unwrap_or_default();
+    let needed = match Shared::decode(fragment.trim_start_matches('#')) {
+        Some((shared, _)) => needed_for_session(&shared),
+        None => Topology::of_address().is_some_and(Topology::needs_whole),
+    };
+    if needed {
+        spawn_local(async move {
+            match fetch_whole().await {
+                Ok(_) => start_whole(),
+                Err(_) => otherwise(),
+            }
+        });
+    }
+    needed
+}
+
+/// The page as another program left it, if one did.
+pub(crate) fn taken_over() -> Option<Page> {
+    let window = gloo::utils::window();
+    let text = js_sys::Reflect::get(&window, &WAITING.into()).ok()?.as_string()?;
+    let _ = js_sys::Reflect::set(&window, &WAITING.into(), &JsValue::UNDEFINED);
+    let handover: Handover = serde_json::from_str(&text).ok()?;
+    Some(handover.page())
+}
+
+impl Handover {
+    fn of(page: &Page, wish: Option<Wish>) -> Self {
+        let view = page.view();
+        let name = |body| view.scene.name(body).to_owned();
+        let tab = view.tab.map_or_else(String::new, |tab| tab.id.to_owned());
+        Handover {
+            session: page.lab().shared().encode(),
+            playing: view.playing,
+            speed: view.speed.index(),
+            locale: view.prefs.locale.tag().to_owned(),
+            theme: view.prefs.theme.name().to_owned(),
+            pane: view.pane.name().to_owned(),
+            selected: view.selected.iter().map(|&body| name(body)).collect(),
+            inspected: view.inspected().map(|body| (name(body), tab)),
+            ledger: view.side == Side::Ledger,
+            wish,
+        }
+    }
+
+    fn page(self) -> Page {
+        let shared = Shared::decode(&self.session).map(|(shared, _)| shared);
+        let page = Page::new(match shared {
+            Some(shared) => Lab::follow(shared),
+            None => Lab::fresh(Topology::USUAL),
+        });
+        let body = |name: &str| page.view().scene.named(name).map(|body| body.id);
+        let selected: Vec<_> = self.selected.iter().filter_map(|name| body(name)).collect();
+        let inspected = self.inspected.as_ref();
+        let side = match inspected.and_then(|(name, _)| body(name)) {
+            Some(body) => Side::Node(body),
+            None if self.ledger => Side::Ledger,
+            None => Side::Closed,
+        };
+        let tab = inspected.and_then(|(_, tab)| tab_of(tab));
+        page.change(Topic::Open, |view| {
+            view.playing = self.playing;
+            view.speed = Speed::step(self.speed);
+            view.prefs = Prefs {
+                locale: Locale::from_tag(&self.locale).unwrap_or(view.prefs.locale),
+                theme: Theme::from_name(&self.theme).unwrap_or(view.prefs.theme),
+            };
+            view.pane = Pane::named(&self.pane).unwrap_or(view.pane);
+            view.selected = selected.into_iter().collect();
+            view.side = side;
+            view.tab = tab.or(view.tab);
+            view.touched = true;
+        });
+        match self.wish {
+            None => {}
+            Some(Wish::Open(name)) => {
+                if let Some(topology) = Topology::named(&name) {
+                    page.open(topology);
+                }
+            }
+            Some(Wish::Act(actions)) => {
+                let actions = actions.iter().filter_map(|text| text.parse::<Timed>().ok());
+                page.act(actions.map(|timed| timed.action).collect());
+            }
+        }
+        page
+    }
+}
+
+fn tab_of(id: &str) -> Option<&'static Tab> {
+    KINDS.iter().flat_map(|kind| kind.tabs).copied().find(|tab| tab.id == id)
+}
+
+mod words {
+    crate::i18n::texts! {
+        LOADING: "Loading the rest of the program…", "正在加载程序的其余部分……";
+        FAILED: "The rest of the program could not be loaded. Check the connection and try again; nothing is lost.", "程序的其余部分加载失败。请检查网络后重试，当前会话不受影响。";
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_handed_over_goes_on_where_it_was() {
+        let handover = Handover {
+            session: "v=1&topology=3&seed=7&at=1500000000ns&do=1.2s+crash+redis-2".to_owned(),
+            playing: false,
+            speed: 3,
+            locale: "zh-CN".to_owned(),
+            theme: "dark".to_owned(),
+            pane: "events".to_owned(),
+            selected: vec!["redis-1".to_owned()],
+            inspected: None,
+            ledger: true,
+            wish: None,
+        };
+        let text = serde_json::to_string(&handover).expect("text");
+        assert_eq!(serde_json::from_str::<Handover>(&text).expect("a handover"), handover);
+    }
+}
