@@ -78,7 +78,7 @@ pub use names::Names;
 pub(crate) use output::{MAX_LONG_UNSENT, MAX_UNSENT};
 pub(crate) use pause::{Pause, PauseReason};
 pub(crate) use pubsub::Pubsub;
-pub use service::{Admission, PeerInput, Purpose, Service};
+pub use service::{Admission, ChildNews, PeerInput, Purpose, Service};
 pub use table::{Command, Rows, Run, Table};
 
 use crate::machine::{ConnId, Input, Machine, OpId, Outbox, Output, Vitals};
@@ -114,6 +114,8 @@ pub struct Facts {
     pub multiplexing: String,
     /// Whether a person at a terminal reads the log.
     pub terminal: bool,
+    /// Its environment, which the programs that it starts inherit.
+    pub environment: Vec<(String, String)>,
 }
 
 impl Default for Facts {
@@ -128,6 +130,7 @@ impl Default for Facts {
             arch_bits: 64,
             multiplexing: "virtual".into(),
             terminal: false,
+            environment: Vec::new(),
         }
     }
 }
@@ -309,7 +312,13 @@ impl<S: Service> Machine for Front<S> {
             Input::Disk { op, result } => self.disk_done(now, op, result),
             Input::Signal(signal) => S::signal(self, signal),
             Input::Vitals(vitals) => self.vitals = vitals,
-            // Only programs that start others or read streams are told more.
+            Input::Spawned { child, result } => {
+                S::child(self, now, child, ChildNews::Spawned(result));
+            }
+            Input::ChildChanged { child, change } => {
+                S::child(self, now, child, ChildNews::Changed(change));
+            }
+            // A signal to a child is answered by its end; a server reads no streams.
             _ => {}
         }
         S::cron(self, now);

@@ -6,7 +6,10 @@ use super::config::{Change, FrontSettings, OutputLimit, Schema};
 use super::info_text::Text;
 use super::{Client, ClientState, Command, Config, Front, ShutdownOptions, Table};
 use crate::command::CommandError;
-use crate::machine::{ConnId, DiskDone, DiskError, Endpoint, NetError, Outbox, Signal};
+use crate::machine::{
+    ChildChange, ChildId, ConnId, DiskDone, DiskError, Endpoint, NetError, Outbox, Signal,
+    SpawnError,
+};
 use crate::resp::request::Args;
 use crate::store::Entry;
 use crate::time::{Mono, Now};
@@ -127,6 +130,10 @@ pub trait Service: Clone + Debug + Send + Sync + Sized + 'static {
     fn outbox(_front: &mut Front<Self>, _conn: ConnId) -> Option<&mut Outbox> {
         None
     }
+
+    /// The news about a child process that the program has started with
+    /// [`Output::Spawn`](crate::machine::Output::Spawn).
+    fn child(_front: &mut Front<Self>, _now: Now<'_>, _child: ChildId, _news: ChildNews) {}
 
     /// A disk operation of the program has ended.
     fn disk_done(
@@ -413,6 +420,15 @@ pub enum PeerInput<'a> {
     Drained,
     /// It is gone.
     Closed(NetError),
+}
+
+/// What a program hears about a child process that it has started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChildNews {
+    /// The child runs as this process, or could not be started.
+    Spawned(Result<u32, SpawnError>),
+    /// The child ended, was suspended, or was continued.
+    Changed(ChildChange),
 }
 
 impl<S: Service> Front<S> {

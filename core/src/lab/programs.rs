@@ -86,7 +86,10 @@ fn sentinel(launch: &Launch<'_>) -> Result<Box<dyn Process>, LaunchError> {
     let Configured { file, text, arguments } = Configured::of(launch)?;
     let arguments: Vec<String> =
         arguments.iter().filter(|word| *word != "--sentinel").cloned().collect();
-    let executable = &mut |path: &str| read(launch, path).is_ok();
+    let executable = &mut |path: &str| {
+        let stat = launch.disk.stat(&resolve_path(launch.dir, path));
+        stat.is_ok_and(|stat| !stat.dir && stat.mode & 0o111 != 0)
+    };
     let loader = &mut |path: &str| read(launch, path);
     SentinelServer::configured(file, &text, &arguments, facts(launch), loader, executable)
         .map(background)
@@ -142,6 +145,7 @@ fn facts(launch: &Launch<'_>) -> Facts {
         seed: launch.seed,
         pid: launch.pid,
         directory: launch.dir.to_owned(),
+        environment: launch.env.to_vec(),
         ..Facts::default()
     }
 }

@@ -27,8 +27,8 @@ pub enum Effect {
     Save,
     /// Run a script.
     Run(Job),
-    /// Kill a script that takes too long.
-    Kill(Job),
+    /// Kill the script that runs as this process: it takes too long.
+    Kill(u32),
     /// End the process.
     Exit(i32),
 }

@@ -56,7 +56,7 @@ use hello::Hello;
 use link::{Asked, Lane, LinkId, Links, Question};
 use master::Master;
 use periods::Periods;
-use scripts::{Ended, JobState, Scripts, Verdict};
+use scripts::{Ended, Scripts, Verdict};
 use std::collections::VecDeque;
 
 use crate::glob;
@@ -287,19 +287,18 @@ impl Sentinel {
     }
 
     /// A script has ended, or could not be started.
-    pub fn script_ended(&mut self, now: Now<'_>, job: u64, how: Ended) {
+    pub fn script_ended(&mut self, now: Now<'_>, job: u64, how: &Ended) {
         self.set_now(now);
         let common = &mut self.common;
-        let pid = common.scripts.jobs().find(|j| j.id == job).and_then(|job| match job.state {
-            JobState::Running { pid, .. } => pid,
-            JobState::Scheduled(_) => None,
-        });
-        if let Some(pid) = pid {
-            let (signal, status) = match how {
-                Ended::Exited(status) => (0, status),
-                Ended::Signalled(signal) => (signal, 0),
-                Ended::NotStarted => (99, 0),
-            };
+        if let Ended::NotStarted(why) = how {
+            let argv = common.scripts.jobs().find(|j| j.id == job).map(|job| job.argv.join(" "));
+            let text = format!(
+                "The script '{}' was to be run and could not be started: {why}",
+                argv.unwrap_or_default()
+            );
+            common.log(LogLevel::Warning, text);
+        } else if let Some(pid) = common.scripts.pid(job) {
+            let (signal, status) = how.numbers();
             let text = format!("{pid} {status} {signal}");
             common.event(LogLevel::Debug, "-script-child", text, None);
         }
@@ -497,14 +496,9 @@ impl Sentinel {
         for job in common.scripts.start(common.now) {
             common.effects.push_back(Effect::Run(job));
         }
-        for job in common.scripts.overdue(common.now, common.periods.script_max_runtime) {
-            let pid = match job.state {
-                JobState::Running { pid, .. } => pid.unwrap_or_default(),
-                JobState::Scheduled(_) => 0,
-            };
-            let path = job.argv.first().cloned().unwrap_or_default();
+        for (path, pid) in common.scripts.overdue(common.now, common.periods.script_max_runtime) {
             common.event(LogLevel::Warning, "-script-timeout", format!("{path} {pid}"), None);
-            common.effects.push_back(Effect::Kill(job));
+            common.effects.push_back(Effect::Kill(pid));
         }
     }
 

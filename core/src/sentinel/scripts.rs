@@ -43,14 +43,26 @@ pub enum JobState {
 }
 
 /// How a script ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// By itself, with this status.
     Exited(i32),
     /// By a signal.
     Signalled(i32),
-    /// It could not be started.
-    NotStarted,
+    /// It could not be started, for this reason.
+    NotStarted(String),
+}
+
+impl Ended {
+    /// The signal that ended it, or 0, and its exit status, or 0.
+    pub(super) fn numbers(&self) -> (i32, i32) {
+        match self {
+            Ended::Exited(status) => (0, *status),
+            Ended::Signalled(signal) => (*signal, 0),
+            // Redis reports a script that it could not start as if signal 99 had ended it.
+            Ended::NotStarted(_) => (99, 0),
+        }
+    }
 }
 
 /// The queue.
@@ -112,19 +124,28 @@ impl Scripts {
         started
     }
 
-    /// Takes the jobs that have been running for longer than this; each is given once.
-    pub(super) fn overdue(&mut self, now: Mono, limit: Duration) -> Vec<Job> {
+    /// Takes the scripts that have been running for longer than this, with their process ids; each
+    /// is given once.
+    pub(super) fn overdue(&mut self, now: Mono, limit: Duration) -> Vec<(String, u32)> {
         let mut overdue = Vec::new();
         for job in &mut self.jobs {
-            if let JobState::Running { since, killed, .. } = &mut job.state
+            if let JobState::Running { since, pid: Some(pid), killed } = &mut job.state
                 && !*killed
                 && now.since(*since) > limit
             {
                 *killed = true;
-                overdue.push(job.clone());
+                overdue.push((job.argv.first().cloned().unwrap_or_default(), *pid));
             }
         }
         overdue
+    }
+
+    /// The process id of a job that runs.
+    pub(super) fn pid(&self, id: u64) -> Option<u32> {
+        self.jobs.iter().find(|job| job.id == id).and_then(|job| match job.state {
+            JobState::Running { pid, .. } => pid,
+            JobState::Scheduled(_) => None,
+        })
     }
 
     pub(super) fn started(&mut self, id: u64, process: u32) {
@@ -139,18 +160,14 @@ impl Scripts {
         &mut self,
         now: Mono,
         id: u64,
-        how: Ended,
+        how: &Ended,
         retry_delay: Duration,
     ) -> Verdict {
         let Some(at) = self.jobs.iter().position(|job| job.id == id) else { return Verdict::Fine };
         let job = &mut self.jobs[at];
-        // Redis reports a script that could not be started as if a signal 99 had ended it.
-        let (signal, status) = match how {
-            Ended::Exited(status) => (0, status),
-            Ended::Signalled(signal) => (signal, 0),
-            Ended::NotStarted => (99, 0),
-        };
-        let again = how != Ended::NotStarted && (signal != 0 || status == 1);
+        let (signal, status) = how.numbers();
+        let started = !matches!(how, Ended::NotStarted(_));
+        let again = started && (signal != 0 || status == 1);
         if again && job.tries < MAX_RETRY {
             let delay = retry_delay.saturating_mul(1 << (job.tries.saturating_sub(1)).min(16));
             job.state = JobState::Scheduled(Some(now + delay));
@@ -189,7 +206,7 @@ mod tests {
         assert_eq!(scripts.jobs().len(), 256);
         let started = scripts.start(at(0));
         assert_eq!((started.len(), started[0].argv[1].as_str()), (16, "44"));
-        assert_eq!(scripts.ended(at(1), started[0].id, Ended::Exited(0), DELAY), Verdict::Fine);
+        assert_eq!(scripts.ended(at(1), started[0].id, &Ended::Exited(0), DELAY), Verdict::Fine);
         assert_eq!(scripts.start(at(1)).len(), 1);
     }
 
@@ -200,7 +217,7 @@ mod tests {
         for tries in 1..=10 {
             let [job] = &scripts.start(at(now))[..] else { panic!("it is due at {now}") };
             assert_eq!(job.tries, tries);
-            let verdict = scripts.ended(at(now), job.id, Ended::Exited(1), DELAY);
+            let verdict = scripts.ended(at(now), job.id, &Ended::Exited(1), DELAY);
             if tries == 10 {
                 assert_eq!(verdict, Verdict::Failed("/bin/tell".into(), 0, 1));
                 break;
@@ -216,10 +233,12 @@ mod tests {
     fn a_script_that_takes_too_long_is_told_to_end_once() {
         let mut scripts = queue(1);
         let job = scripts.start(at(0)).remove(0);
+        scripts.started(job.id, 42);
         assert!(scripts.overdue(at(60), Duration::from_secs(60)).is_empty());
-        assert_eq!(scripts.overdue(at(61), Duration::from_secs(60)).len(), 1);
+        let overdue = scripts.overdue(at(61), Duration::from_secs(60));
+        assert_eq!(overdue, [("/bin/tell".to_owned(), 42)]);
         assert!(scripts.overdue(at(62), Duration::from_secs(60)).is_empty());
-        assert_eq!(scripts.ended(at(62), job.id, Ended::Signalled(9), DELAY), Verdict::Fine);
+        assert_eq!(scripts.ended(at(62), job.id, &Ended::Signalled(9), DELAY), Verdict::Fine);
         assert_eq!(scripts.running(), 0);
     }
 
@@ -227,7 +246,7 @@ mod tests {
     fn what_cannot_be_started_is_not_tried_again() {
         let mut scripts = queue(1);
         let job = scripts.start(at(0)).remove(0);
-        let verdict = scripts.ended(at(0), job.id, Ended::NotStarted, DELAY);
+        let verdict = scripts.ended(at(0), job.id, &Ended::NotStarted("no shell".into()), DELAY);
         assert_eq!(verdict, Verdict::Failed("/bin/tell".into(), 99, 0));
         assert_eq!(scripts.jobs().len(), 0);
     }

@@ -6,6 +6,7 @@ use super::commands::table;
 use super::common::Effect;
 use super::config::Line;
 use super::schema::{Config, SentinelSchema, key};
+use super::scripts::{Ended, Job};
 use super::{Sentinel, Verdicts};
 use crate::command::CommandError;
 use crate::front::config::ConfigError;
@@ -13,9 +14,15 @@ use crate::front::config::file::Loader;
 use crate::front::config::rewrite::rewrite;
 use crate::front::info::{ClientCounts, ServiceStats};
 use crate::front::info_text::Text;
-use crate::front::{ChannelKind, Client, Facts, Front, PeerInput, Service, ShutdownOptions, Table};
-use crate::machine::{ConnId, DiskDone, DiskError, DiskErrorKind, DiskOp, Input, LogLevel, Outbox};
+use crate::front::{
+    ChannelKind, ChildNews, Client, Facts, Front, PeerInput, Service, ShutdownOptions, Table,
+};
+use crate::machine::{
+    ChildChange, ChildId, Command, ConnId, DiskDone, DiskError, DiskErrorKind, DiskOp, ExitStatus,
+    Input, LogLevel, Outbox, Output, Signal, Stdio,
+};
 use crate::rng::Rng;
+use crate::sorted::SortedMap;
 use crate::time::{Mono, Now};
 
 /// A Sentinel with the clients that it serves: what `redis-sentinel` is.
@@ -29,6 +36,10 @@ pub struct SentinelService {
     saving: Option<u64>,
     /// Clients that are answered when a state is on disk.
     waiting: Vec<Waiting>,
+    /// The scripts that run: which job each child process is.
+    children: SortedMap<ChildId, u64>,
+    /// The number of the last child process.
+    last_child: u64,
 }
 
 /// A client that waits for a state to be on disk.
@@ -93,7 +104,13 @@ impl SentinelServer {
             let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
             settings.requirepass = front.requirepass.as_ref().map(text);
             result = sentinel.load(&config.state().read, executable);
-            SentinelService { sentinel, saving: None, waiting: Vec::new() }
+            SentinelService {
+                sentinel,
+                saving: None,
+                waiting: Vec::new(),
+                children: SortedMap::new(),
+                last_child: 0,
+            }
         });
         match result {
             Ok(()) => Ok(front),
@@ -126,14 +143,54 @@ impl SentinelServer {
                 }
                 Effect::Save => self.begin_save(),
                 Effect::Exit(code) => self.exit(code),
-                // Scripts are queued and not started: that takes `Output::Spawn`, and the front hands
-                // no news of children to its service yet.
-                Effect::Run(_) | Effect::Kill(_) => {}
+                Effect::Run(job) => self.run_script(job),
+                Effect::Kill(pid) => {
+                    // Its process group: a shell does not take along what it waits for.
+                    self.outputs
+                        .push_back(Output::Kill { pid: -i64::from(pid), signal: Signal::Kill });
+                }
             }
         }
         while let Some(output) = self.service.sentinel.poll_output() {
             self.outputs.push_back(output);
         }
+    }
+
+    /// Starts a script, with our environment and output.
+    fn run_script(&mut self, job: Job) {
+        let mut words = job.argv.into_iter();
+        let program = words.next().unwrap_or_default();
+        let command = Command {
+            args: words.collect(),
+            env: self.facts.environment.clone(),
+            stdout: Stdio::Inherit,
+            stderr: Stdio::Inherit,
+            ..Command::new(&program, &[])
+        };
+        self.service.last_child += 1;
+        let child = ChildId(self.service.last_child);
+        self.service.children.insert(child, job.id);
+        self.outputs.push_back(Output::Spawn { child, command: Box::new(command) });
+    }
+
+    /// A script runs, could not be started, or has ended.
+    fn script_news(&mut self, now: Now<'_>, child: ChildId, news: ChildNews) {
+        let Some(&job) = self.service.children.get(&child) else { return };
+        let ended = match news {
+            ChildNews::Spawned(Ok(pid)) => {
+                return self.service.sentinel.script_started(job, pid);
+            }
+            ChildNews::Spawned(Err(error)) => Ended::NotStarted(error.to_string()),
+            ChildNews::Changed(ChildChange::Ended(ExitStatus::Exited(status))) => {
+                Ended::Exited(status)
+            }
+            ChildNews::Changed(ChildChange::Ended(ExitStatus::Signalled(signal))) => {
+                Ended::Signalled(signal.number())
+            }
+            ChildNews::Changed(ChildChange::Suspended | ChildChange::Continued) => return,
+        };
+        self.service.children.remove(&child);
+        self.service.sentinel.script_ended(now, job, &ended);
     }
 
     /// Writes the state into the file, unless that is under way: the next write follows it then.
@@ -302,6 +359,10 @@ impl Service for SentinelService {
 
     fn outbox(front: &mut SentinelServer, conn: ConnId) -> Option<&mut Outbox> {
         front.service.sentinel.outbox(conn)
+    }
+
+    fn child(front: &mut SentinelServer, now: Now<'_>, child: ChildId, news: ChildNews) {
+        front.script_news(now, child, news);
     }
 
     fn disk_done(

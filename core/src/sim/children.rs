@@ -68,9 +68,16 @@ impl World {
             (None, true) => self.at_proc(parent).dir.clone(),
             (None, false) => "/".into(),
         };
-        let disk = self.at_host(host).disk.clone();
-        let loaded = load(&disk, &dir, &command.env, &command.program, &command.args);
-        drop(disk);
+        let look_up = |world: &World| {
+            let disk = &world.at_host(host).disk;
+            load(disk, &dir, &command.env, &command.program, &command.args)
+        };
+        let mut loaded = look_up(self);
+        // A host gets its shell when it is first needed.
+        if loaded == Err(SpawnError::NotFound) && self.at_host(host).disk.stat("/bin/sh").is_err() {
+            self.furnish(host);
+            loaded = look_up(self);
+        }
         // As a shell does: files are opened, and pipes have their ends, even for no program.
         let (ours, theirs) = self.connect_stdio(parent, host, &dir, &command)?;
         let loaded = match loaded {

@@ -244,6 +244,10 @@ fn facts() -> Facts {
         arch_bits: usize::BITS,
         multiplexing: if cfg!(target_os = "linux") { "epoll" } else { "kqueue" }.into(),
         terminal: std::io::stdout().is_terminal(),
+        // A variable that is not UTF-8 is left out.
+        environment: std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect(),
     }
 }
 

@@ -115,3 +115,33 @@ fn a_terminal_asks_a_sentinel() {
          sentinel-1:26379> role\n1) \"sentinel\"\n2) 1) \"mymaster\"\n"
     );
 }
+
+/// What a person types at a terminal of `sentinel-1` to have a script run at every warning.
+const NOTIFY: &[&str] = &[
+    "printf '#!/bin/sh\\necho \"$@\" >> /root/told\\n' > /root/notify.sh",
+    "chmod +x /root/notify.sh",
+    "echo 'sentinel notification-script mymaster /root/notify.sh' >> /sentinel/26379/sentinel.conf",
+    "exit",
+];
+
+#[test]
+fn a_notification_script_is_run_by_the_shell_of_the_host() {
+    let mut world = begin(sentinels());
+    act(&mut world, "stop sentinel-1");
+    act(&mut world, "login sentinel-1 t");
+    for line in NOTIFY {
+        world.run_for(Duration::from_millis(500));
+        act(&mut world, &format!("keys t {line}\\r"));
+    }
+    act(&mut world, "start sentinel-1");
+    world.run_for(Duration::from_secs(5));
+    act(&mut world, "crash redis-1");
+    world.run_for(Duration::from_secs(15));
+    let disk = world.host_named("sentinel-1").expect("a host").disk;
+    let told = disk.read_file("/root/told").expect("what the script wrote");
+    let told = String::from_utf8(told).expect("text");
+    for line in ["+monitor master mymaster 10.0.0.1 6379", "+sdown master mymaster"] {
+        assert!(told.contains(line), "{told}");
+    }
+    assert!(told.contains("+switch-master mymaster 10.0.0.1 6379 10.0.0."), "{told}");
+}
