@@ -1,6 +1,6 @@
 //! Worlds that go wrong at random, over some seeds. `cargo xtask sim` runs many more.
 
-use limpid_tests::{chaos, crashes, replicas, sentinels};
+use limpid_tests::{chaos, crashes, proxies, replicas, sentinels};
 
 #[test]
 fn worlds_recover_and_repeat_themselves() {
@@ -33,4 +33,15 @@ fn sentinels_agree_on_one_master_whatever_happened() {
     for seed in 1..=200 {
         sentinels::run(seed).unwrap_or_else(|what| panic!("seed {seed}: {what}"));
     }
+}
+
+#[test]
+fn behind_a_proxy_every_reply_belongs_to_its_request_whatever_fails() {
+    let (mut replies, mut errors) = (0, 0);
+    for seed in 1..=300 {
+        let outcome = proxies::run(seed).unwrap_or_else(|what| panic!("seed {seed}: {what}"));
+        replies += outcome.replies;
+        errors += outcome.errors;
+    }
+    assert!(replies > 100_000 && errors > 0, "{replies} replies, {errors} errors");
 }

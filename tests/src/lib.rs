@@ -5,6 +5,7 @@ pub mod client;
 pub mod crashes;
 pub mod kills;
 pub mod process;
+pub mod proxies;
 pub mod proxy;
 pub mod replicas;
 pub mod sentinels;

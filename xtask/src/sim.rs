@@ -15,6 +15,10 @@ pub(crate) struct Args {
     /// How many worlds in which Sentinels watch servers while hosts, links, clocks and disks fail.
     #[arg(long, default_value_t = 500)]
     sentinels: u64,
+    /// How many worlds in which clients ask through proxies while servers and links fail, primaries
+    /// are replaced and slots move.
+    #[arg(long, default_value_t = 500)]
+    proxies: u64,
     /// The first seed. Of a failure the seed is told, and how to see it again.
     #[arg(long, default_value_t = 1)]
     first: u64,
@@ -30,5 +34,7 @@ pub(crate) fn worlds(ws: &Workspace, args: &Args) -> Result<()> {
     let numbers = [args.crashes.to_string(), args.first.to_string()];
     run(ws.cargo().args(run_bin).arg("crashes").args(&numbers))?;
     let numbers = [args.sentinels.to_string(), args.first.to_string()];
-    run(ws.cargo().args(run_bin).arg("sentinels").args(&numbers))
+    run(ws.cargo().args(run_bin).arg("sentinels").args(&numbers))?;
+    let numbers = [args.proxies.to_string(), args.first.to_string()];
+    run(ws.cargo().args(run_bin).arg("proxies").args(&numbers))
 }

@@ -13,6 +13,7 @@ pub mod machine;
 pub use crate::resp::quote;
 pub mod marks;
 pub mod session;
+pub mod sharded;
 pub mod traffic;
 
 pub use format::{Format, Output};
@@ -20,4 +21,5 @@ pub use help::Help;
 pub use machine::{CliMachine, Printed};
 pub use marks::Marks;
 pub use session::{Action, Session, SessionConfig, Target, Waiting};
+pub use sharded::{Sharded, ShardedConfig, ShardedStats};
 pub use traffic::{Mix, Sentinels, Traffic, TrafficConfig, TrafficStats};

@@ -88,18 +88,23 @@ pub struct Mix {
     /// `SETBIT marks N 1`, each N once: see [`Marks`].
     #[serde(default)]
     pub mark: u32,
+    /// `MGET` of four keys, which a proxy splits.
+    #[serde(default)]
+    pub mget: u32,
 }
 
 impl Mix {
     /// Reading only: what a client of a replica does.
-    pub const READS: Mix = Mix { get: 1, set: 0, incr: 0, mark: 0 };
+    pub const READS: Mix = Mix { get: 1, set: 0, incr: 0, mark: 0, mget: 0 };
     /// Writing only, with marks that tell later which writes are where.
-    pub const WRITES: Mix = Mix { get: 0, set: 2, incr: 1, mark: 3 };
+    pub const WRITES: Mix = Mix { get: 0, set: 2, incr: 1, mark: 3, mget: 0 };
+    /// Writing, and reading several keys at once: what a client of a proxy does.
+    pub const SEVERAL: Mix = Mix { get: 1, set: 3, incr: 0, mark: 0, mget: 2 };
 }
 
 impl Default for Mix {
     fn default() -> Self {
-        Mix { get: 5, set: 3, incr: 2, mark: 0 }
+        Mix { get: 5, set: 3, incr: 2, mark: 0, mget: 0 }
     }
 }
 
@@ -157,7 +162,7 @@ impl Latencies {
         Duration::ZERO
     }
 
-    fn add(&mut self, took: Duration) {
+    pub(super) fn add(&mut self, took: Duration) {
         self.last = took;
         self.max = self.max.max(took);
         self.total = self.total.saturating_add(took);
@@ -402,8 +407,8 @@ impl Traffic {
 
     /// A command of the mix, and the mark that it leaves.
     fn command(&mut self) -> (Vec<String>, Option<u64>) {
-        let Mix { get, set, incr, mark } = self.config.mix;
-        let sum = [get, set, incr, mark].into_iter().map(u64::from).sum();
+        let Mix { get, set, incr, mark, mget } = self.config.mix;
+        let sum = [get, set, incr, mark, mget].into_iter().map(u64::from).sum();
         let pick = self.rng.below(sum);
         let n = self.rng.below(self.config.keys.max(1));
         let number = self.marks.sent;
@@ -416,6 +421,9 @@ impl Traffic {
             }
             value.truncate(self.config.value_len as usize);
             (vec!["SET".into(), format!("key:{n}"), value], None)
+        } else if pick < u64::from(get) + u64::from(set) + u64::from(mget) {
+            let keys = (0..4).map(|i| format!("key:{}", (n + i) % self.config.keys.max(1)));
+            (["MGET".to_owned()].into_iter().chain(keys).collect(), None)
         } else if let Some(key) = &self.config.marks
             && pick >= sum - u64::from(mark)
             && number < Marks::MOST

@@ -2,18 +2,21 @@
 //! (later) shells and lessons.
 //!
 //! * [`sandbox`] makes scenarios of servers with clients that keep them busy, [`replicas`],
-//!   [`chain`] and [`machines`] such in which servers replicate, [`cluster`] clusters;
+//!   [`chain`] and [`machines`] such in which servers replicate, [`cluster`] clusters, [`sharding`] and
+//!   (with the feature `proxies`) `twemproxy` and others such in which keys are spread;
 //! * [`programs`] is what a [`World`](crate::sim::World) starts processes with:
-//!   [`SERVER`], [`CLI`] and [`TRAFFIC`];
+//!   [`SERVER`], [`CLI`] and [`TRAFFIC`], [`SHARDING`], [`NUTCRACKER`] and [`PREDIXY`];
 //! * [`Terminal`] is a redis-cli with its screen, [`Traffic`] a client that is busy;
 //! * [`parity`] is a session with faults of every kind: its hash is the same on every platform.
 
 pub mod parity;
 pub(crate) mod programs;
 mod promise;
+mod proxied;
 #[cfg(feature = "proxies")]
 mod proxies;
 mod sentinels;
+mod sharding;
 #[cfg(feature = "shell")]
 mod shell;
 pub(crate) mod terminal;
@@ -24,9 +27,11 @@ mod traffic;
 mod tests;
 
 pub use parity::parity_hash;
-pub use programs::{CLI, NUTCRACKER, PREDIXY, SENTINEL, SERVER, TRAFFIC, help, programs};
+pub use programs::{CLI, NUTCRACKER, PREDIXY, SENTINEL, SERVER, SHARDING, TRAFFIC, help, programs};
 pub use promise::{Kept, Promise, Write, Writes};
+pub use proxied::{predixy_over_cluster, predixy_over_sentinels, twemproxy};
 pub use sentinels::{sentinels, sentinels_on_servers, two_masters};
+pub use sharding::{Sharding, sharding};
 pub use terminal::{Block, Shown, Terminal};
 pub use topology::{SANDBOXES, chain, cluster, machines, replicas, sandbox};
 pub use traffic::Traffic;

@@ -8,6 +8,7 @@ use crate::sentinel::SentinelServer;
 use crate::server::{Config, Facts, Server, table};
 use crate::sim::{Background, Launch, LaunchError, Process, daemon, resolve_path};
 
+use super::sharding::Sharding;
 #[cfg(feature = "shell")]
 use super::shell;
 use super::terminal::Terminal;
@@ -21,6 +22,8 @@ pub const SENTINEL: &str = "redis-sentinel";
 pub const CLI: &str = "redis-cli";
 /// A client that makes traffic: `traffic -h <host> [-p <port>] [--rate <commands a second>]`.
 pub const TRAFFIC: &str = "traffic";
+/// A client that shards by itself: `sharding-client --node <host> ... [--rule <rule>]`.
+pub const SHARDING: &str = "sharding-client";
 /// twemproxy, with the feature `proxies`: `nutcracker -c <file>`.
 pub const NUTCRACKER: &str = "nutcracker";
 /// predixy, with the feature `proxies`: `predixy <file>`.
@@ -42,12 +45,13 @@ pub fn programs(launch: &Launch<'_>) -> Result<Box<dyn Process>, LaunchError> {
         SENTINEL => sentinel(launch),
         CLI => Ok(Box::new(Terminal::launch(launch)?)),
         TRAFFIC => Ok(Box::new(Traffic::launch(launch)?)),
+        SHARDING => Ok(Box::new(Sharding::launch(launch)?)),
         #[cfg(feature = "proxies")]
         NUTCRACKER => super::proxies::nutcracker(launch),
         #[cfg(feature = "proxies")]
         PREDIXY => super::proxies::predixy(launch),
         other => {
-            let known = [SERVER, SENTINEL, CLI, TRAFFIC, NUTCRACKER, PREDIXY].join(", ");
+            let known = [SERVER, SENTINEL, CLI, TRAFFIC, SHARDING, NUTCRACKER, PREDIXY].join(", ");
             Err(LaunchError(format!("{other}: command not found; there are {known}")))
         }
     }

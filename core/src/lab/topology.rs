@@ -25,14 +25,6 @@ pub const SANDBOXES: [u8; 4] = [1, 3, 12, 48];
 /// A small sandbox has three clients all the same. There are at most 200 servers.
 pub fn sandbox(servers: u8) -> Scenario {
     let servers = servers.clamp(1, 200);
-    let server = |n: u8| {
-        let args = ["--protected-mode", "no"];
-        HostSpec::new(&format!("redis-{n}"), Ipv4Addr::new(10, 0, 0, n)).with(ProcessSpec::new(
-            &format!("redis-{n}:6379"),
-            SERVER,
-            &args,
-        ))
-    };
     let client = |n: u8| {
         let target = format!("redis-{}", (n - 1) % servers + 1);
         let mut traffic = ProcessSpec::new(&format!("traffic-{n}"), TRAFFIC, &["-h", &target]);
@@ -138,6 +130,18 @@ fn nodes_conf(myself: u8, primaries: u8, count: u8) -> String {
     });
     let current_epoch = primaries.into();
     NodesConf { nodes: nodes.collect(), current_epoch, last_vote_epoch: 0 }.to_string()
+}
+
+/// `redis-n` at 10.0.0.n with one server, which keeps its data in memory.
+pub(super) fn server(n: u8) -> HostSpec {
+    let args = ["--protected-mode", "no"];
+    let process = ProcessSpec::new(&format!("{}:{PORT}", name(n)), SERVER, &args);
+    HostSpec::new(&name(n), Ipv4Addr::new(10, 0, 0, n)).with(process)
+}
+
+/// The address of the `n`th client.
+pub(super) fn clients_of(n: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 0, 1, n)
 }
 
 pub(super) fn scenario(name: String, hosts: impl Iterator<Item = HostSpec>) -> Scenario {

@@ -7,7 +7,7 @@ use crate::client::{self, Mix};
 use crate::machine::{ConnId, Endpoint, Input, Machine, Outbox, Output};
 use crate::sim::{Console, Launch, LaunchError, Process};
 use crate::sorted::SortedMap;
-use crate::time::{Mono, Now};
+use crate::time::{Duration, Mono, Now};
 
 /// A [`client::Traffic`] into which one can type `rate <commands a second>` and
 /// `to <host> [<port>]`.
@@ -22,12 +22,14 @@ impl Traffic {
     /// The most commands a second.
     const MOST: u32 = 100_000;
 
-    /// `traffic -h <host> [-p <port>] [--rate <commands a second>] [--only reads|writes]`, or with
+    /// `traffic -h <host> [-p <port>] [--rate <commands a second>] [--only reads|writes|several]
+    /// [--patience <seconds>]`, or with
     /// `--sentinel <host>[:<port>]`, which may come several times, and `--master <name>` instead of
     /// a server.
     pub(super) fn launch(launch: &Launch<'_>) -> Result<Self, LaunchError> {
         let (mut host, mut port, mut rate, mut mix) = ("127.0.0.1", 6379, None, None);
         let (mut sentinels, mut master) = (Vec::new(), "mymaster".to_owned());
+        let mut patience = None;
         let mut args = launch.args.iter();
         while let Some(arg) = args.next() {
             let value = args.next().ok_or_else(|| {
@@ -41,20 +43,28 @@ impl Traffic {
                     sentinels.push(endpoint(launch, host, parse_port(port)?)?);
                 }
                 "--master" => master = value.clone(),
+                "--patience" => {
+                    let seconds = value.parse().map_err(|_| {
+                        LaunchError(format!("'{value}' is no patience; use seconds, 1 to 3600"))
+                    })?;
+                    patience = Some(Duration::from_secs(u64::clamp(seconds, 1, 3_600)));
+                }
                 "--rate" => rate = Some(parse_rate(value)?),
                 "--only" => {
                     mix = Some(match value.as_str() {
                         "reads" => Mix::READS,
                         "writes" => Mix::WRITES,
+                        "several" => Mix::SEVERAL,
                         _ => {
-                            let text = format!("'{value}' is no mix; use reads or writes");
+                            let text = format!("'{value}' is no mix; use reads, writes or several");
                             return Err(LaunchError(text));
                         }
                     });
                 }
                 _ => {
                     return Err(LaunchError(format!(
-                        "unknown option '{arg}'; use -h, -p, --sentinel, --master, --rate, --only"
+                        "unknown option '{arg}'; use -h, -p, --sentinel, --master, --rate, \
+                         --only, --patience"
                     )));
                 }
             }
@@ -65,6 +75,7 @@ impl Traffic {
             config.sentinels = Some(client::Sentinels { at: sentinels, master });
         }
         config.per_second = rate.unwrap_or(config.per_second);
+        config.patience = patience.unwrap_or(config.patience);
         if let Some(mix) = mix {
             config.mix = mix;
             // A key of this life's own: what another life wrote says nothing about this one.
@@ -89,18 +100,22 @@ impl Traffic {
     }
 }
 
-fn endpoint(launch: &Launch<'_>, host: &str, port: u16) -> Result<Endpoint, LaunchError> {
+pub(super) fn endpoint(
+    launch: &Launch<'_>,
+    host: &str,
+    port: u16,
+) -> Result<Endpoint, LaunchError> {
     let ip = launch
         .resolve(host)
         .ok_or_else(|| LaunchError(format!("there is no host '{host}'; use a host's name")))?;
     Ok(Endpoint::Ip(SocketAddr::new(ip, port)))
 }
 
-fn parse_port(text: &str) -> Result<u16, LaunchError> {
+pub(super) fn parse_port(text: &str) -> Result<u16, LaunchError> {
     text.parse().map_err(|_| LaunchError(format!("'{text}' is not a port; use 1 to 65535")))
 }
 
-fn parse_rate(text: &str) -> Result<f64, LaunchError> {
+pub(super) fn parse_rate(text: &str) -> Result<f64, LaunchError> {
     let rate = text.strip_suffix("/s").unwrap_or(text).parse::<u32>().ok();
     rate.filter(|&rate| rate <= Traffic::MOST).map(f64::from).ok_or_else(|| {
         LaunchError(format!(

@@ -7,6 +7,8 @@
 //! fails, it is killed, and its disk fails.
 //! `measure sentinels [seeds] [first seed]`: whether Sentinels agree on one master after hosts,
 //! links, clocks and disks failed.
+//! `measure proxies [seeds] [first seed]`: whether behind a proxy every reply belongs to its request,
+//! whatever fails, while primaries are replaced and slots move.
 //! `measure turns [keys]`: the longest turn of a server, in microseconds of processor time, while
 //! keys are added.
 
@@ -16,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use limpid_core::lab::{programs, sandbox};
 use limpid_core::sim::World;
-use limpid_tests::{chaos, crashes, replicas, sentinels, turns};
+use limpid_tests::{chaos, crashes, proxies, replicas, sentinels, turns};
 
 /// As in the server that is deployed.
 #[global_allocator]
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
         "replicas" => soak(number(50), number(1)),
         "crashes" => crash(number(50), number(1)),
         "sentinels" => watch(number(50), number(1)),
+        "proxies" => proxied(number(50), number(1)),
         "turns" => {
             let longest = turns::longest(number(1_000_000));
             println!("{}", longest.as_micros());
@@ -42,7 +45,7 @@ fn main() -> ExitCode {
         }
         _ => {
             eprintln!(
-                "measure worlds|replicas|crashes|sentinels [seeds] [first seed], or measure turns [keys]"
+                "measure worlds|replicas|crashes|sentinels|proxies [seeds] [first seed], or measure turns [keys]"
             );
             ExitCode::FAILURE
         }
@@ -151,6 +154,31 @@ fn speed() -> f64 {
     let start = Instant::now();
     world.run_for(LENGTH);
     LENGTH.as_secs_f64() / start.elapsed().as_secs_f64()
+}
+
+/// Clients of proxies, over many seeds.
+fn proxied(seeds: u64, first: u64) -> ExitCode {
+    let start = Instant::now();
+    let (mut replies, mut errors, mut failures) = (0, 0, 0);
+    for seed in first..first.saturating_add(seeds) {
+        eprint!("\rseed {seed} ");
+        match proxies::run(seed) {
+            Ok(outcome) => {
+                replies += outcome.replies;
+                errors += outcome.errors;
+            }
+            Err(what) => {
+                failures += 1;
+                failed("proxies", seed, &what);
+            }
+        }
+    }
+    println!(
+        "\rproxies, {seeds} seeds from {first}: {failures} failed, {:.0?}; {replies} replies, of \
+         them {errors} errors",
+        start.elapsed()
+    );
+    if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn watch(seeds: u64, first: u64) -> ExitCode {

@@ -54,8 +54,17 @@ pub struct Pending {
     pub len: u64,
     /// How often it was sent to another backend.
     pub hops: u8,
-    /// The bytes, if the rule wanted them kept.
-    pub kept: Option<Box<[u8]>>,
+    /// What is needed to send it to another backend, if the rule wanted that kept.
+    pub kept: Option<Box<Kept>>,
+}
+
+/// A request that may have to be sent to another backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Its bytes.
+    pub bytes: Box<[u8]>,
+    /// Where it belongs, in the rule's numbers.
+    pub place: u16,
 }
 
 /// Who has asked a backend something.

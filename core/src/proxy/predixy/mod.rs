@@ -9,10 +9,12 @@
 //! * [`config`] reads `predixy.conf`, `command` has the table of commands;
 //! * `pool` knows the servers, `watch` keeps that knowledge up to date (Sentinels, `CLUSTER NODES`,
 //!   redirections);
+//! * `hold` keeps requests while their primary is being replaced;
 //! * `serve` is what becomes of clients' requests, `info` what INFO and CONFIG tell.
 
 mod command;
 pub mod config;
+mod hold;
 mod info;
 mod pool;
 mod serve;
@@ -24,6 +26,7 @@ pub use command::{Command, Commands};
 use config::Auth;
 pub use config::{Config, ConfigError};
 
+use self::hold::{Holding, is_refusal};
 use self::info::Latency;
 use self::pool::{Role, Topology};
 use super::engine::{
@@ -71,6 +74,8 @@ pub struct Predixy {
     vitals: Vitals,
     /// The connection on which a Sentinel tells of failovers at once.
     events: Option<LinkId>,
+    /// Requests that wait for a primary.
+    holding: Holding,
     reload: Option<watch::Reload>,
     last_op: u64,
 }
@@ -175,6 +180,7 @@ impl Predixy {
             stats: Stats::default(),
             vitals: Vitals::default(),
             events: None,
+            holding: Holding::default(),
             reload: None,
             last_op: 0,
             config,
@@ -451,6 +457,13 @@ impl Rule for Predixy {
                 {
                     return Verdict::Taken;
                 }
+                if pending.kept.is_some()
+                    && is_refusal(reply)
+                    && let Some(errand) = self.errand_of(pending)
+                {
+                    self.hold(engine, now, errand, CLOSED);
+                    return Verdict::Taken;
+                }
                 self.stats.send_client_bytes += reply.len() as u64;
                 self.measure(now, Some(data.server), pending);
                 if data.shared && !self.is_scan(pending.command) {
@@ -504,7 +517,8 @@ impl Rule for Predixy {
         }
         let text = if gone.up { CLOSED } else { NO_CONNECTION };
         for pending in gone.pending {
-            engine.settle(pending.owner, text);
+            let unsent = !gone.up || pending.end - pending.len >= gone.sent;
+            self.rescue(engine, now, pending, unsent, text);
         }
         if let Some(client) = client
             && let Some(known) = engine.client_mut(client)
@@ -551,6 +565,7 @@ impl Rule for Predixy {
     }
 
     fn wake(&mut self, engine: &mut PredixyEngine, now: Now<'_>) {
+        self.try_held(engine, now);
         if self.refresh_at <= now.mono {
             self.refresh(engine, now);
         }
@@ -574,6 +589,7 @@ impl Rule for Predixy {
 
     fn timeout(&self) -> Option<Mono> {
         let idle = self.config.client_timeout.map(|_| self.idle_at);
-        Some(idle.map_or(self.refresh_at, |idle| idle.min(self.refresh_at)))
+        let times = [idle, self.holding.timeout(), Some(self.refresh_at)];
+        times.into_iter().flatten().min()
     }
 }

@@ -1,6 +1,7 @@
 //! The servers behind predixy: who has which keys, who may be read from, who does not answer.
 
 use super::config::{self, DataCenter, Kind, ServerAddress};
+use super::hold::Destination;
 use super::info::Latency;
 use super::{Predixy, PredixyEngine};
 use crate::machine::Address;
@@ -23,6 +24,8 @@ pub(super) struct Topology {
     pub(super) servers: Vec<Server>,
     by_text: SortedMap<String, usize>,
     pub(super) groups: Vec<Group>,
+    /// Whether Sentinels tell of the groups.
+    pub(super) has_sentinels: bool,
     spread: Spread,
 }
 
@@ -115,6 +118,7 @@ impl Topology {
             servers: Vec::new(),
             by_text: SortedMap::new(),
             groups: Vec::new(),
+            has_sentinels: false,
             spread: Spread::Hash(None, None),
         };
         let monitors = config.monitors.len();
@@ -127,6 +131,7 @@ impl Topology {
             }
             Kind::Groups { sentinels, groups, hash, tag, sentinel_password } => {
                 topology.spread = Spread::Hash(*hash, *tag);
+                topology.has_sentinels = !sentinels.is_empty();
                 for (index, group) in groups.iter().enumerate() {
                     topology.groups.push(Group { name: group.name.clone(), servers: Vec::new() });
                     for (place, address) in group.servers.iter().enumerate() {
@@ -228,7 +233,28 @@ impl Topology {
         matches!(self.spread, Spread::Slots(_))
     }
 
-    /// The group of a key. `Err` if nobody has it.
+    /// Where a key belongs.
+    #[inline]
+    pub(super) fn place_of(&self, key: &[u8], rng: &mut Rng) -> Destination {
+        match &self.spread {
+            Spread::Slots(_) => Destination::Slot(Slot::of(key)),
+            Spread::Hash(..) => Destination::Group(self.group_of(key, rng).unwrap_or_default()),
+        }
+    }
+
+    /// The group at a place; `None` if nobody has that slot.
+    #[inline]
+    pub(super) fn group_at(&self, place: Destination) -> Option<usize> {
+        match (place, &self.spread) {
+            (Destination::Group(group), _) => Some(group),
+            (Destination::Slot(slot), Spread::Slots(slots)) => {
+                slots.get(usize::from(slot)).copied().flatten().map(usize::from)
+            }
+            (Destination::Slot(_), Spread::Hash(..)) => None,
+        }
+    }
+
+    /// The group of a key; `None` if nobody has it.
     #[inline]
     pub(super) fn group_of(&self, key: &[u8], rng: &mut Rng) -> Option<usize> {
         match &self.spread {

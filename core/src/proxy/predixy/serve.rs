@@ -1,13 +1,15 @@
 //! What becomes of clients' requests.
 
 use super::command::{Access, Command, Keys, Special};
+use super::hold::{Destination, Errand};
 use super::{
     Auth, ClientData, ClientId, Flow, GROUP_BITS, LinkData, LinkId, NO_CONNECTION, NO_SERVER, OWN,
     Owner, Pending, Predixy, PredixyEngine, Request, SortedMap, Verdict, ask, write,
 };
-use crate::proxy::engine::{Join, Joined};
+use crate::proxy::engine::{Join, Joined, Kept};
 use crate::proxy::reply::{elements, integer, text};
 use crate::proxy::request::{write_bulk, write_head};
+use crate::sharding::Slot;
 use crate::time::Now;
 
 impl Predixy {
@@ -150,8 +152,9 @@ impl Predixy {
                 let Some(link) = data.private else { return Flow::Done };
                 self.send_own(engine, now, client, link, id, request);
             }
-            Special::Blocking => match self.group_of_all(mode.keys, request) {
-                Ok(group) => {
+            Special::Blocking => match self.place_of_all(mode.keys, request) {
+                Ok(to) => {
+                    let group = self.topology.group_at(to).unwrap_or(usize::MAX);
                     if self.send_private(engine, now, client, id, group, &data, request)
                         && let Some(client) = engine.client_mut(client)
                     {
@@ -168,14 +171,16 @@ impl Predixy {
             Special::Scan => self.scan(engine, now, client, id, request),
             Special::Any => {
                 let groups = self.topology.groups.len() as u64;
-                let group = self.rng.below(groups) as usize;
-                self.send_to_group(engine, now, client, id, mode.access, group, request.bytes);
+                let to = Destination::Group(self.rng.below(groups) as usize);
+                self.send_whole(engine, now, client, id, mode.access, to, request.bytes);
             }
             Special::Publish => {
-                self.send_to_group(engine, now, client, id, Access::Write, 0, request.bytes);
+                let first = Destination::Group(0);
+                self.send_whole(engine, now, client, id, Access::Write, first, request.bytes);
             }
             Special::No | Special::Ping | Special::Echo => {
-                self.send_to_group(engine, now, client, id, mode.access, 0, request.bytes);
+                let first = Destination::Group(0);
+                self.send_whole(engine, now, client, id, mode.access, first, request.bytes);
             }
         }
         Flow::Done
@@ -222,32 +227,25 @@ impl Predixy {
         keys: Keys,
         request: &Request<'_>,
     ) {
-        let group = match keys {
-            Keys::At(index) => match self.topology.group_of(request.arg(index), &mut self.rng) {
-                Some(group) => Ok(group),
-                None => Err(NO_SERVER.to_vec()),
-            },
-            keys => self.group_of_all(keys, request),
+        let to = match keys {
+            Keys::At(index) => Ok(self.topology.place_of(request.arg(index), &mut self.rng)),
+            keys => self.place_of_all(keys, request),
         };
-        match group {
-            Ok(group) => {
-                self.send_to_group(engine, now, client, id, access, group, request.bytes);
-            }
+        match to {
+            Ok(to) => self.send_whole(engine, now, client, id, access, to, request.bytes),
             Err(text) => engine.answer(client, &text),
         }
     }
 
-    /// The group that all keys of a request belong to, or why there is none.
-    fn group_of_all(&mut self, keys: Keys, request: &Request<'_>) -> Result<usize, Vec<u8>> {
+    /// Where all keys of a request belong, or why there is no such place.
+    fn place_of_all(&mut self, keys: Keys, request: &Request<'_>) -> Result<Destination, Vec<u8>> {
         let range = key_range(keys, request).ok_or_else(|| b"-ERR argument wrong\r\n".to_vec())?;
         let mut found = None;
         for index in range {
-            let key = request.arg(index);
-            let group = self.topology.group_of(key, &mut self.rng);
-            let group = group.ok_or_else(|| NO_SERVER.to_vec())?;
+            let place = self.topology.place_of(request.arg(index), &mut self.rng);
             match found {
-                None => found = Some(group),
-                Some(first) if first == group => {}
+                None => found = Some(place),
+                Some(first) if first == place => {}
                 // Nodes of a Cluster say so themselves.
                 Some(_) if self.topology.is_cluster() => {}
                 Some(_) => {
@@ -259,7 +257,7 @@ impl Predixy {
                 }
             }
         }
-        Ok(found.unwrap_or(0))
+        Ok(found.unwrap_or(Destination::Group(0)))
     }
 
     /// The server of a group for a request, or why there is none.
@@ -279,64 +277,74 @@ impl Predixy {
         }
     }
 
+    /// Sends a request that is not split.
     #[inline]
     #[expect(clippy::too_many_arguments, reason = "the parts of one request")]
-    fn send_to_group(
+    fn send_whole(
         &mut self,
         engine: &mut PredixyEngine,
         now: Now<'_>,
         client: ClientId,
-        id: u16,
+        command: u16,
         access: Access,
-        group: usize,
+        to: Destination,
         bytes: &[u8],
     ) {
         let seq = engine.ask(client);
         let owner = Owner::Client { id: client, seq, part: 0 };
-        self.send_part(engine, now, owner, id, access, group, bytes);
+        let errand = Errand { owner, command, access, to, until: None, bytes };
+        self.send_errand(engine, now, errand);
     }
 
-    /// Sends a request, or a part of one, to a server of a group, or answers it.
+    /// Sends a request, or a part of one, to a server, or holds it until there is one.
     #[inline]
-    #[expect(clippy::too_many_arguments, reason = "the parts of one request")]
-    fn send_part(
+    pub(super) fn send_errand(
         &mut self,
         engine: &mut PredixyEngine,
         now: Now<'_>,
-        owner: Owner,
-        id: u16,
-        access: Access,
-        group: usize,
-        bytes: &[u8],
+        errand: Errand<&[u8]>,
     ) {
-        let Owner::Client { id: client, .. } = owner else { return };
-        let db = engine.client(client).map_or(0, |client| client.data.db);
-        let Some(server) = self.server_for(engine, access, group) else {
-            return engine.settle(owner, NO_SERVER);
+        let Owner::Client { id: client, .. } = errand.owner else { return };
+        let link = if self.holding.holds(client) {
+            Err(NO_CONNECTION)
+        } else {
+            let db = engine.client(client).map_or(0, |client| client.data.db);
+            let group = self.topology.group_at(errand.to);
+            match group.and_then(|group| self.server_for(engine, errand.access, group)) {
+                None => Err(NO_SERVER),
+                Some(server) => self
+                    .shared(engine, now, server, db)
+                    .map(|link| (link, server))
+                    .ok_or(NO_CONNECTION),
+            }
         };
-        match self.shared(engine, now, server, db) {
-            None => engine.settle(owner, NO_CONNECTION),
-            Some(link) => self.send(engine, now, link, server, owner, id, bytes, 0),
+        match link {
+            Ok((link, server)) => self.send(engine, now, link, server, &errand, 0),
+            Err(error) => {
+                let Errand { owner, command, access, to, until, bytes } = errand;
+                let bytes = bytes.into();
+                let errand = Errand { owner, command, access, to, until, bytes };
+                self.hold(engine, now, errand, error);
+            }
         }
     }
 
-    /// Sends bytes on a connection and counts them.
+    /// Sends a request on a connection and counts it.
     #[inline]
-    #[expect(clippy::too_many_arguments, reason = "the parts of one request")]
     pub(super) fn send(
         &mut self,
         engine: &mut PredixyEngine,
         now: Now<'_>,
         link: LinkId,
         server: usize,
-        owner: Owner,
-        id: u16,
-        bytes: &[u8],
+        errand: &Errand<&[u8]>,
         hops: u8,
     ) {
-        engine.send(now.mono, link, owner, id, [bytes]);
-        if self.topology.is_cluster() {
-            engine.keep_last(link, bytes, hops);
+        let bytes = errand.bytes;
+        engine.send(now.mono, link, errand.owner, errand.command, [bytes]);
+        if self.is_dynamic() {
+            let kept = Kept { bytes: bytes.into(), place: errand.to.number() };
+            engine.keep_last(link, kept, hops);
         }
         self.stats.send_server_bytes += bytes.len() as u64;
         if let Some(server) = self.topology.servers.get_mut(server) {
@@ -410,13 +418,8 @@ impl Predixy {
         let step = if matches!(special, Special::Mset | Special::Msetnx) { 2 } else { 1 };
         let whole = self.topology.groups.len() == 1 && !self.topology.is_cluster();
         if whole || request.len() == 1 + step {
-            let group = self.topology.group_of(request.arg(1), &mut self.rng);
-            return match group {
-                Some(group) => {
-                    self.send_to_group(engine, now, client, id, access, group, request.bytes);
-                }
-                None => engine.answer(client, NO_SERVER),
-            };
+            let to = self.topology.place_of(request.arg(1), &mut self.rng);
+            return self.send_whole(engine, now, client, id, access, to, request.bytes);
         }
         // Keys of one bundle stay together.
         let mut bundles: SortedMap<u32, (usize, Vec<u8>)> = SortedMap::new();
@@ -448,15 +451,12 @@ impl Predixy {
             write_head(&mut bytes, b'*', args + 1);
             write_bulk(&mut bytes, request.arg(0));
             bytes.extend_from_slice(body);
-            let sample = order.iter().find(|(known, _)| known == bundle).map_or(1, |(_, i)| *i);
-            let group = match self.topology.is_cluster() {
-                true => self.topology.group_of(request.arg(sample), &mut self.rng),
-                false => Some(*bundle as usize),
+            let to = match Slot::new(*bundle as u16) {
+                Some(slot) if self.topology.is_cluster() => Destination::Slot(slot),
+                _ => Destination::Group(*bundle as usize),
             };
-            match group {
-                Some(group) => self.send_part(engine, now, owner, id, access, group, &bytes),
-                None => engine.settle(owner, NO_SERVER),
-            }
+            let errand = Errand { owner, command: id, access, to, until: None, bytes: &bytes[..] };
+            self.send_errand(engine, now, errand);
         }
     }
 
@@ -479,7 +479,10 @@ impl Predixy {
         let seq = engine.split(client, Join::new(Joined::First, groups));
         for group in 0..groups {
             let owner = Owner::Client { id: client, seq, part: group as u32 };
-            self.send_part(engine, now, owner, id, Access::Write, group, request.bytes);
+            let (access, to) = (Access::Write, Destination::Group(group));
+            let bytes = request.bytes;
+            let errand = Errand { owner, command: id, access, to, until: None, bytes };
+            self.send_errand(engine, now, errand);
         }
     }
 
@@ -503,7 +506,8 @@ impl Predixy {
             [request.arg(0), inner.as_bytes()].into_iter().chain(request.args_from(2)).collect();
         let mut bytes = Vec::new();
         write(&mut bytes, args.iter().copied());
-        self.send_to_group(engine, now, client, id, Access::Write, group, &bytes);
+        let to = Destination::Group(group);
+        self.send_whole(engine, now, client, id, Access::Write, to, &bytes);
     }
 
     /// The reply to SCAN with the cursor that leads on through the groups.

@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 
 use super::config::{Config, Kind};
+use super::hold::Errand;
 use super::pool::{Topology, join, told};
 use super::{
-    ClientId, LinkId, MAX_HOPS, OWN, Owner, Pending, Predixy, PredixyEngine, RETIRED, Verdict, ask,
-    write,
+    ClientId, LinkId, MAX_HOPS, NO_CONNECTION, OWN, Owner, Pending, Predixy, PredixyEngine,
+    RETIRED, Verdict, ask, write,
 };
 use crate::machine::{DiskDone, DiskError, DiskOp, LogLevel, OpId, Output};
 use crate::proxy::engine::Lost;
@@ -216,13 +217,18 @@ impl Predixy {
             // The rest of what has changed is asked for soon.
             self.refresh_at = self.refresh_at.min(now.mono);
         }
-        let Some(link) = self.shared(engine, now, server, 0) else { return false };
+        let hops = pending.hops + 1;
+        let Some(errand) = self.errand_of(pending) else { return false };
+        let Some(link) = self.shared(engine, now, server, 0) else {
+            self.hold(engine, now, errand, NO_CONNECTION);
+            return true;
+        };
         if kind == "-ASK" {
             own(engine, now, link, ask::ASKING, &[b"ASKING"]);
         }
-        let Some(bytes) = pending.kept.take() else { return false };
-        let hops = pending.hops + 1;
-        self.send(engine, now, link, server, pending.owner, pending.command, &bytes, hops);
+        let Errand { owner, command, access, to, until, ref bytes } = errand;
+        let errand = Errand { owner, command, access, to, until, bytes: &bytes[..] };
+        self.send(engine, now, link, server, &errand, hops);
         true
     }
 

@@ -1,0 +1,127 @@
+//! Scenarios with proxies. Servers are at 10.0.0.n, clients at 10.0.1.n, Sentinels at 10.0.2.n, proxies
+//! at 10.0.3.n.
+
+use std::net::Ipv4Addr;
+
+use crate::sim::{HostSpec, ProcessSpec, Scenario};
+use crate::time::Duration;
+
+use super::programs::{NUTCRACKER, PREDIXY, TRAFFIC};
+use super::topology::{clients_of, cluster, scenario, server};
+use super::two_masters;
+
+/// The port of twemproxy in its examples.
+const NUTCRACKER_PORT: u16 = 22_121;
+/// The port of predixy unless it is told another.
+const PREDIXY_PORT: u16 = 7_617;
+
+/// twemproxy, `proxy-1`, in front of `redis-1` to `redis-3`, with clients that read several keys at
+/// once; `redis-4` is not used yet.
+pub fn twemproxy() -> Scenario {
+    let clients = (1..=3).map(|n| client(n, "proxy-1", NUTCRACKER_PORT, 5, "several"));
+    let hosts = (1..=4).map(server).chain([nutcracker_host(1)]).chain(clients);
+    scenario("twemproxy".into(), hosts)
+}
+
+/// predixy, `proxy-1`, in front of two groups that three Sentinels watch.
+pub fn predixy_over_sentinels() -> Scenario {
+    let two = two_masters();
+    // Their writers would go past the proxy.
+    let hosts = two.hosts.into_iter().filter(|host| !host.name.starts_with("writer"));
+    let pool = "\
+SentinelServerPool {
+    Databases 16
+    Hash crc16
+    HashTag \"{}\"
+    Distribution modula
+    MasterReadPriority 60
+    StaticSlaveReadPriority 50
+    DynamicSlaveReadPriority 50
+    RefreshInterval 1
+    ServerTimeout 1
+    ServerFailureLimit 10
+    ServerRetryTimeout 1
+    KeepAlive 120
+    Sentinels {
+        + 10.0.2.1:26379
+        + 10.0.2.2:26379
+        + 10.0.2.3:26379
+    }
+    Group ooxx {
+    }
+    Group xxoo {
+    }
+}
+";
+    let clients = (1..=2).map(|n| client(n, "proxy-1", PREDIXY_PORT, 5, "several"));
+    let hosts = hosts.chain([predixy_host("sentinel.conf", pool)]).chain(clients);
+    scenario("predixy-sentinels".into(), hosts)
+}
+
+/// predixy, `proxy-1`, in front of a Cluster of three primaries with a replica each.
+pub fn predixy_over_cluster() -> Scenario {
+    let pool = "\
+ClusterServerPool {
+    MasterReadPriority 60
+    StaticSlaveReadPriority 50
+    DynamicSlaveReadPriority 50
+    RefreshInterval 1
+    ServerTimeout 1
+    ServerFailureLimit 10
+    ServerRetryTimeout 1
+    Servers {
+        + 10.0.0.1:6379
+        + 10.0.0.2:6379
+        + 10.0.0.3:6379
+    }
+}
+";
+    let clients = (1..=2).map(|n| client(n, "proxy-1", PREDIXY_PORT, 5, "several"));
+    let nodes = cluster(3, 1).hosts.into_iter();
+    scenario(
+        "predixy-cluster".into(),
+        nodes.chain([predixy_host("cluster.conf", pool)]).chain(clients),
+    )
+}
+
+/// `proxy-n` with twemproxy in front of three servers.
+fn nutcracker_host(n: u8) -> HostSpec {
+    let config = format!(
+        "alpha:\n  listen: 0.0.0.0:{NUTCRACKER_PORT}\n  hash: murmur\n  \
+         distribution: ketama\n  auto_eject_hosts: true\n  redis: true\n  timeout: 400\n  \
+         server_retry_timeout: 3000\n  server_failure_limit: 2\n  servers:\n   \
+         - 10.0.0.1:6379:1 redis-1\n   - 10.0.0.2:6379:1 redis-2\n   \
+         - 10.0.0.3:6379:1 redis-3\n"
+    );
+    let file = "/etc/nutcracker/nutcracker.yml";
+    let name = format!("proxy-{n}");
+    let mut process =
+        ProcessSpec::new(&format!("{name}:{NUTCRACKER_PORT}"), NUTCRACKER, &["-c", file]);
+    process.delay = Duration::from_millis(5);
+    let mut host = HostSpec::new(&name, Ipv4Addr::new(10, 0, 3, n)).with(process);
+    host.files.insert(file.to_owned(), config);
+    host
+}
+
+/// `proxy-1` with predixy, whose pool stands in a file of its own.
+fn predixy_host(file: &str, pool: &str) -> HostSpec {
+    let main = "/etc/predixy/predixy.conf";
+    let mut process = ProcessSpec::new(&format!("proxy-1:{PREDIXY_PORT}"), PREDIXY, &[main]);
+    process.delay = Duration::from_millis(5);
+    let mut host = HostSpec::new("proxy-1", Ipv4Addr::new(10, 0, 3, 1)).with(process);
+    let text = format!("Name PredixyExample\nBind 0.0.0.0:{PREDIXY_PORT}\nInclude {file}\n");
+    host.files.insert(main.to_owned(), text);
+    host.files.insert(format!("/etc/predixy/{file}"), pool.to_owned());
+    host
+}
+
+/// A client of a proxy, which starts after it. It waits for a reply as long as predixy may hold a
+/// request back.
+fn client(n: u8, target: &str, port: u16, rate: u8, only: &str) -> HostSpec {
+    let (port, rate) = (port.to_string(), rate.to_string());
+    let args = ["-h", target, "-p", &port, "--rate", &rate, "--only", only, "--patience", "20"];
+    let name = format!("client-{n}");
+    let mut traffic = ProcessSpec::new(&name, TRAFFIC, &args);
+    traffic.delay = Duration::from_millis(20);
+    HostSpec::new(&name, clients_of(n)).with(traffic)
+}
