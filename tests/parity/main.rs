@@ -38,10 +38,10 @@ fn sentinels_agree_on_one_master_whatever_happened() {
 #[test]
 fn behind_a_proxy_every_reply_belongs_to_its_request_whatever_fails() {
     let (mut replies, mut errors) = (0, 0);
-    for seed in 1..=300 {
+    for seed in 1..=100 {
         let outcome = proxies::run(seed).unwrap_or_else(|what| panic!("seed {seed}: {what}"));
         replies += outcome.replies;
         errors += outcome.errors;
     }
-    assert!(replies > 100_000 && errors > 0, "{replies} replies, {errors} errors");
+    assert!(replies > 50_000 && errors > 0, "{replies} replies, {errors} errors");
 }
