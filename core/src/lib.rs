@@ -20,6 +20,7 @@
 //! * [`client`]: what a redis-cli needs besides a terminal: parsing lines, printing replies, hints.
 //! * [`sim`]: a world of hosts, links, disks and faults in which machines run.
 //! * [`lab`]: topologies and traffic to put into a world.
+//! * [`lesson`]: lessons as text files that check what happened in a world.
 
 pub mod client;
 pub mod cluster;
@@ -28,6 +29,8 @@ pub mod conversation;
 pub mod front;
 pub mod glob;
 pub mod lab;
+#[cfg(feature = "lessons")]
+pub mod lesson;
 pub mod machine;
 pub mod peer;
 pub mod persist;

@@ -7,6 +7,7 @@ mod check_aof;
 mod check_rdb;
 mod cli;
 mod driver;
+mod lesson;
 mod playground;
 mod proxy;
 mod server;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
             Command::CheckAof { args } => check_aof::main("limpid check-aof", &args),
             Command::Proxy { args } => proxy::main(args),
             Command::Shard { args } => shard::main(args),
+            Command::Lesson { action } => lesson::main(action),
             Command::Playground(options) => playground::main(&options),
         },
     }
@@ -119,6 +121,12 @@ enum Command {
         /// Nodes, a rule and keys; see --help
         #[arg(value_name = "ARGUMENTS", trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
+    },
+    /// Check lessons, or begin a new one
+    Lesson {
+        /// What to do
+        #[command(subcommand)]
+        action: lesson::Action,
     },
     /// Run a server, and the page in which many of them run
     Playground(playground::Options),

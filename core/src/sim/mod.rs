@@ -58,7 +58,7 @@ pub use event::{Event, EventKind, LogEntry, Lost};
 pub use ids::{HostId, MessageId, ProcId, Side, TcpId};
 pub use link::Link;
 pub use loader::{EXECUTABLE, find_program};
-pub use parse::{USAGES as ACTION_USAGES, nearest as nearest_verb};
+pub use parse::{USAGES as ACTION_USAGES, nearest as nearest_verb, parse_duration};
 pub use proc::ProcState;
 pub use process::{
     Background, Boxed, Console, Launch, LaunchError, Plain, Process, Programs, Wish, daemon, plain,

@@ -388,7 +388,8 @@ fn parse_decimal(text: &str, digits: usize) -> Option<u64> {
 const TIMES: [(&str, usize, u64); 6] =
     [("ms", 6, 1), ("us", 3, 1), ("ns", 0, 1), ("s", 9, 1), ("m", 9, 60), ("h", 9, 3600)];
 
-pub(super) fn parse_duration(text: &str) -> Option<Duration> {
+/// A time as actions write it: `20ms`, `1.5s`, `300us`, `2m`.
+pub fn parse_duration(text: &str) -> Option<Duration> {
     let (unit, digits, times) = TIMES.iter().find(|(unit, ..)| text.ends_with(unit))?;
     let nanos = parse_decimal(text.strip_suffix(unit)?, *digits)?;
     Some(Duration::from_nanos(nanos.checked_mul(*times)?))

@@ -1,0 +1,127 @@
+//! What was typed into the terminals of a World, line by line, with what came of it.
+
+use crate::lab::Terminal;
+use crate::sim::{HostView, World};
+
+use super::conditions::collapse;
+
+/// A line that was typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Typed {
+    /// The host, or the server as `host:port`, that it was meant for.
+    pub at: Vec<String>,
+    /// The line, with single blanks.
+    pub line: String,
+    /// What was printed until the next line.
+    pub printed: String,
+}
+
+/// All lines that can still be seen in terminals, each terminal's in their order.
+pub(super) fn typed(world: &World) -> Vec<Typed> {
+    let mut found = Vec::new();
+    for proc in world.procs() {
+        let Some(terminal) = world.machine::<Terminal>(proc.id) else { continue };
+        let host = world.host(proc.host);
+        for block in &terminal.shown().blocks {
+            let Some((prompt, line)) = &block.typed else { continue };
+            let at = of_prompt(world, prompt, host.as_ref());
+            found.push(Typed { at, line: collapse(line), printed: block.printed.clone() });
+        }
+    }
+    for tty in world.ttys() {
+        let host = world.host(tty.host());
+        let mut last: Option<Typed> = None;
+        for row in tty.text().lines() {
+            match split_prompt(row) {
+                Some((prompt, line)) => {
+                    found.extend(last.take());
+                    let at = of_prompt(world, prompt, host.as_ref());
+                    last = Some(Typed { at, line: collapse(line), printed: String::new() });
+                }
+                None => {
+                    if let Some(typed) = &mut last {
+                        typed.printed.push_str(row);
+                        typed.printed.push('\n');
+                    }
+                }
+            }
+        }
+        found.extend(last);
+    }
+    let one_shots: Vec<Typed> = found.iter().filter_map(|typed| one_shot(world, typed)).collect();
+    found.extend(one_shots);
+    found.retain(|typed| !typed.line.is_empty());
+    found
+}
+
+/// A row of a terminal as its prompt and what was typed behind it.
+fn split_prompt(row: &str) -> Option<(&str, &str)> {
+    if row.starts_with('[') {
+        let (prompt, line) = row.split_once("]#").or_else(|| row.split_once("]$"))?;
+        return prompt.contains('@').then_some((prompt, line));
+    }
+    let (prompt, line) = row.split_once('>')?;
+    let address = prompt.split(['[', '(']).next().unwrap_or_default();
+    let (host, port) = address.rsplit_once(':')?;
+    let is_address = !host.is_empty() && !host.contains(' ') && port.parse::<u16>().is_ok();
+    is_address.then_some((prompt, line))
+}
+
+/// The places that a prompt names, as they may be called.
+fn of_prompt(world: &World, prompt: &str, own: Option<&HostView<'_>>) -> Vec<String> {
+    let own_name = own.map_or("", |host| host.name);
+    if let Some((_, place)) = prompt.split_once('@') {
+        let name = place.split_whitespace().next().unwrap_or(own_name);
+        return vec![name.to_owned()];
+    }
+    let address = prompt.split(['[', '(', '>']).next().unwrap_or_default();
+    let Some((host, port)) = address.rsplit_once(':') else { return vec![own_name.to_owned()] };
+    place(world, host, port, own_name)
+}
+
+fn place(world: &World, host: &str, port: &str, own: &str) -> Vec<String> {
+    let is_own = matches!(host, "127.0.0.1" | "localhost" | "::1");
+    let named = world.hosts().find(|known| known.name == host || known.ip.to_string() == host);
+    let name = if is_own { own } else { named.map_or(host, |known| known.name) };
+    vec![name.to_owned(), format!("{name}:{port}")]
+}
+
+/// What `redis-cli -h redis-1 get k`, typed into a shell, says to a server.
+fn one_shot(world: &World, typed: &Typed) -> Option<Typed> {
+    let mut words = typed.line.split(' ').peekable();
+    if words.next()? != "redis-cli" {
+        return None;
+    }
+    let (mut host, mut port) = ("127.0.0.1", "6379");
+    while let Some(option) = words.next_if(|word| word.starts_with('-')) {
+        match option {
+            "-h" => host = words.next()?,
+            "-p" => port = words.next()?,
+            "-a" | "-n" | "--user" => drop(words.next()?),
+            _ => {}
+        }
+    }
+    let line = words.collect::<Vec<_>>().join(" ");
+    let own = typed.at.first().map_or("", |own| own.as_str());
+    let at = place(world, host, port, own);
+    (!line.is_empty()).then(|| Typed { at, line, printed: typed.printed.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prompts_are_told_from_output() {
+        for (row, expected) in [
+            ("[root@redis-1 ~]# ls -l", Some(("[root@redis-1 ~", " ls -l"))),
+            ("127.0.0.1:6379> get k", Some(("127.0.0.1:6379", " get k"))),
+            ("redis-1:7001[2](TX)> exec", Some(("redis-1:7001[2](TX)", " exec"))),
+            ("-> Redirected to slot [12706] located at 10.0.0.3:7003", None),
+            ("\"a > b\"", None),
+            ("1) \"x:1\"", None),
+        ] {
+            assert_eq!(split_prompt(row), expected, "{row}");
+        }
+    }
+}
