@@ -5,6 +5,7 @@ mod page;
 mod replication;
 mod sandbox;
 mod sentinels;
+mod shell;
 mod site;
 mod visit;
 mod whole;

@@ -212,7 +212,7 @@ fn everything_can_be_done_with_the_keyboard() {
         page.keys("m").await?;
         page.wait_for("the menu", "document.activeElement.getAttribute('role') === 'menuitem'")
             .await?;
-        for _ in 0..2 {
+        for _ in 0..3 {
             page.keys(Key::Down.value().to_string()).await?;
         }
         page.keys(Key::Enter.value().to_string()).await?;

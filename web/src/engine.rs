@@ -87,6 +87,7 @@ struct Engine {
     events_seen: u64,
     lines_seen: u64,
     showings_seen: u64,
+    shells_seen: u64,
     figures: FrameFigures,
     steps: u64,
     since: f64,
@@ -105,6 +106,7 @@ impl Engine {
             events_seen: 0,
             lines_seen: 0,
             showings_seen: 0,
+            shells_seen: 0,
             figures: FrameFigures::default(),
             steps: 0,
             since: 0.0,
@@ -158,6 +160,11 @@ impl Engine {
         if ran && now - self.time_at >= TIME_MS {
             self.time_at = now;
             self.page.tell(Topic::Time);
+        }
+        // What one types into a shell is to be seen at once.
+        let shown = self.page.lab().shown_by_shells();
+        if core::mem::replace(&mut self.shells_seen, shown) != shown {
+            self.page.tell(Topic::Terminals);
         }
         if now - self.panels_at < PANELS_MS {
             return;

@@ -43,6 +43,8 @@ pub(crate) enum Icon {
     Table,
     /// A caret.
     Terminal,
+    /// A box with a line down its middle.
+    Split,
     /// A magnifying glass.
     Inspect,
     /// A bolt.
@@ -94,6 +96,7 @@ impl Icon {
             Icon::Table => {
                 "M2.400 3.600h11.200v8.800H2.400zM2.400 6.800h11.200M2.400 9.600h11.200M6.200 6.800v5.600"
             }
+            Icon::Split => "M2.800 3.600h10.400v8.800H2.800zM8 3.600v8.800",
             Icon::Terminal => "M3.200 4.400 6.800 8l-3.600 3.600M8.400 11.800h4.400",
             Icon::Inspect => {
                 "M7 2.800a4.200 4.200 0 1 0 0 8.400a4.200 4.200 0 0 0 0-8.400M10.100 10.100l3.300 3.300"

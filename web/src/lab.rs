@@ -125,10 +125,9 @@ impl Lab {
 
     /// Lets no more than so many events happen; true if the moment was reached.
     pub(crate) fn run_until(&mut self, ns: u64, events: u64) -> bool {
-        let before = self.world().procs().count();
+        let before = Units::census(self.world());
         let reached = self.session.advance(Mono(ns), events);
-        // As time runs, processes come but do not go.
-        if self.world().procs().count() != before {
+        if Units::census(self.world()) != before {
             self.look_again();
         }
         self.note_decisions();
@@ -255,12 +254,31 @@ impl Lab {
 
     /// The nodes that have a terminal, and the processes of those.
     pub(crate) fn terminals(&self) -> Vec<(String, String)> {
-        let clis = self.world().procs().filter(|proc| proc.program == CLI);
+        let world = self.world();
+        let clis = world
+            .procs()
+            .filter(|proc| proc.program == CLI && world.machine::<Terminal>(proc.id).is_some());
         clis.filter_map(|proc| {
             let node = self.units.name(self.target_of(&proc)?);
             Some((node.to_owned(), proc.name.to_owned()))
         })
         .collect()
+    }
+
+    /// The terminals at which somebody has logged in: the host, and the terminal.
+    pub(crate) fn shells(&self) -> Vec<(String, String)> {
+        let world = self.world();
+        let alive = world.ttys().filter(|tty| tty.is_alive());
+        let named = alive.filter_map(|tty| {
+            Some((world.host(tty.host())?.name.to_owned(), tty.name().to_owned()))
+        });
+        named.collect()
+    }
+
+    /// A number that changes when a terminal of a shell shows something else.
+    pub(crate) fn shown_by_shells(&self) -> u64 {
+        let shown = self.world().ttys().map(|tty| tty.shown() * 2 + u64::from(tty.is_alive()));
+        shown.fold(0, u64::wrapping_add)
     }
 
     /// The terminal's process for a node, and what has to be run if there is none yet.
@@ -311,7 +329,15 @@ impl Lab {
 
 /// Whether an action only has to do with terminals.
 pub(crate) fn is_typing(action: &Action) -> bool {
-    matches!(action, Action::Type { .. } | Action::Interrupt { .. } | Action::Run { .. })
+    matches!(
+        action,
+        Action::Type { .. }
+            | Action::Interrupt { .. }
+            | Action::Run { .. }
+            | Action::Login { .. }
+            | Action::Keys { .. }
+            | Action::Resize { .. }
+    )
 }
 
 #[cfg(test)]

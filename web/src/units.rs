@@ -10,7 +10,9 @@ use core::fmt;
 use core::str::FromStr;
 use std::net::{IpAddr, Ipv4Addr};
 
-use limpid_core::sim::{HostId, HostView, ProcId, ProcView, Scenario, World, resolve_path};
+use limpid_core::sim::{
+    HostId, HostView, ProcId, ProcState, ProcView, Scenario, World, resolve_path,
+};
 
 use crate::kinds::{Kind, shell};
 use crate::layout::Part;
@@ -58,7 +60,7 @@ impl Units {
         for host in world.hosts() {
             let on_map: Vec<(ProcView<'_>, &'static Kind)> = world
                 .procs()
-                .filter(|process| process.host == host.id)
+                .filter(|process| process.host == host.id && !is_gone(&host, process))
                 .filter_map(|process| Some((process, Kind::of(&process)?)))
                 .collect();
             let has_shell = on_map.is_empty() || host.name == SHELL;
@@ -79,11 +81,18 @@ impl Units {
             }
             for (process, kind) in on_map {
                 let said = |what| directive(world.scenario(), &host, &process, what);
-                let name = if shares { process.name } else { host.name };
-                let mut unit = unit(BodyId::Process(process.id), kind, name);
-                unit.port = kind
+                let port = kind
                     .port
                     .map(|usual| said("port").and_then(|port| port.parse().ok()).unwrap_or(usual));
+                let of_shell = port.filter(|_| is_of_shell(&host, &process));
+                let name = match of_shell {
+                    _ if !shares => host.name.to_owned(),
+                    // Its port says more than its process id.
+                    Some(port) => format!("{}:{port}", host.name),
+                    None => process.name.to_owned(),
+                };
+                let mut unit = unit(BodyId::Process(process.id), kind, &name);
+                unit.port = port;
                 units.push(unit);
                 primaries.push(said("replicaof"));
             }
@@ -97,6 +106,12 @@ impl Units {
             units.0[index].home = home;
         }
         units
+    }
+
+    /// A number that changes when processes come, or those that a shell has started go.
+    pub(crate) fn census(world: &World) -> (usize, usize) {
+        let procs = || world.procs().filter(|process| !process.tool);
+        (procs().count(), procs().filter(|process| is_up(process)).count())
     }
 
     /// Every unit.
@@ -210,6 +225,21 @@ impl FromStr for BodyId {
         };
         id.ok_or(())
     }
+}
+
+/// Whether a process was started by a program of its host, which names it after its process id.
+fn is_of_shell(host: &HostView<'_>, process: &ProcView<'_>) -> bool {
+    let pid = process.name.strip_prefix(host.name).and_then(|rest| rest.strip_prefix(':'));
+    pid.is_some_and(|pid| pid.parse() == Ok(process.pid))
+}
+
+/// Whether nothing is left of a process: nobody would start it again but the shell that started it.
+fn is_gone(host: &HostView<'_>, process: &ProcView<'_>) -> bool {
+    is_of_shell(host, process) && !is_up(process)
+}
+
+fn is_up(process: &ProcView<'_>) -> bool {
+    matches!(process.state, ProcState::Running | ProcState::Paused)
 }
 
 /// What a process's arguments or its configuration file say of a directive. A file of the scenario

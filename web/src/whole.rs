@@ -61,6 +61,8 @@ pub(crate) struct Handover {
 pub(crate) enum Wish {
     /// Open a topology.
     Open(String),
+    /// Open a shell on a host.
+    Shell(String),
     /// Do this, as actions have it in a link.
     Act(Vec<String>),
 }
@@ -107,6 +109,12 @@ pub(crate) fn act(page: &Page, actions: Vec<Action>) {
 /// Opens a topology for which the whole program is needed.
 pub(crate) fn open(page: &Page, topology: Topology) {
     change(page, Some(Wish::Open(topology.name().to_owned())));
+}
+
+/// Opens a shell, for which the whole program is needed.
+#[cfg(not(feature = "whole"))]
+pub(crate) fn open_shell(page: &Page, host: &str) {
+    change(page, Some(Wish::Shell(host.to_owned())));
 }
 
 /// Fetches the whole program and gives the session to it. If that fails, nothing is lost: the page
@@ -218,6 +226,7 @@ impl Handover {
                     page.open(topology);
                 }
             }
+            Some(Wish::Shell(host)) => crate::terminal::open_shell(&page, &host),
             Some(Wish::Act(actions)) => {
                 let actions = actions.iter().filter_map(|text| text.parse::<Timed>().ok());
                 page.act(actions.map(|timed| timed.action).collect());

@@ -38,7 +38,8 @@ fn checks(ws: &Workspace, summary: &mut Summary) {
     });
     summary.check("clippy for the page", || {
         let clippy = ["clippy", "-p", "limpid-web", "--locked", "--target", setup::WASM];
-        run(ws.cargo().args(clippy).args(["--", "-D", "warnings"]))
+        run(ws.cargo().args(clippy).args(["--", "-D", "warnings"]))?;
+        run(ws.cargo().args(clippy).args(["--features", "whole", "--", "-D", "warnings"]))
     });
     summary.check("rooms", || rooms::draw(ws, &rooms::Args { check: true }));
     summary.check("documentation", || {
@@ -50,7 +51,7 @@ fn checks(ws: &Workspace, summary: &mut Summary) {
 fn tests(ws: &Workspace, args: &Args, summary: &mut Summary) -> Result<()> {
     // This command has been compiled already, with features of its dependencies that differ from
     // those that the rest of the workspace asks for; together they would be compiled again.
-    let rest = ["--workspace", "--exclude", "xtask"];
+    let rest = ["--workspace", "--exclude", "xtask", "--features", "limpid-web/whole"];
     // `cargo test` does not build the binary that the tests start.
     let built = summary.check("test build", || {
         run(ws.cargo().args(["build", "--locked", "--all-targets"]).args(rest))

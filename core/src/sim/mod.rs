@@ -69,6 +69,7 @@ pub use session::{Branch, Future, Marker, Record, Session, Step, Timed};
 pub use tcp::{Flight, SegmentKind};
 pub use tty::{Tty, TtyId};
 pub use view::{ConnView, Delivered, EndView, HostView, MessageView, ProcView};
+pub use vt100::{Color, Screen};
 pub use world::World;
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ super::texts! {
     NODE: "Node", "节点";
     ACTIONS: "Actions", "操作";
     OPEN_TERMINAL: "Open terminal", "打开终端";
+    OPEN_SHELL: "Open a shell", "打开命令行";
     INSPECT: "Inspect", "查看";
     CRASH: "Crash", "崩溃";
     RESTART: "Restart", "重启";

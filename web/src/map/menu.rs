@@ -128,6 +128,13 @@ fn of_body(page: &Page, scene: &Scene, locale: Locale, id: BodyId) -> Html {
             }
             { item(page, target, Icon::Inspect, locale.say(common::INSPECT).to_owned(),
                 "menu-inspect", move |page| page.inspect(id)) }
+            if body.health != Health::Crashed {
+                { item(page, target, Icon::Terminal, locale.say(common::OPEN_SHELL).to_owned(),
+                    "menu-shell", {
+                        let host = host.clone();
+                        move |page| terminal::open_shell(page, &host)
+                    }) }
+            }
             <hr />
             if let Some(process) = &body.process {
                 // Its machine carries others: its process has a menu of its own.

@@ -5,10 +5,14 @@ use web_sys::HtmlElement;
 use yew::prelude::*;
 
 use crate::events::Events;
+use crate::i18n::common;
 use crate::icon::{Icon, glyph};
 use crate::live::live;
 use crate::page::{Page, Topic, use_page};
 
+use crate::topology::SHELL;
+
+use super::desk::Desk;
 use super::entry::Entry;
 use super::screen::Screen;
 
@@ -49,7 +53,7 @@ fn draw_terminals(page: &Page) -> Html {
                     let choose = {
                         let page = page.clone();
                         Callback::from(move |_: MouseEvent| {
-                            page.change_desk(|desk| desk.front = index);
+                            page.change_desk(|desk| desk.choose(index));
                             super::focus_entry();
                         })
                     };
@@ -58,18 +62,19 @@ fn draw_terminals(page: &Page) -> Html {
                         Callback::from(move |_: MouseEvent| page.change_desk(|desk| desk.close(index)))
                     };
                     let shard = view.scene.named(&tab.server).and_then(|body| body.shard);
-                    let shut = locale.fill(words::CLOSE_TERMINAL, &[("name", &tab.server)]);
+                    let label = tab.label();
+                    let shut = locale.fill(words::CLOSE_TERMINAL, &[("name", &label)]);
                     html! {
                         <div class={classes!("tab", on.then_some("on"))} key={tab.process.clone()}>
                             <button role="tab" aria-selected={on.to_string()} id={format!("tab-{index}")}
-                                data-testid={format!("tab-{}", tab.server)} onclick={choose}>
+                                data-testid={format!("tab-{}", if tab.is_shell { &tab.process } else { &tab.server })} onclick={choose}>
                                 <svg class="dot" viewBox="-6 -6 12 12" aria-hidden="true">
                                     <circle r="5" class={match shard {
                                         Some(shard) => format!("hue-{}", shard % 7),
                                         None => "hueless".to_owned(),
                                     }} />
                                 </svg>
-                                { &tab.server }
+                                { tab.label() }
                             </button>
                             <button class="button shut" title={shut.clone()} aria-label={shut}
                                 onclick={close}>{ glyph(Icon::Close) }</button>
@@ -77,16 +82,121 @@ fn draw_terminals(page: &Page) -> Html {
                     }
                 }) }
                 { new_terminal() }
+                { new_shell(page) }
+                { tools(page) }
             </div>
             if desk.tabs.is_empty() {
                 { none_open(page) }
             } else {
-                <div class="terminal" role="tabpanel" aria-labelledby={format!("tab-{front}")}
-                    data-testid="terminal" {onclick}>
-                    <Screen index={front} key={front} />
-                    <Entry index={front} />
+                <div class="panels" style={format!("--size: {}px", desk.text_size)}>
+                    { for desk.shown().into_iter().map(|index| panel(page, index, index == front, &onclick)) }
                 </div>
             }
+        </div>
+    }
+}
+
+/// A terminal that is shown: the one in front, or one beside it.
+fn panel(page: &Page, index: usize, front: bool, onclick: &Callback<MouseEvent>) -> Html {
+    let (is_shell, key) = {
+        let desk = page.desk();
+        desk.tabs
+            .get(index)
+            .map_or((false, String::new()), |tab| (tab.is_shell, tab.process.clone()))
+    };
+    let onclick = if front {
+        onclick.clone()
+    } else {
+        let page = page.clone();
+        Callback::from(move |_: MouseEvent| {
+            page.change_desk(|desk| desk.choose(index));
+            super::focus_entry();
+        })
+    };
+    let class = classes!("terminal", (!front).then_some("behind"));
+    html! {
+        <div {class} role="tabpanel" aria-labelledby={format!("tab-{index}")} {key}
+            data-testid={if front { "terminal" } else { "terminal-beside" }} {onclick}>
+            if is_shell {
+                { shell(index, front) }
+            } else {
+                <Screen {index} key={index} />
+                if front { <Entry {index} /> }
+            }
+        </div>
+    }
+}
+
+#[cfg(feature = "whole")]
+fn shell(index: usize, front: bool) -> Html {
+    use super::shell::view::Shell;
+    html! { <Shell {index} {front} /> }
+}
+
+/// The first program has no shells.
+#[cfg(not(feature = "whole"))]
+fn shell(_: usize, _: bool) -> Html {
+    Html::default()
+}
+
+/// Opens a shell: on the host of the selected body, else on that of the terminal in front.
+fn new_shell(page: &Page) -> Html {
+    let text = page.say(common::OPEN_SHELL);
+    let onclick = {
+        let page = page.clone();
+        Callback::from(move |_: MouseEvent| {
+            let host = shell_host(&page);
+            super::open_shell(&page, &host);
+        })
+    };
+    html! {
+        <button class="button" title={text} aria-label={text} data-testid="new-shell" {onclick}>
+            { glyph(Icon::Terminal) }
+        </button>
+    }
+}
+
+fn shell_host(page: &Page) -> String {
+    let (view, desk) = (page.view(), page.desk());
+    let selected = view.selected.iter().find_map(|&body| view.scene.body(body));
+    let front = || {
+        let tab = desk.front()?;
+        match tab.is_shell {
+            true => Some(tab.server.clone()),
+            false => view.scene.named(&tab.server).map(|body| body.host.clone()),
+        }
+    };
+    let host = selected.map(|body| body.host.clone()).or_else(front);
+    host.unwrap_or_else(|| SHELL.to_owned())
+}
+
+/// What changes how terminals are shown.
+fn tools(page: &Page) -> Html {
+    let (several, beside) = {
+        let desk = page.desk();
+        (desk.tabs.len() > 1, desk.beside.is_some())
+    };
+    let on = |act: fn(&mut Desk)| {
+        let page = page.clone();
+        Callback::from(move |_: MouseEvent| {
+            page.change_desk(act);
+            super::focus_entry();
+        })
+    };
+    let (split, smaller, larger) =
+        (page.say(words::SPLIT), page.say(words::SMALLER), page.say(words::LARGER));
+    html! {
+        <div class="terminal-tools">
+            if several {
+                <button class="button" title={split} aria-label={split} data-testid="split"
+                    aria-pressed={beside.to_string()} onclick={on(Desk::split)}>
+                    { glyph(Icon::Split) }
+                </button>
+            }
+            <button class="button" title={smaller} aria-label={smaller} data-testid="text-smaller"
+                onclick={on(|desk| desk.enlarge(-1))}>{ "A−" }</button>
+            <button class="button" title={larger} aria-label={larger} data-testid="text-larger"
+                onclick={on(|desk| desk.enlarge(1))}>{ "A+" }</button>
         </div>
     }
 }
@@ -196,6 +306,9 @@ mod words {
         TERMINALS: "Terminals", "终端";
         NEW_TERMINAL: "Open a terminal", "打开终端";
         CLOSE_TERMINAL: "Close the terminal of {name}", "关闭 {name} 的终端";
+        SPLIT: "Two terminals side by side", "并排显示两个终端";
+        SMALLER: "Smaller text", "缩小文字";
+        LARGER: "Larger text", "放大文字";
         NO_TERMINAL: "No terminal is open. Choose a node:", "还没有打开终端。请选择节点：";
         RESIZE_DRAWER: "Height of the drawer: arrow keys change it", "抽屉高度：用方向键调整";
     }

@@ -6,6 +6,8 @@ pub(crate) mod editor;
 pub(crate) mod entry;
 pub(crate) mod meta;
 pub(crate) mod screen;
+#[cfg(feature = "whole")]
+mod shell;
 
 use limpid_core::sim::{Action, ActionError};
 
@@ -40,6 +42,14 @@ pub(crate) fn open(page: &Page, body: BodyId) {
         view.menu = None;
     });
     focus_entry();
+}
+
+/// Opens a new shell on a host.
+pub(crate) fn open_shell(page: &Page, host: &str) {
+    #[cfg(feature = "whole")]
+    shell::open(page, host);
+    #[cfg(not(feature = "whole"))]
+    crate::whole::open_shell(page, host);
 }
 
 /// Puts the cursor into the terminal in front, once it is drawn.

@@ -174,7 +174,6 @@ impl Editor {
         let before: usize = width(prompt.chars()) + width(self.line[..self.cursor].iter().copied());
         let all = width(prompt.chars()) + width(self.line.iter().copied());
         let mut text = String::new();
-        // The cursor may stand on any row of the line: its place is kept by the terminal (ESC 7).
         text.push_str("\r\x1b[J");
         if all < columns {
             text.push_str(prompt);
@@ -191,8 +190,15 @@ impl Editor {
         } else {
             // A line longer than a row shows the part around the cursor, as linenoise does.
             let room = columns.saturating_sub(width(prompt.chars()) + 1).max(1);
-            let start = self.cursor.saturating_sub(room);
-            let end = (start + room).min(self.line.len());
+            let wide = |from: usize, to: usize| width(self.line[from..to].iter().copied());
+            let mut start = self.cursor;
+            while start > 0 && wide(start - 1, self.cursor) <= room {
+                start -= 1;
+            }
+            let mut end = self.cursor;
+            while end < self.line.len() && wide(start, end + 1) <= room {
+                end += 1;
+            }
             text.push_str(prompt);
             text.extend(&self.line[start..end]);
             let at = width(prompt.chars()) + width(self.line[start..self.cursor].iter().copied());

@@ -1,0 +1,65 @@
+//! Shells of hosts: terminals of the World with a screen of cells.
+//!
+//! The World has the terminal, its screen (kept by the `vt100` crate) and the programs; here is what
+//! draws it ([`view`], from the runs of [`cells`]) and what turns keys into bytes ([`keys`]). All
+//! that is typed is an action of the session, so it goes back in time with everything else.
+
+mod cells;
+mod keys;
+pub(super) mod view;
+
+use limpid_core::sim::Action;
+
+use crate::page::{Page, Pane, Topic};
+
+use super::desk::Tab;
+
+/// The size of a terminal until its place on the page has been measured.
+const SIZE: (u16, u16) = (80, 24);
+
+/// Opens a new shell on a host, in a tab of its own.
+pub(super) fn open(page: &Page, host: &str) {
+    let terminal = free_name(page, host);
+    page.change_desk(|desk| desk.add(Tab::shell(host.to_owned(), terminal.clone())));
+    page.change(Topic::Open, |view| {
+        view.pane = Pane::Terminal;
+        view.menu = None;
+    });
+    log_in(page, host, &terminal);
+    super::focus_entry();
+}
+
+/// Logs in at a terminal.
+fn log_in(page: &Page, host: &str, terminal: &str) {
+    let (columns, rows) =
+        page.lab().world().tty_named(terminal).map_or(SIZE, limpid_core::sim::Tty::size);
+    page.act(vec![Action::Login {
+        host: host.to_owned(),
+        terminal: terminal.to_owned(),
+        columns,
+        rows,
+    }]);
+}
+
+/// A name that no terminal has, now or in a tab.
+fn free_name(page: &Page, host: &str) -> String {
+    let (lab, desk) = (page.lab(), page.desk());
+    let taken = |name: &str| {
+        lab.world().tty_named(name).is_some() || desk.tabs.iter().any(|tab| tab.process == name)
+    };
+    let mut number = 1;
+    loop {
+        let name = format!("{host}-tty{number}");
+        if !taken(&name) {
+            return name;
+        }
+        number += 1;
+    }
+}
+
+/// Sends keys to a terminal.
+fn press(page: &Page, terminal: &str, keys: String) {
+    if !keys.is_empty() {
+        page.act(vec![Action::Keys { terminal: terminal.to_owned(), keys }]);
+    }
+}
