@@ -6,6 +6,7 @@
 //!
 //! [`Machine`]: crate::machine::Machine
 
+pub mod cluster_traffic;
 pub mod format;
 pub mod help;
 mod hint;
@@ -16,6 +17,7 @@ pub mod session;
 pub mod sharded;
 pub mod traffic;
 
+pub use cluster_traffic::{ClusterTraffic, ClusterTrafficConfig, ClusterTrafficStats, Routing};
 pub use format::{Format, Output};
 pub use help::Help;
 pub use machine::{CliMachine, Printed};

@@ -162,6 +162,7 @@ impl Latencies {
         Duration::ZERO
     }
 
+    /// Counts one more.
     pub(super) fn add(&mut self, took: Duration) {
         self.last = took;
         self.max = self.max.max(took);
@@ -270,15 +271,7 @@ impl Traffic {
 
     /// A gap between two commands, up to twice the mean.
     fn gap(&mut self) -> Option<Duration> {
-        let rate = self.config.per_second;
-        if rate.is_nan() || rate <= 0.0 {
-            return None;
-        }
-        // An exponential distribution would need `ln`, whose last bit may differ between platforms.
-        // A triangle has the same mean and needs nothing but exact operations.
-        let unit = self.rng.unit() + self.rng.unit();
-        let seconds = (unit / rate).min(86_400.0);
-        Some(Duration::from_micros((seconds * 1e6) as u64).max(Duration::from_micros(1)))
+        gap(&mut self.rng, self.config.per_second)
     }
 
     /// Connects: to the server, or to a Sentinel that knows where it is.
@@ -488,6 +481,18 @@ impl Machine for Traffic {
     fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
         self.peers.outbox(conn)
     }
+}
+
+/// A random time between two commands of which so many come a second; `None` at 0.
+pub(super) fn gap(rng: &mut Rng, per_second: f64) -> Option<Duration> {
+    if per_second.is_nan() || per_second <= 0.0 {
+        return None;
+    }
+    // An exponential distribution would need `ln`, whose last bit may differ between platforms.
+    // A triangle has the same mean and needs nothing but exact operations.
+    let unit = rng.unit() + rng.unit();
+    let seconds = (unit / per_second).min(86_400.0);
+    Some(Duration::from_micros((seconds * 1e6) as u64).max(Duration::from_micros(1)))
 }
 
 #[cfg(test)]

@@ -2,13 +2,16 @@
 //! (later) shells and lessons.
 //!
 //! * [`sandbox`] makes scenarios of servers with clients that keep them busy, [`replicas`],
-//!   [`chain`] and [`machines`] such in which servers replicate, [`cluster`] clusters, [`sharding`] and
+//!   [`chain`] and [`machines`] such in which servers replicate, [`cluster`] clusters, which
+//!   [`busy_cluster`] keeps busy, [`sharding`] and
 //!   (with the feature `proxies`) `twemproxy` and others such in which keys are spread;
 //! * [`programs`] is what a [`World`](crate::sim::World) starts processes with:
 //!   [`SERVER`], [`CLI`] and [`TRAFFIC`], [`SHARDING`], [`NUTCRACKER`] and [`PREDIXY`];
 //! * [`Terminal`] is a redis-cli with its screen, [`Traffic`] a client that is busy;
 //! * [`parity`] is a session with faults of every kind: its hash is the same on every platform.
 
+mod cluster_traffic;
+mod clusters;
 pub mod parity;
 pub(crate) mod programs;
 mod promise;
@@ -26,8 +29,12 @@ mod traffic;
 #[cfg(test)]
 mod tests;
 
+pub use cluster_traffic::ClusterTraffic;
+pub use clusters::{busy_cluster, empty_nodes};
 pub use parity::parity_hash;
-pub use programs::{CLI, NUTCRACKER, PREDIXY, SENTINEL, SERVER, SHARDING, TRAFFIC, help, programs};
+pub use programs::{
+    CLI, CLUSTER_TRAFFIC, NUTCRACKER, PREDIXY, SENTINEL, SERVER, SHARDING, TRAFFIC, help, programs,
+};
 pub use promise::{Kept, Promise, Write, Writes};
 pub use proxied::{predixy_over_cluster, predixy_over_sentinels, twemproxy};
 pub use sentinels::{sentinels, sentinels_on_servers, two_masters};

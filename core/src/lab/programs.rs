@@ -8,6 +8,7 @@ use crate::sentinel::SentinelServer;
 use crate::server::{Config, Facts, Server, table};
 use crate::sim::{Background, Launch, LaunchError, Process, daemon, resolve_path};
 
+use super::cluster_traffic::ClusterTraffic;
 use super::sharding::Sharding;
 #[cfg(feature = "shell")]
 use super::shell;
@@ -24,6 +25,9 @@ pub const CLI: &str = "redis-cli";
 pub const TRAFFIC: &str = "traffic";
 /// A client that shards by itself: `sharding-client --node <host> ... [--rule <rule>]`.
 pub const SHARDING: &str = "sharding-client";
+/// A client that makes traffic in a cluster:
+/// `cluster-traffic --node <host>[:<port>]... [--rate <commands a second>] [--routing learned|redirected]`.
+pub const CLUSTER_TRAFFIC: &str = "cluster-traffic";
 /// twemproxy, with the feature `proxies`: `nutcracker -c <file>`.
 pub const NUTCRACKER: &str = "nutcracker";
 /// predixy, with the feature `proxies`: `predixy <file>`.
@@ -46,12 +50,15 @@ pub fn programs(launch: &Launch<'_>) -> Result<Box<dyn Process>, LaunchError> {
         CLI => Ok(Box::new(Terminal::launch(launch)?)),
         TRAFFIC => Ok(Box::new(Traffic::launch(launch)?)),
         SHARDING => Ok(Box::new(Sharding::launch(launch)?)),
+        CLUSTER_TRAFFIC => Ok(Box::new(ClusterTraffic::launch(launch)?)),
         #[cfg(feature = "proxies")]
         NUTCRACKER => super::proxies::nutcracker(launch),
         #[cfg(feature = "proxies")]
         PREDIXY => super::proxies::predixy(launch),
         other => {
-            let known = [SERVER, SENTINEL, CLI, TRAFFIC, SHARDING, NUTCRACKER, PREDIXY].join(", ");
+            let known =
+                [SERVER, SENTINEL, CLI, TRAFFIC, CLUSTER_TRAFFIC, SHARDING, NUTCRACKER, PREDIXY]
+                    .join(", ");
             Err(LaunchError(format!("{other}: command not found; there are {known}")))
         }
     }

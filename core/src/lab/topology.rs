@@ -83,20 +83,29 @@ pub fn machines(count: u8) -> Scenario {
 pub fn cluster(primaries: u8, replicas: u8) -> Scenario {
     let primaries = primaries.clamp(3, 60);
     let count = primaries * (replicas.min(4) + 1).min(240 / primaries);
-    let hosts = (1..=count).map(|n| {
-        let name = format!("node-{n}");
-        let conf = format!(
-            "# {name}\nport {PORT}\nprotected-mode no\nappendonly yes\ncluster-enabled yes\n\
-             cluster-node-timeout 3000\nrepl-diskless-sync-delay 0\n"
-        );
-        let mut process = ProcessSpec::new(&format!("{name}:{PORT}"), SERVER, &["redis.conf"]);
-        process.dir = "/data".to_owned();
-        let mut host = HostSpec::new(&name, Ipv4Addr::new(10, 0, 0, n));
-        host.files.insert("/data/redis.conf".to_owned(), conf);
-        host.files.insert("/data/nodes.conf".to_owned(), nodes_conf(n, primaries, count));
-        host.with(process)
-    });
+    let hosts = (1..=count).map(|n| node(n, count, Some(nodes_conf(n, primaries, count))));
     scenario(format!("cluster-{primaries}-{}", count / primaries - 1), hosts)
+}
+
+/// A host with one node of a cluster of so many. What it knows of the others stands in its
+/// `nodes.conf`; without one it knows only itself.
+pub(super) fn node(n: u8, count: u8, nodes_conf: Option<String>) -> HostSpec {
+    /// With more nodes than this, they take more time for each round of pings.
+    const MANY: u8 = 40;
+    let name = format!("node-{n}");
+    let timeout = if count > MANY { 10_000 } else { 3_000 };
+    let conf = format!(
+        "# {name}\nport {PORT}\nprotected-mode no\nappendonly yes\ncluster-enabled yes\n\
+         cluster-node-timeout {timeout}\nrepl-diskless-sync-delay 0\n"
+    );
+    let mut process = ProcessSpec::new(&format!("{name}:{PORT}"), SERVER, &["redis.conf"]);
+    process.dir = "/data".to_owned();
+    let mut host = HostSpec::new(&name, Ipv4Addr::new(10, 0, 0, n));
+    host.files.insert("/data/redis.conf".to_owned(), conf);
+    if let Some(nodes_conf) = nodes_conf {
+        host.files.insert("/data/nodes.conf".to_owned(), nodes_conf);
+    }
+    host.with(process)
 }
 
 /// What one of the nodes of [`cluster`] knows: `nodes.conf` of `node-n`.

@@ -148,6 +148,14 @@ impl Cluster {
         }
     }
 
+    /// The votes that this node has and those that it needs, and the epoch, while it asks for them.
+    pub(super) fn votes_so_far(&self) -> Option<(usize, usize, u64)> {
+        let asks = self.election.asked && self.i_am_replica() && self.election.at.is_some();
+        let master = self.me().master.map(|master| &self.nodes[master])?;
+        let asks = asks && (master.has_failed() || self.manual.is_under_way());
+        asks.then(|| (self.election.votes as usize, self.quorum() as usize, self.election.epoch))
+    }
+
     /// When the election that is waited for begins.
     pub(super) fn election_due(&self) -> Option<u64> {
         self.election.at.filter(|at| !self.election.asked && *at > self.local.now)

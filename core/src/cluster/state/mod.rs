@@ -43,7 +43,7 @@ use nodes::{Node, Nodes, Ref};
 pub use route::{Presence, Request, Route};
 use saving::Saving;
 pub use settings::{PreferredEndpoint, Settings};
-pub use view::{LinkView, NodeView, ShardView, SlotRange};
+pub use view::{Glance, LinkView, NodeView, ShardView, SlotRange};
 
 use super::bus::Kind;
 use super::{NodeFlags, NodeId, NodesConf, SlotSet};

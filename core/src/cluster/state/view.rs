@@ -79,7 +79,49 @@ pub struct LinkView {
     pub created: u64,
 }
 
+/// What one node holds of the cluster, at a glance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Glance {
+    /// Its name.
+    pub id: NodeId,
+    /// Its primary, if it is a replica.
+    pub master: Option<NodeId>,
+    /// The largest epoch that it has seen.
+    pub current_epoch: u64,
+    /// The epoch of its slots, or of its primary's.
+    pub config_epoch: u64,
+    /// Whether the cluster is up in its eyes.
+    pub up: bool,
+    /// Whether its vote counts: it is a primary with slots.
+    pub votes: bool,
+    /// How many nodes it knows, with itself.
+    pub known: usize,
+    /// The nodes that it holds to have failed (FAIL) or cannot reach (PFAIL: `false`).
+    pub down: Vec<(NodeId, bool)>,
+    /// The votes that it has and those that it needs, while it asks for them, and the epoch.
+    pub election: Option<(usize, usize, u64)>,
+}
+
 impl Cluster {
+    /// What this node holds of the cluster, at a glance.
+    pub fn glance(&self) -> Glance {
+        let down = self.nodes.iter().filter_map(|(_, node)| {
+            let down = node.has_failed() || node.may_have_failed();
+            down.then_some((node.id, node.has_failed()))
+        });
+        Glance {
+            id: self.me().id,
+            master: self.me().master.map(|master| self.nodes[master].id),
+            current_epoch: self.current_epoch,
+            config_epoch: self.nodes[self.my_claimant()].config_epoch,
+            up: self.up,
+            votes: self.me().votes(),
+            known: self.nodes.len(),
+            down: down.collect(),
+            election: self.votes_so_far(),
+        }
+    }
+
     /// The name of this node.
     pub fn my_id(&self) -> NodeId {
         self.me().id

@@ -151,3 +151,61 @@ fn forty_nodes_gossip_and_agree_on_a_failure() {
     nodes
         .until("taken over", |nodes| nodes.living().any(|(n, node)| n == 27 && !node.is_replica()));
 }
+
+#[test]
+fn clients_of_both_kinds_write_through_a_failover_and_a_slot_that_moves() {
+    let scenario = busy_cluster(3, 1);
+    let mut nodes =
+        Nodes { world: World::new(Arc::new(scenario), 5, programs), count: 6, terminals: 0 };
+    nodes.until("all are up", |nodes| nodes.living().all(|(_, node)| node.is_up()));
+    let client = |nodes: &Nodes, name: &str| {
+        let id = nodes.world.proc_named(name).expect("a client").id;
+        let client = nodes.world.machine::<ClusterTraffic>(id).expect("it runs").client();
+        client.stats().clone()
+    };
+    nodes.world.run_for(Duration::from_secs(10));
+    for name in ["app-1", "plain-1"] {
+        let stats = client(&nodes, name);
+        assert!(stats.traffic.replies > 50, "{name}: {stats:?}");
+        assert_eq!((stats.gone, stats.wrong, stats.traffic.errors), (0, 0, 0), "{name}: {stats:?}");
+    }
+    assert!(client(&nodes, "app-1").learned > 0);
+    assert!(client(&nodes, "plain-1").moved > 10);
+
+    // The slot of "b" goes from the first node to the second while they write.
+    let (one, two) = (nodes.node(1).my_id(), nodes.node(2).my_id());
+    assert_eq!(nodes.ask(2, &format!("cluster setslot 3300 importing {one}")), "OK\n");
+    assert_eq!(nodes.ask(1, &format!("cluster setslot 3300 migrating {two}")), "OK\n");
+    assert_eq!(nodes.ask(2, &format!("cluster setslot 3300 node {two}")), "OK\n");
+    assert_eq!(nodes.ask(1, &format!("cluster setslot 3300 node {two}")), "OK\n");
+    nodes.until("all know", |nodes| {
+        nodes.living().all(|(_, node)| node.owner_of(Slot::of(b"b")) == Some(two))
+    });
+
+    act(&mut nodes.world, "kill node-3");
+    nodes.until("taken over", |nodes| {
+        nodes.living().any(|(n, node)| n == 6 && !node.is_replica() && node.is_up())
+    });
+    let before = client(&nodes, "app-1").traffic.replies;
+    nodes.world.run_for(Duration::from_secs(10));
+    for name in ["app-1", "plain-1"] {
+        let stats = client(&nodes, name);
+        assert_eq!((stats.wrong, stats.traffic.errors), (0, 0), "{name}: {stats:?}");
+    }
+    assert!(client(&nodes, "app-1").traffic.replies > before + 50);
+}
+
+#[test]
+fn nodes_that_have_not_met_become_a_cluster_by_hand() {
+    let mut nodes =
+        Nodes { world: World::new(Arc::new(empty_nodes(3)), 5, programs), count: 3, terminals: 0 };
+    nodes.world.run_for(Duration::from_secs(1));
+    assert_eq!(nodes.ask(1, "cluster meet 10.0.0.2 6379"), "OK\n");
+    assert_eq!(nodes.ask(1, "cluster meet 10.0.0.3 6379"), "OK\n");
+    for (n, range) in [(1, "0 5460"), (2, "5461 10922"), (3, "10923 16383")] {
+        assert_eq!(nodes.ask(n, &format!("cluster addslotsrange {range}")), "OK\n");
+    }
+    nodes.until("they are a cluster", |nodes| {
+        nodes.living().count() == 3 && nodes.living().all(|(_, node)| node.is_up()) && nodes.agree()
+    });
+}

@@ -1,0 +1,736 @@
+//! A client of a cluster that is busy: it writes and reads its own keys at a given rate, follows
+//! redirections, and checks every value that it reads.
+//!
+//! With [`Routing::Learned`] it keeps a map of all slots (`CLUSTER SLOTS`) and a connection to each
+//! node that it needs, as client libraries do. With [`Routing::Redirected`] it knows no slots: it
+//! stays at one node until that sends it to another, as `redis-cli -c` does.
+//!
+//! Each value names its key and the number of the write. So a reply that is lost, doubled, or taken
+//! for the reply to something else is seen, and so is an acknowledged write that is gone.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::traffic::{TrafficStats, gap};
+use crate::machine::{ConnId, Endpoint, Input, Machine, NetError, Outbox, Output, Signal};
+use crate::peer::{CloseReason, Event, Peer, PeerConfig, Peers};
+use crate::resp::value::Value;
+use crate::rng::Rng;
+use crate::sharding::Slot;
+use crate::time::{Duration, Mono, Now};
+
+/// What a [`ClusterTraffic`] client does.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClusterTrafficConfig {
+    /// Nodes that it is told of; it hears of the others from these.
+    pub nodes: Vec<Endpoint>,
+    /// How it finds the node of a key.
+    pub routing: Routing,
+    /// What its keys begin with. No other client may use the same keys.
+    pub prefix: String,
+    /// How many keys it has.
+    pub keys: u32,
+    /// Commands a second, on average. None at 0.
+    pub per_second: f64,
+    /// Commands that may be under way at once; when so many are, none is added.
+    pub pending: u32,
+    /// How often a command is tried again or redirected before it is given up.
+    pub tries: u8,
+    /// How long to wait for a reply, or for a connection, before giving the connection up.
+    pub patience: Duration,
+    /// How long to wait before trying a command again, or asking for the slots again.
+    pub retry: Duration,
+    /// Two clients with one seed send the same commands.
+    pub seed: u64,
+}
+
+/// How a client finds the node of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Routing {
+    /// It asks for all slots, and again when it is redirected or loses a connection.
+    Learned,
+    /// It goes where it is redirected to, and stays there.
+    Redirected,
+}
+
+impl ClusterTrafficConfig {
+    /// Ten commands a second over a hundred keys.
+    pub fn new(nodes: Vec<Endpoint>, routing: Routing, prefix: String, seed: u64) -> Self {
+        ClusterTrafficConfig {
+            nodes,
+            routing,
+            prefix,
+            keys: 100,
+            per_second: 10.0,
+            pending: 16,
+            tries: 100,
+            patience: Duration::from_secs(1),
+            retry: Duration::from_millis(200),
+            seed,
+        }
+    }
+}
+
+/// What a [`ClusterTraffic`] client has seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClusterTrafficStats {
+    /// What any client counts. An error is a command that was answered with one, or given up.
+    pub traffic: TrafficStats,
+    /// Commands that were redirected with MOVED.
+    pub moved: u64,
+    /// Commands that were redirected with ASK.
+    pub asked: u64,
+    /// Commands that were tried again later: TRYAGAIN, CLUSTERDOWN, a lost connection.
+    pub retries: u64,
+    /// How often it has learned all slots.
+    pub learned: u64,
+    /// Acknowledged writes that were gone when their key was read.
+    pub gone: u64,
+    /// Replies that cannot be the answer to what was asked.
+    pub wrong: u64,
+}
+
+/// The client. See the module.
+#[derive(Clone, Debug)]
+pub struct ClusterTraffic {
+    config: ClusterTrafficConfig,
+    stats: ClusterTrafficStats,
+    rng: Rng,
+    peers: Peers<Endpoint, Asked>,
+    /// All nodes that it has heard of.
+    nodes: Vec<Endpoint>,
+    /// For each slot the place of its owner in `nodes`, or [`UNKNOWN`]. Shared between checkpoints.
+    owners: Arc<Vec<u16>>,
+    /// The place in `nodes` where it is ([`Routing::Redirected`]), or asks for slots next.
+    at: usize,
+    /// What it knows of its keys. Shared between checkpoints.
+    keys: Arc<Vec<Key>>,
+    /// Commands to try again, in the order of their times.
+    later: VecDeque<(Mono, Request)>,
+    /// When to ask for the slots; `None` if there is no need to, or the answer is awaited.
+    learn: Option<Mono>,
+    /// Whether the answer to that is awaited.
+    learning: bool,
+    outputs: VecDeque<Output>,
+    /// When the next command is due.
+    next: Option<Mono>,
+    /// The latest moment seen.
+    now: Mono,
+}
+
+/// The owner of a slot of which nothing is known.
+const UNKNOWN: u16 = u16::MAX;
+
+/// After so many redirections in a row it waits before it tries again.
+const IN_A_ROW: u8 = 8;
+
+/// What a client knows of one of its keys. Writes are numbered from 1.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+struct Key {
+    /// The latest write that was acknowledged.
+    acknowledged: u64,
+    /// The latest write that was sent.
+    sent: u64,
+    /// Whether a command on it is under way. There is one at a time.
+    busy: bool,
+}
+
+/// A command on a key, until it is answered or given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Request {
+    key: u32,
+    /// The number of the write; `None` to read.
+    write: Option<u64>,
+    /// How often it was sent.
+    tries: u8,
+    /// When it was sent first.
+    since: Mono,
+}
+
+/// What waits for a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Request(Request),
+    /// ASKING
+    Asking,
+    /// CLUSTER SLOTS
+    Slots,
+}
+
+/// Where an error reply sends a client.
+#[derive(Debug, PartialEq, Eq)]
+enum Redirection {
+    /// The slot belongs to another node from now on.
+    Moved(Slot, Endpoint),
+    /// This one command has to be asked of another node.
+    Ask(Endpoint),
+}
+
+impl ClusterTraffic {
+    /// A client that begins at [`Input::Start`].
+    pub fn new(config: ClusterTrafficConfig) -> Self {
+        ClusterTraffic {
+            rng: Rng::new(config.seed),
+            nodes: config.nodes.clone(),
+            owners: Arc::new(vec![UNKNOWN; usize::from(Slot::COUNT)]),
+            keys: Arc::new(vec![Key::default(); config.keys.max(1) as usize]),
+            config,
+            stats: ClusterTrafficStats::default(),
+            peers: Peers::new(),
+            at: 0,
+            later: VecDeque::new(),
+            learn: None,
+            learning: false,
+            outputs: VecDeque::new(),
+            next: None,
+            now: Mono::ZERO,
+        }
+    }
+
+    /// What it has seen so far.
+    pub fn stats(&self) -> &ClusterTrafficStats {
+        &self.stats
+    }
+
+    /// What it does.
+    pub fn config(&self) -> &ClusterTrafficConfig {
+        &self.config
+    }
+
+    /// The node where it is now, if it goes where it is redirected to.
+    pub fn current(&self) -> Option<&Endpoint> {
+        (self.config.routing == Routing::Redirected).then(|| self.nodes.get(self.at))?
+    }
+
+    /// The node that it holds to own a slot.
+    pub fn owner_of(&self, slot: Slot) -> Option<&Endpoint> {
+        let owner = self.owners.get(usize::from(slot.number()))?;
+        self.nodes.get(usize::from(*owner))
+    }
+
+    /// Whether it has a connection that stands.
+    pub fn is_connected(&self) -> bool {
+        self.peers.iter().any(|(_, peer)| peer.is_up())
+    }
+
+    /// Commands that are neither answered nor given up.
+    pub fn pending(&self) -> usize {
+        self.keys.iter().filter(|key| key.busy).count()
+    }
+
+    /// Sends faster or slower from now on; not at all at 0. The driver must look at
+    /// [`Machine::poll_timeout`] again afterwards.
+    pub fn set_rate(&mut self, per_second: f64) {
+        self.config.per_second = per_second;
+        self.next = gap(&mut self.rng, per_second).map(|gap| self.now + gap);
+    }
+
+    fn name(&self, key: u32) -> String {
+        format!("{}{key}", self.config.prefix)
+    }
+
+    /// Draws a command and sends it, if its key is free.
+    fn send_one(&mut self) {
+        // Drawn whether or not it is sent, so that what comes later does not depend on the past.
+        let n = self.rng.below(self.keys.len() as u64) as u32;
+        let writes = self.rng.below(2) == 0;
+        let room = self.pending() < self.config.pending as usize;
+        let since = self.now;
+        let key = Arc::make_mut(&mut self.keys).get_mut(n as usize);
+        let Some(key) = key.filter(|key| room && !key.busy) else {
+            self.stats.traffic.skipped += 1;
+            return;
+        };
+        key.busy = true;
+        key.sent += u64::from(writes);
+        let write = writes.then_some(key.sent);
+        self.stats.traffic.sent += 1;
+        self.route(Request { key: n, write, tries: 0, since });
+    }
+
+    /// Sends a command to the node that is held to own its slot.
+    fn route(&mut self, request: Request) {
+        let slot = Slot::of(self.name(request.key).as_bytes());
+        let owner = match self.config.routing {
+            Routing::Learned => self.owner_of(slot),
+            Routing::Redirected => None,
+        };
+        let Some(to) = owner.or(self.nodes.get(self.at)).cloned() else { return };
+        self.send(request, &to, false);
+    }
+
+    fn send(&mut self, mut request: Request, to: &Endpoint, asking: bool) {
+        request.tries = request.tries.saturating_add(1);
+        if request.tries > self.config.tries {
+            return self.fail(request, "given up");
+        }
+        self.connect(to);
+        let name = self.name(request.key);
+        let words = match request.write {
+            Some(number) => vec!["SET".to_owned(), name.clone(), format!("{name}={number}")],
+            None => vec!["GET".to_owned(), name],
+        };
+        let asks = !asking || self.peers.request(self.now, to, &["ASKING"], Asked::Asking).is_ok();
+        if !asks || self.peers.request(self.now, to, &words, Asked::Request(request)).is_err() {
+            self.try_later(request);
+        }
+    }
+
+    /// Makes a connection to a node, unless there is one.
+    fn connect(&mut self, to: &Endpoint) {
+        if self.peers.get(to).and_then(Peer::conn).is_none() {
+            let config = PeerConfig {
+                connect_timeout: Some(self.config.patience),
+                reply_timeout: Some(self.config.patience),
+                ..PeerConfig::new(to.clone())
+            };
+            self.peers.connect(self.now, to.clone(), config);
+        }
+    }
+
+    fn try_later(&mut self, request: Request) {
+        self.stats.retries += 1;
+        self.later.push_back((self.now + self.config.retry, request));
+    }
+
+    /// Gives a command up.
+    fn fail(&mut self, request: Request, why: &str) {
+        self.stats.traffic.errors += 1;
+        self.stats.traffic.last_error = Some(why.to_owned());
+        self.free(request);
+    }
+
+    /// The key of a command that has ended may be used again.
+    fn free(&mut self, request: Request) -> Option<&mut Key> {
+        let key = Arc::make_mut(&mut self.keys).get_mut(request.key as usize)?;
+        key.busy = false;
+        Some(key)
+    }
+
+    /// Takes in what happened on the connections.
+    fn happened(&mut self) {
+        while let Some((node, event)) = self.peers.poll_event() {
+            match event {
+                Event::Connected { .. } => self.stats.traffic.connects += 1,
+                Event::Reply { token: Asked::Request(request), value, .. } => {
+                    self.answered(&node, request, value.plain());
+                }
+                Event::Reply { token: Asked::Slots, value, .. } => {
+                    self.learning = false;
+                    if !self.learned(&node, value.plain()) {
+                        self.at = (self.at + 1) % self.nodes.len().max(1);
+                        self.learn = Some(self.now + self.config.retry);
+                    }
+                }
+                Event::Closed { reason, lost } => self.closed(&node, &reason, lost),
+                Event::Reply { .. } | Event::Refused { .. } | Event::Push(_) => {}
+            }
+        }
+    }
+
+    fn answered(&mut self, node: &Endpoint, request: Request, value: &Value) {
+        let Value::Error(text) = value else { return self.succeeded(request, value) };
+        let text = String::from_utf8_lossy(text).into_owned();
+        if let Some(redirection) = Redirection::parse(&text, node) {
+            let (to, asking) = match redirection {
+                Redirection::Moved(slot, to) => {
+                    self.stats.moved += 1;
+                    let owner = self.place(&to);
+                    if let Some(known) =
+                        Arc::make_mut(&mut self.owners).get_mut(usize::from(slot.number()))
+                    {
+                        *known = u16::try_from(owner).unwrap_or(UNKNOWN);
+                    }
+                    self.learn_soon();
+                    (to, false)
+                }
+                Redirection::Ask(to) => {
+                    self.stats.asked += 1;
+                    (to, true)
+                }
+            };
+            if self.config.routing == Routing::Redirected {
+                self.at = self.place(&to);
+            }
+            // Nodes that send it to each other do so until they agree.
+            return match request.tries % IN_A_ROW {
+                0 => self.try_later(request),
+                _ => self.send(request, &to, asking),
+            };
+        }
+        let passes = ["TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "LOADING", "READONLY"];
+        if passes.iter().any(|word| text.starts_with(word)) {
+            self.learn_soon();
+            return self.try_later(request);
+        }
+        self.fail(request, &text);
+    }
+
+    fn succeeded(&mut self, request: Request, value: &Value) {
+        let prefix = format!("{}=", self.name(request.key));
+        let now = self.now;
+        let number = match value {
+            Value::Null => Some(0),
+            _ => value.bytes().and_then(|bytes| {
+                core::str::from_utf8(bytes).ok()?.strip_prefix(&prefix)?.parse::<u64>().ok()
+            }),
+        };
+        let is_ok = matches!(value, Value::Simple(text) if text == b"OK");
+        let Some(key) = self.free(request) else { return };
+        let (mut gone, mut wrong) = (0, 0);
+        match (request.write, number) {
+            (Some(written), _) if is_ok => key.acknowledged = key.acknowledged.max(written),
+            (None, Some(read)) if read <= key.sent => {
+                gone = u64::from(read < key.acknowledged);
+                // Counted once.
+                key.acknowledged = read;
+            }
+            _ => wrong = 1,
+        }
+        self.stats.gone += gone;
+        self.stats.wrong += wrong;
+        self.stats.traffic.replies += 1;
+        self.stats.traffic.latency.add(now.since(request.since));
+    }
+
+    fn closed(&mut self, node: &Endpoint, reason: &CloseReason, lost: Vec<Asked>) {
+        let error = match reason {
+            CloseReason::ConnectFailed(error) | CloseReason::Lost(error) => *error,
+            CloseReason::ConnectTimeout | CloseReason::ReplyTimeout => NetError::TimedOut,
+            CloseReason::Requested => NetError::Eof,
+            CloseReason::Protocol(_) | CloseReason::Refused { .. } => NetError::Other,
+        };
+        self.stats.traffic.failures += 1;
+        self.stats.traffic.last_failure = Some(error);
+        if self.nodes.get(self.at) == Some(node) {
+            self.at = (self.at + 1) % self.nodes.len().max(1);
+        }
+        for asked in lost {
+            match asked {
+                // A write may or may not have been carried out; to write it again does no harm.
+                Asked::Request(request) => self.try_later(request),
+                Asked::Slots => self.learning = false,
+                Asked::Asking => {}
+            }
+        }
+        self.learn_soon();
+    }
+
+    /// The place of a node in `nodes`, which may be new.
+    fn place(&mut self, node: &Endpoint) -> usize {
+        self.nodes.iter().position(|known| known == node).unwrap_or_else(|| {
+            self.nodes.push(node.clone());
+            self.nodes.len() - 1
+        })
+    }
+
+    /// What it knows of the slots is out of date.
+    fn learn_soon(&mut self) {
+        if self.config.routing == Routing::Learned && !self.learning && self.learn.is_none() {
+            self.learn = Some(self.now + self.config.retry);
+        }
+    }
+
+    /// Asks a node for all slots: one to which a connection stands, if there is one.
+    fn ask_for_slots(&mut self) {
+        self.learn = None;
+        let up = |node: &&Endpoint| self.peers.get(node).is_some_and(Peer::is_up);
+        let (before, from) = self.nodes.split_at(self.at.min(self.nodes.len()));
+        let found = from.iter().chain(before).find(up).or(self.nodes.get(self.at)).cloned();
+        let Some(to) = found else { return };
+        self.connect(&to);
+        self.learning =
+            self.peers.request(self.now, &to, &["CLUSTER", "SLOTS"], Asked::Slots).is_ok();
+        if !self.learning {
+            self.learn = Some(self.now + self.config.retry);
+        }
+    }
+
+    /// Takes in an answer to CLUSTER SLOTS; false if it tells of no slots.
+    fn learned(&mut self, node: &Endpoint, value: &Value) -> bool {
+        let Some(ranges) = value.items().filter(|ranges| !ranges.is_empty()) else { return false };
+        let mut owners = vec![UNKNOWN; usize::from(Slot::COUNT)];
+        for range in ranges {
+            let Some([Value::Integer(first), Value::Integer(last), owner, ..]) = range.items()
+            else {
+                continue;
+            };
+            let Some([host, Value::Integer(port), ..]) = owner.items() else { continue };
+            let host = host.bytes().map(|host| String::from_utf8_lossy(host).into_owned());
+            let port = u16::try_from(*port).unwrap_or_default();
+            let Some(owner) = endpoint(&host.unwrap_or_default(), port, node) else { continue };
+            let place = u16::try_from(self.place(&owner)).unwrap_or(UNKNOWN);
+            let range = usize::try_from(*first).ok().zip(usize::try_from(*last).ok());
+            if let Some(slots) = range.and_then(|(first, last)| owners.get_mut(first..=last)) {
+                slots.fill(place);
+            }
+        }
+        self.owners = Arc::new(owners);
+        self.stats.learned += 1;
+        true
+    }
+
+    fn due(&mut self) {
+        self.peers.wake(self.now);
+        self.happened();
+        if self.learn.is_some_and(|at| at <= self.now) {
+            self.ask_for_slots();
+        }
+        while self.later.front().is_some_and(|(at, _)| *at <= self.now) {
+            if let Some((_, request)) = self.later.pop_front() {
+                self.route(request);
+            }
+        }
+        if let Some(at) = self.next
+            && at <= self.now
+        {
+            self.send_one();
+            // Counted from the time that was due, so that a late wake-up costs no command; but
+            // after a long pause there is nothing to catch up on.
+            let from = if self.now.since(at) > Duration::from_secs(1) { self.now } else { at };
+            self.next = gap(&mut self.rng, self.config.per_second).map(|gap| from + gap);
+        }
+    }
+}
+
+impl Machine for ClusterTraffic {
+    fn handle(&mut self, now: Now<'_>, input: Input<'_>) {
+        self.now = now.mono;
+        match input {
+            Input::Start => {
+                if self.config.routing == Routing::Learned {
+                    self.learn = Some(self.now);
+                }
+                self.set_rate(self.config.per_second);
+            }
+            Input::Signal(Signal::Terminate | Signal::Interrupt) => {
+                self.peers = Peers::new();
+                self.later.clear();
+                (self.learn, self.next) = (None, None);
+                self.outputs.push_back(Output::Exit { code: 0 });
+                return;
+            }
+            input => {
+                self.peers.handle(self.now, &input);
+                self.happened();
+            }
+        }
+        self.due();
+    }
+
+    fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front().or_else(|| self.peers.poll_output())
+    }
+
+    fn poll_timeout(&self) -> Option<Mono> {
+        let later = self.later.front().map(|(at, _)| *at);
+        [self.next, self.learn, later, self.peers.poll_timeout()].into_iter().flatten().min()
+    }
+
+    fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
+        self.peers.outbox(conn)
+    }
+}
+
+impl Redirection {
+    /// Reads `MOVED 3999 10.0.0.1:6379` and `ASK 3999 10.0.0.1:6379`, as `from` has said it.
+    fn parse(text: &str, from: &Endpoint) -> Option<Self> {
+        let mut words = text.split(' ');
+        let (word, slot, to) = (words.next()?, words.next()?, words.next()?);
+        let slot = Slot::new(slot.parse().ok()?)?;
+        let (host, port) = to.rsplit_once(':')?;
+        let to = endpoint(host, port.parse().ok()?, from)?;
+        match word {
+            "MOVED" => Some(Redirection::Moved(slot, to)),
+            "ASK" => Some(Redirection::Ask(to)),
+            _ => None,
+        }
+    }
+}
+
+/// The address of a node as another one tells it: without a host it is on the same one.
+fn endpoint(host: &str, port: u16, from: &Endpoint) -> Option<Endpoint> {
+    let ip: IpAddr = match (host, from) {
+        ("" | "?", Endpoint::Ip(from)) => from.ip(),
+        _ => host.parse().ok()?,
+    };
+    Some(Endpoint::Ip((ip, port).into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::Address;
+    use crate::resp::value::decode;
+    use crate::time::Wall;
+
+    /// A node as a client sees it: it is given words, and answers with bytes.
+    type Node<'n> = &'n mut dyn FnMut(u16, &[String]) -> Vec<u8>;
+
+    fn node(port: u16) -> Endpoint {
+        Endpoint::Ip(([10, 0, 0, 1], port).into())
+    }
+
+    fn client(routing: Routing) -> ClusterTraffic {
+        ClusterTraffic::new(ClusterTrafficConfig::new(vec![node(1)], routing, "k".into(), 1))
+    }
+
+    fn handle(client: &mut ClusterTraffic, t: Mono, input: Input<'_>) {
+        client.handle(Now::instantaneous(t, Wall(t.0 / 1_000)), input);
+    }
+
+    /// Runs a client for so many virtual seconds; `answer` plays all nodes, told apart by ports.
+    fn run(client: &mut ClusterTraffic, seconds: u64, answer: Node<'_>) {
+        let mut t = client.now;
+        let end = t + Duration::from_secs(seconds);
+        let mut ports = Vec::new();
+        if t == Mono::ZERO {
+            handle(client, t, Input::Start);
+        }
+        while t < end {
+            while let Some(output) = client.poll_output() {
+                match output {
+                    Output::Connect { conn, to: Address::Endpoint(to), .. } => {
+                        ports.push((conn, to.port()));
+                        let peer = to.clone();
+                        handle(client, t, Input::Connected { conn, local: to, peer });
+                    }
+                    Output::Send { conn } => {
+                        let port = ports.iter().find(|(known, _)| *known == conn);
+                        let port = port.map_or(0, |(_, port)| *port);
+                        let Some(outbox) = client.outbox(conn) else { continue };
+                        let bytes: Vec<u8> = outbox.slices().flatten().copied().collect();
+                        outbox.consume(bytes.len());
+                        let mut rest = &bytes[..];
+                        let mut replies = Vec::new();
+                        while let Ok(Some((command, used))) = decode(rest) {
+                            let words: Vec<String> = command
+                                .items()
+                                .into_iter()
+                                .flatten()
+                                .filter_map(|word| {
+                                    Some(String::from_utf8_lossy(word.bytes()?).into_owned())
+                                })
+                                .collect();
+                            replies.extend(answer(port, &words));
+                            rest = &rest[used..];
+                        }
+                        if !replies.is_empty() {
+                            handle(client, t, Input::Received { conn, bytes: &replies });
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            t = client.poll_timeout().map_or(end, |at| at.max(t));
+            handle(client, t, Input::Wake);
+        }
+    }
+
+    /// A node that keeps what it is given; slots from 8000 on are at port 2.
+    fn keeps(port: u16, words: &[String], kept: &mut Vec<(String, String)>) -> Vec<u8> {
+        let slots = |first: u16, last: u16, port: u16| {
+            format!("*3\r\n:{first}\r\n:{last}\r\n*2\r\n$8\r\n10.0.0.1\r\n:{port}\r\n")
+        };
+        match &words[0][..] {
+            "CLUSTER" => format!("*2\r\n{}{}", slots(0, 7_999, 1), slots(8_000, 16_383, 2)).into(),
+            "ASKING" => b"+OK\r\n".to_vec(),
+            word => {
+                let slot = Slot::of(words[1].as_bytes()).number();
+                let owner = if slot < 8_000 { 1 } else { 2 };
+                if owner != port {
+                    return format!("-MOVED {slot} 10.0.0.1:{owner}\r\n").into();
+                }
+                kept.retain(|(key, _)| word != "SET" || *key != words[1]);
+                if word == "SET" {
+                    kept.push((words[1].clone(), words[2].clone()));
+                    return b"+OK\r\n".to_vec();
+                }
+                match kept.iter().find(|(key, _)| *key == words[1]) {
+                    None => b"$-1\r\n".to_vec(),
+                    Some((_, value)) => format!("${}\r\n{value}\r\n", value.len()).into(),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_client_that_learns_slots_is_hardly_ever_redirected() {
+        let (mut client, mut kept) = (client(Routing::Learned), Vec::new());
+        run(&mut client, 60, &mut |port, words| keeps(port, words, &mut kept));
+        let stats = client.stats();
+        assert!(stats.traffic.replies > 500, "{stats:?}");
+        assert!(stats.moved <= 2 && stats.learned >= 1, "{stats:?}");
+        assert_eq!((stats.gone, stats.wrong, stats.traffic.errors), (0, 0, 0));
+        assert_eq!(
+            client.owner_of(Slot::of(b"k")),
+            Some(&node(if Slot::of(b"k").number() < 8_000 { 1 } else { 2 }))
+        );
+    }
+
+    #[test]
+    fn a_plain_client_is_redirected_and_stays_where_it_was_sent() {
+        let (mut client, mut kept) = (client(Routing::Redirected), Vec::new());
+        let mut asked = 0;
+        run(&mut client, 60, &mut |port, words| {
+            asked += usize::from(words[0] == "CLUSTER");
+            keeps(port, words, &mut kept)
+        });
+        let stats = client.stats();
+        assert!(stats.moved > 100 && asked == 0, "{stats:?}");
+        assert!(stats.traffic.replies > 500, "{stats:?}");
+        assert_eq!((stats.gone, stats.wrong), (0, 0));
+    }
+
+    #[test]
+    fn asking_comes_before_a_command_that_is_redirected_by_ask() {
+        let mut client = client(Routing::Redirected);
+        let mut seen = Vec::new();
+        run(&mut client, 2, &mut |port, words| {
+            seen.push((port, words[0].clone()));
+            match (port, &words[0][..]) {
+                (1, _) => b"-ASK 5 10.0.0.1:2\r\n".to_vec(),
+                (_, "GET") => b"$-1\r\n".to_vec(),
+                _ => b"+OK\r\n".to_vec(),
+            }
+        });
+        assert!(client.stats().asked > 0);
+        let at = seen.iter().position(|(port, _)| *port == 2).expect("it went to the other node");
+        assert_eq!(seen[at].1, "ASKING");
+    }
+
+    #[test]
+    fn what_passes_is_tried_again_until_it_is_answered() {
+        let (mut client, mut kept, mut refusals) = (client(Routing::Learned), Vec::new(), 20);
+        run(&mut client, 30, &mut |port, words| {
+            if words[0] != "CLUSTER" && refusals > 0 {
+                refusals -= 1;
+                return match refusals % 2 {
+                    0 => b"-CLUSTERDOWN The cluster is down\r\n".to_vec(),
+                    _ => b"-TRYAGAIN Multiple keys request during rehashing of slot\r\n".to_vec(),
+                };
+            }
+            keeps(port, words, &mut kept)
+        });
+        let stats = client.stats();
+        assert_eq!((stats.retries, stats.traffic.errors), (20, 0));
+    }
+
+    #[test]
+    fn a_write_that_is_gone_and_a_reply_to_something_else_are_seen() {
+        let (mut client, mut kept) = (client(Routing::Learned), Vec::new());
+        let mut asked = 0;
+        run(&mut client, 40, &mut |port, words| {
+            asked += 1;
+            if asked == 200 {
+                kept.clear();
+            }
+            keeps(port, words, &mut kept)
+        });
+        assert!(client.stats().gone > 0 && client.stats().wrong == 0, "{:?}", client.stats());
+        let mut client = self::client(Routing::Redirected);
+        run(&mut client, 5, &mut |_, _| b"$5\r\nk99=1\r\n".to_vec());
+        assert!(client.stats().wrong > 0);
+    }
+}

@@ -1,0 +1,99 @@
+//! A client that keeps a cluster busy, as a program of a World.
+
+use crate::client::{self, ClusterTrafficConfig, Routing};
+use crate::machine::{ConnId, Input, Machine, Outbox, Output};
+use crate::sim::{Console, Launch, LaunchError, Process};
+use crate::time::{Mono, Now};
+
+use super::traffic::{endpoint, parse_port, parse_rate};
+
+/// A [`client::ClusterTraffic`] into which one can type `rate <commands a second>`.
+#[derive(Clone, Debug)]
+pub struct ClusterTraffic {
+    client: client::ClusterTraffic,
+}
+
+impl ClusterTraffic {
+    /// `cluster-traffic --node <host>[:<port>] [--rate <commands a second>]
+    /// [--routing learned|redirected]`; `--node` may come several times.
+    pub(super) fn launch(launch: &Launch<'_>) -> Result<Self, LaunchError> {
+        let (mut nodes, mut rate, mut routing) = (Vec::new(), None, Routing::Learned);
+        let mut args = launch.args.iter();
+        while let Some(arg) = args.next() {
+            let value = args.next().ok_or_else(|| {
+                LaunchError(format!("'{arg}' needs a value, as in --node node-1 --rate 20"))
+            })?;
+            match arg.as_str() {
+                "--node" => {
+                    let (host, port) = value.split_once(':').unwrap_or((value, "6379"));
+                    nodes.push(endpoint(launch, host, parse_port(port)?)?);
+                }
+                "--rate" => rate = Some(parse_rate(value)?),
+                "--routing" => {
+                    routing = match value.as_str() {
+                        "learned" => Routing::Learned,
+                        "redirected" => Routing::Redirected,
+                        _ => {
+                            let text =
+                                format!("'{value}' is no routing; use learned or redirected");
+                            return Err(LaunchError(text));
+                        }
+                    };
+                }
+                _ => {
+                    let text = format!("unknown option '{arg}'; use --node, --rate, --routing");
+                    return Err(LaunchError(text));
+                }
+            }
+        }
+        if nodes.is_empty() {
+            return Err(LaunchError("no node is given; use --node <host>[:<port>]".to_owned()));
+        }
+        let prefix = format!("{}:{}:", launch.host, launch.pid);
+        let mut config = ClusterTrafficConfig::new(nodes, routing, prefix, launch.seed);
+        config.per_second = rate.unwrap_or(config.per_second);
+        Ok(ClusterTraffic { client: client::ClusterTraffic::new(config) })
+    }
+
+    /// The client: what it does and what it has seen.
+    pub fn client(&self) -> &client::ClusterTraffic {
+        &self.client
+    }
+}
+
+impl Machine for ClusterTraffic {
+    fn handle(&mut self, now: Now<'_>, input: Input<'_>) {
+        self.client.handle(now, input);
+    }
+
+    fn poll_output(&mut self) -> Option<Output> {
+        self.client.poll_output()
+    }
+
+    fn poll_timeout(&self) -> Option<Mono> {
+        self.client.poll_timeout()
+    }
+
+    fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
+        self.client.outbox(conn)
+    }
+}
+
+impl Console for ClusterTraffic {
+    fn line(&mut self, _: Now<'_>, line: &str) {
+        let rate = line.trim().strip_prefix("rate ").map(|rate| parse_rate(rate.trim()));
+        if let Some(Ok(rate)) = rate {
+            self.client.set_rate(rate);
+        }
+    }
+
+    fn interrupt(&mut self, _: Now<'_>) {
+        self.client.set_rate(0.0);
+    }
+}
+
+impl Process for ClusterTraffic {
+    fn console(&mut self) -> Option<&mut dyn Console> {
+        Some(self)
+    }
+}
