@@ -17,4 +17,5 @@ mod proxies;
 mod rdb;
 mod replication;
 mod saving;
+mod sentinels;
 mod table;

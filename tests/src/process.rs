@@ -24,7 +24,12 @@ pub struct Process {
     output: Arc<Output>,
     /// The program and its arguments, to start it again.
     command: (PathBuf, Vec<OsString>),
+    /// The line that tells that it is ready.
+    ready: &'static str,
 }
+
+/// What a server prints when it serves clients.
+const SERVES: &str = "Ready to accept connections";
 
 /// Whose server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,8 +95,8 @@ impl Process {
             let (child, output) = spawn(Command::new(program).args(&args), dir.path());
             let words = args.iter().map(OsString::from).collect();
             let command = (program.to_owned(), words);
-            let mut process = Process { child, port, dir, output, command };
-            match process.wait_for_line("Ready to accept connections") {
+            let mut process = Process { child, port, dir, output, command, ready: SERVES };
+            match process.wait_for_line(SERVES) {
                 Ok(_) => return process,
                 Err(lines) if lines.contains("Address already in use") => dir = process.into_dir(),
                 Err(lines) => panic!("{program:?} {args:?} did not become ready:\n{lines}"),
@@ -109,7 +114,7 @@ impl Process {
         }
         let (child, output) = spawn(Command::new(binary()).args(args), dir.path());
         let words = args.iter().map(|arg| arg.as_ref().to_owned()).collect();
-        Process { child, port, dir, output, command: (binary().to_owned(), words) }
+        Process { child, port, dir, output, command: (binary().to_owned(), words), ready: SERVES }
     }
 
     /// `limpid` under another name, as `redis-server`, just started with these arguments.
@@ -119,7 +124,39 @@ impl Process {
         std::os::unix::fs::symlink(binary(), &program).expect("a link");
         let (child, output) = spawn(Command::new(&program).args(args), dir.path());
         let words = args.iter().map(OsString::from).collect();
-        Process { child, port, dir, output, command: (program, words) }
+        Process { child, port, dir, output, command: (program, words), ready: SERVES }
+    }
+
+    /// A Sentinel of this kind with a configuration file of these lines, besides its port. It has
+    /// begun to watch its masters.
+    pub fn sentinel(kind: Kind, lines: &str) -> Self {
+        let dir = TempDir::new().expect("a temporary directory");
+        let port = free_port();
+        let file = format!("port {port}\nbind 127.0.0.1\n{lines}");
+        std::fs::write(dir.path().join("sentinel.conf"), file).expect("a configuration file");
+        let (program, args) = Self::sentinel_command(kind);
+        let (child, output) = spawn(Command::new(&program).args(&args), dir.path());
+        let ready = "+monitor master";
+        let mut process = Process { child, port, dir, output, command: (program, args), ready };
+        if let Err(lines) = process.wait_for_line(ready) {
+            panic!("the Sentinel did not begin to watch:\n{lines}");
+        }
+        process
+    }
+
+    /// Ends a Sentinel, and starts one of this kind with the file that it has left.
+    pub fn become_sentinel(&mut self, kind: Kind) {
+        self.terminate();
+        self.command = Self::sentinel_command(kind);
+        self.restart(true);
+    }
+
+    fn sentinel_command(kind: Kind) -> (PathBuf, Vec<OsString>) {
+        let words = |words: &[&str]| words.iter().map(OsString::from).collect();
+        match kind {
+            Kind::Limpid => (binary().to_owned(), words(&["sentinel", "sentinel.conf"])),
+            Kind::Redis => (PathBuf::from("redis-sentinel"), words(&["sentinel.conf"])),
+        }
     }
 
     /// Ends it with SIGTERM, or kills it, and starts it again with the same arguments in the same
@@ -134,7 +171,7 @@ impl Process {
         }
         let (program, args) = self.command.clone();
         (self.child, self.output) = spawn(Command::new(&program).args(&args), self.dir.path());
-        if let Err(lines) = self.wait_for_line("Ready to accept connections") {
+        if let Err(lines) = self.wait_for_line(self.ready) {
             panic!("{program:?} {args:?} did not become ready again:\n{lines}");
         }
     }

@@ -32,7 +32,7 @@ fn ioredis_plays_its_scenario() {
 }
 
 /// A file under `target/libraries`.
-fn library(path: &str) -> PathBuf {
+pub(crate) fn library(path: &str) -> PathBuf {
     // target/<profile>/deps/<test>
     let test = std::env::current_exe().expect("the path of the running test");
     let target = test.ancestors().nth(3).expect("a target directory around the test");
