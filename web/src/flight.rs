@@ -229,6 +229,7 @@ impl Painter {
             }
             FlightKind::Request
             | FlightKind::Vote
+            | FlightKind::Bus
             | FlightKind::Stream
             | FlightKind::Beat
             | FlightKind::Transport => {

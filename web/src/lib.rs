@@ -6,6 +6,7 @@
 
 mod app;
 mod bodies;
+mod bus;
 mod debug;
 mod dialogs;
 mod engine;

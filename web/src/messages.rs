@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use limpid_core::cluster::NodeId;
+use limpid_core::server::Server;
 use limpid_core::sim::{Flight as Fly, HostId, MessageId, MessageView, ProcId, SegmentKind, Side};
 
-use crate::frames;
+use crate::i18n::Locale;
 use crate::lab::Lab;
 use crate::layout::Part;
 use crate::units::BodyId;
+use crate::{bus, frames};
 
 /// A message on its way.
 #[derive(Clone, PartialEq, Debug)]
@@ -37,9 +40,12 @@ pub(crate) enum FlightKind {
     Reply,
     /// Between servers: what a primary sends its replicas, and what they ask for.
     Stream,
-    /// Signs of life between servers, and of Sentinels.
+    /// Signs of life between servers, and of Sentinels; gossip of a cluster.
     Beat,
-    /// From a Sentinel to another one: a question about a master, or for a vote.
+    /// News on the bus of a cluster: a failure, other owners of slots.
+    Bus,
+    /// From a Sentinel to another one: a question about a master, or for a vote. From a replica in a
+    /// cluster: a request for votes.
     Vote,
     /// The answer to that.
     Ballot,
@@ -140,10 +146,10 @@ impl Lab {
                 }
             }
             (SegmentKind::Data, _) if is_server(source) && is_server(goal) => {
-                match frames::is_beat(message.bytes) {
+                bus::kind(message.bytes).unwrap_or(match frames::is_beat(message.bytes) {
                     true => FlightKind::Beat,
                     false => FlightKind::Stream,
-                }
+                })
             }
             (SegmentKind::Data, Side::Client) => FlightKind::Request,
             (SegmentKind::Data, Side::Server) => FlightKind::Reply,
@@ -199,7 +205,9 @@ impl Lab {
             }
             .to_owned();
         }
+        let name = |id| self.node_name(flight, id);
         let told = match flight.kind {
+            _ if bus::kind(&flight.bytes).is_some() => bus::label(&flight.bytes, &name),
             FlightKind::Vote => frames::vote(&flight.bytes),
             FlightKind::Ballot => frames::ballot(&flight.bytes),
             _ => None,
@@ -208,8 +216,32 @@ impl Lab {
     }
 
     /// What a message says, line by line.
-    pub(crate) fn decoded(&self, flight: &Flight) -> String {
-        frames::decoded(&flight.bytes, flight.is_request())
+    pub(crate) fn decoded(&self, flight: &Flight, locale: Locale) -> String {
+        let name = |id| self.node_name(flight, id);
+        bus::decoded(&flight.bytes, locale, self.sent_at(flight), &name)
+            .unwrap_or_else(|| frames::decoded(&flight.bytes, flight.is_request()))
+    }
+
+    /// What the sender's clock showed when it sent a message, in seconds since 1970.
+    fn sent_at(&self, flight: &Flight) -> u64 {
+        let host = self.units().get(flight.from).and_then(|unit| self.world().host(unit.host));
+        let wall = host.map_or(0, |host| host.wall.as_millis());
+        wall.saturating_sub(self.now().saturating_sub(flight.sent) / 1_000_000) / 1_000
+    }
+
+    /// What the map calls a node of a cluster that a message names: as far as an end of the message
+    /// knows where it is.
+    fn node_name(&self, flight: &Flight, id: NodeId) -> Option<String> {
+        let ends = [flight.from, flight.to].into_iter();
+        let found = ends.filter_map(|end| {
+            let cluster = self.server(end).and_then(Server::cluster)?;
+            if cluster.my_id() == id {
+                return Some(end);
+            }
+            let node = cluster.node_view_of(id)?;
+            self.units().at_address(node.ip.parse().ok()?, node.port)
+        });
+        Some(self.units().name(found.into_iter().next()?).to_owned())
     }
 
     /// Whether a message is still on its way.

@@ -44,6 +44,7 @@ pub(crate) fn Card() -> Html {
         FlightKind::Reply => words::KIND_REPLY,
         FlightKind::Stream => words::KIND_STREAM,
         FlightKind::Beat => words::KIND_BEAT,
+        FlightKind::Bus => words::KIND_BUS,
         FlightKind::Vote => words::KIND_VOTE,
         FlightKind::Ballot => words::KIND_BALLOT,
         FlightKind::Transport => words::KIND_CONNECT,
@@ -90,7 +91,7 @@ pub(crate) fn Card() -> Html {
             </dl>
             if !bytes.is_empty() {
                 <h3>{ locale.say(words::DECODED) }</h3>
-                <pre data-testid="message-decoded">{ lab.decoded(flight) }</pre>
+                <pre data-testid="message-decoded">{ lab.decoded(flight, locale) }</pre>
                 <h3>{ locale.say(words::RAW_BYTES) }</h3>
                 <pre class="bytes" data-testid="message-bytes">{ dump(bytes) }</pre>
             }
@@ -166,6 +167,7 @@ mod words {
         KIND_REPLY: "reply", "回复";
         KIND_STREAM: "replication", "复制";
         KIND_BEAT: "sign of life", "心跳";
+        KIND_BUS: "cluster bus", "集群总线";
         KIND_VOTE: "question for a vote", "拉票";
         KIND_BALLOT: "vote", "投票";
         KIND_CONNECT: "transport (TCP)", "传输层（TCP）";

@@ -85,6 +85,21 @@ pub fn decode(bytes: &[u8]) -> Result<Message, Malformed> {
     Ok(Message { header: fields.header, body })
 }
 
+/// The messages in a piece of a stream that begins with one, uncut and with their types; nothing else
+/// in them is looked at. It ends where a message is cut off, or is none.
+pub fn frames(bytes: &[u8]) -> impl Iterator<Item = (Kind, &[u8])> {
+    let mut rest = bytes;
+    core::iter::from_fn(move || {
+        let mut head = Reader { bytes: rest.strip_prefix(&SIGNATURE)? };
+        let length = head.u32()? as usize;
+        let [_version, _port, kind] = [head.u16()?, head.u16()?, head.u16()?];
+        let kind = Kind::ALL.get(usize::from(kind)).copied()?;
+        let (frame, after) = rest.split_at_checked(length.max(HEADER_LEN))?;
+        rest = after;
+        Some((kind, frame))
+    })
+}
+
 impl Message {
     /// The message as it goes over the wire.
     pub fn encode(&self) -> Vec<u8> {

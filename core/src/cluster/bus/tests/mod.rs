@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::codec::HEADER_LEN;
 use super::{
     BadFrame, Body, Extension, Framer, Gossip, Greeting, Header, Kind, Malformed, Message, decode,
+    frames,
 };
 use crate::cluster::{NodeFlags, NodeId, SlotSet};
 use crate::rng::Rng;
@@ -139,6 +140,21 @@ proptest! {
             bytes[place] = byte;
         }
         let _ = decode(&bytes);
+    }
+}
+
+#[test]
+fn the_types_of_the_messages_in_a_piece_of_a_stream_are_told_up_to_where_it_is_cut() {
+    let bytes = |body| Message { header: Header::default(), body }.encode();
+    let (ping, request) = (bytes(Body::bare(Greeting::Ping)), bytes(Body::AuthRequest));
+    let stream = [&ping[..], &request[..]].concat();
+    let kinds = |piece| frames(piece).map(|(kind, _)| kind).collect::<Vec<_>>();
+    assert_eq!(kinds(&stream), [Kind::Ping, Kind::AuthRequest]);
+    assert!(frames(&stream).map(|(_, frame)| frame).eq([&ping[..], &request[..]]));
+    assert_eq!(kinds(&stream[..stream.len() - 1]), [Kind::Ping]);
+    assert_eq!(kinds(&ping[1..]), []);
+    for end in 0..ping.len() {
+        assert_eq!(kinds(&ping[..end]), []);
     }
 }
 
