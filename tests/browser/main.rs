@@ -1,5 +1,6 @@
 //! What a person sees and does in the page, in a real Chromium.
 
+mod lessons;
 mod loading;
 mod page;
 mod replication;

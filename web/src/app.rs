@@ -51,6 +51,7 @@ fn draw_frame(page: &Page) -> Html {
             { debug() }
             { match view.side {
                 Side::Ledger => ledger_panel(),
+                Side::Lesson => lessons(),
                 Side::Node(_) => inspector(),
                 // In a narrow window the pane is there and says what it is for.
                 Side::Closed if view.pane == Pane::Inspector => inspector(),
@@ -63,6 +64,14 @@ fn draw_frame(page: &Page) -> Html {
             { dialogs() }
         </div>
     }
+}
+
+/// The panel of lessons, which the whole program has.
+fn lessons() -> Html {
+    #[cfg(feature = "whole")]
+    return crate::lesson::lesson_panel();
+    #[cfg(not(feature = "whole"))]
+    Html::default()
 }
 
 /// In a narrow window, the tabs between which one switches.

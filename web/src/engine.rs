@@ -188,6 +188,8 @@ impl Engine {
         if core::mem::replace(&mut self.lines_seen, lines) != lines || jumped {
             self.page.tell(Topic::Terminals);
         }
+        #[cfg(feature = "whole")]
+        crate::lesson::look(&self.page);
         self.page.tell(Topic::Panels);
 
         let a_second = |amount: u64| amount as f64 / elapsed.clamp(0.01, 1e6);

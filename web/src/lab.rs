@@ -113,6 +113,12 @@ impl Lab {
         self.session.is_past()
     }
 
+    /// Actions that have been done.
+    #[cfg(feature = "whole")]
+    pub(crate) fn actions(&self) -> usize {
+        self.session.done()
+    }
+
     /// Events that have happened.
     pub(crate) fn steps(&self) -> u64 {
         self.world().steps()

@@ -25,6 +25,8 @@ mod kinds;
 mod lab;
 mod layout;
 mod ledger;
+#[cfg(feature = "whole")]
+mod lesson;
 mod live;
 mod map;
 mod marks;
@@ -78,6 +80,8 @@ fn show(page: Page) {
     root.set_inner_html("");
     page.view().prefs.apply();
     let keys = keys::listen(&page);
+    #[cfg(feature = "whole")]
+    lesson::begin(&page);
     let frames = engine::start(page.clone());
     let app = yew::Renderer::<app::App>::with_root_and_props(root, app::Props { page }).render();
     RUNNING.set(Some(Running { app, _keys: keys, _frames: frames }));

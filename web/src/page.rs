@@ -139,6 +139,12 @@ impl Page {
         result
     }
 
+    /// What the person sees, to be changed without anybody being told.
+    #[cfg(feature = "whole")]
+    pub(crate) fn view_mut(&self) -> RefMut<'_, View> {
+        self.0.view.borrow_mut()
+    }
+
     /// Changes what the person sees, and tells who shows it.
     pub(crate) fn change<R>(&self, topic: Topic, change: impl FnOnce(&mut View) -> R) -> R {
         let result = change(&mut self.0.view.borrow_mut());
@@ -256,8 +262,12 @@ impl Page {
         if topology.needs_whole() {
             return whole::open(self, topology);
         }
-        let lab = Lab::fresh(topology);
-        let speed = topology.speed();
+        self.open_lab(Lab::fresh(topology));
+    }
+
+    /// Opens a session.
+    pub(crate) fn open_lab(&self, lab: Lab) {
+        let speed = lab.topology().speed();
         *self.0.desk.borrow_mut() = Desk::new(&lab);
         *self.lab_mut() = lab;
         self.change(Topic::Time, |view| {
@@ -364,6 +374,8 @@ impl Page {
     fn look_again(&self) {
         self.refresh_scene();
         crate::map::card::refresh(self);
+        #[cfg(feature = "whole")]
+        crate::lesson::look(self);
         self.tell_all();
     }
 
@@ -411,14 +423,20 @@ impl Page {
         self.inspect(body);
     }
 
-    /// Opens or closes the ledger of writes.
-    pub(crate) fn show_ledger(&self, on: bool) {
+    /// Shows something in the panel at the side, or closes that.
+    pub(crate) fn show_side(&self, side: Side) {
+        let is_open = side != Side::Closed;
         self.change(Topic::Open, |view| {
-            view.side = if on { Side::Ledger } else { Side::Closed };
+            view.side = side;
             view.menu = None;
-            view.pane = if on { Pane::Inspector } else { Pane::Map };
+            view.pane = if is_open { Pane::Inspector } else { Pane::Map };
         });
         self.tell(Topic::Panels);
+    }
+
+    /// Opens or closes the ledger of writes.
+    pub(crate) fn show_ledger(&self, on: bool) {
+        self.show_side(if on { Side::Ledger } else { Side::Closed });
     }
 
     /// Sets language or theme, now and for the next time.

@@ -51,6 +51,13 @@ impl Shared {
         out
     }
 
+    /// The lesson that a fragment, without `#`, is a session of.
+    pub(crate) fn lesson_of(fragment: &str) -> Option<String> {
+        let mut pairs = fragment.split('&').filter_map(|pair| pair.split_once('='));
+        let (_, name) = pairs.find(|(key, _)| *key == "topology")?;
+        name.strip_prefix(Topology::OF_LESSON).map(str::to_owned)
+    }
+
     /// Reads a fragment, without `#`; `None` if it speaks of no session at all.
     pub(crate) fn decode(fragment: &str) -> Option<(Shared, Option<Trouble>)> {
         let mut shared =

@@ -11,6 +11,7 @@ use crate::page::{Page, Side, Topic};
 use crate::prefs::Theme;
 use crate::share;
 use crate::topology::Group;
+use crate::whole;
 
 /// The bar at the top.
 pub(crate) fn top_bar() -> Html {
@@ -51,6 +52,14 @@ fn draw_top_bar(page: &Page) -> Html {
         let page = page.clone();
         Callback::from(move |_: MouseEvent| page.show_ledger(!ledger))
     };
+    let lessons = page.view().side == Side::Lesson;
+    let toggle_lessons = {
+        let page = page.clone();
+        Callback::from(move |_: MouseEvent| match lessons {
+            true => page.show_side(Side::Closed),
+            false => whole::lessons(&page),
+        })
+    };
     let (theme_icon, theme_text) = match prefs.theme {
         Theme::System => (Icon::Half, words::THEME_SYSTEM),
         Theme::Light => (Icon::Sun, words::THEME_LIGHT),
@@ -70,8 +79,15 @@ fn draw_top_bar(page: &Page) -> Html {
             <p class="tagline">{ locale.say(words::TAGLINE) }</p>
             <select class="topology" aria-label={locale.say(words::SCENARIO)} data-testid="topology"
                 title={locale.say(words::SCENARIO)} onchange={choose}>
+                if Topology::all().all(|topology| topology != current) {
+                    <option value={current.name()} selected={true}>{ current.title(locale) }</option>
+                }
                 { for Group::ALL.into_iter().map(group) }
             </select>
+            <button class="button" title={locale.say(words::LESSONS_HINT)} data-testid="lessons-open"
+                aria-pressed={lessons.to_string()} onclick={toggle_lessons}>
+                { glyph(Icon::Lesson) }<span class="wide">{ locale.say(common::LESSONS) }</span>
+            </button>
             <button class="button" title={locale.say(words::LEDGER_HINT)} data-testid="ledger-open"
                 aria-pressed={ledger.to_string()} onclick={toggle_ledger}>
                 { glyph(Icon::Ledger) }<span class="wide">{ locale.say(common::LEDGER) }</span>
@@ -133,6 +149,7 @@ mod words {
         THEME_LIGHT: "Theme: light", "外观：浅色";
         THEME_DARK: "Theme: dark", "外观：深色";
         SHARE_HINT: "Copy a link to this session", "复制本次会话的链接";
+        LESSONS_HINT: "Lessons: learn Redis by doing", "课程：边做边学 Redis";
         LEDGER_HINT: "Ledger of writes: who holds what was acknowledged", "写入账本：已确认的写入在谁那里";
     }
 }

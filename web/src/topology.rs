@@ -5,6 +5,8 @@ use core::time::Duration;
 use std::net::Ipv4Addr;
 
 use limpid_core::lab;
+#[cfg(feature = "whole")]
+use limpid_core::lesson::Lesson;
 use limpid_core::sim::{HostSpec, LinkSpec, Scenario};
 
 use crate::figures::Speed;
@@ -29,7 +31,7 @@ struct Spec {
     /// What a person calls it, and what stands for `{n}` in that.
     title: (Text, &'static str),
     /// Hosts and their processes.
-    hosts: fn() -> Scenario,
+    hosts: Hosts,
     /// Whether its programs are in the whole program of the page only.
     whole: bool,
     /// How the bodies lie.
@@ -41,6 +43,16 @@ struct Spec {
     /// Milliseconds that the world has run already when it is opened, so that what one sees first is
     /// alive, and every replica has its copy.
     warm_up: u64,
+}
+
+/// Where the hosts of a topology come from.
+#[derive(Clone, Copy)]
+enum Hosts {
+    /// They are made when it is opened, and get links that can be watched.
+    Made(fn() -> Scenario),
+    /// A lesson brings all of its World along.
+    #[cfg(feature = "whole")]
+    Given(&'static Scenario),
 }
 
 /// What topologies are about.
@@ -59,7 +71,7 @@ const APART: Spec = Spec {
     name: "",
     group: Group::Apart,
     title: (words::SERVERS, ""),
-    hosts: || lab::sandbox(3),
+    hosts: Hosts::Made(|| lab::sandbox(3)),
     whole: false,
     layout: apart::flow,
     first: "redis-1",
@@ -87,12 +99,12 @@ const WATCHED: Spec = Spec {
 
 /// All topologies, group by group.
 static TOPOLOGIES: &[Spec] = &[
-    Spec { name: "1", title: (words::SERVER, ""), hosts: || lab::sandbox(1), ..APART },
+    Spec { name: "1", title: (words::SERVER, ""), hosts: Hosts::Made(|| lab::sandbox(1)), ..APART },
     Spec { name: "3", title: (words::SERVERS, "3"), ..APART },
     Spec {
         name: "12",
         title: (words::SERVERS, "12"),
-        hosts: || lab::sandbox(12),
+        hosts: Hosts::Made(|| lab::sandbox(12)),
         layout: apart::ring,
         speed: 10,
         ..APART
@@ -100,7 +112,7 @@ static TOPOLOGIES: &[Spec] = &[
     Spec {
         name: "48",
         title: (words::SERVERS, "48"),
-        hosts: || lab::sandbox(48),
+        hosts: Hosts::Made(|| lab::sandbox(48)),
         layout: apart::rows,
         speed: 5,
         warm_up: 400,
@@ -109,29 +121,39 @@ static TOPOLOGIES: &[Spec] = &[
     Spec {
         name: "replicas-2",
         title: (words::REPLICAS, "2"),
-        hosts: || lab::replicas(2),
+        hosts: Hosts::Made(|| lab::replicas(2)),
         ..REPLICATED
     },
     Spec {
         name: "replicas-5",
         title: (words::REPLICAS, "5"),
-        hosts: || lab::replicas(5),
+        hosts: Hosts::Made(|| lab::replicas(5)),
         ..REPLICATED
     },
-    Spec { name: "chain-3", title: (words::CHAIN, "4"), hosts: || lab::chain(3), ..REPLICATED },
+    Spec {
+        name: "chain-3",
+        title: (words::CHAIN, "4"),
+        hosts: Hosts::Made(|| lab::chain(3)),
+        ..REPLICATED
+    },
     Spec {
         name: "machines-3",
         title: (words::MACHINES, "3"),
-        hosts: || lab::machines(3),
+        hosts: Hosts::Made(|| lab::machines(3)),
         layout: replicated::racks,
         first: "machine-1:6379",
         ..REPLICATED
     },
-    Spec { name: "sentinels-3", title: (words::SENTINELS, "3"), hosts: lab::sentinels, ..WATCHED },
+    Spec {
+        name: "sentinels-3",
+        title: (words::SENTINELS, "3"),
+        hosts: Hosts::Made(lab::sentinels),
+        ..WATCHED
+    },
     Spec {
         name: "sentinels-5",
         title: (words::SENTINELS_ON_MACHINES, "5"),
-        hosts: lab::sentinels_on_servers,
+        hosts: Hosts::Made(lab::sentinels_on_servers),
         layout: watch::over_racks,
         first: "redis-1:6379",
         ..WATCHED
@@ -139,10 +161,16 @@ static TOPOLOGIES: &[Spec] = &[
     Spec {
         name: "sentinels-masters",
         title: (words::SENTINELS_OF_TWO, "3"),
-        hosts: lab::two_masters,
+        hosts: Hosts::Made(lab::two_masters),
         ..WATCHED
     },
 ];
+
+#[cfg(feature = "whole")]
+thread_local! {
+    /// Those that lessons brought along.
+    static LESSONS: core::cell::RefCell<Vec<&'static Spec>> = const { core::cell::RefCell::new(Vec::new()) };
+}
 
 impl Group {
     /// All groups, in their order.
@@ -162,6 +190,37 @@ impl Topology {
     /// What is opened when nobody asks for anything.
     pub(crate) const USUAL: Topology = Topology(&TOPOLOGIES[1]);
 
+    /// What the names of those begin with that lessons bring along.
+    pub(crate) const OF_LESSON: &'static str = "lesson/";
+
+    /// What a lesson plays in: `chapter/lesson` is its name. There is one of each for as long as the
+    /// page lives.
+    #[cfg(feature = "whole")]
+    pub(crate) fn of_lesson(id: &str, lesson: &Lesson) -> Self {
+        let name = format!("{}{id}", Self::OF_LESSON);
+        if let Some(known) = Self::named(&name) {
+            return known;
+        }
+        let leak = |text: &str| -> &'static str { Box::leak(text.to_owned().into_boxed_str()) };
+        let like = lesson.topology.as_deref().and_then(Self::named);
+        let like = like.map_or(&REPLICATED, |topology| topology.0);
+        let first = lesson.scenario.hosts.first().map_or(SHELL, |host| leak(&host.name));
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let spec: &'static Spec = Box::leak(Box::new(Spec {
+            name: leak(&name),
+            group: like.group,
+            title: (words::OF_LESSON, leak(&lesson.title)),
+            hosts: Hosts::Given(Box::leak(Box::new(lesson.scenario.clone()))),
+            whole: true,
+            layout: like.layout,
+            first,
+            speed: lesson.speed.map_or(like.speed, millis),
+            warm_up: millis(lesson.warm_up),
+        }));
+        LESSONS.with_borrow_mut(|lessons| lessons.push(spec));
+        Topology(spec)
+    }
+
     /// All of them.
     pub(crate) fn all() -> impl Iterator<Item = Topology> {
         TOPOLOGIES.iter().map(Topology)
@@ -169,6 +228,11 @@ impl Topology {
 
     /// The topology of that name, if the page offers it.
     pub(crate) fn named(name: &str) -> Option<Self> {
+        #[cfg(feature = "whole")]
+        if let Some(spec) = LESSONS.with_borrow(|all| all.iter().find(|s| s.name == name).copied())
+        {
+            return Some(Topology(spec));
+        }
         Self::all().find(|topology| topology.name() == name)
     }
 
@@ -221,7 +285,12 @@ impl Topology {
 
     /// The world at its beginning.
     pub(crate) fn scenario(self) -> Scenario {
-        let mut scenario = (self.0.hosts)();
+        let make = match self.0.hosts {
+            Hosts::Made(make) => make,
+            #[cfg(feature = "whole")]
+            Hosts::Given(scenario) => return scenario.clone(),
+        };
+        let mut scenario = make();
         // Slow enough to be watched, as between two regions.
         scenario.link = LinkSpec {
             latency: Duration::from_millis(10),
@@ -247,6 +316,7 @@ impl fmt::Debug for Topology {
 
 mod words {
     crate::i18n::texts! {
+        OF_LESSON: "Lesson: {n}", "课程：{n}";
         GROUP_APART: "Servers on their own", "独立服务器";
         GROUP_REPLICATED: "Replication", "主从复制";
         GROUP_WATCHED: "Sentinel", "哨兵";

@@ -64,6 +64,9 @@ pub(crate) struct View {
     pub pending: Option<Vec<Action>>,
     /// A word to the person.
     pub toast: Option<String>,
+    /// What is open of the lessons.
+    #[cfg(feature = "whole")]
+    pub study: crate::lesson::Study,
     /// How long the parts of a frame took.
     pub frame: crate::engine::FrameFigures,
 }
@@ -96,6 +99,8 @@ impl View {
             debug: prefs::parameter("debug").is_some(),
             pending: None,
             toast: None,
+            #[cfg(feature = "whole")]
+            study: Default::default(),
             frame: Default::default(),
         }
     }
@@ -151,6 +156,8 @@ pub(crate) enum Side {
     Node(BodyId),
     /// The ledger of writes.
     Ledger,
+    /// The lessons.
+    Lesson,
 }
 
 /// A body or a link.

@@ -18,7 +18,7 @@ use crate::inspector::Tab;
 use crate::kinds::KINDS;
 use crate::lab::{Lab, Topology};
 use crate::page::{Page, Pane, Side, Topic};
-use crate::prefs::{Prefs, Theme};
+use crate::prefs::{self, Prefs, Theme};
 use crate::share::Shared;
 
 /// Whether this is the whole program.
@@ -63,6 +63,8 @@ pub(crate) enum Wish {
     Open(String),
     /// Open a shell on a host.
     Shell(String),
+    /// Show the lessons.
+    Lessons,
     /// Do this, as actions have it in a link.
     Act(Vec<String>),
 }
@@ -117,6 +119,14 @@ pub(crate) fn open_shell(page: &Page, host: &str) {
     change(page, Some(Wish::Shell(host.to_owned())));
 }
 
+/// Shows the lessons, which only the whole program has.
+pub(crate) fn lessons(page: &Page) {
+    #[cfg(feature = "whole")]
+    crate::lesson::show(page);
+    #[cfg(not(feature = "whole"))]
+    change(page, Some(Wish::Lessons));
+}
+
 /// Fetches the whole program and gives the session to it. If that fails, nothing is lost: the page
 /// says so, and the same act tries again.
 fn change(page: &Page, wish: Option<Wish>) {
@@ -148,7 +158,9 @@ pub(crate) fn start_instead(otherwise: impl FnOnce() + 'static) -> bool {
         return false;
     }
     let fragment = gloo::utils::window().location().hash().unwrap_or_default();
-    let needed = match Shared::decode(fragment.trim_start_matches('#')) {
+    let fragment = fragment.trim_start_matches('#');
+    let needed = match Shared::decode(fragment) {
+        _ if Shared::lesson_of(fragment).is_some() || prefs::parameter("lesson").is_some() => true,
         Some((shared, _)) => needed_for_session(&shared),
         None => Topology::of_address().is_some_and(Topology::needs_whole),
     };
@@ -227,6 +239,7 @@ impl Handover {
                 }
             }
             Some(Wish::Shell(host)) => crate::terminal::open_shell(&page, &host),
+            Some(Wish::Lessons) => lessons(&page),
             Some(Wish::Act(actions)) => {
                 let actions = actions.iter().filter_map(|text| text.parse::<Timed>().ok());
                 page.act(actions.map(|timed| timed.action).collect());

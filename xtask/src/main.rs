@@ -5,6 +5,7 @@
 //! themselves (those are in `tests`).
 
 mod bench;
+mod contents;
 mod html;
 mod order;
 mod pack;

@@ -59,7 +59,7 @@ pub(crate) fn build(ws: &Workspace, args: &Args) -> Result<PathBuf> {
 }
 
 /// Files by their path in `dist/`, with `/` between folders.
-type Site = BTreeMap<String, Vec<u8>>;
+pub(crate) type Site = BTreeMap<String, Vec<u8>>;
 
 /// The page's program is built twice: see `web/src/whole.rs`.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -201,6 +201,7 @@ fn bindings(ws: &Workspace, program: Program, compiled: &Path, args: &Args) -> R
 fn site(source: &Path, first: Option<Bindings>, whole: Bindings) -> Result<Site> {
     let mut site = Site::new();
     collect(source, source, &mut site)?;
+    crate::contents::add_index(&mut site)?;
     let index = site.remove("index.html").context("static/index.html is missing")?;
     let index = String::from_utf8(index).context("static/index.html is not UTF-8")?;
 

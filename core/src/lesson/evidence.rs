@@ -3,6 +3,8 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use serde::{Deserialize, Serialize};
+
 use crate::glob::matches_ignoring_case;
 use crate::machine::{ConnId, Endpoint, Input, ListenerId, Machine};
 use crate::resp::value::{Value, decode, encode_command};
@@ -21,7 +23,7 @@ pub(super) struct Evidence<'w> {
 }
 
 /// What had happened already when a step began, and so is no evidence for it.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Before {
     /// When it began.
     pub at: Mono,

@@ -38,7 +38,8 @@ mod tests;
 pub use error::LessonError;
 pub use markup::{Block, Inline, Link};
 pub use model::{
-    Beside, Check, Command, Condition, Expect, Focus, Lesson, Question, Step, Waited, differences,
+    Beside, Check, Command, Condition, Expect, Focus, Lesson, Offered, Question, Step, Waited,
+    differences,
 };
 pub use play::{PlayError, Played, play};
 pub use progress::{Answer, Progress};

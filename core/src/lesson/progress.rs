@@ -1,5 +1,7 @@
 //! Which steps of a lesson are done, and when each was.
 
+use serde::{Deserialize, Serialize};
+
 use crate::sim::World;
 use crate::time::{Duration, Mono};
 
@@ -10,14 +12,14 @@ use super::model::{Condition, Lesson, Waited};
 ///
 /// It is looked at again and again while the World runs. What lies behind the World's present time
 /// is forgotten: whoever goes back in time finds the steps undone that were done later.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// The steps that have begun; all but the last are done.
     begun: Vec<Begun>,
 }
 
 /// A step that has begun.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Begun {
     before: Before,
     /// Since when each condition has been true.
@@ -28,7 +30,7 @@ struct Begun {
 }
 
 /// An answer to a step's question, by its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer(pub usize);
 
 impl Progress {

@@ -18,6 +18,7 @@ super::texts! {
     HEAL: "Heal", "修复";
     SPEED_MEANS: "1 s here = {there} there", "现实 1 秒 = 虚拟 {there}";
     PAST_TITLE: "You are in the past", "现在看到的是过去";
+    LESSONS: "Lessons", "课程";
     LEDGER: "Ledger", "写入账本";
     NOT_RUNNING_SHORT: "does not run", "未运行";
 }

@@ -1,0 +1,121 @@
+//! Lessons, as a person does them in the page.
+
+use anyhow::{Result, ensure};
+use thirtyfour::Key;
+
+use crate::page::{Page, in_browser};
+use crate::visit::{now, terminal};
+
+/// Waits until so many steps of the open lesson are done.
+async fn done(page: &Page, steps: usize) -> Result<()> {
+    let progress = "document.querySelector('[data-testid=lesson-progress]')";
+    page.wait_for(&format!("{steps} steps"), &format!("{progress}.dataset.done === '{steps}'"))
+        .await
+}
+
+/// Puts the keyboard's focus on a button, as often as it takes with Tab, and presses Enter.
+async fn press(page: &Page, test_id: &str) -> Result<()> {
+    for _ in 0..200 {
+        if page.eval("document.activeElement.dataset.testid || ''").await? == test_id {
+            return page.keys(Key::Enter.value().to_string()).await;
+        }
+        page.keys(Key::Tab.value().to_string()).await?;
+    }
+    anyhow::bail!("Tab does not lead to '{test_id}'")
+}
+
+#[test]
+fn a_lesson_is_done_by_keyboard_goes_back_with_time_and_goes_on_after_a_reload() {
+    in_browser("lesson", async |page| {
+        page.open("?locale=en").await?;
+        press(page, "lessons-open").await?;
+        page.wait_for_text("[data-testid=lessons]", "A copy, and a cut link").await?;
+        page.screenshot("lessons-contents").await?;
+        press(page, "lesson-replication/cut-link").await?;
+        done(page, 0).await?;
+        page.screenshot("lesson-begun").await?;
+        terminal(page, "redis-1").await?;
+        page.line(":speed 1s").await?;
+        page.line(":play").await?;
+        page.line("set k1 hello").await?;
+        terminal(page, "redis-2").await?;
+        page.line("set key2 ccc").await?;
+        done(page, 1).await?;
+        let after_first = now(page).await?;
+        page.line("replicaof redis-1 6379").await?;
+        page.wait_for_text("[data-testid=screen-redis-2]", "OK").await?;
+        page.wait_for(
+            "the copy",
+            "document.querySelector('[data-testid=node-redis-2]').dataset.role === 'replica'",
+        )
+        .await?;
+        page.line("keys *").await?;
+        done(page, 2).await?;
+
+        // Back to before the second step: its tick goes, and comes again with the time.
+        page.line(&format!(":go {after_first}us")).await?;
+        done(page, 1).await?;
+        page.line(":play").await?;
+        done(page, 2).await?;
+
+        page.line("set k1 222").await?;
+        page.wait_for_text("[data-testid=screen-redis-2]", "READONLY").await?;
+        press(page, "answer-0").await?;
+        page.wait_for_text("[data-testid=lessons] .because", "It refuses clients").await?;
+        page.screenshot("lesson-wrong-answer").await?;
+        done(page, 2).await?;
+        press(page, "answer-1").await?;
+        done(page, 3).await?;
+
+        page.open("?locale=en&lesson=replication/cut-link").await?;
+        done(page, 3).await?;
+        page.screenshot("lesson-resumed").await?;
+        terminal(page, "redis-1").await?;
+        page.line(":speed 2s").await?;
+        page.line(":partition redis-1 | redis-2").await?;
+        page.line(":play").await?;
+        page.line("set k5 123").await?;
+        terminal(page, "redis-2").await?;
+        page.line("get k5").await?;
+        done(page, 4).await?;
+        // Nobody types anything: both servers notice by themselves.
+        done(page, 5).await?;
+        page.line(":heal").await?;
+        page.wait_for(
+            "the question",
+            "document.querySelector('[data-testid=step-heal]').dataset.state === 'now'",
+        )
+        .await?;
+        page.wait_for_text("[data-testid=events]", "artial resynchronization").await.ok();
+        press(page, "answer-1").await?;
+        done(page, 6).await?;
+        page.line(":stop redis-2").await.ok();
+        Ok(())
+    });
+}
+
+#[test]
+fn lessons_are_read_in_both_languages_and_themes_wide_and_narrow() {
+    in_browser("lesson-looks", async |page| {
+        for (locale, title) in [("en", "Three Sentinels"), ("zh", "三个哨兵")] {
+            for theme in ["light", "dark"] {
+                let at = format!("?locale={locale}&theme={theme}&lesson=sentinel/failover");
+                page.resize(1280, 800).await?;
+                page.open(&at).await?;
+                page.wait_for_text("[data-testid=lessons]", title).await?;
+                page.screenshot(&format!("lesson-{locale}-{theme}-wide")).await?;
+                page.resize(390, 844).await?;
+                page.wait_for("a narrow screen", "innerWidth === 390").await?;
+                page.screenshot(&format!("lesson-{locale}-{theme}-narrow")).await?;
+                let wide = page
+                    .eval(
+                        "(() => { const pane = document.querySelector('.lessons .pane');
+                           return pane.scrollWidth - pane.clientWidth; })()",
+                    )
+                    .await?;
+                ensure!(wide.as_i64() <= Some(0), "the text is {wide} pixels too wide");
+            }
+        }
+        Ok(())
+    });
+}

@@ -1,0 +1,187 @@
+//! Lessons in the page: the contents, the step that one is at, and what has been done.
+//!
+//! What a lesson is and when a step is done is `limpid_core::lesson`'s business. Here live the
+//! fetching of files (`source`), what this browser remembers (`store`), the panel (`panel`), and the
+//! text drawn from its tree (`text`).
+
+mod panel;
+mod source;
+mod store;
+mod text;
+
+use std::rc::Rc;
+
+use limpid_core::lesson::{Answer, Lesson, Progress};
+use wasm_bindgen_futures::spawn_local;
+
+use crate::i18n::Locale;
+use crate::lab::{Lab, Topology};
+use crate::page::{Page, Side, Topic};
+use crate::prefs;
+use crate::share::Shared;
+
+pub(crate) use panel::lesson_panel;
+use source::Index;
+
+/// What a person has open of the lessons.
+#[derive(Default)]
+pub(crate) struct Study {
+    /// The contents, when they have been fetched.
+    index: Option<Rc<Index>>,
+    /// What could not be fetched or read.
+    trouble: Option<String>,
+    /// The lesson that is open.
+    open: Option<Open>,
+}
+
+/// A lesson that is open.
+struct Open {
+    /// `chapter/lesson`.
+    id: String,
+    locale: Locale,
+    lesson: Rc<Lesson>,
+    progress: Progress,
+    /// The step that is unfolded.
+    shown: usize,
+    /// Hints that are shown of it.
+    hints: usize,
+    /// Whether its solution is shown.
+    solution: bool,
+    /// Actions of the session when the place in it was last remembered.
+    kept: usize,
+}
+
+/// Opens what the address asks for, if that is a lesson.
+pub(crate) fn begin(page: &Page) {
+    let fragment = gloo::utils::window().location().hash().unwrap_or_default();
+    let fragment = fragment.trim_start_matches('#').to_owned();
+    if let Some(id) = Shared::lesson_of(&fragment) {
+        return open(page, &id, Some(fragment));
+    }
+    if let Some(id) = prefs::parameter("lesson") {
+        match id.as_str() {
+            "" | "contents" => show(page),
+            id => resume(page, id),
+        }
+    }
+}
+
+/// Shows the panel, and fetches the contents if they are not there.
+pub(crate) fn show(page: &Page) {
+    page.show_side(Side::Lesson);
+    if page.view().study.index.is_some() {
+        return;
+    }
+    let page = page.clone();
+    spawn_local(async move {
+        let index = source::index().await;
+        page.change(Topic::Open, |view| match index {
+            Ok(index) => view.study.index = Some(Rc::new(index)),
+            Err(trouble) => view.study.trouble = Some(trouble),
+        });
+    });
+}
+
+/// Opens a lesson where this browser left it, or at its beginning.
+fn resume(page: &Page, id: &str) {
+    open(page, id, store::Kept::of(id).map(|kept| kept.session));
+}
+
+/// Opens a lesson, with a session of it.
+fn open(page: &Page, id: &str, session: Option<String>) {
+    show(page);
+    let (page, id, locale) = (page.clone(), id.to_owned(), page.locale());
+    spawn_local(async move {
+        let lesson = match source::lesson(locale, &id).await {
+            Ok(lesson) => Rc::new(lesson),
+            Err(trouble) => {
+                page.change(Topic::Open, |view| view.study.trouble = Some(trouble));
+                return;
+            }
+        };
+        let topology = Topology::of_lesson(&id, &lesson);
+        let shared = session.and_then(|text| Shared::decode(&text));
+        let lab = match shared {
+            Some((shared, None)) if shared.topology == topology => Lab::follow(shared),
+            _ => Lab::fresh(topology),
+        };
+        page.open_lab(lab);
+        let kept = store::Kept::of(&id).and_then(|kept| kept.progress_of(&lesson));
+        page.change(Topic::Open, |view| {
+            let progress = kept.unwrap_or_default();
+            let shown = progress.done();
+            view.study.trouble = None;
+            view.study.open = Some(Open {
+                id,
+                locale,
+                lesson,
+                progress,
+                shown,
+                hints: 0,
+                solution: false,
+                kept: 0,
+            });
+        });
+        page.show_side(Side::Lesson);
+        look(&page);
+    });
+}
+
+/// Begins a lesson anew.
+fn restart(page: &Page) {
+    let id = page.view().study.open.as_ref().map(|open| open.id.clone());
+    if let Some(id) = id {
+        store::Kept::forget(&id);
+        open(page, &id, None);
+    }
+}
+
+/// The same lesson in the language that the page has now.
+fn translate(page: &Page) {
+    let (page, locale) = (page.clone(), page.locale());
+    let id = match &page.view().study.open {
+        Some(open) if open.locale != locale => open.id.clone(),
+        _ => return,
+    };
+    spawn_local(async move {
+        let Ok(lesson) = source::lesson(locale, &id).await else { return };
+        page.change(Topic::Open, |view| {
+            if let Some(open) = view.study.open.as_mut().filter(|open| open.id == id) {
+                (open.lesson, open.locale) = (Rc::new(lesson), locale);
+            }
+        });
+    });
+}
+
+/// Looks whether a step has been done, or was taken back with the time.
+pub(crate) fn look(page: &Page) {
+    let changed = {
+        let (mut view, lab) = (page.view_mut(), page.lab());
+        let Some(open) = &mut view.study.open else { return };
+        let before = open.progress.met(open.progress.done());
+        let changed = open.progress.look(&open.lesson, lab.world());
+        if changed {
+            (open.shown, open.hints, open.solution) = (open.progress.done(), 0, false);
+        }
+        // A page that is loaded again goes on where something was done last.
+        if changed || open.kept != lab.actions() {
+            open.kept = lab.actions();
+            store::Kept::keep(&open.id, &open.lesson, &open.progress, lab.shared().encode());
+        }
+        changed || open.progress.met(open.progress.done()) != before
+    };
+    if changed {
+        page.tell(Topic::Open);
+    }
+}
+
+/// Chooses an answer to the question of the present step.
+fn answer(page: &Page, step: usize, answer: usize) {
+    let now = page.lab().world().now();
+    page.change(Topic::Open, |view| {
+        if let Some(open) = &mut view.study.open {
+            open.progress.answer(step, Answer(answer), now);
+        }
+    });
+    look(page);
+}

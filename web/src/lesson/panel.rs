@@ -1,0 +1,355 @@
+//! The panel of lessons: the contents, or the steps of the one that is open.
+
+use limpid_core::lesson::{Focus, Offered, Question, Step};
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use yew::prelude::*;
+
+use super::store::Kept;
+use super::{Open, store, text};
+use crate::i18n::{Locale, common};
+use crate::icon::{Icon, glyph};
+use crate::live::live;
+use crate::page::{Page, Pane, Side, Topic, use_page};
+
+/// The panel.
+pub(crate) fn lesson_panel() -> Html {
+    html! { <Panel /> }
+}
+
+#[component]
+fn Panel() -> Html {
+    let page = use_page(&[Topic::Prefs]);
+    let locale = page.locale();
+    use_effect_with(locale, move |_| super::translate(&page));
+    live(&[Topic::Prefs, Topic::Open, Topic::Scene], draw_panel)
+}
+
+fn draw_panel(page: &Page) -> Html {
+    let view = page.view();
+    let locale = view.prefs.locale;
+    let study = &view.study;
+    let title = match &study.open {
+        Some(open) => open.lesson.title.clone(),
+        None => locale.say(common::LESSONS).to_owned(),
+    };
+    let on = |act: fn(&Page)| {
+        let page = page.clone();
+        Callback::from(move |_: MouseEvent| act(&page))
+    };
+    html! {
+        <aside class="side lessons" data-testid="lessons" aria-label={locale.say(common::LESSONS)}>
+            <header>
+                if study.open.is_some() {
+                    <button class="button" title={locale.say(words::CONTENTS)}
+                        aria-label={locale.say(words::CONTENTS)} data-testid="lesson-contents"
+                        onclick={on(|page| page.change(Topic::Open, |view| view.study.open = None))}>
+                        { glyph(Icon::JumpBack) }
+                    </button>
+                }
+                <h2>{ title }</h2>
+                <span class="sub"></span>
+                if study.open.is_some() {
+                    <button class="button" title={locale.say(words::RESTART)}
+                        aria-label={locale.say(words::RESTART)} data-testid="lesson-restart"
+                        onclick={on(super::restart)}>
+                        { glyph(Icon::Restart) }
+                    </button>
+                }
+                <button class="button" title={locale.say(common::CLOSE)} data-testid="lesson-close"
+                    aria-label={locale.say(common::CLOSE)}
+                    onclick={on(|page| page.show_side(Side::Closed))}>
+                    { glyph(Icon::Close) }
+                </button>
+            </header>
+            <div class="pane" tabindex="0">
+                if let Some(trouble) = &study.trouble {
+                    <p class="empty" role="alert">
+                        { locale.fill(words::TROUBLE, &[("what", trouble)]) }
+                    </p>
+                }
+                { match &study.open {
+                    Some(open) => lesson(page, locale, open),
+                    None => contents(page, locale),
+                } }
+            </div>
+        </aside>
+    }
+}
+
+/// All lessons, chapter by chapter.
+fn contents(page: &Page, locale: Locale) -> Html {
+    let Some(index) = page.view().study.index.clone() else {
+        return html! { <p class="empty">{ locale.say(words::LOADING) }</p> };
+    };
+    let entry = |entry: &super::source::Entry| {
+        let done = Kept::was_completed(&entry.id);
+        let (page, id) = (page.clone(), entry.id.clone());
+        let onclick = Callback::from(move |_: MouseEvent| super::resume(&page, &id));
+        let titles = index.chapters.iter().flat_map(|chapter| &chapter.lessons);
+        let before: Vec<&str> = titles
+            .filter(|other| entry.after.contains(&other.id))
+            .map(|other| other.title.of(locale).as_str())
+            .collect();
+        html! {
+            <li>
+                <button class="entry-of-lesson" data-testid={format!("lesson-{}", entry.id)} {onclick}>
+                    <b>{ tick(locale, done) }{ entry.title.of(locale) }</b>
+                    <span>{ entry.goal.of(locale) }</span>
+                    <small>
+                        { locale.fill(words::MINUTES, &[("n", &entry.minutes.to_string())]) }
+                        if !before.is_empty() {
+                            { " · " }
+                            { locale.fill(words::AFTER, &[("lessons", &before.join(", "))]) }
+                        }
+                    </small>
+                </button>
+            </li>
+        }
+    };
+    html! {
+        <>
+            <p class="dim">{ locale.say(words::WHAT) }</p>
+            { for index.chapters.iter().map(|chapter| html! {
+                <section>
+                    <h3>{ chapter.title.of(locale) }</h3>
+                    <ol class="contents">{ for chapter.lessons.iter().map(entry) }</ol>
+                </section>
+            }) }
+            { keeping(page, locale) }
+        </>
+    }
+}
+
+/// Progress goes to the clipboard and comes back from it.
+fn keeping(page: &Page, locale: Locale) -> Html {
+    let clipboard = |read: bool| {
+        let page = page.clone();
+        Callback::from(move |_: MouseEvent| {
+            let page = page.clone();
+            spawn_local(async move {
+                let clipboard = gloo::utils::window().navigator().clipboard();
+                let done = match read {
+                    true => {
+                        let text = JsFuture::from(clipboard.read_text()).await;
+                        text.ok()
+                            .and_then(|text| text.as_string())
+                            .is_some_and(|t| store::import(&t))
+                    }
+                    false => JsFuture::from(clipboard.write_text(&store::export())).await.is_ok(),
+                };
+                let said = match (done, read) {
+                    (true, true) => words::IMPORTED,
+                    (true, false) => words::EXPORTED,
+                    (false, _) => words::NOT_KEPT,
+                };
+                page.toast(page.say(said).to_owned());
+            });
+        })
+    };
+    html! {
+        <p class="keeping">
+            <button class="button framed" data-testid="lessons-export" onclick={clipboard(false)}>
+                { locale.say(words::EXPORT) }
+            </button>
+            <button class="button framed" data-testid="lessons-import" onclick={clipboard(true)}>
+                { locale.say(words::IMPORT) }
+            </button>
+        </p>
+    }
+}
+
+fn lesson(page: &Page, locale: Locale, open: &Open) -> Html {
+    let lesson = &open.lesson;
+    let done = open.progress.done();
+    let waits = lesson.steps.iter().filter(|step| !step.open).count();
+    let (at, of) = (done.min(waits).to_string(), waits.to_string());
+    let complete = open.progress.is_complete(lesson);
+    html! {
+        <>
+            <p class="goal">{ &lesson.goal }</p>
+            <p class="dim" role="status" data-testid="lesson-progress" data-done={at.clone()}
+                data-complete={complete.to_string()}>
+                { match complete {
+                    true => locale.say(words::COMPLETE).to_owned(),
+                    false => locale.fill(words::DONE_OF, &[("done", &at), ("all", &of)]),
+                } }
+            </p>
+            { text::blocks(page, &lesson.intro) }
+            <ol class="steps">
+                { for lesson.steps.iter().enumerate().map(|(number, step)| {
+                    one_step(page, locale, open, number, step)
+                }) }
+            </ol>
+        </>
+    }
+}
+
+fn one_step(page: &Page, locale: Locale, open: &Open, number: usize, step: &Step) -> Html {
+    let done = open.progress.done();
+    let shown = open.shown == number;
+    let state = match number {
+        n if n < done => "done",
+        n if n == done => "now",
+        _ => "later",
+    };
+    let unfold = {
+        let page = page.clone();
+        Callback::from(move |_: MouseEvent| {
+            page.change(Topic::Open, |view| {
+                if let Some(open) = &mut view.study.open {
+                    (open.shown, open.hints, open.solution) = (number, 0, false);
+                }
+            });
+        })
+    };
+    html! {
+        <li class={classes!("step", state)} data-testid={format!("step-{}", step.id)} data-state={state}
+            aria-current={(state == "now").then_some("step")}>
+            <button class="title" aria-expanded={shown.to_string()} onclick={unfold}>
+                { tick(locale, number < done) }<span>{ &step.title }</span>
+            </button>
+            if shown {
+                <div class="body">
+                    { text::blocks(page, &step.text) }
+                    { step.question.as_ref().map(|q| question(page, open, number, q)) }
+                    { help(page, locale, open, step) }
+                </div>
+            }
+        </li>
+    }
+}
+
+fn question(page: &Page, open: &Open, number: usize, question: &Question) -> Html {
+    let chosen = open.progress.answered(number).map(|answer| answer.0);
+    let fixed = number != open.progress.done();
+    let offer = |(place, offered): (usize, &Offered)| {
+        let onclick = {
+            let page = page.clone();
+            Callback::from(move |_: MouseEvent| super::answer(&page, number, place))
+        };
+        let is_chosen = chosen == Some(place);
+        let right = match (is_chosen, offered.right) {
+            (false, _) => None,
+            (true, true) => Some("right"),
+            (true, false) => Some("wrong"),
+        };
+        html! {
+            <li class={classes!(right)}>
+                <button aria-pressed={is_chosen.to_string()} disabled={fixed} {onclick}
+                    data-testid={format!("answer-{place}")}>
+                    { text::blocks(page, &offered.text) }
+                </button>
+                if is_chosen {
+                    <div class="because" role="status">{ text::blocks(page, &offered.because) }</div>
+                }
+            </li>
+        }
+    };
+    html! {
+        <div class="question" role="group">
+            { text::blocks(page, &question.text) }
+            <ul>{ for question.answers.iter().enumerate().map(offer) }</ul>
+        </div>
+    }
+}
+
+/// Hints, the solution, and what to look at.
+fn help(page: &Page, locale: Locale, open: &Open, step: &Step) -> Html {
+    let on = |act: fn(&mut Open)| {
+        let page = page.clone();
+        Callback::from(move |_: MouseEvent| {
+            page.change(Topic::Open, |view| {
+                if let Some(open) = &mut view.study.open {
+                    act(open);
+                }
+            });
+        })
+    };
+    let look = {
+        let (page, focus) = (page.clone(), step.focus.clone());
+        Callback::from(move |_: MouseEvent| look_at(&page, &focus))
+    };
+    html! {
+        <>
+            if open.hints > 0 {
+                <ol class="hints">
+                    { for step.hints.iter().take(open.hints).map(|hint| html! {
+                        <li>{ text::blocks(page, hint) }</li>
+                    }) }
+                </ol>
+            }
+            if open.solution {
+                <pre class="lines" tabindex="0" data-testid="solution"><code>
+                    { for step.solution.iter().map(|command| format!("{command}\n")) }
+                </code></pre>
+            }
+            <p class="helps">
+                if open.hints < step.hints.len() {
+                    <button class="button framed" data-testid="hint" onclick={on(|open| open.hints += 1)}>
+                        { locale.say(words::HINT) }
+                    </button>
+                }
+                if !open.solution && !step.solution.is_empty() {
+                    <button class="button framed" data-testid="show-solution"
+                        onclick={on(|open| open.solution = true)}>
+                        { locale.say(words::SOLUTION) }
+                    </button>
+                }
+                if !step.focus.is_empty() {
+                    <button class="button framed" data-testid="look" onclick={look}>
+                        { locale.say(words::LOOK) }
+                    </button>
+                }
+            </p>
+        </>
+    }
+}
+
+/// Selects what a step is about on the map.
+fn look_at(page: &Page, focus: &[Focus]) {
+    let names = focus.iter().flat_map(|focus| match focus {
+        Focus::Node(name) => vec![name.as_str()],
+        Focus::Link(a, b) => vec![a.as_str(), b.as_str()],
+    });
+    let bodies: Vec<_> = {
+        let view = page.view();
+        names.filter_map(|name| view.scene.named(name)).map(|body| body.id).collect()
+    };
+    page.change(Topic::Open, |view| {
+        view.selected = bodies.into_iter().collect();
+        view.pane = Pane::Map;
+    });
+    page.tell(Topic::Scene);
+}
+
+fn tick(locale: Locale, done: bool) -> Html {
+    match done {
+        true => html! {
+            <i class="tick done" role="img" aria-label={locale.say(words::DONE)}>{ "✓" }</i>
+        },
+        false => html! { <i class="tick" aria-hidden="true"></i> },
+    }
+}
+
+mod words {
+    crate::i18n::texts! {
+        CONTENTS: "All lessons", "全部课程";
+        RESTART: "Begin this lesson anew", "重新开始这一课";
+        LOADING: "Loading the lessons…", "正在加载课程……";
+        TROUBLE: "This could not be loaded: {what}. Check the connection and open it again.", "加载失败：{what}。请检查网络后重新打开。";
+        WHAT: "Each lesson runs on real servers in this page and sees by itself what you have done.", "每一课都在本页面里真实运行的服务器上进行，做到哪一步会自动识别。";
+        MINUTES: "{n} minutes", "{n} 分钟";
+        AFTER: "builds on: {lessons}", "先修：{lessons}";
+        DONE: "done", "已完成";
+        DONE_OF: "{done} of {all} steps done", "已完成 {done} / {all} 步";
+        COMPLETE: "All steps are done.", "全部步骤已完成。";
+        HINT: "A hint", "提示";
+        SOLUTION: "Show the solution", "查看答案";
+        LOOK: "Show it on the map", "在地图上指出";
+        EXPORT: "Copy my progress", "复制学习进度";
+        IMPORT: "Paste my progress", "粘贴学习进度";
+        EXPORTED: "Your progress is on the clipboard. Paste it into a file, or into another browser.", "学习进度已复制，可以存成文件，或粘贴到另一个浏览器。";
+        IMPORTED: "Your progress has been taken over.", "学习进度已导入。";
+        NOT_KEPT: "That did not work: the clipboard is not allowed, or holds something else.", "操作未成功：浏览器不允许访问剪贴板，或内容不是学习进度。";
+    }
+}

@@ -1,0 +1,83 @@
+//! Where lessons come from: data files beside the page, fetched on first use.
+
+use limpid_core::lesson::Lesson;
+use serde::Deserialize;
+use wasm_bindgen::JsCast;
+use wasm_bindgen_futures::JsFuture;
+
+use crate::i18n::Locale;
+
+/// The contents, as `cargo xtask web` writes them from the files.
+#[derive(Deserialize, PartialEq, Debug)]
+pub(crate) struct Index {
+    pub chapters: Vec<Chapter>,
+}
+
+/// A chapter.
+#[derive(Deserialize, PartialEq, Debug)]
+pub(crate) struct Chapter {
+    pub title: Both<String>,
+    pub lessons: Vec<Entry>,
+}
+
+/// A lesson, as the contents list it.
+#[derive(Deserialize, PartialEq, Debug)]
+pub(crate) struct Entry {
+    /// `chapter/lesson`.
+    pub id: String,
+    pub minutes: u64,
+    /// Lessons that come before it.
+    pub after: Vec<String>,
+    pub title: Both<String>,
+    pub goal: Both<String>,
+}
+
+/// Something in both languages.
+#[derive(Deserialize, PartialEq, Debug)]
+pub(crate) struct Both<T> {
+    en: T,
+    zh: T,
+}
+
+impl<T> Both<T> {
+    /// In one of them.
+    pub(crate) fn of(&self, locale: Locale) -> &T {
+        match locale {
+            Locale::En => &self.en,
+            Locale::Zh => &self.zh,
+        }
+    }
+}
+
+/// Fetches the contents.
+pub(super) async fn index() -> Result<Index, String> {
+    let text = fetch("./lessons/index.json").await?;
+    serde_json::from_str(&text).map_err(|error| format!("lessons/index.json: {error}"))
+}
+
+/// Fetches a lesson in a language.
+pub(super) async fn lesson(locale: Locale, id: &str) -> Result<Lesson, String> {
+    // It comes from an address that anybody can write.
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '/');
+    if !id.chars().all(plain) {
+        return Err(format!("'{id}'"));
+    }
+    let folder = match locale {
+        Locale::En => "en",
+        Locale::Zh => "zh",
+    };
+    let path = format!("./lessons/{folder}/{id}.md");
+    let text = fetch(&path).await?;
+    Lesson::parse(&text).map_err(|error| format!("{path}: {error}"))
+}
+
+async fn fetch(path: &str) -> Result<String, String> {
+    let failed = |_| path.to_owned();
+    let response = JsFuture::from(gloo::utils::window().fetch_with_str(path)).await;
+    let response: web_sys::Response = response.map_err(failed)?.unchecked_into();
+    if !response.ok() {
+        return Err(format!("{path}: {}", response.status()));
+    }
+    let text = JsFuture::from(response.text().map_err(failed)?).await.map_err(failed)?;
+    text.as_string().ok_or_else(|| path.to_owned())
+}
