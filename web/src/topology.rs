@@ -55,6 +55,16 @@ enum Hosts {
     Given(&'static Scenario),
 }
 
+impl Hosts {
+    fn make(self) -> Scenario {
+        match self {
+            Hosts::Made(make) => make(),
+            #[cfg(feature = "whole")]
+            Hosts::Given(scenario) => scenario.clone(),
+        }
+    }
+}
+
 /// What topologies are about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Group {
@@ -209,7 +219,7 @@ impl Topology {
         let spec: &'static Spec = Box::leak(Box::new(Spec {
             name: leak(&name),
             group: like.group,
-            title: (words::OF_LESSON, leak(&lesson.title)),
+            title: (lesson_words::OF_LESSON, leak(&lesson.title)),
             hosts: Hosts::Given(Box::leak(Box::new(lesson.scenario.clone()))),
             whole: true,
             layout: like.layout,
@@ -285,12 +295,12 @@ impl Topology {
 
     /// The world at its beginning.
     pub(crate) fn scenario(self) -> Scenario {
-        let make = match self.0.hosts {
-            Hosts::Made(make) => make,
-            #[cfg(feature = "whole")]
-            Hosts::Given(scenario) => return scenario.clone(),
-        };
-        let mut scenario = make();
+        // A lesson's links are as it wants them.
+        #[cfg(feature = "whole")]
+        if let Hosts::Given(scenario) = self.0.hosts {
+            return scenario.clone();
+        }
+        let mut scenario = self.0.hosts.make();
         // Slow enough to be watched, as between two regions.
         scenario.link = LinkSpec {
             latency: Duration::from_millis(10),
@@ -316,7 +326,6 @@ impl fmt::Debug for Topology {
 
 mod words {
     crate::i18n::texts! {
-        OF_LESSON: "Lesson: {n}", "课程：{n}";
         GROUP_APART: "Servers on their own", "独立服务器";
         GROUP_REPLICATED: "Replication", "主从复制";
         GROUP_WATCHED: "Sentinel", "哨兵";
@@ -328,6 +337,14 @@ mod words {
         SENTINELS_ON_MACHINES: "{n} Sentinels on 3 machines", "3 台机器上 {n} 个哨兵";
         SENTINELS_OF_TWO: "2 primaries, {n} Sentinels for both", "2 组主从，共用 {n} 个哨兵";
         MACHINES: "{n} machines, 2 servers on each", "{n} 台机器，每台 2 个实例";
+    }
+}
+
+/// What is said of lessons only.
+#[cfg(feature = "whole")]
+mod lesson_words {
+    crate::i18n::texts! {
+        OF_LESSON: "Lesson: {n}", "课程：{n}";
     }
 }
 
