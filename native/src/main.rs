@@ -48,12 +48,17 @@ fn main() -> ExitCode {
         Some("nutcracker") => {
             proxy::nutcracker(words.map(|word| word.to_string_lossy().into_owned()).collect())
         }
+        Some("redis-trib.rb" | "redis-trib") => {
+            let args: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
+            cli::trib_main(&args)
+        }
         // Its arguments may be any bytes.
         Some("redis-cli") => cli::main(words.collect()),
         _ => match Limpid::parse().command {
             Command::Server { args } => server::main("limpid server", args),
             Command::Sentinel { args } => server::sentinel_main("limpid sentinel", args),
             Command::Cli { args } => cli::main(args),
+            Command::Trib { args } => cli::trib_main(&args),
             Command::CheckRdb { args } => check_rdb::main("limpid check-rdb", &args),
             Command::CheckAof { args } => check_aof::main("limpid check-aof", &args),
             Command::Proxy { args } => proxy::main(args),
@@ -94,6 +99,13 @@ enum Command {
         /// Options and a command, as redis-cli takes them
         #[arg(value_name = "ARGUMENTS", trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
+    },
+    /// Build and mend a cluster; the same as under the name redis-trib.rb
+    #[command(disable_help_flag = true)]
+    Trib {
+        /// A command with its options and arguments, as redis-trib.rb of Redis 4 takes them
+        #[arg(value_name = "ARGUMENTS", trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
     },
     /// Check an RDB file; the same as under the name redis-check-rdb
     #[command(disable_help_flag = true)]

@@ -33,9 +33,13 @@ pub const NUTCRACKER: &str = "nutcracker";
 /// predixy, with the feature `proxies`: `predixy <file>`.
 pub const PREDIXY: &str = "predixy";
 
+/// The cluster tools of Redis 4, with the feature `shell`.
+#[cfg(feature = "shell")]
+pub(crate) const TRIB: &str = "redis-trib.rb";
+
 /// The programs that an installed machine has in `/usr/local/bin`, besides those of its shell.
 #[cfg(feature = "shell")]
-pub(crate) const EXECUTABLES: &[&str] = &[SERVER, SENTINEL, CLI, NUTCRACKER, PREDIXY];
+pub(crate) const EXECUTABLES: &[&str] = &[SERVER, SENTINEL, CLI, TRIB, NUTCRACKER, PREDIXY];
 
 /// Starts a program: the [`Programs`](crate::sim::Programs) of every World of the lab.
 pub fn programs(launch: &Launch<'_>) -> Result<Box<dyn Process>, LaunchError> {

@@ -7,6 +7,7 @@
 //! [`Session`]: limpid_core::client::Session
 
 mod client;
+mod cluster;
 mod driver;
 mod hints;
 mod history;
@@ -33,7 +34,9 @@ use limpid_core::client::session::Protocol;
 use limpid_core::client::{Format, Help, Output, Session, SessionConfig};
 
 use client::Client;
+pub(crate) use cluster::trib_main;
 use driver::Driver;
+use limpid_core::cluster_tools::{Dialect, Login};
 use limpid_core::lab;
 use options::{Mode, Options};
 
@@ -64,6 +67,10 @@ fn run(mut options: Options) -> i32 {
             Ok(password) => options.password = Some(password),
             Err(error) => return fail(&format!("Cannot read the password: {error}")),
         }
+    }
+    if let Some(tool) = options.tool.take() {
+        let login = Login { user: options.user, password: options.password };
+        return cluster::run(tool, Dialect::Cli, login, options.verbose);
     }
     let with_client = |work: fn(&mut Client, &Options) -> i32| match Client::open(&options) {
         Ok(mut client) => work(&mut client, &options),

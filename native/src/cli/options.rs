@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use limpid_core::client::Output;
 use limpid_core::client::quote::unquote;
+use limpid_core::cluster_tools::Invocation;
 
 /// What the command line says.
 #[derive(Debug, Clone, Default)]
@@ -40,6 +41,8 @@ pub(super) struct Options {
     pub(super) count: u64,
     pub(super) memory_samples: Option<u64>,
     pub(super) pipe_timeout: u64,
+    /// A tool of `--cluster`, which runs instead of commands.
+    pub(super) tool: Option<Invocation>,
     pub(super) command: Vec<Vec<u8>>,
 }
 
@@ -76,7 +79,6 @@ const ABSENT: &[&str] = &[
     "--functions-rdb",
     "--ldb",
     "--ldb-sync-mode",
-    "--cluster",
     "--tls",
 ];
 
@@ -97,6 +99,9 @@ impl Options {
                 break;
             }
             options.option(&String::from_utf8_lossy(&arg), &mut args)?;
+        }
+        if let Some(tool) = &mut options.tool {
+            with_text(&mut args, |args| tool.complete(args)).map_err(Stop::Refused)?;
         }
         options.command = args.into();
         options.check()?;
@@ -140,6 +145,20 @@ impl Options {
             "-2" => self.resp2 = true,
             "-3" => self.resp3 = true,
             "--verbose" => self.verbose = true,
+            "--cluster" if self.tool.is_some() || rest.is_empty() => return Err(Stop::Help),
+            "--cluster" => {
+                self.tool = Some(with_text(rest, Invocation::take).map_err(Stop::Refused)?);
+            }
+            name if name.starts_with("--cluster-") => {
+                let tool = self.tool.as_mut();
+                let known =
+                    tool.is_some_and(|tool| with_text(rest, |rest| tool.option(name, rest)));
+                if !known {
+                    return refuse(format!(
+                        "Unrecognized option or bad number of args for: '{name}'"
+                    ));
+                }
+            }
             name if ABSENT.contains(&name) => {
                 return refuse(format!("This redis-cli has no {name}."));
             }
@@ -308,6 +327,15 @@ const WITH_VALUE: &[&str] = &[
     "--test_hint_file",
     "--show-pushes",
 ];
+
+/// Lets a tool take words, which are text for it.
+fn with_text<T>(words: &mut VecDeque<Vec<u8>>, take: impl FnOnce(&mut VecDeque<String>) -> T) -> T {
+    let mut texts: VecDeque<String> =
+        words.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+    let taken = take(&mut texts);
+    words.drain(..words.len().saturating_sub(texts.len()));
+    taken
+}
 
 fn refuse<T>(message: String) -> Result<T, Stop> {
     Err(Stop::Refused(message))

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use crate::client::Session;
 use crate::client::format::{Format, Output as Style};
 use crate::client::session::{Action, Target, Waiting};
+use crate::cluster_tools::{Dialect, Login};
 use crate::conversation::{Either, first};
 use crate::lab::programs::help;
 use crate::lab::terminal::parse_args;
 use crate::machine::{ConnId, NetError, Stream};
 
+use super::cluster;
 use super::edit::{Completes, Typed, read_line};
 use super::os::{End, Os, Reply, Run};
 
@@ -35,6 +37,13 @@ pub(super) fn start(os: Os) -> Run {
         if let Some(place) = x {
             args.remove(place);
         }
+        let tool = match cluster::take_tool(&mut args) {
+            None => None,
+            Some(Ok(tool)) => Some(tool),
+            Some(Err(message)) => return End::Exit(cluster::refuse(&os, message).await),
+        };
+        let verbose = args.iter().position(|arg| arg == "--verbose" && tool.is_some());
+        verbose.map(|place| args.remove(place));
         let (mut config, mut command) = match parse_args(&args) {
             Ok(parsed) => parsed,
             Err(error) => {
@@ -42,6 +51,10 @@ pub(super) fn start(os: Os) -> Run {
                 return End::Exit(1);
             }
         };
+        if let Some(tool) = tool {
+            let login = Login { user: config.user, password: config.password };
+            return cluster::run(&os, tool, Dialect::Cli, login, verbose.is_some()).await;
+        }
         if x.is_some() {
             command.push(os.read_all(Stream::Stdin).await);
         }

@@ -12,10 +12,12 @@
 //! | `skeleton` | the files of an installed machine |
 //! | `tools` | the small programs, one file a group |
 //! | `cli` | redis-cli at a terminal |
+//! | `cluster` | the cluster tools: `redis-cli --cluster`, `redis-trib.rb` |
 
 mod arith;
 mod builtins;
 mod cli;
+mod cluster;
 mod edit;
 mod expand;
 mod login;
@@ -29,6 +31,7 @@ mod tools;
 
 use std::sync::Arc;
 
+use crate::lab::programs::TRIB;
 use crate::sim::{Launch, Process, World};
 
 use self::os::{Entry, Program};
@@ -43,6 +46,7 @@ pub(super) fn program(launch: &Launch<'_>) -> Option<Box<dyn Process>> {
         }
         "sh" => Arc::new(login::sh),
         "redis-cli" if launch.is_child => Arc::new(cli::start),
+        TRIB => Arc::new(cluster::trib),
         name => tools::entry(name)?,
     };
     Some(Box::new(Program::new(launch, entry, Seen::of(launch))))

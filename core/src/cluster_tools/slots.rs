@@ -1,0 +1,195 @@
+//! How a slot changes its owner.
+
+use crate::resp::value::Value;
+use crate::sharding::Slot;
+
+use super::desk::{Place, Words, error_text, text, words};
+use super::fleet::Fleet;
+
+/// How [`Fleet::move_slot`] goes about it.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Moving {
+    /// Say nothing, not even the keys.
+    pub(super) quiet: bool,
+    /// Move the keys only; the owners stay as they are.
+    pub(super) cold: bool,
+}
+
+/// Why a slot did not move; empty if that was told already.
+pub(super) type Refusal = String;
+
+impl Fleet {
+    /// Moves a slot with its keys from one node to another, and tells all masters.
+    pub(super) async fn move_slot(
+        &mut self,
+        source: usize,
+        target: usize,
+        slot: Slot,
+        how: Moving,
+    ) -> Result<(), Refusal> {
+        let (from, to) = (self.nodes[source].clone(), self.nodes[target].clone());
+        if !how.quiet {
+            self.desk.print(format!("Moving slot {slot} from {} to {}: ", from.place, to.place));
+        }
+        if !how.cold {
+            self.set_slot(&to.place, slot, &format!("IMPORTING {}", from.id)).await?;
+            self.set_slot(&from.place, slot, &format!("MIGRATING {}", to.id)).await?;
+        }
+        let moved = self.move_keys(&from.place, &to.place, slot, !how.quiet).await;
+        if !how.quiet {
+            self.desk.print("\n");
+        }
+        moved?;
+        if how.cold {
+            return Ok(());
+        }
+        // The new owner first, so that the slot has one whatever happens.
+        let owner = format!("NODE {}", to.id);
+        self.set_slot(&to.place, slot, &owner).await?;
+        self.set_slot(&from.place, slot, &owner).await?;
+        for index in self.masters() {
+            if index != source && index != target {
+                self.set_slot(&self.place(index), slot, &owner).await?;
+            }
+        }
+        self.nodes[source].slots.remove(slot);
+        self.nodes[target].slots.insert(slot);
+        Ok(())
+    }
+
+    /// `CLUSTER SETSLOT`
+    pub(super) async fn set_slot(
+        &self,
+        at: &Place,
+        slot: Slot,
+        state: &str,
+    ) -> Result<(), Refusal> {
+        let command = words(&format!("CLUSTER SETSLOT {slot} {state}"));
+        match self.desk.reply(at, command).await {
+            Ok(reply) => error_text(&reply).map_or(Ok(()), Err),
+            Err(_) => Err(Refusal::new()),
+        }
+    }
+
+    /// Moves the keys of a slot, some at a time.
+    async fn move_keys(
+        &self,
+        from: &Place,
+        to: &Place,
+        slot: Slot,
+        tells: bool,
+    ) -> Result<(), Refusal> {
+        let some = words(&format!("CLUSTER GETKEYSINSLOT {slot} {}", self.options.pipeline));
+        loop {
+            let reply = self.desk.reply(from, some.clone()).await.map_err(|_| Refusal::new())?;
+            if let Some(error) = error_text(&reply) {
+                return Err(error);
+            }
+            let keys: Words = reply
+                .items()
+                .unwrap_or_default()
+                .iter()
+                .filter_map(|key| key.bytes().map(<[u8]>::to_vec))
+                .collect();
+            if keys.is_empty() {
+                return Ok(());
+            }
+            self.migrate(from, to, &keys).await?;
+            if tells {
+                self.desk.print(".".repeat(keys.len()));
+            }
+        }
+    }
+
+    /// MIGRATE; keys that the target has already are replaced if they are the same there, or if
+    /// that was asked for.
+    async fn migrate(&self, from: &Place, to: &Place, keys: &[Vec<u8>]) -> Result<(), Refusal> {
+        let replaces = self.options.replace;
+        let reply = self
+            .desk
+            .reply(from, self.migration(to, keys, replaces))
+            .await
+            .map_err(|_| Refusal::new())?;
+        let Some(error) = error_text(&reply) else { return Ok(()) };
+        if !error.contains("BUSYKEY") || replaces {
+            return Err(error);
+        }
+        self.desk.warn("\n*** Target key exists");
+        if !self.fixes {
+            self.desk.warn("*** Checking key values on both nodes...");
+            let different = self.different_keys(from, to, keys).await?;
+            if !different.is_empty() {
+                let count = different.len();
+                self.desk.error(format!(
+                    "*** Found {count} key(s) in both source node and target node having \
+                     different values.\n    Source node: {from}\n    Target node: {to}\n    \
+                     Keys(s):"
+                ));
+                for key in different {
+                    self.desk.error(format!("    - {}", String::from_utf8_lossy(&key)));
+                }
+                self.desk.error(
+                    "Please fix the above key(s) manually and try again or relaunch the command \n\
+                     with --cluster-replace option to force key overriding.",
+                );
+                return Err(Refusal::new());
+            }
+        }
+        self.desk.warn("*** Replacing target keys...");
+        let again = self.migration(to, keys, true);
+        let reply = self.desk.reply(from, again).await.map_err(|_| Refusal::new())?;
+        error_text(&reply).map_or(Ok(()), Err)
+    }
+
+    fn migration(&self, to: &Place, keys: &[Vec<u8>], replaces: bool) -> Words {
+        let mut command =
+            words(&format!("MIGRATE {} {}  0 {}", to.host, to.port, self.options.timeout));
+        if replaces {
+            command.push(b"REPLACE".to_vec());
+        }
+        command.extend(self.desk.login().migrate_option());
+        command.push(b"KEYS".to_vec());
+        command.extend(keys.iter().cloned());
+        command
+    }
+
+    /// The keys that both nodes have with different values.
+    async fn different_keys(
+        &self,
+        a: &Place,
+        b: &Place,
+        keys: &[Vec<u8>],
+    ) -> Result<Words, Refusal> {
+        let mut command = words("DEBUG DIGEST-VALUE");
+        command.extend(keys.iter().cloned());
+        let mut digests = Vec::new();
+        for place in [a, b] {
+            let reply =
+                self.desk.reply(place, command.clone()).await.map_err(|_| Refusal::new())?;
+            match reply.items() {
+                Some(items) => digests.push(items.iter().map(text).collect::<Vec<_>>()),
+                None => {
+                    self.desk.error("*** Value check failed!");
+                    return Err(error_text(&reply).unwrap_or_default());
+                }
+            }
+        }
+        // A key that is missing has a digest of zeros.
+        let missing = |digest: &str| digest.bytes().all(|byte| byte == b'0');
+        let [a, b] = digests.as_slice() else { return Ok(Words::new()) };
+        let differ = keys
+            .iter()
+            .zip(a.iter().zip(b))
+            .filter(|(_, (a, b))| a != b && !missing(a) && !missing(b));
+        Ok(differ.map(|(key, _)| key.clone()).collect())
+    }
+
+    /// How many keys of a slot a node holds.
+    pub(super) async fn keys_in_slot(&self, at: &Place, slot: Slot) -> super::Outcome<i64> {
+        let command = words(&format!("CLUSTER COUNTKEYSINSLOT {slot}"));
+        match self.desk.expect(at, command).await? {
+            Value::Integer(count) => Ok(count),
+            _ => Ok(0),
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! The cluster tools (`redis-cli --cluster`, `redis-trib.rb`) as programs of a shell: their
+//! conversation, carried out by the calls of a program.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::cluster_tools::{
+    Ask, Dialect, Dump, Invocation, Login, Place, Settings, Told, Trouble, conversation, parse_trib,
+};
+use crate::conversation::RequestId;
+use crate::machine::{ConnId, Stream};
+use crate::resp::value::{Decoder, Value, encode_command};
+use crate::sorted::SortedMap;
+
+use super::os::{End, Os, Reply, Run};
+
+/// The program `redis-trib.rb`.
+pub(super) fn trib(os: Os) -> Run {
+    Box::pin(async move {
+        match parse_trib(&os.args) {
+            Ok(invocation) => run(&os, invocation, Dialect::Trib, Login::default(), false).await,
+            Err(message) => End::Exit(refuse(&os, message).await),
+        }
+    })
+}
+
+/// Takes a tool of `--cluster` out of a command line of redis-cli, if there is one.
+pub(super) fn take_tool(args: &mut Vec<String>) -> Option<Result<Invocation, String>> {
+    let mut rest = VecDeque::from(core::mem::take(args));
+    let mut tool: Option<Result<Invocation, String>> = None;
+    while let Some(word) = rest.pop_front_if(|word| word.starts_with('-')) {
+        match &mut tool {
+            None if word == "--cluster" => tool = Some(Invocation::take(&mut rest)),
+            Some(Ok(known)) if word.starts_with("--cluster-") => {
+                if !known.option(&word, &mut rest) {
+                    let what = "Unrecognized option or bad number of args for";
+                    return Some(Err(format!("{what}: '{word}'")));
+                }
+            }
+            _ => {
+                let with_value =
+                    ["-h", "-p", "-n", "-a", "--pass", "--user", "-s"].contains(&word.as_str());
+                args.push(word);
+                args.extend(rest.pop_front_if(|_| with_value));
+            }
+        }
+    }
+    let completed = match &mut tool {
+        Some(Ok(known)) => known.complete(&mut rest),
+        _ => Ok(()),
+    };
+    args.extend(rest);
+    match completed {
+        Err(message) => Some(Err(message)),
+        Ok(()) => tool,
+    }
+}
+
+/// Says on the standard error why nothing is run.
+pub(super) async fn refuse(os: &Os, message: String) -> i32 {
+    let _ = os.write(Stream::Stderr, (message + "\n").into_bytes()).await;
+    1
+}
+
+/// Runs a tool to its end.
+pub(super) async fn run(
+    os: &Os,
+    invocation: Invocation,
+    dialect: Dialect,
+    login: Login,
+    verbose: bool,
+) -> End {
+    let color = os.var("TERM").is_some_and(|terminal| terminal.contains("xterm"));
+    let mut talk = conversation(invocation, Settings { dialect, color, verbose, login });
+    let mut hands = Hands { os, connections: SortedMap::new(), input: Vec::new() };
+    let mut waiting: VecDeque<(RequestId, Waiting)> = VecDeque::new();
+    loop {
+        while let Some((id, ask)) = talk.poll_request() {
+            waiting.extend(hands.begin(ask).await.map(|begun| (id, begun)));
+        }
+        let Some((id, begun)) = waiting.pop_front() else { break };
+        let told = hands.finish(begun).await;
+        talk.answer(id, told);
+    }
+    os.flush().await;
+    End::Exit(talk.take_result().unwrap_or(1))
+}
+
+/// What carries requests out. Commands leave at once; replies are read in the order of the requests.
+struct Hands<'o> {
+    os: &'o Os,
+    connections: SortedMap<Place, (ConnId, Decoder)>,
+    /// What was read from the standard input and is no line yet.
+    input: Vec<u8>,
+}
+
+/// A request under way.
+enum Waiting {
+    Told(Told),
+    Replies { from: Place, count: usize },
+}
+
+impl Hands<'_> {
+    async fn begin(&mut self, ask: Ask) -> Option<Waiting> {
+        let os = self.os;
+        Some(Waiting::Told(match ask {
+            Ask::Print(bytes) => {
+                os.print(bytes);
+                os.flush_if_full().await;
+                return None;
+            }
+            Ask::Complain(bytes) => {
+                os.flush().await;
+                let _ = os.write(Stream::Stderr, bytes).await;
+                return None;
+            }
+            Ask::Commands { to, commands } => {
+                let count = commands.len();
+                match self.send(&to, &commands).await {
+                    Ok(()) => return Some(Waiting::Replies { from: to, count }),
+                    Err(trouble) => Told::Replies(Err(trouble)),
+                }
+            }
+            Ask::Line => {
+                os.flush().await;
+                Told::Line(self.line().await)
+            }
+            Ask::Sleep(time) => {
+                os.flush().await;
+                os.sleep(time).await;
+                Told::Done
+            }
+            Ask::Seed => {
+                let (mono, wall) = os.now().await;
+                Told::Seed(mono.0 ^ wall.0 << 20 ^ u64::from(os.facts.pid))
+            }
+            Ask::Save { path, bytes } => {
+                Told::Saved(os.save(&path, bytes).await.map_err(|error| error.to_string()))
+            }
+            Ask::Dump { from, greeting } => {
+                os.flush().await;
+                let file = self.dump(&from, &greeting).await;
+                Told::Replies(file.map(|bytes| Arc::new(vec![Value::Bulk(bytes)])))
+            }
+        }))
+    }
+
+    async fn finish(&mut self, waiting: Waiting) -> Told {
+        let (from, count) = match waiting {
+            Waiting::Told(told) => return told,
+            Waiting::Replies { from, count } => (from, count),
+        };
+        let mut replies = Vec::new();
+        while replies.len() < count {
+            match self.reply(&from).await {
+                Ok(reply) => replies.push(reply),
+                Err(reason) => {
+                    if let Some((conn, _)) = self.connections.remove(&from) {
+                        self.os.hang_up(conn).await;
+                    }
+                    return Told::Replies(Err(Trouble::Lost(reason)));
+                }
+            }
+        }
+        Told::Replies(Ok(Arc::new(replies)))
+    }
+
+    async fn send(&mut self, to: &Place, commands: &[Vec<Vec<u8>>]) -> Result<(), Trouble> {
+        let known = self.connections.get(to).map(|(conn, _)| *conn);
+        let conn = match known {
+            Some(conn) => conn,
+            None => {
+                let conn = self.os.connect(&to.host, to.port).await;
+                let conn = conn.map_err(|error| Trouble::NotConnected(error.to_string()))?;
+                self.connections.insert(to.clone(), (conn, Decoder::new()));
+                conn
+            }
+        };
+        let mut bytes = Vec::new();
+        commands.iter().for_each(|command| encode_command(command, &mut bytes));
+        self.os.send(conn, bytes).await;
+        Ok(())
+    }
+
+    async fn reply(&mut self, from: &Place) -> Result<Value, String> {
+        let closed = || "Server closed the connection".to_owned();
+        loop {
+            let (conn, decoder) = self.connections.get_mut(from).ok_or_else(closed)?;
+            if let Some(value) = decoder.next_value().map_err(|error| error.to_string())? {
+                return Ok(value);
+            }
+            match self.os.receive(*conn).await {
+                Reply::Received(Ok(bytes)) if !bytes.is_empty() => decoder.feed(&bytes),
+                Reply::Received(Err(error)) => return Err(error.to_string()),
+                _ => return Err(closed()),
+            }
+        }
+    }
+
+    async fn line(&mut self) -> Option<String> {
+        loop {
+            if let Some(end) = self.input.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.input.drain(..=end).collect();
+                return Some(String::from_utf8_lossy(&line).trim_end().to_owned());
+            }
+            let bytes = self.os.read(Stream::Stdin, 4096).await;
+            if bytes.is_empty() {
+                let rest = core::mem::take(&mut self.input);
+                return (!rest.is_empty()).then(|| String::from_utf8_lossy(&rest).into_owned());
+            }
+            self.input.extend_from_slice(&bytes);
+        }
+    }
+
+    async fn dump(&self, from: &Place, greeting: &[Vec<Vec<u8>>]) -> Result<Vec<u8>, Trouble> {
+        let conn = self.os.connect(&from.host, from.port).await;
+        let conn = conn.map_err(|error| Trouble::NotConnected(error.to_string()))?;
+        let mut bytes = Vec::new();
+        greeting.iter().for_each(|command| encode_command(command, &mut bytes));
+        encode_command(&["SYNC"], &mut bytes);
+        self.os.send(conn, bytes).await;
+        let mut dump = Dump::after(greeting.len());
+        let result = loop {
+            match self.os.receive(conn).await {
+                Reply::Received(Ok(bytes)) if !bytes.is_empty() => {
+                    if let Some(result) = dump.feed(&bytes) {
+                        break result;
+                    }
+                }
+                Reply::Received(Err(error)) => break Err(error.to_string()),
+                _ => break Err("Server closed the connection".into()),
+            }
+        };
+        self.os.hang_up(conn).await;
+        result.map_err(Trouble::Lost)
+    }
+}

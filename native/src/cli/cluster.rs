@@ -1,0 +1,188 @@
+//! `redis-cli --cluster` and `redis-trib.rb`: the conversation of a cluster tool, carried out on
+//! blocking sockets.
+//!
+//! Commands leave as soon as the tool asks for them, and replies are read in the order of the
+//! requests: what goes to several nodes is under way at all of them at once.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, BufRead, Read, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use limpid_core::client::Target;
+use limpid_core::cluster_tools::{
+    Ask, Dialect, Dump, Invocation, Login, Place, Settings, Told, Trouble, conversation, parse_trib,
+};
+use limpid_core::conversation::RequestId;
+use limpid_core::resp::value::{Decoder, Value, encode_command};
+
+use super::client::{Client, Stream, words};
+
+/// Runs `redis-trib.rb` with these words.
+pub(crate) fn trib_main(args: &[String]) -> ExitCode {
+    let status = match parse_trib(args) {
+        Ok(invocation) => run(invocation, Dialect::Trib, Login::default(), false),
+        Err(message) => {
+            eprintln!("{message}");
+            1
+        }
+    };
+    ExitCode::from(u8::try_from(status).unwrap_or(1))
+}
+
+/// Runs a tool; returns its exit status.
+pub(super) fn run(invocation: Invocation, dialect: Dialect, login: Login, verbose: bool) -> i32 {
+    let color = std::env::var("TERM").is_ok_and(|terminal| terminal.contains("xterm"));
+    let settings = Settings { dialect, color, verbose, login };
+    let mut talk = conversation(invocation, settings);
+    let mut hands = Hands::default();
+    loop {
+        while let Some((id, ask)) = talk.poll_request() {
+            if let Some(told) = hands.begin(id, ask) {
+                hands.waiting.push_back((id, Waiting::Told(told)));
+            }
+        }
+        let Some((id, waiting)) = hands.waiting.pop_front() else { break };
+        let told = hands.finish(waiting);
+        talk.answer(id, told);
+    }
+    let _ = io::stdout().flush();
+    talk.take_result().unwrap_or(1)
+}
+
+/// What carries requests out.
+#[derive(Default)]
+struct Hands {
+    connections: BTreeMap<Place, Client>,
+    waiting: VecDeque<(RequestId, Waiting)>,
+}
+
+/// A request under way.
+enum Waiting {
+    Told(Told),
+    Replies { from: Place, count: usize },
+}
+
+impl Hands {
+    /// Begins what is asked for. What takes no time is told at once.
+    fn begin(&mut self, id: RequestId, ask: Ask) -> Option<Told> {
+        match ask {
+            Ask::Print(bytes) => {
+                write(&mut io::stdout(), &bytes);
+                return None;
+            }
+            Ask::Complain(bytes) => {
+                let _ = io::stdout().flush();
+                write(&mut io::stderr(), &bytes);
+                return None;
+            }
+            Ask::Commands { to, commands } => {
+                let count = commands.len();
+                if let Err(trouble) = self.send(&to, &commands) {
+                    return Some(Told::Replies(Err(trouble)));
+                }
+                self.waiting.push_back((id, Waiting::Replies { from: to, count }));
+                return None;
+            }
+            _ => {}
+        }
+        let _ = io::stdout().flush();
+        Some(match ask {
+            Ask::Line => Told::Line(read_line()),
+            Ask::Sleep(time) => {
+                std::thread::sleep(time);
+                Told::Done
+            }
+            // The standard library's hashers are seeded by the operating system.
+            Ask::Seed => Told::Seed(RandomState::new().hash_one(std::process::id())),
+            Ask::Save { path, bytes } => {
+                Told::Saved(std::fs::write(path, bytes).map_err(|error| words(&error)))
+            }
+            Ask::Dump { from, greeting } => {
+                Told::Replies(dump(&from, &greeting).map(|bytes| Arc::new(vec![bytes])))
+            }
+            _ => Told::Done,
+        })
+    }
+
+    fn finish(&mut self, waiting: Waiting) -> Told {
+        let (from, count) = match waiting {
+            Waiting::Told(told) => return told,
+            Waiting::Replies { from, count } => (from, count),
+        };
+        let lost = |reason: &str| Told::Replies(Err(Trouble::Lost(reason.into())));
+        let Some(client) = self.connections.get_mut(&from) else {
+            return lost("Server closed the connection");
+        };
+        let replies: io::Result<Vec<Value>> = (0..count).map(|_| client.reply()).collect();
+        match replies {
+            Ok(replies) => Told::Replies(Ok(Arc::new(replies))),
+            Err(error) => {
+                self.connections.remove(&from);
+                lost(&words(&error))
+            }
+        }
+    }
+
+    fn send(&mut self, to: &Place, commands: &[Vec<Vec<u8>>]) -> Result<(), Trouble> {
+        if !self.connections.contains_key(to) {
+            let client = connect(to).map_err(|error| Trouble::NotConnected(words(&error)))?;
+            self.connections.insert(to.clone(), client);
+        }
+        let Some(client) = self.connections.get_mut(to) else {
+            return Err(Trouble::NotConnected("no connection".into()));
+        };
+        let mut bytes = Vec::new();
+        commands.iter().for_each(|command| encode_command(command, &mut bytes));
+        client.stream.write_all(&bytes).map_err(|error| {
+            self.connections.remove(to);
+            Trouble::Lost(words(&error))
+        })
+    }
+}
+
+fn connect(to: &Place) -> io::Result<Client> {
+    let stream = Stream::connect(&Target::Tcp(to.host.clone(), to.port))?;
+    Ok(Client { stream, decoder: Decoder::new() })
+}
+
+/// Whoever does not read it does not want it.
+fn write(to: &mut impl Write, bytes: &[u8]) {
+    let _ = to.write_all(bytes);
+}
+
+fn read_line() -> Option<String> {
+    let mut line = String::new();
+    match io::stdin().lock().read_line(&mut line) {
+        Ok(read) if read > 0 => Some(line.trim_end_matches(['\r', '\n']).to_owned()),
+        _ => None,
+    }
+}
+
+/// Fetches a node's data by SYNC.
+fn dump(from: &Place, greeting: &[Vec<Vec<u8>>]) -> Result<Value, Trouble> {
+    let mut client = connect(from).map_err(|error| Trouble::NotConnected(words(&error)))?;
+    let mut bytes = Vec::new();
+    greeting.iter().for_each(|command| encode_command(command, &mut bytes));
+    encode_command(&["SYNC"], &mut bytes);
+    let mut file = Dump::after(greeting.len());
+    let mut work = || -> io::Result<Result<Vec<u8>, String>> {
+        client.stream.write_all(&bytes)?;
+        let mut buffer = [0; 16 * 1024];
+        loop {
+            let read = match client.stream.read(&mut buffer)? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                read => buffer.get(..read).unwrap_or_default(),
+            };
+            if let Some(result) = file.feed(read) {
+                return Ok(result);
+            }
+        }
+    };
+    match work() {
+        Ok(Ok(file)) => Ok(Value::Bulk(file)),
+        Ok(Err(said)) => Err(Trouble::Lost(said)),
+        Err(error) => Err(Trouble::Lost(words(&error))),
+    }
+}
