@@ -3,6 +3,7 @@
 mod lessons;
 mod loading;
 mod page;
+mod proxies;
 mod replication;
 mod sandbox;
 mod sentinels;

@@ -36,7 +36,7 @@ pub(crate) async fn all_on_stage(page: &Page) -> Result<()> {
         "all bodies to be on the stage",
         "(() => {
             const stage = document.getElementById('stage').getBoundingClientRect();
-            return [...document.querySelectorAll('.body .mark, .body .square, .body .lid')].every(body => {
+            return [...document.querySelectorAll('.body .mark, .body .square, .body .lid, .body .frame')].every(body => {
                 const r = body.getBoundingClientRect();
                 return r.left >= stage.left && r.right <= stage.right
                     && r.top >= stage.top && r.bottom <= stage.bottom;

@@ -11,7 +11,7 @@ use limpid_core::sim::{HostSpec, LinkSpec, Scenario};
 
 use crate::figures::Speed;
 use crate::i18n::{Locale, Text};
-use crate::layout::{Layout, apart, replicated, watch};
+use crate::layout::{Layout, apart, replicated, through, watch};
 use crate::prefs;
 use crate::whole::IS_WHOLE;
 
@@ -74,6 +74,8 @@ pub(crate) enum Group {
     Replicated,
     /// Servers that replicate, and Sentinels that watch them.
     Watched,
+    /// Servers that share the keys, by the clients' choice or by a proxy's.
+    Sharded,
 }
 
 /// Servers apart from each other.
@@ -105,6 +107,17 @@ const WATCHED: Spec = Spec {
     // By then the Sentinels know each other, and have asked the primary for its replicas again.
     warm_up: 13_000,
     ..REPLICATED
+};
+
+/// Servers that share the keys.
+const SHARDED: Spec = Spec {
+    group: Group::Sharded,
+    layout: through::columns,
+    first: "proxy-1",
+    speed: 50,
+    warm_up: 2_000,
+    whole: true,
+    ..APART
 };
 
 /// All topologies, group by group.
@@ -174,6 +187,28 @@ static TOPOLOGIES: &[Spec] = &[
         hosts: Hosts::Made(lab::two_masters),
         ..WATCHED
     },
+    Spec {
+        name: "sharding",
+        title: (words::SHARDING, "3"),
+        hosts: lab::sharding,
+        first: "redis-1",
+        ..SHARDED
+    },
+    Spec { name: "twemproxy", title: (words::TWEMPROXY, "3"), hosts: lab::twemproxy, ..SHARDED },
+    Spec {
+        name: "predixy-sentinels",
+        title: (words::PREDIXY_SENTINELS, "2"),
+        hosts: lab::predixy_over_sentinels,
+        warm_up: 13_000,
+        ..SHARDED
+    },
+    Spec {
+        name: "predixy-cluster",
+        title: (words::PREDIXY_CLUSTER, "6"),
+        hosts: lab::predixy_over_cluster,
+        warm_up: 4_000,
+        ..SHARDED
+    },
 ];
 
 #[cfg(feature = "whole")]
@@ -184,7 +219,8 @@ thread_local! {
 
 impl Group {
     /// All groups, in their order.
-    pub(crate) const ALL: [Group; 3] = [Group::Apart, Group::Replicated, Group::Watched];
+    pub(crate) const ALL: [Group; 4] =
+        [Group::Apart, Group::Replicated, Group::Watched, Group::Sharded];
 
     /// What a person calls it.
     pub(crate) fn title(self) -> Text {
@@ -192,6 +228,7 @@ impl Group {
             Group::Apart => words::GROUP_APART,
             Group::Replicated => words::GROUP_REPLICATED,
             Group::Watched => words::GROUP_WATCHED,
+            Group::Sharded => words::GROUP_SHARDED,
         }
     }
 }
@@ -329,6 +366,11 @@ mod words {
         GROUP_APART: "Servers on their own", "独立服务器";
         GROUP_REPLICATED: "Replication", "主从复制";
         GROUP_WATCHED: "Sentinel", "哨兵";
+        GROUP_SHARDED: "Sharding and proxies", "分片与代理";
+        SHARDING: "Clients that shard over {n} servers", "客户端分片，{n} 台服务器";
+        TWEMPROXY: "twemproxy and {n} servers", "twemproxy 与 {n} 台服务器";
+        PREDIXY_SENTINELS: "predixy over {n} Sentinel groups", "predixy 与 {n} 组哨兵主从";
+        PREDIXY_CLUSTER: "predixy over a Cluster of {n}", "predixy 与 {n} 节点集群";
         SERVER: "1 server", "1 台服务器";
         SERVERS: "{n} servers", "{n} 台服务器";
         REPLICAS: "1 primary, {n} replicas", "1 主 {n} 从";

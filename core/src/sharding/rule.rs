@@ -71,6 +71,12 @@ impl Sharding {
         sharding
     }
 
+    /// The same with one more node, over all nodes.
+    pub fn joined(&self, node: Node) -> Sharding {
+        let nodes = self.nodes.iter().cloned().chain([node]).collect();
+        Sharding::new(nodes, self.rule.clone(), self.tag)
+    }
+
     /// Spreads keys over those nodes for which `live` holds, as twemproxy does when it ejects a
     /// server. Nodes keep their indexes.
     pub fn spread(&mut self, live: impl Fn(usize) -> bool) {

@@ -44,6 +44,20 @@ pub enum Action {
         /// A process, or a host for all of its processes.
         target: String,
     },
+    /// Ask a process to read its configuration again (SIGHUP).
+    Reload {
+        /// A process, or a host for all of its processes.
+        target: String,
+    },
+    /// Write a file on a host's disk, as an editor does.
+    Write {
+        /// Which host.
+        host: String,
+        /// The file's absolute path.
+        path: String,
+        /// What is in it from now on.
+        text: String,
+    },
     /// Start a process that is not running.
     Start {
         /// A process, or a host for all of its processes.
@@ -258,6 +272,10 @@ impl fmt::Display for Action {
             Action::Resume { target } => write!(f, "resume {target}"),
             Action::Kill { target } => write!(f, "kill {target}"),
             Action::Stop { target } => write!(f, "stop {target}"),
+            Action::Reload { target } => write!(f, "reload {target}"),
+            Action::Write { host, path, text } => {
+                write!(f, "write {host} {} {}", show_word(path), show_keys(text))
+            }
             Action::Start { target } => write!(f, "start {target}"),
             Action::Partition { a, b } => write!(f, "partition {}", Sets(a, b)),
             Action::PartitionOneWay { from, to } => {

@@ -231,6 +231,13 @@ impl Disk {
         }
     }
 
+    /// Puts a file there for good in place of what was there.
+    pub(super) fn rewrite(&mut self, path: &str, bytes: &[u8]) {
+        // There may have been none.
+        let _ = self.remove(path);
+        self.install(path, bytes, 0o644);
+    }
+
     /// Tells the disk what its host's wall clock shows.
     pub(super) fn set_clock(&mut self, now: Wall) {
         if self.clock == Wall(0) {

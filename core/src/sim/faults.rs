@@ -74,6 +74,18 @@ impl World {
                     self.tell(id, Note::Signal(Signal::Terminate));
                 }
             }
+            Action::Reload { target } => {
+                for id in self.find_targets(target, World::is_alive, "not running", "start it")? {
+                    self.tell(id, Note::Signal(Signal::Hangup));
+                }
+            }
+            Action::Write { host, path, text } => {
+                let id = self.find_host(host)?;
+                if !self.at_host(id).on {
+                    return Err(wrong_state(host, "down", "restart brings it up"));
+                }
+                Arc::make_mut(&mut self.host_mut(id).disk).rewrite(path, text.as_bytes());
+            }
             Action::Start { target } => self.start(target)?,
             Action::Partition { a, b } => {
                 let (a, b) = self.find_sets(a, b)?;

@@ -14,6 +14,8 @@ pub const USAGES: &[(&str, &str)] = &[
     ("resume", "resume <process or host>"),
     ("kill", "kill <process or host>"),
     ("stop", "stop <process or host>"),
+    ("reload", "reload <process or host>"),
+    ("write", "write <host> <file> <text, with \\n for the end of a line>"),
     ("start", "start <process or host>"),
     ("partition", "partition <host>[,<host>...] [| <host>[,<host>...]]"),
     ("partition-oneway", "partition-oneway <from>[,<from>...] [| <to>[,<to>...]]"),
@@ -79,6 +81,13 @@ fn parse(words: &mut Words<'_>) -> Result<Action, ActionError> {
         "resume" => Action::Resume { target: words.name("a process or host")? },
         "kill" => Action::Kill { target: words.name("a process or host")? },
         "stop" => Action::Stop { target: words.name("a process or host")? },
+        "reload" => Action::Reload { target: words.name("a process or host")? },
+        "write" => Action::Write {
+            host: words.name("a host, a file and a text")?,
+            path: words.name("a file and a text")?,
+            text: parse_keys(words.rest_of_line())
+                .ok_or_else(|| invalid("a text", "\\", r"port 6379\n"))?,
+        },
         "start" => Action::Start { target: words.name("a process or host")? },
         "partition" => {
             let (a, b) = words.sets()?;

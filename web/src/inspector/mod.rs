@@ -11,7 +11,10 @@ pub(crate) mod info;
 pub(crate) mod keys;
 pub(crate) mod ledger;
 pub(crate) mod log;
+pub(crate) mod pools;
+pub(crate) mod proxy_files;
 pub(crate) mod replication;
+pub(crate) mod ring;
 mod search;
 pub(crate) mod watched;
 

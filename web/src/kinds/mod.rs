@@ -5,8 +5,10 @@
 //! [`Kind::tabs`]; a place of its own in layouts is a file in [`crate::layout`].
 
 pub(crate) mod client;
+pub(crate) mod proxy;
 pub(crate) mod sentinel;
 pub(crate) mod server;
+pub(crate) mod sharding;
 pub(crate) mod shell;
 
 use core::fmt;
@@ -22,7 +24,14 @@ use crate::scene::Body;
 use crate::units::Unit;
 
 /// The kinds that have processes on the map.
-pub(crate) const KINDS: &[&Kind] = &[&server::KIND, &sentinel::KIND, &client::KIND];
+pub(crate) const KINDS: &[&Kind] = &[
+    &server::KIND,
+    &sentinel::KIND,
+    &client::KIND,
+    &sharding::KIND,
+    &proxy::TWEMPROXY,
+    &proxy::PREDIXY_KIND,
+];
 
 /// A kind of process, with all that the page has to know of it.
 pub(crate) struct Kind {
@@ -73,6 +82,10 @@ pub(crate) enum NodeView {
     Sentinel(sentinel::SentinelNode),
     /// Of a client that makes traffic.
     Client(client::ClientNode),
+    /// Of a client that shards by itself.
+    Sharding(sharding::ShardingNode),
+    /// Of a proxy.
+    Proxy(proxy::ProxyNode),
     /// Of a host with a person's terminals there is nothing to read.
     Shell,
 }
@@ -93,13 +106,19 @@ impl NodeView {
             NodeView::Server(server) => server.role(),
             NodeView::Sentinel(_) => sentinel::SentinelNode::role(),
             NodeView::Client(_) => client::ROLE,
+            NodeView::Sharding(_) => sharding::ShardingNode::role(),
+            NodeView::Proxy(_) => proxy::ProxyNode::role(),
             NodeView::Shell => shell::ROLE,
         }
     }
 
     /// Whether something is wrong that the node itself notices.
     pub(crate) fn is_troubled(&self) -> bool {
-        matches!(self, NodeView::Client(client) if client.stuck)
+        match self {
+            NodeView::Client(client) => client.stuck,
+            NodeView::Sharding(client) => client.stuck,
+            _ => false,
+        }
     }
 }
 

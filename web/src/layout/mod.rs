@@ -3,11 +3,13 @@
 //! The same topology always lies the same way, whatever happens to it. Requests flow in reading
 //! direction where there is room for it: clients on the left (or on top, on a tall screen),
 //! servers in the middle, the person on the right. [`apart`] places servers that know nothing of each
-//! other, [`replicated`] those that follow each other, [`watch`] the Sentinels beside them.
+//! other, [`replicated`] those that follow each other, [`watch`] the Sentinels beside them, [`through`]
+//! whoever asks through a proxy.
 
 pub(crate) mod apart;
 mod course;
 pub(crate) mod replicated;
+pub(crate) mod through;
 pub(crate) mod watch;
 
 pub(crate) use course::Course;
@@ -71,6 +73,8 @@ pub(crate) enum Part {
     Server,
     /// Watches servers.
     Sentinel,
+    /// Passes requests on to servers.
+    Proxy,
     /// Sends requests by itself.
     Client,
     /// A person's terminals.
@@ -144,6 +148,7 @@ pub(crate) struct Cast<'a> {
     /// Indices into the seats, in their order.
     servers: Vec<usize>,
     sentinels: Vec<usize>,
+    proxies: Vec<usize>,
     clients: Vec<usize>,
     shells: Vec<usize>,
 }
@@ -165,6 +170,7 @@ pub(crate) fn place(layout: Layout, seats: &[Seat], room: Room) -> Vec<Point> {
         room,
         servers: of(Part::Server),
         sentinels: of(Part::Sentinel),
+        proxies: of(Part::Proxy),
         clients: of(Part::Client),
         shells: of(Part::Shell),
     })

@@ -29,6 +29,7 @@ use crate::machine::{
     SIGNALLED, Signal,
 };
 use crate::rng::Rng;
+use crate::sharding::Sharding;
 use crate::sorted::SortedMap;
 use crate::time::{Mono, Now, Wall};
 
@@ -611,6 +612,11 @@ impl Rule for Twemproxy {
 }
 
 impl Proxy<Twemproxy> {
+    /// How each pool spreads its keys over the servers that are not ejected, in the order of the view.
+    pub fn shardings(&self) -> impl Iterator<Item = &Sharding> {
+        self.rule.pools.iter().flatten().filter(|pool| !pool.leaving).map(|pool| &pool.sharding)
+    }
+
     /// Pools and servers at this moment.
     pub fn view(&self) -> View {
         let server = |(config, server): (&Server, &pool::Server)| {
