@@ -64,6 +64,8 @@ fn a_server_that_dies_is_left_out_and_comes_back() {
         page.click("[data-testid=entry]").await?;
         page.line(":speed 500ms").await?;
         page.line(":crash redis-2").await?;
+        // What one inspects stands still.
+        page.line(":play").await?;
         in_use(page, "redis-2", false).await?;
         page.screenshot("ejected").await?;
         page.line(":restart redis-2").await?;
@@ -80,9 +82,11 @@ fn a_master_fails_over_behind_predixy_and_a_reader_sees_no_error() {
         becomes(page, "node-redis-1", "role", "primary").await?;
         page.line(":run you reader traffic -h proxy-1 -p 7617 --only reads --patience 20").await?;
         page.line(":speed 500ms").await?;
-        page.line(":play").await?;
         page.line(":inspect reader").await?;
         page.click("[data-testid=inspect-info]").await?;
+        page.click("[data-testid=entry]").await?;
+        // What one inspects stands still.
+        page.line(":play").await?;
         page.wait_for(
             "replies",
             "[...document.querySelectorAll('.pane dt')].some(dt => dt.title === 'replies' &&

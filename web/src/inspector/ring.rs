@@ -199,7 +199,9 @@ fn shares(locale: Locale, spread: &Spread) -> Html {
             </tr></thead>
             <tbody>{ for nodes.iter().enumerate().map(|(index, node)| html! {
                 <tr>
-                    <td><i class={classes!("swatch", hue(index as u32))}></i>
+                    <td><svg class="swatch" viewBox="0 0 10 10" aria-hidden="true">
+                            <circle class={hue(index as u32)} cx="5" cy="5" r="4.5" />
+                        </svg>
                         { String::from_utf8_lossy(&node.name) }</td>
                     <td class="num">{ of(index) }</td>
                 </tr>

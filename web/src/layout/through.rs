@@ -39,6 +39,8 @@ pub(crate) fn columns(cast: &Cast<'_>) -> Vec<Point> {
     for (i, &shell) in cast.shells.iter().enumerate() {
         match room {
             Room::Wide => put(shell, apart * 0.5, lowest + 30.0 + i as f64 * 76.0),
+            // Beside the proxy, so that no line runs below what stands further down.
+            Room::Tall if !proxies.is_empty() => put(shell, apart, (i as f64 + 1.2) * abreast),
             Room::Tall => put(shell, x, i as f64 * 76.0),
         }
     }
