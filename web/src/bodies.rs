@@ -18,11 +18,13 @@ impl Lab {
         self.measure();
         let follows = self.follows();
         let sentinels = self.sentinels();
+        let members = self.members();
         let bodies = self.units().iter().map(|unit| {
             let follow = follows.iter().find(|follow| follow.to == unit.id);
             let mut body = self.body(unit);
             if unit.kind.part == Part::Server {
-                body.judged = judgement(self, &sentinels, unit.id);
+                body.judged = judgement(self, &sentinels, unit.id)
+                    .or_else(|| self.judged_by(&members, unit.id));
             }
             if let NodeView::Server(server) = &mut body.node
                 && let Some(stream) = &mut server.stream
@@ -36,6 +38,7 @@ impl Lab {
             links: self.links(&follows),
             machines: self.machines().into_iter().map(Rc::new).collect(),
             follows: follows.into_iter().map(Rc::new).collect(),
+            circle: self.circle(&members).map(Rc::new),
         }
     }
 
@@ -118,11 +121,13 @@ impl Lab {
         // In the order of the units, as they are read.
         let index = |id: BodyId| self.units().iter().position(|unit| unit.id == id);
         let mut pairs: SortedSet<(usize, usize)> = SortedSet::new();
+        let gossips = self.gossips();
         let mut add = |a: Option<BodyId>, b: Option<BodyId>| {
             let host = |id: BodyId| self.units().get(id).map(|unit| unit.host);
             if let (Some(a), Some(b)) = (a, b)
                 && host(a) != host(b)
                 && let (Some(a), Some(b)) = (index(a), index(b))
+                && !(gossips(a) && gossips(b))
             {
                 pairs.insert((a.min(b), a.max(b)));
             }
@@ -133,16 +138,17 @@ impl Lab {
         for unit in self.units().iter() {
             add(Some(unit.id), unit.home);
         }
-        for follow in follows {
-            add(Some(follow.from), Some(follow.to));
-        }
+        let following: Vec<(usize, usize)> = follows
+            .iter()
+            .filter_map(|follow| Some((index(follow.from)?, index(follow.to)?)))
+            .collect();
+        // Of hosts that carry several bodies one cannot tell which of them it was.
+        let alone = self.bodies_alone();
         for link in world.links() {
-            // Of hosts that carry several bodies one cannot tell which of them it was.
-            let alone = |host| {
-                let unit = self.units().get(self.units().of_host(host)?)?;
-                (!unit.shares).then_some(unit.id)
-            };
             add(alone(link.from), alone(link.to));
+        }
+        for (a, b) in following {
+            pairs.insert((a.min(b), a.max(b)));
         }
         let ids: Vec<BodyId> = self.units().iter().map(|unit| unit.id).collect();
         let link = |&(a, b): &(usize, usize)| {

@@ -159,8 +159,8 @@ impl Lab {
     /// To the next event of a sort, if one comes soon.
     pub(crate) fn step_to(&mut self, step: Step) {
         const PATIENCE: u64 = 50_000;
-        if step == Step::Change && self.units.has_sentinels() {
-            // What Sentinels decide is a change of state, too, and no event of the World.
+        if step == Step::Change && (self.units.has_sentinels() || !self.members().is_empty()) {
+            // What Sentinels and nodes of a cluster decide is a change of state, too, and no event of the World.
             let events = self.world().events().next();
             for _ in 0..PATIENCE {
                 if !self.session.step(Step::Event, 1)

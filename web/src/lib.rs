@@ -7,6 +7,7 @@
 mod app;
 mod bodies;
 mod bus;
+mod cluster;
 mod debug;
 mod dialogs;
 mod engine;

@@ -1,9 +1,10 @@
 //! Moments that one can jump to: faults and commands, which the session remembers, and what Sentinels
 //! decided, which is read off their logs as time runs.
 
+use limpid_core::cluster::NodeId;
 use limpid_core::machine::LogLevel;
 use limpid_core::sim::{Action, EventKind, LogEntry};
-use limpid_core::sorted::sort_by_key;
+use limpid_core::sorted::{SortedMap, SortedSet, sort_by_key};
 
 use crate::lab::{Lab, is_typing};
 use crate::layout::Part;
@@ -30,8 +31,14 @@ pub(crate) enum MarkKind {
     Down,
     /// A Sentinel voted.
     Vote,
-    /// A Sentinel knows of a new master.
+    /// A Sentinel knows of a new master, or a replica of a cluster has won its election.
     Switch,
+    /// A node of a cluster cannot reach another one (PFAIL).
+    Unreachable,
+    /// Enough nodes agree on that (FAIL).
+    Failed,
+    /// Slots have got another owner.
+    Slots,
 }
 
 /// Marks of Sentinels that are remembered; a session that long is seen in pieces anyway.
@@ -41,6 +48,10 @@ const MOST: usize = 400;
 #[derive(Default)]
 pub(crate) struct Decisions {
     marks: Vec<Mark>,
+    /// Nodes of a cluster that somebody could not reach when it was last looked at.
+    suspected: SortedSet<NodeId>,
+    /// How many slots each node of a cluster owned then.
+    owned: SortedMap<NodeId, usize>,
     /// Logs have been read up to here.
     until: u64,
 }
@@ -61,6 +72,20 @@ impl MarkKind {
         }
     }
 
+    /// What a line of the log of a cluster's node tells, if it is a decision.
+    fn of_node(line: &LogEntry) -> Option<Self> {
+        let text = &line.text;
+        if text.starts_with("Marking node ") && text.contains("as failing (quorum reached)") {
+            Some(MarkKind::Failed)
+        } else if text.starts_with("Failover auth granted to ") {
+            Some(MarkKind::Vote)
+        } else if text.starts_with("Failover election won") {
+            Some(MarkKind::Switch)
+        } else {
+            None
+        }
+    }
+
     /// As styles and tests know it.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -70,6 +95,9 @@ impl MarkKind {
             MarkKind::Down => "down",
             MarkKind::Vote => "vote",
             MarkKind::Switch => "switch",
+            MarkKind::Unreachable => "pfail",
+            MarkKind::Failed => "fail",
+            MarkKind::Slots => "slots",
         }
     }
 }
@@ -103,6 +131,7 @@ impl Lab {
                 found.extend(MarkKind::of(line).map(|kind| Mark { at: line.at.0, kind }));
             }
         }
+        self.note_cluster(since, &mut found);
         let any = !found.is_empty();
         let decisions = &mut self.decisions;
         decisions.until = now;
@@ -111,6 +140,44 @@ impl Lab {
         let skipped = decisions.marks.len().saturating_sub(MOST);
         decisions.marks.drain(..skipped);
         any
+    }
+
+    /// Reads what the nodes of a cluster decided, and what has changed in what they hold.
+    fn note_cluster(&mut self, since: u64, found: &mut Vec<Mark>) {
+        let members = self.members();
+        if members.is_empty() {
+            return;
+        }
+        let now = self.now();
+        let mut suspected = SortedSet::new();
+        let mut owned: SortedMap<NodeId, usize> = SortedMap::new();
+        for member in &members {
+            let log = member.unit.process().and_then(|id| self.world().log(id));
+            for line in log
+                .into_iter()
+                .flat_map(|log| log.iter().rev())
+                .take_while(|line| line.at.0 > since)
+            {
+                found.extend(MarkKind::of_node(line).map(|kind| Mark { at: line.at.0, kind }));
+            }
+            suspected.extend(member.glance.down.iter().map(|(id, _)| *id));
+            owned.insert(
+                member.glance.id,
+                member.server.cluster().map_or(0, |cluster| cluster.my_slots().len()),
+            );
+        }
+        let decisions = &self.decisions;
+        if suspected.iter().any(|id| !decisions.suspected.contains(id)) {
+            found.push(Mark { at: now, kind: MarkKind::Unreachable });
+        }
+        let changed = |(id, slots): (&NodeId, &usize)| {
+            decisions.owned.get(id).is_some_and(|before| before != slots)
+        };
+        if owned.iter().any(changed) {
+            found.push(Mark { at: now, kind: MarkKind::Slots });
+        }
+        self.decisions.suspected = suspected;
+        self.decisions.owned = owned;
     }
 
     /// What was to come after this moment will not, or not in the same way.

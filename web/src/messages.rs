@@ -5,6 +5,7 @@ use std::sync::Arc;
 use limpid_core::cluster::NodeId;
 use limpid_core::server::Server;
 use limpid_core::sim::{Flight as Fly, HostId, MessageId, MessageView, ProcId, SegmentKind, Side};
+use limpid_core::sorted::SortedSet;
 
 use crate::i18n::Locale;
 use crate::lab::Lab;
@@ -169,17 +170,28 @@ impl Lab {
     /// How many messages each direction of each link has carried.
     pub(crate) fn carried(&self) -> Vec<(BodyId, BodyId, u64)> {
         let world = self.world();
+        let alone = self.bodies_alone();
+        let gossips = self.gossips();
+        let place = |id: BodyId| self.units().iter().position(|unit| unit.id == id);
+        let gossip: SortedSet<BodyId> = self
+            .units()
+            .iter()
+            .map(|unit| unit.id)
+            .filter(|&id| place(id).is_some_and(&gossips))
+            .collect();
+        let apart = world.links().iter().filter_map(|link| {
+            let (from, to) = (alone(link.from)?, alone(link.to)?);
+            // What goes over thousands of links lets none of them glow.
+            (!(gossip.contains(&from) && gossip.contains(&to))).then_some((from, to, link.messages))
+        });
+        let mut carried: Vec<_> = apart.collect();
+        if !self.units().iter().any(|unit| unit.shares) {
+            return carried;
+        }
         let shares = |host| {
             let unit = self.units().of_host(host).and_then(|unit| self.units().get(unit));
             unit.is_some_and(|unit| unit.shares)
         };
-        let apart = world.links().iter().filter(|link| !shares(link.from) && !shares(link.to));
-        let mut carried: Vec<_> = apart
-            .filter_map(|link| {
-                let (from, to) = (self.units().of_host(link.from)?, self.units().of_host(link.to)?);
-                Some((from, to, link.messages))
-            })
-            .collect();
         // Of bodies that share a host only the connections tell which of them talks.
         const MESSAGE: u64 = 64;
         for conn in world.conns().filter(|c| shares(c.ends[0].host) || shares(c.ends[1].host)) {

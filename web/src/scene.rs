@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use limpid_core::sim::Action;
 
+use crate::cluster::Circle;
 use crate::i18n::{Locale, Text};
 use crate::kinds::{Kind, NodeView, Role};
 use crate::layout::{Part, Seat};
@@ -21,6 +22,8 @@ pub(crate) struct Scene {
     pub follows: Vec<Rc<Follow>>,
     /// The hosts that carry several bodies.
     pub machines: Vec<Rc<Machine>>,
+    /// The circle of slots, if there is a cluster.
+    pub circle: Option<Rc<Circle>>,
 }
 
 /// A host that carries several bodies.
@@ -90,7 +93,7 @@ pub(crate) struct Body {
     pub health: Health,
     /// What it is and does.
     pub node: NodeView,
-    /// What Sentinels hold of it, if any watch it.
+    /// What Sentinels, or the other nodes of its cluster, hold of it, if any watch it.
     pub judged: Option<Judgement>,
 }
 
@@ -101,8 +104,10 @@ pub(crate) struct Judgement {
     pub watched_by: usize,
     /// How many of them hold it to be down (SDOWN).
     pub down_for: usize,
-    /// Whether that is enough for one of them (ODOWN).
+    /// Whether that is enough for one of them (ODOWN, FAIL).
     pub objectively: bool,
+    /// Whether the nodes of its cluster hold that of it (PFAIL, FAIL), and no Sentinels.
+    pub in_cluster: bool,
 }
 
 /// How a body is.
@@ -162,6 +167,9 @@ impl Scene {
         share(&mut self.links, &old.links);
         share(&mut self.follows, &old.follows);
         share(&mut self.machines, &old.machines);
+        if self.circle == old.circle {
+            self.circle.clone_from(&old.circle);
+        }
     }
 
     /// What the layout needs to know, in the order of the bodies.

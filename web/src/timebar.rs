@@ -296,6 +296,13 @@ fn sign(kind: MarkKind, x: f64) -> (String, Option<Text>) {
         MarkKind::Suspected => {
             (format!("M{x:.1} 6.500a3.5 3.5 0 1 0 .1 0z"), Some(words::MARK_SUSPECTED))
         }
+        MarkKind::Unreachable => {
+            (format!("M{x:.1} 6.500a3.5 3.5 0 1 0 .1 0z"), Some(words::MARK_PFAIL))
+        }
+        MarkKind::Failed => (format!("M{x:.1} 6l4 4-4 4-4-4z"), Some(words::MARK_FAIL)),
+        MarkKind::Slots => {
+            (format!("M{:.1} 8h3v4h-3zm4 0h3v4h-3z", x - 3.5), Some(words::MARK_SLOTS))
+        }
         MarkKind::Down => (format!("M{x:.1} 6l4 4-4 4-4-4z"), Some(words::MARK_DOWN)),
         MarkKind::Vote => (format!("M{:.1} 10l2.500 3 5-6", x - 3.5), Some(words::MARK_VOTE)),
         MarkKind::Switch => {
@@ -335,6 +342,9 @@ mod words {
         JUMP_FORWARD: "Next marker", "下一个标记";
         MARK_SUSPECTED: "down for one Sentinel (SDOWN)", "主观下线（SDOWN）";
         MARK_DOWN: "down for enough Sentinels (ODOWN)", "客观下线（ODOWN）";
+        MARK_PFAIL: "a node cannot reach another one (PFAIL)", "疑似下线（PFAIL）";
+        MARK_FAIL: "down for a majority of the primaries (FAIL)", "过半主节点判定下线（FAIL）";
+        MARK_SLOTS: "slots have another owner", "槽位归属变更";
         MARK_VOTE: "a vote", "投票";
         MARK_SWITCH: "a new master", "主节点切换";
         OTHER_TIMELINES: "Other timelines: {n}. Switch to the latest", "其他时间线：{n} 条。切换到最近一条";

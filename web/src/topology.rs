@@ -11,7 +11,7 @@ use limpid_core::sim::{HostSpec, LinkSpec, Scenario};
 
 use crate::figures::Speed;
 use crate::i18n::{Locale, Text};
-use crate::layout::{Layout, apart, replicated, through, watch};
+use crate::layout::{Layout, apart, circle, replicated, through, watch};
 use crate::prefs;
 use crate::whole::IS_WHOLE;
 
@@ -76,6 +76,8 @@ pub(crate) enum Group {
     Watched,
     /// Servers that share the keys, by the clients' choice or by a proxy's.
     Sharded,
+    /// Nodes of a cluster.
+    Cluster,
 }
 
 /// Servers apart from each other.
@@ -117,6 +119,17 @@ const SHARDED: Spec = Spec {
     speed: 50,
     warm_up: 2_000,
     whole: true,
+    ..APART
+};
+
+/// Nodes of a cluster.
+const CLUSTER: Spec = Spec {
+    group: Group::Cluster,
+    whole: true,
+    layout: circle::cluster,
+    first: "node-1",
+    speed: 50,
+    warm_up: 6_000,
     ..APART
 };
 
@@ -190,24 +203,56 @@ static TOPOLOGIES: &[Spec] = &[
     Spec {
         name: "sharding",
         title: (words::SHARDING, "3"),
-        hosts: lab::sharding,
+        hosts: Hosts::Made(lab::sharding),
         first: "redis-1",
         ..SHARDED
     },
-    Spec { name: "twemproxy", title: (words::TWEMPROXY, "3"), hosts: lab::twemproxy, ..SHARDED },
+    Spec {
+        name: "twemproxy",
+        title: (words::TWEMPROXY, "3"),
+        hosts: Hosts::Made(lab::twemproxy),
+        ..SHARDED
+    },
     Spec {
         name: "predixy-sentinels",
         title: (words::PREDIXY_SENTINELS, "2"),
-        hosts: lab::predixy_over_sentinels,
+        hosts: Hosts::Made(lab::predixy_over_sentinels),
         warm_up: 13_000,
         ..SHARDED
     },
     Spec {
         name: "predixy-cluster",
         title: (words::PREDIXY_CLUSTER, "6"),
-        hosts: lab::predixy_over_cluster,
+        hosts: Hosts::Made(lab::predixy_over_cluster),
         warm_up: 4_000,
         ..SHARDED
+    },
+    Spec {
+        name: "cluster-6",
+        title: (words::CLUSTER, "3"),
+        hosts: Hosts::Made(|| lab::busy_cluster(3, 1)),
+        ..CLUSTER
+    },
+    Spec {
+        name: "cluster-12",
+        title: (words::CLUSTER, "6"),
+        hosts: Hosts::Made(|| lab::busy_cluster(6, 1)),
+        ..CLUSTER
+    },
+    Spec {
+        name: "cluster-100",
+        title: (words::NODES, "100"),
+        hosts: Hosts::Made(|| lab::busy_cluster(50, 1)),
+        speed: 20,
+        warm_up: 4_000,
+        ..CLUSTER
+    },
+    Spec {
+        name: "cluster-empty",
+        title: (words::EMPTY_NODES, "3"),
+        hosts: Hosts::Made(|| lab::empty_nodes(3)),
+        warm_up: 500,
+        ..CLUSTER
     },
 ];
 
@@ -219,8 +264,8 @@ thread_local! {
 
 impl Group {
     /// All groups, in their order.
-    pub(crate) const ALL: [Group; 4] =
-        [Group::Apart, Group::Replicated, Group::Watched, Group::Sharded];
+    pub(crate) const ALL: [Group; 5] =
+        [Group::Apart, Group::Replicated, Group::Watched, Group::Sharded, Group::Cluster];
 
     /// What a person calls it.
     pub(crate) fn title(self) -> Text {
@@ -229,6 +274,7 @@ impl Group {
             Group::Replicated => words::GROUP_REPLICATED,
             Group::Watched => words::GROUP_WATCHED,
             Group::Sharded => words::GROUP_SHARDED,
+            Group::Cluster => words::GROUP_CLUSTER,
         }
     }
 }
@@ -371,6 +417,10 @@ mod words {
         TWEMPROXY: "twemproxy and {n} servers", "twemproxy 与 {n} 台服务器";
         PREDIXY_SENTINELS: "predixy over {n} Sentinel groups", "predixy 与 {n} 组哨兵主从";
         PREDIXY_CLUSTER: "predixy over a Cluster of {n}", "predixy 与 {n} 节点集群";
+        GROUP_CLUSTER: "Cluster", "集群";
+        CLUSTER: "{n} primaries, {n} replicas", "{n} 主 {n} 从";
+        NODES: "{n} nodes", "{n} 个节点";
+        EMPTY_NODES: "{n} nodes that have not met", "{n} 个尚未相识的节点";
         SERVER: "1 server", "1 台服务器";
         SERVERS: "{n} servers", "{n} 台服务器";
         REPLICAS: "1 primary, {n} replicas", "1 主 {n} 从";

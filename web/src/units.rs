@@ -94,7 +94,8 @@ impl Units {
                 let mut unit = unit(BodyId::Process(process.id), kind, &name);
                 unit.port = port;
                 units.push(unit);
-                primaries.push(said("replicaof"));
+                let in_cluster = || primary_in_cluster(world.scenario(), &host, &process);
+                primaries.push(said("replicaof").or_else(in_cluster));
             }
         }
         let mut units = Units(units);
@@ -265,6 +266,24 @@ fn directive(
     };
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
     Some(line.to_owned())
+}
+
+/// The address of the primary that the `nodes.conf` of the scenario gives a node, as `replicaof` would
+/// have it.
+fn primary_in_cluster(
+    scenario: &Scenario,
+    host: &HostView<'_>,
+    process: &ProcView<'_>,
+) -> Option<String> {
+    let spec = scenario.hosts.iter().find(|spec| spec.name == host.name)?;
+    let text = spec.files.get(&resolve_path(process.dir, "nodes.conf"))?;
+    // Name, address, flags, name of the primary.
+    let lines = || text.lines().map(|line| line.split(' '));
+    let mut own = lines().find(|line| line.clone().nth(2).is_some_and(|f| f.contains("myself")))?;
+    let primary = own.nth(3).filter(|primary| *primary != "-")?;
+    let mut line = lines().find(|line| line.clone().next() == Some(primary))?;
+    let (host, port) = line.nth(1)?.split_once('@')?.0.rsplit_once(':')?;
+    Some(format!("{host} {port}"))
 }
 
 #[cfg(test)]

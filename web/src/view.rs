@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use limpid_core::sharding::Slot;
 use limpid_core::sim::Action;
 use limpid_core::sorted::{SortedMap, SortedSet};
 
@@ -29,6 +30,8 @@ pub(crate) struct View {
     pub centre: Point,
     /// The size of the stage in pixels.
     pub stage: (f64, f64),
+    /// The slot of a cluster that was chosen.
+    pub slot: Option<Slot>,
     /// The part of the map that is seen.
     pub camera: Camera,
     /// Whether the person moved the camera, so that it is left alone.
@@ -82,6 +85,7 @@ impl View {
             places: Rc::default(),
             centre: Point::default(),
             stage: (0.0, 0.0),
+            slot: None,
             camera: Camera { k: 1.0, x: 0.0, y: 0.0 },
             camera_held: false,
             selected: SortedSet::new(),

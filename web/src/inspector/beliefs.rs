@@ -183,7 +183,7 @@ fn side_by_side(
 }
 
 /// What most say; of several that are said equally often, the first.
-fn most<'a>(told: impl Iterator<Item = &'a String> + Clone) -> Option<String> {
+pub(super) fn most<'a>(told: impl Iterator<Item = &'a String> + Clone) -> Option<String> {
     let count = |what: &String| told.clone().filter(|&told| told == what).count();
     let best = told.clone().map(count).max()?;
     told.clone().find(|what| count(what) == best).cloned()

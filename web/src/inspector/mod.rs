@@ -11,11 +11,13 @@ pub(crate) mod info;
 pub(crate) mod keys;
 pub(crate) mod ledger;
 pub(crate) mod log;
+pub(crate) mod matrix;
 pub(crate) mod pools;
 pub(crate) mod proxy_files;
 pub(crate) mod replication;
 pub(crate) mod ring;
 mod search;
+pub(crate) mod slots;
 pub(crate) mod watched;
 
 use yew::prelude::*;

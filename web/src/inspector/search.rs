@@ -3,6 +3,7 @@
 use web_sys::HtmlInputElement;
 use yew::prelude::*;
 
+use crate::i18n::Text;
 use crate::page::{Page, Topic, use_page};
 use crate::units::BodyId;
 
@@ -13,13 +14,19 @@ type Draw = fn(&Page, BodyId, &str) -> Option<Html>;
 
 /// A field to search in, and what was found.
 pub(super) fn searched(body: BodyId, draw: Draw) -> Html {
-    html! { <Searched {body} {draw} /> }
+    searched_for(body, words::FILTER, draw)
+}
+
+/// The same with a word for what is to be typed.
+pub(super) fn searched_for(body: BodyId, label: Text, draw: Draw) -> Html {
+    html! { <Searched {body} {draw} {label} /> }
 }
 
 #[derive(Properties)]
 struct Props {
     body: BodyId,
     draw: Draw,
+    label: Text,
 }
 
 impl PartialEq for Props {
@@ -39,7 +46,7 @@ fn Searched(props: &Props) -> Html {
             filter.set(input.value());
         })
     };
-    let label = page.say(words::FILTER);
+    let label = page.say(props.label);
     let found = (props.draw)(&page, props.body, &filter);
     html! {
         <>

@@ -2,7 +2,8 @@
 
 use core::time::Duration;
 
-use limpid_core::lab::{TRAFFIC, Traffic};
+use limpid_core::client::Routing;
+use limpid_core::lab::{CLUSTER_TRAFFIC, ClusterTraffic, TRAFFIC, Traffic};
 use yew::prelude::*;
 
 use super::{Detail, Kind, NodeView, Role, per_second, target};
@@ -16,7 +17,7 @@ use crate::units::Unit;
 /// The kind.
 pub(crate) static KIND: Kind = Kind {
     name: "client",
-    programs: &[TRAFFIC],
+    programs: &[CLUSTER_TRAFFIC, TRAFFIC],
     port: None,
     part: Part::Client,
     outline: Outline { aside: 30.0, above: 16.0, below: 44.0, rim: Rim::Circle(13.0) },
@@ -47,6 +48,11 @@ pub(crate) struct ClientNode {
 }
 
 fn read(lab: &Lab, unit: &Unit) -> NodeView {
+    if let Some(traffic) = lab.machine::<ClusterTraffic>(unit) {
+        let client = traffic.client();
+        let stuck = !client.is_connected() || client.pending() >= WAITING;
+        return NodeView::Client(ClientNode { rate: lab.rate(unit.id), stuck });
+    }
     let stuck = lab.machine::<Traffic>(unit).is_some_and(|traffic| {
         let client = traffic.client();
         !client.is_connected() || client.pending() >= WAITING
@@ -82,6 +88,9 @@ fn mark(body: &Body, _: Detail) -> Html {
 
 /// What a client has seen, in the form of INFO.
 fn info(lab: &Lab, unit: &Unit) -> Option<String> {
+    if let Some(traffic) = lab.machine::<ClusterTraffic>(unit) {
+        return Some(cluster_info(traffic.client()));
+    }
     let traffic = lab.machine::<Traffic>(unit)?.client();
     let stats = traffic.stats();
     let millis = |d: Duration| format!("{:.3} ms", d.as_secs_f64() * 1e3);
@@ -106,6 +115,36 @@ fn info(lab: &Lab, unit: &Unit) -> Option<String> {
         millis(stats.latency.quantile(0.99)),
         millis(stats.latency.max),
     ))
+}
+
+/// What a client of a cluster has seen, in the form of INFO.
+fn cluster_info(client: &limpid_core::client::ClusterTraffic) -> String {
+    let stats = client.stats();
+    let traffic = &stats.traffic;
+    let routing = match client.config().routing {
+        Routing::Learned => "learned",
+        Routing::Redirected => "redirected",
+    };
+    let at = client.current().map_or("-".to_owned(), ToString::to_string);
+    let error = traffic.last_error.as_deref().unwrap_or("-");
+    format!(
+        "# Client\nrouting:{routing}\nnode:{at}\nwaiting:{}\n# Traffic\nsent:{}\nreplies:{}\n\
+         errors:{}\nlast_error:{error}\nskipped:{}\nconnections:{}\nfailures:{}\n# Cluster\n\
+         moved:{}\nasked:{}\nretries:{}\nlearned:{}\nwrites_gone:{}\nreplies_wrong:{}\n",
+        client.pending(),
+        traffic.sent,
+        traffic.replies,
+        traffic.errors,
+        traffic.skipped,
+        traffic.connects,
+        traffic.failures,
+        stats.moved,
+        stats.asked,
+        stats.retries,
+        stats.learned,
+        stats.gone,
+        stats.wrong,
+    )
 }
 
 mod words {

@@ -7,6 +7,7 @@
 //! whoever asks through a proxy.
 
 pub(crate) mod apart;
+pub(crate) mod circle;
 mod course;
 pub(crate) mod replicated;
 pub(crate) mod through;

@@ -53,6 +53,13 @@ pub(crate) fn BodyMark(props: &Props) -> Html {
     let label = body.spoken(props.locale);
     let line = body.line(props.locale);
     let pressed = if props.picked { "true" } else { "false" };
+    let name = body.short_name();
+    let (stem, number) =
+        match name.rfind('-').filter(|_| name.ends_with(|c: char| c.is_ascii_digit())) {
+            Some(at) => name.split_at(at + 1),
+            None => ("", name),
+        };
+    let (stem, number) = (stem.to_owned(), number.to_owned());
     html! {
         <g {class} {onfocus} id={format!("body-{id}")}
             role="button" tabindex={if props.reachable { "0" } else { "-1" }}
@@ -63,7 +70,10 @@ pub(crate) fn BodyMark(props: &Props) -> Html {
             <rect class="halo" x={num(-half - 4.0)} y={num(-above - 4.0)}
                 width={num(half * 2.0 + 8.0)} height={num(high + 8.0)} rx="20" />
             { (body.kind.mark)(body, Detail { near: props.near, locale: props.locale }) }
-            <text class="name" y={num(body.kind.name_at)}>{ body.short_name() }</text>
+            <text class="name" y={num(body.kind.name_at)}>
+                // In a throng only the number at its end is shown.
+                <tspan class="stem">{ stem }</tspan>{ number }
+            </text>
             if !line.is_empty() {
                 <text class="doing" y={num(body.kind.name_at + 15.0)}>{ line }</text>
             }

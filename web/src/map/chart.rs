@@ -6,6 +6,7 @@ use yew::prelude::*;
 use crate::i18n::common;
 use crate::layout::{self, Part, Point};
 use crate::map::body::BodyMark;
+use crate::map::circle::circle_of_slots;
 use crate::map::follow::FollowMark;
 use crate::map::gesture::{self, Gesture};
 use crate::map::link::LinkMark;
@@ -15,6 +16,9 @@ use crate::units::BodyId;
 
 /// Among more bodies than this, the names of clients are shown on demand only.
 const CROWD: usize = 20;
+
+/// Among more than this, a name is a number when the map is small.
+const THRONG: usize = 60;
 
 #[derive(Properties, PartialEq)]
 pub(crate) struct Props {
@@ -39,7 +43,9 @@ pub(crate) fn Chart(props: &Props) -> Html {
     }
     let locale = view.prefs.locale;
     let crowded = view.scene.bodies.len() > CROWD;
+    let thronged = view.scene.bodies.len() > THRONG;
     let distance = match camera.k {
+        k if k < 0.7 && thronged => "map far middling thronged",
         // A plate is narrower than the line of what its server does.
         k if k < 0.7 => "map far middling",
         _ if crowded && camera.k < 1.0 => "map middling",
@@ -52,6 +58,7 @@ pub(crate) fn Chart(props: &Props) -> Html {
         <svg class={distance} ref={node} role="group" data-testid="map"
             aria-label={locale.say(common::MAP)}>
             <g transform={format!("translate({:.2} {:.2}) scale({:.4})", camera.x, camera.y, camera.k)}>
+                { circle_of_slots(&view) }
                 { for scene.machines.iter().map(|machine| plate(machine, places)) }
                 { for scene.links.iter().map(|link| html! {
                     <LinkMark key={format!("{}-{}", link.a, link.b)} link={link.clone()} {locale}
@@ -105,8 +112,13 @@ fn picked(view: &View, a: BodyId, b: BodyId) -> bool {
     }
 }
 
-/// Whether a Sentinel watches over a link.
+/// Whether a link only serves to watch: a Sentinel stands at one end, or two nodes of a cluster that
+/// gossip.
 fn watches(view: &View, a: BodyId, b: BodyId) -> bool {
+    let holds_data = |id| view.scene.body(id).is_some_and(|body| body.shard.is_some());
+    if view.scene.circle.is_some() && holds_data(a) && holds_data(b) {
+        return true;
+    }
     let is = |id| view.scene.body(id).is_some_and(|body| body.kind.part == Part::Sentinel);
     is(a) || is(b)
 }

@@ -145,13 +145,16 @@ pub(crate) fn Stage() -> Html {
         })
     };
     let onclick = {
-        let page = page.clone();
+        let (page, frame) = (page.clone(), frame.clone());
         Callback::from(move |event: MouseEvent| {
             if core::mem::take(&mut *spent.borrow_mut()) {
                 return;
             }
             if let Some(target) = target_of(event.target()) {
                 activate(&page, target, event.shift_key() || event.ctrl_key(), &event);
+            } else {
+                let at = on_stage(&frame, event.client_x(), event.client_y());
+                crate::map::circle::choose(&page, at);
             }
         })
     };

@@ -74,16 +74,22 @@ fn grain(body: &Body) -> Html {
     html! { <path class="grain" d={path} /> }
 }
 
-/// What Sentinels hold of the server: down for some of them (SDOWN), or for enough (ODOWN).
+/// What Sentinels hold of the server: down for some of them (SDOWN), or for enough (ODOWN); or what the
+/// other nodes of its cluster do: some cannot reach it (PFAIL), or enough agree (FAIL).
 fn badge(body: &Body) -> Html {
     let Some(judged) = body.judged.filter(|judged| judged.down_for > 0) else {
         return Html::default();
     };
     let (name, sign) = if judged.objectively { ("odown", "✕") } else { ("sdown", "?") };
+    let told = match (judged.in_cluster, judged.objectively) {
+        (false, _) => name,
+        (true, true) => "fail",
+        (true, false) => "pfail",
+    };
     let outline = &body.kind.outline;
     html! {
         <g class={classes!("badge", name)} data-testid={format!("judged-{}", body.name)}
-            data-judged={name} transform={format!("translate({} {})", num(outline.aside - 10.0), num(-outline.above))}>
+            data-judged={told} transform={format!("translate({} {})", num(outline.aside - 10.0), num(-outline.above))}>
             <rect x="-24" y="-10" width="48" height="20" rx="10" />
             <text y="4">{ format!("{sign} {}/{}", judged.down_for, judged.watched_by) }</text>
         </g>

@@ -10,7 +10,9 @@ use limpid_core::lab::SERVER;
 use super::{Kind, NodeView, Role, per_second};
 use crate::figures;
 use crate::i18n::{Locale, common};
-use crate::inspector::{config, connections, files, info, keys, log, replication, watched};
+use crate::inspector::{
+    config, connections, files, info, keys, log, matrix, replication, slots, watched,
+};
 use crate::layout::{Outline, Part, Rim};
 use crate::scene::{Body, FollowState, Health};
 
@@ -37,6 +39,8 @@ pub(crate) static KIND: Kind = Kind {
         &info::TAB,
         &replication::TAB,
         &watched::TAB,
+        &slots::TAB,
+        &matrix::TAB,
         &keys::TAB,
         &files::TAB,
         &config::TAB,
@@ -61,6 +65,21 @@ pub(crate) struct ServerNode {
     pub rate: u64,
     /// Where its stream is, if it replicates.
     pub stream: Option<Stream>,
+    /// What it holds of its cluster, if it is in cluster mode.
+    pub cluster: Option<ClusterNode>,
+}
+
+/// What a node holds of its cluster.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct ClusterNode {
+    /// The epoch of its slots, or of its primary's.
+    pub epoch: u64,
+    /// How many slots it owns.
+    pub slots: usize,
+    /// Whether the cluster is up in its eyes.
+    pub up: bool,
+    /// The votes that it has and those that it needs, and the epoch, while it asks for them.
+    pub election: Option<(usize, usize, u64)>,
 }
 
 /// Where a server's stream is.
@@ -86,6 +105,9 @@ impl ServerNode {
 
 fn line(body: &Body, locale: Locale) -> String {
     let NodeView::Server(server) = &body.node else { return String::new() };
+    if let Some(node) = &server.cluster {
+        return cluster_line(node, server, locale);
+    }
     let keys = match server.keys {
         1 => locale.say(words::KEY_COUNT).to_owned(),
         n => locale.fill(words::KEYS_COUNT, &[("n", &figures::count(n))]),
@@ -93,6 +115,25 @@ fn line(body: &Body, locale: Locale) -> String {
     match server.rate {
         0 => keys,
         n => format!("{keys} · {}", per_second(locale, n)),
+    }
+}
+
+/// What a node of a cluster does: it asks for votes, or is cut off, or serves slots.
+fn cluster_line(node: &ClusterNode, server: &ServerNode, locale: Locale) -> String {
+    let epoch = node.epoch.to_string();
+    match node.election {
+        Some((votes, needed, epoch)) => locale.fill(
+            words::VOTES,
+            &[
+                ("votes", &votes.to_string()),
+                ("needed", &needed.to_string()),
+                ("epoch", &epoch.to_string()),
+            ],
+        ),
+        None if !node.up => locale.say(words::CLUSTER_DOWN).to_owned(),
+        None if server.is_replica => locale.fill(words::EPOCH, &[("epoch", &epoch)]),
+        None => locale
+            .fill(words::SLOTS, &[("epoch", &epoch), ("n", &figures::count(node.slots as u64))]),
     }
 }
 
@@ -119,5 +160,9 @@ mod words {
         ROLE_REPLICA: "replica", "从节点";
         KEYS_COUNT: "{n} keys", "{n} 个键";
         KEY_COUNT: "1 key", "1 个键";
+        VOTES: "votes {votes}/{needed} e{epoch}", "得票 {votes}/{needed} e{epoch}";
+        CLUSTER_DOWN: "cluster down", "集群不可用";
+        EPOCH: "e{epoch}", "e{epoch}";
+        SLOTS: "e{epoch} · {n} slots", "e{epoch} · {n} 槽";
     }
 }

@@ -9,7 +9,7 @@ use limpid_core::server::{ReplicationView, Server};
 use limpid_core::sorted::sort_by_key;
 use limpid_core::store::{Entry, Keyed, StringRef, ValueRef};
 
-use super::{ServerNode, Stream};
+use super::{ClusterNode, ServerNode, Stream};
 use crate::kinds::NodeView;
 use crate::lab::Lab;
 use crate::units::{BodyId, Unit};
@@ -52,6 +52,15 @@ pub(super) fn node(lab: &Lab, unit: &Unit) -> NodeView {
         stream: replication
             .filter(replicates)
             .map(|view| Stream { offset: view.offset, follows: None }),
+        cluster: server.and_then(Server::cluster).map(|cluster| {
+            let glance = cluster.glance();
+            ClusterNode {
+                epoch: glance.config_epoch,
+                slots: cluster.my_slots().len(),
+                up: glance.up,
+                election: glance.election,
+            }
+        }),
     })
 }
 

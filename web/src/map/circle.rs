@@ -1,0 +1,178 @@
+//! The circle of slots: an arc for each range of slots in its owner's hue, the slots that are on
+//! their way, and the slot that the person has chosen.
+
+use limpid_core::sharding::Slot;
+use yew::prelude::*;
+
+use crate::cluster::{Circle, Claim, Moving};
+use crate::figures;
+use crate::i18n::Locale;
+use crate::kinds::num;
+use crate::layout::{Point, circle};
+use crate::page::{Page, Topic, View};
+
+/// How thick the circle is, and how far from it a click still means it, as parts of its radius.
+const BAND: f64 = 0.085;
+const REACH: f64 = 0.12;
+/// Slots on their way that are drawn, at most.
+const MOST_MOVING: usize = 300;
+
+/// The radius of the circle's middle line on the map; `None` if there is no circle.
+fn radius(view: &View) -> Option<f64> {
+    view.scene.circle.as_ref()?;
+    let primaries =
+        view.scene.bodies.iter().filter(|body| body.shard.is_some() && body.home.is_none());
+    Some(circle::radius(primaries.map(|body| view.place(body.id))))
+}
+
+/// The slot at a point of the map, if that lies on the circle.
+fn slot_at(view: &View, at: Point) -> Option<Slot> {
+    let radius = radius(view)?;
+    let off = (at.distance(Point::default()) - radius).abs();
+    let number = (circle::part_of(at) * f64::from(Slot::COUNT)) as u16;
+    (off <= radius * REACH).then(|| Slot::new(number.min(Slot::COUNT - 1)))?
+}
+
+/// Chooses the slot at a point of the stage, if that lies on the circle.
+pub(super) fn choose(page: &Page, at: Point) -> bool {
+    let slot = {
+        let view = page.view();
+        slot_at(&view, view.camera.to_map(at))
+    };
+    if slot.is_some() {
+        page.change(Topic::Scene, |view| view.slot = slot);
+    }
+    slot.is_some()
+}
+
+/// The circle, if there is a cluster.
+pub(super) fn circle_of_slots(view: &View) -> Html {
+    let (Some(shown), Some(radius)) = (&view.scene.circle, radius(view)) else {
+        return Html::default();
+    };
+    let locale = view.prefs.locale;
+    html! {
+        <g class="circle" data-testid="circle" data-served={shown.served().to_string()}
+            data-moving={shown.moving.len().to_string()} role="img"
+            aria-label={summary(locale, shown)}>
+            <circle class="unowned" r={num(radius)} stroke-width={num(radius * BAND)} />
+            { for shown.claims.iter().map(|claim| arc(view, claim, radius)) }
+            { for shown.moving.iter().take(MOST_MOVING).map(|cell| moving(view, cell, radius)) }
+            { chosen(view, shown, radius) }
+        </g>
+    }
+}
+
+/// How much of the circle is served.
+fn summary(locale: Locale, shown: &Circle) -> String {
+    locale.fill(
+        words::SERVED,
+        &[
+            ("n", &figures::count(shown.served().into())),
+            ("all", &figures::count(Slot::COUNT.into())),
+        ],
+    )
+}
+
+/// The range of slots of one owner. It is pale while nobody serves it; a second node that claims it
+/// as well has a thin arc inside.
+fn arc(view: &View, claim: &Claim, radius: f64) -> Html {
+    let hue = |body| {
+        let shard = view.scene.body(body).and_then(|body| body.shard).unwrap_or_default();
+        format!("hue-{}", shard % 7)
+    };
+    let path = |radius: f64| sector(claim.first, claim.last, radius);
+    let served = if claim.served { "served" } else { "unserved" };
+    let title = format!("{}–{} {}", claim.first, claim.last, view.scene.name(claim.owner));
+    html! {
+        <g key={claim.first}>
+            <path class={classes!("arc", served, hue(claim.owner))} d={path(radius)}
+                stroke-width={num(radius * BAND)}><title>{ title }</title></path>
+            if let Some(rival) = claim.rival {
+                <path class={classes!("arc", "rival", hue(rival))} d={path(radius * (1.0 - BAND))}
+                    stroke-width={num(radius * BAND * 0.35)}>
+                    <title>{ view.scene.name(rival) }</title>
+                </path>
+            }
+        </g>
+    }
+}
+
+/// An arc over slots, as a path to be stroked.
+fn sector(first: u16, last: u16, radius: f64) -> String {
+    let all = f64::from(Slot::COUNT);
+    let (from, to) = (f64::from(first) / all, (f64::from(last) + 1.0) / all);
+    // A gap between neighbours, where there is room for one.
+    let gap = if to - from > 0.004 && to - from < 1.0 { 0.0008 } else { 0.0 };
+    let ends = [from + gap, (from + to) / 2.0, to - gap]
+        .map(|part| circle::on(circle::angle(part), radius));
+    let [a, b, c] = ends;
+    // In two pieces, so that neither is longer than half of the circle.
+    format!(
+        "M{:.1} {:.1}A{radius:.1} {radius:.1} 0 0 1 {:.1} {:.1}A{radius:.1} {radius:.1} 0 0 1 {:.1} {:.1}",
+        a.x, a.y, b.x, b.y, c.x, c.y
+    )
+}
+
+/// A slot on its way: a cell that goes along the inside of the circle as its keys do.
+fn moving(view: &View, cell: &Moving, radius: f64) -> Html {
+    let from = f64::from(cell.slot) / f64::from(Slot::COUNT);
+    let to = circle::part_of(view.place(cell.to));
+    // The shorter way around.
+    let way = (to - from + 0.5).rem_euclid(1.0) - 0.5;
+    let inside = radius * (1.0 - BAND * 1.3);
+    let at = circle::on(circle::angle(from + way * cell.part), inside);
+    let home = circle::on(circle::angle(from), radius);
+    let hue = |body| {
+        let shard = view.scene.body(body).and_then(|body| body.shard).unwrap_or_default();
+        format!("hue-{}", shard % 7)
+    };
+    let size = radius * BAND * 0.5;
+    html! {
+        <g key={format!("m{}", cell.slot)} class="moving" data-testid={format!("moving-{}", cell.slot)}
+            data-part={format!("{:.2}", cell.part)}>
+            <path class="thread" d={format!("M{:.1} {:.1}L{:.1} {:.1}", home.x, home.y, at.x, at.y)} />
+            <rect class={classes!("cell", hue(cell.from))} x={num(at.x - size)} y={num(at.y - size)}
+                width={num(size * 2.0)} height={num(size * 2.0)} rx={num(size * 0.3)}>
+                <title>{ format!("{} {} → {}", cell.slot, view.scene.name(cell.from), view.scene.name(cell.to)) }</title>
+            </rect>
+        </g>
+    }
+}
+
+/// The middle of the circle: how much is served, and the slot that was chosen, with its owner.
+fn chosen(view: &View, shown: &Circle, radius: f64) -> Html {
+    let locale = view.prefs.locale;
+    let size = radius * 0.115;
+    let line = |y: f64, class: &'static str, text: String| {
+        html! { <text {class} y={num(y)} font-size={num(size)}>{ text }</text> }
+    };
+    let Some(slot) = view.slot else {
+        return html! {
+            <>
+                { line(-size * 0.2, "gist", summary(locale, shown)) }
+                { line(size * 1.2, "hint-slot", locale.say(words::CHOOSE).to_owned()) }
+            </>
+        };
+    };
+    let part = (f64::from(slot.number()) + 0.5) / f64::from(Slot::COUNT);
+    let ends =
+        [1.0 - BAND * 1.4, 1.0 + BAND * 0.7].map(|r| circle::on(circle::angle(part), radius * r));
+    let owner = shown.owner(slot.number()).map(|claim| view.scene.name(claim.owner).to_owned());
+    html! {
+        <>
+            <path class="chosen" d={format!("M{:.1} {:.1}L{:.1} {:.1}", ends[0].x, ends[0].y, ends[1].x, ends[1].y)} />
+            { line(-size * 0.2, "gist", locale.fill(words::SLOT, &[("n", &slot.number().to_string())])) }
+            { line(size * 1.2, "gist", owner.unwrap_or_else(|| locale.say(words::NO_OWNER).to_owned())) }
+        </>
+    }
+}
+
+mod words {
+    crate::i18n::texts! {
+        SERVED: "{n} of {all} slots served", "已有 {n} / {all} 个槽位可用";
+        CHOOSE: "click a slot", "点击查看槽位";
+        SLOT: "slot {n}", "槽位 {n}";
+        NO_OWNER: "no owner", "无归属";
+    }
+}
