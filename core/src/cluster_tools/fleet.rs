@@ -52,7 +52,7 @@ impl Fleet {
                 let hidden = ["noaddr", "handshake"].iter().any(|flag| node.has_flag(flag));
                 // Redis 4 did not even try to reach them.
                 let down = node.has_flag("fail") || !node.connected;
-                !hidden && !(down && self.desk.dialect() == Dialect::Trib)
+                !(hidden || down && self.desk.dialect() == Dialect::Trib)
             })
             .map(|node| (self.desk.send(&node.place, words("CLUSTER NODES")), node))
             .collect();

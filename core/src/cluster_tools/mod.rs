@@ -1,7 +1,7 @@
 //! The tools that build, inspect and mend a Redis Cluster: `redis-cli --cluster` and the
 //! `redis-trib.rb` of Redis 4.
 //!
-//! Each is an `async fn` of a [`Conversation`](crate::conversation::Conversation) that asks for
+//! Each is an `async fn` of a [conversation](crate::conversation::Conversation) that asks for
 //! "send these commands to that node", "print this" and "read a line" ([`Ask`]) and is told what
 //! came of it ([`Told`]). What carries the requests out lives elsewhere: `native` on sockets, the
 //! lab's shell in a World. What is printed is what Redis's tools print, line for line.

@@ -153,7 +153,7 @@ impl Cluster {
         let asks = self.election.asked && self.i_am_replica() && self.election.at.is_some();
         let master = self.me().master.map(|master| &self.nodes[master])?;
         let asks = asks && (master.has_failed() || self.manual.is_under_way());
-        asks.then(|| (self.election.votes as usize, self.quorum() as usize, self.election.epoch))
+        asks.then(|| (self.election.votes, self.quorum(), self.election.epoch))
     }
 
     /// When the election that is waited for begins.
