@@ -10,6 +10,7 @@ use limpid_core::sorted::sort_by_key;
 
 use crate::lab::Lab;
 use crate::scene::Judgement;
+use crate::topology::Group;
 use crate::units::{BodyId, Unit};
 use crate::whole::IS_WHOLE;
 
@@ -155,8 +156,12 @@ impl Lab {
         }
     }
 
-    /// The circle of slots, if there is a cluster.
+    /// The circle of slots, if a cluster stands around it.
     pub(crate) fn circle(&self, members: &[Member<'_>]) -> Option<Circle> {
+        // Other layouts have no room for it.
+        if self.topology().group() != Group::Cluster {
+            return None;
+        }
         if members.is_empty() {
             return None;
         }

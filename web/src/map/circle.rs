@@ -150,7 +150,7 @@ fn chosen(view: &View, shown: &Circle, radius: f64) -> Html {
     let Some(slot) = view.slot else {
         return html! {
             <>
-                { line(-size * 0.2, "gist", summary(locale, shown)) }
+                { line(-size * 0.2, "told", summary(locale, shown)) }
                 { line(size * 1.2, "hint-slot", locale.say(words::CHOOSE).to_owned()) }
             </>
         };
@@ -162,8 +162,8 @@ fn chosen(view: &View, shown: &Circle, radius: f64) -> Html {
     html! {
         <>
             <path class="chosen" d={format!("M{:.1} {:.1}L{:.1} {:.1}", ends[0].x, ends[0].y, ends[1].x, ends[1].y)} />
-            { line(-size * 0.2, "gist", locale.fill(words::SLOT, &[("n", &slot.number().to_string())])) }
-            { line(size * 1.2, "gist", owner.unwrap_or_else(|| locale.say(words::NO_OWNER).to_owned())) }
+            { line(-size * 0.2, "told", locale.fill(words::SLOT, &[("n", &slot.number().to_string())])) }
+            { line(size * 1.2, "told", owner.unwrap_or_else(|| locale.say(words::NO_OWNER).to_owned())) }
         </>
     }
 }
