@@ -57,6 +57,13 @@ fn a_lesson_is_done_by_keyboard_goes_back_with_time_and_goes_on_after_a_reload()
         done(page, 1).await?;
         page.line(":play").await?;
         done(page, 2).await?;
+        // What is typed in the past is asked about first.
+        page.wait_for(
+            "the present",
+            "(() => { const bar = document.querySelector('[role=slider]');
+               return +bar.ariaValueNow >= +bar.ariaValueMax; })()",
+        )
+        .await?;
 
         page.line("set k1 222").await?;
         page.wait_for_text("[data-testid=screen-redis-2]", "READONLY").await?;

@@ -32,6 +32,8 @@ const ACTIONS: &str = "\
     6s heal
     6.5s partition-oneway client-2 | redis-2
     7.5s heal redis-2 | client-2
+    7.8s write redis-1 /data/note kept
+    7.9s reload redis-1
     8s pause redis-3
     10s resume redis-3
     11s crash redis-2

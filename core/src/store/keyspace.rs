@@ -355,7 +355,7 @@ mod tests {
         set(&mut keyspace, 0, "never", "v", NewExpire::Never);
         assert_eq!(keyspace.next_expiry(), Some(11));
         assert_eq!(keyspace.summary().collect::<Vec<_>>(), [(0, 3, 2), (3, 2, 2)]);
-        assert_eq!((keyspace.mean_ttl(0, 10), keyspace.mean_ttl(3, 10)), (20, 30));
+        assert_eq!((keyspace.mean_ttl(0, 0), keyspace.mean_ttl(3, 10)), (20, 20));
         keyspace.env.now_ms = 10;
         assert_eq!(keyspace.expire_step(10), 0);
         keyspace.env.now_ms = 31;
