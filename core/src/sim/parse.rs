@@ -84,7 +84,7 @@ fn parse(words: &mut Words<'_>) -> Result<Action, ActionError> {
         "reload" => Action::Reload { target: words.name("a process or host")? },
         "write" => Action::Write {
             host: words.name("a host, a file and a text")?,
-            path: words.name("a file and a text")?,
+            path: words.quoted("a file and a text")?,
             text: parse_keys(words.rest_of_line())
                 .ok_or_else(|| invalid("a text", "\\", r"port 6379\n"))?,
         },
@@ -279,6 +279,13 @@ impl<'a> Words<'a> {
         self.next().map(Into::into).ok_or_else(|| self.missing(what))
     }
 
+    /// A word that may be in quotes.
+    fn quoted(&mut self, what: &'static str) -> Result<String, ActionError> {
+        let (word, rest) = quoted_word(self.rest)?.ok_or_else(|| self.missing(what))?;
+        self.rest = rest;
+        Ok(word)
+    }
+
     fn value<T>(
         &mut self,
         what: &'static str,
@@ -348,9 +355,21 @@ pub fn nearest(typed: &str, known: &[(&'static str, &'static str)]) -> Option<&'
     known.iter().map(|(verb, _)| *verb).min_by_key(|verb| distance(verb))
 }
 
-/// Splits a line into words; quotes keep blanks together, a backslash keeps what follows it.
-fn split_words(line: &str) -> Result<Vec<String>, ActionError> {
-    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+/// Splits a line into words, see [`quoted_word`].
+fn split_words(mut line: &str) -> Result<Vec<String>, ActionError> {
+    let mut words = Vec::new();
+    while let Some((word, rest)) = quoted_word(line)? {
+        words.push(word);
+        line = rest;
+    }
+    Ok(words)
+}
+
+/// The first word of a line, and what follows the blank behind it. Quotes keep blanks together, a
+/// backslash keeps what follows it.
+fn quoted_word(line: &str) -> Result<Option<(String, &str)>, ActionError> {
+    let line = line.trim_start();
+    let (mut word, mut quote) = (None::<String>, None);
     let mut chars = line.chars();
     while let Some(c) = chars.next() {
         match (c, quote) {
@@ -361,18 +380,17 @@ fn split_words(line: &str) -> Result<Vec<String>, ActionError> {
                 quote = Some(c);
                 word.get_or_insert_default();
             }
-            (c, None) if c.is_whitespace() => words.extend(word.take()),
+            (c, None) if c.is_whitespace() => break,
             (c, None) => word.get_or_insert_default().push(c),
         }
     }
     if quote.is_some() {
         return Err(invalid("a line with its quotes closed", line, "\"two words\""));
     }
-    words.extend(word);
-    Ok(words)
+    Ok(word.map(|word| (word, chars.as_str())))
 }
 
-/// A word in a form that [`split_words`] gives back.
+/// A word in a form that [`quoted_word`] gives back.
 pub(super) fn show_word(word: &str) -> String {
     let is_plain = |c: char| !c.is_whitespace() && !matches!(c, '"' | '\'' | '\\');
     if !word.is_empty() && word.chars().all(is_plain) {

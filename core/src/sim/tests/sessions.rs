@@ -161,7 +161,12 @@ fn markers_are_the_things_to_jump_to() {
 
 #[test]
 fn a_timed_action_is_read_back() {
-    for line in ["12.5s crash a", "1ms type a send 0 x  y", "3.000000001s heal"] {
+    for line in [
+        "12.5s crash a",
+        "1ms type a send 0 x  y",
+        "2s write a \"/it's a file\" port 6379\\n",
+        "3.000000001s heal",
+    ] {
         let timed: Timed = line.parse().expect(line);
         assert_eq!(timed.to_string(), line);
     }
