@@ -12,7 +12,8 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::traffic::{TrafficStats, gap};
+use super::pace::Pace;
+use super::traffic::TrafficStats;
 use crate::machine::{ConnId, Endpoint, Input, Machine, NetError, Outbox, Output, Signal};
 use crate::peer::{CloseReason, Event, Peer, PeerConfig, Peers};
 use crate::resp::value::Value;
@@ -113,8 +114,7 @@ pub struct ClusterTraffic {
     /// Whether the answer to that is awaited.
     learning: bool,
     outputs: VecDeque<Output>,
-    /// When the next command is due.
-    next: Option<Mono>,
+    pace: Pace,
     /// The latest moment seen.
     now: Mono,
 }
@@ -170,6 +170,7 @@ enum Redirection {
 impl ClusterTraffic {
     /// A client that begins at [`Input::Start`].
     pub fn new(config: ClusterTrafficConfig) -> Self {
+        let pace = Pace::new(config.per_second);
         ClusterTraffic {
             rng: Rng::new(config.seed),
             nodes: config.nodes.clone(),
@@ -183,7 +184,7 @@ impl ClusterTraffic {
             learn: None,
             learning: false,
             outputs: VecDeque::new(),
-            next: None,
+            pace,
             now: Mono::ZERO,
         }
     }
@@ -222,8 +223,7 @@ impl ClusterTraffic {
     /// Sends faster or slower from now on; not at all at 0. The driver must look at
     /// [`Machine::poll_timeout`] again afterwards.
     pub fn set_rate(&mut self, per_second: f64) {
-        self.config.per_second = per_second;
-        self.next = gap(&mut self.rng, per_second).map(|gap| self.now + gap);
+        self.pace.set(per_second, self.now, &mut self.rng);
     }
 
     fn name(&self, key: u32) -> String {
@@ -482,14 +482,9 @@ impl ClusterTraffic {
                 self.route(request);
             }
         }
-        if let Some(at) = self.next
-            && at <= self.now
-        {
+        if let Some(due) = self.pace.due(self.now) {
             self.send_one();
-            // Counted from the time that was due, so that a late wake-up costs no command; but
-            // after a long pause there is nothing to catch up on.
-            let from = if self.now.since(at) > Duration::from_secs(1) { self.now } else { at };
-            self.next = gap(&mut self.rng, self.config.per_second).map(|gap| from + gap);
+            self.pace.sent(due, self.now, &mut self.rng);
         }
     }
 }
@@ -502,12 +497,13 @@ impl Machine for ClusterTraffic {
                 if self.config.routing == Routing::Learned {
                     self.learn = Some(self.now);
                 }
-                self.set_rate(self.config.per_second);
+                self.pace.begin(self.now, &mut self.rng);
             }
             Input::Signal(Signal::Terminate | Signal::Interrupt) => {
                 self.peers = Peers::new();
                 self.later.clear();
-                (self.learn, self.next) = (None, None);
+                self.learn = None;
+                self.pace.stop();
                 self.outputs.push_back(Output::Exit { code: 0 });
                 return;
             }
@@ -525,7 +521,7 @@ impl Machine for ClusterTraffic {
 
     fn poll_timeout(&self) -> Option<Mono> {
         let later = self.later.front().map(|(at, _)| *at);
-        [self.next, self.learn, later, self.peers.poll_timeout()].into_iter().flatten().min()
+        [self.pace.next(), self.learn, later, self.peers.poll_timeout()].into_iter().flatten().min()
     }
 
     fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {

@@ -13,6 +13,7 @@ mod hint;
 pub mod machine;
 pub use crate::resp::quote;
 pub mod marks;
+mod pace;
 pub mod session;
 pub mod sharded;
 pub mod traffic;

@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 
+use super::pace::Pace;
 use super::traffic::TrafficStats;
 use crate::machine::{ConnId, Endpoint, Input, Machine, NetError, Outbox, Output, Signal};
 use crate::peer::{Backoff, CloseReason, Event, Peer, PeerConfig, Peers};
@@ -84,8 +85,7 @@ pub struct Sharded {
     /// Elements of the queue that were pushed and not popped yet.
     queued: SortedSet<u64>,
     pushed: u64,
-    /// When the next command is due.
-    next: Option<Mono>,
+    pace: Pace,
     /// The latest moment seen.
     now: Mono,
 }
@@ -111,6 +111,7 @@ const MOST_PENDING: usize = 16;
 impl Sharded {
     /// A client that begins at [`Input::Start`].
     pub fn new(config: ShardedConfig) -> Self {
+        let pace = Pace::new(config.per_second);
         let mut client = Sharded {
             rng: Rng::new(config.seed),
             sharding: Sharding::new(Vec::new(), config.rule.clone(), None),
@@ -121,7 +122,7 @@ impl Sharded {
             written: vec![false; usize::try_from(config.keys).unwrap_or_default()],
             queued: SortedSet::default(),
             pushed: 0,
-            next: None,
+            pace,
             now: Mono::ZERO,
             config,
         };
@@ -167,8 +168,7 @@ impl Sharded {
 
     /// Sends faster or slower from now on; not at all at 0.
     pub fn set_rate(&mut self, per_second: f64) {
-        self.config.per_second = per_second;
-        self.next = self.gap().map(|gap| self.now + gap);
+        self.pace.set(per_second, self.now, &mut self.rng);
     }
 
     /// One more server, which gets its share of the keys from now on. False if there is one of that
@@ -230,17 +230,6 @@ impl Sharded {
         let prefixes = &self.config.prefixes;
         let place = (n % prefixes.len().max(1) as u64) as usize;
         format!("{}{n}", prefixes.get(place).map_or("key:", String::as_str))
-    }
-
-    /// A gap between two commands, up to twice the mean.
-    fn gap(&mut self) -> Option<Duration> {
-        let rate = self.config.per_second;
-        if rate.is_nan() || rate <= 0.0 {
-            return None;
-        }
-        let unit = self.rng.unit() + self.rng.unit();
-        let seconds = (unit / rate).min(86_400.0);
-        Some(Duration::from_micros((seconds * 1e6) as u64).max(Duration::from_micros(1)))
     }
 
     fn send_one(&mut self) {
@@ -352,13 +341,9 @@ impl Sharded {
     fn due(&mut self) {
         self.peers.wake(self.now);
         self.happened();
-        if let Some(at) = self.next
-            && at <= self.now
-        {
+        if let Some(due) = self.pace.due(self.now) {
             self.send_one();
-            // After a long pause there is nothing to catch up on.
-            let from = if self.now.since(at) > Duration::from_secs(1) { self.now } else { at };
-            self.next = self.gap().map(|gap| from + gap);
+            self.pace.sent(due, self.now, &mut self.rng);
         }
     }
 }
@@ -369,7 +354,7 @@ impl Machine for Sharded {
         match input {
             Input::Start => {
                 self.connect_all();
-                self.next = self.gap().map(|gap| self.now + gap);
+                self.pace.begin(self.now, &mut self.rng);
             }
             Input::Signal(signal) => {
                 if let Signal::Terminate | Signal::Interrupt = signal {
@@ -390,7 +375,7 @@ impl Machine for Sharded {
     }
 
     fn poll_timeout(&self) -> Option<Mono> {
-        [self.next, self.peers.poll_timeout()].into_iter().flatten().min()
+        [self.pace.next(), self.peers.poll_timeout()].into_iter().flatten().min()
     }
 
     fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {

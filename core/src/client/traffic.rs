@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::marks::Marks;
+use super::pace::Pace;
 use crate::machine::{ConnId, Endpoint, Input, Machine, NetError, Outbox, Output, Signal};
 use crate::peer::{CloseReason, Event, Peer, PeerConfig, Peers, Preamble};
 use crate::resp::value::Value;
@@ -189,8 +190,7 @@ pub struct Traffic {
     /// The Sentinel to ask next.
     sentinel: usize,
     outputs: VecDeque<Output>,
-    /// When the next command is due.
-    next: Option<Mono>,
+    pace: Pace,
     /// The latest moment seen.
     now: Mono,
 }
@@ -214,6 +214,7 @@ enum Pending {
 impl Traffic {
     /// A client that begins at [`Input::Start`].
     pub fn new(config: TrafficConfig) -> Self {
+        let pace = Pace::new(config.per_second);
         Traffic {
             rng: Rng::new(config.seed),
             config,
@@ -223,7 +224,7 @@ impl Traffic {
             retry: None,
             sentinel: 0,
             outputs: VecDeque::new(),
-            next: None,
+            pace,
             now: Mono::ZERO,
         }
     }
@@ -256,8 +257,7 @@ impl Traffic {
     /// Sends faster or slower from now on; not at all at 0. The driver must look at
     /// [`Machine::poll_timeout`] again afterwards.
     pub fn set_rate(&mut self, per_second: f64) {
-        self.config.per_second = per_second;
-        self.next = self.gap().map(|gap| self.now + gap);
+        self.pace.set(per_second, self.now, &mut self.rng);
     }
 
     /// Turns to another server. The connection that stands is given up.
@@ -267,11 +267,6 @@ impl Traffic {
             self.retry = Some(self.now);
         }
         self.happened();
-    }
-
-    /// A gap between two commands, up to twice the mean.
-    fn gap(&mut self) -> Option<Duration> {
-        gap(&mut self.rng, self.config.per_second)
     }
 
     /// Connects: to the server, or to a Sentinel that knows where it is.
@@ -306,8 +301,8 @@ impl Traffic {
             match event {
                 Event::Connected { .. } if lane == Lane::Server => {
                     self.stats.connects += 1;
-                    if self.next.is_none() {
-                        self.next = self.gap().map(|gap| self.now + gap);
+                    if self.pace.next().is_none() {
+                        self.pace.begin(self.now, &mut self.rng);
                     }
                 }
                 Event::Reply { token: Pending::Where, value, .. } => self.told(&value),
@@ -434,14 +429,9 @@ impl Traffic {
         if self.retry.is_some_and(|at| at <= self.now) {
             self.connect();
         }
-        if let Some(at) = self.next
-            && at <= self.now
-        {
+        if let Some(due) = self.pace.due(self.now) {
             self.send_one();
-            // Counted from the time that was due, so that a late wake-up costs no command; but
-            // after a long pause there is nothing to catch up on.
-            let from = if self.now.since(at) > Duration::from_secs(1) { self.now } else { at };
-            self.next = self.gap().map(|gap| from + gap);
+            self.pace.sent(due, self.now, &mut self.rng);
         }
     }
 }
@@ -458,7 +448,8 @@ impl Machine for Traffic {
                     self.outputs.push_back(output);
                 }
                 self.peers = Peers::new();
-                (self.retry, self.next) = (None, None);
+                self.retry = None;
+                self.pace.stop();
                 self.outputs.push_back(Output::Exit { code: 0 });
                 return;
             }
@@ -475,24 +466,12 @@ impl Machine for Traffic {
     }
 
     fn poll_timeout(&self) -> Option<Mono> {
-        [self.next, self.retry, self.peers.poll_timeout()].into_iter().flatten().min()
+        [self.pace.next(), self.retry, self.peers.poll_timeout()].into_iter().flatten().min()
     }
 
     fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
         self.peers.outbox(conn)
     }
-}
-
-/// A random time between two commands of which so many come a second; `None` at 0.
-pub(super) fn gap(rng: &mut Rng, per_second: f64) -> Option<Duration> {
-    if per_second.is_nan() || per_second <= 0.0 {
-        return None;
-    }
-    // An exponential distribution would need `ln`, whose last bit may differ between platforms.
-    // A triangle has the same mean and needs nothing but exact operations.
-    let unit = rng.unit() + rng.unit();
-    let seconds = (unit / per_second).min(86_400.0);
-    Some(Duration::from_micros((seconds * 1e6) as u64).max(Duration::from_micros(1)))
 }
 
 #[cfg(test)]

@@ -117,20 +117,14 @@ impl Index {
     /// The id of the command of this name, in any case.
     #[inline(always)]
     pub(super) fn place(&self, name: &[u8]) -> Option<u16> {
-        place(self, name)
-    }
-}
-
-/// The place in the table of the command of this name.
-#[inline(always)]
-fn place(index: &Index, name: &[u8]) -> Option<u16> {
-    let Some(words) = words(name) else { return find_long(index, name) };
-    let mut place = hash_words(words);
-    loop {
-        match index.short[place] {
-            (found, id) if found == words => return Some(id),
-            ([0, 0], _) => return None,
-            _ => place = (place + 1) % PLACES,
+        let Some(words) = words(name) else { return find_long(self, name) };
+        let mut place = hash_words(words);
+        loop {
+            match self.short[place] {
+                (found, id) if found == words => return Some(id),
+                ([0, 0], _) => return None,
+                _ => place = (place + 1) % PLACES,
+            }
         }
     }
 }

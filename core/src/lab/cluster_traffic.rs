@@ -1,11 +1,10 @@
 //! A client that keeps a cluster busy, as a program of a World.
 
 use crate::client::{self, ClusterTrafficConfig, Routing};
-use crate::machine::{ConnId, Input, Machine, Outbox, Output};
-use crate::sim::{Console, Launch, LaunchError, Process};
-use crate::time::{Mono, Now};
+use crate::sim::{Console, Launch, LaunchError};
+use crate::time::Now;
 
-use super::traffic::{endpoint, parse_port, parse_rate};
+use super::traffic::{endpoint, parse_port, parse_rate, runs_client};
 
 /// A [`client::ClusterTraffic`] into which one can type `rate <commands a second>`.
 #[derive(Clone, Debug)]
@@ -61,24 +60,6 @@ impl ClusterTraffic {
     }
 }
 
-impl Machine for ClusterTraffic {
-    fn handle(&mut self, now: Now<'_>, input: Input<'_>) {
-        self.client.handle(now, input);
-    }
-
-    fn poll_output(&mut self) -> Option<Output> {
-        self.client.poll_output()
-    }
-
-    fn poll_timeout(&self) -> Option<Mono> {
-        self.client.poll_timeout()
-    }
-
-    fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
-        self.client.outbox(conn)
-    }
-}
-
 impl Console for ClusterTraffic {
     fn line(&mut self, _: Now<'_>, line: &str) {
         let rate = line.trim().strip_prefix("rate ").map(|rate| parse_rate(rate.trim()));
@@ -92,8 +73,4 @@ impl Console for ClusterTraffic {
     }
 }
 
-impl Process for ClusterTraffic {
-    fn console(&mut self) -> Option<&mut dyn Console> {
-        Some(self)
-    }
-}
+runs_client!(ClusterTraffic);

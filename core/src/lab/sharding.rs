@@ -4,15 +4,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::client::{Sharded, ShardedConfig};
-use crate::machine::{ConnId, Endpoint, Input, Machine, Outbox, Output};
+use crate::machine::Endpoint;
 use crate::sharding::{Hash, Node, Rule};
-use crate::sim::{Console, HostSpec, Launch, LaunchError, Process, ProcessSpec, Scenario};
+use crate::sim::{Console, HostSpec, Launch, LaunchError, ProcessSpec, Scenario};
 use crate::sorted::SortedMap;
-use crate::time::{Duration, Mono, Now};
+use crate::time::{Duration, Now};
 
 use super::programs::SHARDING;
 use super::topology::{clients_of, scenario, server};
-use super::traffic::{endpoint, parse_port, parse_rate};
+use super::traffic::{endpoint, parse_port, parse_rate, runs_client};
 
 /// A [`Sharded`] client into which one can type `rate <commands a second>`, `add <host>[:<port>]` and
 /// `remove <node>`.
@@ -99,24 +99,6 @@ fn unknown(what: &str, value: &str) -> LaunchError {
     ))
 }
 
-impl Machine for Sharding {
-    fn handle(&mut self, now: Now<'_>, input: Input<'_>) {
-        self.client.handle(now, input);
-    }
-
-    fn poll_output(&mut self) -> Option<Output> {
-        self.client.poll_output()
-    }
-
-    fn poll_timeout(&self) -> Option<Mono> {
-        self.client.poll_timeout()
-    }
-
-    fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
-        self.client.outbox(conn)
-    }
-}
-
 impl Console for Sharding {
     fn line(&mut self, _: Now<'_>, line: &str) {
         let (verb, rest) = line.trim().split_once(' ').unwrap_or_default();
@@ -144,11 +126,7 @@ impl Console for Sharding {
     }
 }
 
-impl Process for Sharding {
-    fn console(&mut self) -> Option<&mut dyn Console> {
-        Some(self)
-    }
-}
+runs_client!(Sharding);
 
 /// Three servers and a fourth that is not used yet, and clients that shard by themselves, one by each
 /// rule: `ring` by ketama, `modulo` by the hash modulo three, `table` by business, and `queue`, which

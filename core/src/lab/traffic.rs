@@ -4,10 +4,43 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::client::{self, Mix};
-use crate::machine::{ConnId, Endpoint, Input, Machine, Outbox, Output};
-use crate::sim::{Console, Launch, LaunchError, Process};
+use crate::machine::Endpoint;
+use crate::sim::{Console, Launch, LaunchError};
 use crate::sorted::SortedMap;
-use crate::time::{Duration, Mono, Now};
+use crate::time::{Duration, Now};
+
+/// Makes a process of a type whose `client` is a machine and which one can type into.
+macro_rules! runs_client {
+    ($program:ty) => {
+        impl crate::machine::Machine for $program {
+            fn handle(&mut self, now: crate::time::Now<'_>, input: crate::machine::Input<'_>) {
+                self.client.handle(now, input);
+            }
+
+            fn poll_output(&mut self) -> Option<crate::machine::Output> {
+                self.client.poll_output()
+            }
+
+            fn poll_timeout(&self) -> Option<crate::time::Mono> {
+                self.client.poll_timeout()
+            }
+
+            fn outbox(
+                &mut self,
+                conn: crate::machine::ConnId,
+            ) -> Option<&mut crate::machine::Outbox> {
+                self.client.outbox(conn)
+            }
+        }
+
+        impl crate::sim::Process for $program {
+            fn console(&mut self) -> Option<&mut dyn crate::sim::Console> {
+                Some(self)
+            }
+        }
+    };
+}
+pub(super) use runs_client;
 
 /// A [`client::Traffic`] into which one can type `rate <commands a second>` and
 /// `to <host> [<port>]`.
@@ -125,24 +158,6 @@ pub(super) fn parse_rate(text: &str) -> Result<f64, LaunchError> {
     })
 }
 
-impl Machine for Traffic {
-    fn handle(&mut self, now: Now<'_>, input: Input<'_>) {
-        self.client.handle(now, input);
-    }
-
-    fn poll_output(&mut self) -> Option<Output> {
-        self.client.poll_output()
-    }
-
-    fn poll_timeout(&self) -> Option<Mono> {
-        self.client.poll_timeout()
-    }
-
-    fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
-        self.client.outbox(conn)
-    }
-}
-
 impl Console for Traffic {
     fn line(&mut self, _: Now<'_>, line: &str) {
         let line = line.trim();
@@ -158,8 +173,4 @@ impl Console for Traffic {
     }
 }
 
-impl Process for Traffic {
-    fn console(&mut self) -> Option<&mut dyn Console> {
-        Some(self)
-    }
-}
+runs_client!(Traffic);

@@ -201,11 +201,6 @@ impl<'a> DbMut<'a> {
         self.db.expires.count()
     }
 
-    /// The mean time in milliseconds that keys have left.
-    pub fn mean_ttl(&self) -> u64 {
-        self.db.expires.mean_ttl(self.env.now_ms)
-    }
-
     /// Looks a key up to read its value: counts a hit or a miss, and an access.
     #[inline]
     pub fn read(&mut self, key: Key<'_>) -> Option<ValueRef<'_>> {
