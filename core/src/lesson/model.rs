@@ -61,6 +61,8 @@ pub struct Step {
     pub focus: Vec<Focus>,
     /// What is drawn beside.
     pub beside: Option<Beside>,
+    /// What of the curriculum this step covers, of what the lesson covers.
+    pub covers: Vec<String>,
 }
 
 /// A condition, and for how long it must hold.
@@ -287,6 +289,7 @@ pub fn differences(one: &Lesson, other: &Lesson) -> Vec<String> {
         same(format!("what step '{id}' waits for"), a.wait == b.wait && a.open == b.open);
         same(format!("the number of hints of step '{id}'"), a.hints.len() == b.hints.len());
         same(format!("the solution of step '{id}'"), a.solution == b.solution);
+        same(format!("what step '{id}' covers"), a.covers == b.covers);
         same(format!("what step '{id}' shows"), a.focus == b.focus && a.beside == b.beside);
         let answers = |step: &Step| -> Option<Vec<bool>> {
             step.question.as_ref().map(|q| q.answers.iter().map(|answer| answer.right).collect())

@@ -75,6 +75,12 @@ impl Lesson {
         }
         let last = self.steps.len() - 1;
         for (number, step) in self.steps.iter().enumerate() {
+            if let Some(other) = step.covers.iter().find(|name| !self.covers.contains(name)) {
+                let what =
+                    format!("the step '{}' covers '{other}', and the lesson does not", step.id);
+                let remedy = "name it in the front matter's 'covers' as well";
+                return Err(LessonError::new(step.line, what, remedy));
+            }
             if step.open && number != last {
                 let what = format!("the step '{}' waits for nothing and is not the last", step.id);
                 return Err(LessonError::new(step.line, what, "let it wait for something"));
@@ -116,6 +122,7 @@ impl Step {
             solution: Vec::new(),
             focus: Vec::new(),
             beside: None,
+            covers: Vec::new(),
         }
     }
 
@@ -128,6 +135,7 @@ impl Step {
             && self.solution.is_empty()
             && self.focus.is_empty()
             && self.beside.is_none()
+            && self.covers.is_empty()
     }
 }
 
@@ -182,7 +190,7 @@ fn head(map: &Map<'_>) -> Result<Lesson, LessonError> {
 
 /// Reads a step's block.
 fn declare(step: &mut Step, node: &Node, scenario: &Scenario) -> Result<(), LessonError> {
-    let known = ["wait", "question", "open", "hints", "solution", "focus", "beside"];
+    let known = ["wait", "question", "open", "hints", "solution", "focus", "beside", "covers"];
     let map = node.map("the block 'step'", &known)?;
     if let Some(wait) = map.get("wait") {
         for item in wait.items("wait")? {
@@ -219,6 +227,9 @@ fn declare(step: &mut Step, node: &Node, scenario: &Scenario) -> Result<(), Less
             ));
         };
         step.beside = Some(*beside);
+    }
+    if let Some(covers) = map.get("covers") {
+        step.covers = covers.texts("covers")?;
     }
     Ok(())
 }

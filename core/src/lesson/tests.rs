@@ -218,3 +218,15 @@ proptest::proptest! {
         let _ = Lesson::parse(&format!("{}{insert}{}", &text[..cut], &text[cut..]));
     }
 }
+
+#[test]
+fn a_step_covers_only_what_its_lesson_covers() {
+    let steps = STORE.replacen("hints:", "covers: [B1]\nhints:", 1);
+    let lesson = Lesson::parse(&file("covers: [A1, B1]\n", &steps)).expect("it is read");
+    assert_eq!(lesson.steps[1].covers, ["B1"]);
+
+    let text = file("covers: A1\n", &steps);
+    let error = Lesson::parse(&text).expect_err("B1 is not the lesson's");
+    assert_eq!(line_of(&error, &text), "## Type {#type}");
+    assert!(error.to_string().contains("'B1'"), "{error}");
+}
