@@ -5,8 +5,8 @@
 //! themselves (those are in `tests`).
 
 mod bench;
-mod contents;
 mod html;
+mod lessons;
 mod order;
 mod pack;
 mod rooms;
@@ -42,6 +42,8 @@ enum Task {
     Bench(bench::Args),
     /// Draw the modules of the core and their arrows into docs/architecture.md.
     Rooms(rooms::Args),
+    /// Write docs/course.md: which lesson teaches what.
+    Course(lessons::course::Args),
     /// Run simulated worlds over many seeds, and measure how fast they are.
     Sim(sim::Args),
 }
@@ -54,6 +56,7 @@ fn main() -> Result<()> {
         Task::Test(args) => test::all(&ws, &args),
         Task::Bench(args) => bench::compare(&ws, &args),
         Task::Rooms(args) => rooms::draw(&ws, &args),
+        Task::Course(args) => lessons::course::table(&ws, &args),
         Task::Sim(args) => sim::worlds(&ws, &args),
         Task::Web(args) => web::build(&ws, &args).map(drop),
     }

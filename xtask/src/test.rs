@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use crate::lessons::course;
 use crate::workspace::{Workspace, run, step};
 use crate::{rooms, setup, web};
 
@@ -42,6 +43,7 @@ fn checks(ws: &Workspace, summary: &mut Summary) {
         run(ws.cargo().args(clippy).args(["--features", "whole", "--", "-D", "warnings"]))
     });
     summary.check("rooms", || rooms::draw(ws, &rooms::Args { check: true }));
+    summary.check("course", || course::table(ws, &course::Args { check: true }));
     summary.check("documentation", || {
         let doc = ["doc", "--workspace", "--no-deps", "--locked"];
         run(ws.cargo().args(doc).env("RUSTDOCFLAGS", "-D warnings"))

@@ -61,6 +61,13 @@ pub(crate) fn build(ws: &Workspace, args: &Args) -> Result<PathBuf> {
 /// Files by their path in `dist/`, with `/` between folders.
 pub(crate) type Site = BTreeMap<String, Vec<u8>>;
 
+/// The files of a folder.
+pub(crate) fn files(folder: &Path) -> Result<Site> {
+    let mut site = Site::new();
+    collect(folder, folder, &mut site)?;
+    Ok(site)
+}
+
 /// The page's program is built twice: see `web/src/whole.rs`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Program {
@@ -199,9 +206,8 @@ fn bindings(ws: &Workspace, program: Program, compiled: &Path, args: &Args) -> R
 /// Puts the static files and the programs together. Without a first program the whole one serves
 /// as both.
 fn site(source: &Path, first: Option<Bindings>, whole: Bindings) -> Result<Site> {
-    let mut site = Site::new();
-    collect(source, source, &mut site)?;
-    crate::contents::add_index(&mut site)?;
+    let mut site = files(source)?;
+    crate::lessons::add(&mut site)?;
     let index = site.remove("index.html").context("static/index.html is missing")?;
     let index = String::from_utf8(index).context("static/index.html is not UTF-8")?;
 
