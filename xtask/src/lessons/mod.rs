@@ -127,12 +127,10 @@ fn sections(body: &str) -> (String, Vec<StepText>) {
                 };
                 part.push_str(&text);
             }
-            Event::SoftBreak | Event::HardBreak | Event::End(_) if !block && !heading => {
-                // Within a sentence of Chinese no blank stands between two lines, but for a
-                // search it does no harm, and it keeps paragraphs apart.
-                if !step.text.ends_with(' ') && !step.text.is_empty() && ends_words(&event) {
-                    step.text.push(' ');
-                }
+            // Within a sentence of Chinese no blank stands between two lines, but for a search it
+            // does no harm, and it keeps paragraphs apart.
+            event if !block && !heading && ends_words(&event) && !step.text.ends_with(' ') => {
+                step.text.push(' ');
             }
             _ => {}
         }
@@ -142,7 +140,11 @@ fn sections(body: &str) -> (String, Vec<StepText>) {
 
 /// Whether words end here, unlike at the end of emphasis or of a link.
 fn ends_words(event: &Event<'_>) -> bool {
-    !matches!(event, Event::End(TagEnd::Link | TagEnd::Emphasis | TagEnd::Strong))
+    match event {
+        Event::SoftBreak | Event::HardBreak => true,
+        Event::End(end) => !matches!(end, TagEnd::Link | TagEnd::Emphasis | TagEnd::Strong),
+        _ => false,
+    }
 }
 
 fn source<'s>(site: &'s Site, file: &str) -> Result<&'s str> {
