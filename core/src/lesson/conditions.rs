@@ -4,7 +4,7 @@ use crate::sim::Scenario;
 use crate::time::Duration;
 
 use super::error::LessonError;
-use super::model::{Check, Condition, Expect, Waited};
+use super::model::{Check, Column, Condition, Expect, Waited};
 use super::setup;
 use super::yaml::{Map, Node};
 
@@ -12,7 +12,7 @@ use super::yaml::{Map, Node};
 const MAX_HOLD: Duration = Duration::from_secs(600);
 
 /// The key that says which condition it is, and the keys that may stand beside it.
-const KINDS: [(&str, &[&str]); 9] = [
+const KINDS: [(&str, &[&str]); 10] = [
     ("typed", &["at", "shows"]),
     ("log", &["at"]),
     ("did", &[]),
@@ -22,6 +22,7 @@ const KINDS: [(&str, &[&str]); 9] = [
     ("host", &["is", "for"]),
     ("link", &["is", "for"]),
     ("file", &["at", "has", "for"]),
+    ("ledger", &["at", "is", "not", "at-least", "at-most", "for"]),
 ];
 
 /// Reads one entry of `wait`.
@@ -100,6 +101,19 @@ impl Reader<'_> {
                 let between = (self.host(a, node.line)?, self.host(b, node.line)?);
                 Condition::Link { between, cut: self.word(&["cut", "open"])? == "cut" }
             }
+            "ledger" => Condition::Ledger {
+                column: match text.as_str() {
+                    "acknowledged" => Column::Acknowledged,
+                    "lost" => Column::Lost,
+                    _ => {
+                        let what = format!("the ledger has no column '{text}'");
+                        let remedy = "write 'ledger: acknowledged' or 'ledger: lost'";
+                        return Err(LessonError::new(node.line, what, remedy));
+                    }
+                },
+                at: self.places(false)?,
+                check: self.check()?,
+            },
             _ => {
                 let at = self.map.need("a file", "at")?;
                 let place = self.host(at.text("at")?, at.line)?;

@@ -13,6 +13,7 @@ use crate::server::Server;
 use crate::sim::{EventKind, ProcId, ProcState, ProcView, World};
 use crate::time::{Mono, Now};
 
+use super::ledger;
 use super::model::{Check, Condition, Expect};
 use super::typed::{Typed, typed};
 
@@ -91,6 +92,9 @@ impl<'w> Evidence<'w> {
                 ids.is_some_and(|(a, b)| {
                     world.cuts().any(|pair| pair == (a, b) || pair == (b, a)) == *cut
                 })
+            }
+            Condition::Ledger { column, at, check } => {
+                satisfies(check, &ledger::count(world, *column, at).to_string())
             }
             Condition::File { path, at, has } => {
                 let file = world.host_named(at).and_then(|host| host.disk.read_file(path).ok());

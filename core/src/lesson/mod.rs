@@ -12,6 +12,7 @@
 //! | `error` | what is wrong with a file: line, reason, remedy |
 //! | `typed` | what was typed into terminals, and what came of it |
 //! | `evidence` | whether a condition holds in a World |
+//! | `ledger` | how many writes are acknowledged, and how many of those are lost |
 //! | `progress` | which steps are done, at which time |
 //! | `play` | the solution, carried out in a World |
 //! | `skeleton` | what a new lesson begins with |
@@ -22,6 +23,7 @@
 mod conditions;
 mod error;
 mod evidence;
+mod ledger;
 mod markup;
 mod model;
 mod play;
@@ -38,7 +40,7 @@ mod tests;
 pub use error::LessonError;
 pub use markup::{Block, Inline, Link};
 pub use model::{
-    Beside, Check, Command, Condition, Expect, Focus, Lesson, Offered, Question, Step, Waited,
+    Beside, Check, Column, Command, Condition, Expect, Focus, Lesson, Offered, Question, Step, Waited,
     differences,
 };
 pub use play::{PlayError, Played, play};

@@ -150,6 +150,24 @@ pub enum Condition {
         /// What one of its lines looks like; `None` if it only has to exist.
         has: Option<String>,
     },
+    /// So many writes stand in a column of the ledger now.
+    Ledger {
+        /// Which.
+        column: Column,
+        /// Whose writes: clients or terminals, by their name or their host's; empty for all.
+        at: Vec<String>,
+        /// What the number is.
+        check: Check,
+    },
+}
+
+/// A column of the ledger of writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Column {
+    /// Writes that a server acknowledged.
+    Acknowledged,
+    /// Those of them that no running server holds.
+    Lost,
 }
 
 /// What a process does.

@@ -208,6 +208,41 @@ fn versions_of_a_lesson_may_differ_in_words_only() {
     );
 }
 
+#[test]
+fn a_write_that_no_server_holds_any_more_is_lost_in_the_ledger() {
+    let steps = "\
+## Write {#write}
+
+```step
+wait:
+  - ledger: acknowledged
+    at: you
+    is: '1'
+solution:
+  - redis-1> set k v
+```
+
+## Lose {#lose}
+
+```step
+wait:
+  - ledger: lost
+    is: '1'
+  - process: redis-1:6379
+    is: running
+solution:
+  - :kill redis-1
+  - wait 1s
+  - :start redis-1
+```
+";
+    let lesson = Lesson::parse(&file("", steps)).expect("a lesson");
+    play(&lesson, 7, lab::programs).expect("it plays");
+    let unknown = steps.replace("ledger: lost", "ledger: missing");
+    let error = Lesson::parse(&file("", &unknown)).expect_err("no such column");
+    assert_eq!(line_of(&error, &file("", &unknown)), "- ledger: missing");
+}
+
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(200))]
 
