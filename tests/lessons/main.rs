@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Mutex;
+use std::thread;
 
 use limpid_core::lab;
 use limpid_core::lesson::{Lesson, differences, play};
@@ -25,11 +27,28 @@ fn lessons(language: &str) -> BTreeMap<String, Lesson> {
 
 #[test]
 fn every_solution_plays_and_every_step_is_done_in_its_turn() {
-    for (name, lesson) in lessons("en") {
-        if let Err(error) = play(&lesson, 7, lab::programs) {
-            panic!("{name}: {error}");
+    /// A World's shell is deep in frames when nothing is inlined.
+    const STACK: usize = 16 << 20;
+    let waiting = Mutex::new(lessons("en").into_iter());
+    let next = || waiting.lock().expect("no player panics with it").next();
+    let player = || {
+        let mut wrong = Vec::new();
+        while let Some((name, lesson)) = next() {
+            if let Err(error) = play(&lesson, 7, lab::programs) {
+                wrong.push(format!("{name}: {error}"));
+            }
         }
-    }
+        wrong
+    };
+    // Every lesson has a World of its own, so that they can be played side by side.
+    let players = thread::available_parallelism().map_or(1, usize::from);
+    let wrong: Vec<String> = thread::scope(|scope| {
+        let start = |_| thread::Builder::new().stack_size(STACK).spawn_scoped(scope, player);
+        let players: Vec<_> = (0..players).map(start).collect();
+        let ends = players.into_iter().map(|player| player.expect("a thread").join());
+        ends.flat_map(|wrong| wrong.expect("no panic")).collect()
+    });
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]

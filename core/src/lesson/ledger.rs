@@ -56,9 +56,7 @@ fn of_terminal(world: &World, terminal: &Terminal, column: Column, servers: &[&S
     let is_latest = |write: &crate::lab::Write| {
         let others = world.procs().filter_map(|proc| world.machine::<Terminal>(proc.id));
         let mut others = others.flat_map(|terminal| &terminal.writes().list);
-        !others.any(|other| {
-            other.db == write.db && other.key == write.key && other.at > write.at
-        })
+        !others.any(|other| other.db == write.db && other.key == write.key && other.at > write.at)
     };
     let is_lost = |write: &crate::lab::Write| {
         servers.iter().all(|server| writes.kept(server, write) == Kept::No) && is_latest(write)

@@ -40,8 +40,8 @@ mod tests;
 pub use error::LessonError;
 pub use markup::{Block, Inline, Link};
 pub use model::{
-    Beside, Check, Column, Command, Condition, Expect, Focus, Lesson, Offered, Question, Step, Waited,
-    differences,
+    Beside, Check, Column, Command, Condition, Expect, Focus, Lesson, Offered, Question, Step,
+    Waited, differences,
 };
 pub use play::{PlayError, Played, play};
 pub use progress::{Answer, Progress};

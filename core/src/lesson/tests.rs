@@ -209,6 +209,28 @@ fn versions_of_a_lesson_may_differ_in_words_only() {
 }
 
 #[test]
+fn a_line_that_connects_again_is_typed_at_the_server_that_was_lost() {
+    let steps = "\
+## Come back {#back}
+
+```step
+wait:
+  - typed: get k
+    at: redis-1
+    shows: (nil)
+solution:
+  - redis-1> ping
+  - :crash redis-1
+  - redis-1> ping
+  - :restart redis-1
+  - redis-1> get k
+```
+";
+    let lesson = Lesson::parse(&file("", steps)).expect("a lesson");
+    play(&lesson, 7, lab::programs).expect("it plays");
+}
+
+#[test]
 fn a_write_that_no_server_holds_any_more_is_lost_in_the_ledger() {
     let steps = "\
 ## Write {#write}

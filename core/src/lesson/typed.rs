@@ -22,20 +22,24 @@ pub(super) fn typed(world: &World) -> Vec<Typed> {
     for proc in world.procs() {
         let Some(terminal) = world.machine::<Terminal>(proc.id) else { continue };
         let host = world.host(proc.host);
+        let mut last = None;
         for block in &terminal.shown().blocks {
             let Some((prompt, line)) = &block.typed else { continue };
-            let at = of_prompt(world, prompt, host.as_ref());
+            let at = of_prompt(world, prompt, host.as_ref(), last.as_ref());
+            last = Some(at.clone());
             found.push(Typed { at, line: collapse(line), printed: block.printed.clone() });
         }
     }
     for tty in world.ttys() {
         let host = world.host(tty.host());
         let mut last: Option<Typed> = None;
+        let mut place = None;
         for row in tty.text().lines() {
             match split_prompt(row) {
                 Some((prompt, line)) => {
                     found.extend(last.take());
-                    let at = of_prompt(world, prompt, host.as_ref());
+                    let at = of_prompt(world, prompt, host.as_ref(), place.as_ref());
+                    place = Some(at.clone());
                     last = Some(Typed { at, line: collapse(line), printed: String::new() });
                 }
                 None => {
@@ -54,6 +58,9 @@ pub(super) fn typed(world: &World) -> Vec<Typed> {
     found
 }
 
+/// The prompt of a redis-cli that has lost its server.
+const NOT_CONNECTED: &str = "not connected";
+
 /// A row of a terminal as its prompt and what was typed behind it.
 fn split_prompt(row: &str) -> Option<(&str, &str)> {
     if row.starts_with('[') {
@@ -61,15 +68,27 @@ fn split_prompt(row: &str) -> Option<(&str, &str)> {
         return prompt.contains('@').then_some((prompt, line));
     }
     let (prompt, line) = row.split_once('>')?;
+    if prompt == NOT_CONNECTED {
+        return Some((prompt, line));
+    }
     let address = prompt.split(['[', '(']).next().unwrap_or_default();
     let (host, port) = address.rsplit_once(':')?;
     let is_address = !host.is_empty() && !host.contains(' ') && port.parse::<u16>().is_ok();
     is_address.then_some((prompt, line))
 }
 
-/// The places that a prompt names, as they may be called.
-fn of_prompt(world: &World, prompt: &str, own: Option<&HostView<'_>>) -> Vec<String> {
+/// The places that a prompt names, as they may be called. Without a connection a line is meant for
+/// the place of the line before.
+fn of_prompt(
+    world: &World,
+    prompt: &str,
+    own: Option<&HostView<'_>>,
+    last: Option<&Vec<String>>,
+) -> Vec<String> {
     let own_name = own.map_or("", |host| host.name);
+    if let Some(last) = last.filter(|_| prompt.starts_with(NOT_CONNECTED)) {
+        return last.clone();
+    }
     if let Some((_, place)) = prompt.split_once('@') {
         let name = place.split_whitespace().next().unwrap_or(own_name);
         return vec![name.to_owned()];
@@ -118,6 +137,7 @@ mod tests {
             ("127.0.0.1:6379> get k", Some(("127.0.0.1:6379", " get k"))),
             ("redis-1:7001[2](TX)> exec", Some(("redis-1:7001[2](TX)", " exec"))),
             ("-> Redirected to slot [12706] located at 10.0.0.3:7003", None),
+            ("not connected> get k", Some(("not connected", " get k"))),
             ("\"a > b\"", None),
             ("1) \"x:1\"", None),
         ] {
