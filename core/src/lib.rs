@@ -9,6 +9,7 @@
 //! * [`conversation`]: dialogues written as `async fn` that can be cloned.
 //! * [`store`]: the keyspace.
 //! * [`command`]: the shape of the command table, and the commands on data.
+//! * [`acl`]: users, and what each of them may do.
 //! * [`persist`]: the forms that data takes on disk and between servers.
 //! * [`front`]: what every program has that serves clients: connections, dispatch, configuration,
 //!   pub/sub, statistics.
@@ -23,6 +24,7 @@
 //! * [`lab`]: topologies and traffic to put into a world.
 //! * [`lesson`]: lessons as text files that check what happened in a world.
 
+pub mod acl;
 pub mod client;
 pub mod cluster;
 pub mod cluster_tools;

@@ -1,5 +1,6 @@
 //! Redis's own programs as clients of Limpid, and as a mirror for it.
 
+mod acl;
 mod aof;
 mod cli;
 mod cluster;

@@ -114,6 +114,8 @@ pub struct Caller {
     /// Whether the call comes from the primary of this replica, which alone may write and to
     /// which no key has expired.
     pub from_primary: bool,
+    /// Whether it may read every key there may be, named or not.
+    pub reads_all_keys: bool,
     /// Whether the call must not block (inside MULTI or a script).
     pub deny_blocking: bool,
 }

@@ -53,6 +53,12 @@ struct Query<'a> {
     store: Option<&'a [u8]>,
 }
 
+/// Patterns name keys that the rules of users cannot be checked against beforehand.
+const DENIED_BY: CommandError =
+    CommandError::text("ERR BY option of SORT denied due to insufficient ACL permissions.");
+const DENIED_GET: CommandError =
+    CommandError::text("ERR GET option of SORT denied due to insufficient ACL permissions.");
+
 impl<'a> Query<'a> {
     fn parse(ctx: &Ctx<'a>, may_store: bool) -> Result<Self, CommandError> {
         let mut query = Query {
@@ -80,8 +86,15 @@ impl<'a> Query<'a> {
             } else if may_store && is(b"store") && left >= 1 {
                 query.store = Some(next());
             } else if is(b"by") && left >= 1 {
-                query.by = Some(next());
+                let pattern = next();
+                if pattern.contains(&b'*') && !ctx.caller.reads_all_keys {
+                    return Err(DENIED_BY);
+                }
+                query.by = Some(pattern);
             } else if is(b"get") && left >= 1 {
+                if !ctx.caller.reads_all_keys {
+                    return Err(DENIED_GET);
+                }
                 query.get.push(next());
             } else {
                 return Err(CommandError::Syntax);

@@ -229,11 +229,12 @@ struct Filter<'a> {
     class: Option<Class>,
     address: Option<&'a [u8]>,
     local: Option<&'a [u8]>,
+    user: Option<&'a [u8]>,
     spare_oneself: bool,
 }
 
 impl<'a> Filter<'a> {
-    fn parse<S: Service>(call: &Call<'a, S>) -> Result<Self, CommandError> {
+    fn parse<S: Service>(front: &Front<S>, call: &Call<'a, S>) -> Result<Self, CommandError> {
         if call.args.len() == 3 {
             return Ok(Filter { address: Some(call.arg(2)), ..Filter::default() });
         }
@@ -251,7 +252,7 @@ impl<'a> Filter<'a> {
                 b"type" => filter.class = Some(Class::parse(value)?),
                 b"addr" => filter.address = Some(value),
                 b"laddr" => filter.local = Some(value),
-                b"user" if value == b"default" => {}
+                b"user" if front.acl.users().get(value).is_some() => filter.user = Some(value),
                 b"user" => {
                     return Err(CommandError::quoting("ERR No such user '", value, "'"));
                 }
@@ -274,11 +275,12 @@ impl<'a> Filter<'a> {
             && self.class.is_none_or(|class| class == Class::of(client))
             && self.address.is_none_or(|a| a == client.address().as_bytes())
             && self.local.is_none_or(|a| a == client.local_address().as_bytes())
+            && self.user.is_none_or(|name| client.user.as_ref().is_some_and(|u| u.name() == name))
     }
 }
 
 fn kill<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
-    let filter = Filter::parse(call)?;
+    let filter = Filter::parse(front, call)?;
     let slots: Vec<u32> =
         front.clients.iter().filter(|c| filter.means(c)).map(|c| c.slot).collect();
     let mut killed = slots.len();

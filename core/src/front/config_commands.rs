@@ -148,6 +148,7 @@ fn set<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), C
     }
     front.config = Arc::new(new);
     front.config_changed();
+    front.update_rights(call.client);
     let client = call.client.id;
     if listens_elsewhere {
         let waits = if other_port { "port" } else { "bind" };
@@ -206,6 +207,7 @@ impl<S: Service> Front<S> {
     /// Brings what is derived from the configuration up to date.
     pub(crate) fn config_changed(&mut self) {
         S::config_changed(self);
+        self.password_changed();
         self.slowness_changed();
         let keepalive = self.settings().tcp_keepalive;
         if core::mem::replace(&mut self.keepalive, keepalive) != keepalive {
@@ -248,7 +250,7 @@ impl<S: Service> Front<S> {
             Err(error) if error.kind == DiskErrorKind::NotFound => Vec::new(),
             Err(error) => return self.config_written(now, by, Err(error)),
         };
-        let bytes = rewrite(&self.config, &old, &self.directory);
+        let bytes = rewrite(&self.config, &self.user_lines(), &old, &self.directory);
         self.front_disk_op(DiskOp::Replace { path, bytes }, DiskWork::ReplaceConfig { by });
     }
 

@@ -92,7 +92,7 @@ fn reset<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(),
     client.no_evict = false;
     client.no_touch = false;
     client.replies = ReplyMode::On;
-    client.authenticated = front.is_open();
+    front.enter(client);
     call.reply().simple("RESET");
     Ok(())
 }
@@ -100,7 +100,7 @@ fn reset<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(),
 fn auth<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
     let (user, password) = match call.args.len() {
         2 => {
-            if front.is_open() {
+            if front.acl.users().default_user().needs_no_password() {
                 return Err(CommandError::text(
                     "ERR AUTH <password> called without any password configured for the default \
                      user. Are you sure your configuration is correct?",
@@ -115,43 +115,18 @@ fn auth<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), 
     call.ok()
 }
 
-/// Lets the client in, or says that it may not come in.
+/// Logs the client in, or says that it may not come in.
 fn authenticate<S: Service>(
     front: &mut Front<S>,
     call: &mut Call<'_, S>,
     user: &[u8],
     password: &[u8],
 ) -> Result<(), CommandError> {
-    if S::authenticate(front, user, password) {
-        call.client.authenticated = true;
+    if front.log_in(call.now, call.client, user, password, call.arg(0)) {
         Ok(())
     } else {
         Err(CommandError::text("WRONGPASS invalid username-password pair or user is disabled."))
     }
-}
-
-impl<S: Service> Front<S> {
-    /// Whether clients need no password.
-    pub(crate) fn is_open(&self) -> bool {
-        self.settings().requirepass.is_none()
-    }
-
-    /// Whether this is the default user with its password (`requirepass`).
-    pub(crate) fn default_user_has(&self, user: &[u8], password: &[u8]) -> bool {
-        match &self.settings().requirepass {
-            _ if user != b"default" => false,
-            None => true,
-            Some(wanted) => same(wanted, password),
-        }
-    }
-}
-
-/// Compares secrets in a time that tells nothing about where they differ.
-fn same(a: &[u8], b: &[u8]) -> bool {
-    let longer = a.len().max(b.len());
-    let at = |text: &[u8], i: usize| text.get(i).copied().unwrap_or_default();
-    let differ = (0..longer).fold(0u8, |differ, i| differ | (at(a, i) ^ at(b, i)));
-    differ == 0 && a.len() == b.len()
 }
 
 fn hello<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {

@@ -20,7 +20,7 @@ impl<S: Service> Front<S> {
         let unix = self.listeners.is_unix(listener);
         let id = self.clients.next_id();
         let mut client = Box::new(Client::new(id, conn, peer, local, now.mono));
-        client.authenticated = self.is_open();
+        self.enter(&mut client);
         let error = if self.clients.connected() as u64 >= self.settings().maxclients {
             Some("-ERR max number of clients reached\r\n")
         } else {
@@ -125,7 +125,8 @@ impl<S: Service> Front<S> {
     /// The reply that turns away a client from another host while no password is set
     /// (`protected-mode`).
     pub(crate) fn protected(&self, client: &Client<S>, unix: bool) -> Option<&'static str> {
-        let protected = self.settings().protected_mode && self.is_open();
+        let no_password = self.acl.users().default_user().needs_no_password();
+        let protected = self.settings().protected_mode && no_password;
         (protected && !unix && !client.is_local()).then_some(PROTECTED_MODE)
     }
 }

@@ -14,8 +14,21 @@ pub(crate) enum DiskWork<S: Service> {
     ReplaceConfig { by: Rewriter },
     /// CONFIG SET dir.
     ChangeDir { change: Change<S::Schema>, path: String },
+    /// The `aclfile`.
+    Users(UsersWork),
     /// Something of the service.
     Service(S::DiskWork),
+}
+
+/// What goes on when the `aclfile` has been read or written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum UsersWork {
+    /// The program goes on starting.
+    Start,
+    /// ACL LOAD of this client.
+    Load(u64),
+    /// ACL SAVE of this client.
+    Save(u64),
 }
 
 impl<S: Service> Front<S> {
@@ -46,6 +59,7 @@ impl<S: Service> Front<S> {
             DiskWork::ChangeDir { change, path } => {
                 self.directory_changed(now, &change, &path, result);
             }
+            DiskWork::Users(work) => self.users_disk_done(now, work, result),
             DiskWork::Service(work) => S::disk_done(self, now, work, result),
         }
     }

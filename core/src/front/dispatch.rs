@@ -6,6 +6,7 @@ use super::{
     Admission, Call, Client, ClientState, Command, Front, MAX_LONG_UNSENT, MAX_UNSENT, ReplyMode,
     Run, Service, Standing,
 };
+use crate::acl::Context;
 use crate::command::CommandError;
 use crate::command::error::up_to_nul;
 use crate::command::meta::flag;
@@ -73,7 +74,7 @@ impl<S: Service> Front<S> {
         {
             let limits = Limits {
                 bulk: self.settings().proto_max_bulk_len,
-                unauthenticated: !client.authenticated,
+                unauthenticated: !client.unrestricted && self.must_log_in(client),
             };
             if announced == 0 {
                 announced = S::prefetch_requests(self, client, bytes);
@@ -143,7 +144,7 @@ impl<S: Service> Front<S> {
                 return S::refuse(self, client, None, args, &error);
             }
         };
-        let admitted = match self.check(client, command, args) {
+        let admitted = match self.check(now, client, command, args) {
             Ok(()) => S::admit(self, now, client, command, args),
             Err(error) => Err(error),
         };
@@ -174,7 +175,8 @@ impl<S: Service> Front<S> {
 
     /// The front's checks before a command is called.
     fn check(
-        &self,
+        &mut self,
+        now: Now<'_>,
         client: &Client<S>,
         command: &'static Command<S>,
         args: Args<'_>,
@@ -182,21 +184,28 @@ impl<S: Service> Front<S> {
         if !command.meta.takes(args.len()) {
             return Err(CommandError::arity(&command.name));
         }
+        if let Some(error) = S::forbidden(self, client, command) {
+            return Err(error);
+        }
+        if !client.unrestricted && !command.meta.has(flag::NO_AUTH) && self.must_log_in(client) {
+            return Err(CommandError::text("NOAUTH Authentication required."));
+        }
+        if client.state.in_transaction() && command.meta.has(flag::NO_MULTI) {
+            return Err(CommandError::text("ERR Command not allowed inside a transaction"));
+        }
+        if !client.unrestricted {
+            let context = Context::of(client.state.in_transaction());
+            self.check_permission(now, client, command, args, context).map_err(|denied| {
+                let text = Self::denial(client, command, args, denied);
+                CommandError::Text([b"NOPERM ", &text[..]].concat().into())
+            })?;
+        }
         if client.only_listens() && !is_for_listeners(command) {
             return Err(CommandError::composed(format!(
                 "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / \
                  RESET are allowed in this context",
                 command.name
             )));
-        }
-        if client.state.in_transaction() && command.meta.has(flag::NO_MULTI) {
-            return Err(CommandError::text("ERR Command not allowed inside a transaction"));
-        }
-        if let Some(error) = S::forbidden(self, client, command) {
-            return Err(error);
-        }
-        if !client.authenticated && !command.meta.has(flag::NO_AUTH) {
-            return Err(CommandError::text("NOAUTH Authentication required."));
         }
         Ok(())
     }

@@ -238,9 +238,9 @@ impl<S: Service> Front<S> {
         text.field("reply_buffer_shrinks", 0);
         text.field("reply_buffer_expands", 0);
         text.field("acl_access_denied_auth", stats.denied_logins);
-        text.field("acl_access_denied_cmd", 0);
-        text.field("acl_access_denied_key", 0);
-        text.field("acl_access_denied_channel", 0);
+        text.field("acl_access_denied_cmd", stats.denied_commands);
+        text.field("acl_access_denied_key", stats.denied_keys);
+        text.field("acl_access_denied_channel", stats.denied_channels);
         let loops = &stats.cycles;
         text.field("eventloop_cycles", loops.count);
         text.field("eventloop_duration_sum", loops.took / 1000);

@@ -60,6 +60,10 @@ impl Listeners {
 impl<S: Service> Front<S> {
     /// Asks for all listeners that the configuration names.
     pub(crate) fn listen(&mut self) {
+        // Nobody is let in before it is known who may do what.
+        if !self.users_are_ready() {
+            return;
+        }
         let wanted = match self.wanted_listeners() {
             Ok(wanted) => wanted,
             Err((name, port)) => {

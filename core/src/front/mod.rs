@@ -25,17 +25,20 @@
 //!   other, as a trait and the types that it is a parameter of do;
 //! * `log`, `disk`, `listeners`, `output`, `pause`: lines for the log, disk operations, listeners,
 //!   replies on their way out, CLIENT PAUSE;
+//! * `acl`: who is logged in as whom, and what is denied to whom by the rules of [`crate::acl`];
 //! * `pubsub`, `monitor`, [`slowlog`]: what clients are told besides replies, and slow commands;
 //! * `dispatch`: from bytes to replies, through the checks;
 //! * `connections`: connections that come and go;
 //! * `cron`: what is done because time passes;
 //! * `start`: the first lines of the log;
-//! * `commands`, `client_commands`, `config_commands`, `connection`: COMMAND, CLIENT, CONFIG, and
-//!   commands on the connection itself;
+//! * `commands`, `client_commands`, `config_commands`, `acl_commands`, `connection`: COMMAND, CLIENT,
+//!   CONFIG, ACL, and commands on the connection itself;
 //! * [`info`], `shutdown`: INFO and SHUTDOWN.
 //!
 //! A service composes its table from [`Rows`] of the front and rows of its own.
 
+mod acl;
+mod acl_commands;
 pub mod call;
 mod client_commands;
 pub mod clients;
@@ -156,6 +159,7 @@ pub struct Front<S: Service> {
     /// Slots of clients that have more requests than one event-loop iteration carries out.
     pub(crate) pending: VecDeque<u32>,
     pub(crate) pause: Pause,
+    pub(crate) acl: acl::Acl,
     pub(crate) pubsub: Pubsub,
     /// Slots of clients in MONITOR.
     pub(crate) monitors: SortedSet<u32>,
@@ -217,6 +221,7 @@ impl<S: Service> Front<S> {
             to_send_soon: VecDeque::new(),
             pending: VecDeque::new(),
             pause: Pause::default(),
+            acl: acl::Acl::new(S::table()),
             pubsub: Pubsub::default(),
             monitors: SortedSet::new(),
             stats: Stats::new(S::table().all().len()),

@@ -95,11 +95,6 @@ pub trait Service: Clone + Debug + Send + Sync + Sized + 'static {
         front.protected(client, unix)
     }
 
-    /// Whether this user may come in with this password.
-    fn authenticate(front: &Front<Self>, user: &[u8], password: &[u8]) -> bool {
-        front.default_user_has(user, password)
-    }
-
     /// What HELLO tells as `role`, if anything.
     fn role(_front: &Front<Self>) -> Option<&'static str> {
         None

@@ -23,6 +23,9 @@ pub struct Stats {
     pub evicted_keys: u64,
     pub evicted_clients: u64,
     pub denied_logins: u64,
+    pub denied_commands: u64,
+    pub denied_keys: u64,
+    pub denied_channels: u64,
     /// Inputs that were handled.
     pub cycles: Cycles,
     /// How often each error code was answered.

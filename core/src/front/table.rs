@@ -6,6 +6,7 @@ use super::call::Handler;
 use super::config::Schema;
 use super::names::Index;
 use super::{Front, Service};
+use crate::acl::{Catalog, Known};
 use crate::command::{self, Meta, Row};
 use crate::resp::request::Args;
 
@@ -138,7 +139,29 @@ impl<S: Service> Table<S> {
     }
 }
 
+impl<S: Service> Catalog for Table<S> {
+    fn find(&self, name: &[u8]) -> Option<Known<'_>> {
+        let name = core::str::from_utf8(name).ok()?;
+        self.by_name(name).map(Command::known)
+    }
+
+    fn get(&self, id: u16) -> Option<Known<'_>> {
+        self.commands.get(usize::from(id)).map(Command::known)
+    }
+}
+
 impl<S: Service> Command<S> {
+    /// The command as the rules of users see it.
+    pub(crate) fn known(&self) -> Known<'_> {
+        Known {
+            id: self.id,
+            name: &self.name,
+            meta: self.meta,
+            is_subcommand: self.parent.is_some(),
+            subcommands: &self.subcommands,
+        }
+    }
+
     /// Whether an argument of one of the front's commands is a password.
     pub(crate) fn has_secret(&self, args: Args<'_>, index: usize) -> bool {
         let before = |n: usize, word: &[u8]| {
@@ -146,6 +169,7 @@ impl<S: Service> Command<S> {
         };
         match self.name.as_str() {
             "auth" => index > 0,
+            "acl|setuser" => index > 1,
             "hello" => before(1, b"auth") || before(2, b"auth"),
             "config|set" => {
                 index >= 3

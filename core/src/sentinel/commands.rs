@@ -20,7 +20,8 @@ type Result = core::result::Result<(), CommandError>;
 
 /// Commands of the front that a Sentinel offers. There is no configuration but SENTINEL CONFIG and
 /// SENTINEL SET, and nothing is published but events.
-const OFFERED: [&str; 15] = [
+const OFFERED: [&str; 16] = [
+    "acl",
     "auth",
     "hello",
     "ping",
@@ -41,6 +42,7 @@ const OFFERED: [&str; 15] = [
 /// Its own PUBLISH replaces that of the front.
 const GROUPS: Groups<SentinelService> = &[
     Rows::<SentinelService>::CONNECTION,
+    Rows::<SentinelService>::ACL,
     Rows::<SentinelService>::CLIENT,
     Rows::<SentinelService>::COMMAND,
     Rows::<SentinelService>::INFO,

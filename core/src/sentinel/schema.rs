@@ -4,8 +4,9 @@
 use std::sync::OnceLock;
 
 use super::config::Line;
+use crate::acl::Catalog;
 use crate::front::config::directive::{directive, flags};
-use crate::front::config::{Directive, Directives, Kind, Schema, Unit, Values, default_user};
+use crate::front::config::{Directive, Directives, Kind, Schema, Unit, Values};
 use crate::server::config::ServerSchema;
 
 /// The configuration file of a Sentinel, as the front reads and rewrites it.
@@ -42,13 +43,12 @@ impl Schema for SentinelSchema {
 
     fn settings(_: &Values<Self>) {}
 
-    fn is_command(name: &str) -> bool {
-        super::commands::table().by_name(name).is_some()
+    fn commands() -> &'static dyn Catalog {
+        super::commands::table()
     }
 
     fn read_line(config: &mut Config, name: &str, words: &[Vec<u8>]) -> Result<(), String> {
         match (name, words) {
-            ("user", [user, rules @ ..]) if user == b"default" => default_user(config, rules),
             ("sentinel", [_, ..]) => {
                 let words: Vec<String> =
                     words.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect();

@@ -211,7 +211,8 @@ impl SentinelServer {
             Err(error) => return self.file_written(now, Err(error)),
         };
         let Some(path) = self.config.file.clone() else { return };
-        let bytes = rewrite(&self.config_with_state(), &old, &self.directory);
+        let config = self.config_with_state();
+        let bytes = rewrite(&config, &self.user_lines(), &old, &self.directory);
         self.service_disk_op(DiskOp::Replace { path, bytes }, DiskWork::Written);
     }
 

@@ -14,8 +14,9 @@ use super::Server;
 use super::propagate::Together;
 use super::replication::Acks;
 use super::{Client, Standing};
-use crate::command::Wait;
+use crate::acl::Context;
 use crate::command::context::EmptyReply;
+use crate::command::{CommandError, Wait};
 use crate::resp::reply::Reply;
 use crate::resp::request::{Args, OwnedArgs};
 use crate::store::Type;
@@ -277,6 +278,9 @@ impl Server {
     /// Carries out again what a client waits with.
     fn resume(&mut self, now: Now<'_>, client: &mut Client) {
         let Some(blocked) = self.unblock(client) else { return };
+        if !client.unrestricted && self.denies_resumed(now, client, &blocked) {
+            return self.wake(now, client);
+        }
         client.state.resumed = Some(blocked.until);
         let before = self.service.replication.offset();
         self.call(now, client, blocked.command, blocked.args.as_args());
@@ -291,6 +295,19 @@ impl Server {
         if client.state.blocked.is_none() {
             self.wake(now, client);
         }
+    }
+
+    /// Answers the error of a command that the rules no longer allow to the client's user.
+    fn denies_resumed(&mut self, now: Now<'_>, client: &mut Client, blocked: &Blocked) -> bool {
+        let (command, args) = (blocked.command, blocked.args.as_args());
+        let context = Context::TopLevel;
+        let Err(denied) = self.check_permission(now, client, command, args, context) else {
+            return false;
+        };
+        let text = Self::denial(client, command, args, denied);
+        self.stats.command(command.id).rejected += 1;
+        self.answer_error(client, &CommandError::Text([b"NOPERM ", &text[..]].concat().into()));
+        true
     }
 
     /// A client that has waited goes on with what it asked meanwhile.

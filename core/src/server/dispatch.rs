@@ -5,7 +5,8 @@ use core::mem;
 
 use super::cluster::is_redirection;
 use super::{Client, Command, Server, transactions};
-use crate::command::meta::flag;
+use crate::acl::Request;
+use crate::command::meta::{flag, key};
 use crate::command::{Caller, Class, CommandError, Ctx, Rest, Wait, effects};
 use crate::front::{Admission, Permission};
 use crate::machine::LogLevel;
@@ -223,6 +224,7 @@ impl Server {
             client: client.id,
             no_touch: client.no_touch,
             from_primary: client.state.from_primary,
+            reads_all_keys: client.unrestricted || self.reads_all_keys(client, args),
             deny_blocking: self.service.executing || client.state.from_primary,
         };
         let mut ctx = Ctx {
@@ -247,6 +249,17 @@ impl Server {
         self.service.effects.finish(db, args);
         self.after_effects(now, Some(client));
         (result, wait)
+    }
+
+    /// Whether a client's user may read every key with this command.
+    #[cold]
+    fn reads_all_keys(&self, client: &Client, args: Args<'_>) -> bool {
+        match (&client.user, self.find_command(args)) {
+            (Some(user), Ok(command)) => {
+                user.may_with_all_keys(&mut Request::new(command.known(), args), key::ACCESS)
+            }
+            (user, _) => user.is_none(),
+        }
     }
 
     /// Stores the continuation of a long reply, and logs what the handler remarked.

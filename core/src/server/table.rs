@@ -29,6 +29,7 @@ const DATA: DataGroups = &[
 const ADMINISTRATION: Groups<Redis> = &[
     Rows::<Redis>::CONNECTION,
     super::select::ROWS,
+    Rows::<Redis>::ACL,
     Rows::<Redis>::CLIENT,
     Rows::<Redis>::CONFIG,
     Rows::<Redis>::COMMAND,

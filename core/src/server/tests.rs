@@ -9,6 +9,7 @@ use crate::machine::{
 };
 use crate::time::{Duration, Mono, Now, Wall};
 
+mod acl;
 mod appendonly;
 mod eviction;
 mod files;

@@ -6,6 +6,7 @@ use super::Client;
 use super::Command;
 use super::Server;
 use super::{Call, Handler, row};
+use crate::acl::Context;
 use crate::command::effects::Propagated;
 use crate::command::meta::{KeySpec, acl, flag, key};
 use crate::command::{CommandError, Group, Row};
@@ -307,6 +308,9 @@ impl Server {
         let (outer, began) = (client.last_command, self.stalled);
         self.service.executing = true;
         for (command, args) in queue {
+            if !client.unrestricted && self.denies_queued(now, client, command, args.as_args()) {
+                continue;
+            }
             self.call(self.after_stall(began, now), client, command, args.as_args());
             if self.is_halted() {
                 break;
@@ -314,6 +318,29 @@ impl Server {
         }
         self.service.executing = false;
         client.last_command = outer;
+    }
+
+    /// Answers the error of a queued command that the rules no longer allow to the client's user.
+    fn denies_queued(
+        &mut self,
+        now: Now<'_>,
+        client: &mut Client,
+        command: &'static Command,
+        args: Args<'_>,
+    ) -> bool {
+        let context = Context::Transaction;
+        let Err(denied) = self.check_permission(now, client, command, args, context) else {
+            return false;
+        };
+        let reason = denied.reason.in_transaction();
+        self.answer_error(
+            client,
+            &CommandError::composed(format!(
+                "NOPERM ACLs rules changed between the moment the transaction was accumulated and \
+                 the EXEC call. This command is no longer allowed for the following reason: {reason}"
+            )),
+        );
+        true
     }
 
     /// Carries out what is left of an EXEC.

@@ -41,7 +41,8 @@ pub(crate) struct Meeting {
 }
 
 /// All of them.
-pub(crate) const MEETINGS: &[&Meeting] = &[&TRANSACTIONS, &BLOCKING, &READING, &MESSAGES, &EVENTS];
+pub(crate) const MEETINGS: &[&Meeting] =
+    &[&TRANSACTIONS, &BLOCKING, &READING, &MESSAGES, &EVENTS, &PERMISSIONS];
 
 const TRANSACTIONS: Meeting = Meeting {
     name: "transactions",
@@ -207,6 +208,66 @@ const EVENTS: Meeting = Meeting {
     ],
     others: &["string", "list", "set", "hash", "sorted-set", "generic", "bitmap"],
 };
+
+/// The default user stays as it is, so that there is always somebody who may look on.
+const PERMISSIONS: Meeting = Meeting {
+    name: "permissions",
+    first: &[
+        (0, "ACL DELUSER u v"),
+        (0, "ACL SETUSER u on nopass +@all ~* &*"),
+        (0, "ACL SETUSER v on >secret +@all -@dangerous ~a %R~b &c1"),
+        (1, "AUTH u x"),
+        (2, "AUTH v secret"),
+    ],
+    patterns: &[
+        "ACL SETUSER user rule+",
+        "ACL SETUSER user rule+",
+        "ACL SETUSER user reset on nopass rule rule rule rule",
+        "ACL SETUSER user on rule",
+        "ACL DELUSER user",
+        "ACL USERS",
+        "ACL WHOAMI",
+        "ACL CAT [(=string|=list|=set|=hash|=geo|=stream|=transaction|=nosuch)]",
+        "ACL LOG (=0|RESET|any)",
+        "ACL GENPASS (=0|=-1|=4097|any)",
+        "ACL DRYRUN user GET key",
+        "ACL DRYRUN user SET key value [GET]",
+        "ACL DRYRUN user COPY key key",
+        "ACL DRYRUN user PUBLISH channel value",
+        "ACL DRYRUN user PSUBSCRIBE pattern",
+        "ACL DRYRUN user CLIENT (GETNAME|KILL|any)",
+        "ACL DRYRUN user any+",
+        "AUTH user (=secret|=x)",
+        "AUTH user (=secret|=x)",
+        "HELLO version AUTH user =wrong",
+        "RESET",
+        "GET key",
+        "SET key value [GET]",
+        "MSET key value key value",
+        "EXISTS key+",
+        "COPY key key",
+        "RENAME key key",
+        "SORT_RO key [BY (=w_*|=nosort)] [GET =#]",
+        "ZUNIONSTORE lexkey 2 lexkey key",
+        "SELECT (=0|=1)",
+        "CONFIG GET =maxmemory",
+        "PUBLISH channel value",
+        "SPUBLISH channel value",
+        "SUBSCRIBE channel",
+        "PSUBSCRIBE pattern",
+        "UNSUBSCRIBE",
+        "PUNSUBSCRIBE",
+        "MULTI",
+        "EXEC",
+        "CLIENT KILL USER (=u|=v|=nobody)",
+    ],
+    others: &[],
+};
+
+#[test]
+fn permissions_are_those_of_redis() {
+    meet(&PERMISSIONS);
+}
 
 #[test]
 fn transactions_of_several_end_as_in_redis() {
@@ -512,7 +573,7 @@ impl Seen {
     fn of(sent: &[Reply]) -> Self {
         let values = sent.iter().map(|reply| match is_unbalanced(reply) {
             true => Value::bulk("unbalanced"),
-            false => numbers(&reply.value),
+            false => denial(&reply.value).unwrap_or_else(|| numbers(&reply.value)),
         });
         let (messages, replies) = values.partition(is_message);
         Seen { replies, messages }
@@ -538,6 +599,19 @@ impl Seen {
         };
         (sorted(&self.replies), sorted(&self.messages))
     }
+}
+
+/// What is denied, as far as 7.0 and 7.2 say the same: 7.2 names the user.
+fn denial(value: &Value) -> Option<Value> {
+    let (Value::Error(text) | Value::Bulk(text)) = value else { return None };
+    let text = String::from_utf8_lossy(text);
+    let (_, what) = text.split_once("o permissions to ")?;
+    let what = match what.strip_prefix("access ") {
+        Some(_) if what.contains("channel") => "a channel",
+        Some(_) => "a key",
+        None => what,
+    };
+    Some(Value::bulk(format!("denied: {what}")))
 }
 
 fn is_end(items: &[Value]) -> bool {

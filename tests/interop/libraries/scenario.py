@@ -267,12 +267,59 @@ def types(db):
         assert str(error).startswith("WRONGTYPE"), error
 
 
+def users(db):
+    assert db.acl_whoami() == "default" and "default" in db.acl_users()
+    assert {"string", "dangerous"} <= set(db.acl_cat()) and "get" in db.acl_cat("string")
+    assert len(db.acl_genpass()) == 64
+    assert db.acl_setuser(
+        "reader",
+        enabled=True,
+        reset=True,
+        passwords=["+secret", "+other"],
+        categories=["+read"],
+        commands=["+acl|whoami", "-mget"],
+        keys=["cache:*"],
+        channels=["news"],
+        selectors=[("+set", "%W~out:*")],
+    )
+    reader = db.acl_getuser("reader")
+    assert "on" in reader["flags"] and len(reader["passwords"]) == 2, reader
+    assert reader["keys"] == "~cache:*" and reader["channels"] == "&news", reader
+    assert len(reader["selectors"]) == 1, reader
+    assert db.acl_dryrun("reader", "set", "out:1", "x") == "OK"
+    assert "no permissions" in db.acl_dryrun("reader", "get", "out:1")
+    options = db.connection_pool.connection_kwargs
+    with redis.Redis(**{**options, "username": "reader", "password": "other"}) as other:
+        assert other.acl_whoami() == "reader" and other.get("cache:1") is None
+        assert other.set("out:1", "x")
+        for denied in (
+            lambda: other.get("out:1"),
+            lambda: other.mget("cache:1"),
+            lambda: other.publish("olds", "m"),
+        ):
+            try:
+                denied()
+                raise AssertionError("NOPERM was expected")
+            except redis.exceptions.NoPermissionError:
+                pass
+        told = [(entry["reason"], entry["object"], entry["username"]) for entry in db.acl_log(2)]
+        assert told == [("command", "publish", "reader"), ("command", "mget", "reader")], told
+        assert db.acl_log_reset() and db.acl_log() == []
+        assert db.acl_deluser("reader") == 1
+        # Its connection went with it, and there is no way back.
+        try:
+            other.get("cache:1")
+            raise AssertionError("an end was expected")
+        except (redis.AuthenticationError, redis.ConnectionError):
+            pass
+
+
 for protocol in (2, 3):
     db = redis.Redis(
         port=int(sys.argv[1]), protocol=protocol, decode_responses=True, socket_timeout=2 * PATIENCE
     )
     db.flushall()
-    for step in (pipelines, transactions, messages, events_of_keys, blocking, scans, types):
+    for step in (pipelines, transactions, messages, events_of_keys, blocking, scans, types, users):
         print(f"protocol {protocol}: {step.__name__}", flush=True)
         step(db)
     db.close()

@@ -1,6 +1,9 @@
 //! One client: its connection, its protocol state, and what its program keeps for it.
 
+use std::sync::Arc;
+
 use super::{LongReply, Subscriptions};
+use crate::acl::User;
 use crate::front::Service;
 use crate::machine::{ConnId, Endpoint, Outbox};
 use crate::resp::Proto;
@@ -40,8 +43,11 @@ pub struct Client<S: Service> {
     pub sending: Due,
     /// What of its replies it gets.
     pub replies: ReplyMode,
-    /// Whether it may use more than AUTH and the like.
+    /// Whether it has logged in, or came in when no password was needed.
     pub authenticated: bool,
+    /// Whether it may call every command on all keys and channels: what its user may do, and
+    /// whether it need not log in first, come to that.
+    pub unrestricted: bool,
     /// Whether its reads leave access times alone.
     pub no_touch: bool,
     /// Whether it waits for the end of CLIENT PAUSE.
@@ -62,6 +68,8 @@ pub struct Client<S: Service> {
     pub peer: Endpoint,
     /// Our address, as it sees it.
     pub local: Endpoint,
+    /// Whose permissions it has. `None`: those of the program itself, which may do everything.
+    pub user: Option<Arc<User>>,
     /// The name that it gave itself.
     pub name: Vec<u8>,
     /// The name of its library.
@@ -188,6 +196,8 @@ impl<S: Service> Client<S> {
             long: None,
             proto: Proto::default(),
             authenticated: false,
+            unrestricted: false,
+            user: None,
             name: Vec::new(),
             lib_name: Vec::new(),
             lib_version: Vec::new(),
@@ -214,6 +224,13 @@ impl<S: Service> Client<S> {
         }
     }
 
+    /// Gives it the rights of the program itself, as the primary has them.
+    pub fn trust(&mut self) {
+        self.user = None;
+        self.authenticated = true;
+        self.unrestricted = true;
+    }
+
     /// Whether its peer is on this host.
     pub fn is_local(&self) -> bool {
         match &self.peer {
@@ -232,7 +249,7 @@ impl<S: Service> Client<S> {
     #[inline]
     pub fn is_plain(&self) -> bool {
         self.standing == Standing::Open
-            && self.authenticated
+            && self.unrestricted
             && self.replies == ReplyMode::On
             && self.subscriptions.is_none()
             && !self.is_held()

@@ -62,7 +62,7 @@ pub(crate) fn describe<S: Service>(client: &Client<S>, now: Option<Mono>) -> Str
     format!(
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db={} sub={channels} \
          psub={patterns} ssub={shards} multi={multi} qbuf={waiting} qbuf-free={free} argv-mem={} multi-mem={multi_mem} rbs={} rbp={} \
-         obl={obl} oll={oll} omem={omem} tot-mem={} events={} cmd={command} user=default redir=-1 \
+         obl={obl} oll={oll} omem={omem} tot-mem={} events={} cmd={command} user={} redir=-1 \
          resp={} lib-name={} lib-ver={}",
         client.id,
         client.address(),
@@ -77,6 +77,10 @@ pub(crate) fn describe<S: Service>(client: &Client<S>, now: Option<Mono>) -> Str
         client.outbox_peak.min(Outbox::CHUNK),
         client.memory(),
         if output == 0 { "r" } else { "rw" },
+        client
+            .user
+            .as_ref()
+            .map_or("(superuser)".into(), |user| String::from_utf8_lossy(user.name())),
         client.proto.number(),
         String::from_utf8_lossy(&client.lib_name),
         String::from_utf8_lossy(&client.lib_version),

@@ -37,6 +37,12 @@ impl Subscriptions {
         self.shards.len()
     }
 
+    /// All names, and whether each is a pattern.
+    pub(in crate::front) fn all(&self) -> impl Iterator<Item = (&[u8], bool)> {
+        let patterns = self.patterns.iter().map(|name| (&name[..], true));
+        patterns.chain(self.channels.iter().chain(&self.shards).map(|name| (&name[..], false)))
+    }
+
     /// The names of one kind.
     pub(in crate::front) fn of(&mut self, kind: ChannelKind) -> &mut BTreeSet<Box<[u8]>> {
         match kind {

@@ -3,6 +3,8 @@
 use core::fmt;
 
 use super::{Config, Schema, value};
+use crate::acl::users::Declaration;
+use crate::acl::{Env, RuleError};
 use crate::front::VERSION;
 use crate::resp::quote::split_args;
 
@@ -138,12 +140,24 @@ impl<C: Schema> Reader<'_, C> {
         let name = String::from_utf8_lossy(name).to_ascii_lowercase();
         match values {
             [_] if C::IGNORED.contains(&name.as_str()) => Ok(()),
+            [user, rules @ ..] if name == "user" => self.user(user, rules),
             [from, to] if name == "rename-command" => {
                 let text = |word: &[u8]| String::from_utf8_lossy(word).into_owned();
                 self.rename(text(from).to_ascii_lowercase(), text(to))
             }
             words => C::read_line(self.config, &name, words),
         }
+    }
+
+    fn user(&mut self, name: &[u8], rules: &[Vec<u8>]) -> Result<(), String> {
+        if self.config.users.iter().any(|known| known.name == name) {
+            let name = String::from_utf8_lossy(name);
+            return Err(format!("Error in user declaration '{name}': {}", RuleError::Duplicate));
+        }
+        // Nothing is checked here that depends on which channels new users may use.
+        let env = Env { commands: C::commands(), all_channels: false };
+        self.config.users.push(Declaration::read(name, rules, env)?);
+        Ok(())
     }
 
     fn rename(&mut self, from: String, to: String) -> Result<(), String> {

@@ -3,7 +3,8 @@
 //!
 //! This is the mechanism. What a program can be told is its [`Schema`]: a table of [`Directive`]s,
 //! its typed `Settings`, and *state lines*, which have a key and may stand in a file many times
-//! (`user <name> …`, `sentinel monitor <name> …`).
+//! (`sentinel monitor <name> …`). Lines about users (`user <name> …`) are kept for those who know what
+//! they mean ([`acl`](crate::acl)).
 //!
 //! * [`directive`]: one directive, and a table of them; [`shared`]: the directives of every program
 //!   that serves clients, and [`FrontSettings`], their typed values;
@@ -19,6 +20,9 @@ pub mod shared;
 pub mod value;
 
 use core::fmt::Debug;
+
+use crate::acl::Catalog;
+use crate::acl::users::Declaration;
 
 pub use change::Change;
 pub(crate) use change::{ConfigSaves, Rewriter};
@@ -42,8 +46,13 @@ pub trait Schema: Clone + Debug + Send + Sync + Sized + 'static {
     /// The typed values.
     fn settings(values: &Values<Self>) -> Self::Settings;
 
+    /// The commands of the program.
+    fn commands() -> &'static dyn Catalog;
+
     /// Whether the program has a command of this name, in lower case.
-    fn is_command(name: &str) -> bool;
+    fn is_command(name: &str) -> bool {
+        Self::commands().find(name.as_bytes()).is_some_and(|command| !command.is_subcommand)
+    }
 
     /// Reads a line that is no directive of the table. `name` is its first word in lower case.
     fn read_line(
@@ -83,6 +92,7 @@ pub struct Config<C: Schema> {
     front: FrontSettings,
     settings: C::Settings,
     renames: Vec<(String, String)>,
+    users: Vec<Declaration>,
     /// The file that it was read from, as an absolute path.
     pub file: Option<String>,
 }
@@ -152,6 +162,7 @@ impl<C: Schema> Default for Config<C> {
             settings: C::settings(&values),
             values,
             renames: Vec::new(),
+            users: Vec::new(),
             file: None,
         }
     }
@@ -210,6 +221,11 @@ impl<C: Schema> Config<C> {
         &self.renames
     }
 
+    /// The lines about users.
+    pub fn users(&self) -> &[Declaration] {
+        &self.users
+    }
+
     /// What a person should be told of directives that are known but have no effect yet: one line
     /// for each that was given a value other than its default.
     pub fn warnings(&self) -> Vec<String> {
@@ -239,34 +255,4 @@ impl<C: Schema> Config<C> {
         self.front = FrontSettings::of(&self.values);
         self.settings = C::settings(&self.values);
     }
-}
-
-/// Reads what CONFIG REWRITE of Redis writes about the one user that there is.
-pub(crate) fn default_user<C: Schema>(
-    config: &mut Config<C>,
-    rules: &[Vec<u8>],
-) -> Result<(), String> {
-    for rule in rules {
-        match rule.as_slice() {
-            b"on"
-            | b"~*"
-            | b"&*"
-            | b"+@all"
-            | b"allkeys"
-            | b"allchannels"
-            | b"allcommands"
-            | b"sanitize-payload"
-            | b"skip-sanitize-payload" => {}
-            b"nopass" => config.replace("requirepass", Vec::new()),
-            [b'>', password @ ..] => config.replace("requirepass", password.to_vec()),
-            other => {
-                return Err(format!(
-                    "The rule '{}' for the default user is not supported. Use requirepass to set \
-                     its password.",
-                    String::from_utf8_lossy(other)
-                ));
-            }
-        }
-    }
-    Ok(())
 }

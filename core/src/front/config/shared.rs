@@ -21,6 +21,10 @@ pub struct FrontSettings {
     pub maxclients: u64,
     pub protected_mode: bool,
     pub requirepass: Option<Vec<u8>>,
+    /// Whether new users may use all channels.
+    pub acl_pubsub_default: bool,
+    pub aclfile: Option<String>,
+    pub acllog_max_len: usize,
     pub daemonize: bool,
     pub supervised: String,
     pub pidfile: Option<String>,
@@ -107,6 +111,9 @@ impl FrontSettings {
             maxclients: values.size("maxclients"),
             protected_mode: values.yes("protected-mode"),
             requirepass: values.some_bytes("requirepass"),
+            acl_pubsub_default: values.get("acl-pubsub-default") == Some(b"allchannels"),
+            aclfile: values.some_text("aclfile"),
+            acllog_max_len: usize::try_from(values.number("acllog-max-len")).unwrap_or_default(),
             daemonize: values.yes("daemonize"),
             supervised: values.text("supervised"),
             pidfile: values.some_text("pidfile"),
@@ -175,9 +182,9 @@ const TLS_AUTH: &[&str] = &["no", "yes", "optional"];
 
 /// The directives that every program has which serves clients.
 pub static FRONT_DIRECTIVES: &[Directive] = &[
-    directive("acl-pubsub-default", "", Kind::Choice(ACL_PUBSUB), "resetchannels", NO_EFFECT),
-    directive("aclfile", "", Kind::Text, "", IMMUTABLE | NO_EFFECT),
-    directive("acllog-max-len", "", Kind::Number(0, i64::MAX, Unit::Plain), "128", NO_EFFECT),
+    directive("acl-pubsub-default", "", Kind::Choice(ACL_PUBSUB), "resetchannels", NONE),
+    directive("aclfile", "", Kind::Text, "", IMMUTABLE),
+    directive("acllog-max-len", "", Kind::Number(0, i64::MAX, Unit::Plain), "128", NONE),
     directive("always-show-logo", "", Kind::Bool, "no", IMMUTABLE),
     directive("bind", "", Kind::Bind, "* -::*", MULTI),
     directive("bind-source-addr", "", Kind::Text, "", NONE),

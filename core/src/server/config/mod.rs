@@ -7,8 +7,9 @@ mod table;
 
 use std::sync::OnceLock;
 
+use crate::acl::Catalog;
 pub use crate::front::config::{ConfigError, FrontSettings, OutputLimit, Permission};
-use crate::front::config::{Directives, FRONT_DIRECTIVES, Schema, Values, default_user};
+use crate::front::config::{Directives, FRONT_DIRECTIVES, Schema, Values};
 pub use settings::{DisklessLoad, Fsync, PropagationError, Settings};
 
 /// The configuration of a server.
@@ -40,16 +41,12 @@ impl Schema for ServerSchema {
         Settings::of(values)
     }
 
-    fn is_command(name: &str) -> bool {
-        super::table::exists(name)
+    fn commands() -> &'static dyn Catalog {
+        super::table::table()
     }
 
-    fn read_line(config: &mut Config, name: &str, words: &[Vec<u8>]) -> Result<(), String> {
+    fn read_line(_: &mut Config, name: &str, words: &[Vec<u8>]) -> Result<(), String> {
         match (name, words) {
-            ("user", [user, rules @ ..]) if user == b"default" => default_user(config, rules),
-            ("user", [_, ..]) => Err("ACL users other than the default one are not supported. \
-                                      Use requirepass to set the default user's password."
-                .into()),
             ("loadmodule", [_, ..]) => Err("Modules are not supported. Remove this line.".into()),
             ("sentinel", [_, ..]) => Err("sentinel directive while not in sentinel mode".into()),
             _ => Err("Bad directive or wrong number of arguments".into()),

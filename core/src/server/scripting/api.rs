@@ -10,6 +10,7 @@ use super::convert;
 use super::functions::Registering;
 use super::run::Run;
 use super::sandbox::Api;
+use crate::acl::Context;
 use crate::command::CommandError;
 use crate::command::meta::flag;
 use crate::machine::{LogLevel, Outbox};
@@ -123,7 +124,10 @@ impl Server {
             Some(Api::Breakpoint) => lua.host_return(&[Value::Bool(false)]),
             Some(Api::Debug) => lua.host_return(&[]),
             Some(Api::AclCheckCmd) => match self.known_command(lua, &args) {
-                Ok(_) => lua.host_return(&[Value::Bool(true)]),
+                Ok((command, request)) => {
+                    let allowed = self.permits(client, command, request.as_args()).is_ok();
+                    lua.host_return(&[Value::Bool(allowed)]);
+                }
                 Err(Some(text)) => raise(lua, text),
                 Err(None) => raise(lua, b"ERR Invalid command passed to redis.acl_check_cmd()"),
             },
@@ -211,6 +215,13 @@ impl Server {
         // Keys on their way to another server would stop the script in the middle.
         if flags & flag::NOSCRIPT != 0 || command.meta.name == "migrate" {
             return Err(CommandError::text("ERR This Redis command is not allowed from script"));
+        }
+        if !client.unrestricted {
+            let (args, context) = (request.as_args(), Context::Script);
+            self.check_permission(now, client, command, args, context).map_err(|denied| {
+                let text = Self::denial(client, command, args, denied);
+                CommandError::Text([b"ERR ACL failure in script: ", &text[..]].concat().into())
+            })?;
         }
         if self.is_clustered() && self.cluster_refusal(client, command, request.as_args()).is_some()
         {

@@ -95,7 +95,7 @@ impl Files {
     }
 }
 
-fn error(kind: DiskErrorKind) -> DiskError {
+pub(super) fn error(kind: DiskErrorKind) -> DiskError {
     let message = match kind {
         DiskErrorKind::NotFound => "No such file or directory",
         DiskErrorKind::NoSpace => "No space left on device",

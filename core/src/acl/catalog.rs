@@ -1,0 +1,35 @@
+//! What rules have to know of the commands of a program.
+
+use crate::command::Meta;
+
+/// The commands of a program. Rules name commands as they stand here, whatever `rename-command`
+/// has made of them.
+pub trait Catalog {
+    /// The command of this full name (`get`, `client|list`), in any case.
+    fn find(&self, name: &[u8]) -> Option<Known<'_>>;
+
+    /// The command of this id. Ids count from 0 without gaps.
+    fn get(&self, id: u16) -> Option<Known<'_>>;
+}
+
+/// One command, or one subcommand.
+#[derive(Clone, Copy)]
+pub struct Known<'a> {
+    /// Its number among all commands.
+    pub id: u16,
+    /// Its full name in lower case.
+    pub name: &'a str,
+    /// What is known of it.
+    pub meta: &'static Meta,
+    /// Whether it is a subcommand.
+    pub is_subcommand: bool,
+    /// The ids of its subcommands.
+    pub subcommands: &'a [u16],
+}
+
+impl dyn Catalog + '_ {
+    /// All commands, each followed by its subcommands.
+    pub fn all(&self) -> impl Iterator<Item = Known<'_>> {
+        (0..).map_while(|id| self.get(id))
+    }
+}

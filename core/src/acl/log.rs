@@ -1,0 +1,102 @@
+//! The log of what was denied (`ACL LOG`).
+
+use std::collections::VecDeque;
+
+use super::Reason;
+
+/// What was denied lately, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct Log {
+    entries: VecDeque<LogEntry>,
+    next_id: u64,
+}
+
+/// One thing that was denied, once or several times.
+#[derive(Clone, Debug)]
+pub struct LogEntry {
+    /// Its number, from 0.
+    pub id: u64,
+    /// How often it was denied.
+    pub count: u64,
+    /// What was not allowed.
+    pub reason: Reason,
+    /// Where the command came from.
+    pub context: Context,
+    /// The command, key or channel.
+    pub object: Vec<u8>,
+    /// The name of the user.
+    pub user: Vec<u8>,
+    /// The client that was denied it last, as CLIENT LIST shows it.
+    pub client: String,
+    /// When it was denied first, in milliseconds since 1970.
+    pub created: u64,
+    /// When it was denied last.
+    pub updated: u64,
+}
+
+/// Where a command comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Context {
+    /// From a client.
+    TopLevel,
+    /// From a transaction.
+    Transaction,
+    /// From a script.
+    Script,
+}
+
+impl Context {
+    /// That of a client's command, which may be queued for a transaction.
+    pub fn of(in_transaction: bool) -> Self {
+        if in_transaction { Context::Transaction } else { Context::TopLevel }
+    }
+
+    /// How `ACL LOG` calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Context::TopLevel => "toplevel",
+            Context::Transaction => "multi",
+            Context::Script => "lua",
+        }
+    }
+}
+
+impl Log {
+    /// For how long the same denial counts on, in milliseconds.
+    const SAME_WITHIN: u64 = 60_000;
+
+    /// How many of the newest entries are compared with a new one.
+    const COMPARED: usize = 10;
+
+    /// Adds a denial (its number and count are set here), or counts it on if it is the same as a
+    /// recent one. At most `max` entries are kept.
+    pub fn add(&mut self, mut new: LogEntry, max: usize) {
+        let same = self.entries.iter().take(Self::COMPARED).position(|old| {
+            old.reason == new.reason
+                && old.context == new.context
+                && old.updated.abs_diff(new.updated) <= Self::SAME_WITHIN
+                && old.object == new.object
+                && old.user == new.user
+        });
+        if let Some(mut old) = same.and_then(|at| self.entries.remove(at)) {
+            old.client = new.client;
+            old.updated = new.updated;
+            old.count += 1;
+            return self.entries.push_front(old);
+        }
+        (new.id, new.count) = (self.next_id, 1);
+        self.next_id += 1;
+        self.entries.push_front(new);
+        self.entries.truncate(max);
+    }
+
+    /// The entries, newest first.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = &LogEntry> {
+        self.entries.iter()
+    }
+
+    /// Forgets all entries.
+    pub fn clear(&mut self) {
+        self.entries.clear();
+    }
+}
