@@ -103,7 +103,12 @@ impl SentinelServer {
             settings.port = front.port;
             let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
             settings.requirepass = front.requirepass.as_ref().map(text);
-            result = sentinel.load(&config.state().read, executable);
+            // By the time that a script runs, the Sentinel has changed to its `dir`.
+            let mut executable = |path: &str| match path.starts_with('/') {
+                true => executable(path),
+                false => executable(&format!("{}/{path}", front.dir)),
+            };
+            result = sentinel.load(&config.state().read, &mut executable);
             SentinelService {
                 sentinel,
                 saving: None,

@@ -2,6 +2,7 @@
 //! clients and configuration files see of it.
 
 mod clients;
+mod course;
 
 use limpid_core::resp::value::Value;
 use limpid_tests::client::Client;
@@ -296,13 +297,15 @@ fn scripts_are_told_of_a_failover() {
         let runs = std::process::Command::new("chmod").args(["+x", &path(name)]).status();
         assert!(runs.is_ok_and(|status| status.success()));
     }
+    // A path that is not absolute begins where the Sentinel works.
     let lines = format!(
-        "sentinel monitor mymaster 127.0.0.1 {from} 1
+        "dir {}
+sentinel monitor mymaster 127.0.0.1 {from} 1
 sentinel down-after-milliseconds mymaster 300
-sentinel notification-script mymaster {}
+sentinel notification-script mymaster ./notify
 sentinel client-reconfig-script mymaster {}
 {QUICK}",
-        path("notify"),
+        scripts.path().display(),
         path("reconfigure")
     );
     let sentinel = Process::sentinel(Limpid, &lines);
