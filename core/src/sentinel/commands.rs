@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use super::hello::CHANNEL;
+use super::master::Master;
 use super::scripts::JobState;
 use super::service::{Answer, SentinelServer, SentinelService};
 use super::{Sentinel, SimulatedFailure};
@@ -12,7 +13,7 @@ use crate::front::table::Groups;
 use crate::front::{self, Rows, Table, container, row};
 use crate::resp::number::parse_i64;
 use crate::resp::reply::Reply;
-use crate::time::Duration;
+use crate::time::{Duration, Mono};
 
 type Call<'a> = front::Call<'a, SentinelService>;
 type Handler = front::Handler<SentinelService>;
@@ -159,49 +160,54 @@ fn error(words: &str) -> CommandError {
     CommandError::composed(if coded { words.to_owned() } else { format!("ERR {words}") })
 }
 
-fn masters(front: &mut SentinelServer, call: &mut Call<'_>) -> Result {
-    let sentinel = &front.service.sentinel;
-    let now = call.now.mono;
+/// The master that the first argument names.
+fn named<'f>(
+    front: &'f SentinelServer,
+    call: &Call<'_>,
+) -> core::result::Result<&'f Master, CommandError> {
+    front.service.sentinel.master(call.arg(2)).ok_or(NO_MASTER)
+}
+
+/// Answers with an array of what `describe` says of each.
+fn describe_all<T>(
+    call: &mut Call<'_>,
+    all: impl IntoIterator<Item = T>,
+    describe: impl Fn(Mono, T, &mut Reply<'_>),
+) -> Result {
+    let (now, all) = (call.now.mono, all.into_iter().collect::<Vec<T>>());
     let mut reply = call.reply();
-    reply.array(sentinel.masters().len());
-    for master in sentinel.masters() {
-        sentinel.describe_master(now, master, &mut reply);
-    }
+    reply.array(all.len());
+    all.into_iter().for_each(|one| describe(now, one, &mut reply));
     Ok(())
 }
 
-fn master(front: &mut SentinelServer, call: &mut Call<'_>) -> Result {
+fn masters(front: &mut SentinelServer, call: &mut Call<'_>) -> Result {
     let sentinel = &front.service.sentinel;
-    let master = sentinel.master(call.arg(2)).ok_or(NO_MASTER)?;
+    describe_all(call, sentinel.masters(), |now, master, reply| {
+        sentinel.describe_master(now, master, reply);
+    })
+}
+
+fn master(front: &mut SentinelServer, call: &mut Call<'_>) -> Result {
+    let master = named(front, call)?;
     let now = call.now.mono;
-    sentinel.describe_master(now, master, &mut call.reply());
+    front.service.sentinel.describe_master(now, master, &mut call.reply());
     Ok(())
 }
 
 fn replicas(front: &mut SentinelServer, call: &mut Call<'_>) -> Result {
-    let sentinel = &front.service.sentinel;
-    let master = sentinel.master(call.arg(2)).ok_or(NO_MASTER)?;
-    let now = call.now.mono;
-    let announced: Vec<_> =
-        master.replicas.values().filter(|replica| replica.report.announced).collect();
-    let mut reply = call.reply();
-    reply.array(announced.len());
-    for replica in announced {
-        sentinel.describe_replica(now, master, replica, &mut reply);
-    }
-    Ok(())
+    let (sentinel, master) = (&front.service.sentinel, named(front, call)?);
+    let announced = master.replicas.values().filter(|replica| replica.report.announced);
+    describe_all(call, announced, |now, replica, reply| {
+        sentinel.describe_replica(now, master, replica, reply);
+    })
 }
 
 fn sentinels(front: &mut SentinelServer, call: &mut Call<'_>) -> Result {
-    let sentinel = &front.service.sentinel;
-    let master = sentinel.master(call.arg(2)).ok_or(NO_MASTER)?;
-    let now = call.now.mono;
-    let mut reply = call.reply();
-    reply.array(master.sentinels.len());
-    for other in master.sentinels.values() {
-        sentinel.describe_sentinel(now, other, &mut reply);
-    }
-    Ok(())
+    let (sentinel, master) = (&front.service.sentinel, named(front, call)?);
+    describe_all(call, master.sentinels.values(), |now, other, reply| {
+        sentinel.describe_sentinel(now, other, reply);
+    })
 }
 
 fn get_master_addr(front: &mut SentinelServer, call: &mut Call<'_>) -> Result {
@@ -303,8 +309,7 @@ fn save_and_answer(front: &mut SentinelServer, call: &mut Call<'_>) {
 }
 
 fn ckquorum(front: &mut SentinelServer, call: &mut Call<'_>) -> Result {
-    let master = front.service.sentinel.master(call.arg(2)).ok_or(NO_MASTER)?;
-    let (usable, quorum, majority) = master.usable_sentinels();
+    let (usable, quorum, majority) = named(front, call)?.usable_sentinels();
     if quorum && majority {
         let line = format!(
             "OK {usable} usable Sentinels. Quorum and failover authorization can be reached"
@@ -326,9 +331,7 @@ fn ckquorum(front: &mut SentinelServer, call: &mut Call<'_>) -> Result {
 }
 
 fn set(front: &mut SentinelServer, call: &mut Call<'_>) -> Result {
-    if front.service.sentinel.master(call.arg(2)).is_none() {
-        return Err(NO_MASTER);
-    }
+    named(front, call)?;
     let words: Vec<&[u8]> = call.args.from(3).iter().collect();
     let outcome = front.service.sentinel.set(call.arg(2), &words);
     match outcome.error {

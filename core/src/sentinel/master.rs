@@ -352,24 +352,11 @@ impl Master {
     }
 
     fn tick_own(&mut self, common: &mut Common) {
-        let (id, access) = (self.id(), &self.access);
-        self.instance.reconnect(common, id, access);
-        let watched = &self.instance;
-        if !common.links.is_disconnected(watched.link) && !watched.is_congested(common) {
-            if Instance::info_due(common, &self.report, common.periods.info) {
-                watched.send(common, id, Question::Info, &[access.name("INFO")]);
-            }
-            if watched.ping_due(common) {
-                watched.ping(common, id, access);
-            }
-            if watched.hello_due(common) {
-                self.send_hello(common, watched);
-            }
-        }
+        let report = Some((&self.report, common.periods.info));
+        self.keep_in_touch(common, &self.instance, report);
         if common.tilt.is_some() {
             return;
         }
-        self.instance.close_dead_connections(common);
         let now = common.now;
         let patience = self.instance.down_after + common.periods.info * 2;
         let deserted =
@@ -385,14 +372,39 @@ impl Master {
 
     fn tick_replica(&mut self, common: &mut Common, name: &str) {
         let Some(replica) = self.replicas.get(name) else { return };
-        let (id, access, watched) = (self.id(), &self.access, &replica.instance);
+        // It is watched closely while it may become a master, and while its own link is down.
+        let close = self.odown || self.failover.is_running() || !replica.report.link_down.is_zero();
+        let period = if close { Duration::from_secs(1) } else { common.periods.info };
+        self.keep_in_touch(common, &replica.instance, Some((&replica.report, period)));
+        if let Some(replica) = self.replicas.get_mut(name) {
+            let change = judge_silence(common, &mut replica.instance);
+            self.tell_change(common, change);
+        }
+    }
+
+    fn tick_sentinel(&mut self, common: &mut Common, id: &str) {
+        let Some(other) = self.sentinels.get(id) else { return };
+        self.keep_in_touch(common, &other.instance, None);
+        if let Some(other) = self.sentinels.get_mut(id) {
+            let change = judge_silence(common, &mut other.instance);
+            self.tell_change(common, change);
+        }
+    }
+
+    /// Connects to an instance, and asks it what is due: INFO, if it tells of itself, PING, and that it
+    /// publishes our hello. Closes what is dead, unless the clock is not to be trusted.
+    fn keep_in_touch(
+        &self,
+        common: &mut Common,
+        watched: &Instance,
+        report: Option<(&Report, Duration)>,
+    ) {
+        let (id, access) = (self.id(), &self.access);
         watched.reconnect(common, id, access);
         if !common.links.is_disconnected(watched.link) && !watched.is_congested(common) {
-            // It is watched closely while it may become a master, and while its own link is down.
-            let close =
-                self.odown || self.failover.is_running() || !replica.report.link_down.is_zero();
-            let period = if close { Duration::from_secs(1) } else { common.periods.info };
-            if Instance::info_due(common, &replica.report, period) {
+            if let Some((report, period)) = report
+                && Instance::info_due(common, report, period)
+            {
                 watched.send(common, id, Question::Info, &[access.name("INFO")]);
             }
             if watched.ping_due(common) {
@@ -402,42 +414,13 @@ impl Master {
                 self.send_hello(common, watched);
             }
         }
-        if common.tilt.is_some() {
-            return;
-        }
-        watched.close_dead_connections(common);
-        let down = watched.silence(common) > watched.down_after;
-        let now = common.now;
-        if let Some(replica) = self.replicas.get_mut(name)
-            && let Some(event) = replica.instance.set_sdown(now, down)
-        {
-            let instance = replica.instance.clone();
-            self.event_of(common, LogLevel::Warning, event, &instance, "");
+        if common.tilt.is_none() {
+            watched.close_dead_connections(common);
         }
     }
 
-    fn tick_sentinel(&mut self, common: &mut Common, id: &str) {
-        let Some(other) = self.sentinels.get(id) else { return };
-        let watched = &other.instance;
-        watched.reconnect(common, self.id(), &self.access);
-        if !common.links.is_disconnected(watched.link) && !watched.is_congested(common) {
-            if watched.ping_due(common) {
-                watched.ping(common, self.id(), &self.access);
-            }
-            if watched.hello_due(common) {
-                self.send_hello(common, watched);
-            }
-        }
-        if common.tilt.is_some() {
-            return;
-        }
-        watched.close_dead_connections(common);
-        let down = watched.silence(common) > watched.down_after;
-        let now = common.now;
-        if let Some(other) = self.sentinels.get_mut(id)
-            && let Some(event) = other.instance.set_sdown(now, down)
-        {
-            let instance = other.instance.clone();
+    fn tell_change(&self, common: &mut Common, change: Option<(&'static str, Instance)>) {
+        if let Some((event, instance)) = change {
             self.event_of(common, LogLevel::Warning, event, &instance, "");
         }
     }
@@ -757,6 +740,17 @@ impl Report {
             _ => false,
         }
     }
+}
+
+/// Holds a replica or a Sentinel to be down (SDOWN) that has been silent for too long, or up again. The
+/// event, if that is new.
+fn judge_silence(common: &Common, watched: &mut Instance) -> Option<(&'static str, Instance)> {
+    if common.tilt.is_some() {
+        return None;
+    }
+    let down = watched.silence(common) > watched.down_after;
+    let event = watched.set_sdown(common.now, down)?;
+    Some((event, watched.clone()))
 }
 
 /// Whether something has not been down within the last while.

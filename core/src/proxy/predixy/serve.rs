@@ -384,12 +384,7 @@ impl Predixy {
     ) -> bool {
         let link = match data.private {
             Some(link) => Ok(link),
-            None => match self.topology.master(group) {
-                None => Err(NO_SERVER),
-                Some(server) => {
-                    self.private(engine, now, client, server, data.db).ok_or(NO_CONNECTION)
-                }
-            },
+            None => self.new_private(engine, now, client, group, data.db),
         };
         match link {
             Ok(link) => {
@@ -401,6 +396,19 @@ impl Predixy {
                 false
             }
         }
+    }
+
+    /// A connection of a client's own to the primary of a group; else the error that the client gets.
+    fn new_private(
+        &mut self,
+        engine: &mut PredixyEngine,
+        now: Now<'_>,
+        client: ClientId,
+        group: usize,
+        db: u16,
+    ) -> Result<LinkId, &'static [u8]> {
+        let server = self.topology.master(group).ok_or(NO_SERVER)?;
+        self.private(engine, now, client, server, db).ok_or(NO_CONNECTION)
     }
 
     /// Sends the parts of a request with many keys to the servers of the keys.
@@ -570,11 +578,7 @@ impl Predixy {
         data: &ClientData,
         request: &Request<'_>,
     ) {
-        let link = match self.topology.master(0) {
-            None => Err(NO_SERVER),
-            Some(server) => self.private(engine, now, client, server, data.db).ok_or(NO_CONNECTION),
-        };
-        match link {
+        match self.new_private(engine, now, client, 0, data.db) {
             Err(text) => engine.answer(client, text),
             Ok(link) => {
                 if let Some(client) = engine.client_mut(client) {
