@@ -3,6 +3,7 @@
 
 mod course;
 mod mirror;
+mod reload;
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
