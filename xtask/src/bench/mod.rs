@@ -11,6 +11,7 @@
 
 mod append;
 mod collections;
+mod failover;
 mod growth;
 mod load;
 mod mixed;
@@ -41,6 +42,9 @@ pub(crate) struct Args {
     /// Only rows of persistence and replication: bgsave, resync, aof.
     #[arg(long)]
     persistence: bool,
+    /// Only how long writes stop when a primary is killed, with Sentinels and in a Cluster.
+    #[arg(long, conflicts_with = "persistence")]
+    failover: bool,
     /// The server to measure, instead of the one that was just built.
     #[arg(long)]
     limpid: Option<PathBuf>,
@@ -85,7 +89,8 @@ pub(crate) fn compare(ws: &Workspace, args: &Args) -> Result<()> {
         None => on_path("redis-server").context(need).context("no redis-server")?,
     };
     let named = |name: &str| args.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
-    let wanted = |name: &str| !args.persistence && named(name);
+    let persistent = |name: &str| !args.failover && named(name);
+    let wanted = |name: &str| !args.persistence && persistent(name);
     let mut build = ws.cargo();
     build.args(["build", "--release", "--locked"]);
     if args.limpid.is_none() {
@@ -119,19 +124,23 @@ pub(crate) fn compare(ws: &Workspace, args: &Args) -> Result<()> {
         let keys = if args.quick { 2_000_000 } else { 10_000_000 };
         found.missed.extend(growth::stall(&programs, keys)?);
     }
-    if named("bgsave") {
+    if persistent("bgsave") {
         let (keys, rounds) = if args.quick { (1_000_000, 1) } else { (5_000_000, 3) };
         found.extend(snapshot::bgsave(&programs, keys, rounds)?);
     }
-    if named("resync") {
+    if persistent("resync") {
         let (bytes, rounds) = if args.quick { (200_000_000, 1) } else { (1_000_000_000, 3) };
         found.extend(resync::full(&programs, bytes, rounds)?);
     }
-    if named("aof") {
+    if persistent("aof") {
         found.extend(append::policies(&programs, &benchmark, rounds, args.quick)?);
     }
     if wanted("nutcracker") {
         found.extend(proxy::beside_nutcracker(&programs, &benchmark, rounds, args.quick)?);
+    }
+    if args.failover {
+        let rounds = if args.quick { 3 } else { 20 };
+        found.extend(failover::writes_stop(&programs, rounds, named)?);
     }
     let Findings { missed, undecided } = found;
     match (missed.as_slice(), undecided.as_slice()) {

@@ -1,5 +1,6 @@
 //! twemproxy beside the `nutcracker` of this machine, both in front of the same server.
 
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::server::{Server, cpu_of, pinned};
+use super::server::{Server, cpu_of, pinned, resident_of};
 use super::verdict::{Findings, Ratio, another};
 use super::{Programs, median, order_of};
 use crate::workspace::on_path;
@@ -18,6 +19,12 @@ const GOAL: f64 = 0.5;
 /// What is asked: the test of redis-benchmark, the pipeline, requests in a round.
 const ROWS: [(&str, u32, u64); 4] =
     [("get", 1, 200_000), ("set", 1, 200_000), ("get", 16, 1_500_000), ("set", 16, 1_500_000)];
+
+/// The most memory that idle clients may cost, as a multiple of nutcracker's.
+const MEMORY_GOAL: f64 = 1.0;
+
+/// How many idle clients there are.
+const IDLE: usize = 10_000;
 
 /// A running proxy.
 struct Proxy {
@@ -67,7 +74,40 @@ pub(super) fn beside_nutcracker(
         println!("{name:22} {}", ratio.row(results.map(median), GOAL));
         found.note(&name, ratio.against(GOAL));
     }
+    let clients = if quick { IDLE / 10 } else { IDLE };
+    let name = format!("nutcracker: {clients} idle");
+    let grown = [idle_clients(&proxies[0], clients)?, idle_clients(&proxies[1], clients)?];
+    let bytes = grown.map(|bytes| bytes as f64 / clients as f64);
+    // One of each, so that there is nothing to be undecided about.
+    let verdict = Ratio::of(&[bytes[0] / bytes[1]]).against(MEMORY_GOAL);
+    println!(
+        "{name:22} {:>8.0} {:>8.0} {:>6.2} {:>11} {MEMORY_GOAL:>6.2}{}   bytes a client",
+        bytes[0],
+        bytes[1],
+        bytes[0] / bytes[1],
+        "",
+        verdict.mark()
+    );
+    found.note(&name, verdict);
     Ok(found)
+}
+
+/// By how many bytes a proxy grows when so many clients have asked it for something and stay
+/// connected.
+fn idle_clients(proxy: &Proxy, clients: usize) -> Result<u64> {
+    let before = resident_of(proxy.child.id())?;
+    let mut connected = Vec::with_capacity(clients);
+    for _ in 0..clients {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, proxy.port))
+            .context("a client; a proxy and the bench need as many files (ulimit -n)")?;
+        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        stream.write_all(b"*2\r\n$3\r\nGET\r\n$4\r\nnone\r\n")?;
+        let mut reply = [0; 5];
+        stream.read_exact(&mut reply)?;
+        ensure!(&reply == b"$-1\r\n", "{}", String::from_utf8_lossy(&reply));
+        connected.push(stream);
+    }
+    Ok(resident_of(proxy.child.id())?.saturating_sub(before))
 }
 
 fn load(benchmark: &Path, port: u16, test: &str, pipeline: u32, requests: u64) -> Result<()> {

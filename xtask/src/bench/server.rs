@@ -82,10 +82,7 @@ impl Server {
 
     /// Resident memory in bytes.
     pub(crate) fn resident(&self) -> Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find(|l| l.starts_with("VmRSS:")).context("no VmRSS")?;
-        let kb = line.split_whitespace().nth(1).context("no VmRSS")?;
-        Ok(kb.parse::<u64>()? * 1024)
+        resident_of(self.child.id())
     }
 
     /// Memory of the process and its children in bytes. What they share counts once.
@@ -223,6 +220,14 @@ pub(crate) fn pinned(program: &Path, processor: usize) -> Command {
         }
         _ => Command::new(program),
     }
+}
+
+/// Resident memory of a process in bytes.
+pub(crate) fn resident_of(pid: u32) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find(|l| l.starts_with("VmRSS:")).context("no VmRSS")?;
+    let kb = line.split_whitespace().nth(1).context("no VmRSS")?;
+    Ok(kb.parse::<u64>()? * 1024)
 }
 
 /// User and system time that a process has used, and children of it that have ended.
