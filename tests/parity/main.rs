@@ -30,8 +30,15 @@ fn what_was_acknowledged_as_durable_outlives_crashes_and_bad_disks() {
 
 #[test]
 fn sentinels_agree_on_one_master_whatever_happened() {
-    for seed in 1..=200 {
+    for seed in 1..=500 {
         sentinels::run(seed).unwrap_or_else(|what| panic!("seed {seed}: {what}"));
+    }
+}
+
+#[test]
+fn what_a_seed_did_to_sentinels_can_be_seen_in_the_page() {
+    for seed in 1..=4 {
+        assert!(sentinels::is_replayed_by_a_session(seed), "seed {seed}");
     }
 }
 

@@ -5,11 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use limpid_core::lab::{Traffic, programs, sentinels, sentinels_on_servers};
+use limpid_core::client::marks::has_bit;
+use limpid_core::lab::{
+    Link, SHELL, Terminal, Traffic, as_in_page, programs, sentinels, sentinels_on_servers,
+};
 use limpid_core::rng::Rng;
 use limpid_core::sentinel::SentinelServer;
 use limpid_core::server::Server;
-use limpid_core::sim::{Action, Plain, ProcId, World};
+use limpid_core::sim::{Action, Plain, ProcId, Record, Session, Timed, World};
+use limpid_core::store::{StringRef, ValueRef};
 use limpid_core::time::Mono;
 
 /// Things that go wrong, or are mended, one after the other.
@@ -26,35 +30,48 @@ pub struct Outcome {
     pub virtual_time: Duration,
     /// How many leaders were elected.
     pub elected: u64,
+    /// How many writes both replicas had acknowledged.
+    pub confirmed: u64,
 }
 
-/// Runs a world of this seed. The error says what did not hold.
+/// How many replicas have to have a write before the writer counts it as safe: both of the two, which
+/// is the least that is a majority of them.
+const MAJORITY: u32 = 2;
+
+/// Runs a world of this seed. The error says what did not hold, and how to see it in the page.
 ///
 /// What must hold: a Sentinel votes once an epoch, whatever happens to it; nobody leads a failover
 /// without the votes of the majority, so that there is one leader an epoch at most; and when
 /// everything is mended there is one master, all servers follow it, all Sentinels know it, and the
-/// writer, which asks them, is served.
+/// writer, which asks them, is served; and no write is missing that the replicas had acknowledged
+/// (WAIT), for with `appendfsync always` they had it on disk.
 pub fn run(seed: u64) -> Result<Outcome, String> {
-    let mut rng = Rng::new(seed ^ 0x5e_471e1);
-    let scenario = if rng.chance(0.5) { sentinels() } else { sentinels_on_servers() };
-    let mut trial = Trial::new(World::new(Arc::new(scenario), seed, programs));
-    // A master is asked for its replicas every ten seconds; one that no Sentinel has ever heard of
-    // is nobody's to mend.
-    trial.run_for(Duration::from_secs(15))?;
-    for _ in 0..STEPS {
-        let pause = 1 + rng.below(2_500);
-        trial.run_for(Duration::from_millis(pause))?;
-        let line = fault(&mut rng, &trial.hosts);
-        trial.act(&line)?;
-    }
-    trial.mend()?;
-    trial.agree()?;
-    let elected = trial.leaders.len() as u64;
-    Ok(Outcome { virtual_time: trial.world.now().since(Default::default()), elected })
+    let (topology, mut trial, mut rng) = Trial::of(seed);
+    let outcome = trial.play(&mut rng);
+    outcome.map_err(|what| {
+        let actions = &trial.actions[..];
+        let link = Link { topology, seed, at: trial.world.now(), actions };
+        format!("{what}\nin the page (`cargo xtask run`): http://127.0.0.1:8080/#{link}")
+    })
+}
+
+/// Whether the page would show what happened in the world of this seed: a session with the same
+/// actions has the same trace.
+pub fn is_replayed_by_a_session(seed: u64) -> bool {
+    let (_, mut trial, mut rng) = Trial::of(seed);
+    let scenario = (**trial.world.scenario()).clone();
+    // It may hold or not; what counts is that it can be seen.
+    let _ = trial.play(&mut rng);
+    let record = Record { seed, scenario, actions: trial.actions };
+    let mut session = Session::from_record(record, programs);
+    session.advance(trial.world.now(), u64::MAX);
+    session.world().trace_hash() == trial.world.trace_hash()
 }
 
 struct Trial {
     world: World,
+    /// What was done to it.
+    actions: Vec<Timed>,
     hosts: Vec<String>,
     servers: Vec<ProcId>,
     sentinels: Vec<ProcId>,
@@ -70,6 +87,17 @@ struct Trial {
 }
 
 impl Trial {
+    /// The world of a seed, as the page names its topology, and the chance that rules it.
+    fn of(seed: u64) -> (&'static str, Self, Rng) {
+        let mut rng = Rng::new(seed ^ 0x5e_471e1);
+        let (topology, scenario) = match rng.chance(0.5) {
+            true => ("sentinels-3", sentinels()),
+            false => ("sentinels-5", sentinels_on_servers()),
+        };
+        let world = World::new(Arc::new(as_in_page(scenario)), seed, programs);
+        (topology, Trial::new(world), rng)
+    }
+
     fn new(world: World) -> Self {
         let names: Vec<(ProcId, String)> =
             world.procs().map(|proc| (proc.id, proc.name.to_owned())).collect();
@@ -78,7 +106,7 @@ impl Trial {
             names.iter().filter(move |(_, name)| end(name)).map(|(id, _)| *id)
         };
         let hosts = world.hosts().map(|host| host.name.to_owned());
-        let hosts = hosts.filter(|name| !name.starts_with("writer")).collect();
+        let hosts = hosts.filter(|name| !name.starts_with("writer") && name != SHELL).collect();
         Trial {
             hosts,
             servers: of(6379).collect(),
@@ -88,8 +116,79 @@ impl Trial {
             epochs: BTreeMap::new(),
             votes: BTreeMap::new(),
             leaders: BTreeMap::new(),
+            actions: Vec::new(),
             world,
         }
+    }
+
+    fn play(&mut self, rng: &mut Rng) -> Result<Outcome, String> {
+        // A master is asked for its replicas every ten seconds; one that no Sentinel has ever heard of
+        // is nobody's to mend.
+        self.run_for(Duration::from_secs(15))?;
+        self.keep_what_is_acknowledged()?;
+        for _ in 0..STEPS {
+            let pause = 1 + rng.below(2_500);
+            self.run_for(Duration::from_millis(pause))?;
+            let line = fault(rng, &self.hosts);
+            self.act(&line)?;
+        }
+        self.mend()?;
+        self.agree()?;
+        let confirmed = self.all_is_kept()?;
+        let elected = self.leaders.len() as u64;
+        let virtual_time = self.world.now().since(Default::default());
+        Ok(Outcome { virtual_time, elected, confirmed })
+    }
+
+    /// Has every server sync what it writes before it acknowledges it, also after a restart, and the
+    /// writer wait for its replicas.
+    fn keep_what_is_acknowledged(&mut self) -> Result<(), String> {
+        for id in self.servers.clone() {
+            let host = self.world.proc(id).and_then(|proc| self.world.host(proc.host));
+            let host = host.map(|host| host.name.to_owned()).unwrap_or_default();
+            let terminal = format!("always-{host}");
+            self.act(&format!("run {SHELL} {terminal} redis-cli -h {host}"))?;
+            self.run_for(Duration::from_millis(500))?;
+            for line in ["CONFIG SET appendfsync always", "CONFIG REWRITE"] {
+                self.act(&format!("type {terminal} {line}"))?;
+                self.run_for(Duration::from_millis(500))?;
+                let proc = self.world.proc_named(&terminal).ok_or("no terminal")?.id;
+                let shown = self.world.machine::<Terminal>(proc).ok_or("no terminal")?.shown();
+                let printed = shown.blocks.last().map_or("", |block| block.printed.as_str());
+                if printed.trim_end() != "OK" {
+                    return Err(format!("{host} answers {line} with {printed}"));
+                }
+            }
+        }
+        let writer = self.name(self.writer);
+        self.act(&format!("type {writer} wait {MAJORITY}"))
+    }
+
+    /// How many writes of the writer its replicas had; the error names those that a server lacks.
+    fn all_is_kept(&self) -> Result<u64, String> {
+        let traffic = self.world.machine::<Traffic>(self.writer).ok_or("the writer is gone")?;
+        let marks = traffic.client().marks();
+        let key = traffic.client().config().marks.as_ref().ok_or("the writer leaves no marks")?;
+        let confirmed: Vec<u64> = (0..marks.sent).filter(|n| marks.is_confirmed(*n)).collect();
+        for id in &self.servers {
+            let server = self.world.machine::<Plain<Server>>(*id).ok_or("a server is down")?;
+            let entry = server.0.keyspace().peek(0, key.as_bytes());
+            let held: &[u8] = match entry.map(|entry| entry.value()) {
+                Some(ValueRef::String(StringRef::Bytes(bytes))) => bytes,
+                _ => &[],
+            };
+            let missing: Vec<&u64> = confirmed.iter().filter(|n| !has_bit(held, **n)).collect();
+            if !missing.is_empty() {
+                return Err(format!(
+                    "{} of {} writes that {MAJORITY} replicas had acknowledged are missing on {}: \
+                     {missing:?} of {key}",
+                    missing.len(),
+                    confirmed.len(),
+                    self.name(*id)
+                ));
+            }
+        }
+        Ok(confirmed.len() as u64)
     }
 
     fn run_for(&mut self, time: Duration) -> Result<(), String> {
@@ -100,7 +199,9 @@ impl Trial {
     fn act(&mut self, line: &str) -> Result<(), String> {
         let action: Action = line.parse().map_err(|error| format!("`{line}`: {error}"))?;
         // What is refused, such as to kill what is dead, is no failure.
-        let _ = self.world.apply(&action);
+        if self.world.apply(&action).is_ok() {
+            self.actions.push(Timed { at: self.world.now(), action });
+        }
         Ok(())
     }
 

@@ -2,14 +2,14 @@
 //!
 //! Plain and readable: `#v=1&topology=3&seed=7&at=1.5s&do=1.2s%20crash%20redis-1&do=…`.
 
+use limpid_core::lab;
 use limpid_core::sim::Timed;
+use limpid_core::time::Mono;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 
 use crate::lab::{Lab, Topology};
 use crate::page::Page;
 
-/// The version of the link's form.
-const VERSION: &str = "1";
 /// Longer links are cut off by some programs; a session that long has other ways to travel.
 const LONGEST: usize = 8_000;
 
@@ -38,17 +38,8 @@ pub(crate) enum Trouble {
 impl Shared {
     /// The link's fragment, without `#`.
     pub(crate) fn encode(&self) -> String {
-        let mut out = format!(
-            "v={VERSION}&topology={}&seed={}&at={}ns",
-            self.topology.name(),
-            self.seed,
-            self.at
-        );
-        for timed in &self.actions {
-            out.push_str("&do=");
-            out.extend(timed.to_string().bytes().map(escape));
-        }
-        out
+        let Shared { topology, seed, at, actions } = self;
+        lab::Link { topology: topology.name(), seed: *seed, at: Mono(*at), actions }.to_string()
     }
 
     /// The lesson that a fragment, without `#`, is a session of.
@@ -88,7 +79,7 @@ impl Shared {
             }
         }
         let version = version?;
-        let trouble = match (version == VERSION, broken) {
+        let trouble = match (version == lab::Link::VERSION, broken) {
             (false, _) => Some(Trouble::Version(version)),
             (true, true) => Some(Trouble::Broken),
             (true, false) => None,
@@ -120,23 +111,6 @@ pub(crate) fn copy(page: &Page) {
         let text = if copied.is_ok() { words::SHARED } else { words::SHARE_FAILED };
         page.toast(page.say(text).to_owned());
     });
-}
-
-fn escape(byte: u8) -> String {
-    match byte {
-        b'a'..=b'z'
-        | b'A'..=b'Z'
-        | b'0'..=b'9'
-        | b'-'
-        | b'_'
-        | b'.'
-        | b'~'
-        | b':'
-        | b','
-        | b'/' => char::from(byte).to_string(),
-        b' ' => "+".to_owned(),
-        _ => format!("%{byte:02X}"),
-    }
 }
 
 fn unescape(text: &str) -> String {

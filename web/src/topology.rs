@@ -2,12 +2,11 @@
 
 use core::fmt;
 use core::time::Duration;
-use std::net::Ipv4Addr;
 
 use limpid_core::lab;
 #[cfg(feature = "whole")]
 use limpid_core::lesson::Lesson;
-use limpid_core::sim::{HostSpec, LinkSpec, Scenario};
+use limpid_core::sim::Scenario;
 
 use crate::figures::Speed;
 use crate::i18n::{Locale, Text};
@@ -15,8 +14,7 @@ use crate::layout::{Layout, apart, circle, replicated, through, watch};
 use crate::prefs;
 use crate::whole::IS_WHOLE;
 
-/// The host on which a person's terminals run.
-pub(crate) const SHELL: &str = "you";
+pub(crate) use limpid_core::lab::SHELL;
 
 /// What stands on the map: one of [`TOPOLOGIES`].
 #[derive(Clone, Copy)]
@@ -383,15 +381,7 @@ impl Topology {
         if let Hosts::Given(scenario) = self.0.hosts {
             return scenario.clone();
         }
-        let mut scenario = self.0.hosts.make();
-        // Slow enough to be watched, as between two regions.
-        scenario.link = LinkSpec {
-            latency: Duration::from_millis(10),
-            jitter: Duration::from_millis(3),
-            ..LinkSpec::default()
-        };
-        scenario.hosts.push(HostSpec::new(SHELL, Ipv4Addr::new(10, 0, 9, 1)));
-        scenario
+        lab::as_in_page(self.0.hosts.make())
     }
 }
 

@@ -16,6 +16,8 @@ pub struct Marks {
     /// One bit for each mark that was acknowledged, in the order of SETBIT: the first is the
     /// highest of the first byte.
     pub acknowledged: Vec<u8>,
+    /// One bit for each mark of which WAIT said that enough replicas have it.
+    pub confirmed: Vec<u8>,
     /// The latest acknowledgements, oldest first: which mark, and when.
     pub latest: VecDeque<(u64, Mono)>,
 }
@@ -36,18 +38,32 @@ impl Marks {
         has_bit(&self.acknowledged, number)
     }
 
+    /// Whether enough replicas have acknowledged a mark, too: see
+    /// [`TrafficConfig::wait`](super::TrafficConfig::wait).
+    pub fn is_confirmed(&self, number: u64) -> bool {
+        has_bit(&self.confirmed, number)
+    }
+
     pub(super) fn acknowledge(&mut self, number: u64, now: Mono) {
-        let at = usize::try_from(number / 8).unwrap_or(usize::MAX);
-        if number < Self::MOST && self.acknowledged.len() <= at {
-            self.acknowledged.resize(at + 1, 0);
-        }
-        if let Some(byte) = self.acknowledged.get_mut(at) {
-            *byte |= 0x80 >> (number % 8);
-        }
+        set_bit(&mut self.acknowledged, number);
         if self.latest.len() == Self::LATEST {
             self.latest.pop_front();
         }
         self.latest.push_back((number, now));
+    }
+
+    pub(super) fn confirm(&mut self, number: u64) {
+        set_bit(&mut self.confirmed, number);
+    }
+}
+
+fn set_bit(bytes: &mut Vec<u8>, number: u64) {
+    let at = usize::try_from(number / 8).unwrap_or(usize::MAX);
+    if number < Marks::MOST && bytes.len() <= at {
+        bytes.resize(at + 1, 0);
+    }
+    if let Some(byte) = bytes.get_mut(at) {
+        *byte |= 0x80 >> (number % 8);
     }
 }
 

@@ -17,6 +17,9 @@ use crate::resp::value::Value;
 use crate::rng::Rng;
 use crate::time::{Duration, Mono, Now};
 
+/// How long a WAIT waits for replicas, in milliseconds; the commands behind it wait with it.
+const WAIT_MS: &str = "500";
+
 /// What a [`Traffic`] client does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrafficConfig {
@@ -34,6 +37,9 @@ pub struct TrafficConfig {
     pub mix: Mix,
     /// The key in which it leaves its marks; without one it leaves none.
     pub marks: Option<String>,
+    /// How many replicas are to acknowledge each mark: a WAIT for so many follows it. None at 0.
+    #[serde(default)]
+    pub wait: u32,
     /// How many keys of each kind are in use.
     pub keys: u64,
     /// Bytes of a value that is set.
@@ -58,6 +64,7 @@ impl TrafficConfig {
             per_second: 20.0,
             mix: Mix::default(),
             marks: None,
+            wait: 0,
             keys: 100,
             value_len: 16,
             pending: 16,
@@ -207,6 +214,8 @@ enum Lane {
 enum Pending {
     /// A command of the mix, with the mark that it leaves.
     Command(Option<u64>),
+    /// The WAIT behind a mark.
+    Wait(u64),
     /// The question where the master is.
     Where,
 }
@@ -260,6 +269,11 @@ impl Traffic {
         self.pace.set(per_second, self.now, &mut self.rng);
     }
 
+    /// Has each mark acknowledged by so many replicas from now on; by none at 0.
+    pub fn set_wait(&mut self, replicas: u32) {
+        self.config.wait = replicas;
+    }
+
     /// Turns to another server. The connection that stands is given up.
     pub fn set_target(&mut self, target: Endpoint) {
         self.config.target = target;
@@ -306,6 +320,12 @@ impl Traffic {
                     }
                 }
                 Event::Reply { token: Pending::Where, value, .. } => self.told(&value),
+                Event::Reply { token: Pending::Wait(mark), value, .. } => {
+                    let enough = |count: i64| count >= i64::from(self.config.wait.max(1));
+                    if matches!(value.plain(), Value::Integer(count) if enough(*count)) {
+                        Arc::make_mut(&mut self.marks).confirm(mark);
+                    }
+                }
                 Event::Reply { token: Pending::Command(mark), value, took } => {
                     self.answered(mark, &value);
                     self.stats.latency.add(took);
@@ -385,11 +405,21 @@ impl Traffic {
             && self.peers.request(now, &Lane::Server, &command, token).is_ok()
         {
             self.stats.sent += 1;
-            if mark.is_some() {
+            if let Some(mark) = mark {
                 Arc::make_mut(&mut self.marks).sent += 1;
+                self.send_wait(mark);
             }
         } else {
             self.stats.skipped += 1;
+        }
+    }
+
+    /// Asks for the replicas' acknowledgement of the mark that was sent just now.
+    fn send_wait(&mut self, mark: u64) {
+        if self.config.wait > 0 {
+            let words = ["WAIT", &self.config.wait.to_string(), WAIT_MS];
+            // If the connection does not take it, the mark stays unconfirmed.
+            let _ = self.peers.request(self.now, &Lane::Server, &words, Pending::Wait(mark));
         }
     }
 
@@ -595,6 +625,20 @@ mod tests {
         assert!((0..marks.count()).all(|n| marks.is_acknowledged(n)));
         assert!(!marks.is_acknowledged(marks.sent));
         assert_eq!(marks.latest.back().map(|(n, _)| *n), Some(marks.count() - 1));
+    }
+
+    #[test]
+    fn a_mark_is_confirmed_when_enough_replicas_have_it() {
+        for (replicas, confirmed) in [("2", true), ("1", false)] {
+            let (mix, marks) = (Mix { mark: 1, ..Mix::READS }, Some("marks".to_string()));
+            let mut traffic = Traffic::new(TrafficConfig { mix, marks, wait: 2, ..config() });
+            // SETBIT is answered with the same: a number.
+            run(&mut traffic, 10, Some(format!(":{replicas}\r\n").as_bytes()), 3);
+            let marks = traffic.marks();
+            assert!(marks.count() > 20, "{marks:?}");
+            assert_eq!(marks.is_confirmed(0), confirmed);
+            assert!((0..marks.sent).all(|n| marks.is_acknowledged(n) || !marks.is_confirmed(n)));
+        }
     }
 
     #[test]

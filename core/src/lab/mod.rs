@@ -8,10 +8,13 @@
 //! * [`programs`] is what a [`World`](crate::sim::World) starts processes with:
 //!   [`SERVER`], [`CLI`] and [`TRAFFIC`], [`SHARDING`], [`NUTCRACKER`] and [`PREDIXY`];
 //! * [`Terminal`] is a redis-cli with its screen, [`Traffic`] a client that is busy;
+//! * [`as_in_page`] is what the page makes of a scenario, and [`Link`] how an address names a session
+//!   in it;
 //! * [`parity`] is a session with faults of every kind: its hash is the same on every platform.
 
 mod cluster_traffic;
 mod clusters;
+mod page;
 pub mod parity;
 pub(crate) mod programs;
 mod promise;
@@ -31,9 +34,11 @@ mod tests;
 
 pub use cluster_traffic::ClusterTraffic;
 pub use clusters::{busy_cluster, empty_nodes};
+pub use page::{Link, SHELL, as_in_page, escape};
 pub use parity::parity_hash;
 pub use programs::{
-    CLI, CLUSTER_TRAFFIC, NUTCRACKER, PREDIXY, SENTINEL, SERVER, SHARDING, TRAFFIC, help, programs,
+    CLI, CLUSTER_TRAFFIC, NUTCRACKER, PREDIXY, SENTINEL, SERVER, SHARDING, TRAFFIC,
+    help, programs,
 };
 pub use promise::{Kept, Promise, Write, Writes};
 pub use proxied::{predixy_over_cluster, predixy_over_sentinels, twemproxy};

@@ -42,8 +42,8 @@ macro_rules! runs_client {
 }
 pub(super) use runs_client;
 
-/// A [`client::Traffic`] into which one can type `rate <commands a second>` and
-/// `to <host> [<port>]`.
+/// A [`client::Traffic`] into which one can type `rate <commands a second>`,
+/// `to <host> [<port>]`, and `wait <replicas>`, which have to acknowledge each mark from then on.
 #[derive(Clone, Debug)]
 pub struct Traffic {
     client: client::Traffic,
@@ -163,6 +163,8 @@ impl Console for Traffic {
         let line = line.trim();
         if let Some(Ok(rate)) = line.strip_prefix("rate ").map(|rate| parse_rate(rate.trim())) {
             self.client.set_rate(rate);
+        } else if let Some(Ok(replicas)) = line.strip_prefix("wait ").map(|n| n.trim().parse()) {
+            self.client.set_wait(replicas);
         } else if let Some(to) = line.strip_prefix("to ").and_then(|to| self.target(to)) {
             self.client.set_target(to);
         }

@@ -183,13 +183,14 @@ fn proxied(seeds: u64, first: u64) -> ExitCode {
 
 fn watch(seeds: u64, first: u64) -> ExitCode {
     let start = Instant::now();
-    let (mut virtual_time, mut elected, mut failures) = (Duration::ZERO, 0, 0);
+    let (mut virtual_time, mut elected, mut confirmed, mut failures) = (Duration::ZERO, 0, 0, 0);
     for seed in first..first.saturating_add(seeds) {
         eprint!("\rseed {seed} ");
         match sentinels::run(seed) {
             Ok(outcome) => {
                 virtual_time += outcome.virtual_time;
                 elected += outcome.elected;
+                confirmed += outcome.confirmed;
             }
             Err(what) => {
                 failures += 1;
@@ -200,7 +201,7 @@ fn watch(seeds: u64, first: u64) -> ExitCode {
     let ratio = virtual_time.as_secs_f64() / start.elapsed().as_secs_f64();
     println!(
         "\r{seeds} seeds of Sentinels from {first}: {failures} failed, {elected} leaders elected, \
-         {ratio:.0} × real time"
+         {confirmed} writes that both replicas had, {ratio:.0} × real time"
     );
     if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

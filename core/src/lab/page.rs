@@ -1,0 +1,64 @@
+//! What the page makes of a scenario, and the link that opens a session in it: whoever runs Worlds
+//! elsewhere can run the page's, and say how to see there what has happened.
+
+use core::fmt;
+use std::net::Ipv4Addr;
+
+use crate::sim::{HostSpec, LinkSpec, Scenario, Timed};
+use crate::time::{Duration, Mono};
+
+/// The host on which a person's terminals run.
+pub const SHELL: &str = "you";
+
+/// The scenario with links that are slow enough to be watched, as between two regions, and with the
+/// host of the person who watches.
+pub fn as_in_page(mut scenario: Scenario) -> Scenario {
+    scenario.link = LinkSpec {
+        latency: Duration::from_millis(10),
+        jitter: Duration::from_millis(3),
+        ..LinkSpec::default()
+    };
+    scenario.hosts.push(HostSpec::new(SHELL, Ipv4Addr::new(10, 0, 9, 1)));
+    scenario
+}
+
+/// A session as the fragment of the page's address, without `#`:
+/// `v=1&topology=sentinels-3&seed=7&at=1500ns&do=1.2s+crash+redis-1&do=…`.
+#[derive(Clone, Copy, Debug)]
+pub struct Link<'l> {
+    /// The topology, as the page names it.
+    pub topology: &'l str,
+    /// The seed.
+    pub seed: u64,
+    /// The moment to show.
+    pub at: Mono,
+    /// What was done.
+    pub actions: &'l [Timed],
+}
+
+impl Link<'_> {
+    /// The version of its form.
+    pub const VERSION: &'static str = "1";
+}
+
+impl fmt::Display for Link<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Link { topology, seed, at, actions } = self;
+        write!(f, "v={}&topology={topology}&seed={seed}&at={}ns", Self::VERSION, at.0)?;
+        for timed in *actions {
+            write!(f, "&do={}", escape(&timed.to_string()))?;
+        }
+        Ok(())
+    }
+}
+
+/// Text as the value of a field of a fragment.
+pub fn escape(text: &str) -> String {
+    let escaped = |byte: u8| match byte {
+        b'-' | b'_' | b'.' | b'~' | b':' | b',' | b'/' => char::from(byte).to_string(),
+        b' ' => "+".to_owned(),
+        byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(escaped).collect()
+}
