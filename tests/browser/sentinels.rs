@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 
 use crate::page::{Page, in_browser};
-use crate::visit::{all_on_stage, becomes, begin, now};
+use crate::visit::{SCREEN, all_on_stage, becomes, begin, now};
 
 /// Virtual microseconds in which three Sentinels that can act have acted.
 const LONG_ENOUGH: i64 = 20_000_000;
@@ -76,6 +76,88 @@ fn a_master_that_dies_is_voted_out_and_without_a_majority_it_is_not() {
         let promoted = page.eval("document.querySelectorAll('[data-role=primary]').length").await?;
         ensure!(promoted == 1, "{promoted} primaries: a minority has decided");
         page.screenshot("sentinels-minority").await?;
+        Ok(())
+    });
+}
+
+/// How many acknowledged writes the ledger counts as lost.
+async fn lost(page: &Page) -> Result<i64> {
+    let count = "+document.querySelector('[data-testid=ledger-lost]').dataset.count";
+    Ok(page.eval(count).await?.as_i64().unwrap_or_default())
+}
+
+/// Cuts the old master off, with the writer and the person's own terminal on its side, until the
+/// Sentinels on the other side have made another one.
+async fn cut_off(page: &Page) -> Result<()> {
+    page.line(":partition redis-1,writer-1,you").await?;
+    page.line(":speed 500ms").await?;
+    page.wait_for(
+        "two masters at the same time",
+        "document.querySelectorAll('[data-role=primary]').length === 2",
+    )
+    .await?;
+    becomes(page, "node-redis-1", "role", "primary").await
+}
+
+/// Brings the sides together again, and waits until the old master has become a replica.
+async fn rejoin(page: &Page) -> Result<()> {
+    page.line(":speed 2s").await?;
+    page.line(":heal").await?;
+    has_role(page, "redis-1", "replica").await
+}
+
+#[test]
+fn an_old_master_that_is_cut_off_takes_writes_that_vanish_unless_it_may_not() {
+    in_browser("split-brain", async |page| {
+        for locale in ["en", "zh"] {
+            page.open(&format!("?locale={locale}&topology=sentinels-3")).await?;
+            has_role(page, "sentinel-3", "sentinel").await?;
+            page.click("[data-testid=ledger-open]").await?;
+            page.wait_for(
+                "writes that all servers hold",
+                "+document.querySelector('[data-testid=ledger-everywhere]').dataset.count > 5",
+            )
+            .await?;
+            let calm = now(page).await?;
+            page.click("[data-testid=entry]").await?;
+
+            // The client that was cut off with it is told that its writes are done.
+            cut_off(page).await?;
+            page.line("SET city split").await?;
+            page.wait_for_text("[data-testid=ledger-rows]", "SET city split").await?;
+            ensure!(lost(page).await? == 0, "somebody has them, as yet");
+            page.screenshot(&format!("split-brain-{locale}")).await?;
+            // The old master takes the new one's data, and the ledger names what is gone.
+            rejoin(page).await?;
+            page.wait_for(
+                "the write among the lost",
+                "[...document.querySelectorAll('[data-testid=ledger-rows] tr[data-lost=true]')]
+                    .some(row => row.innerText.includes('SET city split'))",
+            )
+            .await?;
+            ensure!(lost(page).await? > 1, "those of the writer are lost as well");
+            page.line(":stop").await?;
+            page.screenshot(&format!("split-brain-lost-{locale}")).await?;
+
+            // The same again, but the master wants a replica that listens.
+            page.line(&format!(":go {calm}us")).await?;
+            has_role(page, "redis-1", "primary").await?;
+            has_role(page, "redis-2", "replica").await?;
+            page.line("CONFIG SET min-replicas-to-write 1 min-replicas-max-lag 1").await?;
+            page.click("[data-testid=past-discard]").await?;
+            page.click("[data-testid=entry]").await?;
+            cut_off(page).await?;
+            page.line("SET city split").await?;
+            page.wait_for_text(SCREEN, "NOREPLICAS Not enough good replicas to write.").await?;
+            page.screenshot(&format!("split-brain-refused-{locale}")).await?;
+            rejoin(page).await?;
+            page.wait_for(
+                "no such write among the lost",
+                "![...document.querySelectorAll('[data-testid=ledger-rows] tr')]
+                    .some(row => row.innerText.includes('SET city split'))",
+            )
+            .await?;
+        }
         Ok(())
     });
 }
