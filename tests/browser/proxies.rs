@@ -113,6 +113,132 @@ fn a_master_fails_over_behind_predixy_and_a_reader_sees_no_error() {
     });
 }
 
+/// Waits until this proxy's host has the address that the two share, and the other one has not.
+async fn has_the_address(page: &Page, proxy: &str, other: &str) -> Result<()> {
+    let text =
+        |proxy: &str| format!("document.querySelector('[data-testid=node-{proxy}]').textContent");
+    page.wait_for(
+        &format!("the address at {proxy}"),
+        &format!("{}.includes('VIP 10.0.3.100') && !{}.includes('VIP')", text(proxy), text(other)),
+    )
+    .await
+}
+
+#[test]
+fn the_address_moves_to_the_second_proxy_when_the_host_of_the_first_dies() {
+    in_browser("proxies-address", async |page| {
+        begin(page, "&topology=twemproxies").await?;
+        has_the_address(page, "proxy-1", "proxy-2").await?;
+        page.screenshot("address-first").await?;
+        page.line(":speed 500ms").await?;
+        page.line(":inspect client-1").await?;
+        page.click("[data-testid=inspect-info]").await?;
+        page.click("[data-testid=entry]").await?;
+        page.line(":crash proxy-1").await?;
+        // What one inspects stands still.
+        page.line(":play").await?;
+        has_the_address(page, "proxy-2", "proxy-1").await?;
+        // The clients, who know nothing but the address, are served again.
+        let before = figure(page, "replies").await?;
+        let more = |than: i64| {
+            format!(
+                "[...document.querySelectorAll('.pane dt')].some(dt => dt.title === 'replies' &&
+                    +dt.nextElementSibling.textContent > {than})"
+            )
+        };
+        page.wait_for("replies of the second proxy", &more(before + 20)).await?;
+        page.screenshot("address-second").await?;
+        // The first one has the higher priority, and takes the address back.
+        page.line(":restart proxy-1").await?;
+        has_the_address(page, "proxy-1", "proxy-2").await?;
+        let before = figure(page, "replies").await?;
+        page.wait_for("replies of the first proxy", &more(before + 20)).await
+    });
+}
+
+/// Opens the card of a message that is on its way from one node to another, by clicking along the line
+/// between them, until its decoded text contains this.
+async fn open_message(page: &Page, from: &str, to: &str, text: &str) -> Result<()> {
+    page.wait_for(
+        &format!("'{text}' on its way from {from} to {to}"),
+        &format!(
+            "(() => {{
+                const card = document.querySelector('[data-testid=message-card]');
+                const ends = card && [...card.querySelectorAll('dd')].map(dd => dd.textContent);
+                const says = card?.querySelector('[data-testid=message-decoded]')?.textContent;
+                if (ends?.[0] === '{from}' && ends[1] === '{to}' && says?.includes('{text}'))
+                    return true;
+                const at = name => {{
+                    const mark = document.querySelector(`[data-testid=node-${{name}}] > :nth-child(3)`);
+                    const r = mark.getBoundingClientRect();
+                    return [r.x + r.width / 2, r.y + r.height / 2];
+                }};
+                const [a, b] = [at('{from}'), at('{to}')];
+                window.look = ((window.look ?? 0) + 7) % 100;
+                const t = window.look / 100;
+                const press = {{ clientX: a[0] + (b[0] - a[0]) * t,
+                    clientY: a[1] + (b[1] - a[1]) * t, bubbles: true, pointerId: 1 }};
+                const stage = document.getElementById('stage');
+                stage.dispatchEvent(new PointerEvent('pointerdown', press));
+                stage.dispatchEvent(new PointerEvent('pointerup', press));
+                return false;
+            }})()"
+        ),
+    )
+    .await
+}
+
+/// The keys `k1` to `k6` that the open card names.
+async fn keys(page: &Page) -> Result<Vec<String>> {
+    let text =
+        page.eval("document.querySelector('[data-testid=message-decoded]').textContent").await?;
+    let text = text.as_str().context("text")?.to_owned();
+    Ok((1..=6).map(|n| format!("k{n}")).filter(|key| text.contains(key)).collect())
+}
+
+#[test]
+fn a_request_for_several_keys_is_seen_to_split_and_its_replies_to_join() {
+    in_browser("proxies-split", async |page| {
+        begin(page, "&topology=twemproxy").await?;
+        page.wait_for("the proxy", "document.querySelector('[data-role=proxy]')").await?;
+        // Nobody else is to speak.
+        for client in ["client-1", "client-2", "client-3"] {
+            page.line(&format!(":type {client} rate 0")).await?;
+        }
+        page.line(":speed 500ms").await?;
+        page.line("MSET k1 v1 k2 v2 k3 v3 k4 v4 k5 v5 k6 v6").await?;
+        page.wait_for_text("[data-testid=screen-proxy-1]", "OK").await?;
+
+        // Ten milliseconds on a link are some seconds to look.
+        page.line(":speed 2ms").await?;
+        page.line("MGET k1 k2 k3 k4 k5 k6").await?;
+        open_message(page, "you", "proxy-1", "MGET").await?;
+        ensure!(keys(page).await?.len() == 6, "one request for all");
+        page.screenshot("split-request").await?;
+        page.click("[data-testid=play]").await?;
+        // The first that is met stops the time, and all three are on their way then.
+        let mut asked = Vec::new();
+        for server in ["redis-1", "redis-2", "redis-3"] {
+            open_message(page, "proxy-1", server, "MGET").await?;
+            let part = keys(page).await?;
+            ensure!(!part.is_empty() && part.len() < 6, "{server} is asked for {part:?}");
+            asked.extend(part);
+        }
+        page.screenshot("split-parts").await?;
+        asked.sort();
+        ensure!(asked == ["k1", "k2", "k3", "k4", "k5", "k6"], "{asked:?}");
+        page.click("[data-testid=play]").await?;
+        open_message(page, "proxy-1", "you", "v1").await?;
+        for value in ["v1", "v2", "v3", "v4", "v5", "v6"] {
+            page.wait_for_text("[data-testid=message-decoded]", value).await?;
+        }
+        page.screenshot("split-joined").await?;
+        page.click("[data-testid=play]").await?;
+        page.line(":speed 500ms").await?;
+        page.wait_for_text("[data-testid=screen-proxy-1]", "6) \"v6\"").await
+    });
+}
+
 #[test]
 fn worlds_with_proxies_fit_every_screen_in_both_languages_and_themes() {
     in_browser("proxies-sizes", async |page| {
@@ -120,7 +246,9 @@ fn worlds_with_proxies_fit_every_screen_in_both_languages_and_themes() {
             [(1280, 800, "en", "dark"), (1280, 800, "zh", "light"), (390, 844, "zh", "dark")]
         {
             page.resize(width, height).await?;
-            for topology in ["sharding", "twemproxy", "predixy-sentinels", "predixy-cluster"] {
+            for topology in
+                ["sharding", "twemproxy", "twemproxies", "predixy-sentinels", "predixy-cluster"]
+            {
                 page.open(&format!("?locale={locale}&theme={theme}&topology={topology}")).await?;
                 let found = if topology == "sharding" { "node-queue" } else { "node-proxy-1" };
                 let found = format!("document.querySelector('[data-testid={found}]')");

@@ -212,6 +212,14 @@ static TOPOLOGIES: &[Spec] = &[
         ..SHARDED
     },
     Spec {
+        name: "twemproxies",
+        title: (words::TWEMPROXIES, "2"),
+        hosts: Hosts::Made(lab::twemproxies),
+        // The address has found its first host by then.
+        warm_up: 4_000,
+        ..SHARDED
+    },
+    Spec {
         name: "predixy-sentinels",
         title: (words::PREDIXY_SENTINELS, "2"),
         hosts: Hosts::Made(lab::predixy_over_sentinels),
@@ -405,6 +413,7 @@ mod words {
         GROUP_SHARDED: "Sharding and proxies", "分片与代理";
         SHARDING: "Clients that shard over {n} servers", "客户端分片，{n} 台服务器";
         TWEMPROXY: "twemproxy and {n} servers", "twemproxy 与 {n} 台服务器";
+        TWEMPROXIES: "{n} twemproxies behind a virtual address", "虚拟 IP 与 {n} 个 twemproxy";
         PREDIXY_SENTINELS: "predixy over {n} Sentinel groups", "predixy 与 {n} 组哨兵主从";
         PREDIXY_CLUSTER: "predixy over a Cluster of {n}", "predixy 与 {n} 节点集群";
         GROUP_CLUSTER: "Cluster", "集群";

@@ -6,7 +6,8 @@
 //!   [`busy_cluster`] keeps busy, [`sharding`] and
 //!   (with the feature `proxies`) `twemproxy` and others such in which keys are spread;
 //! * [`programs`] is what a [`World`](crate::sim::World) starts processes with:
-//!   [`SERVER`], [`CLI`] and [`TRAFFIC`], [`SHARDING`], [`NUTCRACKER`] and [`PREDIXY`];
+//!   [`SERVER`], [`CLI`] and [`TRAFFIC`], [`SHARDING`], [`NUTCRACKER`],
+//!   [`PREDIXY`] and [`KEEPALIVED`];
 //! * [`Terminal`] is a redis-cli with its screen, [`Traffic`] a client that is busy;
 //! * [`as_in_page`] is what the page makes of a scenario, and [`Link`] how an address names a session
 //!   in it;
@@ -14,6 +15,8 @@
 
 mod cluster_traffic;
 mod clusters;
+#[cfg(feature = "proxies")]
+mod keepalived;
 mod page;
 pub mod parity;
 pub(crate) mod programs;
@@ -34,14 +37,16 @@ mod tests;
 
 pub use cluster_traffic::ClusterTraffic;
 pub use clusters::{busy_cluster, empty_nodes};
+#[cfg(feature = "proxies")]
+pub use keepalived::Keepalived;
 pub use page::{Link, SHELL, as_in_page, escape};
 pub use parity::parity_hash;
 pub use programs::{
-    CLI, CLUSTER_TRAFFIC, NUTCRACKER, PREDIXY, SENTINEL, SERVER, SHARDING, TRAFFIC,
+    CLI, CLUSTER_TRAFFIC, KEEPALIVED, NUTCRACKER, PREDIXY, SENTINEL, SERVER, SHARDING, TRAFFIC,
     help, programs,
 };
 pub use promise::{Kept, Promise, Write, Writes};
-pub use proxied::{predixy_over_cluster, predixy_over_sentinels, twemproxy};
+pub use proxied::{predixy_over_cluster, predixy_over_sentinels, twemproxies, twemproxy};
 pub use sentinels::{sentinels, sentinels_on_servers, two_masters};
 pub use sharding::{Sharding, sharding};
 pub use terminal::{Block, Shown, Terminal};

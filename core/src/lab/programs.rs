@@ -32,6 +32,9 @@ pub const CLUSTER_TRAFFIC: &str = "cluster-traffic";
 pub const NUTCRACKER: &str = "nutcracker";
 /// predixy, with the feature `proxies`: `predixy <file>`.
 pub const PREDIXY: &str = "predixy";
+/// What moves an address to another host when the one that has it dies, with the feature `proxies`:
+/// `keepalived [-f <file>]`.
+pub const KEEPALIVED: &str = "keepalived";
 
 /// The cluster tools of Redis 4, with the feature `shell`.
 #[cfg(feature = "shell")]
@@ -39,7 +42,8 @@ pub(crate) const TRIB: &str = "redis-trib.rb";
 
 /// The programs that an installed machine has in `/usr/local/bin`, besides those of its shell.
 #[cfg(feature = "shell")]
-pub(crate) const EXECUTABLES: &[&str] = &[SERVER, SENTINEL, CLI, TRIB, NUTCRACKER, PREDIXY];
+pub(crate) const EXECUTABLES: &[&str] =
+    &[SERVER, SENTINEL, CLI, TRIB, NUTCRACKER, PREDIXY, KEEPALIVED];
 
 /// Starts a program: the [`Programs`](crate::sim::Programs) of every World of the lab.
 pub fn programs(launch: &Launch<'_>) -> Result<Box<dyn Process>, LaunchError> {
@@ -59,10 +63,21 @@ pub fn programs(launch: &Launch<'_>) -> Result<Box<dyn Process>, LaunchError> {
         NUTCRACKER => super::proxies::nutcracker(launch),
         #[cfg(feature = "proxies")]
         PREDIXY => super::proxies::predixy(launch),
+        #[cfg(feature = "proxies")]
+        KEEPALIVED => Ok(Box::new(super::keepalived::Keepalived::launch(launch)?)),
         other => {
-            let known =
-                [SERVER, SENTINEL, CLI, TRAFFIC, CLUSTER_TRAFFIC, SHARDING, NUTCRACKER, PREDIXY]
-                    .join(", ");
+            let known = [
+                SERVER,
+                SENTINEL,
+                CLI,
+                TRAFFIC,
+                CLUSTER_TRAFFIC,
+                SHARDING,
+                NUTCRACKER,
+                PREDIXY,
+                KEEPALIVED,
+            ]
+            .join(", ");
             Err(LaunchError(format!("{other}: command not found; there are {known}")))
         }
     }

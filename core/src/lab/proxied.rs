@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use crate::sim::{HostSpec, ProcessSpec, Scenario};
 use crate::time::Duration;
 
-use super::programs::{NUTCRACKER, PREDIXY, TRAFFIC};
+use super::programs::{KEEPALIVED, NUTCRACKER, PREDIXY, TRAFFIC};
 use super::topology::{clients_of, cluster, scenario, server};
 use super::two_masters;
 
@@ -14,13 +14,39 @@ use super::two_masters;
 const NUTCRACKER_PORT: u16 = 22_121;
 /// The port of predixy unless it is told another.
 const PREDIXY_PORT: u16 = 7_617;
+/// How many seconds predixy may hold a request back while a primary is replaced.
+const PATIENCE: u8 = 20;
 
 /// twemproxy, `proxy-1`, in front of `redis-1` to `redis-3`, with clients that read several keys at
 /// once; `redis-4` is not used yet.
 pub fn twemproxy() -> Scenario {
-    let clients = (1..=3).map(|n| client(n, "proxy-1", NUTCRACKER_PORT, 5, "several"));
+    let clients = (1..=3).map(|n| client(n, "proxy-1", NUTCRACKER_PORT, PATIENCE));
     let hosts = (1..=4).map(server).chain([nutcracker_host(1)]).chain(clients);
     scenario("twemproxy".into(), hosts)
+}
+
+/// The address that two twemproxies share.
+const SHARED: &str = "10.0.3.100";
+
+/// Two twemproxies, `proxy-1` and `proxy-2`, in front of the same three servers, and clients that ask
+/// at an address that keepalived gives to one of the two.
+pub fn twemproxies() -> Scenario {
+    let clients = (1..=3).map(|n| client(n, SHARED, NUTCRACKER_PORT, 2));
+    let proxies = [(1, "MASTER", 100, 2), (2, "BACKUP", 90, 1)];
+    let proxies = proxies.map(|(n, state, priority, other)| {
+        let file = "/etc/keepalived/keepalived.conf";
+        let config = format!(
+            "vrrp_instance VI_1 {{\n    state {state}\n    interface eth0\n    \
+             virtual_router_id 51\n    priority {priority}\n    advert_int 1\n    unicast_peer {{\n        \
+             10.0.3.{other}\n    }}\n    virtual_ipaddress {{\n        {SHARED}\n    }}\n}}\n"
+        );
+        let name = format!("keepalived-{n}");
+        let mut host = nutcracker_host(n).with(ProcessSpec::new(&name, KEEPALIVED, &["-f", file]));
+        host.files.insert(file.to_owned(), config);
+        host
+    });
+    let hosts = (1..=3).map(server).chain(proxies).chain(clients);
+    scenario("twemproxies".into(), hosts)
 }
 
 /// predixy, `proxy-1`, in front of two groups that three Sentinels watch.
@@ -53,7 +79,7 @@ SentinelServerPool {
     }
 }
 ";
-    let clients = (1..=2).map(|n| client(n, "proxy-1", PREDIXY_PORT, 5, "several"));
+    let clients = (1..=2).map(|n| client(n, "proxy-1", PREDIXY_PORT, PATIENCE));
     let hosts = hosts.chain([predixy_host("sentinel.conf", pool)]).chain(clients);
     scenario("predixy-sentinels".into(), hosts)
 }
@@ -76,7 +102,7 @@ ClusterServerPool {
     }
 }
 ";
-    let clients = (1..=2).map(|n| client(n, "proxy-1", PREDIXY_PORT, 5, "several"));
+    let clients = (1..=2).map(|n| client(n, "proxy-1", PREDIXY_PORT, PATIENCE));
     let nodes = cluster(3, 1).hosts.into_iter();
     scenario(
         "predixy-cluster".into(),
@@ -115,11 +141,11 @@ fn predixy_host(file: &str, pool: &str) -> HostSpec {
     host
 }
 
-/// A client of a proxy, which starts after it. It waits for a reply as long as predixy may hold a
-/// request back.
-fn client(n: u8, target: &str, port: u16, rate: u8, only: &str) -> HostSpec {
-    let (port, rate) = (port.to_string(), rate.to_string());
-    let args = ["-h", target, "-p", &port, "--rate", &rate, "--only", only, "--patience", "20"];
+/// A client of a proxy, which starts after it, and waits for a reply for so many seconds.
+fn client(n: u8, target: &str, port: u16, patience: u8) -> HostSpec {
+    let (port, patience) = (port.to_string(), patience.to_string());
+    let args = ["-h", target, "-p", &port, "--rate", "5", "--only", "several"];
+    let args = [&args[..], &["--patience", &patience]].concat();
     let name = format!("client-{n}");
     let mut traffic = ProcessSpec::new(&name, TRAFFIC, &args);
     traffic.delay = Duration::from_millis(20);

@@ -439,6 +439,9 @@ impl World {
                     self.happened(EventKind::Action(action));
                 }
             }
+            Wish::Claim(ip) => self.claim(id, ip),
+            Wish::Release(ip) if self.claimed.get(&ip) == Some(&id) => self.release(ip),
+            Wish::Release(_) => {}
             Wish::SpawnOn { host, child, command } => {
                 let from = self.at_proc(id).host;
                 let to = self.hosts().find(|view| view.name == host).map(|view| (view.id, view.on));

@@ -309,6 +309,7 @@ impl World {
     /// A process is gone with its host's power: nobody hears of it.
     pub(super) fn vanish(&mut self, id: ProcId) {
         self.end_family(id, status_of(ProcState::Down));
+        self.release_all(id);
         self.forget_tool(id);
         let proc = self.proc_mut(id);
         proc.reset();
@@ -319,6 +320,7 @@ impl World {
     pub(super) fn leave(&mut self, id: ProcId, state: ProcState) {
         self.drop_connections(id, state != ProcState::Killed);
         self.close_files(id);
+        self.release_all(id);
         self.end_family(id, status_of(state));
         let proc = self.proc_mut(id);
         proc.reset();

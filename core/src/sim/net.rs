@@ -59,7 +59,49 @@ impl World {
 
     /// Whether an address belongs to a host.
     fn is_own(&self, host: HostId, ip: IpAddr) -> bool {
-        ip.is_loopback() || ip == IpAddr::V4(self.at_host(host).spec.ip)
+        let IpAddr::V4(ip) = ip else { return ip.is_loopback() };
+        ip.is_loopback() || ip == self.at_host(host).spec.ip || self.claimant(ip) == Some(host)
+    }
+
+    /// The host that has an address besides its own.
+    fn claimant(&self, ip: Ipv4Addr) -> Option<HostId> {
+        self.claimed.get(&ip).map(|&id| self.at_proc(id).host)
+    }
+
+    /// Gives the host of a process one more address. Whoever had it until now has it no more.
+    pub(super) fn claim(&mut self, id: ProcId, ip: Ipv4Addr) {
+        if self.by_ip.contains_key(&ip) {
+            return;
+        }
+        if self.claimant(ip).is_some_and(|host| host != self.at_proc(id).host) {
+            self.release(ip);
+        }
+        self.claimed.insert(ip, id);
+    }
+
+    /// Takes an address away from its host. A connection that was made to it breaks as soon as its
+    /// client sends something, for what it sends comes to a host that does not know it.
+    pub(super) fn release(&mut self, ip: Ipv4Addr) {
+        let Some(host) = self.claimant(ip) else { return };
+        self.claimed.remove(&ip);
+        let to_it = |conn: &&Conn| {
+            let end = conn.end(Side::Server);
+            let at = matches!(&end.addr, Endpoint::Ip(address) if address.ip() == IpAddr::V4(ip));
+            at && end.host == host && conn.end(Side::Client).host != host
+        };
+        let broken: Vec<TcpId> = self.conns.values().filter(to_it).map(|conn| conn.id).collect();
+        for tcp in broken {
+            self.end_is_broken(tcp, Side::Server, NetError::Reset);
+            self.forget_if_over(tcp);
+        }
+    }
+
+    /// Takes away the addresses that a process had claimed that is gone.
+    pub(super) fn release_all(&mut self, id: ProcId) {
+        let had = self.claimed.iter().filter(|(_, by)| **by == id).map(|(ip, _)| *ip);
+        for ip in had.collect::<Vec<_>>() {
+            self.release(ip);
+        }
     }
 
     fn take_port(&mut self, host: HostId) -> Result<u16, NetError> {
@@ -95,7 +137,7 @@ impl World {
             Endpoint::Unix(_) => Some(host),
             Endpoint::Ip(address) if self.is_own(host, address.ip()) => Some(host),
             Endpoint::Ip(address) => match address.ip() {
-                IpAddr::V4(ip) => self.by_ip.get(&ip).copied(),
+                IpAddr::V4(ip) => self.by_ip.get(&ip).copied().or_else(|| self.claimant(ip)),
                 IpAddr::V6(_) => None,
             },
         };

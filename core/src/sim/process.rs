@@ -57,6 +57,11 @@ pub trait Process: Machine + Boxed + Send + Sync {
 pub enum Wish {
     /// Do something to the World: `iptables` cuts a link.
     Act(Action),
+    /// Give its host one more address (`ip address add`), which another host may have had until now,
+    /// until it is released, or the process ends.
+    Claim(Ipv4Addr),
+    /// Take that address away from its host.
+    Release(Ipv4Addr),
     /// As [`Output::Spawn`], on another host: `ssh` runs a shell there.
     SpawnOn {
         /// The other host's name.

@@ -391,7 +391,7 @@ impl World {
     }
 
     /// An end is dead, and its process learns it.
-    fn end_is_broken(&mut self, tcp: TcpId, side: Side, error: NetError) {
+    pub(super) fn end_is_broken(&mut self, tcp: TcpId, side: Side, error: NetError) {
         let Some(conn) = self.conns.get_mut(&tcp) else { return };
         conn.flow_mut(side).flight.clear();
         conn.flow_mut(side).unacked = None;

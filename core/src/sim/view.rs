@@ -177,6 +177,12 @@ impl World {
         self.hosts.get(usize::from(id.0)).map(|_| self.view_host(id))
     }
 
+    /// The addresses that a host has besides its own.
+    pub fn claimed(&self, host: HostId) -> impl Iterator<Item = Ipv4Addr> {
+        let on_it = move |id: &ProcId| self.at_proc(*id).host == host;
+        self.claimed.iter().filter(move |(_, id)| on_it(id)).map(|(ip, _)| *ip)
+    }
+
     /// A host by its name.
     pub fn host_named(&self, name: &str) -> Option<HostView<'_>> {
         self.hosts().find(|host| host.name == name)

@@ -39,6 +39,8 @@ pub struct World {
     pub(super) hosts: Vec<Host>,
     pub(super) procs: Vec<Proc>,
     pub(super) by_ip: Arc<SortedMap<Ipv4Addr, HostId>>,
+    /// Addresses that hosts have besides their own, and the process that claimed each.
+    pub(super) claimed: SortedMap<Ipv4Addr, ProcId>,
     /// Places of processes that are free for others.
     pub(super) free: Vec<ProcId>,
     pub(super) ttys: Vec<Tty>,
@@ -127,6 +129,7 @@ impl World {
             hosts: Vec::new(),
             procs: Vec::new(),
             by_ip: Arc::default(),
+            claimed: SortedMap::new(),
             free: Vec::new(),
             ttys: Vec::new(),
             pipes: SortedMap::new(),

@@ -1,6 +1,8 @@
 //! Proxies: a gate with one way in and several ways out. A bar that is barred is a server that the
 //! proxy sends nothing to.
 
+use std::net::Ipv4Addr;
+
 use limpid_core::lab::{NUTCRACKER, PREDIXY};
 use limpid_core::proxy::predixy::Predixy;
 use limpid_core::proxy::twemproxy::Twemproxy;
@@ -27,7 +29,7 @@ pub(crate) static TWEMPROXY: Kind = Kind {
     reach: |_, _| 54.0,
     name_at: 44.0,
     line,
-    second_line: |_, _| None,
+    second_line: shared_address,
     info,
     tabs: &[
         &pools::TAB,
@@ -57,6 +59,8 @@ pub(crate) struct ProxyNode {
     pub rate: u64,
     /// Whether each server that holds data is sent requests, in the order of the proxy.
     pub in_use: Vec<bool>,
+    /// The address that its host has besides its own, if it shares one with others and it has it now.
+    pub address: Option<Ipv4Addr>,
 }
 
 impl ProxyNode {
@@ -86,7 +90,8 @@ pub(crate) fn servers(pool: &PoolView) -> impl Iterator<Item = &ServerView> {
 fn read(lab: &Lab, unit: &Unit) -> NodeView {
     let view = lab.proxy(unit).unwrap_or_default();
     let in_use = view.pools.iter().flat_map(servers).map(|server| server.in_use).collect();
-    NodeView::Proxy(ProxyNode { rate: lab.rate(unit.id), in_use })
+    let address = lab.world().claimed(unit.host).next();
+    NodeView::Proxy(ProxyNode { rate: lab.rate(unit.id), in_use, address })
 }
 
 fn line(body: &Body, locale: Locale) -> String {
@@ -97,6 +102,12 @@ fn line(body: &Body, locale: Locale) -> String {
         NodeView::Proxy(proxy) if proxy.rate > 0 => per_second(locale, proxy.rate),
         _ => locale.say(words::IDLE).to_owned(),
     }
+}
+
+/// The address at which clients find the proxy that has it.
+fn shared_address(body: &Body, _: Locale) -> Option<String> {
+    let NodeView::Proxy(proxy) = &body.node else { return None };
+    proxy.address.map(|address| format!("VIP {address}"))
 }
 
 /// A gate: what comes in at the left leaves by one of the bars at the right.

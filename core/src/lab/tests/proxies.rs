@@ -42,6 +42,43 @@ fn an_ejected_server_leaves_the_ring_and_comes_back() {
 }
 
 #[test]
+fn an_address_moves_to_the_host_that_is_left_and_back() {
+    let mut world = World::new(Arc::new(twemproxies()), 1, programs);
+    let holders = |world: &World| {
+        let holds = |host: &crate::sim::HostView<'_>| world.claimed(host.id).next().is_some();
+        let hosts = world.hosts().filter(holds).map(|host| host.name.to_owned());
+        hosts.collect::<Vec<_>>().join(" ")
+    };
+    let replies = |world: &World| {
+        (1..=3).map(|n| traffic(world, &format!("client-{n}")).stats().replies).min()
+    };
+    world.run_for(Duration::from_secs(5));
+    assert_eq!(holders(&world), "proxy-1");
+    for (line, holder) in [
+        ("crash proxy-1", "proxy-2"),
+        ("restart proxy-1", "proxy-1"),
+        ("kill keepalived-1", "proxy-2"),
+        ("start keepalived-1", "proxy-1"),
+        ("stop keepalived-1", "proxy-2"),
+        ("start keepalived-1", "proxy-1"),
+    ] {
+        act(&mut world, line);
+        world.run_for(Duration::from_secs(8));
+        assert_eq!(holders(&world), holder, "{line}");
+        let before = replies(&world);
+        world.run_for(Duration::from_secs(5));
+        assert!(replies(&world) > before.map(|count| count + 10), "{line}: nobody is served");
+    }
+    // Cut off from each other, both take it; the one who took it last is found by clients.
+    act(&mut world, "partition proxy-1 | proxy-2");
+    world.run_for(Duration::from_secs(8));
+    assert_eq!(holders(&world), "proxy-2");
+    act(&mut world, "heal");
+    world.run_for(Duration::from_secs(8));
+    assert_eq!(holders(&world), "proxy-1");
+}
+
+#[test]
 fn a_master_that_dies_behind_predixy_costs_its_readers_time_and_no_error() {
     let mut world = World::new(Arc::new(predixy_over_sentinels()), 1, programs);
     world.run_for(Duration::from_secs(13));
