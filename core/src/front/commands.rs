@@ -355,9 +355,7 @@ fn list<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), 
     let mut found: Vec<&str> = Vec::new();
     let listed = front.names.list();
     for (_, command) in &listed {
-        // A filter looks at subcommands too, a plain list does not.
-        let subs = subcommands(command).filter(|_| !matches!(filter, Filter::All));
-        for command in [*command].into_iter().chain(subs) {
+        for command in [*command].into_iter().chain(subcommands(command)) {
             let fits = match filter {
                 Filter::All => true,
                 Filter::None => false,

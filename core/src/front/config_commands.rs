@@ -321,7 +321,7 @@ impl<S: Service> Front<S> {
 }
 
 /// `path`, seen from `directory`.
-fn joined(directory: &str, path: &str) -> String {
+pub(crate) fn joined(directory: &str, path: &str) -> String {
     if path.starts_with('/') {
         return path.to_owned();
     }

@@ -75,6 +75,7 @@ pub use clients::{
     Client, ClientKind, ClientState, Clients, Due, ReplyMode, Standing, Subscriptions,
 };
 pub use config::{Config, Permission, ShutdownOptions};
+pub(crate) use config_commands::joined;
 pub(crate) use disk::DiskWork;
 pub(crate) use listeners::{Listeners, bind_name};
 pub use names::Names;

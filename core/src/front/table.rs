@@ -72,15 +72,11 @@ impl<S: Service> Table<S> {
     }
 
     /// The table of those commands of these groups of rows that `offered` does not refuse by their
-    /// names. Where two have one name, that of the later group counts.
-    pub fn selected(
-        data: DataGroups,
-        groups: Groups<S>,
-        offered: impl Fn(&'static str) -> bool,
-    ) -> Self {
+    /// names (`container|subcommand` for a subcommand). Where two have one name, that of the later group counts.
+    pub fn selected(data: DataGroups, groups: Groups<S>, offered: impl Fn(&str) -> bool) -> Self {
         let mut commands = Vec::new();
         for row in data.iter().copied().flatten().filter(|row| offered(row.meta.name)) {
-            add(&mut commands, row, Run::Data, None);
+            add(&mut commands, row, Run::Data, None, &offered);
         }
         for (at, group) in groups.iter().enumerate() {
             let replaced = |name| {
@@ -88,7 +84,7 @@ impl<S: Service> Table<S> {
             };
             for row in group.iter().filter(|row| offered(row.meta.name)) {
                 if !replaced(row.meta.name) {
-                    add(&mut commands, row, Run::Service, None);
+                    add(&mut commands, row, Run::Service, None, &offered);
                 }
             }
         }
@@ -195,6 +191,7 @@ fn add<S: Service, H: Copy>(
     row: &'static Row<H>,
     run: fn(H) -> Run<S>,
     parent: Option<u16>,
+    offered: &impl Fn(&str) -> bool,
 ) {
     let id = commands.len() as u16;
     let name = match parent.and_then(|p| commands.get(usize::from(p))) {
@@ -213,8 +210,12 @@ fn add<S: Service, H: Copy>(
         subcommands: Vec::new(),
     });
     for sub in row.subcommands {
+        let full = format!("{}|{}", commands[usize::from(id)].name, sub.meta.name);
+        if !offered(&full) {
+            continue;
+        }
         let sub_id = commands.len() as u16;
         commands[usize::from(id)].subcommands.push(sub_id);
-        add(commands, sub, run, Some(id));
+        add(commands, sub, run, Some(id), offered);
     }
 }

@@ -16,6 +16,7 @@ use crate::front::info::{ClientCounts, ServiceStats};
 use crate::front::info_text::Text;
 use crate::front::{
     ChannelKind, ChildNews, Client, Facts, Front, PeerInput, Service, ShutdownOptions, Table,
+    joined,
 };
 use crate::machine::{
     ChildChange, ChildId, Command, ConnId, DiskDone, DiskError, DiskErrorKind, DiskOp, ExitStatus,
@@ -95,6 +96,9 @@ impl SentinelServer {
     ) -> Result<Self, ConfigError> {
         let mut config = Config::parse(text, arguments, loader)?;
         config.file = path;
+        // It changes to its `dir` before it runs, and a script's path begins there.
+        let directory = joined(&facts.directory, &config.front().dir);
+        let facts = Facts { directory: directory.clone(), ..facts };
         let mut result = Ok(());
         let front = Front::with(config, facts, |config: &Config, rng: &mut Rng| {
             let mut sentinel = Sentinel::new(rng.fork());
@@ -103,11 +107,7 @@ impl SentinelServer {
             settings.port = front.port;
             let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
             settings.requirepass = front.requirepass.as_ref().map(text);
-            // By the time that a script runs, the Sentinel has changed to its `dir`.
-            let mut executable = |path: &str| match path.starts_with('/') {
-                true => executable(path),
-                false => executable(&format!("{}/{path}", front.dir)),
-            };
+            let mut executable = |path: &str| executable(&joined(&directory, path));
             result = sentinel.load(&config.state().read, &mut executable);
             SentinelService {
                 sentinel,

@@ -519,8 +519,8 @@ fn every_command_is_compared_or_has_a_reason_not_to_be() {
     let not_played: BTreeSet<&str> = NOT_PLAYED.iter().map(|(name, _)| *name).collect();
     let list = Client::new(Process::server(&[]).connect()).call(&["COMMAND", "LIST"]);
     let names = list.items().unwrap_or_default().iter().filter_map(Value::bytes);
-    let all: BTreeSet<String> =
-        names.map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+    let names = names.map(|name| String::from_utf8_lossy(name).into_owned());
+    let all: BTreeSet<String> = names.filter(|name| !name.contains('|')).collect();
     let missing: Vec<_> = all
         .iter()
         .filter(|name| !played.contains(*name) && !not_played.contains(name.as_str()))

@@ -308,7 +308,7 @@ sentinel client-reconfig-script mymaster {}
         scripts.path().display(),
         path("reconfigure")
     );
-    let sentinel = Process::sentinel(Limpid, &lines);
+    let mut sentinel = Process::sentinel(Limpid, &lines);
     until(
         || sentinel.output(),
         || {
@@ -326,6 +326,8 @@ sentinel client-reconfig-script mymaster {}
         || format!("{}\n{}", read("changed"), sentinel.output()),
         || read("changed").lines().any(|line| line == wanted),
     );
+    // What it has written it reads again, from where it was started.
+    sentinel.restart(false);
     let pending = ["SENTINEL", "PENDING-SCRIPTS"];
     until(
         || sentinel.output(),
