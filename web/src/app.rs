@@ -4,6 +4,7 @@ use yew::prelude::*;
 
 use crate::debug::debug;
 use crate::dialogs::dialogs;
+use crate::i18n::common;
 use crate::inspector::inspector;
 use crate::inspector::ledger::ledger_panel;
 use crate::live::live;
@@ -48,6 +49,7 @@ fn draw_frame(page: &Page) -> Html {
             <a class="skip" href="#entry" onclick={skip}>{ page.say(words::SKIP_TO_TERMINAL) }</a>
             { top_bar() }
             <Stage />
+            { crate::questions::card() }
             { debug() }
             { match view.side {
                 Side::Ledger => ledger_panel(),
@@ -80,7 +82,7 @@ fn panes() -> Html {
 }
 
 fn draw_panes(page: &Page) -> Html {
-    let current = page.view().pane;
+    let (current, side) = (page.view().pane, page.view().side);
     let panes = [
         (Pane::Map, words::PANE_MAP),
         (Pane::Terminal, words::PANE_TERMINAL),
@@ -90,6 +92,12 @@ fn draw_panes(page: &Page) -> Html {
     html! {
         <nav class="panes" role="tablist">
             { for panes.into_iter().map(|(pane, text)| {
+                // The panel at the side is not always a node's.
+                let text = match (pane, side) {
+                    (Pane::Inspector, Side::Lesson) => common::LESSONS,
+                    (Pane::Inspector, Side::Ledger) => common::LEDGER,
+                    _ => text,
+                };
                 let page = page.clone();
                 let chosen = (pane == current).to_string();
                 let label = page.say(text);

@@ -35,6 +35,7 @@ mod messages;
 mod meter;
 mod page;
 mod prefs;
+mod questions;
 mod replication;
 mod scene;
 mod share;

@@ -16,6 +16,7 @@ use crate::inspector::files;
 use crate::lab::{Lab, Topology};
 use crate::layout::{self, Point, Room};
 use crate::prefs::Prefs;
+use crate::questions::{self, Question};
 use crate::scene::Scene;
 use crate::share::{Shared, Trouble};
 use crate::terminal::desk::Desk;
@@ -94,7 +95,11 @@ impl Page {
         let Some((shared, trouble)) = Shared::decode(fragment.trim_start_matches('#')) else {
             let asked = Topology::of_address().filter(|topology| !topology.needs_whole());
             let topology = asked.unwrap_or(Topology::USUAL);
-            return Page::new(Lab::fresh(topology));
+            let page = Page::new(Lab::fresh(topology));
+            if let Some(question) = Question::of_address() {
+                questions::ask(&page, question);
+            }
+            return page;
         };
         let page = Page::new(match trouble {
             None => Lab::follow(shared),
@@ -280,6 +285,7 @@ impl Page {
             view.side = Side::Closed;
             view.file = None;
             view.pending = None;
+            view.asked = None;
             view.camera_held = false;
         });
         self.refresh_scene();

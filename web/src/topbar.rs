@@ -9,6 +9,7 @@ use crate::lab::Topology;
 use crate::live::live;
 use crate::page::{Page, Side, Topic};
 use crate::prefs::Theme;
+use crate::questions::{self, QUESTIONS, Question};
 use crate::share;
 use crate::topology::Group;
 use crate::whole;
@@ -22,6 +23,7 @@ fn draw_top_bar(page: &Page) -> Html {
     let prefs = page.view().prefs;
     let locale = prefs.locale;
     let current = page.lab().topology();
+    let asked = page.view().asked;
     let on = |act: fn(&Page)| {
         let page = page.clone();
         Callback::from(move |_: MouseEvent| act(&page))
@@ -30,8 +32,11 @@ fn draw_top_bar(page: &Page) -> Html {
         let page = page.clone();
         Callback::from(move |event: Event| {
             let select: HtmlSelectElement = event.target_unchecked_into();
-            if let Some(topology) = Topology::named(&select.value()) {
-                page.open(topology);
+            let chosen = select.value();
+            match (Question::named(&chosen), Topology::named(&chosen)) {
+                (Some(question), _) => questions::ask(&page, question),
+                (None, Some(topology)) => page.open(topology),
+                (None, None) => {}
             }
         })
     };
@@ -40,7 +45,7 @@ fn draw_top_bar(page: &Page) -> Html {
         html! {
             <optgroup label={locale.say(group.title())}>
                 { for topologies.map(|topology| html! {
-                    <option value={topology.name()} selected={topology == current}>
+                    <option value={topology.name()} selected={topology == current && asked.is_none()}>
                         { topology.title(locale) }
                     </option>
                 }) }
@@ -83,6 +88,13 @@ fn draw_top_bar(page: &Page) -> Html {
                     <option value={current.name()} selected={true}>{ current.title(locale) }</option>
                 }
                 { for Group::ALL.into_iter().map(group) }
+                <optgroup label={locale.say(questions::words::TITLE)}>
+                    { for QUESTIONS.iter().map(|question| html! {
+                        <option value={question.name} selected={asked == Some(question)}>
+                            { locale.say(question.asks) }
+                        </option>
+                    }) }
+                </optgroup>
             </select>
             <button class="button" title={locale.say(words::LESSONS_HINT)} data-testid="lessons-open"
                 aria-pressed={lessons.to_string()} onclick={toggle_lessons}>

@@ -11,6 +11,7 @@ use crate::inspector::Tab;
 use crate::layout::{Course, Part, Point};
 use crate::messages::Flight;
 use crate::prefs::{self, Prefs};
+use crate::questions::Question;
 use crate::scene::Scene;
 use crate::units::BodyId;
 
@@ -67,6 +68,8 @@ pub(crate) struct View {
     pub pending: Option<Vec<Action>>,
     /// A word to the person.
     pub toast: Option<String>,
+    /// The question whose card is shown.
+    pub asked: Option<&'static Question>,
     /// What is open of the lessons.
     #[cfg(feature = "whole")]
     pub study: crate::lesson::Study,
@@ -103,6 +106,7 @@ impl View {
             debug: prefs::parameter("debug").is_some(),
             pending: None,
             toast: None,
+            asked: None,
             #[cfg(feature = "whole")]
             study: Default::default(),
             frame: Default::default(),

@@ -19,6 +19,7 @@ use crate::kinds::KINDS;
 use crate::lab::{Lab, Topology};
 use crate::page::{Page, Pane, Side, Topic};
 use crate::prefs::{self, Prefs, Theme};
+use crate::questions::{self, Question};
 use crate::share::Shared;
 
 /// Whether this is the whole program.
@@ -52,6 +53,8 @@ pub(crate) struct Handover {
     /// The body that is inspected, and the tab.
     inspected: Option<(String, String)>,
     ledger: bool,
+    /// The question whose card is shown.
+    asked: Option<String>,
     /// What is to be done first: the reason for the change.
     wish: Option<Wish>,
 }
@@ -65,6 +68,8 @@ pub(crate) enum Wish {
     Shell(String),
     /// Show the lessons.
     Lessons,
+    /// Ask a question of the menu.
+    Ask(String),
     /// Do this, as actions have it in a link.
     Act(Vec<String>),
 }
@@ -127,6 +132,11 @@ pub(crate) fn lessons(page: &Page) {
     change(page, Some(Wish::Lessons));
 }
 
+/// Asks a question whose topology only the whole program can open.
+pub(crate) fn ask(page: &Page, question: &str) {
+    change(page, Some(Wish::Ask(question.to_owned())));
+}
+
 /// Fetches the whole program and gives the session to it. If that fails, nothing is lost: the page
 /// says so, and the same act tries again.
 fn change(page: &Page, wish: Option<Wish>) {
@@ -162,7 +172,10 @@ pub(crate) fn start_instead(otherwise: impl FnOnce() + 'static) -> bool {
     let needed = match Shared::decode(fragment) {
         _ if Shared::lesson_of(fragment).is_some() || prefs::parameter("lesson").is_some() => true,
         Some((shared, _)) => needed_for_session(&shared),
-        None => Topology::of_address().is_some_and(Topology::needs_whole),
+        None => Question::of_address()
+            .map(Question::topology)
+            .or_else(Topology::of_address)
+            .is_some_and(Topology::needs_whole),
     };
     if needed {
         spawn_local(async move {
@@ -199,6 +212,7 @@ impl Handover {
             selected: view.selected.iter().map(|&body| name(body)).collect(),
             inspected: view.inspected().map(|body| (name(body), tab)),
             ledger: view.side == Side::Ledger,
+            asked: view.asked.map(|question| question.name.to_owned()),
             wish,
         }
     }
@@ -228,6 +242,7 @@ impl Handover {
             view.pane = Pane::named(&self.pane).unwrap_or(view.pane);
             view.selected = selected.into_iter().collect();
             view.side = side;
+            view.asked = self.asked.as_deref().and_then(Question::named);
             view.tab = tab.or(view.tab);
             view.touched = true;
         });
@@ -240,6 +255,11 @@ impl Handover {
             }
             Some(Wish::Shell(host)) => crate::terminal::open_shell(&page, &host),
             Some(Wish::Lessons) => lessons(&page),
+            Some(Wish::Ask(name)) => {
+                if let Some(question) = Question::named(&name) {
+                    questions::ask(&page, question);
+                }
+            }
             Some(Wish::Act(actions)) => {
                 let actions = actions.iter().filter_map(|text| text.parse::<Timed>().ok());
                 page.act(actions.map(|timed| timed.action).collect());
@@ -276,6 +296,7 @@ mod tests {
             selected: vec!["redis-1".to_owned()],
             inspected: None,
             ledger: true,
+            asked: Some("clock-jumps".to_owned()),
             wish: None,
         };
         let text = serde_json::to_string(&handover).expect("text");

@@ -17,7 +17,6 @@ pub(crate) fn ledger_panel() -> Html {
 
 fn draw_ledger_panel(page: &Page) -> Html {
     let locale = page.locale();
-    let ledger = page.lab().ledger();
     let close = {
         let page = page.clone();
         Callback::from(move |_: MouseEvent| page.show_ledger(false))
@@ -33,16 +32,25 @@ fn draw_ledger_panel(page: &Page) -> Html {
                 </button>
             </header>
             <div class="pane" tabindex="0">
-                if ledger.sum.acknowledged == 0 {
-                    <p class="empty">{ locale.say(words::LEDGER_TEACH) }</p>
-                } else {
-                    { sums(locale, ledger.sum) }
-                    { writers(locale, &ledger) }
-                    { rows(page, locale, &ledger) }
-                    <p class="dim">{ locale.say(words::LEDGER_NOTE) }</p>
-                }
+                { account(page) }
             </div>
         </aside>
+    }
+}
+
+/// What was acknowledged, in sums, by writer and write by write.
+pub(crate) fn account(page: &Page) -> Html {
+    let locale = page.locale();
+    let ledger = page.lab().ledger();
+    html! {
+        if ledger.sum.acknowledged == 0 {
+            <p class="empty">{ locale.say(words::LEDGER_TEACH) }</p>
+        } else {
+            { sums(locale, ledger.sum) }
+            { writers(locale, &ledger) }
+            { rows(page, locale, &ledger) }
+            <p class="dim">{ locale.say(words::LEDGER_NOTE) }</p>
+        }
     }
 }
 

@@ -78,6 +78,24 @@ fn gist(page: &Page, locale: Locale, view: &ReplicationView) -> String {
     text
 }
 
+/// The servers of each shard side by side.
+#[cfg(feature = "whole")]
+pub(crate) fn offsets(page: &Page) -> Html {
+    let heads: Vec<BodyId> = {
+        let lab = page.lab();
+        let mut seen = Vec::new();
+        let heads = lab.units().servers().filter(|unit| {
+            let shard = lab.shard(unit.id);
+            let is_new = !seen.contains(&shard);
+            seen.push(shard);
+            is_new
+        });
+        heads.map(|unit| unit.id).collect()
+    };
+    let locale = page.locale();
+    html! { <>{ for heads.into_iter().map(|head| side_by_side(page, head, locale)) }</> }
+}
+
 /// The servers of its shard, each with its own word about where it is.
 fn side_by_side(page: &Page, body: BodyId, locale: Locale) -> Html {
     let lab = page.lab();

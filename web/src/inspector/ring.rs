@@ -49,6 +49,12 @@ fn spread(lab: &Lab, body: BodyId) -> Option<Spread> {
     Some(Spread { sharding, keys: (0..KEYS).map(|n| format!("key:{n}")).collect() })
 }
 
+/// Whether a body spreads keys over servers.
+#[cfg(feature = "whole")]
+pub(crate) fn spreads(lab: &Lab, body: BodyId) -> bool {
+    spread(lab, body).is_some()
+}
+
 /// Servers of the map that do not take part yet.
 fn candidates(lab: &Lab, sharding: &Sharding) -> Vec<String> {
     let part = |name: &str| sharding.nodes().iter().any(|node| node.name == name.as_bytes());

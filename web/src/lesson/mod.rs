@@ -1,12 +1,18 @@
 //! Lessons in the page: the contents, the step that one is at, and what has been done.
 //!
 //! What a lesson is and when a step is done is `limpid_core::lesson`'s business. Here live the
-//! fetching of files (`source`), what this browser remembers (`store`), the panel (`panel`), and the
-//! text drawn from its tree (`text`).
+//! fetching of files (`source`), what this browser remembers (`store`), the panel (`panel`) with the
+//! lesson that is open, the contents with their search (`contents`, `search`), the glossary, the
+//! summary of a chapter for printing, and the text drawn from its tree (`text`).
 
+mod beside;
+mod contents;
+mod glossary;
 mod panel;
+mod search;
 mod source;
 mod store;
+mod summary;
 mod text;
 
 use std::rc::Rc;
@@ -14,14 +20,16 @@ use std::rc::Rc;
 use limpid_core::lesson::{Answer, Lesson, Progress};
 use wasm_bindgen_futures::spawn_local;
 
-use crate::i18n::Locale;
+use crate::i18n::{Locale, common};
 use crate::lab::{Lab, Topology};
 use crate::page::{Page, Side, Topic};
 use crate::prefs;
 use crate::share::Shared;
 
+use glossary::Glossary;
 pub(crate) use panel::lesson_panel;
-use source::Index;
+use source::{Index, Text};
+use summary::Summary;
 
 /// What a person has open of the lessons.
 #[derive(Default)]
@@ -32,6 +40,36 @@ pub(crate) struct Study {
     trouble: Option<String>,
     /// The lesson that is open.
     open: Option<Open>,
+    /// What is shown while none is.
+    room: Room,
+    /// The glossary, when it has been fetched.
+    glossary: Option<Rc<Glossary>>,
+    /// The word whose meaning is shown.
+    term: Option<String>,
+    /// What is searched, when it has been fetched, and its language.
+    texts: Option<(Locale, Rc<Vec<Text>>)>,
+}
+
+/// What the panel shows while no lesson is open.
+#[derive(Default)]
+enum Room {
+    /// All lessons.
+    #[default]
+    Contents,
+    /// All words.
+    Glossary,
+    /// A chapter's summary.
+    Summary(Rc<Summary>),
+}
+
+impl Room {
+    fn title(&self, locale: Locale) -> String {
+        match self {
+            Room::Contents => locale.say(common::LESSONS).to_owned(),
+            Room::Glossary => locale.say(words::GLOSSARY).to_owned(),
+            Room::Summary(summary) => summary.title().to_owned(),
+        }
+    }
 }
 
 /// A lesson that is open.
@@ -127,6 +165,16 @@ fn open(page: &Page, id: &str, session: Option<String>) {
     });
 }
 
+/// Shows all lessons.
+fn contents(page: &Page) {
+    page.change(Topic::Open, |view| {
+        view.study.open = None;
+        view.study.term = None;
+        view.study.room = Room::Contents;
+    });
+    show(page);
+}
+
 /// Begins a lesson anew.
 fn restart(page: &Page) {
     let id = page.view().study.open.as_ref().map(|open| open.id.clone());
@@ -184,4 +232,10 @@ fn answer(page: &Page, step: usize, answer: usize) {
         }
     });
     look(page);
+}
+
+mod words {
+    crate::i18n::texts! {
+        GLOSSARY: "Glossary", "术语表";
+    }
 }

@@ -1,11 +1,9 @@
 //! The panel of lessons: the contents, or the steps of the one that is open.
 
 use limpid_core::lesson::{Focus, Offered, Question, Step};
-use wasm_bindgen_futures::{JsFuture, spawn_local};
 use yew::prelude::*;
 
-use super::store::Kept;
-use super::{Open, store, text};
+use super::{Open, Room, beside, contents, glossary, summary, text};
 use crate::i18n::{Locale, common};
 use crate::icon::{Icon, glyph};
 use crate::live::live;
@@ -30,8 +28,9 @@ fn draw_panel(page: &Page) -> Html {
     let study = &view.study;
     let title = match &study.open {
         Some(open) => open.lesson.title.clone(),
-        None => locale.say(common::LESSONS).to_owned(),
+        None => study.room.title(locale),
     };
+    let inside = study.open.is_some() || !matches!(study.room, Room::Contents);
     let on = |act: fn(&Page)| {
         let page = page.clone();
         Callback::from(move |_: MouseEvent| act(&page))
@@ -39,10 +38,10 @@ fn draw_panel(page: &Page) -> Html {
     html! {
         <aside class="side lessons" data-testid="lessons" aria-label={locale.say(common::LESSONS)}>
             <header>
-                if study.open.is_some() {
+                if inside {
                     <button class="button" title={locale.say(words::CONTENTS)}
                         aria-label={locale.say(words::CONTENTS)} data-testid="lesson-contents"
-                        onclick={on(|page| page.change(Topic::Open, |view| view.study.open = None))}>
+                        onclick={on(super::contents)}>
                         { glyph(Icon::JumpBack) }
                     </button>
                 }
@@ -67,94 +66,15 @@ fn draw_panel(page: &Page) -> Html {
                         { locale.fill(words::TROUBLE, &[("what", trouble)]) }
                     </p>
                 }
-                { match &study.open {
-                    Some(open) => lesson(page, locale, open),
-                    None => contents(page, locale),
+                { match (&study.open, &study.room) {
+                    (Some(open), _) => lesson(page, locale, open),
+                    (None, Room::Contents) => contents::contents(page),
+                    (None, Room::Glossary) => glossary::all(page),
+                    (None, Room::Summary(summary)) => summary::draw(page, summary),
                 } }
             </div>
+            { glossary::card(page) }
         </aside>
-    }
-}
-
-/// All lessons, chapter by chapter.
-fn contents(page: &Page, locale: Locale) -> Html {
-    let Some(index) = page.view().study.index.clone() else {
-        return html! { <p class="empty">{ locale.say(words::LOADING) }</p> };
-    };
-    let entry = |entry: &super::source::Entry| {
-        let done = Kept::was_completed(&entry.id);
-        let (page, id) = (page.clone(), entry.id.clone());
-        let onclick = Callback::from(move |_: MouseEvent| super::resume(&page, &id));
-        let titles = index.chapters.iter().flat_map(|chapter| &chapter.lessons);
-        let before: Vec<&str> = titles
-            .filter(|other| entry.after.contains(&other.id))
-            .map(|other| other.title.of(locale).as_str())
-            .collect();
-        html! {
-            <li>
-                <button class="entry-of-lesson" data-testid={format!("lesson-{}", entry.id)} {onclick}>
-                    <b>{ tick(locale, done) }{ entry.title.of(locale) }</b>
-                    <span>{ entry.goal.of(locale) }</span>
-                    <small>
-                        { locale.fill(words::MINUTES, &[("n", &entry.minutes.to_string())]) }
-                        if !before.is_empty() {
-                            { " · " }
-                            { locale.fill(words::AFTER, &[("lessons", &before.join(", "))]) }
-                        }
-                    </small>
-                </button>
-            </li>
-        }
-    };
-    html! {
-        <>
-            <p class="dim">{ locale.say(words::WHAT) }</p>
-            { for index.chapters.iter().map(|chapter| html! {
-                <section>
-                    <h3>{ chapter.title.of(locale) }</h3>
-                    <ol class="contents">{ for chapter.lessons.iter().map(entry) }</ol>
-                </section>
-            }) }
-            { keeping(page, locale) }
-        </>
-    }
-}
-
-/// Progress goes to the clipboard and comes back from it.
-fn keeping(page: &Page, locale: Locale) -> Html {
-    let clipboard = |read: bool| {
-        let page = page.clone();
-        Callback::from(move |_: MouseEvent| {
-            let page = page.clone();
-            spawn_local(async move {
-                let clipboard = gloo::utils::window().navigator().clipboard();
-                let done = match read {
-                    true => {
-                        let text = JsFuture::from(clipboard.read_text()).await;
-                        text.ok()
-                            .and_then(|text| text.as_string())
-                            .is_some_and(|t| store::import(&t))
-                    }
-                    false => JsFuture::from(clipboard.write_text(&store::export())).await.is_ok(),
-                };
-                let said = match (done, read) {
-                    (true, true) => words::IMPORTED,
-                    (true, false) => words::EXPORTED,
-                    (false, _) => words::NOT_KEPT,
-                };
-                page.toast(page.say(said).to_owned());
-            });
-        })
-    };
-    html! {
-        <p class="keeping">
-            <button class="button framed" data-testid="lessons-export" onclick={clipboard(false)}>
-                { locale.say(words::EXPORT) }
-            </button>
-            <button class="button framed" data-testid="lessons-import" onclick={clipboard(true)}>
-                { locale.say(words::IMPORT) }
-            </button>
-        </p>
     }
 }
 
@@ -175,12 +95,29 @@ fn lesson(page: &Page, locale: Locale, open: &Open) -> Html {
                 } }
             </p>
             { text::blocks(page, &lesson.intro) }
+            { natively(locale, open) }
             <ol class="steps">
                 { for lesson.steps.iter().enumerate().map(|(number, step)| {
                     one_step(page, locale, open, number, step)
                 }) }
             </ol>
         </>
+    }
+}
+
+/// How the same is done with real processes, where that can be.
+fn natively(locale: Locale, open: &Open) -> Html {
+    if !open.lesson.native {
+        return Html::default();
+    }
+    let folder = super::source::folder(open.locale);
+    let line = format!("limpid lesson run static/lessons/{folder}/{}.md --native", open.id);
+    html! {
+        <details class="natively" data-testid="natively">
+            <summary>{ locale.say(words::NATIVELY) }</summary>
+            <p>{ locale.say(words::NATIVELY_HOW) }</p>
+            <pre class="lines" tabindex="0"><code>{ line }</code></pre>
+        </details>
     }
 }
 
@@ -213,6 +150,7 @@ fn one_step(page: &Page, locale: Locale, open: &Open, number: usize, step: &Step
                     { text::blocks(page, &step.text) }
                     { step.question.as_ref().map(|q| question(page, open, number, q)) }
                     { help(page, locale, open, step) }
+                    { step.beside.map(beside::beside) }
                 </div>
             }
         </li>
@@ -322,7 +260,8 @@ fn look_at(page: &Page, focus: &[Focus]) {
     page.tell(Topic::Scene);
 }
 
-fn tick(locale: Locale, done: bool) -> Html {
+/// A circle, with a check mark in it when something is done.
+pub(super) fn tick(locale: Locale, done: bool) -> Html {
     match done {
         true => html! {
             <i class="tick done" role="img" aria-label={locale.say(words::DONE)}>{ "✓" }</i>
@@ -334,22 +273,15 @@ fn tick(locale: Locale, done: bool) -> Html {
 mod words {
     crate::i18n::texts! {
         CONTENTS: "All lessons", "全部课程";
+        NATIVELY: "Try this on your own machine", "在自己的机器上试";
+        NATIVELY_HOW: "This lesson needs nothing that only the page has. In a checkout of Limpid, this starts its servers for real, says what to type, and looks at what you have done:", "这一课不需要页面独有的功能。在 Limpid 的源码目录里，下面的命令会真正启动这些服务器，告诉你该输入什么，并检查你做了什么：";
         RESTART: "Begin this lesson anew", "重新开始这一课";
-        LOADING: "Loading the lessons…", "正在加载课程……";
         TROUBLE: "This could not be loaded: {what}. Check the connection and open it again.", "加载失败：{what}。请检查网络后重新打开。";
-        WHAT: "Each lesson runs on real servers in this page and sees by itself what you have done.", "每一课都在本页面里真实运行的服务器上进行，做到哪一步会自动识别。";
-        MINUTES: "{n} minutes", "{n} 分钟";
-        AFTER: "builds on: {lessons}", "先修：{lessons}";
         DONE: "done", "已完成";
         DONE_OF: "{done} of {all} steps done", "已完成 {done} / {all} 步";
         COMPLETE: "All steps are done.", "全部步骤已完成。";
         HINT: "A hint", "提示";
         SOLUTION: "Show the solution", "查看答案";
         LOOK: "Show it on the map", "在地图上指出";
-        EXPORT: "Copy my progress", "复制学习进度";
-        IMPORT: "Paste my progress", "粘贴学习进度";
-        EXPORTED: "Your progress is on the clipboard. Paste it into a file, or into another browser.", "学习进度已复制，可以存成文件，或粘贴到另一个浏览器。";
-        IMPORTED: "Your progress has been taken over.", "学习进度已导入。";
-        NOT_KEPT: "That did not work: the clipboard is not allowed, or holds something else.", "操作未成功：浏览器不允许访问剪贴板，或内容不是学习进度。";
     }
 }

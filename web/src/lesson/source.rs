@@ -1,7 +1,10 @@
 //! Where lessons come from: data files beside the page, fetched on first use.
 
+use std::collections::BTreeMap;
+
 use limpid_core::lesson::Lesson;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::JsFuture;
 
@@ -32,6 +35,29 @@ pub(crate) struct Entry {
     pub goal: Both<String>,
 }
 
+/// What is searched of a lesson, in one language.
+#[derive(Deserialize, PartialEq, Debug)]
+pub(crate) struct Text {
+    /// `chapter/lesson`.
+    pub id: String,
+    pub intro: String,
+    pub steps: Vec<StepText>,
+}
+
+/// A step without its markup.
+#[derive(Deserialize, PartialEq, Debug)]
+pub(crate) struct StepText {
+    pub title: String,
+    pub text: String,
+}
+
+/// A word of the glossary.
+#[derive(Deserialize, PartialEq, Debug)]
+pub(crate) struct Term {
+    pub name: Both<String>,
+    pub means: Both<String>,
+}
+
 /// Something in both languages.
 #[derive(Deserialize, PartialEq, Debug)]
 pub(crate) struct Both<T> {
@@ -51,8 +77,30 @@ impl<T> Both<T> {
 
 /// Fetches the contents.
 pub(super) async fn index() -> Result<Index, String> {
-    let text = fetch("./lessons/index.json").await?;
-    serde_json::from_str(&text).map_err(|error| format!("lessons/index.json: {error}"))
+    data("./lessons/index.json").await
+}
+
+/// Fetches the words of the glossary by their ids.
+pub(super) async fn glossary() -> Result<BTreeMap<String, Term>, String> {
+    data("./lessons/glossary.json").await
+}
+
+/// Fetches what is searched in a language.
+pub(super) async fn texts(locale: Locale) -> Result<Vec<Text>, String> {
+    data(&format!("./lessons/search-{}.json", folder(locale))).await
+}
+
+async fn data<T: DeserializeOwned>(path: &str) -> Result<T, String> {
+    let text = fetch(path).await?;
+    serde_json::from_str(&text).map_err(|error| format!("{path}: {error}"))
+}
+
+/// The folder of a language's lessons.
+pub(super) fn folder(locale: Locale) -> &'static str {
+    match locale {
+        Locale::En => "en",
+        Locale::Zh => "zh",
+    }
 }
 
 /// Fetches a lesson in a language.
@@ -62,11 +110,7 @@ pub(super) async fn lesson(locale: Locale, id: &str) -> Result<Lesson, String> {
     if !id.chars().all(plain) {
         return Err(format!("'{id}'"));
     }
-    let folder = match locale {
-        Locale::En => "en",
-        Locale::Zh => "zh",
-    };
-    let path = format!("./lessons/{folder}/{id}.md");
+    let path = format!("./lessons/{}/{id}.md", folder(locale));
     let text = fetch(&path).await?;
     Lesson::parse(&text).map_err(|error| format!("{path}: {error}"))
 }

@@ -78,7 +78,7 @@ fn draw_inline(page: &Page, piece: &Inline) -> Html {
                 });
                 html! { <button class="inline" {onclick} disabled={body.is_none()}>{ inside }</button> }
             }
-            Link::Term(_) => html! { <em class="term">{ inline(page, text) }</em> },
+            Link::Term(id) => super::glossary::link(page, id, inline(page, text)),
         },
     }
 }

@@ -11,7 +11,7 @@ use crate::map::follow::FollowMark;
 use crate::map::gesture::{self, Gesture};
 use crate::map::link::LinkMark;
 use crate::page::{Target, Topic, View, use_page};
-use crate::scene::{Cut, Machine};
+use crate::scene::{Cut, Machine, Scene};
 use crate::units::BodyId;
 
 /// Among more bodies than this, the names of clients are shown on demand only.
@@ -62,7 +62,7 @@ pub(crate) fn Chart(props: &Props) -> Html {
                 { for scene.machines.iter().map(|machine| plate(machine, places)) }
                 { for scene.links.iter().map(|link| html! {
                     <LinkMark key={format!("{}-{}", link.a, link.b)} link={link.clone()} {locale}
-                        course={view.course(link.a, link.b)} faint={watches(&view, link.a, link.b)}
+                        course={view.course(link.a, link.b)} faint={watches(scene, link.a, link.b)}
                         middle={middle(&view, link.a, link.b)}
                         name_a={name(link.a)} name_b={name(link.b)}
                         picked={picked(&view, link.a, link.b)} unit={round(1.0 / camera.k)} />
@@ -88,7 +88,7 @@ pub(crate) fn Chart(props: &Props) -> Html {
 }
 
 /// The plate under the bodies of a machine, with its name.
-fn plate(machine: &Machine, places: &SortedMap<BodyId, Point>) -> Html {
+pub(super) fn plate(machine: &Machine, places: &SortedMap<BodyId, Point>) -> Html {
     let members = machine.members.iter().filter_map(|member| places.get(member).copied());
     let (left, top, right, bottom) = crate::layout::plate(members);
     let class = if machine.on { "machine" } else { "machine off" };
@@ -114,12 +114,12 @@ fn picked(view: &View, a: BodyId, b: BodyId) -> bool {
 
 /// Whether a link only serves to watch: a Sentinel stands at one end, or two nodes of a cluster that
 /// gossip.
-fn watches(view: &View, a: BodyId, b: BodyId) -> bool {
-    let holds_data = |id| view.scene.body(id).is_some_and(|body| body.shard.is_some());
-    if view.scene.circle.is_some() && holds_data(a) && holds_data(b) {
+pub(super) fn watches(scene: &Scene, a: BodyId, b: BodyId) -> bool {
+    let holds_data = |id| scene.body(id).is_some_and(|body| body.shard.is_some());
+    if scene.circle.is_some() && holds_data(a) && holds_data(b) {
         return true;
     }
-    let is = |id| view.scene.body(id).is_some_and(|body| body.kind.part == Part::Sentinel);
+    let is = |id| scene.body(id).is_some_and(|body| body.kind.part == Part::Sentinel);
     is(a) || is(b)
 }
 

@@ -12,5 +12,7 @@ pub(crate) mod follow;
 pub(crate) mod gesture;
 pub(crate) mod link;
 pub(crate) mod menu;
+#[cfg(feature = "whole")]
+pub(crate) mod picture;
 pub(crate) mod sheet;
 pub(crate) mod stage;
