@@ -282,6 +282,16 @@ fn the_installer_makes_a_service() {
 }
 
 #[test]
+fn a_new_directory_outlives_a_power_loss_together_with_what_was_synced_in_it() {
+    let mut desk = Desk::new(&["one"]);
+    desk.run("mkdir -p data/6380; redis-server --dir data/6380 --daemonize yes; sleep 1");
+    assert_eq!(desk.run("redis-cli save"), "OK");
+    desk.world.apply(&Action::Crash { host: "one".into() }).expect("it has power");
+    let host = desk.world.host_named("one").expect("it is there");
+    assert!(host.disk.read_file("/root/data/6380/dump.rdb").is_ok());
+}
+
+#[test]
 fn a_client_sits_at_the_terminal_and_a_shell_on_another_host() {
     let mut desk = Desk::new(&["one", "two"]);
     desk.run("redis-server --bind 0.0.0.0 --protected-mode no > log &");

@@ -266,6 +266,18 @@ impl Os {
         Ok(())
     }
 
+    /// Makes a directory and those above it, and syncs their names: a journalling file system
+    /// writes the names on the way to a file with the first sync of that file.
+    pub(in crate::lab::shell) async fn make_dir(&self, path: &str) -> Result<(), DiskError> {
+        self.do_disk(DiskOp::MakeDir { path: path.into() }).await?;
+        let first = if path.starts_with('/') { "/" } else { "." };
+        let above = path.match_indices('/').map(|(at, _)| &path[..at]).filter(|dir| !dir.is_empty());
+        for dir in [first].into_iter().chain(above) {
+            self.do_disk(DiskOp::SyncDir { path: dir.into() }).await?;
+        }
+        Ok(())
+    }
+
     pub(in crate::lab::shell) async fn stat(&self, path: &str) -> Result<FileStat, DiskError> {
         let path = path.into();
         match &*self.disk(DiskOp::Stat { path }).await? {

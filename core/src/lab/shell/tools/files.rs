@@ -231,7 +231,7 @@ pub(super) async fn mkdir(os: Os) -> i32 {
                 }
             }
         }
-        match os.do_disk(DiskOp::MakeDir { path: path.clone() }).await {
+        match os.make_dir(path).await {
             Ok(()) => {
                 for dir in missing {
                     os.println(format!("mkdir: created directory '{dir}'"));
@@ -354,7 +354,7 @@ fn copy<'a>(
 ) -> Later<'a, Result<(), String>> {
     Box::pin(async move {
         if stat.dir {
-            let made = os.do_disk(DiskOp::MakeDir { path: to.into() }).await;
+            let made = os.make_dir(to).await;
             made.map_err(|error| format!("cannot create directory '{to}': {error}"))?;
             for name in os.list(from).await.unwrap_or_default() {
                 let (from, to) = (join(from, &name), join(to, &name));

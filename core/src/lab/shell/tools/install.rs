@@ -104,7 +104,7 @@ pub(super) async fn install_server(os: Os) -> i32 {
         (script.clone(), init_script(port, config, &executable, &cli), 0o755),
     ];
     for dir in [data.as_str(), parent(config), parent(log), "/etc/init.d"] {
-        if let Err(error) = os.do_disk(DiskOp::MakeDir { path: dir.into() }).await {
+        if let Err(error) = os.make_dir(dir).await {
             return os.fail(format!("cannot create directory '{dir}': {error}")).await;
         }
     }
