@@ -68,13 +68,13 @@ pub(super) fn start(os: Os) -> Run {
         config.interactive = typed;
         let session = Session::new(config, help());
         let mut cli = Cli { session, conn: None, history: Vec::new(), status: 0 };
-        os.catch_interrupts(true).await;
         if !command.is_empty() {
             cli.session.run(os.now().await.0, command, 1);
             cli.settle(&os, true).await;
             return End::Exit(cli.status);
         }
         if typed {
+            os.catch_interrupts(true).await;
             cli.session.start();
             return again(cli);
         }

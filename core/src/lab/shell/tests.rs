@@ -126,6 +126,8 @@ fn commands_are_joined_piped_and_redirected() {
             ),
             ("cat <<EOF\nx is $((1+1))\nEOF", "> x is $((1+1))\n> EOF\nx is 2"),
             ("yes | head -n 2", "y\ny"),
+            ("seq 4 | head -n -2", "1\n2"),
+            ("seq 4 | head -1", "1"),
             ("(cd /etc; pwd); pwd", "/etc\n/root"),
             ("echo a b c | { read x y; echo \"$y-$x\"; }", "b c-a"),
             ("! true; echo $?", "1"),
@@ -178,10 +180,14 @@ fn jobs_are_stopped_continued_and_ended() {
     desk.wait_for_prompt();
     desk.keys("echo $?\r");
     assert!(desk.text().contains("echo $?\n130\n"), "{}", desk.text());
-    desk.keys("while true; do :; done\r");
-    assert!(!desk.is_at_prompt());
-    desk.keys("\x03");
-    desk.wait_for_prompt();
+    for endless in ["while true; do :; done", "while true; do sleep 1; done; echo never"] {
+        desk.keys(&format!("{endless}\r"));
+        assert!(!desk.is_at_prompt());
+        desk.keys("\x03");
+        desk.wait_for_prompt();
+    }
+    assert!(!desk.text().ends_with("never\n"), "{}", desk.text());
+    assert_eq!(desk.run("for i in 1 2; do echo $i; done"), "1\n2");
 }
 
 #[test]

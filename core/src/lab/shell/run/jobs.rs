@@ -83,6 +83,7 @@ impl Shell {
                 let number = self.add_job(text, children, true);
                 os.print(format!("\n[{number}]+  Stopped                 {text}\n"));
             } else if self.status == 130 {
+                self.child_interrupted = true;
                 os.print("\n");
             } else if self.status == 137 {
                 os.print("Killed\n");

@@ -35,6 +35,8 @@ pub(in crate::lab::shell) struct Shell {
     pub(in crate::lab::shell) history: Vec<String>,
     /// Whether a person sits at a terminal.
     pub(in crate::lab::shell) interactive: bool,
+    /// Whether Ctrl-C ended the program in the foreground of a terminal.
+    child_interrupted: bool,
     pub(in crate::lab::shell) stop_at_error: bool,
     pub(in crate::lab::shell) unset_is_error: bool,
     pub(in crate::lab::shell) trace: bool,
@@ -222,6 +224,10 @@ impl Shell {
                 let flow = self.run_item(os, item).await;
                 if flow != Flow::Next {
                     return flow;
+                }
+                if core::mem::take(&mut self.child_interrupted) {
+                    // As bash: Ctrl-C that ended a program ends the loops and lists around it.
+                    return Flow::Break(u32::MAX);
                 }
             }
             Flow::Next

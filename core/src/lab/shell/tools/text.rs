@@ -240,12 +240,17 @@ pub(super) async fn tail(os: Os) -> i32 {
 }
 
 async fn ends(os: &Os, front: bool) -> i32 {
-    // `-20` is `-n 20`.
-    let args = os.args.iter().map(|arg| match arg.strip_prefix('-') {
-        Some(digits) if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) => {
-            format!("-n{digits}")
+    // `-20` is `-n 20`, but in `-n -20` it is a count.
+    let mut is_count = false;
+    let args = os.args.iter().map(|arg| {
+        let digits = arg.strip_prefix('-').filter(|_| !core::mem::take(&mut is_count));
+        is_count = arg == "-n" || arg == "-c";
+        match digits {
+            Some(digits) if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) => {
+                format!("-n{digits}")
+            }
+            _ => arg.clone(),
         }
-        _ => arg.clone(),
     });
     let os = os.with_args(&os.name, args.collect());
     let parsed = match parse(&os, "fFqv", "nc").await {
