@@ -271,7 +271,8 @@ impl Os {
     pub(in crate::lab::shell) async fn make_dir(&self, path: &str) -> Result<(), DiskError> {
         self.do_disk(DiskOp::MakeDir { path: path.into() }).await?;
         let first = if path.starts_with('/') { "/" } else { "." };
-        let above = path.match_indices('/').map(|(at, _)| &path[..at]).filter(|dir| !dir.is_empty());
+        let above =
+            path.match_indices('/').map(|(at, _)| &path[..at]).filter(|dir| !dir.is_empty());
         for dir in [first].into_iter().chain(above) {
             self.do_disk(DiskOp::SyncDir { path: dir.into() }).await?;
         }
