@@ -178,6 +178,10 @@ impl Server {
                 Outcome::Next => {}
                 Outcome::FullResync => {
                     link.step = Step::Transfer(Box::new(Transfer::new()));
+                    // A primary that does not know PSYNC, or refused it, is sent SYNC.
+                    if !link.outbox.is_empty() {
+                        self.outputs.push_back(Output::Send { conn: link.conn });
+                    }
                 }
                 outcome => break outcome,
             }
