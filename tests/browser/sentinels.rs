@@ -90,12 +90,13 @@ async fn lost(page: &Page) -> Result<i64> {
 /// Sentinels on the other side have made another one.
 async fn cut_off(page: &Page) -> Result<()> {
     page.line(":partition redis-1,writer-1,you").await?;
-    page.line(":speed 500ms").await?;
+    page.line(":speed 2s").await?;
     page.wait_for(
         "two masters at the same time",
         "document.querySelectorAll('[data-role=primary]').length === 2",
     )
     .await?;
+    page.line(":speed 500ms").await?;
     becomes(page, "node-redis-1", "role", "primary").await
 }
 
