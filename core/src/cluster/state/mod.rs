@@ -134,9 +134,10 @@ impl Cluster {
         cluster
     }
 
-    /// A node that knows what its `nodes.conf` says.
-    pub fn load(settings: Settings, rng: Rng, conf: &NodesConf) -> Self {
-        let mut cluster = Self::restore(settings, rng, conf);
+    /// A node that knows what its `nodes.conf` says. `now` is on the monotonic clock, in milliseconds:
+    /// others have as long from now on to be heard of as if they had just been pinged.
+    pub fn load(settings: Settings, rng: Rng, conf: &NodesConf, now: u64) -> Self {
+        let mut cluster = Self::restore(settings, rng, conf, now);
         let id = cluster.my_id();
         cluster.log(LogLevel::Notice, || format!("Node configuration loaded, I'm {id}"));
         cluster.settings_changed();

@@ -118,7 +118,12 @@ impl Cluster {
     }
 
     /// A node that knows what a file says.
-    pub(super) fn restore(settings: super::Settings, mut rng: Rng, conf: &NodesConf) -> Self {
+    pub(super) fn restore(
+        settings: super::Settings,
+        mut rng: Rng,
+        conf: &NodesConf,
+        now: u64,
+    ) -> Self {
         let mut nodes = super::Nodes::default();
         let mut myself = None;
         for line in &conf.nodes {
@@ -131,14 +136,15 @@ impl Cluster {
                 }
                 (None, None) => super::NodeId::random(&mut rng),
             };
-            let mut node = Node::new(line.id, shard, line.flags, 0);
+            let mut node = Node::new(line.id, shard, line.flags, now);
             node.ip.clone_from(&line.ip);
             (node.port, node.tls_port) = (line.port, line.tls_port);
             node.bus_port = line.bus_port;
             node.hostname.clone_from(&line.hostname);
             node.human_nodename.clone_from(&line.human_nodename);
-            node.ping_sent = (line.ping_sent > 0).then_some(0);
-            node.pong_received = (line.pong_received > 0).then_some(0);
+            node.ping_sent = (line.ping_sent > 0).then_some(now);
+            node.pong_received = (line.pong_received > 0).then_some(now);
+            node.failed_at = now;
             node.config_epoch = if line.master.is_some() { 0 } else { line.config_epoch };
             let reference = nodes.add(node);
             if line.flags.any(NodeFlags::MYSELF) {

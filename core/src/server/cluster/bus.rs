@@ -105,7 +105,7 @@ impl Server {
         };
         let rng = self.rng.fork();
         let state = match NodesConf::parse(&String::from_utf8_lossy(&bytes)) {
-            Ok(Some(conf)) => Cluster::load(settings, rng, &conf),
+            Ok(Some(conf)) => Cluster::load(settings, rng, &conf, now.mono.as_millis()),
             Ok(None) => Cluster::new(settings, rng),
             Err(damaged) => {
                 self.log(LogLevel::Warning, || {

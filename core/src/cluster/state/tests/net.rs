@@ -244,7 +244,7 @@ impl Net {
         let conf = conf.expect("a good file").expect("a file");
         let place = &mut self.places[index];
         let settings = place.cluster.settings().clone();
-        place.cluster = Cluster::load(settings, self.rng.fork(), &conf);
+        place.cluster = Cluster::load(settings, self.rng.fork(), &conf, self.now);
         place.alive = true;
         place.saving.clear();
         self.call(index, |_, _| ());
