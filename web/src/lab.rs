@@ -45,9 +45,8 @@ impl Lab {
             decisions: Decisions::default(),
         };
         // One terminal is open from the start: what one sees first invites to type.
-        let (_, run) = lab.terminal_for(topology.first_node());
         lab.session.advance(Mono::ZERO + Self::TERMINAL_AT, u64::MAX);
-        if let Some(run) = run {
+        if let Some(run) = lab.first_terminal(topology.first_node()) {
             // Nothing can stand against it: the name is new.
             let _ = lab.act(run, Future::Discard);
         }
@@ -285,6 +284,22 @@ impl Lab {
     pub(crate) fn shown_by_shells(&self) -> u64 {
         let shown = self.world().ttys().map(|tty| tty.shown() * 2 + u64::from(tty.is_alive()));
         shown.fold(0, u64::wrapping_add)
+    }
+
+    /// What opens the first terminal: a redis-cli, or a shell on a machine that runs nothing yet.
+    fn first_terminal(&self, node: &str) -> Option<Action> {
+        let world = self.world();
+        let bare = world.host_named(node);
+        let bare = bare.filter(|host| world.procs().all(|proc| proc.host != host.id));
+        match bare {
+            None => self.terminal_for(node).1,
+            Some(host) => Some(Action::Login {
+                host: host.name.to_owned(),
+                terminal: format!("{node}-tty1"),
+                columns: 80,
+                rows: 24,
+            }),
+        }
     }
 
     /// The terminal's process for a node, and what has to be run if there is none yet.

@@ -301,8 +301,7 @@ impl Topology {
             return known;
         }
         let leak = |text: &str| -> &'static str { Box::leak(text.to_owned().into_boxed_str()) };
-        let like = lesson.topology.as_deref().and_then(Self::named);
-        let like = like.map_or(&REPLICATED, |topology| topology.0);
+        let like = Self::like(lesson);
         let first = lesson.scenario.hosts.first().map_or(SHELL, |host| leak(&host.name));
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let spec: &'static Spec = Box::leak(Box::new(Spec {
@@ -318,6 +317,25 @@ impl Topology {
         }));
         LESSONS.with_borrow_mut(|lessons| lessons.push(spec));
         Topology(spec)
+    }
+
+    /// What a lesson's World looks like: the topology that it plays in, or one with such programs.
+    #[cfg(feature = "whole")]
+    fn like(lesson: &Lesson) -> &'static Spec {
+        if let Some(topology) = lesson.topology.as_deref().and_then(Self::named) {
+            return topology.0;
+        }
+        let hosts = || lesson.scenario.hosts.iter();
+        let shards =
+            |program: &str| [lab::NUTCRACKER, lab::PREDIXY, lab::SHARDING].contains(&program);
+        if hosts().flat_map(|host| &host.processes).any(|process| shards(&process.program)) {
+            return &SHARDED;
+        }
+        let in_cluster = |text: &String| text.lines().any(|line| line == "cluster-enabled yes");
+        if hosts().flat_map(|host| host.files.values()).any(in_cluster) {
+            return &CLUSTER;
+        }
+        &REPLICATED
     }
 
     /// All of them.

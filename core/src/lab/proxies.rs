@@ -2,21 +2,27 @@
 
 use crate::machine::Endpoint;
 use crate::proxy::{predixy, twemproxy};
-use crate::sim::{Launch, LaunchError, Process, plain, resolve_path};
+use crate::sim::{Background, Launch, LaunchError, Process, daemon, plain, resolve_path};
 
-/// `nutcracker [-c file] [-s stats port] [-m mbuf size]`.
+/// `nutcracker [-d] [-c file] [-o log file] [-s stats port] [-m mbuf size]`.
 pub(super) fn nutcracker(launch: &Launch<'_>) -> Result<Box<dyn Process>, LaunchError> {
     let (mut file, mut port, mut mbuf_size) = ("conf/nutcracker.yml", 22222, twemproxy::MBUF_SIZE);
+    let mut background = Background::default();
     let mut words = launch.args.iter();
     while let Some(option) = words.next() {
+        if matches!(option.as_str(), "-d" | "--daemonize") {
+            background.daemonizes = true;
+            continue;
+        }
         let value = words.next().map_or("", String::as_str);
         let number = || value.parse().map_err(|_| wrong(option, "requires a number"));
         match option.as_str() {
             "-c" | "--conf-file" => file = value,
             "-s" | "--stats-port" => port = number()?,
             "-m" | "--mbuf-size" => mbuf_size = usize::from(number()?).max(512),
-            // Where the log goes and how much it says is the World's business.
-            "-o" | "-v" | "-i" | "-a" | "-p" => {}
+            "-o" | "--output" => background.log_file = Some(value.to_owned()),
+            // How much the log says, and who may read the statistics, is the World's business.
+            "-v" | "-i" | "-a" | "-p" => {}
             _ => return Err(wrong(option, "is not an option of nutcracker here")),
         }
     }
@@ -34,7 +40,7 @@ pub(super) fn nutcracker(launch: &Launch<'_>) -> Result<Box<dyn Process>, Launch
         source: launch.host.to_owned(),
         seed: launch.seed,
     };
-    Ok(plain(twemproxy::machine(config, options)))
+    Ok(daemon(twemproxy::machine(config, options), background))
 }
 
 /// `predixy <file> [--Name=name] [--Bind=address] [--WorkerThreads=n] [--LocalDC=dc]`.

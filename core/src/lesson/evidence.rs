@@ -13,6 +13,7 @@ use crate::server::Server;
 use crate::sim::{EventKind, ProcId, ProcState, ProcView, World};
 use crate::time::{Mono, Now};
 
+use super::counters;
 use super::ledger;
 use super::model::{Check, Condition, Expect};
 use super::typed::{Typed, typed};
@@ -141,7 +142,7 @@ fn satisfies(check: &Check, value: &str) -> bool {
     }
 }
 
-/// A field of INFO, or of CLUSTER INFO where there is one.
+/// A field of INFO, of CLUSTER INFO where there is one, or of what a client or a proxy counts.
 fn info(world: &World, proc: ProcId, password: Option<&str>, field: &str) -> Option<String> {
     let of = |command: &[&str]| {
         let words: Vec<String> = command.iter().map(|&word| word.to_owned()).collect();
@@ -151,7 +152,9 @@ fn info(world: &World, proc: ProcId, password: Option<&str>, field: &str) -> Opt
             (key == field).then(|| value.trim_end().to_owned())
         })
     };
-    of(&["INFO", "everything"]).or_else(|| of(&["CLUSTER", "INFO"]))
+    of(&["INFO", "everything"])
+        .or_else(|| of(&["CLUSTER", "INFO"]))
+        .or_else(|| counters::of(world, proc, field))
 }
 
 /// What a server would answer now, as redis-cli prints it into a pipe.

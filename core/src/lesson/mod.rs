@@ -21,6 +21,7 @@
 //! and the native program's business.
 
 mod conditions;
+mod counters;
 mod error;
 mod evidence;
 mod ledger;

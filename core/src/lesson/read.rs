@@ -149,6 +149,7 @@ const FRONT: &[&str] = &[
     "native",
     "scenario",
     "hosts",
+    "latency",
     "warm-up",
     "speed",
 ];

@@ -16,6 +16,9 @@ const MAX_HOSTS: usize = 64;
 /// The longest time that a World may run before its lesson begins.
 const MAX_WARM_UP: Duration = Duration::from_secs(60);
 
+/// The longest latency that all links of a World may have at the beginning.
+const MAX_LATENCY: Duration = Duration::from_secs(1);
+
 /// The topologies that a lesson can name, and how long each runs until all of it is connected.
 const TOPOLOGIES: &[(&str, MakeScenario, u64)] = &[
     ("server-1", || lab::sandbox(1), 1_000),
@@ -26,6 +29,12 @@ const TOPOLOGIES: &[(&str, MakeScenario, u64)] = &[
     ("sentinels-3", lab::sentinels, 13_000),
     ("sentinels-masters", lab::two_masters, 13_000),
     ("cluster-3-1", || lab::cluster(3, 1), 4_000),
+    ("busy-cluster-3-1", || lab::busy_cluster(3, 1), 4_000),
+    ("empty-nodes-6", || lab::empty_nodes(6), 1_000),
+    ("sharding", lab::sharding, 1_000),
+    ("twemproxy", lab::twemproxy, 1_000),
+    ("predixy-sentinels", lab::predixy_over_sentinels, 13_000),
+    ("predixy-cluster", lab::predixy_over_cluster, 4_000),
 ];
 
 /// Makes a scenario.
@@ -38,7 +47,7 @@ pub(super) struct Setup {
     pub warm_up: Duration,
 }
 
-/// Reads `scenario`, `hosts`, `link` and `warm-up` of the front matter.
+/// Reads `scenario`, `hosts`, `latency` and `warm-up` of the front matter.
 pub(super) fn read(front: &Map<'_>) -> Result<Setup, LessonError> {
     let mut setup = match (front.get("scenario"), front.get("hosts")) {
         (Some(name), None) => named(name)?,
@@ -53,11 +62,12 @@ pub(super) fn read(front: &Map<'_>) -> Result<Setup, LessonError> {
         }
     };
     // Slow enough to be watched, as between two regions.
-    setup.scenario.link = LinkSpec {
-        latency: Duration::from_millis(10),
-        jitter: Duration::from_millis(3),
-        ..LinkSpec::default()
+    let latency = match front.get("latency") {
+        Some(node) => duration(node, "latency", MAX_LATENCY)?,
+        None => Duration::from_millis(10),
     };
+    let jitter = latency * 3 / 10;
+    setup.scenario.link = LinkSpec { latency, jitter, ..LinkSpec::default() };
     if let Some(node) = front.get("warm-up") {
         setup.warm_up = duration(node, "warm-up", MAX_WARM_UP)?;
     }

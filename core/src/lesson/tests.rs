@@ -287,3 +287,32 @@ fn a_step_covers_only_what_its_lesson_covers() {
     assert_eq!(line_of(&error, &text), "## Type {#type}");
     assert!(error.to_string().contains("'B1'"), "{error}");
 }
+
+#[test]
+fn what_clients_and_proxies_count_is_evidence() {
+    let steps = "\
+## Wait {#wait}
+
+```step
+wait:
+  - info: hits
+    at: ring
+    at-least: 20
+  - info: redis-2
+    at: ring
+    at-least: 10
+  - info: replies
+    at: busy
+    at-least: 10
+solution:
+  - wait 20s
+```
+";
+    let front = "  - name: redis-2\n    run:\n      - redis-server --protected-mode no\n  - name: ring\n    \
+                 run:\n      - command: sharding-client --node redis-1 --node redis-2 --hash murmur\n        \
+                 name: ring\n        delay: 20ms\n      - command: traffic -h redis-1\n        name: \
+                 busy\n        delay: 20ms\n---\n";
+    let text = file("", steps).replacen("---\n## ", &format!("{front}## "), 1);
+    let lesson = Lesson::parse(&text).expect("a lesson");
+    play(&lesson, 7, lab::programs).expect("it plays");
+}

@@ -108,6 +108,11 @@ impl Request {
         Ok(request)
     }
 
+    /// How many keys are to be made.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
     /// Adds keys, one a line.
     pub fn add_keys(&mut self, text: &[u8]) {
         let lines =

@@ -9,7 +9,7 @@
 //! | `os` | what a program sees of the operating system, and its machine |
 //! | `syntax`, `expand`, `arith`, `run`, `builtins` | the shell: grammar, expansion, execution |
 //! | `login`, `edit` | the shell at a terminal, and the line that is typed there |
-//! | `skeleton` | the files of an installed machine |
+//! | `skeleton`, `proxy_sources` | the files of an installed machine |
 //! | `tools` | the small programs, one file a group |
 //! | `cli` | redis-cli at a terminal |
 //! | `cluster` | the cluster tools: `redis-cli --cluster`, `redis-trib.rb` |
@@ -22,6 +22,7 @@ mod edit;
 mod expand;
 mod login;
 mod os;
+mod proxy_sources;
 mod run;
 mod skeleton;
 mod syntax;

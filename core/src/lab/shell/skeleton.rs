@@ -4,11 +4,12 @@ use crate::lab::programs::EXECUTABLES;
 use crate::sim::EXECUTABLE;
 
 use super::os::Facts;
+use super::proxy_sources;
 use super::tools;
-use super::tools::init_script;
+use super::tools::{SHARED, init_script};
 
 /// Programs that stand in `/usr/local/bin` and not in `/bin`.
-const LOCAL: [&str; 2] = ["vim", "install_server.sh"];
+const LOCAL: [&str; 3] = ["limpid", "vim", "install_server.sh"];
 
 /// Source trees of Redis that the machine was installed from.
 const SOURCES: [&str; 4] =
@@ -45,6 +46,7 @@ pub(super) fn files(facts: &Facts) -> Vec<File> {
     files.push(text("/etc/redis.conf", redis_conf().replace("dir ./", "dir /var/lib/redis")));
     files.push(text("/etc/redis-sentinel.conf", sentinel_conf()));
     files.push(text("/etc/redis/README", "Configuration files of installed instances.\n".into()));
+    files.push(text(&format!("/etc/init.d/{SHARED}"), "# What init scripts share.\n".into()));
     files.push(text("/var/log/README", "Log files stand here.\n".into()));
     files.push(text("/var/lib/redis/README", "The data of /etc/redis.conf.\n".into()));
     files.push(text("/run/utmp", String::new()));
@@ -78,6 +80,7 @@ pub(super) fn files(facts: &Facts) -> Vec<File> {
             files.push(program(&format!("{dir}/src"), name));
         }
     }
+    files.extend(proxy_sources::files());
     files
 }
 

@@ -344,3 +344,19 @@ fn vi_edits_a_file() {
     desk.wait_for_prompt();
     assert_eq!(desk.run("wc -l < r.conf"), "2");
 }
+
+#[test]
+fn keys_are_placed_and_the_proxies_lie_there_to_be_installed() {
+    let mut desk = Desk::new(&["redis-1"]);
+    let text = desk.run("seq 3 | sed 's/^/k/' | limpid shard -n a -n b --hash murmur -k - --add c");
+    assert!(text.contains(" of 3 keys move ("), "{text}");
+    let text = desk.run("limpid shard -n a -c 1000000");
+    assert_eq!(text, "limpid: shard: --count 1000000: at most 100000 keys are made here");
+    desk.run(
+        "mkdir /etc/nutcracker; cd /root/soft/twemproxy/twemproxy; cp conf/* /etc/nutcracker/",
+    );
+    desk.run("cp scripts/nutcracker.init /etc/init.d/twemproxy; chmod +x /etc/init.d/twemproxy");
+    assert_eq!(desk.run("service twemproxy start"), "Starting nutcracker");
+    let text = desk.run("redis-cli -p 22121 ping; netstat -lnt | grep -c 22121");
+    assert_eq!(text, "PONG\n1");
+}

@@ -10,6 +10,9 @@ use super::super::os::Os;
 /// Where unit files stand, the first before the second.
 const UNITS: [&str; 2] = ["/etc/systemd/system", "/usr/lib/systemd/system"];
 
+/// The file among the init scripts that is none itself.
+pub(in super::super) const SHARED: &str = "functions";
+
 /// Programs that would install something: it is there already.
 pub(super) async fn installed(os: Os) -> i32 {
     let what = os.args.iter().find(|arg| {
@@ -288,7 +291,7 @@ pub(super) async fn chkconfig(os: Os) -> i32 {
     let words: Vec<&str> = os.args.iter().map(String::as_str).collect();
     match words.as_slice() {
         [] | ["--list"] => {
-            for name in os.list("/etc/init.d").await.unwrap_or_default() {
+            for name in scripts(&os).await {
                 os.println(format!(
                     "{name:<15} 0:off   1:off   2:on    3:on    4:on    5:on    6:off"
                 ));
@@ -308,6 +311,13 @@ pub(super) async fn chkconfig(os: Os) -> i32 {
     }
 }
 
+/// The names of all init scripts.
+async fn scripts(os: &Os) -> Vec<String> {
+    let mut names = os.list("/etc/init.d").await.unwrap_or_default();
+    names.retain(|name| name != SHARED);
+    names
+}
+
 async fn has_script(os: &Os, name: &str) -> bool {
     os.exists(&format!("/etc/init.d/{name}")).await
 }
@@ -318,7 +328,7 @@ async fn units(os: &Os) -> Vec<String> {
         let names = os.list(place).await.unwrap_or_default();
         all.extend(names.into_iter().filter(|name| name.ends_with(".service")));
     }
-    for name in os.list("/etc/init.d").await.unwrap_or_default() {
+    for name in scripts(os).await {
         all.push(format!("{name}.service"));
     }
     all.sort();

@@ -8,6 +8,7 @@ mod procs;
 mod regex;
 mod screen;
 mod sed;
+mod shard;
 mod text;
 mod vi;
 
@@ -22,7 +23,7 @@ use crate::time::Wall;
 
 use super::os::{End, Entry, Os};
 
-pub(super) use self::install::init_script;
+pub(super) use self::install::{SHARED, init_script};
 
 /// A program: what it is called, its options for completion, and its function.
 struct Tool {
@@ -77,6 +78,7 @@ const TOOLS: &[Tool] = tools! {
     "iptables" "-A -D -F -L" net::iptables;
     "killall" "-9" procs::pkill;
     "less" "-N" screen::less;
+    "limpid" "--add --count --hash --help --keys --node --plot --remove --rule --seed --table --tag" shard::limpid;
     "ln" "-s" files::ln;
     "ls" "-a -h -l -R -t" files::ls;
     "make" "" install::installed;
@@ -263,7 +265,8 @@ impl Seen {
             }
         }
         if let Ok(files) = host.disk.list("/etc/init.d") {
-            seen.services.extend(files.into_iter().map(|file| file.name));
+            let names = files.into_iter().map(|file| file.name);
+            seen.services.extend(names.filter(|name| name != SHARED));
         }
         seen
     }
@@ -272,10 +275,10 @@ impl Seen {
 /// The command line of a process, as it is shown: a server says its address, as Redis's does.
 fn title(program: &str, args: &[String], ports: &[u16]) -> String {
     let sentinel = program == "redis-sentinel" || args.iter().any(|arg| arg == "--sentinel");
-    match (program, ports.first()) {
+    // The bus of a cluster's node is 10000 above.
+    match (program, ports.iter().min()) {
         ("redis-server" | "redis-sentinel", Some(port)) => {
             let name = if sentinel { "redis-sentinel" } else { "redis-server" };
-            // A node of a cluster has its bus 10000 above.
             let bus = port.checked_add(10_000).is_some_and(|bus| ports.contains(&bus));
             let mark = match (sentinel, bus) {
                 (true, _) => " [sentinel]",
