@@ -15,7 +15,7 @@ async fn done(page: &Page, steps: usize) -> Result<()> {
 
 /// Puts the keyboard's focus on a button, as often as it takes with Tab, and presses Enter.
 async fn press(page: &Page, test_id: &str) -> Result<()> {
-    for _ in 0..200 {
+    for _ in 0..600 {
         if page.eval("document.activeElement.dataset.testid || ''").await? == test_id {
             return page.keys(Key::Enter.value().to_string()).await;
         }
@@ -104,5 +104,56 @@ fn lessons_are_read_in_both_languages_and_themes_wide_and_narrow() {
             }
         }
         Ok(())
+    });
+}
+
+#[test]
+fn lessons_are_searched_words_explained_and_a_chapter_summed_up() {
+    in_browser("lesson-search", async |page| {
+        page.open("?locale=zh&lesson=contents").await?;
+        page.click("[data-testid=lesson-search]").await?;
+        page.keys("链路 offset").await?;
+        let found = "document.querySelector('[data-testid=lesson-found]')";
+        page.wait_for("something found", &format!("+{found}?.dataset.count > 0")).await?;
+        page.screenshot("lesson-search").await?;
+        page.keys("  xyzzy").await?;
+        page.wait_for("nothing found", &format!("{found}.dataset.count === '0'")).await?;
+
+        page.open("?locale=en&lesson=sentinel/failover").await?;
+        page.wait_for_text("[data-testid=lessons]", "Three Sentinels").await?;
+        page.click(".lessons .term").await?;
+        page.wait_for_text("[data-testid^=word-]", "agrees with other Sentinels").await?;
+        page.screenshot("lesson-word").await?;
+        page.click("[data-testid^=word-] .inline").await?;
+        page.wait_for_text("[data-testid=glossary]", "split brain").await?;
+
+        page.click("[data-testid=lesson-contents]").await?;
+        page.click("[data-testid=summary-0]").await?;
+        page.wait_for_text("[data-testid=summary]", "redis-server").await?;
+        page.screenshot("lesson-summary").await?;
+        let drawn = "document.querySelectorAll('[data-testid=summary] .picture .body').length";
+        page.wait_for("a picture", &format!("{drawn} > 0")).await
+    });
+}
+
+#[test]
+fn a_question_opens_its_world_and_says_what_to_watch_for() {
+    in_browser("question", async |page| {
+        // The page's first program can open this one, and needs the whole program for the other.
+        page.open("?locale=en&question=primary-stalls").await?;
+        page.wait_for_text("[data-testid=question]", "silence is death").await?;
+        let state = "document.querySelector('[data-testid=node-redis-1]').dataset.state";
+        page.wait_for("the primary stands still", &format!("{state} === 'paused'")).await?;
+        page.screenshot("question").await?;
+        page.eval(
+            "(() => { const menu = document.querySelector('[data-testid=topology]');
+               menu.value = 'cluster-cut-in-two';
+               menu.dispatchEvent(new Event('change', {bubbles: true})); })()",
+        )
+        .await?;
+        page.wait_for_text("[data-testid=question]", "node-4 is elected").await?;
+        page.wait_for("a cut", "!!document.querySelector('.link[data-state=cut]')").await?;
+        page.click("[data-testid=question-close]").await?;
+        page.wait_for("no card", "!document.querySelector('[data-testid=question]')").await
     });
 }

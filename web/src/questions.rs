@@ -176,7 +176,7 @@ pub(crate) static QUESTIONS: &[Question] = &[
         name: "cluster-cut-in-two",
         asks: words::IN_TWO,
         topology: "cluster-6",
-        does: &["partition node-1,node-4"],
+        does: &["partition node-1,node-5"],
         watch: words::IN_TWO_WATCH,
     },
 ];
@@ -209,7 +209,7 @@ pub(crate) mod words {
         MASTER: "Who replaces a master of a cluster?", "集群里的主节点死了由谁接替？";
         MASTER_WATCH: "There are no Sentinels. The other masters mark it as failed and vote for its replica. Watch the circle: its slots change hands without moving a key.", "这里没有哨兵。其他主节点把它标记为故障，并给它的从节点投票。看槽位圆环：槽位换了主人，键却没有搬动。";
         IN_TWO: "What does each side of a cut cluster still answer?", "集群被切成两半，两边各还能回答什么？";
-        IN_TWO_WATCH: "The side of node-1 has one of three masters: after the node timeout it refuses everything. On the other side the replica of its slots is elected, if it is there. Heal the network and see who gives way.", "node-1 那一边只有三个主节点中的一个，过了节点超时就拒绝一切请求。另一边若有它的从节点，就会被选出来。恢复网络，看谁让步。";
+        IN_TWO_WATCH: "node-1 is alone with node-5, the replica of another master: one of three, so after the node timeout it refuses everything. On the other side its replica node-4 is elected. Heal the network and see who gives way.", "node-1 和别人的从节点 node-5 在一边：三个主节点里只有一个，过了节点超时就拒绝一切请求。另一边选出它的从节点 node-4 接替。恢复网络，看谁让步。";
     }
 }
 

@@ -15,7 +15,7 @@ use crate::units::BodyId;
 pub(crate) fn picture(lab: &Lab, locale: Locale, label: String) -> Html {
     let scene = lab.scene();
     let seats = scene.seats();
-    let places = layout::place(lab.topology().layout(), &seats, Room::of(640.0, 400.0));
+    let places = layout::place(lab.topology().layout(), &seats, Room::Wide);
     let (left, top, right, bottom) = layout::bounds(&seats, &places);
     let ids = scene.bodies.iter().map(|body| body.id);
     let places: SortedMap<BodyId, Point> = ids.zip(places).collect();
