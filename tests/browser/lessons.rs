@@ -46,7 +46,8 @@ fn a_lesson_is_done_by_keyboard_goes_back_with_time_and_goes_on_after_a_reload()
         page.wait_for_text("[data-testid=screen-redis-2]", "OK").await?;
         page.wait_for(
             "the copy",
-            "document.querySelector('[data-testid=node-redis-2]').dataset.role === 'replica'",
+            "document.querySelector('[data-testid=follow-redis-1-redis-2]')?.dataset.state \
+             === 'online'",
         )
         .await?;
         page.line("keys *").await?;
@@ -112,7 +113,7 @@ fn lessons_are_searched_words_explained_and_a_chapter_summed_up() {
     in_browser("lesson-search", async |page| {
         page.open("?locale=zh&lesson=contents").await?;
         page.click("[data-testid=lesson-search]").await?;
-        page.keys("链路 offset").await?;
+        page.keys("链路 config").await?;
         let found = "document.querySelector('[data-testid=lesson-found]')";
         page.wait_for("something found", &format!("+{found}?.dataset.count > 0")).await?;
         page.screenshot("lesson-search").await?;
