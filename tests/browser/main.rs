@@ -9,6 +9,7 @@ mod sandbox;
 mod sentinels;
 mod shell;
 mod site;
+mod users;
 mod visit;
 mod whole;
 

@@ -117,3 +117,24 @@ fn users_that_config_rewrite_has_written_are_read_by_redis() {
         assert_eq!(rights(&mut Client::new(reader.connect())), wanted, "{kind:?}");
     }
 }
+
+#[test]
+fn a_sentinel_keeps_its_users_in_its_file() {
+    let master = Process::server(&[]);
+    let monitor = format!("sentinel monitor mymaster 127.0.0.1 {} 1\n", master.port());
+    let mut sentinel = Process::sentinel(Kind::Limpid, &monitor);
+    let mut client = Client::new(sentinel.connect());
+    let rules = "on >secret -@all +sentinel|get-master-addr-by-name +acl|whoami";
+    call(&mut client, &format!("ACL SETUSER watcher {rules}"));
+    assert_eq!(call(&mut client, "SENTINEL FLUSHCONFIG"), Value::Simple(b"OK".to_vec()));
+    for kind in [Kind::Limpid, Kind::Redis, Kind::Limpid] {
+        sentinel.become_sentinel(kind);
+        let mut client = Client::new(sentinel.connect());
+        call(&mut client, "AUTH watcher secret");
+        assert_eq!(call(&mut client, "ACL WHOAMI"), Value::bulk("watcher"), "{kind:?}");
+        let address = call(&mut client, "SENTINEL GET-MASTER-ADDR-BY-NAME mymaster");
+        assert_eq!(address.items().map(<[Value]>::len), Some(2), "{kind:?}: {address:?}");
+        let denied = call(&mut client, "SENTINEL FAILOVER mymaster");
+        assert!(matches!(&denied, Value::Error(text) if text.starts_with(b"NOPERM")), "{denied:?}");
+    }
+}

@@ -26,6 +26,9 @@ const NEWER: &[(&str, usize)] = &[
     ("cluster|shards", FLAGS),
     ("cluster|slots", FLAGS),
     // Proxies are told since 7.2 that every node of a cluster is meant.
+    ("acl|deluser", TIPS),
+    ("acl|save", TIPS),
+    ("acl|setuser", TIPS),
     ("config|resetstat", TIPS),
     ("config|rewrite", TIPS),
 ];
@@ -35,6 +38,8 @@ const NEW: &[&str] = &["client|no-touch", "client|setinfo", "cluster|myshardid",
 
 /// Commands whose arguments Redis 7.2 tells otherwise than 7.0.15.
 const NEWER_ARGUMENTS: &[&str] = &[
+    // A category is called so.
+    "acl|cat",
     // The operations are told apart.
     "bitop",
     // So are the answers to SKIPME, and the types are in lower case.

@@ -22,6 +22,8 @@ pub struct LogEntry {
     pub reason: Reason,
     /// Where the command came from.
     pub context: Context,
+    /// The full name of the command. `ACL LOG` does not show it beside a key or a channel.
+    pub command: String,
     /// The command, key or channel.
     pub object: Vec<u8>,
     /// The name of the user.

@@ -288,6 +288,7 @@ fn what_is_denied_again_soon_is_counted() {
         count: 0,
         reason: Reason::Key,
         context: Context::TopLevel,
+        command: "get".into(),
         object: object.into(),
         user: b"u".to_vec(),
         client: format!("at {at}"),

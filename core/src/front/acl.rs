@@ -95,7 +95,8 @@ impl<S: Service> Front<S> {
             }
             None => {
                 let context = Context::of(client.state.in_transaction());
-                self.note_denial(now, client, Reason::Login, context, name, command);
+                let shown = String::from_utf8_lossy(command).to_ascii_lowercase();
+                self.note_denial(now, client, Reason::Login, context, name, &shown, command);
                 false
             }
         }
@@ -153,7 +154,7 @@ impl<S: Service> Front<S> {
                 _ => denied.blamed(args),
             };
             let name = client.user.as_ref().map_or(&[][..], |user| user.name());
-            self.note_denial(now, client, denied.reason, context, name, object);
+            self.note_denial(now, client, denied.reason, context, name, &command.name, object);
         })
     }
 
@@ -168,6 +169,7 @@ impl<S: Service> Front<S> {
         denied.message(name, &command.name, args, false)
     }
 
+    #[allow(clippy::too_many_arguments)] // All that an entry of the log says.
     fn note_denial(
         &mut self,
         now: Now<'_>,
@@ -175,6 +177,7 @@ impl<S: Service> Front<S> {
         reason: Reason,
         context: Context,
         user: &[u8],
+        command: &str,
         object: &[u8],
     ) {
         *match reason {
@@ -189,6 +192,7 @@ impl<S: Service> Front<S> {
             count: 0,
             reason,
             context,
+            command: command.to_owned(),
             object: object.to_vec(),
             user: user.to_vec(),
             client: super::clients::describe(client, Some(now.mono)),

@@ -177,7 +177,7 @@ impl<S: Service> Front<S> {
     fn check(
         &mut self,
         now: Now<'_>,
-        client: &Client<S>,
+        client: &mut Client<S>,
         command: &'static Command<S>,
         args: Args<'_>,
     ) -> Result<(), CommandError> {
@@ -195,6 +195,7 @@ impl<S: Service> Front<S> {
         }
         if !client.unrestricted {
             let context = Context::of(client.state.in_transaction());
+            client.last_command = Some(command.id);
             self.check_permission(now, client, command, args, context).map_err(|denied| {
                 let text = Self::denial(client, command, args, denied);
                 CommandError::Text([b"NOPERM ", &text[..]].concat().into())

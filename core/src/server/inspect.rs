@@ -3,6 +3,7 @@
 
 use super::Server;
 use super::config::ServerSchema;
+use crate::acl::{Context, Reason, has_blanks};
 use crate::front::Standing;
 use crate::front::config::Schema;
 use crate::machine::{ConnId, Endpoint};
@@ -79,6 +80,59 @@ pub struct ClientView {
     pub unread: usize,
     /// Whether it is held back by CLIENT PAUSE.
     pub paused: bool,
+}
+
+/// A user, as an observer sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserView {
+    /// Its name.
+    pub name: String,
+    /// Whether it can log in.
+    pub enabled: bool,
+    /// Whether it logs in with any password.
+    pub needs_no_password: bool,
+    /// How many passwords it has.
+    pub passwords: usize,
+    /// How many clients are logged in as it.
+    pub clients: usize,
+    /// What it may do: a command is allowed if one of these allows all of it.
+    pub selectors: Vec<SelectorView>,
+}
+
+/// One set of permissions, as rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SelectorView {
+    /// Rules about commands.
+    pub commands: String,
+    /// Patterns of keys.
+    pub keys: String,
+    /// Patterns of channels.
+    pub channels: String,
+}
+
+/// Something that was denied to a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DenialView {
+    /// Its number.
+    pub id: u64,
+    /// What was not allowed.
+    pub reason: Reason,
+    /// Where the command came from.
+    pub context: Context,
+    /// The user's name.
+    pub user: String,
+    /// The command.
+    pub command: String,
+    /// The command, key or channel.
+    pub object: String,
+    /// A rule that would allow it, where one can be told.
+    pub missing: Option<String>,
+    /// The address of the client that was denied it last.
+    pub client: String,
+    /// How often it was denied.
+    pub count: u64,
+    /// How long ago it was denied last.
+    pub ago: Duration,
 }
 
 /// One key.
@@ -165,6 +219,70 @@ impl Server {
                 unsent: client.outbox.len(),
                 unread: client.requests.waiting(),
                 paused: client.paused,
+            })
+            .collect()
+    }
+
+    /// Whether there are users besides the default one, or something was denied to somebody.
+    pub fn has_users(&self) -> bool {
+        self.acl.users().iter().len() > 1 || self.acl.log().entries().len() > 0
+    }
+
+    /// All users, in the order of their names.
+    pub fn users_view(&self) -> Vec<UserView> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let is = |client: &super::Client, id| client.user.as_ref().is_some_and(|u| u.id() == id);
+        self.acl
+            .users()
+            .iter()
+            .map(|user| UserView {
+                name: text(user.name()),
+                enabled: user.is_enabled(),
+                needs_no_password: user.needs_no_password(),
+                passwords: user.passwords().len(),
+                clients: self.clients.iter().filter(|client| is(client, user.id())).count(),
+                selectors: user
+                    .selectors()
+                    .iter()
+                    .map(|selector| SelectorView {
+                        commands: text(&selector.describe_commands()),
+                        keys: text(&selector.describe_keys()),
+                        channels: text(&selector.describe_channels()),
+                    })
+                    .collect(),
+            })
+            .collect()
+    }
+
+    /// What was denied lately, newest first.
+    pub fn denials_view(&self) -> Vec<DenialView> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let now = self.now.1.as_millis();
+        self.acl
+            .log()
+            .entries()
+            .map(|entry| {
+                let sign = match entry.reason {
+                    Reason::Command => Some('+'),
+                    Reason::Key => Some('~'),
+                    Reason::Channel => Some('&'),
+                    Reason::Login => None,
+                };
+                let object = text(&entry.object);
+                let sign = sign.filter(|_| !has_blanks(&entry.object));
+                let address = entry.client.split(' ').find_map(|f| f.strip_prefix("addr="));
+                DenialView {
+                    id: entry.id,
+                    reason: entry.reason,
+                    context: entry.context,
+                    user: text(&entry.user),
+                    command: entry.command.clone(),
+                    missing: sign.map(|sign| format!("{sign}{object}")),
+                    object,
+                    client: address.unwrap_or_default().to_owned(),
+                    count: entry.count,
+                    ago: Duration::from_millis(now.saturating_sub(entry.updated)),
+                }
             })
             .collect()
     }

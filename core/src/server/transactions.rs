@@ -308,6 +308,7 @@ impl Server {
         let (outer, began) = (client.last_command, self.stalled);
         self.service.executing = true;
         for (command, args) in queue {
+            client.last_command = outer;
             if !client.unrestricted && self.denies_queued(now, client, command, args.as_args()) {
                 continue;
             }

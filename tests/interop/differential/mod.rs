@@ -249,8 +249,8 @@ fn sequence(own: &[Shape], all: &[Shape], rng: &mut Rng) -> Vec<Step> {
 
 /// Makes a mistake that a person could make: too few words, too many, or a wrong one.
 fn spoil(args: &mut Args, rng: &mut Rng) {
-    // It could send those away who look on.
-    if args.get(1).is_some_and(|sub| sub == b"KILL") {
+    // It could send those away who look on, or take away their rights.
+    if args.get(1).is_some_and(|sub| sub == b"KILL" || sub.eq_ignore_ascii_case(b"SETUSER")) {
         return;
     }
     let at = 1 + rng.below(args.len() as u64) as usize;

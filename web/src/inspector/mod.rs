@@ -18,6 +18,7 @@ pub(crate) mod replication;
 pub(crate) mod ring;
 mod search;
 pub(crate) mod slots;
+pub(crate) mod users;
 pub(crate) mod watched;
 
 use yew::prelude::*;

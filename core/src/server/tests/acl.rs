@@ -195,6 +195,7 @@ fn transactions_are_checked_when_queued_and_when_carried_out() {
     assert!(reply.ends_with("no permission to execute the command or subcommand\r\n"), "{reply}");
     let log = d.line(admin, "acl log");
     assert!(log.contains("multi") && !log.contains("toplevel"), "{log}");
+    assert!(log.contains("cmd=exec") && !log.contains("cmd=get"), "{log}");
 }
 
 #[test]
@@ -254,7 +255,17 @@ fn the_log_tells_who_was_denied_what() {
             ][..],
         ),
         (2, &[":3\r\n", "key", "toplevel", "\r\nother\r\n", "\r\nu\r\n", "entry-id\r\n:1\r\n"]),
-        (3, &[":1\r\n", "command", "\r\nincr\r\n", "$2\r\n10\r\n", "entry-id\r\n:0\r\n"]),
+        (
+            3,
+            &[
+                ":1\r\n",
+                "command",
+                "\r\nincr\r\n",
+                "cmd=incr",
+                "$2\r\n10\r\n",
+                "entry-id\r\n:0\r\n",
+            ],
+        ),
     ] {
         for part in parts {
             assert!(entries[entry].contains(part), "{part:?} in {:?}", entries[entry]);
@@ -269,6 +280,33 @@ fn the_log_tells_who_was_denied_what() {
     d.line(user, "get a");
     d.line(user, "get b");
     assert_eq!(d.line(admin, "acl log").matches("count\r\n").count(), 1);
+}
+
+#[test]
+fn an_observer_sees_who_may_do_what_and_which_rule_is_missing() {
+    let (mut d, _, user) = with_user("+get +publish ~mine:* &news");
+    for line in ["get other", "set mine:1 v", "publish olds m", "auth u wrong"] {
+        d.line(user, line);
+    }
+    let denials = d.server.denials_view();
+    let told: Vec<_> = denials
+        .iter()
+        .map(|denial| (denial.command.as_str(), &*denial.object, denial.missing.as_deref()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("auth", "auth", None),
+            ("publish", "olds", Some("&olds")),
+            ("set", "set", Some("+set")),
+            ("get", "other", Some("~other")),
+        ]
+    );
+    assert_eq!(denials[0].client, "127.0.0.1:40000");
+    let users = d.server.users_view();
+    assert_eq!((users[1].name.as_str(), users[1].clients, users[1].passwords), ("u", 1, 1));
+    assert_eq!(users[1].selectors[0].keys, "~mine:*");
+    assert!(!users[1].selectors[0].commands.contains("set") && users[1].enabled);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::{Kind, NodeView, Role, per_second};
 use crate::figures;
 use crate::i18n::{Locale, common};
 use crate::inspector::{
-    config, connections, files, info, keys, log, matrix, replication, slots, watched,
+    config, connections, files, info, keys, log, matrix, replication, slots, users, watched,
 };
 use crate::layout::{Outline, Part, Rim};
 use crate::scene::{Body, FollowState, Health};
@@ -44,6 +44,7 @@ pub(crate) static KIND: Kind = Kind {
         &keys::TAB,
         &files::TAB,
         &config::TAB,
+        &users::TAB,
         &connections::TAB,
         &log::TAB,
     ],

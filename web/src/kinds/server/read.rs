@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use limpid_core::front::config::Schema;
 use limpid_core::server::config::ServerSchema;
+use limpid_core::server::inspect::{DenialView, UserView};
 use limpid_core::server::{ReplicationView, Server};
 use limpid_core::sorted::sort_by_key;
 use limpid_core::store::{Entry, Keyed, StringRef, ValueRef};
@@ -107,6 +108,18 @@ impl Lab {
         }
         sort_by_key(&mut rows, |row| (row.db, natural(&row.key)));
         Some((rows, total))
+    }
+
+    /// Whether some server has users besides the default one, or has denied something.
+    pub(crate) fn has_users(&self) -> bool {
+        let servers = self.units().servers();
+        servers.filter_map(|unit| self.server(unit.id)).any(Server::has_users)
+    }
+
+    /// The users of a server, and what it has denied lately.
+    pub(crate) fn users(&self, body: BodyId) -> Option<(Vec<UserView>, Vec<DenialView>)> {
+        let server = self.server(body)?;
+        Some((server.users_view(), server.denials_view()))
     }
 
     /// The directives with their values; what differs from its default comes first.
