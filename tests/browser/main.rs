@@ -1,5 +1,7 @@
 //! What a person sees and does in the page, in a real Chromium.
 
+mod accessibility;
+mod embedding;
 mod lessons;
 mod loading;
 mod page;
@@ -7,6 +9,7 @@ mod proxies;
 mod replication;
 mod sandbox;
 mod sentinels;
+mod sharing;
 mod shell;
 mod site;
 mod users;

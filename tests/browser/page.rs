@@ -81,6 +81,16 @@ impl Page {
         self.wait_for("the page's program to start", "window.wasmBindings").await
     }
 
+    /// The page's address.
+    pub(crate) fn url(&self) -> String {
+        self.site.url()
+    }
+
+    /// The web server behind it.
+    pub(crate) fn site(&self) -> &Site {
+        &self.site
+    }
+
     /// The value of a JavaScript expression.
     pub(crate) async fn eval(&self, expression: &str) -> Result<Value> {
         let script = format!("return ({expression});");

@@ -117,6 +117,72 @@ fn full_screen_programs_and_signals_work_and_the_screen_goes_back_in_time() {
 }
 
 #[test]
+fn programs_are_suspended_lines_searched_and_text_is_pasted() {
+    in_browser("shell-jobs", async |page| {
+        shell(page, "&locale=en").await?;
+        let control = async |key: &str| -> Result<()> {
+            Ok(page.driver.active_element().await?.send_keys(Key::Control + key).await?)
+        };
+        run(page, "redis-server --port 6381 --daemonize yes").await?;
+        // Ctrl-Z suspends, `fg` goes on, Ctrl-C ends.
+        page.line("sleep 1000").await?;
+        page.wait_for_text(CELLS, "sleep 1000").await?;
+        control("z").await?;
+        page.wait_for_text(CELLS, "Stopped").await?;
+        prompt(page).await?;
+        run(page, "jobs").await?;
+        page.line("fg").await?;
+        page.wait_for(
+            "the program to go on",
+            &format!(
+                "document.querySelector('{CELLS} pre').innerText.trimEnd().endsWith('sleep 1000')"
+            ),
+        )
+        .await?;
+        control("c").await?;
+        prompt(page).await?;
+
+        // Ctrl-R finds an earlier line.
+        control("r").await?;
+        page.keys("6381").await?;
+        page.wait_for_text(CELLS, "redis-server --port 6381 --daemonize yes").await?;
+        control("c").await?;
+        prompt(page).await?;
+
+        // Full-screen programs that redraw themselves.
+        run(page, "redis-cli -p 6381 set seen by-watch").await?;
+        page.line("watch -n 1 redis-cli -p 6381 get seen").await?;
+        page.wait_for_text(CELLS, "by-watch").await?;
+        control("c").await?;
+        prompt(page).await?;
+        page.line("top").await?;
+        page.wait_for_text(CELLS, "redis-server").await?;
+        page.keys("q").await?;
+        prompt(page).await?;
+
+        // Several lines from the clipboard are typed as they stand.
+        page.eval(
+            "(() => {
+                const data = new DataTransfer();
+                data.setData('text/plain', 'echo pasted-one\\necho pasted-two\\n');
+                document.getElementById('entry').dispatchEvent(new ClipboardEvent('paste',
+                    { clipboardData: data, bubbles: true, cancelable: true }));
+                return true;
+            })()",
+        )
+        .await?;
+        page.wait_for(
+            "both lines and what they print",
+            &format!(
+                "['one', 'two'].every(n => document.querySelector('{CELLS} pre').innerText
+                    .split('\\n').some(line => line.trim() === `pasted-${{n}}`))"
+            ),
+        )
+        .await
+    });
+}
+
+#[test]
 fn a_shell_is_looked_at_in_both_languages_and_themes_and_on_a_phone() {
     in_browser("shell-looks", async |page| {
         for (name, more) in

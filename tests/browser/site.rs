@@ -2,7 +2,8 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 /// Where on the server the page lies. Not at the top, so that an absolute URL in it finds nothing.
 const FOLDER: &str = "/some/folder/";
@@ -11,10 +12,17 @@ const FOLDER: &str = "/some/folder/";
 const POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; \
      style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; base-uri 'none'";
 
+/// A strict policy of a course's page, as `docs/embedding.md` gives it: scripts, pictures and frames of
+/// the lab's web site, and nothing inline.
+const HOST_POLICY: &str = "default-src 'none'; script-src 'self' http://127.0.0.1:*; \
+     img-src http://127.0.0.1:*; frame-src http://127.0.0.1:*";
+
 /// A web server that lives until the test process ends.
 #[derive(Debug)]
 pub(crate) struct Site {
     address: SocketAddr,
+    /// The paths that were asked for.
+    asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Site {
@@ -25,40 +33,95 @@ impl Site {
             dist.join("index.html").is_file(),
             "there is no page in dist/; `cargo xtask web` builds it"
         );
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        let address = listener.local_addr().expect("its address");
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let dist = dist.clone();
-                // A browser that goes away in the middle of an answer is no failure.
-                std::thread::spawn(move || drop(answer(&stream, &dist)));
-            }
+        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+        let log = Arc::clone(&asked);
+        let address = listen(POLICY, move |path| {
+            log.lock().expect("no test panics here").push(path.to_owned());
+            let file = path.strip_prefix(FOLDER).filter(|file| !file.contains(".."))?;
+            let file = dist.join(if file.is_empty() { "index.html" } else { file });
+            Some((mime(&file), std::fs::read(&file).ok()?))
         });
-        Site { address }
+        Site { address, asked }
     }
 
     /// The page's address.
     pub(crate) fn url(&self) -> String {
         format!("http://{}{FOLDER}", self.address)
     }
+
+    /// How many files with such an ending were asked for.
+    pub(crate) fn loads_of(&self, ending: &str) -> usize {
+        let asked = self.asked.lock().expect("no test panics here");
+        asked.iter().filter(|path| path.ends_with(ending)).count()
+    }
 }
 
-fn answer(mut stream: &TcpStream, dist: &Path) -> std::io::Result<()> {
+/// Another web site, so of another origin: a course, or a course platform.
+#[derive(Debug)]
+pub(crate) struct Host {
+    address: SocketAddr,
+}
+
+impl Host {
+    /// Serves these files, by their names. The one without a name is the page.
+    pub(crate) fn serve(files: &[(&str, &str)]) -> Self {
+        let files: Vec<(String, String)> =
+            files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+        let address = listen(HOST_POLICY, move |path| {
+            let name = path.trim_start_matches('/');
+            let (_, text) = files.iter().find(|(known, _)| known == name)?;
+            let name = if name.is_empty() { "index.html" } else { name };
+            Some((mime(Path::new(name)), text.clone().into_bytes()))
+        });
+        Host { address }
+    }
+
+    /// The address of its page.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/", self.address)
+    }
+}
+
+/// Answers requests by what a function gives for their paths, and gives the address.
+fn listen(
+    policy: &'static str,
+    answer: impl Fn(&str) -> Option<(&'static str, Vec<u8>)> + Clone + Send + 'static,
+) -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let address = listener.local_addr().expect("its address");
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let answer = answer.clone();
+            // A browser that goes away in the middle of an answer is no failure.
+            std::thread::spawn(move || drop(respond(&stream, policy, &answer)));
+        }
+    });
+    address
+}
+
+fn respond(
+    mut stream: &TcpStream,
+    policy: &str,
+    answer: &dyn Fn(&str) -> Option<(&'static str, Vec<u8>)>,
+) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
     let request = lines.next().unwrap_or_default();
     lines.take_while(|line| !line.is_empty()).for_each(drop);
 
     let path = request.split(' ').nth(1).unwrap_or_default();
     let path = path.split(['?', '#']).next().unwrap_or_default();
-    let file = path.strip_prefix(FOLDER).filter(|file| !file.contains(".."));
-    let file: Option<PathBuf> =
-        file.map(|f| dist.join(if f.is_empty() { "index.html" } else { f }));
-    match file.and_then(|file| Some((mime(&file), std::fs::read(&file).ok()?))) {
+    match answer(path) {
         Some((mime, body)) => {
+            // As `limpid playground` does: files with a hash in their names are kept, and pages of
+            // other origins may load them.
+            let is_hashed = path.rsplit('-').next().is_some_and(|end| end.len() > 18);
+            let cache = if is_hashed { "max-age=31536000, immutable" } else { "no-cache" };
             write!(
                 stream,
                 "HTTP/1.1 200 OK\r\nContent-Type: {mime}\r\nContent-Length: {}\r\n\
-                 Content-Security-Policy: {POLICY}\r\nConnection: close\r\n\r\n",
+                 Content-Security-Policy: {policy}\r\nCache-Control: {cache}\r\n\
+                 Access-Control-Allow-Origin: *\r\n\
+                 Cross-Origin-Resource-Policy: cross-origin\r\nConnection: close\r\n\r\n",
                 body.len()
             )?;
             stream.write_all(&body)

@@ -45,7 +45,7 @@ fn draw_frame(page: &Page) -> Html {
         })
     };
     html! {
-        <div class="page" data-pane={view.pane.name()} data-testid="page">
+        <div class={classes!("page", view.embedding.classes())} data-pane={view.pane.name()} data-testid="page">
             <a class="skip" href="#entry" onclick={skip}>{ page.say(words::SKIP_TO_TERMINAL) }</a>
             { top_bar() }
             <Stage />
@@ -89,9 +89,10 @@ fn draw_panes(page: &Page) -> Html {
         (Pane::Events, words::PANE_EVENTS),
         (Pane::Inspector, words::PANE_INSPECTOR),
     ];
+    let shown = panes.into_iter().filter(|(pane, _)| page.view().embedding.shows(*pane));
     html! {
         <nav class="panes" role="tablist">
-            { for panes.into_iter().map(|(pane, text)| {
+            { for shown.map(|(pane, text)| {
                 // The panel at the side is not always a node's.
                 let text = match (pane, side) {
                     (Pane::Inspector, Side::Lesson) => common::LESSONS,

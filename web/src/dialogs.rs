@@ -1,7 +1,7 @@
 //! What lies over the page for a moment: the keys, the question about the future, a word.
 
 use wasm_bindgen::JsCast;
-use web_sys::HtmlElement;
+use web_sys::{HtmlElement, HtmlInputElement};
 use yew::prelude::*;
 
 use crate::figures;
@@ -9,7 +9,7 @@ use crate::i18n::{Text, common};
 use crate::icon::{Icon, glyph};
 use crate::live::live;
 use crate::page::{Page, Topic, use_page};
-use crate::terminal;
+use crate::{disk, share, terminal};
 
 /// Whatever lies over the page.
 pub(crate) fn dialogs() -> Html {
@@ -21,6 +21,7 @@ fn draw_dialogs(page: &Page) -> Html {
     html! {
         <>
             if view.help { { help() } }
+            if view.sharing { { sharing() } }
             if view.pending.is_some() { { past() } }
             if view.toast.is_some() { <Toast /> }
         </>
@@ -202,6 +203,62 @@ fn draw_past(page: &Page) -> Html {
     }
 }
 
+/// The ways to give the session to somebody else, and to take one.
+fn sharing() -> Html {
+    live(&[Topic::Prefs], draw_sharing)
+}
+
+fn draw_sharing(page: &Page) -> Html {
+    let locale = page.locale();
+    let onclose = {
+        let page = page.clone();
+        Callback::from(move |()| page.change(Topic::Open, |view| view.sharing = false))
+    };
+    let then_close = |act: fn(&Page)| {
+        let (page, onclose) = (page.clone(), onclose.clone());
+        Callback::from(move |_: MouseEvent| {
+            act(&page);
+            onclose.emit(());
+        })
+    };
+    // The button stands for the field, which no style sheet reaches.
+    let choose = Callback::from(|event: MouseEvent| {
+        let button: HtmlElement = event.target_unchecked_into();
+        let stack = button.closest(".stack").ok().flatten();
+        let field = stack.and_then(|stack| stack.query_selector("input").ok().flatten());
+        if let Some(field) = field {
+            field.unchecked_into::<HtmlElement>().click();
+        }
+    });
+    let onchange = {
+        let (page, onclose) = (page.clone(), onclose.clone());
+        Callback::from(move |event: Event| {
+            let field: HtmlInputElement = event.target_unchecked_into();
+            if let Some(file) = field.files().and_then(|files| files.get(0)) {
+                disk::open(&page, &file);
+                onclose.emit(());
+            }
+        })
+    };
+    html! {
+        <Dialog title={locale.say(words::SHARE_TITLE)} name="share-dialog" small=true
+            onclose={onclose.clone()}>
+            <p>{ locale.say(words::SHARE_WHAT) }</p>
+            <div class="stack">
+                <button class="button primary" data-testid="share-link"
+                    onclick={then_close(share::copy)}>{ locale.say(words::SHARE_LINK) }</button>
+                <button class="button framed" data-testid="share-save"
+                    onclick={then_close(disk::save)}>{ locale.say(words::SHARE_SAVE) }</button>
+                <input type="file" accept=".json,application/json" hidden=true
+                    aria-label={locale.say(words::SHARE_OPEN)} data-testid="share-file" {onchange} />
+                <button class="button framed" data-testid="share-open" onclick={choose}>
+                    { locale.say(words::SHARE_OPEN) }
+                </button>
+            </div>
+        </Dialog>
+    }
+}
+
 /// A word to the person, which goes by itself.
 #[component]
 fn Toast() -> Html {
@@ -235,6 +292,11 @@ fn dismiss(page: &Page) {
 
 mod words {
     crate::i18n::texts! {
+        SHARE_TITLE: "Share this session", "分享本次会话";
+        SHARE_WHAT: "Both carry everything that was done, and this moment. A file also carries the place in a lesson and what is open.", "链接和文件都包含全部操作与当前时刻；文件还包含课程进度和打开的面板。";
+        SHARE_LINK: "Copy a link", "复制链接";
+        SHARE_SAVE: "Save to a file", "保存到文件";
+        SHARE_OPEN: "Open a file…", "打开文件……";
         DISMISS: "Dismiss", "知道了";
         PAST_QUESTION: "At {now} something else happened next, up to {end}. What shall become of it?", "从 {now} 到 {end}，后面的事已经发生过。要怎样处理这段“未来”？";
         PAST_BRANCH: "Branch: keep it beside this", "分支：保留原来的走向";

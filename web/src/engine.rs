@@ -117,6 +117,9 @@ impl Engine {
     fn frame(&mut self, now: f64) {
         let between = self.last.map_or(16.0, |last| (now - last).clamp(0.0, 1_000.0));
         self.last = Some(now);
+        if self.page.view().embedding.asleep {
+            return;
+        }
         let begun = clock();
         let ran = self.run_world(between.min(LONGEST_FRAME_MS) / 1_000.0, begun);
         let run = clock();
@@ -191,6 +194,7 @@ impl Engine {
         #[cfg(feature = "whole")]
         crate::lesson::look(&self.page);
         self.page.tell(Topic::Panels);
+        crate::embed::tell(&self.page);
 
         let a_second = |amount: u64| amount as f64 / elapsed.clamp(0.01, 1e6);
         smooth(&mut self.figures.events, a_second(steps.saturating_sub(self.steps)));

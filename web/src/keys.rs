@@ -80,8 +80,9 @@ fn press(page: &Page, event: &KeyboardEvent) -> bool {
 /// Closes what is open, the topmost first.
 fn escape(page: &Page, event: &KeyboardEvent) -> bool {
     let done = page.change(Topic::Open, |view| {
-        if view.help || view.menu.is_some() || view.pending.is_some() {
+        if view.help || view.sharing || view.menu.is_some() || view.pending.is_some() {
             view.help = false;
+            view.sharing = false;
             view.menu = None;
             view.pending = None;
         } else if view.card.is_some() {

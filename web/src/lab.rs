@@ -9,7 +9,7 @@ use limpid_core::time::Mono;
 
 use crate::marks::Decisions;
 use crate::meter::Meter;
-use crate::share::Shared;
+use crate::share::{CORE, Difference, Shared};
 use crate::terminal::desk::Desk;
 use crate::topology::SHELL;
 use crate::units::{BodyId, Unit, Units};
@@ -24,6 +24,7 @@ pub(crate) struct Lab {
     units: Units,
     pub(crate) meter: core::cell::RefCell<Meter>,
     pub(crate) decisions: Decisions,
+    difference: Option<Difference>,
 }
 
 impl Lab {
@@ -43,6 +44,7 @@ impl Lab {
             units,
             meter: Default::default(),
             decisions: Decisions::default(),
+            difference: None,
         };
         // One terminal is open from the start: what one sees first invites to type.
         lab.session.advance(Mono::ZERO + Self::TERMINAL_AT, u64::MAX);
@@ -70,11 +72,17 @@ impl Lab {
         let mut lab = Lab::open(shared.topology, shared.seed);
         if !shared.actions.is_empty() {
             let mut record = lab.session.record();
-            record.actions = shared.actions;
+            record.actions = shared.actions.clone();
             lab.session = Session::from_record(record, lab::programs);
         }
         lab.seek(shared.at);
+        lab.difference = shared.difference(&lab);
         lab
+    }
+
+    /// Set if another core than this one made the session, and what came of it may differ.
+    pub(crate) fn difference(&self) -> Option<&Difference> {
+        self.difference.as_ref()
     }
 
     /// What a link to this session and moment holds.
@@ -84,7 +92,17 @@ impl Lab {
             seed: self.seed,
             at: self.now(),
             actions: self.session.actions().to_vec(),
+            core: Some(CORE.to_owned()),
+            trace: None,
         }
+    }
+
+    /// The same with the hash over all that has happened, unless the moment is one between two
+    /// events of the same time.
+    pub(crate) fn shared_exactly(&self) -> Shared {
+        let now = self.session.now();
+        let settled = self.world().next_event_at().is_none_or(|at| at > now);
+        Shared { trace: settled.then(|| self.trace_hash()), ..self.shared() }
     }
 
     /// Which topology this is.

@@ -10,6 +10,8 @@ mod bus;
 mod cluster;
 mod debug;
 mod dialogs;
+mod disk;
+pub mod embed;
 mod engine;
 mod event_lines;
 mod events;
@@ -34,11 +36,15 @@ mod marks;
 mod messages;
 mod meter;
 mod page;
+#[cfg(feature = "whole")]
+pub mod poster;
 mod prefs;
 mod questions;
 mod replication;
+mod saved;
 mod scene;
 mod share;
+mod storage;
 mod terminal;
 mod timebar;
 mod topbar;
@@ -57,6 +63,7 @@ use crate::page::Page;
 
 /// What runs as long as the page.
 struct Running {
+    page: Page,
     app: AppHandle<app::App>,
     _keys: EventListener,
     _frames: engine::Running,
@@ -70,23 +77,33 @@ thread_local! {
 #[wasm_bindgen(start)]
 pub fn start() {
     if let Some(page) = whole::taken_over() {
-        return show(page);
+        return show(page, false);
     }
-    if !whole::start_instead(|| show(Page::from_address())) {
-        show(Page::from_address());
+    if !whole::start_instead(|| show(Page::from_address(), true)) {
+        show(Page::from_address(), true);
     }
 }
 
-fn show(page: Page) {
+/// Shows a page: a new one, which does what the address asks for, or one that another program left.
+fn show(page: Page, is_new: bool) {
     let Some(root) = gloo::utils::document().get_element_by_id("app") else { return };
     root.set_inner_html("");
     page.view().prefs.apply();
     let keys = keys::listen(&page);
-    #[cfg(feature = "whole")]
-    lesson::begin(&page);
+    if is_new {
+        embed::begin(&page);
+        #[cfg(feature = "whole")]
+        lesson::begin(&page);
+    }
     let frames = engine::start(page.clone());
-    let app = yew::Renderer::<app::App>::with_root_and_props(root, app::Props { page }).render();
-    RUNNING.set(Some(Running { app, _keys: keys, _frames: frames }));
+    let props = app::Props { page: page.clone() };
+    let app = yew::Renderer::<app::App>::with_root_and_props(root, props).render();
+    RUNNING.set(Some(Running { page, app, _keys: keys, _frames: frames }));
+}
+
+/// The page that runs.
+fn running() -> Option<Page> {
+    RUNNING.with_borrow(|running| running.as_ref().map(|running| running.page.clone()))
 }
 
 /// Takes the page down, for another program to take over.

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use limpid_core::sim::{Action, ActionError, Future, Step};
 use yew::prelude::*;
 
+use crate::embed;
 use crate::event_lines::refusal;
 use crate::i18n::{Locale, Text};
 use crate::inspector::files;
@@ -18,7 +19,7 @@ use crate::layout::{self, Point, Room};
 use crate::prefs::Prefs;
 use crate::questions::{self, Question};
 use crate::scene::Scene;
-use crate::share::{Shared, Trouble};
+use crate::share::{CORE, Shared, Trouble};
 use crate::terminal::desk::Desk;
 use crate::units::BodyId;
 use crate::whole;
@@ -86,6 +87,7 @@ impl Page {
             showings: Cell::default(),
         }));
         page.refresh_scene();
+        page.warn_of_difference();
         page
     }
 
@@ -107,14 +109,27 @@ impl Page {
         });
         // A shared moment is to be looked at first.
         page.play(trouble.is_some());
+        page.warn_of(trouble.as_ref());
+        page
+    }
+
+    /// Says what is wrong with a link or a saved session.
+    pub(crate) fn warn_of(&self, trouble: Option<&Trouble>) {
         match trouble {
             Some(Trouble::Version(version)) => {
-                page.toast(page.fill(words::SHARE_TOO_NEW, &[("version", &version)]));
+                self.toast(self.fill(words::SHARE_TOO_NEW, &[("version", version)]));
             }
-            Some(Trouble::Broken) => page.toast(page.say(words::SHARE_BROKEN).to_owned()),
+            Some(Trouble::Broken) => self.toast(self.say(words::SHARE_BROKEN).to_owned()),
             None => {}
         }
-        page
+    }
+
+    /// Says so if another core made the session.
+    fn warn_of_difference(&self) {
+        let made = self.lab().difference().map(|difference| difference.core.clone());
+        if let Some(made) = made {
+            self.toast(self.fill(words::OTHER_CORE, &[("made", &made), ("this", CORE)]));
+        }
     }
 
     /// The World, to look at.
@@ -267,6 +282,8 @@ impl Page {
         if topology.needs_whole() {
             return whole::open(self, topology);
         }
+        #[cfg(feature = "whole")]
+        crate::lesson::leave(self, topology);
         self.open_lab(Lab::fresh(topology));
     }
 
@@ -276,8 +293,8 @@ impl Page {
         *self.0.desk.borrow_mut() = Desk::new(&lab);
         *self.lab_mut() = lab;
         self.change(Topic::Time, |view| {
-            view.speed = speed;
-            view.playing = true;
+            view.speed = view.embedding.speed(speed);
+            view.playing = view.embedding.plays();
             view.selected.clear();
             view.focus = None;
             view.menu = None;
@@ -291,27 +308,57 @@ impl Page {
         self.refresh_scene();
         self.arrange();
         self.tell_all();
+        self.warn_of_difference();
     }
 
     /// Does things to the World now. In the past it first asks what shall become of the future.
     pub(crate) fn act(&self, actions: Vec<Action>) {
+        // A terminal has the size that it is shown in, whoever looks at it.
+        let is_size = |action: &Action| matches!(action, Action::Resize { .. });
+        if !actions.iter().all(is_size) && self.refuses() {
+            return;
+        }
         if actions.iter().any(whole::needed_for) {
             return whole::act(self, actions);
         }
-        if self.lab().is_past() {
+        if self.lab().is_past() && !self.view().embedding.by_host {
             self.ask_about_future(actions);
         } else {
             self.carry_out(actions, Future::Discard);
         }
     }
 
+    /// Does something for the page around this one: it may also act where a person may only look,
+    /// and what was known of the future is discarded without a question.
+    pub(crate) fn as_host<R>(&self, act: impl FnOnce(&Page) -> R) -> R {
+        self.0.view.borrow_mut().embedding.by_host = true;
+        let result = act(self);
+        self.0.view.borrow_mut().embedding.by_host = false;
+        result
+    }
+
+    /// Says so if a person may only look here.
+    fn refuses(&self) -> bool {
+        let refuses = {
+            let view = self.view();
+            view.embedding.read_only && !view.embedding.by_host
+        };
+        if refuses {
+            embed::refuse(self);
+        }
+        refuses
+    }
+
     /// Does one thing, and says why if it cannot be done.
     pub(crate) fn try_act(&self, action: Action) -> Result<(), ActionError> {
+        if self.refuses() {
+            return Ok(());
+        }
         if whole::needed_for(&action) {
             whole::act(self, vec![action]);
             return Ok(());
         }
-        if self.lab().is_past() {
+        if self.lab().is_past() && !self.view().embedding.by_host {
             self.ask_about_future(vec![action]);
             return Ok(());
         }
@@ -352,6 +399,9 @@ impl Page {
 
     /// Takes the last action back; says which it was.
     pub(crate) fn undo(&self) -> Option<String> {
+        if self.refuses() {
+            return None;
+        }
         let undone = self.lab_mut().undo();
         self.look_again();
         undone
@@ -383,6 +433,7 @@ impl Page {
         #[cfg(feature = "whole")]
         crate::lesson::look(self);
         self.tell_all();
+        embed::tell(self);
     }
 
     /// Goes to a moment.
@@ -396,6 +447,7 @@ impl Page {
     pub(crate) fn play(&self, on: bool) {
         self.change(Topic::Time, |view| view.playing = on);
         self.tell(Topic::Terminals);
+        embed::tell(self);
     }
 
     /// Where the pointer is; only the painter asks.
@@ -447,12 +499,17 @@ impl Page {
 
     /// Sets language or theme, now and for the next time.
     pub(crate) fn prefer(&self, change: impl FnOnce(&mut Prefs)) {
+        self.prefer_for_now(change);
+        self.view().prefs.save();
+    }
+
+    /// Sets language or theme until the page is closed.
+    pub(crate) fn prefer_for_now(&self, change: impl FnOnce(&mut Prefs)) {
         let prefs = self.change(Topic::Prefs, |view| {
             change(&mut view.prefs);
             view.prefs
         });
         prefs.apply();
-        prefs.save();
         self.tell_all();
     }
 
@@ -487,6 +544,7 @@ mod words {
     crate::i18n::texts! {
         SHARE_TOO_NEW: "This link was made by another version ({version}); the scenario is opened without its history.", "此链接来自另一版本（{version}），仅打开其场景，不含历史。";
         SHARE_BROKEN: "This link cannot be read; the scenario is opened without its history.", "无法读取此链接，仅打开场景，不含历史。";
+        OTHER_CORE: "This session was made by Limpid {made}; this is {this}. Scenario and actions are the same, but what came of them may differ.", "此会话由 Limpid {made} 制作，当前版本是 {this}。场景与操作相同，但结果可能有所不同。";
         FAILED: "That did not work: {why}", "未能完成：{why}";
     }
 }

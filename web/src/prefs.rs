@@ -1,8 +1,7 @@
 //! What a person prefers: language and theme, from the address, what was saved, or the browser.
 
-use gloo::storage::{LocalStorage, Storage};
-
 use crate::i18n::Locale;
+use crate::storage;
 
 /// Light, dark, or as the system is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,12 +44,12 @@ impl Prefs {
     /// The parameters of the address first, then the saved choice, then the browser's languages.
     pub(crate) fn load() -> Self {
         let locale = parameter("locale")
-            .or_else(|| LocalStorage::raw().get_item(Self::LOCALE).ok().flatten())
+            .or_else(|| storage::get(Self::LOCALE))
             .and_then(|tag| Locale::from_tag(&tag))
             .or_else(browser_locale)
             .unwrap_or(Locale::En);
         let theme = parameter("theme")
-            .or_else(|| LocalStorage::raw().get_item(Self::THEME).ok().flatten())
+            .or_else(|| storage::get(Self::THEME))
             .and_then(|name| Theme::from_name(&name))
             .unwrap_or(Theme::System);
         Prefs { locale, theme }
@@ -58,9 +57,8 @@ impl Prefs {
 
     /// Remembers a choice. A browser that keeps no storage forgets it, which harms nobody.
     pub(crate) fn save(self) {
-        let storage = LocalStorage::raw();
-        let _ = storage.set_item(Self::LOCALE, self.locale.tag());
-        let _ = storage.set_item(Self::THEME, self.theme.name());
+        storage::set(Self::LOCALE, self.locale.tag());
+        storage::set(Self::THEME, self.theme.name());
     }
 
     /// Tells the document: its language, and the theme for the styles.

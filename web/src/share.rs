@@ -1,17 +1,31 @@
 //! A session as a link: topology, seed, actions and the present moment in the `#fragment`.
 //!
-//! Plain and readable: `#v=1&topology=3&seed=7&at=1.5s&do=1.2s%20crash%20redis-1&do=…`.
+//! Plain and readable: `#v=1&core=0.1.0&topology=3&seed=7&at=1.5s&do=1.2s%20crash%20redis-1&do=…`.
+//! A long one is packed (`#z=…`, see `static/packing.js`), and unpacked before the page starts.
 
 use limpid_core::lab;
 use limpid_core::sim::Timed;
 use limpid_core::time::Mono;
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 
 use crate::lab::{Lab, Topology};
 use crate::page::Page;
 
-/// Longer links are cut off by some programs; a session that long has other ways to travel.
+/// The version of the core, which replays the actions. All crates of Limpid have the same one.
+pub(crate) const CORE: &str = env!("CARGO_PKG_VERSION");
+/// Shorter links stay readable.
+const PLAIN: usize = 400;
+/// Longer links are cut off by some programs; a session that long is saved to a file.
 const LONGEST: usize = 8_000;
+
+#[wasm_bindgen]
+extern "C" {
+    /// The packed form of a fragment. `start.js` has it.
+    #[wasm_bindgen(js_namespace = limpidLink, js_name = pack, catch)]
+    async fn pack(fragment: &str) -> Result<JsValue, JsValue>;
+}
 
 /// What a link asks for.
 #[derive(Clone, PartialEq, Debug)]
@@ -24,12 +38,16 @@ pub(crate) struct Shared {
     pub at: u64,
     /// What was done.
     pub actions: Vec<Timed>,
+    /// The version of the core that made it. The first links do not tell.
+    pub core: Option<String>,
+    /// The hash over all that had happened at that moment, if it was told.
+    pub trace: Option<u64>,
 }
 
 /// Why a link cannot be followed whole. The scenario that it names is opened all the same.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Trouble {
-    /// Another version of the page made it.
+    /// A later version of the page made it.
     Version(String),
     /// It is damaged.
     Broken,
@@ -38,8 +56,17 @@ pub(crate) enum Trouble {
 impl Shared {
     /// The link's fragment, without `#`.
     pub(crate) fn encode(&self) -> String {
-        let Shared { topology, seed, at, actions } = self;
-        lab::Link { topology: topology.name(), seed: *seed, at: Mono(*at), actions }.to_string()
+        let Shared { topology, seed, at, actions, .. } = self;
+        let link = lab::Link { topology: topology.name(), seed: *seed, at: Mono(*at), actions };
+        let mut out = link.to_string();
+        if let Some(core) = &self.core {
+            out.push_str("&core=");
+            out.push_str(core);
+        }
+        if let Some(trace) = self.trace {
+            out.push_str(&format!("&trace={trace:016x}"));
+        }
+        out
     }
 
     /// The lesson that a fragment, without `#`, is a session of.
@@ -51,13 +78,20 @@ impl Shared {
 
     /// Reads a fragment, without `#`; `None` if it speaks of no session at all.
     pub(crate) fn decode(fragment: &str) -> Option<(Shared, Option<Trouble>)> {
-        let mut shared =
-            Shared { topology: Topology::USUAL, seed: Lab::SEED, at: 0, actions: Vec::new() };
+        let mut shared = Shared {
+            topology: Topology::USUAL,
+            seed: Lab::SEED,
+            at: 0,
+            actions: Vec::new(),
+            core: None,
+            trace: None,
+        };
         let (mut version, mut broken) = (None, false);
         for (key, value) in fragment.split('&').filter_map(|pair| pair.split_once('=')) {
             let value = unescape(value);
             match key {
                 "v" => version = Some(value),
+                "core" => shared.core = Some(value),
                 // Links that are older than the other topologies say `servers`.
                 "topology" | "servers" => match Topology::named(&value) {
                     Some(topology) => shared.topology = topology,
@@ -71,10 +105,16 @@ impl Shared {
                     Ok(timed) => shared.at = timed.at.0,
                     Err(_) => broken = true,
                 },
+                "trace" => match u64::from_str_radix(&value, 16) {
+                    Ok(trace) => shared.trace = Some(trace),
+                    Err(_) => broken = true,
+                },
                 "do" => match value.parse() {
                     Ok(timed) => shared.actions.push(timed),
                     Err(_) => broken = true,
                 },
+                // What could not be unpacked.
+                "broken" => broken = true,
                 _ => {}
             }
         }
@@ -87,30 +127,69 @@ impl Shared {
         if trouble.is_some() {
             shared.actions.clear();
             shared.at = 0;
+            shared.trace = None;
         }
         Some((shared, trouble))
     }
+
+    /// What a lab that followed this link must be told about: another core replayed the actions,
+    /// and what came of them may not be what was shared. Nothing if it is known to be the same.
+    pub(crate) fn difference(&self, lab: &Lab) -> Option<Difference> {
+        let core = self.core.as_ref()?;
+        match self.trace {
+            Some(trace) if trace == lab.trace_hash() => None,
+            Some(_) => Some(Difference { core: core.clone() }),
+            None => (core != CORE).then(|| Difference { core: core.clone() }),
+        }
+    }
+}
+
+/// A session that another core made.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Difference {
+    /// The version of that core.
+    pub core: String,
 }
 
 /// Puts the session's link into the address bar and on the clipboard.
 pub(crate) fn copy(page: &Page) {
-    let fragment = page.lab().shared().encode();
-    let whole = fragment.len() <= LONGEST;
-    // It is checked by decoding it before it is shown.
-    if !whole || Shared::decode(&fragment).is_none_or(|(_, trouble)| trouble.is_some()) {
-        page.toast(page.say(words::SHARE_TOO_LONG).to_owned());
-        return;
-    }
-    let window = gloo::utils::window();
-    let location = window.location();
-    let _ = location.replace(&format!("#{fragment}"));
-    let href = location.href().unwrap_or_default();
+    let fragment = page.lab().shared_exactly().encode();
     let page = page.clone();
     spawn_local(async move {
-        let copied = JsFuture::from(window.navigator().clipboard().write_text(&href)).await;
-        let text = if copied.is_ok() { words::SHARED } else { words::SHARE_FAILED };
+        let link = shortest(fragment).await;
+        // It is checked by decoding it before it is shown.
+        let Some(link) = link.filter(|link| link.len() <= LONGEST) else {
+            page.toast(page.say(words::SHARE_TOO_LONG).to_owned());
+            return;
+        };
+        let window = gloo::utils::window();
+        if let Ok(history) = window.history() {
+            let there = format!("#{link}");
+            let _ = history.replace_state_with_url(&JsValue::NULL, "", Some(&there));
+        }
+        let href = window.location().href().unwrap_or_default();
+        let clipboard = js_sys::Reflect::get(&window.navigator(), &"clipboard".into());
+        // A frame without permission, or a page that is not served safely, has no clipboard.
+        let copied = match clipboard.map(JsCast::dyn_into::<web_sys::Clipboard>) {
+            Ok(Ok(clipboard)) => JsFuture::from(clipboard.write_text(&href)).await.is_ok(),
+            _ => false,
+        };
+        let text = if copied { words::SHARED } else { words::SHARE_FAILED };
         page.toast(page.say(text).to_owned());
     });
+}
+
+/// The fragment as it is, or packed if it is long and that is shorter; `None` if it cannot be read
+/// back.
+async fn shortest(fragment: String) -> Option<String> {
+    Shared::decode(&fragment).filter(|(_, trouble)| trouble.is_none())?;
+    if fragment.len() <= PLAIN {
+        return Some(fragment);
+    }
+    match pack(&fragment).await.ok().and_then(|packed| packed.as_string()) {
+        Some(packed) if packed.len() < fragment.len() => Some(packed),
+        _ => Some(fragment),
+    }
 }
 
 fn unescape(text: &str) -> String {
@@ -134,7 +213,7 @@ mod words {
     crate::i18n::texts! {
         SHARED: "Link copied. It opens this session, at this moment.", "链接已复制：打开即可回到此刻的会话。";
         SHARE_FAILED: "The browser did not allow copying. The link is in the address bar.", "浏览器不允许复制，链接已写入地址栏。";
-        SHARE_TOO_LONG: "This session is too long for a link.", "会话太长，无法放进链接。";
+        SHARE_TOO_LONG: "This session is too long for a link. Save it to a file instead.", "会话太长，无法放进链接，请改为保存到文件。";
     }
 }
 
@@ -150,6 +229,8 @@ mod tests {
             seed: 42,
             at: 1_700_000_001,
             actions: actions.iter().map(|text| text.parse().expect("an action")).collect(),
+            core: Some("0.1.0".to_owned()),
+            trace: Some(0x00ab_cdef_0123_4567),
         }
     }
 
@@ -160,10 +241,56 @@ mod tests {
         assert_eq!(Shared::decode(&fragment), Some((session(), None)));
     }
 
+    /// Links as earlier versions of the page made them, kept as they were. One that is added here
+    /// is never changed again: somebody has it in a course, a chat or a bookmark.
+    const EARLIER: &[&str] = &[
+        // The first form: only servers on their own, and times in seconds.
+        "v=1&servers=3&seed=7&at=1.5s&do=2ms+run+you+cli-redis-1+redis-cli+-h+redis-1&do=1.2s+type+cli-redis-1+set+k+hello",
+        // Other topologies than servers.
+        "v=1&topology=3&seed=7&at=1500000000ns&do=2000000ns+run+you+cli-redis-1+redis-cli+-h+redis-1&do=1200000000ns+type+cli-redis-1+set+k+hello",
+        "v=1&topology=replicas-2&seed=7&at=5500000000ns&do=2000000ns+run+you+cli-redis-1+redis-cli+-h+redis-1&do=5200000000ns+type+cli-redis-1+set+k+hello",
+        "v=1&topology=sentinels-3&seed=9&at=14s&do=2ms+run+you+cli-redis-1+redis-cli+-h+redis-1&do=13.2s+type+cli-redis-1+set+k+hello&do=13.9s+crash+redis-2",
+        // Quotes, blanks and other letters in what was typed.
+        "v=1&topology=3&seed=7&at=1.5s&do=2ms%20run%20you%20cli-redis-1%20redis-cli%20-h%20redis-1&do=1.2s%20type%20cli-redis-1%20set%20k%20%22hello%22",
+        // The version of the core, without and with the trace.
+        "v=1&core=0.1.0&topology=3&seed=7&at=1500000000ns&do=2000000ns+run+you+cli-redis-1+redis-cli+-h+redis-1&do=1200000000ns+type+cli-redis-1+set+k+hello",
+        "v=1&core=0.1.0&topology=3&seed=7&at=1500000000ns&trace=0123456789abcdef&do=2000000ns+run+you+cli-redis-1+redis-cli+-h+redis-1&do=1200000000ns+type+cli-redis-1+set+k+hello",
+    ];
+
     #[test]
-    fn a_link_of_the_first_kind_is_still_followed() {
-        let older = session().encode().replace("topology=", "servers=");
-        assert_eq!(Shared::decode(&older), Some((session(), None)));
+    fn links_of_earlier_versions_show_what_was_done_in_them() {
+        for link in EARLIER {
+            let (shared, trouble) = Shared::decode(link).expect(link);
+            assert_eq!(trouble, None, "{link}");
+            let at = shared.at;
+            let mut lab = Lab::follow(shared);
+            assert_eq!(lab.now(), at, "{link}");
+            lab.run_until(at + 1_000_000_000, u64::MAX);
+            let shown = lab.console("cli-redis-1").expect(link);
+            let text = format!("{:?}", shown.blocks);
+            assert!(text.contains("set k") && text.contains("OK"), "{link}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_link_of_another_core_tells_so_unless_the_same_came_of_it() {
+        let mut shared = session();
+        (shared.topology, shared.seed, shared.at) = (Topology::USUAL, 7, 900_000_000);
+        shared.actions.clear();
+        let told = |shared: &Shared| shared.difference(&Lab::follow(shared.clone()));
+
+        (shared.core, shared.trace) = (None, None);
+        assert_eq!(told(&shared), None, "the first links do not tell");
+        shared.core = Some(CORE.to_owned());
+        assert_eq!(told(&shared), None);
+        shared.core = Some("0.0.1".to_owned());
+        assert_eq!(told(&shared), Some(Difference { core: "0.0.1".to_owned() }));
+        // The trace knows better than the version.
+        shared.trace = Lab::follow(shared.clone()).shared_exactly().trace;
+        assert!(shared.trace.is_some());
+        assert_eq!(told(&shared), None);
+        (shared.core, shared.trace) = (Some(CORE.to_owned()), Some(1));
+        assert!(told(&shared).is_some());
     }
 
     #[test]

@@ -10,7 +10,6 @@ use crate::live::live;
 use crate::page::{Page, Side, Topic};
 use crate::prefs::Theme;
 use crate::questions::{self, QUESTIONS, Question};
-use crate::share;
 use crate::topology::Group;
 use crate::whole;
 
@@ -110,7 +109,8 @@ fn draw_top_bar(page: &Page) -> Html {
                 { glyph(Icon::Restart) }
             </button>
             <button class="button optional" title={locale.say(words::SHARE_HINT)} data-testid="share"
-                aria-label={locale.say(words::SHARE_HINT)} onclick={on(share::copy)}>
+                aria-label={locale.say(words::SHARE_HINT)}
+                onclick={on(|page| page.change(Topic::Open, |view| view.sharing = true))}>
                 { glyph(Icon::Share) }
             </button>
             <button class="button" title={locale.say(words::LANGUAGE_LABEL)} data-testid="language"
@@ -160,7 +160,7 @@ mod words {
         THEME_SYSTEM: "Theme: like the system", "外观：跟随系统";
         THEME_LIGHT: "Theme: light", "外观：浅色";
         THEME_DARK: "Theme: dark", "外观：深色";
-        SHARE_HINT: "Copy a link to this session", "复制本次会话的链接";
+        SHARE_HINT: "Share this session: a link, or a file", "分享本次会话：链接或文件";
         LESSONS_HINT: "Lessons: learn Redis by doing", "课程：边做边学 Redis";
         LEDGER_HINT: "Ledger of writes: who holds what was acknowledged", "写入账本：已确认的写入在谁那里";
     }

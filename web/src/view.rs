@@ -6,6 +6,7 @@ use limpid_core::sharding::Slot;
 use limpid_core::sim::Action;
 use limpid_core::sorted::{SortedMap, SortedSet};
 
+use crate::embed::Embedding;
 use crate::figures::Speed;
 use crate::inspector::Tab;
 use crate::layout::{Course, Part, Point};
@@ -62,10 +63,14 @@ pub(crate) struct View {
     pub table: bool,
     /// Whether the list of keys is open.
     pub help: bool,
+    /// Whether the ways to share the session are open.
+    pub sharing: bool,
     /// Whether the frame's figures are shown.
     pub debug: bool,
     /// Something to do that waits for what shall become of the future.
     pub pending: Option<Vec<Action>>,
+    /// What a page around this one asked for.
+    pub embedding: Embedding,
     /// A word to the person.
     pub toast: Option<String>,
     /// The question whose card is shown.
@@ -80,10 +85,11 @@ pub(crate) struct View {
 impl View {
     /// What is seen of a page that has just been opened.
     pub(crate) fn new(speed: Speed) -> Self {
+        let embedding = Embedding::of_address();
         View {
             prefs: Prefs::load(),
             playing: true,
-            speed,
+            speed: embedding.speed(speed),
             scene: Rc::default(),
             places: Rc::default(),
             centre: Point::default(),
@@ -100,11 +106,13 @@ impl View {
             side: Side::Closed,
             tab: None,
             file: None,
-            pane: Pane::Map,
+            pane: embedding.first_pane(),
             table: false,
             help: false,
+            sharing: false,
             debug: prefs::parameter("debug").is_some(),
             pending: None,
+            embedding,
             toast: None,
             asked: None,
             #[cfg(feature = "whole")]

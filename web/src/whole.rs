@@ -12,14 +12,12 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen_futures::spawn_local;
 
-use crate::figures::Speed;
 use crate::i18n::Locale;
-use crate::inspector::Tab;
-use crate::kinds::KINDS;
 use crate::lab::{Lab, Topology};
-use crate::page::{Page, Pane, Side, Topic};
+use crate::page::{Page, Topic};
 use crate::prefs::{self, Prefs, Theme};
 use crate::questions::{self, Question};
+use crate::saved::Saved;
 use crate::share::Shared;
 
 /// Whether this is the whole program.
@@ -41,18 +39,10 @@ extern "C" {
 /// What the whole program needs to go on where the first one was.
 #[derive(Serialize, Deserialize, PartialEq, Debug)]
 pub(crate) struct Handover {
-    /// The session, as a link has it.
-    session: String,
-    playing: bool,
-    speed: u8,
+    /// The session and what is open.
+    saved: Saved,
     locale: String,
     theme: String,
-    pane: String,
-    /// Names of bodies.
-    selected: Vec<String>,
-    /// The body that is inspected, and the tab.
-    inspected: Option<(String, String)>,
-    ledger: bool,
     /// The question whose card is shown.
     asked: Option<String>,
     /// What is to be done first: the reason for the change.
@@ -70,6 +60,12 @@ pub(crate) enum Wish {
     Lessons,
     /// Ask a question of the menu.
     Ask(String),
+    /// Open a lesson.
+    Lesson(String),
+    /// Type a line into a shell of a host.
+    TypeIntoShell(String, String),
+    /// Open a saved session.
+    Saved(Box<Saved>),
     /// Do this, as actions have it in a link.
     Act(Vec<String>),
 }
@@ -101,7 +97,7 @@ const SCRIPTS: [&str; 8] =
     ["eval", "eval_ro", "evalsha", "evalsha_ro", "script", "function", "fcall", "fcall_ro"];
 
 /// Whether a session needs the whole program.
-fn needed_for_session(shared: &Shared) -> bool {
+pub(crate) fn needed_for_session(shared: &Shared) -> bool {
     !IS_WHOLE
         && (shared.topology.needs_whole()
             || shared.actions.iter().any(|timed| needed_for(&timed.action)))
@@ -122,6 +118,25 @@ pub(crate) fn open(page: &Page, topology: Topology) {
 #[cfg(not(feature = "whole"))]
 pub(crate) fn open_shell(page: &Page, host: &str) {
     change(page, Some(Wish::Shell(host.to_owned())));
+}
+
+/// Opens a saved session for which the whole program is needed.
+pub(crate) fn open_saved(page: &Page, saved: &Saved) {
+    change(page, Some(Wish::Saved(Box::new(saved.clone()))));
+}
+
+/// Types a line into a shell of a host, for which the whole program is needed.
+#[cfg(not(feature = "whole"))]
+pub(crate) fn type_into_shell(page: &Page, host: &str, line: &str) {
+    change(page, Some(Wish::TypeIntoShell(host.to_owned(), line.to_owned())));
+}
+
+/// Opens a lesson where this browser left it.
+pub(crate) fn open_lesson(page: &Page, id: &str) {
+    #[cfg(feature = "whole")]
+    crate::lesson::resume(page, id);
+    #[cfg(not(feature = "whole"))]
+    change(page, Some(Wish::Lesson(id.to_owned())));
 }
 
 /// Shows the lessons, which only the whole program has.
@@ -199,53 +214,30 @@ pub(crate) fn taken_over() -> Option<Page> {
 
 impl Handover {
     fn of(page: &Page, wish: Option<Wish>) -> Self {
-        let view = page.view();
-        let name = |body| view.scene.name(body).to_owned();
-        let tab = view.tab.map_or_else(String::new, |tab| tab.id.to_owned());
+        let prefs = page.view().prefs;
         Handover {
-            session: page.lab().shared().encode(),
-            playing: view.playing,
-            speed: view.speed.index(),
-            locale: view.prefs.locale.tag().to_owned(),
-            theme: view.prefs.theme.name().to_owned(),
-            pane: view.pane.name().to_owned(),
-            selected: view.selected.iter().map(|&body| name(body)).collect(),
-            inspected: view.inspected().map(|body| (name(body), tab)),
-            ledger: view.side == Side::Ledger,
-            asked: view.asked.map(|question| question.name.to_owned()),
+            saved: Saved::of(page),
+            locale: prefs.locale.tag().to_owned(),
+            theme: prefs.theme.name().to_owned(),
+            asked: page.view().asked.map(|question| question.name.to_owned()),
             wish,
         }
     }
 
     fn page(self) -> Page {
-        let shared = Shared::decode(&self.session).map(|(shared, _)| shared);
+        let shared = Shared::decode(&self.saved.session).map(|(shared, _)| shared);
         let page = Page::new(match shared {
             Some(shared) => Lab::follow(shared),
             None => Lab::fresh(Topology::USUAL),
         });
-        let body = |name: &str| page.view().scene.named(name).map(|body| body.id);
-        let selected: Vec<_> = self.selected.iter().filter_map(|name| body(name)).collect();
-        let inspected = self.inspected.as_ref();
-        let side = match inspected.and_then(|(name, _)| body(name)) {
-            Some(body) => Side::Node(body),
-            None if self.ledger => Side::Ledger,
-            None => Side::Closed,
-        };
-        let tab = inspected.and_then(|(_, tab)| tab_of(tab));
-        page.change(Topic::Open, |view| {
-            view.playing = self.playing;
-            view.speed = Speed::step(self.speed);
+        page.change(Topic::Prefs, |view| {
             view.prefs = Prefs {
                 locale: Locale::from_tag(&self.locale).unwrap_or(view.prefs.locale),
                 theme: Theme::from_name(&self.theme).unwrap_or(view.prefs.theme),
             };
-            view.pane = Pane::named(&self.pane).unwrap_or(view.pane);
-            view.selected = selected.into_iter().collect();
-            view.side = side;
             view.asked = self.asked.as_deref().and_then(Question::named);
-            view.tab = tab.or(view.tab);
-            view.touched = true;
         });
+        self.saved.layout.apply(&page);
         match self.wish {
             None => {}
             Some(Wish::Open(name)) => {
@@ -260,17 +252,19 @@ impl Handover {
                     questions::ask(&page, question);
                 }
             }
+            Some(Wish::Lesson(id)) => open_lesson(&page, &id),
+            Some(Wish::TypeIntoShell(host, line)) => {
+                page.as_host(|page| crate::terminal::type_into_shell(page, &host, &line));
+            }
+            Some(Wish::Saved(saved)) => saved.open(&page),
+            // The first program asked whether they may be done.
             Some(Wish::Act(actions)) => {
                 let actions = actions.iter().filter_map(|text| text.parse::<Timed>().ok());
-                page.act(actions.map(|timed| timed.action).collect());
+                page.as_host(|page| page.act(actions.map(|timed| timed.action).collect()));
             }
         }
         page
     }
-}
-
-fn tab_of(id: &str) -> Option<&'static Tab> {
-    KINDS.iter().flat_map(|kind| kind.tabs).copied().find(|tab| tab.id == id)
 }
 
 mod words {
@@ -286,18 +280,14 @@ mod tests {
 
     #[test]
     fn what_is_handed_over_goes_on_where_it_was() {
+        let session = "v=1&topology=3&seed=7&at=1500000000ns&do=1.2s+crash+redis-2";
+        let saved = format!("{{\"limpid\":\"session\",\"version\":1,\"session\":\"{session}\"}}");
         let handover = Handover {
-            session: "v=1&topology=3&seed=7&at=1500000000ns&do=1.2s+crash+redis-2".to_owned(),
-            playing: false,
-            speed: 3,
+            saved: Saved::read(&saved).expect("a session"),
             locale: "zh-CN".to_owned(),
             theme: "dark".to_owned(),
-            pane: "events".to_owned(),
-            selected: vec!["redis-1".to_owned()],
-            inspected: None,
-            ledger: true,
             asked: Some("clock-jumps".to_owned()),
-            wish: None,
+            wish: Some(Wish::Shell("redis-1".to_owned())),
         };
         let text = serde_json::to_string(&handover).expect("text");
         assert_eq!(serde_json::from_str::<Handover>(&text).expect("a handover"), handover);

@@ -5,6 +5,7 @@
 //! themselves (those are in `tests`).
 
 mod bench;
+mod book;
 mod html;
 mod lessons;
 mod order;

@@ -44,8 +44,10 @@ pub(crate) fn build(ws: &Workspace, args: &Args) -> Result<PathBuf> {
         false => Some(program(ws, Program::First, args)?),
     };
     let whole = program(ws, Program::Whole, args)?;
+    let posters = posters(ws)?;
     step("Writing dist/");
-    let site = site(&ws.root().join("static"), first, whole)?;
+    let mut site = site(&ws.root().join("static"), first, whole)?;
+    site.extend(posters);
     let dist = ws.root().join("dist");
     write(&dist, &site)?;
     if !args.dev {
@@ -89,6 +91,22 @@ impl Program {
 fn program(ws: &Workspace, program: Program, args: &Args) -> Result<Bindings> {
     let compiled = compile(ws, program, args)?;
     bindings(ws, program, &compiled, args)
+}
+
+/// The posters of embedded labs: each scenario and each lesson at its first moment.
+fn posters(ws: &Workspace) -> Result<Site> {
+    step("Drawing posters");
+    let out = ws.target().join("xtask").join("posters");
+    if out.exists() {
+        std::fs::remove_dir_all(&out)?;
+    }
+    let mut cargo = ws.cargo();
+    cargo.args(["run", "--quiet", "--locked", "-p", "limpid-web", "--bin", "posters"]);
+    cargo.args(["--features", "whole", "--"]);
+    run(cargo.arg(ws.root().join("static/lessons")).arg(&out))?;
+    let mut posters = Site::new();
+    collect(&out, &out, &mut posters)?;
+    Ok(posters.into_iter().map(|(file, bytes)| (format!("posters/{file}"), bytes)).collect())
 }
 
 /// What wasm-bindgen wrote.
@@ -208,6 +226,7 @@ fn bindings(ws: &Workspace, program: Program, compiled: &Path, args: &Args) -> R
 fn site(source: &Path, first: Option<Bindings>, whole: Bindings) -> Result<Site> {
     let mut site = files(source)?;
     crate::lessons::add(&mut site)?;
+    crate::book::add_pages(&mut site)?;
     let index = site.remove("index.html").context("static/index.html is missing")?;
     let index = String::from_utf8(index).context("static/index.html is not UTF-8")?;
 
@@ -220,7 +239,7 @@ fn site(source: &Path, first: Option<Bindings>, whole: Bindings) -> Result<Site>
             ("link", "rust") => {
                 let (first, whole) =
                     programs.take().context("index.html asks for the page twice")?;
-                loader(&mut site, first, whole)
+                loader(&mut site, first, whole)?
             }
             // Every file of static/ is copied anyway; these marks are for Trunk.
             ("link", "copy-file" | "copy-dir") => String::new(),
@@ -251,18 +270,20 @@ fn site(source: &Path, first: Option<Bindings>, whole: Bindings) -> Result<Site>
 /// inline scripts. If it cannot be started, `<html>` gets the class `failed`, and `index.html`
 /// tells what the page needs. `limpidWhole` is how the first program gives place to the whole one;
 /// `?program=whole` in the address starts that one at once.
-fn loader(site: &mut Site, first: Option<Bindings>, whole: Bindings) -> String {
+fn loader(site: &mut Site, first: Option<Bindings>, whole: Bindings) -> Result<String> {
+    let (packing, bridge) = (hashed(site, "packing.js")?, hashed(site, "bridge.js")?);
     let whole = add(site, Program::Whole, whole);
     let first = first.map(|first| add(site, Program::First, first));
     let later = format!(
         r#"export const js = "./{}", wasm = "./{}";
+export const packing = "./{packing}", bridge = "./{bridge}";
 "#,
         whole.0, whole.1
     );
     let later_name = name(LATER, later.as_bytes());
     let (js_name, wasm_name) = first.as_ref().unwrap_or(&whole);
     let start = format!(
-        r#"const first = {{ js: "./{js_name}", wasm: "./{wasm_name}" }};
+        r##"const first = {{ js: "./{js_name}", wasm: "./{wasm_name}" }};
 
 async function load(program) {{
   const [bindings, response] = await Promise.all([
@@ -284,11 +305,12 @@ async function run({{ bindings, module }}) {{
   dispatchEvent(new CustomEvent("TrunkApplicationStarted", {{ detail: {{ wasm }} }}));
 }}
 
+const later = () => import("./{later_name}");
 let fetched;
 let ready;
 window.limpidWhole = {{
   fetch() {{
-    fetched ??= import("./{later_name}").then(load).then(
+    fetched ??= later().then(load).then(
       (program) => {{ ready = program; }},
       (error) => {{ fetched = undefined; throw error; }},
     );
@@ -297,7 +319,19 @@ window.limpidWhole = {{
   start() {{ run(ready); }},
 }};
 
+window.limpidLink = {{
+  pack: async (fragment) => (await import((await later()).packing)).pack(fragment),
+}};
+// A link that is pasted into the address bar of the page itself.
+addEventListener("hashchange", () => {{
+  if (/^#[vz]=/.test(location.hash)) location.reload();
+}});
+
 try {{
+  if (location.hash.startsWith("#z=")) {{
+    await (await import((await later()).packing)).unpackAddress();
+  }}
+  if (window.parent !== window) import((await later()).bridge);
   if (new URLSearchParams(location.search).get("program") === "whole") {{
     await window.limpidWhole.fetch();
     await run(ready);
@@ -308,7 +342,7 @@ try {{
   document.documentElement.classList.add("failed");
   throw error;
 }}
-"#
+"##
     )
     .into_bytes();
     let start_name = name("start.js", &start);
@@ -318,10 +352,10 @@ try {{
          <script type=\"module\" src=\"./{start_name}\"></script>"
     );
     site.extend([(later_name, later.into_bytes()), (start_name, start)]);
-    html
+    Ok(html)
 }
 
-/// Names the files of the whole program: what only it leads to is fetched on first use.
+/// Names the files that are fetched on first use: what only it leads to is no part of the first view.
 const LATER: &str = "later.js";
 
 /// Adds a program's files to the site and gives the names of its bindings and its module.

@@ -21,4 +21,5 @@ super::texts! {
     LESSONS: "Lessons", "课程";
     LEDGER: "Ledger", "写入账本";
     NOT_RUNNING_SHORT: "does not run", "未运行";
+    READ_ONLY: "This lab is only to be looked at.", "此实验仅供观看，不能操作。";
 }

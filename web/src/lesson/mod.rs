@@ -20,10 +20,12 @@ use std::rc::Rc;
 use limpid_core::lesson::{Answer, Lesson, Progress};
 use wasm_bindgen_futures::spawn_local;
 
+use crate::embed::Standing;
 use crate::i18n::{Locale, common};
 use crate::lab::{Lab, Topology};
 use crate::page::{Page, Side, Topic};
 use crate::prefs;
+use crate::saved::{Arrangement, Place, Saved};
 use crate::share::Shared;
 
 use glossary::Glossary;
@@ -40,6 +42,8 @@ pub(crate) struct Study {
     trouble: Option<String>,
     /// The lesson that is open.
     open: Option<Open>,
+    /// What is to be opened around the lesson that is being fetched.
+    layout: Option<Arrangement>,
     /// What is shown while none is.
     room: Room,
     /// The glossary, when it has been fetched.
@@ -69,6 +73,22 @@ impl Room {
             Room::Glossary => locale.say(words::GLOSSARY).to_owned(),
             Room::Summary(summary) => summary.title().to_owned(),
         }
+    }
+}
+
+impl Study {
+    /// How far one came in the lesson that is open.
+    pub(crate) fn standing(&self) -> Option<Standing> {
+        let open = self.open.as_ref()?;
+        let waits = open.lesson.steps.iter().filter(|step| !step.open);
+        let steps: Vec<String> = waits.map(|step| step.id.clone()).collect();
+        Some(Standing {
+            id: open.id.clone(),
+            title: open.lesson.title.clone(),
+            done: open.progress.done().min(steps.len()),
+            steps,
+            complete: open.progress.is_complete(&open.lesson),
+        })
     }
 }
 
@@ -121,7 +141,7 @@ pub(crate) fn show(page: &Page) {
 }
 
 /// Opens a lesson where this browser left it, or at its beginning.
-fn resume(page: &Page, id: &str) {
+pub(crate) fn resume(page: &Page, id: &str) {
     open(page, id, store::Kept::of(id).map(|kept| kept.session));
 }
 
@@ -139,11 +159,13 @@ fn open(page: &Page, id: &str, session: Option<String>) {
         };
         let topology = Topology::of_lesson(&id, &lesson);
         let shared = session.and_then(|text| Shared::decode(&text));
-        let lab = match shared {
-            Some((shared, None)) if shared.topology == topology => Lab::follow(shared),
-            _ => Lab::fresh(topology),
+        let (lab, trouble) = match shared {
+            Some((shared, None)) if shared.topology == topology => (Lab::follow(shared), None),
+            Some((_, trouble)) => (Lab::fresh(topology), trouble),
+            None => (Lab::fresh(topology), None),
         };
         page.open_lab(lab);
+        page.warn_of(trouble.as_ref());
         let kept = store::Kept::of(&id).and_then(|kept| kept.progress_of(&lesson));
         page.change(Topic::Open, |view| {
             let progress = kept.unwrap_or_default();
@@ -161,6 +183,10 @@ fn open(page: &Page, id: &str, session: Option<String>) {
             });
         });
         page.show_side(Side::Lesson);
+        let layout = page.change(Topic::Open, |view| view.study.layout.take());
+        if let Some(layout) = layout {
+            layout.apply(&page);
+        }
         look(&page);
     });
 }
@@ -173,6 +199,36 @@ fn contents(page: &Page) {
         view.study.room = Room::Contents;
     });
     show(page);
+}
+
+/// The place in the lesson that is open, to be saved.
+pub(crate) fn place(page: &Page) -> Option<Place> {
+    let view = page.view();
+    let open = view.study.open.as_ref()?;
+    Some(Place {
+        id: open.id.clone(),
+        steps: open.lesson.steps.iter().map(|step| step.id.clone()).collect(),
+        progress: serde_json::to_string(&open.progress).unwrap_or_default(),
+    })
+}
+
+/// Opens a saved session of a lesson, at its place.
+pub(crate) fn open_saved(page: &Page, saved: Saved) {
+    let Some(id) = Shared::lesson_of(&saved.session) else { return };
+    if let Some(place) = saved.lesson.filter(|place| place.id == id) {
+        store::Kept::take(place, saved.session.clone());
+    }
+    page.change(Topic::Open, |view| view.study.layout = Some(saved.layout));
+    open(page, &id, Some(saved.session));
+}
+
+/// Closes the lesson when the World becomes one that it does not play in.
+pub(crate) fn leave(page: &Page, topology: Topology) {
+    page.change(Topic::Open, |view| {
+        let name = topology.name();
+        let plays_in = |open: &Open| name.strip_prefix(Topology::OF_LESSON) == Some(&*open.id);
+        view.study.open = view.study.open.take().filter(plays_in);
+    });
 }
 
 /// Begins a lesson anew.

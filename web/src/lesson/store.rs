@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use gloo::storage::{LocalStorage, Storage};
 use limpid_core::lesson::{Lesson, Progress};
 use serde::{Deserialize, Serialize};
+
+use crate::saved::Place;
+use crate::storage;
 
 /// The entry of the browser's storage.
 const KEY: &str = "limpid-lessons";
@@ -49,7 +51,16 @@ impl Kept {
         let steps = lesson.steps.iter().map(|step| step.id.clone()).collect();
         all.insert(id.to_owned(), Kept { steps, complete, progress: progress.clone(), session });
         // A browser that keeps no storage forgets it, which harms nobody.
-        let _ = LocalStorage::set(KEY, all);
+        write(&all);
+    }
+
+    /// Takes over the place in a lesson from a saved session.
+    pub(super) fn take(place: Place, session: String) {
+        let Ok(progress) = serde_json::from_str(&place.progress) else { return };
+        let mut all = all();
+        let complete = all.get(&place.id).is_some_and(|kept| kept.complete);
+        all.insert(place.id, Kept { steps: place.steps, complete, progress, session });
+        write(&all);
     }
 
     /// Forgets the place in a lesson, but not that it was done.
@@ -58,7 +69,7 @@ impl Kept {
         if let Some(kept) = all.get_mut(id) {
             kept.session.clear();
             kept.progress = Progress::default();
-            let _ = LocalStorage::set(KEY, all);
+            write(&all);
         }
     }
 }
@@ -73,9 +84,13 @@ pub(super) fn import(text: &str) -> bool {
     let Ok(imported) = serde_json::from_str::<All>(text) else { return false };
     let mut all = all();
     all.extend(imported);
-    LocalStorage::set(KEY, all).is_ok()
+    write(&all)
 }
 
 fn all() -> All {
-    LocalStorage::get(KEY).unwrap_or_default()
+    storage::get(KEY).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+}
+
+fn write(all: &All) -> bool {
+    serde_json::to_string(all).is_ok_and(|text| storage::set(KEY, &text))
 }

@@ -55,14 +55,26 @@ pub(crate) struct Note {
 
 impl Desk {
     /// The usual size of the text, in pixels.
-    const TEXT_SIZE: u8 = 13;
+    pub(crate) const TEXT_SIZE: u8 = 13;
     /// The smallest and the largest.
     const TEXT_SIZES: (u8, u8) = (9, 24);
 
     /// Makes the text larger or smaller by so many pixels.
     pub(crate) fn enlarge(&mut self, by: i8) {
+        self.set_text_size(self.text_size.saturating_add_signed(by));
+    }
+
+    /// Sets the size of the text, as near as may be.
+    pub(crate) fn set_text_size(&mut self, size: u8) {
         let (least, most) = Self::TEXT_SIZES;
-        self.text_size = self.text_size.saturating_add_signed(by).clamp(least, most);
+        self.text_size = size.clamp(least, most);
+    }
+
+    /// Keeps only the tabs of these processes, in this order.
+    pub(crate) fn keep(&mut self, processes: &[String]) {
+        let place = |tab: &Tab| processes.iter().position(|process| *process == tab.process);
+        self.tabs.retain(|tab| place(tab).is_some());
+        self.tabs.sort_by_key(place);
     }
 
     /// The tabs that are shown, in their order.

@@ -52,6 +52,14 @@ pub(crate) fn open_shell(page: &Page, host: &str) {
     crate::whole::open_shell(page, host);
 }
 
+/// Types a line into the shell of a host that was opened last, or into a new one.
+pub(crate) fn type_into_shell(page: &Page, host: &str, line: &str) {
+    #[cfg(feature = "whole")]
+    shell::type_line(page, host, line);
+    #[cfg(not(feature = "whole"))]
+    crate::whole::type_into_shell(page, host, line);
+}
+
 /// Puts the cursor into the terminal in front, once it is drawn.
 pub(crate) fn focus_entry() {
     gloo::timers::callback::Timeout::new(0, || crate::map::focus::focus("entry")).forget();

@@ -29,6 +29,33 @@ pub(super) fn open(page: &Page, host: &str) {
     super::focus_entry();
 }
 
+/// Types a line into the shell of a host that was opened last, or into a new one.
+pub(super) fn type_line(page: &Page, host: &str, line: &str) {
+    let alive = |tab: &Tab| {
+        page.lab().world().tty_named(&tab.process).is_some_and(limpid_core::sim::Tty::is_alive)
+    };
+    let known = {
+        let desk = page.desk();
+        desk.tabs.iter().rposition(|tab| tab.is_shell && tab.server == host && alive(tab))
+    };
+    let index = match known {
+        Some(index) => {
+            page.change_desk(|desk| desk.choose(index));
+            index
+        }
+        None => {
+            let terminal = free_name(page, host);
+            page.change_desk(|desk| desk.add(Tab::shell(host.to_owned(), terminal.clone())));
+            log_in(page, host, &terminal);
+            page.desk().front
+        }
+    };
+    let terminal = page.desk().tabs.get(index).map(|tab| tab.process.clone());
+    if let Some(terminal) = terminal {
+        press(page, &terminal, format!("{line}\r"));
+    }
+}
+
 /// Logs in at a terminal.
 fn log_in(page: &Page, host: &str, terminal: &str) {
     let (columns, rows) =

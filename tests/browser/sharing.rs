@@ -1,0 +1,116 @@
+//! Links and files that carry a session.
+
+use anyhow::{Result, ensure};
+
+use crate::page::{Page, in_browser};
+use crate::visit::{SCREEN, becomes, begin};
+
+/// The address of a link to the session as it is now.
+async fn link(page: &Page) -> Result<String> {
+    page.eval("history.replaceState(null, '', location.pathname + location.search)").await?;
+    page.click("[data-testid=share]").await?;
+    page.click("[data-testid=share-link]").await?;
+    page.wait_for("the link", "location.hash.length > 1").await?;
+    let hash = page.eval("location.hash").await?;
+    Ok(hash.as_str().unwrap_or_default().to_owned())
+}
+
+#[test]
+fn a_link_opens_the_session_and_a_long_one_is_packed() {
+    in_browser("link", async |page| {
+        begin(page, "").await?;
+        page.line(":speed 500ms").await?;
+        page.line("set k shared").await?;
+        page.wait_for_text(SCREEN, "OK").await?;
+        let short = link(page).await?;
+        ensure!(short.starts_with("#v=1&core=") && short.contains("&trace="), "{short}");
+        for number in 0..20 {
+            page.line(&format!("set key:{number} a value that is as long as values are")).await?;
+        }
+        page.wait_for_text(SCREEN, "key:19").await?;
+        page.line(":crash redis-3").await?;
+        becomes(page, "node-redis-3", "state", "crashed").await?;
+        let long = link(page).await?;
+        ensure!(long.starts_with("#z="), "{long}");
+
+        page.open("?program=whole").await?;
+        for (link, what) in [(&short, "shared"), (&long, "key:19")] {
+            page.open(&format!("?locale=en&x={what}{link}")).await?;
+            page.wait_for_text(SCREEN, what).await?;
+            ensure!(page.eval("document.querySelector('[data-testid=toast]')").await?.is_null());
+        }
+        becomes(page, "node-redis-3", "state", "crashed").await?;
+        page.screenshot("link-followed").await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_link_of_another_core_says_so_and_shows_what_was_done() {
+    in_browser("other-core", async |page| {
+        let link = "#v=1&core=0.0.9&topology=3&seed=7&at=1.6s&trace=0000000000000001\
+                    &do=2ms+run+you+cli-redis-1+redis-cli+-h+redis-1&do=1.2s+type+cli-redis-1+set+k+hello&do=1.5s+crash+redis-2";
+        page.open(&format!("?locale=en{link}")).await?;
+        page.wait_for_text("[data-testid=toast]", "made by Limpid 0.0.9").await?;
+        page.wait_for_text(SCREEN, "set k hello").await?;
+        becomes(page, "node-redis-2", "state", "crashed").await?;
+        page.open("?locale=en&x=1#z=bm90IGRlZmxhdGVk").await?;
+        page.wait_for_text("[data-testid=toast]", "This link cannot be read").await
+    });
+}
+
+#[test]
+fn a_session_is_saved_to_a_file_and_opened_from_it_with_all_that_is_open() {
+    in_browser("file", async |page| {
+        begin(page, "&lesson=replication/cut-link").await?;
+        page.line(":speed 1s").await?;
+        page.line("set k1 hello").await?;
+        page.wait_for_text(SCREEN, "OK").await?;
+        page.click("[data-testid=text-larger]").await?;
+        // The browser would ask where to; the file itself is what counts.
+        page.eval(
+            "(HTMLAnchorElement.prototype.click = function () {
+                window.saved = { name: this.download, text: decodeURIComponent(this.href.split(',').slice(1).join(',')) };
+            }, true)",
+        )
+        .await?;
+        page.click("[data-testid=share]").await?;
+        page.screenshot("share").await?;
+        page.click("[data-testid=share-save]").await?;
+        page.wait_for("the file", "window.saved").await?;
+        let name = page.eval("saved.name").await?;
+        ensure!(name == "limpid-lesson-replication-cut-link.json", "{name}");
+        let text = page.eval("saved.text").await?;
+        let text = text.as_str().unwrap_or_default().to_owned();
+        ensure!(text.contains("\"lesson\":{\"id\":\"replication/cut-link\""), "{text}");
+
+        // A browser that knows nothing of it; the first program hands the file to the whole one.
+        page.eval("localStorage.clear() ?? true").await?;
+        begin(page, "&x=2").await?;
+        let give = |text: &str| {
+            let text = serde_json::json!(text);
+            format!(
+                "(() => {{
+                    const field = document.querySelector('[data-testid=share-file]');
+                    const files = new DataTransfer();
+                    files.items.add(new File([{text}], 'a.json'));
+                    field.files = files.files;
+                    field.dispatchEvent(new Event('change', {{ bubbles: true }}));
+                    return true;
+                }})()"
+            )
+        };
+        page.click("[data-testid=share]").await?;
+        page.eval(&give("{\"some\":\"thing\"}")).await?;
+        page.wait_for_text("[data-testid=toast]", "a.json is no saved session").await?;
+        page.click("[data-testid=share]").await?;
+        page.eval(&give(&text)).await?;
+        page.wait_for_text("[data-testid=lessons]", "A copy, and a cut link").await?;
+        page.wait_for_text(SCREEN, "set k1 hello").await?;
+        page.wait_for(
+            "the size of the text",
+            "getComputedStyle(document.querySelector('.panels')).getPropertyValue('--size').trim() === '14px'",
+        )
+        .await
+    });
+}

@@ -1,0 +1,504 @@
+//! The page inside another one: what its address asks for, and what the other page may ask of it.
+//!
+//! `static/bridge.js` carries the messages between the two (`docs/embedding.md` describes them). It
+//! asks by the functions here, and is told by the event `limpid-change` that it may look again.
+//! What comes from another page is only text and numbers, and changes nothing but the World.
+
+use core::time::Duration;
+
+use limpid_core::sim::{Action, ActionError, Timed};
+use serde::Serialize;
+use wasm_bindgen::prelude::wasm_bindgen;
+
+use crate::event_lines::{LineKind, refusal};
+use crate::figures::Speed;
+use crate::i18n::{Locale, common};
+use crate::lab::Topology;
+use crate::page::{Page, Pane, Topic};
+use crate::prefs::{Theme, parameter};
+use crate::saved::{Saved, Unreadable};
+use crate::terminal::{self, desk::Tab};
+use crate::whole;
+
+/// What the page's address asks for, for the sake of a page around it.
+#[derive(Default)]
+pub(crate) struct Embedding {
+    /// Whether this page is inside another one.
+    framed: bool,
+    controls: Controls,
+    /// The panes that are shown; `None` for all.
+    panes: Option<Vec<Shown>>,
+    /// Whether a person may only look.
+    pub read_only: bool,
+    /// Whether time runs from the start on; `None` for the usual.
+    autoplay: Option<bool>,
+    speed: Option<Speed>,
+    /// The moment to begin at, in nanoseconds.
+    at: Option<u64>,
+    /// Whether the page around it has scrolled it out of sight, so that the World stands still.
+    pub asleep: bool,
+    /// Whether what is done now is done by the page around it.
+    pub by_host: bool,
+}
+
+/// How much there is to press.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+enum Controls {
+    /// Everything.
+    #[default]
+    Full,
+    /// The time bar.
+    Min,
+    /// Nothing.
+    None,
+}
+
+/// A part of the page that can be left out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    Map,
+    Terminal,
+    Log,
+    /// The panel at the side: lessons, inspector, ledger.
+    Side,
+}
+
+/// Further than this the World is not run at once, whatever the address says.
+const FURTHEST: Duration = Duration::from_secs(600);
+
+impl Embedding {
+    /// What the address asks for.
+    pub(crate) fn of_address() -> Self {
+        let window = gloo::utils::window();
+        let framed = window.parent().ok().flatten().is_some_and(|parent| parent != window);
+        let is = |name: &str| {
+            let value = parameter(name)?;
+            Some(!matches!(value.as_str(), "0" | "false" | "no"))
+        };
+        let panes =
+            parameter("panes").map(|names| names.split(',').filter_map(Shown::named).collect());
+        Embedding {
+            framed,
+            controls: match parameter("controls").as_deref() {
+                Some("min") => Controls::Min,
+                Some("none") => Controls::None,
+                _ => Controls::Full,
+            },
+            panes: panes.filter(|panes: &Vec<Shown>| !panes.is_empty()),
+            read_only: is("readonly").unwrap_or_default(),
+            autoplay: is("autoplay"),
+            speed: parameter("speed").and_then(|text| moment(&text).ok()).map(Speed::nearest),
+            at: parameter("at").and_then(|text| moment(&text).ok()).map(nanos),
+            ..Embedding::default()
+        }
+    }
+
+    /// The speed that a session begins with.
+    pub(crate) fn speed(&self, usual: Speed) -> Speed {
+        self.speed.unwrap_or(usual)
+    }
+
+    /// Whether time runs when a session is opened.
+    pub(crate) fn plays(&self) -> bool {
+        self.autoplay.unwrap_or(true)
+    }
+
+    /// Whether a pane of a narrow window is shown.
+    pub(crate) fn shows(&self, pane: Pane) -> bool {
+        let shown = match pane {
+            Pane::Map => Shown::Map,
+            Pane::Terminal => Shown::Terminal,
+            Pane::Events => Shown::Log,
+            Pane::Inspector => Shown::Side,
+        };
+        self.panes.as_ref().is_none_or(|panes| panes.contains(&shown))
+    }
+
+    /// The pane that a narrow window begins with.
+    pub(crate) fn first_pane(&self) -> Pane {
+        let all = [Pane::Map, Pane::Terminal, Pane::Events, Pane::Inspector];
+        all.into_iter().find(|&pane| self.shows(pane)).unwrap_or(Pane::Map)
+    }
+
+    /// What the styles have to know of it.
+    pub(crate) fn classes(&self) -> Vec<&'static str> {
+        let mut classes = Vec::new();
+        let without = [
+            (Pane::Map, "no-map"),
+            (Pane::Terminal, "no-terminal"),
+            (Pane::Events, "no-log"),
+            (Pane::Inspector, "no-side"),
+        ];
+        classes.extend(without.iter().filter(|(pane, _)| !self.shows(*pane)).map(|(_, name)| name));
+        if classes.len() == 3 {
+            classes.push("one-pane");
+        }
+        match self.controls {
+            Controls::Full => {}
+            Controls::Min => classes.push("no-top"),
+            Controls::None => classes.extend(["no-top", "no-time"]),
+        }
+        if self.read_only {
+            classes.push("read-only");
+        }
+        classes
+    }
+}
+
+impl Shown {
+    fn named(name: &str) -> Option<Self> {
+        match name.trim() {
+            "map" => Some(Shown::Map),
+            "terminal" => Some(Shown::Terminal),
+            "log" => Some(Shown::Log),
+            "lesson" | "side" => Some(Shown::Side),
+            _ => None,
+        }
+    }
+}
+
+/// Does what the address asks for with the session that the page begins with.
+pub(crate) fn begin(page: &Page) {
+    let (at, autoplay) = {
+        let view = page.view();
+        (view.embedding.at, view.embedding.autoplay)
+    };
+    if let Some(at) = at {
+        page.seek(at);
+    }
+    if let Some(plays) = autoplay {
+        page.play(plays);
+    }
+}
+
+/// Tells the page around this one that something may have changed.
+pub(crate) fn tell(page: &Page) {
+    if page.view().embedding.framed
+        && let Ok(event) = web_sys::Event::new("limpid-change")
+    {
+        let _ = gloo::utils::window().dispatch_event(&event);
+    }
+}
+
+/// What another page sees of this one.
+#[derive(Serialize)]
+struct Status {
+    scenario: &'static str,
+    /// The present moment, and where what is known ends, in milliseconds.
+    now: f64,
+    end: f64,
+    playing: bool,
+    /// Virtual milliseconds in a second.
+    speed: f64,
+    locale: &'static str,
+    core: &'static str,
+    lesson: Option<Standing>,
+}
+
+/// How far somebody came in a lesson.
+#[derive(Serialize)]
+pub(crate) struct Standing {
+    /// `chapter/lesson`.
+    pub id: String,
+    /// Its title, in the language in which it is read.
+    pub title: String,
+    /// The ids of the steps that wait for something.
+    pub steps: Vec<String>,
+    /// How many of them are done.
+    pub done: usize,
+    /// Whether all of them are.
+    pub complete: bool,
+}
+
+/// Something that happened.
+#[derive(Serialize)]
+struct Happened {
+    /// When, in milliseconds.
+    at: f64,
+    kind: &'static str,
+    text: String,
+}
+
+/// A command whose answer is waited for.
+#[derive(Serialize)]
+struct Asked {
+    process: String,
+    line: String,
+    /// How much the terminal had printed before.
+    length: f64,
+}
+
+/// The state of the page, as JSON.
+#[wasm_bindgen]
+pub fn limpid_status() -> String {
+    let Some(page) = crate::running() else { return "null".to_owned() };
+    let (lab, view) = (page.lab(), page.view());
+    let status = Status {
+        scenario: lab.topology().name(),
+        now: millis(lab.now()),
+        end: millis(lab.end()),
+        playing: view.playing,
+        speed: view.speed.a_second().as_secs_f64() * 1e3,
+        locale: view.prefs.locale.tag(),
+        core: crate::share::CORE,
+        lesson: standing(&view),
+    };
+    json(&status)
+}
+
+/// What happened after a moment in milliseconds, as JSON.
+#[wasm_bindgen]
+pub fn limpid_events(after: f64) -> String {
+    let Some(page) = crate::running() else { return "[]".to_owned() };
+    let lines = page.lab().event_lines(page.locale());
+    let told = lines.into_iter().filter(|line| millis(line.at) > after);
+    let told = told.filter(|line| line.kind != LineKind::Log || line.is_warning);
+    let events: Vec<Happened> = told
+        .map(|line| Happened {
+            at: millis(line.at),
+            kind: match line.kind {
+                LineKind::Fault => "fault",
+                LineKind::News => "news",
+                LineKind::Command => "command",
+                LineKind::Log => "log",
+            },
+            text: line.text,
+        })
+        .collect();
+    json(&events)
+}
+
+/// Lets time run or stand still.
+#[wasm_bindgen]
+pub fn limpid_play(on: bool) {
+    if let Some(page) = crate::running() {
+        page.play(on);
+    }
+}
+
+/// Goes to a moment such as `1.5s`, and stands still there.
+///
+/// # Errors
+///
+/// If the moment cannot be read, or is too far ahead.
+#[wasm_bindgen]
+pub fn limpid_seek(to: &str) -> Result<(), String> {
+    let page = page()?;
+    let to = moment(to)?;
+    page.play(false);
+    page.seek(nanos(to));
+    Ok(())
+}
+
+/// Sets how much virtual time passes in a second, such as `50ms`.
+///
+/// # Errors
+///
+/// If the time cannot be read.
+#[wasm_bindgen]
+pub fn limpid_speed(there: &str) -> Result<(), String> {
+    let page = page()?;
+    let speed = Speed::nearest(moment(there)?);
+    page.change(Topic::Time, |view| view.speed = speed);
+    Ok(())
+}
+
+/// Types a line: at a server into its redis-cli, at a host into its shell, or, if it begins with a
+/// colon, to the World. Gives what [`limpid_answer`] needs, as JSON; `null` if no answer comes.
+///
+/// # Errors
+///
+/// If there is no such server or host, or the World refuses.
+#[wasm_bindgen]
+pub fn limpid_exec(at: &str, line: &str, shell: bool) -> Result<String, String> {
+    let page = page()?;
+    let line = line.trim_end();
+    if line.chars().any(char::is_control) {
+        return Err("a line holds no control characters".to_owned());
+    }
+    let asked = page.as_host(|page| match (line.strip_prefix(':'), shell) {
+        (Some(action), _) => to_world(page, action).map(|()| None),
+        (None, true) => to_shell(page, at, line).map(|()| None),
+        (None, false) => to_cli(page, at, line).map(Some),
+    })?;
+    page.play(true);
+    Ok(json(&asked))
+}
+
+/// What a terminal printed after a line, once its prompt is back.
+#[wasm_bindgen]
+pub fn limpid_answer(process: &str, line: &str, length: f64) -> Option<String> {
+    let shown = crate::running()?.lab().console(process)?;
+    let block = shown.blocks.iter().rev().find(|block| block.typed.is_some())?;
+    let is_it = block.typed.as_ref().is_some_and(|(_, typed)| typed == line);
+    let is_over = !shown.waiting && shown.length as f64 > length;
+    (is_it && is_over).then(|| block.printed.trim_end().to_owned())
+}
+
+/// Opens a lesson, or else a scenario, at its beginning.
+///
+/// # Errors
+///
+/// If there is no such scenario. A lesson that cannot be fetched is told of on the page.
+#[wasm_bindgen]
+pub fn limpid_load(lesson: &str, scenario: &str) -> Result<(), String> {
+    let page = page()?;
+    if !lesson.is_empty() {
+        whole::open_lesson(&page, lesson);
+        return Ok(());
+    }
+    let topology = Topology::named(scenario);
+    page.open(topology.ok_or_else(|| format!("there is no scenario '{scenario}'"))?);
+    Ok(())
+}
+
+/// The session with the place in a lesson and what is open, as JSON: what a saved file holds.
+#[wasm_bindgen]
+pub fn limpid_state() -> String {
+    crate::running().map_or_else(String::new, |page| Saved::of(&page).text())
+}
+
+/// Opens a session that [`limpid_state`] gave.
+///
+/// # Errors
+///
+/// If it is something else, or of a later version.
+#[wasm_bindgen]
+pub fn limpid_set_state(text: &str) -> Result<(), String> {
+    let page = page()?;
+    let saved = Saved::read(text).map_err(|why| match why {
+        Unreadable::Other => "this is no state of a lab".to_owned(),
+        Unreadable::Later(version) => {
+            format!("this state has the form {version}, which is of a later version of Limpid")
+        }
+    })?;
+    saved.open(&page);
+    Ok(())
+}
+
+/// Sets language and theme for as long as the page lives; an empty name leaves one as it is.
+#[wasm_bindgen]
+pub fn limpid_prefer(locale: &str, theme: &str) {
+    if let Some(page) = crate::running() {
+        page.prefer_for_now(|prefs| {
+            prefs.locale = Locale::from_tag(locale).unwrap_or(prefs.locale);
+            prefs.theme = Theme::from_name(theme).unwrap_or(prefs.theme);
+        });
+    }
+}
+
+/// Whether the page is in sight. Out of sight its World stands still.
+#[wasm_bindgen]
+pub fn limpid_show(in_sight: bool) {
+    if let Some(page) = crate::running() {
+        page.change(Topic::Time, |view| view.embedding.asleep = !in_sight);
+    }
+}
+
+fn page() -> Result<Page, String> {
+    crate::running().ok_or_else(|| "the lab has not started yet".to_owned())
+}
+
+fn to_world(page: &Page, action: &str) -> Result<(), String> {
+    let action: Action = action.trim().parse().map_err(|error| refusal(page.locale(), &error))?;
+    page.try_act(action).map_err(|error| refusal(page.locale(), &error))
+}
+
+fn to_cli(page: &Page, at: &str, line: &str) -> Result<Asked, String> {
+    let body = page.view().scene.named(at).filter(|body| body.has_terminal()).cloned();
+    let body = body.ok_or_else(|| no_host(page, at))?;
+    let (process, run) = page.lab().terminal_for(&body.name);
+    let known = page.desk().find(&body.name);
+    page.change_desk(|desk| match known {
+        Some(index) => desk.front = index,
+        None => desk.add(Tab::new(body.name.clone(), process.clone())),
+    });
+    let length = page.lab().console(&process).unwrap_or_default().length as f64;
+    let is_new = run.is_some();
+    let mut actions: Vec<Action> = run.into_iter().collect();
+    if !is_new && !page.lab().is_running(&process) {
+        actions.push(Action::Start { target: process.clone() });
+    }
+    actions.push(Action::Type { process: process.clone(), line: line.to_owned() });
+    page.act(actions);
+    Ok(Asked { process, line: line.to_owned(), length })
+}
+
+fn to_shell(page: &Page, at: &str, line: &str) -> Result<(), String> {
+    if page.lab().world().host_named(at).is_none() {
+        return Err(no_host(page, at));
+    }
+    terminal::type_into_shell(page, at, line);
+    Ok(())
+}
+
+fn no_host(page: &Page, name: &str) -> String {
+    let known = page.view().scene.names();
+    refusal(page.locale(), &ActionError::NoHost { name: name.to_owned(), known })
+}
+
+#[cfg(feature = "whole")]
+fn standing(view: &crate::view::View) -> Option<Standing> {
+    view.study.standing()
+}
+
+/// The first program has no lessons.
+#[cfg(not(feature = "whole"))]
+fn standing(_: &crate::view::View) -> Option<Standing> {
+    None
+}
+
+/// A time such as `1.5s`.
+fn moment(text: &str) -> Result<Duration, String> {
+    let read = format!("{} heal", text.trim()).parse::<Timed>();
+    let read = read.map(|timed| Duration::from_nanos(timed.at.0));
+    match read {
+        Ok(time) if time <= FURTHEST => Ok(time),
+        Ok(_) => Err(format!("'{text}' is further than {} s", FURTHEST.as_secs())),
+        Err(_) => Err(format!("'{text}' is no time; write it as in 1.5s or 200ms")),
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn millis(ns: u64) -> f64 {
+    ns as f64 / 1e6
+}
+
+fn json(value: &impl Serialize) -> String {
+    // Text and numbers: nothing that could not be written.
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+/// What a person is told who tries to act on a page that is only to be looked at.
+pub(crate) fn refuse(page: &Page) {
+    page.toast(page.say(common::READ_ONLY).to_owned());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn panes_and_controls_are_classes_and_a_narrow_window_begins_with_one_that_is_shown() {
+        let mut embedding = Embedding::default();
+        assert!(embedding.classes().is_empty());
+        embedding.panes =
+            Some(["terminal", "nonsense"].into_iter().filter_map(Shown::named).collect());
+        embedding.controls = Controls::None;
+        assert_eq!(
+            embedding.classes(),
+            ["no-map", "no-log", "no-side", "one-pane", "no-top", "no-time"]
+        );
+        assert_eq!(embedding.first_pane(), Pane::Terminal);
+    }
+
+    #[test]
+    fn times_are_read_and_a_far_one_is_refused() {
+        assert_eq!(moment(" 1.5s"), Ok(Duration::from_millis(1500)));
+        assert!(moment("9999s").is_err_and(|why| why.contains("9999s")));
+        assert!(moment("soon").is_err_and(|why| why.contains("soon")));
+    }
+}

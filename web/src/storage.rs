@@ -1,0 +1,36 @@
+//! What this browser keeps for the page between two visits.
+//!
+//! Inside a sandboxed frame of another origin a page has no storage. What it would keep is then
+//! kept for as long as the page lives.
+
+use core::cell::RefCell;
+
+use limpid_core::sorted::SortedMap;
+
+thread_local! {
+    /// Entries of a page without storage.
+    static MEMORY: RefCell<SortedMap<String, String>> = RefCell::default();
+}
+
+/// The value of an entry.
+pub(crate) fn get(key: &str) -> Option<String> {
+    match storage() {
+        Some(storage) => storage.get_item(key).ok().flatten(),
+        None => MEMORY.with_borrow(|memory| memory.get(key).cloned()),
+    }
+}
+
+/// Sets an entry. False if the browser refuses, for instance because its room is full.
+pub(crate) fn set(key: &str, value: &str) -> bool {
+    match storage() {
+        Some(storage) => storage.set_item(key, value).is_ok(),
+        None => {
+            MEMORY.with_borrow_mut(|memory| memory.insert(key.to_owned(), value.to_owned()));
+            true
+        }
+    }
+}
+
+fn storage() -> Option<web_sys::Storage> {
+    gloo::utils::window().local_storage().ok().flatten()
+}
