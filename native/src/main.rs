@@ -11,6 +11,7 @@ mod lesson;
 mod playground;
 mod proxy;
 mod server;
+mod service;
 mod shard;
 
 use std::ffi::OsString;
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
             Command::Proxy { args } => proxy::main(args),
             Command::Shard { args } => shard::main(args),
             Command::Lesson { action } => lesson::main(action),
+            Command::Service { action } => service::main(action),
             Command::Playground(options) => playground::main(&options),
         },
     }
@@ -139,6 +141,12 @@ enum Command {
         /// What to do
         #[command(subcommand)]
         action: lesson::Action,
+    },
+    /// Install servers that this machine starts by itself, list and remove them
+    Service {
+        /// What to do
+        #[command(subcommand)]
+        action: service::Action,
     },
     /// Run a server, and the page in which many of them run
     Playground(playground::Options),

@@ -1,26 +1,17 @@
-//! Whether a condition holds in a World. Nothing here changes anything: a server that is asked
-//! something is asked in a copy.
-
-use std::net::{Ipv4Addr, SocketAddr};
+//! Whether a condition holds in the place in which a lesson is played.
 
 use serde::{Deserialize, Serialize};
 
 use crate::glob::matches_ignoring_case;
-use crate::machine::{ConnId, Endpoint, Input, ListenerId, Machine};
-use crate::resp::value::{Value, decode, encode_command};
-use crate::sentinel::SentinelServer;
-use crate::server::Server;
-use crate::sim::{EventKind, ProcId, ProcState, ProcView, World};
-use crate::time::{Mono, Now};
+use crate::time::Mono;
 
-use super::counters;
-use super::ledger;
-use super::model::{Check, Condition, Expect};
-use super::typed::{Typed, typed};
+use super::model::{Check, Condition};
+use super::typed::Typed;
+use super::witness::Witness;
 
-/// What a World shows at a moment, found out once for all conditions.
+/// What can be seen at a moment, found out once for all conditions.
 pub(super) struct Evidence<'w> {
-    world: &'w World,
+    witness: &'w dyn Witness,
     typed: Vec<Typed>,
 }
 
@@ -36,8 +27,8 @@ pub(super) struct Before {
 }
 
 impl<'w> Evidence<'w> {
-    pub(super) fn of(world: &'w World) -> Self {
-        Evidence { world, typed: typed(world) }
+    pub(super) fn of(witness: &'w dyn Witness) -> Self {
+        Evidence { witness, typed: witness.typed() }
     }
 
     /// How often the line that a condition waits for stands in terminals.
@@ -55,74 +46,38 @@ impl<'w> Evidence<'w> {
 
     /// Whether a condition holds now; `number` is its place among those of its step.
     pub(super) fn holds(&self, condition: &Condition, number: usize, before: &Before) -> bool {
-        let world = self.world;
+        let witness = self.witness;
         match condition {
             Condition::Typed { .. } => {
                 self.count(condition) > before.seen.get(number).copied().unwrap_or_default()
             }
-            Condition::Logged { line, at } => self.procs(at).any(|proc| {
-                let log = world.log(proc.id).into_iter().flat_map(|log| log.iter());
-                log.rev().take_while(|entry| entry.at > before.at).any(|e| like(line, &e.text))
-            }),
-            Condition::Did { action } => world.events().since(before.event).any(|event| {
-                matches!(&event.kind, EventKind::Action(done) if like(action, &done.to_string()))
-            }),
-            Condition::Asked { command, at, password, check } => self
-                .procs(at)
-                .filter_map(|proc| ask(world, proc.id, password.as_deref(), command))
-                .any(|answer| satisfies(check, &answer)),
-            Condition::Info { field, at, password, check } => self
-                .procs(at)
-                .filter_map(|proc| info(world, proc.id, password.as_deref(), field))
-                .any(|value| satisfies(check, &value)),
-            Condition::Process { name, is } => {
-                let state = world.proc_named(name).map(|proc| proc.state);
-                match is {
-                    Expect::Running => state == Some(ProcState::Running),
-                    Expect::Paused => state == Some(ProcState::Paused),
-                    Expect::Stopped => {
-                        !matches!(state, Some(ProcState::Running | ProcState::Paused))
-                    }
-                }
+            Condition::Logged { line, at } => {
+                witness.logged(at, before.at).iter().any(|logged| like(line, logged))
             }
-            Condition::Host { name, on } => {
-                world.host_named(name).is_some_and(|host| host.on == *on)
+            Condition::Did { action } => {
+                witness.done(before.event).iter().any(|done| like(action, done))
             }
-            Condition::Link { between: (a, b), cut } => {
-                let ids = world.host_named(a).map(|h| h.id).zip(world.host_named(b).map(|h| h.id));
-                ids.is_some_and(|(a, b)| {
-                    world.cuts().any(|pair| pair == (a, b) || pair == (b, a)) == *cut
+            Condition::Asked { command, at, password, check } => {
+                let answers = witness.asked(at, password.as_deref(), command);
+                answers.iter().any(|answer| satisfies(check, answer))
+            }
+            Condition::Info { field, at, password, check } => {
+                let values = info(witness, at, password.as_deref(), field);
+                values.iter().any(|value| satisfies(check, value))
+            }
+            Condition::Process { name, is } => witness.process(name) == *is,
+            Condition::Host { name, on } => witness.host(name) == Some(*on),
+            Condition::Link { between: (a, b), cut } => witness.cut(a, b) == Some(*cut),
+            Condition::File { path, at, has } => witness.file(at, path).is_some_and(|bytes| {
+                has.as_ref().is_none_or(|has| {
+                    String::from_utf8_lossy(&bytes).lines().any(|line| like(has, line.trim()))
                 })
-            }
+            }),
             Condition::Ledger { column, at, check } => {
-                satisfies(check, &ledger::count(world, *column, at).to_string())
-            }
-            Condition::File { path, at, has } => {
-                let file = world.host_named(at).and_then(|host| host.disk.read_file(path).ok());
-                file.is_some_and(|bytes| {
-                    has.as_ref().is_none_or(|has| {
-                        String::from_utf8_lossy(&bytes).lines().any(|line| like(has, line.trim()))
-                    })
-                })
+                let count = witness.ledger(*column, at);
+                count.is_some_and(|count| satisfies(check, &count.to_string()))
             }
         }
-    }
-
-    /// The running processes of any of these names: their own, `host:port`, or their host's.
-    fn procs<'a>(&'a self, names: &'a [String]) -> impl Iterator<Item = ProcView<'w>> + 'a {
-        let world = self.world;
-        world.procs().filter(move |proc| {
-            let host = world.host(proc.host).map_or("", |host| host.name);
-            proc.state == ProcState::Running
-                && names.iter().any(|name| {
-                    proc.name == name
-                        || host == name
-                        || name.rsplit_once(':').is_some_and(|(at, port)| {
-                            at == host
-                                && world.listeners(proc.id).any(|l| l.port().to_string() == port)
-                        })
-                })
-        })
     }
 }
 
@@ -142,72 +97,25 @@ fn satisfies(check: &Check, value: &str) -> bool {
     }
 }
 
-/// A field of INFO, of CLUSTER INFO where there is one, or of what a client or a proxy counts.
-fn info(world: &World, proc: ProcId, password: Option<&str>, field: &str) -> Option<String> {
-    let of = |command: &[&str]| {
+/// A field of INFO, of CLUSTER INFO where there is one, or of what clients and proxies count.
+fn info(witness: &dyn Witness, at: &[String], password: Option<&str>, field: &str) -> Vec<String> {
+    let of = |command: &[&str]| -> Vec<String> {
         let words: Vec<String> = command.iter().map(|&word| word.to_owned()).collect();
-        let text = ask(world, proc, password, &words)?;
-        text.lines().find_map(|line| {
-            let (key, value) = line.split_once(':')?;
-            (key == field).then(|| value.trim_end().to_owned())
-        })
+        let texts = witness.asked(at, password, &words);
+        let values = texts.iter().filter_map(|text| {
+            text.lines().find_map(|line| {
+                let (key, value) = line.split_once(':')?;
+                (key == field).then(|| value.trim_end().to_owned())
+            })
+        });
+        values.collect()
     };
-    of(&["INFO", "everything"])
-        .or_else(|| of(&["CLUSTER", "INFO"]))
-        .or_else(|| counters::of(world, proc, field))
-}
-
-/// What a server would answer now, as redis-cli prints it into a pipe.
-fn ask(world: &World, proc: ProcId, password: Option<&str>, command: &[String]) -> Option<String> {
-    let host = world.host(world.proc(proc)?.host)?;
-    let now = Now::instantaneous(world.now(), host.wall);
-    let port = world.listeners(proc).next().map_or(6379, Endpoint::port);
-    if let Some(server) = world.machine::<Server>(proc) {
-        return ask_copy(server.clone(), now, port, password, command);
+    let mut values = of(&["INFO", "everything"]);
+    if values.is_empty() {
+        values = of(&["CLUSTER", "INFO"]);
     }
-    let sentinel = world.machine::<SentinelServer>(proc)?;
-    ask_copy(sentinel.clone(), now, port, password, command)
-}
-
-fn ask_copy<M: Machine>(
-    mut machine: M,
-    now: Now<'_>,
-    port: u16,
-    password: Option<&str>,
-    command: &[String],
-) -> Option<String> {
-    // Higher than any that a World gives.
-    let conn = ConnId::accepted(u64::MAX >> 2);
-    let at = |port| Endpoint::Ip(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-    let listener = ListenerId(u32::MAX);
-    machine.handle(now, Input::Accepted { conn, listener, peer: at(1), local: at(port) });
-    let mut request = Vec::new();
-    if let Some(password) = password {
-        encode_command(&["AUTH", password], &mut request);
+    if values.is_empty() {
+        values = witness.counted(at, field);
     }
-    encode_command(command, &mut request);
-    machine.handle(now, Input::Received { conn, bytes: &request });
-    let outbox = machine.outbox(conn)?;
-    let mut bytes: Vec<u8> = outbox.slices().flatten().copied().collect();
-    if password.is_some() {
-        let (_, used) = decode(&bytes).ok()??;
-        bytes.drain(..used);
-    }
-    let (value, _) = decode(&bytes).ok()??;
-    let mut lines = Vec::new();
-    flatten(&value, &mut lines);
-    Some(lines.join("\n"))
-}
-
-/// A value as lines of text.
-fn flatten(value: &Value, lines: &mut Vec<String>) {
-    if let Some(items) = value.items() {
-        return items.iter().for_each(|item| flatten(item, lines));
-    }
-    lines.push(match value {
-        Value::Integer(n) => n.to_string(),
-        Value::Null => String::new(),
-        Value::Error(text) => String::from_utf8_lossy(text).into_owned(),
-        other => String::from_utf8_lossy(other.bytes().unwrap_or_default()).into_owned(),
-    });
+    values
 }

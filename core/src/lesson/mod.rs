@@ -11,7 +11,8 @@
 //! | `read`, `conditions`, `setup` | from a file to a lesson; its conditions; its hosts and programs |
 //! | `error` | what is wrong with a file: line, reason, remedy |
 //! | `typed` | what was typed into terminals, and what came of it |
-//! | `evidence` | whether a condition holds in a World |
+//! | `witness` | what can be found out about a World, or about real processes |
+//! | `evidence` | whether a condition holds |
 //! | `ledger` | how many writes are acknowledged, and how many of those are lost |
 //! | `progress` | which steps are done, at which time |
 //! | `play` | the solution, carried out in a World |
@@ -33,6 +34,7 @@ mod read;
 mod setup;
 mod skeleton;
 mod typed;
+mod witness;
 mod yaml;
 
 #[cfg(test)]
@@ -47,3 +49,5 @@ pub use model::{
 pub use play::{PlayError, Played, play};
 pub use progress::{Answer, Progress};
 pub use skeleton::skeleton;
+pub use typed::{Places, Typed, typed_in, waits_for_line};
+pub use witness::{Witness, printed};

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::sim::World;
 use crate::time::{Duration, Mono};
 
 use super::evidence::{Before, Evidence};
 use super::model::{Condition, Lesson, Waited};
+use super::witness::Witness;
 
 /// How far a person has come in a lesson.
 ///
@@ -34,8 +34,8 @@ struct Begun {
 pub struct Answer(pub usize);
 
 impl Progress {
-    /// Looks at the World. True if a step was done, or taken back.
-    pub fn look(&mut self, lesson: &Lesson, world: &World) -> bool {
+    /// Looks at the World, or at real processes. True if a step was done, or taken back.
+    pub fn look(&mut self, lesson: &Lesson, world: &dyn Witness) -> bool {
         let before = self.done();
         self.forget(world.now());
         // Whatever is true from the start of a step on ends it in this very look.
@@ -111,9 +111,9 @@ impl Progress {
 }
 
 impl Begun {
-    fn at(world: &World, evidence: &Evidence<'_>, wait: &[Waited]) -> Self {
+    fn at(world: &dyn Witness, evidence: &Evidence<'_>, wait: &[Waited]) -> Self {
         let seen = wait.iter().map(|waited| evidence.count(&waited.condition)).collect();
-        let before = Before { at: world.now(), event: world.events().next(), seen };
+        let before = Before { at: world.now(), event: world.next_event(), seen };
         Begun { before, since: vec![None; wait.len()], answer: None, done: None }
     }
 

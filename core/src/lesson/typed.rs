@@ -1,13 +1,13 @@
-//! What was typed into the terminals of a World, line by line, with what came of it.
+//! What was typed into terminals, line by line, with what came of it.
 
 use crate::lab::Terminal;
-use crate::sim::{HostView, World};
+use crate::sim::World;
 
 use super::conditions::collapse;
 
 /// A line that was typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Typed {
+pub struct Typed {
     /// The host, or the server as `host:port`, that it was meant for.
     pub at: Vec<String>,
     /// The line, with single blanks.
@@ -16,43 +16,69 @@ pub(super) struct Typed {
     pub printed: String,
 }
 
-/// All lines that can still be seen in terminals, each terminal's in their order.
+/// The hosts of a lesson: their names, and their addresses as they are printed.
+pub type Places = [(String, String)];
+
+/// All lines that can still be seen in the terminals of a World.
 pub(super) fn typed(world: &World) -> Vec<Typed> {
+    let places: Vec<(String, String)> =
+        world.hosts().map(|host| (host.name.to_owned(), host.ip.to_string())).collect();
     let mut found = Vec::new();
     for proc in world.procs() {
         let Some(terminal) = world.machine::<Terminal>(proc.id) else { continue };
-        let host = world.host(proc.host);
+        let own = world.host(proc.host).map_or("", |host| host.name);
         let mut last = None;
         for block in &terminal.shown().blocks {
             let Some((prompt, line)) = &block.typed else { continue };
-            let at = of_prompt(world, prompt, host.as_ref(), last.as_ref());
+            let at = of_prompt(&places, prompt, own, last.as_ref());
             last = Some(at.clone());
             found.push(Typed { at, line: collapse(line), printed: block.printed.clone() });
         }
     }
     for tty in world.ttys() {
-        let host = world.host(tty.host());
-        let mut last: Option<Typed> = None;
-        let mut place = None;
-        for row in tty.text().lines() {
-            match split_prompt(row) {
-                Some((prompt, line)) => {
-                    found.extend(last.take());
-                    let at = of_prompt(world, prompt, host.as_ref(), place.as_ref());
-                    place = Some(at.clone());
-                    last = Some(Typed { at, line: collapse(line), printed: String::new() });
-                }
-                None => {
-                    if let Some(typed) = &mut last {
-                        typed.printed.push_str(row);
-                        typed.printed.push('\n');
-                    }
+        let own = world.host(tty.host()).map_or("", |host| host.name);
+        found.extend(rows(&tty.text(), own, &places));
+    }
+    with_one_shots(found, &places)
+}
+
+/// All lines that can be seen in the text of a terminal of a host.
+pub fn typed_in(text: &str, own: &str, places: &Places) -> Vec<Typed> {
+    with_one_shots(rows(text, own, places), places)
+}
+
+/// Whether the last row of a terminal is a prompt behind which nothing stands.
+pub fn waits_for_line(text: &str) -> bool {
+    let last = text.trim_end_matches('\n').lines().last().unwrap_or_default();
+    split_prompt(last).is_some_and(|(_, line)| line.trim().is_empty())
+}
+
+fn rows(text: &str, own: &str, places: &Places) -> Vec<Typed> {
+    let mut found = Vec::new();
+    let mut last: Option<Typed> = None;
+    let mut place = None;
+    for row in text.lines() {
+        match split_prompt(row) {
+            Some((prompt, line)) => {
+                found.extend(last.take());
+                let at = of_prompt(places, prompt, own, place.as_ref());
+                place = Some(at.clone());
+                last = Some(Typed { at, line: collapse(line), printed: String::new() });
+            }
+            None => {
+                if let Some(typed) = &mut last {
+                    typed.printed.push_str(row);
+                    typed.printed.push('\n');
                 }
             }
         }
-        found.extend(last);
     }
-    let one_shots: Vec<Typed> = found.iter().filter_map(|typed| one_shot(world, typed)).collect();
+    found.extend(last);
+    found
+}
+
+fn with_one_shots(mut found: Vec<Typed>, places: &Places) -> Vec<Typed> {
+    let one_shots: Vec<Typed> = found.iter().filter_map(|typed| one_shot(places, typed)).collect();
     found.extend(one_shots);
     found.retain(|typed| !typed.line.is_empty());
     found
@@ -80,12 +106,11 @@ fn split_prompt(row: &str) -> Option<(&str, &str)> {
 /// The places that a prompt names, as they may be called. Without a connection a line is meant for
 /// the place of the line before.
 fn of_prompt(
-    world: &World,
+    places: &Places,
     prompt: &str,
-    own: Option<&HostView<'_>>,
+    own_name: &str,
     last: Option<&Vec<String>>,
 ) -> Vec<String> {
-    let own_name = own.map_or("", |host| host.name);
     if let Some(last) = last.filter(|_| prompt.starts_with(NOT_CONNECTED)) {
         return last.clone();
     }
@@ -95,18 +120,18 @@ fn of_prompt(
     }
     let address = prompt.split(['[', '(', '>']).next().unwrap_or_default();
     let Some((host, port)) = address.rsplit_once(':') else { return vec![own_name.to_owned()] };
-    place(world, host, port, own_name)
+    place(places, host, port, own_name)
 }
 
-fn place(world: &World, host: &str, port: &str, own: &str) -> Vec<String> {
+fn place(places: &Places, host: &str, port: &str, own: &str) -> Vec<String> {
     let is_own = matches!(host, "127.0.0.1" | "localhost" | "::1");
-    let named = world.hosts().find(|known| known.name == host || known.ip.to_string() == host);
-    let name = if is_own { own } else { named.map_or(host, |known| known.name) };
+    let named = places.iter().find(|(name, ip)| name == host || ip == host);
+    let name = if is_own { own } else { named.map_or(host, |(name, _)| name.as_str()) };
     vec![name.to_owned(), format!("{name}:{port}")]
 }
 
 /// What `redis-cli -h redis-1 get k`, typed into a shell, says to a server.
-fn one_shot(world: &World, typed: &Typed) -> Option<Typed> {
+fn one_shot(places: &Places, typed: &Typed) -> Option<Typed> {
     let mut words = typed.line.split(' ').peekable();
     if words.next()? != "redis-cli" {
         return None;
@@ -122,7 +147,7 @@ fn one_shot(world: &World, typed: &Typed) -> Option<Typed> {
     }
     let line = words.collect::<Vec<_>>().join(" ");
     let own = typed.at.first().map_or("", |own| own.as_str());
-    let at = place(world, host, port, own);
+    let at = place(places, host, port, own);
     (!line.is_empty()).then(|| Typed { at, line, printed: typed.printed.clone() })
 }
 

@@ -1,9 +1,11 @@
 //! `limpid playground`: a server on the Redis protocol and the page over HTTP, in one process.
 
+mod lessons;
 mod page;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -24,6 +26,10 @@ pub(crate) struct Options {
     /// The address that both listen on
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     bind: IpAddr,
+    /// A folder with lessons of your own, which the page shows instead of its own; an open page
+    /// shows each change
+    #[arg(long, value_name = "DIR")]
+    lessons: Option<PathBuf>,
 }
 
 /// Runs both until the server ends.
@@ -37,11 +43,18 @@ pub(crate) fn main(options: &Options) -> ExitCode {
 fn start(options: &Options) -> Result<ExitCode> {
     let redis = SocketAddr::from((options.bind, options.port));
     let http = SocketAddr::from((options.bind, options.http_port));
+    if let Some(folder) = options.lessons.as_ref().filter(|folder| !folder.is_dir()) {
+        bail!(
+            "there is no folder {}. limpid lesson new {} writes a lesson to begin with",
+            folder.display(),
+            folder.join("mine/first.md").display()
+        );
+    }
     // Tried here, since the server would only say so in its log. It listens a moment later.
     drop(listen(redis, "--port")?);
     let listener = listen(http, "--http-port")?;
     let http = listener.local_addr().context("cannot tell where the page is")?;
-    serve(listener)?;
+    serve(listener, options.lessons.clone())?;
 
     let mut config = Config::default();
     for (directive, value) in [
@@ -81,13 +94,13 @@ fn listen(address: SocketAddr, option: &str) -> Result<TcpListener> {
 }
 
 /// Serves the page on a thread of its own, so that it never keeps the server waiting.
-fn serve(listener: TcpListener) -> Result<()> {
+fn serve(listener: TcpListener, lessons: Option<PathBuf>) -> Result<()> {
     listener.set_nonblocking(true)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name("http".into()).spawn(move || {
         let served = runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener)?;
-            axum::serve(listener, page::router()).await
+            axum::serve(listener, page::router(lessons)).await
         });
         if let Err(error) = served {
             eprintln!("limpid: the page is served no more: {error}");

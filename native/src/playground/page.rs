@@ -1,6 +1,8 @@
 //! The page over HTTP: the files of `dist/`, as `cargo xtask web` leaves them. That also leaves
 //! compressed copies beside them; nothing is compressed here.
 
+use std::path::PathBuf;
+
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -14,6 +16,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use rust_embed::{EmbeddedFile, RustEmbed};
 use tower_http::set_header::SetResponseHeaderLayer;
+
+use super::lessons;
 
 /// The page, in the binary; a debug build reads it from where it was built.
 #[derive(RustEmbed)]
@@ -34,19 +38,35 @@ const FOR_EVER: &str = "public, max-age=31536000, immutable";
 /// For the others: keep them, and ask each time whether they are still good.
 const ASK: &str = "no-cache";
 
-/// Answers everything that a browser asks for.
-pub(super) fn router() -> Router {
+/// Answers everything that a browser asks for. A folder of lessons stands in for those of the page.
+pub(super) fn router(own_lessons: Option<PathBuf>) -> Router {
     let always = |name: HeaderName, value: &'static str| {
         SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value))
     };
-    Router::new()
-        .fallback_service(get(answer))
+    let pages = match own_lessons {
+        None => Router::new().fallback_service(get(answer)),
+        Some(folder) => lessons::router(folder)
+            .route("/", get(reloading))
+            .route("/index.html", get(reloading))
+            .fallback_service(get(answer)),
+    };
+    pages
         .layer(always(CONTENT_SECURITY_POLICY, POLICY))
         .layer(always(X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(always(REFERRER_POLICY, "no-referrer"))
         // The embedding script is loaded by pages of other origins; nothing here is secret.
         .layer(always(ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
         .layer(always(HeaderName::from_static("cross-origin-resource-policy"), "cross-origin"))
+}
+
+/// The page, which loads itself again when a lesson changes.
+async fn reloading() -> Response {
+    let Some(index) = Dist::get("index.html") else {
+        return text(StatusCode::SERVICE_UNAVAILABLE, UNBUILT);
+    };
+    let page = lessons::with_reload(&String::from_utf8_lossy(&index.data));
+    let headers = [(CONTENT_TYPE, "text/html; charset=utf-8"), (CACHE_CONTROL, "no-store")];
+    (headers, page).into_response()
 }
 
 async fn answer(uri: Uri, headers: HeaderMap, _request: Request) -> Response {

@@ -1,9 +1,11 @@
 //! The `limpid` binary as a process: how it starts, what it says, how it ends.
 
 mod daemon;
+mod lessons;
 mod limits;
 mod memory;
 mod playground;
+mod service;
 mod start;
 
 use std::io::{Read, Write};

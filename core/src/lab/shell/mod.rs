@@ -35,6 +35,8 @@ use std::sync::Arc;
 use crate::lab::programs::TRIB;
 use crate::sim::{Launch, Process, World};
 
+pub use self::skeleton::redis_conf;
+
 use self::os::{Entry, Program};
 use self::tools::Seen;
 

@@ -85,7 +85,7 @@ pub(super) fn files(facts: &Facts) -> Vec<File> {
 }
 
 /// A configuration file with the directives that are changed most.
-pub(super) fn redis_conf() -> String {
+pub fn redis_conf() -> String {
     "\
 # A configuration file for Redis: one directive a line.
 

@@ -1,4 +1,6 @@
-//! `limpid lesson`: checks lessons, and writes the beginning of a new one.
+//! `limpid lesson`: checks lessons, plays them, and writes the beginning of a new one.
+
+mod native;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -20,6 +22,17 @@ pub(crate) enum Action {
         #[arg(long, default_value_t = 7)]
         seed: u64,
     },
+    /// Play the solution of a lesson, step by step
+    Run {
+        /// The file
+        file: PathBuf,
+        /// Play it with real processes in a scratch directory, and not in a simulated world
+        #[arg(long)]
+        native: bool,
+        /// The seed of the world
+        #[arg(long, default_value_t = 7)]
+        seed: u64,
+    },
     /// Write a lesson to begin with
     New {
         /// The file to write; it must not exist
@@ -34,6 +47,7 @@ pub(crate) enum Action {
 pub(crate) fn main(action: Action) -> ExitCode {
     let done = match action {
         Action::Check { files, seed } => check(&files, seed),
+        Action::Run { file, native, seed } => run(&file, native, seed),
         Action::New { file, title } => new(&file, &title),
     };
     done.unwrap_or_else(|error| {
@@ -71,6 +85,23 @@ fn check_one(file: &Path, seed: u64) -> Result<String> {
     let played = lesson::play(&lesson, seed, lab::programs)?;
     let seconds = played.world.now().as_millis() / 1000;
     Ok(format!("{} steps, played in {seconds} s of virtual time", lesson.steps.len()))
+}
+
+fn run(file: &Path, natively: bool, seed: u64) -> Result<ExitCode> {
+    let name = file.display();
+    let lesson = read(file).with_context(|| name.to_string())?;
+    if natively {
+        let told = |step: &str| println!("{step}: done");
+        native::play(&lesson, told).with_context(|| name.to_string())?;
+    } else {
+        let played =
+            lesson::play(&lesson, seed, lab::programs).with_context(|| name.to_string())?;
+        for (step, at) in &played.steps {
+            println!("{step}: done after {} s", at.as_millis() / 1000);
+        }
+    }
+    println!("{name}: played to its end");
+    Ok(ExitCode::SUCCESS)
 }
 
 fn read(file: &Path) -> Result<Lesson> {

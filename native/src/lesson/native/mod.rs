@@ -1,0 +1,151 @@
+//! A lesson's solution played with real processes, in a scratch directory of this machine.
+//!
+//! What lives here: the stage ([`stage`]: hosts as directories and addresses of the loopback network),
+//! terminals on pseudo-terminals ([`terminal`]), and the person who knows the solution. What a step
+//! waits for is judged by `limpid_core::lesson`, as in the page.
+
+mod stage;
+mod terminal;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail, ensure};
+use limpid_core::lesson::{Answer, Command, Condition, Lesson, Progress};
+
+use stage::Stage;
+
+/// How often the stage is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+/// How long a command may take until the next one is typed.
+const COMMAND: Duration = Duration::from_secs(5);
+/// How long a step may take after the last command of its solution.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Plays a lesson; `tell` is called with the id of each step that is done.
+pub(super) fn play(lesson: &Lesson, tell: impl Fn(&str)) -> Result<()> {
+    needs_no_world(lesson)?;
+    let mut person = Person { stage: Stage::set(lesson)?, lesson, progress: Progress::default() };
+    for number in 0..lesson.steps.len() {
+        person.step(number)?;
+        tell(&lesson.steps[number].id);
+    }
+    Ok(())
+}
+
+/// Fails if a lesson waits for or does something that only a World has.
+fn needs_no_world(lesson: &Lesson) -> Result<()> {
+    for step in &lesson.steps {
+        let waits = step.wait.iter().find_map(|waited| match &waited.condition {
+            Condition::Did { .. } => Some("something done to the World"),
+            Condition::Host { .. } => Some("the power of a host"),
+            Condition::Link { .. } => Some("a link"),
+            Condition::Ledger { .. } => Some("the ledger of writes"),
+            _ => None,
+        });
+        let acts = step.solution.iter().any(|command| matches!(command, Command::Act(_)));
+        let what = waits.or(acts.then_some("a fault in its solution"));
+        if let Some(what) = what {
+            bail!(
+                "line {}: step '{}' needs a World ({what}), so it cannot be played with real \
+                 processes; leave out --native",
+                step.line,
+                step.id
+            );
+        }
+    }
+    ensure!(
+        lesson.native,
+        "the lesson does not say 'native: true' in its front matter; add it if it needs nothing but \
+         the programs of Redis and those of an ordinary machine"
+    );
+    Ok(())
+}
+
+/// Somebody who knows the solution.
+struct Person<'l> {
+    stage: Stage,
+    lesson: &'l Lesson,
+    progress: Progress,
+}
+
+impl Person<'_> {
+    fn step(&mut self, number: usize) -> Result<()> {
+        let step = &self.lesson.steps[number];
+        self.look();
+        ensure!(
+            self.progress.done() <= number,
+            "line {}: step '{}' is done before anything was done for it",
+            step.line,
+            step.id
+        );
+        for command in &step.solution {
+            self.carry_out(command, number)?;
+        }
+        if step.open {
+            return Ok(());
+        }
+        if let Some(question) = &step.question {
+            let met = |person: &Self| person.progress.met(number).iter().all(|met| *met);
+            self.run(PATIENCE, met);
+            let right = question.answers.iter().position(|answer| answer.right);
+            let now = self.stage.now();
+            self.progress.answer(number, Answer(right.unwrap_or_default()), now);
+        }
+        self.run(PATIENCE, |person| person.progress.done() > number);
+        if self.progress.done() > number {
+            return Ok(());
+        }
+        let met = self.progress.met(number);
+        let open: Vec<String> = (met.iter().zip(&step.wait))
+            .filter(|(met, _)| !**met)
+            .map(|(_, waited)| format!("{:?}", waited.condition))
+            .collect();
+        bail!(
+            "line {}: step '{}' is not done {PATIENCE:?} after its solution: {}. The terminals \
+             show:\n{}",
+            step.line,
+            step.id,
+            open.join(", "),
+            self.stage.shown()
+        )
+    }
+
+    fn carry_out(&mut self, command: &Command, number: usize) -> Result<()> {
+        let step = &self.lesson.steps[number];
+        let last = step.solution.last() == Some(command);
+        let is_over = move |person: &Self| last && person.progress.done() > number;
+        let (terminal, line) = match command {
+            Command::Wait(time) => {
+                self.run(*time, is_over);
+                return Ok(());
+            }
+            Command::Cli { at, line } => (self.stage.cli(at)?, line),
+            Command::Shell { terminal, line } => (self.stage.shell(terminal)?, line),
+            Command::Act(_) => bail!("'{command}' needs a World"),
+        };
+        let ready = |person: &Self| person.stage.waits_for_line(&terminal);
+        self.run(COMMAND, ready);
+        self.stage.type_line(&terminal, line)?;
+        // What was typed has to be seen before its prompt can be told from the next one.
+        self.run(LOOK * 2, is_over);
+        self.run(COMMAND, |person| is_over(person) || ready(person));
+        Ok(())
+    }
+
+    /// Looks again and again until something is so, for so long at most.
+    fn run(&mut self, time: Duration, is_over: impl Fn(&Self) -> bool) {
+        let end = Instant::now() + time;
+        loop {
+            self.look();
+            if is_over(self) || Instant::now() >= end {
+                break;
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    fn look(&mut self) {
+        self.stage.read_logs();
+        self.progress.look(self.lesson, &self.stage);
+    }
+}

@@ -1,0 +1,71 @@
+//! The services of Limpid on a machine, read off the unit files and scripts that install them.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::plan::entry;
+use super::{Init, Where};
+
+/// A service that is installed.
+#[derive(Debug)]
+pub(super) struct Installed {
+    pub name: String,
+    pub port: u16,
+    pub config: PathBuf,
+    pub log: PathBuf,
+    pub data: PathBuf,
+    pub init: Init,
+    /// Its unit file or script.
+    pub entry: PathBuf,
+}
+
+/// All of them, by port.
+pub(super) fn all(place: &Where) -> Result<Vec<Installed>> {
+    let mut found = Vec::new();
+    for init in [Init::Systemd, Init::Sysv] {
+        let example = entry(init, "any");
+        let folder = place.path(example.parent().unwrap_or(Path::new("/")));
+        let files = match std::fs::read_dir(&folder) {
+            Ok(files) => files,
+            // A machine has one of the two, or none yet.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error).with_context(|| format!("cannot list {folder:?}")),
+        };
+        for file in files.flatten() {
+            // Other services' files may be anything, also no text.
+            let text = std::fs::read(file.path()).unwrap_or_default();
+            let name = file.file_name().to_string_lossy().into_owned();
+            let name = name.strip_suffix(".service").unwrap_or(&name).to_owned();
+            found.extend(read(&String::from_utf8_lossy(&text), name, init));
+        }
+    }
+    found.sort_by_key(|service| service.port);
+    Ok(found)
+}
+
+/// Whether something listens on a port of this machine.
+pub(super) fn answers(port: u16) -> bool {
+    const PATIENCE: Duration = Duration::from_millis(500);
+    let at = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    TcpStream::connect_timeout(&at, PATIENCE).is_ok()
+}
+
+/// A service by the notes in its file.
+fn read(text: &str, name: String, init: Init) -> Option<Installed> {
+    let note = |key: &str| {
+        let mut lines = text.lines();
+        lines.find_map(|line| line.strip_prefix("# limpid ")?.strip_prefix(key)?.strip_prefix(' '))
+    };
+    Some(Installed {
+        port: note("port")?.parse().ok()?,
+        config: note("config")?.into(),
+        log: note("log")?.into(),
+        data: note("data")?.into(),
+        entry: entry(init, &name),
+        name,
+        init,
+    })
+}
