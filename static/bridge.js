@@ -53,14 +53,16 @@ function look() {
   }
   goals(before?.lesson, status.lesson);
   events();
-  const { now: _, end: __, ...rest } = status;
-  const { now: ___, end: ____, ...restBefore } = before ?? {};
-  const changed = JSON.stringify(rest) !== JSON.stringify(restBefore);
-  // Time alone is told of once a second.
-  if (changed || performance.now() - told > 1000) {
+  // While it runs, time alone is told of once a second.
+  if (shape(status) !== shape(before) || performance.now() - told > 1000) {
     told = performance.now();
     send("state", { state: status });
   }
+}
+
+function shape(state) {
+  const { now, end: _, ...rest } = state ?? {};
+  return JSON.stringify(state?.playing ? rest : [rest, now]);
 }
 
 function goals(before, now) {
