@@ -15,8 +15,14 @@ const NEWER: &[(&str, usize)] = &[
     // WITHSCORE is an option since 7.2.
     ("zrank", ARITY),
     ("zrevrank", ARITY),
-    // Since 7.2 a script may call it, and does not wait.
+    // Since 7.2 a script may call them, and does not wait.
     ("wait", FLAGS),
+    ("blmove", FLAGS),
+    ("blpop", FLAGS),
+    ("brpop", FLAGS),
+    ("brpoplpush", FLAGS),
+    ("bzpopmax", FLAGS),
+    ("bzpopmin", FLAGS),
     // Since 7.2 they are answered while data is loaded.
     ("cluster|info", FLAGS),
     ("cluster|keyslot", FLAGS),

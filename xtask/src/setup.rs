@@ -110,8 +110,8 @@ fn has_venv() -> bool {
 pub(crate) fn client_libraries(ws: &Workspace) -> Result<()> {
     let wanted = ws.root().join("tests/interop/libraries");
     let here = ws.target().join("libraries");
-    let remedy = "the tests drive redis-py, ioredis and axe-core; check the network (PyPI and the npm \
-                  registry are asked once for each version of them) and try again";
+    let remedy = "the tests drive redis-py, ioredis, BullMQ, Redlock and axe-core; check the network \
+                  (PyPI and the npm registry are asked once for each version of them) and try again";
 
     let (requirements, python) = (wanted.join("requirements.txt"), here.join("python"));
     installed(&[&requirements], &python, || {
@@ -126,7 +126,7 @@ pub(crate) fn client_libraries(ws: &Workspace) -> Result<()> {
     let (package, lock) = (wanted.join("package.json"), wanted.join("package-lock.json"));
     let node = here.join("node");
     installed(&[&package, &lock], &node, || {
-        step("Installing ioredis and axe-core for the tests (npm, under target/)");
+        step("Installing ioredis, BullMQ, Redlock and axe-core for the tests (npm, under target/)");
         for file in [&package, &lock] {
             std::fs::copy(file, node.join(file.file_name().unwrap_or_default()))?;
         }

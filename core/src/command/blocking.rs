@@ -13,7 +13,7 @@ use crate::time::Duration;
 /// Rows of the command table.
 pub static ROWS: &[Row<Handler>] = &[
     list("blmove", 6, blmove)
-        .flags(flag::WRITE | flag::DENYOOM | flag::NOSCRIPT | flag::BLOCKING)
+        .flags(flag::WRITE | flag::DENYOOM | flag::BLOCKING)
         .keys(MOVING)
         .since("6.2.0")
         .summary("Moves an element from one list to another, waiting for one if there is none.")
@@ -26,7 +26,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .summary("Takes elements from the first of some lists that has any, waiting if none has.")
         .syntax("timeout numkeys key ... <where: LEFT | RIGHT> [COUNT count]"),
     list("blpop", -3, |ctx| pop_list(ctx, End::Left))
-        .flags(flag::WRITE | flag::NOSCRIPT | flag::BLOCKING)
+        .flags(flag::WRITE | flag::BLOCKING)
         .keys(&[KeySpec::range(1, -2, 1, TAKING)])
         .since("2.0.0")
         .complexity("O(N), N being the number of keys.")
@@ -34,7 +34,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .syntax("key ... timeout")
         .history(&[("6.0.0", "The timeout may have a fraction.")]),
     list("brpop", -3, |ctx| pop_list(ctx, End::Right))
-        .flags(flag::WRITE | flag::NOSCRIPT | flag::BLOCKING)
+        .flags(flag::WRITE | flag::BLOCKING)
         .keys(&[KeySpec::range(1, -2, 1, TAKING)])
         .since("2.0.0")
         .complexity("O(N), N being the number of keys.")
@@ -42,7 +42,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .syntax("key ... timeout")
         .history(&[("6.0.0", "The timeout may have a fraction.")]),
     list("brpoplpush", 4, brpoplpush)
-        .flags(flag::WRITE | flag::DENYOOM | flag::NOSCRIPT | flag::BLOCKING)
+        .flags(flag::WRITE | flag::DENYOOM | flag::BLOCKING)
         .keys(MOVING)
         .since("2.2.0")
         .summary("Moves the last element of a list to the front of another, waiting if need be.")
@@ -57,7 +57,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .summary("Takes members from the first of some sorted sets that has any, waiting if none has.")
         .syntax("timeout numkeys key ... <where: MIN | MAX> [COUNT count]"),
     zset("bzpopmax", -3, |ctx| pop_zset(ctx, pop::Extreme::Max))
-        .flags(flag::WRITE | flag::NOSCRIPT | flag::BLOCKING | flag::FAST)
+        .flags(flag::WRITE | flag::BLOCKING | flag::FAST)
         .keys(&[KeySpec::range(1, -2, 1, TAKING)])
         .since("5.0.0")
         .complexity("O(log(N)), N being the number of members.")
@@ -65,7 +65,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .syntax("key ... timeout")
         .history(&[("6.0.0", "The timeout may have a fraction.")]),
     zset("bzpopmin", -3, |ctx| pop_zset(ctx, pop::Extreme::Min))
-        .flags(flag::WRITE | flag::NOSCRIPT | flag::BLOCKING | flag::FAST)
+        .flags(flag::WRITE | flag::BLOCKING | flag::FAST)
         .keys(&[KeySpec::range(1, -2, 1, TAKING)])
         .since("5.0.0")
         .complexity("O(log(N)), N being the number of members.")

@@ -118,6 +118,8 @@ pub struct Caller {
     pub reads_all_keys: bool,
     /// Whether the call must not block (inside MULTI or a script).
     pub deny_blocking: bool,
+    /// Whether a script calls.
+    pub in_script: bool,
 }
 
 /// The part of the configuration that commands on data and the keyspace look at. The names are

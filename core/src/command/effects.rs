@@ -13,11 +13,24 @@ pub struct Effects {
     verbatim: Verbatim,
     commands: Vec<Propagated>,
     events: Vec<Event>,
-    touched: Vec<(u32, Box<[u8]>)>,
+    touched: Vec<Touched>,
     ready: Vec<(u32, Box<[u8]>)>,
     flushed: Vec<u32>,
+    /// Whether all keys of a database, or of all, were deleted at once.
+    cleared: bool,
     /// Whether all keys of all databases were deleted at once.
     emptied: bool,
+}
+
+/// A key that has changed or gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Touched {
+    /// Its database.
+    pub db: u32,
+    /// The key.
+    pub key: Box<[u8]>,
+    /// Whether it has gone by itself: it expired or was evicted.
+    pub by_itself: bool,
 }
 
 /// Who listens.
@@ -175,7 +188,14 @@ impl Effects {
     #[inline]
     pub fn touched(&mut self, db: usize, key: &[u8]) {
         if self.listeners.watching {
-            self.touched.push((db as u32, key.into()));
+            self.touched.push(Touched { db: db as u32, key: key.into(), by_itself: false });
+        }
+    }
+
+    /// Tells that `key` has expired or was evicted, for those who watch it.
+    pub fn lost(&mut self, db: usize, key: &[u8]) {
+        if self.listeners.watching {
+            self.touched.push(Touched { db: db as u32, key: key.into(), by_itself: true });
         }
     }
 
@@ -184,6 +204,11 @@ impl Effects {
         if self.listeners.watching || self.listeners.blocked {
             self.flushed.push(db as u32);
         }
+    }
+
+    /// Tells that all keys of a database, or of all, were deleted by FLUSHDB or FLUSHALL.
+    pub fn cleared(&mut self) {
+        self.cleared |= self.listeners.watching;
     }
 
     /// Tells that all keys of all databases were deleted by FLUSHALL.
@@ -240,14 +265,20 @@ impl Effects {
         core::mem::take(&mut self.events)
     }
 
-    /// The keys that changed, with their databases.
-    pub fn take_touched(&mut self) -> Vec<(u32, Box<[u8]>)> {
+    /// The keys that changed.
+    pub fn take_touched(&mut self) -> Vec<Touched> {
         core::mem::take(&mut self.touched)
     }
 
     /// The databases whose keys are all gone.
     pub fn take_flushed(&mut self) -> Vec<u32> {
         core::mem::take(&mut self.flushed)
+    }
+
+    /// Whether FLUSHDB or FLUSHALL has deleted all keys of a database.
+    #[inline]
+    pub fn take_cleared(&mut self) -> bool {
+        core::mem::take(&mut self.cleared)
     }
 
     /// Whether FLUSHALL has deleted everything.

@@ -13,6 +13,7 @@ pub(super) fn dbsize(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
 pub(super) fn flushdb(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     let how = parse(ctx)?;
     ctx.effects.flushed(ctx.db);
+    ctx.effects.cleared();
     ctx.effects.dirty += ctx.keyspace.flush(Some(ctx.db), how);
     ctx.effects.force();
     ctx.reply.ok();
@@ -26,6 +27,7 @@ pub(super) fn flushall(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     }
     ctx.effects.dirty += ctx.keyspace.flush(None, how);
     ctx.effects.emptied();
+    ctx.effects.cleared();
     ctx.effects.force();
     ctx.reply.ok();
     Ok(())

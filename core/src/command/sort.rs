@@ -128,8 +128,10 @@ fn run(ctx: &mut Ctx<'_>, query: &Query<'_>) -> Result<(), CommandError> {
     let mut db = ctx.keyspace.db(ctx.db);
     let value = db.read(db.key(ctx.args.at(1)));
     let is_set = matches!(value, Some(ValueRef::Set(_)));
-    // A set has no order to keep, and what is stored must not depend on chance.
-    let force_alpha = query.keeps_order() && is_set && query.store.is_some();
+    // A set has no order to keep, and what is stored, or decides what a script does, must not depend on
+    // chance.
+    let force_alpha =
+        query.keeps_order() && is_set && (query.store.is_some() || ctx.caller.in_script);
     let keeps_order = query.keeps_order() && !force_alpha;
     let elements = match value {
         None => Vec::new(),

@@ -1,6 +1,7 @@
 //! CLIENT.
 
 use super::clients::{check_name, describe, is_printable};
+use super::tracking_commands::{caching, getredir, tracking, trackinginfo};
 use super::{
     Call, Client, ClientKind, ClientState, Front, Handler, ReplyMode, Rows, Service, Standing,
     container, row,
@@ -20,7 +21,14 @@ impl<S: Service> Rows<S> {
             .subcommands(Self::CLIENT_SUBCOMMANDS)];
 
     const CLIENT_SUBCOMMANDS: &'static [Row<Handler<S>>] = &[
+    oneself("caching", 3, caching)
+        .since("6.0.0")
+        .summary("Says whether the keys that the next command reads are tracked.")
+        .syntax("<mode: YES | NO>"),
     oneself("getname", 2, getname).since("2.6.9").summary("Tells the connection's name."),
+    oneself("getredir", 2, getredir)
+        .since("6.0.0")
+        .summary("Tells who gets the connection's invalidations."),
     oneself("help", 2, help)
         .flags(flag::LOADING | flag::STALE)
         .since("5.0.0")
@@ -82,6 +90,14 @@ impl<S: Service> Rows<S> {
         .since("2.6.9")
         .summary("Names the connection.")
         .syntax("connection-name"),
+    oneself("tracking", -3, tracking)
+        .since("6.0.0")
+        .complexity("O(1), and O(N) for N prefixes.")
+        .summary("Says whether the connection is told of changes to the keys that it caches.")
+        .syntax("<status: ON | OFF> [REDIRECT client-id#integer] [PREFIX prefix ...] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]"),
+    oneself("trackinginfo", 2, trackinginfo)
+        .since("6.2.0")
+        .summary("Tells how the connection's caching is tracked."),
     others("unblock", -3, unblock)
         .since("5.0.0")
         .complexity("O(log(N)), N being the number of connections.")
@@ -389,6 +405,11 @@ fn help<S: Service>(_: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), Comm
     call.reply().help(
         "CLIENT",
         &[
+            "CACHING (YES|NO)",
+            "    Say whether the keys that the next command reads are tracked, in the modes OPTIN",
+            "    and OPTOUT.",
+            "GETREDIR",
+            "    Tell the id of the connection that gets the invalidations of this one.",
             "GETNAME",
             "    Tell the name of this connection.",
             "ID",
@@ -415,6 +436,13 @@ fn help<S: Service>(_: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), Comm
             "    Name this connection.",
             "SETINFO <option> <value>",
             "    Tell about the client: LIB-NAME, LIB-VER.",
+            "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]",
+            "         [OPTIN] [OPTOUT] [NOLOOP]",
+            "    Say whether this connection is told of changes to the keys that it caches.",
+            "TRACKINGINFO",
+            "    Tell how the caching of this connection is tracked.",
+            "UNBLOCK <clientid> [TIMEOUT|ERROR]",
+            "    End the wait of a client that a command has blocked.",
             "UNPAUSE",
             "    End the pause.",
             "NO-EVICT (ON|OFF)",

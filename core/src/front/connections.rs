@@ -100,6 +100,9 @@ impl<S: Service> Front<S> {
     /// Forgets a client, and all that bound it to channels and to the service.
     pub(crate) fn gone(&mut self, mut client: Box<Client<S>>) {
         self.release(&mut client);
+        if let Some(total) = &mut self.client_memory {
+            *total = total.saturating_sub(client.counted_memory as u64);
+        }
         self.clients.forget(&client);
     }
 
@@ -107,11 +110,29 @@ impl<S: Service> Front<S> {
     /// reply.
     pub(crate) fn release(&mut self, client: &mut Client<S>) {
         self.unsubscribe_all(client);
+        self.stop_tracking(client);
         self.end_long(client);
         if core::mem::take(&mut client.monitor) {
             self.monitors.remove(&client.slot);
         }
         S::release(self, client);
+    }
+
+    /// Counts what all clients take, from now on, or does not any more.
+    pub(crate) fn count_client_memory(&mut self, on: bool) {
+        if self.client_memory.is_some() == on {
+            return;
+        }
+        let mut total = 0;
+        for slot in self.clients.slots() {
+            if let Some(client) = self.clients.get_mut(slot) {
+                client.counted_memory = 0;
+                if on {
+                    client.count_memory(&mut total);
+                }
+            }
+        }
+        self.client_memory = on.then_some(total);
     }
 
     /// Closes a client at once and drops what it was to be sent. It must not be taken out.

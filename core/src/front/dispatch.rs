@@ -7,9 +7,9 @@ use super::{
     Run, Service, Standing,
 };
 use crate::acl::Context;
-use crate::command::CommandError;
 use crate::command::error::up_to_nul;
 use crate::command::meta::flag;
+use crate::command::{CommandError, Group};
 use crate::machine::LogLevel;
 use crate::resp::reply::Reply;
 use crate::resp::request::{Args, Limits, ProtocolError};
@@ -154,9 +154,11 @@ impl<S: Service> Front<S> {
             Ok(Admission::Held) => return,
             Err(error) => {
                 self.stats.command(command.id).rejected += 1;
-                return S::refuse(self, client, Some(command), args, &error);
+                S::refuse(self, client, Some(command), args, &error);
+                return self.end_caching_exception(client, command);
             }
         }
+        self.end_caching_exception(client, command);
         if client.replies == ReplyMode::Skip {
             client.replies = ReplyMode::On;
         }
@@ -281,12 +283,18 @@ impl<S: Service> Front<S> {
         // MONITOR already showed this command when it blocked.
         let again = client.state.is_resumed();
         let (began, stalled) = (self.elapsed, self.stalled);
+        if !self.monitors.is_empty() && !again && command.meta.group == Group::Scripting {
+            self.show_script_to_monitors(now, client, command, args);
+        }
         let result = self.run(now, client, command, args);
         if !client.state.is_blocked() {
             client.argv_bytes = 0;
         }
         if let Err(error) = &result {
             self.answer_error(client, error);
+        }
+        if client.tracking.is_some() {
+            self.remember_read(client, command, args);
         }
         self.elapsed = now.nanos();
         if !self.monitors.is_empty() && !again {

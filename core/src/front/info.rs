@@ -168,7 +168,7 @@ impl<S: Service> Front<S> {
         text.field("client_recent_max_output_buffer", output);
         let paused = self.clients.iter().filter(|c| c.paused).count();
         text.field("blocked_clients", counts.blocked + paused + self.shutdown.clients());
-        text.field("tracking_clients", 0);
+        text.field("tracking_clients", self.tracking.clients());
         let everyone = || self.clients.iter().chain(caller);
         let listening = everyone().filter(|c| c.subscriptions.is_some()).count();
         text.field("pubsub_clients", listening);
@@ -223,9 +223,9 @@ impl<S: Service> Front<S> {
         text.field("active_defrag_key_misses", 0);
         text.field("total_active_defrag_time", 0);
         text.field("current_active_defrag_time", 0);
-        text.field("tracking_total_keys", 0);
-        text.field("tracking_total_items", 0);
-        text.field("tracking_total_prefixes", 0);
+        text.field("tracking_total_keys", self.tracking.keys());
+        text.field("tracking_total_items", self.tracking.items());
+        text.field("tracking_total_prefixes", self.tracking.prefixes());
         text.field("unexpected_error_replies", service.unexpected_error_replies);
         text.field("total_error_replies", stats.error_replies);
         text.field("dump_payload_sanitizations", 0);

@@ -26,13 +26,14 @@
 //! * `log`, `disk`, `listeners`, `output`, `pause`: lines for the log, disk operations, listeners,
 //!   replies on their way out, CLIENT PAUSE;
 //! * `acl`: who is logged in as whom, and what is denied to whom by the rules of [`crate::acl`];
-//! * `pubsub`, `monitor`, [`slowlog`]: what clients are told besides replies, and slow commands;
+//! * `pubsub`, `tracking`, `monitor`: what clients are told besides replies;
+//! * [`slowlog`], `latency`: what has taken long;
 //! * `dispatch`: from bytes to replies, through the checks;
 //! * `connections`: connections that come and go;
 //! * `cron`: what is done because time passes;
 //! * `start`: the first lines of the log;
-//! * `commands`, `client_commands`, `config_commands`, `acl_commands`, `connection`: COMMAND, CLIENT,
-//!   CONFIG, ACL, and commands on the connection itself;
+//! * `commands`, `tracking_commands`, `client_commands`, `config_commands`, `acl_commands`,
+//!   `connection`: COMMAND, CLIENT, CONFIG, ACL, and commands on the connection itself;
 //! * [`info`], `shutdown`: INFO and SHUTDOWN.
 //!
 //! A service composes its table from [`Rows`] of the front and rows of its own.
@@ -52,6 +53,8 @@ mod disk;
 mod dispatch;
 pub mod info;
 pub mod info_text;
+pub mod latency;
+mod latency_commands;
 mod listeners;
 mod log;
 mod monitor;
@@ -65,6 +68,8 @@ pub mod slowlog;
 mod start;
 pub mod stats;
 pub mod table;
+mod tracking;
+mod tracking_commands;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -81,15 +86,17 @@ pub(crate) use listeners::{Listeners, bind_name};
 pub use names::Names;
 pub(crate) use output::{MAX_LONG_UNSENT, MAX_UNSENT};
 pub(crate) use pause::{Pause, PauseReason};
-pub(crate) use pubsub::Pubsub;
+pub(crate) use pubsub::{Pubsub, Push};
 pub use service::{Admission, ChildNews, PeerInput, Purpose, Service};
 pub use table::{Command, Rows, Run, Table};
+pub(crate) use tracking::TrackingTable;
 
 use crate::machine::{ConnId, Input, Machine, OpId, Outbox, Output, Vitals};
 use crate::resp::reply::Scratch;
 use crate::rng::Rng;
 use crate::sorted::{SortedMap, SortedSet};
 use crate::time::{Mono, Now, Wall};
+use latency::LatencyMonitor;
 use slowlog::Slowlog;
 use stats::Stats;
 
@@ -148,6 +155,8 @@ pub struct Front<S: Service> {
     pub(crate) facts: Arc<Facts>,
     pub(crate) names: Names<S>,
     pub(crate) clients: Clients<S>,
+    /// Memory that clients take which are no servers, in bytes, if it is limited.
+    pub(crate) client_memory: Option<u64>,
     pub(crate) listeners: Listeners,
     pub(crate) rng: Rng,
     pub(crate) scratch: Scratch,
@@ -162,11 +171,14 @@ pub struct Front<S: Service> {
     pub(crate) pause: Pause,
     pub(crate) acl: acl::Acl,
     pub(crate) pubsub: Pubsub,
+    pub(crate) tracking: TrackingTable,
     /// Slots of clients in MONITOR.
     pub(crate) monitors: SortedSet<u32>,
     pub(crate) stats: Stats,
     pub(crate) slowlog: Slowlog,
-    /// The nanoseconds from which on a command is slow, for the log of such or the watchdog.
+    pub(crate) latency: LatencyMonitor,
+    /// The nanoseconds from which on a command is slow for anybody: the log of such, the latency
+    /// monitor or the watchdog.
     pub(crate) slow: Option<u64>,
     pub(crate) vitals: Vitals,
     pub(crate) run_id: [u8; 40],
@@ -214,6 +226,7 @@ impl<S: Service> Front<S> {
             service,
             names: Names::new(S::table(), config.renames()),
             clients: Clients::default(),
+            client_memory: None,
             listeners: Listeners::default(),
             rng,
             scratch: Scratch::default(),
@@ -224,9 +237,11 @@ impl<S: Service> Front<S> {
             pause: Pause::default(),
             acl: acl::Acl::new(S::table()),
             pubsub: Pubsub::default(),
+            tracking: TrackingTable::default(),
             monitors: SortedSet::new(),
             stats: Stats::new(S::table().all().len()),
             slowlog: Slowlog::default(),
+            latency: LatencyMonitor::default(),
             slow: None,
             vitals: Vitals::default(),
             run_id,

@@ -1,6 +1,6 @@
 //! MONITOR: every command, as it is carried out, shown to whoever asked.
 
-use super::{Call, Client, ClientState, Command, Front, Handler, Rows, Service, row};
+use super::{Call, Client, ClientState, Command, Front, Handler, Push, Rows, Service, row};
 use crate::command::meta::flag;
 use crate::command::{CommandError, Group, Row};
 use crate::machine::Endpoint;
@@ -28,8 +28,33 @@ impl<S: Service> Front<S> {
         if command.meta.has(flag::SKIP_MONITOR) || command.meta.has(flag::ADMIN) {
             return;
         }
+        self.tell_monitors(now, client, command, args);
+    }
+
+    /// Shows a command that runs a script to those who watch, before the commands that it calls.
+    pub(crate) fn show_script_to_monitors(
+        &mut self,
+        now: Now<'_>,
+        client: &mut Client<S>,
+        command: &Command<S>,
+        args: Args<'_>,
+    ) {
+        if command.meta.has(flag::SKIP_MONITOR) {
+            self.tell_monitors(now, client, command, args);
+        }
+    }
+
+    /// Tells those who watch of a command, whatever it is.
+    fn tell_monitors(
+        &mut self,
+        now: Now<'_>,
+        client: &mut Client<S>,
+        command: &Command<S>,
+        args: Args<'_>,
+    ) {
         let micros = now.wall.0;
         let from = match &client.peer {
+            _ if S::is_in_script(self) => "lua".to_owned(),
             Endpoint::Ip(address) => address.to_string(),
             Endpoint::Unix(_) => match &client.local {
                 Endpoint::Unix(path) => format!("unix:{path}"),
@@ -50,6 +75,7 @@ impl<S: Service> Front<S> {
             line.extend_from_slice(crate::resp::quote::repr(shown).as_bytes());
         }
         line.extend_from_slice(b"\r\n");
+        let line = Push::Message(line);
         let mut current = Some(client);
         for slot in self.monitors.clone() {
             self.deliver(now, &mut current, slot, &line);

@@ -31,6 +31,9 @@ impl<S: Service> Front<S> {
 
     #[inline]
     fn flush_as(&mut self, now: Now<'_>, client: &mut Client<S>, sending: Due) {
+        if let Some(total) = &mut self.client_memory {
+            client.count_memory(total);
+        }
         let may_leave = S::may_send(self, now.mono, client);
         if client.standing == Standing::Closing && client.long.is_none() {
             S::last_flush(self, client);

@@ -132,11 +132,27 @@ pub(crate) struct Pubsub {
     channels: Named<BTreeSet<u32>>,
     patterns: Named<BTreeSet<u32>>,
     shards: Named<BTreeSet<u32>>,
-    /// Queued messages for clients that were taken out of the slots when the message came.
-    queued_for_others: Vec<(u32, Vec<u8>)>,
-    /// Queued messages for the client whose command is running, sent after its reply.
-    queued_for_current: Vec<Vec<u8>>,
+    /// Queued pushes for clients that were taken out of the slots when the push came.
+    queued_for_others: Vec<(u32, Push)>,
+    /// Queued pushes for the client whose command is running, sent after its reply.
+    queued_for_current: Vec<Push>,
 }
+
+/// What a client is sent that is no reply. It is written when it is sent, since its form depends on
+/// the version of the protocol that the client speaks then.
+#[derive(Clone, Debug)]
+pub(crate) enum Push {
+    /// A message, written for version 2, or a line of MONITOR.
+    Message(Vec<u8>),
+    /// Keys that a client caches have changed: an array of them, empty for all. It is another
+    /// client's cache if the invalidation is `redirected`.
+    Invalidation { keys: Vec<u8>, redirected: bool },
+    /// The client of this id, which gets the receiver's invalidations, is gone.
+    RedirectionBroken(u64),
+}
+
+/// The channel that clients in version 2 of the protocol get invalidations on.
+const INVALIDATIONS: &[u8] = b"__redis__:invalidate";
 
 impl Pubsub {
     /// How many channels somebody listens to.
@@ -231,9 +247,9 @@ impl<S: Service> Front<S> {
         let verb: &[u8] = if kind == ChannelKind::Shard { b"smessage" } else { b"message" };
         if let Some(slots) = self.pubsub.of(kind).get(channel) {
             let slots: Vec<u32> = slots.iter().copied().collect();
-            let bytes = encode(&[verb, channel, message]);
+            let push = Push::Message(encode(&[verb, channel, message]));
             for slot in slots {
-                self.deliver(now, &mut current, slot, &bytes);
+                self.deliver(now, &mut current, slot, &push);
                 receivers += 1;
             }
         }
@@ -246,9 +262,9 @@ impl<S: Service> Front<S> {
                 .map(|(pattern, slots)| (pattern.clone(), slots.clone()))
                 .collect();
             for (pattern, slots) in matching {
-                let bytes = encode(&[b"pmessage", &pattern, channel, message]);
+                let push = Push::Message(encode(&[b"pmessage", &pattern, channel, message]));
                 for slot in slots {
-                    self.deliver(now, &mut current, slot, &bytes);
+                    self.deliver(now, &mut current, slot, &push);
                     receivers += 1;
                 }
             }
@@ -256,33 +272,33 @@ impl<S: Service> Front<S> {
         receivers
     }
 
-    /// Puts a push, written for version 2, into a client's outbox in its own version.
+    /// Puts a push into a client's outbox.
     pub(crate) fn deliver(
         &mut self,
         now: Now<'_>,
         current: &mut Option<&mut Client<S>>,
         slot: u32,
-        bytes: &[u8],
+        push: &Push,
     ) {
         if current.as_deref().is_some_and(|client| client.slot == slot) {
-            self.pubsub.queued_for_current.push(bytes.to_vec());
+            self.pubsub.queued_for_current.push(push.clone());
             return;
         }
         match self.clients.take(slot) {
             Some(mut client) => {
-                write(&mut client, bytes);
+                write(&mut client, push);
                 self.flush_soon(now, &mut client);
                 self.clients.put(client);
             }
-            None => self.pubsub.queued_for_others.push((slot, bytes.to_vec())),
+            None => self.pubsub.queued_for_others.push((slot, push.clone())),
         }
     }
 
     /// Sends the messages that the running command queued for its own client.
     #[cold]
     pub(crate) fn deliver_queued_for_current(&mut self, client: &mut Client<S>) {
-        for message in core::mem::take(&mut self.pubsub.queued_for_current) {
-            write(client, &message);
+        for push in core::mem::take(&mut self.pubsub.queued_for_current) {
+            write(client, &push);
         }
     }
 
@@ -290,23 +306,42 @@ impl<S: Service> Front<S> {
     #[inline]
     pub(crate) fn deliver_queued_for_others(&mut self, now: Now<'_>) {
         if !self.pubsub.queued_for_others.is_empty() {
-            for (slot, bytes) in core::mem::take(&mut self.pubsub.queued_for_others) {
+            for (slot, push) in core::mem::take(&mut self.pubsub.queued_for_others) {
                 if self.clients.get(slot).is_some() {
-                    self.deliver(now, &mut None, slot, &bytes);
+                    self.deliver(now, &mut None, slot, &push);
                 }
             }
         }
     }
 }
 
-fn write<S: Service>(client: &mut Client<S>, bytes: &[u8]) {
+fn write<S: Service>(client: &mut Client<S>, push: &Push) {
     if client.standing != Standing::Open {
         return;
     }
-    match (client.proto, bytes) {
-        // The forms differ in their first byte alone, but for the lines that MONITOR gets.
-        (Proto::Resp3, [b'*', rest @ ..]) => client.out().write_parts([b">", rest]),
-        _ => client.out().write(bytes),
+    match (push, client.proto) {
+        (Push::Message(bytes), proto) => match (proto, bytes.as_slice()) {
+            // The forms differ in their first byte alone, but for the lines that MONITOR gets.
+            (Proto::Resp3, [b'*', rest @ ..]) => client.out().write_parts([b">", rest]),
+            (_, bytes) => client.out().write(bytes),
+        },
+        (Push::Invalidation { keys, .. }, Proto::Resp3) => {
+            let keys: &[u8] = if keys.is_empty() { b"_\r\n" } else { keys };
+            client.out().write_parts([b">2\r\n$10\r\ninvalidate\r\n", keys]);
+        }
+        // In version 2 there are no pushes but messages to those who listen.
+        (Push::Invalidation { keys, redirected }, Proto::Resp2) => {
+            if *redirected && client.subscriptions.is_some() {
+                let keys: &[u8] = if keys.is_empty() { b"$-1\r\n" } else { keys };
+                client.out().write_parts([b"*3\r\n$7\r\nmessage\r\n$20\r\n", INVALIDATIONS]);
+                client.out().write_parts([b"\r\n", keys]);
+            }
+        }
+        (Push::RedirectionBroken(id), Proto::Resp3) => {
+            let text = format!(">2\r\n$21\r\ntracking-redir-broken\r\n:{id}\r\n");
+            client.out().write(text.as_bytes());
+        }
+        (Push::RedirectionBroken(_), Proto::Resp2) => {}
     }
 }
 

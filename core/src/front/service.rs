@@ -254,12 +254,21 @@ pub trait Service: Clone + Debug + Send + Sync + Sized + 'static {
         client.state.is_blocked()
     }
 
+    /// Whether the command that is running was called by a script.
+    fn is_in_script(_front: &Front<Self>) -> bool {
+        false
+    }
+
     /// A message was published; `args` are those of PUBLISH or SPUBLISH.
     fn published(_front: &mut Front<Self>, _now: Now<'_>, _client: &Client<Self>, _args: Args<'_>) {
     }
 
     /// An error was answered to a replica or to the primary, which is a fault of one of the two.
     fn error_between_servers(_front: &mut Front<Self>, _client: &Client<Self>, _text: &[u8]) {}
+
+    /// Tracking was turned on or off for a client: the program finds out whether it has to tell of
+    /// keys that change.
+    fn tracking_changed(_front: &mut Front<Self>) {}
 
     /// Whether an argument is a password, which MONITOR and SLOWLOG hide.
     fn is_secret(command: &Command<Self>, args: Args<'_>, index: usize) -> bool {

@@ -127,9 +127,10 @@ impl<S: Service> Front<S> {
         }
     }
 
-    /// Brings up to date from when on a command is slow, for the log of such or the watchdog.
+    /// Brings up to date from when on a command is slow for anybody.
     pub(crate) fn slowness_changed(&mut self) {
-        self.slow = [self.slow_for_log(), self.slow_for_watchdog()].into_iter().flatten().min();
+        let wanted = [self.slow_for_log(), self.latency_threshold(), self.slow_for_watchdog()];
+        self.slow = wanted.into_iter().flatten().min();
     }
 
     /// The nanoseconds from which on a command is slow; none is as slow as what is negative.
@@ -156,6 +157,8 @@ impl<S: Service> Front<S> {
         if self.slow_for_watchdog().is_some_and(|least| took >= least) {
             self.watchdog_expired(command, took);
         }
+        let event = if command.meta.has(flag::FAST) { "fast-command" } else { "command" };
+        self.note_latency(event, took);
         let is_slow = self.slow_for_log().is_some_and(|least| took >= least);
         if !is_slow || command.meta.has(flag::SKIP_SLOWLOG) {
             return;

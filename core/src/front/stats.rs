@@ -243,23 +243,23 @@ impl Histogram {
         0
     }
 
-    /// How many durations did not exceed each power of two nanoseconds, starting at 1024, for
-    /// those powers at which something is added.
+    /// How many durations did not exceed the class of each power of two nanoseconds, starting at
+    /// 1024, for those powers at which something is added, with the highest duration of the class.
     pub fn cumulative(&self) -> Vec<(u64, u64)> {
         let mut out = Vec::new();
-        let (mut bound, mut seen, mut told) = (1024u64, 0u64, 0u64);
+        let (mut power, mut seen, mut told) = (1024u64, 0u64, 0u64);
         for (class, count) in self.counts.iter().enumerate() {
-            while Self::highest(class) > bound {
+            while class > Self::class(power) {
                 if seen > told {
-                    out.push((bound, seen));
+                    out.push((Self::highest(Self::class(power)), seen));
                     told = seen;
                 }
-                bound *= 2;
+                power *= 2;
             }
             seen += u64::from(*count);
         }
         if seen > told {
-            out.push((bound, seen));
+            out.push((Self::highest(Self::class(power)), seen));
         }
         out
     }
@@ -295,7 +295,7 @@ mod tests {
             assert!((got / micros - 1.0).abs() < 0.01, "{percent}: {got}");
         }
         let last = *histogram.cumulative().last().expect("some");
-        assert_eq!(last, (1 << 20, 1000));
+        assert_eq!(last, ((1 << 20) + (1 << 13) - 1, 1000));
     }
 
     #[test]

@@ -108,7 +108,9 @@ fn server(launch: &Launch<'_>) -> Result<Box<dyn Process>, LaunchError> {
         return Err(LaunchError(format!("Can't chdir to '{dir}': No such file or directory")));
     }
     let facts = Facts { directory, ..facts(launch) };
-    Ok(background(Server::new(config, facts)))
+    let mut server = Server::new(config, facts);
+    server.trace_scripts();
+    Ok(background(server))
 }
 
 /// `redis-sentinel file [--directive value ...]`, or `redis-server file --sentinel`.

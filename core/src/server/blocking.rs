@@ -293,6 +293,7 @@ impl Server {
             self.deliver_queued_for_current(client);
         }
         if client.state.blocked.is_none() {
+            self.end_caching_exception(client, blocked.command);
             self.wake(now, client);
         }
     }

@@ -66,6 +66,11 @@ impl ClientState for ServerClient {
         self.transaction.as_deref().map(|queued| (queued.len(), queued.memory()))
     }
 
+    fn memory(&self) -> usize {
+        let queued = self.queued().map_or(0, |(_, bytes)| bytes);
+        queued + self.watching.len() * crate::front::Client::<super::Redis>::NAME_SIZE
+    }
+
     fn db(&self) -> usize {
         self.db
     }

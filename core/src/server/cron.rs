@@ -23,6 +23,7 @@ impl Server {
     pub(super) fn server_cron(&mut self, now: Now<'_>) {
         self.stats.sample(now.mono);
         self.cluster_cron(now);
+        self.limit_client_memory(now.mono);
         if self.is_migrating() {
             self.migration_cron(now);
             if self.is_migrating() {
@@ -56,16 +57,17 @@ impl Server {
         if self.service.eviction.going_on {
             self.make_room(now, None);
         }
-        let limited = self.config.settings().maxmemory_clients != 0;
-        if limited || self.service.eviction.clients_due.is_some() {
-            self.watch_client_memory(now);
-        }
         self.look_at_save_points(now);
         self.end_waits(now);
         if self.service.waiting.has_ready() {
             self.serve_waiting(now);
         }
         self.deliver_queued_for_others(now);
+        self.deliver_queued_invalidations(now);
+        let limit = self.config.settings().tracking_table_max_keys;
+        if self.tracking.exceeds(limit) {
+            self.limit_tracking(now, None, limit);
+        }
         self.watch_clients(now);
         self.replication_cron(now);
         self.close_idle_migrate_conns(now);
@@ -91,18 +93,17 @@ impl Server {
             || self.service.keyspace.free_waits()
             || self.service.waiting.has_ready()
             || self.service.eviction.going_on
+            || self.tracking.exceeds(self.config.settings().tracking_table_max_keys)
         {
             return Some(self.now.0);
         }
         let waits = self.service.waiting.next_deadline();
-        let clients = self.service.eviction.clients_due;
         let replication = self.replication_wake();
         [
             self.clients_due,
             self.service.schedule.expiry,
             self.pause.until(),
             waits,
-            clients,
             background,
             replication,
             self.migrate_conns_wake(),
@@ -146,9 +147,11 @@ impl Server {
             self.service.schedule.expiry = Some(now.mono + wait);
             return;
         }
+        let began = now.nanos();
         self.service.keyspace.env.now_ms = ms;
         self.service.effects.begin(self.service.listeners);
         self.service.keyspace.expire_step(SLICE);
+        self.note_latency("expire-cycle", now.nanos().saturating_sub(began));
         self.after_effects(now, None);
         self.propagate_as(Together::No);
         self.service.schedule.expiry = Some(now.mono);

@@ -98,10 +98,18 @@ fn debug(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
             config.change_state(|state| state.skip_checksum_validation = skip);
             call.reply().ok();
         }
-        (b"set-disable-deny-scripts", 3) | (b"quicklist-packed-threshold", 3) => {
+        (b"set-disable-deny-scripts", 3) => {
+            server.service.scripting.may_call_all = call.arg(2) != b"0";
             call.reply().ok();
         }
+        (b"quicklist-packed-threshold", 3) => call.reply().ok(),
         (b"replybuffer", 4) => call.reply().ok(),
+        (b"replicate", 3..) => {
+            server.service.effects.begin(server.service.listeners);
+            server.service.effects.propagate(call.client.state.db, call.args.from(2).iter());
+            call.reply().ok();
+        }
+        (b"htstats", 3..=4) => table_stats(server, call)?,
         (b"change-repl-id", 2) => {
             server.change_stream_id();
             server.notice(|| "Changing replication IDs after receiving change-repl-id".to_owned());
@@ -125,16 +133,35 @@ fn object(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> 
         .keyspace
         .peek(call.client.state.db, call.arg(2))
         .ok_or(CommandError::NoSuchKey)?;
+    let idle = entry.clock().idle_seconds(now);
     let text = format!(
         "Value at:0x{:012x} refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}",
         // There is no address that would be the same everywhere.
         0,
         entry.encoding().name(),
         rdb::serialized_len(entry.value(), server.config.settings().data.rdb_compression),
-        (now / 1000) & 0xFF_FFFF,
-        entry.clock().idle_seconds(now),
+        (now / 1000).saturating_sub(idle) & 0xFF_FFFF,
+        idle,
     );
     call.reply().simple(&text);
+    Ok(())
+}
+
+/// DEBUG HTSTATS: how many entries the table of a database has, and what it takes.
+fn table_stats(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    let index = parse_i64(call.arg(2)).ok_or(CommandError::NotAnInteger)?;
+    let databases = server.config.settings().data.databases;
+    let index = usize::try_from(index).ok().filter(|&index| index < databases);
+    let index = index.ok_or(CommandError::text("ERR Out of range database"))?;
+    let found = server.service.keyspace.summary().find(|summary| summary.0 == index);
+    let (_, keys, expiring) = found.unwrap_or((index, 0, 0));
+    let [main, expires] = server.service.keyspace.overheads(index);
+    let text = format!(
+        "[Dictionary HT]\nHash table 0 stats (main hash table):\n number of elements: {keys}\n \
+         memory of the table: {main}\n[Expires HT]\nHash table 0 stats (main hash table):\n \
+         number of elements: {expiring}\n memory of the table: {expires}\n"
+    );
+    call.reply().verbatim("txt", text.as_bytes());
     Ok(())
 }
 
@@ -356,6 +383,8 @@ fn help(call: &mut Call<'_>) {
             "    A digest of the value of each key.",
             "ERROR <string>",
             "    Reply this error.",
+            "HTSTATS <dbid>",
+            "    Tell how many entries the tables of a database have, and what they take.",
             "LOADAOF",
             "    Write what waits for the append-only file, forget all data, and load it again.",
             "LOG <message>",
@@ -371,8 +400,12 @@ fn help(call: &mut Call<'_>) {
             "    null, array, set, map, attrib, push, verbatim, true, false.",
             "RELOAD [NOSAVE] [NOFLUSH] [MERGE]",
             "    Save the data, forget it, and load it again. Like LOADAOF, not within MULTI.",
+            "REPLICATE <command>",
+            "    Propagate a command to the replicas and the append-only file, without carrying it out.",
             "SEGFAULT",
             "    Crash, with a report in the log.",
+            "SET-DISABLE-DENY-SCRIPTS <0|1>",
+            "    Whether scripts may call commands that scripts must not.",
             "SET-ACTIVE-EXPIRE <0|1>",
             "    Whether keys are deleted when their time has come, or only when they are met.",
             "SET-SKIP-CHECKSUM-VALIDATION <0|1>",

@@ -6,6 +6,7 @@ use core::mem;
 use super::cluster::is_redirection;
 use super::{Client, Command, Server, transactions};
 use crate::acl::Request;
+use crate::command::effects::Touched;
 use crate::command::meta::{flag, key};
 use crate::command::{Caller, Class, CommandError, Ctx, Rest, Wait, effects};
 use crate::front::{Admission, Permission};
@@ -34,6 +35,9 @@ impl Server {
         }
         if self.config.settings().maxmemory > 0 {
             self.check_memory(now, client, command)?;
+        }
+        if !self.tracking.is_idle() {
+            self.bound_tracking(now, client);
         }
         let (queued, lacked) = match &client.state.transaction {
             Some(transaction) if command.name == "exec" => {
@@ -65,6 +69,16 @@ impl Server {
         let (muted, proto) = (client.is_muted(), client.proto);
         Reply::new(client.out(), &mut self.scratch, proto).muted(muted).simple("QUEUED");
         Ok(Admission::Queued)
+    }
+
+    /// Keeps the table of tracked keys within its limit, and sends a tracking client what it has been
+    /// told of before its command: that is no part of the command's reply.
+    fn bound_tracking(&mut self, now: Now<'_>, client: &mut Client) {
+        let limit = self.config.settings().tracking_table_max_keys;
+        if self.tracking.exceeds(limit) {
+            self.limit_tracking(now, Some(&mut *client), limit);
+        }
+        self.deliver_queued_for_current(client);
     }
 
     /// Answers the error of a command that was refused; one that fails EXEC ends the transaction.
@@ -226,6 +240,7 @@ impl Server {
             from_primary: client.state.from_primary,
             reads_all_keys: client.unrestricted || self.reads_all_keys(client, args),
             deny_blocking: self.service.executing || client.state.from_primary,
+            in_script: self.service.scripting.is_calling(),
         };
         let mut ctx = Ctx {
             now,
@@ -295,11 +310,17 @@ impl Server {
 
     /// Passes on what happened to those who listen. `client` is the one at work.
     fn tell_listeners(&mut self, now: Now<'_>, mut client: Option<&mut Client>) {
-        for (db, key) in self.service.effects.take_touched() {
+        for Touched { db, key, by_itself } in self.service.effects.take_touched() {
             if self.service.waiting.heeds_absence() {
                 self.note_if_gone(now, db, &key);
             }
+            if !self.tracking.is_idle() {
+                self.invalidate(now, client.as_deref_mut(), &key, by_itself);
+            }
             self.watched_key_touched(db, client.as_deref(), key);
+        }
+        if self.service.effects.take_cleared() && !self.tracking.is_idle() {
+            self.invalidate_all(now, client.as_deref_mut());
         }
         for db in self.service.effects.take_flushed() {
             self.watched_db_replaced(client.as_deref_mut(), db);
@@ -326,7 +347,7 @@ impl Server {
             match event.kind {
                 KeyEventKind::Expired => {
                     self.service.effects.also(event.db, [delete, &event.key]);
-                    self.service.effects.touched(event.db, &event.key);
+                    self.service.effects.lost(event.db, &event.key);
                     self.service.effects.event(event.db, Class::Expired, "expired", &event.key);
                 }
                 KeyEventKind::Missed => {

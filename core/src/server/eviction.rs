@@ -32,8 +32,6 @@ pub(super) struct Eviction {
     clients: (usize, Option<Mono>),
     /// Whether there is still too much, and keys that may go.
     pub(super) going_on: bool,
-    /// When it is looked next whether clients take too much.
-    pub(super) clients_due: Option<Mono>,
 }
 
 #[derive(Clone, Debug)]
@@ -111,8 +109,8 @@ impl Server {
             return true;
         }
         // Clients that take more than they may go before keys do.
-        if let Some(most) = self.client_memory_limit() {
-            self.evict_clients(now, most);
+        if self.client_memory.is_some() {
+            self.limit_client_memory(now.mono);
             if self.used_memory(now.mono, client.as_deref()) <= limit {
                 return true;
             }
@@ -121,6 +119,7 @@ impl Server {
             return false;
         }
         self.service.keyspace.env.now_ms = now.wall.as_millis();
+        let began = now.nanos();
         self.service.effects.begin(self.service.listeners);
         let mut fits = false;
         for _ in 0..SLICE {
@@ -131,6 +130,7 @@ impl Server {
                 break;
             }
         }
+        self.note_latency("eviction-cycle", now.nanos().saturating_sub(began));
         let any_left = !fits && self.choose_again();
         self.service.eviction.going_on = any_left;
         self.after_effects(now, client);
@@ -140,19 +140,19 @@ impl Server {
 
     /// Cuts off the clients that take the most memory while all together take more than
     /// `maxmemory-clients`, but for those that asked to be spared (CLIENT NO-EVICT).
-    pub(super) fn watch_client_memory(&mut self, now: Now<'_>) {
-        let Some(limit) = self.client_memory_limit() else {
-            self.service.eviction.clients_due = None;
-            return;
-        };
-        match self.service.eviction.clients_due {
-            Some(due) if now.mono < due => {}
-            Some(_) => {
-                self.service.eviction.clients_due = None;
-                self.evict_clients(now, limit);
-            }
-            None => self.service.eviction.clients_due = Some(now.mono + CLIENTS_PERIOD),
+    #[inline]
+    pub(super) fn limit_client_memory(&mut self, now: Mono) {
+        if let Some(total) = self.client_memory
+            && let Some(limit) = self.client_memory_limit()
+            && total > limit
+        {
+            self.evict_clients(now, limit);
         }
+    }
+
+    /// Brings up to date whether the memory of clients is limited.
+    pub(super) fn client_limit_changed(&mut self) {
+        self.count_client_memory(self.client_memory_limit().is_some());
     }
 
     fn client_memory_limit(&self) -> Option<u64> {
@@ -167,28 +167,23 @@ impl Server {
         }
     }
 
-    fn evict_clients(&mut self, now: Now<'_>, limit: u64) {
-        let taken = |client: &Client| client.memory() as u64;
-        let of_others = |client: &&Client| !client.is_replica() && !client.state.from_primary;
-        let mut total: u64 = self.clients.iter().filter(of_others).map(taken).sum();
-        if total <= limit {
-            return;
-        }
-        let mut victims: Vec<(u64, u32)> = self
+    #[cold]
+    fn evict_clients(&mut self, now: Mono, limit: u64) {
+        let mut victims: Vec<(usize, u32)> = self
             .clients
             .iter()
-            .filter(|client| !client.no_evict && !client.is_replica() && !client.state.from_primary)
-            .map(|client| (taken(client), client.slot))
+            .filter(|client| !client.no_evict && client.counted_memory > 0)
+            .map(|client| (client.counted_memory, client.slot))
             .collect();
         sort_by_key(&mut victims, |victim| *victim);
-        while let Some((bytes, slot)) = victims.pop().filter(|_| total > limit) {
+        while self.client_memory.is_some_and(|total| total > limit) {
+            let Some((_, slot)) = victims.pop() else { break };
             if let Some(client) = self.clients.get(slot) {
-                let text = crate::front::clients::describe(client, Some(now.mono));
+                let text = crate::front::clients::describe(client, Some(now));
                 self.notice(|| format!("Evicting client: {text}"));
             }
             self.cut_off(slot);
             self.stats.evicted_clients += 1;
-            total = total.saturating_sub(bytes);
         }
         self.service.eviction.clients.1 = None;
     }
@@ -325,7 +320,7 @@ impl Server {
         }
         self.stats.evicted_keys += 1;
         self.service.effects.also(victim.db, [delete, &victim.key]);
-        self.service.effects.touched(victim.db, &victim.key);
+        self.service.effects.lost(victim.db, &victim.key);
         self.service.effects.event(victim.db, Class::Evicted, "evicted", &victim.key);
     }
 }

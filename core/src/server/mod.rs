@@ -21,7 +21,7 @@
 //! * `cron`: what is done because time passes, and the reasons to be woken;
 //! * `shutdown`: how it ends;
 //! * [`inspect`]: what an observer sees;
-//! * `select`, `basics`, `debug`: commands that fit nowhere else;
+//! * `select`, `basics`, `modules`, `debug`: commands that fit nowhere else;
 //! * [`table`]: all commands;
 //! * `service`: the hooks by which the front calls the server, each a line or two.
 //!
@@ -47,6 +47,7 @@ mod info;
 pub mod inspect;
 mod memory;
 mod migrate;
+mod modules;
 mod notify;
 mod persistence;
 mod prefetch;
@@ -62,6 +63,7 @@ mod transactions;
 pub use client::ServerClient;
 pub use config::{Config, ConfigError};
 pub use replication::{BacklogView, PrimaryView, ReplicaView, ReplicationView};
+pub use scripting::trace::{ScriptStep, ScriptView};
 
 pub(crate) use crate::front::{Due, PauseReason, ReplyMode, Run, Standing, container, row};
 pub use crate::front::{Facts, LIMPID_VERSION, VERSION};

@@ -277,11 +277,19 @@ impl Service for Redis {
         client.state.blocked.is_some() || server.is_halted()
     }
 
+    fn is_in_script(server: &Server) -> bool {
+        server.service.scripting.is_calling()
+    }
+
     fn published(server: &mut Server, now: Now<'_>, client: &Client, args: Args<'_>) {
         if server.is_clustered() {
             return server.publish_in_cluster(now, args);
         }
         server.tell_replicas(client.state.db, args);
+    }
+
+    fn tracking_changed(server: &mut Server) {
+        server.note_watching();
     }
 
     fn error_between_servers(server: &mut Server, client: &Client, text: &[u8]) {
@@ -296,6 +304,14 @@ impl Service for Redis {
     }
 
     fn before_sending(server: &mut Server) -> bool {
+        if server.tracking.has_changes() {
+            let now = Now::instantaneous(server.now.0, server.now.1);
+            server.send_broadcasts(now);
+        }
+        server.limit_client_memory(server.now.0);
+        if !server.outputs.is_empty() {
+            return false;
+        }
         if server.service.aof.has_news() {
             // Everything that was ready has been handled: what it changed is written in one go,
             // before any reply leaves.
@@ -454,6 +470,7 @@ impl Server {
         self.aof_settings_changed();
         self.service.eviction.forget();
         self.service.eviction.going_on = self.config.settings().maxmemory > 0;
+        self.client_limit_changed();
         self.replication_config_changed();
         self.delays_changed();
         self.cluster_settings_changed();

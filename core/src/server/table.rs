@@ -36,6 +36,8 @@ const ADMINISTRATION: Groups<Redis> = &[
     Rows::<Redis>::INFO,
     super::basics::ROWS,
     Rows::<Redis>::SLOWLOG,
+    Rows::<Redis>::LATENCY,
+    super::modules::ROWS,
     super::memory::ROWS,
     super::debug::ROWS,
     super::transactions::ROWS,

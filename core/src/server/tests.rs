@@ -19,6 +19,7 @@ mod persistence;
 mod pipelines;
 mod scripting;
 mod together;
+mod tracking;
 
 use files::Files;
 

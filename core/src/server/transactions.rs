@@ -152,8 +152,9 @@ impl Server {
 
     /// Says whether somebody has to hear of keys that change.
     pub(super) fn note_watching(&mut self) {
-        self.service.listeners.watching =
-            !self.service.watches.is_empty() || self.service.waiting.heeds_absence();
+        self.service.listeners.watching = !self.service.watches.is_empty()
+            || self.service.waiting.heeds_absence()
+            || !self.tracking.is_idle();
     }
 
     /// Tells those who watch `key` that it has changed.

@@ -6,7 +6,7 @@ use crate::table::TableData;
 use crate::value::{Table, Value};
 
 /// The collector starts again when this much more than what survived has been made, at least.
-const STEP: u64 = 256 << 10;
+const STEP: u64 = 64 << 10;
 
 impl Lua {
     /// Collects if it is time. `Err` if even then the memory limit is passed.

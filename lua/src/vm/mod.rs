@@ -36,7 +36,7 @@ const MAX_C_CALLS: u32 = 200;
 /// How many values a library function may put on the stack at once.
 pub(crate) const MAX_C_STACK: usize = 8_000;
 /// The first collection happens at this size.
-const FIRST_COLLECTION: u64 = 256 << 10;
+const FIRST_COLLECTION: u64 = 64 << 10;
 /// What a closure costs in the books, besides its upvalues.
 const CLOSURE_COST: u64 = 48;
 const UPVALUE_COST: u64 = 32;

@@ -170,6 +170,8 @@ pub(crate) const GROUPS: &[Group] = &[
                     "COMMAND NOSUCH [any]",
                     "DEBUG NOSUCH [any]",
                     "SLOWLOG (LEN any|any|GET X|GET -2)",
+                    "LATENCY (RESET [any]|HISTORY any|GRAPH any|LATEST|NOSUCH|HISTOGRAM =nosuch)",
+                    "MODULE (LIST|NOSUCH|UNLOAD any)",
                     "NOSUCH any*",
                 ],
             ),

@@ -21,6 +21,9 @@ use super::{COMMON, LENGTH, Shape, Stage, Step, quoted, search, shapes, shown, s
 /// Connections of one sequence.
 const CLIENTS: usize = 4;
 
+/// In the place of a connection's number: the one that looks on.
+const CONTROL: usize = CLIENTS;
+
 /// Sequences for each meeting, unless `LIMPID_SEQUENCES` says otherwise.
 const SEQUENCES: u64 = 300;
 
@@ -42,7 +45,7 @@ pub(crate) struct Meeting {
 
 /// All of them.
 pub(crate) const MEETINGS: &[&Meeting] =
-    &[&TRANSACTIONS, &BLOCKING, &READING, &MESSAGES, &EVENTS, &PERMISSIONS];
+    &[&TRANSACTIONS, &BLOCKING, &READING, &MESSAGES, &EVENTS, &PERMISSIONS, &TRACKING];
 
 const TRANSACTIONS: Meeting = Meeting {
     name: "transactions",
@@ -266,6 +269,45 @@ fn permissions_are_those_of_redis() {
     meet(&PERMISSIONS);
 }
 
+const TRACKING: Meeting = Meeting {
+    name: "tracking",
+    // Limpid forgets what was read when nobody tracks any more, so somebody always does.
+    first: &[(CONTROL, "CLIENT TRACKING ON")],
+    patterns: &[
+        "CLIENT TRACKING ON",
+        "CLIENT TRACKING ON [NOLOOP] [REDIRECT client] [OPTIN|OPTOUT]",
+        "CLIENT TRACKING ON BCAST [REDIRECT client]",
+        "CLIENT TRACKING ON [BCAST] [PREFIX (=a|=b|={t}|={t}1)] [PREFIX (=c|=b)]",
+        "CLIENT TRACKING (ON|OFF|any) [any]",
+        "CLIENT TRACKING OFF",
+        "CLIENT CACHING (YES|NO|any)",
+        "CLIENT CACHING YES",
+        "CLIENT GETREDIR",
+        "CLIENT TRACKINGINFO",
+        "SUBSCRIBE =__redis__:invalidate",
+        "UNSUBSCRIBE",
+        "GET key",
+        "GET key",
+        "MGET key+",
+        "SET key value",
+        "SET key value",
+        "SET key value PX 1",
+        "INCR key",
+        "DEL key+",
+        "RENAME key key",
+        "FLUSHALL",
+        "FLUSHDB",
+        "SELECT (=0|=1)",
+        "MULTI",
+        "EXEC",
+        "PING",
+        "RESET",
+        "QUIT",
+        "CLIENT KILL ID client",
+    ],
+    others: &["string", "list", "hash"],
+};
+
 #[test]
 fn transactions_of_several_end_as_in_redis() {
     meet(&TRANSACTIONS);
@@ -289,6 +331,11 @@ fn messages_reach_whom_they_reach_in_redis() {
 #[test]
 fn events_of_keys_are_told_as_in_redis() {
     meet(&EVENTS);
+}
+
+#[test]
+fn invalidations_reach_whom_they_reach_in_redis() {
+    meet(&TRACKING);
 }
 
 fn meet(meeting: &Meeting) {
@@ -369,7 +416,10 @@ impl Stage for Table {
             side.reset();
             for (client, line) in self.first {
                 let args: Args = line.split(' ').map(Into::into).collect();
-                side.turn(&Step { client: *client, args, compare: Compare::Exact });
+                match *client {
+                    CONTROL => _ = side.control.call(&args),
+                    client => _ = side.turn(&Step { client, args, compare: Compare::Exact }),
+                }
             }
         }
     }
@@ -500,7 +550,31 @@ impl Side {
                 *guest = Guest::new(&self.process);
             }
         }
+        let about_clients = args[0].eq_ignore_ascii_case(b"CLIENT");
+        for reply in caused.iter_mut().flat_map(|(replies, _)| replies) {
+            if about_clients || is_broken_redirection(&reply.value) {
+                self.name_clients(&mut reply.value);
+            }
+        }
         caused
+    }
+
+    /// Puts names of connections in place of their ids, which are others on each side. Those that
+    /// have gone have none.
+    fn name_clients(&self, value: &mut Value) {
+        match value {
+            Value::Integer(id) if *id > 1 => {
+                let is = |guest: &Guest| guest.id == id.to_string().as_bytes();
+                let name =
+                    self.guests.iter().position(is).map_or("gone".into(), |n| format!("@{n}"));
+                *value = Value::Simple(name.into_bytes());
+            }
+            Value::Array(items) | Value::Push(items) => {
+                items.iter_mut().for_each(|item| self.name_clients(item));
+            }
+            Value::Map(pairs) => pairs.iter_mut().for_each(|(_, item)| self.name_clients(item)),
+            _ => {}
+        }
     }
 
     /// Waits until what ends within a millisecond has ended.
@@ -617,8 +691,14 @@ fn is_end(items: &[Value]) -> bool {
 
 fn is_message(value: &Value) -> bool {
     let (Value::Array(items) | Value::Push(items)) = value else { return false };
-    let kinds: [&[u8]; 3] = [b"message", b"pmessage", b"smessage"];
-    items.len() >= 3 && items[0].bytes().is_some_and(|kind| kinds.contains(&kind))
+    let kinds: [&[u8]; 5] =
+        [b"message", b"pmessage", b"smessage", b"invalidate", b"tracking-redir-broken"];
+    items.len() >= 2 && items[0].bytes().is_some_and(|kind| kinds.contains(&kind))
+}
+
+fn is_broken_redirection(value: &Value) -> bool {
+    let Value::Push(items) = value else { return false };
+    items.first().and_then(Value::bytes) == Some(b"tracking-redir-broken")
 }
 
 fn tell(who: &str, caused: &Caused) -> String {

@@ -1,9 +1,10 @@
 //! Client libraries that applications use, each with what an application does: pipelines,
-//! transactions, messages, blocking, scans.
+//! transactions, messages, blocking, scans, client-side caching; a job queue and locks, which live
+//! on scripts.
 //!
-//! redis-py and ioredis come from their registries into `target/libraries`, in the versions that
-//! the files beside this one name; `cargo xtask test` puts them there. Every scenario is played to
-//! redis-server as well, so that what it asserts is what Redis does.
+//! redis-py, ioredis, BullMQ and Redlock come from their registries into `target/libraries`, in the
+//! versions that the files beside this one name; `cargo xtask test` puts them there. Every scenario
+//! is played to redis-server as well, so that what it asserts is what Redis does.
 
 mod redis_rs;
 
@@ -20,15 +21,18 @@ fn redis_py_plays_its_scenario() {
 
 #[test]
 fn ioredis_plays_its_scenario() {
-    let modules = library("node/node_modules");
-    plays(
-        || {
-            let mut node = Command::new("node");
-            node.env("NODE_PATH", &modules);
-            node
-        },
-        "scenario.cjs",
-    );
+    plays(node, "scenario.cjs");
+}
+
+#[test]
+fn a_job_queue_and_a_lock_work() {
+    plays(node, "queue.cjs");
+}
+
+fn node() -> Command {
+    let mut node = Command::new("node");
+    node.env("NODE_PATH", library("node/node_modules"));
+    node
 }
 
 /// A file under `target/libraries`.

@@ -9,6 +9,8 @@ import threading
 import time
 
 import redis
+from redis.cache import CacheConfig
+from redis.connection import CacheProxyConnection
 
 PATIENCE = 30
 
@@ -314,12 +316,68 @@ def users(db):
             pass
 
 
+def locks(db):
+    lock = db.lock("door", timeout=20, thread_local=False)
+    assert lock.acquire(blocking=False) and lock.owned()
+    other = db.lock("door", timeout=20, thread_local=False)
+    assert not other.acquire(blocking=False) and not other.owned()
+    assert lock.extend(10) and 20 < db.ttl("door") <= 30
+    assert lock.reacquire() and db.ttl("door") <= 20
+    first, _ = together(
+        lambda: other.acquire(blocking_timeout=PATIENCE),
+        lock.release,
+    )
+    assert first and other.owned() and not lock.owned()
+    try:
+        lock.release()
+        raise AssertionError("the lock is another's")
+    except redis.exceptions.LockError:
+        pass
+    other.release()
+    with db.lock("door", timeout=5):
+        assert db.exists("door")
+    assert not db.exists("door")
+
+
+def caching(db):
+    """Client-side caching: what was read is kept until the server says that it has changed."""
+    if db.get_connection_kwargs()["protocol"] == 2:
+        return
+    port = db.get_connection_kwargs()["port"]
+    # The library wants a server of version 7.4 or later, but needs nothing that 7.0 lacks.
+    CacheProxyConnection.MIN_ALLOWED_VERSION = "7.0.0"
+    caching = redis.Redis(
+        port=port, protocol=3, decode_responses=True, cache_config=CacheConfig(max_size=100)
+    )
+    cache = caching.get_cache()
+    db.mset({"cached:1": "a", "cached:2": "b"})
+    assert caching.mget("cached:1", "cached:2") == ["a", "b"]
+    assert caching.get("cached:1") == "a" and cache.size == 2
+    calls = lambda: db.info("commandstats")["cmdstat_get"]["calls"]
+    before = calls()
+    assert [caching.get("cached:1") for _ in range(10)] == ["a"] * 10
+    assert calls() == before, "they came from the cache"
+    db.set("cached:1", "c")
+    assert until(lambda: caching.get("cached:1") == "c")
+    assert caching.mget("cached:1", "cached:2") == ["c", "b"]
+    db.hset("cached:3", "f", "v")
+    assert caching.hgetall("cached:3") == {"f": "v"}
+    db.flushdb()
+    assert until(lambda: caching.get("cached:1") is None)
+    assert caching.hgetall("cached:3") == {}
+    caching.close()
+
+
+STEPS = (
+    pipelines, transactions, messages, events_of_keys, blocking, scans, types, users, locks, caching
+)
+
 for protocol in (2, 3):
     db = redis.Redis(
         port=int(sys.argv[1]), protocol=protocol, decode_responses=True, socket_timeout=2 * PATIENCE
     )
     db.flushall()
-    for step in (pipelines, transactions, messages, events_of_keys, blocking, scans, types, users):
+    for step in STEPS:
         print(f"protocol {protocol}: {step.__name__}", flush=True)
         step(db)
     db.close()

@@ -15,12 +15,16 @@ const GOAL: f64 = 1.0;
 /// element with a number.
 type Kind = (&'static str, &'static str, fn(u64) -> Vec<String>);
 
-const KINDS: [Kind; 4] = [
+const KINDS: [Kind; 5] = [
     ("list", "RPUSH", |n| vec![element(n)]),
     ("set", "SADD", |n| vec![element(n)]),
     ("hash", "HSET", |n| vec![element(n), format!("value:{n}")]),
     ("sorted set", "ZADD", |n| vec![n.to_string(), element(n)]),
+    (STREAM, "XADD", |n| vec!["*".to_owned(), "field".to_owned(), element(n)]),
 ];
+
+/// To a stream each command adds one entry, which is answered with its ID.
+const STREAM: &str = "stream";
 
 fn element(n: u64) -> String {
     format!("element:{n}")
@@ -61,6 +65,15 @@ pub(crate) fn memory(programs: &Programs, rounds: usize) -> Result<Vec<String>> 
 
 /// Makes collections of `each` elements.
 fn fill(server: &Server, (name, command, element): Kind, each: u64) -> Result<()> {
+    if name == STREAM {
+        return server.pipeline_of(ELEMENTS, 2, |n, batch| {
+            let key = format!("{name}:{}", n / each);
+            let words = element(n);
+            let mut all = vec![command.as_bytes(), key.as_bytes()];
+            all.extend(words.iter().map(String::as_bytes));
+            encode(batch, &all);
+        });
+    }
     if each == ELEMENTS {
         return server.grow(command, name, each, element);
     }

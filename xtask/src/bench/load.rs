@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
+use super::groups;
 use super::median;
 use super::mixed::mixed;
 use super::server::{Server, encode, pinned};
@@ -38,8 +39,12 @@ enum Ask {
     /// The words of a command, in which redis-benchmark replaces `__rand_int__`; `VALUE` stands
     /// for a value.
     Words(&'static [&'static str]),
+    /// A script, with the key `key:__rand_int__`, by its SHA1.
+    Script(&'static str),
     /// Four GETs to each SET.
     Mixed,
+    /// Entries of streams that are read by a group and acknowledged.
+    Groups,
 }
 
 /// What is there before a round.
@@ -57,8 +62,14 @@ enum Given {
     Hash,
     /// A sorted set of so many members.
     SortedSet(u64),
+    /// A stream of so many entries.
+    Stream(u64),
+    /// A sorted set of so many places.
+    Places(u64),
     /// So many clients that listen.
     Listeners(usize),
+    /// Streams for [`Ask::Groups`].
+    Groups,
 }
 
 /// SETs of random keys.
@@ -119,6 +130,74 @@ const PUBLISH: Load = Load {
 };
 const MIXED: Load = Load { name: "80 % GET, 20 % SET", keys: MILLION, ..ONE };
 
+const XADD: Load = types("XADD", &["XADD", STREAM, "*", "field", "VALUE"], Given::Nothing);
+const XREAD: Load = Load {
+    shorter: 2,
+    ..types(
+        "XREAD 10",
+        &["XREAD", "COUNT", "10", "STREAMS", STREAM, "1-50000"],
+        Given::Stream(100_000),
+    )
+};
+const XREADGROUP: Load = Load {
+    name: "XREADGROUP, XACK",
+    command: Ask::Groups,
+    given: Given::Groups,
+    shorter: 2,
+    ..ONE
+};
+const EVAL: Load = types(
+    "EVAL of a GET",
+    &["EVAL", "return redis.call('get', KEYS[1])", "1", "key:__rand_int__"],
+    Given::Keys,
+);
+const EVALSHA: Load = Load {
+    command: Ask::Script(TEN_COMMANDS),
+    given: Given::Keys,
+    shorter: 4,
+    goal: 1.0,
+    ..types("EVALSHA of ten", &[], Given::Keys)
+};
+const PFADD: Load = types("PFADD", &["PFADD", HLL, "element:__rand_int__"], Given::Nothing);
+const GEOSEARCH: Load = Load {
+    shorter: 10,
+    ..types(
+        "GEOSEARCH",
+        &[
+            "GEOSEARCH",
+            PLACES,
+            "FROMLONLAT",
+            "13.4",
+            "52.5",
+            "BYRADIUS",
+            "30",
+            "km",
+            "ASC",
+            "COUNT",
+            "10",
+        ],
+        Given::Places(100_000),
+    )
+};
+
+/// Ten commands, as a script of an application has them: a value is read, counted, and put into
+/// some collections.
+const TEN_COMMANDS: &str = "\
+local key = KEYS[1]
+local value = redis.call('get', key) or ''
+local count = redis.call('incr', key .. ':count')
+redis.call('hset', key .. ':hash', 'value', value, 'count', count)
+redis.call('hincrby', key .. ':hash', 'sum', count)
+redis.call('zadd', key .. ':zset', count, value)
+redis.call('sadd', key .. ':set', count % 10)
+redis.call('lpush', key .. ':list', count)
+redis.call('ltrim', key .. ':list', 0, 9)
+redis.call('expire', key .. ':list', 1000)
+return redis.call('scard', key .. ':set')";
+
+const STREAM: &str = "mystream";
+const HLL: &str = "myhll";
+const PLACES: &str = "myplaces";
 const LIST: &str = "mylist";
 const SET: &str = "myset";
 const HASH: &str = "myhash";
@@ -148,6 +227,13 @@ pub(crate) const LOADS: &[Load] = &[
     MSET,
     PUBLISH,
     MIXED,
+    XADD,
+    XREAD,
+    XREADGROUP,
+    EVAL,
+    EVALSHA,
+    PFADD,
+    GEOSEARCH,
     piped("LPUSH -P 16", &LPUSH),
     piped("RPUSH -P 16", &RPUSH),
     piped("LPOP -P 16", &LPOP),
@@ -161,6 +247,13 @@ pub(crate) const LOADS: &[Load] = &[
     piped("MSET -P 16", &MSET),
     piped("PUBLISH to 100 -P 16", &PUBLISH),
     piped("80/20 -P 16", &MIXED),
+    piped("XADD -P 16", &XADD),
+    piped("XREAD 10 -P 16", &XREAD),
+    piped("XREADGROUP, XACK -P 16", &XREADGROUP),
+    piped("EVAL of a GET -P 16", &EVAL),
+    Load { goal: 1.0, ..piped("EVALSHA of ten -P 16", &EVALSHA) },
+    piped("PFADD -P 16", &PFADD),
+    piped("GEOSEARCH -P 16", &GEOSEARCH),
 ];
 
 /// What one round of a load cost.
@@ -208,14 +301,30 @@ impl Load {
             Given::SortedSet(members) => {
                 server.grow("ZADD", ZSET, members, |n| vec![n.to_string(), name(n)])
             }
-            Given::Nothing | Given::List(_) | Given::Listeners(_) => Ok(()),
+            Given::Stream(entries) => server.pipeline_of(entries, 2, |n, batch| {
+                let id = format!("1-{}", n + 1);
+                encode(
+                    batch,
+                    &[b"XADD", STREAM.as_bytes(), id.as_bytes(), b"field", value.as_bytes()],
+                );
+            }),
+            Given::Places(count) => server.grow("GEOADD", PLACES, count, |n| {
+                // Spread evenly over a square of some hundred kilometres.
+                let (x, y) = (n % 1000, n / 1000);
+                let place = |least: f64, n: u64, of: f64| format!("{:.6}", least + n as f64 / of);
+                vec![place(12.4, x, 500.0), place(51.5, y, 50.0), name(n)]
+            }),
+            Given::Nothing | Given::List(_) | Given::Listeners(_) | Given::Groups => Ok(()),
         }
     }
 
     /// Puts there what every round needs anew.
-    fn prepare_round(&self, server: &Server) -> Result<()> {
+    fn prepare_round(&self, server: &Server, operations: u64) -> Result<()> {
         match self.given {
-            Given::Nothing => [LIST, SET, HASH, ZSET].iter().try_for_each(|key| server.delete(key)),
+            Given::Groups => groups::prepare(server, operations),
+            Given::Nothing => {
+                [LIST, SET, HASH, ZSET, STREAM, HLL].iter().try_for_each(|key| server.delete(key))
+            }
             Given::List(values) => {
                 server.delete(LIST)?;
                 server.grow("RPUSH", LIST, values, |_| vec!["x".repeat(Self::VALUE)])
@@ -231,7 +340,6 @@ impl Load {
         server: &Server,
         quick: bool,
     ) -> Result<Measured> {
-        self.prepare_round(server)?;
         let listeners = match self.given {
             Given::Listeners(count) => Some(Listeners::start(server, count)?),
             _ => None,
@@ -244,11 +352,17 @@ impl Load {
             (_, true) => 400_000,
         };
         let operations = most / self.shorter;
+        self.prepare_round(server, operations)?;
         let before = server.cpu_of_threads()?;
         let per_second = match self.command {
             Ask::Mixed => {
                 let start = Instant::now();
                 mixed(server, operations, self.pipeline, self.key_count(), Self::VALUE)?;
+                operations as f64 / start.elapsed().as_secs_f64()
+            }
+            Ask::Groups => {
+                let start = Instant::now();
+                groups::work(server, operations, self.pipeline)?;
                 operations as f64 / start.elapsed().as_secs_f64()
             }
             ask => self.benchmark(benchmark, server, operations, ask)?,
@@ -278,7 +392,11 @@ impl Load {
                 let value = "x".repeat(Self::VALUE);
                 command.args(words.iter().map(|w| if *w == "VALUE" { &value } else { *w }));
             }
-            Ask::Mixed => {}
+            Ask::Script(script) => {
+                let sha1 = server.ask(&["SCRIPT", "LOAD", script])?;
+                command.args(["EVALSHA", &sha1, "1", "key:__rand_int__"]);
+            }
+            Ask::Mixed | Ask::Groups => {}
         }
         command.stdin(Stdio::null()).stderr(Stdio::null());
         let out = command.output().context("cannot start redis-benchmark")?;

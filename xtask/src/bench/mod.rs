@@ -12,6 +12,7 @@
 mod append;
 mod collections;
 mod failover;
+mod groups;
 mod growth;
 mod load;
 mod mixed;

@@ -152,12 +152,22 @@ impl Server {
     pub(crate) fn pipeline(
         &self,
         commands: u64,
+        command: impl FnMut(u64, &mut Vec<u8>),
+    ) -> Result<()> {
+        self.pipeline_of(commands, 1, command)
+    }
+
+    /// The same with commands each of which is answered with so many lines.
+    pub(crate) fn pipeline_of(
+        &self,
+        commands: u64,
+        lines_each: u64,
         mut command: impl FnMut(u64, &mut Vec<u8>),
     ) -> Result<()> {
         let mut stream = self.connect()?;
         let mut replies = stream.try_clone()?;
         let reader = std::thread::spawn(move || -> Result<()> {
-            let (mut left, mut buffer) = (commands, vec![0; 1 << 16]);
+            let (mut left, mut buffer) = (commands * lines_each, vec![0; 1 << 16]);
             while left > 0 {
                 let n = replies.read(&mut buffer)?;
                 ensure!(n > 0, "the server closed the connection");

@@ -44,7 +44,7 @@ enum From {
 }
 
 pub(super) fn xread(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
-    let query = Query::parse(ctx.args, false)?;
+    let query = Query::parse(ctx, false)?;
     let starts = starts(ctx, &query)?;
     let mut served = Vec::new();
     let mut db = ctx.keyspace.db(ctx.db);
@@ -85,7 +85,7 @@ pub(super) fn xread(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
 }
 
 pub(super) fn xreadgroup(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
-    let query = Query::parse(ctx.args, true)?;
+    let query = Query::parse(ctx, true)?;
     let Some(reader) = query.group else {
         return Err(CommandError::text("ERR Missing GROUP option for XREADGROUP"));
     };
@@ -116,7 +116,8 @@ pub(super) fn xreadgroup(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
 }
 
 impl<'a> Query<'a> {
-    fn parse(args: Args<'a>, group: bool) -> Result<Self, CommandError> {
+    fn parse(ctx: &Ctx<'a>, group: bool) -> Result<Self, CommandError> {
+        let args = ctx.args;
         let name = if group { "xreadgroup" } else { "xread" };
         let mut query = Query { count: 0, block: None, group: None, keys_at: 0, keys: 0 };
         let (mut reader, mut no_ack) = (None, false);
@@ -125,6 +126,12 @@ impl<'a> Query<'a> {
             let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
             let more = args.len() - at - 1;
             if is("BLOCK") && more > 0 {
+                if ctx.caller.in_script {
+                    let name = String::from_utf8_lossy(args.at(0));
+                    return Err(CommandError::composed(format!(
+                        "ERR {name} command is not allowed with BLOCK option from scripts"
+                    )));
+                }
                 query.block = Some(parse_timeout(args.at(at + 1))?);
                 at += 1;
             } else if is("COUNT") && more > 0 {

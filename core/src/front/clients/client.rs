@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{LongReply, Subscriptions};
+use super::{LongReply, Subscriptions, Tracking};
 use crate::acl::User;
 use crate::front::Service;
 use crate::machine::{ConnId, Endpoint, Outbox};
@@ -27,6 +27,8 @@ pub struct Client<S: Service> {
     pub long: Option<Box<LongReply>>,
     /// What it listens to.
     pub subscriptions: Option<Box<Subscriptions>>,
+    /// How it is told of changes to what it caches, if it wants to be.
+    pub tracking: Option<Box<Tracking>>,
     /// When it was last heard of.
     pub last_heard: Mono,
     /// Bytes of its last input that its running command came with.
@@ -88,6 +90,8 @@ pub struct Client<S: Service> {
     pub monitor: bool,
     /// Bytes that the arguments of the running command take.
     pub argv_bytes: usize,
+    /// How much of its memory is in the sum of all clients, if that is counted.
+    pub counted_memory: usize,
 }
 
 /// What a program keeps for a client besides what the front does. What every command reads belongs
@@ -120,6 +124,11 @@ pub trait ClientState: Clone + core::fmt::Debug + Default + Send + Sync {
     /// How many commands are queued for EXEC, and the bytes that they take.
     fn queued(&self) -> Option<(usize, usize)> {
         None
+    }
+
+    /// Bytes that it takes: what is queued, and what it keeps of keys.
+    fn memory(&self) -> usize {
+        self.queued().map_or(0, |(_, bytes)| bytes)
     }
 
     /// The selected database.
@@ -182,6 +191,10 @@ impl<S: Service> Client<S> {
     /// every platform.
     const SIZE: usize = 640;
 
+    /// Bytes that a name takes that the client is known under: a channel, a prefix, a key. A fixed
+    /// figure as well.
+    pub const NAME_SIZE: usize = 64;
+
     /// A client that has just connected.
     pub fn new(id: u64, conn: ConnId, peer: Endpoint, local: Endpoint, now: Mono) -> Self {
         Self {
@@ -217,9 +230,11 @@ impl<S: Service> Client<S> {
             above_soft_limit_since: None,
             outbox_peak: 0,
             subscriptions: None,
+            tracking: None,
             monitor: false,
             state: S::Client::default(),
             argv_bytes: 0,
+            counted_memory: 0,
             input_bytes: 0,
         }
     }
@@ -252,6 +267,7 @@ impl<S: Service> Client<S> {
             && self.unrestricted
             && self.replies == ReplyMode::On
             && self.subscriptions.is_none()
+            && self.tracking.is_none()
             && !self.is_held()
     }
 
@@ -299,6 +315,14 @@ impl<S: Service> Client<S> {
         self.local.to_string()
     }
 
+    /// Brings the sum of what clients take up to date, in which servers do not count.
+    pub(in crate::front) fn count_memory(&mut self, total: &mut u64) {
+        let counts = self.state.kind() == ClientKind::Normal;
+        let memory = if counts { self.memory() } else { 0 };
+        *total = (*total + memory as u64).saturating_sub(self.counted_memory as u64);
+        self.counted_memory = memory;
+    }
+
     /// Memory that it takes, in bytes.
     pub fn memory(&self) -> usize {
         Self::SIZE
@@ -306,5 +330,9 @@ impl<S: Service> Client<S> {
             + self.requests.argv_capacity()
             + self.outbox.capacity()
             + self.name.capacity()
+            + self.argv_bytes
+            + self.state.memory()
+            + self.subscriptions.as_ref().map_or(0, |s| s.len() * Self::NAME_SIZE)
+            + self.tracking.as_ref().map_or(0, |t| t.prefixes() * Self::NAME_SIZE)
     }
 }

@@ -1,6 +1,6 @@
 //! A client as a line of CLIENT LIST, and the names that fit into such a line.
 
-use super::{Client, ClientState, Standing};
+use super::{Client, ClientState, Standing, Tracking};
 use crate::command::CommandError;
 use crate::front::{Front, Service};
 use crate::machine::{Endpoint, Outbox};
@@ -26,6 +26,7 @@ pub(crate) fn check_name(name: &[u8]) -> Result<(), CommandError> {
 pub(crate) fn describe<S: Service>(client: &Client<S>, now: Option<Mono>) -> String {
     let now = now.unwrap_or(client.last_heard);
     let mut flags = String::new();
+    let tracking = client.tracking.as_deref();
     let letters = [
         (client.monitor, 'O'),
         (client.is_replica(), 'S'),
@@ -33,6 +34,9 @@ pub(crate) fn describe<S: Service>(client: &Client<S>, now: Option<Mono>) -> Str
         (client.subscriptions.is_some(), 'P'),
         (client.state.in_transaction(), 'x'),
         (client.paused || client.state.is_blocked(), 'b'),
+        (tracking.is_some(), 't'),
+        (tracking.is_some_and(|tracking| tracking.broken), 'R'),
+        (tracking.is_some_and(Tracking::is_broadcast), 'B'),
         (client.standing == Standing::Closing, 'c'),
         (matches!(client.peer, Endpoint::Unix(_)), 'U'),
         (client.no_evict, 'e'),
@@ -62,7 +66,7 @@ pub(crate) fn describe<S: Service>(client: &Client<S>, now: Option<Mono>) -> Str
     format!(
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db={} sub={channels} \
          psub={patterns} ssub={shards} multi={multi} qbuf={waiting} qbuf-free={free} argv-mem={} multi-mem={multi_mem} rbs={} rbp={} \
-         obl={obl} oll={oll} omem={omem} tot-mem={} events={} cmd={command} user={} redir=-1 \
+         obl={obl} oll={oll} omem={omem} tot-mem={} events={} cmd={command} user={} redir={} \
          resp={} lib-name={} lib-ver={}",
         client.id,
         client.address(),
@@ -81,6 +85,7 @@ pub(crate) fn describe<S: Service>(client: &Client<S>, now: Option<Mono>) -> Str
             .user
             .as_ref()
             .map_or("(superuser)".into(), |user| String::from_utf8_lossy(user.name())),
+        tracking.map_or(-1, Tracking::redirection),
         client.proto.number(),
         String::from_utf8_lossy(&client.lib_name),
         String::from_utf8_lossy(&client.lib_version),

@@ -4,6 +4,7 @@ pub mod client;
 mod describe;
 mod long;
 mod subscriptions;
+mod tracking;
 
 use std::collections::BTreeSet;
 
@@ -13,6 +14,7 @@ use hashbrown::HashTable;
 pub use long::LongReply;
 pub(crate) use subscriptions::ChannelKind;
 pub use subscriptions::Subscriptions;
+pub use tracking::{Tracking, TrackingMode};
 
 use crate::front::Service;
 use crate::machine::ConnId;

@@ -43,6 +43,11 @@ impl Subscriptions {
         patterns.chain(self.channels.iter().chain(&self.shards).map(|name| (&name[..], false)))
     }
 
+    /// How many names of any kind.
+    pub fn len(&self) -> usize {
+        self.channels.len() + self.patterns.len() + self.shards.len()
+    }
+
     /// The names of one kind.
     pub(in crate::front) fn of(&mut self, kind: ChannelKind) -> &mut BTreeSet<Box<[u8]>> {
         match kind {
@@ -63,7 +68,7 @@ impl Subscriptions {
     }
 
     /// Whether it listens to nothing.
-    pub(in crate::front) fn is_empty(&self) -> bool {
-        self.channels.is_empty() && self.patterns.is_empty() && self.shards.is_empty()
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 }

@@ -44,6 +44,8 @@ pub struct FrontSettings {
     /// Milliseconds after which a command is told of; 0 for never.
     pub watchdog_period: u64,
     pub slowlog_max_len: usize,
+    /// Milliseconds from which on an event is a spike; 0 for none.
+    pub latency_monitor_threshold: u64,
     pub latency_tracking: bool,
     pub latency_tracking_info_percentiles: Vec<f64>,
     pub enable_protected_configs: Permission,
@@ -136,6 +138,7 @@ impl FrontSettings {
             slowlog_log_slower_than: values.number("slowlog-log-slower-than"),
             watchdog_period: u64::try_from(values.number("watchdog-period")).unwrap_or_default(),
             slowlog_max_len: usize::try_from(values.number("slowlog-max-len")).unwrap_or_default(),
+            latency_monitor_threshold: values.size("latency-monitor-threshold"),
             latency_tracking: values.yes("latency-tracking"),
             latency_tracking_info_percentiles: values
                 .text("latency-tracking-info-percentiles")
@@ -210,13 +213,7 @@ pub static FRONT_DIRECTIVES: &[Directive] = &[
     directive("enable-protected-configs", "", Kind::Choice(PROTECTED_ACTION), "no", IMMUTABLE),
     directive("hz", "", Kind::Number(0, i32::MAX as i64, Unit::Plain), "10", NONE),
     directive("ignore-warnings", "", Kind::Text, "", NO_EFFECT),
-    directive(
-        "latency-monitor-threshold",
-        "",
-        Kind::Number(0, i64::MAX, Unit::Plain),
-        "0",
-        NO_EFFECT,
-    ),
+    directive("latency-monitor-threshold", "", Kind::Number(0, i64::MAX, Unit::Plain), "0", NONE),
     directive("latency-tracking", "", Kind::Bool, "yes", NONE),
     directive("latency-tracking-info-percentiles", "", Kind::Percentiles, "50 99 99.9", MULTI),
     directive("locale-collate", "", Kind::Text, "", NO_EFFECT),

@@ -93,10 +93,10 @@ struct Failure {
 /// What of the file waits for the disk.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::server) enum Step {
-    /// Bytes were appended.
-    Append(FileId),
+    /// Bytes were appended; that began at this time.
+    Append(FileId, Mono),
     /// What was appended is durable.
-    Sync(FileId),
+    Sync(FileId, Mono),
     /// What was left of a failed append is cut off.
     Cut(FileId),
     /// A file that was given up is closed.
@@ -275,7 +275,7 @@ impl Server {
             let bytes = log.buffer.clone();
             let next = core::mem::take(&mut log.spare);
             log.writing = Some(core::mem::replace(&mut log.buffer, next));
-            self.log_op(DiskOp::Append { file, bytes }, Step::Append(file));
+            self.log_op(DiskOp::Append { file, bytes }, Step::Append(file, self.now.0));
         }
         if self.service.aof.log.syncing.is_none() && self.wants_sync(now) {
             self.sync_log(file);
@@ -292,7 +292,7 @@ impl Server {
         if !log.tail.is_empty() {
             let bytes = core::mem::take(&mut log.tail);
             log.writing = Some(bytes.clone());
-            self.log_op(DiskOp::Append { file, bytes }, Step::Append(file));
+            self.log_op(DiskOp::Append { file, bytes }, Step::Append(file, self.now.0));
         } else if log.written > log.synced {
             self.sync_log(file);
         } else {
@@ -330,7 +330,7 @@ impl Server {
         log.last_sync = Some(now);
         log.next_oldest = (log.unsent() > 0).then_some(now);
         log.counted = false;
-        self.log_op(DiskOp::Sync { file }, Step::Sync(file));
+        self.log_op(DiskOp::Sync { file }, Step::Sync(file, now));
     }
 
     fn log_op(&mut self, what: DiskOp, step: Step) {
@@ -344,10 +344,23 @@ impl Server {
         result: Result<DiskDone, DiskError>,
     ) {
         match step {
-            Step::Append(file) | Step::Sync(file) | Step::Cut(file)
+            Step::Append(file, _) | Step::Sync(file, _) | Step::Cut(file)
                 if self.service.aof.log.file != Some(file) => {}
-            Step::Append(_) => self.log_appended(now, result.map(drop)),
-            Step::Sync(_) => self.log_synced(now, result.map(drop)),
+            Step::Append(_, began) => {
+                let took = now.mono.0.saturating_sub(began.0);
+                let syncing = self.service.aof.log.syncing.is_some();
+                let how = if syncing { "aof-write-pending-fsync" } else { "aof-write-alone" };
+                self.note_latency(how, took);
+                self.note_latency("aof-write", took);
+                self.log_appended(now, result.map(drop));
+            }
+            Step::Sync(_, began) => {
+                if self.syncs_always() {
+                    let took = now.mono.0.saturating_sub(began.0);
+                    self.note_latency("aof-fsync-always", took);
+                }
+                self.log_synced(now, result.map(drop));
+            }
             Step::Cut(_) => self.log_cut(now, result.map(drop)),
             Step::Close => {}
             Step::LastAppend | Step::LastSync => {

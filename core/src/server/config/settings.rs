@@ -27,6 +27,8 @@ pub struct Settings {
     pub enable_module_command: Permission,
     pub shutdown_timeout: u64,
     pub notify_keyspace_events: u16,
+    /// 0 for as many as there are.
+    pub tracking_table_max_keys: u64,
     /// Pairs of seconds and changes.
     pub save: Vec<(u64, u64)>,
     pub replicaof: Option<(String, u16)>,
@@ -173,6 +175,7 @@ impl Settings {
                 values.get("notify-keyspace-events").unwrap_or_default(),
             )
             .unwrap_or_default(),
+            tracking_table_max_keys: size("tracking-table-max-keys"),
             save: pairs(&text("save")),
             dbfilename: text("dbfilename"),
             rdbchecksum: yes("rdbchecksum"),

@@ -303,7 +303,7 @@ pub(super) static SERVER_DIRECTIVES: &[Directive] = &[
         "",
         Kind::Number(0, i64::MAX, Unit::Plain),
         "1000000",
-        NO_EFFECT,
+        NONE,
     ),
     directive(
         "zset-max-listpack-entries",

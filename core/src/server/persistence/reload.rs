@@ -69,6 +69,7 @@ impl Server {
 
     /// Forgets all keys, for others to take their place. Nobody is told but those who watch some.
     pub(in crate::server) fn forget_data(&mut self) {
+        self.invalidate_all(Now::instantaneous(self.now.0, self.now.1), None);
         for db in 0..self.service.keyspace.count() {
             self.watched_db_replaced(None, db as u32);
         }

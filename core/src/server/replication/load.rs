@@ -87,6 +87,7 @@ impl Server {
 
     /// Tells those who watch keys that they have been replaced.
     fn tell_replaced(&mut self) {
+        self.invalidate_all(Now::instantaneous(self.now.0, self.now.1), None);
         for db in 0..self.service.keyspace.count() {
             self.watched_db_replaced(None, db as u32);
         }

@@ -213,7 +213,8 @@ impl Server {
             ));
         }
         // Keys on their way to another server would stop the script in the middle.
-        if flags & flag::NOSCRIPT != 0 || command.meta.name == "migrate" {
+        let denied = flags & flag::NOSCRIPT != 0 && !self.service.scripting.may_call_all;
+        if denied || command.meta.name == "migrate" {
             return Err(CommandError::text("ERR This Redis command is not allowed from script"));
         }
         if !client.unrestricted {
@@ -268,6 +269,7 @@ impl Server {
         let db = mem::replace(&mut client.state.db, run.db);
         let last_command = client.last_command;
         let executing = mem::replace(&mut self.service.executing, true);
+        self.service.scripting.calling = true;
         let before = match run.replicate {
             REPLICATE_ALL => None,
             _ => Some(self.service.effects.take_commands()),
@@ -284,13 +286,18 @@ impl Server {
             self.service.effects.append(run.only_for(new));
         }
         self.service.executing = executing;
+        self.service.scripting.calling = false;
         client.last_command = last_command;
         run.db = mem::replace(&mut client.state.db, db);
         client.standing = standing;
         client.replies = replies;
         client.proto = proto;
         let written: Outbox = mem::replace(&mut client.outbox, outbox);
-        written.slices().collect::<Vec<_>>().concat()
+        let reply = written.slices().collect::<Vec<_>>().concat();
+        if let Some(trace) = &mut self.service.scripting.trace {
+            trace.step(request.as_args(), &reply);
+        }
+        reply
     }
 }
 

@@ -16,6 +16,7 @@ use crate::command::{CommandError, Group, Row};
 use crate::glob;
 use crate::machine::LogLevel;
 use crate::persist::rdb;
+use crate::resp::number::parse_i64;
 use crate::resp::reply::Aggregate;
 
 /// Rows of the command table.
@@ -204,7 +205,7 @@ impl Registering {
         }
         let name = shebang::check_name(&name)
             .map_err(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())?;
-        if self.functions.contains_key(&name) {
+        if self.functions.keys().any(|own| own.eq_ignore_ascii_case(&name)) {
             return Err("ERR Function already exists in the library".to_owned());
         }
         lua.pin(function.callback);
@@ -244,8 +245,13 @@ impl Libraries {
         self.list.values().map(|library| library.code.len() as u64).sum()
     }
 
-    fn function(&self, name: &str) -> Option<&Function> {
-        self.list.values().find_map(|library| library.functions.get(name))
+    fn function<'l>(&'l self, name: &str) -> Option<&'l Function> {
+        // They are told apart by more than their case when they are made, and found in any.
+        let named = |library: &'l Library| {
+            let mut functions = library.functions.iter();
+            functions.find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, function)| function)
+        };
+        self.list.values().find_map(named)
     }
 
     /// Loads a library. Gives its name, or the error that FUNCTION LOAD answers.
@@ -272,7 +278,8 @@ impl Libraries {
         let result = loaded.and_then(|functions| {
             let taken = |function: &String| {
                 self.list.iter().any(|(other, library)| {
-                    *other != name && library.functions.contains_key(function)
+                    let mut own = library.functions.keys();
+                    *other != name && own.any(|own| own.eq_ignore_ascii_case(function))
                 })
             };
             match functions.keys().find(|function| taken(function)) {
@@ -310,6 +317,30 @@ fn unpin(lua: &mut Lua, functions: &BTreeMap<String, Function>) {
     }
 }
 
+/// Moves the globals aside: a library that is loaded has nothing but `redis`, since what it registers
+/// must not depend on the moment.
+fn set_aside(lua: &mut Lua, globals: Table) -> Table {
+    let aside = lua.table(0, 40);
+    lua.pin(Value::Table(aside));
+    move_all(lua, globals, aside);
+    aside
+}
+
+/// Undoes that.
+fn bring_back(lua: &mut Lua, aside: Table, globals: Table) {
+    move_all(lua, aside, globals);
+    lua.unpin(Value::Table(aside));
+}
+
+fn move_all(lua: &mut Lua, from: Table, to: Table) {
+    let mut key = Value::Nil;
+    while let Some((next, value)) = lua.raw_next(from, key) {
+        key = next;
+        lua.raw_set(to, next, value);
+        lua.raw_set(from, next, Value::Nil);
+    }
+}
+
 /// Runs the source of a library, which registers its functions.
 fn register_all(
     lua: &mut Lua,
@@ -321,6 +352,7 @@ fn register_all(
         .load(source, b"@user_function")
         .map_err(|text| CommandError::quoting("ERR Error compiling function: ", &text, ""))?;
     let globals = lua.globals();
+    let aside = set_aside(lua, globals);
     lua.raw_set_name(globals, "redis", Value::Table(loading));
     lua.start(main, &[]);
     let mut registering = Registering::default();
@@ -357,6 +389,7 @@ fn register_all(
             }
         }
     };
+    bring_back(lua, aside, globals);
     lua.raw_set_name(globals, "redis", Value::Table(running));
     if let Some(text) = failed {
         unpin(lua, &registering.functions);
@@ -434,6 +467,9 @@ fn fcall(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
         return Err(CommandError::text("ERR Function not found"));
     };
     let (callback, flags) = (function.callback, function.flags);
+    if parse_i64(call.arg(2)).is_none() {
+        return Err(CommandError::text("ERR Bad number of keys provided"));
+    }
     let (keys, args) = keys_and_args(call.args)?;
     let seed = server.rng.u64() as u32;
     let mut shared = server.service.scripting.libraries.lua.take().unwrap_or_default();
@@ -473,6 +509,9 @@ fn delete(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> 
 }
 
 fn flush(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
+    if call.args.len() > 3 {
+        return Err(CommandError::subcommand_syntax("FUNCTION", call.arg(1)));
+    }
     check_flush_mode(call.args, "FUNCTION")?;
     server.service.scripting.libraries = Libraries::default();
     server.changed_libraries(call);
@@ -590,8 +629,7 @@ fn restore(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError>
         3 => b"append".to_vec(),
         4 => call.arg(3).to_ascii_lowercase(),
         _ => {
-            let name = "function|restore";
-            return Err(CommandError::arity(name));
+            return Err(CommandError::subcommand_syntax("FUNCTION", call.arg(1)));
         }
     };
     if !matches!(policy.as_slice(), b"flush" | b"append" | b"replace") {
@@ -613,7 +651,15 @@ fn restore(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError>
         server.service.scripting.libraries = Libraries::default();
     }
     for source in sources {
-        if let Err(error) = server.load_library(&source, policy == b"replace") {
+        let library = shebang::of_library(&source).ok().map(|(name, _)| name);
+        let libraries = &server.service.scripting.libraries;
+        let taken =
+            library.filter(|name| policy != b"replace" && libraries.list.contains_key(name));
+        let result = match taken {
+            Some(name) => Err(CommandError::composed(format!("ERR Library {name} already exists"))),
+            None => server.load_library(&source, policy == b"replace").map(drop),
+        };
+        if let Err(error) = result {
             server.service.scripting.libraries = before;
             return Err(error);
         }

@@ -22,6 +22,7 @@ mod functions;
 mod run;
 mod sandbox;
 mod shebang;
+pub(super) mod trace;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,9 +42,20 @@ pub(super) struct Scripting {
     libraries: functions::Libraries,
     /// A script that has used up its slice.
     paused: Option<Box<run::Paused>>,
+    /// Whether a command of a script is running.
+    calling: bool,
+    /// Whether scripts may call what scripts must not (DEBUG SET-DISABLE-DENY-SCRIPTS).
+    pub(super) may_call_all: bool,
+    /// The last scripts, if an observer wants to see them.
+    trace: Option<trace::Trace>,
 }
 
 impl Scripting {
+    /// Whether a command of a script is running.
+    pub(super) fn is_calling(&self) -> bool {
+        self.calling
+    }
+
     /// How many scripts are cached, and the memory of the interpreters for scripts and functions.
     pub(super) fn usage(&self) -> Usage {
         let memory = |lua: &Option<Arc<Lua>>| lua.as_ref().map_or(0, |lua| lua.memory());

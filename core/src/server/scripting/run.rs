@@ -192,6 +192,9 @@ impl Server {
             self.keep_interpreter(run.kind, run.take_lua());
             return Err(error);
         }
+        if let Some(trace) = &mut self.service.scripting.trace {
+            trace.begin(call.now.wall, call.client.id, call.args);
+        }
         let whole = call.client.state.from_primary || self.is_loading();
         let slice = if whole { i64::MAX } else { SLICE };
         let (progress, lua) = self.run_slice(call.now, call.client, &mut run, slice);
@@ -234,6 +237,10 @@ impl Server {
                 ));
             }
             if let Some(error) = self.write_refusal() {
+                return Err(error);
+            }
+            let role = self.check_role(call.now.mono, call.client, call.command, (flag::WRITE, 0));
+            if let Some(error) = role {
                 return Err(error);
             }
         }
@@ -442,6 +449,7 @@ impl Server {
             client.state.write_offset = self.service.replication.offset();
         }
         self.tell_others(now, &mut client);
+        self.end_caching_exception(&mut client, command);
         if left {
             self.gone(client);
         } else {

@@ -185,6 +185,7 @@ fn close(lua: &mut Lua) -> Table {
     lua.raw_set_name(meta, "__index", handler);
     lua.set_metatable(globals, Some(meta));
     lua.set_readonly(globals, true);
+    lua.set_readonly(meta, true);
     for name in
         ["redis", "string", "table", "math", "coroutine", "bit", "cjson", "cmsgpack", "struct"]
     {

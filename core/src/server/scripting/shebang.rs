@@ -2,6 +2,7 @@
 //! `redis.register_function` take.
 
 use crate::command::CommandError;
+use crate::resp::quote::split_args;
 
 /// What a script may do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,8 +89,10 @@ pub(super) fn of_library(code: &[u8]) -> Result<(String, &[u8]), CommandError> {
         return Err(CommandError::text("ERR Invalid library metadata"));
     };
     let (line, rest) = code.split_at(end);
-    let mut words = line[2..].split(|&b| b == b' ').filter(|word| !word.is_empty());
-    let engine = words.next().unwrap_or_default();
+    // The words may stand in quotes.
+    let words = split_args(line).ok_or(CommandError::text("ERR Invalid library metadata"))?;
+    let mut words = words.iter().map(Vec::as_slice);
+    let engine = words.next().and_then(|word| word.strip_prefix(b"#!")).unwrap_or_default();
     let mut name = None;
     for word in words {
         match word.strip_prefix(b"name=") {

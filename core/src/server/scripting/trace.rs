@@ -1,0 +1,102 @@
+//! The last scripts with the commands that they called: kept for an observer who asked for it.
+
+use std::collections::VecDeque;
+
+use super::super::Server;
+use crate::resp::quote::push_repr;
+use crate::resp::request::Args;
+use crate::time::Wall;
+
+/// Scripts that are kept, steps of one script, and bytes of one text.
+const SCRIPTS: usize = 8;
+const STEPS: usize = 100;
+const TEXT: usize = 160;
+
+/// What is kept of the last scripts, newest first.
+#[derive(Clone, Debug, Default)]
+pub(in crate::server) struct Trace {
+    scripts: VecDeque<ScriptView>,
+}
+
+/// A script that was called, as an observer sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScriptView {
+    /// Its number, from 1.
+    pub number: u64,
+    /// When it was called.
+    pub at: Wall,
+    /// The id of the client that called it.
+    pub client: u64,
+    /// The command that called it, as somebody would type it, shortened.
+    pub call: String,
+    /// The commands that it called, in order.
+    pub steps: Vec<ScriptStep>,
+    /// How many more it called than are kept.
+    pub more: u64,
+}
+
+/// A command that a script called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScriptStep {
+    /// The command, as somebody would type it, shortened.
+    pub command: String,
+    /// Its reply, as it goes over the wire, shortened.
+    pub reply: Vec<u8>,
+}
+
+impl Trace {
+    /// A script begins.
+    pub(super) fn begin(&mut self, at: Wall, client: u64, call: Args<'_>) {
+        let number = self.scripts.front().map_or(1, |last| last.number + 1);
+        let call = typed(call);
+        let script = ScriptView { number, at, client, call, steps: Vec::new(), more: 0 };
+        self.scripts.truncate(SCRIPTS - 1);
+        self.scripts.push_front(script);
+    }
+
+    /// The script that began last has called a command.
+    pub(super) fn step(&mut self, command: Args<'_>, reply: &[u8]) {
+        let Some(script) = self.scripts.front_mut() else { return };
+        if script.steps.len() == STEPS {
+            script.more += 1;
+            return;
+        }
+        let reply = reply.get(..TEXT).unwrap_or(reply).to_vec();
+        script.steps.push(ScriptStep { command: typed(command), reply });
+    }
+}
+
+impl Server {
+    /// Keeps the last scripts with the commands that they call, from now on.
+    pub fn trace_scripts(&mut self) {
+        self.service.scripting.trace.get_or_insert_default();
+    }
+
+    /// The last scripts, newest first, if they are kept.
+    pub fn script_views(&self) -> impl Iterator<Item = &ScriptView> {
+        self.service.scripting.trace.iter().flat_map(|trace| &trace.scripts)
+    }
+}
+
+/// A command as somebody would type it: words that need quotes have them.
+fn typed(args: Args<'_>) -> String {
+    let mut out = Vec::new();
+    for word in args.iter() {
+        if !out.is_empty() {
+            out.push(b' ');
+        }
+        let plain = !word.is_empty() && word.iter().all(|c| c.is_ascii_graphic() && *c != b'"');
+        match plain {
+            true => out.extend_from_slice(word.get(..TEXT).unwrap_or(word)),
+            false => push_repr(&mut out, word.get(..TEXT).unwrap_or(word)),
+        }
+        if out.len() > TEXT {
+            break;
+        }
+    }
+    let text = String::from_utf8_lossy(&out);
+    match text.char_indices().nth(TEXT) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.into_owned(),
+    }
+}
