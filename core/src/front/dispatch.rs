@@ -218,8 +218,7 @@ impl<S: Service> Front<S> {
         let mut reply = Reply::new(client.out(), &mut self.scratch, proto).muted(muted);
         let text = error.as_bytes();
         reply.error(text);
-        let code = text.split(|c| *c == b' ').next().unwrap_or_default();
-        self.stats.error(std::str::from_utf8(code).unwrap_or("ERR"));
+        self.stats.error_text(text);
         if client.state.kind() != super::ClientKind::Normal {
             S::error_between_servers(self, client, text);
         }

@@ -32,8 +32,9 @@
 //! * `connections`: connections that come and go;
 //! * `cron`: what is done because time passes;
 //! * `start`: the first lines of the log;
-//! * `commands`, `tracking_commands`, `client_commands`, `config_commands`, `acl_commands`,
-//!   `connection`: COMMAND, CLIENT, CONFIG, ACL, and commands on the connection itself;
+//! * `commands`, `tracking_commands`, `client_commands`, `config_commands`, `acl_commands`: COMMAND,
+//!   CLIENT, CONFIG, ACL;
+//! * `connection`, `latency_commands`: commands on the connection itself, and LATENCY;
 //! * [`info`], `shutdown`: INFO and SHUTDOWN.
 //!
 //! A service composes its table from [`Rows`] of the front and rows of its own.

@@ -30,6 +30,8 @@ pub struct Stats {
     pub cycles: Cycles,
     /// How often each error code was answered.
     pub errors: SortedMap<String, u64>,
+    /// Whether the next error was counted already.
+    counted: bool,
     commands: Vec<CommandStats>,
     rates: Rates,
 }
@@ -110,8 +112,22 @@ impl Stats {
         }
     }
 
+    /// Says whether the next error was counted already, where it arose.
+    pub(crate) fn forgo(&mut self, counted: bool) {
+        self.counted = counted;
+    }
+
+    /// Counts an error by the code in front of its text.
+    pub(crate) fn error_text(&mut self, text: &[u8]) {
+        let code = text.split(|c| *c == b' ').next().unwrap_or_default();
+        self.error(std::str::from_utf8(code).unwrap_or("ERR"));
+    }
+
     /// Counts an error reply by its code.
     pub fn error(&mut self, code: &str) {
+        if core::mem::take(&mut self.counted) {
+            return;
+        }
         self.error_replies += 1;
         if let Some(count) = self.errors.get_mut(code) {
             *count += 1;

@@ -186,12 +186,14 @@ impl Server {
             }
         };
         if let Err(error) = self.script_may_call(now, client, run, command, &request) {
-            return Err(convert::error(lua, error.as_bytes()));
+            self.stats.command(command.id).rejected += 1;
+            self.stats.error_text(error.as_bytes());
+            return Err(convert::counted_error(lua, error.as_bytes()));
         }
         run.wrote |= command.meta.flags & flag::WRITE != 0;
         let bytes = self.call_for_script(now, client, run, command, &request);
         match value::decode(&bytes) {
-            Ok(Some((value::Value::Error(text), _))) => Err(convert::error(lua, &text)),
+            Ok(Some((value::Value::Error(text), _))) => Err(convert::counted_error(lua, &text)),
             Ok(Some((value, _))) => Ok(convert::to_lua(lua, &value, run.proto == Proto::Resp3)),
             _ => Ok(Value::Bool(false)),
         }

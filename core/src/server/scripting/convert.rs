@@ -186,6 +186,33 @@ fn entries(lua: &Lua, table: Table) -> Vec<(LuaValue, LuaValue)> {
     entries
 }
 
+/// Marks the table of an error that was counted where it arose.
+const COUNTED: &str = "ignore_error_stats_update";
+
+/// The table of an error that was counted where it arose, and is not counted again if the script ends
+/// with it.
+pub(super) fn counted_error(lua: &mut Lua, text: &[u8]) -> LuaValue {
+    let error = error(lua, text);
+    if let LuaValue::Table(table) = error {
+        lua.raw_set_name(table, COUNTED, LuaValue::Bool(true));
+    }
+    error
+}
+
+/// The text of the error that a value is, if it is one.
+pub(super) fn error_of(lua: &mut Lua, value: LuaValue) -> Option<Vec<u8>> {
+    let LuaValue::Table(table) = value else { return None };
+    text_field(lua, table, "err").map(|text| error_text(&text).to_vec())
+}
+
+/// Whether a value is the table of such an error.
+pub(super) fn is_counted(lua: &mut Lua, value: LuaValue) -> bool {
+    match value {
+        LuaValue::Table(table) => lua.raw_get_name(table, COUNTED) == LuaValue::Bool(true),
+        _ => false,
+    }
+}
+
 /// An error's text without the dash that scripts may write in front.
 pub(super) fn error_text(text: &[u8]) -> &[u8] {
     text.strip_prefix(b"-").unwrap_or(text)

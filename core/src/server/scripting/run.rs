@@ -263,11 +263,20 @@ impl Server {
     ) -> Result<(), CommandError> {
         let own = Arc::make_mut(&mut lua);
         let result = match progress {
-            Progress::Done(value) => {
-                convert::write(own, value, reply, run.proto == Proto::Resp3);
-                Ok(())
+            Progress::Done(value) => match convert::error_of(own, value) {
+                Some(text) => {
+                    self.stats.forgo(convert::is_counted(own, value));
+                    Err(CommandError::Text(text.into()))
+                }
+                None => {
+                    convert::write(own, value, reply, run.proto == Proto::Resp3);
+                    Ok(())
+                }
+            },
+            Progress::Failed(failure) => {
+                self.stats.forgo(convert::is_counted(own, failure.value));
+                Err(CommandError::Text(run.error(own, failure).into()))
             }
-            Progress::Failed(failure) => Err(CommandError::Text(run.error(own, failure).into())),
             Progress::Paused => Ok(()),
         };
         self.keep_interpreter(run.kind, Some(lua));
