@@ -119,7 +119,7 @@ async fn has_the_address(page: &Page, proxy: &str, other: &str) -> Result<()> {
         |proxy: &str| format!("document.querySelector('[data-testid=node-{proxy}]').textContent");
     page.wait_for(
         &format!("the address at {proxy}"),
-        &format!("{}.includes('VIP 10.0.3.100') && !{}.includes('VIP')", text(proxy), text(other)),
+        &format!("{}.includes('VIP') && !{}.includes('VIP')", text(proxy), text(other)),
     )
     .await
 }
@@ -157,7 +157,7 @@ fn the_address_moves_to_the_second_proxy_when_the_host_of_the_first_dies() {
 }
 
 /// Opens the card of a message that is on its way from one node to another, by clicking along the line
-/// between them, until its decoded text contains this.
+/// between them, until its decoded text contains this in any case.
 async fn open_message(page: &Page, from: &str, to: &str, text: &str) -> Result<()> {
     page.wait_for(
         &format!("'{text}' on its way from {from} to {to}"),
@@ -166,7 +166,7 @@ async fn open_message(page: &Page, from: &str, to: &str, text: &str) -> Result<(
                 const card = document.querySelector('[data-testid=message-card]');
                 const ends = card && [...card.querySelectorAll('dd')].map(dd => dd.textContent);
                 const says = card?.querySelector('[data-testid=message-decoded]')?.textContent;
-                if (ends?.[0] === '{from}' && ends[1] === '{to}' && says?.includes('{text}'))
+                if (ends?.[0] === '{from}' && ends[1] === '{to}' && says?.toLowerCase().includes('{text}'))
                     return true;
                 const at = name => {{
                     const mark = document.querySelector(`[data-testid=node-${{name}}] > :nth-child(3)`);
@@ -212,14 +212,14 @@ fn a_request_for_several_keys_is_seen_to_split_and_its_replies_to_join() {
         // Ten milliseconds on a link are some seconds to look.
         page.line(":speed 2ms").await?;
         page.line("MGET k1 k2 k3 k4 k5 k6").await?;
-        open_message(page, "you", "proxy-1", "MGET").await?;
+        open_message(page, "you", "proxy-1", "mget").await?;
         ensure!(keys(page).await?.len() == 6, "one request for all");
         page.screenshot("split-request").await?;
         page.click("[data-testid=play]").await?;
         // The first that is met stops the time, and all three are on their way then.
         let mut asked = Vec::new();
         for server in ["redis-1", "redis-2", "redis-3"] {
-            open_message(page, "proxy-1", server, "MGET").await?;
+            open_message(page, "proxy-1", server, "mget").await?;
             let part = keys(page).await?;
             ensure!(!part.is_empty() && part.len() < 6, "{server} is asked for {part:?}");
             asked.extend(part);

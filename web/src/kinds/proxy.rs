@@ -23,7 +23,7 @@ pub(crate) static TWEMPROXY: Kind = Kind {
     programs: &[NUTCRACKER],
     port: Some(22_121),
     part: Part::Proxy,
-    outline: Outline { aside: 48.0, above: 32.0, below: 58.0, rim: Rim::Circle(30.0) },
+    outline: Outline { aside: 48.0, above: 42.0, below: 58.0, rim: Rim::Circle(30.0) },
     read,
     mark,
     reach: |_, _| 54.0,
@@ -118,6 +118,9 @@ fn mark(body: &Body, _: Detail) -> Html {
         <g class="gate" data-out={proxy.out().to_string()}>
             { target(&body.kind.outline) }
             <path class="frame" d="M-24 0 0 -24 24 -24 24 24 0 24Z" />
+            if proxy.address.is_some() {
+                <text class="shared" y="-31">{ "VIP" }</text>
+            }
             { match body.health {
                 Health::Online => html! {
                     { for proxy.in_use.iter().enumerate().map(|(i, in_use)| {

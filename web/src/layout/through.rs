@@ -39,8 +39,13 @@ pub(crate) fn columns(cast: &Cast<'_>) -> Vec<Point> {
     for (i, &shell) in cast.shells.iter().enumerate() {
         match room {
             Room::Wide => put(shell, apart * 0.5, lowest + 30.0 + i as f64 * 76.0),
-            // Beside the proxy, so that no line runs below what stands further down.
-            Room::Tall if !proxies.is_empty() => put(shell, apart, (i as f64 + 1.2) * abreast),
+            // Beside the proxy, so that no line runs below what stands further down; above the row of
+            // several, so that its line to one does not run through another.
+            Room::Tall if !proxies.is_empty() => {
+                let beside = (proxies.len() - 1) as f64 / 2.0;
+                let row = if proxies.len() > 1 { apart * 0.5 } else { apart };
+                put(shell, row, (beside + i as f64 + 1.2) * abreast);
+            }
             Room::Tall => put(shell, x, i as f64 * 76.0),
         }
     }
