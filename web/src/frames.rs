@@ -105,7 +105,6 @@ pub(crate) fn label(bytes: &[u8], is_request: bool) -> String {
             0..=2 => words.join(" "),
             _ => words[..2].join(" ") + " …",
         },
-        None if is_told(first) => told(first),
         None => {
             let printed = Format::new(Output::Standard).reply(first);
             let printed = String::from_utf8_lossy(&printed).into_owned();
@@ -121,40 +120,6 @@ pub(crate) fn label(bytes: &[u8], is_request: bool) -> String {
         1 => text,
         n => format!("{text} +{}", n - 1),
     }
-}
-
-/// The channel on which clients in version 2 of the protocol are told what to drop of their caches.
-const INVALIDATIONS: &[u8] = b"__redis__:invalidate";
-
-/// Whether a frame is a message that nobody asked for: published, or about a cache.
-fn is_told(frame: &Value) -> bool {
-    let first = frame.items().and_then(|items| items.first()).and_then(Value::bytes);
-    matches!(frame, Value::Push(_)) || matches!(first, Some(b"message" | b"pmessage" | b"smessage"))
-}
-
-/// Such a message in words: `invalidate user:1`, `message news hello`.
-fn told(frame: &Value) -> String {
-    let items = frame.items().unwrap_or_default();
-    let items = match items {
-        [_, channel, keys] if channel.bytes() == Some(INVALIDATIONS) => {
-            return format!("invalidate {}", words_of(std::slice::from_ref(keys)));
-        }
-        items => items,
-    };
-    words_of(items)
-}
-
-/// Values side by side; nothing stands for everything.
-fn words_of(items: &[Value]) -> String {
-    let word = |item: &Value| match item {
-        Value::Null => "*".to_owned(),
-        Value::Integer(number) => number.to_string(),
-        item => match item.items() {
-            Some(items) => words_of(items),
-            None => String::from_utf8_lossy(item.bytes().unwrap_or_default()).into_owned(),
-        },
-    };
-    items.iter().map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// A message as lines: each command in words, each reply as redis-cli prints it.
@@ -191,17 +156,6 @@ mod tests {
             label(b"$40\r\n0123456789012345678901234567890123456789\r\n", false).chars().count(),
             26
         );
-    }
-
-    #[test]
-    fn what_clients_are_told_unasked_is_named() {
-        let push = b">2\r\n$10\r\ninvalidate\r\n*2\r\n$1\r\na\r\n$1\r\nb\r\n";
-        assert_eq!(label(push, false), "invalidate a b");
-        assert_eq!(label(b">2\r\n$10\r\ninvalidate\r\n_\r\n", false), "invalidate *");
-        let message = b"*3\r\n$7\r\nmessage\r\n$20\r\n__redis__:invalidate\r\n*1\r\n$3\r\nk:1\r\n";
-        assert_eq!(label(message, false), "invalidate k:1");
-        let message = b"*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$2\r\nhi\r\n";
-        assert_eq!(label(message, false), "message news hi");
     }
 
     #[test]

@@ -411,6 +411,21 @@ impl Topology {
     }
 }
 
+/// What the hosts that a lesson describes are most like: it decides how they lie.
+#[cfg(feature = "whole")]
+fn likest(scenario: &Scenario) -> &'static Spec {
+    let runs = |program: &str| {
+        scenario.hosts.iter().flat_map(|host| &host.processes).any(|p| p.program == program)
+    };
+    if runs(lab::NUTCRACKER) || runs(lab::PREDIXY) {
+        &SHARDED
+    } else if runs(lab::SENTINEL) {
+        &WATCHED
+    } else {
+        &REPLICATED
+    }
+}
+
 impl PartialEq for Topology {
     fn eq(&self, other: &Self) -> bool {
         self.0.name == other.0.name

@@ -151,8 +151,13 @@ impl Units {
         self.at_address(named.or_else(|| host.parse().ok())?.into(), port)
     }
 
-    /// The unit at an address; one that has its host to itself, at any port.
+    /// The unit at an address; one that has its host to itself, at any port. A loopback address does
+    /// not say on which host: it stands for the only unit with that port, if there is only one.
     pub(crate) fn at_address(&self, ip: IpAddr, port: u16) -> Option<BodyId> {
+        if ip.is_loopback() {
+            let mut there = self.0.iter().filter(|unit| unit.port == Some(port));
+            return there.next().filter(|_| there.next().is_none()).map(|unit| unit.id);
+        }
         let at = |unit: &&Unit| ip == unit.ip && (!unit.shares || unit.port == Some(port));
         self.0.iter().find(at).map(|unit| unit.id)
     }
@@ -315,6 +320,16 @@ mod tests {
         assert_eq!(machines.shard(id("machine-2:6379")), 1);
         assert_eq!(machines.at_address([10, 0, 0, 1].into(), 6380), Some(id("machine-1:6380")));
         assert_eq!(machines.at_address([10, 0, 0, 1].into(), 7000), None);
+    }
+
+    #[test]
+    fn a_loopback_address_stands_for_the_only_server_with_its_port() {
+        let mut scenario = lab::machines(3);
+        scenario.hosts.truncate(1);
+        let machine = units(scenario);
+        let replica = machine.named("machine-1:6380").expect("a replica").id;
+        assert_eq!(machine.at_address([127, 0, 0, 1].into(), 6380), Some(replica));
+        assert_eq!(units(lab::machines(3)).at_address([127, 0, 0, 1].into(), 6380), None);
     }
 
     #[test]

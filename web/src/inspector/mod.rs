@@ -16,7 +16,6 @@ pub(crate) mod pools;
 pub(crate) mod proxy_files;
 pub(crate) mod replication;
 pub(crate) mod ring;
-pub(crate) mod scripts;
 mod search;
 pub(crate) mod slots;
 pub(crate) mod users;

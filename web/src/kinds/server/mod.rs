@@ -11,8 +11,7 @@ use super::{Kind, NodeView, Role, per_second};
 use crate::figures;
 use crate::i18n::{Locale, common};
 use crate::inspector::{
-    config, connections, files, info, keys, log, matrix, replication, scripts, slots, users,
-    watched,
+    config, connections, files, info, keys, log, matrix, replication, slots, users, watched,
 };
 use crate::layout::{Outline, Part, Rim};
 use crate::scene::{Body, FollowState, Health};
@@ -43,7 +42,6 @@ pub(crate) static KIND: Kind = Kind {
         &slots::TAB,
         &matrix::TAB,
         &keys::TAB,
-        &scripts::TAB,
         &files::TAB,
         &config::TAB,
         &users::TAB,
