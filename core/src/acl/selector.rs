@@ -340,7 +340,7 @@ pub fn category(name: &[u8]) -> Option<u32> {
 fn access(flags: u32) -> u8 {
     let reads = flags & key::ACCESS != 0;
     let writes = flags & (key::INSERT | key::DELETE | key::UPDATE) != 0;
-    u8::from(reads) * READ | u8::from(writes) * WRITE
+    (u8::from(reads) * READ) | (u8::from(writes) * WRITE)
 }
 
 /// What stands behind `%`: `R` and `W`, and a pattern behind `~`.

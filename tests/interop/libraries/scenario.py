@@ -286,12 +286,12 @@ def users(db):
     )
     reader = db.acl_getuser("reader")
     assert "on" in reader["flags"] and len(reader["passwords"]) == 2, reader
-    assert reader["keys"] == "~cache:*" and reader["channels"] == "&news", reader
+    assert reader["keys"] == ["~cache:*"] and reader["channels"] == ["&news"], reader
     assert len(reader["selectors"]) == 1, reader
     assert db.acl_dryrun("reader", "set", "out:1", "x") == "OK"
     assert "no permissions" in db.acl_dryrun("reader", "get", "out:1")
-    options = db.connection_pool.connection_kwargs
-    with redis.Redis(**{**options, "username": "reader", "password": "other"}) as other:
+    login = {"username": "reader", "password": "other"}
+    with redis.Redis(port=int(sys.argv[1]), decode_responses=True, **login) as other:
         assert other.acl_whoami() == "reader" and other.get("cache:1") is None
         assert other.set("out:1", "x")
         for denied in (

@@ -117,15 +117,13 @@ fn one_user(locale: Locale, user: &UserView) -> Html {
             data-testid={format!("user-{}", user.name)}>
             <h4>{ &user.name }</h4>
             <p class="when">{ login }{ " · " }{ clients }</p>
-            <dl class="pairs">
-                { for user.selectors.iter().map(|selector| html! {
-                    <>
-                        <dt>{ locale.say(words::COMMANDS) }</dt><dd>{ &selector.commands }</dd>
-                        <dt>{ locale.say(words::KEYS) }</dt><dd>{ or_dash(&selector.keys) }</dd>
-                        <dt>{ locale.say(words::CHANNELS) }</dt><dd>{ or_dash(&selector.channels) }</dd>
-                    </>
-                }) }
-            </dl>
+            { for user.selectors.iter().map(|selector| html! {
+                <dl class="pairs">
+                    <dt>{ locale.say(words::COMMANDS) }</dt><dd>{ &selector.commands }</dd>
+                    <dt>{ locale.say(words::KEYS) }</dt><dd>{ or_dash(&selector.keys) }</dd>
+                    <dt>{ locale.say(words::CHANNELS) }</dt><dd>{ or_dash(&selector.channels) }</dd>
+                </dl>
+            }) }
         </section>
     }
 }
