@@ -6,6 +6,7 @@
 mod check_aof;
 mod check_rdb;
 mod cli;
+mod create_cluster;
 mod driver;
 mod lesson;
 mod playground;
@@ -53,6 +54,10 @@ fn main() -> ExitCode {
             let args: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
             cli::trib_main(&args)
         }
+        Some("create-cluster") => {
+            let args: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
+            create_cluster::main(&program, &args)
+        }
         // Its arguments may be any bytes.
         Some("redis-cli") => cli::main(words.collect()),
         _ => match Limpid::parse().command {
@@ -60,6 +65,7 @@ fn main() -> ExitCode {
             Command::Sentinel { args } => server::sentinel_main("limpid sentinel", args),
             Command::Cli { args } => cli::main(args),
             Command::Trib { args } => cli::trib_main(&args),
+            Command::CreateCluster { args } => create_cluster::main("create-cluster", &args),
             Command::CheckRdb { args } => check_rdb::main("limpid check-rdb", &args),
             Command::CheckAof { args } => check_aof::main("limpid check-aof", &args),
             Command::Proxy { args } => proxy::main(args),
@@ -106,6 +112,13 @@ enum Command {
     #[command(disable_help_flag = true)]
     Trib {
         /// A command with its options and arguments, as redis-trib.rb of Redis 4 takes them
+        #[arg(value_name = "ARGUMENTS", trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Start, join and stop the nodes of a small cluster in the current directory
+    #[command(disable_help_flag = true)]
+    CreateCluster {
+        /// start, create, stop, watch, tail, tailall, call, clean or clean-logs
         #[arg(value_name = "ARGUMENTS", trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },

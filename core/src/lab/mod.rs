@@ -50,7 +50,7 @@ pub use proxied::{predixy_over_cluster, predixy_over_sentinels, twemproxies, twe
 pub use sentinels::{sentinels, sentinels_on_servers, two_masters};
 pub use sharding::{Sharding, sharding};
 #[cfg(feature = "shell")]
-pub use shell::redis_conf;
+pub use shell::{CREATE_CLUSTER, redis_conf};
 pub use terminal::{Block, Shown, Terminal};
 pub use topology::{SANDBOXES, chain, cluster, machines, replicas, sandbox};
 pub use traffic::Traffic;

@@ -40,6 +40,8 @@ pub use self::skeleton::redis_conf;
 use self::os::{Entry, Program};
 use self::tools::Seen;
 
+pub use self::skeleton::CREATE_CLUSTER;
+
 /// The program of this name, if it is one of the shell's.
 pub(super) fn program(launch: &Launch<'_>) -> Option<Box<dyn Process>> {
     let entry: Entry = match launch.program {

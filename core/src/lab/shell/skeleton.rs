@@ -15,6 +15,9 @@ const LOCAL: [&str; 3] = ["limpid", "vim", "install_server.sh"];
 const SOURCES: [&str; 4] =
     ["/root/soft/redis-5.0.5", "/root/redis-3.2.9", "/root/redis-4.0.8", "/tmp/redis-6.2.4"];
 
+/// The script that starts and joins the nodes of a small cluster; `limpid create-cluster` runs it, too.
+pub const CREATE_CLUSTER: &str = include_str!("create-cluster.sh");
+
 type File = (String, Vec<u8>, u16);
 
 /// Every file with its mode.
@@ -70,7 +73,8 @@ pub(super) fn files(facts: &Facts) -> Vec<File> {
         ));
         let utils = format!("{dir}/utils");
         files.push(program(&utils, "install_server.sh"));
-        let script = (format!("{utils}/create-cluster/create-cluster"), create_cluster(), 0o755);
+        let script =
+            (format!("{utils}/create-cluster/create-cluster"), CREATE_CLUSTER.into(), 0o755);
         files.push(script);
         files.push(text(
             &format!("{utils}/redis_init_script"),
@@ -162,64 +166,5 @@ sentinel down-after-milliseconds mymaster 30000
 sentinel parallel-syncs mymaster 1
 sentinel failover-timeout mymaster 180000
 "
-    .into()
-}
-
-/// The script that starts six nodes of a cluster on one machine.
-fn create_cluster() -> Vec<u8> {
-    r#"#!/bin/sh
-# Starts, joins and stops the nodes of a small cluster on this machine.
-HOST=127.0.0.1
-PORT=30000
-TIMEOUT=2000
-NODES=6
-REPLICAS=1
-BIN=/usr/local/bin
-
-if [ -f config.sh ]; then
-    . ./config.sh
-fi
-END=$((PORT+NODES))
-
-case "$1" in
-    start)
-        while [ $PORT -lt $END ]; do
-            PORT=$((PORT+1))
-            echo "Starting $PORT"
-            $BIN/redis-server --port $PORT --cluster-enabled yes \
-                --cluster-config-file nodes-$PORT.conf --cluster-node-timeout $TIMEOUT \
-                --appendonly yes --appendfilename appendonly-$PORT.aof \
-                --dbfilename dump-$PORT.rdb --logfile $PORT.log --daemonize yes
-        done
-        ;;
-    create)
-        ALL=""
-        while [ $PORT -lt $END ]; do
-            PORT=$((PORT+1))
-            ALL="$ALL $HOST:$PORT"
-        done
-        $BIN/redis-cli --cluster create $ALL --cluster-replicas $REPLICAS
-        ;;
-    stop)
-        while [ $PORT -lt $END ]; do
-            PORT=$((PORT+1))
-            echo "Stopping $PORT"
-            $BIN/redis-cli -p $PORT shutdown nosave
-        done
-        ;;
-    clean)
-        rm -rf *.log
-        rm -rf appendonly*
-        rm -rf dump*.rdb
-        rm -rf nodes*.conf
-        ;;
-    tail)
-        tail -f $((PORT+$2)).log
-        ;;
-    *)
-        echo "Usage: $0 [start|create|stop|tail <n>|clean]"
-        ;;
-esac
-"#
     .into()
 }

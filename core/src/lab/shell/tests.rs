@@ -362,3 +362,18 @@ fn keys_are_placed_and_the_proxies_lie_there_to_be_installed() {
     let text = desk.run("redis-cli -p 22121 ping; netstat -lnt | grep -c 22121");
     assert_eq!(text, "PONG\n1");
 }
+
+#[test]
+fn create_cluster_starts_joins_and_stops_its_nodes() {
+    let mut desk = Desk::new(&["one"]);
+    desk.run("cd soft/redis-5.0.5/utils/create-cluster");
+    desk.run("echo 'PORT=7000 TIMEOUT=3000 NODES=3 REPLICAS=0' > config.sh");
+    let started = "Starting 7001\nStarting 7002\nStarting 7003";
+    assert_eq!(desk.run("./create-cluster start"), started);
+    let created = desk.run("./create-cluster create -f | tail -n 3");
+    assert!(created.ends_with("[OK] All 16384 slots covered."), "{created}");
+    assert_eq!(desk.run("./create-cluster call get k"), "(nil)");
+    let stopped = "Stopping 7001\nStopping 7002\nStopping 7003";
+    assert_eq!(desk.run("./create-cluster stop"), stopped);
+    assert_eq!(desk.run("./create-cluster clean; ls"), "config.sh  create-cluster");
+}
