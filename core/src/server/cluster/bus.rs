@@ -7,7 +7,7 @@ use crate::cluster::{BUS_PORT_OFFSET, Cluster, Effect, LinkId, Local, NodesConf}
 use crate::front::{ChannelKind, PauseReason, PeerInput};
 use crate::machine::{
     Address, Close, ConnId, DiskDone, DiskError, DiskErrorKind, DiskOp, Endpoint, LogLevel,
-    NetError, Outbox, Output,
+    NetError, OpenMode, Outbox, Output,
 };
 use crate::resp::request::Args;
 use crate::server::propagate::Together;
@@ -18,10 +18,18 @@ use crate::time::{Mono, Now};
 /// What of `nodes.conf` a disk operation was about.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::server) enum ConfStep {
+    /// It is opened, and made if it is not there, to be locked before it is read.
+    Open,
+    /// No other node may use it from now on.
+    Lock,
     /// It is read when the server starts.
     Read,
     /// It is written.
     Write,
+    /// The file that has taken its place is opened and locked instead.
+    Relock,
+    /// The one before is closed, and its lock is gone with it.
+    Close,
 }
 
 /// Keys of lost slots that are deleted in one slice.
@@ -56,8 +64,26 @@ impl Server {
             });
             return self.exit(1);
         }
+        self.open_nodes_conf(ConfStep::Open);
+    }
+
+    /// Opens the file that `nodes.conf` is now.
+    fn open_nodes_conf(&mut self, step: ConfStep) {
         let path = self.config.settings().cluster_config_file.clone();
-        self.disk_op(DiskOp::Load { path }, DiskWork::NodesConf(ConfStep::Read));
+        let file = self.next_file();
+        let before = self.service.cluster.as_mut().and_then(|node| node.locked.replace(file));
+        let open = DiskOp::Open { file, path, mode: OpenMode::Append };
+        self.disk_op(open, DiskWork::NodesConf(step));
+        if let Some(file) = before {
+            self.disk_op(DiskOp::Close { file }, DiskWork::NodesConf(ConfStep::Close));
+        }
+    }
+
+    /// `nodes.conf` is open.
+    fn lock_nodes_conf(&mut self, step: ConfStep) {
+        if let Some(file) = self.service.cluster.as_ref().and_then(|node| node.locked) {
+            self.disk_op(DiskOp::Lock { file }, DiskWork::NodesConf(step));
+        }
     }
 
     /// A disk operation about `nodes.conf` has ended.
@@ -68,8 +94,31 @@ impl Server {
         result: Result<DiskDone, DiskError>,
     ) {
         match (step, result) {
+            (ConfStep::Open, Ok(_)) => self.lock_nodes_conf(ConfStep::Lock),
+            (ConfStep::Lock, Ok(_)) => {
+                let path = self.config.settings().cluster_config_file.clone();
+                self.disk_op(DiskOp::Load { path }, DiskWork::NodesConf(ConfStep::Read));
+            }
+            (ConfStep::Lock, Err(error)) if error.kind == DiskErrorKind::Denied => {
+                self.nodes_conf_is_used();
+                self.exit(1);
+            }
+            (ConfStep::Open | ConfStep::Lock, Err(error)) => {
+                let path = self.config.settings().cluster_config_file.clone();
+                self.log(LogLevel::Warning, || {
+                    format!("Can't open {path} in order to acquire a lock: {error}")
+                });
+                self.exit(1);
+            }
+            // Whoever has locked it meanwhile runs beside this one, which is a mistake to tell of.
+            (ConfStep::Relock, Err(_)) => self.nodes_conf_is_used(),
+            (ConfStep::Relock, Ok(DiskDone::Opened { .. })) => {
+                self.lock_nodes_conf(ConfStep::Relock);
+            }
+            (ConfStep::Relock | ConfStep::Close, _) => {}
             (ConfStep::Read, result) => self.nodes_conf_read(now, result),
             (ConfStep::Write, Ok(_)) => {
+                self.open_nodes_conf(ConfStep::Relock);
                 self.with_cluster(now, Cluster::saved);
                 let savers = self.service.cluster.as_mut().map(|node| &mut node.savers);
                 for client in savers.map(core::mem::take).unwrap_or_default() {
@@ -87,6 +136,17 @@ impl Server {
                 self.exit(1);
             }
         }
+    }
+
+    fn nodes_conf_is_used(&mut self) {
+        let path = self.config.settings().cluster_config_file.clone();
+        self.log(LogLevel::Warning, || {
+            format!(
+                "Sorry, the cluster configuration file {path} is already used by a different Redis \
+                 Cluster node. Please make sure that different nodes use different cluster \
+                 configuration files."
+            )
+        });
     }
 
     fn nodes_conf_read(&mut self, now: Now<'_>, result: Result<DiskDone, DiskError>) {

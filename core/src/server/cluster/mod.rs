@@ -17,7 +17,7 @@ pub(super) use commands::{CONNECTION_ROWS, ROWS};
 pub(super) use routing::is_redirection;
 
 use crate::cluster::{Cluster, LinkId, SlotSet};
-use crate::machine::{ConnId, Outbox};
+use crate::machine::{ConnId, FileId, Outbox};
 use crate::sorted::SortedMap;
 
 /// What a server in cluster mode has besides.
@@ -25,6 +25,8 @@ use crate::sorted::SortedMap;
 pub(super) struct Node {
     /// What it knows of the cluster, once `nodes.conf` has been read.
     state: Option<Box<Cluster>>,
+    /// The file that `nodes.conf` is, locked against other nodes.
+    locked: Option<FileId>,
     links: SortedMap<ConnId, BusLink>,
     conns: SortedMap<LinkId, ConnId>,
     /// Slots that others own now, and whose keys are being deleted.
