@@ -255,7 +255,8 @@ impl Fleet {
             ([source], [_, _, ..]) => self.close_among_many(slot, owner, *source, importing).await,
             ([source], []) => {
                 let place = self.place(*source);
-                if *source == owner && self.keys_in_slot(&place, slot).await? > 0 {
+                // Elsewhere its keys would be left behind.
+                if *source != owner && self.keys_in_slot(&place, slot).await? > 0 {
                     return self.cannot_fix(owner, migrating, importing);
                 }
                 self.desk.info(format!(">>> Case 4: Closing slot {slot} on {place}"));
@@ -358,6 +359,12 @@ impl Fleet {
     }
 }
 
+/// Slots as the tool lists them: `[0-5],[7]`.
 fn list<'s>(slots: impl Iterator<Item = &'s Slot>) -> String {
-    slots.map(Slot::to_string).collect::<Vec<_>>().join(",")
+    let slots: SlotSet = slots.copied().collect();
+    let range = |(first, last): (Slot, Slot)| match first == last {
+        true => format!("[{first}]"),
+        false => format!("[{first}-{last}]"),
+    };
+    slots.ranges().map(range).collect::<Vec<_>>().join(",")
 }
