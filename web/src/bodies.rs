@@ -124,10 +124,10 @@ impl Lab {
         let gossips = self.gossips();
         let mut add = |a: Option<BodyId>, b: Option<BodyId>| {
             let host = |id: BodyId| self.units().get(id).map(|unit| unit.host);
-            if let (Some(a), Some(b)) = (a, b)
-                && host(a) != host(b)
-                && let (Some(a), Some(b)) = (index(a), index(b))
-                && !(gossips(a) && gossips(b))
+            if let (Some(id_a), Some(id_b)) = (a, b)
+                && host(id_a) != host(id_b)
+                && let (Some(a), Some(b)) = (index(id_a), index(id_b))
+                && (!(gossips(a) && gossips(b)) || self.cut_between(id_a, id_b) != Cut::No)
             {
                 pairs.insert((a.min(b), a.max(b)));
             }
@@ -176,7 +176,7 @@ impl Lab {
     pub(crate) fn cut_between(&self, a: BodyId, b: BodyId) -> Cut {
         let host = |id: BodyId| self.units().get(id).map(|unit| unit.host);
         let (Some(a), Some(b)) = (host(a), host(b)) else { return Cut::No };
-        let is_cut = |from, to| self.world().cuts().any(|cut| cut == (from, to));
+        let is_cut = |from, to| self.world().is_cut(from, to);
         match (is_cut(a, b), is_cut(b, a)) {
             (false, false) => Cut::No,
             (true, false) => Cut::Forth,

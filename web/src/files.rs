@@ -64,7 +64,7 @@ const SNAPSHOT: u64 = 8 << 20;
 /// Bytes of a line in a view of bytes.
 const ROW: usize = 8;
 /// Characters of a line.
-const LINE: usize = 160;
+const LINE: usize = 400;
 
 impl Lab {
     fn disk(&self, body: BodyId) -> Option<&Disk> {

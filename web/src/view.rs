@@ -231,6 +231,9 @@ pub(crate) struct Camera {
 }
 
 impl Camera {
+    /// The least scale: a hundred nodes fit a phone with it.
+    const SMALLEST: f64 = 0.08;
+
     /// The camera that shows a rectangle in the middle of a stage.
     pub(crate) fn fit((l, t, r, b): (f64, f64, f64, f64), (width, height): (f64, f64)) -> Self {
         const MARGIN: f64 = 26.0;
@@ -239,7 +242,7 @@ impl Camera {
         let top = if width < NARROW { 44.0 } else { MARGIN };
         const BOTTOM: f64 = 66.0;
         let room = ((width - 2.0 * MARGIN).max(50.0), (height - top - BOTTOM).max(50.0));
-        let k = (room.0 / (r - l)).min(room.1 / (b - t)).clamp(0.2, 1.35);
+        let k = (room.0 / (r - l)).min(room.1 / (b - t)).clamp(Self::SMALLEST, 1.35);
         Camera { k, x: width / 2.0 - (l + r) / 2.0 * k, y: top + room.1 / 2.0 - (t + b) / 2.0 * k }
     }
 
@@ -256,7 +259,7 @@ impl Camera {
     /// Zoomed by a factor around a point of the stage.
     #[must_use]
     pub(crate) fn zoomed(self, factor: f64, around: Point) -> Self {
-        let k = (self.k * factor).clamp(0.15, 4.0);
+        let k = (self.k * factor).clamp(Self::SMALLEST, 4.0);
         let fixed = self.to_map(around);
         Camera { k, x: around.x - fixed.x * k, y: around.y - fixed.y * k }
     }

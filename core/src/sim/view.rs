@@ -299,6 +299,11 @@ impl World {
         self.cuts.iter().copied()
     }
 
+    /// Whether nothing gets through from one host to another.
+    pub fn is_cut(&self, from: HostId, to: HostId) -> bool {
+        self.cuts.contains(&(from, to))
+    }
+
     fn view_host(&self, id: HostId) -> HostView<'_> {
         let host = self.at_host(id);
         HostView {

@@ -13,6 +13,9 @@ const LEAST: f64 = 250.0;
 const OUTWARD: f64 = 148.0;
 /// From the ring of primaries inwards to the circle of slots.
 const INWARD: f64 = 112.0;
+/// The same where more than [`MANY`] are drawn so small that their names reach further in.
+const FAR_INWARD: f64 = 236.0;
+const MANY: usize = 24;
 /// Between two clients.
 const STEP: f64 = 96.0;
 
@@ -50,8 +53,11 @@ pub(crate) fn cluster(cast: &Cast<'_>) -> Vec<Point> {
 
 /// The radius of the circle of slots, by the places of the primaries.
 pub(crate) fn radius(primaries: impl Iterator<Item = Point>) -> f64 {
-    let nearest = primaries.map(|at| at.distance(Point::default())).fold(f64::MAX, f64::min);
-    if nearest == f64::MAX { LEAST - INWARD } else { (nearest - INWARD).max(60.0) }
+    let distances = primaries.map(|at| at.distance(Point::default()));
+    let (count, nearest) =
+        distances.fold((0, f64::MAX), |(count, least), distance| (count + 1, least.min(distance)));
+    let inward = if count > MANY { FAR_INWARD } else { INWARD };
+    if count == 0 { LEAST - INWARD } else { (nearest - inward).max(60.0) }
 }
 
 /// The direction of a part of the circle, which begins on top and runs clockwise.
