@@ -151,6 +151,21 @@ impl Process {
         self.restart(true);
     }
 
+    /// Ends a node of a cluster, and starts one of this kind on its port with the files that it has left.
+    pub fn become_node(&mut self, kind: Kind) {
+        self.terminate();
+        let (_, args) = &self.command;
+        let directives = args.iter().filter(|word| *word != "server").cloned();
+        self.command = match kind {
+            Kind::Limpid => {
+                let first = [OsString::from("server")].into_iter();
+                (binary().to_owned(), first.chain(directives).collect())
+            }
+            Kind::Redis => (PathBuf::from("redis-server"), directives.collect()),
+        };
+        self.restart(true);
+    }
+
     fn sentinel_command(kind: Kind) -> (PathBuf, Vec<OsString>) {
         let words = |words: &[&str]| words.iter().map(OsString::from).collect();
         match kind {

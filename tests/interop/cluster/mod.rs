@@ -1,17 +1,25 @@
 //! Clusters of Limpid and of Redis's own redis-server together, built and changed by Debian's
 //! `redis-cli --cluster`.
 
+mod clients;
+mod leaving;
+pub(crate) mod tools;
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::process::Command;
 use std::thread;
 
 use limpid_core::resp::value::Value;
 use limpid_tests::client::Client;
 use limpid_tests::process::Kind::{self, Limpid, Redis};
-use limpid_tests::process::Process;
+use limpid_tests::process::{Process, binary, free_bus_port};
 use limpid_tests::wait::{until, until_some};
 
 /// `cluster-node-timeout` in milliseconds.
 const TIMEOUT: &str = "2000";
+/// The same where no node may be held to be dead because the machine is busy.
+const PATIENT: &str = "6000";
 
 const LIMPID: [Kind; 6] = [Limpid; 6];
 /// Primaries, then their replicas; each pairs with one of the other kind somewhere.
@@ -26,10 +34,15 @@ struct Cluster {
 impl Cluster {
     /// Builds it with `redis-cli --cluster create`.
     fn create(kinds: &[Kind]) -> Cluster {
+        Cluster::create_with(kinds, TIMEOUT)
+    }
+
+    /// The same with another `cluster-node-timeout`.
+    fn create_with(kinds: &[Kind], timeout: &str) -> Cluster {
         let start = |kind: &Kind| {
             Process::node(
                 *kind,
-                &["--cluster-node-timeout", TIMEOUT, "--repl-diskless-sync-delay", "0"],
+                &["--cluster-node-timeout", timeout, "--repl-diskless-sync-delay", "0"],
             )
         };
         // They start side by side.
@@ -304,4 +317,81 @@ fn a_damaged_nodes_conf_stops_the_start_with_its_line() {
     let line = damaged.wait_for_line("corrupted cluster config file").expect("a line");
     assert!(line.contains("line 1: a flag is unknown"), "{line}");
     assert_eq!(damaged.wait().code(), Some(1));
+}
+
+#[test]
+fn slots_move_between_the_kinds_while_a_client_writes() {
+    let cluster = Cluster::create_with(&[Limpid, Redis, Limpid, Redis, Limpid, Redis], PATIENT);
+    let writer = clients::Writer::new(&cluster);
+    thread::scope(|scope| {
+        scope.spawn(|| writer.run());
+        let _end = writer.ends();
+        for (from, to) in [(0, 1), (1, 0), (0, 2), (2, 1)] {
+            writer.goes_on();
+            cluster.reshard(from, to, 1500);
+        }
+        writer.goes_on();
+    });
+    writer.all_there();
+}
+
+#[test]
+fn a_node_goes_on_with_the_nodes_conf_of_the_other_kind() {
+    let mut cluster = Cluster::create(&MIXED);
+    for n in 0..30 {
+        cluster.set(&cluster.nodes[0], &format!("key:{n}"), "before");
+    }
+    // A primary and a replica of each kind become the other kind and back.
+    for index in [0, 1, 3, 4, 0, 1] {
+        let ids = |cluster: &Cluster| text(&cluster.nodes[index], "CLUSTER MYID");
+        let before = ids(&cluster);
+        let kind = if text(&cluster.nodes[index], "INFO server").contains("limpid_version") {
+            Redis
+        } else {
+            Limpid
+        };
+        assert_eq!(call(&cluster.nodes[index], "SAVE"), Value::Simple("OK".into()));
+        cluster.nodes[index].become_node(kind);
+        assert_eq!(ids(&cluster), before);
+        for node in &cluster.nodes {
+            until(
+                || format!("not up: {}{}", text(node, "CLUSTER INFO"), text(node, "CLUSTER NODES")),
+                || {
+                    let nodes = text(node, "CLUSTER NODES");
+                    text(node, "CLUSTER INFO").contains("cluster_state:ok")
+                        && !nodes.contains("fail")
+                        && !nodes.contains("disconnected")
+                },
+            );
+        }
+    }
+    cluster.replicas_are_known();
+    for n in 0..30 {
+        let port = cluster.nodes[n % 6].port().to_string();
+        assert_eq!(cli(&["-p", &port, "-c", "get", &format!("key:{n}")]), "before\n");
+    }
+}
+
+#[test]
+fn nodes_of_either_kind_do_not_share_a_nodes_conf() {
+    for holder in [Limpid, Redis] {
+        let node = Process::node(holder, &[]);
+        // It writes its file once when it starts, and holds the lock from then on.
+        let is_locked = || {
+            let file = std::fs::metadata(node.dir().join("nodes.conf")).expect("nodes.conf");
+            let locks = std::fs::read_to_string("/proc/locks").expect("the system's locks");
+            file.len() > 0 && locks.contains(&format!(":{} ", file.ino()))
+        };
+        until(|| format!("{holder:?} has not locked its nodes.conf"), is_locked);
+        let port = free_bus_port().to_string();
+        for (program, first) in [(binary(), &["server"][..]), (Path::new("redis-server"), &[])] {
+            let mut second = Command::new(program);
+            second.args(first).args(["--port", &port, "--cluster-enabled", "yes"]);
+            let out = second.current_dir(node.dir()).output().expect("it starts");
+            assert_eq!(out.status.code(), Some(1));
+            let told = String::from_utf8_lossy(&out.stdout);
+            let used = "the cluster configuration file nodes.conf is already used by a different";
+            assert!(told.contains(used), "{program:?} beside {holder:?}: {told}");
+        }
+    }
 }

@@ -372,7 +372,7 @@ fn create_cluster_starts_joins_and_stops_its_nodes() {
     assert_eq!(desk.run("./create-cluster start"), started);
     let created = desk.run("./create-cluster create -f | tail -n 3");
     assert!(created.ends_with("[OK] All 16384 slots covered."), "{created}");
-    assert_eq!(desk.run("./create-cluster call get k"), "(nil)");
+    assert_eq!(desk.run("./create-cluster call ping"), "PONG\nPONG\nPONG");
     let stopped = "Stopping 7001\nStopping 7002\nStopping 7003";
     assert_eq!(desk.run("./create-cluster stop"), stopped);
     assert_eq!(desk.run("./create-cluster clean; ls"), "config.sh  create-cluster");

@@ -1,0 +1,75 @@
+// An ioredis client of a cluster. For each line that is read it prints "ready"; "end" ends it.
+//
+// It counts in many keys all the while: every count that was acknowledged must be there at the end.
+// Its arguments: the ports of some nodes. During "move" no command may fail; during "fail" the
+// application tries again, as applications do.
+
+"use strict";
+
+const assert = require("node:assert/strict");
+const readline = require("node:readline");
+const { setTimeout: sleep } = require("node:timers/promises");
+const Redis = require("ioredis");
+
+const KEYS = Array.from({ length: 100 }, (_, n) => `key:${n}`);
+const PATIENCE = 30_000;
+
+const nodes = process.argv.slice(2).map((port) => ({ host: "127.0.0.1", port: Number(port) }));
+const cluster = new Redis.Cluster(nodes, { redisOptions: { connectTimeout: 2_000 } });
+// Errors of single connections are told here; commands fail on their own.
+cluster.on("error", () => {});
+const acknowledged = new Map(KEYS.map((key) => [key, 0]));
+const broken = [];
+let rounds = 0;
+let mayFail = false;
+let running = true;
+
+async function count(key) {
+  try {
+    acknowledged.set(key, Math.max(acknowledged.get(key), await cluster.incr(key)));
+  } catch (error) {
+    if (!mayFail) broken.push(error);
+    await sleep(20);
+  }
+}
+
+async function write() {
+  while (running) {
+    await Promise.all(KEYS.map(count));
+    rounds += 1;
+  }
+}
+
+async function main() {
+  const writer = write();
+  for await (const line of readline.createInterface({ input: process.stdin })) {
+    if (line === "end") break;
+    mayFail = line === "fail";
+    const begin = rounds;
+    const deadline = Date.now() + PATIENCE;
+    // One whole round begins and ends from here on.
+    while (rounds < begin + 2) {
+      assert(Date.now() < deadline, "no write arrives any more");
+      await sleep(5);
+    }
+    console.log("ready");
+  }
+  running = false;
+  await writer;
+  assert.deepEqual(broken, []);
+  for (const key of KEYS) {
+    const there = Number(await cluster.get(key));
+    assert(there >= acknowledged.get(key), `${key}: ${there} of ${acknowledged.get(key)}`);
+  }
+  const replies = await cluster.multi().set("{tag}a", 1).set("{tag}b", 2).mget("{tag}a", "{tag}b").exec();
+  assert.deepEqual(replies.at(-1), [null, ["1", "2"]]);
+  console.log("done");
+}
+
+main().then(
+  () => process.exit(0),
+  (error) => {
+    console.error(error);
+    process.exit(1);
+  },
+);
