@@ -138,9 +138,13 @@ impl<C: Schema> Values<C> {
         self.get(name) == Some(b"yes")
     }
 
-    /// A value as a number; 0 if it is none.
+    /// A value as a number, negative if it is a percentage; 0 if it is none.
     pub fn number(&self, name: &str) -> i64 {
-        self.text(name).parse().unwrap_or_default()
+        let text = self.text(name);
+        match text.strip_suffix('%') {
+            Some(percent) => -percent.parse::<i64>().unwrap_or_default(),
+            None => text.parse().unwrap_or_default(),
+        }
     }
 
     /// A value as a number of bytes or things; 0 if it is none.

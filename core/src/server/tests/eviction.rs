@@ -106,3 +106,19 @@ fn what_is_said_about_memory_adds_up() {
     assert!(stats.contains("db.0\r\n*6\r\n") && !stats.contains("hashtable.expires\r\n:0\r\n"));
     assert!(stats.starts_with("*56\r\n"), "{stats}");
 }
+
+#[test]
+fn clients_that_take_more_than_a_part_of_memory_go_the_largest_first() {
+    let mut driver = Driver::new("maxmemory 10000000\nmaxmemory-clients 10%");
+    let (small, large, spared) = (driver.connect(), driver.connect(), driver.connect());
+    driver.line(spared, "client no-evict on");
+    let begin = |bytes: usize| format!("*1\r\n$5000000\r\n{}", "x".repeat(bytes)).into_bytes();
+    driver.send(spared, &begin(300_000));
+    driver.send(small, &begin(200_000));
+    driver.send(large, &begin(250_000));
+    assert!(driver.closing.is_empty(), "all together take less");
+    driver.send(large, &[b'x'; 300_000]);
+    assert!(driver.is_closed(large) && !driver.is_closed(small) && !driver.is_closed(spared));
+    let conn = driver.connect();
+    assert!(driver.line(conn, "info stats").contains("evicted_clients:1\r\n"));
+}
