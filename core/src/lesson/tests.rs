@@ -161,7 +161,7 @@ fn errors_name_the_line_what_is_wrong_and_the_remedy() {
     assert_eq!(
         error.to_string(),
         "line 5: the front matter has no 'minuets'; keys are title, goal, minutes, builds-on, \
-         covers, native, scenario, hosts, warm-up, speed"
+         covers, native, scenario, hosts, latency, warm-up, speed"
     );
     for text in ["", "---\n", "---\ntitle: x\n---\n", "---\n{\n---\n", "\u{0}"] {
         assert!(Lesson::parse(text).is_err(), "{text:?}");
