@@ -189,7 +189,8 @@ addEventListener("message", ({ data, source, origin }) => {
   if (typeof data === "string") return channel(data);
   if (typeof data !== "object" || data === null) return;
   if (data.context === "h5p") return h5p(data);
-  if (data.limpid === VERSION && (data.id === undefined || text(`${data.id}`, 64))) request(data);
+  const isNamed = data.id === undefined || typeof data.id === "number" || text(data.id, 64);
+  if (data.limpid === VERSION && isNamed) request(data);
 });
 
 // How high it would like to be ---------------------------------------------------------------

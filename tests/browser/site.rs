@@ -69,6 +69,10 @@ impl Host {
             files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
         let address = listen(HOST_POLICY, move |path| {
             let name = path.trim_start_matches('/');
+            // Browsers ask for it, and tell on the console if it is missing.
+            if name == "favicon.ico" {
+                return Some(("image/x-icon", Vec::new()));
+            }
             let (_, text) = files.iter().find(|(known, _)| known == name)?;
             let name = if name.is_empty() { "index.html" } else { name };
             Some((mime(Path::new(name)), text.clone().into_bytes()))

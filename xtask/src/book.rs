@@ -31,7 +31,7 @@ fn page(text: &str, language: &str) -> String {
     format!(
         "<!doctype html>\n<html lang=\"{language}\">\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width\">\n<title>{}</title>\n\
-         <link rel=\"stylesheet\" href=\"book.css\">\n<script async src=\"../embed.js\"></script>\n\
+         <link rel=\"icon\" href=\"data:,\">\n<link rel=\"stylesheet\" href=\"book.css\">\n<script async src=\"../embed.js\"></script>\n\
          <main>\n{body}</main>\n</html>\n",
         title(text)
     )

@@ -150,9 +150,9 @@ const DATA_TYPES: &[Block] = &[
     Block {
         note: "1, section 7: clients",
         typed: &[
-            ("redis", "CLIENT LIST", &["id=* addr=127.0.0.1:* cmd=client*"]),
+            ("redis", "CLIENT LIST", &["id=* addr=127.0.0.1:*"]),
             ("redis", "CLIENT SETNAME test-1", &["OK"]),
-            ("redis", "CLIENT LIST", &["id=* name=test-1 *"]),
+            ("redis", "CLIENT LIST", &["id=*name=test-1*"]),
             ("redis", "CLIENT KILL ID 999", &["(integer) 0"]),
             ("redis", "exit", &["*]#"]),
         ],
@@ -288,11 +288,7 @@ const ONE_MACHINE: &[Block] = &[
                 "for p in 6379 6380 6381; do mkdir -p /var/lib/redis/$p; sed -e \"s/6379/$p/g\" -e 's/^appendonly .*/appendonly no/' -e \"s#^dir .*#dir /var/lib/redis/$p#\" /tmp/redis-6.2.4/redis.conf > $p.conf; done; ls",
                 &["*6379.conf*6380.conf*6381.conf*"],
             ),
-            (
-                "bogon",
-                "grep -hE '^(port|dir)' 6380.conf",
-                &["port 6380", "dir /var/lib/redis/6380"],
-            ),
+            ("bogon", "grep -E '^(port|dir)' 6380.conf", &["port 6380", "dir /var/lib/redis/6380"]),
         ],
         differs: "the notes copy the installer's files and edit them with vim",
     },
