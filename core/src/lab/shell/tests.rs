@@ -8,8 +8,6 @@ use crate::machine::TerminalMode;
 use crate::sim::{Action, HostSpec, Scenario, World};
 use crate::time::Duration;
 
-mod notes;
-
 /// A person at a terminal.
 struct Desk {
     world: World,
