@@ -86,10 +86,13 @@ impl Host {
     }
 }
 
+/// What is served at a path: its type and its bytes.
+type Served = (&'static str, Vec<u8>);
+
 /// Answers requests by what a function gives for their paths, and gives the address.
 fn listen(
     policy: &'static str,
-    answer: impl Fn(&str) -> Option<(&'static str, Vec<u8>)> + Clone + Send + 'static,
+    answer: impl Fn(&str) -> Option<Served> + Clone + Send + 'static,
 ) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let address = listener.local_addr().expect("its address");
@@ -106,7 +109,7 @@ fn listen(
 fn respond(
     mut stream: &TcpStream,
     policy: &str,
-    answer: &dyn Fn(&str) -> Option<(&'static str, Vec<u8>)>,
+    answer: &dyn Fn(&str) -> Option<Served>,
 ) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
     let request = lines.next().unwrap_or_default();

@@ -42,10 +42,12 @@ pub(crate) struct TrackingTable {
 struct Broadcast {
     /// Ids of these clients.
     clients: SortedSet<u64>,
-    /// Keys that have changed since the last broadcast, each with the id of the client that changed
-    /// it, 0 if none did.
-    changed: Vec<(Box<[u8]>, u64)>,
+    /// Keys that have changed since the last broadcast.
+    changed: Vec<Changed>,
 }
+
+/// A key that has changed, and the id of the client that changed it, 0 if none did.
+type Changed = (Box<[u8]>, u64);
 
 impl TrackingTable {
     /// Whether no client tracks.
@@ -363,7 +365,7 @@ impl<S: Service> Front<S> {
     #[cold]
     pub(crate) fn send_broadcasts(&mut self, now: Now<'_>) {
         self.tracking.has_changes = false;
-        let due: Vec<(SortedSet<u64>, Vec<(Box<[u8]>, u64)>)> = self
+        let due: Vec<(SortedSet<u64>, Vec<Changed>)> = self
             .tracking
             .broadcasts
             .values_mut()
@@ -412,7 +414,7 @@ impl<S: Service> Front<S> {
 
 /// The list of the keys that somebody else than `but` has changed; empty if there are none.
 /// `changed` is sorted.
-fn keys_changed(changed: &[(Box<[u8]>, u64)], but: Option<u64>) -> Vec<u8> {
+fn keys_changed(changed: &[Changed], but: Option<u64>) -> Vec<u8> {
     let mut keys: Vec<&[u8]> =
         changed.iter().filter(|(_, by)| Some(*by) != but).map(|(key, _)| &key[..]).collect();
     keys.dedup();
