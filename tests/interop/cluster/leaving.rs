@@ -64,7 +64,7 @@ impl Pair {
 
     /// `MOVED` or `ASK` to the second node.
     fn elsewhere(&self, how: &str) -> Value {
-        Value::Error(format!("{how} {SLOT} {}", address(&self.nodes[1])).into_bytes().into())
+        Value::Error(format!("{how} {SLOT} {}", address(&self.nodes[1])).into_bytes())
     }
 
     fn until_blocked(&self, count: u32) {
@@ -93,7 +93,7 @@ fn one_who_waits_for_a_key_is_sent_after_it() {
         // And there somebody serves it.
         let mut there = Client::new(pair.nodes[1].connect());
         there.call(&["RPUSH", "k1", "value"]);
-        assert_eq!(there.call(&["LPOP", "k1"]), Value::Bulk(b"value".to_vec().into()));
+        assert_eq!(there.call(&["LPOP", "k1"]), Value::Bulk(b"value".to_vec()));
     });
 }
 
@@ -115,7 +115,7 @@ fn a_transaction_on_a_watched_key_that_left_is_not_carried_out() {
         assert_eq!(late.call(&["EXEC"]), pair.elsewhere("MOVED"));
         assert_eq!(late.call(&["GET", "k1"]), pair.elsewhere("MOVED"));
         let mut there = Client::new(pair.nodes[1].connect());
-        assert_eq!(there.call(&["GET", "k1"]), Value::Bulk(b"value".to_vec().into()));
+        assert_eq!(there.call(&["GET", "k1"]), Value::Bulk(b"value".to_vec()));
     });
 }
 
@@ -125,7 +125,7 @@ fn keys_that_are_half_gone_are_asked_for_again_or_elsewhere() {
         let mut client = pair.client();
         client.call(&["MSET", "{k1}a", "1", "k1", "2"]);
         pair.open_slot();
-        assert_eq!(client.call(&["GET", "k1"]), Value::Bulk(b"2".to_vec().into()));
+        assert_eq!(client.call(&["GET", "k1"]), Value::Bulk(b"2".to_vec()));
         pair.move_key();
         assert_eq!(client.call(&["GET", "k1"]), pair.elsewhere("ASK"));
         let again = "TRYAGAIN Multiple keys request during rehashing of slot";
@@ -134,9 +134,9 @@ fn keys_that_are_half_gone_are_asked_for_again_or_elsewhere() {
         let mut there = Client::new(pair.nodes[1].connect());
         let moved = there.call(&["GET", "k1"]);
         let back = format!("MOVED {SLOT} {}", address(&pair.nodes[0]));
-        assert_eq!(moved, Value::Error(back.into_bytes().into()));
+        assert_eq!(moved, Value::Error(back.into_bytes()));
         assert_eq!(there.call(&["ASKING"]), Value::Simple("OK".into()));
-        assert_eq!(there.call(&["GET", "k1"]), Value::Bulk(b"2".to_vec().into()));
+        assert_eq!(there.call(&["GET", "k1"]), Value::Bulk(b"2".to_vec()));
         there.call(&["ASKING"]);
         assert_eq!(there.call(&["MGET", "k1", "{k1}a"]), again);
     });
