@@ -328,8 +328,14 @@ impl Topology {
         let hosts = || lesson.scenario.hosts.iter();
         let shards =
             |program: &str| [lab::NUTCRACKER, lab::PREDIXY, lab::SHARDING].contains(&program);
-        if hosts().flat_map(|host| &host.processes).any(|process| shards(&process.program)) {
+        let runs = |of: &dyn Fn(&str) -> bool| {
+            hosts().flat_map(|host| &host.processes).any(|process| of(&process.program))
+        };
+        if runs(&shards) {
             return &SHARDED;
+        }
+        if runs(&|program| program == lab::SENTINEL) {
+            return &WATCHED;
         }
         let in_cluster = |text: &String| text.lines().any(|line| line == "cluster-enabled yes");
         if hosts().flat_map(|host| host.files.values()).any(in_cluster) {
@@ -408,21 +414,6 @@ impl Topology {
             return scenario.clone();
         }
         lab::as_in_page(self.0.hosts.make())
-    }
-}
-
-/// What the hosts that a lesson describes are most like: it decides how they lie.
-#[cfg(feature = "whole")]
-fn likest(scenario: &Scenario) -> &'static Spec {
-    let runs = |program: &str| {
-        scenario.hosts.iter().flat_map(|host| &host.processes).any(|p| p.program == program)
-    };
-    if runs(lab::NUTCRACKER) || runs(lab::PREDIXY) {
-        &SHARDED
-    } else if runs(lab::SENTINEL) {
-        &WATCHED
-    } else {
-        &REPLICATED
     }
 }
 
