@@ -112,13 +112,18 @@ fn clients_that_take_more_than_a_part_of_memory_go_the_largest_first() {
     let mut driver = Driver::new("maxmemory 10000000\nmaxmemory-clients 10%");
     let (small, large, spared) = (driver.connect(), driver.connect(), driver.connect());
     driver.line(spared, "client no-evict on");
-    let begin = |bytes: usize| format!("*1\r\n$5000000\r\n{}", "x".repeat(bytes)).into_bytes();
-    driver.send(spared, &begin(300_000));
-    driver.send(small, &begin(200_000));
-    driver.send(large, &begin(250_000));
+    // The room for an argument is made when its length is known.
+    let begin = |bytes: usize| format!("*1\r\n${bytes}\r\n{}", "x".repeat(bytes)).into_bytes();
+    driver.send(spared, &begin(524_000));
+    driver.send(large, &begin(131_000));
+    driver.send(small, &begin(65_000));
     assert!(driver.closing.is_empty(), "all together take less");
-    driver.send(large, &[b'x'; 300_000]);
-    assert!(driver.is_closed(large) && !driver.is_closed(small) && !driver.is_closed(spared));
+    for _ in 0..5 {
+        let more = driver.connect();
+        driver.send(more, &begin(65_000));
+    }
+    assert!(driver.is_closed(large), "the largest that is not spared");
+    assert!(!driver.is_closed(spared) && !driver.is_closed(small));
     let conn = driver.connect();
     assert!(driver.line(conn, "info stats").contains("evicted_clients:1\r\n"));
 }
