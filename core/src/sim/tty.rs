@@ -121,8 +121,10 @@ impl Tty {
         let mut screen = (*self.screen).clone();
         let mut text = String::new();
         let mut push = |row: String, wrapped: bool| {
-            text.push_str(row.trim_end());
-            if !wrapped {
+            if wrapped {
+                text.push_str(&row);
+            } else {
+                text.push_str(row.trim_end());
                 text.push('\n');
             }
         };

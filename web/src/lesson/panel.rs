@@ -123,7 +123,9 @@ fn natively(locale: Locale, open: &Open) -> Html {
 
 fn one_step(page: &Page, locale: Locale, open: &Open, number: usize, step: &Step) -> Html {
     let done = open.progress.done();
-    let shown = open.shown == number;
+    // What was just done stays open beside the next step, so that its result can be read.
+    let just_done = number + 1 == done && open.shown == done;
+    let shown = open.shown == number || just_done;
     let state = match number {
         n if n < done => "done",
         n if n == done => "now",
@@ -174,7 +176,7 @@ fn question(page: &Page, open: &Open, number: usize, question: &Question) -> Htm
         html! {
             <li class={classes!(right)}>
                 <button aria-pressed={is_chosen.to_string()} disabled={fixed} {onclick}
-                    data-testid={format!("answer-{place}")}>
+                    data-testid={(!fixed).then(|| format!("answer-{place}"))}>
                     { text::blocks(page, &offered.text) }
                 </button>
                 if is_chosen {

@@ -1,6 +1,7 @@
 //! The text of a lesson, drawn from its tree.
 
 use limpid_core::lesson::{Block, Inline, Link};
+use limpid_core::sim::Action;
 use yew::prelude::*;
 
 use crate::page::Page;
@@ -14,6 +15,9 @@ fn draw(page: &Page, block: &Block) -> Html {
     match block {
         Block::Paragraph(text) => html! { <p>{ inline(page, text) }</p> },
         Block::Heading(text) => html! { <h4>{ inline(page, text) }</h4> },
+        Block::Code { text, .. } if text.lines().all(|line| line.starts_with(':')) => html! {
+            <div class="lines">{ for text.lines().map(|line| html! { <p>{ code(page, line) }</p> }) }</div>
+        },
         Block::Code { text, .. } => {
             html! { <pre class="lines" tabindex="0"><code>{ text.trim_end() }</code></pre> }
         }
@@ -44,6 +48,17 @@ fn draw(page: &Page, block: &Block) -> Html {
     }
 }
 
+/// Code. What begins with a colon and is done to the World can be clicked: a shell does not know it.
+fn code(page: &Page, text: &str) -> Html {
+    let Some(Ok(action)) = text.strip_prefix(':').map(str::parse::<Action>) else {
+        return html! { <code>{ text }</code> };
+    };
+    let title = page.say(words::DO_IT);
+    let page = page.clone();
+    let onclick = Callback::from(move |_: MouseEvent| page.act(vec![action.clone()]));
+    html! { <button class="deed" {title} {onclick}><code>{ text }</code></button> }
+}
+
 fn inline(page: &Page, text: &[Inline]) -> Html {
     html! { <>{ for text.iter().map(|piece| draw_inline(page, piece)) }</> }
 }
@@ -51,7 +66,7 @@ fn inline(page: &Page, text: &[Inline]) -> Html {
 fn draw_inline(page: &Page, piece: &Inline) -> Html {
     match piece {
         Inline::Text(text) => html! { { text } },
-        Inline::Code(text) => html! { <code>{ text }</code> },
+        Inline::Code(text) => code(page, text),
         Inline::Emphasis(text) => html! { <em>{ inline(page, text) }</em> },
         Inline::Strong(text) => html! { <strong>{ inline(page, text) }</strong> },
         Inline::Break => html! { <br /> },
@@ -80,5 +95,11 @@ fn draw_inline(page: &Page, piece: &Inline) -> Html {
             }
             Link::Term(id) => super::glossary::link(page, id, inline(page, text)),
         },
+    }
+}
+
+mod words {
+    crate::i18n::texts! {
+        DO_IT: "Do this to the World", "对这个世界执行";
     }
 }

@@ -66,15 +66,13 @@ async fn edit(os: &Os, prompt: &str, history: &[String], program: &mut impl Comp
         tabs = if key == Key::Char('\t') { tabs + 1 } else { 0 };
         match key {
             Key::Enter => {
-                editor.cursor = editor.line.len();
-                editor.draw(os, prompt, None).await;
+                editor.leave(os, prompt).await;
                 os.print("\n");
                 os.flush().await;
                 return Typed::Line(editor.text());
             }
             Key::Ctrl('c') => {
-                editor.cursor = editor.line.len();
-                editor.draw(os, prompt, None).await;
+                editor.leave(os, prompt).await;
                 os.print("^C\n");
                 os.flush().await;
                 return Typed::Interrupt;
@@ -166,6 +164,17 @@ impl Editor {
             }
             _ => {}
         }
+    }
+
+    /// Draws the whole line, over several rows if it needs them: nothing more is typed into it.
+    async fn leave(&mut self, os: &Os, prompt: &str) {
+        let (columns, _) = os.size().await;
+        self.cursor = self.line.len();
+        if width(prompt.chars()) + width(self.line.iter().copied()) < columns {
+            return self.draw(os, prompt, None).await;
+        }
+        os.print(format!("\r\x1b[J{prompt}{}", self.text()));
+        os.flush().await;
     }
 
     /// Draws the line anew: on one row, or on those that it needs.
