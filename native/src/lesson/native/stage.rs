@@ -446,8 +446,10 @@ fn log_files(root: &Path) -> Vec<PathBuf> {
 /// or as proxies write it. `None` for a line that is none.
 fn message(line: &str) -> Option<&str> {
     let (head, rest) = line.split_once(' ')?;
-    let (process, role) = head.split_once(':')?;
-    if role.len() == 1 && process.bytes().all(|byte| byte.is_ascii_digit()) {
+    if let Some((process, role)) = head.split_once(':')
+        && role.len() == 1
+        && process.bytes().all(|byte| byte.is_ascii_digit())
+    {
         let at = ["* ", "# ", "- ", ". "].iter().filter_map(|mark| rest.find(mark)).min()?;
         return Some(&rest[at + 2..]);
     }
