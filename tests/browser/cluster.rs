@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::page::{Page, in_browser, in_browser_alone};
+use crate::page::{Page, in_browser_alone};
 use crate::visit::{becomes, begin};
 
 /// Waits until the circle says something of itself, as in `("served", ">", 0)`.
@@ -11,42 +11,6 @@ async fn circle(page: &Page, what: &str, relation: &str, number: u32) -> Result<
         "+document.querySelector('[data-testid=circle]').dataset.{what} {relation} {number}"
     );
     page.wait_for(&format!("{what} {relation} {number}"), &found).await
-}
-
-async fn is_marked(page: &Page, kind: &str) -> Result<()> {
-    page.wait_for(kind, &format!("document.querySelector('[data-testid=rail] .{kind}')")).await
-}
-
-async fn has_role(page: &Page, node: &str, role: &str) -> Result<()> {
-    becomes(page, &format!("node-{node}"), "role", role).await
-}
-
-#[test]
-fn a_master_that_dies_is_replaced_by_the_votes_of_the_others() {
-    in_browser("cluster-election", async |page| {
-        begin(page, "&theme=light&topology=cluster-6").await?;
-        circle(page, "served", "===", 16384).await?;
-        has_role(page, "node-4", "replica").await?;
-        page.line(":speed 1s").await?;
-        page.line(":crash node-1").await?;
-        // One node after the other cannot reach it, until enough of them agree.
-        becomes(page, "judged-node-1", "judged", "pfail").await?;
-        page.screenshot("cluster-pfail").await?;
-        becomes(page, "judged-node-1", "judged", "fail").await?;
-        has_role(page, "node-4", "primary").await?;
-        circle(page, "served", "===", 16384).await?;
-        for kind in ["pfail", "fail", "vote", "switch"] {
-            is_marked(page, kind).await?;
-        }
-        page.screenshot("cluster-elected").await?;
-        // All who run agree on it, and it says so in its log.
-        page.line(":inspect node-4").await?;
-        page.click("[data-testid=inspect-matrix]").await?;
-        becomes(page, "matrix", "disputed", "0").await?;
-        page.screenshot("cluster-matrix").await?;
-        page.click("[data-testid=inspect-log]").await?;
-        page.wait_for_text("[data-testid=inspector]", "Failover election won").await
-    });
 }
 
 #[test]

@@ -5,46 +5,6 @@ use anyhow::{Result, ensure};
 use crate::page::{Page, in_browser};
 use crate::visit::{SCREEN, becomes, begin};
 
-/// The address of a link to the session as it is now.
-async fn link(page: &Page) -> Result<String> {
-    page.eval("history.replaceState(null, '', location.pathname + location.search)").await?;
-    page.click("[data-testid=share]").await?;
-    page.click("[data-testid=share-link]").await?;
-    page.wait_for("the link", "location.hash.length > 1").await?;
-    let hash = page.eval("location.hash").await?;
-    Ok(hash.as_str().unwrap_or_default().to_owned())
-}
-
-#[test]
-fn a_link_opens_the_session_and_a_long_one_is_packed() {
-    in_browser("link", async |page| {
-        begin(page, "").await?;
-        page.line(":speed 500ms").await?;
-        page.line("set k shared").await?;
-        page.wait_for_text(SCREEN, "OK").await?;
-        let short = link(page).await?;
-        ensure!(short.contains("&core=") && short.contains("&trace="), "{short}");
-        for number in 0..20 {
-            page.line(&format!("set key:{number} a value that is as long as values are")).await?;
-        }
-        page.wait_for_text(SCREEN, "key:19").await?;
-        page.line(":crash redis-3").await?;
-        becomes(page, "node-redis-3", "state", "crashed").await?;
-        let long = link(page).await?;
-        ensure!(long.starts_with("#z="), "{long}");
-
-        page.open("?program=whole").await?;
-        for (link, what) in [(&short, "shared"), (&long, "key:19")] {
-            page.open(&format!("?locale=en&x={what}{link}")).await?;
-            page.wait_for_text(SCREEN, what).await?;
-            ensure!(page.eval("document.querySelector('[data-testid=toast]')").await?.is_null());
-        }
-        becomes(page, "node-redis-3", "state", "crashed").await?;
-        page.screenshot("link-followed").await?;
-        Ok(())
-    });
-}
-
 #[test]
 fn a_link_of_another_core_says_so_and_shows_what_was_done() {
     in_browser("other-core", async |page| {

@@ -94,7 +94,7 @@ impl<S: Service> Rows<S> {
         .since("6.0.0")
         .complexity("O(1), and O(N) for N prefixes.")
         .summary("Says whether the connection is told of changes to the keys that it caches.")
-        .syntax("<status: ON | OFF> [REDIRECT client-id#integer] [PREFIX prefix ...] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]"),
+        .syntax("<status: ON | OFF> [REDIRECT client-id#integer] [PREFIX prefix] ... [BCAST] [OPTIN] [OPTOUT] [NOLOOP]"),
     oneself("trackinginfo", 2, trackinginfo)
         .since("6.2.0")
         .summary("Tells how the connection's caching is tracked."),

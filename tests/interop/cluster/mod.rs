@@ -320,22 +320,6 @@ fn a_damaged_nodes_conf_stops_the_start_with_its_line() {
 }
 
 #[test]
-fn slots_move_between_the_kinds_while_a_client_writes() {
-    let cluster = Cluster::create_with(&[Limpid, Redis, Limpid, Redis, Limpid, Redis], PATIENT);
-    let writer = clients::Writer::new(&cluster);
-    thread::scope(|scope| {
-        scope.spawn(|| writer.run());
-        let _end = writer.ends();
-        for (from, to) in [(0, 1), (1, 0), (0, 2), (2, 1)] {
-            writer.goes_on();
-            cluster.reshard(from, to, 1500);
-        }
-        writer.goes_on();
-    });
-    writer.all_there();
-}
-
-#[test]
 fn a_node_goes_on_with_the_nodes_conf_of_the_other_kind() {
     let mut cluster = Cluster::create(&MIXED);
     for n in 0..30 {

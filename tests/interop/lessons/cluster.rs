@@ -319,6 +319,10 @@ S: #5 127.0.0.1:30006
     let told = any_master(&desk.types("create-cluster create", "yes\n"));
     assert_eq!(sorted(&told), sorted(wanted));
     desk.agree(&[0, 1, 2, 3, 4, 5]);
+    until(
+        || "the cluster is up".to_owned(),
+        || desk.types("redis-cli -p 30001 cluster info", "").contains("cluster_state:ok"),
+    );
 
     desk.session("redis-cli -p 30001", &[("set k1 adfa", "(error) MOVED 12706 127.0.0.1:30003")]);
     let to = |slot: u16, node: u16, reply: &str| {

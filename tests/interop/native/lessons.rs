@@ -83,7 +83,7 @@ fn a_teachers_lessons_are_served_and_a_change_is_told() {
     );
     for language in ["en", "zh"] {
         let lesson = get(http, &format!("/lessons/{language}/mine/first.md")).expect("a lesson");
-        assert!(lesson.contains("title: My first lesson"), "{lesson}");
+        assert!(lesson.contains("title: \"My first lesson\""), "{lesson}");
     }
     for other in ["/lessons/en/mine/second.md", "/lessons/en/../../etc/passwd.md"] {
         let answer = get(http, other).expect("an answer");
