@@ -1,8 +1,8 @@
 //! Links and files that carry a session.
 
-use anyhow::{Result, ensure};
+use anyhow::ensure;
 
-use crate::page::{Page, in_browser};
+use crate::page::in_browser;
 use crate::visit::{SCREEN, becomes, begin};
 
 #[test]
