@@ -44,6 +44,8 @@ const NEW: &[&str] = &["client|no-touch", "client|setinfo", "cluster|myshardid",
 
 /// Commands whose arguments Redis 7.2 tells otherwise than 7.0.15.
 const NEWER_ARGUMENTS: &[&str] = &[
+    // Modules cannot be loaded; the words of CONFIG and ARGS are arguments of their own here.
+    "module|loadex",
     // A category is called so.
     "acl|cat",
     // The operations are told apart.
