@@ -128,7 +128,8 @@ impl Desk {
         self.password.map_or_else(String::new, |word| format!("-a {word} --no-auth-warning"))
     }
 
-    /// Waits until every node of these agrees on the others.
+    /// Waits until every node of these agrees on the others and serves its slots, which a node does
+    /// only some time after it has heard of the others.
     fn agree(&self, hosts: &[usize]) {
         for &n in hosts {
             let Host { ip, port, .. } = &self.hosts[n];
@@ -141,6 +142,8 @@ impl Desk {
             });
             let check = format!("redis-cli --cluster check {ip}:{port} {}", self.login());
             self.until(&check, |told| told.contains("[OK] All nodes agree"));
+            let state = format!("redis-cli -h {ip} -p {port} {} cluster info", self.login());
+            self.until(&state, |info| info.contains("cluster_state:ok"));
         }
     }
 

@@ -37,16 +37,18 @@ fn twemproxy_shards_over_two_servers_and_refuses_what_it_cannot_shard() {
     let args = ["-c", "nutcracker.yml", "-s", &stats, "-a", "127.0.0.1"];
     let (proxy, _link) = named("nutcracker", &args, &[("nutcracker.yml", &config)], listen);
     let mut typed = proxy.client();
-    for i in 1..=20 {
-        let (key, value) = (format!("k{i}"), format!("sss{i}"));
+    // Keys that differ in their first letters: FNV-1a puts keys that differ only in the last one side
+    // by side on the ring, so that all of them may lie on one arc.
+    for i in 1..=100 {
+        let (key, value) = (format!("{i}k"), format!("sss{i}"));
         assert_eq!(text(&typed.call(&["set", &key, &value])), "OK");
         assert_eq!(text(&typed.call(&["get", &key])), value);
     }
     let sizes = servers.each_ref().map(|server| server.client().call(&["dbsize"]));
     let [Value::Integer(one), Value::Integer(two)] = sizes else { panic!("{sizes:?}") };
-    assert_eq!(one + two, 20);
+    assert_eq!(one + two, 100);
     assert!(one > 0 && two > 0);
-    for refused in [&["keys", "*"][..], &["watch", "k1"], &["multi"]] {
+    for refused in [&["keys", "*"][..], &["watch", "1k"], &["multi"]] {
         let mut typed = proxy.client();
         typed.send(refused);
         assert_eq!(typed.read(), None, "{refused:?}");
@@ -175,7 +177,7 @@ fn predixy_carries_out_transactions_on_one_group() {
     let (proxy, _link) = groups.predixy(&["ooxx"]);
     let mut typed = proxy.client();
     assert_eq!(text(&typed.call(&["set", "k1", "sdasfa"])), "OK");
-    assert_eq!(text(&typed.call(&["watch", "k1"])), "OK");
+    assert_eq!(text(&typed.call(&["watch", "1k"])), "OK");
     assert_eq!(text(&typed.call(&["multi"])), "OK");
     assert_eq!(text(&typed.call(&["get", "k1"])), "QUEUED");
     assert_eq!(text(&typed.call(&["set", "k2", "2222"])), "QUEUED");
@@ -183,7 +185,7 @@ fn predixy_carries_out_transactions_on_one_group() {
     let done: Vec<String> = done.items().expect("replies").iter().map(text).collect();
     assert_eq!(done, ["sdasfa", "OK"]);
     // Somebody else has changed what was watched.
-    assert_eq!(text(&typed.call(&["watch", "k1"])), "OK");
+    assert_eq!(text(&typed.call(&["watch", "1k"])), "OK");
     let mut other = proxy.client();
     assert_eq!(text(&other.call(&["set", "k1", "other"])), "OK");
     assert_eq!(text(&typed.call(&["multi"])), "OK");
