@@ -25,6 +25,7 @@ mod proxied;
 #[cfg(feature = "proxies")]
 mod proxies;
 mod sentinels;
+#[cfg(feature = "proxies")]
 mod sharding;
 #[cfg(feature = "shell")]
 mod shell;
@@ -46,9 +47,10 @@ pub use programs::{
     help, programs,
 };
 pub use promise::{Kept, Promise, Write, Writes};
-pub use proxied::{predixy_over_cluster, predixy_over_sentinels, twemproxies, twemproxy};
+pub use proxied::{predixy_over_cluster, predixy_over_sentinels, sharding, twemproxies, twemproxy};
 pub use sentinels::{sentinels, sentinels_on_servers, two_masters};
-pub use sharding::{Sharding, sharding};
+#[cfg(feature = "proxies")]
+pub use sharding::Sharding;
 #[cfg(feature = "shell")]
 pub use shell::{CREATE_CLUSTER, redis_conf};
 pub use terminal::{Block, Shown, Terminal};

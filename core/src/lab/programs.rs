@@ -9,6 +9,7 @@ use crate::server::{Config, Facts, Server, table};
 use crate::sim::{Background, Launch, LaunchError, Process, daemon, resolve_path};
 
 use super::cluster_traffic::ClusterTraffic;
+#[cfg(feature = "proxies")]
 use super::sharding::Sharding;
 #[cfg(feature = "shell")]
 use super::shell;
@@ -23,7 +24,7 @@ pub const SENTINEL: &str = "redis-sentinel";
 pub const CLI: &str = "redis-cli";
 /// A client that makes traffic: `traffic -h <host> [-p <port>] [--rate <commands a second>]`.
 pub const TRAFFIC: &str = "traffic";
-/// A client that shards by itself: `sharding-client --node <host> ... [--rule <rule>]`.
+/// A client that shards by itself, with the feature `proxies`: `sharding-client --node <host> ... [--rule <rule>]`.
 pub const SHARDING: &str = "sharding-client";
 /// A client that makes traffic in a cluster:
 /// `cluster-traffic --node <host>[:<port>]... [--rate <commands a second>] [--routing learned|redirected]`.
@@ -57,6 +58,7 @@ pub fn programs(launch: &Launch<'_>) -> Result<Box<dyn Process>, LaunchError> {
         SENTINEL => sentinel(launch),
         CLI => Ok(Box::new(Terminal::launch(launch)?)),
         TRAFFIC => Ok(Box::new(Traffic::launch(launch)?)),
+        #[cfg(feature = "proxies")]
         SHARDING => Ok(Box::new(Sharding::launch(launch)?)),
         CLUSTER_TRAFFIC => Ok(Box::new(ClusterTraffic::launch(launch)?)),
         #[cfg(feature = "proxies")]

@@ -1,12 +1,12 @@
-//! Scenarios with proxies. Servers are at 10.0.0.n, clients at 10.0.1.n, Sentinels at 10.0.2.n, proxies
-//! at 10.0.3.n.
+//! Scenarios in which keys are spread, by clients or by proxies. Servers are at 10.0.0.n, clients at
+//! 10.0.1.n, Sentinels at 10.0.2.n, proxies at 10.0.3.n.
 
 use std::net::Ipv4Addr;
 
 use crate::sim::{HostSpec, ProcessSpec, Scenario};
 use crate::time::Duration;
 
-use super::programs::{KEEPALIVED, NUTCRACKER, PREDIXY, TRAFFIC};
+use super::programs::{KEEPALIVED, NUTCRACKER, PREDIXY, SHARDING, TRAFFIC};
 use super::topology::{clients_of, cluster, scenario, server};
 use super::two_masters;
 
@@ -16,6 +16,31 @@ const NUTCRACKER_PORT: u16 = 22_121;
 const PREDIXY_PORT: u16 = 7_617;
 /// How many seconds predixy may hold a request back while a primary is replaced.
 const PATIENCE: u8 = 20;
+
+/// Three servers and a fourth that is not used yet, and clients that shard by themselves, one by each
+/// rule: `ring` by ketama, `modulo` by the hash modulo three, `table` by business, and `queue`, which
+/// pushes to any server and pops from any. (`fnv1a_64`, the default of twemproxy, puts keys that differ in
+/// their last characters close together, so that a few such keys leave whole servers empty.)
+pub fn sharding() -> Scenario {
+    let nodes = |n: u8| (1..=n).flat_map(|n| ["--node".to_owned(), format!("redis-{n}")]);
+    let client = |ip: u8, name: &str, options: &[&str]| {
+        let args: Vec<String> =
+            nodes(3).chain(options.iter().map(|&option| option.to_owned())).collect();
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let mut process = ProcessSpec::new(name, SHARDING, &args);
+        process.delay = Duration::from_millis(5);
+        HostSpec::new(name, clients_of(ip)).with(process)
+    };
+    let by_table =
+        ["--table", "user:=redis-1", "--table", "order:=redis-2", "--table", "item:=redis-3"];
+    let clients = [
+        client(1, "ring", &["--rule", "ketama", "--hash", "murmur"]),
+        client(2, "modulo", &["--rule", "modula", "--hash", "murmur"]),
+        client(3, "table", &[&["--rule", "table"][..], &by_table].concat()),
+        client(4, "queue", &["--rule", "random"]),
+    ];
+    scenario("sharding".into(), (1..=4).map(server).chain(clients))
+}
 
 /// twemproxy, `proxy-1`, in front of `redis-1` to `redis-3`, with clients that read several keys at
 /// once; `redis-4` is not used yet.

@@ -6,12 +6,10 @@ use std::sync::Arc;
 use crate::client::{Sharded, ShardedConfig};
 use crate::machine::Endpoint;
 use crate::sharding::{Hash, Node, Rule};
-use crate::sim::{Console, HostSpec, Launch, LaunchError, ProcessSpec, Scenario};
+use crate::sim::{Console, Launch, LaunchError};
 use crate::sorted::SortedMap;
-use crate::time::{Duration, Now};
+use crate::time::Now;
 
-use super::programs::SHARDING;
-use super::topology::{clients_of, scenario, server};
 use super::traffic::{endpoint, parse_port, parse_rate, runs_client};
 
 /// A [`Sharded`] client into which one can type `rate <commands a second>`, `add <host>[:<port>]` and
@@ -127,28 +125,3 @@ impl Console for Sharding {
 }
 
 runs_client!(Sharding);
-
-/// Three servers and a fourth that is not used yet, and clients that shard by themselves, one by each
-/// rule: `ring` by ketama, `modulo` by the hash modulo three, `table` by business, and `queue`, which
-/// pushes to any server and pops from any. (`fnv1a_64`, the default of twemproxy, puts keys that differ in
-/// their last characters close together, so that a few such keys leave whole servers empty.)
-pub fn sharding() -> Scenario {
-    let nodes = |n: u8| (1..=n).flat_map(|n| ["--node".to_owned(), format!("redis-{n}")]);
-    let client = |ip: u8, name: &str, options: &[&str]| {
-        let args: Vec<String> =
-            nodes(3).chain(options.iter().map(|&option| option.to_owned())).collect();
-        let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let mut process = ProcessSpec::new(name, SHARDING, &args);
-        process.delay = Duration::from_millis(5);
-        HostSpec::new(name, clients_of(ip)).with(process)
-    };
-    let by_table =
-        ["--table", "user:=redis-1", "--table", "order:=redis-2", "--table", "item:=redis-3"];
-    let clients = [
-        client(1, "ring", &["--rule", "ketama", "--hash", "murmur"]),
-        client(2, "modulo", &["--rule", "modula", "--hash", "murmur"]),
-        client(3, "table", &[&["--rule", "table"][..], &by_table].concat()),
-        client(4, "queue", &["--rule", "random"]),
-    ];
-    scenario("sharding".into(), (1..=4).map(server).chain(clients))
-}

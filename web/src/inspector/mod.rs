@@ -12,9 +12,12 @@ pub(crate) mod keys;
 pub(crate) mod ledger;
 pub(crate) mod log;
 pub(crate) mod matrix;
+#[cfg(feature = "whole")]
 pub(crate) mod pools;
+#[cfg(feature = "whole")]
 pub(crate) mod proxy_files;
 pub(crate) mod replication;
+#[cfg(feature = "whole")]
 pub(crate) mod ring;
 mod search;
 pub(crate) mod slots;

@@ -50,7 +50,6 @@ fn spread(lab: &Lab, body: BodyId) -> Option<Spread> {
 }
 
 /// Whether a body spreads keys over servers.
-#[cfg(feature = "whole")]
 pub(crate) fn spreads(lab: &Lab, body: BodyId) -> bool {
     spread(lab, body).is_some()
 }

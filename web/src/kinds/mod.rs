@@ -5,9 +5,11 @@
 //! [`Kind::tabs`]; a place of its own in layouts is a file in [`crate::layout`].
 
 pub(crate) mod client;
+#[cfg(feature = "whole")]
 pub(crate) mod proxy;
 pub(crate) mod sentinel;
 pub(crate) mod server;
+#[cfg(feature = "whole")]
 pub(crate) mod sharding;
 pub(crate) mod shell;
 
@@ -28,8 +30,11 @@ pub(crate) const KINDS: &[&Kind] = &[
     &server::KIND,
     &sentinel::KIND,
     &client::KIND,
+    #[cfg(feature = "whole")]
     &sharding::KIND,
+    #[cfg(feature = "whole")]
     &proxy::TWEMPROXY,
+    #[cfg(feature = "whole")]
     &proxy::PREDIXY_KIND,
 ];
 
@@ -83,8 +88,10 @@ pub(crate) enum NodeView {
     /// Of a client that makes traffic.
     Client(client::ClientNode),
     /// Of a client that shards by itself.
+    #[cfg(feature = "whole")]
     Sharding(sharding::ShardingNode),
     /// Of a proxy.
+    #[cfg(feature = "whole")]
     Proxy(proxy::ProxyNode),
     /// Of a host with a person's terminals there is nothing to read.
     Shell,
@@ -106,7 +113,9 @@ impl NodeView {
             NodeView::Server(server) => server.role(),
             NodeView::Sentinel(_) => sentinel::SentinelNode::role(),
             NodeView::Client(_) => client::ROLE,
+            #[cfg(feature = "whole")]
             NodeView::Sharding(_) => sharding::ShardingNode::role(),
+            #[cfg(feature = "whole")]
             NodeView::Proxy(_) => proxy::ProxyNode::role(),
             NodeView::Shell => shell::ROLE,
         }
@@ -116,6 +125,7 @@ impl NodeView {
     pub(crate) fn is_troubled(&self) -> bool {
         match self {
             NodeView::Client(client) => client.stuck,
+            #[cfg(feature = "whole")]
             NodeView::Sharding(client) => client.stuck,
             _ => false,
         }
