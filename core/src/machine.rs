@@ -150,7 +150,7 @@ pub enum Input<'a> {
         /// What came of it.
         result: Result<DiskDone, DiskError>,
     },
-    /// The operating system, or whoever plays it, signals.
+    /// A signal of the operating system, or of the World in its place.
     Signal(Signal),
     /// What the operating system says of this process; a driver sends it now and then.
     Vitals(Vitals),
@@ -300,7 +300,7 @@ pub enum Output {
         /// Which.
         signal: Signal,
     },
-    /// Change who edits the line that is typed at the terminal.
+    /// Change the mode of the terminal: cooked (the terminal edits lines) or raw.
     TerminalMode(TerminalMode),
     /// Give the terminal's keys to the process group of a child, or take them back.
     Foreground {
@@ -413,7 +413,7 @@ pub enum Close {
 /// Why a connection or listener failed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum NetError {
-    /// Nobody listens there.
+    /// Nothing listens there (`ECONNREFUSED`).
     Refused,
     /// The peer reset the connection.
     Reset,
@@ -474,7 +474,7 @@ pub struct Vitals {
 pub struct LogLine {
     /// How important it is.
     pub level: LogLevel,
-    /// Who speaks: `M` a master, `S` a replica, `X` a Sentinel, `C` a child.
+    /// The role of the process: `M` a master, `S` a replica, `X` a Sentinel, `C` a child.
     pub role: char,
     /// What it says, one line.
     pub text: String,

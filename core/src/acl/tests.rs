@@ -368,7 +368,7 @@ fn rule() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    /// The description of a user makes the same user, who may do the same.
+    /// The description of a user, read back, makes a user with the same rules.
     #[test]
     fn a_description_gives_the_same_user(rules in prop::collection::vec(rule(), 0..12)) {
         let mut users = Users::new(ENV);

@@ -28,7 +28,7 @@ pub struct User {
 }
 
 impl User {
-    /// A user who cannot log in and may do nothing.
+    /// A user that cannot log in and may do nothing.
     pub(super) fn new(id: UserId, name: &[u8], env: Env<'_>) -> Self {
         Self {
             id,
@@ -41,7 +41,7 @@ impl User {
         }
     }
 
-    /// Who it is, whatever rules it has meanwhile.
+    /// The user's identity: it stays the same when its rules change.
     pub fn id(&self) -> UserId {
         self.id
     }

@@ -1,4 +1,4 @@
-//! Redis Cluster: who serves which slot, who is alive, and who takes over.
+//! Redis Cluster: slot ownership, failure detection and failover.
 //!
 //! * [`bus`]: the messages between nodes and their binary form;
 //! * [`NodesConf`]: the file in which a node keeps what it knows;

@@ -1,4 +1,4 @@
-//! `backup`: an RDB file of every master, and `nodes.json`, which says who they are.
+//! `backup`: an RDB file of every master, and `nodes.json`, which describes the nodes.
 
 use super::desk::{Desk, Trouble};
 use super::fleet::{Fleet, place_of};

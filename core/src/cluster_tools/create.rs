@@ -155,7 +155,7 @@ impl Fleet {
                 return self.desk.fail("Failed to send CLUSTER MEET command.");
             }
         }
-        // Nodes that know nobody yet agree as well.
+        // Nodes that do not know each other yet agree as well.
         self.desk.sleep(Duration::from_secs(1)).await;
         self.wait_for_join().await;
         for node in self.nodes.iter().filter(|node| node.is_planned) {

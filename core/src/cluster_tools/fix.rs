@@ -11,7 +11,7 @@ use super::fleet::Fleet;
 use super::slots::Moving;
 use super::{Failed, Outcome};
 
-/// What is left to whom, when a slot has no owner.
+/// Slots without an owner, and the node that each is to be given to.
 #[derive(Default)]
 struct Uncovered {
     without_keys: Vec<Slot>,

@@ -272,7 +272,7 @@ fn itself(nodes: &str, place: &Place) -> Option<Node> {
     Some(Node { place: place.clone(), ..node })
 }
 
-/// Who owns which slots, in a form that is equal when it is the same.
+/// The slot configuration as a node sees it, in a normal form: equal if the nodes agree.
 fn signature(nodes: &str) -> Vec<String> {
     let mut owners: Vec<String> = nodes
         .lines()

@@ -49,7 +49,7 @@ pub enum Name {
     SetTimeout,
     /// Moves the keys of a server that is no cluster.
     Import,
-    /// Saves the data of every master, and who they are.
+    /// Saves the data of every master and a description of the nodes.
     Backup,
     /// Prints how to use the others.
     Help,

@@ -91,7 +91,8 @@ impl Fleet {
         Ok(weights)
     }
 
-    /// Computes who has too many slots. Says whether anybody is beyond the threshold.
+    /// Computes how many slots each master has too many or too few. Returns whether any is beyond
+    /// the threshold.
     fn set_balances(&self, shares: &mut [Share], total: f32) -> bool {
         let threshold = self.options.threshold;
         let (mut reached, mut sum) = (false, 0);

@@ -30,7 +30,7 @@ pub struct Ctx<'a> {
     pub rng: &'a mut Rng,
     /// What the configuration says about data.
     pub config: &'a DataConfig,
-    /// Who calls.
+    /// The calling client.
     pub caller: Caller,
     /// Set by a handler that has written no reply, because its caller shall wait for keys.
     pub wait: Option<Wait>,
@@ -67,7 +67,7 @@ impl<'a> Ctx<'a> {
     }
 
     /// Tells of a change to `key` in the selected database: it counts for persistence, wakes
-    /// watchers, and is an event for whoever asked for events of `class`.
+    /// watchers, and is published as a keyspace event if events of `class` are enabled.
     #[inline]
     pub fn changed(&mut self, class: Class, event: &'static str, key: &[u8]) {
         self.effects.dirty += 1;

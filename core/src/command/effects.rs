@@ -3,8 +3,8 @@
 
 use crate::resp::request::{Args, OwnedArgs};
 
-/// Gathers the effects of one command. Whoever runs the command says first who listens; what
-/// nobody listens to is not recorded, so that a plain SET allocates nothing here.
+/// Gathers the effects of one command. The caller says first which consumers there are; what
+/// has no consumer is not recorded, so that a plain SET allocates nothing here.
 #[derive(Clone, Debug, Default)]
 pub struct Effects {
     /// How many changes there were (`rdb_changes_since_last_save` counts them).
@@ -57,7 +57,7 @@ pub struct Propagated {
     pub to: Followers,
 }
 
-/// Who follows what commands change.
+/// Consumers of the effects of commands: the append-only file, replicas, watchers, subscribers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Followers {
     /// The append-only file and the replicas.
@@ -129,7 +129,7 @@ enum Verbatim {
 }
 
 impl Effects {
-    /// Forgets all and says who listens to the next command.
+    /// Clears the effects and sets the consumers for the next command.
     #[inline]
     pub fn begin(&mut self, listeners: Listeners) {
         self.dirty = 0;
@@ -184,7 +184,7 @@ impl Effects {
         }
     }
 
-    /// Tells that `key` has changed or gone, for those who watch it.
+    /// Records that `key` was changed or deleted, for WATCH.
     #[inline]
     pub fn touched(&mut self, db: usize, key: &[u8]) {
         if self.listeners.watching {
@@ -192,7 +192,7 @@ impl Effects {
         }
     }
 
-    /// Tells that `key` has expired or was evicted, for those who watch it.
+    /// Records that `key` expired or was evicted, for WATCH.
     pub fn lost(&mut self, db: usize, key: &[u8]) {
         if self.listeners.watching {
             self.touched.push(Touched { db: db as u32, key: key.into(), by_itself: true });
@@ -216,7 +216,7 @@ impl Effects {
         self.emptied = true;
     }
 
-    /// Tells that `key` may now serve those who are blocked on it.
+    /// Records that `key` may now serve clients that are blocked on it.
     #[inline]
     pub fn ready(&mut self, db: usize, key: &[u8]) {
         if self.listeners.blocked {

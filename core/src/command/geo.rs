@@ -151,7 +151,7 @@ fn geoadd(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Those who follow get the ZADD that it amounts to.
+/// Replicas and the append-only file get the equivalent ZADD.
 fn propagate(ctx: &mut Ctx<'_>, at: usize, pairs: &[(f64, &[u8])]) {
     if !ctx.effects.listeners().propagation {
         return;

@@ -128,8 +128,8 @@ fn pfcount(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
         None => {
             let (len, count) = (hll.as_bytes().len(), hll.count()?);
             db.edit_string(key, len, |bytes| registers::keep_count(bytes, count));
-            // The string is another one now, though the command only reads: those who follow us
-            // get the same bytes.
+            // Although the command only reads, it has changed the string (its cached cardinality):
+            // replicas and the append-only file get the same bytes.
             ctx.effects.dirty += 1;
             ctx.effects.touched(ctx.db, name);
             count

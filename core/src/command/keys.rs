@@ -380,7 +380,7 @@ pub(crate) fn database(text: &[u8], count: usize) -> Result<usize, CommandError>
         .ok_or(CommandError::text("ERR DB index is out of range"))
 }
 
-/// OBJECT without a subcommand. The arity lets nobody come here.
+/// OBJECT without a subcommand: unreachable, since the arity check refuses it.
 fn object(_: &mut Ctx<'_>) -> Result<(), CommandError> {
     Err(CommandError::arity("object"))
 }

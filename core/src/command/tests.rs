@@ -1,5 +1,5 @@
-//! What the commands on collections tell besides their replies: to replicas, to subscribers, to
-//! those who wait.
+//! Effects of the commands on collections besides their replies: on replicas, subscribers and
+//! blocked clients.
 
 use super::effects::Listeners;
 use super::*;

@@ -47,7 +47,7 @@ impl<S: Service> Rows<S> {
     ];
 }
 
-/// Of the commands that a client may call before it has said who it is.
+/// Query buffer limits of commands that are allowed before authentication.
 const BEFORE_AUTH: u32 =
     flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::FAST | flag::NO_AUTH | flag::ALLOW_BUSY;
 

@@ -21,7 +21,7 @@ const BATCH: u32 = 1024;
 impl<S: Service> Front<S> {
     /// Carries out what a client asks in `bytes` and in what was kept of its earlier input.
     pub(crate) fn serve(&mut self, now: Now<'_>, client: &mut Client<S>, mut bytes: &[u8]) {
-        // Who is on its way out still gets the rest of a long reply.
+        // A client that is about to be closed still gets the rest of a long reply.
         if client.standing != Standing::Open && client.long.is_none() {
             return;
         }

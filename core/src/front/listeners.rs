@@ -60,7 +60,7 @@ impl Listeners {
 impl<S: Service> Front<S> {
     /// Asks for all listeners that the configuration names.
     pub(crate) fn listen(&mut self) {
-        // Nobody is let in before it is known who may do what.
+        // No connection is accepted before the users have been loaded.
         if !self.users_are_ready() {
             return;
         }

@@ -1,4 +1,4 @@
-//! MONITOR: every command, as it is carried out, shown to whoever asked.
+//! MONITOR: streams every command to the clients that asked for it, as it is executed.
 
 use super::{Call, Client, ClientState, Command, Front, Handler, Push, Rows, Service, row};
 use crate::command::meta::flag;
@@ -31,7 +31,7 @@ impl<S: Service> Front<S> {
         self.tell_monitors(now, client, command, args);
     }
 
-    /// Shows a command that runs a script to those who watch, before the commands that it calls.
+    /// Shows a command that runs a script to the monitors, before the commands that it calls.
     pub(crate) fn show_script_to_monitors(
         &mut self,
         now: Now<'_>,
@@ -44,7 +44,7 @@ impl<S: Service> Front<S> {
         }
     }
 
-    /// Tells those who watch of a command, whatever it is.
+    /// Shows a command to the monitors, whatever its flags.
     fn tell_monitors(
         &mut self,
         now: Now<'_>,

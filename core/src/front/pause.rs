@@ -27,7 +27,7 @@ pub(crate) enum PauseReason {
 
 impl Pause {
     /// Holds clients back until `until`: all, or those that write. A pause that is under way only
-    /// grows: it does not end sooner, and holds whom it held.
+    /// grows: it never ends sooner nor holds back fewer commands.
     pub(crate) fn begin(&mut self, now: Mono, until: Mono, all: bool) {
         let going_on = self.until.is_some_and(|until| now < until);
         self.all = all || (going_on && self.all);
@@ -59,7 +59,7 @@ impl Pause {
         self.reasons != 0 || self.until.is_some_and(|until| now < until)
     }
 
-    /// Whether there is a pause, or was one that nobody has ended yet.
+    /// Whether there is a pause, or one that has run out but was not ended yet.
     #[inline]
     pub(crate) fn is_set(&self) -> bool {
         self.until.is_some() || self.reasons != 0
@@ -98,7 +98,7 @@ impl<S: Service> Front<S> {
         Admission::Held
     }
 
-    /// Lets those go on who were held back.
+    /// Resumes the clients that were held back.
     pub(crate) fn end_pause(&mut self, now: Now<'_>) {
         self.pause.end();
         S::pause_changed(self, now.mono);

@@ -126,7 +126,7 @@ const ASKING: u32 = flag::PUBSUB | flag::LOADING | flag::STALE;
 /// Names, each with something.
 type Named<T> = BTreeMap<Box<[u8]>, T>;
 
-/// Who listens to what, by slot.
+/// Sharded channels and their subscribers, by slot.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Pubsub {
     channels: Named<BTreeSet<u32>>,
@@ -233,7 +233,7 @@ impl<S: Service> Front<S> {
         }
     }
 
-    /// Sends a message to all who listen. `current` is the client that is taken out, if any.
+    /// Sends a message to all subscribers. `current` is the client that is being served, if any.
     /// Returns how many receive it.
     pub(crate) fn publish(
         &mut self,
@@ -329,7 +329,7 @@ fn write<S: Service>(client: &mut Client<S>, push: &Push) {
             let keys: &[u8] = if keys.is_empty() { b"_\r\n" } else { keys };
             client.out().write_parts([b">2\r\n$10\r\ninvalidate\r\n", keys]);
         }
-        // In version 2 there are no pushes but messages to those who listen.
+        // RESP2 has no push type: only subscribers get messages apart from replies.
         (Push::Invalidation { keys, redirected }, Proto::Resp2) => {
             if *redirected && client.subscriptions.is_some() {
                 let keys: &[u8] = if keys.is_empty() { b"$-1\r\n" } else { keys };

@@ -1,4 +1,4 @@
-//! SHUTDOWN and the signals that mean it: what was asked for, and who waits for the answer. How a
+//! SHUTDOWN and the signals that mean it: the options, and the clients that wait for the answer. How a
 //! program ends is its [`Service`]'s matter.
 
 use core::mem;

@@ -193,7 +193,7 @@ impl Rates {
             let per = u128::from(total.saturating_sub(before)) * 1_000_000 / u128::from(micros);
             *rate = u64::try_from(per).unwrap_or(u64::MAX);
         }
-        // Nobody is woken to count nothing, so one sample may stand for several.
+        // An idle program is not woken to take samples, so one sample may stand for several.
         let periods = (micros / 100_000).clamp(1, Self::SAMPLES as u64);
         for _ in 0..periods {
             self.samples[self.at] = sample;

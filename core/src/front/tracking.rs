@@ -22,7 +22,7 @@ use crate::time::Now;
 /// Keys that are dropped from a table that is too large in one go.
 const LIMIT_SLICE: usize = 1_000;
 
-/// Who caches what.
+/// The tracking table: keys and prefixes, with the clients that cache them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TrackingTable {
     /// Ids of the tracking clients, with their slots.
@@ -198,7 +198,7 @@ impl<S: Service> Front<S> {
     }
 
     /// Turns tracking off for a client, if it is on. What it has read stays remembered until the key
-    /// changes, as it would cost a walk through all keys to forget it, or until nobody tracks any more.
+    /// changes or no client tracks any more: forgetting it now would need a walk through all keys.
     pub(crate) fn stop_tracking(&mut self, client: &mut Client<S>) {
         let Some(tracking) = client.tracking.take() else { return };
         self.tracking.clients.remove(&(client.id, client.slot.into()));

@@ -3,7 +3,7 @@
 //! The host that has the address says so to the others once a second. When nothing has come from it
 //! for three seconds, the one with the highest priority among those that are left takes the address.
 //! The packets are those of VRRP version 2. They go to the addresses of `unicast_peer`, over TCP, for a
-//! World has no datagrams; each is sent back by who got it, so that the sender notices a connection on
+//! World has no datagrams; the receiver echoes each, so that the sender notices a connection on
 //! which nothing arrives any more and makes a new one, and no packet comes long after its time.
 
 use std::collections::VecDeque;
@@ -20,7 +20,7 @@ use crate::time::{Duration, Mono, Now};
 const PORT: u16 = 112;
 /// Bytes of a packet: header, one address, authentication data.
 const PACKET: usize = 20;
-/// The priority by which the one who has the address says that it gives it up.
+/// The priority by which the owner of the address says that it gives it up.
 const GOES: u8 = 0;
 
 /// A keepalived with one `vrrp_instance`.
@@ -121,14 +121,14 @@ impl Keepalived {
         let at = Endpoint::Ip(SocketAddr::new(self.own.into(), PORT));
         self.outputs.push_back(Output::Listen { listener: ListenerId(0), at, backlog: 16 });
         self.log(format!("({}) Entering BACKUP STATE (init)", self.config.name));
-        // Who is to have it at the beginning does not wait until nobody else speaks up.
+        // The configured MASTER takes the address at once, without listening for others first.
         self.due = match self.config.begins {
             State::Master => now + self.config.interval,
             State::Backup => now + self.silence(),
         };
     }
 
-    /// How long there may be silence before the address counts as nobody's.
+    /// The master-down interval: how long no advertisement may arrive before the address is free.
     fn silence(&self) -> Duration {
         self.config.interval * 3 + self.skew()
     }
@@ -221,7 +221,7 @@ impl Keepalived {
                 );
                 self.log(text);
                 self.advertise(own);
-                // Who was cut off may have taken it.
+                // A host that was cut off may have taken it meanwhile.
                 self.wishes.push_back(Wish::Claim(self.config.address));
             }
         }

@@ -159,7 +159,7 @@ impl Writes {
             Promise::Field(..) => write.promise.found(entry),
             Promise::Member(_) | Promise::Length(_) | Promise::Absent => false,
         };
-        // What an earlier write of the same terminal left is older, whoever holds it.
+        // The effect of an earlier write of the same terminal counts as older, on any server.
         let earlier = self.list.iter().filter(|w| w.replaced && w.db == write.db);
         let is_older = there
             && earlier.filter(|w| w.key == write.key).any(|earlier| earlier.promise.is_kept(entry));

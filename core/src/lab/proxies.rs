@@ -21,7 +21,7 @@ pub(super) fn nutcracker(launch: &Launch<'_>) -> Result<Box<dyn Process>, Launch
             "-s" | "--stats-port" => port = number()?,
             "-m" | "--mbuf-size" => mbuf_size = usize::from(number()?).max(512),
             "-o" | "--output" => background.log_file = Some(value.to_owned()),
-            // How much the log says, and who may read the statistics, is the World's business.
+            // The log level and the address of the statistics port are fixed in a World.
             "-v" | "-i" | "-a" | "-p" => {}
             _ => return Err(wrong(option, "is not an option of nutcracker here")),
         }

@@ -181,7 +181,8 @@ fn with_server(mut host: HostSpec, name: &str, port: u16, dir: &str, of: Option<
     if let Some(primary) = of {
         conf.push_str(&format!("replicaof 10.0.0.{primary} {PORT}\n"));
     }
-    // A cut is noticed after `repl-timeout`. Nobody wants to watch for the usual minute.
+    // A cut link is noticed after `repl-timeout`, lowered here from a minute, so that it can be
+    // watched.
     conf.push_str("repl-diskless-sync-delay 0\nrepl-ping-replica-period 1\nrepl-timeout 5\n");
     let file = format!("{dir}/redis.conf");
     let mut process = ProcessSpec::new(name, SERVER, &[&file]);

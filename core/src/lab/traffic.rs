@@ -1,4 +1,4 @@
-//! A client that keeps a server busy, and listens to who wants it faster or slower.
+//! A client that keeps a server busy at a rate that can be changed while it runs.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

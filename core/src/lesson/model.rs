@@ -90,7 +90,7 @@ pub enum Condition {
     Logged {
         /// What it looks like.
         line: String,
-        /// By whom; any of them.
+        /// The processes that may report it; any of them.
         at: Vec<String>,
     },
     /// Something was done to the World since the step began.
@@ -102,7 +102,7 @@ pub enum Condition {
     Asked {
         /// The command's words.
         command: Vec<String>,
-        /// Whom; any of them.
+        /// The processes that it may be about; any of them.
         at: Vec<String>,
         /// The password, if it asks for one.
         password: Option<String>,

@@ -66,7 +66,7 @@ pub fn play(lesson: &Lesson, seed: u64, programs: Programs) -> Result<Played, Pl
     Ok(Played { steps, world: person.world })
 }
 
-/// Somebody who knows the solution.
+/// A player that types the solution of each step.
 struct Person<'l> {
     world: World,
     lesson: &'l Lesson,

@@ -67,7 +67,7 @@ impl Lesson {
         Ok(lesson)
     }
 
-    /// Refuses lessons that nobody could finish.
+    /// Refuses lessons that cannot be finished.
     fn complete(&self) -> Result<(), LessonError> {
         if self.steps.is_empty() {
             let what = "the lesson has no steps";

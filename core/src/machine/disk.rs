@@ -110,7 +110,7 @@ pub enum DiskOp {
         /// Which.
         path: String,
     },
-    /// Change who may do what with a file: the nine lowest bits, as `chmod` takes them.
+    /// Change the permissions of a file: the nine lowest bits, as `chmod` takes them.
     SetMode {
         /// Which.
         path: String,
@@ -166,7 +166,7 @@ pub struct FileStat {
     pub dir: bool,
     /// Its length in bytes.
     pub len: u64,
-    /// Who may do what with it: the nine bits of `chmod`.
+    /// Permissions: the nine bits of `chmod`.
     pub mode: u16,
     /// When its content changed last.
     pub modified: Wall,

@@ -121,7 +121,8 @@ impl Outbox {
 
     #[cold]
     fn begin_chunk(&mut self) {
-        // Who has filled one chunk fills the next, and it shall not move while it grows.
+        // A reply that fills one chunk probably fills the next: allocated whole, that does not
+        // move while it grows.
         let fresh = Vec::with_capacity(Self::CHUNK);
         self.full.push_back(core::mem::replace(&mut self.tail, fresh));
     }

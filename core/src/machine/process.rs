@@ -36,7 +36,7 @@ pub enum Stream {
 /// Why a stream could not be read or written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum StreamError {
-    /// Nobody reads the pipe any more.
+    /// The pipe has no reader any more (`EPIPE`).
     BrokenPipe,
     /// The stream is closed, or does not go in that direction.
     BadDescriptor,
@@ -298,7 +298,7 @@ impl fmt::Display for KillError {
 
 impl core::error::Error for KillError {}
 
-/// Who edits the line that is typed at a terminal.
+/// The mode of a terminal: which side edits the line that is typed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum TerminalMode {
     /// The terminal: it echoes, keeps a line until Enter, and makes signals of Ctrl-C and Ctrl-Z.

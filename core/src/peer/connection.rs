@@ -199,7 +199,7 @@ pub struct Peer<T> {
     events: VecDeque<Event<T>>,
 }
 
-/// Who an expected reply is for.
+/// What an expected reply is for: the preamble, or a request with its token.
 #[derive(Clone, Debug)]
 enum Expected<T> {
     /// The command of the preamble with this index.
@@ -473,7 +473,7 @@ impl<T> Peer<T> {
         Ok(())
     }
 
-    /// Takes in one value: a reply, or something that nobody asked for.
+    /// Takes in one value: a reply, or a pushed message.
     fn value(&mut self, now: Mono, value: Value) {
         let value = match value {
             Value::Push(items) => return self.events.push_back(Event::Push(items)),
@@ -529,7 +529,7 @@ impl<T> Peer<T> {
         self.failed = self.failed.saturating_add(1);
     }
 
-    /// Forgets what belonged to the connection, and says who waits in vain.
+    /// Resets the state of the connection and returns the tokens of requests that get no reply.
     fn closed(&mut self, reason: CloseReason) {
         self.conn = None;
         self.outbox = Outbox::default();

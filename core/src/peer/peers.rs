@@ -9,7 +9,7 @@ use crate::time::Mono;
 
 /// The outgoing connections of one machine, each under a key of the machine's own choice.
 ///
-/// `K` says whose connection it is, `T` who waits for a reply on it.
+/// `K` is the key of a connection, `T` the token of a request on it.
 #[derive(Clone, Debug)]
 pub struct Peers<K, T> {
     peers: SortedMap<K, Peer<T>>,

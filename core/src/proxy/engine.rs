@@ -42,7 +42,7 @@ pub const MAX_OUT_OF_ORDER: usize = 256 << 20;
 /// Bytes that a client may send ahead while the answer to its last request is waited for.
 pub const MAX_AHEAD: usize = 64 << 10;
 
-/// Bytes that wait for one backend connection before nobody's requests for it are read.
+/// Bytes that may be queued for one backend connection before reading from clients stops.
 pub const MAX_BACKLOG: usize = 4 << 20;
 
 /// Replies longer than that are passed on before they have arrived as a whole.

@@ -1,4 +1,4 @@
-//! What a proxy shows of itself: plain data for whoever draws it.
+//! A proxy's state as plain data, for the page.
 
 use serde::Serialize;
 

@@ -15,7 +15,7 @@ use crate::time::{Mono, Wall};
 pub enum Effect {
     /// A line for the log.
     Log(LogLevel, String),
-    /// A message for those who have subscribed to the channel of an event.
+    /// A message for the subscribers of an event's channel.
     Publish {
         /// The event, such as `+sdown`.
         channel: String,
@@ -42,7 +42,7 @@ pub struct Settings {
     pub announce_port: u16,
     /// Whether scripts may be set by the file alone.
     pub deny_scripts_reconfig: bool,
-    /// The user as whom to authenticate with other Sentinels.
+    /// The user name for AUTH on connections to other Sentinels (`sentinel-user`).
     pub user: Option<String>,
     /// The password for other Sentinels; by default the one that our own clients need.
     pub password: Option<String>,

@@ -28,7 +28,7 @@ pub struct Failover {
     pub state: FailoverState,
     /// Its epoch.
     pub epoch: u64,
-    /// When an attempt last began, ours or that of somebody whom we voted for.
+    /// When an attempt last began: ours, or that of a Sentinel that we voted for.
     pub started: Option<Mono>,
     /// When the state last changed.
     pub changed: Option<Mono>,
@@ -100,7 +100,7 @@ impl Failover {
 /// A vote, as it is answered to another Sentinel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ballot {
-    /// For whom, if that is known and on disk.
+    /// The run id that the vote was given to, if that is known and on disk.
     pub leader: Option<String>,
     /// In which epoch.
     pub epoch: u64,
@@ -244,7 +244,7 @@ impl Master {
             self.vote.epoch = common.epoch;
             self.vote.state = common.save();
             self.vote.news = true;
-            // Whom we voted for shall have time for it.
+            // The Sentinel that we voted for gets time for its failover before we try ours.
             if candidate != common.id {
                 self.failover.started = Some(common.desync());
             }
@@ -285,7 +285,7 @@ impl Master {
             let most = votes.values().max().copied()?;
             votes.iter().find(|(_, count)| **count == most).map(|(id, count)| (id.clone(), *count))
         };
-        // We vote for whom most have voted for, and for ourselves if nobody has voted.
+        // We vote for the candidate with the most votes, and for ourselves if there is no vote yet.
         let candidate = most(&votes).map_or_else(|| common.id.clone(), |(id, _)| id);
         let ballot = self.vote_for(common, epoch, &candidate);
         if let Some(leader) = ballot.leader
@@ -484,7 +484,7 @@ impl Master {
         if !late {
             return;
         }
-        // The others are told all the same, and nobody looks after what they make of it.
+        // The other replicas are told as well, without waiting for them to follow.
         for (name, replica) in self.replicas.clone().iter() {
             if Some(name) != promoted.as_ref()
                 && replica.reconf == Reconf::None

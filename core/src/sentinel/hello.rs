@@ -5,7 +5,7 @@ use core::fmt;
 /// The channel of hello messages.
 pub const CHANNEL: &str = "__sentinel__:hello";
 
-/// A hello message: who a Sentinel is, and what it holds to be the configuration of one master.
+/// A hello message: a Sentinel's address and run id, and its view of one master's configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hello {
     /// The host at which the Sentinel can be reached.

@@ -60,7 +60,7 @@ pub struct Instance {
 /// How the servers of one master are spoken to.
 #[derive(Clone, Debug, Default)]
 pub struct Access {
-    /// The user as whom to authenticate.
+    /// The user name for AUTH (`auth-user`).
     pub user: Option<String>,
     /// The password.
     pub password: Option<String>,

@@ -37,7 +37,7 @@ pub struct Master {
     pub rebooting: Option<Mono>,
     /// The epoch in which this configuration was decided.
     pub config_epoch: u64,
-    /// Whom we voted for, and in which epoch.
+    /// Our vote in the leader election, with its epoch.
     pub vote: Vote,
     /// Whether enough Sentinels hold it to be down.
     pub odown: bool,
@@ -51,10 +51,10 @@ pub struct Master {
     pub sentinels: SortedMap<String, OtherSentinel>,
 }
 
-/// Our vote for who is to lead a failover.
+/// A vote for the leader of a failover.
 #[derive(Clone, Debug, Default)]
 pub struct Vote {
-    /// The candidate. `None` after a restart: the vote was given, and to whom is forgotten.
+    /// The candidate. `None` after a restart: only the epoch of the vote is kept on disk.
     pub leader: Option<String>,
     /// The epoch. There is one vote in each.
     pub epoch: u64,
@@ -99,7 +99,7 @@ pub struct OtherSentinel {
     pub last_answer: Mono,
     /// When its last hello message came.
     pub last_hello: Mono,
-    /// Whom it voted for.
+    /// The candidate that it voted for.
     pub leader: Option<String>,
     /// In which epoch.
     pub leader_epoch: u64,
@@ -175,7 +175,7 @@ impl Master {
         common.event(LogLevel::Warning, event, text, self.notification_script.as_deref());
     }
 
-    // ---- Who there is ----
+    // ---- Instances ----
 
     /// The replica at a host and port.
     pub(super) fn replica_at(&self, common: &Common, host: &str, port: u16) -> Option<&Replica> {

@@ -1,4 +1,4 @@
-//! Sentinel: who decides that a master is gone, and replaces it.
+//! Sentinel: watches masters, detects their failure, elects a leader and fails over.
 //!
 //! [`SentinelServer`] is the program `redis-sentinel`: a [`Front`](crate::front::Front) whose service
 //! holds a [`Sentinel`]; `commands`, `describe` and [`schema`] are what clients can ask it, and what
@@ -228,7 +228,7 @@ impl Sentinel {
         self.common.links.poll_output()
     }
 
-    /// The next thing that whoever owns it is to do.
+    /// The next effect that the owner has to carry out.
     pub fn poll_effect(&mut self) -> Option<Effect> {
         self.common.effects.pop_front()
     }

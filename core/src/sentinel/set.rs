@@ -16,7 +16,7 @@ pub struct SetOutcome {
     pub error: Option<String>,
 }
 
-/// Options that SENTINEL CONFIG knows besides `loglevel`, which belongs to those who write the log.
+/// Options of SENTINEL CONFIG besides `loglevel`, which belongs to the front.
 const OWN: [&str; 6] = [
     "resolve-hostnames",
     "announce-hostnames",

@@ -1,4 +1,4 @@
-//! What a Sentinel believes, as plain data for somebody who looks.
+//! A Sentinel's state as plain data, for inspectors.
 
 use super::Sentinel;
 use super::failover::FailoverState;
@@ -39,7 +39,7 @@ pub struct MasterView {
     pub odown: Option<Duration>,
     /// The epoch of the configuration.
     pub config_epoch: u64,
-    /// Whom this Sentinel voted for.
+    /// The candidate that this Sentinel voted for.
     pub vote: Option<String>,
     /// In which epoch.
     pub vote_epoch: u64,
@@ -104,7 +104,7 @@ pub struct OtherView {
     pub seen: Seen,
     /// Whether it told that it holds the master to be down.
     pub master_down: bool,
-    /// Whom it told that it voted for.
+    /// The candidate that it said to have voted for.
     pub vote: Option<String>,
     /// In which epoch.
     pub vote_epoch: u64,

@@ -70,9 +70,9 @@ pub(super) struct Waiting {
     ready: VecDeque<Place>,
     /// Clients that wait.
     count: usize,
-    /// Those of them who are served, too, when a key is gone.
+    /// The ones that are also woken when a key is deleted (XREADGROUP).
     or_gone: usize,
-    /// Clients who get their turn at the first ready key, once that has begun.
+    /// Clients that are served at the first ready key, once that has begun.
     turns: Option<VecDeque<u32>>,
 }
 
@@ -223,7 +223,8 @@ impl Server {
             let Some(place) = self.service.waiting.ready.front().cloned() else { return };
             let kind = self.kind_of(now, &place);
             let nobody = kind.is_none() && !self.service.waiting.heeds_absence();
-            // Who waits again after its turn goes to the back of the queue, and has no second one.
+            // A client that blocks again after its turn goes to the back of the queue and gets no
+            // second turn.
             let queue = self.service.waiting.by_key.get(&place);
             let turns = self
                 .service
@@ -246,7 +247,7 @@ impl Server {
         }
     }
 
-    /// How many keys have somebody waiting who is served, too, when the key is gone.
+    /// How many keys have clients that are also woken by the key's deletion.
     pub(super) fn keys_waited_for_until_gone(&self) -> usize {
         let blocked = self.clients.iter().filter_map(|client| client.state.blocked.as_deref());
         let mut keys: Vec<&Place> =

@@ -162,7 +162,7 @@ impl Server {
         self.tell_others(self.after_stall(began, now), client);
     }
 
-    /// Hands out what a command had to tell other clients, and serves those who waited for what it
+    /// Delivers a command's messages to other clients, and serves clients that were blocked on what it
     /// brought.
     #[inline]
     pub(super) fn tell_others(&mut self, now: Now<'_>, client: &mut Client) {
@@ -174,7 +174,7 @@ impl Server {
         }
     }
 
-    /// Carries out a command of the past, of which nobody is told.
+    /// Executes a command of the past (replay): it is not propagated.
     pub(super) fn call_again(
         &mut self,
         now: Now<'_>,
@@ -308,7 +308,7 @@ impl Server {
         }
     }
 
-    /// Passes on what happened to those who listen. `client` is the one at work.
+    /// Publishes keyspace events. `client` is the one that is being served.
     fn tell_listeners(&mut self, now: Now<'_>, mut client: Option<&mut Client>) {
         for Touched { db, key, by_itself } in self.service.effects.take_touched() {
             if self.service.waiting.heeds_absence() {

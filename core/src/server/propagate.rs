@@ -1,4 +1,4 @@
-//! From what commands changed to those who follow: the append-only file and the replicas.
+//! Propagation of effects to the append-only file and the replicas.
 
 use super::Command;
 use super::Server;
@@ -15,7 +15,7 @@ pub(super) enum Together {
 
 impl Together {
     /// What a command changed is one, except where it only stumbles over keys that have expired:
-    /// for those who follow these are as unrelated as if they had gone by themselves.
+    /// for the followers these deletions are as unrelated as if the keys had expired by themselves.
     pub(super) fn of(command: &Command) -> Self {
         let stumbles = matches!(command.meta.name, "scan" | "keys" | "randomkey");
         if stumbles { Together::No } else { Together::Yes }

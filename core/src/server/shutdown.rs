@@ -14,7 +14,7 @@ use crate::time::{Duration, Mono, Now};
 /// How far a shutdown has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// Nobody wants it.
+    /// Nothing is to be saved.
     #[default]
     No,
     /// Replicas may catch up until then.

@@ -112,7 +112,7 @@ impl Transaction {
 pub struct Watched {
     db: u32,
     key: Box<[u8]>,
-    /// Whether the key was there. As long as nobody touches it, it still is.
+    /// Whether the key existed. As long as it is not touched, it still does.
     existed: bool,
     /// Whether the key was there, but past its time: that it goes for good changes nothing.
     expired: bool,
@@ -157,7 +157,7 @@ impl Server {
             || !self.tracking.is_idle();
     }
 
-    /// Tells those who watch `key` that it has changed.
+    /// Marks the transactions that watch `key` as dirty.
     pub(super) fn watched_key_touched(
         &mut self,
         db: u32,
@@ -181,7 +181,7 @@ impl Server {
         }
     }
 
-    /// Tells those who watch keys of a database that it has been emptied, or swapped for another.
+    /// Marks transactions that watch keys of a database as dirty: it was emptied or swapped.
     pub(super) fn watched_db_replaced(&mut self, mut at_work: Option<&mut Client>, db: u32) {
         let watched: Vec<_> = self
             .service
@@ -292,12 +292,12 @@ pub(super) struct Suspended {
     exec: &'static Command,
     rest: Queue,
     began: Mono,
-    /// What those who follow are to be told of what was carried out.
+    /// The effects of what was executed, to be propagated.
     done: Vec<Propagated>,
 }
 
 impl Suspended {
-    /// What those who follow are to be told of what was carried out.
+    /// The effects of what was executed, to be propagated.
     pub(super) fn take_done(&mut self) -> Vec<Propagated> {
         core::mem::take(&mut self.done)
     }

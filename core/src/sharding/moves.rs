@@ -28,7 +28,7 @@ pub fn of_keys<'k>(
     moved.moves()
 }
 
-/// How much of the ring changes hands, by from whom and to whom, in places of the ring.
+/// How much of the ring changes hands, by old and new owner, in positions of the ring.
 pub fn of_ring(before: &Sharding, after: &Sharding) -> Vec<Move> {
     let (Some(old), Some(new)) = (before.ring(), after.ring()) else { return Vec::new() };
     let mut moved = Moved::default();

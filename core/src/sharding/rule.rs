@@ -32,7 +32,7 @@ pub enum Rule {
     Ketama(Hash),
     /// The slots of Redis Cluster, in equal ranges.
     Slots,
-    /// Any node, a new one each time. Whoever reads has to ask them all, as with a queue.
+    /// Any node, chosen anew each time. A reader has to ask all of them, as with a queue.
     Random,
 }
 

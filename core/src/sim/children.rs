@@ -139,7 +139,7 @@ impl World {
         }
     }
 
-    /// A process leaves its terminal and its parent, who hears that it ended.
+    /// A process leaves its terminal, and its parent is told that it ended.
     fn daemonize(&mut self, id: ProcId) {
         let pid = self.at_proc(id).pid;
         let kin = &mut self.proc_mut(id).kin;
@@ -237,7 +237,7 @@ impl World {
         }
     }
 
-    /// Opens a terminal on a host, or starts again at one where nobody is logged in.
+    /// Opens a terminal on a host, or logs in again at one whose shell has ended.
     pub(super) fn log_in(&mut self, host: HostId, name: &str, size: (u16, u16)) -> Option<String> {
         let found = self.ttys.iter().position(|tty| tty.name() == name && tty.host() == host);
         let place = found.unwrap_or(self.ttys.len());

@@ -79,7 +79,7 @@ pub struct FileInfo {
     pub len: u64,
     /// How many of them would outlive a power loss for certain.
     pub synced: u64,
-    /// Who may do what with it: the nine bits of `chmod`.
+    /// Permissions: the nine bits of `chmod`.
     pub mode: u16,
     /// When its content changed last.
     pub modified: Wall,

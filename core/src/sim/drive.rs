@@ -306,7 +306,7 @@ impl World {
         }
     }
 
-    /// A process is gone with its host's power: nobody hears of it.
+    /// A process is gone with its host's power: no peer is told.
     pub(super) fn vanish(&mut self, id: ProcId) {
         self.end_family(id, status_of(ProcState::Down));
         self.release_all(id);

@@ -1,4 +1,4 @@
-//! What happened in a World, as data: whoever shows it finds the words.
+//! What happened in a World, as data; the page puts it into words.
 
 use crate::machine::{DiskErrorKind, LogLevel, NetError};
 use crate::time::{Mono, Wall};
@@ -114,7 +114,7 @@ pub struct LogEntry {
     pub pid: u32,
     /// How important it is.
     pub level: LogLevel,
-    /// Who speaks, as in [`crate::machine::LogLine::role`].
+    /// The role of the process, as in [`crate::machine::LogLine::role`].
     pub role: char,
     /// What it says.
     pub text: String,

@@ -16,7 +16,7 @@ use super::world::{Tick, World};
 const OWN_PORTS: (u16, u16) = (32_768, 60_999);
 
 impl World {
-    /// How long a host looks for an address that nobody has.
+    /// How long a host tries to reach an address that no host has.
     const SEARCH: Duration = Duration::from_secs(3);
 
     pub(super) fn listen(&mut self, id: ProcId, listener: ListenerId, at: Endpoint, backlog: u32) {
@@ -68,7 +68,7 @@ impl World {
         self.claimed.get(&ip).map(|&id| self.at_proc(id).host)
     }
 
-    /// Gives the host of a process one more address. Whoever had it until now has it no more.
+    /// Gives the host of a process one more address, and takes it from the host that had it.
     pub(super) fn claim(&mut self, id: ProcId, ip: Ipv4Addr) {
         if self.by_ip.contains_key(&ip) {
             return;

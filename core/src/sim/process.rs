@@ -114,7 +114,7 @@ pub trait Console {
     fn interrupt(&mut self, now: Now<'_>);
 }
 
-/// Boxes a machine into which nobody types.
+/// Boxes a machine without a console.
 pub fn plain<M: Machine + Clone + Send + Sync + 'static>(machine: M) -> Box<dyn Process> {
     daemon(machine, Background::default())
 }
@@ -127,7 +127,7 @@ pub fn daemon<M: Machine + Clone + Send + Sync + 'static>(
     Box::new(Plain(machine, background))
 }
 
-/// A machine into which nobody types.
+/// A machine without a console.
 #[derive(Clone, Debug)]
 pub struct Plain<M>(pub M, Background);
 

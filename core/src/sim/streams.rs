@@ -1,4 +1,5 @@
-//! Standard streams: pipes between processes, files and terminals behind them, and who waits.
+//! Standard streams: pipes between processes, files and terminals behind them, and blocked
+//! readers and writers.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ pub(super) struct Pipe {
     buffer: VecDeque<u8>,
     readers: u32,
     writers: u32,
-    /// Writes that wait for room: who, in which life, to which of its streams, what.
+    /// Writes that wait for room: the process and its incarnation, the stream, the bytes.
     waiting: VecDeque<(ProcId, u32, Stream, Vec<u8>)>,
 }
 
@@ -256,7 +257,7 @@ impl World {
         self.tell_later(id, Note::Read(stream, result));
     }
 
-    /// Looks whether there is something by now for those who wait to read.
+    /// Wakes readers for which there is something to read by now.
     pub(super) fn retry_reads(&mut self) {
         for id in self.proc_ids() {
             if self.at_proc(id).kin.reads.is_empty() {
@@ -316,7 +317,7 @@ impl World {
         }
     }
 
-    /// Lets those write who wait for room in a pipe.
+    /// Wakes writers that wait for room in a pipe.
     fn fill_pipe(&mut self, number: PipeNo) {
         while let Some(pipe) = self.pipes.get_mut(&number)
             && pipe.buffer.len() < Self::PIPE

@@ -24,7 +24,7 @@ pub(super) struct Conn {
 #[derive(Clone, Debug)]
 pub(super) struct End {
     pub(super) host: HostId,
-    /// Whose it is; a server's end belongs to nobody until the first segment has arrived.
+    /// The owner; a server's end has none until the first segment has arrived.
     pub(super) proc: Option<ProcId>,
     /// The process's name for it, as soon as it has one.
     pub(super) conn: Option<ConnId>,

@@ -97,7 +97,7 @@ impl World {
                 self.schedule(due, Tick::Arrive { tcp, from, message });
             }
             Err(_) if kind == SegmentKind::Rst => {
-                // Nobody repeats a reset; whoever sends again gets another one.
+                // A reset is not retransmitted; a peer that sends again gets another one.
                 flow.flight.remove(place);
                 self.repeat_handshake(tcp);
                 self.forget_if_over(tcp);
@@ -324,7 +324,7 @@ impl World {
         let Some(conn) = self.conns.get_mut(&tcp) else { return };
         let (phase, closing) = (conn.end(from.other()).phase, conn.end(from.other()).closing);
         if phase == Phase::Closed {
-            // The process is gone; nobody will read this.
+            // The process is gone: this will not be read.
             conn.end_mut(from.other()).phase = Phase::Dead;
             return self.transmit(tcp, from.other(), SegmentKind::Rst, &[]);
         }

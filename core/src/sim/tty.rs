@@ -96,7 +96,7 @@ impl Tty {
         (self.columns.get(), self.rows.get())
     }
 
-    /// Who edits the line.
+    /// The mode: which side edits the line.
     pub fn mode(&self) -> TerminalMode {
         self.mode
     }

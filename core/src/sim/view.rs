@@ -59,7 +59,7 @@ pub struct ProcView<'a> {
     pub pid: u32,
     /// The directory in which it works.
     pub dir: &'a str,
-    /// The process id of its parent: 1 if nobody's child, or its parent has ended.
+    /// The process id of its parent: 1 if it has none, or its parent has ended.
     pub parent: u32,
     /// The terminal that it belongs to.
     pub tty: Option<TtyId>,

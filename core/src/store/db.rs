@@ -325,8 +325,7 @@ impl<'a> DbMut<'a> {
         }
     }
 
-    /// Deletes a key that gives way to nothing, be its time past or not: nobody asks whether it has
-    /// expired. Returns whether it was there.
+    /// Deletes a key without a lazy expiry check. Returns whether it was there.
     pub fn discard(&mut self, key: Key<'_>) -> bool {
         let Some(slot) = self.db.table.find(key.hash, key.bytes) else { return false };
         let entry = self.cut(slot, key.hash);

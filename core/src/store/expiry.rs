@@ -74,7 +74,7 @@ impl ExpiryIndex {
         self.times.remove(&entry);
     }
 
-    /// Frees up to `limit` entries of an index that nobody will use again. Returns how many.
+    /// Frees up to `limit` entries of an index that is not used any more. Returns how many.
     pub(super) fn free_some(&mut self, limit: usize) -> usize {
         (0..limit).take_while(|_| self.times.pop_first().is_some()).count()
     }

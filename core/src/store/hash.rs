@@ -2,7 +2,7 @@
 
 use siphasher::sip::SipHasher13;
 
-/// SipHash-1-3 of bytes that lie together. Keyed, so that nobody can send keys that all fall into
+/// SipHash-1-3 of contiguous bytes. Keyed, so that a client cannot send keys that all fall into
 /// one bucket; Rust's standard library hashes with the same function.
 #[inline]
 pub(crate) fn sip13(k0: u64, k1: u64, bytes: &[u8]) -> u64 {

@@ -12,7 +12,7 @@ use crate::sharding::Slot;
 /// Databases are numbered from 0; one comes into being when it is first used.
 #[derive(Clone, Debug)]
 pub struct Keyspace {
-    /// What all databases share: the time, the modes, the counters. Whoever runs commands sets
+    /// What all databases share: the time, the modes, the counters. The caller of commands sets
     /// [`Env::now_ms`] before each and takes [`Env::key_events`] away after each.
     pub env: Env,
     dbs: Vec<Db>,
@@ -255,7 +255,7 @@ impl Keyspace {
         self.detached.iter().chain(&self.dbs).map(|db| db.table.snapshot_pending()).sum()
     }
 
-    /// Whether these keys hold more than so many bytes that nobody else does; roughly, since a
+    /// Whether these keys hold more than so many bytes of their own; roughly, since a
     /// collection shares most with what it is now.
     pub fn snapshot_holds_more(&self, bytes: usize) -> bool {
         let tables = || self.detached.iter().chain(&self.dbs).map(|db| &db.table);

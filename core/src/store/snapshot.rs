@@ -56,7 +56,7 @@ impl<E: Keyed> Table<E> {
         self.snapshot.as_ref().map_or(0, |snapshot| snapshot.held)
     }
 
-    /// Bytes that they hold and nobody else does, roughly. Looks at each.
+    /// Bytes that only they hold, roughly. Looks at each.
     pub fn snapshot_held(&self) -> usize {
         let pending = self.snapshot.iter().flat_map(|snapshot| &snapshot.pending);
         pending.map(|entry| entry.held(true)).sum()
@@ -69,7 +69,7 @@ impl<E: Keyed> Table<E> {
     }
 
     /// Hands over at least `count` entries of the snapshot, unless it ends before. Returns whether
-    /// it has ended. `spent` gets the copies that nobody needs any more.
+    /// it has ended. `spent` gets the copies that are not needed any more.
     pub fn snapshot_step(
         &mut self,
         count: usize,

@@ -55,8 +55,7 @@ pub struct Table<E> {
     pub(super) copied: u64,
 }
 
-/// What makes the hashes of one process differ from those of others, so that nobody can send keys
-/// that all fall into one bucket.
+/// The hash seed of this process, so that a client cannot send keys that all fall into one bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct HashSeed {
     k0: u64,
@@ -393,7 +392,7 @@ impl<E: Keyed> Table<E> {
             .map(|bucket| Slot { bucket, index: 0 })
     }
 
-    /// Gives up to `limit` entries of a table that nobody will use again to `free`. Returns how
+    /// Gives up to `limit` entries of a table that is not used any more to `free`. Returns how
     /// many.
     pub fn free_some(&mut self, limit: usize, mut free: impl FnMut(E)) -> usize {
         let mut freed = 0;

@@ -258,7 +258,7 @@ impl Tables {
         self.slots.as_ref()?.table(slot.number())
     }
 
-    /// Gives up to `limit` entries of tables that nobody will use again to `bury`. Returns how many.
+    /// Gives up to `limit` entries of tables that are not used any more to `bury`. Returns how many.
     pub(super) fn free_some(&mut self, limit: usize, mut bury: impl FnMut(Entry)) -> usize {
         let Some(slots) = &mut self.slots else { return self.one.free_some(limit, bury) };
         let mut freed = 0;

@@ -1,4 +1,4 @@
-//! How a session behaves, and the words in which it speaks with whoever drives it.
+//! Configuration of a session, and the actions and states by which it talks to its driver.
 
 use crate::client::format::{Format, Output};
 use crate::resp::value::Value;
@@ -27,7 +27,7 @@ pub struct SessionConfig {
     pub format: Format,
     /// Whether lines are typed, as opposed to one command and an end.
     pub interactive: bool,
-    /// Whether a person looks on, who is told how to leave a subscription.
+    /// Whether output goes to a terminal: a person is told how to leave a subscription.
     pub tty: bool,
     /// Whether help and notices are coloured with ANSI escapes.
     pub color: bool,

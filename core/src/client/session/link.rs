@@ -15,7 +15,7 @@ pub(super) enum Link {
     Down,
     Connecting,
     Up,
-    /// Lost while nobody looked, for this reason.
+    /// Lost between two commands, for this reason; told when the next one is typed.
     Broken(String),
 }
 

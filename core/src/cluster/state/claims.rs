@@ -1,4 +1,4 @@
-//! Who owns which slot. Between two claims the one with the larger epoch wins.
+//! Slot ownership. Of two claims to a slot, the one with the larger config epoch wins.
 
 use std::sync::Arc;
 
@@ -53,7 +53,7 @@ impl Cluster {
         self.importing.clear();
     }
 
-    /// Whether nobody claims a slot: it has no owner, or its owner has stopped to claim it.
+    /// Whether a slot is unclaimed: it has no owner, or its owner no longer claims it.
     pub(super) fn is_unclaimed(&self, slot: Slot) -> bool {
         self.owner(slot).is_none() || self.unclaimed.contains(slot)
     }

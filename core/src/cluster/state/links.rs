@@ -53,7 +53,7 @@ impl Cluster {
         link.local_ip = local_ip;
         let queued = core::mem::take(&mut link.queued);
         if let Some(node) = link.node {
-            // Whoever is pinged already has not answered yet: the time runs on.
+            // A node with a PING under way is not pinged again: the timeout counts from the first PING.
             let ping_sent = self.nodes[node].ping_sent;
             let meet = self.nodes[node].flags.any(NodeFlags::MEET);
             self.greet(id, if meet { Greeting::Meet } else { Greeting::Ping });
@@ -149,7 +149,7 @@ impl Cluster {
         Some(link)
     }
 
-    /// The node behind an inbound link has said who it is.
+    /// The node at the other end of an inbound link has identified itself.
     pub(super) fn identify(&mut self, link: LinkId, node: Ref) {
         if let Some(before) = self.nodes[node].inbound.filter(|before| *before != link) {
             // It has connected again; the old connection is of no more use.

@@ -61,7 +61,7 @@ pub struct Cluster {
     myself: Ref,
     /// The owner of each slot, or [`UNOWNED`].
     owners: Arc<[Ref; Slot::COUNT as usize]>,
-    /// Slots whose owners do not claim them any more, although nobody else does yet.
+    /// Slots that their owners no longer claim and that no other node claims yet.
     unclaimed: SlotSet,
     /// Slots that this node is giving to others.
     migrating: SortedMap<Slot, Ref>,
@@ -120,7 +120,7 @@ struct Todo {
 }
 
 impl Cluster {
-    /// A node that knows nobody but itself. `rng` makes up its name.
+    /// A node that knows no other nodes. `rng` makes up its node id.
     pub fn new(settings: Settings, mut rng: Rng) -> Self {
         let mut nodes = Nodes::default();
         let id = NodeId::random(&mut rng);

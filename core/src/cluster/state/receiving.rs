@@ -20,7 +20,7 @@ const GOSSIPED: NodeFlags = NodeFlags::MASTER
     .and(NodeFlags::MIGRATE_TO)
     .and(NodeFlags::EXTENSIONS);
 
-/// Who a message is from, and how it came.
+/// The sender of a message, and the link on which it arrived.
 #[derive(Clone, Copy)]
 struct From {
     link: LinkId,

@@ -1,4 +1,4 @@
-//! What goes into messages, and to whom they go.
+//! Outgoing bus messages: their contents and their receivers.
 
 use std::sync::Arc;
 

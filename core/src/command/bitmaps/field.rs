@@ -39,7 +39,7 @@ pub(super) fn bitfield(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     if changes > 0 {
         ctx.changed_times(changes, Class::String, "setbit", name);
     } else if grown {
-        // Nothing fits, but the string has got its length all the same: who follows has to know,
+        // No write fitted, but the string has grown all the same. Replicas are told,
         // although Redis does not tell.
         ctx.effects.force();
     }

@@ -11,7 +11,7 @@ use crate::rng::Rng;
 use crate::store::Keyspace;
 use crate::time::{Mono, Now, Wall};
 
-/// A keyspace at a fixed time, with somebody who listens to everything.
+/// A keyspace at a fixed time, with a consumer for every kind of effect.
 struct Bench {
     keyspace: Keyspace,
     effects: Effects,

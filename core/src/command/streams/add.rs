@@ -143,7 +143,7 @@ fn choose(new: NewId, last: StreamId, now: u64) -> Result<StreamId, CommandError
     id.filter(|id| *id > last).ok_or(TOO_SMALL)
 }
 
-/// Those who follow get the ID that was chosen, and the threshold that was met.
+/// Replicas and the append-only file get the ID that was chosen and the exact trimming threshold.
 fn propagate(
     ctx: &mut Ctx<'_>,
     trim: Option<&Trimming>,

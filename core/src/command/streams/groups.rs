@@ -147,13 +147,13 @@ pub(super) fn destroy(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     if let Some(group) = removed {
         db.free_later(Stream::of_group(group).into_value());
         regrouped(ctx, "xgroup-destroy", name);
-        // Those who wait with the group hear that it is gone.
+        // Clients that are blocked with this group are told that it is gone.
         ctx.effects.ready(ctx.db, name);
     }
     Ok(())
 }
 
-/// Tells of a change to a group. Nobody who watches the key hears of it: the entries are the same.
+/// Records a change to a group. It does not count for WATCH: the entries are the same.
 fn regrouped(ctx: &mut Ctx<'_>, event: &'static str, name: &[u8]) {
     ctx.effects.dirty += 1;
     ctx.effects.event(ctx.db, Class::Stream, event, name);
@@ -198,7 +198,7 @@ pub(super) fn help(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Tells those who follow up to where a group has read.
+/// Propagates the last delivered ID of a group.
 pub(super) fn propagate_last_id(ctx: &mut Ctx<'_>, key: &[u8], group: &[u8], last: Progress) {
     let (db, id) = (ctx.db, super::id_text(last.id));
     let read = last.read.map_or(-1, |read| read as i64);

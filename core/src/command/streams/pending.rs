@@ -400,7 +400,7 @@ struct Found {
     progress: Progress,
 }
 
-/// A delivery as it is told to those who follow.
+/// A delivery as it is propagated to replicas and the append-only file.
 struct Told {
     id: StreamId,
     consumer: Box<[u8]>,

@@ -132,7 +132,7 @@ pub(super) fn xsetid(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
         None => return Err(CommandError::NoSuchKey),
         Some((result, _)) => result?,
     }
-    // Nobody who watches the key hears of it: the entries are the same.
+    // It does not count for WATCH: the entries are the same.
     ctx.effects.dirty += 1;
     ctx.effects.event(ctx.db, Class::Stream, "xsetid", name);
     ctx.reply.ok();

@@ -90,7 +90,7 @@ pub(super) fn xreadgroup(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
         return Err(CommandError::text("ERR Missing GROUP option for XREADGROUP"));
     };
     let starts = starts(ctx, &query)?;
-    // Those who follow get what comes of it.
+    // Its effects are propagated instead of the command.
     ctx.effects.withhold();
     let mut served = Vec::new();
     for (index, start) in starts.iter().enumerate() {
@@ -358,7 +358,7 @@ fn deliver_again(
     Ok(())
 }
 
-/// What a consumer has got, as it is told to those who follow.
+/// What a consumer was given, as it is propagated.
 pub(super) struct Claim<'a> {
     pub(super) id: StreamId,
     pub(super) consumer: &'a [u8],

@@ -166,7 +166,7 @@ pub enum Standing {
 pub enum Due {
     /// It knows, or there are none.
     No,
-    /// There are messages that nobody has asked for, which may leave with those that follow.
+    /// Pushed messages are queued that may wait for the next turn (`Output::SendSoon`).
     Soon,
     /// There is something that the client waits for.
     Now,

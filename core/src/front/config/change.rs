@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Config, Schema};
 
-/// Who has the configuration written into its file.
+/// The caller of CONFIG REWRITE.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Rewriter {
     /// A client, by CONFIG REWRITE.
@@ -25,7 +25,7 @@ pub(crate) struct ConfigSaves {
 /// A CONFIG SET that is in place, and waits for what it needs (listeners, a directory, a file).
 #[derive(Clone, Debug)]
 pub struct Change<C: Schema> {
-    /// Who asked for it.
+    /// The client that asked for it.
     pub(in crate::front) client: u64,
     /// What it was before.
     pub(crate) old: Arc<Config<C>>,

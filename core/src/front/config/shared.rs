@@ -65,10 +65,10 @@ pub struct OutputLimit {
     pub seconds: u64,
 }
 
-/// Who may do something dangerous.
+/// Which connections may use a dangerous command (`enable-debug-command` and its like).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Permission {
-    /// Nobody.
+    /// `no`: none.
     #[default]
     No,
     /// Everybody.

@@ -45,7 +45,7 @@ fn whoever_has_all_takes_over_and_the_others_go_on_with_its_stream() {
         s.server(1).data_digest() == s.server(next).data_digest()
     });
     assert!(servers.ask(1, "set k v").contains("READONLY"));
-    // It has gone on where it was, and so does the other when it is told whom to follow.
+    // It resynchronized partially, and so does the other one after its REPLICAOF.
     servers.ask(other, &format!("replicaof 10.0.0.{next} 6379"));
     servers.until("all are the same", |s| {
         s.server(other).data_digest() == s.server(next).data_digest()
@@ -62,7 +62,7 @@ fn who_never_catches_up_does_not_take_over() {
     cut_off(&mut servers);
     assert_eq!(servers.ask(1, "failover to 10.0.0.3 6379 timeout 3000"), "OK\n");
     assert_eq!(state(&servers, 1), "waiting-for-sync");
-    // Who writes meanwhile waits; who reads does not.
+    // Writes wait during the failover; reads do not.
     let writer = servers.begin(1, "set meanwhile 1");
     assert_eq!(servers.ask(1, "get behind"), "\"1\"\n");
     assert_eq!(servers.shown(&writer), "");

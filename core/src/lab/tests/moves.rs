@@ -63,7 +63,7 @@ fn a_server_that_is_gone_is_noticed_and_nothing_is_lost() {
     s.begin(2, "debug sleep 1");
     s.world.run_for(Duration::from_millis(10));
     assert!(s.ask(1, "migrate redis-2 6379 a 0 500 replace").starts_with(READING));
-    // It was started again while nobody looked.
+    // The server was restarted between two requests.
     act(&mut s.world, "kill redis-2:6379");
     act(&mut s.world, "start redis-2:6379");
     s.world.run_for(Duration::from_secs(1));

@@ -69,7 +69,7 @@ fn an_address_moves_to_the_host_that_is_left_and_back() {
         world.run_for(Duration::from_secs(5));
         assert!(replies(&world) > before.map(|count| count + 10), "{line}: nobody is served");
     }
-    // Cut off from each other, both take it; the one who took it last is found by clients.
+    // Cut off from each other, both hosts take the address; clients reach the one that took it last.
     act(&mut world, "partition proxy-1 | proxy-2");
     world.run_for(Duration::from_secs(8));
     assert_eq!(holders(&world), "proxy-2");

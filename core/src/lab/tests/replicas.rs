@@ -110,13 +110,13 @@ fn a_primary_may_be_named() {
     assert!(servers.says(2, "Connecting to MASTER Redis-1:6379") == 1);
     assert!(servers.ask(2, "client list").contains("addr=10.0.0.1:6379 "));
 
-    // Nobody has this name; it is tried again every second.
+    // No host has this name; the replica tries again every second.
     servers.ask(2, "replicaof nowhere 6379");
     servers.world.run_for(Duration::from_secs(3));
     assert!(servers.says(2, "Unable to connect to MASTER: Name or service not known") >= 3);
     assert_eq!(servers.field(2, "master_host"), "nowhere");
     assert_eq!(servers.says(2, "sync started"), 1);
-    // The host is there, but nobody listens.
+    // The host exists, but nothing listens on the port.
     servers.ask(2, "replicaof redis-1 6380");
     servers.world.run_for(Duration::from_secs(2));
     assert!(servers.says(2, "Error condition on socket for SYNC: Connection refused") >= 2);
@@ -176,7 +176,7 @@ fn waitaof_counts_the_files_of_replicas() {
     }
     assert_eq!(said(&mut servers, "incr k"), "(integer) 3");
     assert_eq!(said(&mut servers, "waitaof 1 0 0"), "1) (integer) 1 2) (integer) 1");
-    // The other has no file, so nobody can count two.
+    // The other server has no append-only file, so at most one can acknowledge.
     assert_eq!(said(&mut servers, "waitaof 1 2 1000"), "1) (integer) 1 2) (integer) 1");
     assert_eq!(said(&mut servers, "wait 2 0"), "(integer) 2");
     // It makes nothing durable by itself: then only the end of a rewrite does.
@@ -223,7 +223,7 @@ fn a_replica_that_changes_its_primary_tells_what_is_durable_of_the_new_stream() 
     servers.ask(1, "set k w");
     servers.world.run_for(Duration::from_secs(3));
     servers.ask(3, "config set appendfsync no");
-    // Nobody has it until the replica comes, and gets all with a copy.
+    // No replica has it until one connects and gets everything by a full resync.
     act(&mut servers.world, "run redis-2 t redis-cli -h redis-2");
     act(&mut servers.world, "type t incr k");
     act(&mut servers.world, "type t waitaof 1 1 0");

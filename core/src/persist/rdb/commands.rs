@@ -146,7 +146,7 @@ fn restore_key(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     if let Some(at) = expire
         && !options.absolute
     {
-        // Whoever is told later must not count the time from then.
+        // The expiry is absolute: a reader that gets the command later must not count from then.
         let mut digits = itoa::Buffer::new();
         let head = [ctx.arg(0), name, digits.format(at).as_bytes()];
         let tail = ctx.args.from(3).iter().chain([&b"ABSTTL"[..]]);

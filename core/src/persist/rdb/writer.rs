@@ -103,7 +103,7 @@ impl Writer {
         self.aux("aof-base", if *aof_base { "1" } else { "0" });
     }
 
-    /// Writes a field about the file. Whoever reads it passes over those that it does not know.
+    /// Writes an auxiliary field. Readers skip fields that they do not know.
     pub fn aux(&mut self, name: &str, value: &str) {
         self.out.push(opcode::AUX);
         self.string(name.as_bytes());

@@ -11,7 +11,7 @@ pub struct Join {
     parts: Vec<Vec<u8>>,
     /// Parts whose replies are not complete.
     left: usize,
-    /// Whether the connection of who has asked ends behind the reply.
+    /// Whether the client's connection is closed after the reply.
     last: bool,
 }
 
@@ -42,7 +42,7 @@ impl Join {
         Join { kind, parts: vec![Vec::new(); parts], left: parts, last: false }
     }
 
-    /// The connection of who has asked ends behind the reply.
+    /// The client's connection is closed after the reply.
     pub(super) fn set_last(&mut self) {
         self.last = true;
     }

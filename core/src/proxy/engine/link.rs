@@ -67,7 +67,7 @@ pub struct Kept {
     pub place: u16,
 }
 
-/// Who has asked a backend something.
+/// The origin of a request to a backend: a client's request or part of one, or the proxy itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Owner {
     /// A client, with a request or a part of one.

@@ -87,7 +87,7 @@ pub trait Rule: Clone + fmt::Debug {
         reply: &[u8],
     ) -> Verdict;
 
-    /// A reply has come that nobody has asked for. False closes the connection.
+    /// An unexpected reply has arrived. False closes the connection.
     fn unasked(
         &mut self,
         engine: &mut Engine<Self>,
@@ -149,9 +149,9 @@ pub struct Welcome<C> {
 /// What becomes of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It goes to whoever has asked.
+    /// The reply is forwarded to the client.
     Forward,
-    /// This goes to whoever has asked, instead of it.
+    /// This is sent to the client in place of the reply.
     Replace(&'static [u8]),
     /// The rule has taken care of it.
     Taken,

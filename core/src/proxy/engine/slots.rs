@@ -4,7 +4,7 @@ use hashbrown::HashTable;
 
 use crate::machine::ConnId;
 
-/// A place, and which of those who have had it is meant.
+/// An index into the table, with the generation of its entry.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct SlotId {
     /// The place.

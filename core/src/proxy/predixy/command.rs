@@ -9,13 +9,13 @@ pub struct Command {
     pub name: String,
     /// The fewest and the most arguments, the name included.
     pub args: (u32, u32),
-    /// Who may call it and where its keys are.
+    /// The permission that it needs, and the positions of its keys.
     pub mode: Mode,
     /// What is special about it.
     pub special: Special,
 }
 
-/// Who may call a command and where its keys are.
+/// The permission that a command needs, and the positions of its keys.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Mode {
     /// What it does.

@@ -40,7 +40,7 @@ pub struct Config {
     pub samples: [i32; 6],
     /// The data center of this proxy.
     pub local_dc: String,
-    /// Who may do what.
+    /// `Authority`: passwords and what each permits.
     pub authority: Vec<Auth>,
     /// The servers.
     pub pool: Pool,
@@ -57,7 +57,7 @@ pub struct Config {
 /// What may be done with a password.
 #[derive(Clone, Debug, Default)]
 pub struct Auth {
-    /// The password; empty for those who give none.
+    /// The password; empty for clients that do not authenticate.
     pub password: String,
     /// Whether commands that write are allowed; reading always is.
     pub write: bool,

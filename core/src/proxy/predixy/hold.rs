@@ -63,7 +63,7 @@ struct Held {
 pub(super) enum Destination {
     /// To a group.
     Group(usize),
-    /// To whoever has this slot of a Cluster.
+    /// To the owner of this slot of a Cluster.
     Slot(Slot),
 }
 

@@ -97,7 +97,7 @@ struct Stats {
 pub struct ClientData {
     /// The database.
     db: u16,
-    /// Which of the authorities it has; `None` for the one of those who give no password.
+    /// The client's `Authority`; `None` for the one without a password.
     auth: Option<usize>,
     /// A connection of its own.
     private: Option<LinkId>,
@@ -404,7 +404,7 @@ impl Rule for Predixy {
     }
 
     fn ended(&mut self, engine: &mut PredixyEngine, client: ClientId) -> bool {
-        // Nobody takes what it waits for.
+        // No server takes the request that it waits for.
         engine.client(client).is_some_and(|client| client.data.private.is_some())
     }
 

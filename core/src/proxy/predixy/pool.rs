@@ -1,4 +1,4 @@
-//! The servers behind predixy: who has which keys, who may be read from, who does not answer.
+//! The servers behind predixy: placement of keys, read priorities, failures.
 
 use super::config::{self, DataCenter, Kind, ServerAddress};
 use super::hold::Destination;
@@ -15,7 +15,7 @@ use crate::time::Mono;
 /// Servers that are kept in mind at most.
 pub(super) const MAX_SERVERS: usize = 2048;
 
-/// Private connections of a server that are kept for the next who needs one.
+/// Most idle private connections of a server that are kept for reuse.
 const MAX_IDLE: usize = 64;
 
 /// All servers and the groups that they form.
@@ -34,7 +34,7 @@ pub(super) struct Topology {
 enum Spread {
     /// A hash modulo the number of groups; `None` for at random.
     Hash(Option<GroupHash>, Option<HashTag>),
-    /// The group of each slot of a Cluster; `None` while nobody has it.
+    /// The group of each slot of a Cluster; `None` while the slot has no owner.
     Slots(Vec<Option<u16>>),
 }
 
@@ -68,7 +68,7 @@ pub(super) struct Server {
     pub(super) center: Option<usize>,
     /// Connections that all clients share, by database.
     pub(super) shared: SortedMap<u16, LinkId>,
-    /// Private connections that nobody has, with their databases.
+    /// Idle private connections, with their selected databases.
     pub(super) idle: Vec<(u16, LinkId)>,
     pub(super) stats: ServerStats,
     pub(super) latencies: Vec<Latency>,
@@ -242,7 +242,7 @@ impl Topology {
         }
     }
 
-    /// The group at a place; `None` if nobody has that slot.
+    /// The group at a place; `None` if that slot has no owner.
     #[inline]
     pub(super) fn group_at(&self, place: Destination) -> Option<usize> {
         match (place, &self.spread) {
@@ -254,7 +254,7 @@ impl Topology {
         }
     }
 
-    /// The group of a key; `None` if nobody has it.
+    /// The group of a key; `None` if its slot has no owner.
     #[inline]
     pub(super) fn group_of(&self, key: &[u8], rng: &mut Rng) -> Option<usize> {
         match &self.spread {
@@ -286,7 +286,7 @@ impl Topology {
             .find(|&i| self.servers.get(i).is_some_and(|s| s.role == Role::Master && s.online))
     }
 
-    /// A Sentinel has told who is the primary of a group. True if that is new.
+    /// A Sentinel has reported the primary of a group. True if it changed.
     pub(super) fn set_master(
         &mut self,
         group: usize,
@@ -330,7 +330,7 @@ impl Topology {
             let Some(index) = self.add(&one.text, config) else { continue };
             let Some(server) = self.servers.get(index) else { continue };
             listed.push(index);
-            // Who is the primary tells another answer.
+            // The primary of the group is told by another reply (`SENTINEL get-master-addr-by-name`).
             if server.role == Role::Master && server.group == Some(group) {
                 continue;
             }

@@ -1,7 +1,7 @@
 //! The commands that twemproxy passes on, and the arguments that it demands of them.
 //!
 //! Its table is its own: it is older than many commands of Redis, knows no key but the first, and
-//! closes the connection of whoever sends anything else.
+//! closes the connection of a client that sends anything else.
 
 use crate::proxy::request::{Begun, Request};
 

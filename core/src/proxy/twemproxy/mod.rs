@@ -322,8 +322,8 @@ impl Twemproxy {
         }
     }
 
-    /// A pool has left the configuration: nobody is let in any more, and clients go when what they
-    /// have asked for is answered.
+    /// A pool was removed from the configuration: it accepts no connections, and its clients are
+    /// closed when their requests are answered.
     fn close_pool(&mut self, engine: &mut Nutcracker, index: usize) {
         let gone: Vec<ListenerId> = self
             .listeners

@@ -1,4 +1,4 @@
-//! A pool at work: its servers, the connections to them, and who is put out.
+//! A pool at work: its servers, their connections, and ejection.
 
 use std::collections::VecDeque;
 
@@ -238,7 +238,7 @@ impl Standing {
             });
         }
         self.sharding = self.config.sharding();
-        // Who was out stays out until its time has come.
+        // An ejected server stays ejected until its retry time.
         self.live = self.servers.iter().filter(|server| !server.is_out()).count();
         self.next_rebuild = self.servers.iter().filter_map(|server| server.out_until).min();
         if self.live > 0 {

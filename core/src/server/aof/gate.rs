@@ -18,7 +18,7 @@ use crate::time::{Duration, Mono};
 /// How old the oldest write that is not durable may be before replies stay, with `everysec`.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Who waits for the disk.
+/// Clients and replies that wait for an fsync.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Gate {
     /// From when on replies stay; `None` if they may leave.

@@ -49,7 +49,7 @@ pub(super) struct Aof {
     starting: bool,
     /// What is being loaded.
     load: Option<Box<Load>>,
-    /// Who waits for DEBUG LOADAOF to begin.
+    /// Clients whose DEBUG LOADAOF waits to begin.
     reload: Option<u64>,
     /// Whether everybody waits for it.
     reload_holds: bool,

@@ -49,7 +49,7 @@ pub(super) struct Load {
     file: FileId,
     source: FileSource,
     form: Form,
-    /// Who carries the commands out.
+    /// The pseudo client that executes the commands.
     client: Box<Client>,
     /// Up to where the part is in order.
     valid: u64,

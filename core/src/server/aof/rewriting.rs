@@ -59,7 +59,7 @@ pub(super) struct Rewrite {
     /// Whether commands have gone to an incremental file of its own since it began, which has to
     /// stay when it ends, even if the append-only file is turned off meanwhile.
     keeps: bool,
-    /// Who waits to hear that it has begun.
+    /// Clients that wait for the reply that it has begun.
     asked: Option<Asked>,
     /// Minutes that the next one has to wait after failures, and until when.
     delay: u64,
@@ -88,7 +88,7 @@ struct Switch {
     naming: bool,
 }
 
-/// Who waits to hear that a rewrite has begun.
+/// A client that waits for the reply that a rewrite has begun.
 #[derive(Clone, Debug)]
 enum Asked {
     /// BGREWRITEAOF.
@@ -151,7 +151,7 @@ fn bgrewriteaof(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandE
     }
     if server.snapshot_runs() || server.service.executing {
         server.service.aof.rewrite.scheduled = true;
-        // Who asks for it does not wait for those that failed.
+        // A rewrite that was asked for is not delayed by earlier failures.
         server.service.aof.rewrite.failures = 0;
         call.reply().simple("Background append only file rewriting scheduled");
     } else {
@@ -420,7 +420,8 @@ impl Server {
         rewrite.stage = Stage::Idle;
         rewrite.failed = true;
         if self.service.aof.state == State::WaitRewrite {
-            // Who turned it on while another rewrite was given up is not the one who asked for that.
+            // The client that turned the file on is not the one that asked for the rewrite that
+            // was given up.
             if matches!(rewrite.asked, Some(Asked::Change(_))) {
                 self.service.aof.state = State::Off;
                 self.log(LogLevel::Warning, || {

@@ -387,7 +387,8 @@ impl Server {
     fn begun(&mut self, file: FileId, len: u64, manifest: Manifest, name: &str, new: bool) {
         self.service.aof.manifest = manifest;
         self.service.aof.log.open(file, len);
-        // What was there may not be durable: who wrote it may have been killed.
+        // What was there may not be durable: the process that wrote it may have been killed before
+        // its fsync.
         self.disk_op(DiskOp::Sync { file }, DiskWork::Nothing);
         self.followers_changed();
         let verb = if new { "Creating" } else { "Opening" };

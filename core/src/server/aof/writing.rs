@@ -491,7 +491,7 @@ impl Server {
         }
     }
 
-    /// Goes on with the log, and with those who wait for it.
+    /// Continues writing and syncing, and answers the clients that wait for it.
     pub(super) fn aof_went_on(&mut self, now: Now<'_>) {
         self.open_gate(now.mono);
         self.pump_log();

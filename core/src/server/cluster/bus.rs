@@ -110,7 +110,7 @@ impl Server {
                 });
                 self.exit(1);
             }
-            // Whoever has locked it meanwhile runs beside this one, which is a mistake to tell of.
+            // A process that has locked it meanwhile runs beside this one, which is an error to report.
             (ConfStep::Relock, Err(_)) => self.nodes_conf_is_used(),
             (ConfStep::Relock, Ok(DiskDone::Opened { .. })) => {
                 self.lock_nodes_conf(ConfStep::Relock);

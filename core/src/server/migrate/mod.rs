@@ -231,7 +231,7 @@ impl Server {
         self.is_migrating() || self.script_is_paused()
     }
 
-    /// Whether a transaction has been carried out by half, of which nobody may learn.
+    /// Whether a transaction is half executed, which must not be visible outside.
     #[inline]
     pub(super) fn is_halfway(&self) -> bool {
         self.service.migration.at_work.as_ref().is_some_and(|at_work| at_work.exec.is_some())
@@ -295,7 +295,7 @@ impl Server {
         self.after_effects(now, None);
     }
 
-    /// The end: those who follow are told, the client gets its answer, and everybody goes on.
+    /// The end: effects are propagated, the client gets its reply, and the other clients resume.
     fn end_migration(
         &mut self,
         now: Now<'_>,

@@ -21,7 +21,7 @@ impl Hold {
 }
 
 impl Server {
-    /// Whether nobody's requests are carried out now.
+    /// Whether all requests are held back now.
     #[inline]
     pub(in crate::server) fn holds_all(&self) -> bool {
         let persistence = &self.service.persistence;

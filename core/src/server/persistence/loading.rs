@@ -88,8 +88,7 @@ impl Server {
         self.service.persistence.loading.is_some()
     }
 
-    /// Whether the keyspace holds a part of what is being loaded, so that nobody may make a copy of
-    /// it.
+    /// Whether the keyspace is partly loaded, so that no snapshot may be made of it.
     pub(in crate::server) fn is_loading_in_place(&self) -> bool {
         self.service.persistence.loading.as_ref().is_some_and(|loading| !loading.aside)
     }

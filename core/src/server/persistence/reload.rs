@@ -12,7 +12,7 @@ use crate::time::Now;
 /// What DEBUG RELOAD does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::server) struct Reload {
-    /// Who waits for it.
+    /// The client that waits for it.
     pub(super) client: u64,
     /// Whether the data is forgotten before it is loaded again.
     flush: bool,
@@ -43,7 +43,7 @@ pub(in crate::server) fn reload(
         return Err(refusal);
     }
     if server.snapshot().is_some_and(|job| *job.purpose() == Purpose::Replicas) {
-        // It ends when the slowest replica has read it, and nobody is served until then.
+        // It ends when the slowest replica has read it; no client is served until then.
         server.kill_snapshot(call.now);
     }
     call.client.waiting = true;
@@ -67,7 +67,7 @@ impl Server {
         self.load_dump(now, options, After::Reload { client: reload.client });
     }
 
-    /// Forgets all keys, for others to take their place. Nobody is told but those who watch some.
+    /// Empties the keyspace before loading. It counts for WATCH, but is not propagated.
     pub(in crate::server) fn forget_data(&mut self) {
         self.invalidate_all(Now::instantaneous(self.now.0, self.now.1), None);
         for db in 0..self.service.keyspace.count() {

@@ -26,7 +26,7 @@ use crate::time::{Duration, Mono, Now, Wall};
 /// which is what a request waits for at most because of the snapshot.
 const SLICE: Slice = Slice { bytes: 32 * 1024, keys: 256 };
 
-/// What one slice writes while nobody may do anything else anyway.
+/// Bytes a slice while all clients wait anyway (SAVE).
 const LONG_SLICE: Slice = Slice { bytes: 256 * 1024, keys: 8192 };
 
 /// Entries that may stay aside from one turn to the next.
@@ -76,7 +76,7 @@ pub(in crate::server) enum Failure {
     Disk(DiskError),
     /// The disk or the replicas took so little for so long that too much waited for them.
     Behind,
-    /// It was given up because nobody wants it any more.
+    /// Cancelled: no consumer wants it any more.
     Killed,
 }
 
@@ -496,7 +496,7 @@ impl Server {
         self.log_as(role, LogLevel::Warning, || text);
     }
 
-    /// Who speaks in the log of what a snapshot does: a child where Redis has one.
+    /// The role in log lines about a snapshot: a child where Redis forks one.
     pub(super) fn writer_role(&self) -> char {
         match self.snapshot().map(Job::purpose) {
             Some(Purpose::Save(save)) if !save.is_background() => Redis::log_role(self),

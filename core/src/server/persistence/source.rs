@@ -1,4 +1,4 @@
-//! A file that is read from its beginning to its end, ahead of whoever takes it in.
+//! A file that is read sequentially, with read-ahead.
 
 use std::collections::VecDeque;
 

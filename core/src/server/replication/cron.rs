@@ -47,7 +47,7 @@ impl Server {
         [next, until, unpause, sync, self.own_keys_due()].into_iter().flatten().min()
     }
 
-    /// When the backlog goes because nobody has come for it.
+    /// When the backlog is freed for want of replicas (`repl-backlog-ttl`).
     fn backlog_ends(&self) -> Option<Mono> {
         let ttl = self.config.settings().repl_backlog_ttl;
         let replication = &self.service.replication;

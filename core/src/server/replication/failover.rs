@@ -9,7 +9,7 @@ use crate::time::{Duration, Mono, Now};
 /// A failover that is under way.
 #[derive(Clone, Debug)]
 pub(super) struct Failover {
-    /// Who shall take over, if that was said or is decided.
+    /// The target, if one was given or has been chosen.
     pub(super) target: Option<(String, u16)>,
     /// When it ends, one way or the other.
     pub(super) until: Option<Mono>,
@@ -36,7 +36,7 @@ impl Server {
         self.service.replication.failover.as_ref().is_some_and(|failover| failover.in_progress)
     }
 
-    /// Begins a failover: nobody writes until the target has all.
+    /// Begins a failover: writes are paused until the target's offset has caught up.
     pub(super) fn begin_failover(&mut self, now: Now<'_>, failover: Failover) {
         self.service.replication.failover = Some(failover);
         self.service.replication.acked = true;

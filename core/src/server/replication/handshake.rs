@@ -303,7 +303,7 @@ impl Server {
         Outcome::Next
     }
 
-    /// Tells the primary who we are.
+    /// Sends REPLCONF with our port, address and capabilities.
     fn introduce(&mut self, link: &mut Link) {
         let settings = self.config.settings();
         link.step = Step::Port;

@@ -85,7 +85,7 @@ impl Server {
         self.service.keyspace.flush(None, if lazy { Flush::Async } else { Flush::Sync });
     }
 
-    /// Tells those who watch keys that they have been replaced.
+    /// Marks watched keys as changed, since the data was replaced.
     fn tell_replaced(&mut self) {
         self.invalidate_all(Now::instantaneous(self.now.0, self.now.1), None);
         for db in 0..self.service.keyspace.count() {

@@ -251,7 +251,7 @@ impl Server {
             return;
         }
         if replication.backlog.is_none() {
-            // Nobody reads the stream, but WAITAOF waits for offsets.
+            // There is no replica, but WAITAOF waits for offsets.
             replication.offset += commands.len() as i64;
             return;
         }
@@ -265,7 +265,7 @@ impl Server {
         }
     }
 
-    /// Sends a command to the replicas, and to nobody else who follows.
+    /// Sends a command to the replicas only, not to the append-only file.
     pub(super) fn tell_replicas(&mut self, db: usize, args: crate::resp::request::Args<'_>) {
         if self.replicas_follow() {
             self.service.effects.for_replicas(db, args);

@@ -163,7 +163,8 @@ impl Server {
         self.leave_primary();
         self.discard_cached();
         self.configure_primary(None);
-        // Who had the old stream from us, or from our primary, may go on with the new one.
+        // Replicas of ours, or of our old primary, may resynchronize partially with the new
+        // replication id.
         let replication = &mut self.service.replication;
         (replication.second_id, replication.second_offset) =
             (replication.id, replication.offset + 1);

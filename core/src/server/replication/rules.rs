@@ -133,7 +133,7 @@ impl Server {
     }
 
     /// Sets how keys expire for a command on a replica: for its primary none has, for others they
-    /// are hidden; who may write may also do away with them.
+    /// are hidden; a writable replica may also delete them.
     #[inline]
     pub(in crate::server) fn expire_as(&mut self, client: &Client, command: &Command) {
         let read_only = self.config.settings().replica_read_only;

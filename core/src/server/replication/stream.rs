@@ -186,7 +186,7 @@ impl Server {
         }
     }
 
-    /// The primary sent a command that this server does not know. Whoever left it out would hold
+    /// The primary sent a command that this server does not know. A replica that left it out would hold
     /// other data than the primary from here on, without anybody noticing. So the link is cut, and
     /// all data is asked for again later: in a copy of the data comes what commands cannot change
     /// here. That costs the primary something, so it is not done at once (`repl-timeout`).

@@ -79,7 +79,7 @@ impl Server {
         if self.service.replication.replicas.len() == 1
             && self.service.replication.backlog.is_none()
         {
-            // What came before is lost to replicas, so nobody may go on from there.
+            // The stream has a gap here, so partial resynchronization from before it is refused.
             self.change_stream_id();
             self.service.replication.open_backlog();
             self.followers_changed();
@@ -144,7 +144,7 @@ impl Server {
         replica.state = Stage::WaitsForEnd;
         replica.initial_offset = offset;
         replica.next = offset + 1;
-        // Whoever begins to read there has no database selected.
+        // A replica that begins to read there has no database selected.
         self.service.replication.feed.begin_anew();
         if !replica.old {
             let id = String::from_utf8_lossy(&self.service.replication.id);
@@ -266,7 +266,7 @@ impl Server {
         }
     }
 
-    /// A copy without keys, for who wants none.
+    /// An RDB file without keys, for `rdb-filter-only`.
     fn empty_copy(&mut self, now: Now<'_>, wants: Wants) -> Vec<u8> {
         let used_memory = self.memory(None).used;
         let settings = self.config.settings();
@@ -488,7 +488,7 @@ impl Server {
         self.disk_op(DiskOp::Close { file: sending.file }, DiskWork::Nothing);
     }
 
-    /// A replica for which a copy was being made is gone. If nobody else waits for it, it need
+    /// A replica for which a snapshot was being made is gone. If no other replica waits for it, it need
     /// not be made.
     pub(super) fn waiting_replica_left(&mut self) {
         if self.snapshot_readers() > 0 {

@@ -39,7 +39,7 @@ impl Server {
         Reached { replicas: replicas as i64, local }
     }
 
-    /// Serves those who have waited long enough, because replicas have come far enough.
+    /// Answers the WAITs that enough replicas have acknowledged.
     pub(super) fn serve_acks(&mut self, now: Now<'_>) {
         for slot in self.service.replication.waiting.clone() {
             let Some(mut client) = self.clients.take(slot) else { continue };
@@ -72,7 +72,7 @@ impl Server {
         self.service.replication.ask = true;
     }
 
-    /// Looks again at who waits for offsets: the append-only file has come further.
+    /// Checks the WAITAOFs again: the append-only file has been synced further.
     pub(in crate::server) fn offsets_changed(&mut self) {
         self.service.replication.acked |= !self.service.replication.waiting.is_empty();
     }

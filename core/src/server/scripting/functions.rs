@@ -450,7 +450,7 @@ impl Server {
         result
     }
 
-    /// A command has changed libraries: counts it, and tells those who follow.
+    /// A command has changed the libraries: counts it for persistence and propagates it.
     fn changed_libraries(&mut self, call: &Call<'_>) {
         self.libraries_changed();
         self.service.effects.begin(self.service.listeners);

@@ -54,7 +54,7 @@ pub(super) struct Run {
     pub(super) db: usize,
     /// Whether it has called a command that writes.
     pub(super) wrote: bool,
-    /// Who is told of what it changes: bits of `redis.REPL_*`.
+    /// Consumers of its effects: bits of `redis.REPL_*`.
     pub(super) replicate: u8,
     /// The functions that a library registers while it is loaded.
     pub(super) registering: Option<Registering>,
@@ -82,7 +82,7 @@ impl Run {
         self.lua.take()
     }
 
-    /// What is left of commands for those who are to be told.
+    /// Effects of commands that are still to be propagated.
     pub(super) fn only_for(&self, commands: Vec<Propagated>) -> Vec<Propagated> {
         const FILE: u8 = 1;
         const REPLICAS: u8 = 2;
@@ -146,7 +146,7 @@ pub(in crate::server) struct Paused {
     killed: bool,
     /// The EXEC that it is a part of.
     exec: Option<Suspended>,
-    /// What those who follow are to be told of what was done.
+    /// The effects to be propagated.
     done: Vec<Propagated>,
 }
 
@@ -413,7 +413,7 @@ impl Server {
         (Progress::Failed(Failure { value, line, source }), shared)
     }
 
-    /// The end of a script that was paused: those who follow are told, the client gets the result,
+    /// The end of a script that was paused: effects are propagated, the client gets the result,
     /// and everybody goes on.
     fn end_paused(
         &mut self,

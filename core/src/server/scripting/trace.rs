@@ -1,4 +1,4 @@
-//! The last scripts with the commands that they called: kept for an observer who asked for it.
+//! The latest scripts with the commands that they called, if the embedding program asked for a trace.
 
 use std::collections::VecDeque;
 

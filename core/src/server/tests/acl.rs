@@ -1,4 +1,4 @@
-//! Users: what is denied to whom, on every path to a command.
+//! ACL: denials on every path to a command.
 
 use super::*;
 use crate::machine::DiskErrorKind;
@@ -93,7 +93,7 @@ fn new_rules_hold_at_once_for_those_who_are_connected() {
     assert_eq!(d.line(user, "set k v"), "+OK\r\n");
     d.line(admin, "acl setuser u -set");
     assert!(d.line(user, "set k v").starts_with("-NOPERM User u"));
-    // The default user as well, and the one who says so.
+    // The default user as well, and the user that is logged in.
     assert_eq!(d.line(admin, "acl setuser default -get"), "+OK\r\n");
     assert!(d.line(admin, "get k").starts_with("-NOPERM User default"));
     assert_eq!(d.line(user, "get k"), "$1\r\nv\r\n");
@@ -115,7 +115,7 @@ fn a_login_decides_whose_rules_hold() {
     assert_eq!(d.line(conn, "acl whoami"), "$7\r\ndefault\r\n");
     let list = d.line(admin, "client list");
     assert!(list.contains(" user=u ") && list.contains(" user=default "), "{list}");
-    // Somebody who was disabled stays connected, but cannot come back.
+    // The connection of a user that is disabled stays, but the user cannot log in again.
     d.line(admin, "acl setuser u off");
     assert_eq!(d.line(user, "get k"), "$-1\r\n");
     assert_eq!(d.line(user, "auth u p"), wrong);
@@ -139,7 +139,7 @@ fn requirepass_is_the_password_of_the_default_user() {
     let third = d.connect();
     assert!(d.line(third, "auth other").starts_with("-WRONGPASS"));
     assert_eq!(d.line(conn, "config set requirepass ''"), "+OK\r\n");
-    // Those who came before are let in as well, until a password is needed again.
+    // Connections from before are authenticated as well, until a password is required again.
     assert_eq!(d.line(third, "get k"), "$-1\r\n");
     assert_eq!(d.line(third, "config set requirepass fourth"), "+OK\r\n");
     assert_eq!(d.line(third, "get k"), "-NOAUTH Authentication required.\r\n");

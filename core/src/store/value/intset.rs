@@ -81,7 +81,7 @@ impl<'a> IntRef<'a> {
 
 /// A sorted set of integers in one allocation, as wide as its widest member needs.
 ///
-/// It may begin behind a prefix, which belongs to whoever made it.
+/// It may begin behind a prefix, which belongs to the creator.
 #[derive(Clone, Debug)]
 pub struct IntSet {
     bytes: Vec<u8>,

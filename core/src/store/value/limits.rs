@@ -20,7 +20,7 @@ pub struct Limits {
     pub zset_max_listpack_entries: usize,
     /// `zset-max-listpack-value`, in bytes.
     pub zset_max_listpack_value: usize,
-    /// Makes the order of hash tables unpredictable for whoever chooses the keys.
+    /// Seed that makes the order of hash tables unpredictable for clients that choose the keys.
     pub seed: u64,
 }
 

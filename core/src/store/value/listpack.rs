@@ -5,7 +5,7 @@
 //! elements, and `0xFF`. An element is its encoding byte with its data, followed by the length of
 //! both, written so that it can be read backwards. Decimal integers are stored as such.
 //!
-//! In memory the total and the last byte are left out: whoever has the bytes knows where they end,
+//! In memory the total and the last byte are left out: the length of the bytes is known,
 //! and of a small collection they would be a noticeable part.
 
 use core::fmt;

@@ -5,7 +5,7 @@
 //! rank. For a list an item is a run of elements and weighs as much as it holds, so an offset is
 //! an index into the list.
 //!
-//! A clone shares all nodes below the root. Whoever changes one of the two then copies the nodes
+//! A clone shares all nodes below the root. A change to one of the two copies the nodes
 //! on the way down to the change, and no others.
 
 use smallvec::SmallVec;

@@ -333,7 +333,7 @@ impl Stream {
         let mut freed = self.nodes.dismantle(budget);
         while freed < budget {
             let Some(group) = self.groups.last_mut() else { break };
-            // What a copy shares is freed by the last who has it.
+            // Shared nodes are freed with the last copy that has them.
             match Arc::get_mut(group).map_or(0, |group| group.dismantle(budget - freed)) {
                 0 => drop(self.groups.pop()),
                 n => freed += n,

@@ -11,7 +11,7 @@
 //!
 //! The index grows and shrinks by moving a few positions at every change; nothing stalls.
 //!
-//! A clone shares all chunks of entries but the last. Whoever changes one of the two then copies
+//! A clone shares all chunks of entries but the last. A change to one of the two copies
 //! the chunks that it changes, and no others. What is to be walked over and not looked up in does
 //! not need the index: see [`Table::frozen`].
 

@@ -1,4 +1,4 @@
-//! What is written is read back, and what nobody wrote changes nothing.
+//! Bus messages: what is encoded is decoded to the same, and malformed bytes change nothing.
 
 use proptest::prelude::*;
 

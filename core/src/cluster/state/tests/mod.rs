@@ -74,7 +74,7 @@ fn a_replica_takes_over_from_a_primary_that_died() {
                 node.node_view_of(id).is_some_and(|view| view.master == Some(owner) && !view.failed)
             })
         });
-        // Coming back, it suspected nobody because of pings from before it died.
+        // After its restart it has marked no node as PFAIL because of PINGs sent before it stopped.
         assert!(!net.node(1).is_replica() && !net.node(2).is_replica(), "seed {seed}");
     }
 }

@@ -165,7 +165,7 @@ impl Os {
     pub(in crate::lab::shell) async fn flush(&self) {
         let bytes = self.take_printed();
         if !bytes.is_empty() {
-            // Where nobody reads, nothing can be said either.
+            // If the reader is gone, the error cannot be printed either.
             let _ = self.write(Stream::Stdout, bytes).await;
         }
     }
@@ -348,7 +348,7 @@ impl Os {
         }
     }
 
-    /// What has become of a child that nobody has asked about yet.
+    /// The exit status of a child that has not been waited for yet.
     pub(in crate::lab::shell) async fn poll_child(&self) -> Option<(ChildId, ChildChange)> {
         match self.call(Call::Poll).await {
             Reply::Child(change) => change,

@@ -8,7 +8,7 @@ use crate::time::Duration;
 use super::super::os::Os;
 use super::{parse, path_error, regex};
 
-/// Lines that `seq` and `yes` write between two looks at who reads them.
+/// Lines that `seq` and `yes` write before they check whether the pipe is still read.
 const SLICE: usize = 200;
 
 /// All inputs of a program, one after the other; the standard input if none is named.

@@ -123,7 +123,7 @@ pub(super) fn entry_len(b: &[u8]) -> usize {
     }
 }
 
-/// The same for bytes that nobody has checked yet.
+/// The same for bytes that have not been validated yet.
 pub(super) fn checked_entry_len(b: &[u8]) -> Option<usize> {
     let needed = match *b.first()? {
         0xE0..=0xEF => 2,

@@ -142,7 +142,7 @@ impl Group {
         self.place_of(name).and_then(|place| self.consumer_at(place))
     }
 
-    /// The consumer who has an entry.
+    /// The consumer that has an entry pending.
     pub fn consumer_of(&self, delivery: &Delivery) -> Option<&Consumer> {
         self.consumer_at(delivery.consumer)
     }
@@ -220,7 +220,7 @@ impl Group {
         self.pending.get(rank).map(|(delivery, _)| delivery).filter(|found| found.id == id)
     }
 
-    /// Notes that an entry was delivered to a consumer, whoever had it before.
+    /// Records the delivery of an entry to a consumer, and takes it from the one that had it before.
     pub fn deliver(&mut self, id: StreamId, consumer: &[u8], time: i64, count: u64) {
         let Some(place) = self.place_of(consumer) else { return };
         let rank = self.pending.rank(|other| other < id);
