@@ -331,7 +331,7 @@ impl Part<'_> {
 
 fn confirmed() -> bool {
     print!("Continue? [y/N]: ");
-    // Who cannot read the question cannot answer it.
+    // If the question cannot be printed, it counts as answered with no.
     let _ = io::stdout().flush();
     let mut answer = String::new();
     io::stdin().read_line(&mut answer).is_ok() && answer.to_ascii_lowercase().starts_with('y')

@@ -15,7 +15,7 @@ const USERS: &[&str] = &[
     "closed off ~x allchannels +@all",
 ];
 
-/// What is asked about each user, and must be answered alike whoever has written the file.
+/// Questions about each user, which must be answered alike whichever server wrote the file.
 const PROBES: &[&str] = &[
     "GET cached:1",
     "SET cached:1 v",

@@ -12,7 +12,7 @@ use limpid_tests::wait::until;
 struct Pair {
     primary: Process,
     replica: Process,
-    /// Writes while nobody may.
+    /// Writes during the pause.
     writer: Client,
     seen: Vec<String>,
 }

@@ -92,7 +92,7 @@ fn passwords_are_asked_for_and_given() {
     let secret = ["--requirepass", "secret", "--masterauth", "secret"];
     for (kind, of) in [(Limpid, Redis), (Redis, Limpid)] {
         let primary = server(of, &secret);
-        // Who may not even write may still copy.
+        // A read-only replica can still send copies.
         let mut client = Client::new(primary.connect());
         client.call(&["AUTH", "secret"]);
         let rules = "ACL SETUSER copier on >other +psync +replconf";
@@ -144,7 +144,7 @@ fn a_chain_of_both_kinds_holds_the_same_and_goes_on_where_it_was() {
         write(&chain[2], &mut rng);
         agree(&chain[2], &chain[3]);
         assert_eq!(count(&chain[2], "sync_full"), full[2], "{kinds:?}");
-        // They come back, behind those who went on without them.
+        // They come back, with offsets behind the others'.
         chain[1].restart(true);
         follow(&chain[1], &chain[3]);
         agree(&chain[2], &chain[1]);

@@ -112,7 +112,7 @@ fn mend(session: &mut Session, hosts: &[String]) -> Result<(), String> {
         lines.extend(["disk {} ok", "skew {} +0s", "resume {}"].map(|act| act.replace("{}", host)));
     }
     act_all(session, &lines)?;
-    // Who was told to end is to have ended before it is started.
+    // A server that was told to end has to end before it is started again.
     session.advance(session.now() + Duration::from_secs(15), u64::MAX);
     let up = |host: &String| {
         let on = session.world().host_named(host).is_some_and(|host| host.on);

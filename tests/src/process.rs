@@ -289,13 +289,13 @@ pub fn binary() -> &'static Path {
     })
 }
 
-/// A port of 127.0.0.1 on which nobody listens at this moment.
+/// A free port of 127.0.0.1.
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     listener.local_addr().expect("its address").port()
 }
 
-/// A port of 127.0.0.1 on which nobody listens at this moment, nor on the one ten thousand above.
+/// A free port of 127.0.0.1 whose bus port, ten thousand above, is free as well.
 /// Below those that the system gives to connections, so that none of them takes it.
 pub fn free_bus_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);

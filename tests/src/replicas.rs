@@ -40,7 +40,7 @@ struct Soak {
     world: World,
     rng: Rng,
     servers: u8,
-    /// The primary, and whom each of the others follows, by number.
+    /// The primary, and the server that each of the others replicates, by number.
     primary: u8,
     parents: Vec<u8>,
     terminals: u64,
@@ -216,7 +216,7 @@ impl Soak {
         Ok(())
     }
 
-    /// Ends every fault and tells all servers who follows whom.
+    /// Ends every fault and sends every server its REPLICAOF.
     fn mend(&mut self) -> Result<(), String> {
         self.act("heal")?;
         self.act("latency * * 1ms 0ms")?;
@@ -224,7 +224,7 @@ impl Soak {
         for n in 1..=self.servers {
             self.act(&format!("disk redis-{n} ok"))?;
         }
-        // Who was told to end waits for its replicas before it does.
+        // A server that was told to end waits for its replicas first.
         self.world.run_for(Duration::from_secs(15));
         for n in 1..=self.servers {
             let on = self.world.host_named(&format!("redis-{n}")).is_some_and(|host| host.on);

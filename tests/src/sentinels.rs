@@ -80,9 +80,9 @@ struct Trial {
     read: BTreeMap<ProcId, u64>,
     /// The epoch that each Sentinel was in last.
     epochs: BTreeMap<ProcId, u64>,
-    /// Whom each Sentinel voted for in each epoch.
+    /// The vote of each Sentinel in each epoch.
     votes: BTreeMap<(ProcId, u64), String>,
-    /// Who was elected in each epoch.
+    /// The leaders that were elected in each epoch.
     leaders: BTreeMap<u64, ProcId>,
 }
 
@@ -123,7 +123,7 @@ impl Trial {
 
     fn play(&mut self, rng: &mut Rng) -> Result<Outcome, String> {
         // A master is asked for its replicas every ten seconds; one that no Sentinel has ever heard of
-        // is nobody's to mend.
+        // cannot be reconfigured by any.
         self.run_for(Duration::from_secs(15))?;
         self.keep_what_is_acknowledged()?;
         for _ in 0..STEPS {
@@ -279,7 +279,7 @@ impl Trial {
                 self.act(&act.replace("{}", &host))?;
             }
         }
-        // Who was told to end is to have ended before it is started.
+        // A process that was told to end has to end before it is started again.
         self.run_for(Duration::from_secs(15))?;
         for host in self.hosts.clone() {
             let on = self.world.host_named(&host).is_some_and(|host| host.on);
@@ -316,7 +316,8 @@ impl Trial {
         Ok(())
     }
 
-    /// Whether there is one master, whom all follow and know. The error says what is not so.
+    /// Whether there is one master that all replicas follow and all Sentinels know. The error says
+    /// what differs.
     fn agreement(&self) -> Result<(), String> {
         let mut known = BTreeSet::new();
         for id in &self.sentinels {

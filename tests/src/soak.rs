@@ -1,5 +1,5 @@
 //! A primary and a replica under load while the link between them is cut and both are restarted:
-//! whoever they are, in the end they hold the same.
+//! in the end both hold the same.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};

@@ -22,7 +22,7 @@ fn answer(server: &Process, pieces: &[&[u8]]) -> Vec<u8> {
 
 fn send(stream: &mut TcpStream, pieces: &[&[u8]]) {
     for piece in pieces {
-        // Who was cut off in the middle has nobody to tell.
+        // A connection that was cut off in the middle has no reply to compare.
         if stream.write_all(piece).is_err() {
             return;
         }

@@ -1,5 +1,5 @@
-//! What the page reads off the nodes of a cluster, as plain data: who serves which slot, what is on
-//! its way, and what the nodes hold of each other.
+//! What the page reads off the nodes of a cluster, as plain data: slot owners, migrating slots,
+//! and what the nodes hold of each other.
 
 use limpid_core::cluster::NodeId;
 use limpid_core::cluster::state::Glance;
@@ -43,9 +43,9 @@ pub(crate) struct Claim {
 pub(crate) struct Moving {
     /// The slot.
     pub slot: u16,
-    /// Who gives it.
+    /// The node that it leaves.
     pub from: BodyId,
-    /// Who takes it.
+    /// The node that it goes to.
     pub to: BodyId,
     /// How much of it has arrived, from 0 to 1.
     pub part: f64,
@@ -237,7 +237,7 @@ impl Lab {
     }
 }
 
-/// Who claims one slot, by places in the list of members.
+/// The nodes that claim one slot, by places in the list of members.
 #[derive(Clone, Default)]
 struct Claims {
     /// The one with the largest epoch, with that.

@@ -472,7 +472,7 @@ fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
-/// What a person is told who tries to act on a page that is only to be looked at.
+/// The message for a person who tries to act on a read-only page.
 pub(crate) fn refuse(page: &Page) {
     page.toast(page.say(common::READ_ONLY).to_owned());
 }

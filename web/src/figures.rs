@@ -30,7 +30,7 @@ pub(crate) fn moment(ns: u64) -> String {
     }
 }
 
-/// A moment that passes: figures that nobody could read are left out.
+/// A passing time: digits that change too fast to be read are left out.
 pub(crate) fn passing(ns: u64) -> String {
     match ns / 1_000_000_000 {
         secs @ 0..60 => format!("{secs}.{:03}\u{a0}s", ns / 1_000_000 % 1_000),

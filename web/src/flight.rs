@@ -21,7 +21,7 @@ pub(crate) const HUES: [&str; 7] =
 
 /// Whether the person wants no motion.
 const STILL: &str = "(prefers-reduced-motion: reduce)";
-/// More messages than this are not painted; nobody could tell them apart.
+/// More messages than this are not painted: they could not be told apart.
 const MOST: usize = 3_000;
 /// With more messages than this, labels appear under the pointer only.
 const MOST_LABELS: usize = 16;
@@ -357,7 +357,7 @@ fn progress(flight: &Flight, now: u64, still: bool) -> (f64, f64) {
         (now.saturating_sub(begin) as f64 / span).clamp(0.0, 1.0)
     };
     match flight.fare {
-        // Who wants no motion sees messages appear and disappear.
+        // With `prefers-reduced-motion` messages appear and disappear.
         Fare::Flying { .. } if still => (0.5, 1.0),
         Fare::Flying { begun, due } => (part(begun, due), 1.0),
         Fare::Waiting => (0.94, 1.0),

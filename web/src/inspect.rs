@@ -13,7 +13,7 @@ use crate::units::BodyId;
 pub(crate) struct ConnRow {
     /// Its number in the World.
     pub number: u64,
-    /// Who is at the other end.
+    /// The node at the other end.
     pub peer: String,
     /// Since when it stands.
     pub age: Duration,

@@ -28,7 +28,7 @@ pub(crate) struct Lab {
 }
 
 impl Lab {
-    /// The seed of a session that nobody shared.
+    /// The seed of a session that did not come from a link.
     pub(crate) const SEED: u64 = 7;
     /// When the first terminal connects: a moment after its server began to listen.
     const TERMINAL_AT: Duration = Duration::from_millis(2);

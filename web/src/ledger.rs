@@ -17,9 +17,9 @@ use crate::units::BodyId;
 /// Where acknowledged writes are.
 #[derive(Clone, PartialEq, Default, Debug)]
 pub(crate) struct Ledger {
-    /// Counts over everybody who writes.
+    /// Counts over all writers.
     pub sum: Sums,
-    /// Each who writes, with counts of its own.
+    /// Each writer, with its own counts.
     pub writers: Vec<(String, Sums)>,
     /// Servers, in the order of the marks of [`Row::held`].
     pub servers: Vec<BodyId>,
@@ -47,7 +47,7 @@ pub(crate) struct Sums {
 pub(crate) struct Row {
     /// Unique in a ledger.
     pub id: String,
-    /// Who wrote.
+    /// The writer.
     pub who: String,
     /// What, in short.
     pub what: String,
@@ -68,7 +68,7 @@ pub(crate) enum Held {
     No,
     /// Something else was written there since.
     Overwritten,
-    /// It does not run, so that nobody knows.
+    /// The server does not run, so this is unknown.
     Down,
     /// It belongs to another shard.
     Apart,
@@ -87,7 +87,7 @@ impl Held {
     }
 }
 
-/// Lost writes, and latest ones of each who writes, that are listed.
+/// How many lost writes, and latest writes of each writer, are listed.
 const LISTED: usize = 12;
 /// Rows that are shown in all.
 const ROWS: usize = 60;
@@ -144,7 +144,8 @@ impl Lab {
                 .collect();
             let marks = traffic.marks();
             let mut sums = Sums::default();
-            // Whoever is cut off or crashed cannot tell; "everywhere" asks for all of the shard.
+            // A server that is cut off or crashed cannot be asked; "everywhere" needs all of the
+            // shard.
             let members = strings.iter().flatten().count();
             let mut lost = Vec::new();
             for (at, &acknowledged) in marks.acknowledged.iter().enumerate() {

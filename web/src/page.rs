@@ -152,7 +152,7 @@ impl Page {
         self.0.desk.borrow()
     }
 
-    /// Changes the terminals, and tells who shows them.
+    /// Changes the terminals, and redraws the components that show them.
     pub(crate) fn change_desk<R>(&self, change: impl FnOnce(&mut Desk) -> R) -> R {
         let result = change(&mut self.0.desk.borrow_mut());
         self.tell(Topic::Terminals);
@@ -165,7 +165,7 @@ impl Page {
         self.0.view.borrow_mut()
     }
 
-    /// Changes what the person sees, and tells who shows it.
+    /// Changes the view, and redraws the components that show it.
     pub(crate) fn change<R>(&self, topic: Topic, change: impl FnOnce(&mut View) -> R) -> R {
         let result = change(&mut self.0.view.borrow_mut());
         self.tell(topic);
@@ -187,7 +187,7 @@ impl Page {
         self.locale().fill(text, values)
     }
 
-    /// Tells those who show something that it changed.
+    /// Redraws the components that subscribed to a topic.
     pub(crate) fn tell(&self, topic: Topic) {
         // A listener only puts its component on the list to be drawn, so nothing changes here.
         for (_, listener) in self.0.listeners[topic as usize].borrow().iter() {
@@ -209,7 +209,7 @@ impl Page {
         }
     }
 
-    /// Looks at the World again and, if the map changed, tells who shows it.
+    /// Reads the scene off the World again and, if it changed, redraws the map.
     pub(crate) fn refresh_scene(&self) {
         let mut scene = self.lab().scene();
         let mut view = self.0.view.borrow_mut();
@@ -313,7 +313,7 @@ impl Page {
 
     /// Does things to the World now. In the past it first asks what shall become of the future.
     pub(crate) fn act(&self, actions: Vec<Action>) {
-        // A terminal has the size that it is shown in, whoever looks at it.
+        // A terminal has the size that it is shown in.
         let is_size = |action: &Action| matches!(action, Action::Resize { .. });
         if !actions.iter().all(is_size) && self.refuses() {
             return;

@@ -55,7 +55,7 @@ impl Prefs {
         Prefs { locale, theme }
     }
 
-    /// Remembers a choice. A browser that keeps no storage forgets it, which harms nobody.
+    /// Remembers a choice; without storage in the browser it is forgotten.
     pub(crate) fn save(self) {
         storage::set(Self::LOCALE, self.locale.tag());
         storage::set(Self::THEME, self.theme.name());

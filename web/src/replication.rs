@@ -1,4 +1,4 @@
-//! Who follows whom, as the servers themselves believe, and to which shard each belongs.
+//! Replication as the servers themselves see it, and the shard that each belongs to.
 
 use limpid_core::server::ReplicationView;
 use limpid_core::sorted::SortedMap;

@@ -18,7 +18,7 @@ pub(crate) struct Scene {
     pub bodies: Vec<Rc<Body>>,
     /// The links that carry something or that somebody changed.
     pub links: Vec<Rc<Link>>,
-    /// Who follows whom, as the followers believe.
+    /// Replication, as the replicas see it.
     pub follows: Vec<Rc<Follow>>,
     /// The hosts that carry several bodies.
     pub machines: Vec<Rc<Machine>>,

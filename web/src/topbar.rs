@@ -131,7 +131,7 @@ fn draw_top_bar(page: &Page) -> Html {
     }
 }
 
-/// From the system's theme to the other one first: that is what somebody who presses wants to see.
+/// From the system's theme to the other one first, so that a click always changes something.
 fn next_theme(page: &Page) {
     let dark = page.view().prefs.is_dark();
     page.prefer(|prefs| {

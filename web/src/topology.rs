@@ -286,7 +286,7 @@ impl Group {
 }
 
 impl Topology {
-    /// What is opened when nobody asks for anything.
+    /// The topology that is opened by default.
     pub(crate) const USUAL: Topology = Topology(&TOPOLOGIES[1]);
 
     /// What the names of those begin with that lessons bring along.

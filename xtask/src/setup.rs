@@ -143,7 +143,7 @@ fn installed(files: &[&Path], to: &Path, install: impl FnOnce() -> Result<()>) -
     for file in files {
         wanted.extend(std::fs::read(file).with_context(|| format!("cannot read {file:?}"))?);
     }
-    // Beside the folder, not in it: those who install may empty it.
+    // Beside the folder, not in it: package managers may empty it.
     let done = to.with_extension("installed");
     if std::fs::read(&done).is_ok_and(|from| from == wanted) {
         return Ok(());

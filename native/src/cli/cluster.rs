@@ -147,7 +147,7 @@ fn connect(to: &Place) -> io::Result<Client> {
     Ok(Client { stream, decoder: Decoder::new() })
 }
 
-/// Whoever does not read it does not want it.
+/// A closed pipe is no error.
 fn write(to: &mut impl Write, bytes: &[u8]) {
     let _ = to.write_all(bytes);
 }

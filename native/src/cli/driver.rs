@@ -127,7 +127,7 @@ impl Driver {
                 Action::Print(bytes) => self.print(&bytes),
                 Action::PrintError(bytes) => {
                     self.flush();
-                    // Nobody is left to tell if this fails.
+                    // If this fails there is nowhere left to report it.
                     let _ = io::stderr().write_all(&bytes);
                 }
                 Action::ClearScreen => self.print(b"\x1b[H\x1b[2J"),
@@ -139,7 +139,7 @@ impl Driver {
 
     fn print(&mut self, bytes: &[u8]) {
         if io::stdout().write_all(bytes).is_err() {
-            // Whoever read the output has gone.
+            // The reader of the output is gone (`EPIPE`).
             self.exit = Some(1);
         }
     }

@@ -198,7 +198,7 @@ impl Options {
     }
 }
 
-/// Prints to standard output; whoever does not read it does not want it.
+/// Prints to standard output; a closed pipe is no error.
 fn print(text: &str) -> i32 {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());

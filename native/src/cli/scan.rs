@@ -1,4 +1,4 @@
-//! `--scan`, and scanning for those who look at keys.
+//! `--scan`, and the scan of the keyspace for `--bigkeys` and its like.
 
 use std::io::{self, Write};
 use std::sync::Arc;

@@ -41,7 +41,7 @@ impl KeyMode {
 
 impl Drop for KeyMode {
     fn drop(&mut self) {
-        // There is nobody left to tell if it fails.
+        // If it fails there is nowhere left to report it.
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
     }
 }

@@ -22,7 +22,7 @@ pub(crate) enum Letter {
     Child(ChildId, ExitStatus),
     /// The operating system signals.
     Signal(Signal),
-    /// A host's name has been looked up: its addresses, none if nobody knows it.
+    /// A host's name has been looked up: its addresses, none if it is unknown.
     Name(String, Vec<IpAddr>),
 }
 
@@ -34,7 +34,7 @@ impl Mailbox {
     /// Puts letters in, in order.
     pub(crate) fn put(&self, letters: impl IntoIterator<Item = Letter>) {
         self.letters.lock().unwrap_or_else(PoisonError::into_inner).extend(letters);
-        // It can fail only when the event loop is gone, and then nobody reads the letters either.
+        // It can fail only when the event loop is gone, and then the message does not matter either.
         let _ = self.waker.wake();
     }
 

@@ -91,8 +91,8 @@ const MAX_EVENTS: usize = 1024;
 /// How often in one turn the machine is asked for more after what it said was sent.
 const MAX_ROUNDS: usize = 4;
 
-/// How long to accept nobody after the operating system had no room for another connection,
-/// unless one is closed before that.
+/// How long to stop accepting after the operating system had no file descriptor for another
+/// connection, unless one is closed before that.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How often a busy loop reports what the operating system says of the process.
@@ -121,13 +121,13 @@ pub(crate) struct Driver<M, L> {
     /// Accepted connections so far, which numbers the next.
     accepted: u64,
     listeners: Vec<Option<OpenListener>>,
-    /// Until when nobody is accepted because there is no room.
+    /// Until when accepting is stopped for want of file descriptors.
     accept_pause: Option<Mono>,
     /// Whether the log says already that there is no room.
     exhausted: bool,
     /// What was read since the machine was last told, one after the other.
     buffer: Box<[u8]>,
-    /// From whom that is, and where each ends.
+    /// The connections that the bytes came from, and where each one's bytes end.
     arrived: Vec<(ConnId, usize)>,
     /// Connections that may have more to read.
     again: Vec<Slot>,
@@ -350,7 +350,7 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
             if connection.may_read() {
                 self.read(slot);
             } else if event.is_error() {
-                // Nobody will read the error, and a write may never come.
+                // The process has no reader for the error any more.
                 let error = match connection.socket.take_error() {
                     Ok(Some(error)) | Err(error) => net_error(&error),
                     Ok(None) => return,

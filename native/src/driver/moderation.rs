@@ -47,7 +47,7 @@ const ABSTINENCE: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct HeardIn(u64);
 
-/// Counts who is heard from, and judges how long to sleep.
+/// Counts the connections that sent something, and decides how long to sleep.
 #[derive(Debug)]
 pub(super) struct Moderation {
     window: HeardIn,

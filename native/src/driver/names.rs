@@ -1,4 +1,4 @@
-//! Names of hosts, looked up on threads of their own: who answers may take long.
+//! Name resolution on threads of its own, since an answer may take long.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -30,7 +30,7 @@ impl Wanted {
 #[derive(Debug)]
 pub(super) struct Names {
     mailbox: Arc<Mailbox>,
-    /// Names that are being looked up, each once, and for whom.
+    /// Names that are being looked up, each once, with the connections that wait for them.
     sought: HashMap<String, Vec<Wanted>>,
     /// Connections that are being made to hosts with more addresses than one.
     trying: HashMap<ConnId, Wanted>,
@@ -67,7 +67,8 @@ impl Names {
         thread.is_ok()
     }
 
-    /// These are the addresses of a host, none if nobody knows it. Gives those who waited for them.
+    /// Takes the addresses of a host, none if it is unknown. Returns the connections that waited
+    /// for them.
     pub(super) fn found(&mut self, host: &str, mut addresses: Vec<IpAddr>) -> Vec<Wanted> {
         addresses.reverse();
         let mut waited = self.sought.remove(host).unwrap_or_default();
@@ -88,7 +89,7 @@ impl Names {
         self.trying.remove(&conn)
     }
 
-    /// Nobody wants this connection any more.
+    /// The connection was cancelled.
     pub(super) fn forget(&mut self, conn: ConnId) {
         self.trying.remove(&conn);
         self.sought.values_mut().for_each(|waiting| waiting.retain(|wanted| wanted.conn != conn));

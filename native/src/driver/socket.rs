@@ -242,7 +242,7 @@ impl Drop for Listener {
 pub(super) fn net_error(error: &io::Error) -> NetError {
     use rustix::io::Errno;
     match error.kind() {
-        // No file under the name of a Unix socket: nobody listens there.
+        // There is no file of this name: nothing listens on the Unix socket.
         ErrorKind::ConnectionRefused | ErrorKind::NotFound => NetError::Refused,
         ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {
             NetError::Reset

@@ -417,7 +417,7 @@ fn outbound_connections_stand_or_fail_with_a_reason() {
 #[test]
 fn a_host_may_be_named_and_all_its_addresses_are_tried() {
     let bench = Bench::new();
-    // Where localhost is ::1 as well, nobody listens there.
+    // Where localhost is ::1 as well, nothing listens on it.
     let peer = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listener");
     let port = peer.local_addr().expect("its address").port();
     let named = |host: &str| Address::Name { host: host.to_owned(), port };
@@ -426,11 +426,11 @@ fn a_host_may_be_named_and_all_its_addresses_are_tried() {
     let (mut stream, address) = peer.accept().expect("the driver connects");
     bench.wait_for(&Told::Connected(Endpoint::Ip(address)));
     echoes(&mut stream, b"hello");
-    // A name that cannot be one, so that nobody is asked.
+    // An invalid name, so that no name server is asked.
     let conn = ConnId::connected(2);
     bench.order([Output::Connect { conn, to: named(&"x".repeat(300)), from: None }]);
     bench.wait_for(&Told::ConnectFailed(NetError::UnknownName));
-    // Who does not want the connection any more does not hear of it.
+    // A cancelled connection is not reported.
     let conn = ConnId::connected(3);
     let close = Output::Close { conn, how: Close::Now };
     bench.order([Output::Connect { conn, to: named("localhost"), from: None }, close]);

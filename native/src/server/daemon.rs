@@ -44,7 +44,7 @@ pub(crate) fn start(stdin: &[u8]) -> io::Result<ExitCode> {
     Ok(ExitCode::from(code))
 }
 
-/// Leaves the session of whoever started this process.
+/// Leaves the session of the starting process (`setsid`).
 pub(crate) fn detach() {
     // It fails for the leader of a session, which is what is wanted.
     let _ = rustix::process::setsid();

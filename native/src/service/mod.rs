@@ -46,7 +46,7 @@ pub(crate) struct Install {
     /// The program that the service runs
     #[arg(long, value_name = "FILE")]
     executable: Option<PathBuf>,
-    /// The user as whom it runs; without it, root
+    /// The user that it runs as; without it, root
     #[arg(long)]
     user: Option<String>,
     /// What starts services on this machine; found out by itself
@@ -161,7 +161,7 @@ fn install(options: &Install) -> Result<()> {
     for directory in &plan.directories {
         let path = place.path(directory);
         std::fs::create_dir_all(&path).with_context(|| refused("make", &path))?;
-        // What the server writes into belongs to the user as whom it runs.
+        // The directories that the server writes into belong to the user that it runs as.
         if directory == &service.data && place.is_here() {
             own(&path, service.user.as_deref())?;
         }

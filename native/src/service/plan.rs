@@ -20,7 +20,7 @@ pub(super) struct Service {
     pub data: PathBuf,
     /// `limpid`, or a program that is called `redis-server`.
     pub executable: PathBuf,
-    /// As whom it runs; `None` for root.
+    /// The user that it runs as; `None` for root.
     pub user: Option<String>,
     pub init: Init,
 }

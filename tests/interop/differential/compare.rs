@@ -143,7 +143,7 @@ pub(crate) fn numbers(value: &Value) -> Value {
     }
 }
 
-/// The value with everything replaced that depends on who answers, and when.
+/// The value with everything replaced that depends on the server and the time.
 fn shape(value: &Value) -> Value {
     let flat_map = |items: &[Value]| {
         // RESP2 writes a map as a flat array; its keys are texts.

@@ -1,5 +1,5 @@
-//! Several connections that meet: who waits for keys and is served, transactions that another
-//! connection spoils, messages.
+//! Several connections that affect each other: blocked clients that are served, transactions that
+//! another connection spoils, messages.
 //!
 //! One command is sent at a time, from any of the connections. Both servers do their work in one
 //! thread and send what it causes before they read on; so when a last connection has been answered
@@ -212,7 +212,7 @@ const EVENTS: Meeting = Meeting {
     others: &["string", "list", "set", "hash", "sorted-set", "generic", "bitmap"],
 };
 
-/// The default user stays as it is, so that there is always somebody who may look on.
+/// The default user stays as it is, so that one connection may always look on.
 const PERMISSIONS: Meeting = Meeting {
     name: "permissions",
     first: &[
@@ -271,7 +271,7 @@ fn permissions_are_those_of_redis() {
 
 const TRACKING: Meeting = Meeting {
     name: "tracking",
-    // Limpid forgets what was read when nobody tracks any more, so somebody always does.
+    // Limpid empties the tracking table when the last client stops tracking, so one always tracks.
     first: &[(CONTROL, "CLIENT TRACKING ON")],
     patterns: &[
         "CLIENT TRACKING ON",
@@ -379,7 +379,7 @@ fn sequence(own: &[Shape], others: &[Shape], rng: &mut Rng) -> Vec<Step> {
     steps
 }
 
-/// Limpid and Redis, and who talks to them.
+/// Limpid and Redis, and the connections to both.
 struct Table {
     first: &'static [(usize, &'static str)],
     limpid: Side,
@@ -478,7 +478,7 @@ impl Side {
     /// New connections, and nothing left of the old ones.
     fn reset(&mut self) {
         self.guests.clear();
-        // Somebody who still waits would be served.
+        // A client that is still blocked would be served.
         self.until(|control| {
             for kind in ["normal", "pubsub"] {
                 control.call(&["CLIENT", "KILL", "TYPE", kind]);

@@ -260,7 +260,7 @@ fn spoil(args: &mut Args, rng: &mut Rng) {
         _ if at < args.len() => args[at] = values::any(rng),
         _ => args.push(values::any(rng)),
     }
-    // Who asks for so many random elements that nobody could send them is not answered in time.
+    // A request for so many random elements that they cannot be sent is not answered in time.
     let name = args[0].to_ascii_uppercase();
     let random = name.ends_with(b"RANDFIELD") || name.ends_with(b"RANDMEMBER");
     let count = args.get(2).and_then(|count| parse_i64(count));

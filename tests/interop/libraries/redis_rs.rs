@@ -67,7 +67,7 @@ fn pipelines(client: &Client) -> RedisResult<()> {
     Ok(())
 }
 
-/// Many who add to one balance, read first and written in a transaction, lose nothing.
+/// Many clients that add to one balance, read first and written in a transaction, lose nothing.
 fn transactions(client: &Client) -> RedisResult<()> {
     const ADDERS: usize = 6;
     const TIMES: usize = 50;
@@ -145,7 +145,7 @@ fn pushes(client: &Client) -> RedisResult<()> {
     Ok(())
 }
 
-/// Who waits longest is served first; and a move wakes the next.
+/// The client that waits longest is served first; and a move wakes the next.
 fn blocking(client: &Client) -> RedisResult<()> {
     let mut db = connect(client);
     thread::scope(|scope| -> RedisResult<()> {

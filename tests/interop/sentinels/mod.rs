@@ -1,4 +1,4 @@
-//! Sentinels of both kinds over servers of both kinds: who notices, who votes, who leads, and what
+//! Sentinels of both kinds over servers of both kinds: detection, votes, leadership, and what
 //! clients and configuration files see of it.
 
 mod clients;
@@ -196,7 +196,7 @@ fn leads(leader: Kind, followers: Kind, master: Kind) {
     let set = ["SENTINEL", "SET", "mymaster", "down-after-milliseconds", "30000", "quorum", "3"];
     assert_eq!(group.call(&group.sentinels[0], &set), Value::Simple(b"OK".to_vec()));
 
-    // Who comes back is turned into a replica.
+    // The old master is turned into a replica when it comes back.
     group.servers[0].restart(true);
     group.all_follow(second);
 

@@ -121,7 +121,7 @@ pub(super) fn settle(
     let latest = latest.max().unwrap_or(Mono::ZERO);
     for ((name, writes), held) in writers.iter_mut().zip(&held) {
         let last = held.last().copied().unwrap_or(0);
-        // Who is missing, and on which connection.
+        // The writer of a missing write, and its connection.
         let mut missing = None;
         for write in writes.iter_mut() {
             let (number, there) = (write.number, held.contains(&write.number));

@@ -6,8 +6,8 @@
 //! | `mod` | the course of a world: what is done to it, drawn from its seed |
 //! | `site` | the world itself: hosts, the server's files and log, lines typed into clients |
 //! | `writer` | a client that takes note of what it was told |
-//! | `ledger` | what the server owes, and whether it is there |
-//! | `mender` | who cuts a file that the server refuses |
+//! | `ledger` | acknowledged writes, and whether the server still has them |
+//! | `mender` | truncates a file that the server refuses |
 
 mod ledger;
 mod mender;

@@ -1,4 +1,4 @@
-//! The Connections tab: who is connected.
+//! The Connections tab: the connections of a process.
 
 use yew::prelude::*;
 

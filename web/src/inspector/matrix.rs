@@ -26,7 +26,7 @@ pub(crate) static TAB: Tab = Tab {
 /// Of more nodes than this, only those that are disputed are shown, and only so many views.
 const CROWD: usize = 16;
 
-/// One node as all who run see it.
+/// One node as all running nodes see it.
 struct Row {
     name: String,
     own: bool,

@@ -56,7 +56,7 @@ fn replication(page: &Page, body: BodyId) -> Html {
     }
 }
 
-/// Who it is, in a sentence.
+/// Its role, in a sentence.
 fn gist(page: &Page, locale: Locale, view: &ReplicationView) -> String {
     let lab = page.lab();
     let Some(primary) = &view.primary else {

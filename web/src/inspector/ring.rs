@@ -1,5 +1,5 @@
-//! The Ring tab of whoever spreads keys over servers: the hash ring with the servers' points as ticks
-//! and keys as dots, and what changes hands when one more server joins.
+//! The Ring tab of clients and proxies that spread keys: the hash ring with the servers' points as
+//! ticks and keys as dots, and what changes hands when one more server joins.
 
 use limpid_core::lab::Sharding as Client;
 use limpid_core::proxy::Proxy;
@@ -23,7 +23,7 @@ pub(crate) static TAB: Tab = Tab {
     suits: |_| true,
 };
 
-/// Keys that are shown of a proxy, which does not know who uses which.
+/// Sample keys that are shown for a proxy, which keeps no list of the keys in use.
 const KEYS: u64 = 100;
 
 /// The radius of the ring.

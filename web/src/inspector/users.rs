@@ -1,4 +1,4 @@
-//! The Users tab: who may do what on a server, and why a command was refused lately.
+//! The Users tab: ACL users of a server with their rules, and the latest denials.
 
 use limpid_core::acl::{Context, Reason};
 use limpid_core::server::inspect::{DenialView, UserView};

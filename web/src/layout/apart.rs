@@ -52,7 +52,7 @@ pub(crate) fn ring(cast: &Cast<'_>) -> Vec<Point> {
         let away = (98.0 / ux.abs().max(0.01)).min(high / uy.abs().max(0.01)) + nth * 110.0;
         places[client] = Point::new(from.x + ux * away, from.y + uy * away);
     }
-    // Whoever talks to several stands in the middle, along the longer axis.
+    // A client of several servers stands in the middle, along the longer axis.
     let middle: Vec<usize> = inner.iter().chain(shells).copied().collect();
     for (i, &body) in middle.iter().enumerate() {
         let along = (i as f64 - (middle.len() as f64 - 1.0) / 2.0) * 76.0;
@@ -121,7 +121,7 @@ pub(crate) fn rows(cast: &Cast<'_>) -> Vec<Point> {
         let from = places[server];
         places[client] = Point::new(from.x - 82.0, from.y - 18.0 + nth * 44.0);
     }
-    // Whoever has no place of its own takes the seats after the last server.
+    // Bodies without a place of their own take the seats after the last server.
     for (i, &body) in shells.iter().chain(&free).enumerate() {
         places[body] = seat(servers.len() + i);
     }

@@ -76,7 +76,7 @@ pub(super) fn all(page: &Page) -> Html {
             { for terms.into_iter().map(|(id, term)| html! {
                 <div key={id.clone()} id={format!("word-{id}")}>
                     <dt>{ term.name.of(locale) }
-                        // Who reads one language meets the words of the other in commands and logs.
+                        // Readers of one language meet the words of the other in commands and logs.
                         <small lang={locale.other().tag()}>{ term.name.of(locale.other()) }</small>
                     </dt>
                     <dd>{ term.means.of(locale) }</dd>

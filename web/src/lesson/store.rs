@@ -50,7 +50,7 @@ impl Kept {
             progress.is_complete(lesson) || all.get(id).is_some_and(|kept| kept.complete);
         let steps = lesson.steps.iter().map(|step| step.id.clone()).collect();
         all.insert(id.to_owned(), Kept { steps, complete, progress: progress.clone(), session });
-        // A browser that keeps no storage forgets it, which harms nobody.
+        // Without storage in the browser it is forgotten.
         write(&all);
     }
 

@@ -1,4 +1,4 @@
-//! Who follows whom: a line from a primary to its replica over the link between them, in the hue of
+//! Replication: a line from a primary to its replica over the link between them, in the hue of
 //! their shard, with what can be said of the stream on it.
 
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! A still picture of a World: the bodies and who follows whom, with nothing to click.
+//! A still picture of a World: bodies and replication, with nothing to click.
 
 use limpid_core::sorted::SortedMap;
 use yew::prelude::*;

@@ -1,4 +1,4 @@
-//! The map as tables: the same bodies and links, for whoever would rather read.
+//! The map as tables: the same bodies and links as text.
 
 use yew::prelude::*;
 
@@ -87,7 +87,7 @@ fn draw_sheet(page: &Page) -> Html {
     }
 }
 
-/// What a body does, and whom it follows.
+/// A body's state, and the primary that it follows.
 fn doing(locale: Locale, scene: &Scene, body: &Body) -> String {
     if body.health.is_down() {
         return String::new();

@@ -54,7 +54,7 @@ pub(crate) fn Stage() -> Html {
                     return;
                 }
             }
-            // A message lies above everything else, but nobody aims at one inside a body.
+            // A message lies above everything else, but clicks inside a body are meant for the body.
             if event.button() == 0 && pick_message(&page, at) {
                 event.prevent_default();
                 *spent.borrow_mut() = true;

@@ -184,7 +184,7 @@ fn throughput(
         let mut results: [Vec<Measured>; 2] = [Vec::new(), Vec::new()];
         let mut ratios = Vec::new();
         while another(ratios.len(), rounds, || vec![Ratio::of(&ratios).against(load.goal)]) {
-            // Who goes first changes, so that neither always meets a warmer machine.
+            // The order alternates, so that neither always meets a warmer machine.
             let order = order_of(ratios.len());
             let mut cpu = [0.0; 2];
             for i in order {
@@ -216,7 +216,7 @@ fn throughput(
     Ok(found)
 }
 
-/// Who goes first in a round.
+/// Which server goes first in a round.
 fn order_of(round: usize) -> [usize; 2] {
     if round.is_multiple_of(2) { [0, 1] } else { [1, 0] }
 }

@@ -41,7 +41,7 @@ impl Pace {
         loop {
             let early = due.saturating_duration_since(Instant::now());
             std::thread::sleep(early);
-            // Whoever was not late begins to wait when he has sent.
+            // A connection that was not late begins to wait when it has sent.
             let since = if early.is_zero() { due } else { Instant::now() };
             for client in &mut self.clients {
                 // Knuth's generator: it only has to differ.

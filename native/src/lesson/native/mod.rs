@@ -61,7 +61,7 @@ fn needs_no_world(lesson: &Lesson) -> Result<()> {
     Ok(())
 }
 
-/// Somebody who knows the solution.
+/// A player that types the solution of each step.
 struct Person<'l> {
     stage: Stage,
     lesson: &'l Lesson,

@@ -41,7 +41,7 @@ pub(super) fn node(lab: &Lab, unit: &Unit) -> NodeView {
     let server = lab.server(unit.id);
     let replication = server.map(Server::replication_view);
     let follows = replication.as_ref().is_some_and(|view| view.primary.is_some());
-    // A server that neither follows nor is followed has a stream that nobody asks about.
+    // A server without primary and replicas has a replication offset that is of no interest.
     let replicates =
         |view: &ReplicationView| follows || unit.home.is_some() || !view.replicas.is_empty();
     let keys = server.map(|server| server.keyspace().summary().map(|(_, keys, ..)| keys as u64));
