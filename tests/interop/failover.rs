@@ -199,7 +199,7 @@ fn a_dead_replica_cannot_rejoin_while_failover_waits_for_any_target() {
 }
 
 #[test]
-fn the_time_ends_for_who_died_as_for_who_is_slow() {
+fn the_timeout_ends_for_dead_and_slow_targets() {
     same(|pair| {
         pair.hand_over("FAILOVER TO <replica> TIMEOUT 1500");
         pair.kill_replica();
@@ -210,7 +210,7 @@ fn the_time_ends_for_who_died_as_for_who_is_slow() {
 }
 
 #[test]
-fn with_force_who_died_is_asked_until_it_is_called_off() {
+fn with_force_a_dead_target_is_asked_until_the_failover_is_aborted() {
     same(|pair| {
         pair.hand_over("FAILOVER TO <replica> TIMEOUT 1500 FORCE");
         pair.kill_replica();
@@ -228,7 +228,7 @@ fn with_force_who_died_is_asked_until_it_is_called_off() {
 }
 
 #[test]
-fn with_force_who_comes_back_takes_over_with_his_dump() {
+fn with_force_a_target_that_comes_back_takes_over_with_its_dump() {
     same(|pair| {
         pair.hand_over("FAILOVER TO <replica> TIMEOUT 1500 FORCE");
         pair.kill_replica();
@@ -242,7 +242,7 @@ fn with_force_who_comes_back_takes_over_with_his_dump() {
 }
 
 #[test]
-fn with_force_who_comes_back_without_data_is_refused() {
+fn with_force_a_target_that_comes_back_without_data_is_refused() {
     same(|pair| {
         pair.hand_over("FAILOVER TO <replica> TIMEOUT 1500 FORCE");
         pair.kill_replica();
@@ -259,7 +259,7 @@ fn with_force_who_comes_back_without_data_is_refused() {
 }
 
 #[test]
-fn with_force_who_stood_still_takes_over_with_what_he_has() {
+fn with_force_a_stopped_target_takes_over_with_the_data_it_has() {
     same(|pair| {
         pair.hand_over("FAILOVER TO <replica> TIMEOUT 1500 FORCE");
         pair.until("it is tried", |pair| pair.field("master_failover_state") == IN_PROGRESS);
@@ -275,7 +275,7 @@ fn with_force_who_stood_still_takes_over_with_what_he_has() {
 }
 
 #[test]
-fn with_force_it_can_be_called_off_while_who_stands_still_is_asked() {
+fn a_forced_failover_can_be_aborted_while_a_stopped_target_is_asked() {
     same(|pair| {
         pair.hand_over("FAILOVER TO <replica> TIMEOUT 1500 FORCE");
         pair.until("it is tried", |pair| pair.field("master_failover_state") == IN_PROGRESS);

@@ -115,7 +115,7 @@ fn errors_in_the_protocol_are_told_in_the_words_of_redis() {
 }
 
 #[test]
-fn who_has_not_said_the_password_may_say_little() {
+fn an_unauthenticated_client_may_send_little() {
     let secret = ["--requirepass", "secret"];
     let (limpid, redis) = (Process::server(&secret), Process::redis_server(&secret));
     let cases: &[&[u8]] = &[

@@ -73,7 +73,7 @@ fn clients_that_vanish_leave_nothing_behind() {
 }
 
 #[test]
-fn who_never_reads_is_cut_off_and_others_are_served() {
+fn a_client_that_never_reads_is_cut_off_and_others_are_served() {
     let server = Process::server(&["--client-output-buffer-limit", "normal", "8mb", "0", "0"]);
     let mut client = Client::new(server.connect());
     // Small enough to be written whole: what is larger is written as fast as it is read.

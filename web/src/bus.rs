@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ping_says_who_sends_it_and_what_it_thinks_of_others() {
+    fn a_ping_carries_its_sender_and_its_gossip() {
         let text = decoded(&ping(), Locale::En, 1_000, &names).expect("a message");
         let lines: Vec<&str> = text.lines().collect();
         let sender = format!("from node-1 ({})", short(id(1)));

@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn functions_are_sorted_by_name_and_whoever_means_one_still_does() {
+    fn functions_are_sorted_by_name_and_references_stay_valid() {
         let sorted = sort_functions(&module()).unwrap();
         let (mut exported, mut called, mut in_table) = (None, Vec::new(), Vec::new());
         for payload in Parser::new(0).parse_all(&sorted) {

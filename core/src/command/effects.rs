@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_recorded_when_nobody_listens() {
+    fn nothing_is_recorded_without_a_consumer() {
         let mut effects = Effects::default();
         effects.begin(Listeners::default());
         effects.dirty += 1;

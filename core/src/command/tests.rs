@@ -151,7 +151,7 @@ fn a_move_is_told_for_both_ends() {
 }
 
 #[test]
-fn what_fills_a_key_wakes_those_who_wait_for_it() {
+fn commands_that_fill_a_key_wake_blocked_clients() {
     let mut bench = Bench::new();
     for line in ["LPUSH a 1", "ZADD b 1 m", "SORT a STORE c", "ZUNIONSTORE d 1 b"] {
         let ready = bench.run(line).ready;

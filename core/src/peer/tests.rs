@@ -90,7 +90,7 @@ fn what_is_asked_before_the_connection_stands_is_sent_behind_the_preamble() {
 }
 
 #[test]
-fn replies_go_to_those_who_asked_in_order() {
+fn replies_are_matched_to_requests_in_order() {
     let (mut peers, conn) = up(config());
     for token in 1..=3 {
         peers.request(at(1), &'a', &["GET", "k"], token).expect("taken");

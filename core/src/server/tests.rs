@@ -238,7 +238,7 @@ fn hello_switches_the_protocol() {
 }
 
 #[test]
-fn who_breaks_the_protocol_is_told_and_closed() {
+fn a_protocol_error_is_answered_and_closes_the_connection() {
     let mut d = Driver::new("");
     let conn = d.connect();
     assert_eq!(
@@ -578,7 +578,7 @@ fn command_tells_about_the_table() {
 }
 
 #[test]
-fn who_asks_far_more_than_it_reads_has_to_wait() {
+fn a_client_that_does_not_read_its_replies_is_not_read_from() {
     let mut d = Driver::new("");
     let conn = d.connect();
     let value = "x".repeat(1_000_000);

@@ -478,7 +478,7 @@ mod tests {
     }
 
     #[test]
-    fn misses_are_told_if_somebody_wants_to_know() {
+    fn misses_are_events_if_enabled() {
         let mut keyspace = keyspace(0);
         get(&mut keyspace, 0, "k");
         assert!(keyspace.env.key_events.is_empty());

@@ -242,7 +242,7 @@ fn many_connections_are_served_and_numbered_in_order() {
 }
 
 #[test]
-fn what_nobody_has_asked_for_leaves_before_long() {
+fn pushed_messages_leave_before_long() {
     let bench = Bench::new();
     let address = bench.listen();
     let (mut a, mut b) = (client(address), client(address));
@@ -341,7 +341,7 @@ fn a_peer_that_ends_its_side_gets_the_rest_and_then_an_end() {
 }
 
 #[test]
-fn a_peer_that_resets_hurts_nobody_else() {
+fn a_reset_connection_does_not_affect_others() {
     let bench = Bench::new();
     let address = bench.listen();
     let mut other = client(address);

@@ -81,7 +81,7 @@ fn with_every_pair(play: impl Fn(&Pair)) {
 }
 
 #[test]
-fn one_who_waits_for_a_key_is_sent_after_it() {
+fn a_client_blocked_on_a_key_is_redirected_when_its_slot_leaves() {
     with_every_pair(|pair| {
         let mut waiting = pair.client();
         waiting.send(&["BLPOP", "k1", "0"]);
@@ -143,7 +143,7 @@ fn keys_that_are_half_gone_are_asked_for_again_or_elsewhere() {
 }
 
 #[test]
-fn one_who_listens_to_a_sharded_channel_is_told_that_it_left() {
+fn subscribers_of_a_sharded_channel_are_told_that_its_slot_left() {
     with_every_pair(|pair| {
         let mut listener = pair.client();
         let subscribed = listener.call(&["SSUBSCRIBE", "k1"]);

@@ -314,17 +314,17 @@ fn transactions_of_several_end_as_in_redis() {
 }
 
 #[test]
-fn who_waits_is_served_as_in_redis() {
+fn blocked_clients_are_served_as_in_redis() {
     meet(&BLOCKING);
 }
 
 #[test]
-fn who_waits_for_entries_gets_them_as_in_redis() {
+fn clients_blocked_on_streams_are_served_as_in_redis() {
     meet(&READING);
 }
 
 #[test]
-fn messages_reach_whom_they_reach_in_redis() {
+fn messages_reach_the_same_clients_as_in_redis() {
     meet(&MESSAGES);
 }
 
@@ -334,7 +334,7 @@ fn events_of_keys_are_told_as_in_redis() {
 }
 
 #[test]
-fn invalidations_reach_whom_they_reach_in_redis() {
+fn invalidations_reach_the_same_clients_as_in_redis() {
     meet(&TRACKING);
 }
 

@@ -8,7 +8,7 @@ use limpid_tests::process::Process;
 use super::ping;
 
 #[test]
-fn a_server_without_file_descriptors_serves_who_is_there_and_lets_others_in_when_it_can() {
+fn a_server_without_file_descriptors_serves_its_connections_and_accepts_others_when_it_can() {
     let mut server = Process::server(&["--maxclients", "100"]);
     let mut first = server.connect();
     ping(&mut first);

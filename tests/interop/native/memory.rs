@@ -12,7 +12,7 @@ fn resident(pid: u32) -> u64 {
 }
 
 #[test]
-fn a_server_that_is_emptied_gives_its_memory_back_though_nobody_asks_it_anything() {
+fn an_idle_server_that_was_emptied_gives_its_memory_back() {
     let server = Process::server(&["--enable-debug-command", "yes"]);
     let mut client = Client::new(server.connect());
     let before = resident(server.pid());

@@ -25,7 +25,7 @@ fn state(servers: &Servers, n: u8) -> String {
 }
 
 #[test]
-fn whoever_has_all_takes_over_and_the_others_go_on_with_its_stream() {
+fn a_replica_with_all_data_takes_over_and_the_others_resync_partially() {
     let mut servers = three();
     for n in 0..50 {
         servers.ask(1, &format!("set key:{n} value"));
@@ -57,7 +57,7 @@ fn whoever_has_all_takes_over_and_the_others_go_on_with_its_stream() {
 }
 
 #[test]
-fn who_never_catches_up_does_not_take_over() {
+fn a_replica_that_never_catches_up_does_not_take_over() {
     let mut servers = three();
     cut_off(&mut servers);
     assert_eq!(servers.ask(1, "failover to 10.0.0.3 6379 timeout 3000"), "OK\n");
@@ -119,7 +119,7 @@ fn with_force_it_takes_over_with_what_it_has() {
 }
 
 #[test]
-fn who_has_forgotten_everything_does_not_take_over() {
+fn a_replica_that_lost_its_data_does_not_take_over() {
     let mut servers = three();
     cut_off(&mut servers);
     act(&mut servers.world, "kill redis-3");

@@ -120,7 +120,7 @@ ccc 10.0.0.3:7000@17000 myself,master - 0 0 3 connected 8192-16383
 }
 
 #[test]
-fn reading_goes_to_whom_the_priorities_name() {
+fn reads_follow_the_read_priorities() {
     let text = "LocalDC near\nDataCenter {\nDC near {\nAddrPrefix {\n+ 10.0.0.\n}\nReadPolicy {\n\
                 near 50\nfar 10\n}\n}\nDC far {\nAddrPrefix {\n+ 10.1.0.\n}\nReadPolicy {\nfar 50\n}\n}\n}\n\
                 StandaloneServerPool {\nRefreshMethod fixed\nMasterReadPriority 10\n\

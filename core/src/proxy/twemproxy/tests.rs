@@ -164,7 +164,7 @@ fn an_unanswered_request_times_out_and_its_server_is_put_out() {
 }
 
 #[test]
-fn the_reply_to_a_client_that_has_gone_goes_to_nobody_else() {
+fn the_reply_for_a_closed_client_goes_to_no_other() {
     let mut stage = Stage::new(CONFIG);
     let (a, _) = keys();
     stage.send(CLIENT, get(&a).as_bytes());
@@ -217,7 +217,7 @@ fn a_long_reply_is_passed_on_while_it_arrives_and_waits_for_its_client() {
 }
 
 #[test]
-fn whoever_takes_nothing_does_not_hold_others_up_for_ever() {
+fn a_client_that_does_not_read_does_not_block_others_for_ever() {
     let mut stage = Stage::new(CONFIG);
     let (a, _) = keys();
     stage.send(CLIENT, get(&a).as_bytes());

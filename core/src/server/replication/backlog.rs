@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn who_still_reads_keeps_it_longer_than_it_is() {
+    fn a_reader_keeps_the_backlog_longer_than_its_size() {
         let mut backlog = Backlog::new(0);
         for _ in 0..100 {
             backlog.append(|out| out.resize(out.len() + PIECE, b'x'));

@@ -86,7 +86,7 @@ fn commands_keys_and_channels_are_denied_with_their_reasons() {
 }
 
 #[test]
-fn new_rules_hold_at_once_for_those_who_are_connected() {
+fn new_rules_hold_at_once_for_connected_clients() {
     let (mut d, admin, user) = with_user("+get ~*");
     assert!(d.line(user, "set k v").starts_with("-NOPERM User u"));
     d.line(admin, "acl setuser u +@all &*");
@@ -218,7 +218,7 @@ fn scripts_have_the_rights_of_their_caller() {
 }
 
 #[test]
-fn who_waits_is_checked_again_when_it_is_served() {
+fn a_blocked_client_is_checked_again_when_it_is_served() {
     let (mut d, admin, user) = with_user("+@all ~*");
     assert_eq!(d.line(user, "blpop l 0"), "");
     d.line(admin, "acl setuser u resetkeys");
@@ -229,7 +229,7 @@ fn who_waits_is_checked_again_when_it_is_served() {
 }
 
 #[test]
-fn the_log_tells_who_was_denied_what() {
+fn the_log_names_users_and_what_they_were_denied() {
     let (mut d, admin, user) = with_user("+@all -incr ~k");
     d.line(user, "incr k");
     d.line(user, "get other");
@@ -283,7 +283,7 @@ fn the_log_tells_who_was_denied_what() {
 }
 
 #[test]
-fn an_observer_sees_who_may_do_what_and_which_rule_is_missing() {
+fn users_and_the_missing_rule_of_a_denial_are_shown_to_observers() {
     let (mut d, _, user) = with_user("+get +publish ~mine:* &news");
     for line in ["get other", "set mine:1 v", "publish olds m", "auth u wrong"] {
         d.line(user, line);

@@ -128,7 +128,7 @@ fn a_transaction_may_hold_several_of_them() {
 }
 
 #[test]
-fn who_ends_itself_in_a_transaction_gets_what_it_was_told_until_then() {
+fn a_client_that_kills_itself_in_a_transaction_gets_the_replies_until_then() {
     let (mut driver, conn) = filled("");
     let id = driver.line(conn, "client id").trim_start_matches(':').trim_end().to_owned();
     driver.send(conn, b"multi\r\nlrange l 0 -1\r\nset a 1\r\n");
@@ -184,7 +184,7 @@ fn it_takes_no_more_memory_than_is_read() {
 }
 
 #[test]
-fn who_leaves_meanwhile_leaves_nothing_behind() {
+fn a_client_that_disconnects_during_a_long_reply_leaves_nothing_behind() {
     let (mut driver, conn) = filled("");
     let other = driver.connect();
     for kill in [false, true] {
@@ -205,7 +205,7 @@ fn who_leaves_meanwhile_leaves_nothing_behind() {
 }
 
 #[test]
-fn who_has_said_all_gets_all() {
+fn a_client_that_half_closes_gets_all_replies() {
     let (mut driver, conn) = filled("");
     let mut got = driver.send(conn, b"smembers s\r\nping\r\n");
     driver.input(Input::Ended { conn });
@@ -237,7 +237,7 @@ fn nothing_is_sent_of_a_reply_that_is_too_long_in_any_case() {
 }
 
 #[test]
-fn a_reply_that_nobody_wants_is_not_written() {
+fn a_suppressed_reply_is_not_written() {
     let (mut driver, conn) = filled("");
     driver.send(conn, b"client reply skip\r\nsmembers s\r\n");
     assert_eq!(driver.line(conn, "ping"), "+PONG\r\n");

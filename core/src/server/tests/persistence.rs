@@ -174,7 +174,7 @@ fn a_directory_that_is_gone_is_named() {
 }
 
 #[test]
-fn who_is_killed_while_saving_leaves_the_old_dump() {
+fn a_server_killed_while_saving_leaves_the_old_dump() {
     let mut d = Driver::new("save \"\"\nrdb-key-save-delay 1000");
     let conn = d.connect();
     d.line(conn, "set k old");
@@ -377,7 +377,7 @@ fn a_shutdown_saves_or_is_refused() {
 }
 
 #[test]
-fn who_insists_is_not_kept() {
+fn a_second_signal_ends_the_server_without_saving() {
     let mut d = Driver::new("save 900 1\nrdb-key-save-delay 100000");
     let conn = d.connect();
     populate(&mut d, conn, 20);

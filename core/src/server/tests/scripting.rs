@@ -123,7 +123,7 @@ fn scripts_answer_as_those_of_redis() {
 }
 
 #[test]
-fn a_script_that_takes_long_lets_nobody_in_is_busy_after_a_while_and_can_be_killed() {
+fn a_long_script_holds_back_clients_then_answers_busy_and_can_be_killed() {
     let mut d = Driver::new("");
     let (a, b) = (d.connect(), d.connect());
     d.send(

@@ -85,7 +85,7 @@ fn unwatch_and_discard_forget() {
 }
 
 #[test]
-fn messages_reach_those_who_listen() {
+fn messages_reach_subscribers() {
     let mut driver = Driver::new("");
     let (a, b, c) = (driver.connect(), driver.connect(), driver.connect());
     assert_eq!(
@@ -200,7 +200,7 @@ fn monitor_shows_commands_but_no_secrets() {
 }
 
 #[test]
-fn who_waits_is_served_in_turn() {
+fn blocked_clients_are_served_in_order() {
     let mut driver = Driver::new("");
     let (a, b, c) = (driver.connect(), driver.connect(), driver.connect());
     assert_eq!(driver.line(a, "blpop k other 0"), "");
@@ -255,7 +255,7 @@ fn moves_may_form_a_chain() {
 }
 
 #[test]
-fn a_key_of_another_type_serves_nobody() {
+fn a_key_of_another_type_serves_no_blocked_client() {
     let mut driver = Driver::new("");
     let (a, b) = (driver.connect(), driver.connect());
     driver.line(a, "blpop k 0");
@@ -338,7 +338,7 @@ fn the_policy_says_which_keys_go() {
 }
 
 #[test]
-fn who_publishes_to_itself_reads_the_reply_first() {
+fn a_client_that_publishes_to_itself_reads_the_reply_first() {
     let mut driver = Driver::new("");
     let conn = driver.connect();
     driver.send(conn, b"hello 3\r\nsubscribe ch\r\n");
@@ -349,7 +349,7 @@ fn who_publishes_to_itself_reads_the_reply_first() {
 }
 
 #[test]
-fn a_swap_serves_who_waits_and_spares_who_watches_nothing() {
+fn a_swap_serves_blocked_clients_and_spares_watches_of_expired_keys() {
     let mut driver = Driver::new("");
     let (a, b) = (driver.connect(), driver.connect());
     driver.send(a, b"blpop k 0\r\n");
@@ -411,7 +411,7 @@ fn the_greediest_clients_go_but_for_those_that_are_spared() {
 }
 
 #[test]
-fn who_is_woken_with_an_error_counts_as_one() {
+fn a_client_unblocked_with_an_error_counts_as_an_error() {
     let mut driver = Driver::new("");
     let (a, b) = (driver.connect(), driver.connect());
     driver.send(a, b"client id\r\nblpop k 0\r\n");

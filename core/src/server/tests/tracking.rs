@@ -176,7 +176,7 @@ fn the_table_of_keys_keeps_to_its_limit() {
 }
 
 #[test]
-fn who_waits_and_is_served_is_told_behind_the_reply() {
+fn an_invalidation_follows_the_reply_of_a_served_blocked_client() {
     let mut d = Driver::new("");
     let (waiting, writer) = (d.modern("client tracking on"), d.connect());
     d.line(writer, "rpush to x");
@@ -187,7 +187,7 @@ fn who_waits_and_is_served_is_told_behind_the_reply() {
 }
 
 #[test]
-fn who_leaves_or_resets_tracks_no_more() {
+fn clients_that_disconnect_or_reset_track_no_more() {
     let mut d = Driver::new("");
     let (reader, leaving, writer) =
         (d.modern("client tracking on"), d.modern("client tracking on bcast"), d.connect());

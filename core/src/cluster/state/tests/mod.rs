@@ -113,7 +113,7 @@ fn a_minority_stops_and_a_majority_goes_on() {
 }
 
 #[test]
-fn without_a_majority_nobody_takes_over() {
+fn without_a_majority_no_replica_takes_over() {
     let mut net = Net::cluster(3, 3, 1, TIMEOUT);
     net.kill(0);
     net.kill(1);
@@ -288,7 +288,7 @@ fn a_node_whose_address_changed_is_found_again() {
 }
 
 #[test]
-fn a_node_that_is_reset_knows_nobody() {
+fn a_reset_node_knows_no_others() {
     let mut net = Net::cluster(2, 1, 1, TIMEOUT);
     let before = net.node(2).my_id();
     net.reset(2, Reset::Hard);
