@@ -314,7 +314,8 @@ impl<T> Peer<T> {
         self.request_encoded(now, &bytes, token)
     }
 
-    /// As [`Peer::request`], for exactly one request that is encoded already.
+    /// As [`Peer::request`], for exactly one request that is encoded already, or for the beginning of
+    /// one that [`Peer::extend_request`] goes on with.
     pub fn request_encoded(
         &mut self,
         now: Mono,
@@ -325,6 +326,14 @@ impl<T> Peer<T> {
         self.expected.push_back(Expected::Request(Waiting { token, since: now }));
         self.tally.requests += 1;
         Ok(())
+    }
+
+    /// Adds bytes to the last request, which was given to [`Peer::request_encoded`] without its end:
+    /// so a large one need not be in memory at once. The limit of the outbox does not hold here.
+    pub fn extend_request(&mut self, bytes: &[u8]) {
+        if self.conn.is_some() {
+            self.write(bytes);
+        }
     }
 
     /// Subscribes to channels. There is no reply: confirmations come as [`Event::Push`], as the
@@ -461,16 +470,26 @@ impl<T> Peer<T> {
     }
 
     fn send(&mut self, bytes: &[u8]) -> Result<(), RequestError> {
-        let Some(conn) = self.conn else { return Err(RequestError::Down) };
+        if self.conn.is_none() {
+            return Err(RequestError::Down);
+        }
         if self.outbox.len() > self.config.outbox_limit {
             return Err(RequestError::OutboxFull);
         }
+        self.write(bytes);
+        Ok(())
+    }
+
+    /// Writes into the outbox. What is written before the owner takes the outputs is sent at once.
+    fn write(&mut self, bytes: &[u8]) {
         self.outbox.write(bytes);
         self.tally.bytes_out += bytes.len() as u64;
-        if self.is_up() {
-            self.outputs.push_back(Output::Send { conn });
+        let send = self.conn.filter(|_| self.is_up()).map(|conn| Output::Send { conn });
+        if let Some(send) = send
+            && self.outputs.back() != Some(&send)
+        {
+            self.outputs.push_back(send);
         }
-        Ok(())
     }
 
     /// Takes in one value: a reply, or a pushed message.

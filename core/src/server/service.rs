@@ -7,7 +7,7 @@ use crate::command::{CommandError, Handler};
 use crate::front::config::OutputLimit;
 use crate::front::info_text::Text;
 use crate::front::{Admission, PeerInput, Purpose, Service, ShutdownOptions, Table};
-use crate::machine::{Close, ConnId, DiskDone, DiskError, NetError, Outbox, Output, Signal};
+use crate::machine::{ConnId, DiskDone, DiskError, NetError, Outbox, Signal};
 use crate::resp::request::Args;
 use crate::store::{AccessPolicy, Entry};
 use crate::time::{Mono, Now};
@@ -123,19 +123,7 @@ impl Service for Redis {
             return server.bus_input(now, conn, input);
         }
         if server.is_migrate_conn(conn) {
-            return match input {
-                PeerInput::Accepted { .. } => {}
-                PeerInput::Connected { .. } => server.migrate_connected(now, conn),
-                PeerInput::Received(bytes) => server.migrate_received(now, conn, bytes),
-                PeerInput::Drained => server.extend_migrate_deadline(now, conn),
-                PeerInput::Ended => {
-                    server.outputs.push_back(Output::Close { conn, how: Close::Now });
-                    server.migrate_closed(now, conn, NetError::Eof);
-                }
-                PeerInput::ConnectFailed(error) | PeerInput::Closed(error) => {
-                    server.migrate_closed(now, conn, error);
-                }
-            };
+            return server.migrate_input(now, conn, input);
         }
         match input {
             PeerInput::Connected { local, peer } => server.link_connected(now, conn, local, peer),

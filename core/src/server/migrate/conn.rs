@@ -6,14 +6,16 @@
 //! it. A connection that turns out to be closed before anything was answered is made anew, once:
 //! one that was kept often ends so.
 
-use std::collections::VecDeque;
+use core::iter;
 
 use super::{Move, UNREACHABLE};
 use crate::command::CommandError;
-use crate::command::feed::write_words;
-use crate::machine::{Address, Close, ConnId, NetError, Outbox, Output};
+use crate::front::PeerInput;
+use crate::machine::{Address, ConnId, NetError, Outbox};
+use crate::peer::{CloseReason, Event};
 use crate::persist::rdb::PayloadWriter;
 use crate::resp::request::Args;
+use crate::resp::value::Value;
 use crate::server::Server;
 use crate::time::{Duration, Mono, Now};
 
@@ -23,9 +25,6 @@ const FEW_UNSENT: usize = 64 * 1024;
 
 /// Bytes of a payload that are made in one go.
 const SLICE: usize = 256 * 1024;
-
-/// The longest line that is an answer: Redis's buffer for them.
-const MAX_LINE: usize = 1024;
 
 /// The error when not everything could be said.
 const WRITING: &str = "IOERR error or timeout writing to target instance";
@@ -44,10 +43,6 @@ pub(super) struct MigrateConn {
     making: bool,
     /// A payload that is being sent, and how much of it has been.
     payload: Option<(Vec<u8>, usize)>,
-    /// What the answers that are to come answer.
-    awaited: VecDeque<Awaited>,
-    /// The beginning of an answer.
-    line: Vec<u8>,
     /// How many keys were answered.
     answered: usize,
     /// The first error that the other server answered.
@@ -62,7 +57,7 @@ pub(super) struct MigrateConn {
 
 /// What an answer is to.
 #[derive(Clone, Copy, Debug)]
-enum Awaited {
+pub(super) enum Awaited {
     Login,
     Select,
     /// The key at this place.
@@ -90,8 +85,6 @@ impl MigrateConn {
             writer: Box::new(PayloadWriter::new(compression)),
             making: false,
             payload: None,
-            awaited: VecDeque::new(),
-            line: Vec::new(),
             answered: 0,
             refusal: None,
             lost: false,
@@ -120,10 +113,8 @@ impl Server {
             Some(conn) => conn,
             None => {
                 let conn = self.new_conn();
-                if let Some(spare) = self.service.migration.sockets.add(name, conn, now.mono) {
-                    self.outputs.push_back(Output::Close { conn: spare.conn, how: Close::Now });
-                }
-                self.outputs.push_back(Output::Connect { conn, to: to.clone(), from: None });
+                let sockets = &mut self.service.migration.sockets;
+                self.outputs.extend(sockets.add(name, conn, to, now.mono));
                 conn
             }
         };
@@ -138,39 +129,72 @@ impl Server {
 
     /// The outbox of a connection to the target of a MIGRATE.
     pub(in crate::server) fn migrate_outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
-        Some(&mut self.service.migration.sockets.get(conn)?.outbox)
+        Some(self.service.migration.sockets.get(conn)?.peer.outbox())
     }
 
-    /// A connection stands.
-    pub(in crate::server) fn migrate_connected(&mut self, now: Now<'_>, conn: ConnId) {
-        if let Some(socket) = self.service.migration.sockets.get(conn) {
-            socket.stands = true;
-        }
-        self.extend_migrate_deadline(now, conn);
-    }
-
-    /// Extends the deadline of a MIGRATE: its connection has made progress.
-    pub(in crate::server) fn extend_migrate_deadline(&mut self, now: Now<'_>, conn: ConnId) {
-        if let Some(at_work) =
-            self.service.migration.at_work.as_mut().filter(|m| m.target.conn == conn)
-        {
-            at_work.target.deadline = now.mono + at_work.options.timeout;
-        }
-    }
-
-    /// A connection is gone, or could not be made.
-    pub(in crate::server) fn migrate_closed(
+    /// Something happened on a connection to the target of a MIGRATE.
+    pub(in crate::server) fn migrate_input(
         &mut self,
         now: Now<'_>,
         conn: ConnId,
-        error: NetError,
+        input: PeerInput<'_>,
     ) {
-        let Some(socket) = self.service.migration.sockets.remove(conn) else { return };
-        if let Some(at_work) = self.service.migration.at_work.take_if(|m| m.target.conn == conn) {
-            if socket.stands {
-                let unsent = !socket.outbox.is_empty();
-                self.migrate_conn_failed(now, at_work, Trouble::Closed, unsent);
-            } else {
+        let Some(socket) = self.service.migration.sockets.get(conn) else { return };
+        let peer = &mut socket.peer;
+        let unsent = !peer.outbox().is_empty();
+        match input {
+            PeerInput::Accepted { .. } | PeerInput::Drained => {}
+            PeerInput::Connected { local, peer: there } => peer.connected(now.mono, local, there),
+            PeerInput::Received(bytes) => peer.received(now.mono, bytes),
+            PeerInput::Ended => peer.ended(now.mono),
+            PeerInput::ConnectFailed(error) | PeerInput::Closed(error) => {
+                peer.gone(now.mono, error);
+            }
+        }
+        let events: Vec<Event<Awaited>> = iter::from_fn(|| peer.poll_event()).collect();
+        self.outputs.extend(iter::from_fn(|| peer.poll_output()));
+        if peer.conn().is_none() {
+            self.service.migration.sockets.forget_closed();
+        }
+        if let Some(at_work) = &mut self.service.migration.at_work
+            && at_work.target.conn == conn
+        {
+            at_work.target.deadline = now.mono + at_work.options.timeout;
+        }
+        for event in events {
+            let migration = &mut self.service.migration;
+            let Some(mut at_work) = migration.at_work.take_if(|m| m.target.conn == conn) else {
+                return;
+            };
+            match event {
+                Event::Connected { .. } => self.service.migration.at_work = Some(at_work),
+                Event::Reply { token, value, .. } => {
+                    if !self.take_migrate_reply(now, &mut at_work, token, &value) {
+                        return self.abort_migrate_conn(now, at_work, Trouble::Nonsense);
+                    }
+                    self.service.migration.at_work = Some(at_work);
+                }
+                Event::Push(_) | Event::Refused { .. } => {
+                    return self.abort_migrate_conn(now, at_work, Trouble::Nonsense);
+                }
+                Event::Closed { reason, lost } => {
+                    return self.migrate_closed(now, at_work, &reason, lost.is_empty(), unsent);
+                }
+            }
+        }
+    }
+
+    /// The connection on which keys are being moved is gone, or could not be made.
+    fn migrate_closed(
+        &mut self,
+        now: Now<'_>,
+        at_work: Box<Move>,
+        reason: &CloseReason,
+        all_answered: bool,
+        unsent: bool,
+    ) {
+        match reason {
+            CloseReason::ConnectFailed(error) => {
                 // Redis learns that it was refused when it writes.
                 let text = match error {
                     NetError::Refused | NetError::Reset | NetError::Unreachable => WRITING,
@@ -178,58 +202,38 @@ impl Server {
                 };
                 self.end_migration(now, at_work, Err(CommandError::text(text)));
             }
-        }
-    }
-
-    /// The other server has answered.
-    pub(in crate::server) fn migrate_received(
-        &mut self,
-        now: Now<'_>,
-        conn: ConnId,
-        mut bytes: &[u8],
-    ) {
-        let Some(mut at_work) = self.service.migration.at_work.take_if(|m| m.target.conn == conn)
-        else {
-            // Nothing was asked.
-            return self.drop_migrate_conn(conn);
-        };
-        at_work.target.deadline = now.mono + at_work.options.timeout;
-        while let Some(end) = memchr::memchr(b'\n', bytes) {
-            let target = &at_work.target;
-            if target.awaited.is_empty() && target.has_said_all(at_work.keys.len()) {
-                // Everything has been answered already, and this belongs to nothing.
+            CloseReason::Protocol(_)
+                if all_answered && at_work.target.has_said_all(at_work.keys.len()) =>
+            {
+                // What came too much changes nothing about the keys.
                 self.service.migration.at_work = Some(at_work);
                 self.migration_cron(now);
-                return self.drop_migrate_conn(conn);
             }
-            let (line, rest) = bytes.split_at(end);
-            bytes = rest.get(1..).unwrap_or_default();
-            let mut whole = core::mem::take(&mut at_work.target.line);
-            whole.extend_from_slice(line);
-            let line = whole.strip_suffix(b"\r").unwrap_or(&whole);
-            if !self.take_migrate_reply(now, &mut at_work, line) {
-                return self.abort_migrate_conn(now, at_work, Trouble::Nonsense);
+            CloseReason::Protocol(_) => {
+                self.migrate_conn_failed(now, at_work, Trouble::Nonsense, unsent);
             }
+            _ => self.migrate_conn_failed(now, at_work, Trouble::Closed, unsent),
         }
-        at_work.target.line.extend_from_slice(bytes);
-        if at_work.target.line.len() > MAX_LINE {
-            return self.abort_migrate_conn(now, at_work, Trouble::Nonsense);
-        }
-        self.service.migration.at_work = Some(at_work);
     }
 
-    /// Takes in one answer. False if it is none.
-    fn take_migrate_reply(&mut self, now: Now<'_>, at_work: &mut Move, line: &[u8]) -> bool {
+    /// Takes in one answer. False if it is none that these requests can have.
+    fn take_migrate_reply(
+        &mut self,
+        now: Now<'_>,
+        at_work: &mut Move,
+        awaited: Awaited,
+        value: &Value,
+    ) -> bool {
         let target = &mut at_work.target;
-        let Some(awaited) = target.awaited.pop_front() else { return false };
         target.answered += usize::from(matches!(awaited, Awaited::Key(_)));
-        if let Some(text) = line.strip_prefix(b"-") {
-            target.lost |= !matches!(awaited, Awaited::Key(_));
-            target.refusal.get_or_insert_with(|| text.to_vec());
-            return true;
-        }
-        if line != b"+OK" {
-            return false;
+        match value {
+            Value::Error(text) => {
+                target.lost |= !matches!(awaited, Awaited::Key(_));
+                target.refusal.get_or_insert_with(|| text.to_vec());
+                return true;
+            }
+            Value::Simple(text) if text.as_slice() == b"OK" => {}
+            _ => return false,
         }
         if let Awaited::Key(at) = awaited
             && !target.lost
@@ -245,7 +249,8 @@ impl Server {
         let Some(mut at_work) = self.service.migration.at_work.take() else { return };
         self.speak(now, &mut at_work);
         let target = &at_work.target;
-        if target.has_said_all(at_work.keys.len()) && target.awaited.is_empty() {
+        let pending = self.service.migration.sockets.pending(target.conn);
+        if target.has_said_all(at_work.keys.len()) && pending == 0 {
             let (conn, db) = (target.conn, at_work.options.db);
             self.service.migration.sockets.used(conn, now.mono);
             if let Some(socket) = self.service.migration.sockets.get(conn) {
@@ -263,7 +268,7 @@ impl Server {
     /// When that is to be gone on with.
     pub(in crate::server) fn migration_wake(&self) -> Option<Mono> {
         let target = &self.service.migration.at_work.as_ref()?.target;
-        let speaks = || self.service.migration.sockets.stands(target.conn) && !target.greeted;
+        let speaks = || self.service.migration.sockets.is_up(target.conn) && !target.greeted;
         Some(if target.making || speaks() { self.now.0 } else { target.deadline })
     }
 
@@ -281,19 +286,18 @@ impl Server {
     }
 
     fn drop_migrate_conn(&mut self, conn: ConnId) {
-        if self.service.migration.sockets.remove(conn).is_some() {
-            self.outputs.push_back(Output::Close { conn, how: Close::Now });
-        }
+        self.outputs.extend(self.service.migration.sockets.close(conn));
     }
 
     /// Ends it on a connection that is still there.
     fn abort_migrate_conn(&mut self, now: Now<'_>, at_work: Box<Move>, trouble: Trouble) {
         let conn = at_work.target.conn;
         let socket = self.service.migration.sockets.get(conn);
-        let (stands, unsent) =
-            socket.map_or((false, false), |socket| (socket.stands, !socket.outbox.is_empty()));
+        let (is_up, unsent) = socket.map_or((false, false), |socket| {
+            (socket.peer.is_up(), !socket.peer.outbox().is_empty())
+        });
         self.drop_migrate_conn(conn);
-        if stands {
+        if is_up {
             self.migrate_conn_failed(now, at_work, trouble, unsent);
         } else {
             self.end_migration(now, at_work, Err(CommandError::text(UNREACHABLE)));
@@ -332,40 +336,41 @@ impl Server {
         let command: &[u8] = if self.is_clustered() { b"RESTORE-ASKING" } else { b"RESTORE" };
         let Move { target, args, options, keys, db, .. } = at_work;
         let Some(socket) = self.service.migration.sockets.get(target.conn) else { return };
-        if !socket.stands {
+        let peer = &mut socket.peer;
+        if !peer.is_up() {
             return;
         }
         let args = args.as_args();
-        let before = socket.outbox.end();
-        let mut words = Vec::new();
+        let before = peer.outbox().end();
+        // Never false: the outbox is far from its limit.
+        let mut taken = true;
         if !core::mem::replace(&mut target.greeted, true) {
             if let Some((at, count)) = options.login {
                 let login = (at..at + count).map(|at| args.at(at));
-                let login: Vec<&[u8]> = [&b"AUTH"[..]].into_iter().chain(login).collect();
-                write_words(&mut words, login);
-                target.awaited.push_back(Awaited::Login);
+                let login: Vec<&[u8]> = iter::once(&b"AUTH"[..]).chain(login).collect();
+                taken &= peer.request(now.mono, &login, Awaited::Login).is_ok();
             }
             if socket.db != Some(options.db) {
                 let digits = itoa::Buffer::new().format(options.db).to_owned();
-                write_words(&mut words, [&b"SELECT"[..], digits.as_bytes()]);
-                target.awaited.push_back(Awaited::Select);
+                let select = [&b"SELECT"[..], digits.as_bytes()];
+                taken &= peer.request(now.mono, &select, Awaited::Select).is_ok();
             }
             // Whatever comes of it, the next one has to make sure.
             socket.db = None;
         }
-        while socket.outbox.len() + words.len() < MOST_UNSENT {
+        while taken && peer.outbox().len() < MOST_UNSENT {
             if let Some((payload, sent)) = &mut target.payload {
                 let piece = payload.get(*sent..).unwrap_or_default();
                 let piece = piece.get(..MOST_UNSENT).unwrap_or(piece);
-                words.extend_from_slice(piece);
+                peer.extend_request(piece);
                 *sent += piece.len();
                 if *sent < payload.len() {
                     break;
                 }
                 target.payload = None;
-                words.extend_from_slice(b"\r\n");
+                peer.extend_request(b"\r\n");
                 if options.replace {
-                    words.extend_from_slice(b"$7\r\nREPLACE\r\n");
+                    peer.extend_request(b"$7\r\nREPLACE\r\n");
                 }
                 continue;
             }
@@ -384,9 +389,9 @@ impl Server {
                 let Some(ttl) = time_left(self.service.keyspace.peek(*db, name), now) else {
                     continue;
                 };
-                restore_head(&mut words, command, name, ttl, payload.len(), options.replace);
+                let head = restore_head(command, name, ttl, payload.len(), options.replace);
                 target.payload = Some((payload, 0));
-                target.awaited.push_back(Awaited::Key(at));
+                taken &= peer.request_encoded(now.mono, &head, Awaited::Key(at)).is_ok();
                 continue;
             }
             let Some(at) = keys.get(target.next).copied() else { break };
@@ -398,16 +403,13 @@ impl Server {
                 target.making = true;
             }
         }
-        if !words.is_empty() {
-            socket.outbox.write(&words);
-        }
-        if socket.outbox.end() != before {
+        if peer.outbox().end() != before {
             target.deadline = now.mono + options.timeout;
-            if socket.outbox.len() > FEW_UNSENT {
-                socket.outbox.set_low_water(FEW_UNSENT);
+            if peer.outbox().len() > FEW_UNSENT {
+                peer.outbox().set_low_water(FEW_UNSENT);
             }
-            self.outputs.push_back(Output::Send { conn: target.conn });
         }
+        self.outputs.extend(iter::from_fn(|| peer.poll_output()));
     }
 }
 
@@ -421,22 +423,17 @@ fn time_left(entry: Option<&crate::store::Entry>, now: Now<'_>) -> Option<u64> {
 }
 
 /// The head of a RESTORE, or of what that is called between nodes of a cluster, up to the payload.
-fn restore_head(
-    out: &mut Vec<u8>,
-    command: &[u8],
-    key: &[u8],
-    ttl: u64,
-    payload: usize,
-    replace: bool,
-) {
+fn restore_head(command: &[u8], key: &[u8], ttl: u64, payload: usize, replace: bool) -> Vec<u8> {
+    let mut out = Vec::new();
     let mut digits = itoa::Buffer::new();
     out.extend_from_slice(if replace { b"*5\r\n" } else { b"*4\r\n" });
     for word in [command, key, digits.format(ttl).as_bytes()] {
-        write_bulk(out, word);
+        write_bulk(&mut out, word);
     }
     out.push(b'$');
     out.extend_from_slice(itoa::Buffer::new().format(payload).as_bytes());
     out.extend_from_slice(b"\r\n");
+    out
 }
 
 fn write_bulk(out: &mut Vec<u8>, word: &[u8]) {

@@ -1,7 +1,12 @@
 //! The connections to other servers, which are kept for a while: keys are often moved one after
 //! the other, and to make a connection takes longer than to move a key.
 
-use crate::machine::{ConnId, Outbox};
+use core::iter;
+
+use super::conn::Awaited;
+use crate::machine::{Address, ConnId, Output};
+use crate::peer::{CloseReason, Peer, PeerConfig};
+use crate::resp::value::Limits;
 use crate::time::{Duration, Mono};
 
 /// How many are kept.
@@ -10,17 +15,18 @@ const MOST: usize = 64;
 /// For how long one is kept that is not used.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The largest reply that is accepted: every request is answered by a line, and this is Redis's
+/// buffer for one.
+const LIMITS: Limits = Limits { depth: 1, string: 1024, elements: 16, line: 1024 };
+
 /// A connection to another server.
 #[derive(Clone, Debug)]
 pub(super) struct Socket {
     /// Host and port, as they were given.
     name: Vec<u8>,
-    pub(super) conn: ConnId,
-    pub(super) outbox: Outbox,
+    pub(super) peer: Peer<Awaited>,
     /// The database that is selected there, if that is known.
     pub(super) db: Option<i64>,
-    /// Whether the connection stands.
-    pub(super) stands: bool,
     used: Mono,
 }
 
@@ -36,18 +42,23 @@ impl Sockets {
     }
 
     pub(super) fn get(&mut self, conn: ConnId) -> Option<&mut Socket> {
-        self.all.iter_mut().find(|socket| socket.conn == conn)
+        self.all.iter_mut().find(|socket| socket.peer.is(conn))
     }
 
     /// Whether a connection stands.
-    pub(super) fn stands(&self, conn: ConnId) -> bool {
-        self.all.iter().any(|socket| socket.conn == conn && socket.stands)
+    pub(super) fn is_up(&self, conn: ConnId) -> bool {
+        self.all.iter().any(|socket| socket.peer.is(conn) && socket.peer.is_up())
+    }
+
+    /// How many replies are to come on a connection.
+    pub(super) fn pending(&self, conn: ConnId) -> usize {
+        let socket = self.all.iter().find(|socket| socket.peer.is(conn));
+        socket.map_or(0, |socket| socket.peer.pending())
     }
 
     /// The connection to a server, if there is one. It counts as used.
     pub(super) fn find(&mut self, name: &[u8], now: Mono) -> Option<ConnId> {
-        let at = self.all.iter().position(|socket| socket.name == name)?;
-        let conn = self.all.get(at)?.conn;
+        let conn = self.all.iter().find(|socket| socket.name == name)?.peer.conn()?;
         self.used(conn, now);
         Some(conn)
     }
@@ -60,27 +71,51 @@ impl Sockets {
         }
     }
 
-    /// Adds a connection that is being made. If there are too many, gives one that has to go.
-    pub(super) fn add(&mut self, name: Vec<u8>, conn: ConnId, now: Mono) -> Option<Socket> {
-        let spare = (self.all.len() >= MOST).then(|| self.all.remove(0));
-        let outbox = Outbox::default();
-        self.all.push(Socket { name, conn, outbox, db: None, stands: false, used: now });
-        spare
+    /// Makes a connection. If there are too many now, the one that was used longest ago is closed.
+    pub(super) fn add(
+        &mut self,
+        name: Vec<u8>,
+        conn: ConnId,
+        to: &Address,
+        now: Mono,
+    ) -> Vec<Output> {
+        let oldest = self.all.first().and_then(|socket| socket.peer.conn());
+        let mut outputs = match oldest.filter(|_| self.all.len() >= MOST) {
+            Some(oldest) => self.close(oldest),
+            None => Vec::new(),
+        };
+        let mut peer = Peer::new(PeerConfig { limits: LIMITS, ..PeerConfig::new(to.clone()) });
+        peer.connect(now, conn);
+        outputs.extend(iter::from_fn(|| peer.poll_output()));
+        self.all.push(Socket { name, peer, db: None, used: now });
+        outputs
     }
 
-    pub(super) fn remove(&mut self, conn: ConnId) -> Option<Socket> {
-        let at = self.all.iter().position(|socket| socket.conn == conn)?;
-        Some(self.all.remove(at))
+    /// Closes a connection.
+    pub(super) fn close(&mut self, conn: ConnId) -> Vec<Output> {
+        let Some(mut socket) = self.remove(conn) else { return Vec::new() };
+        socket.peer.close(CloseReason::Requested);
+        iter::from_fn(|| socket.peer.poll_output()).collect()
+    }
+
+    /// Forgets those that are closed.
+    pub(super) fn forget_closed(&mut self) {
+        self.all.retain(|socket| socket.peer.conn().is_some());
     }
 
     /// One that has not been used for long enough.
     pub(super) fn idle(&self, now: Mono) -> Option<ConnId> {
         let first = self.all.first()?;
-        (first.used + PATIENCE <= now).then_some(first.conn)
+        first.peer.conn().filter(|_| first.used + PATIENCE <= now)
     }
 
     /// When the next one has not been used for long enough.
     pub(super) fn next_idle(&self) -> Option<Mono> {
         self.all.first().map(|socket| socket.used + PATIENCE)
+    }
+
+    fn remove(&mut self, conn: ConnId) -> Option<Socket> {
+        let at = self.all.iter().position(|socket| socket.peer.is(conn))?;
+        Some(self.all.remove(at))
     }
 }
