@@ -338,15 +338,19 @@ fn ckquorum(front: &mut SentinelServer, call: &mut Call<'_>) -> Result {
 fn set(front: &mut SentinelServer, call: &mut Call<'_>) -> Result {
     named(front, call)?;
     let words: Vec<&[u8]> = call.args.from(3).iter().collect();
-    let outcome = front.service.sentinel.set(call.arg(2), &words);
-    match outcome.error {
-        None => save_and_answer(front, call),
-        Some(error) => {
-            if outcome.changed {
-                front.service.sentinel.save();
-            }
-            return Err(CommandError::composed(error));
+    let scripts = front.service.sentinel.scripts_to_set(&words);
+    if !scripts.is_empty() {
+        front.check_scripts(call.client, call.args.from(2), scripts);
+        return Ok(());
+    }
+    let outcome = front.service.sentinel.set(call.arg(2), &words, &|_| false);
+    let state = outcome.changed.then(|| front.service.sentinel.save());
+    match (outcome.error, state) {
+        (Some(error), _) => return Err(CommandError::composed(error)),
+        (None, Some(state)) => {
+            front.service.answer_when_saved(state, call.client, Answer::Ok);
         }
+        (None, None) => save_and_answer(front, call),
     }
     Ok(())
 }

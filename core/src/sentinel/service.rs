@@ -22,6 +22,7 @@ use crate::machine::{
     ChildChange, ChildId, Command, ConnId, DiskDone, DiskError, DiskErrorKind, DiskOp, ExitStatus,
     Input, LogLevel, Outbox, Output, Signal, Stdio,
 };
+use crate::resp::request::Args;
 use crate::rng::Rng;
 use crate::sorted::SortedMap;
 use crate::time::{Mono, Now};
@@ -37,6 +38,8 @@ pub struct SentinelService {
     saving: Option<u64>,
     /// Clients that are answered when a state is on disk.
     waiting: Vec<Waiting>,
+    /// Each SENTINEL SET that waits to hear whether the scripts that it names can be run.
+    checks: Vec<ScriptCheck>,
     /// The scripts that run: which job each child process is.
     children: SortedMap<ChildId, u64>,
     /// The number of the last child process.
@@ -49,6 +52,18 @@ struct Waiting {
     state: u64,
     client: u64,
     answer: Answer,
+}
+
+/// A SENTINEL SET of a client, of whose scripts the disk is asked.
+#[derive(Clone, Debug)]
+struct ScriptCheck {
+    client: u64,
+    /// The master's name, and what is to be set.
+    words: Vec<Vec<u8>>,
+    /// How many scripts the disk has not answered about.
+    pending: usize,
+    /// Those that can be run.
+    executable: Vec<String>,
 }
 
 /// What a client is answered when a state is on disk.
@@ -67,6 +82,13 @@ pub enum DiskWork {
     Read,
     /// It was written.
     Written,
+    /// A script of a client's SENTINEL SET was looked at.
+    Script {
+        /// The id of the client.
+        client: u64,
+        /// Where the script is.
+        path: String,
+    },
 }
 
 impl SentinelService {
@@ -113,6 +135,7 @@ impl SentinelServer {
                 sentinel,
                 saving: None,
                 waiting: Vec::new(),
+                checks: Vec::new(),
                 children: SortedMap::new(),
                 last_child: 0,
             }
@@ -235,6 +258,53 @@ impl SentinelServer {
             lines.written = written.map(|(directive, line)| (key(directive), line)).collect();
         });
         config
+    }
+
+    /// Asks the disk whether these scripts can be run, before a client's SENTINEL SET is carried out.
+    pub(super) fn check_scripts(
+        &mut self,
+        client: &mut Client<SentinelService>,
+        words: Args<'_>,
+        scripts: Vec<String>,
+    ) {
+        client.waiting = true;
+        self.service.checks.push(ScriptCheck {
+            client: client.id,
+            words: words.iter().map(<[u8]>::to_vec).collect(),
+            pending: scripts.len(),
+            executable: Vec::new(),
+        });
+        for path in scripts {
+            let work = DiskWork::Script { client: client.id, path: path.clone() };
+            self.service_disk_op(DiskOp::Stat { path }, work);
+        }
+    }
+
+    /// A script was looked at. The last one of a SENTINEL SET lets it go on.
+    fn script_checked(&mut self, now: Now<'_>, client: u64, path: String, can_run: bool) {
+        let checks = &mut self.service.checks;
+        let Some(at) = checks.iter().position(|check| check.client == client) else { return };
+        let check = &mut checks[at];
+        check.pending -= 1;
+        if can_run {
+            check.executable.push(path);
+        }
+        if check.pending > 0 {
+            return;
+        }
+        let ScriptCheck { words, executable, .. } = checks.remove(at);
+        let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+        let [name, words @ ..] = words.as_slice() else { return };
+        let executable = |path: &str| executable.iter().any(|known| known == path);
+        let outcome = self.service.sentinel.set(name, words, &executable);
+        let state = outcome.changed.then(|| self.service.sentinel.save());
+        match (outcome.error, state) {
+            (Some(error), _) => self.answer(now, client, Err(CommandError::composed(error))),
+            (None, None) => self.answer(now, client, Ok(())),
+            (None, Some(state)) => {
+                self.service.waiting.push(Waiting { state, client, answer: Answer::Ok });
+            }
+        }
     }
 
     fn file_written(&mut self, now: Now<'_>, result: Result<DiskDone, DiskError>) {
@@ -380,6 +450,13 @@ impl Service for SentinelService {
         match work {
             DiskWork::Read => front.file_read(now, result),
             DiskWork::Written => front.file_written(now, result),
+            DiskWork::Script { client, path } => {
+                let can_run = matches!(
+                    result,
+                    Ok(DiskDone::Stat(stat)) if !stat.dir && stat.mode & 0o111 != 0
+                );
+                front.script_checked(now, client, path, can_run);
+            }
         }
     }
 

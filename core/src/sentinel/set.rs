@@ -28,12 +28,18 @@ const OWN: [&str; 6] = [
 
 impl Sentinel {
     /// Sets options of a master: `option value ...` in pairs (`rename-command` takes two values).
-    /// Each is told of by `+set`; those before one that is wrong are set.
-    pub fn set(&mut self, name: &[u8], words: &[&[u8]]) -> SetOutcome {
+    /// Each is told of by `+set`; those before one that is wrong are set. `executable` says whether a
+    /// file of [`Sentinel::scripts_to_set`] can be run.
+    pub fn set(
+        &mut self,
+        name: &[u8],
+        words: &[&[u8]],
+        executable: &dyn Fn(&str) -> bool,
+    ) -> SetOutcome {
         let mut changed = false;
         let mut rest = words;
         while let [option, values @ ..] = rest {
-            match self.set_one(name, option, values) {
+            match self.set_one(name, option, values, executable) {
                 Ok(used) => {
                     changed = true;
                     rest = values.get(used..).unwrap_or_default();
@@ -44,8 +50,31 @@ impl Sentinel {
         SetOutcome { changed, error: None }
     }
 
+    /// The scripts that the words of a SENTINEL SET name, as far as scripts may be set at all.
+    pub fn scripts_to_set(&self, words: &[&[u8]]) -> Vec<String> {
+        if self.common.settings.deny_scripts_reconfig {
+            return Vec::new();
+        }
+        let mut scripts = Vec::new();
+        let mut rest = words;
+        while let [option, value, ..] = rest {
+            if is_script(option) && !value.is_empty() {
+                scripts.push(String::from_utf8_lossy(value).into_owned());
+            }
+            let used = if option.eq_ignore_ascii_case(b"rename-command") { 3 } else { 2 };
+            rest = rest.get(used..).unwrap_or_default();
+        }
+        scripts
+    }
+
     /// Sets one option. Gives how many values it took.
-    fn set_one(&mut self, name: &[u8], option: &[u8], values: &[&[u8]]) -> Result<usize, String> {
+    fn set_one(
+        &mut self,
+        name: &[u8],
+        option: &[u8],
+        values: &[&[u8]],
+        executable: &dyn Fn(&str) -> bool,
+    ) -> Result<usize, String> {
         let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let bad = |value: &[u8]| {
             format!("ERR Invalid argument '{}' for SENTINEL SET '{}'", shown(value), shown(option))
@@ -77,6 +106,14 @@ impl Sentinel {
                             Check the deny-scripts-reconfig configuration directive in your \
                             Sentinel configuration"
                     .into());
+            }
+            b"notification-script" if text.as_deref().is_some_and(|path| !executable(path)) => {
+                return Err("ERR Notification script seems non existing or non executable".into());
+            }
+            b"client-reconfig-script" if text.as_deref().is_some_and(|path| !executable(path)) => {
+                return Err(
+                    "ERR Client reconfiguration script seems non existing or non executable".into(),
+                );
             }
             b"notification-script" => master.notification_script = text,
             b"client-reconfig-script" => master.client_reconfig_script = text,
@@ -166,6 +203,12 @@ impl Sentinel {
         };
         OWN.into_iter().filter(wanted).map(|option| (option, value(option))).collect()
     }
+}
+
+/// Whether an option of SENTINEL SET names a script.
+fn is_script(option: &[u8]) -> bool {
+    option.eq_ignore_ascii_case(b"notification-script")
+        || option.eq_ignore_ascii_case(b"client-reconfig-script")
 }
 
 fn yes(value: &[u8]) -> Option<bool> {

@@ -737,7 +737,7 @@ fn options_of_a_master_are_set_until_one_is_wrong() {
     let set = |net: &mut Net, line: &str| {
         let words = words(line);
         let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
-        let outcome = net.guards[0].sentinel.set(b"mymaster", &words);
+        let outcome = net.guards[0].sentinel.set(b"mymaster", &words, &|path| path == "/bin/true");
         net.drain(0);
         (outcome.changed, outcome.error)
     };
@@ -758,4 +758,12 @@ fn options_of_a_master_are_set_until_one_is_wrong() {
     assert_eq!(set(&mut net, "quorum"), (false, Some(error.into())));
     let (changed, error) = set(&mut net, "notification-script /bin/true");
     assert!(!changed && error.is_some_and(|error| error.starts_with("ERR Reconfiguration of")));
+    net.guards[0].sentinel.settings_mut().deny_scripts_reconfig = false;
+    let line = "rename-command a b client-reconfig-script /missing";
+    let error = "ERR Client reconfiguration script seems non existing or non executable";
+    assert_eq!(set(&mut net, line), (true, Some(error.into())));
+    assert_eq!(set(&mut net, "notification-script /bin/true"), (true, None));
+    assert_eq!(net.master(0).notification_script.as_deref(), Some("/bin/true"));
+    assert_eq!(set(&mut net, "notification-script ''"), (true, None), "none any more");
+    assert_eq!(net.master(0).notification_script, None);
 }
