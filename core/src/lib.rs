@@ -20,6 +20,7 @@
 //! * [`sentinel`]: who decides that a master is gone, and replaces it.
 //! * [`client`]: what a redis-cli needs besides a terminal: parsing lines, printing replies, hints.
 //! * [`cluster_tools`]: `redis-cli --cluster` and `redis-trib.rb`: they build and mend clusters.
+//! * [`deployment`]: a deployment of real servers, as its nodes describe it.
 //! * [`sim`]: a world of hosts, links, disks and faults in which machines run.
 //! * [`lab`]: topologies and traffic to put into a world.
 //! * [`lesson`]: lessons as text files that check what happened in a world.
@@ -30,6 +31,7 @@ pub mod cluster;
 pub mod cluster_tools;
 pub mod command;
 pub mod conversation;
+pub mod deployment;
 pub mod front;
 pub mod glob;
 pub mod lab;

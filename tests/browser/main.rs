@@ -1,6 +1,7 @@
 //! What a person sees and does in the page, in a real Chromium.
 
 mod accessibility;
+mod attached;
 mod cluster;
 mod embedding;
 mod lessons;

@@ -5,6 +5,8 @@
 //! is a component or a pure part that one uses.
 
 mod app;
+#[cfg(feature = "whole")]
+mod attached;
 mod bodies;
 mod bus;
 mod cluster;
@@ -76,6 +78,10 @@ thread_local! {
 /// Starts the page, or the whole program if the address asks for what only that one has.
 #[wasm_bindgen(start)]
 pub fn start() {
+    #[cfg(feature = "whole")]
+    if whole::is_attached() {
+        return attached::show();
+    }
     if let Some(page) = whole::taken_over() {
         return show(page, false);
     }

@@ -96,6 +96,11 @@ pub(crate) fn needed_for(action: &Action) -> bool {
 const SCRIPTS: [&str; 8] =
     ["eval", "eval_ro", "evalsha", "evalsha_ro", "script", "function", "fcall", "fcall_ro"];
 
+/// Whether the address asks for the deployment that the page is attached to, in place of a World.
+pub(crate) fn is_attached() -> bool {
+    prefs::parameter("attached").is_some()
+}
+
 /// Whether a session needs the whole program.
 pub(crate) fn needed_for_session(shared: &Shared) -> bool {
     !IS_WHOLE
@@ -185,6 +190,7 @@ pub(crate) fn start_instead(otherwise: impl FnOnce() + 'static) -> bool {
     let fragment = gloo::utils::window().location().hash().unwrap_or_default();
     let fragment = fragment.trim_start_matches('#');
     let needed = match Shared::decode(fragment) {
+        _ if is_attached() => true,
         _ if Shared::lesson_of(fragment).is_some() || prefs::parameter("lesson").is_some() => true,
         Some((shared, _)) => needed_for_session(&shared),
         None => Question::of_address()

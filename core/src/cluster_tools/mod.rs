@@ -31,6 +31,7 @@ mod trib;
 
 pub use desk::{Ask, Login, Place, Settings, Told, Trouble};
 pub use dump::Dump;
+pub(crate) use node::Node as ClusterNode;
 pub use options::{Dialect, Invocation, Name, Options};
 pub use trib::parse_trib;
 

@@ -10,31 +10,31 @@ use super::options::Dialect;
 
 /// A node of the cluster.
 #[derive(Clone, Debug)]
-pub(super) struct Node {
-    pub(super) id: String,
-    pub(super) place: Place,
+pub(crate) struct Node {
+    pub(crate) id: String,
+    pub(crate) place: Place,
     /// The port of the bus; 0 if it is not known.
-    pub(super) bus_port: u16,
-    pub(super) flags: Vec<String>,
+    pub(crate) bus_port: u16,
+    pub(crate) flags: Vec<String>,
     /// The id of the master that it replicates.
-    pub(super) replicates: Option<String>,
-    pub(super) slots: SlotSet,
+    pub(crate) replicates: Option<String>,
+    pub(crate) slots: SlotSet,
     /// Slots on their way to another node, with its id.
-    pub(super) migrating: BTreeMap<u16, String>,
+    pub(crate) migrating: BTreeMap<u16, String>,
     /// Slots on their way from another node, with its id.
-    pub(super) importing: BTreeMap<u16, String>,
-    pub(super) epoch: u64,
+    pub(crate) importing: BTreeMap<u16, String>,
+    pub(crate) epoch: u64,
     /// Whether the link to it stood.
-    pub(super) connected: bool,
+    pub(crate) connected: bool,
     /// How many replicas it has, once that is known.
-    pub(super) replicas: Option<usize>,
+    pub(crate) replicas: Option<usize>,
     /// What it is to become has not been sent to it yet.
-    pub(super) is_planned: bool,
+    pub(crate) is_planned: bool,
 }
 
 impl Node {
     /// The node of a line of CLUSTER NODES.
-    pub(super) fn parse(line: &str) -> Option<Node> {
+    pub(crate) fn parse(line: &str) -> Option<Node> {
         let mut words = line.split(' ');
         let id = words.next()?.to_owned();
         let address = words.next()?;
@@ -86,7 +86,7 @@ impl Node {
         }
     }
 
-    pub(super) fn has_flag(&self, flag: &str) -> bool {
+    pub(crate) fn has_flag(&self, flag: &str) -> bool {
         self.flags.iter().any(|known| known == flag)
     }
 

@@ -1,5 +1,7 @@
-//! `limpid playground`: a server on the Redis protocol and the page over HTTP, in one process.
+//! `limpid playground`: a server on the Redis protocol and the page over HTTP, in one process; or the
+//! page alone, attached to servers that run elsewhere.
 
+mod attach;
 mod lessons;
 mod page;
 
@@ -30,6 +32,10 @@ pub(crate) struct Options {
     /// shows each change
     #[arg(long, value_name = "DIR")]
     lessons: Option<PathBuf>,
+    /// Starts no server, but shows running ones: the deployment that this node belongs to, as
+    /// host:port or redis://user:password@host:port; may be given several times
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "port")]
+    attach: Vec<attach::Seed>,
 }
 
 /// Runs both until the server ends.
@@ -50,11 +56,16 @@ fn start(options: &Options) -> Result<ExitCode> {
             folder.join("mine/first.md").display()
         );
     }
+    if !options.attach.is_empty() {
+        let listener = listen(http, "--http-port")?;
+        return attached(listener, options);
+    }
     // Tried here, since the server would only say so in its log. It listens a moment later.
     drop(listen(redis, "--port")?);
     let listener = listen(http, "--http-port")?;
     let http = listener.local_addr().context("cannot tell where the page is")?;
-    serve(listener, options.lessons.clone())?;
+    listener.set_nonblocking(true)?;
+    serve(listener, page::router(options.lessons.clone(), None))?;
 
     let mut config = Config::default();
     for (directive, value) in [
@@ -93,14 +104,27 @@ fn listen(address: SocketAddr, option: &str) -> Result<TcpListener> {
     }
 }
 
-/// Serves the page on a thread of its own, so that it never keeps the server waiting.
-fn serve(listener: TcpListener, lessons: Option<PathBuf>) -> Result<()> {
+/// Shows a deployment that runs elsewhere, until a signal ends the process.
+fn attached(listener: TcpListener, options: &Options) -> Result<ExitCode> {
     listener.set_nonblocking(true)?;
+    let http = listener.local_addr().context("cannot tell where the page is")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let attached = attach::Attached::start(&options.attach).await?;
+        println!("\n  page            http://{http}/?attached\n");
+        let router = page::router(options.lessons.clone(), Some(attached));
+        axum::serve(tokio::net::TcpListener::from_std(listener)?, router).await?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Serves the page on a thread of its own, so that it never keeps the server waiting.
+fn serve(listener: TcpListener, router: axum::Router) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name("http".into()).spawn(move || {
         let served = runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener)?;
-            axum::serve(listener, page::router(lessons)).await
+            axum::serve(listener, router).await
         });
         if let Err(error) = served {
             eprintln!("limpid: the page is served no more: {error}");

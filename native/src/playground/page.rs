@@ -17,6 +17,7 @@ use axum::routing::get;
 use rust_embed::{EmbeddedFile, RustEmbed};
 use tower_http::set_header::SetResponseHeaderLayer;
 
+use super::attach::Attached;
 use super::lessons;
 
 /// The page, in the binary; a debug build reads it from where it was built.
@@ -38,8 +39,9 @@ const FOR_EVER: &str = "public, max-age=31536000, immutable";
 /// For the others: keep them, and ask each time whether they are still good.
 const ASK: &str = "no-cache";
 
-/// Answers everything that a browser asks for. A folder of lessons stands in for those of the page.
-pub(super) fn router(own_lessons: Option<PathBuf>) -> Router {
+/// Answers everything that a browser asks for. A folder of lessons stands in for those of the page; a
+/// deployment is shown if the page is attached to one.
+pub(super) fn router(own_lessons: Option<PathBuf>, attached: Option<Attached>) -> Router {
     let always = |name: HeaderName, value: &'static str| {
         SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value))
     };
@@ -50,13 +52,17 @@ pub(super) fn router(own_lessons: Option<PathBuf>) -> Router {
             .route("/index.html", get(reloading))
             .fallback_service(get(answer)),
     };
-    pages
+    let pages = pages
         .layer(always(CONTENT_SECURITY_POLICY, POLICY))
         .layer(always(X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(always(REFERRER_POLICY, "no-referrer"))
         // The embedding script is loaded by pages of other origins; nothing here is secret.
         .layer(always(ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
-        .layer(always(HeaderName::from_static("cross-origin-resource-policy"), "cross-origin"))
+        .layer(always(HeaderName::from_static("cross-origin-resource-policy"), "cross-origin"));
+    match attached {
+        Some(attached) => attached.router().merge(pages),
+        None => pages,
+    }
 }
 
 /// The page, which loads itself again when a lesson changes.

@@ -1,5 +1,6 @@
 //! The `limpid` binary as a process: how it starts, what it says, how it ends.
 
+mod attach;
 mod daemon;
 mod lessons;
 mod limits;

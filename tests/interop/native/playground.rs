@@ -7,17 +7,21 @@ use limpid_tests::process::{Process, free_port};
 
 use super::{connect, ping};
 
-struct Answer {
-    status: u16,
-    headers: BTreeMap<String, String>,
-    body: Vec<u8>,
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) headers: BTreeMap<String, String>,
+    pub(super) body: Vec<u8>,
 }
 
-fn ask(port: u16, method: &str, path: &str, headers: &str) -> Answer {
+pub(super) fn ask(port: u16, method: &str, path: &str, headers: &str) -> Answer {
+    ask_as("localhost", port, method, path, headers)
+}
+
+/// The same under another name of the host.
+pub(super) fn ask_as(host: &str, port: u16, method: &str, path: &str, headers: &str) -> Answer {
     let mut stream = connect(port);
-    let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n"
-    );
+    let request =
+        format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{headers}\r\n");
     stream.write_all(request.as_bytes()).expect("sent");
     let mut all = Vec::new();
     stream.read_to_end(&mut all).expect("an answer and its end");

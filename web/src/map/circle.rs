@@ -10,6 +10,9 @@ use crate::i18n::Locale;
 use crate::kinds::num;
 use crate::layout::{Point, circle};
 use crate::page::{Page, Topic, View};
+use crate::scene::Scene;
+#[cfg(feature = "whole")]
+use crate::units::BodyId;
 
 /// How thick the circle is, and how far from it a click still means it, as parts of its radius.
 const BAND: f64 = 0.085;
@@ -56,9 +59,25 @@ pub(super) fn circle_of_slots(view: &View) -> Html {
             data-moving={shown.moving.len().to_string()} role="img"
             aria-label={summary(locale, shown)}>
             <circle class="unowned" r={num(radius)} stroke-width={num(radius * BAND)} />
-            { for shown.claims.iter().map(|claim| arc(view, claim, radius)) }
+            { for shown.claims.iter().map(|claim| arc(&view.scene, claim, radius)) }
             { for shown.moving.iter().take(MOST_MOVING).map(|cell| moving(view, cell, radius)) }
             { chosen(view, shown, radius) }
+        </g>
+    }
+}
+
+/// The circle of a scene that is only looked at, if there is a cluster.
+#[cfg(feature = "whole")]
+pub(crate) fn still_circle(scene: &Scene, at: impl Fn(BodyId) -> Point, locale: Locale) -> Html {
+    let Some(shown) = &scene.circle else { return Html::default() };
+    let primaries = scene.bodies.iter().filter(|body| body.shard.is_some() && body.home.is_none());
+    let radius = circle::radius(primaries.map(|body| at(body.id)));
+    html! {
+        <g class="circle" data-testid="circle" data-served={shown.served().to_string()} role="img"
+            aria-label={summary(locale, shown)}>
+            <circle class="unowned" r={num(radius)} stroke-width={num(radius * BAND)} />
+            { for shown.claims.iter().map(|claim| arc(scene, claim, radius)) }
+            <text class="told" font-size={num(radius * 0.115)}>{ summary(locale, shown) }</text>
         </g>
     }
 }
@@ -76,14 +95,14 @@ fn summary(locale: Locale, shown: &Circle) -> String {
 
 /// The range of slots of one owner. It is pale while nobody serves it; a second node that claims it
 /// as well has a thin arc inside.
-fn arc(view: &View, claim: &Claim, radius: f64) -> Html {
+fn arc(scene: &Scene, claim: &Claim, radius: f64) -> Html {
     let hue = |body| {
-        let shard = view.scene.body(body).and_then(|body| body.shard).unwrap_or_default();
+        let shard = scene.body(body).and_then(|body| body.shard).unwrap_or_default();
         format!("hue-{}", shard % 7)
     };
     let path = |radius: f64| sector(claim.first, claim.last, radius);
     let served = if claim.served { "served" } else { "unserved" };
-    let title = format!("{}–{} {}", claim.first, claim.last, view.scene.name(claim.owner));
+    let title = format!("{}–{} {}", claim.first, claim.last, scene.name(claim.owner));
     html! {
         <g key={claim.first}>
             <path class={classes!("arc", served, hue(claim.owner))} d={path(radius)}
@@ -91,7 +110,7 @@ fn arc(view: &View, claim: &Claim, radius: f64) -> Html {
             if let Some(rival) = claim.rival {
                 <path class={classes!("arc", "rival", hue(rival))} d={path(radius * (1.0 - BAND))}
                     stroke-width={num(radius * BAND * 0.35)}>
-                    <title>{ view.scene.name(rival) }</title>
+                    <title>{ scene.name(rival) }</title>
                 </path>
             }
         </g>

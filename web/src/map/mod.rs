@@ -6,7 +6,7 @@ pub(crate) mod acts;
 pub(crate) mod body;
 pub(crate) mod card;
 pub(crate) mod chart;
-mod circle;
+pub(crate) mod circle;
 pub(crate) mod focus;
 pub(crate) mod follow;
 pub(crate) mod gesture;
