@@ -1,7 +1,7 @@
 //! `--attach`: the nodes of a real deployment, asked again and again, for the page to draw.
 //!
 //! From the addresses that are given all others are found. Each node has a task with one connection,
-//! which only reads: INFO, CLUSTER NODES, the tables of SENTINEL. Nobody is asked while no page looks.
+//! which only reads: INFO, CLUSTER NODES, the tables of SENTINEL. While no page looks, none is asked.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,6 +18,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use limpid_core::deployment::{Inquiry, Report};
 use limpid_core::resp::value::{Decoder, Value, encode_command};
+use percent_encoding::percent_decode_str;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
@@ -33,7 +34,7 @@ const NODES: usize = 512;
 /// The name of the connections in CLIENT LIST.
 const NAME: &str = "limpid-attach";
 
-/// Where a node is, and who asks: `host`, `host:port` or `redis://[user][:password@]host[:port]`.
+/// An address with a login: `host`, `host:port` or `redis://[user][:password@]host[:port]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Seed {
     address: String,
@@ -64,7 +65,10 @@ impl FromStr for Seed {
         let host = url.host_str().filter(|host| !host.is_empty()).ok_or(wrong)?;
         // An address of version 6 stands in brackets in a URL, and in INFO without.
         let host = host.trim_start_matches('[').trim_end_matches(']');
-        let decoded = |text: &str| percent_decoded(text).ok_or_else(|| wrong.to_owned());
+        let decoded = |text: &str| match percent_decode_str(text).decode_utf8() {
+            Ok(decoded) => Ok(decoded.into_owned()),
+            Err(_) => Err(format!("the user or the password is not UTF-8; {wrong}")),
+        };
         let login = match url.password() {
             None => None,
             Some(password) => Some(Login {
@@ -73,16 +77,6 @@ impl FromStr for Seed {
             }),
         };
         Ok(Seed { address: format!("{host}:{}", url.port().unwrap_or(6379)), login })
-    }
-}
-
-/// Text in which `%41` stands for `A`; `None` if it is not UTF-8.
-fn percent_decoded(text: &str) -> Option<String> {
-    let pairs = url::form_urlencoded::parse(text.as_bytes());
-    // A plus is a plus in the first part of a URL.
-    match text.contains('+') {
-        true => percent_decoded(&text.replace('+', "%2B")),
-        false => Some(pairs.map(|(key, _)| key.into_owned()).next().unwrap_or_default()),
     }
 }
 
