@@ -39,8 +39,17 @@ const NEWER: &[(&str, usize)] = &[
     ("config|rewrite", TIPS),
 ];
 
-/// Commands of Redis 7.2 that 7.0.15 does not have.
-const NEW: &[&str] = &["client|no-touch", "client|setinfo", "cluster|myshardid", "waitaof"];
+/// Commands that 7.0.15 does not have: of Redis 7.2, and those by which slots move as a whole.
+const NEW: &[&str] = &[
+    "client|no-touch",
+    "client|setinfo",
+    "cluster|cancelslotmigrations",
+    "cluster|getslotmigrations",
+    "cluster|migrateslots",
+    "cluster|myshardid",
+    "cluster|syncslots",
+    "waitaof",
+];
 
 /// Commands whose arguments Redis 7.2 tells otherwise than 7.0.15.
 const NEWER_ARGUMENTS: &[&str] = &[

@@ -2,6 +2,7 @@
 
 pub mod chaos;
 pub mod client;
+pub mod clusters;
 pub mod crashes;
 pub mod kills;
 pub mod process;

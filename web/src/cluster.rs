@@ -38,7 +38,7 @@ pub(crate) struct Claim {
     pub rival: Option<BodyId>,
 }
 
-/// A slot that is open: one node gives it away key by key, and another takes it.
+/// A slot that one node gives away, key by key or as a whole, and another takes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moving {
     /// The slot.
@@ -180,8 +180,13 @@ impl Lab {
             Circle { claims: self.claims(members, &slots, &bodies), moving: Vec::new() };
         for member in members {
             let Some(cluster) = member.server.cluster() else { continue };
-            for (slot, gives, other) in cluster.open_slot_views() {
-                let Some(to) = self.node_named(members, other).filter(|_| gives) else { continue };
+            // Key by key, or as a whole.
+            let open = cluster.open_slot_views().into_iter().filter(|(_, gives, _)| *gives);
+            let open = open.map(|(slot, _, other)| (slot, other));
+            let whole = member.server.leaving_slots();
+            let whole = whole.into_iter().map(|moving| (moving.slot, moving.target));
+            for (slot, other) in open.chain(whole) {
+                let Some(to) = self.node_named(members, other) else { continue };
                 let keys = |server: Option<&Server>| {
                     server.map_or(0, |server| server.keyspace().count_in_slot(slot))
                 };

@@ -19,6 +19,9 @@ pub(crate) struct Args {
     /// are replaced and slots move.
     #[arg(long, default_value_t = 500)]
     proxies: u64,
+    /// How many worlds in which slots of a cluster move while hosts, links and clocks fail.
+    #[arg(long, default_value_t = 1_000)]
+    clusters: u64,
     /// The first seed. Of a failure the seed is told, and how to see it again.
     #[arg(long, default_value_t = 1)]
     first: u64,
@@ -36,5 +39,7 @@ pub(crate) fn worlds(ws: &Workspace, args: &Args) -> Result<()> {
     let numbers = [args.sentinels.to_string(), args.first.to_string()];
     run(ws.cargo().args(run_bin).arg("sentinels").args(&numbers))?;
     let numbers = [args.proxies.to_string(), args.first.to_string()];
-    run(ws.cargo().args(run_bin).arg("proxies").args(&numbers))
+    run(ws.cargo().args(run_bin).arg("proxies").args(&numbers))?;
+    let numbers = [args.clusters.to_string(), args.first.to_string()];
+    run(ws.cargo().args(run_bin).arg("clusters").args(&numbers))
 }

@@ -18,6 +18,9 @@ pub struct NodesConf {
     pub current_epoch: u64,
     /// The epoch in which this node voted last.
     pub last_vote_epoch: u64,
+    /// Slots whose keys were arriving to change hands at one moment. A variable of Limpid's own, which
+    /// Redis passes over.
+    pub arriving: SlotSet,
 }
 
 /// A line of `nodes.conf`.
@@ -134,12 +137,14 @@ impl NodesConf {
         if !rest.is_empty() {
             return Err("a variable has no value");
         }
-        for [name, value] in pairs {
-            let value = value.parse().map_err(|_| "a variable is not a number");
+        for [name, text] in pairs {
+            let value = text.parse().map_err(|_| "a variable is not a number");
             if name.eq_ignore_ascii_case("currentEpoch") {
                 self.current_epoch = value?;
             } else if name.eq_ignore_ascii_case("lastVoteEpoch") {
                 self.last_vote_epoch = value?;
+            } else if name.eq_ignore_ascii_case(ARRIVING) {
+                self.arriving = parse_ranges(text).ok_or("the arriving slots are no slots")?;
             }
         }
         Ok(())
@@ -154,8 +159,36 @@ impl fmt::Display for NodesConf {
             f.write_char('\n')?;
         }
         let (current, vote) = (self.current_epoch, self.last_vote_epoch);
-        writeln!(f, "vars currentEpoch {current} lastVoteEpoch {vote}")
+        write!(f, "vars currentEpoch {current} lastVoteEpoch {vote}")?;
+        if !self.arriving.is_empty() {
+            write!(f, " {ARRIVING} {}", ranges_text(&self.arriving))?;
+        }
+        f.write_char('\n')
     }
+}
+
+/// The variable that tells [`NodesConf::arriving`].
+const ARRIVING: &str = "limpidArriving";
+
+/// Slots as `0-99,101`.
+fn ranges_text(slots: &SlotSet) -> String {
+    let range = |(first, last): (Slot, Slot)| match first == last {
+        true => first.to_string(),
+        false => format!("{first}-{last}"),
+    };
+    slots.ranges().map(range).collect::<Vec<_>>().join(",")
+}
+
+fn parse_ranges(text: &str) -> Option<SlotSet> {
+    let mut slots = SlotSet::new();
+    for word in text.split(',') {
+        let (first, last) = word.split_once('-').unwrap_or((word, word));
+        let (first, last) = (first.parse::<u16>().ok()?, last.parse::<u16>().ok()?);
+        for number in first..=last {
+            slots.insert(Slot::new(number)?);
+        }
+    }
+    Some(slots)
 }
 
 impl NodeLine {
@@ -325,6 +358,17 @@ vars currentEpoch 6 lastVoteEpoch 5
         assert_eq!(conf.nodes[2].open.len(), 2);
         conf.nodes.iter_mut().for_each(|node| node.connected = true);
         assert_eq!(conf.to_string(), FILE);
+    }
+
+    #[test]
+    fn arriving_slots_are_kept() {
+        let text = FILE.replace("lastVoteEpoch 5", "lastVoteEpoch 5 limpidArriving 0-2,7");
+        let conf = NodesConf::parse(&text).expect("a good file").expect("a configuration");
+        let arriving: Vec<u16> = conf.arriving.iter().map(Slot::number).collect();
+        assert_eq!(arriving, [0, 1, 2, 7]);
+        assert!(conf.to_string().ends_with("lastVoteEpoch 5 limpidArriving 0-2,7\n"));
+        let bad = text.replace("0-2,7", "0-2,16384");
+        assert!(NodesConf::parse(&bad).is_err());
     }
 
     #[test]

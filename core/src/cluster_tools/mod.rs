@@ -4,8 +4,8 @@
 //! Each is an `async fn` of a [conversation](crate::conversation::Conversation) that asks for
 //! "send these commands to that node", "print this" and "read a line" ([`Ask`]) and is told what
 //! came of it ([`Told`]). What carries the requests out lives elsewhere: `native` on sockets, the
-//! lab's shell in a World. The output is written to be that of Redis's tools, line for
-//! line.
+//! lab's shell in a World. The output is that of Redis's tools, line for line;
+//! `tests/interop/cluster/tools.rs` compares the two on equal clusters.
 //!
 //! * `options`: the command line; `desk`: the requests; `node`, `fleet`: what is known of a
 //!   cluster; one file for each tool or pair of tools.
@@ -28,6 +28,7 @@ mod slots;
 #[cfg(test)]
 mod tests;
 mod trib;
+mod whole;
 
 pub use desk::{Ask, Login, Place, Settings, Told, Trouble};
 pub use dump::Dump;

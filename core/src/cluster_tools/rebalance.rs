@@ -130,14 +130,14 @@ impl Fleet {
         if steps.len() != slots {
             return self.desk.fail("*** Assertion failed: Reshard table != number of slots");
         }
-        for (slot, _) in steps {
-            if !self.options.simulate {
-                let how = Moving { quiet: true, ..Moving::default() };
-                if let Err(reason) = self.move_slot(source, target, slot, how).await {
-                    return self.desk.fail(format!("*** clusterManagerMoveSlot: {reason}"));
-                }
+        let slots: Vec<Slot> = steps.into_iter().map(|(slot, _)| slot).collect();
+        if self.options.simulate {
+            self.desk.print("#".repeat(slots.len()));
+        } else {
+            let how = Moving { quiet: true, ..Moving::default() };
+            if let Err(reason) = self.move_slots(source, target, &slots, how, "#").await {
+                return self.desk.fail(format!("*** clusterManagerMoveSlot: {reason}"));
             }
-            self.desk.print("#");
         }
         self.desk.print("\n");
         Ok(())

@@ -42,8 +42,11 @@ pub(super) async fn reshard(desk: Desk, args: &[String], options: Options) -> Ou
             return Err(Failed);
         }
     }
-    for (slot, source) in steps {
-        if let Err(reason) = fleet.move_slot(source, target, slot, Moving::default()).await {
+    for steps in steps.chunk_by(|(_, a), (_, b)| a == b) {
+        let source = steps[0].1;
+        let slots: Vec<Slot> = steps.iter().map(|(slot, _)| *slot).collect();
+        let moved = fleet.move_slots(source, target, &slots, Moving::default(), "").await;
+        if let Err(reason) = moved {
             return match reason.is_empty() {
                 true => Err(Failed),
                 false => fleet.desk.fail(format!("clusterManagerMoveSlot failed: {reason}")),

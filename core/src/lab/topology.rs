@@ -138,7 +138,7 @@ fn nodes_conf(myself: u8, primaries: u8, count: u8) -> String {
         }
     });
     let current_epoch = primaries.into();
-    NodesConf { nodes: nodes.collect(), current_epoch, last_vote_epoch: 0 }.to_string()
+    NodesConf { nodes: nodes.collect(), current_epoch, ..NodesConf::default() }.to_string()
 }
 
 /// `redis-n` at 10.0.0.n with one server, which keeps its data in memory.

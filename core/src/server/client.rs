@@ -27,6 +27,8 @@ pub struct ServerClient {
     pub readonly: bool,
     /// Whether its next command may work on a slot that is on its way to this node (ASKING).
     pub asking: bool,
+    /// Whether it is a node of the cluster that brings slots (CLUSTER SYNCSLOTS).
+    pub imports: bool,
     /// Whether it is the primary, whose stream of commands is carried out.
     pub from_primary: bool,
     /// Replies that stay until the append-only file is durable up to some point.
@@ -53,6 +55,7 @@ impl ClientState for ServerClient {
         match &self.replica {
             _ if self.from_primary => ClientKind::Primary,
             Some(replica) if replica.is_known() => ClientKind::Replica,
+            _ if self.imports => ClientKind::Source,
             _ => ClientKind::Normal,
         }
     }

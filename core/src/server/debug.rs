@@ -6,6 +6,7 @@ use sha1_smol::Sha1;
 
 use super::Server;
 use super::{Call, Handler, row};
+use crate::cluster::state::{LinkDirection, PacketFilter};
 use crate::command::meta::flag;
 use crate::command::{CommandError, Group, Row};
 use crate::glob;
@@ -107,6 +108,30 @@ fn debug(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
         (b"replicate", 3..) => {
             server.service.effects.begin(server.service.listeners);
             server.service.effects.propagate(call.client.state.db, call.args.from(2).iter());
+            call.reply().ok();
+        }
+        (b"drop-cluster-packet-filter", 3) => {
+            let filter = match parse_i64(call.arg(2)).ok_or(CommandError::NotAnInteger)? {
+                -1 => None,
+                kind => Some(u16::try_from(kind).map_or(PacketFilter::All, PacketFilter::Kind)),
+            };
+            server.with_cluster(call.now, |state, _| state.drop_packets(filter));
+            call.reply().ok();
+        }
+        (b"clusterlink", 5) if call.arg(2).eq_ignore_ascii_case(b"kill") => {
+            let which = match call.arg(3).to_ascii_lowercase().as_slice() {
+                b"to" => LinkDirection::To,
+                b"from" => LinkDirection::From,
+                b"all" => LinkDirection::All,
+                _ => return Err(CommandError::text("ERR Unknown direction: use to, from or all")),
+            };
+            let name = call.args.at(4);
+            let killed =
+                server.with_cluster(call.now, |state, local| state.kill_links(local, name, which));
+            let disabled = || Err("This instance has cluster support disabled".to_owned());
+            killed
+                .unwrap_or_else(disabled)
+                .map_err(|text| CommandError::composed(format!("ERR {text}")))?;
             call.reply().ok();
         }
         (b"htstats", 3..=4) => table_stats(server, call)?,
@@ -377,10 +402,14 @@ fn help(call: &mut Call<'_>) {
         &[
             "CHANGE-REPL-ID",
             "    Give this server another replication id.",
+            "CLUSTERLINK KILL <to|from|all> <node-id>",
+            "    Cut the connections to a node of the cluster, from it, or both.",
             "DIGEST",
             "    A digest of all keys and values.",
             "DIGEST-VALUE <key> [<key> ...]",
             "    A digest of the value of each key.",
+            "DROP-CLUSTER-PACKET-FILTER <packet-type>",
+            "    Drop messages of this type that come from other nodes; -1: none, -2: drop all.",
             "ERROR <string>",
             "    Reply this error.",
             "HTSTATS <dbid>",

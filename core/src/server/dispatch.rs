@@ -33,6 +33,11 @@ impl Server {
         {
             return Err(error);
         }
+        if self.is_clustered() && self.waits_for_slot(client, command, args) {
+            client.held = Some(args.into());
+            client.paused = true;
+            return Ok(Admission::Held);
+        }
         if self.config.settings().maxmemory > 0 {
             self.check_memory(now, client, command)?;
         }

@@ -61,6 +61,7 @@ pub mod table;
 mod transactions;
 
 pub use client::ServerClient;
+pub use cluster::MovingSlot;
 pub use config::{Config, ConfigError};
 pub use replication::{BacklogView, PrimaryView, ReplicaView, ReplicationView};
 pub use scripting::trace::{ScriptStep, ScriptView};
@@ -105,6 +106,8 @@ pub struct Redis {
     waiting: blocking::Waiting,
     /// What a node of a cluster has besides, if this is one.
     cluster: Option<Box<cluster::Node>>,
+    /// Whether slots that were closed are open again, and clients wait for that.
+    cluster_opened: bool,
     /// Whether an EXEC is running.
     executing: bool,
     replication: replication::Replication,
@@ -168,6 +171,7 @@ impl Server {
                 eviction: eviction::Eviction::default(),
                 waiting: blocking::Waiting::default(),
                 cluster: clustered.then(Box::default),
+                cluster_opened: false,
                 executing: false,
                 replication: replication::Replication::new(stream_id),
                 prefetch_pays: false,

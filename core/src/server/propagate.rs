@@ -39,6 +39,9 @@ impl Server {
         }
         let commands = self.service.effects.take_commands();
         let whole = together == Together::Yes && commands.len() > 1;
+        if self.is_clustered() {
+            self.feed_handover(&commands);
+        }
         if commands.iter().all(|command| command.to == Followers::All) {
             self.feed_aof(&commands, whole);
         } else {
@@ -54,6 +57,8 @@ impl Server {
 
     /// Brings up to date whether anybody follows.
     pub(super) fn followers_changed(&mut self) {
-        self.service.listeners.propagation = self.aof_follows() || self.replicas_follow();
+        self.service.listeners.propagation = self.aof_follows()
+            || self.replicas_follow()
+            || self.service.cluster.as_ref().is_some_and(|node| node.handover_follows());
     }
 }

@@ -100,6 +100,10 @@ impl Service for Redis {
         server.end_transaction(client);
         server.unblock(client);
         server.replica_left(client);
+        if client.state.imports {
+            let now = Now::instantaneous(server.now.0, server.now.1);
+            server.import_failed(now, client.id, "the connection to the source is gone");
+        }
         if client.state.from_primary {
             server.primary_left(client);
         }
@@ -122,6 +126,9 @@ impl Service for Redis {
         if server.is_bus_conn(conn) {
             return server.bus_input(now, conn, input);
         }
+        if server.is_handover_conn(conn) {
+            return server.export_input(now, conn, input);
+        }
         if server.is_migrate_conn(conn) {
             return server.migrate_input(now, conn, input);
         }
@@ -141,6 +148,9 @@ impl Service for Redis {
         }
         if server.is_bus_conn(conn) {
             return server.bus_outbox(conn);
+        }
+        if server.is_handover_conn(conn) {
+            return server.export_outbox();
         }
         server.link_outbox(conn)
     }
@@ -271,6 +281,9 @@ impl Service for Redis {
 
     fn published(server: &mut Server, now: Now<'_>, client: &Client, args: Args<'_>) {
         if server.is_clustered() {
+            if client.state.from_primary && server.hears_of_imports(args) {
+                return;
+            }
             return server.publish_in_cluster(now, args);
         }
         server.tell_replicas(client.state.db, args);

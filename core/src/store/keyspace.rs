@@ -213,6 +213,18 @@ impl Keyspace {
         }
     }
 
+    /// Starts a snapshot of what these slots of the first database hold now. One that was under way is
+    /// given up.
+    pub fn begin_snapshot_of(&mut self, slots: &[Slot]) {
+        self.end_snapshot();
+        self.last_snapshot += 1;
+        self.copied = 0;
+        if let Some(db) = self.dbs.first_mut() {
+            db.snapshot_index = 0;
+            db.table.begin_snapshot_of(self.last_snapshot, slots);
+        }
+    }
+
     /// Hands over at least `count` keys of the snapshot with the number of their database, unless
     /// it ends before. Returns whether it has ended.
     ///

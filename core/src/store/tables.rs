@@ -290,6 +290,21 @@ impl Tables {
         slots.tables_mut().for_each(|table| table.begin_snapshot(id));
     }
 
+    /// The same of these slots only. Nothing happens unless keys are divided by slot.
+    pub(super) fn begin_snapshot_of(&mut self, id: u64, numbers: &[sharding::Slot]) {
+        let Some(slots) = &mut self.slots else { return };
+        slots.changed.clear();
+        (slots.pending, slots.copied) = (0, 0);
+        let mut first = None;
+        for number in numbers.iter().map(|slot| slot.number()) {
+            if slots.table(number).is_some() {
+                slots.table_mut(number).begin_snapshot(id);
+                first = first.or(Some(number)).min(Some(number));
+            }
+        }
+        slots.walk = first;
+    }
+
     /// Whether a snapshot is under way.
     #[inline]
     pub(super) fn in_snapshot(&self) -> bool {

@@ -4,6 +4,7 @@
 mod clients;
 mod leaving;
 pub(crate) mod tools;
+mod whole;
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -317,6 +318,22 @@ fn a_damaged_nodes_conf_stops_the_start_with_its_line() {
     let line = damaged.wait_for_line("corrupted cluster config file").expect("a line");
     assert!(line.contains("line 1: a flag is unknown"), "{line}");
     assert_eq!(damaged.wait().code(), Some(1));
+}
+
+#[test]
+fn slots_move_between_the_kinds_while_a_client_writes() {
+    let cluster = Cluster::create_with(&[Limpid, Redis, Limpid, Redis, Limpid, Redis], PATIENT);
+    let writer = clients::Writer::new(&cluster);
+    thread::scope(|scope| {
+        scope.spawn(|| writer.run());
+        let _end = writer.ends();
+        for (from, to) in [(0, 1), (1, 0), (0, 2), (2, 1)] {
+            writer.goes_on();
+            cluster.reshard(from, to, 1500);
+        }
+        writer.goes_on();
+    });
+    writer.all_there();
 }
 
 #[test]

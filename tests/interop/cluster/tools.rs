@@ -1,7 +1,153 @@
-//! What the cluster tools print, made comparable: the order in which a node lists the others differs
-//! from run to run.
+//! `redis-cli --cluster` of Debian and of Limpid, each on equal clusters of Redis's nodes and of
+//! Limpid's: they print the same, line for line.
+//!
+//! Names of nodes, ports and times differ from run to run, and so does the order in which a node
+//! lists the others: the first are given other names here, and lines about different nodes that follow
+//! each other are sorted.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::thread;
+
+use limpid_core::resp::value::Value;
+use limpid_tests::process::Kind::{self, Limpid, Redis};
+use limpid_tests::process::{Process, binary};
+use limpid_tests::wait::until;
+use tempfile::TempDir;
+
+use super::{address, call, text};
+
+/// Whose tool builds a cluster of whose nodes, and what it has printed so far.
+struct Desk {
+    tool: Kind,
+    nodes: Vec<Process>,
+    ids: Vec<String>,
+    /// A server that is no node of a cluster.
+    apart: Process,
+    dir: TempDir,
+    told: String,
+}
+
+impl Desk {
+    fn new(tool: Kind, nodes: Kind) -> Desk {
+        let nodes: Vec<Process> =
+            (0..6).map(|_| Process::node(nodes, &["--repl-diskless-sync-delay", "0"])).collect();
+        let ids = nodes.iter().map(|node| text(node, "CLUSTER MYID")).collect();
+        let apart = Process::redis_server(&[]);
+        let dir = TempDir::new().expect("a temporary directory");
+        Desk { tool, nodes, ids, apart, dir, told: String::new() }
+    }
+
+    /// Runs a tool with these words, among which `@1` is the address of a node, `#1` its name, `@a` the
+    /// server apart and `%` a directory. What is typed comes from `input`.
+    fn run(&mut self, line: &str, input: &str) {
+        let words = line.split(' ').map(|word| self.meant(word));
+        let mut command = match self.tool {
+            Limpid => Command::new(binary()),
+            Redis => Command::new("redis-cli"),
+        };
+        if self.tool == Limpid {
+            command.arg("cli");
+        }
+        command.arg("--cluster").args(words).env("TERM", "dumb");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the tool starts");
+        let mut stdin = child.stdin.take().expect("piped");
+        // One that ends without reading closes its end.
+        let _ = stdin.write_all(self.meant_in_text(input).as_bytes());
+        drop(stdin);
+        let out = child.wait_with_output().expect("its output");
+        let printed = String::from_utf8_lossy(&out.stdout).into_owned();
+        let complained = String::from_utf8_lossy(&out.stderr).into_owned();
+        let status = out.status.code().unwrap_or(-1);
+        let told = self.general(&printed) + &self.general(&complained);
+        writeln!(self.told, "$ --cluster {line}\n{}(status {status})", sorted(&told))
+            .expect("text");
+    }
+
+    fn meant(&self, word: &str) -> String {
+        match word {
+            "@a" => address(&self.apart),
+            "%" => self.dir.path().to_str().expect("UTF-8").to_owned(),
+            _ => self.meant_in_text(word),
+        }
+    }
+
+    fn meant_in_text(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for (n, (node, id)) in self.nodes.iter().zip(&self.ids).enumerate() {
+            text = text.replace(&format!("@{n}"), &address(node)).replace(&format!("#{n}"), id);
+        }
+        text
+    }
+
+    /// The same with the names of the nodes that differ from run to run taken out.
+    fn general(&self, text: &str) -> String {
+        let mut text = text.replace("\r\n", "\n");
+        for (n, (node, id)) in self.nodes.iter().zip(&self.ids).enumerate() {
+            text = text.replace(id.as_str(), &format!("#{n}"));
+            text = text.replace(&format!("{}...", &id[..8]), &format!("#{n}..."));
+            text = text.replace(&address(node), &format!("@{n}"));
+            text = text.replace(&node.port().to_string(), &format!("port-{n}"));
+        }
+        text = text.replace(&self.apart.port().to_string(), "port-a");
+        let dir = self.dir.path().to_str().expect("UTF-8");
+        text = text.replace(dir, "%");
+        // How long a copy is differs from server to server.
+        let line = |line: &str| match line.split_once(", writing ") {
+            Some((before, after)) => {
+                let after = after.trim_start_matches(|c: char| c.is_ascii_digit());
+                format!("{before}, writing{after}\n")
+            }
+            None => format!("{line}\n"),
+        };
+        text.lines().map(line).collect()
+    }
+
+    /// Sends a command to a node.
+    fn ask(&self, node: usize, line: &str) -> Value {
+        call(&self.nodes[node], &self.meant_in_text(line))
+    }
+
+    /// Waits until these nodes agree on who owns what.
+    fn agree(&self, members: &[usize]) {
+        let view = |node: &Process| {
+            let nodes = text(node, "CLUSTER NODES");
+            let mut lines: Vec<String> = nodes
+                .lines()
+                .map(|line| {
+                    let words: Vec<&str> = line.split(' ').collect();
+                    let role = words[2].replace("myself,", "");
+                    let slots = words.iter().skip(8).filter(|word| !word.starts_with('['));
+                    format!("{} {role} {} {:?}", words[0], words[3], slots.collect::<Vec<_>>())
+                })
+                .collect();
+            lines.sort();
+            lines
+        };
+        until(
+            || {
+                format!(
+                    "{:?} differs from {:?}",
+                    view(&self.nodes[0]),
+                    view(&self.nodes[members[1]])
+                )
+            },
+            || {
+                let first = view(&self.nodes[members[0]]);
+                first.len() == members.len()
+                    && first
+                        .iter()
+                        .all(|line| !line.contains("handshake") && !line.contains("fail"))
+                    && members.iter().all(|n| {
+                        view(&self.nodes[*n]) == first
+                            && text(&self.nodes[*n], "CLUSTER INFO").contains("cluster_state:ok")
+                    })
+            },
+        );
+    }
+}
 
 /// What a line that may change places with its neighbours is about: lines that follow each other and
 /// are of one sort are sorted. `None` if its place counts.
@@ -18,6 +164,7 @@ fn sort_of(line: &str) -> Option<&'static str> {
         _ if line.starts_with("M: ") || line.starts_with("S: ") => Some("node"),
         _ if is_about_node(line) => Some("about"),
         _ if line.starts_with("Migrating ") => Some("migrating"),
+        _ if line.starts_with("[WARNING] Node @") => Some("open"),
         _ if line.starts_with("*** New timeout set for ") => Some("timeout"),
         _ if line.starts_with(">>> Node @") && line.contains("-> Saving RDB") => Some("saving"),
         _ if line.starts_with("SYNC sent to master") => Some("copying"),
@@ -48,4 +195,174 @@ pub(crate) fn sorted(text: &str) -> String {
         }
     }
     blocks.into_iter().map(|(_, block)| block).collect()
+}
+
+/// Has `script` played by both tools on nodes of both kinds, and compares what they print.
+fn both_print_the_same(script: impl Fn(&mut Desk) + Sync) {
+    let pairs = [(Redis, Redis), (Limpid, Redis), (Redis, Limpid), (Limpid, Limpid)];
+    let play = |(tool, nodes)| {
+        let mut desk = Desk::new(tool, nodes);
+        script(&mut desk);
+        desk.told
+    };
+    let told: Vec<String> = thread::scope(|scope| {
+        let plays: Vec<_> = pairs.iter().map(|pair| scope.spawn(move || play(*pair))).collect();
+        plays.into_iter().map(|play| play.join().expect("a script that is played")).collect()
+    });
+    for (pair, told_by_this) in pairs.iter().zip(&told).skip(1) {
+        for (n, (ours, wanted)) in told_by_this.lines().zip(told[0].lines()).enumerate() {
+            let before: Vec<&str> = told[0].lines().take(n).collect();
+            let (tool, nodes) = pair;
+            let context = before[n.saturating_sub(12)..].join("\n");
+            assert_eq!(
+                ours, wanted,
+                "{tool:?}'s tool on {nodes:?}'s nodes, after\n{context}\n\nall of it:\n{told_by_this}"
+            );
+        }
+        assert_eq!(told_by_this.lines().count(), told[0].lines().count(), "{told_by_this}");
+    }
+}
+
+#[test]
+fn a_cluster_is_built_grows_and_shrinks() {
+    both_print_the_same(|desk| {
+        desk.run("help", "");
+        desk.run("create @0 @1", "");
+        desk.run("create @0 @1 @2", "no\n");
+        desk.run("create @0 @1 @2", "yes\n");
+        desk.agree(&[0, 1, 2]);
+        desk.run("create @0 @1 @2 --cluster-yes", "");
+        desk.run("check @1", "");
+        desk.run("info @2", "");
+        for (node, key) in [(2, "k1"), (0, "k2"), (1, "c"), (0, "b"), (2, "a")] {
+            let reply = desk.ask(node, &format!("SET {key} value"));
+            assert_eq!(reply, Value::Simple("OK".into()), "{key}");
+        }
+        desk.run("call @0 config get appendonly", "");
+        desk.run("call @0 ping --cluster-only-masters", "");
+        desk.run("set-timeout @0 50", "");
+        desk.run("set-timeout @0 20000", "");
+        desk.run("add-node @3 @0", "");
+        desk.agree(&[0, 1, 2, 3]);
+        desk.run("add-node @4 @0 --cluster-slave --cluster-master-id #1", "");
+        desk.agree(&[0, 1, 2, 3, 4]);
+        desk.run("add-node @4 @0", "");
+        desk.run("add-node @5 @0 --cluster-slave --cluster-master-id #9", "");
+        desk.run("call @0 ping --cluster-only-replicas", "");
+        desk.run(
+            "reshard @0 --cluster-from #0 --cluster-to #3 --cluster-slots 12 --cluster-yes",
+            "",
+        );
+        desk.agree(&[0, 1, 2, 3, 4]);
+        desk.run("reshard @0", "8\n#3\n#1\n#3\n#0\n#0\ndone\nyes\n");
+        desk.agree(&[0, 1, 2, 3, 4]);
+        desk.run("reshard @0", "5\n#3\n#2\ndone\nno\n");
+        desk.run("reshard @0", "20000\n0\n5\n#4\n#1\n");
+        desk.run("reshard @0 --cluster-from #1 --cluster-to #9 --cluster-slots 5", "");
+        desk.run("reshard @0 --cluster-from #4 --cluster-to #1 --cluster-slots 5", "");
+        desk.run("check @0", "");
+        desk.run("info @0", "");
+        desk.run("del-node @0 #3", "");
+        desk.run("del-node @0 #9", "");
+        desk.run("del-node @0 #4", "");
+        desk.agree(&[0, 1, 2, 3]);
+        desk.run(
+            "reshard @0 --cluster-from #3 --cluster-to #2 --cluster-slots 20 --cluster-yes",
+            "",
+        );
+        desk.agree(&[0, 1, 2, 3]);
+        desk.run("del-node @0 #3", "");
+        desk.agree(&[0, 1, 2]);
+        desk.run("check @0", "");
+    });
+}
+
+#[test]
+fn slots_are_rebalanced() {
+    const REBALANCE: &str = "rebalance @0 --cluster-use-empty-masters";
+    // A slot takes a node some writes of its nodes.conf, so few are to move. Sums of weights that
+    // divide the slots leave no rest, which the tool would give to whichever node it has seen first.
+    const WEIGHTS: &str = "--cluster-weight #0=42 #1=43 #2=42 #3=1";
+    both_print_the_same(|desk| {
+        desk.run("create @0 @1 @2 --cluster-yes", "");
+        desk.agree(&[0, 1, 2]);
+        desk.run("rebalance @0", "");
+        desk.run("rebalance @0 --cluster-weight #0=3 #1=2 --cluster-simulate", "");
+        desk.run("rebalance @0 --cluster-weight #9=3", "");
+        desk.run("rebalance @0 --cluster-weight #0=43 #1=43 #2=42 --cluster-threshold 1", "");
+        desk.agree(&[0, 1, 2]);
+        desk.run("add-node @3 @0", "");
+        desk.agree(&[0, 1, 2, 3]);
+        desk.run("rebalance @0 --cluster-threshold 99", "");
+        desk.run(&format!("{REBALANCE} --cluster-simulate {WEIGHTS}"), "");
+        desk.run(&format!("{REBALANCE} {WEIGHTS}"), "");
+        desk.agree(&[0, 1, 2, 3]);
+        desk.run("info @0", "");
+    });
+}
+
+#[test]
+fn what_is_broken_is_found_and_mended() {
+    both_print_the_same(|desk| {
+        desk.run("create @0 @1 @2 --cluster-yes", "");
+        desk.agree(&[0, 1, 2]);
+        // A slot that was to go, with a key in it; one that was to come; both ends of one.
+        desk.ask(0, "SET k2 value");
+        desk.ask(0, "CLUSTER SETSLOT 449 MIGRATING #1");
+        desk.run("check @0", "");
+        desk.run("fix @0", "");
+        desk.agree(&[0, 1, 2]);
+        desk.ask(1, "CLUSTER SETSLOT 100 IMPORTING #0");
+        desk.run("check @1", "");
+        desk.run("fix @1", "");
+        desk.agree(&[0, 1, 2]);
+        desk.ask(1, "CLUSTER SETSLOT 449 IMPORTING #0");
+        desk.ask(0, "CLUSTER SETSLOT 449 MIGRATING #1");
+        desk.run("check @2", "");
+        desk.run("fix @2", "");
+        desk.agree(&[0, 1, 2]);
+        // A slot that nobody has, with its key still there.
+        for node in 0..3 {
+            desk.ask(node, "CONFIG SET cluster-require-full-coverage no");
+            desk.ask(node, "CLUSTER DELSLOTS 12706");
+        }
+        desk.run("check @0", "");
+        desk.run("fix @0", "no\n");
+        desk.run("check 127.0.0.1:1", "");
+        desk.run("check", "");
+        desk.run("fix @0 --cluster-bogus", "");
+        desk.run("bogus @0", "");
+        desk.run("reshard", "");
+        desk.run("add-node @3", "");
+        desk.run("check @a", "");
+    });
+}
+
+#[test]
+fn keys_are_imported_and_nodes_are_backed_up() {
+    both_print_the_same(|desk| {
+        desk.run("create @0 @1 @2 --cluster-yes", "");
+        desk.agree(&[0, 1, 2]);
+        for key in ["k1", "k2", "b", "c"] {
+            call(&desk.apart, &format!("SET {key} value"));
+        }
+        desk.run("import @0 --cluster-from @a --cluster-copy", "");
+        desk.run("import @0 --cluster-from @a --cluster-copy --cluster-replace", "");
+        desk.run("import @0 --cluster-from @a --cluster-replace", "");
+        assert_eq!(call(&desk.apart, "DBSIZE"), Value::Integer(0));
+        desk.run("import @0", "");
+        desk.run("info @0", "");
+        desk.run("backup @0 %", "");
+        let dir = std::fs::read_dir(desk.dir.path()).expect("the directory");
+        let mut files: Vec<String> = dir
+            .map(|file| file.expect("a file").file_name().to_string_lossy().into_owned())
+            .map(|name| desk.general(&name))
+            .collect();
+        files.sort();
+        let nodes =
+            std::fs::read_to_string(desk.dir.path().join("nodes.json")).expect("nodes.json");
+        let mut nodes: Vec<String> = desk.general(&nodes).lines().map(str::to_owned).collect();
+        nodes.sort();
+        writeln!(desk.told, "{files:?}\n{}", nodes.join("\n")).expect("text");
+    });
 }

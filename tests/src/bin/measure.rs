@@ -9,6 +9,8 @@
 //! links, clocks and disks failed.
 //! `measure proxies [seeds] [first seed]`: whether behind a proxy every reply belongs to its request,
 //! whatever fails, while primaries are replaced and slots move.
+//! `measure clusters [seeds] [first seed]`: whether a cluster comes to one view after slots moved while
+//! hosts, links and clocks failed; and how fast a world with a hundred nodes runs.
 //! `measure turns [keys]`: the longest turn of a server, in microseconds of processor time, while
 //! keys are added.
 
@@ -16,9 +18,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use limpid_core::lab::{programs, sandbox};
+use limpid_core::lab::{busy_cluster, programs, sandbox};
 use limpid_core::sim::World;
-use limpid_tests::{chaos, crashes, proxies, replicas, sentinels, turns};
+use limpid_tests::{chaos, clusters, crashes, proxies, replicas, sentinels, turns};
 
 /// As in the server that is deployed.
 #[global_allocator]
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         "crashes" => crash(number(50), number(1)),
         "sentinels" => watch(number(50), number(1)),
         "proxies" => proxied(number(50), number(1)),
+        "clusters" => clustered(number(50), number(1)),
         "turns" => {
             let longest = turns::longest(number(1_000_000));
             println!("{}", longest.as_micros());
@@ -45,7 +48,8 @@ fn main() -> ExitCode {
         }
         _ => {
             eprintln!(
-                "measure worlds|replicas|crashes|sentinels|proxies [seeds] [first seed], or measure turns [keys]"
+                "measure worlds|replicas|crashes|sentinels|proxies|clusters [seeds] [first seed], \
+                 or measure turns [keys]"
             );
             ExitCode::FAILURE
         }
@@ -148,12 +152,49 @@ fn crash(seeds: u64, first: u64) -> ExitCode {
 
 /// Virtual time over real time of a busy world.
 fn speed() -> f64 {
+    speed_of(World::new(Arc::new(sandbox(48)), 1, programs))
+}
+
+/// Virtual time over real time of a world, once it has begun.
+fn speed_of(mut world: World) -> f64 {
     const LENGTH: Duration = Duration::from_secs(60);
-    let mut world = World::new(Arc::new(sandbox(48)), 1, programs);
     world.run_for(Duration::from_secs(1));
     let start = Instant::now();
     world.run_for(LENGTH);
     LENGTH.as_secs_f64() / start.elapsed().as_secs_f64()
+}
+
+/// Clusters whose slots move, over many seeds, after the speed of a big one.
+fn clustered(seeds: u64, first: u64) -> ExitCode {
+    /// How much faster than real time a world of a hundred nodes must be.
+    const GOAL: f64 = 5.0;
+    let speed = speed_of(World::new(Arc::new(busy_cluster(50, 1)), 1, programs));
+    println!("a cluster of 100 nodes with 2 clients: {speed:.1} × real time");
+    if speed < GOAL {
+        println!("  that is less than the goal, {GOAL} ×");
+    }
+    let start = Instant::now();
+    let (mut virtual_time, mut failovers, mut moved, mut failures) = (Duration::ZERO, 0, 0, 0);
+    for seed in first..first.saturating_add(seeds) {
+        eprint!("\rseed {seed} ");
+        match clusters::run(seed) {
+            Ok(outcome) => {
+                virtual_time += outcome.virtual_time;
+                failovers += outcome.failovers;
+                moved += outcome.moved;
+            }
+            Err(what) => {
+                failures += 1;
+                failed("clusters", seed, &what);
+            }
+        }
+    }
+    let ratio = virtual_time.as_secs_f64() / start.elapsed().as_secs_f64();
+    println!(
+        "\r{seeds} seeds of clusters from {first}: {failures} failed, {failovers} failovers, {moved} slots \
+         moved, {ratio:.0} × real time"
+    );
+    if failures == 0 && speed >= GOAL { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Clients of proxies, over many seeds.

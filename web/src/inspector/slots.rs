@@ -66,6 +66,10 @@ fn cluster(page: &Page, body: BodyId, sought: &str) -> Option<Html> {
                     <tr><th scope="row">{ locale.say(if gives { words::MIGRATING } else { words::IMPORTING }) }</th>
                         <td>{ format!("{} {} {}", slot.number(), if gives { "→" } else { "←" }, name(other)) }</td></tr>
                 }) }
+                { for member.server.leaving_slots().into_iter().map(|moving| html! {
+                    <tr><th scope="row">{ locale.say(words::MIGRATING) }</th>
+                        <td>{ format!("{} → {}", moving.slot.number(), name(moving.target)) }</td></tr>
+                }) }
             </tbody></table>
             <div class="wide-table"><table class="facts">
                 <thead><tr>

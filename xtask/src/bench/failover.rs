@@ -81,14 +81,14 @@ type Row = (&'static str, fn(&Kind, Duration) -> Result<Duration>);
 const ROWS: [Row; 2] = [("failover: Sentinel", sentinels), ("failover: Cluster", cluster)];
 
 /// The program under measurement.
-struct Kind {
-    program: PathBuf,
+pub(super) struct Kind {
+    pub(super) program: PathBuf,
     /// What comes before a server's own arguments.
     first: &'static [&'static str],
 }
 
 impl Kind {
-    fn of(programs: &Programs, which: usize) -> Self {
+    pub(super) fn of(programs: &Programs, which: usize) -> Self {
         match which {
             0 => Kind { program: programs.limpid.clone(), first: &["server"] },
             _ => Kind { program: programs.redis.clone(), first: &[] },
@@ -216,7 +216,7 @@ fn writes(port: u16) -> bool {
     write().is_ok_and(|reply| reply == ["OK"])
 }
 
-fn until(what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
+pub(super) fn until(what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
     let begin = Instant::now();
     while !holds()? {
         ensure!(begin.elapsed() < PATIENCE, "waited in vain for {what}");
@@ -226,15 +226,15 @@ fn until(what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
 }
 
 /// A running server or Sentinel with a directory of its own.
-struct Node {
+pub(super) struct Node {
     child: Child,
-    port: u16,
+    pub(super) port: u16,
     dir: PathBuf,
 }
 
 impl Node {
     /// Starts a program with a configuration file of these lines besides its port.
-    fn start(kind: &Kind, lines: &str, options: &[&str]) -> Result<Node> {
+    pub(super) fn start(kind: &Kind, lines: &str, options: &[&str]) -> Result<Node> {
         let port = free_port()?;
         let dir = std::env::temp_dir().join(format!("limpid-bench-failover-{port}"));
         std::fs::create_dir_all(&dir)?;
@@ -255,11 +255,11 @@ impl Node {
         Ok(node)
     }
 
-    fn connect(&self) -> Result<Connection> {
+    pub(super) fn connect(&self) -> Result<Connection> {
         Connection::to(self.port)
     }
 
-    fn call(&self, words: &[&str]) -> Result<Vec<String>> {
+    pub(super) fn call(&self, words: &[&str]) -> Result<Vec<String>> {
         self.connect()?.call(words)
     }
 
@@ -268,7 +268,7 @@ impl Node {
         Ok(self.call(&["INFO", section])?.concat().lines().any(|there| there == line))
     }
 
-    fn cluster_info(&self, line: &str) -> Result<bool> {
+    pub(super) fn cluster_info(&self, line: &str) -> Result<bool> {
         Ok(self.call(&["CLUSTER", "INFO"])?.concat().lines().any(|there| there == line))
     }
 
@@ -290,7 +290,7 @@ impl Drop for Node {
 }
 
 /// A connection to a server.
-struct Connection(BufReader<TcpStream>);
+pub(super) struct Connection(BufReader<TcpStream>);
 
 impl Connection {
     fn to(port: u16) -> Result<Self> {
@@ -302,7 +302,7 @@ impl Connection {
 
     /// Sends a command. Gives the texts and numbers of its reply, one after the other; an error as it
     /// stands on the wire, behind its `-`.
-    fn call(&mut self, words: &[&str]) -> Result<Vec<String>> {
+    pub(super) fn call(&mut self, words: &[&str]) -> Result<Vec<String>> {
         let mut request = Vec::new();
         encode(&mut request, &words.iter().map(|word| word.as_bytes()).collect::<Vec<_>>());
         self.0.get_mut().write_all(&request)?;
@@ -331,7 +331,7 @@ impl Connection {
 }
 
 /// A port that is free, as is the one ten thousand above, for the bus of a cluster.
-fn free_port() -> Result<u16> {
+pub(super) fn free_port() -> Result<u16> {
     for _ in 0..1_000 {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let bus = port.checked_add(10_000);

@@ -204,7 +204,15 @@ const HASH: &str = "myhash";
 const ZSET: &str = "myzset";
 const CHANNEL: &str = "news";
 
-/// All rows, in the order in which they are printed.
+/// The rows in cluster mode, of one node that owns all slots.
+pub(crate) const IN_CLUSTER_MODE: &[Load] = &[
+    Load { name: "cluster: GET, 1M keys", command: Ask::Test("get"), keys: MILLION, ..ONE },
+    Load { name: "cluster: SET, 1M keys", command: Ask::Test("set"), keys: MILLION, ..ONE },
+    Load { name: "cluster: GET -P 16, 1M", command: Ask::Test("get"), keys: MILLION, ..MANY },
+    Load { name: "cluster: SET -P 16, 1M", command: Ask::Test("set"), keys: MILLION, ..MANY },
+];
+
+/// The rows of a server on its own, in the order in which they are printed.
 pub(crate) const LOADS: &[Load] = &[
     Load { name: "GET", command: Ask::Test("get"), ..ONE },
     Load { name: "SET", command: Ask::Test("set"), ..ONE },

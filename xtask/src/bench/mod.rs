@@ -20,6 +20,7 @@ mod pace;
 mod proxy;
 mod resync;
 mod server;
+mod slots;
 mod snapshot;
 mod verdict;
 
@@ -28,7 +29,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use crate::workspace::{Workspace, on_path, run, step};
-use load::{LOADS, Load, Measured};
+use load::{IN_CLUSTER_MODE, LOADS, Load, Measured};
 use server::Server;
 use verdict::{Findings, Ratio, another};
 
@@ -113,7 +114,17 @@ pub(crate) fn compare(ws: &Workspace, args: &Args) -> Result<()> {
     let mut found = Findings::default();
     let loads: Vec<&Load> = LOADS.iter().filter(|load| wanted(load.name)).collect();
     if !loads.is_empty() {
-        found.extend(throughput(&programs, &benchmark, &loads, rounds, args.quick)?);
+        let start = || programs.start();
+        found.extend(throughput(start, &benchmark, &loads, rounds, args.quick)?);
+    }
+    let loads: Vec<&Load> = IN_CLUSTER_MODE.iter().filter(|load| wanted(load.name)).collect();
+    if !loads.is_empty() {
+        let start = || slots::start_alone(&programs);
+        found.extend(throughput(start, &benchmark, &loads, rounds, args.quick)?);
+    }
+    if wanted("slots") {
+        let (keys, rounds) = if args.quick { (100_000, 1) } else { (1_000_000, 3) };
+        found.extend(slots::moved(&programs, keys, rounds)?);
     }
     if wanted("memory") {
         found.missed.extend(growth::memory(&programs, if args.quick { 1 } else { 3 })?);
@@ -157,7 +168,7 @@ pub(crate) fn compare(ws: &Workspace, args: &Args) -> Result<()> {
 
 /// Prints a row for each load. Gives what does not reach its goal.
 fn throughput(
-    programs: &Programs,
+    start: impl Fn() -> Result<[Server; 2]>,
     benchmark: &std::path::Path,
     loads: &[&Load],
     rounds: usize,
@@ -177,7 +188,7 @@ fn throughput(
     );
     let mut found = Findings::default();
     for load in loads {
-        let servers = programs.start()?;
+        let servers = start()?;
         for server in &servers {
             load.prepare(server)?;
         }

@@ -5,6 +5,7 @@ use core::net::IpAddr;
 use super::nodes::Node;
 use super::{Cluster, Effect, Local, NodeFlags, NodeId, Ref};
 use crate::cluster::SlotSet;
+use crate::cluster::bus::Kind;
 use crate::machine::LogLevel;
 use crate::sharding::Slot;
 
@@ -39,6 +40,27 @@ pub enum Reset {
     Soft,
     /// The epochs and the node's name besides.
     Hard,
+}
+
+/// Which arriving messages a node drops, so that tests can take away what it would learn from them
+/// (`DEBUG DROP-CLUSTER-PACKET-FILTER`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PacketFilter {
+    /// All messages.
+    All,
+    /// Messages of this type, by its number in the bus protocol.
+    Kind(u16),
+}
+
+/// Which links to a node `DEBUG CLUSTERLINK KILL` cuts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkDirection {
+    /// The one that this node has made.
+    To,
+    /// The one that the other node has made.
+    From,
+    /// Both.
+    All,
 }
 
 /// How long a node that was forgotten must not come back, in milliseconds.
@@ -348,6 +370,39 @@ impl Cluster {
         self.begin(local);
         self.todo.save = true;
         self.finish();
+    }
+
+    /// `DEBUG DROP-CLUSTER-PACKET-FILTER`; `None` lets all messages in again.
+    pub fn drop_packets(&mut self, filter: Option<PacketFilter>) {
+        self.dropped = filter;
+    }
+
+    /// Whether a message of this type is dropped.
+    pub(super) fn drops(&self, kind: Kind) -> bool {
+        match self.dropped {
+            None => false,
+            Some(PacketFilter::All) => true,
+            Some(PacketFilter::Kind(number)) => number == kind as u16,
+        }
+    }
+
+    /// `DEBUG CLUSTERLINK KILL`
+    pub fn kill_links(
+        &mut self,
+        local: Local,
+        name: &[u8],
+        which: LinkDirection,
+    ) -> Result<(), String> {
+        let node = self.find(name)?;
+        self.begin(local);
+        let node = &self.nodes[node];
+        let to = node.link.filter(|_| which != LinkDirection::From);
+        let from = node.inbound.filter(|_| which != LinkDirection::To);
+        for link in [to, from].into_iter().flatten() {
+            self.cut(link);
+        }
+        self.finish();
+        Ok(())
     }
 
     /// What is to be done when the data has been loaded: slots with keys that nobody owns become

@@ -11,6 +11,7 @@
 //! * `election`: votes, and how a replica becomes a primary; `migration`: replicas that move to a
 //!   primary without any;
 //! * `cron`: what is done because time passes; `saving`: `nodes.conf`;
+//! * `handover`: slots that change hands at one moment;
 //! * `admin`: what `CLUSTER` changes; `route`: where a command belongs; `view`: what it tells.
 
 mod admin;
@@ -19,6 +20,7 @@ mod cron;
 mod effect;
 mod election;
 mod failure;
+mod handover;
 mod links;
 mod migration;
 mod nodes;
@@ -34,7 +36,7 @@ mod view;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-pub use admin::{ManualFailover, Reset, SetSlot};
+pub use admin::{LinkDirection, ManualFailover, PacketFilter, Reset, SetSlot};
 pub use effect::{Effect, LinkId, Local};
 use election::Election;
 use election::Manual;
@@ -67,6 +69,10 @@ pub struct Cluster {
     migrating: SortedMap<Slot, Ref>,
     /// Slots that this node is taking from others.
     importing: SortedMap<Slot, Ref>,
+    /// Slots of this node on which no command is carried out, since they are about to change hands.
+    closed: Option<Box<SlotSet>>,
+    /// Slots whose keys are arriving from their owners, to change hands at one moment.
+    arriving: SlotSet,
     current_epoch: u64,
     last_vote_epoch: u64,
     /// Whether the cluster is up in the eyes of this node.
@@ -89,6 +95,8 @@ pub struct Cluster {
     next_tick: u64,
     sent: [u64; Kind::COUNT],
     received: [u64; Kind::COUNT],
+    /// Which messages are dropped when they arrive, for tests.
+    dropped: Option<PacketFilter>,
     /// Links that were cut because too much waited on them.
     links_overrun: u64,
     todo: Todo,
@@ -154,6 +162,8 @@ impl Cluster {
             unclaimed: SlotSet::new(),
             migrating: SortedMap::new(),
             importing: SortedMap::new(),
+            closed: None,
+            arriving: SlotSet::new(),
             current_epoch: 0,
             last_vote_epoch: 0,
             up: false,
@@ -170,6 +180,7 @@ impl Cluster {
             next_tick: 0,
             sent: [0; Kind::COUNT],
             received: [0; Kind::COUNT],
+            dropped: None,
             links_overrun: 0,
             todo: Todo::default(),
             rerouted: false,

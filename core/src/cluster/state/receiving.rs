@@ -67,6 +67,9 @@ impl Cluster {
             Ok(message) => message,
             Err(malformed) => return self.log_malformed(malformed, frame.len()),
         };
+        if self.drops(message.body.kind()) {
+            return;
+        }
         self.received[message.body.kind() as usize] += 1;
         let Some(from) = self.sender(link, &message) else { return };
         self.note_sender(from.sender, &message.header);

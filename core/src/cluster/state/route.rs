@@ -72,6 +72,7 @@ impl Cluster {
             && self.owners[usize::from(slot)] == self.myself
             && self.migrating.is_empty()
             && self.importing.is_empty()
+            && self.closed.is_none()
     }
 
     /// The one slot of a command's keys, or the error that there are several; `None` without keys.

@@ -50,6 +50,11 @@ impl Cluster {
         self.finish();
     }
 
+    /// The number of the last change that `nodes.conf` is to hold, and of the last that it holds.
+    pub fn saves(&self) -> (u64, u64) {
+        (self.saving.changes, self.saving.saved)
+    }
+
     /// Writes what has changed, unless a write is under way.
     pub(super) fn save(&mut self) {
         if self.saving.writing.is_none() && self.saving.changes > self.saving.saved {
@@ -79,6 +84,7 @@ impl Cluster {
             nodes: known.map(|(node, _)| self.node_line(node)).collect(),
             current_epoch: self.current_epoch,
             last_vote_epoch: self.last_vote_epoch,
+            arriving: self.arriving.clone(),
         }
     }
 
@@ -163,6 +169,7 @@ impl Cluster {
         cluster.current_epoch = conf.current_epoch;
         cluster.current_epoch = cluster.largest_epoch();
         cluster.last_vote_epoch = conf.last_vote_epoch;
+        cluster.arriving.clone_from(&conf.arriving);
         cluster
     }
 

@@ -148,6 +148,8 @@ pub enum ClientKind {
     Replica,
     /// The primary, whose stream of commands is carried out.
     Primary,
+    /// Another node of the cluster, which brings slots.
+    Source,
 }
 
 /// Whether a client is on its way out.

@@ -18,8 +18,14 @@ impl Nodes {
         let count = scenario.hosts.len() as u8;
         let world = World::new(Arc::new(scenario), seed, programs);
         let mut nodes = Nodes { world, count, terminals: 0 };
-        nodes.until("all are up", |nodes| nodes.living().all(|(_, node)| node.is_up()));
+        nodes.until("all are up", Nodes::are_up);
         nodes
+    }
+
+    /// All nodes run and serve clients.
+    fn are_up(&self) -> bool {
+        self.living().count() == usize::from(self.count)
+            && self.living().all(|(_, node)| node.is_up())
     }
 
     fn server(&self, n: u8) -> Option<&Server> {
@@ -208,4 +214,170 @@ fn nodes_that_have_not_met_become_a_cluster_by_hand() {
     nodes.until("they are a cluster", |nodes| {
         nodes.living().count() == 3 && nodes.living().all(|(_, node)| node.is_up()) && nodes.agree()
     });
+}
+
+/// Keys of the tags `{b}` (slot 3300) and `{c}` (slot 7365), of every type.
+fn fill(nodes: &mut Nodes) {
+    for line in [
+        "set {b}text before",
+        "rpush {b}list 1 2 3",
+        "hset {b}hash a 1 b 2",
+        "sadd {b}set x y",
+        "zadd {b}zset 1 one 2 two",
+        "xadd {b}stream 1-1 field value",
+        "set {b}going soon px 60000000",
+    ] {
+        let told = nodes.ask(1, line);
+        assert!(!told.contains("error"), "{line}: {told}");
+    }
+}
+
+fn moves(nodes: &Nodes, from: u8) -> bool {
+    nodes.server(from).is_some_and(|server| !server.leaving_slots().is_empty())
+}
+
+#[test]
+fn a_slot_moves_as_a_whole_with_keys_of_every_type() {
+    let mut nodes = Nodes::new(7, 3, 1);
+    fill(&mut nodes);
+    let slot = Slot::of(b"b");
+    let digest = |nodes: &Nodes, n| nodes.server(n).map(Server::data_digest);
+    let before = digest(&nodes, 1);
+    let target = nodes.node(2).my_id();
+    let line = format!("cluster migrateslots slotsrange 3300 3301 node {target}");
+    assert_eq!(nodes.ask(1, &line), "OK\n");
+    nodes.until("the slot has moved", |nodes| nodes.node(2).owns(slot) && !moves(nodes, 1));
+    nodes.until("its keys are gone here", |nodes| {
+        nodes.server(1).is_some_and(|server| server.keyspace().count_in_slot(slot) == 0)
+    });
+    assert_eq!(digest(&nodes, 2), before);
+    nodes.until("all agree", Nodes::agree);
+    assert!(nodes.ask(1, "get {b}text").contains("MOVED 3300 10.0.0.2:6379"));
+    assert_eq!(nodes.ask(2, "get {b}text"), "\"before\"\n");
+    let told = nodes.ask(1, "cluster getslotmigrations");
+    assert!(told.contains("\"EXPORT\"") && told.contains("\"success\""), "{told}");
+    let told = nodes.ask(2, "cluster getslotmigrations");
+    assert!(told.contains("\"IMPORT\"") && told.contains("\"success\""), "{told}");
+    nodes.until("its replica has them", |nodes| digest(nodes, 5) == digest(nodes, 2));
+}
+
+#[test]
+fn moves_of_slots_that_make_no_sense_are_refused() {
+    let mut nodes = Nodes::new(8, 3, 1);
+    let (one, two, replica) = (nodes.node(1).my_id(), nodes.node(2).my_id(), nodes.node(4).my_id());
+    for (line, refusal) in [
+        (
+            format!("slotsrange 5 4 node {two}"),
+            "start slot number 5 is greater than end slot number 4",
+        ),
+        (format!("slotsrange 0 3 2 5 node {two}"), "Slot 2 specified multiple times"),
+        (format!("slotsrange 16000 16001 node {two}"), "I'm not the owner of hash slot 16000"),
+        (format!("slotsrange 0 1 node {one}"), "The target is this node"),
+        (format!("slotsrange 0 1 node {replica}"), "Target node is not a master"),
+        (format!("slotsrange 0 1 node {}", "f".repeat(40)), "I don't know about node"),
+        (format!("slotsrange 0 1 2 node {two}"), "syntax error"),
+    ] {
+        let told = nodes.ask(1, &format!("cluster migrateslots {line}"));
+        assert!(told.contains(refusal), "{line}: {told}");
+    }
+}
+
+/// Whatever fails, and whenever: the slots have one owner, which has all keys, and nobody else has any.
+#[test]
+fn a_move_that_is_interrupted_anywhere_leaves_every_key_once() {
+    let (mut moved, mut stayed) = (0, 0);
+    for seed in 0..40 {
+        let mut nodes = Nodes::new(seed, 3, 1);
+        fill(&mut nodes);
+        let slot = Slot::of(b"b");
+        let before = nodes.server(1).map(|server| server.keyspace().count_in_slot(slot));
+        nodes.until("the replica has them", |nodes| {
+            nodes.server(4).map(|server| server.keyspace().count_in_slot(slot)) == before
+        });
+        let target = nodes.node(2).my_id();
+        act(&mut nodes.world, "run node-1 t redis-cli -h 10.0.0.1");
+        let line = format!("cluster migrateslots slotsrange 3000 3600 node {target}");
+        let mut rng = Rng::new(seed);
+        let apply = |nodes: &mut Nodes, line: &str| nodes.world.apply(&line.parse().expect(line));
+        apply(&mut nodes, &format!("type t {line}")).expect("a terminal");
+        nodes.world.run_for(Duration::from_micros(rng.below(40_000)));
+        let fault = match rng.below(6) {
+            0 => "kill node-1",
+            1 => "kill node-2",
+            2 => "crash node-2",
+            3 => "partition node-1 | node-2",
+            4 => "partition node-2",
+            _ => "pause node-2",
+        };
+        apply(&mut nodes, fault).expect(fault);
+        nodes.world.run_for(Duration::from_millis(rng.below(20_000)));
+        for line in ["heal", "resume node-2", "start node-1:6379", "restart node-2"] {
+            // What runs cannot be started.
+            let _ = apply(&mut nodes, line);
+        }
+        let _ = apply(&mut nodes, "start node-2:6379");
+        let holds = |nodes: &Nodes, n| {
+            let server = nodes.server(n)?;
+            let keys = server.keyspace().count_in_slot(slot);
+            let node = server.cluster()?;
+            Some((keys, node.owns(slot), node.is_replica()))
+        };
+        nodes.until(&format!("seed {seed}: all agree after '{fault}'"), |nodes| {
+            nodes.are_up()
+                && nodes.agree()
+                && (1..=6).all(|n| match holds(nodes, n) {
+                    Some((keys, true, _)) => Some(keys) == before,
+                    Some((keys, false, false)) => keys == 0,
+                    Some((_, false, true)) => true,
+                    None => false,
+                })
+        });
+        let owner = (1..=6).find(|n| holds(&nodes, *n).is_some_and(|(_, owns, _)| owns));
+        match owner {
+            Some(2 | 5) => moved += 1,
+            _ => stayed += 1,
+        }
+    }
+    assert!(moved > 5 && stayed > 5, "{moved} moved, {stayed} stayed");
+}
+
+/// Clients that write all the while see neither ASK nor TRYAGAIN nor an error.
+#[test]
+fn clients_write_while_slots_move_as_a_whole() {
+    for seed in 0..4 {
+        let world = World::new(Arc::new(busy_cluster(3, 1)), seed, programs);
+        let mut nodes = Nodes { world, count: 6, terminals: 0 };
+        nodes.until("all are up", Nodes::are_up);
+        nodes.world.run_for(Duration::from_secs(4));
+        for (from, to) in [(1, 2), (2, 3), (3, 1), (1, 2)] {
+            nodes.until("all agree", Nodes::agree);
+            let (source, target) = (nodes.node(from).my_id(), nodes.node(to).my_id());
+            let before = nodes.node(to).my_slots().len();
+            nodes.terminals += 1;
+            let tool = nodes.terminals;
+            act(
+                &mut nodes.world,
+                &format!(
+                    "run app-1 tool-{tool} redis-trib.rb reshard --from {source} --to {target} \
+                     --slots 2000 --yes 10.0.0.1:6379"
+                ),
+            );
+            nodes
+                .until("they have moved", |nodes| nodes.node(to).my_slots().len() == before + 2000);
+        }
+        nodes.world.run_for(Duration::from_secs(2));
+        nodes.until("all agree", Nodes::agree);
+        for name in ["app-1", "plain-1"] {
+            let id = nodes.world.proc_named(name).expect("a client").id;
+            let client: &ClusterTraffic = nodes.world.machine(id).expect("its machine");
+            let stats = client.client().stats();
+            assert_eq!(
+                (stats.asked, stats.retries, stats.gone, stats.wrong),
+                (0, 0, 0, 0),
+                "{name}"
+            );
+            assert_eq!(stats.traffic.errors, 0, "{:?}", stats.traffic.last_error);
+            assert!(stats.traffic.replies > 50, "{}", stats.traffic.replies);
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::BusLink;
-use crate::cluster::{BUS_PORT_OFFSET, Cluster, Effect, LinkId, Local, NodesConf};
+use crate::cluster::{BUS_PORT_OFFSET, Cluster, Effect, LinkId, Local, NodesConf, SlotSet};
 use crate::front::{ChannelKind, PauseReason, PeerInput};
 use crate::machine::{
     Address, Close, ConnId, DiskDone, DiskError, DiskErrorKind, DiskOp, Endpoint, LogLevel,
@@ -13,6 +13,7 @@ use crate::resp::request::Args;
 use crate::server::propagate::Together;
 use crate::server::replication::address_of_name;
 use crate::server::{DiskWork, Server};
+use crate::sharding::Slot;
 use crate::time::{Mono, Now};
 
 /// What of `nodes.conf` a disk operation was about.
@@ -120,8 +121,7 @@ impl Server {
             (ConfStep::Write, Ok(_)) => {
                 self.open_nodes_conf(ConfStep::Relock);
                 self.with_cluster(now, Cluster::saved);
-                let savers = self.service.cluster.as_mut().map(|node| &mut node.savers);
-                for client in savers.map(core::mem::take).unwrap_or_default() {
+                for client in self.saved_clients() {
                     self.answer(now, client, Ok(()));
                 }
             }
@@ -136,6 +136,25 @@ impl Server {
                 self.exit(1);
             }
         }
+    }
+
+    /// Has a client answered when `nodes.conf` holds everything that has changed until now.
+    pub(in crate::server::cluster) fn answer_when_saved(&mut self, client: u64) {
+        if let Some(node) = &mut self.service.cluster
+            && let Some(state) = &node.state
+        {
+            node.savers.push((client, state.saves().0));
+        }
+    }
+
+    /// Takes the clients whose changes are on the disk.
+    fn saved_clients(&mut self) -> Vec<u64> {
+        let Some(node) = &mut self.service.cluster else { return Vec::new() };
+        let saved = node.state.as_ref().map_or(0, |state| state.saves().1);
+        let (done, waiting) = node.savers.iter().partition(|(_, change)| *change <= saved);
+        let done: Vec<(u64, u64)> = done;
+        node.savers = waiting;
+        done.into_iter().map(|(client, _)| client).collect()
     }
 
     fn nodes_conf_is_used(&mut self) {
@@ -243,8 +262,14 @@ impl Server {
                 let what = DiskOp::Replace { path, bytes: text.into_bytes() };
                 self.disk_op(what, DiskWork::NodesConf(ConfStep::Write));
             }
-            Effect::Follow { host, port } => self.follow_in_cluster(now, &host, port),
-            Effect::Lead => self.lead_in_cluster(now),
+            Effect::Follow { host, port } => {
+                self.forget_imports_of_primary();
+                self.follow_in_cluster(now, &host, port);
+            }
+            Effect::Lead => {
+                self.lead_in_cluster(now);
+                self.inherit_imports();
+            }
             Effect::Empty => self.empty_in_cluster(now),
             Effect::DropKeys(slots) => {
                 if let Some(node) = &mut self.service.cluster {
@@ -350,6 +375,20 @@ impl Server {
         self.service.cluster.as_ref().is_some_and(|node| node.links.contains_key(&conn))
     }
 
+    /// Whether a connection is the one on which slots leave.
+    #[inline]
+    pub(in crate::server) fn is_handover_conn(&self, conn: ConnId) -> bool {
+        self.service.cluster.as_ref().is_some_and(|node| node.handover.has_conn(conn))
+    }
+
+    /// Slots of this node that move to others as a whole, to look at.
+    pub fn leaving_slots(&self) -> Vec<super::MovingSlot> {
+        self.service
+            .cluster
+            .as_ref()
+            .map_or_else(Vec::new, |node| node.handover.leaving().collect())
+    }
+
     /// What waits to be sent to another node.
     pub(in crate::server) fn bus_outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
         Some(&mut self.service.cluster.as_mut()?.links.get_mut(&conn)?.outbox)
@@ -410,6 +449,9 @@ impl Server {
             self.cut_overrun_links(now);
             self.with_cluster(now, Cluster::tick);
         }
+        self.export_cron(now);
+        self.import_cron(now);
+        self.open_slots(now);
         self.drop_lost_keys(now);
         let node = self.service.cluster.as_mut();
         if node.is_some_and(|node| core::mem::take(&mut node.reroute)) {
@@ -422,7 +464,8 @@ impl Server {
     pub(in crate::server) fn cluster_wake(&self) -> Option<Mono> {
         let node = self.service.cluster.as_ref()?;
         let state = node.state()?;
-        if !node.dropping.is_empty() || node.reroute {
+        let opened = self.service.cluster_opened;
+        if !node.dropping.is_empty() || node.reroute || opened || self.export_waits() {
             return Some(self.now.0);
         }
         if !self.service.persistence.ready {
@@ -442,10 +485,29 @@ impl Server {
         }
     }
 
+    /// Deletes what is still there of the keys in a slot that this node has lost, before it gets the
+    /// slot again.
+    pub(in crate::server::cluster) fn drop_lost_slot(&mut self, now: Now<'_>, slot: Slot) {
+        let Some(node) = &mut self.service.cluster else { return };
+        if node.handover.forget_leftover(slot) {
+            node.dropping.insert(slot);
+        }
+        while self.service.cluster.as_ref().is_some_and(|node| node.dropping.contains(slot)) {
+            self.drop_some(now, slot);
+        }
+    }
+
     /// Deletes keys in slots that others own now, some of them.
     fn drop_lost_keys(&mut self, now: Now<'_>) {
+        let slot = self.service.cluster.as_ref().and_then(|node| node.dropping.iter().next());
+        if let Some(slot) = slot {
+            self.drop_some(now, slot);
+        }
+    }
+
+    /// Deletes some keys in a slot that another node owns now.
+    fn drop_some(&mut self, now: Now<'_>, slot: Slot) {
         let Some(node) = &mut self.service.cluster else { return };
-        let Some(slot) = node.dropping.iter().next() else { return };
         if node.state.as_ref().is_some_and(|state| state.owns(slot) || state.is_replica()) {
             // It has come back, or the data comes from a primary.
             node.dropping.remove(slot);
@@ -472,10 +534,11 @@ impl Server {
     /// What is to be done when the data has been loaded.
     pub(in crate::server) fn cluster_ready(&mut self) {
         let (mono, wall) = self.now;
-        let slots = self.service.keyspace.slots_with_keys().collect();
-        self.with_cluster(Now::instantaneous(mono, wall), |state, local| {
-            state.check_data(local, &slots);
-        });
+        let now = Now::instantaneous(mono, wall);
+        let left_over = self.restore_imports();
+        let slots = self.service.keyspace.slots_with_keys();
+        let slots: SlotSet = slots.filter(|slot| !left_over.contains(*slot)).collect();
+        self.with_cluster(now, |state, local| state.check_data(local, &slots));
     }
 
     /// Tells the subscribers at other nodes of a message; `args` are those of PUBLISH or SPUBLISH.

@@ -1,6 +1,6 @@
 //! CLUSTER, ASKING, READONLY, READWRITE.
 
-use super::tell;
+use super::{handover, tell};
 use crate::cluster::state::{ManualFailover, Reset, SetSlot};
 use crate::cluster::{BUS_PORT_OFFSET, Cluster, Local, SlotSet};
 use crate::command::meta::{acl, flag};
@@ -52,6 +52,9 @@ static SUBCOMMANDS: &[Row<Handler>] = &[
     sub("bumpepoch", 2, bump_epoch, CHANGES)
         .summary("Gives this node a new configuration epoch.")
         .tips(&["nondeterministic_output"]),
+    sub("cancelslotmigrations", 2, handover::cancel, CHANGES)
+        .since("7.2.0")
+        .summary("Calls off the moves of slots from this node."),
     sub("count-failure-reports", 3, count_failure_reports, flag::ADMIN | flag::STALE)
         .complexity("O(N), N being the number of reports.")
         .summary("Counts the nodes that report another as failing.")
@@ -82,6 +85,11 @@ static SUBCOMMANDS: &[Row<Handler>] = &[
         .summary("Lists keys in a slot.")
         .syntax("slot#integer count#integer")
         .tips(&["nondeterministic_output"]),
+    sub("getslotmigrations", 2, handover::migrations, flag::ADMIN | TELLS)
+        .since("7.2.0")
+        .complexity("O(N), N being the number of moves.")
+        .summary("Lists the moves of slots from and to this node.")
+        .tips(&["nondeterministic_output"]),
     sub("help", 2, help, TELLS)
         .since("5.0.0")
         .summary("Tells what the subcommands do."),
@@ -101,6 +109,14 @@ static SUBCOMMANDS: &[Row<Handler>] = &[
         .summary("Makes this node meet another.")
         .syntax("ip port#integer [cluster-bus-port#integer@4.0.0]")
         .history(&[("4.0.0", "New: `cluster-bus-port`.")]),
+    sub("migrateslots", -7, handover::migrate_slots, CHANGES)
+        .since("7.2.0")
+        .complexity("O(N), N being the number of slots. The keys move afterwards.")
+        .summary("Moves slots with their keys to another node, without redirections meanwhile.")
+        .syntax(
+            "<move: SLOTSRANGE ranges=<range: start-slot#integer end-slot#integer> ... \
+             NODE node-id> ...",
+        ),
     sub("myid", 2, my_id, TELLS).summary("Tells the name of this node."),
     sub("myshardid", 2, my_shard_id, TELLS)
         .since("7.2.0")
@@ -150,6 +166,10 @@ static SUBCOMMANDS: &[Row<Handler>] = &[
             ("7.0.0", "A node tells more about where it is."),
         ])
         .deprecated("7.0.0", "`CLUSTER SHARDS`"),
+    sub("syncslots", -3, handover::sync_slots, CHANGES | flag::NOSCRIPT | flag::NO_MULTI)
+        .since("7.2.0")
+        .summary("By this a node that gives slots away speaks to the one that gets them.")
+        .syntax("step#string [argument#string ...]"),
 ];
 
 const fn sub(name: &'static str, arity: i16, handler: Handler, flags: u32) -> Row<Handler> {
@@ -160,7 +180,7 @@ const DISABLED: CommandError = CommandError::text("ERR This instance has cluster
 
 impl Server {
     /// What is known of the cluster, for a command that asks.
-    fn asked_cluster(&self) -> Result<&Cluster, CommandError> {
+    pub(super) fn asked_cluster(&self) -> Result<&Cluster, CommandError> {
         self.cluster_state().ok_or(DISABLED)
     }
 
@@ -212,7 +232,7 @@ fn meet(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
 }
 
 /// A slot's number among the arguments.
-fn slot(word: &[u8]) -> Result<Slot, CommandError> {
+pub(super) fn slot(word: &[u8]) -> Result<Slot, CommandError> {
     parse_i64(word)
         .and_then(|number| u16::try_from(number).ok())
         .and_then(Slot::new)
@@ -250,7 +270,7 @@ fn ranges_of_slots(call: &Call<'_>) -> Result<SlotSet, CommandError> {
     Ok(slots)
 }
 
-fn add_once(slots: &mut SlotSet, slot: Slot) -> Result<(), CommandError> {
+pub(super) fn add_once(slots: &mut SlotSet, slot: Slot) -> Result<(), CommandError> {
     match slots.insert(slot) {
         true => Ok(()),
         false => Err(CommandError::composed(format!("ERR Slot {slot} specified multiple times"))),
@@ -314,6 +334,9 @@ fn set_slot(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError
             ));
         }
     };
+    if matches!(what, SetSlot::Importing(_)) {
+        server.drop_lost_slot(call.now, slot);
+    }
     let keys = server.service.keyspace.count_in_slot(slot);
     server.change_cluster(call, |state, local| state.set_slot(local, slot, what, keys))?;
     call.ok()
@@ -377,14 +400,13 @@ fn reset(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
 
 fn save_config(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     server.asked_cluster()?;
-    if let Some(node) = &mut server.service.cluster {
-        node.savers.push(call.client.id);
-    }
-    call.client.waiting = true;
     server.change_cluster(call, |state, local| {
         state.save_config(local);
         Ok(())
-    })
+    })?;
+    call.client.waiting = true;
+    server.answer_when_saved(call.client.id);
+    Ok(())
 }
 
 fn info(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
@@ -490,6 +512,8 @@ const HELP: &[&str] = &[
     "    Give ranges of slots to this node.",
     "BUMPEPOCH",
     "    Give this node a new configuration epoch.",
+    "CANCELSLOTMIGRATIONS",
+    "    Call off the moves of slots from this node.",
     "COUNT-FAILURE-REPORTS <node-id>",
     "    Count the nodes that report <node-id> as failing.",
     "COUNTKEYSINSLOT <slot>",
@@ -504,6 +528,8 @@ const HELP: &[&str] = &[
     "    Forget a node.",
     "GETKEYSINSLOT <slot> <count>",
     "    List keys in a slot.",
+    "GETSLOTMIGRATIONS",
+    "    List the moves of slots from and to this node, with their states.",
     "FLUSHSLOTS",
     "    Take all slots from this node.",
     "INFO",
@@ -512,6 +538,8 @@ const HELP: &[&str] = &[
     "    Tell the slot of a key.",
     "MEET <ip> <port> [<bus-port>]",
     "    Make this node meet another.",
+    "MIGRATESLOTS SLOTSRANGE <start> <end> [<start> <end> ...] NODE <node-id> [SLOTSRANGE ...]",
+    "    Move slots with their keys to another node. Its owner changes at one moment.",
     "MYID",
     "    Tell the name of this node.",
     "MYSHARDID",

@@ -3,17 +3,20 @@
 //!
 //! * `bus`: `nodes.conf`, the links to other nodes, and the effects of the state machine;
 //! * `routing`: which commands are redirected, and clients that wait for keys of slots that leave;
+//! * `handover`: slots that move to another node as a whole;
 //! * `commands`: CLUSTER, ASKING, READONLY, READWRITE; `tell`: what CLUSTER tells.
 //!
 //! Gossip, failures, elections and slots are not here but in the state machine.
 
 mod bus;
 mod commands;
+mod handover;
 mod routing;
 mod tell;
 
 pub(super) use bus::ConfStep;
 pub(super) use commands::{CONNECTION_ROWS, ROWS};
+pub use handover::MovingSlot;
 pub(super) use routing::is_redirection;
 
 use crate::cluster::{Cluster, LinkId, SlotSet};
@@ -31,10 +34,13 @@ pub(super) struct Node {
     conns: SortedMap<LinkId, ConnId>,
     /// Slots that others own now, and whose keys are being deleted.
     dropping: SlotSet,
+    /// The moves of slots from and to this node.
+    handover: handover::Handover,
     /// Whether it is to be seen whether clients wait in vain.
     reroute: bool,
-    /// Clients that wait until `nodes.conf` is on the disk (CLUSTER SAVECONFIG).
-    savers: Vec<u64>,
+    /// Clients that wait until a change, by its number, is in `nodes.conf` and on the disk: CLUSTER
+    /// SAVECONFIG, and nodes that give slots away.
+    savers: Vec<(u64, u64)>,
 }
 
 /// A connection to or from another node.
@@ -49,6 +55,11 @@ impl Node {
     #[inline]
     pub(super) fn state(&self) -> Option<&Cluster> {
         self.state.as_deref()
+    }
+
+    /// Whether the changes of keys must be known because slots move.
+    pub(super) fn handover_follows(&self) -> bool {
+        self.handover.follows()
     }
 
     /// Memory that waits to be sent to other nodes, in bytes.

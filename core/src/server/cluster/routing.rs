@@ -7,7 +7,7 @@ use crate::command::meta::{Begin, Find, flag};
 use crate::command::{CommandError, KeySpec};
 use crate::front::ChannelKind;
 use crate::resp::request::Args;
-use crate::server::{Client, Command, Server};
+use crate::server::{Client, Command, ReplyMode, Server};
 use crate::sharding::Slot;
 use crate::time::Now;
 
@@ -56,6 +56,11 @@ impl Server {
         let asking = core::mem::take(&mut client.state.asking);
         if client.state.from_primary {
             return None;
+        }
+        if client.state.imports {
+            // What is answered to it are the questions of SYNCSLOTS.
+            client.replies = ReplyMode::Off;
+            return self.import_refusal(client, command, args);
         }
         let name = command.meta.name;
         let elsewhere = match name {
@@ -106,8 +111,27 @@ impl Server {
         redirection(state.route(slot, request, presence))
     }
 
+    /// Whether a command has to wait because its slot is about to change hands.
+    pub(in crate::server) fn waits_for_slot(
+        &self,
+        client: &Client,
+        command: &Command,
+        args: Args<'_>,
+    ) -> bool {
+        let Some(closed) = self.cluster_state().and_then(Cluster::closed_slots) else {
+            return false;
+        };
+        let keys = self.keys_of_request(client, command, args);
+        keys.iter().any(|key| closed.contains(Slot::of(key)))
+    }
+
     /// The keys of a command, or of all commands that EXEC would carry out.
-    fn keys_of_request(&self, client: &Client, command: &Command, args: Args<'_>) -> Vec<Vec<u8>> {
+    pub(in crate::server) fn keys_of_request(
+        &self,
+        client: &Client,
+        command: &Command,
+        args: Args<'_>,
+    ) -> Vec<Vec<u8>> {
         let mut keys = Vec::new();
         let mut add = |command: &Command, args: Args<'_>| {
             let places = find_keys::keys(command.meta, args).unwrap_or_default();

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use crate::persist::aof::{CommandWriter, EntryCommands};
 use crate::persist::rdb::{EntryWriter, Writer};
+use crate::sharding::Slot;
 use crate::sorted::SortedMap;
 use crate::store::{Entry, Keyed, Keyspace};
 
@@ -126,6 +127,17 @@ impl Image {
             .map(|(db, keys, expiring)| (db, (keys as u64, expiring as u64)))
             .collect();
         let total = sizes.values().map(|(keys, _)| keys).sum();
+        Self::with(encoder, sizes, total)
+    }
+
+    /// Takes the image of these slots of the first database as they are now.
+    pub(super) fn of_slots(keyspace: &mut Keyspace, encoder: Encoder, slots: &[Slot]) -> Self {
+        keyspace.begin_snapshot_of(slots);
+        let total = slots.iter().map(|slot| keyspace.count_in_slot(*slot) as u64).sum();
+        Self::with(encoder, SortedMap::new(), total)
+    }
+
+    fn with(encoder: Encoder, sizes: SortedMap<usize, (u64, u64)>, total: u64) -> Self {
         Self {
             encoder,
             selected: None,

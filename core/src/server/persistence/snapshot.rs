@@ -9,17 +9,20 @@
 //! once more: so there is a limit ([`MOST_WAITING`]), and a snapshot that comes to it is given up.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::super::{DiskWork, Redis, Server, VERSION};
 use super::image::{Encoder, Image, Slice};
 use super::save::Save;
 use super::seconds_between;
 use super::sink::{self, FileSink, Place, Progress, Step};
+use crate::cluster::SlotSet;
 use crate::command::context::MaxmemoryPolicy;
 use crate::front::Service;
 use crate::machine::{DiskDone, DiskError, FileId, LogLevel};
 use crate::persist::aof::CommandWriter;
 use crate::persist::rdb::{Preamble, ReplicationState, WriteOptions, Writer};
+use crate::sharding::Slot;
 use crate::time::{Duration, Mono, Now, Wall};
 
 /// What one slice writes. On the hardware of these days it takes about a tenth of a millisecond,
@@ -63,6 +66,11 @@ pub(in crate::server) enum Purpose {
     },
     /// For replicas, straight into their connections.
     Replicas,
+    /// The keys of these slots only, for the node that gets them.
+    Slots {
+        /// Which slots.
+        slots: Arc<SlotSet>,
+    },
 }
 
 /// There is a snapshot already.
@@ -107,6 +115,7 @@ pub(in crate::server) struct Job {
 enum Sink {
     File(FileSink),
     Replicas,
+    Slots,
 }
 
 impl Job {
@@ -119,7 +128,7 @@ impl Job {
     pub(in crate::server) fn temporary(&self) -> Option<String> {
         match &self.sink {
             Sink::File(file) => Some(file.temporary_path()),
-            Sink::Replicas => None,
+            Sink::Replicas | Sink::Slots => None,
         }
     }
 
@@ -134,7 +143,7 @@ impl Job {
     fn elsewhere(&self) -> Option<&str> {
         match &self.sink {
             Sink::File(file) => file.elsewhere(),
-            Sink::Replicas => None,
+            Sink::Replicas | Sink::Slots => None,
         }
     }
 
@@ -142,7 +151,7 @@ impl Job {
     fn saved_as(&self) -> String {
         match &self.sink {
             Sink::File(file) => file.saved_as(),
-            Sink::Replicas => String::new(),
+            Sink::Replicas | Sink::Slots => String::new(),
         }
     }
 
@@ -160,7 +169,7 @@ impl Job {
     fn is_rdb(&self) -> bool {
         match &self.purpose {
             Purpose::Save(save) => save.is_background(),
-            Purpose::RewriteAof { .. } => false,
+            Purpose::RewriteAof { .. } | Purpose::Slots { .. } => false,
             Purpose::Replicas => true,
         }
     }
@@ -191,8 +200,17 @@ impl Server {
         }
         self.service.persistence.jobs += 1;
         let number = self.service.persistence.jobs;
-        let encoder = self.encoder(now, matches!(purpose, Purpose::RewriteAof { .. }));
-        let image = Image::begin(&mut self.service.keyspace, encoder);
+        let image = match &purpose {
+            Purpose::Slots { slots } => {
+                let encoder = Encoder::Commands(CommandWriter::new(None));
+                let slots: Vec<Slot> = slots.iter().collect();
+                Image::of_slots(&mut self.service.keyspace, encoder, &slots)
+            }
+            _ => {
+                let encoder = self.encoder(now, matches!(purpose, Purpose::RewriteAof { .. }));
+                Image::begin(&mut self.service.keyspace, encoder)
+            }
+        };
         let sink = match &purpose {
             Purpose::Save(_) => {
                 self.dump_taken_by_save();
@@ -207,6 +225,7 @@ impl Server {
                 self.begin_file(number, path, None, incremental)
             }
             Purpose::Replicas => Sink::Replicas,
+            Purpose::Slots { .. } => Sink::Slots,
         };
         let (began, resume, dirty) = (now.wall, now.mono, self.service.dirty);
         let (ready, waiting, handed) = (VecDeque::new(), 0, false);
@@ -322,6 +341,7 @@ impl Server {
         match &job.sink {
             Sink::File(file) => file.room(),
             Sink::Replicas => self.snapshot_room(),
+            Sink::Slots => self.slots_snapshot_room(),
         }
     }
 
@@ -348,7 +368,7 @@ impl Server {
             }
         }
         self.feed_sink(now, &mut job);
-        let ended = job.handed && matches!(job.sink, Sink::Replicas);
+        let ended = job.handed && !matches!(job.sink, Sink::File(_));
         let (waits, most) = (job.waiting, job.most_waiting);
         let behind = waits > most || self.service.keyspace.snapshot_holds_more(most - waits);
         self.service.persistence.job = Some(job);
@@ -364,6 +384,7 @@ impl Server {
         let role = self.writer_role();
         let who = match self.snapshot().map(|job| &job.sink) {
             Some(Sink::Replicas) => "the replicas take",
+            Some(Sink::Slots) => "the node that gets the slots takes",
             _ => "the disk takes",
         };
         self.log_as(role, LogLevel::Warning, || {
@@ -432,6 +453,7 @@ impl Server {
                     }
                 }
                 Sink::Replicas => self.snapshot_bytes(now, bytes),
+                Sink::Slots => self.slots_snapshot_bytes(&bytes),
             }
             job.handed = finished;
         }
@@ -548,6 +570,7 @@ impl Server {
                 self.dump_ended(now, file);
             }
             Purpose::RewriteAof { path } => self.rewrite_ended(now, path, result),
+            Purpose::Slots { .. } => self.slots_snapshot_ended(now, result),
             Purpose::Replicas => {
                 let text = match &result {
                     Ok(()) => "Background RDB transfer terminated with success",

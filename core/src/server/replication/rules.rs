@@ -97,6 +97,11 @@ impl Server {
     /// Tells the log of an error that a server has caused another, which should not happen.
     #[cold]
     pub(in crate::server) fn error_between_servers(&mut self, client: &Client, error: &[u8]) {
+        if client.state.imports {
+            let now = crate::time::Now::instantaneous(self.now.0, self.now.1);
+            let why = format!("a command of the source failed: {}", String::from_utf8_lossy(error));
+            return self.import_failed(now, client.id, &why);
+        }
         let (from, to) =
             if client.state.from_primary { ("replica", "master") } else { ("master", "replica") };
         let error = String::from_utf8_lossy(error.get(..4096).unwrap_or(error)).into_owned();

@@ -1,0 +1,152 @@
+//! Slots that move as a whole, between nodes of Limpid: `CLUSTER MIGRATESLOTS`. Other nodes do not know
+//! it; then slots move key by key, see `slots`.
+
+use crate::cluster::SlotSet;
+use crate::resp::value::Value;
+use crate::sharding::Slot;
+use crate::time::Duration;
+
+use super::desk::{Place, Words, error_text, text, words};
+use super::fleet::Fleet;
+use super::node::Node;
+use super::slots::{Moving, Refusal};
+
+/// Slots that one command moves.
+const AT_ONCE: usize = 128;
+
+/// How often it is asked whether they have moved, or whether the other masters know.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// How often the other masters are asked at most.
+const ROUNDS: usize = 250;
+
+impl Fleet {
+    /// Moves slots with their keys from one node to another, as a whole if both nodes know how. After
+    /// each slot `progress` is printed.
+    pub(super) async fn move_slots(
+        &mut self,
+        source: usize,
+        target: usize,
+        slots: &[Slot],
+        how: Moving,
+        progress: &str,
+    ) -> Result<(), Refusal> {
+        for slots in slots.chunks(AT_ONCE) {
+            if self.move_as_a_whole(source, target, slots, how, progress).await? {
+                continue;
+            }
+            for slot in slots {
+                self.move_slot(source, target, *slot, how).await?;
+                self.desk.print(progress);
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves slots by MIGRATESLOTS. False if that was not possible, and nothing has moved.
+    async fn move_as_a_whole(
+        &mut self,
+        source: usize,
+        target: usize,
+        slots: &[Slot],
+        how: Moving,
+        progress: &str,
+    ) -> Result<bool, Refusal> {
+        let (from, to) = (self.nodes[source].clone(), self.nodes[target].clone());
+        let set: SlotSet = slots.iter().copied().collect();
+        let ranges = |between: &str| {
+            let range = |(first, last): (Slot, Slot)| format!("{first}{between}{last}");
+            set.ranges().map(range).collect::<Vec<_>>()
+        };
+        let line =
+            format!("CLUSTER MIGRATESLOTS SLOTSRANGE {} NODE {}", ranges(" ").join(" "), to.id);
+        let keys = if how.quiet { Vec::new() } else { self.count_keys(&from.place, slots).await };
+        let reply = self.desk.reply(&from.place, words(&line)).await;
+        let reply = reply.map_err(|_| Refusal::new())?;
+        if error_text(&reply).is_some() {
+            // It is said again, and better, when the slots are moved one by one.
+            return Ok(false);
+        }
+        if !self.has_moved(&from.place, &to.id, &set).await? {
+            return Ok(false);
+        }
+        for (at, slot) in slots.iter().enumerate() {
+            if !how.quiet {
+                let keys = usize::try_from(keys.get(at).copied().unwrap_or(0)).unwrap_or(0);
+                let dots = ".".repeat(keys);
+                let (from, to) = (&from.place, &to.place);
+                self.desk.print(format!("Moving slot {slot} from {from} to {to}: {dots}\n"));
+            }
+            self.desk.print(progress);
+            self.nodes[source].slots.remove(*slot);
+            self.nodes[target].slots.insert(*slot);
+        }
+        self.until_masters_know(source, target, &to, &set).await;
+        Ok(true)
+    }
+
+    /// How many keys each slot has.
+    async fn count_keys(&self, at: &Place, slots: &[Slot]) -> Vec<i64> {
+        let commands: Vec<Words> =
+            slots.iter().map(|slot| words(&format!("CLUSTER COUNTKEYSINSLOT {slot}"))).collect();
+        let replies = self.desk.send_all(at, commands).replies().await;
+        let count = |reply: &Value| match reply {
+            Value::Integer(count) => *count,
+            _ => 0,
+        };
+        replies.map(|replies| replies.iter().map(count).collect()).unwrap_or_default()
+    }
+
+    /// Waits until a move has ended. Whether the slots have moved.
+    async fn has_moved(&self, at: &Place, target: &str, slots: &SlotSet) -> Result<bool, Refusal> {
+        let range = |(first, last): (Slot, Slot)| match first == last {
+            true => first.to_string(),
+            false => format!("{first}-{last}"),
+        };
+        let ranges = slots.ranges().map(range).collect::<Vec<_>>().join(" ");
+        loop {
+            let reply = self.desk.reply(at, words("CLUSTER GETSLOTMIGRATIONS")).await;
+            let reply = reply.map_err(|_| Refusal::new())?;
+            let moves = reply.items().unwrap_or_default();
+            let ours = moves.iter().find(|record| {
+                field(record, "operation") == "EXPORT"
+                    && field(record, "target_node") == target
+                    && field(record, "slot_ranges") == ranges
+            });
+            match ours.map(|record| field(record, "state")).as_deref() {
+                Some("success") => return Ok(true),
+                Some("failed") | None => return Ok(false),
+                Some(_) => self.desk.sleep(PAUSE).await,
+            }
+        }
+    }
+
+    /// Waits until the other masters have heard of the new owner, so that whoever asks them next gets
+    /// no old answer.
+    async fn until_masters_know(&self, source: usize, target: usize, to: &Node, slots: &SlotSet) {
+        for index in self.masters() {
+            if index == source || index == target {
+                continue;
+            }
+            for _ in 0..ROUNDS {
+                let Ok(reply) = self.desk.reply(&self.place(index), words("CLUSTER NODES")).await
+                else {
+                    break;
+                };
+                let view = text(&reply);
+                let owner = view.lines().filter_map(Node::parse).find(|node| node.id == to.id);
+                if owner.is_none_or(|owner| slots.iter().all(|slot| owner.slots.contains(slot))) {
+                    break;
+                }
+                self.desk.sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// A field of a move that CLUSTER GETSLOTMIGRATIONS tells of.
+fn field(record: &Value, name: &str) -> String {
+    let items = record.items().unwrap_or_default();
+    let pair = items.as_chunks::<2>().0.iter().find(|[key, _]| text(key) == name);
+    pair.map(|[_, value]| text(value)).unwrap_or_default()
+}

@@ -1,0 +1,537 @@
+//! The source of a move of slots: a connection to the target, a snapshot, the changes behind it, and
+//! the moment at which the slots change hands.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::{LEAST_CLOSED, MOST_CLOSED, Record};
+use crate::command::effects::{Followers, Propagated};
+use crate::command::feed::{write_request, write_words};
+use crate::command::find_keys;
+use crate::front::{PeerInput, Service};
+use crate::machine::{Address, Close, ConnId, Endpoint, LogLevel, Outbox, Output};
+use crate::resp::request::Args;
+use crate::server::persistence::snapshot::{Failure, Purpose};
+use crate::server::replication::address_of_name;
+use crate::server::{Redis, Server};
+use crate::sharding::Slot;
+use crate::time::{Duration, Mono, Now};
+
+/// Bytes of the snapshot that wait to be sent at most.
+const WINDOW: usize = 2 << 20;
+
+/// Bytes of changes that may wait, for the snapshot to end or for the target to take them. More means
+/// that clients change keys faster than the target gets them.
+const MOST_CHANGES: usize = 256 << 20;
+
+/// How many bytes may wait when the slots are closed, so that they are closed for a moment only; and
+/// how many times the target may be asked to catch up before that does not matter any more.
+const FEW_UNSENT: usize = 64 << 10;
+const MOST_ROUNDS: u32 = 20;
+
+/// The longest line that is an answer.
+const MAX_LINE: usize = 4096;
+
+/// A move of slots from this node.
+#[derive(Clone, Debug)]
+pub(super) struct Export {
+    pub(super) record: Record,
+    pub(super) conn: Option<ConnId>,
+    outbox: Outbox,
+    /// The beginning of an answer.
+    line: Vec<u8>,
+    /// How many answers come before the one that counts: that to AUTH.
+    greetings: u32,
+    stage: Stage,
+    /// What has changed since the snapshot began.
+    changes: Vec<u8>,
+    /// How often the target was asked to catch up.
+    rounds: u32,
+    /// Until when the target has to be heard of; in the last two stages, until when the slots stay
+    /// closed.
+    deadline: Mono,
+}
+
+/// How far a move has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Another move, or another snapshot, is at work.
+    Queued,
+    Connecting,
+    /// The target is asked to take the slots in.
+    Establishing,
+    /// The target is ready, but another snapshot has begun meanwhile.
+    WaitsForSnapshot,
+    Snapshot,
+    /// The target is asked whether it has all that was sent.
+    CatchingUp,
+    /// It has. The slots are closed as soon as no script or transaction is half done.
+    Ready,
+    /// The slots are closed. The target is asked whether it has the last changes.
+    Draining,
+    /// The target was told to take over.
+    TakingOver,
+}
+
+impl Stage {
+    fn name(self) -> &'static str {
+        match self {
+            Stage::Queued => "queued",
+            Stage::Connecting => "connecting",
+            Stage::Establishing => "establishing",
+            Stage::WaitsForSnapshot => "waiting-to-snapshot",
+            Stage::Snapshot => "snapshotting",
+            Stage::CatchingUp | Stage::Ready => "streaming",
+            Stage::Draining => "waiting-for-paused",
+            Stage::TakingOver => "failover-granted",
+        }
+    }
+}
+
+impl Export {
+    pub(super) fn new(record: Record) -> Self {
+        Self {
+            record,
+            conn: None,
+            outbox: Outbox::default(),
+            line: Vec::new(),
+            greetings: 0,
+            stage: Stage::Queued,
+            changes: Vec::new(),
+            rounds: 0,
+            deadline: Mono::default(),
+        }
+    }
+
+    /// Whether changes are sent after the snapshot.
+    pub(super) fn follows(&self) -> bool {
+        matches!(self.stage, Stage::Snapshot | Stage::CatchingUp | Stage::Ready)
+    }
+
+    /// Whether the slots may have changed hands already.
+    fn is_uncertain(&self) -> bool {
+        self.stage == Stage::TakingOver
+    }
+
+    fn is_closed(&self) -> bool {
+        matches!(self.stage, Stage::Draining | Stage::TakingOver)
+    }
+}
+
+impl Server {
+    fn export(&mut self) -> Option<&mut Export> {
+        self.service.cluster.as_mut()?.handover.exports.front_mut()
+    }
+
+    fn export_stage(&self) -> Option<Stage> {
+        Some(self.service.cluster.as_ref()?.handover.exports.front()?.stage)
+    }
+
+    /// Goes on with the move at work.
+    pub(in crate::server::cluster) fn export_cron(&mut self, now: Now<'_>) {
+        let Some(node) = &self.service.cluster else { return };
+        let (Some(export), Some(state)) = (node.handover.exports.front(), node.state()) else {
+            return;
+        };
+        let (stage, slots, late) =
+            (export.stage, &export.record.slots, now.mono >= export.deadline);
+        let mine = slots.iter().filter(|slot| state.owns(*slot)).count();
+        let taken = slots.iter().all(|slot| state.owner_of(slot) == Some(export.record.target));
+        if stage == Stage::TakingOver && taken {
+            return self.end_export(now, None);
+        }
+        if state.is_replica() || mine < slots.len() {
+            let why = "the slots do not belong to this node any more";
+            return self.end_export(now, Some(why.to_owned()));
+        }
+        match stage {
+            Stage::Queued if self.snapshot().is_none() && !self.is_halted() => {
+                self.connect_export(now);
+            }
+            Stage::WaitsForSnapshot if !late => self.begin_slots_snapshot(now),
+            Stage::Ready if !self.is_halted() => self.close_slots(now),
+            Stage::Queued | Stage::Ready => {}
+            Stage::TakingOver if late => {
+                let why = "the target was let take over, and has not been heard of since";
+                self.end_export(now, Some(why.to_owned()));
+            }
+            _ if late => {
+                let name = stage.name();
+                let why = format!("the target has taken too long (state {name})");
+                self.end_export(now, Some(why));
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether [`Server::export_cron`] has something to do at once.
+    pub(in crate::server::cluster) fn export_waits(&self) -> bool {
+        match self.export_stage() {
+            Some(Stage::Queued) => self.snapshot().is_none() && !self.is_halted(),
+            Some(Stage::Ready) => !self.is_halted(),
+            _ => false,
+        }
+    }
+
+    /// For how long the target may be silent.
+    fn export_patience(&self) -> Duration {
+        Duration::from_secs(self.config.settings().repl_timeout.max(1))
+    }
+
+    /// For how long slots stay closed.
+    fn closed_time(&self) -> Duration {
+        let timeout = Duration::from_millis(self.config.settings().cluster.node_timeout);
+        timeout.clamp(LEAST_CLOSED, MOST_CLOSED)
+    }
+
+    fn export_becomes(&mut self, now: Now<'_>, stage: Stage, within: Duration) {
+        if let Some(export) = self.export() {
+            export.stage = stage;
+            export.deadline = now.mono + within;
+            export.record.becomes(stage.name(), now.wall);
+        }
+        self.followers_changed();
+    }
+
+    fn connect_export(&mut self, now: Now<'_>) {
+        let Some(target) = self.export().map(|export| export.record.target) else { return };
+        let view = self.cluster_state().and_then(|state| state.node_view_of(target));
+        let Some(view) = view.filter(|view| !view.failed && view.port != 0) else {
+            return self.end_export(now, Some("the target cannot be reached".to_owned()));
+        };
+        let to = match address_of_name(&view.ip) {
+            Some(ip) => Address::Endpoint(Endpoint::Ip(SocketAddr::new(ip, view.port))),
+            None => Address::Name { host: view.ip, port: view.port },
+        };
+        let conn = self.new_conn();
+        if let Some(export) = self.export() {
+            export.conn = Some(conn);
+        }
+        let patience = self.closed_time();
+        self.export_becomes(now, Stage::Connecting, patience);
+        self.outputs.push_back(Output::Connect { conn, to, from: None });
+    }
+
+    /// Something happened on the connection to the target.
+    pub(in crate::server) fn export_input(
+        &mut self,
+        now: Now<'_>,
+        conn: ConnId,
+        input: PeerInput<'_>,
+    ) {
+        match input {
+            PeerInput::Connected { .. } => self.establish_export(now),
+            PeerInput::Received(bytes) => self.export_received(now, bytes),
+            PeerInput::Ended => {
+                self.outputs.push_back(Output::Close { conn, how: Close::Now });
+                self.export_lost(now, "the target has closed the connection".to_owned());
+            }
+            PeerInput::ConnectFailed(error) | PeerInput::Closed(error) => {
+                self.export_lost(now, format!("the connection to the target is gone: {error}"));
+            }
+            PeerInput::Drained => {
+                let patience = self.export_patience();
+                if let Some(export) = self.export().filter(|export| !export.is_closed()) {
+                    export.deadline = now.mono + patience;
+                }
+            }
+            PeerInput::Accepted { .. } => {}
+        }
+    }
+
+    /// What waits to be sent to the target.
+    pub(in crate::server) fn export_outbox(&mut self) -> Option<&mut Outbox> {
+        self.export().map(|export| &mut export.outbox)
+    }
+
+    fn export_lost(&mut self, now: Now<'_>, why: String) {
+        let Some(export) = self.export() else { return };
+        export.conn = None;
+        if !export.is_uncertain() {
+            self.end_export(now, Some(why));
+        }
+    }
+
+    /// Sends requests to the target.
+    fn export_says(&mut self, requests: &[&[&[u8]]]) {
+        let mut bytes = Vec::new();
+        for words in requests {
+            write_words(&mut bytes, words.iter().copied());
+        }
+        self.export_sends(&bytes);
+    }
+
+    fn export_sends(&mut self, bytes: &[u8]) {
+        let Some(export) = self.export() else { return };
+        let Some(conn) = export.conn else { return };
+        export.outbox.write(bytes);
+        if export.outbox.len() > WINDOW / 2 {
+            export.outbox.set_low_water(WINDOW / 2);
+        }
+        self.outputs.push_back(Output::Send { conn });
+    }
+
+    fn establish_export(&mut self, now: Now<'_>) {
+        let settings = self.config.settings();
+        let login =
+            settings.masterauth.clone().map(|password| (settings.masteruser.clone(), password));
+        let Some(record) = self.export().map(|export| export.record.clone()) else { return };
+        if let Some((user, password)) = &login {
+            match user {
+                Some(user) => self.export_says(&[&[b"AUTH", user, password]]),
+                None => self.export_says(&[&[b"AUTH", password]]),
+            }
+            if let Some(export) = self.export() {
+                export.greetings = 1;
+            }
+        }
+        let numbers: Vec<String> = record
+            .slots
+            .ranges()
+            .flat_map(|(first, last)| [first.to_string(), last.to_string()])
+            .collect();
+        let source = record.source.to_string();
+        let mut words: Vec<&[u8]> = vec![b"CLUSTER", b"SYNCSLOTS", b"ESTABLISH", b"SOURCE"];
+        words.extend([source.as_bytes(), b"NAME", record.name.as_bytes(), b"SLOTSRANGE"]);
+        words.extend(numbers.iter().map(|number| number.as_bytes()));
+        self.export_says(&[&words]);
+        let patience = self.export_patience();
+        self.export_becomes(now, Stage::Establishing, patience);
+    }
+
+    /// The target has answered.
+    fn export_received(&mut self, now: Now<'_>, bytes: &[u8]) {
+        let Some(export) = self.export() else { return };
+        export.line.extend_from_slice(bytes);
+        while let Some(export) = self.export()
+            && let Some(end) = memchr::memchr(b'\n', &export.line)
+        {
+            let line: Vec<u8> = export.line.drain(..=end).collect();
+            let name = export.record.name.clone();
+            self.export_answered(now, line.trim_ascii());
+            // The next one in the queue has a connection of its own.
+            if self.export().is_none_or(|export| export.record.name != name) {
+                return;
+            }
+        }
+        if self.export().is_some_and(|export| export.line.len() > MAX_LINE) {
+            self.end_export(now, Some("what the target answers is no answer".to_owned()));
+        }
+    }
+
+    fn export_answered(&mut self, now: Now<'_>, line: &[u8]) {
+        if let Some(text) = line.strip_prefix(b"-") {
+            let text = String::from_utf8_lossy(text).into_owned();
+            return self.end_export(now, Some(format!("the target answered: {text}")));
+        }
+        let Some(export) = self.export() else { return };
+        if export.greetings > 0 {
+            export.greetings -= 1;
+            return;
+        }
+        match export.stage {
+            Stage::Establishing => self.begin_slots_snapshot(now),
+            Stage::CatchingUp => self.caught_up(now),
+            Stage::Draining => self.target_has_all(now),
+            Stage::TakingOver => self.end_export(now, None),
+            _ => self.end_export(now, Some("the target answers what was not asked".to_owned())),
+        }
+    }
+
+    fn begin_slots_snapshot(&mut self, now: Now<'_>) {
+        let Some(slots) = self.export().map(|export| Arc::new(export.record.slots.clone())) else {
+            return;
+        };
+        let patience = self.export_patience();
+        match self.begin_snapshot(now, Purpose::Slots { slots }) {
+            Ok(()) => self.export_becomes(now, Stage::Snapshot, patience),
+            Err(_) if self.export_stage() == Some(Stage::WaitsForSnapshot) => {}
+            Err(_) => self.export_becomes(now, Stage::WaitsForSnapshot, patience),
+        }
+    }
+
+    /// Bytes of the snapshot that there is room for.
+    pub(in crate::server) fn slots_snapshot_room(&self) -> usize {
+        let node = self.service.cluster.as_ref();
+        let export = node.and_then(|node| node.handover.exports.front());
+        export
+            .filter(|export| export.stage == Stage::Snapshot)
+            .map_or(0, |export| WINDOW.saturating_sub(export.outbox.len()))
+    }
+
+    /// Sends bytes of the snapshot.
+    pub(in crate::server) fn slots_snapshot_bytes(&mut self, bytes: &[u8]) {
+        self.export_sends(bytes);
+    }
+
+    /// The snapshot has ended: what has changed meanwhile follows.
+    pub(in crate::server) fn slots_snapshot_ended(
+        &mut self,
+        now: Now<'_>,
+        result: Result<(), Failure>,
+    ) {
+        if self.export_stage() != Some(Stage::Snapshot) {
+            return;
+        }
+        if let Err(failure) = result {
+            let why = match failure {
+                Failure::Behind => "the target takes the keys too slowly for what is written",
+                Failure::Disk(_) | Failure::Killed => "the snapshot was given up",
+            };
+            return self.end_export(now, Some(why.to_owned()));
+        }
+        let changes = self.export().map(|export| core::mem::take(&mut export.changes));
+        self.export_sends(&changes.unwrap_or_default());
+        self.ask_to_catch_up(now);
+    }
+
+    fn ask_to_catch_up(&mut self, now: Now<'_>) {
+        self.export_says(&[&[b"CLUSTER", b"SYNCSLOTS", b"SNAPSHOT-EOF"]]);
+        let patience = self.export_patience();
+        self.export_becomes(now, Stage::CatchingUp, patience);
+    }
+
+    fn caught_up(&mut self, now: Now<'_>) {
+        let Some(export) = self.export() else { return };
+        export.rounds += 1;
+        if export.outbox.len() > FEW_UNSENT && export.rounds < MOST_ROUNDS {
+            return self.ask_to_catch_up(now);
+        }
+        let patience = self.export_patience();
+        self.export_becomes(now, Stage::Ready, patience);
+        if !self.is_halted() {
+            self.close_slots(now);
+        }
+    }
+
+    /// From now on commands on the slots wait, and nothing in them changes.
+    fn close_slots(&mut self, now: Now<'_>) {
+        let Some(slots) = self.export().map(|export| export.record.slots.clone()) else { return };
+        self.with_cluster(now, |state, _| state.close_slots(Some(slots)));
+        self.export_says(&[&[b"CLUSTER", b"SYNCSLOTS", b"DRAIN"]]);
+        let closed = self.closed_time();
+        self.export_becomes(now, Stage::Draining, closed);
+    }
+
+    /// The target has everything. The time for which the slots stay closed begins anew, and the
+    /// target, which has answered before now, has half of it.
+    fn target_has_all(&mut self, now: Now<'_>) {
+        let closed = self.closed_time();
+        let half = (closed.as_millis() / 2).to_string();
+        self.export_says(&[&[b"CLUSTER", b"SYNCSLOTS", b"TAKEOVER", half.as_bytes()]]);
+        self.export_becomes(now, Stage::TakingOver, closed);
+    }
+
+    /// The move at work has ended: well, or for this reason.
+    pub(super) fn end_export(&mut self, now: Now<'_>, failure: Option<String>) {
+        let Some(node) = &mut self.service.cluster else { return };
+        let Some(mut export) = node.handover.exports.pop_front() else { return };
+        let snapshot = export.stage == Stage::Snapshot;
+        let Record { target, slots, .. } = &export.record;
+        let (target, slots) = (*target, slots.clone());
+        export.record.becomes(if failure.is_none() { "success" } else { "failed" }, now.wall);
+        let text = super::slots_text(&slots);
+        match &failure {
+            None => self.notice(|| format!("Slots {text} have moved to node {target}")),
+            Some(why) => self.log(LogLevel::Warning, || {
+                format!("Slots {text} have not moved to node {target}: {why}")
+            }),
+        }
+        let succeeded = failure.is_none();
+        export.record.message = failure.unwrap_or_default();
+        if let Some(conn) = export.conn {
+            self.outputs.push_back(Output::Close { conn, how: Close::Now });
+        }
+        let was_closed = export.is_closed();
+        if let Some(node) = &mut self.service.cluster {
+            node.handover.remember(export.record);
+        }
+        if snapshot {
+            self.kill_snapshot(now);
+        }
+        if succeeded {
+            self.with_cluster(now, |state, local| state.hand_over(local, &slots, target));
+        }
+        if was_closed {
+            self.with_cluster(now, |state, _| state.close_slots(None));
+            self.service.cluster_opened = true;
+        }
+        self.followers_changed();
+    }
+
+    /// Carries out what waited for slots that were closed.
+    pub(in crate::server::cluster) fn open_slots(&mut self, now: Now<'_>) {
+        if core::mem::take(&mut self.service.cluster_opened) {
+            self.let_paused_go_on(now);
+        }
+    }
+
+    /// Ends all moves from this node, which were called off.
+    pub(super) fn cancel_exports(&mut self, now: Now<'_>) -> Result<(), &'static str> {
+        if self.export_stage() == Some(Stage::TakingOver) {
+            return Err("ERR The slots are changing hands. See CLUSTER GETSLOTMIGRATIONS");
+        }
+        while self.export_stage().is_some() {
+            self.end_export(now, Some("it was called off".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Takes note of what commands have changed, while slots move.
+    pub(in crate::server) fn feed_handover(&mut self, commands: &[Propagated]) {
+        let follows = self.service.cluster.as_ref().is_some_and(|node| node.handover.follows());
+        if !follows {
+            return;
+        }
+        let (mono, wall) = self.now;
+        let now = Now::instantaneous(mono, wall);
+        for command in commands.iter().filter(|command| command.to != Followers::File) {
+            let args = command.args.as_args();
+            let name = args.at(0);
+            if name.eq_ignore_ascii_case(b"flushall") || name.eq_ignore_ascii_case(b"flushdb") {
+                self.end_imports(now, "all keys were deleted");
+                if self.export().is_some_and(|export| export.follows()) {
+                    self.end_export(now, Some("all keys were deleted".to_owned()));
+                }
+                return;
+            }
+            if let Some(slot) = slot_of(args) {
+                self.feed_export(now, slot, args);
+            }
+        }
+    }
+
+    fn feed_export(&mut self, now: Now<'_>, slot: Slot, args: Args<'_>) {
+        let Some(export) = self.export() else { return };
+        if !export.follows() || !export.record.slots.contains(slot) {
+            return;
+        }
+        let waiting = if export.stage == Stage::Snapshot {
+            write_request(&mut export.changes, args);
+            export.changes.len()
+        } else {
+            let mut bytes = Vec::new();
+            write_request(&mut bytes, args);
+            self.export_sends(&bytes);
+            self.export().map_or(0, |export| export.outbox.len())
+        };
+        if waiting > MOST_CHANGES {
+            let why = "more is written than the target takes";
+            self.end_export(now, Some(why.to_owned()));
+        }
+    }
+}
+
+/// The slot of the keys of a command that was propagated.
+fn slot_of(args: Args<'_>) -> Option<Slot> {
+    let table = Redis::table();
+    let name = args.at(0).to_ascii_lowercase();
+    let command = table.by_name(core::str::from_utf8(&name).ok()?)?;
+    let command = match command.subcommands.is_empty() {
+        true => command,
+        false => table.subcommand(command, args.get(1)?)?,
+    };
+    let places = find_keys::keys(command.meta, args)?;
+    let (at, _) = places.into_iter().next()?;
+    Some(Slot::of(args.get(at)?))
+}

@@ -1,0 +1,329 @@
+//! The target of a move of slots: the keys arrive as commands of one client, and belong to the source
+//! until the takeover.
+
+use super::Record;
+use crate::cluster::{NodeId, SlotSet};
+use crate::command::CommandError;
+use crate::machine::LogLevel;
+use crate::resp::request::{Args, OwnedArgs};
+use crate::server::propagate::Together;
+use crate::server::{Client, Command, Server};
+use crate::sharding::Slot;
+use crate::time::{Duration, Mono, Now};
+
+/// The channel on which a target tells its replicas which slots it is getting. They delete what has
+/// come of these if they have to take its place.
+const CHANNEL: &[u8] = b"__limpid__:slots";
+
+/// How often it does so.
+const TOLD_EVERY: Duration = Duration::from_millis(1_000);
+
+/// A move of slots to this node.
+#[derive(Clone, Debug)]
+pub(super) struct Import {
+    /// The id of the client that brings the keys.
+    client: u64,
+    pub(super) record: Record,
+    /// When the source was last told that all it has sent was carried out.
+    drained: Option<Mono>,
+    /// When something last came from the source.
+    heard: Mono,
+    /// When the replicas were last told.
+    told: Option<Mono>,
+}
+
+impl Server {
+    fn imports(&self) -> &[Import] {
+        self.service.cluster.as_ref().map_or(&[], |node| &node.handover.imports)
+    }
+
+    fn import_of(&mut self, client: u64) -> Option<&mut Import> {
+        let node = self.service.cluster.as_mut()?;
+        node.handover.imports.iter_mut().find(|import| import.client == client)
+    }
+
+    /// `SYNCSLOTS ESTABLISH`: a client is to bring the keys of these slots. It is answered when
+    /// `nodes.conf` says so, since keys that arrive must be known for what they are after a crash.
+    pub(super) fn begin_import(
+        &mut self,
+        now: Now<'_>,
+        client: &mut Client,
+        name: String,
+        source: NodeId,
+        slots: SlotSet,
+    ) -> Result<(), CommandError> {
+        let composed = |text: String| CommandError::composed(format!("ERR {text}"));
+        let Some(state) = self.cluster_state() else { return Ok(()) };
+        if state.is_replica() {
+            return Err(CommandError::text(
+                "ERR This node is a replica: slots move to its primary",
+            ));
+        }
+        if let Some(slot) = slots.iter().find(|slot| state.owner_of(*slot) != Some(source)) {
+            return Err(composed(format!("Slot {slot} does not belong to node {source} here")));
+        }
+        let open = state.open_slot_views();
+        if let Some((slot, ..)) = open.iter().find(|(slot, ..)| slots.contains(*slot)) {
+            return Err(composed(format!(
+                "Slot {slot} is being moved key by key. Close it with CLUSTER SETSLOT {slot} STABLE"
+            )));
+        }
+        let target = state.my_id();
+        for slot in slots.iter() {
+            self.drop_lost_slot(now, slot);
+        }
+        let Some(node) = &mut self.service.cluster else { return Ok(()) };
+        if let Some(slot) = node.handover.busy_slot(&slots) {
+            return Err(composed(format!("Slot {slot} is being moved already")));
+        }
+        let keyspace = &self.service.keyspace;
+        if let Some(slot) = slots.iter().find(|slot| keyspace.count_in_slot(*slot) > 0) {
+            return Err(composed(format!(
+                "Slot {slot} still has keys here, left by an earlier move. Try again later"
+            )));
+        }
+        let record = Record {
+            name,
+            is_export: false,
+            slots: slots.clone(),
+            source,
+            target,
+            created: now.wall,
+            updated: now.wall,
+            state: "receiving",
+            message: String::new(),
+        };
+        let (id, heard) = (client.id, now.mono);
+        let import = Import { client: id, record, drained: None, heard, told: None };
+        node.handover.imports.push(import);
+        client.state.imports = true;
+        client.waiting = true;
+        self.notice(|| {
+            format!("Slots {} are moving here from node {source}", super::slots_text(&slots))
+        });
+        self.with_cluster(now, |state, local| state.set_arriving(local, &slots));
+        self.answer_when_saved(id);
+        self.followers_changed();
+        Ok(())
+    }
+
+    /// Why a command of a client that brings slots is refused, if it is.
+    pub(in crate::server) fn import_refusal(
+        &mut self,
+        client: &Client,
+        command: &Command,
+        args: Args<'_>,
+    ) -> Option<CommandError> {
+        let mono = self.now.0;
+        let keys = self.keys_of_request(client, command, args);
+        let Some(import) = self.import_of(client.id) else {
+            return Some(CommandError::text("ERR The move of these slots has been given up"));
+        };
+        import.heard = mono;
+        let foreign = |key: &Vec<u8>| !import.record.slots.contains(Slot::of(key));
+        keys.iter()
+            .any(foreign)
+            .then_some(CommandError::text("ERR The key is in none of the slots that are moving"))
+    }
+
+    /// Whether the move that a client brings goes on.
+    pub(super) fn import_stands(&mut self, client: u64) -> Result<(), CommandError> {
+        self.import_of(client).map(|_| ()).ok_or(NO_MOVE)
+    }
+
+    /// `SYNCSLOTS DRAIN`: everything that came before was carried out.
+    pub(super) fn import_drained(&mut self, now: Now<'_>, client: u64) -> Result<(), CommandError> {
+        let import = self.import_of(client).ok_or(NO_MOVE)?;
+        import.drained = Some(now.mono);
+        import.record.becomes("draining", now.wall);
+        Ok(())
+    }
+
+    /// `SYNCSLOTS TAKEOVER`: the slots become this node's, unless that was allowed too long ago. The
+    /// client is answered when `nodes.conf` says so.
+    pub(super) fn import_takes_over(
+        &mut self,
+        now: Now<'_>,
+        client: &mut Client,
+        within: Duration,
+    ) -> Result<(), CommandError> {
+        let import = self.import_of(client.id).ok_or(NO_MOVE)?;
+        let in_time = import.drained.is_some_and(|at| now.mono <= at + within);
+        let (source, slots) = (import.record.source, import.record.slots.clone());
+        let state = self.cluster_state();
+        let unchanged = state.is_some_and(|state| {
+            !state.is_replica() && slots.iter().all(|slot| state.owner_of(slot) == Some(source))
+        });
+        if !in_time || !unchanged {
+            return Err(CommandError::text(
+                "ERR The takeover comes too late: the slots stay where they are",
+            ));
+        }
+        let Some(node) = &mut self.service.cluster else { return Ok(()) };
+        let at = node.handover.imports.iter().position(|import| import.client == client.id);
+        if let Some(mut import) = at.map(|at| node.handover.imports.remove(at)) {
+            import.record.becomes("success", now.wall);
+            node.handover.remember(import.record);
+        }
+        client.state.imports = false;
+        client.waiting = true;
+        self.notice(|| {
+            format!("Slots {} have moved here from node {source}", super::slots_text(&slots))
+        });
+        self.with_cluster(now, |state, local| state.take_over_slots(local, &slots));
+        self.answer_when_saved(client.id);
+        self.tell_replicas_of_imports();
+        self.followers_changed();
+        Ok(())
+    }
+
+    /// A client that brings slots is gone, or has made a mistake.
+    pub(in crate::server) fn import_failed(&mut self, now: Now<'_>, client: u64, why: &str) {
+        let Some(node) = &mut self.service.cluster else { return };
+        let Some(at) = node.handover.imports.iter().position(|import| import.client == client)
+        else {
+            return;
+        };
+        let Import { mut record, .. } = node.handover.imports.remove(at);
+        record.becomes("failed", now.wall);
+        record.message = why.to_owned();
+        let (source, slots) = (record.source, record.slots.clone());
+        node.handover.remember(record);
+        slots.iter().for_each(|slot| {
+            node.handover.leftover.insert(slot);
+        });
+        self.log(LogLevel::Warning, || {
+            let slots = super::slots_text(&slots);
+            format!("Slots {slots} stay with node {source}: {why}")
+        });
+        self.tell_replicas_of_imports();
+        self.followers_changed();
+    }
+
+    /// Ends all moves to this node.
+    pub(super) fn end_imports(&mut self, now: Now<'_>, why: &str) {
+        let clients: Vec<u64> = self.imports().iter().map(|import| import.client).collect();
+        for client in clients {
+            self.import_failed(now, client, why);
+        }
+    }
+
+    /// Gives up moves whose source is gone, and deletes what is left of those that failed.
+    pub(in crate::server::cluster) fn import_cron(&mut self, now: Now<'_>) {
+        self.drop_leftover();
+        if self.imports().is_empty() {
+            return self.forget_arriving(now);
+        }
+        let Some(state) = self.cluster_state() else { return };
+        let patience = Duration::from_secs(self.config.settings().repl_timeout.max(1));
+        let mut given_up: Vec<(u64, &str)> = Vec::new();
+        for import in self.imports() {
+            let Record { source, slots, .. } = &import.record;
+            if state.is_replica() {
+                given_up.push((import.client, "this node has become a replica"));
+            } else if slots.iter().any(|slot| state.owner_of(slot) != Some(*source)) {
+                given_up.push((import.client, "their owner has changed"));
+            } else if now.mono >= import.heard + patience {
+                given_up.push((import.client, "nothing has come from the source for too long"));
+            }
+        }
+        for (client, why) in given_up {
+            self.import_failed(now, client, why);
+            if let Some(slot) = self.clients.by_id(client) {
+                self.cut_off(slot);
+            }
+        }
+        let due = |import: &Import| import.told.is_none_or(|told| now.mono >= told + TOLD_EVERY);
+        if self.imports().iter().any(due) {
+            self.tell_replicas_of_imports();
+            let Some(node) = &mut self.service.cluster else { return };
+            node.handover.imports.iter_mut().for_each(|import| import.told = Some(now.mono));
+        }
+    }
+
+    /// When all that was left over is deleted, `nodes.conf` need not tell of it any more.
+    fn forget_arriving(&mut self, now: Now<'_>) {
+        let Some(node) = &self.service.cluster else { return };
+        let cleared = node.dropping.is_empty() && node.handover.leftover.is_empty();
+        if cleared && node.state().is_some_and(|state| state.has_arriving()) {
+            self.with_cluster(now, |state, local| drop(state.take_arriving(local)));
+        }
+    }
+
+    /// This node follows another primary, of which it has not heard yet which slots it is getting.
+    pub(in crate::server::cluster) fn forget_imports_of_primary(&mut self) {
+        if let Some(node) = &mut self.service.cluster {
+            node.handover.of_primary = SlotSet::new();
+        }
+    }
+
+    /// Tells the replicas which slots are arriving.
+    fn tell_replicas_of_imports(&mut self) {
+        if self.is_replica() {
+            return;
+        }
+        let slots: SlotSet =
+            self.imports().iter().flat_map(|import| import.record.slots.iter()).collect();
+        let text = super::slots_text(&slots);
+        let args: OwnedArgs = [&b"PUBLISH"[..], CHANNEL, text.as_bytes()].into_iter().collect();
+        self.service.effects.begin(self.service.listeners);
+        self.tell_replicas(0, args.as_args());
+        self.propagate_as(Together::No);
+    }
+
+    /// Whether a message of the primary tells which slots it is getting.
+    pub(in crate::server) fn hears_of_imports(&mut self, args: Args<'_>) -> bool {
+        if args.get(1) != Some(CHANNEL) {
+            return false;
+        }
+        let text = String::from_utf8_lossy(args.get(2).unwrap_or_default()).into_owned();
+        if let Some(node) = &mut self.service.cluster {
+            node.handover.of_primary = super::slots_of_text(&text);
+        }
+        true
+    }
+
+    /// This node takes the place of its primary: slots that were on their way there are not any more.
+    pub(in crate::server::cluster) fn inherit_imports(&mut self) {
+        let Some(node) = &mut self.service.cluster else { return };
+        let slots = core::mem::take(&mut node.handover.of_primary);
+        slots.iter().for_each(|slot| {
+            node.handover.leftover.insert(slot);
+        });
+    }
+
+    /// The data has been loaded: keys of moves that had not ended are left over. Returns the slots.
+    pub(in crate::server::cluster) fn restore_imports(&mut self) -> SlotSet {
+        let slots = self.cluster_state().map(|state| state.arriving_slots().clone());
+        let slots = slots.unwrap_or_default();
+        if let Some(node) = &mut self.service.cluster {
+            node.handover.leftover.clone_from(&slots);
+        }
+        slots
+    }
+
+    /// Has the keys deleted that failed moves have left, where another node serves them.
+    fn drop_leftover(&mut self) {
+        let Some(node) = &mut self.service.cluster else { return };
+        if node.handover.leftover.is_empty() {
+            return;
+        }
+        let Some(state) = node.state.as_deref() else { return };
+        let mut waits = SlotSet::new();
+        for slot in node.handover.leftover.iter() {
+            let owner = state.owner_of(slot);
+            if state.owns(slot) || state.is_replica() {
+                continue;
+            }
+            let view = owner.and_then(|owner| state.node_view_of(owner));
+            if view.is_some_and(|view| !view.failed) {
+                node.dropping.insert(slot);
+            } else {
+                waits.insert(slot);
+            }
+        }
+        node.handover.leftover = waits;
+    }
+}
+
+const NO_MOVE: CommandError = CommandError::text("ERR No slots are moving on this connection");

@@ -1,0 +1,164 @@
+//! Slots that move to another node as a whole (`CLUSTER MIGRATESLOTS`).
+//!
+//! The source makes one connection to the target and sends on it, as ordinary commands, a snapshot of
+//! the keys in the slots and then every change that was made since. The keys belong to the source all
+//! the while: clients of the target are sent there, so they see neither half a slot nor ASK nor
+//! TRYAGAIN. When the target has all of it, the slots change hands at one moment:
+//!
+//! 1. The source *closes* the slots: commands on their keys wait. It asks the target whether it has
+//!    carried out everything (`DRAIN`), and the target remembers when it said so.
+//! 2. The source lets the target take over (`TAKEOVER`). The target does so only within half of the
+//!    time for which the source keeps the slots closed after the answer to `DRAIN`, so that the source
+//!    cannot serve them again before a late takeover.
+//! 3. The target gives itself a new epoch, owns the slots, and answers when that is on its disk. The
+//!    source takes its claim over and deletes its keys; who waited is redirected.
+//!
+//! Whatever fails before 3 leaves the slots with the source, and the target deletes what it has got. If
+//! the answer to 3 is lost, the source learns the owner by gossip, and if there is none it goes on when
+//! the time is over.
+//!
+//! * `export`: the source; `import`: the target; `commands`: the subcommands of CLUSTER.
+//!
+//! MIGRATE, which moves key by key, is in [`migrate`](crate::server::migrate).
+
+mod commands;
+mod export;
+mod import;
+
+use std::collections::VecDeque;
+
+pub(super) use commands::{cancel, migrate_slots, migrations, sync_slots};
+use export::Export;
+use import::Import;
+
+use crate::cluster::{NodeId, SlotSet};
+use crate::machine::ConnId;
+use crate::time::{Duration, Wall};
+
+/// How many moves that have ended are remembered for `CLUSTER GETSLOTMIGRATIONS`.
+const REMEMBERED: usize = 64;
+
+/// For how long slots stay closed at most: a node timeout, but no less and no more than these.
+const LEAST_CLOSED: Duration = Duration::from_millis(1_000);
+const MOST_CLOSED: Duration = Duration::from_millis(5_000);
+
+/// The moves of slots from and to this node.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Handover {
+    /// Moves to other nodes. Only the first is at work: there is one snapshot at a time.
+    exports: VecDeque<Export>,
+    /// Moves to this node.
+    imports: Vec<Import>,
+    ended: VecDeque<Record>,
+    /// Of a replica: the slots that its primary is getting from other nodes.
+    of_primary: SlotSet,
+    /// Slots with keys of moves that failed. They are deleted when the slot has an owner that works.
+    leftover: SlotSet,
+}
+
+/// What is told of a move of slots.
+#[derive(Clone, Debug)]
+pub(in crate::server) struct Record {
+    /// A name of 40 hexadecimal digits.
+    name: String,
+    is_export: bool,
+    slots: SlotSet,
+    source: NodeId,
+    target: NodeId,
+    /// When it was asked for, and when its state changed last.
+    created: Wall,
+    updated: Wall,
+    state: &'static str,
+    /// Why it failed; empty if it did not.
+    message: String,
+}
+
+/// A slot that moves as a whole, to look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MovingSlot {
+    /// The slot.
+    pub slot: crate::sharding::Slot,
+    /// Its owner.
+    pub source: NodeId,
+    /// Who gets it.
+    pub target: NodeId,
+}
+
+impl Handover {
+    /// Whether changes of keys must be looked at: they are to be sent, or a flush ends a move.
+    pub(super) fn follows(&self) -> bool {
+        !self.imports.is_empty() || self.exports.front().is_some_and(Export::follows)
+    }
+
+    /// Whether a connection is the one to the target of a move.
+    pub(super) fn has_conn(&self, conn: ConnId) -> bool {
+        self.exports.front().is_some_and(|export| export.conn == Some(conn))
+    }
+
+    /// Whether one of these slots moves already.
+    fn busy_slot(&self, slots: &SlotSet) -> Option<crate::sharding::Slot> {
+        let exports = self.exports.iter().map(|export| &export.record.slots);
+        let imports = self.imports.iter().map(|import| &import.record.slots);
+        let moving: Vec<&SlotSet> = exports.chain(imports).collect();
+        slots.iter().find(|slot| moving.iter().any(|set| set.contains(*slot)))
+    }
+
+    /// Whether a slot has keys of a move that failed. They are not left over any more.
+    pub(super) fn forget_leftover(&mut self, slot: crate::sharding::Slot) -> bool {
+        self.leftover.remove(slot)
+    }
+
+    fn remember(&mut self, record: Record) {
+        self.ended.push_front(record);
+        self.ended.truncate(REMEMBERED);
+    }
+
+    /// The moves, the oldest last.
+    fn records(&self) -> impl Iterator<Item = &Record> {
+        let exports = self.exports.iter().map(|export| &export.record);
+        let imports = self.imports.iter().map(|import| &import.record);
+        exports.chain(imports).chain(&self.ended)
+    }
+
+    /// Slots that this node is giving to others.
+    pub(super) fn leaving(&self) -> impl Iterator<Item = MovingSlot> {
+        self.exports.iter().flat_map(|export| {
+            let Record { source, target, .. } = export.record;
+            export.record.slots.iter().map(move |slot| MovingSlot { slot, source, target })
+        })
+    }
+}
+
+impl Record {
+    fn slots_text(&self) -> String {
+        slots_text(&self.slots)
+    }
+
+    fn becomes(&mut self, state: &'static str, now: Wall) {
+        self.state = state;
+        self.updated = now;
+    }
+}
+
+/// Slots as text: `0-99 101`.
+fn slots_text(slots: &SlotSet) -> String {
+    let range = |(first, last)| match first == last {
+        true => format!("{first}"),
+        false => format!("{first}-{last}"),
+    };
+    slots.ranges().map(range).collect::<Vec<_>>().join(" ")
+}
+
+/// Slots from the text that [`slots_text`] writes; what is no slot is left out.
+fn slots_of_text(text: &str) -> SlotSet {
+    let mut slots = SlotSet::new();
+    for word in text.split_ascii_whitespace() {
+        let (first, last) = word.split_once('-').unwrap_or((word, word));
+        if let (Ok(first), Ok(last)) = (first.parse::<u16>(), last.parse::<u16>()) {
+            (first..=last).filter_map(crate::sharding::Slot::new).for_each(|slot| {
+                slots.insert(slot);
+            });
+        }
+    }
+    slots
+}

@@ -1,0 +1,352 @@
+//! A world with a cluster under traffic in which slots move while hosts, links, clocks and processes
+//! fail at random, and what must hold all the same.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use limpid_core::cluster::Cluster;
+use limpid_core::lab::{ClusterTraffic, busy_cluster, programs};
+use limpid_core::rng::Rng;
+use limpid_core::server::Server;
+use limpid_core::sharding::Slot;
+use limpid_core::sim::{Action, Plain, ProcId, ProcState, World};
+
+/// Things that go wrong, are mended, or are moved, one after the other.
+const STEPS: u64 = 24;
+
+/// How long two masters may both serve a slot: until the one that is cut off from the majority gives up
+/// (`cluster-node-timeout`, 3 s), and until those that can talk again have.
+const OVERLAP: Duration = Duration::from_secs(9);
+
+/// How often it is looked who serves what.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// How long the world may take to agree when everything is mended: TCP gives up what was cut, votes are
+/// put off, and slots that were open are closed by the tool, which may have to be run again.
+const RECOVERY: Duration = Duration::from_secs(180);
+
+/// What came of one seed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outcome {
+    /// Virtual time that was run through.
+    pub virtual_time: Duration,
+    /// How many replicas became masters.
+    pub failovers: u64,
+    /// How many slots changed hands.
+    pub moved: u64,
+    /// Replies that the clients got.
+    pub replies: u64,
+}
+
+/// Runs a world of this seed. The error says what did not hold.
+///
+/// What must hold: two masters do not both serve a slot for longer than it takes to notice; no reply is
+/// wrong; in a world in which no node fails no acknowledged write is gone, wherever a resharding was
+/// interrupted; and when everything is mended, all nodes agree on one owner of every slot, no other
+/// node holds keys of it, replicas follow, and the clients are served.
+pub fn run(seed: u64) -> Result<Outcome, String> {
+    let mut rng = Rng::new(seed ^ 0xc1_057e4);
+    // In some only the tools are interrupted.
+    let nodes_fail = rng.chance(0.7);
+    let primaries = if rng.chance(0.8) { 3 } else { 4 + rng.below(3) as u8 };
+    let world = World::new(Arc::new(busy_cluster(primaries, 1)), seed, programs);
+    let mut trial = Trial::new(world, nodes_fail);
+    trial.run_for(Duration::from_secs(4))?;
+    for _ in 0..STEPS {
+        let line = match rng.below(10) {
+            0..=2 => trial.resharding(&mut rng),
+            3 => trial.interruption(),
+            _ if nodes_fail => Some(fault(&mut rng, &trial.hosts)),
+            _ => trial.resharding(&mut rng),
+        };
+        if let Some(line) = line {
+            trial.act(&line)?;
+        }
+        trial.run_for(Duration::from_millis(1 + rng.below(2_500)))?;
+    }
+    trial.mend()?;
+    trial.agree()?;
+    trial.judge_clients()?;
+    let replies = trial.clients().map(|client| client.stats().traffic.replies).sum();
+    let virtual_time = trial.world.now().since(Default::default());
+    Ok(Outcome { virtual_time, failovers: trial.failovers, moved: trial.moved, replies })
+}
+
+struct Trial {
+    world: World,
+    nodes_fail: bool,
+    hosts: Vec<String>,
+    nodes: Vec<ProcId>,
+    clients: Vec<ProcId>,
+    /// Runs of the tool so far.
+    tools: u64,
+    /// For how long each slot has been served by two masters.
+    shared: BTreeMap<u16, Duration>,
+    /// The owner of each slot, by the place in `nodes`, when it was last looked at.
+    owners: Vec<Option<usize>>,
+    failovers: u64,
+    moved: u64,
+    /// What has been read of each node's log.
+    read: BTreeMap<ProcId, u64>,
+}
+
+impl Trial {
+    fn new(world: World, nodes_fail: bool) -> Self {
+        let named = |begin: &str| {
+            let procs = world.procs().filter(move |proc| proc.name.starts_with(begin));
+            procs.map(|proc| proc.id).collect::<Vec<_>>()
+        };
+        let hosts = world.hosts().map(|host| host.name.to_owned());
+        Trial {
+            nodes_fail,
+            hosts: hosts.filter(|name| name.starts_with("node-")).collect(),
+            nodes: named("node-"),
+            clients: ["app-1", "plain-1"].iter().flat_map(|name| named(name)).collect(),
+            tools: 0,
+            shared: BTreeMap::new(),
+            owners: vec![None; usize::from(Slot::COUNT)],
+            failovers: 0,
+            moved: 0,
+            read: BTreeMap::new(),
+            world,
+        }
+    }
+
+    fn server(&self, id: ProcId) -> Option<&Server> {
+        self.world.machine::<Plain<Server>>(id).map(|plain| &plain.0)
+    }
+
+    /// What each node that runs believes, with its place in `nodes`.
+    fn members(&self) -> impl Iterator<Item = (usize, &Cluster)> {
+        let running =
+            |id: ProcId| self.world.proc(id).is_some_and(|p| p.state == ProcState::Running);
+        let nodes = self.nodes.iter().enumerate().filter(move |(_, id)| running(**id));
+        nodes.filter_map(|(place, id)| Some((place, self.server(*id)?.cluster()?)))
+    }
+
+    fn clients(&self) -> impl Iterator<Item = &limpid_core::client::ClusterTraffic> {
+        let clients = self.clients.iter();
+        clients.filter_map(|id| Some(self.world.machine::<ClusterTraffic>(*id)?.client()))
+    }
+
+    fn act(&mut self, line: &str) -> Result<(), String> {
+        let action: Action = line.parse().map_err(|error| format!("`{line}`: {error}"))?;
+        // What is refused, such as to kill what is dead, is no failure.
+        let _ = self.world.apply(&action);
+        Ok(())
+    }
+
+    fn run_for(&mut self, time: Duration) -> Result<(), String> {
+        let end = self.world.now() + time;
+        while self.world.now() < end {
+            let step = LOOK.min(end.since(self.world.now()));
+            self.world.run_for(step);
+            self.look(step)?;
+        }
+        Ok(())
+    }
+
+    /// Looks who serves what: nobody may share a slot for long.
+    fn look(&mut self, since_last: Duration) -> Result<(), String> {
+        let mut owners: Vec<Option<usize>> = vec![None; usize::from(Slot::COUNT)];
+        let mut shared: BTreeMap<u16, (usize, usize)> = BTreeMap::new();
+        for (place, node) in self.members().filter(|(_, node)| node.is_up() && !node.is_replica()) {
+            for slot in node.my_slots().iter() {
+                if let Some(other) = owners[usize::from(slot.number())].replace(place) {
+                    shared.insert(slot.number(), (other, place));
+                }
+            }
+        }
+        self.shared.retain(|slot, _| shared.contains_key(slot));
+        for (slot, (a, b)) in shared {
+            let time = self.shared.entry(slot).or_default();
+            *time += since_last;
+            if *time > OVERLAP {
+                let (a, b) = (self.name(a), self.name(b));
+                return Err(format!("{a} and {b} have both served slot {slot} for {OVERLAP:?}"));
+            }
+        }
+        for (before, now) in self.owners.iter_mut().zip(owners) {
+            if let Some(now) = now {
+                self.moved += u64::from(before.replace(now).is_some_and(|before| before != now));
+            }
+        }
+        for id in &self.nodes {
+            let Some(log) = self.world.log(*id) else { continue };
+            let from = self.read.insert(*id, log.next()).unwrap_or(0);
+            let won = |entry: &&limpid_core::sim::LogEntry| {
+                entry.text.starts_with("Failover election won")
+            };
+            self.failovers += log.since(from).filter(won).count() as u64;
+        }
+        Ok(())
+    }
+
+    fn name(&self, place: usize) -> &str {
+        self.hosts.get(place).map_or("?", String::as_str)
+    }
+
+    /// A resharding, as somebody would start it on the machine of the first client.
+    fn resharding(&mut self, rng: &mut Rng) -> Option<String> {
+        let masters: Vec<(usize, String)> = self
+            .members()
+            .filter(|(_, node)| !node.is_replica() && !node.my_slots().is_empty())
+            .map(|(place, node)| (place, node.my_id().to_string()))
+            .collect();
+        if masters.len() < 2 {
+            return None;
+        }
+        let from = rng.below(masters.len() as u64) as usize;
+        let to = (from + 1 + rng.below(masters.len() as u64 - 1) as usize) % masters.len();
+        let slots = 1 + rng.below(400);
+        self.tools += 1;
+        Some(format!(
+            "run app-1 tool-{} redis-trib.rb reshard --from {} --to {} --slots {slots} --yes {}:6379",
+            self.tools,
+            masters[from].1,
+            masters[to].1,
+            self.address(masters[to].0)
+        ))
+    }
+
+    /// Ends the tool that was started last, wherever it is.
+    fn interruption(&self) -> Option<String> {
+        (self.tools > 0).then(|| format!("kill tool-{}", self.tools))
+    }
+
+    fn address(&self, place: usize) -> String {
+        let host = self.world.host_named(self.name(place));
+        host.map(|host| host.ip.to_string()).unwrap_or_default()
+    }
+
+    /// Ends every fault and brings everything up again.
+    fn mend(&mut self) -> Result<(), String> {
+        for line in ["heal", "loss * * 0%", "latency * * 1ms 0ms"] {
+            self.act(line)?;
+        }
+        for host in self.hosts.clone() {
+            for act in ["skew {} +0s", "resume {}"] {
+                self.act(&act.replace("{}", &host))?;
+            }
+        }
+        // Who was told to end is to have ended before it is started.
+        self.run_for(Duration::from_secs(10))?;
+        for host in self.hosts.clone() {
+            let on = self.world.host_named(&host).is_some_and(|host| host.on);
+            self.act(&format!("{} {host}", if on { "start" } else { "restart" }))?;
+        }
+        if let Some(line) = self.interruption() {
+            self.act(&line)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until all agree. What stays open is closed with the tool for it.
+    fn agree(&mut self) -> Result<(), String> {
+        let end = self.world.now() + RECOVERY;
+        let mut next_fix = self.world.now() + Duration::from_secs(20);
+        while let Err(what) = self.agreement() {
+            if self.world.now() > end {
+                return Err(format!("{what}, {RECOVERY:?} after everything was mended"));
+            }
+            if self.world.now() > next_fix {
+                next_fix = self.world.now() + Duration::from_secs(30);
+                self.tools += 1;
+                let (tool, at) = (self.tools, self.address(0));
+                self.act(&format!("run app-1 tool-{tool} redis-trib.rb fix {at}:6379"))?;
+            }
+            self.run_for(LOOK)?;
+        }
+        Ok(())
+    }
+
+    /// Whether all nodes run and agree, and hold the keys of their slots only.
+    fn agreement(&self) -> Result<(), String> {
+        let members: Vec<(usize, &Cluster)> = self.members().collect();
+        if members.len() < self.nodes.len() {
+            return Err(format!("{} of {} nodes run", members.len(), self.nodes.len()));
+        }
+        let (_, first) = members[0];
+        for (place, node) in &members {
+            let name = self.name(*place);
+            if !node.is_up() {
+                return Err(format!("{name} refuses clients"));
+            }
+            if node.known_nodes() != self.nodes.len() {
+                return Err(format!("{name} knows {} nodes", node.known_nodes()));
+            }
+            if let Some((slot, ..)) = node.open_slot_views().first() {
+                return Err(format!("slot {} of {name} is open", slot.number()));
+            }
+            let server = self.server(self.nodes[*place]).ok_or("a node is gone")?;
+            for slot in Slot::all() {
+                let owner = node.owner_of(slot);
+                if owner.is_none() || owner != first.owner_of(slot) {
+                    return Err(format!("{name} knows another owner of slot {}", slot.number()));
+                }
+                let keys = server.keyspace().count_in_slot(slot);
+                if keys > 0 && !node.is_replica() && owner != Some(node.my_id()) {
+                    return Err(format!("{name} holds {keys} keys of slot {}", slot.number()));
+                }
+            }
+            if node.is_replica()
+                && server.replication_view().primary.is_none_or(|primary| primary.down.is_some())
+            {
+                return Err(format!("{name} does not follow its master"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The clients are served, and were told nothing wrong.
+    fn judge_clients(&mut self) -> Result<(), String> {
+        let replies = |trial: &Self| -> Vec<u64> {
+            trial.clients().map(|client| client.stats().traffic.replies).collect()
+        };
+        let before = replies(self);
+        self.run_for(Duration::from_secs(10))?;
+        if before.len() < 2 || replies(self).iter().zip(&before).any(|(now, before)| now <= before)
+        {
+            return Err("a client is not served although all nodes agree".into());
+        }
+        for client in self.clients() {
+            let stats = client.stats();
+            if stats.wrong > 0 {
+                return Err(format!("{} replies were wrong", stats.wrong));
+            }
+            if !self.nodes_fail && stats.gone > 0 {
+                return Err(format!("{} acknowledged writes are gone", stats.gone));
+            }
+            if !self.nodes_fail && stats.traffic.errors > 0 {
+                let error = stats.traffic.last_error.as_deref().unwrap_or_default();
+                return Err(format!("{} commands failed: {error}", stats.traffic.errors));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Something that goes wrong with a node or its links, or is mended, as a person would type it.
+fn fault(rng: &mut Rng, hosts: &[String]) -> String {
+    let mut host = || &hosts[rng.below(hosts.len() as u64) as usize];
+    let (a, b, c) = (host(), host(), host());
+    match rng.below(22) {
+        0 => format!("crash {a}"),
+        1 | 2 => format!("restart {a}"),
+        3 => format!("kill {a}"),
+        4 => format!("stop {a}"),
+        5..=7 => format!("start {a}"),
+        8 => format!("pause {a}"),
+        9 | 10 => format!("resume {a}"),
+        11 => format!("partition {a}"),
+        12 => format!("partition {a},{b}"),
+        13 => format!("partition {a} | {b},{c}"),
+        14 => format!("partition-oneway {a} | {b}"),
+        15..=17 => "heal".into(),
+        18 => format!("latency {a} {b} {}ms 50ms", 1 + rng.below(2_000)),
+        19 => format!("loss {a} {b} {}%", rng.below(30)),
+        20 => format!("skew {a} +{}s", rng.below(100)),
+        _ => "latency * * 1ms 0ms".into(),
+    }
+}
