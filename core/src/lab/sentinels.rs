@@ -49,6 +49,17 @@ pub fn two_masters() -> Scenario {
     scenario("sentinels-2-masters".into(), servers.chain(sentinels).chain(writers))
 }
 
+/// A master, `redis-1`, with one replica, and so many Sentinels, each on a host of its own, with a
+/// quorum of one and no patience: what an experiment with many Worlds begins with. Nobody watches.
+pub(super) fn few_sentinels(count: u8) -> Scenario {
+    let servers = (1..=2).map(|n| alone(n, (n > 1).then_some(1)));
+    let monitor = "sentinel monitor mymaster 10.0.0.1 6379 1\n\
+                   sentinel down-after-milliseconds mymaster 1000\n\
+                   sentinel failover-timeout mymaster 3000\n";
+    let sentinels = (1..=count).map(|n| sentinel(n, monitor));
+    scenario(format!("sentinels-{count}-of-2"), servers.chain(sentinels))
+}
+
 /// The lines by which a Sentinel monitors the master at 10.0.0.`n`. A person does not want to watch
 /// for the usual half minute.
 fn monitor(name: &str, n: u8, quorum: u8) -> String {

@@ -17,6 +17,7 @@ use crate::sim::{EventKind, ProcState, Session, World};
 use crate::time::{Duration, Mono};
 
 mod saving;
+mod worlds;
 
 fn world(servers: u8) -> World {
     let mut world = World::new(Arc::new(sandbox(servers)), 1, programs);

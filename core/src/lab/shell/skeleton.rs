@@ -1,6 +1,6 @@
 //! The files of an installed machine: what a host has besides what its scenario gives it.
 
-use crate::lab::programs::EXECUTABLES;
+use crate::lab::programs::{EXECUTABLES, WORLDS};
 use crate::sim::EXECUTABLE;
 
 use super::os::Facts;
@@ -41,6 +41,7 @@ pub(super) fn files(facts: &Facts) -> Vec<File> {
     for name in EXECUTABLES {
         files.push(program("/usr/local/bin", name));
     }
+    files.push(program("/usr/local/bin", WORLDS));
     let names: String = facts.names.iter().map(|(name, ip)| format!("{ip}\t{name}\n")).collect();
     files.push(text("/etc/hosts", format!("127.0.0.1\tlocalhost\n{names}")));
     files.push(text("/etc/hostname", format!("{}\n", facts.host)));
