@@ -9,7 +9,8 @@
 //!   [`SERVER`], [`CLI`] and [`TRAFFIC`], [`SHARDING`], [`NUTCRACKER`],
 //!   [`PREDIXY`] and [`KEEPALIVED`];
 //! * [`Terminal`] is a redis-cli with its screen, [`Traffic`] a client that is busy;
-//! * [`Worlds`] is an experiment: many Worlds, run inside one, and a count at the end;
+//! * `Worlds` (with the feature `shell`) is an experiment that is repeated in many Worlds inside one,
+//!   and counted;
 //! * [`as_in_page`] is what the page makes of a scenario, and [`Link`] how an address names a session
 //!   in it;
 //! * [`parity`] is a session with faults of every kind: its hash is the same on every platform.
@@ -33,6 +34,7 @@ mod shell;
 pub(crate) mod terminal;
 mod topology;
 mod traffic;
+#[cfg(feature = "shell")]
 mod worlds;
 
 #[cfg(test)]
@@ -58,4 +60,5 @@ pub use shell::{CREATE_CLUSTER, redis_conf};
 pub use terminal::{Block, Shown, Terminal};
 pub use topology::{SANDBOXES, chain, cluster, machines, replicas, sandbox};
 pub use traffic::Traffic;
+#[cfg(feature = "shell")]
 pub use worlds::Worlds;

@@ -15,6 +15,7 @@ use super::sharding::Sharding;
 use super::shell;
 use super::terminal::Terminal;
 use super::traffic::Traffic;
+#[cfg(feature = "shell")]
 use super::worlds::Worlds;
 
 /// The server.
@@ -30,7 +31,8 @@ pub const SHARDING: &str = "sharding-client";
 /// A client that makes traffic in a cluster:
 /// `cluster-traffic --node <host>[:<port>]... [--rate <commands a second>] [--routing learned|redirected]`.
 pub const CLUSTER_TRAFFIC: &str = "cluster-traffic";
-/// An experiment: `worlds [--sentinels <count>] [--down <percent>] [--count <Worlds>]`.
+/// An experiment in many Worlds, with the feature `shell`:
+/// `worlds [--sentinels <count>] [--down <percent>] [--count <Worlds>]`.
 pub(crate) const WORLDS: &str = "worlds";
 /// twemproxy, with the feature `proxies`: `nutcracker -c <file>`.
 pub const NUTCRACKER: &str = "nutcracker";
@@ -64,6 +66,7 @@ pub fn programs(launch: &Launch<'_>) -> Result<Box<dyn Process>, LaunchError> {
         #[cfg(feature = "proxies")]
         SHARDING => Ok(Box::new(Sharding::launch(launch)?)),
         CLUSTER_TRAFFIC => Ok(Box::new(ClusterTraffic::launch(launch)?)),
+        #[cfg(feature = "shell")]
         WORLDS => Ok(Box::new(Worlds::launch(launch)?)),
         #[cfg(feature = "proxies")]
         NUTCRACKER => super::proxies::nutcracker(launch),

@@ -49,8 +49,9 @@ pub fn two_masters() -> Scenario {
     scenario("sentinels-2-masters".into(), servers.chain(sentinels).chain(writers))
 }
 
-/// A master, `redis-1`, with one replica, and so many Sentinels, each on a host of its own, with a
-/// quorum of one and no patience: what an experiment with many Worlds begins with. Nobody watches.
+/// A master, `redis-1`, with one replica, and so many Sentinels with a quorum of one, each on a host of
+/// its own. Timeouts are short and there are no clients: an experiment runs many such Worlds.
+#[cfg(feature = "shell")]
 pub(super) fn few_sentinels(count: u8) -> Scenario {
     let servers = (1..=2).map(|n| alone(n, (n > 1).then_some(1)));
     let monitor = "sentinel monitor mymaster 10.0.0.1 6379 1\n\

@@ -17,6 +17,7 @@ use crate::sim::{EventKind, ProcState, Session, World};
 use crate::time::{Duration, Mono};
 
 mod saving;
+#[cfg(feature = "shell")]
 mod worlds;
 
 fn world(servers: u8) -> World {

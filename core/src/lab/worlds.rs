@@ -1,5 +1,5 @@
-//! A program that runs many Worlds one after another: the same accident in each, under another
-//! seed, so that a chance can be counted.
+//! The program `worlds`: an experiment that is repeated in many Worlds, each with another seed, so
+//! that a probability can be counted.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,24 +12,26 @@ use crate::time::{Duration, Mono, Now};
 use super::programs::programs;
 use super::sentinels::few_sentinels;
 
-/// `worlds [--sentinels <count>] [--down <percent>] [--count <Worlds>]`: in each World every
-/// Sentinel loses its power with this chance, and then the primary does. Counted is in how many a
-/// replica is promoted.
+/// `worlds [--sentinels <count>] [--down <percent>] [--count <Worlds>]`.
+///
+/// Each World has a primary, a replica and so many Sentinels. Every Sentinel loses its power with the
+/// given probability, and then the primary loses its power. The program counts in how many Worlds the
+/// Sentinels promote the replica. World number n has the seed n, so the same options give the same count.
 #[derive(Clone, Debug)]
 pub struct Worlds {
     sentinels: u8,
     down: u64,
     count: u64,
-    /// Worlds that are over, and those of them that got a new primary.
-    over: (u64, u64),
+    /// Worlds that have ended, and how many of them got a new primary.
+    ended: (u64, u64),
     trial: Option<Trial>,
     outputs: VecDeque<Output>,
     wake: Option<Mono>,
-    /// Lines that are being printed.
+    /// Lines whose writing has not been answered yet.
     printing: u32,
 }
 
-/// One World, and what it waits for.
+/// One World under way.
 #[derive(Clone, Debug)]
 struct Trial {
     world: World,
@@ -38,26 +40,27 @@ struct Trial {
 
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Phase {
-    /// Servers and Sentinels find each other.
-    Meeting { until: Mono },
-    /// The accident has happened.
-    Replacing { until: Mono },
+    /// Servers and Sentinels discover each other.
+    Discovery { until: Mono },
+    /// The primary is down; the Sentinels have until then to replace it.
+    Failover { until: Mono },
 }
 
 impl Worlds {
-    /// Sentinels that one can ask for.
+    /// What `--sentinels` accepts.
     const SENTINELS: core::ops::RangeInclusive<u8> = 1..=9;
-    /// Worlds that one can ask for.
+    /// What `--count` accepts.
     const COUNT: core::ops::RangeInclusive<u64> = 1..=1_000;
-    /// Inner time that one call lets pass.
-    const SLICE: Duration = Duration::from_millis(200);
-    /// Outer time between two calls.
+    /// Events of the inner World that one call carries out.
+    const SLICE: u64 = 64;
+    /// Outer time between two slices.
     const PACE: Duration = Duration::from_millis(1);
-    /// Until all Sentinels know each other: each says hello every two seconds.
-    const MEETING: Duration = Duration::from_secs(5);
-    /// Time for the failover; a second attempt fits in, should the first one split the votes.
-    const REPLACING: Duration = Duration::from_secs(15);
-    /// Worlds after which it says how far it is.
+    /// Time in which all Sentinels discover each other (each says hello every two seconds) and the
+    /// replica (each asks the primary for INFO every ten seconds).
+    const DISCOVERY: Duration = Duration::from_secs(13);
+    /// Time for the failover. A second election fits in, in case the first one splits the votes.
+    const FAILOVER: Duration = Duration::from_secs(15);
+    /// Worlds between two lines that tell the progress.
     const REPORT: u64 = 10;
 
     pub(super) fn launch(launch: &Launch<'_>) -> Result<Self, LaunchError> {
@@ -92,7 +95,7 @@ impl Worlds {
             sentinels,
             down,
             count,
-            over: (0, 0),
+            ended: (0, 0),
             trial: None,
             outputs: VecDeque::new(),
             wake: None,
@@ -100,45 +103,44 @@ impl Worlds {
         })
     }
 
-    /// Goes on a little with the present World, or begins the next one.
+    /// Runs a slice of the present World; begins the next one when there is none.
     fn step(&mut self) {
-        if self.over.0 == self.count {
+        if self.ended.0 == self.count {
             self.wake = None;
             return;
         }
-        let seed = self.over.0 + 1;
-        let sentinels = self.sentinels;
+        let (sentinels, seed) = (self.sentinels, self.ended.0 + 1);
         let trial = self.trial.get_or_insert_with(|| Trial::new(sentinels, seed));
-        trial.world.run_for(Self::SLICE);
-        let now = trial.world.now();
         match trial.phase {
-            Phase::Meeting { until } if now >= until => {
-                trial.break_down(self.down, sentinels, seed);
-                trial.phase = Phase::Replacing { until: now + Self::REPLACING };
-            }
-            Phase::Replacing { until } => {
-                let replaced = trial.has_new_primary();
-                if replaced || now >= until {
-                    self.trial = None;
-                    self.ended(replaced);
+            Phase::Discovery { until } => {
+                if trial.world.run_budget(until, Self::SLICE) {
+                    trial.break_down(self.down, sentinels, seed);
+                    trial.phase = Phase::Failover { until: until + Self::FAILOVER };
                 }
             }
-            Phase::Meeting { .. } => {}
+            Phase::Failover { until } => {
+                let over = trial.world.run_budget(until, Self::SLICE);
+                let replaced = trial.has_new_primary();
+                if over || replaced {
+                    self.trial = None;
+                    self.count(replaced);
+                }
+            }
         }
     }
 
-    fn ended(&mut self, replaced: bool) {
-        self.over.0 += 1;
-        self.over.1 += u64::from(replaced);
-        let (over, replaced) = self.over;
-        if over == self.count {
+    fn count(&mut self, replaced: bool) {
+        self.ended.0 += 1;
+        self.ended.1 += u64::from(replaced);
+        let (ended, replaced) = self.ended;
+        if ended == self.count {
             let noun = if self.sentinels == 1 { "Sentinel" } else { "Sentinels" };
+            let sentinels = self.sentinels;
             self.print(format!(
-                "{} {noun}: a new primary in {replaced} of {over} Worlds\n",
-                self.sentinels
+                "{sentinels} {noun}: a new primary in {replaced} of {ended} Worlds\n"
             ));
-        } else if over.is_multiple_of(Self::REPORT) {
-            self.print(format!("... {replaced} of {over}\n"));
+        } else if ended.is_multiple_of(Self::REPORT) {
+            self.print(format!("... {replaced} of {ended}\n"));
         }
     }
 
@@ -151,12 +153,12 @@ impl Worlds {
 impl Trial {
     fn new(sentinels: u8, seed: u64) -> Self {
         let world = World::new(Arc::new(few_sentinels(sentinels)), seed, programs);
-        let phase = Phase::Meeting { until: world.now() + Worlds::MEETING };
+        let phase = Phase::Discovery { until: world.now() + Worlds::DISCOVERY };
         Trial { world, phase }
     }
 
-    /// Sentinels lose their power, each by the same chance, and then the primary does. The draws of
-    /// a seed do not depend on how many Sentinels there are: one more means one more draw.
+    /// Takes the power from unlucky Sentinels and then from the primary. The first draws of a seed do
+    /// not depend on the number of Sentinels: with one more, only one draw is added.
     fn break_down(&mut self, down: u64, sentinels: u8, seed: u64) {
         let mut rng = Rng::new(seed);
         let unlucky = (1..=sentinels).filter(|_| rng.below(100) < down);
@@ -189,7 +191,7 @@ impl Machine for Worlds {
             }
             Input::Written { .. } => {
                 self.printing = self.printing.saturating_sub(1);
-                if self.printing == 0 && self.over.0 == self.count {
+                if self.printing == 0 && self.ended.0 == self.count {
                     self.outputs.push_back(Output::Exit { code: 0 });
                 }
             }

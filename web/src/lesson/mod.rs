@@ -3,7 +3,8 @@
 //! What a lesson is and when a step is done is `limpid_core::lesson`'s business. Here live the
 //! fetching of files (`source`), what this browser remembers (`store`), the panel (`panel`) with the
 //! lesson that is open, the contents with their search (`contents`, `search`), the glossary, the
-//! summary of a chapter for printing, and the text drawn from its tree (`text`).
+//! summary of a chapter for printing, the text drawn from its tree (`text`), and what a step waits for
+//! (`waits`).
 
 mod beside;
 mod contents;
@@ -14,6 +15,7 @@ mod source;
 mod store;
 mod summary;
 mod text;
+mod waits;
 
 use std::rc::Rc;
 

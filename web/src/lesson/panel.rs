@@ -3,7 +3,7 @@
 use limpid_core::lesson::{Focus, Offered, Question, Step};
 use yew::prelude::*;
 
-use super::{Open, Room, beside, contents, glossary, summary, text};
+use super::{Open, Room, beside, contents, glossary, summary, text, waits};
 use crate::i18n::{Locale, common};
 use crate::icon::{Icon, glyph};
 use crate::live::live;
@@ -151,6 +151,7 @@ fn one_step(page: &Page, locale: Locale, open: &Open, number: usize, step: &Step
                 <div class="body">
                     { text::blocks(page, &step.text) }
                     { step.question.as_ref().map(|q| question(page, open, number, q)) }
+                    { waits::waits(locale, open, number, step) }
                     { help(page, locale, open, step) }
                     { step.beside.map(beside::beside) }
                 </div>
@@ -180,7 +181,7 @@ fn question(page: &Page, open: &Open, number: usize, question: &Question) -> Htm
                     { text::blocks(page, &offered.text) }
                 </button>
                 if is_chosen {
-                    <div class="because" role="status">{ text::blocks(page, &offered.because) }</div>
+                    <Because key={place}>{ text::blocks(page, &offered.because) }</Because>
                 }
             </li>
         }
@@ -191,6 +192,28 @@ fn question(page: &Page, open: &Open, number: usize, question: &Question) -> Htm
             <ul>{ for question.answers.iter().enumerate().map(offer) }</ul>
         </div>
     }
+}
+
+#[derive(Properties, PartialEq)]
+struct BecauseProps {
+    children: Html,
+}
+
+/// Why an answer is right or wrong. When it appears, it is scrolled into view.
+#[component]
+fn Because(props: &BecauseProps) -> Html {
+    let place = use_node_ref();
+    use_effect_with((), {
+        let place = place.clone();
+        move |()| {
+            if let Some(element) = place.cast::<web_sys::Element>() {
+                let options = web_sys::ScrollIntoViewOptions::new();
+                options.set_block(web_sys::ScrollLogicalPosition::Nearest);
+                element.scroll_into_view_with_scroll_into_view_options(&options);
+            }
+        }
+    });
+    html! { <div class="because" role="status" ref={place}>{ props.children.clone() }</div> }
 }
 
 /// Hints, the solution, and what to look at.

@@ -1,10 +1,15 @@
 //! The text of a lesson, drawn from its tree.
+//!
+//! A line of code that begins with a prompt, such as `redis-1> get k` or `app-1$ ls`, says where it is
+//! typed: its prompt is a button that opens that terminal.
 
 use limpid_core::lesson::{Block, Inline, Link};
 use limpid_core::sim::Action;
 use yew::prelude::*;
 
+use crate::layout::Part;
 use crate::page::Page;
+use crate::units::BodyId;
 
 /// Blocks, one below the other.
 pub(super) fn blocks(page: &Page, blocks: &[Block]) -> Html {
@@ -15,9 +20,13 @@ fn draw(page: &Page, block: &Block) -> Html {
     match block {
         Block::Paragraph(text) => html! { <p>{ inline(page, text) }</p> },
         Block::Heading(text) => html! { <h4>{ inline(page, text) }</h4> },
-        Block::Code { text, .. } if text.lines().all(|line| line.starts_with(':')) => html! {
-            <div class="lines">{ for text.lines().map(|line| html! { <p>{ code(page, line) }</p> }) }</div>
-        },
+        Block::Code { text, .. } if text.lines().any(|line| is_for_somewhere(page, line)) => {
+            html! {
+                <div class="lines">
+                    { for text.trim_end().lines().map(|line| html! { <p>{ typed(page, line) }</p> }) }
+                </div>
+            }
+        }
         Block::Code { text, .. } => {
             html! { <pre class="lines" tabindex="0"><code>{ text.trim_end() }</code></pre> }
         }
@@ -43,6 +52,115 @@ fn draw(page: &Page, block: &Block) -> Html {
                     <thead><tr>{ for head }</tr></thead>
                     <tbody>{ for body.iter().map(row) }</tbody>
                 </table>
+            }
+        }
+    }
+}
+
+/// Whether a line of code is an action, or says at which terminal it is typed.
+fn is_for_somewhere(page: &Page, line: &str) -> bool {
+    line.starts_with(':') || Prompt::of(line).is_some_and(|prompt| prompt.place(page).is_some())
+}
+
+/// A line that is typed, with its prompt as a button.
+fn typed(page: &Page, line: &str) -> Html {
+    let found = Prompt::of(line).and_then(|prompt| Some((prompt, prompt.place(page)?)));
+    let Some((prompt, place)) = found else { return code(page, line) };
+    let title = page.locale().fill(words::OPEN_TERMINAL, &[("name", prompt.name)]);
+    let page = page.clone();
+    let onclick = Callback::from(move |_: MouseEvent| place.open(&page));
+    html! {
+        <>
+            <button class="prompt" {title} {onclick}>{ prompt.text }</button>
+            <code>{ prompt.rest }</code>
+        </>
+    }
+}
+
+/// What stands before a line that is typed: `redis-1>`, `machine:7001>`, `app-1$`, `you#2$`.
+#[derive(Clone, Copy, PartialEq, Debug)]
+struct Prompt<'l> {
+    /// All of it.
+    text: &'l str,
+    /// The server or host.
+    name: &'l str,
+    /// Which shell of the host, counted from 1; `None` for a redis-cli.
+    shell: Option<usize>,
+    /// The line behind it.
+    rest: &'l str,
+}
+
+impl<'l> Prompt<'l> {
+    fn of(line: &'l str) -> Option<Self> {
+        let end = line.find([' ', '>', '$'])?;
+        let (text, rest) = line.split_at(end + 1);
+        let is_shell = match text.as_bytes()[end] {
+            b'>' => false,
+            b'$' => true,
+            _ => return None,
+        };
+        let (name, number) = match text[..end].split_once('#') {
+            Some((name, number)) => (name, number.parse().ok()?),
+            None => (&text[..end], 1),
+        };
+        let rest = rest.strip_prefix(' ')?;
+        let suits = |c: char| c.is_ascii_alphanumeric() || "-:.".contains(c);
+        (!name.is_empty() && name.chars().all(suits)).then_some(Prompt {
+            text,
+            name,
+            shell: is_shell.then_some(number),
+            rest,
+        })
+    }
+
+    /// The terminal that it means, if the World has it.
+    fn place(&self, page: &Page) -> Option<Place> {
+        if self.shell.is_none() {
+            let (view, host) = (page.view(), self.name.split(':').next()?);
+            // The terminal of a server that has its host to itself is known by the host's name.
+            let bodies = [self.name, host].into_iter().filter_map(|name| view.scene.named(name));
+            if let Some(body) = bodies.into_iter().find(|body| body.has_terminal()) {
+                return Some(Place::Cli(body.id));
+            }
+        }
+        // In a shell somebody may have started a redis-cli.
+        Place::shell(page, self.name, self.shell.unwrap_or(1))
+    }
+}
+
+/// A terminal.
+#[derive(Clone, PartialEq)]
+enum Place {
+    /// The redis-cli of a server, a Sentinel or a proxy.
+    Cli(BodyId),
+    /// A shell of a host, counted from 1.
+    Shell(String, usize),
+}
+
+impl Place {
+    fn shell(page: &Page, host: &str, number: usize) -> Option<Self> {
+        let lab = page.lab();
+        let known = lab.world().hosts().any(|known| known.name == host);
+        known.then(|| Place::Shell(host.to_owned(), number))
+    }
+
+    fn open(&self, page: &Page) {
+        match self {
+            Place::Cli(body) => crate::terminal::open(page, *body),
+            Place::Shell(host, number) => crate::terminal::show_shell(page, host, *number),
+        }
+    }
+}
+
+/// Shows what a link names: the terminal of a server, the panel of a client, or a shell of a host.
+fn visit(page: &Page, name: &str) {
+    let body = page.view().scene.named(name).cloned();
+    match body {
+        Some(body) if body.has_terminal() => crate::terminal::open(page, body.id),
+        Some(body) if body.kind.part != Part::Shell => page.inspect(body.id),
+        _ => {
+            if let Some(place) = Place::shell(page, name, 1) {
+                place.open(page);
             }
         }
     }
@@ -83,15 +201,12 @@ fn draw_inline(page: &Page, piece: &Inline) -> Html {
                 html! { <button class="inline" {onclick}>{ inside }</button> }
             }
             Link::Node(name) => {
-                let body = page.view().scene.named(name).map(|body| body.id);
+                let known = page.view().scene.named(name).is_some()
+                    || Place::shell(page, name, 1).is_some();
                 let inside = inline(page, text);
-                let page = page.clone();
-                let onclick = Callback::from(move |_: MouseEvent| {
-                    if let Some(body) = body {
-                        crate::terminal::open(&page, body);
-                    }
-                });
-                html! { <button class="inline" {onclick} disabled={body.is_none()}>{ inside }</button> }
+                let (page, name) = (page.clone(), name.clone());
+                let onclick = Callback::from(move |_: MouseEvent| visit(&page, &name));
+                html! { <button class="inline" {onclick} disabled={!known}>{ inside }</button> }
             }
             Link::Term(id) => super::glossary::link(page, id, inline(page, text)),
         },
@@ -100,6 +215,24 @@ fn draw_inline(page: &Page, piece: &Inline) -> Html {
 
 mod words {
     crate::i18n::texts! {
+        OPEN_TERMINAL: "Open the terminal of {name}", "打开 {name} 的终端";
         DO_IT: "Do this to the World", "对这个世界执行";
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prompt_says_where_a_line_is_typed() {
+        let prompt = |line| Prompt::of(line).map(|p| (p.name, p.shell, p.rest));
+        assert_eq!(prompt("redis-1> get k"), Some(("redis-1", None, "get k")));
+        assert_eq!(prompt("machine:7001> get k"), Some(("machine:7001", None, "get k")));
+        assert_eq!(prompt("app-1$ ls $HOME"), Some(("app-1", Some(1), "ls $HOME")));
+        assert_eq!(prompt("you#2$ predixy x"), Some(("you", Some(2), "predixy x")));
+        for line in ["set k v", "get >", "echo $HOME", "<a> b", "$ ls", "a/b> c", "redis-1>"] {
+            assert_eq!(prompt(line), None, "{line}");
+        }
     }
 }

@@ -52,6 +52,12 @@ pub(crate) fn open_shell(page: &Page, host: &str) {
     crate::whole::open_shell(page, host);
 }
 
+/// Shows a shell of a host: its first, its second, and so on. Shells that are missing are opened.
+#[cfg(feature = "whole")]
+pub(crate) fn show_shell(page: &Page, host: &str, number: usize) {
+    shell::show(page, host, number);
+}
+
 /// Types a line into the shell of a host that was opened last, or into a new one.
 pub(crate) fn type_into_shell(page: &Page, host: &str, line: &str) {
     #[cfg(feature = "whole")]

@@ -93,8 +93,15 @@ fn of_block(block: &Block) -> Html {
     }
 }
 
-/// An empty terminal says three things worth typing.
+/// An empty terminal says three things worth typing. In a lesson, the lesson says what to type.
 fn teaching(page: &Page, index: usize, tab: &Tab, locale: Locale) -> Html {
+    if page.view().study.standing().is_some() {
+        return html! {
+            <div class="teach">
+                <p>{ locale.fill(words::TERMINAL_OF_LESSON, &[("name", &tab.server)]) }</p>
+            </div>
+        };
+    }
     let ideas = [
         ("SET greeting hello".to_owned(), words::TEACH_SET),
         ("GET greeting".to_owned(), words::TEACH_GET),
@@ -125,6 +132,7 @@ fn teaching(page: &Page, index: usize, tab: &Tab, locale: Locale) -> Html {
 mod words {
     crate::i18n::texts! {
         TERMINAL_TEACH: "This is a redis-cli connected to {name}. Three things to try:", "这是连接到 {name} 的 redis-cli。不妨试试：";
+        TERMINAL_OF_LESSON: "This is a redis-cli connected to {name}. The lesson says what to type.", "这是连接到 {name} 的 redis-cli。要输入什么，课程里会说。";
         TEACH_SET: "store a value, and watch it travel", "存一个值，看它如何传输";
         TEACH_GET: "ask for it again", "再把它取回来";
         TEACH_CRASH: "pull the plug, and ask again", "拔掉电源，再问一次";

@@ -77,8 +77,7 @@ fn covered(site: &Site) -> Result<Covered> {
         let lesson = LessonFile::read(site, "en", id)?;
         let mut claimed = list(&lesson.front, "covers");
         for (place, step) in lesson.steps.iter().enumerate() {
-            let Some(key) = key(&step.block, "covers") else { continue };
-            let block = parse(&key).with_context(|| format!("{id}, step {}", step.id))?;
+            let block = parse(&step.block).with_context(|| format!("{id}, step {}", step.id))?;
             for piece in list(&block, "covers") {
                 claimed.retain(|claimed| *claimed != piece);
                 covered.entry(piece).or_default().push((id.clone(), place));
@@ -91,20 +90,6 @@ fn covered(site: &Site) -> Result<Covered> {
         );
     }
     Ok(covered)
-}
-
-/// A key of a step's block with its value. The rest of the block need not be YAML: lessons may write
-/// colons in their sentences.
-fn key(block: &str, name: &str) -> Option<String> {
-    let from = block.lines().position(|line| line.strip_prefix(name).is_some_and(is_colon))?;
-    let inside = |line: &&str| line.starts_with([' ', '-']);
-    let mut lines = block.lines().skip(from);
-    let first = lines.next()?.to_owned();
-    Some(lines.take_while(inside).fold(first, |text, line| text + "\n" + line))
-}
-
-fn is_colon(rest: &str) -> bool {
-    rest.starts_with(':')
 }
 
 fn drawn(curriculum: &Curriculum, covered: &Covered, site: &Site) -> Result<String> {
@@ -133,14 +118,6 @@ fn drawn(curriculum: &Curriculum, covered: &Covered, site: &Site) -> Result<Stri
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_key_is_found_among_sentences_with_colons() {
-        let block = "covers:\n  - A1\n  - B1\nquestion:\n  text: a: b: c\n";
-        assert_eq!(key(block, "covers").as_deref(), Some("covers:\n  - A1\n  - B1"));
-        assert_eq!(key("covers: [A1]\nopen: true", "covers").as_deref(), Some("covers: [A1]"));
-        assert_eq!(key(block, "cover"), None);
-    }
 
     #[test]
     fn a_curriculum_is_read_in_its_order() {

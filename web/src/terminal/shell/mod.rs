@@ -29,6 +29,29 @@ pub(super) fn open(page: &Page, host: &str) {
     super::focus_entry();
 }
 
+/// Shows the shell of a host with this number, counted from 1, after opening those that are missing.
+pub(super) fn show(page: &Page, host: &str, number: usize) {
+    let shells = || -> Vec<usize> {
+        let (lab, desk) = (page.lab(), page.desk());
+        let alive = |tab: &Tab| {
+            lab.world().tty_named(&tab.process).is_some_and(limpid_core::sim::Tty::is_alive)
+        };
+        let of_host = |tab: &Tab| tab.is_shell && tab.server == host && alive(tab);
+        (0..desk.tabs.len()).filter(|&index| of_host(&desk.tabs[index])).collect()
+    };
+    for _ in shells().len()..number {
+        open(page, host);
+    }
+    if let Some(&index) = shells().get(number.saturating_sub(1)) {
+        page.change_desk(|desk| desk.choose(index));
+        page.change(Topic::Open, |view| {
+            view.pane = Pane::Terminal;
+            view.menu = None;
+        });
+        super::focus_entry();
+    }
+}
+
 /// Types a line into the shell of a host that was opened last, or into a new one.
 pub(super) fn type_line(page: &Page, host: &str, line: &str) {
     let alive = |tab: &Tab| {
