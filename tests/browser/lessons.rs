@@ -1,6 +1,7 @@
 //! Lessons, as a person does them in the page.
 
 use anyhow::{Result, ensure};
+use limpid_core::rng::Rng;
 use thirtyfour::Key;
 
 use crate::page::{Page, in_browser};
@@ -156,5 +157,40 @@ fn a_question_opens_its_world_and_says_what_to_watch_for() {
         page.wait_for("a cut", "!!document.querySelector('.link[data-state=cut]')").await?;
         page.click("[data-testid=question-close]").await?;
         page.wait_for("no card", "!document.querySelector('[data-testid=question]')").await
+    });
+}
+
+#[test]
+fn a_step_opens_its_shell_where_many_worlds_run_inside_one() {
+    in_browser("lesson-worlds", async |page| {
+        page.open("?locale=en&lesson=ideas/majority").await?;
+        page.wait_for_text("[data-testid=waits]", "typed at three-1: sentinel ckquorum").await?;
+        page.click("[data-testid=step-hundred] .title").await?;
+        page.click("[data-testid=step-hundred] .prompt").await?;
+        let shell = "[data-testid=shell-three-1-tty1]";
+        page.wait_for_text(shell, "]#").await?;
+        page.wait_for("the cursor", "document.activeElement.id === 'entry'").await?;
+        page.line("worlds --sentinels 3 --down 25% --count 10").await?;
+        page.wait_for(
+            "a running program",
+            &format!("document.querySelector('{shell} pre').innerText.includes('--count 10')"),
+        )
+        .await?;
+        // The page draws on while Worlds run inside its own.
+        let before = now(page).await?;
+        page.wait_for(
+            "time to pass",
+            &format!("+document.querySelector('[role=slider]').ariaValueNow > {before}"),
+        )
+        .await?;
+        let with_majority = |seed: &u64| {
+            let mut rng = Rng::new(*seed);
+            (0..3).filter(|_| rng.below(100) >= 25).count() >= 2
+        };
+        let replaced = (1..=10).filter(with_majority).count();
+        let result = format!("3 Sentinels: a new primary in {replaced} of 10 Worlds");
+        page.wait_for_text(shell, &result).await?;
+        page.screenshot("lesson-worlds").await?;
+        Ok(())
     });
 }

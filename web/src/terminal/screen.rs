@@ -95,7 +95,7 @@ fn of_block(block: &Block) -> Html {
 
 /// An empty terminal says three things worth typing. In a lesson, the lesson says what to type.
 fn teaching(page: &Page, index: usize, tab: &Tab, locale: Locale) -> Html {
-    if page.view().study.standing().is_some() {
+    if is_in_lesson(page) {
         return html! {
             <div class="teach">
                 <p>{ locale.fill(words::TERMINAL_OF_LESSON, &[("name", &tab.server)]) }</p>
@@ -126,6 +126,17 @@ fn teaching(page: &Page, index: usize, tab: &Tab, locale: Locale) -> Html {
                 }) }
             </ul>
         </div>
+    }
+}
+
+/// Whether a lesson is open. Only the whole program has lessons.
+fn is_in_lesson(page: &Page) -> bool {
+    #[cfg(feature = "whole")]
+    return page.view().study.standing().is_some();
+    #[cfg(not(feature = "whole"))]
+    {
+        let _ = page;
+        false
     }
 }
 

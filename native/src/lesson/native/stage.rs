@@ -19,7 +19,7 @@ use tempfile::TempDir;
 
 use super::terminal::Terminal;
 
-/// The host on which a person's redis-clis run in a World.
+/// The host at which a person sits: redis-clis run there in a World, and lessons type into its shell.
 const DESK: &str = "you";
 /// Folders of a host that a lesson may name.
 const FOLDERS: [&str; 8] = ["data", "etc", "var", "root", "home", "tmp", "opt", "srv"];
@@ -72,11 +72,20 @@ impl Stage {
                 root,
             });
         }
+        // The desk comes last, with an address that no lesson speaks of.
+        let here = format!("{net}.{}", hosts.len() + 1);
+        hosts.push(Host {
+            name: DESK.to_owned(),
+            address: (here.clone(), here),
+            root: scratch.path().join(DESK),
+        });
         let begun = Instant::now();
         let mut stage =
             Stage { hosts, terminals: BTreeMap::new(), begun, logs: Logs::default(), scratch };
-        for (place, spec) in specs.enumerate() {
+        for place in 0..stage.hosts.len() {
             stage.furnish(place)?;
+        }
+        for (place, spec) in specs.enumerate() {
             for (path, text) in &spec.files {
                 let file = stage.hosts[place].path(path);
                 std::fs::create_dir_all(file.parent().unwrap_or(&file))?;
@@ -272,7 +281,8 @@ impl Stage {
     fn to_here(&self, place: usize, text: &str) -> String {
         let own = &self.hosts[place];
         let mut out = text.to_owned();
-        for host in &self.hosts {
+        // Nobody connects to the desk, and its name is a word that may stand in any text.
+        for host in self.hosts.iter().filter(|host| host.name != DESK) {
             out = replace_words(&out, &host.name, &host.address.1);
             out = replace_words(&out, &host.address.0, &host.address.1);
         }
