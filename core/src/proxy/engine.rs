@@ -20,6 +20,7 @@ mod slots;
 
 use std::collections::VecDeque;
 
+use self::client::Work;
 pub use self::client::{Ask, Client, ClientId};
 pub use self::drive::Proxy;
 pub use self::join::{Join, Joined};
@@ -48,6 +49,9 @@ pub const MAX_BACKLOG: usize = 4 << 20;
 /// Replies longer than that are passed on before they have arrived as a whole.
 pub const STREAMED: usize = 256 << 10;
 
+/// Buffers that are kept for the clients that ask next.
+const MAX_SPARE: usize = 64;
+
 /// How long a client may take nothing of a reply that holds up a backend connection.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -63,6 +67,10 @@ pub struct Engine<R: Rule> {
     resumable: Vec<ClientId>,
     /// Clients that are gone while the rule was at work.
     departed: Vec<(Client<R::Client>, Left)>,
+    /// Clients to which something was sent since this was last looked at: some of them are idle now.
+    settling: Vec<ClientId>,
+    /// Buffers that idle clients have given back.
+    spare: Vec<Box<Work>>,
     last_conn: u64,
     last_listener: u32,
     /// The earliest time at which a request may have waited too long.
@@ -78,6 +86,8 @@ impl<R: Rule> Default for Engine<R> {
             dirty: Vec::new(),
             resumable: Vec::new(),
             departed: Vec::new(),
+            settling: Vec::new(),
+            spare: Vec::new(),
             last_conn: 0,
             last_listener: 0,
             deadline: None,
@@ -131,12 +141,13 @@ impl<R: Rule> Engine<R> {
     /// Answers a client's request at once, after those before it.
     pub fn answer(&mut self, id: ClientId, reply: &[u8]) {
         let Some(client) = self.client_mut(id) else { return };
-        if client.asks.is_empty() {
-            client.outbox.write(reply);
+        let work = client.work();
+        if work.asks.is_empty() {
+            work.outbox.write(reply);
             self.mark_client(id);
         } else {
-            client.held += reply.len();
-            client.asks.push_back(Ask { bytes: reply.to_vec(), done: true, ..Ask::default() });
+            work.held += reply.len();
+            work.asks.push_back(Ask { bytes: reply.to_vec(), done: true, ..Ask::default() });
         }
     }
 
@@ -155,16 +166,18 @@ impl<R: Rule> Engine<R> {
 
     fn note(&mut self, id: ClientId, ask: Ask) -> u64 {
         let Some(client) = self.client_mut(id) else { return 0 };
-        client.asks.push_back(ask);
-        client.first + client.asks.len() as u64 - 1
+        let work = client.work();
+        work.asks.push_back(ask);
+        work.first + work.asks.len() as u64 - 1
     }
 
     /// Closes a client's connection when everything that it has asked for is answered. What it sends
     /// behind that is not read.
     pub fn finish(&mut self, id: ClientId) {
         let Some(client) = self.client_mut(id) else { return };
-        client.ended = true;
-        client.finishing = true;
+        let work = client.work();
+        work.ended = true;
+        work.finishing = true;
         self.end_if_done(id);
     }
 
@@ -184,21 +197,21 @@ impl<R: Rule> Engine<R> {
     /// Reads no further requests of a client until all that it has asked for is answered.
     pub fn wait(&mut self, id: ClientId) {
         if let Some(client) = self.client_mut(id) {
-            client.waits = true;
+            client.work().waits = true;
         }
     }
 
     /// Sends a client something that it has not asked for with the request at hand.
     pub fn push(&mut self, id: ClientId, bytes: &[u8]) {
         let Some(client) = self.client_mut(id) else { return };
-        client.outbox.write(bytes);
+        client.work().outbox.write(bytes);
         self.mark_client(id);
     }
 
     #[inline]
     fn mark_client(&mut self, id: ClientId) {
         if let Some(client) = self.clients.get_mut(id.slot)
-            && !core::mem::replace(&mut client.marked, true)
+            && !core::mem::replace(&mut client.work().marked, true)
         {
             self.dirty.push(client.conn);
         }
@@ -206,7 +219,7 @@ impl<R: Rule> Engine<R> {
 
     fn resume(&mut self, id: ClientId) {
         let Some(client) = self.client_mut(id) else { return };
-        if client.paused && client.may_go() {
+        if client.work().paused && client.work().may_go() {
             self.resumable.push(id);
         } else {
             self.end_if_done(id);
@@ -217,12 +230,13 @@ impl<R: Rule> Engine<R> {
     /// when it has sent much ahead. (Until then its end is seen while it waits.)
     fn limit_reading(&mut self, id: ClientId) {
         let Some(client) = self.client_mut(id) else { return };
-        let only_waits = client.waits && !client.blocked;
-        if only_waits && client.requests.waiting() < MAX_AHEAD {
+        let conn = client.conn;
+        let work = client.work();
+        let only_waits = work.waits && !work.blocked;
+        if only_waits && work.requests.waiting() < MAX_AHEAD {
             return;
         }
-        if core::mem::replace(&mut client.reading, false) {
-            let conn = client.conn;
+        if !core::mem::replace(&mut work.not_reading, true) {
             self.outputs.push_back(Output::Reading { conn, on: false });
         }
     }
@@ -230,12 +244,13 @@ impl<R: Rule> Engine<R> {
     /// Closes the connection of a client that will send no more, when nothing is left to do for it.
     fn end_if_done(&mut self, id: ClientId) {
         let Some(client) = self.client_mut(id) else { return };
-        let waits = client.paused && !client.finishing;
-        if !client.ended || waits || !client.asks.is_empty() || client.closing {
+        let conn = client.conn;
+        let work = client.work();
+        let waits = work.paused && !work.finishing;
+        if !work.ended || waits || !work.asks.is_empty() || work.closing {
             return;
         }
-        client.closing = true;
-        let conn = client.conn;
+        work.closing = true;
         self.outputs.push_back(Output::Close { conn, how: Close::AfterSending });
     }
 
@@ -306,7 +321,7 @@ impl<R: Rule> Engine<R> {
             link.outbox.set_low_water(MAX_BACKLOG / 4);
             link.waiting.push(client);
             if let Some(client) = self.client_mut(client) {
-                client.blocked = true;
+                client.work().blocked = true;
             }
         }
         true
@@ -338,7 +353,7 @@ impl<R: Rule> Engine<R> {
         }
         for id in link.waiting {
             if let Some(client) = self.client_mut(id) {
-                client.blocked = false;
+                client.work().blocked = false;
                 self.resume(id);
             }
         }
@@ -366,8 +381,9 @@ impl<R: Rule> Engine<R> {
     pub fn settle_last(&mut self, owner: Owner, reply: &[u8]) {
         let Owner::Client { id, seq, .. } = owner else { return };
         if let Some(client) = self.client_mut(id)
-            && let Some(index) = seq.checked_sub(client.first)
-            && let Some(ask) = client.asks.get_mut(index as usize)
+            && let work = client.work()
+            && let Some(index) = seq.checked_sub(work.first)
+            && let Some(ask) = work.asks.get_mut(index as usize)
             && let Some(join) = &mut ask.join
         {
             join.set_last();
@@ -381,21 +397,24 @@ impl<R: Rule> Engine<R> {
         let Some(client) = self.clients.get_mut(id.slot).filter(|client| client.id == id) else {
             return;
         };
-        let Some(index) = seq.checked_sub(client.first) else { return };
-        let Some(ask) = client.asks.get_mut(index as usize) else { return };
+        let conn = client.conn;
+        let work = client.work();
+        let Some(index) = seq.checked_sub(work.first) else { return };
+        let Some(ask) = work.asks.get_mut(index as usize) else { return };
         if index == 0 && ask.join.is_none() {
-            client.outbox.write(bytes);
+            work.outbox.write(bytes);
             if end {
-                client.asks.pop_front();
-                client.first += 1;
-                if !client.asks.is_empty() {
-                    client.advance();
+                work.asks.pop_front();
+                work.first += 1;
+                if !work.asks.is_empty() {
+                    work.advance();
                 }
             }
-            if !core::mem::replace(&mut client.marked, true) {
-                self.dirty.push(client.conn);
+            let resumes = work.paused || work.ended;
+            if !core::mem::replace(&mut work.marked, true) {
+                self.dirty.push(conn);
             }
-            if client.paused || client.ended {
+            if resumes {
                 self.resume(id);
             }
             return;
@@ -406,8 +425,9 @@ impl<R: Rule> Engine<R> {
     /// Brings a piece of a reply to a request that is split, or that others stand before.
     fn deliver_later(&mut self, id: ClientId, index: usize, part: u32, bytes: &[u8], end: bool) {
         let Some(client) = self.client_mut(id) else { return };
-        let Some(ask) = client.asks.get_mut(index) else { return };
-        client.held += bytes.len();
+        let work = client.work();
+        let Some(ask) = work.asks.get_mut(index) else { return };
+        work.held += bytes.len();
         match &mut ask.join {
             None => {
                 ask.bytes.extend_from_slice(bytes);
@@ -415,8 +435,8 @@ impl<R: Rule> Engine<R> {
             }
             Some(join) => {
                 if let Some(whole) = join.add(part, bytes, end) {
-                    client.held += whole.bytes.len();
-                    client.held = client.held.saturating_sub(join.held());
+                    work.held += whole.bytes.len();
+                    work.held = work.held.saturating_sub(join.held());
                     ask.last = whole.last;
                     ask.bytes = whole.bytes;
                     ask.done = true;
@@ -424,11 +444,12 @@ impl<R: Rule> Engine<R> {
                 }
             }
         }
-        if client.held > MAX_OUT_OF_ORDER {
+        if work.held > MAX_OUT_OF_ORDER {
+            let held = work.held;
             let text = format!(
                 "client {}: {} bytes of replies wait for their turn, at most {MAX_OUT_OF_ORDER} \
                  may; closing the connection",
-                client.peer, client.held
+                client.peer, held
             );
             self.log(LogLevel::Warning, text);
             return self.refuse(id);
@@ -436,12 +457,12 @@ impl<R: Rule> Engine<R> {
         if index > 0 || !ask.done {
             return;
         }
-        client.advance();
-        let finish = core::mem::take(&mut client.finish_soon);
+        work.advance();
+        let finish = core::mem::take(&mut work.finish_soon);
         if finish {
-            client.ended = true;
-            client.finishing = true;
-            client.drop_asks();
+            work.ended = true;
+            work.finishing = true;
+            work.drop_asks();
         }
         self.mark_client(id);
         self.resume(id);
@@ -450,9 +471,21 @@ impl<R: Rule> Engine<R> {
     /// Whether a request of a client is the one whose reply leaves next, so that it can be passed on
     /// in pieces.
     fn is_next(&self, id: ClientId, seq: u64) -> bool {
-        self.client(id).is_some_and(|client| {
-            client.first == seq && client.asks.front().is_some_and(|ask| ask.join.is_none())
+        self.client(id).and_then(Client::under_way).is_some_and(|work| {
+            work.first == seq && work.asks.front().is_some_and(|ask| ask.join.is_none())
         })
+    }
+
+    /// Takes the buffers of clients that have taken all of their replies.
+    fn settle_idle(&mut self) {
+        for id in self.settling.drain(..) {
+            let client = self.clients.get_mut(id.slot).filter(|client| client.id == id);
+            if let Some(work) = client.and_then(Client::rest)
+                && self.spare.len() < MAX_SPARE
+            {
+                self.spare.push(work);
+            }
+        }
     }
 
     /// The earliest time at which the engine has something to do.

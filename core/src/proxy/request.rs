@@ -149,6 +149,16 @@ impl Requests {
         self.start -= core::mem::take(&mut self.last);
     }
 
+    /// Whether requests may be lines of words too, as of a connection that begins.
+    pub fn set_inline(&mut self, inline: bool) {
+        self.inline = inline;
+    }
+
+    /// Whether nothing has come of a next request.
+    pub fn is_idle(&self) -> bool {
+        self.buffer.is_empty() && (self.progress.done || self.progress.count == 0)
+    }
+
     /// Whether the next request comes out of the buffer.
     pub fn is_buffered(&self) -> bool {
         !self.buffer.is_empty()

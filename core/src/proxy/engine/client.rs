@@ -30,6 +30,17 @@ pub struct Client<C> {
     pub last_heard: Mono,
     /// What the rule keeps of it.
     pub data: C,
+    /// Whether its requests may be lines of words too.
+    inline: bool,
+    /// The number of its next request, while it is idle.
+    next: u64,
+    /// What is under way; nothing while it is idle, since most of many clients are.
+    work: Option<Box<Work>>,
+}
+
+/// What is under way for a client: what it has sent, what it waits for, and what it has yet to take.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Work {
     pub(super) outbox: Outbox,
     pub(super) requests: Requests,
     /// Unanswered requests, oldest first.
@@ -44,8 +55,8 @@ pub struct Client<C> {
     pub(super) paused: bool,
     /// Whether that is until all of them are answered.
     pub(super) waits: bool,
-    /// Whether the driver hands its bytes in.
-    pub(super) reading: bool,
+    /// Whether the driver hands none of its bytes in.
+    pub(super) not_reading: bool,
     /// Whether a backend has too many already.
     pub(super) blocked: bool,
     /// Whether it will send no more.
@@ -82,7 +93,7 @@ impl<C> Client<C> {
         listener: ListenerId,
         peer: Endpoint,
         now: Mono,
-        requests: Requests,
+        inline: bool,
         data: C,
     ) -> Self {
         Client {
@@ -93,28 +104,57 @@ impl<C> Client<C> {
             since: now,
             last_heard: now,
             data,
-            outbox: Outbox::default(),
-            requests,
-            asks: VecDeque::new(),
-            first: 0,
-            held: 0,
-            marked: false,
-            paused: false,
-            waits: false,
-            reading: true,
-            blocked: false,
-            ended: false,
-            finishing: false,
-            finish_soon: false,
-            closing: false,
-            holds_up: None,
-            patience: None,
+            inline,
+            next: 0,
+            work: None,
         }
     }
 
     /// How many of its requests are unanswered.
     pub fn unanswered(&self) -> usize {
-        self.asks.len()
+        self.work.as_ref().map_or(0, |work| work.asks.len())
+    }
+
+    /// What is under way, as far as anything is.
+    pub(super) fn under_way(&self) -> Option<&Work> {
+        self.work.as_deref()
+    }
+
+    /// What is under way; that begins if it was idle.
+    #[inline]
+    pub(super) fn work(&mut self) -> &mut Work {
+        self.work_from(&mut Vec::new())
+    }
+
+    /// The same, with buffers that another client needs no more.
+    #[inline]
+    pub(super) fn work_from(&mut self, spare: &mut Vec<Box<Work>>) -> &mut Work {
+        self.work.get_or_insert_with(|| {
+            let mut work = spare.pop().unwrap_or_default();
+            work.requests.set_inline(self.inline);
+            work.first = self.next;
+            work
+        })
+    }
+
+    /// Gives the buffers back, if nothing is under way any more.
+    pub(super) fn rest(&mut self) -> Option<Box<Work>> {
+        let work = self.work.take_if(|work| work.is_over())?;
+        self.next = work.first;
+        Some(work)
+    }
+}
+
+impl Work {
+    /// Whether everything has come, was answered, and was taken.
+    fn is_over(&self) -> bool {
+        let waits = self.paused || self.waits || self.not_reading || self.blocked || self.marked;
+        let ends = self.ended || self.finishing || self.finish_soon || self.closing;
+        let owes = self.holds_up.is_some() || self.patience.is_some() || self.held > 0;
+        self.asks.is_empty()
+            && self.outbox.is_empty()
+            && self.requests.is_idle()
+            && !(waits || ends || owes)
     }
 
     /// Whether its next request may be looked at.

@@ -31,10 +31,10 @@ impl<R: Rule> Proxy<R> {
         peer: Endpoint,
     ) {
         let welcome = self.rule.accepted(&mut self.engine, now, conn, listener, &peer);
-        let Welcome { data, requests } = welcome;
+        let Welcome { data, inline } = welcome;
         let clients = &mut self.engine.clients;
         let id = clients
-            .insert(conn, |id| Client::new(id, conn, listener, peer, now.mono, requests, data));
+            .insert(conn, |id| Client::new(id, conn, listener, peer, now.mono, inline, data));
         if let Some(id) = id {
             self.rule.welcomed(&mut self.engine, now, id);
         }
@@ -44,14 +44,16 @@ impl<R: Rule> Proxy<R> {
     #[inline]
     pub(in crate::proxy) fn received(&mut self, now: Now<'_>, conn: ConnId, bytes: &[u8]) {
         if conn.is_accepted() {
+            self.engine.settle_idle();
             let Some(client) = self.engine.clients.by_conn(conn) else { return };
-            if client.closing || client.finishing {
-                return;
-            }
             client.last_heard = now.mono;
             let id = client.id;
-            if client.paused {
-                client.requests.keep(bytes);
+            let work = client.work_from(&mut self.engine.spare);
+            if work.closing || work.finishing {
+                return;
+            }
+            if work.paused {
+                work.requests.keep(bytes);
                 return self.engine.limit_reading(id);
             }
             self.serve(now, id, bytes);
@@ -65,30 +67,31 @@ impl<R: Rule> Proxy<R> {
     fn serve(&mut self, now: Now<'_>, id: ClientId, mut bytes: &[u8]) {
         let Some(client) = self.engine.client_mut(id) else { return };
         // Taken out while its requests are looked at, so that the client can be used besides.
-        let mut requests = core::mem::take(&mut client.requests);
+        let mut requests = core::mem::take(&mut client.work().requests);
         loop {
             let (before, buffered) = (bytes, requests.is_buffered());
             match requests.next(&mut bytes) {
                 Ok(Some(request)) => {
                     let flow = self.rule.request(&mut self.engine, now, id, request);
                     let Some(client) = self.engine.client_mut(id) else { return };
-                    if client.finishing {
+                    let work = client.work();
+                    if work.finishing {
                         return;
                     }
                     if flow == Flow::Later {
-                        debug_assert!(!client.asks.is_empty(), "something to wait for");
-                        client.waits = true;
+                        debug_assert!(!work.asks.is_empty(), "something to wait for");
+                        work.waits = true;
                         match buffered {
                             true => requests.put_back(),
                             false => bytes = before,
                         }
                     }
-                    if client.may_go() {
+                    if work.may_go() {
                         continue;
                     }
                     requests.keep(bytes);
-                    client.requests = requests;
-                    client.pause();
+                    work.requests = requests;
+                    work.pause();
                     return self.engine.limit_reading(id);
                 }
                 Ok(None) => {
@@ -102,7 +105,7 @@ impl<R: Rule> Proxy<R> {
             }
         }
         if let Some(client) = self.engine.client_mut(id) {
-            client.requests = requests;
+            client.work().requests = requests;
         }
     }
 
@@ -193,10 +196,11 @@ impl<R: Rule> Proxy<R> {
         };
         self.engine.deliver(client, seq, part, piece, false);
         let Some(client) = self.engine.client_mut(client) else { return };
-        if client.outbox.len() > MAX_HELD && client.holds_up.is_none() {
-            client.holds_up = Some(id);
-            client.outbox.set_low_water(MAX_HELD / 4);
-            client.patience = Some((now.mono + PATIENCE, client.outbox.end()));
+        let work = client.work();
+        if work.outbox.len() > MAX_HELD && work.holds_up.is_none() {
+            work.holds_up = Some(id);
+            work.outbox.set_low_water(MAX_HELD / 4);
+            work.patience = Some((now.mono + PATIENCE, work.outbox.end()));
             let due = now.mono + PATIENCE;
             self.engine.deadline = Some(self.engine.deadline.map_or(due, |at| at.min(due)));
             self.engine.outputs.push_back(Output::Reading { conn, on: false });
@@ -253,7 +257,7 @@ impl<R: Rule> Proxy<R> {
     pub(in crate::proxy) fn ended(&mut self, now: Now<'_>, conn: ConnId) {
         if conn.is_accepted() {
             if let Some(client) = self.engine.clients.by_conn(conn) {
-                client.ended = true;
+                client.work().ended = true;
                 let id = client.id;
                 if self.rule.ended(&mut self.engine, id) {
                     if let Some(client) = self.engine.take_client(id) {
@@ -275,8 +279,9 @@ impl<R: Rule> Proxy<R> {
         if conn.is_accepted() {
             let Some(client) = self.engine.clients.by_conn(conn) else { return };
             let id = client.id;
-            client.patience = None;
-            if let Some(link) = client.holds_up.take()
+            let work = client.work();
+            work.patience = None;
+            if let Some(link) = work.holds_up.take()
                 && let Some(link) = self.engine.link(link)
             {
                 let conn = link.conn;
@@ -286,7 +291,7 @@ impl<R: Rule> Proxy<R> {
         } else if let Some(link) = self.engine.links.by_conn(conn) {
             for id in core::mem::take(&mut link.waiting) {
                 if let Some(client) = self.engine.client_mut(id) {
-                    client.blocked = false;
+                    client.work().blocked = false;
                     self.engine.resume(id);
                 }
             }
@@ -321,13 +326,16 @@ impl<R: Rule> Proxy<R> {
         }
         let mut stuck = Vec::new();
         for client in self.engine.clients.iter_mut() {
-            let Some((due, end)) = client.patience else { continue };
+            let Some((due, end)) = client.under_way().and_then(|work| work.patience) else {
+                continue;
+            };
+            let work = client.work();
+            let left = work.outbox.end() - work.outbox.len() as u64;
             if due > now.mono {
                 later(due);
-            } else if client.outbox.end() - client.outbox.len() as u64 > end {
+            } else if left > end {
                 // It has taken something meanwhile.
-                let left = client.outbox.end() - client.outbox.len() as u64;
-                client.patience = Some((now.mono + PATIENCE, left));
+                work.patience = Some((now.mono + PATIENCE, left));
                 later(now.mono + PATIENCE);
             } else {
                 stuck.push(client.id);
@@ -355,7 +363,7 @@ impl<R: Rule> Proxy<R> {
     pub(in crate::proxy) fn tidy(&mut self, now: Now<'_>) {
         while !self.engine.departed.is_empty() {
             for (client, why) in core::mem::take(&mut self.engine.departed) {
-                if let Some(link) = client.holds_up
+                if let Some(link) = client.under_way().and_then(|work| work.holds_up)
                     && let Some(link) = self.engine.link(link)
                 {
                     let conn = link.conn;
@@ -370,13 +378,14 @@ impl<R: Rule> Proxy<R> {
     pub(in crate::proxy) fn serve_resumable(&mut self, now: Now<'_>) {
         for id in core::mem::take(&mut self.engine.resumable) {
             let Some(client) = self.engine.client_mut(id) else { continue };
-            if !client.paused || !client.may_go() {
+            let conn = client.conn;
+            let work = client.work();
+            if !work.paused || !work.may_go() {
                 continue;
             }
-            client.paused = false;
-            client.waits = false;
-            if !core::mem::replace(&mut client.reading, true) {
-                let conn = client.conn;
+            work.paused = false;
+            work.waits = false;
+            if core::mem::take(&mut work.not_reading) {
                 self.engine.outputs.push_back(Output::Reading { conn, on: true });
             }
             self.serve(now, id, &[]);
@@ -392,7 +401,9 @@ impl<R: Rule> Proxy<R> {
         while let Some(conn) = self.engine.dirty.pop() {
             if conn.is_accepted() {
                 let Some(client) = self.engine.clients.by_conn(conn) else { continue };
-                client.marked = false;
+                client.work().marked = false;
+                let id = client.id;
+                self.engine.settling.push(id);
             } else {
                 let Some(link) = self.engine.links.by_conn(conn) else { continue };
                 link.marked = false;
@@ -411,7 +422,7 @@ impl<R: Rule> Proxy<R> {
 
     pub(in crate::proxy) fn outbox_of(&mut self, conn: ConnId) -> Option<&mut Outbox> {
         if conn.is_accepted() {
-            self.engine.clients.by_conn(conn).map(|client| &mut client.outbox)
+            self.engine.clients.by_conn(conn).map(|client| &mut client.work().outbox)
         } else {
             self.engine.links.by_conn(conn).map(|link| &mut link.outbox)
         }

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::super::request::{Begun, Request, Requests};
+use super::super::request::{Begun, Request};
 use super::{Client, ClientId, Engine, Gone, LinkId, Lost, Pending};
 use crate::machine::{
     ConnId, DiskDone, DiskError, Endpoint, ListenerId, NetError, OpId, Signal, Vitals,
@@ -142,8 +142,8 @@ pub enum Flow {
 pub struct Welcome<C> {
     /// What the rule keeps of it.
     pub data: C,
-    /// How it may write requests.
-    pub requests: Requests,
+    /// Whether its requests may be lines of words too, as people type them.
+    pub inline: bool,
 }
 
 /// What becomes of a reply.

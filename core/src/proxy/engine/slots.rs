@@ -20,7 +20,7 @@ pub(super) struct Slots<T> {
     places: Vec<Option<(ConnId, Box<T>)>>,
     free: Vec<u32>,
     /// The place of each connection. Never iterated.
-    by_conn: HashTable<(ConnId, u32)>,
+    by_conn: HashTable<u32>,
     serial: u32,
 }
 
@@ -46,7 +46,8 @@ impl<T> Slots<T> {
         self.serial = self.serial.wrapping_add(1).max(1);
         let id = SlotId { slot, serial: self.serial };
         *self.places.get_mut(slot as usize)? = Some((conn, Box::new(make(id))));
-        self.by_conn.insert_unique(hash(conn), (conn, slot), |(conn, _)| hash(*conn));
+        let places = &self.places;
+        self.by_conn.insert_unique(hash(conn), slot, |slot| hash_at(places, *slot));
         Some(id)
     }
 
@@ -62,13 +63,15 @@ impl<T> Slots<T> {
 
     #[inline]
     pub(super) fn by_conn(&mut self, conn: ConnId) -> Option<&mut T> {
-        let &(_, slot) = self.by_conn.find(hash(conn), |(known, _)| *known == conn)?;
+        let places = &self.places;
+        let &slot = self.by_conn.find(hash(conn), |slot| is_at(places, *slot, conn))?;
         self.get_mut(slot)
     }
 
     pub(super) fn remove_conn(&mut self, conn: ConnId) -> Option<T> {
-        let entry = self.by_conn.find_entry(hash(conn), |(known, _)| *known == conn).ok()?;
-        let ((_, slot), _) = entry.remove();
+        let places = &self.places;
+        let entry = self.by_conn.find_entry(hash(conn), |slot| is_at(places, *slot, conn)).ok()?;
+        let (slot, _) = entry.remove();
         self.free.push(slot);
         self.places.get_mut(slot as usize)?.take().map(|(_, value)| *value)
     }
@@ -89,6 +92,17 @@ impl<T> Slots<T> {
     pub(super) fn len(&self) -> usize {
         self.by_conn.len()
     }
+}
+
+/// Whether a place is this connection's.
+#[inline]
+fn is_at<T>(places: &[Option<(ConnId, T)>], slot: u32, conn: ConnId) -> bool {
+    matches!(places.get(slot as usize), Some(Some((known, _))) if *known == conn)
+}
+
+/// The hash of the connection in a place.
+fn hash_at<T>(places: &[Option<(ConnId, T)>], slot: u32) -> u64 {
+    places.get(slot as usize).and_then(Option::as_ref).map_or(0, |(conn, _)| hash(*conn))
 }
 
 /// Connections are numbered by the driver, one after the other.

@@ -32,7 +32,7 @@ use self::pool::{Role, Topology};
 use super::engine::{
     self, ClientId, Engine, Flow, Gone, Left, LinkId, Lost, Owner, Pending, Rule, Verdict, Welcome,
 };
-use super::request::{Request, Requests, write};
+use super::request::{Request, write};
 use super::{PoolView, Proxy, ServerView, View};
 use crate::machine::{
     ConnId, DiskDone, DiskError, Endpoint, ListenerId, LogLevel, NetError, OpId, Output, SIGNALLED,
@@ -386,10 +386,7 @@ impl Rule for Predixy {
     ) -> Welcome<ClientData> {
         self.stats.accept += 1;
         let auth = self.config.authority.iter().position(|auth| auth.password.is_empty());
-        Welcome {
-            data: ClientData { auth, ..ClientData::default() },
-            requests: Requests::with_inline(),
-        }
+        Welcome { data: ClientData { auth, ..ClientData::default() }, inline: true }
     }
 
     #[inline]

@@ -22,7 +22,7 @@ use super::engine::{
     ClientId, Engine, Flow, Gone, Join, Joined, Left, LinkId, Lost, Owner, Pending, Rule, Verdict,
     Welcome,
 };
-use super::request::{Begun, Request, Requests, write_bulk, write_head};
+use super::request::{Begun, Request, write_bulk, write_head};
 use super::{PoolView, Proxy, ServerView, View, engine};
 use crate::machine::{
     ConnId, DiskDone, DiskError, DiskOp, Endpoint, ListenerId, LogLevel, NetError, OpId, Output,
@@ -101,8 +101,14 @@ enum Serves {
 #[derive(Clone, Copy, Debug)]
 pub struct ClientData {
     /// The pool; `None` for a reader of the statistics.
-    pool: Option<usize>,
+    pool: Option<u32>,
     authenticated: bool,
+}
+
+impl ClientData {
+    fn pool(self) -> Option<usize> {
+        self.pool.map(|index| index as usize)
+    }
 }
 
 /// What is kept of a connection to a server.
@@ -337,7 +343,7 @@ impl Twemproxy {
         }
         let clients: Vec<ClientId> = engine
             .clients()
-            .filter(|client| client.data.pool == Some(index))
+            .filter(|client| client.data.pool() == Some(index))
             .map(|client| client.id)
             .collect();
         for client in clients {
@@ -404,6 +410,7 @@ impl Rule for Twemproxy {
             Serves::Pool(index) => Some(index),
             Serves::Stats => None,
         };
+        let number = pool.and_then(|index| u32::try_from(index).ok());
         let standing = pool.and_then(|index| self.pool(index));
         let authenticated =
             standing.as_ref().is_none_or(|standing| standing.config.redis_auth.is_none());
@@ -411,7 +418,7 @@ impl Rule for Twemproxy {
             standing.client_connections += 1;
             self.connections += 1;
         }
-        Welcome { data: ClientData { pool, authenticated }, requests: Requests::default() }
+        Welcome { data: ClientData { pool: number, authenticated }, inline: false }
     }
 
     fn welcomed(&mut self, engine: &mut Nutcracker, now: Now<'_>, client: ClientId) {
@@ -430,11 +437,11 @@ impl Rule for Twemproxy {
         client: ClientId,
         request: Request<'_>,
     ) -> Flow {
-        let Some(ClientData { pool: Some(pool), authenticated }) =
-            engine.client(client).map(|client| client.data)
-        else {
+        let Some(data) = engine.client(client).map(|client| client.data) else {
             return Flow::Done;
         };
+        let Some(pool) = data.pool() else { return Flow::Done };
+        let authenticated = data.authenticated;
         let longest = self.options.mbuf_size - MBUF_HEADER;
         match Command::of(&request, longest) {
             None => {
@@ -471,7 +478,7 @@ impl Rule for Twemproxy {
         client: &engine::Client<ClientData>,
         why: Left,
     ) {
-        let Some(pool) = client.data.pool.and_then(|index| self.pool(index)) else { return };
+        let Some(pool) = client.data.pool().and_then(|index| self.pool(index)) else { return };
         pool.client_connections -= 1;
         match why {
             Left::Eof => pool.client_eof += 1,
