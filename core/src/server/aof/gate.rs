@@ -5,7 +5,8 @@
 //! replies are about to leave (see `keep_all_unwritten`).
 //!
 //! With `appendfsync always` no reply leaves before everything is durable that was written before
-//! it: neither the one to the write, nor any other from which somebody could learn of the write.
+//! it: neither the one to the write, nor any other from which somebody could learn of the write, nor
+//! a replica's acknowledgement to its primary, which WAIT counts.
 //! With `everysec` replies stay when the oldest write that is not durable is two seconds old, so
 //! that no more than that can ever be lost; Redis comes to a halt at that point.
 
@@ -38,10 +39,8 @@ impl Server {
     /// Keeps a client's new replies if they must wait. True if some of what waits may leave.
     #[inline]
     pub(in crate::server) fn gate_replies(&mut self, now: Mono, client: &mut Client) -> bool {
-        // What a replica tells its primary promises nothing about this file.
-        let promises = !client.state.from_primary;
         let open = self.service.aof.gate.from.is_none_or(|from| now < from);
-        if !promises || (open && client.state.gated.is_empty()) {
+        if open && client.state.gated.is_empty() {
             if client.outbox.limit().is_some() {
                 client.outbox.set_limit(None);
             }
@@ -78,7 +77,7 @@ impl Server {
 
     /// Keeps a client's replies back if something before them has not been written.
     pub(in crate::server) fn keep_unwritten(&mut self, client: &mut Client) {
-        if self.is_unwritten() && !client.state.from_primary {
+        if self.is_unwritten() {
             self.keep(client);
         }
     }
@@ -95,7 +94,7 @@ impl Server {
                 client.sending = Due::No;
                 self.keep_unwritten(&mut client);
                 if client.outbox.ready() > 0 {
-                    // What it has been sent before may leave, and what a primary is told.
+                    // What it has been sent before may leave.
                     client.sending = Due::Now;
                     self.to_send.push_back(slot);
                 }
