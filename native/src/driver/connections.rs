@@ -1,7 +1,8 @@
 //! The open connections, and where to find each by its id or by its token.
 
-use std::collections::HashMap;
+use std::hash::BuildHasher;
 
+use hashbrown::HashTable;
 use limpid_core::machine::ConnId;
 use mio::Token;
 use rustc_hash::FxBuildHasher;
@@ -74,21 +75,29 @@ impl Connection {
 #[derive(Debug, Default)]
 pub(super) struct Connections {
     slab: Slab<Connection>,
-    slots: HashMap<ConnId, Slot, FxBuildHasher>,
+    /// The slots, found by the id of the connection in each.
+    slots: HashTable<u32>,
 }
 
 impl Connections {
     pub(super) fn insert(&mut self, connection: Connection) -> Slot {
         let id = connection.id;
         let slot = self.slab.insert(connection);
-        self.slots.insert(id, slot);
+        let slab = &self.slab;
+        // Each connection is an open file, and of these there are fewer.
+        let short = u32::try_from(slot).expect("fewer than 2³² connections");
+        self.slots.insert_unique(hash(id), short, |slot| {
+            slab.get(*slot as usize).map_or(0, |connection| hash(connection.id))
+        });
         slot
     }
 
     pub(super) fn remove(&mut self, slot: Slot) -> Option<Connection> {
-        let connection = self.slab.try_remove(slot)?;
-        self.slots.remove(&connection.id);
-        Some(connection)
+        let id = self.slab.get(slot)?.id;
+        if let Ok(entry) = self.slots.find_entry(hash(id), |known| *known as usize == slot) {
+            entry.remove();
+        }
+        self.slab.try_remove(slot)
     }
 
     #[inline]
@@ -98,7 +107,9 @@ impl Connections {
 
     #[inline]
     pub(super) fn find(&mut self, id: ConnId) -> Option<(Slot, &mut Connection)> {
-        let slot = *self.slots.get(&id)?;
+        let slab = &self.slab;
+        let is_of = |slot: &u32| slab.get(*slot as usize).is_some_and(|found| found.id == id);
+        let slot = *self.slots.find(hash(id), is_of)? as usize;
         Some((slot, self.slab.get_mut(slot)?))
     }
 
@@ -111,4 +122,9 @@ impl Connections {
     pub(super) fn token(slot: Slot) -> Token {
         Token(slot)
     }
+}
+
+#[inline]
+fn hash(id: ConnId) -> u64 {
+    FxBuildHasher.hash_one(id)
 }

@@ -113,12 +113,20 @@ impl Machine {
         sentinel
     }
 
-    /// The notes wait for 30 s, or 5 s, until a master counts as down.
+    /// The notes wait for 30 s, or 5 s, until a master counts as down. An election in which the votes
+    /// are split is repeated after twice the failover's timeout, which is minutes there.
     fn impatient(&self, sentinels: &[u16], master: &str) {
-        let set = format!("SENTINEL SET {master} down-after-milliseconds 1000");
+        let set =
+            format!("SENTINEL SET {master} down-after-milliseconds 1000 failover-timeout 10000");
         for port in sentinels {
             assert_eq!(self.run(&format!("redis-cli -p {port} {set}")), "OK\n");
         }
+    }
+
+    /// The epoch of the configuration that a Sentinel has of a master.
+    fn epoch(&self, sentinel: u16, master: &str) -> String {
+        let told = self.run(&format!("redis-cli -p {sentinel} SENTINEL master {master}"));
+        printed(&told, "config-epoch").to_owned()
     }
 
     /// Waits until a Sentinel names another master than this one, whose port is then told.
@@ -148,6 +156,23 @@ impl Window {
             let text = || self.text();
             until(|| format!("no '{part}' in\n{}", text()), || text().contains(part));
         }
+    }
+
+    /// Waits until it has printed all of this, one after the other.
+    fn shows_in_order(&self, parts: &[&str]) {
+        let missing = || {
+            let text = self.text();
+            let mut rest = text.as_str();
+            for part in parts {
+                match rest.split_once(part) {
+                    Some((_, after)) => rest = after,
+                    None => return Some(*part),
+                }
+            }
+            None
+        };
+        let why = || format!("no '{}' in its place in\n{}", missing().unwrap_or(""), self.text());
+        until(why, || missing().is_none());
     }
 
     fn kill(&mut self) {
@@ -188,6 +213,13 @@ fn printed<'t>(reply: &'t str, field: &str) -> &'t str {
     let mut lines = reply.lines().map(|line| line.rsplit_once(") ").map_or(line, |(_, text)| text));
     let found = lines.find(|line| line.trim_matches('"') == field).and_then(|_| lines.next());
     found.unwrap_or_default().trim_matches('"')
+}
+
+/// The id by which a Sentinel calls itself in its log.
+fn id(sentinel: &Window) -> String {
+    let text = sentinel.text();
+    let id = text.lines().find_map(|line| line.split_once("Sentinel ID is "));
+    id.expect("a line with its id").1.to_owned()
 }
 
 /// The notes' fields of `SENTINEL masters`, in their order.
@@ -300,6 +332,220 @@ sentinel failover-timeout mymaster 180000
         let there = rewritten.lines().any(|it| it.starts_with(line) && !it.starts_with('#'));
         assert!(there, "no '{line}' in\n{rewritten}");
     }
+}
+
+#[test]
+fn three_sentinels_started_as_servers_find_each_other_vote_and_rewrite_their_files() {
+    let sentinels = [26379, 26380, 26381];
+    let notes = Machine::new(&[6379, 6380, 6381, 26379, 26380, 26381]);
+    let mut servers = [6379, 6380, 6381].map(|port| {
+        notes.vi(&format!("data/{port}/empty"), "");
+        let data = notes.path(&format!("data/{port}"));
+        let lines = format!("port {port}\nrepl-diskless-sync no\ndir {}\n", data.display());
+        notes.vi(&format!("test/{port}.conf"), &lines);
+        let follow = if port == 6379 { "" } else { " --replicaof 127.0.0.1 6379" };
+        notes.server(&format!("redis-server ~/test/{port}.conf{follow}"))
+    });
+    let online = ["slave0:ip=127.0.0.1", "slave1:ip=127.0.0.1"];
+    notes.until("redis-cli -p 6379 INFO replication", &online);
+
+    let mut started: Vec<Window> = Vec::new();
+    for port in sentinels {
+        let lines = format!("port {port}\nsentinel monitor mymaster 127.0.0.1 6379 2\n");
+        notes.vi(&format!("test/{port}.conf"), &lines);
+        let line = format!("redis-server ~/test/{port}.conf --sentinel");
+        let sentinel = notes.sentinel(&line, port);
+        let at = "@ mymaster 127.0.0.1 6379";
+        sentinel.shows_in_order(&[
+            "Sentinel ID is ",
+            "+monitor master mymaster 127.0.0.1 6379 quorum 2",
+        ]);
+        for slave in [6380, 6381] {
+            sentinel.shows(&[&format!("+slave slave 127.0.0.1:{slave} 127.0.0.1 {slave} {at}")]);
+        }
+        // Each finds those that were there before, and is found by them.
+        for (other, other_port) in started.iter().zip(sentinels) {
+            let known =
+                |id: &str, port: u16| format!("+sentinel sentinel {id} 127.0.0.1 {port} {at}");
+            sentinel.shows(&[&known(&id(other), other_port)]);
+            other.shows(&[&known(&id(&sentinel), port)]);
+        }
+        started.push(sentinel);
+    }
+
+    notes.impatient(&sentinels, "mymaster");
+    servers[0].kill();
+    for replica in &servers[1..] {
+        replica.shows_in_order(&[
+            "Connection with master lost.",
+            "Caching the disconnected master state.",
+            // "Reconnecting" the first time, "Connecting" after that.
+            "onnecting to MASTER 127.0.0.1:6379",
+            "MASTER <-> REPLICA sync started",
+        ]);
+    }
+    let new = notes.another_master(26379, "mymaster", 6379);
+    let other = if new == 6380 { 6381 } else { 6380 };
+    let promoted = format!(
+        "+failover-state-send-slaveof-noone slave 127.0.0.1:{new} 127.0.0.1 {new} @ mymaster \
+         127.0.0.1 6379"
+    );
+    until(
+        || started[0].text(),
+        || started.iter().any(|sentinel| sentinel.text().contains(&promoted)),
+    );
+    notes.until(&format!("redis-cli -p {new} INFO replication"), &["role:master", "state=online"]);
+    for port in &sentinels[1..] {
+        assert_eq!(notes.another_master(*port, "mymaster", 6379), new);
+    }
+
+    // The file tells what has happened. It took another epoch if the votes were split at first.
+    let epoch = notes.epoch(26379, "mymaster");
+    let file = || notes.cat("test/26379.conf");
+    let lines = [
+        "port 26379".to_owned(),
+        format!("sentinel myid {}", id(&started[0])),
+        format!("sentinel monitor mymaster 127.0.0.1 {new} 2"),
+        format!("sentinel config-epoch mymaster {epoch}"),
+        "sentinel known-replica mymaster 127.0.0.1 6379".into(),
+        format!("sentinel known-replica mymaster 127.0.0.1 {other}"),
+        format!("sentinel known-sentinel mymaster 127.0.0.1 26380 {}", id(&started[1])),
+        format!("sentinel known-sentinel mymaster 127.0.0.1 26381 {}", id(&started[2])),
+    ];
+    for line in lines {
+        until(
+            || format!("no '{line}' in\n{}", file()),
+            || file().lines().any(|there| there == line),
+        );
+    }
+
+    // How they find each other: each tells all of itself and of the master.
+    let listener = notes.window(&format!("redis-cli -p {new} PSUBSCRIBE '*'"));
+    listener.shows_in_order(&[
+        "1) \"psubscribe\"\n2) \"*\"\n3) (integer) 1\n",
+        "1) \"pmessage\"\n2) \"*\"\n3) \"__sentinel__:hello\"\n4) \"127.0.0.1,",
+    ]);
+    for (sentinel, port) in started.iter().zip(sentinels) {
+        let id = id(sentinel);
+        let hello =
+            format!("4) \"127.0.0.1,{port},{id},{epoch},mymaster,127.0.0.1,{new},{epoch}\"");
+        listener.shows(&[&hello]);
+    }
+}
+
+#[test]
+fn three_sentinels_with_copied_files_log_each_step_of_a_failover() {
+    let notes = Machine::new(&[7001, 7002, 7003, 27001, 27002, 27003]);
+    let mut servers = [7001, 7002, 7003].map(|port| {
+        let dir = notes.path(&format!("{port}"));
+        let lines = format!("port {port}\nreplica-announce-ip 127.0.0.1\ndir {}\n", dir.display());
+        notes.vi(&format!("{port}/redis.conf"), &format!("{lines}repl-diskless-sync-delay 0\n"));
+        notes.server(&format!("redis-server {port}/redis.conf"))
+    });
+    for port in [7002, 7003] {
+        let ok = notes.run(&format!("redis-cli -p {port} slaveof 127.0.0.1 7001"));
+        assert_eq!(ok, "OK\n");
+    }
+    notes.until("redis-cli -p 7001 info replication", &["slave0:", "slave1:"]);
+    for port in [7002, 7003] {
+        notes.until(&format!("redis-cli -p {port} info replication"), &["master_link_status:up"]);
+    }
+
+    notes.run("mkdir s1 s2 s3");
+    notes.vi(
+        "s1/sentinel.conf",
+        &format!(
+            "port 27001
+sentinel announce-ip 127.0.0.1
+sentinel monitor mymaster 127.0.0.1 7001 2
+sentinel down-after-milliseconds mymaster 5000
+sentinel failover-timeout mymaster 60000
+dir \"{}/s1\"
+",
+            notes.home.path().display()
+        ),
+    );
+    let copied = notes.run("echo s2 s3 | xargs -t -n 1 cp s1/sentinel.conf");
+    assert!(copied.contains("cp s1/sentinel.conf s2"), "{copied}");
+    for n in ["2", "3"] {
+        let line = format!("sed -i -e 's/27001/2700{n}/g' -e 's/s1/s{n}/g' s{n}/sentinel.conf");
+        assert_eq!(notes.run(&line), "");
+    }
+    let sentinels = [("s1", 27001), ("s2", 27002), ("s3", 27003)]
+        .map(|(dir, port)| notes.sentinel(&format!("redis-sentinel {dir}/sentinel.conf"), port));
+    for port in [27001, 27002, 27003] {
+        let known = ["\"num-slaves\"\n   32) \"2\"", "\"num-other-sentinels\"\n   34) \"2\""];
+        notes.until(&format!("redis-cli -p {port} SENTINEL masters"), &known);
+    }
+
+    notes.impatient(&[27001, 27002, 27003], "mymaster");
+    servers[0].kill();
+    let new = notes.another_master(27001, "mymaster", 7001);
+    let other = if new == 7002 { 7003 } else { 7002 };
+    let leader = until_some(
+        || "no Sentinel leads".into(),
+        || {
+            sentinels.iter().find(|sentinel| {
+                sentinel.text().contains("+switch-master")
+                    && sentinel.text().contains("+elected-leader")
+            })
+        },
+    );
+    let master = "master mymaster 127.0.0.1 7001";
+    let slave =
+        |port: u16| format!("slave 127.0.0.1:{port} 127.0.0.1 {port} @ mymaster 127.0.0.1 7001");
+    let own = id(leader);
+    let epoch = notes.epoch(27001, "mymaster");
+    let steps = [
+        format!("+sdown {master}"),
+        format!("+odown {master} #quorum "),
+        format!("+new-epoch {epoch}"),
+        format!("+try-failover {master}"),
+        format!("+vote-for-leader {own} {epoch}"),
+        format!("+elected-leader {master}"),
+        format!("+failover-state-select-slave {master}"),
+        format!("+selected-slave {}", slave(new)),
+        format!("+failover-state-send-slaveof-noone {}", slave(new)),
+        format!("+failover-state-wait-promotion {}", slave(new)),
+        format!("+promoted-slave {}", slave(new)),
+        format!("+failover-state-reconf-slaves {master}"),
+        format!("+slave-reconf-sent {}", slave(other)),
+        format!("+slave-reconf-inprog {}", slave(other)),
+        format!("+slave-reconf-done {}", slave(other)),
+        format!("+failover-end {master}"),
+        format!("+switch-master mymaster 127.0.0.1 7001 127.0.0.1 {new}"),
+    ];
+    leader.shows_in_order(&steps.each_ref().map(String::as_str));
+    // Whose vote came when is chance.
+    leader.shows(&[&format!(" voted for {own} {epoch}")]);
+
+    // The replica that became the master, and the one that follows it now.
+    let of = |port: u16| &servers[usize::from(port - 7001)];
+    let client = format!("name=sentinel-{}-cmd", &own[..8]);
+    of(new).shows_in_order(&[
+        "Discarding previously cached master state.",
+        "Setting secondary replication ID to ",
+        "MASTER MODE enabled (user request from 'id=",
+        &client,
+        " user=default",
+        "CONFIG REWRITE executed with success.",
+        &format!("Replica 127.0.0.1:{other} asks for synchronization"),
+        &format!("Partial resynchronization request from 127.0.0.1:{other} accepted. Sending "),
+        " bytes of backlog starting from offset ",
+    ]);
+    of(other).shows_in_order(&[
+        &format!("Connecting to MASTER 127.0.0.1:{new}"),
+        "MASTER <-> REPLICA sync started",
+        &format!("REPLICAOF 127.0.0.1:{new} enabled (user request from 'id="),
+        &client,
+        "CONFIG REWRITE executed with success.",
+        "Non blocking connect for SYNC fired the event.",
+        "Master replied to PING, replication can continue...",
+        "Trying a partial resynchronization (request ",
+        "Successful partial resynchronization with master.",
+        "Master replication ID changed to ",
+        "MASTER <-> REPLICA sync: Master accepted a Partial Resynchronization.",
+    ]);
 }
 
 #[test]

@@ -13,11 +13,14 @@ pub struct SlotId {
     pub serial: u32,
 }
 
+/// What is in a place: a connection and its value.
+type Place<T> = Option<Box<(ConnId, T)>>;
+
 /// Values in numbered places, which are used again.
 #[derive(Clone, Debug)]
 pub(super) struct Slots<T> {
     /// Boxed, since the list grows by doubling and most of it may be empty.
-    places: Vec<Option<(ConnId, Box<T>)>>,
+    places: Vec<Place<T>>,
     free: Vec<u32>,
     /// The place of each connection. Never iterated.
     by_conn: HashTable<u32>,
@@ -45,7 +48,7 @@ impl<T> Slots<T> {
         };
         self.serial = self.serial.wrapping_add(1).max(1);
         let id = SlotId { slot, serial: self.serial };
-        *self.places.get_mut(slot as usize)? = Some((conn, Box::new(make(id))));
+        *self.places.get_mut(slot as usize)? = Some(Box::new((conn, make(id))));
         let places = &self.places;
         self.by_conn.insert_unique(hash(conn), slot, |slot| hash_at(places, *slot));
         Some(id)
@@ -53,12 +56,12 @@ impl<T> Slots<T> {
 
     #[inline]
     pub(super) fn get(&self, slot: u32) -> Option<&T> {
-        self.places.get(slot as usize)?.as_ref().map(|(_, value)| &**value)
+        self.places.get(slot as usize)?.as_ref().map(|place| &place.1)
     }
 
     #[inline]
     pub(super) fn get_mut(&mut self, slot: u32) -> Option<&mut T> {
-        self.places.get_mut(slot as usize)?.as_mut().map(|(_, value)| &mut **value)
+        self.places.get_mut(slot as usize)?.as_mut().map(|place| &mut place.1)
     }
 
     #[inline]
@@ -73,20 +76,20 @@ impl<T> Slots<T> {
         let entry = self.by_conn.find_entry(hash(conn), |slot| is_at(places, *slot, conn)).ok()?;
         let (slot, _) = entry.remove();
         self.free.push(slot);
-        self.places.get_mut(slot as usize)?.take().map(|(_, value)| *value)
+        self.places.get_mut(slot as usize)?.take().map(|place| place.1)
     }
 
     pub(super) fn remove_if(&mut self, slot: u32, wanted: impl FnOnce(&T) -> bool) -> Option<T> {
-        let (conn, value) = self.places.get(slot as usize)?.as_ref()?;
+        let (conn, value) = &**self.places.get(slot as usize)?.as_ref()?;
         if wanted(value) { self.remove_conn(*conn) } else { None }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.places.iter().flatten().map(|(_, value)| &**value)
+        self.places.iter().flatten().map(|place| &place.1)
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        self.places.iter_mut().flatten().map(|(_, value)| &mut **value)
+        self.places.iter_mut().flatten().map(|place| &mut place.1)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -96,13 +99,13 @@ impl<T> Slots<T> {
 
 /// Whether a place is this connection's.
 #[inline]
-fn is_at<T>(places: &[Option<(ConnId, T)>], slot: u32, conn: ConnId) -> bool {
-    matches!(places.get(slot as usize), Some(Some((known, _))) if *known == conn)
+fn is_at<T>(places: &[Place<T>], slot: u32, conn: ConnId) -> bool {
+    matches!(places.get(slot as usize), Some(Some(place)) if place.0 == conn)
 }
 
 /// The hash of the connection in a place.
-fn hash_at<T>(places: &[Option<(ConnId, T)>], slot: u32) -> u64 {
-    places.get(slot as usize).and_then(Option::as_ref).map_or(0, |(conn, _)| hash(*conn))
+fn hash_at<T>(places: &[Place<T>], slot: u32) -> u64 {
+    places.get(slot as usize).and_then(Option::as_ref).map_or(0, |place| hash(place.0))
 }
 
 /// Connections are numbered by the driver, one after the other.
