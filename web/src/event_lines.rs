@@ -1,5 +1,6 @@
 //! The list of events in words: what was done, what broke, what was logged.
 
+use limpid_core::client::Session;
 use limpid_core::lab::CLI;
 use limpid_core::machine::{LogLevel, NetError};
 use limpid_core::sim::{Action, ActionError, Event, EventKind, HostId, ProcId};
@@ -107,7 +108,7 @@ impl Lab {
         Some(match &event.kind {
             EventKind::Action(Action::Type { process, line }) => {
                 let server = process.strip_prefix("cli-").unwrap_or(process);
-                (Command, format!("{server}> {line}"))
+                (Command, format!("{server}> {}", Session::without_secrets(line)))
             }
             EventKind::Action(action) if is_typing(action) => return None,
             EventKind::Action(action) => {

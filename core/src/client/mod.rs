@@ -14,6 +14,7 @@ pub mod machine;
 pub use crate::resp::quote;
 pub mod marks;
 mod pace;
+mod secrets;
 pub mod session;
 pub mod sharded;
 pub mod traffic;

@@ -6,6 +6,7 @@
 //! [`Session::prompt`] while [`Session::waiting`] says [`Waiting::Line`], and tells it what
 //! happened.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -15,12 +16,12 @@ use crate::time::{Duration, Mono};
 use super::format::{Format, Output};
 use super::help::Help;
 use super::quote::split_args;
+use super::secrets::{self, is_sensitive};
 
 mod command;
 mod config;
 mod link;
 
-pub use command::is_sensitive;
 pub use config::{Action, Answer, Protocol, SessionConfig, Target, Waiting};
 
 use command::{Change, Command, Phase};
@@ -217,6 +218,26 @@ impl Session {
                 Repetition::Invalid => false,
                 Repetition::Times(_, skip) => !is_sensitive(args.get(skip..).unwrap_or_default()),
             },
+        }
+    }
+
+    /// A typed line as it may be shown to others: passwords and the like are replaced, as MONITOR
+    /// replaces them.
+    pub fn without_secrets(line: &str) -> Cow<'_, str> {
+        // Quotes that are not closed do not make a secret fit to be seen.
+        let words = || line.split_ascii_whitespace().map(|word| word.as_bytes().to_vec()).collect();
+        let args = split_args(line.as_bytes()).unwrap_or_else(words);
+        let skip = match repetition(&args) {
+            Repetition::Invalid => 0,
+            Repetition::Times(_, skip) => skip,
+        };
+        let (before, command) = args.split_at(skip.min(args.len()));
+        match secrets::redacted(command) {
+            Some(shown) => {
+                let before = before.iter().map(|word| String::from_utf8_lossy(word).into_owned());
+                Cow::Owned(before.chain(shown).collect::<Vec<_>>().join(" "))
+            }
+            None => Cow::Borrowed(line),
         }
     }
 

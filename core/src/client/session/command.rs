@@ -152,27 +152,3 @@ impl Command {
         self.args.get(i).is_some_and(|arg| arg.eq_ignore_ascii_case(word.as_bytes()))
     }
 }
-
-/// Whether a command carries a secret and shall not be written to a history.
-pub fn is_sensitive(args: &[Vec<u8>]) -> bool {
-    let is = |i: usize, word: &str| {
-        args.get(i).is_some_and(|arg| arg.eq_ignore_ascii_case(word.as_bytes()))
-    };
-    let n = args.len();
-    if is(0, "auth") || is(0, "acl") && is(1, "setuser") {
-        return true;
-    }
-    if is(0, "config") && is(1, "set") {
-        let secrets = ["masterauth", "masteruser", "requirepass"];
-        return (2..n).step_by(2).any(|i| secrets.iter().any(|secret| is(i, secret)));
-    }
-    if is(0, "hello") {
-        return (2..n).any(|i| is(i, "auth") && i + 2 < n);
-    }
-    if is(0, "migrate") {
-        // Behind KEYS there are only keys.
-        let keys = (6..n).find(|&i| is(i, "keys")).unwrap_or(n);
-        return (6..keys).any(|i| is(i, "auth") && i + 1 < n || is(i, "auth2") && i + 2 < n);
-    }
-    false
-}

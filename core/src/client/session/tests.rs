@@ -412,6 +412,7 @@ fn secrets_stay_out_of_the_history() {
         "config set maxmemory 1 requirepass x",
         "acl setuser u on >p",
         "hello 3 AUTH u p",
+        "acl setuser u",
         "migrate h 1 \"\" 0 10 AUTH p KEYS a",
     ] {
         assert!(!Session::may_remember(line.as_bytes()), "{line}");
@@ -420,6 +421,33 @@ fn secrets_stay_out_of_the_history() {
         ["get auth", "config get requirepass", "migrate h 1 \"\" 0 10 KEYS auth x", "get \"k"]
     {
         assert!(Session::may_remember(line.as_bytes()), "{line}");
+    }
+}
+
+#[test]
+fn a_line_is_shown_to_others_without_its_secrets() {
+    for (line, shown) in [
+        ("auth secret", "auth (redacted)"),
+        ("AUTH me  'se cret'", "AUTH (redacted) (redacted)"),
+        ("3 auth secret", "3 auth (redacted)"),
+        ("hello 3 auth me secret setname x", "hello 3 auth (redacted) (redacted) setname x"),
+        ("hello 3 auth me", "hello 3 auth (redacted)"),
+        ("ACL SETUSER me on >secret ~*", "ACL SETUSER (redacted) (redacted) (redacted) (redacted)"),
+        (
+            "config set requirepass secret maxmemory 1 masterauth secret",
+            "config set requirepass (redacted) maxmemory 1 masterauth (redacted)",
+        ),
+        (
+            "migrate h 1 \"\" 0 9 copy auth secret keys a auth",
+            "migrate h 1 \"\" 0 9 copy auth (redacted) keys a auth",
+        ),
+        ("auth \"secret", "auth (redacted)"),
+        ("migrate h 1 k 0 9 auth2 me secret", "migrate h 1 k 0 9 auth2 (redacted) (redacted)"),
+    ] {
+        assert_eq!(Session::without_secrets(line), shown);
+    }
+    for line in ["get  auth", "config get requirepass", "set k \"a b\"", "get \"k", "auth", ""] {
+        assert_eq!(Session::without_secrets(line), line);
     }
 }
 

@@ -200,6 +200,40 @@ fn monitor_shows_commands_but_no_secrets() {
 }
 
 #[test]
+fn passwords_are_hidden_wherever_commands_are_shown() {
+    let mut driver = Driver::new("slowlog-log-slower-than 0");
+    let (a, b) = (driver.connect(), driver.connect());
+    assert_eq!(driver.line(a, "monitor"), "+OK\r\n");
+    for (line, shown) in [
+        // What administers is not shown at all.
+        ("acl setuser me on >secret ~* +@all", ""),
+        ("config set maxmemory 0 masterauth secret", ""),
+        ("config set requirepass secret", ""),
+        ("hello 2 auth me secret", r#""hello" "2" "auth" "(redacted)" "(redacted)""#),
+        ("auth me secret", r#""auth" "(redacted)" "(redacted)""#),
+        // Nor when they are refused.
+        ("hello 9 auth me secret", r#""hello" "9" "auth" "(redacted)" "(redacted)""#),
+        ("auth me wrong-secret", r#""auth" "(redacted)" "(redacted)""#),
+    ] {
+        driver.line(b, line);
+        let seen = driver.take(a);
+        assert!(seen.contains(shown) && !seen.contains("secret"), "{line}: {seen}");
+        let told = driver.line(b, "client list");
+        assert!(told.contains("name=") && !told.contains("secret"), "{told}");
+        driver.take(a);
+    }
+    let log = driver.line(b, "slowlog get -1");
+    for shown in [
+        "setuser\r\n$10\r\n(redacted)\r\n$10\r\n(redacted)",
+        "masterauth\r\n$10\r\n(redacted)",
+        "requirepass\r\n$10\r\n(redacted)",
+        "auth\r\n$10\r\n(redacted)\r\n$10\r\n(redacted)",
+    ] {
+        assert!(log.contains(shown) && !log.contains("secret"), "{shown}: {log}");
+    }
+}
+
+#[test]
 fn blocked_clients_are_served_in_order() {
     let mut driver = Driver::new("");
     let (a, b, c) = (driver.connect(), driver.connect(), driver.connect());
