@@ -21,7 +21,7 @@
 //! * `cron`: what is done because time passes, and the reasons to be woken;
 //! * `shutdown`: how it ends;
 //! * [`inspect`]: what an observer sees;
-//! * `select`, `basics`, `modules`, `debug`: commands that fit nowhere else;
+//! * `select`, `basics`, `lolwut`, `modules`, `debug`: commands that fit nowhere else;
 //! * [`table`]: all commands;
 //! * `service`: the hooks by which the front calls the server, each a line or two.
 //!
@@ -45,6 +45,7 @@ mod eviction;
 mod fast_path;
 mod info;
 pub mod inspect;
+mod lolwut;
 mod memory;
 mod migrate;
 mod modules;

@@ -35,6 +35,7 @@ const ADMINISTRATION: Groups<Redis> = &[
     Rows::<Redis>::COMMAND,
     Rows::<Redis>::INFO,
     super::basics::ROWS,
+    super::lolwut::ROWS,
     Rows::<Redis>::SLOWLOG,
     Rows::<Redis>::LATENCY,
     super::modules::ROWS,
