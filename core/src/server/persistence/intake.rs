@@ -24,8 +24,10 @@ pub(in crate::server) struct IntakeOptions {
     /// Whether keys whose time has come are left out: a primary does that, but not with the base
     /// of an append-only file, since the commands behind it count on all its keys.
     pub(in crate::server) drop_expired: bool,
-    /// Whether a key may take the place of one that is there (DEBUG RELOAD MERGE).
+    /// Whether a key or a library may take the place of one that is there (DEBUG RELOAD MERGE).
     pub(in crate::server) replace: bool,
+    /// The source texts of libraries that are there and stay (DEBUG RELOAD NOFLUSH).
+    pub(in crate::server) libraries: Vec<Vec<u8>>,
 }
 
 /// What a snapshot tells of the stream of replication.
@@ -79,6 +81,7 @@ pub(in crate::server) struct Intake {
 impl Intake {
     /// Nothing taken in yet.
     pub(in crate::server) fn new(options: IntakeOptions) -> Self {
+        let libraries = options.libraries.clone();
         Self {
             reader: Reader::new(options.read.clone()),
             options,
@@ -95,7 +98,7 @@ impl Intake {
             empty: 0,
             used_memory: 0,
             position: LoadedPosition::default(),
-            libraries: Vec::new(),
+            libraries,
             left_out: Vec::new(),
             lines: Vec::new(),
         }
@@ -237,7 +240,7 @@ impl Intake {
             Record::End(Checksum::Disabled) => self.notice(
                 "RDB file was saved with checksum disabled: no check performed.".to_owned(),
             ),
-            Record::Function(library) => self.libraries.push(library),
+            Record::Function(library) => self.library(library)?,
             Record::ModuleAux { module } => {
                 self.notice(format!("Passing over AUX data of the module type '{module}'"));
             }
@@ -250,6 +253,21 @@ impl Intake {
             }
         }
         Ok(false)
+    }
+
+    fn library(&mut self, source: Vec<u8>) -> Result<(), RdbError> {
+        let name = library_name(&source);
+        let same = |other: &&mut Vec<u8>| name.is_some() && library_name(other) == name;
+        match self.libraries.iter_mut().find(same) {
+            Some(other) if self.options.replace => *other = source,
+            Some(_) => {
+                let name = String::from_utf8_lossy(name.unwrap_or_default());
+                let reason = format!("RDB has a library '{name}' that already exists");
+                return Err(refuse(self.reader.offset(), reason));
+            }
+            None => self.libraries.push(source),
+        }
+        Ok(())
     }
 
     fn entry(&mut self, keyspace: &mut Keyspace, entry: Entry) -> Result<(), RdbError> {
@@ -323,6 +341,12 @@ impl Intake {
     }
 }
 
+/// The name that the first line of a library's source gives it.
+fn library_name(source: &[u8]) -> Option<&[u8]> {
+    let line = source.split(|&byte| byte == b'\n').next()?;
+    line.split(u8::is_ascii_whitespace).find_map(|word| word.strip_prefix(b"name="))
+}
+
 fn refuse(offset: u64, reason: String) -> RdbError {
     RdbError { offset, reason, doing: crate::persist::rdb::Doing::Value }
 }
@@ -348,8 +372,12 @@ mod tests {
         }
         file.extend([0xff, 0, 0, 0, 0, 0, 0, 0, 0]);
         let mut keyspace = Keyspace::new(16, 1);
-        let options =
-            IntakeOptions { read: ReadOptions::default(), drop_expired: false, replace: false };
+        let options = IntakeOptions {
+            read: ReadOptions::default(),
+            drop_expired: false,
+            replace: false,
+            libraries: Vec::new(),
+        };
         let mut intake = Intake::new(options);
         intake.expect(file.len() as u64);
         intake.hand_in(file);

@@ -211,6 +211,7 @@ impl Server {
             },
             drop_expired: !self.is_replica(),
             replace: false,
+            libraries: Vec::new(),
         }
     }
 

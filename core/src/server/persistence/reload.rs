@@ -16,7 +16,7 @@ pub(in crate::server) struct Reload {
     pub(super) client: u64,
     /// Whether the data is forgotten before it is loaded again.
     flush: bool,
-    /// Whether keys may take the place of others.
+    /// Whether keys and libraries may take the place of others.
     merge: bool,
 }
 
@@ -64,6 +64,9 @@ impl Server {
         }
         let mut options = self.intake_options(now);
         options.replace = reload.merge;
+        if !reload.flush {
+            options.libraries.clone_from(&self.service.persistence.libraries);
+        }
         self.load_dump(now, options, After::Reload { client: reload.client });
     }
 

@@ -238,3 +238,28 @@ fn functions_are_called_listed_and_stay_with_the_data() {
     assert_eq!(again.line(conn, "function delete mine"), "+OK\r\n");
     assert_eq!(again.line(conn, "function list"), "*0\r\n");
 }
+
+#[test]
+fn a_reload_that_forgets_nothing_keeps_libraries_too() {
+    let mut d = Driver::new("save \"\"\nenable-debug-command yes");
+    let conn = d.connect();
+    let load = |d: &mut Driver, name: &str, value: u8| {
+        let code = format!(
+            "#!lua name={name}\nredis.register_function('{name}', function() return {value} end)"
+        );
+        let reply = d.send(conn, &encoded(&["function", "load", "replace", &code]));
+        assert_eq!(reply, format!("${}\r\n{name}\r\n", name.len()));
+    };
+    load(&mut d, "kept", 1);
+    assert_eq!(d.line(conn, "debug reload"), "+OK\r\n");
+    load(&mut d, "more", 2);
+    assert_eq!(
+        d.line(conn, "debug reload nosave noflush"),
+        "-ERR Error trying to load the RDB dump, check server logs.\r\n"
+    );
+    assert!(d.log.iter().any(|line| line.contains("library 'kept' that already exists")));
+    load(&mut d, "kept", 3);
+    assert_eq!(d.line(conn, "debug reload nosave noflush merge"), "+OK\r\n");
+    assert_eq!(d.line(conn, "fcall kept 0"), ":1\r\n");
+    assert_eq!(d.line(conn, "fcall more 0"), ":2\r\n");
+}
