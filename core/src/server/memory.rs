@@ -77,6 +77,7 @@ fn stats(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     let overheads: Vec<(usize, [usize; 2])> =
         databases.into_iter().map(|db| (db, server.service.keyspace.overheads(db))).collect();
     let net = memory.used.saturating_sub(memory.startup);
+    let scripts = server.service.scripting.usage();
     let per_key = net.checked_div(memory.keys as u64).unwrap_or_default();
     let mut reply = call.reply();
     let map = reply.begin(Aggregate::Map);
@@ -88,10 +89,10 @@ fn stats(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
         ("replication.backlog", memory.backlog as i64),
         ("clients.slaves", memory.replicas as i64),
         ("clients.normal", memory.clients as i64),
-        ("cluster.links", 0),
+        ("cluster.links", server.cluster_links_memory() as i64),
         ("aof.buffer", memory.aof as i64),
-        ("lua.caches", 0),
-        ("functions.caches", 0),
+        ("lua.caches", scripts.script_bytes as i64),
+        ("functions.caches", scripts.library_bytes as i64),
     ];
     for (name, value) in numbers {
         reply.bulk(name.as_bytes());
