@@ -320,9 +320,15 @@ impl<S: Service> Client<S> {
     /// Brings the sum of what clients take up to date, in which servers do not count.
     pub(in crate::front) fn count_memory(&mut self, total: &mut u64) {
         let counts = self.state.kind() == ClientKind::Normal;
-        let memory = if counts { self.memory() } else { 0 };
+        let memory = if counts { self.reported_memory() } else { 0 };
         *total = (*total + memory as u64).saturating_sub(self.counted_memory as u64);
         self.counted_memory = memory;
+    }
+
+    /// Memory as CLIENT LIST and `maxmemory-clients` count it: with room for a chunk of replies that
+    /// every client has in Redis, so that the next small reply changes nothing.
+    pub fn reported_memory(&self) -> usize {
+        self.memory() + Outbox::CHUNK.saturating_sub(self.outbox.capacity())
     }
 
     /// Memory that it takes, in bytes.

@@ -79,7 +79,7 @@ pub(crate) fn describe<S: Service>(client: &Client<S>, now: Option<Mono>) -> Str
         client.argv_bytes,
         Outbox::CHUNK,
         client.outbox_peak.min(Outbox::CHUNK),
-        client.memory(),
+        client.reported_memory(),
         if output == 0 { "r" } else { "rw" },
         client
             .user

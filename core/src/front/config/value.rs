@@ -67,22 +67,14 @@ fn from_words(d: &Directive, words: &[&[u8]], old: &[u8]) -> Result<Vec<u8>, Str
 }
 
 fn choices(allowed: &[&str], words: &[&[u8]]) -> Result<Vec<u8>, String> {
-    let mut chosen = Vec::new();
-    for word in words {
-        match allowed.iter().find(|a| a.as_bytes().eq_ignore_ascii_case(word)) {
-            Some(word) if !chosen.contains(word) => chosen.push(*word),
-            Some(_) => {}
-            None => {
-                return Err(format!(
-                    "argument(s) must be one of the following: {}",
-                    allowed.join(", ")
-                ));
-            }
-        }
+    let is = |choice: &str, word: &[u8]| choice.as_bytes().eq_ignore_ascii_case(word);
+    let known = |word: &&[u8]| allowed.iter().any(|choice| is(choice, word));
+    if words.is_empty() || !words.iter().all(known) {
+        return Err(format!("argument(s) must be one of the following: {}", allowed.join(", ")));
     }
-    if chosen.is_empty() {
-        return Err("wrong number of arguments".into());
-    }
+    // In the order of the choices, whatever the order of the words.
+    let given = |choice: &&str| words.iter().any(|word| is(choice, word));
+    let mut chosen: Vec<&str> = allowed.iter().copied().filter(given).collect();
     if chosen.contains(&"save") && chosen.contains(&"nosave") {
         return Err(
             "shutdown-on-sigterm and shutdown-on-sigint cannot have both save and nosave".into()
