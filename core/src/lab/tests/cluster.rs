@@ -282,65 +282,6 @@ fn moves_of_slots_that_make_no_sense_are_refused() {
     }
 }
 
-/// Whatever fails, and whenever: the slots have one owner, which has all keys, and nobody else has any.
-#[test]
-fn a_move_that_is_interrupted_anywhere_leaves_every_key_once() {
-    let (mut moved, mut stayed) = (0, 0);
-    for seed in 0..40 {
-        let mut nodes = Nodes::new(seed, 3, 1);
-        fill(&mut nodes);
-        let slot = Slot::of(b"b");
-        let before = nodes.server(1).map(|server| server.keyspace().count_in_slot(slot));
-        nodes.until("the replica has them", |nodes| {
-            nodes.server(4).map(|server| server.keyspace().count_in_slot(slot)) == before
-        });
-        let target = nodes.node(2).my_id();
-        act(&mut nodes.world, "run node-1 t redis-cli -h 10.0.0.1");
-        let line = format!("cluster migrateslots slotsrange 3000 3600 node {target}");
-        let mut rng = Rng::new(seed);
-        let apply = |nodes: &mut Nodes, line: &str| nodes.world.apply(&line.parse().expect(line));
-        apply(&mut nodes, &format!("type t {line}")).expect("a terminal");
-        nodes.world.run_for(Duration::from_micros(rng.below(40_000)));
-        let fault = match rng.below(6) {
-            0 => "kill node-1",
-            1 => "kill node-2",
-            2 => "crash node-2",
-            3 => "partition node-1 | node-2",
-            4 => "partition node-2",
-            _ => "pause node-2",
-        };
-        apply(&mut nodes, fault).expect(fault);
-        nodes.world.run_for(Duration::from_millis(rng.below(20_000)));
-        for line in ["heal", "resume node-2", "start node-1:6379", "restart node-2"] {
-            // What runs cannot be started.
-            let _ = apply(&mut nodes, line);
-        }
-        let _ = apply(&mut nodes, "start node-2:6379");
-        let holds = |nodes: &Nodes, n| {
-            let server = nodes.server(n)?;
-            let keys = server.keyspace().count_in_slot(slot);
-            let node = server.cluster()?;
-            Some((keys, node.owns(slot), node.is_replica()))
-        };
-        nodes.until(&format!("seed {seed}: all agree after '{fault}'"), |nodes| {
-            nodes.are_up()
-                && nodes.agree()
-                && (1..=6).all(|n| match holds(nodes, n) {
-                    Some((keys, true, _)) => Some(keys) == before,
-                    Some((keys, false, false)) => keys == 0,
-                    Some((_, false, true)) => true,
-                    None => false,
-                })
-        });
-        let owner = (1..=6).find(|n| holds(&nodes, *n).is_some_and(|(_, owns, _)| owns));
-        match owner {
-            Some(2 | 5) => moved += 1,
-            _ => stayed += 1,
-        }
-    }
-    assert!(moved > 5 && stayed > 5, "{moved} moved, {stayed} stayed");
-}
-
 /// Clients that write all the while see neither ASK nor TRYAGAIN nor an error.
 #[test]
 fn clients_write_while_slots_move_as_a_whole() {
