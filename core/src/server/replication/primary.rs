@@ -181,6 +181,21 @@ impl Client {
         }
     }
 
+    /// Whether two connections are those of one replica: they come from one address and name one port.
+    pub(super) fn is_same_replica(&self, other: &Client) -> bool {
+        let host = |client: &Client| match &client.peer {
+            Endpoint::Ip(address) => Some(address.ip()),
+            Endpoint::Unix(_) => None,
+        };
+        let (Some(ours), Some(others)) = (&self.state.replica, &other.state.replica) else {
+            return false;
+        };
+        ours.port != 0
+            && ours.port == others.port
+            && ours.address == others.address
+            && host(self) == host(other)
+    }
+
     /// A replica as the log names it.
     pub(super) fn replica_name(&self) -> String {
         let address = self.replica_address();

@@ -34,7 +34,17 @@ impl Server {
             let offset = if of_file { replica.fsynced } else { replica.acked };
             replica.state == State::Online && offset >= acks.offset
         };
-        let replicas = self.all_replicas().filter(|(_, replica)| far(replica)).count();
+        // A replica that connects anew counts once, though its last connection may not have ended here
+        // yet: that one no longer says anything about what the replica has.
+        let far: Vec<&Client> = self
+            .all_replicas()
+            .filter(|(_, replica)| far(replica))
+            .map(|(client, _)| client)
+            .collect();
+        let is_new = |(at, client): &(usize, &&Client)| {
+            !far.iter().take(*at).any(|other| other.is_same_replica(client))
+        };
+        let replicas = far.iter().enumerate().filter(is_new).count();
         let local = self.fsynced_offset().is_some_and(|offset| offset >= acks.offset);
         Reached { replicas: replicas as i64, local }
     }

@@ -538,3 +538,17 @@ fn a_result_of_nothing_takes_the_place_of_what_was_there_be_its_time_past_or_not
     }
     assert!(driver.line(conn, "info stats").contains("expired_keys:0\r\n"));
 }
+
+#[test]
+fn a_replica_that_connects_anew_counts_once_for_wait() {
+    let mut driver = Driver::new("repl-diskless-sync-delay 0\nsave \"\"");
+    let conn = driver.connect();
+    for (port, count) in [(7000, 1), (7000, 1), (7001, 2)] {
+        let replica = driver.connect();
+        driver.line(replica, &format!("replconf listening-port {port} capa eof capa psync2"));
+        driver.line(replica, "psync ? -1");
+        driver.pass(Duration::from_secs(2));
+        driver.line(replica, "replconf ack 1000000");
+        assert_eq!(driver.line(conn, "wait 0 0"), format!(":{count}\r\n"));
+    }
+}
