@@ -51,7 +51,7 @@ pub(crate) enum Topic {
 
 const TOPICS: usize = Topic::Frame as usize + 1;
 
-/// Who wants to be told, by a number of its own.
+/// A component that is told of changes, by a number of its own.
 type Listener = (u64, Callback<()>);
 
 /// The handle.

@@ -33,14 +33,14 @@ pub struct Touched {
     pub by_itself: bool,
 }
 
-/// Who listens.
+/// The consumers of effects that there are at the moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Listeners {
     /// An append-only file or a replica gets the commands.
     pub propagation: bool,
-    /// Somebody watches keys or caches them.
+    /// A client watches keys or caches them.
     pub watching: bool,
-    /// Somebody is blocked on keys.
+    /// A client is blocked on keys.
     pub blocked: bool,
     /// The classes of events that are published: bits of [`Class`].
     pub events: u16,
@@ -53,7 +53,7 @@ pub struct Propagated {
     pub db: u32,
     /// Its name and arguments.
     pub args: OwnedArgs,
-    /// Who gets it.
+    /// Whether it is for replicas, for the append-only file, or for both.
     pub to: Followers,
 }
 
@@ -137,7 +137,7 @@ impl Effects {
         self.verbatim = Verbatim::IfDirty;
     }
 
-    /// Who listens.
+    /// The consumers that there are.
     #[inline]
     pub fn listeners(&self) -> Listeners {
         self.listeners

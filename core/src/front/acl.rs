@@ -1,4 +1,4 @@
-//! Who is logged in as whom, what is denied to whom, and the `aclfile`.
+//! The users that clients are logged in as, what they were denied, and the `aclfile`.
 
 use std::sync::Arc;
 

@@ -22,7 +22,7 @@ pub enum Lane {
     PubSub,
 }
 
-/// Who asked, and what.
+/// What was asked, and about which instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Asked {
     /// The master that it is about.

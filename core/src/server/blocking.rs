@@ -59,7 +59,7 @@ impl Blocked {
     }
 }
 
-/// Who waits for what.
+/// The clients that are blocked on each key, in the order in which they came.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Waiting {
     by_key: BTreeMap<Place, VecDeque<u32>>,

@@ -426,7 +426,7 @@ fn clients_are_listed_and_killed() {
 }
 
 #[test]
-fn the_watchdog_names_what_held_everybody_up() {
+fn the_watchdog_names_the_command_that_took_long() {
     for slowlog in ["10000", "-1"] {
         let config = format!("enable-debug-command yes\nslowlog-log-slower-than {slowlog}");
         let mut d = Driver::new(&config);

@@ -118,7 +118,7 @@ pub struct Watched {
     expired: bool,
 }
 
-/// Who watches what.
+/// The clients that watch each key.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Watches {
     by_key: BTreeMap<(u32, Box<[u8]>), BTreeSet<u32>>,

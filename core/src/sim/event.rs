@@ -40,16 +40,16 @@ pub enum EventKind {
     Connected {
         /// Which.
         tcp: TcpId,
-        /// Who asked for it.
+        /// The process that asked for it.
         from: ProcId,
-        /// Who accepted it.
+        /// The process that accepted it.
         to: ProcId,
     },
     /// A connection could not be made.
     ConnectFailed {
         /// Which.
         tcp: TcpId,
-        /// Who asked for it.
+        /// The process that asked for it.
         from: ProcId,
         /// Why.
         error: NetError,
@@ -58,7 +58,7 @@ pub enum EventKind {
     Broken {
         /// Which.
         tcp: TcpId,
-        /// Who was told.
+        /// The process that was told.
         proc: ProcId,
         /// Why.
         error: NetError,
@@ -74,7 +74,7 @@ pub enum EventKind {
     DiskFailed {
         /// On which host.
         host: HostId,
-        /// Who asked for it.
+        /// The process that asked for it.
         proc: ProcId,
         /// How.
         error: DiskErrorKind,

@@ -9,8 +9,8 @@
 //! many connections were heard from just now, the loop sleeps for a moment without listening, and
 //! then finds several requests at once. The clients, woken less often, get more done, too.
 //!
-//! Nobody who is alone waits for this, nor does a small company, whose requests nobody else's
-//! would join; a server with its hands full does not sleep at all.
+//! A single client, or a few of them, never wait for this: no other requests would join theirs. A
+//! server that is fully loaded does not sleep at all.
 
 #[cfg(target_os = "linux")]
 use std::num::NonZeroU64;

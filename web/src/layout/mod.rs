@@ -142,7 +142,7 @@ impl Outline {
     }
 }
 
-/// Who is to be placed, and where.
+/// The nodes to be placed, and the room for them.
 pub(crate) struct Cast<'a> {
     seats: &'a [Seat],
     room: Room,

@@ -98,7 +98,7 @@ fn fan(n: usize, room: Room) -> Vec<Point> {
 }
 
 /// Machines abreast, each with its servers side by side; in a tall room one below the other.
-/// Who writes stands on one side of them, who reads on the other.
+/// Clients that write stand on one side of them, clients that read on the other.
 pub(crate) fn racks(cast: &Cast<'_>) -> Vec<Point> {
     let &Cast { seats, room, ref servers, ref sentinels, ref clients, ref shells, .. } = cast;
     let mut places = vec![Point::default(); seats.len()];

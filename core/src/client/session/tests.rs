@@ -124,7 +124,7 @@ fn the_prompt_shows_where_one_is() {
 }
 
 #[test]
-fn nobody_listens() {
+fn a_refused_connection_is_reported() {
     let mut rig = Rig::new(|_| {});
     rig.session.start();
     rig.session.connect_failed(rig.now, "Connection refused");

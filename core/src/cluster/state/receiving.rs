@@ -129,7 +129,7 @@ impl Cluster {
         self.log(LogLevel::Warning, || text);
     }
 
-    /// Who sent a message: the node that the link leads to, or, where that is not known yet, the one
+    /// The sender of a message: the node that the link leads to, or, where that is not known yet, the one
     /// that the message names.
     fn sender(&mut self, id: LinkId, message: &Message) -> Option<From> {
         let link = self.links.get(&id)?;

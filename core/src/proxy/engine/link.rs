@@ -42,7 +42,7 @@ pub struct Link<L> {
 /// A request that a backend has yet to answer.
 #[derive(Clone, Debug)]
 pub struct Pending {
-    /// Who has asked.
+    /// The client or the rule that asked.
     pub owner: Owner,
     /// The command, in the rule's numbers.
     pub command: u16,

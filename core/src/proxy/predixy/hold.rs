@@ -37,7 +37,7 @@ pub(super) struct Holding {
 /// A request of a client, or a part of one, on its way to a server.
 #[derive(Clone, Debug)]
 pub(super) struct Errand<B> {
-    /// Who has asked, or which part of what was asked this is.
+    /// The client and the request that this belongs to, or the part of the request.
     pub(super) owner: Owner,
     /// The command, by its number.
     pub(super) command: u16,

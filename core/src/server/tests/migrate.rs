@@ -45,7 +45,7 @@ impl Driver {
 }
 
 #[test]
-fn a_key_moves_and_everybody_waits() {
+fn clients_wait_while_a_key_is_migrated() {
     let mut d = Driver::new(HERE);
     let (a, b) = (d.connect(), d.connect());
     d.line(a, "set k v px 5000");

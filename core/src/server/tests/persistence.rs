@@ -71,7 +71,7 @@ fn a_snapshot_is_what_was_there_when_it_began() {
 }
 
 #[test]
-fn everybody_waits_for_save() {
+fn clients_wait_while_save_runs() {
     let mut d = Driver::new("save \"\"");
     let (a, b) = (d.connect(), d.connect());
     d.line(a, "set k v");
@@ -475,7 +475,7 @@ fn half_of_the_data_is_never_saved() {
     assert!(d.line(other, "config set timeout 1 appendonly yes").starts_with("-LOADING"));
     assert_eq!(d.line(other, "config set timeout 0"), "+OK\r\n");
     assert!(!logged(&d, "1 changes in 1 seconds. Saving..."), "{:?}", d.log);
-    // Who ends it now keeps the dump that is there.
+    // To end it now keeps the dump that is there.
     d.input(Input::Signal(Signal::Terminate));
     d.pass(Duration::from_secs(20));
     assert_eq!(d.exit, Some(0), "{:?}", d.log);

@@ -503,7 +503,7 @@ fn a_replica_that_would_be_answered_is_sent_away() {
         let told = |line: &String| line.starts_with("Replica generated a reply to command '");
         assert!(d.log.iter().any(told), "{line}: {:?}", d.log);
     }
-    // Who was not one yet is told what is wrong.
+    // A client that was not one yet is told what is wrong.
     let mut d = Driver::new("");
     let client = d.connect();
     assert_eq!(
