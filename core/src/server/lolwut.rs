@@ -114,10 +114,10 @@ fn skyline(rng: &mut Rng, columns: i64, lines: i64) -> String {
             let part = least + rng.unit() * (most - least);
             let top = lines - ((lines as f64 * part) as usize).clamp(1, lines);
             for (y, line) in sky.iter_mut().enumerate().skip(top) {
-                for at in x..columns.min(x + width) {
+                for (at, place) in line.iter_mut().enumerate().skip(x).take(width) {
                     let is_window = shade == '█' && (at - x) % 2 == 1 && (y - top) % 2 == 1;
                     let is_lit = is_window && at + 1 < x + width && rng.chance(0.4);
-                    line[at] = if is_lit { '·' } else { shade };
+                    *place = if is_lit { '·' } else { shade };
                 }
             }
             x += width + rng.below(6) as usize;
