@@ -46,7 +46,7 @@ pub struct Outcome {
 /// interrupted; and when everything is mended, all nodes agree on one owner of every slot, no other
 /// node holds keys of it, replicas follow, and the clients are served.
 pub fn run(seed: u64) -> Result<Outcome, String> {
-    let mut rng = Rng::new(seed ^ 0xc1_057e4);
+    let mut rng = Rng::new(seed ^ 0xc1_057e);
     // In some only the tools are interrupted.
     let nodes_fail = rng.chance(0.7);
     let primaries = if rng.chance(0.8) { 3 } else { 4 + rng.below(3) as u8 };
