@@ -224,60 +224,6 @@ fn both_print_the_same(script: impl Fn(&mut Desk) + Sync) {
 }
 
 #[test]
-fn a_cluster_is_built_grows_and_shrinks() {
-    both_print_the_same(|desk| {
-        desk.run("help", "");
-        desk.run("create @0 @1", "");
-        desk.run("create @0 @1 @2", "no\n");
-        desk.run("create @0 @1 @2", "yes\n");
-        desk.agree(&[0, 1, 2]);
-        desk.run("create @0 @1 @2 --cluster-yes", "");
-        desk.run("check @1", "");
-        desk.run("info @2", "");
-        for (node, key) in [(2, "k1"), (0, "k2"), (1, "c"), (0, "b"), (2, "a")] {
-            let reply = desk.ask(node, &format!("SET {key} value"));
-            assert_eq!(reply, Value::Simple("OK".into()), "{key}");
-        }
-        desk.run("call @0 config get appendonly", "");
-        desk.run("call @0 ping --cluster-only-masters", "");
-        desk.run("set-timeout @0 50", "");
-        desk.run("set-timeout @0 20000", "");
-        desk.run("add-node @3 @0", "");
-        desk.agree(&[0, 1, 2, 3]);
-        desk.run("add-node @4 @0 --cluster-slave --cluster-master-id #1", "");
-        desk.agree(&[0, 1, 2, 3, 4]);
-        desk.run("add-node @4 @0", "");
-        desk.run("add-node @5 @0 --cluster-slave --cluster-master-id #9", "");
-        desk.run("call @0 ping --cluster-only-replicas", "");
-        desk.run(
-            "reshard @0 --cluster-from #0 --cluster-to #3 --cluster-slots 12 --cluster-yes",
-            "",
-        );
-        desk.agree(&[0, 1, 2, 3, 4]);
-        desk.run("reshard @0", "8\n#3\n#1\n#3\n#0\n#0\ndone\nyes\n");
-        desk.agree(&[0, 1, 2, 3, 4]);
-        desk.run("reshard @0", "5\n#3\n#2\ndone\nno\n");
-        desk.run("reshard @0", "20000\n0\n5\n#4\n#1\n");
-        desk.run("reshard @0 --cluster-from #1 --cluster-to #9 --cluster-slots 5", "");
-        desk.run("reshard @0 --cluster-from #4 --cluster-to #1 --cluster-slots 5", "");
-        desk.run("check @0", "");
-        desk.run("info @0", "");
-        desk.run("del-node @0 #3", "");
-        desk.run("del-node @0 #9", "");
-        desk.run("del-node @0 #4", "");
-        desk.agree(&[0, 1, 2, 3]);
-        desk.run(
-            "reshard @0 --cluster-from #3 --cluster-to #2 --cluster-slots 20 --cluster-yes",
-            "",
-        );
-        desk.agree(&[0, 1, 2, 3]);
-        desk.run("del-node @0 #3", "");
-        desk.agree(&[0, 1, 2]);
-        desk.run("check @0", "");
-    });
-}
-
-#[test]
 fn slots_are_rebalanced() {
     const REBALANCE: &str = "rebalance @0 --cluster-use-empty-masters";
     // A slot takes a node some writes of its nodes.conf, so few are to move. Sums of weights that
