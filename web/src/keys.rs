@@ -54,6 +54,8 @@ fn press(page: &Page, event: &KeyboardEvent) -> bool {
         "n" => timebar::step_at_node(page),
         "[" => timebar::jump(page, false),
         "]" => timebar::jump(page, true),
+        // A slider, a splitter or a list of tabs that has the focus takes the arrows for itself.
+        "ArrowLeft" | "ArrowRight" if moves_by_arrows(event) => return false,
         "ArrowLeft" => arrow(page, -ARROW_SECONDS),
         "ArrowRight" => arrow(page, ARROW_SECONDS),
         "+" | "=" => faster(page, 1),
@@ -90,7 +92,7 @@ fn escape(page: &Page, event: &KeyboardEvent) -> bool {
         } else if !is_typing(event) && !view.selected.is_empty() {
             view.selected.clear();
         } else if !is_typing(event) && view.side != Side::Closed {
-            view.side = Side::Closed;
+            view.side = view.side_behind();
         } else {
             return false;
         }
@@ -143,6 +145,10 @@ fn closest(event: &KeyboardEvent, css: &str) -> bool {
 
 fn is_typing(event: &KeyboardEvent) -> bool {
     closest(event, "input:not([type=range]):not([type=radio]), textarea, select")
+}
+
+fn moves_by_arrows(event: &KeyboardEvent) -> bool {
+    closest(event, "input, [role=slider], [role=separator], [role=tab]")
 }
 
 fn is_on_control(event: &KeyboardEvent) -> bool {
