@@ -15,6 +15,7 @@ use crate::event_lines::refusal;
 use crate::figures::{self, Speed};
 use crate::i18n::{Locale, Text, common};
 use crate::page::{Page, Pane, Topic};
+use crate::scene::Health;
 use crate::units::BodyId;
 
 use desk::{Note, Tab};
@@ -36,6 +37,9 @@ pub(crate) fn open(page: &Page, body: BodyId) {
                 }
             }
         }
+    } else if body.health != Health::Crashed {
+        // No redis-cli can be connected to it, but its host has a shell.
+        open_shell(page, &body.host);
     }
     page.change(Topic::Open, |view| {
         view.pane = Pane::Terminal;
