@@ -460,11 +460,10 @@ impl Page {
         self.change(Topic::Open, |view| view.toast = Some(text));
     }
 
-    /// Opens the inspector on a body. What one looks at shall stand still.
+    /// Opens the inspector on a body. Time goes on: the inspector shows what the body does.
     pub(crate) fn inspect(&self, body: BodyId) {
         self.change(Topic::Open, |view| {
             view.side = Side::Node(body);
-            view.playing = false;
             view.menu = None;
             view.pane = Pane::Inspector;
         });
@@ -492,9 +491,22 @@ impl Page {
         self.tell(Topic::Panels);
     }
 
+    /// Closes what the panel at the side shows; a lesson that it hid is seen again.
+    pub(crate) fn close_side(&self) {
+        let behind = self.view().side_behind();
+        self.change(Topic::Open, |view| {
+            view.side = behind;
+            view.pane = if behind == Side::Closed { Pane::Map } else { Pane::Inspector };
+        });
+        self.tell(Topic::Panels);
+    }
+
     /// Opens or closes the ledger of writes.
     pub(crate) fn show_ledger(&self, on: bool) {
-        self.show_side(if on { Side::Ledger } else { Side::Closed });
+        match on {
+            true => self.show_side(Side::Ledger),
+            false => self.close_side(),
+        }
     }
 
     /// Sets language or theme, now and for the next time.

@@ -138,6 +138,16 @@ impl View {
         }
     }
 
+    /// What the panel at the side shows when its present content is closed: the lesson that is open,
+    /// if a node or the ledger hides it.
+    pub(crate) fn side_behind(&self) -> Side {
+        #[cfg(feature = "whole")]
+        if matches!(self.side, Side::Node(_) | Side::Ledger) && self.study.standing().is_some() {
+            return Side::Lesson;
+        }
+        Side::Closed
+    }
+
     /// The way between two bodies on the map: Sentinels reach each other around the others.
     pub(crate) fn course(&self, a: BodyId, b: BodyId) -> Course {
         self.course_between((a, self.place(a)), (b, self.place(b)), self.centre)

@@ -19,10 +19,11 @@ fn draw_ledger_panel(page: &Page) -> Html {
     let locale = page.locale();
     let close = {
         let page = page.clone();
-        Callback::from(move |_: MouseEvent| page.show_ledger(false))
+        Callback::from(move |_: MouseEvent| page.close_side())
     };
     html! {
         <aside class="side" data-testid="ledger" aria-label={locale.say(common::LEDGER)}>
+            { super::way_back(page) }
             <header>
                 <h2>{ locale.say(common::LEDGER) }</h2>
                 <p class="sub">{ locale.say(words::LEDGER_WHAT) }</p>

@@ -30,7 +30,7 @@ use crate::i18n::{Locale, Text, common};
 use crate::icon::{Icon, glyph};
 use crate::lab::Lab;
 use crate::live::live;
-use crate::page::{Page, Pane, Side, Topic};
+use crate::page::{Page, Topic};
 use crate::units::BodyId;
 
 /// A tab of the inspector.
@@ -78,10 +78,7 @@ fn draw_inspector(page: &Page) -> Html {
     let close = {
         let page = page.clone();
         Callback::from(move |_: MouseEvent| {
-            page.change(Topic::Open, |view| {
-                view.side = Side::Closed;
-                view.pane = Pane::Map;
-            });
+            page.close_side();
             crate::map::focus::focus(&format!("body-{body}"));
         })
     };
@@ -108,6 +105,7 @@ fn draw_inspector(page: &Page) -> Html {
     html! {
         <aside class="side" data-testid="inspector"
             aria-label={locale.fill(words::INSPECTOR_OF, &[("name", &shown.name)])}>
+            { way_back(page) }
             <header>
                 <h2>{ &shown.name }</h2>
                 <p class="sub">{ state }</p>
@@ -142,12 +140,32 @@ fn draw_inspector(page: &Page) -> Html {
     }
 }
 
+/// While a lesson is open behind what the panel shows: its title, and the way back to it.
+pub(crate) fn way_back(page: &Page) -> Html {
+    #[cfg(feature = "whole")]
+    if let Some(lesson) = page.view().study.standing() {
+        let text = page.fill(words::BACK_TO, &[("lesson", &lesson.title)]);
+        let onclick = {
+            let page = page.clone();
+            Callback::from(move |_: MouseEvent| page.show_side(crate::page::Side::Lesson))
+        };
+        return html! {
+            <button class="button back" data-testid="back-to-lesson" {onclick}>
+                { glyph(Icon::JumpBack) }<span>{ text }</span>
+            </button>
+        };
+    }
+    let _ = page;
+    Html::default()
+}
+
 fn not_running(locale: Locale) -> Html {
     html! { <p class="empty">{ locale.say(words::NOT_RUNNING) }</p> }
 }
 
 mod words {
     crate::i18n::texts! {
+        BACK_TO: "Back to the lesson “{lesson}”", "返回课程“{lesson}”";
         NOT_RUNNING: "It is not running. Restart it to look inside.", "进程未运行，重启后才能查看。";
         INSPECTOR_OF: "Inside {name}", "{name} 的内部";
         INSPECTOR_TEACH: "Choose a node on the map, then Inspect, to look inside it.", "在地图上选择一个节点，再点“查看”，即可看到它的内部。";
