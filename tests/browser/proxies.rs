@@ -64,7 +64,6 @@ fn a_server_that_dies_is_left_out_and_comes_back() {
         page.click("[data-testid=entry]").await?;
         page.line(":speed 500ms").await?;
         page.line(":crash redis-2").await?;
-        // What one inspects stands still.
         page.line(":play").await?;
         in_use(page, "redis-2", false).await?;
         page.screenshot("ejected").await?;
@@ -85,7 +84,6 @@ fn a_master_fails_over_behind_predixy_and_a_reader_sees_no_error() {
         page.line(":inspect reader").await?;
         page.click("[data-testid=inspect-info]").await?;
         page.click("[data-testid=entry]").await?;
-        // What one inspects stands still.
         page.line(":play").await?;
         page.wait_for(
             "replies",
@@ -135,7 +133,6 @@ fn the_address_moves_to_the_second_proxy_when_the_host_of_the_first_dies() {
         page.click("[data-testid=inspect-info]").await?;
         page.click("[data-testid=entry]").await?;
         page.line(":crash proxy-1").await?;
-        // What one inspects stands still.
         page.line(":play").await?;
         has_the_address(page, "proxy-2", "proxy-1").await?;
         // The clients, who know nothing but the address, are served again.

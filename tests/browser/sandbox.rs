@@ -25,7 +25,7 @@ fn a_command_is_answered_and_its_messages_can_be_opened() {
             "(() => {
                 if (document.querySelector('[data-testid=message-card]')) return true;
                 const at = name => {
-                    const mark = document.querySelector(`[data-testid=node-${name}] > :nth-child(3)`);
+                    const mark = document.querySelector(`[data-testid=node-${name}] > g > :nth-child(2)`);
                     const r = mark.getBoundingClientRect();
                     return [r.x + r.width / 2, r.y + r.height / 2];
                 };

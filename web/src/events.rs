@@ -66,9 +66,11 @@ pub(crate) fn Events() -> Html {
             if lines.is_empty() {
                 <p class="empty">{ locale.say(words::EVENTS_TEACH) }</p>
             }
-            <ol ref={node} role="log" aria-live="polite" data-testid="events">
-                { for lines.iter().map(|line| row(&page, line)) }
-            </ol>
+            <div class="heard" role="log" aria-live="polite">
+                <ol ref={node} data-testid="events">
+                    { for lines.iter().map(|line| row(&page, line)) }
+                </ol>
+            </div>
         </section>
     }
 }

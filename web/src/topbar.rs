@@ -114,7 +114,7 @@ fn draw_top_bar(page: &Page) -> Html {
                 { glyph(Icon::Share) }
             </button>
             <button class="button" title={locale.say(words::LANGUAGE_LABEL)} data-testid="language"
-                aria-label={locale.say(words::LANGUAGE_LABEL)} lang={locale.other().tag()}
+                lang={locale.other().tag()}
                 onclick={on(|page| page.prefer(|prefs| prefs.locale = prefs.locale.other()))}>
                 { locale.say(words::LANGUAGE) }
             </button>

@@ -41,42 +41,54 @@ pub(crate) fn BodyMark(props: &Props) -> Html {
             }
         })
     };
+    let class = classes!(class(body), props.picked.then_some("picked"));
+    let label = body.spoken(props.locale);
+    let pressed = if props.picked { "true" } else { "false" };
+    html! {
+        <g {class} {onfocus} id={format!("body-{id}")}
+            role="button" tabindex={if props.reachable { "0" } else { "-1" }}
+            aria-label={label} aria-pressed={pressed} aria-haspopup="menu"
+            data-testid={format!("node-{}", body.name)} data-body={id.to_string()}
+            data-state={body.health.name()} data-role={body.role().name}
+            transform={format!("translate({:.1} {:.1})", props.at.x, props.at.y)}>
+            <rect class="halo" x={num(-half - 4.0)} y={num(-above - 4.0)}
+                width={num(half * 2.0 + 8.0)} height={num(high + 8.0)} rx="20" />
+            // The label says all of it.
+            <g aria-hidden="true">{ face(body, Detail { near: props.near, locale: props.locale }) }</g>
+        </g>
+    }
+}
+
+/// What styles tell bodies apart by: kind, role and state.
+pub(super) fn class(body: &Body) -> Classes {
     let state = match body.health {
         Health::Online => None,
         Health::Paused => Some("paused"),
         Health::Stopped | Health::Crashed => Some("down"),
     };
-    let role = body.role();
     let troubled = body.node.is_troubled().then_some("troubled");
-    let picked = props.picked.then_some("picked");
-    let class = classes!("body", body.kind.name, role.name, state, troubled, picked);
-    let label = body.spoken(props.locale);
-    let line = body.line(props.locale);
-    let pressed = if props.picked { "true" } else { "false" };
+    classes!("body", body.kind.name, body.role().name, state, troubled)
+}
+
+/// The mark of a body with its name and its line of state.
+pub(super) fn face(body: &Body, detail: Detail) -> Html {
+    let line = body.line(detail.locale);
     let name = body.short_name();
     let (stem, number) =
         match name.rfind('-').filter(|_| name.ends_with(|c: char| c.is_ascii_digit())) {
             Some(at) => name.split_at(at + 1),
             None => ("", name),
         };
-    let (stem, number) = (stem.to_owned(), number.to_owned());
     html! {
-        <g {class} {onfocus} id={format!("body-{id}")}
-            role="button" tabindex={if props.reachable { "0" } else { "-1" }}
-            aria-label={label} aria-pressed={pressed} aria-haspopup="menu"
-            data-testid={format!("node-{}", body.name)} data-body={id.to_string()}
-            data-state={body.health.name()} data-role={role.name}
-            transform={format!("translate({:.1} {:.1})", props.at.x, props.at.y)}>
-            <rect class="halo" x={num(-half - 4.0)} y={num(-above - 4.0)}
-                width={num(half * 2.0 + 8.0)} height={num(high + 8.0)} rx="20" />
-            { (body.kind.mark)(body, Detail { near: props.near, locale: props.locale }) }
+        <>
+            { (body.kind.mark)(body, detail) }
             <text class="name" y={num(body.kind.name_at)}>
                 // In a throng only the number at its end is shown.
-                <tspan class="stem">{ stem }</tspan>{ number }
+                <tspan class="stem">{ stem.to_owned() }</tspan>{ number.to_owned() }
             </text>
             if !line.is_empty() {
                 <text class="doing" y={num(body.kind.name_at + 15.0)}>{ line }</text>
             }
-        </g>
+        </>
     }
 }

@@ -45,9 +45,16 @@ fn draw_terminals(page: &Page) -> Html {
             super::focus_entry();
         }
     });
+    let owned: Vec<String> = (0..desk.tabs.len()).map(|index| format!("tab-{index}")).collect();
+    let owned = owned.join(" ");
     html! {
         <div class="terminals" id="terminals">
-            <div class="tabs" role="tablist" aria-label={locale.say(words::TERMINALS)}>
+            <div class="tabs">
+                // The list owns the tabs; what closes and opens terminals stands between them.
+                if !desk.tabs.is_empty() {
+                    <span role="tablist" aria-label={locale.say(words::TERMINALS)}
+                        aria-owns={owned}></span>
+                }
                 { for desk.tabs.iter().enumerate().map(|(index, tab)| {
                     let on = index == front;
                     let choose = {
@@ -252,6 +259,14 @@ fn draw_new_terminal(page: &Page) -> Html {
 fn Grip() -> Html {
     let page = use_page(&[Topic::Prefs]);
     let dragging = use_state_eq(|| false);
+    // What part of the page the drawer takes, in percent.
+    let share = use_state_eq(|| 0);
+    {
+        let share = share.clone();
+        use_effect_with((), move |()| {
+            share.set(share_of(drawer_height().unwrap_or_default()));
+        });
+    }
     let onpointerdown = {
         let dragging = dragging.clone();
         Callback::from(move |event: PointerEvent| {
@@ -261,12 +276,12 @@ fn Grip() -> Html {
         })
     };
     let onpointermove = {
-        let dragging = dragging.clone();
+        let (dragging, share) = (dragging.clone(), share.clone());
         Callback::from(move |event: PointerEvent| {
             if *dragging {
                 let window = gloo::utils::window();
                 let height = window.inner_height().ok().and_then(|v| v.as_f64()).unwrap_or(800.0);
-                set_height(height - f64::from(event.client_y()));
+                share.set(set_height(height - f64::from(event.client_y())));
             }
         })
     };
@@ -274,7 +289,8 @@ fn Grip() -> Html {
         let dragging = dragging.clone();
         Callback::from(move |_: PointerEvent| dragging.set(false))
     };
-    let onkeydown = Callback::from(|event: KeyboardEvent| {
+    let now = *share;
+    let onkeydown = Callback::from(move |event: KeyboardEvent| {
         let step = match event.key().as_str() {
             "ArrowUp" => 24.0,
             "ArrowDown" => -24.0,
@@ -282,23 +298,37 @@ fn Grip() -> Html {
         };
         event.prevent_default();
         event.stop_propagation();
-        let drawer = gloo::utils::document().query_selector(".drawer").ok().flatten();
-        set_height(drawer.map_or(260.0, |drawer| f64::from(drawer.client_height())) + step);
+        share.set(set_height(drawer_height().unwrap_or(260.0) + step));
     });
     html! {
         <div class="grip" role="separator" aria-orientation="horizontal" tabindex="0"
-            aria-label={page.say(words::RESIZE_DRAWER)}
+            aria-label={page.say(words::RESIZE_DRAWER)} aria-controls="terminals"
+            aria-valuemin="0" aria-valuemax="100" aria-valuenow={now.to_string()}
             {onpointerdown} {onpointermove} {onpointerup} {onkeydown}></div>
     }
 }
 
-fn set_height(height: f64) {
-    let root = gloo::utils::document().query_selector(".page").ok().flatten();
-    if let Some(root) = root.and_then(|root| root.dyn_into::<HtmlElement>().ok()) {
-        let whole = f64::from(root.client_height());
-        let height = height.clamp(120.0, (whole - 260.0).max(120.0));
-        let _ = root.style().set_property("--drawer", &format!("{height:.0}px"));
-    }
+fn found(css: &str) -> Option<HtmlElement> {
+    gloo::utils::document().query_selector(css).ok().flatten()?.dyn_into().ok()
+}
+
+fn drawer_height() -> Option<f64> {
+    found(".drawer").map(|drawer| f64::from(drawer.client_height()))
+}
+
+/// What part of the page a height is, in percent.
+fn share_of(height: f64) -> u32 {
+    let whole = found(".page").map_or(0, |page| page.client_height());
+    (height / f64::from(whole.max(1)) * 100.0).clamp(0.0, 100.0).round() as u32
+}
+
+/// Gives the drawer a height, within its limits, and says what part of the page that is, in percent.
+fn set_height(height: f64) -> u32 {
+    let Some(page) = found(".page") else { return 0 };
+    let whole = f64::from(page.client_height());
+    let height = height.clamp(120.0, (whole - 260.0).max(120.0));
+    let _ = page.style().set_property("--drawer", &format!("{height:.0}px"));
+    share_of(height)
 }
 
 mod words {

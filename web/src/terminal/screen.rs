@@ -37,7 +37,7 @@ pub(crate) fn Screen(props: &Props) -> Html {
     let playing = page.view().playing;
     let teach = console.blocks.iter().all(|block| block.typed.is_none()) && tab.notes.is_empty();
     html! {
-        <div class="screen" ref={node} role="log" aria-live="polite" tabindex="-1"
+        <div class="screen" ref={node} role="log" aria-live="polite" tabindex="0"
             data-testid={format!("screen-{}", tab.server)}>
             if teach {
                 { teaching(&page, props.index, tab, locale) }
