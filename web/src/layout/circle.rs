@@ -38,11 +38,13 @@ pub(crate) fn cluster(cast: &Cast<'_>) -> Vec<Point> {
             furthest = furthest.max(radius);
         }
     }
-    let beside = furthest + 130.0;
+    // Where many are drawn small, names need more room than marks.
+    let (step, away) = if primaries.len() > MANY { (STEP * 2.0, 300.0) } else { (STEP, 130.0) };
+    let beside = furthest + away;
     let others = clients.iter().chain(shells).copied().collect::<Vec<_>>();
     let middle = (others.len() as f64 - 1.0) / 2.0;
     for (nth, &other) in others.iter().enumerate() {
-        let along = (nth as f64 - middle) * STEP;
+        let along = (nth as f64 - middle) * step;
         at[other] = match room {
             Room::Wide => Point::new(-beside, along),
             Room::Tall => Point::new(along, -beside),

@@ -200,18 +200,22 @@ pub(crate) fn centre(seats: &[Seat], places: &[Point]) -> Point {
     Point::new(sum.0 / count, sum.1 / count)
 }
 
-/// The rectangle around bodies with all their marks: left, top, right, bottom.
+/// The rectangle around bodies with all their marks and the plates of machines: left, top, right,
+/// bottom.
 pub(crate) fn bounds(seats: &[Seat], places: &[Point]) -> (f64, f64, f64, f64) {
-    let mut all: Option<(f64, f64, f64, f64)> = None;
-    for (seat, at) in seats.iter().zip(places) {
+    let marks = seats.iter().zip(places).map(|(seat, at)| {
         let Outline { aside, above, below, .. } = *seat.outline;
-        let one = (at.x - aside, at.y - above, at.x + aside, at.y + below);
-        all =
-            Some(all.map_or(one, |(l, t, r, b)| {
-                (l.min(one.0), t.min(one.1), r.max(one.2), b.max(one.3))
-            }));
-    }
-    all.unwrap_or((-100.0, -100.0, 100.0, 100.0))
+        (at.x - aside, at.y - above, at.x + aside, at.y + below)
+    });
+    let machines = seats.iter().filter_map(|seat| seat.machine).max().map_or(0, |last| last + 1);
+    let plates = (0..machines).map(|machine| {
+        let on = seats.iter().zip(places).filter(|(seat, _)| seat.machine == Some(machine));
+        plate(on.map(|(_, at)| *at))
+    });
+    let join = |a: (f64, f64, f64, f64), b: (f64, f64, f64, f64)| {
+        (a.0.min(b.0), a.1.min(b.1), a.2.max(b.2), a.3.max(b.3))
+    };
+    marks.chain(plates).reduce(join).unwrap_or((-100.0, -100.0, 100.0, 100.0))
 }
 
 #[cfg(test)]

@@ -160,7 +160,8 @@ pub(crate) fn racks(cast: &Cast<'_>) -> Vec<Point> {
         let nth = i as f64 * 76.0;
         places[shell] = match room {
             Room::Wide => Point::new(last + 150.0, nth),
-            Room::Tall => Point::new(nth, step.y * count as f64 / 2.0 + 40.0),
+            // Below the plate of the last machine.
+            Room::Tall => Point::new(nth, step.y * (count as f64 - 1.0) / 2.0 + second + 128.0),
         };
     }
     places
