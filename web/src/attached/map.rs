@@ -6,7 +6,7 @@ use yew::prelude::*;
 use crate::i18n::{Locale, common};
 use crate::kinds::{Detail, num};
 use crate::layout::{self, Layout, Point, Room};
-use crate::map::circle::still_circle;
+use crate::map::circle::{Plan, circle_of_slots};
 use crate::map::follow::FollowMark;
 use crate::scene::{Body, Health, Scene};
 use crate::units::BodyId;
@@ -37,7 +37,7 @@ pub(super) fn map(
     );
     html! {
         <svg class="map still" viewBox={view_box} role="group" aria-label={locale.say(common::MAP)}>
-            { still_circle(scene, at, locale) }
+            { circle_of_slots(&Plan { scene, places: &places, locale, slot: None, unit: 1.0, live: false }) }
             { for scene.follows.iter().map(|follow| html! {
                 <FollowMark follow={follow.clone()} a={at(follow.from)} b={at(follow.to)}
                     name_a={scene.name(follow.from).to_owned()}

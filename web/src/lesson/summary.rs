@@ -10,7 +10,7 @@ use yew::prelude::*;
 use super::{Room, source, text};
 use crate::i18n::Locale;
 use crate::lab::{Lab, Topology};
-use crate::map::picture::picture;
+use crate::map::picture::Picture;
 use crate::page::{Page, Topic};
 
 /// A chapter with its lessons, in one language.
@@ -22,7 +22,7 @@ pub(super) struct Summary {
 /// A lesson, and what stands in its World when it begins.
 struct Part {
     lesson: Lesson,
-    picture: Html,
+    picture: Picture,
 }
 
 impl Summary {
@@ -43,7 +43,7 @@ pub(super) fn open(page: &Page, chapter: usize) {
             match source::lesson(locale, &entry.id).await {
                 Ok(lesson) => {
                     let lab = Lab::fresh(Topology::of_lesson(&entry.id, &lesson));
-                    let picture = picture(&lab, locale, lesson.title.clone());
+                    let picture = Picture::of(&lab, locale);
                     lessons.push(Part { lesson, picture });
                 }
                 Err(trouble) => {
@@ -100,7 +100,10 @@ fn one(page: &Page, locale: Locale, Part { lesson, picture }: &Part) -> Html {
         <section>
             <h3>{ &lesson.title }</h3>
             <p class="goal">{ &lesson.goal }</p>
-            { picture.clone() }
+            <svg class="picture" viewBox={picture.view_box()} role="img"
+                aria-label={lesson.title.clone()}>
+                { picture.drawing.clone() }
+            </svg>
             <ol>{ for lesson.steps.iter().map(|step| html! { <li>{ &step.title }</li> }) }</ol>
             <h4>{ locale.say(words::TYPED) }</h4>
             <pre class="lines" tabindex="0"><code>{ typed.join("\n") }</code></pre>

@@ -4,14 +4,14 @@ use limpid_core::sorted::{SortedMap, sort_by};
 use yew::prelude::*;
 
 use crate::i18n::common;
-use crate::layout::{self, Part, Point};
+use crate::layout::{self, Outline, Part, Point};
 use crate::map::body::BodyMark;
-use crate::map::circle::circle_of_slots;
+use crate::map::circle::{Plan, circle_of_slots};
 use crate::map::follow::FollowMark;
 use crate::map::gesture::{self, Gesture};
-use crate::map::link::LinkMark;
+use crate::map::link::{self, Area, LinkMark, Spot};
 use crate::page::{Target, Topic, View, use_page};
-use crate::scene::{Cut, Machine, Scene};
+use crate::scene::{Body, Cut, Machine, Scene};
 use crate::units::BodyId;
 
 /// Among more bodies than this, the names of clients are shown on demand only.
@@ -54,30 +54,45 @@ pub(crate) fn Chart(props: &Props) -> Html {
     let (scene, places) = (&view.scene, &view.places);
     let at = |id: BodyId| view.place(id);
     let name = |id: BodyId| scene.name(id).to_owned();
+    let unit = round(1.0 / camera.k);
+    let near = camera.k >= 0.95;
+    // What captions must not cover: the bodies, and each other.
+    let mut taken: Vec<Area> = scene.bodies.iter().map(|body| area(body, at(body.id))).collect();
+    let links: Vec<Html> = scene
+        .links
+        .iter()
+        .map(|link| {
+            let (a, b) = (link.a, link.b);
+            let (course, middle) = (view.course(a, b), middle(&view, a, b));
+            let picked = picked(&view, a, b);
+            let spot = Spot::find(link, &course, middle, unit, &taken);
+            if (picked || link::is_told(link)) && link.cut != Cut::Both {
+                taken.push(spot.area(link, &course, unit));
+            }
+            html! {
+                <LinkMark key={format!("{a}-{b}")} link={link.clone()} {locale} {course}
+                    faint={watches(scene, a, b)} {middle} {spot} name_a={name(a)} name_b={name(b)}
+                    {picked} {unit} />
+            }
+        })
+        .collect();
     html! {
         <svg class={distance} ref={node} role="group" data-testid="map"
             aria-label={locale.say(common::MAP)}>
             <g transform={format!("translate({:.2} {:.2}) scale({:.4})", camera.x, camera.y, camera.k)}>
-                { circle_of_slots(&view) }
+                { circle_of_slots(&Plan::of(&view)) }
                 { for scene.machines.iter().map(|machine| plate(machine, places)) }
-                { for scene.links.iter().map(|link| html! {
-                    <LinkMark key={format!("{}-{}", link.a, link.b)} link={link.clone()} {locale}
-                        course={view.course(link.a, link.b)} faint={watches(scene, link.a, link.b)}
-                        middle={middle(&view, link.a, link.b)}
-                        name_a={name(link.a)} name_b={name(link.b)}
-                        picked={picked(&view, link.a, link.b)} unit={round(1.0 / camera.k)} />
-                }) }
+                { for links }
                 { for scene.follows.iter().map(|follow| html! {
                     <FollowMark key={format!("f{}-{}", follow.from, follow.to)}
                         follow={follow.clone()} a={at(follow.from)} b={at(follow.to)}
-                        name_a={name(follow.from)} name_b={name(follow.to)} {locale}
-                        unit={round(1.0 / camera.k)} />
+                        name_a={name(follow.from)} name_b={name(follow.to)} {locale} {unit} />
                 }) }
                 { wall(&view) }
                 { for scene.bodies.iter().map(|body| html! {
                     <BodyMark key={body.id.to_string()} body={body.clone()} at={at(body.id)}
                         {locale} picked={view.selected.contains(&body.id)}
-                        reachable={view.focus_body() == Some(body.id)} near={camera.k >= 0.95} />
+                        reachable={view.focus_body() == Some(body.id)} {near} />
                 }) }
                 if let Some(Gesture::Lasso { points }) = &props.gesture {
                     <path class="loop" d={gesture::path(points)} />
@@ -85,6 +100,12 @@ pub(crate) fn Chart(props: &Props) -> Html {
             </g>
         </svg>
     }
+}
+
+/// The area that a body takes with its name and its line of state.
+fn area(body: &Body, at: Point) -> Area {
+    let Outline { aside, above, below, .. } = body.kind.outline;
+    (at.x - aside, at.y - above, at.x + aside, at.y + below + 12.0)
 }
 
 /// The plate under the bodies of a machine, with its name.

@@ -2,6 +2,7 @@
 //! their way, and the slot that the person has chosen.
 
 use limpid_core::sharding::Slot;
+use limpid_core::sorted::SortedMap;
 use yew::prelude::*;
 
 use crate::cluster::{Circle, Claim, Moving};
@@ -11,7 +12,6 @@ use crate::kinds::num;
 use crate::layout::{Point, circle};
 use crate::page::{Page, Topic, View};
 use crate::scene::Scene;
-#[cfg(feature = "whole")]
 use crate::units::BodyId;
 
 /// How thick the circle is, and how far from it a click still means it, as parts of its radius.
@@ -20,17 +20,52 @@ const REACH: f64 = 0.12;
 /// Slots on their way that are drawn, at most.
 const MOST_MOVING: usize = 300;
 
+/// What the circle is drawn from.
+#[derive(Clone, Copy)]
+pub(crate) struct Plan<'a> {
+    /// Bodies and slots.
+    pub scene: &'a Scene,
+    /// Where the bodies are.
+    pub places: &'a SortedMap<BodyId, Point>,
+    /// The language.
+    pub locale: Locale,
+    /// The slot that was chosen.
+    pub slot: Option<Slot>,
+    /// Units of the map for a pixel.
+    pub unit: f64,
+    /// Whether a slot can be chosen.
+    pub live: bool,
+}
+
+impl<'a> Plan<'a> {
+    /// Of the map that the person sees.
+    pub(super) fn of(view: &'a View) -> Self {
+        Plan {
+            scene: &view.scene,
+            places: &view.places,
+            locale: view.prefs.locale,
+            slot: view.slot,
+            unit: 1.0 / view.camera.k,
+            live: true,
+        }
+    }
+
+    fn place(&self, body: BodyId) -> Point {
+        self.places.get(&body).copied().unwrap_or_default()
+    }
+}
+
 /// The radius of the circle's middle line on the map; `None` if there is no circle.
-fn radius(view: &View) -> Option<f64> {
-    view.scene.circle.as_ref()?;
+fn radius(plan: &Plan<'_>) -> Option<f64> {
+    plan.scene.circle.as_ref()?;
     let primaries =
-        view.scene.bodies.iter().filter(|body| body.shard.is_some() && body.home.is_none());
-    Some(circle::radius(primaries.map(|body| view.place(body.id))))
+        plan.scene.bodies.iter().filter(|body| body.shard.is_some() && body.home.is_none());
+    Some(circle::radius(primaries.map(|body| plan.place(body.id))))
 }
 
 /// The slot at a point of the map, if that lies on the circle.
-fn slot_at(view: &View, at: Point) -> Option<Slot> {
-    let radius = radius(view)?;
+fn slot_at(plan: &Plan<'_>, at: Point) -> Option<Slot> {
+    let radius = radius(plan)?;
     let off = (at.distance(Point::default()) - radius).abs();
     let number = (circle::part_of(at) * f64::from(Slot::COUNT)) as u16;
     (off <= radius * REACH).then(|| Slot::new(number.min(Slot::COUNT - 1)))?
@@ -40,7 +75,7 @@ fn slot_at(view: &View, at: Point) -> Option<Slot> {
 pub(super) fn choose(page: &Page, at: Point) -> bool {
     let slot = {
         let view = page.view();
-        slot_at(&view, view.camera.to_map(at))
+        slot_at(&Plan::of(&view), view.camera.to_map(at))
     };
     if slot.is_some() {
         page.change(Topic::Scene, |view| view.slot = slot);
@@ -49,35 +84,19 @@ pub(super) fn choose(page: &Page, at: Point) -> bool {
 }
 
 /// The circle, if there is a cluster.
-pub(super) fn circle_of_slots(view: &View) -> Html {
-    let (Some(shown), Some(radius)) = (&view.scene.circle, radius(view)) else {
+pub(crate) fn circle_of_slots(plan: &Plan<'_>) -> Html {
+    let (Some(shown), Some(radius)) = (&plan.scene.circle, radius(plan)) else {
         return Html::default();
     };
-    let locale = view.prefs.locale;
+    let locale = plan.locale;
     html! {
         <g class="circle" data-testid="circle" data-served={shown.served().to_string()}
             data-moving={shown.moving.len().to_string()} role="img"
             aria-label={summary(locale, shown)}>
             <circle class="unowned" r={num(radius)} stroke-width={num(radius * BAND)} />
-            { for shown.claims.iter().map(|claim| arc(&view.scene, claim, radius)) }
-            { for shown.moving.iter().take(MOST_MOVING).map(|cell| moving(view, cell, radius)) }
-            { chosen(view, shown, radius) }
-        </g>
-    }
-}
-
-/// The circle of a scene that is only looked at, if there is a cluster.
-#[cfg(feature = "whole")]
-pub(crate) fn still_circle(scene: &Scene, at: impl Fn(BodyId) -> Point, locale: Locale) -> Html {
-    let Some(shown) = &scene.circle else { return Html::default() };
-    let primaries = scene.bodies.iter().filter(|body| body.shard.is_some() && body.home.is_none());
-    let radius = circle::radius(primaries.map(|body| at(body.id)));
-    html! {
-        <g class="circle" data-testid="circle" data-served={shown.served().to_string()} role="img"
-            aria-label={summary(locale, shown)}>
-            <circle class="unowned" r={num(radius)} stroke-width={num(radius * BAND)} />
-            { for shown.claims.iter().map(|claim| arc(scene, claim, radius)) }
-            <text class="told" font-size={num(radius * 0.115)}>{ summary(locale, shown) }</text>
+            { for shown.claims.iter().map(|claim| arc(plan, claim, radius)) }
+            { for shown.moving.iter().take(MOST_MOVING).map(|cell| moving(plan, cell, radius)) }
+            { chosen(plan, shown, radius) }
         </g>
     }
 }
@@ -95,14 +114,14 @@ fn summary(locale: Locale, shown: &Circle) -> String {
 
 /// The range of slots of one owner. It is pale while nobody serves it; a second node that claims it
 /// as well has a thin arc inside.
-fn arc(scene: &Scene, claim: &Claim, radius: f64) -> Html {
+fn arc(plan: &Plan<'_>, claim: &Claim, radius: f64) -> Html {
     let hue = |body| {
-        let shard = scene.body(body).and_then(|body| body.shard).unwrap_or_default();
+        let shard = plan.scene.body(body).and_then(|body| body.shard).unwrap_or_default();
         format!("hue-{}", shard % 7)
     };
     let path = |radius: f64| sector(claim.first, claim.last, radius);
     let served = if claim.served { "served" } else { "unserved" };
-    let title = format!("{}–{} {}", claim.first, claim.last, scene.name(claim.owner));
+    let title = format!("{}–{} {}", claim.first, claim.last, plan.scene.name(claim.owner));
     html! {
         <g key={claim.first}>
             <path class={classes!("arc", served, hue(claim.owner))} d={path(radius)}
@@ -110,7 +129,7 @@ fn arc(scene: &Scene, claim: &Claim, radius: f64) -> Html {
             if let Some(rival) = claim.rival {
                 <path class={classes!("arc", "rival", hue(rival))} d={path(radius * (1.0 - BAND))}
                     stroke-width={num(radius * BAND * 0.35)}>
-                    <title>{ scene.name(rival) }</title>
+                    <title>{ plan.scene.name(rival) }</title>
                 </path>
             }
         </g>
@@ -134,16 +153,16 @@ fn sector(first: u16, last: u16, radius: f64) -> String {
 }
 
 /// A slot on its way: a cell that goes along the inside of the circle as its keys do.
-fn moving(view: &View, cell: &Moving, radius: f64) -> Html {
+fn moving(plan: &Plan<'_>, cell: &Moving, radius: f64) -> Html {
     let from = f64::from(cell.slot) / f64::from(Slot::COUNT);
-    let to = circle::part_of(view.place(cell.to));
+    let to = circle::part_of(plan.place(cell.to));
     // The shorter way around.
     let way = (to - from + 0.5).rem_euclid(1.0) - 0.5;
     let inside = radius * (1.0 - BAND * 1.3);
     let at = circle::on(circle::angle(from + way * cell.part), inside);
     let home = circle::on(circle::angle(from), radius);
     let hue = |body| {
-        let shard = view.scene.body(body).and_then(|body| body.shard).unwrap_or_default();
+        let shard = plan.scene.body(body).and_then(|body| body.shard).unwrap_or_default();
         format!("hue-{}", shard % 7)
     };
     let size = radius * BAND * 0.5;
@@ -153,36 +172,42 @@ fn moving(view: &View, cell: &Moving, radius: f64) -> Html {
             <path class="thread" d={format!("M{:.1} {:.1}L{:.1} {:.1}", home.x, home.y, at.x, at.y)} />
             <rect class={classes!("cell", hue(cell.from))} x={num(at.x - size)} y={num(at.y - size)}
                 width={num(size * 2.0)} height={num(size * 2.0)} rx={num(size * 0.3)}>
-                <title>{ format!("{} {} → {}", cell.slot, view.scene.name(cell.from), view.scene.name(cell.to)) }</title>
+                <title>{ format!("{} {} → {}", cell.slot, plan.scene.name(cell.from), plan.scene.name(cell.to)) }</title>
             </rect>
         </g>
     }
 }
 
 /// The middle of the circle: how much is served, and the slot that was chosen, with its owner.
-fn chosen(view: &View, shown: &Circle, radius: f64) -> Html {
-    let locale = view.prefs.locale;
-    let size = radius * 0.115;
-    let line = |y: f64, class: &'static str, text: String| {
-        html! { <text {class} y={num(y)} font-size={num(size)}>{ text }</text> }
+fn chosen(plan: &Plan<'_>, shown: &Circle, radius: f64) -> Html {
+    let locale = plan.locale;
+    // As large as can be read, as long as it stays inside.
+    let size = (radius * 0.115).max(plan.unit * 11.0).min(radius * 0.2);
+    let line = |nth: f64, class: &'static str, text: String| {
+        html! { <text {class} y={num(size * (nth * 1.35 + 0.35))} font-size={num(size)}>{ text }</text> }
     };
-    let Some(slot) = view.slot else {
+    let Some(slot) = plan.slot else {
+        let all = figures::count(Slot::COUNT.into());
+        let count = [("n", &*figures::count(shown.served().into())), ("all", &*all)];
         return html! {
             <>
-                { line(-size * 0.2, "told", summary(locale, shown)) }
-                { line(size * 1.2, "hint-slot", locale.say(words::CHOOSE).to_owned()) }
+                { line(-1.0, "told", locale.fill(words::SERVED_COUNT, &count)) }
+                { line(0.0, "told", locale.say(words::SERVED_WHAT).to_owned()) }
+                if plan.live {
+                    { line(1.0, "hint-slot", locale.say(words::CHOOSE).to_owned()) }
+                }
             </>
         };
     };
     let part = (f64::from(slot.number()) + 0.5) / f64::from(Slot::COUNT);
     let ends =
         [1.0 - BAND * 1.4, 1.0 + BAND * 0.7].map(|r| circle::on(circle::angle(part), radius * r));
-    let owner = shown.owner(slot.number()).map(|claim| view.scene.name(claim.owner).to_owned());
+    let owner = shown.owner(slot.number()).map(|claim| plan.scene.name(claim.owner).to_owned());
     html! {
         <>
             <path class="chosen" d={format!("M{:.1} {:.1}L{:.1} {:.1}", ends[0].x, ends[0].y, ends[1].x, ends[1].y)} />
-            { line(-size * 0.2, "told", locale.fill(words::SLOT, &[("n", &slot.number().to_string())])) }
-            { line(size * 1.2, "told", owner.unwrap_or_else(|| locale.say(words::NO_OWNER).to_owned())) }
+            { line(-0.5, "told", locale.fill(words::SLOT, &[("n", &slot.number().to_string())])) }
+            { line(0.5, "told", owner.unwrap_or_else(|| locale.say(words::NO_OWNER).to_owned())) }
         </>
     }
 }
@@ -190,6 +215,8 @@ fn chosen(view: &View, shown: &Circle, radius: f64) -> Html {
 mod words {
     crate::i18n::texts! {
         SERVED: "{n} of {all} slots served", "已有 {n} / {all} 个槽位可用";
+        SERVED_COUNT: "{n} of {all}", "{n} / {all}";
+        SERVED_WHAT: "slots served", "个槽位可用";
         CHOOSE: "click a slot", "点击查看槽位";
         SLOT: "slot {n}", "槽位 {n}";
         NO_OWNER: "no owner", "无归属";

@@ -29,6 +29,11 @@ pub(crate) struct Props {
 /// A replication link.
 #[component]
 pub(crate) fn FollowMark(props: &Props) -> Html {
+    draw(props)
+}
+
+/// Draws it.
+pub(super) fn draw(props: &Props) -> Html {
     let follow = &*props.follow;
     let length = props.a.distance(props.b).max(1.0);
     let at = |t: f64| props.a.toward(props.b, t);

@@ -19,12 +19,29 @@ pub(crate) struct Props {
     pub faint: bool,
     /// How far from `a` to `b` the middle of what is seen of it lies.
     pub middle: f64,
+    /// Where its caption stands.
+    pub spot: Spot,
     pub name_a: String,
     pub name_b: String,
     pub locale: Locale,
     pub picked: bool,
     /// Half the gap that a cut leaves, and the height of captions, in units of the map.
     pub unit: f64,
+}
+
+/// Where the caption of a link stands: so far along its course, and on this side of it.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct Spot {
+    part: f64,
+    side: f64,
+}
+
+/// An area of the map: left, top, right and bottom.
+pub(super) type Area = (f64, f64, f64, f64);
+
+/// Whether a link differs from an ordinary one, so that its caption is always shown.
+pub(super) fn is_told(link: &Link) -> bool {
+    link.cut != Cut::No || link.changed
 }
 
 /// A link of the map.
@@ -47,7 +64,7 @@ pub(crate) fn LinkMark(props: &Props) -> Html {
             ("state", &link.state(props.locale, &props.name_a, &props.name_b)),
         ],
     );
-    let told = (link.cut != Cut::No || link.changed).then_some("told");
+    let told = is_told(link).then_some("told");
     let faint = props.faint.then_some("faint");
     let class = classes!("link", told, faint, props.picked.then_some("picked"));
     html! {
@@ -101,34 +118,82 @@ fn wire(props: &Props) -> Html {
     }
 }
 
-/// Latency and loss beside the middle of the line.
+/// Latency and loss beside the line.
 fn caption(props: &Props) -> Html {
     let link = &*props.link;
     if link.cut == Cut::Both {
         return Html::default();
     }
-    let mut text = figures::duration(link.latency);
-    if link.loss_ppm > 0 {
-        let percent = f64::from(link.loss_ppm) / 10_000.0;
-        text = format!("{text} · {percent} %");
-    }
-    let scale = props.unit.max(1.0);
-    let half = (text.chars().count() as f64 * 3.3 + 5.0) * scale;
-    let high = 8.5 * scale;
-    // Above the line, or beside a steep one, where no message passes.
-    let middle = props.course.at(props.middle);
-    let Point { x: along, y: across } = props.course.direction(props.middle);
-    let away = high * along.abs() + half * across.abs() + 7.0 * scale;
-    let side = if along < 0.0 { -away } else { away };
-    let (x, y) = (middle.x + across * side, middle.y - along * side);
+    let (left, top, right, bottom) = props.spot.area(link, &props.course, props.unit);
+    let (x, y) = ((left + right) / 2.0, (top + bottom) / 2.0);
+    let (wide, high) = (right - left, bottom - top);
     html! {
         <g class="caption" aria-hidden="true"
             transform={format!("translate({x:.1} {y:.1})")}>
-            <rect x={format!("{:.1}", -half)} y={format!("{:.1}", -high)}
-                width={format!("{:.1}", half * 2.0)} height={format!("{:.1}", high * 2.0)} rx="5" />
-            <text>{ text }</text>
+            <rect x={format!("{:.1}", -wide / 2.0)} y={format!("{:.1}", -high / 2.0)}
+                width={format!("{wide:.1}")} height={format!("{high:.1}")} rx="5" />
+            <text>{ figures_of(link) }</text>
         </g>
     }
+}
+
+fn figures_of(link: &Link) -> String {
+    let text = figures::duration(link.latency);
+    match link.loss_ppm {
+        0 => text,
+        loss => format!("{text} · {} %", f64::from(loss) / 10_000.0),
+    }
+}
+
+impl Spot {
+    /// Beside the middle of what is seen of a link: above the line, or beside a steep one, where no
+    /// message passes. If that place is taken, the nearest along the line that is free, on either side
+    /// of it, or else the one where it covers least.
+    pub(super) fn find(
+        link: &Link,
+        course: &Course,
+        middle: f64,
+        unit: f64,
+        taken: &[Area],
+    ) -> Self {
+        const STEPS: [f64; 9] = [0.0, 0.08, -0.08, 0.16, -0.16, 0.24, -0.24, 0.32, -0.32];
+        let spots = STEPS.into_iter().flat_map(|step| {
+            let part = (middle + step).clamp(0.05, 0.95);
+            [1.0, -1.0].map(|side| Spot { part, side })
+        });
+        let mut best = (f64::MAX, Spot { part: middle, side: 1.0 });
+        for spot in spots {
+            let area = spot.area(link, course, unit);
+            let covered = taken.iter().map(|other| common(area, *other)).sum();
+            if covered < best.0 {
+                best = (covered, spot);
+            }
+            if covered <= 0.0 {
+                break;
+            }
+        }
+        best.1
+    }
+
+    /// The area that the caption takes there.
+    pub(super) fn area(self, link: &Link, course: &Course, unit: f64) -> Area {
+        let scale = unit.max(1.0);
+        let half = (figures_of(link).chars().count() as f64 * 3.3 + 5.0) * scale;
+        let high = 8.5 * scale;
+        let at = course.at(self.part);
+        let Point { x: along, y: across } = course.direction(self.part);
+        let away = (high * along.abs() + half * across.abs() + 7.0 * scale) * self.side;
+        let side = if along < 0.0 { -away } else { away };
+        let (x, y) = (at.x + across * side, at.y - along * side);
+        (x - half, y - high, x + half, y + high)
+    }
+}
+
+/// How much two areas have in common.
+fn common(a: Area, b: Area) -> f64 {
+    let wide = a.2.min(b.2) - a.0.max(b.0);
+    let high = a.3.min(b.3) - a.1.max(b.1);
+    if wide > 0.0 && high > 0.0 { wide * high } else { 0.0 }
 }
 
 mod words {

@@ -1,55 +1,97 @@
-//! A still picture of a World: bodies and replication, with nothing to click.
+//! A still picture of a World, drawn with the parts of the map: for summaries that are printed, and for
+//! the posters of embedded labs.
 
 use limpid_core::sorted::SortedMap;
 use yew::prelude::*;
 
 use super::chart::{plate, watches};
-use super::follow::FollowMark;
+use super::circle::{Plan, circle_of_slots};
+use super::{body, follow};
 use crate::i18n::Locale;
 use crate::kinds::{Detail, num};
 use crate::lab::Lab;
-use crate::layout::{self, Point, Room};
+use crate::layout::{self, Course, Part, Point, Room};
+use crate::scene::Scene;
 use crate::units::BodyId;
 
-/// Draws a World as it stands; `label` is what a screen reader says of it.
-pub(crate) fn picture(lab: &Lab, locale: Locale, label: String) -> Html {
-    let scene = lab.scene();
-    let seats = scene.seats();
-    let places = layout::place(lab.topology().layout(), &seats, Room::Wide);
-    let (left, top, right, bottom) = layout::bounds(&seats, &places);
-    let ids = scene.bodies.iter().map(|body| body.id);
-    let places: SortedMap<BodyId, Point> = ids.zip(places).collect();
+/// Room around the map.
+const MARGIN: f64 = 24.0;
+
+/// What is drawn of a World, and the area that it takes.
+pub(crate) struct Picture {
+    /// Left, top, width and height.
+    pub area: (f64, f64, f64, f64),
+    /// Plain elements of an SVG, in the coordinates of that area: nothing in them listens.
+    pub drawing: Html,
+}
+
+impl Picture {
+    /// Draws a World as it stands.
+    pub(crate) fn of(lab: &Lab, locale: Locale) -> Self {
+        let scene = lab.scene();
+        let seats = scene.seats();
+        let places = layout::place(lab.topology().layout(), &seats, Room::Wide);
+        let (left, top, right, bottom) = layout::bounds(&seats, &places);
+        let centre = layout::centre(&seats, &places);
+        let ids = scene.bodies.iter().map(|body| body.id);
+        let places: SortedMap<BodyId, Point> = ids.zip(places).collect();
+        Picture {
+            area: (
+                left - MARGIN,
+                top - MARGIN,
+                right - left + 2.0 * MARGIN,
+                bottom - top + 2.0 * MARGIN,
+            ),
+            drawing: drawing(&scene, &places, centre, locale),
+        }
+    }
+
+    /// The area as an SVG has it.
+    pub(crate) fn view_box(&self) -> String {
+        let (left, top, width, height) = self.area;
+        format!("{left:.0} {top:.0} {width:.0} {height:.0}")
+    }
+}
+
+fn drawing(
+    scene: &Scene,
+    places: &SortedMap<BodyId, Point>,
+    centre: Point,
+    locale: Locale,
+) -> Html {
     let at = |id: BodyId| places.get(&id).copied().unwrap_or_default();
-    let view_box = format!(
-        "{} {} {} {}",
-        num(left - 10.0),
-        num(top - 10.0),
-        num(right - left + 20.0),
-        num(bottom - top + 20.0)
-    );
+    let is_sentinel =
+        |id: BodyId| scene.body(id).is_some_and(|body| body.kind.part == Part::Sentinel);
+    let circle = Plan { scene, places, locale, slot: None, unit: 1.0, live: false };
     html! {
-        <svg class="picture" viewBox={view_box} role="img" aria-label={label}>
-            { for scene.machines.iter().map(|machine| plate(machine, &places)) }
+        <>
+            { circle_of_slots(&circle) }
+            { for scene.machines.iter().map(|machine| plate(machine, places)) }
             { for scene.links.iter().map(|link| {
-                let class = classes!("link", watches(&scene, link.a, link.b).then_some("faint"));
-                let course = layout::Course::straight(at(link.a), at(link.b));
+                let class = classes!("link", watches(scene, link.a, link.b).then_some("faint"));
+                let course = match is_sentinel(link.a) && is_sentinel(link.b) {
+                    true => Course::around(at(link.a), at(link.b), centre),
+                    false => Course::straight(at(link.a), at(link.b)),
+                };
                 html! { <g {class}><path class="wire" d={course.path(0.0, 1.0)} /></g> }
             }) }
-            { for scene.follows.iter().map(|follow| html! {
-                <FollowMark follow={follow.clone()} a={at(follow.from)} b={at(follow.to)}
-                    name_a={scene.name(follow.from).to_owned()}
-                    name_b={scene.name(follow.to).to_owned()} {locale} unit={1.0} />
-            }) }
+            { for scene.follows.iter().map(|follow| follow::draw(&follow::Props {
+                follow: follow.clone(),
+                a: at(follow.from),
+                b: at(follow.to),
+                name_a: scene.name(follow.from).to_owned(),
+                name_b: scene.name(follow.to).to_owned(),
+                locale,
+                unit: 1.0,
+            })) }
             { for scene.bodies.iter().map(|body| {
                 let Point { x, y } = at(body.id);
                 html! {
-                    <g class={classes!("body", body.kind.name, body.role().name)}
-                        transform={format!("translate({} {})", num(x), num(y))}>
-                        { (body.kind.mark)(body, Detail { near: true, locale }) }
-                        <text class="name" y={num(body.kind.name_at)}>{ body.short_name() }</text>
+                    <g class={body::class(body)} transform={format!("translate({} {})", num(x), num(y))}>
+                        { body::face(body, Detail { near: false, locale }) }
                     </g>
                 }
             }) }
-        </svg>
+        </>
     }
 }
