@@ -61,6 +61,9 @@ fn one_move(
     *at += 1;
     let mut slots = SlotSet::new();
     while *at + 1 < call.args.len() && !word(*at).eq_ignore_ascii_case(b"node") {
+        if word(*at + 1).eq_ignore_ascii_case(b"node") {
+            return Err(CommandError::Syntax);
+        }
         let (first, last) = (slot(word(*at))?, slot(word(*at + 1))?);
         if first > last {
             return Err(CommandError::composed(format!(
