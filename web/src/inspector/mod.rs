@@ -144,7 +144,7 @@ fn draw_inspector(page: &Page) -> Html {
 pub(crate) fn way_back(page: &Page) -> Html {
     #[cfg(feature = "whole")]
     if let Some(lesson) = page.view().study.standing() {
-        let text = page.fill(words::BACK_TO, &[("lesson", &lesson.title)]);
+        let text = page.fill(lesson_words::BACK_TO, &[("lesson", &lesson.title)]);
         let onclick = {
             let page = page.clone();
             Callback::from(move |_: MouseEvent| page.show_side(crate::page::Side::Lesson))
@@ -165,9 +165,16 @@ fn not_running(locale: Locale) -> Html {
 
 mod words {
     crate::i18n::texts! {
-        BACK_TO: "Back to the lesson “{lesson}”", "返回课程“{lesson}”";
         NOT_RUNNING: "It is not running. Restart it to look inside.", "进程未运行，重启后才能查看。";
         INSPECTOR_OF: "Inside {name}", "{name} 的内部";
         INSPECTOR_TEACH: "Choose a node on the map, then Inspect, to look inside it.", "在地图上选择一个节点，再点“查看”，即可看到它的内部。";
+    }
+}
+
+/// Only the whole program has lessons.
+#[cfg(feature = "whole")]
+mod lesson_words {
+    crate::i18n::texts! {
+        BACK_TO: "Back to the lesson “{lesson}”", "返回课程“{lesson}”";
     }
 }
