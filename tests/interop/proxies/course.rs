@@ -177,7 +177,7 @@ fn predixy_carries_out_transactions_on_one_group() {
     let (proxy, _link) = groups.predixy(&["ooxx"]);
     let mut typed = proxy.client();
     assert_eq!(text(&typed.call(&["set", "k1", "sdasfa"])), "OK");
-    assert_eq!(text(&typed.call(&["watch", "1k"])), "OK");
+    assert_eq!(text(&typed.call(&["watch", "k1"])), "OK");
     assert_eq!(text(&typed.call(&["multi"])), "OK");
     assert_eq!(text(&typed.call(&["get", "k1"])), "QUEUED");
     assert_eq!(text(&typed.call(&["set", "k2", "2222"])), "QUEUED");
@@ -185,7 +185,7 @@ fn predixy_carries_out_transactions_on_one_group() {
     let done: Vec<String> = done.items().expect("replies").iter().map(text).collect();
     assert_eq!(done, ["sdasfa", "OK"]);
     // Somebody else has changed what was watched.
-    assert_eq!(text(&typed.call(&["watch", "1k"])), "OK");
+    assert_eq!(text(&typed.call(&["watch", "k1"])), "OK");
     let mut other = proxy.client();
     assert_eq!(text(&other.call(&["set", "k1", "other"])), "OK");
     assert_eq!(text(&typed.call(&["multi"])), "OK");

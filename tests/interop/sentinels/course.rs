@@ -457,16 +457,14 @@ fn three_sentinels_with_copied_files_log_each_step_of_a_failover() {
     notes.run("mkdir s1 s2 s3");
     notes.vi(
         "s1/sentinel.conf",
-        &format!(
-            "port 27001
+        // A relative path: `sed` below is not to find `s1` in the name of the test's directory.
+        "port 27001
 sentinel announce-ip 127.0.0.1
 sentinel monitor mymaster 127.0.0.1 7001 2
 sentinel down-after-milliseconds mymaster 5000
 sentinel failover-timeout mymaster 60000
-dir \"{}/s1\"
+dir \"./s1\"
 ",
-            notes.home.path().display()
-        ),
     );
     let copied = notes.run("echo s2 s3 | xargs -t -n 1 cp s1/sentinel.conf");
     assert!(copied.contains("cp s1/sentinel.conf s2"), "{copied}");
