@@ -289,25 +289,38 @@ pub fn binary() -> &'static Path {
     })
 }
 
-/// A free port of 127.0.0.1.
+/// A free port of 127.0.0.1, below those that the system gives to connections, so that none of them
+/// takes it before the server that it is for.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener.local_addr().expect("its address").port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    loop {
+        let port = 21_000 + (first_of(4_000) + NEXT.fetch_add(1, Ordering::Relaxed)) % 4_000;
+        if is_free(port) {
+            return port;
+        }
+    }
 }
 
 /// A free port of 127.0.0.1 whose bus port, ten thousand above, is free as well.
 /// Below those that the system gives to connections, so that none of them takes it.
 pub fn free_bus_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Other tests run in processes of their own.
-    let first = std::process::id() as u16 % 6_000;
     loop {
-        let port = 15_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 6_000;
-        let free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
-        if free(port) && free(port + 10_000) {
+        let port = 15_000 + (first_of(6_000) + NEXT.fetch_add(1, Ordering::Relaxed)) % 6_000;
+        if is_free(port) && is_free(port + 10_000) {
             return port;
         }
     }
+}
+
+/// Where a process begins in a range of ports: other tests run in processes of their own.
+fn first_of(range: u16) -> u16 {
+    (std::process::id() as u16).wrapping_mul(397) % range
+}
+
+/// Whether a server could listen on a port, at every address.
+fn is_free(port: u16) -> bool {
+    TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
 }
 
 /// What a process has printed, as it grows.
