@@ -122,6 +122,12 @@ impl Terminal {
     }
 
     fn enter(&mut self, now: Mono, line: &str) {
+        if self.cli.session().waiting() == Waiting::Messages
+            && let Some(last) = Arc::make_mut(&mut self.screen).blocks.back_mut().map(Arc::make_mut)
+        {
+            // The notice that messages are awaited gives way to what is typed.
+            erase_unfinished_line(&mut last.printed);
+        }
         let typed = Some((self.cli.session().prompt(), line.to_owned()));
         self.begin(Block { typed, ..Block::default() });
         self.cli.line(now, line.as_bytes());
@@ -157,7 +163,7 @@ impl Terminal {
             if let Some(last) = screen.blocks.back_mut().map(Arc::make_mut) {
                 last.is_error |= is_error;
                 if last.printed.len() < Self::BLOCK {
-                    last.printed.push_str(&String::from_utf8_lossy(&bytes));
+                    put(&mut last.printed, &String::from_utf8_lossy(&bytes));
                 }
             }
         }
@@ -175,6 +181,32 @@ impl Terminal {
             self.enter(now, &line);
         }
     }
+}
+
+/// Appends what redis-cli prints to a screen that has lines and no cursor: colours and carriage returns
+/// are left out, and `ESC [ K` takes the unfinished line back (redis-cli erases its notice by it).
+fn put(screen: &mut String, printed: &str) {
+    let mut rest = printed;
+    while let Some(at) = rest.find(['\r', '\x1b']) {
+        screen.push_str(&rest[..at]);
+        let sequence = rest[at..].strip_prefix("\x1b[");
+        let end = sequence.and_then(|body| body.find(|c: char| !c.is_ascii_digit() && c != ';'));
+        rest = match (sequence, end) {
+            (Some(body), Some(end)) => {
+                if body[end..].starts_with('K') {
+                    erase_unfinished_line(screen);
+                }
+                let last = body[end..].chars().next().map_or(0, char::len_utf8);
+                &body[end + last..]
+            }
+            _ => &rest[at + 1..],
+        };
+    }
+    screen.push_str(rest);
+}
+
+fn erase_unfinished_line(screen: &mut String) {
+    screen.truncate(screen.rfind('\n').map_or(0, |at| at + 1));
 }
 
 /// What redis-cli's arguments ask for, and the command that stands behind the options.
@@ -261,5 +293,24 @@ impl Console for Terminal {
 impl Process for Terminal {
     fn console(&mut self) -> Option<&mut dyn Console> {
         Some(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_screen_without_a_cursor_shows_no_escapes() {
+        let mut screen = String::from("1) \"message\"\n");
+        put(&mut screen, "\x1b[1;90mReading messages...\r\x1b[0m");
+        assert_eq!(screen, "1) \"message\"\nReading messages...");
+        put(&mut screen, "\x1b[K");
+        put(&mut screen, "1) \"pmessage\"\r\n");
+        assert_eq!(screen, "1) \"message\"\n1) \"pmessage\"\n");
+        for odd in ["\x1b", "\x1b[", "\x1b[1", "a\x1b你"] {
+            put(&mut screen, odd);
+        }
+        assert!(!screen.contains('\x1b'), "{screen}");
     }
 }
