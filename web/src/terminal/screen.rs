@@ -129,15 +129,16 @@ fn teaching(page: &Page, index: usize, tab: &Tab, locale: Locale) -> Html {
     }
 }
 
-/// Whether a lesson is open. Only the whole program has lessons.
+/// Whether a lesson is open.
+#[cfg(feature = "whole")]
 fn is_in_lesson(page: &Page) -> bool {
-    #[cfg(feature = "whole")]
-    return page.view().study.standing().is_some();
-    #[cfg(not(feature = "whole"))]
-    {
-        let _ = page;
-        false
-    }
+    page.view().study.standing().is_some()
+}
+
+/// The first program has no lessons.
+#[cfg(not(feature = "whole"))]
+fn is_in_lesson(_: &Page) -> bool {
+    false
 }
 
 mod words {
