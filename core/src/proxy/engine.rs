@@ -70,6 +70,7 @@ pub struct Engine<R: Rule> {
     /// Clients to which something was sent since this was last looked at: some of them are idle now.
     settling: Vec<ClientId>,
     /// Buffers that idle clients have given back.
+    #[expect(clippy::vec_box, reason = "a client holds its box, which changes hands as it is")]
     spare: Vec<Box<Work>>,
     last_conn: u64,
     last_listener: u32,

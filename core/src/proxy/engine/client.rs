@@ -128,6 +128,7 @@ impl<C> Client<C> {
 
     /// The same, with buffers that another client needs no more.
     #[inline]
+    #[expect(clippy::vec_box, reason = "the box of another client changes hands as it is")]
     pub(super) fn work_from(&mut self, spare: &mut Vec<Box<Work>>) -> &mut Work {
         self.work.get_or_insert_with(|| {
             let mut work = spare.pop().unwrap_or_default();
