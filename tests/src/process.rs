@@ -191,6 +191,15 @@ impl Process {
         }
     }
 
+    /// Starts a program that ends by itself once more, with the same arguments in the same directory,
+    /// and waits for its end, which must be a success.
+    pub fn restart_to_its_end(&mut self) {
+        let (program, args) = self.command.clone();
+        (self.child, self.output) = spawn(Command::new(&program).args(&args), self.dir.path());
+        let status = self.wait();
+        assert!(status.success(), "{program:?} {args:?}: {status}\n{}", self.output());
+    }
+
     /// Ends it as a loss of power would, but for what the operating system still holds.
     pub fn kill(&mut self) {
         // It may have ended by itself.

@@ -197,22 +197,26 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
     }
 
     /// Runs the machine until it ends the process, and returns its exit status. Disk operations
-    /// that it has asked for are carried out before that. `started` is called when everything is
-    /// carried out that the machine wanted at its start, unless that was to end.
-    pub(crate) fn run(mut self, started: impl FnOnce()) -> io::Result<i32> {
+    /// that it has asked for are carried out before that. `listening` is called once, when it first
+    /// listens somewhere.
+    pub(crate) fn run(mut self, listening: impl FnOnce()) -> io::Result<i32> {
         let mut events = Events::with_capacity(MAX_EVENTS);
         Moderation::sharpen();
         self.clock.tick();
         self.report_vitals();
         self.hand(Input::Start);
         self.settle();
-        if self.exit.is_none() {
-            started();
-        }
+        let mut listening = Some(listening);
         loop {
             if let Some(code) = self.exit {
                 self.disk.finish();
                 return Ok(code);
+            }
+            // A node of a cluster listens when it has locked and read its configuration file.
+            if self.listeners.iter().any(Option::is_some)
+                && let Some(listening) = listening.take()
+            {
+                listening();
             }
             match self.wait(&mut events) {
                 Ok(()) => {}

@@ -386,7 +386,13 @@ S: #5 127.0.0.1:30006
     );
     assert!(told.contains("slots:[0-1999],[5461-10922] (7462 slots) master"), "{told}");
 
-    // A master is killed, and its replica takes over; then it is a replica.
+    // A master is killed, and its replica takes over; then it is a replica. One that has no copy of the
+    // data yet could not take over.
+    for port in 30001..=30006 {
+        desk.until(&format!("redis-cli -p {port} info replication"), |told| {
+            told.contains("role:master") || told.contains("master_link_status:up")
+        });
+    }
     desk.types("kill -9 $(redis-cli -p 30003 info server | sed -n 's/^process_id://p')", "");
     desk.until("redis-cli -c -p 30001 get k1", |told| told == "\"123123\"\n");
     desk.types("create-cluster restart", "");

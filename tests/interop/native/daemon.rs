@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use limpid_tests::process::{Process, free_port};
+use limpid_tests::process::{Process, free_bus_port, free_port};
 
 use super::{connect, ping};
 
@@ -47,6 +47,29 @@ fn a_daemon_listens_when_its_starter_has_ended_and_takes_its_pid_file_along() {
     let log = starter.dir().join("limpid.log");
     let log = std::fs::read_to_string(log).expect("a log");
     assert!(log.contains("bye bye..."), "{log}");
+}
+
+/// It listens only when it has locked and read its configuration file.
+#[test]
+fn a_node_of_a_cluster_in_the_background_listens_when_its_starter_has_ended() {
+    let port = free_bus_port();
+    let conf = format!(
+        "bind 127.0.0.1\nport {port}\ncluster-enabled yes\ndaemonize yes\npidfile limpid.pid\n\
+         logfile limpid.log\n"
+    );
+    let mut starter = Process::start(&["server", "redis.conf"], &[("redis.conf", &conf)], port);
+    assert_eq!(starter.wait().code(), Some(0), "{}", starter.output());
+    let pidfile = starter.dir().join("limpid.pid");
+    let mut daemon = Daemon::of(&pidfile);
+    for _ in 0..20 {
+        let mut stream = connect(port);
+        ping(&mut stream);
+        daemon.signal("-TERM");
+        let mut rest = Vec::new();
+        std::io::Read::read_to_end(&mut stream, &mut rest).expect("the end");
+        starter.restart_to_its_end();
+        daemon = Daemon::of(&pidfile);
+    }
 }
 
 #[test]
