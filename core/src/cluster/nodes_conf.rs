@@ -144,7 +144,8 @@ impl NodesConf {
             } else if name.eq_ignore_ascii_case("lastVoteEpoch") {
                 self.last_vote_epoch = value?;
             } else if name.eq_ignore_ascii_case(ARRIVING) {
-                self.arriving = parse_ranges(text).ok_or("the arriving slots are no slots")?;
+                self.arriving =
+                    SlotSet::from_text(text, ',').ok_or("the arriving slots are no slots")?;
             }
         }
         Ok(())
@@ -161,7 +162,7 @@ impl fmt::Display for NodesConf {
         let (current, vote) = (self.current_epoch, self.last_vote_epoch);
         write!(f, "vars currentEpoch {current} lastVoteEpoch {vote}")?;
         if !self.arriving.is_empty() {
-            write!(f, " {ARRIVING} {}", ranges_text(&self.arriving))?;
+            write!(f, " {ARRIVING} {}", self.arriving.to_text(","))?;
         }
         f.write_char('\n')
     }
@@ -169,27 +170,6 @@ impl fmt::Display for NodesConf {
 
 /// The variable that tells [`NodesConf::arriving`].
 const ARRIVING: &str = "limpidArriving";
-
-/// Slots as `0-99,101`.
-fn ranges_text(slots: &SlotSet) -> String {
-    let range = |(first, last): (Slot, Slot)| match first == last {
-        true => first.to_string(),
-        false => format!("{first}-{last}"),
-    };
-    slots.ranges().map(range).collect::<Vec<_>>().join(",")
-}
-
-fn parse_ranges(text: &str) -> Option<SlotSet> {
-    let mut slots = SlotSet::new();
-    for word in text.split(',') {
-        let (first, last) = word.split_once('-').unwrap_or((word, word));
-        let (first, last) = (first.parse::<u16>().ok()?, last.parse::<u16>().ok()?);
-        for number in first..=last {
-            slots.insert(Slot::new(number)?);
-        }
-    }
-    Some(slots)
-}
 
 impl NodeLine {
     /// Writes the line without an end. Only in the file does it name the shard and what clients

@@ -93,6 +93,28 @@ impl SlotSet {
         })
     }
 
+    /// The slots as text: `0-99` and `101`, with a separator between them.
+    pub fn to_text(&self, separator: &str) -> String {
+        let range = |(first, last): (Slot, Slot)| match first == last {
+            true => first.to_string(),
+            false => format!("{first}-{last}"),
+        };
+        self.ranges().map(range).collect::<Vec<_>>().join(separator)
+    }
+
+    /// The slots of a text as [`SlotSet::to_text`] writes it; `None` if it is no such text.
+    pub fn from_text(text: &str, separator: char) -> Option<SlotSet> {
+        let mut slots = SlotSet::new();
+        for word in text.split(separator) {
+            let (first, last) = word.split_once('-').unwrap_or((word, word));
+            let (first, last) = (first.parse::<u16>().ok()?, last.parse::<u16>().ok()?);
+            for number in first..=last {
+                slots.insert(Slot::new(number)?);
+            }
+        }
+        Some(slots)
+    }
+
     /// The slots of this set that are not in another.
     pub fn without(&self, other: &SlotSet) -> SlotSet {
         self.iter().filter(|slot| !other.contains(*slot)).collect()

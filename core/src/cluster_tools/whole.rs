@@ -54,12 +54,9 @@ impl Fleet {
     ) -> Result<bool, Refusal> {
         let (from, to) = (self.nodes[source].clone(), self.nodes[target].clone());
         let set: SlotSet = slots.iter().copied().collect();
-        let ranges = |between: &str| {
-            let range = |(first, last): (Slot, Slot)| format!("{first}{between}{last}");
-            set.ranges().map(range).collect::<Vec<_>>()
-        };
-        let line =
-            format!("CLUSTER MIGRATESLOTS SLOTSRANGE {} NODE {}", ranges(" ").join(" "), to.id);
+        let ends: Vec<String> =
+            set.ranges().map(|(first, last)| format!("{first} {last}")).collect();
+        let line = format!("CLUSTER MIGRATESLOTS SLOTSRANGE {} NODE {}", ends.join(" "), to.id);
         let keys = if how.quiet { Vec::new() } else { self.count_keys(&from.place, slots).await };
         let reply = self.desk.reply(&from.place, words(&line)).await;
         let reply = reply.map_err(|_| Refusal::new())?;
@@ -99,11 +96,7 @@ impl Fleet {
 
     /// Waits until a move has ended. Whether the slots have moved.
     async fn has_moved(&self, at: &Place, target: &str, slots: &SlotSet) -> Result<bool, Refusal> {
-        let range = |(first, last): (Slot, Slot)| match first == last {
-            true => first.to_string(),
-            false => format!("{first}-{last}"),
-        };
-        let ranges = slots.ranges().map(range).collect::<Vec<_>>().join(" ");
+        let ranges = slots.to_text(" ");
         loop {
             let reply = self.desk.reply(at, words("CLUSTER GETSLOTMIGRATIONS")).await;
             let reply = reply.map_err(|_| Refusal::new())?;

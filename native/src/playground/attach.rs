@@ -9,7 +9,7 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use axum::Router;
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST};
@@ -116,7 +116,6 @@ impl Attached {
                 refused.push(format!("{}: {reason}", seed.address));
             }
         }
-        ensure!(!seeds.is_empty(), "--attach needs an address, as in --attach 127.0.0.1:6379");
         if refused.len() == seeds.len() {
             bail!("nothing to attach to. {}", refused.join("; "));
         }

@@ -110,7 +110,7 @@ pub(in crate::server::cluster) fn migrations(
         let texts = [
             ("name", record.name.clone()),
             ("operation", if record.is_export { "EXPORT" } else { "IMPORT" }.to_owned()),
-            ("slot_ranges", record.slots_text()),
+            ("slot_ranges", record.slots.to_text(" ")),
             ("source_node", record.source.to_string()),
             ("target_node", record.target.to_string()),
             ("state", record.state.to_owned()),

@@ -430,7 +430,7 @@ impl Server {
         let Record { target, slots, .. } = &export.record;
         let (target, slots) = (*target, slots.clone());
         export.record.becomes(if failure.is_none() { "success" } else { "failed" }, now.wall);
-        let text = super::slots_text(&slots);
+        let text = slots.to_text(" ");
         match &failure {
             None => self.notice(|| format!("Slots {text} have moved to node {target}")),
             Some(why) => self.log(LogLevel::Warning, || {

@@ -98,9 +98,7 @@ impl Server {
         node.handover.imports.push(import);
         client.state.imports = true;
         client.waiting = true;
-        self.notice(|| {
-            format!("Slots {} are moving here from node {source}", super::slots_text(&slots))
-        });
+        self.notice(|| format!("Slots {} are moving here from node {source}", slots.to_text(" ")));
         self.with_cluster(now, |state, local| state.set_arriving(local, &slots));
         self.answer_when_saved(id);
         self.followers_changed();
@@ -167,9 +165,7 @@ impl Server {
         }
         client.state.imports = false;
         client.waiting = true;
-        self.notice(|| {
-            format!("Slots {} have moved here from node {source}", super::slots_text(&slots))
-        });
+        self.notice(|| format!("Slots {} have moved here from node {source}", slots.to_text(" ")));
         self.with_cluster(now, |state, local| state.take_over_slots(local, &slots));
         self.answer_when_saved(client.id);
         self.tell_replicas_of_imports();
@@ -193,7 +189,7 @@ impl Server {
             node.handover.leftover.insert(slot);
         });
         self.log(LogLevel::Warning, || {
-            let slots = super::slots_text(&slots);
+            let slots = slots.to_text(" ");
             format!("Slots {slots} stay with node {source}: {why}")
         });
         self.tell_replicas_of_imports();
@@ -264,7 +260,7 @@ impl Server {
         }
         let slots: SlotSet =
             self.imports().iter().flat_map(|import| import.record.slots.iter()).collect();
-        let text = super::slots_text(&slots);
+        let text = slots.to_text(" ");
         let args: OwnedArgs = [&b"PUBLISH"[..], CHANNEL, text.as_bytes()].into_iter().collect();
         self.service.effects.begin(self.service.listeners);
         self.tell_replicas(0, args.as_args());
@@ -278,7 +274,7 @@ impl Server {
         }
         let text = String::from_utf8_lossy(args.get(2).unwrap_or_default()).into_owned();
         if let Some(node) = &mut self.service.cluster {
-            node.handover.of_primary = super::slots_of_text(&text);
+            node.handover.of_primary = SlotSet::from_text(&text, ' ').unwrap_or_default();
         }
         true
     }

@@ -130,35 +130,8 @@ impl Handover {
 }
 
 impl Record {
-    fn slots_text(&self) -> String {
-        slots_text(&self.slots)
-    }
-
     fn becomes(&mut self, state: &'static str, now: Wall) {
         self.state = state;
         self.updated = now;
     }
-}
-
-/// Slots as text: `0-99 101`.
-fn slots_text(slots: &SlotSet) -> String {
-    let range = |(first, last)| match first == last {
-        true => format!("{first}"),
-        false => format!("{first}-{last}"),
-    };
-    slots.ranges().map(range).collect::<Vec<_>>().join(" ")
-}
-
-/// Slots from the text that [`slots_text`] writes; what is no slot is left out.
-fn slots_of_text(text: &str) -> SlotSet {
-    let mut slots = SlotSet::new();
-    for word in text.split_ascii_whitespace() {
-        let (first, last) = word.split_once('-').unwrap_or((word, word));
-        if let (Ok(first), Ok(last)) = (first.parse::<u16>(), last.parse::<u16>()) {
-            (first..=last).filter_map(crate::sharding::Slot::new).for_each(|slot| {
-                slots.insert(slot);
-            });
-        }
-    }
-    slots
 }
