@@ -135,6 +135,26 @@ impl Group {
         }
     }
 
+    /// Waits until a Sentinel has heard of both replicas that they follow this master. One that has
+    /// last heard a restarted server call itself a master makes it a replica again, even after
+    /// another failover has chosen it.
+    fn heard_of_replicas(&self, sentinel: &Process, master: usize) {
+        let master = self.servers[master].port().to_string();
+        let heard = || {
+            let told = self.call(sentinel, &["SENTINEL", "REPLICAS", "mymaster"]);
+            let Value::Array(replicas) = told else { return Vec::new() };
+            let told = |replica| ["role-reported", "master-port"].map(facts(replica));
+            replicas.iter().map(told).collect()
+        };
+        until(
+            || format!("it has heard {:?}:\n{}", heard(), sentinel.output()),
+            || {
+                heard().len() == 2
+                    && heard().iter().all(|[role, of]| role == "slave" && *of == master)
+            },
+        );
+    }
+
     fn told(&self) -> String {
         let outputs = self.sentinels.iter().chain(&self.servers).map(Process::output);
         outputs.collect::<Vec<_>>().join("\n----\n")
@@ -200,7 +220,10 @@ fn leads(leader: Kind, followers: Kind, master: Kind) {
     group.servers[0].restart(true);
     group.all_follow(second);
 
-    // Another one is told to lead.
+    // Another one is told to lead, when none of them still takes the old master for one.
+    for sentinel in &group.sentinels {
+        group.heard_of_replicas(sentinel, second);
+    }
     let before = group.servers[second].port();
     let ok = group.call(&group.sentinels[1], &["SENTINEL", "FAILOVER", "mymaster"]);
     assert_eq!(ok, Value::Simple(b"OK".to_vec()), "{}", group.sentinels[1].output());
