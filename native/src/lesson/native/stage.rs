@@ -262,17 +262,23 @@ impl Stage {
         command
     }
 
-    /// Waits until the programs that a lesson begins with answer; one that does not is told of by
-    /// the step that needs it.
+    /// Waits until the programs that a lesson begins with answer, and replicas among them have a
+    /// copy; one that does not get there is told of by the step that needs it.
     fn wait_for_programs(&self, lesson: &Lesson) {
         let end = Instant::now() + Duration::from_secs(10);
         for host in &lesson.scenario.hosts {
             for process in host.processes.iter().filter(|p| p.program.starts_with("redis-")) {
-                let ping = [String::from("ping")];
                 let at = [process.name.clone()];
-                while self.asked(&at, None, &ping).is_empty() && Instant::now() < end {
-                    std::thread::sleep(super::LOOK);
-                }
+                let begins = |words: &[&str], ready: fn(&[String]) -> bool| {
+                    let words: Vec<String> = words.iter().map(ToString::to_string).collect();
+                    while !ready(&self.asked(&at, None, &words)) && Instant::now() < end {
+                        std::thread::sleep(super::LOOK);
+                    }
+                };
+                begins(&["ping"], |told| !told.is_empty());
+                begins(&["info", "replication"], |told| {
+                    !told.iter().any(|told| told.contains("master_link_status:down"))
+                });
             }
         }
     }
