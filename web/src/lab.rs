@@ -179,9 +179,11 @@ impl Lab {
         if step == Step::Change && (self.units.has_sentinels() || !self.members().is_empty()) {
             // What Sentinels and nodes of a cluster decide is a change of state, too, and no event of the World.
             let events = self.world().events().next();
+            let known = self.next_decision();
             for _ in 0..PATIENCE {
                 if !self.session.step(Step::Event, 1)
                     || self.note_decisions()
+                    || known.is_some_and(|at| self.now() >= at)
                     || self.world().events().next() != events
                 {
                     break;
@@ -384,6 +386,7 @@ mod tests {
     use limpid_core::lab::SERVER;
 
     use super::*;
+    use crate::marks::{Mark, MarkKind};
 
     fn names(lab: &Lab) -> Vec<String> {
         lab.scene().bodies.iter().map(|body| body.name.clone()).collect()
@@ -411,5 +414,48 @@ mod tests {
         assert_eq!(of(&after, "redis-3"), of(&before, "redis-3"));
         lab.seek(at);
         assert_eq!(names(&lab), before.bodies.iter().map(|body| &*body.name).collect::<Vec<_>>());
+    }
+
+    /// The moments at which steps to the next change of state stop, up to this one.
+    fn stops(lab: &mut Lab, until: u64) -> Vec<u64> {
+        let mut stops = Vec::new();
+        while lab.now() < until {
+            lab.step_to(Step::Change);
+            stops.push(lab.now());
+        }
+        stops
+    }
+
+    /// Everything that Sentinels decided after this moment.
+    fn decided(lab: &Lab, after: u64) -> Vec<Mark> {
+        let marks = lab.marks().into_iter();
+        let own = |kind| !matches!(kind, MarkKind::Fault | MarkKind::Command);
+        marks.filter(|mark| mark.at > after && own(mark.kind)).collect()
+    }
+
+    #[test]
+    fn steps_to_the_next_change_stop_at_each_decision_of_sentinels_also_after_a_rewind() {
+        let mut lab = Lab::fresh(Topology::named("sentinels-3").expect("a topology"));
+        let calm = lab.now();
+        let crash = "crash redis-1".parse().expect("an action");
+        lab.act(crash, Future::Discard).expect("it is up");
+        let mut first = Vec::new();
+        let promoted = |lab: &Lab| decided(lab, calm).iter().any(|m| m.kind == MarkKind::Switch);
+        while !promoted(&lab) {
+            lab.step_to(Step::Change);
+            first.push(lab.now());
+        }
+        let marks = decided(&lab, calm);
+        for kind in [MarkKind::Suspected, MarkKind::Down, MarkKind::Vote, MarkKind::Switch] {
+            assert!(marks.iter().any(|mark| mark.kind == kind), "{kind:?} in {marks:?}");
+        }
+        let end = lab.now();
+        lab.seek(calm);
+        let again = stops(&mut lab, end);
+        for Mark { at, kind } in &marks {
+            assert!(first.contains(at), "{kind:?} at {at} was passed: {first:?}");
+            assert!(again.contains(at), "{kind:?} at {at} was passed after a rewind: {again:?}");
+        }
+        assert_eq!(decided(&lab, calm), marks, "nothing is marked twice");
     }
 }

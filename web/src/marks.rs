@@ -117,21 +117,29 @@ impl Lab {
         marks
     }
 
+    /// When the next decision comes that is known, because time has run through it before.
+    pub(crate) fn next_decision(&self) -> Option<u64> {
+        let now = self.now();
+        self.decisions.marks.iter().map(|mark| mark.at).find(|at| *at > now)
+    }
+
     /// Reads what Sentinels decided since the last time; true if there was anything.
     pub(crate) fn note_decisions(&mut self) -> bool {
         let (since, now) = (self.decisions.until, self.now());
-        if now <= since {
+        if now < since {
             // What lies ahead is known from the first time that it was seen.
             return false;
         }
         let mut found = Vec::new();
         for unit in self.units().iter().filter(|unit| unit.kind.part == Part::Sentinel) {
             let Some(log) = unit.process().and_then(|id| self.world().log(id)) else { continue };
-            for line in log.iter().rev().take_while(|line| line.at.0 > since) {
+            for line in log.iter().rev().take_while(|line| line.at.0 >= since) {
                 found.extend(MarkKind::of(line).map(|kind| Mark { at: line.at.0, kind }));
             }
         }
         self.note_cluster(since, &mut found);
+        // Of the last moment some of the events had been read.
+        found.retain(|mark| !self.decisions.marks.contains(mark));
         let any = !found.is_empty();
         let decisions = &mut self.decisions;
         decisions.until = now;
@@ -156,7 +164,7 @@ impl Lab {
             for line in log
                 .into_iter()
                 .flat_map(|log| log.iter().rev())
-                .take_while(|line| line.at.0 > since)
+                .take_while(|line| line.at.0 >= since)
             {
                 found.extend(MarkKind::of_node(line).map(|kind| Mark { at: line.at.0, kind }));
             }
