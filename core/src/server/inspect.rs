@@ -2,13 +2,8 @@
 //! anything.
 
 use super::Server;
-use super::config::ServerSchema;
 use crate::acl::{Context, Reason, has_blanks};
-use crate::front::Standing;
-use crate::front::config::Schema;
-use crate::machine::{ConnId, Endpoint};
-use crate::store::value::StreamId;
-use crate::store::{Encoding, Entry, Keyed, Type, ValueRef};
+use crate::machine::Endpoint;
 use crate::time::Duration;
 
 /// What a server tells about itself at a glance.
@@ -51,35 +46,6 @@ pub struct Database {
     pub keys: usize,
     /// How many of them expire.
     pub expiring: usize,
-}
-
-/// One client.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientView {
-    /// Its id.
-    pub id: u64,
-    /// Its connection.
-    pub conn: ConnId,
-    /// Its address.
-    pub peer: Endpoint,
-    /// The name that it gave itself.
-    pub name: String,
-    /// The database that it selected.
-    pub db: usize,
-    /// The version of the protocol: 2 or 3.
-    pub proto: u8,
-    /// The command that it called last.
-    pub last_command: Option<&'static str>,
-    /// How long it has been connected, and idle.
-    pub age: Duration,
-    /// How long it has been idle.
-    pub idle: Duration,
-    /// Bytes that wait for it to read them.
-    pub unsent: usize,
-    /// Bytes that wait to become a request.
-    pub unread: usize,
-    /// Whether it is held back by CLIENT PAUSE.
-    pub paused: bool,
 }
 
 /// A user, as an observer sees it.
@@ -135,45 +101,6 @@ pub struct DenialView {
     pub ago: Duration,
 }
 
-/// One key.
-#[derive(Clone, Debug, PartialEq)]
-pub struct KeyView {
-    /// Its name.
-    pub name: Vec<u8>,
-    /// The type of its value.
-    pub kind: Type,
-    /// How its value is kept.
-    pub encoding: Encoding,
-    /// How many elements the value has; bytes of a string.
-    pub len: usize,
-    /// When it expires, in milliseconds since 1970.
-    pub expires_at: Option<u64>,
-    /// The beginning of its value.
-    pub value: Preview,
-}
-
-/// The beginning of a value.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Preview {
-    /// Of a string.
-    Text(Vec<u8>),
-    /// Elements of a list or members of a set.
-    Elements(Vec<Vec<u8>>),
-    /// Fields and values of a hash.
-    Pairs(Vec<(Vec<u8>, Vec<u8>)>),
-    /// Members of a sorted set with their scores.
-    Scores(Vec<(Vec<u8>, f64)>),
-    /// Entries of a stream: their IDs, and their fields with their values.
-    Entries(Vec<(StreamId, Fields)>),
-}
-
-/// Fields of an entry with their values.
-pub type Fields = Vec<(Vec<u8>, Vec<u8>)>;
-
-/// Bytes of a string, and elements of a collection, that a preview shows.
-const PREVIEW_BYTES: usize = 256;
-const PREVIEW_ELEMENTS: usize = 32;
-
 impl Server {
     /// The server at a glance.
     pub fn overview(&self) -> Overview {
@@ -198,29 +125,6 @@ impl Server {
                 .map(|(index, keys, expiring)| Database { index, keys, expiring })
                 .collect(),
         }
-    }
-
-    /// All clients, by id.
-    pub fn client_views(&self) -> Vec<ClientView> {
-        let now = self.now.0;
-        self.clients
-            .iter()
-            .filter(|client| client.standing == Standing::Open)
-            .map(|client| ClientView {
-                id: client.id,
-                conn: client.conn,
-                peer: client.peer.clone(),
-                name: String::from_utf8_lossy(&client.name).into_owned(),
-                db: client.state.db,
-                proto: client.proto.number(),
-                last_command: Self::name_of(client.last_command),
-                age: now.since(client.created),
-                idle: now.since(client.last_heard),
-                unsent: client.outbox.len(),
-                unread: client.requests.waiting(),
-                paused: client.paused,
-            })
-            .collect()
     }
 
     /// Whether there are users besides the default one, or something was denied to somebody.
@@ -285,86 +189,5 @@ impl Server {
                 }
             })
             .collect()
-    }
-
-    /// All directives with their values, in the order of their names. Passwords are left out.
-    pub fn config_view(&self) -> Vec<(&'static str, String)> {
-        ServerSchema::directives()
-            .all()
-            .iter()
-            .filter(|d| !d.is_hidden() && !d.is_sensitive())
-            .filter_map(|d| {
-                let value = self.config.get(d.name)?;
-                Some((d.name, String::from_utf8_lossy(value).into_owned()))
-            })
-            .collect()
-    }
-
-    /// A page of the keys of a database: those behind `skip` others, `count` at most, in the order
-    /// in which SCAN gives them. What has expired is left out.
-    pub fn keys_view(&self, db: usize, skip: usize, count: usize) -> Vec<KeyView> {
-        let now = self.now.1.as_millis();
-        self.service
-            .keyspace
-            .entries(db)
-            .filter(|entry| entry.expire().is_none_or(|at| at >= now))
-            .skip(skip)
-            .take(count)
-            .map(view)
-            .collect()
-    }
-
-    /// One key, if it is there.
-    pub fn key_view(&self, db: usize, name: &[u8]) -> Option<KeyView> {
-        let now = self.now.1.as_millis();
-        self.service
-            .keyspace
-            .peek(db, name)
-            .filter(|entry| entry.expire().is_none_or(|at| at >= now))
-            .map(view)
-    }
-}
-
-fn view(entry: &Entry) -> KeyView {
-    let (len, value) = match entry.value() {
-        ValueRef::String(string) => {
-            let mut text = string.to_vec();
-            let len = text.len();
-            text.truncate(PREVIEW_BYTES);
-            (len, Preview::Text(text))
-        }
-        ValueRef::List(list) => {
-            let items = list.iter().take(PREVIEW_ELEMENTS);
-            (list.len(), Preview::Elements(items.map(|item| item.to_vec()).collect()))
-        }
-        ValueRef::Set(set) => {
-            let items = set.iter().take(PREVIEW_ELEMENTS);
-            (set.len(), Preview::Elements(items.map(|item| item.to_vec()).collect()))
-        }
-        ValueRef::Hash(hash) => {
-            let pairs = hash.iter().take(PREVIEW_ELEMENTS);
-            let pairs = pairs.map(|(field, value)| (field.to_vec(), value.to_vec())).collect();
-            (hash.len(), Preview::Pairs(pairs))
-        }
-        ValueRef::ZSet(zset) => {
-            let scores = zset.iter_from(0).take(PREVIEW_ELEMENTS);
-            let scores = scores.map(|(member, score)| (member.to_vec(), score)).collect();
-            (zset.len(), Preview::Scores(scores))
-        }
-        ValueRef::Stream(stream) => {
-            let entries = stream.iter_from(0).take(PREVIEW_ELEMENTS).map(|entry| {
-                let fields = entry.fields().take(PREVIEW_ELEMENTS);
-                (entry.id, fields.map(|(name, value)| (name.to_vec(), value.to_vec())).collect())
-            });
-            (stream.len(), Preview::Entries(entries.collect()))
-        }
-    };
-    KeyView {
-        name: entry.key().to_vec(),
-        kind: entry.value().kind(),
-        encoding: entry.encoding(),
-        len,
-        expires_at: entry.expire(),
-        value,
     }
 }

@@ -516,16 +516,13 @@ fn keys_expire_by_themselves_and_wake_the_server_in_time() {
 }
 
 #[test]
-fn an_observer_sees_keys_and_clients() {
+fn an_observer_sees_the_server_at_a_glance() {
     let mut d = Driver::new("requirepass p");
     let conn = d.connect();
     d.send(conn, b"auth p\r\nselect 2\r\nset k hello\r\n");
-    let keys = d.server.keys_view(2, 0, 10);
-    assert_eq!((keys.len(), keys[0].len), (1, 5));
-    assert_eq!(keys[0].value, inspect::Preview::Text(b"hello".to_vec()));
-    let clients = d.server.client_views();
-    assert_eq!((clients[0].db, clients[0].last_command), (2, Some("set")));
-    assert!(d.server.config_view().iter().all(|(name, _)| *name != "requirepass"));
+    let seen = d.server.overview();
+    assert_eq!((seen.role, seen.clients, seen.commands), ("master", 1, 3));
+    assert_eq!(seen.databases, [inspect::Database { index: 2, keys: 1, expiring: 0 }]);
 }
 
 #[test]
