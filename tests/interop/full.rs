@@ -1,5 +1,5 @@
 //! A disk that is full: what was acknowledged as durable is kept, and when there is room again the
-//! server goes on.
+//! server goes on. And a disk that cannot be written.
 
 use std::path::Path;
 use std::process::Command;
@@ -43,6 +43,13 @@ impl Disk {
         let zeros = [0; 4096];
         let mut file = std::fs::File::create(self.path().join("filler")).expect("a file");
         while std::io::Write::write_all(&mut file, &zeros).is_ok() {}
+    }
+
+    /// Lets nobody write to it from now on, not even root.
+    fn write_protect(&self) {
+        let mut remount = Command::new("mount");
+        let status = remount.args(["-o", "remount,ro"]).arg(self.path()).status();
+        assert!(status.is_ok_and(|status| status.success()), "cannot mount it read-only");
     }
 
     fn free(&self) {
@@ -158,4 +165,18 @@ fn a_dump_for_which_there_is_no_room_leaves_the_old_one() {
     server.restart(true);
     let mut client = Client::new(server.connect());
     assert_eq!(client.call(&["GET", "k"]), Value::bulk("v"));
+}
+
+#[test]
+fn a_sentinel_whose_file_cannot_be_written_does_not_start() {
+    let disk = Disk::mount("1m");
+    let file = disk.path().join("sentinel.conf");
+    std::fs::write(&file, "port 0\nsentinel monitor mymaster 127.0.0.1 6379 1\n").expect("a file");
+    disk.write_protect();
+    let file = file.to_str().expect("UTF-8");
+    let mut sentinel = Process::start(&["sentinel", file], &[], 0);
+    assert_eq!(sentinel.wait().code(), Some(1), "{}", sentinel.output());
+    let said =
+        format!("Sentinel config file {file} is not writable: Read-only file system. Exiting...");
+    assert!(sentinel.output().contains(&said), "{}", sentinel.output());
 }
