@@ -2,6 +2,7 @@
 //! clients and configuration files see of it.
 
 mod clients;
+mod commands;
 mod course;
 
 use limpid_core::resp::value::Value;
