@@ -4,14 +4,13 @@
 mod clients;
 mod commands;
 mod course;
+mod scripts;
 
 use limpid_core::resp::value::Value;
 use limpid_tests::client::Client;
 use limpid_tests::process::Kind::{self, Limpid, Redis};
 use limpid_tests::process::Process;
 use limpid_tests::wait::{until, until_some};
-
-use crate::replication::field;
 
 /// A master with two replicas, and three Sentinels.
 struct Group {
@@ -301,60 +300,4 @@ sentinel down-after-milliseconds mymaster 1000";
     let second = group.agree_on_another(first);
     group.servers[0].restart(true);
     group.all_follow(second);
-}
-
-#[test]
-fn scripts_are_told_of_a_failover() {
-    let server = || Process::of(Limpid, &["--repl-diskless-sync-delay", "0"]);
-    let (mut master, replica) = (server(), server());
-    let (from, to) = (master.port().to_string(), replica.port().to_string());
-    Client::new(replica.connect()).call(&["REPLICAOF", "127.0.0.1", &from]);
-    until(
-        || format!("the replica has no copy:\n{}", replica.output()),
-        || field(&replica, "master_link_status") == "up",
-    );
-    let scripts = tempfile::TempDir::new().expect("a directory");
-    let path = |name: &str| scripts.path().join(name).display().to_string();
-    for (name, file) in [("notify", "told"), ("reconfigure", "changed")] {
-        let text = format!("#!/bin/sh\necho \"$@\" >> {}\n", path(file));
-        std::fs::write(path(name), text).expect("a script");
-        let runs = std::process::Command::new("chmod").args(["+x", &path(name)]).status();
-        assert!(runs.is_ok_and(|status| status.success()));
-    }
-    // A path that is not absolute begins where the Sentinel works.
-    let lines = format!(
-        "dir {}
-sentinel monitor mymaster 127.0.0.1 {from} 1
-sentinel down-after-milliseconds mymaster 300
-sentinel notification-script mymaster ./notify
-sentinel client-reconfig-script mymaster {}
-{QUICK}",
-        scripts.path().display(),
-        path("reconfigure")
-    );
-    let mut sentinel = Process::sentinel(Limpid, &lines);
-    until(
-        || sentinel.output(),
-        || {
-            let asked = ["SENTINEL", "MASTER", "mymaster"];
-            facts(&Client::new(sentinel.connect()).call(&asked))("num-slaves") == "1"
-        },
-    );
-    master.kill();
-    let read = |name: &str| std::fs::read_to_string(path(name)).unwrap_or_default();
-    let wanted = format!("+switch-master mymaster 127.0.0.1 {from} 127.0.0.1 {to}");
-    until(|| format!("{}\n{}", read("told"), sentinel.output()), || read("told").contains(&wanted));
-    assert!(read("told").contains("+sdown master mymaster"), "{}", read("told"));
-    let wanted = format!("mymaster leader start 127.0.0.1 {from} 127.0.0.1 {to}");
-    until(
-        || format!("{}\n{}", read("changed"), sentinel.output()),
-        || read("changed").lines().any(|line| line == wanted),
-    );
-    // What it has written it reads again, from where it was started.
-    sentinel.restart(false);
-    let pending = ["SENTINEL", "PENDING-SCRIPTS"];
-    until(
-        || sentinel.output(),
-        || Client::new(sentinel.connect()).call(&pending) == Value::Array(Vec::new()),
-    );
 }
