@@ -1,6 +1,6 @@
 //! CLIENT PAUSE, and other reasons to hold writes back.
 
-use super::{Client, Command, Front, Service};
+use super::{Client, Front, Service};
 use crate::command::meta::flag;
 use crate::front::Admission;
 use crate::resp::request::Args;
@@ -65,32 +65,29 @@ impl Pause {
         self.until.is_some() || self.reasons != 0
     }
 
-    /// Whether this command has to wait. EXEC does as what it would carry out, whose flags are
-    /// `queued`.
+    /// Whether a command with these flags has to wait. EXEC has those of what it would carry out.
     #[inline]
-    pub(crate) fn holds<S: Service>(&self, now: Mono, command: &Command<S>, queued: u32) -> bool {
+    pub(crate) fn holds(&self, now: Mono, flags: u32) -> bool {
         if !self.is_set() {
             return false;
         }
-        let writes = (command.meta.flags | queued) & (flag::WRITE | flag::MAY_REPLICATE) != 0;
+        let writes = flags & (flag::WRITE | flag::MAY_REPLICATE) != 0;
         let paused = self.until.is_some_and(|until| now < until);
         paused && (self.all || writes) || self.reasons != 0 && writes
     }
 }
 
 impl<S: Service> Front<S> {
-    /// Holds a command back that the pause says has to wait. `queued` are the flags of what EXEC
-    /// would carry out.
+    /// Holds a command back that the pause says has to wait.
     #[inline]
     pub(crate) fn hold_if_paused(
         &self,
         now: Now<'_>,
         client: &mut Client<S>,
-        command: &Command<S>,
-        queued: u32,
+        flags: u32,
         args: Args<'_>,
     ) -> Admission {
-        if !self.pause.holds(now.mono, command, queued) || client.is_replica() {
+        if !self.pause.holds(now.mono, flags) || client.is_replica() {
             return Admission::Call;
         }
         client.held = Some(args.into());

@@ -120,7 +120,8 @@ impl<S: Service> Rows<S> {
 }
 
 const SUBSCRIBING: u32 = flag::PUBSUB | flag::NOSCRIPT | flag::LOADING | flag::STALE;
-const PUBLISHING: u32 = flag::PUBSUB | flag::LOADING | flag::STALE | flag::FAST;
+const PUBLISHING: u32 =
+    flag::PUBSUB | flag::LOADING | flag::STALE | flag::FAST | flag::MAY_REPLICATE;
 const ASKING: u32 = flag::PUBSUB | flag::LOADING | flag::STALE;
 
 /// Names, each with something.

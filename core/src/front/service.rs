@@ -210,7 +210,7 @@ pub trait Service: Clone + Debug + Send + Sync + Sized + 'static {
         command: &'static Command<Self>,
         args: Args<'_>,
     ) -> Result<Admission, CommandError> {
-        Ok(front.hold_if_paused(now, client, command, 0, args))
+        Ok(front.hold_if_paused(now, client, command.meta.flags, args))
     }
 
     /// A command was refused, or is unknown (`None`): answers the error.

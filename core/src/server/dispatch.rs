@@ -38,8 +38,9 @@ impl Server {
             client.paused = true;
             return Ok(Admission::Held);
         }
+        let flags = self.flags_of_call(command, args);
         if self.config.settings().maxmemory > 0 {
-            self.check_memory(now, client, command)?;
+            self.check_memory(now, client, command, flags)?;
         }
         if !self.tracking.is_idle() {
             self.bound_tracking(now, client);
@@ -50,27 +51,27 @@ impl Server {
             }
             _ => (0, 0),
         };
-        let writes = (command.meta.flags | queued) & flag::WRITE != 0;
+        let writes = (flags | queued) & flag::WRITE != 0;
         if let Some(error) = self.write_refusal()
             && (writes || command.name == "ping")
             && !client.state.from_primary
         {
             return Err(error);
         }
-        if let Some(error) = self.check_role(now.mono, client, command, (queued, lacked)) {
+        if let Some(error) = self.check_role(now.mono, client, flags, (queued, lacked)) {
             return Err(error);
         }
-        if let Some(error) = self.loading_refusal(command.meta.flags, queued, lacked) {
+        if let Some(error) = self.loading_refusal(flags, queued, lacked) {
             return Err(error);
         }
-        if self.hold_if_paused(now, client, command, queued, args) == Admission::Held {
+        if self.hold_if_paused(now, client, flags | queued, args) == Admission::Held {
             return Ok(Admission::Held);
         }
         let Some(transaction) = &mut client.state.transaction else { return Ok(Admission::Call) };
         if transactions::is_immediate(command) {
             return Ok(Admission::Call);
         }
-        transaction.queue(command, args);
+        transaction.queue(command, flags, args);
         let (muted, proto) = (client.is_muted(), client.proto);
         Reply::new(client.out(), &mut self.scratch, proto).muted(muted).simple("QUEUED");
         Ok(Admission::Queued)

@@ -71,6 +71,7 @@ impl Server {
         now: Now<'_>,
         client: &mut Client,
         command: &Command,
+        flags: u32,
     ) -> Result<(), CommandError> {
         if self.make_room(now, Some(client)) {
             return Ok(());
@@ -81,7 +82,7 @@ impl Server {
                 "exec" => transaction.flags() & flag::DENYOOM != 0,
                 name => !matches!(name, "discard" | "quit" | "reset"),
             },
-            None => command.meta.has(flag::DENYOOM),
+            None => flags & flag::DENYOOM != 0,
         };
         if takes_more {
             return Err(CommandError::text(

@@ -99,10 +99,11 @@ impl Transaction {
         self.refused = true;
     }
 
-    pub(super) fn queue(&mut self, command: &'static Command, args: Args<'_>) {
+    /// Lets a command wait for EXEC. `flags` are its own, or those of the script that it runs.
+    pub(super) fn queue(&mut self, command: &'static Command, flags: u32, args: Args<'_>) {
         self.bytes += args.bytes();
-        self.flags |= command.meta.flags;
-        self.lacked |= !command.meta.flags;
+        self.flags |= flags;
+        self.lacked |= !flags;
         self.queue.push((command, args.into()));
     }
 }

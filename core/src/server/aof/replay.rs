@@ -435,7 +435,9 @@ impl Server {
             return Err(Broken::Format);
         }
         match &mut client.state.transaction {
-            Some(transaction) if command.name != "exec" => transaction.queue(command, args),
+            Some(transaction) if command.name != "exec" => {
+                transaction.queue(command, command.meta.flags, args);
+            }
             _ => self.call_again(now, client, command, args),
         }
         Ok(command.name == "multi")

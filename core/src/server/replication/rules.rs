@@ -39,23 +39,22 @@ impl OwnKeys {
 }
 
 impl Server {
-    /// What stands against a command because of the roles of this server and of the client.
-    /// `queued` and `lacking` are the flags that the commands have which EXEC would carry out, and
-    /// those that one of them lacks.
     /// Whether clients may not write, since this is a replica.
     pub(in crate::server) fn refuses_writes_as_replica(&self) -> bool {
         self.service.replication.primary.is_some() && self.config.settings().replica_read_only
     }
 
+    /// What stands against a command because of the roles of this server and of the client.
+    /// `queued` and `lacking` are the flags that the commands have which EXEC would carry out, and
+    /// those that one of them lacks.
     pub(in crate::server) fn check_role(
         &self,
         now: Mono,
         client: &Client,
-        command: &Command,
+        flags: u32,
         (queued, lacking): (u32, u32),
     ) -> Option<CommandError> {
         let settings = self.config.settings();
-        let flags = command.meta.flags;
         let writes = (flags | queued) & flag::WRITE != 0;
         if let Some(primary) = &self.service.replication.primary {
             if writes && settings.replica_read_only && !client.state.from_primary {

@@ -244,7 +244,7 @@ impl Server {
         {
             return Err(error);
         }
-        if let Some(error) = self.check_role(now.mono, client, command, (0, 0)) {
+        if let Some(error) = self.check_role(now.mono, client, flags, (0, 0)) {
             return Err(error);
         }
         if run.out_of_memory && flags & flag::DENYOOM != 0 && !run.wrote {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use limpid_lua::{Lua, Value};
 use sha1_smol::Sha1;
 
-use super::super::{Call, Handler, Server, container, row};
+use super::super::{Call, Command, Handler, Server, container, row};
 use super::run::{Kind, Run};
 use super::sandbox;
 use super::shebang::{self, Flags};
@@ -16,7 +16,7 @@ use crate::resp::request::Args;
 
 /// Rows of the command table.
 pub(in crate::server) static ROWS: &[Row<Handler>] = &[
-    script("eval", eval, 0, WRITES_ANY)
+    script("eval", eval, flag::MAY_REPLICATE, WRITES_ANY)
         .since("2.6.0")
         .summary("Runs a script.")
         .syntax("script numkeys#integer [key#key:0 ...] [arg ...]"),
@@ -24,7 +24,7 @@ pub(in crate::server) static ROWS: &[Row<Handler>] = &[
         .since("7.0.0")
         .summary("Runs a script that does not write.")
         .syntax("script numkeys#integer [key#key:0 ...] [arg ...]"),
-    script("evalsha", evalsha, 0, WRITES)
+    script("evalsha", evalsha, flag::MAY_REPLICATE, WRITES)
         .since("2.6.0")
         .summary("Runs a script of the cache.")
         .syntax("sha1 numkeys#integer [key#key:0 ...] [arg ...]"),
@@ -159,6 +159,35 @@ fn evalsha(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError>
 }
 
 impl Server {
+    /// The flags of a command, with what its script is known to do: one that names its flags in its
+    /// first line, or when it was registered, writes or does not.
+    #[inline]
+    pub(in crate::server) fn flags_of_call(
+        &mut self,
+        command: &'static Command,
+        args: Args<'_>,
+    ) -> u32 {
+        let flags = command.meta.flags;
+        let runs = flags & flag::MAY_REPLICATE != 0 && command.meta.group == Group::Scripting;
+        if runs { self.flags_of_script(command, args) } else { flags }
+    }
+
+    #[cold]
+    fn flags_of_script(&mut self, command: &'static Command, args: Args<'_>) -> u32 {
+        let script = match command.meta.name {
+            "eval" => shebang::of_script(args.at(1)).ok().map(|(flags, _)| flags),
+            "evalsha" => {
+                let sha = String::from_utf8_lossy(args.at(1)).to_ascii_lowercase();
+                self.service.scripting.scripts.get(&sha).map(|script| script.flags)
+            }
+            _ => self.flags_of_function(args.at(1)),
+        };
+        match script {
+            Some(script) if !script.unknown => script.apply_to(command.meta.flags),
+            _ => command.meta.flags,
+        }
+    }
+
     fn eval_lua(&mut self) -> Arc<Lua> {
         self.service.scripting.eval.take().unwrap_or_else(|| Arc::new(sandbox::for_scripts()))
     }

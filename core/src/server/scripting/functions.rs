@@ -21,7 +21,7 @@ use crate::resp::reply::Aggregate;
 
 /// Rows of the command table.
 pub(in crate::server) static ROWS: &[Row<Handler>] = &[
-    script("fcall", fcall, 0, WRITES_ANY)
+    script("fcall", fcall, flag::MAY_REPLICATE, WRITES_ANY)
         .since("7.0.0")
         .complexity("That of the function.")
         .summary("Calls a function.")
@@ -403,6 +403,12 @@ fn register_all(
 
 impl Server {
     /// Brings the libraries up to date with those that came with the data.
+    pub(super) fn flags_of_function(&mut self, name: &[u8]) -> Option<Flags> {
+        self.sync_libraries();
+        let name = String::from_utf8_lossy(name);
+        self.service.scripting.libraries.function(&name).map(|function| function.flags)
+    }
+
     fn sync_libraries(&mut self) {
         let sources = &self.service.persistence.libraries;
         let own = self.service.scripting.libraries.list.values().map(|library| &library.code);

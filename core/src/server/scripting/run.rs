@@ -239,7 +239,7 @@ impl Server {
             if let Some(error) = self.write_refusal() {
                 return Err(error);
             }
-            let role = self.check_role(call.now.mono, call.client, call.command, (flag::WRITE, 0));
+            let role = self.check_role(call.now.mono, call.client, flag::WRITE, (0, 0));
             if let Some(error) = role {
                 return Err(error);
             }

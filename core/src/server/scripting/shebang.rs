@@ -2,6 +2,7 @@
 //! `redis.register_function` take.
 
 use crate::command::CommandError;
+use crate::command::meta::flag;
 use crate::resp::quote::split_args;
 
 /// What a script may do.
@@ -35,6 +36,22 @@ impl Flags {
 
     pub(super) fn has(self, flag: u8) -> bool {
         self.bits & flag != 0
+    }
+
+    /// The flags of a command that runs this script, whose own are `command`.
+    pub(super) fn apply_to(self, command: u32) -> u32 {
+        let rest = !(flag::STALE | flag::DENYOOM | flag::WRITE | flag::MAY_REPLICATE);
+        let mut flags = command & rest;
+        if !self.has(Flags::NO_WRITES) {
+            flags |= flag::WRITE;
+            if !self.has(Flags::ALLOW_OOM) {
+                flags |= flag::DENYOOM;
+            }
+        }
+        if self.has(Flags::ALLOW_STALE) {
+            flags |= flag::STALE;
+        }
+        flags
     }
 
     /// Adds the flag of this name. Whether there is one.

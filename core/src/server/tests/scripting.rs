@@ -263,3 +263,63 @@ fn a_reload_that_forgets_nothing_keeps_libraries_too() {
     assert_eq!(d.line(conn, "fcall kept 0"), ":1\r\n");
     assert_eq!(d.line(conn, "fcall more 0"), ":2\r\n");
 }
+
+#[test]
+fn a_pause_of_writes_holds_what_may_replicate() {
+    let mut d = Driver::new("");
+    let (a, b) = (d.connect(), d.connect());
+    let writer = "#!lua name=w\nredis.register_function('w', function() return 'wrote' end)";
+    let reader = "#!lua name=r\nredis.register_function{function_name='r', flags={'no-writes'}, \
+                  callback=function() return 'read' end}";
+    d.send(a, &encoded(&["function", "load", writer]));
+    d.send(a, &encoded(&["function", "load", reader]));
+    let held: [&[&str]; 7] = [
+        &["publish", "c", "m"],
+        &["spublish", "c", "m"],
+        &["pfcount", "h"],
+        &["eval", "return 1", "0"],
+        &["eval", "#!lua\nreturn 2", "0"],
+        &["evalsha", "e0e1f9fabfc9d4800c877a703b823ac0578ff8db", "0"],
+        &["fcall", "w", "0"],
+    ];
+    let goes_on: [(&[&str], &str); 5] = [
+        (&["eval", "#!lua flags=no-writes\nreturn 3", "0"], ":3\r\n"),
+        (&["eval_ro", "return redis.call('get', 'k')", "1", "k"], "$-1\r\n"),
+        (&["fcall", "r", "0"], "$4\r\nread\r\n"),
+        (&["fcall_ro", "r", "0"], "$4\r\nread\r\n"),
+        (&["eval", "#!lua flags=nonsense\nreturn 3", "0"], ""),
+    ];
+    for command in held {
+        d.line(a, "client pause 100000 write");
+        assert_eq!(d.send(b, &encoded(command)), "", "{command:?}");
+        d.line(a, "client unpause");
+        assert_ne!(d.take(b), "", "{command:?}");
+    }
+    for (command, reply) in goes_on {
+        d.line(a, "client pause 100000 write");
+        assert_eq!(d.send(b, &encoded(command)), reply, "{command:?}");
+        d.line(a, "client unpause");
+        d.take(b);
+    }
+    // EXEC waits for what its scripts say.
+    for (script, waits) in [("#!lua flags=no-writes\nreturn 4", false), ("return 5", true)] {
+        d.line(b, "multi");
+        d.send(b, &encoded(&["eval", script, "0"]));
+        d.line(a, "client pause 100000 write");
+        assert_eq!(d.line(b, "exec").is_empty(), waits, "{script}");
+        d.line(a, "client unpause");
+        assert_eq!(d.take(b).is_empty(), !waits, "{script}");
+    }
+}
+
+#[test]
+fn flags_of_a_script_are_judged_before_it_is_queued() {
+    let mut d = Driver::new("min-replicas-to-write 1");
+    let conn = d.connect();
+    let refused = "-NOREPLICAS Not enough good replicas to write.\r\n";
+    assert_eq!(eval(&mut d, conn, "#!lua\nreturn 1"), refused);
+    assert_eq!(eval(&mut d, conn, "return 1"), ":1\r\n");
+    assert_eq!(d.line(conn, "multi"), "+OK\r\n");
+    assert_eq!(eval(&mut d, conn, "#!lua\nreturn 1"), refused);
+    assert!(d.line(conn, "exec").starts_with("-EXECABORT "));
+}
