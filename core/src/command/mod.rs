@@ -33,6 +33,7 @@ pub mod keys;
 pub mod lists;
 pub mod meta;
 pub(crate) mod migrate;
+pub(crate) mod secrets;
 pub mod sets;
 pub mod sort;
 pub mod streams;

@@ -2,6 +2,7 @@
 
 use super::{Call, Client, ClientState, Command, Front, Handler, Push, Rows, Service, row};
 use crate::command::meta::flag;
+use crate::command::secrets::{REDACTED, is_secret};
 use crate::command::{CommandError, Group, Row};
 use crate::machine::Endpoint;
 use crate::resp::request::Args;
@@ -70,8 +71,8 @@ impl<S: Service> Front<S> {
         .into_bytes();
         for (index, argument) in args.iter().enumerate() {
             line.push(b' ');
-            let hides = S::is_secret(command, args, index);
-            let shown = if hides { b"(redacted)" } else { argument };
+            let hides = is_secret(&command.name, args, index);
+            let shown = if hides { REDACTED.as_bytes() } else { argument };
             line.extend_from_slice(crate::resp::quote::repr(shown).as_bytes());
         }
         line.extend_from_slice(b"\r\n");

@@ -270,11 +270,6 @@ pub trait Service: Clone + Debug + Send + Sync + Sized + 'static {
     /// keys that change.
     fn tracking_changed(_front: &mut Front<Self>) {}
 
-    /// Whether an argument is a password, which MONITOR and SLOWLOG hide.
-    fn is_secret(command: &Command<Self>, args: Args<'_>, index: usize) -> bool {
-        command.has_secret(args, index)
-    }
-
     // ---- Replies ----
 
     /// Called when all inputs were handled and replies are about to leave. False: not yet.

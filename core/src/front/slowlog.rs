@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::{Call, Client, Command, Front, Handler, Rows, Service, container, row};
 use crate::command::meta::flag;
+use crate::command::secrets::{REDACTED, is_secret};
 use crate::command::{CommandError, Group, Row};
 use crate::machine::LogLevel;
 use crate::resp::number::parse_i64;
@@ -199,8 +200,8 @@ fn shortened<S: Service>(command: &Command<S>, args: Args<'_>) -> Vec<Vec<u8>> {
         .take(kept)
         .enumerate()
         .map(|(i, arg)| {
-            if S::is_secret(command, args, i) {
-                b"(redacted)".to_vec()
+            if is_secret(&command.name, args, i) {
+                REDACTED.as_bytes().to_vec()
             } else if arg.len() > MAX_ARG {
                 let more = format!("... ({} more bytes)", arg.len() - MAX_ARG);
                 [&arg[..MAX_ARG], more.as_bytes()].concat()

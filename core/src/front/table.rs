@@ -3,12 +3,10 @@
 use core::marker::PhantomData;
 
 use super::call::Handler;
-use super::config::Schema;
 use super::names::Index;
 use super::{Front, Service};
 use crate::acl::{Catalog, Known};
 use crate::command::{self, Meta, Row};
-use crate::resp::request::Args;
 
 /// Rows of commands on data: a slice for each group.
 pub type DataGroups = &'static [&'static [Row<command::Handler>]];
@@ -155,26 +153,6 @@ impl<S: Service> Command<S> {
             meta: self.meta,
             is_subcommand: self.parent.is_some(),
             subcommands: &self.subcommands,
-        }
-    }
-
-    /// Whether an argument of one of the front's commands is a password.
-    pub(crate) fn has_secret(&self, args: Args<'_>, index: usize) -> bool {
-        let before = |n: usize, word: &[u8]| {
-            index.checked_sub(n).is_some_and(|i| i > 0 && args.at(i).eq_ignore_ascii_case(word))
-        };
-        match self.name.as_str() {
-            "auth" => index > 0,
-            "acl|setuser" => index > 1,
-            "hello" => before(1, b"auth") || before(2, b"auth"),
-            "config|set" => {
-                index >= 3
-                    && index % 2 == 1
-                    && S::Schema::directives()
-                        .find(args.at(index - 1))
-                        .is_some_and(|d| d.is_sensitive())
-            }
-            _ => false,
         }
     }
 }

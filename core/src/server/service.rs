@@ -297,13 +297,6 @@ impl Service for Redis {
         server.error_between_servers(client, text);
     }
 
-    fn is_secret(command: &Command, args: Args<'_>, index: usize) -> bool {
-        match command.meta.name {
-            "migrate" => crate::command::migrate::is_secret(args, index),
-            _ => command.has_secret(args, index),
-        }
-    }
-
     fn before_sending(server: &mut Server) -> bool {
         if server.tracking.has_changes() {
             let now = Now::instantaneous(server.now.0, server.now.1);

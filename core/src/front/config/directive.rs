@@ -1,5 +1,7 @@
 //! One directive, and the table of those that a program has.
 
+use crate::command::secrets::is_secret_directive;
+
 /// A directive.
 #[derive(Debug)]
 pub struct Directive {
@@ -89,7 +91,7 @@ impl Directive {
 
     /// Whether its value is kept out of logs.
     pub fn is_sensitive(&self) -> bool {
-        self.flags & flags::SENSITIVE != 0
+        is_secret_directive(self.name.as_bytes())
     }
 
     /// Whether `enable-protected-configs` guards it.
@@ -133,8 +135,6 @@ pub mod flags {
     pub const IMMUTABLE: u8 = 1;
     /// Only an exact name finds it.
     pub const HIDDEN: u8 = 2;
-    /// Its value is kept out of logs.
-    pub const SENSITIVE: u8 = 4;
     /// `enable-protected-configs` guards it.
     pub const PROTECTED: u8 = 8;
     /// It takes several words.

@@ -1,6 +1,6 @@
 //! The directives that every program has which serves clients, and their typed values.
 
-use super::directive::flags::{HIDDEN, IMMUTABLE, MULTI, NO_EFFECT, NONE, PROTECTED, SENSITIVE};
+use super::directive::flags::{HIDDEN, IMMUTABLE, MULTI, NO_EFFECT, NONE, PROTECTED};
 use super::directive::{Directive, Kind, Unit, directive};
 use super::value::CLIENT_CLASSES;
 use super::{Schema, Values};
@@ -237,7 +237,7 @@ pub static FRONT_DIRECTIVES: &[Directive] = &[
         "536870912",
         NONE,
     ),
-    directive("requirepass", "", Kind::Text, "", SENSITIVE),
+    directive("requirepass", "", Kind::Text, "", NONE),
     directive("shutdown-on-sigint", "", Kind::Choices(SHUTDOWN_ON_SIGNAL), "default", MULTI),
     directive("shutdown-on-sigterm", "", Kind::Choices(SHUTDOWN_ON_SIGNAL), "default", MULTI),
     directive(
@@ -270,11 +270,11 @@ pub static FRONT_DIRECTIVES: &[Directive] = &[
     directive("tls-ciphersuites", "", Kind::Text, "", NO_EFFECT),
     directive("tls-client-cert-file", "", Kind::Text, "", NO_EFFECT),
     directive("tls-client-key-file", "", Kind::Text, "", NO_EFFECT),
-    directive("tls-client-key-file-pass", "", Kind::Text, "", SENSITIVE | NO_EFFECT),
+    directive("tls-client-key-file-pass", "", Kind::Text, "", NO_EFFECT),
     directive("tls-cluster", "", Kind::Bool, "no", NO_EFFECT),
     directive("tls-dh-params-file", "", Kind::Text, "", NO_EFFECT),
     directive("tls-key-file", "", Kind::Text, "", NO_EFFECT),
-    directive("tls-key-file-pass", "", Kind::Text, "", SENSITIVE | NO_EFFECT),
+    directive("tls-key-file-pass", "", Kind::Text, "", NO_EFFECT),
     directive("tls-port", "", Kind::Number(0, 65535, Unit::Plain), "0", NO_EFFECT),
     directive("tls-prefer-server-ciphers", "", Kind::Bool, "no", NO_EFFECT),
     directive("tls-protocols", "", Kind::Text, "", NO_EFFECT),

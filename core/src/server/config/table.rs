@@ -4,7 +4,7 @@ use super::forms::{
     EVENTS, OOM_SCORES, REPLICA_OF, SAVE, is_appenddirname, is_appendfilename, is_dbfilename,
 };
 use crate::front::config::directive::flags::{
-    ADDS, HIDDEN, IMMUTABLE, MULTI, NO_EFFECT, NONE, PROTECTED, SENSITIVE,
+    ADDS, HIDDEN, IMMUTABLE, MULTI, NO_EFFECT, NONE, PROTECTED,
 };
 use crate::front::config::directive::{Directive, Kind, Unit, directive};
 
@@ -182,8 +182,8 @@ pub(super) static SERVER_DIRECTIVES: &[Directive] = &[
         "2097152",
         HIDDEN,
     ),
-    directive("masterauth", "", Kind::Text, "", SENSITIVE),
-    directive("masteruser", "", Kind::Text, "", SENSITIVE),
+    directive("masterauth", "", Kind::Text, "", NONE),
+    directive("masteruser", "", Kind::Text, "", NONE),
     directive("maxmemory", "", Kind::Number(0, i64::MAX, Unit::Memory), "0", NONE),
     directive(
         "maxmemory-clients",
