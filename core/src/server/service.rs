@@ -375,6 +375,7 @@ impl Service for Redis {
 
     fn reset_stats(server: &mut Server) {
         *server.service.replication.stats() = Default::default();
+        server.service.keyspace.reset_lazily_freed();
         let env = &mut server.service.keyspace.env;
         (env.hits, env.misses) = (0, 0);
         server.service.expired_before = env.expired;

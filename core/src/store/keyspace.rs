@@ -197,6 +197,11 @@ impl Keyspace {
         self.env.lazyfree.freed()
     }
 
+    /// Counts keys that are freed in slices from now on (CONFIG RESETSTAT).
+    pub fn reset_lazily_freed(&mut self) {
+        self.env.lazyfree.reset_freed();
+    }
+
     /// Frees a copy that is not needed any more; a large one in slices.
     pub fn free_copy_later(&mut self, copy: Entry) {
         self.env.lazyfree.add_copy(copy);

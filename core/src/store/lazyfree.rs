@@ -58,6 +58,11 @@ impl LazyFree {
         self.freed
     }
 
+    /// Counts what has been freed anew.
+    pub(super) fn reset_freed(&mut self) {
+        self.freed = 0;
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.tables.is_empty()
             && self.indexes.is_empty()
