@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::config::rewrite::rewrite;
+use super::config::rewrite::{Extent, rewrite};
 use super::config::{Change, Config, Kind, Permission, Rewriter, Schema, value};
 use super::listeners::bind_address;
 use super::{Call, DiskWork, Front, Handler, Rows, Service, container, row};
@@ -194,16 +194,29 @@ fn rewrite_file<S: Service>(
     front: &mut Front<S>,
     call: &mut Call<'_, S>,
 ) -> Result<(), CommandError> {
+    rewrite_file_to(front, call, Extent::Changed)
+}
+
+fn rewrite_file_to<S: Service>(
+    front: &mut Front<S>,
+    call: &mut Call<'_, S>,
+    extent: Extent,
+) -> Result<(), CommandError> {
     let Some(path) = front.config.file.clone() else {
         return Err(CommandError::text("ERR The server is running without a config file"));
     };
     let client = call.client.id;
-    front.rewrite_config(path, Rewriter::Client(client));
+    front.rewrite_config(path, Rewriter::Client(client, extent));
     call.client.waiting = true;
     Ok(())
 }
 
 impl<S: Service> Front<S> {
+    /// CONFIG REWRITE of all directives, as DEBUG CONFIG-REWRITE-FORCE-ALL asks for.
+    pub(crate) fn rewrite_all(&mut self, call: &mut Call<'_, S>) -> Result<(), CommandError> {
+        rewrite_file_to(self, call, Extent::All)
+    }
+
     /// Brings what is derived from the configuration up to date.
     pub(crate) fn config_changed(&mut self) {
         S::config_changed(self);
@@ -250,7 +263,11 @@ impl<S: Service> Front<S> {
             Err(error) if error.kind == DiskErrorKind::NotFound => Vec::new(),
             Err(error) => return self.config_written(now, by, Err(error)),
         };
-        let bytes = rewrite(&self.config, &self.user_lines(), &old, &self.directory);
+        let extent = match by {
+            Rewriter::Client(_, extent) => extent,
+            Rewriter::Program(_) => Extent::Changed,
+        };
+        let bytes = rewrite(&self.config, &self.user_lines(), &old, &self.directory, extent);
         self.front_disk_op(DiskOp::Replace { path, bytes }, DiskWork::ReplaceConfig { by });
     }
 
@@ -277,7 +294,7 @@ impl<S: Service> Front<S> {
         result: Result<DiskDone, DiskError>,
     ) {
         match by {
-            Rewriter::Client(client) => {
+            Rewriter::Client(client, _) => {
                 let result = match result {
                     Ok(_) => {
                         self.notice(|| "CONFIG REWRITE executed with success.".to_owned());

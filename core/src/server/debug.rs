@@ -105,6 +105,7 @@ fn debug(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
         }
         (b"quicklist-packed-threshold", 3) => call.reply().ok(),
         (b"replybuffer", 4) => call.reply().ok(),
+        (b"config-rewrite-force-all", 2) => server.rewrite_all(call)?,
         (b"replicate", 3..) => {
             server.service.effects.begin(server.service.listeners);
             server.service.effects.propagate(call.client.state.db, call.args.from(2).iter());
@@ -404,6 +405,8 @@ fn help(call: &mut Call<'_>) {
             "    Give this server another replication id.",
             "CLUSTERLINK KILL <to|from|all> <node-id>",
             "    Cut the connections to a node of the cluster, from it, or both.",
+            "CONFIG-REWRITE-FORCE-ALL",
+            "    Write all directives into the configuration file.",
             "DIGEST",
             "    A digest of all keys and values.",
             "DIGEST-VALUE <key> [<key> ...]",

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use super::rewrite::Extent;
 use super::{Config, Schema};
 
 /// The caller of CONFIG REWRITE.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Rewriter {
-    /// A client, by CONFIG REWRITE.
-    Client(u64),
+    /// A client, by CONFIG REWRITE or DEBUG CONFIG-REWRITE-FORCE-ALL.
+    Client(u64, Extent),
     /// The program, by the request of this number.
     Program(u64),
 }

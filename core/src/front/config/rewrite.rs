@@ -19,12 +19,22 @@ const FILE_ONLY: [&str; 3] = ["include", "rename-command", "loadmodule"];
 /// The directive of lines about users.
 const USER: &str = "user";
 
+/// Which directives are written that the old file does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// Those that differ from their defaults.
+    Changed,
+    /// All of them.
+    All,
+}
+
 /// The file's new text. `users` are the lines about users, and `directory` is the working directory.
 pub(crate) fn rewrite<C: Schema>(
     config: &Config<C>,
     users: &[String],
     old: &[u8],
     directory: &str,
+    extent: Extent,
 ) -> Vec<u8> {
     let mut file = File::read(old, line_key::<C>);
     let written = |(_, directive): &(usize, &&Directive)| C::is_written(directive.name);
@@ -35,7 +45,7 @@ pub(crate) fn rewrite<C: Schema>(
         };
         let (lines, forced) = lines(directive, value);
         for line in lines {
-            file.put(directive.name, line, forced);
+            file.put(directive.name, line, forced || extent == Extent::All);
         }
     }
     for line in users {
