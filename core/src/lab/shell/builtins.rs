@@ -199,7 +199,7 @@ pub(super) async fn run(
             wait(shell, os, &rest).await;
         }
         "kill" => return kill(shell, os, rest).await,
-        "trap" => return wrong(shell, os, "trap: not supported by this shell").await,
+        "trap" => return trap(shell, os, &rest).await,
         "ssh" => return ssh(shell, os, rest).await,
         _ => {}
     }
@@ -210,6 +210,43 @@ async fn wrong(shell: &mut Shell, os: &Os, text: &str) -> Flow {
     shell.say(os, text).await;
     shell.status = 1;
     Flow::Next
+}
+
+/// `trap 'commands' EXIT`, `trap - EXIT`, and `trap` alone, which lists.
+async fn trap(shell: &mut Shell, os: &Os, rest: &[String]) -> Flow {
+    let words: Vec<&str> = rest.iter().map(String::as_str).filter(|word| *word != "--").collect();
+    let (command, signals) = match words.as_slice() {
+        [] | ["-p"] => {
+            if let Some(text) = &shell.at_exit {
+                os.println(format!("trap -- {} EXIT", quote(text)));
+            }
+            return Flow::Next;
+        }
+        [_] => {
+            let usage = "trap: usage: trap 'commands' EXIT, or trap - EXIT";
+            wrong(shell, os, usage).await;
+            shell.status = 2;
+            return Flow::Next;
+        }
+        [command, signals @ ..] => (*command, signals),
+    };
+    for signal in signals {
+        if !matches!(*signal, "EXIT" | "0") {
+            let text = format!("trap: {signal}: this shell traps EXIT only");
+            return wrong(shell, os, &text).await;
+        }
+        shell.at_exit = (command != "-").then(|| command.to_owned());
+    }
+    Flow::Next
+}
+
+/// Runs what `trap` keeps for the end of a shell; its status stays what it was.
+pub(super) async fn run_exit_trap(shell: &mut Shell, os: &Os) {
+    if let Some(text) = shell.at_exit.take() {
+        let status = shell.status;
+        shell.run_text(os, &text).await;
+        shell.status = status;
+    }
 }
 
 async fn set(shell: &mut Shell, os: &Os, rest: Vec<String>) -> Flow {

@@ -64,6 +64,7 @@ pub(super) fn sh(os: Os) -> Run {
             Some(text) => {
                 // Each command by itself, so that those before a mistake are carried out.
                 shell.run_text(&os, &text).await;
+                builtins::run_exit_trap(&mut shell, &os).await;
                 End::Exit(shell.status)
             }
             None if os.facts.stdin_is_terminal => {
@@ -155,6 +156,7 @@ async fn prompt(os: Os, mut shell: Shell) -> End {
     }
     match shell.run_text(&os, &line).await {
         Flow::Exit => {
+            builtins::run_exit_trap(&mut shell, &os).await;
             os.println("exit");
             End::Exit(shell.status)
         }

@@ -132,6 +132,12 @@ fn commands_are_joined_piped_and_redirected() {
             ("echo a b c | { read x y; echo \"$y-$x\"; }", "b c-a"),
             ("! true; echo $?", "1"),
             ("ls f | cat | grep f | tr f F", "F"),
+            (
+                "seq 2 | tee one two; cat one two; seq 9 | tail -1 | tee -a one > two",
+                "1\n2\n1\n2\n1\n2",
+            ),
+            ("cat one two", "1\n2\n9\n9"),
+            ("echo abc | xargs kill", "kill: failed to parse argument: 'abc'"),
         ],
     );
 }
@@ -157,7 +163,43 @@ fn loops_branches_functions_and_scripts() {
                 "1\n3",
             ),
             ("f() { f; }; f", "-bash: f: maximum function nesting level exceeded"),
-            ("[[ a ]]", "-bash: [[ ]]; use [ ] is not supported by this shell"),
+            ("select x in a; do :; done", "-bash: select is not supported by this shell"),
+            ("((x = 1))", "-bash: (( )) is not supported by this shell"),
+            ("trap 'echo late' INT", "-bash: trap: INT: this shell traps EXIT only"),
+            ("sh -c 'trap \"echo end\" EXIT; echo begin; exit 3'; echo $?", "begin\nend\n3"),
+            ("sh -c 'trap \"echo end\" EXIT; trap; trap - EXIT'", "trap -- 'echo end' EXIT"),
+        ],
+    );
+}
+
+#[test]
+fn conditions_in_double_brackets_hold_or_not() {
+    let mut desk = Desk::new(&["one"]);
+    desk.run("f='a b.conf'; n=3; touch x.conf");
+    for (condition, status) in [
+        ("$f == *.conf && ! -e $f", 0),
+        ("$f == \"*.conf\"", 1),
+        ("$f != a* || -f x.conf", 0),
+        ("-z $unset && -n $f", 0),
+        ("n -lt 4 && $n -ge 3", 0),
+        ("$n -eq 4", 1),
+        ("( a < b || x ) && b > a", 0),
+        ("redis-7001 =~ ^redis-(7|8)[0-9]{3}$", 0),
+        ("redis-9001 =~ ^redis-(7|8)[0-9]{3}$", 1),
+        ("$f", 0),
+        ("$unset", 1),
+        ("-v f && ! -v unset", 0),
+        ("-d /etc &&\n -d /var", 0),
+        ("a =~ [", 2),
+    ] {
+        let printed = desk.run(&format!("[[ {condition} ]] 2>/dev/null; echo $?"));
+        assert!(printed.ends_with(&status.to_string()), "[[ {condition} ]]: {printed}");
+    }
+    check(
+        &mut desk,
+        &[
+            ("if [[ $n = [0-9] ]]; then echo digit; fi", "digit"),
+            ("[[ a b ]]", "-bash: syntax error near unexpected token `b'"),
         ],
     );
 }

@@ -110,6 +110,7 @@ impl Shell {
                 }
                 Flow::Next
             }
+            Command::Condition(condition) => self.run_condition(os, condition).await,
             Command::Function { name, body } => {
                 self.functions.insert(name.clone(), body.clone());
                 self.status = 0;

@@ -1,6 +1,7 @@
 //! Carrying out commands: pipelines, redirections, jobs, functions, loops.
 
 mod compound;
+mod conditions;
 mod jobs;
 
 pub(super) use jobs::Job;
@@ -40,6 +41,8 @@ pub(in crate::lab::shell) struct Shell {
     pub(in crate::lab::shell) stop_at_error: bool,
     pub(in crate::lab::shell) unset_is_error: bool,
     pub(in crate::lab::shell) trace: bool,
+    /// The command that `trap` keeps for the end of the shell.
+    pub(in crate::lab::shell) at_exit: Option<String>,
     depth: u32,
 }
 

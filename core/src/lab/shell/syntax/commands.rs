@@ -128,9 +128,7 @@ impl Parser {
             }
             Some(_) => return Err(self.unexpected()),
             None if self.looking_at("((") => return Err(SyntaxError::Unsupported("(( ))")),
-            None if self.looking_at("[[") => {
-                return Err(SyntaxError::Unsupported("[[ ]]; use [ ]"));
-            }
+            None if self.at_condition() => self.condition()?,
             None if self.peek() == Some('(') => {
                 self.at += 1;
                 let list = self.list(&[])?;
@@ -430,7 +428,7 @@ fn fill_here(list: &mut List, bodies: &[Word]) {
                             fill_here(body, bodies);
                         }
                     }
-                    Command::Simple { .. } | Command::Function { .. } => {}
+                    Command::Simple { .. } | Command::Function { .. } | Command::Condition(_) => {}
                 }
             }
         }

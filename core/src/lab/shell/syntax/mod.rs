@@ -5,9 +5,12 @@
 //! GPL. What the lab needs is the POSIX grammar with a few habits of bash.
 
 mod commands;
+mod conditions;
 mod words;
 
 use core::fmt;
+
+pub(in crate::lab::shell) use conditions::{Comparison, Condition};
 
 /// Commands one after the other.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -54,6 +57,7 @@ pub(in crate::lab::shell) enum Command {
     For { var: String, words: Option<Vec<Word>>, body: List },
     Case { word: Word, arms: Vec<(Vec<Word>, List)> },
     Function { name: String, body: String },
+    Condition(Condition),
 }
 
 #[derive(Clone, Debug, PartialEq)]

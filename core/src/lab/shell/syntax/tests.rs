@@ -56,7 +56,12 @@ fn what_is_wrong_is_named() {
         ("echo 'a", "syntax error: unexpected end of file, looking for matching `''"),
         ("a ;; b", "syntax error near unexpected token `;;'"),
         ("fi", "syntax error near unexpected token `fi'"),
-        ("[[ a ]]", "[[ ]]; use [ ] is not supported by this shell"),
+        ("[[ a", "syntax error: unexpected end of file, looking for ]]"),
+        ("[[ ]]", "syntax error near unexpected token `]]'"),
+        ("[[ a == ]]", "syntax error near unexpected token `]]'"),
+        ("((a))", "(( )) is not supported by this shell"),
+        ("select a in b", "select is not supported by this shell"),
+        ("for ((;;))", "for (( )) is not supported by this shell"),
         ("x=(1 2)", "an array is not supported by this shell"),
     ] {
         assert_eq!(parse(text).unwrap_err().to_string(), error, "{text}");

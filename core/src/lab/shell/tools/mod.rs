@@ -76,6 +76,7 @@ const TOOLS: &[Tool] = tools! {
     "install_server.sh" "" install::install_server;
     "ip" "" net::ip;
     "iptables" "-A -D -F -L" net::iptables;
+    "kill" "-9 -s" procs::kill;
     "killall" "-9" procs::pkill;
     "less" "-N" screen::less;
     "limpid" "--add --count --hash --help --keys --node --plot --remove --rule --seed --table --tag" shard::limpid;
@@ -171,6 +172,16 @@ pub(super) async fn run_in_place(os: &Os, name: &str, args: Vec<String>) -> i32 
     }
 }
 
+/// Whether a condition holds that `test` takes, as `-f path`.
+pub(super) async fn holds(os: &Os, args: &[String]) -> Result<bool, String> {
+    procs::any(os, args).await
+}
+
+/// Whether an extended regular expression finds something in a text.
+pub(super) fn regex_finds(pattern: &str, text: &str) -> Result<bool, String> {
+    Ok(regex::compile(pattern, true, false)?.is_match(text))
+}
+
 /// What is seen of a host at the start of a program that shows it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Seen {
@@ -230,12 +241,12 @@ impl Seen {
             if !matches!(proc.state, ProcState::Running | ProcState::Paused) {
                 continue;
             }
-            let ports: Vec<u16> = world.listeners(proc.id).map(Endpoint::port).collect();
+            let listens: Vec<&Endpoint> = world.listeners(proc.id).collect();
             seen.procs.push(SeenProc {
                 pid: proc.pid,
                 parent: proc.parent,
                 tty: proc.tty.map_or("?".into(), |tty| format!("pts/{}", tty.0)),
-                command: title(proc.program, proc.args, &ports),
+                command: title(proc.program, proc.args, &listens),
                 program: proc.program.into(),
                 started: Wall(ahead + proc.started.0 / 1_000),
                 state: proc.state,
@@ -272,20 +283,28 @@ impl Seen {
     }
 }
 
-/// The command line of a process, as it is shown: a server says its address, as Redis's does.
-fn title(program: &str, args: &[String], ports: &[u16]) -> String {
+/// The command line of a process, as it is shown: a server says its first address, as Redis's does.
+fn title(program: &str, args: &[String], listens: &[&Endpoint]) -> String {
     let sentinel = program == "redis-sentinel" || args.iter().any(|arg| arg == "--sentinel");
     // The bus of a cluster's node is 10000 above.
-    match (program, ports.iter().min()) {
-        ("redis-server" | "redis-sentinel", Some(port)) => {
+    match (program, listens.iter().min_by_key(|at| at.port())) {
+        ("redis-server" | "redis-sentinel", Some(&at)) => {
             let name = if sentinel { "redis-sentinel" } else { "redis-server" };
-            let bus = port.checked_add(10_000).is_some_and(|bus| ports.contains(&bus));
-            let mark = match (sentinel, bus) {
+            let is_bus = |other: &&Endpoint| Some(other.port()) == at.port().checked_add(10_000);
+            let mark = match (sentinel, listens.iter().any(is_bus)) {
                 (true, _) => " [sentinel]",
                 (_, true) => " [cluster]",
                 _ => "",
             };
-            format!("{name} *:{port}{mark}")
+            // All addresses are a star, or zeros where a file or an option wrote them.
+            let chosen = args.first().is_some_and(|arg| !arg.starts_with('-'))
+                || args.iter().any(|arg| arg == "--bind");
+            match at {
+                Endpoint::Ip(ip) if ip.ip().is_unspecified() && !chosen => {
+                    format!("{name} *:{}{mark}", ip.port())
+                }
+                at => format!("{name} {at}{mark}"),
+            }
         }
         ("login", _) => "-bash".into(),
         _ => core::iter::once(program)

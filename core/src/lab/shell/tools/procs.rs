@@ -141,6 +141,41 @@ pub(super) async fn pkill(os: Os) -> i32 {
     i32::from(found.is_empty())
 }
 
+/// `kill [-s signal | -signal] pid ...`, for programs that start it; a shell has its own.
+pub(super) async fn kill(os: Os) -> i32 {
+    let mut signal = Signal::Terminate;
+    let mut pids = Vec::new();
+    let mut words = os.args.iter();
+    while let Some(word) = words.next() {
+        let named = match word.as_str() {
+            "-s" | "-n" => words.next().map(String::as_str),
+            word => word.strip_prefix('-').filter(|_| pids.is_empty()),
+        };
+        match named {
+            Some(name) => match Signal::parse(name) {
+                Some(known) => signal = known,
+                None => return os.fail(format!("{name}: invalid signal specification")).await,
+            },
+            None => pids.push(word),
+        }
+    }
+    if pids.is_empty() {
+        return os.fail("usage: kill [-s signal | -signal] pid ...").await;
+    }
+    let mut status = 0;
+    for word in pids {
+        let error = match word.parse::<i64>() {
+            Err(_) => format!("failed to parse argument: '{word}'"),
+            Ok(pid) => match os.kill(pid, signal).await {
+                Ok(()) => continue,
+                Err(error) => format!("({word}): {error}"),
+            },
+        };
+        status = os.fail(error).await;
+    }
+    status
+}
+
 pub(super) async fn sleep(os: Os) -> i32 {
     let mut time = Duration::ZERO;
     for arg in os.args.iter() {
@@ -372,6 +407,8 @@ pub(super) async fn env(os: Os) -> i32 {
 }
 
 pub(super) async fn sudo(os: Os) -> i32 {
+    // Ctrl-C is for the program, whose end sudo waits for.
+    os.catch_interrupts(true).await;
     let mut args = os.args.iter().cloned().skip_while(|arg| arg.starts_with('-'));
     match args.next() {
         Some(program) if program == "su" => {
@@ -512,7 +549,7 @@ pub(super) async fn test(os: Os) -> i32 {
     }
 }
 
-async fn any(os: &Os, args: &[String]) -> Result<bool, String> {
+pub(super) async fn any(os: &Os, args: &[String]) -> Result<bool, String> {
     if args.is_empty() {
         return Ok(false);
     }

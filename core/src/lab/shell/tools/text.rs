@@ -2,7 +2,7 @@
 
 use core::cmp::Ordering;
 
-use crate::machine::Stream;
+use crate::machine::{DiskOp, FileId, OpenMode, Stream};
 use crate::time::Duration;
 
 use super::super::os::Os;
@@ -73,14 +73,35 @@ pub(super) async fn cat(os: Os) -> i32 {
 }
 
 pub(super) async fn tee(os: Os) -> i32 {
-    let append = os.args.iter().any(|arg| arg == "-a");
-    let bytes = os.read_all(Stream::Stdin).await;
-    os.print(&bytes);
+    let mode = match os.args.iter().any(|arg| arg == "-a") {
+        true => OpenMode::Append,
+        false => OpenMode::Create,
+    };
     let mut status = 0;
-    for path in os.args.iter().filter(|arg| !arg.starts_with('-')) {
-        let mut all = if append { os.load(path).await.unwrap_or_default() } else { Vec::new() };
-        all.extend_from_slice(&bytes);
-        if let Err(error) = os.save(path, all).await {
+    let mut files = Vec::new();
+    for (n, path) in (0..).zip(os.args.iter().filter(|arg| !arg.starts_with('-'))) {
+        let file = FileId(n);
+        match os.do_disk(DiskOp::Open { file, path: path.clone(), mode }).await {
+            Ok(()) => files.push((file, path)),
+            Err(error) => status = path_error(&os, "", path, error).await,
+        }
+    }
+    loop {
+        let bytes = os.read(Stream::Stdin, 64 << 10).await;
+        if bytes.is_empty() {
+            break;
+        }
+        os.print(&bytes);
+        os.flush().await;
+        for (file, path) in &files {
+            let append = DiskOp::Append { file: *file, bytes: bytes.to_vec() };
+            if let Err(error) = os.do_disk(append).await {
+                status = path_error(&os, "", path, error).await;
+            }
+        }
+    }
+    for (file, path) in files {
+        if let Err(error) = os.do_disk(DiskOp::Close { file }).await {
             status = path_error(&os, "", path, error).await;
         }
     }
