@@ -1,5 +1,7 @@
 //! What people type, and what they see: a shell on the hosts of a World.
 
+mod notes;
+
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
