@@ -164,7 +164,7 @@ fn a_question_opens_its_world_and_says_what_to_watch_for() {
 fn a_step_opens_its_shell_where_many_worlds_run_inside_one() {
     in_browser("lesson-worlds", async |page| {
         page.open("?locale=en&lesson=ideas/majority").await?;
-        page.wait_for_text("[data-testid=waits]", "typed at three-1: sentinel ckquorum").await?;
+        page.wait_for_text("[data-testid=waits]", "typed to three-1: sentinel ckquorum").await?;
         page.click("[data-testid=step-hundred] .title").await?;
         page.click("[data-testid=step-hundred] .prompt").await?;
         let shell = "[data-testid=shell-three-1-tty1]";

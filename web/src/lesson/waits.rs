@@ -161,7 +161,7 @@ mod words {
         OR: " or ", " 或 ";
         ALL: "all clients", "所有客户端";
         TYPED: "typed: {line}", "输入过：{line}";
-        TYPED_AT: "typed at {at}: {line}", "在 {at} 输入过：{line}";
+        TYPED_AT: "typed to {at}: {line}", "向 {at} 输入过：{line}";
         SHOWS: ", with a line “{line}”", "，其中有一行“{line}”";
         LOGGED: "a line in the log of {at}: {line}", "{at} 的日志里出现：{line}";
         DID: "done to the World: {line}", "对这个世界做过：{line}";
