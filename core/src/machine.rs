@@ -177,7 +177,7 @@ pub enum Input<'a> {
     },
     /// Something became of a child.
     ChildChanged {
-        /// Which.
+        /// The child.
         child: ChildId,
         /// What became of it.
         change: ChildChange,
@@ -213,7 +213,7 @@ pub enum Output {
     },
     /// Close a listener. Connections made through it stay.
     Unlisten {
-        /// Which.
+        /// The listener.
         listener: ListenerId,
     },
     /// Connect; answered by [`Input::Connected`] or [`Input::ConnectFailed`].
@@ -283,7 +283,7 @@ pub enum Output {
     },
     /// Close a stream. Not answered.
     CloseStream {
-        /// Which.
+        /// The stream.
         stream: Stream,
     },
     /// Start a program; answered by [`Input::Spawned`].
@@ -297,7 +297,7 @@ pub enum Output {
     Kill {
         /// To which process; negative for the process group of that leader.
         pid: i64,
-        /// Which.
+        /// The signal.
         signal: Signal,
     },
     /// Change the mode of the terminal: cooked (the terminal edits lines) or raw.

@@ -122,14 +122,14 @@ pub enum Condition {
     },
     /// A process is in a state.
     Process {
-        /// Which.
+        /// The process's name.
         name: String,
         /// Whether it runs, is stopped (or never was), or is paused.
         is: Expect,
     },
     /// A host has power, or not.
     Host {
-        /// Which.
+        /// The host's name.
         name: String,
         /// Whether it is on.
         on: bool,
@@ -152,7 +152,7 @@ pub enum Condition {
     },
     /// So many writes stand in a column of the ledger now.
     Ledger {
-        /// Which.
+        /// The column.
         column: Column,
         /// Whose writes: clients or terminals, by their name or their host's; empty for all.
         at: Vec<String>,

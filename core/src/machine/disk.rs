@@ -82,37 +82,37 @@ pub enum DiskOp {
     },
     /// Remove a file.
     Remove {
-        /// Which.
+        /// The file's path.
         path: String,
     },
     /// Make a directory, and those above it. Done as well if it is there already.
     MakeDir {
-        /// Which.
+        /// The directory's path.
         path: String,
     },
     /// List a directory. Done with [`DiskDone::Names`].
     List {
-        /// Which.
+        /// The directory's path.
         path: String,
     },
     /// Make the names in a directory durable.
     SyncDir {
-        /// Which.
+        /// The directory's path.
         path: String,
     },
     /// What is known of a file. Done with [`DiskDone::Stat`].
     Stat {
-        /// Which.
+        /// The file's path.
         path: String,
     },
     /// Remove a directory that is empty.
     RemoveDir {
-        /// Which.
+        /// The directory's path.
         path: String,
     },
     /// Change the permissions of a file: the nine lowest bits, as `chmod` takes them.
     SetMode {
-        /// Which.
+        /// The file's path.
         path: String,
         /// The bits.
         mode: u16,
@@ -125,7 +125,7 @@ pub enum DiskOp {
     },
     /// Make another directory the process's working directory.
     ChangeDir {
-        /// Which.
+        /// The directory's path.
         path: String,
     },
 }

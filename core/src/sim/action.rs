@@ -136,29 +136,29 @@ pub enum Action {
     },
     /// Lose a message on its way; the sender's TCP will send it again.
     Drop {
-        /// Which.
+        /// The message.
         message: MessageId,
     },
     /// Let a message arrive later.
     Delay {
-        /// Which.
+        /// The message.
         message: MessageId,
         /// By how much.
         by: Duration,
     },
     /// Let a message arrive a second time; the receiver's TCP will discard it.
     Duplicate {
-        /// Which.
+        /// The message.
         message: MessageId,
     },
     /// Keep a message, and so all that follow it on its connection, until it is released.
     Hold {
-        /// Which.
+        /// The message.
         message: MessageId,
     },
     /// Let a held message go on.
     Release {
-        /// Which.
+        /// The message.
         message: MessageId,
     },
     /// Start a new process on a host: a terminal, a server, traffic.

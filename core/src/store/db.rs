@@ -28,9 +28,9 @@ pub struct Key<'k> {
 /// Whether a key is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {
-    /// It is not.
+    /// The key is not there.
     Absent,
-    /// It is.
+    /// The key is there, and has not expired.
     Live,
     /// It is still in memory, but its time has come.
     Expired,

@@ -45,7 +45,7 @@ pub enum Effect {
     },
     /// Close a link. The state machine has forgotten it.
     Close {
-        /// Which.
+        /// The link.
         link: LinkId,
     },
     /// Write `nodes.conf`, make it durable, and tell with

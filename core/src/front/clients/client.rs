@@ -155,7 +155,7 @@ pub enum ClientKind {
 /// Whether a client is on its way out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// It is not.
+    /// The client is served.
     Open,
     /// It will be closed when the command at hand is done and its reply has been sent.
     Closing,
