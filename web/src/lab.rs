@@ -178,13 +178,13 @@ impl Lab {
         const PATIENCE: u64 = 50_000;
         if step == Step::Change && (self.units.has_sentinels() || !self.members().is_empty()) {
             // What Sentinels and nodes of a cluster decide is a change of state, too, and no event of the World.
-            let events = self.world().events().next();
-            let known = self.next_decision();
+            let decision = self.next_decision();
             for _ in 0..PATIENCE {
+                let known = self.world().events().next();
                 if !self.session.step(Step::Event, 1)
                     || self.note_decisions()
-                    || known.is_some_and(|at| self.now() >= at)
-                    || self.world().events().next() != events
+                    || decision.is_some_and(|at| self.now() >= at)
+                    || self.world().events().since(known).any(|event| event.kind.is_change())
                 {
                     break;
                 }

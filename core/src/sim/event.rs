@@ -38,7 +38,7 @@ pub enum EventKind {
     Resumed(ProcId),
     /// A connection stands.
     Connected {
-        /// Which.
+        /// The connection.
         tcp: TcpId,
         /// The process that asked for it.
         from: ProcId,
@@ -47,7 +47,7 @@ pub enum EventKind {
     },
     /// A connection could not be made.
     ConnectFailed {
-        /// Which.
+        /// The connection.
         tcp: TcpId,
         /// The process that asked for it.
         from: ProcId,
@@ -56,7 +56,7 @@ pub enum EventKind {
     },
     /// A connection broke.
     Broken {
-        /// Which.
+        /// The connection.
         tcp: TcpId,
         /// The process that was told.
         proc: ProcId,
@@ -65,7 +65,7 @@ pub enum EventKind {
     },
     /// A message was lost on its way and will be sent again.
     Lost {
-        /// Which.
+        /// The message.
         message: MessageId,
         /// Why.
         why: Lost,
@@ -86,6 +86,19 @@ pub enum EventKind {
         /// How many.
         bytes: u64,
     },
+}
+
+impl EventKind {
+    /// Whether something is another than before: what runs, what is connected, what a disk holds. Lost
+    /// messages are sent again, and connections are made and ended in good order all the time.
+    pub fn is_change(&self) -> bool {
+        !matches!(
+            self,
+            EventKind::Lost { .. }
+                | EventKind::Connected { .. }
+                | EventKind::Broken { error: NetError::Eof, .. }
+        )
+    }
 }
 
 /// Why a message did not arrive.

@@ -93,7 +93,7 @@ pub enum Step {
     Event,
     /// To the next event at this host.
     AtHost(HostId),
-    /// To the next thing that is worth a line in the list of events.
+    /// To the next event that changes something: see [`EventKind::is_change`].
     Change,
 }
 
@@ -286,6 +286,7 @@ impl Session {
         for _ in 0..events {
             let action = self.actions.get(self.done).cloned();
             let next = self.world.next_event_at();
+            let known = self.world.events().next();
             match (action, next) {
                 (Some(timed), next) if next.is_none_or(|at| at > timed.at) => {
                     self.world.run_until(timed.at);
@@ -297,11 +298,10 @@ impl Session {
                 }
                 _ => return false,
             }
-            let changed = self.world.events().next() > before;
             let there = match step {
                 Step::Event => true,
                 Step::AtHost(host) => self.world.touched() == Some(host),
-                Step::Change => changed,
+                Step::Change => self.world.events().since(known).any(|e| e.kind.is_change()),
             };
             if there {
                 self.mark(before);

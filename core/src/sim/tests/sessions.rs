@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::super::action::Action;
+use super::super::event::EventKind;
 use super::super::session::{Future, Record, Session, Step, Timed};
 use super::super::testing::{programs, scenario};
 use super::{ms, probe};
@@ -135,9 +136,19 @@ fn steps_stop_at_hosts_and_at_changes() {
     let c = session.world().host_named("c").expect("a host").id;
     assert!(session.step(Step::AtHost(c), 1_000));
     assert_eq!(session.world().touched(), Some(c));
+
+    // What is lost on the way is sent again, and changes nothing.
+    let mut session = busy(8);
+    then(&mut session, ms(10), "partition a");
+    then(&mut session, ms(1), "type a send 0 unheard");
+    let sent = session.now();
+    then(&mut session, ms(900), "crash b");
+    session.seek(sent);
     let before = session.world().events().next();
-    assert!(session.step(Step::Change, 1_000));
-    assert!(session.world().events().next() > before);
+    assert!(session.step(Step::Change, 100_000));
+    assert_eq!(session.now(), sent + ms(900));
+    let mut events = session.world().events().since(before);
+    assert!(events.any(|event| matches!(event.kind, EventKind::Lost { .. })));
 }
 
 #[test]
