@@ -1,6 +1,7 @@
 //! Sentinels, as a person meets them in the page: who decides that a master is gone, and when not.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
+use thirtyfour::prelude::*;
 
 use crate::page::{Page, in_browser};
 use crate::visit::{SCREEN, all_on_stage, becomes, begin, now};
@@ -15,6 +16,21 @@ async fn has_role(page: &Page, node: &str, role: &str) -> Result<()> {
 /// Waits until the time bar has a mark of this kind.
 async fn is_marked(page: &Page, kind: &str) -> Result<()> {
     page.wait_for(kind, &format!("document.querySelector('[data-testid=rail] .{kind}')")).await
+}
+
+/// Steps to the next change of state, again and again, until an element of the map says this of
+/// itself.
+async fn changes_until(page: &Page, id: &str, what: &str, value: &str) -> Result<()> {
+    const MOST: usize = 200;
+    let there =
+        format!("document.querySelector('[data-testid={id}]')?.dataset.{what} === '{value}'");
+    for _ in 0..MOST {
+        if page.eval(&there).await? == true {
+            return Ok(());
+        }
+        page.keys(">").await?;
+    }
+    bail!("{MOST} changes of state, and {id} is not {value}")
 }
 
 #[test]
@@ -42,6 +58,10 @@ fn a_master_that_dies_is_voted_out_and_without_a_majority_it_is_not() {
         for kind in ["suspected", "down", "vote", "switch"] {
             is_marked(page, kind).await?;
         }
+        // The list of events has them in the Sentinels' own words.
+        for event in ["+sdown master", "+odown master", "+vote-for-leader", "+switch-master"] {
+            page.wait_for_text("[data-testid=events]", event).await?;
+        }
         page.line(":inspect sentinel-1").await?;
         page.wait_for_text("[data-testid=beliefs-mymaster]", "sentinel-").await?;
         page.screenshot("sentinels-agree").await?;
@@ -51,7 +71,24 @@ fn a_master_that_dies_is_voted_out_and_without_a_majority_it_is_not() {
         page.wait_for_text("[data-testid=watched]", "mymaster").await?;
         page.screenshot("sentinels-watched").await?;
 
-        // Back before it died, with two of the three cut off: the one that is left may not decide.
+        // Back again, and from one change of state to the next: first one Sentinel suspects it alone,
+        // then enough of them agree, one asks for votes and leads, and there is a new master.
+        page.click("[data-testid=entry]").await?;
+        page.line(&format!(":go {calm}us")).await?;
+        has_role(page, "redis-1", "primary").await?;
+        page.keys(Key::Escape.value().to_string()).await?;
+        changes_until(page, "judged-redis-1", "judged", "sdown").await?;
+        page.screenshot("sentinels-sdown").await?;
+        changes_until(page, "judged-redis-1", "judged", "odown").await?;
+        page.screenshot("sentinels-odown").await?;
+        page.wait_for(
+            "no new master as yet",
+            "document.querySelector('[data-testid=node-redis-2]').dataset.role === 'replica'
+                && document.querySelector('[data-testid=node-redis-3]').dataset.role === 'replica'",
+        )
+        .await?;
+
+        // Before it died, with two of the three cut off: the one that is left may not decide.
         page.click("[data-testid=entry]").await?;
         page.line(&format!(":go {calm}us")).await?;
         has_role(page, "redis-1", "primary").await?;
@@ -75,6 +112,12 @@ fn a_master_that_dies_is_voted_out_and_without_a_majority_it_is_not() {
         becomes(page, "judged-redis-1", "judged", "sdown").await?;
         let promoted = page.eval("document.querySelectorAll('[data-role=primary]').length").await?;
         ensure!(promoted == 1, "{promoted} primaries: a minority has decided");
+        for replica in ["redis-2", "redis-3"] {
+            has_role(page, replica, "replica").await?;
+        }
+        let decided = "document.querySelectorAll('[data-testid=rail] :is(.down, .vote, .switch)')";
+        let decided = page.eval(&format!("{decided}.length")).await?;
+        ensure!(decided == 0, "{decided} decisions on the time bar: a minority has decided");
         page.screenshot("sentinels-minority").await?;
         Ok(())
     });
