@@ -1,5 +1,7 @@
 //! Sentinels in virtual time, among servers that say as much as a Sentinel asks.
 
+mod limits;
+
 use std::collections::BTreeMap;
 
 use super::config::Line;
@@ -22,6 +24,8 @@ struct Server {
     follows: Option<u16>,
     offset: u64,
     priority: u32,
+    /// Whether it does what it is told, or only says so.
+    obeys: bool,
     /// Connections that listen to the hello channel: which Sentinel's, and its name.
     listeners: Vec<(usize, ConnId)>,
     /// What it was told, except for the usual questions.
@@ -90,6 +94,7 @@ impl Net {
             follows: (port > 1).then_some(1),
             offset: 100,
             priority: 100,
+            obeys: true,
             listeners: Vec::new(),
             told: Vec::new(),
         };
@@ -293,12 +298,14 @@ impl Net {
                 b":1\r\n".to_vec()
             }
             ["SLAVEOF", "NO", "ONE"] => {
-                server.follows = None;
+                server.follows = server.follows.filter(|_| !server.obeys);
                 server.told.push(words.join(" "));
                 b"+QUEUED\r\n".to_vec()
             }
             ["SLAVEOF", _, port] => {
-                server.follows = port.parse().ok();
+                if server.obeys {
+                    server.follows = port.parse().ok();
+                }
                 server.told.push(words.join(" "));
                 b"+QUEUED\r\n".to_vec()
             }
