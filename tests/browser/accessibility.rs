@@ -113,16 +113,9 @@ async fn visit(page: &Page, locale: &str, theme: &str, found: &mut Vec<String>) 
     page.resize(1280, 800).await
 }
 
-/// Rules that the page breaks and that are not mended yet: values of the splitter, buttons among the
-/// tabs of the terminals, names of nodes that leave out what is written below them, entries of the
-/// list of events, and the screen of a redis-cli that cannot be focused.
-const KNOWN: [&str; 5] = [
-    "aria-required-attr",
-    "aria-required-children",
-    "label-content-name-mismatch",
-    "listitem",
-    "scrollable-region-focusable",
-];
+/// How the one thing begins that is left out: axe joins the texts of a drawing without a space between
+/// them, so the name of a body on the map, which says each of them, never seems to hold them.
+const DRAWN: &str = ": label-content-name-mismatch (serious): #body-";
 
 /// The test of a language, in both themes.
 async fn nothing_serious(page: &Page, locale: &str) -> Result<()> {
@@ -131,7 +124,7 @@ async fn nothing_serious(page: &Page, locale: &str) -> Result<()> {
     for theme in ["light", "dark"] {
         visit(page, locale, theme, &mut found).await?;
     }
-    found.retain(|one| !KNOWN.iter().any(|rule| one.contains(&format!(": {rule} ("))));
+    found.retain(|one| !one.contains(DRAWN));
     ensure!(found.is_empty(), "{} things:\n{}", found.len(), found.join("\n"));
     Ok(())
 }

@@ -74,3 +74,59 @@ fn a_session_is_saved_to_a_file_and_opened_from_it_with_all_that_is_open() {
         .await
     });
 }
+
+#[test]
+fn a_long_session_travels_in_a_packed_link() {
+    in_browser("packed-link", async |page| {
+        begin(page, "&topology=2").await?;
+        for number in 1..=12 {
+            page.line(&format!("set key-number-{number} a-value-of-number-{number}")).await?;
+        }
+        page.line("get key-number-12").await?;
+        page.wait_for_text(SCREEN, "\"a-value-of-number-12\"").await?;
+        page.line(":crash redis-2").await?;
+        becomes(page, "node-redis-2", "state", "crashed").await?;
+        page.click("[data-testid=share]").await?;
+        page.click("[data-testid=share-link]").await?;
+        page.wait_for("a packed link", "location.hash.startsWith('#z=')").await?;
+        let link = page.eval("location.hash").await?;
+        let link = link.as_str().unwrap_or_default().to_owned();
+        ensure!(link.len() < 900, "{} characters: {link}", link.len());
+
+        page.eval("localStorage.clear() ?? true").await?;
+        page.open(&format!("?locale=en&x=4{link}")).await?;
+        page.wait_for_text(SCREEN, "set key-number-1 a-value-of-number-1").await?;
+        page.wait_for_text(SCREEN, "\"a-value-of-number-12\"").await?;
+        becomes(page, "node-redis-2", "state", "crashed").await?;
+        let toast =
+            page.eval("document.querySelector('[data-testid=toast]')?.innerText ?? ''").await?;
+        ensure!(!toast.as_str().unwrap_or_default().contains("cannot be read"), "{toast}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_link_that_means_harm_is_text_and_runs_nothing() {
+    in_browser("hostile-link", async |page| {
+        let image = "%3Cimg%20src%3Dx%20onerror%3D%22window.harmed%3D1%22%3E";
+        let typed = format!(
+            "#v=1&topology=1&seed=7&at=1.6s&do=2ms+run+you+cli-redis-1+redis-cli+-h+redis-1\
+             &do=1.2s+type+cli-redis-1+set+k+{image}"
+        );
+        let name = format!("#v=1&topology={image}&seed=7&at=1s");
+        let core = format!("#v=1&core={image}&topology=1&seed=7&at=1s");
+        let action = format!("#v=1&topology=1&seed=7&at=1s&do=2ms+{image}+javascript:alert(1)");
+        let asked = format!("&lesson={image}&question={image}&panes={image}&theme={image}");
+        for (number, at) in [typed, name, core, action, asked].into_iter().enumerate() {
+            page.open(&format!("?locale=en&x={number}{at}")).await?;
+            page.wait_for("the map", "document.querySelector('[data-testid=node-redis-1]')")
+                .await?;
+            if number == 0 {
+                page.wait_for_text(SCREEN, "<img src=x").await?;
+            }
+            let harm = "window.harmed || document.querySelector('img[src=x]') !== null || Boolean(document.querySelector('[href^=\"javascript:\"]'))";
+            ensure!(page.eval(harm).await? == false, "{at}");
+        }
+        Ok(())
+    });
+}

@@ -1,38 +1,9 @@
 //! Shells of hosts in the page: what a person types, sees and takes back.
 
-use anyhow::Result;
 use thirtyfour::Key;
 
-use crate::page::{Page, in_browser};
-use crate::visit::now;
-
-/// The cells of the first terminal of redis-1.
-const CELLS: &str = "[data-testid=shell-redis-1-tty1]";
-
-/// Opens the page and a shell on redis-1, from the menu of the node.
-async fn shell(page: &Page, more: &str) -> Result<()> {
-    page.open(&format!("?program=whole{more}")).await?;
-    page.wait_for("the map", "document.querySelector('[data-testid=node-redis-1]')").await?;
-    page.eval("document.querySelector('[data-testid=node-redis-1]').focus()").await?;
-    page.keys("m").await?;
-    page.click("[data-testid=menu-shell]").await?;
-    prompt(page).await?;
-    page.wait_for("the cursor", "document.activeElement.id === 'entry'").await
-}
-
-/// Waits until the shell waits for a command.
-async fn prompt(page: &Page) -> Result<()> {
-    let last = format!(
-        "document.querySelector('{CELLS} pre').innerText.trimEnd().split('\\n').at(-1).trimEnd().endsWith(']#')"
-    );
-    page.wait_for("a prompt", &last).await
-}
-
-async fn run(page: &Page, line: &str) -> Result<()> {
-    page.line(line).await?;
-    page.wait_for_text(CELLS, line).await?;
-    prompt(page).await
-}
+use crate::page::in_browser;
+use crate::visit::{CELLS, now, prompt, run, shell};
 
 #[test]
 fn a_server_started_in_a_shell_appears_and_goes() {
@@ -99,8 +70,8 @@ fn full_screen_programs_and_signals_work_and_the_screen_goes_back_in_time() {
         page.screenshot("shell-beside").await?;
 
         // Back to before the file was written: the screen is the one of then.
-        page.keys(format!("{}{}", Key::Shift.value(), Key::Escape.value())).await?;
-        page.keys(Key::Null.value().to_string()).await?;
+        let chord = page.driver.action_chain().key_down(Key::Shift);
+        chord.send_keys(Key::Escape).key_up(Key::Shift).perform().await?;
         page.click("[data-testid=tab-redis-1]").await?;
         page.click("[data-testid=entry]").await?;
         page.line(&format!(":go {early}us")).await?;

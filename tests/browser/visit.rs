@@ -51,3 +51,32 @@ pub(crate) async fn now(page: &Page) -> Result<i64> {
     let value = page.eval("+document.querySelector('[role=slider]').ariaValueNow").await?;
     Ok(value.as_i64().unwrap_or_default())
 }
+
+/// The cells of the first terminal of redis-1.
+pub(crate) const CELLS: &str = "[data-testid=shell-redis-1-tty1]";
+
+/// Opens the page and a shell on redis-1, from the menu of the node.
+pub(crate) async fn shell(page: &Page, more: &str) -> Result<()> {
+    page.open(&format!("?program=whole{more}")).await?;
+    page.wait_for("the map", "document.querySelector('[data-testid=node-redis-1]')").await?;
+    page.eval("document.querySelector('[data-testid=node-redis-1]').focus()").await?;
+    page.keys("m").await?;
+    page.click("[data-testid=menu-shell]").await?;
+    prompt(page).await?;
+    page.wait_for("the cursor", "document.activeElement.id === 'entry'").await
+}
+
+/// Waits until the shell waits for a command.
+pub(crate) async fn prompt(page: &Page) -> Result<()> {
+    let last = format!(
+        "document.querySelector('{CELLS} pre').innerText.trimEnd().split('\\n').at(-1).trimEnd().endsWith(']#')"
+    );
+    page.wait_for("a prompt", &last).await
+}
+
+/// Runs a command in the shell, and waits until the shell waits for the next.
+pub(crate) async fn run(page: &Page, line: &str) -> Result<()> {
+    page.line(line).await?;
+    page.wait_for_text(CELLS, line).await?;
+    prompt(page).await
+}

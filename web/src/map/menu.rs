@@ -121,7 +121,7 @@ fn of_body(page: &Page, scene: &Scene, locale: Locale, id: BodyId) -> Html {
     };
     html! {
         <>
-            <h3>{ format!("{} · {}", body.name, body.address) }</h3>
+            <h3 role="presentation">{ format!("{} · {}", body.name, body.address) }</h3>
             if body.has_terminal() {
                 { item(page, target, Icon::Terminal, locale.say(common::OPEN_TERMINAL).to_owned(),
                     "menu-terminal", move |page| terminal::open(page, id)) }
@@ -165,7 +165,7 @@ fn of_body(page: &Page, scene: &Scene, locale: Locale, id: BodyId) -> Html {
             }
             <hr />
             if body.process.is_some() {
-                <h3>{ locale.fill(words::WHOLE_MACHINE, &[("name", host)]) }</h3>
+                <h3 role="presentation">{ locale.fill(words::WHOLE_MACHINE, &[("name", host)]) }</h3>
                 if body.health == Health::Crashed {
                     { entry(Icon::Restart, common::RESTART, "menu-restart",
                         Action::Restart { host: host.clone(), disk: true }) }
@@ -208,7 +208,7 @@ fn of_link(page: &Page, scene: &Scene, locale: Locale, a: BodyId, b: BodyId) -> 
     };
     html! {
         <>
-            <h3>{ format!("{na} – {nb}") }</h3>
+            <h3 role="presentation">{ format!("{na} – {nb}") }</h3>
             if link.cut != Cut::Both {
                 { item(page, target, Icon::Cut, locale.say(words::CUT_LINK).to_owned(), "menu-cut", {
                     let action = Action::Partition { a: vec![na.clone()], b: vec![nb.clone()] };

@@ -200,9 +200,9 @@ fn tools(page: &Page) -> Html {
                     { glyph(Icon::Split) }
                 </button>
             }
-            <button class="button" title={smaller} aria-label={smaller} data-testid="text-smaller"
+            <button class="button" title={smaller} aria-label={format!("A−: {smaller}")} data-testid="text-smaller"
                 onclick={on(|desk| desk.enlarge(-1))}>{ "A−" }</button>
-            <button class="button" title={larger} aria-label={larger} data-testid="text-larger"
+            <button class="button" title={larger} aria-label={format!("A+: {larger}")} data-testid="text-larger"
                 onclick={on(|desk| desk.enlarge(1))}>{ "A+" }</button>
         </div>
     }
