@@ -85,7 +85,7 @@ pub(crate) use config_commands::joined;
 pub(crate) use disk::DiskWork;
 pub(crate) use listeners::{Listeners, bind_name};
 pub use names::Names;
-pub(crate) use output::{MAX_LONG_UNSENT, MAX_UNSENT};
+pub(crate) use output::{MAX_UNSENT, unsent_marks};
 pub(crate) use pause::{Pause, PauseReason};
 pub(crate) use pubsub::{Pubsub, Push};
 pub use service::{Admission, ChildNews, PeerInput, Purpose, Service};

@@ -8,10 +8,21 @@ use crate::time::{Duration, Mono, Now};
 /// client makes wait that sends all its requests first and reads the replies then.
 pub(crate) const MAX_UNSENT: usize = 128 << 20;
 
-/// Bytes that may wait for a client before a long reply goes on, and down to how many they have to
-/// sink first.
-pub(crate) const MAX_LONG_UNSENT: usize = 1 << 20;
+/// Bytes that may wait for a client before a long reply goes on, if it has asked for nothing else,
+/// and down to how many they have to sink first.
+const MAX_LONG_UNSENT: usize = 1 << 20;
 const LOW_LONG_UNSENT: usize = 256 << 10;
+
+/// How many bytes may wait for a client before it gets no more of its replies, and down to how many
+/// they have to sink first. A client that asks on while a long reply waits gets it as a whole, as in
+/// Redis, so that what it does not read counts against the limits that are set for its class and for
+/// all clients.
+pub(crate) fn unsent_marks<S: Service>(client: &Client<S>) -> (usize, usize) {
+    match client.long.is_some() && client.requests.waiting() == 0 {
+        true => (MAX_LONG_UNSENT, LOW_LONG_UNSENT),
+        false => (MAX_UNSENT, MAX_UNSENT / 2),
+    }
+}
 
 /// Bytes that a client may send ahead while its next command has to wait.
 const MAX_AHEAD: usize = 1 << 20;
@@ -85,10 +96,9 @@ impl<S: Service> Front<S> {
         let full = client.outbox.len() > MAX_UNSENT;
         let held = client.is_held() || S::holds_all(self);
         let ahead = held && client.requests.waiting() > MAX_AHEAD;
-        if client.long.is_some() && client.outbox.len() > MAX_LONG_UNSENT {
-            client.outbox.set_low_water(LOW_LONG_UNSENT);
-        } else if full {
-            client.outbox.set_low_water(MAX_UNSENT / 2);
+        let (most, low) = unsent_marks(client);
+        if client.outbox.len() > most {
+            client.outbox.set_low_water(low);
         }
         let stop = full || ahead;
         if stop != client.not_reading && client.standing == Standing::Open {
