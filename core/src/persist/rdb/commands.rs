@@ -112,7 +112,7 @@ fn restore_key(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
         Err(PayloadError::Footer) => {
             return Err(CommandError::text("ERR DUMP payload version or checksum are wrong"));
         }
-        Err(error @ PayloadError::Value { .. }) => {
+        Err(error) => {
             ctx.remark = Some(format!("Internal error in RDB reading {error}"));
             return Err(CommandError::text("ERR Bad data format"));
         }

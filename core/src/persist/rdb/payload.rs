@@ -19,6 +19,8 @@ const FOOTER: usize = 10;
 pub enum PayloadError {
     /// It is of a newer version, or its checksum is wrong.
     Footer,
+    /// It holds something else than libraries of functions.
+    NotALibrary,
     /// What it holds is not a value.
     Value {
         /// Where it goes wrong, in bytes.
@@ -32,6 +34,7 @@ impl fmt::Display for PayloadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             PayloadError::Footer => f.write_str("DUMP payload version or checksum are wrong"),
+            PayloadError::NotALibrary => f.write_str("given type is not a function"),
             PayloadError::Value { offset, reason } => write!(f, "offset {offset} -> {reason}"),
         }
     }
@@ -141,6 +144,9 @@ pub fn restore_libraries(payload: &[u8]) -> Result<Vec<Vec<u8>>, PayloadError> {
     let mut cursor = Cursor::new(body);
     let mut sources = Vec::new();
     while cursor.position() < body.len() {
+        if body.get(cursor.position()) != Some(&opcode::FUNCTION2) {
+            return Err(PayloadError::NotALibrary);
+        }
         let source = library(&mut cursor).map_err(|stop| stopped(&cursor, stop))?;
         sources.push(source);
     }
@@ -148,9 +154,7 @@ pub fn restore_libraries(payload: &[u8]) -> Result<Vec<Vec<u8>>, PayloadError> {
 }
 
 fn library(cursor: &mut Cursor<'_>) -> Result<Vec<u8>, Stop> {
-    if cursor.byte()? != opcode::FUNCTION2 {
-        return Err(Stop::Bad("given type is not a function".into()));
-    }
+    cursor.byte()?;
     Ok(cursor.text()?.bytes()?.into_owned())
 }
 

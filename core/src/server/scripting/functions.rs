@@ -648,7 +648,12 @@ fn restore(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError>
         Err(rdb::PayloadError::Footer) => {
             return Err(CommandError::text("ERR DUMP payload version or checksum are wrong"));
         }
-        Err(_) => return Err(CommandError::text("ERR failed loading functions data")),
+        Err(rdb::PayloadError::NotALibrary) => {
+            return Err(CommandError::text("ERR given type is not a function"));
+        }
+        Err(rdb::PayloadError::Value { .. }) => {
+            return Err(CommandError::text("ERR failed loading functions data"));
+        }
     };
     server.sync_libraries();
     // All of them or none.
