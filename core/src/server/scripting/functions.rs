@@ -489,14 +489,14 @@ fn fcall(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
 
 fn load(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     let words: Vec<&[u8]> = call.args.from(2).iter().collect();
-    let (code, replace) = match *words.as_slice() {
-        [code] => (code, false),
-        [option, code] if option.eq_ignore_ascii_case(b"replace") => (code, true),
-        [option, ..] => {
-            return Err(CommandError::quoting("ERR Unknown option given: ", option, ""));
-        }
-        [] => return Err(CommandError::arity("function|load")),
+    let Some((code, options)) = words.split_last() else {
+        return Err(CommandError::arity("function|load"));
     };
+    let unknown = options.iter().find(|option| !option.eq_ignore_ascii_case(b"replace"));
+    if let Some(option) = unknown {
+        return Err(CommandError::quoting("ERR Unknown option given: ", option, ""));
+    }
+    let replace = !options.is_empty();
     server.sync_libraries();
     let name = server.load_library(code, replace)?;
     server.changed_libraries(call);
