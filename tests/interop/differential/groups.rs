@@ -466,4 +466,38 @@ pub(crate) const GROUPS: &[Group] = &[
             ),
         ],
     },
+    Group {
+        name: "scripting",
+        rows: &[
+            (
+                Exact,
+                &[
+                    "EVAL script 2 key key value value",
+                    "EVAL script 2 key key small*",
+                    "EVAL script (=1 key|=0|count key) int*",
+                    "EVAL_RO script 2 key key value",
+                    "EVALSHA sha 1 key value",
+                    "EVALSHA_RO sha 1 key value",
+                    "SCRIPT LOAD script",
+                    "SCRIPT EXISTS sha+",
+                    "SCRIPT FLUSH [SYNC|ASYNC|any]",
+                    "SCRIPT KILL",
+                    "SCRIPT NOSUCH",
+                    "FUNCTION LOAD [REPLACE] library",
+                    "FUNCTION DELETE libname",
+                    "FUNCTION FLUSH [SYNC|ASYNC|any]",
+                    "FUNCTION KILL",
+                    "FUNCTION NOSUCH",
+                    "FUNCTION RESTORE payload [FLUSH|APPEND|REPLACE|any]",
+                    "FCALL fname 1 key value",
+                    "FCALL fname (=2 key key|count key) small*",
+                    "FCALL_RO fname 1 key value",
+                    "SET key value",
+                    "GET key",
+                ],
+            ),
+            // The libraries, their functions and their flags come in the order of a table of each server.
+            (Unordered, &["FUNCTION LIST [LIBRARYNAME libname] [WITHCODE]", "FUNCTION STATS"]),
+        ],
+    },
 ];

@@ -106,6 +106,11 @@ fn streams_answer_as_in_redis() {
 }
 
 #[test]
+fn scripts_and_functions_answer_as_in_redis() {
+    compare("scripting");
+}
+
+#[test]
 fn sorting_answers_as_in_redis() {
     compare("sort");
 }
@@ -358,6 +363,8 @@ impl Stage for Pair {
         let mut clients = (Client::new(self.limpid.connect()), Client::new(self.redis.connect()));
         for client in [&mut clients.0, &mut clients.1] {
             client.call(&["FLUSHALL"]);
+            client.call(&["SCRIPT", "FLUSH"]);
+            client.call(&["FUNCTION", "FLUSH"]);
         }
         self.clients = Some(clients);
     }
@@ -478,14 +485,7 @@ const NOT_PLAYED: &[(&str, &str)] = &[
     ("bgrewriteaof", "it writes files: aof.rs"),
     ("bgsave", "it writes files: saving.rs"),
     ("cluster", "it is for clusters: cluster.rs"),
-    ("eval", "beside the code: core's server::tests::scripting"),
-    ("eval_ro", "the same"),
-    ("evalsha", "the same"),
-    ("evalsha_ro", "the same"),
     ("failover", "it changes roles: failover.rs"),
-    ("fcall", "as eval"),
-    ("fcall_ro", "as eval"),
-    ("function", "as eval; aof.rs and mixed.rs load libraries"),
     ("info", "its figures differ: programs.rs and the libraries read it"),
     ("lolwut", "it draws, another thing in each version"),
     ("migrate", "it takes two servers: migrate.rs"),
@@ -499,7 +499,6 @@ const NOT_PLAYED: &[(&str, &str)] = &[
     ("restore-asking", "it is RESTORE under another name, for clusters"),
     ("role", "its figures differ: the lessons ask for it"),
     ("save", "it writes files: saving.rs"),
-    ("script", "as eval"),
     ("shutdown", "it ends the server: lessons/replication.rs"),
     ("slaveof", "it changes roles: mixed.rs"),
     ("sync", "it turns the connection into a replica's: replication.rs"),

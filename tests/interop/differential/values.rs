@@ -62,9 +62,176 @@ const KINDS: &[(&str, Generator)] = &[
     ("wait", |rng| pick(rng, &["0", "1000000000", "0", "0", "-1", "x", "", "1.5"])),
     ("user", |rng| pick(rng, &["u", "v", "u", "v", "w", "with space", ""])),
     ("rule", |rng| pick(rng, RULES)),
+    ("script", script),
+    ("sha", |rng| {
+        pick(rng, &[SHA_ECHO, SHA_INCR, "ffffffffffffffffffffffffffffffffffffffff", "x"])
+    }),
+    ("library", |rng| pick(rng, LIBRARIES)),
+    ("libname", |rng| pick(rng, &["one", "two", "one", "nosuch", "b*d", ""])),
+    ("fname", |rng| pick(rng, &["tell", "write", "peek", "tell", "boom", "nosuch", ""])),
     // Stands for the id of a connection of the test.
     ("client", |rng| pick(rng, &["@0", "@1", "@2", "@3", "@0", "@1", "0", "x"])),
 ];
+
+/// The digest of `return {KEYS[1], ARGV[1]}`.
+const SHA_ECHO: &str = "d006f1a90249474274c76f5be725b8f5804a346b";
+/// The digest of `return redis.call('INCR', KEYS[1])`.
+const SHA_INCR: &str = "61636018f4e6b5817b89791bbed242f93fa089e3";
+
+/// What FUNCTION LOAD is given.
+const LIBRARIES: &[&str] = &[
+    "#!lua name=one\nredis.register_function('tell', function(keys, args) return {keys, args} end)",
+    "#!lua name=one\nredis.register_function('tell', function(keys, args) return #args end)",
+    "#!lua name=two\nlocal function write(keys, args) return redis.call('SET', keys[1], args[1] or 'x') end\n\
+     redis.register_function('write', write)\n\
+     redis.register_function{function_name='peek', flags={'no-writes'}, description='looks', \
+     callback=function(keys) return redis.call('GET', keys[1]) end}",
+    "#!lua name=two\nredis.register_function{function_name='boom', flags={'no-writes'}, \
+     callback=function(keys) return redis.pcall('DEL', keys[1]) end}",
+    "#!lua name=three\nredis.register_function('tell', function() return 3 end)",
+    "#!lua name=one\nredis.register_function('tell', 1)",
+    "#!lua name=one\nredis.register_function('no-such-name', function() end)",
+    "#!lua name=one\nredis.register_function{function_name='tell', flags={'nosuch'}, callback=print}",
+    "#!lua name=one\nredis.call('GET', 'a')",
+    "#!lua name=one\nreturn 1",
+    "#!lua name=one\nthis is no Lua",
+    "#!lua name=a-b\nreturn 1",
+    "#!lua\nreturn 1",
+    "#!lua name=one nosuch=1\nreturn 1",
+    "#!perl name=one\nprint 1",
+    "return 1",
+    "",
+];
+
+/// Statements of scripts: `a` may be anything, `b` is a number.
+const STATEMENTS: &[&str] = &[
+    "a = redis.call('GET', KEYS[1])",
+    "a = redis.call('SET', KEYS[1], ARGV[1])",
+    "a = redis.pcall('INCR', KEYS[2])",
+    "b = redis.call('RPUSH', KEYS[1], ARGV[1], b)",
+    "a = redis.pcall('LRANGE', KEYS[1], 0, -1)",
+    "a = redis.call('HSET', KEYS[2], 'f', b, 'g', ARGV[1])",
+    "a = redis.pcall('HGETALL', KEYS[2])",
+    "a = redis.pcall('HMGET', KEYS[2], 'f', 'none')",
+    "a = redis.pcall('ZADD', KEYS[1], b, 'm')",
+    "a = redis.pcall('ZSCORE', KEYS[1], 'm')",
+    "a = redis.pcall('TYPE', KEYS[1])",
+    "a = redis.call('TYPE', KEYS[1]).ok",
+    "a = redis.pcall('EXPIRE', KEYS[1], 1000)",
+    "a = redis.pcall('DEL', KEYS[1], KEYS[2])",
+    "a = redis.pcall('XADD', KEYS[2], '*', 'f')",
+    "a = redis.pcall('SMEMBERS', KEYS[1])",
+    "a = redis.pcall('PING', 'x')",
+    "a = redis.pcall('SELECT', 1)",
+    "a = redis.pcall('SUBSCRIBE', 'c1')",
+    "a = redis.pcall('EVAL', 'return 1', 0)",
+    "a = redis.pcall('NOSUCH', KEYS[1])",
+    "a = redis.pcall('GET')",
+    "a = {pcall(redis.call, 'LPOP', KEYS[1])}",
+    "redis.call('INCRBYFLOAT', KEYS[1], b)",
+    "redis.call('GET', KEYS[1], KEYS[2])",
+    "redis.call('GET', {})",
+    "redis.call()",
+    "redis.setresp(3)",
+    "redis.setresp(2)",
+    "redis.setresp(4)",
+    "redis.log(redis.LOG_DEBUG, 'seen', 'nowhere')",
+    "redis.replicate_commands()",
+    "redis.set_repl(redis.REPL_ALL)",
+    "a = {1, 2.7, 'x', {true, false, 'y'}, nil, 3}",
+    "a = {1, 2, nil}",
+    "a = {ok = 'fine'}",
+    "a = {err = 'ERR oops'}",
+    "a = {err = 'oops', ignored = 1}",
+    "a = {double = b}",
+    "a = {map = {k = b}}",
+    "a = {set = {[ARGV[1] or 'x'] = true}}",
+    "a = {big_number = '123456789012345678901234567890'}",
+    "a = {verbatim_string = {format = 'txt', string = 'words'}}",
+    "a = redis.error_reply('My oops')",
+    "a = redis.status_reply('well\\r\\ndone')",
+    "a = redis.sha1hex(ARGV[1] or '')",
+    "a = tonumber(a) or -1",
+    "a = type(a)",
+    "a = #KEYS + #ARGV",
+    "a = string.format('%5.2f|%q|%d|%s', b, 'q\"', 12.9, ARGV[1] or 'none')",
+    "a = (ARGV[1] or ''):upper():reverse()",
+    "a = string.sub(ARGV[1] or '', 2, -2)",
+    "a = string.gsub(ARGV[1] or '', '%a+', '<%0>')",
+    "a = table.concat(ARGV, ',')",
+    "a = select('#', unpack(ARGV))",
+    "a = cjson.encode({b, 'x', {k = ARGV[1]}})",
+    "a = cjson.decode('{\"k\": [1, 2.5, null, \"\\\\u00e9\"]}').k",
+    "a = cjson.decode(ARGV[1] or '')",
+    "a = cmsgpack.pack(ARGV[1], b, {1, 2})",
+    "a = cmsgpack.unpack(cmsgpack.pack({b, 'x'}))",
+    "a = struct.pack('>I4s', 7, 'x')",
+    "a = {struct.unpack('<h', 'ab')}",
+    "a = bit.tohex(bit.bxor(b, 255))",
+    "b = (tonumber(a) or 2) % 7",
+    "b = b * 3 + 0.5",
+    "b = math.floor(b / 2)",
+    "b = math.max(b, #KEYS)",
+    "for i = 1, 3 do b = b + i; redis.pcall('SADD', KEYS[2], i) end",
+    "while b < 10 do b = b + 4 end",
+    "if a then b = b + 1 else b = b - 1 end",
+    "local t = {5, 3, 4}; table.sort(t); a = t",
+    "local t = {}; for k in pairs({x = 1, y = 2, 9}) do t[#t + 1] = tostring(k) end; a = t",
+    "local co = coroutine.wrap(function(x) coroutine.yield(x + 1) end); a = co(b)",
+    "error('stop')",
+    "error({err = 'MINE stop'})",
+    "error({err = 'stop'})",
+    "error()",
+    "a = nosuch",
+    "nosuch = 1",
+    "a = a.b.c",
+    "a = b .. {}",
+    "local t = setmetatable({}, {__index = function(_, k) return k .. '!' end}); a = t.x",
+    "assert(b > 1, 'too small')",
+    "a = loadstring('return 1 + 1')()",
+    "a = require",
+    "this is no Lua",
+];
+
+/// How scripts end.
+const ENDS: &[&str] = &[
+    "return a",
+    "return a",
+    "return {a, b}",
+    "return b",
+    "return {a, {b, {a}}}",
+    "return {KEYS, ARGV}",
+    "return redis.call('EXISTS', KEYS[1])",
+    "return true",
+    "return false",
+    "return nil",
+    "return a, b",
+    "",
+];
+
+/// A script of a few statements.
+fn script(rng: &mut Rng) -> Vec<u8> {
+    if rng.chance(0.15) {
+        return pick(rng, &["return {KEYS[1], ARGV[1]}", "return redis.call('INCR', KEYS[1])"]);
+    }
+    let shebang = [
+        "#!lua\n",
+        "#!lua flags=no-writes\n",
+        "#!lua flags=allow-oom,allow-stale\n",
+        "#!lua flags=no-cluster\n",
+        "#!lua flags=nosuch\n",
+        "#!lua name=one\n",
+        "#!perl\n",
+    ];
+    let mut text = if rng.chance(0.15) { pick(rng, &shebang) } else { Vec::new() };
+    text.extend_from_slice(b"local a, b = ARGV[1], 7\n");
+    for _ in 0..1 + rng.below(5) {
+        text.extend(pick(rng, STATEMENTS));
+        text.push(b'\n');
+    }
+    text.extend(pick(rng, ENDS));
+    text
+}
 
 /// Rules of users.
 const RULES: &[&str] = &[
