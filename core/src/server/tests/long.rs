@@ -184,6 +184,29 @@ fn it_takes_no_more_memory_than_is_read() {
 }
 
 #[test]
+fn one_who_asks_on_gets_it_as_a_whole_and_answers_for_its_memory() {
+    for (config, stays) in [("", true), ("client-output-buffer-limit normal 20mb 0 0", false)] {
+        let mut driver = Driver::new(config);
+        let (conn, other) = (driver.connect(), driver.connect());
+        driver.line(other, &format!("set long {}", "x".repeat(4 << 20)));
+        driver.deaf = true;
+        driver.send(conn, &b"get long\r\n".repeat(10));
+        driver.pass(Duration::ZERO);
+        let waiting = driver.server.outbox(conn).map_or(0, |outbox| outbox.len());
+        if !stays {
+            assert_eq!(waiting, 0);
+            continue;
+        }
+        assert!(waiting > 36 << 20, "{waiting}");
+        driver.deaf = false;
+        driver.drain(conn);
+        driver.outputs();
+        let got = rest(&mut driver, conn);
+        assert_eq!(got.len(), 10 * ("$4194304\r\n\r\n".len() + (4 << 20)));
+    }
+}
+
+#[test]
 fn a_client_that_disconnects_during_a_long_reply_leaves_nothing_behind() {
     let (mut driver, conn) = filled("");
     let other = driver.connect();
