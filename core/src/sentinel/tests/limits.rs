@@ -35,6 +35,30 @@ fn a_failover_ends_if_the_replica_is_not_promoted_in_time_and_is_tried_again() {
 }
 
 #[test]
+fn a_failover_ends_without_a_replica_that_does_not_follow_in_time() {
+    let mut net = Net::new(3, 3, 2);
+    net.run(5_000);
+    net.server(2).offset = 200;
+    // The next reports tell of that.
+    net.run(11_000);
+    net.server(3).obeys = false;
+    net.kill(1);
+    net.run(6_000);
+    assert_eq!(net.count("+slave-reconf-sent"), 1);
+    assert_eq!(net.count("+failover-end-for-timeout"), 0);
+    net.run(FAILOVER_TIMEOUT + 2_000);
+    assert_eq!(net.count("+failover-end-for-timeout"), 1);
+    assert_eq!(net.masters(), [2, 2, 2]);
+    assert_eq!(net.server(3).follows, Some(1));
+
+    // It is told again for as long as it follows another one.
+    net.server(3).obeys = true;
+    net.run(4 * FAILOVER_TIMEOUT);
+    assert_eq!(net.server(3).follows, Some(2));
+    assert!(net.count("+fix-slave-config") >= 1);
+}
+
+#[test]
 fn a_replica_of_another_master_is_put_right_after_the_timeout() {
     let mut net = Net::new(3, 1, 1);
     net.run(5_000);
