@@ -46,12 +46,21 @@ pub struct Outcome {
 /// interrupted; and when everything is mended, all nodes agree on one owner of every slot, no other
 /// node holds keys of it, replicas follow, and the clients are served.
 pub fn run(seed: u64) -> Result<Outcome, String> {
+    play(seed, false)
+}
+
+/// The same, and prints every action and what the nodes log, with the virtual time.
+pub fn show(seed: u64) -> Result<Outcome, String> {
+    play(seed, true)
+}
+
+fn play(seed: u64, shows: bool) -> Result<Outcome, String> {
     let mut rng = Rng::new(seed ^ 0xc1_057e);
     // In some only the tools are interrupted.
     let nodes_fail = rng.chance(0.7);
     let primaries = if rng.chance(0.8) { 3 } else { 4 + rng.below(3) as u8 };
     let world = World::new(Arc::new(busy_cluster(primaries, 1)), seed, programs);
-    let mut trial = Trial::new(world, nodes_fail);
+    let mut trial = Trial::new(world, nodes_fail, shows);
     trial.run_for(Duration::from_secs(4))?;
     for _ in 0..STEPS {
         let line = match rng.below(10) {
@@ -76,6 +85,8 @@ pub fn run(seed: u64) -> Result<Outcome, String> {
 struct Trial {
     world: World,
     nodes_fail: bool,
+    /// Whether what happens is printed.
+    shows: bool,
     hosts: Vec<String>,
     nodes: Vec<ProcId>,
     clients: Vec<ProcId>,
@@ -92,7 +103,7 @@ struct Trial {
 }
 
 impl Trial {
-    fn new(world: World, nodes_fail: bool) -> Self {
+    fn new(world: World, nodes_fail: bool, shows: bool) -> Self {
         let named = |begin: &str| {
             let procs = world.procs().filter(move |proc| proc.name.starts_with(begin));
             procs.map(|proc| proc.id).collect::<Vec<_>>()
@@ -100,6 +111,7 @@ impl Trial {
         let hosts = world.hosts().map(|host| host.name.to_owned());
         Trial {
             nodes_fail,
+            shows,
             hosts: hosts.filter(|name| name.starts_with("node-")).collect(),
             nodes: named("node-"),
             clients: ["app-1", "plain-1"].iter().flat_map(|name| named(name)).collect(),
@@ -132,6 +144,9 @@ impl Trial {
 
     fn act(&mut self, line: &str) -> Result<(), String> {
         let action: Action = line.parse().map_err(|error| format!("`{line}`: {error}"))?;
+        if self.shows {
+            println!("{} {line}", self.seconds());
+        }
         // What is refused, such as to kill what is dead, is no failure.
         let _ = self.world.apply(&action);
         Ok(())
@@ -175,12 +190,21 @@ impl Trial {
         for id in &self.nodes {
             let Some(log) = self.world.log(*id) else { continue };
             let from = self.read.insert(*id, log.next()).unwrap_or(0);
+            if self.shows {
+                let name = self.world.proc(*id).map_or("?", |proc| proc.name);
+                let at = self.seconds();
+                log.since(from).for_each(|entry| println!("{at} {name} {}", entry.text));
+            }
             let won = |entry: &&limpid_core::sim::LogEntry| {
                 entry.text.starts_with("Failover election won")
             };
             self.failovers += log.since(from).filter(won).count() as u64;
         }
         Ok(())
+    }
+
+    fn seconds(&self) -> String {
+        format!("{:9.3}", self.world.now().since(Default::default()).as_secs_f64())
     }
 
     fn name(&self, place: usize) -> &str {
@@ -255,6 +279,9 @@ impl Trial {
                 self.tools += 1;
                 let (tool, at) = (self.tools, self.address(0));
                 self.act(&format!("run app-1 tool-{tool} redis-trib.rb fix {at}:6379"))?;
+                self.run_for(Duration::from_secs(5))?;
+                // It may ask whether a slot that nobody serves is to be given to a node.
+                self.act(&format!("type tool-{tool} yes"))?;
             }
             self.run_for(LOOK)?;
         }
