@@ -5,7 +5,7 @@ use crate::resp::number::parse_i64;
 use crate::store::Flush;
 
 pub(super) fn dbsize(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
-    let len = ctx.keyspace.db(ctx.db).len();
+    let len = ctx.keyspace.db(ctx.db).visible_len();
     ctx.reply.integer(len as i64);
     Ok(())
 }

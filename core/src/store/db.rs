@@ -8,6 +8,7 @@ use super::table::{HashSeed, Keyed};
 use super::tables::{Place, Tables};
 use super::value::{Collection, StringRef, Value, ValueRef};
 use crate::rng::Rng;
+use crate::sharding::Slot;
 
 /// A database of a [`super::Keyspace`], with what all databases share, for one command to use.
 #[derive(Debug)]
@@ -101,6 +102,9 @@ pub struct Env {
     /// Events of keys since the last command, oldest first. The caller of a command drains them
     /// after it.
     pub key_events: Vec<KeyEvent>,
+    /// Slots, in order, whose keys are not listed, counted or drawn, because they do not belong to
+    /// this node (yet). Lookups find them.
+    pub hidden_slots: Vec<Slot>,
     /// Lookups for reading that found the key.
     pub hits: u64,
     /// Lookups for reading that did not.
@@ -189,6 +193,12 @@ impl<'a> DbMut<'a> {
     /// How many keys there are, with those whose time has come and that are not deleted yet.
     pub fn len(&self) -> usize {
         self.db.table.len()
+    }
+
+    /// How many keys there are, without those of [`Env::hidden_slots`].
+    pub fn visible_len(&self) -> usize {
+        let hidden = self.env.hidden_slots.iter().map(|slot| self.db.table.len_of_slot(*slot));
+        self.db.table.len() - hidden.sum::<usize>()
     }
 
     /// Whether there are no keys.
@@ -431,9 +441,10 @@ impl<'a> DbMut<'a> {
         self.db.table.change(slot, |entry| entry.edit_string(min_len, edit))
     }
 
-    /// All keys that have not expired, in no particular order.
+    /// All keys that have not expired, in no particular order, without those of hidden slots.
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.db.table.iter().filter(|entry| !self.env.has_expired(entry))
+        let entries = self.db.table.iter_without(&self.env.hidden_slots);
+        entries.filter(|entry| !self.env.has_expired(entry))
     }
 
     /// Visits keys from a cursor on, at least `count` unless the end comes first. Returns the
@@ -441,7 +452,7 @@ impl<'a> DbMut<'a> {
     pub fn scan(&mut self, cursor: u64, count: usize, mut visit: impl FnMut(&Entry)) -> u64 {
         let mut expired = Vec::new();
         let env = &self.env;
-        let next = self.db.table.scan(cursor, count, |entry| {
+        let next = self.db.table.scan(cursor, count, &env.hidden_slots, |entry| {
             if env.has_expired(entry) {
                 expired.push(entry.key().to_vec());
             } else {
@@ -458,7 +469,8 @@ impl<'a> DbMut<'a> {
     pub fn random(&mut self) -> Option<&Entry> {
         // Where expired keys are only hidden, there may be nothing else.
         for _ in 0..100 {
-            let slot = self.db.table.random(&mut self.env.rng)?;
+            let env = &mut *self.env;
+            let slot = self.db.table.random_without(&mut env.rng, &env.hidden_slots)?;
             let entry = self.db.table.get(slot);
             if !self.env.has_expired(entry) {
                 return Some(self.db.table.get(slot));

@@ -38,6 +38,7 @@ impl Keyspace {
                 touch: true,
                 report_misses: false,
                 key_events: Vec::new(),
+                hidden_slots: Vec::new(),
                 hits: 0,
                 misses: 0,
                 expired: 0,

@@ -200,8 +200,20 @@ impl Tables {
         slots.chain([&self.one]).flat_map(Table::iter)
     }
 
-    /// Visits entries from a cursor on, see [`Table::scan`].
-    pub(super) fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(&Entry)) -> u64 {
+    /// The entries that are in none of these slots, which are in order.
+    pub(super) fn iter_without(&self, hidden: &[sharding::Slot]) -> impl Iterator<Item = &Entry> {
+        let slots = self.slots.iter().flat_map(|slots| slots.tables_without(0, hidden));
+        slots.map(|(_, table)| table).chain([&self.one]).flat_map(Table::iter)
+    }
+
+    /// Visits entries from a cursor on, see [`Table::scan`]; none in `hidden` slots, which are in order.
+    pub(super) fn scan(
+        &self,
+        cursor: u64,
+        count: usize,
+        hidden: &[sharding::Slot],
+        mut visit: impl FnMut(&Entry),
+    ) -> u64 {
         let Some(slots) = &self.slots else { return self.one.scan(cursor, count, visit) };
         if cursor >> CURSOR_BITS != 0 {
             return 0;
@@ -210,7 +222,7 @@ impl Tables {
         let first = (cursor >> POSITION_BITS) as u16;
         let mut position = (cursor & ((1 << POSITION_BITS) - 1)) << shift;
         let mut visited = 0;
-        for (number, table) in slots.tables_from(first) {
+        for (number, table) in slots.tables_without(first, hidden) {
             if number != first {
                 position = 0;
                 // A cursor of 0 would be the end; that of slot 0 never comes up here.
@@ -236,6 +248,23 @@ impl Tables {
         };
         let (number, table) = slots.nth(rng.below(slots.len as u64) as usize)?;
         Some(Place { table: number, place: table.random(rng)? })
+    }
+
+    /// Any entry that is in none of these slots, each as likely as the others.
+    pub(super) fn random_without(&self, rng: &mut Rng, hidden: &[sharding::Slot]) -> Option<Place> {
+        let (Some(slots), false) = (&self.slots, hidden.is_empty()) else {
+            return self.random(rng);
+        };
+        let tables = || slots.tables_without(0, hidden);
+        let all: usize = tables().map(|(_, table)| table.len()).sum();
+        let mut n = rng.below(all as u64) as usize;
+        for (number, table) in tables() {
+            if n < table.len() {
+                return Some(Place { table: number, place: table.random(rng)? });
+            }
+            n -= table.len();
+        }
+        None
     }
 
     /// Keys in a slot; 0 without cluster mode.
@@ -487,6 +516,19 @@ impl Slots {
         tables.filter(move |(n, _)| *n >= first).map(|(n, table)| (n as u16, table))
     }
 
+    /// The same without these slots, which are in order.
+    fn tables_without(
+        &self,
+        first: u16,
+        hidden: &[sharding::Slot],
+    ) -> impl Iterator<Item = (u16, &Table<Entry>)> {
+        let is_hidden = |n: u16| {
+            let found = hidden.binary_search_by_key(&n, |slot| slot.number());
+            !hidden.is_empty() && found.is_ok()
+        };
+        self.tables_from(first).filter(move |(n, _)| !is_hidden(*n))
+    }
+
     /// The table of the `n`th entry, counted over all tables.
     fn nth(&self, mut n: usize) -> Option<(u16, &Table<Entry>)> {
         let (at, group) = self.groups.iter().enumerate().find_map(|(at, group)| {
@@ -653,5 +695,41 @@ mod tests {
         assert_eq!((keyspace.memory(), keyspace.db(0).len()), (0, 0));
         while keyspace.free_step(100) {}
         assert_eq!(keyspace.lazily_freed(), 3_000);
+    }
+
+    #[test]
+    fn keys_of_hidden_slots_are_neither_listed_nor_counted_nor_drawn() {
+        let mut keyspace = keyspace();
+        for n in 0..300 {
+            set(&mut keyspace, &format!("key:{n}"), NewExpire::Never);
+        }
+        let hidden: Vec<Slot> = keyspace.slots_with_keys().step_by(3).collect();
+        let is_hidden = |key: &[u8]| hidden.contains(&Slot::of(key));
+        keyspace.env.hidden_slots.clone_from(&hidden);
+        let mut db = keyspace.db(0);
+        let listed: BTreeSet<Vec<u8>> = db.iter().map(|entry| entry.key().to_vec()).collect();
+        assert!(!listed.is_empty() && !listed.iter().any(|key| is_hidden(key)));
+        assert_eq!(db.visible_len(), listed.len());
+        let (mut scanned, mut cursor) = (BTreeSet::new(), 0);
+        loop {
+            cursor = db.scan(cursor, 7, |entry| {
+                scanned.insert(entry.key().to_vec());
+            });
+            if cursor == 0 {
+                break;
+            }
+        }
+        assert_eq!(scanned, listed);
+        for _ in 0..200 {
+            let drawn = db.random().map(|entry| entry.key().to_vec());
+            assert!(drawn.is_some_and(|key| listed.contains(&key)));
+        }
+        let (len, key) = (db.len(), keyspace.keys_in_slot(hidden[0]).next().map(<[u8]>::to_vec));
+        assert_eq!(len, 300);
+        assert!(keyspace.peek(0, &key.expect("a hidden key")).is_some());
+        keyspace.env.hidden_slots = keyspace.slots_with_keys().collect();
+        let mut db = keyspace.db(0);
+        assert_eq!((db.visible_len(), db.scan(0, 10, |_| {}), db.iter().count()), (0, 0, 0));
+        assert!(db.random().is_none());
     }
 }

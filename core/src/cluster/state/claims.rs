@@ -84,8 +84,6 @@ impl Cluster {
             }
             if owner.is_some() && owner == mine {
                 taken_from_mine += 1;
-            }
-            if owner == Some(self.myself) {
                 lost.insert(slot);
             }
             self.delete_slot(slot);

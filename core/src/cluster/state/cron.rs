@@ -132,6 +132,12 @@ impl Cluster {
             self.greet(link, Greeting::Ping);
             return false;
         }
+        if !waits && silent && other.link.is_some() {
+            // The connection is under way, and may be for minutes where packets are dropped: from now
+            // on the node is waited for.
+            self.nodes[node].ping_sent = Some(now);
+            return false;
+        }
         if !waits || ping_delay.min(data_delay) <= timeout || other.is_unreachable() {
             return false;
         }

@@ -65,7 +65,8 @@ pub enum Effect {
     Lead,
     /// Delete all keys.
     Empty,
-    /// Delete the keys in these slots, which belong to others now.
+    /// Delete the keys in these slots, which belong to others now. A replica whose primary has lost
+    /// them waits for that to delete them, and only does it if it takes the primary's place before.
     DropKeys(SlotSet),
     /// Slots have other owners, or the cluster is up or down: see whether clients wait in vain.
     Reroute,

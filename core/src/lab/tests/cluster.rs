@@ -322,3 +322,93 @@ fn clients_write_while_slots_move_as_a_whole() {
         }
     }
 }
+
+/// Has the slot of `{b}` moved with its neighbours from the first node to the second.
+fn move_slots(nodes: &mut Nodes) {
+    let target = nodes.node(2).my_id();
+    let line = format!("cluster migrateslots slotsrange 3000 3600 node {target}");
+    assert_eq!(nodes.ask(1, &line), "OK\n");
+}
+
+/// A cluster in which the replica of the first node has the keys of [`fill`] as well.
+fn filled(seed: u64) -> Nodes {
+    let mut nodes = Nodes::new(seed, 3, 1);
+    nodes.until("the replicas follow", |nodes| {
+        (4..=6).all(|n| {
+            let server = nodes.server(n);
+            let primary = server.and_then(|server| server.replication_view().primary);
+            primary.is_some_and(|primary| primary.down.is_none())
+        })
+    });
+    fill(&mut nodes);
+    nodes.until("the replica has them", |nodes| keys_of_b(nodes, 4) == 7);
+    nodes
+}
+
+fn keys_of_b(nodes: &Nodes, n: u8) -> usize {
+    nodes.server(n).map_or(0, |server| server.keyspace().count_in_slot(Slot::of(b"b")))
+}
+
+#[test]
+fn keys_that_arrive_are_not_seen_before_they_belong_to_the_target() {
+    let mut nodes = filled(9);
+    act(&mut nodes.world, "latency node-1 node-2 400ms 0ms");
+    move_slots(&mut nodes);
+    nodes.until("keys have arrived", |nodes| keys_of_b(nodes, 2) == 7 && keys_of_b(nodes, 5) == 7);
+    for n in [2, 5] {
+        assert_eq!(nodes.ask(n, "dbsize"), "(integer) 0\n");
+        assert_eq!(nodes.ask(n, "keys *"), "(empty array)\n");
+        assert_eq!(nodes.ask(n, "randomkey"), "(nil)\n");
+        assert_eq!(nodes.ask(n, "scan 0"), "1) \"0\"\n2) (empty array)\n");
+    }
+    assert!(!nodes.node(2).owns(Slot::of(b"b")), "they were looked at too late");
+    nodes.until("the slot has moved", |nodes| nodes.node(2).owns(Slot::of(b"b")));
+    assert_eq!(nodes.ask(2, "dbsize"), "(integer) 7\n");
+    nodes.until("the source has deleted them", |nodes| keys_of_b(nodes, 1) == 0);
+    assert_eq!(nodes.ask(1, "dbsize"), "(integer) 0\n");
+}
+
+#[test]
+fn a_target_that_dies_right_after_the_takeover_leaves_the_keys_to_its_replica() {
+    let mut nodes = filled(10);
+    act(&mut nodes.world, "latency node-2 node-5 300ms 0ms");
+    move_slots(&mut nodes);
+    nodes.until("the slot has moved", |nodes| nodes.node(2).owns(Slot::of(b"b")));
+    act(&mut nodes.world, "kill node-2");
+    nodes.until("the replica takes over", |nodes| nodes.node(5).owns(Slot::of(b"b")));
+    assert_eq!(keys_of_b(&nodes, 5), 7);
+    nodes.until("it serves", |nodes| nodes.node(5).is_up());
+    assert_eq!(nodes.ask(5, "get {b}text"), "\"before\"\n");
+}
+
+#[test]
+fn slots_do_not_move_to_a_node_whose_replica_does_not_get_their_keys() {
+    let mut nodes = filled(11);
+    act(&mut nodes.world, "partition node-2 | node-5");
+    move_slots(&mut nodes);
+    nodes.until("the move is given up", |nodes| !moves(nodes, 1));
+    let told = nodes.ask(1, "cluster getslotmigrations");
+    assert!(told.contains("\"failed\"") && told.contains("waiting-for-paused"), "{told}");
+    nodes.until("its keys are gone there", |nodes| keys_of_b(nodes, 2) == 0);
+    assert_eq!(nodes.ask(1, "get {b}text"), "\"before\"\n");
+    // A replica that has been silent for long does not count any more.
+    nodes.world.run_for(Duration::from_secs(12));
+    move_slots(&mut nodes);
+    nodes.until("the slot has moved", |nodes| nodes.node(2).owns(Slot::of(b"b")));
+    assert_eq!(nodes.ask(2, "get {b}text"), "\"before\"\n");
+}
+
+#[test]
+fn a_node_that_starts_where_it_can_reach_nobody_does_not_serve_for_long() {
+    let mut nodes = Nodes::new(12, 3, 1);
+    act(&mut nodes.world, "partition node-3");
+    act(&mut nodes.world, "crash node-3");
+    act(&mut nodes.world, "restart node-3");
+    nodes.world.run_for(Duration::from_secs(8));
+    assert!(!nodes.node(3).is_up());
+    nodes.until("its replica has taken over", |nodes| {
+        !nodes.node(6).is_replica() && nodes.node(6).is_up()
+    });
+    act(&mut nodes.world, "heal");
+    nodes.until("all agree", |nodes| nodes.are_up() && nodes.agree());
+}

@@ -273,10 +273,15 @@ impl Server {
             Effect::Empty => self.empty_in_cluster(now),
             Effect::DropKeys(slots) => {
                 if let Some(node) = &mut self.service.cluster {
-                    slots.iter().for_each(|slot| {
-                        node.dropping.insert(slot);
-                    });
+                    let replica = node.state.as_ref().is_some_and(|state| state.is_replica());
+                    match replica {
+                        true => node.handover.add_leftover(&slots),
+                        false => slots.iter().for_each(|slot| {
+                            node.dropping.insert(slot);
+                        }),
+                    }
                 }
+                self.hide_foreign_keys();
             }
             Effect::Reroute => {
                 if let Some(node) = &mut self.service.cluster {
@@ -511,12 +516,13 @@ impl Server {
         if node.state.as_ref().is_some_and(|state| state.owns(slot) || state.is_replica()) {
             // It has come back, or the data comes from a primary.
             node.dropping.remove(slot);
-            return;
+            return self.service.keyspace.env.hidden_slots.retain(|hidden| *hidden != slot);
         }
         let keys = self.service.keyspace.keys_in_slot(slot);
         let keys: Vec<Vec<u8>> = keys.take(SLICE).map(<[u8]>::to_vec).collect();
         if keys.len() < SLICE {
             node.dropping.remove(slot);
+            self.service.keyspace.env.hidden_slots.retain(|hidden| *hidden != slot);
         }
         self.service.keyspace.env.now_ms = now.wall.as_millis();
         self.service.effects.begin(self.service.listeners);

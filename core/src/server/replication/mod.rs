@@ -236,7 +236,7 @@ impl Server {
     }
 
     /// How far the stream has come here.
-    pub(super) fn stream_offset(&self) -> i64 {
+    pub(in crate::server) fn stream_offset(&self) -> i64 {
         self.service
             .replication
             .stream()
@@ -356,6 +356,7 @@ impl Server {
         if core::mem::take(&mut self.service.replication.acked) {
             self.update_failover(now);
             self.serve_acks(now);
+            self.serve_drains(now);
         }
         if core::mem::take(&mut self.service.replication.arrived) {
             self.begin_sync(now);

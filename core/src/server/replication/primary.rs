@@ -226,6 +226,18 @@ impl Server {
         self.all_replicas().filter(|(_, replica)| good(replica)).count() as u64
     }
 
+    /// Whether these replicas have said that they have got the stream up to an offset; true if there
+    /// are none.
+    pub(in crate::server) fn good_replicas_have(&self, now: Mono, offset: i64) -> bool {
+        let most = self.config.settings().min_replicas_max_lag;
+        let lags = |replica: &Replica| {
+            replica.state == State::Online
+                && now.since(replica.acked_at).as_secs() <= most
+                && replica.acked < offset
+        };
+        !self.all_replicas().any(|(_, replica)| lags(replica))
+    }
+
     /// Whether all replicas have said that they have got all of the stream; true if there are none.
     pub(in crate::server) fn replicas_are_in_sync(&self) -> bool {
         let offset = self.service.replication.offset;

@@ -82,6 +82,12 @@ impl Server {
         self.service.replication.ask = true;
     }
 
+    /// Asks the replicas how far they are, and has it seen whether that is far enough already.
+    pub(in crate::server) fn await_replicas(&mut self) {
+        self.ask_replicas();
+        self.service.replication.acked = true;
+    }
+
     /// Checks the WAITAOFs again: the append-only file has been synced further.
     pub(in crate::server) fn offsets_changed(&mut self) {
         self.service.replication.acked |= !self.service.replication.waiting.is_empty();

@@ -144,10 +144,7 @@ pub(in crate::server::cluster) fn sync_slots(
             let id = call.client.id;
             server.import_stands(id).and_then(|()| call.ok())
         }
-        (b"drain", 3) => {
-            let id = call.client.id;
-            server.import_drained(call.now, id).and_then(|()| call.ok())
-        }
+        (b"drain", 3) => server.import_drains(call.now, call.client),
         (b"takeover", 4) => {
             let millis = parse_i64(call.arg(3)).ok_or(CommandError::NotAnInteger)?;
             let within = Duration::from_millis(u64::try_from(millis).unwrap_or(0));

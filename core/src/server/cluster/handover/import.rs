@@ -1,7 +1,7 @@
 //! The target of a move of slots: the keys arrive as commands of one client, and belong to the source
 //! until the takeover.
 
-use super::Record;
+use super::{Handover, Record};
 use crate::cluster::{NodeId, SlotSet};
 use crate::command::CommandError;
 use crate::machine::LogLevel;
@@ -24,7 +24,10 @@ pub(super) struct Import {
     /// The id of the client that brings the keys.
     client: u64,
     pub(super) record: Record,
-    /// When the source was last told that all it has sent was carried out.
+    /// The offset of the stream to the replicas up to which these must have everything before the
+    /// source is told that all it has sent was carried out, while it waits for that.
+    drains: Option<i64>,
+    /// When the source was last told so.
     drained: Option<Mono>,
     /// When something last came from the source.
     heard: Mono,
@@ -94,11 +97,12 @@ impl Server {
             message: String::new(),
         };
         let (id, heard) = (client.id, now.mono);
-        let import = Import { client: id, record, drained: None, heard, told: None };
+        let import = Import { client: id, record, drains: None, drained: None, heard, told: None };
         node.handover.imports.push(import);
         client.state.imports = true;
         client.waiting = true;
         self.notice(|| format!("Slots {} are moving here from node {source}", slots.to_text(" ")));
+        self.hide_foreign_keys();
         self.with_cluster(now, |state, local| state.set_arriving(local, &slots));
         self.answer_when_saved(id);
         self.followers_changed();
@@ -129,12 +133,38 @@ impl Server {
         self.import_of(client).map(|_| ()).ok_or(NO_MOVE)
     }
 
-    /// `SYNCSLOTS DRAIN`: everything that came before was carried out.
-    pub(super) fn import_drained(&mut self, now: Now<'_>, client: u64) -> Result<(), CommandError> {
-        let import = self.import_of(client).ok_or(NO_MOVE)?;
-        import.drained = Some(now.mono);
+    /// `SYNCSLOTS DRAIN`: everything that came before was carried out. The client is answered when
+    /// the replicas have it as well: one of them may have to take this node's place right after the
+    /// takeover, and the source has deleted its keys then. A replica that has not been heard of for
+    /// `min-replicas-max-lag` seconds is not waited for; one that is only slow can make that the source
+    /// gives the move up, and the slots stay where they are.
+    pub(super) fn import_drains(
+        &mut self,
+        now: Now<'_>,
+        client: &mut Client,
+    ) -> Result<(), CommandError> {
+        let offset = self.stream_offset();
+        let import = self.import_of(client.id).ok_or(NO_MOVE)?;
+        import.drains = Some(offset);
         import.record.becomes("draining", now.wall);
+        client.waiting = true;
+        self.await_replicas();
         Ok(())
+    }
+
+    /// Answers sources whose keys the replicas have.
+    pub(in crate::server) fn serve_drains(&mut self, now: Now<'_>) {
+        let drains = |import: &Import| Some((import.client, import.drains?));
+        let waiting: Vec<(u64, i64)> = self.imports().iter().filter_map(drains).collect();
+        for (client, offset) in waiting {
+            if !self.good_replicas_have(now.mono, offset) {
+                continue;
+            }
+            if let Some(import) = self.import_of(client) {
+                (import.drains, import.drained) = (None, Some(now.mono));
+            }
+            self.answer(now, client, Ok(()));
+        }
     }
 
     /// `SYNCSLOTS TAKEOVER`: the slots become this node's, unless that was allowed too long ago. The
@@ -167,6 +197,7 @@ impl Server {
         client.waiting = true;
         self.notice(|| format!("Slots {} have moved here from node {source}", slots.to_text(" ")));
         self.with_cluster(now, |state, local| state.take_over_slots(local, &slots));
+        self.hide_foreign_keys();
         self.answer_when_saved(client.id);
         self.tell_replicas_of_imports();
         self.followers_changed();
@@ -185,9 +216,7 @@ impl Server {
         record.message = why.to_owned();
         let (source, slots) = (record.source, record.slots.clone());
         node.handover.remember(record);
-        slots.iter().for_each(|slot| {
-            node.handover.leftover.insert(slot);
-        });
+        node.handover.add_leftover(&slots);
         self.log(LogLevel::Warning, || {
             let slots = slots.to_text(" ");
             format!("Slots {slots} stay with node {source}: {why}")
@@ -207,6 +236,8 @@ impl Server {
     /// Gives up moves whose source is gone, and deletes what is left of those that failed.
     pub(in crate::server::cluster) fn import_cron(&mut self, now: Now<'_>) {
         self.drop_leftover();
+        // A replica that is gone does not acknowledge any more.
+        self.serve_drains(now);
         if self.imports().is_empty() {
             return self.forget_arriving(now);
         }
@@ -250,7 +281,10 @@ impl Server {
     pub(in crate::server::cluster) fn forget_imports_of_primary(&mut self) {
         if let Some(node) = &mut self.service.cluster {
             node.handover.of_primary = SlotSet::new();
+            // What it holds will be what the primary holds.
+            node.handover.leftover = SlotSet::new();
         }
+        self.hide_foreign_keys();
     }
 
     /// Tells the replicas which slots are arriving.
@@ -276,6 +310,7 @@ impl Server {
         if let Some(node) = &mut self.service.cluster {
             node.handover.of_primary = SlotSet::from_text(&text, ' ').unwrap_or_default();
         }
+        self.hide_foreign_keys();
         true
     }
 
@@ -283,9 +318,7 @@ impl Server {
     pub(in crate::server::cluster) fn inherit_imports(&mut self) {
         let Some(node) = &mut self.service.cluster else { return };
         let slots = core::mem::take(&mut node.handover.of_primary);
-        slots.iter().for_each(|slot| {
-            node.handover.leftover.insert(slot);
-        });
+        node.handover.add_leftover(&slots);
     }
 
     /// The data has been loaded: keys of moves that had not ended are left over. Returns the slots.
@@ -295,7 +328,23 @@ impl Server {
         if let Some(node) = &mut self.service.cluster {
             node.handover.leftover.clone_from(&slots);
         }
+        self.hide_foreign_keys();
         slots
+    }
+
+    /// Has KEYS, SCAN, DBSIZE and RANDOMKEY leave out the keys that belong to another node: those that
+    /// are arriving, here or at the primary, and those that are yet to be deleted.
+    pub(in crate::server::cluster) fn hide_foreign_keys(&mut self) {
+        let Some(node) = &self.service.cluster else { return };
+        let mut hidden = node.dropping.clone();
+        let Handover { imports, of_primary, leftover, .. } = &node.handover;
+        let arriving = imports.iter().map(|import| &import.record.slots);
+        for slot in arriving.chain([of_primary, leftover]).flat_map(SlotSet::iter) {
+            hidden.insert(slot);
+        }
+        let owned = |slot: &Slot| node.state().is_some_and(|state| state.owns(*slot));
+        let hidden = hidden.iter().filter(|slot| !owned(slot)).collect();
+        self.service.keyspace.env.hidden_slots = hidden;
     }
 
     /// Has the keys deleted that failed moves have left, where another node serves them.
@@ -308,7 +357,16 @@ impl Server {
         let mut waits = SlotSet::new();
         for slot in node.handover.leftover.iter() {
             let owner = state.owner_of(slot);
-            if state.owns(slot) || state.is_replica() {
+            if state.owns(slot) {
+                continue;
+            }
+            if state.is_replica() {
+                // The primary deletes them, unless it has them again.
+                let me = state.node_view_of(state.my_id());
+                let kept = owner == me.and_then(|me| me.master);
+                if !kept && self.service.keyspace.count_in_slot(slot) > 0 {
+                    waits.insert(slot);
+                }
                 continue;
             }
             let view = owner.and_then(|owner| state.node_view_of(owner));
@@ -318,7 +376,11 @@ impl Server {
                 waits.insert(slot);
             }
         }
+        let changed = node.handover.leftover != waits;
         node.handover.leftover = waits;
+        if changed {
+            self.hide_foreign_keys();
+        }
     }
 }
 

@@ -3,10 +3,11 @@
 //! The source makes one connection to the target and sends on it, as ordinary commands, a snapshot of
 //! the keys in the slots and then every change that was made since. The keys belong to the source all
 //! the while: clients of the target are sent there, so they see neither half a slot nor ASK nor
-//! TRYAGAIN. When the target has all of it, the slots change hands at one moment:
+//! TRYAGAIN, and KEYS, SCAN, DBSIZE and RANDOMKEY leave them out. When the target has all of it, the slots change hands at one moment:
 //!
 //! 1. The source *closes* the slots: commands on their keys wait. It asks the target whether it has
-//!    carried out everything (`DRAIN`), and the target remembers when it said so.
+//!    carried out everything (`DRAIN`). The target answers when its replicas have it too, so that nothing
+//!    is lost if it dies right after the takeover, and remembers when it said so.
 //! 2. The source lets the target take over (`TAKEOVER`). The target does so only within half of the
 //!    time for which the source keeps the slots closed after the answer to `DRAIN`, so that the source
 //!    cannot serve them again before a late takeover.
@@ -52,7 +53,8 @@ pub(super) struct Handover {
     ended: VecDeque<Record>,
     /// Of a replica: the slots that its primary is getting from other nodes.
     of_primary: SlotSet,
-    /// Slots with keys of moves that failed. They are deleted when the slot has an owner that works.
+    /// Slots with keys that belong to others: of moves that failed, or, at a replica, of slots that its
+    /// primary has lost and not deleted yet. They are deleted when the slot has an owner that works.
     leftover: SlotSet,
 }
 
@@ -106,6 +108,13 @@ impl Handover {
     /// Whether a slot has keys of a move that failed. They are not left over any more.
     pub(super) fn forget_leftover(&mut self, slot: crate::sharding::Slot) -> bool {
         self.leftover.remove(slot)
+    }
+
+    /// The keys of these slots belong to others.
+    pub(super) fn add_leftover(&mut self, slots: &SlotSet) {
+        slots.iter().for_each(|slot| {
+            self.leftover.insert(slot);
+        });
     }
 
     fn remember(&mut self, record: Record) {
