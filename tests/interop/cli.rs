@@ -164,6 +164,35 @@ fn arguments_from_standard_input() {
 }
 
 /// A terminal with `limpid cli` in it.
+#[test]
+fn a_data_set_and_functions_alone_are_written_to_files() {
+    let server = redis();
+    run(limpid(), server.port(), &["config", "set", "repl-diskless-sync-delay", "0"], b"", false);
+    run(limpid(), server.port(), &["debug", "populate", "1000"], b"", false);
+    let library = "#!lua name=lib\nredis.register_function('f', function() return 1 end)";
+    run(limpid(), server.port(), &["function", "load", library], b"", false);
+    let dir = tempfile::TempDir::new().expect("a directory");
+    let path = dir.path().join("copy.rdb");
+    let path = path.to_str().expect("a path");
+    for (mode, keys) in [("--rdb", "1000"), ("--functions-rdb", "0")] {
+        let mut files = Vec::new();
+        let mut said = Vec::new();
+        for client in [Command::new("redis-cli"), limpid()] {
+            let told = run(client, server.port(), &[mode, path], b"", false);
+            files.push(std::fs::metadata(path).expect("the file").len());
+            said.push(told);
+        }
+        assert_eq!(said[0], said[1], "{mode}");
+        assert_eq!(files[0], files[1], "{mode}");
+        let checked = Command::new("redis-check-rdb").arg(path).output().expect("it runs");
+        let checked = String::from_utf8_lossy(&checked.stdout).into_owned();
+        assert!(checked.contains("RDB looks OK!"), "{mode}: {checked}");
+        assert!(checked.contains(&format!("[info] {keys} keys read")), "{mode}: {checked}");
+    }
+    same(server.port(), &["--rdb", "/no/such/directory/copy.rdb"], b"", false);
+    same(server.port(), &["--rdb"], b"", false);
+}
+
 fn terminal(port: u16, history: &std::path::Path) -> PtySession {
     let mut command = limpid();
     command.args(["-p", &port.to_string()]);

@@ -16,6 +16,7 @@ mod latency;
 mod lines;
 mod options;
 mod pipe;
+mod rdb;
 mod repl;
 mod replica;
 mod scan;
@@ -79,6 +80,8 @@ fn run(mut options: Options) -> i32 {
     match &options.mode {
         Some(Mode::Latency) => with_client(latency::sample),
         Some(Mode::Replica) => with_client(replica::follow),
+        Some(Mode::Rdb) => with_client(rdb::fetch),
+        Some(Mode::FunctionsRdb) => with_client(rdb::fetch_functions),
         Some(Mode::Pipe) => with_client(pipe::transfer),
         Some(Mode::BigKeys) => with_client(keys::biggest_by_length),
         Some(Mode::MemKeys) => with_client(keys::biggest_by_memory),

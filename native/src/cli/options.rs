@@ -41,6 +41,8 @@ pub(super) struct Options {
     pub(super) count: u64,
     pub(super) memory_samples: Option<u64>,
     pub(super) pipe_timeout: u64,
+    /// Where `--rdb` and `--functions-rdb` write; `-` is the standard output.
+    pub(super) rdb_file: Option<String>,
     /// A tool of `--cluster`, which runs instead of commands.
     pub(super) tool: Option<Invocation>,
     pub(super) command: Vec<Vec<u8>>,
@@ -51,6 +53,8 @@ pub(super) struct Options {
 pub(super) enum Mode {
     Latency,
     Replica,
+    Rdb,
+    FunctionsRdb,
     Pipe,
     BigKeys,
     MemKeys,
@@ -72,15 +76,7 @@ pub(super) enum Stop {
 }
 
 /// Options of redis-cli that this program knows of and does not have.
-const ABSENT: &[&str] = &[
-    "--latency-dist",
-    "--lru-test",
-    "--rdb",
-    "--functions-rdb",
-    "--ldb",
-    "--ldb-sync-mode",
-    "--tls",
-];
+const ABSENT: &[&str] = &["--latency-dist", "--lru-test", "--ldb", "--ldb-sync-mode", "--tls"];
 
 impl Options {
     pub(super) fn parse(args: Vec<Vec<u8>>) -> Result<Self, Stop> {
@@ -207,6 +203,14 @@ impl Options {
             }
             "--pipe-timeout" => self.pipe_timeout = positive(&text),
             "--intrinsic-latency" => self.set_mode(Mode::IntrinsicLatency(positive(&text))),
+            "--rdb" => {
+                self.rdb_file = Some(text);
+                self.set_mode(Mode::Rdb);
+            }
+            "--functions-rdb" => {
+                self.rdb_file = Some(text);
+                self.set_mode(Mode::FunctionsRdb);
+            }
             "--eval" => self.set_mode(Mode::Eval(text)),
             "--test_hint" => self.set_mode(Mode::Hint(text)),
             "--test_hint_file" => self.set_mode(Mode::HintFile(text)),
@@ -225,16 +229,17 @@ impl Options {
         let rank = |mode: &Mode| match mode {
             Mode::Latency => 0,
             Mode::Replica => 1,
-            Mode::Pipe => 2,
-            Mode::BigKeys => 3,
-            Mode::MemKeys => 4,
-            Mode::HotKeys => 5,
-            Mode::Stat => 6,
-            Mode::Scan => 7,
-            Mode::IntrinsicLatency(_) => 8,
-            Mode::Hint(_) => 9,
-            Mode::HintFile(_) => 10,
-            Mode::Eval(_) => 11,
+            Mode::Rdb | Mode::FunctionsRdb => 2,
+            Mode::Pipe => 3,
+            Mode::BigKeys => 4,
+            Mode::MemKeys => 5,
+            Mode::HotKeys => 6,
+            Mode::Stat => 7,
+            Mode::Scan => 8,
+            Mode::IntrinsicLatency(_) => 9,
+            Mode::Hint(_) => 10,
+            Mode::HintFile(_) => 11,
+            Mode::Eval(_) => 12,
         };
         if self.mode.as_ref().is_none_or(|old| rank(&mode) <= rank(old)) {
             self.mode = Some(mode);
@@ -322,6 +327,8 @@ const WITH_VALUE: &[&str] = &[
     "--memkeys-samples",
     "--pipe-timeout",
     "--intrinsic-latency",
+    "--rdb",
+    "--functions-rdb",
     "--eval",
     "--test_hint",
     "--test_hint_file",

@@ -11,7 +11,7 @@ use super::options::Options;
 use super::{fail, print};
 
 /// Bytes of the mark that ends a transfer whose length was not known beforehand.
-const MARK: usize = 40;
+pub(super) const MARK: usize = 40;
 
 /// A line of the handshake is not longer.
 const MAX_LINE: usize = 4096;
@@ -36,21 +36,19 @@ fn run(client: &mut Client) -> Result<(), String> {
         }
     }
     let failed = |error: io::Error| format!("Error: {}", words(&error));
-    client.stream.write_all(b"SYNC\r\n").map_err(|_| "Error writing to master".to_string())?;
-    let line = line(client).map_err(|_| "Error reading bulk length while SYNCing".to_string())?;
-    let header = String::from_utf8_lossy(&line).into_owned();
-    if header.starts_with('-') {
-        return Err(format!("SYNC with master failed: {header}"));
-    }
-    if let Some(mark) = line.strip_prefix(b"$EOF:").filter(|mark| mark.len() >= MARK) {
-        eprintln!("Full resync with master, discarding bytes of bulk transfer until EOF marker...");
-        let dropped = drop_until(client, mark.get(..MARK).unwrap_or_default()).map_err(failed)?;
-        eprintln!("Full resync done after {dropped} bytes. Logging commands from master.");
-    } else {
-        let length: u64 = header.trim_start_matches('$').parse().unwrap_or(0);
-        eprintln!("Full resync with master, discarding {length} bytes of bulk transfer...");
-        io::copy(&mut (&mut client.stream).take(length), &mut io::sink()).map_err(failed)?;
-        eprintln!("Full resync done. Logging commands from master.");
+    match ask_for_copy(client)? {
+        Transfer::Mark(mark) => {
+            eprintln!(
+                "Full resync with master, discarding bytes of bulk transfer until EOF marker..."
+            );
+            let dropped = drop_until(client, &mark).map_err(failed)?;
+            eprintln!("Full resync done after {dropped} bytes. Logging commands from master.");
+        }
+        Transfer::Length(length) => {
+            eprintln!("Full resync with master, discarding {length} bytes of bulk transfer...");
+            io::copy(&mut (&mut client.stream).take(length), &mut io::sink()).map_err(failed)?;
+            eprintln!("Full resync done. Logging commands from master.");
+        }
     }
     let format = Format::new(Output::Csv);
     client.stream.set_read_timeout(ACK_PERIOD).map_err(failed)?;
@@ -66,6 +64,28 @@ fn run(client: &mut Client) -> Result<(), String> {
             Err(error) => return Err(failed(error)),
         }
     }
+}
+
+/// How a data set that follows SYNC ends.
+pub(super) enum Transfer {
+    /// After so many bytes.
+    Length(u64),
+    /// With this mark.
+    Mark(Vec<u8>),
+}
+
+/// Asks for the data set, and reads how it will end.
+pub(super) fn ask_for_copy(client: &mut Client) -> Result<Transfer, String> {
+    client.stream.write_all(b"SYNC\r\n").map_err(|_| "Error writing to master".to_string())?;
+    let line = line(client).map_err(|_| "Error reading bulk length while SYNCing".to_string())?;
+    let header = String::from_utf8_lossy(&line).into_owned();
+    if header.starts_with('-') {
+        return Err(format!("SYNC with master failed: {header}"));
+    }
+    Ok(match line.strip_prefix(b"$EOF:").and_then(|mark| mark.get(..MARK)) {
+        Some(mark) => Transfer::Mark(mark.to_vec()),
+        None => Transfer::Length(header.trim_start_matches('$').parse().unwrap_or(0)),
+    })
 }
 
 /// Reads a line byte by byte, so that nothing behind it is taken away.

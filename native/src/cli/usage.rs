@@ -34,6 +34,9 @@ Usage: redis-cli [OPTIONS] [command [argument ...]]
   --intrinsic-latency <seconds>
                         Measure the pauses of this machine itself.
   --replica             Follow the server's stream of writes.
+  --rdb <file>          Transfer the data set to a file; - is the standard output.
+  --functions-rdb <file>
+                        The same with the functions alone.
   --pipe                Send standard input as it is, and count the replies.
   --pipe-timeout <s>    How long to wait for the last reply (30; 0 for ever).
   --bigkeys             Look for the keys with the most elements.
