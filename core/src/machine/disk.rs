@@ -100,9 +100,28 @@ pub enum DiskOp {
         /// The directory's path.
         path: String,
     },
-    /// What is known of a file. Done with [`DiskDone::Stat`].
+    /// What is known of a file; a symbolic link is followed. Done with [`DiskDone::Stat`].
     Stat {
         /// The file's path.
+        path: String,
+    },
+    /// What is known of a name; a symbolic link is not followed. Done with [`DiskDone::Stat`].
+    StatLink {
+        /// The path.
+        path: String,
+    },
+    /// Where a symbolic link leads, as it was made. Done with [`DiskDone::Data`]; an error if it is
+    /// no symbolic link.
+    ReadLink {
+        /// The link's path.
+        path: String,
+    },
+    /// Make a symbolic link; an error if there is something of this path.
+    MakeLink {
+        /// Where it leads: any text, relative to the link's directory if it does not begin with
+        /// `/`. There need not be anything.
+        target: String,
+        /// The link's path.
         path: String,
     },
     /// Remove a directory that is empty.
@@ -164,6 +183,8 @@ pub enum DiskDone {
 pub struct FileStat {
     /// Whether it is a directory.
     pub dir: bool,
+    /// Whether it is a symbolic link; told by [`DiskOp::StatLink`] only.
+    pub link: bool,
     /// Its length in bytes.
     pub len: u64,
     /// Permissions: the nine bits of `chmod`.

@@ -167,6 +167,7 @@ impl World {
                 | DiskOp::Rename { .. }
                 | DiskOp::Remove { .. }
                 | DiskOp::MakeDir { .. }
+                | DiskOp::MakeLink { .. }
                 | DiskOp::RemoveDir { .. }
                 | DiskOp::SetMode { .. }
                 | DiskOp::Open { mode: OpenMode::Create, .. }
@@ -268,6 +269,14 @@ impl World {
             }
             DiskOp::SyncDir { path } => files.sync_dir(&path_of(&path))?,
             DiskOp::Stat { path } => return files.stat(&path_of(&path)).map(DiskDone::Stat),
+            DiskOp::StatLink { path } => {
+                return files.stat_link(&path_of(&path)).map(DiskDone::Stat);
+            }
+            DiskOp::ReadLink { path } => {
+                let target = files.read_link(&path_of(&path))?;
+                return Ok(DiskDone::Data(target.into_bytes()));
+            }
+            DiskOp::MakeLink { target, path } => files.make_link(&path_of(&path), &target)?,
             DiskOp::RemoveDir { path } => {
                 let path = path_of(&path);
                 if !files.is_dir(&path) {

@@ -6,6 +6,8 @@
 //! When power fails, names that were not synced keep an earlier state of their directory, and of
 //! bytes that were not synced any part from the beginning of what was appended may be left.
 
+use std::borrow::Cow;
+
 use crate::machine::{DiskError, DiskErrorKind, FileStat};
 use crate::rng::Rng;
 use crate::sorted::{SortedMap, SortedSet};
@@ -42,6 +44,8 @@ pub(super) struct NodeId(u64);
 enum Entry {
     Dir,
     File(NodeId),
+    /// A symbolic link. The content is the path that it leads to.
+    Link(NodeId),
 }
 
 #[derive(Clone, Debug)]
@@ -88,6 +92,8 @@ pub struct FileInfo {
 impl Disk {
     /// The mode of a new file.
     const MODE: u16 = 0o644;
+    /// How many symbolic links a path may lead through.
+    const MOST_LINKS: usize = 40;
     /// What a directory's length is said to be.
     const DIR_LEN: u64 = 4096;
 
@@ -115,7 +121,7 @@ impl Disk {
             .names
             .values()
             .filter_map(|entry| match entry {
-                Entry::File(id) => Some(*id),
+                Entry::File(id) | Entry::Link(id) => Some(*id),
                 Entry::Dir => None,
             })
             .collect();
@@ -123,14 +129,49 @@ impl Disk {
         self.nodes.iter().filter(|(id, n)| seen(id, n)).map(|(_, n)| n.content.len).sum()
     }
 
-    /// Whether there is a directory of this path.
+    /// Whether there is a directory of this path, or a symbolic link to one.
     pub fn is_dir(&self, path: &str) -> bool {
-        path == "/" || self.names.get(path) == Some(&Entry::Dir)
+        let followed = self.follow(path);
+        followed.is_ok_and(|path| *path == *"/" || self.names.get(&*path) == Some(&Entry::Dir))
+    }
+
+    /// The path without symbolic links: what a link leads to stands in its place, also for a last
+    /// name that nothing has.
+    fn follow<'p>(&self, path: &'p str) -> Result<Cow<'p, str>, DiskError> {
+        // What has a name stands in directories, and so behind no link.
+        if matches!(self.names.get(path), Some(Entry::Dir | Entry::File(_))) || path == "/" {
+            return Ok(Cow::Borrowed(path));
+        }
+        let mut path = Cow::Borrowed(path);
+        for _ in 0..Self::MOST_LINKS {
+            let ends = path.match_indices('/').map(|(at, _)| at).skip(1).chain([path.len()]);
+            let link = ends.map(|end| &path[..end]).find_map(|name| match self.names.get(name) {
+                Some(Entry::Link(id)) => Some((name, *id)),
+                _ => None,
+            });
+            let Some((link, id)) = link else { return Ok(path) };
+            let target = self.target(id);
+            path = Cow::Owned(resolve(parent(link), &format!("{target}{}", &path[link.len()..])));
+        }
+        Err(error(DiskErrorKind::Io, "Too many levels of symbolic links"))
+    }
+
+    /// The path without symbolic links but for its last name, which may be one.
+    fn follow_parent(&self, path: &str) -> Result<String, DiskError> {
+        let up = parent(path);
+        let name = path.rsplit('/').next().unwrap_or_default();
+        Ok(resolve(&self.follow(up)?, name))
+    }
+
+    /// Where a symbolic link leads.
+    fn target(&self, link: NodeId) -> String {
+        String::from_utf8_lossy(&self.read(link, 0, u64::MAX)).into_owned()
     }
 
     /// What a directory holds, sorted by name.
     pub fn list(&self, path: &str) -> Result<Vec<FileInfo>, DiskError> {
         self.expect_dir(path)?;
+        let path = &*self.follow(path)?;
         let prefix = if path == "/" { "/".to_string() } else { format!("{path}/") };
         let inside =
             self.names.range_from(prefix.as_str()).take_while(|(p, _)| p.starts_with(&prefix));
@@ -140,17 +181,26 @@ impl Disk {
                 let stat = self.stat_entry(p, *entry);
                 let synced = match entry {
                     Entry::Dir => 0,
-                    Entry::File(id) => self.nodes.get(id).map_or(0, |n| n.synced),
+                    Entry::File(id) | Entry::Link(id) => self.nodes.get(id).map_or(0, |n| n.synced),
                 };
-                let FileStat { dir, len, mode, modified } = stat;
+                let FileStat { dir, len, mode, modified, .. } = stat;
                 let len = if dir { 0 } else { len };
                 Some(FileInfo { name, dir, len, synced, mode, modified })
             })
             .collect())
     }
 
-    /// What is known of a file or directory.
+    /// What is known of a file or directory, or of what a symbolic link leads to.
     pub fn stat(&self, path: &str) -> Result<FileStat, DiskError> {
+        self.stat_name(&self.follow(path)?)
+    }
+
+    /// What is known of a name, which may be a symbolic link.
+    pub(super) fn stat_link(&self, path: &str) -> Result<FileStat, DiskError> {
+        self.stat_name(&self.follow_parent(path)?)
+    }
+
+    fn stat_name(&self, path: &str) -> Result<FileStat, DiskError> {
         match self.names.get(path) {
             Some(entry) => Ok(self.stat_entry(path, *entry)),
             None if path == "/" => Ok(self.stat_entry(path, Entry::Dir)),
@@ -161,13 +211,45 @@ impl Disk {
         }
     }
 
+    /// Where a symbolic link leads.
+    pub(super) fn read_link(&self, path: &str) -> Result<String, DiskError> {
+        let path = self.follow_parent(path)?;
+        match self.names.get(&path) {
+            Some(Entry::Link(id)) => Ok(self.target(*id)),
+            Some(_) => Err(error(DiskErrorKind::Io, "Invalid argument")),
+            None => {
+                self.expect_dir(parent(&path))?;
+                Err(not_found())
+            }
+        }
+    }
+
+    /// Makes a symbolic link.
+    pub(super) fn make_link(&mut self, path: &str, target: &str) -> Result<(), DiskError> {
+        let path = self.follow_parent(path)?;
+        self.expect_dir(parent(&path))?;
+        if self.names.get(&path).is_some() || path == "/" {
+            return Err(error(DiskErrorKind::Io, "File exists"));
+        }
+        let id = self.new_node();
+        // A link takes as little room as its name.
+        self.append(id, target.as_bytes(), u64::MAX)?;
+        self.sync(id);
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.mode = 0o777;
+        }
+        self.change(vec![(path, Some(Entry::Link(id)))]);
+        Ok(())
+    }
+
     /// A directory changed when the newest file right in it did.
     fn stat_entry(&self, path: &str, entry: Entry) -> FileStat {
         match entry {
-            Entry::File(id) => {
+            Entry::File(id) | Entry::Link(id) => {
                 let node = self.nodes.get(&id);
                 FileStat {
                     dir: false,
+                    link: entry == Entry::Link(id),
                     len: node.map_or(0, |n| n.content.len),
                     mode: node.map_or(Self::MODE, |n| n.mode),
                     modified: node.map_or(Wall(0), |n| n.modified),
@@ -181,11 +263,11 @@ impl Disk {
                     .take_while(|(p, _)| p.starts_with(&prefix))
                     .filter(|(p, _)| !p[prefix.len()..].contains('/'));
                 let times = inside.filter_map(|(_, entry)| match entry {
-                    Entry::File(id) => self.nodes.get(id).map(|n| n.modified),
+                    Entry::File(id) | Entry::Link(id) => self.nodes.get(id).map(|n| n.modified),
                     Entry::Dir => None,
                 });
                 let modified = times.max().unwrap_or(self.born);
-                FileStat { dir: true, len: Self::DIR_LEN, mode: 0o755, modified }
+                FileStat { dir: true, link: false, len: Self::DIR_LEN, mode: 0o755, modified }
             }
         }
     }
@@ -272,11 +354,13 @@ impl Disk {
     }
 
     pub(super) fn find(&self, path: &str) -> Result<NodeId, DiskError> {
+        let path = &*self.follow(path)?;
         match self.names.get(path) {
             Some(Entry::File(id)) => Ok(*id),
             Some(Entry::Dir) => Err(is_a_directory()),
             None if path == "/" => Err(is_a_directory()),
-            None => {
+            // A link that leads nowhere was followed to where nothing is.
+            Some(Entry::Link(_)) | None => {
                 self.expect_dir(parent(path))?;
                 Err(not_found())
             }
@@ -291,15 +375,22 @@ impl Disk {
                 Ok(node)
             }
             Err(e) if e.kind == DiskErrorKind::NotFound => {
-                self.expect_dir(parent(path))?;
-                let id = NodeId(self.next);
-                self.next += 1;
-                self.nodes.insert(id, Node::new(self.clock));
-                self.change(vec![(path.into(), Some(Entry::File(id)))]);
+                let path = self.follow(path)?.into_owned();
+                self.expect_dir(parent(&path))?;
+                let id = self.new_node();
+                self.change(vec![(path, Some(Entry::File(id)))]);
                 Ok(id)
             }
             Err(e) => Err(e),
         }
+    }
+
+    /// An empty content without a name.
+    fn new_node(&mut self) -> NodeId {
+        let id = NodeId(self.next);
+        self.next += 1;
+        self.nodes.insert(id, Node::new(self.clock));
+        id
     }
 
     pub(super) fn open(&mut self, node: NodeId) {
@@ -368,6 +459,7 @@ impl Disk {
     }
 
     pub(super) fn rename(&mut self, from: &str, to: &str) -> Result<(), DiskError> {
+        let (from, to) = (&*self.follow_parent(from)?, &*self.follow_parent(to)?);
         let Some(&entry) = self.names.get(from) else { return Err(not_found()) };
         self.expect_dir(parent(to))?;
         if from == to {
@@ -378,8 +470,8 @@ impl Disk {
             return Err(error(DiskErrorKind::Io, "Invalid argument"));
         }
         match (entry, self.names.get(to)) {
-            (Entry::File(_), Some(Entry::Dir)) => return Err(is_a_directory()),
-            (Entry::Dir, Some(Entry::File(_))) => return Err(not_a_directory()),
+            (Entry::File(_) | Entry::Link(_), Some(Entry::Dir)) => return Err(is_a_directory()),
+            (Entry::Dir, Some(Entry::File(_) | Entry::Link(_))) => return Err(not_a_directory()),
             (Entry::Dir, Some(Entry::Dir)) if !self.list(to)?.is_empty() => {
                 return Err(error(DiskErrorKind::Io, "Directory not empty"));
             }
@@ -397,6 +489,7 @@ impl Disk {
     }
 
     pub(super) fn remove(&mut self, path: &str) -> Result<(), DiskError> {
+        let path = &*self.follow_parent(path)?;
         match self.names.get(path) {
             None => {
                 self.expect_dir(parent(path))?;
@@ -414,6 +507,7 @@ impl Disk {
 
     /// Makes a directory and those above it.
     pub(super) fn make_dir(&mut self, path: &str) -> Result<(), DiskError> {
+        let path = &*self.follow(path)?.into_owned();
         let ends = path.match_indices('/').map(|(i, _)| i).skip(1).chain([path.len()]);
         for end in ends {
             let dir = path.get(..end).unwrap_or(path);
@@ -428,6 +522,7 @@ impl Disk {
 
     pub(super) fn sync_dir(&mut self, path: &str) -> Result<(), DiskError> {
         self.expect_dir(path)?;
+        let path = &*self.follow(path)?.into_owned();
         // A change that other directories share, and what came before it there, goes along.
         let mut dirs = SortedSet::from([path.to_string()]);
         let changes = core::mem::take(&mut self.changes);
@@ -489,6 +584,7 @@ impl Disk {
         if self.is_dir(path) {
             return Ok(());
         }
+        let path = &*self.follow(path)?;
         let mut above = path;
         while above != "/" {
             if let Some(Entry::File(_)) = self.names.get(above) {
@@ -503,7 +599,7 @@ impl Disk {
         let gone: Vec<NodeId> = sets
             .iter()
             .filter_map(|(path, _)| match self.names.get(path) {
-                Some(Entry::File(id)) => Some(*id),
+                Some(Entry::File(id) | Entry::Link(id)) => Some(*id),
                 _ => None,
             })
             .collect();
@@ -520,10 +616,13 @@ impl Disk {
         if self.nodes.get(&id).is_none_or(|n| n.open > 0) {
             return;
         }
-        let entry = Entry::File(id);
-        let held = self.names.values().any(|e| *e == entry)
-            || self.durable.values().any(|e| *e == entry)
-            || self.changes.iter().any(|c| c.sets.iter().any(|(_, e)| *e == Some(entry)));
+        let holds = |entry: &Entry| *entry == Entry::File(id) || *entry == Entry::Link(id);
+        let held = self.names.values().any(holds)
+            || self.durable.values().any(holds)
+            || self
+                .changes
+                .iter()
+                .any(|c| c.sets.iter().any(|(_, e)| e.as_ref().is_some_and(holds)));
         if !held && let Some(node) = self.nodes.remove(&id) {
             self.held -= node.content.len;
         }
@@ -668,6 +767,48 @@ mod tests {
         assert_eq!(disk.list("/data").unwrap_err().kind, DiskErrorKind::NotFound);
         assert_eq!(disk.make_dir("/etc/b.conf/x").unwrap_err().message, "Not a directory");
         assert_eq!(disk.rename("/moved", "/moved/in").unwrap_err().message, "Invalid argument");
+    }
+
+    #[test]
+    fn links_are_followed_but_for_the_names_themselves() {
+        let mut disk = Disk::new([("/opt/redis-7/redis.conf", &b"port 1"[..])]);
+        disk.make_link("/opt/redis", "redis-7").unwrap();
+        disk.make_link("/etc", "opt/redis").unwrap();
+        assert_eq!(disk.read_file("/etc/redis.conf").unwrap(), b"port 1");
+        assert!(disk.is_dir("/etc") && disk.stat("/etc").unwrap().dir);
+        assert!(disk.stat_link("/etc").unwrap().link && !disk.stat_link("/etc").unwrap().dir);
+        assert_eq!(disk.read_link("/etc").unwrap(), "opt/redis");
+        assert_eq!(disk.read_link("/opt").unwrap_err().message, "Invalid argument");
+
+        // What is made, renamed and removed behind a link is so in the directory itself.
+        disk.create("/etc/new").unwrap();
+        disk.make_dir("/etc/sub/deep").unwrap();
+        assert!(disk.is_dir("/opt/redis-7/sub/deep"));
+        disk.rename("/etc/new", "/opt/redis/old").unwrap();
+        assert!(disk.stat("/opt/redis-7/old").is_ok());
+        disk.remove("/opt/redis/old").unwrap();
+        assert_eq!(disk.list("/etc").unwrap().len(), 2);
+
+        // A link that leads nowhere is a name; written through, it makes what it leads to.
+        disk.make_link("/late", "/tmp.txt").unwrap();
+        assert_eq!(disk.stat("/late").unwrap_err().kind, DiskErrorKind::NotFound);
+        assert!(disk.stat_link("/late").unwrap().link);
+        disk.create("/late").unwrap();
+        assert_eq!(disk.stat("/tmp.txt").unwrap().len, 0);
+        assert_eq!(disk.make_link("/late", "/x").unwrap_err().message, "File exists");
+
+        // One that leads round in a circle ends.
+        disk.make_link("/a", "b").unwrap();
+        disk.make_link("/b", "a").unwrap();
+        let loops = disk.stat("/a/x").unwrap_err().message;
+        assert_eq!(loops, "Too many levels of symbolic links");
+
+        // A link that was not synced may be gone after a power loss, what it led to is not.
+        disk.remove("/etc").unwrap();
+        assert!(disk.stat("/opt/redis/redis.conf").is_ok());
+        disk.sync_dir("/opt").unwrap();
+        disk.lose_power(&mut Rng::new(1), false);
+        assert_eq!(disk.read_file("/opt/redis/redis.conf").unwrap(), b"port 1");
     }
 
     #[test]

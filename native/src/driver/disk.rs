@@ -218,6 +218,14 @@ impl Shared {
             DiskOp::SyncDir { path } => done(sync_dir(Path::new(&path))),
             DiskOp::ChangeDir { path } => done(std::env::set_current_dir(path)),
             DiskOp::Stat { path } => stat(Path::new(&path)).map(DiskDone::Stat).map_err(disk_error),
+            DiskOp::StatLink { path } => {
+                let told = fs::symlink_metadata(path).and_then(|metadata| told(&metadata));
+                told.map(DiskDone::Stat).map_err(disk_error)
+            }
+            DiskOp::ReadLink { path } => fs::read_link(path)
+                .map(|target| DiskDone::Data(target.into_os_string().into_encoded_bytes()))
+                .map_err(disk_error),
+            DiskOp::MakeLink { target, path } => done(std::os::unix::fs::symlink(target, path)),
             DiskOp::RemoveDir { path } => done(fs::remove_dir(path)),
             DiskOp::SetMode { path, mode } => {
                 done(fs::set_permissions(path, fs::Permissions::from_mode(mode.into())))
@@ -426,10 +434,14 @@ fn list(path: &str) -> io::Result<Vec<String>> {
 }
 
 fn stat(path: &Path) -> io::Result<FileStat> {
-    let metadata = fs::metadata(path)?;
+    told(&fs::metadata(path)?)
+}
+
+fn told(metadata: &fs::Metadata) -> io::Result<FileStat> {
     let modified = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
     Ok(FileStat {
         dir: metadata.is_dir(),
+        link: metadata.is_symlink(),
         len: metadata.len(),
         mode: (metadata.permissions().mode() & 0o777) as u16,
         modified: Wall(u64::try_from(modified.as_micros()).unwrap_or(u64::MAX)),

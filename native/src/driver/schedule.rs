@@ -120,6 +120,8 @@ impl Schedule {
             | DiskOp::Replace { path, .. }
             | DiskOp::Remove { path }
             | DiskOp::Stat { path }
+            | DiskOp::StatLink { path }
+            | DiskOp::ReadLink { path }
             | DiskOp::SetMode { path, .. } => {
                 vec![plain(path)]
             }
@@ -136,7 +138,10 @@ impl Schedule {
                 return Scope { after_all: true, before_names: true, ..Scope::default() };
             }
             // A path means another thing before and after.
-            DiskOp::MakeDir { .. } | DiskOp::RemoveDir { .. } | DiskOp::ChangeDir { .. } => {
+            DiskOp::MakeDir { .. }
+            | DiskOp::MakeLink { .. }
+            | DiskOp::RemoveDir { .. }
+            | DiskOp::ChangeDir { .. } => {
                 return Scope { after_all: true, before_all: true, ..Scope::default() };
             }
         };

@@ -88,6 +88,46 @@ fn check(desk: &mut Desk, lines: &[(&str, &str)]) {
 }
 
 #[test]
+fn symbolic_links_lead_to_files_and_directories() {
+    let mut desk = Desk::new(&["one"]);
+    desk.run("mkdir -p /opt/redis-7/bin && echo port 7001 > /opt/redis-7/redis.conf");
+    assert_eq!(desk.run("ln -s redis-7 /opt/redis"), "");
+    assert_eq!(desk.run("cat /opt/redis/redis.conf"), "port 7001");
+    assert_eq!(desk.run("readlink /opt/redis"), "redis-7");
+    assert_eq!(desk.run("readlink -f /opt/redis/redis.conf"), "/opt/redis-7/redis.conf");
+    let shown = desk.run("ls -l /opt | grep redis");
+    let link = shown.lines().next().unwrap();
+    assert!(link.starts_with("lrwxrwxrwx 1 root root    7 "), "{shown}");
+    assert!(link.ends_with(" redis -> redis-7"), "{shown}");
+    assert_eq!(desk.run("ls -F /opt"), "redis@  redis-7/");
+    assert_eq!(desk.run("ls /opt/redis"), "bin  redis.conf");
+    assert_eq!(desk.run("cd /opt/redis && pwd && ls; cd"), "/opt/redis\nbin  redis.conf");
+    assert_eq!(desk.run("[ -L /opt/redis ] && [ -d /opt/redis ] && echo both"), "both");
+    assert_eq!(desk.run("find /opt -type l"), "/opt/redis");
+    assert_eq!(desk.run("file /opt/redis"), "/opt/redis: symbolic link to redis-7");
+    assert_eq!(
+        desk.run("ln -s elsewhere /opt/redis/bin"),
+        "",
+        "into the directory that the link leads to"
+    );
+    assert_eq!(
+        desk.run("ln -sn redis-6 /opt/redis"),
+        "ln: failed to create symbolic link '/opt/redis': File exists"
+    );
+    assert_eq!(desk.run("ln -sfn redis-6 /opt/redis; readlink /opt/redis"), "redis-6");
+    assert_eq!(desk.run("cat /opt/redis/x"), "cat: /opt/redis/x: No such file or directory");
+    assert_eq!(desk.run("cp -r /opt /tmp/copy && readlink /tmp/copy/redis"), "redis-6");
+    // Only the link goes, not what it leads to.
+    desk.run("ln -sfn redis-7 /opt/redis");
+    assert_eq!(desk.run("rm -r /opt/redis && ls /opt"), "redis-7");
+    assert_eq!(desk.run("cat /opt/redis-7/redis.conf"), "port 7001");
+    assert_eq!(
+        desk.run("ln /opt/redis-7/redis.conf /tmp/hard"),
+        "ln: hard links are not supported here; make a symbolic one with ln -s"
+    );
+}
+
+#[test]
 fn words_are_quoted_expanded_and_globbed() {
     let mut desk = Desk::new(&["one"]);
     check(

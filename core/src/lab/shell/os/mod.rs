@@ -279,12 +279,29 @@ impl Os {
         Ok(())
     }
 
+    /// What is known of a file; a symbolic link is followed.
     pub(in crate::lab::shell) async fn stat(&self, path: &str) -> Result<FileStat, DiskError> {
-        let path = path.into();
-        match &*self.disk(DiskOp::Stat { path }).await? {
+        self.told(DiskOp::Stat { path: path.into() }).await
+    }
+
+    /// What is known of a name, which may be a symbolic link.
+    pub(in crate::lab::shell) async fn stat_link(&self, path: &str) -> Result<FileStat, DiskError> {
+        self.told(DiskOp::StatLink { path: path.into() }).await
+    }
+
+    async fn told(&self, op: DiskOp) -> Result<FileStat, DiskError> {
+        match &*self.disk(op).await? {
             DiskDone::Stat(stat) => Ok(*stat),
-            _ => Ok(FileStat { dir: false, len: 0, mode: 0, modified: Wall(0) }),
+            _ => Ok(FileStat { dir: false, link: false, len: 0, mode: 0, modified: Wall(0) }),
         }
+    }
+
+    /// Where a symbolic link leads.
+    pub(in crate::lab::shell) async fn read_link(&self, path: &str) -> Result<String, DiskError> {
+        Ok(match &*self.disk(DiskOp::ReadLink { path: path.into() }).await? {
+            DiskDone::Data(target) => String::from_utf8_lossy(target).into_owned(),
+            _ => String::new(),
+        })
     }
 
     pub(in crate::lab::shell) async fn is_dir(&self, path: &str) -> bool {

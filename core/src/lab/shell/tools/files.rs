@@ -49,7 +49,12 @@ pub(super) async fn ls(os: Os) -> i32 {
     }
     let (mut files, mut dirs, mut status) = (Vec::new(), Vec::new(), 0);
     for path in &parsed.operands {
-        match os.stat(path).await {
+        // A link that leads nowhere is shown all the same.
+        let stat = match os.stat(path).await {
+            Ok(stat) if stat.dir && !parsed.has('l') && !parsed.has('d') => Ok(stat),
+            _ => os.stat_link(path).await,
+        };
+        match stat {
             Ok(stat) if stat.dir && !parsed.has('d') => dirs.push(path.clone()),
             Ok(stat) => files.push((path.clone(), stat)),
             Err(error) => status = path_error(&os, "cannot access", path, error).await * 2,
@@ -58,7 +63,7 @@ pub(super) async fn ls(os: Os) -> i32 {
     let show_names = parsed.operands.len() > 1 || parsed.has('R');
     let mut first = files.is_empty();
     if !files.is_empty() {
-        show(&os, &parsed, files).await;
+        show(&os, &parsed, "", files).await;
     }
     let mut at = 0;
     while at < dirs.len() {
@@ -90,7 +95,7 @@ pub(super) async fn ls(os: Os) -> i32 {
             if name.starts_with('.') && !parsed.has('a') && !parsed.has('A') {
                 continue;
             }
-            if let Ok(stat) = os.stat(&join(&dir, &name)).await {
+            if let Ok(stat) = os.stat_link(&join(&dir, &name)).await {
                 entries.push((name, stat));
             }
         }
@@ -104,12 +109,13 @@ pub(super) async fn ls(os: Os) -> i32 {
             let blocks = if parsed.has('h') { human(blocks * 1024) } else { blocks.to_string() };
             os.println(format!("total {blocks}"));
         }
-        show(&os, &parsed, entries).await;
+        show(&os, &parsed, &dir, entries).await;
     }
     status
 }
 
-async fn show(os: &Os, parsed: &super::Parsed, mut entries: Vec<(String, FileStat)>) {
+/// Shows names in a directory; if that is empty, names that were given.
+async fn show(os: &Os, parsed: &super::Parsed, dir: &str, mut entries: Vec<(String, FileStat)>) {
     if parsed.has('t') {
         entries.sort_by(|a, b| b.1.modified.cmp(&a.1.modified).then_with(|| a.0.cmp(&b.0)));
     }
@@ -122,6 +128,7 @@ async fn show(os: &Os, parsed: &super::Parsed, mut entries: Vec<(String, FileSta
     let colour = |name: &str, stat: &FileStat| {
         let mark = match stat {
             _ if !parsed.has('F') => "",
+            stat if stat.link => "@",
             stat if stat.dir => "/",
             stat if stat.mode & 0o111 != 0 => "*",
             _ => "",
@@ -130,6 +137,7 @@ async fn show(os: &Os, parsed: &super::Parsed, mut entries: Vec<(String, FileSta
             return format!("{name}{mark}");
         }
         match stat {
+            stat if stat.link => format!("\x1b[36;1m{name}\x1b[0m{mark}"),
             stat if stat.dir => format!("\x1b[34;1m{name}\x1b[0m{mark}"),
             stat if stat.mode & 0o111 != 0 => format!("\x1b[32;1m{name}\x1b[0m{mark}"),
             _ => format!("{name}{mark}"),
@@ -142,8 +150,15 @@ async fn show(os: &Os, parsed: &super::Parsed, mut entries: Vec<(String, FileSta
         let wide = entries.iter().map(|(_, stat)| size(stat).len()).max().unwrap_or(0);
         let (_, now) = os.now().await;
         for (name, stat) in &entries {
+            let leads = match stat.link {
+                true => {
+                    let path = if dir.is_empty() { name.clone() } else { join(dir, name) };
+                    format!(" -> {}", os.read_link(&path).await.unwrap_or_default())
+                }
+                false => String::new(),
+            };
             os.println(format!(
-                "{} {} root root {:>wide$} {} {}",
+                "{} {} root root {:>wide$} {} {}{leads}",
                 mode_text(stat),
                 if stat.dir { 2 } else { 1 },
                 size(stat),
@@ -182,7 +197,12 @@ async fn show(os: &Os, parsed: &super::Parsed, mut entries: Vec<(String, FileSta
 fn mode_text(stat: &FileStat) -> String {
     let bit = |n: u16, c: char| if stat.mode & (1 << n) != 0 { c } else { '-' };
     let bits = (0..9).rev().map(|n| bit(n, ['x', 'w', 'r'][usize::from(n % 3)]));
-    core::iter::once(if stat.dir { 'd' } else { '-' }).chain(bits).collect()
+    let kind = match stat {
+        stat if stat.link => 'l',
+        stat if stat.dir => 'd',
+        _ => '-',
+    };
+    core::iter::once(kind).chain(bits).collect()
 }
 
 fn date_of(at: Wall, now: Wall) -> String {
@@ -268,7 +288,7 @@ pub(super) async fn rm(os: Os) -> i32 {
             status = os.fail("it is dangerous to operate recursively on '/'").await;
             continue;
         }
-        match os.stat(path).await {
+        match os.stat_link(path).await {
             Ok(stat) if stat.dir && !deep => {
                 status = path_error(&os, "cannot remove", path, "Is a directory").await;
             }
@@ -291,7 +311,7 @@ fn remove<'a>(os: &'a Os, path: &'a str, dir: bool) -> Later<'a, Result<(), Disk
         }
         for name in os.list(path).await? {
             let inside = join(path, &name);
-            let dir = os.is_dir(&inside).await;
+            let dir = os.stat_link(&inside).await?.dir;
             remove(os, &inside, dir).await?;
         }
         os.do_disk(DiskOp::RemoveDir { path: path.into() }).await
@@ -358,11 +378,19 @@ fn copy<'a>(
             made.map_err(|error| format!("cannot create directory '{to}': {error}"))?;
             for name in os.list(from).await.unwrap_or_default() {
                 let (from, to) = (join(from, &name), join(to, &name));
-                if let Ok(stat) = os.stat(&from).await {
+                if let Ok(stat) = os.stat_link(&from).await {
                     copy(os, &from, &to, stat).await?;
                 }
             }
             return Ok(());
+        }
+        if stat.link {
+            let made = async {
+                let target = os.read_link(from).await?;
+                os.do_disk(DiskOp::MakeLink { target, path: to.into() }).await
+            };
+            let made = made.await;
+            return made.map_err(|error| format!("cannot create symbolic link '{to}': {error}"));
         }
         let bytes = os.load(from).await;
         let bytes = bytes.map_err(|error| format!("cannot open '{from}': {error}"))?;
@@ -385,7 +413,7 @@ pub(super) async fn mv(os: Os) -> i32 {
     transfer(&os, &parsed.operands, |from, to| {
         let os = os.clone();
         Box::pin(async move {
-            os.stat(&from).await.map_err(|error| format!("cannot stat '{from}': {error}"))?;
+            os.stat_link(&from).await.map_err(|error| format!("cannot stat '{from}': {error}"))?;
             let moved = os.do_disk(DiskOp::Rename { from: from.clone(), to: to.clone() }).await;
             moved.map_err(|error| format!("cannot move '{from}' to '{to}': {error}"))
         })
@@ -420,7 +448,104 @@ async fn transfer(
 }
 
 pub(super) async fn ln(os: Os) -> i32 {
-    os.fail("links are not supported on this disk; copy the file with cp").await
+    let parsed = match parse(&os, "sfnvr", "").await {
+        Ok(parsed) => parsed,
+        Err(status) => return status,
+    };
+    if !parsed.has('s') {
+        return os.fail("hard links are not supported here; make a symbolic one with ln -s").await;
+    }
+    if parsed.has('r') {
+        return os
+            .fail("the option -r is not supported here; write the path as it shall stand")
+            .await;
+    }
+    let (targets, place) = match &parsed.operands[..] {
+        [] => return os.fail("missing file operand").await,
+        [one] => (core::slice::from_ref(one), "."),
+        [targets @ .., place] => (targets, place.as_str()),
+    };
+    // With -n a link to a directory is a name like others.
+    let is_link = os.stat_link(place).await.is_ok_and(|stat| stat.link);
+    let into = os.is_dir(place).await && !(parsed.has('n') && is_link);
+    if targets.len() > 1 && !into {
+        return os.fail(format!("target '{place}' is not a directory")).await;
+    }
+    let mut status = 0;
+    for target in targets {
+        let path = if into { join(place, base(target)) } else { place.to_owned() };
+        if parsed.has('f') && os.stat_link(&path).await.is_ok_and(|stat| !stat.dir) {
+            // If it cannot be removed, the link cannot be made, which is told below.
+            let _ = os.do_disk(DiskOp::Remove { path: path.clone() }).await;
+        }
+        let made = DiskOp::MakeLink { target: target.clone(), path: path.clone() };
+        match os.do_disk(made).await {
+            Ok(()) if parsed.has('v') => os.println(format!("'{path}' -> '{target}'")),
+            Ok(()) => {}
+            Err(error) => {
+                let what = format!("failed to create symbolic link '{path}': {error}");
+                status = os.fail(what).await;
+            }
+        }
+    }
+    status
+}
+
+pub(super) async fn readlink(os: Os) -> i32 {
+    let parsed = match parse(&os, "fenq", "").await {
+        Ok(parsed) => parsed,
+        Err(status) => return status,
+    };
+    if parsed.operands.is_empty() {
+        return os.fail("missing operand").await;
+    }
+    let mut status = 0;
+    for path in &parsed.operands {
+        let found = if parsed.has('f') || parsed.has('e') {
+            real_path(&os, path, parsed.has('e')).await
+        } else {
+            os.read_link(path).await.ok()
+        };
+        match found {
+            Some(text) => os.println(text),
+            // As readlink: nothing is said.
+            None => status = 1,
+        }
+    }
+    status
+}
+
+/// The absolute path behind all symbolic links; none if they go round, or if nothing is there and
+/// something `must_exist`. The directory has to be there in any case.
+async fn real_path(os: &Os, path: &str, must_exist: bool) -> Option<String> {
+    let mut left: Vec<String> = absolute(os, path).split('/').rev().map(str::to_owned).collect();
+    let (mut real, mut links) = (String::new(), 0);
+    while let Some(name) = left.pop() {
+        match name.as_str() {
+            "" | "." => continue,
+            ".." => {
+                real.truncate(real.rfind('/').unwrap_or(0));
+                continue;
+            }
+            _ => {}
+        }
+        let next = format!("{real}/{name}");
+        match os.read_link(&next).await {
+            Ok(target) => {
+                links += 1;
+                if links > 40 {
+                    return None;
+                }
+                if target.starts_with('/') {
+                    real.clear();
+                }
+                left.extend(target.split('/').rev().map(str::to_owned));
+            }
+            Err(_) if os.exists(&next).await || (left.is_empty() && !must_exist) => real = next,
+            Err(_) => return None,
+        }
+    }
+    Some(if real.is_empty() { "/".into() } else { real })
 }
 
 pub(super) async fn chmod(os: Os) -> i32 {
@@ -495,11 +620,18 @@ pub(super) async fn chown(os: Os) -> i32 {
 pub(super) async fn stat(os: Os) -> i32 {
     let mut status = 0;
     for path in os.args.iter() {
-        match os.stat(path).await {
+        match os.stat_link(path).await {
             Ok(stat) => {
-                let kind = if stat.dir { "directory" } else { "regular file" };
+                let (kind, leads) = match stat {
+                    stat if stat.link => {
+                        let target = os.read_link(path).await.unwrap_or_default();
+                        ("symbolic link", format!(" -> {target}"))
+                    }
+                    stat if stat.dir => ("directory", String::new()),
+                    _ => ("regular file", String::new()),
+                };
                 let date = Date::of(stat.modified);
-                os.println(format!("  File: {path}"));
+                os.println(format!("  File: {path}{leads}"));
                 os.println(format!("  Size: {:<10}\t{kind}", stat.len));
                 os.println(format!("Access: ({:04o}/{})", stat.mode, mode_text(&stat)));
                 os.println(format!(
@@ -515,6 +647,10 @@ pub(super) async fn stat(os: Os) -> i32 {
 
 pub(super) async fn file(os: Os) -> i32 {
     for path in os.args.iter() {
+        if let Ok(target) = os.read_link(path).await {
+            os.println(format!("{path}: symbolic link to {target}"));
+            continue;
+        }
         let kind = match os.load(path).await {
             Err(_) if os.is_dir(path).await => "directory",
             Err(_) => "cannot open (No such file or directory)",
@@ -563,7 +699,7 @@ fn measure<'a>(
     human_size: bool,
 ) -> Later<'a, Result<u64, DiskError>> {
     Box::pin(async move {
-        let stat = os.stat(path).await?;
+        let stat = os.stat_link(path).await?;
         let mut size = stat.len.div_ceil(4096) * 4096;
         if stat.dir {
             for name in os.list(path).await? {
@@ -598,9 +734,11 @@ fn branch<'a>(os: &'a Os, dir: &'a str, indent: String) -> Later<'a, (u64, u64)>
         let (mut dirs, mut files) = (0, 0);
         for (n, name) in names.iter().enumerate() {
             let last = n + 1 == names.len();
-            os.println(format!("{indent}{}{name}", if last { "└── " } else { "├── " }));
             let path = join(dir, name);
-            if os.is_dir(&path).await {
+            let leads = os.read_link(&path).await.map(|target| format!(" -> {target}"));
+            let leads = leads.unwrap_or_default();
+            os.println(format!("{indent}{}{name}{leads}", if last { "└── " } else { "├── " }));
+            if os.stat_link(&path).await.is_ok_and(|stat| stat.dir) {
                 let deeper = format!("{indent}{}", if last { "    " } else { "│   " });
                 let (more_dirs, more_files) = branch(os, &path, deeper).await;
                 dirs += 1 + more_dirs;
@@ -618,7 +756,8 @@ fn branch<'a>(os: &'a Os, dir: &'a str, indent: String) -> Later<'a, (u64, u64)>
 #[derive(Default)]
 struct Finding {
     name: Option<(String, bool)>,
-    kind: Option<bool>,
+    /// The letter of `-type`: `f`, `d` or `l`.
+    kind: Option<char>,
     max_depth: Option<usize>,
     delete: bool,
     exec: Option<Vec<String>>,
@@ -634,7 +773,15 @@ pub(super) async fn find(os: Os) -> i32 {
                 let pattern = args.next().cloned().unwrap_or_default();
                 wanted.name = Some((pattern, arg == "-iname"));
             }
-            "-type" => wanted.kind = Some(args.next().is_some_and(|kind| kind == "d")),
+            "-type" => match args.next().map(String::as_str) {
+                Some("f") => wanted.kind = Some('f'),
+                Some("d") => wanted.kind = Some('d'),
+                Some("l") => wanted.kind = Some('l'),
+                other => {
+                    let kind = other.unwrap_or_default();
+                    return os.fail(format!("unknown argument to -type: {kind}; f, d or l")).await;
+                }
+            },
             "-maxdepth" => wanted.max_depth = args.next().and_then(|depth| depth.parse().ok()),
             "-delete" => wanted.delete = true,
             "-print" => {}
@@ -664,7 +811,13 @@ pub(super) async fn find(os: Os) -> i32 {
 
 fn search<'a>(os: &'a Os, path: &'a str, depth: usize, wanted: &'a Finding) -> Later<'a, ()> {
     Box::pin(async move {
-        let dir = os.is_dir(path).await;
+        let stat = os.stat_link(path).await;
+        let dir = stat.as_ref().is_ok_and(|stat| stat.dir);
+        let kind = match stat {
+            Ok(stat) if stat.link => 'l',
+            _ if dir => 'd',
+            _ => 'f',
+        };
         let name_fits = wanted.name.as_ref().is_none_or(|(pattern, fold)| {
             let name = base(path);
             if *fold {
@@ -673,7 +826,7 @@ fn search<'a>(os: &'a Os, path: &'a str, depth: usize, wanted: &'a Finding) -> L
                 matches(pattern, name)
             }
         });
-        let fits = name_fits && wanted.kind.is_none_or(|kind| kind == dir);
+        let fits = name_fits && wanted.kind.is_none_or(|wanted| wanted == kind);
         if fits && !wanted.delete {
             match &wanted.exec {
                 None => os.println(path),

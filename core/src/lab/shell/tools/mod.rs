@@ -80,7 +80,7 @@ const TOOLS: &[Tool] = tools! {
     "killall" "-9" procs::pkill;
     "less" "-N" screen::less;
     "limpid" "--add --count --hash --help --keys --node --plot --remove --rule --seed --table --tag" shard::limpid;
-    "ln" "-s" files::ln;
+    "ln" "-f -n -s -v" files::ln;
     "ls" "-a -h -l -R -t" files::ls;
     "make" "" install::installed;
     "man" "" screen::man;
@@ -100,6 +100,7 @@ const TOOLS: &[Tool] = tools! {
     "printf" "" text::printf;
     "ps" "-e -f aux" procs::ps;
     "pwd" "" files::pwd;
+    "readlink" "-e -f" files::readlink;
     "reboot" "" procs::reboot;
     "rm" "-f -r" files::rm;
     "rmdir" "" files::rmdir;

@@ -580,7 +580,7 @@ pub(super) async fn any(os: &Os, args: &[String]) -> Result<bool, String> {
             "-s" => Ok(os.stat(text).await.is_ok_and(|stat| stat.len > 0)),
             "-r" | "-w" => Ok(os.exists(text).await),
             "-x" => Ok(os.stat(text).await.is_ok_and(|stat| stat.dir || stat.mode & 0o111 != 0)),
-            "-L" | "-h" => Ok(false),
+            "-L" | "-h" => Ok(os.stat_link(text).await.is_ok_and(|stat| stat.link)),
             "-t" => Ok(os.facts.stdin_is_terminal),
             op => Err(format!("{op}: unary operator expected")),
         },
