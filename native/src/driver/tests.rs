@@ -552,6 +552,27 @@ fn an_append_mode_file_grows_from_its_end_and_errors_have_a_kind_and_words() {
 }
 
 #[test]
+fn symbolic_links_are_made_read_and_told_from_what_they_lead_to() {
+    let dir = TempDir::new().expect("a directory");
+    let at = |name: &str| dir.path().join(name).to_str().expect("UTF-8").to_string();
+    std::fs::write(at("file"), b"12345").expect("a file");
+    let bench = Bench::new();
+    let link = || DiskOp::MakeLink { target: "file".into(), path: at("link") };
+    assert_eq!(bench.disk(1, link()), Ok(DiskDone::Done));
+    assert_eq!(bench.disk(2, link()).map_err(|e| e.message), Err("File exists".to_owned()));
+    let read = DiskOp::ReadLink { path: at("link") };
+    assert_eq!(bench.disk(3, read), Ok(DiskDone::Data(b"file".to_vec())));
+    let told = |op: u64, what: DiskOp| match bench.disk(op, what) {
+        Ok(DiskDone::Stat(stat)) => (stat.link, stat.len),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(told(4, DiskOp::StatLink { path: at("link") }), (true, 4));
+    assert_eq!(told(5, DiskOp::Stat { path: at("link") }), (false, 5));
+    let no_link = DiskOp::ReadLink { path: at("file") };
+    assert_eq!(bench.disk(6, no_link).map_err(|e| e.message), Err("Invalid argument".to_owned()));
+}
+
+#[test]
 fn what_is_done_to_one_file_is_told_in_order() {
     let dir = TempDir::new().expect("a directory");
     let path = dir.path().join("log").to_str().expect("UTF-8").to_string();
