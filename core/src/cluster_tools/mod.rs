@@ -71,7 +71,8 @@ async fn run(desk: Desk, invocation: Invocation) -> Status {
         Name::Backup => backup::backup(desk, &args, options).await,
         Name::Help => {
             desk.print(desk.dialect().help());
-            Ok(())
+            // redis-cli ends as if it had failed.
+            return i32::from(desk.dialect() == Dialect::Cli);
         }
     };
     i32::from(done.is_err())

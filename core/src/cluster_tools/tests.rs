@@ -183,7 +183,7 @@ fn a_dump_comes_with_a_length_or_with_a_mark() {
 #[test]
 fn the_help_names_every_tool() {
     let (printed, status) = play(cli("help").unwrap(), |_, _| Value::Null);
-    assert_eq!((status, text(&Value::bulk("x"))), (0, "x".into()));
+    assert_eq!(status, 1, "as redis-cli ends");
     assert!(printed.starts_with("Cluster Manager Commands:\n  create         host1:port1"));
     assert!(Dialect::Trib.help().starts_with("Usage: redis-trib <command> <options>"));
 }

@@ -166,6 +166,7 @@ fn sort_of(line: &str) -> Option<&'static str> {
         _ if line.starts_with("Migrating ") => Some("migrating"),
         _ if line.starts_with("[WARNING] Node @") => Some("open"),
         _ if line.starts_with("*** New timeout set for ") => Some("timeout"),
+        _ if line.starts_with("ERR setting node-timeout for ") => Some("timeout"),
         _ if line.starts_with(">>> Node @") && line.contains("-> Saving RDB") => Some("saving"),
         _ if line.starts_with("SYNC sent to master") => Some("copying"),
         "Transfer finished with success." => Some("copying"),
@@ -310,5 +311,62 @@ fn keys_are_imported_and_nodes_are_backed_up() {
         let mut nodes: Vec<String> = desk.general(&nodes).lines().map(str::to_owned).collect();
         nodes.sort();
         writeln!(desk.told, "{files:?}\n{}", nodes.join("\n")).expect("text");
+    });
+}
+
+#[test]
+fn a_cluster_is_built_grows_and_shrinks() {
+    both_print_the_same(|desk| {
+        desk.run("help", "");
+        desk.run("create @0 @1", "");
+        desk.run("create @0 @1 @2", "no\n");
+        desk.run("create @0 @1 @2", "yes\n");
+        desk.agree(&[0, 1, 2]);
+        desk.run("create @0 @1 @2 --cluster-yes", "");
+        desk.run("check @1", "");
+        desk.run("info @2", "");
+        for (node, key) in [(2, "k1"), (0, "k2"), (1, "c"), (0, "b"), (2, "a")] {
+            let reply = desk.ask(node, &format!("SET {key} value"));
+            assert_eq!(reply, Value::Simple("OK".into()), "{key}");
+        }
+        desk.run("call @0 ping", "");
+        desk.run("call @0 ping --cluster-only-masters", "");
+        desk.run("set-timeout @0 50", "");
+        desk.run("set-timeout @0 20000", "");
+        desk.run("add-node @3 @0", "");
+        desk.agree(&[0, 1, 2, 3]);
+        desk.run("add-node @4 @0 --cluster-slave --cluster-master-id #1", "");
+        desk.agree(&[0, 1, 2, 3, 4]);
+        desk.run("add-node @4 @0", "");
+        desk.run("add-node @5 @0 --cluster-slave --cluster-master-id #9", "");
+        desk.run("call @0 ping --cluster-only-replicas", "");
+        desk.run(
+            "reshard @0 --cluster-from #0 --cluster-to #3 --cluster-slots 12 --cluster-yes",
+            "",
+        );
+        desk.agree(&[0, 1, 2, 3, 4]);
+        // Debian's tool reads all that a pipe holds at once, so there is one answer to each run.
+        desk.run(
+            "reshard @0 --cluster-from #1,#3,#0 --cluster-to #3 --cluster-slots 8 --cluster-yes",
+            "",
+        );
+        desk.agree(&[0, 1, 2, 3, 4]);
+        desk.run("reshard @0 --cluster-from #2 --cluster-to #3 --cluster-slots 5", "no\n");
+        desk.run("reshard @0 --cluster-from #1 --cluster-to #9 --cluster-slots 5", "");
+        desk.run("reshard @0 --cluster-from #4 --cluster-to #1 --cluster-slots 5", "");
+        desk.run("check @0", "");
+        desk.run("info @0", "");
+        desk.run("del-node @0 #3", "");
+        desk.run("del-node @0 #9", "");
+        desk.run("del-node @0 #4", "");
+        desk.agree(&[0, 1, 2, 3]);
+        desk.run(
+            "reshard @0 --cluster-from #3 --cluster-to #2 --cluster-slots 20 --cluster-yes",
+            "",
+        );
+        desk.agree(&[0, 1, 2, 3]);
+        desk.run("del-node @0 #3", "");
+        desk.agree(&[0, 1, 2]);
+        desk.run("check @0", "");
     });
 }
