@@ -62,6 +62,12 @@ const KINDS: &[(&str, Generator)] = &[
     ("wait", |rng| pick(rng, &["0", "1000000000", "0", "0", "-1", "x", "", "1.5"])),
     ("user", |rng| pick(rng, &["u", "v", "u", "v", "w", "with space", ""])),
     ("rule", |rng| pick(rng, RULES)),
+    // Stands for the id of a connection of the test.
+    ("client", |rng| pick(rng, &["@0", "@1", "@2", "@3", "@0", "@1", "0", "x"])),
+];
+
+/// Kinds of what scripts and functions take, which stand in no other command's place: `any` makes none.
+const OF_SCRIPTS: &[(&str, Generator)] = &[
     ("script", script),
     ("sha", |rng| {
         pick(rng, &[SHA_ECHO, SHA_INCR, "ffffffffffffffffffffffffffffffffffffffff", "x"])
@@ -69,8 +75,6 @@ const KINDS: &[(&str, Generator)] = &[
     ("library", |rng| pick(rng, LIBRARIES)),
     ("libname", |rng| pick(rng, &["one", "two", "one", "nosuch", "b*d", ""])),
     ("fname", |rng| pick(rng, &["tell", "write", "peek", "tell", "boom", "nosuch", ""])),
-    // Stands for the id of a connection of the test.
-    ("client", |rng| pick(rng, &["@0", "@1", "@2", "@3", "@0", "@1", "0", "x"])),
 ];
 
 /// The digest of `return {KEYS[1], ARGV[1]}`.
@@ -306,7 +310,11 @@ const RULES: &[&str] = &[
 impl Kind {
     /// The kind of this name.
     pub(crate) fn named(name: &str) -> Option<Kind> {
-        KINDS.iter().find(|(n, _)| *n == name).map(|(_, generate)| Kind(*generate))
+        KINDS
+            .iter()
+            .chain(OF_SCRIPTS)
+            .find(|(n, _)| *n == name)
+            .map(|(_, generate)| Kind(*generate))
     }
 
     /// A value of this kind.

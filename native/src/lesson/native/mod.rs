@@ -125,9 +125,11 @@ impl Person<'_> {
         };
         let ready = |person: &Self| person.stage.waits_for_line(&terminal);
         self.run(COMMAND, ready);
+        let before = self.stage.text(&terminal);
         self.stage.type_line(&terminal, line)?;
-        // What was typed has to be seen before its prompt can be told from the next one.
-        self.run(LOOK * 2, is_over);
+        // What was typed has to be seen before its prompt can be told from the next one. A line that is
+        // typed before a program reads lines again is lost.
+        self.run(COMMAND, |person| is_over(person) || person.stage.text(&terminal) != before);
         self.run(COMMAND, |person| is_over(person) || ready(person));
         Ok(())
     }

@@ -148,7 +148,12 @@ impl Stage {
 
     /// Whether a terminal shows a prompt.
     pub(super) fn waits_for_line(&self, terminal: &str) -> bool {
-        self.terminals.get(terminal).is_some_and(|terminal| waits_for_line(&terminal.text()))
+        waits_for_line(&self.text(terminal))
+    }
+
+    /// All that a terminal has shown; nothing if there is none of this name.
+    pub(super) fn text(&self, terminal: &str) -> String {
+        self.terminals.get(terminal).map(Terminal::text).unwrap_or_default()
     }
 
     /// Types a line of the lesson.
