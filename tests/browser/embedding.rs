@@ -1,6 +1,6 @@
 //! Labs inside pages of another origin, and what these can ask of them.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::page::{Page, in_browser};
@@ -59,6 +59,15 @@ fn a_course_page_of_another_origin_drives_two_labs_reads_a_grade_and_resumes() {
         page.wait_for("the height of the frame",
             "lab('one').shadowRoot.querySelector('iframe').clientHeight === told.findLast(([l, t]) => l === 'one' && t === 'resize')[2].height").await?;
         page.screenshot("embedded").await?;
+        // In a narrow window it would like to have another height, and gets it.
+        let high = "lab('one').shadowRoot.querySelector('iframe').clientHeight";
+        let wide = page.eval(high).await?.as_i64().context("a height")?;
+        page.resize(500, 900).await?;
+        told(page, "one", "resize", &format!("e.height !== {wide}")).await?;
+        page.wait_for("the height of the narrow frame", &format!("{high} !== {wide}")).await?;
+        page.screenshot("embedded-narrow").await?;
+        page.resize(1280, 800).await?;
+        page.wait_for("the height of the wide frame", &format!("{high} === {wide}")).await?;
 
         // Driven by messages.
         let answer = awaited(page, "lab('one').exec('redis-1', 'set greeting hello')").await?;

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::desk::text;
 use super::node::Node;
 use super::*;
 use crate::resp::value::Value;
