@@ -21,6 +21,11 @@ use crate::lab::programs;
 use crate::sim::{Action, HostSpec, Scenario, World};
 use crate::time::Duration;
 
+/// What is typed, and what has to come of it.
+const NOTES: &str = include_str!("notes.txt");
+/// The page that tells where each block is replayed.
+const TABLE: &str = include_str!("../../../../../docs/notes.md");
+
 /// The blocks of one World.
 #[derive(Default)]
 struct Part {
@@ -108,7 +113,6 @@ fn the_notes_about_predixy_are_replayed_block_by_block() {
 
 #[test]
 fn the_table_of_blocks_names_each_once_with_its_test() {
-    let table = read("../docs/notes.md");
     let mut expected: Vec<String> = Vec::new();
     for part in parts() {
         for block in part.blocks {
@@ -116,7 +120,7 @@ fn the_table_of_blocks_names_each_once_with_its_test() {
             expected.push(format!("| {note} | `{}` | {differs} |", part.name));
         }
     }
-    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    let rows: Vec<&str> = TABLE.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
     let needed = expected.join("\n");
     assert!(rows == expected, "docs/notes.md needs these rows and no others:\n{needed}");
     let mut once = expected.clone();
@@ -125,16 +129,9 @@ fn the_table_of_blocks_names_each_once_with_its_test() {
     assert_eq!(once.len(), expected.len(), "a block stands in two places");
 }
 
-/// A file of the repository, named as the crate sees it. It is read when the test runs: most changes of
-/// the notes then need no build.
-fn read(path: &str) -> String {
-    let path = format!("{}/{path}", env!("CARGO_MANIFEST_DIR"));
-    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
-
 fn parts() -> Vec<Part> {
     let mut parts: Vec<Part> = Vec::new();
-    for line in read("src/lab/shell/tests/notes.txt").lines() {
+    for line in NOTES.lines() {
         let block = parts.last_mut().and_then(|part| part.blocks.last_mut());
         if let Some(head) = line.strip_prefix("# ") {
             let mut words = head.split(' ');

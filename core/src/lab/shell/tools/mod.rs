@@ -2,8 +2,13 @@
 
 mod awk;
 mod files;
+mod find;
+mod grep;
 mod install;
+mod links;
+mod listing;
 mod net;
+mod print;
 mod procs;
 mod regex;
 mod screen;
@@ -24,6 +29,9 @@ use crate::time::Wall;
 use super::os::{End, Entry, Os};
 
 pub(super) use self::install::{SHARED, init_script};
+
+/// A future on the heap, for walks through directories.
+type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A program: what it is called, its options for completion, and its function.
 struct Tool {
@@ -58,17 +66,17 @@ const TOOLS: &[Tool] = tools! {
     "df" "-h" procs::df;
     "diff" "-u" text::diff;
     "dirname" "" files::dirname;
-    "du" "-s -h" files::du;
-    "echo" "-n -e" text::echo;
+    "du" "-s -h" listing::du;
+    "echo" "-n -e" print::echo;
     "env" "" procs::env;
     "false" "" procs::no;
-    "file" "" files::file;
-    "find" "-name -type -maxdepth -delete -exec" files::find;
+    "file" "" listing::file;
+    "find" "-name -type -maxdepth -delete -exec" find::find;
     "free" "-m -h" procs::free;
     "gem" "" install::installed;
     "git" "" install::installed;
-    "grep" "-c -E -i -n -o -q -r -v -w -A -B" text::grep;
-    "egrep" "-c -i -n -o -q -r -v" text::grep;
+    "grep" "-c -E -i -n -o -q -r -v -w -A -B" grep::grep;
+    "egrep" "-c -i -n -o -q -r -v" grep::grep;
     "head" "-n -c" text::head;
     "hostname" "-I -i" net::hostname;
     "id" "" procs::id;
@@ -80,8 +88,8 @@ const TOOLS: &[Tool] = tools! {
     "killall" "-9" procs::pkill;
     "less" "-N" screen::less;
     "limpid" "--add --count --hash --help --keys --node --plot --remove --rule --seed --table --tag" shard::limpid;
-    "ln" "-f -n -s -v" files::ln;
-    "ls" "-a -h -l -R -t" files::ls;
+    "ln" "-f -n -s -v" links::ln;
+    "ls" "-a -h -l -R -t" listing::ls;
     "make" "" install::installed;
     "man" "" screen::man;
     "mkdir" "-p -v" files::mkdir;
@@ -97,10 +105,10 @@ const TOOLS: &[Tool] = tools! {
     "pkill" "-f -9" procs::pkill;
     "poweroff" "" procs::reboot;
     "printenv" "" procs::env;
-    "printf" "" text::printf;
+    "printf" "" print::printf;
     "ps" "-e -f aux" procs::ps;
     "pwd" "" files::pwd;
-    "readlink" "-e -f" files::readlink;
+    "readlink" "-e -f" links::readlink;
     "reboot" "" procs::reboot;
     "rm" "-f -r" files::rm;
     "rmdir" "" files::rmdir;
@@ -113,7 +121,7 @@ const TOOLS: &[Tool] = tools! {
     "sort" "-k -n -r -t -u" text::sort;
     "ss" "-a -l -n -p -t" net::ss;
     "ssh-keygen" "-t -C" install::installed;
-    "stat" "" files::stat;
+    "stat" "" listing::stat;
     "sudo" "" procs::sudo;
     "systemctl" "daemon-reload enable restart start status stop" install::systemctl;
     "tail" "-c -f -n" text::tail;
@@ -124,7 +132,7 @@ const TOOLS: &[Tool] = tools! {
     "top" "-b -n" screen::top;
     "touch" "" files::touch;
     "tr" "-d -s" text::tr;
-    "tree" "" files::tree;
+    "tree" "" listing::tree;
     "true" "" procs::yes_indeed;
     "uname" "-a" procs::uname;
     "uniq" "-c -d" text::uniq;

@@ -1,7 +1,8 @@
 //! `sed`: the commands that people use, on whole files and in place.
 
 use super::super::os::Os;
-use super::text::{lines_of, unescape};
+use super::print::unescape;
+use super::text::lines_of;
 use super::{parse, path_error, regex};
 use regex_lite::Regex;
 

@@ -6,13 +6,14 @@ use crate::machine::{DiskOp, FileId, OpenMode, Stream};
 use crate::time::Duration;
 
 use super::super::os::Os;
-use super::{parse, path_error, regex};
+use super::print::unescape;
+use super::{parse, path_error};
 
 /// Lines that `seq` and `yes` write before they check whether the pipe is still read.
 const SLICE: usize = 200;
 
 /// All inputs of a program, one after the other; the standard input if none is named.
-async fn inputs(os: &Os, paths: &[String]) -> (Vec<(String, Vec<u8>)>, i32) {
+pub(super) async fn inputs(os: &Os, paths: &[String]) -> (Vec<(String, Vec<u8>)>, i32) {
     if paths.is_empty() {
         return (vec![("-".into(), os.read_all(Stream::Stdin).await)], 0);
     }
@@ -106,150 +107,6 @@ pub(super) async fn tee(os: Os) -> i32 {
         }
     }
     status
-}
-
-pub(super) async fn echo(os: Os) -> i32 {
-    let (mut newline, mut escapes) = (true, false);
-    let mut words = os.args.as_slice();
-    while let Some((first, rest)) = words.split_first() {
-        let flags = first.strip_prefix('-').filter(|flags| !flags.is_empty());
-        let Some(flags) = flags.filter(|flags| flags.chars().all(|c| "neE".contains(c))) else {
-            break;
-        };
-        newline &= !flags.contains('n');
-        escapes = flags.contains('e') || escapes && !flags.contains('E');
-        words = rest;
-    }
-    let text = words.join(" ");
-    if escapes {
-        os.print(unescape(&text));
-    } else {
-        os.print(text);
-    }
-    if newline {
-        os.print("\n");
-    }
-    0
-}
-
-/// Text with `\n`, `\t` and the like as what they stand for.
-pub(super) fn unescape(text: &str) -> String {
-    let mut out = String::new();
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        if c != '\\' {
-            out.push(c);
-            continue;
-        }
-        match chars.next() {
-            Some('n') => out.push('\n'),
-            Some('t') => out.push('\t'),
-            Some('r') => out.push('\r'),
-            Some('a') => out.push('\x07'),
-            Some('b') => out.push('\x08'),
-            Some('e') => out.push('\x1b'),
-            Some('\\') => out.push('\\'),
-            Some(c @ ('0' | 'x')) => {
-                let (radix, most) = if c == '0' { (8, 3) } else { (16, 2) };
-                let mut digits = String::new();
-                while digits.len() < most
-                    && let Some(digit) = chars.next_if(|c| c.is_digit(radix))
-                {
-                    digits.push(digit);
-                }
-                out.push(char::from(u8::from_str_radix(&digits, radix).unwrap_or(0)));
-            }
-            Some(c) => out.extend(['\\', c]),
-            None => out.push('\\'),
-        }
-    }
-    out
-}
-
-pub(super) async fn printf(os: Os) -> i32 {
-    let Some((format, args)) = os.args.split_first() else {
-        return os.fail("usage: printf format [arguments]").await;
-    };
-    let mut args = args.iter();
-    loop {
-        let before = args.len();
-        match formatted(format, &mut args) {
-            Ok(text) => os.print(text),
-            Err(error) => return os.fail(error).await,
-        }
-        // The format is used again while there are arguments.
-        if args.len() == 0 || args.len() == before {
-            return 0;
-        }
-    }
-}
-
-/// One use of a format.
-pub(super) fn formatted<'a>(
-    format: &str,
-    args: &mut impl Iterator<Item = &'a String>,
-) -> Result<String, String> {
-    let mut out = String::new();
-    let mut chars = format.chars().peekable();
-    let mut plain = String::new();
-    while let Some(c) = chars.next() {
-        if c != '%' {
-            plain.push(c);
-            continue;
-        }
-        out.push_str(&unescape(&core::mem::take(&mut plain)));
-        if chars.next_if_eq(&'%').is_some() {
-            out.push('%');
-            continue;
-        }
-        let (mut left, mut zero) = (false, false);
-        while let Some(flag) = chars.next_if(|c| "-0+ #".contains(*c)) {
-            left |= flag == '-';
-            zero |= flag == '0';
-        }
-        let number = |chars: &mut core::iter::Peekable<core::str::Chars<'_>>| {
-            let mut digits = String::new();
-            while let Some(digit) = chars.next_if(char::is_ascii_digit) {
-                digits.push(digit);
-            }
-            digits.parse::<usize>().ok().map(|n| n.min(10_000))
-        };
-        let width = number(&mut chars).unwrap_or(0);
-        let precision = if chars.next_if_eq(&'.').is_some() {
-            Some(number(&mut chars).unwrap_or(0))
-        } else {
-            None
-        };
-        let kind = chars.next();
-        let arg = args.next().map_or("", String::as_str);
-        let whole =
-            arg.trim().parse::<i64>().or_else(|_| arg.trim().parse::<f64>().map(|n| n as i64));
-        let whole = whole.unwrap_or(0);
-        let text = match kind {
-            Some('s') => arg.chars().take(precision.unwrap_or(usize::MAX)).collect(),
-            Some('b') => unescape(arg),
-            Some('c') => arg.chars().take(1).collect(),
-            Some('d' | 'i' | 'u') => whole.to_string(),
-            Some('x') => format!("{whole:x}"),
-            Some('X') => format!("{whole:X}"),
-            Some('o') => format!("{whole:o}"),
-            Some('f' | 'g' | 'e') => {
-                let value = arg.trim().parse::<f64>().unwrap_or(0.0);
-                format!("{value:.*}", precision.unwrap_or(6))
-            }
-            Some(kind) => return Err(format!("`%{kind}': invalid format character")),
-            None => return Err("missing format character".into()),
-        };
-        let len = text.chars().count();
-        let pad = width.saturating_sub(len);
-        match (left, zero && kind != Some('s')) {
-            (true, _) => out.push_str(&format!("{text}{}", " ".repeat(pad))),
-            (false, true) => out.push_str(&format!("{}{text}", "0".repeat(pad))),
-            (false, false) => out.push_str(&format!("{}{text}", " ".repeat(pad))),
-        }
-    }
-    out.push_str(&unescape(&plain));
-    Ok(out)
 }
 
 pub(super) async fn head(os: Os) -> i32 {
@@ -390,122 +247,6 @@ pub(super) async fn wc(os: Os) -> i32 {
         os.println(line(totals, "total"));
     }
     status
-}
-
-pub(super) async fn grep(os: Os) -> i32 {
-    let parsed = match parse(&os, "ivncrRlLEwxoqhHsFGP", "eABCm").await {
-        Ok(parsed) => parsed,
-        Err(status) => return status,
-    };
-    let mut operands = parsed.operands.clone();
-    let pattern = match parsed.value('e') {
-        Some(pattern) => pattern.to_owned(),
-        None if operands.is_empty() => {
-            os.complain("usage: grep [OPTION]... PATTERN [FILE]...").await;
-            return 2;
-        }
-        None => operands.remove(0),
-    };
-    let extended = parsed.has('E') || parsed.has('P') || os.name.as_ref() == "egrep";
-    let compiled = if parsed.has('F') {
-        regex::literal(&pattern, parsed.has('i'))
-    } else {
-        let pattern = match (parsed.has('w'), parsed.has('x')) {
-            (_, true) if extended => format!("^({pattern})$"),
-            (_, true) => format!("^{pattern}$"),
-            (true, _) => format!("\\<{pattern}\\>"),
-            _ => pattern.replace("\\d", "[0-9]"),
-        };
-        regex::compile(&pattern, extended, parsed.has('i'))
-    };
-    let regex = match compiled {
-        Ok(regex) => regex,
-        Err(error) => {
-            os.complain(error).await;
-            return 2;
-        }
-    };
-    let deep = parsed.has('r') || parsed.has('R');
-    let mut paths = operands;
-    if deep {
-        if paths.is_empty() {
-            paths.push(".".into());
-        }
-        paths = walk(&os, paths).await;
-    }
-    let (all, failed) =
-        if deep || !paths.is_empty() { inputs(&os, &paths).await } else { inputs(&os, &[]).await };
-    let number = |flag: char| parsed.value(flag).and_then(|n| n.parse::<usize>().ok());
-    let around = number('C').unwrap_or(0);
-    let (before, after) = (number('B').unwrap_or(around), number('A').unwrap_or(around));
-    let named = (all.len() > 1 || deep) && !parsed.has('h') || parsed.has('H');
-    let mut found = false;
-    for (path, bytes) in &all {
-        let text = String::from_utf8_lossy(bytes);
-        let lines: Vec<&str> = text.lines().collect();
-        let hits: Vec<usize> = (0..lines.len())
-            .filter(|&n| regex.is_match(lines[n]) != parsed.has('v'))
-            .take(number('m').unwrap_or(usize::MAX))
-            .collect();
-        found |= !hits.is_empty();
-        if parsed.has('q') {
-            continue;
-        }
-        let prefix = if named { format!("{path}:") } else { String::new() };
-        if parsed.has('c') {
-            os.println(format!("{prefix}{}", hits.len()));
-            continue;
-        }
-        if parsed.has('l') || parsed.has('L') {
-            if hits.is_empty() == parsed.has('L') {
-                os.println(path);
-            }
-            continue;
-        }
-        let mut last: Option<usize> = None;
-        for &hit in &hits {
-            let from = hit.saturating_sub(before).max(last.map_or(0, |last| last + 1));
-            if last.is_some_and(|last| from > last + 1) && before + after > 0 {
-                os.println("--");
-            }
-            let to = (hit + after).min(lines.len().saturating_sub(1));
-            let shown = lines.iter().enumerate().skip(from).take(to.max(hit) + 1 - from);
-            for (n, line) in shown {
-                let is_hit = hits.contains(&n);
-                let mark = if is_hit { ':' } else { '-' };
-                let name = if named { format!("{path}{mark}") } else { String::new() };
-                let at = if parsed.has('n') { format!("{}{mark}", n + 1) } else { String::new() };
-                if parsed.has('o') && is_hit {
-                    for part in regex.find_iter(line) {
-                        os.println(format!("{name}{at}{}", part.as_str()));
-                    }
-                } else if is_hit && os.facts.stdout_is_terminal && !parsed.has('v') {
-                    let line = regex.replace_all(line, "\x1b[31;1m$0\x1b[0m");
-                    os.println(format!("{name}{at}{line}"));
-                } else {
-                    os.println(format!("{name}{at}{line}"));
-                }
-            }
-            last = Some(to.max(hit));
-        }
-        os.flush_if_full().await;
-    }
-    if failed != 0 && !parsed.has('s') { 2 } else { i32::from(!found) }
-}
-
-/// The files below some paths.
-async fn walk(os: &Os, mut open: Vec<String>) -> Vec<String> {
-    let mut files = Vec::new();
-    open.reverse();
-    while let Some(path) = open.pop() {
-        if os.is_dir(&path).await {
-            let names = os.list(&path).await.unwrap_or_default();
-            open.extend(names.iter().rev().map(|name| super::join(&path, name)));
-        } else {
-            files.push(path);
-        }
-    }
-    files
 }
 
 pub(super) async fn sort(os: Os) -> i32 {
@@ -788,18 +529,6 @@ pub(super) async fn diff(os: Os) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn formats_are_filled_in() {
-        let format = |format: &str, args: &[&str]| {
-            let args: Vec<String> = args.iter().map(|&arg| arg.into()).collect();
-            formatted(format, &mut args.iter()).unwrap()
-        };
-        assert_eq!(format("%s\\n", &["a"]), "a\n");
-        assert_eq!(format("%5d|%-4s|%03d", &["42", "ab", "7"]), "   42|ab  |007");
-        assert_eq!(format("%.2f%%", &["1.5"]), "1.50%");
-        assert_eq!(unescape("a\\tb\\x41"), "a\tbA");
-    }
 
     #[test]
     fn sets_and_ranges_are_read() {

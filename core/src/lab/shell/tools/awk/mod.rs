@@ -8,7 +8,8 @@ use run::{Machine, Value};
 
 use super::super::os::Os;
 use super::parse;
-use super::text::{lines_of, unescape};
+use super::print::unescape;
+use super::text::lines_of;
 
 pub(super) async fn awk(os: Os) -> i32 {
     let parsed = match parse(&os, "", "Fv").await {

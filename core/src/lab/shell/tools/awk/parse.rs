@@ -2,8 +2,8 @@
 
 use regex_lite::Regex;
 
+use super::super::print::unescape;
 use super::super::regex;
-use super::super::text::unescape;
 
 /// How deep expressions and blocks may stand in each other.
 const DEPTH: u32 = 60;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::super::print::formatted;
 use super::super::regex;
-use super::super::text::formatted;
 use super::parse::{Expr, Rule, Statement, When};
 
 /// Steps that a program may take on one line, so that a loop ends.

@@ -6,10 +6,10 @@
 //! When power fails, names that were not synced keep an earlier state of their directory, and of
 //! bytes that were not synced any part from the beginning of what was appended may be left.
 
-use std::borrow::Cow;
+mod durable;
+mod links;
 
 use crate::machine::{DiskError, DiskErrorKind, FileStat};
-use crate::rng::Rng;
 use crate::sorted::{SortedMap, SortedSet};
 use crate::time::Wall;
 
@@ -92,8 +92,6 @@ pub struct FileInfo {
 impl Disk {
     /// The mode of a new file.
     const MODE: u16 = 0o644;
-    /// How many symbolic links a path may lead through.
-    const MOST_LINKS: usize = 40;
     /// What a directory's length is said to be.
     const DIR_LEN: u64 = 4096;
 
@@ -135,39 +133,6 @@ impl Disk {
         followed.is_ok_and(|path| *path == *"/" || self.names.get(&*path) == Some(&Entry::Dir))
     }
 
-    /// The path without symbolic links: what a link leads to stands in its place, also for a last
-    /// name that nothing has.
-    fn follow<'p>(&self, path: &'p str) -> Result<Cow<'p, str>, DiskError> {
-        // What has a name stands in directories, and so behind no link.
-        if matches!(self.names.get(path), Some(Entry::Dir | Entry::File(_))) || path == "/" {
-            return Ok(Cow::Borrowed(path));
-        }
-        let mut path = Cow::Borrowed(path);
-        for _ in 0..Self::MOST_LINKS {
-            let ends = path.match_indices('/').map(|(at, _)| at).skip(1).chain([path.len()]);
-            let link = ends.map(|end| &path[..end]).find_map(|name| match self.names.get(name) {
-                Some(Entry::Link(id)) => Some((name, *id)),
-                _ => None,
-            });
-            let Some((link, id)) = link else { return Ok(path) };
-            let target = self.target(id);
-            path = Cow::Owned(resolve(parent(link), &format!("{target}{}", &path[link.len()..])));
-        }
-        Err(error(DiskErrorKind::Io, "Too many levels of symbolic links"))
-    }
-
-    /// The path without symbolic links but for its last name, which may be one.
-    fn follow_parent(&self, path: &str) -> Result<String, DiskError> {
-        let up = parent(path);
-        let name = path.rsplit('/').next().unwrap_or_default();
-        Ok(resolve(&self.follow(up)?, name))
-    }
-
-    /// Where a symbolic link leads.
-    fn target(&self, link: NodeId) -> String {
-        String::from_utf8_lossy(&self.read(link, 0, u64::MAX)).into_owned()
-    }
-
     /// What a directory holds, sorted by name.
     pub fn list(&self, path: &str) -> Result<Vec<FileInfo>, DiskError> {
         self.expect_dir(path)?;
@@ -195,11 +160,6 @@ impl Disk {
         self.stat_name(&self.follow(path)?)
     }
 
-    /// What is known of a name, which may be a symbolic link.
-    pub(super) fn stat_link(&self, path: &str) -> Result<FileStat, DiskError> {
-        self.stat_name(&self.follow_parent(path)?)
-    }
-
     fn stat_name(&self, path: &str) -> Result<FileStat, DiskError> {
         match self.names.get(path) {
             Some(entry) => Ok(self.stat_entry(path, *entry)),
@@ -209,37 +169,6 @@ impl Disk {
                 Err(not_found())
             }
         }
-    }
-
-    /// Where a symbolic link leads.
-    pub(super) fn read_link(&self, path: &str) -> Result<String, DiskError> {
-        let path = self.follow_parent(path)?;
-        match self.names.get(&path) {
-            Some(Entry::Link(id)) => Ok(self.target(*id)),
-            Some(_) => Err(error(DiskErrorKind::Io, "Invalid argument")),
-            None => {
-                self.expect_dir(parent(&path))?;
-                Err(not_found())
-            }
-        }
-    }
-
-    /// Makes a symbolic link.
-    pub(super) fn make_link(&mut self, path: &str, target: &str) -> Result<(), DiskError> {
-        let path = self.follow_parent(path)?;
-        self.expect_dir(parent(&path))?;
-        if self.names.get(&path).is_some() || path == "/" {
-            return Err(error(DiskErrorKind::Io, "File exists"));
-        }
-        let id = self.new_node();
-        // A link takes as little room as its name.
-        self.append(id, target.as_bytes(), u64::MAX)?;
-        self.sync(id);
-        if let Some(node) = self.nodes.get_mut(&id) {
-            node.mode = 0o777;
-        }
-        self.change(vec![(path, Some(Entry::Link(id)))]);
-        Ok(())
     }
 
     /// A directory changed when the newest file right in it did.
@@ -451,13 +380,6 @@ impl Disk {
         self.held += node.content.len;
     }
 
-    pub(super) fn sync(&mut self, node: NodeId) {
-        if let Some(node) = self.nodes.get_mut(&node) {
-            node.synced = node.content.len;
-            node.shadow = None;
-        }
-    }
-
     pub(super) fn rename(&mut self, from: &str, to: &str) -> Result<(), DiskError> {
         let (from, to) = (&*self.follow_parent(from)?, &*self.follow_parent(to)?);
         let Some(&entry) = self.names.get(from) else { return Err(not_found()) };
@@ -520,66 +442,6 @@ impl Disk {
         Ok(())
     }
 
-    pub(super) fn sync_dir(&mut self, path: &str) -> Result<(), DiskError> {
-        self.expect_dir(path)?;
-        let path = &*self.follow(path)?.into_owned();
-        // A change that other directories share, and what came before it there, goes along.
-        let mut dirs = SortedSet::from([path.to_string()]);
-        let changes = core::mem::take(&mut self.changes);
-        for change in changes.into_iter().rev() {
-            if change.dirs.is_disjoint(&dirs) {
-                self.changes.push(change);
-            } else {
-                dirs.extend(change.dirs.iter().cloned());
-                self.changes.push(Change { dirs: SortedSet::new(), ..change });
-            }
-        }
-        self.changes.reverse();
-        let (done, rest) = core::mem::take(&mut self.changes)
-            .into_iter()
-            .partition::<Vec<_>, _>(|change| change.dirs.is_empty());
-        self.changes = rest;
-        for change in done {
-            apply(&mut self.durable, change.sets);
-        }
-        self.collect_all();
-        Ok(())
-    }
-
-    /// What a power loss leaves. Returns how many bytes of files that are still there were lost.
-    pub(super) fn lose_power(&mut self, rng: &mut Rng, scattered: bool) -> u64 {
-        // Each directory keeps its changes up to some point; a shared change falls with the first.
-        let mut cut = SortedSet::new();
-        for change in core::mem::take(&mut self.changes) {
-            if rng.below(4) == 0 {
-                cut.extend(change.dirs.iter().cloned());
-            }
-            if cut.is_disjoint(&change.dirs) {
-                apply(&mut self.durable, change.sets);
-            } else {
-                cut.extend(change.dirs);
-            }
-        }
-        // A name can only have outlived its directory if that has as well.
-        let durable = core::mem::take(&mut self.durable);
-        for (path, entry) in durable {
-            let up = parent(&path);
-            if up == "/" || self.durable.get(up) == Some(&Entry::Dir) {
-                self.durable.insert(path, entry);
-            }
-        }
-        self.names.clone_from(&self.durable);
-        self.locks.clear();
-        let mut lost = 0;
-        for node in self.nodes.values_mut() {
-            node.open = 0;
-            lost += node.lose_power(rng, scattered);
-        }
-        self.collect_all();
-        self.held = self.nodes.values().map(|n| n.content.len).sum();
-        lost
-    }
-
     fn expect_dir(&self, path: &str) -> Result<(), DiskError> {
         if self.is_dir(path) {
             return Ok(());
@@ -594,46 +456,6 @@ impl Disk {
         }
         Err(not_found())
     }
-
-    fn change(&mut self, sets: Vec<(String, Option<Entry>)>) {
-        let gone: Vec<NodeId> = sets
-            .iter()
-            .filter_map(|(path, _)| match self.names.get(path) {
-                Some(Entry::File(id) | Entry::Link(id)) => Some(*id),
-                _ => None,
-            })
-            .collect();
-        let dirs = sets.iter().map(|(path, _)| parent(path).to_string()).collect();
-        apply(&mut self.names, sets.clone());
-        self.changes.push(Change { dirs, sets });
-        for id in gone {
-            self.collect(id);
-        }
-    }
-
-    /// Forgets a file that no name and no process holds any more.
-    fn collect(&mut self, id: NodeId) {
-        if self.nodes.get(&id).is_none_or(|n| n.open > 0) {
-            return;
-        }
-        let holds = |entry: &Entry| *entry == Entry::File(id) || *entry == Entry::Link(id);
-        let held = self.names.values().any(holds)
-            || self.durable.values().any(holds)
-            || self
-                .changes
-                .iter()
-                .any(|c| c.sets.iter().any(|(_, e)| e.as_ref().is_some_and(holds)));
-        if !held && let Some(node) = self.nodes.remove(&id) {
-            self.held -= node.content.len;
-        }
-    }
-
-    fn collect_all(&mut self) {
-        let ids: Vec<NodeId> = self.nodes.keys().copied().collect();
-        for id in ids {
-            self.collect(id);
-        }
-    }
 }
 
 impl Node {
@@ -646,32 +468,6 @@ impl Node {
             shadow: None,
             open: 0,
         }
-    }
-
-    fn lose_power(&mut self, rng: &mut Rng, scattered: bool) -> u64 {
-        let before = self.content.len;
-        // A file that was cut and not synced may still be as it was.
-        if let Some(shadow) = self.shadow.take()
-            && rng.below(2) == 0
-        {
-            self.synced = shadow.len;
-            self.content = shadow;
-            return before.saturating_sub(self.synced);
-        }
-        let unsynced = before - self.synced;
-        if unsynced > 0 {
-            let kept = match rng.below(4) {
-                0 => 0,
-                1 => unsynced,
-                _ => rng.below(unsynced),
-            };
-            self.content.truncate(self.synced + kept);
-            if scattered {
-                self.content.lose_pages(self.synced, rng);
-            }
-        }
-        self.synced = self.content.len;
-        before - self.content.len
     }
 }
 
@@ -696,15 +492,6 @@ pub(super) fn parent(path: &str) -> &str {
     match path.rfind('/') {
         None | Some(0) => "/",
         Some(i) => path.get(..i).unwrap_or("/"),
-    }
-}
-
-fn apply(names: &mut SortedMap<String, Entry>, sets: Vec<(String, Option<Entry>)>) {
-    for (path, entry) in sets {
-        match entry {
-            Some(entry) => names.insert(path, entry),
-            None => names.remove(&path),
-        };
     }
 }
 
