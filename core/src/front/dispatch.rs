@@ -3,8 +3,8 @@
 use core::mem;
 
 use super::{
-    Admission, Call, Client, ClientState, Command, Front, MAX_UNSENT, ReplyMode, Run, Service,
-    Standing, unsent_marks,
+    Admission, Call, Check, Client, ClientState, Command, Front, MAX_UNSENT, Obstacles, ReplyMode,
+    Run, Service, Standing, unsent_marks,
 };
 use crate::acl::Context;
 use crate::command::error::up_to_nul;
@@ -144,11 +144,7 @@ impl<S: Service> Front<S> {
                 return S::refuse(self, client, None, args, &error);
             }
         };
-        let admitted = match self.check(now, client, command, args) {
-            Ok(()) => S::admit(self, now, client, command, args),
-            Err(error) => Err(error),
-        };
-        match admitted {
+        match self.check(now, client, command, args) {
             Ok(Admission::Call) => S::carry_out(self, now, client, command, args),
             Ok(Admission::Queued) => {}
             Ok(Admission::Held) => return,
@@ -176,33 +172,62 @@ impl<S: Service> Front<S> {
     }
 
     /// The front's checks before a command is called.
-    fn check(
+    pub(super) const CHECKS: &'static [Check<S>] = &[
+        Check { about: Obstacles::RESTRICTED, check: Self::check_login },
+        Check { about: Obstacles::TRANSACTION, check: Self::check_transaction },
+        Check { about: Obstacles::RESTRICTED, check: Self::check_rights },
+        Check { about: Obstacles::SUBSCRIBED, check: Self::check_subscriptions },
+    ];
+
+    fn check_login(
+        &mut self,
+        _now: Now<'_>,
+        client: &mut Client<S>,
+        command: &'static Command<S>,
+        _args: Args<'_>,
+    ) -> Result<Admission, CommandError> {
+        if !command.meta.has(flag::NO_AUTH) && self.must_log_in(client) {
+            return Err(CommandError::text("NOAUTH Authentication required."));
+        }
+        Ok(Admission::Call)
+    }
+
+    fn check_transaction(
+        &mut self,
+        _now: Now<'_>,
+        _client: &mut Client<S>,
+        command: &'static Command<S>,
+        _args: Args<'_>,
+    ) -> Result<Admission, CommandError> {
+        if command.meta.has(flag::NO_MULTI) {
+            return Err(CommandError::text("ERR Command not allowed inside a transaction"));
+        }
+        Ok(Admission::Call)
+    }
+
+    fn check_rights(
         &mut self,
         now: Now<'_>,
         client: &mut Client<S>,
         command: &'static Command<S>,
         args: Args<'_>,
-    ) -> Result<(), CommandError> {
-        if !command.meta.takes(args.len()) {
-            return Err(CommandError::arity(&command.name));
-        }
-        if let Some(error) = S::forbidden(self, client, command) {
-            return Err(error);
-        }
-        if !client.unrestricted && !command.meta.has(flag::NO_AUTH) && self.must_log_in(client) {
-            return Err(CommandError::text("NOAUTH Authentication required."));
-        }
-        if client.state.in_transaction() && command.meta.has(flag::NO_MULTI) {
-            return Err(CommandError::text("ERR Command not allowed inside a transaction"));
-        }
-        if !client.unrestricted {
-            let context = Context::of(client.state.in_transaction());
-            client.last_command = Some(command.id);
-            self.check_permission(now, client, command, args, context).map_err(|denied| {
-                let text = Self::denial(client, command, args, denied);
-                CommandError::Text([b"NOPERM ", &text[..]].concat().into())
-            })?;
-        }
+    ) -> Result<Admission, CommandError> {
+        let context = Context::of(client.state.in_transaction());
+        client.last_command = Some(command.id);
+        self.check_permission(now, client, command, args, context).map_err(|denied| {
+            let text = Self::denial(client, command, args, denied);
+            CommandError::Text([b"NOPERM ", &text[..]].concat().into())
+        })?;
+        Ok(Admission::Call)
+    }
+
+    fn check_subscriptions(
+        &mut self,
+        _now: Now<'_>,
+        client: &mut Client<S>,
+        command: &'static Command<S>,
+        _args: Args<'_>,
+    ) -> Result<Admission, CommandError> {
         if client.only_listens() && !is_for_listeners(command) {
             return Err(CommandError::composed(format!(
                 "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / \
@@ -210,7 +235,7 @@ impl<S: Service> Front<S> {
                 command.name
             )));
         }
-        Ok(())
+        Ok(Admission::Call)
     }
 
     pub(crate) fn answer_error(&mut self, client: &mut Client<S>, error: &CommandError) {
@@ -304,8 +329,22 @@ impl<S: Service> Front<S> {
         }
         let took =
             self.elapsed.saturating_sub(began).saturating_add(self.stalled.saturating_sub(stalled));
+        self.count_call(now, client, command, args, (took, result.is_err()));
+    }
+
+    /// Counts a call that has ended, with the nanoseconds that it took and whether it failed, and
+    /// notes it if it was slow.
+    #[inline]
+    pub(crate) fn count_call(
+        &mut self,
+        now: Now<'_>,
+        client: &Client<S>,
+        command: &'static Command<S>,
+        args: Args<'_>,
+        (took, failed): (u64, bool),
+    ) {
         let tracked = self.settings().latency_tracking;
-        self.stats.called(command.id, took, result.is_err(), tracked);
+        self.stats.called(command.id, took, failed, tracked);
         self.log_if_slow(now, client, command, args, took);
     }
 

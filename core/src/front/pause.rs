@@ -1,8 +1,8 @@
 //! CLIENT PAUSE, and other reasons to hold writes back.
 
-use super::{Client, Front, Service};
+use super::{Admission, Client, Command, Front, Service};
+use crate::command::CommandError;
 use crate::command::meta::flag;
-use crate::front::Admission;
 use crate::resp::request::Args;
 use crate::time::{Mono, Now};
 
@@ -93,6 +93,17 @@ impl<S: Service> Front<S> {
         client.held = Some(args.into());
         client.paused = true;
         Admission::Held
+    }
+
+    /// Holds a command back that the pause says has to wait, by the flags of the command alone.
+    pub(super) fn check_pause(
+        &mut self,
+        now: Now<'_>,
+        client: &mut Client<S>,
+        command: &'static Command<S>,
+        args: Args<'_>,
+    ) -> Result<Admission, CommandError> {
+        Ok(self.hold_if_paused(now, client, command.meta.flags, args))
     }
 
     /// Resumes the clients that were held back.

@@ -4,7 +4,9 @@ use core::fmt::Debug;
 
 use super::config::{Change, FrontSettings, OutputLimit, Schema};
 use super::info_text::Text;
-use super::{Client, ClientState, Command, Config, Front, ShutdownOptions, Table};
+use super::{
+    Check, Client, ClientState, Command, Config, Front, Obstacles, ShutdownOptions, Table,
+};
 use crate::command::CommandError;
 use crate::machine::{
     ChildChange, ChildId, ConnId, DiskDone, DiskError, Endpoint, NetError, Outbox, Signal,
@@ -33,6 +35,11 @@ pub trait Service: Clone + Debug + Send + Sync + Sized + 'static {
     /// The sections of INFO in their order, in lower case, and whether each is among the default
     /// ones.
     const INFO: &'static [(&'static str, bool)];
+
+    /// Its own checks before a command is called, behind those of the front. The default holds back
+    /// what CLIENT PAUSE says.
+    const CHECKS: &'static [Check<Self>] =
+        &[Check { about: Obstacles::PAUSE, check: Front::check_pause }];
 
     /// All its commands: one value for all instances.
     fn table() -> &'static Table<Self>;
@@ -168,6 +175,13 @@ pub trait Service: Clone + Debug + Send + Sync + Sized + 'static {
     ) {
     }
 
+    /// What of the program's own state can refuse or delay a client's commands. Its
+    /// [`Service::CHECKS`] look into it.
+    #[inline]
+    fn obstacles(_front: &Front<Self>, _client: &Client<Self>) -> Obstacles {
+        Obstacles::default()
+    }
+
     /// The fast path for whole requests: carries out those at the beginning of `bytes` that need no
     /// check, `left` at most, and leaves the rest to the dispatch.
     #[inline]
@@ -199,18 +213,6 @@ pub trait Service: Clone + Debug + Send + Sync + Sized + 'static {
         _command: &Command<Self>,
     ) -> Option<CommandError> {
         None
-    }
-
-    /// The program's own checks before a call, behind those of the front (arity, AUTH): an error
-    /// refuses the command. The default holds back what CLIENT PAUSE says.
-    fn admit(
-        front: &mut Front<Self>,
-        now: Now<'_>,
-        client: &mut Client<Self>,
-        command: &'static Command<Self>,
-        args: Args<'_>,
-    ) -> Result<Admission, CommandError> {
-        Ok(front.hold_if_paused(now, client, command.meta.flags, args))
     }
 
     /// A command was refused, or is unknown (`None`): answers the error.

@@ -1,15 +1,15 @@
-//! What a server adds to the dispatch of commands: its checks, calls of commands on data, and what
+//! What a server adds to the dispatch of commands: refusals, calls of commands on data, and what
 //! follows from a command: effects, propagation, clients to tell.
 
 use core::mem;
 
 use super::cluster::is_redirection;
-use super::{Client, Command, Server, transactions};
+use super::{Client, Command, Server};
 use crate::acl::Request;
 use crate::command::effects::Touched;
-use crate::command::meta::{flag, key};
+use crate::command::meta::key;
 use crate::command::{Caller, Class, CommandError, Ctx, Rest, Wait, effects};
-use crate::front::{Admission, Permission};
+use crate::front::Permission;
 use crate::machine::LogLevel;
 use crate::resp::reply::Reply;
 use crate::resp::request::Args;
@@ -17,76 +17,6 @@ use crate::store::KeyEventKind;
 use crate::time::Now;
 
 impl Server {
-    /// The server's checks before a command is called, and the queue of MULTI.
-    pub(super) fn admit(
-        &mut self,
-        now: Now<'_>,
-        client: &mut Client,
-        command: &'static Command,
-        args: Args<'_>,
-    ) -> Result<Admission, CommandError> {
-        if let Some(error) = self.busy_refusal(command) {
-            return Err(error);
-        }
-        if self.is_clustered()
-            && let Some(error) = self.cluster_refusal(client, command, args)
-        {
-            return Err(error);
-        }
-        if self.is_clustered() && self.waits_for_slot(client, command, args) {
-            client.held = Some(args.into());
-            client.paused = true;
-            return Ok(Admission::Held);
-        }
-        let flags = self.flags_of_call(command, args);
-        if self.config.settings().maxmemory > 0 {
-            self.check_memory(now, client, command, flags)?;
-        }
-        if !self.tracking.is_idle() {
-            self.bound_tracking(now, client);
-        }
-        let (queued, lacked) = match &client.state.transaction {
-            Some(transaction) if command.name == "exec" => {
-                (transaction.flags(), transaction.lacked())
-            }
-            _ => (0, 0),
-        };
-        let writes = (flags | queued) & flag::WRITE != 0;
-        if let Some(error) = self.write_refusal()
-            && (writes || command.name == "ping")
-            && !client.state.from_primary
-        {
-            return Err(error);
-        }
-        if let Some(error) = self.check_role(now.mono, client, flags, (queued, lacked)) {
-            return Err(error);
-        }
-        if let Some(error) = self.loading_refusal(flags, queued, lacked) {
-            return Err(error);
-        }
-        if self.hold_if_paused(now, client, flags | queued, args) == Admission::Held {
-            return Ok(Admission::Held);
-        }
-        let Some(transaction) = &mut client.state.transaction else { return Ok(Admission::Call) };
-        if transactions::is_immediate(command) {
-            return Ok(Admission::Call);
-        }
-        transaction.queue(command, flags, args);
-        let (muted, proto) = (client.is_muted(), client.proto);
-        Reply::new(client.out(), &mut self.scratch, proto).muted(muted).simple("QUEUED");
-        Ok(Admission::Queued)
-    }
-
-    /// Keeps the table of tracked keys within its limit, and sends a tracking client what it has been
-    /// told of before its command: that is no part of the command's reply.
-    fn bound_tracking(&mut self, now: Now<'_>, client: &mut Client) {
-        let limit = self.config.settings().tracking_table_max_keys;
-        if self.tracking.exceeds(limit) {
-            self.limit_tracking(now, Some(&mut *client), limit);
-        }
-        self.deliver_queued_for_current(client);
-    }
-
     /// Answers the error of a command that was refused; one that fails EXEC ends the transaction.
     pub(super) fn refuse(
         &mut self,
@@ -155,23 +85,30 @@ impl Server {
         args: Args<'_>,
     ) {
         let began = self.stalled;
-        let before = (self.service.replication.offset(), client.outbox.len());
+        let (offset, replied) = (self.service.replication.offset(), client.outbox.len());
         let was_replica = client.is_replica();
         self.call(now, client, command, args);
-        self.propagate(command);
-        if self.service.replication.offset() != before.0 {
-            client.state.write_offset = self.service.replication.offset();
-        }
-        if was_replica && client.outbox.len() != before.1 {
+        if was_replica && client.outbox.len() != replied {
             self.replica_replied_to(client, &command.name);
         }
-        self.tell_others(self.after_stall(began, now), client);
+        self.follow_up(self.after_stall(began, now), client, command, offset);
     }
 
-    /// Delivers a command's messages to other clients, and serves clients that were blocked on what it
-    /// brought.
+    /// What follows from a command that has been called: what it has changed is propagated, its
+    /// messages are delivered to other clients, and clients are served that were blocked on what it
+    /// brought. `offset` is that of replication before the call.
     #[inline]
-    pub(super) fn tell_others(&mut self, now: Now<'_>, client: &mut Client) {
+    pub(super) fn follow_up(
+        &mut self,
+        now: Now<'_>,
+        client: &mut Client,
+        command: &'static Command,
+        offset: i64,
+    ) {
+        self.propagate(command);
+        if self.service.replication.offset() != offset {
+            client.state.write_offset = self.service.replication.offset();
+        }
         if self.pubsub.has_queued_for_current() && !self.is_halted() {
             self.deliver_queued_for_current(client);
         }

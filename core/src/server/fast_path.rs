@@ -1,11 +1,12 @@
 //! The fast path from bytes to replies.
 //!
-//! Nearly always a client sends whole requests that work on keys, and neither it nor the server is
-//! in a state in which a command is refused, delayed, or shown to MONITOR. That is checked once for
-//! all that has arrived, and the commands then follow each other with nothing between them but what
-//! each one needs. Every other request goes through the dispatch, which checks each one.
+//! Nearly always a client sends whole requests that work on keys, and there is no
+//! [obstacle](crate::front::Obstacles): no state of the client or of the server in which a command
+//! is refused, delayed, or shown to MONITOR. That is looked at once for all that has arrived, and
+//! the commands then follow each other with nothing between them but what each one needs. Every
+//! other request goes through the dispatch, which makes the checks that the obstacles ask for.
 
-use super::{Client, Command, Run, Server};
+use super::{Client, Command, Run, Server, checks};
 use crate::front::MAX_UNSENT;
 use crate::resp::request::{self, Args, FEW, Span};
 use crate::time::Now;
@@ -24,24 +25,7 @@ impl Server {
     /// Whether no check can refuse or delay a command on keys.
     #[inline(always)]
     pub(super) fn can_skip_checks(&self, client: &Client) -> bool {
-        let settings = self.config.settings();
-        let state = &client.state;
-        client.is_plain()
-            && state.transaction.is_none()
-            && state.replica.is_none()
-            && !state.from_primary
-            && !state.asking
-            && settings.maxmemory == 0
-            && settings.min_replicas_to_write == 0
-            && self.stalled == 0
-            && !self.service.executing
-            && !self.script_is_paused()
-            && !self.holds_all()
-            && self.monitors.is_empty()
-            && self.service.persistence.takes_all()
-            && (self.aof_is_off() || self.aof_refusal().is_none())
-            && self.service.replication.takes_all()
-            && !self.pause.is_set()
+        self.obstacles(client).except(checks::CLUSTER).is_empty()
     }
 
     /// The command, if it works on keys alone and the number of its arguments is right.
@@ -51,7 +35,7 @@ impl Server {
     }
 
     /// Carries out the requests at the beginning of `bytes`, as many as `left` says at most, until
-    /// one is out of the ordinary. The client must be unopposed.
+    /// one is out of the ordinary. There must be no obstacle.
     pub(super) fn serve_plainly<'b>(
         &mut self,
         now: Now<'_>,
@@ -102,7 +86,7 @@ impl Server {
         self.note_outlook(client);
     }
 
-    /// Calls a command on keys that nothing stands against, with all that follows from it.
+    /// Calls a command on keys without checks, with all that follows from it.
     #[inline]
     pub(super) fn carry_out_plainly(
         &mut self,
@@ -127,14 +111,8 @@ impl Server {
         // One that waits counts when it has got what it waits for.
         if client.state.blocked.is_none() {
             let took = self.elapsed.saturating_sub(began);
-            let tracked = self.config.front().latency_tracking;
-            self.stats.called(command.id, took, result.is_err(), tracked);
-            self.log_if_slow(now, client, command, args, took);
+            self.count_call(now, client, command, args, (took, result.is_err()));
         }
-        self.propagate(command);
-        if self.service.replication.offset() != offset {
-            client.state.write_offset = self.service.replication.offset();
-        }
-        self.tell_others(now, client);
+        self.follow_up(now, client, command, offset);
     }
 }

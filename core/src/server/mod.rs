@@ -15,7 +15,8 @@
 //! * `memory`, `info`: where memory goes, and the sections of INFO;
 //! * `eviction`: which keys go when memory is full;
 //! * `prefetch`: which keys the next requests will look up;
-//! * `dispatch`: the server's checks, calls of commands on data, and what follows from a command;
+//! * `checks`: the server's checks before a command is called;
+//! * `dispatch`: refusals, calls of commands on data, and what follows from a command;
 //! * `fast_path`: the same where no check can refuse or delay a command, which is nearly always;
 //! * `scripting`: scripts and functions;
 //! * `cron`: what is done because time passes, and the reasons to be woken;
@@ -35,6 +36,7 @@
 pub mod aof;
 mod basics;
 mod blocking;
+mod checks;
 mod client;
 mod cluster;
 pub mod config;

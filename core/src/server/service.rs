@@ -1,12 +1,13 @@
 //! The hooks by which the front calls the server.
 
 use super::{
-    Change, Client, Command, DiskWork, PendingDiskWork, Redis, Server, ServerClient, config, table,
+    Change, Client, Command, DiskWork, PendingDiskWork, Redis, Server, ServerClient, checks,
+    config, table,
 };
 use crate::command::{CommandError, Handler};
 use crate::front::config::OutputLimit;
 use crate::front::info_text::Text;
-use crate::front::{Admission, PeerInput, Purpose, Service, ShutdownOptions, Table};
+use crate::front::{Check, Obstacles, PeerInput, Purpose, Service, ShutdownOptions, Table};
 use crate::machine::{ConnId, DiskDone, DiskError, NetError, Outbox, Signal};
 use crate::resp::request::Args;
 use crate::store::{AccessPolicy, Entry};
@@ -34,6 +35,8 @@ impl Service for Redis {
         ("cluster", true),
         ("keyspace", true),
     ];
+
+    const CHECKS: &'static [Check<Self>] = checks::CHECKS;
 
     fn table() -> &'static Table<Self> {
         table::table()
@@ -195,6 +198,11 @@ impl Service for Redis {
         server.serve_primary(now, client, bytes);
     }
 
+    #[inline(always)]
+    fn obstacles(server: &Server, client: &Client) -> Obstacles {
+        server.server_obstacles(client)
+    }
+
     #[inline]
     fn serve_fast(
         server: &mut Server,
@@ -227,16 +235,6 @@ impl Service for Redis {
 
     fn forbidden(server: &Server, client: &Client, command: &Command) -> Option<CommandError> {
         server.debug_forbidden(client, command)
-    }
-
-    fn admit(
-        server: &mut Server,
-        now: Now<'_>,
-        client: &mut Client,
-        command: &'static Command,
-        args: Args<'_>,
-    ) -> Result<Admission, CommandError> {
-        server.admit(now, client, command, args)
     }
 
     fn refuse(

@@ -262,17 +262,6 @@ impl<S: Service> Client<S> {
         self.paused || self.waiting || self.state.is_blocked() || self.long.is_some()
     }
 
-    /// Whether the front's checks let any command of it pass, and replies to it are ordinary.
-    #[inline]
-    pub fn is_plain(&self) -> bool {
-        self.standing == Standing::Open
-            && self.unrestricted
-            && self.replies == ReplyMode::On
-            && self.subscriptions.is_none()
-            && self.tracking.is_none()
-            && !self.is_held()
-    }
-
     /// Whether it is a replica.
     #[inline]
     pub fn is_replica(&self) -> bool {

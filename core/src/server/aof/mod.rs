@@ -190,6 +190,12 @@ impl Server {
         }
     }
 
+    /// Whether the file cannot be written.
+    #[inline]
+    pub(super) fn aof_has_failed(&self) -> bool {
+        self.service.aof.state != State::Off && self.service.aof.log.has_failed()
+    }
+
     /// Why commands that write are refused, if the file cannot be written.
     pub(super) fn aof_refusal(&self) -> Option<CommandError> {
         if self.service.aof.state == State::Off {

@@ -29,7 +29,6 @@ use crate::machine::{Address, Endpoint, Output};
 use crate::resp::number::parse_i64;
 use crate::resp::reply::Reply;
 use crate::resp::request::{Args, OwnedArgs};
-use crate::server::propagate::Together;
 use crate::server::{Client, ReplyMode, Standing};
 use crate::time::{Duration, Mono, Now};
 
@@ -331,9 +330,7 @@ impl Server {
             client.replies = ReplyMode::On;
         }
         let took = now.mono.0.saturating_sub(began.0);
-        let tracked = self.config.front().latency_tracking;
-        self.stats.called(command.id, took, answer.is_err(), tracked);
-        self.log_if_slow(now, &client, command, args, took);
+        self.count_call(now, &client, command, args, (took, answer.is_err()));
         if let Some(exec) = exec {
             self.go_on_with_exec(now, &mut client, exec);
             if let Some(next) = &mut self.service.migration.at_work {
@@ -342,11 +339,7 @@ impl Server {
             }
         }
         let before = self.service.replication.offset();
-        self.propagate_as(Together::Yes);
-        if self.service.replication.offset() != before {
-            client.state.write_offset = self.service.replication.offset();
-        }
-        self.tell_others(now, &mut client);
+        self.follow_up(now, &mut client, command, before);
         if at_work.left {
             self.gone(client);
         } else {

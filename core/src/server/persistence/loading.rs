@@ -84,6 +84,7 @@ pub(in crate::server) struct RdbLoad {
 
 impl Server {
     /// Whether data is being loaded.
+    #[inline]
     pub(in crate::server) fn is_loading(&self) -> bool {
         self.service.persistence.loading.is_some()
     }

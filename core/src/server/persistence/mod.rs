@@ -57,14 +57,6 @@ pub(super) struct Persistence {
     pub(super) libraries: Vec<Vec<u8>>,
 }
 
-impl Persistence {
-    /// Whether no command is refused because of what is, or is not, on disk.
-    #[inline]
-    pub(super) fn takes_all(&self) -> bool {
-        !self.saves.failed && self.loading.is_none()
-    }
-}
-
 impl Server {
     /// Does a slice of what goes on in the background. Once a turn of the driver, so that a slice
     /// comes between the requests of all clients and those that follow, and not between any two.

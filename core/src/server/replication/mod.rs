@@ -151,12 +151,6 @@ impl Replication {
         self.primary.is_some()
     }
 
-    /// Whether no command is refused because this server is a replica.
-    #[inline]
-    pub(super) fn takes_all(&self) -> bool {
-        self.primary.is_none()
-    }
-
     /// The offset of the stream's last byte: what a write has to be acknowledged up to.
     #[inline]
     pub(super) fn offset(&self) -> i64 {

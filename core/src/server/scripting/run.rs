@@ -17,7 +17,6 @@ use crate::machine::{LogLevel, Output};
 use crate::resp::Proto;
 use crate::resp::reply::Reply;
 use crate::resp::request::OwnedArgs;
-use crate::server::propagate::Together;
 use crate::time::{Duration, Mono, Now};
 
 /// Instructions in one slice: about a millisecond.
@@ -442,9 +441,7 @@ impl Server {
             client.replies = ReplyMode::On;
         }
         let took = now.mono.0.saturating_sub(began.0);
-        let tracked = self.config.front().latency_tracking;
-        self.stats.called(command.id, took, result.is_err(), tracked);
-        self.log_if_slow(now, &client, command, args.as_args(), took);
+        self.count_call(now, &client, command, args.as_args(), (took, result.is_err()));
         if let Some(exec) = exec {
             self.go_on_with_exec(now, &mut client, exec);
             if let Some(next) = &mut self.service.scripting.paused {
@@ -453,11 +450,7 @@ impl Server {
             }
         }
         let before = self.service.replication.offset();
-        self.propagate_as(Together::Yes);
-        if self.service.replication.offset() != before {
-            client.state.write_offset = self.service.replication.offset();
-        }
-        self.tell_others(now, &mut client);
+        self.follow_up(now, &mut client, command, before);
         self.end_caching_exception(&mut client, command);
         if left {
             self.gone(client);

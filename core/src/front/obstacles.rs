@@ -1,0 +1,146 @@
+//! What keeps a command from being carried out at once: [`Obstacles`], and the [`Check`]s against
+//! them.
+//!
+//! A check is made only if one of its obstacles is there, and the fast path is taken only if none
+//! is. So a check that the fast path does not know of is never made at all: the first test of the
+//! new feature shows that.
+
+use super::{Admission, Client, ClientState, Command, Front, ReplyMode, Service, Standing};
+use crate::command::CommandError;
+use crate::resp::request::Args;
+use crate::time::Now;
+
+/// A set of things that can refuse or delay a command of a client, or that ask for more than its
+/// call: states of the client, and states of the whole program. One bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Obstacles(u32);
+
+impl Obstacles {
+    /// The client is on its way out: its replies are dropped.
+    pub const LEAVING: Self = Self(1);
+    /// The client has to log in, or may not call every command on every key.
+    pub const RESTRICTED: Self = Self(1 << 1);
+    /// CLIENT REPLY: the client does not get all replies.
+    pub const REPLIES: Self = Self(1 << 2);
+    /// The client is subscribed: in RESP2 it may only change what it listens to.
+    pub const SUBSCRIBED: Self = Self(1 << 3);
+    /// The client tracks: what it reads is remembered, and invalidations go before its replies.
+    pub const TRACKS: Self = Self(1 << 4);
+    /// The client waits for something: its command has to wait as well.
+    pub const HELD: Self = Self(1 << 5);
+    /// The client is in a transaction: its commands are queued.
+    pub const TRANSACTION: Self = Self(1 << 6);
+    /// A client is in MONITOR: it is shown every command.
+    pub const MONITORS: Self = Self(1 << 7);
+    /// CLIENT PAUSE, or another reason to hold clients back, is in force.
+    pub const PAUSE: Self = Self(1 << 8);
+    /// The process stood still during this input (DEBUG SLEEP): it is later than the input says.
+    pub const STALLED: Self = Self(1 << 9);
+
+    /// The first bit of those that the service names by [`Obstacles::of_service`].
+    const SERVICE: u32 = 16;
+
+    /// An obstacle of the service's own, by a number below 16.
+    pub const fn of_service(number: u32) -> Self {
+        Self(1 << (Self::SERVICE + number))
+    }
+
+    /// These obstacles and others.
+    #[inline(always)]
+    pub const fn and(self, others: Self) -> Self {
+        Self(self.0 | others.0)
+    }
+
+    /// These obstacles, if they are there.
+    #[inline(always)]
+    pub const fn when(self, there: bool) -> Self {
+        if there { self } else { Self(0) }
+    }
+
+    /// These obstacles without others.
+    #[inline(always)]
+    pub const fn except(self, others: Self) -> Self {
+        Self(self.0 & !others.0)
+    }
+
+    /// Whether one of these obstacles is among others.
+    #[inline(always)]
+    pub const fn meets(self, others: Self) -> bool {
+        self.0 & others.0 != 0
+    }
+
+    /// Whether there are none.
+    #[inline(always)]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// A check before a command is called.
+pub struct Check<S: Service> {
+    /// The obstacles that it is about: without one of them it is not made.
+    pub(crate) about: Obstacles,
+    /// Refuses the command with an error, or says what becomes of it. [`Admission::Call`] leaves it
+    /// to the next check.
+    pub(crate) check: fn(
+        &mut Front<S>,
+        Now<'_>,
+        &mut Client<S>,
+        &'static Command<S>,
+        Args<'_>,
+    ) -> Result<Admission, CommandError>,
+}
+
+impl<S: Service> Client<S> {
+    /// What about this client stands in the way of its commands.
+    #[inline(always)]
+    fn obstacles(&self) -> Obstacles {
+        (Obstacles::LEAVING.when(self.standing != Standing::Open))
+            .and(Obstacles::RESTRICTED.when(!self.unrestricted))
+            .and(Obstacles::REPLIES.when(self.replies != ReplyMode::On))
+            .and(Obstacles::SUBSCRIBED.when(self.subscriptions.is_some()))
+            .and(Obstacles::TRACKS.when(self.tracking.is_some()))
+            .and(Obstacles::HELD.when(self.is_held()))
+            .and(Obstacles::TRANSACTION.when(self.state.in_transaction()))
+    }
+}
+
+impl<S: Service> Front<S> {
+    /// What stands in the way of a client's commands.
+    #[inline(always)]
+    pub(crate) fn obstacles(&self, client: &Client<S>) -> Obstacles {
+        client
+            .obstacles()
+            .and(Obstacles::MONITORS.when(!self.monitors.is_empty()))
+            .and(Obstacles::PAUSE.when(self.pause.is_set()))
+            .and(Obstacles::STALLED.when(self.stalled != 0))
+            .and(S::obstacles(self, client))
+    }
+
+    /// Makes the checks that a command needs before it is called: those of the front, then those of
+    /// the service.
+    pub(super) fn check(
+        &mut self,
+        now: Now<'_>,
+        client: &mut Client<S>,
+        command: &'static Command<S>,
+        args: Args<'_>,
+    ) -> Result<Admission, CommandError> {
+        if !command.meta.takes(args.len()) {
+            return Err(CommandError::arity(&command.name));
+        }
+        if let Some(error) = S::forbidden(self, client, command) {
+            return Err(error);
+        }
+        let obstacles = self.obstacles(client);
+        for Check { about, check } in Self::CHECKS.iter().chain(S::CHECKS) {
+            if about.meets(obstacles) {
+                let admission = check(self, now, client, command, args)?;
+                if admission != Admission::Call {
+                    return Ok(admission);
+                }
+            }
+        }
+        Ok(Admission::Call)
+    }
+}

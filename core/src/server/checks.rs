@@ -1,0 +1,213 @@
+//! The server's checks before a command is called, and the states that they are about.
+
+use super::{Client, Command, Server, transactions};
+use crate::command::CommandError;
+use crate::command::meta::flag;
+use crate::front::{Admission, Check, Obstacles};
+use crate::resp::reply::Reply;
+use crate::resp::request::Args;
+use crate::time::Now;
+
+/// The server is a node of a cluster: the keys of a command may be served elsewhere. The fast path
+/// looks at the slot of each key itself, so this alone does not keep a command from it.
+pub(super) const CLUSTER: Obstacles = Obstacles::of_service(0);
+/// The client said ASKING, or it is a node that brings slots.
+const CLUSTER_CLIENT: Obstacles = Obstacles::of_service(1);
+/// A script has used up its slice and goes on later.
+const SCRIPT: Obstacles = Obstacles::of_service(2);
+/// A transaction or a script is calling its commands.
+const EXECUTING: Obstacles = Obstacles::of_service(3);
+/// All requests are held back (SAVE, DEBUG RELOAD, the start of the server).
+const ALL_HELD: Obstacles = Obstacles::of_service(4);
+/// There is a limit of memory: keys may have to be evicted first.
+const MAXMEMORY: Obstacles = Obstacles::of_service(5);
+/// More keys are remembered for tracking clients than configured.
+const TRACKED_KEYS: Obstacles = Obstacles::of_service(6);
+/// Data could not be written to disk: the last dump, or the append-only file.
+const DISK_ERROR: Obstacles = Obstacles::of_service(7);
+/// The data is being loaded.
+const LOADING: Obstacles = Obstacles::of_service(8);
+/// This server is a replica.
+const REPLICA: Obstacles = Obstacles::of_service(9);
+/// Writes need a number of replicas that keep up.
+const MIN_REPLICAS: Obstacles = Obstacles::of_service(10);
+/// The client is a replica, or the primary.
+const BETWEEN_SERVERS: Obstacles = Obstacles::of_service(11);
+
+/// The checks in Redis's order: it shows in which error a client gets.
+pub(super) const CHECKS: &[Check<super::Redis>] = &[
+    Check { about: SCRIPT, check: Server::check_script },
+    Check { about: CLUSTER, check: Server::check_cluster },
+    Check { about: MAXMEMORY, check: Server::check_maxmemory },
+    Check { about: TRACKED_KEYS.and(Obstacles::TRACKS), check: Server::check_tracking },
+    Check { about: DISK_ERROR, check: Server::check_disk },
+    Check { about: REPLICA.and(MIN_REPLICAS).and(BETWEEN_SERVERS), check: Server::check_roles },
+    Check { about: LOADING, check: Server::check_loading },
+    Check { about: Obstacles::PAUSE, check: Server::check_pause_of_call },
+    Check { about: Obstacles::TRANSACTION, check: Server::queue_in_transaction },
+];
+
+impl Server {
+    /// What of the server's own state stands in the way of a client's commands.
+    #[inline(always)]
+    pub(super) fn server_obstacles(&self, client: &Client) -> Obstacles {
+        let settings = self.config.settings();
+        let persistence = &self.service.persistence;
+        let state = &client.state;
+        CLUSTER
+            .when(self.is_clustered())
+            .and(CLUSTER_CLIENT.when(state.asking || state.imports))
+            .and(SCRIPT.when(self.script_is_paused()))
+            .and(EXECUTING.when(self.service.executing))
+            .and(ALL_HELD.when(self.holds_all()))
+            .and(MAXMEMORY.when(settings.maxmemory > 0))
+            .and(TRACKED_KEYS.when(self.tracking.exceeds(settings.tracking_table_max_keys)))
+            .and(DISK_ERROR.when(persistence.saves.failed || self.aof_has_failed()))
+            .and(LOADING.when(self.is_loading()))
+            .and(REPLICA.when(self.service.replication.is_replica()))
+            .and(MIN_REPLICAS.when(settings.min_replicas_to_write > 0))
+            .and(BETWEEN_SERVERS.when(state.replica.is_some() || state.from_primary))
+    }
+
+    fn check_script(
+        &mut self,
+        _now: Now<'_>,
+        _client: &mut Client,
+        command: &'static Command,
+        _args: Args<'_>,
+    ) -> Result<Admission, CommandError> {
+        self.busy_refusal(command).map_or(Ok(Admission::Call), Err)
+    }
+
+    /// Redirects a client whose keys are served elsewhere; holds a command back whose slot is about
+    /// to change hands.
+    fn check_cluster(
+        &mut self,
+        _now: Now<'_>,
+        client: &mut Client,
+        command: &'static Command,
+        args: Args<'_>,
+    ) -> Result<Admission, CommandError> {
+        if let Some(error) = self.cluster_refusal(client, command, args) {
+            return Err(error);
+        }
+        if self.waits_for_slot(client, command, args) {
+            client.held = Some(args.into());
+            client.paused = true;
+            return Ok(Admission::Held);
+        }
+        Ok(Admission::Call)
+    }
+
+    fn check_maxmemory(
+        &mut self,
+        now: Now<'_>,
+        client: &mut Client,
+        command: &'static Command,
+        args: Args<'_>,
+    ) -> Result<Admission, CommandError> {
+        let flags = self.flags_of_call(command, args);
+        self.check_memory(now, client, command, flags)?;
+        Ok(Admission::Call)
+    }
+
+    /// Keeps the table of tracked keys within its limit, and sends a tracking client what it has been
+    /// told of before its command: that is no part of the command's reply.
+    fn check_tracking(
+        &mut self,
+        now: Now<'_>,
+        client: &mut Client,
+        _command: &'static Command,
+        _args: Args<'_>,
+    ) -> Result<Admission, CommandError> {
+        let limit = self.config.settings().tracking_table_max_keys;
+        if self.tracking.exceeds(limit) {
+            self.limit_tracking(now, Some(&mut *client), limit);
+        }
+        self.deliver_queued_for_current(client);
+        Ok(Admission::Call)
+    }
+
+    /// Refuses writes, and PING with them, while data cannot be written to disk.
+    fn check_disk(
+        &mut self,
+        _now: Now<'_>,
+        client: &mut Client,
+        command: &'static Command,
+        args: Args<'_>,
+    ) -> Result<Admission, CommandError> {
+        let Some(error) = self.write_refusal() else { return Ok(Admission::Call) };
+        let (queued, _) = queued_flags(client, command);
+        let writes = (self.flags_of_call(command, args) | queued) & flag::WRITE != 0;
+        if (writes || command.name == "ping") && !client.state.from_primary {
+            return Err(error);
+        }
+        Ok(Admission::Call)
+    }
+
+    fn check_roles(
+        &mut self,
+        now: Now<'_>,
+        client: &mut Client,
+        command: &'static Command,
+        args: Args<'_>,
+    ) -> Result<Admission, CommandError> {
+        let flags = self.flags_of_call(command, args);
+        let refusal = self.check_role(now.mono, client, flags, queued_flags(client, command));
+        refusal.map_or(Ok(Admission::Call), Err)
+    }
+
+    fn check_loading(
+        &mut self,
+        _now: Now<'_>,
+        client: &mut Client,
+        command: &'static Command,
+        args: Args<'_>,
+    ) -> Result<Admission, CommandError> {
+        let (queued, lacked) = queued_flags(client, command);
+        let flags = self.flags_of_call(command, args);
+        self.loading_refusal(flags, queued, lacked).map_or(Ok(Admission::Call), Err)
+    }
+
+    /// As the front's check, where EXEC has the flags of what it would carry out, and a script those
+    /// that it declares.
+    fn check_pause_of_call(
+        &mut self,
+        now: Now<'_>,
+        client: &mut Client,
+        command: &'static Command,
+        args: Args<'_>,
+    ) -> Result<Admission, CommandError> {
+        let (queued, _) = queued_flags(client, command);
+        let flags = self.flags_of_call(command, args);
+        Ok(self.hold_if_paused(now, client, flags | queued, args))
+    }
+
+    /// Queues a command for EXEC.
+    fn queue_in_transaction(
+        &mut self,
+        _now: Now<'_>,
+        client: &mut Client,
+        command: &'static Command,
+        args: Args<'_>,
+    ) -> Result<Admission, CommandError> {
+        if transactions::is_immediate(command) {
+            return Ok(Admission::Call);
+        }
+        let flags = self.flags_of_call(command, args);
+        let Some(transaction) = &mut client.state.transaction else { return Ok(Admission::Call) };
+        transaction.queue(command, flags, args);
+        let (muted, proto) = (client.is_muted(), client.proto);
+        Reply::new(client.out(), &mut self.scratch, proto).muted(muted).simple("QUEUED");
+        Ok(Admission::Queued)
+    }
+}
+
+/// The flags that the commands have which EXEC would carry out, and those that one of them lacks.
+/// Of any other command: none.
+fn queued_flags(client: &Client, command: &Command) -> (u32, u32) {
+    match &client.state.transaction {
+        Some(transaction) if command.name == "exec" => (transaction.flags(), transaction.lacked()),
+        _ => (0, 0),
+    }
+}
