@@ -3,8 +3,8 @@
 use core::mem;
 
 use super::{
-    Admission, Call, Check, Client, ClientState, Command, Front, MAX_UNSENT, Obstacles, ReplyMode,
-    Run, Service, Standing, unsent_marks,
+    Admission, Call, Check, Client, ClientState, Command, Front, Obstacles, ReplyMode, Run, Service,
+    Standing,
 };
 use crate::acl::Context;
 use crate::command::error::up_to_nul;
@@ -29,7 +29,7 @@ impl<S: Service> Front<S> {
             return S::serve_primary(self, now, client, bytes);
         }
         let before = client.outbox.len();
-        if client.long.is_some() && before <= unsent_marks(client).0 {
+        if client.long.is_some() && before <= self.unsent_marks(client).0 {
             let spent = client.go_on(&mut self.scratch, &mut self.rng);
             if let Some(copy) = spent {
                 S::free_copy(self, copy);
@@ -43,7 +43,7 @@ impl<S: Service> Front<S> {
             self.serve_closely(now, client, bytes, &mut left);
         }
         let more = match client.long {
-            Some(_) => client.outbox.len() <= unsent_marks(client).0,
+            Some(_) => client.outbox.len() <= self.unsent_marks(client).0,
             None => left == 0 && client.requests.waiting() > 0,
         };
         if more && !client.pending {
@@ -69,7 +69,7 @@ impl<S: Service> Front<S> {
         while client.standing == Standing::Open
             && !client.is_held()
             && !S::holds_all(self)
-            && client.outbox.len() <= MAX_UNSENT
+            && !self.is_full(client)
             && *left > 0
         {
             let limits = Limits {

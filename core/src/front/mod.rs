@@ -88,7 +88,6 @@ pub(crate) use disk::DiskWork;
 pub(crate) use listeners::{Listeners, bind_name};
 pub use names::Names;
 pub use obstacles::{Check, Obstacles};
-pub(crate) use output::{MAX_UNSENT, unsent_marks};
 pub(crate) use pause::{Pause, PauseReason};
 pub(crate) use pubsub::{Pubsub, Push};
 pub use service::{Admission, ChildNews, PeerInput, Purpose, Service};
@@ -161,6 +160,8 @@ pub struct Front<S: Service> {
     pub(crate) clients: Clients<S>,
     /// Memory that clients take which are no servers, in bytes, if it is limited.
     pub(crate) client_memory: Option<u64>,
+    /// See [`output::MAX_UNSENT`]. Tests lower it.
+    pub(crate) max_unsent: usize,
     pub(crate) listeners: Listeners,
     pub(crate) rng: Rng,
     pub(crate) scratch: Scratch,
@@ -231,6 +232,7 @@ impl<S: Service> Front<S> {
             names: Names::new(S::table(), config.renames()),
             clients: Clients::default(),
             client_memory: None,
+            max_unsent: output::MAX_UNSENT,
             listeners: Listeners::default(),
             rng,
             scratch: Scratch::default(),

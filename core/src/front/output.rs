@@ -4,30 +4,47 @@ use super::{Client, Due, Front, PeerInput, Service, Standing};
 use crate::machine::{Close, ConnId, LogLevel, Outbox, Output};
 use crate::time::{Duration, Mono, Now};
 
-/// Bytes that may wait for a client before no more of its requests are read. Far above what a
-/// client makes wait that sends all its requests first and reads the replies then.
-pub(crate) const MAX_UNSENT: usize = 128 << 20;
+/// Bytes that may wait for a client before no more of its requests are read, if no limit of the
+/// configuration acts on it: as many as `client-query-buffer-limit` allows of its requests. Redis
+/// reads on until memory is used up.
+pub(super) const MAX_UNSENT: usize = 1 << 30;
 
 /// Bytes that may wait for a client before a long reply goes on, if it has asked for nothing else,
 /// and down to how many they have to sink first.
 const MAX_LONG_UNSENT: usize = 1 << 20;
 const LOW_LONG_UNSENT: usize = 256 << 10;
 
-/// How many bytes may wait for a client before it gets no more of its replies, and down to how many
-/// they have to sink first. A client that asks on while a long reply waits gets it as a whole, as in
-/// Redis, so that what it does not read counts against the limits that are set for its class and for
-/// all clients.
-pub(crate) fn unsent_marks<S: Service>(client: &Client<S>) -> (usize, usize) {
-    match client.long.is_some() && client.requests.waiting() == 0 {
-        true => (MAX_LONG_UNSENT, LOW_LONG_UNSENT),
-        false => (MAX_UNSENT, MAX_UNSENT / 2),
-    }
-}
-
 /// Bytes that a client may send ahead while its next command has to wait.
 const MAX_AHEAD: usize = 1 << 20;
 
 impl<S: Service> Front<S> {
+    /// Whether so much waits for a client that no more of its requests are carried out. One that a
+    /// limit will cut off (`client-output-buffer-limit`, `maxmemory-clients`) is read on.
+    #[inline]
+    pub(crate) fn is_full(&self, client: &Client<S>) -> bool {
+        client.outbox.len() > self.max_unsent && !self.is_limited(client)
+    }
+
+    /// Whether the configuration limits what may wait for a client.
+    fn is_limited(&self, client: &Client<S>) -> bool {
+        self.client_memory.is_some() && !client.no_evict
+            || S::output_limit(self, client).is_some_and(|limit| limit.hard != 0)
+    }
+
+    /// How many bytes may wait for a client before it gets no more of its replies, and down to how
+    /// many they have to sink first. A client that asks on while a long reply waits gets it as a
+    /// whole, as in Redis, so that what it does not read counts against the limits that are set for
+    /// its class and for all clients.
+    pub(crate) fn unsent_marks(&self, client: &Client<S>) -> (usize, usize) {
+        if client.long.is_some() && client.requests.waiting() == 0 {
+            (MAX_LONG_UNSENT, LOW_LONG_UNSENT)
+        } else if self.is_limited(client) {
+            (usize::MAX, usize::MAX)
+        } else {
+            (self.max_unsent, self.max_unsent / 2)
+        }
+    }
+
     /// Lets leave what a client is to be sent, and closes it then if it shall go.
     pub(crate) fn flush(&mut self, now: Now<'_>, client: &mut Client<S>) {
         self.flush_as(now, client, Due::Now);
@@ -93,10 +110,10 @@ impl<S: Service> Front<S> {
 
     /// Stops reading from a client that is far ahead, and goes on when it is not any more.
     pub(crate) fn press_back(&mut self, client: &mut Client<S>) {
-        let full = client.outbox.len() > MAX_UNSENT;
+        let full = self.is_full(client);
         let held = client.is_held() || S::holds_all(self);
         let ahead = held && client.requests.waiting() > MAX_AHEAD;
-        let (most, low) = unsent_marks(client);
+        let (most, low) = self.unsent_marks(client);
         if client.outbox.len() > most {
             client.outbox.set_low_water(low);
         }

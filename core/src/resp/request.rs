@@ -141,14 +141,24 @@ impl Requests {
         self.buffer.len() - self.start
     }
 
+    /// Bytes that wait and have not been read as a part of a request: of an argument that has not
+    /// come whole, all that came.
+    pub fn unread(&self) -> usize {
+        let read = if self.parser.done { 0 } else { self.parser.at };
+        self.waiting().saturating_sub(read)
+    }
+
     /// Memory held, in bytes.
     pub fn capacity(&self) -> usize {
         self.buffer.capacity()
     }
 
     /// Memory held by the places of arguments, in bytes, as it is where addresses have 64 bits.
+    /// Those of a few short arguments count as a part of the client, so that an ordinary request leaves
+    /// the memory of its client as it was.
     pub fn argv_capacity(&self) -> usize {
-        self.parser.spans.capacity() * 16 + self.parser.inline.capacity()
+        let spans = self.parser.spans.capacity().saturating_sub(FEW) * 16;
+        spans + self.parser.inline.capacity().saturating_sub(FEW * 16)
     }
 
     /// Forgets all that waits.

@@ -7,7 +7,6 @@
 //! other request goes through the dispatch, which makes the checks that the obstacles ask for.
 
 use super::{Client, Command, Run, Server, checks};
-use crate::front::MAX_UNSENT;
 use crate::resp::request::{self, Args, FEW, Span};
 use crate::time::Now;
 
@@ -48,7 +47,7 @@ impl Server {
         let mut last: Option<Head<'b>> = None;
         // The keys of the first request were prefetched already, or it is the only one.
         let mut announced = 1;
-        while *left > 0 && client.outbox.len() <= MAX_UNSENT {
+        while *left > 0 && !self.is_full(client) {
             let request: &'b [u8] = bytes;
             let (head, used) = match last {
                 Some(head) if request.starts_with(head.bytes) => {

@@ -584,6 +584,7 @@ fn a_client_that_does_not_read_its_replies_is_not_read_from() {
         format!("*3\r\n$3\r\nset\r\n$1\r\nk\r\n${}\r\n{value}\r\n", value.len()).as_bytes(),
     );
     d.deaf = true;
+    d.server.max_unsent = 50 << 20;
     d.send(conn, &b"get k\r\n".repeat(200));
     assert!(!d.reading);
     d.deaf = false;
@@ -599,4 +600,21 @@ fn a_client_that_does_not_read_its_replies_is_not_read_from() {
     }
     assert!(d.reading);
     assert_eq!(got, 200 * (value.len() + "$1000000\r\n\r\n".len()));
+}
+
+#[test]
+fn a_client_that_a_limit_will_cut_off_is_read_on_until_then() {
+    let limits = ["client-output-buffer-limit \"normal 20000000 0 0\"", "maxmemory-clients 20mb"];
+    for limit in limits {
+        let mut d = Driver::new("");
+        let (conn, reader) = (d.connect(), d.connect());
+        d.server.max_unsent = 5 << 20;
+        d.line(conn, "setrange k 999999 x");
+        d.line(conn, &format!("config set {limit}"));
+        d.deaf = true;
+        d.send(reader, &b"get k\r\n".repeat(15));
+        assert!(d.reading && !d.is_closed(reader), "{limit}");
+        d.send(reader, &b"get k\r\n".repeat(10));
+        assert!(d.is_closed(reader), "{limit}");
+    }
 }

@@ -53,7 +53,7 @@ pub(crate) fn describe<S: Service>(client: &Client<S>, now: Option<Mono>) -> Str
         .subscriptions
         .as_deref()
         .map_or([0; 3], |s| [s.channels(), s.patterns(), s.shards()]);
-    let waiting = client.requests.waiting().max(client.input_bytes);
+    let waiting = client.requests.unread().max(client.input_bytes);
     let free = client.requests.capacity().saturating_sub(waiting);
     let command = Front::<S>::name_of(client.last_command).unwrap_or("NULL");
     // Redis keeps the first bytes in a buffer of their own and counts the others as a list.
