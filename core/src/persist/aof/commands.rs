@@ -52,6 +52,11 @@ impl CommandWriter {
         CommandWriter { out }
     }
 
+    /// Writes a library of functions: the command that loads its source.
+    pub fn function(&mut self, source: &[u8]) {
+        write_words(&mut self.out, [&b"FUNCTION"[..], b"LOAD", source]);
+    }
+
     /// The entries that follow belong to this database.
     pub fn select(&mut self, db: u64) {
         write_words(&mut self.out, [&b"SELECT"[..], itoa::Buffer::new().format(db).as_bytes()]);

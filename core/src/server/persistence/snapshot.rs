@@ -278,7 +278,11 @@ impl Server {
         let aof = &self.config.settings().aof;
         if aof_base && !aof.aof_use_rdb_preamble {
             let timestamp = aof.aof_timestamp_enabled.then_some(now.wall.as_secs());
-            return Encoder::Commands(CommandWriter::new(timestamp));
+            let mut writer = CommandWriter::new(timestamp);
+            for library in &self.service.persistence.libraries {
+                writer.function(library);
+            }
+            return Encoder::Commands(writer);
         }
         let used_memory = self.memory(None).used;
         let settings = self.config.settings();

@@ -314,3 +314,19 @@ fn writes_are_refused_that_cannot_be_appended_also_when_saving_fails() {
     d.pass(Duration::from_secs(2));
     assert_eq!(d.line(conn, "set k x"), "+OK\r\n");
 }
+
+#[test]
+fn a_rewrite_keeps_libraries_of_functions_whatever_the_form_of_its_base() {
+    for preamble in ["yes", "no"] {
+        let config = format!("{AOF}\naof-use-rdb-preamble {preamble}");
+        let mut d = Driver::new(&config);
+        let conn = d.connect();
+        let library = "#!lua name=lib\nredis.register_function('answer', function() return 42 end)";
+        d.send(conn, &encoded(&["function", "load", library]));
+        d.line(conn, "bgrewriteaof");
+        d.pass(Duration::from_secs(1));
+        let mut d = restarted(&d, &config);
+        let conn = d.connect();
+        assert_eq!(d.line(conn, "fcall answer 0"), ":42\r\n", "preamble {preamble}");
+    }
+}
