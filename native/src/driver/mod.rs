@@ -209,6 +209,8 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
         let mut listening = Some(listening);
         loop {
             if let Some(code) = self.exit {
+                // Whoever sees its connection end finds nobody listening.
+                self.listeners.clear();
                 self.disk.finish();
                 return Ok(code);
             }

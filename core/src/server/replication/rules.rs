@@ -44,6 +44,13 @@ impl Server {
         self.service.replication.primary.is_some() && self.config.settings().replica_read_only
     }
 
+    /// Whether this is a replica without its primary, which must not show data that may be old.
+    pub(in crate::server) fn is_stale(&self) -> bool {
+        let primary = self.service.replication.primary.as_ref();
+        primary.is_some_and(|primary| primary.stream.is_none())
+            && !self.config.settings().replica_serve_stale_data
+    }
+
     /// What stands against a command because of the roles of this server and of the client.
     /// `queued` and `lacking` are the flags that the commands have which EXEC would carry out, and
     /// those that one of them lacks.
@@ -56,14 +63,14 @@ impl Server {
     ) -> Option<CommandError> {
         let settings = self.config.settings();
         let writes = (flags | queued) & flag::WRITE != 0;
-        if let Some(primary) = &self.service.replication.primary {
+        if self.service.replication.primary.is_some() {
             if writes && settings.replica_read_only && !client.state.from_primary {
                 return Some(CommandError::text(
                     "READONLY You can't write against a read only replica.",
                 ));
             }
-            let stale = flags & flag::STALE == 0 || lacking & flag::STALE != 0;
-            if stale && primary.stream.is_none() && !settings.replica_serve_stale_data {
+            let wants_fresh = flags & flag::STALE == 0 || lacking & flag::STALE != 0;
+            if wants_fresh && self.is_stale() {
                 return Some(CommandError::text(
                     "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to \
                      'no'.",

@@ -244,6 +244,9 @@ impl Server {
         {
             return Err(error);
         }
+        if self.is_stale() && flags & flag::STALE == 0 {
+            return Err(CommandError::text("ERR Can not execute the command on a stale replica"));
+        }
         if let Some(error) = self.check_role(now.mono, client, flags, (0, 0)) {
             return Err(error);
         }
