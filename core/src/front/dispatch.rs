@@ -3,8 +3,8 @@
 use core::mem;
 
 use super::{
-    Admission, Call, Check, Client, ClientState, Command, Front, Obstacles, ReplyMode, Run, Service,
-    Standing,
+    Admission, Call, Check, Client, ClientState, Command, Front, Obstacles, ReplyMode, Run,
+    Service, Standing,
 };
 use crate::acl::Context;
 use crate::command::error::up_to_nul;

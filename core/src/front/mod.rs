@@ -20,15 +20,15 @@
 //! * [`stats`]: what is counted;
 //! * [`info_text`]: the text of INFO as it is written;
 //! * [`config`]: directives: reading, checking, rewriting files;
-//! * [`service`], [`clients`], [`table`], [`names`], [`call`]: the shape of it all: the trait of a
-//!   program, what is known of a client, commands and how they are found, one call. They name each
-//!   other, as a trait and the types that it is a parameter of do;
+//! * [`service`], [`clients`], [`table`], [`names`], [`call`], `obstacles`: the shape of it all: the
+//!   trait of a program, what is known of a client, commands and how they are found, one call, what
+//!   can refuse or delay a command and the checks against that. They name each other, as a trait and
+//!   the types that it is a parameter of do;
 //! * `log`, `disk`, `listeners`, `output`, `pause`: lines for the log, disk operations, listeners,
 //!   replies on their way out, CLIENT PAUSE;
 //! * `acl`: who is logged in as whom, and what is denied to whom by the rules of [`crate::acl`];
 //! * `pubsub`, `tracking`, `monitor`: what clients are told besides replies;
 //! * [`slowlog`], `latency`: what has taken long;
-//! * `obstacles`: what can refuse or delay a command, and the checks against that;
 //! * `dispatch`: from bytes to replies, through the checks;
 //! * `connections`: connections that come and go;
 //! * `cron`: what is done because time passes;
