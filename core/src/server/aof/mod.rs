@@ -4,12 +4,16 @@
 //!   are made durable as `appendfsync` says;
 //! * `gate`: replies that promise what is not durable yet stay in their outboxes;
 //! * `starting`: what is done with the files when the server starts; `replay` reads commands back;
-//! * `rewriting`: all data anew, so that old commands can go; `switching`: on and off.
+//! * `rewrite`: all data anew, so that old commands can go: a machine that knows only the files;
+//!   `backoff`: how long it waits after failures; `rewriting`: the server around it;
+//! * `switching`: on and off.
 //!
 //! How the files look is told in [`persist::aof`](crate::persist::aof).
 
+mod backoff;
 mod gate;
 mod replay;
+mod rewrite;
 mod rewriting;
 mod starting;
 mod switching;
@@ -18,8 +22,8 @@ mod writing;
 use gate::Gate;
 pub(super) use gate::Held;
 use replay::Load;
+use rewrite::Rewrite;
 pub(super) use rewriting::ROWS;
-use rewriting::Rewrite;
 use writing::Log;
 
 use super::Server;
@@ -49,9 +53,9 @@ pub(super) struct Aof {
     starting: bool,
     /// What is being loaded.
     load: Option<Box<Load>>,
-    /// Clients whose DEBUG LOADAOF waits to begin.
+    /// The client whose DEBUG LOADAOF waits to begin.
     reload: Option<u64>,
-    /// Whether everybody waits for it.
+    /// Whether all clients wait for it.
     reload_holds: bool,
     /// Bytes in all parts.
     current_size: u64,
@@ -88,7 +92,7 @@ pub(super) enum Step {
     /// Commands are appended, their end made durable, a failed write undone.
     Log(writing::Step),
     /// All data is written anew.
-    Rewrite(Box<rewriting::Step>),
+    Rewrite(Box<rewrite::Step>),
     /// The files are looked at.
     Start(Box<starting::Step>),
     /// They are loaded.
@@ -222,7 +226,7 @@ impl Server {
         text.field("aof_current_rewrite_time_sec", rewrite.takes(self.now.1).unwrap_or(-1));
         text.field("aof_last_bgrewrite_status", status(!rewrite.failed));
         text.field("aof_rewrites", rewrite.count);
-        text.field("aof_rewrites_consecutive_failures", rewrite.failures);
+        text.field("aof_rewrites_consecutive_failures", rewrite.backoff.failures());
         text.field("aof_last_write_status", status(!log.has_failed()));
         text.field("aof_last_cow_size", rewrite.copied);
     }

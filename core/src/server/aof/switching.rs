@@ -62,7 +62,7 @@ impl Server {
                 false
             }
             Some(change) => {
-                self.rewrite_for_change(change);
+                self.rewrite_for_change(now, change);
                 true
             }
             None => {
@@ -83,7 +83,7 @@ impl Server {
         self.retire_log();
         if temporary {
             // There is no base that it could stand behind.
-            self.remove_temporary_incr();
+            self.remove_temporary_incr(now);
         }
         self.service.aof.feed.begin_anew();
         self.kill_rewrite(now);

@@ -573,7 +573,7 @@ impl Server {
                 self.save_ended(now, save, job.dirty, &directory, result);
                 self.dump_ended(now, file);
             }
-            Purpose::RewriteAof { path } => self.rewrite_ended(now, path, result),
+            Purpose::RewriteAof { .. } => self.rewrite_ended(now, result),
             Purpose::Slots { .. } => self.slots_snapshot_ended(now, result),
             Purpose::Replicas => {
                 let text = match &result {
