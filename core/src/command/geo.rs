@@ -32,7 +32,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .flags(flag::READONLY)
         .keys(READ)
         .summary("Gives the distance between two members.")
-        .syntax("key member1 member2 [unit: \"m\" | \"km\" | \"ft\" | \"mi\"]"),
+        .syntax("key member1 member2 [unit: M | KM | FT | MI]"),
     row("geohash", -2, geohash)
         .flags(flag::READONLY)
         .keys(READ)
@@ -54,7 +54,7 @@ pub static ROWS: &[Row<Handler>] = &[
         ])
         .complexity(SEARCHING)
         .summary("Finds members within a distance from a place, and can store them.")
-        .syntax("key longitude latitude radius <unit: \"m\" | \"km\" | \"ft\" | \"mi\"> [WITHCOORD] [WITHDIST] [WITHHASH] [count-block: COUNT count [ANY@6.2.0]] [order: ASC | DESC] [store: STORE storekey=key#key:1 | STOREDIST storedistkey=key#key:2]")
+        .syntax("key longitude latitude radius <unit: M | KM | FT | MI> [WITHCOORD] [WITHDIST] [WITHHASH] [count-block: COUNT count [ANY@6.2.0]] [order: ASC | DESC] [store: STORE storekey=key#key:1 | STOREDIST storedistkey=key#key:2]")
         .history(&[
             ("6.2.0", "New: `ANY` behind `COUNT`."),
             ("7.0.0", "Units may be in upper case."),
@@ -66,7 +66,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .since("3.2.10")
         .complexity(SEARCHING)
         .summary("Finds members within a distance from a place.")
-        .syntax("key longitude latitude radius <unit: \"m\" | \"km\" | \"ft\" | \"mi\"> [WITHCOORD] [WITHDIST] [WITHHASH] [count-block: COUNT count [ANY@6.2.0]] [order: ASC | DESC]")
+        .syntax("key longitude latitude radius <unit: M | KM | FT | MI> [WITHCOORD] [WITHDIST] [WITHHASH] [count-block: COUNT count [ANY@6.2.0]] [order: ASC | DESC]")
         .history(&[("6.2.0", "New: `ANY` behind `COUNT`.")])
         .deprecated("6.2.0", "`GEOSEARCH` with the `BYRADIUS` argument"),
     row("georadiusbymember", -5, search::georadiusbymember)
@@ -78,7 +78,7 @@ pub static ROWS: &[Row<Handler>] = &[
         ])
         .complexity(SEARCHING)
         .summary("Finds members within a distance from a member, and can store them.")
-        .syntax("key member radius <unit: \"m\" | \"km\" | \"ft\" | \"mi\"> [WITHCOORD] [WITHDIST] [WITHHASH] [count-block: COUNT count [ANY]] [order: ASC | DESC] [store: STORE storekey=key#key:1 | STOREDIST storedistkey=key#key:2]")
+        .syntax("key member radius <unit: M | KM | FT | MI> [WITHCOORD] [WITHDIST] [WITHHASH] [count-block: COUNT count [ANY]] [order: ASC | DESC] [store: STORE storekey=key#key:1 | STOREDIST storedistkey=key#key:2]")
         .history(&[("7.0.0", "Units may be in upper case.")])
         .deprecated(
             "6.2.0",
@@ -90,7 +90,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .since("3.2.10")
         .complexity(SEARCHING)
         .summary("Finds members within a distance from a member.")
-        .syntax("key member radius <unit: \"m\" | \"km\" | \"ft\" | \"mi\"> [WITHCOORD] [WITHDIST] [WITHHASH] [count-block: COUNT count [ANY]] [order: ASC | DESC]")
+        .syntax("key member radius <unit: M | KM | FT | MI> [WITHCOORD] [WITHDIST] [WITHHASH] [count-block: COUNT count [ANY]] [order: ASC | DESC]")
         .deprecated("6.2.0", "`GEOSEARCH` with the `BYRADIUS` and `FROMMEMBER` arguments"),
     row("geosearch", -7, search::geosearch)
         .flags(flag::READONLY)
@@ -98,7 +98,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .since("6.2.0")
         .complexity(SEARCHING)
         .summary("Finds members within a circle or a box.")
-        .syntax("key <from: FROMMEMBER member | FROMLONLAT <fromlonlat: longitude latitude>> <by: <circle: BYRADIUS radius <unit: \"m\" | \"km\" | \"ft\" | \"mi\">> | <box: BYBOX width height <unit: \"m\" | \"km\" | \"ft\" | \"mi\">>> [order: ASC | DESC] [count-block: COUNT count [ANY]] [WITHCOORD] [WITHDIST] [WITHHASH]")
+        .syntax("key <from: FROMMEMBER member | FROMLONLAT <fromlonlat: longitude latitude>> <by: <circle: BYRADIUS radius <unit: M | KM | FT | MI>> | <box: BYBOX width height <unit: M | KM | FT | MI>>> [order: ASC | DESC] [count-block: COUNT count [ANY]] [WITHCOORD] [WITHDIST] [WITHHASH]")
         .history(&[("7.0.0", "Units may be in upper case.")]),
     row("geosearchstore", -8, search::geosearchstore)
         .flags(flag::WRITE | flag::DENYOOM)
@@ -106,7 +106,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .since("6.2.0")
         .complexity(SEARCHING)
         .summary("Finds members within a circle or a box, and stores them.")
-        .syntax("destination source <from: FROMMEMBER member | FROMLONLAT <fromlonlat: longitude latitude>> <by: <circle: BYRADIUS radius <unit: \"m\" | \"km\" | \"ft\" | \"mi\">> | <box: BYBOX width height <unit: \"m\" | \"km\" | \"ft\" | \"mi\">>> [order: ASC | DESC] [count-block: COUNT count [ANY]] [STOREDIST]")
+        .syntax("destination source <from: FROMMEMBER member | FROMLONLAT <fromlonlat: longitude latitude>> <by: <circle: BYRADIUS radius <unit: M | KM | FT | MI>> | <box: BYBOX width height <unit: M | KM | FT | MI>>> [order: ASC | DESC] [count-block: COUNT count [ANY]] [STOREDIST]")
         .history(&[("7.0.0", "Units may be in upper case.")]),
 ];
 
