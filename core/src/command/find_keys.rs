@@ -1,6 +1,6 @@
 //! Where the keys of a command stand, read off its key specifications.
 
-use super::meta::{Begin, Find, Meta, flag, key};
+use super::meta::{Begin, Find, Meta, flag, key, special};
 use super::{KeySpec, migrate};
 use crate::resp::number::parse_i64;
 use crate::resp::request::Args;
@@ -10,7 +10,7 @@ use crate::resp::request::Args;
 /// `None` if the arguments do not fit the specification.
 pub fn keys(meta: &Meta, args: Args<'_>) -> Option<Vec<(usize, u32)>> {
     let mut found = Vec::new();
-    if meta.name == "migrate" {
+    if meta.is(special::MIGRATE) {
         // Its second specification does not say where a password may stand that looks like KEYS.
         let (first, count) = migrate::places_of_keys(args);
         let flags = key::RW | key::ACCESS | key::DELETE;

@@ -1,7 +1,7 @@
 //! Keys of any type: deleting, renaming, copying, listing. When they expire stands in `expire`,
 //! listing them in `scan`, emptying whole databases in `flush`.
 
-use super::meta::{acl, flag, key};
+use super::meta::{acl, flag, key, special};
 use super::{Class, CommandError, Ctx, Group, Handler, KeySpec, Row, expire, flush, scan};
 use crate::resp::number::parse_i64;
 use crate::store::{StringRef, ValueRef};
@@ -50,6 +50,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .summary("Tells when a key expires, in seconds since 1970.")
         .syntax("key"),
     row("keys", 2, scan::keys)
+        .special(special::ONLY_EXPIRES)
         .flags(flag::READONLY)
         .acl(acl::KEYSPACE | acl::DANGEROUS)
         .complexity("O(N), N being the number of keys in the database.")
@@ -57,6 +58,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .syntax("pattern")
         .tips(&["request_policy:all_shards", "nondeterministic_output_order"]),
     row("move", 3, move_key)
+        .not_in_cluster("ERR MOVE is not allowed in cluster mode")
         .flags(flag::WRITE | flag::FAST)
         .keys(&[KeySpec::one(1, key::RW | key::ACCESS | key::UPDATE)])
         .summary("Moves a key to another database.")
@@ -119,6 +121,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .tips(&["nondeterministic_output"])
         .history(TTL_HISTORY),
     row("randomkey", 1, scan::randomkey)
+        .special(special::ONLY_EXPIRES)
         .flags(flag::READONLY)
         .summary("Gives the name of any key.")
         .tips(&["request_policy:all_shards", "nondeterministic_output"]),
@@ -140,6 +143,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .syntax("key newkey")
         .history(&[("3.2.0", "Renaming a key to its own name is no error any more.")]),
     row("scan", -2, scan::scan)
+        .special(special::ONLY_EXPIRES)
         .flags(flag::READONLY)
         .since("2.8.0")
         .complexity("O(1) a call; O(N) for all, N being the number of keys in the database.")
@@ -195,6 +199,7 @@ pub static ROWS: &[Row<Handler>] = &[
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
         .history(FLUSH_HISTORY),
     server("swapdb", 3, flush::swapdb)
+        .not_in_cluster("ERR SWAPDB is not allowed in cluster mode")
         .flags(flag::WRITE | flag::FAST)
         .since("4.0.0")
         .complexity("O(N), N being the number of clients that watch keys of the two databases.")

@@ -43,6 +43,10 @@ pub struct Meta {
     pub deprecated: Option<(&'static str, &'static str)>,
     /// Whether it is for servers and their makers rather than for clients.
     pub system: bool,
+    /// Bits of [`special`].
+    pub special: u32,
+    /// Why it is refused by a node of a cluster, if it always is.
+    pub not_in_cluster: Option<&'static str>,
 }
 
 impl<H: Copy> Row<H> {
@@ -63,6 +67,8 @@ impl<H: Copy> Row<H> {
             history: &[],
             deprecated: None,
             system: false,
+            special: 0,
+            not_in_cluster: None,
         };
         Self { meta, handler, subcommands: &[] }
     }
@@ -133,6 +139,18 @@ impl<H: Copy> Row<H> {
         self
     }
 
+    /// With these bits of [`special`].
+    pub const fn special(mut self, special: u32) -> Self {
+        self.meta.special = special;
+        self
+    }
+
+    /// Refused by a node of a cluster, with this error.
+    pub const fn not_in_cluster(mut self, error: &'static str) -> Self {
+        self.meta.not_in_cluster = Some(error);
+        self
+    }
+
     /// With subcommands.
     pub const fn subcommands(mut self, rows: &'static [Row<H>]) -> Self {
         self.subcommands = rows;
@@ -152,6 +170,12 @@ impl Meta {
     #[inline]
     pub fn has(&self, flags: u32) -> bool {
         self.flags & flags == flags
+    }
+
+    /// Whether one of these bits of [`special`] is set.
+    #[inline]
+    pub fn is(&self, special: u32) -> bool {
+        self.special & special != 0
     }
 
     /// All ACL categories: those given, and those that follow from the flags as in Redis.
@@ -178,6 +202,32 @@ impl Meta {
         }
         all
     }
+}
+
+/// What the dispatch has to know of single commands. COMMAND does not tell these.
+pub mod special {
+    /// EXEC: it counts as all the commands that it carries out, and ends the transaction even if it is
+    /// refused.
+    pub const EXEC: u32 = 1;
+    /// MULTI.
+    pub const MULTI: u32 = 1 << 1;
+    /// It is carried out at once inside a transaction.
+    pub const NOT_QUEUED: u32 = 1 << 2;
+    /// It ends a transaction without carrying it out, so it needs no memory for that.
+    pub const DROPS_QUEUE: u32 = 1 << 3;
+    /// It is allowed to a subscribed client in version 2 of the protocol.
+    pub const WHILE_SUBSCRIBED: u32 = 1 << 4;
+    /// It works on channels that belong to slots.
+    pub const SHARD_CHANNELS: u32 = 1 << 5;
+    /// It tells that writes are refused, although it writes nothing (PING).
+    pub const TELLS_DISK_ERROR: u32 = 1 << 6;
+    /// It changes nothing but that it finds keys that have expired, which belong together no more
+    /// than if they had expired by themselves.
+    pub const ONLY_EXPIRES: u32 = 1 << 7;
+    /// MIGRATE: its keys are on their way.
+    pub const MIGRATE: u32 = 1 << 8;
+    /// `enable-debug-command` says who may call it.
+    pub const DEBUG: u32 = 1 << 9;
 }
 
 /// Where keys stand among the arguments.

@@ -1,7 +1,7 @@
 //! Commands on the connection itself: AUTH, HELLO, PING, ECHO, QUIT, RESET.
 
 use super::{Call, Front, Handler, ReplyMode, Rows, Service, Standing, VERSION, row};
-use crate::command::meta::{acl, flag};
+use crate::command::meta::{acl, flag, special};
 use crate::command::{CommandError, Group, Row};
 use crate::resp::Proto;
 use crate::resp::number::parse_i64;
@@ -29,17 +29,20 @@ impl<S: Service> Rows<S> {
             .syntax("[arguments: protover [AUTH <auth: username password>] [SETNAME clientname]]")
             .history(&[("6.2.0", "The version may be left out: nothing is changed then.")]),
         row(Group::Connection, "ping", -1, ping)
+            .special(special::WHILE_SUBSCRIBED | special::TELLS_DISK_ERROR)
             .flags(flag::FAST)
             .acl(acl::CONNECTION)
             .summary("Shows that the server answers.")
             .syntax("[message]")
             .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
         row(Group::Connection, "quit", -1, quit)
+            .special(special::NOT_QUEUED | special::DROPS_QUEUE | special::WHILE_SUBSCRIBED)
             .flags(BEFORE_AUTH)
             .acl(acl::CONNECTION)
             .summary("Closes the connection.")
             .deprecated("7.2.0", "just closing the connection"),
         row(Group::Connection, "reset", 1, reset)
+            .special(special::NOT_QUEUED | special::DROPS_QUEUE | special::WHILE_SUBSCRIBED)
             .flags(BEFORE_AUTH)
             .acl(acl::CONNECTION)
             .since("6.2.0")

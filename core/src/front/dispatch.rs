@@ -8,7 +8,7 @@ use super::{
 };
 use crate::acl::Context;
 use crate::command::error::up_to_nul;
-use crate::command::meta::flag;
+use crate::command::meta::{flag, special};
 use crate::command::{CommandError, Group};
 use crate::machine::LogLevel;
 use crate::resp::reply::Reply;
@@ -116,7 +116,8 @@ impl<S: Service> Front<S> {
         client.standing = Standing::Closing;
     }
 
-    /// Hangs up on a browser that somebody's page has sent here, before it gets to its commands.
+    /// Closes the connection of a browser that a page has sent here (cross-protocol scripting), before
+    /// it gets to its commands.
     fn turn_away(&mut self, client: &mut Client<S>) {
         self.log(LogLevel::Warning, || {
             format!(
@@ -131,7 +132,8 @@ impl<S: Service> Front<S> {
 
     /// Carries out one command, unless something stands against it.
     pub(crate) fn execute(&mut self, now: Now<'_>, client: &mut Client<S>, args: Args<'_>) {
-        if S::execute_fast(self, now, client, args) {
+        let obstacles = self.obstacles(client);
+        if S::execute_fast(self, now, client, args, obstacles) {
             return;
         }
         if client.replies == ReplyMode::SkipNext {
@@ -144,7 +146,7 @@ impl<S: Service> Front<S> {
                 return S::refuse(self, client, None, args, &error);
             }
         };
-        match self.check(now, client, command, args) {
+        match self.check(now, client, command, args, obstacles) {
             Ok(Admission::Call) => S::carry_out(self, now, client, command, args),
             Ok(Admission::Queued) => {}
             Ok(Admission::Held) => return,
@@ -228,7 +230,7 @@ impl<S: Service> Front<S> {
         command: &'static Command<S>,
         _args: Args<'_>,
     ) -> Result<Admission, CommandError> {
-        if client.only_listens() && !is_for_listeners(command) {
+        if client.only_listens() && !command.meta.is(special::WHILE_SUBSCRIBED) {
             return Err(CommandError::composed(format!(
                 "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / \
                  RESET are allowed in this context",
@@ -334,7 +336,7 @@ impl<S: Service> Front<S> {
 
     /// Counts a call that has ended, with the nanoseconds that it took and whether it failed, and
     /// notes it if it was slow.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn count_call(
         &mut self,
         now: Now<'_>,
@@ -367,23 +369,6 @@ impl<S: Service> Front<S> {
             }
         }
     }
-}
-
-/// Whether a command is allowed to a client that listens, in version 2 of the protocol.
-fn is_for_listeners<S: Service>(command: &Command<S>) -> bool {
-    command.parent.is_none()
-        && matches!(
-            command.meta.name,
-            "ping"
-                | "subscribe"
-                | "ssubscribe"
-                | "unsubscribe"
-                | "sunsubscribe"
-                | "psubscribe"
-                | "punsubscribe"
-                | "quit"
-                | "reset"
-        )
 }
 
 fn is_http(name: &[u8]) -> bool {

@@ -5,6 +5,8 @@
 //! is. So a check that the fast path does not know of is never made at all: the first test of the
 //! new feature shows that.
 
+use core::ops::ControlFlow;
+
 use super::{Admission, Client, ClientState, Command, Front, ReplyMode, Service, Standing};
 use crate::command::CommandError;
 use crate::resp::request::Args;
@@ -51,12 +53,6 @@ impl Obstacles {
         Self(self.0 | others.0)
     }
 
-    /// These obstacles, if they are there.
-    #[inline(always)]
-    pub const fn when(self, there: bool) -> Self {
-        if there { self } else { Self(0) }
-    }
-
     /// These obstacles without others.
     #[inline(always)]
     pub const fn except(self, others: Self) -> Self {
@@ -91,40 +87,67 @@ pub struct Check<S: Service> {
     ) -> Result<Admission, CommandError>,
 }
 
-impl<S: Service> Client<S> {
-    /// What about this client stands in the way of its commands.
-    #[inline(always)]
-    fn obstacles(&self) -> Obstacles {
-        (Obstacles::LEAVING.when(self.standing != Standing::Open))
-            .and(Obstacles::RESTRICTED.when(!self.unrestricted))
-            .and(Obstacles::REPLIES.when(self.replies != ReplyMode::On))
-            .and(Obstacles::SUBSCRIBED.when(self.subscriptions.is_some()))
-            .and(Obstacles::TRACKS.when(self.tracking.is_some()))
-            .and(Obstacles::HELD.when(self.is_held()))
-            .and(Obstacles::TRANSACTION.when(self.state.in_transaction()))
-    }
-}
-
 impl<S: Service> Front<S> {
-    /// What stands in the way of a client's commands.
+    /// Looks at all that can stand in the way of a client's commands: tells `found` of each obstacle
+    /// whether it is there, until it breaks off.
     #[inline(always)]
-    pub(crate) fn obstacles(&self, client: &Client<S>) -> Obstacles {
-        client
-            .obstacles()
-            .and(Obstacles::MONITORS.when(!self.monitors.is_empty()))
-            .and(Obstacles::PAUSE.when(self.pause.is_set()))
-            .and(Obstacles::STALLED.when(self.stalled != 0))
-            .and(S::obstacles(self, client))
+    fn look_for_obstacles(
+        &self,
+        client: &Client<S>,
+        mut found: impl FnMut(Obstacles, bool) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        found(Obstacles::LEAVING, client.standing != Standing::Open)?;
+        found(Obstacles::RESTRICTED, !client.unrestricted)?;
+        found(Obstacles::REPLIES, client.replies != ReplyMode::On)?;
+        found(Obstacles::SUBSCRIBED, client.subscriptions.is_some())?;
+        found(Obstacles::TRACKS, client.tracking.is_some())?;
+        found(Obstacles::HELD, client.is_held())?;
+        found(Obstacles::TRANSACTION, client.state.in_transaction())?;
+        found(Obstacles::MONITORS, !self.monitors.is_empty())?;
+        found(Obstacles::PAUSE, self.pause.is_set())?;
+        found(Obstacles::STALLED, self.stalled != 0)?;
+        S::look_for_obstacles(self, client, found)
     }
 
-    /// Makes the checks that a command needs before it is called: those of the front, then those of
-    /// the service.
+    /// Whether there is no obstacle to a client's commands but such as are `allowed`.
+    #[inline(always)]
+    pub(crate) fn is_unobstructed(&self, client: &Client<S>, allowed: Obstacles) -> bool {
+        self.look_for_obstacles(client, |obstacle, there| match there && !obstacle.meets(allowed) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        })
+        .is_continue()
+    }
+
+    /// What stands in the way of a client's commands.
+    #[inline]
+    pub(super) fn obstacles(&self, client: &Client<S>) -> Obstacles {
+        // Nearly always there are none, and nothing has to be gathered.
+        if self.is_unobstructed(client, Obstacles::default()) {
+            return Obstacles::default();
+        }
+        self.gather_obstacles(client)
+    }
+
+    #[cold]
+    fn gather_obstacles(&self, client: &Client<S>) -> Obstacles {
+        let mut all = Obstacles::default();
+        let _ = self.look_for_obstacles(client, |obstacle, there| {
+            all = if there { all.and(obstacle) } else { all };
+            ControlFlow::Continue(())
+        });
+        all
+    }
+
+    /// Makes the checks that a command needs before it is called, where these obstacles are there:
+    /// those of the front, then those of the service.
     pub(super) fn check(
         &mut self,
         now: Now<'_>,
         client: &mut Client<S>,
         command: &'static Command<S>,
         args: Args<'_>,
+        obstacles: Obstacles,
     ) -> Result<Admission, CommandError> {
         if !command.meta.takes(args.len()) {
             return Err(CommandError::arity(&command.name));
@@ -132,7 +155,9 @@ impl<S: Service> Front<S> {
         if let Some(error) = S::forbidden(self, client, command) {
             return Err(error);
         }
-        let obstacles = self.obstacles(client);
+        if obstacles.is_empty() {
+            return Ok(Admission::Call);
+        }
         for Check { about, check } in Self::CHECKS.iter().chain(S::CHECKS) {
             if about.meets(obstacles) {
                 let admission = check(self, now, client, command, args)?;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::clients::ChannelKind;
 use super::{Call, Client, Front, Handler, Rows, Service, Standing, container, row};
-use crate::command::meta::{KeySpec, flag, key};
+use crate::command::meta::{KeySpec, flag, key, special};
 use crate::command::{CommandError, Group, Row};
 use crate::glob;
 use crate::machine::Outbox;
@@ -15,38 +15,38 @@ use crate::time::Now;
 impl<S: Service> Rows<S> {
     /// The rows of this file.
     pub(crate) const PUBSUB: &'static [Row<Handler<S>>] = &[
-    row(Group::Pubsub, "subscribe", -2, |s, c| subscribe(s, c, ChannelKind::Channel))
+    row(Group::Pubsub, "subscribe", -2, |s, c| subscribe(s, c, ChannelKind::Channel)).special(special::WHILE_SUBSCRIBED)
         .flags(SUBSCRIBING)
         .since("2.0.0")
         .complexity("O(N), N being the number of channels given.")
         .summary("Listens to messages published on channels.")
         .syntax("channel ..."),
-    row(Group::Pubsub, "unsubscribe", -1, |s, c| unsubscribe(s, c, ChannelKind::Channel))
+    row(Group::Pubsub, "unsubscribe", -1, |s, c| unsubscribe(s, c, ChannelKind::Channel)).special(special::WHILE_SUBSCRIBED)
         .flags(SUBSCRIBING)
         .since("2.0.0")
         .complexity("O(N), N being the number of channels left.")
         .summary("Stops listening to channels, to all if none is named.")
         .syntax("[channel ...]"),
-    row(Group::Pubsub, "psubscribe", -2, |s, c| subscribe(s, c, ChannelKind::Pattern))
+    row(Group::Pubsub, "psubscribe", -2, |s, c| subscribe(s, c, ChannelKind::Pattern)).special(special::WHILE_SUBSCRIBED)
         .flags(SUBSCRIBING)
         .since("2.0.0")
         .complexity("O(N), N being the number of patterns given.")
         .summary("Listens to messages published on channels whose names match patterns.")
         .syntax("pattern ..."),
-    row(Group::Pubsub, "punsubscribe", -1, |s, c| unsubscribe(s, c, ChannelKind::Pattern))
+    row(Group::Pubsub, "punsubscribe", -1, |s, c| unsubscribe(s, c, ChannelKind::Pattern)).special(special::WHILE_SUBSCRIBED)
         .flags(SUBSCRIBING)
         .since("2.0.0")
         .complexity("O(N), N being the number of patterns left.")
         .summary("Stops listening to patterns, to all if none is named.")
         .syntax("[pattern ...]"),
-    row(Group::Pubsub, "ssubscribe", -2, |s, c| subscribe(s, c, ChannelKind::Shard))
+    row(Group::Pubsub, "ssubscribe", -2, |s, c| subscribe(s, c, ChannelKind::Shard)).special(special::WHILE_SUBSCRIBED | special::SHARD_CHANNELS)
         .flags(SUBSCRIBING)
         .keys(&[KeySpec::range(1, -1, 1, key::NOT_KEY)])
         .since("7.0.0")
         .complexity("O(N), N being the number of channels given.")
         .summary("Listens to messages published on shard channels.")
         .syntax("shardchannel ..."),
-    row(Group::Pubsub, "sunsubscribe", -1, |s, c| unsubscribe(s, c, ChannelKind::Shard))
+    row(Group::Pubsub, "sunsubscribe", -1, |s, c| unsubscribe(s, c, ChannelKind::Shard)).special(special::WHILE_SUBSCRIBED | special::SHARD_CHANNELS)
         .flags(SUBSCRIBING)
         .keys(&[KeySpec::range(1, -1, 1, key::NOT_KEY)])
         .since("7.0.0")
@@ -61,7 +61,7 @@ impl<S: Service> Rows<S> {
         )
         .summary("Sends a message to all who listen to a channel.")
         .syntax("channel message"),
-    row(Group::Pubsub, "spublish", 3, spublish)
+    row(Group::Pubsub, "spublish", 3, spublish).special(special::SHARD_CHANNELS)
         .flags(PUBLISHING)
         .keys(&[KeySpec::one(1, key::NOT_KEY)])
         .since("7.0.0")
@@ -156,12 +156,12 @@ pub(crate) enum Push {
 const INVALIDATIONS: &[u8] = b"__redis__:invalidate";
 
 impl Pubsub {
-    /// How many channels somebody listens to.
+    /// How many channels have subscribers.
     pub(crate) fn channels(&self) -> usize {
         self.channels.len()
     }
 
-    /// How many patterns somebody listens to.
+    /// How many patterns have subscribers.
     pub(crate) fn patterns(&self) -> usize {
         self.patterns.len()
     }
@@ -171,12 +171,12 @@ impl Pubsub {
         !self.queued_for_current.is_empty()
     }
 
-    /// How many shard channels somebody listens to.
+    /// How many shard channels have subscribers.
     pub(crate) fn shards(&self) -> usize {
         self.shards.len()
     }
 
-    /// The shard channels that somebody listens to.
+    /// The shard channels that have subscribers.
     pub(crate) fn shard_names(&self) -> impl Iterator<Item = &[u8]> {
         self.shards.keys().map(|name| &name[..])
     }

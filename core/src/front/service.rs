@@ -1,6 +1,7 @@
 //! [`Service`]: what a program behind a [`Front`] is, and the hooks by which the front calls it.
 
 use core::fmt::Debug;
+use core::ops::ControlFlow;
 
 use super::config::{Change, FrontSettings, OutputLimit, Schema};
 use super::info_text::Text;
@@ -175,11 +176,15 @@ pub trait Service: Clone + Debug + Send + Sync + Sized + 'static {
     ) {
     }
 
-    /// What of the program's own state can refuse or delay a client's commands. Its
-    /// [`Service::CHECKS`] look into it.
+    /// What of the program's own state can refuse or delay a client's commands: tells `found` of each
+    /// obstacle whether it is there, until it breaks off. [`Service::CHECKS`] are about these.
     #[inline]
-    fn obstacles(_front: &Front<Self>, _client: &Client<Self>) -> Obstacles {
-        Obstacles::default()
+    fn look_for_obstacles(
+        _front: &Front<Self>,
+        _client: &Client<Self>,
+        _found: impl FnMut(Obstacles, bool) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        ControlFlow::Continue(())
     }
 
     /// The fast path for whole requests: carries out those at the beginning of `bytes` that need no
@@ -194,13 +199,14 @@ pub trait Service: Clone + Debug + Send + Sync + Sized + 'static {
     ) {
     }
 
-    /// The fast path for one request. True if it was carried out.
+    /// The fast path for one request, where these obstacles are there. True if it was carried out.
     #[inline]
     fn execute_fast(
         _front: &mut Front<Self>,
         _now: Now<'_>,
         _client: &mut Client<Self>,
         _args: Args<'_>,
+        _obstacles: Obstacles,
     ) -> bool {
         false
     }

@@ -1,8 +1,10 @@
 //! The server's checks before a command is called, and the states that they are about.
 
+use core::ops::ControlFlow;
+
 use super::{Client, Command, Server, transactions};
 use crate::command::CommandError;
-use crate::command::meta::flag;
+use crate::command::meta::{flag, special};
 use crate::front::{Admission, Check, Obstacles};
 use crate::resp::reply::Reply;
 use crate::resp::request::Args;
@@ -48,25 +50,28 @@ pub(super) const CHECKS: &[Check<super::Redis>] = &[
 ];
 
 impl Server {
-    /// What of the server's own state stands in the way of a client's commands.
+    /// Looks at what of the server's own state can stand in the way of a client's commands.
     #[inline(always)]
-    pub(super) fn server_obstacles(&self, client: &Client) -> Obstacles {
+    pub(super) fn look_for_server_obstacles(
+        &self,
+        client: &Client,
+        mut found: impl FnMut(Obstacles, bool) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
         let settings = self.config.settings();
-        let persistence = &self.service.persistence;
         let state = &client.state;
-        CLUSTER
-            .when(self.is_clustered())
-            .and(CLUSTER_CLIENT.when(state.asking || state.imports))
-            .and(SCRIPT.when(self.script_is_paused()))
-            .and(EXECUTING.when(self.service.executing))
-            .and(ALL_HELD.when(self.holds_all()))
-            .and(MAXMEMORY.when(settings.maxmemory > 0))
-            .and(TRACKED_KEYS.when(self.tracking.exceeds(settings.tracking_table_max_keys)))
-            .and(DISK_ERROR.when(persistence.saves.failed || self.aof_has_failed()))
-            .and(LOADING.when(self.is_loading()))
-            .and(REPLICA.when(self.service.replication.is_replica()))
-            .and(MIN_REPLICAS.when(settings.min_replicas_to_write > 0))
-            .and(BETWEEN_SERVERS.when(state.replica.is_some() || state.from_primary))
+        let disk_error = self.service.persistence.saves.failed || self.aof_has_failed();
+        found(CLUSTER, self.is_clustered())?;
+        found(CLUSTER_CLIENT, state.asking || state.imports)?;
+        found(SCRIPT, self.script_is_paused())?;
+        found(EXECUTING, self.service.executing)?;
+        found(ALL_HELD, self.holds_all())?;
+        found(MAXMEMORY, settings.maxmemory > 0)?;
+        found(TRACKED_KEYS, self.tracking.exceeds(settings.tracking_table_max_keys))?;
+        found(DISK_ERROR, disk_error)?;
+        found(LOADING, self.is_loading())?;
+        found(REPLICA, self.service.replication.is_replica())?;
+        found(MIN_REPLICAS, settings.min_replicas_to_write > 0)?;
+        found(BETWEEN_SERVERS, state.replica.is_some() || state.from_primary)
     }
 
     fn check_script(
@@ -139,7 +144,7 @@ impl Server {
         let Some(error) = self.write_refusal() else { return Ok(Admission::Call) };
         let (queued, _) = queued_flags(client, command);
         let writes = (self.flags_of_call(command, args) | queued) & flag::WRITE != 0;
-        if (writes || command.name == "ping") && !client.state.from_primary {
+        if (writes || command.meta.is(special::TELLS_DISK_ERROR)) && !client.state.from_primary {
             return Err(error);
         }
         Ok(Admission::Call)
@@ -207,7 +212,9 @@ impl Server {
 /// Of any other command: none.
 fn queued_flags(client: &Client, command: &Command) -> (u32, u32) {
     match &client.state.transaction {
-        Some(transaction) if command.name == "exec" => (transaction.flags(), transaction.lacked()),
+        Some(transaction) if command.meta.is(special::EXEC) => {
+            (transaction.flags(), transaction.lacked())
+        }
         _ => (0, 0),
     }
 }

@@ -7,7 +7,7 @@ use sha1_smol::Sha1;
 use super::Server;
 use super::{Call, Handler, row};
 use crate::cluster::state::{LinkDirection, PacketFilter};
-use crate::command::meta::flag;
+use crate::command::meta::{flag, special};
 use crate::command::{CommandError, Group, Row};
 use crate::glob;
 use crate::machine::{LogLevel, Output, SIGNALLED};
@@ -19,6 +19,7 @@ use crate::time::Duration;
 
 /// Rows of the command table.
 pub(super) static ROWS: &[Row<Handler>] = &[row(Group::Server, "debug", -2, debug)
+    .special(special::DEBUG)
     .system()
     .flags(flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE)
     .complexity("That of the subcommand.")

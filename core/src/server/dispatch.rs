@@ -7,7 +7,7 @@ use super::cluster::is_redirection;
 use super::{Client, Command, Server};
 use crate::acl::Request;
 use crate::command::effects::Touched;
-use crate::command::meta::key;
+use crate::command::meta::{key, special};
 use crate::command::{Caller, Class, CommandError, Ctx, Rest, Wait, effects};
 use crate::front::Permission;
 use crate::machine::LogLevel;
@@ -26,10 +26,11 @@ impl Server {
         error: &CommandError,
     ) {
         // Even where there is no transaction.
-        if command.is_some_and(|command| command.name == "exec") && is_redirection(error) {
+        let is_exec = command.is_some_and(|command| command.meta.is(special::EXEC));
+        if is_exec && is_redirection(error) {
             self.end_transaction(client);
             self.answer_error(client, error);
-        } else if command.is_some_and(|command| command.name == "exec") {
+        } else if is_exec {
             self.end_transaction(client);
             let error = error.to_string();
             let reason = error.strip_prefix("ERR ").unwrap_or(&error);
@@ -61,7 +62,7 @@ impl Server {
         client: &Client,
         command: &Command,
     ) -> Option<CommandError> {
-        if command.meta.name != "debug" || command.parent.is_some() {
+        if !command.meta.is(special::DEBUG) {
             return None;
         }
         let allowed = match self.config.settings().enable_debug_command {
@@ -97,7 +98,7 @@ impl Server {
     /// What follows from a command that has been called: what it has changed is propagated, its
     /// messages are delivered to other clients, and clients are served that were blocked on what it
     /// brought. `offset` is that of replication before the call.
-    #[inline]
+    #[inline(always)]
     pub(super) fn follow_up(
         &mut self,
         now: Now<'_>,

@@ -5,7 +5,7 @@ use super::Command;
 use super::Server;
 use super::propagate::Together;
 use crate::command::context::MaxmemoryPolicy;
-use crate::command::meta::flag;
+use crate::command::meta::{flag, special};
 use crate::command::{Class, CommandError};
 use crate::sorted::sort_by_key;
 use crate::store::{AccessClock, Keyed};
@@ -78,10 +78,10 @@ impl Server {
         }
         let takes_more = match &client.state.transaction {
             // What waits for EXEC takes memory, whatever it is.
-            Some(transaction) => match command.meta.name {
-                "exec" => transaction.flags() & flag::DENYOOM != 0,
-                name => !matches!(name, "discard" | "quit" | "reset"),
-            },
+            Some(transaction) if command.meta.is(special::EXEC) => {
+                transaction.flags() & flag::DENYOOM != 0
+            }
+            Some(_) => !command.meta.is(special::DROPS_QUEUE),
             None => flags & flag::DENYOOM != 0,
         };
         if takes_more {

@@ -24,7 +24,7 @@ impl Server {
     /// Whether no check can refuse or delay a command on keys.
     #[inline(always)]
     pub(super) fn can_skip_checks(&self, client: &Client) -> bool {
-        self.obstacles(client).except(checks::CLUSTER).is_empty()
+        self.is_unobstructed(client, checks::CLUSTER)
     }
 
     /// The command, if it works on keys alone and the number of its arguments is right.

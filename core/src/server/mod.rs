@@ -102,7 +102,7 @@ type Change = front::config::Change<config::ServerSchema>;
 pub struct Redis {
     keyspace: Keyspace,
     effects: Effects,
-    /// Which effects somebody wants to know.
+    /// Which effects commands have to report: to followers, watchers, blocked clients.
     listeners: effects::Listeners,
     watches: transactions::Watches,
     eviction: eviction::Eviction,
@@ -157,6 +157,9 @@ enum DiskWork {
 }
 
 impl Server {
+    /// What a listener for the bus of the cluster is for.
+    pub const BUS: front::Purpose = front::Purpose::Service(0);
+
     /// A server that has not started yet.
     pub fn new(config: Config, facts: Facts) -> Self {
         let mut server = Front::with(config, facts, |config: &Config, rng| {

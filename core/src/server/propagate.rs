@@ -3,6 +3,7 @@
 use super::Command;
 use super::Server;
 use crate::command::effects::{Followers, Propagated};
+use crate::command::meta::special;
 
 /// What the commands that a unit of work gathered have to do with each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,8 +18,7 @@ impl Together {
     /// What a command changed is one, except where it only stumbles over keys that have expired:
     /// for the followers these deletions are as unrelated as if the keys had expired by themselves.
     pub(super) fn of(command: &Command) -> Self {
-        let stumbles = matches!(command.meta.name, "scan" | "keys" | "randomkey");
-        if stumbles { Together::No } else { Together::Yes }
+        if command.meta.is(special::ONLY_EXPIRES) { Together::No } else { Together::Yes }
     }
 }
 

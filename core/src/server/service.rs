@@ -1,5 +1,7 @@
 //! The hooks by which the front calls the server.
 
+use core::ops::ControlFlow;
+
 use super::{
     Change, Client, Command, DiskWork, PendingDiskWork, Redis, Server, ServerClient, checks,
     config, table,
@@ -94,8 +96,7 @@ impl Service for Redis {
 
     fn ports(config: &super::Config) -> Vec<(Purpose, u16)> {
         let cluster = &config.settings().cluster;
-        let bus =
-            config.settings().cluster_enabled.then(|| (Purpose::Service(0), cluster.listen_port()));
+        let bus = config.settings().cluster_enabled.then(|| (Server::BUS, cluster.listen_port()));
         bus.into_iter().chain([(Purpose::Clients, config.front().port)]).collect()
     }
 
@@ -199,8 +200,12 @@ impl Service for Redis {
     }
 
     #[inline(always)]
-    fn obstacles(server: &Server, client: &Client) -> Obstacles {
-        server.server_obstacles(client)
+    fn look_for_obstacles(
+        server: &Server,
+        client: &Client,
+        found: impl FnMut(Obstacles, bool) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        server.look_for_server_obstacles(client, found)
     }
 
     #[inline]
@@ -222,8 +227,9 @@ impl Service for Redis {
         now: Now<'_>,
         client: &mut Client,
         args: Args<'_>,
+        obstacles: Obstacles,
     ) -> bool {
-        if server.can_skip_checks(client)
+        if obstacles.except(checks::CLUSTER).is_empty()
             && let Some(command) = server.plain_command(args)
             && server.serves_keys(command, args)
         {

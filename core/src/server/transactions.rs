@@ -8,7 +8,7 @@ use super::Server;
 use super::{Call, Handler, row};
 use crate::acl::Context;
 use crate::command::effects::Propagated;
-use crate::command::meta::{KeySpec, acl, flag, key};
+use crate::command::meta::{KeySpec, acl, flag, key, special};
 use crate::command::{CommandError, Group, Row};
 use crate::resp::request::{Args, OwnedArgs};
 use crate::store::Presence;
@@ -17,23 +17,27 @@ use crate::time::{Mono, Now};
 /// Rows of the command table.
 pub(super) static ROWS: &[Row<Handler>] = &[
     row(Group::Transactions, "multi", 1, multi)
+        .special(special::MULTI | special::NOT_QUEUED)
         .flags(COMMON | flag::FAST)
         .acl(acl::TRANSACTION)
         .since("1.2.0")
         .summary("Begins a transaction: the commands that follow wait for EXEC."),
     row(Group::Transactions, "exec", 1, exec)
+        .special(special::EXEC | special::NOT_QUEUED)
         .flags(flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::SKIP_SLOWLOG)
         .acl(acl::TRANSACTION)
         .since("1.2.0")
         .complexity("The sum of the commands that wait.")
         .summary("Carries out the transaction, unless a watched key has changed."),
     row(Group::Transactions, "discard", 1, discard)
+        .special(special::NOT_QUEUED | special::DROPS_QUEUE)
         .flags(COMMON | flag::FAST)
         .acl(acl::TRANSACTION)
         .since("2.0.0")
         .complexity("O(N), N being the number of commands that wait.")
         .summary("Drops the transaction."),
     row(Group::Transactions, "watch", -2, watch)
+        .special(special::NOT_QUEUED)
         .flags(COMMON | flag::FAST)
         .acl(acl::TRANSACTION)
         .keys(&[KeySpec::range(1, -1, 1, key::RO)])
@@ -128,7 +132,7 @@ pub(super) struct Watches {
 }
 
 impl Watches {
-    /// How many keys somebody watches.
+    /// How many keys clients watch.
     pub(super) fn len(&self) -> usize {
         self.by_key.len()
     }
@@ -140,8 +144,7 @@ impl Watches {
 
 /// Whether a command is carried out at once even inside a transaction.
 pub(super) fn is_immediate(command: &Command) -> bool {
-    command.parent.is_none()
-        && matches!(command.meta.name, "exec" | "discard" | "multi" | "watch" | "quit" | "reset")
+    command.meta.is(special::NOT_QUEUED)
 }
 
 impl Server {
@@ -151,7 +154,7 @@ impl Server {
         self.forget_watches(client);
     }
 
-    /// Says whether somebody has to hear of keys that change.
+    /// Says whether a client that watches has to hear of keys that change.
     pub(super) fn note_watching(&mut self) {
         self.service.listeners.watching = !self.service.watches.is_empty()
             || self.service.waiting.heeds_absence()
@@ -287,7 +290,7 @@ fn exec(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
 /// Commands of a transaction that are still to be carried out.
 type Queue = std::vec::IntoIter<(&'static Command, OwnedArgs)>;
 
-/// An EXEC that has come to a command that takes time, which everybody waits for.
+/// An EXEC that has come to a command that takes time. All clients wait for it.
 #[derive(Clone, Debug)]
 pub(super) struct Suspended {
     exec: &'static Command,

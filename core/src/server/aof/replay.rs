@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use super::starting::Sizes;
 use super::{Server, Step as AofStep};
 use crate::command::CommandError;
+use crate::command::meta::special;
 use crate::machine::{
     ConnId, DiskDone, DiskError, DiskErrorKind, DiskOp, Endpoint, FileId, LogLevel, OpenMode,
 };
@@ -435,12 +436,12 @@ impl Server {
             return Err(Broken::Format);
         }
         match &mut client.state.transaction {
-            Some(transaction) if command.name != "exec" => {
+            Some(transaction) if !command.meta.is(special::EXEC) => {
                 transaction.queue(command, command.meta.flags, args);
             }
             _ => self.call_again(now, client, command, args),
         }
-        Ok(command.name == "multi")
+        Ok(command.meta.is(special::MULTI))
     }
 
     fn end_of_part(&mut self, load: &mut Load) -> Progress {

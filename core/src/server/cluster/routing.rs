@@ -3,7 +3,7 @@
 use crate::cluster::Cluster;
 use crate::cluster::state::{Presence, Request, Route};
 use crate::command::find_keys;
-use crate::command::meta::{Begin, Find, flag};
+use crate::command::meta::{Begin, Find, flag, special};
 use crate::command::{CommandError, KeySpec};
 use crate::front::ChannelKind;
 use crate::resp::request::Args;
@@ -62,21 +62,11 @@ impl Server {
             client.replies = ReplyMode::Off;
             return self.import_refusal(client, command, args);
         }
-        let name = command.meta.name;
-        let elsewhere = match name {
-            "swapdb" => Some("ERR SWAPDB is not allowed in cluster mode"),
-            "move" => Some("ERR MOVE is not allowed in cluster mode"),
-            "replicaof" | "slaveof" => Some("ERR REPLICAOF not allowed in cluster mode."),
-            "failover" if command.parent.is_none() => {
-                Some("ERR FAILOVER not allowed in cluster mode.")
-            }
-            _ => None,
-        };
-        if let Some(text) = elsewhere {
+        if let Some(text) = command.meta.not_in_cluster {
             return Some(CommandError::text(text));
         }
-        let exec = name == "exec";
-        if !exec && command.meta.keys.is_empty() && name != "migrate" {
+        let exec = command.meta.is(special::EXEC);
+        if !exec && command.meta.keys.is_empty() && !command.meta.is(special::MIGRATE) {
             return None;
         }
         let keys = self.keys_of_request(client, command, args);
@@ -95,8 +85,8 @@ impl Server {
             writes: (command.meta.flags | queued) & flag::WRITE != 0,
             readonly: client.state.readonly,
             asking: asking || command.meta.has(flag::ASKING),
-            shard_channels: matches!(name, "ssubscribe" | "sunsubscribe" | "spublish"),
-            migrates: name == "migrate",
+            shard_channels: command.meta.is(special::SHARD_CHANNELS),
+            migrates: command.meta.is(special::MIGRATE),
         };
         let state = self.cluster_state()?;
         if state.serves(slot) {
@@ -138,10 +128,10 @@ impl Server {
             keys.extend(places.into_iter().map(|(at, _)| args.at(at).to_vec()));
         };
         match &client.state.transaction {
-            Some(transaction) if command.meta.name == "exec" => {
+            Some(transaction) if command.meta.is(special::EXEC) => {
                 transaction.commands().for_each(|(command, args)| add(command, args));
             }
-            None if command.meta.name == "exec" => {}
+            None if command.meta.is(special::EXEC) => {}
             _ => add(command, args),
         }
         keys

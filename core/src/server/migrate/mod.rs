@@ -4,8 +4,8 @@
 //! * `conn`: the conversation on one of them;
 //! * here: what was asked for, and what follows when it has come to its end.
 //!
-//! While keys move nobody else is served, as in Redis, where a thread waits for the other server:
-//! so nobody sees a key that is here no more and there not yet, and none changes that is on its
+//! While keys move no other client is served, as in Redis, where a thread waits for the other server:
+//! so no client sees a key that is here no more and there not yet, and none changes that is on its
 //! way. Every wait for the other server is limited by the timeout of the command.
 
 mod conn;
@@ -22,7 +22,7 @@ use super::replication::address_of_name;
 use super::transactions::Suspended;
 use super::{Call, Handler, row};
 use crate::command::error::up_to_nul;
-use crate::command::meta::{Begin, Find, KeySpec, acl, flag, key};
+use crate::command::meta::{Begin, Find, KeySpec, acl, flag, key, special};
 use crate::command::migrate::Word;
 use crate::command::{Class, CommandError, Group, Row};
 use crate::machine::{Address, Endpoint, Output};
@@ -34,6 +34,7 @@ use crate::time::{Duration, Mono, Now};
 
 /// Rows of the command table.
 pub(super) static ROWS: &[Row<Handler>] = &[row(Group::Generic, "migrate", -6, migrate)
+    .special(special::MIGRATE)
     .flags(flag::WRITE)
     .acl(acl::KEYSPACE | acl::DANGEROUS)
     .keys(KEYS)
@@ -223,7 +224,7 @@ impl Server {
         self.service.migration.at_work.is_some()
     }
 
-    /// Whether a command goes on that everybody waits for: keys are being moved, or a script is at
+    /// Whether a command goes on that all clients wait for: keys are being moved, or a script is at
     /// work.
     #[inline]
     pub(super) fn is_halted(&self) -> bool {

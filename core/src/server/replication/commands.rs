@@ -15,6 +15,7 @@ use crate::server::{Call, Handler, row};
 /// Rows of the command table.
 pub(in crate::server) static ROWS: &[Row<Handler>] = &[
     row(Group::Server, "failover", -1, failover)
+        .not_in_cluster("ERR FAILOVER not allowed in cluster mode.")
         .flags(flag::ADMIN | flag::NOSCRIPT | flag::STALE)
         .since("6.2.0")
         .summary("Hands the primary's place to a replica, without losing a write.")
@@ -31,6 +32,7 @@ pub(in crate::server) static ROWS: &[Row<Handler>] = &[
         .since("3.0.0")
         .summary("Tells a primary, or a replica, about the other."),
     row(Group::Server, "replicaof", 3, replicaof)
+        .not_in_cluster("ERR REPLICAOF not allowed in cluster mode.")
         .flags(CHANGING)
         .since("5.0.0")
         .summary("Makes the server a replica of another, or a primary.")
@@ -41,6 +43,7 @@ pub(in crate::server) static ROWS: &[Row<Handler>] = &[
         .since("2.8.12")
         .summary("Tells whether the server is a primary or a replica, and of whom."),
     row(Group::Server, "slaveof", 3, replicaof)
+        .not_in_cluster("ERR REPLICAOF not allowed in cluster mode.")
         .flags(CHANGING)
         .summary("Makes the server a replica of another, or a primary.")
         .syntax("<args: <host-port: host port> | <no-one: NO ONE>>")

@@ -12,7 +12,7 @@ use super::run::Run;
 use super::sandbox::Api;
 use crate::acl::Context;
 use crate::command::CommandError;
-use crate::command::meta::flag;
+use crate::command::meta::{flag, special};
 use crate::machine::{LogLevel, Outbox};
 use crate::resp::request::OwnedArgs;
 use crate::resp::{Proto, value};
@@ -216,7 +216,7 @@ impl Server {
         }
         // Keys on their way to another server would stop the script in the middle.
         let denied = flags & flag::NOSCRIPT != 0 && !self.service.scripting.may_call_all;
-        if denied || command.meta.name == "migrate" {
+        if denied || command.meta.is(special::MIGRATE) {
             return Err(CommandError::text("ERR This Redis command is not allowed from script"));
         }
         if !client.unrestricted {
