@@ -227,35 +227,21 @@ pub enum MaxmemoryPolicy {
 }
 
 impl MaxmemoryPolicy {
-    /// Every policy.
-    const ALL: [Self; 8] = [
-        Self::NoEviction,
-        Self::VolatileLru,
-        Self::VolatileLfu,
-        Self::VolatileRandom,
-        Self::VolatileTtl,
-        Self::AllkeysLru,
-        Self::AllkeysLfu,
-        Self::AllkeysRandom,
+    /// The words of `maxmemory-policy`, in the order in which Redis lists them.
+    pub const WORDS: [(&'static str, Self); 8] = [
+        ("volatile-lru", Self::VolatileLru),
+        ("volatile-lfu", Self::VolatileLfu),
+        ("volatile-random", Self::VolatileRandom),
+        ("volatile-ttl", Self::VolatileTtl),
+        ("allkeys-lru", Self::AllkeysLru),
+        ("allkeys-lfu", Self::AllkeysLfu),
+        ("allkeys-random", Self::AllkeysRandom),
+        ("noeviction", Self::NoEviction),
     ];
-
-    /// The policy of this name, as `maxmemory-policy` has it.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|policy| policy.name() == name)
-    }
 
     /// Its name in the configuration.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::NoEviction => "noeviction",
-            Self::VolatileLru => "volatile-lru",
-            Self::VolatileLfu => "volatile-lfu",
-            Self::VolatileRandom => "volatile-random",
-            Self::VolatileTtl => "volatile-ttl",
-            Self::AllkeysLru => "allkeys-lru",
-            Self::AllkeysLfu => "allkeys-lfu",
-            Self::AllkeysRandom => "allkeys-random",
-        }
+        Self::WORDS.iter().find(|(_, policy)| *policy == self).map_or("", |(name, _)| name)
     }
 
     /// Whether objects count how often they are used, instead of when they were.

@@ -61,6 +61,12 @@ pub enum PreferredEndpoint {
     Unknown,
 }
 
+impl PreferredEndpoint {
+    /// The words of `cluster-preferred-endpoint-type`.
+    pub const WORDS: [(&'static str, Self); 3] =
+        [("ip", Self::Ip), ("hostname", Self::Hostname), ("unknown-endpoint", Self::Unknown)];
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {

@@ -43,6 +43,18 @@ pub enum Kind {
     Custom(&'static Form),
 }
 
+/// The words of a [`Kind::Choice`], from those of the type that the setting has, so that both are
+/// one list.
+pub const fn words<const N: usize, T: Copy>(all: &[(&'static str, T); N]) -> [&'static str; N] {
+    let mut words = [""; N];
+    let mut at = 0;
+    while at < N {
+        words[at] = all[at].0;
+        at += 1;
+    }
+    words
+}
+
 /// How a value of an unusual form is read and written.
 #[derive(Debug)]
 pub struct Form {

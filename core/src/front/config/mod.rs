@@ -111,7 +111,9 @@ pub struct Values<C: Schema> {
 impl<C: Schema> Values<C> {
     /// A directive's value, in the form that CONFIG GET shows.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        self.at(C::directives().place(name.as_bytes())?)
+        let place = C::directives().place(name.as_bytes());
+        debug_assert!(place.is_some(), "no directive is called {name}");
+        self.at(place?)
     }
 
     fn at(&self, place: usize) -> Option<&[u8]> {
@@ -131,6 +133,13 @@ impl<C: Schema> Values<C> {
     /// A value as bytes, if it is not empty.
     pub fn some_bytes(&self, name: &str) -> Option<Vec<u8>> {
         self.get(name).filter(|text| !text.is_empty()).map(<[u8]>::to_vec)
+    }
+
+    /// A value that is one of these words, as what the word means.
+    pub fn word<T: Copy + Default>(&self, name: &str, words: &[(&str, T)]) -> T {
+        let text = self.get(name).unwrap_or_default();
+        let found = words.iter().find(|(word, _)| word.as_bytes() == text);
+        found.map_or(T::default(), |(_, value)| *value)
     }
 
     /// Whether a value is `yes`.

@@ -1,7 +1,7 @@
 //! The directives that every program has which serves clients, and their typed values.
 
 use super::directive::flags::{HIDDEN, IMMUTABLE, MULTI, NO_EFFECT, NONE, PROTECTED};
-use super::directive::{Directive, Kind, Unit, directive};
+use super::directive::{Directive, Kind, Unit, directive, words};
 use super::value::CLIENT_CLASSES;
 use super::{Schema, Values};
 use crate::machine::LogLevel;
@@ -71,9 +71,9 @@ pub enum Permission {
     /// `no`: none.
     #[default]
     No,
-    /// Everybody.
+    /// `yes`: all.
     Yes,
-    /// Clients of the same host.
+    /// `local`: clients of the same host.
     Local,
 }
 
@@ -145,7 +145,7 @@ impl FrontSettings {
                 .split_ascii_whitespace()
                 .filter_map(|p| p.parse().ok())
                 .collect(),
-            enable_protected_configs: Permission::of(values, "enable-protected-configs"),
+            enable_protected_configs: values.word("enable-protected-configs", &Permission::WORDS),
             shutdown_on_sigint: shutdown("shutdown-on-sigint"),
             shutdown_on_sigterm: shutdown("shutdown-on-sigterm"),
             proto_max_bulk_len: values.size("proto-max-bulk-len"),
@@ -154,14 +154,9 @@ impl FrontSettings {
 }
 
 impl Permission {
-    /// The value of a directive.
-    pub(crate) fn of<C: Schema>(values: &Values<C>, name: &str) -> Self {
-        match values.get(name) {
-            Some(b"yes") => Permission::Yes,
-            Some(b"local") => Permission::Local,
-            _ => Permission::No,
-        }
-    }
+    /// The words of `enable-debug-command` and its like.
+    pub const WORDS: [(&'static str, Self); 3] =
+        [("no", Self::No), ("yes", Self::Yes), ("local", Self::Local)];
 }
 
 fn output_limits(text: &str) -> [OutputLimit; 3] {
@@ -179,7 +174,7 @@ const SYSLOG_FACILITY: &[&str] =
     &["user", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"];
 const LOGLEVEL: &[&str] = &["debug", "verbose", "notice", "warning", "nothing"];
 const ACL_PUBSUB: &[&str] = &["allchannels", "resetchannels"];
-const PROTECTED_ACTION: &[&str] = &["no", "yes", "local"];
+static PROTECTED_ACTION: [&str; 3] = words(&Permission::WORDS);
 const SHUTDOWN_ON_SIGNAL: &[&str] = &["default", "save", "nosave", "now", "force"];
 const TLS_AUTH: &[&str] = &["no", "yes", "optional"];
 
@@ -210,7 +205,7 @@ pub static FRONT_DIRECTIVES: &[Directive] = &[
     directive("daemonize", "", Kind::Bool, "no", IMMUTABLE),
     directive("dir", "", Kind::Dir, ".", PROTECTED),
     directive("dynamic-hz", "", Kind::Bool, "yes", NONE),
-    directive("enable-protected-configs", "", Kind::Choice(PROTECTED_ACTION), "no", IMMUTABLE),
+    directive("enable-protected-configs", "", Kind::Choice(&PROTECTED_ACTION), "no", IMMUTABLE),
     directive("hz", "", Kind::Number(0, i32::MAX as i64, Unit::Plain), "10", NONE),
     directive("ignore-warnings", "", Kind::Text, "", NO_EFFECT),
     directive("latency-monitor-threshold", "", Kind::Number(0, i64::MAX, Unit::Plain), "0", NONE),

@@ -79,6 +79,12 @@ pub enum DisklessLoad {
     SwapDb,
 }
 
+impl DisklessLoad {
+    /// The words of `repl-diskless-load`.
+    pub const WORDS: [(&'static str, Self); 3] =
+        [("disabled", Self::Disabled), ("on-empty-db", Self::OnEmptyDb), ("swapdb", Self::SwapDb)];
+}
+
 /// What happens when a command of the primary, or of the append-only file, causes an error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PropagationError {
@@ -91,6 +97,15 @@ pub enum PropagationError {
     PanicOnReplicas,
 }
 
+impl PropagationError {
+    /// The words of `propagation-error-behavior`.
+    pub const WORDS: [(&'static str, Self); 3] = [
+        ("ignore", Self::Ignore),
+        ("panic", Self::Panic),
+        ("panic-on-replicas", Self::PanicOnReplicas),
+    ];
+}
+
 /// When what was written is made durable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fsync {
@@ -101,6 +116,12 @@ pub enum Fsync {
     Everysec,
     /// When the operating system thinks best.
     No,
+}
+
+impl Fsync {
+    /// The words of `appendfsync`.
+    pub const WORDS: [(&'static str, Self); 3] =
+        [("everysec", Self::Everysec), ("always", Self::Always), ("no", Self::No)];
 }
 
 /// What is set of the append-only file.
@@ -129,7 +150,7 @@ impl Settings {
         let number = |name| values.number(name);
         let size = |name| values.size(name);
         let small = |name| u32::try_from(values.number(name)).unwrap_or_default();
-        let permission = |name| Permission::of(values, name);
+        let permission = |name| values.word(name, &Permission::WORDS);
         let data = DataConfig {
             databases: usize::try_from(number("databases")).unwrap_or(1),
             proto_max_bulk_len: size("proto-max-bulk-len"),
@@ -145,7 +166,7 @@ impl Settings {
             hll_sparse_max_bytes: size("hll-sparse-max-bytes"),
             stream_node_max_bytes: size("stream-node-max-bytes"),
             stream_node_max_entries: size("stream-node-max-entries"),
-            maxmemory_policy: MaxmemoryPolicy::named(&text("maxmemory-policy")).unwrap_or_default(),
+            maxmemory_policy: values.word("maxmemory-policy", &MaxmemoryPolicy::WORDS),
             lfu_log_factor: size("lfu-log-factor"),
             lfu_decay_time: size("lfu-decay-time"),
             lazyfree_lazy_eviction: yes("lazyfree-lazy-eviction"),
@@ -189,19 +210,12 @@ impl Settings {
                 .and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?))),
             masterauth: bytes("masterauth"),
             masteruser: bytes("masteruser"),
-            propagation_error_behavior: match values.get("propagation-error-behavior") {
-                Some(b"panic") => PropagationError::Panic,
-                Some(b"panic-on-replicas") => PropagationError::PanicOnReplicas,
-                _ => PropagationError::Ignore,
-            },
+            propagation_error_behavior: values
+                .word("propagation-error-behavior", &PropagationError::WORDS),
             rdb_del_sync_files: yes("rdb-del-sync-files"),
             repl_backlog_size: size("repl-backlog-size"),
             repl_backlog_ttl: size("repl-backlog-ttl"),
-            repl_diskless_load: match values.get("repl-diskless-load") {
-                Some(b"on-empty-db") => DisklessLoad::OnEmptyDb,
-                Some(b"swapdb") => DisklessLoad::SwapDb,
-                _ => DisklessLoad::Disabled,
-            },
+            repl_diskless_load: values.word("repl-diskless-load", &DisklessLoad::WORDS),
             repl_diskless_sync: yes("repl-diskless-sync"),
             repl_diskless_sync_delay: size("repl-diskless-sync-delay"),
             repl_diskless_sync_max_replicas: size("repl-diskless-sync-max-replicas"),
@@ -219,11 +233,7 @@ impl Settings {
             replica_serve_stale_data: yes("replica-serve-stale-data"),
             appendonly: yes("appendonly"),
             aof: AofSettings {
-                appendfsync: match values.get("appendfsync") {
-                    Some(b"always") => Fsync::Always,
-                    Some(b"no") => Fsync::No,
-                    _ => Fsync::Everysec,
-                },
+                appendfsync: values.word("appendfsync", &Fsync::WORDS),
                 appendfilename: text("appendfilename"),
                 appenddirname: text("appenddirname"),
                 no_appendfsync_on_rewrite: yes("no-appendfsync-on-rewrite"),
@@ -254,11 +264,8 @@ fn cluster_settings(values: &Values<ServerSchema>) -> cluster::Settings {
         announce_bus_port: port("cluster-announce-bus-port"),
         announce_hostname: values.text("cluster-announce-hostname"),
         announce_human_nodename: values.text("cluster-announce-human-nodename"),
-        preferred_endpoint: match values.get("cluster-preferred-endpoint-type") {
-            Some(b"hostname") => cluster::PreferredEndpoint::Hostname,
-            Some(b"unknown-endpoint") => cluster::PreferredEndpoint::Unknown,
-            _ => cluster::PreferredEndpoint::Ip,
-        },
+        preferred_endpoint: values
+            .word("cluster-preferred-endpoint-type", &cluster::PreferredEndpoint::WORDS),
         require_full_coverage: yes("cluster-require-full-coverage"),
         replica_validity_factor: number("cluster-replica-validity-factor"),
         replica_ping_period: number("repl-ping-replica-period").saturating_mul(1_000),

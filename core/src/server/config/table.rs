@@ -3,32 +3,27 @@
 use super::forms::{
     EVENTS, OOM_SCORES, REPLICA_OF, SAVE, is_appenddirname, is_appendfilename, is_dbfilename,
 };
+use super::settings::{DisklessLoad, Fsync, PropagationError};
+use crate::cluster::PreferredEndpoint;
+use crate::command::context::MaxmemoryPolicy;
+use crate::front::config::Permission;
 use crate::front::config::directive::flags::{
     ADDS, HIDDEN, IMMUTABLE, MULTI, NO_EFFECT, NONE, PROTECTED,
 };
-use crate::front::config::directive::{Directive, Kind, Unit, directive};
+use crate::front::config::directive::{Directive, Kind, Unit, directive, words};
 
 /// Directives of older versions that are read and ignored.
 pub(super) const IGNORED: &[&str] =
     &["list-max-ziplist-entries", "list-max-ziplist-value", "lua-replicate-commands"];
 
-const REPL_DISKLESS_LOAD: &[&str] = &["disabled", "on-empty-db", "swapdb"];
-const MAXMEMORY_POLICY: &[&str] = &[
-    "volatile-lru",
-    "volatile-lfu",
-    "volatile-random",
-    "volatile-ttl",
-    "allkeys-lru",
-    "allkeys-lfu",
-    "allkeys-random",
-    "noeviction",
-];
-const APPENDFSYNC: &[&str] = &["everysec", "always", "no"];
+static REPL_DISKLESS_LOAD: [&str; 3] = words(&DisklessLoad::WORDS);
+static MAXMEMORY_POLICY: [&str; 8] = words(&MaxmemoryPolicy::WORDS);
+static APPENDFSYNC: [&str; 3] = words(&Fsync::WORDS);
+static PROTECTED_ACTION: [&str; 3] = words(&Permission::WORDS);
+static ENDPOINT_TYPE: [&str; 3] = words(&PreferredEndpoint::WORDS);
+static PROPAGATION_ERROR: [&str; 3] = words(&PropagationError::WORDS);
 const OOM_SCORE_ADJ: &[&str] = &["no", "yes", "relative", "absolute"];
 const SANITIZE: &[&str] = &["no", "yes", "clients"];
-const PROTECTED_ACTION: &[&str] = &["no", "yes", "local"];
-const ENDPOINT_TYPE: &[&str] = &["ip", "hostname", "unknown-endpoint"];
-const PROPAGATION_ERROR: &[&str] = &["ignore", "panic", "panic-on-replicas"];
 
 /// The directives that only the server has.
 pub(super) static SERVER_DIRECTIVES: &[Directive] = &[
@@ -73,7 +68,7 @@ pub(super) static SERVER_DIRECTIVES: &[Directive] = &[
     directive("aof_rewrite_cpulist", "", Kind::Text, "", IMMUTABLE | NO_EFFECT),
     directive("appenddirname", "", Kind::TextIf(is_appenddirname), "appendonlydir", IMMUTABLE),
     directive("appendfilename", "", Kind::TextIf(is_appendfilename), "appendonly.aof", IMMUTABLE),
-    directive("appendfsync", "", Kind::Choice(APPENDFSYNC), "everysec", NONE),
+    directive("appendfsync", "", Kind::Choice(&APPENDFSYNC), "everysec", NONE),
     directive("appendonly", "", Kind::Bool, "no", NONE),
     directive(
         "auto-aof-rewrite-min-size",
@@ -120,7 +115,7 @@ pub(super) static SERVER_DIRECTIVES: &[Directive] = &[
     directive("cluster-node-timeout", "", Kind::Number(0, i64::MAX, Unit::Plain), "15000", NONE),
     directive("cluster-ping-interval", "", Kind::Number(0, i64::MAX, Unit::Plain), "0", HIDDEN),
     directive("cluster-port", "", Kind::Number(0, 65535, Unit::Plain), "0", IMMUTABLE),
-    directive("cluster-preferred-endpoint-type", "", Kind::Choice(ENDPOINT_TYPE), "ip", NONE),
+    directive("cluster-preferred-endpoint-type", "", Kind::Choice(&ENDPOINT_TYPE), "ip", NONE),
     directive("cluster-replica-no-failover", "cluster-slave-no-failover", Kind::Bool, "no", NONE),
     directive(
         "cluster-replica-validity-factor",
@@ -133,8 +128,8 @@ pub(super) static SERVER_DIRECTIVES: &[Directive] = &[
     directive("databases", "", Kind::Number(1, i32::MAX as i64, Unit::Plain), "16", IMMUTABLE),
     directive("dbfilename", "", Kind::TextIf(is_dbfilename), "dump.rdb", PROTECTED),
     directive("disable-thp", "", Kind::Bool, "yes", IMMUTABLE | NO_EFFECT),
-    directive("enable-debug-command", "", Kind::Choice(PROTECTED_ACTION), "no", IMMUTABLE),
-    directive("enable-module-command", "", Kind::Choice(PROTECTED_ACTION), "no", IMMUTABLE),
+    directive("enable-debug-command", "", Kind::Choice(&PROTECTED_ACTION), "no", IMMUTABLE),
+    directive("enable-module-command", "", Kind::Choice(&PROTECTED_ACTION), "no", IMMUTABLE),
     directive(
         "hash-max-listpack-entries",
         "hash-max-ziplist-entries",
@@ -199,7 +194,7 @@ pub(super) static SERVER_DIRECTIVES: &[Directive] = &[
         "10",
         NO_EFFECT,
     ),
-    directive("maxmemory-policy", "", Kind::Choice(MAXMEMORY_POLICY), "noeviction", NONE),
+    directive("maxmemory-policy", "", Kind::Choice(&MAXMEMORY_POLICY), "noeviction", NONE),
     directive("maxmemory-samples", "", Kind::Number(1, 64, Unit::Plain), "5", NONE),
     directive(
         "min-replicas-max-lag",
@@ -225,7 +220,7 @@ pub(super) static SERVER_DIRECTIVES: &[Directive] = &[
         "0 200 800",
         MULTI | NO_EFFECT,
     ),
-    directive("propagation-error-behavior", "", Kind::Choice(PROPAGATION_ERROR), "ignore", NONE),
+    directive("propagation-error-behavior", "", Kind::Choice(&PROPAGATION_ERROR), "ignore", NONE),
     directive("rdb-del-sync-files", "", Kind::Bool, "no", NONE),
     directive(
         "rdb-key-save-delay",
@@ -240,7 +235,7 @@ pub(super) static SERVER_DIRECTIVES: &[Directive] = &[
     directive("repl-backlog-size", "", Kind::Number(1, i64::MAX, Unit::Memory), "1048576", NONE),
     directive("repl-backlog-ttl", "", Kind::Number(0, i64::MAX, Unit::Plain), "3600", NONE),
     directive("repl-disable-tcp-nodelay", "", Kind::Bool, "no", NONE),
-    directive("repl-diskless-load", "", Kind::Choice(REPL_DISKLESS_LOAD), "disabled", NONE),
+    directive("repl-diskless-load", "", Kind::Choice(&REPL_DISKLESS_LOAD), "disabled", NONE),
     directive("repl-diskless-sync", "", Kind::Bool, "yes", NONE),
     directive(
         "repl-diskless-sync-delay",
