@@ -39,6 +39,19 @@ struct Listener {
     retiring: bool,
 }
 
+impl<S: Service> Front<S> {
+    /// What the connections are that were made through the open listener at this address.
+    pub fn purpose_of(&self, at: &Endpoint) -> Option<Purpose> {
+        let is_there = |open: &Endpoint| match (open, at) {
+            (Endpoint::Ip(open), Endpoint::Ip(at)) => open.port() == at.port(),
+            (Endpoint::Unix(open), Endpoint::Unix(at)) => open == at,
+            _ => false,
+        };
+        let mut all = self.listeners.all.values();
+        all.find(|listener| listener.open.as_ref().is_some_and(is_there)).map(|l| l.purpose)
+    }
+}
+
 impl Listeners {
     /// Whether this is a Unix socket.
     pub(crate) fn is_unix(&self, id: ListenerId) -> bool {

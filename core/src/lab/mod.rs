@@ -11,6 +11,7 @@
 //! * [`Terminal`] is a redis-cli with its screen, [`Traffic`] a client that is busy;
 //! * `Worlds` (with the feature `shell`) is an experiment that is repeated in many Worlds inside one,
 //!   and counted;
+//! * [`wire`] decodes what goes over the connections of a World;
 //! * [`as_in_page`] is what the page makes of a scenario, and [`Link`] how an address names a session
 //!   in it;
 //! * [`parity`] is a session with faults of every kind: its hash is the same on every platform.
@@ -34,6 +35,7 @@ mod shell;
 pub(crate) mod terminal;
 mod topology;
 mod traffic;
+pub mod wire;
 #[cfg(feature = "shell")]
 mod worlds;
 

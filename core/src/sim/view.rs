@@ -257,6 +257,15 @@ impl World {
         })
     }
 
+    /// A connection by its number.
+    pub fn conn(&self, id: TcpId) -> Option<ConnView<'_>> {
+        self.conns.get(&id).map(|conn| ConnView {
+            id: conn.id,
+            opened: conn.opened,
+            ends: [view_end(conn, Side::Client), view_end(conn, Side::Server)],
+        })
+    }
+
     /// The messages on their way.
     pub fn in_flight(&self) -> impl Iterator<Item = MessageView<'_>> {
         self.conns.values().flat_map(|conn| {

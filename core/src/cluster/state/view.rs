@@ -152,6 +152,11 @@ impl Cluster {
         self.nodes.iter().map(|(node, _)| self.node_view(node)).collect()
     }
 
+    /// Whether a node that this one knows has its bus at this port.
+    pub fn knows_bus_port(&self, port: u16) -> bool {
+        self.nodes.iter().any(|(_, node)| node.bus_port == port)
+    }
+
     /// The text of `CLUSTER NODES`.
     pub fn nodes_text(&self) -> String {
         self.nodes.refs().into_iter().map(|node| self.line(node) + "\n").collect()

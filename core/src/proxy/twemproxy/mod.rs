@@ -624,6 +624,12 @@ impl Proxy<Twemproxy> {
         self.rule.pools.iter().flatten().filter(|pool| !pool.leaving).map(|pool| &pool.sharding)
     }
 
+    /// Whether the listener at this address serves the statistics.
+    pub fn serves_stats_at(&self, at: &Endpoint) -> bool {
+        let mut all = self.rule.listeners.values();
+        all.any(|l| l.serves == Serves::Stats && l.at.port() == at.port())
+    }
+
     /// Pools and servers at this moment.
     pub fn view(&self) -> View {
         let server = |(config, server): (&Server, &pool::Server)| {

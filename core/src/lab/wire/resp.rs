@@ -1,0 +1,216 @@
+//! Messages in RESP in a few characters and as lines, and what servers and Sentinels say in it.
+
+use super::LABEL;
+use crate::client::format::{Format, Output};
+use crate::resp::value::{self, Value};
+use crate::sentinel::hello::{CHANNEL, Hello};
+
+/// Characters of an id that tell it from others.
+const ID: usize = 6;
+
+/// The frames of a message; the rest if it begins or ends inside one.
+fn frames(bytes: &[u8]) -> (Vec<Value>, &[u8]) {
+    let mut out = Vec::new();
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        match value::decode(rest) {
+            Ok(Some((frame, used))) if used > 0 => {
+                out.push(frame);
+                rest = rest.get(used..).unwrap_or_default();
+            }
+            _ => break,
+        }
+    }
+    (out, rest)
+}
+
+/// The words of a command, if a frame is one.
+fn words(frame: &Value) -> Option<Vec<String>> {
+    let items = frame.items()?;
+    let word = |item: &Value| item.bytes().map(|b| String::from_utf8_lossy(b).into_owned());
+    (!items.is_empty()).then(|| items.iter().map(word).collect()).flatten()
+}
+
+/// Whether a message between servers is a sign of life, and nothing else.
+pub(super) fn is_beat(bytes: &[u8]) -> bool {
+    const BEATS: [&[u8]; 3] =
+        [b"*1\r\n$4\r\nPING\r\n", b"*3\r\n$8\r\nREPLCONF\r\n$3\r\nACK\r\n", b"\n"];
+    // Longer than any acknowledgement it carries something besides.
+    bytes.len() < 80 && BEATS.iter().any(|beat| bytes.starts_with(beat))
+}
+
+/// Whether a Sentinel only watches with a message: all of its commands ask, or spread a hello.
+pub(super) fn is_watching(bytes: &[u8]) -> bool {
+    const WATCHING: [&str; 8] =
+        ["PING", "INFO", "PUBLISH", "SUBSCRIBE", "CLIENT", "AUTH", "ROLE", "SCRIPT"];
+    let (frames, rest) = frames(bytes);
+    let watches = |frame: &Value| {
+        let word = words(frame).and_then(|words| words.into_iter().next());
+        word.is_some_and(|word| WATCHING.iter().any(|known| word.eq_ignore_ascii_case(known)))
+    };
+    rest.is_empty() && frames.iter().all(watches)
+}
+
+/// What a Sentinel asks another one in a message about a master that is down, in a few characters:
+/// `down?`, or `vote? @3` in epoch 3.
+pub(super) fn vote(bytes: &[u8]) -> Option<String> {
+    let (frames, _) = frames(bytes);
+    frames.iter().rev().filter_map(words).find_map(|words| match &words[..] {
+        [first, second, _, _, epoch, candidate]
+            if first.eq_ignore_ascii_case("SENTINEL")
+                && second.eq_ignore_ascii_case("is-master-down-by-addr") =>
+        {
+            Some(match candidate.as_str() {
+                "*" => "down?".to_owned(),
+                _ => format!("vote? @{epoch}"),
+            })
+        }
+        _ => None,
+    })
+}
+
+/// The answer to that: `up`, `down`, or `votes 0a1b2c @3`.
+pub(super) fn ballot(bytes: &[u8]) -> Option<String> {
+    let (frames, _) = frames(bytes);
+    frames.iter().rev().find_map(|frame| {
+        let [down, leader, epoch] = frame.items()? else { return None };
+        let (&Value::Integer(down), &Value::Integer(epoch)) = (down, epoch) else { return None };
+        let leader = String::from_utf8_lossy(leader.bytes()?).into_owned();
+        Some(match (leader.as_str(), down) {
+            ("*", 0) => "up".to_owned(),
+            ("*", _) => "down".to_owned(),
+            (leader, _) => format!("votes {} @{epoch}", leader.get(..ID).unwrap_or(leader)),
+        })
+    })
+}
+
+/// The hello messages in a message: published by a Sentinel, or delivered to one.
+pub fn hellos(bytes: &[u8]) -> Vec<Hello> {
+    let (frames, _) = frames(bytes);
+    let hello = |frame: &Value| {
+        let items = frame.items()?;
+        // `PUBLISH channel text`, or `message channel text`.
+        let [.., channel, text] = items else { return None };
+        (channel.bytes() == Some(CHANNEL.as_bytes())).then(|| Hello::parse(text.bytes()?)).flatten()
+    };
+    frames.iter().filter_map(hello).collect()
+}
+
+/// Whether a message begins with a copy of the data, or a piece of one is all it has.
+fn is_copy(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"$EOF:")
+        || bytes.starts_with(b"REDIS0")
+        || bytes.starts_with(b"$") && bytes.windows(6).take(40).any(|piece| piece == b"REDIS0")
+}
+
+/// A message in a few characters: `GET key:7`, `"hello"`, `(nil)`, `+2 more`.
+pub(super) fn label(bytes: &[u8], is_request: bool) -> String {
+    if is_copy(bytes) {
+        return format!("RDB {} B", bytes.len());
+    }
+    let (frames, _) = frames(bytes);
+    let Some(first) = frames.first() else { return format!("… {} B", bytes.len()) };
+    let mut text = match words(first).filter(|_| is_request) {
+        // The command and its key say enough beside a dot; the card has the rest.
+        Some(words) => match words.len() {
+            0..=2 => words.join(" "),
+            _ => words[..2].join(" ") + " …",
+        },
+        None => {
+            let printed = Format::new(Output::Standard).reply(first);
+            let printed = String::from_utf8_lossy(&printed).into_owned();
+            let mut lines = printed.lines();
+            let line = lines.next().unwrap_or_default().to_owned();
+            if lines.next().is_some() { format!("{line} …") } else { line }
+        }
+    };
+    if text.chars().count() > LABEL {
+        text = text.chars().take(LABEL - 1).collect::<String>() + "…";
+    }
+    match frames.len() {
+        1 => text,
+        n => format!("{text} +{}", n - 1),
+    }
+}
+
+/// A message in RESP as lines: each command in words, each reply as redis-cli prints it.
+pub fn decoded(bytes: &[u8], is_request: bool) -> String {
+    let (frames, rest) = frames(bytes);
+    let mut out = String::new();
+    for frame in &frames {
+        match words(frame).filter(|_| is_request) {
+            Some(words) => out.push_str(&words.join(" ")),
+            None => {
+                let printed = Format::new(Output::Standard).reply(frame);
+                out.push_str(String::from_utf8_lossy(&printed).trim_end());
+            }
+        }
+        out.push('\n');
+    }
+    if !rest.is_empty() {
+        out.push_str(&format!("… {} B", rest.len()));
+    }
+    out.trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_told_in_a_few_characters() {
+        assert_eq!(label(b"*2\r\n$3\r\nGET\r\n$5\r\nkey:7\r\n", true), "GET key:7");
+        assert_eq!(label(b"$-1\r\n", false), "(nil)");
+        assert_eq!(label(b"+OK\r\n:3\r\n", false), "OK +1");
+        assert_eq!(label(b"ab", false), "… 2 B");
+        assert_eq!(
+            label(b"$40\r\n0123456789012345678901234567890123456789\r\n", false).chars().count(),
+            26
+        );
+    }
+
+    #[test]
+    fn signs_of_life_and_copies_are_told_apart_from_commands() {
+        assert!(is_beat(b"*3\r\n$8\r\nREPLCONF\r\n$3\r\nACK\r\n$1\r\n0\r\n"));
+        assert!(!is_beat(b"*2\r\n$4\r\nINCR\r\n$1\r\nk\r\n"));
+        assert_eq!(label(b"$180\r\nREDIS0010", true), "RDB 15 B");
+    }
+
+    #[test]
+    fn questions_and_answers_about_a_master_are_told() {
+        let ask = |candidate: &str| {
+            let words = ["SENTINEL", "is-master-down-by-addr", "10.0.0.1", "6379", "3", candidate];
+            let bulk = words.map(|word| format!("${}\r\n{word}\r\n", word.len())).concat();
+            format!("*6\r\n{bulk}").into_bytes()
+        };
+        assert_eq!(vote(&ask("*")).as_deref(), Some("down?"));
+        assert_eq!(vote(&ask("0a1b2c3d4e")).as_deref(), Some("vote? @3"));
+        assert_eq!(ballot(b"*3\r\n:1\r\n$1\r\n*\r\n:0\r\n").as_deref(), Some("down"));
+        let voted = b"*3\r\n:1\r\n$8\r\n0a1b2c3d\r\n:3\r\n";
+        assert_eq!(ballot(voted).as_deref(), Some("votes 0a1b2c @3"));
+        assert_eq!(ballot(b"+PONG\r\n"), None);
+        assert!(is_watching(b"*1\r\n$4\r\nPING\r\n"));
+        assert!(!is_watching(b"*3\r\n$7\r\nSLAVEOF\r\n$2\r\nNO\r\n$3\r\nONE\r\n"));
+    }
+
+    #[test]
+    fn a_hello_is_read_where_it_is_published_and_where_it_arrives() {
+        let text = "10.0.2.1,26379,0a1b,3,mymaster,10.0.0.1,6379,2";
+        for first in ["PUBLISH", "message"] {
+            let words = [first, CHANNEL, text];
+            let bulk = words.map(|word| format!("${}\r\n{word}\r\n", word.len())).concat();
+            let hellos = hellos(format!("*3\r\n{bulk}").as_bytes());
+            let [hello] = &hellos[..] else { panic!("{hellos:?}") };
+            assert_eq!(hello.to_string(), text);
+        }
+        assert_eq!(hellos(b"*3\r\n$7\r\nPUBLISH\r\n$1\r\nc\r\n$1\r\nx\r\n"), []);
+    }
+
+    #[test]
+    fn frames_are_decoded_line_by_line() {
+        assert_eq!(
+            decoded(b"*1\r\n$4\r\nPING\r\n*2\r\n$3\r\nGET\r\n$1\r\nk\r\n*1\r\n", true),
+            "PING\nGET k\n… 4 B"
+        );
+    }
+}
