@@ -13,7 +13,7 @@
 //! * [`persist`]: the forms that data takes on disk and between servers.
 //! * [`front`]: what every program has that serves clients: connections, dispatch, configuration,
 //!   pub/sub, statistics.
-//! * [`peer`]: outgoing connections of whoever is a client of another server.
+//! * [`peer`]: outgoing connections: of a program that is a client of another server.
 //! * [`cluster`]: a node of Redis Cluster: bus, gossip, elections.
 //! * [`server`]: the front, a keyspace, and what makes the data last.
 //! * [`proxy`]: twemproxy and predixy.

@@ -425,7 +425,7 @@ pub enum NetError {
     Unreachable,
     /// No host has that name.
     UnknownName,
-    /// The address is taken by somebody else.
+    /// The address is in use.
     AddrInUse,
     /// The address is not one of this host's.
     AddrNotAvailable,

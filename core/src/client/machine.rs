@@ -1,6 +1,6 @@
 //! A [`Session`] as a process: what a terminal on a host of a World runs.
 //!
-//! Typed lines come in through methods, since nobody but a person types them; after each call the
+//! Typed lines come in through methods, since only a person types them; after each call the
 //! driver takes outputs and asks for the next wake-up again, as after an input.
 
 use std::collections::VecDeque;

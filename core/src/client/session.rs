@@ -472,7 +472,7 @@ impl Session {
         }
     }
 
-    /// Looks at what has arrived, as far as somebody waits for it.
+    /// Looks at what has arrived, as far as it is waited for.
     fn read(&mut self, now: Mono) {
         while self.awaits_values() {
             match self.decoder.next_value() {

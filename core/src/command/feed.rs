@@ -14,7 +14,7 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// Makes the next command be preceded by SELECT, because somebody begins to read there.
+    /// Makes the next command be preceded by SELECT, because a new reader begins there.
     pub fn begin_anew(&mut self) {
         self.selected = None;
     }

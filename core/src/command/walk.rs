@@ -3,7 +3,7 @@
 //! The first slice is written by the command itself. If something is left, the caller gets a
 //! [`Rest`]: a copy of the value as it is now, which costs next to nothing (see
 //! [`crate::store::value`]), and how far the walk has come. So the reply is that of one moment,
-//! nobody waits for more than a slice of it, and it takes memory only as fast as it is read.
+//! no client waits for more than a slice of it, and it takes memory only as fast as it is read.
 //!
 //! What is put together from several values, or from the keyspace (SDIFF, SORT, MGET, KEYS), is
 //! written at once; but for a union, which is a set of its own.

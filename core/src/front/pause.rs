@@ -15,7 +15,7 @@ pub(crate) struct Pause {
     reasons: u8,
 }
 
-/// Why writes are held back until somebody says otherwise.
+/// Why writes are held back until the reason is withdrawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum PauseReason {
@@ -54,7 +54,7 @@ impl Pause {
         self.until
     }
 
-    /// Whether somebody is held back.
+    /// Whether clients are held back.
     pub(crate) fn is_on(&self, now: Mono) -> bool {
         self.reasons != 0 || self.until.is_some_and(|until| now < until)
     }

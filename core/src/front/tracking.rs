@@ -412,7 +412,7 @@ impl<S: Service> Front<S> {
     }
 }
 
-/// The list of the keys that somebody else than `but` has changed; empty if there are none.
+/// The keys that a client other than `but` has changed; empty if there are none.
 /// `changed` is sorted.
 fn keys_changed(changed: &[Changed], but: Option<u64>) -> Vec<u8> {
     let mut keys: Vec<&[u8]> =

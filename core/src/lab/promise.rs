@@ -69,7 +69,7 @@ pub enum Kept {
     Yes,
     /// It has nothing of it, or what was there before.
     No,
-    /// Somebody else has written there since.
+    /// Another client has written there since.
     Overwritten,
 }
 

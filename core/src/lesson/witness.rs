@@ -40,7 +40,7 @@ pub trait Witness {
     }
 
     /// How many writes of these clients and terminals stand in a column of the ledger; of all, if none
-    /// is named. `None` where nobody keeps one.
+    /// is named. `None` where none is kept.
     fn ledger(&self, _column: Column, _at: &[String]) -> Option<u64> {
         None
     }

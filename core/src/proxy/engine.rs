@@ -3,7 +3,7 @@
 //!
 //! It knows neither where a request belongs nor what a client may ask: that says a [`Rule`]. What it
 //! guarantees is that every request is answered once, by the reply to it, after the replies to those
-//! before it; and that nobody's slowness takes more memory than the limits below.
+//! before it; and that no slow peer takes more memory than the limits below.
 //!
 //! **Backpressure.** No more requests are read from a client that has [`MAX_ASKS`] unanswered ones,
 //! or for which [`MAX_HELD`] bytes of replies wait, or whose next request belongs to a backend for
@@ -290,7 +290,7 @@ impl<R: Rule> Engine<R> {
     }
 
     /// Sends a request to a backend: the parts of it, one after the other. False if the connection
-    /// is gone; nobody is answered then.
+    /// is gone; no client is answered then.
     #[inline]
     pub fn send<const N: usize>(
         &mut self,

@@ -66,7 +66,7 @@ pub(super) struct Waiting {
     /// By time in nanoseconds, with the client's slot: the pairs of numbers that other trees hold,
     /// so that the page need not carry one more.
     deadlines: BTreeSet<(u64, u64)>,
-    /// Keys that may serve somebody, in the order in which they became ready.
+    /// Keys that may serve a blocked client, in the order in which they became ready.
     ready: VecDeque<Place>,
     /// Clients that wait.
     count: usize,
@@ -82,7 +82,7 @@ impl Waiting {
         self.count
     }
 
-    /// How many keys somebody waits for.
+    /// How many keys clients are blocked on.
     pub(super) fn keys(&self) -> usize {
         self.by_key.len()
     }
@@ -92,24 +92,24 @@ impl Waiting {
         self.deadlines.len()
     }
 
-    /// When somebody's patience ends.
+    /// When the timeout of a blocked client ends.
     pub(super) fn next_deadline(&self) -> Option<Mono> {
         self.deadlines.first().map(|&(at, _)| Mono(at))
     }
 
-    /// Whether a key may serve somebody.
+    /// Whether a key may serve a blocked client.
     pub(super) fn has_ready(&self) -> bool {
         !self.ready.is_empty()
     }
 
-    /// Notes a key that may serve somebody.
+    /// Notes a key that may serve a blocked client.
     pub(super) fn note_ready(&mut self, place: Place) {
         if self.by_key.contains_key(&place) && !self.ready.contains(&place) {
             self.ready.push_back(place);
         }
     }
 
-    /// Whether somebody is to be served when a key is gone.
+    /// Whether a blocked client is to be served when a key is gone.
     pub(super) fn heeds_absence(&self) -> bool {
         self.or_gone > 0
     }

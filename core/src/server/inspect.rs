@@ -127,7 +127,7 @@ impl Server {
         }
     }
 
-    /// Whether there are users besides the default one, or something was denied to somebody.
+    /// Whether there are users besides the default one, or something was denied to a client.
     pub fn has_users(&self) -> bool {
         self.acl.users().iter().len() > 1 || self.acl.log().entries().len() > 0
     }

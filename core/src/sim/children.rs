@@ -213,7 +213,7 @@ impl World {
         Ok(())
     }
 
-    /// Gives a host the files that it would have if somebody had logged in there.
+    /// Gives a host the files that a first login makes there.
     fn furnish(&mut self, host: HostId) {
         let id = self.take_slot(host);
         self.proc_mut(id).spec = Arc::new(ProcessSpec::new("", Self::LOGIN, &[]));

@@ -18,7 +18,7 @@ pub struct Event {
 /// The things that happen.
 #[derive(Debug, Clone, PartialEq)]
 pub enum EventKind {
-    /// Somebody did something to the World.
+    /// An action on the World.
     Action(Action),
     /// A host came up.
     HostUp(HostId),
@@ -110,7 +110,7 @@ pub enum Lost {
     Partition,
     /// The receiving host is down.
     HostDown,
-    /// Somebody dropped it.
+    /// An action dropped it.
     Dropped,
     /// The listener had as many connections waiting as it takes.
     BacklogFull,

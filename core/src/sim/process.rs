@@ -13,7 +13,7 @@ use super::world::World;
 
 /// A machine as a World runs it: in a box, cloneable, and open to read-only inspection.
 ///
-/// Wrap a machine with [`plain`] unless somebody types into it.
+/// Wrap a machine with [`plain`] unless it has a terminal.
 pub trait Process: Machine + Boxed + Send + Sync {
     /// Where a person types, if the program reads its standard input.
     fn console(&mut self) -> Option<&mut dyn Console> {

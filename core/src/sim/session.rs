@@ -66,7 +66,7 @@ pub struct Marker {
     pub event: EventKind,
 }
 
-/// A future that was left behind when somebody acted in its past.
+/// A future that was left behind when an action came in its past.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Branch {
     /// When it was left.
@@ -77,7 +77,7 @@ pub struct Branch {
     pub actions: Vec<Timed>,
 }
 
-/// What to do with the future when somebody acts in its past.
+/// What to do with the future when an action comes in its past.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Future {
     /// Keep it as a branch.
@@ -119,7 +119,7 @@ impl Session {
         }
     }
 
-    /// A session that somebody wrote down, at its beginning; its actions come as time passes.
+    /// A session that was written down, at its beginning; its actions come as time passes.
     pub fn from_record(record: Record, programs: Programs) -> Self {
         let mut session = Session::new(record.scenario, record.seed, programs);
         session.actions = record.actions;

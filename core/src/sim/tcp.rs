@@ -135,7 +135,7 @@ pub enum Flight {
     },
     /// It has arrived, but one before it has not.
     Waiting,
-    /// Somebody keeps it.
+    /// It is held back by the person at the World.
     Held {
         /// How much of its way is left, in nanoseconds.
         left: u64,

@@ -86,7 +86,7 @@ impl Tty {
         &self.name
     }
 
-    /// The host at which somebody sits.
+    /// The host whose terminal it is.
     pub fn host(&self) -> HostId {
         self.host
     }

@@ -58,7 +58,7 @@ pub enum ExpireMode {
     /// They are deleted.
     #[default]
     Delete,
-    /// They are hidden, and stay until somebody else deletes them: a replica waits for its
+    /// They are hidden, and stay until they are deleted by name: a replica waits for its
     /// primary, and a server whose clients are paused for the end of the pause.
     Hide,
     /// They are shown: what a primary sends to its replica, and what is loaded from disk, is

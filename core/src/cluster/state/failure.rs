@@ -39,7 +39,7 @@ impl Cluster {
         }
     }
 
-    /// Marks a node FAIL that this node and most primaries cannot reach, and tells everybody.
+    /// Marks a node FAIL that this node and most primaries cannot reach, and tells all nodes.
     pub(super) fn fail_if_most_agree(&mut self, node: Ref) {
         let other = &self.nodes[node];
         if !other.may_have_failed() || other.has_failed() {

@@ -369,7 +369,7 @@ async fn read(shell: &mut Shell, os: &Os, rest: Vec<String>, input: Option<Strin
     Flow::Next
 }
 
-/// A line of the standard input, byte by byte: what follows is for somebody else.
+/// A line of the standard input, byte by byte: what follows is for the next program that reads.
 pub(super) async fn read_line(os: &Os) -> Option<String> {
     let mut line = Vec::new();
     loop {

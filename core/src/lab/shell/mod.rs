@@ -57,7 +57,7 @@ pub(super) fn program(launch: &Launch<'_>) -> Option<Box<dyn Process>> {
     Some(Box::new(Program::new(launch, entry, Seen::of(launch))))
 }
 
-/// The environment in which somebody finds himself after logging in.
+/// The environment of a login shell.
 fn login_env() -> Vec<(String, String)> {
     let env = [
         ("HOME", "/root"),

@@ -28,7 +28,7 @@ pub trait Rule: Clone + fmt::Debug {
         result: Result<Endpoint, NetError>,
     );
 
-    /// Somebody has connected.
+    /// A client has connected.
     fn accepted(
         &mut self,
         engine: &mut Engine<Self>,

@@ -1,6 +1,6 @@
-//! That others wait. Some commands stand for the whole server in Redis: while SAVE writes and
-//! DEBUG RELOAD reads, nobody is served. Here they go on in slices, so that others have to be kept
-//! from changing what is being written, or from seeing what is half read.
+//! Holding back all requests. Some commands block the whole server in Redis: while SAVE writes and
+//! DEBUG RELOAD reads, no client is served. Here they go on in slices, so clients have to be kept
+//! from changing what is being written, and from seeing what is half read.
 
 use core::mem;
 

@@ -1,7 +1,7 @@
 //! Snapshots of the data: writing them while commands go on, and loading them.
 //!
-//! * [`snapshot`]: the job that writes what the data was at one moment, in slices, for whoever
-//!   wants it: the dump, the append-only file that is written anew, replicas;
+//! * [`snapshot`]: the job that writes what the data was at one moment, in slices: for the dump, for
+//!   a rewrite of the append-only file, for replicas;
 //! * [`image`]: from keys to the bytes of such a snapshot;
 //! * [`sink`]: the file that it is written to;
 //! * [`save`]: the dump: SAVE, BGSAVE, LASTSAVE, save points, and what follows when saving fails;
@@ -9,7 +9,7 @@
 //! * [`intake`]: from the bytes of a snapshot to keys;
 //! * [`source`]: the file that they are read from;
 //! * [`info`]: what INFO tells of all that;
-//! * [`hold`]: that others wait while something is done that stands for one command.
+//! * [`hold`]: holding back all requests while one command goes on in slices.
 //!
 //! The form of the bytes is next door, in [`persist`](crate::persist).
 

@@ -75,7 +75,7 @@ pub(in crate::server) struct Saves {
     pub(in crate::server) count: u64,
     /// Whether one is to begin as soon as nothing else is in the way.
     pub(in crate::server) scheduled: bool,
-    /// Saves that everybody waits for, but that have to wait for another snapshot to end.
+    /// Foreground saves, which all clients wait for, that have to wait for another snapshot to end.
     next: VecDeque<Save>,
     /// The second in which the save points were looked at last.
     looked: u64,
@@ -96,7 +96,7 @@ impl Server {
         Ok(())
     }
 
-    /// Saves while everybody waits. If there is another snapshot, it is let end first.
+    /// Saves in the foreground: all clients wait. If there is another snapshot, it is let end first.
     pub(in crate::server) fn begin_foreground_save(&mut self, now: Now<'_>, save: Save) {
         if save == Save::Flush && self.service.persistence.saves.next.back() == Some(&save) {
             // What is yet to begin serves this one, too.

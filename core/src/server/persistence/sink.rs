@@ -22,7 +22,7 @@ pub(in crate::server) struct FileSink {
     temporary: String,
     /// Where it is, if that is not the working directory any more.
     elsewhere: Option<String>,
-    /// The name that it shall have; `None` if that is somebody else's business.
+    /// The name that it shall have; `None` if the caller renames it.
     place: Option<Place>,
     stage: Stage,
     open: bool,

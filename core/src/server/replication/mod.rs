@@ -76,7 +76,8 @@ pub(super) struct Replication {
     no_replicas_since: Mono,
     /// Whether the backlog holds what replicas have not been given.
     news: bool,
-    /// Whether replicas have told how far they have come, or somebody else should look again.
+    /// Whether replicas have acknowledged more, or those that wait for acknowledgements should look
+    /// again.
     acked: bool,
     /// Whether replicas shall be asked how far they have come.
     ask: bool,

@@ -9,8 +9,8 @@
 //! * `eval`: EVAL, EVALSHA, SCRIPT and the cache of scripts; `shebang`: the first line of a script;
 //! * `functions`: FUNCTION and FCALL.
 //!
-//! A script runs to its end while everybody waits, as in Redis; but not in one call of the machine:
-//! when a slice is used up the client that called it waits, and nobody else's requests are carried
+//! A script runs to its end while all clients wait, as in Redis; but not in one call of the machine:
+//! when a slice is used up the client that called it waits, and no other client's requests are carried
 //! out, until the next wake goes on. After `busy-reply-threshold` others are answered `BUSY`.
 //!
 //! Interpreters are shared between clones of the server until one of them runs a script again.

@@ -413,7 +413,7 @@ impl Server {
     }
 
     /// The end of a script that was paused: effects are propagated, the client gets the result,
-    /// and everybody goes on.
+    /// and all clients go on.
     fn end_paused(
         &mut self,
         now: Now<'_>,

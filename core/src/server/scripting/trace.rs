@@ -27,7 +27,7 @@ pub struct ScriptView {
     pub at: Wall,
     /// The id of the client that called it.
     pub client: u64,
-    /// The command that called it, as somebody would type it, shortened.
+    /// The command that called it, as a person would type it, shortened.
     pub call: String,
     /// The commands that it called, in order.
     pub steps: Vec<ScriptStep>,
@@ -38,7 +38,7 @@ pub struct ScriptView {
 /// A command that a script called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScriptStep {
-    /// The command, as somebody would type it, shortened.
+    /// The command, as a person would type it, shortened.
     pub command: String,
     /// Its reply, as it goes over the wire, shortened.
     pub reply: Vec<u8>,
@@ -78,7 +78,7 @@ impl Server {
     }
 }
 
-/// A command as somebody would type it: words that need quotes have them.
+/// A command as a person would type it: words that need quotes have them.
 fn typed(args: Args<'_>) -> String {
     let mut out = Vec::new();
     for word in args.iter() {

@@ -192,7 +192,7 @@ async fn first_lines(os: &Os, count: usize) -> i32 {
     0
 }
 
-/// Prints what is added to a file, until somebody ends it.
+/// Prints what is added to a file, until it is interrupted (`tail -f`).
 async fn follow_file(os: &Os, path: &str, mut printed: usize) {
     const PAUSE: Duration = Duration::from_millis(200);
     loop {

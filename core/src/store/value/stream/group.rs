@@ -258,7 +258,7 @@ impl Group {
         true
     }
 
-    /// Adds a delivery that comes from outside, to nobody yet. Returns whether it is the first with
+    /// Adds a delivery that comes from outside, to no consumer yet. Returns whether it is the first with
     /// this ID.
     pub fn restore_delivery(&mut self, id: StreamId, time: i64, count: u64) -> bool {
         let rank = self.pending.rank(|other| other < id);
@@ -270,7 +270,7 @@ impl Group {
     }
 
     /// Tells who has an entry that was [restored](Self::restore_delivery). False if there is none
-    /// such, or if somebody has it.
+    /// such, or if a consumer has it.
     pub fn restore_owner(&mut self, id: StreamId, consumer: &[u8]) -> bool {
         let Some(place) = self.place_of(consumer) else { return false };
         let rank = self.pending.rank(|other| other < id);
