@@ -76,16 +76,18 @@ impl Obstacles {
 pub struct Check<S: Service> {
     /// The obstacles that it is about: without one of them it is not made.
     pub(crate) about: Obstacles,
-    /// Refuses the command with an error, or says what becomes of it. [`Admission::Call`] leaves it
-    /// to the next check.
-    pub(crate) check: fn(
-        &mut Front<S>,
-        Now<'_>,
-        &mut Client<S>,
-        &'static Command<S>,
-        Args<'_>,
-    ) -> Result<Admission, CommandError>,
+    pub(crate) check: CheckFn<S>,
 }
+
+/// Refuses a command with an error, or says what becomes of it. [`Admission::Call`] leaves it to the
+/// next check.
+type CheckFn<S> = fn(
+    &mut Front<S>,
+    Now<'_>,
+    &mut Client<S>,
+    &'static Command<S>,
+    Args<'_>,
+) -> Result<Admission, CommandError>;
 
 impl<S: Service> Front<S> {
     /// Looks at all that can stand in the way of a client's commands: tells `found` of each obstacle
