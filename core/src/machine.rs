@@ -437,6 +437,8 @@ pub enum NetError {
     Other,
 }
 
+impl core::error::Error for NetError {}
+
 impl fmt::Display for NetError {
     /// In the words of `strerror`, which Redis's messages quote.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

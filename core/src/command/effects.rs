@@ -9,7 +9,7 @@ use crate::resp::request::{Args, OwnedArgs};
 pub struct Effects {
     /// How many changes there were (`rdb_changes_since_last_save` counts them).
     pub dirty: u64,
-    listeners: Listeners,
+    consumers: Consumers,
     verbatim: Verbatim,
     commands: Vec<Propagated>,
     events: Vec<Event>,
@@ -35,7 +35,7 @@ pub struct Touched {
 
 /// The consumers of effects that there are at the moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Listeners {
+pub struct Consumers {
     /// An append-only file or a replica gets the commands.
     pub propagation: bool,
     /// A client watches keys or caches them.
@@ -131,16 +131,16 @@ enum Verbatim {
 impl Effects {
     /// Clears the effects and sets the consumers for the next command.
     #[inline]
-    pub fn begin(&mut self, listeners: Listeners) {
+    pub fn begin(&mut self, consumers: Consumers) {
         self.dirty = 0;
-        self.listeners = listeners;
+        self.consumers = consumers;
         self.verbatim = Verbatim::IfDirty;
     }
 
     /// The consumers that there are.
     #[inline]
-    pub fn listeners(&self) -> Listeners {
-        self.listeners
+    pub fn consumers(&self) -> Consumers {
+        self.consumers
     }
 
     /// Propagates `args` in place of the command as it was given. May be called several times;
@@ -154,7 +154,7 @@ impl Effects {
     /// Propagates `args` besides the command as it was given, which comes last.
     #[inline]
     pub fn also<A: AsRef<[u8]>>(&mut self, db: usize, args: impl IntoIterator<Item = A>) {
-        if self.listeners.propagation {
+        if self.consumers.propagation {
             let args = args.into_iter().collect();
             self.commands.push(Propagated { db: db as u32, args, to: Followers::All });
         }
@@ -179,7 +179,7 @@ impl Effects {
     /// Tells of an event on `key`.
     #[inline]
     pub fn event(&mut self, db: usize, class: Class, name: &'static str, key: &[u8]) {
-        if self.listeners.events & class as u16 != 0 {
+        if self.consumers.events & class as u16 != 0 {
             self.events.push(Event { db: db as u32, class, name, key: key.into() });
         }
     }
@@ -187,28 +187,28 @@ impl Effects {
     /// Records that `key` was changed or deleted, for WATCH.
     #[inline]
     pub fn touched(&mut self, db: usize, key: &[u8]) {
-        if self.listeners.watching {
+        if self.consumers.watching {
             self.touched.push(Touched { db: db as u32, key: key.into(), by_itself: false });
         }
     }
 
     /// Records that `key` expired or was evicted, for WATCH.
     pub fn lost(&mut self, db: usize, key: &[u8]) {
-        if self.listeners.watching {
+        if self.consumers.watching {
             self.touched.push(Touched { db: db as u32, key: key.into(), by_itself: true });
         }
     }
 
     /// Tells that all keys of a database have gone or changed places.
     pub fn flushed(&mut self, db: usize) {
-        if self.listeners.watching || self.listeners.blocked {
+        if self.consumers.watching || self.consumers.blocked {
             self.flushed.push(db as u32);
         }
     }
 
     /// Tells that all keys of a database, or of all, were deleted by FLUSHDB or FLUSHALL.
     pub fn cleared(&mut self) {
-        self.cleared |= self.listeners.watching;
+        self.cleared |= self.consumers.watching;
     }
 
     /// Tells that all keys of all databases were deleted by FLUSHALL.
@@ -219,7 +219,7 @@ impl Effects {
     /// Records that `key` may now serve clients that are blocked on it.
     #[inline]
     pub fn ready(&mut self, db: usize, key: &[u8]) {
-        if self.listeners.blocked {
+        if self.consumers.blocked {
             self.ready.push((db as u32, key.into()));
         }
     }
@@ -233,7 +233,7 @@ impl Effects {
             Verbatim::Always => true,
             Verbatim::Never => false,
         };
-        if verbatim && self.listeners.propagation {
+        if verbatim && self.consumers.propagation {
             let to = Followers::All;
             self.commands.push(Propagated { db: db as u32, args: args.into(), to });
         }
@@ -304,7 +304,7 @@ mod tests {
     #[test]
     fn nothing_is_recorded_without_a_consumer() {
         let mut effects = Effects::default();
-        effects.begin(Listeners::default());
+        effects.begin(Consumers::default());
         effects.dirty += 1;
         effects.touched(0, b"k");
         effects.event(0, Class::String, "set", b"k");
@@ -317,19 +317,19 @@ mod tests {
 
     #[test]
     fn a_command_is_propagated_as_given_only_if_it_changed_something() {
-        let listeners = Listeners { propagation: true, ..Listeners::default() };
+        let consumers = Consumers { propagation: true, ..Consumers::default() };
         let mut effects = Effects::default();
-        effects.begin(listeners);
+        effects.begin(consumers);
         effects.finish(0, set().as_args());
         assert!(effects.take_commands().is_empty());
 
-        effects.begin(listeners);
+        effects.begin(consumers);
         effects.dirty += 1;
         effects.finish(3, set().as_args());
         let expected = Propagated { db: 3, args: set(), to: Followers::All };
         assert_eq!(effects.take_commands(), [expected]);
 
-        effects.begin(listeners);
+        effects.begin(consumers);
         effects.dirty += 1;
         effects.propagate(0, ["DEL", "k"]);
         effects.finish(0, set().as_args());

@@ -153,7 +153,7 @@ fn geoadd(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
 
 /// Replicas and the append-only file get the equivalent ZADD.
 fn propagate(ctx: &mut Ctx<'_>, at: usize, pairs: &[(f64, &[u8])]) {
-    if !ctx.effects.listeners().propagation {
+    if !ctx.effects.consumers().propagation {
         return;
     }
     let (db, args) = (ctx.db, ctx.args);

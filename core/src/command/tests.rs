@@ -1,7 +1,7 @@
 //! Effects of the commands on collections besides their replies: on replicas, subscribers and
 //! blocked clients.
 
-use super::effects::Listeners;
+use super::effects::Consumers;
 use super::*;
 use crate::machine::Outbox;
 use crate::resp::Proto;
@@ -44,7 +44,7 @@ impl Bench {
         let row = tables.into_iter().flatten().find(|row| row.meta.name == name).expect("a row");
         assert!(row.meta.takes(args.as_args().len()), "{line}");
         let mut effects = Effects::default();
-        effects.begin(Listeners {
+        effects.begin(Consumers {
             propagation: true,
             watching: true,
             blocked: true,

@@ -202,6 +202,8 @@ pub struct DiskError {
     pub message: String,
 }
 
+impl core::error::Error for DiskError {}
+
 impl fmt::Display for DiskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)

@@ -61,6 +61,8 @@ pub enum ProtocolError {
     Quotes,
 }
 
+impl core::error::Error for ProtocolError {}
+
 impl fmt::Display for ProtocolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Protocol error: ")?;

@@ -155,11 +155,11 @@ impl Server {
             self.service.waiting.deadlines.insert((until.0, client.slot.into()));
         }
         self.service.waiting.count += 1;
-        self.service.listeners.blocked = true;
+        self.service.consumers.blocked = true;
         let Wait { empty, kind, args: resolved, or_gone, .. } = wait;
         if or_gone {
             self.service.waiting.or_gone += 1;
-            self.service.listeners.watching = true;
+            self.service.consumers.watching = true;
         }
         let args = resolved.unwrap_or_else(|| args.into());
         let blocked = Blocked { command, args, keys, until, empty, kind, or_gone, acks: None };
@@ -212,7 +212,7 @@ impl Server {
             self.note_watching();
         }
         self.service.waiting.count -= 1;
-        self.service.listeners.blocked = self.service.waiting.count > 0;
+        self.service.consumers.blocked = self.service.waiting.count > 0;
         Some(blocked)
     }
 

@@ -149,7 +149,7 @@ impl Server {
         }
         let began = now.nanos();
         self.service.keyspace.env.now_ms = ms;
-        self.service.effects.begin(self.service.listeners);
+        self.service.effects.begin(self.service.consumers);
         self.service.keyspace.expire_step(SLICE);
         self.note_latency("expire-cycle", now.nanos().saturating_sub(began));
         self.after_effects(now, None);

@@ -108,7 +108,7 @@ fn debug(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
         (b"replybuffer", 4) => call.reply().ok(),
         (b"config-rewrite-force-all", 2) => server.rewrite_all(call)?,
         (b"replicate", 3..) => {
-            server.service.effects.begin(server.service.listeners);
+            server.service.effects.begin(server.service.consumers);
             server.service.effects.propagate(call.client.state.db, call.args.from(2).iter());
             call.reply().ok();
         }

@@ -162,7 +162,7 @@ impl Server {
         self.service.keyspace.env.now_ms = now.wall.as_millis();
         self.service.keyspace.env.touch = !client.no_touch;
         self.service.keyspace.env.report_misses =
-            self.service.listeners.events & Class::KeyMiss as u16 != 0;
+            self.service.consumers.events & Class::KeyMiss as u16 != 0;
     }
 
     /// Calls what carries out a command on data, and passes on what it has changed. Gives its
@@ -176,7 +176,7 @@ impl Server {
         handler: crate::command::Handler,
         args: Args<'_>,
     ) -> (Result<(), CommandError>, Option<Wait>) {
-        self.service.effects.begin(self.service.listeners);
+        self.service.effects.begin(self.service.consumers);
         let (muted, proto, db) = (client.is_muted(), client.proto, client.state.db);
         let caller = Caller {
             client: client.id,
@@ -247,7 +247,7 @@ impl Server {
         if !self.service.keyspace.env.key_events.is_empty() {
             self.report_key_events();
         }
-        if self.service.listeners != effects::Listeners::default() {
+        if self.service.consumers != effects::Consumers::default() {
             self.tell_listeners(now, client);
         }
     }

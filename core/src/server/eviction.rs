@@ -121,7 +121,7 @@ impl Server {
         }
         self.service.keyspace.env.now_ms = now.wall.as_millis();
         let began = now.nanos();
-        self.service.effects.begin(self.service.listeners);
+        self.service.effects.begin(self.service.consumers);
         let mut fits = false;
         for _ in 0..SLICE {
             let Some(victim) = self.choose() else { break };

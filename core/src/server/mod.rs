@@ -103,7 +103,7 @@ pub struct Redis {
     keyspace: Keyspace,
     effects: Effects,
     /// Which effects commands have to report: to followers, watchers, blocked clients.
-    listeners: effects::Listeners,
+    consumers: effects::Consumers,
     watches: transactions::Watches,
     eviction: eviction::Eviction,
     waiting: blocking::Waiting,
@@ -172,7 +172,7 @@ impl Server {
             Redis {
                 keyspace,
                 effects: Effects::default(),
-                listeners: effects::Listeners::default(),
+                consumers: effects::Consumers::default(),
                 watches: transactions::Watches::default(),
                 eviction: eviction::Eviction::default(),
                 waiting: blocking::Waiting::default(),

@@ -57,7 +57,7 @@ impl Server {
 
     /// Brings up to date whether anybody follows.
     pub(super) fn followers_changed(&mut self) {
-        self.service.listeners.propagation = self.aof_follows()
+        self.service.consumers.propagation = self.aof_follows()
             || self.replicas_follow()
             || self.service.cluster.as_ref().is_some_and(|node| node.handover_follows());
     }

@@ -464,7 +464,7 @@ impl Server {
         } else {
             AccessPolicy::Lru
         };
-        self.service.listeners.events = self.config.settings().notify_keyspace_events;
+        self.service.consumers.events = self.config.settings().notify_keyspace_events;
         self.followers_changed();
         self.aof_settings_changed();
         self.service.eviction.forget();

@@ -156,7 +156,7 @@ impl Server {
 
     /// Says whether a client that watches has to hear of keys that change.
     pub(super) fn note_watching(&mut self) {
-        self.service.listeners.watching = !self.service.watches.is_empty()
+        self.service.consumers.watching = !self.service.watches.is_empty()
             || self.service.waiting.heeds_absence()
             || !self.tracking.is_idle();
     }
@@ -391,7 +391,7 @@ fn watch(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
         let slots = server.service.watches.by_key.entry((index, key.into())).or_default();
         slots.insert(call.client.slot);
     }
-    server.service.listeners.watching = true;
+    server.service.consumers.watching = true;
     call.ok()
 }
 

@@ -238,6 +238,8 @@ impl Launch<'_> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LaunchError(pub String);
 
+impl core::error::Error for LaunchError {}
+
 impl fmt::Display for LaunchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -1,7 +1,7 @@
 //! What commands on strings and on keys tell replicas and subscribers; what they reply is compared with the
 //! reference elsewhere.
 
-use crate::command::effects::Listeners;
+use crate::command::effects::Consumers;
 use crate::command::{Caller, Ctx, DataConfig, Effects, Handler, Row, keys, strings};
 use crate::machine::Outbox;
 use crate::resp::Proto;
@@ -32,7 +32,7 @@ impl Bench {
         let name = line.split(' ').next().unwrap_or_default().to_lowercase();
         let handler = row(&name).expect("a command").handler;
         self.keyspace.env.now_ms = NOW;
-        self.effects.begin(Listeners {
+        self.effects.begin(Consumers {
             propagation: true,
             watching: true,
             blocked: true,

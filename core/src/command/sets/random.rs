@@ -76,7 +76,7 @@ pub(super) fn spop(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
         return Ok(());
     }
     let (reply, rng, effects) = (&mut ctx.reply, &mut *ctx.rng, &mut *ctx.effects);
-    let propagates = effects.listeners().propagation;
+    let propagates = effects.consumers().propagation;
     let index = ctx.db;
     let edited = db.edit(key, |set: &mut Set| {
         let size = set.view().len();

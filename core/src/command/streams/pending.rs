@@ -442,7 +442,7 @@ fn tell_of_consumer(ctx: &mut Ctx<'_>, name: &[u8]) {
 
 fn tell(ctx: &mut Ctx<'_>, name: &[u8], group: &[u8], told: &[Told], progress: Progress) {
     ctx.effects.dirty += told.len() as u64;
-    if !ctx.effects.listeners().propagation {
+    if !ctx.effects.consumers().propagation {
         return;
     }
     for Told { id, consumer, time, count } in told {

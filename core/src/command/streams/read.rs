@@ -308,7 +308,7 @@ fn deliver(
         if !delivered.is_empty() {
             propagate_last_id(ctx, name, reader.group, progress);
         }
-    } else if ctx.effects.listeners().propagation {
+    } else if ctx.effects.consumers().propagation {
         for id in delivered {
             let claim = Claim { id, consumer: reader.consumer, time: now, count: 1, last: id };
             claim.propagate(ctx, name, reader.group);

@@ -6,7 +6,6 @@ use std::collections::VecDeque;
 
 use super::starting::Sizes;
 use super::{Server, Step as AofStep};
-use crate::command::CommandError;
 use crate::command::meta::special;
 use crate::machine::{
     ConnId, DiskDone, DiskError, DiskErrorKind, DiskOp, Endpoint, FileId, LogLevel, OpenMode,
@@ -261,11 +260,11 @@ impl Server {
             self.service.aof.load = Some(load);
             return;
         }
-        let listeners = mem::take(&mut self.service.listeners);
+        let consumers = mem::take(&mut self.service.consumers);
         let mode = mem::replace(&mut self.service.keyspace.env.expire_mode, ExpireMode::Ignore);
         let result = self.load_slice_of(now, &mut load);
         self.service.keyspace.env.expire_mode = mode;
-        self.service.listeners = listeners;
+        self.service.consumers = consumers;
         if let Form::Rdb(intake) = &mut load.form {
             for (level, text) in mem::take(&mut intake.lines) {
                 self.log(level, || text);
@@ -610,76 +609,5 @@ impl Server {
             self.notice(|| format!("DB loaded from append only file: {seconds:.3} seconds"));
         }
         self.aof_loaded(now, load.after, false);
-    }
-
-    /// Everything is loaded; `empty` if all parts are.
-    pub(super) fn aof_loaded(&mut self, now: Now<'_>, after: After, empty: bool) {
-        match after {
-            After::Start => {
-                if empty {
-                    self.notice(|| "DB loaded from append only file: 0.000 seconds".to_owned());
-                }
-                self.open_after_load();
-            }
-            After::Debug { client } => {
-                self.service.dirty = 0;
-                self.notice(|| "Append Only File loaded by DEBUG LOADAOF".to_owned());
-                self.end_reload_hold();
-                self.reload_over(now);
-                self.answer(now, client, Ok(()));
-            }
-        }
-    }
-
-    /// The data could not be loaded.
-    pub(super) fn aof_not_loaded(&mut self, now: Now<'_>, after: After) {
-        match after {
-            After::Start => self.exit(1),
-            After::Debug { client } => {
-                self.end_reload_hold();
-                self.reload_over(now);
-                let error = CommandError::text(
-                    "ERR Error trying to load the AOF files, check server logs.",
-                );
-                self.answer(now, client, Err(error));
-            }
-        }
-    }
-
-    /// DEBUG LOADAOF: what has gathered is written first.
-    pub(in crate::server) fn reload_aof(&mut self, now: Now<'_>, client: u64) {
-        self.hold_all();
-        self.service.persistence.reloading = true;
-        self.service.aof.reload_holds = true;
-        self.service.aof.reload = Some(client);
-        self.aof_went_on(now);
-        self.reload_if_written(now);
-    }
-
-    /// From here on, it is the loading that makes others wait.
-    fn end_reload_hold(&mut self) {
-        if mem::take(&mut self.service.aof.reload_holds) {
-            self.release_all();
-        }
-    }
-
-    /// Goes on with DEBUG LOADAOF if nothing is left to be written.
-    pub(super) fn reload_if_written(&mut self, now: Now<'_>) {
-        if self.service.aof.reload.is_none() {
-            return;
-        }
-        if self.service.aof.log.has_failed() {
-            // What cannot be written would be lost.
-            if let Some(client) = self.service.aof.reload.take() {
-                self.aof_not_loaded(now, After::Debug { client });
-            }
-            return;
-        }
-        if !self.service.aof.log.is_written() {
-            return;
-        }
-        if let Some(client) = self.service.aof.reload.take() {
-            self.read_manifest(After::Debug { client });
-        }
     }
 }

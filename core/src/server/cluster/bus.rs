@@ -304,7 +304,7 @@ impl Server {
     /// Deletes all keys, here and in the append-only file.
     fn empty_in_cluster(&mut self, now: Now<'_>) {
         self.forget_data();
-        self.service.effects.begin(self.service.listeners);
+        self.service.effects.begin(self.service.consumers);
         self.service.effects.also(0, [&b"FLUSHALL"[..]]);
         self.after_effects(now, None);
         self.propagate_as(Together::No);
@@ -525,7 +525,7 @@ impl Server {
             self.service.keyspace.env.hidden_slots.retain(|hidden| *hidden != slot);
         }
         self.service.keyspace.env.now_ms = now.wall.as_millis();
-        self.service.effects.begin(self.service.listeners);
+        self.service.effects.begin(self.service.consumers);
         for key in keys {
             let mut db = self.service.keyspace.db(0);
             db.discard(db.key(&key));

@@ -265,7 +265,7 @@ impl Server {
         if replica {
             self.expire_as(call.client, call.command);
         }
-        self.service.effects.begin(self.service.listeners);
+        self.service.effects.begin(self.service.consumers);
         let mut keys = Vec::new();
         for at in (options.first_key..).take(options.count) {
             let mut db = self.service.keyspace.db(call.client.state.db);
@@ -286,7 +286,7 @@ impl Server {
         let (args, db) = (at_work.args.as_args(), at_work.db);
         let name = args.at(at);
         self.service.keyspace.env.now_ms = now.wall.as_millis();
-        self.service.effects.begin(self.service.listeners);
+        self.service.effects.begin(self.service.consumers);
         let mut keys = self.service.keyspace.db(db);
         keys.discard(keys.key(name));
         self.service.effects.dirty += 1;
@@ -314,7 +314,7 @@ impl Server {
         }
         if !at_work.moved.is_empty() {
             let names = at_work.moved.iter().map(|at| args.at(*at));
-            self.service.effects.begin(self.service.listeners);
+            self.service.effects.begin(self.service.consumers);
             self.service.effects.propagate(at_work.db, [&b"DEL"[..]].into_iter().chain(names));
         }
         if at_work.skips {

@@ -204,7 +204,7 @@ impl Server {
         }
     }
 
-    /// Forgets the backlog, since nobody has come for it. Nobody may go on with this stream then,
+    /// Forgets the backlog, since no replica has come for it. None may go on with this stream then,
     /// since it goes on uncounted.
     fn drop_backlog(&mut self) {
         self.change_stream_id();

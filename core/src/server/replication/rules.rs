@@ -187,7 +187,7 @@ impl Server {
         let ms = now.wall.as_millis();
         self.service.keyspace.env.now_ms = ms;
         self.service.keyspace.env.expire_mode = ExpireMode::Delete;
-        self.service.effects.begin(self.service.listeners);
+        self.service.effects.begin(self.service.consumers);
         for _ in 0..SLICE {
             let Some((at, db, key)) = self.service.replication.own_keys.by_time.first().cloned()
             else {

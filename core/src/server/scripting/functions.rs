@@ -459,7 +459,7 @@ impl Server {
     /// A command has changed the libraries: counts it for persistence and propagates it.
     fn changed_libraries(&mut self, call: &Call<'_>) {
         self.libraries_changed();
-        self.service.effects.begin(self.service.listeners);
+        self.service.effects.begin(self.service.consumers);
         self.service.effects.propagate(call.client.state.db, call.args.iter());
         self.service.dirty += 1;
     }

@@ -198,5 +198,5 @@ fn clients_that_disconnect_or_reset_track_no_more() {
     assert_eq!(d.figure("tracking_total_prefixes"), "0");
     d.line(writer, "set a 1");
     assert_eq!((d.take(reader), d.take(leaving)), (String::new(), String::new()));
-    assert!(!d.server.service.listeners.watching, "nothing is told to nobody");
+    assert!(!d.server.service.consumers.watching, "without a client that tracks, nothing is told");
 }

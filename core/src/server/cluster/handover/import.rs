@@ -296,7 +296,7 @@ impl Server {
             self.imports().iter().flat_map(|import| import.record.slots.iter()).collect();
         let text = slots.to_text(" ");
         let args: OwnedArgs = [&b"PUBLISH"[..], CHANNEL, text.as_bytes()].into_iter().collect();
-        self.service.effects.begin(self.service.listeners);
+        self.service.effects.begin(self.service.consumers);
         self.tell_replicas(0, args.as_args());
         self.propagate_as(Together::No);
     }
