@@ -154,11 +154,12 @@ impl Tables {
     }
 
     /// Changes the entry at a place. Its key must stay.
-    #[inline]
+    // Inlined where there is one table: every command that writes comes this way.
+    #[inline(always)]
     pub(super) fn change<R>(&mut self, at: Place, change: impl FnOnce(&mut Entry) -> R) -> R {
         match &mut self.slots {
             None => self.one.change(at.place, change),
-            Some(slots) => slots.with(at.table, |table| table.change(at.place, change)),
+            Some(slots) => slots.change(at, change),
         }
     }
 
@@ -447,6 +448,12 @@ impl Slots {
             self.overhead += TABLE_BYTES;
             Box::new(Table::new(self.seed))
         })
+    }
+
+    /// Changes the entry at a place.
+    #[inline(never)]
+    fn change<R>(&mut self, at: Place, change: impl FnOnce(&mut Entry) -> R) -> R {
+        self.with(at.table, |table| table.change(at.place, change))
     }
 
     /// Lets `change` change a table, and keeps the sums.
