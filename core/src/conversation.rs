@@ -1,7 +1,7 @@
 //! Dialogues written as `async fn`, in a form that can be cloned.
 //!
-//! A [`Conversation`] runs an `async fn` that asks for things and awaits the answers. Whoever owns
-//! it carries out the requests and hands the answers in. A future cannot be cloned, so a clone
+//! A [`Conversation`] runs an `async fn` that asks for things and awaits the answers. Its
+//! owner carries out the requests and hands the answers in. A future cannot be cloned, so a clone
 //! keeps the function and every answer so far; when it is next driven it makes a new future and
 //! gives it the same answers in the same order. For this to lead to the same place, the function
 //! may use nothing but its arguments and the answers.

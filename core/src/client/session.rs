@@ -2,7 +2,7 @@
 //! arrived bytes, and says what to print, what to send, and where to connect.
 //!
 //! The page's terminal and the native program both run this; what it prints, and when, is what
-//! redis-cli prints. Whoever drives it carries out its [`Action`]s in order, shows
+//! redis-cli prints. Its driver carries out its [`Action`]s in order, shows
 //! [`Session::prompt`] while [`Session::waiting`] says [`Waiting::Line`], and tells it what
 //! happened.
 

@@ -187,7 +187,7 @@ fn find_long(index: &Index, name: &[u8]) -> Option<u16> {
     Some(*id)
 }
 
-/// FNV over whole words: names are few, short and our own, so that nobody can make them collide.
+/// FNV over whole words: names are few, short and our own, so that no client can make them collide.
 #[inline]
 fn hash(name: &[u8]) -> u64 {
     let mut hasher = WordHasher(0xcbf2_9ce4_8422_2325);

@@ -1,4 +1,4 @@
-//! What the page makes of a scenario, and the link that opens a session in it: whoever runs Worlds
+//! What the page makes of a scenario, and the link that opens a session in it: a program that runs Worlds
 //! elsewhere can run the page's, and say how to see there what has happened.
 
 use core::fmt;

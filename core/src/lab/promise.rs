@@ -1,6 +1,6 @@
 //! What an acknowledged write promises: what a server that holds it must show.
 //!
-//! A terminal remembers its writes as promises, so that whoever looks at a World can ask any
+//! A terminal remembers its writes as promises, so that an observer of a World can ask any
 //! server, at any time, whether it still keeps them. Only writes whose effect can be told from
 //! their reply are remembered: those on strings, hashes, sets, sorted sets and the ends of lists
 //! that set, add, count or delete. What expires by itself promises nothing.

@@ -678,7 +678,7 @@ impl Master {
             && self.report.is_fresh(common.now, common.periods.info * 2)
     }
 
-    /// Has a server follow `to`, or nobody, write that down, and close the connections of its
+    /// Has a server follow `to`, or no server, write that down, and close the connections of its
     /// clients, which are to ask for the master anew. What it does shows in INFO, which is asked
     /// for right behind. False if there is no connection.
     pub(super) fn send_replicaof(

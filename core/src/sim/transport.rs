@@ -146,7 +146,7 @@ impl World {
     }
 
     /// A server that hears nothing more from a client that wanted to connect asks again, and so
-    /// learns in the end that nobody is there.
+    /// learns in the end that the host is gone.
     pub(super) fn repeat_handshake(&mut self, tcp: TcpId) {
         let Some(conn) = self.conns.get(&tcp) else { return };
         let (client, server) = (conn.end(Side::Client), conn.end(Side::Server));

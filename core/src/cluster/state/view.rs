@@ -1,5 +1,5 @@
-//! What a node tells about its cluster, as plain data: for `CLUSTER` and `INFO`, and for whoever
-//! draws it.
+//! What a node tells about its cluster, as plain data: for `CLUSTER` and `INFO`, and for the page
+//! that draws it.
 
 use core::fmt::Write;
 

@@ -122,8 +122,8 @@ impl Writer {
         self.len_field(db);
     }
 
-    /// Tells how many keys the selected database has, and how many of them expire, so that whoever
-    /// reads it can make room.
+    /// Tells how many keys the selected database has, and how many of them expire, so that a reader can
+    /// make room.
     pub fn resize(&mut self, keys: u64, expiring: u64) {
         self.out.push(opcode::RESIZEDB);
         self.len_field(keys);

@@ -1,6 +1,6 @@
 //! Zipmaps, which small hashes were before Redis 2.6.
 //!
-//! A byte with the number of fields (254: count them yourself), fields and values by turns, and
+//! A byte with the number of fields (254: it is unknown, they have to be counted), fields and values by turns, and
 //! `0xFF`. Each is a length (one byte, or 254 and four bytes, little endian) and its bytes; between
 //! a value's length and its bytes a byte tells how many unused bytes come behind them.
 

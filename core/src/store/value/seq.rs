@@ -559,7 +559,7 @@ fn merge_near<T: Item>(kids: &mut Vec<Kid<T>>, i: usize) {
     }
 }
 
-/// Drops the last leaf, or the last node that somebody else still needs: how many items it had, or
+/// Drops the last leaf, or the last node that another owner still needs: how many items it had, or
 /// branches.
 fn pop_leaf<T: Item>(node: &mut Node<T>) -> usize {
     match node {
