@@ -3,12 +3,11 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
 
 use limpid_core::resp::value::Value;
 use limpid_tests::client::Client;
-use limpid_tests::process::{PATIENCE, Process};
-use limpid_tests::wait::until;
+use limpid_tests::process::Process;
+use limpid_tests::wait::{until, until_some};
 use tempfile::TempDir;
 
 /// A small disk of its own.
@@ -72,15 +71,18 @@ fn server(disk: &Disk, more: &[&str]) -> Process {
 /// Adds to a list until it is refused, or the connection ends; gives how many were acknowledged.
 fn push(client: &mut Client, mut number: u64) -> (u64, Option<Value>) {
     let wide = "x".repeat(500);
-    let deadline = Instant::now() + PATIENCE;
-    loop {
+    let refused = || {
         client.send(&["RPUSH", "list", &format!("{number} {wide}")]);
         match client.read().map(|reply| reply.value) {
-            Some(Value::Integer(_)) => number += 1,
-            other => return (number, other),
+            Some(Value::Integer(_)) => {
+                number += 1;
+                None
+            }
+            other => Some(other),
         }
-        assert!(Instant::now() < deadline, "a full disk refuses nothing");
-    }
+    };
+    let end = until_some(|| "a full disk refuses nothing".into(), refused);
+    (number, end)
 }
 
 fn length(client: &mut Client) -> u64 {

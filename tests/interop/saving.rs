@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Instant;
 
 use limpid_core::resp::value::Value;
 use limpid_tests::client::Client;
-use limpid_tests::process::{PATIENCE, Process, free_port};
+use limpid_tests::process::{Process, free_port};
+use limpid_tests::wait::until;
 
 const DEBUG: [&str; 2] = ["--enable-debug-command", "yes"];
 
@@ -59,10 +59,7 @@ fn info(client: &mut Client, field: &str) -> String {
 }
 
 fn wait_for_save(client: &mut Client) {
-    let began = Instant::now();
-    while info(client, "rdb_bgsave_in_progress") != "0" {
-        assert!(began.elapsed() < PATIENCE, "BGSAVE does not end");
-    }
+    until(|| "BGSAVE does not end".into(), || info(client, "rdb_bgsave_in_progress") == "0");
 }
 
 fn give(dump: &Path, process: &Process) {

@@ -10,6 +10,7 @@ use limpid_core::rng::Rng;
 use crate::client::Client;
 use crate::process::{Kind, PATIENCE, Process};
 use crate::proxy::Proxy;
+use crate::wait::within;
 
 /// Connections that write.
 const WRITERS: u64 = 3;
@@ -135,8 +136,8 @@ fn count(primary: &Process, outcome: &mut Outcome) {
 /// Waits until both hold the same.
 fn agree(primary: &Process, replica: &Process, outcome: &mut Outcome) -> Result<(), String> {
     let (mut ours, mut theirs) = (Client::new(primary.connect()), Client::new(replica.connect()));
-    let deadline = Instant::now() + 3 * PATIENCE;
-    loop {
+    let mut apart = String::new();
+    let agreed = within(3 * PATIENCE, || {
         let (up, down) = (info(&mut ours, "replication"), info(&mut theirs, "replication"));
         let linked = field(&down, "master_link_status").as_deref() == Some("up");
         let offsets = (field(&up, "master_repl_offset"), field(&down, "slave_repl_offset"));
@@ -144,17 +145,17 @@ fn agree(primary: &Process, replica: &Process, outcome: &mut Outcome) -> Result<
         let sizes = (info(&mut ours, "keyspace"), info(&mut theirs, "keyspace"));
         if linked && offsets.0 == offsets.1 && digests.0 == digests.1 {
             if sizes.0.lines().count() < 2 {
-                return Err("nothing is left to compare".into());
+                return Some(Err("nothing is left to compare".into()));
             }
             let keys = sizes.0.split("keys=").skip(1);
             let keys = keys.filter_map(|rest| rest.split(',').next()?.parse::<u64>().ok());
             outcome.keys = keys.sum();
-            return Ok(());
+            return Some(Ok(()));
         }
-        if Instant::now() > deadline {
-            return Err(format!("{offsets:?} {digests:?}\n{sizes:?}\n{up}\n{down}"));
-        }
-    }
+        apart = format!("{offsets:?} {digests:?}\n{sizes:?}\n{up}\n{down}");
+        None
+    });
+    agreed.unwrap_or(Err(apart))
 }
 
 fn info(client: &mut Client, section: &str) -> String {

@@ -23,13 +23,20 @@ pub fn until(why: impl FnOnce() -> String, mut holds: impl FnMut() -> bool) {
 /// # Panics
 ///
 /// After [`PATIENCE`], with the text that `why` makes.
-pub fn until_some<T>(why: impl FnOnce() -> String, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+pub fn until_some<T>(why: impl FnOnce() -> String, look: impl FnMut() -> Option<T>) -> T {
+    within(PATIENCE, look).unwrap_or_else(|| panic!("waited {PATIENCE:?} in vain: {}", why()))
+}
+
+/// Waits until `look` finds something, and returns that; `None` if it finds nothing for so long.
+pub fn within<T>(patience: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let deadline = Instant::now() + patience;
     loop {
         if let Some(found) = look() {
-            return found;
+            return Some(found);
         }
-        assert!(Instant::now() < deadline, "waited {PATIENCE:?} in vain: {}", why());
+        if Instant::now() >= deadline {
+            return None;
+        }
         sleep(PAUSE);
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use limpid_core::time::{Mono, Stopwatch, Wall};
 
 /// How long the wall clock may be derived from the monotonic one before it is read again. A jump
-/// of the wall clock (somebody set it) is noticed within this time.
+/// of the wall clock (it was set) is noticed within this time.
 const RESYNC: u64 = 10_000_000;
 
 /// A difference of the two clocks, in microseconds, that is a jump and not the time between

@@ -146,7 +146,7 @@ pub(crate) struct Driver<M, L> {
 struct OpenListener {
     id: ListenerId,
     listener: Listener,
-    /// Somebody may be waiting to be accepted.
+    /// A connection may be waiting to be accepted.
     ready: bool,
 }
 

@@ -34,7 +34,7 @@ const SHORTEST: Duration = Duration::from_micros(20);
 const LONGEST: Duration = Duration::from_micros(80);
 
 /// Naps that last this much longer than they should, on average, tell of coarse timers or of a
-/// processor that belongs to somebody else ...
+/// processor that belongs to other processes ...
 const OVERSLEPT: Duration = Duration::from_micros(400);
 
 /// (the average is one of about so many)
