@@ -1,12 +1,11 @@
-//! What the nodes of a cluster say to each other on the bus, as a short label and as lines for
-//! people. [`crate::frames`] does the same for RESP.
+//! What the nodes of a cluster say to each other on the bus, as lines for people.
 
 use limpid_core::cluster::bus::{Body, Extension, Gossip, Header, Kind, Message, decode, frames};
 use limpid_core::cluster::{NodeId, SlotSet};
+use limpid_core::lab::wire::type_name;
 
 use crate::figures;
 use crate::i18n::Locale;
-use crate::messages::FlightKind;
 use crate::whole::IS_WHOLE;
 
 /// What the map calls a node, if it is known.
@@ -17,43 +16,6 @@ const ID: usize = 8;
 
 /// Ranges of slots that are listed; the count says how many slots there are in all.
 const RANGES: usize = 12;
-
-/// What a message is, if it is one of the bus: of several, the one that says most.
-///
-/// This is asked for every message in every frame, so only types are looked at.
-pub(crate) fn kind(bytes: &[u8]) -> Option<FlightKind> {
-    let (kind, _) = said(bytes).max_by_key(|(kind, _)| weight(*kind))?;
-    Some(match kind {
-        Kind::Ping | Kind::Pong => FlightKind::Beat,
-        Kind::AuthRequest => FlightKind::Vote,
-        Kind::AuthAck => FlightKind::Ballot,
-        _ => FlightKind::Bus,
-    })
-}
-
-/// A message of the bus in a few characters: `PING`, `FAIL redis-2`, `vote? @7` in epoch 7.
-pub(crate) fn label(bytes: &[u8], names: Names<'_>) -> Option<String> {
-    let (kind, frame) = said(bytes).max_by_key(|(kind, _)| weight(*kind))?;
-    let text = match decode(frame) {
-        Err(_) => type_name(kind).to_owned(),
-        Ok(Message { header, body }) => match body {
-            Body::AuthRequest => format!("vote? @{}", header.current_epoch),
-            Body::AuthAck => format!("vote @{}", header.current_epoch),
-            Body::Fail(node) => format!("FAIL {}", name(names, node)),
-            Body::Update { node, config_epoch, .. } => {
-                format!("UPDATE {} @{config_epoch}", name(names, node))
-            }
-            Body::Publish { channel, .. } => {
-                format!("{} {}", type_name(kind), String::from_utf8_lossy(&channel))
-            }
-            _ => type_name(kind).to_owned(),
-        },
-    };
-    Some(match said(bytes).count() {
-        1 => text,
-        n => format!("{text} +{}", n - 1),
-    })
-}
 
 /// Messages of the bus as lines. `at` is what the sender's clock showed when it sent them, in seconds
 /// since 1970.
@@ -81,32 +43,6 @@ pub(crate) fn decoded(bytes: &[u8], locale: Locale, at: u64, names: Names<'_>) -
 /// The messages in a piece of a stream. Clusters stand in the whole program only.
 fn said(bytes: &[u8]) -> impl Iterator<Item = (Kind, &[u8])> {
     frames(if IS_WHOLE { bytes } else { &[] })
-}
-
-/// How much a message says: votes more than other news, and those more than gossip.
-fn weight(kind: Kind) -> u8 {
-    match kind {
-        Kind::Ping | Kind::Pong => 0,
-        Kind::AuthRequest | Kind::AuthAck => 2,
-        _ => 1,
-    }
-}
-
-/// The name of a type in the documentation of Redis.
-fn type_name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Ping => "PING",
-        Kind::Pong => "PONG",
-        Kind::Meet => "MEET",
-        Kind::Fail => "FAIL",
-        Kind::Publish => "PUBLISH",
-        Kind::AuthRequest => "FAILOVER_AUTH_REQUEST",
-        Kind::AuthAck => "FAILOVER_AUTH_ACK",
-        Kind::Update => "UPDATE",
-        Kind::ManualFailover => "MFSTART",
-        Kind::Module => "MODULE",
-        Kind::PublishShard => "PUBLISHSHARD",
-    }
 }
 
 fn name(names: Names<'_>, id: NodeId) -> String {
@@ -311,26 +247,6 @@ mod tests {
         let failing = NodeFlags::MASTER.and(NodeFlags::PFAIL);
         let about = vec![entry(2, NodeFlags::MASTER, 0, 998), entry(9, failing, 995, 990)];
         message(Body::Gossip { greeting: Greeting::Ping, about, extensions: Vec::new() })
-    }
-
-    #[test]
-    fn messages_are_told_in_a_few_characters() {
-        let told = |body| label(&message(body), &names);
-        assert_eq!(label(&ping(), &names).as_deref(), Some("PING"));
-        assert_eq!(told(Body::Fail(id(2))).as_deref(), Some("FAIL node-2"));
-        assert_eq!(told(Body::AuthRequest).as_deref(), Some("vote? @7"));
-        assert_eq!(told(Body::AuthAck).as_deref(), Some("vote @7"));
-        assert_eq!(label(b"*1\r\n$4\r\nPING\r\n", &names), None);
-    }
-
-    #[test]
-    fn of_several_messages_the_one_that_is_no_gossip_is_told() {
-        let both = [ping(), message(Body::Fail(id(3)))].concat();
-        assert_eq!(label(&both, &names).as_deref(), Some("FAIL node-3 +1"));
-        assert_eq!(kind(&both), Some(FlightKind::Bus));
-        assert_eq!(kind(&ping()), Some(FlightKind::Beat));
-        assert_eq!(kind(&message(Body::AuthRequest)), Some(FlightKind::Vote));
-        assert_eq!(kind(b"RCmb"), None);
     }
 
     #[test]

@@ -165,7 +165,7 @@ fn draw_help(page: &Page) -> Html {
     }
 }
 
-/// What shall become of the future, when somebody acts in its past.
+/// What shall become of the future, when an action comes in its past.
 fn past() -> Html {
     live(&[Topic::Prefs], draw_past)
 }
@@ -203,7 +203,7 @@ fn draw_past(page: &Page) -> Html {
     }
 }
 
-/// The ways to give the session to somebody else, and to take one.
+/// The ways to share the session, and to open a shared one.
 fn sharing() -> Html {
     live(&[Topic::Prefs], draw_sharing)
 }

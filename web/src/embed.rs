@@ -195,7 +195,7 @@ struct Status {
     lesson: Option<Standing>,
 }
 
-/// How far somebody came in a lesson.
+/// How far the reader came in a lesson.
 #[derive(Serialize)]
 pub(crate) struct Standing {
     /// `chapter/lesson`.

@@ -20,7 +20,7 @@ pub(crate) struct EventLine {
     pub kind: LineKind,
     /// What happened.
     pub text: String,
-    /// Whether somebody did it, rather than that it came of something.
+    /// Whether a person did it, rather than that it followed from something.
     pub(crate) is_action: bool,
     /// Whether it is a warning of a log.
     pub is_warning: bool,
@@ -31,9 +31,9 @@ pub(crate) struct EventLine {
 pub(crate) enum LineKind {
     /// Something broke.
     Fault,
-    /// Something came back, or somebody did something harmless.
+    /// Something came back, or a person did something harmless.
     News,
-    /// Somebody typed a command.
+    /// A person typed a command.
     Command,
     /// A line of a log.
     Log,

@@ -67,7 +67,7 @@ impl Lab {
         lab
     }
 
-    /// A session that somebody shared, at its moment.
+    /// A session that was shared, at its moment.
     pub(crate) fn follow(shared: Shared) -> Self {
         let mut lab = Lab::open(shared.topology, shared.seed);
         if !shared.actions.is_empty() {
@@ -290,7 +290,7 @@ impl Lab {
         .collect()
     }
 
-    /// The terminals at which somebody has logged in: the host, and the terminal.
+    /// The terminals that are logged in: the host, and the terminal.
     pub(crate) fn shells(&self) -> Vec<(String, String)> {
         let world = self.world();
         let alive = world.ttys().filter(|tty| tty.is_alive());

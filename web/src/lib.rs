@@ -20,7 +20,6 @@ mod events;
 mod figures;
 mod files;
 mod flight;
-mod frames;
 mod i18n;
 mod icon;
 mod inspect;

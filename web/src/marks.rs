@@ -23,7 +23,7 @@ pub(crate) struct Mark {
 pub(crate) enum MarkKind {
     /// Something broke, or was broken, or mended.
     Fault,
-    /// Somebody typed a command.
+    /// A person typed a command.
     Command,
     /// A Sentinel holds a master to be down (SDOWN).
     Suspected,
@@ -48,7 +48,7 @@ const MOST: usize = 400;
 #[derive(Default)]
 pub(crate) struct Decisions {
     marks: Vec<Mark>,
-    /// Nodes of a cluster that somebody could not reach when it was last looked at.
+    /// Nodes of a cluster that another node could not reach when it was last looked at.
     suspected: SortedSet<NodeId>,
     /// How many slots each node of a cluster owned then.
     owned: SortedMap<NodeId, usize>,

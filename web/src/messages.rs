@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use limpid_core::cluster::NodeId;
+pub(crate) use limpid_core::lab::wire::MessageKind as FlightKind;
+use limpid_core::lab::wire::{self, Protocol};
+use limpid_core::sentinel::hello::Hello;
 use limpid_core::server::Server;
-use limpid_core::sim::{Flight as Fly, HostId, MessageId, MessageView, ProcId, SegmentKind, Side};
+use limpid_core::sim::{Flight as Fly, HostId, MessageId, MessageView, ProcId, SegmentKind};
 use limpid_core::sorted::SortedSet;
 
+use crate::bus;
 use crate::i18n::Locale;
 use crate::lab::Lab;
-use crate::layout::Part;
 use crate::units::BodyId;
-use crate::{bus, frames};
 
 /// A message on its way.
 #[derive(Clone, PartialEq, Debug)]
@@ -24,34 +26,14 @@ pub(crate) struct Flight {
     pub to: BodyId,
     /// When it was sent, in nanoseconds.
     pub sent: u64,
+    /// What its connection carries.
+    pub protocol: Protocol,
     /// What it is.
     pub kind: FlightKind,
     /// How it fares.
     pub fare: Fare,
     /// What it carries.
     pub bytes: Arc<[u8]>,
-}
-
-/// What a message is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum FlightKind {
-    /// From a client to a server.
-    Request,
-    /// From a server to a client.
-    Reply,
-    /// Between servers: what a primary sends its replicas, and what they ask for.
-    Stream,
-    /// Signs of life between servers, and of Sentinels; gossip of a cluster.
-    Beat,
-    /// News on the bus of a cluster: a failure, other owners of slots.
-    Bus,
-    /// From a Sentinel to another one: a question about a master, or for a vote. From a replica in a
-    /// cluster: a request for votes.
-    Vote,
-    /// The answer to that.
-    Ballot,
-    /// Of the transport itself: opening and closing connections.
-    Transport,
 }
 
 /// How a message fares. Times are in nanoseconds.
@@ -73,15 +55,8 @@ pub(crate) enum Fare {
     },
     /// There, but one before it is not.
     Waiting,
-    /// Kept by somebody.
+    /// Held back by the person.
     Held,
-}
-
-impl Flight {
-    /// Whether it carries commands rather than replies.
-    fn is_request(&self) -> bool {
-        !matches!(self.kind, FlightKind::Reply | FlightKind::Ballot)
-    }
 }
 
 impl Lab {
@@ -127,40 +102,14 @@ impl Lab {
             Fly::Waiting => Fare::Waiting,
             Fly::Held { .. } => Fare::Held,
         };
-        let is_server =
-            |body| self.units().get(body).is_some_and(|unit| unit.kind.part == Part::Server);
-        let watches =
-            |body| self.units().get(body).is_some_and(|unit| unit.kind.part == Part::Sentinel);
-        let of_sentinel = watches(source) || watches(goal);
-        let kind = match (message.kind, message.from) {
-            (SegmentKind::Data, Side::Client) if of_sentinel => match frames::vote(message.bytes) {
-                Some(_) => FlightKind::Vote,
-                None if frames::is_watching(message.bytes) => FlightKind::Beat,
-                None => FlightKind::Request,
-            },
-            (SegmentKind::Data, Side::Server) if of_sentinel => {
-                match frames::ballot(message.bytes) {
-                    Some(_) if watches(source) && watches(goal) => FlightKind::Ballot,
-                    // What a terminal asks a Sentinel is no watching.
-                    _ if watches(goal) => FlightKind::Beat,
-                    _ => FlightKind::Reply,
-                }
-            }
-            (SegmentKind::Data, _) if is_server(source) && is_server(goal) => {
-                bus::kind(message.bytes).unwrap_or(match frames::is_beat(message.bytes) {
-                    true => FlightKind::Beat,
-                    false => FlightKind::Stream,
-                })
-            }
-            (SegmentKind::Data, Side::Client) => FlightKind::Request,
-            (SegmentKind::Data, Side::Server) => FlightKind::Reply,
-            _ => FlightKind::Transport,
-        };
+        let protocol = Protocol::of(self.world(), message);
+        let kind = protocol.kind_of(message.kind, message.from, message.bytes);
         Some(Flight {
             id: message.id,
             from: source,
             to: goal,
             sent,
+            protocol,
             kind,
             fare,
             bytes: message.bytes.clone(),
@@ -217,21 +166,27 @@ impl Lab {
             }
             .to_owned();
         }
-        let name = |id| self.node_name(flight, id);
-        let told = match flight.kind {
-            _ if bus::kind(&flight.bytes).is_some() => bus::label(&flight.bytes, &name),
-            FlightKind::Vote => frames::vote(&flight.bytes),
-            FlightKind::Ballot => frames::ballot(&flight.bytes),
-            _ => None,
-        };
-        told.unwrap_or_else(|| frames::label(&flight.bytes, flight.is_request()))
+        flight.protocol.label(flight.kind, &flight.bytes, &|id| self.node_name(flight, id))
     }
 
     /// What a message says, line by line.
     pub(crate) fn decoded(&self, flight: &Flight, locale: Locale) -> String {
-        let name = |id| self.node_name(flight, id);
-        bus::decoded(&flight.bytes, locale, self.sent_at(flight), &name)
-            .unwrap_or_else(|| frames::decoded(&flight.bytes, flight.is_request()))
+        if flight.protocol == Protocol::Bus {
+            let name = |id| self.node_name(flight, id);
+            let told = bus::decoded(&flight.bytes, locale, self.sent_at(flight), &name);
+            return told.unwrap_or_else(|| format!("… {} B", flight.bytes.len()));
+        }
+        if flight.protocol == Protocol::Text && !flight.kind.is_request() {
+            return String::from_utf8_lossy(&flight.bytes).into_owned();
+        }
+        let mut text = wire::decoded(&flight.bytes, flight.kind.is_request());
+        if matches!(flight.protocol, Protocol::Watching | Protocol::Sentinels) {
+            for hello in wire::hellos(&flight.bytes) {
+                text.push('\n');
+                text.push_str(&tell_hello(&hello, locale));
+            }
+        }
+        text
     }
 
     /// What the sender's clock showed when it sent a message, in seconds since 1970.
@@ -259,5 +214,24 @@ impl Lab {
     /// Whether a message is still on its way.
     pub(crate) fn is_in_flight(&self, id: MessageId) -> bool {
         self.world().message(id).is_some()
+    }
+}
+
+/// What a hello message says of its Sentinel and of a master.
+fn tell_hello(hello: &Hello, locale: Locale) -> String {
+    let Hello { host, port, epoch, master, master_host, master_port, config_epoch, .. } = hello;
+    let values = [
+        ("sender", &*format!("{host}:{port}")),
+        ("epoch", &epoch.to_string()),
+        ("name", master),
+        ("master", &format!("{master_host}:{master_port}")),
+        ("config", &config_epoch.to_string()),
+    ];
+    locale.fill(words::HELLO, &values)
+}
+
+mod words {
+    crate::i18n::texts! {
+        HELLO: "hello of {sender} in epoch {epoch}: the master {name} is {master} (configuration of epoch {config})", "{sender} 的 hello，当前纪元 {epoch}：主节点 {name} 是 {master}（配置纪元 {config}）";
     }
 }

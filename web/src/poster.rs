@@ -1,6 +1,6 @@
 //! Posters: the map of a scenario at its first moment, as an SVG of its own.
 //!
-//! An embedded lab shows its poster until somebody wants to use it. The [`Picture`] is that of the
+//! An embedded lab shows its poster until a person wants to use it. The [`Picture`] is that of the
 //! page's summaries; a poster adds those of the page's styles that it needs. `cargo xtask web` writes
 //! them.
 

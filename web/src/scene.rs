@@ -16,7 +16,7 @@ use crate::units::BodyId;
 pub(crate) struct Scene {
     /// One for each unit, in the scenario's order.
     pub bodies: Vec<Rc<Body>>,
-    /// The links that carry something or that somebody changed.
+    /// The links that carry something or that were changed.
     pub links: Vec<Rc<Link>>,
     /// Replication, as the replicas see it.
     pub follows: Vec<Rc<Follow>>,

@@ -242,7 +242,7 @@ mod tests {
     }
 
     /// Links as earlier versions of the page made them, kept as they were. One that is added here
-    /// is never changed again: somebody has it in a course, a chat or a bookmark.
+    /// is never changed again: it stands in a course, a chat or a bookmark.
     const EARLIER: &[&str] = &[
         // The first form: only servers on their own, and times in seconds.
         "v=1&servers=3&seed=7&at=1.5s&do=2ms+run+you+cli-redis-1+redis-cli+-h+redis-1&do=1.2s+type+cli-redis-1+set+k+hello",

@@ -239,7 +239,7 @@ fn is_of_shell(host: &HostView<'_>, process: &ProcView<'_>) -> bool {
     pid.is_some_and(|pid| pid.parse() == Ok(process.pid))
 }
 
-/// Whether nothing is left of a process: nobody would start it again but the shell that started it.
+/// Whether nothing is left of a process: only the shell that started it would start it again.
 fn is_gone(host: &HostView<'_>, process: &ProcView<'_>) -> bool {
     is_of_shell(host, process) && !is_up(process)
 }

@@ -1,6 +1,6 @@
 //! The page's program in two builds, and the change from one to the other.
 //!
-//! The *first* program is what the first view needs, so that nobody waits for more. The *whole*
+//! The *first* program is what the first view needs, so that a visitor waits for no more. The *whole*
 //! program (feature `whole`) is fetched on first use: it has the shell of the hosts, scripts,
 //! proxies and all that comes with these. Both are the same sources. A session is its seed and
 //! its actions, so the whole program replays what the first one showed and goes on from there:

@@ -34,7 +34,7 @@ pub(crate) static KIND: Kind = Kind {
 /// What it is for.
 pub(super) const ROLE: Role = Role { name: "client", text: words::ROLE_CLIENT };
 
-/// Commands of a client that may wait before somebody should be told: at twenty a second, one or
+/// Commands of a client that may wait before the person should be told: at twenty a second, one or
 /// two are under way at any time.
 const WAITING: usize = 6;
 

@@ -4,7 +4,7 @@
 //! direction where there is room for it: clients on the left (or on top, on a tall screen),
 //! servers in the middle, the person on the right. [`apart`] places servers that know nothing of each
 //! other, [`replicated`] those that follow each other, [`watch`] the Sentinels beside them, [`through`]
-//! whoever asks through a proxy.
+//! the clients that ask through a proxy.
 
 pub(crate) mod apart;
 pub(crate) mod circle;

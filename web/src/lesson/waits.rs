@@ -138,7 +138,7 @@ fn checked(locale: Locale, check: &Check) -> String {
     }
 }
 
-/// A glob as somebody reads it: what may be anything is an ellipsis.
+/// A glob as a person reads it: what may be anything is an ellipsis.
 fn plain(glob: &str) -> String {
     let mut out = String::new();
     let mut chars = glob.chars();

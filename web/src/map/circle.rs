@@ -112,7 +112,7 @@ fn summary(locale: Locale, shown: &Circle) -> String {
     )
 }
 
-/// The range of slots of one owner. It is pale while nobody serves it; a second node that claims it
+/// The range of slots of one owner. It is pale while no node serves it; a second node that claims it
 /// as well has a thin arc inside.
 fn arc(plan: &Plan<'_>, claim: &Claim, radius: f64) -> Html {
     let hue = |body| {

@@ -44,7 +44,7 @@ pub(crate) fn memory(programs: &Programs, rounds: usize) -> Result<Option<String
     Ok((limpid > MEMORY_GOAL).then(|| "memory".to_owned()))
 }
 
-/// Adds keys and prints the longest wait of somebody else. Gives what missed its goal.
+/// Adds keys and prints the longest wait of another client. Gives what missed its goal.
 pub(crate) fn stall(programs: &Programs, keys: u64) -> Result<Option<String>> {
     let mut waits = Vec::new();
     for (program, first) in [(&programs.limpid, &["server"][..]), (&programs.redis, &[])] {
