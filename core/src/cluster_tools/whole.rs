@@ -43,7 +43,9 @@ impl Fleet {
         Ok(())
     }
 
-    /// Moves slots by MIGRATESLOTS. False if that was not possible, and nothing has moved.
+    /// Moves slots by MIGRATESLOTS. False if one of the two nodes does not know that, or does not allow it, and
+    /// nothing has moved. Any other refusal stands: who moves the slots key by key all the same interferes
+    /// with another tool, or opens slots that have another owner by now.
     async fn move_as_a_whole(
         &mut self,
         source: usize,
@@ -60,12 +62,14 @@ impl Fleet {
         let keys = if how.quiet { Vec::new() } else { self.count_keys(&from.place, slots).await };
         let reply = self.desk.reply(&from.place, words(&line)).await;
         let reply = reply.map_err(|_| Refusal::new())?;
-        if error_text(&reply).is_some() {
-            // It is said again, and better, when the slots are moved one by one.
-            return Ok(false);
-        }
-        if !self.has_moved(&from.place, &to.id, &set).await? {
-            return Ok(false);
+        let refusal = match error_text(&reply) {
+            Some(refusal) => Some(refusal),
+            None => self.outcome(&from.place, &to.id, &set).await?,
+        };
+        match refusal {
+            Some(refusal) if is_not_known(&refusal) => return Ok(false),
+            Some(refusal) => return Err(refusal),
+            None => {}
         }
         for (at, slot) in slots.iter().enumerate() {
             if !how.quiet {
@@ -94,8 +98,13 @@ impl Fleet {
         replies.map(|replies| replies.iter().map(count).collect()).unwrap_or_default()
     }
 
-    /// Waits until a move has ended. Whether the slots have moved.
-    async fn has_moved(&self, at: &Place, target: &str, slots: &SlotSet) -> Result<bool, Refusal> {
+    /// Waits until a move has ended. Why it has failed, if it has.
+    async fn outcome(
+        &self,
+        at: &Place,
+        target: &str,
+        slots: &SlotSet,
+    ) -> Result<Option<Refusal>, Refusal> {
         let ranges = slots.to_text(" ");
         loop {
             let reply = self.desk.reply(at, words("CLUSTER GETSLOTMIGRATIONS")).await;
@@ -106,10 +115,13 @@ impl Fleet {
                     && field(record, "target_node") == target
                     && field(record, "slot_ranges") == ranges
             });
-            match ours.map(|record| field(record, "state")).as_deref() {
-                Some("success") => return Ok(true),
-                Some("failed") | None => return Ok(false),
-                Some(_) => self.desk.sleep(PAUSE).await,
+            let Some(record) = ours else {
+                return Ok(Some(format!("{at} knows nothing of the move of {ranges} any more")));
+            };
+            match field(record, "state").as_str() {
+                "success" => return Ok(None),
+                "failed" => return Ok(Some(field(record, "message"))),
+                _ => self.desk.sleep(PAUSE).await,
             }
         }
     }
@@ -135,6 +147,14 @@ impl Fleet {
             }
         }
     }
+}
+
+/// Whether a refusal means that slots cannot move as a whole between these two nodes, but may key by key:
+/// one of them is Redis, or a user or a password is missing.
+fn is_not_known(refusal: &str) -> bool {
+    let refusal = refusal.to_ascii_lowercase();
+    let words = ["unknown subcommand", "unknown command", "noperm", "noauth", "wrongpass"];
+    words.iter().any(|word| refusal.contains(word))
 }
 
 /// A field of a move that CLUSTER GETSLOTMIGRATIONS tells of.

@@ -5,15 +5,16 @@ use crate::cluster::{Cluster, SlotSet};
 use crate::rng::Rng;
 use crate::sharding::Slot;
 
-struct Nodes {
-    world: World,
+#[derive(Clone)]
+pub(super) struct Nodes {
+    pub(super) world: World,
     count: u8,
-    terminals: u32,
+    pub(super) terminals: u32,
 }
 
 impl Nodes {
     /// A cluster that is up.
-    fn new(seed: u64, primaries: u8, replicas: u8) -> Nodes {
+    pub(super) fn new(seed: u64, primaries: u8, replicas: u8) -> Nodes {
         let scenario = cluster(primaries, replicas);
         let count = scenario.hosts.len() as u8;
         let world = World::new(Arc::new(scenario), seed, programs);
@@ -23,17 +24,17 @@ impl Nodes {
     }
 
     /// All nodes run and serve clients.
-    fn are_up(&self) -> bool {
+    pub(super) fn are_up(&self) -> bool {
         self.living().count() == usize::from(self.count)
             && self.living().all(|(_, node)| node.is_up())
     }
 
-    fn server(&self, n: u8) -> Option<&Server> {
+    pub(super) fn server(&self, n: u8) -> Option<&Server> {
         let id = self.world.proc_named(&format!("node-{n}:6379"))?.id;
         self.world.machine(id)
     }
 
-    fn node(&self, n: u8) -> &Cluster {
+    pub(super) fn node(&self, n: u8) -> &Cluster {
         self.server(n).and_then(Server::cluster).expect("a node that lives")
     }
 
@@ -41,8 +42,13 @@ impl Nodes {
         (1..=self.count).filter_map(|n| Some((n, self.server(n)?.cluster()?)))
     }
 
+    /// How many keys of a slot a node holds, if it lives.
+    pub(super) fn keys(&self, n: u8, slot: Slot) -> Option<usize> {
+        Some(self.server(n)?.keyspace().count_in_slot(slot))
+    }
+
     /// What a client of a node is answered within a second.
-    fn ask(&mut self, n: u8, words: &str) -> String {
+    pub(super) fn ask(&mut self, n: u8, words: &str) -> String {
         self.terminals += 1;
         let name = format!("t{}", self.terminals);
         act(&mut self.world, &format!("run node-{n} {name} redis-cli -h 10.0.0.{n}"));
@@ -60,24 +66,28 @@ impl Nodes {
         shown(&self.world)
     }
 
-    fn until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {
+    pub(super) fn until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {
         for _ in 0..12_000 {
             if holds(self) {
                 return;
             }
             self.world.run_for(Duration::from_millis(10));
         }
+        self.print_logs();
+        panic!("it is never so that {what}");
+    }
+
+    pub(super) fn print_logs(&self) {
         for n in 1..=self.count {
             if let Some(id) = self.world.proc_named(&format!("node-{n}:6379")).map(|proc| proc.id) {
                 let log = self.world.log(id).map(|log| log.iter().map(|line| &line.text));
                 println!("{n}: {:#?}", log.map(Iterator::collect::<Vec<_>>));
             }
         }
-        panic!("it is never so that {what}");
     }
 
     /// All that live have the same owner for every slot, and each slot has one.
-    fn agree(&self) -> bool {
+    pub(super) fn agree(&self) -> bool {
         let mut owned = SlotSet::new();
         for (_, node) in self.living() {
             if node.my_slots().iter().any(|slot| !owned.insert(slot)) {
@@ -216,8 +226,13 @@ fn nodes_that_have_not_met_become_a_cluster_by_hand() {
     });
 }
 
-/// Keys of the tags `{b}` (slot 3300) and `{c}` (slot 7365), of every type.
+/// Keys of every type with the tag `{b}` (slot 3300).
 fn fill(nodes: &mut Nodes) {
+    fill_tag(nodes, "b");
+}
+
+/// Seven keys of every type with a tag whose slot is the first node's.
+pub(super) fn fill_tag(nodes: &mut Nodes, tag: &str) {
     for line in [
         "set {b}text before",
         "rpush {b}list 1 2 3",
@@ -227,7 +242,8 @@ fn fill(nodes: &mut Nodes) {
         "xadd {b}stream 1-1 field value",
         "set {b}going soon px 60000000",
     ] {
-        let told = nodes.ask(1, line);
+        let line = line.replace("{b}", &format!("{{{tag}}}"));
+        let told = nodes.ask(1, &line);
         assert!(!told.contains("error"), "{line}: {told}");
     }
 }
@@ -332,6 +348,10 @@ fn move_slots(nodes: &mut Nodes) {
 
 /// A cluster in which the replica of the first node has the keys of [`fill`] as well.
 fn filled(seed: u64) -> Nodes {
+    filled_with(seed, "b")
+}
+
+pub(super) fn filled_with(seed: u64, tag: &str) -> Nodes {
     let mut nodes = Nodes::new(seed, 3, 1);
     nodes.until("the replicas follow", |nodes| {
         (4..=6).all(|n| {
@@ -340,13 +360,14 @@ fn filled(seed: u64) -> Nodes {
             primary.is_some_and(|primary| primary.down.is_none())
         })
     });
-    fill(&mut nodes);
-    nodes.until("the replica has them", |nodes| keys_of_b(nodes, 4) == 7);
+    fill_tag(&mut nodes, tag);
+    let slot = Slot::of(tag.as_bytes());
+    nodes.until("the replica has them", |nodes| nodes.keys(4, slot) == Some(7));
     nodes
 }
 
 fn keys_of_b(nodes: &Nodes, n: u8) -> usize {
-    nodes.server(n).map_or(0, |server| server.keyspace().count_in_slot(Slot::of(b"b")))
+    nodes.keys(n, Slot::of(b"b")).unwrap_or(0)
 }
 
 #[test]
@@ -382,17 +403,60 @@ fn a_target_that_dies_right_after_the_takeover_leaves_the_keys_to_its_replica() 
 }
 
 #[test]
-fn slots_do_not_move_to_a_node_whose_replica_does_not_get_their_keys() {
+fn a_move_waits_for_the_replicas_of_the_target_before_clients_have_to() {
     let mut nodes = filled(11);
     act(&mut nodes.world, "partition node-2 | node-5");
     move_slots(&mut nodes);
-    nodes.until("the move is given up", |nodes| !moves(nodes, 1));
+    // The replica counts as long as it may only be slow. Meanwhile the slots stay open.
+    nodes.world.run_for(Duration::from_secs(5));
+    assert!(moves(&nodes, 1) && keys_of_b(&nodes, 2) == 7);
+    assert_eq!(nodes.ask(1, "set {b}text during"), "OK\n");
     let told = nodes.ask(1, "cluster getslotmigrations");
-    assert!(told.contains("\"failed\"") && told.contains("waiting-for-paused"), "{told}");
-    nodes.until("its keys are gone there", |nodes| keys_of_b(nodes, 2) == 0);
-    assert_eq!(nodes.ask(1, "get {b}text"), "\"before\"\n");
-    // A replica that has been silent for long does not count any more.
-    nodes.world.run_for(Duration::from_secs(12));
+    assert!(told.contains("\"streaming\""), "{told}");
+    act(&mut nodes.world, "heal");
+    nodes.until("the slot has moved", |nodes| nodes.node(2).owns(Slot::of(b"b")));
+    assert_eq!(nodes.ask(2, "get {b}text"), "\"during\"\n");
+    nodes.until("its replica has them", |nodes| keys_of_b(nodes, 5) == 7);
+}
+
+#[test]
+fn slots_that_move_as_a_whole_are_not_moved_key_by_key_meanwhile() {
+    let mut nodes = filled(14);
+    let (one, two, three) = (nodes.node(1).my_id(), nodes.node(2).my_id(), nodes.node(3).my_id());
+    act(&mut nodes.world, "partition node-2 | node-5");
+    let line = format!("cluster migrateslots slotsrange 0 3600 node {two}");
+    assert_eq!(nodes.ask(1, &line), "OK\n");
+    nodes.until("keys have arrived", |nodes| keys_of_b(nodes, 2) == 7);
+    for (n, words) in [
+        (1, format!("migrating {three}")),
+        (1, format!("node {three}")),
+        (2, format!("importing {one}")),
+        (2, format!("node {two}")),
+    ] {
+        let told = nodes.ask(n, &format!("cluster setslot 3300 {words}"));
+        assert!(told.contains("Slot 3300 is being moved already"), "{words}: {told}");
+    }
+    // The tool says so, too, and leaves no slot open.
+    act(
+        &mut nodes.world,
+        &format!(
+            "run node-3 tool redis-trib.rb reshard --from {one} --to {three} --slots 3 --yes \
+             10.0.0.3:6379"
+        ),
+    );
+    nodes.world.run_for(Duration::from_secs(3));
+    assert!(nodes.living().all(|(_, node)| node.open_slot_views().is_empty()));
+    assert!(moves(&nodes, 1) && nodes.node(1).owns(Slot::of(b"b")));
+    act(&mut nodes.world, "heal");
+    nodes.until("the slots have moved", |nodes| nodes.node(2).owns(Slot::of(b"b")));
+    assert!(nodes.node(2).owns(Slot::new(0).expect("a slot")));
+    assert_eq!(nodes.ask(2, &format!("cluster setslot 1 migrating {three}")), "OK\n");
+}
+
+#[test]
+fn a_replica_that_is_gone_for_long_does_not_hold_a_move_up() {
+    let mut nodes = filled(13);
+    act(&mut nodes.world, "partition node-2 | node-5");
     move_slots(&mut nodes);
     nodes.until("the slot has moved", |nodes| nodes.node(2).owns(Slot::of(b"b")));
     assert_eq!(nodes.ask(2, "get {b}text"), "\"before\"\n");

@@ -334,6 +334,12 @@ fn set_slot(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError
             ));
         }
     };
+    if what != SetSlot::Stable && server.is_moving_as_a_whole(slot) {
+        return Err(CommandError::composed(format!(
+            "ERR Slot {slot} is being moved already. See CLUSTER GETSLOTMIGRATIONS, or end it with \
+             CLUSTER CANCELSLOTMIGRATIONS"
+        )));
+    }
     if matches!(what, SetSlot::Importing(_)) {
         server.drop_lost_slot(call.now, slot);
     }

@@ -351,7 +351,7 @@ impl Server {
         if core::mem::take(&mut self.service.replication.acked) {
             self.update_failover(now);
             self.serve_acks(now);
-            self.serve_drains(now);
+            self.tell_awaiting_sources(now);
         }
         if core::mem::take(&mut self.service.replication.arrived) {
             self.begin_sync(now);

@@ -140,11 +140,8 @@ pub(in crate::server::cluster) fn sync_slots(
     let word = call.arg(2).to_ascii_lowercase();
     match (word.as_slice(), call.args.len()) {
         (b"establish", 10..) => establish(server, call),
-        (b"snapshot-eof", 3) => {
-            let id = call.client.id;
-            server.import_stands(id).and_then(|()| call.ok())
-        }
-        (b"drain", 3) => server.import_drains(call.now, call.client),
+        (b"snapshot-eof", 3) => server.import_awaits_replicas(call.now, call.client, false),
+        (b"drain", 3) => server.import_awaits_replicas(call.now, call.client, true),
         (b"takeover", 4) => {
             let millis = parse_i64(call.arg(3)).ok_or(CommandError::NotAnInteger)?;
             let within = Duration::from_millis(u64::try_from(millis).unwrap_or(0));
@@ -176,6 +173,13 @@ fn establish(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandErro
 }
 
 impl Server {
+    /// Whether a slot is on its way from or to this node, by MIGRATESLOTS.
+    pub(in crate::server::cluster) fn is_moving_as_a_whole(&self, slot: Slot) -> bool {
+        let slots: SlotSet = core::iter::once(slot).collect();
+        let node = self.service.cluster.as_ref();
+        node.is_some_and(|node| node.handover.busy_slot(&slots).is_some())
+    }
+
     /// Why slots cannot move from here to another node, if they cannot.
     fn move_refusal(&self, slots: &SlotSet, target: NodeId) -> Result<(), CommandError> {
         let composed = |text: String| Err(CommandError::composed(format!("ERR {text}")));

@@ -24,15 +24,23 @@ pub(super) struct Import {
     /// The id of the client that brings the keys.
     client: u64,
     pub(super) record: Record,
-    /// The offset of the stream to the replicas up to which these must have everything before the
-    /// source is told that all it has sent was carried out, while it waits for that.
-    drains: Option<i64>,
-    /// When the source was last told so.
+    /// What the source waits for, if it does.
+    awaited: Option<Awaited>,
+    /// When the source was last told that everything was carried out after it had closed the slots.
     drained: Option<Mono>,
     /// When something last came from the source.
     heard: Mono,
     /// When the replicas were last told.
     told: Option<Mono>,
+}
+
+/// The source waits for the replicas of this node.
+#[derive(Clone, Copy, Debug)]
+struct Awaited {
+    /// The offset of the stream to the replicas up to which these must have everything.
+    offset: i64,
+    /// Whether the source has closed the slots, so that this was all.
+    is_all: bool,
 }
 
 impl Server {
@@ -97,7 +105,7 @@ impl Server {
             message: String::new(),
         };
         let (id, heard) = (client.id, now.mono);
-        let import = Import { client: id, record, drains: None, drained: None, heard, told: None };
+        let import = Import { client: id, record, awaited: None, drained: None, heard, told: None };
         node.handover.imports.push(import);
         client.state.imports = true;
         client.waiting = true;
@@ -128,40 +136,40 @@ impl Server {
             .then_some(CommandError::text("ERR The key is in none of the slots that are moving"))
     }
 
-    /// Whether the move that a client brings goes on.
-    pub(super) fn import_stands(&mut self, client: u64) -> Result<(), CommandError> {
-        self.import_of(client).map(|_| ()).ok_or(NO_MOVE)
-    }
-
-    /// `SYNCSLOTS DRAIN`: everything that came before was carried out. The client is answered when
-    /// the replicas have it as well: one of them may have to take this node's place right after the
-    /// takeover, and the source has deleted its keys then. A replica that has not been heard of for
-    /// `min-replicas-max-lag` seconds is not waited for; one that is only slow can make that the source
-    /// gives the move up, and the slots stay where they are.
-    pub(super) fn import_drains(
+    /// `SYNCSLOTS SNAPSHOT-EOF` and, once the slots are closed (`is_all`), `SYNCSLOTS DRAIN`: everything that
+    /// came before was carried out. The client is answered when the replicas have it as well: one of them
+    /// may have to take this node's place right after the takeover, and the source has deleted its keys
+    /// then. A replica that has not been heard of for `min-replicas-max-lag` seconds is not waited for.
+    /// Where one is slow, it is the first of the two that waits, while clients use the slots; if it becomes
+    /// slow in between, the source may give the move up, and the slots stay where they are.
+    pub(super) fn import_awaits_replicas(
         &mut self,
         now: Now<'_>,
         client: &mut Client,
+        is_all: bool,
     ) -> Result<(), CommandError> {
         let offset = self.stream_offset();
         let import = self.import_of(client.id).ok_or(NO_MOVE)?;
-        import.drains = Some(offset);
-        import.record.becomes("draining", now.wall);
+        import.awaited = Some(Awaited { offset, is_all });
+        import.record.becomes(if is_all { "draining" } else { "receiving" }, now.wall);
         client.waiting = true;
         self.await_replicas();
         Ok(())
     }
 
     /// Answers sources whose keys the replicas have.
-    pub(in crate::server) fn serve_drains(&mut self, now: Now<'_>) {
-        let drains = |import: &Import| Some((import.client, import.drains?));
-        let waiting: Vec<(u64, i64)> = self.imports().iter().filter_map(drains).collect();
-        for (client, offset) in waiting {
-            if !self.good_replicas_have(now.mono, offset) {
+    pub(in crate::server) fn tell_awaiting_sources(&mut self, now: Now<'_>) {
+        let awaits = |import: &Import| Some((import.client, import.awaited?));
+        let waiting: Vec<(u64, Awaited)> = self.imports().iter().filter_map(awaits).collect();
+        for (client, awaited) in waiting {
+            if !self.good_replicas_have(now.mono, awaited.offset) {
                 continue;
             }
             if let Some(import) = self.import_of(client) {
-                (import.drains, import.drained) = (None, Some(now.mono));
+                import.awaited = None;
+                // What may still be waiting here was sent by a source that lives.
+                import.heard = now.mono;
+                import.drained = awaited.is_all.then_some(now.mono);
             }
             self.answer(now, client, Ok(()));
         }
@@ -237,7 +245,7 @@ impl Server {
     pub(in crate::server::cluster) fn import_cron(&mut self, now: Now<'_>) {
         self.drop_leftover();
         // A replica that is gone does not acknowledge any more.
-        self.serve_drains(now);
+        self.tell_awaiting_sources(now);
         if self.imports().is_empty() {
             return self.forget_arriving(now);
         }

@@ -3,7 +3,9 @@
 //! The source makes one connection to the target and sends on it, as ordinary commands, a snapshot of
 //! the keys in the slots and then every change that was made since. The keys belong to the source all
 //! the while: clients of the target are sent there, so they see neither half a slot nor ASK nor
-//! TRYAGAIN, and KEYS, SCAN, DBSIZE and RANDOMKEY leave them out. When the target has all of it, the slots change hands at one moment:
+//! TRYAGAIN, and KEYS, SCAN, DBSIZE and RANDOMKEY leave them out. After the snapshot the source asks the target
+//! whether it has caught up (`SNAPSHOT-EOF`), until little is on its way. The target answers when its
+//! replicas have everything, too. Then the slots change hands at one moment:
 //!
 //! 1. The source *closes* the slots: commands on their keys wait. It asks the target whether it has
 //!    carried out everything (`DRAIN`). The target answers when its replicas have it too, so that nothing
