@@ -7,6 +7,10 @@
 //!
 //! Each value names its key and the number of the write. So a reply that is lost, doubled, or taken
 //! for the reply to something else is seen, and so is an acknowledged write that is gone.
+//!
+//! With [`ClusterTrafficConfig::wait`] it only writes, and sends WAIT behind each write: a write counts as
+//! acknowledged when so many replicas have it. Which ones those are, [`ClusterTraffic::acknowledged`]
+//! tells.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -42,6 +46,8 @@ pub struct ClusterTrafficConfig {
     pub patience: Duration,
     /// How long to wait before trying a command again, or asking for the slots again.
     pub retry: Duration,
+    /// How many replicas must have a write before it counts as acknowledged; at 0 the reply is enough.
+    pub wait: u32,
     /// Two clients with one seed send the same commands.
     pub seed: u64,
 }
@@ -68,6 +74,7 @@ impl ClusterTrafficConfig {
             tries: 100,
             patience: Duration::from_secs(1),
             retry: Duration::from_millis(200),
+            wait: 0,
             seed,
         }
     }
@@ -90,6 +97,8 @@ pub struct ClusterTrafficStats {
     pub gone: u64,
     /// Replies that cannot be the answer to what was asked.
     pub wrong: u64,
+    /// Writes that too few replicas had in time (see [`ClusterTrafficConfig::wait`]).
+    pub unconfirmed: u64,
 }
 
 /// The client. See the module.
@@ -134,7 +143,12 @@ struct Key {
     sent: u64,
     /// Whether a command on it is under way. There is one at a time.
     busy: bool,
+    /// Of a write that was carried out and waits for the replicas: [`Request::tries`].
+    waits: Option<u8>,
 }
+
+/// How long WAIT waits, in milliseconds. Less than a client's patience.
+const WAIT_TIMEOUT: &str = "500";
 
 /// A command on a key, until it is answered or given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,6 +166,8 @@ struct Request {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asked {
     Request(Request),
+    /// The WAIT behind a write.
+    Wait(Request),
     /// ASKING
     Asking,
     /// CLUSTER SLOTS
@@ -226,6 +242,13 @@ impl ClusterTraffic {
         self.pace.set(per_second, self.now, &mut self.rng);
     }
 
+    /// The keys with acknowledged writes, and for each the number of the latest. The value of a key is
+    /// its name, `=`, and the number.
+    pub fn acknowledged(&self) -> impl Iterator<Item = (String, u64)> {
+        let keys = self.keys.iter().zip(0..).filter(|(key, _)| key.acknowledged > 0);
+        keys.map(|(key, n)| (self.name(n), key.acknowledged))
+    }
+
     fn name(&self, key: u32) -> String {
         format!("{}{key}", self.config.prefix)
     }
@@ -234,7 +257,7 @@ impl ClusterTraffic {
     fn send_one(&mut self) {
         // Drawn whether or not it is sent, so that what comes later does not depend on the past.
         let n = self.rng.below(self.keys.len() as u64) as u32;
-        let writes = self.rng.below(2) == 0;
+        let writes = self.rng.below(2) == 0 || self.config.wait > 0;
         let room = self.pending() < self.config.pending as usize;
         let since = self.now;
         let key = Arc::make_mut(&mut self.keys).get_mut(n as usize);
@@ -273,7 +296,13 @@ impl ClusterTraffic {
         };
         let asks = !asking || self.peers.request(self.now, to, &["ASKING"], Asked::Asking).is_ok();
         if !asks || self.peers.request(self.now, to, &words, Asked::Request(request)).is_err() {
-            self.try_later(request);
+            return self.try_later(request);
+        }
+        if request.write.is_some() && self.config.wait > 0 {
+            let replicas = self.config.wait.to_string();
+            let words = ["WAIT", &replicas, WAIT_TIMEOUT];
+            // If the connection is gone by now, the write is told to be lost.
+            let _ = self.peers.request(self.now, to, &words, Asked::Wait(request));
         }
     }
 
@@ -315,6 +344,9 @@ impl ClusterTraffic {
                 Event::Connected { .. } => self.stats.traffic.connects += 1,
                 Event::Reply { token: Asked::Request(request), value, .. } => {
                     self.answered(&node, request, value.plain());
+                }
+                Event::Reply { token: Asked::Wait(request), value, .. } => {
+                    self.waited(request, value.plain());
                 }
                 Event::Reply { token: Asked::Slots, value, .. } => {
                     self.learning = false;
@@ -377,6 +409,12 @@ impl ClusterTraffic {
             }),
         };
         let is_ok = matches!(value, Value::Simple(text) if text == b"OK");
+        if is_ok && request.write.is_some() && self.config.wait > 0 {
+            if let Some(key) = Arc::make_mut(&mut self.keys).get_mut(request.key as usize) {
+                key.waits = Some(request.tries);
+            }
+            return;
+        }
         let Some(key) = self.free(request) else { return };
         let (mut gone, mut wrong) = (0, 0);
         match (request.write, number) {
@@ -392,6 +430,26 @@ impl ClusterTraffic {
         self.stats.wrong += wrong;
         self.stats.traffic.replies += 1;
         self.stats.traffic.latency.add(now.since(request.since));
+    }
+
+    /// The answer to the WAIT behind a write, or none if the connection is gone. What is said behind a write
+    /// that was redirected or refused means nothing.
+    fn waited(&mut self, request: Request, value: &Value) {
+        let wanted = i64::from(self.config.wait);
+        let confirmed = matches!(value, Value::Integer(replicas) if *replicas >= wanted);
+        let Some(key) = self.keys.get(request.key as usize) else { return };
+        if key.waits != Some(request.tries) {
+            return;
+        }
+        let since = self.now.since(request.since);
+        let Some(key) = self.free(request) else { return };
+        key.waits = None;
+        if confirmed {
+            key.acknowledged = key.acknowledged.max(request.write.unwrap_or(0));
+        }
+        self.stats.unconfirmed += u64::from(!confirmed);
+        self.stats.traffic.replies += 1;
+        self.stats.traffic.latency.add(since);
     }
 
     fn closed(&mut self, node: &Endpoint, reason: &CloseReason, lost: Vec<Asked>) {
@@ -410,6 +468,7 @@ impl ClusterTraffic {
             match asked {
                 // A write may or may not have been carried out; to write it again does no harm.
                 Asked::Request(request) => self.try_later(request),
+                Asked::Wait(request) => self.waited(request, &Value::Null),
                 Asked::Slots => self.learning = false,
                 Asked::Asking => {}
             }
@@ -711,6 +770,34 @@ mod tests {
         });
         let stats = client.stats();
         assert_eq!((stats.retries, stats.traffic.errors), (20, 0));
+    }
+
+    #[test]
+    fn a_write_counts_as_acknowledged_when_enough_replicas_have_it() {
+        let (mut client, mut kept) = (client(Routing::Learned), Vec::new());
+        client.config.wait = 2;
+        let (mut asked, mut confirmed) = (0, 0);
+        run(&mut client, 60, &mut |port, words| {
+            if words[0] != "WAIT" {
+                assert_ne!(words[0], "GET");
+                return keeps(port, words, &mut kept);
+            }
+            assert_eq!(words[1], "2");
+            asked += 1;
+            // At first too few replicas have it.
+            let replicas = if asked <= 20 { 1 } else { 2 };
+            confirmed += u64::from(replicas == 2);
+            format!(":{replicas}\r\n").into()
+        });
+        let stats = client.stats();
+        assert_eq!(stats.traffic.errors + stats.wrong + stats.gone, 0, "{stats:?}");
+        assert!(stats.unconfirmed <= 20 && stats.unconfirmed > 10, "{stats:?}");
+        assert!(stats.traffic.replies - stats.unconfirmed <= confirmed, "{stats:?}");
+        assert!(client.acknowledged().count() > 50);
+        for (name, number) in client.acknowledged() {
+            let value = kept.iter().find(|(key, _)| *key == name).expect("it was set");
+            assert_eq!(value.1, format!("{name}={number}"));
+        }
     }
 
     #[test]

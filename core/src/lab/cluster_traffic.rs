@@ -14,9 +14,10 @@ pub struct ClusterTraffic {
 
 impl ClusterTraffic {
     /// `cluster-traffic --node <host>[:<port>] [--rate <commands a second>]
-    /// [--routing learned|redirected]`; `--node` may come several times.
+    /// [--routing learned|redirected] [--wait <replicas>]`; `--node` may come several times.
     pub(super) fn launch(launch: &Launch<'_>) -> Result<Self, LaunchError> {
         let (mut nodes, mut rate, mut routing) = (Vec::new(), None, Routing::Learned);
+        let mut wait = 0;
         let mut args = launch.args.iter();
         while let Some(arg) = args.next() {
             let value = args.next().ok_or_else(|| {
@@ -39,8 +40,14 @@ impl ClusterTraffic {
                         }
                     };
                 }
+                "--wait" => {
+                    wait = value.parse().map_err(|_| {
+                        LaunchError(format!("'{value}' is no number of replicas for --wait"))
+                    })?;
+                }
                 _ => {
-                    let text = format!("unknown option '{arg}'; use --node, --rate, --routing");
+                    let text =
+                        format!("unknown option '{arg}'; use --node, --rate, --routing, --wait");
                     return Err(LaunchError(text));
                 }
             }
@@ -51,6 +58,7 @@ impl ClusterTraffic {
         let prefix = format!("{}:{}:", launch.host, launch.pid);
         let mut config = ClusterTrafficConfig::new(nodes, routing, prefix, launch.seed);
         config.per_second = rate.unwrap_or(config.per_second);
+        config.wait = wait;
         Ok(ClusterTraffic { client: client::ClusterTraffic::new(config) })
     }
 
