@@ -1,6 +1,8 @@
 //! Proxies and clients that shard, as a person meets them in the page.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::json;
+use thirtyfour::Key;
 
 use crate::page::{Page, in_browser};
 use crate::visit::{all_on_stage, becomes, begin};
@@ -150,6 +152,190 @@ fn the_address_moves_to_the_second_proxy_when_the_host_of_the_first_dies() {
         has_the_address(page, "proxy-1", "proxy-2").await?;
         let before = figure(page, "replies").await?;
         page.wait_for("replies of the first proxy", &more(before + 20)).await
+    });
+}
+
+/// What the card of a message on its way says, if a message from one node to another can be clicked whose
+/// text contains this in any case. Time stands still meanwhile: every place along the line is tried.
+async fn message(page: &Page, from: &str, to: &str, text: &str) -> Result<Option<String>> {
+    let script = "
+        const [from, to, text, done] = arguments;
+        const at = name => {
+            const place = document.querySelector(`[data-testid=node-${name}]`).getScreenCTM();
+            return [place.e, place.f];
+        };
+        const card = () => document.querySelector('[data-testid=message-card]');
+        const said = () => {
+            const ends = card() && [...card().querySelectorAll('dd')].map(dd => dd.textContent);
+            const says = card()?.querySelector('[data-testid=message-decoded]')?.textContent;
+            const fits = ends?.[0] === from && ends[1] === to && says?.toLowerCase().includes(text);
+            return fits ? says : null;
+        };
+        (async () => {
+            const [a, b] = [at(from), at(to)];
+            const stage = document.getElementById('stage');
+            const length = Math.hypot(b[0] - a[0], b[1] - a[1]);
+            for (let way = 0; way <= length; way += 6) {
+                const press = { clientX: a[0] + (b[0] - a[0]) * way / length,
+                    clientY: a[1] + (b[1] - a[1]) * way / length, bubbles: true, pointerId: 1 };
+                stage.dispatchEvent(new PointerEvent('pointerdown', press));
+                stage.dispatchEvent(new PointerEvent('pointerup', press));
+                // The card is drawn after what is running now.
+                await new Promise(resolve => setTimeout(resolve));
+                if (said() !== null) break;
+            }
+            done(said());
+        })();";
+    let arguments = vec![json!(from), json!(to), json!(text)];
+    let found = page.driver.execute_async(script, arguments).await?;
+    Ok(found.json().as_str().map(str::to_owned))
+}
+
+/// Steps from event to event until such a message is on its way, and gives what its card says.
+async fn step_to_message(page: &Page, from: &str, to: &str, text: &str) -> Result<String> {
+    const MOST: usize = 60;
+    for _ in 0..MOST {
+        if let Some(says) = message(page, from, to, text).await? {
+            return Ok(says);
+        }
+        page.click("[data-testid=step-forward]").await?;
+    }
+    bail!("{MOST} events, and '{text}' was not on its way from {from} to {to}")
+}
+
+/// The keys `k1` to `k6` that a message names.
+fn keys(text: &str) -> Vec<String> {
+    (1..=6).map(|n| format!("k{n}")).filter(|key| text.contains(key)).collect()
+}
+
+#[test]
+fn a_request_for_several_keys_is_seen_to_split_and_its_replies_to_join() {
+    in_browser("proxies-split", async |page| {
+        begin(page, "&topology=twemproxy").await?;
+        page.wait_for("the proxy", "document.querySelector('[data-role=proxy]')").await?;
+        page.line(":speed 500ms").await?;
+        page.line(":play").await?;
+        // Only the person is to speak.
+        for client in ["client-1", "client-2", "client-3"] {
+            page.line(&format!(":crash {client}")).await?;
+            becomes(page, &format!("node-{client}"), "state", "crashed").await?;
+        }
+        page.line("MSET k1 v1 k2 v2 k3 v3 k4 v4 k5 v5 k6 v6").await?;
+        page.wait_for_text("[data-testid=screen-proxy-1]", "OK").await?;
+        page.line(":stop").await?;
+        page.line("MGET k1 k2 k3 k4 k5 k6").await?;
+        let request = step_to_message(page, "you", "proxy-1", "mget").await?;
+        ensure!(keys(&request).len() == 6, "one request for all: {request}");
+        page.screenshot("split-request").await?;
+        // When the first part sets out, the others do so as well.
+        let mut asked = keys(&step_to_message(page, "proxy-1", "redis-1", "mget").await?);
+        for server in ["redis-2", "redis-3"] {
+            let part = message(page, "proxy-1", server, "mget").await?;
+            let part = keys(&part.with_context(|| format!("nothing on its way to {server}"))?);
+            ensure!(!part.is_empty(), "{server} is asked for nothing");
+            asked.extend(part);
+        }
+        page.screenshot("split-parts").await?;
+        asked.sort();
+        ensure!(asked == ["k1", "k2", "k3", "k4", "k5", "k6"], "each key once: {asked:?}");
+        let reply = step_to_message(page, "proxy-1", "you", "v1").await?;
+        let places: Vec<_> = (1..=6).map(|n| reply.find(&format!("v{n}"))).collect();
+        ensure!(places.iter().all(Option::is_some) && places.is_sorted(), "in order: {reply}");
+        page.screenshot("split-joined").await?;
+        page.keys(Key::Escape.value().to_string()).await?;
+        page.click("[data-testid=entry]").await?;
+        page.line(":play").await?;
+        page.wait_for_text("[data-testid=screen-proxy-1]", "6) \"v6\"").await
+    });
+}
+
+/// Replaces the text of a file in the open editor of a proxy's configuration, and lets it be read.
+async fn edit(page: &Page, file: &str, change: &str) -> Result<()> {
+    page.click("[data-testid=inspect-proxy-files]").await?;
+    let area = format!("[data-testid=\"edit-{file}\"]");
+    page.element(&area).await?;
+    page.eval(&format!(
+        "(() => {{
+            const area = document.querySelector('{area}');
+            area.value = (text => {change})(area.value);
+            area.dispatchEvent(new InputEvent('input', {{ bubbles: true }}));
+            return true;
+        }})()"
+    ))
+    .await?;
+    page.click("[data-testid=proxy-reload]").await
+}
+
+#[test]
+fn the_inspector_of_a_proxy_shows_its_queues_and_figures_and_reads_an_edited_file() {
+    in_browser("proxies-inspector", async |page| {
+        for locale in ["en", "zh"] {
+            page.open(&format!("?locale={locale}&topology=twemproxy")).await?;
+            page.wait_for("the proxy", "document.querySelector('[data-role=proxy]')").await?;
+            page.click("[data-testid=entry]").await?;
+            page.line(":speed 500ms").await?;
+            page.line(":inspect proxy-1").await?;
+            page.line(":play").await?;
+            // Its pool: name and address, and a line for each server with its queues and requests.
+            page.wait_for_text("[data-testid=pools] h3", "alpha · 0.0.0.0:22121").await?;
+            for server in ["redis-1", "redis-2", "redis-3"] {
+                in_use(page, server, true).await?;
+            }
+            let number = |nth: usize| {
+                format!(
+                    "+[...document.querySelectorAll('[data-testid=pool-redis-1] td.num')].at({nth}).textContent"
+                )
+            };
+            page.wait_for("requests", &format!("{} > 3", number(2))).await?;
+            // A server that is cut off does not answer: what it was asked for waits in the queue.
+            page.line(":partition proxy-1 | redis-1").await?;
+            page.wait_for("a queue", &format!("{} + {} > 0", number(0), number(1))).await?;
+            page.screenshot(&format!("inspector-pools-{locale}")).await?;
+            page.line(":heal").await?;
+            // Its statistics.
+            page.click("[data-testid=inspect-info]").await?;
+            for key in ["clients", "fragments", "server_ejects", "requests", "response_bytes"] {
+                figure(page, key).await?;
+            }
+            page.wait_for(
+                "requests that were split",
+                "+document.querySelector('.pane dt[title=fragments]').nextElementSibling.textContent > 0",
+            )
+            .await?;
+            page.screenshot(&format!("inspector-figures-{locale}")).await?;
+            // A file that is wrong changes nothing, and the log says why.
+            edit(page, "nutcracker.yml", "text.replace('murmur', 'sheriff')").await?;
+            page.click("[data-testid=inspect-log]").await?;
+            page.wait_for_text("[data-testid=inspector]", "is not a valid hash").await?;
+            page.click("[data-testid=inspect-pools]").await?;
+            in_use(page, "redis-3", true).await?;
+            // One more server, without a client being disconnected.
+            edit(
+                page,
+                "nutcracker.yml",
+                "text.replace('sheriff', 'murmur').trimEnd() + '\\n   - 10.0.0.4:6379:1 redis-4\\n'",
+            )
+            .await?;
+            page.click("[data-testid=inspect-pools]").await?;
+            in_use(page, "redis-4", true).await?;
+            page.screenshot(&format!("inspector-reloaded-{locale}")).await?;
+            page.click("[data-testid=entry]").await?;
+            page.line(":inspect client-1").await?;
+            page.click("[data-testid=inspect-info]").await?;
+            page.wait_for_text("[data-testid=inspector] h2", "client-1").await?;
+            let before = figure(page, "replies").await?;
+            page.wait_for(
+                "replies after the reload",
+                &format!(
+                    "[...document.querySelectorAll('.pane dt')].some(dt => dt.title === 'replies' &&
+                        +dt.nextElementSibling.textContent > {})",
+                    before + 10
+                ),
+            )
+            .await?;
+            ensure!(figure(page, "lost").await? == 0, "a client was disconnected");
+        }
+        Ok(())
     });
 }
 

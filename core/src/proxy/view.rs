@@ -18,6 +18,8 @@ pub struct PoolView {
     pub listen: String,
     /// How many clients there are.
     pub clients: u64,
+    /// What its statistics count, under the names that they have there.
+    pub counters: Vec<(&'static str, u64)>,
     /// The servers.
     pub servers: Vec<ServerView>,
 }
@@ -43,4 +45,6 @@ pub struct ServerView {
     pub unanswered: u64,
     /// Requests that it was sent so far.
     pub requests: u64,
+    /// What its statistics count besides, under the names that they have there.
+    pub counters: Vec<(&'static str, u64)>,
 }

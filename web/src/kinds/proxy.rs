@@ -143,22 +143,29 @@ fn info(lab: &Lab, unit: &Unit) -> Option<String> {
     let mut text = String::new();
     for pool in lab.proxy(unit)?.pools {
         text += &format!("# {}\nlisten:{}\nclients:{}\n", pool.name, pool.listen, pool.clients);
+        count(&mut text, &pool.counters);
         for server in &pool.servers {
+            text += &format!("# {}\n", server.name);
+            if let Some(group) = &server.group {
+                text += &format!("group:{group}\nrole:{}\n", server.role);
+            }
             text += &format!(
-                "# {}\nrole:{}\ngroup:{}\nin_use:{}\nconnections:{}\nrequests:{}\nin_queue:{}\n\
-                 out_queue:{}\n",
-                server.name,
-                server.role,
-                server.group.as_deref().unwrap_or("-"),
+                "in_use:{}\nconnections:{}\nrequests:{}\nin_queue:{}\nout_queue:{}\n",
                 if server.in_use { "yes" } else { "no" },
                 server.connections,
                 server.requests,
                 server.unsent,
                 server.unanswered,
             );
+            count(&mut text, &server.counters);
         }
     }
     Some(text)
+}
+
+/// Adds a line for each counter.
+fn count(text: &mut String, counters: &[(&str, u64)]) {
+    text.extend(counters.iter().map(|(name, value)| format!("{name}:{value}\n")));
 }
 
 mod words {

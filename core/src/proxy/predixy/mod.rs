@@ -302,7 +302,7 @@ impl Predixy {
 impl Proxy<Predixy> {
     /// Groups and servers at this moment.
     pub fn view(&self) -> View {
-        let topology = &self.rule.topology;
+        let (topology, stats) = (&self.rule.topology, &self.rule.stats);
         let mut servers: Vec<ServerView> = topology
             .servers
             .iter()
@@ -313,6 +313,11 @@ impl Proxy<Predixy> {
                 weight: 1,
                 in_use: server.online && !server.fail,
                 requests: server.stats.requests,
+                counters: vec![
+                    ("Responses", server.stats.responses),
+                    ("SendBytes", server.stats.send_bytes),
+                    ("RecvBytes", server.stats.recv_bytes),
+                ],
                 ..ServerView::default()
             })
             .collect();
@@ -328,6 +333,15 @@ impl Proxy<Predixy> {
                 name: self.rule.config.name.clone(),
                 listen: info::bind(&self.rule.config.bind),
                 clients: self.engine.clients_len() as u64,
+                counters: vec![
+                    ("Accept", stats.accept),
+                    ("TotalRequests", stats.requests),
+                    ("TotalResponses", stats.responses),
+                    ("TotalRecvClientBytes", stats.recv_client_bytes),
+                    ("TotalSendServerBytes", stats.send_server_bytes),
+                    ("TotalRecvServerBytes", stats.recv_server_bytes),
+                    ("TotalSendClientBytes", stats.send_client_bytes),
+                ],
                 servers,
             }],
         }

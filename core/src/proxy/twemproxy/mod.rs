@@ -638,6 +638,14 @@ impl Proxy<Twemproxy> {
                 weight: config.weight,
                 in_use: !server.is_out(),
                 requests: server.counters.requests,
+                counters: vec![
+                    ("server_eof", server.counters.eof),
+                    ("server_err", server.counters.err),
+                    ("server_timedout", server.counters.timedout),
+                    ("request_bytes", server.counters.request_bytes),
+                    ("responses", server.counters.responses),
+                    ("response_bytes", server.counters.response_bytes),
+                ],
                 ..ServerView::default()
             };
             for link in server.links.iter().filter_map(|link| self.engine.link(*link)) {
@@ -655,6 +663,13 @@ impl Proxy<Twemproxy> {
                 Endpoint::Unix(path) => path.clone(),
             },
             clients: pool.client_connections,
+            counters: vec![
+                ("client_eof", pool.client_eof),
+                ("client_err", pool.client_err),
+                ("server_ejects", pool.server_ejects),
+                ("forward_error", pool.forward_error),
+                ("fragments", pool.fragments),
+            ],
             servers: pool.config.servers.iter().zip(&pool.servers).map(server).collect(),
         };
         View { pools: self.rule.pools.iter().flatten().filter(|p| !p.leaving).map(pool).collect() }
