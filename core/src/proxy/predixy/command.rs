@@ -69,7 +69,7 @@ pub enum Special {
     Count,
     /// It may wait for a long time.
     Blocking,
-    /// The others, by name.
+    /// PING.
     Ping,
     /// ECHO.
     Echo,
@@ -112,6 +112,8 @@ pub enum Special {
 pub struct Commands {
     all: Vec<Command>,
     by_name: SortedMap<String, u16>,
+    /// How many of them a file has added.
+    custom: usize,
 }
 
 /// No limit.
@@ -123,171 +125,92 @@ const MAX_NAME: usize = 32;
 /// How many commands a file may add.
 const MAX_CUSTOM: usize = 64;
 
+/// Commands of one sort in a row: what is special about them, what they do to keys, where these are, the
+/// fewest and the most arguments, and their names.
 #[rustfmt::skip]
-const TABLE: &[(&str, u32, u32, Access, Keys, Special)] = {
+const TABLE: &[(Special, Access, Keys, u32, u32, &str)] = {
     use Access::{Admin, Read, Write};
     use Keys::{At, ButLast, Eval, From, None, Store, Two};
     use Special::*;
     const K: Keys = At(1);
     &[
-        ("ping", 1, 2, Read, None, Ping),
-        ("echo", 2, 2, Read, None, Echo),
-        ("auth", 2, 2, Read, None, Auth),
-        ("select", 2, 2, Read, None, Select),
-        ("quit", 1, MANY, Read, None, Quit),
-        ("command", 1, 1, Read, None, Command),
-        ("info", 1, 4, Read, None, Info),
-        ("config", 2, 4, Admin, None, Config),
-        ("watch", 2, MANY, Write, From(1), Watch),
-        ("unwatch", 1, 1, Write, None, Unwatch),
-        ("multi", 1, 1, Write, None, Multi),
-        ("exec", 1, 1, Write, None, Exec),
-        ("discard", 1, 1, Write, None, Exec),
-        ("eval", 3, MANY, Write, Eval, No),
-        ("evalsha", 3, MANY, Write, Eval, No),
-        ("script", 2, MANY, Write, None, Script),
-        ("del", 2, MANY, Write, From(1), Count),
-        ("dump", 2, 2, Read, K, No),
-        ("exists", 2, MANY, Read, From(1), Count),
-        ("expire", 3, 3, Write, K, No),
-        ("expireat", 3, 3, Write, K, No),
-        ("move", 3, 3, Write, K, No),
-        ("persist", 2, 2, Write, K, No),
-        ("pexpire", 3, 3, Write, K, No),
-        ("pexpireat", 3, 3, Write, K, No),
-        ("pttl", 2, 2, Read, K, No),
-        ("randomkey", 1, 1, Read, None, Any),
-        ("rename", 3, 3, Write, Two, No),
-        ("renamenx", 3, 3, Write, Two, No),
-        ("restore", 4, 5, Write, K, No),
-        ("sort", 2, MANY, Write, K, No),
-        ("touch", 2, MANY, Write, From(1), Count),
-        ("ttl", 2, 2, Read, K, No),
-        ("type", 2, 2, Read, K, No),
-        ("unlink", 2, MANY, Write, From(1), Count),
-        ("scan", 2, 6, Read, None, Scan),
-        ("append", 3, 3, Write, K, No),
-        ("bitcount", 2, 4, Read, K, No),
-        ("bitfield", 2, MANY, Write, K, No),
-        ("bitop", 4, MANY, Write, From(2), No),
-        ("bitpos", 3, 5, Read, K, No),
-        ("decr", 2, 2, Write, K, No),
-        ("decrby", 3, 3, Write, K, No),
-        ("get", 2, 2, Read, K, No),
-        ("getbit", 3, 3, Read, K, No),
-        ("getrange", 4, 4, Read, K, No),
-        ("getset", 3, 3, Write, K, No),
-        ("incr", 2, 2, Write, K, No),
-        ("incrby", 3, 3, Write, K, No),
-        ("incrbyfloat", 3, 3, Write, K, No),
-        ("mget", 2, MANY, Read, From(1), Mget),
-        ("mset", 3, MANY, Write, From(1), Mset),
-        ("msetnx", 3, MANY, Write, From(1), Msetnx),
-        ("psetex", 4, 4, Write, K, No),
-        ("set", 3, 8, Write, K, No),
-        ("setbit", 4, 4, Write, K, No),
-        ("setex", 4, 4, Write, K, No),
-        ("setnx", 3, 3, Write, K, No),
-        ("setrange", 4, 4, Write, K, No),
-        ("strlen", 2, 2, Read, K, No),
-        ("hdel", 3, MANY, Write, K, No),
-        ("hexists", 3, 3, Read, K, No),
-        ("hget", 3, 3, Read, K, No),
-        ("hgetall", 2, 2, Read, K, No),
-        ("hincrby", 4, 4, Write, K, No),
-        ("hincrbyfloat", 4, 4, Write, K, No),
-        ("hkeys", 2, 2, Read, K, No),
-        ("hlen", 2, 2, Read, K, No),
-        ("hmget", 3, MANY, Read, K, No),
-        ("hmset", 4, MANY, Write, K, No),
-        ("hscan", 3, 7, Read, K, No),
-        ("hset", 4, MANY, Write, K, No),
-        ("hsetnx", 4, 4, Write, K, No),
-        ("hstrlen", 3, 3, Read, K, No),
-        ("hvals", 2, 2, Read, K, No),
-        ("blpop", 3, MANY, Write, ButLast, Blocking),
-        ("brpop", 3, MANY, Write, ButLast, Blocking),
-        ("brpoplpush", 4, 4, Write, Two, Blocking),
-        ("lindex", 3, 3, Read, K, No),
-        ("linsert", 5, 5, Write, K, No),
-        ("llen", 2, 2, Read, K, No),
-        ("lpop", 2, 2, Write, K, No),
-        ("lpush", 3, MANY, Write, K, No),
-        ("lpushx", 3, 3, Write, K, No),
-        ("lrange", 4, 4, Read, K, No),
-        ("lrem", 4, 4, Write, K, No),
-        ("lset", 4, 4, Write, K, No),
-        ("ltrim", 4, 4, Write, K, No),
-        ("rpop", 2, 2, Write, K, No),
-        ("rpoplpush", 3, 3, Write, Two, No),
-        ("rpush", 3, MANY, Write, K, No),
-        ("rpushx", 3, 3, Write, K, No),
-        ("sadd", 3, MANY, Write, K, No),
-        ("scard", 2, 2, Read, K, No),
-        ("sdiff", 2, MANY, Read, From(1), No),
-        ("sdiffstore", 3, MANY, Write, From(1), No),
-        ("sinter", 2, MANY, Read, From(1), No),
-        ("sinterstore", 3, MANY, Write, From(1), No),
-        ("sismember", 3, 3, Read, K, No),
-        ("smembers", 2, 2, Read, K, No),
-        ("smove", 4, 4, Write, Two, No),
-        ("spop", 2, 3, Write, K, No),
-        ("srandmember", 2, 3, Read, K, No),
-        ("srem", 3, MANY, Write, K, No),
-        ("sscan", 3, 7, Read, K, No),
-        ("sunion", 2, MANY, Read, From(1), No),
-        ("sunionstore", 3, MANY, Write, From(1), No),
-        ("zadd", 4, MANY, Write, K, No),
-        ("zcard", 2, 2, Read, K, No),
-        ("zcount", 4, 4, Read, K, No),
-        ("zincrby", 4, 4, Write, K, No),
-        ("zinterstore", 4, MANY, Write, Store, No),
-        ("zlexcount", 4, 4, Read, K, No),
-        ("zpopmax", 2, 3, Write, K, No),
-        ("zpopmin", 2, 3, Write, K, No),
-        ("zrange", 4, 5, Read, K, No),
-        ("zrangebylex", 4, 7, Read, K, No),
-        ("zrangebyscore", 4, 8, Read, K, No),
-        ("zrank", 3, 3, Read, K, No),
-        ("zrem", 3, MANY, Write, K, No),
-        ("zremrangebylex", 4, 4, Write, K, No),
-        ("zremrangebyrank", 4, 4, Write, K, No),
-        ("zremrangebyscore", 4, 4, Write, K, No),
-        ("zrevrange", 4, 5, Read, K, No),
-        ("zrevrangebylex", 4, 7, Read, K, No),
-        ("zrevrangebyscore", 4, 8, Read, K, No),
-        ("zrevrank", 3, 3, Read, K, No),
-        ("zscan", 3, 7, Read, K, No),
-        ("zscore", 3, 3, Read, K, No),
-        ("zunionstore", 4, MANY, Write, Store, No),
-        ("pfadd", 3, MANY, Write, K, No),
-        ("pfcount", 2, MANY, Read, From(1), No),
-        ("pfmerge", 3, MANY, Write, From(1), No),
-        ("geoadd", 5, MANY, Write, K, No),
-        ("geodist", 4, 5, Read, K, No),
-        ("geohash", 3, MANY, Read, K, No),
-        ("geopos", 3, MANY, Read, K, No),
-        ("georadius", 6, 16, Write, K, No),
-        ("georadiusbymember", 5, 15, Write, K, No),
-        ("psubscribe", 2, MANY, Write, None, Subscribe),
-        ("publish", 3, 3, Write, None, Publish),
-        ("pubsub", 2, MANY, Read, None, Publish),
-        ("punsubscribe", 1, MANY, Write, None, Unsubscribe),
-        ("subscribe", 2, MANY, Write, None, Subscribe),
-        ("unsubscribe", 1, MANY, Write, None, Unsubscribe),
+        (Ping, Read, None, 1, 2, "ping"),
+        (Echo, Read, None, 2, 2, "echo"),
+        (Auth, Read, None, 2, 2, "auth"),
+        (Select, Read, None, 2, 2, "select"),
+        (Quit, Read, None, 1, MANY, "quit"),
+        (Command, Read, None, 1, 1, "command"),
+        (Info, Read, None, 1, 4, "info"),
+        (Config, Admin, None, 2, 4, "config"),
+        (Watch, Write, From(1), 2, MANY, "watch"),
+        (Unwatch, Write, None, 1, 1, "unwatch"),
+        (Multi, Write, None, 1, 1, "multi"),
+        (Exec, Write, None, 1, 1, "exec discard"),
+        (Script, Write, None, 2, MANY, "script"),
+        (Count, Read, From(1), 2, MANY, "exists"),
+        (Count, Write, From(1), 2, MANY, "del touch unlink"),
+        (Any, Read, None, 1, 1, "randomkey"),
+        (Scan, Read, None, 2, 6, "scan"),
+        (Mget, Read, From(1), 2, MANY, "mget"),
+        (Mset, Write, From(1), 3, MANY, "mset"),
+        (Msetnx, Write, From(1), 3, MANY, "msetnx"),
+        (Blocking, Write, Two, 4, 4, "brpoplpush"),
+        (Blocking, Write, ButLast, 3, MANY, "blpop brpop"),
+        (Subscribe, Write, None, 2, MANY, "psubscribe subscribe"),
+        (Publish, Read, None, 2, MANY, "pubsub"),
+        (Publish, Write, None, 3, 3, "publish"),
+        (Unsubscribe, Write, None, 1, MANY, "punsubscribe unsubscribe"),
+        (No, Read, K, 2, 2,
+            "dump pttl ttl type get strlen hgetall hkeys hlen hvals llen scard smembers zcard"),
+        (No, Read, K, 2, 3, "srandmember"),
+        (No, Read, K, 2, 4, "bitcount"),
+        (No, Read, K, 3, 3, "getbit hexists hget hstrlen lindex sismember zrank zrevrank zscore"),
+        (No, Read, K, 3, 5, "bitpos"),
+        (No, Read, K, 3, 7, "hscan sscan zscan"),
+        (No, Read, K, 3, MANY, "hmget geohash geopos"),
+        (No, Read, K, 4, 4, "getrange lrange zcount zlexcount"),
+        (No, Read, K, 4, 5, "zrange zrevrange geodist"),
+        (No, Read, K, 4, 7, "zrangebylex zrevrangebylex"),
+        (No, Read, K, 4, 8, "zrangebyscore zrevrangebyscore"),
+        (No, Read, From(1), 2, MANY, "sdiff sinter sunion pfcount"),
+        (No, Write, K, 2, 2, "persist decr incr lpop rpop"),
+        (No, Write, K, 2, 3, "spop zpopmax zpopmin"),
+        (No, Write, K, 2, MANY, "sort bitfield"),
+        (No, Write, K, 3, 3,
+            "expire expireat move pexpire pexpireat append decrby getset incrby incrbyfloat setnx \
+             lpushx rpushx"),
+        (No, Write, K, 3, 8, "set"),
+        (No, Write, K, 3, MANY, "hdel lpush rpush sadd srem zrem pfadd"),
+        (No, Write, K, 4, 4,
+            "psetex setbit setex setrange hincrby hincrbyfloat hsetnx lrem lset ltrim zincrby \
+             zremrangebylex zremrangebyrank zremrangebyscore"),
+        (No, Write, K, 4, 5, "restore"),
+        (No, Write, K, 4, MANY, "hmset hset zadd"),
+        (No, Write, K, 5, 5, "linsert"),
+        (No, Write, K, 5, 15, "georadiusbymember"),
+        (No, Write, K, 5, MANY, "geoadd"),
+        (No, Write, K, 6, 16, "georadius"),
+        (No, Write, Two, 3, 3, "rename renamenx rpoplpush"),
+        (No, Write, Two, 4, 4, "smove"),
+        (No, Write, From(1), 3, MANY, "sdiffstore sinterstore sunionstore pfmerge"),
+        (No, Write, From(2), 4, MANY, "bitop"),
+        (No, Write, Store, 4, MANY, "zinterstore zunionstore"),
+        (No, Write, Eval, 3, MANY, "eval evalsha"),
     ]
 };
 
 impl Default for Commands {
     fn default() -> Self {
-        let mut commands = Commands { all: Vec::new(), by_name: SortedMap::new() };
-        for &(name, min, max, access, keys, special) in TABLE {
-            commands.push(Command {
-                name: name.to_owned(),
-                args: (min, max),
-                mode: Mode { access, keys },
-                special,
-            });
+        let mut commands = Commands { all: Vec::new(), by_name: SortedMap::new(), custom: 0 };
+        for &(special, access, keys, min, max, names) in TABLE {
+            for name in names.split(' ') {
+                commands.push(Command {
+                    name: name.to_owned(),
+                    args: (min, max),
+                    mode: Mode { access, keys },
+                    special,
+                });
+            }
         }
         commands
     }
@@ -323,7 +246,7 @@ impl Commands {
     /// Adds a command that a file describes.
     pub(super) fn add(&mut self, name: &str, min: u32, max: u32, mode: Mode) -> Result<(), String> {
         let name = name.to_ascii_lowercase();
-        if self.all.len() >= TABLE.len() + MAX_CUSTOM {
+        if self.custom >= MAX_CUSTOM {
             return Err(format!("too many custom commands(>{MAX_CUSTOM})"));
         }
         if self.by_name.contains_key(name.as_str()) {
@@ -332,6 +255,7 @@ impl Commands {
         if name.len() > MAX_NAME {
             return Err(format!("custom command {name} has a name longer than {MAX_NAME} bytes"));
         }
+        self.custom += 1;
         self.push(Command { name, args: (min, max), mode, special: Special::No });
         Ok(())
     }
