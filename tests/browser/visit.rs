@@ -1,7 +1,6 @@
 //! What every visit to the page begins with, and what a person looks for on the map.
 
 use anyhow::Result;
-use thirtyfour::Key;
 
 use crate::page::Page;
 
@@ -29,12 +28,6 @@ pub(crate) async fn becomes(page: &Page, id: &str, what: &str, value: &str) -> R
     let found =
         format!("document.querySelector('[data-testid={id}]').dataset.{what} === '{value}'");
     page.wait_for(&format!("{id}: {what} {value}"), &found).await
-}
-
-/// Takes the cursor out of the terminal, so that single keys act on time and map.
-pub(crate) async fn leave_entry(page: &Page) -> Result<()> {
-    page.keys(Key::Escape.value().to_string()).await?;
-    page.wait_for("the map in focus", "document.activeElement.id !== 'entry'").await
 }
 
 /// Waits until everything that is to be seen of the bodies lies on the stage.

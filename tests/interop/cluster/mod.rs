@@ -102,6 +102,24 @@ impl Cluster {
         self.nodes.iter().position(|node| Value::Integer(node.port().into()) == port)
     }
 
+    /// The index of the primary that a replica follows.
+    fn primary_of(&self, replica: &Process) -> usize {
+        let information = text(replica, "INFO replication");
+        let is_it =
+            |node: &Process| information.contains(&format!("master_port:{}\r", node.port()));
+        self.nodes.iter().position(is_it).expect("a primary")
+    }
+
+    /// A key that belongs to a primary.
+    fn key_of(&self, primary: usize) -> String {
+        let node = &self.nodes[primary];
+        let mine = |key: &String| {
+            let slot = call(node, &format!("CLUSTER KEYSLOT {key}"));
+            matches!(slot, Value::Integer(slot) if self.owner(node, slot) == Some(primary))
+        };
+        (0..).map(|n| format!("key:{n}")).find(mine).expect("a key")
+    }
+
     /// Sets a key wherever it belongs, following redirections as clients do.
     fn set(&self, asked: &Process, key: &str, value: &str) -> Value {
         let mut node = asked;
@@ -302,6 +320,64 @@ fn sharded_messages_reach_the_replicas_and_leave_with_the_slot() {
     call(&cluster.nodes[owner], "PUBLISH news today");
     let message = far.read().expect("a message").value;
     assert_eq!(message.items().and_then(|items| items[2].bytes()), Some(&b"today"[..]));
+}
+
+#[test]
+fn a_script_that_says_that_it_writes_is_redirected_by_replicas_of_both_kinds() {
+    let cluster = Cluster::create(&OTHER_WAY);
+    for replica in &cluster.nodes[3..] {
+        let key = cluster.key_of(cluster.primary_of(replica));
+        assert_eq!(cluster.set(&cluster.nodes[0], &key, "here"), Value::Simple(b"OK".to_vec()));
+        let mut client = Client::new(replica.connect());
+        assert_eq!(client.call(&["READONLY"]), Value::Simple(b"OK".to_vec()));
+        until(
+            || format!("{key} has not come"),
+            || client.call(&["GET", &key]).bytes() == Some(b"here"),
+        );
+        let mut run = |script: &str| client.call(&["EVAL", script, "1", &key]);
+        let moved = run("#!lua\nreturn redis.call('del', KEYS[1])");
+        assert!(matches!(&moved, Value::Error(e) if e.starts_with(b"MOVED ")), "{moved:?}");
+        let read = run("#!lua flags=no-writes\nreturn redis.call('get', KEYS[1])");
+        assert_eq!(read.bytes(), Some(&b"here"[..]), "{read:?}");
+        let read = run("return redis.call('get', KEYS[1])");
+        assert_eq!(read.bytes(), Some(&b"here"[..]), "{read:?}");
+    }
+}
+
+#[test]
+fn clients_are_not_told_of_a_replica_that_loads_a_copy() {
+    // A Limpid under a Redis, and under a Limpid.
+    for kinds in [&[Redis, Redis, Redis, Limpid, Limpid, Limpid], &LIMPID] {
+        let cluster = Cluster::create_with(kinds, PATIENT);
+        let replica = &cluster.nodes[3];
+        let index = cluster.primary_of(replica);
+        let primary = &cluster.nodes[index];
+        let told = || {
+            let port = Value::Integer(replica.port().into());
+            let slots = call(primary, "CLUSTER SLOTS");
+            let items = slots.items().unwrap_or_default().iter().filter_map(Value::items);
+            items.flatten().filter_map(Value::items).any(|node| node.contains(&port))
+        };
+        assert!(told());
+        // It loses its link, what it misses is more than the backlog holds, and it loads the copy at ten
+        // keys a second, looking after its connections in between.
+        let key = cluster.key_of(index);
+        let ok = Value::Simple(b"OK".to_vec());
+        assert_eq!(call(replica, "CONFIG SET loading-process-events-interval-bytes 1024"), ok);
+        assert_eq!(call(replica, "CONFIG SET key-load-delay 100000"), ok);
+        assert_eq!(call(primary, "CONFIG SET repl-backlog-size 16384"), ok);
+        let mut client = Client::new(primary.connect());
+        client.call(&["MULTI"]);
+        client.call(&["CLIENT", "KILL", "TYPE", "replica"]);
+        for n in 0..400 {
+            client.call(&["SET", &format!("{{{key}}}{n}"), &"a".repeat(1024)]);
+        }
+        assert!(client.call(&["EXEC"]).items().is_some());
+        until(|| format!("still told of: {}", text(replica, "INFO replication")), || !told());
+        assert!(text(replica, "INFO persistence").contains("loading:1"));
+        assert_eq!(call(replica, "CONFIG SET key-load-delay 0"), ok);
+        until(|| format!("not told of again: {}", text(replica, "INFO replication")), told);
+    }
 }
 
 #[test]

@@ -240,10 +240,13 @@ impl Server {
 
     fn cluster_local(&self, now: Now<'_>) -> Local {
         let silent = self.primary_silence(now.mono);
+        // Until a copy of the data is loaded there is nothing to be read or to fail over to, and an
+        // offset of 0 tells the others so.
+        let offset = if self.replication_syncs() { 0 } else { self.stream_offset() };
         Local {
             now: now.mono.as_millis(),
             wall: now.wall.as_millis(),
-            offset: u64::try_from(self.stream_offset()).unwrap_or(0),
+            offset: u64::try_from(offset).unwrap_or(0),
             primary_silent_for: silent.map_or(u64::MAX / 2, |silent| silent.as_millis() as u64),
         }
     }

@@ -50,7 +50,7 @@ impl Server {
     pub(in crate::server) fn cluster_refusal(
         &mut self,
         client: &mut Client,
-        command: &Command,
+        command: &'static Command,
         args: Args<'_>,
     ) -> Option<CommandError> {
         let asking = core::mem::take(&mut client.state.asking);
@@ -81,17 +81,18 @@ impl Server {
             Some(transaction) if exec => transaction.flags(),
             _ => 0,
         };
+        if self.cluster_state()?.serves(slot) {
+            return None;
+        }
         let request = Request {
-            writes: (command.meta.flags | queued) & flag::WRITE != 0,
+            // A script that says in its first line that it writes is redirected like any write.
+            writes: (self.flags_of_call(command, args) | queued) & flag::WRITE != 0,
             readonly: client.state.readonly,
             asking: asking || command.meta.has(flag::ASKING),
             shard_channels: command.meta.is(special::SHARD_CHANNELS),
             migrates: command.meta.is(special::MIGRATE),
         };
         let state = self.cluster_state()?;
-        if state.serves(slot) {
-            return None;
-        }
         let presence = || {
             let here = keys.iter().filter(|key| self.service.keyspace.peek(0, key).is_some());
             let here = here.count();
