@@ -5,7 +5,7 @@ use anyhow::{Result, bail, ensure};
 use limpid_core::sharding::Slot;
 
 use crate::page::{Page, in_browser, in_browser_alone};
-use crate::visit::{all_on_stage, becomes, begin, leave_entry, now};
+use crate::visit::{all_on_stage, becomes, begin, now};
 
 /// Opens a shell on the host of a node, from the node's menu.
 async fn shell(page: &Page, node: &str) -> Result<()> {
@@ -133,21 +133,30 @@ fn nodes_that_have_not_met_are_made_a_cluster_by_typing() {
     });
 }
 
-/// Goes back from mark to mark on the time bar, until `node-4` is a replica and this is what is held of
-/// `node-1`.
-async fn back_until_judged(page: &Page, judged: &str) -> Result<()> {
-    const MOST: usize = 40;
-    let there = format!(
-        "document.querySelector('[data-testid=judged-node-1]')?.dataset.judged === '{judged}'
-            && document.querySelector('[data-testid=node-node-4]').dataset.role === 'replica'"
-    );
-    for _ in 0..MOST {
-        page.keys("[").await?;
-        if page.eval(&there).await? == true {
-            return Ok(());
+/// Finds the first moment between two at which `node-1` is held to be down in one of these ways, to a
+/// millisecond, and stays there.
+async fn go_to_judged(page: &Page, between: (i64, i64), ways: &[&str]) -> Result<i64> {
+    const PRECISION: i64 = 1_000;
+    let (mut before, mut then) = between;
+    let mut there = between.0;
+    while then - before > PRECISION || there != then {
+        there = if then - before > PRECISION { before + (then - before) / 2 } else { then };
+        page.line(&format!(":go {there}us")).await?;
+        page.wait_for(
+            "the moment",
+            &format!("+document.querySelector('[role=slider]').ariaValueNow === {there}"),
+        )
+        .await?;
+        let judged = page
+            .eval("document.querySelector('[data-testid=judged-node-1]')?.dataset.judged")
+            .await?;
+        match judged.as_str().is_some_and(|judged| ways.contains(&judged)) {
+            true => then = there,
+            false if there == then => bail!("node-1 is not {ways:?} at {then} µs: {judged}"),
+            false => before = there,
         }
     }
-    bail!("{MOST} marks back, and node-1 is not held to be {judged}")
+    Ok(then)
 }
 
 #[test]
@@ -160,6 +169,8 @@ fn a_master_that_dies_is_replaced_by_the_votes_of_the_others() {
         page.line(":speed 1s").await?;
         page.line(":play").await?;
         page.line(":crash node-1").await?;
+        becomes(page, "node-node-1", "state", "crashed").await?;
+        let crashed = now(page).await?;
         has_role(page, "node-4", "primary").await?;
         circle(page, "served", "===", 16384).await?;
         for kind in ["pfail", "fail", "vote", "switch"] {
@@ -168,14 +179,15 @@ fn a_master_that_dies_is_replaced_by_the_votes_of_the_others() {
         page.line(":stop").await?;
         let elected = now(page).await?;
         page.screenshot("cluster-elected").await?;
-        // Back from mark to mark: enough of them had agreed that it was gone, and before that a single one
-        // could not reach it.
-        leave_entry(page).await?;
-        back_until_judged(page, "fail").await?;
-        page.screenshot("cluster-fail").await?;
-        back_until_judged(page, "pfail").await?;
+        // Back to the moment at which a first node could not reach it, which none of the others confirms
+        // as yet, and to that at which enough of them agreed.
+        let suspected = go_to_judged(page, (crashed, elected), &["pfail", "fail"]).await?;
+        becomes(page, "judged-node-1", "judged", "pfail").await?;
+        has_role(page, "node-4", "replica").await?;
         page.screenshot("cluster-pfail").await?;
-        page.click("[data-testid=entry]").await?;
+        go_to_judged(page, (suspected, elected), &["fail"]).await?;
+        has_role(page, "node-4", "replica").await?;
+        page.screenshot("cluster-fail").await?;
         page.line(&format!(":go {elected}us")).await?;
         has_role(page, "node-4", "primary").await?;
         page.line(":play").await?;
