@@ -4,8 +4,9 @@
 //! The servers have names, so that both proxies put every key on the same one.
 
 use std::path::Path;
+use std::process::Command;
 
-use limpid_core::resp::value::encode_command;
+use limpid_core::resp::value::{Value, encode_command};
 use limpid_core::rng::Rng;
 use limpid_tests::client::Client;
 use limpid_tests::process::binary;
@@ -30,8 +31,22 @@ fn config(listen: u16, servers: &[Program], distribution: &str) -> String {
     )
 }
 
-fn side(ours: bool, distribution: &str) -> Side {
-    let servers: Vec<Program> = ports::<3>().into_iter().map(|port| redis(port, &[])).collect();
+/// Whose servers stand behind a proxy.
+#[derive(Clone, Copy)]
+enum Servers {
+    Redis,
+    Limpid,
+}
+
+fn side(ours: bool, behind: Servers, distribution: &str) -> Side {
+    let server = |port: u16| match behind {
+        Servers::Redis => redis(port, &[]),
+        Servers::Limpid => {
+            let args = ["server", "--port", &port.to_string(), "--save", ""];
+            Program::start(binary(), &args, &[], port)
+        }
+    };
+    let servers: Vec<Program> = ports::<3>().map(server).into();
     let [listen, stats] = ports();
     let text = config(listen, &servers, distribution);
     let stats = stats.to_string();
@@ -46,8 +61,9 @@ fn side(ours: bool, distribution: &str) -> Side {
     Side { proxy, servers }
 }
 
+/// Theirs and ours, in front of Redis.
 fn sides(distribution: &str) -> [Side; 2] {
-    [side(false, distribution), side(true, distribution)]
+    [false, true].map(|ours| side(ours, Servers::Redis, distribution))
 }
 
 /// A request, drawn from those whose replies do not depend on chance.
@@ -147,8 +163,14 @@ fn random_pipelines_cut_anywhere_are_answered_alike() {
     let rounds = std::env::var("LIMPID_SEQUENCES").ok().and_then(|n| n.parse().ok()).unwrap_or(150);
     let mut compared = 0;
     for distribution in ["ketama", "modula"] {
-        let [theirs, ours] = sides(distribution);
-        let (mut one, mut two) = (theirs.proxy.client(), ours.proxy.client());
+        let original = side(false, Servers::Redis, distribution);
+        let others = [
+            ("ours before Redis", side(true, Servers::Redis, distribution)),
+            ("theirs before Limpid", side(false, Servers::Limpid, distribution)),
+            ("ours before Limpid", side(true, Servers::Limpid, distribution)),
+        ];
+        let mut client = original.proxy.client();
+        let mut clients = others.each_ref().map(|(who, side)| (*who, side.proxy.client()));
         for seed in 0..rounds {
             let mut rng = Rng::new(seed);
             let requests: Vec<Vec<String>> =
@@ -160,21 +182,27 @@ fn random_pipelines_cut_anywhere_are_answered_alike() {
                 1 => 1_000 + rng.below(3_000) as usize,
                 _ => 1.max(bytes.len() / 20),
             };
-            let expected = play(&mut one, &bytes, cut, requests.len());
-            let got = play(&mut two, &bytes, cut, requests.len());
-            for ((words, expected), got) in requests.iter().zip(&expected).zip(&got) {
-                assert_eq!(
-                    got.escape_ascii().to_string(),
-                    expected.escape_ascii().to_string(),
-                    "{distribution}, seed {seed}: {words:?}"
-                );
+            let expected = play(&mut client, &bytes, cut, requests.len());
+            assert_eq!(expected.len(), requests.len());
+            for (who, client) in &mut clients {
+                let got = play(client, &bytes, cut, requests.len());
+                for ((words, expected), got) in requests.iter().zip(&expected).zip(&got) {
+                    assert_eq!(
+                        got.escape_ascii().to_string(),
+                        expected.escape_ascii().to_string(),
+                        "{who}, {distribution}, seed {seed}: {words:?}"
+                    );
+                }
+                assert_eq!(got.len(), requests.len());
+                compared += requests.len();
             }
-            assert_eq!((got.len(), expected.len()), (requests.len(), requests.len()));
-            compared += requests.len();
         }
         // And the keys are on the same servers.
-        for (a, b) in theirs.servers.iter().zip(&ours.servers) {
-            assert_eq!(a.client().call(&["DBSIZE"]), b.client().call(&["DBSIZE"]));
+        for (who, side) in &others {
+            for (a, b) in original.servers.iter().zip(&side.servers) {
+                let count = |server: &Program| server.client().call(&["DBSIZE"]);
+                assert_eq!(count(a), count(b), "{who}, {distribution}");
+            }
         }
     }
     println!("{compared} commands compared");
@@ -295,6 +323,45 @@ fn a_dead_server_is_told_in_the_same_words() {
             (0..60).all(|i| !raw(&mut client, &format!("key:{i}")).starts_with(b"-"))
         },
     );
+}
+
+#[test]
+fn a_server_that_stands_still_is_told_in_the_same_words() {
+    let both = sides("modula");
+    // A key of the server that will stop: nothing else has it.
+    let key = (0..).map(|n| format!("key:{n}")).find(|key| {
+        let mut client = both[0].proxy.client();
+        client.call(&["SET", key, "here"]);
+        both[0].servers[1].client().call(&["EXISTS", key]) == Value::Integer(1)
+    });
+    let key = key.expect("a key");
+    both[1].proxy.client().call(&["SET", &key, "here"]);
+    let signal = |signal: &str| {
+        for side in &both {
+            let pid = side.servers[1].child.id().to_string();
+            let sent = Command::new("kill").args([signal, &pid]).status().expect("kill runs");
+            assert!(sent.success());
+        }
+    };
+    signal("-STOP");
+    // What waits behind it on the same connection is told the same, and what the proxy answers by itself
+    // keeps its place.
+    let answers = both.each_ref().map(|side| {
+        let mut client = side.proxy.client();
+        client.send(&["GET", &key]);
+        client.send(&["APPEND", &key, "!"]);
+        client.send(&["PING"]);
+        [(); 3].map(|()| client.read().map(|reply| reply.raw))
+    });
+    signal("-CONT");
+    assert_eq!(answers[1], answers[0]);
+    assert_eq!(answers[0][0].as_deref(), Some(&b"-ERR Connection timed out\r\n"[..]));
+    for side in &both {
+        until(
+            || format!("{key} is not served again"),
+            || raw(&mut side.proxy.client(), &key).starts_with(b"$"),
+        );
+    }
 }
 
 /// The bytes of the reply to a GET.
