@@ -153,13 +153,13 @@ impl Painter {
             let (Some(course), Some(hue)) = (course(view, a, b), hue_between(view, a, b)) else {
                 continue;
             };
-            let ends = (course.at(0.0), course.at(1.0));
             context.set_global_alpha(glow * 0.55);
             context.set_stroke_style_str(hue);
             context.set_line_width(2.4);
             context.begin_path();
-            context.move_to(ends.0.x, ends.0.y);
-            context.line_to(ends.1.x, ends.1.y);
+            for at in course.points(0.0, 1.0) {
+                context.line_to(at.x, at.y);
+            }
             context.stroke();
         }
         context.set_global_alpha(1.0);
@@ -377,18 +377,18 @@ fn progress(flight: &Flight, now: u64, still: bool) -> (f64, f64) {
 fn course(view: &View, a: BodyId, b: BodyId) -> Option<Course> {
     const SHORTEST: f64 = 90.0;
     const DISC: f64 = 24.0;
-    let (from, to) = (*view.places.get(&a)?, *view.places.get(&b)?);
-    let outline = |id: BodyId| Some(&view.scene.body(id)?.kind.outline);
-    let (dx, dy) = (to.x - from.x, to.y - from.y);
-    let length = from.distance(to).max(1.0);
-    let (mut first, mut last) = (outline(a)?.over(dx, dy), outline(b)?.over(-dx, -dy));
-    if (1.0 - first - last) * length < SHORTEST {
-        first = first.min(DISC / length);
-        last = last.min(DISC / length);
+    if !view.places.contains_key(&a) || !view.places.contains_key(&b) {
+        return None;
     }
-    let at = |t: f64| view.camera.to_stage(from.toward(to, t));
-    let centre = view.camera.to_stage(view.centre);
-    Some(view.course_between((a, at(first)), (b, at(1.0 - last)), centre))
+    let outline = |id: BodyId| Some(&view.scene.body(id)?.kind.outline);
+    let course = view.course(a, b);
+    let length = course.length();
+    let (mut first, mut last) = course.seen(outline(a)?, outline(b)?);
+    if (last - first) * length < SHORTEST {
+        first = first.min(DISC / length);
+        last = last.max(1.0 - DISC / length);
+    }
+    Some(course.between(first, last).map(|at| view.camera.to_stage(at)))
 }
 
 /// The hue of the server at one end of a link; none if the link only serves to watch.

@@ -42,6 +42,7 @@ pub mod poster;
 mod prefs;
 mod questions;
 mod replication;
+mod routes;
 mod saved;
 mod scene;
 mod share;

@@ -18,6 +18,7 @@ use crate::lab::{Lab, Topology};
 use crate::layout::{self, Point, Room};
 use crate::prefs::Prefs;
 use crate::questions::{self, Question};
+use crate::routes::Routes;
 use crate::scene::Scene;
 use crate::share::{CORE, Shared, Trouble};
 use crate::terminal::desk::Desk;
@@ -225,6 +226,10 @@ impl Page {
         if view.inspected().is_some_and(|body| scene.body(body).is_none()) {
             view.side = Side::Closed;
         }
+        if !moved && !view.routes.are_of(&scene) {
+            let places: Vec<Point> = scene.bodies.iter().map(|body| view.place(body.id)).collect();
+            view.routes = Rc::new(Routes::of(&scene, &places));
+        }
         drop(view);
         if moved {
             self.arrange();
@@ -242,7 +247,7 @@ impl Page {
         if !view.camera_held && view.stage.0 > 0.0 {
             view.camera = Camera::fit(layout::bounds(&seats, &places), view.stage);
         }
-        view.centre = layout::centre(&seats, &places);
+        view.routes = Rc::new(Routes::of(&view.scene, &places));
         let ids = view.scene.bodies.iter().map(|body| body.id);
         view.places = Rc::new(ids.zip(places).collect());
         drop(view);

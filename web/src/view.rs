@@ -9,10 +9,11 @@ use limpid_core::sorted::{SortedMap, SortedSet};
 use crate::embed::Embedding;
 use crate::figures::Speed;
 use crate::inspector::Tab;
-use crate::layout::{Course, Part, Point};
+use crate::layout::{Course, Point};
 use crate::messages::Flight;
 use crate::prefs::{self, Prefs};
 use crate::questions::Question;
+use crate::routes::Routes;
 use crate::scene::Scene;
 use crate::units::BodyId;
 
@@ -28,8 +29,8 @@ pub(crate) struct View {
     pub scene: Rc<Scene>,
     /// Where the bodies are.
     pub places: Rc<SortedMap<BodyId, Point>>,
-    /// The middle of the servers.
-    pub centre: Point,
+    /// How links run between them.
+    pub routes: Rc<Routes>,
     /// The size of the stage in pixels.
     pub stage: (f64, f64),
     /// The slot of a cluster that was chosen.
@@ -92,7 +93,7 @@ impl View {
             speed: embedding.speed(speed),
             scene: Rc::default(),
             places: Rc::default(),
-            centre: Point::default(),
+            routes: Rc::default(),
             stage: (0.0, 0.0),
             slot: None,
             camera: Camera { k: 1.0, x: 0.0, y: 0.0 },
@@ -148,23 +149,9 @@ impl View {
         Side::Closed
     }
 
-    /// The way between two bodies on the map: Sentinels reach each other around the others.
+    /// The course between two bodies on the map.
     pub(crate) fn course(&self, a: BodyId, b: BodyId) -> Course {
-        self.course_between((a, self.place(a)), (b, self.place(b)), self.centre)
-    }
-
-    /// The same with other places for the ends and for the middle of the servers.
-    pub(crate) fn course_between(
-        &self,
-        a: (BodyId, Point),
-        b: (BodyId, Point),
-        centre: Point,
-    ) -> Course {
-        let watches = |id| self.scene.body(id).is_some_and(|b| b.kind.part == Part::Sentinel);
-        match watches(a.0) && watches(b.0) {
-            true => Course::around(a.1, b.1, centre),
-            false => Course::straight(a.1, b.1),
-        }
+        self.routes.course((a, self.place(a)), (b, self.place(b)))
     }
 
     /// Where a body is.

@@ -8,6 +8,7 @@ use crate::kinds::{Detail, num};
 use crate::layout::{self, Layout, Point, Room};
 use crate::map::circle::{Plan, circle_of_slots};
 use crate::map::follow::FollowMark;
+use crate::routes::Routes;
 use crate::scene::{Body, Health, Scene};
 use crate::units::BodyId;
 
@@ -25,6 +26,7 @@ pub(super) fn map(
     let seats = scene.seats();
     let places = layout::place(layout, &seats, room());
     let (left, top, right, bottom) = layout::bounds(&seats, &places);
+    let routes = Routes::of(scene, &places);
     let ids = scene.bodies.iter().map(|body| body.id);
     let places: SortedMap<BodyId, Point> = ids.zip(places).collect();
     let at = |id: BodyId| places.get(&id).copied().unwrap_or_default();
@@ -39,7 +41,7 @@ pub(super) fn map(
         <svg class="map still" viewBox={view_box} role="group" aria-label={locale.say(common::MAP)}>
             { circle_of_slots(&Plan { scene, places: &places, locale, slot: None, unit: 1.0, live: false }) }
             { for scene.follows.iter().map(|follow| html! {
-                <FollowMark follow={follow.clone()} a={at(follow.from)} b={at(follow.to)}
+                <FollowMark follow={follow.clone()} course={routes.course((follow.from, at(follow.from)), (follow.to, at(follow.to)))}
                     name_a={scene.name(follow.from).to_owned()}
                     name_b={scene.name(follow.to).to_owned()} {locale} unit={1.0} />
             }) }

@@ -4,16 +4,20 @@
 //! direction where there is room for it: clients on the left (or on top, on a tall screen),
 //! servers in the middle, the person on the right. [`apart`] places servers that know nothing of each
 //! other, [`replicated`] those that follow each other, [`watch`] the Sentinels beside them, [`through`]
-//! the clients that ask through a proxy.
+//! the clients that ask through a proxy. [`routes`] leads links past the bodies that are not their ends.
 
 pub(crate) mod apart;
 pub(crate) mod circle;
 mod course;
 pub(crate) mod replicated;
+mod routes;
 pub(crate) mod through;
 pub(crate) mod watch;
 
-pub(crate) use course::Course;
+pub(crate) use course::{Bend, Course};
+#[cfg(test)]
+pub(crate) use routes::area;
+pub(crate) use routes::bends;
 
 /// A point on the map. One unit is one pixel when the map is not scaled.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
@@ -51,6 +55,9 @@ impl Point {
         Point::new(self.y, self.x)
     }
 }
+
+/// An area of the map: left, top, right and bottom.
+pub(crate) type Area = (f64, f64, f64, f64);
 
 /// What the layout needs to know of a body.
 #[derive(Clone, PartialEq, Debug)]
@@ -156,12 +163,6 @@ pub(crate) struct Cast<'a> {
 
 /// Gives every seat its place.
 pub(crate) type Layout = fn(&Cast<'_>) -> Vec<Point>;
-
-/// Where on the way from one body to another the middle of what is seen of the way lies.
-pub(crate) fn middle(a: (&Outline, Point), b: (&Outline, Point)) -> f64 {
-    let (dx, dy) = (b.1.x - a.1.x, b.1.y - a.1.y);
-    (a.0.over(dx, dy) + 1.0 - b.0.over(-dx, -dy)) / 2.0
-}
 
 /// Places for the seats, in their order.
 pub(crate) fn place(layout: Layout, seats: &[Seat], room: Room) -> Vec<Point> {

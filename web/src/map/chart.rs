@@ -4,12 +4,12 @@ use limpid_core::sorted::{SortedMap, sort_by};
 use yew::prelude::*;
 
 use crate::i18n::common;
-use crate::layout::{self, Outline, Part, Point};
+use crate::layout::{Area, Outline, Part, Point};
 use crate::map::body::BodyMark;
 use crate::map::circle::{Plan, circle_of_slots};
 use crate::map::follow::FollowMark;
 use crate::map::gesture::{self, Gesture};
-use crate::map::link::{self, Area, LinkMark, Spot};
+use crate::map::link::{self, LinkMark, Spot};
 use crate::page::{Target, Topic, View, use_page};
 use crate::scene::{Body, Cut, Machine, Scene};
 use crate::units::BodyId;
@@ -85,7 +85,7 @@ pub(crate) fn Chart(props: &Props) -> Html {
                 { for links }
                 { for scene.follows.iter().map(|follow| html! {
                     <FollowMark key={format!("f{}-{}", follow.from, follow.to)}
-                        follow={follow.clone()} a={at(follow.from)} b={at(follow.to)}
+                        follow={follow.clone()} course={view.course(follow.from, follow.to)}
                         name_a={name(follow.from)} name_b={name(follow.to)} {locale} {unit} />
                 }) }
                 { wall(&view) }
@@ -151,8 +151,8 @@ fn round(unit: f64) -> f64 {
 
 /// Where on a link the middle of what is seen of it lies.
 fn middle(view: &View, a: BodyId, b: BodyId) -> f64 {
-    let end = |id: BodyId| Some((&view.scene.body(id)?.kind.outline, *view.places.get(&id)?));
-    end(a).zip(end(b)).map_or(0.5, |(a, b)| layout::middle(a, b))
+    let outline = |id: BodyId| Some(&view.scene.body(id)?.kind.outline);
+    outline(a).zip(outline(b)).map_or(0.5, |(one, other)| view.course(a, b).middle(one, other))
 }
 
 /// A partition: a translucent curve through the middles of the links that are cut. Where it would

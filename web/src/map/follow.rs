@@ -8,16 +8,14 @@ use yew::prelude::*;
 use crate::figures;
 use crate::i18n::{Locale, common};
 use crate::kinds::server;
-use crate::layout::{self, Point};
+use crate::layout::{Course, Point};
 use crate::scene::{Cut, Follow, FollowState};
 
 #[derive(Properties, PartialEq)]
 pub(crate) struct Props {
     pub follow: Rc<Follow>,
-    /// The primary's place.
-    pub a: Point,
-    /// The replica's place.
-    pub b: Point,
+    /// From the primary to the replica.
+    pub course: Course,
     /// The names of both, for tests.
     pub name_a: String,
     pub name_b: String,
@@ -35,27 +33,20 @@ pub(crate) fn FollowMark(props: &Props) -> Html {
 /// Draws it.
 pub(super) fn draw(props: &Props) -> Html {
     let follow = &*props.follow;
-    let length = props.a.distance(props.b).max(1.0);
-    let at = |t: f64| props.a.toward(props.b, t);
-    let (dx, dy) = (props.b.x - props.a.x, props.b.y - props.a.y);
-    // A little room between the line and the plates.
+    let course = &props.course;
+    let length = course.length();
     let outline = &server::KIND.outline;
-    let rim = |dx, dy| (outline.over(dx, dy) + 3.0 / length).min(0.45);
-    let (first, last) = (rim(dx, dy), 1.0 - rim(-dx, -dy));
-    let (start, end) = (at(first), at(last));
+    let (first, last) = course.seen(outline, outline);
+    // A little room between the line and the plates.
+    let (first, last) = ((first + 3.0 / length).min(0.45), (last - 3.0 / length).max(0.55));
+    let end = course.at(last);
     let hue = format!("hue-{}", follow.shard % 7);
     // A cut leaves its gap in this line, too.
     let gap = (props.unit * 16.0 / length).min(0.3);
-    let half = layout::middle((outline, props.a), (outline, props.b));
+    let half = course.middle(outline, outline);
     let path = match follow.cut {
-        Cut::No => format!("{} {}", moved(start), lined(end)),
-        _ => format!(
-            "{} {} {} {}",
-            moved(start),
-            lined(at(half - gap)),
-            moved(at(half + gap)),
-            lined(end)
-        ),
+        Cut::No => course.path(first, last),
+        _ => course.path(first, half - gap) + &course.path(half + gap, last),
     };
     // What is only under way is told at the replica; a word here would come and go with each write.
     let caption = match (follow.state, follow.lag) {
@@ -65,7 +56,7 @@ pub(super) fn draw(props: &Props) -> Html {
         (state, _) => Some(props.locale.say(state.text()).to_owned()),
     };
     let scale = props.unit.max(1.0);
-    let middle = at(first + (last - first) * 0.62);
+    let noted = first + (last - first) * 0.62;
     html! {
         <g class={classes!("follow", follow.state.name(), hue)}
             data-testid={format!("follow-{}-{}", props.name_a, props.name_b)}
@@ -75,16 +66,17 @@ pub(super) fn draw(props: &Props) -> Html {
                 &[("a", &props.name_a), ("b", &props.name_b), ("state", props.locale.say(follow.state.text()))]) }</title>
             <path class="stream" d={path} />
             <path class="head" d="M-9 -5.500 0 0-9 5.500"
-                transform={format!("translate({:.1} {:.1}) {}", end.x, end.y, props.a.turned_to(props.b))} />
+                transform={format!("translate({:.1} {:.1}) {}", end.x, end.y, turned(course.direction(last)))} />
             if let Some(caption) = caption {
-                { note(&caption, middle, (dx / length, dy / length), scale) }
+                { note(&caption, course.at(noted), course.direction(noted), scale) }
             }
         </g>
     }
 }
 
 /// A word below the line, or beside a steep one: what is lost on the way is painted on it.
-fn note(text: &str, at: Point, (along, across): (f64, f64), scale: f64) -> Html {
+fn note(text: &str, at: Point, direction: Point, scale: f64) -> Html {
+    let Point { x: along, y: across } = direction;
     // Chinese characters are twice as wide as Latin ones.
     let wide: f64 = text.chars().map(|c| if c > '\u{2e80}' { 6.2 } else { 3.3 }).sum();
     let (half, high) = ((wide + 5.0) * scale, 8.5 * scale);
@@ -101,10 +93,7 @@ fn note(text: &str, at: Point, (along, across): (f64, f64), scale: f64) -> Html 
     }
 }
 
-fn moved(at: Point) -> String {
-    format!("M{:.1} {:.1}", at.x, at.y)
-}
-
-fn lined(at: Point) -> String {
-    format!("L{:.1} {:.1}", at.x, at.y)
+/// How what points to the right is turned into a direction.
+fn turned(direction: Point) -> String {
+    Point::default().turned_to(direction)
 }

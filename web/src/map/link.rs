@@ -6,7 +6,7 @@ use yew::prelude::*;
 
 use crate::figures;
 use crate::i18n::Locale;
-use crate::layout::{Course, Point};
+use crate::layout::{Area, Course, Point};
 use crate::page::{Target, Topic, use_page};
 use crate::scene::{Cut, Link};
 
@@ -35,9 +35,6 @@ pub(crate) struct Spot {
     part: f64,
     side: f64,
 }
-
-/// An area of the map: left, top, right and bottom.
-pub(super) type Area = (f64, f64, f64, f64);
 
 /// Whether a link differs from an ordinary one, so that its caption is always shown.
 pub(super) fn is_told(link: &Link) -> bool {

@@ -10,7 +10,8 @@ use super::{body, follow};
 use crate::i18n::Locale;
 use crate::kinds::{Detail, num};
 use crate::lab::Lab;
-use crate::layout::{self, Course, Part, Point, Room};
+use crate::layout::{self, Point, Room};
+use crate::routes::Routes;
 use crate::scene::Scene;
 use crate::units::BodyId;
 
@@ -32,7 +33,7 @@ impl Picture {
         let seats = scene.seats();
         let places = layout::place(lab.topology().layout(), &seats, Room::Wide);
         let (left, top, right, bottom) = layout::bounds(&seats, &places);
-        let centre = layout::centre(&seats, &places);
+        let routes = Routes::of(&scene, &places);
         let ids = scene.bodies.iter().map(|body| body.id);
         let places: SortedMap<BodyId, Point> = ids.zip(places).collect();
         Picture {
@@ -42,7 +43,7 @@ impl Picture {
                 right - left + 2.0 * MARGIN,
                 bottom - top + 2.0 * MARGIN,
             ),
-            drawing: drawing(&scene, &places, centre, locale),
+            drawing: drawing(&scene, &places, &routes, locale),
         }
     }
 
@@ -56,12 +57,11 @@ impl Picture {
 fn drawing(
     scene: &Scene,
     places: &SortedMap<BodyId, Point>,
-    centre: Point,
+    routes: &Routes,
     locale: Locale,
 ) -> Html {
     let at = |id: BodyId| places.get(&id).copied().unwrap_or_default();
-    let is_sentinel =
-        |id: BodyId| scene.body(id).is_some_and(|body| body.kind.part == Part::Sentinel);
+    let course = |a: BodyId, b: BodyId| routes.course((a, at(a)), (b, at(b)));
     let circle = Plan { scene, places, locale, slot: None, unit: 1.0, live: false };
     html! {
         <>
@@ -69,16 +69,12 @@ fn drawing(
             { for scene.machines.iter().map(|machine| plate(machine, places)) }
             { for scene.links.iter().map(|link| {
                 let class = classes!("link", watches(scene, link.a, link.b).then_some("faint"));
-                let course = match is_sentinel(link.a) && is_sentinel(link.b) {
-                    true => Course::around(at(link.a), at(link.b), centre),
-                    false => Course::straight(at(link.a), at(link.b)),
-                };
-                html! { <g {class}><path class="wire" d={course.path(0.0, 1.0)} /></g> }
+                let path = course(link.a, link.b).path(0.0, 1.0);
+                html! { <g {class}><path class="wire" d={path} /></g> }
             }) }
             { for scene.follows.iter().map(|follow| follow::draw(&follow::Props {
                 follow: follow.clone(),
-                a: at(follow.from),
-                b: at(follow.to),
+                course: course(follow.from, follow.to),
                 name_a: scene.name(follow.from).to_owned(),
                 name_b: scene.name(follow.to).to_owned(),
                 locale,

@@ -1,0 +1,132 @@
+//! The courses of a scene's links on the map, by the bodies at their ends.
+
+use limpid_core::sorted::{SortedMap, SortedSet};
+
+use crate::layout::{self, Bend, Course, Point};
+use crate::scene::Scene;
+use crate::units::BodyId;
+
+/// How far each link of a scene bends, so that it runs through no body but those at its ends.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(crate) struct Routes(SortedMap<(BodyId, BodyId), Bend>);
+
+impl Routes {
+    /// The routes of a scene whose bodies lie at these places, in their order.
+    pub(crate) fn of(scene: &Scene, places: &[Point]) -> Self {
+        let index = |id: BodyId| scene.bodies.iter().position(|body| body.id == id);
+        let seats = scene.seats();
+        let pairs = pairs(scene);
+        let links = pairs.iter().filter_map(|&(a, b)| Some((index(a)?, index(b)?)));
+        let bends = layout::bends(&seats, places, links);
+        let id = |index: usize| scene.bodies[index].id;
+        Routes(bends.into_iter().map(|((a, b), bend)| ((id(a), id(b)), bend)).collect())
+    }
+
+    /// Whether these are the routes of all links of a scene.
+    pub(crate) fn are_of(&self, scene: &Scene) -> bool {
+        pairs(scene).iter().eq(self.0.keys())
+    }
+
+    /// The course between two bodies at these places. Where there is no link it is straight.
+    pub(crate) fn course(&self, a: (BodyId, Point), b: (BodyId, Point)) -> Course {
+        let forth = self.0.get(&(a.0, b.0)).copied();
+        let back = || self.0.get(&(b.0, a.0)).map(|bend| bend.back());
+        Course::bent(a.1, b.1, forth.or_else(back).unwrap_or(Bend::STRAIGHT))
+    }
+}
+
+/// The bodies at the ends of a scene's links, and of its replication where no link is drawn.
+fn pairs(scene: &Scene) -> SortedSet<(BodyId, BodyId)> {
+    let links = scene.links.iter().map(|link| (link.a, link.b));
+    let follows = scene.follows.iter().map(|follow| (follow.from, follow.to));
+    links.chain(follows).map(|(a, b)| (a.min(b), a.max(b))).collect()
+}
+
+#[cfg(all(test, feature = "whole"))]
+mod tests {
+    use std::path::Path;
+
+    use limpid_core::lesson::Lesson;
+
+    use super::*;
+    use crate::lab::{Lab, Topology};
+    use crate::layout::{Part, Room, Seat};
+
+    /// Every topology, and the World of every lesson.
+    fn stages() -> Vec<Topology> {
+        let mut stages: Vec<Topology> = Topology::all().collect();
+        let lessons = Path::new(env!("CARGO_MANIFEST_DIR")).join("../static/lessons/en");
+        let entries = |folder: &Path| std::fs::read_dir(folder).expect("lessons").flatten();
+        for chapter in entries(&lessons) {
+            for file in entries(&chapter.path()) {
+                let text = std::fs::read_to_string(file.path()).expect("a lesson");
+                let lesson = Lesson::parse(&text).expect("a lesson that can be read");
+                stages.push(Topology::of_lesson(&file.path().display().to_string(), &lesson));
+            }
+        }
+        stages
+    }
+
+    /// Whether a link between two bodies may come about: by the scenario, by a terminal, or because a
+    /// server is made the replica of another, or watched.
+    fn may_be_linked(a: &Seat, b: &Seat) -> bool {
+        let serves = |seat: &Seat| matches!(seat.part, Part::Server | Part::Sentinel | Part::Proxy);
+        let asks = |seat: &Seat| matches!(seat.part, Part::Shell | Part::Sentinel | Part::Proxy);
+        let shared = a.machine.is_some() && a.machine == b.machine;
+        let follows = a.part == Part::Server && b.part == Part::Server;
+        !shared && (follows || asks(a) && serves(b) || asks(b) && serves(a))
+    }
+
+    #[test]
+    fn no_link_runs_through_a_body_in_any_topology_or_lesson() {
+        /// Among more bodies than this, those links count that the scenario has, and among more than
+        /// that, lines stay straight.
+        const FEW: usize = 16;
+        const CROWD: usize = 64;
+        let mut through = Vec::new();
+        for topology in stages() {
+            let scene = Lab::open(topology, Lab::SEED).scene();
+            let seats = scene.seats();
+            if seats.len() > CROWD {
+                continue;
+            }
+            let proxied = seats.iter().any(|seat| seat.part == Part::Proxy);
+            let index = |id: BodyId| scene.bodies.iter().position(|body| body.id == id);
+            let ends = |(a, b): (BodyId, BodyId)| Some((index(a)?, index(b)?));
+            let mut links: Vec<(usize, usize)> =
+                pairs(&scene).iter().copied().filter_map(ends).collect();
+            for a in (0..seats.len()).filter(|_| seats.len() <= FEW) {
+                let others = (a + 1..seats.len()).filter(|b| may_be_linked(&seats[a], &seats[*b]));
+                links.extend(others.map(|b| (a, b)));
+            }
+            for room in [Room::Wide, Room::Tall] {
+                let places = layout::place(topology.layout(), &seats, room);
+                // On a narrow screen a row of servers behind a proxy leaves no gap for a line from a
+                // terminal to the row behind it.
+                let hidden = |a: usize, b: usize| {
+                    let behind = |a: usize, b: usize| {
+                        seats[a].part == Part::Shell && seats[b].home.is_some()
+                    };
+                    proxied && room == Room::Tall && (behind(a, b) || behind(b, a))
+                };
+                let bends = layout::bends(
+                    &seats,
+                    &places,
+                    links.iter().copied().filter(|&(a, b)| !hidden(a, b)),
+                );
+                for ((a, b), bend) in bends.iter() {
+                    let course = Course::bent(places[*a], places[*b], *bend);
+                    let crossed = (0..seats.len()).filter(|other| other != a && other != b).filter(
+                        |&other| course.crosses(layout::area(&seats[other], places[other])),
+                    );
+                    let name = |i: usize| scene.bodies[i].name.clone();
+                    through.extend(crossed.map(|other| {
+                        let [a, b, other] = [*a, *b, other].map(name);
+                        format!("{}, {room:?}: {a} to {b} through {other}", topology.name())
+                    }));
+                }
+            }
+        }
+        assert!(through.is_empty(), "{}:\n{}", through.len(), through.join("\n"));
+    }
+}
