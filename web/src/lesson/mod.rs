@@ -3,12 +3,13 @@
 //! What a lesson is and when a step is done is `limpid_core::lesson`'s business. Here live the
 //! fetching of files (`source`), what this browser remembers (`store`), the panel (`panel`) with the
 //! lesson that is open, the contents with their search (`contents`, `search`), the glossary, the
-//! summary of a chapter for printing, the text drawn from its tree (`text`), and what a step waits for
-//! (`waits`).
+//! summary of a chapter for printing, how a lesson is tried with real processes (`natively`), the text
+//! drawn from its tree (`text`), and what a step waits for (`waits`).
 
 mod beside;
 mod contents;
 mod glossary;
+mod natively;
 mod panel;
 mod search;
 mod source;
@@ -32,7 +33,7 @@ use crate::share::Shared;
 
 use glossary::Glossary;
 pub(crate) use panel::lesson_panel;
-use source::{Index, Text};
+use source::Index;
 use summary::Summary;
 
 /// What a person has open of the lessons.
@@ -53,7 +54,7 @@ pub(crate) struct Study {
     /// The word whose meaning is shown.
     term: Option<String>,
     /// What is searched, when it has been fetched, and its language.
-    texts: Option<(Locale, Rc<Vec<Text>>)>,
+    texts: Option<Rc<source::Texts>>,
 }
 
 /// What the panel shows while no lesson is open.

@@ -3,7 +3,7 @@
 use limpid_core::lesson::{Focus, Offered, Question, Step};
 use yew::prelude::*;
 
-use super::{Open, Room, beside, contents, glossary, summary, text, waits};
+use super::{Open, Room, beside, contents, glossary, natively, summary, text, waits};
 use crate::i18n::{Locale, common};
 use crate::icon::{Icon, glyph};
 use crate::live::live;
@@ -95,29 +95,13 @@ fn lesson(page: &Page, locale: Locale, open: &Open) -> Html {
                 } }
             </p>
             { text::blocks(page, &lesson.intro) }
-            { natively(locale, open) }
+            { natively::natively(locale, open) }
             <ol class="steps">
                 { for lesson.steps.iter().enumerate().map(|(number, step)| {
                     one_step(page, locale, open, number, step)
                 }) }
             </ol>
         </>
-    }
-}
-
-/// How the same is done with real processes, where that can be.
-fn natively(locale: Locale, open: &Open) -> Html {
-    if !open.lesson.native {
-        return Html::default();
-    }
-    let folder = super::source::folder(open.locale);
-    let line = format!("limpid lesson run static/lessons/{folder}/{}.md --native", open.id);
-    html! {
-        <details class="natively" data-testid="natively">
-            <summary>{ locale.say(words::NATIVELY) }</summary>
-            <p>{ locale.say(words::NATIVELY_HOW) }</p>
-            <pre class="lines" tabindex="0"><code>{ line }</code></pre>
-        </details>
     }
 }
 
@@ -298,8 +282,6 @@ pub(super) fn tick(locale: Locale, done: bool) -> Html {
 mod words {
     crate::i18n::texts! {
         CONTENTS: "All lessons", "全部课程";
-        NATIVELY: "Try this on your own machine", "在自己的机器上试";
-        NATIVELY_HOW: "This lesson needs nothing that only the page has. In a checkout of Limpid, this starts its servers for real, says what to type, and looks at what you have done:", "这一课不需要页面独有的功能。在 Limpid 的源码目录里，下面的命令会真正启动这些服务器，告诉你该输入什么，并检查你做了什么：";
         RESTART: "Begin this lesson anew", "重新开始这一课";
         TROUBLE: "This could not be loaded: {what}. Check the connection and open it again.", "加载失败：{what}。请检查网络后重新打开。";
         DONE: "done", "已完成";

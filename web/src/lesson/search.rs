@@ -1,4 +1,5 @@
-//! The search over all lessons: words in titles, goals and texts, of the language that the page has.
+//! The search over all lessons: words in titles, goals and texts, of the language that the page has, or
+//! else of the other one.
 
 use std::rc::Rc;
 
@@ -6,7 +7,7 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::HtmlInputElement;
 use yew::prelude::*;
 
-use super::source::{self, Index, Text};
+use super::source::{self, Index, Text, Texts};
 use super::{contents, glossary};
 use crate::i18n::Locale;
 use crate::page::{Page, Topic, use_page};
@@ -28,11 +29,11 @@ pub(super) fn Search(props: &Props) -> Html {
     let sought = use_state_eq(String::new);
     let locale = page.locale();
     let words = Sought::new(&sought);
-    use_effect_with((locale, words.is_empty()), {
+    use_effect_with(words.is_empty(), {
         let page = page.clone();
-        move |&(locale, nothing)| {
+        move |&nothing| {
             if !nothing {
-                fetch(&page, locale);
+                fetch(&page);
             }
         }
     });
@@ -43,7 +44,7 @@ pub(super) fn Search(props: &Props) -> Html {
             sought.set(input.value());
         })
     };
-    let texts = page.view().study.texts.clone().filter(|(of, _)| *of == locale);
+    let texts = page.view().study.texts.clone();
     let label = locale.say(words::SEARCH);
     let show_glossary = {
         let page = page.clone();
@@ -61,28 +62,28 @@ pub(super) fn Search(props: &Props) -> Html {
             { match (words.is_empty(), texts) {
                 (true, _) => contents::chapters(&page, &props.index),
                 (false, None) => Html::default(),
-                (false, Some((_, texts))) => results(&page, &props.index, &texts, &words),
+                (false, Some(texts)) => results(&page, &props.index, &texts, &words),
             } }
         </>
     }
 }
 
 /// Fetches what is searched, unless it is there.
-fn fetch(page: &Page, locale: Locale) {
-    if page.view().study.texts.as_ref().is_some_and(|(of, _)| *of == locale) {
+fn fetch(page: &Page) {
+    if page.view().study.texts.is_some() {
         return;
     }
     let page = page.clone();
     spawn_local(async move {
-        let texts = source::texts(locale).await;
+        let texts = source::texts().await;
         page.change(Topic::Open, |view| match texts {
-            Ok(texts) => view.study.texts = Some((locale, Rc::new(texts))),
+            Ok(texts) => view.study.texts = Some(Rc::new(texts)),
             Err(trouble) => view.study.trouble = Some(trouble),
         });
     });
 }
 
-fn results(page: &Page, index: &Index, texts: &[Text], words: &Sought) -> Html {
+fn results(page: &Page, index: &Index, texts: &Texts, words: &Sought) -> Html {
     let locale = page.locale();
     let found = find(index, texts, words, locale);
     html! {
@@ -160,13 +161,29 @@ impl Found<'_> {
     }
 }
 
-/// Where the words occur: in titles and goals first, then in the texts of steps.
-fn find<'a>(index: &'a Index, texts: &'a [Text], words: &Sought, locale: Locale) -> Vec<Found<'a>> {
+/// Where the words occur in the language of the page, or else in the other one.
+fn find<'a>(index: &'a Index, texts: &'a Texts, words: &Sought, locale: Locale) -> Vec<Found<'a>> {
+    let found = find_in(locale, index, texts.of(locale), words, locale);
+    match found.is_empty() {
+        true => find_in(locale.other(), index, texts.of(locale.other()), words, locale),
+        false => found,
+    }
+}
+
+/// Where the words occur in one language: in titles and goals first, then in the texts of steps. The
+/// lessons' titles are those of the page.
+fn find_in<'a>(
+    language: Locale,
+    index: &'a Index,
+    texts: &'a [Text],
+    words: &Sought,
+    locale: Locale,
+) -> Vec<Found<'a>> {
     let entries = || index.chapters.iter().flat_map(|chapter| &chapter.lessons);
     let mut found: Vec<Found<'a>> = Vec::new();
     for entry in entries() {
-        let (title, goal) = (entry.title.of(locale), entry.goal.of(locale));
-        if words.all_in(&format!("{title} {goal}")) {
+        let (title, goal) = (entry.title.of(locale), entry.goal.of(language));
+        if words.all_in(&format!("{} {goal}", entry.title.of(language))) {
             found.push(Found { id: &entry.id, title, step: None, text: goal });
         }
     }
@@ -199,7 +216,7 @@ mod words {
 mod tests {
     use super::*;
 
-    fn found<'a>(index: &'a Index, texts: &'a [Text], typed: &str) -> Vec<Found<'a>> {
+    fn found<'a>(index: &'a Index, texts: &'a Texts, typed: &str) -> Vec<Found<'a>> {
         find(index, texts, &Sought::new(typed), Locale::En)
     }
 
@@ -213,8 +230,9 @@ mod tests {
                  "goal": {"en": "G", "zh": "目标"}}]}]}"#,
         )
         .expect("an index");
-        let texts: Vec<Text> = serde_json::from_str(
-            r#"[{"id": "c/b", "intro": "", "steps": [{"title": "One", "text": "A key has a SLOT."}]}]"#,
+        let texts: Texts = serde_json::from_str(
+            r#"{"en": [{"id": "c/b", "intro": "", "steps": [{"title": "One", "text": "A key has a SLOT."}]}],
+                "zh": [{"id": "c/b", "intro": "", "steps": [{"title": "一", "text": "每个键属于一个槽位。"}]}]}"#,
         )
         .expect("texts");
         let slots = found(&index, &texts, "slot KEY");
@@ -222,6 +240,10 @@ mod tests {
         assert_eq!(places, [("c/a", None), ("c/b", Some("One"))]);
         assert_eq!(slots[1].excerpt(&Sought::new("slot")), "A key has a SLOT.");
         assert!(found(&index, &texts, "slot nowhere").is_empty());
+        // In a page in English, a Chinese word finds what the Chinese lessons say.
+        let chinese = found(&index, &texts, "槽位");
+        let places: Vec<_> = chinese.iter().map(|found| (found.id, found.title)).collect();
+        assert_eq!(places, [("c/a", "Slots"), ("c/b", "B")]);
     }
 
     #[test]

@@ -51,6 +51,9 @@ pub(crate) struct StepText {
     pub text: String,
 }
 
+/// What is searched, in both languages.
+pub(crate) type Texts = Both<Vec<Text>>;
+
 /// A word of the glossary.
 #[derive(Deserialize, PartialEq, Debug)]
 pub(crate) struct Term {
@@ -85,9 +88,11 @@ pub(super) async fn glossary() -> Result<BTreeMap<String, Term>, String> {
     data("./lessons/glossary.json").await
 }
 
-/// Fetches what is searched in a language.
-pub(super) async fn texts(locale: Locale) -> Result<Vec<Text>, String> {
-    data(&format!("./lessons/search-{}.json", folder(locale))).await
+/// Fetches what is searched.
+pub(super) async fn texts() -> Result<Texts, String> {
+    let of =
+        |locale| async move { data(&format!("./lessons/search-{}.json", folder(locale))).await };
+    Ok(Both { en: of(Locale::En).await?, zh: of(Locale::Zh).await? })
 }
 
 async fn data<T: DeserializeOwned>(path: &str) -> Result<T, String> {

@@ -106,7 +106,9 @@ fn one(page: &Page, locale: Locale, Part { lesson, picture }: &Part) -> Html {
         <section>
             <h3>{ &lesson.title }</h3>
             <p class="goal">{ &lesson.goal }</p>
+            // A small map is not blown up to the width of the panel.
             <svg class="picture" viewBox={picture.view_box()} role="img"
+                style={format!("max-width: {:.0}px", picture.area.2 * 1.2)}
                 aria-label={lesson.title.clone()}>
                 { picture.drawing.clone() }
             </svg>
