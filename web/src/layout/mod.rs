@@ -15,7 +15,7 @@ pub(crate) mod through;
 pub(crate) mod watch;
 
 pub(crate) use course::{Bend, Course};
-#[cfg(test)]
+#[cfg(all(test, feature = "whole"))]
 pub(crate) use routes::area;
 pub(crate) use routes::bends;
 
