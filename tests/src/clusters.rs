@@ -1,5 +1,5 @@
-//! A world with a cluster under traffic in which slots move while hosts, links, clocks and processes
-//! fail at random, and what must hold all the same.
+//! Worlds with a cluster of 6 to 40 nodes under traffic in which slots move and replicas take over while
+//! hosts, links, clocks and processes fail at random, and what must hold all the same.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,8 @@ use limpid_core::lab::{ClusterTraffic, busy_cluster, programs};
 use limpid_core::rng::Rng;
 use limpid_core::server::Server;
 use limpid_core::sharding::Slot;
-use limpid_core::sim::{Action, Plain, ProcId, ProcState, World};
+use limpid_core::sim::{Action, Plain, ProcId, ProcState, Scenario, World};
+use limpid_core::store::{StringRef, ValueRef};
 
 /// Things that go wrong, are mended, or are moved, one after the other.
 const STEPS: u64 = 24;
@@ -37,14 +38,82 @@ pub struct Outcome {
     pub moved: u64,
     /// Replies that the clients got.
     pub replies: u64,
+    /// Keys that were found at their owner with their last acknowledged write, or a later one.
+    pub kept: u64,
+}
+
+/// What a world is made of.
+#[derive(Debug, Clone, Copy)]
+struct Plan {
+    primaries: u8,
+    /// Of each primary.
+    replicas: u8,
+    /// Whether nodes, links and clocks fail. If not, only the tools are interrupted.
+    nodes_fail: bool,
+    /// Whether slots move key by key (MIGRATE), as between nodes of Redis, or as a whole.
+    by_key: bool,
+    /// Whether a client takes a write for acknowledged when all replicas of the primary have it (WAIT),
+    /// and the nodes answer when it is on their disk (`appendfsync always`).
+    confirms: bool,
+}
+
+impl Plan {
+    fn draw(rng: &mut Rng) -> Plan {
+        let (primaries, replicas) = match rng.below(40) {
+            0 => (20, 1),
+            1..=3 => (3, 2),
+            4..=9 => (4 + rng.below(3) as u8, 1),
+            _ => (3, 1),
+        };
+        let (nodes_fail, by_key, confirms) = (rng.chance(0.7), rng.chance(0.3), rng.chance(0.5));
+        // MIGRATE deletes a key when the target has it, whether or not the target's replica does: what WAIT
+        // has promised would be lost with the target, here as in Redis.
+        let confirms = confirms && !(nodes_fail && by_key);
+        Plan { primaries, replicas, nodes_fail, by_key, confirms }
+    }
+
+    /// Whether a move is ended and mended before the next: a second one beside it might lose keys although
+    /// nothing else fails.
+    fn is_tidy(self) -> bool {
+        self.by_key && !self.nodes_fail
+    }
+
+    fn scenario(self) -> Scenario {
+        let mut scenario = busy_cluster(self.primaries, self.replicas);
+        let mut conf = String::new();
+        if self.by_key {
+            conf.push_str("user default on nopass ~* &* +@all -cluster|migrateslots\n");
+        }
+        if self.confirms {
+            // A replica that moves to another primary would be one that WAIT does not wait for.
+            conf.push_str("appendfsync always\ncluster-allow-replica-migration no\n");
+        }
+        for host in &mut scenario.hosts {
+            if let Some(text) = host.files.get_mut("/data/redis.conf") {
+                text.push_str(&conf);
+            } else if self.confirms && host.name == "app-1" {
+                let wait = ["--wait".to_owned(), self.replicas.to_string()];
+                host.processes.iter_mut().for_each(|client| client.args.extend(wait.clone()));
+            }
+        }
+        scenario
+    }
 }
 
 /// Runs a world of this seed. The error says what did not hold.
 ///
 /// What must hold: two masters do not both serve a slot for longer than it takes to notice; no reply is
 /// wrong; in a world in which no node fails no acknowledged write is gone, wherever a resharding was
-/// interrupted; and when everything is mended, all nodes agree on one owner of every slot, no other
-/// node holds keys of it, replicas follow, and the clients are served.
+/// interrupted, and in any world none that WAIT has confirmed; and when everything is mended, all nodes
+/// agree on one owner of every slot, no other node holds keys of it, replicas follow, and the clients
+/// are served.
+///
+/// In most worlds several tools may move slots at the same time, in opposite directions too, which nobody
+/// should do where slots move key by key. As with Redis, it can happen that then no node claims a slot:
+/// the target of a move has it from `SETSLOT` without a new epoch, since its epoch is the largest that it
+/// knows, while the source has got a larger one by another move and takes the slot back until it, too,
+/// is told. So in the end somebody runs `fix` and agrees to what it proposes. Where no node fails and
+/// slots move key by key, that is done after each move that was interrupted.
 pub fn run(seed: u64) -> Result<Outcome, String> {
     play(seed, false)
 }
@@ -56,18 +125,20 @@ pub fn show(seed: u64) -> Result<Outcome, String> {
 
 fn play(seed: u64, shows: bool) -> Result<Outcome, String> {
     let mut rng = Rng::new(seed ^ 0xc1_057e);
-    // In some only the tools are interrupted.
-    let nodes_fail = rng.chance(0.7);
-    let primaries = if rng.chance(0.8) { 3 } else { 4 + rng.below(3) as u8 };
-    let world = World::new(Arc::new(busy_cluster(primaries, 1)), seed, programs);
-    let mut trial = Trial::new(world, nodes_fail, shows);
+    let plan = Plan::draw(&mut rng);
+    let world = World::new(Arc::new(plan.scenario()), seed, programs);
+    let mut trial = Trial::new(world, plan, shows);
+    if shows {
+        println!("{plan:?}");
+    }
     trial.run_for(Duration::from_secs(4))?;
     for _ in 0..STEPS {
-        let line = match rng.below(10) {
-            0..=2 => trial.resharding(&mut rng),
+        let line = match rng.below(11) {
+            0..=2 => trial.resharding(&mut rng)?,
             3 => trial.interruption(),
-            _ if nodes_fail => Some(fault(&mut rng, &trial.hosts)),
-            _ => trial.resharding(&mut rng),
+            4 => trial.failover(&mut rng)?,
+            _ if plan.nodes_fail => Some(fault(&mut rng, &trial.hosts)),
+            _ => trial.resharding(&mut rng)?,
         };
         if let Some(line) = line {
             trial.act(&line)?;
@@ -78,19 +149,20 @@ fn play(seed: u64, shows: bool) -> Result<Outcome, String> {
     trial.agree()?;
     trial.judge_clients()?;
     let replies = trial.clients().map(|client| client.stats().traffic.replies).sum();
+    let kept = trial.all_is_kept()?;
     let virtual_time = trial.world.now().since(Default::default());
-    Ok(Outcome { virtual_time, failovers: trial.failovers, moved: trial.moved, replies })
+    Ok(Outcome { virtual_time, failovers: trial.failovers, moved: trial.moved, replies, kept })
 }
 
 struct Trial {
     world: World,
-    nodes_fail: bool,
+    plan: Plan,
     /// Whether what happens is printed.
     shows: bool,
     hosts: Vec<String>,
     nodes: Vec<ProcId>,
     clients: Vec<ProcId>,
-    /// Runs of the tool so far.
+    /// Runs of the tools so far.
     tools: u64,
     /// For how long each slot has been served by two masters.
     shared: BTreeMap<u16, Duration>,
@@ -103,14 +175,14 @@ struct Trial {
 }
 
 impl Trial {
-    fn new(world: World, nodes_fail: bool, shows: bool) -> Self {
+    fn new(world: World, plan: Plan, shows: bool) -> Self {
         let named = |begin: &str| {
             let procs = world.procs().filter(move |proc| proc.name.starts_with(begin));
             procs.map(|proc| proc.id).collect::<Vec<_>>()
         };
         let hosts = world.hosts().map(|host| host.name.to_owned());
         Trial {
-            nodes_fail,
+            plan,
             shows,
             hosts: hosts.filter(|name| name.starts_with("node-")).collect(),
             nodes: named("node-"),
@@ -212,26 +284,49 @@ impl Trial {
     }
 
     /// A resharding, as somebody would start it on the machine of the first client.
-    fn resharding(&mut self, rng: &mut Rng) -> Option<String> {
+    fn resharding(&mut self, rng: &mut Rng) -> Result<Option<String>, String> {
+        self.tidy_up()?;
         let masters: Vec<(usize, String)> = self
             .members()
             .filter(|(_, node)| !node.is_replica() && !node.my_slots().is_empty())
             .map(|(place, node)| (place, node.my_id().to_string()))
             .collect();
         if masters.len() < 2 {
-            return None;
+            return Ok(None);
         }
         let from = rng.below(masters.len() as u64) as usize;
         let to = (from + 1 + rng.below(masters.len() as u64 - 1) as usize) % masters.len();
         let slots = 1 + rng.below(400);
         self.tools += 1;
-        Some(format!(
+        Ok(Some(format!(
             "run app-1 tool-{} redis-trib.rb reshard --from {} --to {} --slots {slots} --yes {}:6379",
             self.tools,
             masters[from].1,
             masters[to].1,
             self.address(masters[to].0)
-        ))
+        )))
+    }
+
+    /// Ends the move at work and mends what it has left, where that is done.
+    fn tidy_up(&mut self) -> Result<(), String> {
+        if let Some(line) = self.interruption().filter(|_| self.plan.is_tidy()) {
+            self.act(&line)?;
+            self.fix()?;
+        }
+        Ok(())
+    }
+
+    /// Has a replica take over with the agreement of its primary.
+    fn failover(&mut self, rng: &mut Rng) -> Result<Option<String>, String> {
+        self.tidy_up()?;
+        let replicas = self.members().filter(|(_, node)| node.is_replica());
+        let places: Vec<usize> = replicas.map(|(place, _)| place).collect();
+        let any = rng.below(places.len().max(1) as u64) as usize;
+        let Some(place) = places.get(any).copied() else { return Ok(None) };
+        let at = self.address(place);
+        self.tools += 1;
+        let tool = self.tools;
+        Ok(Some(format!("run app-1 tool-{tool} redis-cli -h {at} cluster failover")))
     }
 
     /// Ends the tool that was started last, wherever it is.
@@ -266,7 +361,8 @@ impl Trial {
         Ok(())
     }
 
-    /// Waits until all agree. What stays open is closed with the tool for it.
+    /// Waits until all agree. What stays open is closed, and what nobody serves is given to a node, by the
+    /// tool for it, with somebody at its terminal.
     fn agree(&mut self) -> Result<(), String> {
         let end = self.world.now() + RECOVERY;
         let mut next_fix = self.world.now() + Duration::from_secs(20);
@@ -276,14 +372,35 @@ impl Trial {
             }
             if self.world.now() > next_fix {
                 next_fix = self.world.now() + Duration::from_secs(30);
-                self.tools += 1;
-                let (tool, at) = (self.tools, self.address(0));
-                self.act(&format!("run app-1 tool-{tool} redis-trib.rb fix {at}:6379"))?;
-                self.run_for(Duration::from_secs(5))?;
-                // It may ask whether a slot that nobody serves is to be given to a node.
-                self.act(&format!("type tool-{tool} yes"))?;
+                self.fix()?;
             }
             self.run_for(LOOK)?;
+        }
+        Ok(())
+    }
+
+    fn fix(&mut self) -> Result<(), String> {
+        self.tools += 1;
+        let (terminal, at) = (format!("fix-{}", self.tools), self.address(0));
+        self.act(&format!("login app-1 {terminal}"))?;
+        self.run_for(LOOK)?;
+        self.act(&format!("type {terminal} redis-trib.rb fix {at}:6379"))?;
+        // It asks whether slots without keys, with keys at one node, and with keys at several are to be given
+        // to a node, and waits for each answer.
+        for _ in 0..3 {
+            self.run_for(Duration::from_secs(4))?;
+            let tty = self.world.tty_named(&terminal).ok_or("nobody can log in")?;
+            if !tty.text().trim_end().ends_with("(type 'yes' to accept):") {
+                break;
+            }
+            self.act(&format!("type {terminal} yes"))?;
+        }
+        if self.shows {
+            let tty = self.world.tty_named(&terminal);
+            println!("{}", tty.map(|tty| tty.text()).unwrap_or_default());
+            for (place, node) in self.members() {
+                println!("{}\n{}", self.name(place), node.nodes_text());
+            }
         }
         Ok(())
     }
@@ -326,6 +443,34 @@ impl Trial {
         Ok(())
     }
 
+    /// Every owner has the acknowledged writes that cannot be lost. How many keys have such.
+    fn all_is_kept(&self) -> Result<u64, String> {
+        let client = self.clients().next().ok_or("the client is gone")?;
+        if self.plan.nodes_fail && !self.plan.confirms {
+            return Ok(0);
+        }
+        for (key, acknowledged) in client.acknowledged() {
+            let slot = Slot::of(key.as_bytes());
+            let owner = self.members().find(|(_, node)| node.owns(slot));
+            let (place, _) = owner.ok_or_else(|| format!("nobody owns slot {slot}"))?;
+            let server = self.server(self.nodes[place]).ok_or("a node is gone")?;
+            let entry = server.keyspace().peek(0, key.as_bytes());
+            let value = match entry.map(|entry| entry.value()) {
+                Some(ValueRef::String(StringRef::Bytes(bytes))) => bytes,
+                _ => &[],
+            };
+            let value = String::from_utf8_lossy(value);
+            let number = value.split_once('=').and_then(|(_, number)| number.parse::<u64>().ok());
+            if number.is_none_or(|number| number < acknowledged) {
+                let name = self.name(place);
+                return Err(format!(
+                    "write {acknowledged} of {key} (slot {slot}) was acknowledged, and {name} has {value:?}"
+                ));
+            }
+        }
+        Ok(client.acknowledged().count() as u64)
+    }
+
     /// The clients are served, and were told nothing wrong.
     fn judge_clients(&mut self) -> Result<(), String> {
         let replies = |trial: &Self| -> Vec<u64> {
@@ -342,10 +487,10 @@ impl Trial {
             if stats.wrong > 0 {
                 return Err(format!("{} replies were wrong", stats.wrong));
             }
-            if !self.nodes_fail && stats.gone > 0 {
+            if !self.plan.nodes_fail && stats.gone > 0 {
                 return Err(format!("{} acknowledged writes are gone", stats.gone));
             }
-            if !self.nodes_fail && stats.traffic.errors > 0 {
+            if !self.plan.nodes_fail && stats.traffic.errors > 0 {
                 let error = stats.traffic.last_error.as_deref().unwrap_or_default();
                 return Err(format!("{} commands failed: {error}", stats.traffic.errors));
             }
