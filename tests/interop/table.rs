@@ -190,7 +190,9 @@ fn outline(about: &Value) -> Vec<String> {
                 pairs.find(|(key, _)| key.bytes() == Some(name.as_bytes())).map(|(_, value)| value)
             };
             let (flags, key) = (find("flags").map(sorted), find("key_spec_index"));
-            let (token, since) = (field("token"), field("since"));
+            // 7.0.15 writes the units of distances in small letters.
+            let token = field("token").map(|token| token.to_ascii_uppercase());
+            let since = field("since");
             lines.push(format!("{depth} {kind} {name:?} {token:?} {since:?} {flags:?} {key:?}"));
             if let Some(parts) = find("arguments") {
                 add(lines, depth + 1, parts);
