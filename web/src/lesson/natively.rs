@@ -133,8 +133,8 @@ mod words {
     crate::i18n::texts! {
         NATIVELY: "Try this on your own machine", "在自己的机器上试";
         AS_A_WHOLE: "This lesson needs nothing that only the page has. In a checkout of Limpid, this starts its servers for real, types the solution, and checks each step:", "这一课不需要页面独有的功能。在 Limpid 的源码目录里，下面的命令会真正启动这些服务器，输入答案，并检查每一步：";
-        START: "Start this, each host on a machine of its own, and put that machine's address where one of these stands. `cat` shows the files of a host in the page. What the steps then ask for is typed the same way; `limpid cli` is the redis-cli.", "在各台机器上分别启动下面的程序，地址换成机器自己的地址。主机上的文件可以在页面里用 `cat` 查看。之后各步骤的命令照样输入，`limpid cli` 就是 redis-cli。";
-        NOTHING_RUNS: "This lesson begins with bare machines: type the same commands on yours. `limpid` goes by the names of Redis's programs: `ln -s limpid redis-server`, `redis-cli`, and so on.", "这一课从空机器开始，把同样的命令输入到自己的机器上即可。`limpid` 可以用 Redis 各个程序的名字运行：`ln -s limpid redis-server`，`redis-cli` 等同理。";
+        START: "Start this, each host on a machine of its own, and put that machine's address where one of these stands. In the page, cat shows the files of a host. What the steps ask for is typed the same way; limpid cli is the redis-cli.", "在各台机器上分别启动下面的程序，地址换成机器自己的地址。主机上的文件可以在页面里用 cat 查看。之后各步骤的命令照样输入，limpid cli 就是 redis-cli。";
+        NOTHING_RUNS: "This lesson begins with bare machines: type the same commands on yours. A symbolic link gives limpid the name of one of Redis's programs: ln -s limpid redis-server, and redis-cli likewise.", "这一课从空机器开始，把同样的命令输入到自己的机器上即可。用符号链接可以让 limpid 以 Redis 各个程序的名字运行：ln -s limpid redis-server，redis-cli 同理。";
         FAULTS: "What the page does to hosts and links, you do on Linux, as root:", "页面对主机和链路做的事，在 Linux 上用 root 这样做：";
         CRASH: "Cut the power (an ordinary process loses no file by it)", "断电（只杀进程，文件不会丢）";
         KILL: "Kill a process", "杀掉进程";
