@@ -83,15 +83,18 @@ fn once(programs: &Programs, which: usize, kinds: &[Kind; 2], keys: u64) -> Resu
     }
     target.call(&["CLUSTER", "SET-CONFIG-EPOCH", "3"])?;
     let nodes = [&source, &target, &other];
-    for node in nodes {
-        until("all to have met", || {
+    let port = source.port.to_string();
+    until("all to have met", || {
+        let mut ready = true;
+        for node in nodes {
             let met = node.cluster_info("cluster_known_nodes:3")?;
-            if !met {
-                node.call(&["CLUSTER", "MEET", "127.0.0.1", &source.port.to_string()])?;
+            if !met && node.port != source.port {
+                node.call(&["CLUSTER", "MEET", "127.0.0.1", &port])?;
             }
-            Ok(met && node.cluster_info("cluster_state:ok")?)
-        })?;
-    }
+            ready &= met && node.cluster_info("cluster_state:ok")?;
+        }
+        Ok(ready)
+    })?;
     fill(&source, &tags, keys)?;
     let id = |node: &Node| node.call(&["CLUSTER", "MYID"]).map(|words| words.concat());
     let mut tool = match which {
