@@ -79,10 +79,9 @@ impl Fleet {
                 self.desk.complain(format!("*** invalid input {word}"));
                 return Err(Failed);
             };
-            let known = (0..self.nodes.len()).find(|index| {
-                let node = &self.nodes[*index];
-                !node.is_replica() && node.id.starts_with(&name.to_ascii_lowercase())
-            });
+            // A weight of a replica is taken, as redis-cli does, and has no effect.
+            let begins = name.to_ascii_lowercase();
+            let known = self.nodes.iter().position(|node| node.id.starts_with(&begins));
             let Some(index) = known else {
                 return self.desk.fail(format!("*** No such master node {name}"));
             };
