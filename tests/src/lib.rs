@@ -4,6 +4,7 @@ pub mod chaos;
 pub mod client;
 pub mod clusters;
 pub mod crashes;
+pub mod hostile;
 pub mod kills;
 pub mod process;
 pub mod proxies;

@@ -6,6 +6,7 @@
 
 mod bench;
 mod book;
+mod fuzz;
 mod html;
 mod lessons;
 mod order;
@@ -47,6 +48,8 @@ enum Task {
     Course(lessons::course::Args),
     /// Run simulated worlds over many seeds, and measure how fast they are.
     Sim(sim::Args),
+    /// Give hostile bytes to the parsers.
+    Fuzz(fuzz::Args),
 }
 
 fn main() -> Result<()> {
@@ -59,6 +62,7 @@ fn main() -> Result<()> {
         Task::Rooms(args) => rooms::draw(&ws, &args),
         Task::Course(args) => lessons::course::table(&ws, &args),
         Task::Sim(args) => sim::worlds(&ws, &args),
+        Task::Fuzz(args) => fuzz::parsers(&ws, &args),
         Task::Web(args) => web::build(&ws, &args).map(drop),
     }
 }
