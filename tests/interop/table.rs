@@ -67,16 +67,11 @@ const NEWER_ARGUMENTS: &[&str] = &[
     // 7.0.15 tells of none.
     "command|getkeys",
     "command|getkeysandflags",
-    // Units are in lower case, and what may be left out is said.
-    "geodist",
+    // What may be left out is said.
     "geohash",
     "geopos",
     "georadius",
-    "georadius_ro",
     "georadiusbymember",
-    "georadiusbymember_ro",
-    "geosearch",
-    "geosearchstore",
     "pfmerge",
     // Names have no underscores, and are the same everywhere.
     "xadd",
@@ -190,9 +185,7 @@ fn outline(about: &Value) -> Vec<String> {
                 pairs.find(|(key, _)| key.bytes() == Some(name.as_bytes())).map(|(_, value)| value)
             };
             let (flags, key) = (find("flags").map(sorted), find("key_spec_index"));
-            // 7.0.15 writes the units of distances in small letters.
-            let token = field("token").map(|token| token.to_ascii_uppercase());
-            let since = field("since");
+            let (token, since) = (field("token"), field("since"));
             lines.push(format!("{depth} {kind} {name:?} {token:?} {since:?} {flags:?} {key:?}"));
             if let Some(parts) = find("arguments") {
                 add(lines, depth + 1, parts);
