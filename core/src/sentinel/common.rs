@@ -1,6 +1,7 @@
 //! What all monitored masters share: the time, the epoch, the links, and what is to be done.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 
 use super::addr::{Addr, Names};
 use super::link::Links;
@@ -52,6 +53,8 @@ pub struct Settings {
     pub port: u16,
     /// The password that clients need.
     pub requirepass: Option<String>,
+    /// The address of its own from which it connects (`bind-source-addr`).
+    pub bind_source_addr: Option<IpAddr>,
 }
 
 impl Default for Settings {
@@ -65,6 +68,7 @@ impl Default for Settings {
             announce_hostnames: false,
             port: 26_379,
             requirepass: None,
+            bind_source_addr: None,
         }
     }
 }

@@ -128,6 +128,7 @@ impl Instance {
             return;
         }
         let (now, ping) = (common.now, common.periods.ping);
+        let ends = (&self.addr, common.settings.bind_source_addr);
         let Some(link) = common.links.get_mut(self.link) else { return };
         if link.last_reconnect.is_some_and(|at| now.since(at) < ping) {
             return;
@@ -135,12 +136,12 @@ impl Instance {
         link.last_reconnect = Some(now);
         if !common.links.has(self.link, Lane::Commands) {
             let preamble = self.preamble(common, access, "cmd");
-            common.links.connect(now, self.link, Lane::Commands, &self.addr, preamble);
+            common.links.connect(now, self.link, Lane::Commands, ends, preamble);
             self.ping(common, master, access);
         }
         if self.kind != Kind::Sentinel && !common.links.has(self.link, Lane::PubSub) {
             let preamble = self.preamble(common, access, "pubsub");
-            common.links.connect(now, self.link, Lane::PubSub, &self.addr, preamble);
+            common.links.connect(now, self.link, Lane::PubSub, ends, preamble);
             common.links.subscribe(self.link, &access.name("SUBSCRIBE"), super::hello::CHANNEL);
         }
     }

@@ -1,6 +1,6 @@
 //! Connections to monitored servers and to other Sentinels, and the signs of life on them.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::addr::Addr;
 use crate::machine::{ConnId, Endpoint, Input, Outbox, Output};
@@ -159,15 +159,17 @@ impl Links {
         pending(Lane::Commands) + pending(Lane::PubSub)
     }
 
+    /// Connects to an address, from one of this Sentinel's if that is given.
     pub(super) fn connect(
         &mut self,
         now: Mono,
         id: LinkId,
         lane: Lane,
-        to: &Addr,
+        (to, from): (&Addr, Option<IpAddr>),
         preamble: Preamble,
     ) {
-        let config = PeerConfig { preamble, ..PeerConfig::new(to.to_connect()) };
+        let from = from.map(|ip| Endpoint::Ip(SocketAddr::new(ip, 0)));
+        let config = PeerConfig { preamble, from, ..PeerConfig::new(to.to_connect()) };
         self.peers.connect(now, (id, lane), config);
     }
 

@@ -129,6 +129,8 @@ impl SentinelServer {
             settings.port = front.port;
             let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
             settings.requirepass = front.requirepass.as_ref().map(text);
+            let from = front.bind_source_addr.as_deref();
+            settings.bind_source_addr = from.and_then(|address| address.parse().ok());
             let mut executable = |path: &str| executable(&joined(&directory, path));
             result = sentinel.load(&config.state().read, &mut executable);
             SentinelService {

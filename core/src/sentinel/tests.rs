@@ -456,6 +456,26 @@ fn replicas_and_other_sentinels_are_found() {
 }
 
 #[test]
+fn a_sentinel_connects_from_its_source_address() {
+    let mut sentinel = Sentinel::new(Rng::new(1));
+    load(&mut sentinel, "sentinel monitor mymaster 127.0.0.1 1 2").expect("a good line");
+    sentinel.settings_mut().bind_source_addr = Some([127, 0, 0, 9].into());
+    static NO_TIME: NoTime = NoTime;
+    let now = Now::new(Mono(0), Wall::from_millis(1_600_000_000_000), &NO_TIME);
+    sentinel.start(now);
+    let later = Now::new(Mono(2_000_000_000), Wall::from_millis(1_600_000_002_000), &NO_TIME);
+    sentinel.wake(later);
+    let mut from = Vec::new();
+    while let Some(output) = sentinel.poll_output() {
+        if let Output::Connect { from: Some(address), .. } = output {
+            from.push(address);
+        }
+    }
+    // For commands, and for the hello channel.
+    assert_eq!(from, vec![Endpoint::Ip(([127, 0, 0, 9], 0).into()); 2]);
+}
+
+#[test]
 fn a_dead_master_is_replaced_and_turned_into_a_replica_when_it_comes_back() {
     let mut net = Net::new(3, 3, 2);
     net.run(5_000);

@@ -21,6 +21,8 @@ use super::terminal::Terminal;
 
 /// The host at which a person sits: redis-clis run there in a World, and lessons type into its shell.
 const DESK: &str = "you";
+/// By what a machine that has no need of another name calls itself.
+const LOOPBACK: &str = "127.0.0.1";
 /// Folders of a host that a lesson may name.
 const FOLDERS: [&str; 8] = ["data", "etc", "var", "root", "home", "tmp", "opt", "srv"];
 /// How long a server may take to answer.
@@ -62,15 +64,15 @@ impl Stage {
         let number = std::process::id();
         let net = format!("127.{}.{}", 64 + number / 256 % 128, number % 256);
         let specs = lesson.scenario.hosts.iter().filter(|host| host.name != DESK);
+        let is_alone = specs.clone().count() == 1;
         let mut hosts = Vec::new();
         for (place, spec) in specs.clone().enumerate() {
             let here = format!("{net}.{}", place + 1);
             let root = scratch.path().join(&spec.name);
-            hosts.push(Host {
-                name: spec.name.clone(),
-                address: (spec.ip.to_string(), here),
-                root,
-            });
+            let ip = spec.ip.to_string();
+            let loopback = is_alone && !format!("{:?}", lesson.steps).contains(&ip);
+            let address = if loopback { LOOPBACK.to_owned() } else { ip };
+            hosts.push(Host { name: spec.name.clone(), address: (address, here), root });
         }
         // The desk comes last, with an address that no lesson speaks of.
         let here = format!("{net}.{}", hosts.len() + 1);
@@ -223,9 +225,13 @@ impl Stage {
             std::fs::create_dir_all(root.join(folder))?;
         }
         let ip = &address.1;
+        // A peer must see from which host a connection comes: nodes and Sentinels take an address
+        // from it.
+        let bound = format!("--bind {ip} --bind-source-addr {ip}");
+        let trib = format!("#!/bin/sh\nexec {limpid} trib \"$@\"\n");
         let wrappers = [
-            ("redis-server", format!("exec {limpid} server \"$@\" --bind {ip}")),
-            ("redis-sentinel", format!("exec {limpid} sentinel \"$@\"")),
+            ("redis-server", format!("exec {limpid} server \"$@\" {bound}")),
+            ("redis-sentinel", format!("exec {limpid} sentinel \"$@\" {bound}")),
             ("redis-cli", format!("exec {limpid} cli -h {ip} \"$@\"")),
             ("redis-trib.rb", format!("exec {limpid} trib \"$@\"")),
             ("redis-check-aof", format!("exec {limpid} check-aof \"$@\"")),
@@ -244,6 +250,10 @@ impl Stage {
             std::fs::create_dir_all(file.parent().unwrap_or(root))?;
             std::fs::write(&file, limpid_core::lab::redis_conf())?;
         }
+        // The cluster tool of older sources, which a lesson copies to where it is found.
+        let source = root.join("root/redis-4.0.8/src/redis-trib.rb");
+        std::fs::create_dir_all(source.parent().unwrap_or(root))?;
+        std::fs::write(&source, trib)?;
         // Those that serve several names are told apart by theirs.
         for name in ["nutcracker", "predixy"] {
             std::os::unix::fs::symlink(std::env::current_exe()?, root.join("bin").join(name))?;
@@ -256,7 +266,8 @@ impl Stage {
         let Host { root, name, .. } = &self.hosts[place];
         let mut command = CommandBuilder::new("bash");
         let paths = std::env::var("PATH").unwrap_or_default();
-        command.env("PATH", format!("{}:{paths}", root.join("bin").display()));
+        let own = [root.join("root/bin"), root.join("bin")].map(|path| path.display().to_string());
+        command.env("PATH", format!("{}:{paths}", own.join(":")));
         command.env("HOME", root.join("root"));
         command.env("PS1", format!("[root@{name} \\W]# "));
         command.env("TERM", "xterm");
@@ -268,7 +279,8 @@ impl Stage {
     }
 
     /// Waits until the programs that a lesson begins with answer, and replicas among them have a
-    /// copy; one that does not get there is told of by the step that needs it.
+    /// copy, and a cluster that has all slots serves them; one that does not get there is told of by the
+    /// step that needs it.
     fn wait_for_programs(&self, lesson: &Lesson) {
         let end = Instant::now() + Duration::from_secs(10);
         for host in &lesson.scenario.hosts {
@@ -284,6 +296,10 @@ impl Stage {
                 begins(&["info", "replication"], |told| {
                     !told.iter().any(|told| told.contains("master_link_status:down"))
                 });
+                begins(&["cluster", "info"], |told| {
+                    let whole = |told: &String| told.contains("cluster_slots_assigned:16384");
+                    !told.iter().any(|told| whole(told) && !told.contains("cluster_state:ok"))
+                });
             }
         }
     }
@@ -291,13 +307,17 @@ impl Stage {
     /// A text of the lesson as it is meant on this stage.
     fn to_here(&self, place: usize, text: &str) -> String {
         let own = &self.hosts[place];
+        // This only computes: its nodes are names, which it prints again.
+        if text.contains("limpid shard ") {
+            return own.with_paths(text);
+        }
         let mut out = text.to_owned();
         // Nobody connects to the desk, and its name is a word that may stand in any text.
         for host in self.hosts.iter().filter(|host| host.name != DESK) {
             out = replace_words(&out, &host.name, &host.address.1);
             out = replace_words(&out, &host.address.0, &host.address.1);
         }
-        for loopback in ["127.0.0.1", "localhost"] {
+        for loopback in [LOOPBACK, "localhost"] {
             out = replace_words(&out, loopback, &own.address.1);
         }
         own.with_paths(&out)
