@@ -4,7 +4,7 @@ use crate::client::traffic::TrafficStats;
 use crate::machine::Endpoint;
 use crate::time::Duration;
 
-/// What a [`ClusterTraffic`] client does.
+/// What a [`ClusterTraffic`](super::ClusterTraffic) client does.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClusterTrafficConfig {
     /// Nodes that it is told of; it hears of the others from these.
@@ -59,7 +59,7 @@ impl ClusterTrafficConfig {
     }
 }
 
-/// What a [`ClusterTraffic`] client has seen.
+/// What a [`ClusterTraffic`](super::ClusterTraffic) client has seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClusterTrafficStats {
     /// What any client counts. An error is a command that was answered with one, or given up.
