@@ -28,7 +28,7 @@ use crate::peer::{CloseReason, Event, Peer, PeerConfig, Peers};
 use crate::resp::value::Value;
 use crate::rng::Rng;
 use crate::sharding::Slot;
-use crate::time::{Duration, Mono, Now};
+use crate::time::{Mono, Now};
 
 /// The client. See the module.
 #[derive(Clone, Debug)]

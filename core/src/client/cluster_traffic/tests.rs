@@ -1,7 +1,7 @@
 use super::*;
 use crate::machine::Address;
 use crate::resp::value::decode;
-use crate::time::Wall;
+use crate::time::{Duration, Wall};
 
 /// A node as a client sees it: it is given words, and answers with bytes.
 type Node<'n> = &'n mut dyn FnMut(u16, &[String]) -> Vec<u8>;
