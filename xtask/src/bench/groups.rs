@@ -12,6 +12,9 @@ const CLIENTS: u64 = 50;
 
 const GROUP: &[u8] = b"workers";
 
+/// The longest pipeline: the last batch of a load reads up to so many entries more than asked for.
+const LONGEST: u64 = 16;
+
 fn stream(client: u64) -> String {
     format!("jobs:{client}")
 }
@@ -23,7 +26,7 @@ fn id(entry: u64) -> String {
 
 /// Puts there what `operations` read.
 pub(crate) fn prepare(server: &Server, operations: u64) -> Result<()> {
-    let each = operations.div_ceil(CLIENTS) + 1;
+    let each = operations.div_ceil(CLIENTS) + LONGEST;
     for client in 0..CLIENTS {
         let stream = stream(client);
         server.delete(&stream)?;
@@ -47,6 +50,7 @@ pub(crate) fn prepare(server: &Server, operations: u64) -> Result<()> {
 /// Reads and acknowledges `operations` entries, over some connections that send `pipeline` pairs of
 /// requests each before they read.
 pub(crate) fn work(server: &Server, operations: u64, pipeline: u32) -> Result<()> {
+    ensure!(u64::from(pipeline) <= LONGEST, "a pipeline of {pipeline}, and {LONGEST} is the most");
     let mut clients = (0..CLIENTS).map(|_| server.connect()).collect::<Result<Vec<_>>>()?;
     let (mut batch, mut entry, mut buffer) = (Vec::new(), 0, Vec::new());
     while entry * CLIENTS < operations {
