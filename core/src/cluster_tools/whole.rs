@@ -43,9 +43,9 @@ impl Fleet {
         Ok(())
     }
 
-    /// Moves slots by MIGRATESLOTS. False if one of the two nodes does not know that, or does not allow it, and
-    /// nothing has moved. Any other refusal stands: who moves the slots key by key all the same interferes
-    /// with another tool, or opens slots that have another owner by now.
+    /// Moves slots by MIGRATESLOTS. False if one of the two nodes does not know the command or does not
+    /// allow it, so that nothing has moved. After any other refusal the slots must not move key by key
+    /// either: another tool is moving them, or they have another owner by now.
     async fn move_as_a_whole(
         &mut self,
         source: usize,
@@ -126,8 +126,8 @@ impl Fleet {
         }
     }
 
-    /// Waits until the other masters have heard of the new owner, so that whoever asks them next gets
-    /// no old answer.
+    /// Waits until the other masters have heard of the new owner, so that the next client that asks one
+    /// of them is not sent to the old one.
     async fn until_masters_know(&self, source: usize, target: usize, to: &Node, slots: &SlotSet) {
         for index in self.masters() {
             if index == source || index == target {

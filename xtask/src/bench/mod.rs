@@ -156,7 +156,7 @@ pub(crate) fn compare(ws: &Workspace, args: &Args) -> Result<()> {
     }
     let Findings { missed, undecided } = found;
     match (missed.as_slice(), undecided.as_slice()) {
-        ([], []) => println!("\nEvery goal is reached."),
+        ([], []) => println!("\nNo row that was measured missed its goal."),
         ([], _) => {}
         (missed, _) => println!("\nNot reached: {}", missed.join(", ")),
     }
