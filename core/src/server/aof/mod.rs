@@ -3,8 +3,8 @@
 //! * `writing`: commands gather while inputs are handled, are appended when there are no more, and
 //!   are made durable as `appendfsync` says;
 //! * `gate`: replies that promise what is not durable yet stay in their outboxes;
-//! * `starting`: what is done with the files when the server starts; `replay` reads commands back,
-//!   `reload` goes on from there;
+//! * `starting`: what is done with the files when the server starts; `replay` carries
+//!   out again what `part`, a machine that reads one file, yields; `reload` goes on from there;
 //! * `rewrite`: all data anew, so that old commands can go: a machine that knows only the files;
 //!   `backoff`: how long it waits after failures; `rewriting`: the server around it;
 //! * `switching`: on and off.
@@ -13,6 +13,7 @@
 
 mod backoff;
 mod gate;
+mod part;
 mod reload;
 mod replay;
 mod rewrite;

@@ -1,21 +1,21 @@
-//! Loading the parts of the append-only file: a base that is RDB is taken in, commands are carried
-//! out once more, in slices.
+//! Loading the append-only file, in slices: what its parts yield is taken in and carried out once
+//! more. Reading a part is the machine in `part`.
 
 use core::mem;
 use std::collections::VecDeque;
 
+use super::part::{End, Next, Part};
 use super::starting::Sizes;
 use super::{Server, Step as AofStep};
 use crate::command::meta::special;
 use crate::machine::{
     ConnId, DiskDone, DiskError, DiskErrorKind, DiskOp, Endpoint, FileId, LogLevel, OpenMode,
 };
-use crate::persist::aof::{Kind, RDB_MAGIC, Record, Records};
+use crate::persist::aof::{BadRecord, Kind};
 use crate::persist::rdb::RdbError;
 use crate::resp::request::OwnedArgs;
 use crate::server::DiskWork;
 use crate::server::persistence::intake::Intake;
-use crate::server::persistence::source::FileSource;
 use crate::server::{Client, ReplyMode};
 use crate::store::ExpireMode;
 use crate::time::{Duration, Mono, Now};
@@ -44,59 +44,20 @@ pub(super) struct Load {
     after: After,
     /// Parts that come after the one at hand.
     parts: VecDeque<(Kind, String)>,
-    kind: Kind,
-    name: String,
-    file: FileId,
-    source: FileSource,
-    form: Form,
+    part: Part,
     /// The pseudo client that executes the commands.
     client: Box<Client>,
-    /// Up to where the part is in order.
-    valid: u64,
-    /// Where the transaction begins that has not ended.
-    multi: u64,
     /// Bytes of the parts before.
     before: u64,
     total: u64,
     base: u64,
     began: Mono,
-    part_began: Mono,
     /// When it goes on, if it was told to be slow (`key-load-delay`).
     resume: Mono,
     /// Whether the part ends in the middle and is being cut.
     cutting: bool,
-    /// Whether there may be whole records among the bytes that have come.
-    unread: bool,
     /// Whether the part is the whole file of a version before 7.
     old: bool,
-}
-
-impl Load {
-    /// What stands before the end, if a transaction is open there, ends before that transaction:
-    /// were its beginning left, all that is appended later would become a part of it.
-    fn leave_transaction(&mut self) {
-        if self.client.state.transaction.is_some() {
-            self.valid = self.multi;
-        }
-    }
-}
-
-/// In what form a part is.
-#[derive(Clone, Debug)]
-enum Form {
-    /// The first bytes will show it.
-    Unknown(Vec<u8>),
-    Rdb(Box<Intake>),
-    Commands(Box<Records>),
-}
-
-/// How far a slice has come.
-enum Progress {
-    More,
-    /// The part has been loaded.
-    Whole,
-    /// It ends in the middle of something.
-    Torn,
 }
 
 /// Why a part cannot be loaded.
@@ -141,9 +102,8 @@ impl Server {
         let held = parts.into_iter().filter(|(_, _, len)| *len > 0);
         let mut parts: VecDeque<(Kind, String)> =
             held.map(|(kind, name, _)| (kind, name)).collect();
-        let Some((kind, name)) = parts.pop_front() else { return };
-        let file = self.next_file();
-        let (source, open) = FileSource::open(file, self.aof_path(&name));
+        let Some(first) = parts.pop_front() else { return };
+        let part = self.open_part(now, first);
         let nowhere = Endpoint::Unix(String::new());
         let mut client =
             Box::new(Client::new(0, ConnId(u64::MAX), nowhere.clone(), nowhere, now.mono));
@@ -153,25 +113,24 @@ impl Server {
         self.service.aof.load = Some(Box::new(Load {
             after,
             parts,
-            kind,
-            name,
-            file,
-            source,
-            form: Form::Unknown(Vec::new()),
+            part,
             client,
-            valid: 0,
-            multi: 0,
             before: 0,
             total,
             base,
             began: now.mono,
-            part_began: now.mono,
             resume: now.mono,
             cutting: false,
-            unread: false,
             old: false,
         }));
+    }
+
+    /// Begins to read a part.
+    fn open_part(&mut self, now: Now<'_>, part: (Kind, String)) -> Part {
+        let (file, path) = (self.next_file(), self.aof_path(&part.1));
+        let (part, open) = Part::open(now.mono, part, file, path);
         self.replay_op(open, Step::Read { file });
+        part
     }
 
     pub(super) fn replay_disk_done(
@@ -183,12 +142,12 @@ impl Server {
         match step {
             // A part may end while more of it is being read.
             Step::Read { file }
-                if self.service.aof.load.as_ref().is_none_or(|load| load.file != file) => {}
+                if self.service.aof.load.as_ref().is_none_or(|load| load.part.file() != file) => {}
             Step::Read { .. } => self.part_read(now, result),
             Step::CutOpened { file } => match result {
                 Ok(_) => {
                     let Some(load) = &self.service.aof.load else { return };
-                    let len = load.valid;
+                    let len = load.part.valid();
                     self.replay_op(DiskOp::Truncate { file, len }, Step::Cut { file });
                 }
                 Err(error) => self.part_not_cut(now, &error),
@@ -206,8 +165,8 @@ impl Server {
 
     fn part_read(&mut self, now: Now<'_>, result: Result<DiskDone, DiskError>) {
         let Some(load) = &mut self.service.aof.load else { return };
-        if let Err(error) = load.source.ended(result) {
-            let (name, open) = (load.name.clone(), load.source.is_open());
+        if let Err(error) = load.part.read(result) {
+            let (name, open) = (load.part.name.clone(), load.part.is_open());
             let missing = error.kind == DiskErrorKind::NotFound;
             self.log(LogLevel::Warning, || match (open, missing) {
                 (true, _) => {
@@ -225,9 +184,9 @@ impl Server {
 
     fn read_part_on(&mut self) {
         while let Some(load) = &mut self.service.aof.load
-            && let Some(read) = load.source.read_ahead()
+            && let Some(read) = load.part.read_ahead()
         {
-            let file = load.file;
+            let file = load.part.file();
             self.replay_op(read, Step::Read { file });
         }
     }
@@ -235,15 +194,7 @@ impl Server {
     /// When the load is to go on.
     pub(in crate::server) fn replay_wake(&self) -> Option<Mono> {
         let load = self.service.aof.load.as_deref().filter(|load| !load.cutting)?;
-        let has_bytes = match &load.form {
-            Form::Unknown(_) => false,
-            Form::Rdb(intake) => intake.has_bytes() || intake.is_done(),
-            Form::Commands(_) => load.unread,
-        };
-        let goes_on = has_bytes
-            || load.source.is_ready()
-            || load.source.is_open() && load.source.is_exhausted();
-        goes_on.then(|| load.resume.max(self.now.0))
+        load.part.can_advance().then(|| load.resume.max(self.now.0))
     }
 
     /// Lets the load that was told to be slow go on at this time at the latest.
@@ -265,112 +216,61 @@ impl Server {
         let result = self.load_slice_of(now, &mut load);
         self.service.keyspace.env.expire_mode = mode;
         self.service.consumers = consumers;
-        if let Form::Rdb(intake) = &mut load.form {
-            for (level, text) in mem::take(&mut intake.lines) {
-                self.log(level, || text);
-            }
+        for (level, text) in load.part.take_lines() {
+            self.log(level, || text);
         }
-        let offset = match &load.form {
-            Form::Unknown(_) => 0,
-            Form::Rdb(intake) => intake.offset(),
-            Form::Commands(records) => records.offset(),
-        };
-        self.loading_progress(load.before + offset);
+        self.loading_progress(load.before + load.part.offset());
         self.service.aof.load = Some(load);
         match result {
-            Ok(Progress::More) => self.read_part_on(),
-            Ok(Progress::Whole) => self.part_loaded(now),
-            Ok(Progress::Torn) => self.part_torn(now),
+            Ok(None) => self.read_part_on(),
+            Ok(Some(End::Whole)) => self.part_loaded(now),
+            Ok(Some(end @ (End::Torn | End::OpenTransaction))) => self.part_torn(now, end),
             Err(broken) => self.part_broken(now, broken),
         }
     }
 
-    fn load_slice_of(&mut self, now: Now<'_>, load: &mut Load) -> Result<Progress, Broken> {
+    /// Carries out a slice of what the part yields. Returns how the part ends, if it does.
+    fn load_slice_of(&mut self, now: Now<'_>, load: &mut Load) -> Result<Option<End>, Broken> {
         let delay = u64::try_from(self.config.settings().key_load_delay).unwrap_or(0);
         let most = match delay {
             0 => COMMANDS,
             delay => usize::try_from(1_000 / delay).unwrap_or(1).clamp(1, COMMANDS),
         };
-        let taken = match &mut load.form {
-            Form::Unknown(first) => {
-                match load.source.take() {
-                    Some(bytes) => first.extend_from_slice(&bytes),
-                    None if load.source.is_exhausted() => {}
-                    None => return Ok(Progress::More),
+        let (mut taken, mut bytes, mut end) = (0, 0, None);
+        while taken < most && bytes <= SLICE {
+            match load.part.advance().map_err(|BadRecord| Broken::Format)? {
+                Next::Wait => break,
+                Next::RdbBegins => self.begin_rdb(now, load),
+                Next::Rdb => {
+                    let keys = if delay == 0 { usize::MAX } else { most };
+                    let keyspace = &mut self.service.keyspace;
+                    let (keys, done) =
+                        load.part.take_in(keyspace, SLICE, keys).map_err(Broken::Rdb)?;
+                    taken += keys;
+                    if let Some(intake) = done {
+                        self.rdb_taken_in(load.old, *intake);
+                    }
+                    break;
                 }
-                if first.len() < RDB_MAGIC.len() && !load.source.is_exhausted() {
-                    return Ok(Progress::More);
+                Next::Command(args) => {
+                    taken += 1;
+                    bytes += args.as_args().bytes();
+                    self.replay(now, &mut load.client, &args)?;
+                    load.part.carried_out(load.client.state.transaction.is_some());
                 }
-                let bytes = mem::take(first);
-                self.begin_part(now, load, bytes);
-                return Ok(Progress::More);
+                Next::End(how) => {
+                    end = Some(how);
+                    break;
+                }
             }
-            Form::Rdb(intake) => {
-                let keys = if delay == 0 { usize::MAX } else { most };
-                let taken =
-                    intake.step(&mut self.service.keyspace, SLICE, keys).map_err(Broken::Rdb)?;
-                if intake.is_done() {
-                    let (rest, offset) = (intake.rest(), intake.offset());
-                    for (level, text) in mem::take(&mut intake.lines) {
-                        self.log(level, || text);
-                    }
-                    self.service.persistence.libraries.clone_from(&intake.libraries);
-                    let summary = intake.summary();
-                    self.notice(|| summary);
-                    if load.old {
-                        self.notice(|| "Reading the remaining AOF tail...".to_owned());
-                    }
-                    let mut records = Records::starting_at(offset);
-                    records.feed(&rest);
-                    load.valid = offset;
-                    load.form = Form::Commands(Box::new(records));
-                    load.unread = true;
-                } else if !intake.has_bytes() && taken < keys {
-                    match load.source.take() {
-                        Some(bytes) => intake.hand_in(bytes),
-                        None if load.source.is_exhausted() => {
-                            intake.end().map_err(Broken::Rdb)?;
-                        }
-                        None => {}
-                    }
-                }
-                taken
-            }
-            Form::Commands(_) => {
-                let taken = self.replay_records(now, load, most)?;
-                if taken < most {
-                    load.unread = false;
-                    let Form::Commands(records) = &mut load.form else {
-                        return Ok(Progress::More);
-                    };
-                    match load.source.take() {
-                        Some(bytes) => {
-                            records.feed(&bytes);
-                            load.unread = true;
-                        }
-                        None if load.source.is_exhausted() => {
-                            return Ok(self.end_of_part(load));
-                        }
-                        None => {}
-                    }
-                }
-                taken
-            }
-        };
+        }
         load.resume = now.mono + Duration::from_micros(delay.saturating_mul(taken as u64));
-        Ok(Progress::More)
+        Ok(end)
     }
 
-    /// The first bytes of a part are there.
-    fn begin_part(&mut self, now: Now<'_>, load: &mut Load, bytes: Vec<u8>) {
-        if !bytes.starts_with(RDB_MAGIC) {
-            let mut records = Records::default();
-            records.feed(&bytes);
-            load.form = Form::Commands(Box::new(records));
-            load.unread = true;
-            return;
-        }
-        load.old = load.name == self.config.settings().aof.appendfilename;
+    /// A part begins as RDB does.
+    fn begin_rdb(&mut self, now: Now<'_>, load: &mut Load) {
+        load.old = load.part.name == self.config.settings().aof.appendfilename;
         let text = match load.old {
             true => "Reading RDB preamble from AOF file...",
             false => "Reading RDB base file on AOF loading...",
@@ -378,55 +278,29 @@ impl Server {
         self.notice(|| text.to_owned());
         let mut options = self.intake_options(now);
         options.drop_expired = false;
-        let mut intake = Intake::new(options);
-        intake.expect(load.source.len());
-        intake.hand_in(bytes);
-        load.form = Form::Rdb(Box::new(intake));
+        load.part.begin_rdb(Intake::new(options));
     }
 
-    /// Carries out the next commands. Returns how many; fewer than `most` mean that no more have
-    /// come whole.
-    fn replay_records(
-        &mut self,
-        now: Now<'_>,
-        load: &mut Load,
-        most: usize,
-    ) -> Result<usize, Broken> {
-        let (mut taken, mut bytes) = (0, 0);
-        while taken < most {
-            let Form::Commands(records) = &mut load.form else { return Ok(taken) };
-            let args: OwnedArgs = match records.next_record() {
-                Ok(Some(Record::Command(args))) => args.into(),
-                Ok(Some(Record::Annotation(_))) => {
-                    load.valid = records.offset();
-                    continue;
-                }
-                Ok(None) => return Ok(taken),
-                Err(_) => return Err(Broken::Format),
-            };
-            let offset = records.offset();
-            taken += 1;
-            bytes += args.as_args().bytes();
-            let before = load.valid;
-            if self.replay(now, &mut load.client, &args)? {
-                load.multi = before;
-            }
-            load.valid = offset;
-            if bytes > SLICE {
-                // The rest of the slice went into these few.
-                taken = most;
-            }
+    /// All of an RDB base has been taken in.
+    fn rdb_taken_in(&mut self, old: bool, mut intake: Intake) {
+        for (level, text) in mem::take(&mut intake.lines) {
+            self.log(level, || text);
         }
-        Ok(taken)
+        let summary = intake.summary();
+        self.service.persistence.libraries = intake.libraries;
+        self.notice(|| summary);
+        if old {
+            self.notice(|| "Reading the remaining AOF tail...".to_owned());
+        }
     }
 
-    /// Carries out one command. True if it begins a transaction.
+    /// Carries out one command, or queues it in a transaction.
     fn replay(
         &mut self,
         now: Now<'_>,
         client: &mut Client,
         args: &OwnedArgs,
-    ) -> Result<bool, Broken> {
+    ) -> Result<(), Broken> {
         let args = args.as_args();
         let Ok(command) = self.find_command(args) else {
             return Err(Broken::Unknown(args.at(0).to_vec()));
@@ -440,31 +314,15 @@ impl Server {
             }
             _ => self.call_again(now, client, command, args),
         }
-        Ok(command.meta.is(special::MULTI))
-    }
-
-    fn end_of_part(&mut self, load: &mut Load) -> Progress {
-        let Form::Commands(records) = &load.form else { return Progress::Whole };
-        if records.is_torn() {
-            load.leave_transaction();
-            return Progress::Torn;
-        }
-        if load.client.state.transaction.is_some() {
-            let name = &load.name;
-            self.log(LogLevel::Warning, || {
-                format!("Revert incomplete MULTI/EXEC transaction in AOF file {name}")
-            });
-            load.leave_transaction();
-            return Progress::Torn;
-        }
-        Progress::Whole
+        Ok(())
     }
 
     fn part_loaded(&mut self, now: Now<'_>) {
         let Some(load) = &self.service.aof.load else { return };
-        if load.source.len() > 0 {
-            let kind = if load.kind == Kind::Base { "base" } else { "incr" };
-            let (name, seconds) = (&load.name, now.mono.since(load.part_began).as_secs_f64());
+        let part = &load.part;
+        if part.len() > 0 {
+            let kind = if part.kind == Kind::Base { "base" } else { "incr" };
+            let (name, seconds) = (&part.name, now.mono.since(part.began).as_secs_f64());
             let text = format!("DB loaded from {kind} file {name}: {seconds:.3} seconds");
             self.notice(|| text);
         }
@@ -473,30 +331,30 @@ impl Server {
 
     fn next_part(&mut self, now: Now<'_>) {
         let Some(load) = &mut self.service.aof.load else { return };
-        let close = load.source.close();
-        load.before += load.source.len();
+        let close = load.part.close();
+        load.before += load.part.len();
         load.client.state.transaction = None;
         load.client.state.db = 0;
+        let next = load.parts.pop_front();
         if let Some(close) = close {
             self.disk_op(close, DiskWork::Nothing);
         }
-        let next = self.service.aof.load.as_mut().and_then(|load| load.parts.pop_front());
-        let Some((kind, name)) = next else { return self.load_complete(now) };
-        let file = self.next_file();
-        let (source, open) = FileSource::open(file, self.aof_path(&name));
+        let Some(next) = next else { return self.load_complete(now) };
+        let part = self.open_part(now, next);
         if let Some(load) = &mut self.service.aof.load {
-            (load.file, load.source) = (file, source);
-            load.form = Form::Unknown(Vec::new());
-            (load.kind, load.name) = (kind, name);
-            (load.valid, load.multi, load.unread) = (0, 0, false);
-            load.part_began = now.mono;
+            load.part = part;
         }
-        self.replay_op(open, Step::Read { file });
     }
 
-    fn part_torn(&mut self, now: Now<'_>) {
+    fn part_torn(&mut self, now: Now<'_>, end: End) {
         let Some(load) = &mut self.service.aof.load else { return };
-        let (name, valid, last) = (load.name.clone(), load.valid, load.parts.is_empty());
+        let (name, valid) = (load.part.name.clone(), load.part.valid());
+        let last = load.parts.is_empty();
+        if end == End::OpenTransaction {
+            self.log(LogLevel::Warning, || {
+                format!("Revert incomplete MULTI/EXEC transaction in AOF file {name}")
+            });
+        }
         if !self.config.settings().aof.aof_load_truncated {
             self.log(LogLevel::Warning, || {
                 format!(
@@ -532,7 +390,7 @@ impl Server {
     fn part_cut(&mut self, now: Now<'_>) {
         let Some(load) = &mut self.service.aof.load else { return };
         load.cutting = false;
-        let name = load.name.clone();
+        let name = load.part.name.clone();
         self.log(LogLevel::Warning, || {
             format!("AOF {name} loaded anyway because aof-load-truncated is enabled")
         });
@@ -541,16 +399,14 @@ impl Server {
 
     fn part_not_cut(&mut self, now: Now<'_>, error: &DiskError) {
         let Some(load) = &self.service.aof.load else { return };
-        let name = load.name.clone();
+        let name = load.part.name.clone();
         self.log(LogLevel::Warning, || format!("Error truncating the AOF file {name}: {error}"));
         self.load_failed(now);
     }
 
     fn part_broken(&mut self, now: Now<'_>, broken: Broken) {
         let Some(load) = &mut self.service.aof.load else { return };
-        load.leave_transaction();
-        let (name, old) = (load.name.clone(), load.old);
-        let valid = load.valid;
+        let (name, old, valid) = (load.part.name.clone(), load.old, load.part.valid());
         match broken {
             Broken::Format => {
                 self.log(LogLevel::Warning, || {
@@ -592,7 +448,7 @@ impl Server {
 
     fn load_failed(&mut self, now: Now<'_>) {
         let Some(load) = self.service.aof.load.take() else { return };
-        if let Some(close) = load.source.close() {
+        if let Some(close) = load.part.close() {
             self.disk_op(close, DiskWork::Nothing);
         }
         self.stop_loading();
