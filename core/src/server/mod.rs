@@ -11,6 +11,7 @@
 //! * `transactions`, `blocking`, `notify`: what binds clients to keys and to each other;
 //! * `migrate`: keys that move to another server;
 //! * `cluster`: the server as a node of a cluster;
+//! * `peers`: which conversation a connection that is no client's belongs to;
 //! * `client`: what the server keeps for a client: something of each of these;
 //! * `memory`, `info`: where memory goes, and the sections of INFO;
 //! * `eviction`: which keys go when memory is full;
@@ -52,6 +53,7 @@ mod memory;
 mod migrate;
 mod modules;
 mod notify;
+mod peers;
 mod persistence;
 mod prefetch;
 mod propagate;

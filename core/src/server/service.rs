@@ -10,7 +10,7 @@ use crate::command::{CommandError, Handler};
 use crate::front::config::OutputLimit;
 use crate::front::info_text::Text;
 use crate::front::{Check, Obstacles, PeerInput, Purpose, Service, ShutdownOptions, Table};
-use crate::machine::{ConnId, DiskDone, DiskError, NetError, Outbox, Signal};
+use crate::machine::{ConnId, DiskDone, DiskError, Outbox, Signal};
 use crate::resp::request::Args;
 use crate::store::{AccessPolicy, Entry};
 use crate::time::{Mono, Now};
@@ -124,39 +124,11 @@ impl Service for Redis {
     }
 
     fn peer(server: &mut Server, now: Now<'_>, conn: ConnId, input: PeerInput<'_>) {
-        if let PeerInput::Accepted { peer, local, .. } = &input {
-            return server.bus_accepted(now, conn, peer, local);
-        }
-        if server.is_bus_conn(conn) {
-            return server.bus_input(now, conn, input);
-        }
-        if server.is_handover_conn(conn) {
-            return server.export_input(now, conn, input);
-        }
-        if server.is_migrate_conn(conn) {
-            return server.migrate_input(now, conn, input);
-        }
-        match input {
-            PeerInput::Connected { local, peer } => server.link_connected(now, conn, local, peer),
-            PeerInput::ConnectFailed(error) => server.connect_failed(conn, error),
-            PeerInput::Received(bytes) => server.link_received(now, conn, bytes),
-            PeerInput::Ended => server.link_closed(now, conn, NetError::Eof),
-            PeerInput::Closed(error) => server.link_closed(now, conn, error),
-            PeerInput::Accepted { .. } | PeerInput::Drained => {}
-        }
+        server.peer_input(now, conn, input);
     }
 
     fn outbox(server: &mut Server, conn: ConnId) -> Option<&mut Outbox> {
-        if server.is_migrate_conn(conn) {
-            return server.migrate_outbox(conn);
-        }
-        if server.is_bus_conn(conn) {
-            return server.bus_outbox(conn);
-        }
-        if server.is_handover_conn(conn) {
-            return server.export_outbox();
-        }
-        server.link_outbox(conn)
+        server.peer_outbox(conn)
     }
 
     fn disk_done(

@@ -123,8 +123,8 @@ impl Server {
     }
 
     /// Whether a connection is one to the target of a MIGRATE.
-    pub(in crate::server) fn is_migrate_conn(&mut self, conn: ConnId) -> bool {
-        self.service.migration.sockets.get(conn).is_some()
+    pub(in crate::server) fn is_migrate_conn(&self, conn: ConnId) -> bool {
+        self.service.migration.sockets.has(conn)
     }
 
     /// The outbox of a connection to the target of a MIGRATE.

@@ -41,6 +41,11 @@ impl Sockets {
         self.all.len()
     }
 
+    /// Whether a connection is one of these.
+    pub(super) fn has(&self, conn: ConnId) -> bool {
+        self.all.iter().any(|socket| socket.peer.is(conn))
+    }
+
     pub(super) fn get(&mut self, conn: ConnId) -> Option<&mut Socket> {
         self.all.iter_mut().find(|socket| socket.peer.is(conn))
     }

@@ -108,6 +108,11 @@ impl Link {
 }
 
 impl Server {
+    /// Whether a connection is the one to the primary, before the stream flows.
+    pub(in crate::server) fn is_primary_conn(&self, conn: ConnId) -> bool {
+        self.service.replication.link().is_some_and(|link| link.conn == conn)
+    }
+
     /// The outbox of the connection to the primary, before the stream flows.
     pub(in crate::server) fn link_outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
         let link = self.service.replication.link_mut().filter(|link| link.conn == conn)?;
