@@ -220,10 +220,26 @@ fn write_id(reply: &mut Reply<'_>, id: StreamId) {
 }
 
 /// An ID as text, without an allocation.
-fn id_text(id: StreamId) -> smallvec::SmallVec<[u8; 44]> {
-    let mut text = smallvec::SmallVec::new();
-    text.extend_from_slice(itoa::Buffer::new().format(id.ms).as_bytes());
-    text.push(b'-');
-    text.extend_from_slice(itoa::Buffer::new().format(id.seq).as_bytes());
+fn id_text(id: StreamId) -> IdText {
+    let mut text = IdText { bytes: [b'-'; 41], len: 0 };
+    let (mut ms, mut seq) = (itoa::Buffer::new(), itoa::Buffer::new());
+    let (ms, seq) = (ms.format(id.ms).as_bytes(), seq.format(id.seq).as_bytes());
+    text.len = ms.len() + 1 + seq.len();
+    text.bytes[..ms.len()].copy_from_slice(ms);
+    text.bytes[ms.len() + 1..text.len].copy_from_slice(seq);
     text
+}
+
+/// The text of an ID: two numbers of up to twenty digits and a dash.
+struct IdText {
+    bytes: [u8; 41],
+    len: usize,
+}
+
+impl core::ops::Deref for IdText {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
 }

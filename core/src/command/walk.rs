@@ -13,7 +13,8 @@ use super::streams::write_entry;
 use crate::resp::Proto;
 use crate::resp::reply::Reply;
 use crate::rng::Rng;
-use crate::store::value::{Item, StringRef, ValueRef};
+use crate::store::value::stream::Entry as StreamEntry;
+use crate::store::value::{Item, Stream, StringRef, ValueRef};
 use crate::store::{AccessClock, Entry};
 
 /// Elements in a slice.
@@ -182,6 +183,35 @@ pub(super) fn write(
         return;
     }
     let done = slice(reply, rng, value, walk, at, count);
+    leave(reply, rest, value, walk, (at, count), done);
+}
+
+/// The same for entries of a stream that were found already: `entries` begins with the one whose rank
+/// is `at`.
+pub(super) fn write_entries<'a>(
+    reply: &mut Reply<'_>,
+    rest: &mut Option<Rest>,
+    (stream, entries): (&Stream, impl Iterator<Item = StreamEntry<'a>>),
+    (at, count): (usize, usize),
+) {
+    if reply.is_muted() {
+        return;
+    }
+    let entries = entries.take(count.min(ITEMS));
+    let done = each(reply, entries, |reply, entry| write_entry(reply, &entry));
+    let (value, walk) = (ValueRef::Stream(stream), Walk::Entries { reverse: false });
+    leave(reply, rest, value, walk, (at, count), done);
+}
+
+/// Leaves to `rest` what is to be written of `count` elements from `at` on behind the first `done`.
+fn leave(
+    reply: &Reply<'_>,
+    rest: &mut Option<Rest>,
+    value: ValueRef<'_>,
+    walk: Walk,
+    (at, count): (usize, usize),
+    done: usize,
+) {
     if done < count && done > 0 {
         let at = match walk {
             Walk::Ranks { reverse: true, .. } | Walk::Entries { reverse: true } => {

@@ -288,6 +288,14 @@ impl<'a> Reply<'a> {
 
     #[inline]
     fn head(&mut self, mark: u8, value: i64) {
+        if let 0..10 = value {
+            return self.raw(&[mark, b'0' + value as u8, b'\r', b'\n']);
+        }
+        self.long_head(mark, value);
+    }
+
+    #[inline(never)]
+    fn long_head(&mut self, mark: u8, value: i64) {
         let mut buffer = itoa::Buffer::new();
         self.parts([&[mark], buffer.format(value).as_bytes(), b"\r\n"]);
     }

@@ -9,9 +9,10 @@ pub(crate) const fn allocated(bytes: usize) -> usize {
     if bytes <= 64 {
         return bytes.next_multiple_of(8);
     }
+    // A power of two, so that rounding up to its multiples takes no division.
     let step = (1 << (bytes - 1).ilog2()) / 4;
-    match bytes.checked_next_multiple_of(step) {
-        Some(rounded) => rounded,
+    match bytes.checked_add(step - 1) {
+        Some(over) => over & !(step - 1),
         None => bytes,
     }
 }

@@ -1,6 +1,8 @@
 //! What a group has delivered and its consumers have not acknowledged: XACK, XPENDING, XCLAIM and
 //! XAUTOCLAIM.
 
+use smallvec::SmallVec;
+
 use super::groups::{Progress, propagate_last_id};
 use super::read::Claim;
 use super::{ids, write_entry, write_id};
@@ -34,7 +36,8 @@ pub(super) fn xack(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
         return Ok(());
     }
     // All are looked at before any is acknowledged.
-    let ids = ctx.args.from(3).iter().map(ids::strict).collect::<Result<Vec<_>, _>>()?;
+    let ids = ctx.args.from(3).iter().map(ids::strict);
+    let ids = ids.collect::<Result<SmallVec<[StreamId; 8]>, _>>()?;
     let edited = db.edit(key, |stream: &mut Stream| {
         stream.change_group(group, |group| {
             ids.into_iter().filter(|id| group.acknowledge(*id)).count()

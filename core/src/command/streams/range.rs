@@ -36,20 +36,18 @@ fn range(ctx: &mut Ctx<'_>, reverse: bool) -> Result<(), CommandError> {
         ctx.reply.null_array();
         return Ok(());
     }
-    let (from, until) = ranks(stream, start, end);
+    let (from, entries) = stream.seek(start);
+    let until = end.next().map_or(stream.len(), |next| stream.rank(next)).max(from);
     let n = (until - from).min(count.unwrap_or(usize::MAX));
     ctx.reply.array(n);
-    let at = if reverse { until.saturating_sub(1) } else { from };
-    let (rest, walk) = (&mut ctx.rest, Walk::Entries { reverse });
-    walk::write(&mut ctx.reply, rest, ctx.rng, ValueRef::Stream(stream), walk, (at, n));
+    let (reply, rest) = (&mut ctx.reply, &mut ctx.rest);
+    if reverse {
+        let (at, walk) = (until.saturating_sub(1), Walk::Entries { reverse });
+        walk::write(reply, rest, ctx.rng, ValueRef::Stream(stream), walk, (at, n));
+    } else {
+        walk::write_entries(reply, rest, (stream, entries), (from, n));
+    }
     Ok(())
-}
-
-/// The rank of the first entry in an interval, and of the first behind it.
-fn ranks(stream: &Stream, start: StreamId, end: StreamId) -> (usize, usize) {
-    let from = stream.rank(start);
-    let until = end.next().map_or(stream.len(), |next| stream.rank(next));
-    (from, until.max(from))
 }
 
 pub(super) fn xlen(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {

@@ -1,14 +1,17 @@
 //! XREAD and XREADGROUP.
 
+use smallvec::SmallVec;
+
 use super::groups::{Progress, propagate_last_id};
 use super::{id_text, ids, write_entry, write_id};
 use crate::command::context::{EmptyReply, Wait};
 use crate::command::error::up_to_nul;
-use crate::command::walk::{self, Walk};
+use crate::command::walk;
 use crate::command::{Class, CommandError, Ctx};
 use crate::resp::Proto;
 use crate::resp::number::parse_i64;
 use crate::resp::request::{Args, OwnedArgs};
+use crate::store::value::stream::Iter;
 use crate::store::value::{Stream, StreamId};
 use crate::store::{Type, ValueRef};
 use crate::time::Duration;
@@ -46,7 +49,7 @@ enum From {
 pub(super) fn xread(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     let query = Query::parse(ctx, false)?;
     let starts = starts(ctx, &query)?;
-    let mut served = Vec::new();
+    let mut served = SmallVec::<[(usize, StreamId); 2]>::new();
     let mut db = ctx.keyspace.db(ctx.db);
     for (index, start) in starts.iter().enumerate() {
         let From::Behind(id) = *start else { continue };
@@ -67,18 +70,14 @@ pub(super) fn xread(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
         let db = ctx.keyspace.db(ctx.db);
         let value = db.peek(db.key(name));
         let Some(ValueRef::Stream(stream)) = value else { continue };
-        let from = id.next().map_or(stream.len(), |next| stream.rank(next));
+        let (from, entries) = behind(stream, id);
         let count = query.limit(stream.len() - from);
         ctx.reply.array(count);
         if n == last {
             // What comes last may come in slices.
-            let walk = Walk::Entries { reverse: false };
-            let rest = &mut ctx.rest;
-            let stream = ValueRef::Stream(stream);
-            walk::write(&mut ctx.reply, rest, ctx.rng, stream, walk, (from, count));
+            walk::write_entries(&mut ctx.reply, &mut ctx.rest, (stream, entries), (from, count));
         } else {
-            let entries = stream.iter_from(from).take(count);
-            entries.for_each(|entry| write_entry(&mut ctx.reply, &entry));
+            entries.take(count).for_each(|entry| write_entry(&mut ctx.reply, &entry));
         }
     }
     Ok(())
@@ -92,7 +91,7 @@ pub(super) fn xreadgroup(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     let starts = starts(ctx, &query)?;
     // Its effects are propagated instead of the command.
     ctx.effects.withhold();
-    let mut served = Vec::new();
+    let mut served = SmallVec::<[(usize, From); 2]>::new();
     for (index, start) in starts.iter().enumerate() {
         if begin(ctx, query.key(ctx.args, index), reader, *start)? {
             served.push((index, *start));
@@ -191,8 +190,17 @@ impl<'a> Query<'a> {
     }
 }
 
+/// How many entries come up to this ID, and those behind it.
+fn behind(stream: &Stream, id: StreamId) -> (usize, Iter<'_>) {
+    // Behind the very last ID there is nothing.
+    id.next().map_or_else(|| (stream.len(), stream.iter_from(stream.len())), |id| stream.seek(id))
+}
+
+/// From where on each stream is read; mostly it is one.
+type Starts = SmallVec<[From; 2]>;
+
 /// From where on each stream is to be read. The keys must hold streams, which have the group.
-fn starts(ctx: &mut Ctx<'_>, query: &Query<'_>) -> Result<Vec<From>, CommandError> {
+fn starts(ctx: &mut Ctx<'_>, query: &Query<'_>) -> Result<Starts, CommandError> {
     let args = ctx.args;
     let mut db = ctx.keyspace.db(ctx.db);
     (0..query.keys)
@@ -284,11 +292,11 @@ fn deliver(
     let edited = db.edit(db.key(name), |stream: &mut Stream| {
         let group = stream.group(reader.group)?;
         let mut progress = Progress { id: group.last_id(), read: group.entries_read() };
-        let from = progress.id.next().map_or(stream.len(), |next| stream.rank(next));
+        let (from, entries) = behind(stream, progress.id);
         let count = query.limit(stream.len() - from);
         reply.array(count);
-        let mut delivered = Vec::new();
-        for entry in stream.iter_from(from).take(count) {
+        let mut delivered = SmallVec::<[StreamId; 10]>::new();
+        for entry in entries.take(count) {
             write_entry(reply, &entry);
             let read = stream.entries_read_with(progress.read, entry.id);
             progress = Progress { id: entry.id, read };
@@ -297,7 +305,7 @@ fn deliver(
         stream.change_group(reader.group, |group| {
             group.set_last_id(progress.id, progress.read);
             if !reader.no_ack {
-                delivered.iter().for_each(|id| group.deliver(*id, reader.consumer, now, 1));
+                group.deliver_all(delivered.iter().copied(), reader.consumer, now, 1);
                 group.change_consumer(reader.consumer, |consumer| consumer.active = Some(now));
             }
         });

@@ -10,7 +10,7 @@
 
 use core::fmt;
 
-use encoding::{Head, backlen_size, checked_entry_len, decode, entry_len, read_backlen};
+use encoding::{Head, backlen_size, checked_entry_len, decode, entry_len, integer, read_backlen};
 
 use crate::resp::number::parse_i64;
 use crate::store::size::allocated;
@@ -204,6 +204,28 @@ impl<'a> PackRef<'a> {
             }
             Some(at)
         }
+    }
+
+    /// The position behind `n` elements from `at` on, if there are so many.
+    #[inline]
+    pub fn skip(self, at: usize, n: usize) -> Option<usize> {
+        let mut at = at;
+        for _ in 0..n {
+            if at >= self.end() {
+                return None;
+            }
+            at = self.after(at);
+        }
+        Some(at)
+    }
+
+    /// The integer at `at`, and where the element behind it is. `None` if a string is there, or
+    /// nothing.
+    #[inline]
+    pub fn integer(self, at: usize) -> Option<(i64, usize)> {
+        let (n, len) = integer(self.0.get(at..)?)?;
+        // An integer is so short that its back length takes one byte.
+        Some((n, at + len + 1))
     }
 
     /// The element at `at`.

@@ -160,8 +160,42 @@ impl<T: Item> Seq<T> {
         Some(item)
     }
 
+    /// A cursor on the last item for whose key `before` is true, or on the first one if there is
+    /// none such, and how many positions come before it. As with [`Seq::rank`], `before` must be true
+    /// for a beginning of the sequence and false for the rest.
+    pub fn seek(&self, mut before: impl FnMut(T::Key) -> bool) -> Option<(Cursor<'_, T>, u64)> {
+        let (mut node, mut rank) = (&self.root, 0);
+        let mut path = SmallVec::new();
+        loop {
+            match node {
+                Node::Inner(kids) => {
+                    let i = kids.partition_point(|kid| before(kid.key)).saturating_sub(1);
+                    rank += kids[..i].iter().map(|kid| kid.weight).sum::<u64>();
+                    path.push((kids.as_slice(), i));
+                    node = &kids.get(i)?.node;
+                }
+                Node::Leaf(items) => {
+                    let at = items.partition_point(|item| before(item.key())).saturating_sub(1);
+                    rank += weight_of(&items[..at]);
+                    return (at < items.len()).then_some((Cursor { path, items, at }, rank));
+                }
+            }
+        }
+    }
+
+    /// The last item.
+    #[inline]
+    pub fn last(&self) -> Option<&T> {
+        self.get(self.weight.checked_sub(1)?).map(|(item, _)| item)
+    }
+
     /// A cursor on the item that covers `offset`.
     pub fn cursor(&self, offset: u64) -> Option<Cursor<'_, T>> {
+        self.cursor_within(offset).map(|(cursor, _)| cursor)
+    }
+
+    /// A cursor on the item that covers `offset`, and how far into it that is.
+    pub fn cursor_within(&self, offset: u64) -> Option<(Cursor<'_, T>, u64)> {
         let (mut node, mut offset) = (&self.root, offset);
         let mut path = SmallVec::new();
         loop {
@@ -173,7 +207,7 @@ impl<T: Item> Seq<T> {
                 }
                 Node::Leaf(items) => {
                     let at = covering_item(items, &mut offset)?;
-                    return Some(Cursor { path, items, at });
+                    return Some((Cursor { path, items, at }, offset));
                 }
             }
         }
@@ -319,6 +353,9 @@ impl<T: Item> Place<T> for AtOffset {
     }
 
     fn slot(&mut self, items: &[T]) -> usize {
+        if T::UNIT {
+            return items.len().min(self.0 as usize);
+        }
         for (i, item) in items.iter().enumerate() {
             if self.0 == 0 {
                 return i;

@@ -18,7 +18,7 @@ pub use group::{Consumer, Delivery, Group};
 pub use id::StreamId;
 pub use node::{Entry, Malformed, Node};
 
-use super::seq::Seq;
+use super::seq::{self, Seq};
 use crate::store::size::allocated;
 
 /// A stream.
@@ -36,6 +36,10 @@ pub struct Stream {
 
 /// A stream as it is read.
 pub type StreamRef<'a> = &'a Stream;
+
+/// Entries of a stream in the order of their IDs: what is left of a node, and the nodes behind it.
+#[derive(Debug)]
+pub struct Iter<'a>(Option<(seq::Cursor<'a, Node>, node::Entries<'a>)>);
 
 /// What a stream remembers of entries that may be gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -188,24 +192,31 @@ impl Stream {
 
     /// How many entries have smaller IDs.
     pub fn rank(&self, id: StreamId) -> usize {
-        let until = self.nodes.rank(|first| first <= id);
-        let Some((node, within)) = until.checked_sub(1).and_then(|at| self.nodes.get(at)) else {
-            return 0;
+        self.seek(id).0
+    }
+
+    /// How many entries have smaller IDs, and the entries behind those.
+    pub fn seek(&self, id: StreamId) -> (usize, Iter<'_>) {
+        let Some((nodes, start)) = self.nodes.seek(|first| first <= id) else {
+            return (0, Iter(None));
         };
-        let start = until - 1 - within;
-        (start + node.entries().take_while(|entry| entry.id < id).count() as u64) as usize
+        let (before, entries) = nodes.get().seek(id);
+        ((start + before) as usize, Iter(Some((nodes, entries))))
     }
 
     /// The entry with this ID, and its rank.
     pub fn find(&self, id: StreamId) -> Option<(usize, Entry<'_>)> {
-        let rank = self.rank(id);
-        self.iter_from(rank).next().filter(|entry| entry.id == id).map(|entry| (rank, entry))
+        let (rank, mut entries) = self.seek(id);
+        entries.next().filter(|entry| entry.id == id).map(|entry| (rank, entry))
     }
 
     /// The entries from `rank` on.
-    pub fn iter_from(&self, rank: usize) -> impl Iterator<Item = Entry<'_>> {
-        let (at, within) = (rank as u64, self.nodes.get(rank as u64).map_or(0, |(_, n)| n));
-        self.nodes.iter_from(at).flat_map(Node::entries).skip(within as usize)
+    pub fn iter_from(&self, rank: usize) -> Iter<'_> {
+        let at = self.nodes.cursor_within(rank as u64);
+        Iter(at.map(|(nodes, within)| {
+            let entries = nodes.get().entries_behind(within);
+            (nodes, entries)
+        }))
     }
 
     /// The entries from `rank` back to the first.
@@ -217,8 +228,7 @@ impl Stream {
 
     /// The ID of the last entry.
     pub fn top_id(&self) -> Option<StreamId> {
-        let last = self.len().checked_sub(1)?;
-        self.iter_back_from(last).next().map(|entry| entry.id)
+        self.nodes.last()?.entries_back().next().map(|entry| entry.id)
     }
 
     /// The ID of the first entry in the first node, be it deleted.
@@ -374,6 +384,24 @@ impl Stream {
         })?;
         self.node_bytes = (self.node_bytes + after).saturating_sub(before);
         Some(result)
+    }
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = Entry<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Entry<'a>> {
+        loop {
+            let (nodes, entries) = self.0.as_mut()?;
+            if let Some(entry) = entries.next() {
+                return Some(entry);
+            }
+            match nodes.forward() {
+                true => *entries = nodes.get().entries(),
+                false => self.0 = None,
+            }
+        }
     }
 }
 

@@ -147,18 +147,28 @@ pub(super) fn decode(b: &[u8]) -> (Item<'_>, usize) {
     }
 }
 
+/// The integer at the front, and its length without the back length. `None` if no integer is
+/// there.
+#[inline]
+pub(super) fn integer(b: &[u8]) -> Option<(i64, usize)> {
+    match *b.first()? {
+        n @ 0..=0x7F => Some((i64::from(n), 1)),
+        0xC0..=0xDF | 0xF1..=0xFF => Some((decode_integer(b), entry_len(b))),
+        _ => None,
+    }
+}
+
 /// The integer at the front, which takes more than a byte.
 fn decode_integer(b: &[u8]) -> i64 {
-    if let 0xC0..=0xDF = b[0] {
-        let n = u16::from(b[0] & 0x1F) << 8 | u16::from(b[1]);
-        // Thirteen bits, signed.
-        return i64::from((n << 3) as i16 >> 3);
+    match b[0] {
+        0xC0..=0xDF => {
+            let n = u16::from(b[0] & 0x1F) << 8 | u16::from(b[1]);
+            // Thirteen bits, signed.
+            i64::from((n << 3) as i16 >> 3)
+        }
+        0xF1 => i64::from(i16::from_le_bytes([b[1], b[2]])),
+        0xF2 => i64::from(i32::from_le_bytes([0, b[1], b[2], b[3]]) >> 8),
+        0xF3 => i64::from(i32::from_le_bytes([b[1], b[2], b[3], b[4]])),
+        _ => i64::from_le_bytes([b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8]]),
     }
-    let len = entry_len(b);
-    let mut n = 0u64;
-    for (i, &byte) in b[1..len].iter().enumerate() {
-        n |= u64::from(byte) << (8 * i);
-    }
-    let unused = 64 - 8 * (len as u32 - 1);
-    (n << unused) as i64 >> unused
 }

@@ -222,23 +222,42 @@ impl Group {
 
     /// Records the delivery of an entry to a consumer, and takes it from the one that had it before.
     pub fn deliver(&mut self, id: StreamId, consumer: &[u8], time: i64, count: u64) {
+        self.deliver_all(core::iter::once(id), consumer, time, count);
+    }
+
+    /// The same for several entries.
+    pub fn deliver_all(
+        &mut self,
+        ids: impl Iterator<Item = StreamId>,
+        consumer: &[u8],
+        time: i64,
+        count: u64,
+    ) {
         let Some(place) = self.place_of(consumer) else { return };
-        let rank = self.pending.rank(|other| other < id);
-        let before = self.pending.get(rank).map(|(delivery, _)| *delivery);
-        match before.filter(|delivery| delivery.id == id) {
-            Some(before) => {
-                let new = Delivery { id, time, count, consumer: place };
-                self.pending.update(rank, |delivery, _| *delivery = new);
-                if before.consumer == place {
-                    return;
+        for id in ids {
+            self.deliver_to(place, Delivery { id, time, count, consumer: place });
+        }
+    }
+
+    fn deliver_to(&mut self, place: u32, delivery: Delivery) {
+        let id = delivery.id;
+        // What is read for the first time comes behind all that was read before.
+        if self.pending.last().is_none_or(|last| last.id < id) {
+            self.pending.insert_by(|_| true, delivery);
+        } else {
+            let rank = self.pending.rank(|other| other < id);
+            let before = self.pending.get(rank).map(|(delivery, _)| *delivery);
+            match before.filter(|before| before.id == id) {
+                Some(before) => {
+                    self.pending.update(rank, |old, _| *old = delivery);
+                    if before.consumer == place {
+                        return;
+                    }
+                    if let Some(old) = self.consumer_mut(before.consumer) {
+                        old.disown(id);
+                    }
                 }
-                if let Some(old) = self.consumer_mut(before.consumer) {
-                    old.disown(id);
-                }
-            }
-            None => {
-                let delivery = Delivery { id, time, count, consumer: place };
-                self.pending.insert(rank, delivery);
+                None => self.pending.insert(rank, delivery),
             }
         }
         if let Some(new) = self.consumer_mut(place) {

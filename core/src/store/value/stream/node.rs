@@ -11,7 +11,7 @@ use triomphe::Arc;
 
 use super::{MAX_NODE_BYTES, NodeLimits, StreamId};
 use crate::store::size::allocated;
-use crate::store::value::listpack::{self, Item, Listpack, PackRef};
+use crate::store::value::listpack::{Item, Listpack, PackRef};
 use crate::store::value::seq;
 
 /// A run of entries.
@@ -23,14 +23,24 @@ pub struct Node {
 }
 
 /// An entry of a stream.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Entry<'a> {
     /// Its ID.
     pub id: StreamId,
     count: usize,
-    /// The names of the fields, if they stand in the master entry.
-    names: Option<listpack::Iter<'a>>,
-    items: listpack::Iter<'a>,
+    pack: PackRef<'a>,
+    /// Where the names of the fields begin, if they stand in the master entry.
+    names: Option<usize>,
+    /// Where the fields with their values begin, or the values alone.
+    items: usize,
+}
+
+/// The entries of a node that are not deleted, from one of them on.
+#[derive(Clone, Debug)]
+pub struct Entries<'a> {
+    run: Run<'a>,
+    /// Where the next entry is.
+    at: usize,
 }
 
 /// That a listpack does not hold entries.
@@ -119,8 +129,9 @@ impl Node {
 
     /// Adds an entry behind all others.
     pub(super) fn append(&mut self, id: StreamId, pairs: &[(&[u8], &[u8])]) {
-        let (names, count) = self.names();
-        let same = count == pairs.len()
+        let (pack, master) = (self.pack.view(), self.run().master);
+        let names = pack.iter_from(master.names);
+        let same = master.fields == pairs.len()
             && names.zip(pairs).all(|((_, name), (field, _))| name == Item::of(field));
         let apart = (id.ms.wrapping_sub(self.id.ms), id.seq.wrapping_sub(self.id.seq));
         let pack = Arc::make_mut(&mut self.pack);
@@ -131,8 +142,9 @@ impl Node {
 
     /// Marks an entry as deleted: the one with this rank among the live ones.
     pub(super) fn delete(&mut self, rank: u64) {
-        let at = self.places().filter(|place| !place.deleted()).nth(rank as usize);
-        if let Some(place) = at {
+        let run = self.run();
+        let place = run.live_from(run.master.start).nth(rank as usize);
+        if let Some(place) = place {
             self.mark_deleted(place.at, place.flags);
             self.add_to_counts(-1, 1);
         }
@@ -142,8 +154,11 @@ impl Node {
     /// those that were deleted before and the ID. Returns how many.
     pub(super) fn delete_front(&mut self, goes: impl Fn(u64, StreamId) -> bool) -> u64 {
         let mut deleted = 0;
-        let mut at = self.start();
-        while let Some(place) = self.place(at) {
+        let master = self.run().master;
+        let mut at = master.start;
+        // Marks do not move anything: what was read of the master entry holds until the end.
+        let place = |node: &Self, at| Run { id: node.id, pack: node.pack.view(), master }.place(at);
+        while let Some(place) = place(self, at) {
             if !goes(deleted, place.id) {
                 break;
             }
@@ -159,45 +174,58 @@ impl Node {
     }
 
     /// The entries that are not deleted.
-    pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
-        self.places().filter(|place| !place.deleted()).map(|place| self.entry(&place))
+    pub fn entries(&self) -> Entries<'_> {
+        let run = self.run();
+        Entries { at: run.master.start, run }
     }
 
-    /// The same from the last to the first.
-    pub(super) fn entries_back(&self) -> impl Iterator<Item = Entry<'_>> {
-        let (pack, start) = (self.pack.view(), self.start());
-        let mut end = pack.end();
-        let places = core::iter::from_fn(move || {
-            let last = pack.prev(end).filter(|last| *last >= start)?;
-            let mut at = last;
-            for _ in 0..usize::try_from(integer(pack.get(last))?).ok()? {
-                at = pack.prev(at).filter(|at| *at >= start)?;
+    /// The entries that are not deleted, without the first `skip` of them.
+    pub(super) fn entries_behind(&self, skip: u64) -> Entries<'_> {
+        let mut entries = self.entries();
+        for _ in 0..skip {
+            let Some(place) = entries.run.live_from(entries.at).next() else { break };
+            entries.at = place.end;
+        }
+        entries
+    }
+
+    /// The entries that are not deleted and whose IDs are not smaller, and how many are not
+    /// deleted before these.
+    pub(super) fn seek(&self, id: StreamId) -> (u64, Entries<'_>) {
+        let mut entries = self.entries();
+        let mut before = 0;
+        while let Some(place) = entries.run.place(entries.at) {
+            if place.id >= id {
+                break;
             }
-            // A count that leads nowhere ends the way.
-            let place = self.place(at).filter(|place| place.end == end)?;
-            end = at;
+            before += u64::from(!place.deleted());
+            entries.at = place.end;
+        }
+        (before, entries)
+    }
+
+    /// The entries that are not deleted, from the last to the first.
+    pub(super) fn entries_back(&self) -> impl Iterator<Item = Entry<'_>> {
+        let run = self.run();
+        let mut end = run.pack.end();
+        let places = core::iter::from_fn(move || {
+            let place = run.place_before(end)?;
+            end = place.at;
             Some(place)
         });
-        places.filter(|place| !place.deleted()).map(|place| self.entry(&place))
+        places.filter(|place| !place.deleted()).map(move |place| run.entry(&place))
     }
 
     /// The ID of the first entry, be it deleted.
     pub(super) fn first_id(&self) -> Option<StreamId> {
-        self.place(self.start()).map(|place| place.id)
+        let run = self.run();
+        run.place(run.master.start).map(|place| place.id)
     }
 
     /// The ID of the last entry, be it deleted; 0-0 if there is none.
     pub(super) fn last_id(&self) -> StreamId {
-        let pack = self.pack.view();
-        let back = || {
-            let last = pack.last()?;
-            let mut at = last;
-            for _ in 0..usize::try_from(integer(pack.get(last))?).ok().filter(|n| *n > 0)? {
-                at = pack.prev(at)?;
-            }
-            self.place(at).map(|place| place.id)
-        };
-        back().unwrap_or_default()
+        let run = self.run();
+        run.place_before(run.pack.end()).map(|place| place.id).unwrap_or_default()
     }
 
     /// How many entries are live, and how many are deleted, as the master entry says.
@@ -229,56 +257,116 @@ impl Node {
         pack.replace(at, itoa::Buffer::new().format(flags | DELETED).as_bytes());
     }
 
-    /// The names of the fields in the master entry, and how many these are.
-    fn names(&self) -> (listpack::Iter<'_>, usize) {
-        let mut items = self.pack.view().iter();
-        let count = items.nth(2).and_then(|(_, item)| integer(item)).unwrap_or(0);
-        (items, usize::try_from(count).unwrap_or(0))
+    /// Its listpack with what the master entry says, which is read once for a walk over entries.
+    #[inline]
+    fn run(&self) -> Run<'_> {
+        let pack = self.pack.view();
+        Run { id: self.id, pack, master: Master::read(pack).unwrap_or(Master::empty(pack)) }
     }
+}
 
+/// What the master entry says.
+#[derive(Clone, Copy, Debug)]
+struct Master {
+    /// How many fields it has.
+    fields: usize,
+    /// Where their names begin.
+    names: usize,
     /// Where the first entry is.
-    fn start(&self) -> usize {
-        let (mut names, count) = self.names();
+    start: usize,
+}
+
+impl Master {
+    #[inline]
+    fn read(pack: PackRef<'_>) -> Option<Self> {
+        // Behind the two counts.
+        let at = pack.skip(pack.first()?, 2)?;
+        let (fields, names) = pack.integer(at)?;
+        let fields = usize::try_from(fields).ok()?;
         // The names and the zero behind them.
-        names.nth(count);
-        names.position()
+        Some(Self { fields, names, start: pack.skip(names, fields.checked_add(1)?)? })
     }
 
-    fn places(&self) -> impl Iterator<Item = Placed> + '_ {
-        let mut at = self.start();
-        core::iter::from_fn(move || {
-            let place = self.place(at)?;
-            at = place.end;
-            Some(place)
-        })
+    /// That of a listpack without one: no entry follows.
+    fn empty(pack: PackRef<'_>) -> Self {
+        Self { fields: 0, names: pack.end(), start: pack.end() }
     }
+}
 
+/// The entries of a node, as they are walked over.
+#[derive(Clone, Copy, Debug)]
+struct Run<'a> {
+    /// What the IDs are counted from.
+    id: StreamId,
+    pack: PackRef<'a>,
+    master: Master,
+}
+
+impl<'a> Run<'a> {
     /// The entry that begins at `at`.
+    #[inline]
     fn place(&self, at: usize) -> Option<Placed> {
-        let mut items = self.pack.view().iter_from(at);
-        let mut number = || integer(items.next()?.1);
-        let (flags, ms, seq) = (number()?, number()?, number()?);
+        let pack = self.pack;
+        let (flags, next) = pack.integer(at)?;
+        let (ms, next) = pack.integer(next)?;
+        let (seq, next) = pack.integer(next)?;
         let id = StreamId {
             ms: self.id.ms.wrapping_add(ms as u64),
             seq: self.id.seq.wrapping_add(seq as u64),
         };
-        let (count, elements) = if flags & SAME_FIELDS != 0 {
-            let count = self.names().1;
-            (count, count)
+        let (count, fields, elements) = if flags & SAME_FIELDS != 0 {
+            (self.master.fields, next, self.master.fields)
         } else {
-            let count = usize::try_from(integer(items.next()?.1)?).ok()?;
-            (count, count.checked_mul(2)?)
+            let (count, fields) = pack.integer(next)?;
+            let count = usize::try_from(count).ok()?;
+            (count, fields, count.checked_mul(2)?)
         };
-        let fields = items.position();
         // And the number of elements behind them.
-        items.nth(elements)?;
-        Some(Placed { at, flags, id, count, fields, end: items.position() })
+        let end = pack.skip(fields, elements.checked_add(1)?)?;
+        Some(Placed { at, flags, id, count, fields, end })
     }
 
-    fn entry(&self, place: &Placed) -> Entry<'_> {
-        let names = (place.flags & SAME_FIELDS != 0).then(|| self.names().0);
-        let items = self.pack.view().iter_from(place.fields);
-        Entry { id: place.id, count: place.count, names, items }
+    /// The entry that ends at `end`.
+    fn place_before(&self, end: usize) -> Option<Placed> {
+        let (pack, start) = (self.pack, self.master.start);
+        let last = pack.prev(end).filter(|last| *last >= start)?;
+        let mut at = last;
+        for _ in 0..usize::try_from(pack.integer(last)?.0).ok()? {
+            at = pack.prev(at).filter(|at| *at >= start)?;
+        }
+        // A count that leads nowhere ends the way.
+        self.place(at).filter(|place| place.end == end)
+    }
+
+    /// The entries from `at` on that are not deleted.
+    #[inline]
+    fn live_from(self, mut at: usize) -> impl Iterator<Item = Placed> + use<'a> {
+        core::iter::from_fn(move || {
+            loop {
+                let place = self.place(at)?;
+                at = place.end;
+                if !place.deleted() {
+                    return Some(place);
+                }
+            }
+        })
+    }
+
+    #[inline]
+    fn entry(&self, place: &Placed) -> Entry<'a> {
+        let names = (place.flags & SAME_FIELDS != 0).then_some(self.master.names);
+        Entry { id: place.id, count: place.count, pack: self.pack, names, items: place.fields }
+    }
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = Entry<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Entry<'a>> {
+        let place = self.run.live_from(self.at).next()?;
+        self.at = place.end;
+        Some(self.run.entry(&place))
     }
 }
 
@@ -315,7 +403,8 @@ impl<'a> Entry<'a> {
 
     /// Its fields with their values.
     pub fn fields(&self) -> impl Iterator<Item = (Item<'a>, Item<'a>)> + use<'a> {
-        let (mut names, mut items) = (self.names.clone(), self.items.clone());
+        let mut names = self.names.map(|at| self.pack.iter_from(at));
+        let mut items = self.pack.iter_from(self.items);
         let pair = move || {
             let (_, field) = match &mut names {
                 Some(names) => names.next()?,
