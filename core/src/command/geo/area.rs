@@ -7,8 +7,18 @@ use super::hash::{Cell, FINEST, Place};
 /// An area around a place.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Area {
-    pub(super) centre: Place,
-    pub(super) shape: Shape,
+    centre: Place,
+    shape: Shape,
+    seen: From,
+}
+
+/// A place that distances are measured from, in radians.
+#[derive(Clone, Copy, Debug)]
+struct From {
+    longitude: f64,
+    latitude: f64,
+    /// The cosine of its latitude.
+    cos: f64,
 }
 
 /// The shape of an area, in metres.
@@ -26,27 +36,64 @@ const RADIANS: f64 = PI / 180.0;
 
 /// The distance between two places in metres, by the haversine formula.
 pub(super) fn distance(from: Place, to: Place) -> f64 {
-    let v = libm::sin((to.longitude * RADIANS - from.longitude * RADIANS) / 2.0);
-    if v == 0.0 {
-        return north_south(from.latitude, to.latitude);
+    From::new(from).distance(to, f64::INFINITY)
+}
+
+impl From {
+    fn new(place: Place) -> Self {
+        let (longitude, latitude) = (place.longitude * RADIANS, place.latitude * RADIANS);
+        From { longitude, latitude, cos: libm::cos(latitude) }
     }
-    let (lat1, lat2) = (from.latitude * RADIANS, to.latitude * RADIANS);
-    let u = libm::sin((lat2 - lat1) / 2.0);
-    let a = u * u + libm::cos(lat1) * libm::cos(lat2) * v * v;
-    2.0 * EARTH_RADIUS * libm::asin(a.sqrt())
+
+    /// The distance of a place in metres. If it is more than `most` it may be given as infinite,
+    /// as soon as that shows: most places that a search looks at are outside.
+    fn distance(&self, to: Place, most: f64) -> f64 {
+        // Far enough above the limit that rounding does not matter.
+        let beyond = most * (1.0 + 1e-9) + 1e-3;
+        let north_south = north_south_radians(self.latitude, to.latitude * RADIANS);
+        if north_south > beyond {
+            return f64::INFINITY;
+        }
+        let v = libm::sin((to.longitude * RADIANS - self.longitude) / 2.0);
+        if v == 0.0 {
+            return north_south;
+        }
+        let latitude = to.latitude * RADIANS;
+        let east_west = self.cos * libm::cos(latitude) * v * v;
+        // sin x <= x: the root of the haversine of what is near enough is at most this.
+        let root = beyond / (2.0 * EARTH_RADIUS);
+        if east_west > root * root {
+            return f64::INFINITY;
+        }
+        let u = libm::sin((latitude - self.latitude) / 2.0);
+        let a = u * u + east_west;
+        if a > root * root {
+            return f64::INFINITY;
+        }
+        2.0 * EARTH_RADIUS * libm::asin(a.sqrt())
+    }
 }
 
 /// The distance between two latitudes in metres.
 fn north_south(from: f64, to: f64) -> f64 {
-    EARTH_RADIUS * (to * RADIANS - from * RADIANS).abs()
+    north_south_radians(from * RADIANS, to * RADIANS)
+}
+
+fn north_south_radians(from: f64, to: f64) -> f64 {
+    EARTH_RADIUS * (to - from).abs()
 }
 
 impl Area {
+    /// An area of this shape.
+    pub(super) fn new(centre: Place, shape: Shape) -> Self {
+        Area { centre, shape, seen: From::new(centre) }
+    }
+
     /// The distance of a place from the centre, if it lies within the area.
     pub(super) fn distance_within(&self, place: Place) -> Option<f64> {
         match self.shape {
             Shape::Circle { radius } => {
-                let distance = distance(self.centre, place);
+                let distance = self.seen.distance(place, radius);
                 (distance <= radius).then_some(distance)
             }
             Shape::Box { width, height } => {
@@ -57,7 +104,7 @@ impl Area {
                 if distance(place, same_latitude) > width / 2.0 {
                     return None;
                 }
-                Some(distance(self.centre, place))
+                Some(self.seen.distance(place, f64::INFINITY))
             }
         }
     }
@@ -150,6 +197,8 @@ impl Area {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -163,7 +212,7 @@ mod tests {
     #[test]
     fn a_small_area_takes_few_cells() {
         let centre = Place::new(13.361389, 38.115556).unwrap();
-        let area = Area { centre, shape: Shape::Circle { radius: 100.0 } };
+        let area = Area::new(centre, Shape::Circle { radius: 100.0 });
         let cells = area.cells();
         assert!(cells.len() <= 4, "{cells:?}");
         let found = cells.iter().any(|cell| {
@@ -171,5 +220,28 @@ mod tests {
             (from..to).contains(&centre.score())
         });
         assert!(found);
+    }
+
+    proptest! {
+        #[test]
+        fn a_circle_has_the_places_that_are_near_enough(
+            longitude in -180.0..180.0f64,
+            latitude in -85.0..85.0f64,
+            (east, north) in (-1.0..1.0f64, -1.0..1.0f64),
+            size in 0.0..8.0f64,
+            part in 0.0..2.0f64,
+        ) {
+            let reach = 10f64.powf(-size) * 180.0;
+            let centre = Place::new(longitude, latitude).unwrap();
+            let place = Place {
+                longitude: (longitude + east * reach).clamp(-180.0, 180.0),
+                latitude: (latitude + north * reach).clamp(-85.0, 85.0),
+            };
+            let distance = distance(centre, place);
+            for radius in [distance, distance * part] {
+                let within = Area::new(centre, Shape::Circle { radius }).distance_within(place);
+                prop_assert_eq!(within, (distance <= radius).then_some(distance));
+            }
+        }
     }
 }

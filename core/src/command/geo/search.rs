@@ -11,6 +11,10 @@ use crate::resp::request::Args;
 use crate::store::Value;
 use crate::store::value::{Item, ZSet, ZSetRef};
 
+/// Of more members that are found than these, only the nearest are put in order if not all are given.
+/// Members at the same distance then come in any order, as in Redis.
+const MANY: usize = 64;
+
 /// The commands that search, which differ in how the area is told and what may be stored.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Command {
@@ -95,7 +99,7 @@ fn search(ctx: &mut Ctx<'_>, command: Command) -> Result<(), CommandError> {
     let set = db.view::<ZSet>(db.key(source))?;
     let query = Query::parse(args, command, set)?;
     let area = match (query.centre, query.shape) {
-        (Some(centre), Some(shape)) => Some(Area { centre, shape }),
+        (Some(centre), Some(shape)) => Some(Area::new(centre, shape)),
         // The key of the member that the search begins at is not there.
         _ => None,
     };
@@ -321,10 +325,17 @@ impl<'a> Query<'a> {
         }
         // To give the nearest, the order has to be known.
         let nearest = (self.count > 0 && !self.any).then_some(Order::Ascending);
-        match self.order.or(nearest) {
-            Some(Order::Ascending) => found.sort_by(|a, b| a.distance.total_cmp(&b.distance)),
-            Some(Order::Descending) => found.sort_by(|a, b| b.distance.total_cmp(&a.distance)),
-            None => {}
+        if let Some(order) = self.order.or(nearest) {
+            let compare = |a: &Found<'_>, b: &Found<'_>| match order {
+                Order::Ascending => a.distance.total_cmp(&b.distance),
+                Order::Descending => b.distance.total_cmp(&a.distance),
+            };
+            if self.count > 0 && self.count < found.len() && found.len() > MANY {
+                // Only those that are given have to be put in order.
+                found.select_nth_unstable_by(self.count - 1, compare);
+                found.truncate(self.count);
+            }
+            found.sort_by(compare);
         }
         if self.count > 0 {
             found.truncate(self.count);
