@@ -33,6 +33,7 @@
 //! * Time never runs backwards on the monotonic clock.
 
 mod disk;
+mod oom_score;
 mod outbox;
 mod process;
 
@@ -44,6 +45,7 @@ use serde::{Deserialize, Serialize};
 use crate::time::{Duration, Mono, Now};
 
 pub use disk::{DiskDone, DiskError, DiskErrorKind, DiskOp, FileStat, OpenMode};
+pub use oom_score::OomScore;
 pub use outbox::Outbox;
 pub use process::{
     ChildChange, ChildId, Command, ExitStatus, FileMode, Group, KillError, PipeId, Signal,
@@ -189,6 +191,11 @@ pub enum Input<'a> {
         /// Whether there was such a process.
         result: Result<(), KillError>,
     },
+    /// The answer to [`Output::OomScore`].
+    OomScore {
+        /// Whether the kernel took it; if not, why, in the words of the operating system.
+        result: Result<(), String>,
+    },
     /// The standard input is a terminal of this size. Comes after [`Input::Start`], and whenever the
     /// size changes.
     Terminal {
@@ -267,6 +274,9 @@ pub enum Output {
     KeepAlive(Option<Duration>),
     /// Do nothing at all with this process for so long (`DEBUG SLEEP`).
     Stall(Duration),
+    /// Tell the kernel how soon it may end this process when memory runs out; answered by one
+    /// [`Input::OomScore`].
+    OomScore(OomScore),
     /// Read from a stream; answered by one [`Input::Read`]. At most one is under way on a stream.
     Read {
         /// From which.

@@ -54,6 +54,7 @@ pub(crate) struct ServiceStats {
     pub(crate) migrate_cached_sockets: u64,
     pub(crate) slave_expires_tracked_keys: u64,
     pub(crate) unexpected_error_replies: u64,
+    pub(crate) snapshots: u64,
 }
 
 fn info<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
@@ -214,7 +215,8 @@ impl<S: Service> Front<S> {
         text.field("pubsub_patterns", self.pubsub.patterns());
         text.field("pubsubshard_channels", self.pubsub.shards());
         text.field("latest_fork_usec", 0);
-        text.field("total_forks", 0);
+        // Redis forks for each snapshot, and counts that.
+        text.field("total_forks", service.snapshots);
         text.field("migrate_cached_sockets", service.migrate_cached_sockets);
         text.field("slave_expires_tracked_keys", service.slave_expires_tracked_keys);
         text.field("active_defrag_hits", 0);

@@ -339,6 +339,7 @@ impl<S: Service> Machine for Front<S> {
             Input::Disk { op, result } => self.disk_done(now, op, result),
             Input::Signal(signal) => S::signal(self, signal),
             Input::Vitals(vitals) => self.vitals = vitals,
+            Input::OomScore { result } => S::oom_score_adjusted(self, now, result),
             Input::Spawned { child, result } => {
                 S::child(self, now, child, ChildNews::Spawned(result));
             }

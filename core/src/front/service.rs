@@ -374,6 +374,9 @@ pub trait Service: Clone + Debug + Send + Sync + Sized + 'static {
         false
     }
 
+    /// The driver has adjusted the OOM score of the process, or could not.
+    fn oom_score_adjusted(_front: &mut Front<Self>, _now: Now<'_>, _result: Result<(), String>) {}
+
     /// The working directory is about to change, or has changed (`done`).
     fn directory_changes(_front: &mut Front<Self>, _done: bool) {}
 }

@@ -114,6 +114,7 @@ impl Server {
             migrate_cached_sockets: self.migration_sockets() as u64,
             slave_expires_tracked_keys: self.own_keys() as u64,
             unexpected_error_replies: replication.unexpected_error_replies,
+            snapshots: self.snapshots_begun() - self.service.snapshots_before,
         }
     }
 

@@ -53,6 +53,7 @@ mod memory;
 mod migrate;
 mod modules;
 mod notify;
+mod oom_score;
 mod peers;
 mod persistence;
 mod prefetch;
@@ -126,8 +127,11 @@ pub struct Redis {
     cron_paused: bool,
     /// Keys that had expired when statistics were reset.
     expired_before: u64,
+    /// Snapshots that had begun when statistics were reset.
+    snapshots_before: u64,
     last_file: u64,
     persistence: persistence::Persistence,
+    oom_score: oom_score::Adjustments,
     shutdown: shutdown::Stage,
     aof: aof::Aof,
     migration: migrate::Migration,
@@ -187,8 +191,10 @@ impl Server {
                 active_expire: true,
                 cron_paused: false,
                 expired_before: 0,
+                snapshots_before: 0,
                 last_file: 0,
                 persistence: persistence::Persistence::default(),
+                oom_score: oom_score::Adjustments::default(),
                 shutdown: shutdown::Stage::default(),
                 aof: aof::Aof::default(),
                 migration: migrate::Migration::default(),

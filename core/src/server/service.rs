@@ -355,6 +355,7 @@ impl Service for Redis {
         let env = &mut server.service.keyspace.env;
         (env.hits, env.misses) = (0, 0);
         server.service.expired_before = env.expired;
+        server.service.snapshots_before = server.snapshots_begun();
     }
 
     fn pause_changed(server: &mut Server, now: Mono) {
@@ -397,9 +398,24 @@ impl Service for Redis {
 
     fn config_set(server: &mut Server, now: Now<'_>, mut change: Change) -> bool {
         let switches = change.old.settings().appendonly != server.config.settings().appendonly;
+        let adjusts = server.is_to_adjust_oom_score(&change.old);
         // The change is made good if it waits, and undone if it fails.
         change.waits = "appendonly";
-        switches && server.switch_aof(now, change)
+        if switches && server.switch_aof(now, change.clone()) {
+            if adjusts {
+                server.adjust_oom_score(None);
+            }
+            return true;
+        }
+        if adjusts {
+            change.waits = "oom-score-adj";
+            server.adjust_oom_score(Some(change));
+        }
+        adjusts
+    }
+
+    fn oom_score_adjusted(server: &mut Server, now: Now<'_>, result: Result<(), String>) {
+        server.oom_score_adjusted(now, result);
     }
 
     fn directory_changes(server: &mut Server, done: bool) {
@@ -418,6 +434,7 @@ impl Server {
     fn start(&mut self, now: Now<'_>) {
         self.service.persistence.saves.last = now.wall.as_secs();
         self.log_start();
+        self.adjust_oom_score(None);
         if self.is_clustered() {
             // It listens when it knows what it is.
             return self.load_nodes_conf();

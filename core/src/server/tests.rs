@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::machine::{
     Address, Close, ConnId, DiskDone, DiskError, Endpoint, Input, ListenerId, Machine, NetError,
-    OpId, Output, Signal,
+    OomScore, OpId, Output, Signal,
 };
 use crate::time::{Duration, Mono, Now, Wall};
 
@@ -15,6 +15,7 @@ mod eviction;
 mod files;
 mod long;
 mod migrate;
+mod oom_score;
 mod persistence;
 mod pipelines;
 mod scripting;
@@ -56,6 +57,10 @@ struct Driver {
     connects: Vec<(ConnId, Address)>,
     /// What was last asked for with [`Output::KeepAlive`].
     keepalive: Option<Option<Duration>>,
+    /// The scores that were asked for with [`Output::OomScore`].
+    oom_scores: Vec<OomScore>,
+    /// Why the kernel refuses the next ones.
+    oom_refusal: Option<&'static str>,
 }
 
 impl Driver {
@@ -83,6 +88,8 @@ impl Driver {
             reading: true,
             connects: Vec::new(),
             keepalive: None,
+            oom_scores: Vec::new(),
+            oom_refusal: None,
         };
         driver.input(Input::Start);
         driver
@@ -127,6 +134,11 @@ impl Driver {
                 Output::Reading { on, .. } => self.reading = on,
                 Output::Connect { conn, to, .. } => self.connects.push((conn, to)),
                 Output::KeepAlive(after) => self.keepalive = Some(after),
+                Output::OomScore(score) => {
+                    self.oom_scores.push(score);
+                    let result = self.oom_refusal.map_or(Ok(()), |why| Err(why.to_owned()));
+                    self.server.handle(self.now(), Input::OomScore { result });
+                }
                 Output::Log(line) => self.log.push(line.text),
                 Output::Exit { code } => self.exit = Some(code),
                 _ => {}

@@ -131,6 +131,7 @@ impl World {
                 self.give(id, Input::Listening { listener, result });
             }
             Note::Accept(tcp) => self.accept(id, tcp),
+            Note::OomScore => self.give(id, Input::OomScore { result: Ok(()) }),
             Note::Connected(tcp) => self.connected(id, tcp),
             Note::ConnectFailed(conn, error) => {
                 self.proc_mut(id).conns.remove(&conn);
@@ -277,6 +278,8 @@ impl World {
             }
             Output::Kill { pid, signal } => self.kill_pid(id, pid, signal),
             Output::TerminalMode(mode) => self.set_terminal_mode(id, mode),
+            // A World's hosts have memory for all.
+            Output::OomScore(_) => self.tell_later(id, Note::OomScore),
             Output::Foreground { group } => self.set_foreground(id, group),
             // The World tells a machine of a peer that is gone without being asked.
             Output::KeepAlive(_) | Output::Exit { .. } => {}

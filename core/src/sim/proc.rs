@@ -108,6 +108,8 @@ pub(super) enum Note {
     Child(ChildId, ChildChange),
     KillAnswer(i64, Result<(), KillError>),
     Terminal(u16, u16),
+    /// The score that a process asked for is set.
+    OomScore,
 }
 
 impl Proc {

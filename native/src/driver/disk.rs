@@ -478,10 +478,14 @@ fn disk_error(error: io::Error) -> DiskError {
         }
         _ => DiskErrorKind::Io,
     };
-    let mut message = error.to_string();
-    // `strerror` alone, as Redis's messages quote it.
-    if let Some(at) = message.find(" (os error") {
-        message.truncate(at);
+    DiskError { kind, message: words(&error) }
+}
+
+/// The words of `strerror` alone, as Redis's messages quote them.
+pub(super) fn words(error: &io::Error) -> String {
+    let mut words = error.to_string();
+    if let Some(at) = words.find(" (os error") {
+        words.truncate(at);
     }
-    DiskError { kind, message }
+    words
 }

@@ -39,6 +39,7 @@ mod disk;
 mod mailbox;
 mod moderation;
 mod names;
+mod oom_score;
 mod purge;
 mod reading;
 mod schedule;
@@ -67,6 +68,7 @@ use self::disk::Disk;
 pub(crate) use self::mailbox::{Letter, Mailbox};
 use self::moderation::Moderation;
 use self::names::{Names, Wanted};
+use self::oom_score::Adjuster;
 use self::purge::Purge;
 pub(crate) use self::socket::SocketOptions;
 use self::socket::{Listener, Socket, is_exhaustion, net_error};
@@ -111,6 +113,7 @@ pub(crate) struct Driver<M, L> {
     mailbox: Arc<Mailbox>,
     clock: Clock,
     gauge: Gauge,
+    oom_score: Adjuster,
     vitals_at: Mono,
     purge: Purge,
     moderation: Moderation,
@@ -171,6 +174,7 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
             mailbox,
             clock: Clock::new(),
             gauge: Gauge::new(),
+            oom_score: Adjuster::default(),
             vitals_at: Mono::ZERO,
             purge: Purge::new(),
             moderation: Moderation::new(),
@@ -470,6 +474,10 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
                 | Output::Foreground { .. } => {}
                 Output::Log(line) => (self.log)(line),
                 Output::KeepAlive(after) => self.options.keepalive = after,
+                Output::OomScore(score) => {
+                    let result = self.oom_score.adjust(score);
+                    self.hand(Input::OomScore { result });
+                }
                 Output::Stall(time) => {
                     self.release_gathered();
                     self.flush();

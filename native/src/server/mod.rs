@@ -78,7 +78,6 @@ pub(crate) fn run(mut config: Config, log: Log, milestones: Milestones) -> Resul
         Some(fit) => config.set("maxclients", fit.to_string().as_bytes()).map_err(Error::msg)?,
         None => return Ok(ExitCode::FAILURE),
     }
-    adjust_oom_score(&config, &log);
     let options = socket_options(config.front());
     drive(Server::new(config, facts()), options, log, milestones)
 }
@@ -203,27 +202,6 @@ fn socket_options(settings: &FrontSettings) -> SocketOptions {
         keepalive: (settings.tcp_keepalive > 0)
             .then(|| Duration::from_secs(settings.tcp_keepalive.into())),
         unix_mode: (settings.unixsocketperm > 0).then_some(settings.unixsocketperm),
-    }
-}
-
-/// Tells the kernel how gladly it may end this process when memory runs out.
-fn adjust_oom_score(config: &Config, log: &Log) {
-    const FILE: &str = "/proc/self/oom_score_adj";
-    let text = |name| String::from_utf8_lossy(config.get(name).unwrap_or_default()).into_owned();
-    let mode = text("oom-score-adj");
-    if mode == "no" {
-        return;
-    }
-    // The first of three values is that of a primary.
-    let values = text("oom-score-adj-values");
-    let value: i32 = values.split(' ').next().and_then(|v| v.parse().ok()).unwrap_or(0);
-    let base: i32 = match mode.as_str() {
-        "absolute" => 0,
-        _ => std::fs::read_to_string(FILE).ok().and_then(|t| t.trim().parse().ok()).unwrap_or(0),
-    };
-    let score = base.saturating_add(value).clamp(-1000, 1000);
-    if let Err(e) = std::fs::write(FILE, score.to_string()) {
-        log.own(LogLevel::Warning, format!("Unable to write oom_score_adj: {}", words(&e)));
     }
 }
 

@@ -6,6 +6,9 @@ use crate::front::{Front, Service};
 use crate::machine::{Endpoint, Outbox};
 use crate::time::Mono;
 
+/// Bytes of the reply buffer that a client has at least (`rbs`): Redis's `PROTO_REPLY_MIN_BYTES`.
+const LEAST_REPLY_BUFFER: usize = 1024;
+
 /// Whether a text fits into the lines of CLIENT LIST.
 pub(crate) fn is_printable(text: &[u8]) -> bool {
     text.iter().all(|c| (b'!'..=b'~').contains(c))
@@ -77,7 +80,7 @@ pub(crate) fn describe<S: Service>(client: &Client<S>, now: Option<Mono>) -> Str
         now.since(client.last_heard).as_secs(),
         client.state.db(),
         client.argv_bytes,
-        Outbox::CHUNK,
+        client.outbox.capacity().clamp(LEAST_REPLY_BUFFER, Outbox::CHUNK),
         client.outbox_peak.min(Outbox::CHUNK),
         client.reported_memory(),
         if output == 0 { "r" } else { "rw" },

@@ -212,14 +212,8 @@ pub(super) static SERVER_DIRECTIVES: &[Directive] = &[
     ),
     directive("no-appendfsync-on-rewrite", "", Kind::Bool, "no", NONE),
     directive("notify-keyspace-events", "", Kind::Custom(&EVENTS), "", NONE),
-    directive("oom-score-adj", "", Kind::Choice(OOM_SCORE_ADJ), "no", NO_EFFECT),
-    directive(
-        "oom-score-adj-values",
-        "",
-        Kind::Custom(&OOM_SCORES),
-        "0 200 800",
-        MULTI | NO_EFFECT,
-    ),
+    directive("oom-score-adj", "", Kind::Choice(OOM_SCORE_ADJ), "no", NONE),
+    directive("oom-score-adj-values", "", Kind::Custom(&OOM_SCORES), "0 200 800", MULTI),
     directive("propagation-error-behavior", "", Kind::Choice(&PROPAGATION_ERROR), "ignore", NONE),
     directive("rdb-del-sync-files", "", Kind::Bool, "no", NONE),
     directive(

@@ -151,6 +151,7 @@ impl Server {
             self.service.replication.cached = Some(self.service.replication.here());
         }
         self.role_changed();
+        self.adjust_oom_score(None);
         self.notice(|| format!("Connecting to MASTER {host}:{port}"));
         self.connect_to_primary(now);
     }
@@ -182,6 +183,7 @@ impl Server {
         self.service.replication.feed.begin_anew();
         self.service.replication.no_replicas_since = now.mono;
         self.role_changed();
+        self.adjust_oom_score(None);
         self.wake_replication(now.mono);
         self.resume_aof(now);
     }
@@ -362,6 +364,7 @@ impl Server {
     pub(in crate::server) fn resume_as_replica(&mut self, host: &str, port: u16) {
         self.service.replication.primary = Some(Primary::new(host, port));
         self.role_changed();
+        self.adjust_oom_score(None);
     }
 
     /// The cluster makes this server a primary.

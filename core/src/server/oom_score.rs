@@ -1,0 +1,65 @@
+//! `oom-score-adj`: how soon the kernel ends the server when memory runs out.
+//!
+//! A replica goes sooner than its primary. The third score of `oom-score-adj-values` is for children
+//! that write snapshots, of which this server has none.
+
+use std::collections::VecDeque;
+
+use super::config::Config;
+use super::{Change, Server};
+use crate::machine::{LogLevel, OomScore, Output};
+use crate::time::Now;
+
+/// Adjustments that the driver has yet to answer, oldest first, with the CONFIG SET that waits.
+pub(super) type Adjustments = VecDeque<Option<Change>>;
+
+const DIRECTIVES: [&str; 2] = ["oom-score-adj", "oom-score-adj-values"];
+
+impl Server {
+    /// Whether a new configuration asks for another score.
+    pub(super) fn is_to_adjust_oom_score(&self, old: &Config) -> bool {
+        let differs = |name: &&str| old.get(name) != self.config.get(name);
+        let adjusted = |config: &Config| config.get(DIRECTIVES[0]) != Some(b"no");
+        DIRECTIVES.iter().any(differs) && (adjusted(old) || adjusted(&self.config))
+    }
+
+    /// Has the score adjusted that fits the configuration and the role. `change` is answered when
+    /// that is done, and undone if the kernel refuses.
+    pub(super) fn adjust_oom_score(&mut self, change: Option<Change>) {
+        let score = self.wanted_oom_score();
+        // What was never adjusted need not be put back.
+        if change.is_none() && score == OomScore::Inherited {
+            return;
+        }
+        self.service.oom_score.push_back(change);
+        self.outputs.push_back(Output::OomScore(score));
+    }
+
+    /// The driver has answered the oldest adjustment.
+    pub(super) fn oom_score_adjusted(&mut self, now: Now<'_>, result: Result<(), String>) {
+        let change = self.service.oom_score.pop_front().flatten();
+        if let Err(why) = &result {
+            self.log(LogLevel::Warning, || format!("Unable to write oom_score_adj: {why}"));
+        }
+        let Some(change) = change else { return };
+        let failed = result.is_err();
+        let error = "Failed to set current oom_score_adj. Check server logs.";
+        self.change_done(now, &change, result.map_err(|_| error.to_owned()));
+        if failed {
+            self.adjust_oom_score(None);
+        }
+    }
+
+    fn wanted_oom_score(&self) -> OomScore {
+        let mode = self.config.get(DIRECTIVES[0]).unwrap_or_default();
+        let values = self.config.get(DIRECTIVES[1]).unwrap_or_default();
+        let class = usize::from(self.is_replica());
+        let value = values.split(|&byte| byte == b' ').nth(class);
+        let value = value.and_then(|v| str::from_utf8(v).ok()?.parse().ok()).unwrap_or(0);
+        match mode {
+            b"no" => OomScore::Inherited,
+            b"absolute" => OomScore::Absolute(value),
+            _ => OomScore::Relative(value),
+        }
+    }
+}
