@@ -181,12 +181,12 @@ impl Server {
         self.service.persistence.job.as_deref()
     }
 
-    /// The snapshot that is being written, if it is one for which Redis has a child that writes
     /// How many snapshots have begun since the start.
     pub(in crate::server) fn snapshots_begun(&self) -> u64 {
         self.service.persistence.jobs
     }
 
+    /// The snapshot that is being written, if it is one for which Redis has a child that writes
     /// RDB: BGSAVE, or replicas.
     pub(in crate::server) fn rdb_child(&self) -> Option<&Job> {
         self.snapshot().filter(|job| job.is_rdb())
