@@ -26,7 +26,6 @@ pub mod tool;
 pub use group::GroupHash;
 pub use hash::Hash;
 pub use ring::{Arc, Point, Ring};
-pub(crate) use rule::MAX_TOTAL_WEIGHT;
 pub use rule::{Node, Place, Rule, Sharding};
 pub use slot::Slot;
 pub use tag::HashTag;

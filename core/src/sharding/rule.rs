@@ -55,13 +55,10 @@ pub struct Sharding {
     tag: Option<HashTag>,
     /// For [`Rule::Ketama`].
     ring: Ring,
-    /// For [`Rule::Modula`]: nodes, each as often as it weighs; for [`Rule::Random`]: those that
-    /// take part.
-    wheel: Vec<u32>,
+    /// For [`Rule::Modula`] and [`Rule::Random`]: the nodes that take part, each with the sum of the
+    /// weights up to and with it.
+    wheel: Vec<(u64, u32)>,
 }
-
-/// How far weights add up: beyond that [`Rule::Modula`] would take too much memory.
-pub(crate) const MAX_TOTAL_WEIGHT: u64 = 1 << 20;
 
 impl Sharding {
     /// A sharding over all of `nodes`.
@@ -83,16 +80,14 @@ impl Sharding {
         let indexes = || (0..self.nodes.len()).filter(|&i| live(i)).map(|i| i as u32);
         match self.rule {
             Rule::Ketama(_) => self.ring = Ring::new(&self.nodes, live),
-            Rule::Random => self.wheel = indexes().collect(),
-            Rule::Modula(_) => {
-                let mut wheel = Vec::new();
-                for index in indexes() {
-                    let weight = self.nodes.get(index as usize).map_or(0, |node| node.weight);
-                    let room = MAX_TOTAL_WEIGHT.saturating_sub(wheel.len() as u64);
-                    let times = u64::from(weight).min(room) as usize;
-                    wheel.resize(wheel.len() + times, index);
-                }
-                self.wheel = wheel;
+            Rule::Random | Rule::Modula(_) => {
+                let mut sum = 0;
+                let weight = |index: u32| self.nodes.get(index as usize).map_or(0, |n| n.weight);
+                let part = |index| {
+                    sum += u64::from(weight(index));
+                    (sum, index)
+                };
+                self.wheel = indexes().map(part).collect();
             }
             // These three are fixed: a group or a range that is down has its keys nevertheless.
             Rule::Table(_) | Rule::Groups(_) | Rule::Slots => {}
@@ -112,10 +107,15 @@ impl Sharding {
                 1 => self.ring.points().first().map(|point| point.node),
                 _ => self.ring.node(hash.of(part)),
             },
-            Rule::Modula(hash) => match self.wheel.len() {
+            Rule::Modula(hash) => match self.wheel.last().map_or(0, |(sum, _)| *sum) {
                 0 => None,
-                1 => self.wheel.first().copied(),
-                len => self.wheel.get(hash.of(part) as usize % len).copied(),
+                1 => self.wheel.first().map(|(_, node)| *node),
+                total => {
+                    // As if each node stood in a list as often as it weighs.
+                    let index = u64::from(hash.of(part)) % total;
+                    let at = self.wheel.partition_point(|(sum, _)| *sum <= index);
+                    self.wheel.get(at).map(|(_, node)| *node)
+                }
             },
             Rule::Groups(hash) => match self.nodes.len() as u64 {
                 0 => None,
@@ -136,7 +136,10 @@ impl Sharding {
     pub fn pick(&self, key: &[u8], rng: &mut Rng) -> Option<u32> {
         match self.locate(key) {
             Place::Node(node) => Some(node),
-            Place::Anywhere => self.wheel.get(rng.below(self.wheel.len() as u64) as usize).copied(),
+            Place::Anywhere => {
+                let at = rng.below(self.wheel.len() as u64) as usize;
+                self.wheel.get(at).map(|(_, node)| *node)
+            }
             Place::Nowhere => None,
         }
     }

@@ -182,3 +182,24 @@ fn slots_are_dealt_out_as_redis_cli_does() {
     assert!(firsts[1] >= 5461 && lasts[1] <= 10922);
     assert!(firsts[2] >= 10923);
 }
+
+#[test]
+fn modula_takes_weights_as_large_as_their_sum_fits_into_32_bits() {
+    let node = |name: &str, weight| Node { name: name.into(), weight };
+    let weights = [2_000_000_000, 7, 2_000_000_000];
+    let nodes = weights.iter().enumerate().map(|(i, weight)| node(&i.to_string(), *weight));
+    let sharding = Sharding::new(nodes.collect(), Rule::Modula(Hash::Crc32a), None);
+    let mut found = [0; 3];
+    for n in 0..100_u32 {
+        let key = format!("key:{n}");
+        let index = u64::from(Hash::Crc32a.of(key.as_bytes())) % 4_000_000_007;
+        let expected = match index {
+            0..2_000_000_000 => 0,
+            2_000_000_000..2_000_000_007 => 1,
+            _ => 2,
+        };
+        assert_eq!(sharding.locate(key.as_bytes()), Place::Node(expected), "{key}");
+        found[expected as usize] += 1;
+    }
+    assert!(found[0] > 20 && found[2] > 20, "{found:?}");
+}

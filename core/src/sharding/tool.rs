@@ -8,9 +8,11 @@ use core::fmt::Write;
 use lexopt::prelude::*;
 
 use super::plot::{Plot, Share};
-use super::rule::MAX_TOTAL_WEIGHT;
 use super::{GroupHash, Hash, HashTag, Node, Ring, Rule, Sharding, moves};
 use crate::rng::Rng;
+
+/// The most nodes that one call can take.
+const MOST_NODES: usize = 1_000;
 
 /// What `shard --help` says.
 pub const USAGE: &str = "\
@@ -343,8 +345,8 @@ fn check(nodes: &[Node]) -> Result<(), String> {
             return Err(format!("node '{}' is named twice", printable(&node.name)));
         }
     }
-    if nodes.len() as u64 > MAX_TOTAL_WEIGHT / 1_000 {
-        return Err(format!("at most {} nodes are supported", MAX_TOTAL_WEIGHT / 1_000));
+    if nodes.len() > MOST_NODES {
+        return Err(format!("at most {MOST_NODES} nodes are supported"));
     }
     Ok(())
 }

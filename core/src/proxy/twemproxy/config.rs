@@ -93,9 +93,6 @@ impl fmt::Display for ConfigError {
 /// The longest list of servers in one pool.
 const MAX_SERVERS: usize = 1024;
 
-/// The largest weights of a pool together.
-const MAX_WEIGHTS: u64 = crate::sharding::MAX_TOTAL_WEIGHT;
-
 impl Config {
     /// Reads a configuration file; `file` is its name, for complaints.
     pub fn parse(file: &str, text: &str) -> Result<Config, ConfigError> {
@@ -281,6 +278,14 @@ fn read(file: &str, text: &str) -> Result<Vec<Draft>, ConfigError> {
                 }
             }
             (Event::SequenceEnd, Place::Servers, _) => Place::Pool,
+            (Event::Scalar(value, ..), Place::Root | Place::Pool | Place::Servers, _)
+                if value.is_empty() =>
+            {
+                return Err(at(line, "an empty name or server is not allowed"));
+            }
+            (Event::Scalar(value, ..), Place::Directive(name, line), _) if value.is_empty() => {
+                return Err(bad(&name, line, "has an empty value"));
+            }
             (Event::Scalar(value, ..), Place::Root, _) => {
                 drafts.push(Draft { name: value.into_owned(), ..Draft::default() });
                 Place::PoolName
@@ -400,11 +405,12 @@ impl Draft {
             }
         }
         let weights: u64 = servers.iter().map(|server| u64::from(server.weight)).sum();
-        if weights > MAX_WEIGHTS {
+        if weights > u64::from(u32::MAX) {
             return Err(whole(format!(
-                "pool '{}' has servers whose weights add up to {weights}; at most {MAX_WEIGHTS} \
-                 are supported",
-                self.name
+                "pool '{}' has servers whose weights add up to {weights}; at most {} are \
+                 supported",
+                self.name,
+                u32::MAX
             )));
         }
         let hash = match self.get("hash") {
@@ -431,10 +437,7 @@ impl Draft {
             timeout: self.number("timeout")?.filter(|n| *n > 0).map(milliseconds),
             backlog: self.number("backlog")?.unwrap_or(512),
             tcpkeepalive: self.flag("tcpkeepalive")?,
-            redis_auth: self
-                .get("redis_auth")
-                .map(|(auth, _)| auth.to_owned())
-                .filter(|auth| !auth.is_empty()),
+            redis_auth: self.get("redis_auth").map(|(auth, _)| auth.to_owned()),
             redis_db: self.number("redis_db")?.unwrap_or(0),
             preconnect: self.flag("preconnect")?,
             auto_eject_hosts: self.flag("auto_eject_hosts")?,
@@ -608,6 +611,11 @@ alpha:
             with("  server_connections: 0"),
             "conf: directive \"server_connections:\" cannot be 0"
         );
+        assert_eq!(
+            with("  redis_auth: \"\""),
+            "conf: directive \"redis_auth\" has an empty value (line 7)"
+        );
+        assert!(error(&SEED.replace("alpha", "\"\"")).contains("an empty name"));
         assert!(error(&SEED.replace("6380:1", "6379:1")).contains("servers with same name"));
         assert!(error(&SEED.replace("6380:1", "6380:0")).contains("has a zero weight"));
         assert!(error(&SEED.replace("6380:1", "6380")).contains("format string (line 11)"));
