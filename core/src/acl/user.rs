@@ -1,7 +1,5 @@
 //! One user: its passwords and what it may do.
 
-use core::fmt::Write as _;
-
 use sha2::{Digest, Sha256};
 
 use super::selector::allows_channel;
@@ -201,12 +199,7 @@ impl User {
 
 /// The SHA-256 digest of a password in hexadecimal.
 fn digest(password: &[u8]) -> String {
-    let mut text = String::with_capacity(DIGEST_LEN);
-    for byte in Sha256::digest(password) {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    base16ct::lower::encode_string(&Sha256::digest(password))
 }
 
 const DIGEST_LEN: usize = 64;

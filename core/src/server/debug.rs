@@ -395,7 +395,7 @@ fn sha1(bytes: &[u8]) -> [u8; 20] {
 }
 
 fn hex(digest: Digest) -> String {
-    digest.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    base16ct::lower::encode_string(&digest.0)
 }
 
 fn help(call: &mut Call<'_>) {

@@ -4,8 +4,8 @@
 //! [`Out::Call`] after leaving word, as a [`Cont`], of what they will do with the results.
 
 use super::{
-    Args, Exit, Flow, Frame, Lua, MAX_C_CALLS, MAX_CALLS, Next, Raise, Ret, SLOT_COST, State,
-    Status, Step, Upvalue, WINDOW,
+    Args, Exit, Flow, Frame, KEPT_STACK, Lua, MAX_C_CALLS, MAX_CALLS, Next, Raise, Ret, SLOT_COST,
+    State, Status, Step, Upvalue, WINDOW,
 };
 use crate::compile::opcode;
 use crate::compile::proto::Vararg;
@@ -462,12 +462,25 @@ impl Lua {
         self.out.clear();
         self.out.extend_from_slice(&self.st.stack[from..from + count]);
         if self.current == 0 {
-            self.mem = self.mem.saturating_sub(self.st.cost());
-            self.st = State::default();
+            self.clear_stack();
             return Ok(Ok(Flow::Exit(Exit::Done)));
         }
         self.bury();
         self.back_in_resumer(true).map(Err)
+    }
+
+    /// Clears the stack behind a run. What most scripts need of it stays allocated for the next one;
+    /// the collector clears what stands there.
+    pub(super) fn clear_stack(&mut self) {
+        if self.st.stack.len() > KEPT_STACK {
+            self.mem = self.mem.saturating_sub(self.st.cost());
+            self.st = State::default();
+        } else {
+            self.st.frames.clear();
+            self.st.conts.clear();
+            self.st.open.clear();
+            (self.st.c_calls, self.st.top) = (0, 0);
+        }
     }
 
     /// Ends the current coroutine and goes back to its resumer.

@@ -29,6 +29,8 @@ pub(crate) use ops::arith;
 const DEFAULT_MEMORY_LIMIT: u64 = 256 << 20;
 /// How many registers a window onto the stack shows; a function has at most 250.
 const WINDOW: usize = 256;
+/// Slots of a stack that stay allocated between two runs.
+const KEPT_STACK: usize = 4 * WINDOW;
 /// How deep Lua functions may call each other.
 const MAX_CALLS: usize = 20_000;
 /// How deep calls may nest that PUC makes through C: `pcall`, metamethods, callbacks.
@@ -408,8 +410,7 @@ impl Lua {
             self.switch_to(0);
         }
         self.close_upvalues(0);
-        self.mem = self.mem.saturating_sub(self.st.cost());
-        self.st = State::default();
+        self.clear_stack();
         self.out.clear();
         self.next = Next::Idle;
     }

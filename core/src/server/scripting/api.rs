@@ -2,6 +2,7 @@
 
 use core::mem;
 
+use base16ct::lower;
 use limpid_lua::{Lua, Value};
 use sha1_smol::Sha1;
 
@@ -80,7 +81,8 @@ impl Server {
             Some(Api::Sha1Hex) => match args.as_slice() {
                 [one] => {
                     let text = lua.to_text(*one).unwrap_or_default();
-                    let hex = lua.string(Sha1::from(text).digest().to_string().as_bytes());
+                    let hex = lower::encode_string(&Sha1::from(text).digest().bytes());
+                    let hex = lua.string(hex.as_bytes());
                     lua.host_return(&[hex]);
                 }
                 _ => raise(lua, b"ERR wrong number of arguments"),

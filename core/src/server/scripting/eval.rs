@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use base16ct::lower;
 use limpid_lua::{Lua, Value};
 use sha1_smol::Sha1;
 
@@ -195,7 +196,7 @@ impl Server {
 
     /// Compiles a script unless it is in the cache. Gives its name there.
     fn cache_script(&mut self, body: &[u8]) -> Result<String, CommandError> {
-        let sha = Sha1::from(body).digest().to_string();
+        let sha = lower::encode_string(&Sha1::from(body).digest().bytes());
         if self.service.scripting.scripts.contains_key(&sha) {
             return Ok(sha);
         }
