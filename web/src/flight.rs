@@ -1,8 +1,9 @@
 //! Messages in flight: painted in every frame on a canvas over the map, and found by the pointer.
 //!
 //! No component has a part in this. A message is a dot with a short tail in its sender's hue,
-//! filled if it asks, hollow if it answers; its way on the map is proportional to its virtual time
-//! under way. When time runs too fast for dots to be seen, links glow by what goes over them.
+//! filled if it asks, hollow if it answers, a square if it was pushed; its way on the map is
+//! proportional to its virtual time under way. When time runs too fast for dots to be seen, links
+//! glow by what goes over them.
 
 use limpid_core::sorted::SortedMap;
 use wasm_bindgen::JsCast;
@@ -226,6 +227,11 @@ impl Painter {
                 context.fill();
                 context.set_line_width(1.9);
                 context.stroke();
+            }
+            // A square: it answers nothing.
+            FlightKind::Push => {
+                let r = radius - 0.5;
+                context.fill_rect(spot.at.x - r, spot.at.y - r, 2.0 * r, 2.0 * r);
             }
             FlightKind::Request
             | FlightKind::Vote

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use limpid_core::cluster::NodeId;
 pub(crate) use limpid_core::lab::wire::MessageKind as FlightKind;
-use limpid_core::lab::wire::{self, Protocol};
+use limpid_core::lab::wire::{self, Protocol, Pushed};
 use limpid_core::sentinel::hello::Hello;
 use limpid_core::server::Server;
 use limpid_core::sim::{Flight as Fly, HostId, MessageId, MessageView, ProcId, SegmentKind};
@@ -180,6 +180,14 @@ impl Lab {
             return String::from_utf8_lossy(&flight.bytes).into_owned();
         }
         let mut text = wire::decoded(&flight.bytes, flight.kind.is_request());
+        if flight.kind == FlightKind::Push {
+            for pushed in wire::pushed(&flight.bytes) {
+                if let Some(told) = tell_pushed(&pushed, locale) {
+                    text.push('\n');
+                    text.push_str(&told);
+                }
+            }
+        }
         if matches!(flight.protocol, Protocol::Watching | Protocol::Sentinels) {
             for hello in wire::hellos(&flight.bytes) {
                 text.push('\n');
@@ -230,8 +238,21 @@ fn tell_hello(hello: &Hello, locale: Locale) -> String {
     locale.fill(words::HELLO, &values)
 }
 
+/// What an invalidation asks of the client that gets it.
+fn tell_pushed(pushed: &Pushed, locale: Locale) -> Option<String> {
+    match pushed {
+        Pushed::Invalidated(Some(keys)) => {
+            Some(locale.fill(words::INVALIDATED, &[("keys", &keys.join(", "))]))
+        }
+        Pushed::Invalidated(None) => Some(locale.say(words::ALL_INVALIDATED).to_owned()),
+        Pushed::Other(_) => None,
+    }
+}
+
 mod words {
     crate::i18n::texts! {
         HELLO: "hello of {sender} in epoch {epoch}: the master {name} is {master} (configuration of epoch {config})", "{sender} 的 hello，当前纪元 {epoch}：主节点 {name} 是 {master}（配置纪元 {config}）";
+        INVALIDATED: "the client must drop its copies of: {keys}", "客户端须丢弃本地缓存的副本：{keys}";
+        ALL_INVALIDATED: "the client must drop all of its copies", "客户端须丢弃全部本地缓存";
     }
 }

@@ -42,6 +42,7 @@ pub(crate) fn Card() -> Html {
     let kind = match flight.kind {
         FlightKind::Request => words::KIND_REQUEST,
         FlightKind::Reply => words::KIND_REPLY,
+        FlightKind::Push => words::KIND_PUSH,
         FlightKind::Stream => words::KIND_STREAM,
         FlightKind::Beat => words::KIND_BEAT,
         FlightKind::Bus => words::KIND_BUS,
@@ -165,6 +166,7 @@ mod words {
         BYTE: "1 byte", "1 字节";
         KIND_REQUEST: "request", "请求";
         KIND_REPLY: "reply", "回复";
+        KIND_PUSH: "push", "推送";
         KIND_STREAM: "replication", "复制";
         KIND_BEAT: "sign of life", "心跳";
         KIND_BUS: "cluster bus", "集群总线";

@@ -14,7 +14,7 @@ mod resp;
 mod tests;
 
 pub use bus::type_name;
-pub use resp::{decoded, hellos};
+pub use resp::{Pushed, decoded, hellos, pushed, replies};
 
 use crate::cluster::NodeId;
 use crate::lab::programs::{SENTINEL, SERVER};
@@ -50,6 +50,9 @@ pub enum MessageKind {
     Request,
     /// From a server to a client.
     Reply,
+    /// From a server to a client that did not ask for it then: an invalidation of keys that it caches,
+    /// a published message.
+    Push,
     /// Between servers: what a primary sends its replicas, and what they ask for.
     Stream,
     /// Signs of life between servers, and of Sentinels; gossip of a cluster.
@@ -68,7 +71,7 @@ pub enum MessageKind {
 impl MessageKind {
     /// Whether a message carries commands rather than replies.
     pub fn is_request(self) -> bool {
-        !matches!(self, MessageKind::Reply | MessageKind::Ballot)
+        !matches!(self, MessageKind::Reply | MessageKind::Ballot | MessageKind::Push)
     }
 }
 
@@ -118,6 +121,7 @@ impl Protocol {
                 MessageKind::Beat
             }
             (_, Side::Client) => MessageKind::Request,
+            (Protocol::Clients, Side::Server) if resp::is_push(bytes) => MessageKind::Push,
             (_, Side::Server) => MessageKind::Reply,
         }
     }
@@ -134,6 +138,7 @@ impl Protocol {
             (Protocol::Bus, _) => bus::label(bytes, names),
             (Protocol::Sentinels, MessageKind::Vote) => resp::vote(bytes),
             (Protocol::Sentinels, MessageKind::Ballot) => resp::ballot(bytes),
+            (_, MessageKind::Push) => resp::push_label(bytes),
             (Protocol::Text, MessageKind::Reply) => {
                 Some(format!("{} B", bytes.len())).filter(|_| !bytes.is_empty())
             }

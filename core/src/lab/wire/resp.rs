@@ -96,6 +96,57 @@ pub fn hellos(bytes: &[u8]) -> Vec<Hello> {
     frames.iter().filter_map(hello).collect()
 }
 
+/// What a message pushes to a client that did not ask for it at that moment: an invalidation of keys that it
+/// caches, or a published message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pushed {
+    /// These keys have changed; `None` if all have.
+    Invalidated(Option<Vec<String>>),
+    /// Something else: its words, of which the first says what it is.
+    Other(Vec<String>),
+}
+
+/// The channel of invalidations for clients that speak RESP2.
+const INVALIDATIONS: &str = "__redis__:invalidate";
+
+/// Whether a message begins with something that is pushed. Short messages in the form of an array are
+/// pushed in RESP2.
+pub(super) fn is_push(bytes: &[u8]) -> bool {
+    const IN_RESP2: [&[u8]; 3] =
+        [b"*3\r\n$7\r\nmessage\r\n", b"*4\r\n$8\r\npmessage\r\n", b"*3\r\n$8\r\nsmessage\r\n"];
+    bytes.starts_with(b">") || IN_RESP2.iter().any(|head| bytes.starts_with(head))
+}
+
+/// Everything that a message pushes, in order.
+pub fn pushed(bytes: &[u8]) -> Vec<Pushed> {
+    let text = |value: &Value| value.bytes().map(|b| String::from_utf8_lossy(b).into_owned());
+    let pushed = |frame: &Value| {
+        let (Value::Push(items) | Value::Array(items)) = frame else { return None };
+        let [first, middle @ .., last] = items.as_slice() else { return None };
+        let is_invalidation = text(first).is_some_and(|kind| kind == "invalidate")
+            || middle.iter().any(|channel| text(channel).is_some_and(|name| name == INVALIDATIONS));
+        Some(match last {
+            Value::Array(keys) if is_invalidation => {
+                Pushed::Invalidated(Some(keys.iter().filter_map(text).collect()))
+            }
+            Value::Null if is_invalidation => Pushed::Invalidated(None),
+            _ => Pushed::Other(items.iter().filter_map(text).collect()),
+        })
+    };
+    frames(bytes).0.iter().filter_map(pushed).collect()
+}
+
+/// What is pushed in a few characters: `invalidate k`, `message news hello`.
+pub(super) fn push_label(bytes: &[u8]) -> Option<String> {
+    let pushed = pushed(bytes);
+    let label = match pushed.first()? {
+        Pushed::Invalidated(Some(keys)) => format!("invalidate {}", keys.join(" ")),
+        Pushed::Invalidated(None) => "invalidate *".to_owned(),
+        Pushed::Other(words) => words.join(" "),
+    };
+    Some(labelled(label, pushed.len()))
+}
+
 /// Whether a message begins with a copy of the data, or a piece of one is all it has.
 fn is_copy(bytes: &[u8]) -> bool {
     bytes.starts_with(b"$EOF:")
@@ -110,7 +161,7 @@ pub(super) fn label(bytes: &[u8], is_request: bool) -> String {
     }
     let (frames, _) = frames(bytes);
     let Some(first) = frames.first() else { return format!("… {} B", bytes.len()) };
-    let mut text = match words(first).filter(|_| is_request) {
+    let text = match words(first).filter(|_| is_request) {
         // The command and its key say enough beside a dot; the card has the rest.
         Some(words) => match words.len() {
             0..=2 => words.join(" "),
@@ -124,13 +175,31 @@ pub(super) fn label(bytes: &[u8], is_request: bool) -> String {
             if lines.next().is_some() { format!("{line} …") } else { line }
         }
     };
+    labelled(text, frames.len())
+}
+
+/// A label that is not too long, of the first of so many frames.
+fn labelled(mut text: String, frames: usize) -> String {
     if text.chars().count() > LABEL {
         text = text.chars().take(LABEL - 1).collect::<String>() + "…";
     }
-    match frames.len() {
+    match frames {
         1 => text,
         n => format!("{text} +{}", n - 1),
     }
+}
+
+/// Whole replies as redis-cli prints them, and what is left behind the last one.
+pub fn replies(bytes: &[u8]) -> (String, &[u8]) {
+    let (frames, rest) = frames(bytes);
+    let text: Vec<u8> = frames.iter().flat_map(printed).collect();
+    (String::from_utf8_lossy(&text).trim_end().to_owned(), rest)
+}
+
+/// What redis-cli prints for a frame that a server sent.
+fn printed(frame: &Value) -> Vec<u8> {
+    // What is not pushed is printed as a reply.
+    Format::new(Output::Standard).push(frame)
 }
 
 /// A message in RESP as lines: each command in words, each reply as redis-cli prints it.
@@ -141,8 +210,7 @@ pub fn decoded(bytes: &[u8], is_request: bool) -> String {
         match words(frame).filter(|_| is_request) {
             Some(words) => out.push_str(&words.join(" ")),
             None => {
-                let printed = Format::new(Output::Standard).reply(frame);
-                out.push_str(String::from_utf8_lossy(&printed).trim_end());
+                out.push_str(String::from_utf8_lossy(&printed(frame)).trim_end());
             }
         }
         out.push('\n');
@@ -204,6 +272,25 @@ mod tests {
             assert_eq!(hello.to_string(), text);
         }
         assert_eq!(hellos(b"*3\r\n$7\r\nPUBLISH\r\n$1\r\nc\r\n$1\r\nx\r\n"), []);
+    }
+
+    #[test]
+    fn what_is_pushed_is_told_in_both_protocols() {
+        let in_resp3 = b">2\r\n$10\r\ninvalidate\r\n*2\r\n$1\r\nk\r\n$1\r\nm\r\n";
+        let in_resp2 =
+            b"*3\r\n$7\r\nmessage\r\n$20\r\n__redis__:invalidate\r\n*2\r\n$1\r\nk\r\n$1\r\nm\r\n";
+        let keys = Some(vec!["k".to_owned(), "m".to_owned()]);
+        for bytes in [&in_resp3[..], &in_resp2[..]] {
+            assert!(is_push(bytes));
+            assert_eq!(push_label(bytes).as_deref(), Some("invalidate k m"));
+            assert_eq!(pushed(bytes), [Pushed::Invalidated(keys.clone())]);
+        }
+        let all = b">2\r\n$10\r\ninvalidate\r\n_\r\n";
+        assert_eq!(pushed(all), [Pushed::Invalidated(None)]);
+        let message = b"*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$2\r\nhi\r\n";
+        assert_eq!(push_label(message).as_deref(), Some("message c hi"));
+        assert!(!is_push(b"*3\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n"));
+        assert_eq!(push_label(b">2\r\n$10\r\ninval"), None);
     }
 
     #[test]
