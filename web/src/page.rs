@@ -306,6 +306,7 @@ impl Page {
             view.card = None;
             view.side = Side::Closed;
             view.file = None;
+            view.key = None;
             view.pending = None;
             view.asked = None;
             view.camera_held = false;

@@ -60,6 +60,8 @@ pub(crate) struct Arrangement {
     side: String,
     /// The body that is inspected, and the tab.
     inspected: Option<(String, String)>,
+    /// The key that is open, with its database.
+    key: Option<(usize, Vec<u8>)>,
     /// Names of bodies.
     selected: Vec<String>,
     /// Whether the table stands in for the map.
@@ -79,6 +81,7 @@ impl Default for Arrangement {
             pane: String::new(),
             side: String::new(),
             inspected: None,
+            key: None,
             selected: Vec::new(),
             table: false,
             terminals: None,
@@ -183,6 +186,7 @@ impl Arrangement {
             pane: view.pane.name().to_owned(),
             side: side.to_owned(),
             inspected: view.inspected().map(|body| (name(body), tab)),
+            key: view.key.clone(),
             selected: view.selected.iter().map(|&body| name(body)).collect(),
             table: view.table,
             terminals: Some(desk.tabs.iter().map(|tab| tab.process.clone()).collect()),
@@ -222,6 +226,7 @@ impl Arrangement {
             view.selected = selected.into_iter().collect();
             view.side = side;
             view.tab = tab.or(view.tab);
+            view.key = self.key.clone();
             view.table = self.table;
             view.touched = true;
         });

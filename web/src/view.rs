@@ -58,6 +58,8 @@ pub(crate) struct View {
     pub tab: Option<&'static Tab>,
     /// The file that the inspector shows, and from where on.
     pub file: Option<(String, u64)>,
+    /// The key that the inspector shows, with its database.
+    pub key: Option<(usize, Vec<u8>)>,
     /// The pane that a narrow window shows.
     pub pane: Pane,
     /// Whether the table stands in for the map.
@@ -107,6 +109,7 @@ impl View {
             side: Side::Closed,
             tab: None,
             file: None,
+            key: None,
             pane: embedding.first_pane(),
             table: false,
             help: false,

@@ -157,6 +157,12 @@ pub(crate) fn ask(page: &Page, question: &str) {
     change(page, Some(Wish::Ask(question.to_owned())));
 }
 
+/// Goes on with the whole program, which shows more of what is open.
+#[cfg(not(feature = "whole"))]
+pub(crate) fn go_on(page: &Page) {
+    change(page, None);
+}
+
 /// Fetches the whole program and gives the session to it. If that fails, nothing is lost: the page
 /// says so, and the same act tries again.
 fn change(page: &Page, wish: Option<Wish>) {
@@ -168,7 +174,11 @@ fn change(page: &Page, wish: Option<Wish>) {
                 page.change(Topic::Open, |view| view.toast = None);
                 leave(&Handover::of(&page, wish));
             }
-            Err(_) => page.toast(page.say(words::FAILED).to_owned()),
+            Err(_) => {
+                // All keys are seen again, and one can be opened once more.
+                page.change(Topic::Open, |view| view.key = None);
+                page.toast(page.say(words::FAILED).to_owned());
+            }
         }
     });
 }
@@ -273,7 +283,7 @@ impl Handover {
     }
 }
 
-mod words {
+pub(crate) mod words {
     crate::i18n::texts! {
         LOADING: "Loading the rest of the program…", "正在加载程序的其余部分……";
         FAILED: "The rest of the program could not be loaded. Check the connection and try again; nothing is lost.", "程序的其余部分加载失败。请检查网络后重试，当前会话不受影响。";

@@ -19,6 +19,7 @@ super::texts! {
     SPEED_MEANS: "1 s here = {there} there", "现实 1 秒 = 虚拟 {there}";
     PAST_TITLE: "You are in the past", "现在看到的是过去";
     LESSONS: "Lessons", "课程";
+    USERS: "Users", "用户";
     LEDGER: "Ledger", "写入账本";
     NOT_RUNNING_SHORT: "does not run", "未运行";
     READ_ONLY: "This lab is only to be looked at.", "此实验仅供观看，不能操作。";

@@ -1,4 +1,4 @@
-//! The Keys tab: the keys with their types, values and times to live.
+//! The Keys tab: the keys with their types, values and times to live, and the one that is open.
 
 use yew::prelude::*;
 
@@ -6,19 +6,41 @@ use super::Tab;
 use super::search::searched;
 use crate::figures;
 use crate::kinds::server::KeyRow;
-use crate::page::Page;
+use crate::live::live_of;
+use crate::page::{Page, Topic};
 use crate::units::BodyId;
 
 /// The tab.
 pub(crate) static TAB: Tab = Tab {
     id: "inspect-keys",
     title: words::TAB_KEYS,
-    draw: |body| searched(body, keys),
+    draw: |body| live_of(body, &[Topic::Prefs, Topic::Panels, Topic::Open], opened_or_all),
     suits: |_| true,
 };
 
 /// Keys that are listed; there may be a million.
 const KEYS: usize = 200;
+
+/// The key that is open, or all keys.
+fn opened_or_all(page: &Page, body: BodyId) -> Html {
+    #[cfg(feature = "whole")]
+    if let Some((db, key)) = &page.view().key {
+        return super::key::key(page, body, *db, key);
+    }
+    #[cfg(not(feature = "whole"))]
+    if page.view().key.is_some() {
+        return super::later::later();
+    }
+    searched(body, keys)
+}
+
+/// Opens a key, or closes the one that is open.
+pub(super) fn show(page: &Page, key: Option<(usize, Vec<u8>)>) -> Callback<MouseEvent> {
+    let page = page.clone();
+    Callback::from(move |_: MouseEvent| {
+        page.change(Topic::Open, |view| view.key = key.clone());
+    })
+}
 
 fn keys(page: &Page, body: BodyId, filter: &str) -> Option<Html> {
     let locale = page.locale();
@@ -38,7 +60,7 @@ fn keys(page: &Page, body: BodyId, filter: &str) -> Option<Html> {
                     <th scope="col" class="num">{ locale.say(words::EXPIRES) }</th>
                 </tr></thead>
                 <tbody>
-                    { for rows.iter().map(key_row) }
+                    { for rows.iter().map(|row| key_row(page, row)) }
                     if total > rows.len() && filter.is_empty() {
                         <tr class="whole"><td colspan="3">{
                             locale.fill(words::MORE_KEYS,
@@ -51,7 +73,7 @@ fn keys(page: &Page, body: BodyId, filter: &str) -> Option<Html> {
     })
 }
 
-fn key_row(row: &KeyRow) -> Html {
+fn key_row(page: &Page, row: &KeyRow) -> Html {
     let expires = row.expires_in.map_or_else(|| "–".to_owned(), figures::duration);
     let name = match row.db {
         0 => row.key.clone(),
@@ -59,7 +81,10 @@ fn key_row(row: &KeyRow) -> Html {
     };
     html! {
         <tr key={name.clone()}>
-            <td>{ name }</td>
+            <td>
+                <button class="linklike" data-testid={format!("key-{name}")}
+                    onclick={show(page, Some((row.db, row.name.clone())))}>{ name.clone() }</button>
+            </td>
             <td title={row.kind.clone()}>{ &row.value }</td>
             <td class="num">{ expires }</td>
         </tr>

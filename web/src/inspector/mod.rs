@@ -8,7 +8,11 @@ pub(crate) mod config;
 pub(crate) mod connections;
 pub(crate) mod files;
 pub(crate) mod info;
+#[cfg(feature = "whole")]
+mod key;
 pub(crate) mod keys;
+#[cfg(not(feature = "whole"))]
+pub(crate) mod later;
 pub(crate) mod ledger;
 pub(crate) mod log;
 pub(crate) mod matrix;
@@ -19,8 +23,11 @@ pub(crate) mod proxy_files;
 pub(crate) mod replication;
 #[cfg(feature = "whole")]
 pub(crate) mod ring;
+#[cfg(feature = "whole")]
+pub(crate) mod scripts;
 mod search;
 pub(crate) mod slots;
+#[cfg(feature = "whole")]
 pub(crate) mod users;
 pub(crate) mod watched;
 

@@ -6,7 +6,7 @@ use yew::prelude::*;
 
 use super::Tab;
 use crate::figures;
-use crate::i18n::{Locale, Text};
+use crate::i18n::{Locale, Text, common};
 use crate::live::live_of;
 use crate::page::{Page, Topic};
 use crate::units::BodyId;
@@ -14,7 +14,7 @@ use crate::units::BodyId;
 /// The tab, where there are users besides the default one, or something was refused.
 pub(crate) static TAB: Tab = Tab {
     id: "inspect-users",
-    title: words::TAB_USERS,
+    title: common::USERS,
     draw: |body| live_of(body, &[Topic::Prefs, Topic::Panels], users),
     suits: |lab| lab.has_users(),
 };
@@ -134,7 +134,6 @@ fn or_dash(text: &str) -> &str {
 
 mod words {
     crate::i18n::texts! {
-        TAB_USERS: "Users", "用户";
         NOT_RUNNING: "The server is not running.", "服务器没有运行。";
         USERS: "Users and their rules", "用户与规则";
         REFUSED: "Refused lately", "最近被拒绝的操作";

@@ -2,7 +2,9 @@
 
 use limpid_lua::{Lua, Table, Value as LuaValue};
 
-use crate::resp::reply::{Aggregate, Reply};
+use crate::machine::Outbox;
+use crate::resp::Proto;
+use crate::resp::reply::{Aggregate, Reply, Scratch};
 use crate::resp::value::Value;
 
 /// How deep the result of a script may be nested.
@@ -97,6 +99,13 @@ pub(super) fn text_field(lua: &mut Lua, table: Table, name: &str) -> Option<Vec<
 /// Writes the result of a script. `version_3` is what the script has set for itself.
 pub(super) fn write(lua: &mut Lua, value: LuaValue, reply: &mut Reply<'_>, version_3: bool) {
     write_nested(lua, value, reply, version_3, 0);
+}
+
+/// The result of a script as it goes over the wire in RESP2.
+pub(super) fn to_bytes(lua: &mut Lua, value: LuaValue) -> Vec<u8> {
+    let (mut out, mut scratch) = (Outbox::default(), Scratch::default());
+    write(lua, value, &mut Reply::new(&mut out, &mut scratch, Proto::Resp2), false);
+    out.slices().collect::<Vec<_>>().concat()
 }
 
 fn write_nested(

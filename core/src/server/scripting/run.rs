@@ -261,6 +261,7 @@ impl Server {
         reply: &mut Reply<'_>,
     ) -> Result<(), CommandError> {
         let own = Arc::make_mut(&mut lua);
+        let mut returned = Vec::new();
         let result = match progress {
             Progress::Done(value) => match convert::error_of(own, value) {
                 Some(text) => {
@@ -269,6 +270,9 @@ impl Server {
                 }
                 None => {
                     convert::write(own, value, reply, run.proto == Proto::Resp3);
+                    if self.service.scripting.trace.is_some() {
+                        returned = convert::to_bytes(own, value);
+                    }
                     Ok(())
                 }
             },
@@ -278,6 +282,12 @@ impl Server {
             }
             Progress::Paused => Ok(()),
         };
+        if let Some(trace) = &mut self.service.scripting.trace {
+            match &result {
+                Err(CommandError::Text(text)) => trace.end(&[b"-", &**text, b"\r\n"].concat()),
+                _ => trace.end(&returned),
+            }
+        }
         self.keep_interpreter(run.kind, Some(lua));
         result
     }

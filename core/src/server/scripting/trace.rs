@@ -33,6 +33,8 @@ pub struct ScriptView {
     pub steps: Vec<ScriptStep>,
     /// How many more it called than are kept.
     pub more: u64,
+    /// What it returned, as it goes over the wire in RESP2, shortened; `None` while it runs.
+    pub result: Option<Vec<u8>>,
 }
 
 /// A command that a script called.
@@ -49,7 +51,8 @@ impl Trace {
     pub(super) fn begin(&mut self, at: Wall, client: u64, call: Args<'_>) {
         let number = self.scripts.front().map_or(1, |last| last.number + 1);
         let call = typed(call);
-        let script = ScriptView { number, at, client, call, steps: Vec::new(), more: 0 };
+        let steps = Vec::new();
+        let script = ScriptView { number, at, client, call, steps, more: 0, result: None };
         self.scripts.truncate(SCRIPTS - 1);
         self.scripts.push_front(script);
     }
@@ -61,8 +64,14 @@ impl Trace {
             script.more += 1;
             return;
         }
-        let reply = reply.get(..TEXT).unwrap_or(reply).to_vec();
-        script.steps.push(ScriptStep { command: typed(command), reply });
+        script.steps.push(ScriptStep { command: typed(command), reply: shortened(reply) });
+    }
+
+    /// The script that began last has ended.
+    pub(super) fn end(&mut self, reply: &[u8]) {
+        if let Some(script) = self.scripts.front_mut() {
+            script.result = Some(shortened(reply));
+        }
     }
 }
 
@@ -76,6 +85,11 @@ impl Server {
     pub fn script_views(&self) -> impl Iterator<Item = &ScriptView> {
         self.service.scripting.trace.iter().flat_map(|trace| &trace.scripts)
     }
+}
+
+/// As much of a reply as is kept.
+fn shortened(reply: &[u8]) -> Vec<u8> {
+    reply.get(..TEXT).unwrap_or(reply).to_vec()
 }
 
 /// A command as a person would type it: words that need quotes have them.

@@ -9,6 +9,35 @@ fn eval(d: &mut Driver, conn: ConnId, script: &str) -> String {
 }
 
 #[test]
+fn the_steps_and_results_of_scripts_are_kept_for_an_observer_who_asks() {
+    let mut d = Driver::new("");
+    let conn = d.connect();
+    eval(&mut d, conn, "return 0");
+    d.server.trace_scripts();
+    assert_eq!(d.server.script_views().count(), 0, "nothing was kept before");
+    d.line(conn, "set n 41");
+    eval(&mut d, conn, "redis.call('incr', 'n') return {redis.call('get', 'n'), 'two words'}");
+    eval(&mut d, conn, "redis.call('lpush', 'n', 'two words')");
+    eval(&mut d, conn, "for i = 1, 103 do redis.call('ping') end return {double=0.5}");
+    let views: Vec<_> = d.server.script_views().cloned().collect();
+    let [last, failed, first] = &views[..] else { panic!("{views:?}") };
+    let steps = |view: &super::super::ScriptView| -> Vec<(String, String)> {
+        let text = |reply: &[u8]| String::from_utf8_lossy(reply).into_owned();
+        view.steps.iter().map(|step| (step.command.clone(), text(&step.reply))).collect()
+    };
+    let told = |command: &str, reply: &str| (command.to_owned(), reply.to_owned());
+    assert_eq!(steps(first), [told("incr n", ":42\r\n"), told("get n", "$2\r\n42\r\n")]);
+    assert_eq!(first.result.as_deref(), Some(&b"*2\r\n$2\r\n42\r\n$9\r\ntwo words\r\n"[..]));
+    let [(command, refused)] = &steps(failed)[..] else { panic!("{failed:?}") };
+    assert_eq!(command, "lpush n \"two words\"");
+    assert!(refused.starts_with("-WRONGTYPE"), "{refused}");
+    let result = String::from_utf8_lossy(failed.result.as_deref().expect("it ended"));
+    assert!(result.starts_with("-WRONGTYPE") && result.contains("script: "), "{result}");
+    assert_eq!((last.steps.len(), last.more), (100, 3));
+    assert_eq!(last.result.as_deref(), Some(&b"$3\r\n0.5\r\n"[..]));
+}
+
+#[test]
 fn scripts_answer_as_those_of_redis() {
     let mut d = Driver::new("");
     let conn = d.connect();

@@ -1,5 +1,7 @@
 //! Servers: on the plate of its host a disc in the hue of its shard, a primary's inside a ring.
 
+#[cfg(feature = "whole")]
+pub(crate) mod contents;
 mod mark;
 mod read;
 
@@ -10,9 +12,13 @@ use limpid_core::lab::SERVER;
 use super::{Kind, NodeView, Role, per_second};
 use crate::figures;
 use crate::i18n::{Locale, common};
+#[cfg(not(feature = "whole"))]
+use crate::inspector::later;
 use crate::inspector::{
-    config, connections, files, info, keys, log, matrix, replication, slots, users, watched,
+    config, connections, files, info, keys, log, matrix, replication, slots, watched,
 };
+#[cfg(feature = "whole")]
+use crate::inspector::{scripts, users};
 use crate::layout::{Outline, Part, Rim};
 use crate::scene::{Body, FollowState, Health};
 
@@ -44,7 +50,12 @@ pub(crate) static KIND: Kind = Kind {
         &keys::TAB,
         &files::TAB,
         &config::TAB,
+        #[cfg(feature = "whole")]
         &users::TAB,
+        #[cfg(not(feature = "whole"))]
+        &later::USERS,
+        #[cfg(feature = "whole")]
+        &scripts::TAB,
         &connections::TAB,
         &log::TAB,
     ],

@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use limpid_core::front::config::Schema;
 use limpid_core::server::config::ServerSchema;
+#[cfg(feature = "whole")]
 use limpid_core::server::inspect::{DenialView, UserView};
 use limpid_core::server::{ReplicationView, Server};
 use limpid_core::sorted::sort_by_key;
@@ -20,7 +21,9 @@ use crate::units::{BodyId, Unit};
 pub(crate) struct KeyRow {
     /// Its database.
     pub db: usize,
-    /// Its name.
+    /// Its name, as it is.
+    pub name: Vec<u8>,
+    /// Its name, as it is shown.
     pub key: String,
     /// Its type.
     pub kind: String,
@@ -116,7 +119,22 @@ impl Lab {
         servers.filter_map(|unit| self.server(unit.id)).any(Server::has_users)
     }
 
+    /// Whether some server has run a script that it still knows of.
+    #[cfg(feature = "whole")]
+    pub(crate) fn has_run_scripts(&self) -> bool {
+        let mut servers = self.units().servers().filter_map(|unit| self.server(unit.id));
+        servers.any(|server| server.script_views().next().is_some())
+    }
+
+    /// What the clock of a body's host shows, in milliseconds since 1970.
+    #[cfg(feature = "whole")]
+    pub(crate) fn wall_of(&self, body: BodyId) -> u64 {
+        let host = self.units().get(body).and_then(|unit| self.world().host(unit.host));
+        host.map_or(0, |host| host.wall.as_millis())
+    }
+
     /// The users of a server, and what it has denied lately.
+    #[cfg(feature = "whole")]
     pub(crate) fn users(&self, body: BodyId) -> Option<(Vec<UserView>, Vec<DenialView>)> {
         let server = self.server(body)?;
         Some((server.users_view(), server.denials_view()))
@@ -140,24 +158,41 @@ impl Lab {
 }
 
 fn key_row(db: usize, entry: &Entry, now: u64) -> KeyRow {
-    let text = |bytes: &[u8]| {
-        let text = String::from_utf8_lossy(bytes);
-        match text.chars().count() > VALUE {
-            true => text.chars().take(VALUE - 1).collect::<String>() + "…",
-            false => text.into_owned(),
-        }
-    };
+    let text = |bytes: &[u8]| shortened(bytes, VALUE);
     let (kind, value) = match entry.value() {
         ValueRef::String(StringRef::Bytes(bytes)) => ("string", text(bytes)),
         ValueRef::String(StringRef::Int(number)) => ("string", number.to_string()),
-        other => (other.kind().name(), String::new()),
+        other => (other.kind().name(), format!("{} · {}", other.kind().name(), size(other))),
     };
     KeyRow {
         db,
+        name: entry.key().to_vec(),
         key: text(entry.key()),
         kind: kind.to_owned(),
         value,
         expires_in: entry.expire().map(|at| Duration::from_millis(at.saturating_sub(now))),
+    }
+}
+
+/// How many elements a value has, or bytes, if it is a string.
+pub(super) fn size(value: ValueRef<'_>) -> usize {
+    match value {
+        ValueRef::String(StringRef::Bytes(bytes)) => bytes.len(),
+        ValueRef::String(StringRef::Int(number)) => number.to_string().len(),
+        ValueRef::List(list) => list.len(),
+        ValueRef::Set(set) => set.len(),
+        ValueRef::Hash(hash) => hash.len(),
+        ValueRef::ZSet(zset) => zset.len(),
+        ValueRef::Stream(stream) => stream.len(),
+    }
+}
+
+/// No more than so many characters of a text.
+pub(super) fn shortened(bytes: &[u8], most: usize) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    match text.char_indices().nth(most) {
+        Some(_) => text.chars().take(most - 1).collect::<String>() + "…",
+        None => text.into_owned(),
     }
 }
 

@@ -1,0 +1,33 @@
+//! What the inspector of the first program cannot draw: when it is opened, the whole program is fetched
+//! and goes on with it.
+
+use yew::prelude::*;
+
+use super::Tab;
+use crate::i18n::common;
+use crate::page::{Topic, use_page};
+use crate::units::BodyId;
+use crate::whole;
+
+/// The Users tab.
+pub(crate) static USERS: Tab = Tab {
+    id: "inspect-users",
+    title: common::USERS,
+    draw: |_: BodyId| later(),
+    suits: |lab| lab.has_users(),
+};
+
+/// Stands in until the whole program is there.
+pub(super) fn later() -> Html {
+    html! { <Later /> }
+}
+
+#[component]
+fn Later() -> Html {
+    let page = use_page(&[Topic::Prefs]);
+    {
+        let page = page.clone();
+        use_effect_with((), move |()| whole::go_on(&page));
+    }
+    html! { <p class="empty">{ page.say(whole::words::LOADING) }</p> }
+}
