@@ -288,7 +288,8 @@ fn command(node: &Node, scenario: &Scenario) -> Result<Command, LessonError> {
     }
     Ok(match text.as_bytes()[end] {
         b'>' => Command::Cli { at: place, line },
-        _ => Command::Shell { terminal: place, line },
+        // The first shell of a host is the one that a prompt without a number means.
+        _ => Command::Shell { terminal: place.trim_end_matches("#1").to_owned(), line },
     })
 }
 

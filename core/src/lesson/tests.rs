@@ -59,6 +59,15 @@ fn the_skeleton_is_a_lesson_whose_solution_plays() {
 }
 
 #[test]
+fn a_prompt_without_a_number_means_the_first_shell() {
+    let steps = "## One {#one}\n\n```step\nwait:\n  - typed: ls\nsolution:\n  - redis-1#1$ ls\n  \
+                 - redis-1$ ls\n  - redis-1#2$ ls\n```\n";
+    let lesson = Lesson::parse(&file("", steps)).expect("a lesson");
+    let told: Vec<String> = lesson.steps[0].solution.iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["redis-1$ ls", "redis-1$ ls", "redis-1#2$ ls"]);
+}
+
+#[test]
 fn going_back_takes_the_tick_back_and_going_on_gives_it_again() {
     let lesson = Lesson::parse(&file("", STORE)).expect("a lesson");
     let mut session = Session::new(lesson.scenario.clone(), 7, lab::programs);
