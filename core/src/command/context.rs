@@ -71,6 +71,13 @@ impl<'a> Ctx<'a> {
     #[inline]
     pub fn changed(&mut self, class: Class, event: &'static str, key: &[u8]) {
         self.effects.dirty += 1;
+        // Mostly no client watches keys or listens to events.
+        if self.effects.consumers().follow_keys() {
+            self.tell_of_change(class, event, key);
+        }
+    }
+
+    fn tell_of_change(&mut self, class: Class, event: &'static str, key: &[u8]) {
         self.effects.touched(self.db, key);
         self.effects.event(self.db, class, event, key);
     }

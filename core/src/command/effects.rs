@@ -46,6 +46,14 @@ pub struct Consumers {
     pub events: u16,
 }
 
+impl Consumers {
+    /// Whether there are any for changes of single keys.
+    #[inline]
+    pub fn follow_keys(self) -> bool {
+        self.watching || self.events != 0
+    }
+}
+
 /// A command to replicate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Propagated {

@@ -113,9 +113,12 @@ impl<S: Service> Front<S> {
         let full = self.is_full(client);
         let held = client.is_held() || S::holds_all(self);
         let ahead = held && client.requests.waiting() > MAX_AHEAD;
-        let (most, low) = self.unsent_marks(client);
-        if client.outbox.len() > most {
-            client.outbox.set_low_water(low);
+        // Without a long reply nothing below `max_unsent` is too much.
+        if client.long.is_some() || client.outbox.len() > self.max_unsent {
+            let (most, low) = self.unsent_marks(client);
+            if client.outbox.len() > most {
+                client.outbox.set_low_water(low);
+            }
         }
         let stop = full || ahead;
         if stop != client.not_reading && client.standing == Standing::Open {

@@ -248,7 +248,7 @@ impl<'a> DbMut<'a> {
     /// Makes a string the value of a key. Returns whether the key had to be created.
     #[inline]
     pub fn set_string(&mut self, key: Key<'_>, value: StringRef<'_>, expire: NewExpire) -> bool {
-        let Some(slot) = self.live_or_replaceable(key) else {
+        let Some((slot, old_expire, clock)) = self.live_or_replaceable(key) else {
             let expire = match expire {
                 NewExpire::At(at) => Some(at),
                 NewExpire::Never | NewExpire::Keep => None,
@@ -258,14 +258,12 @@ impl<'a> DbMut<'a> {
             self.db.table.insert(key.hash, entry);
             return true;
         };
-        let old = self.db.table.get(slot);
-        let old_expire = old.expire();
         let new_expire = match expire {
             NewExpire::Never => None,
             NewExpire::Keep => old_expire,
             NewExpire::At(at) => Some(at),
         };
-        let clock = old.clock().touched(self.env.access, self.env.now_ms, &mut self.env.rng);
+        let clock = clock.touched(self.env.access, self.env.now_ms, &mut self.env.rng);
         let old = self.db.table.change(slot, |entry| {
             if entry.overwrite(value, new_expire) {
                 entry.set_clock(clock);
@@ -320,7 +318,7 @@ impl<'a> DbMut<'a> {
 
     /// Takes a key out with all that belongs to it.
     pub fn take(&mut self, key: Key<'_>) -> Option<Entry> {
-        let slot = self.live_or_replaceable(key)?;
+        let (slot, ..) = self.live_or_replaceable(key)?;
         Some(self.cut(slot, key.hash))
     }
 
@@ -528,15 +526,15 @@ impl<'a> DbMut<'a> {
         None
     }
 
-    /// Where a key is, be it hidden.
+    /// Where a key is, be it hidden, with its expiry time and its access clock.
     #[inline]
-    fn live_or_replaceable(&mut self, key: Key<'_>) -> Option<Place> {
+    fn live_or_replaceable(&mut self, key: Key<'_>) -> Option<(Place, Option<u64>, AccessClock)> {
         let (slot, entry) = self.db.table.find_entry(key.hash, key.bytes)?;
         if self.env.expire_mode == ExpireMode::Delete && self.env.has_expired(entry) {
             self.expire(slot, key.hash);
             return None;
         }
-        Some(slot)
+        Some((slot, entry.expire(), entry.clock()))
     }
 
     /// Counts an access to the entry in a slot, and gives it.

@@ -667,6 +667,17 @@ mod tests {
                 let again = Listpack::from_bytes(pack.view().to_bytes()).unwrap();
                 prop_assert_eq!(again.view(), pack.view());
             }
+            prop_assert_eq!(pack.view().skip(HEADER, model.len()), Some(pack.end()));
+            prop_assert_eq!(pack.view().skip(HEADER, model.len() + 1), None);
+            for (at, item) in pack.view().iter() {
+                let behind = pack.view().skip(at, 1).unwrap();
+                let expected = match item {
+                    Item::Int(n) => Some((n, behind)),
+                    Item::Str(_) => None,
+                };
+                prop_assert_eq!(pack.view().integer(at), expected);
+            }
+            prop_assert_eq!(pack.view().integer(pack.end()), None);
             for e in &model {
                 let at = pack.view().find(e, HEADER, 0).unwrap();
                 prop_assert_eq!(&pack.view().get(at).to_vec(), e);

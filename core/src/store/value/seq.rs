@@ -676,6 +676,8 @@ mod tests {
             for (rank, &key) in model.iter().enumerate() {
                 assert_eq!(seq.rank(|k| k < key), rank as u64);
                 assert_eq!(seq.get(rank as u64), Some((&One(key), 0)));
+                let (cursor, before) = seq.seek(|k| k <= key).expect("an item");
+                assert_eq!((cursor.get(), before), (&One(key), rank as u64));
             }
             let from = model.len() / 3;
             assert!(
