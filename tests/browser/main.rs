@@ -4,6 +4,7 @@ mod accessibility;
 mod attached;
 mod cluster;
 mod embedding;
+mod insight;
 mod keyboard;
 mod lessons;
 mod loading;

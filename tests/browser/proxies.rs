@@ -1,11 +1,10 @@
 //! Proxies and clients that shard, as a person meets them in the page.
 
-use anyhow::{Context, Result, bail, ensure};
-use serde_json::json;
+use anyhow::{Context, Result, ensure};
 use thirtyfour::Key;
 
 use crate::page::{Page, in_browser};
-use crate::visit::{all_on_stage, becomes, begin};
+use crate::visit::{all_on_stage, becomes, begin, message, step_to_message};
 
 /// Waits until the proxy uses a server, or does not.
 async fn in_use(page: &Page, server: &str, in_use: bool) -> Result<()> {
@@ -153,54 +152,6 @@ fn the_address_moves_to_the_second_proxy_when_the_host_of_the_first_dies() {
         let before = figure(page, "replies").await?;
         page.wait_for("replies of the first proxy", &more(before + 20)).await
     });
-}
-
-/// What the card of a message on its way says, if a message from one node to another can be clicked whose
-/// text contains this in any case. Time stands still meanwhile: every place along the line is tried.
-async fn message(page: &Page, from: &str, to: &str, text: &str) -> Result<Option<String>> {
-    let script = "
-        const [from, to, text, done] = arguments;
-        const at = name => {
-            const place = document.querySelector(`[data-testid=node-${name}]`).getScreenCTM();
-            return [place.e, place.f];
-        };
-        const card = () => document.querySelector('[data-testid=message-card]');
-        const said = () => {
-            const ends = card() && [...card().querySelectorAll('dd')].map(dd => dd.textContent);
-            const says = card()?.querySelector('[data-testid=message-decoded]')?.textContent;
-            const fits = ends?.[0] === from && ends[1] === to && says?.toLowerCase().includes(text);
-            return fits ? says : null;
-        };
-        (async () => {
-            const [a, b] = [at(from), at(to)];
-            const stage = document.getElementById('stage');
-            const length = Math.hypot(b[0] - a[0], b[1] - a[1]);
-            for (let way = 0; way <= length; way += 6) {
-                const press = { clientX: a[0] + (b[0] - a[0]) * way / length,
-                    clientY: a[1] + (b[1] - a[1]) * way / length, bubbles: true, pointerId: 1 };
-                stage.dispatchEvent(new PointerEvent('pointerdown', press));
-                stage.dispatchEvent(new PointerEvent('pointerup', press));
-                // The card is drawn after what is running now.
-                await new Promise(resolve => setTimeout(resolve));
-                if (said() !== null) break;
-            }
-            done(said());
-        })();";
-    let arguments = vec![json!(from), json!(to), json!(text)];
-    let found = page.driver.execute_async(script, arguments).await?;
-    Ok(found.json().as_str().map(str::to_owned))
-}
-
-/// Steps from event to event until such a message is on its way, and gives what its card says.
-async fn step_to_message(page: &Page, from: &str, to: &str, text: &str) -> Result<String> {
-    const MOST: usize = 60;
-    for _ in 0..MOST {
-        if let Some(says) = message(page, from, to, text).await? {
-            return Ok(says);
-        }
-        page.click("[data-testid=step-forward]").await?;
-    }
-    bail!("{MOST} events, and '{text}' was not on its way from {from} to {to}")
 }
 
 /// The keys `k1` to `k6` that a message names.
