@@ -90,7 +90,16 @@ fn told(reply: &[u8]) -> String {
     let (frames, rest) = wire::replies(reply);
     match rest.is_empty() {
         true => frames,
-        false => String::from_utf8_lossy(reply).trim_end().replace("\r\n", " ") + "…",
+        false => {
+            // A string is opened as redis-cli quotes it, and shows no length.
+            let head = reply.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+            let (quote, bytes) = match reply.first() {
+                Some(b'$') => ("\"", reply.get(head..).unwrap_or_default()),
+                _ => ("", reply),
+            };
+            let text = String::from_utf8_lossy(bytes).trim_end().replace("\r\n", " ");
+            format!("{quote}{text}…")
+        }
     }
 }
 
@@ -117,6 +126,7 @@ mod tests {
     fn replies_are_told_whole_or_as_far_as_they_were_kept() {
         assert_eq!(told(b"$2\r\nhi\r\n"), "\"hi\"");
         assert_eq!(told(b"*2\r\n:1\r\n$-1\r\n"), "1) (integer) 1\n2) (nil)");
-        assert_eq!(told(b"$9\r\nsho"), "$9 sho…");
+        assert_eq!(told(b"$9\r\nsho"), "\"sho…");
+        assert_eq!(told(b"*2\r\n:1\r\n$9\r\nsho"), "*2 :1 $9 sho…");
     }
 }
