@@ -165,17 +165,14 @@ impl Server {
         mut command: impl FnMut(u64, &mut Vec<u8>),
     ) -> Result<()> {
         let mut stream = self.connect()?;
-        let mut replies = stream.try_clone()?;
+        let mut replies = BufReader::with_capacity(1 << 16, stream.try_clone()?);
         let reader = std::thread::spawn(move || -> Result<()> {
-            let (mut left, mut buffer) = (commands * lines_each, vec![0; 1 << 16]);
-            while left > 0 {
-                let n = replies.read(&mut buffer)?;
+            let mut line = Vec::new();
+            for _ in 0..commands * lines_each {
+                line.clear();
+                let n = replies.read_until(b'\n', &mut line)?;
                 ensure!(n > 0, "the server closed the connection");
-                let got = &buffer[..n];
-                let refused = got.starts_with(b"-") || got.windows(2).any(|two| two == b"\n-");
-                ensure!(!refused, "{}", String::from_utf8_lossy(&got[..n.min(200)]));
-                let lines = got.iter().filter(|byte| **byte == b'\n').count();
-                left = left.saturating_sub(lines as u64);
+                ensure!(line[0] != b'-', "{}", String::from_utf8_lossy(&line));
             }
             Ok(())
         });
