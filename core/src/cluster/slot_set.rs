@@ -82,15 +82,28 @@ impl SlotSet {
 
     /// The slots as ranges, both ends included.
     pub fn ranges(&self) -> impl Iterator<Item = (Slot, Slot)> {
-        let mut slots = self.iter().peekable();
+        let mut from = 0;
         core::iter::from_fn(move || {
-            let first = slots.next()?;
-            let mut last = first;
-            while let Some(next) = slots.next_if(|next| next.number() == last.number() + 1) {
-                last = next;
-            }
-            Some((first, last))
+            let first = self.next(from, true)?;
+            let end = self.next(first.number() + 1, false);
+            from = end.map_or(Slot::COUNT, Slot::number);
+            Some((first, Slot::new(from - 1)?))
         })
+    }
+
+    /// The first slot from this one on that is in the set, or that is not. Whole words are skipped: most
+    /// sets are a few long ranges.
+    fn next(&self, from: u16, is_member: bool) -> Option<Slot> {
+        let (mut index, mut seen) = (usize::from(from / 64), !0 << (from % 64));
+        while index < WORDS {
+            let word = self.bits.as_ref().map_or(0, |bits| bits[index]);
+            let found = if is_member { word } else { !word } & seen;
+            if found != 0 {
+                return Slot::new(index as u16 * 64 + found.trailing_zeros() as u16);
+            }
+            (index, seen) = (index + 1, !0);
+        }
+        None
     }
 
     /// The slots as text: `0-99` and `101`, with a separator between them.
@@ -117,7 +130,12 @@ impl SlotSet {
 
     /// The slots of this set that are not in another.
     pub fn without(&self, other: &SlotSet) -> SlotSet {
-        self.iter().filter(|slot| !other.contains(*slot)).collect()
+        let (Some(mine), Some(others)) = (&self.bits, &other.bits) else { return self.clone() };
+        let mut bits = [0; WORDS];
+        for (word, (mine, others)) in bits.iter_mut().zip(mine.iter().zip(others.iter())) {
+            *word = mine & !others;
+        }
+        SlotSet::from_words(bits)
     }
 
     /// The bitmap on the wire: slot 0 is the lowest bit of the first byte.
@@ -126,6 +144,10 @@ impl SlotSet {
         for (word, bytes) in bits.iter_mut().zip(bytes.as_chunks::<8>().0) {
             *word = u64::from_le_bytes(*bytes);
         }
+        SlotSet::from_words(bits)
+    }
+
+    fn from_words(bits: [u64; WORDS]) -> SlotSet {
         let len = bits.iter().map(|word| word.count_ones()).sum::<u32>() as u16;
         SlotSet { bits: (len > 0).then(|| Arc::new(bits)), len }
     }
@@ -181,6 +203,10 @@ mod tests {
         }
         assert_eq!(slots, SlotSet::new());
         assert_eq!(ranges(&set(0..16384)), [(0, 16383)]);
+        assert_eq!(ranges(&set((60..200).chain([16382]))), [(60, 199), (16382, 16382)]);
+        assert_eq!(ranges(&set([])), []);
+        assert_eq!(set(0..16384).without(&set(64..16384)), set(0..64));
+        assert_eq!(set(0..10).without(&set(0..10)), SlotSet::new());
         assert_eq!(set(0..10).without(&set(3..20)), set(0..3));
     }
 
