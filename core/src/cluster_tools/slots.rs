@@ -46,19 +46,25 @@ impl Fleet {
         // The new owner first, so that the slot has one whatever happens.
         let owner = format!("NODE {}", to.id);
         self.set_slot(&to.place, slot, &owner).await?;
-        match self.set_slot(&from.place, slot, &owner).await {
-            // With its last slot it may have become a replica of the new owner, which it then knows.
-            Err(reason) if reason.contains("SETSLOT only with masters") => {}
-            told => told?,
-        }
+        // With its last slot the source may become a replica of the new owner, which it then knows.
+        self.tell_owner(&from.place, slot, &owner).await?;
         for index in self.masters() {
             if index != source && index != target {
-                self.set_slot(&self.place(index), slot, &owner).await?;
+                self.tell_owner(&self.place(index), slot, &owner).await?;
             }
         }
         self.nodes[source].slots.remove(slot);
         self.nodes[target].slots.insert(slot);
         Ok(())
+    }
+
+    /// Tells a node of the owner of a slot, unless it has become a replica since the tool has asked for its
+    /// role: then it hears of the owner from its primary.
+    async fn tell_owner(&self, at: &Place, slot: Slot, owner: &str) -> Result<(), Refusal> {
+        match self.set_slot(at, slot, owner).await {
+            Err(reason) if reason.contains("SETSLOT only with masters") => Ok(()),
+            told => told,
+        }
     }
 
     /// `CLUSTER SETSLOT`

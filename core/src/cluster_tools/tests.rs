@@ -1,5 +1,6 @@
 //! The tools on nodes that say what a test wants them to say.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -141,6 +142,71 @@ fn a_simulated_rebalancing_says_what_it_would_move() {
     assert!(printed.contains(">>> Rebalancing across 3 nodes. Total weight = 2.00\n"), "{printed}");
     assert!(printed.contains("Moving 2731 slots from h:3 to h:1\n"), "{printed}");
     assert!(printed.contains("Moving 2730 slots from h:3 to h:2\n"), "{printed}");
+}
+
+/// The same masters without an open slot. When `moved`, slot 5461 belongs to the first.
+fn three_at_rest(to: &Place, line: &str, moved: bool) -> Value {
+    let (first, second) = if moved { ("0-5461", "5462-10922") } else { ("0-5460", "5461-10922") };
+    let nodes = [('a', 1, first), ('b', 2, second), ('c', 3, "10923-16383")];
+    match line {
+        "INFO cluster" => Value::bulk("# Cluster\r\ncluster_enabled:1\r\n"),
+        "CLUSTER NODES" => {
+            let describe = |(name, port, slots): (char, u16, &str)| {
+                let (id, me) = (id(name), if to.port == port { "myself," } else { "" });
+                format!("{id} h:{port}@1000{port} {me}master - 0 0 {port} connected {slots}\n")
+            };
+            Value::bulk(nodes.map(describe).concat())
+        }
+        "PING" => Value::Simple("PONG".into()),
+        line if line.starts_with("CLUSTER GETKEYSINSLOT") => Value::Array(Vec::new()),
+        line if line.starts_with("CLUSTER COUNTKEYSINSLOT") => Value::Integer(0),
+        _ => Value::Simple("OK".into()),
+    }
+}
+
+fn reshard_one_slot() -> Invocation {
+    let line = format!(
+        "reshard h:1 --cluster-from {} --cluster-to {} --cluster-slots 1 --cluster-yes",
+        id('b'),
+        id('a')
+    );
+    cli(&line).unwrap()
+}
+
+#[test]
+fn a_source_that_has_forgotten_a_move_does_not_make_it_fail_when_the_target_has_the_slot() {
+    for arrives in [true, false] {
+        let moved = Cell::new(false);
+        let (printed, status) = play(reshard_one_slot(), |to, line| match line {
+            "CLUSTER GETSLOTMIGRATIONS" => Value::Array(Vec::new()),
+            _ => {
+                moved.set(moved.get() || (arrives && line.starts_with("CLUSTER MIGRATESLOTS")));
+                three_at_rest(to, line, moved.get())
+            }
+        });
+        assert_eq!(status, i32::from(!arrives), "{printed}");
+        assert_eq!(
+            printed.contains("h:2 knows nothing of the move of 5461"),
+            !arrives,
+            "{printed}"
+        );
+    }
+}
+
+#[test]
+fn a_master_that_has_become_a_replica_meanwhile_does_not_stop_a_move() {
+    let told = Cell::new(0);
+    let (printed, status) = play(reshard_one_slot(), |to, line| match line {
+        line if line.starts_with("CLUSTER MIGRATESLOTS") => {
+            Value::Error("ERR unknown subcommand 'MIGRATESLOTS'".into())
+        }
+        line if line.starts_with("CLUSTER SETSLOT 5461 NODE") && to.port != 1 => {
+            told.set(told.get() + 1);
+            Value::Error("ERR Please use SETSLOT only with masters.".into())
+        }
+        line => three_at_rest(to, line, false),
+    });
+    assert_eq!((status, told.get()), (0, 2), "{printed}");
 }
 
 #[test]

@@ -64,7 +64,7 @@ impl Fleet {
         let reply = reply.map_err(|_| Refusal::new())?;
         let refusal = match error_text(&reply) {
             Some(refusal) => Some(refusal),
-            None => self.outcome(&from.place, &to.id, &set).await?,
+            None => self.outcome(&from.place, &to, &set).await?,
         };
         match refusal {
             Some(refusal) if is_not_known(&refusal) => return Ok(false),
@@ -102,7 +102,7 @@ impl Fleet {
     async fn outcome(
         &self,
         at: &Place,
-        target: &str,
+        to: &Node,
         slots: &SlotSet,
     ) -> Result<Option<Refusal>, Refusal> {
         let ranges = slots.to_text(" ");
@@ -112,10 +112,14 @@ impl Fleet {
             let moves = reply.items().unwrap_or_default();
             let ours = moves.iter().find(|record| {
                 field(record, "operation") == "EXPORT"
-                    && field(record, "target_node") == target
+                    && field(record, "target_node") == to.id
                     && field(record, "slot_ranges") == ranges
             });
             let Some(record) = ours else {
+                // It was started again, or it loads data: with its last slot it has become a replica.
+                if self.view_of(&to.place, &to.id).await.is_some_and(|node| owns(&node, slots)) {
+                    return Ok(None);
+                }
                 return Ok(Some(format!("{at} knows nothing of the move of {ranges} any more")));
             };
             match field(record, "state").as_str() {
@@ -126,6 +130,12 @@ impl Fleet {
         }
     }
 
+    /// What a node says of another, if it answers and knows it.
+    async fn view_of(&self, at: &Place, id: &str) -> Option<Node> {
+        let reply = self.desk.reply(at, words("CLUSTER NODES")).await.ok()?;
+        text(&reply).lines().filter_map(Node::parse).find(|node| node.id == id)
+    }
+
     /// Waits until the other masters have heard of the new owner, so that the next client that asks one
     /// of them is not sent to the old one.
     async fn until_masters_know(&self, source: usize, target: usize, to: &Node, slots: &SlotSet) {
@@ -134,19 +144,18 @@ impl Fleet {
                 continue;
             }
             for _ in 0..ROUNDS {
-                let Ok(reply) = self.desk.reply(&self.place(index), words("CLUSTER NODES")).await
-                else {
-                    break;
-                };
-                let view = text(&reply);
-                let owner = view.lines().filter_map(Node::parse).find(|node| node.id == to.id);
-                if owner.is_none_or(|owner| slots.iter().all(|slot| owner.slots.contains(slot))) {
+                let owner = self.view_of(&self.place(index), &to.id).await;
+                if owner.is_none_or(|owner| owns(&owner, slots)) {
                     break;
                 }
                 self.desk.sleep(PAUSE).await;
             }
         }
     }
+}
+
+fn owns(node: &Node, slots: &SlotSet) -> bool {
+    slots.iter().all(|slot| node.slots.contains(slot))
 }
 
 /// Whether a refusal means that slots cannot move as a whole between these two nodes, but may key by key:
