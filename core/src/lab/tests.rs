@@ -5,6 +5,8 @@ use std::sync::Arc;
 mod cluster;
 mod durability;
 mod failover;
+#[cfg(feature = "shell")]
+mod interrupted;
 mod links;
 mod moves;
 mod proxies;

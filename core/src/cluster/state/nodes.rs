@@ -37,6 +37,8 @@ pub(super) struct Node {
     /// When the ping was sent that has not been answered yet.
     pub(super) ping_sent: Option<u64>,
     pub(super) pong_received: Option<u64>,
+    /// When the last ping was sent that it has answered.
+    pub(super) answered: Option<u64>,
     /// When anything came from it.
     pub(super) data_received: Option<u64>,
     /// When it was marked FAIL.
@@ -73,6 +75,7 @@ impl Node {
             human_nodename: String::new(),
             ping_sent: None,
             pong_received: None,
+            answered: None,
             data_received: None,
             failed_at: 0,
             reports: SortedMap::new(),

@@ -311,7 +311,7 @@ impl Cluster {
         let now = self.now();
         let other = &mut self.nodes[node];
         other.pong_received = Some(now);
-        other.ping_sent = None;
+        other.answered = other.ping_sent.take().or(other.answered);
         if other.may_have_failed() {
             other.flags.clear(NodeFlags::PFAIL);
             self.todo.save = true;

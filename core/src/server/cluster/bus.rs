@@ -271,7 +271,7 @@ impl Server {
             }
             Effect::Lead => {
                 self.lead_in_cluster(now);
-                self.inherit_imports();
+                self.inherit_imports(now);
             }
             Effect::Empty => self.empty_in_cluster(now),
             Effect::DropKeys(slots) => {

@@ -5,11 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::{LEAST_CLOSED, MOST_CLOSED, Record};
+use crate::cluster::Cluster;
 use crate::command::effects::{Followers, Propagated};
 use crate::command::feed::{write_request, write_words};
 use crate::command::find_keys;
 use crate::front::{PeerInput, Service};
 use crate::machine::{Address, Close, ConnId, Endpoint, LogLevel, Outbox, Output};
+use crate::resp::number::parse_i64;
 use crate::resp::request::Args;
 use crate::server::persistence::snapshot::{Failure, Purpose};
 use crate::server::replication::address_of_name;
@@ -47,8 +49,8 @@ pub(super) struct Export {
     changes: Vec<u8>,
     /// How often the target was asked to catch up.
     rounds: u32,
-    /// Until when the target has to be heard of; in the last two stages, until when the slots stay
-    /// closed.
+    /// Until when the target has to be heard of; in the last stage, from when on it cannot take over any
+    /// more.
     deadline: Mono,
 }
 
@@ -69,7 +71,7 @@ enum Stage {
     Ready,
     /// The slots are closed. The target is asked whether it has the last changes.
     Draining,
-    /// The target was told to take over.
+    /// The target was told to take over. Only its shard knows now whose the slots are.
     TakingOver,
 }
 
@@ -151,16 +153,32 @@ impl Server {
             Stage::WaitsForSnapshot if !late => self.begin_slots_snapshot(now),
             Stage::Ready if !self.is_halted() => self.close_slots(now),
             Stage::Queued | Stage::Ready => {}
-            Stage::TakingOver if late => {
-                let why = "the target was let take over, and has not been heard of since";
-                self.end_export(now, Some(why.to_owned()));
-            }
+            Stage::TakingOver if late => self.find_out_about_takeover(now),
             _ if late => {
                 let name = stage.name();
                 let why = format!("the target has taken too long (state {name})");
                 self.end_export(now, Some(why));
             }
             _ => {}
+        }
+    }
+
+    /// The target was let take over, and has not answered. The slots stay closed until it is certain that
+    /// it has not done so, or that its claim will not hold.
+    fn find_out_about_takeover(&mut self, now: Now<'_>) {
+        let Some((target, over)) =
+            self.export().map(|export| (export.record.target, export.deadline))
+        else {
+            return;
+        };
+        let Some(state) = self.cluster_state() else { return };
+        if state.has_answered_since(target, over.as_millis()) {
+            let why = "the target was let take over too late";
+            self.end_export(now, Some(why.to_owned()));
+        } else if state.is_given_up(target) {
+            self.with_cluster(now, Cluster::keep_slots);
+            let why = "the target has failed while it was to take over";
+            self.end_export(now, Some(why.to_owned()));
         }
     }
 
@@ -332,7 +350,7 @@ impl Server {
         match export.stage {
             Stage::Establishing => self.begin_slots_snapshot(now),
             Stage::CatchingUp => self.caught_up(now),
-            Stage::Draining => self.target_has_all(now),
+            Stage::Draining => self.target_has_all(now, line),
             Stage::TakingOver => self.end_export(now, None),
             _ => self.end_export(now, Some("the target answers what was not asked".to_owned())),
         }
@@ -413,9 +431,15 @@ impl Server {
         self.export_becomes(now, Stage::Draining, closed);
     }
 
-    /// The target has everything. The time for which the slots stay closed begins anew, and the
-    /// target, which has answered before now, has half of it.
-    fn target_has_all(&mut self, now: Now<'_>) {
+    /// The target has everything, and says in which epoch it will own the slots. The time for which they
+    /// stay closed begins anew, and the target, which has answered before now, has half of it.
+    fn target_has_all(&mut self, now: Now<'_>, line: &[u8]) {
+        let epoch = line.strip_prefix(b":").and_then(parse_i64);
+        let Some(epoch) = epoch.and_then(|epoch| u64::try_from(epoch).ok()) else {
+            let why = "the target does not say in which epoch it would own the slots";
+            return self.end_export(now, Some(why.to_owned()));
+        };
+        self.with_cluster(now, |state, local| state.announce_epoch(local, epoch));
         let closed = self.closed_time();
         let half = (closed.as_millis() / 2).to_string();
         self.export_says(&[&[b"CLUSTER", b"SYNCSLOTS", b"TAKEOVER", half.as_bytes()]]);
@@ -468,7 +492,7 @@ impl Server {
 
     /// Ends all moves from this node, which were called off.
     pub(super) fn cancel_exports(&mut self, now: Now<'_>) -> Result<(), &'static str> {
-        if self.export_stage() == Some(Stage::TakingOver) {
+        if self.export().is_some_and(|export| export.is_uncertain()) {
             return Err("ERR The slots are changing hands. See CLUSTER GETSLOTMIGRATIONS");
         }
         while self.export_stage().is_some() {

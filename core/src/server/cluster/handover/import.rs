@@ -1,8 +1,8 @@
 //! The target of a move of slots: the keys arrive as commands of one client, and belong to the source
 //! until the takeover.
 
-use super::{Handover, Record};
-use crate::cluster::{NodeId, SlotSet};
+use super::{Doubts, Handover, Record};
+use crate::cluster::{Cluster, NodeId, SlotSet};
 use crate::command::CommandError;
 use crate::machine::LogLevel;
 use crate::resp::request::{Args, OwnedArgs};
@@ -11,8 +11,8 @@ use crate::server::{Client, Command, Server};
 use crate::sharding::Slot;
 use crate::time::{Duration, Mono, Now};
 
-/// The channel on which a target tells its replicas which slots it is getting. They delete what has
-/// come of these if they have to take its place.
+/// The channel on which a target tells its replicas which slots it is getting. If they have to take its
+/// place, they delete what has come of these, or see whether they are theirs.
 const CHANNEL: &[u8] = b"__limpid__:slots";
 
 /// How often it does so.
@@ -26,6 +26,8 @@ pub(super) struct Import {
     pub(super) record: Record,
     /// What the source waits for, if it does.
     awaited: Option<Awaited>,
+    /// In which epoch this node will own the slots, once the source has closed them.
+    epoch: Option<u64>,
     /// When the source was last told that everything was carried out after it had closed the slots.
     drained: Option<Mono>,
     /// When something last came from the source.
@@ -105,7 +107,15 @@ impl Server {
             message: String::new(),
         };
         let (id, heard) = (client.id, now.mono);
-        let import = Import { client: id, record, awaited: None, drained: None, heard, told: None };
+        let import = Import {
+            client: id,
+            record,
+            awaited: None,
+            epoch: None,
+            drained: None,
+            heard,
+            told: None,
+        };
         node.handover.imports.push(import);
         client.state.imports = true;
         client.waiting = true;
@@ -139,15 +149,22 @@ impl Server {
     /// `SYNCSLOTS SNAPSHOT-EOF` and, once the slots are closed (`is_all`), `SYNCSLOTS DRAIN`: everything that
     /// came before was carried out. The client is answered when the replicas have it as well: one of them
     /// may have to take this node's place right after the takeover, and the source has deleted its keys
-    /// then. A replica that has not been heard of for `min-replicas-max-lag` seconds is not waited for.
-    /// Where one is slow, it is the first of the two that waits, while clients use the slots; if it becomes
-    /// slow in between, the source may give the move up, and the slots stay where they are.
+    /// then. To DRAIN the answer is the epoch in which this node will own the slots. A replica that has not
+    /// been heard of for `min-replicas-max-lag` seconds is not waited for. Where one is slow, it is the first
+    /// of the two that waits, while clients use the slots; if it becomes slow in between, the source may give
+    /// the move up, and the slots stay where they are.
     pub(super) fn import_awaits_replicas(
         &mut self,
         now: Now<'_>,
         client: &mut Client,
         is_all: bool,
     ) -> Result<(), CommandError> {
+        self.import_of(client.id).ok_or(NO_MOVE)?;
+        if is_all {
+            let epoch = self.with_cluster(now, Cluster::reserve_epoch);
+            self.import_of(client.id).ok_or(NO_MOVE)?.epoch = epoch;
+            self.tell_replicas_of_imports();
+        }
         let offset = self.stream_offset();
         let import = self.import_of(client.id).ok_or(NO_MOVE)?;
         import.awaited = Some(Awaited { offset, is_all });
@@ -165,13 +182,21 @@ impl Server {
             if !self.good_replicas_have(now.mono, awaited.offset) {
                 continue;
             }
+            let mut epoch = None;
             if let Some(import) = self.import_of(client) {
                 import.awaited = None;
                 // What may still be waiting here was sent by a source that lives.
                 import.heard = now.mono;
                 import.drained = awaited.is_all.then_some(now.mono);
+                epoch = import.epoch.filter(|_| awaited.is_all);
             }
-            self.answer(now, client, Ok(()));
+            match epoch {
+                Some(epoch) => self.answer_with(now, client, |reply| {
+                    reply.integer(i64::try_from(epoch).unwrap_or(i64::MAX));
+                    Ok(())
+                }),
+                None => self.answer(now, client, Ok(())),
+            }
         }
     }
 
@@ -184,13 +209,17 @@ impl Server {
         within: Duration,
     ) -> Result<(), CommandError> {
         let import = self.import_of(client.id).ok_or(NO_MOVE)?;
-        let in_time = import.drained.is_some_and(|at| now.mono <= at + within);
+        let epoch =
+            import.epoch.filter(|_| import.drained.is_some_and(|at| now.mono <= at + within));
         let (source, slots) = (import.record.source, import.record.slots.clone());
         let state = self.cluster_state();
         let unchanged = state.is_some_and(|state| {
             !state.is_replica() && slots.iter().all(|slot| state.owner_of(slot) == Some(source))
         });
-        if !in_time || !unchanged {
+        let takes_over = epoch.filter(|_| unchanged).and_then(|epoch| {
+            self.with_cluster(now, |state, local| state.take_over_slots(local, &slots, epoch))
+        });
+        if takes_over != Some(true) {
             return Err(CommandError::text(
                 "ERR The takeover comes too late: the slots stay where they are",
             ));
@@ -204,10 +233,8 @@ impl Server {
         client.state.imports = false;
         client.waiting = true;
         self.notice(|| format!("Slots {} have moved here from node {source}", slots.to_text(" ")));
-        self.with_cluster(now, |state, local| state.take_over_slots(local, &slots));
         self.hide_foreign_keys();
         self.answer_when_saved(client.id);
-        self.tell_replicas_of_imports();
         self.followers_changed();
         Ok(())
     }
@@ -243,6 +270,8 @@ impl Server {
 
     /// Gives up moves whose source is gone, and deletes what is left of those that failed.
     pub(in crate::server::cluster) fn import_cron(&mut self, now: Now<'_>) {
+        self.forget_granted();
+        self.settle_doubts(now);
         self.drop_leftover();
         // A replica that is gone does not acknowledge any more.
         self.tell_awaiting_sources(now);
@@ -288,21 +317,31 @@ impl Server {
     /// This node follows another primary, of which it has not heard yet which slots it is getting.
     pub(in crate::server::cluster) fn forget_imports_of_primary(&mut self) {
         if let Some(node) = &mut self.service.cluster {
-            node.handover.of_primary = SlotSet::new();
+            let handover = &mut node.handover;
+            (handover.of_primary, handover.granted) = (SlotSet::new(), SlotSet::new());
+            handover.doubts = None;
             // What it holds will be what the primary holds.
-            node.handover.leftover = SlotSet::new();
+            handover.leftover = SlotSet::new();
         }
         self.hide_foreign_keys();
     }
 
-    /// Tells the replicas which slots are arriving.
+    /// Tells the replicas which slots are arriving, and which of them this node may take over any moment,
+    /// with the largest epoch for that.
     fn tell_replicas_of_imports(&mut self) {
         if self.is_replica() {
             return;
         }
-        let slots: SlotSet =
-            self.imports().iter().flat_map(|import| import.record.slots.iter()).collect();
-        let text = slots.to_text(" ");
+        let slots = |imports: &mut dyn Iterator<Item = &Import>| -> String {
+            let slots: SlotSet = imports.flat_map(|import| import.record.slots.iter()).collect();
+            slots.to_text(" ")
+        };
+        let imports = self.imports();
+        let granted = |import: &&Import| import.epoch.is_some();
+        let epoch = imports.iter().filter_map(|import| import.epoch).max().unwrap_or(0);
+        let arriving = slots(&mut imports.iter());
+        let granted = slots(&mut imports.iter().filter(granted));
+        let text = format!("{arriving},{granted},{epoch}");
         let args: OwnedArgs = [&b"PUBLISH"[..], CHANNEL, text.as_bytes()].into_iter().collect();
         self.service.effects.begin(self.service.consumers);
         self.tell_replicas(0, args.as_args());
@@ -310,23 +349,86 @@ impl Server {
     }
 
     /// Whether a message of the primary tells which slots it is getting.
-    pub(in crate::server) fn hears_of_imports(&mut self, args: Args<'_>) -> bool {
+    pub(in crate::server) fn hears_of_imports(&mut self, now: Now<'_>, args: Args<'_>) -> bool {
         if args.get(1) != Some(CHANNEL) {
             return false;
         }
         let text = String::from_utf8_lossy(args.get(2).unwrap_or_default()).into_owned();
+        let mut parts = text.split(',');
+        let mut slots = || SlotSet::from_text(parts.next()?, ' ');
+        let (arriving, granted) = (slots().unwrap_or_default(), slots().unwrap_or_default());
+        let epoch = parts.next().and_then(|epoch| epoch.parse().ok()).unwrap_or(0);
         if let Some(node) = &mut self.service.cluster {
-            node.handover.of_primary = SlotSet::from_text(&text, ' ').unwrap_or_default();
+            node.handover.of_primary = arriving;
+            // One that is not told of any more may have been taken over. That is found out if it matters.
+            granted.iter().for_each(|slot| {
+                node.handover.granted.insert(slot);
+            });
+        }
+        if !granted.is_empty() {
+            self.with_cluster(now, |state, local| state.learn_epoch(local, epoch));
         }
         self.hide_foreign_keys();
         true
     }
 
-    /// This node takes the place of its primary: slots that were on their way there are not any more.
-    pub(in crate::server::cluster) fn inherit_imports(&mut self) {
+    /// This node takes the place of its primary: slots that were on their way there are not any more, and
+    /// those that may have arrived are in doubt.
+    pub(in crate::server::cluster) fn inherit_imports(&mut self, now: Now<'_>) {
+        self.forget_granted();
         let Some(node) = &mut self.service.cluster else { return };
-        let slots = core::mem::take(&mut node.handover.of_primary);
+        let granted = core::mem::take(&mut node.handover.granted);
+        let slots = core::mem::take(&mut node.handover.of_primary).without(&granted);
         node.handover.add_leftover(&slots);
+        let doubts = Doubts { slots: granted, since: now.mono.as_millis() };
+        node.handover.doubts = Some(doubts).filter(|doubts| !doubts.slots.is_empty());
+        self.hide_foreign_keys();
+    }
+
+    /// Forgets granted slots of which it has been heard that they have changed hands.
+    fn forget_granted(&mut self) {
+        let Some(node) = &mut self.service.cluster else { return };
+        let Some(state) = node.state.as_deref().filter(|_| !node.handover.granted.is_empty())
+        else {
+            return;
+        };
+        let me = state.my_id();
+        let mine = state.node_view_of(me).and_then(|view| view.master).unwrap_or(me);
+        let granted = node.handover.granted.iter();
+        node.handover.granted =
+            granted.filter(|slot| state.owner_of(*slot) != Some(mine)).collect();
+    }
+
+    /// Decides about slots that the former primary may have taken over, when the other primaries have
+    /// answered: if their owner has let go of them, the copies here are the only ones.
+    fn settle_doubts(&mut self, now: Now<'_>) {
+        let Some(node) = &mut self.service.cluster else { return };
+        let (Some(state), Some(doubts)) = (node.state.as_deref(), &node.handover.doubts) else {
+            return;
+        };
+        if !state.primaries_have_answered_since(doubts.since) {
+            return;
+        }
+        // The place of an owner that has failed is taken by a node that claims them, or not.
+        let is_decided = |slot: &Slot| {
+            let view = state.owner_of(*slot).and_then(|owner| state.node_view_of(owner));
+            state.is_replica() || view.is_none_or(|view| !view.failed)
+        };
+        let decided: SlotSet = doubts.slots.iter().filter(is_decided).collect();
+        let is_mine = |slot: &Slot| !state.is_replica() && state.is_given_away(*slot);
+        let mine: SlotSet = decided.iter().filter(is_mine).collect();
+        let slots = doubts.slots.without(&decided);
+        let since = doubts.since;
+        node.handover.add_leftover(&decided.without(&mine));
+        node.handover.doubts = Some(Doubts { slots, since }).filter(|left| !left.slots.is_empty());
+        if !mine.is_empty() {
+            self.notice(|| {
+                let slots = mine.to_text(" ");
+                format!("Slots {slots} were taken over by the primary that this node has replaced")
+            });
+            self.with_cluster(now, |state, local| state.claim_slots(local, &mine));
+        }
+        self.hide_foreign_keys();
     }
 
     /// The data has been loaded: keys of moves that had not ended are left over. Returns the slots.
@@ -345,9 +447,11 @@ impl Server {
     pub(in crate::server::cluster) fn hide_foreign_keys(&mut self) {
         let Some(node) = &self.service.cluster else { return };
         let mut hidden = node.dropping.clone();
-        let Handover { imports, of_primary, leftover, .. } = &node.handover;
+        let Handover { imports, of_primary, granted, doubts, leftover, .. } = &node.handover;
         let arriving = imports.iter().map(|import| &import.record.slots);
-        for slot in arriving.chain([of_primary, leftover]).flat_map(SlotSet::iter) {
+        let in_doubt = doubts.iter().map(|doubts| &doubts.slots);
+        let foreign = arriving.chain([of_primary, granted, leftover]).chain(in_doubt);
+        for slot in foreign.flat_map(SlotSet::iter) {
             hidden.insert(slot);
         }
         let owned = |slot: &Slot| node.state().is_some_and(|state| state.owns(*slot));

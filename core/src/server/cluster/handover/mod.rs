@@ -8,17 +8,44 @@
 //! replicas have everything, too. Then the slots change hands at one moment:
 //!
 //! 1. The source *closes* the slots: commands on their keys wait. It asks the target whether it has
-//!    carried out everything (`DRAIN`). The target answers when its replicas have it too, so that nothing
-//!    is lost if it dies right after the takeover, and remembers when it said so.
+//!    carried out everything (`DRAIN`). The target makes up the epoch in which it will own them, and
+//!    answers with it when its replicas have everything too, the epoch and that these slots are *granted*
+//!    included. It remembers when it said so.
 //! 2. The source lets the target take over (`TAKEOVER`). The target does so only within half of the
-//!    time for which the source keeps the slots closed after the answer to `DRAIN`, so that the source
-//!    cannot serve them again before a late takeover.
-//! 3. The target gives itself a new epoch, owns the slots, and answers when that is on its disk. The
-//!    source takes its claim over and deletes its keys; who waited is redirected.
+//!    time for which the source keeps the slots closed after the answer to `DRAIN`.
+//! 3. The target owns the slots in that epoch, and answers when that is on its disk. The source takes its
+//!    claim over and deletes its keys; who waited is redirected.
 //!
-//! Whatever fails before 3 leaves the slots with the source, and the target deletes what it has got. If
-//! the answer to 3 is lost, the source learns the owner by gossip, and if there is none it goes on when
-//! the time is over.
+//! # When a node is lost
+//!
+//! Whatever fails before `TAKEOVER` is sent leaves the slots with the source, and the target deletes what
+//! it has got. From then on only the target's shard knows whose they are. Two rules keep every key once:
+//! *the source neither serves nor deletes the keys until it knows*, and *a new primary of the target's
+//! shard asks the source before it does either*.
+//!
+//! * The answer is lost: the target claims the slots in every message on the bus, and who has heard of its
+//!   claim corrects the source.
+//! * `TAKEOVER` is lost or comes too late: the target answers a ping that was sent after the time was over,
+//!   and does not claim the slots. It never will, and the source goes on.
+//! * The target is lost after it has taken over, and a replica of it has heard of that: the replica claims
+//!   them when it is elected, and the source gives them to it.
+//! * The target is lost and its replica has not heard of it. It is elected without these slots, but they
+//!   were granted, so it is in doubt: it waits for answers of all primaries to pings that it sends from now
+//!   on. If the source claims the slots, it has not heard of the takeover either, and the copies are
+//!   deleted. If it does not, it has let go of them, and the copies are the only ones: the replica claims
+//!   them.
+//! * In the former case the source sees that the target has failed and been replaced. It gives itself an
+//!   epoch that is larger than the one of the takeover, opens the slots, and goes on. The target loses them
+//!   when it comes back with its claim. The same holds for a target without replicas that has failed.
+//! * The target comes back before a replica is elected: it claims the slots, since `nodes.conf` says so.
+//! * The source is lost before it knows. Its replica is elected for the slots, too, unless a majority of the
+//!   primaries has heard of the takeover, whose larger epoch makes them refuse their votes. A target of
+//!   which no majority hears any more has lost what it was told meanwhile, as in any failover.
+//! * Source and target are lost: both of the last two apply. The epochs that elections get are larger than
+//!   that of the takeover, because target and source announce it to all before it is used.
+//!
+//! A replica that was not heard of for `min-replicas-max-lag` seconds is not waited for. If such a one is
+//! elected, it may hold a part of the keys only, and the slots stay with the target that it has replaced.
 //!
 //! * `export`: the source; `import`: the target; `commands`: the subcommands of CLUSTER.
 //!
@@ -55,9 +82,22 @@ pub(super) struct Handover {
     ended: VecDeque<Record>,
     /// Of a replica: the slots that its primary is getting from other nodes.
     of_primary: SlotSet,
+    /// Of a replica: the slots of which it has everything, and that its primary may have taken over
+    /// without this node having heard of it.
+    granted: SlotSet,
+    /// Of a replica that has become a primary since: what of these has not been found out about.
+    doubts: Option<Doubts>,
     /// Slots with keys that belong to others: of moves that failed, or, at a replica, of slots that its
     /// primary has lost and not deleted yet. They are deleted when the slot has an owner that works.
     leftover: SlotSet,
+}
+
+/// Slots that the former primary may have taken over before it failed.
+#[derive(Clone, Debug)]
+struct Doubts {
+    slots: SlotSet,
+    /// Since when the other primaries are asked, in milliseconds on the monotonic clock.
+    since: u64,
 }
 
 /// What is told of a move of slots.

@@ -1,0 +1,239 @@
+//! Moves of slots that are interrupted: whatever fails, and at whichever point, the slots end with one
+//! owner, which has every key once, and no other primary has any.
+
+use super::cluster::{Nodes, filled_with};
+use super::*;
+use crate::cluster::Cluster;
+use crate::sharding::Slot;
+
+/// Keys that have the tag.
+const KEYS: usize = 7;
+
+/// What comes of a move that is interrupted.
+struct Interrupted {
+    moved: usize,
+    stayed: usize,
+}
+
+impl Nodes {
+    fn apply(&mut self, line: &str) {
+        // To start what runs, and to kill what is dead, is refused.
+        let _ = self.world.apply(&line.parse().expect(line));
+    }
+
+    /// Whether node 2, or its replica in its place, owns the slot. None if several nodes own it, if one that
+    /// owns it lacks keys, or if another primary has some.
+    fn owner_of_all(&self, slot: Slot) -> Option<u8> {
+        if !self.are_up() {
+            return None;
+        }
+        let mut owner = None;
+        // No view is compared with others, which costs more, until all this holds.
+        for n in 1..=6 {
+            let node = self.server(n)?.cluster()?;
+            let keys = self.keys(n, slot)?;
+            match (node.owns(slot), node.is_replica()) {
+                (true, _) if keys == KEYS => owner = Some(n),
+                (false, false) if keys == 0 => {}
+                (false, true) => {}
+                _ => return None,
+            }
+        }
+        owner.filter(|_| self.agree())
+    }
+
+    /// Starts what is down, and mends what can be mended.
+    fn mend(&mut self) {
+        self.apply("heal");
+        for n in 1..=6 {
+            self.apply(&format!("resume node-{n}"));
+            // To restart a host that is on would cut its power.
+            let on = self.world.host_named(&format!("node-{n}")).is_some_and(|host| host.on);
+            self.apply(&if on {
+                format!("start node-{n}:6379")
+            } else {
+                format!("restart node-{n}")
+            });
+        }
+    }
+
+    /// Prints what is needed to see why a test has failed.
+    fn print_all(&self, slot: Slot) {
+        self.print_logs();
+        for n in 1..=6 {
+            let view = self.server(n).and_then(Server::cluster).map(Cluster::nodes_text);
+            println!("node-{n}: {:?} keys\n{}", self.keys(n, slot), view.unwrap_or_default());
+        }
+    }
+
+    /// Until the slot has one owner with all keys; the owner.
+    fn until_one_owner(&mut self, slot: Slot) -> u8 {
+        for _ in 0..600 {
+            if let Some(owner) = self.owner_of_all(slot) {
+                return owner;
+            }
+            self.world.run_for(Duration::from_millis(100));
+        }
+        self.print_all(slot);
+        panic!("the slot has no owner with all keys, or another primary has some");
+    }
+}
+
+/// Begins a move again and again, each time from the same moment, and has one of the faults happen at
+/// another point of it. The points are spread evenly over the time that the move takes when it is left
+/// alone. A fault lasts for `outage` at most.
+fn interrupt(
+    before: &Nodes,
+    slot: Slot,
+    faults: &[&str],
+    points: u32,
+    outage: Duration,
+) -> Interrupted {
+    let mut undisturbed = before.clone();
+    let since = undisturbed.world.now();
+    begin_whole_move(&mut undisturbed);
+    for _ in 0..60_000 {
+        if undisturbed.owner_of_all(slot) == Some(2) {
+            break;
+        }
+        undisturbed.world.run_for(Duration::from_millis(1));
+    }
+    assert_eq!(undisturbed.owner_of_all(slot), Some(2));
+    let length = undisturbed.world.now().since(since);
+
+    let mut found = Interrupted { moved: 0, stayed: 0 };
+    for point in 0..points {
+        let fault = faults[point as usize % faults.len()];
+        let at = length * point / points;
+        let mut nodes = before.clone();
+        begin_whole_move(&mut nodes);
+        nodes.world.run_for(at);
+        nodes.apply(fault);
+        nodes.world.run_for(outage * (point % 4 + 1) / 4);
+        nodes.mend();
+        for _ in 0..180 {
+            if nodes.owner_of_all(slot).is_some() {
+                break;
+            }
+            nodes.world.run_for(Duration::from_secs(1));
+        }
+        let owner = nodes.owner_of_all(slot);
+        if owner.is_none() {
+            nodes.print_all(slot);
+        }
+        assert!(
+            owner.is_some(),
+            "not every key is there once after `{fault}` {at:?} after the beginning of the move"
+        );
+        match owner {
+            Some(2 | 5) => found.moved += 1,
+            _ => found.stayed += 1,
+        }
+    }
+    found
+}
+
+fn begin_whole_move(nodes: &mut Nodes) {
+    let target = nodes.node(2).my_id();
+    nodes.apply("run node-1 mover redis-cli -h 10.0.0.1");
+    let line = format!("cluster migrateslots slotsrange 3000 3600 node {target}");
+    nodes.apply(&format!("type mover {line}"));
+}
+
+#[test]
+fn a_move_as_a_whole_that_is_interrupted_anywhere_leaves_every_key_once() {
+    let before = filled_with(21, "b");
+    let faults = [
+        "kill node-1",
+        "kill node-2",
+        "crash node-2",
+        "partition node-1 | node-2",
+        "partition node-2",
+        "pause node-2",
+        "pause node-1",
+    ];
+    // Long enough for a replica to take over.
+    let outage = Duration::from_secs(16);
+    let slot = Slot::of(b"b");
+    let found = interrupt(&before, slot, &faults, 21, outage);
+    assert!(found.moved > 0 && found.stayed > 0, "{} and {}", found.moved, found.stayed);
+}
+
+/// The target is lost right after its takeover, of which only some have heard. Its replica takes its place.
+/// What is written then is there when the target is back with its claim.
+#[test]
+fn a_target_that_is_lost_right_after_its_takeover_has_the_keys_nowhere_twice() {
+    let slot = Slot::of(b"b");
+    let before = filled_with(23, "b");
+    for (unheard, source_knows, owner) in [
+        // Nobody has heard of it: the source keeps the slots.
+        ("node-1,node-3,node-4,node-5,node-6", Some(false), 1),
+        // The source has heard of it and has let go, and the replica has not.
+        ("node-3,node-4,node-5,node-6", Some(true), 5),
+        // The replica has heard of it, and the source hears of it from the replica, if at all.
+        ("node-1,node-3,node-4,node-6", None, 5),
+    ] {
+        let mut nodes = before.clone();
+        begin_whole_move(&mut nodes);
+        for _ in 0..100_000 {
+            if nodes.node(2).owns(slot) {
+                break;
+            }
+            nodes.world.run_for(Duration::from_micros(100));
+        }
+        assert!(nodes.node(2).owns(slot) && nodes.node(1).owns(slot), "it is not told of yet");
+        nodes.apply(&format!("partition node-2 | {unheard}"));
+        nodes.world.run_for(Duration::from_millis(500));
+        let knows = nodes.node(1).owner_of(slot) == Some(nodes.node(2).my_id());
+        assert!(source_knows.is_none_or(|expected| knows == expected), "without {unheard}");
+        nodes.apply("crash node-2");
+        nodes.apply("heal");
+        nodes.until("the replica has taken over", |nodes| {
+            !nodes.node(5).is_replica() && nodes.node(5).is_up()
+        });
+        nodes.until("the slot is served", |nodes| {
+            nodes.node(owner).owns(slot) && nodes.node(owner).closed_slots().is_none()
+        });
+        nodes.until("the keys are there once", |nodes| {
+            [1, 5].iter().all(|&n| nodes.keys(n, slot) == Some(if n == owner { KEYS } else { 0 }))
+        });
+        nodes.until("it is up", |nodes| nodes.node(owner).is_up());
+        assert_eq!(nodes.ask(owner, "set {b}text later"), "OK\n", "without {unheard}");
+        nodes.apply("restart node-2");
+        assert_eq!(nodes.until_one_owner(slot), owner, "without {unheard}");
+        assert_eq!(nodes.ask(owner, "get {b}text"), "\"later\"\n", "without {unheard}");
+    }
+}
+
+/// The target stands still while the slots are closed. If it hears too late that it may take over, the
+/// slots stay closed until it has said that it has not done so.
+#[test]
+fn a_source_without_an_answer_goes_on_when_the_target_does_not_claim_the_slots() {
+    let slot = Slot::of(b"b");
+    let mut before = filled_with(24, "b");
+    begin_whole_move(&mut before);
+    let is_closed = |nodes: &Nodes| nodes.node(1).closed_slots().is_some();
+    for _ in 0..100_000 {
+        if is_closed(&before) {
+            break;
+        }
+        before.world.run_for(Duration::from_micros(100));
+    }
+    assert!(is_closed(&before), "the slots are closed");
+    let mut found = Interrupted { moved: 0, stayed: 0 };
+    for step in 0..10 {
+        let mut nodes = before.clone();
+        nodes.world.run_for(Duration::from_micros(250) * step);
+        nodes.apply("pause node-2");
+        nodes.world.run_for(Duration::from_millis(2_500));
+        nodes.apply("resume node-2");
+        nodes.until("the slots are open", |nodes| !is_closed(nodes));
+        let owner = nodes.until_one_owner(slot);
+        match owner {
+            2 => found.moved += 1,
+            _ => found.stayed += 1,
+        }
+        assert_eq!(nodes.ask(owner, "set {b}text later"), "OK\n", "step {step}");
+    }
+    assert!(found.moved > 0 && found.stayed > 0, "{} and {}", found.moved, found.stayed);
+}
