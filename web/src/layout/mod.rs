@@ -178,6 +178,17 @@ pub(crate) fn place(layout: Layout, seats: &[Seat], room: Room) -> Vec<Point> {
     })
 }
 
+/// The room that a body's mark takes at a place.
+fn mark(seat: &Seat, at: Point) -> Area {
+    let Outline { aside, above, below, .. } = *seat.outline;
+    (at.x - aside, at.y - above, at.x + aside, at.y + below)
+}
+
+/// Whether two areas have a part in common.
+fn cross(a: Area, b: Area) -> bool {
+    a.0 < b.2 && b.0 < a.2 && a.1 < b.3 && b.1 < a.3
+}
+
 /// The plate of a machine: left, top, right and bottom around its bodies' places.
 pub(crate) fn plate(members: impl Iterator<Item = Point>) -> (f64, f64, f64, f64) {
     let around = |p: Point| (p.x - 62.0, p.y - 60.0, p.x + 62.0, p.y + 84.0);
@@ -204,10 +215,7 @@ pub(crate) fn centre(seats: &[Seat], places: &[Point]) -> Point {
 /// The rectangle around bodies with all their marks and the plates of machines: left, top, right,
 /// bottom.
 pub(crate) fn bounds(seats: &[Seat], places: &[Point]) -> (f64, f64, f64, f64) {
-    let marks = seats.iter().zip(places).map(|(seat, at)| {
-        let Outline { aside, above, below, .. } = *seat.outline;
-        (at.x - aside, at.y - above, at.x + aside, at.y + below)
-    });
+    let marks = seats.iter().zip(places).map(|(seat, at)| mark(seat, *at));
     let machines = seats.iter().filter_map(|seat| seat.machine).max().map_or(0, |last| last + 1);
     let plates = (0..machines).map(|machine| {
         let on = seats.iter().zip(places).filter(|(seat, _)| seat.machine == Some(machine));
@@ -271,6 +279,18 @@ mod tests {
         servers.chain(clients).chain([shell]).collect()
     }
 
+    /// A cluster of `n` primaries with `m` replicas each, on machines of their own; on each of the
+    /// machines in `shared` somebody has started another node.
+    fn cluster(n: usize, m: usize, shared: &[usize]) -> Vec<Seat> {
+        let machine = |i: usize| shared.contains(&i).then_some(i);
+        let primaries = (0..n).map(|i| server(None, machine(i)));
+        let replicas = (n..n * (m + 1)).map(|i| server(Some(i % n), machine(i)));
+        let guests = shared.iter().map(|i| server(None, Some(*i)));
+        let clients = (0..2).map(|_| seat(&client::KIND, (0..n).collect()));
+        let shells = [seat(&shell::KIND, vec![])];
+        primaries.chain(replicas).chain(clients).chain(shells).chain(guests).collect()
+    }
+
     /// `n` Sentinels beside other seats.
     fn with_sentinels(mut seats: Vec<Seat>, n: usize) -> Vec<Seat> {
         seats.extend((0..n).map(|_| seat(&sentinel::KIND, vec![])));
@@ -278,18 +298,17 @@ mod tests {
     }
 
     fn overlaps(seats: &[Seat], places: &[Point]) -> Vec<(usize, usize)> {
-        let side = |i: usize| {
-            let Outline { aside, above, below, .. } = *seats[i].outline;
-            let at: Point = places[i];
-            (at.x - aside, at.y - above, at.x + aside, at.y + below)
-        };
+        let side = |i: usize| mark(&seats[i], places[i]);
         let mut found = Vec::new();
         for i in 0..seats.len() {
-            for j in i + 1..seats.len() {
-                let (a, b) = (side(i), side(j));
-                if a.0 < b.2 && b.0 < a.2 && a.1 < b.3 && b.1 < a.3 {
-                    found.push((i, j));
-                }
+            found.extend((i + 1..seats.len()).filter(|j| cross(side(i), side(*j))).map(|j| (i, j)));
+            // Nor does the plate of a machine lie under the body of another.
+            let machine = seats[i].machine;
+            let members = (0..seats.len()).filter(|j| seats[*j].machine == machine);
+            if machine.is_some() && members.clone().next() == Some(i) {
+                let plate = plate(members.map(|j| places[j]));
+                let others = (0..seats.len()).filter(|j| seats[*j].machine != machine);
+                found.extend(others.filter(|j| cross(plate, side(*j))).map(|j| (i, j)));
             }
         }
         found
@@ -315,7 +334,18 @@ mod tests {
             .chain([(watch::over_streams as Layout, with_sentinels(replicas(2), 3))])
             .chain([(watch::over_streams as Layout, with_sentinels(replicas(2), 5))])
             .chain([(watch::over_racks as Layout, with_sentinels(racks(3), 3))]);
-        for (layout, seats) in all {
+        let clusters = [
+            cluster(3, 1, &[]),
+            cluster(6, 1, &[]),
+            cluster(3, 1, &[0]),
+            cluster(3, 1, &[3]),
+            cluster(4, 1, &[5]),
+            cluster(6, 1, &[2]),
+            cluster(6, 1, &[11]),
+            cluster(3, 0, &[0, 0]),
+        ];
+        let clusters = clusters.into_iter().map(|seats| (circle::cluster as Layout, seats));
+        for (layout, seats) in all.chain(clusters) {
             for room in [Room::Wide, Room::Tall] {
                 let places = place(layout, &seats, room);
                 let found = overlaps(&seats, &places);
