@@ -224,6 +224,22 @@ impl Default for Options {
 }
 
 impl Options {
+    /// Takes a `--cluster-...` option of redis-cli, as [`Invocation::option`] does. It may stand
+    /// before `--cluster`.
+    pub fn take(&mut self, name: &str, rest: &mut VecDeque<String>) -> bool {
+        match name.strip_prefix("--cluster-") {
+            Some("weight") => {
+                let at = self.weights.len();
+                while let Some(word) = rest.pop_front_if(|word| !word.starts_with('-')) {
+                    self.weights.push(word);
+                }
+                self.weights.len() > at
+            }
+            Some(name) => self.set(name, rest).is_some(),
+            None => false,
+        }
+    }
+
     /// Takes an option by its name without dashes and prefix. `None` if there is no such option or
     /// its value is missing.
     pub(super) fn set(&mut self, name: &str, rest: &mut VecDeque<String>) -> Option<()> {
@@ -292,17 +308,7 @@ impl Invocation {
     /// Takes a `--cluster-...` option of redis-cli, whose values are taken from `rest`. False if
     /// there is no such option, or a value is missing.
     pub fn option(&mut self, name: &str, rest: &mut VecDeque<String>) -> bool {
-        match name.strip_prefix("--cluster-") {
-            Some("weight") => {
-                let at = self.options.weights.len();
-                while let Some(word) = rest.pop_front_if(|word| !word.starts_with('-')) {
-                    self.options.weights.push(word);
-                }
-                self.options.weights.len() > at
-            }
-            Some(name) => self.options.set(name, rest).is_some(),
-            None => false,
-        }
+        self.options.take(name, rest)
     }
 
     /// The end of the command line: arguments may stand behind the options as well.

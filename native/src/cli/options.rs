@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use limpid_core::client::Output;
 use limpid_core::client::quote::unquote;
-use limpid_core::cluster_tools::Invocation;
+use limpid_core::cluster_tools::{Invocation, Options as ToolOptions};
 
 /// What the command line says.
 #[derive(Debug, Clone, Default)]
@@ -45,6 +45,8 @@ pub(super) struct Options {
     pub(super) rdb_file: Option<String>,
     /// A tool of `--cluster`, which runs instead of commands.
     pub(super) tool: Option<Invocation>,
+    /// The options of that tool which stand before its name.
+    tool_options: ToolOptions,
     pub(super) command: Vec<Vec<u8>>,
 }
 
@@ -143,12 +145,16 @@ impl Options {
             "--verbose" => self.verbose = true,
             "--cluster" if self.tool.is_some() || rest.is_empty() => return Err(Stop::Help),
             "--cluster" => {
-                self.tool = Some(with_text(rest, Invocation::take).map_err(Stop::Refused)?);
+                let mut tool = with_text(rest, Invocation::take).map_err(Stop::Refused)?;
+                tool.options = std::mem::take(&mut self.tool_options);
+                self.tool = Some(tool);
             }
             name if name.starts_with("--cluster-") => {
-                let tool = self.tool.as_mut();
-                let known =
-                    tool.is_some_and(|tool| with_text(rest, |rest| tool.option(name, rest)));
+                let options = match &mut self.tool {
+                    Some(tool) => &mut tool.options,
+                    None => &mut self.tool_options,
+                };
+                let known = with_text(rest, |rest| options.take(name, rest));
                 if !known {
                     return refuse(format!(
                         "Unrecognized option or bad number of args for: '{name}'"
@@ -411,6 +417,13 @@ mod tests {
         assert_eq!((options.host.as_str(), options.port, options.db), ("example", 7000, 2));
         assert_eq!(options.command, [b"set".to_vec(), b"-p".to_vec(), b"--raw".to_vec()]);
         assert!(options.cluster && options.output.is_none());
+    }
+
+    #[test]
+    fn options_of_a_cluster_tool_stand_before_or_behind_its_name() {
+        let behind = parse("--cluster create a:1 b:2 c:3 --cluster-replicas 0 --cluster-yes");
+        let before = parse("--cluster-yes --cluster-replicas 0 --cluster create a:1 b:2 c:3");
+        assert_eq!(before.unwrap().tool, behind.unwrap().tool);
     }
 
     #[test]

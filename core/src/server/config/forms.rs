@@ -53,6 +53,20 @@ pub(super) fn is_appenddirname(word: &[u8]) -> Result<(), &'static str> {
     }
 }
 
+/// Checks `cluster-announce-hostname`.
+pub(super) fn is_hostname(word: &[u8]) -> Result<(), &'static str> {
+    /// One more than a host's name may have: `NET_HOST_STR_LEN` of Redis.
+    const TOO_LONG: usize = 256;
+    let fits = |c: &u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'.');
+    if word.len() >= TOO_LONG {
+        Err("Hostnames must be less than 256 characters")
+    } else if !word.iter().all(fits) {
+        Err("Hostnames may only contain alphanumeric characters, hyphens or dots")
+    } else {
+        Ok(())
+    }
+}
+
 fn save(words: &[&[u8]]) -> Result<Vec<u8>, String> {
     let invalid = || "Invalid save parameters".to_owned();
     if words.is_empty() || words == [b""] {

@@ -2,6 +2,7 @@
 
 use super::forms::{
     EVENTS, OOM_SCORES, REPLICA_OF, SAVE, is_appenddirname, is_appendfilename, is_dbfilename,
+    is_hostname,
 };
 use super::settings::{DisklessLoad, Fsync, PropagationError};
 use crate::cluster::PreferredEndpoint;
@@ -97,7 +98,7 @@ pub(super) static SERVER_DIRECTIVES: &[Directive] = &[
     directive("cluster-allow-reads-when-down", "", Kind::Bool, "no", NONE),
     directive("cluster-allow-replica-migration", "", Kind::Bool, "yes", NONE),
     directive("cluster-announce-bus-port", "", Kind::Number(0, 65535, Unit::Plain), "0", NONE),
-    directive("cluster-announce-hostname", "", Kind::Text, "", NONE),
+    directive("cluster-announce-hostname", "", Kind::TextIf(is_hostname), "", NONE),
     directive("cluster-announce-human-nodename", "", Kind::Text, "", NONE),
     directive("cluster-announce-ip", "", Kind::Text, "", NONE),
     directive("cluster-announce-port", "", Kind::Number(0, 65535, Unit::Plain), "0", NONE),

@@ -141,10 +141,15 @@ impl Server {
     /// Makes this server a replica of another, or of yet another.
     pub(super) fn become_replica(&mut self, now: Now<'_>, host: &str, port: u16) {
         let was_primary = !self.service.replication.is_replica();
+        // The age of the data goes by the primary before, until the new one has sent something.
+        let down_since = self.service.replication.primary.as_ref().and_then(|old| {
+            let fed = old.stream.as_ref().map(|_| now.mono);
+            fed.or(old.down_since)
+        });
         self.leave_primary();
         self.disconnect_blocked(now);
         self.configure_primary(Some((host, port)));
-        self.service.replication.primary = Some(Primary::new(host, port));
+        self.service.replication.primary = Some(Primary { down_since, ..Primary::new(host, port) });
         if was_primary {
             self.discard_cached();
             self.notice(SYNTHESIZED);

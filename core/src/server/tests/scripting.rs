@@ -366,3 +366,17 @@ fn a_stale_replica_runs_scripts_that_may_be_stale_but_no_command_on_data_in_them
     let ping = eval("#!lua flags=no-writes,allow-stale\nreturn redis.call('info', 'server')");
     assert!(ping.contains("redis_version"), "{ping}");
 }
+
+#[test]
+fn a_host_name_that_is_none_is_not_announced() {
+    let mut d = Driver::new("");
+    let conn = d.connect();
+    for (name, why) in [
+        ("x".repeat(256), "Hostnames must be less than 256 characters"),
+        ("?.com".into(), "Hostnames may only contain alphanumeric characters, hyphens or dots"),
+    ] {
+        let reply = d.line(conn, &format!("config set cluster-announce-hostname {name}"));
+        assert!(reply.contains(why), "{reply}");
+    }
+    assert_eq!(d.line(conn, "config set cluster-announce-hostname a-1.example"), "+OK\r\n");
+}
