@@ -47,7 +47,7 @@ fn main() {
     loop {
         match lua.run(1_000_000) {
             Step::Done => break,
-            Step::Paused => {}
+            Step::Paused | Step::Line => {}
             Step::Host(CLOCK) => {
                 lua.host_return(&[Value::Num(started.elapsed().as_secs_f64())]);
             }

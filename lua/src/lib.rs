@@ -27,4 +27,4 @@ mod value;
 mod vm;
 
 pub use value::{Function, Native, Str, Table, Thread, Userdata, Value};
-pub use vm::{Failure, Lua, Step};
+pub use vm::{Failure, Level, Lua, Step};

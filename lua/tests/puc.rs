@@ -39,7 +39,7 @@ impl Run {
     fn step(&mut self, budget: u64) -> bool {
         match self.lua.run(budget) {
             Step::Done => return true,
-            Step::Paused => {}
+            Step::Paused | Step::Line => {}
             Step::Host(CLOCK) => self.lua.host_return(&[Value::Num(0.0)]),
             Step::Host(_) => {
                 let args = self.lua.host_args().to_vec();

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use super::aof::Held;
 use super::blocking::Blocked;
 use super::replication::Replica;
+use super::scripting::DebugMode;
 use super::transactions::{Transaction, Watched};
 use crate::front::{ClientKind, ClientState};
 use crate::time::Mono;
@@ -35,6 +36,8 @@ pub struct ServerClient {
     pub(in crate::server) gated: VecDeque<Held>,
     /// The keys that it watches.
     pub watching: Vec<Watched>,
+    /// Whether its scripts are run with the debugger.
+    pub(in crate::server) debugging: DebugMode,
     /// The deadline of the wait from which it has just been taken.
     pub resumed: Option<Option<Mono>>,
 }

@@ -201,6 +201,10 @@ impl Service for Redis {
         args: Args<'_>,
         obstacles: Obstacles,
     ) -> bool {
+        if !obstacles.is_empty() && server.debugs(client) {
+            server.debug(now, client, args);
+            return true;
+        }
         if obstacles.except(checks::CLUSTER).is_empty()
             && let Some(command) = server.plain_command(args)
             && server.serves_keys(command, args)

@@ -11,6 +11,7 @@ use crate::time::{Duration, Mono, Now, Wall};
 
 mod acl;
 mod appendonly;
+mod debugger;
 mod eviction;
 mod files;
 mod long;

@@ -22,14 +22,16 @@ pub(crate) struct Compiled {
 }
 
 /// Compiles a chunk. `name` is as `loadstring` takes it: `=name`, `@file`, or the source itself.
+/// With `lines`, running it tells of each line that it comes to.
 pub(crate) fn compile(
     source: &[u8],
     name: &[u8],
+    lines: bool,
     strings: &mut Strings,
     mem: &mut u64,
 ) -> Result<Compiled, Vec<u8>> {
     let lexer = lexer::Lexer::new(source, chunk_name(name).into(), strings, mem);
-    parser::Parser::new(lexer).chunk()
+    parser::Parser::new(lexer, lines).chunk()
 }
 
 /// How much of a chunk's name a message shows.

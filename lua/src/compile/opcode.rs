@@ -89,6 +89,8 @@ operations! {
     CLOSURE = 36;
     /// R(A), ..., R(A+B-2) = ...; B = 0: all
     VARARG = 37;
+    /// A line begins: `run` ends with it, so that a debugger may stop here
+    LINE = 38;
 }
 
 pub(crate) const fn op(i: u32) -> u32 {
@@ -152,6 +154,7 @@ pub(crate) const fn sets_a(op: u32) -> bool {
             | LE
             | TEST
             | RETURN
+            | LINE
             | TFORLOOP
             | SETLIST
             | CLOSE

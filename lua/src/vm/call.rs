@@ -123,6 +123,10 @@ impl Lua {
                     }
                     return Step::Paused;
                 }
+                Exit::Line => {
+                    self.next = Next::Execute;
+                    return Step::Line;
+                }
                 Exit::Host(tag) => return Step::Host(tag),
             }
         }

@@ -84,8 +84,12 @@ impl Lua {
 
     /// How the caller of the running function calls it.
     fn called_name(&self) -> Option<(&'static str, String)> {
-        let at = self.st.frames.len().checked_sub(1)?;
-        let frame = &self.st.frames[at];
+        self.frame_name(self.st.frames.len().checked_sub(1)?)
+    }
+
+    /// How the function of a frame is called by the frame below it.
+    pub(super) fn frame_name(&self, at: usize) -> Option<(&'static str, String)> {
+        let frame = self.st.frames.get(at)?;
         if !matches!(frame.ret, Ret::Plain | Ret::Loop(_)) || !frame.native && frame.tail_calls > 0
         {
             return None;

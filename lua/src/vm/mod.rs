@@ -5,6 +5,7 @@
 
 mod args;
 mod call;
+mod debug;
 mod error;
 mod gc;
 mod ops;
@@ -22,6 +23,7 @@ use crate::value::{Function, Native, Str, Table, Userdata, Value};
 
 pub(crate) use args::Args;
 pub(crate) use call::{Cont, Out};
+pub use debug::Level;
 pub(crate) use error::Raise;
 pub(crate) use ops::arith;
 
@@ -55,6 +57,9 @@ pub enum Step {
     /// The script calls the host function with this tag. [`Lua::host_args`] are the arguments;
     /// [`Lua::host_return`] or [`Lua::host_raise`] answers, and the next run goes on.
     Host(u32),
+    /// A line begins, of a chunk that [`Lua::load_with_lines`] has compiled ([`Lua::levels`] says
+    /// which); run again to go on.
+    Line,
     /// An error that nothing caught.
     Failed(Failure),
 }
@@ -223,6 +228,7 @@ enum Flow {
 enum Exit {
     Done,
     Paused,
+    Line,
     Host(u32),
 }
 
@@ -372,7 +378,19 @@ impl Lua {
         if !cfg!(feature = "interpreter") {
             return Err(NO_INTERPRETER.to_vec());
         }
-        let compiled = compile::compile(source, name, &mut self.strings, &mut self.mem)?;
+        self.load_chunk(source, name, false)
+    }
+
+    /// As [`Lua::load`], for a debugger: running it tells of each line with [`Step::Line`].
+    pub fn load_with_lines(&mut self, source: &[u8], name: &[u8]) -> Result<Value, Vec<u8>> {
+        if !cfg!(feature = "interpreter") {
+            return Err(NO_INTERPRETER.to_vec());
+        }
+        self.load_chunk(source, name, true)
+    }
+
+    fn load_chunk(&mut self, source: &[u8], name: &[u8], lines: bool) -> Result<Value, Vec<u8>> {
+        let compiled = compile::compile(source, name, lines, &mut self.strings, &mut self.mem)?;
         let chunk = self.chunks.add(compiled.strings);
         let env = self.globals;
         Ok(self.new_closure(compiled.main, chunk, env, Box::new([])))

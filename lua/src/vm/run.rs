@@ -427,6 +427,10 @@ impl Lua {
                         };
                         slow!(self.set_list(from, count, (batch - 1) * 50).map(|()| Flow::Next))
                     }
+                    opcode::LINE => {
+                        self.st.frames[at].pc = pc as u32;
+                        return Ok(Exit::Line);
+                    }
                     opcode::CLOSE => {
                         self.close_upvalues(base + a(i) as usize);
                         reload!();

@@ -94,12 +94,28 @@ impl Server {
         };
         let state = self.cluster_state()?;
         let presence = || {
-            let here = keys.iter().filter(|key| self.service.keyspace.peek(0, key).is_some());
-            let here = here.count();
+            // A key that has expired is not here, though nothing has removed it yet.
+            let now = self.now.1.as_millis();
+            let lives = |key: &&Vec<u8>| {
+                let entry = self.service.keyspace.peek(0, key);
+                entry.is_some_and(|entry| entry.expire().is_none_or(|at| now <= at))
+            };
+            let here = keys.iter().filter(lives).count();
             let several = keys.iter().any(|key| *key != keys[0]);
             Presence { here, missing: keys.len() - here, several }
         };
         redirection(state.route(slot, request, presence))
+    }
+
+    /// The slot of the keys that a command names, if it names any and they have one in common.
+    pub(in crate::server) fn slot_of_request(
+        &self,
+        client: &Client,
+        command: &'static Command,
+        args: Args<'_>,
+    ) -> Option<Slot> {
+        let keys = self.keys_of_request(client, command, args);
+        Cluster::slot_of(keys.iter().map(Vec::as_slice)).ok().flatten()
     }
 
     /// Whether a command has to wait because its slot is about to change hands.

@@ -122,9 +122,18 @@ impl Server {
                 lua.host_return(&[]);
             }
             Some(Api::ReplicateCommands) => lua.host_return(&[Value::Bool(true)]),
-            // There is no debugger to stop in.
-            Some(Api::Breakpoint) => lua.host_return(&[Value::Bool(false)]),
-            Some(Api::Debug) => lua.host_return(&[]),
+            Some(Api::Breakpoint) => {
+                if let Some(debugger) = &mut run.debugger {
+                    debugger.break_at_next_line();
+                }
+                lua.host_return(&[Value::Bool(run.debugger.is_some())]);
+            }
+            Some(Api::Debug) => {
+                if let Some(debugger) = &mut run.debugger {
+                    debugger.say_values(lua, &args);
+                }
+                lua.host_return(&[]);
+            }
             Some(Api::AclCheckCmd) => match self.known_command(lua, &args) {
                 Ok((command, request)) => {
                     let allowed = self.permits(client, command, request.as_args()).is_ok();
@@ -172,7 +181,7 @@ impl Server {
     }
 
     /// `redis.call`: checks and calls a command. `Err` is the table of an error.
-    fn script_call(
+    pub(super) fn script_call(
         &mut self,
         now: Now<'_>,
         client: &mut Client,
@@ -184,16 +193,25 @@ impl Server {
             Ok(found) => found,
             Err(text) => {
                 let text = text.unwrap_or(b"ERR Unknown Redis command called from script");
+                if let Some(debugger) = &mut run.debugger {
+                    debugger.say_error(text);
+                }
                 return Err(convert::error(lua, text));
             }
         };
         if let Err(error) = self.script_may_call(now, client, run, command, &request) {
             self.stats.command(command.id).rejected += 1;
             self.stats.error_text(error.as_bytes());
+            if let Some(debugger) = &mut run.debugger {
+                debugger.say_error(error.as_bytes());
+            }
             return Err(convert::counted_error(lua, error.as_bytes()));
         }
         run.wrote |= command.meta.flags & flag::WRITE != 0;
         let bytes = self.call_for_script(now, client, run, command, &request);
+        if let Some(debugger) = &mut run.debugger {
+            debugger.say_call(request.as_args(), &bytes);
+        }
         match value::decode(&bytes) {
             Ok(Some((value::Value::Error(text), _))) => Err(convert::counted_error(lua, &text)),
             Ok(Some((value, _))) => Ok(convert::to_lua(lua, &value, run.proto == Proto::Resp3)),
@@ -206,7 +224,7 @@ impl Server {
         &mut self,
         now: Now<'_>,
         client: &mut Client,
-        run: &Run,
+        run: &mut Run,
         command: &'static Command,
         request: &OwnedArgs,
     ) -> Result<(), CommandError> {
@@ -228,11 +246,8 @@ impl Server {
                 CommandError::Text([b"ERR ACL failure in script: ", &text[..]].concat().into())
             })?;
         }
-        if self.is_clustered() && self.cluster_refusal(client, command, request.as_args()).is_some()
-        {
-            return Err(CommandError::text(
-                "ERR Script attempted to access a non local key in a cluster node",
-            ));
+        if self.is_clustered() && !client.state.from_primary {
+            self.script_may_use_slot(client, run, command, request)?;
         }
         let writes = flags & flag::WRITE != 0;
         if run.readonly && (writes || flags & flag::MAY_REPLICATE != 0) {
@@ -240,7 +255,10 @@ impl Server {
                 "ERR Write commands are not allowed from read-only scripts.",
             ));
         }
+        // A script that has changed something is not stopped half-way by what has changed since.
+        let unstoppable = writes && run.wrote;
         if writes
+            && !unstoppable
             && !client.state.from_primary
             && let Some(error) = self.write_refusal()
         {
@@ -249,7 +267,7 @@ impl Server {
         if self.is_stale() && flags & flag::STALE == 0 {
             return Err(CommandError::text("ERR Can not execute the command on a stale replica"));
         }
-        if let Some(error) = self.check_role(now.mono, client, flags, (0, 0)) {
+        if !unstoppable && let Some(error) = self.check_role(now.mono, client, flags, (0, 0)) {
             return Err(error);
         }
         if run.out_of_memory && flags & flag::DENYOOM != 0 && !run.wrote {
@@ -258,6 +276,45 @@ impl Server {
             ));
         }
         Ok(())
+    }
+
+    /// In a cluster: whether the keys of a command are served here, and in the slot of the others
+    /// that the script uses.
+    fn script_may_use_slot(
+        &mut self,
+        client: &mut Client,
+        run: &mut Run,
+        command: &'static Command,
+        request: &OwnedArgs,
+    ) -> Result<(), CommandError> {
+        const CROSS_SLOT: &str =
+            "ERR Script attempted to access keys that do not hash to the same slot";
+        if let Some(refusal) = self.cluster_refusal(client, command, request.as_args()) {
+            let text = refusal.as_bytes();
+            let down = text.starts_with(b"CLUSTERDOWN");
+            return Err(CommandError::text(if text.starts_with(b"CROSSSLOT") {
+                CROSS_SLOT
+            } else if down && memchr::memmem::find(text, b"only accepts read").is_some() {
+                "ERR Script attempted to execute a write command while the cluster is down and \
+                 readonly"
+            } else if down {
+                "ERR Script attempted to execute a command while the cluster is down"
+            } else {
+                "ERR Script attempted to access a non local key in a cluster node"
+            }));
+        }
+        if run.cross_slot {
+            return Ok(());
+        }
+        let slot = self.slot_of_request(client, command, request.as_args());
+        match (run.slot, slot) {
+            (Some(of_run), Some(slot)) if of_run != slot => Err(CommandError::text(CROSS_SLOT)),
+            (None, Some(_)) => {
+                run.slot = slot;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Calls a command with the client of the script, but with a reply of its own.

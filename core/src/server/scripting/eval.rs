@@ -7,6 +7,7 @@ use limpid_lua::{Lua, Value};
 use sha1_smol::Sha1;
 
 use super::super::{Call, Command, Handler, Server, container, row};
+use super::debugger::{DebugMode, Debugger};
 use super::run::{Kind, Run};
 use super::sandbox;
 use super::shebang::{self, Flags};
@@ -146,18 +147,31 @@ pub(super) fn strings(lua: &mut Lua, items: &[&[u8]]) -> Value {
 
 fn eval(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     let parts = keys_and_args(call.args)?;
+    if is_debugged(server, call) {
+        return server.run_debugged(call, parts);
+    }
     let sha = server.cache_script(call.arg(1))?;
     server.run_cached(call, sha, parts)
 }
 
 fn evalsha(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     let sha = String::from_utf8_lossy(call.arg(1)).to_ascii_lowercase();
+    if is_debugged(server, call) {
+        return Err(CommandError::text("ERR Please use EVAL instead of EVALSHA for debugging"));
+    }
     // What cannot be a digest is no script, whatever follows it.
     if sha.len() != 40 {
         return Err(CommandError::text("NOSCRIPT No matching script. Please use EVAL."));
     }
     let parts = keys_and_args(call.args)?;
     server.run_cached(call, sha, parts)
+}
+
+/// Whether a script is run with the debugger: one that its client sends by itself.
+fn is_debugged(server: &Server, call: &Call<'_>) -> bool {
+    call.client.state.debugging != DebugMode::Off
+        && !server.service.executing
+        && !call.client.state.from_primary
 }
 
 impl Server {
@@ -230,8 +244,45 @@ impl Server {
             return Err(CommandError::text("NOSCRIPT No matching script. Please use EVAL."));
         };
         let (function, flags) = (script.function, script.flags);
-        let seed = self.rng.u64() as u32;
+        let shared = self.eval_lua();
+        let run = self.start_script(call, shared, function, sha, (keys, args));
+        self.carry_out_script(call, run, flags)
+    }
+
+    /// Runs a script with the debugger. It is compiled for that, and not kept.
+    fn run_debugged(
+        &mut self,
+        call: &mut Call<'_>,
+        parts: KeysAndArgs<'_>,
+    ) -> Result<(), CommandError> {
+        let body = call.arg(1);
+        let (flags, source) = shebang::of_script(body)?;
         let mut shared = self.eval_lua();
+        let function = match Arc::make_mut(&mut shared).load_with_lines(source, b"@user_script") {
+            Ok(function) => function,
+            Err(text) => {
+                self.service.scripting.eval = Some(shared);
+                let before = "ERR Error compiling script (new function): ";
+                return Err(CommandError::quoting(before, &text, ""));
+            }
+        };
+        let sha = Sha1::from(body).digest().to_string();
+        let mut run = self.start_script(call, shared, function, sha, parts);
+        run.debugger = Some(Box::new(Debugger::new(body)));
+        self.log_debugging("started");
+        self.carry_out_script(call, run, flags)
+    }
+
+    /// A run of a script with its keys and arguments.
+    fn start_script(
+        &mut self,
+        call: &Call<'_>,
+        mut shared: Arc<Lua>,
+        function: Value,
+        sha: String,
+        (keys, args): KeysAndArgs<'_>,
+    ) -> Run {
+        let seed = self.rng.u64() as u32;
         let lua = Arc::make_mut(&mut shared);
         let globals = lua.globals();
         for (name, items) in [("KEYS", &keys), ("ARGV", &args)] {
@@ -240,8 +291,7 @@ impl Server {
         }
         lua.seed_random(seed);
         lua.start(function, &[]);
-        let run = Run::new(Kind::Script, shared, sha, false, call.client.state.db);
-        self.carry_out_script(call, run, flags)
+        Run::new(Kind::Script, shared, sha, false, call.client.state.db)
     }
 }
 
@@ -289,15 +339,20 @@ fn kill(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     call.ok()
 }
 
+/// SCRIPT DEBUG. A copy of the data set to debug on, which a fork gives Redis, there is not.
 fn debug(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    let mode = call.arg(2).to_ascii_lowercase();
-    match mode.as_slice() {
-        b"no" => call.ok(),
-        b"yes" | b"sync" => Err(CommandError::text(
-            "ERR The script debugger is not available. Use redis.log() to see what a script does",
-        )),
-        _ => Err(CommandError::text("ERR Use SCRIPT DEBUG YES/SYNC/NO")),
-    }
+    call.client.state.debugging = match call.arg(2).to_ascii_lowercase().as_slice() {
+        b"no" => DebugMode::Off,
+        b"sync" => DebugMode::Sync,
+        b"yes" => {
+            return Err(CommandError::text(
+                "ERR Scripts are debugged on the live data set only. Use SCRIPT DEBUG SYNC, or \
+                 redis-cli with --ldb-sync-mode",
+            ));
+        }
+        _ => return Err(CommandError::text("ERR Use SCRIPT DEBUG YES/SYNC/NO")),
+    };
+    call.ok()
 }
 
 fn help(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {

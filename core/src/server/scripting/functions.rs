@@ -364,6 +364,8 @@ fn register_all(
                 lua.abort();
                 break Some(b"ERR FUNCTION LOAD timeout".to_vec());
             }
+            // Libraries are not compiled for the debugger.
+            Step::Line => left = lua.budget_left().max(0).unsigned_abs(),
             Step::Host(tag) => {
                 left = lua.budget_left().max(0).unsigned_abs();
                 let args = lua.host_args().to_vec();

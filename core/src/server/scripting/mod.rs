@@ -6,6 +6,7 @@
 //! * `api`: what `redis.*` does, `redis.call` above all;
 //! * `convert`: replies to Lua values and back;
 //! * `run`: one script at work, in slices: how it pauses, is killed and ends;
+//! * `debugger`: SCRIPT DEBUG: a script gone through line by line; `text_of`: how it shows values;
 //! * `eval`: EVAL, EVALSHA, SCRIPT and the cache of scripts; `shebang`: the first line of a script;
 //! * `functions`: FUNCTION and FCALL.
 //!
@@ -17,11 +18,13 @@
 
 mod api;
 mod convert;
+mod debugger;
 mod eval;
 mod functions;
 mod run;
 mod sandbox;
 mod shebang;
+mod text_of;
 pub(super) mod trace;
 
 use std::collections::BTreeMap;
@@ -29,6 +32,7 @@ use std::sync::Arc;
 
 use limpid_lua::Lua;
 
+pub(super) use debugger::DebugMode;
 pub(super) use eval::ROWS;
 pub(super) use functions::ROWS as FUNCTION_ROWS;
 

@@ -8,6 +8,7 @@ use super::super::transactions::Suspended;
 use super::super::{Call, Client, Command, ReplyMode, Server, Standing};
 use super::api::REPLICATE_ALL;
 use super::convert;
+use super::debugger::{After, Debugger};
 use super::functions::Registering;
 use super::shebang::Flags;
 use crate::command::CommandError;
@@ -16,7 +17,8 @@ use crate::command::meta::flag;
 use crate::machine::{LogLevel, Output};
 use crate::resp::Proto;
 use crate::resp::reply::Reply;
-use crate::resp::request::OwnedArgs;
+use crate::resp::request::{Args, OwnedArgs};
+use crate::sharding::Slot;
 use crate::time::{Duration, Mono, Now};
 
 /// Instructions in one slice: about a millisecond.
@@ -55,6 +57,13 @@ pub(super) struct Run {
     pub(super) wrote: bool,
     /// Consumers of its effects: bits of `redis.REPL_*`.
     pub(super) replicate: u8,
+    /// In a cluster: the slot of its keys, once it has named or used any, in which all that it uses
+    /// must be. Not looked at if it may use several.
+    pub(super) slot: Option<Slot>,
+    /// Whether it may use keys of several slots.
+    pub(super) cross_slot: bool,
+    /// The session of the debugger in which it runs.
+    pub(super) debugger: Option<Box<Debugger>>,
     /// The functions that a library registers while it is loaded.
     pub(super) registering: Option<Registering>,
 }
@@ -72,6 +81,9 @@ impl Run {
             db,
             wrote: false,
             replicate: REPLICATE_ALL,
+            slot: None,
+            cross_slot: true,
+            debugger: None,
             registering: None,
         }
     }
@@ -79,6 +91,17 @@ impl Run {
     /// Gives the interpreter back.
     pub(super) fn take_lua(&mut self) -> Option<Arc<Lua>> {
         self.lua.take()
+    }
+
+    /// Takes the interpreter back.
+    pub(super) fn put_lua(&mut self, lua: Arc<Lua>) {
+        self.lua = Some(lua);
+    }
+
+    /// Looks into the interpreter while the script stands still.
+    pub(super) fn look<T>(&mut self, look: impl FnOnce(&mut Lua) -> T) -> T {
+        let shared = self.lua.get_or_insert_default();
+        look(Arc::make_mut(shared))
     }
 
     /// Effects of commands that are still to be propagated.
@@ -119,6 +142,8 @@ impl Run {
 pub(super) enum Progress {
     /// Its slice is used up.
     Paused,
+    /// The debugger has stopped it.
+    Stopped,
     /// It has ended, with this result.
     Done(Value),
     /// It has failed.
@@ -143,6 +168,8 @@ pub(in crate::server) struct Paused {
     /// Whether others are answered `BUSY` meanwhile.
     busy: bool,
     killed: bool,
+    /// Whether it goes on only when its client tells the debugger so.
+    stopped: bool,
     /// The EXEC that it is a part of.
     exec: Option<Suspended>,
     /// The effects to be propagated.
@@ -170,6 +197,12 @@ impl Server {
                     break Progress::Done(lua.results().first().copied().unwrap_or(Value::Nil));
                 }
                 Step::Paused => left = 0,
+                Step::Line => {
+                    left = lua.budget_left();
+                    if run.debugger.as_deref_mut().is_some_and(|debugger| debugger.stops_at(lua)) {
+                        break Progress::Stopped;
+                    }
+                }
                 Step::Host(tag) => {
                     left = lua.budget_left() - COMMAND;
                     self.script_asks(now, client, run, lua, tag);
@@ -197,13 +230,21 @@ impl Server {
         let whole = call.client.state.from_primary || self.is_loading();
         let slice = if whole { i64::MAX } else { SLICE };
         let (progress, lua) = self.run_slice(call.now, call.client, &mut run, slice);
-        if matches!(progress, Progress::Paused) {
+        if matches!(progress, Progress::Paused | Progress::Stopped) {
             run.lua = Some(lua);
             self.pause_script(call, run);
+            if matches!(progress, Progress::Stopped) {
+                self.stop_paused(call.client);
+            }
             return Ok(());
         }
+        let debugged = self.end_session(&mut run, call.client);
         let mut reply = call.reply();
-        self.end_script(run, progress, lua, &mut reply)
+        let result = self.end_script(run, progress, lua, &mut reply);
+        if debugged {
+            call.client.standing = Standing::Closing;
+        }
+        result
     }
 
     /// The checks before a script begins, as far as its flags tell what it is going to do.
@@ -221,6 +262,15 @@ impl Server {
         }
         if flags.unknown {
             return Ok(());
+        }
+        if self.is_clustered() {
+            if flags.has(Flags::NO_CLUSTER) {
+                return Err(CommandError::text(
+                    "ERR Can not run script on cluster, 'no-cluster' flag is set.",
+                ));
+            }
+            run.cross_slot = flags.has(Flags::ALLOW_CROSS_SLOT_KEYS);
+            run.slot = self.slot_of_request(call.client, call.command, call.args);
         }
         let writes = !flags.has(Flags::NO_WRITES);
         run.readonly |= !writes;
@@ -280,7 +330,7 @@ impl Server {
                 self.stats.forgo(convert::is_counted(own, failure.value));
                 Err(CommandError::Text(run.error(own, failure).into()))
             }
-            Progress::Paused => Ok(()),
+            Progress::Paused | Progress::Stopped => Ok(()),
         };
         if let Some(trace) = &mut self.service.scripting.trace {
             match &result {
@@ -309,7 +359,8 @@ impl Server {
 
     /// When the script goes on.
     pub(in crate::server) fn script_wake(&self) -> Option<Mono> {
-        self.service.scripting.paused.as_ref().map(|paused| paused.wake)
+        let paused = self.service.scripting.paused.as_ref();
+        paused.filter(|paused| !paused.stopped).map(|paused| paused.wake)
     }
 
     fn pause_script(&mut self, call: &mut Call<'_>, run: Run) {
@@ -326,6 +377,7 @@ impl Server {
             wake: call.now.mono + SLICE_TIME,
             busy: false,
             killed: false,
+            stopped: false,
             exec: None,
             done: self.service.effects.take_commands(),
         }));
@@ -353,6 +405,10 @@ impl Server {
             return false;
         };
         paused.left = true;
+        if let Some(debugger) = &mut paused.run.debugger {
+            debugger.leave_alone();
+            paused.stopped = false;
+        }
         if client.standing != Standing::Leaving {
             self.clients.leaving(client);
         }
@@ -378,10 +434,16 @@ impl Server {
             }
         };
         paused.done.append(&mut self.service.effects.take_commands());
-        if !matches!(progress, Progress::Paused) {
+        if !matches!(progress, Progress::Paused | Progress::Stopped) {
             return self.end_paused(now, paused, client, progress, lua);
         }
         paused.run.lua = Some(lua);
+        if matches!(progress, Progress::Stopped) {
+            self.service.scripting.paused = Some(paused);
+            self.stop_paused(&mut client);
+            self.serve_and_leave(now, &mut client);
+            return self.clients.put(client);
+        }
         paused.wake = now.mono + SLICE_TIME;
         self.clients.put(client);
         let limit = self.config.settings().busy_reply_threshold;
@@ -413,6 +475,7 @@ impl Server {
         let mut shared = run.lua.take().unwrap_or_default();
         let lua = Arc::make_mut(&mut shared);
         let what = match run.kind {
+            _ if run.debugger.is_some() => "script aborted for user request",
             Kind::Script => "Script killed by user with SCRIPT KILL.",
             Kind::Function => "Script killed by user with FUNCTION KILL.",
         };
@@ -438,6 +501,7 @@ impl Server {
         if paused.skips {
             client.replies = ReplyMode::Skip;
         }
+        let debugged = self.end_session(&mut paused.run, &mut client);
         let Paused { run, exec, began, command, args, left, skips, .. } = *paused;
         let mut scratch = core::mem::take(&mut self.scratch);
         let (muted, proto) = (client.is_muted(), client.proto);
@@ -466,8 +530,64 @@ impl Server {
             self.gone(client);
         } else {
             self.serve_and_leave(now, &mut client);
+            if debugged && client.standing == Standing::Open {
+                client.standing = Standing::Closing;
+                self.flush(now, &mut client);
+            }
             self.clients.put(client);
         }
+    }
+
+    // A script that the debugger has stopped.
+
+    /// The paused script stands at a line, and its client is asked what to do. Others are answered
+    /// `BUSY` meanwhile.
+    fn stop_paused(&mut self, client: &mut Client) {
+        let Some(paused) = &mut self.service.scripting.paused else { return };
+        paused.stopped = true;
+        client.waiting = false;
+        if let Some(debugger) = &mut paused.run.debugger {
+            debugger.tell(client);
+        }
+        if !core::mem::replace(&mut paused.busy, true) {
+            self.release_all();
+        }
+    }
+
+    /// Whether what this client sends is meant for the debugger.
+    pub(in crate::server) fn debugs(&self, client: &Client) -> bool {
+        let paused = self.service.scripting.paused.as_ref();
+        paused.is_some_and(|paused| paused.stopped && paused.slot == client.slot)
+    }
+
+    /// A client whose script is stopped has sent a command of the debugger.
+    pub(in crate::server) fn debug(&mut self, now: Now<'_>, client: &mut Client, args: Args<'_>) {
+        let Some(mut paused) = self.service.scripting.paused.take_if(|paused| paused.stopped)
+        else {
+            return;
+        };
+        let after = self.debug_command(now, client, &mut paused.run, args);
+        paused.done.append(&mut self.service.effects.take_commands());
+        if after == After::Stays {
+            if let Some(debugger) = &mut paused.run.debugger {
+                debugger.tell(client);
+            }
+        } else {
+            client.waiting = true;
+            paused.stopped = false;
+            paused.killed = after == After::Ends;
+            paused.wake = now.mono;
+        }
+        self.service.scripting.paused = Some(paused);
+    }
+
+    /// Ends the session of the debugger, if the script runs in one: its client is told, and its
+    /// connection is to be closed behind the reply.
+    fn end_session(&mut self, run: &mut Run, client: &mut Client) -> bool {
+        let Some(debugger) = &mut run.debugger else { return false };
+        debugger.end(client);
+        self.log_debugging("ended");
+        true
     }
 
     /// Why a command is refused while a script takes long, if it is.
@@ -495,6 +615,7 @@ impl Server {
             ));
         }
         paused.killed = true;
+        paused.stopped = false;
         Ok(())
     }
 

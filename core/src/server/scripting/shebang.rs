@@ -26,8 +26,8 @@ impl Flags {
     pub(super) const NO_WRITES: u8 = 1;
     pub(super) const ALLOW_OOM: u8 = 2;
     pub(super) const ALLOW_STALE: u8 = 4;
-    const NO_CLUSTER: u8 = 8;
-    const ALLOW_CROSS_SLOT_KEYS: u8 = 16;
+    pub(super) const NO_CLUSTER: u8 = 8;
+    pub(super) const ALLOW_CROSS_SLOT_KEYS: u8 = 16;
 
     /// Those of a script without a shebang.
     pub(super) fn unknown() -> Flags {

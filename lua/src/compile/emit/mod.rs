@@ -140,6 +140,8 @@ pub(super) struct Func {
     pub(super) has_arg: bool,
     registers: u32,
     pub(super) line: u32,
+    /// The line that was marked last; 0 where the next statement is marked anyway.
+    pub(super) marked: u32,
 }
 
 /// A local variable, while its scope is open.

@@ -30,11 +30,13 @@ pub(super) struct Parser<'a> {
     pub(super) lex: Lexer<'a>,
     funcs: Vec<Func>,
     levels: u32,
+    /// Whether an instruction marks where each line begins.
+    lines: bool,
 }
 
 impl<'a> Parser<'a> {
-    pub(super) fn new(lex: Lexer<'a>) -> Self {
-        Parser { lex, funcs: Vec::new(), levels: 0 }
+    pub(super) fn new(lex: Lexer<'a>, lines: bool) -> Self {
+        Parser { lex, funcs: Vec::new(), levels: 0, lines }
     }
 
     /// Compiles a whole chunk.

@@ -56,6 +56,7 @@ impl Parser<'_> {
     /// One statement; whether it must be the last of its block.
     fn statement(&mut self) -> Parsed<bool> {
         let line = self.lex.line;
+        self.mark_line(line)?;
         let Token::Word(word) = self.lex.token else {
             self.expression_statement()?;
             return Ok(false);
@@ -90,6 +91,19 @@ impl Parser<'_> {
             _ => self.expression_statement()?,
         }
         Ok(false)
+    }
+
+    /// Marks where a line begins, if a debugger wants to know.
+    fn mark_line(&mut self, line: u32) -> Parsed {
+        if !self.lines || self.func().marked == line {
+            return Ok(());
+        }
+        self.emit_abc(opcode::LINE, 0, 0, 0)?;
+        self.fix_line(line);
+        // The body of a loop comes to its line again and again.
+        let loops = [Word::While, Word::For, Word::Repeat].map(Token::Word);
+        self.func().marked = if loops.contains(&self.lex.token) { 0 } else { line };
+        Ok(())
     }
 
     fn condition(&mut self) -> Parsed<i32> {
