@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use super::aof::Held;
 use super::blocking::Blocked;
 use super::replication::Replica;
-use super::scripting::DebugMode;
 use super::transactions::{Transaction, Watched};
 use crate::front::{ClientKind, ClientState};
 use crate::time::Mono;
@@ -37,7 +36,7 @@ pub struct ServerClient {
     /// The keys that it watches.
     pub watching: Vec<Watched>,
     /// Whether its scripts are run with the debugger.
-    pub(in crate::server) debugging: DebugMode,
+    pub(in crate::server) debugging: bool,
     /// The deadline of the wait from which it has just been taken.
     pub resumed: Option<Option<Mono>>,
 }

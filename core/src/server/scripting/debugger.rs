@@ -31,16 +31,6 @@ const LEAST_MAX_LEN: usize = 60;
 /// Instructions that `eval` may take: it cannot be interrupted.
 const EVAL_BUDGET: u64 = 10_000_000;
 
-/// What a client's next scripts are run with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::server) enum DebugMode {
-    /// No debugger.
-    #[default]
-    Off,
-    /// The debugger, on the live data set.
-    Sync,
-}
-
 /// A session of the debugger.
 #[derive(Clone, Debug)]
 pub(super) struct Debugger {

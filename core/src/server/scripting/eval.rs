@@ -7,7 +7,7 @@ use limpid_lua::{Lua, Value};
 use sha1_smol::Sha1;
 
 use super::super::{Call, Command, Handler, Server, container, row};
-use super::debugger::{DebugMode, Debugger};
+use super::debugger::Debugger;
 use super::run::{Kind, Run};
 use super::sandbox;
 use super::shebang::{self, Flags};
@@ -169,9 +169,7 @@ fn evalsha(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError>
 
 /// Whether a script is run with the debugger: one that its client sends by itself.
 fn is_debugged(server: &Server, call: &Call<'_>) -> bool {
-    call.client.state.debugging != DebugMode::Off
-        && !server.service.executing
-        && !call.client.state.from_primary
+    call.client.state.debugging && !server.service.executing && !call.client.state.from_primary
 }
 
 impl Server {
@@ -342,8 +340,8 @@ fn kill(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
 /// SCRIPT DEBUG. A copy of the data set to debug on, which a fork gives Redis, there is not.
 fn debug(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     call.client.state.debugging = match call.arg(2).to_ascii_lowercase().as_slice() {
-        b"no" => DebugMode::Off,
-        b"sync" => DebugMode::Sync,
+        b"no" => false,
+        b"sync" => true,
         b"yes" => {
             return Err(CommandError::text(
                 "ERR Scripts are debugged on the live data set only. Use SCRIPT DEBUG SYNC, or \

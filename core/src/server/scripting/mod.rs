@@ -32,7 +32,6 @@ use std::sync::Arc;
 
 use limpid_lua::Lua;
 
-pub(super) use debugger::DebugMode;
 pub(super) use eval::ROWS;
 pub(super) use functions::ROWS as FUNCTION_ROWS;
 
