@@ -264,8 +264,8 @@ static TOPOLOGIES: &[Spec] = &[
 
 #[cfg(feature = "whole")]
 thread_local! {
-    /// Those that lessons brought along.
-    static LESSONS: core::cell::RefCell<Vec<&'static Spec>> = const { core::cell::RefCell::new(Vec::new()) };
+    /// Those that lessons brought along, each with the title of the lesson as it was read last.
+    static LESSONS: core::cell::RefCell<Vec<(&'static Spec, String)>> = const { core::cell::RefCell::new(Vec::new()) };
 }
 
 impl Group {
@@ -293,11 +293,16 @@ impl Topology {
     pub(crate) const OF_LESSON: &'static str = "lesson/";
 
     /// What a lesson plays in: `chapter/lesson` is its name. There is one of each for as long as the
-    /// page lives.
+    /// page lives; a lesson that is read in the other language changes its title.
     #[cfg(feature = "whole")]
     pub(crate) fn of_lesson(id: &str, lesson: &Lesson) -> Self {
         let name = format!("{}{id}", Self::OF_LESSON);
-        if let Some(known) = Self::named(&name) {
+        let known = LESSONS.with_borrow_mut(|lessons| {
+            let (spec, title) = lessons.iter_mut().find(|(spec, _)| spec.name == name)?;
+            title.clone_from(&lesson.title);
+            Some(Topology(spec))
+        });
+        if let Some(known) = known {
             return known;
         }
         let leak = |text: &str| -> &'static str { Box::leak(text.to_owned().into_boxed_str()) };
@@ -307,7 +312,7 @@ impl Topology {
         let spec: &'static Spec = Box::leak(Box::new(Spec {
             name: leak(&name),
             group: like.group,
-            title: (lesson_words::OF_LESSON, leak(&lesson.title)),
+            title: (lesson_words::OF_LESSON, ""),
             hosts: Hosts::Given(Box::leak(Box::new(lesson.scenario.clone()))),
             whole: true,
             layout: like.layout,
@@ -315,8 +320,16 @@ impl Topology {
             speed: lesson.speed.map_or(like.speed, millis),
             warm_up: millis(lesson.warm_up),
         }));
-        LESSONS.with_borrow_mut(|lessons| lessons.push(spec));
+        LESSONS.with_borrow_mut(|lessons| lessons.push((spec, lesson.title.clone())));
         Topology(spec)
+    }
+
+    /// Looks up what a lesson brought along.
+    #[cfg(feature = "whole")]
+    fn lesson<T>(name: &str, found: impl FnOnce(&'static Spec, &String) -> T) -> Option<T> {
+        LESSONS.with_borrow(|all| {
+            all.iter().find(|(spec, _)| spec.name == name).map(|(spec, title)| found(spec, title))
+        })
     }
 
     /// What a lesson's World looks like: the topology that it plays in, or one with such programs.
@@ -352,8 +365,7 @@ impl Topology {
     /// The topology of that name, if the page offers it.
     pub(crate) fn named(name: &str) -> Option<Self> {
         #[cfg(feature = "whole")]
-        if let Some(spec) = LESSONS.with_borrow(|all| all.iter().find(|s| s.name == name).copied())
-        {
+        if let Some(spec) = Self::lesson(name, |spec, _| spec) {
             return Some(Topology(spec));
         }
         Self::all().find(|topology| topology.name() == name)
@@ -383,6 +395,10 @@ impl Topology {
     /// What a person calls it.
     pub(crate) fn title(self, locale: Locale) -> String {
         let (title, n) = self.0.title;
+        #[cfg(feature = "whole")]
+        if let Some(name) = Self::lesson(self.0.name, |_, title| title.clone()) {
+            return locale.fill(title, &[("n", &name)]);
+        }
         locale.fill(title, &[("n", n)])
     }
 

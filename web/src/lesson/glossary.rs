@@ -77,7 +77,9 @@ pub(super) fn all(page: &Page) -> Html {
                 <div key={id.clone()} id={format!("word-{id}")}>
                     <dt>{ term.name.of(locale) }
                         // Readers of one language meet the words of the other in commands and logs.
-                        <small lang={locale.other().tag()}>{ term.name.of(locale.other()) }</small>
+                        if !term.name.of(locale).eq_ignore_ascii_case(term.name.of(locale.other())) {
+                            <small lang={locale.other().tag()}>{ term.name.of(locale.other()) }</small>
+                        }
                     </dt>
                     <dd>{ term.means.of(locale) }</dd>
                 </div>

@@ -252,6 +252,7 @@ fn translate(page: &Page) {
     };
     spawn_local(async move {
         let Ok(lesson) = source::lesson(locale, &id).await else { return };
+        Topology::of_lesson(&id, &lesson);
         page.change(Topic::Open, |view| {
             if let Some(open) = view.study.open.as_mut().filter(|open| open.id == id) {
                 (open.lesson, open.locale) = (Rc::new(lesson), locale);

@@ -82,12 +82,17 @@ pub(super) fn draw(page: &Page, summary: &Summary) -> Html {
 }
 
 fn one(page: &Page, locale: Locale, Part { lesson, picture }: &Part) -> Html {
-    // Waiting is for the test that plays a solution: a reader types nothing for it.
+    // Waiting is for the test that plays a solution, and an empty line only agrees to what is proposed.
+    let says_something = |command: &&Command| match command {
+        Command::Wait(_) => false,
+        Command::Shell { line, .. } => !line.is_empty(),
+        _ => true,
+    };
     let typed: Vec<String> = lesson
         .steps
         .iter()
         .flat_map(|step| &step.solution)
-        .filter(|command| !matches!(command, Command::Wait(_)))
+        .filter(says_something)
         .map(ToString::to_string)
         .collect();
     let learned = |step: &Step| {

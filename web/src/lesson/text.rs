@@ -72,7 +72,7 @@ fn typed(page: &Page, line: &str) -> Html {
     html! {
         <>
             <button class="prompt" {title} {onclick}>{ prompt.text }</button>
-            <code>{ prompt.rest }</code>
+            <code>{ unbroken(prompt.rest) }</code>
         </>
     }
 }
@@ -117,9 +117,12 @@ impl<'l> Prompt<'l> {
     fn place(&self, page: &Page) -> Option<Place> {
         if self.shell.is_none() {
             let (view, host) = (page.view(), self.name.split(':').next()?);
-            // The terminal of a server that has its host to itself is known by the host's name.
-            let bodies = [self.name, host].into_iter().filter_map(|name| view.scene.named(name));
-            if let Some(body) = bodies.into_iter().find(|body| body.has_terminal()) {
+            // The terminal of a server that has its host to itself is known by the host's name. With
+            // company it goes by its port, and a host's name means the usual one.
+            let usual = format!("{}:6379", self.name);
+            let mut bodies =
+                [self.name, host, &usual].into_iter().filter_map(|name| view.scene.named(name));
+            if let Some(body) = bodies.find(|body| body.has_terminal()) {
                 return Some(Place::Cli(body.id));
             }
         }
@@ -169,12 +172,32 @@ fn visit(page: &Page, name: &str) {
 /// Code. What begins with a colon and is done to the World can be clicked: a shell does not know it.
 fn code(page: &Page, text: &str) -> Html {
     let Some(Ok(action)) = text.strip_prefix(':').map(str::parse::<Action>) else {
-        return html! { <code>{ text }</code> };
+        return html! { <code>{ unbroken(text) }</code> };
     };
     let title = page.say(words::DO_IT);
     let page = page.clone();
     let onclick = Callback::from(move |_: MouseEvent| page.act(vec![action.clone()]));
     html! { <button class="deed" {title} {onclick}><code>{ text }</code></button> }
+}
+
+/// A command in which no line ends after a hyphen, unless a word would not fit into a line.
+fn unbroken(command: &str) -> Html {
+    const FITS: usize = 32;
+    let words = command.split_inclusive(' ').map(|word| {
+        let bare = word.trim_end();
+        let whole = bare.contains('-') && bare.len() <= FITS;
+        // The space behind a word stays outside of it, so that the line may end there.
+        let (whole, rest) = word.split_at(if whole { bare.len() } else { 0 });
+        html! {
+            <>
+                if !whole.is_empty() {
+                    <span class="whole">{ whole }</span>
+                }
+                { rest }
+            </>
+        }
+    });
+    html! { <>{ for words }</> }
 }
 
 fn inline(page: &Page, text: &[Inline]) -> Html {

@@ -29,7 +29,7 @@ pub(super) fn waits(locale: Locale, open: &Open, number: usize, step: &Step) -> 
             <p>{ locale.say(words::WAITS) }</p>
             <ul>
                 { for conditions.chain(question).map(|(met, text)| html! {
-                    <li data-met={met.to_string()}>{ tick(locale, met) }<span>{ text }</span></li>
+                    <li data-met={met.to_string()}>{ tick(locale, met) }<span>{ with_code(&text) }</span></li>
                 }) }
             </ul>
             { live(&[Topic::Prefs, Topic::Time], standstill) }
@@ -54,7 +54,16 @@ fn standstill(page: &Page) -> Html {
     }
 }
 
-/// A condition in words.
+/// Text whose parts between backticks are code.
+fn with_code(text: &str) -> Html {
+    let parts = text.split('`').enumerate().map(|(number, part)| match number % 2 {
+        0 => html! { { part } },
+        _ => html! { <code>{ part }</code> },
+    });
+    html! { <>{ for parts }</> }
+}
+
+/// A condition in words. What is typed or compared stands between backticks.
 fn told(locale: Locale, waited: &Waited) -> String {
     let fill = |text: Text, values: &[(&str, &str)]| locale.fill(text, values);
     let places = |at: &[String]| at.join(locale.say(words::OR));
@@ -160,13 +169,13 @@ mod words {
         ANSWER: "the right answer to the question", "答对这道题";
         OR: " or ", " 或 ";
         ALL: "all clients", "所有客户端";
-        TYPED: "typed: {line}", "输入过：{line}";
-        TYPED_AT: "typed to {at}: {line}", "向 {at} 输入过：{line}";
-        SHOWS: ", with a line “{line}”", "，其中有一行“{line}”";
-        LOGGED: "a line in the log of {at}: {line}", "{at} 的日志里出现：{line}";
-        DID: "done to the World: {line}", "对这个世界做过：{line}";
-        ASKED: "{line} at {at} {is}", "在 {at} 执行 {line}，结果{is}";
-        INFO: "{field} of {at} {is}", "{at} 的 {field} {is}";
+        TYPED: "typed: `{line}`", "输入过：`{line}`";
+        TYPED_AT: "typed to {at}: `{line}`", "向 {at} 输入过：`{line}`";
+        SHOWS: ", with a line `{line}`", "，其中有一行 `{line}`";
+        LOGGED: "a line in the log of {at}: `{line}`", "{at} 的日志里出现：`{line}`";
+        DID: "done to the World: `{line}`", "对这个世界做过：`{line}`";
+        ASKED: "`{line}` at {at} {is}", "在 {at} 执行 `{line}`，结果{is}";
+        INFO: "`{field}` of {at} {is}", "{at} 的 `{field}` {is}";
         RUNNING: "{name} runs", "{name} 在运行";
         STOPPED: "{name} is stopped", "{name} 已停止";
         PAUSED: "{name} is paused", "{name} 已暂停";
@@ -174,17 +183,17 @@ mod words {
         HOST_OFF: "{name} has no power", "{name} 断了电";
         LINK_CUT: "the link between {a} and {b} is cut", "{a} 与 {b} 之间的链路已断开";
         LINK_OPEN: "the link between {a} and {b} is open", "{a} 与 {b} 之间的链路畅通";
-        FILE: "the file {path} on {at}", "{at} 上有文件 {path}";
-        ACKNOWLEDGED: "acknowledged writes of {at}: the number {is}", "{at} 已确认的写入，条数{is}";
-        LOST: "lost writes of {at}: the number {is}", "{at} 丢失的写入，条数{is}";
+        FILE: "the file `{path}` on {at}", "{at} 上有文件 `{path}`";
+        ACKNOWLEDGED: "the number of acknowledged writes of {at} {is}", "已确认的写入条数（{at}）{is}";
+        LOST: "the number of lost writes of {at} {is}", "丢失的写入条数（{at}）{is}";
         HOLD: ", for {seconds} s without a break", "，并持续 {seconds} 秒";
-        IS: "is {value}", "是 {value}";
+        IS: "is `{value}`", "是 `{value}`";
         IS_EMPTY: "is empty", "为空";
-        IS_NOT: "is not {value}", "不是 {value}";
+        IS_NOT: "is not `{value}`", "不是 `{value}`";
         IS_NOT_EMPTY: "is not empty", "不为空";
-        HAS: "has a line “{value}”", "有一行“{value}”";
-        AT_LEAST: "is at least {value}", "至少为 {value}";
-        AT_MOST: "is at most {value}", "至多为 {value}";
+        HAS: "has a line `{value}`", "有一行 `{value}`";
+        AT_LEAST: "is at least `{value}`", "至少为 `{value}`";
+        AT_MOST: "is at most `{value}`", "至多为 `{value}`";
     }
 }
 
@@ -205,9 +214,12 @@ mod tests {
         let waited = Waited { condition, hold: Duration::from_secs(3) };
         assert_eq!(
             told(Locale::En, &waited),
-            "role of redis-2 or redis-3 is master, for 3 s without a break"
+            "`role` of redis-2 or redis-3 is `master`, for 3 s without a break"
         );
-        assert_eq!(told(Locale::Zh, &waited), "redis-2 或 redis-3 的 role 是 master，并持续 3 秒");
+        assert_eq!(
+            told(Locale::Zh, &waited),
+            "redis-2 或 redis-3 的 `role` 是 `master`，并持续 3 秒"
+        );
         assert_eq!(plain(r"keys \*"), "keys *");
         assert_eq!(plain("*Full resync*"), "…Full resync…");
     }
