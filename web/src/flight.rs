@@ -151,7 +151,7 @@ impl Painter {
     fn paint_glow(&self, context: &CanvasRenderingContext2d, view: &View) {
         context.set_line_cap("round");
         for (&(a, b), &glow) in self.glow.iter() {
-            let (Some(course), Some(hue)) = (course(view, a, b), hue_between(view, a, b)) else {
+            let (Some(course), Some(hue)) = (seen(view, a, b), hue_between(view, a, b)) else {
                 continue;
             };
             context.set_global_alpha(glow * 0.55);
@@ -383,18 +383,30 @@ fn progress(flight: &Flight, now: u64, still: bool) -> (f64, f64) {
 fn course(view: &View, a: BodyId, b: BodyId) -> Option<Course> {
     const SHORTEST: f64 = 90.0;
     const DISC: f64 = 24.0;
-    if !view.places.contains_key(&a) || !view.places.contains_key(&b) {
-        return None;
-    }
-    let outline = |id: BodyId| Some(&view.scene.body(id)?.kind.outline);
-    let course = view.course(a, b);
+    let (course, (mut first, mut last)) = between(view, a, b)?;
     let length = course.length();
-    let (mut first, mut last) = course.seen(outline(a)?, outline(b)?);
     if (last - first) * length < SHORTEST {
         first = first.min(DISC / length);
         last = last.max(1.0 - DISC / length);
     }
     Some(course.between(first, last).map(|at| view.camera.to_stage(at)))
+}
+
+/// The part of that way that no plate covers.
+fn seen(view: &View, a: BodyId, b: BodyId) -> Option<Course> {
+    let (course, (first, last)) = between(view, a, b)?;
+    (first < last).then(|| course.between(first, last).map(|at| view.camera.to_stage(at)))
+}
+
+/// The way between the middles of two bodies, and between which parts of it it is seen.
+fn between(view: &View, a: BodyId, b: BodyId) -> Option<(Course, (f64, f64))> {
+    if !view.places.contains_key(&a) || !view.places.contains_key(&b) {
+        return None;
+    }
+    let outline = |id: BodyId| Some(&view.scene.body(id)?.kind.outline);
+    let course = view.course(a, b);
+    let seen = course.seen(outline(a)?, outline(b)?);
+    Some((course, seen))
 }
 
 /// The hue of the server at one end of a link; none if the link only serves to watch.

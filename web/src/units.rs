@@ -10,6 +10,7 @@ use core::fmt;
 use core::str::FromStr;
 use std::net::{IpAddr, Ipv4Addr};
 
+use limpid_core::machine::Endpoint;
 use limpid_core::sim::{
     HostId, HostView, ProcId, ProcState, ProcView, Scenario, World, resolve_path,
 };
@@ -81,9 +82,10 @@ impl Units {
             }
             for (process, kind) in on_map {
                 let said = |what| directive(world.scenario(), &host, &process, what);
-                let port = kind
-                    .port
-                    .map(|usual| said("port").and_then(|port| port.parse().ok()).unwrap_or(usual));
+                let port = kind.port.map(|usual| {
+                    let given = said("port").and_then(|port| port.parse().ok());
+                    given.or_else(|| listens_at(world, &process, kind)).unwrap_or(usual)
+                });
                 let of_shell = port.filter(|_| is_of_shell(&host, &process));
                 let name = match of_shell {
                     _ if !shares => host.name.to_owned(),
@@ -109,10 +111,12 @@ impl Units {
         units
     }
 
-    /// A number that changes when processes come, or those that a shell has started go.
-    pub(crate) fn census(world: &World) -> (usize, usize) {
+    /// Numbers that change when processes come, begin to listen, or, if a shell has started them, go.
+    pub(crate) fn census(world: &World) -> [usize; 3] {
         let procs = || world.procs().filter(|process| !process.tool);
-        (procs().count(), procs().filter(|process| is_up(process)).count())
+        let up = || procs().filter(|process| is_up(process));
+        let listen = up().filter(|process| world.listeners(process.id).next().is_some());
+        [procs().count(), up().count(), listen.count()]
     }
 
     /// Every unit.
@@ -248,6 +252,13 @@ fn is_up(process: &ProcView<'_>) -> bool {
     matches!(process.state, ProcState::Running | ProcState::Paused)
 }
 
+/// Where a server or a Sentinel listens. It says so where its configuration file is not found: a path
+/// is as it was typed, and the directive `dir` may have led the process elsewhere since.
+fn listens_at(world: &World, process: &ProcView<'_>, kind: &Kind) -> Option<u16> {
+    let first = || world.listeners(process.id).next().map(Endpoint::port);
+    matches!(kind.part, Part::Server | Part::Sentinel).then(first).flatten()
+}
+
 /// What a process's arguments or its configuration file say of a directive. A file of the scenario
 /// counts as it was at the beginning, so that the places of bodies do not change with it.
 fn directive(
@@ -258,7 +269,8 @@ fn directive(
 ) -> Option<String> {
     let option = format!("--{name}");
     if let Some(at) = process.args.iter().position(|arg| *arg == option) {
-        return process.args.get(at + 1).cloned();
+        let values = process.args[at + 1..].iter().take_while(|arg| !arg.starts_with("--"));
+        return Some(values.cloned().collect::<Vec<_>>().join(" "));
     }
     let path = process.args.first().filter(|arg| !arg.starts_with("--"))?;
     let spec = scenario.hosts.iter().find(|spec| spec.name == host.name);
@@ -296,8 +308,29 @@ mod tests {
     use std::sync::Arc;
 
     use limpid_core::lab;
+    use limpid_core::sim::ProcessSpec;
 
     use super::*;
+
+    #[test]
+    fn arguments_make_a_replica_and_a_sentinel() {
+        let mut scenario = lab::replicas(1);
+        let replica =
+            scenario.hosts.iter_mut().find(|host| host.name == "redis-2").expect("a host");
+        let words = |line: &str| line.split(' ').map(str::to_owned).collect();
+        replica.processes[0].args = words("--port 6379 --replicaof redis-1 6379 --save 60 1");
+        let sentinel = ProcessSpec {
+            name: "redis-2:26379".to_owned(),
+            args: words("/data/26379.conf --sentinel --daemonize yes"),
+            ..replica.processes[0].clone()
+        };
+        replica.processes.push(sentinel);
+        let units = units(scenario);
+        let home = units.named("redis-2:6379").and_then(|unit| unit.home);
+        assert_eq!(home, units.named("redis-1").map(|unit| unit.id));
+        let kind = units.named("redis-2:26379").map(|unit| unit.kind.part);
+        assert_eq!(kind, Some(Part::Sentinel));
+    }
 
     fn units(scenario: Scenario) -> Units {
         Units::of(&World::new(Arc::new(scenario), 1, lab::programs))

@@ -135,7 +135,10 @@ impl NodeView {
 impl Kind {
     /// The kind of a process, if it stands on the map.
     pub(crate) fn of(process: &ProcView<'_>) -> Option<&'static Kind> {
-        KINDS.iter().copied().find(|kind| kind.programs.contains(&process.program))
+        let kind = KINDS.iter().copied().find(|kind| kind.programs.contains(&process.program))?;
+        // A server becomes a Sentinel by an argument.
+        let watches = *kind == server::KIND && process.args.iter().any(|arg| arg == "--sentinel");
+        Some(if watches { &sentinel::KIND } else { kind })
     }
 }
 

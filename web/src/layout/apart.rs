@@ -1,7 +1,7 @@
 //! Servers that know nothing of each other: a few in a column, a dozen on a ring with the person in
 //! its middle, many in staggered rows, each with its client at its side.
 
-use super::{Cast, Point, Room, Seat, length};
+use super::{Cast, Point, Room, Seat, guests, length};
 
 /// Clients in a column, servers in the next, the person in the last.
 pub(crate) fn flow(cast: &Cast<'_>) -> Vec<Point> {
@@ -23,6 +23,7 @@ pub(crate) fn flow(cast: &Cast<'_>) -> Vec<Point> {
     column(&mut places, servers, 0.0, server_gap, 0.0);
     column(&mut places, clients, -apart, client_gap, if servers.len() == 1 { 26.0 } else { 0.0 });
     column(&mut places, shells, apart, client_gap, 0.0);
+    guests::seat(cast, &mut places);
     places
 }
 
@@ -61,6 +62,7 @@ pub(crate) fn ring(cast: &Cast<'_>) -> Vec<Point> {
             Room::Tall => Point::new(0.0, along),
         };
     }
+    guests::seat(cast, &mut places);
     places
 }
 
@@ -125,6 +127,7 @@ pub(crate) fn rows(cast: &Cast<'_>) -> Vec<Point> {
     for (i, &body) in shells.iter().chain(&free).enumerate() {
         places[body] = seat(servers.len() + i);
     }
+    guests::seat(cast, &mut places);
     places
 }
 

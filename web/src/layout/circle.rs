@@ -4,7 +4,7 @@
 
 use core::f64::consts::TAU;
 
-use super::{Cast, Point, Room, Seat, cross, mark, plate};
+use super::{Cast, Point, Room, Seat, cross, guests, mark, plate};
 
 /// The least distance between two neighbours on the ring of primaries.
 const APART: f64 = 128.0;
@@ -74,6 +74,7 @@ pub(crate) fn cluster(cast: &Cast<'_>) -> Vec<Point> {
             Room::Tall => Point::new(along, -outside),
         };
     }
+    guests::seat(cast, &mut at);
     at
 }
 

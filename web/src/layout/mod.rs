@@ -4,11 +4,13 @@
 //! direction where there is room for it: clients on the left (or on top, on a tall screen),
 //! servers in the middle, the person on the right. [`apart`] places servers that know nothing of each
 //! other, [`replicated`] those that follow each other, [`watch`] the Sentinels beside them, [`through`]
-//! the clients that ask through a proxy. [`routes`] leads links past the bodies that are not their ends.
+//! the clients that ask through a proxy, [`guests`] what was started later in a picture that has no place
+//! for it. [`routes`] leads links past the bodies that are not their ends.
 
 pub(crate) mod apart;
 pub(crate) mod circle;
 mod course;
+mod guests;
 pub(crate) mod replicated;
 mod routes;
 pub(crate) mod through;
@@ -350,6 +352,36 @@ mod tests {
                 let places = place(layout, &seats, room);
                 let found = overlaps(&seats, &places);
                 assert!(found.is_empty(), "{} seats, {room:?}: {found:?}", seats.len());
+            }
+        }
+    }
+
+    #[test]
+    fn sentinels_and_proxies_that_are_started_later_cover_nothing() {
+        let sentinel = |machine| Seat { machine, ..seat(&sentinel::KIND, vec![]) };
+        let proxy = |machine| Seat { part: Part::Proxy, ..sentinel(machine) };
+        // A Sentinel on the machine of one of three servers.
+        let service = vec![
+            server(None, Some(0)),
+            server(None, None),
+            server(None, None),
+            seat(&shell::KIND, vec![0]),
+            sentinel(Some(0)),
+        ];
+        // A machine with a primary, two replicas, three Sentinels and a proxy.
+        let mut machine: Vec<Seat> =
+            (0..3).map(|i| server((i > 0).then_some(0), Some(0))).collect();
+        machine.extend((0..3).map(|_| sentinel(Some(0))));
+        machine.extend([proxy(Some(0)), seat(&shell::KIND, vec![0])]);
+        // Both on hosts of their own.
+        let mut beside = pairs(3);
+        beside.extend([sentinel(None), sentinel(None), proxy(None)]);
+        for layout in [apart::flow as Layout, replicated::streams] {
+            for seats in [&service, &machine, &beside] {
+                for room in [Room::Wide, Room::Tall] {
+                    let found = overlaps(seats, &place(layout, seats, room));
+                    assert!(found.is_empty(), "{} seats, {room:?}: {found:?}", seats.len());
+                }
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Servers that replicate stand in the order in which data flows: who writes, the primary, its
 //! replicas, theirs, and who reads. Machines with several servers stand abreast.
 
-use super::{Cast, Part, Point, Room};
+use super::{Cast, Part, Point, Room, guests};
 
 /// Servers in the direction of their streams: primary, replicas, theirs.
 pub(crate) fn streams(cast: &Cast<'_>) -> Vec<Point> {
@@ -58,10 +58,11 @@ pub(crate) fn streams(cast: &Cast<'_>) -> Vec<Point> {
     for (i, &shell) in shells.iter().enumerate() {
         at[shell] = Point::new(-along * 0.25, lowest + abreast * 1.05 + i as f64 * 70.0);
     }
-    match room {
-        Room::Wide => at,
-        Room::Tall => at.into_iter().map(Point::transposed).collect(),
+    if room == Room::Tall {
+        at.iter_mut().for_each(|at| *at = at.transposed());
     }
+    guests::seat(cast, &mut at);
+    at
 }
 
 /// From one to the next in the direction of the stream, and between two that stand abreast.

@@ -108,19 +108,24 @@ fn area(body: &Body, at: Point) -> Area {
     (at.x - aside, at.y - above, at.x + aside, at.y + below + 12.0)
 }
 
+/// How wide a character of a machine's label is, on average.
+const LABEL_CHAR: f64 = 6.2;
+
 /// The plate under the bodies of a machine, with its name.
 pub(super) fn plate(machine: &Machine, places: &SortedMap<BodyId, Point>) -> Html {
     let members = machine.members.iter().filter_map(|member| places.get(member).copied());
     let (left, top, right, bottom) = crate::layout::plate(members);
     let class = if machine.on { "machine" } else { "machine off" };
     let num = |value: f64| format!("{value:.1}");
+    let label = format!("{} · {}", machine.name, machine.address);
+    // A label that is wider than the plate stands above it.
+    let fits = label.chars().count() as f64 * LABEL_CHAR < right - left - 16.0;
+    let label_at = if fits { top + 18.0 } else { top - 7.0 };
     html! {
         <g {class} key={machine.name.clone()} data-testid={format!("machine-{}", machine.name)}>
             <rect x={num(left)} y={num(top)} width={num(right - left)} height={num(bottom - top)}
                 rx="22" />
-            <text x={num((left + right) / 2.0)} y={num(top + 18.0)}>
-                { format!("{} · {}", machine.name, machine.address) }
-            </text>
+            <text x={num((left + right) / 2.0)} y={num(label_at)}>{ label }</text>
         </g>
     }
 }

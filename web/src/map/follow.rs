@@ -37,8 +37,10 @@ pub(super) fn draw(props: &Props) -> Html {
     let length = course.length();
     let outline = &server::KIND.outline;
     let (first, last) = course.seen(outline, outline);
-    // A little room between the line and the plates.
-    let (first, last) = ((first + 3.0 / length).min(0.45), (last - 3.0 / length).max(0.55));
+    // A little room between the line and the plates. A plate reaches further down than up, so what is
+    // seen of a short line need not be its middle.
+    let room = (3.0 / length).min((last - first) / 4.0);
+    let (first, last) = if last > first { (first + room, last - room) } else { (0.45, 0.55) };
     let end = course.at(last);
     let hue = format!("hue-{}", follow.shard % 7);
     // A cut leaves its gap in this line, too.
