@@ -1,7 +1,7 @@
 //! Sentinels and proxies in a picture that has no place for them, since somebody started them later:
 //! beside the servers of their machine, or, on a host of their own, beside everything.
 
-use super::{Cast, Point, Room};
+use super::{Cast, Point, Room, cross, mark, plate};
 
 /// From a server to what stands beside it, and between two of those.
 const AWAY: f64 = 124.0;
@@ -40,16 +40,53 @@ pub(crate) fn seat(cast: &Cast<'_>, places: &mut [Point]) {
             };
             let far = column(&all, side, FAR);
             let columns = match on {
-                Some(_) => vec![column(&near, side, AWAY), column(&near, -side, AWAY)],
+                Some(_) => vec![
+                    column(&near, side, AWAY),
+                    column(&near, -side, AWAY),
+                    column(&all, side, FAR),
+                    column(&all, -side, FAR),
+                ],
                 None => Vec::new(),
             };
             let is_free = |at: &Point| {
                 taken.iter().all(|t| (t.x - at.x).abs() > 100.0 || (t.y - at.y).abs() > 110.0)
             };
-            let chosen = columns.into_iter().find(|column| column.iter().all(is_free));
+            // The plate of a machine covers no body of another.
+            let covers_none = |column: &[Point]| {
+                let (own, others): (Vec<usize>, Vec<usize>) =
+                    (0..places.len()).filter(|i| !is_guest(i)).partition(|&i| machine(i) == on);
+                let own = own.iter().map(|&i| places[i]);
+                let whole = plate(own.chain(column.iter().map(|&at| turned(at))));
+                others.iter().all(|&other| !cross(whole, mark(&cast.seats[other], places[other])))
+            };
+            let is_good = |column: &Vec<Point>| column.iter().all(is_free) && covers_none(column);
+            let chosen = columns.into_iter().find(is_good);
             for (&guest, at) in these.iter().zip(chosen.unwrap_or(far)) {
                 taken.push(at);
                 places[guest] = turned(at);
+            }
+        }
+    }
+    shells_off_plates(cast, places);
+}
+
+/// Moves terminals off the plates of machines, which may be wider than the layout knew.
+fn shells_off_plates(cast: &Cast<'_>, places: &mut [Point]) {
+    const GAP: f64 = 12.0;
+    let machine = |i: usize| cast.seats[i].machine;
+    for (nth, &shell) in cast.shells.iter().enumerate() {
+        let seat = &cast.seats[shell];
+        for first in (0..places.len()).filter(|&i| machine(i).is_some()) {
+            let on = machine(first);
+            let members = (0..places.len()).filter(|&i| machine(i) == on);
+            let plate = plate(members.map(|i| places[i]));
+            if seat.machine == on || !cross(plate, mark(seat, places[shell])) {
+                continue;
+            }
+            let further = GAP + nth as f64 * 70.0;
+            match cast.room {
+                Room::Wide => places[shell].y = plate.3 + seat.outline.above + further,
+                Room::Tall => places[shell].x = plate.2 + seat.outline.aside + further,
             }
         }
     }
