@@ -4,6 +4,7 @@
 //! using those above it:
 //!
 //! * [`config`]: the server's directives;
+//! * `oom_score`: how soon the kernel ends the process when memory runs out;
 //! * `propagate`: effects of commands handed to the append-only file and to replicas;
 //! * `persistence`: snapshots, and loading;
 //! * [`aof`]: the append-only file;

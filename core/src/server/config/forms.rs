@@ -117,10 +117,10 @@ pub(crate) const EVENT_LETTERS: [(u8, u16); 14] = [
     (b'e', 1 << 9),
     (b't', 1 << 10),
     (b'd', 1 << 13),
+    (b'n', 1 << 14),
     (b'K', 1 << 0),
     (b'E', 1 << 1),
     (b'm', 1 << 11),
-    (b'n', 1 << 14),
 ];
 
 /// The classes that `A` stands for: all but misses and new keys.
