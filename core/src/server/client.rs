@@ -41,16 +41,6 @@ pub struct ServerClient {
     pub resumed: Option<Option<Mono>>,
 }
 
-/// What a client's next scripts are run with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::server) enum DebugMode {
-    /// No debugger.
-    #[default]
-    Off,
-    /// The debugger, on the live data set.
-    Sync,
-}
-
 impl ClientState for ServerClient {
     #[inline]
     fn is_blocked(&self) -> bool {

@@ -22,7 +22,6 @@
 //! * `fast_path`: the same where no check can refuse or delay a command, which is nearly always;
 //! * `scripting`: scripts and functions;
 //! * `cron`: what is done because time passes, and the reasons to be woken;
-//! * `oom_score`: how soon the kernel ends the server when memory runs out;
 //! * `shutdown`: how it ends;
 //! * [`inspect`]: what an observer sees;
 //! * `select`, `basics`, `lolwut`, `modules`, `debug`: commands that fit nowhere else;

@@ -6,7 +6,6 @@ use base16ct::lower;
 use limpid_lua::{Lua, Value};
 use sha1_smol::Sha1;
 
-use super::super::client::DebugMode;
 use super::super::{Call, Command, Handler, Server, container, row};
 use super::debugger::Debugger;
 use super::run::{Kind, Run};
