@@ -40,6 +40,7 @@ use backlog::Backlog;
 pub(super) use commands::{GENERIC_ROWS, ROWS};
 pub(super) use primary::Replica;
 pub(super) use replica::address_of_name;
+pub(super) use rules::MASTERDOWN;
 pub(super) use sync::Work as Sent;
 pub(super) use transfer::Work as Receiving;
 pub use view::{BacklogView, PrimaryView, ReplicaView, ReplicationView};

@@ -38,6 +38,10 @@ impl OwnKeys {
     }
 }
 
+/// What a replica says that must not show data which may be old.
+pub(in crate::server) const MASTERDOWN: &str =
+    "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
+
 impl Server {
     /// Whether clients may not write, since this is a replica.
     pub(in crate::server) fn refuses_writes_as_replica(&self) -> bool {
@@ -71,10 +75,7 @@ impl Server {
             }
             let wants_fresh = flags & flag::STALE == 0 || lacking & flag::STALE != 0;
             if wants_fresh && self.is_stale() {
-                return Some(CommandError::text(
-                    "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to \
-                     'no'.",
-                ));
+                return Some(CommandError::text(MASTERDOWN));
             }
         } else if writes
             && settings.min_replicas_to_write > 0

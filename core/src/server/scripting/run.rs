@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use limpid_lua::{Failure, Lua, Step, Value};
 
+use super::super::replication::MASTERDOWN;
 use super::super::transactions::Suspended;
 use super::super::{Call, Client, Command, ReplyMode, Server, Standing};
 use super::api::REPLICATE_ALL;
@@ -261,7 +262,7 @@ impl Server {
                 !flags.has(Flags::ALLOW_OOM) && !self.make_room(call.now, Some(call.client));
         }
         if flags.unknown {
-            return Ok(());
+            return if self.is_stale() { Err(CommandError::text(MASTERDOWN)) } else { Ok(()) };
         }
         if self.is_clustered() {
             if flags.has(Flags::NO_CLUSTER) {

@@ -360,6 +360,7 @@ fn a_stale_replica_runs_scripts_that_may_be_stale_but_no_command_on_data_in_them
     d.line(conn, "replicaof 127.0.0.1 1");
     let mut eval = |source: &str| d.send(conn, &encoded(&["eval", source, "0"]));
     assert!(eval("#!lua flags=no-writes\nreturn 1").starts_with("-MASTERDOWN "));
+    assert!(eval("return 1").starts_with("-MASTERDOWN "));
     assert_eq!(eval("#!lua flags=no-writes,allow-stale\nreturn 1"), ":1\r\n");
     let get = eval("#!lua flags=no-writes,allow-stale\nreturn redis.call('get', 'x')");
     assert!(get.starts_with("-ERR Can not execute the command on a stale replica"), "{get}");
