@@ -45,7 +45,7 @@ pub(crate) struct Meeting {
 
 /// All of them.
 pub(crate) const MEETINGS: &[&Meeting] =
-    &[&TRANSACTIONS, &BLOCKING, &READING, &MESSAGES, &EVENTS, &PERMISSIONS, &TRACKING];
+    &[&TRANSACTIONS, &BLOCKING, &READING, &MESSAGES, &EVENTS, &NEW_KEYS, &PERMISSIONS, &TRACKING];
 
 const TRANSACTIONS: Meeting = Meeting {
     name: "transactions",
@@ -214,6 +214,26 @@ const EVENTS: Meeting = Meeting {
     others: &["string", "list", "set", "hash", "sorted-set", "generic", "bitmap"],
 };
 
+/// Events of new keys (`n`), which are told beside all others, those of modules (`d`) included.
+const NEW_KEYS: Meeting = Meeting {
+    name: "new-keys",
+    first: &[(3, "CONFIG SET notify-keyspace-events KEAnd"), (3, "PSUBSCRIBE __key*__:*")],
+    patterns: &[
+        "SET key value",
+        "DEL key",
+        "RENAME key key",
+        "COPY key key [DB db] [REPLACE]",
+        "MOVE key db",
+        "LMOVE key key (LEFT|RIGHT) (LEFT|RIGHT)",
+        "BLMOVE key key LEFT RIGHT 0",
+        "XADD key newid small value",
+        "PFADD key value",
+        "MULTI",
+        "EXEC",
+    ],
+    others: &["string", "list", "set", "hash", "sorted-set", "generic", "bitmap"],
+};
+
 /// The default user stays as it is, so that one connection may always look on.
 const PERMISSIONS: Meeting = Meeting {
     name: "permissions",
@@ -333,6 +353,11 @@ fn messages_reach_the_same_clients_as_in_redis() {
 #[test]
 fn events_of_keys_are_told_as_in_redis() {
     meet(&EVENTS);
+}
+
+#[test]
+fn new_keys_are_told_as_in_redis() {
+    meet(&NEW_KEYS);
 }
 
 #[test]
