@@ -32,8 +32,9 @@ async fn look(page: &Page, (width, height, locale, theme): (u32, u32, &str, &str
     page.click("[data-testid=entry]").await
 }
 
-/// Opens a tab of the inspector of redis-1.
+/// Stops time, so that no row moves under the pointer, and opens a tab of the inspector of redis-1.
 async fn inspect(page: &Page, tab: &str) -> Result<()> {
+    page.line(":stop").await?;
     page.line(":inspect redis-1").await?;
     page.click(&format!("[data-testid=inspect-{tab}]")).await
 }
@@ -94,6 +95,7 @@ fn a_stream_its_groups_and_what_each_consumer_owes_can_be_looked_into() {
         // An entry that is acknowledged leaves the list; one that is claimed changes hands and is
         // counted again.
         page.click("[data-testid=entry]").await?;
+        page.line(":play").await?;
         say(page, "XACK readings alarms 1-1", "(integer) 1").await?;
         say(page, "XCLAIM readings alarms bob 0 2-1", "attic").await?;
         page.wait_for_text("[data-testid=consumer-ada]", "ada: 0 pending").await?;
@@ -117,16 +119,16 @@ fn values_of_every_type_can_be_looked_into() {
         page.click("[data-testid=entry]").await?;
         say(page, "SET greeting hello", "OK").await?;
         say(page, "RPUSH list first second", "(integer) 2").await?;
-        say(page, "SADD set only", "(integer) 1").await?;
-        say(page, "HSET hash colour green", "(integer) 1").await?;
-        say(page, "ZADD zset 1.5 ada", "(integer) 1").await?;
+        say(page, "SADD set one two three", "(integer) 3").await?;
+        say(page, "HSET hash colour green f2 v2 f3 v3 f4 v4", "(integer) 4").await?;
+        say(page, "ZADD zset 1.5 ada 2 b 3 c 4 d 5 e", "(integer) 5").await?;
         inspect(page, "keys").await?;
         for (key, kind, shown) in [
             ("greeting", "string, bytes: 5", "hello"),
             ("list", "list, elements: 2", "1second"),
-            ("set", "set, elements: 1", "only"),
-            ("hash", "hash, elements: 1", "colourgreen"),
-            ("zset", "zset, elements: 1", "ada1.5"),
+            ("set", "set, elements: 3", "three"),
+            ("hash", "hash, elements: 4", "colourgreen"),
+            ("zset", "zset, elements: 5", "ada1.5"),
         ] {
             page.click(&format!("[data-testid=key-{key}]")).await?;
             page.wait_for_text("[data-testid=key]", kind).await?;
@@ -136,6 +138,7 @@ fn values_of_every_type_can_be_looked_into() {
         // A key that goes while it is open is said to be gone.
         page.click("[data-testid=key-greeting]").await?;
         page.click("[data-testid=entry]").await?;
+        page.line(":play").await?;
         say(page, "DEL greeting", "(integer) 1").await?;
         page.wait_for_text("[data-testid=key]", "no such key").await
     });
