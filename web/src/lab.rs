@@ -416,6 +416,28 @@ mod tests {
         assert_eq!(names(&lab), before.bodies.iter().map(|body| &*body.name).collect::<Vec<_>>());
     }
 
+    #[test]
+    fn a_server_that_its_file_leads_to_another_folder_is_known_by_its_port() {
+        let mut lab = Lab::fresh(Topology::USUAL);
+        let write = Action::Write {
+            host: "redis-1".to_owned(),
+            path: "/data/7001/redis.conf".to_owned(),
+            text: "port 7001\ndir /data/7001\n".into(),
+        };
+        lab.act(write, Future::Discard).expect("the file is written");
+        let run = Action::Run {
+            host: "redis-1".to_owned(),
+            name: "second".to_owned(),
+            program: SERVER.to_owned(),
+            args: vec!["data/7001/redis.conf".to_owned()],
+        };
+        lab.act(run, Future::Discard).expect("the server starts");
+        lab.run_until(lab.now() + 1_000_000_000, u64::MAX);
+        let process = lab.world().procs().find(|process| process.name == "second");
+        assert_eq!(process.expect("a process").dir, "/data/7001");
+        assert_eq!(lab.units.named("second").and_then(|unit| unit.port), Some(7001));
+    }
+
     /// The moments at which steps to the next change of state stop, up to this one.
     fn stops(lab: &mut Lab, until: u64) -> Vec<u64> {
         let mut stops = Vec::new();
