@@ -18,6 +18,7 @@ mod engine;
 mod event_lines;
 mod events;
 mod figures;
+#[cfg(feature = "whole")]
 mod files;
 mod flight;
 mod i18n;

@@ -114,7 +114,7 @@ impl Deployment {
 /// Each node once, with the place of every address under which it is known.
 fn distinct(reports: &[Report]) -> (Vec<Report>, BTreeMap<String, usize>) {
     let mut sorted: Vec<&Report> = reports.iter().collect();
-    sorted.sort_by(|a, b| sort_key(&a.address).cmp(&sort_key(&b.address)));
+    crate::sorted::sort_by(&mut sorted, |a, b| sort_key(&a.address).cmp(&sort_key(&b.address)));
     let (mut nodes, mut places) = (Vec::<Report>::new(), BTreeMap::new());
     for report in sorted {
         // An answer of an earlier process at this address says nothing about the one that is asked now.

@@ -19,6 +19,7 @@ use crate::command::context::EmptyReply;
 use crate::command::{CommandError, Wait};
 use crate::resp::reply::Reply;
 use crate::resp::request::{Args, OwnedArgs};
+use crate::sorted;
 use crate::store::Type;
 use crate::time::{Duration, Mono, Now};
 
@@ -252,7 +253,7 @@ impl Server {
         let blocked = self.clients.iter().filter_map(|client| client.state.blocked.as_deref());
         let mut keys: Vec<&Place> =
             blocked.filter(|blocked| blocked.or_gone).flat_map(|blocked| &blocked.keys).collect();
-        keys.sort();
+        sorted::sort_by(&mut keys, Ord::cmp);
         keys.dedup();
         keys.len()
     }

@@ -20,6 +20,7 @@ super::texts! {
     PAST_TITLE: "You are in the past", "现在看到的是过去";
     LESSONS: "Lessons", "课程";
     USERS: "Users", "用户";
+    FILES: "Files", "文件";
     LEDGER: "Ledger", "写入账本";
     NOT_RUNNING_SHORT: "does not run", "未运行";
     READ_ONLY: "This lab is only to be looked at.", "此实验仅供观看，不能操作。";

@@ -5,7 +5,7 @@ use yew::prelude::*;
 use super::Tab;
 use crate::figures;
 use crate::files::{Content, FileRow, Form};
-use crate::i18n::Locale;
+use crate::i18n::{Locale, common};
 use crate::icon::{Icon, glyph};
 use crate::live::live_of;
 use crate::page::{Page, Topic};
@@ -14,7 +14,7 @@ use crate::units::BodyId;
 /// The tab.
 pub(crate) static TAB: Tab = Tab {
     id: "inspect-files",
-    title: words::TAB_FILES,
+    title: common::FILES,
     draw: |body| live_of(body, &[Topic::Prefs, Topic::Panels, Topic::Open], files),
     suits: |_| true,
 };
@@ -146,7 +146,6 @@ fn pieces(page: &Page, locale: Locale, path: &str, from: u64, content: &Content)
 
 mod words {
     crate::i18n::texts! {
-        TAB_FILES: "Files", "文件";
         FILE: "File", "文件";
         SIZE: "Size", "大小";
         NOT_SYNCED: "Not on disk", "未落盘";

@@ -17,6 +17,19 @@ pub(crate) static USERS: Tab = Tab {
     suits: |lab| lab.has_users(),
 };
 
+/// The Files tab.
+pub(crate) mod files {
+    use super::{BodyId, Tab, common, later};
+
+    /// The tab.
+    pub(crate) static TAB: Tab = Tab {
+        id: "inspect-files",
+        title: common::FILES,
+        draw: |_: BodyId| later(),
+        suits: |_| true,
+    };
+}
+
 /// Stands in until the whole program is there.
 pub(super) fn later() -> Html {
     html! { <Later /> }

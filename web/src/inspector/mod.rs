@@ -6,6 +6,7 @@
 pub(crate) mod beliefs;
 pub(crate) mod config;
 pub(crate) mod connections;
+#[cfg(feature = "whole")]
 pub(crate) mod files;
 pub(crate) mod info;
 #[cfg(feature = "whole")]
@@ -13,6 +14,8 @@ mod key;
 pub(crate) mod keys;
 #[cfg(not(feature = "whole"))]
 pub(crate) mod later;
+#[cfg(not(feature = "whole"))]
+pub(crate) use later::files;
 pub(crate) mod ledger;
 pub(crate) mod log;
 pub(crate) mod matrix;

@@ -9,6 +9,7 @@ use super::nodes::Node;
 use super::{Cluster, Effect, Local, NodeFlags, Ref};
 use crate::cluster::{Direction, NodeLine, NodesConf, OpenSlot};
 use crate::rng::Rng;
+use crate::sorted;
 
 /// What has been saved, and what waits for that.
 #[derive(Clone, Debug, Default)]
@@ -119,7 +120,7 @@ impl Cluster {
         let to = self.migrating.iter().map(|(slot, node)| line(*slot, Direction::To, *node));
         let from = self.importing.iter().map(|(slot, node)| line(*slot, Direction::From, *node));
         let mut open: Vec<OpenSlot> = to.chain(from).collect();
-        open.sort_by_key(|open| open.slot);
+        sorted::sort_by_key(&mut open, |open| open.slot);
         open
     }
 

@@ -11,10 +11,6 @@ use crate::resp::request::Args;
 use crate::store::Value;
 use crate::store::value::{Item, ZSet, ZSetRef};
 
-/// Of more members that are found than these, only the nearest are put in order if not all are given.
-/// Members at the same distance then come in any order, as in Redis.
-const MANY: usize = 64;
-
 /// The commands that search, which differ in how the area is told and what may be stored.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Command {
@@ -326,16 +322,10 @@ impl<'a> Query<'a> {
         // To give the nearest, the order has to be known.
         let nearest = (self.count > 0 && !self.any).then_some(Order::Ascending);
         if let Some(order) = self.order.or(nearest) {
-            let compare = |a: &Found<'_>, b: &Found<'_>| match order {
+            found.sort_by(|a, b| match order {
                 Order::Ascending => a.distance.total_cmp(&b.distance),
                 Order::Descending => b.distance.total_cmp(&a.distance),
-            };
-            if self.count > 0 && self.count < found.len() && found.len() > MANY {
-                // Only those that are given have to be put in order.
-                found.select_nth_unstable_by(self.count - 1, compare);
-                found.truncate(self.count);
-            }
-            found.sort_by(compare);
+            });
         }
         if self.count > 0 {
             found.truncate(self.count);

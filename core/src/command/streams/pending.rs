@@ -10,6 +10,7 @@ use crate::command::error::up_to_nul;
 use crate::command::{Class, CommandError, Ctx};
 use crate::resp::number::parse_i64;
 use crate::resp::reply::Aggregate;
+use crate::sorted;
 use crate::store::value::stream::Delivery;
 use crate::store::value::{Stream, StreamId};
 
@@ -364,7 +365,7 @@ pub(super) fn xautoclaim(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
             }
         });
         // In the order of the IDs.
-        told.sort_by_key(|told| told.id);
+        sorted::sort_by_key(&mut told, |told| told.id);
         Some((found, told))
     })?;
     let Some((found, told)) = edited.and_then(|(done, _)| done) else {

@@ -169,7 +169,10 @@ fn evalsha(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError>
 
 /// Whether a script is run with the debugger: one that its client sends by itself.
 fn is_debugged(server: &Server, call: &Call<'_>) -> bool {
-    call.client.state.debugging && !server.service.executing && !call.client.state.from_primary
+    super::HAS_INTERPRETER
+        && call.client.state.debugging
+        && !server.service.executing
+        && !call.client.state.from_primary
 }
 
 impl Server {
@@ -238,7 +241,8 @@ impl Server {
         sha: String,
         (keys, args): KeysAndArgs<'_>,
     ) -> Result<(), CommandError> {
-        let Some(script) = self.service.scripting.scripts.get(&sha) else {
+        let script = self.service.scripting.scripts.get(&sha);
+        let Some(script) = script.filter(|_| super::HAS_INTERPRETER) else {
             return Err(CommandError::text("NOSCRIPT No matching script. Please use EVAL."));
         };
         let (function, flags) = (script.function, script.flags);

@@ -471,7 +471,8 @@ fn fcall(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     server.sync_libraries();
     let name = String::from_utf8_lossy(call.arg(1)).into_owned();
     let libraries = &server.service.scripting.libraries;
-    let Some(function) = libraries.function(&name) else {
+    let function = libraries.function(&name).filter(|_| super::HAS_INTERPRETER);
+    let Some(function) = function else {
         return Err(CommandError::text("ERR Function not found"));
     };
     let (callback, flags) = (function.callback, function.flags);

@@ -35,6 +35,10 @@ use limpid_lua::Lua;
 pub(super) use eval::ROWS;
 pub(super) use functions::ROWS as FUNCTION_ROWS;
 
+/// Whether there is an interpreter. Without it no script is ever compiled, and the code that runs one is
+/// left out of the program.
+const HAS_INTERPRETER: bool = cfg!(feature = "scripts");
+
 /// What a server knows of scripts.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scripting {

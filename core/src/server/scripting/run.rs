@@ -355,7 +355,7 @@ impl Server {
     /// Whether a script is at work that has used up its slice.
     #[inline]
     pub(in crate::server) fn script_is_paused(&self) -> bool {
-        self.service.scripting.paused.is_some()
+        super::HAS_INTERPRETER && self.service.scripting.paused.is_some()
     }
 
     /// When the script goes on.
@@ -558,7 +558,8 @@ impl Server {
     /// Whether what this client sends is meant for the debugger.
     pub(in crate::server) fn debugs(&self, client: &Client) -> bool {
         let paused = self.service.scripting.paused.as_ref();
-        paused.is_some_and(|paused| paused.stopped && paused.slot == client.slot)
+        super::HAS_INTERPRETER
+            && paused.is_some_and(|paused| paused.stopped && paused.slot == client.slot)
     }
 
     /// A client whose script is stopped has sent a command of the debugger.
