@@ -30,9 +30,10 @@ pub(super) fn incrbyfloat(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     let name = ctx.args.at(1);
     let mut db = ctx.keyspace.db(ctx.db);
     let key = db.key(name);
-    let old = match db.probe(key) {
+    // Storing the sum counts the access.
+    let old = match db.peek(key) {
         None => Some(Parsed::Finite(Extended::ZERO)),
-        Some(entry) => match entry.value().string().ok_or(CommandError::WrongType)? {
+        Some(value) => match value.string().ok_or(CommandError::WrongType)? {
             StringRef::Int(n) => Some(Parsed::Finite(n.into())),
             StringRef::Bytes(bytes) => Extended::parse(bytes),
         },
@@ -57,10 +58,11 @@ fn add(ctx: &mut Ctx<'_>, increment: i64) -> Result<(), CommandError> {
     let name = ctx.args.at(1);
     let mut db = ctx.keyspace.db(ctx.db);
     let key = db.key(name);
-    let old = match db.probe(key) {
+    // Storing the sum counts the access.
+    let old = match db.peek(key) {
         None => 0,
-        Some(entry) => {
-            let string = entry.value().string().ok_or(CommandError::WrongType)?;
+        Some(value) => {
+            let string = value.string().ok_or(CommandError::WrongType)?;
             string.int().ok_or(CommandError::NotAnInteger)?
         }
     };

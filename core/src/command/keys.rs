@@ -322,7 +322,10 @@ fn copy(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     }
     let mut db = ctx.keyspace.db(ctx.db);
     let clock = db.env().new_clock();
-    let Some(source) = db.inspect(db.key(from)) else {
+    let key = db.key(from);
+    // A hit or a miss, and an access to the source.
+    let is_there = db.inspect(key).is_some();
+    let Some(source) = db.probe(key).filter(|_| is_there) else {
         ctx.reply.integer(0);
         return Ok(());
     };

@@ -151,3 +151,22 @@ fn as_many_clients_go_as_clients_list_says_that_there_are_too_many() {
     let closed = clients.iter().filter(|client| driver.is_closed(**client)).count();
     assert_eq!(closed, 2);
 }
+
+#[test]
+fn a_command_counts_one_access_to_its_key() {
+    let mut d = Driver::new("maxmemory-policy allkeys-lfu\nlfu-log-factor 0");
+    let conn = d.connect();
+    // A key begins with 5. With this factor every access counts.
+    for (line, freq) in [
+        ("set n 1", 5),
+        ("incr n", 6),
+        ("incrbyfloat n 1.5", 7),
+        ("get n", 8),
+        ("copy n m", 9),
+        ("object freq n", 9),
+    ] {
+        d.line(conn, line);
+        assert_eq!(d.line(conn, "object freq n"), format!(":{freq}\r\n"), "{line}");
+    }
+    assert_eq!(d.line(conn, "object freq m"), ":5\r\n");
+}
