@@ -45,7 +45,7 @@ fn what_a_seed_did_to_sentinels_can_be_seen_in_the_page() {
 #[test]
 fn behind_a_proxy_every_reply_belongs_to_its_request_whatever_fails() {
     let (mut replies, mut errors) = (0, 0);
-    for seed in 1..=100 {
+    for seed in 1..=300 {
         let outcome = proxies::run(seed).unwrap_or_else(|what| panic!("seed {seed}: {what}"));
         replies += outcome.replies;
         errors += outcome.errors;

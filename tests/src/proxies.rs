@@ -60,11 +60,10 @@ pub fn run(seed: u64) -> Result<Outcome, String> {
         }
         world.run_for(Duration::from_millis(rng.below(behind.longest() / 2)));
     }
-    world.run_for(behind.recovers());
+    recover(&mut world, behind)?;
     let mut outcome = Outcome { replies: 0, errors: 0 };
     for n in 1..=3 {
-        let id = world.proc_named(&format!("asks-{n}")).ok_or("no client")?.id;
-        let client = world.machine::<Inquirer>(id).ok_or("no client")?;
+        let client = client(&world, n)?;
         let fails = |what: String| Err(format!("{behind:?} {done:?}, client {n}: {what}"));
         if !client.wrong.is_empty() {
             return fails(format!("wrong: {:?}", client.wrong));
@@ -78,6 +77,32 @@ pub fn run(seed: u64) -> Result<Outcome, String> {
         outcome.errors += client.errors;
     }
     Ok(outcome)
+}
+
+/// Runs until every client has been served for a while, and no longer than that may take.
+fn recover(world: &mut World, behind: Behind) -> Result<(), String> {
+    const STEP: Duration = Duration::from_secs(2);
+    const SERVED: u32 = 5;
+    let most = behind.recovers().as_secs() / STEP.as_secs();
+    let mut served = 0;
+    for _ in 0..most {
+        world.run_for(STEP);
+        let mut all = true;
+        for n in 1..=3 {
+            let client = client(world, n)?;
+            all &= client.up && world.now().since(client.heard_at) < STEP;
+        }
+        served = if all { served + 1 } else { 0 };
+        if served == SERVED {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn client(world: &World, n: u64) -> Result<&Inquirer, &'static str> {
+    let id = world.proc_named(&format!("asks-{n}")).ok_or("no client")?.id;
+    world.machine::<Inquirer>(id).ok_or("no client")
 }
 
 /// What stands before the clients, and behind it.
@@ -94,8 +119,8 @@ impl Behind {
         match self {
             Behind::Twemproxy => scenario(NUTCRACKER),
             Behind::Fixed => scenario(PREDIXY),
-            Behind::Sentinels => asked(predixy_over_sentinels()),
-            Behind::Cluster => asked(predixy_over_cluster()),
+            Behind::Sentinels => asked(predixy_over_sentinels(), SELDOM),
+            Behind::Cluster => asked(predixy_over_cluster(), SELDOM),
         }
     }
 
@@ -209,6 +234,8 @@ struct Inquirer {
     decoder: Decoder,
     asked: VecDeque<Question>,
     next_at: Mono,
+    /// The time between two batches of questions.
+    every: Duration,
     /// When it last connected or was answered.
     heard_at: Mono,
     sent: u64,
@@ -233,12 +260,16 @@ enum Question {
 /// a client up while the link between them was cut has no way to tell it.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The time between two batches of questions. Where faults last longer a client asks less often, for the
+/// tests to take no longer.
 const EVERY: Duration = Duration::from_millis(20);
+const SELDOM: Duration = Duration::from_millis(50);
 
 impl Inquirer {
     fn launch(launch: &Launch<'_>) -> Result<Box<dyn Process>, LaunchError> {
         let ip = launch.resolve("proxy-1").expect("a host");
         let port: u16 = launch.args[0].parse().expect("a port");
+        let every = Duration::from_millis(launch.args[1].parse().expect("milliseconds"));
         Ok(plain(Inquirer {
             name: launch.host.to_owned(),
             to: Endpoint::Ip((ip, port).into()),
@@ -250,7 +281,8 @@ impl Inquirer {
             outputs: VecDeque::new(),
             decoder: Decoder::new(),
             asked: VecDeque::new(),
-            next_at: launch.now.mono + EVERY,
+            next_at: launch.now.mono + every,
+            every,
             heard_at: launch.now.mono,
             sent: 0,
             replies: 0,
@@ -379,7 +411,7 @@ impl Machine for Inquirer {
                 self.conn = None;
             }
             Input::Wake => {
-                self.next_at = now.mono + EVERY;
+                self.next_at = now.mono + self.every;
                 let silent = now.mono.since(self.heard_at) > PATIENCE && !self.asked.is_empty();
                 if let Some(conn) = self.conn.take_if(|_| silent) {
                     self.outputs.push_back(Output::Close { conn, how: Close::Now });
@@ -480,27 +512,30 @@ fn scenario(proxy: &str) -> Scenario {
         host.files.insert(name.to_owned(), text.to_owned());
     }
     hosts.push(host);
-    asked(Scenario {
+    let scenario = Scenario {
         name: format!("behind-{proxy}"),
         epoch_ms: 1_704_067_200_000,
         hosts,
         link: Default::default(),
         links: Vec::new(),
         tcp: Default::default(),
-    })
+    };
+    asked(scenario, EVERY)
 }
 
-/// The scenario with clients that look at their replies, instead of those that it has.
-fn asked(mut scenario: Scenario) -> Scenario {
+/// The scenario with clients that look at their replies, instead of those that it has; each asks this
+/// often.
+fn asked(mut scenario: Scenario, every: Duration) -> Scenario {
     scenario.hosts.retain(|host| !host.name.starts_with("client"));
     let predixy = |process: &ProcessSpec| process.program == PREDIXY;
     let port = match scenario.hosts.iter().flat_map(|host| &host.processes).any(predixy) {
         true => "7617",
         false => "22121",
     };
+    let every = every.as_millis().to_string();
     for n in 1..=3u8 {
         let name = format!("asks-{n}");
-        let mut client = ProcessSpec::new(&name, "inquirer", &[port]);
+        let mut client = ProcessSpec::new(&name, "inquirer", &[port, &every]);
         client.delay = Duration::from_millis(50);
         let ip = Ipv4Addr::new(10, 0, 1, n);
         scenario.hosts.push(HostSpec::new(&name, ip).with(client));
