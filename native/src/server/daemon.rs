@@ -76,8 +76,12 @@ impl PidFile {
 }
 
 impl Drop for PidFile {
+    /// Removes the file, unless another server that was started meanwhile has written its own.
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
+        let is_own = |text: &str| text.trim_end() == std::process::id().to_string();
+        if fs::read_to_string(&self.0).is_ok_and(|text| is_own(&text)) {
+            let _ = fs::remove_file(&self.0);
+        }
     }
 }
 
@@ -92,4 +96,23 @@ pub(crate) fn notify_systemd(message: &str) -> io::Result<()> {
     };
     UnixDatagram::unbound()?.send_to_addr(message.as_bytes(), &address)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pid_file_goes_with_its_server_unless_it_is_anothers_by_then() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("limpid.pid");
+        let name = path.to_str().expect("a name");
+        drop(PidFile::create(name).expect("a pid file"));
+        assert!(!path.exists());
+
+        let file = PidFile::create(name).expect("a pid file");
+        fs::write(&path, "1\n").expect("another's");
+        drop(file);
+        assert_eq!(fs::read_to_string(&path).expect("it is there"), "1\n");
+    }
 }
