@@ -1,7 +1,6 @@
 //! `oom-score-adj`: how soon the kernel ends the server when memory runs out.
 //!
-//! A replica goes sooner than its primary. The third score of `oom-score-adj-values` is for children
-//! that write snapshots, of which this server has none.
+//! A replica goes sooner than its primary.
 
 use std::collections::VecDeque;
 
@@ -13,14 +12,10 @@ use crate::time::Now;
 /// Adjustments that the driver has yet to answer, oldest first, with the CONFIG SET that waits.
 pub(super) type Adjustments = VecDeque<Option<Change>>;
 
-const DIRECTIVES: [&str; 2] = ["oom-score-adj", "oom-score-adj-values"];
-
 impl Server {
     /// Whether a new configuration asks for another score.
     pub(super) fn is_to_adjust_oom_score(&self, old: &Config) -> bool {
-        let differs = |name: &&str| old.get(name) != self.config.get(name);
-        let adjusted = |config: &Config| config.get(DIRECTIVES[0]) != Some(b"no");
-        DIRECTIVES.iter().any(differs) && (adjusted(old) || adjusted(&self.config))
+        self.config.settings().oom_score_adj != old.settings().oom_score_adj
     }
 
     /// Has the score adjusted that fits the configuration and the role. `change` is answered when
@@ -51,15 +46,6 @@ impl Server {
     }
 
     fn wanted_oom_score(&self) -> OomScore {
-        let mode = self.config.get(DIRECTIVES[0]).unwrap_or_default();
-        let values = self.config.get(DIRECTIVES[1]).unwrap_or_default();
-        let class = usize::from(self.is_replica());
-        let value = values.split(|&byte| byte == b' ').nth(class);
-        let value = value.and_then(|v| str::from_utf8(v).ok()?.parse().ok()).unwrap_or(0);
-        match mode {
-            b"no" => OomScore::Inherited,
-            b"absolute" => OomScore::Absolute(value),
-            _ => OomScore::Relative(value),
-        }
+        self.config.settings().oom_score_adj[usize::from(self.is_replica())]
     }
 }

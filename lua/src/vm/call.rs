@@ -1,16 +1,15 @@
-//! Calls: entering functions, handing on results, catching errors, switching coroutines.
+//! Calls: entering functions, handing on results, catching errors.
 //!
 //! Library functions that call back (`pcall`, `table.sort`, ...) do not nest in Rust. They return
 //! [`Out::Call`] after leaving word, as a [`Cont`], of what they will do with the results.
 
 use super::{
     Args, Exit, Flow, Frame, KEPT_STACK, Lua, MAX_C_CALLS, MAX_CALLS, Next, Raise, Ret, SLOT_COST,
-    State, Status, Step, Upvalue, WINDOW,
+    State, Step, WINDOW,
 };
-use crate::compile::opcode;
 use crate::compile::proto::Vararg;
 use crate::stdlib::{Foreach, Gsub, Sort};
-use crate::value::{Function, Thread, Value};
+use crate::value::{Function, Value};
 
 /// What a library function came to.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -487,99 +486,6 @@ impl Lua {
         }
     }
 
-    /// Ends the current coroutine and goes back to its resumer.
-    fn bury(&mut self) {
-        self.close_upvalues(0);
-        let ended = self.current;
-        self.mem = self.mem.saturating_sub(self.st.cost());
-        self.st = State::default();
-        self.threads[ended].status = Status::Dead;
-        self.back_to_resumer(ended);
-    }
-
-    fn back_to_resumer(&mut self, from: u32) {
-        let resumer = self.threads[from].resumer;
-        self.switch_to(resumer);
-        self.threads[resumer].status = Status::Running;
-    }
-
-    /// What `resume` or a wrapping function comes to, with the values in `out`.
-    fn back_in_resumer(&mut self, ok: bool) -> Result<Out, Raise> {
-        match self.st.conts.pop().map(|(_, cont)| cont) {
-            Some(Cont::Resume) => {
-                self.out.insert(0, Value::Bool(ok));
-                Ok(Out::List)
-            }
-            _ if ok => Ok(Out::List),
-            _ => {
-                // An error goes on through a wrapping function, which adds where it was called.
-                let mut value = self.out.first().copied().unwrap_or(Value::Nil);
-                if let Some(text) = self.as_string(value) {
-                    let mut bytes = self.place(1).into_bytes();
-                    bytes.extend_from_slice(self.bytes(text));
-                    value = self.string(&bytes);
-                }
-                Err(Raise(value))
-            }
-        }
-    }
-
-    /// Resumes a coroutine with the values in `out`.
-    pub(crate) fn resume(&mut self, thread: Thread, cont: Cont) -> Result<Out, Raise> {
-        let status = match self.threads[thread.0].status {
-            Status::Suspended => None,
-            Status::Dead => Some("dead"),
-            Status::Running => Some("running"),
-            Status::Normal => Some("normal"),
-        };
-        let mut refused = status.map(|s| format!("cannot resume {s} coroutine"));
-        let mut depth = 0;
-        let mut at = self.current;
-        while at != 0 {
-            depth += 1;
-            at = self.threads[at].resumer;
-        }
-        if depth >= MAX_C_CALLS {
-            refused = Some("C stack overflow".to_owned());
-        }
-        if let Some(text) = refused {
-            self.out.clear();
-            let text = self.string(text.as_bytes());
-            self.out.push(text);
-            self.push_cont(cont);
-            return self.back_in_resumer(false);
-        }
-        self.push_cont(cont);
-        let from = self.current;
-        self.threads[from].status = Status::Normal;
-        let coroutine = &mut self.threads[thread.0];
-        coroutine.status = Status::Running;
-        coroutine.resumer = from;
-        let started = std::mem::replace(&mut coroutine.started, true);
-        self.switch_to(thread.0);
-        if started {
-            return Ok(Out::List);
-        }
-        let args = std::mem::take(&mut self.out);
-        self.grow_stack(args.len() + 1);
-        self.st.stack[1..=args.len()].copy_from_slice(&args);
-        let count = args.len();
-        self.out = args;
-        self.out.clear();
-        Ok(Out::Enter(count))
-    }
-
-    /// Yields the values in `out` from the current coroutine.
-    pub(crate) fn yield_values(&mut self) -> Result<Out, Raise> {
-        if self.current == 0 || self.st.c_calls > 0 {
-            return Err(self.machine_error("attempt to yield across metamethod/C-call boundary"));
-        }
-        let from = self.current;
-        self.threads[from].status = Status::Suspended;
-        self.back_to_resumer(from);
-        self.back_in_resumer(true)
-    }
-
     /// The library function on top goes on with the results of what it called.
     pub(super) fn continue_native(&mut self, from: usize, count: usize) -> Result<Out, Raise> {
         let Some(frame) = self.st.frames.last() else { return Ok(Out::Zero) };
@@ -673,125 +579,6 @@ impl Lua {
         self.out.clear();
         self.out.push(raise.0);
         self.back_in_resumer(false).map(Some)
-    }
-
-    fn resumer_cont(&self) -> Option<&Cont> {
-        self.threads[self.threads[self.current].resumer].state.conts.last().map(|(_, cont)| cont)
-    }
-
-    /// Whether an error that leaves the current coroutine would be caught by one of its resumers.
-    fn is_caught_outside(&self) -> bool {
-        let mut at = self.current;
-        while at != 0 {
-            at = self.threads[at].resumer;
-            let conts = &self.threads[at].state.conts;
-            if conts.iter().any(|(_, c)| {
-                matches!(c, Cont::Pcall | Cont::Xpcall(_) | Cont::Handler | Cont::Resume)
-            }) {
-                return true;
-            }
-        }
-        false
-    }
-
-    // Upvalues.
-
-    /// The upvalue of a register, shared by every closure that captures it.
-    pub(super) fn capture(&mut self, slot: usize) -> u32 {
-        let slot = slot as u32;
-        let at = self.st.open.partition_point(|&(s, _)| s < slot);
-        if let Some(&(s, id)) = self.st.open.get(at)
-            && s == slot
-        {
-            return id;
-        }
-        self.mem += super::UPVALUE_COST;
-        let id = self.upvalues.add(Upvalue::Open { thread: self.current, slot });
-        self.st.open.insert(at, (slot, id));
-        id
-    }
-
-    /// Gives the upvalues from a slot on their values to keep.
-    #[inline]
-    pub(super) fn close_upvalues(&mut self, from: usize) {
-        while let Some(&(slot, id)) = self.st.open.last()
-            && slot as usize >= from
-        {
-            self.upvalues[id] = Upvalue::Closed(self.st.stack[slot as usize]);
-            self.st.open.pop();
-        }
-    }
-
-    #[inline]
-    pub(super) fn upvalue(&self, id: u32) -> Value {
-        match self.upvalues[id] {
-            Upvalue::Closed(v) => v,
-            Upvalue::Open { thread, slot } if thread == self.current => {
-                self.st.stack[slot as usize].copied()
-            }
-            Upvalue::Open { thread, slot } => {
-                let stack = &self.threads[thread].state.stack;
-                stack.get(slot as usize).copied().unwrap_or(Value::Nil)
-            }
-        }
-    }
-
-    #[inline]
-    pub(super) fn set_upvalue(&mut self, id: u32, value: Value) {
-        match &mut self.upvalues[id] {
-            Upvalue::Closed(v) => *v = value,
-            Upvalue::Open { thread, slot } if *thread == self.current => {
-                self.st.stack[*slot as usize] = value;
-            }
-            Upvalue::Open { thread, slot } => {
-                let stack = &mut self.threads[*thread].state.stack;
-                if let Some(at) = stack.get_mut(*slot as usize) {
-                    *at = value;
-                }
-            }
-        }
-    }
-
-    /// Makes a closure of a child of the running function; `pc` is the first word after CLOSURE.
-    pub(super) fn make_closure(
-        &mut self,
-        closure: u32,
-        child: u32,
-        base: usize,
-        pc: usize,
-    ) -> Value {
-        let parent = &self.closures[closure];
-        let proto = parent.proto.children[child as usize].clone();
-        let (chunk, env) = (parent.chunk, parent.env);
-        let outer = parent.proto.clone();
-        let mut upvalues = Vec::with_capacity(proto.upvalues as usize);
-        for word in &outer.code[pc..pc + proto.upvalues as usize] {
-            let index = opcode::b(*word);
-            upvalues.push(match opcode::op(*word) {
-                opcode::MOVE => self.capture(base + index as usize),
-                _ => self.closures[closure].upvalues[index as usize],
-            });
-        }
-        self.new_closure(proto, chunk, env, upvalues.into())
-    }
-
-    /// The environment of a function; of a library function it is that of the chunks.
-    pub(crate) fn environment(&self, function: Value) -> crate::value::Table {
-        match function {
-            Value::Function(f) => self.closures[f.0].env,
-            _ => self.globals,
-        }
-    }
-
-    /// Gives a Lua function another environment. Whether it is one.
-    pub(crate) fn set_environment(&mut self, function: Value, env: crate::value::Table) -> bool {
-        match function {
-            Value::Function(f) => {
-                self.closures[f.0].env = env;
-                true
-            }
-            _ => false,
-        }
     }
 
     /// The function of a frame that [`Lua::level`] found.

@@ -1,10 +1,13 @@
 //! The register machine: its state, and what a host does with it.
 //!
-//! `run` executes instructions, `call` enters and leaves functions, `ops` is what instructions do
-//! when a metamethod may be involved, `error` makes messages, `gc` frees what nothing reaches.
+//! `run` executes instructions, `call` enters and leaves functions, `coroutine` switches between stacks,
+//! `closure` has the upvalues, `ops` is what instructions do when a metamethod may be involved, `error`
+//! makes messages, `gc` frees what nothing reaches.
 
 mod args;
 mod call;
+mod closure;
+mod coroutine;
 mod debug;
 mod error;
 mod gc;

@@ -38,7 +38,6 @@ pub(crate) fn seat(cast: &Cast<'_>, places: &mut [Point]) {
                 let along = |nth: usize| middle + (nth as f64 - half) * STEP;
                 (0..these.len()).map(|nth| Point::new(x, along(nth))).collect()
             };
-            let far = column(&all, side, FAR);
             let columns = match on {
                 Some(_) => vec![
                     column(&near, side, AWAY),
@@ -61,7 +60,8 @@ pub(crate) fn seat(cast: &Cast<'_>, places: &mut [Point]) {
             };
             let is_good = |column: &Vec<Point>| column.iter().all(is_free) && covers_none(column);
             let chosen = columns.into_iter().find(is_good);
-            for (&guest, at) in these.iter().zip(chosen.unwrap_or(far)) {
+            for (&guest, at) in these.iter().zip(chosen.unwrap_or_else(|| column(&all, side, FAR)))
+            {
                 taken.push(at);
                 places[guest] = turned(at);
             }

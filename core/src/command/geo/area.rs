@@ -9,12 +9,12 @@ use super::hash::{Cell, FINEST, Place};
 pub(super) struct Area {
     centre: Place,
     shape: Shape,
-    seen: From,
+    origin: Origin,
 }
 
 /// A place that distances are measured from, in radians.
 #[derive(Clone, Copy, Debug)]
-struct From {
+struct Origin {
     longitude: f64,
     latitude: f64,
     /// The cosine of its latitude.
@@ -36,13 +36,13 @@ const RADIANS: f64 = PI / 180.0;
 
 /// The distance between two places in metres, by the haversine formula.
 pub(super) fn distance(from: Place, to: Place) -> f64 {
-    From::new(from).distance(to, f64::INFINITY)
+    Origin::new(from).distance(to, f64::INFINITY)
 }
 
-impl From {
+impl Origin {
     fn new(place: Place) -> Self {
         let (longitude, latitude) = (place.longitude * RADIANS, place.latitude * RADIANS);
-        From { longitude, latitude, cos: libm::cos(latitude) }
+        Origin { longitude, latitude, cos: libm::cos(latitude) }
     }
 
     /// The distance of a place in metres. If it is more than `most` it may be given as infinite,
@@ -86,14 +86,14 @@ fn north_south_radians(from: f64, to: f64) -> f64 {
 impl Area {
     /// An area of this shape.
     pub(super) fn new(centre: Place, shape: Shape) -> Self {
-        Area { centre, shape, seen: From::new(centre) }
+        Area { centre, shape, origin: Origin::new(centre) }
     }
 
     /// The distance of a place from the centre, if it lies within the area.
     pub(super) fn distance_within(&self, place: Place) -> Option<f64> {
         match self.shape {
             Shape::Circle { radius } => {
-                let distance = self.seen.distance(place, radius);
+                let distance = self.origin.distance(place, radius);
                 (distance <= radius).then_some(distance)
             }
             Shape::Box { width, height } => {
@@ -104,7 +104,7 @@ impl Area {
                 if distance(place, same_latitude) > width / 2.0 {
                     return None;
                 }
-                Some(self.seen.distance(place, f64::INFINITY))
+                Some(self.origin.distance(place, f64::INFINITY))
             }
         }
     }

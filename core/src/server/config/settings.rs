@@ -6,6 +6,7 @@ use crate::cluster;
 use crate::command::DataConfig;
 use crate::command::context::MaxmemoryPolicy;
 use crate::front::config::{Permission, Values};
+use crate::machine::OomScore;
 
 /// The typed values of the server's own directives. A field has the name of its directive.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +28,8 @@ pub struct Settings {
     pub enable_module_command: Permission,
     pub shutdown_timeout: u64,
     pub notify_keyspace_events: u16,
+    /// Of a primary, and of a replica.
+    pub oom_score_adj: [OomScore; 2],
     /// 0 for as many as there are.
     pub tracking_table_max_keys: u64,
     /// Pairs of seconds and changes.
@@ -215,6 +218,7 @@ impl Settings {
             rdb_del_sync_files: yes("rdb-del-sync-files"),
             repl_backlog_size: size("repl-backlog-size"),
             repl_backlog_ttl: size("repl-backlog-ttl"),
+            oom_score_adj: oom_scores(values),
             repl_diskless_load: values.word("repl-diskless-load", &DisklessLoad::WORDS),
             repl_diskless_sync: yes("repl-diskless-sync"),
             repl_diskless_sync_delay: size("repl-diskless-sync-delay"),
@@ -282,4 +286,20 @@ fn cluster_settings(values: &Values<ServerSchema>) -> cluster::Settings {
 fn pairs(text: &str) -> Vec<(u64, u64)> {
     let numbers: Vec<u64> = text.split_ascii_whitespace().filter_map(|n| n.parse().ok()).collect();
     numbers.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect()
+}
+
+/// `oom-score-adj`, with the first two of `oom-score-adj-values`; the third is for children that write
+/// snapshots, of which this server has none.
+fn oom_scores(values: &Values<ServerSchema>) -> [OomScore; 2] {
+    let text = values.text("oom-score-adj-values");
+    let mut numbers = text.split(' ').map(|number| number.parse().unwrap_or_default());
+    let mode = values.text("oom-score-adj");
+    [(); 2].map(|()| {
+        let number = numbers.next().unwrap_or_default();
+        match mode.as_str() {
+            "no" => OomScore::Inherited,
+            "absolute" => OomScore::Absolute(number),
+            _ => OomScore::Relative(number),
+        }
+    })
 }

@@ -2,12 +2,11 @@
 
 use core::mem;
 
-use base16ct::lower;
 use limpid_lua::{Lua, Value};
-use sha1_smol::Sha1;
 
 use super::super::{Client, Command, ReplyMode, Server, Standing};
 use super::convert;
+use super::eval::sha1_hex;
 use super::functions::Registering;
 use super::run::Run;
 use super::sandbox::Api;
@@ -81,8 +80,7 @@ impl Server {
             Some(Api::Sha1Hex) => match args.as_slice() {
                 [one] => {
                     let text = lua.to_text(*one).unwrap_or_default();
-                    let hex = lower::encode_string(&Sha1::from(text).digest().bytes());
-                    let hex = lua.string(hex.as_bytes());
+                    let hex = lua.string(sha1_hex(&text).as_bytes());
                     lua.host_return(&[hex]);
                 }
                 _ => raise(lua, b"ERR wrong number of arguments"),

@@ -167,6 +167,11 @@ fn evalsha(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError>
     server.run_cached(call, sha, parts)
 }
 
+/// The SHA-1 digest of bytes in hexadecimal, by which a script is known.
+pub(super) fn sha1_hex(bytes: &[u8]) -> String {
+    lower::encode_string(&Sha1::from(bytes).digest().bytes())
+}
+
 /// Whether a script is run with the debugger: one that its client sends by itself.
 fn is_debugged(server: &Server, call: &Call<'_>) -> bool {
     super::HAS_INTERPRETER
@@ -211,7 +216,7 @@ impl Server {
 
     /// Compiles a script unless it is in the cache. Gives its name there.
     fn cache_script(&mut self, body: &[u8]) -> Result<String, CommandError> {
-        let sha = lower::encode_string(&Sha1::from(body).digest().bytes());
+        let sha = sha1_hex(body);
         if self.service.scripting.scripts.contains_key(&sha) {
             return Ok(sha);
         }
@@ -268,7 +273,7 @@ impl Server {
                 return Err(CommandError::quoting(before, &text, ""));
             }
         };
-        let sha = Sha1::from(body).digest().to_string();
+        let sha = sha1_hex(body);
         let mut run = self.start_script(call, shared, function, sha, parts);
         run.debugger = Some(Box::new(Debugger::new(body)));
         self.log_debugging("started");
