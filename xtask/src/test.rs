@@ -56,7 +56,14 @@ fn tests(ws: &Workspace, args: &Args, summary: &mut Summary) -> Result<()> {
     let rest = ["--workspace", "--exclude", "xtask", "--features", "limpid-web/whole"];
     // `cargo test` does not build the binary that the tests start.
     let built = summary.check("test build", || {
-        run(ws.cargo().args(["build", "--locked", "--all-targets"]).args(rest))
+        let mut build = ws.cargo();
+        build.args(["build", "--locked", "--all-targets"]).args(rest);
+        // A compiler may crash because memory or disk ran short for a moment. What it has built
+        // stays, so a second try costs little, and a mistake in the code fails again at once.
+        run(&mut build).or_else(|error| {
+            eprintln!("{error:#}; once more");
+            run(&mut build)
+        })
     });
     if built {
         let mut command = ws.cargo();
