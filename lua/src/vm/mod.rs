@@ -44,9 +44,11 @@ const MAX_C_CALLS: u32 = 200;
 pub(crate) const MAX_C_STACK: usize = 8_000;
 /// The first collection happens at this size.
 const FIRST_COLLECTION: u64 = 64 << 10;
-/// What a closure costs in the books, besides its upvalues.
-const CLOSURE_COST: u64 = 48;
-const UPVALUE_COST: u64 = 32;
+/// What a closure costs in the books, besides its upvalues. There is room for twice as many.
+const CLOSURE_COST: u64 = 72;
+const _: () = assert!(CLOSURE_COST as usize >= 2 * (size_of::<Closure>() + 1));
+const UPVALUE_COST: u64 = 56;
+const _: () = assert!(UPVALUE_COST as usize >= 2 * (size_of::<Upvalue>() + 1));
 const THREAD_COST: u64 = 1024;
 const SLOT_COST: u64 = 16;
 
