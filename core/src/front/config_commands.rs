@@ -134,11 +134,10 @@ fn set<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), C
         new.put(at, value);
     }
     new.changed();
-    let (before, after) = (old.front(), new.front());
     let other_port = S::ports(&old) != S::ports(&new);
-    let listens_elsewhere = other_port || before.bind != after.bind;
+    let listens_elsewhere = listens_elsewhere::<S>(&old, &new);
     let unknown = |name: &&String| !name.starts_with('-') && bind_address(name).is_none();
-    if let Some(name) = after.bind.iter().find(unknown) {
+    if let Some(name) = new.front().bind.iter().find(unknown) {
         let text = format!("Could not resolve the address {name} of 'bind'");
         front.log(LogLevel::Warning, || text);
         return Err(failed(b"bind", "Failed to bind to specified addresses."));
@@ -146,29 +145,28 @@ fn set<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), C
     if listens_elsewhere && (directory.is_some() || front.relisten.is_some()) {
         return Err(failed(b"port", "change the addresses by themselves, one change at a time"));
     }
-    front.config = Arc::new(new);
+    let new = Arc::new(new);
+    front.config = Arc::clone(&new);
     front.config_changed();
     front.update_rights(call.client);
-    let client = call.client.id;
-    if listens_elsewhere {
-        let waits = if other_port { "port" } else { "bind" };
-        if front.listen_elsewhere(Change { client, old, waits }) {
-            call.client.waiting = true;
-        } else {
-            call.reply().ok();
-        }
-    } else if let Some(path) = directory {
-        let change = Change { client, old, waits: "dir" };
-        S::directory_changes(front, false);
-        let work = DiskWork::ChangeDir { change, path: path.clone() };
-        front.front_disk_op(DiskOp::ChangeDir { path }, work);
+    let waits = if other_port { "port" } else { "bind" };
+    let change = Change { client: Some(call.client.id), old, new, directory: None, waits };
+    if let Some(path) = directory {
+        front.change_directory(Change { waits: "dir", ..change }, path);
         call.client.waiting = true;
-    } else if S::config_set(front, call.now, Change { client, old, waits: "" }) {
+    } else if listens_elsewhere && front.listen_elsewhere(&change)
+        || S::config_set(front, call.now, change)
+    {
         call.client.waiting = true;
     } else {
         call.reply().ok();
     }
     Ok(())
+}
+
+/// Whether two configurations name different addresses.
+fn listens_elsewhere<S: Service>(old: &Config<S::Schema>, new: &Config<S::Schema>) -> bool {
+    S::ports(old) != S::ports(new) || old.front().bind != new.front().bind
 }
 
 fn may_change_protected<S: Service>(front: &Front<S>, call: &Call<'_, S>) -> bool {
@@ -271,19 +269,41 @@ impl<S: Service> Front<S> {
         self.front_disk_op(DiskOp::Replace { path, bytes }, DiskWork::ReplaceConfig { by });
     }
 
+    /// Goes to another directory, for a change that waits for that.
+    fn change_directory(&mut self, change: Change<S::Schema>, path: String) {
+        S::directory_changes(self, false);
+        let work = DiskWork::ChangeDir { change, path: path.clone() };
+        self.front_disk_op(DiskOp::ChangeDir { path }, work);
+    }
+
     /// CONFIG SET dir has gone to the new directory, or has failed.
     pub(crate) fn directory_changed(
         &mut self,
         now: Now<'_>,
-        change: &Change<S::Schema>,
+        mut change: Change<S::Schema>,
         path: &str,
         result: Result<DiskDone, DiskError>,
     ) {
         if result.is_ok() {
-            self.directory = joined(&self.directory, path);
+            let directory = joined(&self.directory, path);
+            change.directory = Some(core::mem::replace(&mut self.directory, directory));
             S::directory_changes(self, true);
         }
-        self.change_done(now, change, result.map(drop).map_err(|error| error.message));
+        self.place_changed(now, change, result.map(drop).map_err(|error| error.message));
+    }
+
+    /// The listeners or the directory of a change are there, or could not be had. What the program
+    /// needs besides comes next.
+    pub(crate) fn place_changed(
+        &mut self,
+        now: Now<'_>,
+        change: Change<S::Schema>,
+        result: Result<(), String>,
+    ) {
+        let asked = change.client.is_some();
+        if !(asked && result.is_ok() && S::config_set(self, now, change.clone())) {
+            self.change_done(now, &change, result);
+        }
     }
 
     /// The new file has been written, or has failed.
@@ -328,12 +348,32 @@ impl<S: Service> Front<S> {
         change: &Change<S::Schema>,
         result: Result<(), String>,
     ) {
+        let Some(client) = change.client else {
+            if let Err(why) = result {
+                let name = change.waits;
+                self.log(LogLevel::Warning, || format!("Failed to set {name} back: {why}"));
+            }
+            return;
+        };
         let result = result.map_err(|why| {
-            self.config = Arc::clone(&change.old);
-            self.config_changed();
+            self.undo(change);
             failed(change.waits.as_bytes(), &why)
         });
-        self.answer(now, change.client, result);
+        self.answer(now, client, result);
+    }
+
+    /// Puts everything back that a change has changed. What others have changed since stays.
+    fn undo(&mut self, change: &Change<S::Schema>) {
+        let before = Arc::clone(&self.config);
+        self.config = Arc::new(before.without(&change.old, &change.new));
+        self.config_changed();
+        let new = Arc::clone(&self.config);
+        let undoing = Change { client: None, old: before, new, directory: None, waits: "" };
+        if let Some(path) = change.directory.clone() {
+            self.change_directory(Change { waits: "dir", ..undoing }, path);
+        } else if self.relisten.is_none() && listens_elsewhere::<S>(&undoing.old, &undoing.new) {
+            self.listen_elsewhere(&Change { waits: "port", ..undoing });
+        }
     }
 }
 

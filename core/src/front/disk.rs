@@ -57,7 +57,7 @@ impl<S: Service> Front<S> {
             DiskWork::LoadConfig { by, path } => self.config_read(now, by, path, result),
             DiskWork::ReplaceConfig { by } => self.config_written(now, by, result),
             DiskWork::ChangeDir { change, path } => {
-                self.directory_changed(now, &change, &path, result);
+                self.directory_changed(now, change, &path, result);
             }
             DiskWork::Users(work) => self.users_disk_done(now, work, result),
             DiskWork::Service(work) => S::disk_done(self, now, work, result),

@@ -146,7 +146,7 @@ impl<S: Service> Front<S> {
 
     /// Asks for the listeners of a configuration that was changed. Those that it has in common
     /// with the old one stay. False if nothing has to be waited for.
-    pub(crate) fn listen_elsewhere(&mut self, change: Change<S::Schema>) -> bool {
+    pub(crate) fn listen_elsewhere(&mut self, change: &Change<S::Schema>) -> bool {
         // That every address means something has been checked.
         let mut wanted = self.wanted_listeners().unwrap_or_default();
         for listener in self.listeners.all.values_mut() {
@@ -157,7 +157,7 @@ impl<S: Service> Front<S> {
             self.retire();
             return false;
         }
-        self.relisten = Some(change);
+        self.relisten = Some(change.clone());
         for listener in wanted {
             self.listen_at(listener);
         }
@@ -198,7 +198,7 @@ impl<S: Service> Front<S> {
         } else {
             Ok(())
         };
-        self.change_done(now, &change, result);
+        self.place_changed(now, change, result);
     }
 
     pub(crate) fn listening(

@@ -9,8 +9,14 @@ use super::{Change, Server};
 use crate::machine::{LogLevel, OomScore, Output};
 use crate::time::Now;
 
-/// Adjustments that the driver has yet to answer, oldest first, with the CONFIG SET that waits.
-pub(super) type Adjustments = VecDeque<Option<Change>>;
+/// What the driver was asked for.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Adjustments {
+    /// Those that it has yet to answer, oldest first, with the CONFIG SET that waits.
+    waiting: VecDeque<Option<Change>>,
+    /// The last one.
+    last: OomScore,
+}
 
 impl Server {
     /// Whether a new configuration asks for another score.
@@ -22,27 +28,27 @@ impl Server {
     /// that is done, and undone if the kernel refuses.
     pub(super) fn adjust_oom_score(&mut self, change: Option<Change>) {
         let score = self.wanted_oom_score();
-        // What was never adjusted need not be put back.
-        if change.is_none() && score == OomScore::Inherited {
+        if change.is_none() && score == self.service.oom_score.last {
             return;
         }
-        self.service.oom_score.push_back(change);
+        self.service.oom_score.waiting.push_back(change);
+        self.service.oom_score.last = score;
         self.outputs.push_back(Output::OomScore(score));
     }
 
     /// The driver has answered the oldest adjustment.
     pub(super) fn oom_score_adjusted(&mut self, now: Now<'_>, result: Result<(), String>) {
-        let change = self.service.oom_score.pop_front().flatten();
+        let change = self.service.oom_score.waiting.pop_front().flatten();
         if let Err(why) = &result {
             self.log(LogLevel::Warning, || format!("Unable to write oom_score_adj: {why}"));
         }
         let Some(change) = change else { return };
-        let failed = result.is_err();
+        if result.is_ok() && self.switch_aof_for(now, change.clone()) {
+            return;
+        }
         let error = "Failed to set current oom_score_adj. Check server logs.";
         self.change_done(now, &change, result.map_err(|_| error.to_owned()));
-        if failed {
-            self.adjust_oom_score(None);
-        }
+        self.adjust_oom_score(None);
     }
 
     fn wanted_oom_score(&self) -> OomScore {

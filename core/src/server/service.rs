@@ -401,21 +401,13 @@ impl Service for Redis {
     }
 
     fn config_set(server: &mut Server, now: Now<'_>, mut change: Change) -> bool {
-        let switches = change.old.settings().appendonly != server.config.settings().appendonly;
-        let adjusts = server.is_to_adjust_oom_score(&change.old);
-        // The change is made good if it waits, and undone if it fails.
-        change.waits = "appendonly";
-        if switches && server.switch_aof(now, change.clone()) {
-            if adjusts {
-                server.adjust_oom_score(None);
-            }
-            return true;
-        }
-        if adjusts {
+        // The score first: it is put back at once if the file cannot be had.
+        if server.is_to_adjust_oom_score(&change.old) {
             change.waits = "oom-score-adj";
             server.adjust_oom_score(Some(change));
+            return true;
         }
-        adjusts
+        server.switch_aof_for(now, change)
     }
 
     fn oom_score_adjusted(server: &mut Server, now: Now<'_>, result: Result<(), String>) {

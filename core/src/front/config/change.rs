@@ -23,13 +23,18 @@ pub(crate) struct ConfigSaves {
     pub(in crate::front) running: bool,
 }
 
-/// A CONFIG SET that is in place, and waits for what it needs (listeners, a directory, a file).
+/// A CONFIG SET that is in place, and waits for what it needs: listeners or a directory first, then
+/// what the program needs besides (a file, a score). If one fails, those before it are undone.
 #[derive(Clone, Debug)]
 pub struct Change<C: Schema> {
-    /// The client that asked for it.
-    pub(in crate::front) client: u64,
+    /// The client that asked for it. Nobody asks for what undoes another change.
+    pub(in crate::front) client: Option<u64>,
     /// What it was before.
     pub(crate) old: Arc<Config<C>>,
+    /// What it became.
+    pub(in crate::front) new: Arc<Config<C>>,
+    /// The working directory before, if it became another.
+    pub(in crate::front) directory: Option<String>,
     /// What it needs, by the name of the directive that is to blame if it fails.
     pub(crate) waits: &'static str,
 }

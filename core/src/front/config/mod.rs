@@ -263,6 +263,19 @@ impl<C: Schema> Config<C> {
         self.values.given[place] = true;
     }
 
+    /// This configuration without what a change from `old` to `new` has changed in it.
+    pub(in crate::front) fn without(&self, old: &Self, new: &Self) -> Self {
+        let mut config = self.clone();
+        for at in 0..C::directives().all().len() {
+            if old.value(at) != new.value(at) && new.value(at) == self.value(at) {
+                config.values.texts[at].clone_from(&old.values.texts[at]);
+                config.values.given[at] = old.values.given[at];
+            }
+        }
+        config.changed();
+        config
+    }
+
     /// Brings the typed values up to date.
     pub(in crate::front) fn changed(&mut self) {
         self.front = FrontSettings::of(&self.values);

@@ -97,6 +97,7 @@ impl Server {
             }
             Asked::Change(change) => {
                 self.change_done(now, &change, result.map(drop).map_err(str::to_owned));
+                self.adjust_oom_score(None);
             }
         }
     }

@@ -6,9 +6,17 @@ use crate::server::Change;
 use crate::time::Now;
 
 impl Server {
+    /// Turns the append-only file on or off if a change of the configuration says so. True if the
+    /// change waits until that is done.
+    pub(in crate::server) fn switch_aof_for(&mut self, now: Now<'_>, mut change: Change) -> bool {
+        let switches = change.old.settings().appendonly != self.config.settings().appendonly;
+        change.waits = "appendonly";
+        switches && self.switch_aof(now, change)
+    }
+
     /// Turns the append-only file on or off, as the configuration says. True if the client that
     /// asked for it has to wait until that is done; false if it is done, or begins later.
-    pub(in crate::server) fn switch_aof(&mut self, now: Now<'_>, change: Change) -> bool {
+    fn switch_aof(&mut self, now: Now<'_>, change: Change) -> bool {
         let wanted = self.config.settings().appendonly;
         match (wanted, self.service.aof.state) {
             (false, State::On | State::WaitRewrite) => {

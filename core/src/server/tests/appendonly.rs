@@ -330,3 +330,32 @@ fn a_rewrite_keeps_libraries_of_functions_whatever_the_form_of_its_base() {
         assert_eq!(d.line(conn, "fcall answer 0"), ":42\r\n", "preamble {preamble}");
     }
 }
+
+#[test]
+fn the_file_is_turned_on_together_with_another_port_or_directory() {
+    for place in ["port 7777", "dir sub"] {
+        let mut d = Driver::new("enable-protected-configs yes\nport 7000");
+        let conn = d.connect();
+        d.files.unopened = true;
+        let mut reply = d.line(conn, &format!("config set {place} appendonly yes"));
+        with_files(&mut d, &mut BTreeMap::new());
+        reply += &d.take(conn);
+        let error = "-ERR CONFIG SET failed (possibly related to argument 'appendonly') - ";
+        assert!(reply.starts_with(error), "{place}: {reply}");
+        // What had been done is undone: it listens, and has its files, where it had.
+        with_files(&mut d, &mut BTreeMap::new());
+        assert!(d.line(conn, "config get port").contains("\r\n7000\r\n"));
+        assert!(d.line(conn, "info server").contains("port=7000"), "{place}");
+        assert!(!d.line(conn, "config get dir").contains("/sub"), "{place}");
+        assert_eq!(info(&mut d, conn, "aof_enabled"), "0");
+
+        d.files.unopened = false;
+        let mut reply = d.line(conn, &format!("config set {place} appendonly yes"));
+        with_files(&mut d, &mut BTreeMap::new());
+        reply += &d.take(conn);
+        assert_eq!(reply, "+OK\r\n", "{place}");
+        assert_eq!(info(&mut d, conn, "aof_enabled"), "1", "{place}");
+        let shown = d.line(conn, "config get dir") + &d.line(conn, "info server");
+        assert!(shown.contains("port=7777") || shown.contains("/sub"), "{place}: {shown}");
+    }
+}

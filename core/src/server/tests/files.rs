@@ -11,6 +11,8 @@ pub(super) struct Files {
     pub(super) open: BTreeMap<FileId, String>,
     /// What appending, syncing or renaming answers, if it fails.
     pub(super) fault: Option<DiskErrorKind>,
+    /// Whether no file can be opened.
+    pub(super) unopened: bool,
     /// Whether what is asked for from now on is never answered.
     pub(super) dead: bool,
 }
@@ -23,6 +25,7 @@ impl Files {
         }
         let fault = match what {
             DiskOp::Append { .. } | DiskOp::Sync { .. } | DiskOp::Rename { .. } => self.fault,
+            DiskOp::Open { .. } if self.unopened => Some(DiskErrorKind::NoSpace),
             _ => None,
         };
         if let Some(kind) = fault {

@@ -45,3 +45,44 @@ fn a_score_that_the_kernel_refuses_is_not_configured() {
     // The score of the old values is asked for again.
     assert_eq!(d.oom_scores.last(), Some(&OomScore::Relative(0)));
 }
+
+#[test]
+fn a_score_that_was_set_together_with_what_fails_is_put_back() {
+    for (before, values, inherited) in [
+        ("", "oom-score-adj yes", OomScore::Inherited),
+        ("oom-score-adj yes", "oom-score-adj-values \"15 200 800\"", OomScore::Relative(0)),
+    ] {
+        for line in [
+            format!("config set {values} appendonly yes"),
+            format!("config set appendonly yes {values}"),
+        ] {
+            let mut d = Driver::new(before);
+            let conn = d.connect();
+            d.files.unopened = true;
+            let reply = d.line(conn, &line);
+            let error = "-ERR CONFIG SET failed (possibly related to argument 'appendonly') - ";
+            assert!(reply.starts_with(error), "{line}: {reply}");
+            assert_eq!(
+                d.line(conn, "config get appendonly"),
+                "*2\r\n$10\r\nappendonly\r\n$2\r\nno\r\n"
+            );
+            assert_eq!(d.oom_scores.last(), Some(&inherited), "{line}: {:?}", d.oom_scores);
+            // Once the disk has room the same line does both.
+            d.files.unopened = false;
+            assert_eq!(d.line(conn, &line), "+OK\r\n");
+            assert_ne!(d.oom_scores.last(), Some(&inherited), "{line}");
+            assert_eq!(super::persistence::info(&mut d, conn, "aof_enabled"), "1");
+        }
+    }
+}
+
+#[test]
+fn a_refused_score_does_not_turn_the_append_only_file_on() {
+    let mut d = Driver::new("");
+    let conn = d.connect();
+    d.oom_refusal = Some("Permission denied");
+    let reply = d.line(conn, "config set appendonly yes oom-score-adj yes");
+    assert!(reply.contains("argument 'oom-score-adj'"), "{reply}");
+    assert_eq!(d.line(conn, "config get appendonly"), "*2\r\n$10\r\nappendonly\r\n$2\r\nno\r\n");
+    assert_eq!(super::persistence::info(&mut d, conn, "aof_enabled"), "0");
+}
