@@ -75,6 +75,9 @@ pub enum Trim {
 /// The largest listpack, and the largest entry. Redis's `STREAM_LISTPACK_MAX_SIZE`.
 pub const MAX_NODE_BYTES: usize = 1 << 30;
 
+/// The most bytes for which a new node has room at once: what a node holds by default.
+const MAX_NODE_ROOM: usize = 4096;
+
 impl Stream {
     /// A stream without entries.
     pub fn new() -> Self {
@@ -119,7 +122,12 @@ impl Stream {
         let room = |node: &Node| node.has_room(pairs, limits);
         match last.filter(|last| self.nodes.get(*last).is_some_and(|(node, _)| room(node))) {
             Some(last) => self.change_node(last, |node, _| node.append(id, pairs)).unwrap_or(()),
-            None => self.push_node(Node::new(id, pairs)),
+            None => {
+                // It will be about as large as the one before it, so it need not grow step by step.
+                let before = last.and_then(|last| self.nodes.get(last));
+                let room = before.map_or(0, |(node, _)| node.size()).min(MAX_NODE_ROOM);
+                self.push_node(Node::new(id, pairs, room));
+            }
         }
         self.counters.last_id = id;
         self.counters.entries_added = self.counters.entries_added.wrapping_add(1);

@@ -74,9 +74,9 @@ impl seq::Item for Node {
 }
 
 impl Node {
-    /// A node with one entry.
-    pub(super) fn new(id: StreamId, pairs: &[(&[u8], &[u8])]) -> Self {
-        let mut pack = Listpack::new();
+    /// A node with one entry, and room for so many bytes in all.
+    pub(super) fn new(id: StreamId, pairs: &[(&[u8], &[u8])], room: usize) -> Self {
+        let mut pack = Listpack::with_capacity(allocated(room));
         for n in [1, 0, pairs.len() as i64] {
             push_number(&mut pack, n);
         }
@@ -105,6 +105,11 @@ impl Node {
     /// How many entries it has that are not deleted.
     pub fn live(&self) -> usize {
         self.live as usize
+    }
+
+    /// The bytes of its entries.
+    pub(super) fn size(&self) -> usize {
+        self.pack.size()
     }
 
     /// The memory that it takes, in bytes.
