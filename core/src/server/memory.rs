@@ -179,7 +179,7 @@ fn doctor(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> 
 }
 
 fn malloc_stats(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    call.reply().bulk(b"Stats not supported for the current allocator");
+    call.reply().verbatim("txt", b"Stats not supported for the current allocator");
     Ok(())
 }
 
