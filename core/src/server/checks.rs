@@ -15,7 +15,7 @@ use crate::time::Now;
 pub(super) const CLUSTER: Obstacles = Obstacles::of_service(0);
 /// The client said ASKING, or it is a node that brings slots.
 const CLUSTER_CLIENT: Obstacles = Obstacles::of_service(1);
-/// A script has used up its slice and goes on later.
+/// A script has used up its slice and goes on later, or clients debug scripts on copies.
 const SCRIPT: Obstacles = Obstacles::of_service(2);
 /// A transaction or a script is calling its commands.
 const EXECUTING: Obstacles = Obstacles::of_service(3);
@@ -62,7 +62,7 @@ impl Server {
         let disk_error = self.service.persistence.saves.failed || self.aof_has_failed();
         found(CLUSTER, self.is_clustered())?;
         found(CLUSTER_CLIENT, state.asking || state.imports)?;
-        found(SCRIPT, self.script_is_paused())?;
+        found(SCRIPT, self.script_is_paused() || self.has_copies())?;
         found(EXECUTING, self.service.executing)?;
         found(ALL_HELD, self.holds_all())?;
         found(MAXMEMORY, settings.maxmemory > 0)?;

@@ -36,9 +36,21 @@ pub struct ServerClient {
     /// The keys that it watches.
     pub watching: Vec<Watched>,
     /// Whether its scripts are run with the debugger.
-    pub(in crate::server) debugging: bool,
+    pub(in crate::server) debugging: Debugging,
     /// The deadline of the wait from which it has just been taken.
     pub resumed: Option<Option<Mono>>,
+}
+
+/// How the scripts of a client are run (SCRIPT DEBUG).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::server) enum Debugging {
+    /// Without the debugger.
+    #[default]
+    No,
+    /// With the debugger, while everybody waits.
+    Live,
+    /// With the debugger, on a copy of the data.
+    Copy,
 }
 
 impl ClientState for ServerClient {

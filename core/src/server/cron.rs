@@ -24,6 +24,9 @@ impl Server {
         self.stats.sample(now.mono);
         self.cluster_cron(now);
         self.limit_client_memory(now.mono);
+        if self.has_copies() {
+            self.copies_cron(now);
+        }
         if self.is_migrating() {
             self.migration_cron(now);
             if self.is_migrating() {
@@ -75,7 +78,8 @@ impl Server {
 
     /// When there is something to do next.
     pub(super) fn next_wake(&self) -> Option<Mono> {
-        let background = [self.background_wake(), self.shutdown.until, self.cluster_wake()];
+        let copies = if self.has_copies() { self.copies_wake() } else { None };
+        let background = [self.background_wake(), self.shutdown.until, self.cluster_wake(), copies];
         let background = background.into_iter().flatten().min();
         if let Some(at) = self.migration_wake() {
             return background.into_iter().chain([at]).min();

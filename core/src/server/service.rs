@@ -104,6 +104,7 @@ impl Service for Redis {
         server.end_transaction(client);
         server.unblock(client);
         server.replica_left(client);
+        server.drop_copy(client);
         if client.state.imports {
             let now = Now::instantaneous(server.now.0, server.now.1);
             server.import_failed(now, client.id, "the connection to the source is gone");

@@ -116,22 +116,32 @@ impl Debugger {
         if !self.step {
             return;
         }
-        let mut text = b"<redis>".to_vec();
-        for word in request.iter() {
-            text.push(b' ');
-            text.extend(word);
-        }
-        self.say_cut(text);
+        self.say_words(request.iter());
         let mut text = b"<reply> ".to_vec();
         text.extend(repr_of_reply(reply));
         self.say_cut(text);
     }
 
-    /// A command that the script must not call.
-    pub(super) fn say_error(&mut self, error: &[u8]) {
-        if self.step {
-            self.say([b"<error> ", error].concat());
+    /// A command that the script must not call, or that there is not.
+    pub(super) fn say_refusal<'w>(&mut self, words: impl Iterator<Item = &'w [u8]>, error: &[u8]) {
+        if !self.step {
+            return;
         }
+        self.say_words(words);
+        // As Redis has it inside: the general code is put before it later.
+        self.say(match error.strip_prefix(b"ERR ") {
+            Some(plain) => [b"<error> ", plain].concat(),
+            None => [b"<error> -", error].concat(),
+        });
+    }
+
+    fn say_words<'w>(&mut self, words: impl Iterator<Item = &'w [u8]>) {
+        let mut text = b"<redis>".to_vec();
+        for word in words {
+            text.push(b' ');
+            text.extend(word);
+        }
+        self.say_cut(text);
     }
 
     /// No client looks on any more: the script runs to its end.
@@ -414,7 +424,8 @@ impl Server {
 
     /// Notes the beginning or the end of a session.
     pub(super) fn log_debugging(&mut self, what: &str) {
-        let text = format!("Redis synchronous debugging eval session {what}");
+        let how = if self.service.scripting.is_copy { "copied" } else { "synchronous" };
+        let text = format!("Redis {how} debugging eval session {what}");
         self.log(LogLevel::Notice, || text);
     }
 }

@@ -6,6 +6,7 @@ use base16ct::lower;
 use limpid_lua::{Lua, Value};
 use sha1_smol::Sha1;
 
+use super::super::client::Debugging;
 use super::super::{Call, Command, Handler, Server, container, row};
 use super::debugger::Debugger;
 use super::run::{Kind, Run};
@@ -148,6 +149,9 @@ pub(super) fn strings(lua: &mut Lua, items: &[&[u8]]) -> Value {
 fn eval(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     let parts = keys_and_args(call.args)?;
     if is_debugged(server, call) {
+        if call.client.state.debugging == Debugging::Copy {
+            return server.debug_on_copy(call.now, call.client, call.args);
+        }
         return server.run_debugged(call, parts);
     }
     let sha = server.cache_script(call.arg(1))?;
@@ -175,7 +179,7 @@ pub(super) fn sha1_hex(bytes: &[u8]) -> String {
 /// Whether a script is run with the debugger: one that its client sends by itself.
 fn is_debugged(server: &Server, call: &Call<'_>) -> bool {
     super::HAS_INTERPRETER
-        && call.client.state.debugging
+        && call.client.state.debugging != Debugging::No
         && !server.service.executing
         && !call.client.state.from_primary
 }
@@ -346,17 +350,12 @@ fn kill(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     call.ok()
 }
 
-/// SCRIPT DEBUG. A copy of the data set to debug on, which a fork gives Redis, there is not.
+/// SCRIPT DEBUG.
 fn debug(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     call.client.state.debugging = match call.arg(2).to_ascii_lowercase().as_slice() {
-        b"no" => false,
-        b"sync" => true,
-        b"yes" => {
-            return Err(CommandError::text(
-                "ERR Scripts are debugged on the live data set only. Use SCRIPT DEBUG SYNC, or \
-                 redis-cli with --ldb-sync-mode",
-            ));
-        }
+        b"no" => Debugging::No,
+        b"sync" => Debugging::Live,
+        b"yes" => Debugging::Copy,
         _ => return Err(CommandError::text("ERR Use SCRIPT DEBUG YES/SYNC/NO")),
     };
     call.ok()

@@ -6,7 +6,8 @@
 //! * `api`: what `redis.*` does, `redis.call` above all;
 //! * `convert`: replies to Lua values and back;
 //! * `run`: one script at work, in slices: how it pauses, is killed and ends;
-//! * `debugger`: SCRIPT DEBUG: a script gone through line by line; `text_of`: how it shows values;
+//! * `debugger`: SCRIPT DEBUG: a script gone through line by line; `copies`: the same on a copy of the
+//!   data; `text_of`: how it shows values;
 //! * `eval`: EVAL, EVALSHA, SCRIPT and the cache of scripts; `shebang`: the first line of a script;
 //! * `functions`: FUNCTION and FCALL.
 //!
@@ -18,6 +19,7 @@
 
 mod api;
 mod convert;
+mod copies;
 mod debugger;
 mod eval;
 mod functions;
@@ -49,6 +51,10 @@ pub(super) struct Scripting {
     libraries: functions::Libraries,
     /// A script that has used up its slice.
     paused: Option<Box<run::Paused>>,
+    /// Copies of the server on which clients debug scripts.
+    copies: copies::Copies,
+    /// Whether this is such a copy.
+    is_copy: bool,
     /// Whether a command of a script is running.
     calling: bool,
     /// Whether scripts may call what scripts must not (DEBUG SET-DISABLE-DENY-SCRIPTS).

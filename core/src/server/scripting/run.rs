@@ -560,10 +560,14 @@ impl Server {
         let paused = self.service.scripting.paused.as_ref();
         super::HAS_INTERPRETER
             && paused.is_some_and(|paused| paused.stopped && paused.slot == client.slot)
+            || self.has_copy(client)
     }
 
     /// A client whose script is stopped has sent a command of the debugger.
     pub(in crate::server) fn debug(&mut self, now: Now<'_>, client: &mut Client, args: Args<'_>) {
+        if self.has_copy(client) {
+            return self.ask_copy(now, client, args);
+        }
         let Some(mut paused) = self.service.scripting.paused.take_if(|paused| paused.stopped)
         else {
             return;
