@@ -450,7 +450,7 @@ const HELP: &[&str] = &[
     "[e]val <code>        Run code; it does not see local variables.",
     "[r]edis <cmd>        Call a command.",
     "[m]axlen [len]       Show no more than so many bytes of a value; 0 for all.",
-    "[a]bort              End the script. What it has changed stays changed.",
+    "[a]bort              End the script. In sync mode what it has changed stays changed.",
     "",
     "In a script: redis.debug() shows values, redis.breakpoint() stops at the next line.",
 ];
