@@ -6,6 +6,7 @@
 use limpid_core::lab;
 use limpid_core::sim::Timed;
 use limpid_core::time::Mono;
+use percent_encoding::percent_decode_str;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
@@ -193,20 +194,8 @@ async fn shortest(fragment: String) -> Option<String> {
 }
 
 fn unescape(text: &str) -> String {
-    let mut out = Vec::new();
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'+' => out.push(b' '),
-            b'%' => {
-                let digits: String = bytes.by_ref().take(2).map(char::from).collect();
-                // A broken escape stays as it is, and what it belongs to will not parse.
-                out.push(u8::from_str_radix(&digits, 16).unwrap_or(b'%'));
-            }
-            byte => out.push(byte),
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
+    // A broken escape stays as it is, and what it belongs to will not parse.
+    percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
 
 mod words {

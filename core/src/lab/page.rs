@@ -4,6 +4,8 @@
 use core::fmt;
 use std::net::Ipv4Addr;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 use crate::sim::{HostSpec, LinkSpec, Scenario, Timed};
 use crate::time::{Duration, Mono};
 
@@ -54,11 +56,14 @@ impl fmt::Display for Link<'_> {
 
 /// Text as the value of a field of a fragment.
 pub fn escape(text: &str) -> String {
-    let escaped = |byte: u8| match byte {
-        b'-' | b'_' | b'.' | b'~' | b':' | b',' | b'/' => char::from(byte).to_string(),
-        b' ' => "+".to_owned(),
-        byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
-    };
-    text.bytes().map(escaped).collect()
+    const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'_')
+        .remove(b'.')
+        .remove(b'~')
+        .remove(b':')
+        .remove(b',')
+        .remove(b'/')
+        .remove(b' ');
+    utf8_percent_encode(text, ESCAPED).to_string().replace(' ', "+")
 }
