@@ -20,8 +20,9 @@ impl Ctx<'_> {
     #[inline]
     pub(super) fn changed_times(&mut self, n: u64, class: Class, event: &'static str, key: &[u8]) {
         self.effects.dirty += n;
-        self.effects.touched(self.db, key);
-        self.effects.event(self.db, class, event, key);
+        if self.effects.consumers().follow_keys() {
+            self.tell_of_change(class, event, key);
+        }
     }
 
     /// Tells that a key has gone with the last of its elements, if it has.

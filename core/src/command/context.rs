@@ -77,7 +77,7 @@ impl<'a> Ctx<'a> {
         }
     }
 
-    fn tell_of_change(&mut self, class: Class, event: &'static str, key: &[u8]) {
+    pub(super) fn tell_of_change(&mut self, class: Class, event: &'static str, key: &[u8]) {
         self.effects.touched(self.db, key);
         self.effects.event(self.db, class, event, key);
     }

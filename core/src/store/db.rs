@@ -527,7 +527,7 @@ impl<'a> DbMut<'a> {
     }
 
     /// Where a key is, be it hidden, with its expiry time and its access clock.
-    #[inline]
+    #[inline(always)]
     fn live_or_replaceable(&mut self, key: Key<'_>) -> Option<(Place, Option<u64>, AccessClock)> {
         let (slot, entry) = self.db.table.find_entry(key.hash, key.bytes)?;
         if self.env.expire_mode == ExpireMode::Delete && self.env.has_expired(entry) {

@@ -49,6 +49,15 @@ struct Slots {
     copied: u64,
 }
 
+/// What the table of one slot adds to the sums over all tables.
+#[derive(Clone, Copy, Debug)]
+struct Share {
+    len: usize,
+    bytes: usize,
+    overhead: usize,
+    pending: usize,
+}
+
 /// The tables of slots that follow each other. Most nodes have most of their slots together.
 #[derive(Clone, Debug)]
 struct Group {
@@ -154,13 +163,20 @@ impl Tables {
     }
 
     /// Changes the entry at a place. Its key must stay.
-    // Inlined where there is one table: every command that writes comes this way.
+    // Every command that writes comes this way. `change` is called in one place whatever the table
+    // is, so that it is inlined.
     #[inline(always)]
     pub(super) fn change<R>(&mut self, at: Place, change: impl FnOnce(&mut Entry) -> R) -> R {
-        match &mut self.slots {
-            None => self.one.change(at.place, change),
-            Some(slots) => slots.change(at, change),
+        let before = self.slots.as_mut().map(|slots| slots.measure(at.table));
+        let table = match &mut self.slots {
+            None => &mut self.one,
+            Some(slots) => slots.table_mut(at.table),
+        };
+        let result = table.change(at.place, change);
+        if let (Some(slots), Some(before)) = (&mut self.slots, before) {
+            slots.count_change(at.table, &before);
         }
+        result
     }
 
     /// Adds an entry whose key is not there yet. `hash` is the key's.
@@ -288,9 +304,9 @@ impl Tables {
         self.slots.as_ref()?.table(slot.number())
     }
 
-    /// Gives up to `limit` entries of tables that are not used any more to `bury`. Returns how many.
-    pub(super) fn free_some(&mut self, limit: usize, mut bury: impl FnMut(Entry)) -> usize {
-        let Some(slots) = &mut self.slots else { return self.one.free_some(limit, bury) };
+    /// Gives up to `limit` entries of tables that are not used any more to `free`. Returns how many.
+    pub(super) fn free_some(&mut self, limit: usize, mut free: impl FnMut(Entry)) -> usize {
+        let Some(slots) = &mut self.slots else { return self.one.free_some(limit, free) };
         let mut freed = 0;
         while freed < limit {
             let Some(group) = slots.groups.last_mut() else { break };
@@ -299,7 +315,7 @@ impl Tables {
                 slots.groups.pop();
                 continue;
             };
-            freed += table.free_some(limit - freed, &mut bury);
+            freed += table.free_some(limit - freed, &mut free);
             if table.is_empty()
                 && let Some(group) = group
                 && let Some(place) = group.tables.iter_mut().find(|table| table.is_some())
@@ -450,37 +466,45 @@ impl Slots {
         })
     }
 
-    /// Changes the entry at a place.
-    #[inline(never)]
-    fn change<R>(&mut self, at: Place, change: impl FnOnce(&mut Entry) -> R) -> R {
-        self.with(at.table, |table| table.change(at.place, change))
-    }
-
     /// Lets `change` change a table, and keeps the sums.
     #[inline]
     fn with<R>(&mut self, number: u16, change: impl FnOnce(&mut Table<Entry>) -> R) -> R {
+        let before = self.measure(number);
+        let result = change(self.table_mut(number));
+        self.count_change(number, &before);
+        result
+    }
+
+    /// What a table adds to the sums.
+    #[inline(never)]
+    fn measure(&mut self, number: u16) -> Share {
         let table = self.table_mut(number);
-        let measure = |table: &Table<Entry>| {
-            (table.len(), table.memory(), table.overhead(), table.snapshot_pending())
-        };
-        let before = measure(table);
-        let result = change(table);
-        let after = measure(table);
-        self.bytes = self.bytes - before.1 + after.1;
-        self.overhead = self.overhead - before.2 + after.2;
-        if before.0 != after.0 {
-            self.len = self.len - before.0 + after.0;
+        Share {
+            len: table.len(),
+            bytes: table.memory(),
+            overhead: table.overhead(),
+            pending: table.snapshot_pending(),
+        }
+    }
+
+    /// Brings the sums up to date with a table that has changed since it was measured.
+    #[inline(never)]
+    fn count_change(&mut self, number: u16, before: &Share) {
+        let after = self.measure(number);
+        self.bytes = self.bytes - before.bytes + after.bytes;
+        self.overhead = self.overhead - before.overhead + after.overhead;
+        if before.len != after.len {
+            self.len = self.len - before.len + after.len;
             if let Some(group) = &mut self.groups[usize::from(number) / GROUP] {
-                group.len = group.len - before.0 + after.0;
+                group.len = group.len - before.len + after.len;
             }
         }
-        if before.3 != after.3 {
-            self.pending = self.pending - before.3 + after.3;
-            if before.3 == 0 {
+        if before.pending != after.pending {
+            self.pending = self.pending - before.pending + after.pending;
+            if before.pending == 0 {
                 self.changed.push(number);
             }
         }
-        result
     }
 
     /// Forgets a table without entries, unless a snapshot needs it.
