@@ -117,7 +117,7 @@ pub enum Input<'a> {
     ConnectFailed {
         /// Which connection.
         conn: ConnId,
-        /// Why.
+        /// Why it could not be made.
         error: NetError,
     },
     /// Bytes have arrived.
@@ -142,7 +142,7 @@ pub enum Input<'a> {
     Closed {
         /// Which connection.
         conn: ConnId,
-        /// Why.
+        /// Why it is gone.
         error: NetError,
     },
     /// A disk operation has ended.

@@ -65,7 +65,7 @@ impl<S: Service> Front<S> {
         left: &mut u32,
     ) {
         let mut requests = mem::take(&mut client.requests);
-        let mut announced = 0;
+        let mut prefetched = 0;
         while client.standing == Standing::Open
             && !client.is_held()
             && !S::holds_all(self)
@@ -76,10 +76,10 @@ impl<S: Service> Front<S> {
                 bulk: self.settings().proto_max_bulk_len,
                 unauthenticated: !client.unrestricted && self.must_log_in(client),
             };
-            if announced == 0 {
-                announced = S::prefetch_requests(self, client, bytes);
+            if prefetched == 0 {
+                prefetched = S::prefetch_requests(self, client, bytes);
             }
-            announced -= 1;
+            prefetched -= 1;
             match requests.next(&mut bytes, limits) {
                 Ok(Some(args)) if self.stalled == 0 => self.execute(now, client, args),
                 Ok(Some(args)) => self.execute(self.after_stall(0, now), client, args),

@@ -112,7 +112,7 @@ pub enum Event<T> {
     Push(Vec<Value>),
     /// The connection is gone, or could not be made.
     Closed {
-        /// Why.
+        /// Why it is gone.
         reason: CloseReason,
         /// The requests that will never be answered, oldest first.
         lost: Vec<T>,

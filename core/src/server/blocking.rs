@@ -111,7 +111,7 @@ impl Waiting {
     }
 
     /// Whether a blocked client is to be served when a key is gone.
-    pub(super) fn heeds_absence(&self) -> bool {
+    pub(super) fn serves_on_deletion(&self) -> bool {
         self.or_gone > 0
     }
 
@@ -223,7 +223,7 @@ impl Server {
         for _ in 0..BATCH {
             let Some(place) = self.service.waiting.ready.front().cloned() else { return };
             let kind = self.kind_of(now, &place);
-            let nobody = kind.is_none() && !self.service.waiting.heeds_absence();
+            let nobody = kind.is_none() && !self.service.waiting.serves_on_deletion();
             // A client that blocks again after its turn goes to the back of the queue and gets no
             // second turn.
             let queue = self.service.waiting.by_key.get(&place);

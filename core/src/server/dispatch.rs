@@ -255,7 +255,7 @@ impl Server {
     /// Publishes keyspace events. `client` is the one that is being served.
     fn tell_listeners(&mut self, now: Now<'_>, mut client: Option<&mut Client>) {
         for Touched { db, key, by_itself } in self.service.effects.take_touched() {
-            if self.service.waiting.heeds_absence() {
+            if self.service.waiting.serves_on_deletion() {
                 self.note_if_gone(now, db, &key);
             }
             if !self.tracking.is_idle() {

@@ -46,7 +46,7 @@ impl Server {
         let mut spans = [Span::default(); FEW];
         let mut last: Option<Head<'b>> = None;
         // The keys of the first request were prefetched already, or it is the only one.
-        let mut announced = 1;
+        let mut prefetched = 1;
         while *left > 0 && !self.is_full(client) {
             let request: &'b [u8] = bytes;
             let (head, used) = match last {
@@ -77,12 +77,12 @@ impl Server {
             if bytes.is_empty() || client.is_held() {
                 break;
             }
-            announced -= 1;
-            if announced == 0 {
-                announced = self.announce(client, bytes);
+            prefetched -= 1;
+            if prefetched == 0 {
+                prefetched = self.prefetch_keys(client, bytes);
             }
         }
-        self.note_outlook(client);
+        self.note_if_prefetch_pays(client);
     }
 
     /// Calls a command on keys without checks, with all that follows from it.

@@ -17,7 +17,7 @@ impl Server {
     /// of sets and hashes if that is what it asked for last, as far as they are plain to see.
     /// Returns how many requests that are, at least one.
     #[inline]
-    pub(super) fn announce(&mut self, client: &Client, bytes: &[u8]) -> usize {
+    pub(super) fn prefetch_keys(&mut self, client: &Client, bytes: &[u8]) -> usize {
         let db = self.service.keyspace.db(client.state.db);
         let in_tables = asks_for_elements(client);
         if !db.is_large() && !in_tables {
@@ -37,13 +37,16 @@ impl Server {
     /// Notes whether it is worth the while to look at requests like those of this client before they
     /// are carried out.
     #[inline]
-    pub(super) fn note_outlook(&mut self, client: &Client) {
+    pub(super) fn note_if_prefetch_pays(&mut self, client: &Client) {
         self.service.prefetch_pays =
             self.service.keyspace.db(client.state.db).is_large() || asks_for_elements(client);
     }
 
-    /// Does the same as [`Server::announce`] for the first requests of several clients.
-    pub(super) fn look_ahead<'b>(&mut self, mut arrived: impl Iterator<Item = (ConnId, &'b [u8])>) {
+    /// Does the same as [`Server::prefetch_keys`] for the first requests of several clients.
+    pub(super) fn prefetch_first_keys<'b>(
+        &mut self,
+        mut arrived: impl Iterator<Item = (ConnId, &'b [u8])>,
+    ) {
         loop {
             let (mut keys, mut elements) = ([&b""[..]; AHEAD], [&b""[..]; AHEAD]);
             let (mut count, mut index, mut in_tables) = (0, 0, false);

@@ -154,13 +154,13 @@ impl Service for Redis {
     #[inline]
     fn prefetch<'b>(server: &mut Server, arrived: impl Iterator<Item = (ConnId, &'b [u8])>) {
         if server.service.prefetch_pays {
-            server.look_ahead(arrived);
+            server.prefetch_first_keys(arrived);
         }
     }
 
     #[inline]
     fn prefetch_requests(server: &mut Server, client: &Client, bytes: &[u8]) -> usize {
-        server.announce(client, bytes)
+        server.prefetch_keys(client, bytes)
     }
 
     #[inline]

@@ -157,7 +157,7 @@ impl Server {
     /// Says whether a client that watches has to hear of keys that change.
     pub(super) fn note_watching(&mut self) {
         self.service.consumers.watching = !self.service.watches.is_empty()
-            || self.service.waiting.heeds_absence()
+            || self.service.waiting.serves_on_deletion()
             || !self.tracking.is_idle();
     }
 

@@ -310,7 +310,7 @@ impl World {
     }
 
     /// A process is gone with its host's power: no peer is told.
-    pub(super) fn vanish(&mut self, id: ProcId) {
+    pub(super) fn lose_power(&mut self, id: ProcId) {
         self.end_family(id, status_of(ProcState::Down));
         self.release_all(id);
         self.forget_tool(id);

@@ -9,9 +9,9 @@ use super::ids::{HostId, MessageId, ProcId, TcpId};
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
-    /// When.
+    /// When it happened, on the World's clock.
     pub at: Mono,
-    /// What.
+    /// What happened.
     pub kind: EventKind,
 }
 
@@ -51,7 +51,7 @@ pub enum EventKind {
         tcp: TcpId,
         /// The process that asked for it.
         from: ProcId,
-        /// Why.
+        /// Why it could not be made.
         error: NetError,
     },
     /// A connection broke.
@@ -60,14 +60,14 @@ pub enum EventKind {
         tcp: TcpId,
         /// The process that was told.
         proc: ProcId,
-        /// Why.
+        /// Why it broke.
         error: NetError,
     },
     /// A message was lost on its way and will be sent again.
     Lost {
         /// The message.
         message: MessageId,
-        /// Why.
+        /// Why it was lost.
         why: Lost,
     },
     /// A disk operation failed.
@@ -119,9 +119,9 @@ pub enum Lost {
 /// A line that a process logged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogEntry {
-    /// When.
+    /// When it was logged, on the World's clock.
     pub at: Mono,
-    /// When, by the clock of its host.
+    /// The same by the clock of its host.
     pub wall: Wall,
     /// The process id under which it ran.
     pub pid: u32,

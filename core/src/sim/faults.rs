@@ -217,7 +217,7 @@ impl World {
         host.ports.clear();
         for proc in self.proc_ids() {
             if self.at_proc(proc).host == id {
-                self.vanish(proc);
+                self.lose_power(proc);
             }
         }
         self.silence(id);

@@ -60,7 +60,7 @@ pub struct Session {
 /// A moment to jump to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Marker {
-    /// When.
+    /// When it is, on the World's clock.
     pub at: Mono,
     /// What happened then.
     pub event: EventKind,

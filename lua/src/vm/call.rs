@@ -468,7 +468,7 @@ impl Lua {
             self.clear_stack();
             return Ok(Ok(Flow::Exit(Exit::Done)));
         }
-        self.bury();
+        self.end_coroutine();
         self.back_in_resumer(true).map(Err)
     }
 
@@ -575,7 +575,7 @@ impl Lua {
             // Nothing outside catches it either: leave the stack for whoever asks where it was.
             return Ok(None);
         }
-        self.bury();
+        self.end_coroutine();
         self.out.clear();
         self.out.push(raise.0);
         self.back_in_resumer(false).map(Some)

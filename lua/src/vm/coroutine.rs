@@ -5,7 +5,7 @@ use crate::value::{Thread, Value};
 
 impl Lua {
     /// Ends the current coroutine and goes back to its resumer.
-    pub(super) fn bury(&mut self) {
+    pub(super) fn end_coroutine(&mut self) {
         self.close_upvalues(0);
         let ended = self.current;
         self.mem = self.mem.saturating_sub(self.st.cost());

@@ -12,15 +12,15 @@ use super::replica::{MARK, Transfer, ask_for_copy};
 
 /// Transfers everything.
 pub(super) fn fetch(client: &mut Client, options: &Options) -> i32 {
-    told(transfer(client, options, &[]))
+    report(transfer(client, options, &[]))
 }
 
 /// Transfers the functions.
 pub(super) fn fetch_functions(client: &mut Client, options: &Options) -> i32 {
-    told(transfer(client, options, &["REPLCONF", "rdb-filter-only", "functions"]))
+    report(transfer(client, options, &["REPLCONF", "rdb-filter-only", "functions"]))
 }
 
-fn told(done: Result<(), String>) -> i32 {
+fn report(done: Result<(), String>) -> i32 {
     match done {
         Ok(()) => 0,
         Err(message) => fail(&message),

@@ -17,7 +17,7 @@ use limpid_core::machine::{
 };
 use rustix::process::{Pid, Signal as Number, kill_process, kill_process_group};
 
-use super::mailbox::{Letter, Mailbox};
+use super::mailbox::{Mailbox, Message};
 
 /// Starts programs, and has the machine told how they ended.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl Children {
         // The thread owns the child: if there is no thread to be had, it ends unheard of.
         let waiting = thread.spawn(move || {
             let status = wait(started);
-            mailbox.put([Letter::Child(child, status)]);
+            mailbox.put([Message::Child(child, status)]);
         });
         match waiting {
             Ok(_) => Ok(pid),

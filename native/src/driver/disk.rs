@@ -17,7 +17,7 @@ use limpid_core::machine::{
 };
 use limpid_core::time::Wall;
 
-use super::mailbox::{Letter, Mailbox};
+use super::mailbox::{Mailbox, Message};
 use super::schedule::{Job, Schedule};
 
 /// Threads that carry out operations: one may sit in an fsync, one write a snapshot, and one is
@@ -92,7 +92,7 @@ impl Disk {
     }
 
     /// The machine has been told what came of an operation.
-    pub(super) fn told(&mut self, op: OpId, outcome: &Outcome) {
+    pub(super) fn completed(&mut self, op: OpId, outcome: &Outcome) {
         if outcome.is_err() {
             self.shared.state().failed.retain(|_, failure| failure.op != op);
         }
@@ -176,7 +176,8 @@ impl Shared {
         };
         // Told before what waits for it may begin, so that the machine hears in order of what is done
         // to one file.
-        self.mailbox.put(outcomes.into_iter().map(|(op, outcome)| Letter::Disk(file, op, outcome)));
+        self.mailbox
+            .put(outcomes.into_iter().map(|(op, outcome)| Message::Disk(file, op, outcome)));
         self.state().schedule.end(job.number);
         self.changed.notify_all();
     }
@@ -219,8 +220,8 @@ impl Shared {
             DiskOp::ChangeDir { path } => done(std::env::set_current_dir(path)),
             DiskOp::Stat { path } => stat(Path::new(&path)).map(DiskDone::Stat).map_err(disk_error),
             DiskOp::StatLink { path } => {
-                let told = fs::symlink_metadata(path).and_then(|metadata| told(&metadata));
-                told.map(DiskDone::Stat).map_err(disk_error)
+                let stat = fs::symlink_metadata(path).and_then(|metadata| file_stat(&metadata));
+                stat.map(DiskDone::Stat).map_err(disk_error)
             }
             DiskOp::ReadLink { path } => fs::read_link(path)
                 .map(|target| DiskDone::Data(target.into_os_string().into_encoded_bytes()))
@@ -434,10 +435,10 @@ fn list(path: &str) -> io::Result<Vec<String>> {
 }
 
 fn stat(path: &Path) -> io::Result<FileStat> {
-    told(&fs::metadata(path)?)
+    file_stat(&fs::metadata(path)?)
 }
 
-fn told(metadata: &fs::Metadata) -> io::Result<FileStat> {
+fn file_stat(metadata: &fs::Metadata) -> io::Result<FileStat> {
     let modified = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
     Ok(FileStat {
         dir: metadata.is_dir(),

@@ -65,7 +65,7 @@ use self::children::Children;
 use self::clock::Clock;
 use self::connections::{Connection, Connections, Slot};
 use self::disk::Disk;
-pub(crate) use self::mailbox::{Letter, Mailbox};
+pub(crate) use self::mailbox::{Mailbox, Message};
 use self::moderation::Moderation;
 use self::names::{Names, Wanted};
 use self::oom_score::Adjuster;
@@ -140,7 +140,7 @@ pub(crate) struct Driver<M, L> {
     gathering: Vec<Slot>,
     /// What writing brought up, for the machine to hear.
     notices: Vec<Notice>,
-    letters: Vec<Letter>,
+    messages: Vec<Message>,
     /// The machine may have more to say before anything else happens.
     eager: bool,
     exit: Option<i32>,
@@ -189,7 +189,7 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
             dirty: Vec::new(),
             gathering: Vec::new(),
             notices: Vec::new(),
-            letters: Vec::new(),
+            messages: Vec::new(),
             eager: false,
             exit: None,
         })
@@ -308,7 +308,7 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
 
     fn dispatch(&mut self, event: &Event) {
         match event.token() {
-            WAKER => self.read_letters(),
+            WAKER => self.read_mailbox(),
             Token(token) if token >= FIRST_LISTENER => {
                 if let Some(Some(open)) = self.listeners.get_mut(token - FIRST_LISTENER) {
                     open.ready = true;
@@ -318,29 +318,29 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
         }
     }
 
-    fn read_letters(&mut self) {
-        let mut letters = std::mem::take(&mut self.letters);
-        self.mailbox.take(&mut letters);
-        for letter in letters.drain(..) {
-            match letter {
-                Letter::Disk(_, op, result) => {
-                    self.disk.told(op, &result);
+    fn read_mailbox(&mut self) {
+        let mut messages = std::mem::take(&mut self.messages);
+        self.mailbox.take(&mut messages);
+        for message in messages.drain(..) {
+            match message {
+                Message::Disk(_, op, result) => {
+                    self.disk.completed(op, &result);
                     self.hand(Input::Disk { op, result });
                 }
-                Letter::Signal(signal) => self.hand(Input::Signal(signal)),
-                Letter::Child(child, status) => {
+                Message::Signal(signal) => self.hand(Input::Signal(signal)),
+                Message::Child(child, status) => {
                     self.children.ended(child);
                     let change = ChildChange::Ended(status);
                     self.hand(Input::ChildChanged { child, change });
                 }
-                Letter::Name(host, addresses) => {
+                Message::Name(host, addresses) => {
                     for wanted in self.names.found(&host, addresses) {
                         self.try_next(wanted, NetError::UnknownName);
                     }
                 }
             }
         }
-        self.letters = letters;
+        self.messages = messages;
     }
 
     /// Something happened to a connection's socket. What exactly is found out by using it: an

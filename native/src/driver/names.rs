@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use limpid_core::machine::{ConnId, Endpoint};
 
-use super::mailbox::{Letter, Mailbox};
+use super::mailbox::{Mailbox, Message};
 
 /// A connection that is to be made to a host whose addresses are not known yet, or to the next of
 /// them if the one before leads nowhere.
@@ -59,7 +59,7 @@ impl Names {
         let thread = std::thread::Builder::new().name("name".to_owned()).spawn(move || {
             let found = (name.as_str(), 0).to_socket_addrs();
             let addresses = found.map(|all| all.map(|one| one.ip()).collect()).unwrap_or_default();
-            mailbox.put([Letter::Name(name, addresses)]);
+            mailbox.put([Message::Name(name, addresses)]);
         });
         if thread.is_ok() {
             self.sought.insert(host.to_owned(), vec![wanted]);

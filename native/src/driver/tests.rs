@@ -17,7 +17,7 @@ use limpid_core::time::{Mono, Now};
 use socket2::SockRef;
 use tempfile::TempDir;
 
-use super::{Driver, Letter, Mailbox, SocketOptions};
+use super::{Driver, Mailbox, Message, SocketOptions};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -155,7 +155,7 @@ impl Bench {
 
     fn order(&self, outputs: impl IntoIterator<Item = Output>) {
         self.orders.lock().expect("not poisoned").extend(outputs);
-        self.mailbox.put([Letter::Signal(Signal::Interrupt)]);
+        self.mailbox.put([Message::Signal(Signal::Interrupt)]);
     }
 
     /// Waits until the machine is told something that `wanted` recognises.
@@ -200,7 +200,7 @@ impl Bench {
     }
 
     fn stop(&mut self) -> i32 {
-        self.mailbox.put([Letter::Signal(Signal::Terminate)]);
+        self.mailbox.put([Message::Signal(Signal::Terminate)]);
         self.thread.take().map_or(0, |thread| thread.join().expect("no panic on the way"))
     }
 }

@@ -9,7 +9,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTTIN, SIGTTOU};
 use signal_hook::iterator::Signals;
 
 use super::log::Log;
-use crate::driver::{Driver, Letter, Mailbox, SocketOptions};
+use crate::driver::{Driver, Mailbox, Message, SocketOptions};
 
 /// Runs a machine until it ends. `started` is called when its listeners are open.
 pub(super) fn run(
@@ -47,7 +47,7 @@ fn watch(mailbox: Arc<Mailbox>, log: Log) -> std::io::Result<()> {
                 SIGINT => Signal::Interrupt,
                 _ => Signal::Terminate,
             };
-            mailbox.put([Letter::Signal(signal)]);
+            mailbox.put([Message::Signal(signal)]);
         }
     })?;
     Ok(())

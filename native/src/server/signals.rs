@@ -8,7 +8,7 @@ use signal_hook::consts::{SIGABRT, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::log::Log;
-use crate::driver::{Letter, Mailbox};
+use crate::driver::{Mailbox, Message};
 
 /// Hands SIGTERM and SIGINT to the machine. One more SIGINT that comes while the machine is too busy
 /// to hear of the one before ends the process at once. SIGHUP is ignored, as Redis does; SIGPIPE is
@@ -22,9 +22,9 @@ pub(crate) fn watch(mailbox: Arc<Mailbox>, log: Log) -> io::Result<()> {
                     log.own(LogLevel::Warning, "You insist... exiting now.");
                     std::process::exit(1);
                 }
-                SIGINT => mailbox.put([Letter::Signal(Signal::Interrupt)]),
+                SIGINT => mailbox.put([Message::Signal(Signal::Interrupt)]),
                 SIGABRT => super::crash::end_by(&log, SIGABRT),
-                SIGTERM => mailbox.put([Letter::Signal(Signal::Terminate)]),
+                SIGTERM => mailbox.put([Message::Signal(Signal::Terminate)]),
                 _ => {}
             }
         }

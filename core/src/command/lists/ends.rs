@@ -92,7 +92,7 @@ pub fn take<R>(
         text
     })?;
     let Some((Some(text), gone)) = edited else { return Ok(None) };
-    told(ctx, name, end, 1, gone);
+    after_pop(ctx, name, end, 1, gone);
     Ok(Some(f(ctx, &text)))
 }
 
@@ -117,7 +117,7 @@ pub fn take_with_key(
         n
     })?;
     let Some((n, gone)) = edited else { return Ok(false) };
-    told(ctx, name, end, n, gone);
+    after_pop(ctx, name, end, n, gone);
     let command: &[u8] = if end == End::Left { b"LPOP" } else { b"RPOP" };
     let mut digits = itoa::Buffer::new();
     ctx.effects.propagate(ctx.db, [command, name, digits.format(n).as_bytes()]);
@@ -155,7 +155,7 @@ pub fn move_element(
     ctx.effects.touched(ctx.db, destination);
     ctx.effects.event(ctx.db, Class::List, event, destination);
     ctx.effects.ready(ctx.db, destination);
-    told(ctx, source, from, 1, gone);
+    after_pop(ctx, source, from, 1, gone);
     ctx.reply.bulk(&text);
     Ok(true)
 }
@@ -220,7 +220,7 @@ fn pop(ctx: &mut Ctx<'_>, end: End) -> Result<(), CommandError> {
         n
     })?;
     match (edited, count) {
-        (Some((n, gone)), _) => told(ctx, name, end, n, gone),
+        (Some((n, gone)), _) => after_pop(ctx, name, end, n, gone),
         (None, Some(_)) => ctx.reply.null_array(),
         (None, None) => ctx.reply.null(),
     }
@@ -255,7 +255,7 @@ fn pop_some(list: &mut List, end: End, n: usize, mut f: impl FnMut(Item<'_>)) {
     }
 }
 
-fn told(ctx: &mut Ctx<'_>, name: &[u8], end: End, n: usize, gone: bool) {
+fn after_pop(ctx: &mut Ctx<'_>, name: &[u8], end: End, n: usize, gone: bool) {
     let event = if end == End::Left { "lpop" } else { "rpop" };
     ctx.changed_times(n as u64, Class::List, event, name);
     ctx.gone(name, gone);

@@ -34,7 +34,7 @@ pub enum ConfigError {
     Unreadable {
         /// Its path.
         path: String,
-        /// Why.
+        /// Why it cannot be read.
         message: String,
     },
 }

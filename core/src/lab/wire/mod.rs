@@ -110,7 +110,7 @@ impl Protocol {
         }
         match (self, from) {
             (Protocol::Bus, _) => bus::kind(bytes),
-            (Protocol::Servers, _) if resp::is_beat(bytes) => MessageKind::Beat,
+            (Protocol::Servers, _) if resp::is_heartbeat(bytes) => MessageKind::Beat,
             (Protocol::Servers, _) => MessageKind::Stream,
             (Protocol::Sentinels, Side::Client) if resp::vote(bytes).is_some() => MessageKind::Vote,
             (Protocol::Sentinels, Side::Server) if resp::ballot(bytes).is_some() => {

@@ -32,7 +32,7 @@ fn words(frame: &Value) -> Option<Vec<String>> {
 }
 
 /// Whether a message between servers is a sign of life, and nothing else.
-pub(super) fn is_beat(bytes: &[u8]) -> bool {
+pub(super) fn is_heartbeat(bytes: &[u8]) -> bool {
     const BEATS: [&[u8]; 3] =
         [b"*1\r\n$4\r\nPING\r\n", b"*3\r\n$8\r\nREPLCONF\r\n$3\r\nACK\r\n", b"\n"];
     // Longer than any acknowledgement it carries something besides.
@@ -239,8 +239,8 @@ mod tests {
 
     #[test]
     fn signs_of_life_and_copies_are_told_apart_from_commands() {
-        assert!(is_beat(b"*3\r\n$8\r\nREPLCONF\r\n$3\r\nACK\r\n$1\r\n0\r\n"));
-        assert!(!is_beat(b"*2\r\n$4\r\nINCR\r\n$1\r\nk\r\n"));
+        assert!(is_heartbeat(b"*3\r\n$8\r\nREPLCONF\r\n$3\r\nACK\r\n$1\r\n0\r\n"));
+        assert!(!is_heartbeat(b"*2\r\n$4\r\nINCR\r\n$1\r\nk\r\n"));
         assert_eq!(label(b"$180\r\nREDIS0010", true), "RDB 15 B");
     }
 

@@ -145,7 +145,7 @@ impl Debugger {
     }
 
     /// No client looks on any more: the script runs to its end.
-    pub(super) fn leave_alone(&mut self) {
+    pub(super) fn detach(&mut self) {
         self.step = false;
         self.breakpoints.clear();
         self.said.clear();

@@ -407,7 +407,7 @@ impl Server {
         };
         paused.left = true;
         if let Some(debugger) = &mut paused.run.debugger {
-            debugger.leave_alone();
+            debugger.detach();
             paused.stopped = false;
         }
         if client.standing != Standing::Leaving {

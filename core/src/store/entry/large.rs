@@ -115,20 +115,20 @@ impl Remains {
     /// no time when that is less than `limit`.
     pub(in crate::store) fn free_some(&mut self, limit: usize) -> usize {
         match &mut self.0 {
-            Large::Other(Value::List(List::Quick(runs))) => runs.dismantle(limit),
-            Large::Other(Value::Set(Set::Table(table))) => table.dismantle(limit),
-            Large::Other(Value::Hash(Hash::Table(table))) => table.dismantle(limit),
+            Large::Other(Value::List(List::Quick(runs))) => runs.free_some(limit),
+            Large::Other(Value::Set(Set::Table(table))) => table.free_some(limit),
+            Large::Other(Value::Hash(Hash::Table(table))) => table.free_some(limit),
             Large::Other(Value::ZSet(ZSet::Tree(tree))) => {
                 let mut freed = 0;
                 while freed < limit {
-                    match tree.dismantle(limit - freed) {
+                    match tree.free_some(limit - freed) {
                         0 => break,
                         n => freed += n,
                     }
                 }
                 freed
             }
-            Large::Other(Value::Stream(stream)) => stream.dismantle(limit),
+            Large::Other(Value::Stream(stream)) => stream.free_some(limit),
             _ => 0,
         }
     }

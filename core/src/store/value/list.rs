@@ -99,8 +99,8 @@ impl Runs {
     }
 
     /// Frees about `budget` runs, or all if there are fewer, and says how many.
-    pub(in crate::store) fn dismantle(&mut self, budget: usize) -> usize {
-        self.seq.dismantle(budget)
+    pub(in crate::store) fn free_some(&mut self, budget: usize) -> usize {
+        self.seq.free_some(budget)
     }
 }
 

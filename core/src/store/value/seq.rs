@@ -239,7 +239,7 @@ impl<T: Item> Seq<T> {
 
     /// Drops about `budget` items from the end, or all if there are fewer, and says how many. The
     /// sequence can only be dropped afterwards.
-    pub fn dismantle(&mut self, budget: usize) -> usize {
+    pub fn free_some(&mut self, budget: usize) -> usize {
         let mut gone = 0;
         while gone < budget {
             match pop_leaf(&mut self.root) {
@@ -687,7 +687,7 @@ mod tests {
                     .rev()
                     .copied())
             );
-            while seq.dismantle(500) > 0 {}
+            while seq.free_some(500) > 0 {}
         }
     }
 

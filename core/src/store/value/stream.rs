@@ -347,12 +347,12 @@ impl Stream {
     }
 
     /// Frees about `budget` entries or pending ones, or all if there are fewer, and says how many.
-    pub(in crate::store) fn dismantle(&mut self, budget: usize) -> usize {
-        let mut freed = self.nodes.dismantle(budget);
+    pub(in crate::store) fn free_some(&mut self, budget: usize) -> usize {
+        let mut freed = self.nodes.free_some(budget);
         while freed < budget {
             let Some(group) = self.groups.last_mut() else { break };
             // Shared nodes are freed with the last copy that has them.
-            match Arc::get_mut(group).map_or(0, |group| group.dismantle(budget - freed)) {
+            match Arc::get_mut(group).map_or(0, |group| group.free_some(budget - freed)) {
                 0 => drop(self.groups.pop()),
                 n => freed += n,
             }

@@ -258,7 +258,7 @@ impl<E: Keyed> Table<E> {
 
     /// Drops about `budget` entries, or all if there are fewer, and says how many. The table can
     /// only be dropped afterwards.
-    pub fn dismantle(&mut self, budget: usize) -> usize {
+    pub fn free_some(&mut self, budget: usize) -> usize {
         let mut gone = core::mem::take(&mut self.tail).len();
         while gone < budget
             && let Some(chunk) = self.full.pop()
@@ -552,7 +552,7 @@ mod tests {
             table.insert((SmallBytes::new(&name(n)), n));
         }
         let mut steps = 0;
-        while table.dismantle(1_000) > 0 {
+        while table.free_some(1_000) > 0 {
             steps += 1;
         }
         assert!(steps >= 4, "{steps}");

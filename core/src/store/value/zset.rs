@@ -240,9 +240,9 @@ impl Tree {
 
     /// Frees about `budget` members or places of such, or all if there are fewer, and says how
     /// many.
-    pub(in crate::store) fn dismantle(&mut self, budget: usize) -> usize {
-        match self.order.dismantle(budget) {
-            0 => self.table.dismantle(budget),
+    pub(in crate::store) fn free_some(&mut self, budget: usize) -> usize {
+        match self.order.free_some(budget) {
+            0 => self.table.free_some(budget),
             n => n,
         }
     }

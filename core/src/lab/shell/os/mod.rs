@@ -281,15 +281,15 @@ impl Os {
 
     /// What is known of a file; a symbolic link is followed.
     pub(in crate::lab::shell) async fn stat(&self, path: &str) -> Result<FileStat, DiskError> {
-        self.told(DiskOp::Stat { path: path.into() }).await
+        self.stat_of(DiskOp::Stat { path: path.into() }).await
     }
 
     /// What is known of a name, which may be a symbolic link.
     pub(in crate::lab::shell) async fn stat_link(&self, path: &str) -> Result<FileStat, DiskError> {
-        self.told(DiskOp::StatLink { path: path.into() }).await
+        self.stat_of(DiskOp::StatLink { path: path.into() }).await
     }
 
-    async fn told(&self, op: DiskOp) -> Result<FileStat, DiskError> {
+    async fn stat_of(&self, op: DiskOp) -> Result<FileStat, DiskError> {
         match &*self.disk(op).await? {
             DiskDone::Stat(stat) => Ok(*stat),
             _ => Ok(FileStat { dir: false, link: false, len: 0, mode: 0, modified: Wall(0) }),

@@ -254,14 +254,14 @@ impl Group {
                         return;
                     }
                     if let Some(old) = self.consumer_mut(before.consumer) {
-                        old.disown(id);
+                        old.remove_pending(id);
                     }
                 }
                 None => self.pending.insert(rank, delivery),
             }
         }
         if let Some(new) = self.consumer_mut(place) {
-            new.own(id);
+            new.add_pending(id);
         }
     }
 
@@ -272,7 +272,7 @@ impl Group {
         let Some(delivery) = found.filter(|delivery| delivery.id == id) else { return false };
         self.pending.remove(rank);
         if let Some(consumer) = self.consumer_mut(delivery.consumer) {
-            consumer.disown(id);
+            consumer.remove_pending(id);
         }
         true
     }
@@ -298,7 +298,7 @@ impl Group {
             Some(delivery) if delivery.id == id && delivery.consumer == NOBODY => {
                 self.pending.update(rank, |delivery, _| delivery.consumer = place);
                 if let Some(consumer) = self.consumer_mut(place) {
-                    consumer.own(id);
+                    consumer.add_pending(id);
                 }
                 true
             }
@@ -307,12 +307,12 @@ impl Group {
     }
 
     /// Frees about `budget` deliveries, and says how many.
-    pub(super) fn dismantle(&mut self, budget: usize) -> usize {
-        let mut freed = self.pending.dismantle(budget);
+    pub(super) fn free_some(&mut self, budget: usize) -> usize {
+        let mut freed = self.pending.free_some(budget);
         while freed < budget {
             let Some(last) = self.consumers.last_mut() else { break };
             let consumer = last.as_mut().and_then(Arc::get_mut);
-            match consumer.map_or(0, |consumer| consumer.pending.dismantle(budget - freed)) {
+            match consumer.map_or(0, |consumer| consumer.pending.free_some(budget - freed)) {
                 0 => drop(self.consumers.pop()),
                 n => freed += n,
             }
@@ -362,11 +362,11 @@ impl Consumer {
         self.pending.iter_from(rank as u64).map(|owned| owned.0)
     }
 
-    fn own(&mut self, id: StreamId) {
+    fn add_pending(&mut self, id: StreamId) {
         self.pending.insert_by(|other| other < id, Owned(id));
     }
 
-    fn disown(&mut self, id: StreamId) {
+    fn remove_pending(&mut self, id: StreamId) {
         let rank = self.pending.rank(|other| other < id);
         self.pending.remove(rank);
     }

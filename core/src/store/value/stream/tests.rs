@@ -193,7 +193,7 @@ fn it_is_freed_in_slices() {
     stream.add_group(group);
     let mut freed = 0;
     loop {
-        let n = stream.dismantle(300);
+        let n = stream.free_some(300);
         freed += n;
         if n < 300 {
             break;
