@@ -67,6 +67,17 @@ impl Stopwatch for NoTime {
     }
 }
 
+/// The earliest of several times, where some may not be set. Asked for after every input: it does not
+/// branch. `Mono(u64::MAX)` is as good as not set.
+#[inline(always)]
+pub fn earliest<const N: usize>(times: [Option<Mono>; N]) -> Option<Mono> {
+    let mut first = Mono(u64::MAX);
+    for time in times {
+        first = first.min(time.unwrap_or(Mono(u64::MAX)));
+    }
+    (first != Mono(u64::MAX)).then_some(first)
+}
+
 /// A point on a monotonic clock: nanoseconds since an origin that only its driver knows.
 #[derive(
     Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, Debug,
@@ -187,5 +198,18 @@ impl Wall {
     /// The wall time `ms` milliseconds after 1970.
     pub fn from_millis(ms: u64) -> Self {
         Wall(ms.saturating_mul(1_000))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_earliest_is_found_among_times_that_may_not_be_set() {
+        assert_eq!(earliest([None, None]), None);
+        assert_eq!(earliest([None, Some(Mono(7)), Some(Mono(5)), None]), Some(Mono(5)));
+        assert_eq!(earliest([Some(Mono::ZERO), None]), Some(Mono::ZERO));
+        assert_eq!(earliest([Some(Mono(u64::MAX))]), None);
     }
 }

@@ -16,7 +16,7 @@ use crate::resp::value::Value;
 use crate::rng::Rng;
 use crate::sharding::{Node, Place, Rule, Sharding};
 use crate::sorted::SortedSet;
-use crate::time::{Duration, Mono, Now};
+use crate::time::{Duration, Mono, Now, earliest};
 
 /// What a [`Sharded`] client does.
 #[derive(Clone, Debug)]
@@ -375,7 +375,7 @@ impl Machine for Sharded {
     }
 
     fn poll_timeout(&self) -> Option<Mono> {
-        [self.pace.next(), self.peers.poll_timeout()].into_iter().flatten().min()
+        earliest([self.pace.next(), self.peers.poll_timeout()])
     }
 
     fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {

@@ -15,7 +15,7 @@ use crate::machine::{ConnId, Endpoint, Input, Machine, NetError, Outbox, Output,
 use crate::peer::{CloseReason, Event, Peer, PeerConfig, Peers, Preamble};
 use crate::resp::value::Value;
 use crate::rng::Rng;
-use crate::time::{Duration, Mono, Now};
+use crate::time::{Duration, Mono, Now, earliest};
 
 /// How long a WAIT waits for replicas, in milliseconds; the commands behind it wait with it.
 const WAIT_MS: &str = "500";
@@ -319,7 +319,7 @@ impl Traffic {
                         self.pace.begin(self.now, &mut self.rng);
                     }
                 }
-                Event::Reply { token: Pending::Where, value, .. } => self.told(&value),
+                Event::Reply { token: Pending::Where, value, .. } => self.learn_master(&value),
                 Event::Reply { token: Pending::Wait(mark), value, .. } => {
                     let enough = |count: i64| count >= i64::from(self.config.wait.max(1));
                     if matches!(value.plain(), Value::Integer(count) if enough(*count)) {
@@ -340,7 +340,7 @@ impl Traffic {
     }
 
     /// A Sentinel has told where the master is, or that it knows of none.
-    fn told(&mut self, value: &Value) {
+    fn learn_master(&mut self, value: &Value) {
         self.peers.close(&Lane::Sentinel);
         let text = |value: &Value| value.bytes().map(|b| String::from_utf8_lossy(b).into_owned());
         let place = value.plain().items().and_then(|items| {
@@ -496,7 +496,7 @@ impl Machine for Traffic {
     }
 
     fn poll_timeout(&self) -> Option<Mono> {
-        [self.pace.next(), self.retry, self.peers.poll_timeout()].into_iter().flatten().min()
+        earliest([self.pace.next(), self.retry, self.peers.poll_timeout()])
     }
 
     fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {

@@ -3,7 +3,7 @@
 use super::{Front, Service, Standing};
 use crate::front::ClientState;
 use crate::machine::LogLevel;
-use crate::time::{Duration, Mono, Now};
+use crate::time::{Duration, Mono, Now, earliest};
 
 /// How many clients with more requests get their turn in one event-loop iteration.
 const TURNS: usize = 16;
@@ -28,7 +28,7 @@ impl<S: Service> Front<S> {
         if self.has_turns() {
             return Some(self.now.0);
         }
-        [self.clients_due, self.pause.until()].into_iter().flatten().min()
+        earliest([self.clients_due, self.pause.until()])
     }
 
     /// Whether a client waits for its turn with requests that have arrived.

@@ -25,7 +25,7 @@ use crate::machine::{
 use crate::resp::request::Args;
 use crate::rng::Rng;
 use crate::sorted::SortedMap;
-use crate::time::{Mono, Now};
+use crate::time::{Mono, Now, earliest};
 
 /// A Sentinel with the clients that it serves: what `redis-sentinel` is.
 pub type SentinelServer = Front<SentinelService>;
@@ -420,7 +420,7 @@ impl Service for SentinelService {
 
     fn next_wake(front: &SentinelServer) -> Option<Mono> {
         let wakes = [front.cron_wake(), front.service.sentinel.poll_timeout()];
-        wakes.into_iter().flatten().min()
+        earliest(wakes)
     }
 
     fn peer(front: &mut SentinelServer, now: Now<'_>, conn: ConnId, input: PeerInput<'_>) {

@@ -2,7 +2,7 @@
 
 use super::Server;
 use super::propagate::Together;
-use crate::time::{Duration, Mono, Now, Wall};
+use crate::time::{Duration, Mono, Now, Wall, earliest};
 
 /// Keys that are expired, and freed, in one slice.
 const SLICE: usize = 200;
@@ -80,18 +80,18 @@ impl Server {
     pub(super) fn next_wake(&self) -> Option<Mono> {
         let copies = if self.has_copies() { self.copies_wake() } else { None };
         let background = [self.background_wake(), self.shutdown.until, self.cluster_wake(), copies];
-        let background = background.into_iter().flatten().min();
+        let background = earliest(background);
         if let Some(at) = self.migration_wake() {
-            return background.into_iter().chain([at]).min();
+            return earliest([background, Some(at)]);
         }
         let clients_wait = self.has_turns();
         if let Some(at) = self.script_wake() {
             let turns = clients_wait.then_some(self.now.0);
-            return background.into_iter().chain([at]).chain(turns).min();
+            return earliest([background, Some(at), turns]);
         }
         if self.service.cron_paused {
             let pending = clients_wait.then_some(self.now.0);
-            return [background, self.pause.until(), pending].into_iter().flatten().min();
+            return earliest([background, self.pause.until(), pending]);
         }
         if clients_wait
             || self.service.keyspace.free_waits()
@@ -103,7 +103,7 @@ impl Server {
         }
         let waits = self.service.waiting.next_deadline();
         let replication = self.replication_wake();
-        [
+        earliest([
             self.clients_due,
             self.service.schedule.expiry,
             self.pause.until(),
@@ -111,10 +111,7 @@ impl Server {
             background,
             replication,
             self.migrate_conns_wake(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        ])
     }
 
     /// While clients are paused no key disappears.

@@ -143,6 +143,8 @@ pub(crate) struct Driver<M, L> {
     messages: Vec<Message>,
     /// The machine may have more to say before anything else happens.
     eager: bool,
+    /// No [`Input::Wake`] is due before this time, as far as is known.
+    asleep_until: Mono,
     exit: Option<i32>,
 }
 
@@ -191,6 +193,7 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
             notices: Vec::new(),
             messages: Vec::new(),
             eager: false,
+            asleep_until: Mono::ZERO,
             exit: None,
         })
     }
@@ -243,7 +246,10 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
             if self.clock.mono().since(self.vitals_at) >= VITALS_EVERY {
                 self.report_vitals();
             }
-            if self.machine.poll_timeout().is_some_and(|at| at <= self.clock.mono()) {
+            // What this turn has brought up is asked for before the next one.
+            if self.asleep_until <= self.clock.mono()
+                && self.machine.poll_timeout().is_some_and(|at| at <= self.clock.mono())
+            {
                 self.purge.worked(self.clock.mono());
                 self.hand(Input::Wake);
             }
@@ -294,9 +300,11 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
             self.accept_pause.is_none() && self.listeners.iter().flatten().any(|l| l.ready);
         let busy = !(self.again.is_empty() && self.dirty.is_empty() && self.gathering.is_empty());
         if self.eager || waiting || busy {
+            self.asleep_until = Mono::ZERO;
             return Some(Duration::ZERO);
         }
         let wake = self.machine.poll_timeout();
+        self.asleep_until = wake.unwrap_or(Mono(u64::MAX));
         let until = [wake, self.accept_pause, self.purge.due()].into_iter().flatten().min()?;
         if until <= self.clock.mono() {
             return Some(Duration::ZERO);

@@ -28,7 +28,7 @@ use crate::peer::{CloseReason, Event, Peer, PeerConfig, Peers};
 use crate::resp::value::Value;
 use crate::rng::Rng;
 use crate::sharding::Slot;
-use crate::time::{Mono, Now};
+use crate::time::{Mono, Now, earliest};
 
 /// The client. See the module.
 #[derive(Clone, Debug)]
@@ -509,7 +509,7 @@ impl Machine for ClusterTraffic {
 
     fn poll_timeout(&self) -> Option<Mono> {
         let later = self.later.front().map(|(at, _)| *at);
-        [self.pace.next(), self.learn, later, self.peers.poll_timeout()].into_iter().flatten().min()
+        earliest([self.pace.next(), self.learn, later, self.peers.poll_timeout()])
     }
 
     fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {

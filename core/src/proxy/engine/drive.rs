@@ -6,7 +6,7 @@ use super::{
     STREAMED, Verdict, Welcome,
 };
 use crate::machine::{ConnId, Endpoint, ListenerId, LogLevel, NetError, Outbox, Output};
-use crate::time::{Mono, Now};
+use crate::time::{Mono, Now, earliest};
 
 /// A proxy: the engine and what it is ruled by.
 #[derive(Clone, Debug)]
@@ -417,7 +417,7 @@ impl<R: Rule> Proxy<R> {
     }
 
     pub(in crate::proxy) fn next_timeout(&self) -> Option<Mono> {
-        [self.engine.timeout(), self.rule.timeout()].into_iter().flatten().min()
+        earliest([self.engine.timeout(), self.rule.timeout()])
     }
 
     pub(in crate::proxy) fn outbox_of(&mut self, conn: ConnId) -> Option<&mut Outbox> {

@@ -40,7 +40,7 @@ use crate::machine::{
 };
 use crate::rng::Rng;
 use crate::sorted::SortedMap;
-use crate::time::{Duration, Mono, Now, Wall};
+use crate::time::{Duration, Mono, Now, Wall, earliest};
 
 /// The version of predixy whose behaviour this is.
 pub const VERSION: &str = "1.0.5";
@@ -600,7 +600,6 @@ impl Rule for Predixy {
 
     fn timeout(&self) -> Option<Mono> {
         let idle = self.config.client_timeout.map(|_| self.idle_at);
-        let times = [idle, self.holding.timeout(), Some(self.refresh_at)];
-        times.into_iter().flatten().min()
+        earliest([idle, self.holding.timeout(), Some(self.refresh_at)])
     }
 }

@@ -28,7 +28,7 @@ use self::loading::{Loading, Loads, RdbLoad};
 use self::save::Saves;
 use self::snapshot::Job;
 use super::Server;
-use crate::time::{Duration, Mono, Now, Wall};
+use crate::time::{Duration, Mono, Now, Wall, earliest};
 
 /// The longest that a wall clock time is waited for without looking again, since that clock jumps.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
@@ -73,11 +73,15 @@ impl Server {
 
     /// When something in the background is to go on.
     pub(super) fn background_wake(&self) -> Option<Mono> {
-        let aof = [self.aof_wake(), self.replay_wake(), self.rewrite_wake()];
-        let aof = aof.into_iter().flatten().min();
-        let (save, load) = (self.snapshot_wake(), self.load_wake());
-        let wakes = [save, load, self.saves_wake(), self.memory_load_wake(), aof];
-        wakes.into_iter().flatten().min()
+        earliest([
+            self.aof_wake(),
+            self.replay_wake(),
+            self.rewrite_wake(),
+            self.snapshot_wake(),
+            self.load_wake(),
+            self.saves_wake(),
+            self.memory_load_wake(),
+        ])
     }
 
     /// The monotonic time at which the wall clock will show so many seconds since 1970, or a time

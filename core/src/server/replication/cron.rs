@@ -4,7 +4,7 @@ use super::handshake::Step;
 use super::primary::State;
 use crate::machine::{LogLevel, Output};
 use crate::server::Server;
-use crate::time::{Duration, Mono, Now};
+use crate::time::{Duration, Mono, Now, earliest};
 
 /// How often this is looked after.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -36,15 +36,19 @@ impl Server {
 
     /// When replication is to be looked after next.
     pub(in crate::server) fn replication_wake(&self) -> Option<Mono> {
-        let until = self.service.replication.failover.as_ref().and_then(|failover| failover.until);
-        let schedule = &self.service.replication.schedule;
+        let replication = &self.service.replication;
+        if replication.is_alone() {
+            return None;
+        }
+        let until = replication.failover.as_ref().and_then(|failover| failover.until);
+        let schedule = &replication.schedule;
         let unpause = schedule.unpause.then_some(self.now.0);
-        let waits = self.service.replication.primary.is_some()
-            || !self.service.replication.replicas.is_empty()
-            || self.service.replication.failover.is_some();
+        let waits = replication.primary.is_some()
+            || !replication.replicas.is_empty()
+            || replication.failover.is_some();
         let next = if waits { schedule.next } else { self.backlog_ends() };
         let sync = if waits { self.sync_due() } else { None };
-        [next, until, unpause, sync, self.own_keys_due()].into_iter().flatten().min()
+        earliest([next, until, unpause, sync, self.own_keys_due()])
     }
 
     /// When the backlog is freed for want of replicas (`repl-backlog-ttl`).
@@ -61,14 +65,7 @@ impl Server {
     /// Does what is due.
     #[inline]
     pub(in crate::server) fn replication_cron(&mut self, now: Now<'_>) {
-        let replication = &self.service.replication;
-        let alone = replication.primary.is_none()
-            && replication.replicas.is_empty()
-            && replication.backlog.is_none()
-            && replication.failover.is_none()
-            && replication.own_keys.len() == 0
-            && !replication.schedule.unpause;
-        if !alone && self.replication_wake().is_some_and(|at| at <= now.mono) {
+        if self.replication_wake().is_some_and(|at| at <= now.mono) {
             self.replication_tick(now);
         }
     }

@@ -147,6 +147,18 @@ impl Replication {
         }
     }
 
+    /// Whether there is nothing to look after: it follows nobody, nobody follows it, and no part of the
+    /// stream is kept for somebody who comes back.
+    #[inline]
+    fn is_alone(&self) -> bool {
+        self.primary.is_none()
+            && self.replicas.is_empty()
+            && self.backlog.is_none()
+            && self.failover.is_none()
+            && self.own_keys.len() == 0
+            && !self.schedule.unpause
+    }
+
     /// Whether this server is a replica.
     #[inline]
     pub(super) fn is_replica(&self) -> bool {
