@@ -88,6 +88,44 @@ fn full_screen_programs_and_signals_work_and_the_screen_goes_back_in_time() {
 }
 
 #[test]
+fn what_was_printed_and_typed_stays_readable_in_a_narrow_window_and_a_wide_one_again() {
+    in_browser("shell-reflow", async |page| {
+        page.resize(1280, 800).await?;
+        shell(page, "&locale=en&theme=light").await?;
+        let printed = "first,second,third,fourth,fifth,sixth,seventh,eighth,ninth,tenth,last";
+        run(page, &format!("echo {printed}")).await?;
+        let typed = "echo this line is not finished and longer than a phone is wide";
+        page.keys(typed).await?;
+        // Rows one below the other, without what fills them up.
+        let text = format!(
+            "[...document.querySelectorAll('{CELLS} pre .line')].map(row => row.innerText.trimEnd())"
+        );
+        let in_rows =
+            |part: &str| format!("{text}.some(row => row.includes('{part}')) && {text}.length > 0");
+        page.wait_for("the line that is typed", &in_rows(typed)).await?;
+
+        page.resize(390, 844).await?;
+        let broken = format!(
+            "(() => {{ const text = {text}.join('').replaceAll('\\u00a0', ' ');
+                return !{text}.some(row => row.includes('{printed}')) && text.includes('{printed}')
+                    && text.replaceAll(' ', '').includes('{}'); }})()",
+            typed.replace(' ', "")
+        );
+        page.wait_for("lines over several rows", &broken).await?;
+        page.screenshot("shell-reflow-narrow").await?;
+        page.keys(", and goes on").await?;
+
+        page.resize(1280, 800).await?;
+        let output = printed;
+        page.wait_for("the output on one row", &format!("{text}.includes('{output}')")).await?;
+        page.wait_for("the line on one row", &in_rows(&format!("{typed}, and goes on"))).await?;
+        page.keys(Key::Enter.value().to_string()).await?;
+        let echoed = format!("{}, and goes on", &typed["echo ".len()..]);
+        page.wait_for("the answer", &format!("{text}.includes('{echoed}')")).await
+    });
+}
+
+#[test]
 fn a_shell_is_looked_at_in_both_languages_and_themes_and_on_a_phone() {
     in_browser("shell-looks", async |page| {
         for (name, more) in

@@ -11,7 +11,7 @@
 //! | `world` | the World and its queue of events |
 //! | `drive`, `proc`, `host` | how a process is driven, and what belongs to it and to its host |
 //! | `process` | what the World runs: machines in boxes, and the recipes they start from |
-//! | `children`, `loader`, `streams`, `tty` | processes that start others, their streams and terminals |
+//! | `children`, `loader`, `streams`, `tty`, `reflow` | processes that start others, their streams and terminals |
 //! | `net`, `tcp`, `link` | transport as TCP shows it: connections, segments, links between hosts |
 //! | `disk`, `content`, `device` | a host's files and what a power loss leaves of them; the operations' timing |
 //! | `action`, `parse`, `faults` | what can be done to a World: as data, as text, and doing it |
@@ -40,6 +40,7 @@ mod net;
 mod parse;
 mod proc;
 mod process;
+mod reflow;
 mod ring;
 mod scenario;
 mod session;

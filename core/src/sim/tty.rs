@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::machine::{Signal, TerminalMode};
 
 use super::ids::{HostId, ProcId};
+use super::reflow;
 
 /// A terminal, by its place among those that were opened.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -118,28 +119,12 @@ impl Tty {
 
     /// All its text, with what scrolled off the screen, without trailing blanks.
     pub fn text(&self) -> String {
-        let mut screen = (*self.screen).clone();
+        let formatted = reflow::lines(&self.screen);
+        let plain: String = vt100::capture::basic_formatted_to_plain(&formatted).collect();
         let mut text = String::new();
-        let mut push = |row: String, wrapped: bool| {
-            if wrapped {
-                text.push_str(&row);
-            } else {
-                text.push_str(row.trim_end());
-                text.push('\n');
-            }
-        };
-        let columns = self.columns.get();
-        let scrolled = screen.scrollback_len();
-        for back in (1..=scrolled).rev() {
-            screen.set_scrollback(back);
-            let row = screen.rows(0, columns).next().unwrap_or_default();
-            push(row, screen.row_wrapped(0));
-        }
-        screen.set_scrollback(0);
-        let rows: Vec<String> = screen.rows(0, columns).collect();
-        for (number, row) in rows.into_iter().enumerate() {
-            let wrapped = u16::try_from(number).is_ok_and(|number| screen.row_wrapped(number));
-            push(row, wrapped);
+        for line in plain.lines() {
+            text.push_str(line.trim_end());
+            text.push('\n');
         }
         text.truncate(text.trim_end().len());
         text
@@ -154,8 +139,9 @@ impl Tty {
 
     pub(super) fn set_size(&mut self, columns: u16, rows: u16) {
         (self.columns, self.rows) = (at_least_one(columns), at_least_one(rows));
-        let (columns, rows) = (self.columns, self.rows);
-        Arc::make_mut(&mut self.screen).set_size(rows, columns);
+        if self.screen.size() != (self.rows, self.columns) {
+            self.screen = Arc::new(reflow::reflowed(&self.screen, self.rows, self.columns));
+        }
     }
 
     /// Shows bytes that a program wrote. A line feed also goes to the line's beginning.
@@ -173,7 +159,7 @@ impl Tty {
         let mut parser = vt100::Parser::new(self.rows, self.columns, 0);
         let screen = Arc::make_mut(&mut self.screen);
         core::mem::swap(parser.screen_mut(), screen);
-        parser.process(&all);
+        reflow::show(&mut parser, &all);
         core::mem::swap(parser.screen_mut(), screen);
     }
 
@@ -326,6 +312,60 @@ mod tests {
         typed(&mut tty, b"\x03\r");
         assert_eq!(tty.input.make_contiguous(), b"\x03\r");
         assert_eq!(tty.text(), "");
+    }
+
+    #[test]
+    fn lines_are_broken_anew_when_the_width_changes_and_nothing_is_lost() {
+        let mut tty = tty();
+        let text =
+            "one two three four five six\n\x1b[31m\u{4f60}\u{597d}, 0123456789 abcdef\x1b[m\nend";
+        tty.show(text.as_bytes());
+        let plain = text.replace("\x1b[31m", "").replace("\x1b[m", "");
+        for (columns, rows) in [(7, 4), (3, 2), (40, 10), (13, 3), (20, 4)] {
+            tty.set_size(columns, rows);
+            assert_eq!(tty.text(), plain, "{columns} columns");
+            tty.show(b"!");
+            assert_eq!(tty.text(), format!("{plain}!"), "{columns} columns");
+            tty.show(b"\x08 \x08");
+        }
+        let mut screen = tty.screen().clone();
+        screen.set_scrollback(1);
+        let red =
+            (0..4).find_map(|row| screen.cell(row, 0).filter(|cell| cell.contents() == "\u{4f60}"));
+        assert_eq!(red.map(|cell| cell.fgcolor()), Some(crate::sim::Color::Idx(1)));
+    }
+
+    #[test]
+    fn the_cursor_stays_at_its_character_when_the_width_changes() {
+        let mut tty = tty();
+        tty.show(b"first\n# get a-long-name\x1b[8D");
+        tty.set_size(8, 4);
+        tty.show(b"N");
+        assert_eq!(tty.text(), "first\n# get a-lNng-name");
+    }
+
+    #[test]
+    fn a_cleared_screen_stays_clear_when_the_size_changes() {
+        let mut tty = tty();
+        tty.show(b"1\n2\n3\n4\n5\n\x1b[H\x1b[2J# now");
+        let shown = |tty: &Tty| tty.screen().contents();
+        for (columns, rows) in [(10, 4), (30, 3), (20, 8)] {
+            tty.set_size(columns, rows);
+            assert_eq!(shown(&tty), "# now", "{columns} columns and {rows} rows");
+            assert!(tty.text().starts_with("1\n2\n"), "{}", tty.text());
+        }
+    }
+
+    #[test]
+    fn a_program_that_has_the_whole_screen_gives_the_lines_below_back() {
+        let mut tty = tty();
+        tty.show(b"# cat a-file-with-a-long-name\n# \x1b[?1049h\x1b[Hdrawn");
+        tty.set_size(10, 4);
+        assert_eq!(tty.screen().contents(), "drawn");
+        tty.show(b"\x1b[?1049l");
+        assert_eq!(tty.text(), "# cat a-file-with-a-long-name\n#");
+        tty.show(b"ls");
+        assert_eq!(tty.text(), "# cat a-file-with-a-long-name\n# ls");
     }
 
     #[test]

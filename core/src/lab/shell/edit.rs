@@ -3,7 +3,9 @@
 use super::os::Os;
 use core::future::Future;
 
+use crate::conversation::{Either, first};
 use crate::machine::{Stream, TerminalMode};
+use crate::time::Duration;
 
 /// What a line editor needs to know of the program behind it.
 pub(super) trait Completes {
@@ -40,6 +42,9 @@ struct Editor {
     /// The line while the history is looked at.
     kept: Vec<char>,
     cut: Vec<char>,
+    /// Cells before the cursor when the line was drawn last. They stand on several rows if the
+    /// terminal has become narrower since.
+    drawn: usize,
 }
 
 /// Reads a line from a terminal in raw mode.
@@ -56,13 +61,14 @@ pub(super) async fn read_line(
 }
 
 async fn edit(os: &Os, prompt: &str, history: &[String], program: &mut impl Completes) -> Typed {
-    let mut editor = Editor { place: history.len(), ..Editor::default() };
+    let drawn = width(prompt.chars());
+    let mut editor = Editor { place: history.len(), drawn, ..Editor::default() };
     let mut keys = Keys::default();
     os.print(prompt);
     os.flush().await;
     let mut tabs = 0;
     loop {
-        let Some(key) = keys.next(os).await else { return Typed::End };
+        let Some(key) = keys.next_or_resized(os).await else { return Typed::End };
         tabs = if key == Key::Char('\t') { tabs + 1 } else { 0 };
         match key {
             Key::Enter => {
@@ -88,7 +94,10 @@ async fn edit(os: &Os, prompt: &str, history: &[String], program: &mut impl Comp
                 let (start, choices) = program.complete(os, &before).await;
                 complete(os, &mut editor, start, &choices, tabs > 1).await;
             }
-            Key::Ctrl('l') => os.print("\x1b[H\x1b[2J"),
+            Key::Ctrl('l') => {
+                os.print("\x1b[H\x1b[2J");
+                editor.drawn = 0;
+            }
             key => editor.press(&key, history),
         }
         let hint = program.hint(&editor.text()).filter(|_| editor.cursor == editor.line.len());
@@ -166,6 +175,14 @@ impl Editor {
         }
     }
 
+    /// What wipes the line off the screen, and leaves the cursor where it began.
+    fn wiped(&self, columns: usize) -> String {
+        match self.drawn.saturating_sub(1) / columns.max(1) {
+            0 => "\r\x1b[J".to_owned(),
+            rows => format!("\x1b[{rows}A\r\x1b[J"),
+        }
+    }
+
     /// Draws the whole line, over several rows if it needs them: nothing more is typed into it.
     async fn leave(&mut self, os: &Os, prompt: &str) {
         let (columns, _) = os.size().await;
@@ -173,18 +190,18 @@ impl Editor {
         if width(prompt.chars()) + width(self.line.iter().copied()) < columns {
             return self.draw(os, prompt, None).await;
         }
-        os.print(format!("\r\x1b[J{prompt}{}", self.text()));
+        os.print(format!("{}{prompt}{}", self.wiped(columns), self.text()));
         os.flush().await;
     }
 
     /// Draws the line anew: on one row, or on those that it needs.
-    async fn draw(&self, os: &Os, prompt: &str, hint: Option<&str>) {
+    async fn draw(&mut self, os: &Os, prompt: &str, hint: Option<&str>) {
         let (columns, _) = os.size().await;
         let before: usize = width(prompt.chars()) + width(self.line[..self.cursor].iter().copied());
         let all = width(prompt.chars()) + width(self.line.iter().copied());
-        let mut text = String::new();
-        text.push_str("\r\x1b[J");
+        let mut text = self.wiped(columns);
         if all < columns {
+            self.drawn = before;
             text.push_str(prompt);
             text.extend(&self.line);
             if let Some(hint) = hint {
@@ -212,6 +229,7 @@ impl Editor {
             text.extend(&self.line[start..end]);
             let at = width(prompt.chars()) + width(self.line[start..self.cursor].iter().copied());
             text.push_str(&format!("\r\x1b[{}C", at.max(1)));
+            self.drawn = at;
         }
         os.print(text);
         os.flush().await;
@@ -267,6 +285,7 @@ async fn complete(os: &Os, editor: &mut Editor, start: usize, choices: &[String]
             let line: String = row.iter().map(|name| format!("{name:<cell$}")).collect();
             os.println(line.trim_end());
         }
+        editor.drawn = 0;
     }
 }
 
@@ -283,8 +302,11 @@ async fn search(
         let found = history[..from].iter().rposition(|line| line.contains(&wanted));
         let shown = found.map_or("", |at| history[at].as_str());
         let failing = if found.is_none() && !wanted.is_empty() { "failing " } else { "" };
-        os.print(format!("\r\x1b[J({failing}reverse-i-search)`{wanted}': {shown}"));
+        let (columns, _) = os.size().await;
+        let line = format!("({failing}reverse-i-search)`{wanted}': {shown}");
+        os.print(format!("{}{line}", editor.wiped(columns)));
         os.flush().await;
+        editor.drawn = width(line.chars());
         match keys.next(os).await {
             None => return Some(Typed::End),
             Some(Key::Ctrl('r')) => from = found.unwrap_or(from),
@@ -335,6 +357,8 @@ pub(super) enum Key {
     End,
     PageUp,
     PageDown,
+    /// No key: the terminal has another size, and what was drawn has to be drawn again.
+    Resized,
 }
 
 /// Bytes from a terminal as keys.
@@ -352,6 +376,17 @@ impl Keys {
         // More comes only where a lone escape had left a longer read behind.
         self.bytes.extend(os.read(Stream::Stdin, 1).await.iter());
         self.bytes.pop_front()
+    }
+
+    /// The next key, or the news that the terminal has another size; `None` at the end.
+    pub(super) async fn next_or_resized(&mut self, os: &Os) -> Option<Key> {
+        let resize = os.ask_resize();
+        let key = core::pin::pin!(self.next(os));
+        match first(key, resize).await {
+            Either::First(key) => key,
+            // The read that is under way is taken over by the next one.
+            Either::Second(_) => Some(Key::Resized),
+        }
     }
 
     /// The next key; `None` at the end.
@@ -382,8 +417,6 @@ impl Keys {
 
     /// What follows an escape. A lone one comes when nothing follows at once.
     async fn sequence(&mut self, os: &Os) -> Option<Key> {
-        use crate::conversation::{Either, first};
-        use crate::time::Duration;
         if self.bytes.is_empty() {
             let read = os.ask_read(Stream::Stdin);
             let timer = os.ask_sleep(Duration::from_millis(25));

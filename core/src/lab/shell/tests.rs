@@ -296,6 +296,33 @@ fn a_line_is_edited_recalled_searched_and_completed() {
 }
 
 #[test]
+fn a_terminal_of_another_width_keeps_what_was_printed_and_the_line_being_typed() {
+    let mut desk = Desk::new(&["one"]);
+    let resize = |desk: &mut Desk, columns| {
+        let resize = Action::Resize { terminal: "t1".into(), columns, rows: 30 };
+        desk.world.apply(&resize).unwrap();
+        desk.world.run_for(Duration::from_millis(50));
+    };
+    let printed = "echo a line of more than thirty characters is printed";
+    desk.run(printed);
+    desk.keys("echo a line of more than thirty characters is typed");
+    resize(&mut desk, 30);
+    desk.keys("\x1b[D\x1b[D");
+    resize(&mut desk, 120);
+    desk.keys("\x05 too");
+    resize(&mut desk, 25);
+    desk.keys("\r");
+    desk.wait_for_prompt();
+    resize(&mut desk, 100);
+    let typed = "echo a line of more than thirty characters is typed too";
+    let answers = (&printed["echo ".len()..], &typed["echo ".len()..]);
+    let prompt = "[root@one ~]#";
+    let expected =
+        format!("{prompt} {printed}\n{}\n{prompt} {typed}\n{}\n{prompt}", answers.0, answers.1);
+    assert_eq!(desk.text(), expected);
+}
+
+#[test]
 fn a_clone_of_a_world_with_a_shell_goes_on_alike() {
     let mut desk = Desk::new(&["one"]);
     desk.run("x=1; sleep 50 &");

@@ -63,6 +63,8 @@ pub(in crate::lab::shell) enum Call {
     Size,
     /// Waits for an interrupt.
     Interrupt,
+    /// Waits until the terminal has another size.
+    Resize,
     /// From now on an interrupt is noted instead of ending the program.
     Catch(bool),
     Connect(String, u16),
@@ -475,6 +477,11 @@ impl Os {
     /// Asks to be told of the next interrupt; they have to be caught.
     pub(in crate::lab::shell) fn ask_interrupt(&self) -> crate::conversation::Answer<Call, Reply> {
         self.line.ask(Call::Interrupt)
+    }
+
+    /// Asks to be told when the terminal has another size.
+    pub(in crate::lab::shell) fn ask_resize(&self) -> crate::conversation::Answer<Call, Reply> {
+        self.line.ask(Call::Resize)
     }
 
     pub(in crate::lab::shell) async fn hang_up(&self, conn: ConnId) {

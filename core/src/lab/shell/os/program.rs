@@ -24,6 +24,8 @@ pub(in crate::lab::shell) struct Program {
     timers: SortedMap<RequestId, Mono>,
     ticks: VecDeque<RequestId>,
     interrupts: Option<RequestId>,
+    /// Who waits for another size of the terminal.
+    resizes: Option<RequestId>,
     reads: SortedMap<Stream, RequestId>,
     writes: SortedMap<Stream, VecDeque<RequestId>>,
     spawning: SortedMap<ChildId, RequestId>,
@@ -95,6 +97,7 @@ impl Program {
             timers: SortedMap::new(),
             ticks: VecDeque::new(),
             interrupts: None,
+            resizes: None,
             reads: SortedMap::new(),
             writes: SortedMap::new(),
             spawning: SortedMap::new(),
@@ -134,6 +137,7 @@ impl Program {
                     self.timers.clear();
                     self.ticks.clear();
                     self.interrupts = None;
+                    self.resizes = None;
                     self.waiting.clear();
                     for conn in self.conns.values_mut() {
                         conn.receiving = None;
@@ -212,6 +216,7 @@ impl Program {
             }
             Call::Size => self.talk.answer(id, Reply::Size(self.size.0, self.size.1)),
             Call::Interrupt => self.interrupts = Some(id),
+            Call::Resize => self.resizes = Some(id),
             Call::Catch(on) => {
                 (self.catches, self.interrupted) = (on, false);
                 self.talk.answer(id, Reply::Done);
@@ -359,7 +364,14 @@ impl Machine for Program {
                     self.talk.answer(id, Reply::Disk(result.map(Arc::new)));
                 }
             }
-            Input::Terminal { columns, rows } => self.size = (columns, rows),
+            Input::Terminal { columns, rows } => {
+                let known = core::mem::replace(&mut self.size, (columns, rows));
+                if known != self.size
+                    && let Some(id) = self.resizes.take()
+                {
+                    self.talk.answer(id, Reply::Done);
+                }
+            }
             Input::Signal(Signal::Interrupt) if self.catches => match self.interrupts.take() {
                 Some(id) => self.talk.answer(id, Reply::Signalled(true)),
                 None => self.interrupted = true,

@@ -57,7 +57,7 @@ async fn view(os: &Os, name: &str, lines: &[String]) {
         };
         os.print(format!("\x1b[7m{bottom}\x1b[0m"));
         os.flush().await;
-        let Some(key) = keys.next(os).await else { break };
+        let Some(key) = keys.next_or_resized(os).await else { break };
         match key {
             Key::Char('q') | Key::Ctrl('c') => break,
             Key::Char('j') | Key::Down | Key::Enter => top += 1,

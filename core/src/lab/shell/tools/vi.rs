@@ -63,7 +63,10 @@ async fn run(os: &Os, path: Option<String>, nano: bool) -> i32 {
     let mut keys = Keys::default();
     loop {
         buffer.draw(os, nano).await;
-        let Some(key) = keys.next(os).await else { break };
+        let Some(key) = keys.next_or_resized(os).await else { break };
+        if key == Key::Resized {
+            continue;
+        }
         buffer.message.clear();
         let over = if nano {
             nano_key(os, &mut buffer, &path, key, &mut keys).await
@@ -395,7 +398,7 @@ impl Buffer {
             Key::End => self.column = self.len(),
             Key::PageUp => self.row = self.row.saturating_sub(20),
             Key::PageDown => self.row += 20,
-            Key::Ctrl(_) => {}
+            Key::Ctrl(_) | Key::Resized => {}
         }
     }
 
