@@ -69,3 +69,73 @@ fn a_lesson_builds_on_lessons_that_there_are() {
         }
     }
 }
+
+#[test]
+fn a_lesson_is_short_asks_something_helps_and_ends_with_something_left_to_break() {
+    for language in ["en", "zh"] {
+        for (name, lesson) in lessons(language) {
+            let missing = |what: &str| format!("{language}/{name}: {what}");
+            assert!((5..=12).contains(&lesson.minutes), "{}", missing("5 to 12 minutes"));
+            assert!(
+                !lesson.goal.is_empty() && !lesson.intro.is_empty(),
+                "{}",
+                missing("a beginning")
+            );
+            let (last, steps) = lesson.steps.split_last().expect("steps");
+            assert!(last.open && !last.text.is_empty(), "{}", missing("something left to break"));
+            assert!(steps.iter().any(|step| step.question.is_some()), "{}", missing("a question"));
+            for step in steps {
+                let missing = |what: &str| missing(&format!("{what} in step '{}'", step.id));
+                assert!(!step.open && !step.text.is_empty(), "{}", missing("what to do"));
+                assert!(!step.hints.is_empty(), "{}", missing("a hint"));
+                assert!(
+                    !step.solution.is_empty() || step.question.is_some(),
+                    "{}",
+                    missing("a solution")
+                );
+                let answers = step.question.iter().flat_map(|question| &question.answers);
+                for answer in answers {
+                    assert!(!answer.because.is_empty(), "{}", missing("a reason for an answer"));
+                }
+            }
+        }
+    }
+}
+
+/// Where words of the glossary are linked first, by their ids, in the order in which lessons are shown.
+fn first_links(language: &str) -> BTreeMap<String, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../static/lessons");
+    let contents = std::fs::read_to_string(root.join("contents.yaml")).expect("the contents");
+    let mut first = BTreeMap::new();
+    let mut chapter = "";
+    for line in contents.lines() {
+        if let Some(name) = line.strip_prefix("- chapter: ") {
+            chapter = name.trim();
+        }
+        let names =
+            line.trim().strip_prefix("lessons: [").and_then(|names| names.strip_suffix(']'));
+        for name in names.into_iter().flat_map(|names| names.split(", ")) {
+            let file = root.join(language).join(chapter).join(name).with_extension("md");
+            let text = std::fs::read_to_string(&file).expect("a lesson of the contents");
+            for link in text.split("](term:").skip(1) {
+                let id = link.split(')').next().unwrap_or_default().to_owned();
+                first.entry(id).or_insert_with(|| format!("{chapter}/{name}"));
+            }
+        }
+    }
+    first
+}
+
+#[test]
+fn words_of_the_glossary_are_linked_first_in_the_same_lesson_in_both_languages() {
+    let glossary = Path::new(env!("CARGO_MANIFEST_DIR")).join("../static/lessons/glossary.yaml");
+    let glossary = std::fs::read_to_string(glossary).expect("the glossary");
+    let (english, chinese) = (first_links("en"), first_links("zh"));
+    assert_eq!(english, chinese);
+    let words = glossary.lines().filter_map(|line| line.strip_suffix(':'));
+    let words: Vec<&str> = words.filter(|word| !word.starts_with(['#', ' '])).collect();
+    let unused: Vec<&&str> = words.iter().filter(|word| !english.contains_key(**word)).collect();
+    assert!(unused.is_empty(), "no lesson links to {unused:?}");
+    let unknown: Vec<&String> = english.keys().filter(|id| !words.contains(&id.as_str())).collect();
+    assert!(unknown.is_empty(), "the glossary has no {unknown:?}");
+}

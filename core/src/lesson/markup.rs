@@ -371,3 +371,23 @@ pub(super) fn plain(text: &[Inline]) -> String {
     };
     text.iter().map(piece).collect()
 }
+
+/// Whether something in a text can be clicked by itself.
+pub(super) fn has_link(text: &[Block]) -> bool {
+    let in_lines = |lines: &[Inline]| lines.iter().any(leads_somewhere);
+    text.iter().any(|block| match block {
+        Block::Paragraph(text) | Block::Heading(text) => in_lines(text),
+        Block::Code { .. } => false,
+        Block::List { items, .. } => items.iter().any(|item| has_link(item)),
+        Block::Quote(text) => has_link(text),
+        Block::Table(rows) => rows.iter().flatten().any(|cell| in_lines(cell)),
+    })
+}
+
+fn leads_somewhere(inline: &Inline) -> bool {
+    match inline {
+        Inline::Link { .. } => true,
+        Inline::Emphasis(text) | Inline::Strong(text) => text.iter().any(leads_somewhere),
+        Inline::Text(_) | Inline::Code(_) | Inline::Break => false,
+    }
+}

@@ -245,8 +245,14 @@ fn question(node: &Node) -> Result<Question, LessonError> {
     let mut answers = Vec::new();
     for item in list.items("answers")? {
         let answer = item.map("an answer", &["text", "right", "because"])?;
+        let text = blocks(answer.need("an answer", "text")?, "text")?;
+        if markup::has_link(&text) {
+            let what = "an answer is pressed as a whole, and has a link in it";
+            let remedy = "put the link into the question's text or behind 'because'";
+            return Err(LessonError::new(item.line, what, remedy));
+        }
         answers.push(Offered {
-            text: blocks(answer.need("an answer", "text")?, "text")?,
+            text,
             right: answer.get("right").map_or(Ok(false), |node| node.truth("right"))?,
             because: blocks(answer.need("an answer", "because")?, "because")?,
         });

@@ -157,6 +157,12 @@ fn errors_name_the_line_what_is_wrong_and_the_remedy() {
             "![a](https://x/y.png)",
             "images and footnotes are not used in lessons",
         ),
+        (
+            "{text: two, because: no}",
+            "{text: '[two](term:key)', because: no}",
+            "- {text: '[two](term:key)', because: no}",
+            "an answer is pressed as a whole, and has a link in it",
+        ),
         ("Text.", "# Title", "# Title", "a heading of this level does not belong here"),
         ("is: v", "is: &a v", "is: &a v", "anchors and tags are not allowed"),
     ] {
