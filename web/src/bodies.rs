@@ -48,14 +48,16 @@ impl Lab {
         if !meter.is_due(self.now()) {
             return;
         }
-        let world = self.world();
-        let counts = self.units().iter().map(|unit| {
+        let mut arrived: Vec<u64> = self.units().iter().map(|_| 0).collect();
+        for link in self.world().links() {
+            if let Some(count) = self.alone(link.to).and_then(|place| arrived.get_mut(place)) {
+                *count += link.messages;
+            }
+        }
+        let counts = self.units().iter().zip(arrived).map(|(unit, arrived)| {
             let count = match unit.shares {
                 true => self.server(unit.id).map_or(0, |server| server.overview().commands),
-                false => {
-                    let links = world.links().iter().filter(|link| link.to == unit.host);
-                    links.map(|link| link.messages).sum()
-                }
+                false => arrived,
             };
             (unit.id, count)
         });
@@ -119,36 +121,33 @@ impl Lab {
         let world = self.world();
         let usual = world.scenario().link;
         // In the order of the units, as they are read.
-        let index = |id: BodyId| self.units().iter().position(|unit| unit.id == id);
         let mut pairs: SortedSet<(usize, usize)> = SortedSet::new();
         let gossips = self.gossips();
-        let mut add = |a: Option<BodyId>, b: Option<BodyId>| {
-            let host = |id: BodyId| self.units().get(id).map(|unit| unit.host);
-            if let (Some(id_a), Some(id_b)) = (a, b)
-                && host(id_a) != host(id_b)
-                && let (Some(a), Some(b)) = (index(id_a), index(id_b))
-                && (!(gossips(a) && gossips(b)) || self.cut_between(id_a, id_b) != Cut::No)
+        let mut add = |a: Option<usize>, b: Option<usize>| {
+            if let (Some(a), Some(b)) = (a, b)
+                && let (Some(one), Some(other)) = (self.units().nth(a), self.units().nth(b))
+                && one.host != other.host
+                && (!(gossips(a) && gossips(b)) || self.cut_between(one.id, other.id) != Cut::No)
             {
                 pairs.insert((a.min(b), a.max(b)));
             }
         };
+        let place = |id: BodyId| self.units().place(id);
         for proc in world.procs() {
-            add(self.units().of_process(&proc), self.target_of(&proc));
+            let own = self.units().of_process(&proc).and_then(place);
+            add(own, self.target_of(&proc).and_then(place));
         }
         for unit in self.units().iter() {
-            add(Some(unit.id), unit.home);
+            add(place(unit.id), unit.home.and_then(place));
         }
-        let following: Vec<(usize, usize)> = follows
-            .iter()
-            .filter_map(|follow| Some((index(follow.from)?, index(follow.to)?)))
-            .collect();
         // Of hosts that carry several bodies one cannot tell which of them it was.
-        let alone = self.bodies_alone();
         for link in world.links() {
-            add(alone(link.from), alone(link.to));
+            add(self.alone(link.from), self.alone(link.to));
         }
-        for (a, b) in following {
-            pairs.insert((a.min(b), a.max(b)));
+        for follow in follows {
+            if let (Some(a), Some(b)) = (place(follow.from), place(follow.to)) {
+                pairs.insert((a.min(b), a.max(b)));
+            }
         }
         let ids: Vec<BodyId> = self.units().iter().map(|unit| unit.id).collect();
         let link = |&(a, b): &(usize, usize)| {

@@ -6,7 +6,6 @@ use limpid_core::cluster::state::Glance;
 use limpid_core::server::Server;
 use limpid_core::sharding::Slot;
 use limpid_core::sim::HostId;
-use limpid_core::sorted::sort_by_key;
 
 use crate::lab::Lab;
 use crate::scene::Judgement;
@@ -141,19 +140,10 @@ impl Lab {
         move |place| members.get(place).copied().unwrap_or_default()
     }
 
-    /// The body that each host carries, if it is the only one.
-    pub(crate) fn bodies_alone(&self) -> impl Fn(HostId) -> Option<BodyId> {
-        let mut bodies: Vec<(HostId, BodyId)> = self
-            .units()
-            .iter()
-            .filter(|unit| !unit.shares)
-            .map(|unit| (unit.host, unit.id))
-            .collect();
-        sort_by_key(&mut bodies, |(host, _)| *host);
-        move |host| {
-            let place = bodies.binary_search_by_key(&host, |(host, _)| *host).ok()?;
-            bodies.get(place).map(|(_, body)| *body)
-        }
+    /// The place in the list of the unit that each host carries, if it is the only one.
+    pub(crate) fn alone(&self, host: HostId) -> Option<usize> {
+        let place = self.units().place_of_host(host)?;
+        self.units().nth(place).filter(|unit| !unit.shares).map(|_| place)
     }
 
     /// The circle of slots, if a cluster stands around it.

@@ -149,12 +149,8 @@ impl Engine {
         }
         self.target += speed.in_seconds(seconds).as_nanos() as f64;
         let goal = self.target as u64;
-        while !lab.run_until(goal, BATCH) {
-            if clock() - begun > WORLD_BUDGET_MS {
-                // Too busy for this speed: time goes as far as it came, and owes nothing.
-                break;
-            }
-        }
+        // Too busy for this speed: time goes as far as it came, and owes nothing.
+        lab.run_while(goal, BATCH, || clock() - begun > WORLD_BUDGET_MS);
         true
     }
 

@@ -148,8 +148,17 @@ impl Lab {
 
     /// Lets no more than so many events happen; true if the moment was reached.
     pub(crate) fn run_until(&mut self, ns: u64, events: u64) -> bool {
+        self.run_while(ns, events, || true)
+    }
+
+    /// Lets events happen in batches until a moment or until `enough`; true if the moment was reached.
+    pub(crate) fn run_while(&mut self, ns: u64, batch: u64, enough: impl Fn() -> bool) -> bool {
         let before = Units::census(self.world());
-        let reached = self.session.advance(Mono(ns), events);
+        let mut reached = self.session.advance(Mono(ns), batch);
+        while !reached && !enough() {
+            reached = self.session.advance(Mono(ns), batch);
+        }
+        // Of a cluster of a hundred this is a hundred logs and tables: once is enough.
         if Units::census(self.world()) != before {
             self.look_again();
         }

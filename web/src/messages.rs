@@ -8,7 +8,6 @@ use limpid_core::lab::wire::{self, Protocol, Pushed};
 use limpid_core::sentinel::hello::Hello;
 use limpid_core::server::Server;
 use limpid_core::sim::{Flight as Fly, HostId, MessageId, MessageView, ProcId, SegmentKind};
-use limpid_core::sorted::SortedSet;
 
 use crate::bus;
 use crate::i18n::Locale;
@@ -119,19 +118,15 @@ impl Lab {
     /// How many messages each direction of each link has carried.
     pub(crate) fn carried(&self) -> Vec<(BodyId, BodyId, u64)> {
         let world = self.world();
-        let alone = self.bodies_alone();
         let gossips = self.gossips();
-        let place = |id: BodyId| self.units().iter().position(|unit| unit.id == id);
-        let gossip: SortedSet<BodyId> = self
-            .units()
-            .iter()
-            .map(|unit| unit.id)
-            .filter(|&id| place(id).is_some_and(&gossips))
-            .collect();
         let apart = world.links().iter().filter_map(|link| {
-            let (from, to) = (alone(link.from)?, alone(link.to)?);
+            let (from, to) = (self.alone(link.from)?, self.alone(link.to)?);
             // What goes over thousands of links lets none of them glow.
-            (!(gossip.contains(&from) && gossip.contains(&to))).then_some((from, to, link.messages))
+            if gossips(from) && gossips(to) {
+                return None;
+            }
+            let id = |place| self.units().nth(place).map(|unit| unit.id);
+            Some((id(from)?, id(to)?, link.messages))
         });
         let mut carried: Vec<_> = apart.collect();
         if !self.units().iter().any(|unit| unit.shares) {

@@ -14,6 +14,7 @@ use limpid_core::machine::Endpoint;
 use limpid_core::sim::{
     HostId, HostView, ProcId, ProcState, ProcView, Scenario, World, resolve_path,
 };
+use limpid_core::sorted::SortedMap;
 
 use crate::kinds::{Kind, shell};
 use crate::layout::Part;
@@ -51,7 +52,13 @@ pub(crate) struct Unit {
 
 /// All units: host by host in the scenario's order.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Units(Vec<Unit>);
+pub(crate) struct Units {
+    list: Vec<Unit>,
+    /// The place of each in the list. A frame looks up thousands.
+    places: SortedMap<BodyId, usize>,
+    /// The place of the first unit of each host, by the host's number.
+    first: Vec<Option<usize>>,
+}
 
 impl Units {
     /// The units of a World as it is.
@@ -100,15 +107,26 @@ impl Units {
                 primaries.push(said("replicaof").or_else(in_cluster));
             }
         }
-        let mut units = Units(units);
+        let mut units = Units::listed(units);
         for (index, primary) in primaries.into_iter().enumerate() {
             let home = primary.and_then(|primary| {
                 let (host, port) = primary.split_once(' ')?;
                 units.at(world.scenario(), host, port.trim().parse().ok()?)
             });
-            units.0[index].home = home;
+            units.list[index].home = home;
         }
         units
+    }
+
+    fn listed(list: Vec<Unit>) -> Self {
+        let places = list.iter().enumerate().map(|(place, unit)| (unit.id, place)).collect();
+        let mut first = Vec::new();
+        for (place, unit) in list.iter().enumerate() {
+            let host = usize::from(unit.host.0);
+            first.resize(first.len().max(host + 1), None);
+            first[host].get_or_insert(place);
+        }
+        Units { list, places, first }
     }
 
     /// Numbers that change when processes come, begin to listen, or, if a shell has started them, go.
@@ -121,22 +139,37 @@ impl Units {
 
     /// Every unit.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Unit> {
-        self.0.iter()
+        self.list.iter()
     }
 
     /// The servers among them.
     pub(crate) fn servers(&self) -> impl Iterator<Item = &Unit> {
-        self.0.iter().filter(|unit| unit.kind.part == Part::Server)
+        self.list.iter().filter(|unit| unit.kind.part == Part::Server)
     }
 
     /// Whether there are Sentinels.
     pub(crate) fn has_sentinels(&self) -> bool {
-        self.0.iter().any(|unit| unit.kind.part == Part::Sentinel)
+        self.list.iter().any(|unit| unit.kind.part == Part::Sentinel)
     }
 
     /// A unit by its id.
     pub(crate) fn get(&self, id: BodyId) -> Option<&Unit> {
-        self.0.iter().find(|unit| unit.id == id)
+        self.list.get(self.place(id)?)
+    }
+
+    /// The place of a unit in the list.
+    pub(crate) fn place(&self, id: BodyId) -> Option<usize> {
+        self.places.get(&id).copied()
+    }
+
+    /// The unit at a place in the list.
+    pub(crate) fn nth(&self, place: usize) -> Option<&Unit> {
+        self.list.get(place)
+    }
+
+    /// The place of the first unit of a host.
+    pub(crate) fn place_of_host(&self, host: HostId) -> Option<usize> {
+        self.first.get(usize::from(host.0)).copied().flatten()
     }
 
     /// The name of a unit; empty if there is none of that id.
@@ -146,7 +179,7 @@ impl Units {
 
     /// A unit by its name.
     pub(crate) fn named(&self, name: &str) -> Option<&Unit> {
-        self.0.iter().find(|unit| unit.name == name)
+        self.list.iter().find(|unit| unit.name == name)
     }
 
     /// The unit at a host's name or address and a port.
@@ -159,11 +192,11 @@ impl Units {
     /// not say on which host: it stands for the only unit with that port, if there is only one.
     pub(crate) fn at_address(&self, ip: IpAddr, port: u16) -> Option<BodyId> {
         if ip.is_loopback() {
-            let mut there = self.0.iter().filter(|unit| unit.port == Some(port));
+            let mut there = self.list.iter().filter(|unit| unit.port == Some(port));
             return there.next().filter(|_| there.next().is_none()).map(|unit| unit.id);
         }
         let at = |unit: &&Unit| ip == unit.ip && (!unit.shares || unit.port == Some(port));
-        self.0.iter().find(at).map(|unit| unit.id)
+        self.list.iter().find(at).map(|unit| unit.id)
     }
 
     /// The unit that a process belongs to: its own, else that of its host.
@@ -174,14 +207,14 @@ impl Units {
 
     /// The first unit of a host: the host's own, if it has one.
     pub(crate) fn of_host(&self, host: HostId) -> Option<BodyId> {
-        self.0.iter().find(|unit| unit.host == host).map(|unit| unit.id)
+        self.nth(self.place_of_host(host)?).map(|unit| unit.id)
     }
 
     /// The unit at the end of the configuration's chain of primaries.
     pub(crate) fn root(&self, id: BodyId) -> BodyId {
         let mut at = id;
         // A ring of primaries has no end.
-        for _ in 0..self.0.len() {
+        for _ in 0..self.list.len() {
             match self.get(at).and_then(|unit| unit.home) {
                 Some(home) => at = home,
                 None => break,
@@ -353,6 +386,20 @@ mod tests {
         assert_eq!(machines.shard(id("machine-2:6379")), 1);
         assert_eq!(machines.at_address([10, 0, 0, 1].into(), 6380), Some(id("machine-1:6380")));
         assert_eq!(machines.at_address([10, 0, 0, 1].into(), 7000), None);
+    }
+
+    #[test]
+    fn a_unit_is_found_by_its_id_its_place_and_its_host() {
+        for scenario in [lab::replicas(2), lab::machines(3)] {
+            let units = units(scenario);
+            for (place, unit) in units.iter().enumerate() {
+                assert_eq!(units.place(unit.id), Some(place), "{}", unit.name);
+                assert_eq!(units.get(unit.id), Some(unit));
+                let first = units.iter().find(|other| other.host == unit.host);
+                assert_eq!(units.of_host(unit.host), first.map(|unit| unit.id), "{}", unit.name);
+            }
+            assert_eq!(units.of_host(HostId(u16::MAX)), None);
+        }
     }
 
     #[test]
