@@ -329,7 +329,8 @@ impl<T> Peer<T> {
     }
 
     /// Adds bytes to the last request, which was given to [`Peer::request_encoded`] without its end:
-    /// so a large one need not be in memory at once. The limit of the outbox does not hold here.
+    /// so a large one need not be in memory at once. Or adds requests behind it that the server is known
+    /// not to answer. The limit of the outbox does not hold here.
     pub fn extend_request(&mut self, bytes: &[u8]) {
         if self.conn.is_some() {
             self.write(bytes);
@@ -462,6 +463,11 @@ impl<T> Peer<T> {
     /// The next thing that happened.
     pub fn poll_event(&mut self) -> Option<Event<T>> {
         self.events.pop_front()
+    }
+
+    /// How many bytes wait to be sent.
+    pub fn unsent(&self) -> usize {
+        self.outbox.len()
     }
 
     /// Bytes that wait to be sent.

@@ -45,7 +45,7 @@ impl Server {
         }
         match self.peer_kind(conn) {
             Some(PeerKind::Bus) => self.bus_input(now, conn, input),
-            Some(PeerKind::Export) => self.export_input(now, conn, input),
+            Some(PeerKind::Export) => self.export_input(now, input),
             Some(PeerKind::Migrate) => self.migrate_input(now, conn, input),
             Some(PeerKind::Primary) => match input {
                 PeerInput::Connected { local, peer } => self.link_connected(now, conn, local, peer),

@@ -1,18 +1,20 @@
 //! The source of a move of slots: a connection to the target, a snapshot, the changes behind it, and
 //! the moment at which the slots change hands.
 
+use core::iter;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::{LEAST_CLOSED, MOST_CLOSED, Record};
 use crate::cluster::Cluster;
 use crate::command::effects::{Followers, Propagated};
-use crate::command::feed::{write_request, write_words};
+use crate::command::feed::write_request;
 use crate::command::find_keys;
 use crate::front::{PeerInput, Service};
-use crate::machine::{Address, Close, ConnId, Endpoint, LogLevel, Outbox, Output};
-use crate::resp::number::parse_i64;
+use crate::machine::{Address, ConnId, Endpoint, LogLevel, Outbox};
+use crate::peer::{CloseReason, Event, Peer, PeerConfig, Preamble};
 use crate::resp::request::Args;
+use crate::resp::value::{Limits, Value};
 use crate::server::persistence::snapshot::{Failure, Purpose};
 use crate::server::replication::address_of_name;
 use crate::server::{Redis, Server};
@@ -31,19 +33,15 @@ const MOST_CHANGES: usize = 256 << 20;
 const FEW_UNSENT: usize = 64 << 10;
 const MOST_ROUNDS: u32 = 20;
 
-/// The longest line that is an answer.
-const MAX_LINE: usize = 4096;
+/// The largest reply that is accepted: every request is answered by a line.
+const LIMITS: Limits = Limits { depth: 1, string: 4096, elements: 16, line: 4096 };
 
 /// A move of slots from this node.
 #[derive(Clone, Debug)]
 pub(super) struct Export {
     pub(super) record: Record,
-    pub(super) conn: Option<ConnId>,
-    outbox: Outbox,
-    /// The beginning of an answer.
-    line: Vec<u8>,
-    /// How many answers come before the one that counts: that to AUTH.
-    greetings: u32,
+    /// The connection to the target. A request's token is the stage in which its reply is waited for.
+    peer: Option<Peer<Stage>>,
     stage: Stage,
     /// What has changed since the snapshot began.
     changes: Vec<u8>,
@@ -94,15 +92,22 @@ impl Export {
     pub(super) fn new(record: Record) -> Self {
         Self {
             record,
-            conn: None,
-            outbox: Outbox::default(),
-            line: Vec::new(),
-            greetings: 0,
+            peer: None,
             stage: Stage::Queued,
             changes: Vec::new(),
             rounds: 0,
             deadline: Mono::default(),
         }
+    }
+
+    /// Whether a connection is the one to the target.
+    pub(super) fn has_conn(&self, conn: ConnId) -> bool {
+        self.peer.as_ref().is_some_and(|peer| peer.is(conn))
+    }
+
+    /// Bytes that wait to be sent.
+    fn unsent(&self) -> usize {
+        self.peer.as_ref().map_or(0, Peer::unsent)
     }
 
     /// Whether changes are sent after the snapshot.
@@ -221,31 +226,50 @@ impl Server {
             Some(ip) => Address::Endpoint(Endpoint::Ip(SocketAddr::new(ip, view.port))),
             None => Address::Name { host: view.ip, port: view.port },
         };
+        let settings = self.config.settings();
+        let preamble = match &settings.masterauth {
+            Some(password) => Preamble::new().auth(settings.masteruser.as_deref(), password),
+            None => Preamble::new(),
+        };
+        let outbox_limit = usize::MAX;
+        let config = PeerConfig { preamble, outbox_limit, limits: LIMITS, ..PeerConfig::new(to) };
         let conn = self.new_conn();
+        let mut peer = Peer::new(config);
+        peer.connect(now.mono, conn);
         if let Some(export) = self.export() {
-            export.conn = Some(conn);
+            export.peer = Some(peer);
         }
         let patience = self.closed_time();
         self.export_becomes(now, Stage::Connecting, patience);
-        self.outputs.push_back(Output::Connect { conn, to, from: None });
+        self.with_target(|_| ());
+    }
+
+    /// Does something with the connection to the target.
+    fn with_target<R>(&mut self, what: impl FnOnce(&mut Peer<Stage>) -> R) -> Option<R> {
+        let peer = self.service.cluster.as_mut()?.handover.exports.front_mut()?.peer.as_mut()?;
+        let result = what(peer);
+        if peer.unsent() > WINDOW / 2 {
+            peer.outbox().set_low_water(WINDOW / 2);
+        }
+        self.outputs.extend(iter::from_fn(|| peer.poll_output()));
+        Some(result)
     }
 
     /// Something happened on the connection to the target.
-    pub(in crate::server) fn export_input(
-        &mut self,
-        now: Now<'_>,
-        conn: ConnId,
-        input: PeerInput<'_>,
-    ) {
+    pub(in crate::server) fn export_input(&mut self, now: Now<'_>, input: PeerInput<'_>) {
+        let mono = now.mono;
         match input {
-            PeerInput::Connected { .. } => self.establish_export(now),
-            PeerInput::Received(bytes) => self.export_received(now, bytes),
+            PeerInput::Connected { local, peer: there } => {
+                self.with_target(|peer| peer.connected(mono, local, there));
+            }
+            PeerInput::Received(bytes) => {
+                self.with_target(|peer| peer.received(mono, bytes));
+            }
             PeerInput::Ended => {
-                self.outputs.push_back(Output::Close { conn, how: Close::Now });
-                self.export_lost(now, "the target has closed the connection".to_owned());
+                self.with_target(|peer| peer.ended(mono));
             }
             PeerInput::ConnectFailed(error) | PeerInput::Closed(error) => {
-                self.export_lost(now, format!("the connection to the target is gone: {error}"));
+                self.with_target(|peer| peer.gone(mono, error));
             }
             PeerInput::Drained => {
                 let patience = self.export_patience();
@@ -255,54 +279,54 @@ impl Server {
             }
             PeerInput::Accepted { .. } => {}
         }
+        // The next move in the queue has no connection yet.
+        while let Some(Some(event)) = self.with_target(Peer::poll_event) {
+            self.export_event(now, event);
+        }
+    }
+
+    fn export_event(&mut self, now: Now<'_>, event: Event<Stage>) {
+        match event {
+            Event::Connected { .. } => self.establish_export(now),
+            Event::Reply { value: Value::Error(text), .. } => {
+                let text = String::from_utf8_lossy(&text).into_owned();
+                self.end_export(now, Some(format!("the target answered: {text}")));
+            }
+            Event::Reply { token: Stage::Establishing, .. } => self.begin_slots_snapshot(now),
+            Event::Reply { token: Stage::CatchingUp, .. } => self.caught_up(now),
+            Event::Reply { token: Stage::Draining, value, .. } => self.target_has_all(now, &value),
+            Event::Reply { token: Stage::TakingOver, .. } => self.end_export(now, None),
+            Event::Reply { .. } | Event::Refused { .. } | Event::Push(_) => {
+                let why = "the target answers what was not asked";
+                self.end_export(now, Some(why.to_owned()));
+            }
+            Event::Closed { reason, .. } => {
+                if self.export().is_some_and(|export| !export.is_uncertain()) {
+                    let why = format!("the connection to the target is gone: {reason}");
+                    self.end_export(now, Some(why));
+                }
+            }
+        }
     }
 
     /// What waits to be sent to the target.
     pub(in crate::server) fn export_outbox(&mut self) -> Option<&mut Outbox> {
-        self.export().map(|export| &mut export.outbox)
+        Some(self.export()?.peer.as_mut()?.outbox())
     }
 
-    fn export_lost(&mut self, now: Now<'_>, why: String) {
-        let Some(export) = self.export() else { return };
-        export.conn = None;
-        if !export.is_uncertain() {
-            self.end_export(now, Some(why));
-        }
+    /// Asks the target something. The reply is waited for in this stage.
+    fn ask_target(&mut self, now: Now<'_>, words: &[&[u8]], stage: Stage, within: Duration) {
+        self.with_target(|peer| peer.request(now.mono, words, stage));
+        self.export_becomes(now, stage, within);
     }
 
-    /// Sends requests to the target.
-    fn export_says(&mut self, requests: &[&[&[u8]]]) {
-        let mut bytes = Vec::new();
-        for words in requests {
-            write_words(&mut bytes, words.iter().copied());
-        }
-        self.export_sends(&bytes);
-    }
-
-    fn export_sends(&mut self, bytes: &[u8]) {
-        let Some(export) = self.export() else { return };
-        let Some(conn) = export.conn else { return };
-        export.outbox.write(bytes);
-        if export.outbox.len() > WINDOW / 2 {
-            export.outbox.set_low_water(WINDOW / 2);
-        }
-        self.outputs.push_back(Output::Send { conn });
+    /// Sends commands that are not answered.
+    fn tell_target(&mut self, bytes: &[u8]) {
+        self.with_target(|peer| peer.extend_request(bytes));
     }
 
     fn establish_export(&mut self, now: Now<'_>) {
-        let settings = self.config.settings();
-        let login =
-            settings.masterauth.clone().map(|password| (settings.masteruser.clone(), password));
         let Some(record) = self.export().map(|export| export.record.clone()) else { return };
-        if let Some((user, password)) = &login {
-            match user {
-                Some(user) => self.export_says(&[&[b"AUTH", user, password]]),
-                None => self.export_says(&[&[b"AUTH", password]]),
-            }
-            if let Some(export) = self.export() {
-                export.greetings = 1;
-            }
-        }
         let numbers: Vec<String> = record
             .slots
             .ranges()
@@ -312,48 +336,8 @@ impl Server {
         let mut words: Vec<&[u8]> = vec![b"CLUSTER", b"SYNCSLOTS", b"ESTABLISH", b"SOURCE"];
         words.extend([source.as_bytes(), b"NAME", record.name.as_bytes(), b"SLOTSRANGE"]);
         words.extend(numbers.iter().map(|number| number.as_bytes()));
-        self.export_says(&[&words]);
         let patience = self.export_patience();
-        self.export_becomes(now, Stage::Establishing, patience);
-    }
-
-    /// The target has answered.
-    fn export_received(&mut self, now: Now<'_>, bytes: &[u8]) {
-        let Some(export) = self.export() else { return };
-        export.line.extend_from_slice(bytes);
-        while let Some(export) = self.export()
-            && let Some(end) = memchr::memchr(b'\n', &export.line)
-        {
-            let line: Vec<u8> = export.line.drain(..=end).collect();
-            let name = export.record.name.clone();
-            self.export_answered(now, line.trim_ascii());
-            // The next one in the queue has a connection of its own.
-            if self.export().is_none_or(|export| export.record.name != name) {
-                return;
-            }
-        }
-        if self.export().is_some_and(|export| export.line.len() > MAX_LINE) {
-            self.end_export(now, Some("what the target answers is no answer".to_owned()));
-        }
-    }
-
-    fn export_answered(&mut self, now: Now<'_>, line: &[u8]) {
-        if let Some(text) = line.strip_prefix(b"-") {
-            let text = String::from_utf8_lossy(text).into_owned();
-            return self.end_export(now, Some(format!("the target answered: {text}")));
-        }
-        let Some(export) = self.export() else { return };
-        if export.greetings > 0 {
-            export.greetings -= 1;
-            return;
-        }
-        match export.stage {
-            Stage::Establishing => self.begin_slots_snapshot(now),
-            Stage::CatchingUp => self.caught_up(now),
-            Stage::Draining => self.target_has_all(now, line),
-            Stage::TakingOver => self.end_export(now, None),
-            _ => self.end_export(now, Some("the target answers what was not asked".to_owned())),
-        }
+        self.ask_target(now, &words, Stage::Establishing, patience);
     }
 
     fn begin_slots_snapshot(&mut self, now: Now<'_>) {
@@ -374,12 +358,12 @@ impl Server {
         let export = node.and_then(|node| node.handover.exports.front());
         export
             .filter(|export| export.stage == Stage::Snapshot)
-            .map_or(0, |export| WINDOW.saturating_sub(export.outbox.len()))
+            .map_or(0, |export| WINDOW.saturating_sub(export.unsent()))
     }
 
     /// Sends bytes of the snapshot.
     pub(in crate::server) fn slots_snapshot_bytes(&mut self, bytes: &[u8]) {
-        self.export_sends(bytes);
+        self.tell_target(bytes);
     }
 
     /// The snapshot has ended: what has changed meanwhile follows.
@@ -399,20 +383,20 @@ impl Server {
             return self.end_export(now, Some(why.to_owned()));
         }
         let changes = self.export().map(|export| core::mem::take(&mut export.changes));
-        self.export_sends(&changes.unwrap_or_default());
+        self.tell_target(&changes.unwrap_or_default());
         self.ask_to_catch_up(now);
     }
 
     fn ask_to_catch_up(&mut self, now: Now<'_>) {
-        self.export_says(&[&[b"CLUSTER", b"SYNCSLOTS", b"SNAPSHOT-EOF"]]);
         let patience = self.export_patience();
-        self.export_becomes(now, Stage::CatchingUp, patience);
+        let words: [&[u8]; 3] = [b"CLUSTER", b"SYNCSLOTS", b"SNAPSHOT-EOF"];
+        self.ask_target(now, &words, Stage::CatchingUp, patience);
     }
 
     fn caught_up(&mut self, now: Now<'_>) {
         let Some(export) = self.export() else { return };
         export.rounds += 1;
-        if export.outbox.len() > FEW_UNSENT && export.rounds < MOST_ROUNDS {
+        if export.unsent() > FEW_UNSENT && export.rounds < MOST_ROUNDS {
             return self.ask_to_catch_up(now);
         }
         let patience = self.export_patience();
@@ -426,28 +410,31 @@ impl Server {
     fn close_slots(&mut self, now: Now<'_>) {
         let Some(slots) = self.export().map(|export| export.record.slots.clone()) else { return };
         self.with_cluster(now, |state, _| state.close_slots(Some(slots)));
-        self.export_says(&[&[b"CLUSTER", b"SYNCSLOTS", b"DRAIN"]]);
         let closed = self.closed_time();
-        self.export_becomes(now, Stage::Draining, closed);
+        self.ask_target(now, &[b"CLUSTER", b"SYNCSLOTS", b"DRAIN"], Stage::Draining, closed);
     }
 
     /// The target has everything, and says in which epoch it will own the slots. The time for which they
     /// stay closed begins anew, and the target, which has answered before now, has half of it.
-    fn target_has_all(&mut self, now: Now<'_>, line: &[u8]) {
-        let epoch = line.strip_prefix(b":").and_then(parse_i64);
-        let Some(epoch) = epoch.and_then(|epoch| u64::try_from(epoch).ok()) else {
+    fn target_has_all(&mut self, now: Now<'_>, reply: &Value) {
+        let epoch = match reply {
+            Value::Integer(epoch) => u64::try_from(*epoch).ok(),
+            _ => None,
+        };
+        let Some(epoch) = epoch else {
             let why = "the target does not say in which epoch it would own the slots";
             return self.end_export(now, Some(why.to_owned()));
         };
         self.with_cluster(now, |state, local| state.announce_epoch(local, epoch));
         let closed = self.closed_time();
         let half = (closed.as_millis() / 2).to_string();
-        self.export_says(&[&[b"CLUSTER", b"SYNCSLOTS", b"TAKEOVER", half.as_bytes()]]);
-        self.export_becomes(now, Stage::TakingOver, closed);
+        let words: [&[u8]; 4] = [b"CLUSTER", b"SYNCSLOTS", b"TAKEOVER", half.as_bytes()];
+        self.ask_target(now, &words, Stage::TakingOver, closed);
     }
 
     /// The move at work has ended: well, or for this reason.
     pub(super) fn end_export(&mut self, now: Now<'_>, failure: Option<String>) {
+        self.with_target(|peer| peer.close(CloseReason::Requested));
         let Some(node) = &mut self.service.cluster else { return };
         let Some(mut export) = node.handover.exports.pop_front() else { return };
         let snapshot = export.stage == Stage::Snapshot;
@@ -463,9 +450,6 @@ impl Server {
         }
         let succeeded = failure.is_none();
         export.record.message = failure.unwrap_or_default();
-        if let Some(conn) = export.conn {
-            self.outputs.push_back(Output::Close { conn, how: Close::Now });
-        }
         let was_closed = export.is_closed();
         if let Some(node) = &mut self.service.cluster {
             node.handover.remember(export.record);
@@ -536,8 +520,8 @@ impl Server {
         } else {
             let mut bytes = Vec::new();
             write_request(&mut bytes, args);
-            self.export_sends(&bytes);
-            self.export().map_or(0, |export| export.outbox.len())
+            self.tell_target(&bytes);
+            self.export().map_or(0, |export| export.unsent())
         };
         if waiting > MOST_CHANGES {
             let why = "more is written than the target takes";

@@ -136,7 +136,7 @@ impl Handover {
 
     /// Whether a connection is the one to the target of a move.
     pub(super) fn has_conn(&self, conn: ConnId) -> bool {
-        self.exports.front().is_some_and(|export| export.conn == Some(conn))
+        self.exports.front().is_some_and(|export| export.has_conn(conn))
     }
 
     /// Whether one of these slots moves already.
