@@ -61,6 +61,8 @@ impl Tty {
     const INPUT: usize = 64 << 10;
     /// The longest escape sequence whose end is waited for.
     const SEQUENCE: usize = 64;
+    /// Whether anything is ever shown: what runs at a terminal is a shell, or was started by one.
+    const SHOWS: bool = cfg!(feature = "shell");
 
     pub(super) fn new(name: &str, host: HostId, columns: u16, rows: u16) -> Self {
         let (columns, rows) = (at_least_one(columns), at_least_one(rows));
@@ -119,6 +121,9 @@ impl Tty {
 
     /// All its text, with what scrolled off the screen, without trailing blanks.
     pub fn text(&self) -> String {
+        if !Self::SHOWS {
+            return String::new();
+        }
         let formatted = reflow::lines(&self.screen);
         let plain: String = vt100::capture::basic_formatted_to_plain(&formatted).collect();
         let mut text = String::new();
@@ -139,13 +144,16 @@ impl Tty {
 
     pub(super) fn set_size(&mut self, columns: u16, rows: u16) {
         (self.columns, self.rows) = (at_least_one(columns), at_least_one(rows));
-        if self.screen.size() != (self.rows, self.columns) {
+        if Self::SHOWS && self.screen.size() != (self.rows, self.columns) {
             self.screen = Arc::new(reflow::reflowed(&self.screen, self.rows, self.columns));
         }
     }
 
     /// Shows bytes that a program wrote. A line feed also goes to the line's beginning.
     pub(super) fn show(&mut self, bytes: &[u8]) {
+        if !Self::SHOWS {
+            return;
+        }
         self.shown += bytes.len() as u64;
         let mut all = core::mem::take(&mut self.incomplete);
         for &byte in bytes {
