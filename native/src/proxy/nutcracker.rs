@@ -170,25 +170,29 @@ impl Arguments {
         };
         let mut parser = lexopt::Parser::from_args(args);
         while let Some(arg) = parser.next().map_err(|e| e.to_string())? {
-            match arg {
-                Short('h') | Long("help") => parsed.show = Some(Show::Help),
-                Short('V') | Long("version") => {
+            let letter = match arg {
+                Short(letter) => letter,
+                Long(name) => named(name)?,
+                // Words behind the options mean nothing to it.
+                Value(_) => continue,
+            };
+            match letter {
+                'h' => parsed.show = Some(Show::Help),
+                'V' => {
                     parsed.show = parsed.show.or(Some(Show::Version));
                 }
-                Short('D') | Long("describe-stats") => parsed.show = Some(Show::Stats),
-                Short('t') | Long("test-conf") => parsed.test = true,
-                Short('d') | Long("daemonize") => parsed.daemonize = true,
-                Short('v') | Long("verbose") => {
+                'D' => parsed.show = Some(Show::Stats),
+                't' => parsed.test = true,
+                'd' => parsed.daemonize = true,
+                'v' => {
                     let level = number(&mut parser, 'v')?;
                     parsed.verbosity = u8::try_from(level).unwrap_or(Log::MOST);
                 }
-                Short('o') | Long("output") => {
+                'o' => {
                     parsed.output = Some(text(&mut parser, 'o', "a file name")?.into());
                 }
-                Short('c') | Long("conf-file") => {
-                    parsed.file = text(&mut parser, 'c', "a file name")?
-                }
-                Short('s') | Long("stats-port") => {
+                'c' => parsed.file = text(&mut parser, 'c', "a file name")?,
+                's' => {
                     let port = number(&mut parser, 's')?;
                     parsed.stats_port = u16::try_from(port)
                         .ok()
@@ -196,14 +200,14 @@ impl Arguments {
                         .ok_or_else(|| format!("option -s value {port} is not a valid port"))?;
                 }
                 // Statistics are as new as the question, so there is nothing to gather.
-                Short('i') | Long("stats-interval") => drop(number(&mut parser, 'i')?),
-                Short('a') | Long("stats-addr") => {
+                'i' => drop(number(&mut parser, 'i')?),
+                'a' => {
                     parsed.stats_addr = text(&mut parser, 'a', "a string")?;
                 }
-                Short('p') | Long("pid-file") => {
+                'p' => {
                     parsed.pidfile = Some(text(&mut parser, 'p', "a file name")?);
                 }
-                Short('m') | Long("mbuf-size") => {
+                'm' => {
                     let size = number(&mut parser, 'm')?;
                     if !MBUF_RANGE.contains(&size) {
                         return Err(format!(
@@ -214,13 +218,37 @@ impl Arguments {
                     }
                     parsed.mbuf_size = size as usize;
                 }
-                Short(letter) => return Err(format!("invalid option -- '{letter}'")),
-                Long(name) => return Err(format!("invalid option -- '{name}'")),
-                // Words behind the options mean nothing to it.
-                Value(_) => {}
+                letter => return Err(format!("invalid option -- '{letter}'")),
             }
         }
         Ok(parsed)
+    }
+}
+
+/// The long names of the options and their letters.
+const NAMES: [(&str, char); 13] = [
+    ("help", 'h'),
+    ("version", 'V'),
+    ("test-conf", 't'),
+    ("daemonize", 'd'),
+    ("describe-stats", 'D'),
+    ("verbose", 'v'),
+    ("output", 'o'),
+    ("conf-file", 'c'),
+    ("stats-port", 's'),
+    ("stats-interval", 'i'),
+    ("stats-addr", 'a'),
+    ("pid-file", 'p'),
+    ("mbuf-size", 'm'),
+];
+
+/// The letter of a long option, of which so much must be written that only one can be meant.
+fn named(name: &str) -> Result<char, String> {
+    let exact = NAMES.iter().find(|(long, _)| *long == name);
+    let mut begun = NAMES.iter().filter(|(long, _)| long.starts_with(name));
+    match exact.or_else(|| begun.next().filter(|_| begun.next().is_none())) {
+        Some((_, letter)) => Ok(*letter),
+        None => Err(format!("invalid option -- '{name}'")),
     }
 }
 
@@ -232,4 +260,18 @@ fn text(parser: &mut lexopt::Parser, option: char, what: &str) -> Result<String,
 fn number(parser: &mut lexopt::Parser, option: char) -> Result<u32, String> {
     let value = text(parser, option, "a number")?;
     value.parse().map_err(|_| format!("option -{option} requires a number"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::named;
+
+    #[test]
+    fn a_long_option_may_be_cut_as_far_as_it_is_clear() {
+        assert_eq!(named("verbose"), Ok('v'));
+        assert_eq!(named("verb"), Ok('v'));
+        assert_eq!(named("stats-p"), Ok('s'));
+        assert_eq!(named("ver"), Err("invalid option -- 'ver'".to_owned()));
+        assert_eq!(named("nosuch"), Err("invalid option -- 'nosuch'".to_owned()));
+    }
 }

@@ -191,7 +191,7 @@ impl Writer {
 
 impl Cluster {
     /// Moves slots from one primary to another with Debian's redis-cli.
-    pub(super) fn reshard(&self, from: usize, to: usize, slots: u32) {
+    pub(crate) fn reshard(&self, from: usize, to: usize, slots: u32) {
         // Replicas hear by gossip of what moved before; until then the tool refuses to begin.
         let check = || super::cli_output(&["--cluster", "check", &super::address(&self.nodes[0])]);
         until(|| check().1, || check().0);

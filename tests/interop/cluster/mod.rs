@@ -20,7 +20,7 @@ use limpid_tests::wait::{until, until_some};
 /// `cluster-node-timeout` in milliseconds.
 const TIMEOUT: &str = "2000";
 /// The same where no node may be held to be dead because the machine is busy.
-const PATIENT: &str = "6000";
+pub(crate) const PATIENT: &str = "6000";
 
 const LIMPID: [Kind; 6] = [Limpid; 6];
 /// Primaries, then their replicas; each pairs with one of the other kind somewhere.
@@ -28,18 +28,18 @@ const MIXED: [Kind; 6] = [Limpid, Redis, Limpid, Redis, Limpid, Limpid];
 const OTHER_WAY: [Kind; 6] = [Redis, Limpid, Redis, Limpid, Redis, Limpid];
 
 /// A cluster of three primaries with a replica each.
-struct Cluster {
-    nodes: Vec<Process>,
+pub(crate) struct Cluster {
+    pub(crate) nodes: Vec<Process>,
 }
 
 impl Cluster {
     /// Builds it with `redis-cli --cluster create`.
-    fn create(kinds: &[Kind]) -> Cluster {
+    pub(crate) fn create(kinds: &[Kind]) -> Cluster {
         Cluster::create_with(kinds, TIMEOUT)
     }
 
     /// The same with another `cluster-node-timeout`.
-    fn create_with(kinds: &[Kind], timeout: &str) -> Cluster {
+    pub(crate) fn create_with(kinds: &[Kind], timeout: &str) -> Cluster {
         let start = |kind: &Kind| {
             Process::node(
                 *kind,
@@ -142,7 +142,7 @@ fn address(node: &Process) -> String {
     format!("127.0.0.1:{}", node.port())
 }
 
-fn call(node: &Process, line: &str) -> Value {
+pub(crate) fn call(node: &Process, line: &str) -> Value {
     Client::new(node.connect()).call(&line.split(' ').collect::<Vec<_>>())
 }
 
@@ -150,7 +150,7 @@ fn error(text: &str) -> Value {
     Value::Error(text.into())
 }
 
-fn text(node: &Process, line: &str) -> String {
+pub(crate) fn text(node: &Process, line: &str) -> String {
     String::from_utf8_lossy(call(node, line).bytes().unwrap_or_default()).into_owned()
 }
 

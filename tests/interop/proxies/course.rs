@@ -20,7 +20,7 @@ fn named(
     (Program::start(&path, args, files, port), dir)
 }
 
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     String::from_utf8_lossy(value.bytes().unwrap_or_default()).into_owned()
 }
 
@@ -56,14 +56,14 @@ fn twemproxy_shards_over_two_servers_and_refuses_what_it_cannot_shard() {
 }
 
 /// Two groups and three Sentinels that watch them.
-struct Groups {
-    masters: [Program; 2],
-    slaves: [Program; 2],
-    sentinels: Vec<Program>,
+pub(super) struct Groups {
+    pub(super) masters: [Program; 2],
+    pub(super) slaves: [Program; 2],
+    pub(super) sentinels: Vec<Program>,
 }
 
 impl Groups {
-    fn start() -> Groups {
+    pub(super) fn start() -> Groups {
         let [a, b, c, d] = ports();
         let masters = [redis(a, &[]), redis(c, &[])];
         let follow =
@@ -103,7 +103,7 @@ impl Groups {
     }
 
     /// predixy in front of some of the groups.
-    fn predixy(&self, groups: &[&str]) -> (Program, tempfile::TempDir) {
+    pub(super) fn predixy(&self, groups: &[&str]) -> (Program, tempfile::TempDir) {
         let [listen] = ports();
         let main = format!("Name PredixyExample\nBind 127.0.0.1:{listen}\nInclude sentinel.conf\n");
         let sentinels: String =

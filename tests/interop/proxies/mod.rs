@@ -2,6 +2,8 @@
 //! them.
 
 mod course;
+mod crowd;
+mod faults;
 mod mirror;
 mod reload;
 
