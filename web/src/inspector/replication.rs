@@ -141,7 +141,7 @@ fn side_by_side(page: &Page, body: BodyId, locale: Locale) -> Html {
                     html! {
                         <tr key={id.to_string()} class={(*id == body).then_some("own")}>
                             <td>{ name }if !role.is_empty() { <span class="dim">{ format!(" · {role}") }</span> }</td>
-                            <td class={other.then_some("other")}>{ stream }</td>
+                            <td class={classes!("id", other.then_some("other"))}>{ stream }</td>
                             <td class="num">{ figures::count(u64::try_from(view.offset).unwrap_or_default()) }</td>
                             <td class="num">{ match behind {
                                 0 => "–".to_owned(),
