@@ -43,7 +43,12 @@ pub(crate) fn columns(cast: &Cast<'_>) -> Vec<Point> {
             // several, so that its line to one does not run through another.
             Room::Tall if !proxies.is_empty() => {
                 let beside = (proxies.len() - 1) as f64 / 2.0;
-                let row = if proxies.len() > 1 { apart * 0.5 } else { apart };
+                // On the machine of a proxy it stands in the proxy's row: the plate around both would
+                // reach up to the clients.
+                let machine = seats[shell].machine;
+                let shares = proxies.iter().any(|&proxy| seats[proxy].machine == machine);
+                let above = proxies.len() > 1 && !(machine.is_some() && shares);
+                let row = if above { apart * 0.5 } else { apart };
                 put(shell, row, (beside + i as f64 + 1.2) * abreast);
             }
             Room::Tall => put(shell, x, i as f64 * 76.0),
