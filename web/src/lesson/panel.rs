@@ -31,6 +31,12 @@ fn draw_panel(page: &Page) -> Html {
         None => study.room.title(locale),
     };
     let inside = study.open.is_some() || !matches!(study.room, Room::Contents);
+    // Each has a pane of its own, which begins at its top.
+    let shown = match (&study.open, &study.room) {
+        (Some(open), _) => open.id.clone(),
+        (None, Room::Contents) => "contents".to_owned(),
+        (None, room) => room.title(locale),
+    };
     let on = |act: fn(&Page)| {
         let page = page.clone();
         Callback::from(move |_: MouseEvent| act(&page))
@@ -60,7 +66,7 @@ fn draw_panel(page: &Page) -> Html {
                     { glyph(Icon::Close) }
                 </button>
             </header>
-            <div class="pane" tabindex="0">
+            <div class="pane" tabindex="0" key={shown}>
                 if let Some(trouble) = &study.trouble {
                     <p class="empty" role="alert">
                         { locale.fill(words::TROUBLE, &[("what", trouble)]) }
@@ -131,6 +137,9 @@ fn one_step(page: &Page, locale: Locale, open: &Open, number: usize, step: &Step
             <button class="title" aria-expanded={shown.to_string()} onclick={unfold}>
                 { tick(locale, number < done) }<span>{ &step.title }</span>
             </button>
+            if state == "now" && number > 0 {
+                <Reached />
+            }
             if shown {
                 <div class="body">
                     { text::blocks(page, &step.text) }
@@ -198,6 +207,24 @@ fn Because(props: &BecauseProps) -> Html {
         }
     });
     html! { <div class="because" role="status" ref={place}>{ props.children.clone() }</div> }
+}
+
+/// Where the present step begins. When one comes to it, it is scrolled into view, with some of what
+/// is below; what was just done stays in view above, as far as there is room.
+#[component]
+fn Reached() -> Html {
+    let place = use_node_ref();
+    use_effect_with((), {
+        let place = place.clone();
+        move |()| {
+            if let Some(element) = place.cast::<web_sys::Element>() {
+                let options = web_sys::ScrollIntoViewOptions::new();
+                options.set_block(web_sys::ScrollLogicalPosition::Nearest);
+                element.scroll_into_view_with_scroll_into_view_options(&options);
+            }
+        }
+    });
+    html! { <div class="reached" ref={place}></div> }
 }
 
 /// Hints, the solution, and what to look at.
