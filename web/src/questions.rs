@@ -60,6 +60,8 @@ pub(crate) fn ask(page: &Page, question: &'static Question) {
     if question.topology().needs_whole() {
         return whole::ask(page, question.name);
     }
+    #[cfg(feature = "whole")]
+    crate::lesson::leave(page, question.topology());
     page.open_lab(Lab::fresh(question.topology()));
     page.act(question.actions());
     page.change(Topic::Open, |view| view.asked = Some(question));
