@@ -15,7 +15,7 @@ const SHOWN: usize = 120;
 /// Which lines are shown.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Filter {
-    All,
+    Main,
     Faults,
     Logs,
 }
@@ -24,13 +24,13 @@ enum Filter {
 #[component]
 pub(crate) fn Events() -> Html {
     let page = use_page(&[Topic::Prefs, Topic::Events]);
-    let filter = use_state_eq(|| Filter::All);
+    let filter = use_state_eq(|| Filter::Main);
     let node = use_node_ref();
     let locale = page.locale();
     let mut lines = page.lab().event_lines(locale);
     lines.retain(|line| match *filter {
         // Ordinary log lines would drown the rest; warnings are among them.
-        Filter::All => line.kind != LineKind::Log || line.is_warning,
+        Filter::Main => line.kind != LineKind::Log || line.is_warning,
         Filter::Faults => line.kind != LineKind::Log,
         Filter::Logs => line.kind == LineKind::Log,
     });
@@ -59,7 +59,7 @@ pub(crate) fn Events() -> Html {
         <section class="events" aria-label={locale.say(words::EVENTS)}>
             <header>
                 <h2>{ locale.say(words::EVENTS) }</h2>
-                { choose(Filter::All, words::EVENTS_FILTER_ALL) }
+                { choose(Filter::Main, words::EVENTS_FILTER_MAIN) }
                 { choose(Filter::Faults, words::EVENTS_FILTER_FAULTS) }
                 { choose(Filter::Logs, words::EVENTS_FILTER_LOGS) }
             </header>
@@ -104,8 +104,8 @@ fn row(page: &Page, line: &EventLine) -> Html {
 mod words {
     crate::i18n::texts! {
         EVENTS: "Events", "事件";
-        EVENTS_TEACH: "Faults, commands and what the servers log will appear here as time runs.", "随着时间推进，故障、命令与服务器日志会出现在这里。";
-        EVENTS_FILTER_ALL: "All", "全部";
+        EVENTS_TEACH: "Faults, commands and warnings will appear here as time runs. Logs has every line that servers log.", "随着时间推进，故障、命令与警告会出现在这里；“日志”里有服务器记下的每一行。";
+        EVENTS_FILTER_MAIN: "Main", "要点";
         EVENTS_FILTER_FAULTS: "Faults", "故障";
         EVENTS_FILTER_LOGS: "Logs", "日志";
         JUMP_TO: "Go to {time}", "跳到 {time}";
