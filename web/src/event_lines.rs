@@ -43,7 +43,7 @@ pub(crate) enum LineKind {
 const LINES: usize = 240;
 /// Until when things start because the World begins, in nanoseconds.
 const BEGINNING: u64 = 30_000_000;
-/// Lines of each log that are looked at.
+/// Lines of each log that are looked at, at least; of few logs there is room for more.
 const LOG_LINES: usize = 24;
 
 impl Lab {
@@ -76,11 +76,12 @@ impl Lab {
                 }
             }
         }
+        let each = (4 * LINES / world.procs().count().max(1)).max(LOG_LINES);
         for proc in world.procs() {
             let Some(log) = world.log(proc.id) else { continue };
             let name = self.proc_name(proc.id);
             let mut number = log.next();
-            for line in log.iter().rev().take(LOG_LINES) {
+            for line in log.iter().rev().take(each) {
                 number -= 1;
                 let mark = line.level.mark();
                 lines.push(EventLine {
