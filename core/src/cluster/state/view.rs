@@ -212,23 +212,20 @@ impl Cluster {
         self.nodes.find(id).map(|node| self.node_view(node))
     }
 
-    /// All shards, in the order of their names. A replica counts to its primary: what a replica of a node
-    /// of Redis 7.0 says of its shard is made up, since such a node says nothing.
+    /// All shards, in the order of their names.
     pub fn shards(&self) -> Vec<ShardView> {
         let mut shards: crate::sorted::SortedMap<NodeId, ShardView> = Default::default();
         let known = self.nodes.iter().filter(|(_, node)| !node.in_handshake());
         for (reference, node) in known {
             let view = self.node_view(reference);
-            let primary = node.master.and_then(|master| self.nodes.get(master));
-            let name = primary.map_or(node.shard, |primary| primary.shard);
-            if let Some(shard) = shards.get_mut(&name) {
+            if let Some(shard) = shards.get_mut(&node.shard) {
                 if !view.slots.is_empty() {
                     shard.slots.clone_from(&view.slots);
                 }
                 shard.nodes.push(view);
             } else {
                 let shard = ShardView { slots: view.slots.clone(), nodes: vec![view] };
-                shards.insert(name, shard);
+                shards.insert(node.shard, shard);
             }
         }
         shards.into_iter().map(|(_, shard)| shard).collect()

@@ -4,7 +4,6 @@ use super::*;
 use crate::cluster::{Cluster, SlotSet};
 use crate::rng::Rng;
 use crate::sharding::Slot;
-use crate::sim::Scenario;
 
 #[derive(Clone)]
 pub(super) struct Nodes {
@@ -16,11 +15,7 @@ pub(super) struct Nodes {
 impl Nodes {
     /// A cluster that is up.
     pub(super) fn new(seed: u64, primaries: u8, replicas: u8) -> Nodes {
-        Nodes::of(cluster(primaries, replicas), seed)
-    }
-
-    /// The same of a scenario whose hosts are nodes.
-    pub(super) fn of(scenario: Scenario, seed: u64) -> Nodes {
+        let scenario = cluster(primaries, replicas);
         let count = scenario.hosts.len() as u8;
         let world = World::new(Arc::new(scenario), seed, programs);
         let mut nodes = Nodes { world, count, terminals: 0 };
@@ -303,19 +298,6 @@ fn moves_of_slots_that_make_no_sense_are_refused() {
     }
 }
 
-#[test]
-fn where_a_key_is_comes_before_what_a_cluster_does_not_allow() {
-    let mut nodes = Nodes::new(15, 3, 1);
-    assert_eq!(nodes.ask(2, "move {b} 1"), "(error) MOVED 3300 10.0.0.1:6379\n");
-    let refused = "(error) ERR MOVE is not allowed in cluster mode\n";
-    assert_eq!(nodes.ask(1, "move {b} 1"), refused);
-    assert_eq!(nodes.ask(1, "cluster delslots 3300"), "OK\n");
-    let told = nodes.ask(1, "mset {b} 1 a 2");
-    assert_eq!(told, "(error) CLUSTERDOWN Hash slot not served\n");
-    let told = nodes.ask(1, "mset a 1 {b} 2");
-    assert!(told.starts_with("(error) CROSSSLOT"), "{told}");
-}
-
 /// Clients that write all the while see neither ASK nor TRYAGAIN nor an error.
 #[test]
 fn clients_write_while_slots_move_as_a_whole() {
@@ -370,10 +352,7 @@ fn filled(seed: u64) -> Nodes {
 }
 
 pub(super) fn filled_with(seed: u64, tag: &str) -> Nodes {
-    filled_nodes(Nodes::new(seed, 3, 1), tag)
-}
-
-pub(super) fn filled_nodes(mut nodes: Nodes, tag: &str) -> Nodes {
+    let mut nodes = Nodes::new(seed, 3, 1);
     nodes.until("the replicas follow", |nodes| {
         (4..=6).all(|n| {
             let server = nodes.server(n);

@@ -62,18 +62,9 @@ impl Server {
             client.replies = ReplyMode::Off;
             return self.import_refusal(client, command, args);
         }
-        let redirection = self.redirection_of(client, command, args, asking);
-        redirection.or_else(|| command.meta.not_in_cluster.map(CommandError::text))
-    }
-
-    /// Where the keys of a command are, as an error, if they are not here.
-    fn redirection_of(
-        &mut self,
-        client: &Client,
-        command: &'static Command,
-        args: Args<'_>,
-        asking: bool,
-    ) -> Option<CommandError> {
+        if let Some(text) = command.meta.not_in_cluster {
+            return Some(CommandError::text(text));
+        }
         let exec = command.meta.is(special::EXEC);
         if !exec && command.meta.keys.is_empty() && !command.meta.is(special::MIGRATE) {
             return None;
@@ -84,9 +75,7 @@ impl Server {
         }
         let slot = match Cluster::slot_of(keys.iter().map(Vec::as_slice)) {
             Ok(slot) => slot?,
-            Err(several) => {
-                return redirection(self.cluster_state()?.refusal_of(&keys[0], several));
-            }
+            Err(route) => return redirection(route),
         };
         let queued = match &client.state.transaction {
             Some(transaction) if exec => transaction.flags(),
