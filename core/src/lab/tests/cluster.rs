@@ -4,6 +4,7 @@ use super::*;
 use crate::cluster::{Cluster, SlotSet};
 use crate::rng::Rng;
 use crate::sharding::Slot;
+use crate::sim::Scenario;
 
 #[derive(Clone)]
 pub(super) struct Nodes {
@@ -15,7 +16,11 @@ pub(super) struct Nodes {
 impl Nodes {
     /// A cluster that is up.
     pub(super) fn new(seed: u64, primaries: u8, replicas: u8) -> Nodes {
-        let scenario = cluster(primaries, replicas);
+        Nodes::of(cluster(primaries, replicas), seed)
+    }
+
+    /// The same of a scenario whose hosts are nodes.
+    pub(super) fn of(scenario: Scenario, seed: u64) -> Nodes {
         let count = scenario.hosts.len() as u8;
         let world = World::new(Arc::new(scenario), seed, programs);
         let mut nodes = Nodes { world, count, terminals: 0 };
@@ -352,7 +357,10 @@ fn filled(seed: u64) -> Nodes {
 }
 
 pub(super) fn filled_with(seed: u64, tag: &str) -> Nodes {
-    let mut nodes = Nodes::new(seed, 3, 1);
+    filled_nodes(Nodes::new(seed, 3, 1), tag)
+}
+
+pub(super) fn filled_nodes(mut nodes: Nodes, tag: &str) -> Nodes {
     nodes.until("the replicas follow", |nodes| {
         (4..=6).all(|n| {
             let server = nodes.server(n);
