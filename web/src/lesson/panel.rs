@@ -192,9 +192,9 @@ struct BecauseProps {
     children: Html,
 }
 
-/// Why an answer is right or wrong. When it appears, it is scrolled into view.
-#[component]
-fn Because(props: &BecauseProps) -> Html {
+/// The place of an element that is scrolled into view when it appears.
+#[hook]
+fn use_scrolled_into_view() -> NodeRef {
     let place = use_node_ref();
     use_effect_with((), {
         let place = place.clone();
@@ -206,6 +206,13 @@ fn Because(props: &BecauseProps) -> Html {
             }
         }
     });
+    place
+}
+
+/// Why an answer is right or wrong. When it appears, it is scrolled into view.
+#[component]
+fn Because(props: &BecauseProps) -> Html {
+    let place = use_scrolled_into_view();
     html! { <div class="because" role="status" ref={place}>{ props.children.clone() }</div> }
 }
 
@@ -213,17 +220,7 @@ fn Because(props: &BecauseProps) -> Html {
 /// is below; what was just done stays in view above, as far as there is room.
 #[component]
 fn Reached() -> Html {
-    let place = use_node_ref();
-    use_effect_with((), {
-        let place = place.clone();
-        move |()| {
-            if let Some(element) = place.cast::<web_sys::Element>() {
-                let options = web_sys::ScrollIntoViewOptions::new();
-                options.set_block(web_sys::ScrollLogicalPosition::Nearest);
-                element.scroll_into_view_with_scroll_into_view_options(&options);
-            }
-        }
-    });
+    let place = use_scrolled_into_view();
     html! { <div class="reached" ref={place}></div> }
 }
 
