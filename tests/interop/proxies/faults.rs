@@ -17,7 +17,9 @@ fn signal(program: &Program, name: &str) {
     assert!(status.is_ok_and(|status| status.success()), "kill {name}");
 }
 
-/// Fixed servers: their connections are cut, one stands still, one dies and comes back.
+/// Fixed servers: their connections are cut, one stands still, one dies and comes back. The proxy waits
+/// longer for a reply than a server of a busy machine takes: a request that it gives up, the server may
+/// still carry out, behind the next one.
 fn fixed_servers_fail(proxy: impl Fn(u16, &[Program]) -> Program) {
     let [listen] = ports();
     let mut servers: Vec<Program> = ports::<3>().map(|port| redis(port, &[])).into();
@@ -55,7 +57,7 @@ fn replies_of_twemproxy_are_their_clients_own_whatever_its_servers_do() {
             servers.iter().map(|server| format!("   - 127.0.0.1:{}:1\n", server.port)).collect();
         let config = format!(
             "pool:\n  listen: 127.0.0.1:{listen}\n  redis: true\n  hash: murmur\n  distribution: ketama\n  \
-             timeout: 400\n  server_retry_timeout: 100\n  servers:\n{servers}"
+             timeout: 3000\n  server_retry_timeout: 100\n  servers:\n{servers}"
         );
         let stats = stats.to_string();
         let args = ["proxy", "--twemproxy", "n.yml", "-s", &stats, "-a", "127.0.0.1"];
@@ -75,7 +77,7 @@ fn replies_of_predixy_are_their_clients_own_whatever_its_servers_do() {
             .collect();
         let pool = format!(
             "StandaloneServerPool {{\n    Hash crc16\n    Distribution modula\n    \
-             RefreshMethod fixed\n    ServerTimeout 1\n    ServerRetryTimeout 1\n{groups}}}\n"
+             RefreshMethod fixed\n    ServerTimeout 3\n    ServerRetryTimeout 1\n{groups}}}\n"
         );
         predixy(listen, &pool)
     });
@@ -96,9 +98,12 @@ fn replies_of_predixy_are_their_clients_own_while_sentinels_replace_primaries() 
     let (proxy, _link) = groups.predixy(&["ooxx", "xxoo"]);
     let crowd = Crowd::start(proxy.port);
     crowd.may_forget();
+    // A server that Sentinels give another role closes the connections of its clients.
     let is = |server: &Program, role: &str| {
-        let told = server.client().call(&["ROLE"]);
-        told.items().is_some_and(|items| text(&items[0]) == role)
+        let mut client = server.client();
+        client.send(&["ROLE"]);
+        let told = client.read();
+        told.is_some_and(|told| told.value.items().is_some_and(|items| text(&items[0]) == role))
     };
     // They exchange their roles.
     let asked = groups.sentinels[0].client().call(&["SENTINEL", "FAILOVER", "ooxx"]);
@@ -129,7 +134,7 @@ fn before(cluster: &Cluster) -> (Program, Crowd) {
         .map(|node| format!("        + 127.0.0.1:{}\n", node.port()))
         .collect();
     let pool = format!(
-        "ClusterServerPool {{\n    RefreshInterval 1\n    ServerTimeout 1\n    Servers {{\n{servers}    }}\n}}\n"
+        "ClusterServerPool {{\n    RefreshInterval 1\n    ServerTimeout 3\n    Servers {{\n{servers}    }}\n}}\n"
     );
     let proxy = predixy(listen, &pool);
     let mut probe = client(listen);
