@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use limpid_core::resp::value::{Value, encode_command};
 use limpid_tests::wait::until;
@@ -16,6 +17,10 @@ const CLIENTS: u64 = 8;
 
 /// Keys of each client.
 const KEYS: u64 = 12;
+
+/// How long a client waits after each round, so that the servers and Sentinels of a small machine have
+/// time for each other.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// What a proxy tells its clients while a server is gone, in the words of the originals.
 const KNOWN: [&str; 6] = [
@@ -189,6 +194,7 @@ impl Asking {
             let last =
                 if self.seen.errors == errors { &progress.served } else { &progress.refused };
             last.store(self.round, Ordering::SeqCst);
+            std::thread::sleep(PAUSE);
         }
         // Nothing is left over.
         assert_eq!(client.call(&["PING"]), Value::Simple(b"PONG".to_vec()));
