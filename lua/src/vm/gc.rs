@@ -160,12 +160,20 @@ impl Lua {
         if weak_keys || weak_values {
             weak.push(table);
         }
+        // Only what may refer to something else waits: a table of millions of strings would fill as much
+        // memory again.
+        let strings = &mut self.strings;
+        let mut reach = |value: Value| match value {
+            Value::Str(s) => strings.mark(s),
+            Value::Nil | Value::Bool(_) | Value::Num(_) | Value::Light(_) | Value::Dead(..) => {}
+            object => gray.push(object),
+        };
         self.tables[table.0].traverse(|key, value| {
             if !weak_keys {
-                gray.push(key);
+                reach(key);
             }
             if !weak_values {
-                gray.push(value);
+                reach(value);
             }
             false
         });

@@ -376,14 +376,22 @@ impl Lua {
             }
             let mut buffer = std::mem::take(&mut self.buffer);
             buffer.clear();
+            let mut fits = true;
             for at in from..=last {
                 match self.st.stack[at] {
-                    Value::Str(s) => buffer.extend_from_slice(self.strings.get(s)),
+                    Value::Str(s) => {
+                        let piece = self.strings.get(s);
+                        if self.mem + (buffer.len() + piece.len()) as u64 > self.limit {
+                            fits = false;
+                            break;
+                        }
+                        buffer.extend_from_slice(piece);
+                    }
                     Value::Num(n) => crate::number::write_number(&mut buffer, n),
                     _ => {}
                 }
             }
-            let room = self.check_room(buffer.len());
+            let room = if fits { self.check_room(buffer.len()) } else { Err(self.memory_error()) };
             if room.is_ok() {
                 self.st.stack[from] = Value::Str(self.strings.intern(&buffer, &mut self.mem));
             }
