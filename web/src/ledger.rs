@@ -6,13 +6,17 @@
 //! goes back to.
 
 use limpid_core::client::marks::has_bit;
-use limpid_core::lab::{Kept, Terminal, Traffic};
+use limpid_core::lab::{ClusterTraffic, Kept, Terminal, Traffic};
 use limpid_core::machine::Endpoint;
+use limpid_core::server::Server;
+use limpid_core::sharding::Slot;
 use limpid_core::sorted::{SortedMap, SortedSet, sort_by_key};
 use limpid_core::store::{StringRef, ValueRef};
 
+use crate::cluster::Member;
 use crate::lab::Lab;
 use crate::units::BodyId;
+use crate::whole::IS_WHOLE;
 
 /// Where acknowledged writes are.
 #[derive(Clone, PartialEq, Default, Debug)]
@@ -202,10 +206,68 @@ impl Lab {
             ledger.sum.add(sums);
             ledger.writers.push((unit.name.clone(), sums));
         }
+        if IS_WHOLE {
+            self.add_cluster_clients(&mut ledger, &shards);
+        }
         self.add_terminals(&mut ledger, &shards);
         sort_by_key(&mut ledger.rows, |row| (!row.lost, core::cmp::Reverse(row.at)));
         ledger.rows.truncate(ROWS);
         ledger
+    }
+
+    /// What clients of a cluster wrote: of each key the latest write that was acknowledged. What a client
+    /// found to be gone when it read it is lost for good.
+    fn add_cluster_clients(&self, ledger: &mut Ledger, shards: &SortedMap<BodyId, usize>) {
+        let members = self.members();
+        for unit in self.units().iter() {
+            let Some(client) = self.machine::<ClusterTraffic>(unit).map(ClusterTraffic::client)
+            else {
+                continue;
+            };
+            let gone = client.stats().gone;
+            let mut sums = Sums { acknowledged: gone, lost: gone, ..Sums::default() };
+            let mut rows = Vec::new();
+            for (key, number) in client.acknowledged() {
+                let owner = self.slot_owner(&members, Slot::of(key.as_bytes()));
+                let shard = owner.and_then(|owner| shards.get(&owner));
+                let held: Vec<Held> = ledger
+                    .servers
+                    .iter()
+                    .map(|server| match self.server(*server) {
+                        // While its slot moves, a key may be on the way ahead of it.
+                        Some(server) if last_write(server, &key) >= Some(number) => Held::Yes,
+                        _ if shards.get(server) != shard => Held::Apart,
+                        Some(_) => Held::No,
+                        None => Held::Down,
+                    })
+                    .collect();
+                let count = |what| held.iter().filter(|&&held| held == what).count();
+                let (holders, members) = (count(Held::Yes), held.len() - count(Held::Apart));
+                sums.count(holders as u32, members);
+                let (who, what) = (unit.name.clone(), format!("{key}={number}"));
+                let row = Row { id: key, who, what, at: None, lost: holders == 0, held };
+                rows.push((holders == members, row));
+            }
+            if sums.acknowledged > 0 {
+                // What not all of them hold is of more interest.
+                sort_by_key(&mut rows, |(everywhere, row)| (!row.lost, *everywhere));
+                ledger.rows.extend(rows.into_iter().take(LISTED).map(|(_, row)| row));
+                ledger.sum.add(sums);
+                ledger.writers.push((unit.name.clone(), sums));
+            }
+        }
+    }
+
+    /// The node that owns a slot; if none that runs does, the one that others know as its owner.
+    fn slot_owner(&self, members: &[Member<'_>], slot: Slot) -> Option<BodyId> {
+        let owns = |member: &&Member<'_>| {
+            member.server.cluster().is_some_and(|cluster| cluster.my_slots().contains(slot))
+        };
+        let owner = members.iter().filter(owns).max_by_key(|member| member.glance.config_epoch);
+        owner.map(|member| member.unit.id).or_else(|| {
+            let known = |member: &Member<'_>| member.server.cluster()?.owner_of(slot);
+            self.node_named(members, members.iter().find_map(known)?)
+        })
     }
 
     /// What was typed into terminals.
@@ -274,6 +336,16 @@ impl Lab {
     }
 }
 
+/// The number of the write whose value a server holds for a key of a cluster's client.
+fn last_write(server: &Server, key: &str) -> Option<u64> {
+    match server.keyspace().peek(0, key.as_bytes())?.value() {
+        ValueRef::String(StringRef::Bytes(bytes)) => {
+            core::str::from_utf8(bytes).ok()?.strip_prefix(key)?.strip_prefix('=')?.parse().ok()
+        }
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use core::time::Duration;
@@ -317,5 +389,29 @@ mod tests {
         // The crash is part of its moment.
         lab.seek(before - 1);
         assert_eq!(lab.ledger().rows, alone.rows);
+    }
+
+    #[cfg(feature = "whole")]
+    #[test]
+    fn what_clients_of_a_cluster_wrote_is_held_by_the_shard_of_its_slot() {
+        let mut lab = Lab::fresh(Topology::named("cluster-6").expect("a topology"));
+        run(&mut lab, 5_000);
+        let calm = lab.ledger();
+        let names: Vec<&str> = calm.writers.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["app-1", "plain-1"]);
+        assert!(calm.sum.acknowledged > 20, "{:?}", calm.sum);
+        assert_eq!(calm.sum.lost, 0, "{:?}", calm.sum);
+        assert!(calm.sum.everywhere > calm.sum.acknowledged / 2, "{:?}", calm.sum);
+        for row in &calm.rows {
+            let members = row.held.iter().filter(|held| **held != Held::Apart).count();
+            assert_eq!(members, 2, "a primary and its replica: {row:?}");
+        }
+        // Without both there is nobody who could hold what was theirs.
+        act(&mut lab, "crash node-1");
+        act(&mut lab, "crash node-4");
+        let crashed = lab.ledger();
+        assert!(crashed.sum.lost > 5, "{:?}", crashed.sum);
+        assert_eq!(crashed.sum.acknowledged, calm.sum.acknowledged);
+        assert!(crashed.rows[0].lost && crashed.rows[0].held.contains(&Held::Down));
     }
 }

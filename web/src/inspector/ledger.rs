@@ -206,8 +206,8 @@ fn short(name: &str) -> String {
 mod words {
     crate::i18n::texts! {
         LEDGER_WHAT: "what was acknowledged, and who holds it", "已确认的写入，以及谁持有它";
-        LEDGER_TEACH: "Nobody has written yet. Type SET greeting hello in a terminal; where there is replication, clients write by themselves.", "还没有写入。在终端输入 SET greeting hello；在复制场景中，客户端会自动写入。";
-        LEDGER_NOTE: "Looked up in the servers' memory at this moment. A server that is down may still bring writes back from its disk.", "结果来自此刻各服务器的内存。已停机的服务器重启后，仍可能从磁盘找回写入。";
+        LEDGER_TEACH: "No write is in the ledger yet. Type SET greeting hello in a terminal; where there is replication or a cluster, clients write by themselves.", "账本里还没有写入。在终端输入 SET greeting hello；在复制或集群场景中，客户端会自动写入。";
+        LEDGER_NOTE: "Looked up in the servers' memory at this moment. Of several writes to one key the latest counts. A server that is down may still bring writes back from its disk.", "结果来自此刻各服务器的内存。同一个键多次写入只算最近一次。已停机的服务器重启后，仍可能从磁盘找回写入。";
         ACKNOWLEDGED: " writes acknowledged", " 次写入已确认";
         ACKNOWLEDGED_SHORT: "Acked", "已确认";
         HELD_EVERYWHERE: "held by all", "全部持有";
