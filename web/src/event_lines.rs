@@ -8,6 +8,7 @@ use limpid_core::sorted::sort_by_key;
 
 use crate::i18n::{Locale, Text};
 use crate::lab::{Lab, is_typing};
+use crate::units::Unit;
 
 /// A line of the list of events.
 #[derive(Clone, PartialEq, Debug)]
@@ -163,10 +164,20 @@ impl Lab {
         self.world().host(id).map_or_else(|| "?".to_owned(), |host| host.name.to_owned())
     }
 
-    /// A process is told by its body on the map.
+    /// A process is told by its body on the map. Of several servers that a host has had, one that has no
+    /// body any more, or had the host to itself later, is told by its port.
     fn proc_name(&self, id: ProcId) -> String {
-        let body = self.world().proc(id).and_then(|proc| self.units().of_process(&proc));
-        body.map_or_else(|| "?".to_owned(), |body| self.units().name(body).to_owned())
+        let (world, units) = (self.world(), self.units());
+        let Some(proc) = world.proc(id) else { return "?".to_owned() };
+        let has_name = |unit: &Unit| unit.process() == Some(id) && unit.shares;
+        let unit = units.of_process(&proc).and_then(|body| units.get(body));
+        if let Some(port) = units.port(world, &proc).filter(|_| !unit.is_some_and(has_name)) {
+            let mut others = world.procs().filter(|other| other.host == proc.host);
+            if others.any(|other| units.port(world, &other).is_some_and(|other| other != port)) {
+                return format!("{}:{port}", self.host_name(proc.host));
+            }
+        }
+        unit.map_or("?", |unit| &unit.name).to_owned()
     }
 
     /// Terminals come and go without a line.
@@ -251,5 +262,51 @@ mod words {
         REFUSED_NO_MESSAGE: "message {message} is not on its way", "消息 {message} 已不在途中";
         REFUSED_STATE: "{name} is not in a state for that", "{name} 当前状态不允许此操作";
         REFUSED_TAKEN: "the name '{name}' is taken", "名称“{name}”已被占用";
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use limpid_core::sim::Future;
+
+    use super::*;
+    use crate::lab::Topology;
+
+    fn texts(lab: &Lab) -> String {
+        let lines = lab.event_lines(Locale::En).into_iter();
+        lines.map(|line| line.text + "\n").collect()
+    }
+
+    #[test]
+    fn servers_of_one_host_are_told_apart_also_those_that_are_gone() {
+        let mut lab = Lab::fresh(Topology::USUAL);
+        for port in ["6380", "6381"] {
+            let world = lab.world();
+            let host = world.host_named("redis-2").expect("a host").id;
+            let pids = world.procs().filter(|proc| proc.host == host).map(|proc| proc.pid);
+            let run = Action::Run {
+                host: "redis-2".to_owned(),
+                // As a shell names what it starts, and forgets when that ends.
+                name: format!("redis-2:{}", pids.max().expect("a process") + 1),
+                program: limpid_core::lab::SERVER.to_owned(),
+                args: vec!["--port".to_owned(), port.to_owned()],
+            };
+            lab.act(run, Future::Discard).expect("a server");
+            lab.run_until(lab.now() + 1_000_000_000, u64::MAX);
+        }
+        for port in [6380, 6381] {
+            let unit = lab.units().iter().find(|unit| unit.port == Some(port)).expect("a body");
+            let process = unit.process().and_then(|id| lab.world().proc(id)).expect("a process");
+            let kill = Action::Kill { target: process.name.to_owned() };
+            lab.act(kill, Future::Discard).expect("it runs");
+            let told = format!("redis-2:{port}: the process was killed");
+            assert!(texts(&lab).contains(&told), "{told} in {}", texts(&lab));
+        }
+        // The first one has the host to itself again, and is still told from the others.
+        let texts = texts(&lab);
+        for log in ["redis-2:6379 * ", "redis-2:6380 * ", "redis-2:6381 * "] {
+            assert!(texts.contains(log), "{log} in {texts}");
+        }
+        assert!(texts.contains("redis-1 * "), "{texts}");
     }
 }

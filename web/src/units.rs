@@ -89,10 +89,7 @@ impl Units {
             }
             for (process, kind) in on_map {
                 let said = |what| directive(world.scenario(), &host, &process, what);
-                let port = kind.port.map(|usual| {
-                    let given = said("port").and_then(|port| port.parse().ok());
-                    given.or_else(|| listens_at(world, &process, kind)).unwrap_or(usual)
-                });
+                let port = port(world, &host, &process, kind);
                 let of_shell = port.filter(|_| is_of_shell(&host, &process));
                 let name = match of_shell {
                     _ if !shares => host.name.to_owned(),
@@ -199,6 +196,14 @@ impl Units {
         self.list.iter().find(at).map(|unit| unit.id)
     }
 
+    /// Where a process listens, or listened while it ran, if one could type into it.
+    pub(crate) fn port(&self, world: &World, proc: &ProcView<'_>) -> Option<u16> {
+        match self.get(BodyId::Process(proc.id)) {
+            Some(unit) => unit.port,
+            None => port(world, &world.host(proc.host)?, proc, Kind::of(proc)?),
+        }
+    }
+
     /// The unit that a process belongs to: its own, else that of its host.
     pub(crate) fn of_process(&self, proc: &ProcView<'_>) -> Option<BodyId> {
         let own = BodyId::Process(proc.id);
@@ -283,6 +288,13 @@ fn is_gone(host: &HostView<'_>, process: &ProcView<'_>) -> bool {
 
 fn is_up(process: &ProcView<'_>) -> bool {
     matches!(process.state, ProcState::Running | ProcState::Paused)
+}
+
+/// Where a process listens, if one can type into it.
+fn port(world: &World, host: &HostView<'_>, process: &ProcView<'_>, kind: &Kind) -> Option<u16> {
+    let usual = kind.port?;
+    let given = directive(world.scenario(), host, process, "port").and_then(|p| p.parse().ok());
+    given.or_else(|| listens_at(world, process, kind)).or(Some(usual))
 }
 
 /// Where a server or a Sentinel listens. It says so where its configuration file is not found: a path
