@@ -20,6 +20,18 @@ enum Filter {
     Logs,
 }
 
+impl Filter {
+    fn keeps(self, line: &EventLine) -> bool {
+        match self {
+            // Ordinary log lines would drown the rest; warnings are among them.
+            Filter::Main => line.kind != LineKind::Log || line.is_warning,
+            // With what ends them.
+            Filter::Faults => matches!(line.kind, LineKind::Fault | LineKind::News),
+            Filter::Logs => line.kind == LineKind::Log,
+        }
+    }
+}
+
 /// The list of events.
 #[component]
 pub(crate) fn Events() -> Html {
@@ -28,12 +40,7 @@ pub(crate) fn Events() -> Html {
     let node = use_node_ref();
     let locale = page.locale();
     let mut lines = page.lab().event_lines(locale);
-    lines.retain(|line| match *filter {
-        // Ordinary log lines would drown the rest; warnings are among them.
-        Filter::Main => line.kind != LineKind::Log || line.is_warning,
-        Filter::Faults => line.kind != LineKind::Log,
-        Filter::Logs => line.kind == LineKind::Log,
-    });
+    lines.retain(|line| filter.keeps(line));
     let skipped = lines.len().saturating_sub(SHOWN);
     let lines = lines.split_off(skipped);
     {
@@ -109,5 +116,30 @@ mod words {
         EVENTS_FILTER_FAULTS: "Faults", "故障";
         EVENTS_FILTER_LOGS: "Logs", "日志";
         JUMP_TO: "Go to {time}", "跳到 {time}";
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::i18n::Locale;
+    use crate::lab::{Lab, Topology};
+
+    #[test]
+    fn faults_are_shown_without_what_was_typed() {
+        let mut lab = Lab::fresh(Topology::USUAL);
+        for line in ["type cli-redis-1 set k v", "crash redis-2", "restart redis-2"] {
+            let done = lab.act(line.parse().expect(line), limpid_core::sim::Future::Discard);
+            done.unwrap_or_else(|why| panic!("{line}: {why}"));
+        }
+        let lines = lab.event_lines(Locale::En);
+        let kept = |filter: Filter| -> String {
+            let kept = lines.iter().filter(|line| filter.keeps(line));
+            kept.map(|line| format!("{}\n", line.text)).collect()
+        };
+        let (main, faults) = (kept(Filter::Main), kept(Filter::Faults));
+        assert!(main.contains("redis-1> set k v") && main.contains(":crash redis-2"), "{main}");
+        assert!(!faults.contains("set k v"), "{faults}");
+        assert!(faults.contains(":crash redis-2") && faults.contains(":restart"), "{faults}");
     }
 }
