@@ -217,7 +217,7 @@ mod words {
         SERVED: "{n} of {all} slots served", "已有 {n} / {all} 个槽位可用";
         SERVED_COUNT: "{n} of {all}", "{n} / {all}";
         SERVED_WHAT: "slots served", "个槽位可用";
-        CHOOSE: "click a slot", "点击查看槽位";
+        CHOOSE: "click the ring", "点击圆环看槽位";
         SLOT: "slot {n}", "槽位 {n}";
         NO_OWNER: "no owner", "无归属";
     }
