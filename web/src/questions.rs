@@ -4,9 +4,12 @@
 //! to try next. What it does stands in the session like everything else, so it can be shared and
 //! rewound.
 
+use core::time::Duration;
+
 use limpid_core::sim::Action;
 use yew::prelude::*;
 
+use crate::figures::Speed;
 use crate::i18n::{Text, common};
 use crate::icon::{Icon, glyph};
 use crate::lab::{Lab, Topology};
@@ -24,6 +27,8 @@ pub(crate) struct Question {
     topology: &'static str,
     /// What is done to it, as it would be typed.
     does: &'static [&'static str],
+    /// Virtual milliseconds in a second at which the answer comes soon, if the topology's own are too few.
+    speed: Option<u64>,
     /// What to watch for and what to try.
     watch: Text,
 }
@@ -50,6 +55,11 @@ impl Question {
         Topology::named(self.topology).unwrap_or(Topology::USUAL)
     }
 
+    /// The speed at which its answer comes soon, if that is not the topology's own.
+    fn speed(&self) -> Option<Speed> {
+        Some(Speed::nearest(Duration::from_millis(self.speed?)))
+    }
+
     fn actions(&self) -> Vec<Action> {
         self.does.iter().filter_map(|text| text.parse().ok()).collect()
     }
@@ -63,6 +73,9 @@ pub(crate) fn ask(page: &Page, question: &'static Question) {
     #[cfg(feature = "whole")]
     crate::lesson::leave(page, question.topology());
     page.open_lab(Lab::fresh(question.topology()));
+    if let Some(speed) = question.speed() {
+        page.change(Topic::Time, |view| view.speed = view.embedding.speed(speed));
+    }
     page.act(question.actions());
     page.change(Topic::Open, |view| view.asked = Some(question));
 }
@@ -95,6 +108,7 @@ pub(crate) static QUESTIONS: &[Question] = &[
         asks: words::SLOW_LINKS,
         topology: "replicas-2",
         does: &["latency redis-1 redis-2 400ms", "latency redis-1 redis-3 400ms"],
+        speed: None,
         watch: words::SLOW_LINKS_WATCH,
     },
     Question {
@@ -102,6 +116,7 @@ pub(crate) static QUESTIONS: &[Question] = &[
         asks: words::CUT_REPLICA,
         topology: "replicas-2",
         does: &["partition redis-3"],
+        speed: None,
         watch: words::CUT_REPLICA_WATCH,
     },
     Question {
@@ -109,6 +124,7 @@ pub(crate) static QUESTIONS: &[Question] = &[
         asks: words::LOSSY,
         topology: "replicas-2",
         does: &["loss redis-1 redis-2 20%"],
+        speed: None,
         watch: words::LOSSY_WATCH,
     },
     Question {
@@ -116,6 +132,7 @@ pub(crate) static QUESTIONS: &[Question] = &[
         asks: words::CHAIN,
         topology: "chain-3",
         does: &["crash redis-2"],
+        speed: None,
         watch: words::CHAIN_WATCH,
     },
     Question {
@@ -123,6 +140,7 @@ pub(crate) static QUESTIONS: &[Question] = &[
         asks: words::NOBODY,
         topology: "replicas-2",
         does: &["crash redis-1"],
+        speed: None,
         watch: words::NOBODY_WATCH,
     },
     Question {
@@ -130,6 +148,7 @@ pub(crate) static QUESTIONS: &[Question] = &[
         asks: words::DIES,
         topology: "sentinels-3",
         does: &["crash redis-1"],
+        speed: Some(500),
         watch: words::DIES_WATCH,
     },
     Question {
@@ -137,6 +156,7 @@ pub(crate) static QUESTIONS: &[Question] = &[
         asks: words::ALONE,
         topology: "sentinels-3",
         does: &["crash sentinel-2", "crash sentinel-3", "crash redis-1"],
+        speed: Some(500),
         watch: words::ALONE_WATCH,
     },
     Question {
@@ -144,6 +164,7 @@ pub(crate) static QUESTIONS: &[Question] = &[
         asks: words::STALLS,
         topology: "sentinels-3",
         does: &["pause redis-1"],
+        speed: Some(500),
         watch: words::STALLS_WATCH,
     },
     Question {
@@ -151,6 +172,7 @@ pub(crate) static QUESTIONS: &[Question] = &[
         asks: words::CLOCK,
         topology: "sentinels-3",
         does: &["skew sentinel-1 +60s"],
+        speed: Some(500),
         watch: words::CLOCK_WATCH,
     },
     Question {
@@ -158,6 +180,7 @@ pub(crate) static QUESTIONS: &[Question] = &[
         asks: words::TWEMPROXY,
         topology: "twemproxy",
         does: &["crash redis-2"],
+        speed: None,
         watch: words::TWEMPROXY_WATCH,
     },
     Question {
@@ -165,6 +188,7 @@ pub(crate) static QUESTIONS: &[Question] = &[
         asks: words::PREDIXY,
         topology: "predixy-sentinels",
         does: &["crash redis-1"],
+        speed: Some(500),
         watch: words::PREDIXY_WATCH,
     },
     Question {
@@ -172,6 +196,7 @@ pub(crate) static QUESTIONS: &[Question] = &[
         asks: words::MASTER,
         topology: "cluster-6",
         does: &["crash node-1"],
+        speed: Some(500),
         watch: words::MASTER_WATCH,
     },
     Question {
@@ -179,6 +204,7 @@ pub(crate) static QUESTIONS: &[Question] = &[
         asks: words::IN_TWO,
         topology: "cluster-6",
         does: &["partition node-1,node-5"],
+        speed: Some(500),
         watch: words::IN_TWO_WATCH,
     },
 ];
@@ -220,6 +246,7 @@ mod tests {
     use limpid_core::sim::Future;
 
     use super::*;
+    use crate::marks::{Mark, MarkKind};
 
     #[test]
     fn every_question_opens_a_world_and_can_be_done_to_it() {
@@ -233,6 +260,36 @@ mod tests {
                 }
             }
             assert_eq!(Question::named(question.name).map(|found| found.name), Some(question.name));
+        }
+    }
+
+    /// Questions whose answer is that another server takes over.
+    const SUCCESSIONS: [&str; 5] = [
+        "primary-dies",
+        "primary-stalls",
+        "primary-behind-predixy",
+        "master-of-cluster",
+        "cluster-cut-in-two",
+    ];
+
+    #[test]
+    fn who_takes_over_is_seen_within_twenty_seconds() {
+        const PATIENCE: f64 = 20.0;
+        for name in SUCCESSIONS {
+            let question = Question::named(name).expect(name);
+            let topology = question.topology();
+            let mut lab = Lab::fresh(topology);
+            let begin = lab.now();
+            for action in question.actions() {
+                lab.act(action, Future::Discard).expect(name);
+            }
+            let speed = question.speed().unwrap_or(topology.speed()).a_second();
+            let end = begin + (speed.as_secs_f64() * PATIENCE * 1e9) as u64;
+            lab.run_until(end, u64::MAX);
+            let switched = |mark: &&Mark| mark.at > begin && mark.kind == MarkKind::Switch;
+            let marks = lab.marks();
+            let found = marks.iter().any(|mark| switched(&mark));
+            assert!(found, "{name}: nobody took over in {PATIENCE} s: {marks:?}");
         }
     }
 }
