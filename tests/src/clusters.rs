@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use limpid_core::cluster::Cluster;
+use limpid_core::cluster::{Cluster, SlotSet};
 use limpid_core::lab::{ClusterTraffic, busy_cluster, programs};
 use limpid_core::rng::Rng;
 use limpid_core::server::Server;
@@ -26,6 +26,10 @@ const LOOK: Duration = Duration::from_millis(500);
 /// How long the world may take to agree when everything is mended: TCP gives up what was cut, votes are
 /// put off, and slots that were open are closed by the tool, which may have to be run again.
 const RECOVERY: Duration = Duration::from_secs(180);
+
+/// How many replies each client must get in the end, and within which time.
+const SERVED: u64 = 5;
+const SERVED_WITHIN: Duration = Duration::from_secs(10);
 
 /// What came of one seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,8 +170,8 @@ struct Trial {
     tools: u64,
     /// For how long each slot has been served by two masters.
     shared: BTreeMap<u16, Duration>,
-    /// The owner of each slot, by the place in `nodes`, when it was last looked at.
-    owners: Vec<Option<usize>>,
+    /// The slots that each node was the last to serve, when it was looked at.
+    served: Vec<SlotSet>,
     failovers: u64,
     moved: u64,
     /// What has been read of each node's log.
@@ -180,16 +184,17 @@ impl Trial {
             let procs = world.procs().filter(move |proc| proc.name.starts_with(begin));
             procs.map(|proc| proc.id).collect::<Vec<_>>()
         };
+        let nodes = named("node-");
         let hosts = world.hosts().map(|host| host.name.to_owned());
         Trial {
             plan,
             shows,
             hosts: hosts.filter(|name| name.starts_with("node-")).collect(),
-            nodes: named("node-"),
+            served: vec![SlotSet::new(); nodes.len()],
+            nodes,
             clients: ["app-1", "plain-1"].iter().flat_map(|name| named(name)).collect(),
             tools: 0,
             shared: BTreeMap::new(),
-            owners: vec![None; usize::from(Slot::COUNT)],
             failovers: 0,
             moved: 0,
             read: BTreeMap::new(),
@@ -236,12 +241,17 @@ impl Trial {
 
     /// Looks who serves what: nobody may share a slot for long.
     fn look(&mut self, since_last: Duration) -> Result<(), String> {
-        let mut owners: Vec<Option<usize>> = vec![None; usize::from(Slot::COUNT)];
+        let serving = |(_, node): &(usize, &Cluster)| node.is_up() && !node.is_replica();
+        let masters: Vec<(usize, SlotSet)> = self
+            .members()
+            .filter(serving)
+            .map(|(place, node)| (place, node.my_slots().clone()))
+            .collect();
         let mut shared: BTreeMap<u16, (usize, usize)> = BTreeMap::new();
-        for (place, node) in self.members().filter(|(_, node)| node.is_up() && !node.is_replica()) {
-            for slot in node.my_slots().iter() {
-                if let Some(other) = owners[usize::from(slot.number())].replace(place) {
-                    shared.insert(slot.number(), (other, place));
+        for (at, (a, slots)) in masters.iter().enumerate() {
+            for (b, others) in &masters[..at] {
+                for slot in slots.without(&slots.without(others)).iter() {
+                    shared.insert(slot.number(), (*b, *a));
                 }
             }
         }
@@ -254,9 +264,11 @@ impl Trial {
                 return Err(format!("{a} and {b} have both served slot {slot} for {OVERLAP:?}"));
             }
         }
-        for (before, now) in self.owners.iter_mut().zip(owners) {
-            if let Some(now) = now {
-                self.moved += u64::from(before.replace(now).is_some_and(|before| before != now));
+        for (place, slots) in masters {
+            for slot in slots.without(&self.served[place]).iter() {
+                let others = self.served.iter_mut().filter(|served| served.contains(slot));
+                self.moved += others.map(|served| u64::from(served.remove(slot))).sum::<u64>();
+                self.served[place].insert(slot);
             }
         }
         for id in &self.nodes {
@@ -384,16 +396,19 @@ impl Trial {
         let (terminal, at) = (format!("fix-{}", self.tools), self.address(0));
         self.act(&format!("login app-1 {terminal}"))?;
         self.run_for(LOOK)?;
-        self.act(&format!("type {terminal} redis-trib.rb fix {at}:6379"))?;
+        self.act(&format!("type {terminal} redis-trib.rb fix {at}:6379; echo fixed"))?;
         // It asks whether slots without keys, with keys at one node, and with keys at several are to be given
         // to a node, and waits for each answer.
-        for _ in 0..3 {
-            self.run_for(Duration::from_secs(4))?;
+        for _ in 0..60 {
+            self.run_for(Duration::from_millis(200))?;
             let tty = self.world.tty_named(&terminal).ok_or("nobody can log in")?;
-            if !tty.text().trim_end().ends_with("(type 'yes' to accept):") {
+            let text = tty.text();
+            if text.lines().any(|line| line == "fixed") {
                 break;
             }
-            self.act(&format!("type {terminal} yes"))?;
+            if text.trim_end().ends_with("(type 'yes' to accept):") {
+                self.act(&format!("type {terminal} yes"))?;
+            }
         }
         if self.shows {
             let tty = self.world.tty_named(&terminal);
@@ -424,6 +439,16 @@ impl Trial {
                 return Err(format!("slot {} of {name} is open", slot.number()));
             }
             let server = self.server(self.nodes[*place]).ok_or("a node is gone")?;
+            if node.is_replica()
+                && server.replication_view().primary.is_none_or(|primary| primary.down.is_some())
+            {
+                return Err(format!("{name} does not follow its master"));
+            }
+        }
+        // This takes longest.
+        for (place, node) in &members {
+            let name = self.name(*place);
+            let server = self.server(self.nodes[*place]).ok_or("a node is gone")?;
             for slot in Slot::all() {
                 let owner = node.owner_of(slot);
                 if owner.is_none() || owner != first.owner_of(slot) {
@@ -433,11 +458,6 @@ impl Trial {
                 if keys > 0 && !node.is_replica() && owner != Some(node.my_id()) {
                     return Err(format!("{name} holds {keys} keys of slot {}", slot.number()));
                 }
-            }
-            if node.is_replica()
-                && server.replication_view().primary.is_none_or(|primary| primary.down.is_some())
-            {
-                return Err(format!("{name} does not follow its master"));
             }
         }
         Ok(())
@@ -477,10 +497,16 @@ impl Trial {
             trial.clients().map(|client| client.stats().traffic.replies).collect()
         };
         let before = replies(self);
-        self.run_for(Duration::from_secs(10))?;
-        if before.len() < 2 || replies(self).iter().zip(&before).any(|(now, before)| now <= before)
-        {
-            return Err("a client is not served although all nodes agree".into());
+        let end = self.world.now() + SERVED_WITHIN;
+        let is_served = |trial: &Self| {
+            let now = replies(trial);
+            now.len() >= 2 && now.iter().zip(&before).all(|(now, before)| now - before >= SERVED)
+        };
+        while !is_served(self) {
+            if self.world.now() >= end {
+                return Err("a client is not served although all nodes agree".into());
+            }
+            self.run_for(LOOK)?;
         }
         for client in self.clients() {
             let stats = client.stats();
