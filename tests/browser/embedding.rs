@@ -105,6 +105,12 @@ fn a_course_page_of_another_origin_drives_two_labs_reads_a_grade_and_resumes() {
         ensure!(grade["done"] == 1 && grade["complete"] == false, "{grade}");
         page.screenshot("embedded-lesson").await?;
 
+        // Another lesson is no entry in the course's history.
+        let entries = page.eval("history.length").await?;
+        awaited(page, "lab('one').load({ lesson: 'server/first-server' })").await?;
+        told(page, "one", "state", "e.state.lesson?.id === 'server/first-server'").await?;
+        ensure!(page.eval("history.length").await? == entries, "Back belongs to the course");
+
         // The state is a session that another lab opens.
         let state = awaited(page, "lab('two').getState()").await?;
         ensure!(state.as_str().is_some_and(|s| s.contains("replication/cut-link")), "{state}");
@@ -174,8 +180,11 @@ fn a_sandboxed_lab_runs_without_an_origin_and_remembers_nothing() {
         ensure!(answer["output"] == "(integer) 1", "{answer}");
         // The whole program comes as well.
         awaited(page, "lab('one').exec('redis-1', 'redis-cli incr n', { shell: true })").await?;
+        let entries = page.eval("history.length").await?;
         awaited(page, "lab('one').load({ lesson: 'server/first-server' })").await?;
-        told(page, "one", "state", "e.state.lesson?.id === 'server/first-server'").await
+        told(page, "one", "state", "e.state.lesson?.id === 'server/first-server'").await?;
+        ensure!(page.eval("history.length").await? == entries, "Back belongs to the course");
+        Ok(())
     });
 }
 

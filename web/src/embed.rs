@@ -93,6 +93,12 @@ impl Embedding {
         }
     }
 
+    /// Whether this page is inside another one.
+    #[cfg(feature = "whole")]
+    pub(crate) fn is_framed(&self) -> bool {
+        self.framed
+    }
+
     /// The speed that a session begins with.
     pub(crate) fn speed(&self, usual: Speed) -> Speed {
         self.speed.unwrap_or(usual)

@@ -69,6 +69,7 @@ struct Running {
     page: Page,
     app: AppHandle<app::App>,
     _keys: EventListener,
+    _history: EventListener,
     _frames: engine::Running,
 }
 
@@ -97,6 +98,10 @@ fn show(page: Page, is_new: bool) {
     root.set_inner_html("");
     page.view().prefs.apply();
     let keys = keys::listen(&page);
+    let history = EventListener::new(&gloo::utils::window(), "popstate", {
+        let page = page.clone();
+        move |_| whole::follow(&page)
+    });
     if is_new {
         embed::begin(&page);
         #[cfg(feature = "whole")]
@@ -105,7 +110,7 @@ fn show(page: Page, is_new: bool) {
     let frames = engine::start(page.clone());
     let props = app::Props { page: page.clone() };
     let app = yew::Renderer::<app::App>::with_root_and_props(root, props).render();
-    RUNNING.set(Some(Running { page, app, _keys: keys, _frames: frames }));
+    RUNNING.set(Some(Running { page, app, _keys: keys, _history: history, _frames: frames }));
 }
 
 /// The page that runs.

@@ -288,7 +288,7 @@ impl Page {
             return whole::open(self, topology);
         }
         #[cfg(feature = "whole")]
-        crate::lesson::leave(self, topology);
+        crate::lesson::leave(self, topology, "topology", topology.name());
         self.open_lab(Lab::fresh(topology));
     }
 

@@ -71,7 +71,7 @@ pub(crate) fn ask(page: &Page, question: &'static Question) {
         return whole::ask(page, question.name);
     }
     #[cfg(feature = "whole")]
-    crate::lesson::leave(page, question.topology());
+    crate::lesson::leave(page, question.topology(), "question", question.name);
     page.open_lab(Lab::fresh(question.topology()));
     if let Some(speed) = question.speed() {
         page.change(Topic::Time, |view| view.speed = view.embedding.speed(speed));

@@ -140,6 +140,8 @@ impl Saved {
         if whole::needed_for_session(&shared) {
             return whole::open_saved(page, &self);
         }
+        #[cfg(feature = "whole")]
+        crate::lesson::leave(page, shared.topology, "topology", shared.topology.name());
         page.open_lab(match trouble {
             None => Lab::follow(shared),
             Some(_) => Lab::fresh(shared.topology),

@@ -152,6 +152,18 @@ pub(crate) fn lessons(page: &Page) {
     change(page, Some(Wish::Lessons));
 }
 
+/// Shows what the browser went to, back or forth in its history.
+pub(crate) fn follow(page: &Page) {
+    #[cfg(feature = "whole")]
+    crate::lesson::follow(page);
+    #[cfg(not(feature = "whole"))]
+    match prefs::parameter("lesson") {
+        Some(id) if id == "contents" => lessons(page),
+        Some(id) => open_lesson(page, &id),
+        None => {}
+    }
+}
+
 /// Asks a question whose topology only the whole program can open.
 pub(crate) fn ask(page: &Page, question: &str) {
     change(page, Some(Wish::Ask(question.to_owned())));

@@ -1,11 +1,13 @@
 //! Lessons in the page: the contents, the step that one is at, and what has been done.
 //!
 //! What a lesson is and when a step is done is `limpid_core::lesson`'s business. Here live the
-//! fetching of files (`source`), what this browser remembers (`store`), the panel (`panel`) with the
+//! fetching of files (`source`), what this browser remembers (`store`), the address and the history that
+//! name the lesson (`address`), the panel (`panel`) with the
 //! lesson that is open, the contents with their search (`contents`, `search`), the glossary, the
 //! summary of a chapter for printing, how a lesson is tried with real processes (`natively`), the text
 //! drawn from its tree (`text`), and what a step waits for (`waits`).
 
+mod address;
 mod beside;
 mod contents;
 mod glossary;
@@ -27,10 +29,10 @@ use crate::embed::Standing;
 use crate::i18n::{Locale, common};
 use crate::lab::{Lab, Topology};
 use crate::page::{Page, Side, Topic};
-use crate::prefs;
 use crate::saved::{Arrangement, Place, Saved};
 use crate::share::Shared;
 
+use address::Asked;
 use glossary::Glossary;
 pub(crate) use panel::lesson_panel;
 use source::Index;
@@ -55,6 +57,12 @@ pub(crate) struct Study {
     term: Option<String>,
     /// What is searched, when it has been fetched, and its language.
     texts: Option<Rc<source::Texts>>,
+    /// What was typed into the search.
+    sought: String,
+    /// How far the contents were scrolled when they were seen last, in pixels.
+    scrolled: i32,
+    /// How often a lesson was asked for, or left. Of several that are being fetched the last one counts.
+    turn: u64,
 }
 
 /// What the panel shows while no lesson is open.
@@ -117,14 +125,27 @@ pub(crate) fn begin(page: &Page) {
     let fragment = gloo::utils::window().location().hash().unwrap_or_default();
     let fragment = fragment.trim_start_matches('#').to_owned();
     if let Some(id) = Shared::lesson_of(&fragment) {
-        return open(page, &id, Some(fragment));
+        return open(page, &id, Some(fragment), Entry::Same);
     }
-    if let Some(id) = prefs::parameter("lesson") {
-        match id.as_str() {
-            "" | "contents" => show(page),
-            id => resume(page, id),
-        }
+    match Asked::of_address() {
+        Some(Asked::Contents) => show(page),
+        Some(Asked::Lesson(id)) => open(page, &id, kept(&id), Entry::Same),
+        None => {}
     }
+}
+
+/// Whether a lesson that is opened becomes an entry of the browser's history.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Entry {
+    /// It becomes one.
+    New,
+    /// The address names it already.
+    Same,
+}
+
+/// Shows what the browser went to, back or forth in its history.
+pub(crate) fn follow(page: &Page) {
+    address::follow(page);
 }
 
 /// Shows the panel, and fetches the contents if they are not there.
@@ -145,15 +166,25 @@ pub(crate) fn show(page: &Page) {
 
 /// Opens a lesson where this browser left it, or at its beginning.
 pub(crate) fn resume(page: &Page, id: &str) {
-    open(page, id, store::Kept::of(id).map(|kept| kept.session));
+    open(page, id, kept(id), Entry::New);
+}
+
+/// The session in which this browser left a lesson.
+fn kept(id: &str) -> Option<String> {
+    store::Kept::of(id).map(|kept| kept.session)
 }
 
 /// Opens a lesson, with a session of it.
-fn open(page: &Page, id: &str, session: Option<String>) {
+fn open(page: &Page, id: &str, session: Option<String>, entry: Entry) {
     show(page);
+    let turn = next_turn(page);
     let (page, id, locale) = (page.clone(), id.to_owned(), page.locale());
     spawn_local(async move {
-        let lesson = match source::lesson(locale, &id).await {
+        let lesson = source::lesson(locale, &id).await;
+        if page.view().study.turn != turn {
+            return;
+        }
+        let lesson = match lesson {
             Ok(lesson) => Rc::new(lesson),
             Err(trouble) => {
                 page.change(Topic::Open, |view| view.study.trouble = Some(trouble));
@@ -167,6 +198,10 @@ fn open(page: &Page, id: &str, session: Option<String>) {
             Some((_, trouble)) => (Lab::fresh(topology), trouble),
             None => (Lab::fresh(topology), None),
         };
+        if entry == Entry::New {
+            address::keep_sandbox(&page);
+            address::enter(&page, &id);
+        }
         page.open_lab(lab);
         page.warn_of(trouble.as_ref());
         let kept = store::Kept::of(&id).and_then(|kept| kept.progress_of(&lesson));
@@ -194,8 +229,20 @@ fn open(page: &Page, id: &str, session: Option<String>) {
     });
 }
 
+/// Counts that a lesson is asked for, or left.
+fn next_turn(page: &Page) -> u64 {
+    page.change(Topic::Open, |view| {
+        view.study.turn += 1;
+        view.study.turn
+    })
+}
+
 /// Shows all lessons.
 fn contents(page: &Page) {
+    if page.view().study.open.is_some() {
+        address::enter(page, "contents");
+    }
+    next_turn(page);
     page.change(Topic::Open, |view| {
         view.study.open = None;
         view.study.term = None;
@@ -222,16 +269,29 @@ pub(crate) fn open_saved(page: &Page, saved: Saved) {
         store::Kept::take(place, saved.session.clone());
     }
     page.change(Topic::Open, |view| view.study.layout = Some(saved.layout));
-    open(page, &id, Some(saved.session));
+    open(page, &id, Some(saved.session), Entry::New);
 }
 
-/// Closes the lesson when the World becomes one that it does not play in.
-pub(crate) fn leave(page: &Page, topology: Topology) {
-    page.change(Topic::Open, |view| {
-        let name = topology.name();
-        let plays_in = |open: &Open| name.strip_prefix(Topology::OF_LESSON) == Some(&*open.id);
-        view.study.open = view.study.open.take().filter(plays_in);
-    });
+/// Closes the lesson when the World becomes one that it does not play in. The parameter and its value
+/// name what is opened, as addresses have it.
+pub(crate) fn leave(page: &Page, topology: Topology, parameter: &str, value: &str) {
+    let plays_in = {
+        let view = page.view();
+        let open = view.study.open.as_ref();
+        open.is_some_and(|open| {
+            topology.name().strip_prefix(Topology::OF_LESSON) == Some(&*open.id)
+        })
+    };
+    if !plays_in {
+        close(page);
+        address::leave(page, topology, parameter, value);
+    }
+}
+
+/// Closes the lesson.
+fn close(page: &Page) {
+    next_turn(page);
+    page.change(Topic::Open, |view| view.study.open = None);
 }
 
 /// Begins a lesson anew.
@@ -239,7 +299,7 @@ fn restart(page: &Page) {
     let id = page.view().study.open.as_ref().map(|open| open.id.clone());
     if let Some(id) = id {
         store::Kept::forget(&id);
-        open(page, &id, None);
+        open(page, &id, None, Entry::New);
     }
 }
 

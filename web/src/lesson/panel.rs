@@ -7,7 +7,7 @@ use super::{Open, Room, beside, contents, glossary, natively, summary, text, wai
 use crate::i18n::{Locale, common};
 use crate::icon::{Icon, glyph};
 use crate::live::live;
-use crate::page::{Page, Pane, Side, Topic, use_page};
+use crate::page::{Page, Pane as Shown, Side, Topic, View, use_page};
 
 /// The panel.
 pub(crate) fn lesson_panel() -> Html {
@@ -66,7 +66,7 @@ fn draw_panel(page: &Page) -> Html {
                     { glyph(Icon::Close) }
                 </button>
             </header>
-            <div class="pane" tabindex="0" key={shown}>
+            <Pane key={shown}>
                 if let Some(trouble) = &study.trouble {
                     <p class="empty" role="alert">
                         { locale.fill(words::TROUBLE, &[("what", trouble)]) }
@@ -78,9 +78,42 @@ fn draw_panel(page: &Page) -> Html {
                     (None, Room::Glossary) => glossary::all(page),
                     (None, Room::Summary(summary)) => summary::draw(page, summary),
                 } }
-            </div>
+            </Pane>
             { glossary::card(page) }
         </aside>
+    }
+}
+
+#[derive(Properties, PartialEq)]
+struct PaneProps {
+    children: Html,
+}
+
+/// What scrolls. The contents come back where one left them.
+#[component]
+fn Pane(props: &PaneProps) -> Html {
+    let page = use_page(&[]);
+    let place = use_node_ref();
+    let is_contents =
+        |view: &View| view.study.open.is_none() && matches!(view.study.room, Room::Contents);
+    use_effect_with((), {
+        let (page, place) = (page.clone(), place.clone());
+        move |()| {
+            let view = page.view();
+            if let Some(pane) = place.cast::<web_sys::Element>().filter(|_| is_contents(&view)) {
+                pane.set_scroll_top(view.study.scrolled);
+            }
+        }
+    });
+    let onscroll = Callback::from(move |event: Event| {
+        let pane: web_sys::Element = event.target_unchecked_into();
+        let mut view = page.view_mut();
+        if is_contents(&view) {
+            view.study.scrolled = pane.scroll_top();
+        }
+    });
+    html! {
+        <div class="pane" tabindex="0" ref={place} {onscroll}>{ props.children.clone() }</div>
     }
 }
 
@@ -288,7 +321,7 @@ fn look_at(page: &Page, focus: &[Focus]) {
     };
     page.change(Topic::Open, |view| {
         view.selected = bodies.into_iter().collect();
-        view.pane = Pane::Map;
+        view.pane = Shown::Map;
     });
     page.tell(Topic::Scene);
 }

@@ -26,7 +26,7 @@ pub(super) struct Props {
 #[component]
 pub(super) fn Search(props: &Props) -> Html {
     let page = use_page(&[Topic::Prefs, Topic::Open]);
-    let sought = use_state_eq(String::new);
+    let sought = use_state_eq(|| page.view().study.sought.clone());
     let locale = page.locale();
     let words = Sought::new(&sought);
     use_effect_with(words.is_empty(), {
@@ -38,9 +38,10 @@ pub(super) fn Search(props: &Props) -> Html {
         }
     });
     let oninput = {
-        let sought = sought.clone();
+        let (page, sought) = (page.clone(), sought.clone());
         Callback::from(move |event: InputEvent| {
             let input: HtmlInputElement = event.target_unchecked_into();
+            page.view_mut().study.sought = input.value();
             sought.set(input.value());
         })
     };

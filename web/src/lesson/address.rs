@@ -1,0 +1,127 @@
+//! The lesson that is open, in the page's address and in the browser's history.
+//!
+//! A lesson that is opened becomes an entry of the history, `?lesson=chapter/lesson`: a reload opens it
+//! again, and Back leads to where one came from. What stood in the sandbox is kept with the entry that
+//! one left it at. Inside another page the history is that page's, so no entry is added, and nothing is
+//! kept with one.
+
+use wasm_bindgen::JsValue;
+use web_sys::{History, UrlSearchParams};
+
+use crate::lab::{Lab, Topology};
+use crate::page::{Page, Side};
+use crate::prefs::parameter;
+use crate::questions::{self, Question};
+use crate::saved::Saved;
+
+/// The parameter that names the lesson.
+const LESSON: &str = "lesson";
+/// All parameters that name what stands on the map. The address has one of them at most.
+const ALL: [&str; 4] = [LESSON, "topology", "servers", "question"];
+
+/// What the address asks for.
+pub(super) enum Asked {
+    /// The contents.
+    Contents,
+    /// A lesson, by `chapter/lesson`.
+    Lesson(String),
+}
+
+impl Asked {
+    /// What the address asks for of the lessons, if anything.
+    pub(super) fn of_address() -> Option<Self> {
+        Some(match parameter(LESSON)? {
+            id if id.is_empty() || id == "contents" => Asked::Contents,
+            id => Asked::Lesson(id),
+        })
+    }
+}
+
+/// Keeps what stands in the sandbox with the entry that is about to be left.
+pub(super) fn keep_sandbox(page: &Page) {
+    if page.view().embedding.is_framed()
+        || parameter(LESSON).is_some()
+        || is_of_lesson(page.lab().topology())
+    {
+        return;
+    }
+    if let Some(history) = history() {
+        // A session too long for the browser to keep is begun anew.
+        let _ = history.replace_state(&Saved::of(page).text().into(), "");
+    }
+}
+
+/// The address of a lesson, or of the contents.
+pub(super) fn enter(page: &Page, lesson: &str) {
+    write(page, LESSON, lesson);
+}
+
+/// The address of something else, if that of a lesson still stands there.
+pub(super) fn leave(page: &Page, topology: Topology, name: &str, value: &str) {
+    if parameter(LESSON).is_some() && !is_of_lesson(topology) {
+        write(page, name, value);
+    }
+}
+
+/// Shows what the entry stands for to which the browser went.
+pub(super) fn follow(page: &Page) {
+    let open = page.view().study.open.as_ref().map(|open| open.id.clone());
+    match Asked::of_address() {
+        Some(Asked::Contents) => super::contents(page),
+        Some(Asked::Lesson(id)) if open.as_ref() == Some(&id) => {}
+        Some(Asked::Lesson(id)) => super::resume(page, &id),
+        None => sandbox(page),
+    }
+}
+
+/// What stood in the sandbox when its entry was left, or what the address asks for. A mere change of
+/// the fragment changes nothing.
+fn sandbox(page: &Page) {
+    let kept = history().and_then(|history| history.state().ok()?.as_string());
+    if let Some(saved) = kept.and_then(|text| Saved::read(&text).ok()) {
+        saved.open(page);
+        // The contents may not have been fetched yet.
+        if page.view().side == Side::Lesson {
+            super::show(page);
+        }
+    } else if is_of_lesson(page.lab().topology()) {
+        match Question::of_address() {
+            Some(question) => questions::ask(page, question),
+            None => {
+                let topology = Topology::of_address().unwrap_or(Topology::USUAL);
+                super::close(page);
+                page.open_lab(Lab::fresh(topology));
+            }
+        }
+    }
+}
+
+/// Writes one parameter in place of all that name what stands on the map. A session in the fragment is
+/// over.
+fn write(page: &Page, name: &str, value: &str) {
+    let location = gloo::utils::window().location();
+    let (Ok(query), Ok(path)) = (location.search(), location.pathname()) else { return };
+    let Ok(parameters) = UrlSearchParams::new_with_str(&query) else { return };
+    let same = parameters.get(name).as_deref() == Some(value);
+    for name in ALL {
+        parameters.delete(name);
+    }
+    parameters.set(name, value);
+    // A slash may stand in a query as it is.
+    let text = String::from(parameters.to_string()).replace("%2F", "/");
+    let there = Some(format!("{path}?{text}"));
+    let Some(history) = history() else { return };
+    // Without an origin, as in a sandboxed frame, the address cannot be changed.
+    let _ = match same || page.view().embedding.is_framed() {
+        true => history.replace_state_with_url(&JsValue::NULL, "", there.as_deref()),
+        false => history.push_state_with_url(&JsValue::NULL, "", there.as_deref()),
+    };
+}
+
+fn history() -> Option<History> {
+    gloo::utils::window().history().ok()
+}
+
+fn is_of_lesson(topology: Topology) -> bool {
+    topology.name().starts_with(Topology::OF_LESSON)
+}
