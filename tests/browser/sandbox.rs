@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use thirtyfour::Key;
 
 use crate::page::{Page, in_browser, in_browser_alone};
-use crate::visit::{SCREEN, all_on_stage, becomes, begin, now};
+use crate::visit::{SCREEN, all_on_stage, becomes, begin, now, terminal};
 
 async fn has_state(page: &Page, node: &str, state: &str) -> Result<()> {
     becomes(page, node, "state", state).await
@@ -297,5 +297,29 @@ fn two_fingers_zoom_the_map() {
         .await?;
         page.eval("(touch('pointerup', 11, 250), touch('pointerup', 12, 450), true)").await?;
         page.wait_for("nothing selected", "!document.querySelector('[data-testid=acts]')").await
+    });
+}
+
+#[test]
+fn the_tab_of_the_terminal_in_front_is_in_sight_however_many_there_are() {
+    in_browser("many-tabs", async |page| {
+        begin(page, "&topology=12").await?;
+        let in_sight = |node: &str| {
+            format!(
+                "(() => {{
+                    const bar = document.querySelector('.terminals .tabs').getBoundingClientRect();
+                    const tab = document.querySelector('[data-testid=tab-{node}]').getBoundingClientRect();
+                    return tab.left >= bar.left - 1 && tab.right <= bar.right + 1;
+                }})()"
+            )
+        };
+        for n in 1..=12 {
+            let node = format!("redis-{n}");
+            terminal(page, &node).await?;
+            page.wait_for(&format!("the tab of {node} in sight"), &in_sight(&node)).await?;
+        }
+        ensure!(page.eval(&in_sight("redis-1")).await? == false, "there is room for all");
+        terminal(page, "redis-1").await?;
+        page.wait_for("the tab of redis-1 in sight", &in_sight("redis-1")).await
     });
 }

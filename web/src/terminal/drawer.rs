@@ -85,6 +85,7 @@ fn draw_terminals(page: &Page) -> Html {
                             </button>
                             <button class="button shut" title={shut.clone()} aria-label={shut}
                                 onclick={close}>{ glyph(Icon::Close) }</button>
+                            if on { <InFront /> }
                         </div>
                     }
                 }) }
@@ -101,6 +102,24 @@ fn draw_terminals(page: &Page) -> Html {
             }
         </div>
     }
+}
+
+/// Brings the tab that it stands in into view when that comes to the front.
+#[component]
+fn InFront() -> Html {
+    let place = use_node_ref();
+    use_effect_with((), {
+        let place = place.clone();
+        move |()| {
+            let inside = place.cast::<web_sys::Element>();
+            if let Some(tab) = inside.and_then(|inside| inside.parent_element()) {
+                let options = web_sys::ScrollIntoViewOptions::new();
+                options.set_block(web_sys::ScrollLogicalPosition::Nearest);
+                tab.scroll_into_view_with_scroll_into_view_options(&options);
+            }
+        }
+    });
+    html! { <i hidden={true} ref={place}></i> }
 }
 
 /// A terminal that is shown: the one in front, or one beside it.
