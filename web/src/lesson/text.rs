@@ -48,7 +48,7 @@ fn draw(page: &Page, block: &Block) -> Html {
                 html! { <tr>{ for cells }</tr> }
             };
             html! {
-                <table class="facts">
+                <table class="facts told">
                     <thead><tr>{ for head }</tr></thead>
                     <tbody>{ for body.iter().map(row) }</tbody>
                 </table>
@@ -171,13 +171,18 @@ fn visit(page: &Page, name: &str) {
 
 /// Code. What begins with a colon and is done to the World can be clicked: a shell does not know it.
 fn code(page: &Page, text: &str) -> Html {
-    let Some(Ok(action)) = text.strip_prefix(':').map(str::parse::<Action>) else {
+    let Some(action) = deed(text) else {
         return html! { <code>{ unbroken(text) }</code> };
     };
     let title = page.say(words::DO_IT);
     let page = page.clone();
     let onclick = Callback::from(move |_: MouseEvent| page.act(vec![action.clone()]));
     html! { <button class="deed" {title} {onclick}><code>{ text }</code></button> }
+}
+
+/// What is done to the World, if that is what code says.
+fn deed(code: &str) -> Option<Action> {
+    code.strip_prefix(':')?.parse().ok()
 }
 
 /// A command in which no line ends after a hyphen, unless a word would not fit into a line.
@@ -201,7 +206,73 @@ fn unbroken(command: &str) -> Html {
 }
 
 fn inline(page: &Page, text: &[Inline]) -> Html {
-    html! { <>{ for text.iter().map(|piece| draw_inline(page, piece)) }</> }
+    let pieces = pieces(text).into_iter().map(|piece| match piece {
+        Piece::Text(text) => html! { { text } },
+        Piece::Inline(piece) => draw_inline(page, piece),
+        Piece::Held { before, button, after } => html! {
+            <span class="held">{ before }{ draw_inline(page, button) }{ after }</span>
+        },
+    });
+    html! { <>{ for pieces }</> }
+}
+
+/// A part of a paragraph.
+#[derive(PartialEq, Debug)]
+enum Piece<'t> {
+    /// A text, without what a button beside it holds.
+    Text(&'t str),
+    /// Something that is no text.
+    Inline(&'t Inline),
+    /// A button and what must stand on one line with it: browsers would break the line there.
+    Held { before: &'t str, button: &'t Inline, after: &'t str },
+}
+
+/// The parts of a paragraph. No line ends between a button and the mark or the ending behind it, or the
+/// bracket before it.
+fn pieces(text: &[Inline]) -> Vec<Piece<'_>> {
+    let is_button = |at: Option<usize>| at.and_then(|at| text.get(at)).is_some_and(is_button);
+    let words = |at: Option<usize>| match at.and_then(|at| text.get(at)) {
+        Some(Inline::Text(text)) => text.as_str(),
+        _ => "",
+    };
+    let mut pieces = Vec::new();
+    for (at, piece) in text.iter().enumerate() {
+        let (last, next) = (at.checked_sub(1), at.checked_add(1));
+        if let Inline::Text(text) = piece {
+            let from = if is_button(last) { ending(text).len() } else { 0 };
+            let to = text.len() - if is_button(next) { opening(text).len() } else { 0 };
+            pieces.extend(text.get(from..to).filter(|rest| !rest.is_empty()).map(Piece::Text));
+            continue;
+        }
+        let (before, after) = (opening(words(last)), ending(words(next)));
+        pieces.push(match is_button(Some(at)) && !(before.is_empty() && after.is_empty()) {
+            true => Piece::Held { before, button: piece, after },
+            false => Piece::Inline(piece),
+        });
+    }
+    pieces
+}
+
+/// Whether it is drawn as a button, which a line may end before and behind.
+fn is_button(piece: &Inline) -> bool {
+    match piece {
+        Inline::Link { to, .. } => !matches!(to, Link::Web(_)),
+        Inline::Code(text) => deed(text).is_some(),
+        Inline::Emphasis(inside) | Inline::Strong(inside) => inside.last().is_some_and(is_button),
+        _ => false,
+    }
+}
+
+/// What a text begins with that belongs to the word before it.
+fn ending(text: &str) -> &str {
+    let belongs =
+        |c: char| c.is_ascii_alphanumeric() || "，。、；：！？）」』】》”’…,.;:!?)]'-".contains(c);
+    &text[..text.find(|c| !belongs(c)).unwrap_or(text.len())]
+}
+
+/// What a text ends with that belongs to the word behind it.
+fn opening(text: &str) -> &str {
+    &text[text.trim_end_matches(|c| "（「『【《“‘([".contains(c)).len()..]
 }
 
 fn draw_inline(page: &Page, piece: &Inline) -> Html {
@@ -246,6 +317,39 @@ mod words {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_line_ends_between_a_button_and_the_mark_behind_it() {
+        let text = |text: &str| Inline::Text(text.to_owned());
+        let term =
+            || Inline::Link { to: Link::Term("slot".to_owned()), text: vec![text("槽位")] };
+        let web = Inline::Link { to: Link::Web("https://a.example".to_owned()), text: vec![] };
+        let paragraph =
+            [text("每个（"), term(), text("）、"), term(), text("，各有主。"), web, text("。")];
+        assert_eq!(
+            pieces(&paragraph),
+            [
+                Piece::Text("每个"),
+                Piece::Held { before: "（", button: &term(), after: "）、" },
+                Piece::Held { before: "", button: &term(), after: "，" },
+                Piece::Text("各有主。"),
+                Piece::Inline(&paragraph[5]),
+                Piece::Text("。"),
+            ]
+        );
+        // An ending of a word, and a deed.
+        let paragraph = [text("Two "), term(), text("s, then "), Inline::Code(":crash a".into())];
+        assert_eq!(
+            pieces(&paragraph),
+            [
+                Piece::Text("Two "),
+                Piece::Held { before: "", button: &term(), after: "s," },
+                Piece::Text(" then "),
+                Piece::Inline(&paragraph[3]),
+            ]
+        );
+        assert!(is_button(&paragraph[3]) && !is_button(&Inline::Code(":wq".into())));
+    }
 
     #[test]
     fn a_prompt_says_where_a_line_is_typed() {

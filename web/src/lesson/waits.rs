@@ -54,11 +54,12 @@ fn standstill(page: &Page) -> Html {
     }
 }
 
-/// Text whose parts between backticks are code.
+/// Text whose parts between backticks are code, which is not broken if it is short.
 fn with_code(text: &str) -> Html {
+    const FITS: usize = 24;
     let parts = text.split('`').enumerate().map(|(number, part)| match number % 2 {
         0 => html! { { part } },
-        _ => html! { <code>{ part }</code> },
+        _ => html! { <code class={(part.len() <= FITS).then_some("whole")}>{ part }</code> },
     });
     html! { <>{ for parts }</> }
 }
