@@ -1,6 +1,7 @@
 //! Links and files that carry a session.
 
 use anyhow::ensure;
+use thirtyfour::Key;
 
 use crate::page::in_browser;
 use crate::visit::{SCREEN, becomes, begin};
@@ -127,6 +128,36 @@ fn a_link_that_means_harm_is_text_and_runs_nothing() {
             let harm = "window.harmed || document.querySelector('img[src=x]') !== null || Boolean(document.querySelector('[href^=\"javascript:\"]'))";
             ensure!(page.eval(harm).await? == false, "{at}");
         }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_narrow_window_offers_in_a_menu_what_its_bar_has_no_room_for() {
+    in_browser("narrow-menu", async |page| {
+        page.resize(390, 844).await?;
+        page.open("?locale=en&topology=2").await?;
+        let crowded = page
+            .eval(
+                "[...document.querySelectorAll('.top > *')].filter(e => e.getBoundingClientRect().right > innerWidth).length",
+            )
+            .await?;
+        ensure!(crowded == 0, "{crowded} parts of the bar are cut off");
+        page.click("[data-testid=more]").await?;
+        page.screenshot("narrow-menu").await?;
+        page.click("[data-testid=more-share]").await?;
+        page.element("[data-testid=share-link]").await?;
+        page.keys(Key::Escape.value().to_string()).await?;
+        let open = "!!document.querySelector('[data-testid=more-share]')";
+        ensure!(page.eval(open).await? == false, "the menu stays open");
+        page.click("[data-testid=more]").await?;
+        page.click("[data-testid=more-start-over]").await?;
+        page.wait_for("the menu to close", &format!("!{open}")).await?;
+        // A click beside it closes it, and does nothing else.
+        page.click("[data-testid=more]").await?;
+        page.click(".behind").await?;
+        page.wait_for("the menu to close", &format!("!{open}")).await?;
+        ensure!(page.eval("!!document.querySelector('[data-testid=menu]')").await? == false);
         Ok(())
     });
 }

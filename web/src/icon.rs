@@ -67,6 +67,8 @@ pub(crate) enum Icon {
     Map,
     /// Lines with ticks.
     Ledger,
+    /// Three dots.
+    More,
 }
 
 impl Icon {
@@ -126,6 +128,7 @@ impl Icon {
             Icon::Ledger => {
                 "M3 2.600h10v10.800H3zM5.400 6l.9.9 1.500-1.700M9.400 6H11M5.400 10l.9.9 1.500-1.700M9.400 10H11"
             }
+            Icon::More => "M3 8h.1M8 8h.1M13 8h.1",
             Icon::Map => {
                 "M2.400 4.200 6 2.800l4 1.400 3.600-1.400v9L10 13.200l-4-1.400-3.600 1.400zM6 2.800v9M10 4.200v9"
             }

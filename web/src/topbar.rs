@@ -1,13 +1,13 @@
 //! The bar at the top: name, scenario, language, theme, share, help.
 
-use web_sys::HtmlSelectElement;
+use web_sys::{HtmlSelectElement, KeyboardEvent};
 use yew::prelude::*;
 
-use crate::i18n::common;
+use crate::i18n::{Text, common};
 use crate::icon::{Icon, glyph};
 use crate::lab::Topology;
 use crate::live::live;
-use crate::page::{Page, Side, Topic};
+use crate::page::{Page, Side, Topic, use_page};
 use crate::prefs::Theme;
 use crate::questions::{self, QUESTIONS, Question};
 use crate::topology::Group;
@@ -64,11 +64,6 @@ fn draw_top_bar(page: &Page) -> Html {
             false => whole::lessons(&page),
         })
     };
-    let (theme_icon, theme_text) = match prefs.theme {
-        Theme::System => (Icon::Half, words::THEME_SYSTEM),
-        Theme::Light => (Icon::Sun, words::THEME_LIGHT),
-        Theme::Dark => (Icon::Moon, words::THEME_DARK),
-    };
     html! {
         <header class="top">
             <div class="brand">
@@ -103,24 +98,17 @@ fn draw_top_bar(page: &Page) -> Html {
                 aria-pressed={ledger.to_string()} onclick={toggle_ledger}>
                 { glyph(Icon::Ledger) }<span class="wide">{ locale.say(common::LEDGER) }</span>
             </button>
-            <button class="button optional" title={locale.say(words::START_OVER)}
-                aria-label={locale.say(words::START_OVER)} data-testid="start-over"
-                onclick={on(|page| { let current = page.lab().topology(); page.open(current) })}>
-                { glyph(Icon::Restart) }
-            </button>
-            <button class="button optional" title={locale.say(words::SHARE_HINT)} data-testid="share"
-                aria-label={locale.say(words::SHARE_HINT)}
-                onclick={on(|page| page.change(Topic::Open, |view| view.sharing = true))}>
-                { glyph(Icon::Share) }
-            </button>
+            { for optional(prefs.theme).map(|(icon, text, id, act)| html! {
+                <button class="button optional" title={locale.say(text)} data-testid={id}
+                    aria-label={locale.say(text)} onclick={on(act)}>
+                    { glyph(icon) }
+                </button>
+            }) }
+            <More />
             <button class="button" title={locale.say(words::LANGUAGE_LABEL)} data-testid="language"
                 lang={locale.other().tag()}
                 onclick={on(|page| page.prefer(|prefs| prefs.locale = prefs.locale.other()))}>
                 { locale.say(words::LANGUAGE) }
-            </button>
-            <button class="button" title={locale.say(theme_text)} data-testid="theme"
-                aria-label={locale.say(theme_text)} onclick={on(next_theme)}>
-                { glyph(theme_icon) }
             </button>
             <button class="button" title={locale.say(common::HELP)} data-testid="help"
                 aria-label={locale.say(common::HELP)}
@@ -128,6 +116,80 @@ fn draw_top_bar(page: &Page) -> Html {
                 { glyph(Icon::Help) }
             </button>
         </header>
+    }
+}
+
+/// What an item of the bar does.
+type Act = fn(&Page);
+
+/// What a narrow bar has no room for, and has in its menu: the icon, what it is called, and what it does.
+fn optional(theme: Theme) -> [(Icon, Text, &'static str, Act); 3] {
+    let (icon, text) = match theme {
+        Theme::System => (Icon::Half, words::THEME_SYSTEM),
+        Theme::Light => (Icon::Sun, words::THEME_LIGHT),
+        Theme::Dark => (Icon::Moon, words::THEME_DARK),
+    };
+    let start_over = |page: &Page| {
+        let current = page.lab().topology();
+        page.open(current);
+    };
+    let share = |page: &Page| page.change(Topic::Open, |view| view.sharing = true);
+    [
+        (Icon::Restart, words::START_OVER, "start-over", start_over),
+        (Icon::Share, words::SHARE_HINT, "share", share),
+        (icon, text, "theme", next_theme),
+    ]
+}
+
+/// The menu of a narrow bar.
+#[component]
+fn More() -> Html {
+    let page = use_page(&[Topic::Prefs]);
+    let open = use_state_eq(|| false);
+    let close = {
+        let open = open.clone();
+        Callback::from(move |_: MouseEvent| open.set(false))
+    };
+    let toggle = {
+        let open = open.clone();
+        Callback::from(move |_: MouseEvent| open.set(!*open))
+    };
+    let onkeydown = {
+        let open = open.clone();
+        Callback::from(move |event: KeyboardEvent| {
+            if *open && event.key() == "Escape" {
+                event.prevent_default();
+                open.set(false);
+            }
+        })
+    };
+    let item = |(icon, text, id, act): (Icon, Text, &'static str, Act)| {
+        let (page, open) = (page.clone(), open.clone());
+        let label = page.say(text);
+        let onclick = Callback::from(move |_: MouseEvent| {
+            open.set(false);
+            act(&page);
+        });
+        html! {
+            <button role="menuitem" data-testid={format!("more-{id}")} {onclick}>
+                { glyph(icon) }{ label }
+            </button>
+        }
+    };
+    let label = page.say(words::MORE);
+    html! {
+        <div class="more" {onkeydown}>
+            <button class="button" title={label} aria-label={label} aria-haspopup="menu"
+                aria-expanded={open.to_string()} data-testid="more" onclick={toggle}>
+                { glyph(Icon::More) }
+            </button>
+            if *open {
+                <div class="behind" onclick={close}></div>
+                <div class="menu" role="menu">
+                    { for optional(page.view().prefs.theme).map(item) }
+                </div>
+            }
+        </div>
     }
 }
 
@@ -155,6 +217,7 @@ mod words {
         TAGLINE: "A Redis you can see through", "看得透的 Redis";
         SCENARIO: "What stands on the map", "地图上的场景";
         START_OVER: "Start over", "重新开始";
+        MORE: "More", "更多";
         LANGUAGE: "中文", "English";
         LANGUAGE_LABEL: "Language: switch to Chinese", "语言：切换到英文";
         THEME_SYSTEM: "Theme: like the system", "外观：跟随系统";
