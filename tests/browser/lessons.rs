@@ -5,7 +5,7 @@ use limpid_core::rng::Rng;
 use thirtyfour::Key;
 
 use crate::page::{Page, in_browser};
-use crate::visit::{now, terminal};
+use crate::visit::{SCREEN, begin, now, terminal};
 
 /// Waits until so many steps of the open lesson are done.
 async fn done(page: &Page, steps: usize) -> Result<()> {
@@ -161,6 +161,31 @@ fn a_question_opens_its_world_and_says_what_to_watch_for() {
 }
 
 #[test]
+fn in_a_narrow_window_no_word_of_the_map_lies_on_another() {
+    in_browser("narrow-words", async |page| {
+        page.resize(390, 844).await?;
+        page.open("?locale=en&question=nobody-watches&speed=1s").await?;
+        let words = "[...document.querySelectorAll('.map text')].filter(t => {
+            const caption = t.closest('.caption');
+            return getComputedStyle(t).display !== 'none' && (!caption || getComputedStyle(caption).opacity > 0);
+        })";
+        let says = format!("{words}.filter(t => t.textContent === 'no link').length");
+        page.wait_for("both replicas to notice", &format!("{says} >= 2")).await?;
+        let covered = page
+            .eval(&format!(
+                "{words}.flatMap((one, at, all) => all.slice(at + 1).filter(other => {{
+                    const a = one.getBoundingClientRect(), b = other.getBoundingClientRect();
+                    return Math.min(a.right, b.right) - Math.max(a.left, b.left) > 2
+                        && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 4;
+                }}).map(other => `${{one.textContent}} / ${{other.textContent}}`))"
+            ))
+            .await?;
+        ensure!(covered.as_array().is_some_and(Vec::is_empty), "covered: {covered}");
+        Ok(())
+    });
+}
+
+#[test]
 fn a_step_opens_its_shell_where_many_worlds_run_inside_one() {
     in_browser("lesson-worlds", async |page| {
         page.open("?locale=en&lesson=ideas/majority").await?;
@@ -191,6 +216,130 @@ fn a_step_opens_its_shell_where_many_worlds_run_inside_one() {
         let result = format!("3 Sentinels: a new primary in {replaced} of 10 Worlds");
         page.wait_for_text(shell, &result).await?;
         page.screenshot("lesson-worlds").await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn the_address_names_the_lesson_and_back_leads_to_where_one_came_from() {
+    in_browser("lesson-address", async |page| {
+        let address = async |has: &str, lacks: &str| {
+            let search = "location.search";
+            let found =
+                format!("{search}.includes('{has}') && !({search} + '&').includes('{lacks}')");
+            page.wait_for(&format!("the address with {has}"), &found).await
+        };
+        let topology = async |name: &str| {
+            let found =
+                format!("document.querySelector('[data-testid=topology]').value === '{name}'");
+            page.wait_for(&format!("the topology {name}"), &found).await
+        };
+        let pane = "document.querySelector('.lessons .pane')";
+        begin(page, "&topology=replicas-2").await?;
+        page.line("set here yes").await?;
+        page.wait_for_text(SCREEN, "OK").await?;
+        page.click("[data-testid=lessons-open]").await?;
+        page.wait_for_text("[data-testid=lessons]", "A copy, and a cut link").await?;
+        page.eval("document.querySelector('[data-testid=\"lesson-replication/cut-link\"]').scrollIntoView()")
+            .await?;
+        page.wait_for("the place in the contents", &format!("{pane}.scrollTop > 300")).await?;
+        let scrolled = page.eval(&format!("{pane}.scrollTop")).await?;
+        page.click("[data-testid='lesson-replication/cut-link']").await?;
+        done(page, 0).await?;
+        address("lesson=replication/cut-link", "topology=").await?;
+
+        // The sandbox as it was left, and the contents where they were.
+        page.driver.back().await?;
+        topology("replicas-2").await?;
+        page.wait_for_text(SCREEN, "set here yes").await?;
+        address("topology=replicas-2", "lesson=").await?;
+        page.wait_for("the same place", &format!("Math.abs({pane}.scrollTop - {scrolled}) < 2"))
+            .await?;
+        page.driver.forward().await?;
+        done(page, 0).await?;
+        page.driver.refresh().await?;
+        done(page, 0).await?;
+        topology("lesson/replication/cut-link").await?;
+
+        // From lesson to lesson by the contents, and back the same way.
+        page.click("[data-testid=lesson-contents]").await?;
+        address("lesson=contents", "cut-link").await?;
+        page.click("[data-testid='lesson-server/first-server']").await?;
+        topology("lesson/server/first-server").await?;
+        page.driver.back().await?;
+        page.wait_for_text("[data-testid=lessons]", "A copy, and a cut link").await?;
+        page.driver.back().await?;
+        done(page, 0).await?;
+        topology("lesson/replication/cut-link").await?;
+
+        // Something else that is opened has another address.
+        page.eval(
+            "(() => { const menu = document.querySelector('[data-testid=topology]');
+               menu.value = 'primary-stalls';
+               menu.dispatchEvent(new Event('change', {bubbles: true})); })()",
+        )
+        .await?;
+        page.wait_for_text("[data-testid=question]", "silence is death").await?;
+        address("question=primary-stalls", "lesson=").await?;
+        page.driver.back().await?;
+        topology("lesson/replication/cut-link").await?;
+        page.driver.back().await?;
+        topology("replicas-2").await?;
+        page.wait_for_text(SCREEN, "set here yes").await
+    });
+}
+
+#[test]
+fn names_in_a_lessons_table_stand_whole() {
+    in_browser("lesson-table", async |page| {
+        page.open("?locale=en&lesson=predixy/groups").await?;
+        page.click("[data-testid=step-configure] .title").await?;
+        let names = "[...document.querySelectorAll('.told td:first-child code')]";
+        page.wait_for("the table", &format!("{names}.length > 5")).await?;
+        let broken = page
+            .eval(&format!(
+                "{names}.filter(e => e.getClientRects().length > 1).map(e => e.textContent)"
+            ))
+            .await?;
+        ensure!(broken.as_array().is_some_and(Vec::is_empty), "broken in the middle: {broken}");
+        let wide = page
+            .eval("(() => { const pane = document.querySelector('.lessons .pane'); return pane.scrollWidth - pane.clientWidth; })()")
+            .await?;
+        ensure!(wide.as_i64() <= Some(0), "the text is {wide} pixels too wide");
+        Ok(())
+    });
+}
+
+#[test]
+fn no_line_of_a_lesson_begins_with_the_mark_that_ends_a_term() {
+    in_browser("lesson-marks", async |page| {
+        page.open("?locale=zh&lesson=hashing/ring").await?;
+        page.wait_for("the terms", "document.querySelectorAll('.lessons .term').length > 1")
+            .await?;
+        // At every width of the panel: what stands behind a term ends at the height of the term.
+        let torn = page
+            .eval(
+                "(() => {
+                    const torn = [], pane = document.querySelector('.lessons .pane');
+                    for (let width = 250; width <= 390; width += 3) {
+                        pane.style.width = `${width}px`;
+                        for (const term of pane.querySelectorAll('p .term')) {
+                            let last = term;
+                            while (!last.nextSibling && last.parentElement !== pane) last = last.parentElement;
+                            const behind = document.createRange();
+                            behind.setStart(last.nextSibling, 0);
+                            behind.setEnd(last.nextSibling, 1);
+                            const mark = behind.toString();
+                            if (!'，。、；：）'.includes(mark)) continue;
+                            const here = term.getBoundingClientRect(), there = behind.getBoundingClientRect();
+                            if (there.top > here.bottom) torn.push(`${term.textContent}${mark} at ${width}`);
+                        }
+                    }
+                    return torn;
+                })()",
+            )
+            .await?;
+        ensure!(torn.as_array().is_some_and(Vec::is_empty), "a mark begins a line: {torn}");
         Ok(())
     });
 }

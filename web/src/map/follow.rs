@@ -24,6 +24,10 @@ pub(crate) struct Props {
     pub unit: f64,
 }
 
+/// On a shorter line, in pixels, a word would meet that of its neighbour. The replica says the same of
+/// itself.
+const SHORT: f64 = 60.0;
+
 /// A replication link.
 #[component]
 pub(crate) fn FollowMark(props: &Props) -> Html {
@@ -57,6 +61,7 @@ pub(super) fn draw(props: &Props) -> Html {
         (FollowState::Online, Some(lag)) => Some(format!("−{}", figures::bytes(lag))),
         (state, _) => Some(props.locale.say(state.text()).to_owned()),
     };
+    let caption = caption.filter(|_| (last - first) * length >= SHORT * props.unit);
     let scale = props.unit.max(1.0);
     let noted = first + (last - first) * 0.62;
     html! {
