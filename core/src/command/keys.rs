@@ -317,6 +317,11 @@ fn copy(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
             return Err(CommandError::Syntax);
         }
     }
+    if target != 0 && ctx.keyspace.is_by_slot() {
+        return Err(CommandError::text(
+            "ERR Copying to another database is not allowed in cluster mode",
+        ));
+    }
     if target == ctx.db && from == to {
         return Err(SAME_OBJECT);
     }
@@ -376,16 +381,20 @@ const SAME_OBJECT: CommandError =
 
 /// The number of one of `count` databases.
 pub(crate) fn database(text: &[u8], count: usize) -> Result<usize, CommandError> {
-    let number = parse_i64(text).ok_or(CommandError::NotAnInteger)?;
-    let number = i32::try_from(number).map_err(|_| {
-        CommandError::text(
-            "ERR value is out of range, value must between -2147483648 and 2147483647",
-        )
-    })?;
-    usize::try_from(number)
+    usize::try_from(database_number(text)?)
         .ok()
         .filter(|&number| number < count)
         .ok_or(CommandError::text("ERR DB index is out of range"))
+}
+
+/// The number of a database that there may or may not be.
+pub(crate) fn database_number(text: &[u8]) -> Result<i32, CommandError> {
+    let number = parse_i64(text).ok_or(CommandError::NotAnInteger)?;
+    i32::try_from(number).map_err(|_| {
+        CommandError::text(
+            "ERR value is out of range, value must between -2147483648 and 2147483647",
+        )
+    })
 }
 
 /// OBJECT without a subcommand: unreachable, since the arity check refuses it.

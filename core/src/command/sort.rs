@@ -59,6 +59,25 @@ const DENIED_BY: CommandError =
 const DENIED_GET: CommandError =
     CommandError::text("ERR GET option of SORT denied due to insufficient ACL permissions.");
 
+/// Nor can it be known beforehand in which slots these keys are.
+const IN_CLUSTER_BY: CommandError =
+    CommandError::text("ERR BY option of SORT denied in Cluster mode.");
+const IN_CLUSTER_GET: CommandError =
+    CommandError::text("ERR GET option of SORT denied in Cluster mode.");
+
+/// Whether a pattern may name keys that the command does not.
+fn may_name_keys(
+    ctx: &Ctx<'_>,
+    in_cluster: CommandError,
+    denied: CommandError,
+) -> Result<(), CommandError> {
+    match (ctx.keyspace.is_by_slot(), ctx.caller.reads_all_keys) {
+        (true, _) => Err(in_cluster),
+        (false, false) => Err(denied),
+        (false, true) => Ok(()),
+    }
+}
+
 impl<'a> Query<'a> {
     fn parse(ctx: &Ctx<'a>, may_store: bool) -> Result<Self, CommandError> {
         let mut query = Query {
@@ -87,14 +106,12 @@ impl<'a> Query<'a> {
                 query.store = Some(next());
             } else if is(b"by") && left >= 1 {
                 let pattern = next();
-                if pattern.contains(&b'*') && !ctx.caller.reads_all_keys {
-                    return Err(DENIED_BY);
+                if pattern.contains(&b'*') {
+                    may_name_keys(ctx, IN_CLUSTER_BY, DENIED_BY)?;
                 }
                 query.by = Some(pattern);
             } else if is(b"get") && left >= 1 {
-                if !ctx.caller.reads_all_keys {
-                    return Err(DENIED_GET);
-                }
+                may_name_keys(ctx, IN_CLUSTER_GET, DENIED_GET)?;
                 query.get.push(next());
             } else {
                 return Err(CommandError::Syntax);

@@ -358,6 +358,9 @@ impl<S: Service> Front<S> {
         command: &'static Command<S>,
         args: Args<'_>,
     ) -> Result<(), CommandError> {
+        if let Some(error) = S::unfit(self, command) {
+            return Err(error);
+        }
         match command.run {
             Run::Data(handler) => S::call_data(self, now, client, command, handler, args),
             Run::Service(handler) => {

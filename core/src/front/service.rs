@@ -221,6 +221,13 @@ pub trait Service: Clone + Debug + Send + Sync + Sized + 'static {
         None
     }
 
+    /// Why a command cannot be carried out by the program as it has been started, though it may be
+    /// queued.
+    #[inline]
+    fn unfit(_front: &Front<Self>, _command: &Command<Self>) -> Option<CommandError> {
+        None
+    }
+
     /// A command was refused, or is unknown (`None`): answers the error.
     fn refuse(
         front: &mut Front<Self>,

@@ -37,8 +37,8 @@ pub struct Command<S: Service> {
     pub meta: &'static Meta,
     /// What it does.
     pub run: Run<S>,
-    /// Whether the fast path may call it: it works on keys alone and has no subcommands, so that no
-    /// state changes by it which the checks before a command read.
+    /// Whether the fast path may call it: it works on keys alone, also in a cluster, and has no
+    /// subcommands, so that no state changes by it which the checks before a command read.
     pub plain: bool,
     /// The container that it is a subcommand of.
     pub parent: Option<u16>,
@@ -183,7 +183,10 @@ fn add<S: Service, H: Copy>(
         name,
         meta: &row.meta,
         run: run_as,
-        plain: on_data && row.subcommands.is_empty() && parent.is_none(),
+        plain: on_data
+            && row.subcommands.is_empty()
+            && parent.is_none()
+            && row.meta.not_in_cluster.is_none(),
         parent,
         subcommands: Vec::new(),
     });

@@ -1,7 +1,7 @@
 //! SELECT.
 
 use super::{Call, Handler, Server, row};
-use crate::command::keys::database;
+use crate::command::keys::{database, database_number};
 use crate::command::meta::{acl, flag};
 use crate::command::{CommandError, Group, Row};
 
@@ -13,8 +13,11 @@ pub(super) static ROWS: &[Row<Handler>] = &[row(Group::Connection, "select", 2, 
     .syntax("index")];
 
 fn select(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    let db = database(call.arg(1), server.config.settings().data.databases)?;
-    server.check_database(db)?;
-    call.client.state.db = db;
+    // A node of a cluster has one database, and says so of every other number.
+    if database_number(call.arg(1))? != 0 && server.is_clustered() {
+        return Err(CommandError::text("ERR SELECT is not allowed in cluster mode"));
+    }
+    let databases = server.config.settings().data.databases;
+    call.client.state.db = database(call.arg(1), databases)?;
     call.ok()
 }

@@ -216,6 +216,12 @@ impl Service for Redis {
         false
     }
 
+    #[inline]
+    fn unfit(server: &Server, command: &Command) -> Option<CommandError> {
+        let text = command.meta.not_in_cluster.filter(|_| server.is_clustered())?;
+        Some(CommandError::text(text))
+    }
+
     fn forbidden(server: &Server, client: &Client, command: &Command) -> Option<CommandError> {
         server.debug_forbidden(client, command)
     }

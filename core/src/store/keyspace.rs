@@ -65,6 +65,11 @@ impl Keyspace {
         self.dbs.clear();
     }
 
+    /// Whether the keys are divided by slot: only the first database is in use then.
+    pub fn is_by_slot(&self) -> bool {
+        self.env.seed.is_by_slot()
+    }
+
     /// How many keys of the first database are in a slot, expired or not; 0 unless keys are divided
     /// by slot.
     pub fn count_in_slot(&self, slot: Slot) -> usize {

@@ -3,6 +3,7 @@
 
 mod clients;
 mod leaving;
+mod order;
 pub(crate) mod tools;
 mod whole;
 

@@ -84,6 +84,15 @@ impl Cluster {
         }
     }
 
+    /// Why a command is refused whose keys are in several slots: that nobody serves the first is told
+    /// before that.
+    pub fn refusal_of(&self, first: &[u8], several: Route) -> Route {
+        match self.owner(Slot::of(first)) {
+            None => Route::Refused(UNBOUND),
+            Some(_) => several,
+        }
+    }
+
     /// Where a command belongs whose keys are all in one slot. `presence` looks for the keys.
     pub fn route(
         &self,

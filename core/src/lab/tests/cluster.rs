@@ -303,6 +303,23 @@ fn moves_of_slots_that_make_no_sense_are_refused() {
     }
 }
 
+#[test]
+fn where_a_key_is_comes_before_what_a_cluster_does_not_allow() {
+    let mut nodes = Nodes::new(15, 3, 1);
+    assert_eq!(nodes.ask(2, "move {b} 1"), "(error) MOVED 3300 10.0.0.1:6379\n");
+    nodes.ask(1, "set {b} here");
+    let refused = "(error) ERR MOVE is not allowed in cluster mode\n";
+    assert_eq!(nodes.ask(1, "move {b} 1"), refused);
+    assert_eq!(nodes.ask(1, "get {b}"), "\"here\"\n");
+    let refused = "(error) ERR BY option of SORT denied in Cluster mode.\n";
+    assert_eq!(nodes.ask(1, "sort {b} by weight_*"), refused);
+    assert_eq!(nodes.ask(1, "cluster delslots 3300"), "OK\n");
+    let told = nodes.ask(1, "mset {b} 1 a 2");
+    assert_eq!(told, "(error) CLUSTERDOWN Hash slot not served\n");
+    let told = nodes.ask(1, "mset a 1 {b} 2");
+    assert!(told.starts_with("(error) CROSSSLOT"), "{told}");
+}
+
 /// Clients that write all the while see neither ASK nor TRYAGAIN nor an error.
 #[test]
 fn clients_write_while_slots_move_as_a_whole() {

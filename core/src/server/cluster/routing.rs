@@ -62,9 +62,6 @@ impl Server {
             client.replies = ReplyMode::Off;
             return self.import_refusal(client, command, args);
         }
-        if let Some(text) = command.meta.not_in_cluster {
-            return Some(CommandError::text(text));
-        }
         let exec = command.meta.is(special::EXEC);
         if !exec && command.meta.keys.is_empty() && !command.meta.is(special::MIGRATE) {
             return None;
@@ -75,7 +72,9 @@ impl Server {
         }
         let slot = match Cluster::slot_of(keys.iter().map(Vec::as_slice)) {
             Ok(slot) => slot?,
-            Err(route) => return redirection(route),
+            Err(several) => {
+                return redirection(self.cluster_state()?.refusal_of(&keys[0], several));
+            }
         };
         let queued = match &client.state.transaction {
             Some(transaction) if exec => transaction.flags(),
@@ -181,14 +180,6 @@ impl Server {
             names.filter(|name| !state.serves_channel(Slot::of(name))).map(Box::from).collect();
         for name in gone {
             self.end_subscriptions(now, ChannelKind::Shard, &name);
-        }
-    }
-
-    /// Whether a client may see another database than the first.
-    pub(in crate::server) fn check_database(&self, db: usize) -> Result<(), CommandError> {
-        match self.is_clustered() && db != 0 {
-            true => Err(CommandError::text("ERR SELECT is not allowed in cluster mode")),
-            false => Ok(()),
         }
     }
 }

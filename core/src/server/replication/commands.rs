@@ -15,7 +15,9 @@ use crate::server::{Call, Handler, row};
 /// Rows of the command table.
 pub(in crate::server) static ROWS: &[Row<Handler>] = &[
     row(Group::Server, "failover", -1, failover)
-        .not_in_cluster("ERR FAILOVER not allowed in cluster mode.")
+        .not_in_cluster(
+            "ERR FAILOVER not allowed in cluster mode. Use CLUSTER FAILOVER command instead.",
+        )
         .flags(flag::ADMIN | flag::NOSCRIPT | flag::STALE)
         .since("6.2.0")
         .summary("Hands the primary's place to a replica, without losing a write.")

@@ -290,17 +290,15 @@ impl Server {
         const CROSS_SLOT: &str =
             "ERR Script attempted to access keys that do not hash to the same slot";
         if let Some(refusal) = self.cluster_refusal(client, command, request.as_args()) {
-            let text = refusal.as_bytes();
-            let down = text.starts_with(b"CLUSTERDOWN");
-            return Err(CommandError::text(if text.starts_with(b"CROSSSLOT") {
-                CROSS_SLOT
-            } else if down && memchr::memmem::find(text, b"only accepts read").is_some() {
-                "ERR Script attempted to execute a write command while the cluster is down and \
-                 readonly"
-            } else if down {
-                "ERR Script attempted to execute a command while the cluster is down"
-            } else {
-                "ERR Script attempted to access a non local key in a cluster node"
+            return Err(CommandError::text(match refusal.as_bytes() {
+                b"CLUSTERDOWN The cluster is down and only accepts read commands" => {
+                    "ERR Script attempted to execute a write command while the cluster is down and \
+                     readonly"
+                }
+                b"CLUSTERDOWN The cluster is down" => {
+                    "ERR Script attempted to execute a command while the cluster is down"
+                }
+                _ => "ERR Script attempted to access a non local key in a cluster node",
             }));
         }
         if run.cross_slot {
