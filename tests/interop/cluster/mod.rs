@@ -267,6 +267,22 @@ fn a_manual_failover_exchanges_primary_and_replica() {
     }
 }
 
+/// Redis 7.0 does not say to which shard it belongs.
+#[test]
+fn replicas_of_the_other_kind_belong_to_the_shards_of_their_primaries() {
+    for kinds in [&MIXED, &OTHER_WAY] {
+        let cluster = Cluster::create(kinds);
+        for node in &cluster.nodes {
+            let shards = call(node, "CLUSTER SHARDS");
+            let nodes =
+                shards.items().unwrap_or_default().iter().map(|shard| shard.items()?.last());
+            let sizes: Vec<Option<usize>> =
+                nodes.map(|nodes| Some(nodes?.items()?.len())).collect();
+            assert_eq!(sizes, [Some(2); 3], "{shards:?}");
+        }
+    }
+}
+
 #[test]
 fn slots_move_in_both_directions_between_the_kinds() {
     let cluster = Cluster::create(&[Limpid, Redis, Limpid, Limpid, Redis, Limpid]);

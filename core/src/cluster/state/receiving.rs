@@ -489,20 +489,26 @@ impl Cluster {
             }
         }
         let Some(node) = self.nodes.get(sender) else { return };
-        // Versions that do not tell of shards get those of their primaries.
-        let primary = node.master.unwrap_or(sender);
-        let shard = shard.unwrap_or(self.nodes[primary].shard);
-        let node = &mut self.nodes[sender];
-        if node.hostname != hostname || node.human_nodename != human_nodename || node.shard != shard
-        {
+        let is_primary = node.master.is_none();
+        if node.hostname != hostname || node.human_nodename != human_nodename {
+            let node = &mut self.nodes[sender];
             node.hostname = hostname.to_owned();
             node.human_nodename = human_nodename.to_owned();
-            node.shard = shard;
             self.todo.save = true;
         }
-        if self.i_am_replica() && self.me().master == Some(sender) && self.me().shard != shard {
-            self.nodes[self.myself].shard = shard;
-            self.todo.save = true;
+        if let Some(shard) = shard.filter(|_| is_primary) {
+            self.name_shard(sender, shard);
+        }
+    }
+
+    /// A primary tells the name of its shard, which is that of its replicas, too. What replicas say is
+    /// not asked: of a primary whose version does not tell, each node has made up a name of its own.
+    fn name_shard(&mut self, primary: Ref, shard: NodeId) {
+        let replicas = self.nodes.replicas(primary).map(|(replica, _)| replica);
+        let members: Vec<Ref> = replicas.chain([primary]).collect();
+        for member in members {
+            self.todo.save |= self.nodes[member].shard != shard;
+            self.nodes[member].shard = shard;
         }
     }
 

@@ -134,15 +134,8 @@ impl Cluster {
         let mut nodes = super::Nodes::default();
         let mut myself = None;
         for line in &conf.nodes {
-            let shard = match (line.shard, line.master) {
-                (Some(shard), _) => shard,
-                // Files of older versions do not name the shards.
-                (None, Some(master)) => {
-                    let master = conf.nodes.iter().find(|other| other.id == master);
-                    master.and_then(|master| master.shard).unwrap_or(line.id)
-                }
-                (None, None) => super::NodeId::random(&mut rng),
-            };
+            // Files of older versions do not name the shards.
+            let shard = line.shard.unwrap_or_else(|| super::NodeId::random(&mut rng));
             let mut node = Node::new(line.id, shard, line.flags, now);
             node.ip.clone_from(&line.ip);
             (node.port, node.tls_port) = (line.port, line.tls_port);
@@ -178,12 +171,15 @@ impl Cluster {
     fn restore_bonds(&mut self, line: &NodeLine) {
         let Some(node) = self.nodes.find(line.id) else { return };
         if let Some(master) = line.master.filter(|master| *master != line.id) {
-            let master = self.find_or_add(master);
+            let shard = self.nodes[node].shard;
+            let master = self.find_or_add(master, shard);
             self.nodes[node].master = Some(master);
+            self.nodes[node].shard = self.nodes[master].shard;
         }
         line.slots.iter().for_each(|slot| self.add_slot(node, slot));
         for open in &line.open {
-            let other = self.find_or_add(open.node);
+            let shard = super::NodeId::random(&mut self.rng);
+            let other = self.find_or_add(open.node, shard);
             match open.direction {
                 Direction::To => self.migrating.insert(open.slot, other),
                 Direction::From => self.importing.insert(open.slot, other),
@@ -191,11 +187,10 @@ impl Cluster {
         }
     }
 
-    /// A node that a line speaks of; one that has no line of its own is known by its name only.
-    fn find_or_add(&mut self, id: super::NodeId) -> Ref {
-        self.nodes.find(id).unwrap_or_else(|| {
-            let shard = super::NodeId::random(&mut self.rng);
-            self.nodes.add(Node::new(id, shard, NodeFlags::NOADDR, 0))
-        })
+    /// A node that a line speaks of; one that has no line of its own is known by its name only, and
+    /// counted to this shard.
+    fn find_or_add(&mut self, id: super::NodeId, shard: super::NodeId) -> Ref {
+        let known = self.nodes.find(id);
+        known.unwrap_or_else(|| self.nodes.add(Node::new(id, shard, NodeFlags::NOADDR, 0)))
     }
 }

@@ -5,6 +5,7 @@ mod net;
 use net::{Net, slots};
 
 use super::{ManualFailover, Presence, Request, Reset, Route, SetSlot};
+use crate::cluster::NodesConf;
 use crate::sharding::Slot;
 
 const TIMEOUT: u64 = 2_000;
@@ -295,6 +296,51 @@ fn a_reset_node_knows_no_others() {
     assert_eq!(net.node(2).known_nodes(), 1);
     assert!(!net.node(2).is_replica() && net.node(2).my_id() != before);
     assert_eq!(net.node(2).current_epoch(), 0);
+}
+
+/// What a node of Redis 7.0 says has no name of a shard, so each other node makes up one for it.
+#[test]
+fn replicas_belong_to_the_shards_of_their_primaries_whatever_versions_tell() {
+    for old in [&[0, 1][..], &[2, 3], &[0, 3]] {
+        let mut net = Net::cluster_with_old(2, 2, 1, TIMEOUT, old);
+        let agree = |net: &Net| {
+            net.nodes().all(|node| {
+                let shards = node.shards();
+                shards.len() == 2 && shards.iter().all(|shard| shard.nodes.len() == 2)
+            })
+        };
+        assert!(agree(&net), "{old:?}");
+        // A replica in a shard other than its primary's would be refused by Redis 7.2.
+        let conf = NodesConf::parse(&net.file_of(1)).expect("a good file").expect("a file");
+        for node in conf.nodes.iter().filter(|node| node.master.is_some()) {
+            let primary = conf.nodes.iter().find(|other| Some(other.id) == node.master);
+            assert_eq!(primary.expect("a primary").shard, node.shard, "{old:?}");
+        }
+        net.publish(0, b"shard", true);
+        net.run(100);
+        assert_eq!((net.heard(2), net.heard(3)), (&[b"shard".to_vec()][..], &[][..]), "{old:?}");
+        net.failover(2, ManualFailover::Takeover);
+        net.until("it took over", |net| !net.node(2).is_replica() && net.node(0).is_replica());
+        net.run(5_000);
+        assert!(agree(&net), "{old:?}");
+    }
+}
+
+#[test]
+fn a_file_of_an_older_version_keeps_replicas_with_their_primaries() {
+    let mut net = Net::cluster(2, 2, 1, TIMEOUT);
+    net.kill(3);
+    net.write_file(3, |text| {
+        let words = text.split(' ').map(|word| match word.split_once(",,") {
+            Some((address, _)) => address,
+            None => word,
+        });
+        words.collect::<Vec<_>>().join(" ")
+    });
+    net.start(3);
+    let shards = net.node(3).shards();
+    let sizes: Vec<usize> = shards.iter().map(|shard| shard.nodes.len()).collect();
+    assert_eq!(sizes, [2, 2], "{}", net.file_of(3));
 }
 
 #[test]

@@ -14,6 +14,8 @@ pub(super) struct Net {
     wires: Vec<Wire>,
     /// Nodes on one side of a cut.
     island: Vec<usize>,
+    /// Nodes of a version that does not tell of shards.
+    old: Vec<usize>,
 }
 
 struct Place {
@@ -44,6 +46,16 @@ pub(super) fn slots(numbers: impl IntoIterator<Item = u16>) -> SlotSet {
     numbers.into_iter().filter_map(Slot::new).collect()
 }
 
+/// Makes the extension that tells of a shard one that nobody knows.
+fn leave_out_shard(message: &mut [u8], shard: NodeId) {
+    let name = shard.as_bytes();
+    let place = message.windows(name.len()).rposition(|window| window == name);
+    // Length (4), kind (2), padding (2), and then the name.
+    if let Some(kind) = place.and_then(|at| message.get_mut(at - 4..at - 2)) {
+        kind.copy_from_slice(&u16::MAX.to_be_bytes());
+    }
+}
+
 impl Net {
     pub(super) fn new(count: usize, seed: u64, timeout: u64) -> Net {
         let mut rng = Rng::new(seed);
@@ -64,12 +76,24 @@ impl Net {
             }
         });
         let places = places.collect();
-        Net { now: 1_000, rng, places, wires: Vec::new(), island: Vec::new() }
+        Net { now: 1_000, rng, places, wires: Vec::new(), island: Vec::new(), old: Vec::new() }
     }
 
     /// A cluster that is up: primaries first, then replicas, dealt to the primaries in turn.
     pub(super) fn cluster(primaries: usize, replicas: usize, seed: u64, timeout: u64) -> Net {
+        Net::cluster_with_old(primaries, replicas, seed, timeout, &[])
+    }
+
+    /// The same, where some nodes do not tell of shards.
+    pub(super) fn cluster_with_old(
+        primaries: usize,
+        replicas: usize,
+        seed: u64,
+        timeout: u64,
+        old: &[usize],
+    ) -> Net {
         let mut net = Net::new(primaries + replicas, seed, timeout);
+        net.old = old.to_vec();
         net.meet_all();
         let count = net.places.len();
         net.until("all know all", |net| net.nodes().all(|node| node.known_nodes() == count));
@@ -105,6 +129,11 @@ impl Net {
 
     pub(super) fn file_of(&self, index: usize) -> String {
         self.places[index].file.clone()
+    }
+
+    /// Writes another file for a node that does not run.
+    pub(super) fn write_file(&mut self, index: usize, change: impl FnOnce(&str) -> String) {
+        self.places[index].file = change(&self.places[index].file);
     }
 
     pub(super) fn heard(&self, index: usize) -> &[Vec<u8>] {
@@ -372,10 +401,14 @@ impl Net {
                 }
             }
             Effect::Send { link, bytes } => {
+                let mut bytes = bytes.to_vec();
+                if self.old.contains(&index) {
+                    leave_out_shard(&mut bytes, self.places[index].cluster.my_shard());
+                }
                 let at = self.now + LATENCY;
                 for wire in &mut self.wires {
                     if let Some(end) = wire.ends.iter().position(|end| *end == (index, link)) {
-                        wire.flight.push_back((at, 1 - end, bytes.to_vec()));
+                        wire.flight.push_back((at, 1 - end, bytes.clone()));
                     }
                 }
             }
