@@ -169,7 +169,7 @@ pub(crate) fn way_back(page: &Page) -> Html {
     Html::default()
 }
 
-fn not_running(locale: Locale) -> Html {
+pub(crate) fn not_running(locale: Locale) -> Html {
     html! { <p class="empty">{ locale.say(words::NOT_RUNNING) }</p> }
 }
 
