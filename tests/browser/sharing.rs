@@ -155,7 +155,7 @@ fn a_narrow_window_offers_in_a_menu_what_its_bar_has_no_room_for() {
         page.wait_for("the menu to close", &format!("!{open}")).await?;
         // A click beside it closes it, and does nothing else.
         page.click("[data-testid=more]").await?;
-        page.click(".behind").await?;
+        page.click(".backdrop").await?;
         page.wait_for("the menu to close", &format!("!{open}")).await?;
         ensure!(page.eval("!!document.querySelector('[data-testid=menu]')").await? == false);
         Ok(())

@@ -184,7 +184,7 @@ fn More() -> Html {
                 { glyph(Icon::More) }
             </button>
             if *open {
-                <div class="behind" onclick={close}></div>
+                <div class="backdrop" onclick={close}></div>
                 <div class="menu" role="menu">
                     { for optional(page.view().prefs.theme).map(item) }
                 </div>

@@ -66,7 +66,7 @@ fn draw_panel(page: &Page) -> Html {
                     { glyph(Icon::Close) }
                 </button>
             </header>
-            <Pane key={shown}>
+            <Pane {shown}>
                 if let Some(trouble) = &study.trouble {
                     <p class="empty" role="alert">
                         { locale.fill(words::TROUBLE, &[("what", trouble)]) }
@@ -86,6 +86,8 @@ fn draw_panel(page: &Page) -> Html {
 
 #[derive(Properties, PartialEq)]
 struct PaneProps {
+    /// Which of the contents, the lessons and so on it is.
+    shown: String,
     children: Html,
 }
 
@@ -96,9 +98,9 @@ fn Pane(props: &PaneProps) -> Html {
     let place = use_node_ref();
     let is_contents =
         |view: &View| view.study.open.is_none() && matches!(view.study.room, Room::Contents);
-    use_effect_with((), {
+    use_effect_with(props.shown.clone(), {
         let (page, place) = (page.clone(), place.clone());
-        move |()| {
+        move |_| {
             let view = page.view();
             if let Some(pane) = place.cast::<web_sys::Element>().filter(|_| is_contents(&view)) {
                 pane.set_scroll_top(view.study.scrolled);
@@ -112,8 +114,11 @@ fn Pane(props: &PaneProps) -> Html {
             view.study.scrolled = pane.scroll_top();
         }
     });
+    // The new one is there before the old one goes, so that Tab goes on in it.
     html! {
-        <div class="pane" tabindex="0" ref={place} {onscroll}>{ props.children.clone() }</div>
+        <div class="pane" tabindex="0" key={props.shown.clone()} ref={place} {onscroll}>
+            { props.children.clone() }
+        </div>
     }
 }
 
