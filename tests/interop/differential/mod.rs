@@ -50,15 +50,7 @@ const COMMON: &[&str] = &[
     // What is slow is the machine's affair.
     "--slowlog-log-slower-than",
     "-1",
-    // Every use of a key counts, and none is forgotten.
-    "--lfu-log-factor",
-    "0",
-    "--lfu-decay-time",
-    "0",
 ];
-
-/// The group that is played by itself, where uses of keys are counted.
-const FREQUENCY: &str = "frequency";
 
 /// Different failures to gather before giving up.
 const ENOUGH: usize = 12;
@@ -138,20 +130,6 @@ fn the_server_answers_as_redis_does() {
     compare("server");
 }
 
-#[test]
-fn uses_of_keys_are_counted_as_in_redis() {
-    // Numbers are not shared between keys while they are counted for each and memory has a limit.
-    let counting = "CONFIG SET =maxmemory 4gb =maxmemory-policy (=allkeys-lfu|=volatile-lfu)";
-    let own: Vec<Shape> =
-        GROUPS.iter().filter(|group| group.name == FREQUENCY).flat_map(shapes).collect();
-    search(FREQUENCY, SEQUENCES, &mut Pair::start(), |rng| {
-        let args = Pattern::parse(counting).generate(rng);
-        let mut steps = vec![Step { client: 0, args, compare: Compare::Exact }];
-        steps.extend(sequence(&own, &own, rng));
-        steps
-    });
-}
-
 /// Plays sequences of commands that come mostly from one group.
 fn compare(group: &str) {
     let named = |g: &&Group| g.name == group;
@@ -160,8 +138,7 @@ fn compare(group: &str) {
     // a part before it refuses the rest; Limpid leaves it alone.
     // Scripts hand on what has no order, such as the members of a set, so they stay among themselves.
     let mixes = |g: &&Group| {
-        g.name != FREQUENCY
-            && !(group == "bitmap" && g.name == "hyperloglog")
+        !(group == "bitmap" && g.name == "hyperloglog")
             && (g.name != "scripting" || group == "scripting")
     };
     let all: Vec<Shape> = GROUPS.iter().filter(mixes).flat_map(shapes).collect();
@@ -392,7 +369,6 @@ impl Stage for Pair {
             client.call(&["FLUSHALL"]);
             client.call(&["SCRIPT", "FLUSH"]);
             client.call(&["FUNCTION", "FLUSH"]);
-            client.call(&["CONFIG", "SET", "maxmemory", "0", "maxmemory-policy", "noeviction"]);
         }
         self.clients = Some(clients);
     }
