@@ -98,12 +98,21 @@ fn Pane(props: &PaneProps) -> Html {
     let place = use_node_ref();
     let is_contents =
         |view: &View| view.study.open.is_none() && matches!(view.study.room, Room::Contents);
+    let is_first = use_mut_ref(|| true);
     use_effect_with(props.shown.clone(), {
         let (page, place) = (page.clone(), place.clone());
         move |_| {
-            let view = page.view();
-            if let Some(pane) = place.cast::<web_sys::Element>().filter(|_| is_contents(&view)) {
-                pane.set_scroll_top(view.study.scrolled);
+            let Some(pane) = place.cast::<web_sys::HtmlElement>() else { return };
+            let scrolled = {
+                let view = page.view();
+                is_contents(&view).then_some(view.study.scrolled)
+            };
+            if let Some(scrolled) = scrolled {
+                pane.set_scroll_top(scrolled);
+            }
+            // What was pressed to come here is gone, and the focus with it: Tab goes on in the pane.
+            if !is_first.replace(false) && is_nowhere() {
+                let _ = pane.focus();
             }
         }
     });
@@ -114,12 +123,18 @@ fn Pane(props: &PaneProps) -> Html {
             view.study.scrolled = pane.scroll_top();
         }
     });
-    // The new one is there before the old one goes, so that Tab goes on in it.
     html! {
         <div class="pane" tabindex="0" key={props.shown.clone()} ref={place} {onscroll}>
             { props.children.clone() }
         </div>
     }
+}
+
+/// Whether no part of the page has the focus.
+fn is_nowhere() -> bool {
+    let document = gloo::utils::document();
+    let focused = document.active_element();
+    focused.is_none_or(|focused| document.body().is_some_and(|body| *body == focused))
 }
 
 fn lesson(page: &Page, locale: Locale, open: &Open) -> Html {
