@@ -46,6 +46,7 @@ mod replication;
 mod routes;
 mod saved;
 mod scene;
+mod scroll;
 mod share;
 mod storage;
 mod terminal;

@@ -8,6 +8,7 @@ use crate::i18n::{Locale, common};
 use crate::icon::{Icon, glyph};
 use crate::live::live;
 use crate::page::{Page, Pane as Shown, Side, Topic, View, use_page};
+use crate::scroll::into_view;
 
 /// The panel.
 pub(crate) fn lesson_panel() -> Html {
@@ -253,9 +254,7 @@ fn use_scrolled_into_view() -> NodeRef {
         let place = place.clone();
         move |()| {
             if let Some(element) = place.cast::<web_sys::Element>() {
-                let options = web_sys::ScrollIntoViewOptions::new();
-                options.set_block(web_sys::ScrollLogicalPosition::Nearest);
-                element.scroll_into_view_with_scroll_into_view_options(&options);
+                into_view(&element);
             }
         }
     });

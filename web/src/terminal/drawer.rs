@@ -9,7 +9,7 @@ use crate::i18n::common;
 use crate::icon::{Icon, glyph};
 use crate::live::live;
 use crate::page::{Page, Topic, use_page};
-
+use crate::scroll::into_view;
 use crate::topology::SHELL;
 
 use super::desk::Desk;
@@ -113,9 +113,7 @@ fn InFront() -> Html {
         move |()| {
             let inside = place.cast::<web_sys::Element>();
             if let Some(tab) = inside.and_then(|inside| inside.parent_element()) {
-                let options = web_sys::ScrollIntoViewOptions::new();
-                options.set_block(web_sys::ScrollLogicalPosition::Nearest);
-                tab.scroll_into_view_with_scroll_into_view_options(&options);
+                into_view(&tab);
             }
         }
     });
