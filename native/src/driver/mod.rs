@@ -437,66 +437,80 @@ impl<M: Machine, L: FnMut(LogLine)> Driver<M, L> {
         }
     }
 
+    /// Carries out all that the machine asks for.
     fn carry_out(&mut self) {
         while let Some(output) = self.machine.poll_output() {
             match output {
-                Output::Send { conn } => {
-                    if let Some((slot, connection)) = self.connections.find(conn) {
-                        mark(slot, &mut connection.in_dirty, &mut self.dirty);
-                    }
+                // By far the most frequent one.
+                Output::Send { conn } => self.mark_dirty(conn),
+                other => self.carry_out_one(other),
+            }
+            if self.exit.is_some() {
+                return;
+            }
+        }
+    }
+
+    #[inline]
+    fn mark_dirty(&mut self, conn: ConnId) {
+        if let Some((slot, connection)) = self.connections.find(conn) {
+            mark(slot, &mut connection.in_dirty, &mut self.dirty);
+        }
+    }
+
+    /// Apart from the loop, so that the loop stays small.
+    #[inline(never)]
+    fn carry_out_one(&mut self, output: Output) {
+        match output {
+            Output::Send { conn } => self.mark_dirty(conn),
+            Output::SendSoon { conn } => {
+                if let Some((slot, connection)) = self.connections.find(conn) {
+                    mark(slot, &mut connection.in_gathering, &mut self.gathering);
                 }
-                Output::SendSoon { conn } => {
-                    if let Some((slot, connection)) = self.connections.find(conn) {
-                        mark(slot, &mut connection.in_gathering, &mut self.gathering);
-                    }
+            }
+            Output::Reading { conn, on } => self.set_reading(conn, on),
+            Output::Close { conn, how } => self.close(conn, how),
+            Output::Listen { listener, at, backlog } => self.listen(listener, &at, backlog),
+            Output::Unlisten { listener } => self.unlisten(listener),
+            Output::Connect { conn, to, from } => self.connect(conn, to, from),
+            Output::Disk { op, what } => {
+                if let Some(result) = self.disk.submit(op, what) {
+                    self.hand(Input::Disk { op, result });
                 }
-                Output::Reading { conn, on } => self.set_reading(conn, on),
-                Output::Close { conn, how } => self.close(conn, how),
-                Output::Listen { listener, at, backlog } => self.listen(listener, &at, backlog),
-                Output::Unlisten { listener } => self.unlisten(listener),
-                Output::Connect { conn, to, from } => self.connect(conn, to, from),
-                Output::Disk { op, what } => {
-                    if let Some(result) = self.disk.submit(op, what) {
-                        self.hand(Input::Disk { op, result });
-                    }
-                }
-                Output::Spawn { child, command } => {
-                    let result = self.children.spawn(child, &command);
-                    self.hand(Input::Spawned { child, result });
-                }
-                Output::Kill { pid, signal } => {
-                    let result = self.children.kill(pid, signal);
-                    self.hand(Input::Killed { pid, result });
-                }
-                // No program that this driver runs reads or writes its standard streams by itself.
-                Output::Read { stream, .. } => {
-                    let result = Err(StreamError::BadDescriptor);
-                    self.hand(Input::Read { stream, result });
-                }
-                Output::Write { stream, .. } => {
-                    let result = Err(StreamError::BadDescriptor);
-                    self.hand(Input::Written { stream, result });
-                }
-                Output::CloseStream { .. }
-                | Output::TerminalMode(_)
-                | Output::Foreground { .. } => {}
-                Output::Log(line) => (self.log)(line),
-                Output::KeepAlive(after) => self.options.keepalive = after,
-                Output::OomScore(score) => {
-                    let result = self.oom_score.adjust(score);
-                    self.hand(Input::OomScore { result });
-                }
-                Output::Stall(time) => {
-                    self.release_gathered();
-                    self.flush();
-                    std::thread::sleep(time);
-                }
-                Output::Exit { code } => {
-                    self.release_gathered();
-                    self.flush();
-                    self.exit = Some(code);
-                    return;
-                }
+            }
+            Output::Spawn { child, command } => {
+                let result = self.children.spawn(child, &command);
+                self.hand(Input::Spawned { child, result });
+            }
+            Output::Kill { pid, signal } => {
+                let result = self.children.kill(pid, signal);
+                self.hand(Input::Killed { pid, result });
+            }
+            // No program that this driver runs reads or writes its standard streams by itself.
+            Output::Read { stream, .. } => {
+                let result = Err(StreamError::BadDescriptor);
+                self.hand(Input::Read { stream, result });
+            }
+            Output::Write { stream, .. } => {
+                let result = Err(StreamError::BadDescriptor);
+                self.hand(Input::Written { stream, result });
+            }
+            Output::CloseStream { .. } | Output::TerminalMode(_) | Output::Foreground { .. } => {}
+            Output::Log(line) => (self.log)(line),
+            Output::KeepAlive(after) => self.options.keepalive = after,
+            Output::OomScore(score) => {
+                let result = self.oom_score.adjust(score);
+                self.hand(Input::OomScore { result });
+            }
+            Output::Stall(time) => {
+                self.release_gathered();
+                self.flush();
+                std::thread::sleep(time);
+            }
+            Output::Exit { code } => {
+                self.release_gathered();
+                self.flush();
+                self.exit = Some(code);
             }
         }
     }
