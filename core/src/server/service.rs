@@ -78,7 +78,9 @@ impl Service for Redis {
     }
 
     fn cron(server: &mut Server, now: Now<'_>) {
-        server.go_on_shutting_down(now);
+        if server.shutdown.is_wanted() {
+            server.go_on_shutting_down(now);
+        }
         server.server_cron(now);
     }
 

@@ -35,11 +35,13 @@ impl Server {
     }
 
     /// When replication is to be looked after next.
+    #[inline]
     pub(in crate::server) fn replication_wake(&self) -> Option<Mono> {
+        if self.service.replication.is_alone() { None } else { self.replication_due() }
+    }
+
+    fn replication_due(&self) -> Option<Mono> {
         let replication = &self.service.replication;
-        if replication.is_alone() {
-            return None;
-        }
         let until = replication.failover.as_ref().and_then(|failover| failover.until);
         let schedule = &replication.schedule;
         let unpause = schedule.unpause.then_some(self.now.0);
