@@ -1,10 +1,12 @@
 //! The nodes of a cluster around the circle of its slots: each primary outside of the slots that it
-//! had at the beginning, its replicas outside of it. A node that somebody has started on the machine of
-//! another stands beside that one. The middle of the circle is the origin.
+//! had at the beginning, its replicas outside of it, or beside it where the primaries are few. A node that
+//! somebody has started on the machine of another stands beside that one. The middle of the circle is the
+//! origin.
 
 use core::f64::consts::TAU;
 
-use super::{Cast, Point, Room, Seat, cross, guests, mark, plate};
+use super::routes::area;
+use super::{Bend, Cast, Course, Point, Room, Seat, cross, guests, mark, plate};
 
 /// The least distance between two neighbours on the ring of primaries.
 const APART: f64 = 128.0;
@@ -20,8 +22,13 @@ const INWARD: f64 = 112.0;
 /// The same where more than [`MANY`] are drawn so small that their names reach further in.
 const FAR_INWARD: f64 = 236.0;
 const MANY: usize = 24;
+/// The most primaries that have their replicas beside them, in the longer direction of the room: the
+/// picture is less high (in a wide room) and so drawn larger. More primaries stand too close together.
+const FEW: usize = 6;
 /// Between two clients.
 const STEP: f64 = 96.0;
+/// By how many of these steps the line of clients may be moved, so that links run through fewer nodes.
+const SHIFTS: [f64; 9] = [0.0, 0.5, -0.5, 1.0, -1.0, 1.5, -1.5, 2.0, -2.0];
 
 /// A cluster.
 pub(crate) fn cluster(cast: &Cast<'_>) -> Vec<Point> {
@@ -44,38 +51,75 @@ pub(crate) fn cluster(cast: &Cast<'_>) -> Vec<Point> {
         false => (LEAST * 1.35, APART * 1.5, OUTWARD * 1.15),
     };
     let ring = (count * apart / TAU).max(least);
-    let mut furthest = ring;
     let mut placed = primaries.clone();
     for (nth, &primary) in primaries.iter().enumerate() {
         let angle = angle((nth as f64 + 0.5) / count);
         at[primary] = on(angle, ring);
         let replicas = servers.iter().filter(|&&server| seats[server].home == Some(primary));
         for (step, &replica) in replicas.enumerate() {
-            let radius = ring + outward * (step as f64 + 1.0);
-            at[replica] = on(angle, radius);
-            furthest = furthest.max(radius);
+            let away = outward * (step as f64 + 1.0);
+            at[replica] = match primaries.len() <= FEW {
+                true => alongside(at[primary], away, room),
+                false => on(angle, ring + away),
+            };
             placed.push(replica);
         }
     }
     for (guest, host) in guests {
         at[guest] = beside(cast, &at, &placed, host);
-        furthest = furthest.max(at[guest].distance(Point::default()));
         placed.push(guest);
     }
+    let reach = |server: &usize| match (primaries.len() <= FEW, room) {
+        (false, _) => at[*server].distance(Point::default()),
+        (true, Room::Wide) => at[*server].x.abs(),
+        (true, Room::Tall) => at[*server].y.abs(),
+    };
+    let furthest = placed.iter().map(reach).fold(ring, f64::max);
     // Where many are drawn small, names need more room than marks.
     let (step, away) = if primaries.len() > MANY { (STEP * 2.0, 300.0) } else { (STEP, 130.0) };
     let outside = furthest + away;
     let others = clients.iter().chain(shells).copied().collect::<Vec<_>>();
     let middle = (others.len() as f64 - 1.0) / 2.0;
-    for (nth, &other) in others.iter().enumerate() {
-        let along = (nth as f64 - middle) * step;
-        at[other] = match room {
-            Room::Wide => Point::new(-outside, along),
-            Room::Tall => Point::new(along, -outside),
-        };
+    let line = |shift: f64| {
+        let places = others.iter().enumerate().map(move |(nth, &other)| {
+            let along = (nth as f64 - middle + shift) * step;
+            match room {
+                Room::Wide => (other, Point::new(-outside, along)),
+                Room::Tall => (other, Point::new(along, -outside)),
+            }
+        });
+        places.collect::<Vec<_>>()
+    };
+    // Where the fewest of their links run through nodes.
+    let shifts: &[f64] = if primaries.len() <= FEW { &SHIFTS } else { &[0.0] };
+    let shift = shifts.iter().copied().min_by_key(|&shift| {
+        let to = primaries.iter().map(|&primary| at[primary]);
+        line(shift).into_iter().map(|(_, from)| crossed(cast, &at, from, to.clone())).sum::<usize>()
+    });
+    for (other, place) in line(shift.unwrap_or_default()) {
+        at[other] = place;
     }
     guests::seat(cast, &mut at);
     at
+}
+
+/// A replica's place beside its primary: away from the middle, in the longer direction of the room.
+fn alongside(primary: Point, away: f64, room: Room) -> Point {
+    let outwards = |part: f64| if part < -1.0 { -away } else { away };
+    match room {
+        Room::Wide => Point::new(primary.x + outwards(primary.x), primary.y),
+        Room::Tall => Point::new(primary.x, primary.y + outwards(primary.y)),
+    }
+}
+
+/// How many nodes straight links from a place to some others run through.
+fn crossed(cast: &Cast<'_>, at: &[Point], from: Point, to: impl Iterator<Item = Point>) -> usize {
+    to.map(|to| {
+        let course = Course::bent(from, to, Bend::STRAIGHT);
+        let others = cast.servers.iter().filter(|&&server| at[server] != to);
+        others.filter(|&&server| course.crosses(area(&cast.seats[server], at[server]))).count()
+    })
+    .sum()
 }
 
 /// The first node of the machine on which another was started by hand: its configuration makes it nobody's

@@ -339,6 +339,11 @@ mod tests {
         let clusters = [
             cluster(3, 1, &[]),
             cluster(6, 1, &[]),
+            cluster(7, 1, &[]),
+            cluster(1, 2, &[]),
+            cluster(2, 1, &[]),
+            cluster(5, 2, &[]),
+            cluster(6, 2, &[]),
             cluster(3, 1, &[0]),
             cluster(3, 1, &[3]),
             cluster(4, 1, &[5]),
