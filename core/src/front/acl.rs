@@ -51,7 +51,7 @@ impl Acl {
         }
         let user = known.unwrap_or(self.users.default_user());
         client.unrestricted =
-            (client.authenticated || self.users.is_open()) && user.may_everything();
+            (client.authenticated || self.users.is_open()) && user.allows_everything();
         client.user = Some(Arc::clone(user));
         gone
     }
@@ -224,7 +224,7 @@ impl<S: Service> Front<S> {
 
     /// Cuts off the clients of a user who listen to channels that it may listen to no longer.
     fn end_forbidden_subscriptions(&mut self, caller: &mut Client<S>, before: &User, after: &User) {
-        if after.keeps_channels_of(before) {
+        if after.allows_channels_of(before) {
             return;
         }
         let forbidden = |client: &Client<S>| {
@@ -232,7 +232,7 @@ impl<S: Service> Front<S> {
                 && client.subscriptions.as_deref().is_some_and(|subscriptions| {
                     subscriptions
                         .all()
-                        .any(|(name, is_pattern)| !after.may_listen(name, is_pattern))
+                        .any(|(name, is_pattern)| !after.may_subscribe(name, is_pattern))
                 })
         };
         let slots: Vec<u32> =

@@ -3,7 +3,7 @@ use crate::machine::{Address, Close, ConnId, Endpoint, Input, NetError, Output};
 use crate::resp::value::Value;
 use crate::time::{Duration, Mono};
 
-/// The connections of a machine that names them by a letter and its requests by a number.
+/// Connections keyed by a letter, with numbered requests.
 type Letters = Peers<char, u32>;
 
 fn address(port: u16) -> Endpoint {
@@ -26,7 +26,7 @@ fn events(peers: &mut Letters) -> Vec<(char, Event<u32>)> {
     core::iter::from_fn(|| peers.poll_event()).collect()
 }
 
-/// The name that the driver was asked to connect under.
+/// The id under which the driver was asked to connect.
 fn asked(peers: &mut Letters) -> ConnId {
     let asked = outputs(peers).into_iter().find_map(|output| match output {
         Output::Connect { conn, .. } => Some(conn),
@@ -51,7 +51,7 @@ fn sent(peers: &mut Letters, conn: ConnId) -> String {
     String::from_utf8(bytes).expect("text")
 }
 
-/// One connection that stands, without a preamble.
+/// An established connection without a preamble.
 fn up(config: PeerConfig) -> (Letters, ConnId) {
     let mut peers = Letters::new();
     peers.connect(at(0), 'a', config);
@@ -101,7 +101,7 @@ fn replies_are_matched_to_requests_in_order() {
         [ok(1, Value::Integer(1), 1), ok(2, Value::Error(b"ERR two".into()), 1)]
     );
     let peer = peers.get(&'a').expect("known");
-    assert_eq!((peer.pending(), peer.waiting().next().map(|w| w.token)), (1, Some(3)));
+    assert_eq!((peer.pending(), peer.in_flight().next().map(|w| w.token)), (1, Some(3)));
     assert_eq!((peer.tally().requests, peer.tally().replies, peer.tally().errors), (3, 2, 1));
     assert!(peers.handle(at(3), &Input::Closed { conn, error: NetError::Reset }));
     let reason = CloseReason::Lost(NetError::Reset);
