@@ -1,4 +1,4 @@
-//! ACL: users and their rules, changed and shown.
+//! The ACL command: changing and showing users and rules.
 
 use super::disk::UsersWork;
 use super::{Call, Front, Handler, Rows, Service, container, row};
@@ -110,7 +110,7 @@ const ADMIN: u32 = flag::ADMIN | OPEN;
 /// The most bits that ACL GENPASS gives.
 const MAX_BITS: i64 = 4096;
 
-/// Too many arguments for a subcommand that takes up to one more.
+/// The error if a subcommand with one optional argument gets more.
 fn at_most_one<S: Service>(call: &Call<'_, S>) -> Result<(), CommandError> {
     match call.args.len() {
         0..=3 => Ok(()),
@@ -159,7 +159,7 @@ fn setuser<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(
     call.ok()
 }
 
-/// Says in the log that a rule allows a first argument, which Redis may give up one day.
+/// Logs that a rule allows a first argument, which Redis has deprecated.
 fn warn_of_first_argument<S: Service>(front: &mut Front<S>, rule: &[u8]) {
     let [b'+', name @ ..] = rule else { return };
     let Some(bar) = name.iter().rposition(|byte| *byte == b'|') else { return };
@@ -182,7 +182,7 @@ fn deluser<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(
     }
     let standing = call.client.standing;
     let deleted = front.delete_users(call.client, names.iter());
-    // A client that deletes its own user is told so before it is closed.
+    // A client that deletes its own user still gets the reply before it is disconnected.
     let closing = core::mem::replace(&mut call.client.standing, standing);
     call.reply().integer(deleted as i64);
     call.client.standing = closing;

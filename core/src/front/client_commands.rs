@@ -1,4 +1,4 @@
-//! CLIENT.
+//! The CLIENT command.
 
 use super::clients::{check_name, describe, is_printable};
 use super::tracking_commands::{caching, getredir, tracking, trackinginfo};
@@ -208,7 +208,7 @@ fn list<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), 
     Ok(())
 }
 
-/// The classes of clients that filters tell apart.
+/// The client types that CLIENT LIST and CLIENT KILL filter by.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Class {
     Normal,
@@ -238,7 +238,7 @@ impl Class {
     }
 }
 
-/// Which clients CLIENT KILL means.
+/// The filters of CLIENT KILL.
 #[derive(Default)]
 struct Filter<'a> {
     id: Option<u64>,

@@ -1,4 +1,4 @@
-//! CONFIG.
+//! The CONFIG command.
 
 use std::sync::Arc;
 
@@ -58,7 +58,7 @@ impl<S: Service> Rows<S> {
 const FLAGS: u32 = flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE;
 
 fn get<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
-    // Under the name by which each was asked for, once.
+    // Each directive once, under the name by which it was asked for.
     let directives = S::Schema::directives();
     let mut found: Vec<(String, usize)> = Vec::new();
     let mut seen = SortedSet::new();
@@ -164,7 +164,7 @@ fn set<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), C
     Ok(())
 }
 
-/// Whether two configurations name different addresses.
+/// Whether two configurations differ in the addresses to listen at.
 fn listens_elsewhere<S: Service>(old: &Config<S::Schema>, new: &Config<S::Schema>) -> bool {
     S::ports(old) != S::ports(new) || old.front().bind != new.front().bind
 }
@@ -210,12 +210,12 @@ fn rewrite_file_to<S: Service>(
 }
 
 impl<S: Service> Front<S> {
-    /// CONFIG REWRITE of all directives, as DEBUG CONFIG-REWRITE-FORCE-ALL asks for.
+    /// CONFIG REWRITE of all directives, for DEBUG CONFIG-REWRITE-FORCE-ALL.
     pub(crate) fn rewrite_all(&mut self, call: &mut Call<'_, S>) -> Result<(), CommandError> {
         rewrite_file_to(self, call, Extent::All)
     }
 
-    /// Brings what is derived from the configuration up to date.
+    /// Updates what is derived from the configuration.
     pub(crate) fn config_changed(&mut self) {
         S::config_changed(self);
         self.password_changed();
@@ -227,10 +227,10 @@ impl<S: Service> Front<S> {
         }
     }
 
-    /// Has the configuration written into its file because the program has changed it. Gives the
-    /// number of this request, which [`Service::config_saved`] tells when the file says at least
-    /// that; `None` if there is no file. Requests that come while the file is written are answered
-    /// together.
+    /// Writes the configuration file because the program itself has changed its configuration.
+    /// Returns the number of the request, which [`Service::config_saved`] reports once the file
+    /// contains the change; `None` if there is no file. Requests that come during a write are
+    /// answered together.
     pub fn save_config(&mut self) -> Option<u64> {
         let path = self.config.file.clone()?;
         self.saves.asked += 1;
@@ -241,13 +241,13 @@ impl<S: Service> Front<S> {
         Some(self.saves.asked)
     }
 
-    /// Reads the old file, to write it anew.
+    /// Starts a rewrite by reading the old file.
     fn rewrite_config(&mut self, path: String, by: Rewriter) {
         let work = DiskWork::LoadConfig { by, path: path.clone() };
         self.front_disk_op(DiskOp::Load { path }, work);
     }
 
-    /// The old file has been read.
+    /// The old file has been read: writes the new one.
     pub(crate) fn config_read(
         &mut self,
         now: Now<'_>,
@@ -269,14 +269,14 @@ impl<S: Service> Front<S> {
         self.front_disk_op(DiskOp::Replace { path, bytes }, DiskWork::ReplaceConfig { by });
     }
 
-    /// Goes to another directory, for a change that waits for that.
+    /// Changes the working directory for a CONFIG SET that waits for it.
     fn change_directory(&mut self, change: Change<S::Schema>, path: String) {
         S::directory_changes(self, false);
         let work = DiskWork::ChangeDir { change, path: path.clone() };
         self.front_disk_op(DiskOp::ChangeDir { path }, work);
     }
 
-    /// CONFIG SET dir has gone to the new directory, or has failed.
+    /// The working directory of a CONFIG SET has been changed, or that failed.
     pub(crate) fn directory_changed(
         &mut self,
         now: Now<'_>,
@@ -292,8 +292,8 @@ impl<S: Service> Front<S> {
         self.place_changed(now, change, result.map(drop).map_err(|error| error.message));
     }
 
-    /// The listeners or the directory of a change are there, or could not be had. What the program
-    /// needs besides comes next.
+    /// The listeners or the directory of a change are in place, or that failed. The service's part
+    /// comes next.
     pub(crate) fn place_changed(
         &mut self,
         now: Now<'_>,
@@ -306,7 +306,7 @@ impl<S: Service> Front<S> {
         }
     }
 
-    /// The new file has been written, or has failed.
+    /// The new file has been written, or that failed.
     pub(crate) fn config_written(
         &mut self,
         now: Now<'_>,
@@ -341,7 +341,7 @@ impl<S: Service> Front<S> {
         }
     }
 
-    /// Answers a CONFIG SET that waited; what failed is undone.
+    /// Answers a CONFIG SET that has waited, and undoes it if it failed.
     pub(crate) fn change_done(
         &mut self,
         now: Now<'_>,
@@ -362,7 +362,7 @@ impl<S: Service> Front<S> {
         self.answer(now, client, result);
     }
 
-    /// Puts everything back that a change has changed. What others have changed since stays.
+    /// Undoes a change. Later changes by others stay.
     fn undo(&mut self, change: &Change<S::Schema>) {
         let before = Arc::clone(&self.config);
         self.config = Arc::new(before.without(&change.old, &change.new));
@@ -377,7 +377,7 @@ impl<S: Service> Front<S> {
     }
 }
 
-/// `path`, seen from `directory`.
+/// Resolves `path` relative to `directory`.
 pub(crate) fn joined(directory: &str, path: &str) -> String {
     if path.starts_with('/') {
         return path.to_owned();

@@ -1,4 +1,4 @@
-//! Connections of clients that come and go, and bytes that arrive on them.
+//! Client connections: accepting, input, closing.
 
 use super::{Client, Front, PeerInput, Purpose, Service, Standing};
 use crate::machine::{Close, ConnId, Endpoint, ListenerId, LogLevel, NetError, Output};
@@ -58,8 +58,8 @@ impl<S: Service> Front<S> {
         self.clients.put(client);
     }
 
-    /// The peer sends no more. Redis takes that for the end of the connection, as most clients
-    /// mean it; what was asked before is still answered.
+    /// The peer has shut down its writing half. As in Redis, this closes the connection once its
+    /// requests have been answered.
     pub(crate) fn ended(&mut self, now: Now<'_>, conn: ConnId) {
         let Some(mut client) = self.clients.slot(conn).and_then(|slot| self.clients.take(slot))
         else {
@@ -68,7 +68,7 @@ impl<S: Service> Front<S> {
         if client.standing == Standing::Open {
             let held = S::holds_all(self) && client.requests.waiting() > 0;
             if client.pending || client.long.is_some() || client.waiting || held {
-                // What has been read is carried out first.
+                // What has been read is executed first.
                 client.ended = true;
             } else {
                 client.standing = Standing::Closing;
@@ -79,7 +79,7 @@ impl<S: Service> Front<S> {
         self.clients.put(client);
     }
 
-    /// A connection is gone.
+    /// A connection was closed.
     pub(crate) fn closed(&mut self, now: Now<'_>, conn: ConnId, error: NetError) {
         let Some(mut client) = self.clients.slot(conn).and_then(|slot| self.clients.take(slot))
         else {
@@ -97,7 +97,7 @@ impl<S: Service> Front<S> {
         self.gone(client);
     }
 
-    /// Forgets a client, and all that bound it to channels and to the service.
+    /// Removes a client, with its subscriptions and its state in the service.
     pub(crate) fn gone(&mut self, mut client: Box<Client<S>>) {
         self.release(&mut client);
         if let Some(total) = &mut self.client_memory {
@@ -106,7 +106,7 @@ impl<S: Service> Front<S> {
         self.clients.forget(&client);
     }
 
-    /// Undoes what binds a client to channels and to the service, and drops the rest of a long
+    /// Removes a client's subscriptions and its state in the service, and drops the rest of a long
     /// reply.
     pub(crate) fn release(&mut self, client: &mut Client<S>) {
         self.unsubscribe_all(client);
@@ -118,7 +118,7 @@ impl<S: Service> Front<S> {
         S::release(self, client);
     }
 
-    /// Counts what all clients take, from now on, or does not any more.
+    /// Turns the counting of client memory (`maxmemory-clients`) on or off.
     pub(crate) fn count_client_memory(&mut self, on: bool) {
         if self.client_memory.is_some() == on {
             return;
@@ -135,7 +135,8 @@ impl<S: Service> Front<S> {
         self.client_memory = on.then_some(total);
     }
 
-    /// Closes a client at once and drops what it was to be sent. It must not be taken out.
+    /// Closes a client's connection at once and drops its output. The client must not be taken out
+    /// of its slot.
     pub(crate) fn cut_off(&mut self, slot: u32) {
         if let Some(client) = self.clients.take(slot) {
             self.outputs.push_back(Output::Close { conn: client.conn, how: Close::Now });
@@ -143,8 +144,7 @@ impl<S: Service> Front<S> {
         }
     }
 
-    /// The reply that turns away a client from another host while no password is set
-    /// (`protected-mode`).
+    /// The error for a client from another host while no password is set (`protected-mode`).
     pub(crate) fn protected(&self, client: &Client<S>, unix: bool) -> Option<&'static str> {
         let no_password = self.acl.users().default_user().needs_no_password();
         let protected = self.settings().protected_mode && no_password;

@@ -1,19 +1,19 @@
-//! What is done because time passes, and the reasons to be woken.
+//! Periodic tasks, and when they want to run next.
 
 use super::{Front, Service, Standing};
 use crate::front::ClientState;
 use crate::machine::LogLevel;
 use crate::time::{Duration, Mono, Now, earliest};
 
-/// How many clients with more requests get their turn in one event-loop iteration.
+/// How many clients with further requests are served in one event-loop iteration.
 const TURNS: usize = 16;
 
 /// How often the clients are checked for timeouts and output limits.
 const CLIENTS_PERIOD: Duration = Duration::from_secs(1);
 
 impl<S: Service> Front<S> {
-    /// Does what is due of the front's own work. A service with work of its own calls the steps by
-    /// themselves.
+    /// Runs the front's periodic tasks that are due. A service with tasks of its own calls the
+    /// steps one by one.
     pub(crate) fn cron(&mut self, now: Now<'_>) {
         self.stats.sample(now.mono);
         self.take_turns(now);
@@ -31,13 +31,13 @@ impl<S: Service> Front<S> {
         earliest([self.clients_due, self.pause.until()])
     }
 
-    /// Whether a client waits for its turn with requests that have arrived.
+    /// Whether a client with further requests waits to be served.
     #[inline]
     pub(crate) fn has_turns(&self) -> bool {
         !self.pending.is_empty() && !S::holds_all(self)
     }
 
-    /// Goes on with clients that have more requests than one event-loop iteration carries out.
+    /// Continues serving clients that had more requests than one event-loop iteration executes.
     #[inline]
     pub(crate) fn take_turns(&mut self, now: Now<'_>) {
         if self.has_turns() {
@@ -66,7 +66,7 @@ impl<S: Service> Front<S> {
         }
     }
 
-    /// Closes clients that have been idle, or too slow, for too long.
+    /// Closes clients that have exceeded `timeout` or an output limit.
     pub(crate) fn watch_clients(&mut self, now: Now<'_>) {
         let timeout = self.settings().timeout;
         if timeout == 0 && !self.watch_outboxes || self.clients.connected() == 0 {

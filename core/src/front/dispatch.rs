@@ -1,4 +1,4 @@
-//! From bytes to replies: lookup, checks, the call, and what follows from it.
+//! Command dispatch: parsing requests, lookup, checks, the call, and its effects.
 
 use core::mem;
 
@@ -15,13 +15,13 @@ use crate::resp::reply::Reply;
 use crate::resp::request::{Args, Limits, ProtocolError};
 use crate::time::Now;
 
-/// How many commands of one client are carried out before others get their turn.
+/// How many commands of one client are executed before other clients are served.
 const BATCH: u32 = 1024;
 
 impl<S: Service> Front<S> {
-    /// Carries out what a client asks in `bytes` and in what was kept of its earlier input.
+    /// Executes the requests in `bytes`, after those left in the client's query buffer.
     pub(crate) fn serve(&mut self, now: Now<'_>, client: &mut Client<S>, mut bytes: &[u8]) {
-        // A client that is about to be closed still gets the rest of a long reply.
+        // A client that is being closed still gets the rest of a long reply.
         if client.standing != Standing::Open && client.long.is_none() {
             return;
         }
@@ -56,7 +56,7 @@ impl<S: Service> Front<S> {
         self.press_back(client);
     }
 
-    /// Carries out requests of any kind, from a client in any state.
+    /// The general path: executes requests of any kind, from a client in any state.
     fn serve_closely(
         &mut self,
         now: Now<'_>,
@@ -116,8 +116,8 @@ impl<S: Service> Front<S> {
         client.standing = Standing::Closing;
     }
 
-    /// Closes the connection of a browser that a page has sent here (cross-protocol scripting), before
-    /// it gets to its commands.
+    /// Closes the connection of a browser that a web page has made send HTTP here (cross-protocol
+    /// scripting), before its commands are executed.
     fn turn_away(&mut self, client: &mut Client<S>) {
         self.log(LogLevel::Warning, || {
             format!(
@@ -130,7 +130,7 @@ impl<S: Service> Front<S> {
         client.standing = Standing::Closing;
     }
 
-    /// Carries out one command, unless something stands against it.
+    /// Executes one command, unless a check refuses or delays it.
     pub(crate) fn execute(&mut self, now: Now<'_>, client: &mut Client<S>, args: Args<'_>) {
         let obstacles = self.obstacles(client);
         if S::execute_fast(self, now, client, args, obstacles) {
@@ -254,12 +254,12 @@ impl<S: Service> Front<S> {
         }
     }
 
-    /// Answers a client that waited for something, and goes on with what it asked meanwhile.
+    /// Answers a client that has waited, and continues with its pending requests.
     pub(crate) fn answer(&mut self, now: Now<'_>, id: u64, result: Result<(), CommandError>) {
         self.answer_status(now, id, result.map(|()| "OK"));
     }
 
-    /// As [`Front::answer`], with a status of its own.
+    /// As [`Front::answer`], with another status than `OK`.
     pub(crate) fn answer_status(
         &mut self,
         now: Now<'_>,
@@ -275,7 +275,7 @@ impl<S: Service> Front<S> {
         }
     }
 
-    /// As [`Front::answer`], with a reply that `write` writes, or an error that it gives.
+    /// As [`Front::answer`], with a reply written by `write`, or the error that it returns.
     pub(crate) fn answer_with(
         &mut self,
         now: Now<'_>,
@@ -296,7 +296,7 @@ impl<S: Service> Front<S> {
         self.clients.put(client);
     }
 
-    /// Calls an admitted command and counts it.
+    /// Calls a command that has passed the checks, and updates the statistics.
     pub(crate) fn call(
         &mut self,
         now: Now<'_>,
@@ -334,8 +334,8 @@ impl<S: Service> Front<S> {
         self.count_call(now, client, command, args, (took, result.is_err()));
     }
 
-    /// Counts a call that has ended, with the nanoseconds that it took and whether it failed, and
-    /// notes it if it was slow.
+    /// Updates the statistics for a call that has ended: its duration in nanoseconds, and whether
+    /// it failed. Logs it if it was slow.
     #[inline(always)]
     pub(crate) fn count_call(
         &mut self,
@@ -350,7 +350,7 @@ impl<S: Service> Front<S> {
         self.log_if_slow(now, client, command, args, took);
     }
 
-    /// Hands a command to its handler.
+    /// Calls the handler of a command.
     pub(crate) fn run(
         &mut self,
         now: Now<'_>,

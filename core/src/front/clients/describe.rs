@@ -1,4 +1,4 @@
-//! A client as a line of CLIENT LIST, and the names that fit into such a line.
+//! The line of CLIENT LIST for a client, and which names are allowed in it.
 
 use super::{Client, ClientState, Standing, Tracking};
 use crate::command::CommandError;
@@ -9,12 +9,12 @@ use crate::time::Mono;
 /// Bytes of the reply buffer that a client has at least (`rbs`): Redis's `PROTO_REPLY_MIN_BYTES`.
 const LEAST_REPLY_BUFFER: usize = 1024;
 
-/// Whether a text fits into the lines of CLIENT LIST.
+/// Whether a text has only characters that are allowed in CLIENT LIST.
 pub(crate) fn is_printable(text: &[u8]) -> bool {
     text.iter().all(|c| (b'!'..=b'~').contains(c))
 }
 
-/// Refuses a name that would break the lines of CLIENT LIST.
+/// Refuses a name with characters that would break the lines of CLIENT LIST.
 pub(crate) fn check_name(name: &[u8]) -> Result<(), CommandError> {
     if is_printable(name) {
         Ok(())
@@ -49,7 +49,7 @@ pub(crate) fn describe<S: Service>(client: &Client<S>, now: Option<Mono>) -> Str
     if flags.is_empty() {
         flags.push('N');
     }
-    // The request that is being carried out counts as waiting.
+    // The request that is being executed counts as pending.
     let queued = client.state.queued();
     let (multi, multi_mem) = queued.map_or((-1, 0), |(len, memory)| (len as i64, memory));
     let [channels, patterns, shards] = client
