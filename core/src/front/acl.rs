@@ -67,7 +67,7 @@ impl<S: Service> Front<S> {
     // ---- Clients ----
 
     /// Logs a client in as the default user: when it connects, and after RESET.
-    pub(crate) fn enter(&self, client: &mut Client<S>) {
+    pub(crate) fn log_in_as_default(&self, client: &mut Client<S>) {
         client.user = Some(Arc::clone(self.acl.users.default_user()));
         client.authenticated = self.acl.users.is_open();
         self.acl.update(client);
@@ -340,7 +340,7 @@ impl<S: Service> Front<S> {
         result: Result<DiskDone, DiskError>,
     ) {
         match work {
-            UsersWork::Start => match self.take_users(result) {
+            UsersWork::Start => match self.replace_users(result) {
                 Ok(()) => {
                     self.acl.ready = true;
                     self.listen();
@@ -372,7 +372,7 @@ impl<S: Service> Front<S> {
     /// reply.
     fn loaded(&mut self, now: Now<'_>, client: u64, result: Result<DiskDone, DiskError>) {
         let mut caller = self.clients.by_id(client).and_then(|slot| self.clients.take(slot));
-        let result = self.take_users(result);
+        let result = self.replace_users(result);
         let gone = caller.as_mut().is_some_and(|caller| self.acl.update(caller));
         if let Some(caller) = caller {
             self.clients.put(caller);
@@ -397,7 +397,7 @@ impl<S: Service> Front<S> {
     }
 
     /// Replaces the users with those of the `aclfile`.
-    fn take_users(&mut self, result: Result<DiskDone, DiskError>) -> Result<(), Vec<u8>> {
+    fn replace_users(&mut self, result: Result<DiskDone, DiskError>) -> Result<(), Vec<u8>> {
         let path = self.settings().aclfile.clone().unwrap_or_default();
         let text = match result {
             Ok(DiskDone::Data(text)) => text,

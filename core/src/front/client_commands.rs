@@ -285,7 +285,7 @@ impl<'a> Filter<'a> {
         Ok(filter)
     }
 
-    fn means<S: Service>(&self, client: &Client<S>) -> bool {
+    fn matches<S: Service>(&self, client: &Client<S>) -> bool {
         client.standing == Standing::Open
             && self.id.is_none_or(|id| id == client.id)
             && self.class.is_none_or(|class| class == Class::of(client))
@@ -298,12 +298,12 @@ impl<'a> Filter<'a> {
 fn kill<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
     let filter = Filter::parse(front, call)?;
     let slots: Vec<u32> =
-        front.clients.iter().filter(|c| filter.means(c)).map(|c| c.slot).collect();
+        front.clients.iter().filter(|c| filter.matches(c)).map(|c| c.slot).collect();
     let mut killed = slots.len();
     for slot in slots {
         front.cut_off(slot);
     }
-    let oneself = filter.means(call.client) && !filter.spare_oneself;
+    let oneself = filter.matches(call.client) && !filter.spare_oneself;
     killed += usize::from(oneself);
     if call.args.len() > 3 {
         call.reply().integer(killed as i64);

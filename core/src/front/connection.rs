@@ -55,7 +55,7 @@ const BEFORE_AUTH: u32 =
     flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::FAST | flag::NO_AUTH | flag::ALLOW_BUSY;
 
 fn ping<S: Service>(_: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
-    let listens = call.client.only_listens();
+    let listens = call.client.is_subscribe_only();
     match call.args.len() {
         1 | 2 if listens => {
             let message = call.arg(1);
@@ -95,7 +95,7 @@ fn reset<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(),
     client.no_evict = false;
     client.no_touch = false;
     client.replies = ReplyMode::On;
-    front.enter(client);
+    front.log_in_as_default(client);
     call.reply().simple("RESET");
     Ok(())
 }

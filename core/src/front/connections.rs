@@ -20,11 +20,11 @@ impl<S: Service> Front<S> {
         let unix = self.listeners.is_unix(listener);
         let id = self.clients.next_id();
         let mut client = Box::new(Client::new(id, conn, peer, local, now.mono));
-        self.enter(&mut client);
+        self.log_in_as_default(&mut client);
         let error = if self.clients.connected() as u64 >= self.settings().maxclients {
             Some("-ERR max number of clients reached\r\n")
         } else {
-            S::turn_away(self, &client, unix)
+            S::refuse_client(self, &client, unix)
         };
         match error {
             Some(text) => {
@@ -94,11 +94,11 @@ impl<S: Service> Front<S> {
         if S::keeps_closed(self, &mut client) {
             return self.clients.put(client);
         }
-        self.gone(client);
+        self.remove_client(client);
     }
 
     /// Removes a client, with its subscriptions and its state in the service.
-    pub(crate) fn gone(&mut self, mut client: Box<Client<S>>) {
+    pub(crate) fn remove_client(&mut self, mut client: Box<Client<S>>) {
         self.release(&mut client);
         if let Some(total) = &mut self.client_memory {
             *total = total.saturating_sub(client.counted_memory as u64);
@@ -140,7 +140,7 @@ impl<S: Service> Front<S> {
     pub(crate) fn cut_off(&mut self, slot: u32) {
         if let Some(client) = self.clients.take(slot) {
             self.outputs.push_back(Output::Close { conn: client.conn, how: Close::Now });
-            self.gone(client);
+            self.remove_client(client);
         }
     }
 

@@ -30,7 +30,7 @@ impl<S: Service> Front<S> {
         }
         let before = client.outbox.len();
         if client.long.is_some() && before <= self.unsent_marks(client).0 {
-            let spent = client.go_on(&mut self.scratch, &mut self.rng);
+            let spent = client.write_slice(&mut self.scratch, &mut self.rng);
             if let Some(copy) = spent {
                 S::free_copy(self, copy);
             }
@@ -40,7 +40,7 @@ impl<S: Service> Front<S> {
             S::serve_fast(self, now, client, &mut bytes, &mut left);
         }
         if !(bytes.is_empty() && client.requests.is_idle()) {
-            self.serve_closely(now, client, bytes, &mut left);
+            self.serve_with_checks(now, client, bytes, &mut left);
         }
         let more = match client.long {
             Some(_) => client.outbox.len() <= self.unsent_marks(client).0,
@@ -53,11 +53,11 @@ impl<S: Service> Front<S> {
         self.stats.net_output += client.outbox.len().saturating_sub(before) as u64;
         self.check_query_buffer(client);
         self.flush(now, client);
-        self.press_back(client);
+        self.apply_back_pressure(client);
     }
 
     /// The general path: executes requests of any kind, from a client in any state.
-    fn serve_closely(
+    fn serve_with_checks(
         &mut self,
         now: Now<'_>,
         client: &mut Client<S>,
@@ -118,7 +118,7 @@ impl<S: Service> Front<S> {
 
     /// Closes the connection of a browser that a web page has made send HTTP here (cross-protocol
     /// scripting), before its commands are executed.
-    fn turn_away(&mut self, client: &mut Client<S>) {
+    fn close_http(&mut self, client: &mut Client<S>) {
         self.log(LogLevel::Warning, || {
             format!(
                 "Possible SECURITY ATTACK detected: somebody sends POST or Host: as HTTP does, \
@@ -141,7 +141,7 @@ impl<S: Service> Front<S> {
         }
         let command = match self.find_command(args) {
             Ok(command) => command,
-            Err(_) if is_http(args.at(0)) => return self.turn_away(client),
+            Err(_) if is_http(args.at(0)) => return self.close_http(client),
             Err(error) => {
                 return S::refuse(self, client, None, args, &error);
             }
@@ -230,7 +230,7 @@ impl<S: Service> Front<S> {
         command: &'static Command<S>,
         _args: Args<'_>,
     ) -> Result<Admission, CommandError> {
-        if client.only_listens() && !command.meta.is(special::WHILE_SUBSCRIBED) {
+        if client.is_subscribe_only() && !command.meta.is(special::WHILE_SUBSCRIBED) {
             return Err(CommandError::composed(format!(
                 "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / \
                  RESET are allowed in this context",
@@ -326,7 +326,7 @@ impl<S: Service> Front<S> {
         if !self.monitors.is_empty() && !again {
             self.show_to_monitors(now, client, command, args);
         }
-        if S::goes_on(self, client) {
+        if S::continues_later(self, client) {
             return;
         }
         let took =
@@ -358,7 +358,7 @@ impl<S: Service> Front<S> {
         command: &'static Command<S>,
         args: Args<'_>,
     ) -> Result<(), CommandError> {
-        if let Some(error) = S::unfit(self, command) {
+        if let Some(error) = S::unavailable(self, command) {
             return Err(error);
         }
         match command.run {

@@ -17,7 +17,7 @@ impl<S: Service> Rows<S> {
 }
 
 impl<S: Service> Front<S> {
-    /// Shows a command to the clients in MONITOR.
+    /// Sends a command to the clients in MONITOR.
     #[cold]
     pub(crate) fn show_to_monitors(
         &mut self,
@@ -32,7 +32,8 @@ impl<S: Service> Front<S> {
         self.tell_monitors(now, client, command, args);
     }
 
-    /// Shows a command that runs a script to the monitors, before the commands that it calls.
+    /// Sends a command that runs a script to the clients in MONITOR, before the commands that it
+    /// calls.
     pub(crate) fn show_script_to_monitors(
         &mut self,
         now: Now<'_>,
@@ -45,7 +46,7 @@ impl<S: Service> Front<S> {
         }
     }
 
-    /// Shows a command to the monitors, whatever its flags.
+    /// Sends a command to the clients in MONITOR, whatever its flags.
     fn tell_monitors(
         &mut self,
         now: Now<'_>,

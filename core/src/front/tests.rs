@@ -1,5 +1,5 @@
-//! The front with a small program behind it that has nothing to do with keys: what Sentinel and
-//! others get without writing it.
+//! The front with a minimal service that has nothing to do with keys: what Sentinel and others get
+//! for free.
 
 use std::sync::{Arc, OnceLock};
 
@@ -14,8 +14,7 @@ use crate::machine::{
 };
 use crate::time::{Mono, Now, Wall};
 
-/// A program that shouts, at each of the names that it has been told, and remembers these in its
-/// configuration file.
+/// A service that shouts at every name it was given, and keeps the names in its configuration file.
 #[derive(Clone, Debug, Default)]
 struct Shouter {
     saved: Vec<u64>,
@@ -149,11 +148,11 @@ fn shout(front: &mut Front<Shouter>, call: &mut Call<'_, Shouter>) -> Result<(),
     Ok(())
 }
 
-/// The program with its file, driven by hand.
+/// A fixture: the program with its file, driven by hand.
 struct Driver {
     front: Front<Shouter>,
     file: Vec<u8>,
-    /// Whether disk operations wait.
+    /// Whether disk operations are delayed.
     disk_waits: bool,
     waiting: Vec<Output>,
     ports: Vec<u16>,
@@ -217,7 +216,7 @@ impl Driver {
         self.front.handle(now(), Input::Disk { op, result: Ok(done) });
     }
 
-    /// Lets disk operations end that have been waiting.
+    /// Completes the delayed disk operations.
     fn end_disk(&mut self) {
         self.disk_waits = false;
         for output in core::mem::take(&mut self.waiting) {

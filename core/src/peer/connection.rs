@@ -406,7 +406,7 @@ impl<T> Peer<T> {
     /// The connection was closed, or could not be established
     /// ([`Input::Closed`](crate::machine::Input::Closed),
     /// [`Input::ConnectFailed`](crate::machine::Input::ConnectFailed)).
-    pub fn gone(&mut self, now: Mono, error: NetError) {
+    pub fn disconnected(&mut self, now: Mono, error: NetError) {
         let reason = match self.state {
             PeerState::Connecting(_) => CloseReason::ConnectFailed(error),
             _ => CloseReason::Lost(error),

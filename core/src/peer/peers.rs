@@ -137,7 +137,7 @@ impl<K: Ord + Clone, T> Peers<K, T> {
                 Input::Received { bytes, .. } => peer.received(now, bytes),
                 Input::Ended { .. } => peer.ended(now),
                 Input::ConnectFailed { error, .. } | Input::Closed { error, .. } => {
-                    peer.gone(now, *error);
+                    peer.disconnected(now, *error);
                 }
                 _ => {}
             }

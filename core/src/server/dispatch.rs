@@ -230,7 +230,7 @@ impl Server {
         remark: Option<String>,
     ) {
         if let Some(rest) = rest {
-            client.goes_on(rest);
+            client.continue_with(rest);
         }
         if let Some(remark) = remark {
             self.log(LogLevel::Verbose, || remark);

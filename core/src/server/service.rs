@@ -217,7 +217,7 @@ impl Service for Redis {
     }
 
     #[inline]
-    fn unfit(server: &Server, command: &Command) -> Option<CommandError> {
+    fn unavailable(server: &Server, command: &Command) -> Option<CommandError> {
         let text = command.meta.not_in_cluster.filter(|_| server.is_clustered())?;
         Some(CommandError::text(text))
     }
@@ -258,7 +258,7 @@ impl Service for Redis {
     }
 
     #[inline]
-    fn goes_on(server: &Server, client: &Client) -> bool {
+    fn continues_later(server: &Server, client: &Client) -> bool {
         client.state.blocked.is_some() || server.is_halted()
     }
 
@@ -382,8 +382,8 @@ impl Service for Redis {
         migrating
     }
 
-    fn held_carried_out(server: &mut Server, client: &Client) {
-        server.held_carried_out(client);
+    fn held_executed(server: &mut Server, client: &Client) {
+        server.held_executed(client);
     }
 
     fn unblock(

@@ -153,7 +153,7 @@ impl Server {
         self.service.shutdown = Stage::No;
         self.pause.end_for(PauseReason::Shutdown);
         self.pause_changed(now.mono);
-        self.let_paused_go_on(now);
+        self.resume_paused(now);
         self.answer_shutdown(now, clients, caller);
     }
 

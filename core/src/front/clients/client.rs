@@ -43,7 +43,7 @@ pub struct Client<S: Service> {
     /// The protocol version.
     pub proto: Proto,
     /// Whether the driver has to be told that the outbox holds bytes.
-    pub sending: Due,
+    pub sending: Flush,
     /// CLIENT REPLY: which replies it gets.
     pub replies: ReplyMode,
     /// Whether it has authenticated, or connected when no password was required.
@@ -167,7 +167,7 @@ pub enum Standing {
 
 /// Whether the driver has to be told that a client's outbox holds bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Due {
+pub enum Flush {
     /// No: it knows, or the outbox is empty.
     No,
     /// Only push messages, which may wait for the next event-loop iteration (`Output::SendSoon`).
@@ -227,7 +227,7 @@ impl<S: Service> Client<S> {
             pending: false,
             ended: false,
             not_reading: false,
-            sending: Due::No,
+            sending: Flush::No,
             created: now,
             last_heard: now,
             last_command: None,
@@ -290,7 +290,7 @@ impl<S: Service> Client<S> {
 
     /// Whether only (un)subscribe commands are allowed: RESP2 cannot tell replies from messages.
     #[inline]
-    pub fn only_listens(&self) -> bool {
+    pub fn is_subscribe_only(&self) -> bool {
         self.subscriptions.is_some() && self.proto == Proto::Resp2
     }
 

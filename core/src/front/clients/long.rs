@@ -53,7 +53,7 @@ impl<S: Service> Client<S> {
     }
 
     /// Continues the reply that has begun in [`Self::out`] with `rest`, in slices.
-    pub fn goes_on(&mut self, rest: Rest) {
+    pub fn continue_with(&mut self, rest: Rest) {
         match &mut self.long {
             Some(long) => long.later.push_back((rest, Outbox::default())),
             None => {
@@ -68,7 +68,7 @@ impl<S: Service> Client<S> {
     }
 
     /// Writes the next slice of a long reply. Returns the copy of a value that is no longer needed.
-    pub fn go_on(&mut self, scratch: &mut Scratch, rng: &mut Rng) -> Option<Entry> {
+    pub fn write_slice(&mut self, scratch: &mut Scratch, rng: &mut Rng) -> Option<Entry> {
         let mut long = self.long.take()?;
         let before = self.outbox.len();
         let mut reply = Reply::new(&mut self.outbox, scratch, long.rest.proto());

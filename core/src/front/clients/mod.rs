@@ -8,7 +8,7 @@ mod tracking;
 
 use std::collections::BTreeSet;
 
-pub use client::{Client, ClientKind, ClientState, Due, ReplyMode, Standing};
+pub use client::{Client, ClientKind, ClientState, Flush, ReplyMode, Standing};
 pub(crate) use describe::{check_name, describe, is_printable};
 use hashbrown::HashTable;
 pub use long::LongReply;

@@ -13,7 +13,7 @@
 use std::collections::BTreeSet;
 
 use super::{Fsync, Server, State};
-use crate::server::{Client, Due};
+use crate::server::{Client, Flush};
 use crate::time::{Duration, Mono};
 
 /// How old the oldest write that is not durable may be before replies stay, with `everysec`.
@@ -86,16 +86,16 @@ impl Server {
     /// written: the driver could not write it at once, or there is an fsync to wait for.
     #[cold]
     pub(in crate::server) fn keep_all_unwritten(&mut self) {
-        let now = core::mem::take(&mut self.to_send).into_iter().map(|slot| (slot, Due::Now));
+        let now = core::mem::take(&mut self.to_send).into_iter().map(|slot| (slot, Flush::Now));
         let soon = core::mem::take(&mut self.to_send_soon).into_iter();
-        for (slot, due) in now.chain(soon.map(|slot| (slot, Due::Soon))) {
+        for (slot, due) in now.chain(soon.map(|slot| (slot, Flush::Soon))) {
             let Some(mut client) = self.clients.take(slot) else { continue };
             if client.sending == due {
-                client.sending = Due::No;
+                client.sending = Flush::No;
                 self.keep_unwritten(&mut client);
                 if client.outbox.ready() > 0 {
                     // What it has been sent before may leave.
-                    client.sending = Due::Now;
+                    client.sending = Flush::Now;
                     self.to_send.push_back(slot);
                 }
             }
@@ -147,8 +147,8 @@ impl Server {
             if !client.state.gated.is_empty() {
                 still.insert(slot);
             }
-            if client.outbox.ready() > 0 && client.sending != Due::Now {
-                client.sending = Due::Now;
+            if client.outbox.ready() > 0 && client.sending != Flush::Now {
+                client.sending = Flush::Now;
                 self.to_send.push_back(slot);
             }
         }

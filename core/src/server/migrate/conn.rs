@@ -148,7 +148,7 @@ impl Server {
             PeerInput::Received(bytes) => peer.received(now.mono, bytes),
             PeerInput::Ended => peer.ended(now.mono),
             PeerInput::ConnectFailed(error) | PeerInput::Closed(error) => {
-                peer.gone(now.mono, error);
+                peer.disconnected(now.mono, error);
             }
         }
         let events: Vec<Event<Awaited>> = iter::from_fn(|| peer.poll_event()).collect();

@@ -342,7 +342,7 @@ impl Server {
         let before = self.service.replication.offset();
         self.follow_up(now, &mut client, command, before);
         if at_work.left {
-            self.gone(client);
+            self.remove_client(client);
         } else {
             self.serve_and_leave(now, &mut client);
             self.clients.put(client);
@@ -350,7 +350,7 @@ impl Server {
         self.link_goes_on(now);
         self.stream_goes_on();
         if core::mem::take(&mut self.service.migration.unpause) {
-            self.let_paused_go_on(now);
+            self.resume_paused(now);
         }
     }
 

@@ -166,7 +166,7 @@ impl Server {
         let took = now.0.saturating_sub(loading.began.0);
         if !loading.aside && took >= least && !core::mem::replace(&mut loading.told, true) {
             let took = took / 1_000_000;
-            self.watchdog_says(format!(
+            self.log_watchdog(format!(
                 "Data is being loaded, and nobody was served for {took} ms."
             ));
         }

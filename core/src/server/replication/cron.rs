@@ -73,7 +73,7 @@ impl Server {
     #[cold]
     fn replication_tick(&mut self, now: Now<'_>) {
         if core::mem::take(&mut self.service.replication.schedule.unpause) {
-            self.let_paused_go_on(now);
+            self.resume_paused(now);
         }
         self.update_failover(now);
         self.begin_sync(now);

@@ -135,7 +135,7 @@ impl Server {
         client.requests = requests;
         self.pass_on();
         self.flush(now, client);
-        self.press_back(client);
+        self.apply_back_pressure(client);
     }
 
     /// What the primary sent while data was loaded is to be carried out.
@@ -213,7 +213,7 @@ impl Server {
     }
 
     /// A command of the primary that was held back has been carried out.
-    pub(in crate::server) fn held_carried_out(&mut self, client: &Client) {
+    pub(in crate::server) fn held_executed(&mut self, client: &Client) {
         if client.state.from_primary {
             self.carried_out(client, client.requests.waiting());
             self.pass_on();

@@ -338,7 +338,7 @@ impl Server {
         };
         self.call(now, client, command, request.as_args());
         while client.long.is_some() {
-            if let Some(copy) = client.go_on(&mut self.scratch, &mut self.rng) {
+            if let Some(copy) = client.write_slice(&mut self.scratch, &mut self.rng) {
                 self.service.keyspace.free_copy_later(copy);
             }
         }

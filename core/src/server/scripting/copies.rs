@@ -9,7 +9,7 @@
 use super::super::client::Debugging;
 use super::super::{Client, Config, Facts, Server, Standing};
 use crate::command::CommandError;
-use crate::front::Due;
+use crate::front::Flush;
 use crate::machine::{Input, Machine, Outbox, Output};
 use crate::resp::request::Args;
 use crate::resp::value::encode_command;
@@ -62,7 +62,7 @@ impl Server {
         copy.service.cron_paused = true;
         let mut client = client.clone();
         client.outbox = Outbox::default();
-        client.sending = Due::No;
+        client.sending = Flush::No;
         client.subscriptions = None;
         client.tracking = None;
         client.monitor = false;

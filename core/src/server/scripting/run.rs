@@ -316,7 +316,7 @@ impl Server {
         let result = match progress {
             Progress::Done(value) => match convert::error_of(own, value) {
                 Some(text) => {
-                    self.stats.forgo(convert::is_counted(own, value));
+                    self.stats.set_counted(convert::is_counted(own, value));
                     Err(CommandError::Text(text.into()))
                 }
                 None => {
@@ -328,7 +328,7 @@ impl Server {
                 }
             },
             Progress::Failed(failure) => {
-                self.stats.forgo(convert::is_counted(own, failure.value));
+                self.stats.set_counted(convert::is_counted(own, failure.value));
                 Err(CommandError::Text(run.error(own, failure).into()))
             }
             Progress::Paused | Progress::Stopped => Ok(()),
@@ -528,7 +528,7 @@ impl Server {
         self.follow_up(now, &mut client, command, before);
         self.end_caching_exception(&mut client, command);
         if left {
-            self.gone(client);
+            self.remove_client(client);
         } else {
             self.serve_and_leave(now, &mut client);
             if debugged && client.standing == Standing::Open {

@@ -269,7 +269,7 @@ impl Server {
                 self.with_target(|peer| peer.ended(mono));
             }
             PeerInput::ConnectFailed(error) | PeerInput::Closed(error) => {
-                self.with_target(|peer| peer.gone(mono, error));
+                self.with_target(|peer| peer.disconnected(mono, error));
             }
             PeerInput::Drained => {
                 let patience = self.export_patience();
@@ -470,7 +470,7 @@ impl Server {
     /// Carries out what waited for slots that were closed.
     pub(in crate::server::cluster) fn open_slots(&mut self, now: Now<'_>) {
         if core::mem::take(&mut self.service.cluster_opened) {
-            self.let_paused_go_on(now);
+            self.resume_paused(now);
         }
     }
 
