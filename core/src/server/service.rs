@@ -296,7 +296,7 @@ impl Service for Redis {
         if server.service.aof.has_news() {
             // Everything that was ready has been handled: what it changed is written in one go,
             // before any reply leaves.
-            server.pump_log();
+            server.drive_log();
             if !server.outputs.is_empty() {
                 return false;
             }
@@ -423,12 +423,12 @@ impl Service for Redis {
 
     fn directory_changes(server: &mut Server, done: bool) {
         if done {
-            return server.tell_where_aof_is();
+            return server.log_aof_location();
         }
         // What is being written is completed where it was begun, as by Redis's child, which keeps
         // the directory that it had.
         server.snapshot_stays();
-        server.aof_stays();
+        server.keep_aof_in_place();
         server.transfer_stays();
     }
 }

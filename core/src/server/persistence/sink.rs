@@ -122,7 +122,7 @@ impl FileSink {
     }
 
     /// The working directory, which has been this one so far, becomes another. The file stays.
-    pub(super) fn stay_in(&mut self, directory: &str) {
+    pub(super) fn keep_in(&mut self, directory: &str) {
         self.elsewhere.get_or_insert_with(|| directory.to_owned());
     }
 

@@ -133,9 +133,9 @@ impl Job {
     }
 
     /// The working directory, which has been this one so far, becomes another.
-    fn stay_in(&mut self, directory: &str) {
+    fn keep_in(&mut self, directory: &str) {
         if let Sink::File(file) = &mut self.sink {
-            file.stay_in(directory);
+            file.keep_in(directory);
         }
     }
 
@@ -255,7 +255,7 @@ impl Server {
     /// where it is, as Redis's child does.
     pub(in crate::server) fn snapshot_stays(&mut self) {
         if let Some(job) = &mut self.service.persistence.job {
-            job.stay_in(&self.directory);
+            job.keep_in(&self.directory);
         }
     }
 
