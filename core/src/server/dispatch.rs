@@ -147,7 +147,7 @@ impl Server {
         }
         let (result, wait) = self.call_handler(now, client, handler, args);
         if replica {
-            self.rest_expiry();
+            self.update_expire_mode();
             self.note_own_keys(client, command, args);
         }
         if let Some(wait) = wait {
@@ -256,7 +256,7 @@ impl Server {
     fn tell_listeners(&mut self, now: Now<'_>, mut client: Option<&mut Client>) {
         for Touched { db, key, by_itself } in self.service.effects.take_touched() {
             if self.service.waiting.serves_on_deletion() {
-                self.note_if_gone(now, db, &key);
+                self.note_deletion(now, db, &key);
             }
             if !self.tracking.is_idle() {
                 self.invalidate(now, client.as_deref_mut(), &key, by_itself);

@@ -45,7 +45,7 @@ impl Server {
             timeouts: self.service.waiting.deadlines(),
             watched_keys: self.service.watches.len(),
             blocking_keys: self.service.waiting.keys(),
-            blocking_keys_on_nokey: self.keys_waited_for_until_gone(),
+            blocking_keys_on_nokey: self.keys_watched_for_deletion(),
         }
     }
 

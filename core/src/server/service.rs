@@ -268,7 +268,7 @@ impl Service for Redis {
 
     fn published(server: &mut Server, now: Now<'_>, client: &Client, args: Args<'_>) {
         if server.is_clustered() {
-            if client.state.from_primary && server.hears_of_imports(now, args) {
+            if client.state.from_primary && server.handle_imports_message(now, args) {
                 return;
             }
             return server.publish_in_cluster(now, args);

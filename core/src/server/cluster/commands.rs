@@ -1,6 +1,6 @@
 //! CLUSTER, ASKING, READONLY, READWRITE.
 
-use super::{handover, tell};
+use super::{handover, replies};
 use crate::cluster::state::{ManualFailover, Reset, SetSlot};
 use crate::cluster::{BUS_PORT_OFFSET, Cluster, Local, SlotSet};
 use crate::command::meta::{acl, flag};
@@ -9,7 +9,7 @@ use crate::resp::number::parse_i64;
 use crate::server::{Call, Handler, Server, container, row};
 use crate::sharding::Slot;
 
-/// Rows of the command table: what belongs to a connection.
+/// Rows of the command table in the group of connection commands.
 pub(in crate::server) static CONNECTION_ROWS: &[Row<Handler>] = &[
     row(Group::Cluster, "asking", 1, asking)
         .flags(flag::FAST)
@@ -179,12 +179,12 @@ const fn sub(name: &'static str, arity: i16, handler: Handler, flags: u32) -> Ro
 const DISABLED: CommandError = CommandError::text("ERR This instance has cluster support disabled");
 
 impl Server {
-    /// What is known of the cluster, for a command that asks.
+    /// The state of the cluster, or an error if cluster support is disabled.
     pub(super) fn asked_cluster(&self) -> Result<&Cluster, CommandError> {
         self.cluster_state().ok_or(DISABLED)
     }
 
-    /// Lets a command change something of the cluster.
+    /// Lets a command change the state of the cluster.
     fn change_cluster<R>(
         &mut self,
         call: &mut Call<'_>,
@@ -231,7 +231,7 @@ fn meet(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     call.ok()
 }
 
-/// A slot's number among the arguments.
+/// Parses a slot number.
 pub(super) fn slot(word: &[u8]) -> Result<Slot, CommandError> {
     parse_i64(word)
         .and_then(|number| u16::try_from(number).ok())
@@ -240,7 +240,7 @@ pub(super) fn slot(word: &[u8]) -> Result<Slot, CommandError> {
 }
 
 fn listed_slots(call: &Call<'_>) -> Result<SlotSet, CommandError> {
-    // All are read before any is looked at.
+    // All arguments are parsed before any slot is checked.
     let listed: Vec<Slot> = call.args.from(2).iter().map(slot).collect::<Result<_, _>>()?;
     let mut slots = SlotSet::new();
     for slot in listed {
@@ -441,19 +441,19 @@ fn my_shard_id(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandEr
 
 fn slots(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     server.asked_cluster()?;
-    tell::slots(server, call);
+    replies::slots(server, call);
     Ok(())
 }
 
 fn shards(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     server.asked_cluster()?;
-    tell::shards(server, call);
+    replies::shards(server, call);
     Ok(())
 }
 
 fn links(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     server.asked_cluster()?;
-    tell::links(server, call);
+    replies::links(server, call);
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! The configuration of a server, read and written as Redis does.
+//! The server's configuration, parsed and written as Redis does.
 
 use super::*;
 use crate::front::VERSION;

@@ -275,7 +275,7 @@ impl Server {
         }
         self.after_effects(call.now, None);
         if replica {
-            self.rest_expiry();
+            self.update_expire_mode();
         }
         keys
     }

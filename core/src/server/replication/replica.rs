@@ -135,7 +135,7 @@ impl Server {
     /// Brings up to date what depends on the role.
     fn role_changed(&mut self) {
         self.followers_changed();
-        self.rest_expiry();
+        self.update_expire_mode();
     }
 
     /// Makes this server a replica of another, or of yet another.

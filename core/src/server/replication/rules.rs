@@ -206,7 +206,7 @@ impl Server {
         }
         self.after_effects(now, None);
         self.propagate_as(Together::No);
-        self.rest_expiry();
+        self.update_expire_mode();
     }
 
     /// When the next of those keys is to be deleted.

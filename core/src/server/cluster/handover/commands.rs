@@ -1,5 +1,5 @@
-//! MIGRATESLOTS, CANCELSLOTMIGRATIONS, GETSLOTMIGRATIONS, and SYNCSLOTS, by which the source of a move
-//! speaks to the target.
+//! MIGRATESLOTS, CANCELSLOTMIGRATIONS, GETSLOTMIGRATIONS, and SYNCSLOTS, by which the source of a
+//! migration talks to the target.
 
 use super::Record;
 use super::export::Export;
@@ -48,7 +48,7 @@ pub(in crate::server::cluster) fn migrate_slots(
     call.ok()
 }
 
-/// One group of ranges with the node that they go to.
+/// Parses one group: ranges of slots and the target node.
 fn one_move(
     call: &Call<'_>,
     at: &mut usize,
@@ -129,8 +129,8 @@ pub(in crate::server::cluster) fn migrations(
     Ok(())
 }
 
-/// `CLUSTER SYNCSLOTS`: only these are answered on a connection that brings slots, so that each answer
-/// says that all before it was carried out.
+/// `CLUSTER SYNCSLOTS`: only these subcommands are answered on a connection that imports slots, so
+/// each reply confirms that everything before it was executed.
 pub(in crate::server::cluster) fn sync_slots(
     server: &mut Server,
     call: &mut Call<'_>,
@@ -173,14 +173,14 @@ fn establish(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandErro
 }
 
 impl Server {
-    /// Whether a slot is on its way from or to this node, by MIGRATESLOTS.
+    /// Whether MIGRATESLOTS is moving this slot from or to this node.
     pub(in crate::server::cluster) fn is_moving_as_a_whole(&self, slot: Slot) -> bool {
         let slots: SlotSet = core::iter::once(slot).collect();
         let node = self.service.cluster.as_ref();
         node.is_some_and(|node| node.handover.busy_slot(&slots).is_some())
     }
 
-    /// Why slots cannot move from here to another node, if they cannot.
+    /// Why slots cannot be migrated from here to another node, if they cannot.
     fn move_refusal(&self, slots: &SlotSet, target: NodeId) -> Result<(), CommandError> {
         let composed = |text: String| Err(CommandError::composed(format!("ERR {text}")));
         let state = self.asked_cluster()?;
