@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::Command;
 use super::Server;
-use super::propagate::Together;
+use super::propagate::Atomic;
 use super::replication::Acks;
 use super::{Client, Standing};
 use crate::acl::Context;
@@ -286,7 +286,7 @@ impl Server {
         client.state.resumed = Some(blocked.until);
         let before = self.service.replication.offset();
         self.call(now, client, blocked.command, blocked.args.as_args());
-        self.propagate_as(Together::Yes);
+        self.propagate_as(Atomic::Yes);
         if self.service.replication.offset() != before {
             client.state.write_offset = self.service.replication.offset();
         }

@@ -1,7 +1,7 @@
 //! Periodic tasks, and when they want to run next.
 
 use super::Server;
-use super::propagate::Together;
+use super::propagate::Atomic;
 use crate::time::{Duration, Mono, Now, Wall, earliest};
 
 /// How many keys are expired, or freed, per slice.
@@ -60,7 +60,7 @@ impl Server {
         if self.service.eviction.going_on {
             self.make_room(now, None);
         }
-        self.look_at_save_points(now);
+        self.check_save_points(now);
         self.end_waits(now);
         if self.service.waiting.has_ready() {
             self.serve_waiting(now);
@@ -154,7 +154,7 @@ impl Server {
         self.service.keyspace.expire_step(SLICE);
         self.note_latency("expire-cycle", now.nanos().saturating_sub(began));
         self.after_effects(now, None);
-        self.propagate_as(Together::No);
+        self.propagate_as(Atomic::No);
         self.service.schedule.expiry = Some(now.mono);
     }
 }

@@ -190,7 +190,7 @@ impl Service for Redis {
         left: &mut u32,
     ) {
         if server.can_skip_checks(client) {
-            server.serve_plainly(now, client, bytes, left);
+            server.serve_plain_requests(now, client, bytes, left);
         }
     }
 
@@ -210,7 +210,7 @@ impl Service for Redis {
             && let Some(command) = server.plain_command(args)
             && server.serves_keys(command, args)
         {
-            server.carry_out_plainly(now, client, command, args);
+            server.execute_plain(now, client, command, args);
             return true;
         }
         false
@@ -427,9 +427,9 @@ impl Service for Redis {
         }
         // What is being written is completed where it was begun, as by Redis's child, which keeps
         // the directory that it had.
-        server.snapshot_stays();
+        server.keep_snapshot_in_place();
         server.keep_aof_in_place();
-        server.transfer_stays();
+        server.keep_transfer_in_place();
     }
 }
 

@@ -198,7 +198,7 @@ impl Server {
     }
 
     /// Makes a load that is slowed down continue at this time at the latest.
-    pub(in crate::server) fn hasten_replay(&mut self, at: Mono) {
+    pub(in crate::server) fn resume_replay_by(&mut self, at: Mono) {
         if let Some(load) = &mut self.service.aof.load {
             load.resume = load.resume.min(at);
         }

@@ -10,7 +10,7 @@ use crate::machine::{
     NetError, OpenMode, Outbox, Output,
 };
 use crate::resp::request::Args;
-use crate::server::propagate::Together;
+use crate::server::propagate::Atomic;
 use crate::server::replication::address_of_name;
 use crate::server::{DiskWork, Server};
 use crate::sharding::Slot;
@@ -310,7 +310,7 @@ impl Server {
         self.service.effects.begin(self.service.consumers);
         self.service.effects.also(0, [&b"FLUSHALL"[..]]);
         self.after_effects(now, None);
-        self.propagate_as(Together::No);
+        self.propagate_as(Atomic::No);
     }
 
     fn connect_bus(&mut self, link: LinkId, host: String, port: u16) {
@@ -536,7 +536,7 @@ impl Server {
             self.service.effects.event(0, crate::command::Class::Generic, "del", &key);
         }
         self.after_effects(now, None);
-        self.propagate_as(Together::No);
+        self.propagate_as(Atomic::No);
     }
 
     /// The data has been loaded.

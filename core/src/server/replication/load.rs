@@ -57,7 +57,7 @@ impl Server {
         if self.rdb_child().is_some() {
             self.kill_for_copy(now);
         }
-        self.make_way();
+        self.flush_for_sync();
         self.notice(|| "MASTER <-> REPLICA sync: Loading DB in memory".to_owned());
         let options = self.intake_options(now);
         let path = self.transferred_file();
@@ -73,7 +73,7 @@ impl Server {
     }
 
     /// Forgets all keys, for others to take their place.
-    fn make_way(&mut self) {
+    fn flush_for_sync(&mut self) {
         self.attach_to_new_primary();
         self.notice(|| "MASTER <-> REPLICA sync: Flushing old data".to_owned());
         self.flush_old();
@@ -102,7 +102,7 @@ impl Server {
         let file = self.transferred_file();
         if let Err(failure) = &result {
             let path = self.config.settings().dbfilename.clone();
-            self.tell_of_load(&path, failure);
+            self.log_load_failure(&path, failure);
             self.log(LogLevel::Warning, || {
                 "Failed trying to load the MASTER synchronization DB from disk, check server logs."
                     .to_owned()
@@ -163,7 +163,7 @@ impl Server {
         let aside = self.config.settings().repl_diskless_load == DisklessLoad::SwapDb;
         let aside = aside.then(|| Box::new(self.service.keyspace.beside()));
         if aside.is_none() {
-            self.make_way();
+            self.flush_for_sync();
         }
         self.notice(|| "MASTER <-> REPLICA sync: Loading DB in memory".to_owned());
         // Data of the same history may be read meanwhile.
@@ -202,7 +202,7 @@ impl Server {
     }
 
     /// Lets the load that was told to be slow go on at this time at the latest.
-    pub(in crate::server) fn hasten_memory_load(&mut self, at: Mono) {
+    pub(in crate::server) fn resume_memory_load_by(&mut self, at: Mono) {
         if let Some(link) = self.service.replication.link_mut()
             && let Step::Transfer(transfer) = &mut link.step
             && let Way::Memory(memory) = &mut transfer.way

@@ -13,7 +13,7 @@ use crate::resp::request::Args;
 use crate::server::Command;
 use crate::server::Server;
 use crate::server::config::PropagationError;
-use crate::server::propagate::Together;
+use crate::server::propagate::Atomic;
 use crate::server::{Client, Standing};
 use crate::store::{ExpireMode, Presence};
 use crate::time::{Duration, Mono, Now, Wall};
@@ -205,7 +205,7 @@ impl Server {
             }
         }
         self.after_effects(now, None);
-        self.propagate_as(Together::No);
+        self.propagate_as(Atomic::No);
         self.update_expire_mode();
     }
 

@@ -319,7 +319,7 @@ impl Server {
     }
 
     /// The working directory becomes another: what comes from the primary stays where it is.
-    pub(in crate::server) fn transfer_stays(&mut self) {
+    pub(in crate::server) fn keep_transfer_in_place(&mut self) {
         // Nor is a file that was made for replicas where it would be looked for.
         self.service.replication.sync.file_is_for_replicas = false;
         let directory = self.directory.clone();

@@ -6,7 +6,7 @@ use crate::cluster::{Cluster, NodeId, SlotSet};
 use crate::command::CommandError;
 use crate::machine::LogLevel;
 use crate::resp::request::{Args, OwnedArgs};
-use crate::server::propagate::Together;
+use crate::server::propagate::Atomic;
 use crate::server::{Client, Command, Server};
 use crate::sharding::Slot;
 use crate::time::{Duration, Mono, Now};
@@ -346,7 +346,7 @@ impl Server {
         let args: OwnedArgs = [&b"PUBLISH"[..], CHANNEL, text.as_bytes()].into_iter().collect();
         self.service.effects.begin(self.service.consumers);
         self.tell_replicas(0, args.as_args());
-        self.propagate_as(Together::No);
+        self.propagate_as(Atomic::No);
     }
 
     /// Handles a message if it is the primary telling which slots it is importing. True if it is.
