@@ -78,7 +78,7 @@ impl Service for Redis {
     }
 
     fn cron(server: &mut Server, now: Now<'_>) {
-        server.go_on_shutting_down(now);
+        server.shutdown_cron(now);
         server.server_cron(now);
     }
 
@@ -103,14 +103,14 @@ impl Service for Redis {
     fn release(server: &mut Server, client: &mut Client) {
         server.end_transaction(client);
         server.unblock(client);
-        server.replica_left(client);
+        server.replica_disconnected(client);
         server.drop_copy(client);
         if client.state.imports {
             let now = Now::instantaneous(server.now.0, server.now.1);
             server.import_failed(now, client.id, "the connection to the source is gone");
         }
         if client.state.from_primary {
-            server.primary_left(client);
+            server.primary_disconnected(client);
         }
     }
 
@@ -294,8 +294,8 @@ impl Service for Redis {
             return false;
         }
         if server.service.aof.has_news() {
-            // Everything that was ready has been handled: what it changed is written in one go,
-            // before any reply leaves.
+            // All inputs have been handled: their writes are appended at once, before any reply is
+            // sent.
             server.drive_log();
             if !server.outputs.is_empty() {
                 return false;
@@ -322,7 +322,7 @@ impl Service for Redis {
     fn drained(server: &mut Server, now: Now<'_>, client: &mut Client) {
         if client.is_replica() {
             server.send_more(now, client);
-            server.top_up(now, client);
+            server.fill_outbox(now, client);
         }
     }
 
@@ -342,7 +342,8 @@ impl Service for Redis {
         }
         let mut limit = limits[1];
         if limit.hard != 0 {
-            // A replica that went on where it was cut off must not be cut off again for that.
+            // A replica that has resumed must not be disconnected because of what it has to catch
+            // up on.
             limit.hard = limit.hard.max(server.config.settings().repl_backlog_size);
         }
         Some(limit)
@@ -376,7 +377,7 @@ impl Service for Redis {
     fn keeps_paused(server: &mut Server) -> bool {
         let migrating = server.is_migrating();
         if migrating {
-            // A client that was paused has begun to move keys.
+            // A paused client has started a MIGRATE.
             server.unpause_later();
         }
         migrating
@@ -396,7 +397,7 @@ impl Service for Redis {
     }
 
     fn check_config_set(server: &Server, names: &[&[u8]]) -> Result<(), CommandError> {
-        // These say where and how data is loaded.
+        // These directives determine where and how data is loaded.
         let loads = |name: &[u8]| {
             let known = ["appendonly", "repl-diskless-load", "dir"];
             known.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
@@ -408,7 +409,7 @@ impl Service for Redis {
     }
 
     fn config_set(server: &mut Server, now: Now<'_>, mut change: Change) -> bool {
-        // The score first: it is put back at once if the file cannot be had.
+        // The score first: it is restored at once if the file cannot be opened.
         if server.is_to_adjust_oom_score(&change.old) {
             change.waits = "oom-score-adj";
             server.adjust_oom_score(Some(change));
@@ -425,8 +426,8 @@ impl Service for Redis {
         if done {
             return server.log_aof_location();
         }
-        // What is being written is completed where it was begun, as by Redis's child, which keeps
-        // the directory that it had.
+        // Files that are being written are completed in their old directory, as by Redis's child
+        // process, which keeps its working directory.
         server.keep_snapshot_in_place();
         server.keep_aof_in_place();
         server.keep_transfer_in_place();
@@ -439,13 +440,13 @@ impl Server {
         self.log_start();
         self.adjust_oom_score(None);
         if self.is_clustered() {
-            // It listens when it knows what it is.
+            // In cluster mode, the server listens once it knows its node id.
             return self.load_nodes_conf();
         }
         self.listen();
     }
 
-    /// Brings what the server derives from the configuration up to date.
+    /// Updates what the server derives from the configuration.
     fn server_config_changed(&mut self) {
         let data = &self.config.settings().data;
         self.service.keyspace.env.access = if data.maxmemory_policy.is_lfu() {
@@ -467,7 +468,7 @@ impl Server {
         self.cluster_settings_changed();
     }
 
-    /// Tells that all data is there and that clients are served.
+    /// The data is loaded: logs that, and serves clients.
     pub(super) fn ready(&mut self) {
         self.announce_ready();
         self.replication_ready();

@@ -1,4 +1,4 @@
-//! The server's table of commands, composed of the groups that it offers.
+//! The server's command table.
 
 use std::sync::OnceLock;
 
@@ -25,7 +25,7 @@ const DATA: DataGroups = &[
     persist::rdb::commands::ROWS,
 ];
 
-/// Rows of commands that administer something.
+/// Rows of commands that do not work on data.
 const ADMINISTRATION: Groups<Redis> = &[
     Rows::<Redis>::CONNECTION,
     super::select::ROWS,
@@ -67,7 +67,7 @@ pub fn all() -> &'static [Command] {
     table().all()
 }
 
-/// The command of this full name, whatever commands were renamed to.
+/// Finds a command by its original full name, whatever `rename-command` says.
 pub fn by_name(name: &str) -> Option<&'static Command> {
     table().by_name(name)
 }

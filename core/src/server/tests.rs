@@ -25,14 +25,14 @@ mod tracking;
 
 use files::Files;
 
-/// A command as clients write it, and as it stands in an append-only file.
+/// A command encoded as clients send it, and as an append-only file contains it.
 fn encoded(words: &[&str]) -> Vec<u8> {
     let mut bytes = Vec::new();
     crate::resp::value::encode_command(words, &mut bytes);
     bytes
 }
 
-/// A driver without a world: what is sent is gathered, and time passes when it is told to.
+/// A test driver without a World: output is collected, and time passes only on request.
 #[derive(Clone)]
 struct Driver {
     server: Server,
@@ -43,24 +43,24 @@ struct Driver {
     last_conn: u64,
     sent: BTreeMap<ConnId, Vec<u8>>,
     peer: Endpoint,
-    /// Its disk, which does at once what it is told.
+    /// A disk that completes every operation at once.
     files: Files,
-    /// What the disk does not do by itself.
+    /// Operations that the disk does not complete by itself.
     disk: Vec<(OpId, DiskOp)>,
-    /// Whether listeners cannot be opened.
+    /// Whether opening listeners fails.
     refuse: bool,
     /// Whether clients do not read.
-    deaf: bool,
-    /// One that does not.
-    asleep: Option<ConnId>,
+    clients_do_not_read: bool,
+    /// A single client that does not read.
+    not_reading: Option<ConnId>,
     reading: bool,
-    /// The connections that were asked for.
+    /// The requested connections.
     connects: Vec<(ConnId, Address)>,
-    /// What was last asked for with [`Output::KeepAlive`].
+    /// The last [`Output::KeepAlive`].
     keepalive: Option<Option<Duration>>,
-    /// The scores that were asked for with [`Output::OomScore`].
+    /// All requested [`Output::OomScore`]s.
     oom_scores: Vec<OomScore>,
-    /// Why the kernel refuses the next ones.
+    /// The kernel's error for the next ones.
     oom_refusal: Option<&'static str>,
 }
 
@@ -69,7 +69,7 @@ impl Driver {
         Self::with_files(text, Files::default())
     }
 
-    /// A server that finds these files.
+    /// A server with these files on its disk.
     fn with_files(text: &str, files: Files) -> Self {
         let config = Config::parse(text.as_bytes(), &[], &mut |_| Err(String::new()));
         let mut driver = Self {
@@ -84,8 +84,8 @@ impl Driver {
             files,
             disk: Vec::new(),
             refuse: false,
-            deaf: false,
-            asleep: None,
+            clients_do_not_read: false,
+            not_reading: None,
             reading: true,
             connects: Vec::new(),
             keepalive: None,
@@ -103,7 +103,7 @@ impl Driver {
     fn input(&mut self, input: Input<'_>) {
         self.server.handle(self.now(), input);
         self.outputs();
-        // What everybody waits for goes on by itself.
+        // Operations for which all clients are held back continue by themselves.
         while self.exit.is_none() && self.server.holds_all() && self.is_due() {
             self.server.handle(self.now(), Input::Wake);
             self.outputs();
@@ -122,7 +122,7 @@ impl Driver {
                     None => self.disk.push((op, what)),
                 },
                 Output::Send { conn } | Output::SendSoon { conn }
-                    if self.deaf || self.asleep == Some(conn) => {}
+                    if self.clients_do_not_read || self.not_reading == Some(conn) => {}
                 Output::Send { conn } | Output::SendSoon { conn } => self.drain(conn),
                 Output::Close { conn, how } => {
                     if how == Close::AfterSending {
@@ -176,12 +176,12 @@ impl Driver {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Sends a line and gives the reply.
+    /// Sends a line and returns the reply.
     fn line(&mut self, conn: ConnId, line: &str) -> String {
         self.send(conn, format!("{line}\r\n").as_bytes())
     }
 
-    /// Lets time pass, and wakes the server when it asked to be woken.
+    /// Lets time pass, and wakes the server when it is due.
     fn pass(&mut self, how_long: Duration) {
         let end = self.mono + how_long;
         while let Some(at) = self.server.poll_timeout().filter(|at| *at <= end) {
@@ -301,7 +301,7 @@ fn a_long_pipeline_does_not_keep_others_waiting() {
     assert_eq!((first + &d.take(a)).len(), 5000 * 7);
 }
 
-/// Answers disk operations from a map of files.
+/// Completes disk operations from a map of files.
 fn with_files(d: &mut Driver, files: &mut BTreeMap<String, Vec<u8>>) {
     use crate::machine::{DiskDone, DiskError, DiskErrorKind, DiskOp};
     while let Some((op, what)) = d.disk.pop() {
@@ -506,7 +506,7 @@ fn a_slow_reader_is_cut_off_at_its_limit() {
     let (a, b) = (d.connect(), d.connect());
     let value = "x".repeat(60_000);
     d.line(a, &format!("set k {value}"));
-    d.deaf = true;
+    d.clients_do_not_read = true;
     d.line(a, "get k");
     assert!(!d.is_closed(a));
     d.pass(Duration::from_secs(10));
@@ -596,11 +596,11 @@ fn a_client_that_does_not_read_its_replies_is_not_read_from() {
         conn,
         format!("*3\r\n$3\r\nset\r\n$1\r\nk\r\n${}\r\n{value}\r\n", value.len()).as_bytes(),
     );
-    d.deaf = true;
+    d.clients_do_not_read = true;
     d.server.max_unsent = 50 << 20;
     d.send(conn, &b"get k\r\n".repeat(200));
     assert!(!d.reading);
-    d.deaf = false;
+    d.clients_do_not_read = false;
     let mut got = 0;
     while d.server.outbox(conn).is_some_and(|outbox| !outbox.is_empty()) {
         let outbox = d.server.outbox(conn).expect("an open connection");
@@ -624,7 +624,7 @@ fn a_client_that_a_limit_will_cut_off_is_read_on_until_then() {
         d.server.max_unsent = 5 << 20;
         d.line(conn, "setrange k 999999 x");
         d.line(conn, &format!("config set {limit}"));
-        d.deaf = true;
+        d.clients_do_not_read = true;
         d.send(reader, &b"get k\r\n".repeat(15));
         assert!(d.reading && !d.is_closed(reader), "{limit}");
         d.send(reader, &b"get k\r\n".repeat(10));

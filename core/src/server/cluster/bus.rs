@@ -267,10 +267,10 @@ impl Server {
             }
             Effect::Follow { host, port } => {
                 self.forget_imports_of_primary();
-                self.follow_in_cluster(now, &host, port);
+                self.become_replica_in_cluster(now, &host, port);
             }
             Effect::Lead => {
-                self.lead_in_cluster(now);
+                self.become_primary_in_cluster(now);
                 self.inherit_imports(now);
             }
             Effect::Empty => self.empty_in_cluster(now),

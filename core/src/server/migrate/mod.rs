@@ -332,7 +332,7 @@ impl Server {
         let took = now.mono.0.saturating_sub(began.0);
         self.count_call(now, &client, command, args, (took, answer.is_err()));
         if let Some(exec) = exec {
-            self.go_on_with_exec(now, &mut client, exec);
+            self.resume_exec(now, &mut client, exec);
             if let Some(next) = &mut self.service.migration.at_work {
                 next.left = at_work.left;
                 return self.clients.put(client);
@@ -346,8 +346,8 @@ impl Server {
             self.serve_and_leave(now, &mut client);
             self.clients.put(client);
         }
-        self.link_goes_on(now);
-        self.stream_goes_on();
+        self.resume_link(now);
+        self.resume_stream();
         if core::mem::take(&mut self.service.migration.unpause) {
             self.resume_paused(now);
         }

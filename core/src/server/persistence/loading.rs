@@ -115,8 +115,8 @@ impl Server {
     pub(in crate::server) fn reload_over(&mut self, now: Now<'_>) {
         self.service.persistence.reloading = false;
         self.delete_history();
-        self.link_goes_on(now);
-        self.stream_goes_on();
+        self.resume_link(now);
+        self.resume_stream();
     }
 
     /// The load in progress, for INFO.

@@ -1,4 +1,4 @@
-//! What INFO tells of replication.
+//! The section `replication` of INFO.
 
 use super::failover::Failover;
 use super::handshake::Step;
@@ -38,7 +38,7 @@ impl Server {
         text.field("repl_backlog_histlen", backlog.map_or(0, |backlog| backlog.len()));
     }
 
-    /// What a replica tells of its primary.
+    /// The fields of a replica about its primary.
     fn primary_fields(&self, text: &mut Text) {
         let Some(primary) = &self.service.replication.primary else { return };
         let settings = self.config.settings();

@@ -1,4 +1,4 @@
-//! SCRIPT DEBUG: a script gone through line by line.
+//! SCRIPT DEBUG: stepping through a script.
 
 use super::{Driver, encoded};
 use crate::machine::Machine;
@@ -7,7 +7,7 @@ use crate::time::Duration;
 const SCRIPT: &str =
     "local n = redis.call('incr', KEYS[1])\nlocal t = {n, 'x'}\nredis.debug(t)\nreturn n";
 
-/// What the debugger answers to a command, a line each.
+/// The debugger's reply to a command, line by line.
 fn debug(d: &mut Driver, conn: crate::machine::ConnId, words: &[&str]) -> Vec<String> {
     let mut reply = d.send(conn, &encoded(words));
     d.pass(Duration::from_millis(1));
@@ -23,7 +23,7 @@ fn a_script_is_gone_through_line_by_line() {
     let first = debug(&mut d, conn, &["eval", SCRIPT, "1", "k"]);
     let line_1 = "+-> 1   local n = redis.call('incr', KEYS[1])";
     assert_eq!(first, ["*2", "+* Stopped at 1, stop reason = step over", line_1]);
-    // Nothing has been carried out yet, and others have to wait.
+    // Nothing has been executed yet, and other clients have to wait.
     assert!(d.line(other, "get k").starts_with("-BUSY"));
     let shown = debug(&mut d, conn, &["redis", "get", "k"]);
     assert_eq!(shown, ["*2", "+<redis> get k", "+<reply> NULL"]);
@@ -90,7 +90,7 @@ fn what_a_script_changes_on_a_copy_is_gone_with_the_session() {
     let first = debug(&mut d, conn, &["eval", SCRIPT, "1", "k"]);
     let line_1 = "+-> 1   local n = redis.call('incr', KEYS[1])";
     assert_eq!(first, ["*2", "+* Stopped at 1, stop reason = step over", line_1]);
-    // Others go on, and the script does not see what they do.
+    // Other clients are served, and the script does not see their writes.
     assert_eq!(d.line(other, "incrby k 1000"), ":1041\r\n");
     let second = debug(&mut d, conn, &["step"]);
     assert_eq!(second[..3], ["*4", "+<redis> incr k", "+<reply> 42"]);

@@ -26,7 +26,7 @@ fn elements(reply: &str) -> Vec<&str> {
     elements
 }
 
-/// What comes until nothing more does.
+/// All output until there is no more.
 fn rest(driver: &mut Driver, conn: ConnId) -> String {
     driver.pass(Duration::ZERO);
     driver.take(conn)
@@ -141,7 +141,7 @@ fn a_client_that_kills_itself_in_a_transaction_gets_the_replies_until_then() {
     assert!(driver.is_closed(conn));
     let text = got.strip_prefix("*4\r\n").expect("four replies");
     assert_eq!(elements(text).last(), Some(&"member:19999"));
-    // What follows is carried out, and nobody is told.
+    // The commands that follow are executed without a reply.
     assert!(text.ends_with("member:19999\r\n+OK\r\n:1\r\n"));
     let other = driver.connect();
     assert_eq!(driver.line(other, "mget a b c"), "*3\r\n$1\r\n1\r\n$1\r\n2\r\n$-1\r\n");
@@ -165,13 +165,13 @@ fn a_message_comes_behind_the_reply() {
 fn it_takes_no_more_memory_than_is_read() {
     let (mut driver, conn) = filled("");
     driver.line(conn, &format!("set long {}", "x".repeat(8 << 20)));
-    driver.deaf = true;
+    driver.clients_do_not_read = true;
     for command in ["get long", "srandmember s -1000000"] {
         driver.line(conn, command);
         driver.pass(Duration::ZERO);
         let waiting = driver.server.outbox(conn).map_or(0, |outbox| outbox.len());
         assert!((1 << 20..2 << 20).contains(&waiting), "{waiting}");
-        driver.deaf = false;
+        driver.clients_do_not_read = false;
         driver.drain(conn);
         driver.outputs();
         let got = rest(&mut driver, conn);
@@ -179,7 +179,7 @@ fn it_takes_no_more_memory_than_is_read() {
             "get long" => assert_eq!(got.len(), "$8388608\r\n\r\n".len() + (8 << 20)),
             _ => assert_eq!(elements(&got).len(), 1_000_000),
         }
-        driver.deaf = true;
+        driver.clients_do_not_read = true;
     }
 }
 
@@ -189,7 +189,7 @@ fn one_who_asks_on_gets_it_as_a_whole_and_answers_for_its_memory() {
         let mut driver = Driver::new(config);
         let (conn, other) = (driver.connect(), driver.connect());
         driver.line(other, &format!("set long {}", "x".repeat(4 << 20)));
-        driver.deaf = true;
+        driver.clients_do_not_read = true;
         driver.send(conn, &b"get long\r\n".repeat(10));
         driver.pass(Duration::ZERO);
         let waiting = driver.server.outbox(conn).map_or(0, |outbox| outbox.len());
@@ -198,7 +198,7 @@ fn one_who_asks_on_gets_it_as_a_whole_and_answers_for_its_memory() {
             continue;
         }
         assert!(waiting > 36 << 20, "{waiting}");
-        driver.deaf = false;
+        driver.clients_do_not_read = false;
         driver.drain(conn);
         driver.outputs();
         let got = rest(&mut driver, conn);
@@ -221,7 +221,7 @@ fn a_client_that_disconnects_during_a_long_reply_leaves_nothing_behind() {
         driver.pass(Duration::ZERO);
         assert!(!driver.server.service.keyspace.free_waits());
     }
-    // Nobody else has the set now, so that a change copies nothing: it can be freed in slices.
+    // No one else refers to the set now, so a change copies nothing: it can be freed in slices.
     driver.line(conn, "del s");
     driver.pass(Duration::ZERO);
     assert!(!driver.server.service.keyspace.free_waits());
@@ -288,7 +288,7 @@ fn the_payload_of_a_large_value_is_made_in_slices() {
         assert!(turns > 0, "{name}: {turns}");
         assert!(twin.sent.remove(&conn).expect("a reply") == whole, "{name}");
     }
-    // In a transaction, and for one who does not want to hear.
+    // In a transaction, and with CLIENT REPLY OFF.
     driver.send(conn, b"multi\r\ndump s\r\ndump no\r\nexec\r\n");
     let reply = driver.take(conn) + &rest(&mut driver, conn);
     assert!(reply.ends_with("\r\n$-1\r\n"), "{:?}", &reply[reply.len() - 60..]);

@@ -6,7 +6,7 @@ use crate::machine::DiskErrorKind;
 const DUMP: &str = "dump.rdb";
 const TEMPORARY: &str = "temp-1.rdb";
 
-/// What INFO says of `field`.
+/// A field of INFO.
 pub(super) fn info(d: &mut Driver, conn: ConnId, field: &str) -> String {
     let text = d.line(conn, "info persistence");
     let value = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
@@ -23,7 +23,7 @@ fn wake_until(d: &mut Driver, conn: ConnId, field: &str, wanted: &str) {
     panic!("{field} never becomes {wanted}");
 }
 
-/// A server that has the files of this one, as if this one had been killed.
+/// A server with the files of this one, as if this one had been killed.
 pub(super) fn restarted(d: &Driver, text: &str) -> Driver {
     Driver::with_files(text, Files { all: d.files.all.clone(), ..Files::default() })
 }
@@ -49,7 +49,7 @@ fn a_snapshot_is_what_was_there_when_it_began() {
     assert_eq!(d.line(conn, "bgsave"), "+Background saving started\r\n");
     assert_eq!(d.line(conn, "bgsave"), "-ERR Background save already in progress\r\n");
     assert_eq!(d.line(conn, "save"), "-ERR Background save already in progress\r\n");
-    // Between the slices everything changes.
+    // Everything changes between the slices.
     for n in 0..3_000 {
         d.line(conn, &format!("set key:{n} other"));
         if n % 10 == 0 {
@@ -78,7 +78,7 @@ fn clients_wait_while_save_runs() {
     d.files.dead = true;
     d.send(a, b"save\r\nget k\r\n");
     assert_eq!(d.send(b, b"set k w\r\nget k\r\n"), "");
-    // The disk comes back to life.
+    // The disk completes operations again.
     d.files.dead = false;
     while !d.disk.is_empty() {
         for (op, what) in core::mem::take(&mut d.disk) {
@@ -111,7 +111,7 @@ fn save_points_are_kept_to_the_second() {
     populate(&mut d, conn, 100);
     d.pass(Duration::from_secs(11));
     assert!(logged(&d, "100 changes in 10 seconds. Saving..."));
-    // Nothing to save, nothing to wake for.
+    // Nothing to save, no reason to wake up.
     assert_eq!(d.server.poll_timeout(), None);
     d.line(conn, "config set save \"\"");
     populate(&mut d, conn, 100);
@@ -148,7 +148,7 @@ fn a_full_disk_stops_writes_until_saving_works_again() {
     d.line(conn, "config set stop-writes-on-bgsave-error no");
     assert_eq!(d.line(conn, "set k newer"), "+OK\r\n");
     d.line(conn, "config set stop-writes-on-bgsave-error yes");
-    // It is tried again, at first no sooner than after five seconds.
+    // It is retried after at least five seconds.
     d.line(conn, "config set save \"1 1\"");
     let saves = info(&mut d, conn, "rdb_saves");
     d.pass(Duration::from_secs(4));
@@ -205,7 +205,7 @@ fn flushall_ends_a_snapshot_and_empties_the_dump() {
     let mut d = restarted(&d, "");
     let conn = d.connect();
     assert_eq!(d.line(conn, "dbsize"), ":0\r\n");
-    // Without save points, the old dump stays as it is.
+    // Without save points the old dump stays.
     d.line(conn, "config set save \"\"");
     populate(&mut d, conn, 5);
     let before = d.files.all.clone();
@@ -253,7 +253,7 @@ fn a_dump_that_is_read_in_many_pieces_is_loaded_whole() {
         d.line(conn, &format!("set key:{n} {value}"));
     }
     let digest = d.line(conn, "debug digest");
-    // Ends that fall between the slices, and within them.
+    // File ends between and within slices.
     for n in 0..5 {
         d.line(conn, "save");
         let mut reply = d.line(conn, "debug reload nosave");
@@ -309,7 +309,7 @@ fn a_server_that_loads_for_long_says_so() {
     assert_eq!(d.line(conn, "multi"), "+OK\r\n");
     assert_eq!(d.line(conn, "get key:1"), loading);
     assert!(d.line(conn, "exec").starts_with("-EXECABORT"));
-    // A shutdown must not save the half of it.
+    // A shutdown must not save partially loaded data.
     let before = d.files.all.clone();
     let mut ended = d.clone();
     ended.input(Input::Signal(Signal::Terminate));
@@ -361,7 +361,7 @@ fn a_shutdown_saves_or_is_refused() {
     assert_eq!(d.line(other, "get k"), "$1\r\nv\r\n");
     d.input(Input::Signal(Signal::Interrupt));
     assert_eq!(d.exit, None);
-    // That was refused, too, so it is no second time.
+    // The first signal's shutdown was refused, so this is not a second signal.
     d.input(Input::Signal(Signal::Interrupt));
     assert_eq!(d.exit, None);
     let mut forced = d.clone();
@@ -464,7 +464,7 @@ fn half_of_the_data_is_never_saved() {
     d.line(conn, "save");
     let digest = d.line(conn, "debug digest");
     d.line(conn, "config set key-load-delay 20000 loading-process-events-interval-bytes 1024");
-    // A change that a save point waits for.
+    // A change that triggers a save point.
     d.line(conn, "set key:0 value:0");
     d.send(conn, b"debug reload nosave\r\n");
     d.pass(Duration::from_secs(3));
@@ -475,7 +475,7 @@ fn half_of_the_data_is_never_saved() {
     assert!(d.line(other, "config set timeout 1 appendonly yes").starts_with("-LOADING"));
     assert_eq!(d.line(other, "config set timeout 0"), "+OK\r\n");
     assert!(!logged(&d, "1 changes in 1 seconds. Saving..."), "{:?}", d.log);
-    // To end it now keeps the dump that is there.
+    // A shutdown now keeps the existing dump.
     d.input(Input::Signal(Signal::Terminate));
     d.pass(Duration::from_secs(20));
     assert_eq!(d.exit, Some(0), "{:?}", d.log);

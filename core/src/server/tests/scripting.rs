@@ -3,7 +3,7 @@
 use super::persistence::restarted;
 use super::*;
 
-/// Runs a script without keys and gives the reply.
+/// Runs a script without keys and returns the reply.
 fn eval(d: &mut Driver, conn: ConnId, script: &str) -> String {
     d.send(conn, &encoded(&["eval", script, "0"]))
 }
@@ -163,7 +163,7 @@ fn a_long_script_holds_back_clients_then_answers_busy_and_can_be_killed() {
     d.pass(Duration::from_millis(100));
     assert_eq!(d.take(b), "");
     d.pass(Duration::from_secs(5));
-    // What was asked before the limit is answered like what is asked after it.
+    // Requests sent before the threshold are answered like those sent after it.
     let busy = "-BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN \
                 NOSAVE.\r\n";
     assert_eq!(d.take(b), busy);
@@ -330,7 +330,7 @@ fn a_pause_of_writes_holds_what_may_replicate() {
         d.line(a, "client unpause");
         d.take(b);
     }
-    // EXEC waits for what its scripts say.
+    // EXEC waits according to the flags of its scripts.
     for (script, waits) in [("#!lua flags=no-writes\nreturn 4", false), ("return 5", true)] {
         d.line(b, "multi");
         d.send(b, &encoded(&["eval", script, "0"]));

@@ -1,4 +1,4 @@
-//! What binds clients to keys and to each other: transactions, publish and subscribe, MONITOR.
+//! How clients affect each other: transactions, pub/sub, MONITOR, blocking.
 
 use super::*;
 
@@ -22,7 +22,7 @@ fn a_transaction_with_a_bad_command_is_refused_whole() {
     assert!(driver.line(conn, "set k").starts_with("-ERR wrong number"));
     assert!(driver.line(conn, "exec").starts_with("-EXECABORT"));
     assert_eq!(driver.line(conn, "exists k"), ":0\r\n");
-    // EXEC itself says so of every refusal, also where there is no transaction.
+    // EXEC reports every refusal this way, even without a transaction.
     assert!(driver.line(conn, "exec k").starts_with("-EXECABORT Transaction discarded because of"));
 }
 
@@ -134,13 +134,13 @@ fn messages_may_wait_for_those_that_follow_and_replies_do_not() {
     let [to_a, to_b] = [a, b].map(|conn| Output::Send { conn });
     let soon = Output::SendSoon { conn: a };
     assert_eq!(outputs(&mut driver, &[(b, publish), (b, publish)]), [to_b.clone(), soon]);
-    // A reply takes the messages before it along.
+    // A reply is sent together with the messages before it.
     let both = [(b, publish), (a, &b"ping\r\n"[..])];
     assert_eq!(outputs(&mut driver, &both), [to_b.clone(), to_a.clone()]);
     driver.drain(a);
     let message = ">3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$2\r\nhi\r\n";
     assert_eq!(driver.take(a), message.repeat(3) + "+PONG\r\n");
-    // So much that nothing is gained by waiting is sent at once.
+    // A message is sent at once if it is too large to gain from waiting.
     let long = format!("publish news {}\r\n", "x".repeat(20_000));
     assert_eq!(outputs(&mut driver, &[(b, long.as_bytes())]), [to_a, to_b]);
 }
@@ -205,13 +205,13 @@ fn passwords_are_hidden_wherever_commands_are_shown() {
     let (a, b) = (driver.connect(), driver.connect());
     assert_eq!(driver.line(a, "monitor"), "+OK\r\n");
     for (line, shown) in [
-        // What administers is not shown at all.
+        // Administrative commands are not shown at all.
         ("acl setuser me on >secret ~* +@all", ""),
         ("config set maxmemory 0 masterauth secret", ""),
         ("config set requirepass secret", ""),
         ("hello 2 auth me secret", r#""hello" "2" "auth" "(redacted)" "(redacted)""#),
         ("auth me secret", r#""auth" "(redacted)" "(redacted)""#),
-        // Nor when they are refused.
+        // Nor when they fail.
         ("hello 9 auth me secret", r#""hello" "9" "auth" "(redacted)" "(redacted)""#),
         ("auth me wrong-secret", r#""auth" "(redacted)" "(redacted)""#),
     ] {
@@ -271,7 +271,7 @@ fn patience_ends() {
     assert_eq!(driver.line(a, "blpop k -0.001"), "-ERR timeout is negative\r\n");
     driver.send(a, b"multi\r\nblpop k 0\r\n");
     assert_eq!(driver.line(a, "exec"), "*1\r\n*-1\r\n");
-    // Rounded up to whole milliseconds this is 0, which is for ever.
+    // Rounded up to whole milliseconds this is 0, which means for ever.
     assert_eq!(driver.line(a, "blpop k -0.0009"), "");
     driver.pass(Duration::from_secs(1));
     assert_eq!(driver.take(a), "");
@@ -337,7 +337,7 @@ fn the_policy_says_which_keys_go() {
             driver.line(conn, &format!("set old:{n} {value} ex {}", 5_000 + n));
         }
         driver.pass(Duration::from_secs(5));
-        // What is used now is used later, and more often, than the rest.
+        // These keys are used later, and more often, than the rest.
         let used: Vec<String> = (0..50).map(|n| format!("old:{}", n * 12)).collect();
         for _ in 0..20 {
             driver.line(conn, &format!("touch {}", used.join(" ")));
@@ -390,7 +390,7 @@ fn a_swap_serves_blocked_clients_and_spares_watches_of_expired_keys() {
     driver.send(b, b"select 1\r\nrpush k v\r\n");
     assert_eq!(driver.line(b, "swapdb 0 1"), "+OK\r\n");
     assert_eq!(driver.take(a), "*2\r\n$1\r\nk\r\n$1\r\nv\r\n");
-    // A key that is past its time is no more than none.
+    // An expired key counts as missing.
     driver.send(b, b"debug set-active-expire 0\r\nset gone v px 1\r\n");
     driver.pass(Duration::from_millis(10));
     driver.line(a, "watch gone");
@@ -503,7 +503,7 @@ fn a_replica_that_would_be_answered_is_sent_away() {
         let told = |line: &String| line.starts_with("Replica generated a reply to command '");
         assert!(d.log.iter().any(told), "{line}: {:?}", d.log);
     }
-    // A client that was not one yet is told what is wrong.
+    // A client that was not a replica yet gets the error.
     let mut d = Driver::new("");
     let client = d.connect();
     assert_eq!(
