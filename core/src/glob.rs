@@ -1,4 +1,4 @@
-//! Patterns with `*`, `?`, `[…]` and `\`, as KEYS, SCAN, PSUBSCRIBE and CONFIG GET take them.
+//! Glob patterns with `*`, `?`, `[…]` and `\`, as in KEYS, SCAN, PSUBSCRIBE and CONFIG GET.
 
 /// Whether `text` matches `pattern`, by Redis's rules. Takes time in proportion to the product of
 /// the lengths at most.
@@ -31,7 +31,7 @@ fn compare(pattern: &[u8], text: &[u8], fold: impl Fn(u8) -> u8) -> bool {
             if after.is_empty() {
                 return true;
             }
-            // As in Redis, where each star is another call deep.
+            // As in Redis, which recurses at each star.
             if !after.starts_with(b"*") {
                 stars += 1;
                 if stars > MAX_STARS {

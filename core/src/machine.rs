@@ -1,8 +1,8 @@
-//! The contract between everything that thinks and the world that it never touches.
+//! The contract between state machines and the drivers that perform their I/O (sans-I/O).
 //!
-//! A server, a Sentinel, a proxy, a client: each is a [`Machine`]. A *driver* (the native event
-//! loop on real sockets and files, or the simulated World) feeds it [`Input`]s and carries out
-//! its [`Output`]s. The loop of every driver is the same:
+//! A server, a Sentinel, a proxy, a client: each is a [`Machine`], which never touches the outside
+//! world. A *driver* (the native event loop with real sockets and files, or the simulated World)
+//! feeds it [`Input`]s and carries out its [`Output`]s. The loop of every driver is the same:
 //!
 //! 1. hand in every input that is ready, each with the time at which it happened;
 //! 2. take outputs with [`Machine::poll_output`] until there are none, and carry them out (so one
@@ -52,19 +52,19 @@ pub use process::{
     SpawnError, Stdio, Stream, StreamError, TerminalMode,
 };
 
-/// A state machine that thinks and never touches the world.
+/// A program as a state machine, without I/O of its own.
 pub trait Machine {
-    /// Takes in one thing that happened.
+    /// Handles one input.
     fn handle(&mut self, now: Now<'_>, input: Input<'_>);
 
-    /// The next thing to do, or `None` when everything that was asked for has been taken.
+    /// The next output, or `None` when all outputs have been taken.
     fn poll_output(&mut self) -> Option<Output>;
 
-    /// When the machine wants [`Input::Wake`]; `None` if only an input can move it.
+    /// When the machine wants [`Input::Wake`]; `None` if it only waits for other inputs.
     fn poll_timeout(&self) -> Option<Mono>;
 
-    /// Prefetches memory for the bytes that are about to be handed in as [`Input::Received`], for
-    /// all of them at once. It changes nothing that can be seen; a driver may leave it out.
+    /// Prefetches memory for the bytes of several connections that are about to be handed in as
+    /// [`Input::Received`]. Has no visible effect; a driver may skip it.
     #[inline]
     fn prefetch<'b>(&mut self, arrived: impl Iterator<Item = (ConnId, &'b [u8])>)
     where
@@ -73,13 +73,14 @@ pub trait Machine {
         drop(arrived);
     }
 
-    /// The bytes waiting to leave on `conn`. `None` if the connection is unknown.
+    /// The output buffer of `conn`. `None` if the connection is unknown.
     ///
-    /// The driver sends from the front and calls [`Outbox::consume`] for what the socket took.
+    /// The driver sends bytes from its start and calls [`Outbox::consume`] for those that the
+    /// socket accepted.
     fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox>;
 }
 
-/// Something that happened, as a driver tells it to a machine.
+/// An event that a driver reports to a machine.
 #[derive(Debug)]
 pub enum Input<'a> {
     /// The process has started. The first input, once.
@@ -88,9 +89,9 @@ pub enum Input<'a> {
     Wake,
     /// A listener is open, or could not be opened.
     Listening {
-        /// The listener that [`Output::Listen`] named.
+        /// The id from [`Output::Listen`].
         listener: ListenerId,
-        /// Where it listens, with the real port; or why it does not.
+        /// The address, with the actual port; or the error.
         result: Result<Endpoint, NetError>,
     },
     /// A peer has connected to a listener.
@@ -101,187 +102,187 @@ pub enum Input<'a> {
         listener: ListenerId,
         /// The peer's address.
         peer: Endpoint,
-        /// Our address, as the peer sees it.
+        /// The local address.
         local: Endpoint,
     },
-    /// A connection asked for with [`Output::Connect`] stands.
+    /// A connection requested with [`Output::Connect`] is established.
     Connected {
         /// Which connection.
         conn: ConnId,
-        /// Our address on it.
+        /// The local address.
         local: Endpoint,
-        /// The peer's address: what its name meant, if it was asked for by name.
+        /// The peer's address: what its name was resolved to, if it was given by name.
         peer: Endpoint,
     },
-    /// A connection asked for with [`Output::Connect`] could not be made. It is gone.
+    /// A connection requested with [`Output::Connect`] could not be established, and is gone.
     ConnectFailed {
         /// Which connection.
         conn: ConnId,
-        /// Why it could not be made.
+        /// The error.
         error: NetError,
     },
     /// Bytes have arrived.
     Received {
         /// On which connection.
         conn: ConnId,
-        /// The bytes, at least one. They belong to the driver's buffer and are gone afterwards.
+        /// The bytes, at least one, in a buffer of the driver.
         bytes: &'a [u8],
     },
-    /// The peer will send no more, but may still read (it shut down its writing half).
+    /// The peer has shut down its writing half: it sends no more, but may still read.
     Ended {
         /// Which connection.
         conn: ConnId,
     },
-    /// The outbox has sunk to the mark that [`Outbox::set_low_water`] set.
+    /// The outbox has sunk to the low-water mark ([`Outbox::set_low_water`]).
     Drained {
         /// Which connection.
         conn: ConnId,
     },
-    /// The connection is gone: the peer closed or reset it, or a [`Close::AfterSending`] has been
-    /// carried out. Not told after [`Close::Now`].
+    /// The connection is closed: by the peer, by an error, or after [`Close::AfterSending`]. Not
+    /// reported after [`Close::Now`].
     Closed {
         /// Which connection.
         conn: ConnId,
-        /// Why it is gone.
+        /// The reason.
         error: NetError,
     },
-    /// A disk operation has ended.
+    /// A disk operation has completed.
     Disk {
-        /// The operation that [`Output::Disk`] named.
+        /// The id from [`Output::Disk`].
         op: OpId,
-        /// What came of it.
+        /// Its result.
         result: Result<DiskDone, DiskError>,
     },
-    /// A signal of the operating system, or of the World in its place.
+    /// A signal from the operating system, or from the World.
     Signal(Signal),
-    /// What the operating system says of this process; a driver sends it now and then.
+    /// Resource usage of this process; a driver sends it from time to time.
     Vitals(Vitals),
     /// The answer to [`Output::Read`].
     Read {
         /// From which stream.
         stream: Stream,
-        /// The bytes, none at the stream's end. They belong to the driver.
+        /// The bytes, none at the end of the stream, in a buffer of the driver.
         result: Result<&'a [u8], StreamError>,
     },
-    /// The answer to [`Output::Write`]: there is room for more.
+    /// The answer to [`Output::Write`]: more can be written.
     Written {
         /// To which stream.
         stream: Stream,
-        /// Whether the bytes went into it.
+        /// Whether the bytes were written.
         result: Result<(), StreamError>,
     },
     /// The answer to [`Output::Spawn`].
     Spawned {
         /// The child.
         child: ChildId,
-        /// Its process id, or why it did not start.
+        /// Its process id, or the error.
         result: Result<u32, SpawnError>,
     },
-    /// Something became of a child.
+    /// A child has ended, was suspended or was continued.
     ChildChanged {
         /// The child.
         child: ChildId,
-        /// What became of it.
+        /// The change.
         change: ChildChange,
     },
     /// The answer to [`Output::Kill`].
     Killed {
-        /// As it was asked for.
+        /// The pid from [`Output::Kill`].
         pid: i64,
         /// Whether there was such a process.
         result: Result<(), KillError>,
     },
     /// The answer to [`Output::OomScore`].
     OomScore {
-        /// Whether the kernel took it; if not, why, in the words of the operating system.
+        /// Success, or the operating system's error message.
         result: Result<(), String>,
     },
-    /// The standard input is a terminal of this size. Comes after [`Input::Start`], and whenever the
+    /// The standard input is a terminal of this size. Sent after [`Input::Start`], and whenever the
     /// size changes.
     Terminal {
-        /// Characters in a line.
+        /// Number of columns.
         columns: u16,
-        /// Lines.
+        /// Number of rows.
         rows: u16,
     },
 }
 
-/// Something that a machine wants done.
+/// An action that a machine requests from its driver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
     /// Open a listener; answered by [`Input::Listening`].
     Listen {
-        /// The machine's name for it.
+        /// The id that the machine assigns.
         listener: ListenerId,
-        /// Where. Port 0 means any free port.
+        /// The address. Port 0 means any free port.
         at: Endpoint,
         /// How many connections may wait to be accepted.
         backlog: u32,
     },
-    /// Close a listener. Connections made through it stay.
+    /// Close a listener. Connections that it has accepted stay open.
     Unlisten {
         /// The listener.
         listener: ListenerId,
     },
     /// Connect; answered by [`Input::Connected`] or [`Input::ConnectFailed`].
     Connect {
-        /// The machine's name for the connection: odd, and never used before by this machine.
+        /// The id that the machine assigns: odd, and never used before by this machine.
         conn: ConnId,
         /// Where to.
         to: Address,
-        /// From which local address, if it matters.
+        /// The local address, if it matters.
         from: Option<Endpoint>,
     },
-    /// The outbox of this connection holds bytes to send.
+    /// Send the bytes in the outbox of this connection.
     Send {
         /// Which connection.
         conn: ConnId,
     },
-    /// The outbox of this connection holds messages that nobody has asked for. A driver may keep
-    /// them until it has handled what has arrived meanwhile, so that several leave together, but not
-    /// until others have the answers to that; what was asked for ([`Output::Send`]) takes them along.
+    /// Send messages that the peer has not requested. A driver may delay them until it has handled
+    /// what has arrived meanwhile, so that several are sent together, but not until other clients
+    /// have the replies to that; replies ([`Output::Send`]) are sent together with them.
     SendSoon {
         /// Which connection.
         conn: ConnId,
     },
-    /// Stop handing in bytes of this connection (back-pressure), or go on.
+    /// Stop or resume reading from this connection (back-pressure).
     Reading {
         /// Which connection.
         conn: ConnId,
-        /// Whether to hand its bytes in.
+        /// Whether to read.
         on: bool,
     },
     /// Close the connection. After [`Close::Now`] the machine has forgotten it. After
     /// [`Close::AfterSending`] it reads nothing more from it, and keeps the outbox until
-    /// [`Input::Closed`] tells it that the rest was sent or lost.
+    /// [`Input::Closed`] reports that the rest was sent or lost.
     Close {
         /// Which connection.
         conn: ConnId,
-        /// With what care.
+        /// Whether to send the outbox first.
         how: Close,
     },
     /// Carry out a disk operation; answered by [`Input::Disk`].
     Disk {
-        /// The machine's name for the operation, never used before.
+        /// The id that the machine assigns, never used before.
         op: OpId,
         /// What to do.
         what: DiskOp,
     },
     /// A line for the log.
     Log(LogLine),
-    /// Probe connections that will be accepted from now on when nothing has come on them for so
-    /// long (`tcp-keepalive`); `None` for never. A driver begins with what the configuration says.
+    /// Set the TCP keepalive time of connections accepted from now on (`tcp-keepalive`); `None`
+    /// turns it off. A driver starts with the configured value.
     KeepAlive(Option<Duration>),
-    /// Do nothing at all with this process for so long (`DEBUG SLEEP`).
+    /// Block the process for this time (`DEBUG SLEEP`).
     Stall(Duration),
-    /// Tell the kernel how soon it may end this process when memory runs out; answered by one
-    /// [`Input::OomScore`].
+    /// Set the OOM score of the process; answered by one [`Input::OomScore`].
     OomScore(OomScore),
-    /// Read from a stream; answered by one [`Input::Read`]. At most one is under way on a stream.
+    /// Read from a stream; answered by one [`Input::Read`]. At most one read per stream is in
+    /// progress.
     Read {
         /// From which.
         stream: Stream,
-        /// How many bytes at most.
+        /// The maximum number of bytes.
         most: u32,
     },
     /// Write to a stream; answered by one [`Input::Written`]. Writes keep their order.
@@ -298,37 +299,37 @@ pub enum Output {
     },
     /// Start a program; answered by [`Input::Spawned`].
     Spawn {
-        /// The machine's name for it.
+        /// The id that the machine assigns.
         child: ChildId,
         /// What to start, and how.
         command: Box<Command>,
     },
     /// Send a signal; answered by [`Input::Killed`].
     Kill {
-        /// To which process; negative for the process group of that leader.
+        /// The process; negative for the process group of that leader.
         pid: i64,
         /// The signal.
         signal: Signal,
     },
     /// Change the mode of the terminal: cooked (the terminal edits lines) or raw.
     TerminalMode(TerminalMode),
-    /// Give the terminal's keys to the process group of a child, or take them back.
+    /// Set the terminal's foreground process group.
     Foreground {
-        /// Whose group; `None` for the machine's own.
+        /// The child whose group it is; `None` for the machine's own.
         group: Option<ChildId>,
     },
-    /// End the process. The last output.
+    /// Exit the process. The last output.
     Exit {
-        /// The exit status. More than [`SIGNALLED`]: as if the signal of that many more had come.
+        /// The exit status. [`SIGNALLED`] plus a signal's number: as if killed by that signal.
         code: i32,
     },
 }
 
-/// What a shell adds to the number of the signal that ended a process.
+/// The exit status of a process killed by signal n is this plus n.
 pub const SIGNALLED: i32 = 128;
 
-/// A connection. Even ones were accepted and are named by the driver, odd ones were asked for and
-/// are named by the machine; neither is ever used twice within one life of a process.
+/// The id of a connection. Even ids are of accepted connections and assigned by the driver, odd ids
+/// of outgoing ones and assigned by the machine; none is ever reused within the life of a process.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct ConnId(pub u64);
 
@@ -338,35 +339,35 @@ impl ConnId {
         ConnId(n << 1)
     }
 
-    /// The `n`th connection that the machine asked for.
+    /// The `n`th outgoing connection.
     pub fn connected(n: u64) -> Self {
         ConnId(n << 1 | 1)
     }
 
-    /// Whether the peer came to us.
+    /// Whether the connection was accepted.
     pub fn is_accepted(self) -> bool {
         self.0 & 1 == 0
     }
 }
 
-/// A listener, named by the machine.
+/// The id of a listener, assigned by the machine.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct ListenerId(pub u32);
 
-/// A disk operation, named by the machine.
+/// The id of a disk operation, assigned by the machine.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct OpId(pub u64);
 
-/// An open file, named by the machine.
+/// The id of an open file, assigned by the machine.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct FileId(pub u64);
 
-/// One end of a connection.
+/// The address of one end of a connection.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Endpoint {
     /// An IP address and a port.
     Ip(SocketAddr),
-    /// A Unix socket by its path; empty for a peer, which has none.
+    /// The path of a Unix socket; empty for a peer.
     Unix(String),
 }
 
@@ -393,10 +394,10 @@ impl fmt::Display for Endpoint {
 /// Where to connect to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Address {
-    /// A known place.
+    /// A known address.
     Endpoint(Endpoint),
-    /// A host by its name. The driver looks it up, as long as that may take, and fails with
-    /// [`NetError::UnknownName`] if it means nothing.
+    /// A host name. The driver resolves it, and fails with [`NetError::UnknownName`] if it does not
+    /// exist.
     Name {
         /// The name.
         host: String,
@@ -429,9 +430,9 @@ pub enum NetError {
     Reset,
     /// The peer closed it in good order.
     Eof,
-    /// No answer came within the patience of the transport.
+    /// The transport timed out (`ETIMEDOUT`).
     TimedOut,
-    /// There is no way to that host.
+    /// There is no route to that host.
     Unreachable,
     /// No host has that name.
     UnknownName,
@@ -468,14 +469,14 @@ impl fmt::Display for NetError {
     }
 }
 
-/// What an operating system knows of a process. Reports only; never a reason for a decision.
+/// Resource usage of a process. For reports only: no decision may depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Vitals {
-    /// Resident memory in bytes.
+    /// Resident set size in bytes.
     pub resident: u64,
-    /// Processor time in the kernel.
+    /// CPU time in the kernel.
     pub cpu_system: Duration,
-    /// Processor time in the program.
+    /// CPU time in user mode.
     pub cpu_user: Duration,
     /// Physical memory of the host in bytes.
     pub host_memory: u64,
@@ -484,15 +485,15 @@ pub struct Vitals {
 /// A line for the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogLine {
-    /// How important it is.
+    /// The log level.
     pub level: LogLevel,
     /// The role of the process: `M` a master, `S` a replica, `X` a Sentinel, `C` a child.
     pub role: char,
-    /// What it says, one line.
+    /// The message, one line.
     pub text: String,
 }
 
-/// Redis's four levels, from chatter to trouble.
+/// Redis's four log levels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum LogLevel {
     /// `.`
@@ -506,7 +507,7 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
-    /// The mark in a log line.
+    /// The character in a log line.
     pub fn mark(self) -> char {
         match self {
             LogLevel::Debug => '.',

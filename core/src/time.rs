@@ -19,12 +19,12 @@ pub struct Now<'a> {
 }
 
 impl<'a> Now<'a> {
-    /// A moment whose stopwatch is `stopwatch`.
+    /// A moment with a stopwatch for the time since.
     pub fn new(mono: Mono, wall: Wall, stopwatch: &'a dyn Stopwatch) -> Self {
         Self { mono, wall, stopwatch }
     }
 
-    /// A moment on a machine that computes in no time, as in a simulated world.
+    /// A moment whose stopwatch always shows zero, as in a simulated World.
     pub fn instantaneous(mono: Mono, wall: Wall) -> Now<'static> {
         Now { mono, wall, stopwatch: &NoTime }
     }
@@ -37,8 +37,8 @@ impl<'a> Now<'a> {
         Duration::from_nanos(self.nanos())
     }
 
-    /// The same in nanoseconds: it is asked for after each command, and a [`Duration`] of seconds
-    /// and nanoseconds costs a division.
+    /// The same in nanoseconds: this is called after each command, and converting to a [`Duration`]
+    /// costs a division.
     #[inline]
     pub fn nanos(&self) -> u64 {
         self.stopwatch.nanos()
@@ -51,13 +51,13 @@ impl fmt::Debug for Now<'_> {
     }
 }
 
-/// Measures how long a machine has been at work on one input.
+/// Measures the time that a machine spends on one input.
 pub trait Stopwatch {
     /// Nanoseconds since the driver started to handle the input.
     fn nanos(&self) -> u64;
 }
 
-/// The stopwatch of a world in which computing takes no time.
+/// The stopwatch of a World, in which computing takes no time.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoTime;
 
@@ -67,8 +67,8 @@ impl Stopwatch for NoTime {
     }
 }
 
-/// The earliest of several times, where some may not be set. Asked for after every input: it does not
-/// branch. `Mono(u64::MAX)` is as good as not set.
+/// The earliest of several times, some of which may not be set. Called after every input, so it
+/// does not branch. `Mono(u64::MAX)` counts as not set.
 #[inline(always)]
 pub fn earliest<const N: usize>(times: [Option<Mono>; N]) -> Option<Mono> {
     let mut first = Mono(u64::MAX);
