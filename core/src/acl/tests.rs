@@ -216,7 +216,7 @@ fn a_request_must_be_allowed_by_one_selector_as_a_whole() {
 }
 
 #[test]
-fn a_channel_matches_a_pattern_and_a_pattern_only_itself() {
+fn channels_match_patterns_and_patterns_only_themselves() {
     let mut users = users("+@all &news.* &one");
     let channel = |at| Some((Reason::Channel, at));
     assert_eq!(denied(&users, "publish news.x m"), None);
@@ -264,7 +264,7 @@ fn a_file_is_read_as_a_whole_or_not_at_all() {
 }
 
 #[test]
-fn declarations_of_a_configuration_file_are_checked_and_applied() {
+fn user_lines_of_a_configuration_file_are_checked_and_applied() {
     let words = |line: &str| -> Vec<Vec<u8>> {
         line.split(' ').map(|word| word.as_bytes().to_vec()).collect()
     };
@@ -281,7 +281,7 @@ fn declarations_of_a_configuration_file_are_checked_and_applied() {
 }
 
 #[test]
-fn what_is_denied_again_soon_is_counted() {
+fn repeated_denials_share_an_entry_of_the_log() {
     let mut log = Log::default();
     let entry = |object: &str, at: u64| LogEntry {
         id: 0,

@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_spike_of_a_second_stands_for_it() {
+    fn only_the_longest_spike_of_a_second_is_kept() {
         let mut monitor = LatencyMonitor::default();
         for (secs, millis) in [(10, 30), (10, 50), (10, 40), (12, 20)] {
             monitor.add("command", at(secs), millis);
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn old_samples_go_and_the_longest_ever_stays() {
+    fn old_samples_are_dropped_and_the_maximum_stays() {
         let mut monitor = LatencyMonitor::default();
         monitor.add("command", at(1), 900);
         for secs in 0..MAX_SAMPLES as u64 {

@@ -231,7 +231,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_words_are_the_name_in_lower_case_and_of_no_other_name() {
+    fn short_names_are_hashed_in_lower_case_and_without_collisions() {
         let slow = |name: &[u8]| {
             let mut bytes = [[0; 8]; 2];
             let room = bytes.as_flattened_mut().get_mut(..name.len())?;

@@ -247,7 +247,7 @@ impl Driver {
 }
 
 #[test]
-fn a_program_has_what_clients_expect_besides_its_own_commands() {
+fn a_service_gets_the_commands_of_the_front() {
     let mut driver = Driver::start("bind 127.0.0.1\nport 500\nrequirepass secret\n");
     driver.connect(ONE, 1);
     assert_eq!(driver.say(ONE, "SHOUT ada"), "-NOAUTH Authentication required.\r\n");
@@ -278,7 +278,7 @@ fn messages_reach_subscribers_and_monitors_see_commands() {
 }
 
 #[test]
-fn state_lines_are_read_and_written_where_they_stood() {
+fn config_rewrite_keeps_the_position_of_state_lines() {
     let old = "# who\nbind 127.0.0.1\nport 500\nshout at ada\n# more\nshout at bob\n";
     let mut driver = Driver::start(old);
     driver.connect(ONE, 1);
@@ -294,7 +294,7 @@ fn state_lines_are_read_and_written_where_they_stood() {
 }
 
 #[test]
-fn changes_while_the_file_is_written_are_written_together() {
+fn changes_during_a_config_rewrite_are_written_together() {
     let mut driver = Driver::start("bind 127.0.0.1\nport 500\n");
     driver.connect(ONE, 1);
     driver.disk_waits = true;
@@ -308,7 +308,7 @@ fn changes_while_the_file_is_written_are_written_together() {
 }
 
 #[test]
-fn peers_of_another_listener_are_no_clients() {
+fn connections_of_the_services_own_listener_are_not_clients() {
     let mut driver = Driver::start("bind 127.0.0.1\nport 500\n");
     assert_eq!(driver.ports, [500, 510]);
     driver.connect(ONE, 2);

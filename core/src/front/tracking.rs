@@ -437,7 +437,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_found_again_whatever_was_removed_between() {
+    fn tracked_keys_survive_the_removal_of_others() {
         let mut keys = TrackedKeys::default();
         let name = |n: u64| format!("key:{n}").into_bytes();
         for n in 0..1000 {

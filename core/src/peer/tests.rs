@@ -67,7 +67,7 @@ fn ok(token: u32, value: Value, ms: u64) -> (char, Event<u32>) {
 }
 
 #[test]
-fn what_is_asked_before_the_connection_stands_is_sent_behind_the_preamble() {
+fn requests_made_while_connecting_are_sent_after_the_preamble() {
     let mut peers = Letters::new();
     let preamble = Preamble::new().auth(None, b"secret").select(2).name("me");
     peers.connect(at(0), 'a', PeerConfig { preamble, ..config() });
@@ -110,7 +110,7 @@ fn replies_are_matched_to_requests_in_order() {
 }
 
 #[test]
-fn messages_come_apart_from_replies() {
+fn published_messages_are_separated_from_replies() {
     let (mut peers, conn) = up(config());
     peers.subscribe(&'a', b"SUBSCRIBE", &["news"]).expect("taken");
     peers.request(at(1), &'a', &["PING"], 1).expect("taken");
@@ -129,7 +129,7 @@ fn messages_come_apart_from_replies() {
 }
 
 #[test]
-fn a_refused_password_closes_the_connection_and_says_so() {
+fn a_failed_auth_closes_the_connection() {
     let mut peers = Letters::new();
     let preamble = Preamble::new().auth(Some(b"app"), b"wrong");
     peers.connect(at(0), 'a', PeerConfig { preamble, ..config() });
@@ -145,7 +145,7 @@ fn a_refused_password_closes_the_connection_and_says_so() {
 }
 
 #[test]
-fn attempts_are_made_again_after_delays_that_grow() {
+fn reconnecting_backs_off_exponentially() {
     let mut peers = Letters::new();
     let ms = Duration::from_millis;
     let backoff = Some(Backoff { first: ms(100), longest: ms(300) });
@@ -166,7 +166,7 @@ fn attempts_are_made_again_after_delays_that_grow() {
 }
 
 #[test]
-fn patience_ends_with_a_connection_and_with_a_reply() {
+fn connecting_and_replies_time_out() {
     let timeout = Some(Duration::from_millis(50));
     let config = PeerConfig { connect_timeout: timeout, reply_timeout: timeout, ..config() };
     let mut peers = Letters::new();
@@ -190,7 +190,7 @@ fn patience_ends_with_a_connection_and_with_a_reply() {
 }
 
 #[test]
-fn a_full_outbox_takes_no_more_requests() {
+fn a_full_outbox_refuses_requests() {
     let (mut peers, conn) = up(PeerConfig { outbox_limit: 20, ..config() });
     peers.request(at(1), &'a', &["SET", "k", "a longer value"], 1).expect("taken");
     let refused = peers.request(at(1), &'a', &["PING"], 2);
@@ -200,7 +200,7 @@ fn a_full_outbox_takes_no_more_requests() {
 }
 
 #[test]
-fn what_is_no_protocol_ends_the_connection() {
+fn invalid_protocol_closes_the_connection() {
     for bytes in [&b"HTTP/1.1 400 Bad Request\r\n"[..], b"+OK\r\n"] {
         let (mut peers, conn) = up(config());
         received(&mut peers, 1, conn, bytes);
@@ -213,7 +213,7 @@ fn what_is_no_protocol_ends_the_connection() {
 }
 
 #[test]
-fn connections_of_one_machine_are_kept_apart() {
+fn inputs_reach_the_right_connection() {
     let mut peers = Letters::new();
     peers.connect(at(0), 'a', config());
     peers.connect(at(0), 'b', config());
@@ -237,7 +237,7 @@ fn connections_of_one_machine_are_kept_apart() {
 }
 
 #[test]
-fn a_name_is_looked_up_by_the_driver() {
+fn host_names_are_resolved_by_the_driver() {
     let mut peers = Letters::new();
     let to = Address::Name { host: "redis-1".into(), port: 6379 };
     peers.connect(at(0), 'a', PeerConfig::new(to.clone()));

@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn the_elements_are_found_with_them() {
+    fn elements_are_found_with_their_keys() {
         let bytes = b"*3\r\n$4\r\nHGET\r\n$1\r\nh\r\n$2\r\nf1\r\n*2\r\n$3\r\nGET\r\n$1\r\nk\r\n";
         let (mut keys, mut elements) = ([&b""[..]; 4], [&b"?"[..]; 4]);
         assert_eq!(look(bytes, &mut keys, &mut elements), 2);
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn the_keys_of_whole_requests_are_found() {
+    fn keys_of_complete_requests_are_found() {
         let get = b"*2\r\n$3\r\nGET\r\n$2\r\nk1\r\n";
         let set = b"*3\r\n$3\r\nSET\r\n$2\r\nk2\r\n$1\r\nv\r\n";
         let both = [&get[..], set].concat();
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn it_gives_up_at_anything_else() {
+    fn the_scan_ends_at_anything_unusual() {
         for bytes in [
             &b""[..],
             b"GET k\r\n",

@@ -201,7 +201,7 @@ impl Driver {
 }
 
 #[test]
-fn it_says_that_it_is_ready_and_ends_when_asked() {
+fn the_server_logs_that_it_is_ready_and_shuts_down() {
     let mut d = Driver::new("");
     assert!(d.log.iter().any(|l| l == "Ready to accept connections tcp"), "{:?}", d.log);
     d.input(Input::Signal(Signal::Terminate));
@@ -210,7 +210,7 @@ fn it_says_that_it_is_ready_and_ends_when_asked() {
 }
 
 #[test]
-fn a_pipeline_is_answered_in_order_however_it_is_cut() {
+fn a_pipeline_is_answered_in_order_however_it_is_split() {
     let text = b"*1\r\n$4\r\nPING\r\n*2\r\n$4\r\nECHO\r\n$2\r\nhi\r\nping x\r\nnonsense a b\r\n\
         *2\r\n$6\r\nselect\r\n$2\r\n99\r\n";
     let want = "+PONG\r\n$2\r\nhi\r\n$1\r\nx\r\n-ERR unknown command 'nonsense', with args \
@@ -226,7 +226,7 @@ fn a_pipeline_is_answered_in_order_however_it_is_cut() {
 }
 
 #[test]
-fn select_tells_what_is_no_number_from_what_is_no_database() {
+fn select_reports_invalid_numbers_and_unknown_databases() {
     let mut d = Driver::new("");
     let conn = d.connect();
     let text = b"select x\r\nselect 4294967296\r\nselect -1\r\nselect 15\r\n";
@@ -263,7 +263,7 @@ fn a_protocol_error_is_answered_and_closes_the_connection() {
 }
 
 #[test]
-fn strangers_are_kept_out() {
+fn protected_mode_and_maxclients_refuse_connections() {
     let mut d = Driver::new("maxclients 1\nbind *");
     d.peer = Endpoint::Ip(([10, 0, 0, 9], 40_000).into());
     let conn = d.connect();
@@ -377,7 +377,7 @@ fn config_rewrite_keeps_the_file_and_answers_when_it_is_written() {
 }
 
 #[test]
-fn a_new_port_is_taken_only_if_it_can_be() {
+fn config_set_port_is_undone_if_listening_fails() {
     let mut d = Driver::new("enable-protected-configs yes");
     let conn = d.connect();
     assert_eq!(d.line(conn, "config set port 7777"), "+OK\r\n");
@@ -462,7 +462,7 @@ fn the_watchdog_names_the_command_that_took_long() {
 }
 
 #[test]
-fn slow_commands_are_kept_and_passwords_are_not() {
+fn slowlog_redacts_passwords() {
     let mut d = Driver::new("slowlog-log-slower-than 0\nslowlog-max-len 3");
     let conn = d.connect();
     d.line(conn, "config set requirepass secret");
@@ -475,7 +475,7 @@ fn slow_commands_are_kept_and_passwords_are_not() {
 }
 
 #[test]
-fn info_tells_what_was_done() {
+fn info_counts_commands_and_errors() {
     let mut d = Driver::new("");
     let conn = d.connect();
     d.send(conn, b"set k v\r\nget k\r\nget l\r\nnonsense\r\nset k\r\n");
@@ -501,7 +501,7 @@ fn info_tells_what_was_done() {
 }
 
 #[test]
-fn a_slow_reader_is_cut_off_at_its_limit() {
+fn a_slow_reader_is_disconnected_at_its_output_limit() {
     let mut d = Driver::new("client-output-buffer-limit normal 100000 50000 5");
     let (a, b) = (d.connect(), d.connect());
     let value = "x".repeat(60_000);
@@ -516,7 +516,7 @@ fn a_slow_reader_is_cut_off_at_its_limit() {
 }
 
 #[test]
-fn keys_expire_by_themselves_and_wake_the_server_in_time() {
+fn keys_expire_actively_and_wake_the_server_in_time() {
     let mut d = Driver::new("save \"\"");
     let conn = d.connect();
     d.line(conn, "set k v px 1500");
@@ -529,7 +529,7 @@ fn keys_expire_by_themselves_and_wake_the_server_in_time() {
 }
 
 #[test]
-fn an_observer_sees_the_server_at_a_glance() {
+fn the_overview_shows_the_key_figures() {
     let mut d = Driver::new("requirepass p");
     let conn = d.connect();
     d.send(conn, b"auth p\r\nselect 2\r\nset k hello\r\n");
@@ -552,7 +552,7 @@ fn a_clone_goes_on_as_the_original_would() {
 }
 
 #[test]
-fn connections_are_probed_as_the_configuration_says_now() {
+fn config_set_tcp_keepalive_reaches_the_driver() {
     let mut d = Driver::new("tcp-keepalive 60");
     let conn = d.connect();
     for (setting, wanted) in
@@ -564,7 +564,7 @@ fn connections_are_probed_as_the_configuration_says_now() {
 }
 
 #[test]
-fn the_digest_is_that_of_redis() {
+fn debug_digest_equals_that_of_redis() {
     let mut d = Driver::new("enable-debug-command yes");
     let conn = d.connect();
     assert_eq!(d.line(conn, "debug digest"), format!("+{}\r\n", "0".repeat(40)));
@@ -574,7 +574,7 @@ fn the_digest_is_that_of_redis() {
 }
 
 #[test]
-fn command_tells_about_the_table() {
+fn command_describes_the_table() {
     let mut d = Driver::new("rename-command config admin\nrename-command keys \"\"");
     let conn = d.connect();
     let count: usize = d.line(conn, "command count").trim()[1..].parse().expect("a number");
@@ -588,7 +588,7 @@ fn command_tells_about_the_table() {
 }
 
 #[test]
-fn a_client_that_does_not_read_its_replies_is_not_read_from() {
+fn back_pressure_stops_reading_from_a_client_that_does_not_read() {
     let mut d = Driver::new("");
     let conn = d.connect();
     let value = "x".repeat(1_000_000);
@@ -616,7 +616,7 @@ fn a_client_that_does_not_read_its_replies_is_not_read_from() {
 }
 
 #[test]
-fn a_client_that_a_limit_will_cut_off_is_read_on_until_then() {
+fn a_client_with_an_output_limit_is_read_until_it_exceeds_it() {
     let limits = ["client-output-buffer-limit \"normal 20000000 0 0\"", "maxmemory-clients 20mb"];
     for limit in limits {
         let mut d = Driver::new("");

@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_double_up_to_an_hour_and_end_with_a_success() {
+    fn delays_double_up_to_an_hour_and_end_with_a_success() {
         let mut backoff = Backoff::default();
         let mut now = 1_000;
         assert_eq!(backoff.limit(at(now)), Limit::None);
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_failures_delay_nothing() {
+    fn the_first_failures_cause_no_delay() {
         let mut backoff = Backoff::default();
         for _ in 1..FAILURES {
             backoff.failed();

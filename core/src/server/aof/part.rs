@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_come_out_in_order_and_lines_of_annotation_do_not() {
+    fn commands_are_returned_in_order_without_annotations() {
         let bytes = [LINE, SET, LINE, MULTI, SET, EXEC].concat();
         let mut part = holding(&bytes);
         let (names, end) = replay(&mut part).unwrap();
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_is_cut_anywhere_is_in_order_up_to_the_last_whole_command() {
+    fn a_truncated_part_is_valid_up_to_its_last_complete_command() {
         let bytes = [SET, LINE, SET].concat();
         let ends = [0, SET.len(), SET.len() + LINE.len(), bytes.len()];
         for cut in 0..=bytes.len() {
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transaction_without_its_end_does_not_count() {
+    fn an_open_transaction_is_not_valid() {
         let bytes = [SET, MULTI, SET, SET].concat();
         let mut part = holding(&bytes);
         let (names, end) = replay(&mut part).unwrap();
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_may_be_longer_than_what_the_disk_reads_at_once() {
+    fn a_command_may_be_longer_than_one_read() {
         let value = vec![b'x'; 2 * PIECE + 5];
         let long = [b"*2\r\n$3\r\nGET\r\n$2097157\r\n", &value[..], b"\r\n"].concat();
         let bytes = [SET, &long, SET].concat();
@@ -366,14 +366,14 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_command_are_refused_where_they_begin() {
+    fn invalid_bytes_are_refused_at_their_offset() {
         let mut part = holding(&[SET, b"hello\r\n"].concat());
         assert!(replay(&mut part).is_err());
         assert_eq!(part.valid(), SET.len() as u64);
     }
 
     #[test]
-    fn a_command_that_was_not_carried_out_is_not_in_order() {
+    fn a_command_that_was_not_executed_is_not_valid() {
         let mut part = holding(&[SET, SET].concat());
         assert!(matches!(part.advance(), Ok(Next::Command(_))));
         part.carried_out(false);
@@ -382,14 +382,14 @@ mod tests {
     }
 
     #[test]
-    fn an_rdb_preamble_is_known_by_its_first_bytes() {
+    fn an_rdb_preamble_is_recognized_by_its_first_bytes() {
         assert!(matches!(holding(b"REDIS0011").advance(), Ok(Next::RdbBegins)));
         // A file that only starts like RDB is not a command either.
         assert!(holding(b"REDI").advance().is_err());
     }
 
     #[test]
-    fn errors_of_the_disk_are_passed_on() {
+    fn disk_errors_are_returned() {
         let error = DiskError { kind: DiskErrorKind::Io, message: "broken".to_owned() };
         assert!(open(10).read(Err(error)).is_err());
     }

@@ -59,7 +59,7 @@ fn a_file_is_read_as_redis_reads_it() {
 }
 
 #[test]
-fn arguments_may_leave_save_empty() {
+fn a_save_argument_may_be_empty() {
     for arguments in [&["--save", "", "--port", "1"][..], &["--save", "--port", "1"]] {
         let config = parse("", arguments).expect("good arguments");
         assert_eq!((get(&config, "save"), config.front().port), (String::new(), 1));
@@ -80,7 +80,7 @@ fn users_are_kept_as_they_were_declared() {
 }
 
 #[test]
-fn what_is_wrong_is_said_with_its_line() {
+fn errors_name_their_line() {
     let error = parse("port 1\nfoo bar\n", &[]).expect_err("an error");
     assert_eq!(
         error.to_string(),
@@ -139,7 +139,7 @@ fn comments_and_order_stay_and_values_change() {
 }
 
 #[test]
-fn what_is_written_is_read_back_the_same() {
+fn a_rewritten_file_parses_to_the_same_configuration() {
     let mut config = Config::default();
     for (name, value) in [
         ("requirepass", "a \"b\" \u{7}\n"),

@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn room_is_made_for_keys_that_are_announced_as_far_as_the_file_can_hold_them() {
+    fn room_is_allocated_for_announced_keys_within_the_size_of_the_file() {
         let values = vec![20; 60_000];
         let (keys, memory, _) = load(60_000, &values);
         let (same, as_usual, _) = load(0, &values);

@@ -145,7 +145,7 @@ mod tests {
     use crate::rng::Rng;
 
     #[test]
-    fn what_is_held_can_be_read_from_anywhere() {
+    fn the_backlog_can_be_read_from_any_offset() {
         let mut rng = Rng::new(7);
         let mut backlog = Backlog::new(1_000);
         let mut all = vec![0u8; 1_001];
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_keeps_the_backlog_longer_than_its_size() {
+    fn a_slow_replica_keeps_the_backlog_beyond_its_size() {
         let mut backlog = Backlog::new(0);
         for _ in 0..100 {
             backlog.append(|out| out.resize(out.len() + PIECE, b'x'));

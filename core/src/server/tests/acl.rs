@@ -146,7 +146,7 @@ fn requirepass_is_the_password_of_the_default_user() {
 }
 
 #[test]
-fn clients_go_with_their_user() {
+fn deleting_a_user_disconnects_its_clients() {
     let (mut d, admin, user) = with_user("+@all ~* &*");
     assert_eq!(
         d.line(admin, "acl deluser default"),
@@ -167,7 +167,7 @@ fn clients_go_with_their_user() {
 }
 
 #[test]
-fn listeners_go_when_their_channels_are_taken_away() {
+fn subscribers_are_disconnected_when_they_lose_their_channels() {
     let (mut d, admin, user) = with_user("+@all &news.* &one");
     let second = d.connect();
     d.line(second, "auth u p");
@@ -182,7 +182,7 @@ fn listeners_go_when_their_channels_are_taken_away() {
 }
 
 #[test]
-fn transactions_are_checked_when_queued_and_when_carried_out() {
+fn transactions_are_checked_when_queued_and_when_executed() {
     let (mut d, admin, user) = with_user("+multi +exec +set +get ~*");
     d.line(user, "multi");
     assert!(d.line(user, "incr k").starts_with("-NOPERM User u has no permissions"));
@@ -230,7 +230,7 @@ fn a_blocked_client_is_checked_again_when_it_is_served() {
 }
 
 #[test]
-fn the_log_names_users_and_what_they_were_denied() {
+fn acl_log_names_users_and_what_they_were_denied() {
     let (mut d, admin, user) = with_user("+@all -incr ~k");
     d.line(user, "incr k");
     d.line(user, "get other");
@@ -311,7 +311,7 @@ fn users_and_the_missing_rule_of_a_denial_are_shown_to_observers() {
 }
 
 #[test]
-fn a_dry_run_only_tells() {
+fn dryrun_has_no_effect() {
     let (mut d, admin, _) = with_user("+get ~k &c");
     for (line, reply) in [
         ("u get k", "+OK\r\n"),
@@ -329,7 +329,7 @@ fn a_dry_run_only_tells() {
 }
 
 #[test]
-fn passwords_are_made_up() {
+fn genpass_generates_passwords() {
     let (mut d, admin, _) = with_user("");
     let one = d.line(admin, "acl genpass");
     assert!(one.starts_with("$64\r\n") && one != d.line(admin, "acl genpass"), "{one}");
@@ -424,6 +424,6 @@ fn without_a_file_there_is_nothing_to_load() {
 }
 
 #[test]
-fn every_command_has_its_place_in_the_set_of_a_selector() {
+fn a_selector_has_room_for_every_command() {
     assert!(super::table::all().len() <= 512);
 }

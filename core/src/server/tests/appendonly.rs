@@ -22,7 +22,7 @@ fn complete_disk(d: &mut Driver, most: usize) {
 }
 
 #[test]
-fn whatever_ends_a_rewrite_at_whatever_moment_the_files_can_be_loaded() {
+fn files_can_be_loaded_whenever_and_however_a_rewrite_is_interrupted() {
     for end in
         ["config set appendonly no", "shutdown nosave force", "debug loadaof", "debug reload"]
     {
@@ -85,7 +85,7 @@ fn the_file_may_be_turned_off_and_on_at_any_moment_of_a_rewrite() {
 }
 
 #[test]
-fn a_server_told_to_end_reloads_first_what_it_was_told_to_reload() {
+fn a_shutdown_waits_for_the_end_of_a_reload() {
     for (command, text) in [("debug reload", "save 3600 1"), ("debug loadaof", "appendonly yes")] {
         let text = format!("{text}\nenable-debug-command yes");
         for steps in 0..12 {
@@ -129,7 +129,7 @@ fn starting(parts: &[Vec<u8>]) -> Driver {
 }
 
 #[test]
-fn a_file_torn_inside_a_transaction_is_cut_before_it() {
+fn a_file_torn_inside_a_transaction_is_truncated_before_it() {
     let before = [encoded(&["SELECT", "0"]), encoded(&["SET", "k", "v"])].concat();
     let begun = [encoded(&["MULTI"]), encoded(&["SET", "half", "1"])].concat();
     let torn = [&before[..], &begun, b"*3\r\n$3\r\nSET\r\n$4\r\nha"].concat();
@@ -174,7 +174,7 @@ fn the_file_before_an_empty_one_may_be_torn() {
 }
 
 #[test]
-fn what_was_acknowledged_during_a_rewrite_stays_when_the_file_is_turned_off() {
+fn turning_the_file_off_during_a_rewrite_loses_no_acknowledged_write() {
     for again in [false, true] {
         for steps in 0..30 {
             let mut d = Driver::new(AOF);
@@ -214,7 +214,7 @@ fn what_was_acknowledged_during_a_rewrite_stays_when_the_file_is_turned_off() {
 }
 
 #[test]
-fn a_new_file_does_not_go_on_behind_an_old_one_of_its_name() {
+fn a_new_file_replaces_an_old_one_of_the_same_name() {
     let mut d = starting(&[]);
     let stale = encoded(&["SET", "stale", "1"]);
     // A rewrite without an append-only file leaves a manifest with only its base.
@@ -264,7 +264,7 @@ fn waitaof_does_not_count_what_could_not_be_appended() {
 }
 
 #[test]
-fn waitaof_does_not_count_what_waits_for_the_next_file() {
+fn waitaof_does_not_count_writes_buffered_for_the_next_file() {
     let mut d = Driver::new("appendonly yes\nappendfsync everysec\nsave \"\"");
     let (a, b) = (d.connect(), d.connect());
     d.files.dead = true;
@@ -297,7 +297,7 @@ fn waitaof_does_not_count_what_waits_for_the_next_file() {
 }
 
 #[test]
-fn writes_are_refused_that_cannot_be_appended_also_when_saving_fails() {
+fn writes_are_refused_when_the_file_cannot_be_appended_to() {
     let text = "appendonly yes\nappendfsync everysec\nsave 3600 1\nstop-writes-on-bgsave-error no";
     let mut d = Driver::new(text);
     let conn = d.connect();
@@ -316,7 +316,7 @@ fn writes_are_refused_that_cannot_be_appended_also_when_saving_fails() {
 }
 
 #[test]
-fn a_rewrite_keeps_libraries_of_functions_whatever_the_form_of_its_base() {
+fn a_rewrite_keeps_function_libraries_with_either_format_of_the_base() {
     for preamble in ["yes", "no"] {
         let config = format!("{AOF}\naof-use-rdb-preamble {preamble}");
         let mut d = Driver::new(&config);
@@ -332,7 +332,7 @@ fn a_rewrite_keeps_libraries_of_functions_whatever_the_form_of_its_base() {
 }
 
 #[test]
-fn the_file_is_turned_on_together_with_another_port_or_directory() {
+fn one_config_set_turns_the_file_on_and_changes_port_or_directory() {
     for place in ["port 7777", "dir sub"] {
         let mut d = Driver::new("enable-protected-configs yes\nport 7000");
         let conn = d.connect();

@@ -16,7 +16,7 @@ fn debug(d: &mut Driver, conn: crate::machine::ConnId, words: &[&str]) -> Vec<St
 }
 
 #[test]
-fn a_script_is_gone_through_line_by_line() {
+fn a_client_steps_through_a_script() {
     let mut d = Driver::new("");
     let (conn, other) = (d.connect(), d.connect());
     assert_eq!(d.line(conn, "script debug sync"), "+OK\r\n");
@@ -68,7 +68,7 @@ fn a_script_that_is_debugged_can_be_aborted() {
 }
 
 #[test]
-fn a_script_whose_debugger_leaves_runs_to_its_end() {
+fn a_script_runs_to_its_end_when_its_client_disconnects() {
     use crate::machine::{Input, NetError};
     let mut d = Driver::new("");
     let (conn, other) = (d.connect(), d.connect());
@@ -80,7 +80,7 @@ fn a_script_whose_debugger_leaves_runs_to_its_end() {
 }
 
 #[test]
-fn what_a_script_changes_on_a_copy_is_gone_with_the_session() {
+fn changes_on_a_copy_are_dropped_with_the_session() {
     let mut d = Driver::new("");
     let (conn, other) = (d.connect(), d.connect());
     d.line(other, "select 3");
@@ -108,7 +108,7 @@ fn what_a_script_changes_on_a_copy_is_gone_with_the_session() {
 }
 
 #[test]
-fn an_endless_script_on_a_copy_stops_nobody_and_ends_with_its_client() {
+fn an_endless_script_on_a_copy_blocks_no_client_and_ends_with_its_own() {
     use crate::machine::{Input, NetError};
     let mut d = Driver::new("");
     let (conn, other) = (d.connect(), d.connect());
@@ -124,7 +124,7 @@ fn an_endless_script_on_a_copy_stops_nobody_and_ends_with_its_client() {
 }
 
 #[test]
-fn a_script_on_a_copy_may_be_aborted_and_a_broken_one_is_told() {
+fn scripts_on_a_copy_can_be_aborted_and_report_errors() {
     let mut d = Driver::new("");
     let (conn, broken) = (d.connect(), d.connect());
     d.line(conn, "script debug yes");

@@ -30,7 +30,7 @@ fn primary(config: &str) -> (Driver, ConnId, ConnId) {
 }
 
 #[test]
-fn what_a_replica_has_yet_to_read_is_no_reason_to_evict() {
+fn output_of_replicas_does_not_cause_evictions() {
     let (mut driver, conn, replica) = primary("");
     let before = field(&mut driver, conn, "used_memory");
     let limit = before - field(&mut driver, conn, "mem_not_counted_for_evict") + 32 * 1024;
@@ -84,7 +84,7 @@ fn nothing_is_evicted_while_data_is_loaded() {
 }
 
 #[test]
-fn what_is_said_about_memory_adds_up() {
+fn memory_statistics_add_up() {
     let (mut driver, conn, replica) = primary("");
     driver.line(conn, "expire key:1 100");
     driver.input(Input::Vitals(Vitals { resident: 50_000_000, ..Vitals::default() }));
@@ -109,7 +109,7 @@ fn what_is_said_about_memory_adds_up() {
 }
 
 #[test]
-fn clients_that_take_more_than_a_part_of_memory_go_the_largest_first() {
+fn maxmemory_clients_evicts_the_largest_clients_first() {
     let mut driver = Driver::new("maxmemory 10000000\nmaxmemory-clients 10%");
     let (small, large, spared) = (driver.connect(), driver.connect(), driver.connect());
     driver.line(spared, "client no-evict on");
@@ -131,7 +131,7 @@ fn clients_that_take_more_than_a_part_of_memory_go_the_largest_first() {
 }
 
 #[test]
-fn as_many_clients_go_as_clients_list_says_that_there_are_too_many() {
+fn as_many_clients_are_evicted_as_client_list_shows_too_much_memory_for() {
     let mut driver = Driver::new("");
     let control = driver.connect();
     driver.line(control, "client no-evict on");

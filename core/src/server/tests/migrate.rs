@@ -85,7 +85,7 @@ fn place(port: u16) -> Endpoint {
 }
 
 #[test]
-fn several_keys_move_together_and_those_that_are_refused_stay() {
+fn several_keys_move_together_and_refused_ones_stay() {
     let mut d = Driver::new(&format!("{HERE}\nappendonly yes\nnotify-keyspace-events Eg"));
     let (a, b) = (d.connect(), d.connect());
     d.line(b, "subscribe __keyevent@0__:del");
@@ -121,7 +121,7 @@ fn several_keys_move_together_and_those_that_are_refused_stay() {
 }
 
 #[test]
-fn what_cannot_be_moved_is_said_at_once() {
+fn invalid_arguments_of_migrate_are_reported_at_once() {
     let mut d = Driver::new(HERE);
     let conn = d.connect();
     d.line(conn, "set k v");
@@ -156,7 +156,7 @@ fn what_cannot_be_moved_is_said_at_once() {
 }
 
 #[test]
-fn a_server_that_is_silent_or_talks_nonsense_is_given_up() {
+fn timeouts_and_invalid_replies_of_the_target_abort_migrate() {
     let connecting = "-IOERR error or timeout connecting to the client\r\n";
     let reading = "-IOERR error or timeout reading to target instance\r\n";
     let mut d = Driver::new(HERE);
@@ -196,7 +196,7 @@ fn a_server_that_is_silent_or_talks_nonsense_is_given_up() {
 }
 
 #[test]
-fn a_connection_that_was_closed_meanwhile_is_made_anew_once() {
+fn a_kept_connection_that_was_closed_is_replaced_once() {
     let mut d = Driver::new(HERE);
     let conn = d.connect();
     d.line(conn, "mset a 1 b 2 c 3 d 4");
@@ -234,7 +234,7 @@ fn a_connection_that_was_closed_meanwhile_is_made_anew_once() {
 }
 
 #[test]
-fn a_transaction_goes_on_when_its_keys_have_moved() {
+fn a_transaction_continues_after_migrate() {
     let mut d = Driver::new(&format!("{HERE}\nappendonly yes"));
     let (a, b, c) = (d.connect(), d.connect(), d.connect());
     d.line(c, "subscribe news");
@@ -281,7 +281,7 @@ fn a_transaction_goes_on_when_its_keys_have_moved() {
 }
 
 #[test]
-fn a_client_that_leaves_stops_nothing() {
+fn a_disconnecting_client_does_not_stop_its_migrate() {
     for exec in [false, true] {
         for half in [false, true] {
             let mut d = Driver::new(HERE);
@@ -360,7 +360,7 @@ impl Driver {
 }
 
 #[test]
-fn passwords_of_another_server_are_not_shown() {
+fn passwords_for_the_target_are_not_logged() {
     let mut d = Driver::new(&format!("{HERE}\nslowlog-log-slower-than 0"));
     let (a, b) = (d.connect(), d.connect());
     d.line(a, "set k v");

@@ -26,7 +26,7 @@ fn the_score_follows_the_configuration_and_the_role() {
 }
 
 #[test]
-fn a_replica_begins_with_the_score_of_a_replica() {
+fn a_replica_starts_with_the_score_of_a_replica() {
     let d = Driver::new("oom-score-adj relative\nreplicaof 127.0.0.1 1");
     assert_eq!(d.oom_scores, [OomScore::Relative(200)]);
 }
@@ -47,7 +47,7 @@ fn a_score_that_the_kernel_refuses_is_not_configured() {
 }
 
 #[test]
-fn a_score_that_was_set_together_with_what_fails_is_put_back() {
+fn a_score_is_restored_when_another_directive_of_its_config_set_fails() {
     for (before, values, inherited) in [
         ("", "oom-score-adj yes", OomScore::Inherited),
         ("oom-score-adj yes", "oom-score-adj-values \"15 200 800\"", OomScore::Relative(0)),

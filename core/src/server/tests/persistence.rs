@@ -39,7 +39,7 @@ pub(super) fn logged(d: &Driver, text: &str) -> bool {
 }
 
 #[test]
-fn a_snapshot_is_what_was_there_when_it_began() {
+fn a_snapshot_is_point_in_time() {
     let mut d = Driver::new("save \"\"\nenable-debug-command yes");
     let conn = d.connect();
     populate(&mut d, conn, 3_000);
@@ -95,7 +95,7 @@ fn clients_wait_while_save_runs() {
 }
 
 #[test]
-fn save_points_are_kept_to_the_second() {
+fn save_points_trigger_to_the_second() {
     let mut d = Driver::new("save 60 1 10 100");
     let conn = d.connect();
     let start = info(&mut d, conn, "rdb_last_save_time");
@@ -163,7 +163,7 @@ fn a_full_disk_stops_writes_until_saving_works_again() {
 }
 
 #[test]
-fn a_directory_that_is_gone_is_named() {
+fn the_log_names_a_missing_directory() {
     let mut d = Driver::new("save \"\"");
     let conn = d.connect();
     d.files.fault = Some(DiskErrorKind::NotFound);
@@ -215,7 +215,7 @@ fn flushall_ends_a_snapshot_and_empties_the_dump() {
 }
 
 #[test]
-fn a_broken_dump_stops_the_server_and_is_left_alone() {
+fn a_corrupt_dump_stops_the_server_and_is_left_unchanged() {
     let mut d = Driver::new("save \"\"");
     let conn = d.connect();
     populate(&mut d, conn, 100);
@@ -245,7 +245,7 @@ fn a_broken_dump_stops_the_server_and_is_left_alone() {
 }
 
 #[test]
-fn a_dump_that_is_read_in_many_pieces_is_loaded_whole() {
+fn a_dump_read_in_many_chunks_is_loaded_completely() {
     let mut d = Driver::new("save \"\"\nrdbcompression no\nenable-debug-command yes");
     let conn = d.connect();
     let value = "x".repeat(3_000);
@@ -267,7 +267,7 @@ fn a_dump_that_is_read_in_many_pieces_is_loaded_whole() {
 }
 
 #[test]
-fn what_has_expired_is_not_loaded() {
+fn expired_keys_are_not_loaded() {
     let mut d = Driver::new("save \"\"\nenable-debug-command yes");
     let conn = d.connect();
     d.line(conn, "debug set-active-expire 0");
@@ -291,7 +291,7 @@ fn what_has_expired_is_not_loaded() {
 }
 
 #[test]
-fn a_server_that_loads_for_long_says_so() {
+fn a_server_that_loads_for_long_answers_loading() {
     let mut d = Driver::new("save \"\"");
     let conn = d.connect();
     populate(&mut d, conn, 2_000);
@@ -320,7 +320,7 @@ fn a_server_that_loads_for_long_says_so() {
 }
 
 #[test]
-fn a_reload_gives_back_what_was_there() {
+fn debug_reload_restores_the_data() {
     let mut d = Driver::new("save \"\"\nenable-debug-command yes");
     let (conn, other) = (d.connect(), d.connect());
     populate(&mut d, conn, 200);
@@ -390,7 +390,7 @@ fn a_second_signal_ends_the_server_without_saving() {
 }
 
 #[test]
-fn a_signal_can_be_called_back_before_it_takes_effect() {
+fn shutdown_abort_cancels_a_signal() {
     let mut d = Driver::new("enable-debug-command yes");
     let conn = d.connect();
     d.line(conn, "debug pause-cron 1");
@@ -419,7 +419,7 @@ fn a_scheduled_save_waits_for_the_end_of_the_transaction() {
 }
 
 #[test]
-fn libraries_of_functions_are_kept_as_they_are() {
+fn function_libraries_are_saved_and_loaded() {
     use crate::persist::rdb::{WriteOptions, Writer};
     let mut writer = Writer::new(WriteOptions::default());
     writer.function(b"#!lua name=mine\nredis.register_function('f', function() end)");
@@ -434,7 +434,7 @@ fn libraries_of_functions_are_kept_as_they_are() {
 }
 
 #[test]
-fn a_slow_save_hurries_up_when_it_is_told_to() {
+fn a_slowed_down_save_or_load_speeds_up_on_config_set() {
     let mut d = Driver::new("save \"\"");
     let conn = d.connect();
     populate(&mut d, conn, 200);
@@ -457,7 +457,7 @@ fn a_slow_save_hurries_up_when_it_is_told_to() {
 }
 
 #[test]
-fn half_of_the_data_is_never_saved() {
+fn partially_loaded_data_is_never_saved() {
     let mut d = Driver::new("save 1 1\nenable-debug-command yes");
     let conn = d.connect();
     populate(&mut d, conn, 400);

@@ -4,7 +4,7 @@ use super::*;
 use crate::rng::Rng;
 
 #[test]
-fn requests_that_come_together_are_answered_as_those_that_come_alone() {
+fn pipelined_requests_are_answered_like_single_ones() {
     let requests: Vec<Vec<u8>> = [
         &["GET", "a"][..],
         &["GET", "b"],

@@ -27,7 +27,7 @@ fn a_transaction_with_a_bad_command_is_refused_whole() {
 }
 
 #[test]
-fn a_command_that_fails_stops_no_other() {
+fn a_failed_command_does_not_stop_the_transaction() {
     let mut driver = Driver::new("");
     let conn = driver.connect();
     driver.line(conn, "set k a");
@@ -66,7 +66,7 @@ fn a_watched_key_that_changes_stops_the_transaction() {
 }
 
 #[test]
-fn unwatch_and_discard_forget() {
+fn unwatch_and_discard_end_watches() {
     let mut driver = Driver::new("");
     let (a, b) = (driver.connect(), driver.connect());
     driver.line(a, "watch k");
@@ -118,7 +118,7 @@ fn a_subscriber_that_leaves_is_forgotten() {
 }
 
 #[test]
-fn messages_may_wait_for_those_that_follow_and_replies_do_not() {
+fn messages_may_be_delayed_and_replies_are_not() {
     let mut driver = Driver::new("");
     let (a, b) = (driver.connect(), driver.connect());
     driver.line(a, "hello 3");
@@ -146,7 +146,7 @@ fn messages_may_wait_for_those_that_follow_and_replies_do_not() {
 }
 
 #[test]
-fn a_slow_subscriber_is_cut_off() {
+fn a_slow_subscriber_is_disconnected() {
     let mut driver = Driver::new("client-output-buffer-limit pubsub 1000 0 0");
     let (a, b) = (driver.connect(), driver.connect());
     driver.line(a, "subscribe news");
@@ -171,7 +171,7 @@ fn events_on_keys_are_published() {
 }
 
 #[test]
-fn that_a_key_has_expired_is_told_before_what_found_that_out() {
+fn the_expired_event_precedes_that_of_the_command_which_found_it() {
     let mut driver = Driver::new("notify-keyspace-events Ex$\nenable-debug-command yes");
     let (a, b) = (driver.connect(), driver.connect());
     driver.line(b, "debug set-active-expire 0");
@@ -246,7 +246,7 @@ fn blocked_clients_are_served_in_order() {
 }
 
 #[test]
-fn what_is_asked_while_waiting_is_answered_afterwards() {
+fn requests_pipelined_after_a_blocked_command_are_answered_afterwards() {
     let mut driver = Driver::new("");
     let (a, b) = (driver.connect(), driver.connect());
     assert_eq!(driver.send(a, b"blpop k 0\r\nping\r\n"), "");
@@ -256,7 +256,7 @@ fn what_is_asked_while_waiting_is_answered_afterwards() {
 }
 
 #[test]
-fn patience_ends() {
+fn blocking_commands_time_out() {
     let mut driver = Driver::new("");
     let a = driver.connect();
     driver.line(a, "blpop k 0.1");
@@ -278,7 +278,7 @@ fn patience_ends() {
 }
 
 #[test]
-fn moves_may_form_a_chain() {
+fn blocked_moves_can_form_a_chain() {
     let mut driver = Driver::new("");
     let (a, b, c) = (driver.connect(), driver.connect(), driver.connect());
     driver.line(a, "blmove one two left right 0");
@@ -289,7 +289,7 @@ fn moves_may_form_a_chain() {
 }
 
 #[test]
-fn a_key_of_another_type_serves_no_blocked_client() {
+fn a_key_of_the_wrong_type_does_not_unblock() {
     let mut driver = Driver::new("");
     let (a, b) = (driver.connect(), driver.connect());
     driver.line(a, "blpop k 0");
@@ -308,7 +308,7 @@ fn a_key_of_another_type_serves_no_blocked_client() {
 }
 
 #[test]
-fn without_room_and_without_eviction_writes_are_refused() {
+fn noeviction_refuses_writes_when_memory_is_full() {
     let mut driver = Driver::new("");
     let (a, b) = (driver.connect(), driver.connect());
     let oom = "-OOM command not allowed when used memory > 'maxmemory'.\r\n";
@@ -325,7 +325,7 @@ fn without_room_and_without_eviction_writes_are_refused() {
 }
 
 #[test]
-fn the_policy_says_which_keys_go() {
+fn maxmemory_policy_selects_the_evicted_keys() {
     let policies = "volatile-lru volatile-lfu volatile-random volatile-ttl allkeys-lru allkeys-lfu \
                     allkeys-random";
     for policy in policies.split_ascii_whitespace() {
@@ -383,7 +383,7 @@ fn a_client_that_publishes_to_itself_reads_the_reply_first() {
 }
 
 #[test]
-fn a_swap_serves_blocked_clients_and_spares_watches_of_expired_keys() {
+fn swapdb_unblocks_clients_and_keeps_watches_of_expired_keys() {
     let mut driver = Driver::new("");
     let (a, b) = (driver.connect(), driver.connect());
     driver.send(a, b"blpop k 0\r\n");
@@ -400,7 +400,7 @@ fn a_swap_serves_blocked_clients_and_spares_watches_of_expired_keys() {
 }
 
 #[test]
-fn a_command_that_waits_counts_once() {
+fn a_blocked_command_is_counted_once() {
     let mut driver = Driver::new("slowlog-log-slower-than 0\nenable-debug-command yes");
     let (a, b, c) = (driver.connect(), driver.connect(), driver.connect());
     driver.line(c, "monitor");
@@ -417,7 +417,7 @@ fn a_command_that_waits_counts_once() {
 }
 
 #[test]
-fn what_comes_behind_a_sleep_is_later() {
+fn time_passes_during_debug_sleep() {
     let mut driver = Driver::new("slowlog-log-slower-than 100000\nenable-debug-command yes");
     let (a, b) = (driver.connect(), driver.connect());
     driver.send(a, b"blpop k 1\r\n");
@@ -428,7 +428,7 @@ fn what_comes_behind_a_sleep_is_later() {
 }
 
 #[test]
-fn the_greediest_clients_go_but_for_those_that_are_spared() {
+fn the_largest_clients_are_evicted_except_for_no_evict() {
     let mut driver = Driver::new("");
     let (a, b, c) = (driver.connect(), driver.connect(), driver.connect());
     driver.line(a, "client no-evict on");
@@ -458,7 +458,7 @@ fn a_client_unblocked_with_an_error_counts_as_an_error() {
 }
 
 #[test]
-fn memory_without_an_end_is_no_reason_to_stay_awake() {
+fn no_memory_limit_causes_no_wake_ups() {
     let mut driver = Driver::new("");
     let conn = driver.connect();
     driver.line(conn, "config set maxmemory 100mb maxmemory-clients 50mb");
@@ -469,7 +469,7 @@ fn memory_without_an_end_is_no_reason_to_stay_awake() {
 }
 
 #[test]
-fn writes_want_replicas_if_they_are_told_to() {
+fn min_replicas_to_write_refuses_writes() {
     let mut driver = Driver::new("");
     let (a, b) = (driver.connect(), driver.connect());
     driver.send(a, b"set k 1\r\nmulti\r\nincr k\r\n");
@@ -482,7 +482,7 @@ fn writes_want_replicas_if_they_are_told_to() {
 }
 
 #[test]
-fn a_name_that_is_no_address_is_not_bound_to() {
+fn an_invalid_bind_address_is_refused() {
     let mut driver = Driver::new("");
     let conn = driver.connect();
     let reply = driver.line(conn, "config set bind 999.999.999.999");
@@ -491,7 +491,7 @@ fn a_name_that_is_no_address_is_not_bound_to() {
 }
 
 #[test]
-fn a_replica_that_would_be_answered_is_sent_away() {
+fn a_replica_that_would_get_a_reply_is_disconnected() {
     for line in ["get k", "nonsense", "slowlog get", "set k"] {
         let mut d = Driver::new("save \"\"");
         let replica = d.connect();
@@ -514,7 +514,7 @@ fn a_replica_that_would_be_answered_is_sent_away() {
 }
 
 #[test]
-fn a_result_of_nothing_takes_the_place_of_what_was_there_be_its_time_past_or_not() {
+fn an_empty_result_deletes_its_destination_even_if_that_has_expired() {
     let mut driver = Driver::new("notify-keyspace-events AKE\nenable-debug-command yes");
     let (conn, other) = (driver.connect(), driver.connect());
     driver.line(conn, "debug set-active-expire 0");
@@ -540,7 +540,7 @@ fn a_result_of_nothing_takes_the_place_of_what_was_there_be_its_time_past_or_not
 }
 
 #[test]
-fn a_replica_that_connects_anew_counts_once_for_wait() {
+fn a_reconnected_replica_counts_once_for_wait() {
     let mut driver = Driver::new("repl-diskless-sync-delay 0\nsave \"\"");
     let conn = driver.connect();
     for (port, count) in [(7000, 1), (7000, 1), (7001, 2)] {

@@ -27,7 +27,7 @@ impl Driver {
 }
 
 #[test]
-fn a_reader_is_told_once_of_a_key_that_another_changes() {
+fn a_reader_gets_one_invalidation_of_a_changed_key() {
     let mut d = Driver::new("");
     let (reader, writer) = (d.resp3("client tracking on"), d.connect());
     d.line(writer, "mset a 1 b 2");
@@ -46,7 +46,7 @@ fn a_reader_is_told_once_of_a_key_that_another_changes() {
 }
 
 #[test]
-fn invalidations_of_ones_own_follow_the_reply() {
+fn own_invalidations_follow_the_reply() {
     let mut d = Driver::new("");
     let conn = d.resp3("client tracking on");
     d.line(conn, "mset a 1 b 2");
@@ -63,7 +63,7 @@ fn invalidations_of_ones_own_follow_the_reply() {
 }
 
 #[test]
-fn keys_that_go_by_themselves_are_told_of() {
+fn expired_and_evicted_keys_are_invalidated() {
     let mut d = Driver::new("");
     let reader = d.resp3("client tracking on");
     d.line(reader, "set a 1 px 100");
@@ -77,7 +77,7 @@ fn keys_that_go_by_themselves_are_told_of() {
 }
 
 #[test]
-fn broadcasts_go_by_prefix_and_leave_out_what_one_did_oneself() {
+fn bcast_sends_by_prefix_and_noloop_skips_own_changes() {
     let mut d = Driver::new("");
     let all = d.resp3("client tracking on bcast");
     let some = d.resp3("client tracking on bcast noloop prefix user: prefix item:");
@@ -106,7 +106,7 @@ fn broadcasts_go_by_prefix_and_leave_out_what_one_did_oneself() {
 }
 
 #[test]
-fn caching_makes_exceptions_for_one_command_or_transaction() {
+fn client_caching_applies_to_one_command_or_transaction() {
     let mut d = Driver::new("");
     let (opt_in, writer) = (d.resp3("client tracking on optin"), d.connect());
     d.line(opt_in, "get a");
@@ -135,7 +135,7 @@ fn caching_makes_exceptions_for_one_command_or_transaction() {
 }
 
 #[test]
-fn another_connection_gets_the_invalidations_as_messages() {
+fn redirected_invalidations_arrive_as_messages() {
     let mut d = Driver::new("");
     let (receiver, reader, writer) = (d.connect(), d.connect(), d.connect());
     let id = d.line(receiver, "client id")[1..].trim_end().to_owned();
@@ -161,7 +161,7 @@ fn another_connection_gets_the_invalidations_as_messages() {
 }
 
 #[test]
-fn the_table_of_keys_keeps_to_its_limit() {
+fn the_tracking_table_keeps_its_limit() {
     let mut d = Driver::new("tracking-table-max-keys 3");
     let (reader, other) = (d.resp3("client tracking on"), d.connect());
     for n in 0..10 {

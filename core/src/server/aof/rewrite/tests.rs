@@ -122,7 +122,7 @@ fn names(base: &str, incr: &[&str]) -> (Option<String>, Vec<String>, usize) {
 }
 
 #[test]
-fn a_rewrite_replaces_the_base_and_keeps_what_comes_meanwhile() {
+fn a_rewrite_replaces_the_base_and_keeps_commands_received_meanwhile() {
     let mut b = Harness::new(State::On);
     b.asked();
     assert_eq!(
@@ -169,7 +169,7 @@ fn a_rewrite_replaces_the_base_and_keeps_what_comes_meanwhile() {
 }
 
 #[test]
-fn a_base_that_is_written_early_waits_until_the_new_file_has_its_name() {
+fn a_base_written_early_waits_for_the_manifest_with_the_new_file() {
     let mut b = Harness::new(State::On);
     b.asked();
     b.event(Event::Snapshot { begun: true });
@@ -182,7 +182,7 @@ fn a_base_that_is_written_early_waits_until_the_new_file_has_its_name() {
 }
 
 #[test]
-fn a_new_file_that_the_manifest_may_name_is_not_removed() {
+fn a_new_file_that_may_be_in_the_manifest_is_kept() {
     let mut b = Harness::new(State::On);
     b.asked();
     b.event(Event::Snapshot { begun: true });
@@ -198,7 +198,7 @@ fn a_new_file_that_the_manifest_may_name_is_not_removed() {
 }
 
 #[test]
-fn a_new_file_that_has_no_name_yet_is_removed_when_the_rewrite_is_given_up() {
+fn an_aborted_rewrite_deletes_a_new_file_that_is_not_in_the_manifest() {
     let mut b = Harness::new(State::On);
     b.asked();
     b.event(Event::Snapshot { begun: true });
@@ -208,7 +208,7 @@ fn a_new_file_that_has_no_name_yet_is_removed_when_the_rewrite_is_given_up() {
 }
 
 #[test]
-fn while_another_snapshot_is_written_the_rewrite_is_scheduled() {
+fn a_rewrite_is_scheduled_during_another_snapshot() {
     for whole in [true, false] {
         let mut b = Harness::new(State::On);
         b.is_whole = whole;
@@ -229,7 +229,7 @@ fn while_another_snapshot_is_written_the_rewrite_is_scheduled() {
 }
 
 #[test]
-fn a_file_that_was_turned_off_meanwhile_gets_no_new_part() {
+fn turning_the_file_off_discards_the_new_part() {
     let mut b = Harness::new(State::On);
     b.event(Event::Begin { asked: Some(Asked::Client(7)) });
     b.disk();
@@ -249,7 +249,7 @@ fn a_file_that_was_turned_off_meanwhile_gets_no_new_part() {
 }
 
 #[test]
-fn with_the_first_base_the_file_is_on() {
+fn the_file_is_on_once_the_first_base_is_written() {
     let mut b = Harness::new(State::WaitRewrite);
     b.asked();
     b.event(Event::Snapshot { begun: true });
@@ -277,7 +277,7 @@ fn with_the_first_base_the_file_is_on() {
 }
 
 #[test]
-fn a_first_base_that_fails_is_tried_again() {
+fn a_failed_first_base_is_retried() {
     let mut b = Harness::new(State::WaitRewrite);
     b.asked();
     b.event(Event::Snapshot { begun: true });
@@ -289,7 +289,7 @@ fn a_first_base_that_fails_is_tried_again() {
 }
 
 #[test]
-fn where_the_base_has_no_name_the_old_files_stay() {
+fn if_the_base_cannot_be_renamed_the_old_files_stay() {
     for failing in 0..3 {
         let mut b = Harness::new(State::On);
         b.asked();
@@ -332,7 +332,7 @@ fn growth_makes_a_rewrite_due_and_failures_delay_it() {
 }
 
 #[test]
-fn history_stays_where_the_configuration_says_so() {
+fn history_files_are_kept_with_aof_disable_auto_gc() {
     let mut b = Harness::new(State::On);
     let text = b"file a.1.base.rdb seq 1 type h\nfile a.2.base.rdb seq 2 type b\n";
     b.aof.manifest = Manifest::parse(text).expect("a manifest");
