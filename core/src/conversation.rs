@@ -158,7 +158,7 @@ impl<Q, A: Clone, R: Clone> Clone for Conversation<Q, A, R> {
             taken: self.taken,
             live: None,
             result: self.result.clone(),
-            // Requests that were made and not taken are made again.
+            // Requests that were not taken are made again.
             over: self.over && self.is_drained(),
         }
     }

@@ -4,33 +4,33 @@
 //! world. A *driver* (the native event loop with real sockets and files, or the simulated World)
 //! feeds it [`Input`]s and carries out its [`Output`]s. The loop of every driver is the same:
 //!
-//! 1. hand in every input that is ready, each with the time at which it happened;
-//! 2. take outputs with [`Machine::poll_output`] until there are none, and carry them out (so one
-//!    system call carries the replies to many inputs);
-//! 3. wait for the next input, but no longer than [`Machine::poll_timeout`] says; when that time
-//!    has come, hand in [`Input::Wake`].
+//! 1. pass in every input that is ready, each with the time at which it happened;
+//! 2. take outputs with [`Machine::poll_output`] until there are none, and carry them out (so that
+//!    one system call sends the replies to many inputs);
+//! 3. wait for the next input, but no longer than until [`Machine::poll_timeout`]; at that time,
+//!    pass in [`Input::Wake`].
 //!
-//! What a machine promises:
+//! What a machine guarantees:
 //!
 //! * **Deterministic.** The same inputs at the same times give the same outputs, on every
 //!   platform. So: no clock, no entropy, no threads, no iteration over a hash map (its order
 //!   differs between x86-64 and wasm32; use a `BTreeMap`, or keep an order of your own), no
 //!   `usize` on the wire or on disk.
-//! * **Bounded.** One call does a bounded amount of work. What takes longer goes on in slices:
-//!   the machine asks for a time that has already come with `poll_timeout` and goes on at the
-//!   next [`Input::Wake`]. Slices are counted in items or bytes, never in time.
+//! * **Bounded.** One call does a bounded amount of work. Longer work proceeds in slices: the
+//!   machine returns a time in the past from `poll_timeout` and continues at the next
+//!   [`Input::Wake`]. Slices are measured in items or bytes, never in time.
 //! * **Never panics**, whatever the bytes.
-//! * **Cloneable**: a clone goes on exactly as the original would.
+//! * **Cloneable**: a clone behaves exactly as the original would.
 //!
-//! What a driver promises:
+//! What a driver guarantees:
 //!
-//! * Inputs about one connection come in the order in which they happened; after
-//!   [`Input::Closed`] or [`Input::ConnectFailed`] nothing more comes about it.
-//! * Disk operations on one file are carried out, and answered, in the order in which they were
-//!   asked for; but an append need not wait for an fsync before it, which then promises nothing about
-//!   it. Each is answered by exactly one [`Input::Disk`]: at once, before the next output is taken, if
-//!   it takes no time, and else when it has ended.
-//! * Time never runs backwards on the monotonic clock.
+//! * Inputs about one connection are passed in in the order in which they happened; after
+//!   [`Input::Closed`] or [`Input::ConnectFailed`] there are no more about it.
+//! * Disk operations on one file are carried out and completed in the order in which they were
+//!   requested, except that an append need not wait for an earlier fsync, which then does not cover
+//!   it. Each is answered by exactly one [`Input::Disk`]: at once, before the next output is taken,
+//!   if it takes no time, otherwise when it has completed.
+//! * The monotonic clock never runs backwards.
 
 mod disk;
 mod oom_score;
@@ -83,7 +83,7 @@ pub trait Machine {
 /// An event that a driver reports to a machine.
 #[derive(Debug)]
 pub enum Input<'a> {
-    /// The process has started. The first input, once.
+    /// The process has started. Sent once, as the first input.
     Start,
     /// The time asked for with [`Machine::poll_timeout`] has come.
     Wake,
@@ -98,7 +98,7 @@ pub enum Input<'a> {
     Accepted {
         /// The new connection: even, and larger than all that were accepted before.
         conn: ConnId,
-        /// Through which listener.
+        /// The listener.
         listener: ListenerId,
         /// The peer's address.
         peer: Endpoint,
@@ -107,7 +107,7 @@ pub enum Input<'a> {
     },
     /// A connection requested with [`Output::Connect`] is established.
     Connected {
-        /// Which connection.
+        /// The connection.
         conn: ConnId,
         /// The local address.
         local: Endpoint,
@@ -116,32 +116,32 @@ pub enum Input<'a> {
     },
     /// A connection requested with [`Output::Connect`] could not be established, and is gone.
     ConnectFailed {
-        /// Which connection.
+        /// The connection.
         conn: ConnId,
         /// The error.
         error: NetError,
     },
-    /// Bytes have arrived.
+    /// Bytes have been received.
     Received {
-        /// On which connection.
+        /// The connection.
         conn: ConnId,
         /// The bytes, at least one, in a buffer of the driver.
         bytes: &'a [u8],
     },
     /// The peer has shut down its writing half: it sends no more, but may still read.
     Ended {
-        /// Which connection.
+        /// The connection.
         conn: ConnId,
     },
     /// The outbox has sunk to the low-water mark ([`Outbox::set_low_water`]).
     Drained {
-        /// Which connection.
+        /// The connection.
         conn: ConnId,
     },
     /// The connection is closed: by the peer, by an error, or after [`Close::AfterSending`]. Not
     /// reported after [`Close::Now`].
     Closed {
-        /// Which connection.
+        /// The connection.
         conn: ConnId,
         /// The reason.
         error: NetError,
@@ -159,14 +159,14 @@ pub enum Input<'a> {
     Vitals(Vitals),
     /// The answer to [`Output::Read`].
     Read {
-        /// From which stream.
+        /// The stream.
         stream: Stream,
         /// The bytes, none at the end of the stream, in a buffer of the driver.
         result: Result<&'a [u8], StreamError>,
     },
     /// The answer to [`Output::Write`]: more can be written.
     Written {
-        /// To which stream.
+        /// The stream.
         stream: Stream,
         /// Whether the bytes were written.
         result: Result<(), StreamError>,
@@ -228,26 +228,26 @@ pub enum Output {
     Connect {
         /// The id that the machine assigns: odd, and never used before by this machine.
         conn: ConnId,
-        /// Where to.
+        /// The address.
         to: Address,
         /// The local address, if it matters.
         from: Option<Endpoint>,
     },
     /// Send the bytes in the outbox of this connection.
     Send {
-        /// Which connection.
+        /// The connection.
         conn: ConnId,
     },
     /// Send messages that the peer has not requested. A driver may delay them until it has handled
     /// what has arrived meanwhile, so that several are sent together, but not until other clients
     /// have the replies to that; replies ([`Output::Send`]) are sent together with them.
     SendSoon {
-        /// Which connection.
+        /// The connection.
         conn: ConnId,
     },
     /// Stop or resume reading from this connection (back-pressure).
     Reading {
-        /// Which connection.
+        /// The connection.
         conn: ConnId,
         /// Whether to read.
         on: bool,
@@ -256,7 +256,7 @@ pub enum Output {
     /// [`Close::AfterSending`] it reads nothing more from it, and keeps the outbox until
     /// [`Input::Closed`] reports that the rest was sent or lost.
     Close {
-        /// Which connection.
+        /// The connection.
         conn: ConnId,
         /// Whether to send the outbox first.
         how: Close,
@@ -265,7 +265,7 @@ pub enum Output {
     Disk {
         /// The id that the machine assigns, never used before.
         op: OpId,
-        /// What to do.
+        /// The operation.
         what: DiskOp,
     },
     /// A line for the log.
@@ -280,16 +280,16 @@ pub enum Output {
     /// Read from a stream; answered by one [`Input::Read`]. At most one read per stream is in
     /// progress.
     Read {
-        /// From which.
+        /// The stream.
         stream: Stream,
         /// The maximum number of bytes.
         most: u32,
     },
     /// Write to a stream; answered by one [`Input::Written`]. Writes keep their order.
     Write {
-        /// To which.
+        /// The stream.
         stream: Stream,
-        /// What.
+        /// The bytes.
         bytes: Vec<u8>,
     },
     /// Close a stream. Not answered.
@@ -301,7 +301,7 @@ pub enum Output {
     Spawn {
         /// The id that the machine assigns.
         child: ChildId,
-        /// What to start, and how.
+        /// The program, its arguments and its environment.
         command: Box<Command>,
     },
     /// Send a signal; answered by [`Input::Killed`].
@@ -428,7 +428,7 @@ pub enum NetError {
     Refused,
     /// The peer reset the connection.
     Reset,
-    /// The peer closed it in good order.
+    /// The peer closed it normally.
     Eof,
     /// The transport timed out (`ETIMEDOUT`).
     TimedOut,
@@ -440,9 +440,9 @@ pub enum NetError {
     AddrInUse,
     /// The address is not one of this host's.
     AddrNotAvailable,
-    /// The operating system does not allow it.
+    /// Permission denied by the operating system.
     Denied,
-    /// The process has as many files open as it may.
+    /// The process has reached its limit of open files.
     TooManyFiles,
     /// Anything else.
     Other,

@@ -35,7 +35,7 @@ impl<K: Ord, V> SortedMap<K, V> {
     where
         K: Borrow<Q>,
     {
-        // Most keys are numbers that are given out in order: the next one goes to the end.
+        // Most keys are consecutive numbers, so a new one belongs at the end.
         match self.0.last().map(|(last, _)| last.borrow().cmp(key)) {
             None | Some(Ordering::Less) => Err(self.0.len()),
             Some(_) => self.0.binary_search_by(|(known, _)| known.borrow().cmp(key)),
@@ -100,7 +100,7 @@ impl<K: Ord, V> SortedMap<K, V> {
         &mut self.0[at].1
     }
 
-    /// Entries from a key on.
+    /// Entries from a key onwards.
     pub fn range_from<Q: Ord + ?Sized>(&self, key: &Q) -> impl Iterator<Item = (&K, &V)>
     where
         K: Borrow<Q>,

@@ -1,6 +1,6 @@
 //! Time as machines see it: a monotonic clock for intervals and a wall clock for dates.
 //!
-//! Nothing here reads a clock. A driver reads its own and hands the result in as a [`Now`].
+//! Nothing here reads a clock. A driver reads its own clocks and passes the result in as a [`Now`].
 
 use core::fmt;
 use core::ops::{Add, AddAssign, Sub};
@@ -29,10 +29,10 @@ impl<'a> Now<'a> {
         Now { mono, wall, stopwatch: &NoTime }
     }
 
-    /// Processor time spent since the driver handed this `Now` in.
+    /// CPU time spent since the driver passed in this `Now`.
     ///
-    /// For reports only (SLOWLOG, latency, command statistics): no decision may rest on it, since
-    /// a replay must take the same decisions in a world where it is always zero.
+    /// For reports only (SLOWLOG, latency, command statistics): no decision may depend on it, since
+    /// a replay must take the same decisions in a World, where it is always zero.
     pub fn elapsed(&self) -> Duration {
         Duration::from_nanos(self.nanos())
     }

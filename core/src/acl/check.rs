@@ -1,4 +1,4 @@
-//! One request that is checked, and why it is denied.
+//! Checking one request against ACL rules.
 
 use super::Known;
 use crate::command::find_keys;

@@ -16,7 +16,7 @@ pub struct Log {
 pub struct LogEntry {
     /// Its number, from 0.
     pub id: u64,
-    /// How often it was denied.
+    /// How often it was repeated.
     pub count: u64,
     /// What was not allowed.
     pub reason: Reason,

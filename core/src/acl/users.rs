@@ -84,12 +84,12 @@ impl Users {
         Ok(())
     }
 
-    /// Removes a user. False if there is none of this name, or if it is the default user, who stays.
+    /// Removes a user. False if it does not exist, or is the default user, which cannot be removed.
     pub fn remove(&mut self, name: &[u8]) -> bool {
         name != DEFAULT && self.by_name.remove(name).is_some()
     }
 
-    /// Gives the default user this password and no other, or lets it come in without one.
+    /// Sets the only password of the default user, or `nopass`.
     pub fn set_default_password(&mut self, password: Option<&[u8]>, env: Env<'_>) {
         let rule = match password {
             Some(password) => [b">", password].concat(),

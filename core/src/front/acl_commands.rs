@@ -107,7 +107,7 @@ impl<S: Service> Rows<S> {
 const OPEN: u32 = flag::NOSCRIPT | flag::LOADING | flag::STALE;
 const ADMIN: u32 = flag::ADMIN | OPEN;
 
-/// The most bits that ACL GENPASS gives.
+/// The maximum number of bits of ACL GENPASS.
 const MAX_BITS: i64 = 4096;
 
 /// The error if a subcommand with one optional argument gets more.

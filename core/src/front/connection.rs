@@ -50,7 +50,7 @@ impl<S: Service> Rows<S> {
     ];
 }
 
-/// Query buffer limits of commands that are allowed before authentication.
+/// Flags of commands that are allowed before authentication.
 const BEFORE_AUTH: u32 =
     flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::FAST | flag::NO_AUTH | flag::ALLOW_BUSY;
 
@@ -118,7 +118,7 @@ fn auth<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), 
     call.ok()
 }
 
-/// Logs the client in, or says that it may not come in.
+/// Logs the client in, or returns the error of a failed authentication.
 fn authenticate<S: Service>(
     front: &mut Front<S>,
     call: &mut Call<'_, S>,

@@ -5,7 +5,7 @@ use crate::machine::{Close, ConnId, Endpoint, ListenerId, LogLevel, NetError, Ou
 use crate::time::Now;
 
 impl<S: Service> Front<S> {
-    /// A peer has connected to a listener.
+    /// A listener has accepted a connection.
     pub(crate) fn accepted(
         &mut self,
         now: Now<'_>,
@@ -152,7 +152,7 @@ impl<S: Service> Front<S> {
     }
 }
 
-/// What a stranger is told by a server without a password that is open to the network.
+/// The error of `protected-mode`.
 const PROTECTED_MODE: &str = "-DENIED Redis is running in protected mode because protected mode \
 is enabled and no password is set for the default user. In this mode connections are only \
 accepted from the loopback interface. If you want to connect from external computers to Redis you \

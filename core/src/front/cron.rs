@@ -58,7 +58,7 @@ impl<S: Service> Front<S> {
         }
     }
 
-    /// Ends CLIENT PAUSE when its time has come.
+    /// Ends CLIENT PAUSE if it has expired.
     #[inline]
     pub(crate) fn end_pause_if_due(&mut self, now: Now<'_>) {
         if self.pause.until().is_some_and(|until| now.mono >= until) {

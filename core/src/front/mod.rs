@@ -1,10 +1,10 @@
 //! The front: what every program that serves clients of the Redis protocol has in common.
 //!
-//! [`Front`] is a [`Machine`]: listeners, connections, requests in, replies out, the dispatch of
-//! commands through a table, and what belongs to clients and commands as such: CLIENT, COMMAND,
-//! CONFIG, HELLO, AUTH, INFO's frame, pub/sub, MONITOR, SLOWLOG, statistics. It knows nothing of
-//! keys, files or replication. What a program does with its commands is a [`Service`], which the
-//! front holds and calls:
+//! [`Front`] is a [`Machine`]: listeners, connections, parsing requests, sending replies,
+//! dispatching commands through a table, and everything about clients and commands in general:
+//! CLIENT, COMMAND, CONFIG, HELLO, AUTH, the frame of INFO, pub/sub, MONITOR, SLOWLOG, statistics.
+//! It knows nothing about keys, files or replication. What a program does with its commands is
+//! defined by a [`Service`], which the front holds and calls:
 //!
 //! ```text
 //!   driver ── Input ──▶ Front<S> ── hooks ──▶ S: Service      Server   = Front<Redis>
@@ -160,7 +160,7 @@ pub struct Front<S: Service> {
     pub(crate) clients: Clients<S>,
     /// Total memory of ordinary clients in bytes, if `maxmemory-clients` limits it.
     pub(crate) client_memory: Option<u64>,
-    /// See [`output::MAX_UNSENT`]. Tests lower it.
+    /// [`output::MAX_UNSENT`], lowered by tests.
     pub(crate) max_unsent: usize,
     pub(crate) listeners: Listeners,
     pub(crate) rng: Rng,
@@ -294,7 +294,7 @@ impl<S: Service> Front<S> {
         ConnId::connected(self.last_conn)
     }
 
-    /// Ends the process.
+    /// Exits the process.
     pub(crate) fn exit(&mut self, code: i32) {
         self.outputs.push_back(Output::Exit { code });
     }

@@ -133,7 +133,7 @@ pub(crate) struct Pubsub {
     channels: Named<BTreeSet<u32>>,
     patterns: Named<BTreeSet<u32>>,
     shards: Named<BTreeSet<u32>>,
-    /// Queued pushes for clients that were taken out of the slots when the push came.
+    /// Queued pushes for clients that were taken out of their slots when the push was sent.
     queued_for_others: Vec<(u32, Push)>,
     /// Queued pushes for the client whose command is running, sent after its reply.
     queued_for_current: Vec<Push>,

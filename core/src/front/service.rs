@@ -417,23 +417,23 @@ pub enum Admission {
 pub enum PeerInput<'a> {
     /// A listener of the program's own has accepted a connection.
     Accepted {
-        /// The number in the listener's [`Purpose::Service`].
+        /// The number of the listener's [`Purpose::Service`].
         purpose: u32,
-        /// Our address, as the peer sees it.
+        /// The local address.
         local: Endpoint,
         /// The peer's address.
         peer: Endpoint,
     },
     /// An outgoing connection is established.
     Connected {
-        /// Our address on it.
+        /// The local address.
         local: Endpoint,
         /// The peer's address.
         peer: Endpoint,
     },
     /// The connection could not be established, and is gone.
     ConnectFailed(NetError),
-    /// Bytes have arrived.
+    /// Bytes have been received.
     Received(&'a [u8]),
     /// The peer has shut down its writing half.
     Ended,

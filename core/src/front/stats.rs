@@ -68,7 +68,7 @@ impl Cycles {
 pub struct CommandStats {
     /// Number of calls.
     pub calls: u64,
-    /// Processor time that it took, in nanoseconds.
+    /// CPU time in nanoseconds.
     pub took: u64,
     /// Calls that were refused before the handler was called.
     pub rejected: u64,
@@ -82,7 +82,7 @@ pub struct CommandStats {
 const MAX_ERRORS: usize = 128;
 
 impl Stats {
-    /// Statistics for a table of so many commands.
+    /// Statistics for a table of this many commands.
     pub fn new(commands: usize) -> Self {
         let mut stats = Self::default();
         stats.commands.resize_with(commands, Default::default);
@@ -194,7 +194,8 @@ impl Rates {
             let per = u128::from(total.saturating_sub(before)) * 1_000_000 / u128::from(micros);
             *rate = u64::try_from(per).unwrap_or(u64::MAX);
         }
-        // An idle program is not woken to take samples, so one sample may stand for several.
+        // An idle program is not woken to take samples, so one sample may count for several
+        // periods.
         let periods = (micros / 100_000).clamp(1, Self::SAMPLES as u64);
         for _ in 0..periods {
             self.samples[self.at] = sample;

@@ -49,9 +49,9 @@ pub struct Command<S: Service> {
 /// The handler of a command.
 #[derive(Debug)]
 pub enum Run<S: Service> {
-    /// It works on data.
+    /// A command on data.
     Data(command::Handler),
-    /// It works on the front or on the service.
+    /// A command that does not work on data.
     Service(Handler<S>),
 }
 

@@ -26,7 +26,7 @@ pub struct PeerConfig {
     pub backoff: Option<Backoff>,
     /// How many bytes the outbox may hold. A request that finds more is refused.
     pub outbox_limit: usize,
-    /// The largest replies that are accepted.
+    /// Limits on replies.
     pub limits: Limits,
 }
 
@@ -85,7 +85,7 @@ pub enum PeerState {
 pub enum Event<T> {
     /// The connection is established. The replies to its preamble are still to come.
     Connected {
-        /// Our address on it.
+        /// The local address.
         local: Endpoint,
         /// The server's address: what its name was resolved to, if it was given by name.
         peer: Endpoint,
@@ -111,7 +111,7 @@ pub enum Event<T> {
     Push(Vec<Value>),
     /// The connection was closed, or could not be established.
     Closed {
-        /// Why it is gone.
+        /// The reason.
         reason: CloseReason,
         /// Requests that will never be answered, oldest first.
         lost: Vec<T>,
@@ -398,7 +398,7 @@ impl<T> Peer<T> {
         }
     }
 
-    /// The server will send no more ([`Input::Ended`](crate::machine::Input::Ended)).
+    /// The server has shut down its writing half ([`Input::Ended`](crate::machine::Input::Ended)).
     pub fn ended(&mut self, now: Mono) {
         self.fail(now, CloseReason::Lost(NetError::Eof));
     }

@@ -52,7 +52,7 @@ pub struct Database {
 pub struct UserView {
     /// Its name.
     pub name: String,
-    /// Whether it can log in.
+    /// Whether it is enabled.
     pub enabled: bool,
     /// Whether any password is accepted (`nopass`).
     pub needs_no_password: bool,

@@ -1,4 +1,4 @@
-//! The server driven through the contract, as a driver drives it.
+//! Tests of the server through the machine contract, with a driver of their own.
 
 use std::collections::BTreeMap;
 

@@ -2,7 +2,7 @@
 
 use crate::command::secrets::is_secret_directive;
 
-/// A directive.
+/// One configuration directive.
 #[derive(Debug)]
 pub struct Directive {
     /// Its name.
@@ -16,30 +16,30 @@ pub struct Directive {
     flags: u8,
 }
 
-/// What a directive's value may be.
+/// The kinds of values, with their bounds.
 #[derive(Debug, Clone, Copy)]
 pub enum Kind {
     /// `yes` or `no`.
     Bool,
     /// Any text.
     Text,
-    /// Text that this function does not refuse.
+    /// Text that this function accepts.
     TextIf(fn(&[u8]) -> Result<(), &'static str>),
     /// One of these words.
     Choice(&'static [&'static str]),
     /// Several of these words.
     Choices(&'static [&'static str]),
-    /// A number from the first to the second.
+    /// A number between these bounds, inclusive.
     Number(i64, i64, Unit),
     /// A directory, which becomes the working directory.
     Dir,
-    /// Four words for each class of client.
+    /// `client-output-buffer-limit`: four words for each class of clients.
     OutputLimits,
-    /// Addresses.
+    /// `bind`: addresses.
     Bind,
-    /// Numbers from 0 to 100.
+    /// `latency-tracking-info-percentiles`: numbers from 0 to 100.
     Percentiles,
-    /// A form of its own.
+    /// A value with its own parser and writer.
     Custom(&'static Form),
 }
 

@@ -19,7 +19,7 @@ pub type Loader<'l> = &'l mut dyn FnMut(&str) -> Result<Vec<u8>, String>;
 /// Why a configuration was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfigError {
-    /// A line is wrong.
+    /// A line is invalid.
     Line {
         /// Its number, from 1.
         number: usize,
@@ -61,8 +61,8 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 impl<C: Schema> Config<C> {
-    /// Reads a configuration out of the text of a file and the arguments that follow it on the
-    /// command line (`["--port", "6380"]`), which count as lines at its end.
+    /// Parses the text of a configuration file, and the command-line arguments after it
+    /// (`["--port", "6380"]`), which count as further lines.
     pub fn parse(
         text: &[u8],
         arguments: &[String],
@@ -208,7 +208,7 @@ fn arguments_as_lines<C: Schema>(arguments: &[String]) -> String {
     out
 }
 
-/// A word in double quotes, with escapes for what cannot stand in a line.
+/// A word in double quotes, with special characters escaped.
 pub(crate) fn quoted(word: &[u8]) -> String {
     let mut out = String::from("\"");
     for &c in word {

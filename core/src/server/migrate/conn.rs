@@ -69,7 +69,7 @@ pub(super) enum Awaited {
 enum DialogueError {
     /// The connection was closed.
     Closed,
-    /// Nothing has come for too long.
+    /// The timeout has expired.
     TimedOut,
     /// An invalid reply.
     Nonsense,

@@ -5,7 +5,7 @@ use limpid_lua::{Lua, Table, Value};
 
 use crate::front::VERSION;
 
-/// The host functions of the `redis` table, by their tags.
+/// The functions of the `redis` table, which the host implements, by their tags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(super) enum Api {

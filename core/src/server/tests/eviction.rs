@@ -131,7 +131,7 @@ fn maxmemory_clients_evicts_the_largest_clients_first() {
 }
 
 #[test]
-fn as_many_clients_are_evicted_as_client_list_shows_too_much_memory_for() {
+fn client_eviction_counts_the_memory_that_client_list_shows() {
     let mut driver = Driver::new("");
     let control = driver.connect();
     driver.line(control, "client no-evict on");

@@ -458,7 +458,7 @@ fn a_client_unblocked_with_an_error_counts_as_an_error() {
 }
 
 #[test]
-fn no_memory_limit_causes_no_wake_ups() {
+fn removing_maxmemory_clients_leaves_no_wake_ups() {
     let mut driver = Driver::new("");
     let conn = driver.connect();
     driver.line(conn, "config set maxmemory 100mb maxmemory-clients 50mb");

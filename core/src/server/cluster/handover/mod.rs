@@ -7,45 +7,52 @@
 //! the target whether it has caught up (`SNAPSHOT-EOF`), until little is in flight. The target
 //! answers when its replicas have everything, too. Then the slots change hands at one moment:
 //!
-//! 1. The source *closes* the slots: commands on their keys wait. It asks the target whether it has
-//!    executed everything (`DRAIN`). The target generates the epoch in which it will own them, and
-//!    answers with it when its replicas have everything too, the epoch and that these slots are *granted*
-//!    included. It remembers when it said so.
-//! 2. The source lets the target take over (`TAKEOVER`). The target does so only within half of the
-//!    time for which the source keeps the slots closed after the answer to `DRAIN`.
-//! 3. The target owns the slots in that epoch, and answers when that is on its disk. The source takes its
-//!    claim over and deletes its keys; clients that waited are redirected.
+//! 1. The source *closes* the slots: commands on their keys are held back. It asks the target
+//!    whether it has executed everything (`DRAIN`). The target generates the epoch in which it will
+//!    own the slots. It replies with the epoch once its replicas have received everything,
+//!    including the epoch and the message that these slots are *granted*, and records when it did
+//!    so.
+//! 2. The source tells the target to take over (`TAKEOVER`). The target does so only within half of
+//!    the time for which the source keeps the slots closed after the reply to `DRAIN`.
+//! 3. The target owns the slots in that epoch, and replies once that is on disk. The source accepts
+//!    the claim and deletes its keys; clients that were held back are redirected.
 //!
-//! # When a node is lost
+//! # When a node fails
 //!
-//! Whatever fails before `TAKEOVER` is sent leaves the slots with the source, and the target deletes what
-//! it has got. From then on only the target's shard knows whose they are. Two rules keep every key once:
-//! *the source neither serves nor deletes the keys until it knows*, and *a new primary of the target's
-//! shard asks the source before it does either*.
+//! Any failure before `TAKEOVER` is sent leaves the slots with the source, and the target deletes
+//! the keys that it has received. From then on only the target's shard knows who owns the slots.
+//! Two rules make sure that every key is kept exactly once: *the source neither serves nor deletes
+//! the keys until it knows*, and *a new primary of the target's shard asks the source before it
+//! does either*.
 //!
-//! * The answer is lost: the target claims the slots in every message on the bus, and who has heard of its
-//!   claim corrects the source.
-//! * `TAKEOVER` is lost or comes too late: the target answers a ping that was sent after the time was over,
-//!   and does not claim the slots. It never will, and the source goes on.
-//! * The target is lost after it has taken over, and a replica of it has heard of that: the replica claims
-//!   them when it is elected, and the source gives them to it.
-//! * The target is lost and its replica has not heard of it. It is elected without these slots, but they
-//!   were granted, so it is in doubt: it waits for answers of all primaries to pings that it sends from now
-//!   on. If the source claims the slots, it has not heard of the takeover either, and the copies are
-//!   deleted. If it does not, it has let go of them, and the copies are the only ones: the replica claims
-//!   them.
-//! * In the former case the source sees that the target has failed and been replaced. It gives itself an
-//!   epoch that is larger than the one of the takeover, opens the slots, and goes on. The target loses them
-//!   when it comes back with its claim. The same holds for a target without replicas that has failed.
-//! * The target comes back before a replica is elected: it claims the slots, since `nodes.conf` says so.
-//! * The source is lost before it knows. Its replica is elected for the slots, too, unless a majority of the
-//!   primaries has heard of the takeover, whose larger epoch makes them refuse their votes. A target of
-//!   which no majority hears any more has lost what it was told meanwhile, as in any failover.
-//! * Source and target are lost: both of the last two apply. The epochs that elections get are larger than
-//!   that of the takeover, because target and source announce it to all before it is used.
+//! * The reply is lost: the target claims the slots in every bus message, and nodes that have
+//!   received its claim correct the source.
+//! * `TAKEOVER` is lost or arrives too late: the target answers a ping that was sent after the
+//!   deadline, without claiming the slots. It never will, so the source keeps them.
+//! * The target fails after it has taken over, and one of its replicas knows: the replica claims
+//!   the slots when it is elected, and the source accepts that.
+//! * The target fails and its replica does not know. The replica is elected without these slots,
+//!   but they were granted, so it is in doubt: it waits until all primaries have answered pings
+//!   sent from now on. If the source claims the slots, it does not know of a takeover either, and
+//!   the copies of the keys are deleted. If it does not, it has given them up, and the copies are
+//!   the only ones: the replica claims the slots.
+//! * In the first of these two outcomes the source notices that the target has failed and been
+//!   replaced. It takes an epoch greater than that of the takeover, opens the slots, and keeps
+//!   them. The target loses them when it returns with its claim. The same applies to a failed
+//!   target without replicas.
+//! * The target returns before a replica is elected: it claims the slots, since `nodes.conf` says
+//!   so.
+//! * The source fails before it knows. Its replica is elected for these slots as well, unless a
+//!   majority of the primaries knows of the takeover, whose greater epoch makes them refuse their
+//!   votes. A target that no majority can reach loses the writes that it has accepted meanwhile, as
+//!   in any failover.
+//! * Source and target both fail: the last two cases apply together. The epochs of elections are
+//!   greater than that of the takeover, because target and source announce it to all nodes before
+//!   it is used.
 //!
-//! A replica that was not heard of for `min-replicas-max-lag` seconds is not waited for. If such a one is
-//! elected, it may hold a part of the keys only, and the slots stay with the target that it has replaced.
+//! Replicas that were silent for `min-replicas-max-lag` seconds are ignored. If such a replica is
+//! elected, it may have only some of the keys, and the slots stay with the target that it has
+//! replaced.
 //!
 //! * `export`: the source; `import`: the target; `commands`: the subcommands of CLUSTER.
 //!
