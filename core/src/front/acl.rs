@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::disk::UsersWork;
-use super::{Client, ClientState, Command, DiskWork, Front, Service, Standing};
+use super::{Client, ClientState, CloseState, Command, DiskWork, Front, Service};
 use crate::acl::{Catalog, Context, Denied, Env, Log, LogEntry, Reason, Request, User, Users};
 use crate::command::CommandError;
 use crate::front::config::file::quoted;
@@ -106,7 +106,7 @@ impl<S: Service> Front<S> {
     /// Recomputes the permissions of a client that is taken out of its slot.
     pub(super) fn update_rights(&self, client: &mut Client<S>) {
         if self.acl.update(client) {
-            client.standing = Standing::Closing;
+            client.close_state = CloseState::AfterReply;
         }
     }
 
@@ -243,7 +243,7 @@ impl<S: Service> Front<S> {
             self.cut_off(slot);
         }
         if forbidden(caller) {
-            caller.standing = Standing::Closing;
+            caller.close_state = CloseState::AfterReply;
         }
     }
 
@@ -390,7 +390,7 @@ impl<S: Service> Front<S> {
             && let Some(mut caller) =
                 self.clients.by_id(client).and_then(|slot| self.clients.take(slot))
         {
-            caller.standing = Standing::Closing;
+            caller.close_state = CloseState::AfterReply;
             self.flush(now, &mut caller);
             self.clients.put(caller);
         }

@@ -180,12 +180,12 @@ fn deluser<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(
     if names.iter().any(|name| name == b"default") {
         return Err(CommandError::text("ERR The 'default' user cannot be removed"));
     }
-    let standing = call.client.standing;
+    let close_state = call.client.close_state;
     let deleted = front.delete_users(call.client, names.iter());
     // A client that deletes its own user still gets the reply before it is disconnected.
-    let closing = core::mem::replace(&mut call.client.standing, standing);
+    let closing = core::mem::replace(&mut call.client.close_state, close_state);
     call.reply().integer(deleted as i64);
-    call.client.standing = closing;
+    call.client.close_state = closing;
     Ok(())
 }
 

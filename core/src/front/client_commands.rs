@@ -3,7 +3,7 @@
 use super::clients::{check_name, describe, is_printable};
 use super::tracking_commands::{caching, getredir, tracking, trackinginfo};
 use super::{
-    Call, Client, ClientKind, ClientState, Front, Handler, ReplyMode, Rows, Service, Standing,
+    Call, Client, ClientKind, ClientState, CloseState, Front, Handler, ReplyMode, Rows, Service,
     container, row,
 };
 use crate::command::meta::{acl, flag};
@@ -186,7 +186,8 @@ fn list<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), 
         _ => return Err(CommandError::Syntax),
     }
     let mut text = String::new();
-    let clients = front.clients.iter_with(call.client).filter(|c| c.standing != Standing::Leaving);
+    let clients =
+        front.clients.iter_with(call.client).filter(|c| c.close_state != CloseState::Closing);
     match ids {
         None => {
             for client in clients.filter(|c| class.is_none_or(|class| class == Class::of(c))) {
@@ -286,7 +287,7 @@ impl<'a> Filter<'a> {
     }
 
     fn matches<S: Service>(&self, client: &Client<S>) -> bool {
-        client.standing == Standing::Open
+        client.close_state == CloseState::Open
             && self.id.is_none_or(|id| id == client.id)
             && self.class.is_none_or(|class| class == Class::of(client))
             && self.address.is_none_or(|a| a == client.address().as_bytes())
@@ -313,7 +314,7 @@ fn kill<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), 
         call.reply().ok();
     }
     if oneself {
-        call.client.standing = Standing::Closing;
+        call.client.close_state = CloseState::AfterReply;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Commands on the connection itself: AUTH, HELLO, PING, ECHO, QUIT, RESET.
 
-use super::{Call, Front, Handler, ReplyMode, Rows, Service, Standing, VERSION, row};
+use super::{Call, CloseState, Front, Handler, ReplyMode, Rows, Service, VERSION, row};
 use crate::command::meta::{acl, flag, special};
 use crate::command::{CommandError, Group, Row};
 use crate::resp::Proto;
@@ -82,7 +82,7 @@ fn echo<S: Service>(_: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), Comm
 
 fn quit<S: Service>(_: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
     call.ok()?;
-    call.client.standing = Standing::Closing;
+    call.client.close_state = CloseState::AfterReply;
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Client connections: accepting, input, closing.
 
-use super::{Client, Front, PeerInput, Purpose, Service, Standing};
+use super::{Client, CloseState, Front, PeerInput, Purpose, Service};
 use crate::machine::{Close, ConnId, Endpoint, ListenerId, LogLevel, NetError, Output};
 use crate::time::Now;
 
@@ -28,7 +28,7 @@ impl<S: Service> Front<S> {
         };
         match error {
             Some(text) => {
-                client.standing = Standing::Leaving;
+                client.close_state = CloseState::Closing;
                 client.outbox.write(text.as_bytes());
                 self.stats.rejected_connections += 1;
                 self.outputs.push_back(Output::Close { conn, how: Close::AfterSending });
@@ -65,13 +65,13 @@ impl<S: Service> Front<S> {
         else {
             return S::peer(self, now, conn, PeerInput::Ended);
         };
-        if client.standing == Standing::Open {
+        if client.close_state == CloseState::Open {
             let held = S::holds_all(self) && client.requests.waiting() > 0;
             if client.pending || client.long.is_some() || client.waiting || held {
                 // What has been read is executed first.
                 client.ended = true;
             } else {
-                client.standing = Standing::Closing;
+                client.close_state = CloseState::AfterReply;
                 self.log(LogLevel::Verbose, || "Client closed connection".to_owned());
                 self.flush(now, &mut client);
             }
@@ -85,7 +85,7 @@ impl<S: Service> Front<S> {
         else {
             return S::peer(self, now, conn, PeerInput::Closed(error));
         };
-        if client.standing == Standing::Open {
+        if client.close_state == CloseState::Open {
             self.log(LogLevel::Verbose, || match error {
                 NetError::Eof => "Client closed connection".to_owned(),
                 error => format!("Reading from client: {error}"),

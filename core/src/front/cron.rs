@@ -1,6 +1,6 @@
 //! Periodic tasks, and when they want to run next.
 
-use super::{Front, Service, Standing};
+use super::{CloseState, Front, Service};
 use crate::front::ClientState;
 use crate::machine::LogLevel;
 use crate::time::{Duration, Mono, Now, earliest};
@@ -85,7 +85,7 @@ impl<S: Service> Front<S> {
         self.watch_outboxes = false;
         for slot in self.clients.slots() {
             let Some(mut client) = self.clients.take(slot) else { continue };
-            if client.standing == Standing::Open {
+            if client.close_state == CloseState::Open {
                 let idle = now.mono.since(client.last_heard).as_secs();
                 let waits = client.paused
                     || client.state.is_blocked()
@@ -93,7 +93,7 @@ impl<S: Service> Front<S> {
                     || client.state.kind() != super::ClientKind::Normal;
                 if timeout > 0 && idle > timeout && !waits {
                     self.log(LogLevel::Verbose, || "Closing idle client".to_owned());
-                    client.standing = Standing::Closing;
+                    client.close_state = CloseState::AfterReply;
                 }
                 self.flush(now, &mut client);
             }

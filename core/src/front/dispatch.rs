@@ -3,8 +3,8 @@
 use core::mem;
 
 use super::{
-    Admission, Call, Check, Client, ClientState, Command, Front, Obstacles, ReplyMode, Run,
-    Service, Standing,
+    Admission, Call, Check, Client, ClientState, CloseState, Command, Front, Obstacles, ReplyMode,
+    Run, Service,
 };
 use crate::acl::Context;
 use crate::command::error::up_to_nul;
@@ -22,7 +22,7 @@ impl<S: Service> Front<S> {
     /// Executes the requests in `bytes`, after those left in the client's query buffer.
     pub(crate) fn serve(&mut self, now: Now<'_>, client: &mut Client<S>, mut bytes: &[u8]) {
         // A client that is being closed still gets the rest of a long reply.
-        if client.standing != Standing::Open && client.long.is_none() {
+        if client.close_state != CloseState::Open && client.long.is_none() {
             return;
         }
         if client.is_primary() {
@@ -66,7 +66,7 @@ impl<S: Service> Front<S> {
     ) {
         let mut requests = mem::take(&mut client.requests);
         let mut prefetched = 0;
-        while client.standing == Standing::Open
+        while client.close_state == CloseState::Open
             && !client.is_held()
             && !S::holds_all(self)
             && !self.is_full(client)
@@ -91,7 +91,7 @@ impl<S: Service> Front<S> {
             }
             *left -= 1;
         }
-        if client.standing == Standing::Open {
+        if client.close_state == CloseState::Open {
             requests.keep(bytes);
         } else {
             requests.clear();
@@ -113,7 +113,7 @@ impl<S: Service> Front<S> {
             _ => reply.error(format!("ERR {error}")),
         }
         self.stats.error("ERR");
-        client.standing = Standing::Closing;
+        client.close_state = CloseState::AfterReply;
     }
 
     /// Closes the connection of a browser that a web page has made send HTTP here (cross-protocol
@@ -127,7 +127,7 @@ impl<S: Service> Front<S> {
             )
         });
         client.outbox.clear();
-        client.standing = Standing::Closing;
+        client.close_state = CloseState::AfterReply;
     }
 
     /// Executes one command, unless a check refuses or delays it.

@@ -80,7 +80,7 @@ use std::sync::Arc;
 pub use call::{Call, Handler, container, row};
 pub(crate) use clients::ChannelKind;
 pub use clients::{
-    Client, ClientKind, ClientState, Clients, Flush, ReplyMode, Standing, Subscriptions,
+    Client, ClientKind, ClientState, Clients, CloseState, Flush, ReplyMode, Subscriptions,
 };
 pub use config::{Config, Permission, ShutdownOptions};
 pub(crate) use config_commands::joined;

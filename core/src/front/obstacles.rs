@@ -6,7 +6,7 @@
 
 use core::ops::ControlFlow;
 
-use super::{Admission, Client, ClientState, Command, Front, ReplyMode, Service, Standing};
+use super::{Admission, Client, ClientState, CloseState, Command, Front, ReplyMode, Service};
 use crate::command::CommandError;
 use crate::resp::request::Args;
 use crate::time::Now;
@@ -18,7 +18,7 @@ pub struct Obstacles(u32);
 
 impl Obstacles {
     /// The client is being closed: its replies are dropped.
-    pub const LEAVING: Self = Self(1);
+    pub const CLOSING: Self = Self(1);
     /// The client has to authenticate, or may not call every command on every key.
     pub const RESTRICTED: Self = Self(1 << 1);
     /// CLIENT REPLY is not ON: the client does not get all replies.
@@ -99,7 +99,7 @@ impl<S: Service> Front<S> {
         client: &Client<S>,
         mut found: impl FnMut(Obstacles, bool) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        found(Obstacles::LEAVING, client.standing != Standing::Open)?;
+        found(Obstacles::CLOSING, client.close_state != CloseState::Open)?;
         found(Obstacles::RESTRICTED, !client.unrestricted)?;
         found(Obstacles::REPLIES, client.replies != ReplyMode::On)?;
         found(Obstacles::SUBSCRIBED, client.subscriptions.is_some())?;

@@ -1,6 +1,6 @@
 //! Client output: flushing outboxes, back-pressure, and output limits.
 
-use super::{Client, Flush, Front, PeerInput, Service, Standing};
+use super::{Client, CloseState, Flush, Front, PeerInput, Service};
 use crate::machine::{Close, ConnId, LogLevel, Outbox, Output};
 use crate::time::{Duration, Mono, Now};
 
@@ -61,10 +61,10 @@ impl<S: Service> Front<S> {
             client.count_memory(total);
         }
         let may_leave = S::may_send(self, now.mono, client);
-        if client.standing == Standing::Closing && client.long.is_none() {
+        if client.close_state == CloseState::AfterReply && client.long.is_none() {
             S::last_flush(self, client);
             self.release(client);
-            self.clients.leaving(client);
+            self.clients.mark_closing(client);
             self.outputs.push_back(Output::Close { conn: client.conn, how: Close::AfterSending });
             return;
         }
@@ -99,9 +99,9 @@ impl<S: Service> Front<S> {
             self.stats.output_limit_disconnections += 1;
             self.end_long(client);
             client.outbox.clear();
-            client.standing = Standing::Closing;
+            client.close_state = CloseState::AfterReply;
             self.release(client);
-            self.clients.leaving(client);
+            self.clients.mark_closing(client);
             self.outputs.push_back(Output::Close { conn: client.conn, how: Close::AfterSending });
         }
     }
@@ -119,7 +119,7 @@ impl<S: Service> Front<S> {
             }
         }
         let stop = full || ahead;
-        if stop != client.not_reading && client.standing == Standing::Open {
+        if stop != client.not_reading && client.close_state == CloseState::Open {
             client.not_reading = stop;
             self.outputs.push_back(Output::Reading { conn: client.conn, on: !stop });
         }
@@ -141,8 +141,8 @@ impl<S: Service> Front<S> {
         self.serve(now, client, &[]);
         let held = S::holds_all(self) && client.requests.waiting() > 0;
         let busy = client.pending || client.long.is_some() || held;
-        if client.ended && !busy && client.standing == Standing::Open {
-            client.standing = Standing::Closing;
+        if client.ended && !busy && client.close_state == CloseState::Open {
+            client.close_state = CloseState::AfterReply;
             self.flush(now, client);
         }
     }
@@ -174,7 +174,8 @@ impl<S: Service> Front<S> {
         let waiting = client.requests.waiting();
         self.stats.longest_input = self.stats.longest_input.max(waiting);
         let limit = self.settings().client_query_buffer_limit;
-        if waiting as u64 > limit && !client.is_primary() && client.standing == Standing::Open {
+        if waiting as u64 > limit && !client.is_primary() && client.close_state == CloseState::Open
+        {
             let text = super::clients::describe(client, None);
             self.log(LogLevel::Warning, || {
                 format!("Closing client that reached max query buffer length: {text}")
@@ -183,7 +184,7 @@ impl<S: Service> Front<S> {
             client.requests.clear();
             self.end_long(client);
             client.outbox.clear();
-            client.standing = Standing::Closing;
+            client.close_state = CloseState::AfterReply;
         }
     }
 

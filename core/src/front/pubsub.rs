@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::clients::ChannelKind;
-use super::{Call, Client, Front, Handler, Rows, Service, Standing, container, row};
+use super::{Call, Client, CloseState, Front, Handler, Rows, Service, container, row};
 use crate::command::meta::{KeySpec, flag, key, special};
 use crate::command::{CommandError, Group, Row};
 use crate::glob;
@@ -317,7 +317,7 @@ impl<S: Service> Front<S> {
 }
 
 fn write<S: Service>(client: &mut Client<S>, push: &Push) {
-    if client.standing != Standing::Open {
+    if client.close_state != CloseState::Open {
         return;
     }
     match (push, client.proto) {

@@ -11,7 +11,7 @@ use hashbrown::HashTable;
 
 use super::clients::{Tracking, TrackingMode};
 use super::pubsub::Push;
-use super::{Client, ClientState, Command, Front, Service, Standing};
+use super::{Client, ClientState, CloseState, Command, Front, Service};
 use crate::command::meta::flag;
 use crate::command::{Group, find_keys};
 use crate::resp::request::Args;
@@ -327,8 +327,8 @@ impl<S: Service> Front<S> {
             return self.deliver(now, current, slot, &push);
         };
         let receiver = self.clients.by_id(id).filter(|&slot| match current.as_deref() {
-            Some(client) if client.slot == slot => client.standing == Standing::Open,
-            _ => self.clients.get(slot).is_none_or(|client| client.standing == Standing::Open),
+            Some(client) if client.slot == slot => client.close_state == CloseState::Open,
+            _ => self.clients.get(slot).is_none_or(|client| client.close_state == CloseState::Open),
         });
         match receiver {
             Some(receiver) => {

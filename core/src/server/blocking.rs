@@ -13,7 +13,7 @@ use super::Command;
 use super::Server;
 use super::propagate::Atomic;
 use super::replication::Acks;
-use super::{Client, Standing};
+use super::{Client, CloseState};
 use crate::acl::Context;
 use crate::command::context::EmptyReply;
 use crate::command::{CommandError, Wait};
@@ -319,8 +319,8 @@ impl Server {
             client.pending = true;
             self.pending.push_back(client.slot);
         }
-        if client.ended && !client.pending && client.standing == Standing::Open {
-            client.standing = Standing::Closing;
+        if client.ended && !client.pending && client.close_state == CloseState::Open {
+            client.close_state = CloseState::AfterReply;
         }
         self.flush(now, client);
     }

@@ -73,8 +73,8 @@ pub use config::{Config, ConfigError};
 pub use replication::{BacklogView, PrimaryView, ReplicaView, ReplicationView};
 pub use scripting::trace::{ScriptStep, ScriptView};
 
+pub(crate) use crate::front::{CloseState, Flush, PauseReason, ReplyMode, Run, container, row};
 pub use crate::front::{Facts, LIMPID_VERSION, VERSION};
-pub(crate) use crate::front::{Flush, PauseReason, ReplyMode, Run, Standing, container, row};
 
 use crate::command::Effects;
 use crate::command::effects;

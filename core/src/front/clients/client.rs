@@ -39,7 +39,7 @@ pub struct Client<S: Service> {
     /// The id of its last command in the table.
     pub last_command: Option<u16>,
     /// Whether the connection is being closed.
-    pub standing: Standing,
+    pub close_state: CloseState,
     /// The protocol version.
     pub proto: Proto,
     /// Whether the driver has to be told that the outbox holds bytes.
@@ -156,13 +156,13 @@ pub enum ClientKind {
 
 /// Whether a client is being closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum CloseState {
     /// The client is served.
     Open,
     /// It will be closed once the current command is done and its reply sent.
-    Closing,
+    AfterReply,
     /// The connection is being closed; no more input is read.
-    Leaving,
+    Closing,
 }
 
 /// Whether the driver has to be told that a client's outbox holds bytes.
@@ -205,7 +205,7 @@ impl<S: Service> Client<S> {
             id,
             conn,
             slot: 0,
-            standing: Standing::Open,
+            close_state: CloseState::Open,
             peer,
             local,
             requests: Requests::default(),
@@ -285,7 +285,8 @@ impl<S: Service> Client<S> {
     #[inline]
     pub fn is_muted(&self) -> bool {
         // While the client is being closed, no more replies are added.
-        matches!(self.replies, ReplyMode::Off | ReplyMode::Skip) || self.standing != Standing::Open
+        matches!(self.replies, ReplyMode::Off | ReplyMode::Skip)
+            || self.close_state != CloseState::Open
     }
 
     /// Whether only (un)subscribe commands are allowed: RESP2 cannot tell replies from messages.

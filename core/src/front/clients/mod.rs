@@ -8,7 +8,7 @@ mod tracking;
 
 use std::collections::BTreeSet;
 
-pub use client::{Client, ClientKind, ClientState, Flush, ReplyMode, Standing};
+pub use client::{Client, ClientKind, ClientState, CloseState, Flush, ReplyMode};
 pub(crate) use describe::{check_name, describe, is_printable};
 use hashbrown::HashTable;
 pub use long::LongReply;
@@ -66,7 +66,7 @@ impl<S: Service> Clients<S> {
         client.slot = slot;
         self.by_conn.insert_unique(hash(client.conn), (client.conn, slot), |(c, _)| hash(*c));
         self.by_id.insert((client.id, slot.into()));
-        if client.standing != Standing::Leaving {
+        if client.close_state != CloseState::Closing {
             self.connected += 1;
         }
         self.slots[slot as usize] = Some(client);
@@ -111,16 +111,16 @@ impl<S: Service> Clients<S> {
             entry.remove();
             self.by_id.remove(&(client.id, client.slot.into()));
             self.free.push(client.slot);
-            if client.standing != Standing::Leaving {
+            if client.close_state != CloseState::Closing {
                 self.connected -= 1;
             }
         }
     }
 
     /// Marks a client as being closed, and no longer counts it.
-    pub fn leaving(&mut self, client: &mut Client<S>) {
-        if client.standing != Standing::Leaving {
-            client.standing = Standing::Leaving;
+    pub fn mark_closing(&mut self, client: &mut Client<S>) {
+        if client.close_state != CloseState::Closing {
+            client.close_state = CloseState::Closing;
             self.connected -= 1;
         }
     }

@@ -7,7 +7,7 @@ use crate::time::Wall;
 const FAILURES: u64 = 3;
 
 /// The longest delay, in minutes: Redis's `AOF_REWRITE_LIMITE_MAX_MINUTES`.
-const MOST_MINUTES: u64 = 60;
+const MAX_MINUTES: u64 = 60;
 
 /// Failures since the last successful rewrite, and the resulting delay: one minute, doubled after
 /// each further failure.
@@ -70,7 +70,7 @@ impl Backoff {
             self.until = None;
             return Limit::None;
         }
-        self.delay = (self.delay * 2).clamp(1, MOST_MINUTES);
+        self.delay = (self.delay * 2).clamp(1, MAX_MINUTES);
         self.until = Some(now.as_secs() + self.delay * 60);
         Limit::Begins { minutes: self.delay }
     }

@@ -17,7 +17,7 @@ use crate::server::{Client, Flush};
 use crate::time::{Duration, Mono};
 
 /// The age of the oldest write that is not durable at which `everysec` holds replies back.
-const PATIENCE: Duration = Duration::from_secs(2);
+const MAX_UNSYNCED_AGE: Duration = Duration::from_secs(2);
 
 /// Clients and replies that wait for an fsync.
 #[derive(Clone, Debug, Default)]
@@ -110,7 +110,7 @@ impl Server {
             _ if self.service.aof.state == State::Off || log.has_failed() => None,
             Fsync::Always if log.durable(self.skips_fsync()) < log.end() => Some(Mono::ZERO),
             Fsync::Always | Fsync::No => None,
-            Fsync::Everysec => log.oldest_volatile().map(|since| since + PATIENCE),
+            Fsync::Everysec => log.oldest_volatile().map(|since| since + MAX_UNSYNCED_AGE),
         };
     }
 

@@ -20,8 +20,8 @@ use crate::server::Server;
 use crate::time::{Duration, Mono, Now};
 
 /// Outbox size in bytes above which no more requests are written, and to which it then has to sink.
-const MOST_UNSENT: usize = 128 * 1024;
-const FEW_UNSENT: usize = 64 * 1024;
+const HIGH_WATER: usize = 128 * 1024;
+const LOW_WATER: usize = 64 * 1024;
 
 /// Bytes of a payload that are serialized per slice.
 const SLICE: usize = 256 * 1024;
@@ -358,10 +358,10 @@ impl Server {
             // If SELECT fails, the next MIGRATE has to repeat it.
             socket.db = None;
         }
-        while taken && peer.outbox().len() < MOST_UNSENT {
+        while taken && peer.outbox().len() < HIGH_WATER {
             if let Some((payload, sent)) = &mut target.payload {
                 let piece = payload.get(*sent..).unwrap_or_default();
-                let piece = piece.get(..MOST_UNSENT).unwrap_or(piece);
+                let piece = piece.get(..HIGH_WATER).unwrap_or(piece);
                 peer.extend_request(piece);
                 *sent += piece.len();
                 if *sent < payload.len() {
@@ -405,8 +405,8 @@ impl Server {
         }
         if peer.outbox().end() != before {
             target.deadline = now.mono + options.timeout;
-            if peer.outbox().len() > FEW_UNSENT {
-                peer.outbox().set_low_water(FEW_UNSENT);
+            if peer.outbox().len() > LOW_WATER {
+                peer.outbox().set_low_water(LOW_WATER);
             }
         }
         self.outputs.extend(iter::from_fn(|| peer.poll_output()));

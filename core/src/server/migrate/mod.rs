@@ -29,7 +29,7 @@ use crate::machine::{Address, Endpoint, Output};
 use crate::resp::number::parse_i64;
 use crate::resp::reply::Reply;
 use crate::resp::request::{Args, OwnedArgs};
-use crate::server::{Client, ReplyMode, Standing};
+use crate::server::{Client, CloseState, ReplyMode};
 use crate::time::{Duration, Mono, Now};
 
 /// Rows of the command table.
@@ -70,7 +70,7 @@ const KEYS: &[KeySpec] = &[
 const MOVED: u32 = key::RW | key::ACCESS | key::DELETE;
 
 /// The timeout if 0 is given.
-const PATIENCE: Duration = Duration::from_millis(1_000);
+const DEFAULT_TIMEOUT: Duration = Duration::from_millis(1_000);
 
 /// The error when no connection can be established.
 const UNREACHABLE: &str = "IOERR error or timeout connecting to the client";
@@ -135,7 +135,7 @@ impl Options {
             first_key: 3,
             count: 1,
             db: 0,
-            timeout: PATIENCE,
+            timeout: DEFAULT_TIMEOUT,
         };
         let mut at = 6;
         while let Some(word) = args.get(at) {
@@ -367,8 +367,8 @@ impl Server {
             return false;
         };
         at_work.left = true;
-        if client.standing != Standing::Leaving {
-            self.clients.leaving(client);
+        if client.close_state != CloseState::Closing {
+            self.clients.mark_closing(client);
         }
         true
     }

@@ -10,10 +10,10 @@ use crate::resp::value::Limits;
 use crate::time::{Duration, Mono};
 
 /// How many connections are kept.
-const MOST: usize = 64;
+const MAX_SOCKETS: usize = 64;
 
 /// How long an idle connection is kept.
-const PATIENCE: Duration = Duration::from_secs(10);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Limits on replies: every request is answered by a line, and this is the size of Redis's buffer
 /// for it.
@@ -85,7 +85,7 @@ impl Sockets {
         now: Mono,
     ) -> Vec<Output> {
         let oldest = self.all.first().and_then(|socket| socket.peer.conn());
-        let mut outputs = match oldest.filter(|_| self.all.len() >= MOST) {
+        let mut outputs = match oldest.filter(|_| self.all.len() >= MAX_SOCKETS) {
             Some(oldest) => self.close(oldest),
             None => Vec::new(),
         };
@@ -111,12 +111,12 @@ impl Sockets {
     /// A connection that has been idle for long enough.
     pub(super) fn idle(&self, now: Mono) -> Option<ConnId> {
         let first = self.all.first()?;
-        first.peer.conn().filter(|_| first.used + PATIENCE <= now)
+        first.peer.conn().filter(|_| first.used + IDLE_TIMEOUT <= now)
     }
 
     /// When the next connection has been idle for long enough.
     pub(super) fn next_idle(&self) -> Option<Mono> {
-        self.all.first().map(|socket| socket.used + PATIENCE)
+        self.all.first().map(|socket| socket.used + IDLE_TIMEOUT)
     }
 
     fn remove(&mut self, conn: ConnId) -> Option<Socket> {

@@ -8,7 +8,7 @@ use crate::store::{AHEAD, Entry, Keyed, Keyspace};
 const PIECE: usize = 64 * 1024;
 
 /// The smallest size of a key with its value, in bytes.
-const LEAST_KEY: u64 = 3;
+const MIN_KEY_SIZE: u64 = 3;
 
 /// Buckets that are allocated at once for announced keys.
 const ROOM: usize = 4096;
@@ -108,7 +108,7 @@ impl Intake {
     /// Sets the number of bytes to come. Announced sizes are believed only as far as that many
     /// bytes can contain them.
     pub(in crate::server) fn expect(&mut self, bytes: u64) {
-        self.possible = bytes / LEAST_KEY;
+        self.possible = bytes / MIN_KEY_SIZE;
     }
 
     /// Hands in the next bytes. The previous ones must have been consumed.

@@ -6,7 +6,7 @@
 //! iteration: so clients that change much pay for it, other clients wait for one slice at most, and
 //! copies do not pile up. If the disk or the replicas are slow, serialized bytes pile up instead.
 //! Delaying commands would let a snapshot stop the server, and unlimited growth could need as much
-//! memory as the data again: so there is a limit ([`MOST_WAITING`]), and a snapshot that reaches it
+//! memory as the data again: so there is a limit ([`MAX_WAITING_DIVISOR`]), and a snapshot that reaches it
 //! is aborted.
 
 use std::collections::VecDeque;
@@ -34,26 +34,26 @@ const SLICE: Slice = Slice { bytes: 32 * 1024, keys: 256 };
 const LONG_SLICE: Slice = Slice { bytes: 256 * 1024, keys: 8192 };
 
 /// How many entries may stay put aside from one iteration to the next.
-const ASIDE: usize = 512;
+const MAX_ASIDE: usize = 512;
 
 /// How many entries put aside one iteration writes at most: more than its commands change, unless
 /// they change many at once.
-const MOST_ASIDE: usize = 16 * 1024;
+const MAX_ASIDE_WRITTEN: usize = 16 * 1024;
 
 /// How many bytes entries put aside may hold from one iteration to the next.
-const HELD_ASIDE: usize = 4 << 20;
+const MAX_ASIDE_BYTES: usize = 4 << 20;
 
 /// The limit on what waits for the disk or the replicas because commands changed it: this fraction
 /// (1/n) of the memory of the data...
-const MOST_WAITING: usize = 4;
+const MAX_WAITING_DIVISOR: usize = 4;
 
 /// ...but at least this many bytes, so that a brief delay of the disk does not abort the snapshot of
 /// a small server.
-const LEAST_LIMIT: usize = 16 << 20;
+const MIN_WAITING_LIMIT: usize = 16 << 20;
 
 /// How many slices of a large value one iteration writes at most, while others are put aside after
 /// it.
-const MOST_SLICES: usize = 16;
+const MAX_SLICES: usize = 16;
 
 /// What a snapshot is written for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -236,7 +236,8 @@ impl Server {
         };
         let (began, resume, dirty) = (now.wall, now.mono, self.service.dirty);
         let (ready, waiting, handed) = (VecDeque::new(), 0, false);
-        let most_waiting = (self.service.keyspace.memory() / MOST_WAITING).max(LEAST_LIMIT);
+        let most_waiting =
+            (self.service.keyspace.memory() / MAX_WAITING_DIVISOR).max(MIN_WAITING_LIMIT);
         self.service.persistence.job = Some(Box::new(Job {
             number,
             purpose,
@@ -363,7 +364,8 @@ impl Server {
 
     fn is_much_aside(&self, job: &Job) -> bool {
         !job.image.is_finished()
-            && (self.aside(job) > ASIDE || self.service.keyspace.snapshot_holds_more(HELD_ASIDE))
+            && (self.aside(job) > MAX_ASIDE
+                || self.service.keyspace.snapshot_holds_more(MAX_ASIDE_BYTES))
     }
 
     /// Writes the next slice.
@@ -411,7 +413,7 @@ impl Server {
     /// Serializes entries that were put aside, even if the sink has no room: in that form they need
     /// the least memory.
     fn write_aside(&mut self, now: Now<'_>, job: &mut Job) {
-        let most = self.service.keyspace.snapshot_pending().min(MOST_ASIDE) as u64;
+        let most = self.service.keyspace.snapshot_pending().min(MAX_ASIDE_WRITTEN) as u64;
         let before = job.image.keys;
         while !job.image.is_within_entry() {
             let written = job.image.keys - before;
@@ -419,12 +421,12 @@ impl Server {
                 return;
             }
             // If there are many, only those above the limit.
-            let many = self.aside(job).saturating_sub(ASIDE).max(1) as u64;
+            let many = self.aside(job).saturating_sub(MAX_ASIDE).max(1) as u64;
             self.write_slice(now, job, Slice { keys: many.min(most - written), ..SLICE });
         }
         // Entries wait behind a large value, which therefore is written in few iterations.
-        let much = self.service.keyspace.snapshot_holds_more(HELD_ASIDE);
-        let slices = if much { MOST_SLICES } else { (self.aside(job) / ASIDE).min(MOST_SLICES) };
+        let much = self.service.keyspace.snapshot_holds_more(MAX_ASIDE_BYTES);
+        let slices = if much { MAX_SLICES } else { (self.aside(job) / MAX_ASIDE).min(MAX_SLICES) };
         self.write_slice(now, job, Slice { bytes: SLICE.bytes * slices, ..SLICE });
     }
 

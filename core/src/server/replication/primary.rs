@@ -3,7 +3,7 @@
 use super::backlog::Backlog;
 use crate::machine::Endpoint;
 use crate::server::Server;
-use crate::server::{Client, Standing};
+use crate::server::{Client, CloseState};
 use crate::time::{Duration, Mono, Now};
 
 /// How many bytes of the stream a replica's outbox may hold. The rest stays in the backlog, which
@@ -348,7 +348,7 @@ impl Server {
 
     /// Fills a replica's outbox from the backlog.
     pub(in crate::server) fn fill_outbox(&mut self, now: Now<'_>, client: &mut Client) {
-        if client.standing != Standing::Open {
+        if client.close_state != CloseState::Open {
             return;
         }
         let Some(backlog) = &self.service.replication.backlog else { return };
@@ -386,7 +386,7 @@ impl Server {
                     "RDB transfer completed, rdb only replica ({name}) should be disconnected asap"
                 )
             });
-            client.standing = Standing::Closing;
+            client.close_state = CloseState::AfterReply;
             self.flush(now, client);
             return;
         }

@@ -337,7 +337,7 @@ impl Server {
             let text = "UNBLOCKED force unblock from blocking operation, instance state changed \
                         (master -> replica?)";
             if client.state.blocked.is_some() && self.give_up(now, &mut client, Some(text)) {
-                client.standing = crate::server::Standing::Closing;
+                client.close_state = crate::server::CloseState::AfterReply;
                 self.flush(now, &mut client);
             }
             self.clients.put(client);

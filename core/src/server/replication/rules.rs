@@ -14,7 +14,7 @@ use crate::server::Command;
 use crate::server::Server;
 use crate::server::config::PropagationError;
 use crate::server::propagate::Atomic;
-use crate::server::{Client, Standing};
+use crate::server::{Client, CloseState};
 use crate::store::{ExpireMode, Presence};
 use crate::time::{Duration, Mono, Now, Wall};
 
@@ -98,7 +98,7 @@ impl Server {
             format!("Replica generated a reply to command '{name}', disconnecting it: {text}")
         });
         client.outbox.clear();
-        client.standing = Standing::Closing;
+        client.close_state = CloseState::AfterReply;
     }
 
     /// Logs an error reply to a replica or the primary, which should not happen.

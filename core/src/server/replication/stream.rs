@@ -4,7 +4,7 @@ use super::handshake::Link;
 use crate::machine::{ConnId, Endpoint, LogLevel};
 use crate::resp::request::Limits;
 use crate::server::Server;
-use crate::server::{Client, ReplyMode, Standing};
+use crate::server::{Client, CloseState, ReplyMode};
 use crate::time::Now;
 
 /// How many commands of the primary are executed before other clients are served.
@@ -98,7 +98,7 @@ impl Server {
         let mut requests = core::mem::take(&mut client.requests);
         let limits = Limits { bulk: u64::MAX, unauthenticated: false };
         let mut left = BATCH;
-        while client.standing == Standing::Open
+        while client.close_state == CloseState::Open
             && !client.is_held()
             && !self.holds_all()
             && !self.is_loading_in_place()
@@ -109,7 +109,7 @@ impl Server {
                     let now = self.after_stall(0, now);
                     self.execute(now, client, args);
                     // What could not be executed does not count, and is not forwarded.
-                    if client.standing != Standing::Open && self.stream_is_broken() {
+                    if client.close_state != CloseState::Open && self.stream_is_broken() {
                         break;
                     }
                 }
@@ -125,7 +125,7 @@ impl Server {
             self.carried_out(client, requests.waiting() + bytes.len());
             left -= 1;
         }
-        if client.standing == Standing::Open {
+        if client.close_state == CloseState::Open {
             requests.keep(bytes);
             if left == 0 && requests.waiting() > 0 && !client.pending {
                 client.pending = true;
@@ -192,7 +192,7 @@ impl Server {
     /// is not done at once (`repl-timeout`).
     #[cold]
     pub(in crate::server) fn cannot_follow(&mut self, client: &mut Client, name: &[u8]) {
-        client.standing = Standing::Closing;
+        client.close_state = CloseState::AfterReply;
         let Some(primary) = &mut self.service.replication.primary else { return };
         primary.left_at = Some(self.now.0);
         if let Some(stream) = &mut primary.stream {

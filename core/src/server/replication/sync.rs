@@ -11,7 +11,7 @@ use crate::persist::rdb::{Preamble, ReplicationState, WriteOptions, Writer};
 use crate::resp::reply::Reply;
 use crate::server::persistence::save::Save;
 use crate::server::persistence::snapshot::{Failure, Purpose};
-use crate::server::{Client, Standing};
+use crate::server::{Client, CloseState};
 use crate::server::{DiskWork, Server, VERSION};
 use crate::time::{Duration, Mono, Now};
 
@@ -216,7 +216,7 @@ impl Server {
     fn each_replica(&mut self, stage: Stage, mut visit: impl FnMut(&mut Server, &mut Client)) {
         for slot in self.service.replication.replicas.clone() {
             let Some(mut client) = self.clients.take(slot) else { continue };
-            let open = client.standing == Standing::Open;
+            let open = client.close_state == CloseState::Open;
             if open && client.state.replica.as_deref().is_some_and(|replica| replica.state == stage)
             {
                 visit(self, &mut client);
@@ -307,7 +307,7 @@ impl Server {
             let error = CommandError::text("ERR BGSAVE failed, replication can't continue");
             Reply::new(&mut client.outbox, &mut server.scratch, client.proto)
                 .error(error.as_bytes());
-            client.standing = Standing::Closing;
+            client.close_state = CloseState::AfterReply;
             server.flush(now, client);
         });
         let gone: Vec<u32> = self

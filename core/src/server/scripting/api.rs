@@ -4,7 +4,7 @@ use core::mem;
 
 use limpid_lua::{Lua, Value};
 
-use super::super::{Client, Command, ReplyMode, Server, Standing};
+use super::super::{Client, CloseState, Command, ReplyMode, Server};
 use super::convert;
 use super::eval::sha1_hex;
 use super::functions::Registering;
@@ -327,7 +327,7 @@ impl Server {
         let outbox = mem::take(&mut client.outbox);
         let proto = mem::replace(&mut client.proto, run.proto);
         let replies = mem::replace(&mut client.replies, ReplyMode::On);
-        let standing = mem::replace(&mut client.standing, Standing::Open);
+        let close_state = mem::replace(&mut client.close_state, CloseState::Open);
         let db = mem::replace(&mut client.state.db, run.db);
         let last_command = client.last_command;
         let executing = mem::replace(&mut self.service.executing, true);
@@ -351,7 +351,7 @@ impl Server {
         self.service.scripting.calling = false;
         client.last_command = last_command;
         run.db = mem::replace(&mut client.state.db, db);
-        client.standing = standing;
+        client.close_state = close_state;
         client.replies = replies;
         client.proto = proto;
         let written: Outbox = mem::replace(&mut client.outbox, outbox);

@@ -7,7 +7,7 @@
 //! clients, so large data sets are refused.
 
 use super::super::client::Debugging;
-use super::super::{Client, Config, Facts, Server, Standing};
+use super::super::{Client, CloseState, Config, Facts, Server};
 use crate::command::CommandError;
 use crate::front::Flush;
 use crate::machine::{Input, Machine, Outbox, Output};
@@ -17,7 +17,7 @@ use crate::sorted::SortedMap;
 use crate::time::{Mono, Now};
 
 /// Used memory in bytes above which no copy is made.
-const MOST: u64 = 256 << 20;
+const MAX_MEMORY: u64 = 256 << 20;
 
 /// The copies, by the slot of the client that debugs on each.
 pub(super) type Copies = SortedMap<u32, Box<Server>>;
@@ -36,11 +36,11 @@ impl Server {
                  SYNC, or redis-cli with --ldb-sync-mode",
             ));
         }
-        if self.memory(None).used > MOST {
+        if self.memory(None).used > MAX_MEMORY {
             return Err(CommandError::composed(format!(
                 "ERR More than {} MB are in use, which is too much to be copied. Use SCRIPT DEBUG SYNC, or \
                  redis-cli with --ldb-sync-mode",
-                MOST >> 20
+                MAX_MEMORY >> 20
             )));
         }
         let copy = self.copy_for(client);
@@ -122,9 +122,9 @@ impl Server {
             .clients
             .by_id(client.id)
             .and_then(|slot| copy.clients.get(slot))
-            .is_none_or(|debugging| debugging.standing != Standing::Open)
+            .is_none_or(|debugging| debugging.close_state != CloseState::Open)
         {
-            client.standing = Standing::Closing;
+            client.close_state = CloseState::AfterReply;
         }
     }
 
@@ -144,7 +144,7 @@ impl Server {
             let Some(mut client) = self.clients.take(slot) else { continue };
             copy.handle(now, Input::Wake);
             self.take_from_copy(&mut client, copy);
-            if client.standing == Standing::Closing {
+            if client.close_state == CloseState::AfterReply {
                 self.flush(now, &mut client);
             } else if !client.waiting {
                 self.serve_and_leave(now, &mut client);

@@ -24,10 +24,10 @@ const CONTEXT: i64 = 5;
 /// Lines of context around a breakpoint that has been set.
 const CONTEXT_OF_BREAK: i64 = 1;
 /// Redis's `LDB_BREAKPOINTS_MAX`.
-const MOST_BREAKPOINTS: usize = 64;
+const MAX_BREAKPOINTS: usize = 64;
 /// How many bytes of a value are shown by default, and the minimum for `maxlen`.
 const MAX_LEN: usize = 256;
-const LEAST_MAX_LEN: usize = 60;
+const MIN_MAX_LEN: usize = 60;
 /// How many instructions `eval` may execute, since it cannot be interrupted.
 const EVAL_BUDGET: u64 = 10_000_000;
 
@@ -230,7 +230,7 @@ impl Debugger {
                     true => "Breakpoint removed.",
                     false => "No breakpoint in the specified line.",
                 });
-            } else if self.breakpoints.len() >= MOST_BREAKPOINTS {
+            } else if self.breakpoints.len() >= MAX_BREAKPOINTS {
                 self.say("Too many breakpoints set.");
             } else if line > self.source.len() {
                 self.say("Wrong line number.");
@@ -282,7 +282,7 @@ impl Debugger {
     fn set_max_len(&mut self, len: Option<&[u8]>) {
         if let Some(len) = len {
             let len = parse_i64(len).and_then(|len| usize::try_from(len).ok()).unwrap_or(0);
-            self.max_len = if len == 0 { 0 } else { len.max(LEAST_MAX_LEN) };
+            self.max_len = if len == 0 { 0 } else { len.max(MIN_MAX_LEN) };
             self.hint_given = true;
         }
         let len = self.max_len;

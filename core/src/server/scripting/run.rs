@@ -6,7 +6,7 @@ use limpid_lua::{Failure, Lua, Step, Value};
 
 use super::super::replication::MASTERDOWN;
 use super::super::transactions::Suspended;
-use super::super::{Call, Client, Command, ReplyMode, Server, Standing};
+use super::super::{Call, Client, CloseState, Command, ReplyMode, Server};
 use super::api::REPLICATE_ALL;
 use super::convert;
 use super::debugger::{After, Debugger};
@@ -243,7 +243,7 @@ impl Server {
         let mut reply = call.reply();
         let result = self.end_script(run, progress, lua, &mut reply);
         if debugged {
-            call.client.standing = Standing::Closing;
+            call.client.close_state = CloseState::AfterReply;
         }
         result
     }
@@ -410,8 +410,8 @@ impl Server {
             debugger.detach();
             paused.stopped = false;
         }
-        if client.standing != Standing::Leaving {
-            self.clients.leaving(client);
+        if client.close_state != CloseState::Closing {
+            self.clients.mark_closing(client);
         }
         true
     }
@@ -531,8 +531,8 @@ impl Server {
             self.remove_client(client);
         } else {
             self.serve_and_leave(now, &mut client);
-            if debugged && client.standing == Standing::Open {
-                client.standing = Standing::Closing;
+            if debugged && client.close_state == CloseState::Open {
+                client.close_state = CloseState::AfterReply;
                 self.flush(now, &mut client);
             }
             self.clients.put(client);

@@ -5,7 +5,7 @@ use core::iter;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::{LEAST_CLOSED, MOST_CLOSED, Record};
+use super::{MAX_CLOSED, MIN_CLOSED, Record};
 use crate::cluster::Cluster;
 use crate::command::effects::{Followers, Propagated};
 use crate::command::feed::write_request;
@@ -27,12 +27,12 @@ const WINDOW: usize = 2 << 20;
 /// How many bytes of changes may be buffered, waiting for the snapshot to end or for the target to
 /// receive them. Beyond that, clients write faster than the target can follow, and the migration is
 /// aborted.
-const MOST_CHANGES: usize = 256 << 20;
+const MAX_CHANGES: usize = 256 << 20;
 
 /// Outbox size in bytes at which the slots are closed, so that they are closed only briefly; and the
 /// number of times that the target is asked to catch up before they are closed anyway.
-const FEW_UNSENT: usize = 64 << 10;
-const MOST_ROUNDS: u32 = 20;
+const LOW_UNSENT: usize = 64 << 10;
+const MAX_ROUNDS: u32 = 20;
 
 /// Limits on replies: every request is answered by a single line.
 const LIMITS: Limits = Limits { depth: 1, string: 4096, elements: 16, line: 4096 };
@@ -205,7 +205,7 @@ impl Server {
     /// How long slots stay closed.
     fn closed_time(&self) -> Duration {
         let timeout = Duration::from_millis(self.config.settings().cluster.node_timeout);
-        timeout.clamp(LEAST_CLOSED, MOST_CLOSED)
+        timeout.clamp(MIN_CLOSED, MAX_CLOSED)
     }
 
     fn export_becomes(&mut self, now: Now<'_>, stage: Stage, within: Duration) {
@@ -397,7 +397,7 @@ impl Server {
     fn caught_up(&mut self, now: Now<'_>) {
         let Some(export) = self.export() else { return };
         export.rounds += 1;
-        if export.unsent() > FEW_UNSENT && export.rounds < MOST_ROUNDS {
+        if export.unsent() > LOW_UNSENT && export.rounds < MAX_ROUNDS {
             return self.ask_to_catch_up(now);
         }
         let patience = self.export_patience();
@@ -524,7 +524,7 @@ impl Server {
             self.tell_target(&bytes);
             self.export().map_or(0, |export| export.unsent())
         };
-        if waiting > MOST_CHANGES {
+        if waiting > MAX_CHANGES {
             let why = "more is written than the target takes";
             self.end_export(now, Some(why.to_owned()));
         }

@@ -16,7 +16,7 @@ use crate::time::{Duration, Mono, Now};
 const CHANNEL: &[u8] = b"__limpid__:slots";
 
 /// How often it does so.
-const TOLD_EVERY: Duration = Duration::from_millis(1_000);
+const ANNOUNCE_EVERY: Duration = Duration::from_millis(1_000);
 
 /// A migration of slots to this node.
 #[derive(Clone, Debug)]
@@ -298,7 +298,8 @@ impl Server {
                 self.cut_off(slot);
             }
         }
-        let due = |import: &Import| import.told.is_none_or(|told| now.mono >= told + TOLD_EVERY);
+        let due =
+            |import: &Import| import.told.is_none_or(|told| now.mono >= told + ANNOUNCE_EVERY);
         if self.imports().iter().any(due) {
             self.tell_replicas_of_imports();
             let Some(node) = &mut self.service.cluster else { return };

@@ -76,8 +76,8 @@ use crate::time::{Duration, Wall};
 const REMEMBERED: usize = 64;
 
 /// How long slots stay closed at most: the node timeout, clamped to these bounds.
-const LEAST_CLOSED: Duration = Duration::from_millis(1_000);
-const MOST_CLOSED: Duration = Duration::from_millis(5_000);
+const MIN_CLOSED: Duration = Duration::from_millis(1_000);
+const MAX_CLOSED: Duration = Duration::from_millis(5_000);
 
 /// The migrations of slots from and to this node.
 #[derive(Clone, Debug, Default)]
