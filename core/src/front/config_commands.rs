@@ -154,7 +154,7 @@ fn set<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), C
     if let Some(path) = directory {
         front.change_directory(Change { waits: "dir", ..change }, path);
         call.client.waiting = true;
-    } else if listens_elsewhere && front.listen_elsewhere(&change)
+    } else if listens_elsewhere && front.replace_listeners(&change)
         || S::config_set(front, call.now, change)
     {
         call.client.waiting = true;
@@ -289,12 +289,16 @@ impl<S: Service> Front<S> {
             change.directory = Some(core::mem::replace(&mut self.directory, directory));
             S::directory_changes(self, true);
         }
-        self.place_changed(now, change, result.map(drop).map_err(|error| error.message));
+        self.listeners_or_directory_changed(
+            now,
+            change,
+            result.map(drop).map_err(|error| error.message),
+        );
     }
 
     /// The listeners or the directory of a change are in place, or that failed. The service's part
     /// comes next.
-    pub(crate) fn place_changed(
+    pub(crate) fn listeners_or_directory_changed(
         &mut self,
         now: Now<'_>,
         change: Change<S::Schema>,
@@ -372,7 +376,7 @@ impl<S: Service> Front<S> {
         if let Some(path) = change.directory.clone() {
             self.change_directory(Change { waits: "dir", ..undoing }, path);
         } else if self.relisten.is_none() && listens_elsewhere::<S>(&undoing.old, &undoing.new) {
-            self.listen_elsewhere(&Change { waits: "port", ..undoing });
+            self.replace_listeners(&Change { waits: "port", ..undoing });
         }
     }
 }

@@ -16,7 +16,7 @@ impl<S: Service> Front<S> {
     /// steps one by one.
     pub(crate) fn cron(&mut self, now: Now<'_>) {
         self.stats.sample(now.mono);
-        self.take_turns(now);
+        self.serve_pending(now);
         self.end_pause_if_due(now);
         self.deliver_queued_for_others(now);
         self.watch_clients(now);
@@ -25,7 +25,7 @@ impl<S: Service> Front<S> {
 
     /// When [`Front::cron`] has something to do next.
     pub(crate) fn cron_wake(&self) -> Option<Mono> {
-        if self.has_turns() {
+        if self.has_pending_requests() {
             return Some(self.now.0);
         }
         earliest([self.clients_due, self.pause.until()])
@@ -33,19 +33,19 @@ impl<S: Service> Front<S> {
 
     /// Whether a client with further requests waits to be served.
     #[inline]
-    pub(crate) fn has_turns(&self) -> bool {
+    pub(crate) fn has_pending_requests(&self) -> bool {
         !self.pending.is_empty() && !S::holds_all(self)
     }
 
     /// Continues serving clients that had more requests than one event-loop iteration executes.
     #[inline]
-    pub(crate) fn take_turns(&mut self, now: Now<'_>) {
-        if self.has_turns() {
-            self.take_turns_now(now);
+    pub(crate) fn serve_pending(&mut self, now: Now<'_>) {
+        if self.has_pending_requests() {
+            self.serve_pending_now(now);
         }
     }
 
-    fn take_turns_now(&mut self, now: Now<'_>) {
+    fn serve_pending_now(&mut self, now: Now<'_>) {
         for _ in 0..TURNS.min(self.pending.len()) {
             let Some(slot) = self.pending.pop_front() else { return };
             let Some(mut client) = self.clients.take(slot) else { continue };

@@ -146,7 +146,7 @@ impl<S: Service> Front<S> {
 
     /// Replaces the listeners after a configuration change. Those that both configurations have
     /// stay open. False if there is nothing to wait for.
-    pub(crate) fn listen_elsewhere(&mut self, change: &Change<S::Schema>) -> bool {
+    pub(crate) fn replace_listeners(&mut self, change: &Change<S::Schema>) -> bool {
         // The addresses have been checked before.
         let mut wanted = self.wanted_listeners().unwrap_or_default();
         for listener in self.listeners.all.values_mut() {
@@ -198,7 +198,7 @@ impl<S: Service> Front<S> {
         } else {
             Ok(())
         };
-        self.place_changed(now, change, result);
+        self.listeners_or_directory_changed(now, change, result);
     }
 
     pub(crate) fn listening(

@@ -29,7 +29,7 @@ impl<S: Service> Front<S> {
         if command.meta.has(flag::SKIP_MONITOR) || command.meta.has(flag::ADMIN) {
             return;
         }
-        self.tell_monitors(now, client, command, args);
+        self.send_to_monitors(now, client, command, args);
     }
 
     /// Sends a command that runs a script to the clients in MONITOR, before the commands that it
@@ -42,12 +42,12 @@ impl<S: Service> Front<S> {
         args: Args<'_>,
     ) {
         if command.meta.has(flag::SKIP_MONITOR) {
-            self.tell_monitors(now, client, command, args);
+            self.send_to_monitors(now, client, command, args);
         }
     }
 
     /// Sends a command to the clients in MONITOR, whatever its flags.
-    fn tell_monitors(
+    fn send_to_monitors(
         &mut self,
         now: Now<'_>,
         client: &mut Client<S>,

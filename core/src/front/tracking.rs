@@ -269,12 +269,12 @@ impl<S: Service> Front<S> {
         let at_work = current.as_deref().map_or(0, |client| client.id);
         self.tracking.note_change(key, if by_itself { 0 } else { at_work });
         if let Some(clients) = self.tracking.keys.remove(key) {
-            self.tell_readers(now, &mut current, key, &clients);
+            self.invalidate_readers(now, &mut current, key, &clients);
         }
     }
 
     /// Sends invalidations to clients that have read a key.
-    fn tell_readers(
+    fn invalidate_readers(
         &mut self,
         now: Now<'_>,
         current: &mut Option<&mut Client<S>>,
@@ -292,7 +292,7 @@ impl<S: Service> Front<S> {
             if tracking.is_some_and(|t| t.is_broadcast() || t.noloop && own) {
                 continue;
             }
-            self.tell_tracker(now, current, slot, &keys);
+            self.send_invalidation(now, current, slot, &keys);
         }
     }
 
@@ -301,13 +301,13 @@ impl<S: Service> Front<S> {
         self.tracking.keys.clear();
         let slots: Vec<u32> = self.tracking.clients.iter().map(|&(_, slot)| slot as u32).collect();
         for slot in slots {
-            self.tell_tracker(now, &mut current, slot, &[]);
+            self.send_invalidation(now, &mut current, slot, &[]);
         }
     }
 
     /// Sends an invalidation of a list of keys, empty for all keys, to a tracking client or to its
     /// redirection target.
-    fn tell_tracker(
+    fn send_invalidation(
         &mut self,
         now: Now<'_>,
         current: &mut Option<&mut Client<S>>,
@@ -354,7 +354,7 @@ impl<S: Service> Front<S> {
         if !self.tracking.queued.is_empty() {
             for (slot, keys) in core::mem::take(&mut self.tracking.queued) {
                 if self.clients.get(slot).is_some() {
-                    self.tell_tracker(now, &mut None, slot, &keys);
+                    self.send_invalidation(now, &mut None, slot, &keys);
                 }
             }
         }
@@ -379,11 +379,11 @@ impl<S: Service> Front<S> {
                 let Some(slot) = self.clients.by_id(id) else { continue };
                 let client = self.clients.get(slot).and_then(|client| client.tracking.as_deref());
                 match client.is_some_and(|tracking| tracking.noloop) {
-                    false => self.tell_tracker(now, &mut None, slot, &all),
+                    false => self.send_invalidation(now, &mut None, slot, &all),
                     true => {
                         let keys = keys_changed(&changed, Some(id));
                         if !keys.is_empty() {
-                            self.tell_tracker(now, &mut None, slot, &keys);
+                            self.send_invalidation(now, &mut None, slot, &keys);
                         }
                     }
                 }
@@ -406,7 +406,7 @@ impl<S: Service> Front<S> {
             }
             let random = self.rng.u64();
             let Some(forgotten) = self.tracking.keys.remove_any(random) else { break };
-            self.tell_readers(now, &mut current, &forgotten.key, &forgotten.clients);
+            self.invalidate_readers(now, &mut current, &forgotten.key, &forgotten.clients);
         }
     }
 }

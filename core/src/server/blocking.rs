@@ -327,7 +327,7 @@ impl Server {
 
     /// Unblocks the clients whose timeout has expired.
     #[inline]
-    pub(super) fn end_waits(&mut self, now: Now<'_>) {
+    pub(super) fn time_out_blocked(&mut self, now: Now<'_>) {
         while let Some(&(at, slot)) = self.service.waiting.deadlines.first() {
             if at > now.mono.0 {
                 return;

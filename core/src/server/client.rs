@@ -68,7 +68,7 @@ impl ClientState for ServerClient {
     fn kind(&self) -> ClientKind {
         match &self.replica {
             _ if self.from_primary => ClientKind::Primary,
-            Some(replica) if replica.is_known() => ClientKind::Replica,
+            Some(replica) if replica.is_registered() => ClientKind::Replica,
             _ if self.imports => ClientKind::Source,
             _ => ClientKind::Normal,
         }

@@ -36,11 +36,11 @@ impl Server {
         if self.script_is_paused() {
             self.script_cron(now);
             if self.script_is_paused() {
-                self.take_turns(now);
+                self.serve_pending(now);
                 return self.aof_cron(now);
             }
         }
-        self.take_turns(now);
+        self.serve_pending(now);
         self.end_pause_if_due(now);
         self.replicate(now);
         self.aof_cron(now);
@@ -57,11 +57,11 @@ impl Server {
         if self.service.keyspace.free_waits() {
             self.service.keyspace.free_step(SLICE);
         }
-        if self.service.eviction.going_on {
+        if self.service.eviction.incomplete {
             self.make_room(now, None);
         }
         self.check_save_points(now);
-        self.end_waits(now);
+        self.time_out_blocked(now);
         if self.service.waiting.has_ready() {
             self.serve_waiting(now);
         }
@@ -84,7 +84,7 @@ impl Server {
         if let Some(at) = self.migration_wake() {
             return earliest([background, Some(at)]);
         }
-        let clients_wait = self.has_turns();
+        let clients_wait = self.has_pending_requests();
         if let Some(at) = self.script_wake() {
             let turns = clients_wait.then_some(self.now.0);
             return earliest([background, Some(at), turns]);
@@ -96,7 +96,7 @@ impl Server {
         if clients_wait
             || self.service.keyspace.free_waits()
             || self.service.waiting.has_ready()
-            || self.service.eviction.going_on
+            || self.service.eviction.incomplete
             || self.tracking.exceeds(self.config.settings().tracking_table_max_keys)
         {
             return Some(self.now.0);

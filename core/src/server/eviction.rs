@@ -31,7 +31,7 @@ pub(super) struct Eviction {
     /// Memory of clients in bytes, and when it was computed.
     clients: (usize, Option<Mono>),
     /// Whether memory still exceeds the limit, and there are keys to evict.
-    pub(super) going_on: bool,
+    pub(super) incomplete: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -95,7 +95,7 @@ impl Server {
     /// Evicts keys until memory is within its limit, or for one slice. Returns whether it is, or
     /// will be.
     pub(super) fn make_room(&mut self, now: Now<'_>, client: Option<&mut Client>) -> bool {
-        self.service.eviction.going_on = false;
+        self.service.eviction.incomplete = false;
         let limit = self.config.settings().maxmemory;
         // A replica leaves eviction to its primary.
         if self.service.replication.is_replica() && self.config.settings().replica_ignore_maxmemory
@@ -132,8 +132,8 @@ impl Server {
             }
         }
         self.note_latency("eviction-cycle", now.nanos().saturating_sub(began));
-        let any_left = !fits && self.choose_again();
-        self.service.eviction.going_on = any_left;
+        let any_left = !fits && self.has_evictable_key();
+        self.service.eviction.incomplete = any_left;
         self.after_effects(now, client);
         self.propagate_as(Atomic::No);
         fits || any_left
@@ -219,7 +219,7 @@ impl Server {
     }
 
     /// Whether there is a key to evict, without evicting it.
-    fn choose_again(&mut self) -> bool {
+    fn has_evictable_key(&mut self) -> bool {
         match self.choose() {
             Some(candidate) => {
                 self.service.eviction.pool.push(candidate);
@@ -250,9 +250,9 @@ impl Server {
         match policy {
             Policy::NoEviction => None,
             Policy::VolatileRandom | Policy::AllkeysRandom => self.any(&databases, volatile),
-            Policy::VolatileTtl => self.first_to_expire(&databases),
+            Policy::VolatileTtl => self.sample_ttl(&databases),
             Policy::VolatileLru | Policy::VolatileLfu | Policy::AllkeysLru | Policy::AllkeysLfu => {
-                self.least_used(&databases, volatile, policy.is_lfu())
+                self.sample_by_score(&databases, volatile, policy.is_lfu())
             }
         }
     }
@@ -269,7 +269,7 @@ impl Server {
         found
     }
 
-    fn first_to_expire(&mut self, databases: &[usize]) -> Option<Candidate> {
+    fn sample_ttl(&mut self, databases: &[usize]) -> Option<Candidate> {
         let mut first: Option<Candidate> = None;
         for &db in databases {
             let db_mut = self.service.keyspace.db(db);
@@ -283,7 +283,12 @@ impl Server {
     }
 
     /// The best of a few samples of each database and the pool.
-    fn least_used(&mut self, databases: &[usize], volatile: bool, lfu: bool) -> Option<Candidate> {
+    fn sample_by_score(
+        &mut self,
+        databases: &[usize],
+        volatile: bool,
+        lfu: bool,
+    ) -> Option<Candidate> {
         let settings = self.config.settings();
         let decay = u32::try_from(settings.data.lfu_decay_time).unwrap_or(u32::MAX);
         let samples = settings.maxmemory_samples;

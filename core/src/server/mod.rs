@@ -204,7 +204,7 @@ impl Server {
                 schedule: cron::Schedule::default(),
             }
         });
-        server.take_role();
+        server.apply_configured_role();
         server
     }
 

@@ -202,7 +202,7 @@ impl Service for Redis {
         args: Args<'_>,
         obstacles: Obstacles,
     ) -> bool {
-        if !obstacles.is_empty() && server.debugs(client) {
+        if !obstacles.is_empty() && server.is_debugging(client) {
             server.debug(now, client, args);
             return true;
         }
@@ -273,7 +273,7 @@ impl Service for Redis {
             }
             return server.publish_in_cluster(now, args);
         }
-        server.tell_replicas(client.state.db, args);
+        server.propagate_to_replicas(client.state.db, args);
     }
 
     fn tracking_changed(server: &mut Server) {
@@ -293,7 +293,7 @@ impl Service for Redis {
         if !server.outputs.is_empty() {
             return false;
         }
-        if server.service.aof.has_news() {
+        if server.service.aof.has_unwritten() {
             // All inputs have been handled: their writes are appended at once, before any reply is
             // sent.
             server.drive_log();
@@ -461,7 +461,7 @@ impl Server {
         self.followers_changed();
         self.aof_settings_changed();
         self.service.eviction.forget();
-        self.service.eviction.going_on = self.config.settings().maxmemory > 0;
+        self.service.eviction.incomplete = self.config.settings().maxmemory > 0;
         self.client_limit_changed();
         self.replication_config_changed();
         self.delays_changed();

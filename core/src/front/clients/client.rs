@@ -244,7 +244,7 @@ impl<S: Service> Client<S> {
     }
 
     /// Gives the client the permissions of the program itself, as the primary has them.
-    pub fn trust(&mut self) {
+    pub fn grant_everything(&mut self) {
         self.user = None;
         self.authenticated = true;
         self.unrestricted = true;

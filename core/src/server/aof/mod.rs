@@ -106,8 +106,8 @@ pub(super) enum Step {
 impl Aof {
     /// Whether there are commands that have not been handed to the disk.
     #[inline]
-    pub(super) fn has_news(&self) -> bool {
-        self.log.has_news()
+    pub(super) fn has_unwritten(&self) -> bool {
+        self.log.has_unwritten()
     }
 
     fn is_starting(&self) -> bool {

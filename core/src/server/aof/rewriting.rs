@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::rewrite::{Action, Asked, Context, Event, Step, manifest_failure, open_anew};
+use super::rewrite::{Action, Asked, Context, Event, Step, create_file, manifest_failure};
 use super::{Server, State, Step as AofStep};
 use crate::command::meta::flag;
 use crate::command::{CommandError, Group, Row};
@@ -146,8 +146,8 @@ impl Server {
     }
 
     /// The operation that creates a new file for commands; an existing one is deleted first.
-    pub(super) fn open_anew(&mut self, file: FileId, path: &str) -> DiskOp {
-        let [remove, open] = open_anew(file, path);
+    pub(super) fn create_file(&mut self, file: FileId, path: &str) -> DiskOp {
+        let [remove, open] = create_file(file, path);
         self.disk_op(remove, DiskWork::Nothing);
         open
     }

@@ -111,7 +111,7 @@ impl Server {
     ) {
         match step {
             Step::Manifest { after } => self.manifest_read(now, after, result),
-            Step::OldFile { file, after } => self.old_file_sought(now, file, after, result),
+            Step::OldFile { file, after } => self.old_file_checked(now, file, after, result),
             Step::MovedFile { file, after } => match result {
                 Ok(_) => {
                     self.disk_op(DiskOp::Close { file }, DiskWork::Nothing);
@@ -193,7 +193,7 @@ impl Server {
         self.start_op(open, Step::OldFile { file, after });
     }
 
-    fn old_file_sought(
+    fn old_file_checked(
         &mut self,
         now: Now<'_>,
         file: FileId,
@@ -350,7 +350,7 @@ impl Server {
         };
         let (file, path) = (self.next_file(), self.aof_path(&name));
         let open = match new {
-            true => self.open_anew(file, &path),
+            true => self.create_file(file, &path),
             false => DiskOp::Open { file, path, mode: OpenMode::Append },
         };
         self.start_op(open, Step::Incr { file, manifest, name, new });

@@ -88,7 +88,7 @@ impl Server {
         self.abort_switch(now);
         let before = core::mem::replace(&mut self.service.aof.state, State::Off);
         let temporary = before == State::WaitRewrite && self.service.aof.log.is_open();
-        self.retire_log();
+        self.close_log_in_background();
         if temporary {
             // There is no base for it to follow.
             self.remove_temporary_incr(now);

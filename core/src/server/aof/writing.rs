@@ -139,7 +139,7 @@ impl Log {
 
     /// Whether there are commands that have not been handed to the disk.
     #[inline]
-    pub(super) fn has_news(&self) -> bool {
+    pub(super) fn has_unwritten(&self) -> bool {
         !self.buffer.is_empty()
     }
 
@@ -545,7 +545,7 @@ impl Server {
     }
 
     /// Writes everything that is buffered, fsyncs and closes the file, all in the background.
-    pub(super) fn retire_log(&mut self) {
+    pub(super) fn close_log_in_background(&mut self) {
         let (torn, len) = (self.service.aof.log.failure.torn, self.service.aof.log.size);
         let Some((file, left)) = self.service.aof.log.give_up() else { return };
         if torn {

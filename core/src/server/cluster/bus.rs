@@ -239,7 +239,7 @@ impl Server {
     }
 
     fn cluster_local(&self, now: Now<'_>) -> Local {
-        let silent = self.primary_silence(now.mono);
+        let silent = self.time_since_primary(now.mono);
         // Until a copy of the data has been loaded there is nothing to read from or fail over to;
         // the offset 0 tells other nodes so.
         let offset = if self.replication_syncs() { 0 } else { self.stream_offset() };
@@ -500,7 +500,7 @@ impl Server {
             node.dropping.insert(slot);
         }
         while self.service.cluster.as_ref().is_some_and(|node| node.dropping.contains(slot)) {
-            self.drop_some(now, slot);
+            self.drop_keys_in_slot(now, slot);
         }
     }
 
@@ -508,12 +508,12 @@ impl Server {
     fn drop_lost_keys(&mut self, now: Now<'_>) {
         let slot = self.service.cluster.as_ref().and_then(|node| node.dropping.iter().next());
         if let Some(slot) = slot {
-            self.drop_some(now, slot);
+            self.drop_keys_in_slot(now, slot);
         }
     }
 
     /// Deletes some keys in a slot that another node owns now.
-    fn drop_some(&mut self, now: Now<'_>, slot: Slot) {
+    fn drop_keys_in_slot(&mut self, now: Now<'_>, slot: Slot) {
         let Some(node) = &mut self.service.cluster else { return };
         if node.state.as_ref().is_some_and(|state| state.owns(slot) || state.is_replica()) {
             // The slot has come back, or the data comes from a primary.

@@ -94,7 +94,7 @@ impl MigrateConn {
     }
 
     /// Whether everything has been sent.
-    fn has_said_all(&self, keys: usize) -> bool {
+    fn has_sent_all(&self, keys: usize) -> bool {
         self.greeted && self.next >= keys && !self.making && self.payload.is_none()
     }
 }
@@ -203,7 +203,7 @@ impl Server {
                 self.end_migration(now, at_work, Err(CommandError::text(text)));
             }
             CloseReason::Protocol(_)
-                if all_answered && at_work.target.has_said_all(at_work.keys.len()) =>
+                if all_answered && at_work.target.has_sent_all(at_work.keys.len()) =>
             {
                 // Surplus replies do not matter to the keys.
                 self.service.migration.at_work = Some(at_work);
@@ -250,7 +250,7 @@ impl Server {
         self.send_requests(now, &mut at_work);
         let target = &at_work.target;
         let pending = self.service.migration.sockets.pending(target.conn);
-        if target.has_said_all(at_work.keys.len()) && pending == 0 {
+        if target.has_sent_all(at_work.keys.len()) && pending == 0 {
             let (conn, db) = (target.conn, at_work.options.db);
             self.service.migration.sockets.used(conn, now.mono);
             if let Some(socket) = self.service.migration.sockets.get(conn) {
@@ -322,7 +322,7 @@ impl Server {
             self.service.migration.at_work = Some(at_work);
             return;
         }
-        let unsaid = unsent || !target.has_said_all(at_work.keys.len());
+        let unsaid = unsent || !target.has_sent_all(at_work.keys.len());
         let error = match &target.refusal {
             Some(text) => refused(text),
             None if unsaid => CommandError::text(WRITING),

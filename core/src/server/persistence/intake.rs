@@ -50,7 +50,7 @@ pub(in crate::server) struct Intake {
     bytes: Vec<u8>,
     fed: usize,
     /// Whether the parser has consumed everything and needs more.
-    starved: bool,
+    needs_input: bool,
     db: u64,
     /// Announced keys for which room has to be allocated.
     coming: usize,
@@ -88,7 +88,7 @@ impl Intake {
             options,
             bytes: Vec::new(),
             fed: 0,
-            starved: true,
+            needs_input: true,
             db: 0,
             coming: 0,
             possible: 0,
@@ -116,12 +116,12 @@ impl Intake {
         debug_assert!(!self.has_bytes());
         self.bytes = bytes;
         self.fed = 0;
-        self.starved = false;
+        self.needs_input = false;
     }
 
     /// Whether not all bytes have been consumed.
     pub(in crate::server) fn has_bytes(&self) -> bool {
-        !self.starved
+        !self.needs_input
     }
 
     /// Loads about `budget` bytes, but no more than `keys` keys. Returns the number of keys.
@@ -151,7 +151,7 @@ impl Intake {
             match record {
                 Some(record) => taken += usize::from(self.record(keyspace, record)?),
                 None if self.fed >= self.bytes.len() => {
-                    self.starved = true;
+                    self.needs_input = true;
                     break;
                 }
                 None => {

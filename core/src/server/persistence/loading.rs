@@ -178,7 +178,7 @@ impl Server {
             if loading.holds {
                 self.release_all();
             }
-            self.service.eviction.going_on = self.config.settings().maxmemory > 0;
+            self.service.eviction.incomplete = self.config.settings().maxmemory > 0;
         }
     }
 
@@ -362,7 +362,7 @@ impl Server {
             self.service.persistence.libraries.clone_from(&load.intake.libraries);
         }
         match load.after {
-            After::Start => self.started_with(now, &load, result),
+            After::Start => self.load_at_start_ended(now, &load, result),
             After::Reload { client } => self.reloaded(now, client, &load, result),
             After::FullSync => {
                 let result = result.map(|()| load.intake.position.clone());
@@ -371,7 +371,12 @@ impl Server {
         }
     }
 
-    fn started_with(&mut self, now: Now<'_>, load: &RdbLoad, result: Result<(), LoadFailure>) {
+    fn load_at_start_ended(
+        &mut self,
+        now: Now<'_>,
+        load: &RdbLoad,
+        result: Result<(), LoadFailure>,
+    ) {
         match result {
             Ok(()) => {
                 let seconds = now.mono.since(load.began).as_secs_f64();

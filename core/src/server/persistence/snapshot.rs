@@ -220,7 +220,7 @@ impl Server {
         };
         let sink = match &purpose {
             Purpose::Save(_) => {
-                self.dump_taken_by_save();
+                self.dump_replaced_by_save();
                 let path = self.config.settings().dbfilename.clone();
                 let temporary = format!("temp-{}.rdb", self.facts.pid);
                 let incremental = self.config.settings().rdb_save_incremental_fsync;
@@ -328,7 +328,7 @@ impl Server {
     /// When to continue: now if the sink has room, or if too many entries are put aside.
     pub(super) fn snapshot_wake(&self) -> Option<Mono> {
         let job = self.snapshot().filter(|job| !job.handed)?;
-        if job.resume <= self.now.0 && self.is_much_aside(job) {
+        if job.resume <= self.now.0 && self.has_too_much_aside(job) {
             return Some(self.now.0);
         }
         (self.room_for(job) > 0).then(|| job.resume.max(self.now.0))
@@ -362,7 +362,7 @@ impl Server {
         self.service.keyspace.snapshot_pending() + job.image.waiting()
     }
 
-    fn is_much_aside(&self, job: &Job) -> bool {
+    fn has_too_much_aside(&self, job: &Job) -> bool {
         !job.image.is_finished()
             && (self.aside(job) > MAX_ASIDE
                 || self.service.keyspace.snapshot_holds_more(MAX_ASIDE_BYTES))
@@ -372,7 +372,7 @@ impl Server {
     pub(super) fn snapshot_slice(&mut self, now: Now<'_>) {
         let Some(mut job) = self.service.persistence.job.take() else { return };
         if job.resume <= now.mono && !job.image.is_finished() {
-            if self.is_much_aside(&job) {
+            if self.has_too_much_aside(&job) {
                 self.write_aside(now, &mut job);
             }
             if job.ready.is_empty() && self.room_for(&job) > 0 {
@@ -417,7 +417,7 @@ impl Server {
         let before = job.image.keys;
         while !job.image.is_within_entry() {
             let written = job.image.keys - before;
-            if written >= most || !self.is_much_aside(job) || job.resume > now.mono {
+            if written >= most || !self.has_too_much_aside(job) || job.resume > now.mono {
                 return;
             }
             // If there are many, only those above the limit.

@@ -48,7 +48,7 @@ impl Server {
             || replication.failover.is_some();
         let next = if waits { schedule.next } else { self.backlog_ends() };
         let sync = if waits { self.sync_due() } else { None };
-        earliest([next, until, unpause, sync, self.own_keys_due()])
+        earliest([next, until, unpause, sync, self.next_own_expiry()])
     }
 
     /// When the backlog is freed because there are no replicas (`repl-backlog-ttl`).

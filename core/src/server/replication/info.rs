@@ -14,7 +14,7 @@ impl Server {
         self.primary_fields(text);
         text.field("connected_slaves", replication.replicas.len());
         if settings.min_replicas_to_write > 0 && settings.min_replicas_max_lag > 0 {
-            text.field("min_slaves_good_slaves", self.good_replicas(self.now.0));
+            text.field("min_slaves_good_slaves", self.replicas_within_lag(self.now.0));
         }
         let told = self.all_replicas().filter(|(_, replica)| !replica.state.name().is_empty());
         for (number, (client, replica)) in told.enumerate() {

@@ -110,7 +110,7 @@ impl Server {
             });
             self.abandon_link(now, true);
         }
-        if self.config.settings().rdb_del_sync_files && self.keeps_nothing() {
+        if self.config.settings().rdb_del_sync_files && self.persists_nothing() {
             self.notice(|| {
                 "Removing the RDB file obtained from the master. This replica has persistence \
                  disabled"

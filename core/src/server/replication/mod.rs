@@ -275,7 +275,11 @@ impl Server {
     }
 
     /// Propagates a command to the replicas only, not to the append-only file.
-    pub(super) fn tell_replicas(&mut self, db: usize, args: crate::resp::request::Args<'_>) {
+    pub(super) fn propagate_to_replicas(
+        &mut self,
+        db: usize,
+        args: crate::resp::request::Args<'_>,
+    ) {
         if self.replicas_follow() {
             self.service.effects.for_replicas(db, args);
         }
@@ -365,7 +369,7 @@ impl Server {
         if core::mem::take(&mut self.service.replication.acked) {
             self.update_failover(now);
             self.serve_acks(now);
-            self.tell_awaiting_sources(now);
+            self.answer_awaiting_sources(now);
         }
         if core::mem::take(&mut self.service.replication.arrived) {
             self.begin_sync(now);

@@ -160,7 +160,7 @@ impl Replica {
 impl Replica {
     /// Whether it has done more than the handshake.
     #[inline]
-    pub(in crate::server) fn is_known(&self) -> bool {
+    pub(in crate::server) fn is_registered(&self) -> bool {
         self.state != State::Handshake
     }
 }
@@ -219,7 +219,7 @@ impl Server {
     }
 
     /// Number of replicas whose lag is within `min-replicas-max-lag`.
-    pub(in crate::server) fn good_replicas(&self, now: Mono) -> u64 {
+    pub(in crate::server) fn replicas_within_lag(&self, now: Mono) -> u64 {
         let most = self.config.settings().min_replicas_max_lag;
         let good = |replica: &Replica| {
             replica.state == State::Online && now.since(replica.acked_at).as_secs() <= most
@@ -229,7 +229,7 @@ impl Server {
 
     /// Whether all replicas that are not lagging have acknowledged an offset; true if there are
     /// none.
-    pub(in crate::server) fn good_replicas_have(&self, now: Mono, offset: i64) -> bool {
+    pub(in crate::server) fn replicas_within_lag_have(&self, now: Mono, offset: i64) -> bool {
         let most = self.config.settings().min_replicas_max_lag;
         let lags = |replica: &Replica| {
             replica.state == State::Online

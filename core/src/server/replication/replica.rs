@@ -123,7 +123,7 @@ impl Server {
     }
 
     /// Takes the role in the configuration. The connection is made when the server is ready.
-    pub(in crate::server) fn take_role(&mut self) {
+    pub(in crate::server) fn apply_configured_role(&mut self) {
         let configured = self.config.settings().replicaof.clone();
         if let Some((host, port)) = configured {
             self.service.replication.primary = Some(Primary::new(&host, port));
@@ -347,7 +347,7 @@ impl Server {
 
 impl Server {
     /// Time since the primary last sent anything; `None` if it never did, or there is none.
-    pub(in crate::server) fn primary_silence(&self, now: Mono) -> Option<Duration> {
+    pub(in crate::server) fn time_since_primary(&self, now: Mono) -> Option<Duration> {
         let primary = self.service.replication.primary.as_ref()?;
         let stream = primary.stream.as_ref().and_then(|stream| self.clients.get(stream.slot));
         let since = stream.map(|client| client.last_heard).or(primary.down_since)?;

@@ -80,7 +80,7 @@ impl Server {
         } else if writes
             && settings.min_replicas_to_write > 0
             && settings.min_replicas_max_lag > 0
-            && self.good_replicas(now) < settings.min_replicas_to_write
+            && self.replicas_within_lag(now) < settings.min_replicas_to_write
         {
             return Some(CommandError::text("NOREPLICAS Not enough good replicas to write."));
         }
@@ -210,7 +210,7 @@ impl Server {
     }
 
     /// When the next of those keys expires.
-    pub(super) fn own_keys_due(&self) -> Option<Mono> {
+    pub(super) fn next_own_expiry(&self) -> Option<Mono> {
         let (at, ..) = self.service.replication.own_keys.by_time.first()?;
         let (mono, wall) = self.now;
         let wait = Wall::from_millis(at.saturating_add(1)).0.saturating_sub(wall.0);

@@ -42,7 +42,7 @@ impl Server {
         let id = self.clients.next_id();
         let local = link.local.unwrap_or_else(|| Endpoint::Unix(String::new()));
         let mut client = Box::new(Client::new(id, link.conn, link.peer, local, now.mono));
-        client.trust();
+        client.grant_everything();
         client.state.from_primary = true;
         client.replies = ReplyMode::Off;
         client.state.db = cached.db as usize;

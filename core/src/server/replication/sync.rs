@@ -516,7 +516,7 @@ impl Server {
     }
 
     /// Whether the server persists nothing.
-    pub(super) fn keeps_nothing(&self) -> bool {
+    pub(super) fn persists_nothing(&self) -> bool {
         let settings = self.config.settings();
         settings.save.is_empty() && !settings.appendonly
     }
@@ -532,7 +532,7 @@ impl Server {
             stages.contains(&replica.state)
         };
         if self.service.replication.sync.file_is_for_replicas
-            && self.keeps_nothing()
+            && self.persists_nothing()
             && !self.all_replicas().any(|(_, replica)| busy(replica))
         {
             self.service.replication.sync.file_is_for_replicas = false;

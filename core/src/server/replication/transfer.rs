@@ -299,7 +299,7 @@ impl Server {
                 let (from, to) = (path_in(elsewhere, path), path_in(elsewhere, &dbfilename));
                 let file = *file;
                 *place = Place::Dump;
-                self.clear_way_for_dump(now);
+                self.cancel_saves_for_dump(now);
                 self.transfer_op(DiskOp::Close { file }, Work::Nothing);
                 self.transfer_op(DiskOp::Rename { from, to }, Work::Rename);
             }
@@ -349,12 +349,12 @@ impl Server {
 
     /// The full sync is about to be renamed to the dump: this server's own save must not replace it
     /// afterwards.
-    fn clear_way_for_dump(&mut self, now: Now<'_>) {
+    fn cancel_saves_for_dump(&mut self, now: Now<'_>) {
         match self.snapshot().map(|job| job.purpose().clone()) {
             Some(Purpose::Save(save)) if save.is_background() => {
                 self.kill_snapshot_for_full_sync(now)
             }
-            Some(Purpose::Save(_)) => self.dump_taken_by_save(),
+            Some(Purpose::Save(_)) => self.dump_replaced_by_save(),
             _ => {}
         }
     }
@@ -373,7 +373,7 @@ impl Server {
     }
 
     /// A save has started. If the full sync is being renamed to the dump, the save will replace it.
-    pub(in crate::server) fn dump_taken_by_save(&mut self) {
+    pub(in crate::server) fn dump_replaced_by_save(&mut self) {
         if let Some(link) = self.service.replication.link_mut()
             && let Step::Transfer(transfer) = &mut link.step
             && let Destination::Disk { place, .. } = &mut transfer.destination

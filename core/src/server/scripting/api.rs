@@ -194,7 +194,7 @@ impl Server {
                 if let Some(debugger) = &mut run.debugger {
                     let words: Vec<Vec<u8>> =
                         args.iter().filter_map(|arg| lua.to_text(*arg)).collect();
-                    debugger.say_refusal(words.iter().map(Vec::as_slice), text);
+                    debugger.say_refused_call(words.iter().map(Vec::as_slice), text);
                 }
                 return Err(convert::error(lua, text));
             }
@@ -203,7 +203,7 @@ impl Server {
             self.stats.command(command.id).rejected += 1;
             self.stats.error_text(error.as_bytes());
             if let Some(debugger) = &mut run.debugger {
-                debugger.say_refusal(request.as_args().iter(), error.as_bytes());
+                debugger.say_refused_call(request.as_args().iter(), error.as_bytes());
             }
             return Err(convert::counted_error(lua, error.as_bytes()));
         }

@@ -19,7 +19,7 @@ use crate::time::{Mono, Now};
 /// Used memory in bytes above which no copy is made.
 const MAX_MEMORY: u64 = 256 << 20;
 
-/// The copies, by the slot of the client that debugs on each.
+/// The copies, by the slot of the client that is_debugging on each.
 pub(super) type Copies = SortedMap<u32, Box<Server>>;
 
 impl Server {
@@ -32,7 +32,7 @@ impl Server {
     ) -> Result<(), CommandError> {
         if self.is_clustered() {
             return Err(CommandError::text(
-                "ERR A node of a cluster debugs scripts on its live data set only. Use SCRIPT DEBUG \
+                "ERR A node of a cluster is_debugging scripts on its live data set only. Use SCRIPT DEBUG \
                  SYNC, or redis-cli with --ldb-sync-mode",
             ));
         }
@@ -49,7 +49,7 @@ impl Server {
         Ok(())
     }
 
-    /// A copy of this server with one client, which debugs scripts.
+    /// A copy of this server with one client, which is_debugging scripts.
     fn copy_for(&self, client: &Client) -> Server {
         let mut copy = Server::new(Config::clone(&self.config), Facts::clone(&self.facts));
         copy.now = self.now;

@@ -108,7 +108,7 @@ impl Debugger {
             }
             text.extend(repr_of_value(lua, *value));
         }
-        self.say_cut(text);
+        self.say_truncated(text);
     }
 
     /// Logs a command called by the script, while single-stepping.
@@ -119,11 +119,15 @@ impl Debugger {
         self.say_words(request.iter());
         let mut text = b"<reply> ".to_vec();
         text.extend(repr_of_reply(reply));
-        self.say_cut(text);
+        self.say_truncated(text);
     }
 
     /// Logs a command that the script may not call, or that does not exist.
-    pub(super) fn say_refusal<'w>(&mut self, words: impl Iterator<Item = &'w [u8]>, error: &[u8]) {
+    pub(super) fn say_refused_call<'w>(
+        &mut self,
+        words: impl Iterator<Item = &'w [u8]>,
+        error: &[u8],
+    ) {
         if !self.step {
             return;
         }
@@ -141,7 +145,7 @@ impl Debugger {
             text.push(b' ');
             text.extend(word);
         }
-        self.say_cut(text);
+        self.say_truncated(text);
     }
 
     /// The client has disconnected: the script runs to its end.
@@ -174,7 +178,7 @@ impl Debugger {
     }
 
     /// Adds a value, truncated.
-    fn say_cut(&mut self, mut text: Vec<u8>) {
+    fn say_truncated(&mut self, mut text: Vec<u8>) {
         let cut = self.max_len > 0 && text.len() > self.max_len;
         if cut {
             text.truncate(self.max_len);
@@ -250,7 +254,7 @@ impl Debugger {
             }
             for (name, value) in locals.into_iter().filter(|(name, _)| !name.starts_with(b"(")) {
                 let value = repr_of_value(lua, value);
-                self.say_cut([b"<value> ", &name[..], b" = ", &value].concat());
+                self.say_truncated([b"<value> ", &name[..], b" = ", &value].concat());
             }
             return;
         };
@@ -266,7 +270,7 @@ impl Debugger {
             }
             None => return self.say("No such variable."),
         };
-        self.say_cut([b"<value> ", &repr_of_value(lua, value)[..]].concat());
+        self.say_truncated([b"<value> ", &repr_of_value(lua, value)[..]].concat());
     }
 
     /// `trace`: the call stack.
@@ -402,7 +406,7 @@ impl Server {
                 Step::Done => {
                     let value = copy.results().first().copied().unwrap_or(Value::Nil);
                     let value = repr_of_value(&copy, value);
-                    return debugger.say_cut([b"<retval> ", &value[..]].concat());
+                    return debugger.say_truncated([b"<retval> ", &value[..]].concat());
                 }
                 Step::Host(tag) => {
                     left = u64::try_from(copy.budget_left()).unwrap_or(0);

@@ -319,7 +319,7 @@ fn unpin(lua: &mut Lua, functions: &BTreeMap<String, Function>) {
 
 /// Hides the globals: while a library is being loaded there is only `redis`, since what it
 /// registers must not depend on mutable state.
-fn set_aside(lua: &mut Lua, globals: Table) -> Table {
+fn hide_globals(lua: &mut Lua, globals: Table) -> Table {
     let aside = lua.table(0, 40);
     lua.pin(Value::Table(aside));
     move_all(lua, globals, aside);
@@ -327,7 +327,7 @@ fn set_aside(lua: &mut Lua, globals: Table) -> Table {
 }
 
 /// Restores the globals.
-fn bring_back(lua: &mut Lua, aside: Table, globals: Table) {
+fn restore_globals(lua: &mut Lua, aside: Table, globals: Table) {
     move_all(lua, aside, globals);
     lua.unpin(Value::Table(aside));
 }
@@ -352,7 +352,7 @@ fn register_all(
         .load(source, b"@user_function")
         .map_err(|text| CommandError::quoting("ERR Error compiling function: ", &text, ""))?;
     let globals = lua.globals();
-    let aside = set_aside(lua, globals);
+    let aside = hide_globals(lua, globals);
     lua.raw_set_name(globals, "redis", Value::Table(loading));
     lua.start(main, &[]);
     let mut registering = Registering::default();
@@ -391,7 +391,7 @@ fn register_all(
             }
         }
     };
-    bring_back(lua, aside, globals);
+    restore_globals(lua, aside, globals);
     lua.raw_set_name(globals, "redis", Value::Table(running));
     if let Some(text) = failed {
         unpin(lua, &registering.functions);

@@ -556,7 +556,7 @@ impl Server {
     }
 
     /// Whether this client's requests are debugger commands.
-    pub(in crate::server) fn debugs(&self, client: &Client) -> bool {
+    pub(in crate::server) fn is_debugging(&self, client: &Client) -> bool {
         let paused = self.service.scripting.paused.as_ref();
         super::HAS_INTERPRETER
             && paused.is_some_and(|paused| paused.stopped && paused.slot == client.slot)

@@ -273,24 +273,24 @@ impl Aof {
                 out.warning(format!("Can't open the append-only file {name}: {error}"));
                 self.refuse(out);
             }
-            (Step::Named, result) => self.incr_named(ctx, out, result.err()),
+            (Step::Named, result) => self.incr_in_manifest(ctx, out, result.err()),
             (Step::Base { file }, Ok(DiskDone::Opened { len })) => {
-                self.name_base(ctx, out, file, len);
+                self.rename_base(ctx, out, file, len);
             }
-            (Step::Base { file }, Ok(_)) => self.name_base(ctx, out, file, 0),
+            (Step::Base { file }, Ok(_)) => self.rename_base(ctx, out, file, 0),
             (Step::Base { .. }, Err(error)) => {
                 let from = temporary_base(ctx.pid);
                 out.warning(format!("Unable to obtain the AOF file {from} length. stat: {error}"));
                 self.fail(ctx, out);
             }
             (Step::BaseNamed { manifest, name, len }, result) => {
-                self.base_named(ctx, out, (manifest, len), &name, result.err());
+                self.base_renamed(ctx, out, (manifest, len), &name, result.err());
             }
             (Step::IncrNamed { manifest, temporary, name, len }, Ok(_)) => {
                 out.notice(format!(
                     "Successfully renamed the temporary AOF incr file {temporary} into {name}"
                 ));
-                self.name_rewrite(ctx, out, manifest, len, true);
+                self.write_final_manifest(ctx, out, manifest, len, true);
             }
             (Step::IncrNamed { temporary, name, .. }, Err(error)) => {
                 out.warning(format!(
@@ -321,7 +321,7 @@ impl Aof {
             }
         };
         let (file, path) = (ctx.next_file(), self.path_of_part(ctx.settings, &name));
-        let [remove, open] = open_anew(file, &path);
+        let [remove, open] = create_file(file, &path);
         out.disk(remove);
         out.then(open, Step::Incr { file, path, name, manifest });
     }
@@ -427,7 +427,12 @@ impl Aof {
         }
     }
 
-    fn incr_named(&mut self, ctx: &mut Context<'_>, out: &mut Actions, error: Option<DiskError>) {
+    fn incr_in_manifest(
+        &mut self,
+        ctx: &mut Context<'_>,
+        out: &mut Actions,
+        error: Option<DiskError>,
+    ) {
         let Some(switch) = self.rewrite.switch.take() else { return };
         if let Some(error) = error {
             out.warning(manifest_failure(ctx.settings, &error));
@@ -443,7 +448,7 @@ impl Aof {
         }
         out.push(Action::Resume);
         if mem::take(&mut self.rewrite.written) {
-            self.look_at_base(ctx, out);
+            self.stat_base(ctx, out);
         }
     }
 
@@ -474,7 +479,7 @@ impl Aof {
     ) {
         match result {
             Ok(()) if self.rewrite.switch.is_some() => self.rewrite.written = true,
-            Ok(()) => self.look_at_base(ctx, out),
+            Ok(()) => self.stat_base(ctx, out),
             Err(Failure::Killed) => {
                 out.warning("Background AOF rewrite terminated by signal 10");
                 self.over(ctx, out);
@@ -488,14 +493,14 @@ impl Aof {
     }
 
     /// The base has been written: asks for its length.
-    fn look_at_base(&mut self, ctx: &mut Context<'_>, out: &mut Actions) {
+    fn stat_base(&mut self, ctx: &mut Context<'_>, out: &mut Actions) {
         self.rewrite.stage = Stage::Finishing;
         out.notice("Background AOF rewrite terminated with success");
         let (file, path) = (ctx.next_file(), self.temporary_path(ctx));
         out.then(DiskOp::Open { file, path, mode: OpenMode::Read }, Step::Base { file });
     }
 
-    fn name_base(&mut self, ctx: &Context<'_>, out: &mut Actions, file: FileId, len: u64) {
+    fn rename_base(&mut self, ctx: &Context<'_>, out: &mut Actions, file: FileId, len: u64) {
         out.disk(DiskOp::Close { file });
         let mut manifest = self.manifest.clone();
         let name = manifest.new_base(&ctx.settings.appendfilename, self.rewrite.rdb);
@@ -503,7 +508,7 @@ impl Aof {
         out.then(DiskOp::Rename { from, to }, Step::BaseNamed { manifest, name, len });
     }
 
-    fn base_named(
+    fn base_renamed(
         &mut self,
         ctx: &Context<'_>,
         out: &mut Actions,
@@ -530,12 +535,12 @@ impl Aof {
             let step = Step::IncrNamed { manifest, temporary, name, len };
             return out.then(DiskOp::Rename { from, to }, step);
         }
-        self.name_rewrite(ctx, out, manifest, len, self.rewrite.keeps);
+        self.write_final_manifest(ctx, out, manifest, len, self.rewrite.keeps);
     }
 
     /// Writes a manifest with the new base in place of all earlier files, except for the last
     /// incremental file if that `keeps` the commands since the base.
-    fn name_rewrite(
+    fn write_final_manifest(
         &self,
         ctx: &Context<'_>,
         out: &mut Actions,
@@ -610,7 +615,7 @@ impl Aof {
 /// The operations that create a new file for commands. An existing file of the same name is
 /// deleted: it may be left from an aborted rewrite, and if it were only truncated, its commands
 /// could reappear if the power fails before the new contents are durable.
-pub(super) fn open_anew(file: FileId, path: &str) -> [DiskOp; 2] {
+pub(super) fn create_file(file: FileId, path: &str) -> [DiskOp; 2] {
     let path = path.to_owned();
     [DiskOp::Remove { path: path.clone() }, DiskOp::Open { file, path, mode: OpenMode::Create }]
 }

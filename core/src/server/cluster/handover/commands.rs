@@ -16,7 +16,7 @@ pub(in crate::server::cluster) fn migrate_slots(
     server: &mut Server,
     call: &mut Call<'_>,
 ) -> Result<(), CommandError> {
-    server.asked_cluster()?;
+    server.cluster_or_error()?;
     let mut moves: Vec<(SlotSet, NodeId)> = Vec::new();
     let mut all = SlotSet::new();
     let mut at = 2;
@@ -91,7 +91,7 @@ pub(in crate::server::cluster) fn cancel(
     server: &mut Server,
     call: &mut Call<'_>,
 ) -> Result<(), CommandError> {
-    server.asked_cluster()?;
+    server.cluster_or_error()?;
     server.cancel_exports(call.now).map_err(CommandError::text)?;
     call.ok()
 }
@@ -101,7 +101,7 @@ pub(in crate::server::cluster) fn migrations(
     server: &mut Server,
     call: &mut Call<'_>,
 ) -> Result<(), CommandError> {
-    server.asked_cluster()?;
+    server.cluster_or_error()?;
     let Some(node) = &server.service.cluster else { return Ok(()) };
     let records: Vec<Record> = node.handover.records().cloned().collect();
     let mut reply = call.reply();
@@ -135,7 +135,7 @@ pub(in crate::server::cluster) fn sync_slots(
     server: &mut Server,
     call: &mut Call<'_>,
 ) -> Result<(), CommandError> {
-    server.asked_cluster()?;
+    server.cluster_or_error()?;
     call.client.replies = ReplyMode::On;
     let word = call.arg(2).to_ascii_lowercase();
     match (word.as_slice(), call.args.len()) {
@@ -183,7 +183,7 @@ impl Server {
     /// Why slots cannot be migrated from here to another node, if they cannot.
     fn move_refusal(&self, slots: &SlotSet, target: NodeId) -> Result<(), CommandError> {
         let composed = |text: String| Err(CommandError::composed(format!("ERR {text}")));
-        let state = self.asked_cluster()?;
+        let state = self.cluster_or_error()?;
         if state.is_replica() {
             return composed("This node is a replica. Send MIGRATESLOTS to the owner".to_owned());
         }

@@ -198,7 +198,7 @@ impl Server {
     }
 
     /// How long the target may be silent.
-    fn export_patience(&self) -> Duration {
+    fn export_timeout(&self) -> Duration {
         Duration::from_secs(self.config.settings().repl_timeout.max(1))
     }
 
@@ -208,7 +208,7 @@ impl Server {
         timeout.clamp(MIN_CLOSED, MAX_CLOSED)
     }
 
-    fn export_becomes(&mut self, now: Now<'_>, stage: Stage, within: Duration) {
+    fn set_export_stage(&mut self, now: Now<'_>, stage: Stage, within: Duration) {
         if let Some(export) = self.export() {
             export.stage = stage;
             export.deadline = now.mono + within;
@@ -241,7 +241,7 @@ impl Server {
             export.peer = Some(peer);
         }
         let patience = self.closed_time();
-        self.export_becomes(now, Stage::Connecting, patience);
+        self.set_export_stage(now, Stage::Connecting, patience);
         self.with_target(|_| ());
     }
 
@@ -273,7 +273,7 @@ impl Server {
                 self.with_target(|peer| peer.disconnected(mono, error));
             }
             PeerInput::Drained => {
-                let patience = self.export_patience();
+                let patience = self.export_timeout();
                 if let Some(export) = self.export().filter(|export| !export.is_closed()) {
                     export.deadline = now.mono + patience;
                 }
@@ -318,11 +318,11 @@ impl Server {
     /// Sends a request to the target, and enters the stage that waits for its reply.
     fn ask_target(&mut self, now: Now<'_>, words: &[&[u8]], stage: Stage, within: Duration) {
         self.with_target(|peer| peer.request(now.mono, words, stage));
-        self.export_becomes(now, stage, within);
+        self.set_export_stage(now, stage, within);
     }
 
     /// Sends commands that get no reply.
-    fn tell_target(&mut self, bytes: &[u8]) {
+    fn send_to_target(&mut self, bytes: &[u8]) {
         self.with_target(|peer| peer.extend_request(bytes));
     }
 
@@ -337,7 +337,7 @@ impl Server {
         let mut words: Vec<&[u8]> = vec![b"CLUSTER", b"SYNCSLOTS", b"ESTABLISH", b"SOURCE"];
         words.extend([source.as_bytes(), b"NAME", record.name.as_bytes(), b"SLOTSRANGE"]);
         words.extend(numbers.iter().map(|number| number.as_bytes()));
-        let patience = self.export_patience();
+        let patience = self.export_timeout();
         self.ask_target(now, &words, Stage::Establishing, patience);
     }
 
@@ -345,11 +345,11 @@ impl Server {
         let Some(slots) = self.export().map(|export| Arc::new(export.record.slots.clone())) else {
             return;
         };
-        let patience = self.export_patience();
+        let patience = self.export_timeout();
         match self.begin_snapshot(now, Purpose::Slots { slots }) {
-            Ok(()) => self.export_becomes(now, Stage::Snapshot, patience),
+            Ok(()) => self.set_export_stage(now, Stage::Snapshot, patience),
             Err(_) if self.export_stage() == Some(Stage::WaitsForSnapshot) => {}
-            Err(_) => self.export_becomes(now, Stage::WaitsForSnapshot, patience),
+            Err(_) => self.set_export_stage(now, Stage::WaitsForSnapshot, patience),
         }
     }
 
@@ -364,7 +364,7 @@ impl Server {
 
     /// Sends bytes of the snapshot.
     pub(in crate::server) fn slots_snapshot_bytes(&mut self, bytes: &[u8]) {
-        self.tell_target(bytes);
+        self.send_to_target(bytes);
     }
 
     /// The snapshot has ended: sends the changes made meanwhile.
@@ -384,12 +384,12 @@ impl Server {
             return self.end_export(now, Some(why.to_owned()));
         }
         let changes = self.export().map(|export| core::mem::take(&mut export.changes));
-        self.tell_target(&changes.unwrap_or_default());
+        self.send_to_target(&changes.unwrap_or_default());
         self.ask_to_catch_up(now);
     }
 
     fn ask_to_catch_up(&mut self, now: Now<'_>) {
-        let patience = self.export_patience();
+        let patience = self.export_timeout();
         let words: [&[u8]; 3] = [b"CLUSTER", b"SYNCSLOTS", b"SNAPSHOT-EOF"];
         self.ask_target(now, &words, Stage::CatchingUp, patience);
     }
@@ -400,8 +400,8 @@ impl Server {
         if export.unsent() > LOW_UNSENT && export.rounds < MAX_ROUNDS {
             return self.ask_to_catch_up(now);
         }
-        let patience = self.export_patience();
-        self.export_becomes(now, Stage::Ready, patience);
+        let patience = self.export_timeout();
+        self.set_export_stage(now, Stage::Ready, patience);
         if !self.is_halted() {
             self.close_slots(now);
         }
@@ -521,7 +521,7 @@ impl Server {
         } else {
             let mut bytes = Vec::new();
             write_request(&mut bytes, args);
-            self.tell_target(&bytes);
+            self.send_to_target(&bytes);
             self.export().map_or(0, |export| export.unsent())
         };
         if waiting > MAX_CHANGES {

@@ -164,7 +164,7 @@ impl Server {
         if is_all {
             let epoch = self.with_cluster(now, Cluster::reserve_epoch);
             self.import_of(client.id).ok_or(NO_MOVE)?.epoch = epoch;
-            self.tell_replicas_of_imports();
+            self.announce_imports();
         }
         let offset = self.stream_offset();
         let import = self.import_of(client.id).ok_or(NO_MOVE)?;
@@ -176,11 +176,11 @@ impl Server {
     }
 
     /// Answers sources whose keys the replicas have acknowledged.
-    pub(in crate::server) fn tell_awaiting_sources(&mut self, now: Now<'_>) {
+    pub(in crate::server) fn answer_awaiting_sources(&mut self, now: Now<'_>) {
         let awaits = |import: &Import| Some((import.client, import.awaited?));
         let waiting: Vec<(u64, Awaited)> = self.imports().iter().filter_map(awaits).collect();
         for (client, awaited) in waiting {
-            if !self.good_replicas_have(now.mono, awaited.offset) {
+            if !self.replicas_within_lag_have(now.mono, awaited.offset) {
                 continue;
             }
             let mut epoch = None;
@@ -257,7 +257,7 @@ impl Server {
             let slots = slots.to_text(" ");
             format!("Slots {slots} stay with node {source}: {why}")
         });
-        self.tell_replicas_of_imports();
+        self.announce_imports();
         self.followers_changed();
     }
 
@@ -272,10 +272,10 @@ impl Server {
     /// Aborts migrations whose source is gone, and deletes the keys of those that failed.
     pub(in crate::server::cluster) fn import_cron(&mut self, now: Now<'_>) {
         self.forget_granted();
-        self.settle_doubts(now);
+        self.resolve_doubts(now);
         self.drop_leftover();
         // A replica that has disconnected no longer delays the acknowledgement.
-        self.tell_awaiting_sources(now);
+        self.answer_awaiting_sources(now);
         if self.imports().is_empty() {
             return self.forget_arriving(now);
         }
@@ -301,7 +301,7 @@ impl Server {
         let due =
             |import: &Import| import.told.is_none_or(|told| now.mono >= told + ANNOUNCE_EVERY);
         if self.imports().iter().any(due) {
-            self.tell_replicas_of_imports();
+            self.announce_imports();
             let Some(node) = &mut self.service.cluster else { return };
             node.handover.imports.iter_mut().for_each(|import| import.told = Some(now.mono));
         }
@@ -330,7 +330,7 @@ impl Server {
 
     /// Tells the replicas which slots are being imported, and which of them this node may take over
     /// any moment, with the largest epoch for that.
-    fn tell_replicas_of_imports(&mut self) {
+    fn announce_imports(&mut self) {
         if self.is_replica() {
             return;
         }
@@ -346,7 +346,7 @@ impl Server {
         let text = format!("{arriving},{granted},{epoch}");
         let args: OwnedArgs = [&b"PUBLISH"[..], CHANNEL, text.as_bytes()].into_iter().collect();
         self.service.effects.begin(self.service.consumers);
-        self.tell_replicas(0, args.as_args());
+        self.propagate_to_replicas(0, args.as_args());
         self.propagate_as(Atomic::No);
     }
 
@@ -408,7 +408,7 @@ impl Server {
 
     /// Decides about slots that the former primary may have taken over, once the other primaries
     /// have answered: if their owner no longer claims them, the copies here are the only ones.
-    fn settle_doubts(&mut self, now: Now<'_>) {
+    fn resolve_doubts(&mut self, now: Now<'_>) {
         let Some(node) = &mut self.service.cluster else { return };
         let (Some(state), Some(doubts)) = (node.state.as_deref(), &node.handover.doubts) else {
             return;
