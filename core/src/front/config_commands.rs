@@ -143,7 +143,10 @@ fn set<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), C
         return Err(failed(b"bind", "Failed to bind to specified addresses."));
     }
     if listens_elsewhere && (directory.is_some() || front.relisten.is_some()) {
-        return Err(failed(b"port", "change the addresses by themselves, one change at a time"));
+        return Err(failed(
+            b"port",
+            "addresses cannot change together with 'dir', or while another such change is in progress",
+        ));
     }
     let new = Arc::new(new);
     front.config = Arc::clone(&new);

@@ -121,8 +121,8 @@ impl<S: Service> Front<S> {
     fn close_http(&mut self, client: &mut Client<S>) {
         self.log(LogLevel::Warning, || {
             format!(
-                "Possible SECURITY ATTACK detected: somebody sends POST or Host: as HTTP does, \
-                 which a page can make a browser do. Closed: {}",
+                "Possible SECURITY ATTACK detected: a client sends POST or Host: as in HTTP, \
+                 which a web page can make a browser do. Connection closed: {}",
                 super::clients::describe(client, None)
             )
         });

@@ -177,7 +177,7 @@ impl<S: Service> Front<S> {
         let name = command.name.split('|').next().unwrap_or_default();
         let took = took / 1_000_000;
         self.log_watchdog(format!(
-            "{name}Command: '{}' took {took} ms, and nobody else was served meanwhile.",
+            "{name}Command: '{}' took {took} ms, while no other client was served.",
             command.name
         ));
     }

@@ -107,7 +107,7 @@ impl Service for Redis {
         server.drop_copy(client);
         if client.state.imports {
             let now = Now::instantaneous(server.now.0, server.now.1);
-            server.import_failed(now, client.id, "the connection to the source is gone");
+            server.import_failed(now, client.id, "the connection to the source was closed");
         }
         if client.state.from_primary {
             server.primary_disconnected(client);

@@ -467,8 +467,8 @@ impl Server {
                     // succeeds: write everything anew.
                     self.service.aof.rewrite.scheduled = true;
                     self.notice(|| {
-                        "AOF fsync works again. The AOF is written anew, since it may lack what \
-                         was written before."
+                        "AOF fsync works again. Rewriting the AOF, since earlier writes may be \
+                         missing in it."
                             .to_owned()
                     });
                 }

@@ -603,12 +603,12 @@ impl Server {
 pub(super) fn remedy(error: &DiskError, file: &str, directory: &str) -> String {
     use crate::machine::DiskErrorKind as Kind;
     let what = match error.kind {
-        Kind::NoSpace => "Make room on its disk",
-        Kind::Denied => "Let the server's user write there",
+        Kind::NoSpace => "Free space on its disk",
+        Kind::Denied => "Give the server's user write permission there",
         Kind::NotFound | Kind::NotADirectory => {
             "Bring the directory back, or let CONFIG SET dir name another"
         }
-        Kind::Io => "Look at the disk, or let CONFIG SET dir name a directory on another",
+        Kind::Io => "Check the disk, or set another directory with CONFIG SET dir",
     };
     format!(
         "The data was not saved to '{file}' in '{directory}'; an earlier file of that name is \

@@ -421,7 +421,9 @@ impl Server {
                     return debugger.say([b"<error> ", &error[..]].concat());
                 }
                 Step::Line => {}
-                Step::Paused => return debugger.say("<error> This takes too long."),
+                Step::Paused => {
+                    return debugger.say("<error> The code executes too many instructions.");
+                }
             }
         }
     }

@@ -149,7 +149,7 @@ impl Server {
             return self.end_export(now, None);
         }
         if state.is_replica() || mine < slots.len() {
-            let why = "the slots do not belong to this node any more";
+            let why = "this node no longer owns the slots";
             return self.end_export(now, Some(why.to_owned()));
         }
         match stage {
@@ -162,7 +162,7 @@ impl Server {
             Stage::TakingOver if late => self.resolve_takeover(now),
             _ if late => {
                 let name = stage.name();
-                let why = format!("the target has taken too long (state {name})");
+                let why = format!("the target timed out in state {name}");
                 self.end_export(now, Some(why));
             }
             _ => {}
@@ -179,11 +179,11 @@ impl Server {
         };
         let Some(state) = self.cluster_state() else { return };
         if state.has_answered_since(target, over.as_millis()) {
-            let why = "the target was let take over too late";
+            let why = "the target received TAKEOVER too late";
             self.end_export(now, Some(why.to_owned()));
         } else if state.is_given_up(target) {
             self.with_cluster(now, Cluster::keep_slots);
-            let why = "the target has failed while it was to take over";
+            let why = "the target failed during the takeover";
             self.end_export(now, Some(why.to_owned()));
         }
     }
@@ -298,12 +298,12 @@ impl Server {
             Event::Reply { token: Stage::Draining, value, .. } => self.target_has_all(now, &value),
             Event::Reply { token: Stage::TakingOver, .. } => self.end_export(now, None),
             Event::Reply { .. } | Event::Refused { .. } | Event::Push(_) => {
-                let why = "the target answers what was not asked";
+                let why = "unexpected reply of the target";
                 self.end_export(now, Some(why.to_owned()));
             }
             Event::Closed { reason, .. } => {
                 if self.export().is_some_and(|export| !export.is_uncertain()) {
-                    let why = format!("the connection to the target is gone: {reason}");
+                    let why = format!("the connection to the target was closed: {reason}");
                     self.end_export(now, Some(why));
                 }
             }
@@ -378,8 +378,8 @@ impl Server {
         }
         if let Err(failure) = result {
             let why = match failure {
-                Failure::Behind => "the target takes the keys too slowly for what is written",
-                Failure::Disk(_) | Failure::Killed => "the snapshot was given up",
+                Failure::Behind => "the target receives the keys more slowly than clients write",
+                Failure::Disk(_) | Failure::Killed => "the snapshot was aborted",
             };
             return self.end_export(now, Some(why.to_owned()));
         }
@@ -423,7 +423,7 @@ impl Server {
             _ => None,
         };
         let Some(epoch) = epoch else {
-            let why = "the target does not say in which epoch it would own the slots";
+            let why = "the target did not reply with the epoch in which it will own the slots";
             return self.end_export(now, Some(why.to_owned()));
         };
         self.with_cluster(now, |state, local| state.announce_epoch(local, epoch));
@@ -481,7 +481,7 @@ impl Server {
             return Err("ERR The slots are changing hands. See CLUSTER GETSLOTMIGRATIONS");
         }
         while self.export_stage().is_some() {
-            self.end_export(now, Some("it was called off".to_owned()));
+            self.end_export(now, Some("it was cancelled".to_owned()));
         }
         Ok(())
     }
@@ -525,7 +525,7 @@ impl Server {
             self.export().map_or(0, |export| export.unsent())
         };
         if waiting > MAX_CHANGES {
-            let why = "more is written than the target takes";
+            let why = "clients write faster than the target receives the changes";
             self.end_export(now, Some(why.to_owned()));
         }
     }

@@ -138,7 +138,7 @@ impl Server {
         let mono = self.now.0;
         let keys = self.keys_of_request(client, command, args);
         let Some(import) = self.import_of(client.id) else {
-            return Some(CommandError::text("ERR The move of these slots has been given up"));
+            return Some(CommandError::text("ERR The migration of these slots was aborted"));
         };
         import.heard = mono;
         let foreign = |key: &Vec<u8>| !import.record.slots.contains(Slot::of(key));
@@ -222,7 +222,7 @@ impl Server {
         });
         if takes_over != Some(true) {
             return Err(CommandError::text(
-                "ERR The takeover comes too late: the slots stay where they are",
+                "ERR TAKEOVER is too late: the slots stay with the source",
             ));
         }
         let Some(node) = &mut self.service.cluster else { return Ok(()) };
@@ -289,7 +289,7 @@ impl Server {
             } else if slots.iter().any(|slot| state.owner_of(slot) != Some(*source)) {
                 given_up.push((import.client, "their owner has changed"));
             } else if now.mono >= import.heard + patience {
-                given_up.push((import.client, "nothing has come from the source for too long"));
+                given_up.push((import.client, "the source timed out"));
             }
         }
         for (client, why) in given_up {
