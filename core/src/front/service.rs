@@ -302,7 +302,8 @@ pub trait Service: Clone + Debug + Send + Sync + Sized + 'static {
         client.outbox.ready() > 0
     }
 
-    /// The client is about to be closed: sends its output without a further [`Service::may_send`].
+    /// A client is about to be closed: its output will be sent without a further
+    /// [`Service::may_send`].
     fn last_flush(_front: &mut Front<Self>, _client: &mut Client<Self>) {}
 
     /// A client's outbox has sunk to its low-water mark.

@@ -223,7 +223,7 @@ impl Server {
         for _ in 0..BATCH {
             let Some(place) = self.service.waiting.ready.front().cloned() else { return };
             let kind = self.kind_of(now, &place);
-            let nobody = kind.is_none() && !self.service.waiting.serves_on_deletion();
+            let none_to_serve = kind.is_none() && !self.service.waiting.serves_on_deletion();
             // A client that blocks again after its turn goes to the back of the queue and gets no
             // second turn.
             let queue = self.service.waiting.by_key.get(&place);
@@ -232,7 +232,7 @@ impl Server {
                 .waiting
                 .turns
                 .get_or_insert_with(|| queue.cloned().unwrap_or_default());
-            let Some(slot) = turns.pop_front().filter(|_| !nobody) else {
+            let Some(slot) = turns.pop_front().filter(|_| !none_to_serve) else {
                 self.service.waiting.ready.pop_front();
                 self.service.waiting.turns = None;
                 continue;

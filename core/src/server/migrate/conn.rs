@@ -34,13 +34,13 @@ const WRITING: &str = "IOERR error or timeout writing to target instance";
 pub(super) struct MigrateConn {
     conn: ConnId,
     /// Whether AUTH and SELECT have been sent.
-    greeted: bool,
+    preamble_sent: bool,
     /// How many keys have been processed.
     next: usize,
     /// Serializes the payloads.
     writer: Box<PayloadWriter>,
     /// Whether it is serializing the key before `next`.
-    making: bool,
+    serializing: bool,
     /// The payload that is being sent, and how much of it has been sent.
     payload: Option<(Vec<u8>, usize)>,
     /// How many keys have been answered.
@@ -48,9 +48,9 @@ pub(super) struct MigrateConn {
     /// The first error reply of the target.
     refusal: Option<Vec<u8>>,
     /// Whether the target refused AUTH or SELECT: then the keys may be in any database, or nowhere.
-    lost: bool,
+    preamble_refused: bool,
     /// Whether this is the second attempt.
-    again: bool,
+    is_retry: bool,
     /// When the timeout expires.
     deadline: Mono,
 }
@@ -80,22 +80,22 @@ impl MigrateConn {
     fn new(conn: ConnId, deadline: Mono, compression: bool) -> Self {
         Self {
             conn,
-            greeted: false,
+            preamble_sent: false,
             next: 0,
             writer: Box::new(PayloadWriter::new(compression)),
-            making: false,
+            serializing: false,
             payload: None,
             answered: 0,
             refusal: None,
-            lost: false,
-            again: false,
+            preamble_refused: false,
+            is_retry: false,
             deadline,
         }
     }
 
     /// Whether everything has been sent.
     fn has_sent_all(&self, keys: usize) -> bool {
-        self.greeted && self.next >= keys && !self.making && self.payload.is_none()
+        self.preamble_sent && self.next >= keys && !self.serializing && self.payload.is_none()
     }
 }
 
@@ -228,7 +228,7 @@ impl Server {
         target.answered += usize::from(matches!(awaited, Awaited::Key(_)));
         match value {
             Value::Error(text) => {
-                target.lost |= !matches!(awaited, Awaited::Key(_));
+                target.preamble_refused |= !matches!(awaited, Awaited::Key(_));
                 target.refusal.get_or_insert_with(|| text.to_vec());
                 return true;
             }
@@ -236,7 +236,7 @@ impl Server {
             _ => return false,
         }
         if let Awaited::Key(at) = awaited
-            && !target.lost
+            && !target.preamble_refused
             && !at_work.options.copy
         {
             self.moved_key(now, at_work, at);
@@ -268,8 +268,8 @@ impl Server {
     /// When to continue.
     pub(in crate::server) fn migration_wake(&self) -> Option<Mono> {
         let target = &self.service.migration.at_work.as_ref()?.target;
-        let speaks = || self.service.migration.sockets.is_up(target.conn) && !target.greeted;
-        Some(if target.making || speaks() { self.now.0 } else { target.deadline })
+        let speaks = || self.service.migration.sockets.is_up(target.conn) && !target.preamble_sent;
+        Some(if target.serializing || speaks() { self.now.0 } else { target.deadline })
     }
 
     /// Closes connections that have not been used for a while.
@@ -314,11 +314,11 @@ impl Server {
     ) {
         let target = &at_work.target;
         let unheard = target.answered == 0 && target.refusal.is_none();
-        if trouble == DialogueError::Closed && unheard && !target.again {
+        if trouble == DialogueError::Closed && unheard && !target.is_retry {
             let timeout = at_work.options.timeout;
             let args = at_work.args.as_args();
             at_work.target = self.open_migrate_conn(now, args, &at_work.to, timeout);
-            at_work.target.again = true;
+            at_work.target.is_retry = true;
             self.service.migration.at_work = Some(at_work);
             return;
         }
@@ -344,7 +344,7 @@ impl Server {
         let before = peer.outbox().end();
         // Never false: the outbox is far from its limit.
         let mut taken = true;
-        if !core::mem::replace(&mut target.greeted, true) {
+        if !core::mem::replace(&mut target.preamble_sent, true) {
             if let Some((at, count)) = options.login {
                 let login = (at..at + count).map(|at| args.at(at));
                 let login: Vec<&[u8]> = iter::once(&b"AUTH"[..]).chain(login).collect();
@@ -374,11 +374,11 @@ impl Server {
                 }
                 continue;
             }
-            if target.making {
+            if target.serializing {
                 // Serializing takes time, which does not count against the timeout.
                 target.deadline = now.mono + options.timeout;
                 let Some(payload) = target.writer.step(SLICE) else { break };
-                target.making = false;
+                target.serializing = false;
                 if let Some(copy) = target.writer.take_copy() {
                     self.service.keyspace.free_copy_later(copy);
                 }
@@ -400,7 +400,7 @@ impl Server {
             // A key that has expired meanwhile is skipped.
             if let (Some(entry), Some(_)) = (entry, time_left(entry, now)) {
                 target.writer.begin(entry);
-                target.making = true;
+                target.serializing = true;
             }
         }
         if peer.outbox().end() != before {

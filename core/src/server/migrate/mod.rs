@@ -91,9 +91,9 @@ struct Move {
     /// disconnects.
     slot: u32,
     /// Whether its connection was closed.
-    left: bool,
+    disconnected: bool,
     /// Whether it does not get a reply (CLIENT REPLY).
-    skips: bool,
+    no_reply: bool,
     command: &'static Command,
     args: OwnedArgs,
     began: Mono,
@@ -189,8 +189,8 @@ fn migrate(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError>
     let target = server.open_migrate_conn(call.now, call.args, &to, options.timeout);
     server.service.migration.at_work = Some(Box::new(Move {
         slot: call.client.slot,
-        left: false,
-        skips: call.client.replies == ReplyMode::Skip,
+        disconnected: false,
+        no_reply: call.client.replies == ReplyMode::Skip,
         command: call.command,
         args: call.args.into(),
         began: call.now.mono,
@@ -316,7 +316,7 @@ impl Server {
             self.service.effects.begin(self.service.consumers);
             self.service.effects.propagate(at_work.db, [&b"DEL"[..]].into_iter().chain(names));
         }
-        if at_work.skips {
+        if at_work.no_reply {
             client.replies = ReplyMode::Skip;
         }
         match &answer {
@@ -326,7 +326,7 @@ impl Server {
             }
             Err(error) => self.answer_error(&mut client, error),
         }
-        if at_work.skips {
+        if at_work.no_reply {
             client.replies = ReplyMode::On;
         }
         let took = now.mono.0.saturating_sub(began.0);
@@ -334,13 +334,13 @@ impl Server {
         if let Some(exec) = exec {
             self.resume_exec(now, &mut client, exec);
             if let Some(next) = &mut self.service.migration.at_work {
-                next.left = at_work.left;
+                next.disconnected = at_work.disconnected;
                 return self.clients.put(client);
             }
         }
         let before = self.service.replication.offset();
         self.follow_up(now, &mut client, command, before);
-        if at_work.left {
+        if at_work.disconnected {
             self.remove_client(client);
         } else {
             self.serve_and_leave(now, &mut client);
@@ -366,7 +366,7 @@ impl Server {
         else {
             return false;
         };
-        at_work.left = true;
+        at_work.disconnected = true;
         if client.close_state != CloseState::Closing {
             self.clients.mark_closing(client);
         }

@@ -158,9 +158,9 @@ pub(in crate::server) struct Paused {
     /// The slot of the client. The client is kept until the end, even if it disconnects.
     slot: u32,
     /// Whether its connection was closed.
-    left: bool,
+    disconnected: bool,
     /// Whether it does not get a reply (CLIENT REPLY).
-    skips: bool,
+    no_reply: bool,
     command: &'static Command,
     args: OwnedArgs,
     began: Mono,
@@ -370,8 +370,8 @@ impl Server {
         self.service.scripting.paused = Some(Box::new(Paused {
             run,
             slot: call.client.slot,
-            left: false,
-            skips: call.client.replies == ReplyMode::Skip,
+            disconnected: false,
+            no_reply: call.client.replies == ReplyMode::Skip,
             command: call.command,
             args: call.args.into(),
             began: call.now.mono,
@@ -405,7 +405,7 @@ impl Server {
         let Some(paused) = paused.filter(|paused| paused.slot == client.slot) else {
             return false;
         };
-        paused.left = true;
+        paused.disconnected = true;
         if let Some(debugger) = &mut paused.run.debugger {
             debugger.detach();
             paused.stopped = false;
@@ -499,11 +499,11 @@ impl Server {
         self.release_unless_busy(&paused);
         client.waiting = false;
         self.service.effects.append(core::mem::take(&mut paused.done));
-        if paused.skips {
+        if paused.no_reply {
             client.replies = ReplyMode::Skip;
         }
         let debugged = self.end_session(&mut paused.run, &mut client);
-        let Paused { run, exec, began, command, args, left, skips, .. } = *paused;
+        let Paused { run, exec, began, command, args, disconnected, no_reply, .. } = *paused;
         let mut scratch = core::mem::take(&mut self.scratch);
         let (muted, proto) = (client.is_muted(), client.proto);
         let mut reply = Reply::new(client.out(), &mut scratch, proto).muted(muted);
@@ -512,7 +512,7 @@ impl Server {
         if let Err(error) = &result {
             self.answer_error(&mut client, error);
         }
-        if skips {
+        if no_reply {
             client.replies = ReplyMode::On;
         }
         let took = now.mono.0.saturating_sub(began.0);
@@ -520,14 +520,14 @@ impl Server {
         if let Some(exec) = exec {
             self.resume_exec(now, &mut client, exec);
             if let Some(next) = &mut self.service.scripting.paused {
-                next.left = left;
+                next.disconnected = disconnected;
                 return self.clients.put(client);
             }
         }
         let before = self.service.replication.offset();
         self.follow_up(now, &mut client, command, before);
         self.end_caching_exception(&mut client, command);
-        if left {
+        if disconnected {
             self.remove_client(client);
         } else {
             self.serve_and_leave(now, &mut client);
