@@ -1,14 +1,15 @@
-//! The contract between state machines and the drivers that perform their I/O (sans-I/O).
+//! The sans-I/O contract: the interface between state machines (servers, Sentinels, proxies,
+//! clients) and the drivers that do their I/O.
 //!
-//! A server, a Sentinel, a proxy, a client: each is a [`Machine`], which never touches the outside
-//! world. A *driver* (the native event loop with real sockets and files, or the simulated World)
-//! feeds it [`Input`]s and carries out its [`Output`]s. The loop of every driver is the same:
+//! Each of these programs is a [`Machine`]. A *driver* (the native event loop on real sockets and
+//! files, or the simulated World) feeds it [`Input`]s and carries out its [`Output`]s. The loop of
+//! every driver is the same:
 //!
-//! 1. pass in every input that is ready, each with the time at which it happened;
-//! 2. take outputs with [`Machine::poll_output`] until there are none, and carry them out (so that
-//!    one system call sends the replies to many inputs);
-//! 3. wait for the next input, but no longer than until [`Machine::poll_timeout`]; at that time,
-//!    pass in [`Input::Wake`].
+//! 1. hand in every input that is ready, each with the time at which it happened;
+//! 2. take outputs with [`Machine::poll_output`] until there are none, and carry them out (so one
+//!    system call carries the replies to many inputs);
+//! 3. wait for the next input, but no longer than [`Machine::poll_timeout`] says; when that time
+//!    has come, hand in [`Input::Wake`].
 //!
 //! What a machine guarantees:
 //!
@@ -16,21 +17,21 @@
 //!   platform. So: no clock, no entropy, no threads, no iteration over a hash map (its order
 //!   differs between x86-64 and wasm32; use a `BTreeMap`, or keep an order of your own), no
 //!   `usize` on the wire or on disk.
-//! * **Bounded.** One call does a bounded amount of work. Longer work proceeds in slices: the
-//!   machine returns a time in the past from `poll_timeout` and continues at the next
-//!   [`Input::Wake`]. Slices are measured in items or bytes, never in time.
+//! * **Bounded.** One call does a bounded amount of work. Longer work is done in slices:
+//!   the machine returns a time in the past from `poll_timeout` and continues at the
+//!   next [`Input::Wake`]. Slices are counted in items or bytes, never in time.
 //! * **Never panics**, whatever the bytes.
-//! * **Cloneable**: a clone behaves exactly as the original would.
+//! * **Cloneable**: a clone continues exactly as the original would.
 //!
 //! What a driver guarantees:
 //!
-//! * Inputs about one connection are passed in in the order in which they happened; after
-//!   [`Input::Closed`] or [`Input::ConnectFailed`] there are no more about it.
-//! * Disk operations on one file are carried out and completed in the order in which they were
-//!   requested, except that an append need not wait for an earlier fsync, which then does not cover
-//!   it. Each is answered by exactly one [`Input::Disk`]: at once, before the next output is taken,
-//!   if it takes no time, otherwise when it has completed.
-//! * The monotonic clock never runs backwards.
+//! * Inputs about one connection come in the order in which they happened; after
+//!   [`Input::Closed`] or [`Input::ConnectFailed`] nothing more comes about it.
+//! * Disk operations on one file are carried out, and answered, in the order in which they were
+//!   asked for; but an append need not wait for an fsync before it, which then promises nothing about
+//!   it. Each is answered by exactly one [`Input::Disk`]: at once, before the next output is taken, if
+//!   it takes no time, and else when it has ended.
+//! * Time never runs backwards on the monotonic clock.
 
 mod disk;
 mod oom_score;
@@ -52,19 +53,19 @@ pub use process::{
     SpawnError, Stdio, Stream, StreamError, TerminalMode,
 };
 
-/// A program as a state machine, without I/O of its own.
+/// A program as a state machine, which does no I/O itself.
 pub trait Machine {
     /// Handles one input.
     fn handle(&mut self, now: Now<'_>, input: Input<'_>);
 
-    /// The next output, or `None` when all outputs have been taken.
+    /// The next output to carry out, or `None` when there are no more.
     fn poll_output(&mut self) -> Option<Output>;
 
-    /// When the machine wants [`Input::Wake`]; `None` if it only waits for other inputs.
+    /// When the machine wants [`Input::Wake`]; `None` if it waits for other inputs only.
     fn poll_timeout(&self) -> Option<Mono>;
 
-    /// Prefetches memory for the bytes of several connections that are about to be handed in as
-    /// [`Input::Received`]. Has no visible effect; a driver may skip it.
+    /// Prefetches memory for the bytes that are about to be handed in as [`Input::Received`], for
+    /// all of them at once. It has no visible effect; a driver may leave it out.
     #[inline]
     fn prefetch<'b>(&mut self, arrived: impl Iterator<Item = (ConnId, &'b [u8])>)
     where
@@ -73,183 +74,183 @@ pub trait Machine {
         drop(arrived);
     }
 
-    /// The output buffer of `conn`. `None` if the connection is unknown.
+    /// The output buffer of `conn`: bytes waiting to be sent. `None` if the connection is unknown.
     ///
-    /// The driver sends bytes from its start and calls [`Outbox::consume`] for those that the
-    /// socket accepted.
+    /// The driver sends from the front and calls [`Outbox::consume`] for what the socket took.
     fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox>;
 }
 
 /// An event that a driver reports to a machine.
 #[derive(Debug)]
 pub enum Input<'a> {
-    /// The process has started. Sent once, as the first input.
+    /// The process has started. The first input, once.
     Start,
     /// The time asked for with [`Machine::poll_timeout`] has come.
     Wake,
     /// A listener is open, or could not be opened.
     Listening {
-        /// The id from [`Output::Listen`].
+        /// The listener that [`Output::Listen`] named.
         listener: ListenerId,
-        /// The address, with the actual port; or the error.
+        /// The address with the actual port, or the error.
         result: Result<Endpoint, NetError>,
     },
     /// A peer has connected to a listener.
     Accepted {
         /// The new connection: even, and larger than all that were accepted before.
         conn: ConnId,
-        /// The listener.
+        /// The listener that it connected to.
         listener: ListenerId,
         /// The peer's address.
         peer: Endpoint,
-        /// The local address.
+        /// Our address, as the peer sees it.
         local: Endpoint,
     },
-    /// A connection requested with [`Output::Connect`] is established.
+    /// A connection asked for with [`Output::Connect`] is established.
     Connected {
         /// The connection.
         conn: ConnId,
-        /// The local address.
+        /// Our address on it.
         local: Endpoint,
-        /// The peer's address: what its name was resolved to, if it was given by name.
+        /// The peer's address, resolved if it was given by name.
         peer: Endpoint,
     },
-    /// A connection requested with [`Output::Connect`] could not be established, and is gone.
+    /// A connection asked for with [`Output::Connect`] could not be made. Its id is invalid now.
     ConnectFailed {
         /// The connection.
         conn: ConnId,
-        /// The error.
+        /// Why it could not be made.
         error: NetError,
     },
-    /// Bytes have been received.
+    /// Bytes have arrived.
     Received {
         /// The connection.
         conn: ConnId,
-        /// The bytes, at least one, in a buffer of the driver.
+        /// The bytes, at least one. They belong to the driver's buffer and are gone afterwards.
         bytes: &'a [u8],
     },
-    /// The peer has shut down its writing half: it sends no more, but may still read.
+    /// The peer will send no more, but may still read (half-close: it shut down its writing side).
     Ended {
         /// The connection.
         conn: ConnId,
     },
-    /// The outbox has sunk to the low-water mark ([`Outbox::set_low_water`]).
+    /// The output buffer has drained to the mark that [`Outbox::set_low_water`] set.
     Drained {
         /// The connection.
         conn: ConnId,
     },
-    /// The connection is closed: by the peer, by an error, or after [`Close::AfterSending`]. Not
-    /// reported after [`Close::Now`].
+    /// The connection is gone: the peer closed or reset it, or a [`Close::AfterSending`] has been
+    /// carried out. Not reported after [`Close::Now`].
     Closed {
         /// The connection.
         conn: ConnId,
-        /// The reason.
+        /// Why it was closed.
         error: NetError,
     },
-    /// A disk operation has completed.
+    /// A disk operation has ended.
     Disk {
-        /// The id from [`Output::Disk`].
+        /// The operation that [`Output::Disk`] named.
         op: OpId,
-        /// Its result.
+        /// What came of it.
         result: Result<DiskDone, DiskError>,
     },
-    /// A signal from the operating system, or from the World.
+    /// A signal of the operating system, or of the World in its place.
     Signal(Signal),
-    /// Resource usage of this process; a driver sends it from time to time.
+    /// Resource usage of this process, sent by the driver from time to time.
     Vitals(Vitals),
     /// The answer to [`Output::Read`].
     Read {
         /// The stream.
         stream: Stream,
-        /// The bytes, none at the end of the stream, in a buffer of the driver.
+        /// The bytes, none at the stream's end. They belong to the driver.
         result: Result<&'a [u8], StreamError>,
     },
-    /// The answer to [`Output::Write`]: more can be written.
+    /// The answer to [`Output::Write`]: there is room for more.
     Written {
         /// The stream.
         stream: Stream,
-        /// Whether the bytes were written.
+        /// Whether the bytes went into it.
         result: Result<(), StreamError>,
     },
     /// The answer to [`Output::Spawn`].
     Spawned {
         /// The child.
         child: ChildId,
-        /// Its process id, or the error.
+        /// Its process id, or why it did not start.
         result: Result<u32, SpawnError>,
     },
-    /// A child has ended, was suspended or was continued.
+    /// A child process ended, was suspended, or was continued.
     ChildChanged {
         /// The child.
         child: ChildId,
-        /// The change.
+        /// What became of it.
         change: ChildChange,
     },
     /// The answer to [`Output::Kill`].
     Killed {
-        /// The pid from [`Output::Kill`].
+        /// The process id of the request.
         pid: i64,
         /// Whether there was such a process.
         result: Result<(), KillError>,
     },
     /// The answer to [`Output::OomScore`].
     OomScore {
-        /// Success, or the operating system's error message.
+        /// Whether the kernel took it; if not, why, in the words of the operating system.
         result: Result<(), String>,
     },
-    /// The standard input is a terminal of this size. Sent after [`Input::Start`], and whenever the
+    /// The standard input is a terminal of this size. Comes after [`Input::Start`], and whenever the
     /// size changes.
     Terminal {
-        /// Number of columns.
+        /// Characters in a line.
         columns: u16,
-        /// Number of rows.
+        /// Lines.
         rows: u16,
     },
 }
 
-/// An action that a machine requests from its driver.
+/// An action that a machine asks its driver for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
     /// Open a listener; answered by [`Input::Listening`].
     Listen {
-        /// The id that the machine assigns.
+        /// The machine's name for it.
         listener: ListenerId,
         /// The address. Port 0 means any free port.
         at: Endpoint,
-        /// How many connections may wait to be accepted.
+        /// How many connections may wait to be accepted (`tcp-backlog`).
         backlog: u32,
     },
-    /// Close a listener. Connections that it has accepted stay open.
+    /// Close a listener. Connections made through it stay.
     Unlisten {
         /// The listener.
         listener: ListenerId,
     },
     /// Connect; answered by [`Input::Connected`] or [`Input::ConnectFailed`].
     Connect {
-        /// The id that the machine assigns: odd, and never used before by this machine.
+        /// The machine's name for the connection: odd, and never used before by this machine.
         conn: ConnId,
         /// The address.
         to: Address,
-        /// The local address, if it matters.
+        /// From which local address, if it matters.
         from: Option<Endpoint>,
     },
-    /// Send the bytes in the outbox of this connection.
+    /// The outbox of this connection holds bytes to send.
     Send {
         /// The connection.
         conn: ConnId,
     },
-    /// Send messages that the peer has not requested. A driver may delay them until it has handled
-    /// what has arrived meanwhile, so that several are sent together, but not until other clients
-    /// have the replies to that; replies ([`Output::Send`]) are sent together with them.
+    /// The outbox of this connection holds unsolicited messages (pub/sub, replication). A driver
+    /// may keep them until it has handled what has arrived meanwhile, so that several leave
+    /// together, but not until other clients have the replies to that; [`Output::Send`] on the
+    /// connection takes them along.
     SendSoon {
         /// The connection.
         conn: ConnId,
     },
-    /// Stop or resume reading from this connection (back-pressure).
+    /// Stop handing in bytes of this connection (back-pressure), or resume.
     Reading {
         /// The connection.
         conn: ConnId,
-        /// Whether to read.
+        /// Whether to hand its bytes in.
         on: bool,
     },
     /// Close the connection. After [`Close::Now`] the machine has forgotten it. After
@@ -258,27 +259,28 @@ pub enum Output {
     Close {
         /// The connection.
         conn: ConnId,
-        /// Whether to send the outbox first.
+        /// Whether to send what is queued first.
         how: Close,
     },
     /// Carry out a disk operation; answered by [`Input::Disk`].
     Disk {
-        /// The id that the machine assigns, never used before.
+        /// The machine's name for the operation, never used before.
         op: OpId,
         /// The operation.
         what: DiskOp,
     },
     /// A line for the log.
     Log(LogLine),
-    /// Set the TCP keepalive time of connections accepted from now on (`tcp-keepalive`); `None`
-    /// turns it off. A driver starts with the configured value.
+    /// Enable keepalive probes on connections accepted from now on, after so long without traffic
+    /// (`tcp-keepalive`); `None` for never. The initial value is that of the configuration.
     KeepAlive(Option<Duration>),
-    /// Block the process for this time (`DEBUG SLEEP`).
+    /// Block the whole process for so long (`DEBUG SLEEP`).
     Stall(Duration),
-    /// Set the OOM score of the process; answered by one [`Input::OomScore`].
+    /// Tell the kernel how soon it may end this process when memory runs out; answered by one
+    /// [`Input::OomScore`].
     OomScore(OomScore),
     /// Read from a stream; answered by one [`Input::Read`]. At most one read per stream is in
-    /// progress.
+    /// flight.
     Read {
         /// The stream.
         stream: Stream,
@@ -289,7 +291,7 @@ pub enum Output {
     Write {
         /// The stream.
         stream: Stream,
-        /// The bytes.
+        /// What.
         bytes: Vec<u8>,
     },
     /// Close a stream. Not answered.
@@ -299,37 +301,38 @@ pub enum Output {
     },
     /// Start a program; answered by [`Input::Spawned`].
     Spawn {
-        /// The id that the machine assigns.
+        /// The machine's name for it.
         child: ChildId,
-        /// The program, its arguments and its environment.
+        /// The command.
         command: Box<Command>,
     },
     /// Send a signal; answered by [`Input::Killed`].
     Kill {
-        /// The process; negative for the process group of that leader.
+        /// To which process; negative for the process group of that leader.
         pid: i64,
         /// The signal.
         signal: Signal,
     },
     /// Change the mode of the terminal: cooked (the terminal edits lines) or raw.
     TerminalMode(TerminalMode),
-    /// Set the terminal's foreground process group.
+    /// Make the process group of a child the terminal's foreground group, or take the terminal
+    /// back.
     Foreground {
-        /// The child whose group it is; `None` for the machine's own.
+        /// The child; `None` for the machine's own group.
         group: Option<ChildId>,
     },
-    /// Exit the process. The last output.
+    /// End the process. The last output.
     Exit {
-        /// The exit status. [`SIGNALLED`] plus a signal's number: as if killed by that signal.
+        /// The exit status. More than [`SIGNALLED`]: as if the signal of that many more had come.
         code: i32,
     },
 }
 
-/// The exit status of a process killed by signal n is this plus n.
+/// The offset that a shell adds to the number of the signal that ended a process.
 pub const SIGNALLED: i32 = 128;
 
-/// The id of a connection. Even ids are of accepted connections and assigned by the driver, odd ids
-/// of outgoing ones and assigned by the machine; none is ever reused within the life of a process.
+/// A connection. Even ones were accepted and are named by the driver, odd ones were asked for and
+/// are named by the machine; neither is ever used twice within one life of a process.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct ConnId(pub u64);
 
@@ -339,35 +342,35 @@ impl ConnId {
         ConnId(n << 1)
     }
 
-    /// The `n`th outgoing connection.
+    /// The `n`th connection that the machine asked for.
     pub fn connected(n: u64) -> Self {
         ConnId(n << 1 | 1)
     }
 
-    /// Whether the connection was accepted.
+    /// Whether the peer opened it.
     pub fn is_accepted(self) -> bool {
         self.0 & 1 == 0
     }
 }
 
-/// The id of a listener, assigned by the machine.
+/// A listener, named by the machine.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct ListenerId(pub u32);
 
-/// The id of a disk operation, assigned by the machine.
+/// A disk operation, named by the machine.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct OpId(pub u64);
 
-/// The id of an open file, assigned by the machine.
+/// An open file, named by the machine.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct FileId(pub u64);
 
-/// The address of one end of a connection.
+/// One end of a connection.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Endpoint {
     /// An IP address and a port.
     Ip(SocketAddr),
-    /// The path of a Unix socket; empty for a peer.
+    /// A Unix socket by its path; empty for a peer, which has none.
     Unix(String),
 }
 
@@ -396,8 +399,8 @@ impl fmt::Display for Endpoint {
 pub enum Address {
     /// A known address.
     Endpoint(Endpoint),
-    /// A host name. The driver resolves it, and fails with [`NetError::UnknownName`] if it does not
-    /// exist.
+    /// A host by its name. The driver looks it up, as long as that may take, and fails with
+    /// [`NetError::UnknownName`] if it means nothing.
     Name {
         /// The name.
         host: String,
@@ -430,9 +433,9 @@ pub enum NetError {
     Reset,
     /// The peer closed it normally.
     Eof,
-    /// The transport timed out (`ETIMEDOUT`).
+    /// No answer came within the transport's timeout.
     TimedOut,
-    /// There is no route to that host.
+    /// There is no route to the host.
     Unreachable,
     /// No host has that name.
     UnknownName,
@@ -440,9 +443,9 @@ pub enum NetError {
     AddrInUse,
     /// The address is not one of this host's.
     AddrNotAvailable,
-    /// Permission denied by the operating system.
+    /// The operating system does not allow it.
     Denied,
-    /// The process has reached its limit of open files.
+    /// The process has as many files open as it may.
     TooManyFiles,
     /// Anything else.
     Other,
@@ -469,14 +472,15 @@ impl fmt::Display for NetError {
     }
 }
 
-/// Resource usage of a process. For reports only: no decision may depend on it.
+/// Resource usage of a process as its operating system reports it. For reports only; decisions must
+/// not depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Vitals {
-    /// Resident set size in bytes.
+    /// Resident memory in bytes.
     pub resident: u64,
-    /// CPU time in the kernel.
+    /// Processor time in the kernel.
     pub cpu_system: Duration,
-    /// CPU time in user mode.
+    /// Processor time in the program.
     pub cpu_user: Duration,
     /// Physical memory of the host in bytes.
     pub host_memory: u64,
@@ -485,15 +489,15 @@ pub struct Vitals {
 /// A line for the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogLine {
-    /// The log level.
+    /// The level.
     pub level: LogLevel,
     /// The role of the process: `M` a master, `S` a replica, `X` a Sentinel, `C` a child.
     pub role: char,
-    /// The message, one line.
+    /// The message, a single line.
     pub text: String,
 }
 
-/// Redis's four log levels.
+/// Redis's four log levels, least important first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum LogLevel {
     /// `.`
@@ -507,7 +511,7 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
-    /// The character in a log line.
+    /// The level's character in a log line.
     pub fn mark(self) -> char {
         match self {
             LogLevel::Debug => '.',
