@@ -6,15 +6,15 @@ use crate::command::Meta;
 /// `rename-command` has made of them.
 pub trait Catalog {
     /// Finds a command by its full name (`get`, `client|list`), ignoring case.
-    fn find(&self, name: &[u8]) -> Option<Known<'_>>;
+    fn find(&self, name: &[u8]) -> Option<CommandInfo<'_>>;
 
     /// The command of this id. Ids count from 0 without gaps.
-    fn get(&self, id: u16) -> Option<Known<'_>>;
+    fn get(&self, id: u16) -> Option<CommandInfo<'_>>;
 }
 
 /// One command, or one subcommand.
 #[derive(Clone, Copy)]
-pub struct Known<'a> {
+pub struct CommandInfo<'a> {
     /// Its number among all commands.
     pub id: u16,
     /// Its full name in lower case.
@@ -29,7 +29,7 @@ pub struct Known<'a> {
 
 impl dyn Catalog + '_ {
     /// All commands, each followed by its subcommands.
-    pub fn all(&self) -> impl Iterator<Item = Known<'_>> {
+    pub fn all(&self) -> impl Iterator<Item = CommandInfo<'_>> {
         (0..).map_while(|id| self.get(id))
     }
 }

@@ -1,6 +1,6 @@
 //! Checking one request against ACL rules.
 
-use super::Known;
+use super::CommandInfo;
 use crate::command::find_keys;
 use crate::command::meta::{Meta, key};
 use crate::resp::request::Args;
@@ -9,7 +9,7 @@ use crate::resp::request::Args;
 /// are computed once.
 pub struct Request<'a> {
     /// The command.
-    pub command: Known<'a>,
+    pub command: CommandInfo<'a>,
     /// Its name and arguments.
     pub args: Args<'a>,
     keys: Option<Vec<(usize, u32)>>,
@@ -51,7 +51,7 @@ pub(super) enum Channels {
 
 impl<'a> Request<'a> {
     /// A request that calls `command` with `args`.
-    pub fn new(command: Known<'a>, args: Args<'a>) -> Self {
+    pub fn new(command: CommandInfo<'a>, args: Args<'a>) -> Self {
         Self { command, args, keys: None }
     }
 

@@ -23,7 +23,7 @@ mod tests;
 pub mod user;
 pub mod users;
 
-pub use catalog::{Catalog, Known};
+pub use catalog::{Catalog, CommandInfo};
 pub use check::{Denied, Reason, Request};
 pub use error::RuleError;
 pub use log::{Context, Log, LogEntry};

@@ -1,7 +1,7 @@
 //! ACL selectors: one set of permissions for commands, keys and channels.
 
 use super::check::Channels;
-use super::{Denied, Env, Known, Reason, Request, RuleError, has_blanks};
+use super::{CommandInfo, Denied, Env, Reason, Request, RuleError, has_blanks};
 use crate::command::meta::{acl, flag, key};
 use crate::glob;
 use crate::resp::request::Args;
@@ -192,7 +192,7 @@ impl Selector {
     }
 
     /// Allows or denies a command with all its subcommands.
-    fn change_command(&mut self, command: Known<'_>, allowed: bool) {
+    fn change_command(&mut self, command: CommandInfo<'_>, allowed: bool) {
         self.first_arguments.retain(|(id, _)| *id != command.id);
         for id in [command.id].iter().chain(command.subcommands) {
             self.commands.put(*id, allowed);
@@ -255,7 +255,7 @@ impl Selector {
         Ok(())
     }
 
-    fn allows_first_argument(&self, command: Known<'_>, args: Args<'_>) -> bool {
+    fn allows_first_argument(&self, command: CommandInfo<'_>, args: Args<'_>) -> bool {
         self.first_arguments.iter().any(|(id, argument)| {
             *id == command.id && args.get(1).is_some_and(|arg| arg.eq_ignore_ascii_case(argument))
         })

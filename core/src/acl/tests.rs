@@ -47,15 +47,15 @@ static ALL: &[(&str, &Row<()>, &[u16])] = &[
 ];
 
 impl Catalog for Small {
-    fn find(&self, name: &[u8]) -> Option<Known<'_>> {
+    fn find(&self, name: &[u8]) -> Option<CommandInfo<'_>> {
         let at = ALL.iter().position(|(known, ..)| known.as_bytes().eq_ignore_ascii_case(name))?;
         self.get(at as u16)
     }
 
-    fn get(&self, id: u16) -> Option<Known<'_>> {
+    fn get(&self, id: u16) -> Option<CommandInfo<'_>> {
         let (name, row, subcommands) = *ALL.get(usize::from(id))?;
         let meta: &'static Meta = &row.meta;
-        Some(Known { id, name, meta, is_subcommand: name.contains('|'), subcommands })
+        Some(CommandInfo { id, name, meta, is_subcommand: name.contains('|'), subcommands })
     }
 }
 

@@ -134,7 +134,7 @@ impl<S: Service> Front<S> {
     ) -> Result<(), Denied> {
         match &client.user {
             Some(user) if !client.unrestricted => {
-                user.check(&mut Request::new(command.known(), args))
+                user.check(&mut Request::new(command.info(), args))
             }
             _ => Ok(()),
         }

@@ -358,7 +358,7 @@ fn dryrun<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<()
     if !command.meta.takes(args.len()) {
         return Err(CommandError::arity(&command.name));
     }
-    match user.check(&mut Request::new(command.known(), args)) {
+    match user.check(&mut Request::new(command.info(), args)) {
         Ok(()) => call.reply().ok(),
         Err(denied) => {
             let text = denied.message(name, &command.name, args, true);

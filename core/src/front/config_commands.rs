@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::config::rewrite::{Extent, rewrite};
+use super::config::rewrite::{RewriteScope, rewrite};
 use super::config::{Change, Config, Kind, Permission, Rewriter, Schema, value};
 use super::listeners::bind_address;
 use super::{Call, DiskWork, Front, Handler, Rows, Service, container, row};
@@ -195,19 +195,19 @@ fn rewrite_file<S: Service>(
     front: &mut Front<S>,
     call: &mut Call<'_, S>,
 ) -> Result<(), CommandError> {
-    rewrite_file_to(front, call, Extent::Changed)
+    rewrite_file_to(front, call, RewriteScope::Changed)
 }
 
 fn rewrite_file_to<S: Service>(
     front: &mut Front<S>,
     call: &mut Call<'_, S>,
-    extent: Extent,
+    scope: RewriteScope,
 ) -> Result<(), CommandError> {
     let Some(path) = front.config.file.clone() else {
         return Err(CommandError::text("ERR The server is running without a config file"));
     };
     let client = call.client.id;
-    front.rewrite_config(path, Rewriter::Client(client, extent));
+    front.rewrite_config(path, Rewriter::Client(client, scope));
     call.client.waiting = true;
     Ok(())
 }
@@ -215,7 +215,7 @@ fn rewrite_file_to<S: Service>(
 impl<S: Service> Front<S> {
     /// CONFIG REWRITE of all directives, for DEBUG CONFIG-REWRITE-FORCE-ALL.
     pub(crate) fn rewrite_all(&mut self, call: &mut Call<'_, S>) -> Result<(), CommandError> {
-        rewrite_file_to(self, call, Extent::All)
+        rewrite_file_to(self, call, RewriteScope::All)
     }
 
     /// Updates what is derived from the configuration.
@@ -264,11 +264,11 @@ impl<S: Service> Front<S> {
             Err(error) if error.kind == DiskErrorKind::NotFound => Vec::new(),
             Err(error) => return self.config_written(now, by, Err(error)),
         };
-        let extent = match by {
-            Rewriter::Client(_, extent) => extent,
-            Rewriter::Program(_) => Extent::Changed,
+        let scope = match by {
+            Rewriter::Client(_, scope) => scope,
+            Rewriter::Program(_) => RewriteScope::Changed,
         };
-        let bytes = rewrite(&self.config, &self.user_lines(), &old, &self.directory, extent);
+        let bytes = rewrite(&self.config, &self.user_lines(), &old, &self.directory, scope);
         self.front_disk_op(DiskOp::Replace { path, bytes }, DiskWork::ReplaceConfig { by });
     }
 

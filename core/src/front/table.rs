@@ -5,7 +5,7 @@ use core::marker::PhantomData;
 use super::call::Handler;
 use super::names::Index;
 use super::{Front, Service};
-use crate::acl::{Catalog, Known};
+use crate::acl::{Catalog, CommandInfo};
 use crate::command::{self, Meta, Row};
 
 /// Rows of commands on data: a slice for each group.
@@ -134,20 +134,20 @@ impl<S: Service> Table<S> {
 }
 
 impl<S: Service> Catalog for Table<S> {
-    fn find(&self, name: &[u8]) -> Option<Known<'_>> {
+    fn find(&self, name: &[u8]) -> Option<CommandInfo<'_>> {
         let name = core::str::from_utf8(name).ok()?;
-        self.by_name(name).map(Command::known)
+        self.by_name(name).map(Command::info)
     }
 
-    fn get(&self, id: u16) -> Option<Known<'_>> {
-        self.commands.get(usize::from(id)).map(Command::known)
+    fn get(&self, id: u16) -> Option<CommandInfo<'_>> {
+        self.commands.get(usize::from(id)).map(Command::info)
     }
 }
 
 impl<S: Service> Command<S> {
     /// The command as ACL rules see it.
-    pub(crate) fn known(&self) -> Known<'_> {
-        Known {
+    pub(crate) fn info(&self) -> CommandInfo<'_> {
+        CommandInfo {
             id: self.id,
             name: &self.name,
             meta: self.meta,

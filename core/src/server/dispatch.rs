@@ -215,7 +215,7 @@ impl Server {
     fn reads_all_keys(&self, client: &Client, args: Args<'_>) -> bool {
         match (&client.user, self.find_command(args)) {
             (Some(user), Ok(command)) => {
-                user.may_with_all_keys(&mut Request::new(command.known(), args), key::ACCESS)
+                user.may_with_all_keys(&mut Request::new(command.info(), args), key::ACCESS)
             }
             (user, _) => user.is_none(),
         }

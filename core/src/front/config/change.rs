@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::rewrite::Extent;
+use super::rewrite::RewriteScope;
 use super::{Config, Schema};
 
 /// Who asked to write the configuration file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Rewriter {
     /// A client, by CONFIG REWRITE or DEBUG CONFIG-REWRITE-FORCE-ALL.
-    Client(u64, Extent),
+    Client(u64, RewriteScope),
     /// The program itself, with the number of its request.
     Program(u64),
 }

@@ -21,7 +21,7 @@ const USER: &str = "user";
 
 /// Which directives are added that the old file does not contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Extent {
+pub(crate) enum RewriteScope {
     /// Those that differ from their defaults.
     Changed,
     /// All of them.
@@ -34,7 +34,7 @@ pub(crate) fn rewrite<C: Schema>(
     users: &[String],
     old: &[u8],
     directory: &str,
-    extent: Extent,
+    scope: RewriteScope,
 ) -> Vec<u8> {
     let mut file = File::read(old, line_key::<C>);
     let written = |(_, directive): &(usize, &&Directive)| C::is_written(directive.name);
@@ -45,7 +45,7 @@ pub(crate) fn rewrite<C: Schema>(
         };
         let (lines, forced) = lines(directive, value);
         for line in lines {
-            file.put(directive.name, line, forced || extent == Extent::All);
+            file.put(directive.name, line, forced || scope == RewriteScope::All);
         }
     }
     for line in users {

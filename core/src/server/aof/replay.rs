@@ -5,7 +5,7 @@ use core::mem;
 use std::collections::VecDeque;
 
 use super::part::{End, Next, Part};
-use super::starting::Sizes;
+use super::starting::PartSizes;
 use super::{Server, Step as AofStep};
 use crate::command::meta::special;
 use crate::machine::{
@@ -84,8 +84,8 @@ impl Server {
     }
 
     /// Loads the parts, whose lengths are known.
-    pub(super) fn load_parts(&mut self, now: Now<'_>, sizes: Sizes) {
-        let Sizes { after, parts, .. } = sizes;
+    pub(super) fn load_parts(&mut self, now: Now<'_>, sizes: PartSizes) {
+        let PartSizes { after, parts, .. } = sizes;
         let total = parts.iter().map(|(_, _, len)| len).sum();
         let base = parts.iter().find(|(kind, ..)| *kind == Kind::Base).map_or(0, |part| part.2);
         if after != After::Start {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::rewrite::{Action, Asked, Context, Event, Step, create_file, manifest_failure};
+use super::rewrite::{Action, Context, Event, Requester, Step, create_file, manifest_failure};
 use super::{Server, State, Step as AofStep};
 use crate::command::meta::flag;
 use crate::command::{CommandError, Group, Row};
@@ -33,8 +33,8 @@ fn bgrewriteaof(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandE
         call.reply().simple("Background append only file rewriting scheduled");
     } else {
         call.client.waiting = true;
-        let asked = Some(Asked::Client(call.client.id));
-        server.rewrite_event(call.now, Event::Begin { asked });
+        let requester = Some(Requester::Client(call.client.id));
+        server.rewrite_event(call.now, Event::Begin { requester });
     }
     Ok(())
 }
@@ -71,7 +71,7 @@ impl Server {
                     self.rewrite_event(now, Event::Snapshot { begun });
                 }
                 Action::KillSnapshot => self.kill_rewrite(now),
-                Action::Answer(asked, result) => self.answer_asked(now, asked, result),
+                Action::Answer(requester, result) => self.answer_requester(now, requester, result),
                 Action::FollowersChanged => self.followers_changed(),
                 Action::OffsetsChanged => self.offsets_changed(),
                 Action::Resume => self.continue_aof(now),
@@ -79,14 +79,14 @@ impl Server {
         }
     }
 
-    fn answer_asked(
+    fn answer_requester(
         &mut self,
         now: Now<'_>,
-        asked: Asked,
+        requester: Requester,
         result: Result<&'static str, &'static str>,
     ) {
-        match asked {
-            Asked::Client(client) => {
+        match requester {
+            Requester::Client(client) => {
                 let result = result.map_err(|_| {
                     CommandError::text(
                         "ERR Can't execute an AOF background rewriting. Please check the server \
@@ -95,7 +95,7 @@ impl Server {
                 });
                 self.answer_status(now, client, result);
             }
-            Asked::Change(change) => {
+            Requester::Change(change) => {
                 self.change_done(now, &change, result.map(drop).map_err(str::to_owned));
                 self.adjust_oom_score(None);
             }
@@ -237,7 +237,7 @@ impl Server {
 
     /// Starts the rewrite that turns the append-only file on; `change` waits until it has started.
     pub(super) fn rewrite_for_change(&mut self, now: Now<'_>, change: Change) {
-        self.rewrite_event(now, Event::Begin { asked: Some(Asked::Change(change)) });
+        self.rewrite_event(now, Event::Begin { requester: Some(Requester::Change(change)) });
     }
 
     /// Cancels a scheduled rewrite.

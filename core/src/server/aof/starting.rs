@@ -44,7 +44,7 @@ pub(in crate::server) enum Step {
     /// The length of a part is known.
     Size {
         file: FileId,
-        sizes: Box<Sizes>,
+        sizes: Box<PartSizes>,
     },
     /// The directory for the first base exists.
     Dir,
@@ -72,7 +72,7 @@ pub(in crate::server) enum Step {
 
 /// The lengths of the parts.
 #[derive(Clone, Debug)]
-pub(in crate::server) struct Sizes {
+pub(in crate::server) struct PartSizes {
     pub(super) after: After,
     /// Parts whose length is not known yet.
     left: Vec<(Kind, String)>,
@@ -274,10 +274,10 @@ impl Server {
             };
         }
         left.reverse();
-        self.measure_next(now, Sizes { after, left, parts: Vec::new() });
+        self.measure_next(now, PartSizes { after, left, parts: Vec::new() });
     }
 
-    fn measure_next(&mut self, now: Now<'_>, sizes: Sizes) {
+    fn measure_next(&mut self, now: Now<'_>, sizes: PartSizes) {
         let Some((_, name)) = sizes.left.last() else { return self.load_parts(now, sizes) };
         let (file, path) = (self.next_file(), self.aof_path(name));
         let open = DiskOp::Open { file, path, mode: OpenMode::Read };
@@ -288,7 +288,7 @@ impl Server {
         &mut self,
         now: Now<'_>,
         file: FileId,
-        mut sizes: Sizes,
+        mut sizes: PartSizes,
         result: Result<DiskDone, DiskError>,
     ) {
         let Some((kind, name)) = sizes.left.pop() else { return };

@@ -39,7 +39,7 @@ pub(in crate::server) struct Loading {
 
 /// Key counts of the last load.
 #[derive(Clone, Copy, Debug, Default)]
-pub(in crate::server) struct Loads {
+pub(in crate::server) struct LoadCounts {
     /// Keys loaded.
     pub(in crate::server) keys: u64,
     /// Keys dropped because they had expired.
@@ -140,7 +140,7 @@ impl Server {
             began: now.mono,
             told: false,
         });
-        self.service.persistence.loads = Loads::default();
+        self.service.persistence.loads = LoadCounts::default();
         if !aside {
             self.hold_all();
         }
@@ -314,7 +314,7 @@ impl Server {
             self.log(level, || text);
         }
         let (keys, expired) = (load.intake.loaded, load.intake.expired);
-        self.service.persistence.loads = Loads { keys, expired };
+        self.service.persistence.loads = LoadCounts { keys, expired };
         let offset = load.intake.offset();
         if let Some(loading) = &mut self.service.persistence.loading {
             loading.used_memory = load.intake.used_memory;

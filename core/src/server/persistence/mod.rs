@@ -24,7 +24,7 @@ pub(super) mod sink;
 pub(super) mod snapshot;
 pub(super) mod source;
 
-use self::loading::{Loading, Loads, RdbLoad};
+use self::loading::{LoadCounts, Loading, RdbLoad};
 use self::save::Saves;
 use self::snapshot::Job;
 use super::Server;
@@ -46,7 +46,7 @@ pub(super) struct Persistence {
     loading: Option<Loading>,
     /// The RDB file that is being loaded.
     rdb_load: Option<Box<RdbLoad>>,
-    pub(super) loads: Loads,
+    pub(super) loads: LoadCounts,
     /// Whether the server has loaded its data.
     pub(super) ready: bool,
     /// Whether the data is being reloaded from disk (DEBUG RELOAD, DEBUG LOADAOF), from the moment

@@ -9,7 +9,7 @@ use crate::time::Wall;
 
 /// Who waits for the reply that a rewrite has started.
 #[derive(Clone, Debug)]
-pub(in crate::server::aof) enum Asked {
+pub(in crate::server::aof) enum Requester {
     /// The client of BGREWRITEAOF, by its id.
     Client(u64),
     /// CONFIG SET appendonly yes.
@@ -40,8 +40,8 @@ pub(in crate::server) enum Step {
 /// What has happened.
 #[derive(Clone, Debug)]
 pub(in crate::server::aof) enum Event {
-    /// A rewrite is requested; `asked` waits for its start.
-    Begin { asked: Option<Asked> },
+    /// A rewrite is requested; `requester` waits for its start.
+    Begin { requester: Option<Requester> },
     /// A rewrite is due because it was scheduled, or (`growth`, in percent) because the file has
     /// grown. Earlier failures may delay it.
     Due { growth: Option<u64> },
@@ -71,8 +71,8 @@ pub(in crate::server::aof) enum Action {
     Snapshot { path: String },
     /// Abort the snapshot, if one is being written for a rewrite.
     KillSnapshot,
-    /// Answer whoever asked for the rewrite: with a status, or why it cannot start.
-    Answer(Asked, Result<&'static str, &'static str>),
+    /// Answer the requester: with a status, or why it cannot start.
+    Answer(Requester, Result<&'static str, &'static str>),
     /// Whether commands have to be appended may have changed.
     FollowersChanged,
     /// The replication offset up to which everything is durable may have changed.

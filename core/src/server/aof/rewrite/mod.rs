@@ -12,7 +12,7 @@ mod events;
 
 use core::mem;
 
-pub(super) use events::{Action, Asked, Context, Event, Step};
+pub(super) use events::{Action, Context, Event, Requester, Step};
 
 use super::backoff::{Backoff, Limit};
 use super::{Aof, State};
@@ -54,7 +54,7 @@ pub(super) struct Rewrite {
     /// to stay even if the append-only file is turned off meanwhile.
     keeps: bool,
     /// The client that waits for the reply that a rewrite has started.
-    asked: Option<Asked>,
+    requester: Option<Requester>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -193,7 +193,7 @@ impl Aof {
     pub(super) fn rewrite_event(&mut self, ctx: &mut Context<'_>, event: Event) -> Vec<Action> {
         let mut out = Actions::default();
         match event {
-            Event::Begin { asked } => self.begin(ctx, &mut out, asked),
+            Event::Begin { requester } => self.begin(ctx, &mut out, requester),
             Event::Due { growth } => self.begin_if_clear(ctx, &mut out, growth),
             Event::Disk(step, result) => self.disk_done(ctx, &mut out, step, result),
             Event::Snapshot { begun: true } => self.snapshot_begun(ctx, &mut out),
@@ -239,13 +239,13 @@ impl Aof {
         }
     }
 
-    fn begin(&mut self, ctx: &Context<'_>, out: &mut Actions, asked: Option<Asked>) {
+    fn begin(&mut self, ctx: &Context<'_>, out: &mut Actions, requester: Option<Requester>) {
         if self.state != State::On && self.home.take().is_some() {
             // The existing files do not contribute to the new base.
             self.manifest = Manifest::default();
         }
         self.rewrite.stage = Stage::Opening;
-        self.rewrite.asked = asked;
+        self.rewrite.requester = requester;
         self.rewrite.written = false;
         let path = self.path(&ctx.settings.appenddirname);
         out.then(DiskOp::MakeDir { path }, Step::Dir);
@@ -393,8 +393,8 @@ impl Aof {
     }
 
     fn answer(&mut self, out: &mut Actions, result: Result<&'static str, &'static str>) {
-        if let Some(asked) = self.rewrite.asked.take() {
-            out.push(Action::Answer(asked, result));
+        if let Some(requester) = self.rewrite.requester.take() {
+            out.push(Action::Answer(requester, result));
         }
     }
 
@@ -404,7 +404,7 @@ impl Aof {
         self.rewrite.failed = true;
         if self.state == State::WaitRewrite {
             // The client that turned the file on is not the one that asked for the aborted rewrite.
-            if matches!(self.rewrite.asked, Some(Asked::Change(_))) {
+            if matches!(self.rewrite.requester, Some(Requester::Change(_))) {
                 self.state = State::Off;
                 out.warning(
                     "Redis needs to enable the AOF but can't trigger a background AOF rewrite \

@@ -103,8 +103,8 @@ impl Harness {
     }
 
     /// A rewrite requested by a client, up to the request for the snapshot.
-    fn asked(&mut self) {
-        self.event(Event::Begin { asked: Some(Asked::Client(7)) });
+    fn request_rewrite(&mut self) {
+        self.event(Event::Begin { requester: Some(Requester::Client(7)) });
         self.disk();
         self.disk();
     }
@@ -124,7 +124,7 @@ fn names(base: &str, incr: &[&str]) -> (Option<String>, Vec<String>, usize) {
 #[test]
 fn a_rewrite_replaces_the_base_and_keeps_commands_received_meanwhile() {
     let mut b = Harness::new(State::On);
-    b.asked();
+    b.request_rewrite();
     assert_eq!(
         b.done(),
         [
@@ -171,7 +171,7 @@ fn a_rewrite_replaces_the_base_and_keeps_commands_received_meanwhile() {
 #[test]
 fn a_base_written_early_waits_for_the_manifest_with_the_new_file() {
     let mut b = Harness::new(State::On);
-    b.asked();
+    b.request_rewrite();
     b.event(Event::Snapshot { begun: true });
     b.done();
     b.event(Event::SnapshotEnded(Ok(())));
@@ -184,7 +184,7 @@ fn a_base_written_early_waits_for_the_manifest_with_the_new_file() {
 #[test]
 fn a_new_file_that_may_be_in_the_manifest_is_kept() {
     let mut b = Harness::new(State::On);
-    b.asked();
+    b.request_rewrite();
     b.event(Event::Snapshot { begun: true });
     b.event(Event::Durable);
     b.done();
@@ -200,7 +200,7 @@ fn a_new_file_that_may_be_in_the_manifest_is_kept() {
 #[test]
 fn an_aborted_rewrite_deletes_a_new_file_that_is_not_in_the_manifest() {
     let mut b = Harness::new(State::On);
-    b.asked();
+    b.request_rewrite();
     b.event(Event::Snapshot { begun: true });
     b.done();
     b.event(Event::Abort);
@@ -212,7 +212,7 @@ fn a_rewrite_is_scheduled_during_another_snapshot() {
     for whole in [true, false] {
         let mut b = Harness::new(State::On);
         b.is_whole = whole;
-        b.asked();
+        b.request_rewrite();
         if whole {
             b.event(Event::Snapshot { begun: false });
         }
@@ -231,7 +231,7 @@ fn a_rewrite_is_scheduled_during_another_snapshot() {
 #[test]
 fn turning_the_file_off_discards_the_new_part() {
     let mut b = Harness::new(State::On);
-    b.event(Event::Begin { asked: Some(Asked::Client(7)) });
+    b.event(Event::Begin { requester: Some(Requester::Client(7)) });
     b.disk();
     b.aof.state = State::Off;
     b.done();
@@ -251,7 +251,7 @@ fn turning_the_file_off_discards_the_new_part() {
 #[test]
 fn the_file_is_on_once_the_first_base_is_written() {
     let mut b = Harness::new(State::WaitRewrite);
-    b.asked();
+    b.request_rewrite();
     b.event(Event::Snapshot { begun: true });
     assert!(b.done().contains(&"open dir/temp-a.incr".to_owned()));
     assert_eq!(b.aof.log.synced_offset, OFFSET);
@@ -279,7 +279,7 @@ fn the_file_is_on_once_the_first_base_is_written() {
 #[test]
 fn a_failed_first_base_is_retried() {
     let mut b = Harness::new(State::WaitRewrite);
-    b.asked();
+    b.request_rewrite();
     b.event(Event::Snapshot { begun: true });
     b.done();
     b.event(Event::SnapshotEnded(Err(Failure::Behind)));
@@ -292,7 +292,7 @@ fn a_failed_first_base_is_retried() {
 fn if_the_base_cannot_be_renamed_the_old_files_stay() {
     for failing in 0..3 {
         let mut b = Harness::new(State::On);
-        b.asked();
+        b.request_rewrite();
         b.event(Event::Snapshot { begun: true });
         b.event(Event::Durable);
         b.disk();

@@ -1,7 +1,7 @@
 //! The target of a slot migration: keys arrive as commands of one client, and belong to the source
 //! until the takeover.
 
-use super::{Doubts, Handover, Record};
+use super::{Handover, Record, UncertainSlots};
 use crate::cluster::{Cluster, NodeId, SlotSet};
 use crate::command::CommandError;
 use crate::machine::LogLevel;
@@ -272,7 +272,7 @@ impl Server {
     /// Aborts migrations whose source is gone, and deletes the keys of those that failed.
     pub(in crate::server::cluster) fn import_cron(&mut self, now: Now<'_>) {
         self.forget_granted();
-        self.resolve_doubts(now);
+        self.resolve_uncertain_slots(now);
         self.drop_leftover();
         // A replica that has disconnected no longer delays the acknowledgement.
         self.answer_awaiting_sources(now);
@@ -321,7 +321,7 @@ impl Server {
         if let Some(node) = &mut self.service.cluster {
             let handover = &mut node.handover;
             (handover.of_primary, handover.granted) = (SlotSet::new(), SlotSet::new());
-            handover.doubts = None;
+            handover.uncertain = None;
             // The data will be a copy of the primary's.
             handover.leftover = SlotSet::new();
         }
@@ -387,8 +387,8 @@ impl Server {
         let granted = core::mem::take(&mut node.handover.granted);
         let slots = core::mem::take(&mut node.handover.of_primary).without(&granted);
         node.handover.add_leftover(&slots);
-        let doubts = Doubts { slots: granted, since: now.mono.as_millis() };
-        node.handover.doubts = Some(doubts).filter(|doubts| !doubts.slots.is_empty());
+        let uncertain = UncertainSlots { slots: granted, since: now.mono.as_millis() };
+        node.handover.uncertain = Some(uncertain).filter(|uncertain| !uncertain.slots.is_empty());
         self.hide_foreign_keys();
     }
 
@@ -408,12 +408,13 @@ impl Server {
 
     /// Decides about slots that the former primary may have taken over, once the other primaries
     /// have answered: if their owner no longer claims them, the copies here are the only ones.
-    fn resolve_doubts(&mut self, now: Now<'_>) {
+    fn resolve_uncertain_slots(&mut self, now: Now<'_>) {
         let Some(node) = &mut self.service.cluster else { return };
-        let (Some(state), Some(doubts)) = (node.state.as_deref(), &node.handover.doubts) else {
+        let (Some(state), Some(uncertain)) = (node.state.as_deref(), &node.handover.uncertain)
+        else {
             return;
         };
-        if !state.primaries_have_answered_since(doubts.since) {
+        if !state.primaries_have_answered_since(uncertain.since) {
             return;
         }
         // If the owner has failed, a node that replaces it claims them, or not.
@@ -421,13 +422,14 @@ impl Server {
             let view = state.owner_of(*slot).and_then(|owner| state.node_view_of(owner));
             state.is_replica() || view.is_none_or(|view| !view.failed)
         };
-        let decided: SlotSet = doubts.slots.iter().filter(is_decided).collect();
+        let decided: SlotSet = uncertain.slots.iter().filter(is_decided).collect();
         let is_mine = |slot: &Slot| !state.is_replica() && state.is_given_away(*slot);
         let mine: SlotSet = decided.iter().filter(is_mine).collect();
-        let slots = doubts.slots.without(&decided);
-        let since = doubts.since;
+        let slots = uncertain.slots.without(&decided);
+        let since = uncertain.since;
         node.handover.add_leftover(&decided.without(&mine));
-        node.handover.doubts = Some(Doubts { slots, since }).filter(|left| !left.slots.is_empty());
+        node.handover.uncertain =
+            Some(UncertainSlots { slots, since }).filter(|left| !left.slots.is_empty());
         if !mine.is_empty() {
             self.notice(|| {
                 let slots = mine.to_text(" ");
@@ -454,9 +456,9 @@ impl Server {
     pub(in crate::server::cluster) fn hide_foreign_keys(&mut self) {
         let Some(node) = &self.service.cluster else { return };
         let mut hidden = node.dropping.clone();
-        let Handover { imports, of_primary, granted, doubts, leftover, .. } = &node.handover;
+        let Handover { imports, of_primary, granted, uncertain, leftover, .. } = &node.handover;
         let arriving = imports.iter().map(|import| &import.record.slots);
-        let in_doubt = doubts.iter().map(|doubts| &doubts.slots);
+        let in_doubt = uncertain.iter().map(|uncertain| &uncertain.slots);
         let foreign = arriving.chain([of_primary, granted, leftover]).chain(in_doubt);
         for slot in foreign.flat_map(SlotSet::iter) {
             hidden.insert(slot);

@@ -94,7 +94,7 @@ pub(super) struct Handover {
     /// without this node knowing yet.
     granted: SlotSet,
     /// On a replica that has become a primary: those of them whose owner is not known yet.
-    doubts: Option<Doubts>,
+    uncertain: Option<UncertainSlots>,
     /// Slots with leftover keys that belong to other nodes: of failed migrations, or, on a replica,
     /// of slots that its primary has lost and not deleted yet. They are deleted when a working node
     /// owns the slot.
@@ -103,7 +103,7 @@ pub(super) struct Handover {
 
 /// Slots that the former primary may have taken over before it failed.
 #[derive(Clone, Debug)]
-struct Doubts {
+struct UncertainSlots {
     slots: SlotSet,
     /// When the other primaries were first asked, in milliseconds on the monotonic clock.
     since: u64,
