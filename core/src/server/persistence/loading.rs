@@ -34,7 +34,7 @@ pub(in crate::server) struct Loading {
     /// When it started, on the monotonic clock.
     began: Mono,
     /// Whether the watchdog has reported it.
-    told: bool,
+    watchdog_reported: bool,
 }
 
 /// Key counts of the last load.
@@ -138,7 +138,7 @@ impl Server {
             aside,
             holds: !aside,
             began: now.mono,
-            told: false,
+            watchdog_reported: false,
         });
         self.service.persistence.loads = LoadCounts::default();
         if !aside {
@@ -164,7 +164,10 @@ impl Server {
         let now = self.now.0;
         let Some(loading) = &mut self.service.persistence.loading else { return };
         let took = now.0.saturating_sub(loading.began.0);
-        if !loading.aside && took >= least && !core::mem::replace(&mut loading.told, true) {
+        if !loading.aside
+            && took >= least
+            && !core::mem::replace(&mut loading.watchdog_reported, true)
+        {
             let took = took / 1_000_000;
             self.log_watchdog(format!(
                 "Data is being loaded, and nobody was served for {took} ms."

@@ -78,7 +78,7 @@ pub(in crate::server) struct Saves {
     /// Foreground saves (for which all clients wait) that have to wait for another snapshot to end.
     next: VecDeque<Save>,
     /// The second in which the save points were last checked.
-    looked: u64,
+    last_checked: u64,
 }
 
 impl Server {
@@ -183,10 +183,10 @@ impl Server {
         }
         let second = now.wall.as_secs();
         let saves = &mut self.service.persistence.saves;
-        if saves.looked == second && !saves.scheduled {
+        if saves.last_checked == second && !saves.scheduled {
             return;
         }
-        saves.looked = second;
+        saves.last_checked = second;
         let patient = saves.failed && second.saturating_sub(saves.tried) <= RETRY_DELAY;
         if patient {
             return;
@@ -224,7 +224,7 @@ impl Server {
         let second = points.chain(scheduled).min()?;
         let patience = if saves.failed { saves.tried + RETRY_DELAY + 1 } else { 0 };
         // They are checked once per second.
-        Some(self.at_second(second.max(patience).max(saves.looked + 1)))
+        Some(self.at_second(second.max(patience).max(saves.last_checked + 1)))
     }
 
     /// Why writes, and PING, are refused after a failed save, if they are.

@@ -205,7 +205,7 @@ impl Server {
         self.service.replication.acked = true;
         if replica.on_ack && replica.state == State::Online {
             replica.on_ack = false;
-            self.service.replication.news = true;
+            self.service.replication.has_unsent = true;
         }
     }
 }

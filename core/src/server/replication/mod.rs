@@ -76,7 +76,7 @@ pub(super) struct Replication {
     /// Since when there are none.
     no_replicas_since: Mono,
     /// Whether the backlog has bytes that replicas have not been sent.
-    news: bool,
+    has_unsent: bool,
     /// Whether replicas have acknowledged more, or WAITs have to be checked again for another
     /// reason.
     acked: bool,
@@ -132,7 +132,7 @@ impl Replication {
             feed: Feed::default(),
             replicas: Vec::new(),
             no_replicas_since: Mono::ZERO,
-            news: false,
+            has_unsent: false,
             acked: false,
             ask: false,
             arrived: false,
@@ -203,7 +203,7 @@ impl Replication {
         if let Some(backlog) = &mut self.backlog {
             let feed = &mut self.feed;
             self.offset += backlog.append(|out| write(feed, out)) as i64;
-            self.news = true;
+            self.has_unsent = true;
         }
     }
 
@@ -353,7 +353,7 @@ impl Server {
     #[inline]
     pub(super) fn replicate(&mut self, now: Now<'_>) {
         let replication = &self.service.replication;
-        if replication.ask || replication.news || replication.acked || replication.arrived {
+        if replication.ask || replication.has_unsent || replication.acked || replication.arrived {
             self.replicate_now(now);
         }
     }
@@ -374,7 +374,7 @@ impl Server {
         if core::mem::take(&mut self.service.replication.arrived) {
             self.begin_sync(now);
         }
-        if core::mem::take(&mut self.service.replication.news) {
+        if core::mem::take(&mut self.service.replication.has_unsent) {
             self.send_stream_to_replicas(now);
         }
     }

@@ -317,7 +317,7 @@ impl Server {
             self.waiting_replica_disconnected();
         }
         // The part of the backlog kept only for it can be dropped.
-        self.service.replication.news = true;
+        self.service.replication.has_unsent = true;
         self.followers_changed();
     }
 
@@ -393,7 +393,7 @@ impl Server {
         replica.state = State::Online;
         replica.acked_at = now.mono;
         self.service.replication.acked = true;
-        self.service.replication.news = true;
+        self.service.replication.has_unsent = true;
         self.notice(|| format!("Synchronization with replica {name} succeeded"));
     }
 }

@@ -141,7 +141,7 @@ impl Server {
         call.client.outbox.write(answer.as_bytes());
         self.add_replica(call.now.mono, call.client, State::Online);
         call.client.as_replica(call.now.mono).next = offset;
-        self.service.replication.news = true;
+        self.service.replication.has_unsent = true;
         let next =
             self.service.replication.backlog.as_ref().map_or(offset, |backlog| backlog.next());
         let length = next - offset;

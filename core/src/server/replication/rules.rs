@@ -227,7 +227,7 @@ impl Server {
         // WAITAOF may wait for an append-only file that no longer exists.
         self.offsets_changed();
         // The backlog may have become smaller.
-        self.service.replication.news |= self.service.replication.backlog.is_some();
+        self.service.replication.has_unsent |= self.service.replication.backlog.is_some();
         let waits = |replica: &Replica| replica.state == State::WaitsForBegin;
         let arrived = self.all_replicas().any(|(_, replica)| waits(replica));
         self.service.replication.arrived |= arrived;

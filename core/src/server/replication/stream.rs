@@ -180,7 +180,7 @@ impl Server {
         if done > 0 {
             if let Some(backlog) = &mut replication.backlog {
                 backlog.append(|out| out.extend_from_slice(&stream.pending[..done]));
-                replication.news = true;
+                replication.has_unsent = true;
             }
             stream.pending.drain(..done);
         }

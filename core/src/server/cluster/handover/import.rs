@@ -33,7 +33,7 @@ pub(super) struct Import {
     /// When something was last received from the source.
     heard: Mono,
     /// When the replicas were last told.
-    told: Option<Mono>,
+    announced: Option<Mono>,
 }
 
 /// A source that waits for the replicas of this node.
@@ -115,7 +115,7 @@ impl Server {
             epoch: None,
             drained: None,
             heard,
-            told: None,
+            announced: None,
         };
         node.handover.imports.push(import);
         client.state.imports = true;
@@ -299,11 +299,11 @@ impl Server {
             }
         }
         let due =
-            |import: &Import| import.told.is_none_or(|told| now.mono >= told + ANNOUNCE_EVERY);
+            |import: &Import| import.announced.is_none_or(|at| now.mono >= at + ANNOUNCE_EVERY);
         if self.imports().iter().any(due) {
             self.announce_imports();
             let Some(node) = &mut self.service.cluster else { return };
-            node.handover.imports.iter_mut().for_each(|import| import.told = Some(now.mono));
+            node.handover.imports.iter_mut().for_each(|import| import.announced = Some(now.mono));
         }
     }
 
