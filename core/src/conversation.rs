@@ -1,10 +1,10 @@
-//! Dialogues written as `async fn`, in a form that can be cloned.
+//! Conversations: dialogues written as `async fn` that can be cloned (checkpointed).
 //!
-//! A [`Conversation`] runs an `async fn` that asks for things and awaits the answers. Its
-//! owner carries out the requests and hands the answers in. A future cannot be cloned, so a clone
-//! keeps the function and every answer so far; when it is next driven it makes a new future and
-//! gives it the same answers in the same order. For this to lead to the same place, the function
-//! may use nothing but its arguments and the answers.
+//! A [`Conversation`] runs an `async fn` that makes requests and awaits the answers. Its owner
+//! carries out the requests and passes the answers in. A future cannot be cloned, so a clone keeps
+//! the function and all answers so far; when it is next driven it creates a new future and replays
+//! the same answers in the same order. For this to reach the same state, the function must depend
+//! on nothing but its arguments and the answers.
 
 use core::fmt;
 use core::future::Future;
@@ -19,17 +19,17 @@ use crate::sorted::SortedMap;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct RequestId(pub u64);
 
-/// What an `async fn` holds to ask and to be answered. Cheap to clone.
+/// The handle by which an `async fn` makes requests. Cheap to clone.
 pub struct Line<Q, A> {
     shared: Arc<Mutex<Shared<Q, A>>>,
 }
 
-/// An `async fn` under way: what it asked and what it was answered.
+/// A running `async fn`, with its requests and answers.
 pub struct Conversation<Q, A, R> {
     script: Script<Q, A, R>,
-    /// Every answer so far, in the order in which they came; shared between clones.
+    /// All answers so far, in the order in which they arrived; shared between clones.
     log: Arc<Vec<(RequestId, A)>>,
-    /// Requests that the owner has taken.
+    /// How many requests the owner has taken.
     taken: u64,
     live: Option<Live<Q, A, R>>,
     result: Option<R>,
@@ -67,7 +67,7 @@ impl<Q, A: Clone, R> Conversation<Q, A, R> {
         }
     }
 
-    /// The next request to carry out, or `None` when an answer has to come first.
+    /// The next request to carry out, or `None` if the function waits for answers.
     pub fn poll_request(&mut self) -> Option<(RequestId, Q)> {
         if self.live.is_none() && !self.over {
             self.revive();
@@ -78,7 +78,7 @@ impl<Q, A: Clone, R> Conversation<Q, A, R> {
         Some(request)
     }
 
-    /// Hands in the answer to a request that was taken.
+    /// Passes in the answer to a request.
     pub fn answer(&mut self, request: RequestId, answer: A) {
         if self.over {
             return;
@@ -90,7 +90,7 @@ impl<Q, A: Clone, R> Conversation<Q, A, R> {
         self.resume(request, answer);
     }
 
-    /// What the function returned, once, when it is over. Requests that it made last can still be
+    /// The function's return value, once, when it has returned. Its last requests can still be
     /// taken.
     pub fn take_result(&mut self) -> Option<R> {
         if self.live.is_none() && !self.over {
@@ -104,12 +104,12 @@ impl<Q, A: Clone, R> Conversation<Q, A, R> {
         self.over
     }
 
-    /// How many answers a clone has to be given again.
+    /// How many answers a clone has to replay.
     pub fn answers(&self) -> usize {
         self.log.len()
     }
 
-    /// Makes the future, and brings it to where it stood.
+    /// Creates the future, and replays the answers.
     fn revive(&mut self) {
         let shared = Arc::new(Mutex::new(Shared {
             next: 0,
@@ -158,7 +158,7 @@ impl<Q, A: Clone, R: Clone> Clone for Conversation<Q, A, R> {
             taken: self.taken,
             live: None,
             result: self.result.clone(),
-            // Requests that were made and not taken are made again.
+            // Requests that were not taken are made again.
             over: self.over && self.is_drained(),
         }
     }
@@ -180,13 +180,13 @@ impl<Q, A, R> fmt::Debug for Conversation<Q, A, R> {
 }
 
 impl<Q, A> Line<Q, A> {
-    /// Asks for something; await the result for the answer. What is asked is carried out even if
-    /// nobody awaits it.
+    /// Makes a request; await the result for the answer. The request is carried out even if the
+    /// answer is not awaited.
     pub fn ask(&self, request: Q) -> Answer<Q, A> {
         Answer { id: self.tell(request), shared: self.shared.clone() }
     }
 
-    /// Asks for something whose answer, if there is one, does not matter.
+    /// Makes a request whose answer, if any, does not matter.
     pub fn tell(&self, request: Q) -> RequestId {
         let mut shared = lock(&self.shared);
         let id = RequestId(shared.next);

@@ -1,12 +1,12 @@
-//! Patterns with `*`, `?`, `[…]` and `\`, as KEYS, SCAN, PSUBSCRIBE and CONFIG GET take them.
+//! Glob patterns with `*`, `?`, `[…]` and `\`, as in KEYS, SCAN, PSUBSCRIBE and CONFIG GET.
 
-/// Whether `text` matches `pattern`, by Redis's rules. Takes time in proportion to the product of
-/// the lengths at most.
+/// Whether `text` matches `pattern`, by Redis's rules. The time is at most proportional to the
+/// product of their lengths.
 ///
 /// * `*` is any bytes, `?` is one byte, `\x` is `x` itself.
-/// * `[abc]`, `[a-z]` and `[^a]` are one byte. A class that is not closed ends with the pattern; a
-///   range may be written backwards; `\` escapes in a class too.
-/// * Nothing matches behind a thousand stars.
+/// * `[abc]`, `[a-z]` and `[^a]` are one byte. An unclosed class ends with the pattern; the
+///   bounds of a range may be in either order; `\` escapes in a class too.
+/// * A pattern with more than a thousand stars matches nothing.
 /// * Nothing but the empty pattern matches the empty text.
 pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
     compare(pattern, text, |byte| byte)
@@ -22,8 +22,8 @@ fn compare(pattern: &[u8], text: &[u8], fold: impl Fn(u8) -> u8) -> bool {
         return pattern.is_empty();
     }
     let (mut p, mut t) = (pattern, text);
-    // Where to go on after a mismatch: behind the last star, one byte of the text later. Earlier
-    // stars need not be tried again, for what the last one can skip they could not skip better.
+    // Where to retry after a mismatch: after the last star, one byte further in the text. Earlier
+    // stars need no retry, since the last star can skip everything that they could.
     let mut retry: Option<(&[u8], &[u8])> = None;
     let mut stars = 0;
     while let [byte, rest_of_text @ ..] = t {
@@ -31,7 +31,7 @@ fn compare(pattern: &[u8], text: &[u8], fold: impl Fn(u8) -> u8) -> bool {
             if after.is_empty() {
                 return true;
             }
-            // As in Redis, where each star is another call deep.
+            // As in Redis, which recurses at each star.
             if !after.starts_with(b"*") {
                 stars += 1;
                 if stars > MAX_STARS {
@@ -60,11 +60,11 @@ fn compare(pattern: &[u8], text: &[u8], fold: impl Fn(u8) -> u8) -> bool {
     p.iter().all(|&byte| byte == b'*')
 }
 
-/// Stars, runs of them counted once, behind which nothing matches any more.
+/// The maximum number of stars, with runs counted once; longer patterns match nothing.
 const MAX_STARS: usize = 1000;
 
-/// Compares one byte with the first element of the pattern, which is not a star. Returns the
-/// pattern behind that element if they match.
+/// Compares one byte with the first element of the pattern, which is not a star. Returns the rest
+/// of the pattern if they match.
 fn one<'p>(pattern: &'p [u8], byte: u8, fold: &impl Fn(u8) -> u8) -> Option<&'p [u8]> {
     let (matched, rest) = match pattern {
         [] => (false, pattern),
@@ -75,7 +75,8 @@ fn one<'p>(pattern: &'p [u8], byte: u8, fold: &impl Fn(u8) -> u8) -> Option<&'p 
     matched.then_some(rest)
 }
 
-/// Whether a byte is in a class, and the pattern behind it. `class` begins behind the bracket.
+/// Whether a byte is in a character class, and the pattern after it. `class` starts after the
+/// bracket.
 fn class_matches<'p>(class: &'p [u8], byte: u8, fold: &impl Fn(u8) -> u8) -> (bool, &'p [u8]) {
     let (negated, mut rest) = match class {
         [b'^', rest @ ..] => (true, rest),

@@ -1,29 +1,29 @@
-//! Limpid's core: a Redis-compatible server, its clients, and a simulated world to run them in,
-//! as state machines that never touch the world.
+//! Limpid's core: a Redis-compatible server, its clients, and a simulated world to run them in, as
+//! state machines without I/O of their own (sans-I/O).
 //!
-//! Start with [`machine`], the contract that everything here keeps. The rooms, in the order in
-//! which they may use each other (a room uses those before it, never those after it):
+//! Start with [`machine`], the contract that everything here keeps. The rooms (top-level modules),
+//! each using only those before it:
 //!
-//! * [`sorted`], [`time`], [`rng`], [`glob`], [`machine`], [`resp`]: the ground floor.
-//! * [`sharding`]: which node has a key.
+//! * [`sorted`], [`time`], [`rng`], [`glob`], [`machine`], [`resp`]: basics, and the protocol.
+//! * [`sharding`]: which node a key belongs to.
 //! * [`conversation`]: dialogues written as `async fn` that can be cloned.
 //! * [`store`]: the keyspace.
-//! * [`command`]: the shape of the command table, and the commands on data.
-//! * [`acl`]: users, and what each of them may do.
-//! * [`persist`]: the forms that data takes on disk and between servers.
-//! * [`front`]: what every program has that serves clients: connections, dispatch, configuration,
+//! * [`command`]: the command table's types, and the commands on data.
+//! * [`acl`]: users and access rules.
+//! * [`persist`]: the formats of data on disk and between servers: RDB and AOF.
+//! * [`front`]: what every program that serves clients has: connections, dispatch, configuration,
 //!   pub/sub, statistics.
-//! * [`peer`]: outgoing connections: of a program that is a client of another server.
+//! * [`peer`]: outgoing connections of a program that is a client of other servers.
 //! * [`cluster`]: a node of Redis Cluster: bus, gossip, elections.
-//! * [`server`]: the front, a keyspace, and what makes the data last.
+//! * [`server`]: the Redis server: the front, a keyspace, persistence and replication.
 //! * [`proxy`]: twemproxy and predixy.
-//! * [`sentinel`]: who decides that a master is gone, and replaces it.
-//! * [`client`]: what a redis-cli needs besides a terminal: parsing lines, printing replies, hints.
-//! * [`cluster_tools`]: `redis-cli --cluster` and `redis-trib.rb`: they build and mend clusters.
-//! * [`deployment`]: a deployment of real servers, as its nodes describe it.
-//! * [`sim`]: a world of hosts, links, disks and faults in which machines run.
-//! * [`lab`]: topologies and traffic to put into a world.
-//! * [`lesson`]: lessons as text files that check what happened in a world.
+//! * [`sentinel`]: Redis Sentinel: monitoring and failover.
+//! * [`client`]: redis-cli without its terminal: parsing lines, printing replies, hints.
+//! * [`cluster_tools`]: `redis-cli --cluster` and `redis-trib.rb`: creating and repairing clusters.
+//! * [`deployment`]: the state of a deployment of real servers, as its nodes report it.
+//! * [`sim`]: the World: a simulation of hosts, links, disks and faults in which machines run.
+//! * [`lab`]: topologies and traffic for a World.
+//! * [`lesson`]: lessons as text files that check what happened in a World.
 
 pub mod acl;
 pub mod client;

@@ -1,8 +1,9 @@
-//! The contract between everything that thinks and the world that it never touches.
+//! The sans-I/O contract: the interface between state machines (servers, Sentinels, proxies,
+//! clients) and the drivers that do their I/O.
 //!
-//! A server, a Sentinel, a proxy, a client: each is a [`Machine`]. A *driver* (the native event
-//! loop on real sockets and files, or the simulated World) feeds it [`Input`]s and carries out
-//! its [`Output`]s. The loop of every driver is the same:
+//! Each of these programs is a [`Machine`]. A *driver* (the native event loop on real sockets and
+//! files, or the simulated World) feeds it [`Input`]s and carries out its [`Output`]s. The loop of
+//! every driver is the same:
 //!
 //! 1. hand in every input that is ready, each with the time at which it happened;
 //! 2. take outputs with [`Machine::poll_output`] until there are none, and carry them out (so one
@@ -10,19 +11,19 @@
 //! 3. wait for the next input, but no longer than [`Machine::poll_timeout`] says; when that time
 //!    has come, hand in [`Input::Wake`].
 //!
-//! What a machine promises:
+//! What a machine guarantees:
 //!
 //! * **Deterministic.** The same inputs at the same times give the same outputs, on every
 //!   platform. So: no clock, no entropy, no threads, no iteration over a hash map (its order
 //!   differs between x86-64 and wasm32; use a `BTreeMap`, or keep an order of your own), no
 //!   `usize` on the wire or on disk.
-//! * **Bounded.** One call does a bounded amount of work. What takes longer goes on in slices:
-//!   the machine asks for a time that has already come with `poll_timeout` and goes on at the
+//! * **Bounded.** One call does a bounded amount of work. Longer work is done in slices:
+//!   the machine returns a time in the past from `poll_timeout` and continues at the
 //!   next [`Input::Wake`]. Slices are counted in items or bytes, never in time.
 //! * **Never panics**, whatever the bytes.
-//! * **Cloneable**: a clone goes on exactly as the original would.
+//! * **Cloneable**: a clone continues exactly as the original would.
 //!
-//! What a driver promises:
+//! What a driver guarantees:
 //!
 //! * Inputs about one connection come in the order in which they happened; after
 //!   [`Input::Closed`] or [`Input::ConnectFailed`] nothing more comes about it.
@@ -52,19 +53,19 @@ pub use process::{
     SpawnError, Stdio, Stream, StreamError, TerminalMode,
 };
 
-/// A state machine that thinks and never touches the world.
+/// A program as a state machine, which does no I/O itself.
 pub trait Machine {
-    /// Takes in one thing that happened.
+    /// Handles one input.
     fn handle(&mut self, now: Now<'_>, input: Input<'_>);
 
-    /// The next thing to do, or `None` when everything that was asked for has been taken.
+    /// The next output to carry out, or `None` when there are no more.
     fn poll_output(&mut self) -> Option<Output>;
 
-    /// When the machine wants [`Input::Wake`]; `None` if only an input can move it.
+    /// When the machine wants [`Input::Wake`]; `None` if it waits for other inputs only.
     fn poll_timeout(&self) -> Option<Mono>;
 
     /// Prefetches memory for the bytes that are about to be handed in as [`Input::Received`], for
-    /// all of them at once. It changes nothing that can be seen; a driver may leave it out.
+    /// all of them at once. It has no visible effect; a driver may leave it out.
     #[inline]
     fn prefetch<'b>(&mut self, arrived: impl Iterator<Item = (ConnId, &'b [u8])>)
     where
@@ -73,13 +74,13 @@ pub trait Machine {
         drop(arrived);
     }
 
-    /// The bytes waiting to leave on `conn`. `None` if the connection is unknown.
+    /// The output buffer of `conn`: bytes waiting to be sent. `None` if the connection is unknown.
     ///
     /// The driver sends from the front and calls [`Outbox::consume`] for what the socket took.
     fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox>;
 }
 
-/// Something that happened, as a driver tells it to a machine.
+/// An event that a driver reports to a machine.
 #[derive(Debug)]
 pub enum Input<'a> {
     /// The process has started. The first input, once.
@@ -90,59 +91,59 @@ pub enum Input<'a> {
     Listening {
         /// The listener that [`Output::Listen`] named.
         listener: ListenerId,
-        /// Where it listens, with the real port; or why it does not.
+        /// The address with the actual port, or the error.
         result: Result<Endpoint, NetError>,
     },
     /// A peer has connected to a listener.
     Accepted {
         /// The new connection: even, and larger than all that were accepted before.
         conn: ConnId,
-        /// Through which listener.
+        /// The listener that it connected to.
         listener: ListenerId,
         /// The peer's address.
         peer: Endpoint,
         /// Our address, as the peer sees it.
         local: Endpoint,
     },
-    /// A connection asked for with [`Output::Connect`] stands.
+    /// A connection asked for with [`Output::Connect`] is established.
     Connected {
-        /// Which connection.
+        /// The connection.
         conn: ConnId,
         /// Our address on it.
         local: Endpoint,
-        /// The peer's address: what its name meant, if it was asked for by name.
+        /// The peer's address, resolved if it was given by name.
         peer: Endpoint,
     },
-    /// A connection asked for with [`Output::Connect`] could not be made. It is gone.
+    /// A connection asked for with [`Output::Connect`] could not be made. Its id is invalid now.
     ConnectFailed {
-        /// Which connection.
+        /// The connection.
         conn: ConnId,
         /// Why it could not be made.
         error: NetError,
     },
     /// Bytes have arrived.
     Received {
-        /// On which connection.
+        /// The connection.
         conn: ConnId,
         /// The bytes, at least one. They belong to the driver's buffer and are gone afterwards.
         bytes: &'a [u8],
     },
-    /// The peer will send no more, but may still read (it shut down its writing half).
+    /// The peer will send no more, but may still read (half-close: it shut down its writing side).
     Ended {
-        /// Which connection.
+        /// The connection.
         conn: ConnId,
     },
-    /// The outbox has sunk to the mark that [`Outbox::set_low_water`] set.
+    /// The output buffer has drained to the mark that [`Outbox::set_low_water`] set.
     Drained {
-        /// Which connection.
+        /// The connection.
         conn: ConnId,
     },
     /// The connection is gone: the peer closed or reset it, or a [`Close::AfterSending`] has been
-    /// carried out. Not told after [`Close::Now`].
+    /// carried out. Not reported after [`Close::Now`].
     Closed {
-        /// Which connection.
+        /// The connection.
         conn: ConnId,
-        /// Why it is gone.
+        /// Why it was closed.
         error: NetError,
     },
     /// A disk operation has ended.
@@ -154,18 +155,18 @@ pub enum Input<'a> {
     },
     /// A signal of the operating system, or of the World in its place.
     Signal(Signal),
-    /// What the operating system says of this process; a driver sends it now and then.
+    /// Resource usage of this process, sent by the driver from time to time.
     Vitals(Vitals),
     /// The answer to [`Output::Read`].
     Read {
-        /// From which stream.
+        /// The stream.
         stream: Stream,
         /// The bytes, none at the stream's end. They belong to the driver.
         result: Result<&'a [u8], StreamError>,
     },
     /// The answer to [`Output::Write`]: there is room for more.
     Written {
-        /// To which stream.
+        /// The stream.
         stream: Stream,
         /// Whether the bytes went into it.
         result: Result<(), StreamError>,
@@ -177,7 +178,7 @@ pub enum Input<'a> {
         /// Its process id, or why it did not start.
         result: Result<u32, SpawnError>,
     },
-    /// Something became of a child.
+    /// A child process ended, was suspended, or was continued.
     ChildChanged {
         /// The child.
         child: ChildId,
@@ -186,7 +187,7 @@ pub enum Input<'a> {
     },
     /// The answer to [`Output::Kill`].
     Killed {
-        /// As it was asked for.
+        /// The process id of the request.
         pid: i64,
         /// Whether there was such a process.
         result: Result<(), KillError>,
@@ -206,16 +207,16 @@ pub enum Input<'a> {
     },
 }
 
-/// Something that a machine wants done.
+/// An action that a machine asks its driver for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
     /// Open a listener; answered by [`Input::Listening`].
     Listen {
         /// The machine's name for it.
         listener: ListenerId,
-        /// Where. Port 0 means any free port.
+        /// The address. Port 0 means any free port.
         at: Endpoint,
-        /// How many connections may wait to be accepted.
+        /// How many connections may wait to be accepted (`tcp-backlog`).
         backlog: u32,
     },
     /// Close a listener. Connections made through it stay.
@@ -227,66 +228,68 @@ pub enum Output {
     Connect {
         /// The machine's name for the connection: odd, and never used before by this machine.
         conn: ConnId,
-        /// Where to.
+        /// The address.
         to: Address,
         /// From which local address, if it matters.
         from: Option<Endpoint>,
     },
     /// The outbox of this connection holds bytes to send.
     Send {
-        /// Which connection.
+        /// The connection.
         conn: ConnId,
     },
-    /// The outbox of this connection holds messages that nobody has asked for. A driver may keep
-    /// them until it has handled what has arrived meanwhile, so that several leave together, but not
-    /// until others have the answers to that; what was asked for ([`Output::Send`]) takes them along.
+    /// The outbox of this connection holds unsolicited messages (pub/sub, replication). A driver
+    /// may keep them until it has handled what has arrived meanwhile, so that several leave
+    /// together, but not until other clients have the replies to that; [`Output::Send`] on the
+    /// connection takes them along.
     SendSoon {
-        /// Which connection.
+        /// The connection.
         conn: ConnId,
     },
-    /// Stop handing in bytes of this connection (back-pressure), or go on.
+    /// Stop handing in bytes of this connection (back-pressure), or resume.
     Reading {
-        /// Which connection.
+        /// The connection.
         conn: ConnId,
         /// Whether to hand its bytes in.
         on: bool,
     },
     /// Close the connection. After [`Close::Now`] the machine has forgotten it. After
     /// [`Close::AfterSending`] it reads nothing more from it, and keeps the outbox until
-    /// [`Input::Closed`] tells it that the rest was sent or lost.
+    /// [`Input::Closed`] reports that the rest was sent or lost.
     Close {
-        /// Which connection.
+        /// The connection.
         conn: ConnId,
-        /// With what care.
+        /// Whether to send what is queued first.
         how: Close,
     },
     /// Carry out a disk operation; answered by [`Input::Disk`].
     Disk {
         /// The machine's name for the operation, never used before.
         op: OpId,
-        /// What to do.
+        /// The operation.
         what: DiskOp,
     },
     /// A line for the log.
     Log(LogLine),
-    /// Probe connections that will be accepted from now on when nothing has come on them for so
-    /// long (`tcp-keepalive`); `None` for never. A driver begins with what the configuration says.
+    /// Enable keepalive probes on connections accepted from now on, after so long without traffic
+    /// (`tcp-keepalive`); `None` for never. The initial value is that of the configuration.
     KeepAlive(Option<Duration>),
-    /// Do nothing at all with this process for so long (`DEBUG SLEEP`).
+    /// Block the whole process for so long (`DEBUG SLEEP`).
     Stall(Duration),
     /// Tell the kernel how soon it may end this process when memory runs out; answered by one
     /// [`Input::OomScore`].
     OomScore(OomScore),
-    /// Read from a stream; answered by one [`Input::Read`]. At most one is under way on a stream.
+    /// Read from a stream; answered by one [`Input::Read`]. At most one read per stream is in
+    /// flight.
     Read {
-        /// From which.
+        /// The stream.
         stream: Stream,
-        /// How many bytes at most.
+        /// The maximum number of bytes.
         most: u32,
     },
     /// Write to a stream; answered by one [`Input::Written`]. Writes keep their order.
     Write {
-        /// To which.
+        /// The stream.
         stream: Stream,
         /// What.
         bytes: Vec<u8>,
@@ -300,7 +303,7 @@ pub enum Output {
     Spawn {
         /// The machine's name for it.
         child: ChildId,
-        /// What to start, and how.
+        /// The command.
         command: Box<Command>,
     },
     /// Send a signal; answered by [`Input::Killed`].
@@ -312,9 +315,10 @@ pub enum Output {
     },
     /// Change the mode of the terminal: cooked (the terminal edits lines) or raw.
     TerminalMode(TerminalMode),
-    /// Give the terminal's keys to the process group of a child, or take them back.
+    /// Make the process group of a child the terminal's foreground group, or take the terminal
+    /// back.
     Foreground {
-        /// Whose group; `None` for the machine's own.
+        /// The child; `None` for the machine's own group.
         group: Option<ChildId>,
     },
     /// End the process. The last output.
@@ -324,7 +328,7 @@ pub enum Output {
     },
 }
 
-/// What a shell adds to the number of the signal that ended a process.
+/// The offset that a shell adds to the number of the signal that ended a process.
 pub const SIGNALLED: i32 = 128;
 
 /// A connection. Even ones were accepted and are named by the driver, odd ones were asked for and
@@ -343,7 +347,7 @@ impl ConnId {
         ConnId(n << 1 | 1)
     }
 
-    /// Whether the peer came to us.
+    /// Whether the peer opened it.
     pub fn is_accepted(self) -> bool {
         self.0 & 1 == 0
     }
@@ -393,7 +397,7 @@ impl fmt::Display for Endpoint {
 /// Where to connect to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Address {
-    /// A known place.
+    /// A known address.
     Endpoint(Endpoint),
     /// A host by its name. The driver looks it up, as long as that may take, and fails with
     /// [`NetError::UnknownName`] if it means nothing.
@@ -427,11 +431,11 @@ pub enum NetError {
     Refused,
     /// The peer reset the connection.
     Reset,
-    /// The peer closed it in good order.
+    /// The peer closed it normally.
     Eof,
-    /// No answer came within the patience of the transport.
+    /// No answer came within the transport's timeout.
     TimedOut,
-    /// There is no way to that host.
+    /// There is no route to the host.
     Unreachable,
     /// No host has that name.
     UnknownName,
@@ -468,7 +472,8 @@ impl fmt::Display for NetError {
     }
 }
 
-/// What an operating system knows of a process. Reports only; never a reason for a decision.
+/// Resource usage of a process as its operating system reports it. For reports only; decisions must
+/// not depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Vitals {
     /// Resident memory in bytes.
@@ -484,15 +489,15 @@ pub struct Vitals {
 /// A line for the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogLine {
-    /// How important it is.
+    /// The level.
     pub level: LogLevel,
     /// The role of the process: `M` a master, `S` a replica, `X` a Sentinel, `C` a child.
     pub role: char,
-    /// What it says, one line.
+    /// The message, a single line.
     pub text: String,
 }
 
-/// Redis's four levels, from chatter to trouble.
+/// Redis's four log levels, least important first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum LogLevel {
     /// `.`
@@ -506,7 +511,7 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
-    /// The mark in a log line.
+    /// The level's character in a log line.
     pub fn mark(self) -> char {
         match self {
             LogLevel::Debug => '.',

@@ -1,6 +1,6 @@
-//! The one source of randomness: a small generator whose seed comes in from outside.
+//! The only source of randomness: a small generator whose seed is passed in.
 //!
-//! Natively the seed is the operating system's entropy, in a World it is the session's.
+//! Natively the seed is entropy from the operating system; in a World it is the session's seed.
 
 /// A seeded generator (xoshiro256++ by Blackman and Vigna, public domain), not for secrets.
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ impl Rng {
         result
     }
 
-    /// A number below `bound`, every one as likely as the others; 0 if `bound` is 0.
+    /// A uniformly distributed number below `bound`; 0 if `bound` is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
         if bound == 0 {
             return 0;

@@ -1,12 +1,12 @@
-//! Maps and sets for the few: sorted vectors under the names of [`BTreeMap`] and [`BTreeSet`].
+//! Small maps and sets: sorted vectors with the interface of [`BTreeMap`] and [`BTreeSet`].
 //!
 //! [`BTreeMap`]: std::collections::BTreeMap
 //! [`BTreeSet`]: std::collections::BTreeSet
 //!
-//! A B-tree is thousands of instructions for each pair of types, and the page carries every one of
-//! them over the wire. Where there are tens or hundreds of entries, not millions, a sorted vector is
-//! as fast and a tenth of the code. Adding or removing in the middle moves what stands behind, so
-//! what may grow without bounds belongs into a tree.
+//! A B-tree compiles to thousands of instructions for each pair of types, all of which the page has
+//! to download. With tens or hundreds of entries, not millions, a sorted vector is as fast and a
+//! tenth of the code. Inserting and removing in the middle moves the entries behind, so collections
+//! that may grow without bounds belong in a tree.
 
 use core::borrow::Borrow;
 use core::cmp::Ordering;
@@ -35,7 +35,7 @@ impl<K: Ord, V> SortedMap<K, V> {
     where
         K: Borrow<Q>,
     {
-        // Most keys are numbers that are given out in order: the next one goes to the end.
+        // Most keys are consecutive numbers, so a new one belongs at the end.
         match self.0.last().map(|(last, _)| last.borrow().cmp(key)) {
             None | Some(Ordering::Less) => Err(self.0.len()),
             Some(_) => self.0.binary_search_by(|(known, _)| known.borrow().cmp(key)),
@@ -50,7 +50,7 @@ impl<K: Ord, V> SortedMap<K, V> {
         self.find(key).ok().and_then(|at| self.0.get(at)).map(|(_, value)| value)
     }
 
-    /// The value of a key, to be changed.
+    /// A mutable reference to the value of a key.
     pub fn get_mut<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
     where
         K: Borrow<Q>,
@@ -66,7 +66,7 @@ impl<K: Ord, V> SortedMap<K, V> {
         self.find(key).is_ok()
     }
 
-    /// Sets a value; gives the one that it replaces.
+    /// Sets the value of a key; returns the previous one.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         match self.find(&key) {
             Ok(at) => self.0.get_mut(at).map(|(_, old)| core::mem::replace(old, value)),
@@ -77,7 +77,7 @@ impl<K: Ord, V> SortedMap<K, V> {
         }
     }
 
-    /// Takes a key away; gives its value.
+    /// Removes a key; returns its value.
     pub fn remove<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
@@ -85,7 +85,7 @@ impl<K: Ord, V> SortedMap<K, V> {
         self.find(key).ok().map(|at| self.0.remove(at).1)
     }
 
-    /// The value of a key, which is added if it is missing.
+    /// The value of a key, inserted if missing.
     pub fn get_or_default(&mut self, key: K) -> &mut V
     where
         V: Default,
@@ -100,7 +100,7 @@ impl<K: Ord, V> SortedMap<K, V> {
         &mut self.0[at].1
     }
 
-    /// Entries from a key on.
+    /// Entries from a key onwards.
     pub fn range_from<Q: Ord + ?Sized>(&self, key: &Q) -> impl Iterator<Item = (&K, &V)>
     where
         K: Borrow<Q>,
@@ -121,7 +121,7 @@ impl<K, V> SortedMap<K, V> {
         self.0.is_empty()
     }
 
-    /// Takes all entries away.
+    /// Removes all entries.
     pub fn clear(&mut self) {
         self.0.clear();
     }
@@ -141,17 +141,17 @@ impl<K, V> SortedMap<K, V> {
         self.0.iter().map(|(_, value)| value)
     }
 
-    /// All values, to be changed.
+    /// Mutable references to all values, with their keys.
     pub fn iter_mut(&mut self) -> impl DoubleEndedIterator<Item = (&K, &mut V)> {
         self.0.iter_mut().map(|(key, value)| (&*key, value))
     }
 
-    /// The values in the order of their keys.
+    /// Mutable references to all values, in the order of their keys.
     pub fn values_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut V> {
         self.0.iter_mut().map(|(_, value)| value)
     }
 
-    /// Keeps the entries that `keep` wants.
+    /// Keeps the entries for which `keep` returns true.
     pub fn retain(&mut self, mut keep: impl FnMut(&K, &mut V) -> bool) {
         self.0.retain_mut(|(key, value)| keep(key, value));
     }
@@ -199,7 +199,7 @@ impl<K: Ord> SortedSet<K> {
         self.0.insert(member, ()).is_none()
     }
 
-    /// Takes a member away; true if it was there.
+    /// Removes a member; true if it was there.
     pub fn remove<Q: Ord + ?Sized>(&mut self, member: &Q) -> bool
     where
         K: Borrow<Q>,
@@ -232,7 +232,7 @@ impl<K> SortedSet<K> {
         self.0.is_empty()
     }
 
-    /// Takes all members away.
+    /// Removes all members.
     pub fn clear(&mut self) {
         self.0.clear();
     }
@@ -242,7 +242,7 @@ impl<K> SortedSet<K> {
         self.0.iter().map(|(member, ())| member)
     }
 
-    /// Keeps the members that `keep` wants.
+    /// Keeps the members for which `keep` returns true.
     pub fn retain(&mut self, mut keep: impl FnMut(&K) -> bool) {
         self.0.retain(|member, ()| keep(member));
     }
@@ -279,8 +279,8 @@ impl<K: Ord> From<[K; 1]> for SortedSet<K> {
     }
 }
 
-/// Sorts a vector; what is equal keeps its order. Slower than the standard library's sort, and a
-/// fraction of its code: for what is sorted because a person looks at it.
+/// Sorts a vector, keeping the order of equal items (stable). Slower than the standard library's
+/// sort and a fraction of its code: for small collections that are shown to a person.
 pub fn sort_by<T>(items: &mut Vec<T>, order: impl Fn(&T, &T) -> Ordering) {
     let places = sorted_places(items.len(), &|a, b| order(&items[a], &items[b]));
     let mut taken: Vec<Option<T>> = items.drain(..).map(Some).collect();
@@ -292,7 +292,7 @@ pub fn sort_by_key<T, K: Ord>(items: &mut Vec<T>, key: impl Fn(&T) -> K) {
     sort_by(items, |a, b| key(a).cmp(&key(b)));
 }
 
-/// Numbers below `len` in an order of what they stand for.
+/// Indices below `len`, sorted by what they refer to.
 fn sorted_places(len: usize, order: &dyn Fn(usize, usize) -> Ordering) -> Vec<usize> {
     let mut places: Vec<usize> = (0..len).collect();
     places.sort_by(|&a, &b| order(a, b));

@@ -1,6 +1,6 @@
 //! Time as machines see it: a monotonic clock for intervals and a wall clock for dates.
 //!
-//! Nothing here reads a clock. A driver reads its own and hands the result in as a [`Now`].
+//! Nothing here reads a clock. A driver reads its own clocks and passes the result in as a [`Now`].
 
 use core::fmt;
 use core::ops::{Add, AddAssign, Sub};
@@ -19,26 +19,26 @@ pub struct Now<'a> {
 }
 
 impl<'a> Now<'a> {
-    /// A moment whose stopwatch is `stopwatch`.
+    /// A moment with a stopwatch for the time since.
     pub fn new(mono: Mono, wall: Wall, stopwatch: &'a dyn Stopwatch) -> Self {
         Self { mono, wall, stopwatch }
     }
 
-    /// A moment on a machine that computes in no time, as in a simulated world.
+    /// A moment whose stopwatch always shows zero, as in a simulated World.
     pub fn instantaneous(mono: Mono, wall: Wall) -> Now<'static> {
         Now { mono, wall, stopwatch: &NoTime }
     }
 
-    /// Processor time spent since the driver handed this `Now` in.
+    /// CPU time spent since the driver passed in this `Now`.
     ///
-    /// For reports only (SLOWLOG, latency, command statistics): no decision may rest on it, since
-    /// a replay must take the same decisions in a world where it is always zero.
+    /// For reports only (SLOWLOG, latency, command statistics): no decision may depend on it, since
+    /// a replay must take the same decisions in a World, where it is always zero.
     pub fn elapsed(&self) -> Duration {
         Duration::from_nanos(self.nanos())
     }
 
-    /// The same in nanoseconds: it is asked for after each command, and a [`Duration`] of seconds
-    /// and nanoseconds costs a division.
+    /// The same in nanoseconds: this is called after each command, and converting to a [`Duration`]
+    /// costs a division.
     #[inline]
     pub fn nanos(&self) -> u64 {
         self.stopwatch.nanos()
@@ -51,13 +51,13 @@ impl fmt::Debug for Now<'_> {
     }
 }
 
-/// Measures how long a machine has been at work on one input.
+/// Measures the time that a machine spends on one input.
 pub trait Stopwatch {
     /// Nanoseconds since the driver started to handle the input.
     fn nanos(&self) -> u64;
 }
 
-/// The stopwatch of a world in which computing takes no time.
+/// The stopwatch of a World, in which computing takes no time.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoTime;
 
@@ -67,8 +67,8 @@ impl Stopwatch for NoTime {
     }
 }
 
-/// The earliest of several times, where some may not be set. Asked for after every input: it does not
-/// branch. `Mono(u64::MAX)` is as good as not set.
+/// The earliest of several times, some of which may not be set. Called after every input, so it
+/// does not branch. `Mono(u64::MAX)` counts as not set.
 #[inline(always)]
 pub fn earliest<const N: usize>(times: [Option<Mono>; N]) -> Option<Mono> {
     let mut first = Mono(u64::MAX);

@@ -1,25 +1,25 @@
-//! What rules have to know of the commands of a program.
+//! The part of a program's command table that ACL rules depend on.
 
 use crate::command::Meta;
 
-/// The commands of a program. Rules name commands as they stand here, whatever `rename-command`
-/// has made of them.
+/// The commands of a program, as ACL rules see them. Rules use the original names, whatever
+/// `rename-command` has made of them.
 pub trait Catalog {
-    /// The command of this full name (`get`, `client|list`), in any case.
-    fn find(&self, name: &[u8]) -> Option<Known<'_>>;
+    /// Finds a command by its full name (`get`, `client|list`), ignoring case.
+    fn find(&self, name: &[u8]) -> Option<CommandInfo<'_>>;
 
     /// The command of this id. Ids count from 0 without gaps.
-    fn get(&self, id: u16) -> Option<Known<'_>>;
+    fn get(&self, id: u16) -> Option<CommandInfo<'_>>;
 }
 
 /// One command, or one subcommand.
 #[derive(Clone, Copy)]
-pub struct Known<'a> {
+pub struct CommandInfo<'a> {
     /// Its number among all commands.
     pub id: u16,
     /// Its full name in lower case.
     pub name: &'a str,
-    /// What is known of it.
+    /// Arity, flags, categories and key positions.
     pub meta: &'static Meta,
     /// Whether it is a subcommand.
     pub is_subcommand: bool,
@@ -29,7 +29,7 @@ pub struct Known<'a> {
 
 impl dyn Catalog + '_ {
     /// All commands, each followed by its subcommands.
-    pub fn all(&self) -> impl Iterator<Item = Known<'_>> {
+    pub fn all(&self) -> impl Iterator<Item = CommandInfo<'_>> {
         (0..).map_while(|id| self.get(id))
     }
 }

@@ -1,15 +1,15 @@
-//! One request that is checked, and why it is denied.
+//! Checking one request against ACL rules.
 
-use super::Known;
+use super::CommandInfo;
 use crate::command::find_keys;
 use crate::command::meta::{Meta, key};
 use crate::resp::request::Args;
 
-/// A request that is checked against the selectors of a user, one after the other. Its keys are
-/// looked for once.
+/// A request that is checked against the selectors of a user one by one. The positions of its keys
+/// are computed once.
 pub struct Request<'a> {
     /// The command.
-    pub command: Known<'a>,
+    pub command: CommandInfo<'a>,
     /// Its name and arguments.
     pub args: Args<'a>,
     keys: Option<Vec<(usize, u32)>>,
@@ -20,24 +20,25 @@ pub struct Request<'a> {
 pub struct Denied {
     /// What is not allowed.
     pub reason: Reason,
-    /// The argument that is to blame: a key or a channel; 0 for the command itself.
+    /// Index of the offending argument (a key or a channel); 0 for the command itself.
     pub at: usize,
 }
 
-/// What is not allowed. Of the reasons of several selectors the last one is told.
+/// The kind of permission that is missing, in ascending order: when all selectors deny a request,
+/// the greatest reason is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
     /// The command.
     Command,
     /// A key.
     Key,
-    /// To log in with this name and password.
+    /// To log in: wrong password, unknown or disabled user.
     Login,
     /// A channel.
     Channel,
 }
 
-/// What a command does with the channels among its arguments.
+/// How a command uses the channels among its arguments.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Channels {
     /// All arguments are channels.
@@ -50,12 +51,12 @@ pub(super) enum Channels {
 
 impl<'a> Request<'a> {
     /// A request that calls `command` with `args`.
-    pub fn new(command: Known<'a>, args: Args<'a>) -> Self {
+    pub fn new(command: CommandInfo<'a>, args: Args<'a>) -> Self {
         Self { command, args, keys: None }
     }
 
-    /// The places of the keys among the arguments, each with bits of [`key`]. A request whose keys
-    /// cannot be found has none: the command itself will refuse such arguments.
+    /// Positions of the keys among the arguments, each with its access bits ([`key`]). Empty if the
+    /// keys cannot be found: the command itself will refuse such arguments.
     pub(super) fn keys(&mut self) -> &[(usize, u32)] {
         let (meta, args) = (self.command.meta, self.args);
         self.keys.get_or_insert_with(|| {
@@ -65,7 +66,7 @@ impl<'a> Request<'a> {
         })
     }
 
-    /// What the command does with channels. To leave a channel needs no permission.
+    /// How the command uses channels. Unsubscribing needs no permission.
     pub(super) fn channels(&self) -> Option<Channels> {
         channels(self.command.meta)
     }
@@ -81,13 +82,13 @@ fn channels(meta: &Meta) -> Option<Channels> {
 }
 
 impl Denied {
-    /// The argument that is to blame.
+    /// The offending argument.
     pub fn blamed<'a>(&self, args: Args<'a>) -> &'a [u8] {
         args.get(self.at).unwrap_or_default()
     }
 
-    /// What a client is told, without an error code. Keys and channels are named if `verbose`, for
-    /// those who may know of them (`ACL DRYRUN`).
+    /// The error message for a client, without an error code. `verbose` names the key or channel,
+    /// for callers who may know about it (`ACL DRYRUN`).
     pub fn message(&self, user: &[u8], command: &str, args: Args<'_>, verbose: bool) -> Vec<u8> {
         let named = |what: &str| {
             let blamed = self.blamed(args);
@@ -112,7 +113,7 @@ impl Denied {
 }
 
 impl Reason {
-    /// How `ACL LOG` calls it.
+    /// The name in `ACL LOG`.
     pub fn name(self) -> &'static str {
         match self {
             Reason::Command => "command",
@@ -122,7 +123,7 @@ impl Reason {
         }
     }
 
-    /// How EXEC calls it when the rules have changed since the command was queued.
+    /// The wording of EXEC when the rules have changed since the command was queued.
     pub fn in_transaction(self) -> &'static str {
         match self {
             Reason::Command | Reason::Login => "no permission to execute the command or subcommand",

@@ -1,13 +1,13 @@
-//! What can be wrong with a rule, in Redis's words.
+//! Errors in ACL rules, in Redis's words.
 
 use core::fmt;
 
-/// Why a rule was refused.
+/// Why an ACL rule was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RuleError {
     /// It names a command or category that does not exist.
     Unknown,
-    /// It is no rule, or its pattern holds blanks.
+    /// It cannot be parsed, or its pattern contains blanks.
     Syntax,
     /// It adds a key pattern although all keys are allowed already.
     KeysAfterAll,
@@ -15,11 +15,11 @@ pub enum RuleError {
     ChannelsAfterAll,
     /// It removes a password that the user does not have.
     NoSuchPassword,
-    /// It gives a password's hash that is none.
+    /// It gives a password hash that is not a SHA-256 digest.
     NotAHash,
     /// A user is declared twice.
     Duplicate,
-    /// It allows one first argument of a subcommand.
+    /// It allows a first argument of a subcommand (`+config|get|x`), which is not supported.
     FirstArgument,
 }
 

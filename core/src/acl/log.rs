@@ -1,22 +1,22 @@
-//! The log of what was denied (`ACL LOG`).
+//! `ACL LOG`: requests that were denied recently.
 
 use std::collections::VecDeque;
 
 use super::Reason;
 
-/// What was denied lately, newest first.
+/// Recently denied requests, newest first.
 #[derive(Clone, Debug, Default)]
 pub struct Log {
     entries: VecDeque<LogEntry>,
     next_id: u64,
 }
 
-/// One thing that was denied, once or several times.
+/// One denial, and how often it was repeated.
 #[derive(Clone, Debug)]
 pub struct LogEntry {
     /// Its number, from 0.
     pub id: u64,
-    /// How often it was denied.
+    /// How often it was repeated.
     pub count: u64,
     /// What was not allowed.
     pub reason: Reason,
@@ -28,7 +28,7 @@ pub struct LogEntry {
     pub object: Vec<u8>,
     /// The name of the user.
     pub user: Vec<u8>,
-    /// The client that was denied it last, as CLIENT LIST shows it.
+    /// The client that was denied most recently, as CLIENT LIST shows it.
     pub client: String,
     /// When it was denied first, in milliseconds since 1970.
     pub created: u64,
@@ -36,7 +36,7 @@ pub struct LogEntry {
     pub updated: u64,
 }
 
-/// Where a command comes from.
+/// Where a denied command came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Context {
     /// From a client.
@@ -48,12 +48,12 @@ pub enum Context {
 }
 
 impl Context {
-    /// That of a client's command, which may be queued for a transaction.
+    /// The context of a client's command, which may be queued in a transaction.
     pub fn of(in_transaction: bool) -> Self {
         if in_transaction { Context::Transaction } else { Context::TopLevel }
     }
 
-    /// How `ACL LOG` calls it.
+    /// The name in `ACL LOG`.
     pub fn name(self) -> &'static str {
         match self {
             Context::TopLevel => "toplevel",
@@ -64,14 +64,14 @@ impl Context {
 }
 
 impl Log {
-    /// For how long the same denial counts on, in milliseconds.
+    /// Equal denials that follow each other within this many milliseconds share an entry.
     const SAME_WITHIN: u64 = 60_000;
 
     /// How many of the newest entries are compared with a new one.
     const COMPARED: usize = 10;
 
-    /// Adds a denial (its number and count are set here), or counts it on if it is the same as a
-    /// recent one. At most `max` entries are kept.
+    /// Adds a denial, or increments the count of a recent entry that is equal. The new entry's id
+    /// and count are set here. At most `max` entries are kept.
     pub fn add(&mut self, mut new: LogEntry, max: usize) {
         let same = self.entries.iter().take(Self::COMPARED).position(|old| {
             old.reason == new.reason

@@ -1,23 +1,23 @@
-//! One set of permissions: the commands, keys and channels that rules have allowed.
+//! ACL selectors: one set of permissions for commands, keys and channels.
 
 use super::check::Channels;
-use super::{Denied, Env, Known, Reason, Request, RuleError, has_blanks};
+use super::{CommandInfo, Denied, Env, Reason, Request, RuleError, has_blanks};
 use crate::command::meta::{acl, flag, key};
 use crate::glob;
 use crate::resp::request::Args;
 
-/// One set of permissions. A user has one of its own (the root selector) and any number of others;
-/// a request is allowed if one of them allows all of it.
+/// An ACL selector: one set of permissions. A user has a root selector and any number of others; a
+/// request is allowed if a single selector allows all of it.
 #[derive(Clone, Debug, Default)]
 pub struct Selector {
-    /// Whether every command is allowed, known or not.
+    /// Whether every command is allowed, including unknown ones.
     all_commands: bool,
-    /// Whether the rules begin with `+@all`.
+    /// Whether the command rules begin with `+@all` instead of `-@all`.
     from_all: bool,
     commands: CommandSet,
-    /// First arguments that are allowed of commands which are not.
+    /// Allowed first arguments of commands that are otherwise denied (`+select|0`), by command id.
     first_arguments: Vec<(u16, Vec<u8>)>,
-    /// The rules behind `+@all` or `-@all`, as far as they have not been superseded: whether each
+    /// The rules after `+@all` or `-@all` that no later rule has superseded: whether each one
     /// allows, and the command or category.
     rules: Vec<(bool, Vec<u8>)>,
     all_keys: bool,
@@ -30,7 +30,7 @@ pub struct Selector {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct KeyPattern {
     pattern: Vec<u8>,
-    /// [`READ`] and [`WRITE`].
+    /// Bits [`READ`] and [`WRITE`].
     access: u8,
 }
 
@@ -41,7 +41,7 @@ const WRITE: u8 = 2;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct CommandSet([u64; WORDS]);
 
-/// Room for 512 commands; a program that had more would deny those beyond.
+/// Room for 512 commands; commands beyond that are always denied.
 const WORDS: usize = 8;
 
 impl CommandSet {
@@ -192,7 +192,7 @@ impl Selector {
     }
 
     /// Allows or denies a command with all its subcommands.
-    fn change_command(&mut self, command: Known<'_>, allowed: bool) {
+    fn change_command(&mut self, command: CommandInfo<'_>, allowed: bool) {
         self.first_arguments.retain(|(id, _)| *id != command.id);
         for id in [command.id].iter().chain(command.subcommands) {
             self.commands.put(*id, allowed);
@@ -216,7 +216,7 @@ impl Selector {
         Ok(())
     }
 
-    /// Notes a rule, which supersedes earlier ones about the same command and its subcommands.
+    /// Records a rule, which supersedes earlier ones about the same command and its subcommands.
     fn note_rule(&mut self, rule: &[u8], allowed: bool) {
         self.rules.retain(|(_, old)| {
             !(old.starts_with(rule) && matches!(old.get(rule.len()), None | Some(b'|')))
@@ -255,7 +255,7 @@ impl Selector {
         Ok(())
     }
 
-    fn allows_first_argument(&self, command: Known<'_>, args: Args<'_>) -> bool {
+    fn allows_first_argument(&self, command: CommandInfo<'_>, args: Args<'_>) -> bool {
         self.first_arguments.iter().any(|(id, argument)| {
             *id == command.id && args.get(1).is_some_and(|arg| arg.eq_ignore_ascii_case(argument))
         })
@@ -268,14 +268,14 @@ impl Selector {
             .any(|keys| keys.access & access == access && glob::matches(&keys.pattern, name))
     }
 
-    /// Whether it allows this use (bits of [`key`]) of every key that there may be.
+    /// Whether it allows this use (bits of [`key`]) of every possible key.
     pub fn allows_all_keys(&self, flags: u32) -> bool {
         let access = access(flags);
         self.all_keys
             || self.keys.iter().any(|keys| keys.access & access == access && keys.pattern == b"*")
     }
 
-    /// The rules about commands, as they can be given again.
+    /// The rules about commands, in the syntax of `ACL SETUSER`.
     pub fn describe_commands(&self) -> Vec<u8> {
         let mut out = if self.from_all { b"+@all".to_vec() } else { b"-@all".to_vec() };
         for (allowed, rule) in &self.rules {
@@ -322,7 +322,7 @@ impl Selector {
     }
 }
 
-/// Whether one of the patterns allows a channel, or is the pattern that is subscribed to.
+/// Whether one of the patterns matches a channel or, for PSUBSCRIBE, is the same pattern.
 pub(super) fn allows_channel(patterns: &[Vec<u8>], channel: &[u8], is_pattern: bool) -> bool {
     patterns.iter().any(|pattern| match is_pattern {
         true => pattern == channel,
@@ -336,14 +336,14 @@ pub fn category(name: &[u8]) -> Option<u32> {
     known.map(|(bit, _)| *bit)
 }
 
-/// What a use of a key (bits of [`key`]) needs.
+/// The access bits that a use of a key (bits of [`key`]) requires.
 fn access(flags: u32) -> u8 {
     let reads = flags & key::ACCESS != 0;
     let writes = flags & (key::INSERT | key::DELETE | key::UPDATE) != 0;
     (u8::from(reads) * READ) | (u8::from(writes) * WRITE)
 }
 
-/// What stands behind `%`: `R` and `W`, and a pattern behind `~`.
+/// Parses what follows `%`: `R` and `W`, then a pattern after `~`.
 fn access_and_pattern(rule: &[u8]) -> Option<(u8, &[u8])> {
     let tilde = rule.iter().position(|byte| *byte == b'~')?;
     let mut access = 0;

@@ -1,4 +1,4 @@
-//! Rules on a small table of commands, and what is true of any rules.
+//! Rules on a small command table, and properties of arbitrary rules.
 
 use proptest::prelude::*;
 
@@ -47,15 +47,15 @@ static ALL: &[(&str, &Row<()>, &[u16])] = &[
 ];
 
 impl Catalog for Small {
-    fn find(&self, name: &[u8]) -> Option<Known<'_>> {
+    fn find(&self, name: &[u8]) -> Option<CommandInfo<'_>> {
         let at = ALL.iter().position(|(known, ..)| known.as_bytes().eq_ignore_ascii_case(name))?;
         self.get(at as u16)
     }
 
-    fn get(&self, id: u16) -> Option<Known<'_>> {
+    fn get(&self, id: u16) -> Option<CommandInfo<'_>> {
         let (name, row, subcommands) = *ALL.get(usize::from(id))?;
         let meta: &'static Meta = &row.meta;
-        Some(Known { id, name, meta, is_subcommand: name.contains('|'), subcommands })
+        Some(CommandInfo { id, name, meta, is_subcommand: name.contains('|'), subcommands })
     }
 }
 
@@ -77,7 +77,7 @@ fn described(users: &Users) -> String {
     String::from_utf8_lossy(&user.describe()).into_owned()
 }
 
-/// What keeps the user from this command: nothing, or the reason and the argument.
+/// Why the user may not run this command: the reason and the offending argument.
 fn denied(users: &Users, line: &str) -> Option<(Reason, usize)> {
     let mut args = OwnedArgs::default();
     for word in line.split(' ') {
@@ -190,7 +190,7 @@ fn keys_may_be_readable_writable_or_both() {
     assert_eq!(denied(&users, "set both:1 v get"), None);
     assert_eq!(denied(&users, "copy r:1 w:1"), None);
     assert_eq!(denied(&users, "copy r:1 r:2"), key(2));
-    // Whether a key exists may be asked of every key that one may use somehow.
+    // EXISTS is allowed on every key that the user may access in any way.
     assert_eq!(denied(&users, "exists r:1 w:1"), None);
     assert_eq!(denied(&users, "exists r:1 other"), key(2));
 }
@@ -216,7 +216,7 @@ fn a_request_must_be_allowed_by_one_selector_as_a_whole() {
 }
 
 #[test]
-fn a_channel_matches_a_pattern_and_a_pattern_only_itself() {
+fn channels_match_patterns_and_patterns_only_themselves() {
     let mut users = users("+@all &news.* &one");
     let channel = |at| Some((Reason::Channel, at));
     assert_eq!(denied(&users, "publish news.x m"), None);
@@ -225,11 +225,11 @@ fn a_channel_matches_a_pattern_and_a_pattern_only_itself() {
     assert_eq!(denied(&users, "psubscribe one news.x"), channel(2));
     let before = users.get(b"u").expect("the user").clone();
     set(&mut users, "&more").expect("good rules");
-    assert!(users.get(b"u").expect("the user").keeps_channels_of(&before));
+    assert!(users.get(b"u").expect("the user").allows_channels_of(&before));
     set(&mut users, "resetchannels &one").expect("good rules");
     let after = users.get(b"u").expect("the user");
-    assert!(!after.keeps_channels_of(&before));
-    assert!(after.may_listen(b"one", false) && !after.may_listen(b"news.x", false));
+    assert!(!after.allows_channels_of(&before));
+    assert!(after.may_subscribe(b"one", false) && !after.may_subscribe(b"news.x", false));
 }
 
 #[test]
@@ -260,11 +260,11 @@ fn a_file_is_read_as_a_whole_or_not_at_all() {
         assert!(error.contains(part), "{part}: {error}");
     }
     let without_default = read("user a on +get").expect("good lines");
-    assert!(without_default.default_user().may_everything() && without_default.is_open());
+    assert!(without_default.default_user().allows_everything() && without_default.is_open());
 }
 
 #[test]
-fn declarations_of_a_configuration_file_are_checked_and_applied() {
+fn user_lines_of_a_configuration_file_are_checked_and_applied() {
     let words = |line: &str| -> Vec<Vec<u8>> {
         line.split(' ').map(|word| word.as_bytes().to_vec()).collect()
     };
@@ -281,7 +281,7 @@ fn declarations_of_a_configuration_file_are_checked_and_applied() {
 }
 
 #[test]
-fn what_is_denied_again_soon_is_counted() {
+fn repeated_denials_share_an_entry_of_the_log() {
     let mut log = Log::default();
     let entry = |object: &str, at: u64| LogEntry {
         id: 0,
@@ -387,7 +387,7 @@ proptest! {
         }
     }
 
-    /// No bytes make a rule that does harm.
+    /// Arbitrary bytes given as rules do no harm.
     #[test]
     fn any_bytes_can_be_given_as_rules(
         rules in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20), 0..5),

@@ -1,4 +1,4 @@
-//! One user: its passwords and what it may do.
+//! One user: passwords and selectors.
 
 use sha2::{Digest, Sha256};
 
@@ -6,7 +6,7 @@ use super::selector::allows_channel;
 use super::{Denied, Env, Request, RuleError, Selector};
 use crate::resp::quote::split_args;
 
-/// Tells a user from later ones of the same name.
+/// The identity of a user: a later user of the same name has another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UserId(pub(super) u64);
 
@@ -17,7 +17,7 @@ pub struct User {
     pub(super) name: Vec<u8>,
     enabled: bool,
     no_password: bool,
-    /// Whether payloads of RESTORE are to be trusted. Limpid checks them all the same.
+    /// Whether `skip-sanitize-payload` is set. Limpid checks payloads of RESTORE all the same.
     skips_sanitizing: bool,
     /// SHA-256 digests in hexadecimal.
     passwords: Vec<String>,
@@ -26,7 +26,7 @@ pub struct User {
 }
 
 impl User {
-    /// A user that cannot log in and may do nothing.
+    /// A user that is disabled and has no permissions.
     pub(super) fn new(id: UserId, name: &[u8], env: Env<'_>) -> Self {
         Self {
             id,
@@ -39,12 +39,12 @@ impl User {
         }
     }
 
-    /// The user's identity: it stays the same when its rules change.
+    /// The identity, which stays the same when the rules change.
     pub fn id(&self) -> UserId {
         self.id
     }
 
-    /// Its name.
+    /// The name.
     pub fn name(&self) -> &[u8] {
         &self.name
     }
@@ -54,22 +54,22 @@ impl User {
         self.enabled
     }
 
-    /// Whether it logs in with any password.
+    /// Whether any password is accepted (`nopass`).
     pub fn needs_no_password(&self) -> bool {
         self.no_password
     }
 
-    /// The digests of its passwords.
+    /// SHA-256 digests of the passwords, in hexadecimal.
     pub fn passwords(&self) -> &[String] {
         &self.passwords
     }
 
-    /// What it may do: its own permissions first, then the other selectors.
+    /// All selectors, the root selector first.
     pub fn selectors(&self) -> &[Selector] {
         &self.selectors
     }
 
-    /// The words for its state: `on`, `nopass`, `sanitize-payload`.
+    /// The flags that ACL GETUSER shows: `on`, `nopass`, `sanitize-payload`.
     pub fn flags(&self) -> impl Iterator<Item = &'static str> + Clone {
         let no_password = self.no_password.then_some("nopass");
         let payload =
@@ -79,12 +79,12 @@ impl User {
             .flatten()
     }
 
-    /// Whether every request of it is allowed.
-    pub fn may_everything(&self) -> bool {
+    /// Whether every request is allowed.
+    pub fn allows_everything(&self) -> bool {
         self.selectors.iter().any(Selector::allows_everything)
     }
 
-    /// Whether it can log in with this password.
+    /// Whether this password is accepted; never if the user is disabled.
     pub fn accepts(&self, password: &[u8]) -> bool {
         if !self.enabled || self.no_password {
             return self.enabled;
@@ -145,7 +145,7 @@ impl User {
         Ok(())
     }
 
-    /// Checks a request. Of several reasons against it the gravest is told.
+    /// Checks a request against all selectors. If all deny it, the greatest reason is returned.
     pub fn check(&self, request: &mut Request<'_>) -> Result<(), Denied> {
         let mut denied = None;
         for selector in &self.selectors {
@@ -157,7 +157,7 @@ impl User {
         denied.map_or(Ok(()), Err)
     }
 
-    /// Whether it may call this command and use every key there may be in this way (bits of
+    /// Whether it may call this command and access every possible key in this way (bits of
     /// [`key`](crate::command::meta::key)).
     pub fn may_with_all_keys(&self, request: &mut Request<'_>, flags: u32) -> bool {
         self.selectors
@@ -165,8 +165,8 @@ impl User {
             .any(|selector| selector.check(request).is_ok() && selector.allows_all_keys(flags))
     }
 
-    /// Whether every channel is allowed to it that `before` allowed.
-    pub fn keeps_channels_of(&self, before: &User) -> bool {
+    /// Whether it allows every channel that `before` allowed.
+    pub fn allows_channels_of(&self, before: &User) -> bool {
         let known = self.channels();
         self.selectors.iter().any(Selector::allows_all_channels)
             || before.selectors.iter().all(|selector| {
@@ -175,8 +175,8 @@ impl User {
             })
     }
 
-    /// Whether it may listen to a channel, or to a pattern.
-    pub fn may_listen(&self, channel: &[u8], is_pattern: bool) -> bool {
+    /// Whether it may subscribe to a channel, or to a pattern.
+    pub fn may_subscribe(&self, channel: &[u8], is_pattern: bool) -> bool {
         self.selectors.iter().any(Selector::allows_all_channels)
             || allows_channel(&self.channels(), channel, is_pattern)
     }
@@ -185,7 +185,7 @@ impl User {
         self.selectors.iter().flat_map(|selector| selector.channels().to_vec()).collect()
     }
 
-    /// Its rules, as they can be given again.
+    /// The rules, in the syntax of `ACL SETUSER`.
     pub fn describe(&self) -> Vec<u8> {
         let mut words: Vec<Vec<u8>> = self.flags().map(|flag| flag.as_bytes().to_vec()).collect();
         words.extend(self.passwords.iter().map(|digest| format!("#{digest}").into_bytes()));
@@ -212,7 +212,7 @@ fn checked_digest(text: &[u8]) -> Result<String, RuleError> {
     Ok(String::from_utf8_lossy(text).into_owned())
 }
 
-/// Compares digests in a time that does not tell where they differ.
+/// Compares digests in constant time.
 fn same(a: &[u8], b: &[u8]) -> bool {
     let differ = a.iter().zip(b).fold(0u8, |differ, (a, b)| differ | (a ^ b));
     a.len() == b.len() && differ == 0

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Env, RuleError, User, UserId, has_blanks};
 use crate::sorted::SortedMap;
 
-/// The name of the user that every client is until it logs in as another.
+/// The user that a client is logged in as until it authenticates as another.
 pub const DEFAULT: &[u8] = b"default";
 
 /// All users, in the order of their names. There is always a default user.
@@ -18,7 +18,7 @@ pub struct Users {
 }
 
 impl Users {
-    /// The default user alone, who may do everything and needs no password.
+    /// Just the default user, with all permissions and no password.
     pub fn new(env: Env<'_>) -> Self {
         let default = Arc::new(default_user(env));
         let mut users =
@@ -37,7 +37,7 @@ impl Users {
         self.by_name.get(name)
     }
 
-    /// The user of this name who accepts this password.
+    /// The user of this name, if it accepts this password.
     pub fn authenticate(&self, name: &[u8], password: &[u8]) -> Option<&Arc<User>> {
         self.get(name).filter(|user| user.accepts(password))
     }
@@ -47,7 +47,7 @@ impl Users {
         self.by_name.iter().map(|(_, user)| user)
     }
 
-    /// Whether clients come in as the default user without a password.
+    /// Whether new clients are logged in as the default user without a password.
     pub fn is_open(&self) -> bool {
         self.default.is_enabled() && self.default.needs_no_password()
     }
@@ -64,7 +64,8 @@ impl Users {
         User::new(UserId(self.last_id), name, env)
     }
 
-    /// Creates a user or changes one: all rules are applied, or none. The error is a sentence.
+    /// Creates or changes a user: all rules are applied, or none. The error is the message for the
+    /// client.
     pub fn set(&mut self, name: &[u8], rules: &[&[u8]], env: Env<'_>) -> Result<(), Vec<u8>> {
         let rules = merged(rules).map_err(|start| {
             [b"Unmatched parenthesis in acl selector starting at '", start, b"'."].concat()
@@ -83,12 +84,12 @@ impl Users {
         Ok(())
     }
 
-    /// Removes a user. False if there is none of this name, or if it is the default user, who stays.
+    /// Removes a user. False if it does not exist, or is the default user, which cannot be removed.
     pub fn remove(&mut self, name: &[u8]) -> bool {
         name != DEFAULT && self.by_name.remove(name).is_some()
     }
 
-    /// Gives the default user this password and no other, or lets it come in without one.
+    /// Sets the only password of the default user, or `nopass`.
     pub fn set_default_password(&mut self, password: Option<&[u8]>, env: Env<'_>) {
         let rule = match password {
             Some(password) => [b">", password].concat(),
@@ -103,8 +104,8 @@ impl Users {
     }
 
     /// Applies the `user` lines of a configuration file, which were checked when they were read:
-    /// the name and the rules of each. Gives the names of those who are disabled. The error is a
-    /// line for the log.
+    /// the name and the rules of each. Returns the names of the disabled users. The error is a line
+    /// for the log.
     pub fn declare(
         &mut self,
         lines: &[Declaration],
@@ -135,8 +136,8 @@ impl Users {
         Ok(disabled)
     }
 
-    /// Reads the text of an `aclfile`. Those whom it names are other users than those who are there,
-    /// except for the default one. The error lists all that is wrong, in one line.
+    /// Parses an `aclfile`. Every user in it but the default one gets a new identity, even if there
+    /// was one of the same name. The error lists everything that is wrong, in one line.
     pub fn read_file(&self, path: &str, text: &[u8], env: Env<'_>) -> Result<Self, Vec<u8>> {
         let mut users = Self { last_id: self.last_id, ..Self::new(env) };
         let mut errors = Vec::new();
@@ -214,7 +215,8 @@ impl Users {
                         [b"Error in applying operation '", rule, b"': ", error.as_bytes()].concat(),
                     );
                 }
-                // Others may show what is secret, and follow from each other.
+                // Only the first of other errors is reported: those after it follow from it, and
+                // the rules themselves may be secret.
                 Err(error) if !told => {
                     told = true;
                     errors.push(error.to_string().into_bytes());
@@ -229,7 +231,7 @@ impl Users {
         Ok(())
     }
 
-    /// The line of each user, as it stands in the `aclfile` and as `ACL LIST` shows it.
+    /// Each user as a line of the `aclfile` and of `ACL LIST`.
     pub fn lines(&self) -> impl Iterator<Item = Vec<u8>> {
         self.iter().map(|user| [b"user ", user.name(), b" ", &user.describe()].concat())
     }
@@ -240,7 +242,7 @@ impl Users {
     }
 }
 
-/// What is wrong with a line of the `aclfile`.
+/// Errors in a line of the `aclfile`.
 enum LineError {
     NoUser,
     Name(Vec<u8>),
@@ -259,7 +261,7 @@ pub struct Declaration {
 }
 
 impl Declaration {
-    /// Reads the words behind `user`. Commands that do not exist are no error before the rules are
+    /// Parses the words after `user`. Unknown commands are reported only when the rules are
     /// applied.
     pub fn read(name: &[u8], rules: &[Vec<u8>], env: Env<'_>) -> Result<Self, String> {
         let wrong = |rule: &[u8], error: &str| {
@@ -289,8 +291,8 @@ fn default_user(env: Env<'_>) -> User {
     user
 }
 
-/// Rules in which a selector is one word, though it was given as several. The error is the word
-/// that opens a parenthesis which nothing closes.
+/// Joins the words of each selector into one rule. The error is the word with the unmatched opening
+/// parenthesis.
 fn merged<'r>(words: &[&'r [u8]]) -> Result<Vec<Cow<'r, [u8]>>, &'r [u8]> {
     let mut rules = Vec::with_capacity(words.len());
     let mut open: Option<(&[u8], Vec<u8>)> = None;

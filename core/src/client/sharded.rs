@@ -158,7 +158,7 @@ impl Sharded {
 
     /// Commands whose reply it waits for.
     pub fn pending(&self) -> usize {
-        self.peers.iter().map(|(_, peer)| peer.waiting().count()).sum()
+        self.peers.iter().map(|(_, peer)| peer.in_flight().count()).sum()
     }
 
     /// The keys that it uses.
@@ -257,7 +257,7 @@ impl Sharded {
         let room = self
             .peers
             .get(&at)
-            .is_some_and(|peer| peer.is_up() && peer.waiting().count() < MOST_PENDING);
+            .is_some_and(|peer| peer.is_up() && peer.in_flight().count() < MOST_PENDING);
         if !room || self.peers.request(self.now, &at, &words, question).is_err() {
             self.stats.skipped += 1;
             return;

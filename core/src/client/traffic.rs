@@ -260,7 +260,7 @@ impl Traffic {
 
     /// Commands whose reply it waits for.
     pub fn pending(&self) -> usize {
-        self.peers.get(&Lane::Server).map_or(0, |server| server.waiting().count())
+        self.peers.get(&Lane::Server).map_or(0, |server| server.in_flight().count())
     }
 
     /// Sends faster or slower from now on; not at all at 0. The driver must look at

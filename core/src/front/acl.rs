@@ -1,9 +1,10 @@
-//! The users that clients are logged in as, what they were denied, and the `aclfile`.
+//! Users of a running program: which client is logged in as whom, what was denied, and the
+//! `aclfile`.
 
 use std::sync::Arc;
 
 use super::disk::UsersWork;
-use super::{Client, ClientState, Command, DiskWork, Front, Service, Standing};
+use super::{Client, ClientState, CloseState, Command, DiskWork, Front, Service};
 use crate::acl::{Catalog, Context, Denied, Env, Log, LogEntry, Reason, Request, User, Users};
 use crate::command::CommandError;
 use crate::front::config::file::quoted;
@@ -11,12 +12,12 @@ use crate::machine::{DiskDone, DiskError, DiskOp, LogLevel};
 use crate::resp::request::Args;
 use crate::time::Now;
 
-/// The users of a program, and what was denied to them.
+/// The users of a program, and its log of denied requests.
 #[derive(Clone, Debug)]
 pub(crate) struct Acl {
     users: Users,
     log: Log,
-    /// The `requirepass` that the default user has got.
+    /// The `requirepass` that was last applied to the default user.
     password: Option<Vec<u8>>,
     ready: bool,
 }
@@ -32,7 +33,7 @@ impl Acl {
         &self.users
     }
 
-    /// What was denied lately.
+    /// The log of denied requests.
     pub(crate) fn log(&self) -> &Log {
         &self.log
     }
@@ -41,7 +42,7 @@ impl Acl {
         &mut self.log
     }
 
-    /// Brings the rights of a client up to date with those of its user. True if that user is gone.
+    /// Recomputes a client's permissions from its user. True if that user no longer exists.
     fn update<S: Service>(&self, client: &mut Client<S>) -> bool {
         let Some(user) = &client.user else { return false };
         let known = self.users.get(user.name()).filter(|known| known.id() == user.id());
@@ -51,33 +52,33 @@ impl Acl {
         }
         let user = known.unwrap_or(self.users.default_user());
         client.unrestricted =
-            (client.authenticated || self.users.is_open()) && user.may_everything();
+            (client.authenticated || self.users.is_open()) && user.allows_everything();
         client.user = Some(Arc::clone(user));
         gone
     }
 }
 
 impl<S: Service> Front<S> {
-    /// What the rules of users depend on.
+    /// The context in which this program interprets rules.
     pub(super) fn acl_env(&self) -> Env<'static> {
         Env { commands: S::table(), all_channels: self.settings().acl_pubsub_default }
     }
 
     // ---- Clients ----
 
-    /// Makes a client the default user: it is new, or was reset.
-    pub(crate) fn enter(&self, client: &mut Client<S>) {
+    /// Logs a client in as the default user: when it connects, and after RESET.
+    pub(crate) fn log_in_as_default(&self, client: &mut Client<S>) {
         client.user = Some(Arc::clone(self.acl.users.default_user()));
         client.authenticated = self.acl.users.is_open();
         self.acl.update(client);
     }
 
-    /// Whether a client has to log in before it may do anything.
+    /// Whether a client has to authenticate before it may do anything.
     pub(crate) fn must_log_in(&self, client: &Client<S>) -> bool {
         !client.authenticated && !self.acl.users.is_open()
     }
 
-    /// Logs a client in. `command` is the name by which it asked for that.
+    /// Logs a client in. `command` is the command by which it authenticates.
     pub(super) fn log_in(
         &mut self,
         now: Now<'_>,
@@ -102,15 +103,15 @@ impl<S: Service> Front<S> {
         }
     }
 
-    /// Brings the rights of a client that is taken out up to date.
+    /// Recomputes the permissions of a client that is taken out of its slot.
     pub(super) fn update_rights(&self, client: &mut Client<S>) {
         if self.acl.update(client) {
-            client.standing = Standing::Closing;
+            client.close_state = CloseState::AfterReply;
         }
     }
 
-    /// Brings the rights of all clients up to date, and cuts off those whose user is gone. `caller`
-    /// is the client that is taken out, if any.
+    /// Recomputes the permissions of all clients, and disconnects those whose user no longer
+    /// exists. `caller` is the client that is taken out of its slot, if any.
     fn users_changed(&mut self, caller: Option<&mut Client<S>>) {
         for slot in self.clients.slots() {
             if self.clients.get_mut(slot).is_some_and(|client| self.acl.update(client)) {
@@ -124,7 +125,7 @@ impl<S: Service> Front<S> {
 
     // ---- Checks ----
 
-    /// Whether the rules allow a command to a client's user.
+    /// Whether the user of a client may run a command.
     pub(crate) fn permits(
         &self,
         client: &Client<S>,
@@ -133,13 +134,13 @@ impl<S: Service> Front<S> {
     ) -> Result<(), Denied> {
         match &client.user {
             Some(user) if !client.unrestricted => {
-                user.check(&mut Request::new(command.known(), args))
+                user.check(&mut Request::new(command.info(), args))
             }
             _ => Ok(()),
         }
     }
 
-    /// The same, and notes what is denied.
+    /// As [`Front::permits`], and records a denial in the log.
     pub(crate) fn check_permission(
         &mut self,
         now: Now<'_>,
@@ -158,7 +159,7 @@ impl<S: Service> Front<S> {
         })
     }
 
-    /// What a client is told that was denied a command, without an error code.
+    /// The error message for a denied command, without an error code.
     pub(crate) fn denial(
         client: &Client<S>,
         command: &Command<S>,
@@ -205,7 +206,7 @@ impl<S: Service> Front<S> {
 
     // ---- Changes ----
 
-    /// ACL SETUSER. The error is a sentence.
+    /// ACL SETUSER. The error is the message for the client.
     pub(super) fn set_user(
         &mut self,
         caller: &mut Client<S>,
@@ -222,9 +223,10 @@ impl<S: Service> Front<S> {
         Ok(())
     }
 
-    /// Cuts off the clients of a user who listen to channels that it may listen to no longer.
+    /// Disconnects the clients of a user that are subscribed to channels which it may no longer
+    /// use.
     fn end_forbidden_subscriptions(&mut self, caller: &mut Client<S>, before: &User, after: &User) {
-        if after.keeps_channels_of(before) {
+        if after.allows_channels_of(before) {
             return;
         }
         let forbidden = |client: &Client<S>| {
@@ -232,7 +234,7 @@ impl<S: Service> Front<S> {
                 && client.subscriptions.as_deref().is_some_and(|subscriptions| {
                     subscriptions
                         .all()
-                        .any(|(name, is_pattern)| !after.may_listen(name, is_pattern))
+                        .any(|(name, is_pattern)| !after.may_subscribe(name, is_pattern))
                 })
         };
         let slots: Vec<u32> =
@@ -241,11 +243,11 @@ impl<S: Service> Front<S> {
             self.cut_off(slot);
         }
         if forbidden(caller) {
-            caller.standing = Standing::Closing;
+            caller.close_state = CloseState::AfterReply;
         }
     }
 
-    /// ACL DELUSER. Gives how many users there were of these names.
+    /// ACL DELUSER. Returns how many users were deleted.
     pub(super) fn delete_users<'n>(
         &mut self,
         caller: &mut Client<S>,
@@ -258,7 +260,7 @@ impl<S: Service> Front<S> {
         deleted
     }
 
-    /// Gives the default user the password that `requirepass` says, if that has changed.
+    /// Applies `requirepass` to the default user if it has changed.
     pub(super) fn password_changed(&mut self) {
         let password = self.settings().requirepass.clone();
         if password != self.acl.password {
@@ -271,8 +273,8 @@ impl<S: Service> Front<S> {
 
     // ---- Files ----
 
-    /// Whether the users are known. If not, `listen` is called again when they are, or the process
-    /// ends.
+    /// Whether the users have been loaded. If not, `listen` is called again once they are, or the
+    /// process exits.
     pub(super) fn users_are_ready(&mut self) -> bool {
         if self.acl.ready {
             return true;
@@ -319,7 +321,7 @@ impl<S: Service> Front<S> {
         false
     }
 
-    /// Begins to read the `aclfile`, or to write it. False if there is none.
+    /// Starts to read or write the `aclfile`. False if there is none.
     pub(super) fn begin_users_work(&mut self, work: UsersWork) -> bool {
         let Some(path) = self.settings().aclfile.clone() else { return false };
         let what = match work {
@@ -330,7 +332,7 @@ impl<S: Service> Front<S> {
         true
     }
 
-    /// The `aclfile` has been read or written.
+    /// Reading or writing the `aclfile` has ended.
     pub(super) fn users_disk_done(
         &mut self,
         now: Now<'_>,
@@ -338,7 +340,7 @@ impl<S: Service> Front<S> {
         result: Result<DiskDone, DiskError>,
     ) {
         match work {
-            UsersWork::Start => match self.take_users(result) {
+            UsersWork::Start => match self.replace_users(result) {
                 Ok(()) => {
                     self.acl.ready = true;
                     self.listen();
@@ -366,17 +368,18 @@ impl<S: Service> Front<S> {
         }
     }
 
-    /// Answers an ACL LOAD. The client is closed behind the answer if its user is gone.
+    /// Answers an ACL LOAD. If the client's user no longer exists, it is disconnected after the
+    /// reply.
     fn loaded(&mut self, now: Now<'_>, client: u64, result: Result<DiskDone, DiskError>) {
         let mut caller = self.clients.by_id(client).and_then(|slot| self.clients.take(slot));
-        let result = self.take_users(result);
+        let result = self.replace_users(result);
         let gone = caller.as_mut().is_some_and(|caller| self.acl.update(caller));
         if let Some(caller) = caller {
             self.clients.put(caller);
         }
         let error = |error: Vec<u8>| CommandError::Text([b"ERR ", &error[..]].concat().into());
         if gone {
-            // What it has sent behind the command is not carried out for another user.
+            // Commands that the client has pipelined after this one must not run as another user.
             let slot = self.clients.by_id(client);
             if let Some(client) = slot.and_then(|slot| self.clients.get_mut(slot)) {
                 client.requests.clear();
@@ -387,14 +390,14 @@ impl<S: Service> Front<S> {
             && let Some(mut caller) =
                 self.clients.by_id(client).and_then(|slot| self.clients.take(slot))
         {
-            caller.standing = Standing::Closing;
+            caller.close_state = CloseState::AfterReply;
             self.flush(now, &mut caller);
             self.clients.put(caller);
         }
     }
 
-    /// Makes those the users that the `aclfile` names.
-    fn take_users(&mut self, result: Result<DiskDone, DiskError>) -> Result<(), Vec<u8>> {
+    /// Replaces the users with those of the `aclfile`.
+    fn replace_users(&mut self, result: Result<DiskDone, DiskError>) -> Result<(), Vec<u8>> {
         let path = self.settings().aclfile.clone().unwrap_or_default();
         let text = match result {
             Ok(DiskDone::Data(text)) => text,
@@ -412,7 +415,7 @@ impl<S: Service> Front<S> {
         Ok(())
     }
 
-    /// The lines about users that CONFIG REWRITE writes: none if a file of their own has them.
+    /// The `user` lines that CONFIG REWRITE writes: none if there is an `aclfile`.
     pub(crate) fn user_lines(&self) -> Vec<String> {
         if self.settings().aclfile.is_some() {
             return Vec::new();
@@ -421,7 +424,7 @@ impl<S: Service> Front<S> {
     }
 }
 
-/// A line as words of a configuration file.
+/// Quotes a line of rules for a configuration file.
 fn as_config_line(line: &[u8]) -> String {
     let word = |word: &[u8]| {
         let plain = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\'');

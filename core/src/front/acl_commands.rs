@@ -1,4 +1,4 @@
-//! ACL: users and their rules, changed and shown.
+//! The ACL command: changing and showing users and rules.
 
 use super::disk::UsersWork;
 use super::{Call, Front, Handler, Rows, Service, container, row};
@@ -107,10 +107,10 @@ impl<S: Service> Rows<S> {
 const OPEN: u32 = flag::NOSCRIPT | flag::LOADING | flag::STALE;
 const ADMIN: u32 = flag::ADMIN | OPEN;
 
-/// The most bits that ACL GENPASS gives.
+/// The maximum number of bits of ACL GENPASS.
 const MAX_BITS: i64 = 4096;
 
-/// Too many arguments for a subcommand that takes up to one more.
+/// The error if a subcommand with one optional argument gets more.
 fn at_most_one<S: Service>(call: &Call<'_, S>) -> Result<(), CommandError> {
     match call.args.len() {
         0..=3 => Ok(()),
@@ -159,7 +159,7 @@ fn setuser<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(
     call.ok()
 }
 
-/// Says in the log that a rule allows a first argument, which Redis may give up one day.
+/// Logs that a rule allows a first argument, which Redis has deprecated.
 fn warn_of_first_argument<S: Service>(front: &mut Front<S>, rule: &[u8]) {
     let [b'+', name @ ..] = rule else { return };
     let Some(bar) = name.iter().rposition(|byte| *byte == b'|') else { return };
@@ -180,12 +180,12 @@ fn deluser<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(
     if names.iter().any(|name| name == b"default") {
         return Err(CommandError::text("ERR The 'default' user cannot be removed"));
     }
-    let standing = call.client.standing;
+    let close_state = call.client.close_state;
     let deleted = front.delete_users(call.client, names.iter());
-    // A client that deletes its own user is told so before it is closed.
-    let closing = core::mem::replace(&mut call.client.standing, standing);
+    // A client that deletes its own user still gets the reply before it is disconnected.
+    let closing = core::mem::replace(&mut call.client.close_state, close_state);
     call.reply().integer(deleted as i64);
-    call.client.standing = closing;
+    call.client.close_state = closing;
     Ok(())
 }
 
@@ -358,7 +358,7 @@ fn dryrun<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<()
     if !command.meta.takes(args.len()) {
         return Err(CommandError::arity(&command.name));
     }
-    match user.check(&mut Request::new(command.known(), args)) {
+    match user.check(&mut Request::new(command.info(), args)) {
         Ok(()) => call.reply().ok(),
         Err(denied) => {
             let text = denied.message(name, &command.name, args, true);

@@ -1,4 +1,4 @@
-//! One call of a command: what a handler gets, and the shape of handlers.
+//! One call of a command: the handler's arguments and signature.
 
 use super::clients::Client;
 use super::table::Command;
@@ -8,11 +8,11 @@ use crate::resp::reply::{Reply, Scratch};
 use crate::resp::request::Args;
 use crate::time::Now;
 
-/// A handler of a command that administers something. It either writes one reply and returns `Ok`,
-/// or writes nothing, changes nothing and returns the error.
+/// The handler of a command that does not work on data. It either writes one reply and returns
+/// `Ok`, or changes and writes nothing and returns the error.
 pub type Handler<S> = fn(&mut Front<S>, &mut Call<'_, S>) -> Result<(), CommandError>;
 
-/// A row of the table for such a command.
+/// A row of the command table for such a command.
 pub const fn row<S: Service>(
     group: Group,
     name: &'static str,
@@ -31,7 +31,7 @@ pub fn container<S: Service>(_: &mut Front<S>, call: &mut Call<'_, S>) -> Result
 pub struct Call<'a, S: Service> {
     /// The time.
     pub now: Now<'a>,
-    /// The caller. It is taken out of the front's clients meanwhile.
+    /// The caller, which is taken out of its slot during the call.
     pub client: &'a mut Client<S>,
     /// The command's name and its arguments; their number agrees with the arity.
     pub args: Args<'a>,
@@ -41,13 +41,13 @@ pub struct Call<'a, S: Service> {
 }
 
 impl<'a, S: Service> Call<'a, S> {
-    /// The writer of the reply. A deferred aggregate must be ended before it is asked for again.
+    /// The writer of the reply. A deferred aggregate must be ended before this is called again.
     pub fn reply(&mut self) -> Reply<'_> {
         let (muted, proto) = (self.client.is_muted(), self.client.proto);
         Reply::new(self.client.out(), self.scratch, proto).muted(muted)
     }
 
-    /// The writer of a push, which CLIENT REPLY does not hold back.
+    /// The writer of a push message, which CLIENT REPLY does not suppress.
     pub fn push(&mut self) -> Reply<'_> {
         let proto = self.client.proto;
         Reply::new(self.client.out(), self.scratch, proto)

@@ -1,9 +1,9 @@
-//! CLIENT.
+//! The CLIENT command.
 
 use super::clients::{check_name, describe, is_printable};
 use super::tracking_commands::{caching, getredir, tracking, trackinginfo};
 use super::{
-    Call, Client, ClientKind, ClientState, Front, Handler, ReplyMode, Rows, Service, Standing,
+    Call, Client, ClientKind, ClientState, CloseState, Front, Handler, ReplyMode, Rows, Service,
     container, row,
 };
 use crate::command::meta::{acl, flag};
@@ -21,24 +21,24 @@ impl<S: Service> Rows<S> {
             .subcommands(Self::CLIENT_SUBCOMMANDS)];
 
     const CLIENT_SUBCOMMANDS: &'static [Row<Handler<S>>] = &[
-    oneself("caching", 3, caching)
+    on_own_connection("caching", 3, caching)
         .since("6.0.0")
         .summary("Says whether the keys that the next command reads are tracked.")
         .syntax("<mode: YES | NO>"),
-    oneself("getname", 2, getname).since("2.6.9").summary("Tells the connection's name."),
-    oneself("getredir", 2, getredir)
+    on_own_connection("getname", 2, getname).since("2.6.9").summary("Tells the connection's name."),
+    on_own_connection("getredir", 2, getredir)
         .since("6.0.0")
         .summary("Tells who gets the connection's invalidations."),
-    oneself("help", 2, help)
+    on_own_connection("help", 2, help)
         .flags(flag::LOADING | flag::STALE)
         .since("5.0.0")
         .summary("Tells what the subcommands do."),
-    oneself("id", 2, id).since("5.0.0").summary("Tells the connection's id."),
-    oneself("info", 2, info)
+    on_own_connection("id", 2, id).since("5.0.0").summary("Tells the connection's id."),
+    on_own_connection("info", 2, info)
         .since("6.2.0")
         .summary("Tells about the connection.")
         .tips(&["nondeterministic_output"]),
-    others("kill", -3, kill)
+    on_any_connection("kill", -3, kill)
         .since("2.4.0")
         .complexity("O(N), N being the number of connections.")
         .summary("Closes connections.")
@@ -50,7 +50,7 @@ impl<S: Service> Rows<S> {
             ("5.0.0", "`TYPE slave` is called `TYPE replica`; the old name goes on working."),
             ("6.2.0", "New: `LADDR`."),
         ]),
-    others("list", -2, list)
+    on_any_connection("list", -2, list)
         .since("2.4.0")
         .complexity("O(N), N being the number of connections.")
         .summary("Lists connections.")
@@ -64,69 +64,69 @@ impl<S: Service> Rows<S> {
             ("7.0.0", "New: the fields `resp`, `multi-mem`, `rbs`, `rbp`."),
             ("7.0.3", "New: the field `ssub`."),
         ]),
-    others("no-evict", 3, no_evict)
+    on_any_connection("no-evict", 3, no_evict)
         .since("7.0.0")
         .summary("Spares the connection when memory is short.")
         .syntax("<enabled: ON | OFF>"),
-    oneself("no-touch", 3, no_touch)
+    on_own_connection("no-touch", 3, no_touch)
         .since("7.2.0")
         .summary("Leaves the access times of keys alone.")
         .syntax("<enabled: ON | OFF>"),
-    others("pause", -3, pause)
+    on_any_connection("pause", -3, pause)
         .since("3.0.0")
         .summary("Holds back all commands, or those that write, for a while.")
         .syntax("timeout#integer [mode@6.2.0: WRITE | ALL]")
         .history(&[("6.2.0", "New: `WRITE` and `ALL`.")]),
-    oneself("reply", 3, reply)
+    on_own_connection("reply", 3, reply)
         .since("3.2.0")
         .summary("Says which replies the connection gets.")
         .syntax("<action: ON | OFF | SKIP>"),
-    oneself("setinfo", 4, setinfo)
+    on_own_connection("setinfo", 4, setinfo)
         .since("7.2.0")
         .summary("Names the client's library and its version.")
         .syntax("<attr: \"lib-name\" libname | \"lib-ver\" libver>")
         .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
-    oneself("setname", 3, setname)
+    on_own_connection("setname", 3, setname)
         .since("2.6.9")
         .summary("Names the connection.")
         .syntax("connection-name"),
-    oneself("tracking", -3, tracking)
+    on_own_connection("tracking", -3, tracking)
         .since("6.0.0")
         .complexity("O(1), and O(N) for N prefixes.")
         .summary("Says whether the connection is told of changes to the keys that it caches.")
         .syntax("<status: ON | OFF> [REDIRECT client-id#integer] [PREFIX prefix] ... [BCAST] [OPTIN] [OPTOUT] [NOLOOP]"),
-    oneself("trackinginfo", 2, trackinginfo)
+    on_own_connection("trackinginfo", 2, trackinginfo)
         .since("6.2.0")
         .summary("Tells how the connection's caching is tracked."),
-    others("unblock", -3, unblock)
+    on_any_connection("unblock", -3, unblock)
         .since("5.0.0")
         .complexity("O(log(N)), N being the number of connections.")
         .summary("Ends the wait of a client that a command has blocked.")
         .syntax("client-id [unblock-type: TIMEOUT | ERROR]"),
-    others("unpause", 2, unpause)
+    on_any_connection("unpause", 2, unpause)
         .since("6.2.0")
         .complexity("O(N), N being the number of clients held back.")
         .summary("Ends CLIENT PAUSE."),
 ];
 }
 
-const ABOUT_ONESELF: u32 = flag::NOSCRIPT | flag::LOADING | flag::STALE;
-const ABOUT_OTHERS: u32 = flag::ADMIN | ABOUT_ONESELF;
+const OWN_CONNECTION: u32 = flag::NOSCRIPT | flag::LOADING | flag::STALE;
+const ANY_CONNECTION: u32 = flag::ADMIN | OWN_CONNECTION;
 
-const fn oneself<S: Service>(
+const fn on_own_connection<S: Service>(
     name: &'static str,
     arity: i16,
     handler: Handler<S>,
 ) -> Row<Handler<S>> {
-    row(Group::Connection, name, arity, handler).flags(ABOUT_ONESELF).acl(acl::CONNECTION)
+    row(Group::Connection, name, arity, handler).flags(OWN_CONNECTION).acl(acl::CONNECTION)
 }
 
-const fn others<S: Service>(
+const fn on_any_connection<S: Service>(
     name: &'static str,
     arity: i16,
     handler: Handler<S>,
 ) -> Row<Handler<S>> {
-    row(Group::Connection, name, arity, handler).flags(ABOUT_OTHERS).acl(acl::CONNECTION)
+    row(Group::Connection, name, arity, handler).flags(ANY_CONNECTION).acl(acl::CONNECTION)
 }
 
 fn id<S: Service>(_: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
@@ -186,7 +186,8 @@ fn list<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), 
         _ => return Err(CommandError::Syntax),
     }
     let mut text = String::new();
-    let clients = front.clients.iter_with(call.client).filter(|c| c.standing != Standing::Leaving);
+    let clients =
+        front.clients.iter_with(call.client).filter(|c| c.close_state != CloseState::Closing);
     match ids {
         None => {
             for client in clients.filter(|c| class.is_none_or(|class| class == Class::of(c))) {
@@ -208,7 +209,7 @@ fn list<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), 
     Ok(())
 }
 
-/// The classes of clients that filters tell apart.
+/// The client types that CLIENT LIST and CLIENT KILL filter by.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Class {
     Normal,
@@ -238,7 +239,7 @@ impl Class {
     }
 }
 
-/// Which clients CLIENT KILL means.
+/// The filters of CLIENT KILL.
 #[derive(Default)]
 struct Filter<'a> {
     id: Option<u64>,
@@ -246,7 +247,7 @@ struct Filter<'a> {
     address: Option<&'a [u8]>,
     local: Option<&'a [u8]>,
     user: Option<&'a [u8]>,
-    spare_oneself: bool,
+    skip_me: bool,
 }
 
 impl<'a> Filter<'a> {
@@ -254,7 +255,7 @@ impl<'a> Filter<'a> {
         if call.args.len() == 3 {
             return Ok(Filter { address: Some(call.arg(2)), ..Filter::default() });
         }
-        let mut filter = Filter { spare_oneself: true, ..Filter::default() };
+        let mut filter = Filter { skip_me: true, ..Filter::default() };
         for at in (2..call.args.len()).step_by(2) {
             let value = call.args.get(at + 1).ok_or(CommandError::Syntax)?;
             match call.arg(at).to_ascii_lowercase().as_slice() {
@@ -273,7 +274,7 @@ impl<'a> Filter<'a> {
                     return Err(CommandError::quoting("ERR No such user '", value, "'"));
                 }
                 b"skipme" => {
-                    filter.spare_oneself = match value.to_ascii_lowercase().as_slice() {
+                    filter.skip_me = match value.to_ascii_lowercase().as_slice() {
                         b"yes" => true,
                         b"no" => false,
                         _ => return Err(CommandError::Syntax),
@@ -285,8 +286,8 @@ impl<'a> Filter<'a> {
         Ok(filter)
     }
 
-    fn means<S: Service>(&self, client: &Client<S>) -> bool {
-        client.standing == Standing::Open
+    fn matches<S: Service>(&self, client: &Client<S>) -> bool {
+        client.close_state == CloseState::Open
             && self.id.is_none_or(|id| id == client.id)
             && self.class.is_none_or(|class| class == Class::of(client))
             && self.address.is_none_or(|a| a == client.address().as_bytes())
@@ -298,13 +299,13 @@ impl<'a> Filter<'a> {
 fn kill<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
     let filter = Filter::parse(front, call)?;
     let slots: Vec<u32> =
-        front.clients.iter().filter(|c| filter.means(c)).map(|c| c.slot).collect();
+        front.clients.iter().filter(|c| filter.matches(c)).map(|c| c.slot).collect();
     let mut killed = slots.len();
     for slot in slots {
         front.cut_off(slot);
     }
-    let oneself = filter.means(call.client) && !filter.spare_oneself;
-    killed += usize::from(oneself);
+    let own = filter.matches(call.client) && !filter.skip_me;
+    killed += usize::from(own);
     if call.args.len() > 3 {
         call.reply().integer(killed as i64);
     } else if killed == 0 {
@@ -312,8 +313,8 @@ fn kill<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), 
     } else {
         call.reply().ok();
     }
-    if oneself {
-        call.client.standing = Standing::Closing;
+    if own {
+        call.client.close_state = CloseState::AfterReply;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! COMMAND: what the table tells about itself.
+//! The COMMAND command, which describes the command table.
 
 use super::{Call, Command, Front, Handler, Rows, Service, row};
 use crate::command::meta::{Begin, Find, acl, flag, key};
@@ -98,7 +98,7 @@ fn describe<S: Service>(reply: &mut Reply<'_>, command: &Command<S>) {
     reply.array(10);
     reply.bulk(command.name.as_bytes());
     reply.integer(i64::from(meta.arity));
-    // Redis keeps to itself what may replicate without writing.
+    // Redis does not show the flag of commands that may replicate without writing.
     let flags = find_keys::all_flags(meta) & !flag::MAY_REPLICATE;
     names(reply, flag::names(flags), "");
     reply.integer(i64::from(first));
@@ -280,7 +280,7 @@ fn document_arguments(reply: &mut Reply<'_>, arguments: &[Argument]) {
     }
 }
 
-/// Gives the number of fields that were written.
+/// Returns the number of fields written.
 fn document_argument(reply: &mut Reply<'_>, argument: &Argument) -> usize {
     let grouped = matches!(argument.kind, Kind::OneOf | Kind::Block);
     let texts = [
@@ -340,7 +340,7 @@ fn list<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), 
         5 if call.arg(2).eq_ignore_ascii_case(b"filterby") => {
             let value = call.arg(4);
             match call.arg(3).to_ascii_lowercase().as_slice() {
-                // There are no modules.
+                // Limpid has no modules.
                 b"module" => Filter::None,
                 b"aclcat" => acl::NAMES
                     .iter()

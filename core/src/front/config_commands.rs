@@ -1,8 +1,8 @@
-//! CONFIG.
+//! The CONFIG command.
 
 use std::sync::Arc;
 
-use super::config::rewrite::{Extent, rewrite};
+use super::config::rewrite::{RewriteScope, rewrite};
 use super::config::{Change, Config, Kind, Permission, Rewriter, Schema, value};
 use super::listeners::bind_address;
 use super::{Call, DiskWork, Front, Handler, Rows, Service, container, row};
@@ -58,7 +58,7 @@ impl<S: Service> Rows<S> {
 const FLAGS: u32 = flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE;
 
 fn get<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
-    // Under the name by which each was asked for, once.
+    // Each directive once, under the name by which it was asked for.
     let directives = S::Schema::directives();
     let mut found: Vec<(String, usize)> = Vec::new();
     let mut seen = SortedSet::new();
@@ -143,7 +143,10 @@ fn set<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), C
         return Err(failed(b"bind", "Failed to bind to specified addresses."));
     }
     if listens_elsewhere && (directory.is_some() || front.relisten.is_some()) {
-        return Err(failed(b"port", "change the addresses by themselves, one change at a time"));
+        return Err(failed(
+            b"port",
+            "addresses cannot change together with 'dir', or while another such change is in progress",
+        ));
     }
     let new = Arc::new(new);
     front.config = Arc::clone(&new);
@@ -154,7 +157,7 @@ fn set<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), C
     if let Some(path) = directory {
         front.change_directory(Change { waits: "dir", ..change }, path);
         call.client.waiting = true;
-    } else if listens_elsewhere && front.listen_elsewhere(&change)
+    } else if listens_elsewhere && front.replace_listeners(&change)
         || S::config_set(front, call.now, change)
     {
         call.client.waiting = true;
@@ -164,7 +167,7 @@ fn set<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), C
     Ok(())
 }
 
-/// Whether two configurations name different addresses.
+/// Whether two configurations differ in the addresses to listen at.
 fn listens_elsewhere<S: Service>(old: &Config<S::Schema>, new: &Config<S::Schema>) -> bool {
     S::ports(old) != S::ports(new) || old.front().bind != new.front().bind
 }
@@ -192,30 +195,30 @@ fn rewrite_file<S: Service>(
     front: &mut Front<S>,
     call: &mut Call<'_, S>,
 ) -> Result<(), CommandError> {
-    rewrite_file_to(front, call, Extent::Changed)
+    rewrite_file_to(front, call, RewriteScope::Changed)
 }
 
 fn rewrite_file_to<S: Service>(
     front: &mut Front<S>,
     call: &mut Call<'_, S>,
-    extent: Extent,
+    scope: RewriteScope,
 ) -> Result<(), CommandError> {
     let Some(path) = front.config.file.clone() else {
         return Err(CommandError::text("ERR The server is running without a config file"));
     };
     let client = call.client.id;
-    front.rewrite_config(path, Rewriter::Client(client, extent));
+    front.rewrite_config(path, Rewriter::Client(client, scope));
     call.client.waiting = true;
     Ok(())
 }
 
 impl<S: Service> Front<S> {
-    /// CONFIG REWRITE of all directives, as DEBUG CONFIG-REWRITE-FORCE-ALL asks for.
+    /// CONFIG REWRITE of all directives, for DEBUG CONFIG-REWRITE-FORCE-ALL.
     pub(crate) fn rewrite_all(&mut self, call: &mut Call<'_, S>) -> Result<(), CommandError> {
-        rewrite_file_to(self, call, Extent::All)
+        rewrite_file_to(self, call, RewriteScope::All)
     }
 
-    /// Brings what is derived from the configuration up to date.
+    /// Updates what is derived from the configuration.
     pub(crate) fn config_changed(&mut self) {
         S::config_changed(self);
         self.password_changed();
@@ -227,10 +230,10 @@ impl<S: Service> Front<S> {
         }
     }
 
-    /// Has the configuration written into its file because the program has changed it. Gives the
-    /// number of this request, which [`Service::config_saved`] tells when the file says at least
-    /// that; `None` if there is no file. Requests that come while the file is written are answered
-    /// together.
+    /// Writes the configuration file because the program itself has changed its configuration.
+    /// Returns the number of the request, which [`Service::config_saved`] reports once the file
+    /// contains the change; `None` if there is no file. Requests that come during a write are
+    /// answered together.
     pub fn save_config(&mut self) -> Option<u64> {
         let path = self.config.file.clone()?;
         self.saves.asked += 1;
@@ -241,13 +244,13 @@ impl<S: Service> Front<S> {
         Some(self.saves.asked)
     }
 
-    /// Reads the old file, to write it anew.
+    /// Starts a rewrite by reading the old file.
     fn rewrite_config(&mut self, path: String, by: Rewriter) {
         let work = DiskWork::LoadConfig { by, path: path.clone() };
         self.front_disk_op(DiskOp::Load { path }, work);
     }
 
-    /// The old file has been read.
+    /// The old file has been read: writes the new one.
     pub(crate) fn config_read(
         &mut self,
         now: Now<'_>,
@@ -261,22 +264,22 @@ impl<S: Service> Front<S> {
             Err(error) if error.kind == DiskErrorKind::NotFound => Vec::new(),
             Err(error) => return self.config_written(now, by, Err(error)),
         };
-        let extent = match by {
-            Rewriter::Client(_, extent) => extent,
-            Rewriter::Program(_) => Extent::Changed,
+        let scope = match by {
+            Rewriter::Client(_, scope) => scope,
+            Rewriter::Program(_) => RewriteScope::Changed,
         };
-        let bytes = rewrite(&self.config, &self.user_lines(), &old, &self.directory, extent);
+        let bytes = rewrite(&self.config, &self.user_lines(), &old, &self.directory, scope);
         self.front_disk_op(DiskOp::Replace { path, bytes }, DiskWork::ReplaceConfig { by });
     }
 
-    /// Goes to another directory, for a change that waits for that.
+    /// Changes the working directory for a CONFIG SET that waits for it.
     fn change_directory(&mut self, change: Change<S::Schema>, path: String) {
         S::directory_changes(self, false);
         let work = DiskWork::ChangeDir { change, path: path.clone() };
         self.front_disk_op(DiskOp::ChangeDir { path }, work);
     }
 
-    /// CONFIG SET dir has gone to the new directory, or has failed.
+    /// The working directory of a CONFIG SET has been changed, or that failed.
     pub(crate) fn directory_changed(
         &mut self,
         now: Now<'_>,
@@ -289,12 +292,16 @@ impl<S: Service> Front<S> {
             change.directory = Some(core::mem::replace(&mut self.directory, directory));
             S::directory_changes(self, true);
         }
-        self.place_changed(now, change, result.map(drop).map_err(|error| error.message));
+        self.listeners_or_directory_changed(
+            now,
+            change,
+            result.map(drop).map_err(|error| error.message),
+        );
     }
 
-    /// The listeners or the directory of a change are there, or could not be had. What the program
-    /// needs besides comes next.
-    pub(crate) fn place_changed(
+    /// The listeners or the directory of a change are in place, or that failed. The service's part
+    /// comes next.
+    pub(crate) fn listeners_or_directory_changed(
         &mut self,
         now: Now<'_>,
         change: Change<S::Schema>,
@@ -306,7 +313,7 @@ impl<S: Service> Front<S> {
         }
     }
 
-    /// The new file has been written, or has failed.
+    /// The new file has been written, or that failed.
     pub(crate) fn config_written(
         &mut self,
         now: Now<'_>,
@@ -341,7 +348,7 @@ impl<S: Service> Front<S> {
         }
     }
 
-    /// Answers a CONFIG SET that waited; what failed is undone.
+    /// Answers a CONFIG SET that has waited, and undoes it if it failed.
     pub(crate) fn change_done(
         &mut self,
         now: Now<'_>,
@@ -362,7 +369,7 @@ impl<S: Service> Front<S> {
         self.answer(now, client, result);
     }
 
-    /// Puts everything back that a change has changed. What others have changed since stays.
+    /// Undoes a change. Later changes by others stay.
     fn undo(&mut self, change: &Change<S::Schema>) {
         let before = Arc::clone(&self.config);
         self.config = Arc::new(before.without(&change.old, &change.new));
@@ -372,12 +379,12 @@ impl<S: Service> Front<S> {
         if let Some(path) = change.directory.clone() {
             self.change_directory(Change { waits: "dir", ..undoing }, path);
         } else if self.relisten.is_none() && listens_elsewhere::<S>(&undoing.old, &undoing.new) {
-            self.listen_elsewhere(&Change { waits: "port", ..undoing });
+            self.replace_listeners(&Change { waits: "port", ..undoing });
         }
     }
 }
 
-/// `path`, seen from `directory`.
+/// Resolves `path` relative to `directory`.
 pub(crate) fn joined(directory: &str, path: &str) -> String {
     if path.starts_with('/') {
         return path.to_owned();

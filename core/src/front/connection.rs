@@ -1,6 +1,6 @@
 //! Commands on the connection itself: AUTH, HELLO, PING, ECHO, QUIT, RESET.
 
-use super::{Call, Front, Handler, ReplyMode, Rows, Service, Standing, VERSION, row};
+use super::{Call, CloseState, Front, Handler, ReplyMode, Rows, Service, VERSION, row};
 use crate::command::meta::{acl, flag, special};
 use crate::command::{CommandError, Group, Row};
 use crate::resp::Proto;
@@ -50,12 +50,12 @@ impl<S: Service> Rows<S> {
     ];
 }
 
-/// Query buffer limits of commands that are allowed before authentication.
+/// Flags of commands that are allowed before authentication.
 const BEFORE_AUTH: u32 =
     flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::FAST | flag::NO_AUTH | flag::ALLOW_BUSY;
 
 fn ping<S: Service>(_: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
-    let listens = call.client.only_listens();
+    let listens = call.client.is_subscribe_only();
     match call.args.len() {
         1 | 2 if listens => {
             let message = call.arg(1);
@@ -82,7 +82,7 @@ fn echo<S: Service>(_: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), Comm
 
 fn quit<S: Service>(_: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), CommandError> {
     call.ok()?;
-    call.client.standing = Standing::Closing;
+    call.client.close_state = CloseState::AfterReply;
     Ok(())
 }
 
@@ -95,7 +95,7 @@ fn reset<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(),
     client.no_evict = false;
     client.no_touch = false;
     client.replies = ReplyMode::On;
-    front.enter(client);
+    front.log_in_as_default(client);
     call.reply().simple("RESET");
     Ok(())
 }
@@ -118,7 +118,7 @@ fn auth<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), 
     call.ok()
 }
 
-/// Logs the client in, or says that it may not come in.
+/// Logs the client in, or returns the error of a failed authentication.
 fn authenticate<S: Service>(
     front: &mut Front<S>,
     call: &mut Call<'_, S>,

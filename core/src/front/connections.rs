@@ -1,11 +1,11 @@
-//! Connections of clients that come and go, and bytes that arrive on them.
+//! Client connections: accepting, input, closing.
 
-use super::{Client, Front, PeerInput, Purpose, Service, Standing};
+use super::{Client, CloseState, Front, PeerInput, Purpose, Service};
 use crate::machine::{Close, ConnId, Endpoint, ListenerId, LogLevel, NetError, Output};
 use crate::time::Now;
 
 impl<S: Service> Front<S> {
-    /// A peer has connected to a listener.
+    /// A listener has accepted a connection.
     pub(crate) fn accepted(
         &mut self,
         now: Now<'_>,
@@ -20,15 +20,15 @@ impl<S: Service> Front<S> {
         let unix = self.listeners.is_unix(listener);
         let id = self.clients.next_id();
         let mut client = Box::new(Client::new(id, conn, peer, local, now.mono));
-        self.enter(&mut client);
+        self.log_in_as_default(&mut client);
         let error = if self.clients.connected() as u64 >= self.settings().maxclients {
             Some("-ERR max number of clients reached\r\n")
         } else {
-            S::turn_away(self, &client, unix)
+            S::refuse_client(self, &client, unix)
         };
         match error {
             Some(text) => {
-                client.standing = Standing::Leaving;
+                client.close_state = CloseState::Closing;
                 client.outbox.write(text.as_bytes());
                 self.stats.rejected_connections += 1;
                 self.outputs.push_back(Output::Close { conn, how: Close::AfterSending });
@@ -58,20 +58,20 @@ impl<S: Service> Front<S> {
         self.clients.put(client);
     }
 
-    /// The peer sends no more. Redis takes that for the end of the connection, as most clients
-    /// mean it; what was asked before is still answered.
+    /// The peer has shut down its writing half. As in Redis, this closes the connection once its
+    /// requests have been answered.
     pub(crate) fn ended(&mut self, now: Now<'_>, conn: ConnId) {
         let Some(mut client) = self.clients.slot(conn).and_then(|slot| self.clients.take(slot))
         else {
             return S::peer(self, now, conn, PeerInput::Ended);
         };
-        if client.standing == Standing::Open {
+        if client.close_state == CloseState::Open {
             let held = S::holds_all(self) && client.requests.waiting() > 0;
             if client.pending || client.long.is_some() || client.waiting || held {
-                // What has been read is carried out first.
+                // What has been read is executed first.
                 client.ended = true;
             } else {
-                client.standing = Standing::Closing;
+                client.close_state = CloseState::AfterReply;
                 self.log(LogLevel::Verbose, || "Client closed connection".to_owned());
                 self.flush(now, &mut client);
             }
@@ -79,13 +79,13 @@ impl<S: Service> Front<S> {
         self.clients.put(client);
     }
 
-    /// A connection is gone.
+    /// A connection was closed.
     pub(crate) fn closed(&mut self, now: Now<'_>, conn: ConnId, error: NetError) {
         let Some(mut client) = self.clients.slot(conn).and_then(|slot| self.clients.take(slot))
         else {
             return S::peer(self, now, conn, PeerInput::Closed(error));
         };
-        if client.standing == Standing::Open {
+        if client.close_state == CloseState::Open {
             self.log(LogLevel::Verbose, || match error {
                 NetError::Eof => "Client closed connection".to_owned(),
                 error => format!("Reading from client: {error}"),
@@ -94,11 +94,11 @@ impl<S: Service> Front<S> {
         if S::keeps_closed(self, &mut client) {
             return self.clients.put(client);
         }
-        self.gone(client);
+        self.remove_client(client);
     }
 
-    /// Forgets a client, and all that bound it to channels and to the service.
-    pub(crate) fn gone(&mut self, mut client: Box<Client<S>>) {
+    /// Removes a client, with its subscriptions and its state in the service.
+    pub(crate) fn remove_client(&mut self, mut client: Box<Client<S>>) {
         self.release(&mut client);
         if let Some(total) = &mut self.client_memory {
             *total = total.saturating_sub(client.counted_memory as u64);
@@ -106,7 +106,7 @@ impl<S: Service> Front<S> {
         self.clients.forget(&client);
     }
 
-    /// Undoes what binds a client to channels and to the service, and drops the rest of a long
+    /// Removes a client's subscriptions and its state in the service, and drops the rest of a long
     /// reply.
     pub(crate) fn release(&mut self, client: &mut Client<S>) {
         self.unsubscribe_all(client);
@@ -118,7 +118,7 @@ impl<S: Service> Front<S> {
         S::release(self, client);
     }
 
-    /// Counts what all clients take, from now on, or does not any more.
+    /// Turns the counting of client memory (`maxmemory-clients`) on or off.
     pub(crate) fn count_client_memory(&mut self, on: bool) {
         if self.client_memory.is_some() == on {
             return;
@@ -135,16 +135,16 @@ impl<S: Service> Front<S> {
         self.client_memory = on.then_some(total);
     }
 
-    /// Closes a client at once and drops what it was to be sent. It must not be taken out.
+    /// Closes a client's connection at once and drops its output. The client must not be taken out
+    /// of its slot.
     pub(crate) fn cut_off(&mut self, slot: u32) {
         if let Some(client) = self.clients.take(slot) {
             self.outputs.push_back(Output::Close { conn: client.conn, how: Close::Now });
-            self.gone(client);
+            self.remove_client(client);
         }
     }
 
-    /// The reply that turns away a client from another host while no password is set
-    /// (`protected-mode`).
+    /// The error for a client from another host while no password is set (`protected-mode`).
     pub(crate) fn protected(&self, client: &Client<S>, unix: bool) -> Option<&'static str> {
         let no_password = self.acl.users().default_user().needs_no_password();
         let protected = self.settings().protected_mode && no_password;
@@ -152,7 +152,7 @@ impl<S: Service> Front<S> {
     }
 }
 
-/// What a stranger is told by a server without a password that is open to the network.
+/// The error of `protected-mode`.
 const PROTECTED_MODE: &str = "-DENIED Redis is running in protected mode because protected mode \
 is enabled and no password is set for the default user. In this mode connections are only \
 accepted from the loopback interface. If you want to connect from external computers to Redis you \

@@ -1,29 +1,29 @@
-//! Disk operations, and what goes on when one has ended.
+//! Disk operations, and what continues when they complete.
 
 use super::config::{Change, Rewriter};
 use super::{Front, Service};
 use crate::machine::{DiskDone, DiskError, DiskOp, OpId, Output};
 use crate::time::Now;
 
-/// What waits for a disk operation.
+/// What to continue when a disk operation has completed.
 #[derive(Clone, Debug)]
 pub(crate) enum DiskWork<S: Service> {
-    /// The configuration is to be written, and the old file is read.
+    /// The old configuration file is being read, to be rewritten.
     LoadConfig { by: Rewriter, path: String },
-    /// The new file is written.
+    /// The new configuration file is being written.
     ReplaceConfig { by: Rewriter },
     /// CONFIG SET dir.
     ChangeDir { change: Change<S::Schema>, path: String },
     /// The `aclfile`.
     Users(UsersWork),
-    /// Something of the service.
+    /// An operation of the service.
     Service(S::DiskWork),
 }
 
-/// What goes on when the `aclfile` has been read or written.
+/// What to continue when the `aclfile` has been read or written.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum UsersWork {
-    /// The program goes on starting.
+    /// Starting the program.
     Start,
     /// ACL LOAD of this client.
     Load(u64),
@@ -32,12 +32,12 @@ pub(crate) enum UsersWork {
 }
 
 impl<S: Service> Front<S> {
-    /// Asks for a disk operation of the service; `work` is what goes on when it has ended.
+    /// Starts a disk operation of the service; `work` is what to continue when it has completed.
     pub(crate) fn service_disk_op(&mut self, what: DiskOp, work: S::DiskWork) {
         self.front_disk_op(what, DiskWork::Service(work));
     }
 
-    /// Asks for any disk operation.
+    /// Starts a disk operation.
     pub(super) fn front_disk_op(&mut self, what: DiskOp, work: DiskWork<S>) {
         self.last_op += 1;
         let op = OpId(self.last_op);
@@ -45,7 +45,7 @@ impl<S: Service> Front<S> {
         self.outputs.push_back(Output::Disk { op, what });
     }
 
-    /// Goes on with what waited for a disk operation.
+    /// Continues what waited for a disk operation.
     pub(super) fn disk_done(
         &mut self,
         now: Now<'_>,

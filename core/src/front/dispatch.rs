@@ -1,10 +1,10 @@
-//! From bytes to replies: lookup, checks, the call, and what follows from it.
+//! Command dispatch: parsing requests, lookup, checks, the call, and its effects.
 
 use core::mem;
 
 use super::{
-    Admission, Call, Check, Client, ClientState, Command, Front, Obstacles, ReplyMode, Run,
-    Service, Standing,
+    Admission, Call, Check, Client, ClientState, CloseState, Command, Front, Obstacles, ReplyMode,
+    Run, Service,
 };
 use crate::acl::Context;
 use crate::command::error::up_to_nul;
@@ -15,14 +15,14 @@ use crate::resp::reply::Reply;
 use crate::resp::request::{Args, Limits, ProtocolError};
 use crate::time::Now;
 
-/// How many commands of one client are carried out before others get their turn.
+/// How many commands of one client are executed before other clients are served.
 const BATCH: u32 = 1024;
 
 impl<S: Service> Front<S> {
-    /// Carries out what a client asks in `bytes` and in what was kept of its earlier input.
+    /// Executes the requests in `bytes`, after those left in the client's query buffer.
     pub(crate) fn serve(&mut self, now: Now<'_>, client: &mut Client<S>, mut bytes: &[u8]) {
-        // A client that is about to be closed still gets the rest of a long reply.
-        if client.standing != Standing::Open && client.long.is_none() {
+        // A client that is being closed still gets the rest of a long reply.
+        if client.close_state != CloseState::Open && client.long.is_none() {
             return;
         }
         if client.is_primary() {
@@ -30,7 +30,7 @@ impl<S: Service> Front<S> {
         }
         let before = client.outbox.len();
         if client.long.is_some() && before <= self.unsent_marks(client).0 {
-            let spent = client.go_on(&mut self.scratch, &mut self.rng);
+            let spent = client.write_slice(&mut self.scratch, &mut self.rng);
             if let Some(copy) = spent {
                 S::free_copy(self, copy);
             }
@@ -40,7 +40,7 @@ impl<S: Service> Front<S> {
             S::serve_fast(self, now, client, &mut bytes, &mut left);
         }
         if !(bytes.is_empty() && client.requests.is_idle()) {
-            self.serve_closely(now, client, bytes, &mut left);
+            self.serve_with_checks(now, client, bytes, &mut left);
         }
         let more = match client.long {
             Some(_) => client.outbox.len() <= self.unsent_marks(client).0,
@@ -53,11 +53,11 @@ impl<S: Service> Front<S> {
         self.stats.net_output += client.outbox.len().saturating_sub(before) as u64;
         self.check_query_buffer(client);
         self.flush(now, client);
-        self.press_back(client);
+        self.apply_back_pressure(client);
     }
 
-    /// Carries out requests of any kind, from a client in any state.
-    fn serve_closely(
+    /// The general path: executes requests of any kind, from a client in any state.
+    fn serve_with_checks(
         &mut self,
         now: Now<'_>,
         client: &mut Client<S>,
@@ -66,7 +66,7 @@ impl<S: Service> Front<S> {
     ) {
         let mut requests = mem::take(&mut client.requests);
         let mut prefetched = 0;
-        while client.standing == Standing::Open
+        while client.close_state == CloseState::Open
             && !client.is_held()
             && !S::holds_all(self)
             && !self.is_full(client)
@@ -91,7 +91,7 @@ impl<S: Service> Front<S> {
             }
             *left -= 1;
         }
-        if client.standing == Standing::Open {
+        if client.close_state == CloseState::Open {
             requests.keep(bytes);
         } else {
             requests.clear();
@@ -113,24 +113,24 @@ impl<S: Service> Front<S> {
             _ => reply.error(format!("ERR {error}")),
         }
         self.stats.error("ERR");
-        client.standing = Standing::Closing;
+        client.close_state = CloseState::AfterReply;
     }
 
-    /// Closes the connection of a browser that a page has sent here (cross-protocol scripting), before
-    /// it gets to its commands.
-    fn turn_away(&mut self, client: &mut Client<S>) {
+    /// Closes the connection of a browser that a web page has made send HTTP here (cross-protocol
+    /// scripting), before its commands are executed.
+    fn close_http(&mut self, client: &mut Client<S>) {
         self.log(LogLevel::Warning, || {
             format!(
-                "Possible SECURITY ATTACK detected: somebody sends POST or Host: as HTTP does, \
-                 which a page can make a browser do. Closed: {}",
+                "Possible SECURITY ATTACK detected: a client sends POST or Host: as in HTTP, \
+                 which a web page can make a browser do. Connection closed: {}",
                 super::clients::describe(client, None)
             )
         });
         client.outbox.clear();
-        client.standing = Standing::Closing;
+        client.close_state = CloseState::AfterReply;
     }
 
-    /// Carries out one command, unless something stands against it.
+    /// Executes one command, unless a check refuses or delays it.
     pub(crate) fn execute(&mut self, now: Now<'_>, client: &mut Client<S>, args: Args<'_>) {
         let obstacles = self.obstacles(client);
         if S::execute_fast(self, now, client, args, obstacles) {
@@ -141,7 +141,7 @@ impl<S: Service> Front<S> {
         }
         let command = match self.find_command(args) {
             Ok(command) => command,
-            Err(_) if is_http(args.at(0)) => return self.turn_away(client),
+            Err(_) if is_http(args.at(0)) => return self.close_http(client),
             Err(error) => {
                 return S::refuse(self, client, None, args, &error);
             }
@@ -230,7 +230,7 @@ impl<S: Service> Front<S> {
         command: &'static Command<S>,
         _args: Args<'_>,
     ) -> Result<Admission, CommandError> {
-        if client.only_listens() && !command.meta.is(special::WHILE_SUBSCRIBED) {
+        if client.is_subscribe_only() && !command.meta.is(special::WHILE_SUBSCRIBED) {
             return Err(CommandError::composed(format!(
                 "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / \
                  RESET are allowed in this context",
@@ -254,12 +254,12 @@ impl<S: Service> Front<S> {
         }
     }
 
-    /// Answers a client that waited for something, and goes on with what it asked meanwhile.
+    /// Answers a client that has waited, and continues with its pending requests.
     pub(crate) fn answer(&mut self, now: Now<'_>, id: u64, result: Result<(), CommandError>) {
         self.answer_status(now, id, result.map(|()| "OK"));
     }
 
-    /// As [`Front::answer`], with a status of its own.
+    /// As [`Front::answer`], with another status than `OK`.
     pub(crate) fn answer_status(
         &mut self,
         now: Now<'_>,
@@ -275,7 +275,7 @@ impl<S: Service> Front<S> {
         }
     }
 
-    /// As [`Front::answer`], with a reply that `write` writes, or an error that it gives.
+    /// As [`Front::answer`], with a reply written by `write`, or the error that it returns.
     pub(crate) fn answer_with(
         &mut self,
         now: Now<'_>,
@@ -296,7 +296,7 @@ impl<S: Service> Front<S> {
         self.clients.put(client);
     }
 
-    /// Calls an admitted command and counts it.
+    /// Calls a command that has passed the checks, and updates the statistics.
     pub(crate) fn call(
         &mut self,
         now: Now<'_>,
@@ -326,7 +326,7 @@ impl<S: Service> Front<S> {
         if !self.monitors.is_empty() && !again {
             self.show_to_monitors(now, client, command, args);
         }
-        if S::goes_on(self, client) {
+        if S::continues_later(self, client) {
             return;
         }
         let took =
@@ -334,8 +334,8 @@ impl<S: Service> Front<S> {
         self.count_call(now, client, command, args, (took, result.is_err()));
     }
 
-    /// Counts a call that has ended, with the nanoseconds that it took and whether it failed, and
-    /// notes it if it was slow.
+    /// Updates the statistics for a call that has ended: its duration in nanoseconds, and whether
+    /// it failed. Logs it if it was slow.
     #[inline(always)]
     pub(crate) fn count_call(
         &mut self,
@@ -350,7 +350,7 @@ impl<S: Service> Front<S> {
         self.log_if_slow(now, client, command, args, took);
     }
 
-    /// Hands a command to its handler.
+    /// Calls the handler of a command.
     pub(crate) fn run(
         &mut self,
         now: Now<'_>,
@@ -358,7 +358,7 @@ impl<S: Service> Front<S> {
         command: &'static Command<S>,
         args: Args<'_>,
     ) -> Result<(), CommandError> {
-        if let Some(error) = S::unfit(self, command) {
+        if let Some(error) = S::unavailable(self, command) {
             return Err(error);
         }
         match command.run {

@@ -1,4 +1,4 @@
-//! INFO: the choice of sections, and those that are about clients and commands.
+//! INFO: choosing sections, and those about clients and commands.
 
 pub use super::info_text::Text;
 use super::{Call, Client, Front, Handler, LIMPID_VERSION, Rows, Service, VERSION, bind_name, row};
@@ -20,12 +20,12 @@ impl<S: Service> Rows<S> {
         .history(&[("7.0.0", "Takes several sections.")])];
 }
 
-/// What a service knows of clients, for the section `clients`.
+/// The service's part of the section `clients`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ClientCounts {
-    /// Connections that do not count as clients: replicas.
+    /// Connections of replicas, which do not count as clients.
     pub(crate) replicas: usize,
-    /// Clients that a command has blocked.
+    /// Clients blocked by a command.
     pub(crate) blocked: usize,
     /// Clients with watched keys.
     pub(crate) watching: usize,
@@ -35,11 +35,11 @@ pub(crate) struct ClientCounts {
     pub(crate) watched_keys: usize,
     /// Keys that clients are blocked on.
     pub(crate) blocking_keys: usize,
-    /// Those of them whose absence wakes a client.
+    /// Blocking keys whose deletion wakes a client (XREADGROUP).
     pub(crate) blocking_keys_on_nokey: usize,
 }
 
-/// What a service counts itself, for the section `stats`. A field has the name that INFO gives.
+/// The service's part of the section `stats`. Each field has its name in INFO.
 #[derive(Clone, Copy, Debug, Default)]
 #[allow(missing_docs)]
 pub(crate) struct ServiceStats {
@@ -71,13 +71,13 @@ fn info<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(), 
 }
 
 impl<S: Service> Front<S> {
-    /// The text of INFO for these sections, in lower case; the default ones if there are none.
+    /// The text of INFO with these sections, in lower case; the default ones if there are none.
     pub fn info(&self, sections: &[&str]) -> String {
         let sections: Vec<String> = sections.iter().map(|s| (*s).to_owned()).collect();
         self.info_text(&sections, None)
     }
 
-    /// `caller` is the client that asks, which is taken out meanwhile.
+    /// `caller` is the client that asks, which is taken out of its slot.
     fn info_text(&self, sections: &[String], caller: Option<&Client<S>>) -> String {
         let mut wanted = SortedSet::new();
         for section in sections {
@@ -215,7 +215,7 @@ impl<S: Service> Front<S> {
         text.field("pubsub_patterns", self.pubsub.patterns());
         text.field("pubsubshard_channels", self.pubsub.shards());
         text.field("latest_fork_usec", 0);
-        // Redis forks for each snapshot, and counts that.
+        // Redis counts its forks; here every snapshot counts as one.
         text.field("total_forks", service.snapshots);
         text.field("migrate_cached_sockets", service.migrate_cached_sockets);
         text.field("slave_expires_tracked_keys", service.slave_expires_tracked_keys);

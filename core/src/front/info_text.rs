@@ -1,8 +1,8 @@
-//! The text of INFO as it is written.
+//! Writer for the text of INFO.
 
 use core::fmt::{Display, Write as _};
 
-/// The text of INFO as it is written.
+/// Writer for the text of INFO.
 #[derive(Debug, Default)]
 pub struct Text(String);
 
@@ -26,14 +26,14 @@ impl Text {
         let _ = write!(self.0, "{name}:{value}\r\n");
     }
 
-    /// Writes a number of bytes, then the same for people.
+    /// Writes a number of bytes, and a second field with the human-readable form.
     pub(crate) fn bytes(&mut self, name: &str, value: u64) {
         self.field(name, value);
         self.field(&format!("{name}_human"), human(value));
     }
 }
 
-/// A number of bytes for people: `1.50M`.
+/// A number of bytes in human-readable form: `1.50M`.
 pub(crate) fn human(bytes: u64) -> String {
     let units = [(1u64 << 50, 'P'), (1 << 40, 'T'), (1 << 30, 'G'), (1 << 20, 'M'), (1 << 10, 'K')];
     match units.into_iter().find(|(unit, _)| bytes >= *unit) {

@@ -7,44 +7,44 @@ use super::{Front, Service};
 use crate::sorted::SortedMap;
 use crate::time::Wall;
 
-/// Samples that are kept of one event.
+/// How many samples are kept per event.
 const MAX_SAMPLES: usize = 160;
 
-/// The spikes of each event, by its name.
+/// The latency spikes of all events, by event name.
 #[derive(Clone, Debug, Default)]
 pub struct LatencyMonitor {
     events: SortedMap<&'static str, Series>,
 }
 
-/// The spikes of one event, oldest first.
+/// The latency spikes of one event, oldest first.
 #[derive(Clone, Debug, Default)]
 pub struct Series {
     samples: VecDeque<Sample>,
-    /// The longest of all, in milliseconds, since the event was reset.
+    /// The longest spike in milliseconds since the event was reset.
     max: u64,
 }
 
-/// One spike. Those within the same second are one, as long as the longest of them.
+/// One latency spike. Spikes within the same second are merged, keeping the longest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sample {
-    /// When, in seconds since 1970.
+    /// Seconds since 1970.
     pub at: u64,
     /// How long it took.
     pub millis: u64,
 }
 
-/// What LATENCY DOCTOR tells of one event. Times are in milliseconds.
+/// LATENCY DOCTOR's analysis of one event. Times are in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Analysis {
-    /// How many spikes.
+    /// Number of spikes.
     pub spikes: usize,
-    /// Their mean.
+    /// Their mean duration.
     pub mean: u64,
-    /// The mean distance of a spike from the mean.
+    /// Their mean absolute deviation.
     pub deviation: u64,
-    /// Seconds from one spike to the next, on average.
+    /// Mean time between spikes, in seconds.
     pub period: f64,
-    /// The longest ever.
+    /// The longest spike ever.
     pub max: u64,
 }
 
@@ -70,7 +70,7 @@ impl LatencyMonitor {
         self.events.iter().map(|(name, series)| (*name, series))
     }
 
-    /// An event by its name.
+    /// The series of an event.
     pub fn event(&self, name: &[u8]) -> Option<&Series> {
         let found = self.events.iter().find(|(event, _)| event.as_bytes() == name);
         found.map(|(_, series)| series)
@@ -107,13 +107,13 @@ impl Series {
         self.max
     }
 
-    /// The shortest and the longest of the samples, in milliseconds.
+    /// The shortest and the longest of the kept samples, in milliseconds.
     pub fn range(&self) -> (u64, u64) {
         let millis = || self.samples.iter().map(|sample| sample.millis);
         (millis().min().unwrap_or_default(), millis().max().unwrap_or_default())
     }
 
-    /// What can be said of the samples at the time `now`.
+    /// Analyses the samples at the time `now`.
     pub fn analysis(&self, now: Wall) -> Analysis {
         let count = self.samples.len().max(1) as u64;
         let millis = || self.samples.iter().map(|sample| sample.millis);
@@ -130,14 +130,14 @@ impl Series {
 }
 
 impl<S: Service> Front<S> {
-    /// The nanoseconds from which on an event is a spike, if spikes are monitored.
+    /// The duration in nanoseconds that counts as a spike, if monitoring is on.
     #[inline]
     pub(crate) fn latency_threshold(&self) -> Option<u64> {
         let millis = self.settings().latency_monitor_threshold;
         (millis > 0).then(|| millis.saturating_mul(1_000_000))
     }
 
-    /// Notes an event that took so many nanoseconds, if that is a spike.
+    /// Records an event of this duration in nanoseconds if it is a spike.
     #[inline]
     pub(crate) fn note_latency(&mut self, event: &'static str, took: u64) {
         if self.latency_threshold().is_some_and(|least| took >= least) {
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_spike_of_a_second_stands_for_it() {
+    fn only_the_longest_spike_of_a_second_is_kept() {
         let mut monitor = LatencyMonitor::default();
         for (secs, millis) in [(10, 30), (10, 50), (10, 40), (12, 20)] {
             monitor.add("command", at(secs), millis);
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn old_samples_go_and_the_longest_ever_stays() {
+    fn old_samples_are_dropped_and_the_maximum_stays() {
         let mut monitor = LatencyMonitor::default();
         monitor.add("command", at(1), 900);
         for secs in 0..MAX_SAMPLES as u64 {

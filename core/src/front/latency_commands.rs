@@ -1,4 +1,4 @@
-//! LATENCY: the spikes that the latency monitor has seen, and how long each command takes.
+//! The LATENCY command: recorded spikes, and latency histograms of commands.
 
 use super::latency::{Analysis, Sample, Series};
 use super::stats::Histogram;
@@ -118,14 +118,14 @@ fn graph<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<(),
     Ok(())
 }
 
-/// Samples beside each other in a graph.
+/// Columns of a graph, one per sample.
 const COLUMNS: usize = 80;
 
-/// Lines of a graph, and the marks within one line, lowest first.
+/// Lines of a graph, and the marks within one line, from low to high.
 const LINES: u64 = 4;
 const MARKS: [char; 3] = ['_', 'o', '#'];
 
-/// Draws samples as columns between a lowest and a highest value, with the age of each below.
+/// Draws samples as columns scaled between `low` and `high`, with the age of each below.
 fn draw(samples: &[Sample], (low, high): (u64, u64), now: u64, text: &mut String) {
     let marks = MARKS.len() as u64;
     let levels = LINES * marks;
@@ -152,7 +152,7 @@ fn draw(samples: &[Sample], (low, high): (u64, u64), now: u64, text: &mut String
     }
 }
 
-/// A time in its largest unit.
+/// A duration in its largest unit.
 fn age(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds}s"),
@@ -162,7 +162,7 @@ fn age(seconds: u64) -> String {
     }
 }
 
-/// What helps against the spikes of some events, by the beginning of their names.
+/// Advice for LATENCY DOCTOR, by prefixes of event names.
 const ADVICE: &[(&[&str], &str)] = &[
     (
         &["command", "fast-command"],

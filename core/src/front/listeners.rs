@@ -1,4 +1,4 @@
-//! Listeners: those that the configuration names, and those of a CONFIG SET port or bind.
+//! Listeners: those of the configuration, and replacing them on CONFIG SET port or bind.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -8,7 +8,7 @@ use crate::machine::{Endpoint, ListenerId, LogLevel, NetError, Output};
 use crate::sorted::SortedMap;
 use crate::time::Now;
 
-/// Listeners that were asked for.
+/// All listeners, open or requested.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Listeners {
     all: SortedMap<ListenerId, Listener>,
@@ -30,17 +30,17 @@ struct Listener {
     purpose: Purpose,
     /// Whether the program starts without it.
     optional: bool,
-    /// Where it really listens, once it does.
+    /// The actual address, once it is open.
     open: Option<Endpoint>,
     answered: bool,
-    /// Whether it was asked for by a CONFIG SET that has not ended.
+    /// Whether it belongs to a CONFIG SET that has not completed.
     new: bool,
-    /// Whether it goes when that has ended well.
+    /// Whether it is closed when that CONFIG SET succeeds.
     retiring: bool,
 }
 
 impl<S: Service> Front<S> {
-    /// What the connections are that were made through the open listener at this address.
+    /// The purpose of the open listener at this address.
     pub fn purpose_of(&self, at: &Endpoint) -> Option<Purpose> {
         let is_there = |open: &Endpoint| match (open, at) {
             (Endpoint::Ip(open), Endpoint::Ip(at)) => open.port() == at.port(),
@@ -58,12 +58,12 @@ impl Listeners {
         self.all.get(&id).is_some_and(|l| matches!(l.at, Endpoint::Unix(_)))
     }
 
-    /// What connections through a listener are.
+    /// The purpose of connections accepted by a listener.
     pub(crate) fn purpose(&self, id: ListenerId) -> Purpose {
         self.all.get(&id).map_or(Purpose::Clients, |l| l.purpose)
     }
 
-    /// The addresses at which clients are listened for.
+    /// The addresses of the open listeners for clients.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = &Endpoint> {
         let clients = self.all.values().filter(|l| l.purpose == Purpose::Clients);
         clients.filter_map(|l| l.open.as_ref())
@@ -71,7 +71,7 @@ impl Listeners {
 }
 
 impl<S: Service> Front<S> {
-    /// Asks for all listeners that the configuration names.
+    /// Opens all listeners of the configuration.
     pub(crate) fn listen(&mut self) {
         // No connection is accepted before the users have been loaded.
         if !self.users_are_ready() {
@@ -100,8 +100,8 @@ impl<S: Service> Front<S> {
         }
     }
 
-    /// The listeners that the configuration names: every address of `bind` with every port of the
-    /// service, and the Unix socket. The error is an address that means nothing, with its port.
+    /// The listeners of the configuration: every address of `bind` with every port of the service,
+    /// and the Unix socket. The error is an address that cannot be parsed, with its port.
     fn wanted_listeners(&self) -> Result<Vec<Wanted>, (String, u16)> {
         let settings = self.config.front();
         let mut wanted = Vec::new();
@@ -144,10 +144,10 @@ impl<S: Service> Front<S> {
         self.outputs.push_back(Output::Listen { listener, at, backlog });
     }
 
-    /// Asks for the listeners of a configuration that was changed. Those that it has in common
-    /// with the old one stay. False if nothing has to be waited for.
-    pub(crate) fn listen_elsewhere(&mut self, change: &Change<S::Schema>) -> bool {
-        // That every address means something has been checked.
+    /// Replaces the listeners after a configuration change. Those that both configurations have
+    /// stay open. False if there is nothing to wait for.
+    pub(crate) fn replace_listeners(&mut self, change: &Change<S::Schema>) -> bool {
+        // The addresses have been checked before.
         let mut wanted = self.wanted_listeners().unwrap_or_default();
         for listener in self.listeners.all.values_mut() {
             listener.retiring = !wanted.iter().any(|wanted| wanted.at == listener.at);
@@ -164,7 +164,7 @@ impl<S: Service> Front<S> {
         true
     }
 
-    /// Closes the listeners that are not wanted any more.
+    /// Closes the listeners that are no longer wanted.
     fn retire(&mut self) {
         let all = &mut self.listeners.all;
         let gone: Vec<ListenerId> =
@@ -178,7 +178,7 @@ impl<S: Service> Front<S> {
         }
     }
 
-    /// Ends a CONFIG SET when all its listeners have answered.
+    /// Completes a CONFIG SET when all its listeners have answered.
     fn finish_relisten(&mut self, now: Now<'_>, failed: bool) {
         let all = &mut self.listeners.all;
         if !failed && !all.values().all(|l| l.answered) {
@@ -186,7 +186,7 @@ impl<S: Service> Front<S> {
         }
         let Some(change) = self.relisten.take() else { return };
         if failed {
-            // The new ones go instead of the old ones.
+            // After a failure the new listeners are closed instead of the old ones.
             all.values_mut().for_each(|l| l.retiring = l.new);
         }
         self.retire();
@@ -198,7 +198,7 @@ impl<S: Service> Front<S> {
         } else {
             Ok(())
         };
-        self.place_changed(now, change, result);
+        self.listeners_or_directory_changed(now, change, result);
     }
 
     pub(crate) fn listening(
@@ -241,7 +241,7 @@ impl<S: Service> Front<S> {
         S::listening(self, now);
     }
 
-    /// Tells the log that clients are served.
+    /// Logs that clients can connect.
     pub(crate) fn announce_ready(&mut self) {
         let all = &self.listeners.all;
         let clients = || all.values().filter(|l| l.purpose == Purpose::Clients);
@@ -264,7 +264,7 @@ impl<S: Service> Front<S> {
                         "Could not create server TCP listening socket {ip}:{port}: bind: {error}"
                     )
                 });
-                // The one port of a service that Redis names in this line is that of a cluster's bus.
+                // The only service port that Redis names in this line is the cluster bus.
                 if purpose != Purpose::Clients {
                     self.log(LogLevel::Warning, || {
                         format!("Failed listening on port {port} (cluster), aborting.")
@@ -288,7 +288,7 @@ impl<S: Service> Front<S> {
     }
 }
 
-/// The address that a word of `bind` means.
+/// Parses an address of `bind`.
 pub(crate) fn bind_address(name: &str) -> Option<IpAddr> {
     match name {
         "*" => Some(Ipv4Addr::UNSPECIFIED.into()),
@@ -298,7 +298,7 @@ pub(crate) fn bind_address(name: &str) -> Option<IpAddr> {
     }
 }
 
-/// An address as `bind` names it.
+/// An address in the syntax of `bind`.
 pub(crate) fn bind_name(ip: IpAddr) -> String {
     match ip {
         IpAddr::V4(v4) if v4.is_unspecified() => "*".to_owned(),

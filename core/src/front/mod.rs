@@ -1,10 +1,10 @@
 //! The front: what every program that serves clients of the Redis protocol has in common.
 //!
-//! [`Front`] is a [`Machine`]: listeners, connections, requests in, replies out, the dispatch of
-//! commands through a table, and what belongs to clients and commands as such: CLIENT, COMMAND,
-//! CONFIG, HELLO, AUTH, INFO's frame, pub/sub, MONITOR, SLOWLOG, statistics. It knows nothing of
-//! keys, files or replication. What a program does with its commands is a [`Service`], which the
-//! front holds and calls:
+//! [`Front`] is a [`Machine`]: listeners, connections, parsing requests, sending replies,
+//! dispatching commands through a table, and everything about clients and commands in general:
+//! CLIENT, COMMAND, CONFIG, HELLO, AUTH, the frame of INFO, pub/sub, MONITOR, SLOWLOG, statistics.
+//! It knows nothing about keys, files or replication. What a program does with its commands is
+//! defined by a [`Service`], which the front holds and calls:
 //!
 //! ```text
 //!   driver ── Input ──▶ Front<S> ── hooks ──▶ S: Service      Server   = Front<Redis>
@@ -12,26 +12,26 @@
 //! ```
 //!
 //! A hook is an associated function of [`Service`] that gets the whole front, so that it can answer
-//! clients, log, connect and look at the configuration; all but a few have a default. Everything
-//! is monomorphised: a call through the front costs what a call costs.
+//! clients, log, connect and read the configuration; most have a default. Everything is
+//! monomorphised, so a hook costs no more than a function call.
 //!
-//! The rooms, each using those above it:
+//! The modules, each using only those above it:
 //!
-//! * [`stats`]: what is counted;
-//! * [`info_text`]: the text of INFO as it is written;
+//! * [`stats`]: counters and rates;
+//! * [`info_text`]: the writer for the text of INFO;
 //! * [`config`]: directives: reading, checking, rewriting files;
-//! * [`service`], [`clients`], [`table`], [`names`], [`call`], `obstacles`: the shape of it all: the
-//!   trait of a program, what is known of a client, commands and how they are found, one call, what
-//!   can refuse or delay a command and the checks against that. They name each other, as a trait and
-//!   the types that it is a parameter of do;
-//! * `log`, `disk`, `listeners`, `output`, `pause`: lines for the log, disk operations, listeners,
-//!   replies on their way out, CLIENT PAUSE;
-//! * `acl`: who is logged in as whom, and what is denied to whom by the rules of [`crate::acl`];
-//! * `pubsub`, `tracking`, `monitor`: what clients are told besides replies;
-//! * [`slowlog`], `latency`: what has taken long;
-//! * `dispatch`: from bytes to replies, through the checks;
-//! * `connections`: connections that come and go;
-//! * `cron`: what is done because time passes;
+//! * [`service`], [`clients`], [`table`], [`names`], [`call`], `obstacles`: the core types: the
+//!   trait of a program, a client's state, commands and how they are found, one call, and the
+//!   checks that can refuse or delay a command. They refer to each other, as a trait and the types
+//!   with that parameter do;
+//! * `log`, `disk`, `listeners`, `output`, `pause`: the log, disk operations, listeners, output
+//!   buffers, CLIENT PAUSE;
+//! * `acl`: which client is logged in as which user, and enforcing the rules of [`crate::acl`];
+//! * `pubsub`, `tracking`, `monitor`: messages to clients that are not replies;
+//! * [`slowlog`], `latency`: slow commands and events;
+//! * `dispatch`: executing requests, through the checks;
+//! * `connections`: accepting, reading and closing client connections;
+//! * `cron`: periodic tasks;
 //! * `start`: the first lines of the log;
 //! * `commands`, `tracking_commands`, `client_commands`, `config_commands`, `acl_commands`: COMMAND,
 //!   CLIENT, CONFIG, ACL;
@@ -80,7 +80,7 @@ use std::sync::Arc;
 pub use call::{Call, Handler, container, row};
 pub(crate) use clients::ChannelKind;
 pub use clients::{
-    Client, ClientKind, ClientState, Clients, Due, ReplyMode, Standing, Subscriptions,
+    Client, ClientKind, ClientState, Clients, CloseState, Flush, ReplyMode, Subscriptions,
 };
 pub use config::{Config, Permission, ShutdownOptions};
 pub(crate) use config_commands::joined;
@@ -103,37 +103,37 @@ use latency::LatencyMonitor;
 use slowlog::Slowlog;
 use stats::Stats;
 
-/// The version of Redis whose behaviour this is.
+/// The version of Redis that is reported to clients.
 pub const VERSION: &str = "7.2.6";
 
 /// The version of Limpid.
 pub const LIMPID_VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// What a process cannot know by itself.
+/// Facts about the process that only its driver knows.
 #[derive(Clone, Debug)]
 pub struct Facts {
-    /// The seed of its randomness.
+    /// The seed of the random number generator.
     pub seed: u64,
-    /// Its process id.
+    /// The process id.
     pub pid: u32,
-    /// The path of its program.
+    /// The path of the executable.
     pub executable: String,
-    /// Its working directory when it starts; its driver has gone to `dir` already.
+    /// The working directory at the start, after the driver has changed to `dir`.
     pub directory: String,
     /// System, release and machine, as `uname -srm` prints them.
     pub os: String,
-    /// The width of a pointer in bits.
+    /// The width of a pointer in bits (`arch_bits` of INFO).
     pub arch_bits: u32,
-    /// How the driver waits for events.
+    /// How the driver waits for events (`multiplexing_api` of INFO).
     pub multiplexing: String,
-    /// Whether a person at a terminal reads the log.
+    /// Whether the log goes to a terminal.
     pub terminal: bool,
-    /// Its environment, which the programs that it starts inherit.
+    /// The environment, which child processes inherit.
     pub environment: Vec<(String, String)>,
 }
 
 impl Default for Facts {
-    /// Facts of a simulated process.
+    /// The facts of a process in a World.
     fn default() -> Self {
         Self {
             seed: 0,
@@ -152,26 +152,26 @@ impl Default for Facts {
 /// A program that serves clients: the front, and the [`Service`] behind it.
 #[derive(Clone, Debug)]
 pub struct Front<S: Service> {
-    /// What the program does with its commands, and all that only it has.
+    /// The program's own state.
     pub(crate) service: S,
     pub(crate) config: Arc<Config<S::Schema>>,
     pub(crate) facts: Arc<Facts>,
     pub(crate) names: Names<S>,
     pub(crate) clients: Clients<S>,
-    /// Memory that clients take which are no servers, in bytes, if it is limited.
+    /// Total memory of ordinary clients in bytes, if `maxmemory-clients` limits it.
     pub(crate) client_memory: Option<u64>,
-    /// See [`output::MAX_UNSENT`]. Tests lower it.
+    /// [`output::MAX_UNSENT`], lowered by tests.
     pub(crate) max_unsent: usize,
     pub(crate) listeners: Listeners,
     pub(crate) rng: Rng,
     pub(crate) scratch: Scratch,
-    /// Outputs, except that outboxes hold bytes.
+    /// Outputs other than [`Output::Send`] and [`Output::SendSoon`].
     pub(crate) outputs: VecDeque<Output>,
-    /// Slots of clients whose outbox holds bytes that the driver does not know of.
+    /// Slots of clients for which the driver has to be asked to send.
     pub(crate) to_send: VecDeque<u32>,
-    /// The same of clients that wait for nothing of what their outbox holds.
+    /// The same for clients whose outboxes hold only messages that they have not asked for.
     pub(crate) to_send_soon: VecDeque<u32>,
-    /// Slots of clients that have more requests than one event-loop iteration carries out.
+    /// Slots of clients that have more requests than one event-loop iteration executes.
     pub(crate) pending: VecDeque<u32>,
     pub(crate) pause: Pause,
     pub(crate) acl: acl::Acl,
@@ -182,8 +182,8 @@ pub struct Front<S: Service> {
     pub(crate) stats: Stats,
     pub(crate) slowlog: Slowlog,
     pub(crate) latency: LatencyMonitor,
-    /// The nanoseconds from which on a command is slow for anybody: the log of such, the latency
-    /// monitor or the watchdog.
+    /// The shortest duration in nanoseconds that is slow for any of the slow log, the latency
+    /// monitor and the watchdog.
     pub(crate) slow: Option<u64>,
     pub(crate) vitals: Vitals,
     pub(crate) run_id: [u8; 40],
@@ -194,31 +194,31 @@ pub struct Front<S: Service> {
     /// When the last command ended, in nanoseconds from the start of the current input.
     pub(crate) elapsed: u64,
     /// For how many nanoseconds DEBUG SLEEP has stopped the process since the start of the current
-    /// input: what comes behind that is later.
+    /// input, so that the time is later by as much.
     pub(crate) stalled: u64,
     pub(crate) saves: config::ConfigSaves,
     /// A CONFIG SET that waits for its listeners.
     pub(crate) relisten: Option<config::Change<S::Schema>>,
-    /// What goes on when a disk operation has ended.
+    /// What to continue when a disk operation has completed.
     pub(crate) disk: SortedMap<OpId, DiskWork<S>>,
     pub(crate) last_op: u64,
-    /// The number of the last connection that was asked for.
+    /// The number of the last outgoing connection.
     pub(crate) last_conn: u64,
-    /// When the clients are checked for timeouts and output limits next.
+    /// When the clients are next checked for timeouts and output limits.
     pub(crate) clients_due: Option<Mono>,
     /// Whether some client's outbox is above the soft limit.
     pub(crate) watch_outboxes: bool,
-    /// `tcp-keepalive` as the driver knows it.
+    /// `tcp-keepalive` as last set in the driver.
     pub(crate) keepalive: u32,
     /// The working directory.
     pub(crate) directory: String,
-    /// How far a shutdown has come.
+    /// The state of a shutdown.
     pub(crate) shutdown: shutdown::Shutdown,
 }
 
 impl<S: Service> Front<S> {
-    /// A front that has not started yet. `service` makes the program behind it, from the
-    /// configuration and the process's randomness.
+    /// A front that has not started yet. `service` creates the program behind it, from the
+    /// configuration and the random number generator.
     pub(crate) fn with(
         config: Config<S::Schema>,
         facts: Facts,
@@ -278,28 +278,28 @@ impl<S: Service> Front<S> {
         &self.config
     }
 
-    /// Its process id.
+    /// The process id.
     pub fn pid(&self) -> u32 {
         self.facts.pid
     }
 
-    /// How long it has been up.
+    /// Time since the start.
     pub(crate) fn uptime(&self) -> crate::time::Duration {
         self.now.0.since(self.started)
     }
 
-    /// The name for a connection that is about to be asked for.
+    /// The id for a new outgoing connection.
     pub(crate) fn new_conn(&mut self) -> ConnId {
         self.last_conn += 1;
         ConnId::connected(self.last_conn)
     }
 
-    /// Ends the process.
+    /// Exits the process.
     pub(crate) fn exit(&mut self, code: i32) {
         self.outputs.push_back(Output::Exit { code });
     }
 
-    /// The moment behind what the process stood still for (DEBUG SLEEP) since `began`.
+    /// `now`, later by the time for which DEBUG SLEEP has stopped the process since `began`.
     #[inline]
     pub(crate) fn after_stall<'n>(&self, began: u64, now: Now<'n>) -> Now<'n> {
         let stalled = self.stalled.saturating_sub(began);
@@ -346,7 +346,7 @@ impl<S: Service> Machine for Front<S> {
             Input::ChildChanged { child, change } => {
                 S::child(self, now, child, ChildNews::Changed(change));
             }
-            // A signal to a child is answered by its end; a server reads no streams.
+            // The end of a child follows a signal to it; a server reads no streams.
             _ => {}
         }
         S::cron(self, now);

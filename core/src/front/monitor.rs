@@ -17,7 +17,7 @@ impl<S: Service> Rows<S> {
 }
 
 impl<S: Service> Front<S> {
-    /// Shows a command to the clients in MONITOR.
+    /// Sends a command to the clients in MONITOR.
     #[cold]
     pub(crate) fn show_to_monitors(
         &mut self,
@@ -29,10 +29,11 @@ impl<S: Service> Front<S> {
         if command.meta.has(flag::SKIP_MONITOR) || command.meta.has(flag::ADMIN) {
             return;
         }
-        self.tell_monitors(now, client, command, args);
+        self.send_to_monitors(now, client, command, args);
     }
 
-    /// Shows a command that runs a script to the monitors, before the commands that it calls.
+    /// Sends a command that runs a script to the clients in MONITOR, before the commands that it
+    /// calls.
     pub(crate) fn show_script_to_monitors(
         &mut self,
         now: Now<'_>,
@@ -41,12 +42,12 @@ impl<S: Service> Front<S> {
         args: Args<'_>,
     ) {
         if command.meta.has(flag::SKIP_MONITOR) {
-            self.tell_monitors(now, client, command, args);
+            self.send_to_monitors(now, client, command, args);
         }
     }
 
-    /// Shows a command to the monitors, whatever its flags.
-    fn tell_monitors(
+    /// Sends a command to the clients in MONITOR, whatever its flags.
+    fn send_to_monitors(
         &mut self,
         now: Now<'_>,
         client: &mut Client<S>,

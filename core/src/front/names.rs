@@ -1,4 +1,4 @@
-//! The names by which clients call commands, and how a name is found.
+//! Command names, and the lookup of a command by name.
 
 use core::hash::Hasher as _;
 use std::sync::Arc;
@@ -8,11 +8,10 @@ use hashbrown::HashTable;
 use super::Service;
 use super::table::{Command, Table};
 
-/// The longest name of a command; what is longer is unknown without looking.
+/// The longest command name; longer ones are rejected without a lookup.
 pub(super) const MAX_NAME: usize = 32;
 
-/// The names by which clients call the commands of a table: the standard ones, except for those
-/// that `rename-command` has changed.
+/// The names by which clients call the commands of a table, after `rename-command`.
 #[derive(Debug)]
 pub struct Names<S: Service> {
     table: &'static Table<S>,
@@ -26,8 +25,7 @@ impl<S: Service> Clone for Names<S> {
 }
 
 impl<S: Service> Names<S> {
-    /// The standard names, except for those that were renamed; a new name that is empty takes the
-    /// command away.
+    /// The standard names, after `renames`: an empty new name removes the command.
     pub fn new(table: &'static Table<S>, renames: &[(String, String)]) -> Self {
         if renames.is_empty() {
             return Self { table, renamed: None };
@@ -45,13 +43,13 @@ impl<S: Service> Names<S> {
         Self { table, renamed: Some(Arc::new(Index::new(kept.chain(renamed)))) }
     }
 
-    /// The command that a client calls by this name, in any case.
+    /// Finds the command that clients call by this name, ignoring case.
     #[inline(always)]
     pub fn find(&self, name: &[u8]) -> Option<&'static Command<S>> {
         self.table.all().get(usize::from(self.index().place(name)?))
     }
 
-    /// The command of this name, which may be that of a subcommand (`client|list`).
+    /// Finds a command or subcommand by its full name (`client|list`).
     pub fn find_full(&self, name: &[u8]) -> Option<&'static Command<S>> {
         match name.iter().position(|c| *c == b'|') {
             None => self.find(name),
@@ -59,7 +57,7 @@ impl<S: Service> Names<S> {
         }
     }
 
-    /// How many commands there are.
+    /// Number of commands.
     pub fn len(&self) -> usize {
         self.index().all.len()
     }
@@ -69,7 +67,7 @@ impl<S: Service> Names<S> {
         self.len() == 0
     }
 
-    /// All commands that can be called, in the order of the table, with the name of each.
+    /// All commands that can be called, in the order of the table, with their current names.
     pub fn list(&self) -> Vec<(&str, &'static Command<S>)> {
         let mut list: Vec<_> = self
             .index()
@@ -77,7 +75,7 @@ impl<S: Service> Names<S> {
             .iter()
             .filter_map(|(name, id)| Some((name.as_str(), self.table.all().get(usize::from(*id))?)))
             .collect();
-        // The hash table's order differs between platforms.
+        // The iteration order of the hash table differs between platforms.
         crate::sorted::sort_by_key(&mut list, |(_, command)| command.id);
         list
     }
@@ -88,15 +86,15 @@ impl<S: Service> Names<S> {
     }
 }
 
-/// Names in lower case.
+/// An index of command names in lower case.
 ///
-/// A name is looked up for each request, so short ones are compared as two words instead of as
-/// text. Measured with callgrind, SISMEMBER took 3,093 instructions a request that way and 3,251 by
-/// the hash table alone; in a pipeline of 16 it took 1,959 and 2,108.
+/// Every request looks up a name, so short ones are compared as two words instead of as text.
+/// Measured with callgrind, a SISMEMBER request took 3,093 instructions that way and 3,251 with the
+/// hash table alone; in a pipeline of 16 it took 1,959 and 2,108.
 #[derive(Debug)]
 pub(super) struct Index {
-    /// Names that fit into two words, by these and their hash, each at the first place behind its
-    /// hash that was free. Nearly every call is of one of these.
+    /// An open-addressing hash table of the names that fit into two words, which nearly all calls
+    /// use.
     short: Box<[([u64; 2], u16); PLACES]>,
     all: HashTable<(String, u16)>,
 }
@@ -118,7 +116,7 @@ impl Index {
         index
     }
 
-    /// The id of the command of this name, in any case.
+    /// The id of the command with this name, ignoring case.
     #[inline(always)]
     pub(super) fn place(&self, name: &[u8]) -> Option<u16> {
         let Some(words) = words(name) else { return find_long(self, name) };
@@ -133,14 +131,14 @@ impl Index {
     }
 }
 
-/// Places for short names: several times as many as there are commands.
+/// Slots for short names: several times the number of commands.
 const PLACES: usize = 1024;
 
-/// A name of one to sixteen letters as two numbers, in lower case.
+/// A name of one to sixteen letters in lower case, as two words.
 #[inline]
 fn words(name: &[u8]) -> Option<[u64; 2]> {
     let len = name.len();
-    // A zero at the end would not show in the numbers.
+    // Trailing zero bytes would be lost in the words.
     if len > 16 || name.last().is_none_or(|last| *last == 0) {
         return None;
     }
@@ -150,7 +148,7 @@ fn words(name: &[u8]) -> Option<[u64; 2]> {
         return Some([u64::from_le_bytes(*first), last].map(lower));
     }
     let word = match *name {
-        // Two halves that overlap where there are fewer than eight.
+        // Two halves that overlap if there are fewer than eight bytes.
         [a, b, c, d, ..] => {
             let last = u64::from(u32::from_le_bytes(*name.last_chunk()?));
             u64::from(u32::from_le_bytes([a, b, c, d])) | last << ((len - 4) * 8)
@@ -167,14 +165,14 @@ fn words(name: &[u8]) -> Option<[u64; 2]> {
 fn lower(word: u64) -> u64 {
     const EACH: u64 = 0x0101_0101_0101_0101;
     let low = word & (EACH * 0x7F);
-    // The upper bit of each byte that is at least `A`, and of each that is more than `Z`.
+    // The high bit of each byte that is at least `A`, and of each that is greater than `Z`.
     let from_a = low + EACH * (0x80 - b'A' as u64);
     let from_z = low + EACH * (0x7F - b'Z' as u64);
     let upper = from_a & !from_z & !word & (EACH * 0x80);
     word | upper >> 2
 }
 
-/// Where the search for a name begins.
+/// The slot at which the search for a name starts.
 #[inline]
 fn hash_words([first, last]: [u64; 2]) -> usize {
     let mixed = (first ^ last.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -191,7 +189,8 @@ fn find_long(index: &Index, name: &[u8]) -> Option<u16> {
     Some(*id)
 }
 
-/// FNV over whole words: names are few, short and our own, so that no client can make them collide.
+/// A multiplicative hash over whole words: the names are few, short and our own, so clients cannot cause
+/// collisions.
 #[inline]
 fn hash(name: &[u8]) -> u64 {
     let mut hasher = WordHasher(0xcbf2_9ce4_8422_2325);
@@ -232,7 +231,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_words_are_the_name_in_lower_case_and_of_no_other_name() {
+    fn short_names_are_hashed_in_lower_case_and_without_collisions() {
         let slow = |name: &[u8]| {
             let mut bytes = [[0; 8]; 2];
             let room = bytes.as_flattened_mut().get_mut(..name.len())?;

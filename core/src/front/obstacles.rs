@@ -1,86 +1,87 @@
-//! What keeps a command from being carried out at once: [`Obstacles`], and the [`Check`]s against
-//! them.
+//! Conditions that can refuse or delay a command ([`Obstacles`]), and the [`Check`]s for them.
 //!
-//! A check is made only if one of its obstacles is there, and the fast path is taken only if none
-//! is. So a check that the fast path does not know of is never made at all: the first test of the
-//! new feature shows that.
+//! A check runs only if one of its obstacles is present, and the fast path is taken only if none
+//! is. So a check that no obstacle triggers never runs at all, which the first test of a new
+//! feature shows.
 
 use core::ops::ControlFlow;
 
-use super::{Admission, Client, ClientState, Command, Front, ReplyMode, Service, Standing};
+use super::{Admission, Client, ClientState, CloseState, Command, Front, ReplyMode, Service};
 use crate::command::CommandError;
 use crate::resp::request::Args;
 use crate::time::Now;
 
-/// A set of things that can refuse or delay a command of a client, or that ask for more than its
-/// call: states of the client, and states of the whole program. One bit each.
+/// A set of conditions under which a command may be refused or delayed, or needs more than a call:
+/// states of the client, and of the whole program. One bit each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Obstacles(u32);
 
 impl Obstacles {
-    /// The client is on its way out: its replies are dropped.
-    pub const LEAVING: Self = Self(1);
-    /// The client has to log in, or may not call every command on every key.
+    /// The client is being closed: its replies are dropped.
+    pub const CLOSING: Self = Self(1);
+    /// The client has to authenticate, or may not call every command on every key.
     pub const RESTRICTED: Self = Self(1 << 1);
-    /// CLIENT REPLY: the client does not get all replies.
+    /// CLIENT REPLY is not ON: the client does not get all replies.
     pub const REPLIES: Self = Self(1 << 2);
-    /// The client is subscribed: in RESP2 it may only change what it listens to.
+    /// The client is subscribed: in RESP2 only (un)subscribe commands are allowed.
     pub const SUBSCRIBED: Self = Self(1 << 3);
-    /// The client tracks: what it reads is remembered, and invalidations go before its replies.
+    /// CLIENT TRACKING is on: keys that are read are remembered, and invalidations are sent before
+    /// replies.
     pub const TRACKS: Self = Self(1 << 4);
-    /// The client waits for something: its command has to wait as well.
+    /// The client is blocked or held back: its next command has to wait.
     pub const HELD: Self = Self(1 << 5);
-    /// The client is in a transaction: its commands are queued.
+    /// The client is in a transaction: commands are queued.
     pub const TRANSACTION: Self = Self(1 << 6);
-    /// A client is in MONITOR: it is shown every command.
+    /// A client is in MONITOR: it gets a copy of every command.
     pub const MONITORS: Self = Self(1 << 7);
-    /// CLIENT PAUSE, or another reason to hold clients back, is in force.
+    /// CLIENT PAUSE, or another reason to hold commands back, is in force.
     pub const PAUSE: Self = Self(1 << 8);
-    /// The process stood still during this input (DEBUG SLEEP): it is later than the input says.
+    /// DEBUG SLEEP has stopped the process during this input: the time is later than the input
+    /// says.
     pub const STALLED: Self = Self(1 << 9);
 
-    /// The first bit of those that the service names by [`Obstacles::of_service`].
+    /// The first bit for obstacles of the service.
     const SERVICE: u32 = 16;
 
-    /// An obstacle of the service's own, by a number below 16.
+    /// An obstacle that the service defines, by a number below 16.
     pub const fn of_service(number: u32) -> Self {
         Self(1 << (Self::SERVICE + number))
     }
 
-    /// These obstacles and others.
+    /// The union of both sets.
     #[inline(always)]
     pub const fn and(self, others: Self) -> Self {
         Self(self.0 | others.0)
     }
 
-    /// These obstacles without others.
+    /// The difference: these obstacles without others.
     #[inline(always)]
     pub const fn except(self, others: Self) -> Self {
         Self(self.0 & !others.0)
     }
 
-    /// Whether one of these obstacles is among others.
+    /// Whether the sets intersect.
     #[inline(always)]
     pub const fn meets(self, others: Self) -> bool {
         self.0 & others.0 != 0
     }
 
-    /// Whether there are none.
+    /// Whether the set is empty.
     #[inline(always)]
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 }
 
-/// A check before a command is called.
+/// A check that runs before a command is called.
 pub struct Check<S: Service> {
-    /// The obstacles that it is about: without one of them it is not made.
+    /// The obstacles that trigger it.
     pub(crate) about: Obstacles,
     pub(crate) check: CheckFn<S>,
 }
 
-/// Refuses a command with an error, or says what becomes of it. [`Admission::Call`] leaves it to the
-/// next check.
+/// Refuses a command with an error, or decides what happens to it. [`Admission::Call`] leaves the
+/// decision to the next check.
 type CheckFn<S> = fn(
     &mut Front<S>,
     Now<'_>,
@@ -90,15 +91,15 @@ type CheckFn<S> = fn(
 ) -> Result<Admission, CommandError>;
 
 impl<S: Service> Front<S> {
-    /// Looks at all that can stand in the way of a client's commands: tells `found` of each obstacle
-    /// whether it is there, until it breaks off.
+    /// Examines every obstacle to a client's commands: calls `found` with each one and whether it
+    /// is present, until `found` breaks.
     #[inline(always)]
     fn look_for_obstacles(
         &self,
         client: &Client<S>,
         mut found: impl FnMut(Obstacles, bool) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        found(Obstacles::LEAVING, client.standing != Standing::Open)?;
+        found(Obstacles::CLOSING, client.close_state != CloseState::Open)?;
         found(Obstacles::RESTRICTED, !client.unrestricted)?;
         found(Obstacles::REPLIES, client.replies != ReplyMode::On)?;
         found(Obstacles::SUBSCRIBED, client.subscriptions.is_some())?;
@@ -111,7 +112,7 @@ impl<S: Service> Front<S> {
         S::look_for_obstacles(self, client, found)
     }
 
-    /// Whether there is no obstacle to a client's commands but such as are `allowed`.
+    /// Whether all obstacles to a client's commands are among the `allowed` ones.
     #[inline(always)]
     pub(crate) fn is_unobstructed(&self, client: &Client<S>, allowed: Obstacles) -> bool {
         self.look_for_obstacles(client, |obstacle, there| match there && !obstacle.meets(allowed) {
@@ -121,10 +122,10 @@ impl<S: Service> Front<S> {
         .is_continue()
     }
 
-    /// What stands in the way of a client's commands.
+    /// The obstacles to a client's commands.
     #[inline]
     pub(super) fn obstacles(&self, client: &Client<S>) -> Obstacles {
-        // Nearly always there are none, and nothing has to be gathered.
+        // Usually there are none, and this is faster.
         if self.is_unobstructed(client, Obstacles::default()) {
             return Obstacles::default();
         }
@@ -141,8 +142,7 @@ impl<S: Service> Front<S> {
         all
     }
 
-    /// Makes the checks that a command needs before it is called, where these obstacles are there:
-    /// those of the front, then those of the service.
+    /// Runs the checks that these obstacles trigger: those of the front, then those of the service.
     pub(super) fn check(
         &mut self,
         now: Now<'_>,

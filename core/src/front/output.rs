@@ -1,40 +1,38 @@
-//! Replies on their way out: outboxes that leave, back-pressure, and output limits.
+//! Client output: flushing outboxes, back-pressure, and output limits.
 
-use super::{Client, Due, Front, PeerInput, Service, Standing};
+use super::{Client, CloseState, Flush, Front, PeerInput, Service};
 use crate::machine::{Close, ConnId, LogLevel, Outbox, Output};
 use crate::time::{Duration, Mono, Now};
 
-/// Bytes that may wait for a client before no more of its requests are read, if no limit of the
-/// configuration acts on it: as many as `client-query-buffer-limit` allows of its requests. Redis
-/// reads on until memory is used up.
+/// Outbox size in bytes at which no more requests of a client are read, if no configured limit
+/// applies to it: the default of `client-query-buffer-limit`. Redis has no such limit.
 pub(super) const MAX_UNSENT: usize = 1 << 30;
 
-/// Bytes that may wait for a client before a long reply goes on, if it has asked for nothing else,
-/// and down to how many they have to sink first.
+/// Outbox size in bytes at which a long reply is suspended if the client has no further requests,
+/// and the size below which it is continued.
 const MAX_LONG_UNSENT: usize = 1 << 20;
 const LOW_LONG_UNSENT: usize = 256 << 10;
 
-/// Bytes that a client may send ahead while its next command has to wait.
+/// How many bytes of requests a client may pipeline while its next command has to wait.
 const MAX_AHEAD: usize = 1 << 20;
 
 impl<S: Service> Front<S> {
-    /// Whether so much waits for a client that no more of its requests are carried out. One that a
-    /// limit will cut off (`client-output-buffer-limit`, `maxmemory-clients`) is read on.
+    /// Whether a client's outbox is so large that no more of its requests are executed. Not if a
+    /// configured limit (`client-output-buffer-limit`, `maxmemory-clients`) will disconnect it.
     #[inline]
     pub(crate) fn is_full(&self, client: &Client<S>) -> bool {
         client.outbox.len() > self.max_unsent && !self.is_limited(client)
     }
 
-    /// Whether the configuration limits what may wait for a client.
+    /// Whether a configured limit applies to a client's output.
     fn is_limited(&self, client: &Client<S>) -> bool {
         self.client_memory.is_some() && !client.no_evict
             || S::output_limit(self, client).is_some_and(|limit| limit.hard != 0)
     }
 
-    /// How many bytes may wait for a client before it gets no more of its replies, and down to how
-    /// many they have to sink first. A client that asks on while a long reply waits gets it as a
-    /// whole, as in Redis, so that what it does not read counts against the limits that are set for
-    /// its class and for all clients.
+    /// The high-water and low-water marks of a client's outbox, in bytes. A client that has sent
+    /// further requests behind a long reply gets all of the reply, as in Redis, so that unread
+    /// output counts against the limits of its class and of all clients.
     pub(crate) fn unsent_marks(&self, client: &Client<S>) -> (usize, usize) {
         if client.long.is_some() && client.requests.waiting() == 0 {
             (MAX_LONG_UNSENT, LOW_LONG_UNSENT)
@@ -45,28 +43,28 @@ impl<S: Service> Front<S> {
         }
     }
 
-    /// Lets leave what a client is to be sent, and closes it then if it shall go.
+    /// Sends a client's output, and closes the connection afterwards if it is to be closed.
     pub(crate) fn flush(&mut self, now: Now<'_>, client: &mut Client<S>) {
-        self.flush_as(now, client, Due::Now);
+        self.flush_as(now, client, Flush::Now);
     }
 
-    /// The same when the client has not asked for it, so that it may wait for what follows, unless
-    /// there is so much that nothing is gained by that.
+    /// As [`Front::flush`], for output that the client has not asked for: it may be delayed until
+    /// more follows, unless it is large enough to be sent anyway.
     pub(crate) fn flush_soon(&mut self, now: Now<'_>, client: &mut Client<S>) {
         let enough = client.outbox.len() >= Outbox::CHUNK;
-        self.flush_as(now, client, if enough { Due::Now } else { Due::Soon });
+        self.flush_as(now, client, if enough { Flush::Now } else { Flush::Soon });
     }
 
     #[inline]
-    fn flush_as(&mut self, now: Now<'_>, client: &mut Client<S>, sending: Due) {
+    fn flush_as(&mut self, now: Now<'_>, client: &mut Client<S>, sending: Flush) {
         if let Some(total) = &mut self.client_memory {
             client.count_memory(total);
         }
         let may_leave = S::may_send(self, now.mono, client);
-        if client.standing == Standing::Closing && client.long.is_none() {
+        if client.close_state == CloseState::AfterReply && client.long.is_none() {
             S::last_flush(self, client);
             self.release(client);
-            self.clients.leaving(client);
+            self.clients.mark_closing(client);
             self.outputs.push_back(Output::Close { conn: client.conn, how: Close::AfterSending });
             return;
         }
@@ -79,12 +77,12 @@ impl<S: Service> Front<S> {
         client.outbox_peak = client.outbox_peak.max(waiting);
         if may_leave {
             match (client.sending, sending) {
-                (Due::No | Due::Soon, Due::Now) => {
-                    client.sending = Due::Now;
+                (Flush::No | Flush::Soon, Flush::Now) => {
+                    client.sending = Flush::Now;
                     self.to_send.push_back(client.slot);
                 }
-                (Due::No, Due::Soon) => {
-                    client.sending = Due::Soon;
+                (Flush::No, Flush::Soon) => {
+                    client.sending = Flush::Soon;
                     self.to_send_soon.push_back(client.slot);
                 }
                 _ => {}
@@ -101,19 +99,19 @@ impl<S: Service> Front<S> {
             self.stats.output_limit_disconnections += 1;
             self.end_long(client);
             client.outbox.clear();
-            client.standing = Standing::Closing;
+            client.close_state = CloseState::AfterReply;
             self.release(client);
-            self.clients.leaving(client);
+            self.clients.mark_closing(client);
             self.outputs.push_back(Output::Close { conn: client.conn, how: Close::AfterSending });
         }
     }
 
-    /// Stops reading from a client that is far ahead, and goes on when it is not any more.
-    pub(crate) fn press_back(&mut self, client: &mut Client<S>) {
+    /// Stops reading from a client that is too far ahead, and resumes when it no longer is.
+    pub(crate) fn apply_back_pressure(&mut self, client: &mut Client<S>) {
         let full = self.is_full(client);
         let held = client.is_held() || S::holds_all(self);
         let ahead = held && client.requests.waiting() > MAX_AHEAD;
-        // Without a long reply nothing below `max_unsent` is too much.
+        // Without a long reply the only limit is `max_unsent`.
         if client.long.is_some() || client.outbox.len() > self.max_unsent {
             let (most, low) = self.unsent_marks(client);
             if client.outbox.len() > most {
@@ -121,13 +119,13 @@ impl<S: Service> Front<S> {
             }
         }
         let stop = full || ahead;
-        if stop != client.not_reading && client.standing == Standing::Open {
+        if stop != client.not_reading && client.close_state == CloseState::Open {
             client.not_reading = stop;
             self.outputs.push_back(Output::Reading { conn: client.conn, on: !stop });
         }
     }
 
-    /// A client whose outbox was full has read most of it.
+    /// A client has read most of an outbox that was full.
     pub(crate) fn drained(&mut self, now: Now<'_>, conn: ConnId) {
         let Some(mut client) = self.clients.slot(conn).and_then(|slot| self.clients.take(slot))
         else {
@@ -138,18 +136,18 @@ impl<S: Service> Front<S> {
         self.clients.put(client);
     }
 
-    /// Goes on with what a client has asked, and lets it go when that is done if it has gone.
+    /// Serves a client's pending requests, and closes it afterwards if the peer has ended.
     pub(crate) fn serve_and_leave(&mut self, now: Now<'_>, client: &mut Client<S>) {
         self.serve(now, client, &[]);
         let held = S::holds_all(self) && client.requests.waiting() > 0;
         let busy = client.pending || client.long.is_some() || held;
-        if client.ended && !busy && client.standing == Standing::Open {
-            client.standing = Standing::Closing;
+        if client.ended && !busy && client.close_state == CloseState::Open {
+            client.close_state = CloseState::AfterReply;
             self.flush(now, client);
         }
     }
 
-    /// Whether more waits for a client than its class may have waiting.
+    /// Whether a client's output exceeds the limit of its class.
     pub(crate) fn is_too_slow(&mut self, now: Mono, client: &mut Client<S>) -> bool {
         let Some(limit) = S::output_limit(self, client) else { return false };
         if limit.hard == 0 && limit.soft == 0 {
@@ -157,7 +155,7 @@ impl<S: Service> Front<S> {
             return false;
         }
         let waiting = S::waiting_bytes(self, client);
-        // A reply may not be longer than the limit, although not all of it waits.
+        // The whole reply counts against the limit, although only a part of it is in the outbox.
         let long = client.long.as_ref().map_or(0, |long| long.whole()) as u64;
         if limit.hard != 0 && waiting.max(long) >= limit.hard {
             return true;
@@ -171,12 +169,13 @@ impl<S: Service> Front<S> {
         now.since(since) > Duration::from_secs(limit.seconds)
     }
 
-    /// Cuts a client off whose requests are longer than is allowed.
+    /// Disconnects a client whose query buffer exceeds its limit.
     pub(crate) fn check_query_buffer(&mut self, client: &mut Client<S>) {
         let waiting = client.requests.waiting();
         self.stats.longest_input = self.stats.longest_input.max(waiting);
         let limit = self.settings().client_query_buffer_limit;
-        if waiting as u64 > limit && !client.is_primary() && client.standing == Standing::Open {
+        if waiting as u64 > limit && !client.is_primary() && client.close_state == CloseState::Open
+        {
             let text = super::clients::describe(client, None);
             self.log(LogLevel::Warning, || {
                 format!("Closing client that reached max query buffer length: {text}")
@@ -185,26 +184,26 @@ impl<S: Service> Front<S> {
             client.requests.clear();
             self.end_long(client);
             client.outbox.clear();
-            client.standing = Standing::Closing;
+            client.close_state = CloseState::AfterReply;
         }
     }
 
-    /// The next client whose outbox the driver is to send.
+    /// The next [`Output::Send`] or [`Output::SendSoon`].
     pub(super) fn next_send(&mut self) -> Option<Output> {
         while let Some(slot) = self.to_send.pop_front() {
             if let Some(client) = self.clients.get_mut(slot)
-                && client.sending == Due::Now
+                && client.sending == Flush::Now
             {
-                client.sending = Due::No;
+                client.sending = Flush::No;
                 self.stats.writes += 1;
                 return Some(Output::Send { conn: client.conn });
             }
         }
         while let Some(slot) = self.to_send_soon.pop_front() {
             if let Some(client) = self.clients.get_mut(slot)
-                && client.sending == Due::Soon
+                && client.sending == Flush::Soon
             {
-                client.sending = Due::No;
+                client.sending = Flush::No;
                 self.stats.writes += 1;
                 return Some(Output::SendSoon { conn: client.conn });
             }
@@ -212,7 +211,7 @@ impl<S: Service> Front<S> {
         None
     }
 
-    /// Drops what is still to be written of a long reply.
+    /// Drops the rest of a long reply.
     pub(super) fn end_long(&mut self, client: &mut Client<S>) {
         if let Some(long) = client.long.take() {
             long.end(|copy| S::free_copy(self, copy));

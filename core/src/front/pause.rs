@@ -1,4 +1,4 @@
-//! CLIENT PAUSE, and other reasons to hold writes back.
+//! CLIENT PAUSE, and other reasons to hold commands back.
 
 use super::{Admission, Client, Command, Front, Service};
 use crate::command::CommandError;
@@ -6,7 +6,7 @@ use crate::command::meta::flag;
 use crate::resp::request::Args;
 use crate::time::{Mono, Now};
 
-/// Whether clients are held back, which, and until when.
+/// Which commands are held back, and until when.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Pause {
     until: Option<Mono>,
@@ -15,41 +15,41 @@ pub(crate) struct Pause {
     reasons: u8,
 }
 
-/// Why writes are held back until the reason is withdrawn.
+/// Reasons to hold writes back until they are withdrawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum PauseReason {
-    /// The server ends, and replicas catch up before.
+    /// The server is shutting down, and lets replicas catch up first.
     Shutdown = 1,
-    /// A replica is to take over, and catches up before.
+    /// A replica is about to take over (FAILOVER), and has to catch up first.
     Failover = 2,
 }
 
 impl Pause {
-    /// Holds clients back until `until`: all, or those that write. A pause that is under way only
-    /// grows: it never ends sooner nor holds back fewer commands.
+    /// Starts CLIENT PAUSE until `until`, for all commands or for writes. A pause that is in force
+    /// is only extended: it never ends sooner or holds back fewer commands.
     pub(crate) fn begin(&mut self, now: Mono, until: Mono, all: bool) {
         let going_on = self.until.is_some_and(|until| now < until);
         self.all = all || (going_on && self.all);
         self.until = if going_on { self.until.max(Some(until)) } else { Some(until) };
     }
 
-    /// Holds those back that write, until [`Pause::end_for`].
+    /// Holds writes back until [`Pause::end_for`].
     pub(crate) fn begin_for(&mut self, reason: PauseReason) {
         self.reasons |= reason as u8;
     }
 
-    /// Ends what [`Pause::begin`] began.
+    /// Ends the pause that [`Pause::begin`] has started.
     pub(crate) fn end(&mut self) {
         *self = Pause { reasons: self.reasons, ..Pause::default() };
     }
 
-    /// Ends what [`Pause::begin_for`] began.
+    /// Ends what [`Pause::begin_for`] has started.
     pub(crate) fn end_for(&mut self, reason: PauseReason) {
         self.reasons &= !(reason as u8);
     }
 
-    /// When what [`Pause::begin`] began ends by itself.
+    /// When the pause of [`Pause::begin`] expires.
     pub(crate) fn until(&self) -> Option<Mono> {
         self.until
     }
@@ -59,13 +59,14 @@ impl Pause {
         self.reasons != 0 || self.until.is_some_and(|until| now < until)
     }
 
-    /// Whether there is a pause, or one that has run out but was not ended yet.
+    /// Whether there is a pause, even one that has expired but was not ended yet.
     #[inline]
     pub(crate) fn is_set(&self) -> bool {
         self.until.is_some() || self.reasons != 0
     }
 
-    /// Whether a command with these flags has to wait. EXEC has those of what it would carry out.
+    /// Whether a command with these flags has to wait. For EXEC, the flags are those of its queued
+    /// commands.
     #[inline]
     pub(crate) fn holds(&self, now: Mono, flags: u32) -> bool {
         if !self.is_set() {
@@ -78,7 +79,7 @@ impl Pause {
 }
 
 impl<S: Service> Front<S> {
-    /// Holds a command back that the pause says has to wait.
+    /// Holds a command back if the pause applies to it.
     #[inline]
     pub(crate) fn hold_if_paused(
         &self,
@@ -95,7 +96,7 @@ impl<S: Service> Front<S> {
         Admission::Held
     }
 
-    /// Holds a command back that the pause says has to wait, by the flags of the command alone.
+    /// As a check: holds a command back if the pause applies to its own flags.
     pub(super) fn check_pause(
         &mut self,
         now: Now<'_>,
@@ -106,15 +107,15 @@ impl<S: Service> Front<S> {
         Ok(self.hold_if_paused(now, client, command.meta.flags, args))
     }
 
-    /// Resumes the clients that were held back.
+    /// Ends CLIENT PAUSE, and resumes the clients that were held back.
     pub(crate) fn end_pause(&mut self, now: Now<'_>) {
         self.pause.end();
         S::pause_changed(self, now.mono);
-        self.let_paused_go_on(now);
+        self.resume_paused(now);
     }
 
-    /// Carries out what paused clients asked for, unless it has to wait still.
-    pub(crate) fn let_paused_go_on(&mut self, now: Now<'_>) {
+    /// Executes the commands that were held back, unless they still have to wait.
+    pub(crate) fn resume_paused(&mut self, now: Now<'_>) {
         for slot in self.clients.slots() {
             if S::keeps_paused(self) {
                 return;
@@ -123,7 +124,7 @@ impl<S: Service> Front<S> {
             if core::mem::take(&mut client.paused) {
                 if let Some(args) = client.held.take() {
                     self.execute(now, &mut client, args.as_args());
-                    S::held_carried_out(self, &client);
+                    S::held_executed(self, &client);
                 }
                 self.serve_and_leave(now, &mut client);
             }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::clients::ChannelKind;
-use super::{Call, Client, Front, Handler, Rows, Service, Standing, container, row};
+use super::{Call, Client, CloseState, Front, Handler, Rows, Service, container, row};
 use crate::command::meta::{KeySpec, flag, key, special};
 use crate::command::{CommandError, Group, Row};
 use crate::glob;
@@ -124,44 +124,44 @@ const PUBLISHING: u32 =
     flag::PUBSUB | flag::LOADING | flag::STALE | flag::FAST | flag::MAY_REPLICATE;
 const ASKING: u32 = flag::PUBSUB | flag::LOADING | flag::STALE;
 
-/// Names, each with something.
+/// A map from channel names or patterns.
 type Named<T> = BTreeMap<Box<[u8]>, T>;
 
-/// Sharded channels and their subscribers, by slot.
+/// All subscriptions.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Pubsub {
     channels: Named<BTreeSet<u32>>,
     patterns: Named<BTreeSet<u32>>,
     shards: Named<BTreeSet<u32>>,
-    /// Queued pushes for clients that were taken out of the slots when the push came.
+    /// Queued pushes for clients that were taken out of their slots when the push was sent.
     queued_for_others: Vec<(u32, Push)>,
     /// Queued pushes for the client whose command is running, sent after its reply.
     queued_for_current: Vec<Push>,
 }
 
-/// What a client is sent that is no reply. It is written when it is sent, since its form depends on
-/// the version of the protocol that the client speaks then.
+/// A message to a client that is not a reply. It is encoded when it is delivered, since its form
+/// depends on the client's protocol version at that time.
 #[derive(Clone, Debug)]
 pub(crate) enum Push {
-    /// A message, written for version 2, or a line of MONITOR.
+    /// A message in its RESP2 form, or a line of MONITOR.
     Message(Vec<u8>),
-    /// Keys that a client caches have changed: an array of them, empty for all. It is another
-    /// client's cache if the invalidation is `redirected`.
+    /// Keys that a client caches have changed: an encoded array of them, empty for all.
+    /// `redirected`: they are in the cache of another client (`REDIRECT`).
     Invalidation { keys: Vec<u8>, redirected: bool },
-    /// The client of this id, which gets the receiver's invalidations, is gone.
+    /// The client with this id, which received the invalidations, is gone.
     RedirectionBroken(u64),
 }
 
-/// The channel that clients in version 2 of the protocol get invalidations on.
+/// The channel on which RESP2 clients receive invalidations.
 const INVALIDATIONS: &[u8] = b"__redis__:invalidate";
 
 impl Pubsub {
-    /// How many channels have subscribers.
+    /// Number of channels with subscribers.
     pub(crate) fn channels(&self) -> usize {
         self.channels.len()
     }
 
-    /// How many patterns have subscribers.
+    /// Number of patterns with subscribers.
     pub(crate) fn patterns(&self) -> usize {
         self.patterns.len()
     }
@@ -171,12 +171,12 @@ impl Pubsub {
         !self.queued_for_current.is_empty()
     }
 
-    /// How many shard channels have subscribers.
+    /// Number of shard channels with subscribers.
     pub(crate) fn shards(&self) -> usize {
         self.shards.len()
     }
 
-    /// The shard channels that have subscribers.
+    /// The shard channels with subscribers.
     pub(crate) fn shard_names(&self) -> impl Iterator<Item = &[u8]> {
         self.shards.keys().map(|name| &name[..])
     }
@@ -201,7 +201,7 @@ impl Pubsub {
 }
 
 impl<S: Service> Front<S> {
-    /// Takes a client off all lists.
+    /// Removes all subscriptions of a client.
     pub(crate) fn unsubscribe_all(&mut self, client: &mut Client<S>) {
         let Some(mut subscriptions) = client.subscriptions.take() else { return };
         for kind in [ChannelKind::Channel, ChannelKind::Pattern, ChannelKind::Shard] {
@@ -211,7 +211,7 @@ impl<S: Service> Front<S> {
         }
     }
 
-    /// Ends all subscriptions to a channel, and tells the subscribers.
+    /// Removes all subscriptions to a channel, and notifies the subscribers.
     pub(crate) fn end_subscriptions(&mut self, now: Now<'_>, kind: ChannelKind, name: &[u8]) {
         let Some(slots) = self.pubsub.of(kind).remove(name) else { return };
         for slot in slots {
@@ -234,8 +234,8 @@ impl<S: Service> Front<S> {
         }
     }
 
-    /// Sends a message to all subscribers. `current` is the client that is being served, if any.
-    /// Returns how many receive it.
+    /// Publishes a message. `current` is the client that is being served, if any. Returns the
+    /// number of receivers.
     pub(crate) fn publish(
         &mut self,
         now: Now<'_>,
@@ -273,7 +273,7 @@ impl<S: Service> Front<S> {
         receivers
     }
 
-    /// Puts a push into a client's outbox.
+    /// Writes a push message into a client's outbox.
     pub(crate) fn deliver(
         &mut self,
         now: Now<'_>,
@@ -317,12 +317,12 @@ impl<S: Service> Front<S> {
 }
 
 fn write<S: Service>(client: &mut Client<S>, push: &Push) {
-    if client.standing != Standing::Open {
+    if client.close_state != CloseState::Open {
         return;
     }
     match (push, client.proto) {
         (Push::Message(bytes), proto) => match (proto, bytes.as_slice()) {
-            // The forms differ in their first byte alone, but for the lines that MONITOR gets.
+            // Only the first byte differs between the protocols, except for MONITOR's lines.
             (Proto::Resp3, [b'*', rest @ ..]) => client.out().write_parts([b">", rest]),
             (_, bytes) => client.out().write(bytes),
         },
@@ -346,7 +346,7 @@ fn write<S: Service>(client: &mut Client<S>, push: &Push) {
     }
 }
 
-/// A push as version 2 has it: an array of strings.
+/// Encodes a push in its RESP2 form: an array of strings.
 fn encode(parts: &[&[u8]]) -> Vec<u8> {
     let (mut outbox, mut scratch) = (Outbox::default(), Scratch::default());
     let mut reply = Reply::new(&mut outbox, &mut scratch, Proto::Resp2);

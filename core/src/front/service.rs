@@ -1,4 +1,4 @@
-//! [`Service`]: what a program behind a [`Front`] is, and the hooks by which the front calls it.
+//! [`Service`]: a program behind a [`Front`], and the hooks that the front calls.
 
 use core::fmt::Debug;
 use core::ops::ControlFlow;
@@ -21,42 +21,40 @@ use crate::time::{Mono, Now};
 ///
 /// The value is the program's own state; the front holds it as `front.service`. Every hook is an
 /// associated function that gets the whole front. Hooks are listed in the order in which a request
-/// meets them; those without a default are what a program must say.
+/// reaches them; those without a default are required.
 pub trait Service: Clone + Debug + Send + Sync + Sized + 'static {
-    /// What only this program keeps for a client.
+    /// What the program keeps for a client.
     type Client: ClientState;
     /// Its configuration: directives, and their typed values.
     type Schema: Schema;
-    /// What goes on when a disk operation of the program has ended.
+    /// What to continue when a disk operation of the program has completed.
     type DiskWork: Clone + Debug + Send + Sync;
 
-    /// What HELLO and INFO call the mode: `standalone`, `sentinel`.
+    /// The mode that HELLO and INFO report: `standalone`, `sentinel`.
     const MODE: &'static str;
 
-    /// The sections of INFO in their order, in lower case, and whether each is among the default
-    /// ones.
+    /// The sections of INFO in order, in lower case, and whether each one is a default section.
     const INFO: &'static [(&'static str, bool)];
 
-    /// Its own checks before a command is called, behind those of the front. The default holds back
-    /// what CLIENT PAUSE says.
+    /// The program's checks, which run after those of the front. The default is CLIENT PAUSE.
     const CHECKS: &'static [Check<Self>] =
         &[Check { about: Obstacles::PAUSE, check: Front::check_pause }];
 
-    /// All its commands: one value for all instances.
+    /// The command table: one value for all instances.
     fn table() -> &'static Table<Self>;
 
     // ---- The life of the process ----
 
-    /// The process has started. Asks for listeners with `front.listen()`.
+    /// The process has started. Opens listeners with `front.listen()`.
     fn start(front: &mut Front<Self>, now: Now<'_>);
 
-    /// All listeners are open, for the first time.
+    /// All listeners are open for the first time.
     fn listening(front: &mut Front<Self>, now: Now<'_>);
 
-    /// Brings up to date what the program derives from the configuration.
+    /// Updates what the program derives from the configuration.
     fn config_changed(_front: &mut Front<Self>) {}
 
-    /// The letter by which the program signs its lines of the log: `M`, `S`, `X`.
+    /// The role letter in the program's log lines: `M`, `S`, `X`.
     fn log_role(front: &Front<Self>) -> char;
 
     /// An operating-system signal.
@@ -64,12 +62,12 @@ pub trait Service: Clone + Debug + Send + Sync + Sized + 'static {
         front.signalled(signal);
     }
 
-    /// A shutdown that SHUTDOWN or a signal asked for begins now. The default ends the process.
+    /// Starts a shutdown that SHUTDOWN or a signal has requested. The default exits the process.
     fn shut_down(front: &mut Front<Self>, _now: Now<'_>, _how: ShutdownOptions) {
         front.exit(0);
     }
 
-    /// SHUTDOWN ABORT, from the client `caller`, which is taken out: stays.
+    /// SHUTDOWN ABORT by the client `caller`, which is taken out of its slot: cancels the shutdown.
     fn abort_shutdown(front: &mut Front<Self>, now: Now<'_>, caller: u64) {
         let clients = front.forget_shutdown();
         front.answer_shutdown(now, clients, Some(caller));
@@ -77,68 +75,72 @@ pub trait Service: Clone + Debug + Send + Sync + Sized + 'static {
 
     // ---- Time ----
 
-    /// The time asked for with [`Service::next_wake`] has come; [`Service::cron`] follows.
+    /// The time of [`Service::next_wake`] has come; [`Service::cron`] follows.
     fn wake(_front: &mut Front<Self>, _now: Now<'_>) {}
 
-    /// Called at the end of every event-loop iteration: does what is due.
+    /// Called at the end of every event-loop iteration: runs the periodic tasks that are due.
     fn cron(front: &mut Front<Self>, now: Now<'_>) {
         front.cron(now);
     }
 
-    /// When [`Service::cron`] wants to be called at the latest.
+    /// When [`Service::cron`] has to be called at the latest.
     fn next_wake(front: &Front<Self>) -> Option<Mono> {
         front.cron_wake()
     }
 
     // ---- Connections ----
 
-    /// The ports on which it listens, each at every address of `bind`, and what the connections
-    /// there are; port 0 for none.
+    /// The ports to listen on, each at every address of `bind`, with the purpose of their
+    /// connections; port 0 for none.
     fn ports(config: &Config<Self::Schema>) -> Vec<(Purpose, u16)> {
         vec![(Purpose::Clients, config.front().port)]
     }
 
-    /// Why a new client is turned away, as a reply with its line end, if it is.
-    fn turn_away(front: &Front<Self>, client: &Client<Self>, unix: bool) -> Option<&'static str> {
+    /// Why a new client is refused, if it is: an encoded error reply.
+    fn refuse_client(
+        front: &Front<Self>,
+        client: &Client<Self>,
+        unix: bool,
+    ) -> Option<&'static str> {
         front.protected(client, unix)
     }
 
-    /// What HELLO tells as `role`, if anything.
+    /// The `role` that HELLO reports, if any.
     fn role(_front: &Front<Self>) -> Option<&'static str> {
         None
     }
 
-    /// What HELLO and INFO call the mode.
+    /// The mode that HELLO and INFO report.
     fn mode(_front: &Front<Self>) -> &'static str {
         Self::MODE
     }
 
-    /// Undoes what binds a client to the program: it leaves, or RESET makes it new.
+    /// Removes a client's ties to the program: it is being closed, or RESET.
     fn release(_front: &mut Front<Self>, _client: &mut Client<Self>) {}
 
-    /// RESET: makes what the program keeps for a client as it was when the client was new.
+    /// RESET: makes the program's state for a client that of a new client.
     fn reset(_client: &mut Client<Self>) {}
 
-    /// A client's connection is closed. True if its state stays nevertheless, until the program
-    /// calls `front.gone(client)`.
+    /// A client's connection has been closed. True if the client has to be kept nevertheless, until
+    /// the program calls `front.remove_client(client)`.
     fn keeps_closed(_front: &mut Front<Self>, _client: &mut Client<Self>) -> bool {
         false
     }
 
-    /// Something happened on a connection that is no client's: one that the program asked for, or
-    /// that was made through a listener of its own.
+    /// Handles an input about a connection that is not a client's: one that the program has opened,
+    /// or that was accepted by a listener of its own.
     fn peer(_front: &mut Front<Self>, _now: Now<'_>, _conn: ConnId, _input: PeerInput<'_>) {}
 
-    /// The outbox of such a connection.
+    /// The outbox of a connection that is not a client's.
     fn outbox(_front: &mut Front<Self>, _conn: ConnId) -> Option<&mut Outbox> {
         None
     }
 
-    /// The news about a child process that the program has started with
+    /// Handles the change of a child process started with
     /// [`Output::Spawn`](crate::machine::Output::Spawn).
     fn child(_front: &mut Front<Self>, _now: Now<'_>, _child: ChildId, _news: ChildNews) {}
 
-    /// A disk operation of the program has ended.
+    /// A disk operation of the program has completed.
     fn disk_done(
         _front: &mut Front<Self>,
         _now: Now<'_>,
@@ -161,13 +163,14 @@ pub trait Service: Clone + Debug + Send + Sync + Sized + 'static {
         usize::MAX
     }
 
-    /// Whether no client's requests are carried out now; they are kept.
+    /// Whether requests of all clients are kept back for now.
     #[inline]
     fn holds_all(_front: &Front<Self>) -> bool {
         false
     }
 
-    /// Takes in bytes of a client of the kind [`ClientKind::Primary`](super::ClientKind::Primary).
+    /// Handles the bytes of a client of the kind
+    /// [`ClientKind::Primary`](super::ClientKind::Primary).
     fn serve_primary(
         _front: &mut Front<Self>,
         _now: Now<'_>,
@@ -176,8 +179,8 @@ pub trait Service: Clone + Debug + Send + Sync + Sized + 'static {
     ) {
     }
 
-    /// What of the program's own state can refuse or delay a client's commands: tells `found` of each
-    /// obstacle whether it is there, until it breaks off. [`Service::CHECKS`] are about these.
+    /// Examines the obstacles that are the program's own: calls `found` with each one and whether
+    /// it is present, until `found` breaks. [`Service::CHECKS`] are triggered by them.
     #[inline]
     fn look_for_obstacles(
         _front: &Front<Self>,
@@ -187,8 +190,8 @@ pub trait Service: Clone + Debug + Send + Sync + Sized + 'static {
         ControlFlow::Continue(())
     }
 
-    /// The fast path for whole requests: carries out those at the beginning of `bytes` that need no
-    /// check, `left` at most, and leaves the rest to the dispatch.
+    /// The fast path for whole requests: executes those at the start of `bytes` that need no check,
+    /// at most `left`, and leaves the rest to the dispatch.
     #[inline]
     fn serve_fast(
         _front: &mut Front<Self>,
@@ -199,7 +202,7 @@ pub trait Service: Clone + Debug + Send + Sync + Sized + 'static {
     ) {
     }
 
-    /// The fast path for one request, where these obstacles are there. True if it was carried out.
+    /// The fast path for one request, with these obstacles present. True if it was executed.
     #[inline]
     fn execute_fast(
         _front: &mut Front<Self>,
@@ -211,7 +214,7 @@ pub trait Service: Clone + Debug + Send + Sync + Sized + 'static {
         false
     }
 
-    /// Why a command is forbidden to a client, whether it has come in or not.
+    /// Why a client may not call a command, whether it has authenticated or not.
     #[inline]
     fn forbidden(
         _front: &Front<Self>,
@@ -221,14 +224,13 @@ pub trait Service: Clone + Debug + Send + Sync + Sized + 'static {
         None
     }
 
-    /// Why a command cannot be carried out by the program as it has been started, though it may be
-    /// queued.
+    /// Why a command cannot be executed in the program's current mode, although it may be queued.
     #[inline]
-    fn unfit(_front: &Front<Self>, _command: &Command<Self>) -> Option<CommandError> {
+    fn unavailable(_front: &Front<Self>, _command: &Command<Self>) -> Option<CommandError> {
         None
     }
 
-    /// A command was refused, or is unknown (`None`): answers the error.
+    /// Replies with the error of a command that was refused, or is unknown (`None`).
     fn refuse(
         front: &mut Front<Self>,
         client: &mut Client<Self>,
@@ -239,7 +241,7 @@ pub trait Service: Clone + Debug + Send + Sync + Sized + 'static {
         front.answer_error(client, error);
     }
 
-    /// Calls an admitted command with `front.call()`, and does what follows from it.
+    /// Calls a command that has passed the checks, with `front.call()`, and handles its effects.
     fn carry_out(
         front: &mut Front<Self>,
         now: Now<'_>,
@@ -263,13 +265,13 @@ pub trait Service: Clone + Debug + Send + Sync + Sized + 'static {
         Err(CommandError::arity(&command.name))
     }
 
-    /// Whether the command that has just been called goes on, and is counted when it has ended.
+    /// Whether the command that was just called continues later, and its statistics with it.
     #[inline]
-    fn goes_on(_front: &Front<Self>, client: &Client<Self>) -> bool {
+    fn continues_later(_front: &Front<Self>, client: &Client<Self>) -> bool {
         client.state.is_blocked()
     }
 
-    /// Whether the command that is running was called by a script.
+    /// Whether the running command was called by a script.
     fn is_in_script(_front: &Front<Self>) -> bool {
         false
     }
@@ -278,57 +280,60 @@ pub trait Service: Clone + Debug + Send + Sync + Sized + 'static {
     fn published(_front: &mut Front<Self>, _now: Now<'_>, _client: &Client<Self>, _args: Args<'_>) {
     }
 
-    /// An error was answered to a replica or to the primary, which is a fault of one of the two.
+    /// An error reply was sent to a replica or to the primary, which indicates a bug in one of the
+    /// two.
     fn error_between_servers(_front: &mut Front<Self>, _client: &Client<Self>, _text: &[u8]) {}
 
-    /// Tracking was turned on or off for a client: the program finds out whether it has to tell of
-    /// keys that change.
+    /// A client turned tracking on or off: the program finds out whether it has to report changed
+    /// keys.
     fn tracking_changed(_front: &mut Front<Self>) {}
 
     // ---- Replies ----
 
-    /// Called when all inputs were handled and replies are about to leave. False: not yet.
+    /// Called when all inputs are handled and replies are about to be sent. False to delay them.
     #[inline]
     fn before_sending(_front: &mut Front<Self>) -> bool {
         true
     }
 
-    /// Decides whether what is in a client's outbox may leave. False if none of it may.
+    /// Decides how much of a client's outbox may be sent. False if nothing.
     #[inline]
     fn may_send(_front: &mut Front<Self>, _now: Mono, client: &mut Client<Self>) -> bool {
         client.outbox.ready() > 0
     }
 
-    /// A client is sent what it has without being asked about again, and closed then.
+    /// A client is about to be closed: its output will be sent without a further
+    /// [`Service::may_send`].
     fn last_flush(_front: &mut Front<Self>, _client: &mut Client<Self>) {}
 
     /// A client's outbox has sunk to its low-water mark.
     fn drained(_front: &mut Front<Self>, _now: Now<'_>, _client: &mut Client<Self>) {}
 
-    /// Bytes that wait for a client.
+    /// Bytes of a client's output that count against its limit.
     #[inline]
     fn waiting_bytes(_front: &Front<Self>, client: &Client<Self>) -> u64 {
         client.unsent() as u64
     }
 
-    /// The output limit of a client; `None` if it has none.
+    /// The output limit of a client; `None` for no limit.
     #[inline]
     fn output_limit(front: &Front<Self>, client: &Client<Self>) -> Option<OutputLimit> {
         let class = usize::from(client.subscriptions.is_some()) * 2;
         Some(front.config.front().client_output_buffer_limit[class])
     }
 
-    /// Frees the copy of a value that a long reply was written from.
+    /// Frees the copy of a value that a long reply held.
     fn free_copy(_front: &mut Front<Self>, copy: Entry) {
         drop(copy);
     }
 
     // ---- Commands of the front ----
 
-    /// INFO is about to be asked for.
+    /// Called before INFO is generated.
     fn before_info(_front: &mut Front<Self>, _caller: &Client<Self>) {}
 
-    /// Writes one section of INFO; `caller` is the client that asks, which is taken out meanwhile.
+    /// Writes one section of INFO; `caller` is the client that asks, which is taken out of its
+    /// slot.
     fn info_section(
         front: &Front<Self>,
         section: &str,
@@ -336,21 +341,21 @@ pub trait Service: Clone + Debug + Send + Sync + Sized + 'static {
         caller: Option<&Client<Self>>,
     );
 
-    /// CONFIG RESETSTAT: resets what the program counts itself.
+    /// CONFIG RESETSTAT: resets the program's own statistics.
     fn reset_stats(_front: &mut Front<Self>) {}
 
     /// CLIENT PAUSE has begun or ended.
     fn pause_changed(_front: &mut Front<Self>, _now: Mono) {}
 
-    /// Whether paused clients have to go on waiting, although the pause has ended.
+    /// Whether paused clients have to go on waiting although the pause has ended.
     fn keeps_paused(_front: &mut Front<Self>) -> bool {
         false
     }
 
-    /// A command that a pause held back has been carried out.
-    fn held_carried_out(_front: &mut Front<Self>, _client: &Client<Self>) {}
+    /// A command that was held back by a pause has been executed.
+    fn held_executed(_front: &mut Front<Self>, _client: &Client<Self>) {}
 
-    /// CLIENT UNBLOCK, with an error if one is given. False if the client was not blocked.
+    /// CLIENT UNBLOCK, optionally with an error. False if the client was not blocked.
     fn unblock(
         _front: &mut Front<Self>,
         _now: Now<'_>,
@@ -360,8 +365,8 @@ pub trait Service: Clone + Debug + Send + Sync + Sized + 'static {
         false
     }
 
-    /// The configuration file says what it had to say when `front.save_config()` gave this number,
-    /// or could not be written.
+    /// The configuration file has been written as of the call of `front.save_config()` that
+    /// returned this number, or writing it has failed.
     fn config_saved(
         _front: &mut Front<Self>,
         _now: Now<'_>,
@@ -370,86 +375,86 @@ pub trait Service: Clone + Debug + Send + Sync + Sized + 'static {
     ) {
     }
 
-    /// Refuses a CONFIG SET of these directives.
+    /// May refuse a CONFIG SET of these directives.
     fn check_config_set(_front: &Front<Self>, _names: &[&[u8]]) -> Result<(), CommandError> {
         Ok(())
     }
 
-    /// Begins what a CONFIG SET needs besides, once the new configuration is in place. True if the
-    /// client waits for that, until `front.change_done()`.
+    /// Starts the program's part of a CONFIG SET, once the new configuration is applied. True if
+    /// the client has to wait until `front.change_done()`.
     fn config_set(_front: &mut Front<Self>, _now: Now<'_>, _change: Change<Self::Schema>) -> bool {
         false
     }
 
-    /// The driver has adjusted the OOM score of the process, or could not.
+    /// The driver has adjusted the OOM score of the process, or that failed.
     fn oom_score_adjusted(_front: &mut Front<Self>, _now: Now<'_>, _result: Result<(), String>) {}
 
     /// The working directory is about to change, or has changed (`done`).
     fn directory_changes(_front: &mut Front<Self>, _done: bool) {}
 }
 
-/// What the connections are that are made through a listener.
+/// The purpose of a listener and of the connections that it accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// Clients of the front.
     Clients,
-    /// Peers of the service, told apart by a number of its own (the bus of a cluster).
+    /// Peers of the service, identified by a number that it defines (the cluster bus).
     Service(u32),
 }
 
-/// What becomes of a command that no check has refused.
+/// What happens to a command that no check has refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
     /// It is called.
     Call,
-    /// It is queued in a transaction, and has been answered.
+    /// It was queued in a transaction, and answered.
     Queued,
-    /// It is held back.
+    /// It is held back and will be executed later.
     Held,
 }
 
-/// What happened on a connection that is a program's own.
+/// An input about a connection of the program's own.
 #[derive(Debug)]
 pub enum PeerInput<'a> {
-    /// A peer has connected to a listener of the program's own.
+    /// A listener of the program's own has accepted a connection.
     Accepted {
-        /// The number in the listener's [`Purpose::Service`].
+        /// The number of the listener's [`Purpose::Service`].
         purpose: u32,
-        /// Our address, as the peer sees it.
+        /// The local address.
         local: Endpoint,
         /// The peer's address.
         peer: Endpoint,
     },
-    /// A connection that was asked for stands.
+    /// An outgoing connection is established.
     Connected {
-        /// Our address on it.
+        /// The local address.
         local: Endpoint,
         /// The peer's address.
         peer: Endpoint,
     },
-    /// It could not be made. It is gone.
+    /// The connection could not be established, and is gone.
     ConnectFailed(NetError),
-    /// Bytes have arrived.
+    /// Bytes have been received.
     Received(&'a [u8]),
-    /// The peer will send no more.
+    /// The peer has shut down its writing half.
     Ended,
     /// The outbox has sunk to its low-water mark.
     Drained,
-    /// It is gone.
+    /// The connection is gone.
     Closed(NetError),
 }
 
-/// What a program hears about a child process that it has started.
+/// A change of a child process that the program has started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChildNews {
-    /// The child runs as this process, or could not be started.
+    /// The child has started with this process id, or could not be started.
     Spawned(Result<u32, SpawnError>),
     /// The child ended, was suspended, or was continued.
     Changed(ChildChange),
 }
 
 impl<S: Service> Front<S> {
-    /// The typed values of the directives that every program has which serves clients.
+    /// The typed values of the directives that all programs share.
     #[inline]
     pub(crate) fn settings(&self) -> &FrontSettings {
         self.config.front()

@@ -1,5 +1,5 @@
-//! SHUTDOWN and the signals that mean it: the options, and the clients that wait for the answer. How a
-//! program ends is its [`Service`]'s matter.
+//! SHUTDOWN and the signals that request it: options, and clients that wait for the reply. How a
+//! program shuts down is up to its [`Service`].
 
 use core::mem;
 
@@ -27,18 +27,18 @@ impl<S: Service> Rows<S> {
             .history(&[("7.0.0", "New: `NOW`, `FORCE`, `ABORT`.")])];
 }
 
-/// A shutdown that was asked for, or has begun.
+/// The state of a shutdown.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Shutdown {
-    /// What asked for it, if it has not begun.
+    /// Who has requested it, if it has not begun.
     wanted: Option<Wanted>,
     /// Whether it has begun.
     begun: bool,
-    /// How the program is to end, once it has begun.
+    /// The options, once it has begun.
     pub(crate) how: ShutdownOptions,
-    /// Ids of the clients that wait for its failure.
+    /// Ids of the clients that get an error if it fails.
     clients: Vec<u64>,
-    /// When the program will end at the latest, if it waits for something.
+    /// When the program will exit at the latest, if the shutdown waits for something.
     pub(crate) until: Option<Mono>,
 }
 
@@ -49,12 +49,12 @@ enum Wanted {
 }
 
 impl Shutdown {
-    /// Whether one was asked for, or has begun.
+    /// Whether one was requested, or has begun.
     pub(crate) fn is_wanted(&self) -> bool {
         self.wanted.is_some() || self.begun
     }
 
-    /// Whether a signal asked for one that has not begun.
+    /// Whether a signal has requested one that has not begun.
     pub(crate) fn waits_for_signal(&self) -> bool {
         matches!(self.wanted, Some(Wanted::Signal(_)))
     }
@@ -66,7 +66,7 @@ impl Shutdown {
 }
 
 impl<S: Service> Front<S> {
-    /// Takes in a signal: the first one asks for a shutdown, a second SIGINT ends the process.
+    /// Handles a signal: the first one requests a shutdown, a second SIGINT exits the process.
     pub(crate) fn signalled(&mut self, signal: Signal) {
         if !self.is_shutdown_signal(signal) {
             return;
@@ -82,24 +82,24 @@ impl<S: Service> Front<S> {
         self.schedule_shutdown(signal, text);
     }
 
-    /// Whether a signal asks for a shutdown. Others end the process at once, or do nothing.
+    /// Whether a signal requests a shutdown. Other signals exit the process at once, or do nothing.
     pub(crate) fn is_shutdown_signal(&mut self, signal: Signal) -> bool {
         match signal {
             Signal::Terminate | Signal::Interrupt => return true,
-            // As redis-server: a terminal that is gone is no reason to end.
+            // As redis-server, which ignores SIGHUP and SIGPIPE.
             Signal::Hangup | Signal::Pipe => {}
             other => self.exit(other.default_exit()),
         }
         false
     }
 
-    /// Asks for a shutdown because of a signal; `text` is for the log.
+    /// Requests a shutdown because of a signal; `text` is for the log.
     pub(crate) fn schedule_shutdown(&mut self, signal: Signal, text: &str) {
         self.log(LogLevel::Warning, || text.to_owned());
         self.shutdown.wanted = Some(Wanted::Signal(signal));
     }
 
-    /// Begins a shutdown that was asked for.
+    /// Starts a shutdown that was requested.
     pub(crate) fn begin_shutdown(&mut self, now: Now<'_>) {
         if self.shutdown.begun {
             return;
@@ -117,13 +117,14 @@ impl<S: Service> Front<S> {
         S::shut_down(self, now, how);
     }
 
-    /// Forgets a shutdown that was asked for or has begun. Gives the ids of the clients that wait
+    /// Cancels a shutdown that was requested or has begun. Returns the ids of the clients that wait
     /// for it, for [`Front::answer_shutdown`].
     pub(crate) fn forget_shutdown(&mut self) -> Vec<u64> {
         mem::take(&mut self.shutdown).clients
     }
 
-    /// Answers clients whose SHUTDOWN has failed. `caller` is taken out meanwhile and not answered.
+    /// Replies to clients whose SHUTDOWN has failed, except `caller`, which is taken out of its
+    /// slot.
     pub(crate) fn answer_shutdown(&mut self, now: Now<'_>, clients: Vec<u64>, caller: Option<u64>) {
         for client in clients.into_iter().filter(|id| Some(*id) != caller) {
             let error = CommandError::text("ERR Errors trying to SHUTDOWN. Check logs.");
@@ -155,7 +156,7 @@ fn shutdown<S: Service>(front: &mut Front<S>, call: &mut Call<'_, S>) -> Result<
         front.notice(|| "Shutdown manually aborted.".to_owned());
         return call.ok();
     }
-    // It begins as soon as this command has ended.
+    // The shutdown starts as soon as this command has ended.
     call.client.waiting = true;
     front.shutdown.clients.push(call.client.id);
     if !front.shutdown.begun {

@@ -1,4 +1,4 @@
-//! The log of slow commands, and the watchdog, which reports inputs that blocked the event loop.
+//! SLOWLOG, and the watchdog, which reports commands that blocked the event loop.
 
 use std::collections::VecDeque;
 
@@ -51,7 +51,7 @@ impl<S: Service> Rows<S> {
     ];
 }
 
-/// Arguments that are kept of one command, and bytes of one argument.
+/// How many arguments of a command are kept, and how many bytes of each.
 const MAX_ARGS: usize = 32;
 const MAX_ARG: usize = 128;
 
@@ -71,11 +71,11 @@ pub struct Entry {
     pub at: u64,
     /// How long it took.
     pub took: Duration,
-    /// Its name and arguments, shortened.
+    /// The command with its arguments, truncated.
     pub args: Vec<Vec<u8>>,
-    /// Its caller's address.
+    /// The client's address.
     pub address: String,
-    /// Its caller's name.
+    /// The client's name.
     pub name: Vec<u8>,
 }
 
@@ -102,12 +102,12 @@ impl Slowlog {
         self.entries.truncate(max);
     }
 
-    /// The commands, newest first.
+    /// The entries, newest first.
     pub fn entries(&self) -> impl ExactSizeIterator<Item = &Entry> {
         self.entries.iter()
     }
 
-    /// Forgets all commands.
+    /// Removes all entries.
     pub fn clear(&mut self) {
         self.entries.clear();
     }
@@ -128,19 +128,20 @@ impl<S: Service> Front<S> {
         }
     }
 
-    /// Brings up to date from when on a command is slow for anybody.
+    /// Recomputes the shortest duration that is slow for any of the logs.
     pub(crate) fn slowness_changed(&mut self) {
         let wanted = [self.slow_for_log(), self.latency_threshold(), self.slow_for_watchdog()];
         self.slow = wanted.into_iter().flatten().min();
     }
 
-    /// The nanoseconds from which on a command is slow; none is as slow as what is negative.
+    /// The threshold of the slow log in nanoseconds; `None` if it is negative, which turns the log
+    /// off.
     fn slow_for_log(&self) -> Option<u64> {
         let micros = u64::try_from(self.settings().slowlog_log_slower_than).ok()?;
         Some(micros.saturating_mul(1_000))
     }
 
-    /// The same for the watchdog, if it is on.
+    /// The threshold of the watchdog in nanoseconds, if it is on.
     pub(crate) fn slow_for_watchdog(&self) -> Option<u64> {
         let millis = self.settings().watchdog_period;
         (millis > 0).then(|| millis.saturating_mul(1_000_000))
@@ -169,22 +170,21 @@ impl<S: Service> Front<S> {
         self.slowlog.add(now, client, command, args, took, max);
     }
 
-    /// A command took longer than the watchdog waits. Redis prints where in its source it is, while
-    /// it is there; here the command is named, as Redis names what carries it out, when it has
-    /// ended.
+    /// Reports a command that took longer than the watchdog period. Redis prints a stack trace
+    /// while the command is running; here its name is logged once it has ended.
     #[cold]
     fn watchdog_expired(&mut self, command: &Command<S>, took: u64) {
         let name = command.name.split('|').next().unwrap_or_default();
         let took = took / 1_000_000;
-        self.watchdog_says(format!(
-            "{name}Command: '{}' took {took} ms, and nobody else was served meanwhile.",
+        self.log_watchdog(format!(
+            "{name}Command: '{}' took {took} ms, while no other client was served.",
             command.name
         ));
     }
 
-    /// Writes what the watchdog has noticed.
+    /// Logs a report of the watchdog.
     #[cold]
-    pub(crate) fn watchdog_says(&mut self, text: String) {
+    pub(crate) fn log_watchdog(&mut self, text: String) {
         let period = self.settings().watchdog_period;
         let text = format!("{text} watchdog-period is {period}.");
         for line in ["--- WATCHDOG TIMER EXPIRED ---".to_owned(), text, "--------".to_owned()] {

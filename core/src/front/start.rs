@@ -1,10 +1,10 @@
-//! What a process that starts writes to its log.
+//! The first lines of a process's log.
 
 use super::{Front, LIMPID_VERSION, Service, VERSION};
 use crate::machine::{LogLevel, LogLine, Output};
 
 impl<S: Service> Front<S> {
-    /// Tells the log what starts, and with which configuration.
+    /// Logs the version and the configuration file.
     pub(crate) fn log_start(&mut self) {
         // A server has no role before it knows its own process id; a Sentinel always has its own.
         let role = if S::log_role(self) == 'X' { 'X' } else { 'C' };

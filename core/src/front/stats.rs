@@ -1,4 +1,4 @@
-//! Statistics: what a program that serves clients counts.
+//! Statistics: counters and rates of a program that serves clients.
 
 use crate::sorted::SortedMap;
 use crate::time::{Duration, Mono};
@@ -26,31 +26,32 @@ pub struct Stats {
     pub denied_commands: u64,
     pub denied_keys: u64,
     pub denied_channels: u64,
-    /// Inputs that were handled.
+    /// Event-loop cycles: one for each input.
     pub cycles: Cycles,
-    /// How often each error code was answered.
+    /// How often each error code was sent.
     pub errors: SortedMap<String, u64>,
-    /// Whether the next error was counted already.
+    /// Whether the next error has already been counted where it arose.
     counted: bool,
     commands: Vec<CommandStats>,
     rates: Rates,
 }
 
-/// What is counted of inputs, of which each is handled in one go. Times are in nanoseconds.
+/// Counters of event-loop cycles, of which there is one for each input. Times are in nanoseconds.
 #[derive(Clone, Debug, Default)]
 #[allow(missing_docs)]
 pub struct Cycles {
     pub count: u64,
     pub took: u64,
     pub longest: u64,
-    /// Time that commands took, and what is done because time passes.
+    /// Time spent on commands, and on periodic tasks.
     pub commands_took: u64,
     pub cron_took: u64,
     pub most_commands: u64,
 }
 
 impl Cycles {
-    /// Counts one: the commands in it, when they had been carried out, and when it ended.
+    /// Counts one cycle: its number of commands, the time until they had been executed, and its
+    /// whole duration.
     #[inline]
     pub fn count(&mut self, commands: u64, commands_took: u64, took: u64) {
         self.count += 1;
@@ -62,44 +63,44 @@ impl Cycles {
     }
 }
 
-/// What is counted for one command.
+/// Statistics of one command.
 #[derive(Clone, Debug, Default)]
 pub struct CommandStats {
-    /// How often it was called.
+    /// Number of calls.
     pub calls: u64,
-    /// Processor time that it took, in nanoseconds.
+    /// CPU time in nanoseconds.
     pub took: u64,
-    /// How often it was refused before it was called.
+    /// Calls that were refused before the handler was called.
     pub rejected: u64,
-    /// How often it answered an error.
+    /// Calls that failed with an error.
     pub failed: u64,
-    /// How long its calls took.
+    /// Distribution of the durations, if it is tracked.
     pub histogram: Option<Box<Histogram>>,
 }
 
-/// Error codes that are told apart; clients can make up no more than these.
+/// How many error codes are counted separately, since clients can invent codes.
 const MAX_ERRORS: usize = 128;
 
 impl Stats {
-    /// Statistics of a table of so many commands.
+    /// Statistics for a table of this many commands.
     pub fn new(commands: usize) -> Self {
         let mut stats = Self::default();
         stats.commands.resize_with(commands, Default::default);
         stats
     }
 
-    /// The counts of a command, by its id.
+    /// The statistics of a command, by its id.
     #[inline]
     pub fn command(&mut self, id: u16) -> &mut CommandStats {
         &mut self.commands[usize::from(id)]
     }
 
-    /// The counts of all commands, in the order of the table.
+    /// The statistics of all commands, in the order of the table.
     pub fn commands(&self) -> &[CommandStats] {
         &self.commands
     }
 
-    /// Counts one call, which took so many nanoseconds.
+    /// Counts one call and its duration in nanoseconds.
     #[inline(always)]
     pub fn called(&mut self, id: u16, took: u64, failed: bool, tracked: bool) {
         self.commands_processed += 1;
@@ -112,12 +113,12 @@ impl Stats {
         }
     }
 
-    /// Says whether the next error was counted already, where it arose.
-    pub(crate) fn forgo(&mut self, counted: bool) {
+    /// Sets whether the next error has already been counted where it arose.
+    pub(crate) fn set_counted(&mut self, counted: bool) {
         self.counted = counted;
     }
 
-    /// Counts an error by the code in front of its text.
+    /// Counts an error by the code at the start of its text.
     pub(crate) fn error_text(&mut self, text: &[u8]) {
         let code = text.split(|c| *c == b' ').next().unwrap_or_default();
         self.error(std::str::from_utf8(code).unwrap_or("ERR"));
@@ -136,7 +137,7 @@ impl Stats {
         }
     }
 
-    /// Takes a sample of the rates if it is time for one.
+    /// Takes a sample for the rates if one is due.
     #[inline]
     pub fn sample(&mut self, now: Mono) {
         if now >= self.rates.next {
@@ -144,15 +145,15 @@ impl Stats {
         }
     }
 
-    /// What the rates are taken of.
+    /// The totals from which the rates are computed.
     fn totals(&self) -> [u64; 5] {
-        // Few inputs a second count as well, hence thousandths.
+        // In thousandths, so that few cycles per second do not round to nothing.
         let cycles = self.cycles.count.saturating_mul(1000);
         [self.commands_processed, self.net_input, self.net_output, cycles, self.cycles.took]
     }
 
-    /// Commands, bytes in, bytes out, thousandths of inputs and nanoseconds of work a second, over
-    /// the last one and a half.
+    /// Commands, bytes in, bytes out, thousandths of cycles and nanoseconds of work per second,
+    /// averaged over the last 1.6 seconds.
     pub fn rates(&self, now: Mono) -> [u64; 5] {
         let mut rates = self.rates.clone();
         if now >= rates.next {
@@ -161,7 +162,7 @@ impl Stats {
         rates.mean()
     }
 
-    /// Begins anew.
+    /// Resets everything.
     pub fn reset(&mut self) {
         let (rates, memory_peak) = (core::mem::take(&mut self.rates), self.memory_peak);
         *self = Stats { memory_peak, ..Stats::new(self.commands.len()) };
@@ -170,7 +171,7 @@ impl Stats {
     }
 }
 
-/// The rates of the last sixteen tenths of a second.
+/// The rates of the last sixteen samples, each over 100 ms.
 #[derive(Clone, Debug, Default)]
 struct Rates {
     samples: [[u64; 5]; Rates::SAMPLES],
@@ -193,7 +194,8 @@ impl Rates {
             let per = u128::from(total.saturating_sub(before)) * 1_000_000 / u128::from(micros);
             *rate = u64::try_from(per).unwrap_or(u64::MAX);
         }
-        // An idle program is not woken to take samples, so one sample may stand for several.
+        // An idle program is not woken to take samples, so one sample may count for several
+        // periods.
         let periods = (micros / 100_000).clamp(1, Self::SAMPLES as u64);
         for _ in 0..periods {
             self.samples[self.at] = sample;
@@ -215,7 +217,7 @@ impl Rates {
     }
 }
 
-/// Counts durations in classes, each at most a 128th wide.
+/// A histogram of durations whose buckets are at most 1/128 wide.
 #[derive(Clone, Debug, Default)]
 pub struct Histogram {
     counts: Vec<u32>,
@@ -225,7 +227,7 @@ pub struct Histogram {
 impl Histogram {
     const MAX: u64 = 1_000_000_000;
 
-    /// Counts one duration, from a nanosecond to a second.
+    /// Counts one duration, clamped to between a nanosecond and a second.
     #[inline]
     pub fn record(&mut self, nanos: u64) {
         let class = Self::class(nanos.clamp(1, Self::MAX));
@@ -241,12 +243,12 @@ impl Histogram {
         self.counts.resize(class + 1, 0);
     }
 
-    /// How many durations were counted.
+    /// Number of durations.
     pub fn count(&self) -> u64 {
         self.total
     }
 
-    /// Nanoseconds that `percent` of all durations do not exceed.
+    /// The duration in nanoseconds that `percent` of all durations do not exceed.
     pub fn percentile(&self, percent: f64) -> u64 {
         let wanted = ((percent / 100.0 * self.total as f64) + 0.5) as u64;
         let mut seen = 0;
@@ -259,8 +261,8 @@ impl Histogram {
         0
     }
 
-    /// How many durations did not exceed the class of each power of two nanoseconds, starting at
-    /// 1024, for those powers at which something is added, with the highest duration of the class.
+    /// How many durations do not exceed the bucket of each power of two nanoseconds, starting at
+    /// 1024, for those powers at which the count grows, with the upper bound of the bucket.
     pub fn cumulative(&self) -> Vec<(u64, u64)> {
         let mut out = Vec::new();
         let (mut power, mut seen, mut told) = (1024u64, 0u64, 0u64);
@@ -280,7 +282,7 @@ impl Histogram {
         out
     }
 
-    /// Up to 255 each value has its own class, above that each power of two has 128.
+    /// Values up to 255 have a bucket each; above, each power of two has 128 buckets.
     fn class(nanos: u64) -> usize {
         let shift = (64 - nanos.leading_zeros()).saturating_sub(8);
         ((u64::from(shift) << 7) + (nanos >> shift)) as usize

@@ -1,57 +1,57 @@
-//! The table of commands of a service, assembled from rows that stand beside their handlers.
+//! The command table of a service, assembled from rows that are defined beside their handlers.
 
 use core::marker::PhantomData;
 
 use super::call::Handler;
 use super::names::Index;
 use super::{Front, Service};
-use crate::acl::{Catalog, Known};
+use crate::acl::{Catalog, CommandInfo};
 use crate::command::{self, Meta, Row};
 
 /// Rows of commands on data: a slice for each group.
 pub type DataGroups = &'static [&'static [Row<command::Handler>]];
 
-/// Rows of commands that administer something: a slice for each group.
+/// Rows of commands that do not work on data: a slice for each group.
 pub type Groups<S> = &'static [&'static [Row<Handler<S>>]];
 
-/// All commands of a service. One value serves all its instances.
+/// The command table of a service. One value serves all its instances.
 #[derive(Debug)]
 pub struct Table<S: Service> {
     commands: Vec<Command<S>>,
     names: Index,
 }
 
-/// The rows of the front's own commands: one associated constant for each group. A service puts
-/// those into its table that it offers.
+/// The rows of the front's own commands: one associated constant for each group. A service adds
+/// those that it offers to its table.
 #[derive(Debug)]
 pub struct Rows<S>(PhantomData<S>);
 
 /// One command, or one subcommand.
 #[derive(Debug)]
 pub struct Command<S: Service> {
-    /// Its place in [`Table::all`], by which statistics are kept.
+    /// Index in [`Table::all`] and in the statistics.
     pub id: u16,
     /// Its full name in lower case: `get`, `client|list`.
     pub name: String,
-    /// What is known of it.
+    /// Arity, flags, key positions and documentation.
     pub meta: &'static Meta,
-    /// What it does.
+    /// The handler.
     pub run: Run<S>,
-    /// Whether the fast path may call it: it works on keys alone, also in a cluster, and has no
-    /// subcommands, so that no state changes by it which the checks before a command read.
+    /// Whether the fast path may call it: it works on keys only, also in a cluster, and has no
+    /// subcommands, so it changes no state that the checks depend on.
     pub plain: bool,
-    /// The container that it is a subcommand of.
+    /// The container, for a subcommand.
     pub parent: Option<u16>,
     /// Its subcommands.
     pub subcommands: Vec<u16>,
 }
 
-/// What a command does.
+/// The handler of a command.
 #[derive(Debug)]
 pub enum Run<S: Service> {
-    /// It works on data.
+    /// A command on data.
     Data(command::Handler),
-    /// It works on the front or on the service.
+    /// A command that does not work on data.
     Service(Handler<S>),
 }
 
@@ -64,13 +64,13 @@ impl<S: Service> Clone for Run<S> {
 impl<S: Service> Copy for Run<S> {}
 
 impl<S: Service> Table<S> {
-    /// The table that these groups of rows make.
+    /// The table of these groups of rows.
     pub fn new(data: DataGroups, groups: Groups<S>) -> Self {
         Self::selected(data, groups, |_| true)
     }
 
-    /// The table of those commands of these groups of rows that `offered` does not refuse by their
-    /// names (`container|subcommand` for a subcommand). Where two have one name, that of the later group counts.
+    /// The table of those commands of these groups whose name (`container|subcommand` for a
+    /// subcommand) `offered` accepts. Where two have the same name, the later group wins.
     pub fn selected(data: DataGroups, groups: Groups<S>, offered: impl Fn(&str) -> bool) -> Self {
         let mut commands = Vec::new();
         for row in data.iter().copied().flatten().filter(|row| offered(row.meta.name)) {
@@ -104,7 +104,7 @@ impl<S: Service> Table<S> {
         self.commands.get(usize::from(id))
     }
 
-    /// The command of this full name, whatever commands were renamed to.
+    /// Finds a command by its original full name, whatever `rename-command` says.
     pub fn by_name(&self, name: &str) -> Option<&Command<S>> {
         let (container, sub) = match name.split_once('|') {
             Some((container, sub)) => (container, Some(sub)),
@@ -117,7 +117,7 @@ impl<S: Service> Table<S> {
         }
     }
 
-    /// The subcommand of this name, in any case.
+    /// Finds a subcommand by name, ignoring case.
     pub fn subcommand(&self, container: &Command<S>, name: &[u8]) -> Option<&Command<S>> {
         self.subcommands(container).find(|sub| sub.meta.name.as_bytes().eq_ignore_ascii_case(name))
     }
@@ -134,20 +134,20 @@ impl<S: Service> Table<S> {
 }
 
 impl<S: Service> Catalog for Table<S> {
-    fn find(&self, name: &[u8]) -> Option<Known<'_>> {
+    fn find(&self, name: &[u8]) -> Option<CommandInfo<'_>> {
         let name = core::str::from_utf8(name).ok()?;
-        self.by_name(name).map(Command::known)
+        self.by_name(name).map(Command::info)
     }
 
-    fn get(&self, id: u16) -> Option<Known<'_>> {
-        self.commands.get(usize::from(id)).map(Command::known)
+    fn get(&self, id: u16) -> Option<CommandInfo<'_>> {
+        self.commands.get(usize::from(id)).map(Command::info)
     }
 }
 
 impl<S: Service> Command<S> {
-    /// The command as the rules of users see it.
-    pub(crate) fn known(&self) -> Known<'_> {
-        Known {
+    /// The command as ACL rules see it.
+    pub(crate) fn info(&self) -> CommandInfo<'_> {
+        CommandInfo {
             id: self.id,
             name: &self.name,
             meta: self.meta,
@@ -158,7 +158,7 @@ impl<S: Service> Command<S> {
 }
 
 impl<S: Service> Front<S> {
-    /// The name of the command that a client called last.
+    /// The name of a client's last command.
     pub(crate) fn name_of(id: Option<u16>) -> Option<&'static str> {
         Some(S::table().get(id?)?.name.as_str())
     }

@@ -1,5 +1,5 @@
-//! The front with a small program behind it that has nothing to do with keys: what Sentinel and
-//! others get without writing it.
+//! The front with a minimal service that has nothing to do with keys: what Sentinel and others get
+//! for free.
 
 use std::sync::{Arc, OnceLock};
 
@@ -14,8 +14,7 @@ use crate::machine::{
 };
 use crate::time::{Mono, Now, Wall};
 
-/// A program that shouts, at each of the names that it has been told, and remembers these in its
-/// configuration file.
+/// A service that shouts at every name it was given, and keeps the names in its configuration file.
 #[derive(Clone, Debug, Default)]
 struct Shouter {
     saved: Vec<u64>,
@@ -149,11 +148,11 @@ fn shout(front: &mut Front<Shouter>, call: &mut Call<'_, Shouter>) -> Result<(),
     Ok(())
 }
 
-/// The program with its file, driven by hand.
+/// A fixture: the program with its file, driven by hand.
 struct Driver {
     front: Front<Shouter>,
     file: Vec<u8>,
-    /// Whether disk operations wait.
+    /// Whether disk operations are delayed.
     disk_waits: bool,
     waiting: Vec<Output>,
     ports: Vec<u16>,
@@ -217,7 +216,7 @@ impl Driver {
         self.front.handle(now(), Input::Disk { op, result: Ok(done) });
     }
 
-    /// Lets disk operations end that have been waiting.
+    /// Completes the delayed disk operations.
     fn end_disk(&mut self) {
         self.disk_waits = false;
         for output in core::mem::take(&mut self.waiting) {
@@ -248,7 +247,7 @@ impl Driver {
 }
 
 #[test]
-fn a_program_has_what_clients_expect_besides_its_own_commands() {
+fn a_service_gets_the_commands_of_the_front() {
     let mut driver = Driver::start("bind 127.0.0.1\nport 500\nrequirepass secret\n");
     driver.connect(ONE, 1);
     assert_eq!(driver.say(ONE, "SHOUT ada"), "-NOAUTH Authentication required.\r\n");
@@ -279,7 +278,7 @@ fn messages_reach_subscribers_and_monitors_see_commands() {
 }
 
 #[test]
-fn state_lines_are_read_and_written_where_they_stood() {
+fn config_rewrite_keeps_the_position_of_state_lines() {
     let old = "# who\nbind 127.0.0.1\nport 500\nshout at ada\n# more\nshout at bob\n";
     let mut driver = Driver::start(old);
     driver.connect(ONE, 1);
@@ -295,7 +294,7 @@ fn state_lines_are_read_and_written_where_they_stood() {
 }
 
 #[test]
-fn changes_while_the_file_is_written_are_written_together() {
+fn changes_during_a_config_rewrite_are_written_together() {
     let mut driver = Driver::start("bind 127.0.0.1\nport 500\n");
     driver.connect(ONE, 1);
     driver.disk_waits = true;
@@ -309,7 +308,7 @@ fn changes_while_the_file_is_written_are_written_together() {
 }
 
 #[test]
-fn peers_of_another_listener_are_no_clients() {
+fn connections_of_the_services_own_listener_are_not_clients() {
     let mut driver = Driver::start("bind 127.0.0.1\nport 500\n");
     assert_eq!(driver.ports, [500, 510]);
     driver.connect(ONE, 2);

@@ -1,9 +1,9 @@
-//! Server-assisted client-side caching: which client has read which key, and the invalidations that
-//! it gets when the key changes (CLIENT TRACKING).
+//! CLIENT TRACKING (server-assisted client-side caching): which client has read which key, and the
+//! invalidations that it is sent when the key changes.
 //!
-//! The front knows keys by their names alone. A service that has keys says which of them have
-//! changed ([`Front::invalidate`], [`Front::invalidate_all`]) and calls [`Front::send_broadcasts`]
-//! and [`Front::limit_tracking`] now and then. Reads are noted by the dispatch.
+//! The front knows keys only by name. A service that has keys reports those that have changed
+//! ([`Front::invalidate`], [`Front::invalidate_all`]) and regularly calls
+//! [`Front::send_broadcasts`] and [`Front::limit_tracking`]. Reads are recorded by the dispatch.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use hashbrown::HashTable;
 
 use super::clients::{Tracking, TrackingMode};
 use super::pubsub::Push;
-use super::{Client, ClientState, Command, Front, Service, Standing};
+use super::{Client, ClientState, CloseState, Command, Front, Service};
 use crate::command::meta::flag;
 use crate::command::{Group, find_keys};
 use crate::resp::request::Args;
@@ -19,7 +19,7 @@ use crate::sorted::{SortedMap, SortedSet, sort_by_key};
 use crate::store::hash::sip13;
 use crate::time::Now;
 
-/// Keys that are dropped from a table that is too large in one go.
+/// How many keys are evicted from a table that exceeds its limit in one slice.
 const LIMIT_SLICE: usize = 1_000;
 
 /// The tracking table: keys and prefixes, with the clients that cache them.
@@ -28,50 +28,50 @@ pub(crate) struct TrackingTable {
     /// Ids of the tracking clients, with their slots.
     clients: BTreeSet<(u64, u64)>,
     keys: TrackedKeys,
-    /// By prefix.
+    /// Broadcasts by prefix.
     broadcasts: SortedMap<Box<[u8]>, Broadcast>,
     /// Whether keys with one of the prefixes have changed since the last broadcast.
     has_changes: bool,
     /// Invalidations for clients that were taken out of their slots when a key changed; no keys
-    /// stands for all.
+    /// means all.
     queued: Vec<(u32, Vec<u8>)>,
 }
 
-/// A prefix whose keys clients in broadcasting mode are told of.
+/// A prefix of broadcasting mode (`BCAST`).
 #[derive(Clone, Debug, Default)]
 struct Broadcast {
-    /// Ids of these clients.
+    /// Ids of the clients that track it.
     clients: SortedSet<u64>,
     /// Keys that have changed since the last broadcast.
     changed: Vec<Changed>,
 }
 
-/// A key that has changed, and the id of the client that changed it, 0 if none did.
+/// A changed key, and the id of the client that changed it; 0 if none did.
 type Changed = (Box<[u8]>, u64);
 
 impl TrackingTable {
-    /// Whether no client tracks.
+    /// Whether no client uses tracking.
     #[inline]
     pub(crate) fn is_idle(&self) -> bool {
         self.clients.is_empty()
     }
 
-    /// How many clients track.
+    /// Number of tracking clients.
     pub(crate) fn clients(&self) -> usize {
         self.clients.len()
     }
 
-    /// How many keys are remembered.
+    /// Number of remembered keys.
     pub(crate) fn keys(&self) -> usize {
         self.keys.entries.len()
     }
 
-    /// How many reads are remembered: pairs of a key and a client.
+    /// Number of remembered reads: pairs of a key and a client.
     pub(crate) fn items(&self) -> u64 {
         self.keys.items
     }
 
-    /// How many prefixes are broadcast.
+    /// Number of prefixes.
     pub(crate) fn prefixes(&self) -> usize {
         self.broadcasts.len()
     }
@@ -82,7 +82,7 @@ impl TrackingTable {
         self.has_changes
     }
 
-    /// Whether more keys are remembered than `limit`; 0 is no limit.
+    /// Whether more keys than `limit` are remembered; 0 is no limit.
     #[inline]
     pub(crate) fn exceeds(&self, limit: u64) -> bool {
         limit > 0 && self.keys() as u64 > limit
@@ -99,16 +99,15 @@ impl TrackingTable {
     }
 }
 
-/// The keys that clients have read and not been told of since.
+/// Keys that clients have read, and for which no invalidation was sent since.
 ///
-/// The entries lie side by side, so that any of them can be picked at random when there are too
-/// many.
+/// The entries are in a vector, so that random ones can be evicted when there are too many.
 #[derive(Clone, Debug, Default)]
 struct TrackedKeys {
-    /// The key of the hash function, drawn when it is needed first.
+    /// The key of the hash function, generated on first use.
     seed: Option<(u64, u64)>,
     entries: Vec<TrackedKey>,
-    /// Places among the entries.
+    /// Indices of entries.
     index: HashTable<u32>,
     items: u64,
 }
@@ -127,7 +126,7 @@ impl TrackedKeys {
         sip13(k0, k1, key)
     }
 
-    /// Remembers that a client has read a key.
+    /// Records that a client has read a key.
     fn insert(&mut self, key: &[u8], client: u64) {
         let hash = self.hash(key);
         let entries = &mut self.entries;
@@ -146,7 +145,7 @@ impl TrackedKeys {
         }
     }
 
-    /// Forgets a key. Gives the clients that have read it.
+    /// Removes a key. Returns the clients that have read it.
     fn remove(&mut self, key: &[u8]) -> Option<SortedSet<u64>> {
         let hash = self.hash(key);
         let entries = &self.entries;
@@ -155,7 +154,7 @@ impl TrackedKeys {
         Some(self.take(at).clients)
     }
 
-    /// Forgets any key.
+    /// Removes a random key.
     fn remove_any(&mut self, random: u64) -> Option<TrackedKey> {
         let at = random.checked_rem(self.entries.len() as u64)? as u32;
         let hash = self.entries[at as usize].hash;
@@ -165,7 +164,7 @@ impl TrackedKeys {
         Some(self.take(at))
     }
 
-    /// Takes out an entry that the index does not name any more; the last one takes its place.
+    /// Removes an entry that is no longer in the index; the last one takes its place.
     fn take(&mut self, at: u32) -> TrackedKey {
         let last = (self.entries.len() - 1) as u32;
         let taken = self.entries.swap_remove(at as usize);
@@ -184,7 +183,7 @@ impl TrackedKeys {
 }
 
 impl<S: Service> Front<S> {
-    /// Turns tracking on for a client, or changes it.
+    /// Turns tracking on for a client, or changes its options.
     pub(crate) fn start_tracking(&mut self, client: &mut Client<S>, tracking: Tracking) {
         self.tracking.keys.seed.get_or_insert_with(|| (self.rng.u64(), self.rng.u64()));
         self.tracking.clients.insert((client.id, client.slot.into()));
@@ -197,8 +196,8 @@ impl<S: Service> Front<S> {
         S::tracking_changed(self);
     }
 
-    /// Turns tracking off for a client, if it is on. What it has read stays remembered until the key
-    /// changes or no client tracks any more: forgetting it now would need a walk through all keys.
+    /// Turns tracking off for a client, if it is on. Its reads stay recorded until the keys change
+    /// or no client tracks any more: removing them now would need a scan of all keys.
     pub(crate) fn stop_tracking(&mut self, client: &mut Client<S>) {
         let Some(tracking) = client.tracking.take() else { return };
         self.tracking.clients.remove(&(client.id, client.slot.into()));
@@ -218,8 +217,8 @@ impl<S: Service> Front<S> {
         S::tracking_changed(self);
     }
 
-    /// Remembers the keys that a command of a tracking client has read. A script is remembered by
-    /// the commands that it calls.
+    /// Records the keys that a command of a tracking client has read. For a script, the commands
+    /// that it calls are recorded.
     #[cold]
     pub(crate) fn remember_read(
         &mut self,
@@ -239,7 +238,7 @@ impl<S: Service> Front<S> {
         }
     }
 
-    /// Ends the exception that CLIENT CACHING has made: it is for one command, or one transaction.
+    /// Resets CLIENT CACHING, which applies to one command or one transaction.
     pub(crate) fn end_caching_exception(
         &mut self,
         client: &mut Client<S>,
@@ -257,8 +256,9 @@ impl<S: Service> Front<S> {
         }
     }
 
-    /// Tells the clients that cache `key` that it has changed, and forgets that they do. `current`
-    /// is the client that is at work. It has not caused the change if the key changed `by_itself`.
+    /// Sends invalidations of `key` to the clients that have read it, and forgets their reads.
+    /// `current` is the client that is being served; it is not the cause if the key changed
+    /// `by_itself`.
     pub(crate) fn invalidate(
         &mut self,
         now: Now<'_>,
@@ -269,12 +269,12 @@ impl<S: Service> Front<S> {
         let at_work = current.as_deref().map_or(0, |client| client.id);
         self.tracking.note_change(key, if by_itself { 0 } else { at_work });
         if let Some(clients) = self.tracking.keys.remove(key) {
-            self.tell_readers(now, &mut current, key, &clients);
+            self.invalidate_readers(now, &mut current, key, &clients);
         }
     }
 
-    /// Tells clients that have read a key that it has changed.
-    fn tell_readers(
+    /// Sends invalidations to clients that have read a key.
+    fn invalidate_readers(
         &mut self,
         now: Now<'_>,
         current: &mut Option<&mut Client<S>>,
@@ -292,22 +292,22 @@ impl<S: Service> Front<S> {
             if tracking.is_some_and(|t| t.is_broadcast() || t.noloop && own) {
                 continue;
             }
-            self.tell_tracker(now, current, slot, &keys);
+            self.send_invalidation(now, current, slot, &keys);
         }
     }
 
-    /// Tells all tracking clients that nothing is left of what they cache.
+    /// Sends invalidations of all keys to all tracking clients.
     pub(crate) fn invalidate_all(&mut self, now: Now<'_>, mut current: Option<&mut Client<S>>) {
         self.tracking.keys.clear();
         let slots: Vec<u32> = self.tracking.clients.iter().map(|&(_, slot)| slot as u32).collect();
         for slot in slots {
-            self.tell_tracker(now, &mut current, slot, &[]);
+            self.send_invalidation(now, &mut current, slot, &[]);
         }
     }
 
-    /// Sends a list of keys, empty for all keys, to a tracking client, or to the one that gets
-    /// invalidations in its place.
-    fn tell_tracker(
+    /// Sends an invalidation of a list of keys, empty for all keys, to a tracking client or to its
+    /// redirection target.
+    fn send_invalidation(
         &mut self,
         now: Now<'_>,
         current: &mut Option<&mut Client<S>>,
@@ -327,8 +327,8 @@ impl<S: Service> Front<S> {
             return self.deliver(now, current, slot, &push);
         };
         let receiver = self.clients.by_id(id).filter(|&slot| match current.as_deref() {
-            Some(client) if client.slot == slot => client.standing == Standing::Open,
-            _ => self.clients.get(slot).is_none_or(|client| client.standing == Standing::Open),
+            Some(client) if client.slot == slot => client.close_state == CloseState::Open,
+            _ => self.clients.get(slot).is_none_or(|client| client.close_state == CloseState::Open),
         });
         match receiver {
             Some(receiver) => {
@@ -348,20 +348,19 @@ impl<S: Service> Front<S> {
         }
     }
 
-    /// Sends what was queued for clients that were taken out of their slots.
+    /// Delivers the invalidations that were queued for clients taken out of their slots.
     #[inline]
     pub(crate) fn deliver_queued_invalidations(&mut self, now: Now<'_>) {
         if !self.tracking.queued.is_empty() {
             for (slot, keys) in core::mem::take(&mut self.tracking.queued) {
                 if self.clients.get(slot).is_some() {
-                    self.tell_tracker(now, &mut None, slot, &keys);
+                    self.send_invalidation(now, &mut None, slot, &keys);
                 }
             }
         }
     }
 
-    /// Tells clients in broadcasting mode of the keys that have changed since the last time: one
-    /// message for each prefix.
+    /// Sends the changed keys to clients in broadcasting mode: one message for each prefix.
     #[cold]
     pub(crate) fn send_broadcasts(&mut self, now: Now<'_>) {
         self.tracking.has_changes = false;
@@ -380,11 +379,11 @@ impl<S: Service> Front<S> {
                 let Some(slot) = self.clients.by_id(id) else { continue };
                 let client = self.clients.get(slot).and_then(|client| client.tracking.as_deref());
                 match client.is_some_and(|tracking| tracking.noloop) {
-                    false => self.tell_tracker(now, &mut None, slot, &all),
+                    false => self.send_invalidation(now, &mut None, slot, &all),
                     true => {
                         let keys = keys_changed(&changed, Some(id));
                         if !keys.is_empty() {
-                            self.tell_tracker(now, &mut None, slot, &keys);
+                            self.send_invalidation(now, &mut None, slot, &keys);
                         }
                     }
                 }
@@ -392,8 +391,8 @@ impl<S: Service> Front<S> {
         }
     }
 
-    /// Forgets keys, any of them, until no more than `limit` are left, or for as many as one go may
-    /// take. Their readers are told as if the keys had changed.
+    /// Evicts random keys until no more than `limit` are left, or as many as one slice may. Their
+    /// readers are sent invalidations, as if the keys had changed.
     #[cold]
     pub(crate) fn limit_tracking(
         &mut self,
@@ -407,7 +406,7 @@ impl<S: Service> Front<S> {
             }
             let random = self.rng.u64();
             let Some(forgotten) = self.tracking.keys.remove_any(random) else { break };
-            self.tell_readers(now, &mut current, &forgotten.key, &forgotten.clients);
+            self.invalidate_readers(now, &mut current, &forgotten.key, &forgotten.clients);
         }
     }
 }
@@ -421,7 +420,7 @@ fn keys_changed(changed: &[Changed], but: Option<u64>) -> Vec<u8> {
     if keys.is_empty() { Vec::new() } else { key_list(keys) }
 }
 
-/// An array of keys as the protocol has it.
+/// An array of keys in the protocol.
 fn key_list<'k>(keys: impl IntoIterator<Item = &'k [u8], IntoIter: ExactSizeIterator>) -> Vec<u8> {
     let keys = keys.into_iter();
     let mut bytes = format!("*{}\r\n", keys.len()).into_bytes();
@@ -438,7 +437,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_found_again_whatever_was_removed_between() {
+    fn tracked_keys_survive_the_removal_of_others() {
         let mut keys = TrackedKeys::default();
         let name = |n: u64| format!("key:{n}").into_bytes();
         for n in 0..1000 {

@@ -54,8 +54,8 @@ impl<'a> Options<'a> {
         Ok(options)
     }
 
-    /// What a client's tracking becomes by these options, unless they contradict each other or what
-    /// it is.
+    /// Applies the options to a client's tracking, unless they contradict each other or its current
+    /// mode.
     fn onto(self, old: Option<&Tracking>) -> Result<Tracking, CommandError> {
         if !self.bcast && !self.prefixes.is_empty() {
             return Err(CommandError::text("ERR PREFIX option requires BCAST mode to be enabled"));
@@ -113,7 +113,7 @@ impl<'a> Options<'a> {
     }
 }
 
-/// Refuses prefixes of which one begins with another, since a key would be told twice.
+/// Refuses overlapping prefixes, since a key would be reported twice.
 fn check_prefixes(old: &SortedSet<Box<[u8]>>, new: &[&[u8]]) -> Result<(), CommandError> {
     let overlap = |a: &[u8], b: &[u8]| a.starts_with(b) || b.starts_with(a);
     let error = |prefix: &[u8], which: &str, other: &[u8]| {

@@ -1,4 +1,4 @@
-//! One outgoing connection.
+//! One outgoing connection to a server that speaks the Redis protocol.
 
 use core::fmt;
 use std::collections::VecDeque;
@@ -9,29 +9,29 @@ use crate::machine::{Address, Close, ConnId, Endpoint, NetError, Outbox, Output}
 use crate::resp::value::{Decoder, Limits, Value, encode_command};
 use crate::time::{Duration, Mono};
 
-/// How a [`Peer`] connects, and what it puts up with.
+/// How a [`Peer`] connects, with its timeouts and limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerConfig {
     /// The server.
     pub to: Address,
-    /// From which local address, if that matters.
+    /// The local address to connect from, if it matters.
     pub from: Option<Endpoint>,
-    /// What is said first.
+    /// Commands that are sent first on every connection.
     pub preamble: Preamble,
-    /// How long a connection may take to be established; `None` for as long as the network tries.
+    /// Connect timeout; `None` leaves it to the network.
     pub connect_timeout: Option<Duration>,
-    /// How long the oldest request may wait for its reply; `None` for ever.
+    /// How long the oldest request in flight may wait for its reply; `None` for ever.
     pub reply_timeout: Option<Duration>,
-    /// When to connect again after a failure; `None` if only [`Peer::connect`] connects.
+    /// Delay before reconnecting after a failure; `None` if only [`Peer::connect`] connects.
     pub backoff: Option<Backoff>,
-    /// How many bytes may wait to be sent. A request that finds more waiting is refused.
+    /// How many bytes the outbox may hold. A request that finds more is refused.
     pub outbox_limit: usize,
-    /// The largest replies that are accepted.
+    /// Limits on replies.
     pub limits: Limits,
 }
 
 impl PeerConfig {
-    /// A connection without a preamble, without timeouts, which does not come back by itself.
+    /// A configuration without preamble, timeouts or reconnecting.
     pub fn new(to: impl Into<Address>) -> Self {
         PeerConfig {
             to: to.into(),
@@ -46,13 +46,13 @@ impl PeerConfig {
     }
 }
 
-/// Delays between attempts to connect: the first one, doubled after every attempt that fails, up to
-/// the longest one.
+/// Exponential back-off between attempts to connect: the first delay, doubled after every failed
+/// attempt, up to the longest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
-    /// After the first failure.
+    /// The delay after the first failure.
     pub first: Duration,
-    /// At most.
+    /// The longest delay.
     pub longest: Duration,
 }
 
@@ -67,76 +67,75 @@ impl Backoff {
     }
 }
 
-/// Where a connection stands.
+/// The state of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerState {
-    /// There is none.
+    /// Not connected.
     Down,
-    /// It will be made at this time.
+    /// Waiting to reconnect at this time.
     Backoff(Mono),
-    /// It is being made, since this time. Requests are taken and sent when it stands.
+    /// Connecting since this time. Requests are queued and sent once connected.
     Connecting(Mono),
-    /// It stands, since this time.
+    /// Connected since this time.
     Up(Mono),
 }
 
 /// Something that happened on a connection. `T` is the caller's token for a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event<T> {
-    /// The connection stands. The replies to its preamble are still to come.
+    /// The connection is established. The replies to its preamble are still to come.
     Connected {
-        /// Our address on it.
+        /// The local address.
         local: Endpoint,
-        /// The server's address: what its name meant, if it was asked for by name.
+        /// The server's address: what its name was resolved to, if it was given by name.
         peer: Endpoint,
     },
-    /// A request was answered.
+    /// A reply has arrived.
     Reply {
         /// The token that was given with the request.
         token: T,
-        /// The answer, which may be an error.
+        /// The reply, which may be an error.
         value: Value,
-        /// From the request to its answer.
+        /// Time from the request to its reply.
         took: Duration,
     },
-    /// The server answered a command of the preamble with an error that does not matter to the
-    /// connection.
+    /// The server answered a command of the preamble that is not required with an error.
     Refused {
         /// The command's name.
         command: Vec<u8>,
-        /// What the server said.
+        /// The server's error.
         error: Vec<u8>,
     },
-    /// Something that is no reply: a published message, the confirmation of a subscription, or a
-    /// push of RESP3. Always with its elements as in an array.
+    /// Something that is not a reply: a published message, the confirmation of a subscription, or a
+    /// RESP3 push. Its elements, as in an array.
     Push(Vec<Value>),
-    /// The connection is gone, or could not be made.
+    /// The connection was closed, or could not be established.
     Closed {
-        /// Why it is gone.
+        /// The reason.
         reason: CloseReason,
-        /// The requests that will never be answered, oldest first.
+        /// Requests that will never be answered, oldest first.
         lost: Vec<T>,
     },
 }
 
-/// Why a connection is gone.
+/// Why a connection was closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CloseReason {
-    /// It could not be made.
+    /// It could not be established.
     ConnectFailed(NetError),
-    /// It was not established in time.
+    /// It was not established within the timeout.
     ConnectTimeout,
-    /// The server, or the network, ended it.
+    /// The server or the network closed it.
     Lost(NetError),
-    /// The oldest request was not answered in time.
+    /// The oldest request was not answered within the timeout.
     ReplyTimeout,
-    /// The server sent what is no RESP.
+    /// The server sent something that is not RESP.
     Protocol(String),
-    /// The server refused a command of the preamble that the connection cannot do without.
+    /// The server answered a required command of the preamble with an error.
     Refused {
         /// The command's name.
         command: Vec<u8>,
-        /// What the server said.
+        /// The server's error.
         error: Vec<u8>,
     },
     /// [`Peer::close`] was called.
@@ -159,28 +158,28 @@ impl fmt::Display for CloseReason {
     }
 }
 
-/// Why a request was not taken.
+/// Why a request was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestError {
-    /// There is no connection, nor is one being made.
+    /// Not connected, and not connecting.
     Down,
-    /// More bytes wait to be sent than [`PeerConfig::outbox_limit`] allows.
+    /// The outbox holds more than [`PeerConfig::outbox_limit`].
     OutboxFull,
 }
 
-/// A request that was sent and not answered yet.
+/// A request in flight: sent, and not answered yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Waiting<T> {
+pub struct InFlight<T> {
     /// The caller's token.
     pub token: T,
     /// When it was sent.
     pub since: Mono,
 }
 
-/// One outgoing connection. See the module.
+/// One outgoing connection to a server; see the module.
 ///
-/// It is fed with what the driver tells about its [`ConnId`] and gives outputs and events; after
-/// each call its owner takes both until there are none.
+/// Its owner passes in what the driver reports about its [`ConnId`], and takes outputs and events
+/// after each call until there are none.
 #[derive(Clone, Debug)]
 pub struct Peer<T> {
     config: PeerConfig,
@@ -188,11 +187,11 @@ pub struct Peer<T> {
     conn: Option<ConnId>,
     outbox: Outbox,
     decoder: Decoder,
-    /// What the next replies answer, oldest first.
+    /// What the next replies belong to, oldest first.
     expected: VecDeque<Expected<T>>,
-    /// Whether messages of subscriptions come between the replies (in RESP2 they look like them).
+    /// Whether the connection has subscriptions. In RESP2 their messages look like replies.
     subscribed: bool,
-    /// Attempts to connect that failed since one succeeded.
+    /// Failed attempts to connect since the last success.
     failed: u32,
     tally: Tally,
     outputs: VecDeque<Output>,
@@ -205,7 +204,7 @@ enum Expected<T> {
     /// The command of the preamble with this index.
     Step(usize, Mono),
     /// A request of the caller.
-    Request(Waiting<T>),
+    Request(InFlight<T>),
 }
 
 impl<T> Expected<T> {
@@ -218,7 +217,7 @@ impl<T> Expected<T> {
 }
 
 impl<T> Peer<T> {
-    /// A connection that has not been made yet.
+    /// A peer that is not connected.
     pub fn new(config: PeerConfig) -> Self {
         Peer {
             decoder: Decoder::with_limits(config.limits),
@@ -235,51 +234,51 @@ impl<T> Peer<T> {
         }
     }
 
-    /// How it connects.
+    /// The configuration.
     pub fn config(&self) -> &PeerConfig {
         &self.config
     }
 
-    /// Changes how it connects from the next time on.
+    /// The configuration, to be changed; it takes effect with the next connection.
     pub fn config_mut(&mut self) -> &mut PeerConfig {
         &mut self.config
     }
 
-    /// Where it stands.
+    /// The state.
     pub fn state(&self) -> PeerState {
         self.state
     }
 
-    /// Whether the connection stands.
+    /// Whether it is connected.
     pub fn is_up(&self) -> bool {
         matches!(self.state, PeerState::Up(_))
     }
 
-    /// The driver's name of the connection, while there is one.
+    /// The connection's id, while there is one.
     pub fn conn(&self) -> Option<ConnId> {
         self.conn
     }
 
-    /// What it has counted.
+    /// The counters.
     pub fn tally(&self) -> &Tally {
         &self.tally
     }
 
-    /// Requests that wait for their reply, oldest first.
-    pub fn waiting(&self) -> impl Iterator<Item = &Waiting<T>> {
+    /// Requests in flight, oldest first.
+    pub fn in_flight(&self) -> impl Iterator<Item = &InFlight<T>> {
         self.expected.iter().filter_map(|expected| match expected {
             Expected::Request(waiting) => Some(waiting),
             Expected::Step(..) => None,
         })
     }
 
-    /// How many replies are to come, those to the preamble included.
+    /// Number of replies to come, those to the preamble included.
     pub fn pending(&self) -> usize {
         self.expected.len()
     }
 
-    /// Makes the connection under this name, which the driver has never heard of. One that stands
-    /// is closed first.
+    /// Starts to connect under this id, which must be new to the driver. An open connection is
+    /// closed first.
     pub fn connect(&mut self, now: Mono, conn: ConnId) {
         if self.conn.is_some() {
             self.close(CloseReason::Requested);
@@ -301,8 +300,7 @@ impl<T> Peer<T> {
         }
     }
 
-    /// Sends a request; `token` will come back with its reply. While the connection is being made
-    /// it is kept until that is done.
+    /// Sends a request; `token` comes back with its reply. While connecting, requests are queued.
     pub fn request<A: AsRef<[u8]>>(
         &mut self,
         now: Mono,
@@ -314,8 +312,8 @@ impl<T> Peer<T> {
         self.request_encoded(now, &bytes, token)
     }
 
-    /// As [`Peer::request`], for exactly one request that is encoded already, or for the beginning of
-    /// one that [`Peer::extend_request`] goes on with.
+    /// As [`Peer::request`], for exactly one request that is encoded already, or for the first part
+    /// of one that [`Peer::extend_request`] continues.
     pub fn request_encoded(
         &mut self,
         now: Mono,
@@ -323,22 +321,22 @@ impl<T> Peer<T> {
         token: T,
     ) -> Result<(), RequestError> {
         self.send(bytes)?;
-        self.expected.push_back(Expected::Request(Waiting { token, since: now }));
+        self.expected.push_back(Expected::Request(InFlight { token, since: now }));
         self.tally.requests += 1;
         Ok(())
     }
 
-    /// Adds bytes to the last request, which was given to [`Peer::request_encoded`] without its end:
-    /// so a large one need not be in memory at once. Or adds requests behind it that the server is known
-    /// not to answer. The limit of the outbox does not hold here.
+    /// Appends bytes to the last request, whose first part was given to [`Peer::request_encoded`],
+    /// so that a large request need not be in memory at once. Can also append requests that the
+    /// server is known not to answer. The outbox limit does not apply.
     pub fn extend_request(&mut self, bytes: &[u8]) {
         if self.conn.is_some() {
             self.write(bytes);
         }
     }
 
-    /// Subscribes to channels. There is no reply: confirmations come as [`Event::Push`], as the
-    /// messages do. It is to be said again on every new connection.
+    /// Subscribes to channels. There is no reply: confirmations and messages come as
+    /// [`Event::Push`]. Must be repeated on every new connection.
     pub fn subscribe<A: AsRef<[u8]>>(
         &mut self,
         command: &[u8],
@@ -353,8 +351,8 @@ impl<T> Peer<T> {
         Ok(())
     }
 
-    /// Ends the connection, or the attempt to make one, and forgets what was not sent. It does not
-    /// come back by itself.
+    /// Closes the connection, or stops connecting, and drops what was not sent. It does not
+    /// reconnect by itself.
     pub fn close(&mut self, reason: CloseReason) {
         if let Some(conn) = self.conn {
             self.outputs.push_back(Output::Close { conn, how: Close::Now });
@@ -363,12 +361,12 @@ impl<T> Peer<T> {
         self.state = PeerState::Down;
     }
 
-    /// Whether this connection is meant.
+    /// Whether `conn` is this connection.
     pub fn is(&self, conn: ConnId) -> bool {
         self.conn == Some(conn)
     }
 
-    /// The connection stands ([`Input::Connected`](crate::machine::Input::Connected)).
+    /// The connection is established ([`Input::Connected`](crate::machine::Input::Connected)).
     pub fn connected(&mut self, now: Mono, local: Endpoint, peer: Endpoint) {
         let Some(conn) = self.conn else { return };
         self.state = PeerState::Up(now);
@@ -400,15 +398,15 @@ impl<T> Peer<T> {
         }
     }
 
-    /// The server will send no more ([`Input::Ended`](crate::machine::Input::Ended)).
+    /// The server has shut down its writing half ([`Input::Ended`](crate::machine::Input::Ended)).
     pub fn ended(&mut self, now: Mono) {
         self.fail(now, CloseReason::Lost(NetError::Eof));
     }
 
-    /// The connection is gone, or could not be made
+    /// The connection was closed, or could not be established
     /// ([`Input::Closed`](crate::machine::Input::Closed),
     /// [`Input::ConnectFailed`](crate::machine::Input::ConnectFailed)).
-    pub fn gone(&mut self, now: Mono, error: NetError) {
+    pub fn disconnected(&mut self, now: Mono, error: NetError) {
         let reason = match self.state {
             PeerState::Connecting(_) => CloseReason::ConnectFailed(error),
             _ => CloseReason::Lost(error),
@@ -416,8 +414,8 @@ impl<T> Peer<T> {
         self.failed(now, reason);
     }
 
-    /// The time that [`Peer::poll_timeout`] gave has come. True if it is time to connect again, with
-    /// [`Peer::connect`] and a new name.
+    /// The time returned by [`Peer::poll_timeout`] has come. True if it is time to reconnect, with
+    /// [`Peer::connect`] and a new id.
     #[must_use]
     pub fn wake(&mut self, now: Mono) -> bool {
         if self.poll_timeout().is_none_or(|at| at > now) {
@@ -440,7 +438,7 @@ impl<T> Peer<T> {
         }
     }
 
-    /// When [`Peer::wake`] is to be called, if nothing else happens.
+    /// When to call [`Peer::wake`], if nothing else happens.
     pub fn poll_timeout(&self) -> Option<Mono> {
         let reply = || Some(self.expected.front()?.since() + self.config.reply_timeout?);
         match self.state {
@@ -448,29 +446,30 @@ impl<T> Peer<T> {
             PeerState::Backoff(at) => Some(at),
             PeerState::Connecting(since) => self.config.connect_timeout.map(|limit| since + limit),
             PeerState::Up(since) => reply().map(|at| match self.config.reply_timeout {
-                // What was asked before the connection stood has waited only since it stands.
+                // A request made while connecting has waited only since the connection was
+                // established.
                 Some(limit) => at.max(since + limit),
                 None => at,
             }),
         }
     }
 
-    /// The next thing that the driver is to do.
+    /// The next output for the driver.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// The next thing that happened.
+    /// The next event.
     pub fn poll_event(&mut self) -> Option<Event<T>> {
         self.events.pop_front()
     }
 
-    /// How many bytes wait to be sent.
+    /// Number of bytes in the outbox.
     pub fn unsent(&self) -> usize {
         self.outbox.len()
     }
 
-    /// Bytes that wait to be sent.
+    /// The outbox.
     pub fn outbox(&mut self) -> &mut Outbox {
         &mut self.outbox
     }
@@ -486,7 +485,7 @@ impl<T> Peer<T> {
         Ok(())
     }
 
-    /// Writes into the outbox. What is written before the owner takes the outputs is sent at once.
+    /// Writes into the outbox and asks the driver to send it, if that is not asked for already.
     fn write(&mut self, bytes: &[u8]) {
         self.outbox.write(bytes);
         self.tally.bytes_out += bytes.len() as u64;
@@ -498,7 +497,7 @@ impl<T> Peer<T> {
         }
     }
 
-    /// Takes in one value: a reply, or a pushed message.
+    /// Handles one decoded value: a reply, or a pushed message.
     fn value(&mut self, now: Mono, value: Value) {
         let value = match value {
             Value::Push(items) => return self.events.push_back(Event::Push(items)),
@@ -523,7 +522,7 @@ impl<T> Peer<T> {
                     false => self.events.push_back(Event::Refused { command, error }),
                 }
             }
-            Some(Expected::Request(Waiting { token, since })) => {
+            Some(Expected::Request(InFlight { token, since })) => {
                 self.tally.replies += 1;
                 self.tally.errors += u64::from(value.is_error());
                 self.tally.last_reply = Some(now);
@@ -532,7 +531,7 @@ impl<T> Peer<T> {
         }
     }
 
-    /// Gives the connection up because of something that we found out.
+    /// Closes the connection because of an error found on this side.
     fn fail(&mut self, now: Mono, reason: CloseReason) {
         if let Some(conn) = self.conn {
             self.outputs.push_back(Output::Close { conn, how: Close::Now });
@@ -540,7 +539,7 @@ impl<T> Peer<T> {
         }
     }
 
-    /// Plans the next attempt after a connection that was not closed on request.
+    /// Schedules the next attempt after a connection that was not closed on request.
     fn failed(&mut self, now: Mono, reason: CloseReason) {
         if self.conn.is_none() {
             return;

@@ -13,9 +13,9 @@ use crate::time::Mono;
 #[derive(Clone, Debug)]
 pub struct Peers<K, T> {
     peers: SortedMap<K, Peer<T>>,
-    /// Whose connection a name of the driver's is.
+    /// The key of each connection, by its id.
     owners: SortedMap<ConnId, K>,
-    /// How many names have been given out.
+    /// How many connection ids have been assigned.
     given: u64,
     outputs: VecDeque<Output>,
     events: VecDeque<(K, Event<T>)>,
@@ -39,7 +39,7 @@ impl<K: Ord + Clone, T> Peers<K, T> {
         Self::default()
     }
 
-    /// A name for a connection that is not one of these, but belongs to the same machine.
+    /// The id for a connection of the same machine that is not managed here.
     pub fn next_conn(&mut self) -> ConnId {
         let conn = ConnId::connected(self.given);
         self.given += 1;
@@ -56,7 +56,7 @@ impl<K: Ord + Clone, T> Peers<K, T> {
         self.peers.iter()
     }
 
-    /// Makes a connection, as this says from now on. One that has the key already is closed.
+    /// Connects with this configuration. An open connection under the same key is closed.
     pub fn connect(&mut self, now: Mono, key: K, config: PeerConfig) {
         self.close(&key);
         match self.peers.get_mut(&key) {
@@ -100,7 +100,7 @@ impl<K: Ord + Clone, T> Peers<K, T> {
         self.with(key, |peer| peer.subscribe(command, channels))
     }
 
-    /// Ends a connection. Its key stays known, with its counts. True if there was one.
+    /// Closes a connection. Its key and counters stay. True if there was one.
     pub fn close(&mut self, key: &K) -> bool {
         let Some(conn) = self.peers.get(key).and_then(Peer::conn) else { return false };
         self.owners.remove(&conn);
@@ -111,14 +111,14 @@ impl<K: Ord + Clone, T> Peers<K, T> {
         true
     }
 
-    /// Ends a connection and forgets its key. Nothing more is told about it.
+    /// Closes a connection and forgets its key. No more events come about it.
     pub fn remove(&mut self, key: &K) {
         self.close(key);
         self.peers.remove(key);
         self.events.retain(|(of, _)| of != key);
     }
 
-    /// Takes in what the driver tells. False if it is not about one of these connections.
+    /// Handles an input. False if it is not about one of these connections.
     pub fn handle(&mut self, now: Mono, input: &Input<'_>) -> bool {
         let (Input::Connected { conn, .. }
         | Input::ConnectFailed { conn, .. }
@@ -137,7 +137,7 @@ impl<K: Ord + Clone, T> Peers<K, T> {
                 Input::Received { bytes, .. } => peer.received(now, bytes),
                 Input::Ended { .. } => peer.ended(now),
                 Input::ConnectFailed { error, .. } | Input::Closed { error, .. } => {
-                    peer.gone(now, *error);
+                    peer.disconnected(now, *error);
                 }
                 _ => {}
             }
@@ -149,7 +149,7 @@ impl<K: Ord + Clone, T> Peers<K, T> {
         true
     }
 
-    /// Does what is due: timeouts, and attempts to connect again.
+    /// Handles timeouts that have expired, and reconnects where it is time.
     pub fn wake(&mut self, now: Mono) {
         let due = |(key, peer): (&K, &Peer<T>)| {
             peer.poll_timeout().is_some_and(|at| at <= now).then(|| key.clone())
@@ -169,22 +169,22 @@ impl<K: Ord + Clone, T> Peers<K, T> {
         }
     }
 
-    /// When [`Peers::wake`] is to be called, if nothing else happens.
+    /// When to call [`Peers::wake`], if nothing else happens.
     pub fn poll_timeout(&self) -> Option<Mono> {
         self.peers.values().filter_map(Peer::poll_timeout).min()
     }
 
-    /// The next thing that the driver is to do.
+    /// The next output for the driver.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// The next thing that happened, and on which connection.
+    /// The next event, and its connection.
     pub fn poll_event(&mut self) -> Option<(K, Event<T>)> {
         self.events.pop_front()
     }
 
-    /// The bytes that wait to leave on a connection, if it is one of these.
+    /// The outbox of a connection, if it is one of these.
     pub fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
         let key = self.owners.get(&conn)?;
         self.peers.get_mut(key).map(Peer::outbox)
@@ -210,7 +210,7 @@ impl<K: Ord + Clone, T> Peers<K, T> {
         result
     }
 
-    /// Moves what a connection wants done, and what happened on it, to the common queues.
+    /// Moves a connection's outputs and events to the common queues.
     fn collect(&mut self, key: &K) {
         let Some(peer) = self.peers.get_mut(key) else { return };
         while let Some(output) = peer.poll_output() {

@@ -1,9 +1,9 @@
-//! What a connection says first.
+//! The commands that a connection starts with.
 
 /// Commands sent at the start of every connection of a [`Peer`](super::Peer), before any request.
 ///
-/// They leave in one go with the first requests, without waiting for each other's replies: a server
-/// answers in order, so a request behind a failed AUTH is refused by the server itself.
+/// They are sent together with the first requests, without waiting for replies: a server answers in
+/// order, so after a failed AUTH the server itself refuses the requests that follow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Preamble {
     steps: Vec<Step>,
@@ -14,23 +14,23 @@ pub struct Preamble {
 pub struct Step {
     /// The command with its arguments.
     pub command: Vec<Vec<u8>>,
-    /// Whether the connection is of no use if the server answers with an error; it is closed then.
+    /// Whether the connection is closed if the server answers with an error.
     pub required: bool,
 }
 
 impl Preamble {
-    /// Says nothing.
+    /// An empty preamble.
     pub const fn new() -> Self {
         Preamble { steps: Vec::new() }
     }
 
-    /// Adds a command whose failure is reported, and changes nothing else.
+    /// Adds a command whose failure is only reported.
     #[must_use]
     pub fn command<A: AsRef<[u8]>>(self, words: &[A]) -> Self {
         self.step(words, false)
     }
 
-    /// Adds a command without which the connection is of no use.
+    /// Adds a command whose failure closes the connection.
     #[must_use]
     pub fn required<A: AsRef<[u8]>>(self, words: &[A]) -> Self {
         self.step(words, true)
@@ -51,7 +51,7 @@ impl Preamble {
         self.required(&["HELLO", "3"])
     }
 
-    /// `SELECT db`, unless it is the database that a new connection has anyway.
+    /// `SELECT db`, unless it is database 0, where a new connection starts.
     #[must_use]
     pub fn select(self, db: u32) -> Self {
         match db {
@@ -60,7 +60,7 @@ impl Preamble {
         }
     }
 
-    /// `CLIENT SETNAME name`: how CLIENT LIST will show the connection.
+    /// `CLIENT SETNAME name`: the name in CLIENT LIST.
     #[must_use]
     pub fn name(self, name: &str) -> Self {
         self.command(&["CLIENT", "SETNAME", name])

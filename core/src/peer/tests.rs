@@ -3,7 +3,7 @@ use crate::machine::{Address, Close, ConnId, Endpoint, Input, NetError, Output};
 use crate::resp::value::Value;
 use crate::time::{Duration, Mono};
 
-/// The connections of a machine that names them by a letter and its requests by a number.
+/// Connections keyed by a letter, with numbered requests.
 type Letters = Peers<char, u32>;
 
 fn address(port: u16) -> Endpoint {
@@ -26,7 +26,7 @@ fn events(peers: &mut Letters) -> Vec<(char, Event<u32>)> {
     core::iter::from_fn(|| peers.poll_event()).collect()
 }
 
-/// The name that the driver was asked to connect under.
+/// The id under which the driver was asked to connect.
 fn asked(peers: &mut Letters) -> ConnId {
     let asked = outputs(peers).into_iter().find_map(|output| match output {
         Output::Connect { conn, .. } => Some(conn),
@@ -51,7 +51,7 @@ fn sent(peers: &mut Letters, conn: ConnId) -> String {
     String::from_utf8(bytes).expect("text")
 }
 
-/// One connection that stands, without a preamble.
+/// An established connection without a preamble.
 fn up(config: PeerConfig) -> (Letters, ConnId) {
     let mut peers = Letters::new();
     peers.connect(at(0), 'a', config);
@@ -67,7 +67,7 @@ fn ok(token: u32, value: Value, ms: u64) -> (char, Event<u32>) {
 }
 
 #[test]
-fn what_is_asked_before_the_connection_stands_is_sent_behind_the_preamble() {
+fn requests_made_while_connecting_are_sent_after_the_preamble() {
     let mut peers = Letters::new();
     let preamble = Preamble::new().auth(None, b"secret").select(2).name("me");
     peers.connect(at(0), 'a', PeerConfig { preamble, ..config() });
@@ -101,7 +101,7 @@ fn replies_are_matched_to_requests_in_order() {
         [ok(1, Value::Integer(1), 1), ok(2, Value::Error(b"ERR two".into()), 1)]
     );
     let peer = peers.get(&'a').expect("known");
-    assert_eq!((peer.pending(), peer.waiting().next().map(|w| w.token)), (1, Some(3)));
+    assert_eq!((peer.pending(), peer.in_flight().next().map(|w| w.token)), (1, Some(3)));
     assert_eq!((peer.tally().requests, peer.tally().replies, peer.tally().errors), (3, 2, 1));
     assert!(peers.handle(at(3), &Input::Closed { conn, error: NetError::Reset }));
     let reason = CloseReason::Lost(NetError::Reset);
@@ -110,7 +110,7 @@ fn replies_are_matched_to_requests_in_order() {
 }
 
 #[test]
-fn messages_come_apart_from_replies() {
+fn published_messages_are_separated_from_replies() {
     let (mut peers, conn) = up(config());
     peers.subscribe(&'a', b"SUBSCRIBE", &["news"]).expect("taken");
     peers.request(at(1), &'a', &["PING"], 1).expect("taken");
@@ -129,7 +129,7 @@ fn messages_come_apart_from_replies() {
 }
 
 #[test]
-fn a_refused_password_closes_the_connection_and_says_so() {
+fn a_failed_auth_closes_the_connection() {
     let mut peers = Letters::new();
     let preamble = Preamble::new().auth(Some(b"app"), b"wrong");
     peers.connect(at(0), 'a', PeerConfig { preamble, ..config() });
@@ -145,7 +145,7 @@ fn a_refused_password_closes_the_connection_and_says_so() {
 }
 
 #[test]
-fn attempts_are_made_again_after_delays_that_grow() {
+fn reconnecting_backs_off_exponentially() {
     let mut peers = Letters::new();
     let ms = Duration::from_millis;
     let backoff = Some(Backoff { first: ms(100), longest: ms(300) });
@@ -166,7 +166,7 @@ fn attempts_are_made_again_after_delays_that_grow() {
 }
 
 #[test]
-fn patience_ends_with_a_connection_and_with_a_reply() {
+fn connecting_and_replies_time_out() {
     let timeout = Some(Duration::from_millis(50));
     let config = PeerConfig { connect_timeout: timeout, reply_timeout: timeout, ..config() };
     let mut peers = Letters::new();
@@ -190,7 +190,7 @@ fn patience_ends_with_a_connection_and_with_a_reply() {
 }
 
 #[test]
-fn a_full_outbox_takes_no_more_requests() {
+fn a_full_outbox_refuses_requests() {
     let (mut peers, conn) = up(PeerConfig { outbox_limit: 20, ..config() });
     peers.request(at(1), &'a', &["SET", "k", "a longer value"], 1).expect("taken");
     let refused = peers.request(at(1), &'a', &["PING"], 2);
@@ -200,7 +200,7 @@ fn a_full_outbox_takes_no_more_requests() {
 }
 
 #[test]
-fn what_is_no_protocol_ends_the_connection() {
+fn invalid_protocol_closes_the_connection() {
     for bytes in [&b"HTTP/1.1 400 Bad Request\r\n"[..], b"+OK\r\n"] {
         let (mut peers, conn) = up(config());
         received(&mut peers, 1, conn, bytes);
@@ -213,7 +213,7 @@ fn what_is_no_protocol_ends_the_connection() {
 }
 
 #[test]
-fn connections_of_one_machine_are_kept_apart() {
+fn inputs_reach_the_right_connection() {
     let mut peers = Letters::new();
     peers.connect(at(0), 'a', config());
     peers.connect(at(0), 'b', config());
@@ -237,7 +237,7 @@ fn connections_of_one_machine_are_kept_apart() {
 }
 
 #[test]
-fn a_name_is_looked_up_by_the_driver() {
+fn host_names_are_resolved_by_the_driver() {
     let mut peers = Letters::new();
     let to = Address::Name { host: "redis-1".into(), port: 6379 };
     peers.connect(at(0), 'a', PeerConfig::new(to.clone()));

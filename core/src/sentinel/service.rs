@@ -11,7 +11,7 @@ use super::{Sentinel, Verdicts};
 use crate::command::CommandError;
 use crate::front::config::ConfigError;
 use crate::front::config::file::Loader;
-use crate::front::config::rewrite::{Extent, rewrite};
+use crate::front::config::rewrite::{RewriteScope, rewrite};
 use crate::front::info::{ClientCounts, ServiceStats};
 use crate::front::info_text::Text;
 use crate::front::{
@@ -242,7 +242,8 @@ impl SentinelServer {
         };
         let Some(path) = self.config.file.clone() else { return };
         let config = self.config_with_state();
-        let bytes = rewrite(&config, &self.user_lines(), &old, &self.directory, Extent::Changed);
+        let bytes =
+            rewrite(&config, &self.user_lines(), &old, &self.directory, RewriteScope::Changed);
         self.service_disk_op(DiskOp::Replace { path, bytes }, DiskWork::Written);
     }
 

@@ -1,4 +1,4 @@
-//! TIME.
+//! The TIME command.
 
 use super::Server;
 use super::{Call, Handler, row};

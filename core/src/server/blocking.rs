@@ -1,9 +1,9 @@
-//! Clients that wait for keys: BLPOP and its like.
+//! Clients blocked on keys: BLPOP and the like.
 //!
-//! A handler that finds nothing to give says what it waits for in [`Ctx::wait`]. The client then
-//! sleeps until one of its keys is ready, and its command is carried out again from the start; if
-//! somebody was served before and nothing is left, it goes on waiting. Clients are served in the
-//! order in which they began to wait.
+//! A handler that finds nothing to return says in [`Ctx::wait`] what it waits for. The client is
+//! then blocked until one of its keys is ready, and its command is executed again from the start;
+//! if another client was served first and nothing is left, it stays blocked. Clients are served in
+//! the order in which they blocked.
 //!
 //! [`Ctx::wait`]: crate::command::Ctx::wait
 
@@ -11,9 +11,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::Command;
 use super::Server;
-use super::propagate::Together;
+use super::propagate::Atomic;
 use super::replication::Acks;
-use super::{Client, Standing};
+use super::{Client, CloseState};
 use crate::acl::Context;
 use crate::command::context::EmptyReply;
 use crate::command::{CommandError, Wait};
@@ -25,10 +25,10 @@ use crate::time::{Duration, Mono, Now};
 
 type Place = (u32, Box<[u8]>);
 
-/// How many clients are served in one go. More go on at the next wake.
+/// How many clients are served at once. Others are served at the next wake-up.
 const BATCH: usize = 128;
 
-/// What a client waits for.
+/// A blocked command, and what it waits for.
 #[derive(Clone, Debug)]
 pub struct Blocked {
     command: &'static Command,
@@ -37,85 +37,85 @@ pub struct Blocked {
     until: Option<Mono>,
     empty: EmptyReply,
     kind: Type,
-    /// Whether it is served, too, when a key is gone or of another type.
+    /// Whether it is also woken when a key is deleted or becomes another type.
     or_gone: bool,
-    /// That it waits for replicas, and not for keys.
+    /// Set if it waits for replicas instead of keys (WAIT, WAITAOF).
     acks: Option<Acks>,
 }
 
 impl Blocked {
-    /// What it waits for if it waits for replicas.
+    /// The first of the keys that it waits for.
     pub(super) fn first_key(&self) -> Option<&[u8]> {
         self.keys.first().map(|(_, key)| &key[..])
     }
 
-    /// Whether its command writes.
+    /// Whether it is a write command.
     pub(super) fn writes(&self) -> bool {
         self.command.meta.has(crate::command::meta::flag::WRITE)
     }
 
-    /// What it waits for of replicas.
+    /// What it waits for, if it waits for replicas.
     pub(super) fn acks(&self) -> Option<Acks> {
         self.acks
     }
 }
 
-/// The clients that are blocked on each key, in the order in which they came.
+/// All blocked clients, by key, in the order in which they blocked.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Waiting {
     by_key: BTreeMap<Place, VecDeque<u32>>,
-    /// By time in nanoseconds, with the client's slot: the pairs of numbers that other trees hold,
-    /// so that the page need not carry one more.
+    /// Deadlines in nanoseconds, with client slots. Pairs of numbers are in other sets too, so the
+    /// page carries no further instance of the B-tree's code.
     deadlines: BTreeSet<(u64, u64)>,
-    /// Keys that may serve a blocked client, in the order in which they became ready.
+    /// Keys that may unblock a client, in the order in which they became ready.
     ready: VecDeque<Place>,
-    /// Clients that wait.
+    /// Number of blocked clients.
     count: usize,
-    /// The ones that are also woken when a key is deleted (XREADGROUP).
+    /// Number of clients that are also woken by the deletion of a key (XREADGROUP).
     or_gone: usize,
-    /// Clients that are served at the first ready key, once that has begun.
+    /// The clients still to be served at the first ready key, once that has started.
     turns: Option<VecDeque<u32>>,
 }
 
 impl Waiting {
-    /// How many clients wait.
+    /// Number of blocked clients.
     pub(super) fn len(&self) -> usize {
         self.count
     }
 
-    /// How many keys clients are blocked on.
+    /// Number of keys that clients are blocked on.
     pub(super) fn keys(&self) -> usize {
         self.by_key.len()
     }
 
-    /// How many clients wait no longer than for a time.
+    /// Number of blocked clients with a timeout.
     pub(super) fn deadlines(&self) -> usize {
         self.deadlines.len()
     }
 
-    /// When the timeout of a blocked client ends.
+    /// The next deadline of a blocked client.
     pub(super) fn next_deadline(&self) -> Option<Mono> {
         self.deadlines.first().map(|&(at, _)| Mono(at))
     }
 
-    /// Whether a key may serve a blocked client.
+    /// Whether there are keys that may unblock a client.
     pub(super) fn has_ready(&self) -> bool {
         !self.ready.is_empty()
     }
 
-    /// Notes a key that may serve a blocked client.
+    /// Records a key that may unblock a client.
     pub(super) fn note_ready(&mut self, place: Place) {
         if self.by_key.contains_key(&place) && !self.ready.contains(&place) {
             self.ready.push_back(place);
         }
     }
 
-    /// Whether a blocked client is to be served when a key is gone.
+    /// Whether a client may be woken by the deletion of a key.
     pub(super) fn serves_on_deletion(&self) -> bool {
         self.or_gone > 0
     }
 
-    /// Notes all keys of a database that has got other contents.
+    /// Records all keys of a database whose contents were replaced.
     pub(super) fn note_replaced(&mut self, db: u32) {
         let first = (db, Box::from([]));
         let keys = self.by_key.range(first..).take_while(|(place, _)| place.0 == db);
@@ -126,7 +126,7 @@ impl Waiting {
 }
 
 impl Server {
-    /// Puts a client to sleep. One that slept before keeps its deadline.
+    /// Blocks a client. If it was blocked before, its deadline stays.
     pub(super) fn block(
         &mut self,
         now: Now<'_>,
@@ -167,7 +167,7 @@ impl Server {
         client.state.blocked = Some(Box::new(blocked));
     }
 
-    /// Puts a client to sleep that waits for replicas.
+    /// Blocks a client that waits for replicas.
     pub(super) fn block_for_acks(
         &mut self,
         now: Now<'_>,
@@ -191,7 +191,7 @@ impl Server {
         }
     }
 
-    /// Takes a client off all lists and gives what it waited with.
+    /// Removes a client from all lists and returns what it waited for.
     pub(super) fn unblock(&mut self, client: &mut Client) -> Option<Box<Blocked>> {
         let blocked = client.state.blocked.take()?;
         for place in &blocked.keys {
@@ -217,13 +217,13 @@ impl Server {
         Some(blocked)
     }
 
-    /// Serves clients whose keys have become ready, a bounded number at a time.
+    /// Serves clients whose keys have become ready, a limited number at a time.
     #[cold]
     pub(super) fn serve_waiting(&mut self, now: Now<'_>) {
         for _ in 0..BATCH {
             let Some(place) = self.service.waiting.ready.front().cloned() else { return };
             let kind = self.kind_of(now, &place);
-            let nobody = kind.is_none() && !self.service.waiting.serves_on_deletion();
+            let none_to_serve = kind.is_none() && !self.service.waiting.serves_on_deletion();
             // A client that blocks again after its turn goes to the back of the queue and gets no
             // second turn.
             let queue = self.service.waiting.by_key.get(&place);
@@ -232,7 +232,7 @@ impl Server {
                 .waiting
                 .turns
                 .get_or_insert_with(|| queue.cloned().unwrap_or_default());
-            let Some(slot) = turns.pop_front().filter(|_| !nobody) else {
+            let Some(slot) = turns.pop_front().filter(|_| !none_to_serve) else {
                 self.service.waiting.ready.pop_front();
                 self.service.waiting.turns = None;
                 continue;
@@ -248,8 +248,8 @@ impl Server {
         }
     }
 
-    /// How many keys have clients that are also woken by the key's deletion.
-    pub(super) fn keys_waited_for_until_gone(&self) -> usize {
+    /// Number of keys whose deletion wakes a client.
+    pub(super) fn keys_watched_for_deletion(&self) -> usize {
         let blocked = self.clients.iter().filter_map(|client| client.state.blocked.as_deref());
         let mut keys: Vec<&Place> =
             blocked.filter(|blocked| blocked.or_gone).flat_map(|blocked| &blocked.keys).collect();
@@ -258,9 +258,9 @@ impl Server {
         keys.len()
     }
 
-    /// A key has changed: those who heed that it is gone get their turn if it is, or if it is no
-    /// stream any more.
-    pub(super) fn note_if_gone(&mut self, now: Now<'_>, db: u32, key: &[u8]) {
+    /// A key has changed: if it was deleted, or is no longer a stream, the clients that wait for
+    /// that are woken.
+    pub(super) fn note_deletion(&mut self, now: Now<'_>, db: u32, key: &[u8]) {
         let place = (db, key.into());
         if self.service.waiting.by_key.contains_key(&place)
             && self.kind_of(now, &place) != Some(Type::Stream)
@@ -269,15 +269,15 @@ impl Server {
         }
     }
 
-    /// The type of a key, if it exists. Only looks: one that has expired is deleted, and its end
-    /// told, when a command finds it.
+    /// The type of a key, if it exists. Does not delete an expired key: that happens, with its
+    /// events, when a command accesses it.
     fn kind_of(&mut self, now: Now<'_>, place: &Place) -> Option<Type> {
         self.service.keyspace.env.now_ms = now.wall.as_millis();
         let db = self.service.keyspace.db(place.0 as usize);
         Some(db.peek(db.key(&place.1))?.kind())
     }
 
-    /// Carries out again what a client waits with.
+    /// Executes the command of a blocked client again.
     fn resume(&mut self, now: Now<'_>, client: &mut Client) {
         let Some(blocked) = self.unblock(client) else { return };
         if !client.unrestricted && self.denies_resumed(now, client, &blocked) {
@@ -286,7 +286,7 @@ impl Server {
         client.state.resumed = Some(blocked.until);
         let before = self.service.replication.offset();
         self.call(now, client, blocked.command, blocked.args.as_args());
-        self.propagate_as(Together::Yes);
+        self.propagate_as(Atomic::Yes);
         if self.service.replication.offset() != before {
             client.state.write_offset = self.service.replication.offset();
         }
@@ -300,7 +300,7 @@ impl Server {
         }
     }
 
-    /// Answers the error of a command that the rules no longer allow to the client's user.
+    /// Replies with an error if ACL rules no longer allow the blocked command to the client's user.
     fn denies_resumed(&mut self, now: Now<'_>, client: &mut Client, blocked: &Blocked) -> bool {
         let (command, args) = (blocked.command, blocked.args.as_args());
         let context = Context::TopLevel;
@@ -313,21 +313,21 @@ impl Server {
         true
     }
 
-    /// A client that has waited goes on with what it asked meanwhile.
+    /// Continues with the requests that an unblocked client has pipelined.
     fn wake(&mut self, now: Now<'_>, client: &mut Client) {
         if client.requests.waiting() > 0 && !client.pending {
             client.pending = true;
             self.pending.push_back(client.slot);
         }
-        if client.ended && !client.pending && client.standing == Standing::Open {
-            client.standing = Standing::Closing;
+        if client.ended && !client.pending && client.close_state == CloseState::Open {
+            client.close_state = CloseState::AfterReply;
         }
         self.flush(now, client);
     }
 
-    /// Ends the wait of those whose patience has ended.
+    /// Unblocks the clients whose timeout has expired.
     #[inline]
-    pub(super) fn end_waits(&mut self, now: Now<'_>) {
+    pub(super) fn time_out_blocked(&mut self, now: Now<'_>) {
         while let Some(&(at, slot)) = self.service.waiting.deadlines.first() {
             if at > now.mono.0 {
                 return;
@@ -340,8 +340,8 @@ impl Server {
         }
     }
 
-    /// Ends a client's wait with nothing, or with an error (CLIENT UNBLOCK). False if it did not
-    /// wait.
+    /// Unblocks a client with an empty reply, or with an error (CLIENT UNBLOCK). False if it was
+    /// not blocked.
     pub(super) fn give_up(
         &mut self,
         now: Now<'_>,

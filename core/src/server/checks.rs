@@ -1,4 +1,4 @@
-//! The server's checks before a command is called, and the states that they are about.
+//! The server's checks before a command is called, and the obstacles that trigger them.
 
 use core::ops::ControlFlow;
 
@@ -10,33 +10,33 @@ use crate::resp::reply::Reply;
 use crate::resp::request::Args;
 use crate::time::Now;
 
-/// The server is a node of a cluster: the keys of a command may be served elsewhere. The fast path
-/// looks at the slot of each key itself, so this alone does not keep a command from it.
+/// The server is a cluster node: the keys of a command may be served elsewhere. The fast path
+/// checks the slot of each key itself, so this obstacle alone does not rule it out.
 pub(super) const CLUSTER: Obstacles = Obstacles::of_service(0);
-/// The client said ASKING, or it is a node that brings slots.
+/// The client sent ASKING, or it is a node that this one imports slots from.
 const CLUSTER_CLIENT: Obstacles = Obstacles::of_service(1);
-/// A script has used up its slice and goes on later, or clients debug scripts on copies.
+/// A script has used up its slice and continues later, or clients debug scripts on copies.
 const SCRIPT: Obstacles = Obstacles::of_service(2);
-/// A transaction or a script is calling its commands.
+/// Commands of a transaction or a script are being called.
 const EXECUTING: Obstacles = Obstacles::of_service(3);
 /// All requests are held back (SAVE, DEBUG RELOAD, the start of the server).
 const ALL_HELD: Obstacles = Obstacles::of_service(4);
-/// There is a limit of memory: keys may have to be evicted first.
+/// `maxmemory` is set: keys may have to be evicted first.
 const MAXMEMORY: Obstacles = Obstacles::of_service(5);
-/// More keys are remembered for tracking clients than configured.
+/// The tracking table exceeds `tracking-table-max-keys`.
 const TRACKED_KEYS: Obstacles = Obstacles::of_service(6);
-/// Data could not be written to disk: the last dump, or the append-only file.
+/// The last save, or writing the append-only file, has failed.
 const DISK_ERROR: Obstacles = Obstacles::of_service(7);
 /// The data is being loaded.
 const LOADING: Obstacles = Obstacles::of_service(8);
 /// This server is a replica.
 const REPLICA: Obstacles = Obstacles::of_service(9);
-/// Writes need a number of replicas that keep up.
+/// `min-replicas-to-write` is set: writes need enough replicas with little lag.
 const MIN_REPLICAS: Obstacles = Obstacles::of_service(10);
 /// The client is a replica, or the primary.
 const BETWEEN_SERVERS: Obstacles = Obstacles::of_service(11);
 
-/// The checks in Redis's order: it shows in which error a client gets.
+/// The checks in Redis's order, which decides which error a client gets.
 pub(super) const CHECKS: &[Check<super::Redis>] = &[
     Check { about: SCRIPT, check: Server::check_script },
     Check { about: CLUSTER, check: Server::check_cluster },
@@ -50,7 +50,7 @@ pub(super) const CHECKS: &[Check<super::Redis>] = &[
 ];
 
 impl Server {
-    /// Looks at what of the server's own state can stand in the way of a client's commands.
+    /// Examines the obstacles that are states of the server.
     #[inline(always)]
     pub(super) fn look_for_server_obstacles(
         &self,
@@ -84,8 +84,8 @@ impl Server {
         self.busy_refusal(command).map_or(Ok(Admission::Call), Err)
     }
 
-    /// Redirects a client whose keys are served elsewhere; holds a command back whose slot is about
-    /// to change hands.
+    /// Redirects a client whose keys are served elsewhere; holds a command back if its slot is
+    /// about to change hands.
     fn check_cluster(
         &mut self,
         _now: Now<'_>,
@@ -116,8 +116,8 @@ impl Server {
         Ok(Admission::Call)
     }
 
-    /// Keeps the table of tracked keys within its limit, and sends a tracking client what it has been
-    /// told of before its command: that is no part of the command's reply.
+    /// Evicts keys from the tracking table if it exceeds its limit, and sends a tracking client its
+    /// invalidations before its command, since they are not part of the command's reply.
     fn check_tracking(
         &mut self,
         now: Now<'_>,
@@ -133,7 +133,7 @@ impl Server {
         Ok(Admission::Call)
     }
 
-    /// Refuses writes, and PING with them, while data cannot be written to disk.
+    /// Refuses writes, and PING, while data cannot be written to disk.
     fn check_disk(
         &mut self,
         _now: Now<'_>,
@@ -174,8 +174,8 @@ impl Server {
         self.loading_refusal(flags, queued, lacked).map_or(Ok(Admission::Call), Err)
     }
 
-    /// As the front's check, where EXEC has the flags of what it would carry out, and a script those
-    /// that it declares.
+    /// As the front's check of CLIENT PAUSE, but EXEC has the flags of its queued commands, and a
+    /// script those that it declares.
     fn check_pause_of_call(
         &mut self,
         now: Now<'_>,
@@ -208,8 +208,8 @@ impl Server {
     }
 }
 
-/// The flags that the commands have which EXEC would carry out, and those that one of them lacks.
-/// Of any other command: none.
+/// For EXEC, the union of the flags of its queued commands, and the flags that at least one of them
+/// lacks. For other commands, none.
 fn queued_flags(client: &Client, command: &Command) -> (u32, u32) {
     match &client.state.transaction {
         Some(transaction) if command.meta.is(special::EXEC) => {

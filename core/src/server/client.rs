@@ -1,4 +1,4 @@
-//! What a server keeps for a client besides what the front does.
+//! The server's state for a client, besides the front's.
 
 use std::collections::VecDeque;
 
@@ -9,47 +9,47 @@ use super::transactions::{Transaction, Watched};
 use crate::front::{ClientKind, ClientState};
 use crate::time::Mono;
 
-/// What a server keeps for a client. The fields that every command reads come first.
+/// The server's state for a client. The fields that every command reads come first.
 #[derive(Clone, Debug, Default)]
 #[repr(C)]
 pub struct ServerClient {
-    /// What its command waits for.
+    /// What its command is blocked on.
     pub blocked: Option<Box<Blocked>>,
-    /// What is queued for EXEC, after MULTI.
+    /// The transaction after MULTI.
     pub transaction: Option<Box<Transaction>>,
-    /// What is known of it as a replica, if it has made itself known as one.
+    /// The client as a replica, if it is one.
     pub(in crate::server) replica: Option<Box<Replica>>,
     /// The selected database.
     pub db: usize,
-    /// The replication offset behind its last write.
+    /// The replication offset after its last write.
     pub write_offset: i64,
-    /// Whether it reads from a replica (READONLY).
+    /// READONLY: whether it may read from a replica of the cluster.
     pub readonly: bool,
-    /// Whether its next command may work on a slot that is on its way to this node (ASKING).
+    /// ASKING: whether its next command may access a slot that is being imported.
     pub asking: bool,
-    /// Whether it is a node of the cluster that brings slots (CLUSTER SYNCSLOTS).
+    /// Whether it is a node that this one imports slots from (CLUSTER SYNCSLOTS).
     pub imports: bool,
-    /// Whether it is the primary, whose stream of commands is carried out.
+    /// Whether it is the primary, whose replication stream is executed.
     pub from_primary: bool,
-    /// Replies that stay until the append-only file is durable up to some point.
+    /// Replies that are held back until the append-only file is safe up to a position.
     pub(in crate::server) gated: VecDeque<Held>,
-    /// The keys that it watches.
+    /// The keys that it watches (WATCH).
     pub watching: Vec<Watched>,
-    /// Whether its scripts are run with the debugger.
+    /// Whether its scripts run in the debugger.
     pub(in crate::server) debugging: Debugging,
-    /// The deadline of the wait from which it has just been taken.
+    /// If it was just unblocked, the deadline that it had.
     pub resumed: Option<Option<Mono>>,
 }
 
-/// How the scripts of a client are run (SCRIPT DEBUG).
+/// SCRIPT DEBUG: how a client's scripts run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::server) enum Debugging {
     /// Without the debugger.
     #[default]
     No,
-    /// With the debugger, while everybody waits.
+    /// In the debugger, while all clients wait.
     Live,
-    /// With the debugger, on a copy of the data.
+    /// In the debugger, on a copy of the data.
     Copy,
 }
 
@@ -68,7 +68,7 @@ impl ClientState for ServerClient {
     fn kind(&self) -> ClientKind {
         match &self.replica {
             _ if self.from_primary => ClientKind::Primary,
-            Some(replica) if replica.is_known() => ClientKind::Replica,
+            Some(replica) if replica.is_registered() => ClientKind::Replica,
             _ if self.imports => ClientKind::Source,
             _ => ClientKind::Normal,
         }

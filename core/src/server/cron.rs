@@ -1,24 +1,24 @@
-//! What is done because time passes, and the reasons to be woken.
+//! Periodic tasks, and when they want to run next.
 
 use super::Server;
-use super::propagate::Together;
+use super::propagate::Atomic;
 use crate::time::{Duration, Mono, Now, Wall, earliest};
 
-/// Keys that are expired, and freed, in one slice.
+/// How many keys are expired, or freed, per slice.
 const SLICE: usize = 200;
 
-/// The longest that a wall clock time is waited for without looking again, since that clock jumps.
+/// The longest wait for a wall clock time without checking again, since that clock may jump.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// What is to be done when.
+/// When tasks are due.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Schedule {
-    /// When keys expire next.
+    /// When the next keys expire.
     expiry: Option<Mono>,
 }
 
 impl Server {
-    /// Does what is due.
+    /// Runs the periodic tasks that are due.
     #[inline]
     pub(super) fn server_cron(&mut self, now: Now<'_>) {
         self.stats.sample(now.mono);
@@ -36,11 +36,11 @@ impl Server {
         if self.script_is_paused() {
             self.script_cron(now);
             if self.script_is_paused() {
-                self.take_turns(now);
+                self.serve_pending(now);
                 return self.aof_cron(now);
             }
         }
-        self.take_turns(now);
+        self.serve_pending(now);
         self.end_pause_if_due(now);
         self.replicate(now);
         self.aof_cron(now);
@@ -57,11 +57,11 @@ impl Server {
         if self.service.keyspace.free_waits() {
             self.service.keyspace.free_step(SLICE);
         }
-        if self.service.eviction.going_on {
+        if self.service.eviction.incomplete {
             self.make_room(now, None);
         }
-        self.look_at_save_points(now);
-        self.end_waits(now);
+        self.check_save_points(now);
+        self.time_out_blocked(now);
         if self.service.waiting.has_ready() {
             self.serve_waiting(now);
         }
@@ -76,7 +76,7 @@ impl Server {
         self.close_idle_migrate_conns(now);
     }
 
-    /// When there is something to do next.
+    /// When the next task is due.
     pub(super) fn next_wake(&self) -> Option<Mono> {
         let copies = if self.has_copies() { self.copies_wake() } else { None };
         let background = [self.background_wake(), self.shutdown.until, self.cluster_wake(), copies];
@@ -84,7 +84,7 @@ impl Server {
         if let Some(at) = self.migration_wake() {
             return earliest([background, Some(at)]);
         }
-        let clients_wait = self.has_turns();
+        let clients_wait = self.has_pending_requests();
         if let Some(at) = self.script_wake() {
             let turns = clients_wait.then_some(self.now.0);
             return earliest([background, Some(at), turns]);
@@ -96,7 +96,7 @@ impl Server {
         if clients_wait
             || self.service.keyspace.free_waits()
             || self.service.waiting.has_ready()
-            || self.service.eviction.going_on
+            || self.service.eviction.incomplete
             || self.tracking.exceeds(self.config.settings().tracking_table_max_keys)
         {
             return Some(self.now.0);
@@ -114,20 +114,20 @@ impl Server {
         ])
     }
 
-    /// While clients are paused no key disappears.
+    /// While clients are paused, expired keys are hidden and not deleted.
     pub(super) fn pause_changed(&mut self, now: Mono) {
         let paused = self.pause.is_on(now);
-        self.rest_expiry_as(paused);
+        self.update_expire_mode_as(paused);
     }
 
-    /// Brings up to date whether keys disappear when their time has come. On a replica they do
-    /// when the primary says so.
-    pub(super) fn rest_expiry(&mut self) {
+    /// Recomputes whether expired keys are deleted or only hidden. On a replica they are hidden
+    /// until the primary sends a DEL.
+    pub(super) fn update_expire_mode(&mut self) {
         let paused = self.pause.is_on(self.now.0);
-        self.rest_expiry_as(paused);
+        self.update_expire_mode_as(paused);
     }
 
-    fn rest_expiry_as(&mut self, paused: bool) {
+    fn update_expire_mode_as(&mut self, paused: bool) {
         use crate::store::ExpireMode;
         let hide = paused || self.service.replication.is_replica();
         self.service.keyspace.env.expire_mode =
@@ -141,8 +141,8 @@ impl Server {
         };
         let ms = now.wall.as_millis();
         if next > ms {
-            // Not sooner than the next slice, however soon: a wake for each of a million keys that
-            // expire in the same second would cost more than the keys.
+            // Not sooner than the next slice: a wake-up for each of a million keys that expire in
+            // the same second would cost more than the keys.
             let wait = Wall::from_millis(next).0.saturating_sub(now.wall.0);
             let wait = Duration::from_micros(wait).clamp(Duration::from_millis(1), LONGEST_WAIT);
             self.service.schedule.expiry = Some(now.mono + wait);
@@ -154,7 +154,7 @@ impl Server {
         self.service.keyspace.expire_step(SLICE);
         self.note_latency("expire-cycle", now.nanos().saturating_sub(began));
         self.after_effects(now, None);
-        self.propagate_as(Together::No);
+        self.propagate_as(Atomic::No);
         self.service.schedule.expiry = Some(now.mono);
     }
 }

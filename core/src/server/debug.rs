@@ -1,4 +1,4 @@
-//! DEBUG: what tests of servers and of clients use.
+//! The DEBUG command, for tests of servers and clients.
 
 use std::sync::Arc;
 
@@ -25,10 +25,10 @@ pub(super) static ROWS: &[Row<Handler>] = &[row(Group::Server, "debug", -2, debu
     .complexity("That of the subcommand.")
     .summary("A container for commands that test the server.")];
 
-/// The signal that DEBUG SEGFAULT stands for.
+/// The signal of DEBUG SEGFAULT.
 const SIGSEGV: i32 = 11;
 
-/// The longest that DEBUG SLEEP sleeps.
+/// The longest duration of DEBUG SLEEP, in seconds.
 const MAX_SLEEP: f64 = 86_400.0 * 365.0;
 
 fn debug(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
@@ -163,7 +163,7 @@ fn object(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> 
     let idle = entry.clock().idle_seconds(now);
     let text = format!(
         "Value at:0x{:012x} refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}",
-        // There is no address that would be the same everywhere.
+        // An address would not be the same on every platform.
         0,
         entry.encoding().name(),
         rdb::serialized_len(entry.value(), server.config.settings().data.rdb_compression),
@@ -174,7 +174,7 @@ fn object(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> 
     Ok(())
 }
 
-/// DEBUG HTSTATS: how many entries the table of a database has, and what it takes.
+/// DEBUG HTSTATS: number of entries and memory of a database's table.
 fn table_stats(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     let index = parse_i64(call.arg(2)).ok_or(CommandError::NotAnInteger)?;
     let databases = server.config.settings().data.databases;
@@ -295,21 +295,21 @@ fn protocol(call: &mut Call<'_>) -> Result<(), CommandError> {
 }
 
 impl Server {
-    /// Does nothing for a while.
+    /// Blocks the process for a while.
     fn stall(&mut self, time: Duration) {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         self.stalled = self.stalled.saturating_add(nanos);
         self.outputs.push_back(Output::Stall(time));
     }
 
-    /// A digest of all keys and values, as DEBUG DIGEST gives it: two servers with the same data
-    /// have it in common.
+    /// The digest of all keys and values, as in DEBUG DIGEST: servers with the same data have the
+    /// same digest.
     pub fn data_digest(&self) -> String {
         hex(self.digest())
     }
 
-    /// A digest of all keys and values that two servers with the same data have in common, with
-    /// Redis too.
+    /// A digest of all keys and values, which is equal for servers with the same data, Redis
+    /// included.
     fn digest(&self) -> Digest {
         let mut all = Digest::default();
         let databases: Vec<usize> = self.service.keyspace.summary().map(|s| s.0).collect();
@@ -326,7 +326,7 @@ impl Server {
     }
 }
 
-/// Redis's digest: what is mixed in depends on the order, what is exclusive-ored in does not.
+/// Redis's digest: `mix` depends on the order, `xor` does not.
 #[derive(Clone, Copy, Default)]
 struct Digest([u8; 20]);
 
@@ -357,7 +357,7 @@ impl Digest {
             ValueRef::String(string) => self.mix(&string.to_vec()),
             ValueRef::Stream(stream) => {
                 for entry in stream.iter_from(0) {
-                    // Here an ID is written with a point.
+                    // The digest writes stream IDs with a point.
                     self.mix(format!("{}.{}", entry.id.ms, entry.id.seq).as_bytes());
                     for (field, value) in entry.fields() {
                         self.mix(&field.to_vec());

@@ -1,5 +1,5 @@
-//! What a server adds to the dispatch of commands: refusals, calls of commands on data, and what
-//! follows from a command: effects, propagation, clients to tell.
+//! The server's part of command dispatch: refusals, calling commands on data, and what follows a
+//! command: effects, propagation, and clients to notify.
 
 use core::mem;
 
@@ -17,7 +17,7 @@ use crate::store::KeyEventKind;
 use crate::time::Now;
 
 impl Server {
-    /// Answers the error of a command that was refused; one that fails EXEC ends the transaction.
+    /// Replies with the error of a refused command; a refused EXEC ends the transaction.
     pub(super) fn refuse(
         &mut self,
         client: &mut Client,
@@ -25,7 +25,7 @@ impl Server {
         args: Args<'_>,
         error: &CommandError,
     ) {
-        // Even where there is no transaction.
+        // Even if there is no transaction.
         let is_exec = command.is_some_and(|command| command.meta.is(special::EXEC));
         if is_exec && is_redirection(error) {
             self.end_transaction(client);
@@ -50,13 +50,13 @@ impl Server {
         if command.is_none() && client.state.from_primary {
             self.cannot_follow(client, args.at(0));
         }
-        // Eviction may have told of keys before the command was refused.
+        // Eviction may have queued messages before the command was refused.
         if self.pubsub.has_queued_for_current() {
             self.deliver_queued_for_current(client);
         }
     }
 
-    /// DEBUG is open to those clients that the configuration says.
+    /// Why a client may not use DEBUG (`enable-debug-command`), if it may not.
     pub(super) fn debug_forbidden(
         &self,
         client: &Client,
@@ -77,7 +77,7 @@ impl Server {
         ))
     }
 
-    /// Calls a command, and does what follows from it.
+    /// Calls a command, and handles its effects.
     pub(super) fn carry_out(
         &mut self,
         now: Now<'_>,
@@ -95,9 +95,9 @@ impl Server {
         self.follow_up(self.after_stall(began, now), client, command, offset);
     }
 
-    /// What follows from a command that has been called: what it has changed is propagated, its
-    /// messages are delivered to other clients, and clients are served that were blocked on what it
-    /// brought. `offset` is that of replication before the call.
+    /// Handles the effects of a command: propagates its changes, delivers its messages to other
+    /// clients, and serves clients that were blocked on keys that it wrote. `offset` is the
+    /// replication offset before the call.
     #[inline(always)]
     pub(super) fn follow_up(
         &mut self,
@@ -118,7 +118,7 @@ impl Server {
         }
     }
 
-    /// Executes a command of the past (replay): it is not propagated.
+    /// Executes a command again (AOF replay): it is not propagated.
     pub(super) fn call_again(
         &mut self,
         now: Now<'_>,
@@ -126,12 +126,12 @@ impl Server {
         command: &'static Command,
         args: Args<'_>,
     ) {
-        // What it was refused for then, it is refused for now.
+        // A command that failed then fails now as well.
         let _ = self.run(now, client, command, args);
         self.unblock(client);
     }
 
-    /// Calls a command on data.
+    /// Calls the handler of a command on data.
     pub(super) fn call_data(
         &mut self,
         now: Now<'_>,
@@ -147,7 +147,7 @@ impl Server {
         }
         let (result, wait) = self.call_handler(now, client, handler, args);
         if replica {
-            self.rest_expiry();
+            self.update_expire_mode();
             self.note_own_keys(client, command, args);
         }
         if let Some(wait) = wait {
@@ -165,9 +165,9 @@ impl Server {
             self.service.consumers.events & Class::KeyMiss as u16 != 0;
     }
 
-    /// Calls what carries out a command on data, and passes on what it has changed. Gives its
+    /// Calls the handler of a command on data, and passes on its effects. Returns the handler's
     /// result, and what the client has to wait for.
-    // Twice in the program, since nearly every command comes this way.
+    // Inlined twice, since nearly every command comes this way.
     #[inline(always)]
     pub(super) fn call_handler(
         &mut self,
@@ -215,13 +215,13 @@ impl Server {
     fn reads_all_keys(&self, client: &Client, args: Args<'_>) -> bool {
         match (&client.user, self.find_command(args)) {
             (Some(user), Ok(command)) => {
-                user.may_with_all_keys(&mut Request::new(command.known(), args), key::ACCESS)
+                user.may_with_all_keys(&mut Request::new(command.info(), args), key::ACCESS)
             }
             (user, _) => user.is_none(),
         }
     }
 
-    /// Stores the continuation of a long reply, and logs what the handler remarked.
+    /// Stores the continuation of a long reply, and logs the handler's remarks.
     #[cold]
     fn store_continuation(
         &mut self,
@@ -230,14 +230,14 @@ impl Server {
         remark: Option<String>,
     ) {
         if let Some(rest) = rest {
-            client.goes_on(rest);
+            client.continue_with(rest);
         }
         if let Some(remark) = remark {
             self.log(LogLevel::Verbose, || remark);
         }
     }
 
-    /// Passes on what a command, or the passage of time, has changed.
+    /// Handles the effects of a command or of a periodic task.
     #[inline]
     pub(super) fn after_effects(&mut self, now: Now<'_>, client: Option<&mut Client>) {
         self.service.dirty += self.service.effects.dirty;
@@ -248,15 +248,16 @@ impl Server {
             self.report_key_events();
         }
         if self.service.consumers != effects::Consumers::default() {
-            self.tell_listeners(now, client);
+            self.notify_key_changes(now, client);
         }
     }
 
-    /// Publishes keyspace events. `client` is the one that is being served.
-    fn tell_listeners(&mut self, now: Now<'_>, mut client: Option<&mut Client>) {
+    /// Notifies everything that depends on changed keys: blocked clients, tracking clients, WATCH,
+    /// and subscribers to keyspace events. `client` is the one that is being served.
+    fn notify_key_changes(&mut self, now: Now<'_>, mut client: Option<&mut Client>) {
         for Touched { db, key, by_itself } in self.service.effects.take_touched() {
             if self.service.waiting.serves_on_deletion() {
-                self.note_if_gone(now, db, &key);
+                self.note_deletion(now, db, &key);
             }
             if !self.tracking.is_idle() {
                 self.invalidate(now, client.as_deref_mut(), &key, by_itself);
@@ -279,8 +280,8 @@ impl Server {
         }
     }
 
-    /// Turns what happened to keys by themselves into effects. An expired key is deleted by name
-    /// for those who follow us, and told of, before what the command itself did.
+    /// Turns expired keys and key misses into effects. The deletion of an expired key, and its
+    /// event, come before the effects of the command that found it.
     #[cold]
     fn report_key_events(&mut self) {
         let (own, own_events) =

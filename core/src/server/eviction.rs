@@ -1,9 +1,9 @@
-//! `maxmemory`: which keys go when memory is full, and which commands are refused when none may.
+//! `maxmemory`: evicting keys when memory is full, and refusing commands when none can be evicted.
 
 use super::Client;
 use super::Command;
 use super::Server;
-use super::propagate::Together;
+use super::propagate::Atomic;
 use crate::command::context::MaxmemoryPolicy;
 use crate::command::meta::{flag, special};
 use crate::command::{Class, CommandError};
@@ -11,39 +11,39 @@ use crate::sorted::sort_by_key;
 use crate::store::{AccessClock, Keyed};
 use crate::time::{Duration, Mono, Now};
 
-/// Candidates that are remembered from one search to the next.
+/// Size of the pool of eviction candidates, which is kept from one search to the next.
 const POOL: usize = 16;
 
-/// Keys that one command, or one slice of time, evicts at most. What is still too much then goes
-/// in the next slice, and the command is carried out meanwhile.
+/// How many keys one command, or one slice, evicts at most. If that is not enough, the rest is
+/// evicted in further slices, and the command is executed meanwhile.
 const SLICE: usize = 100;
 
-/// How old the figure of the clients' memory may be.
+/// How long the computed memory of clients may be reused.
 const CLIENTS_PERIOD: Duration = Duration::from_millis(10);
 
-/// What eviction remembers.
+/// The state of eviction.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Eviction {
-    /// Keys found so far that deserve it most, the most deserving last.
+    /// The best candidates found so far, the best one last.
     pool: Vec<Candidate>,
-    /// The database that a random key is taken from next.
+    /// The database from which the next random key is taken.
     next_db: usize,
-    /// Memory that clients take, and when that was counted.
+    /// Memory of clients in bytes, and when it was computed.
     clients: (usize, Option<Mono>),
-    /// Whether there is still too much, and keys that may go.
-    pub(super) going_on: bool,
+    /// Whether memory still exceeds the limit, and there are keys to evict.
+    pub(super) incomplete: bool,
 }
 
 #[derive(Clone, Debug)]
 struct Candidate {
-    /// The higher, the sooner it goes.
+    /// The key with the highest score is evicted first.
     score: u64,
     db: usize,
     key: Box<[u8]>,
 }
 
 impl Eviction {
-    /// Forgets what was found under another configuration.
+    /// Drops the candidates, which were found under another configuration.
     pub(super) fn forget(&mut self) {
         self.pool.clear();
         self.clients.1 = None;
@@ -64,8 +64,8 @@ impl Eviction {
 }
 
 impl Server {
-    /// Makes room for a command, if memory is limited. Says why the command may not be carried
-    /// out if there is none and it would take more.
+    /// Evicts keys before a command, if `maxmemory` is set. Returns the error for a command that
+    /// would use more memory, if there is none.
     pub(super) fn check_memory(
         &mut self,
         now: Now<'_>,
@@ -77,7 +77,7 @@ impl Server {
             return Ok(());
         }
         let takes_more = match &client.state.transaction {
-            // What waits for EXEC takes memory, whatever it is.
+            // EXEC is checked by its queued commands.
             Some(transaction) if command.meta.is(special::EXEC) => {
                 transaction.flags() & flag::DENYOOM != 0
             }
@@ -92,12 +92,12 @@ impl Server {
         Ok(())
     }
 
-    /// Evicts keys until memory is within its limit, or for as long as one slice may take. Returns
-    /// whether it is, or will be.
+    /// Evicts keys until memory is within its limit, or for one slice. Returns whether it is, or
+    /// will be.
     pub(super) fn make_room(&mut self, now: Now<'_>, client: Option<&mut Client>) -> bool {
-        self.service.eviction.going_on = false;
+        self.service.eviction.incomplete = false;
         let limit = self.config.settings().maxmemory;
-        // A replica leaves it to its primary which keys go.
+        // A replica leaves eviction to its primary.
         if self.service.replication.is_replica() && self.config.settings().replica_ignore_maxmemory
         {
             return true;
@@ -109,7 +109,7 @@ impl Server {
         if self.pause.is_on(now.mono) {
             return true;
         }
-        // Clients that take more than they may go before keys do.
+        // Clients above `maxmemory-clients` are disconnected before keys are evicted.
         if self.client_memory.is_some() {
             self.limit_client_memory(now.mono);
             if self.used_memory(now.mono, client.as_deref()) <= limit {
@@ -132,15 +132,15 @@ impl Server {
             }
         }
         self.note_latency("eviction-cycle", now.nanos().saturating_sub(began));
-        let any_left = !fits && self.choose_again();
-        self.service.eviction.going_on = any_left;
+        let any_left = !fits && self.has_evictable_key();
+        self.service.eviction.incomplete = any_left;
         self.after_effects(now, client);
-        self.propagate_as(Together::No);
+        self.propagate_as(Atomic::No);
         fits || any_left
     }
 
-    /// Cuts off the clients that take the most memory while all together take more than
-    /// `maxmemory-clients`, but for those that asked to be spared (CLIENT NO-EVICT).
+    /// Disconnects the clients that use the most memory while all together exceed
+    /// `maxmemory-clients`, except for those with CLIENT NO-EVICT.
     #[inline]
     pub(super) fn limit_client_memory(&mut self, now: Mono) {
         if let Some(total) = self.client_memory
@@ -151,7 +151,7 @@ impl Server {
         }
     }
 
-    /// Brings up to date whether the memory of clients is limited.
+    /// Recomputes whether the memory of clients is limited.
     pub(super) fn client_limit_changed(&mut self) {
         self.count_client_memory(self.client_memory_limit().is_some());
     }
@@ -189,7 +189,7 @@ impl Server {
         self.service.eviction.clients.1 = None;
     }
 
-    /// What counts against `maxmemory`: all that is used but for [`Server::uncounted_memory`].
+    /// Memory that counts against `maxmemory`: everything used except [`Server::uncounted_memory`].
     fn used_memory(&mut self, now: Mono, client: Option<&Client>) -> u64 {
         let (clients, counted) = self.service.eviction.clients;
         let clients = match counted {
@@ -205,8 +205,8 @@ impl Server {
         super::info::STARTUP_MEMORY + (self.service.keyspace.memory() + clients + backlog) as u64
     }
 
-    /// Memory that is no reason to evict: what replicas and the append-only file have yet to be
-    /// given. An eviction is told to both, and so would be the reason for the next.
+    /// Memory that must not cause evictions: the output buffers of replicas and of the append-only
+    /// file. Evictions are propagated to both, so they would cause further evictions.
     pub(super) fn uncounted_memory(&self, caller: Option<&Client>) -> usize {
         self.backlog_memory().1 + self.unread_by_replicas(caller) + self.aof_memory()
     }
@@ -218,8 +218,8 @@ impl Server {
         replicas.chain(caller).map(|client| client.outbox.capacity()).sum()
     }
 
-    /// Whether there is a key that may go; it stays a candidate.
-    fn choose_again(&mut self) -> bool {
+    /// Whether there is a key to evict, without evicting it.
+    fn has_evictable_key(&mut self) -> bool {
         match self.choose() {
             Some(candidate) => {
                 self.service.eviction.pool.push(candidate);
@@ -229,7 +229,7 @@ impl Server {
         }
     }
 
-    /// The key that is to go next.
+    /// The next key to evict.
     fn choose(&mut self) -> Option<Candidate> {
         use MaxmemoryPolicy as Policy;
         let policy = self.config.settings().data.maxmemory_policy;
@@ -250,14 +250,14 @@ impl Server {
         match policy {
             Policy::NoEviction => None,
             Policy::VolatileRandom | Policy::AllkeysRandom => self.any(&databases, volatile),
-            Policy::VolatileTtl => self.first_to_expire(&databases),
+            Policy::VolatileTtl => self.sample_ttl(&databases),
             Policy::VolatileLru | Policy::VolatileLfu | Policy::AllkeysLru | Policy::AllkeysLfu => {
-                self.least_used(&databases, volatile, policy.is_lfu())
+                self.sample_by_score(&databases, volatile, policy.is_lfu())
             }
         }
     }
 
-    /// Any key, of one database after the other.
+    /// A random key, taking turns between databases.
     fn any(&mut self, databases: &[usize], volatile: bool) -> Option<Candidate> {
         let next = databases.iter().find(|db| **db >= self.service.eviction.next_db);
         let db = *next.or(databases.first())?;
@@ -269,7 +269,7 @@ impl Server {
         found
     }
 
-    fn first_to_expire(&mut self, databases: &[usize]) -> Option<Candidate> {
+    fn sample_ttl(&mut self, databases: &[usize]) -> Option<Candidate> {
         let mut first: Option<Candidate> = None;
         for &db in databases {
             let db_mut = self.service.keyspace.db(db);
@@ -282,8 +282,13 @@ impl Server {
         first
     }
 
-    /// The best of what a few samples of each database, and those before, have found.
-    fn least_used(&mut self, databases: &[usize], volatile: bool, lfu: bool) -> Option<Candidate> {
+    /// The best of a few samples of each database and the pool.
+    fn sample_by_score(
+        &mut self,
+        databases: &[usize],
+        volatile: bool,
+        lfu: bool,
+    ) -> Option<Candidate> {
         let settings = self.config.settings();
         let decay = u32::try_from(settings.data.lfu_decay_time).unwrap_or(u32::MAX);
         let samples = settings.maxmemory_samples;
@@ -292,7 +297,7 @@ impl Server {
             true => 255 - u64::from(clock.freq(decay, now_ms)),
             false => clock.idle_seconds(now_ms),
         };
-        // Twice, since the first round may only find out that all it remembered has gone.
+        // Twice, since in the first round all keys of the pool may turn out to be gone.
         for _ in 0..2 {
             for &db in databases {
                 let eviction = &mut self.service.eviction;
@@ -300,7 +305,7 @@ impl Server {
                     eviction.consider(score(entry.clock()), db, entry.key());
                 });
             }
-            // A candidate of before may have gone, or may not expire any more.
+            // A candidate may have been deleted since, or lost its expiry.
             while let Some(candidate) = self.service.eviction.pool.pop() {
                 let entry = self.service.keyspace.peek(candidate.db, &candidate.key);
                 if entry.is_some_and(|entry| !volatile || entry.expire().is_some()) {
@@ -316,7 +321,7 @@ impl Server {
         let delete: &[u8] = if lazy { b"UNLINK" } else { b"DEL" };
         let mut db = self.service.keyspace.db(victim.db);
         if !db.remove(db.key(&victim.key)) {
-            // It had expired, and is told as such.
+            // The key had already expired, and is reported as such.
             return;
         }
         self.stats.evicted_keys += 1;

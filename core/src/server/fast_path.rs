@@ -1,21 +1,21 @@
-//! The fast path from bytes to replies.
+//! The fast path from requests to replies.
 //!
-//! Nearly always a client sends whole requests that work on keys, and there is no
-//! [obstacle](crate::front::Obstacles): no state of the client or of the server in which a command
-//! is refused, delayed, or shown to MONITOR. That is looked at once for all that has arrived, and
-//! the commands then follow each other with nothing between them but what each one needs. Every
-//! other request goes through the dispatch, which makes the checks that the obstacles ask for.
+//! Nearly always clients send whole requests about keys, and there is no
+//! [obstacle](crate::front::Obstacles): no state of the client or the server that requires a
+//! command to be refused, delayed, or copied to MONITOR. That is determined once for all requests
+//! that have arrived, which are then executed with no overhead in between. All other requests take
+//! the general path, which runs the checks that the obstacles trigger.
 
 use super::{Client, Command, Run, Server, checks};
 use crate::resp::request::{self, Args, FEW, Span};
 use crate::time::Now;
 
-/// How a request begins: with the number of its arguments and the name of its command. Requests
-/// that are sent together often begin alike.
+/// The start of a request: the number of its arguments and its command. Pipelined requests often
+/// start alike.
 #[derive(Clone, Copy)]
 struct Head<'b> {
     bytes: &'b [u8],
-    /// The arguments, with the name.
+    /// Number of arguments, including the name.
     count: usize,
     command: &'static Command,
 }
@@ -27,15 +27,15 @@ impl Server {
         self.is_unobstructed(client, checks::CLUSTER)
     }
 
-    /// The command, if it works on keys alone and the number of its arguments is right.
+    /// The command, if the fast path may call it and the number of arguments is right.
     #[inline]
     pub(super) fn plain_command(&self, args: Args<'_>) -> Option<&'static Command> {
         self.names.find(args.at(0)).filter(|c| c.plain && c.meta.takes(args.len()))
     }
 
-    /// Carries out the requests at the beginning of `bytes`, as many as `left` says at most, until
-    /// one is out of the ordinary. There must be no obstacle.
-    pub(super) fn serve_plainly<'b>(
+    /// Executes the requests at the start of `bytes`, at most `left`, up to the first that needs
+    /// the general path. There must be no obstacle.
+    pub(super) fn serve_plain_requests<'b>(
         &mut self,
         now: Now<'_>,
         client: &mut Client,
@@ -45,7 +45,7 @@ impl Server {
         let longest = self.config.settings().data.proto_max_bulk_len;
         let mut spans = [Span::default(); FEW];
         let mut last: Option<Head<'b>> = None;
-        // The keys of the first request were prefetched already, or it is the only one.
+        // The keys of the first request have been prefetched already, or it is the only one.
         let mut prefetched = 1;
         while *left > 0 && !self.is_full(client) {
             let request: &'b [u8] = bytes;
@@ -71,7 +71,7 @@ impl Server {
             if !self.serves_keys(head.command, args) {
                 return;
             }
-            self.carry_out_plainly(now, client, head.command, args);
+            self.execute_plain(now, client, head.command, args);
             *bytes = request.get(used..).unwrap_or_default();
             *left -= 1;
             if bytes.is_empty() || client.is_held() {
@@ -82,12 +82,12 @@ impl Server {
                 prefetched = self.prefetch_keys(client, bytes);
             }
         }
-        self.note_if_prefetch_pays(client);
+        self.update_prefetch_pays(client);
     }
 
-    /// Calls a command on keys without checks, with all that follows from it.
+    /// Calls a command on keys without checks, and handles its effects.
     #[inline]
-    pub(super) fn carry_out_plainly(
+    pub(super) fn execute_plain(
         &mut self,
         now: Now<'_>,
         client: &mut Client,
@@ -107,7 +107,7 @@ impl Server {
             self.answer_error(client, error);
         }
         self.elapsed = now.nanos();
-        // One that waits counts when it has got what it waits for.
+        // A command that blocks is counted when it is unblocked.
         if client.state.blocked.is_none() {
             let took = self.elapsed.saturating_sub(began);
             self.count_call(now, client, command, args, (took, result.is_err()));

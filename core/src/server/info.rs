@@ -1,4 +1,4 @@
-//! The sections of INFO that are about keys, memory and replication.
+//! The sections of INFO about keys, memory and replication.
 
 use super::{Client, Server};
 use crate::front::info::{ClientCounts, ServiceStats};
@@ -45,7 +45,7 @@ impl Server {
             timeouts: self.service.waiting.deadlines(),
             watched_keys: self.service.watches.len(),
             blocking_keys: self.service.waiting.keys(),
-            blocking_keys_on_nokey: self.keys_waited_for_until_gone(),
+            blocking_keys_on_nokey: self.keys_watched_for_deletion(),
         }
     }
 
@@ -129,23 +129,23 @@ impl Server {
         }
     }
 
-    /// Memory that clients take. `caller` is the one that is taken out meanwhile.
+    /// Memory of clients in bytes. `caller` is the client that is taken out of its slot.
     pub(super) fn client_memory(&self, caller: Option<&Client>) -> usize {
         self.clients.iter().map(Client::memory).sum::<usize>() + caller.map_or(0, Client::memory)
     }
 
-    /// Notes how much memory is in use, for the peak.
+    /// Updates the peak of used memory.
     pub(super) fn note_memory(&mut self, caller: Option<&Client>) {
         self.stats.memory_peak = self.memory(caller).peak;
     }
 
-    /// Where memory goes.
+    /// The memory statistics.
     pub(super) fn memory(&self, caller: Option<&Client>) -> Memory {
         let clients = self.client_memory(caller);
         let replicas: usize =
             self.clients.iter().filter(|c| c.is_replica()).map(Client::memory).sum();
         let (backlog, beyond) = self.backlog_memory();
-        // What the backlog keeps beyond its size it keeps for replicas, or will drop at once.
+        // What the backlog keeps beyond its size is for replicas, or about to be dropped.
         let of_replicas = if replicas > 0 { beyond } else { 0 };
         let databases: Vec<(usize, usize)> =
             self.service.keyspace.summary().map(|s| (s.0, s.1)).collect();
@@ -173,26 +173,26 @@ impl Server {
     }
 }
 
-/// What the process takes before it holds anything. A fixed figure, so that the same session tells
+/// The memory of a process without data, in bytes. A fixed figure, so that the same session shows
 /// the same numbers everywhere.
 pub(super) const STARTUP_MEMORY: u64 = 900_000;
 
-/// Where memory goes, in bytes.
+/// Memory statistics, in bytes.
 #[derive(Clone, Debug)]
 pub(super) struct Memory {
     pub(super) used: u64,
     pub(super) peak: u64,
     pub(super) startup: u64,
-    /// Clients that are no replicas.
+    /// Clients other than replicas.
     pub(super) clients: u64,
-    /// Replicas, with what is kept for them.
+    /// Replicas, with the part of the backlog that is kept for them.
     pub(super) replicas: u64,
     pub(super) backlog: u64,
-    /// The backlog, with what it keeps beyond its size.
+    /// The backlog, including what exceeds its configured size.
     pub(super) stream: u64,
-    /// What the append-only file has yet to be given.
+    /// Buffered commands of the append-only file.
     pub(super) aof: u64,
-    /// What is no reason to evict.
+    /// Memory that does not count against `maxmemory`.
     pub(super) uncounted: u64,
     pub(super) overhead: u64,
     pub(super) keys: usize,
@@ -213,13 +213,13 @@ impl Memory {
         self.used as f64 * 100.0 / self.peak.max(1) as f64
     }
 
-    /// What the allocator holds. It tells nothing about itself, and so this is all that the
-    /// process takes, as Redis has it where it cannot ask; where nobody knows that, what is used.
+    /// What the allocator holds. It has no statistics, so this is the resident memory of the
+    /// process, as in Redis without jemalloc; if that is unknown, the used memory.
     pub(super) fn held(&self) -> u64 {
         if self.resident == 0 { self.used } else { self.resident }
     }
 
-    /// What is held and not used.
+    /// Memory that is held but not used.
     pub(super) fn unused(&self) -> i64 {
         self.held() as i64 - self.used as i64
     }

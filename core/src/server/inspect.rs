@@ -1,71 +1,70 @@
-//! What an observer sees of a server: the page, the simulated World, tests. Nothing here changes
-//! anything.
+//! Read-only views of a server, for the page, the simulated World and tests.
 
 use super::Server;
 use crate::acl::{Context, Reason, has_blanks};
 use crate::machine::Endpoint;
 use crate::time::Duration;
 
-/// What a server tells about itself at a glance.
+/// A server's key figures.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Overview {
-    /// Forty hexadecimal digits that name this life of the server.
+    /// The run id: forty hexadecimal digits, new for every start.
     pub run_id: String,
     /// `master` or `slave`.
     pub role: &'static str,
-    /// How long it has been up.
+    /// Time since the start.
     pub uptime: Duration,
-    /// How many clients are connected.
+    /// Number of connected clients.
     pub clients: usize,
-    /// How many commands it has carried out.
+    /// Number of executed commands.
     pub commands: u64,
     /// Bytes received and sent.
     pub traffic: (u64, u64),
-    /// Lookups that found their key, and those that did not.
+    /// Keyspace hits and misses.
     pub hits: (u64, u64),
-    /// Keys that expired.
+    /// Number of expired keys.
     pub expired: u64,
-    /// Errors answered.
+    /// Number of error replies.
     pub errors: u64,
     /// Changes since the last save.
     pub dirty: u64,
-    /// Bytes that keys and values take.
+    /// Bytes used by keys and values.
     pub memory: usize,
-    /// Where it listens.
+    /// The addresses of the listeners.
     pub listening: Vec<Endpoint>,
-    /// The databases that hold keys.
+    /// The databases that have keys.
     pub databases: Vec<Database>,
 }
 
-/// One database at a glance.
+/// One database's key figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Database {
     /// Its number.
     pub index: usize,
-    /// How many keys it holds.
+    /// Number of keys.
     pub keys: usize,
-    /// How many of them expire.
+    /// Number of keys with an expiry.
     pub expiring: usize,
 }
 
-/// A user, as an observer sees it.
+/// A user, for observers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserView {
     /// Its name.
     pub name: String,
-    /// Whether it can log in.
+    /// Whether it is enabled.
     pub enabled: bool,
-    /// Whether it logs in with any password.
+    /// Whether any password is accepted (`nopass`).
     pub needs_no_password: bool,
-    /// How many passwords it has.
+    /// Number of passwords.
     pub passwords: usize,
-    /// How many clients are logged in as it.
+    /// Number of clients logged in as this user.
     pub clients: usize,
-    /// What it may do: a command is allowed if one of these allows all of it.
+    /// Its selectors: a command is allowed if one of them allows all of it.
     pub selectors: Vec<SelectorView>,
 }
 
-/// One set of permissions, as rules.
+/// A selector's rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SelectorView {
     /// Rules about commands.
@@ -76,7 +75,7 @@ pub struct SelectorView {
     pub channels: String,
 }
 
-/// Something that was denied to a user.
+/// An entry of ACL LOG.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DenialView {
     /// Its number.
@@ -91,9 +90,9 @@ pub struct DenialView {
     pub command: String,
     /// The command, key or channel.
     pub object: String,
-    /// A rule that would allow it, where one can be told.
+    /// A rule that would allow it, if one can be determined.
     pub missing: Option<String>,
-    /// The address of the client that was denied it last.
+    /// The address of the client that was last denied.
     pub client: String,
     /// How often it was denied.
     pub count: u64,
@@ -102,7 +101,7 @@ pub struct DenialView {
 }
 
 impl Server {
-    /// The server at a glance.
+    /// The server's key figures.
     pub fn overview(&self) -> Overview {
         let env = &self.service.keyspace.env;
         Overview {
@@ -127,7 +126,7 @@ impl Server {
         }
     }
 
-    /// Whether there are users besides the default one, or something was denied to a client.
+    /// Whether there are users besides the default one, or entries in ACL LOG.
     pub fn has_users(&self) -> bool {
         self.acl.users().iter().len() > 1 || self.acl.log().entries().len() > 0
     }
@@ -158,7 +157,7 @@ impl Server {
             .collect()
     }
 
-    /// What was denied lately, newest first.
+    /// The entries of ACL LOG, newest first.
     pub fn denials_view(&self) -> Vec<DenialView> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let now = self.now.1.as_millis();

@@ -29,7 +29,7 @@ fn lolwut(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> 
     let chosen = call.args.len() > 2 && call.arg(1).eq_ignore_ascii_case(b"version");
     let number = |at| parse_i64(call.arg(at)).ok_or(CommandError::NotAnInteger);
     let version = if chosen { number(2)? } else { 7 };
-    // A number that says how large something is, if it is given.
+    // A size argument, if given.
     let size = |at: usize, usual: i64, most: i64| match call.args.get(at) {
         Some(_) => number(at).map(|number| number.clamp(1, most)),
         None => Ok(usual),
@@ -48,7 +48,7 @@ fn lolwut(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> 
     Ok(())
 }
 
-/// Ripples on clear water, each time others.
+/// Ripples on clear water, different every time.
 fn ripples(rng: &mut Rng) -> String {
     let drops: Vec<(f64, f64)> = (0..3).map(|_| (rng.unit() * 60.0, rng.unit() * 24.0)).collect();
     let mut picture = String::new();
@@ -177,7 +177,7 @@ impl Canvas {
 mod tests {
     use super::*;
 
-    /// Lines, and the most characters in one.
+    /// Number of lines, and the length of the longest.
     fn measure(picture: &str) -> (usize, usize) {
         let widest = picture.lines().map(|line| line.chars().count()).max();
         (picture.lines().count(), widest.unwrap_or_default())

@@ -1,4 +1,4 @@
-//! MEMORY.
+//! The MEMORY command.
 
 use super::Server;
 use super::{Call, Handler, container, row};

@@ -1,39 +1,39 @@
-//! The server: the front, a keyspace, and what makes the data last.
+//! The server: the front, a keyspace, persistence and replication.
 //!
-//! [`Server`] is a [`Front`] whose [`Service`](crate::front::Service) is [`Redis`]. The rooms, each
-//! using those above it:
+//! [`Server`] is a [`Front`] whose [`Service`](crate::front::Service) is [`Redis`]. The modules,
+//! each using only those above it:
 //!
 //! * [`config`]: the server's directives;
-//! * `oom_score`: how soon the kernel ends the process when memory runs out;
-//! * `propagate`: effects of commands handed to the append-only file and to replicas;
-//! * `persistence`: snapshots, and loading;
+//! * `oom_score`: `oom-score-adj`;
+//! * `propagate`: propagating effects to the append-only file and to replicas;
+//! * `persistence`: snapshots and loading;
 //! * [`aof`]: the append-only file;
-//! * `replication`: a primary and its replicas;
-//! * `transactions`, `blocking`, `notify`: what binds clients to keys and to each other;
-//! * `migrate`: keys that move to another server;
-//! * `cluster`: the server as a node of a cluster;
-//! * `peers`: which conversation a connection that is no client's belongs to;
-//! * `client`: what the server keeps for a client: something of each of these;
-//! * `memory`, `info`: where memory goes, and the sections of INFO;
-//! * `eviction`: which keys go when memory is full;
-//! * `prefetch`: which keys the next requests will look up;
+//! * `replication`: primary and replicas;
+//! * `transactions`, `blocking`, `notify`: MULTI and WATCH, blocked clients, keyspace events;
+//! * `migrate`: MIGRATE;
+//! * `cluster`: the server as a cluster node;
+//! * `peers`: which part of the server a connection belongs to that is not a client's;
+//! * `client`: the server's state for a client;
+//! * `memory`, `info`: MEMORY, and the sections of INFO;
+//! * `eviction`: evicting keys when memory is full;
+//! * `prefetch`: prefetching the keys of the next requests;
 //! * `checks`: the server's checks before a command is called;
-//! * `dispatch`: refusals, calls of commands on data, and what follows from a command;
-//! * `fast_path`: the same where no check can refuse or delay a command, which is nearly always;
+//! * `dispatch`: refusals, calling commands on data, and their effects;
+//! * `fast_path`: the same when no check can refuse or delay a command, which is nearly always;
 //! * `scripting`: scripts and functions;
-//! * `cron`: what is done because time passes, and the reasons to be woken;
-//! * `shutdown`: how it ends;
-//! * [`inspect`]: what an observer sees;
+//! * `cron`: periodic tasks;
+//! * `shutdown`: shutting down;
+//! * [`inspect`]: read-only views for observers;
 //! * `select`, `basics`, `lolwut`, `modules`, `debug`: commands that fit nowhere else;
 //! * [`table`]: all commands;
 //! * `service`: the hooks by which the front calls the server, each a line or two.
 //!
-//! Most of what is here are methods of [`Server`], which any of these rooms may call: the order is
-//! that of types and functions. A method that is called from another room is a step of that room's
-//! own (`propagate`, `flush`, `hold_all`), never its inside.
+//! Most functions here are methods of [`Server`], which every module may call: the order of the
+//! modules applies to types and free functions. A method that another module calls is a complete
+//! step (`propagate`, `flush`, `hold_all`), not an internal detail.
 //!
-//! Commands on data are in [`command`](crate::command); what clients have in common whatever the
-//! program is in [`front`].
+//! Commands on data are in [`command`](crate::command); everything about clients that does not
+//! depend on the program is in [`front`].
 
 pub mod aof;
 mod basics;
@@ -73,7 +73,7 @@ pub use config::{Config, ConfigError};
 pub use replication::{BacklogView, PrimaryView, ReplicaView, ReplicationView};
 pub use scripting::trace::{ScriptStep, ScriptView};
 
-pub(crate) use crate::front::{Due, PauseReason, ReplyMode, Run, Standing, container, row};
+pub(crate) use crate::front::{CloseState, Flush, PauseReason, ReplyMode, Run, container, row};
 pub use crate::front::{Facts, LIMPID_VERSION, VERSION};
 
 use crate::command::Effects;
@@ -91,44 +91,45 @@ pub type Client = front::Client<Redis>;
 /// A command of a server.
 pub type Command = front::Command<Redis>;
 
-/// One call of a command of a server that administers something.
+/// One call of a server command that does not work on data.
 pub(crate) type Call<'a> = front::Call<'a, Redis>;
 
 /// The handler of such a command.
 pub(crate) type Handler = front::Handler<Redis>;
 
-/// A CONFIG SET that waits for what it needs.
+/// A CONFIG SET that waits for something.
 type Change = front::config::Change<config::ServerSchema>;
 
-/// What a server has besides the front: the keyspace, what binds clients to it, and what makes it
-/// last.
+/// The server's state besides the front's: the keyspace, what connects clients with it, persistence
+/// and replication.
 #[derive(Clone, Debug)]
 pub struct Redis {
     keyspace: Keyspace,
     effects: Effects,
-    /// Which effects commands have to report: to followers, watchers, blocked clients.
+    /// Which effects commands have to report: to the AOF and replicas, WATCH, blocked clients and
+    /// so on.
     consumers: effects::Consumers,
     watches: transactions::Watches,
     eviction: eviction::Eviction,
     waiting: blocking::Waiting,
-    /// What a node of a cluster has besides, if this is one.
+    /// The cluster node, in cluster mode.
     cluster: Option<Box<cluster::Node>>,
-    /// Whether slots that were closed are open again, and clients wait for that.
+    /// Whether closed slots have been opened again, and commands were held back for them.
     cluster_opened: bool,
-    /// Whether an EXEC is running.
+    /// Whether an EXEC is in progress.
     executing: bool,
     replication: replication::Replication,
-    /// Whether it pays to prefetch the keys of the next requests, judged by the last ones.
+    /// Whether prefetching the keys of the next requests pays off, judging by the last ones.
     prefetch_pays: bool,
     /// Changes since the last save.
     dirty: u64,
-    /// Whether keys expire by themselves (DEBUG SET-ACTIVE-EXPIRE).
+    /// Whether keys are expired actively (DEBUG SET-ACTIVE-EXPIRE).
     active_expire: bool,
-    /// Whether nothing is done because time passes (DEBUG PAUSE-CRON).
+    /// Whether periodic tasks are suspended (DEBUG PAUSE-CRON).
     cron_paused: bool,
-    /// Keys that had expired when statistics were reset.
+    /// Number of expired keys at the last CONFIG RESETSTAT.
     expired_before: u64,
-    /// Snapshots that had begun when statistics were reset.
+    /// Number of snapshots at the last CONFIG RESETSTAT.
     snapshots_before: u64,
     last_file: u64,
     persistence: persistence::Persistence,
@@ -140,31 +141,31 @@ pub struct Redis {
     schedule: cron::Schedule,
 }
 
-/// What goes on when a disk operation has ended.
+/// What to continue when a disk operation has completed.
 #[derive(Clone, Debug)]
 pub struct PendingDiskWork(DiskWork);
 
-/// What waits for a disk operation.
+/// What to continue when a disk operation has completed.
 #[derive(Clone, Debug)]
 enum DiskWork {
-    /// A snapshot is written.
+    /// Writing a snapshot.
     Snapshot { job: u64, step: persistence::sink::Step },
-    /// A dump is loaded, from this file.
+    /// Loading a dump from this file.
     LoadRdb(FileId),
-    /// A copy of the data comes from the primary.
+    /// Receiving a full sync from the primary.
     Transfer(replication::Receiving),
-    /// A replica is sent a file.
+    /// Sending a file to a replica.
     Sending { client: u64, work: replication::Sent },
     /// `nodes.conf`.
     NodesConf(cluster::ConfStep),
-    /// Nothing waits for it.
+    /// Nothing to continue.
     Nothing,
     /// The append-only file.
     Aof(aof::Step),
 }
 
 impl Server {
-    /// What a listener for the bus of the cluster is for.
+    /// The purpose of the listener for the cluster bus.
     pub const BUS: front::Purpose = front::Purpose::Service(0);
 
     /// A server that has not started yet.
@@ -203,16 +204,16 @@ impl Server {
                 schedule: cron::Schedule::default(),
             }
         });
-        server.take_role();
+        server.apply_configured_role();
         server
     }
 
-    /// The data, to look at.
+    /// The keyspace, for observers.
     pub fn keyspace(&self) -> &Keyspace {
         &self.service.keyspace
     }
 
-    /// Asks for a disk operation; `work` is what goes on when it has ended.
+    /// Starts a disk operation; `work` is what to continue when it has completed.
     fn disk_op(&mut self, what: DiskOp, work: DiskWork) {
         self.service_disk_op(what, PendingDiskWork(work));
     }

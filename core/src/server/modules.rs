@@ -1,4 +1,4 @@
-//! MODULE. There are no modules: the list is empty, and none can be loaded.
+//! The MODULE command. Limpid has no modules: the list is empty, and none can be loaded.
 
 use super::{Call, Handler, Server, container, row};
 use crate::command::meta::flag;
@@ -47,7 +47,7 @@ fn list(_: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Whether the client may use commands on modules (`enable-module-command`).
+/// Refuses MODULE commands if `enable-module-command` does not allow them to this client.
 fn check_allowed(server: &Server, call: &Call<'_>) -> Result<(), CommandError> {
     let allowed = match server.config.settings().enable_module_command {
         Permission::Yes => true,

@@ -1,4 +1,4 @@
-//! Keyspace notifications: events of keys, published on channels of their own.
+//! Keyspace notifications: publishing events of keys.
 
 use super::{Client, Server};
 use crate::command::effects::{Event, KEYEVENT, KEYSPACE};
@@ -6,7 +6,7 @@ use crate::front::ChannelKind;
 use crate::time::Now;
 
 impl Server {
-    /// Publishes what happened to keys, on the channels for it.
+    /// Publishes events of keys on their channels.
     #[cold]
     pub(super) fn publish_events(
         &mut self,

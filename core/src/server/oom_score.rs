@@ -1,6 +1,6 @@
-//! `oom-score-adj`: how soon the kernel ends the server when memory runs out.
+//! `oom-score-adj`: how likely the kernel is to kill the server when memory runs out.
 //!
-//! A replica goes sooner than its primary.
+//! A replica gets a higher score than a primary.
 
 use std::collections::VecDeque;
 
@@ -9,23 +9,23 @@ use super::{Change, Server};
 use crate::machine::{LogLevel, OomScore, Output};
 use crate::time::Now;
 
-/// What the driver was asked for.
+/// Adjustments requested from the driver.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Adjustments {
-    /// Those that it has yet to answer, oldest first, with the CONFIG SET that waits.
+    /// Those that it has not answered, oldest first, with the CONFIG SET that waits.
     waiting: VecDeque<Option<Change>>,
-    /// The last one.
+    /// The last requested score.
     last: OomScore,
 }
 
 impl Server {
-    /// Whether a new configuration asks for another score.
+    /// Whether a new configuration needs another score.
     pub(super) fn is_to_adjust_oom_score(&self, old: &Config) -> bool {
         self.config.settings().oom_score_adj != old.settings().oom_score_adj
     }
 
-    /// Has the score adjusted that fits the configuration and the role. `change` is answered when
-    /// that is done, and undone if the kernel refuses.
+    /// Requests the score for the current configuration and role. `change` is completed when that
+    /// is done, and undone if the kernel refuses.
     pub(super) fn adjust_oom_score(&mut self, change: Option<Change>) {
         let score = self.wanted_oom_score();
         if change.is_none() && score == self.service.oom_score.last {

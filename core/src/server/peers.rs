@@ -1,29 +1,28 @@
-//! The connections of a server that are no client's: which conversation each of them belongs to.
+//! Connections that are not clients': which part of the server each of them belongs to.
 //!
-//! A conversation keeps its own connections and their outboxes. To add one takes a variant of
-//! [`PeerKind`], the way by which its connections are recognized, and an arm in each of the two
-//! `match`es.
+//! Each part keeps its own connections and their outboxes. A new kind of connection needs a variant
+//! of [`PeerKind`], a way to recognize its connections, and an arm in each of the two `match`es.
 
 use super::Server;
 use crate::front::PeerInput;
 use crate::machine::{ConnId, NetError, Outbox};
 use crate::time::Now;
 
-/// What a connection that is no client's is for.
+/// What a connection that is not a client's is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PeerKind {
     /// To or from another node of the cluster.
     Bus,
-    /// To the node that slots move to as a whole.
+    /// To the target of an atomic slot migration.
     Export,
     /// To the target of MIGRATE.
     Migrate,
-    /// To the primary, before its stream flows.
+    /// To the primary, before the replication stream starts.
     Primary,
 }
 
 impl Server {
-    /// What a connection is for. `None`: it was given up, and the driver has not heard of it yet.
+    /// What a connection is for. `None` if it was abandoned, and the driver does not know yet.
     fn peer_kind(&self, conn: ConnId) -> Option<PeerKind> {
         Some(if self.is_bus_conn(conn) {
             PeerKind::Bus
@@ -38,7 +37,7 @@ impl Server {
         })
     }
 
-    /// Something happened on a connection that is no client's.
+    /// Handles an input about a connection that is not a client's.
     pub(super) fn peer_input(&mut self, now: Now<'_>, conn: ConnId, input: PeerInput<'_>) {
         if let PeerInput::Accepted { peer, local, .. } = &input {
             return self.bus_accepted(now, conn, peer, local);
@@ -59,7 +58,7 @@ impl Server {
         }
     }
 
-    /// What waits to be sent on a connection that is no client's.
+    /// The outbox of a connection that is not a client's.
     pub(super) fn peer_outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
         match self.peer_kind(conn)? {
             PeerKind::Bus => self.bus_outbox(conn),

@@ -1,9 +1,8 @@
-//! A glance at the requests that wait, to know which keys they will ask for, and which elements of
-//! these.
+//! Scanning pending requests for the keys, and elements of them, that they will access.
 //!
-//! It only serves to fetch memory early: a wrong guess costs a little time and changes nothing. So
-//! it takes the argument behind the command's name for the key and the next one for the element,
-//! which they nearly always are, and gives up at whatever is not plain.
+//! This only prefetches memory: a wrong guess costs a little time and changes nothing. So the first
+//! argument is taken for the key and the second for the element, which is nearly always right, and
+//! anything unusual ends the scan.
 
 use super::{Client, Redis, Server};
 use crate::command::Group;
@@ -13,9 +12,9 @@ use crate::resp::request::{self, FEW, Span};
 use crate::store::AHEAD;
 
 impl Server {
-    /// Tells the keyspace which keys the next requests of a client will look up, and which elements
-    /// of sets and hashes if that is what it asked for last, as far as they are plain to see.
-    /// Returns how many requests that are, at least one.
+    /// Prefetches the keys of the next requests of a client, as far as they are easy to find, and
+    /// the elements if its last command was about a set or a hash. Returns how many requests those
+    /// are, at least one.
     #[inline]
     pub(super) fn prefetch_keys(&mut self, client: &Client, bytes: &[u8]) -> usize {
         let db = self.service.keyspace.db(client.state.db);
@@ -34,10 +33,9 @@ impl Server {
         count.max(1)
     }
 
-    /// Notes whether it is worth the while to look at requests like those of this client before they
-    /// are carried out.
+    /// Records whether scanning requests like those of this client pays off.
     #[inline]
-    pub(super) fn note_if_prefetch_pays(&mut self, client: &Client) {
+    pub(super) fn update_prefetch_pays(&mut self, client: &Client) {
         self.service.prefetch_pays =
             self.service.keyspace.db(client.state.db).is_large() || asks_for_elements(client);
     }
@@ -55,7 +53,7 @@ impl Server {
                 let Some(client) = slot.and_then(|slot| self.clients.get(slot)) else { continue };
                 let places = (keys.get_mut(count..=count), elements.get_mut(count..=count));
                 let (Some(key), Some(element)) = places else { break };
-                // A client whose database is another is served without.
+                // A client with another database is skipped.
                 if count > 0 && client.state.db != index || look(bytes, key, element) == 0 {
                     continue;
                 }
@@ -78,15 +76,15 @@ impl Server {
     }
 }
 
-/// Whether what a client asked for last was in a set or a hash.
+/// Whether a client's last command was about a set or a hash.
 #[inline]
 fn asks_for_elements(client: &Client) -> bool {
     let last = client.last_command.and_then(|id| Redis::table().get(id));
     last.is_some_and(|last| matches!(last.meta.group, Group::Set | Group::Hash))
 }
 
-/// Finds the keys, and the elements, of the complete requests at the beginning of `bytes`. Returns
-/// how many there are.
+/// Finds the keys and elements of the complete requests at the start of `bytes`. Returns the number
+/// of requests.
 pub(super) fn look<'a>(
     mut bytes: &'a [u8],
     keys: &mut [&'a [u8]],
@@ -119,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn the_elements_are_found_with_them() {
+    fn elements_are_found_with_their_keys() {
         let bytes = b"*3\r\n$4\r\nHGET\r\n$1\r\nh\r\n$2\r\nf1\r\n*2\r\n$3\r\nGET\r\n$1\r\nk\r\n";
         let (mut keys, mut elements) = ([&b""[..]; 4], [&b"?"[..]; 4]);
         assert_eq!(look(bytes, &mut keys, &mut elements), 2);
@@ -127,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn the_keys_of_whole_requests_are_found() {
+    fn keys_of_complete_requests_are_found() {
         let get = b"*2\r\n$3\r\nGET\r\n$2\r\nk1\r\n";
         let set = b"*3\r\n$3\r\nSET\r\n$2\r\nk2\r\n$1\r\nv\r\n";
         let both = [&get[..], set].concat();
@@ -137,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn it_gives_up_at_anything_else() {
+    fn the_scan_ends_at_anything_unusual() {
         for bytes in [
             &b""[..],
             b"GET k\r\n",

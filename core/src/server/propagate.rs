@@ -5,40 +5,40 @@ use super::Server;
 use crate::command::effects::{Followers, Propagated};
 use crate::command::meta::special;
 
-/// What the commands that a unit of work gathered have to do with each other.
+/// How the commands of one unit of work belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Together {
-    /// They take effect together or not at all: what one command, or one EXEC, did.
+pub(super) enum Atomic {
+    /// They are atomic: the effects of one command, or of one EXEC.
     Yes,
-    /// They are no more than neighbours: keys that expired or were evicted.
+    /// They are unrelated: keys that expired or were evicted.
     No,
 }
 
-impl Together {
-    /// What a command changed is one, except where it only stumbles over keys that have expired:
-    /// for the followers these deletions are as unrelated as if the keys had expired by themselves.
+impl Atomic {
+    /// The effects of a command are atomic, unless it only came across expired keys: their
+    /// deletions are as unrelated as with active expiry.
     pub(super) fn of(command: &Command) -> Self {
-        if command.meta.is(special::ONLY_EXPIRES) { Together::No } else { Together::Yes }
+        if command.meta.is(special::ONLY_EXPIRES) { Atomic::No } else { Atomic::Yes }
     }
 }
 
 impl Server {
-    /// Ends a command with all that follows from it, or a whole EXEC: hands what it has changed to
-    /// those who follow.
+    /// Ends a command, or a whole EXEC: propagates its effects to the append-only file and the
+    /// replicas.
     #[inline]
     pub(super) fn propagate(&mut self, command: &Command) {
         if self.service.effects.has_commands() {
-            self.propagate_as(Together::of(command));
+            self.propagate_as(Atomic::of(command));
         }
     }
 
     /// Ends any unit of work in the same way.
-    pub(super) fn propagate_as(&mut self, together: Together) {
+    pub(super) fn propagate_as(&mut self, atomic: Atomic) {
         if !self.service.effects.has_commands() {
             return;
         }
         let commands = self.service.effects.take_commands();
-        let whole = together == Together::Yes && commands.len() > 1;
+        let whole = atomic == Atomic::Yes && commands.len() > 1;
         if self.is_clustered() {
             self.feed_handover(&commands);
         }
@@ -55,7 +55,7 @@ impl Server {
         self.feed_replicas(&commands, whole);
     }
 
-    /// Brings up to date whether anybody follows.
+    /// Recomputes which effects have to be recorded at all.
     pub(super) fn followers_changed(&mut self) {
         self.service.consumers.propagation = self.aof_follows()
             || self.replicas_follow()

@@ -1,4 +1,4 @@
-//! SELECT.
+//! The SELECT command.
 
 use super::{Call, Handler, Server, row};
 use crate::command::keys::{database, database_number};
@@ -13,7 +13,7 @@ pub(super) static ROWS: &[Row<Handler>] = &[row(Group::Connection, "select", 2, 
     .syntax("index")];
 
 fn select(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    // A node of a cluster has one database, and says so of every other number.
+    // A cluster node has only database 0.
     if database_number(call.arg(1))? != 0 && server.is_clustered() {
         return Err(CommandError::text("ERR SELECT is not allowed in cluster mode"));
     }

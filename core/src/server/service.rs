@@ -79,7 +79,7 @@ impl Service for Redis {
 
     fn cron(server: &mut Server, now: Now<'_>) {
         if server.shutdown.is_wanted() {
-            server.go_on_shutting_down(now);
+            server.shutdown_cron(now);
         }
         server.server_cron(now);
     }
@@ -105,14 +105,14 @@ impl Service for Redis {
     fn release(server: &mut Server, client: &mut Client) {
         server.end_transaction(client);
         server.unblock(client);
-        server.replica_left(client);
+        server.replica_disconnected(client);
         server.drop_copy(client);
         if client.state.imports {
             let now = Now::instantaneous(server.now.0, server.now.1);
-            server.import_failed(now, client.id, "the connection to the source is gone");
+            server.import_failed(now, client.id, "the connection to the source was closed");
         }
         if client.state.from_primary {
-            server.primary_left(client);
+            server.primary_disconnected(client);
         }
     }
 
@@ -192,7 +192,7 @@ impl Service for Redis {
         left: &mut u32,
     ) {
         if server.can_skip_checks(client) {
-            server.serve_plainly(now, client, bytes, left);
+            server.serve_plain_requests(now, client, bytes, left);
         }
     }
 
@@ -204,7 +204,7 @@ impl Service for Redis {
         args: Args<'_>,
         obstacles: Obstacles,
     ) -> bool {
-        if !obstacles.is_empty() && server.debugs(client) {
+        if !obstacles.is_empty() && server.is_debugging(client) {
             server.debug(now, client, args);
             return true;
         }
@@ -212,14 +212,14 @@ impl Service for Redis {
             && let Some(command) = server.plain_command(args)
             && server.serves_keys(command, args)
         {
-            server.carry_out_plainly(now, client, command, args);
+            server.execute_plain(now, client, command, args);
             return true;
         }
         false
     }
 
     #[inline]
-    fn unfit(server: &Server, command: &Command) -> Option<CommandError> {
+    fn unavailable(server: &Server, command: &Command) -> Option<CommandError> {
         let text = command.meta.not_in_cluster.filter(|_| server.is_clustered())?;
         Some(CommandError::text(text))
     }
@@ -260,7 +260,7 @@ impl Service for Redis {
     }
 
     #[inline]
-    fn goes_on(server: &Server, client: &Client) -> bool {
+    fn continues_later(server: &Server, client: &Client) -> bool {
         client.state.blocked.is_some() || server.is_halted()
     }
 
@@ -270,12 +270,12 @@ impl Service for Redis {
 
     fn published(server: &mut Server, now: Now<'_>, client: &Client, args: Args<'_>) {
         if server.is_clustered() {
-            if client.state.from_primary && server.hears_of_imports(now, args) {
+            if client.state.from_primary && server.handle_imports_message(now, args) {
                 return;
             }
             return server.publish_in_cluster(now, args);
         }
-        server.tell_replicas(client.state.db, args);
+        server.propagate_to_replicas(client.state.db, args);
     }
 
     fn tracking_changed(server: &mut Server) {
@@ -295,10 +295,10 @@ impl Service for Redis {
         if !server.outputs.is_empty() {
             return false;
         }
-        if server.service.aof.has_news() {
-            // Everything that was ready has been handled: what it changed is written in one go,
-            // before any reply leaves.
-            server.pump_log();
+        if server.service.aof.has_unwritten() {
+            // All inputs have been handled: their writes are appended at once, before any reply is
+            // sent.
+            server.drive_log();
             if !server.outputs.is_empty() {
                 return false;
             }
@@ -324,7 +324,7 @@ impl Service for Redis {
     fn drained(server: &mut Server, now: Now<'_>, client: &mut Client) {
         if client.is_replica() {
             server.send_more(now, client);
-            server.top_up(now, client);
+            server.fill_outbox(now, client);
         }
     }
 
@@ -344,7 +344,8 @@ impl Service for Redis {
         }
         let mut limit = limits[1];
         if limit.hard != 0 {
-            // A replica that went on where it was cut off must not be cut off again for that.
+            // A replica that has resumed must not be disconnected because of what it has to catch
+            // up on.
             limit.hard = limit.hard.max(server.config.settings().repl_backlog_size);
         }
         Some(limit)
@@ -378,14 +379,14 @@ impl Service for Redis {
     fn keeps_paused(server: &mut Server) -> bool {
         let migrating = server.is_migrating();
         if migrating {
-            // A client that was paused has begun to move keys.
+            // A paused client has started a MIGRATE.
             server.unpause_later();
         }
         migrating
     }
 
-    fn held_carried_out(server: &mut Server, client: &Client) {
-        server.held_carried_out(client);
+    fn held_executed(server: &mut Server, client: &Client) {
+        server.held_executed(client);
     }
 
     fn unblock(
@@ -398,7 +399,7 @@ impl Service for Redis {
     }
 
     fn check_config_set(server: &Server, names: &[&[u8]]) -> Result<(), CommandError> {
-        // These say where and how data is loaded.
+        // These directives determine where and how data is loaded.
         let loads = |name: &[u8]| {
             let known = ["appendonly", "repl-diskless-load", "dir"];
             known.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
@@ -410,7 +411,7 @@ impl Service for Redis {
     }
 
     fn config_set(server: &mut Server, now: Now<'_>, mut change: Change) -> bool {
-        // The score first: it is put back at once if the file cannot be had.
+        // The score first: it is restored at once if the file cannot be opened.
         if server.is_to_adjust_oom_score(&change.old) {
             change.waits = "oom-score-adj";
             server.adjust_oom_score(Some(change));
@@ -425,13 +426,13 @@ impl Service for Redis {
 
     fn directory_changes(server: &mut Server, done: bool) {
         if done {
-            return server.tell_where_aof_is();
+            return server.log_aof_location();
         }
-        // What is being written is completed where it was begun, as by Redis's child, which keeps
-        // the directory that it had.
-        server.snapshot_stays();
-        server.aof_stays();
-        server.transfer_stays();
+        // Files that are being written are completed in their old directory, as by Redis's child
+        // process, which keeps its working directory.
+        server.keep_snapshot_in_place();
+        server.keep_aof_in_place();
+        server.keep_transfer_in_place();
     }
 }
 
@@ -441,13 +442,13 @@ impl Server {
         self.log_start();
         self.adjust_oom_score(None);
         if self.is_clustered() {
-            // It listens when it knows what it is.
+            // In cluster mode, the server listens once it knows its node id.
             return self.load_nodes_conf();
         }
         self.listen();
     }
 
-    /// Brings what the server derives from the configuration up to date.
+    /// Updates what the server derives from the configuration.
     fn server_config_changed(&mut self) {
         let data = &self.config.settings().data;
         self.service.keyspace.env.access = if data.maxmemory_policy.is_lfu() {
@@ -462,14 +463,14 @@ impl Server {
         self.followers_changed();
         self.aof_settings_changed();
         self.service.eviction.forget();
-        self.service.eviction.going_on = self.config.settings().maxmemory > 0;
+        self.service.eviction.incomplete = self.config.settings().maxmemory > 0;
         self.client_limit_changed();
         self.replication_config_changed();
         self.delays_changed();
         self.cluster_settings_changed();
     }
 
-    /// Tells that all data is there and that clients are served.
+    /// The data is loaded: logs that, and serves clients.
     pub(super) fn ready(&mut self) {
         self.announce_ready();
         self.replication_ready();

@@ -1,7 +1,7 @@
-//! How a server ends, once SHUTDOWN or a signal has asked for it.
+//! Shutting the server down, once SHUTDOWN or a signal has requested it.
 //!
-//! Replicas may catch up first, then the append-only file is made durable, and the data saved; if
-//! that fails the server stays, unless it was told to go anyway.
+//! Replicas may catch up first, then the append-only file is fsynced and the data is saved; if that
+//! fails the shutdown is cancelled, unless FORCE was given.
 
 use super::aof::AofAtShutdown;
 use super::persistence::save::Save;
@@ -11,24 +11,24 @@ use crate::front::ShutdownOptions;
 use crate::machine::{DiskOp, LogLevel, Signal};
 use crate::time::{Duration, Mono, Now};
 
-/// How far a shutdown has come.
+/// The stage of a shutdown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// Nothing is to be saved.
+    /// None in progress.
     #[default]
     No,
-    /// Replicas may catch up until then.
+    /// Replicas may catch up until this time.
     Waiting { until: Mono },
-    /// The append-only file is made durable.
+    /// The append-only file is being fsynced.
     Syncing,
-    /// The data is saved.
+    /// The data is being saved.
     Saving,
-    /// It has been carried out.
+    /// The process is exiting.
     Done,
 }
 
 impl Server {
-    /// Takes in a signal.
+    /// Handles a signal.
     pub(super) fn signal(&mut self, signal: Signal) {
         if !self.is_shutdown_signal(signal) {
             return;
@@ -44,10 +44,10 @@ impl Server {
         self.signalled(signal);
     }
 
-    /// Begins what is wanted, and goes on with what has begun.
-    pub(super) fn go_on_shutting_down(&mut self, now: Now<'_>) {
-        // DEBUG RELOAD, DEBUG LOADAOF and MIGRATE are carried out first, as far as they keep others
-        // waiting.
+    /// Starts a requested shutdown, and continues one in progress.
+    pub(super) fn shutdown_cron(&mut self, now: Now<'_>) {
+        // DEBUG RELOAD, DEBUG LOADAOF and MIGRATE are completed first, as far as they hold other
+        // clients back.
         if self.service.persistence.reloading && !self.is_loading() || self.is_migrating() {
             return;
         }
@@ -61,14 +61,14 @@ impl Server {
         }
     }
 
-    /// Whether the end has come so far that nothing is to be begun any more that writes files.
+    /// Whether a shutdown is so far advanced that no more files may be written.
     pub(super) fn is_ending(&self) -> bool {
         matches!(self.service.shutdown, Stage::Syncing | Stage::Saving | Stage::Done)
     }
 
-    /// Begins a shutdown.
+    /// Starts a shutdown.
     pub(super) fn shut_down(&mut self, now: Now<'_>, mut how: ShutdownOptions) {
-        // Half of the data must not take the place of the whole.
+        // Partially loaded data must not replace the dump.
         if self.is_loading() {
             (how.save, how.nosave) = (false, true);
         }
@@ -90,14 +90,14 @@ impl Server {
 
     fn finish_shutdown(&mut self, now: Now<'_>) {
         self.shutdown.until = None;
-        self.tell_of_replicas_at_shutdown(now);
+        self.log_replicas_at_shutdown(now);
         if self.rdb_child().is_some() {
             self.log(LogLevel::Warning, || {
                 "There is a child saving an .rdb. Killing it!".to_owned()
             });
             self.kill_snapshot(now);
         }
-        // From here on nothing may change any more.
+        // From here on nothing may change.
         self.hold_all();
         self.service.shutdown = Stage::Syncing;
         match self.aof_at_shutdown(now, self.shutdown.how.force) {
@@ -107,31 +107,31 @@ impl Server {
         }
     }
 
-    /// The append-only file is on disk, as far as that is possible.
+    /// The append-only file is fsynced, as far as possible.
     pub(super) fn shutdown_aof_done(&mut self, now: Now<'_>) {
         if self.service.shutdown != Stage::Syncing {
             return;
         }
         let ShutdownOptions { save, nosave, .. } = self.shutdown.how;
         let wanted = save || !nosave && !self.config.settings().save.is_empty();
-        // Half of the data must not take the place of the whole.
+        // Partially loaded data must not replace the dump.
         if !wanted || self.is_loading_in_place() {
-            return self.leave();
+            return self.exit_process();
         }
         self.service.shutdown = Stage::Saving;
         self.notice(|| "Saving the final RDB snapshot before exiting.".to_owned());
         self.begin_foreground_save(now, Save::Shutdown);
     }
 
-    /// The data has been saved, or cannot be.
+    /// The data has been saved, or saving has failed.
     pub(super) fn shutdown_saved(&mut self, now: Now<'_>, result: &Result<(), Failure>) {
         if result.is_ok() {
-            return self.leave();
+            return self.exit_process();
         }
         if self.shutdown.how.force {
             let text = "Error trying to save the DB. Exit anyway.";
             self.log(LogLevel::Warning, || text.to_owned());
-            return self.leave();
+            return self.exit_process();
         }
         let text = "Error trying to save the DB, can't exit.";
         self.log(LogLevel::Warning, || text.to_owned());
@@ -144,21 +144,22 @@ impl Server {
         });
         self.release_all();
         self.cancel_shutdown(now, None);
-        self.link_goes_on(now);
+        self.resume_link(now);
     }
 
-    /// Stays. `caller` is a client that is taken out meanwhile, and does not wait.
+    /// Cancels the shutdown. `caller` is a client that is taken out of its slot, and does not wait
+    /// for it.
     pub(super) fn cancel_shutdown(&mut self, now: Now<'_>, caller: Option<u64>) {
         let clients = self.forget_shutdown();
         self.service.shutdown = Stage::No;
         self.pause.end_for(PauseReason::Shutdown);
         self.pause_changed(now.mono);
-        self.let_paused_go_on(now);
+        self.resume_paused(now);
         self.answer_shutdown(now, clients, caller);
     }
 
-    /// Ends the process.
-    fn leave(&mut self) {
+    /// Exits the process.
+    fn exit_process(&mut self) {
         self.service.shutdown = Stage::Done;
         let settings = self.config.front();
         if settings.daemonize || settings.pidfile.is_some() {

@@ -1,4 +1,4 @@
-//! The server's table of commands, composed of the groups that it offers.
+//! The server's command table.
 
 use std::sync::OnceLock;
 
@@ -25,7 +25,7 @@ const DATA: DataGroups = &[
     persist::rdb::commands::ROWS,
 ];
 
-/// Rows of commands that administer something.
+/// Rows of commands that do not work on data.
 const ADMINISTRATION: Groups<Redis> = &[
     Rows::<Redis>::CONNECTION,
     super::select::ROWS,
@@ -67,7 +67,7 @@ pub fn all() -> &'static [Command] {
     table().all()
 }
 
-/// The command of this full name, whatever commands were renamed to.
+/// Finds a command by its original full name, whatever `rename-command` says.
 pub fn by_name(name: &str) -> Option<&'static Command> {
     table().by_name(name)
 }
@@ -85,7 +85,7 @@ mod tests {
     use crate::resp::request::OwnedArgs;
 
     #[test]
-    fn a_command_is_found_in_any_case_and_under_its_new_name_only() {
+    fn commands_are_found_in_any_case_and_only_by_their_new_name() {
         let names = Names::new(table(), &[]);
         assert_eq!(names.find(b"PiNg").map(|c| c.name.as_str()), Some("ping"));
         assert!(names.find(b"pin").is_none() && names.find(&[b'x'; 100]).is_none());
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_found_where_the_table_says() {
+    fn keys_are_found_by_the_key_specs() {
         assert_eq!(keys_of("get a"), Some(vec![1]));
         assert_eq!(keys_of("mset a 1 b 2"), Some(vec![1, 3]));
         assert_eq!(keys_of("del a b c"), Some(vec![1, 2, 3]));

@@ -1,4 +1,4 @@
-//! The server driven through the contract, as a driver drives it.
+//! Tests of the server through the machine contract, with a driver of their own.
 
 use std::collections::BTreeMap;
 
@@ -25,14 +25,14 @@ mod tracking;
 
 use files::Files;
 
-/// A command as clients write it, and as it stands in an append-only file.
+/// A command encoded as clients send it, and as an append-only file contains it.
 fn encoded(words: &[&str]) -> Vec<u8> {
     let mut bytes = Vec::new();
     crate::resp::value::encode_command(words, &mut bytes);
     bytes
 }
 
-/// A driver without a world: what is sent is gathered, and time passes when it is told to.
+/// A test driver without a World: output is collected, and time passes only on request.
 #[derive(Clone)]
 struct Driver {
     server: Server,
@@ -43,24 +43,24 @@ struct Driver {
     last_conn: u64,
     sent: BTreeMap<ConnId, Vec<u8>>,
     peer: Endpoint,
-    /// Its disk, which does at once what it is told.
+    /// A disk that completes every operation at once.
     files: Files,
-    /// What the disk does not do by itself.
+    /// Operations that the disk does not complete by itself.
     disk: Vec<(OpId, DiskOp)>,
-    /// Whether listeners cannot be opened.
+    /// Whether opening listeners fails.
     refuse: bool,
     /// Whether clients do not read.
-    deaf: bool,
-    /// One that does not.
-    asleep: Option<ConnId>,
+    clients_do_not_read: bool,
+    /// A single client that does not read.
+    not_reading: Option<ConnId>,
     reading: bool,
-    /// The connections that were asked for.
+    /// The requested connections.
     connects: Vec<(ConnId, Address)>,
-    /// What was last asked for with [`Output::KeepAlive`].
+    /// The last [`Output::KeepAlive`].
     keepalive: Option<Option<Duration>>,
-    /// The scores that were asked for with [`Output::OomScore`].
+    /// All requested [`Output::OomScore`]s.
     oom_scores: Vec<OomScore>,
-    /// Why the kernel refuses the next ones.
+    /// The kernel's error for the next ones.
     oom_refusal: Option<&'static str>,
 }
 
@@ -69,7 +69,7 @@ impl Driver {
         Self::with_files(text, Files::default())
     }
 
-    /// A server that finds these files.
+    /// A server with these files on its disk.
     fn with_files(text: &str, files: Files) -> Self {
         let config = Config::parse(text.as_bytes(), &[], &mut |_| Err(String::new()));
         let mut driver = Self {
@@ -84,8 +84,8 @@ impl Driver {
             files,
             disk: Vec::new(),
             refuse: false,
-            deaf: false,
-            asleep: None,
+            clients_do_not_read: false,
+            not_reading: None,
             reading: true,
             connects: Vec::new(),
             keepalive: None,
@@ -103,7 +103,7 @@ impl Driver {
     fn input(&mut self, input: Input<'_>) {
         self.server.handle(self.now(), input);
         self.outputs();
-        // What everybody waits for goes on by itself.
+        // Operations for which all clients are held back continue by themselves.
         while self.exit.is_none() && self.server.holds_all() && self.is_due() {
             self.server.handle(self.now(), Input::Wake);
             self.outputs();
@@ -122,7 +122,7 @@ impl Driver {
                     None => self.disk.push((op, what)),
                 },
                 Output::Send { conn } | Output::SendSoon { conn }
-                    if self.deaf || self.asleep == Some(conn) => {}
+                    if self.clients_do_not_read || self.not_reading == Some(conn) => {}
                 Output::Send { conn } | Output::SendSoon { conn } => self.drain(conn),
                 Output::Close { conn, how } => {
                     if how == Close::AfterSending {
@@ -176,12 +176,12 @@ impl Driver {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Sends a line and gives the reply.
+    /// Sends a line and returns the reply.
     fn line(&mut self, conn: ConnId, line: &str) -> String {
         self.send(conn, format!("{line}\r\n").as_bytes())
     }
 
-    /// Lets time pass, and wakes the server when it asked to be woken.
+    /// Lets time pass, and wakes the server when it is due.
     fn pass(&mut self, how_long: Duration) {
         let end = self.mono + how_long;
         while let Some(at) = self.server.poll_timeout().filter(|at| *at <= end) {
@@ -201,7 +201,7 @@ impl Driver {
 }
 
 #[test]
-fn it_says_that_it_is_ready_and_ends_when_asked() {
+fn the_server_logs_that_it_is_ready_and_shuts_down() {
     let mut d = Driver::new("");
     assert!(d.log.iter().any(|l| l == "Ready to accept connections tcp"), "{:?}", d.log);
     d.input(Input::Signal(Signal::Terminate));
@@ -210,7 +210,7 @@ fn it_says_that_it_is_ready_and_ends_when_asked() {
 }
 
 #[test]
-fn a_pipeline_is_answered_in_order_however_it_is_cut() {
+fn a_pipeline_is_answered_in_order_however_it_is_split() {
     let text = b"*1\r\n$4\r\nPING\r\n*2\r\n$4\r\nECHO\r\n$2\r\nhi\r\nping x\r\nnonsense a b\r\n\
         *2\r\n$6\r\nselect\r\n$2\r\n99\r\n";
     let want = "+PONG\r\n$2\r\nhi\r\n$1\r\nx\r\n-ERR unknown command 'nonsense', with args \
@@ -226,7 +226,7 @@ fn a_pipeline_is_answered_in_order_however_it_is_cut() {
 }
 
 #[test]
-fn select_tells_what_is_no_number_from_what_is_no_database() {
+fn select_reports_invalid_numbers_and_unknown_databases() {
     let mut d = Driver::new("");
     let conn = d.connect();
     let text = b"select x\r\nselect 4294967296\r\nselect -1\r\nselect 15\r\n";
@@ -263,7 +263,7 @@ fn a_protocol_error_is_answered_and_closes_the_connection() {
 }
 
 #[test]
-fn strangers_are_kept_out() {
+fn protected_mode_and_maxclients_refuse_connections() {
     let mut d = Driver::new("maxclients 1\nbind *");
     d.peer = Endpoint::Ip(([10, 0, 0, 9], 40_000).into());
     let conn = d.connect();
@@ -301,7 +301,7 @@ fn a_long_pipeline_does_not_keep_others_waiting() {
     assert_eq!((first + &d.take(a)).len(), 5000 * 7);
 }
 
-/// Answers disk operations from a map of files.
+/// Completes disk operations from a map of files.
 fn with_files(d: &mut Driver, files: &mut BTreeMap<String, Vec<u8>>) {
     use crate::machine::{DiskDone, DiskError, DiskErrorKind, DiskOp};
     while let Some((op, what)) = d.disk.pop() {
@@ -377,7 +377,7 @@ fn config_rewrite_keeps_the_file_and_answers_when_it_is_written() {
 }
 
 #[test]
-fn a_new_port_is_taken_only_if_it_can_be() {
+fn config_set_port_is_undone_if_listening_fails() {
     let mut d = Driver::new("enable-protected-configs yes");
     let conn = d.connect();
     assert_eq!(d.line(conn, "config set port 7777"), "+OK\r\n");
@@ -462,7 +462,7 @@ fn the_watchdog_names_the_command_that_took_long() {
 }
 
 #[test]
-fn slow_commands_are_kept_and_passwords_are_not() {
+fn slowlog_redacts_passwords() {
     let mut d = Driver::new("slowlog-log-slower-than 0\nslowlog-max-len 3");
     let conn = d.connect();
     d.line(conn, "config set requirepass secret");
@@ -475,7 +475,7 @@ fn slow_commands_are_kept_and_passwords_are_not() {
 }
 
 #[test]
-fn info_tells_what_was_done() {
+fn info_counts_commands_and_errors() {
     let mut d = Driver::new("");
     let conn = d.connect();
     d.send(conn, b"set k v\r\nget k\r\nget l\r\nnonsense\r\nset k\r\n");
@@ -501,12 +501,12 @@ fn info_tells_what_was_done() {
 }
 
 #[test]
-fn a_slow_reader_is_cut_off_at_its_limit() {
+fn a_slow_reader_is_disconnected_at_its_output_limit() {
     let mut d = Driver::new("client-output-buffer-limit normal 100000 50000 5");
     let (a, b) = (d.connect(), d.connect());
     let value = "x".repeat(60_000);
     d.line(a, &format!("set k {value}"));
-    d.deaf = true;
+    d.clients_do_not_read = true;
     d.line(a, "get k");
     assert!(!d.is_closed(a));
     d.pass(Duration::from_secs(10));
@@ -516,7 +516,7 @@ fn a_slow_reader_is_cut_off_at_its_limit() {
 }
 
 #[test]
-fn keys_expire_by_themselves_and_wake_the_server_in_time() {
+fn keys_expire_actively_and_wake_the_server_in_time() {
     let mut d = Driver::new("save \"\"");
     let conn = d.connect();
     d.line(conn, "set k v px 1500");
@@ -529,7 +529,7 @@ fn keys_expire_by_themselves_and_wake_the_server_in_time() {
 }
 
 #[test]
-fn an_observer_sees_the_server_at_a_glance() {
+fn the_overview_shows_the_key_figures() {
     let mut d = Driver::new("requirepass p");
     let conn = d.connect();
     d.send(conn, b"auth p\r\nselect 2\r\nset k hello\r\n");
@@ -552,7 +552,7 @@ fn a_clone_goes_on_as_the_original_would() {
 }
 
 #[test]
-fn connections_are_probed_as_the_configuration_says_now() {
+fn config_set_tcp_keepalive_reaches_the_driver() {
     let mut d = Driver::new("tcp-keepalive 60");
     let conn = d.connect();
     for (setting, wanted) in
@@ -564,7 +564,7 @@ fn connections_are_probed_as_the_configuration_says_now() {
 }
 
 #[test]
-fn the_digest_is_that_of_redis() {
+fn debug_digest_equals_that_of_redis() {
     let mut d = Driver::new("enable-debug-command yes");
     let conn = d.connect();
     assert_eq!(d.line(conn, "debug digest"), format!("+{}\r\n", "0".repeat(40)));
@@ -574,7 +574,7 @@ fn the_digest_is_that_of_redis() {
 }
 
 #[test]
-fn command_tells_about_the_table() {
+fn command_describes_the_table() {
     let mut d = Driver::new("rename-command config admin\nrename-command keys \"\"");
     let conn = d.connect();
     let count: usize = d.line(conn, "command count").trim()[1..].parse().expect("a number");
@@ -588,7 +588,7 @@ fn command_tells_about_the_table() {
 }
 
 #[test]
-fn a_client_that_does_not_read_its_replies_is_not_read_from() {
+fn back_pressure_stops_reading_from_a_client_that_does_not_read() {
     let mut d = Driver::new("");
     let conn = d.connect();
     let value = "x".repeat(1_000_000);
@@ -596,11 +596,11 @@ fn a_client_that_does_not_read_its_replies_is_not_read_from() {
         conn,
         format!("*3\r\n$3\r\nset\r\n$1\r\nk\r\n${}\r\n{value}\r\n", value.len()).as_bytes(),
     );
-    d.deaf = true;
+    d.clients_do_not_read = true;
     d.server.max_unsent = 50 << 20;
     d.send(conn, &b"get k\r\n".repeat(200));
     assert!(!d.reading);
-    d.deaf = false;
+    d.clients_do_not_read = false;
     let mut got = 0;
     while d.server.outbox(conn).is_some_and(|outbox| !outbox.is_empty()) {
         let outbox = d.server.outbox(conn).expect("an open connection");
@@ -616,7 +616,7 @@ fn a_client_that_does_not_read_its_replies_is_not_read_from() {
 }
 
 #[test]
-fn a_client_that_a_limit_will_cut_off_is_read_on_until_then() {
+fn a_client_with_an_output_limit_is_read_until_it_exceeds_it() {
     let limits = ["client-output-buffer-limit \"normal 20000000 0 0\"", "maxmemory-clients 20mb"];
     for limit in limits {
         let mut d = Driver::new("");
@@ -624,7 +624,7 @@ fn a_client_that_a_limit_will_cut_off_is_read_on_until_then() {
         d.server.max_unsent = 5 << 20;
         d.line(conn, "setrange k 999999 x");
         d.line(conn, &format!("config set {limit}"));
-        d.deaf = true;
+        d.clients_do_not_read = true;
         d.send(reader, &b"get k\r\n".repeat(15));
         assert!(d.reading && !d.is_closed(reader), "{limit}");
         d.send(reader, &b"get k\r\n".repeat(10));

@@ -1,4 +1,4 @@
-//! Transactions: MULTI, EXEC, DISCARD, and the keys that WATCH guards them with.
+//! Transactions: MULTI, EXEC, DISCARD and WATCH.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -54,56 +54,56 @@ pub(super) static ROWS: &[Row<Handler>] = &[
 
 const COMMON: u32 = flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::ALLOW_BUSY;
 
-/// Commands that wait for EXEC.
+/// Commands queued for EXEC.
 #[derive(Clone, Debug, Default)]
 pub struct Transaction {
     queue: Vec<(&'static Command, OwnedArgs)>,
-    /// Whether a command could not even be queued, so that EXEC will refuse them all.
+    /// Whether a command was refused when it was queued, so that EXEC will fail.
     refused: bool,
     bytes: usize,
-    /// The flags of all that wait, together.
+    /// The union of the queued commands' flags.
     flags: u32,
-    /// The flags that not all of them have.
+    /// The flags that at least one queued command lacks.
     lacked: u32,
 }
 
 impl Transaction {
-    /// How many commands wait.
+    /// Number of queued commands.
     pub fn len(&self) -> usize {
         self.queue.len()
     }
 
-    /// Whether none waits.
+    /// Whether no command is queued.
     pub fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
 
-    /// Memory that the waiting commands take, in bytes.
+    /// Memory of the queued commands in bytes.
     pub fn memory(&self) -> usize {
         self.bytes + self.queue.capacity() * size_of::<(&Command, OwnedArgs)>()
     }
 
-    /// The flags of all commands that wait, together.
+    /// The union of the queued commands' flags.
     pub(super) fn flags(&self) -> u32 {
         self.flags
     }
 
-    /// The flags that not all commands have that wait.
+    /// The flags that at least one queued command lacks.
     pub(super) fn lacked(&self) -> u32 {
         self.lacked
     }
 
-    /// The commands that wait.
+    /// The queued commands.
     pub(super) fn commands(&self) -> impl Iterator<Item = (&'static Command, Args<'_>)> {
         self.queue.iter().map(|(command, args)| (*command, args.as_args()))
     }
 
-    /// Makes EXEC refuse the transaction.
+    /// Makes EXEC fail.
     pub(super) fn refuse(&mut self) {
         self.refused = true;
     }
 
-    /// Lets a command wait for EXEC. `flags` are its own, or those of the script that it runs.
+    /// Queues a command. `flags` are its own, or those of the script that it runs.
     pub(super) fn queue(&mut self, command: &'static Command, flags: u32, args: Args<'_>) {
         self.bytes += args.bytes();
         self.flags |= flags;
@@ -117,9 +117,9 @@ impl Transaction {
 pub struct Watched {
     db: u32,
     key: Box<[u8]>,
-    /// Whether the key existed. As long as it is not touched, it still does.
+    /// Whether the key existed when WATCH was called. As long as it is not touched, it still does.
     existed: bool,
-    /// Whether the key was there, but past its time: that it goes for good changes nothing.
+    /// Whether the key had already expired at WATCH: its deletion then changes nothing.
     expired: bool,
 }
 
@@ -127,12 +127,12 @@ pub struct Watched {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Watches {
     by_key: BTreeMap<(u32, Box<[u8]>), BTreeSet<u32>>,
-    /// Slots of clients one of whose keys has changed.
+    /// Slots of clients with a changed watched key.
     changed: BTreeSet<u32>,
 }
 
 impl Watches {
-    /// How many keys clients watch.
+    /// Number of watched keys.
     pub(super) fn len(&self) -> usize {
         self.by_key.len()
     }
@@ -142,26 +142,26 @@ impl Watches {
     }
 }
 
-/// Whether a command is carried out at once even inside a transaction.
+/// Whether a command is executed at once even inside a transaction.
 pub(super) fn is_immediate(command: &Command) -> bool {
     command.meta.is(special::NOT_QUEUED)
 }
 
 impl Server {
-    /// Ends what a client has begun: its transaction, and its watching.
+    /// Ends a client's transaction and its watches.
     pub(super) fn end_transaction(&mut self, client: &mut Client) {
         client.state.transaction = None;
         self.forget_watches(client);
     }
 
-    /// Says whether a client that watches has to hear of keys that change.
+    /// Updates whether changed keys have to be reported for WATCH.
     pub(super) fn note_watching(&mut self) {
         self.service.consumers.watching = !self.service.watches.is_empty()
             || self.service.waiting.serves_on_deletion()
             || !self.tracking.is_idle();
     }
 
-    /// Marks the transactions that watch `key` as dirty.
+    /// Marks the transactions of clients that watch `key` as dirty.
     pub(super) fn watched_key_touched(
         &mut self,
         db: u32,
@@ -185,7 +185,8 @@ impl Server {
         }
     }
 
-    /// Marks transactions that watch keys of a database as dirty: it was emptied or swapped.
+    /// Marks the transactions of clients that watch keys of a database as dirty: it was emptied or
+    /// swapped.
     pub(super) fn watched_db_replaced(&mut self, mut at_work: Option<&mut Client>, db: u32) {
         let watched: Vec<_> = self
             .service
@@ -205,7 +206,7 @@ impl Server {
             if watched.as_ref().is_some_and(|w| w.existed) || presence == Presence::Live {
                 self.service.watches.changed.insert(slot);
             } else if let Some(watched) = watched {
-                // A key past its time is as good as none, and that it goes changes nothing.
+                // An expired key counts as missing, and its deletion changes nothing.
                 watched.expired = presence == Presence::Expired;
             }
         }
@@ -220,7 +221,7 @@ impl Server {
         db.presence(db.key(key))
     }
 
-    /// Forgets the keys that a client watches.
+    /// Removes a client's watches.
     pub(super) fn forget_watches(&mut self, client: &mut Client) {
         for watched in client.state.watching.drain(..) {
             let place = (watched.db, watched.key);
@@ -235,7 +236,7 @@ impl Server {
         self.note_watching();
     }
 
-    /// Whether a key that a client watches has changed, or has expired meanwhile.
+    /// Whether a key that a client watches has changed, or has expired since.
     fn watch_broken(&mut self, client: &Client) -> bool {
         self.service.watches.changed.contains(&client.slot)
             || client.state.watching.iter().any(|watched| {
@@ -278,7 +279,7 @@ fn exec(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     }
     call.reply().array(transaction.queue.len());
     let mut rest = transaction.queue.into_iter();
-    server.carry_out_queue(call.now, call.client, &mut rest);
+    server.execute_queue(call.now, call.client, &mut rest);
     if server.is_halted() {
         let (exec, began) = (call.command, call.now.mono);
         let done = server.service.effects.take_commands();
@@ -287,29 +288,29 @@ fn exec(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Commands of a transaction that are still to be carried out.
+/// Commands of a transaction that are still to be executed.
 type Queue = std::vec::IntoIter<(&'static Command, OwnedArgs)>;
 
-/// An EXEC that has come to a command that takes time. All clients wait for it.
+/// An EXEC that has reached a command that takes time. All clients wait for it.
 #[derive(Clone, Debug)]
 pub(super) struct Suspended {
     exec: &'static Command,
     rest: Queue,
     began: Mono,
-    /// The effects of what was executed, to be propagated.
+    /// Effects of the executed commands, to be propagated.
     done: Vec<Propagated>,
 }
 
 impl Suspended {
-    /// The effects of what was executed, to be propagated.
+    /// Effects of the executed commands, to be propagated.
     pub(super) fn take_done(&mut self) -> Vec<Propagated> {
         core::mem::take(&mut self.done)
     }
 }
 
 impl Server {
-    /// Carries out the commands of an EXEC, up to one that takes time.
-    fn carry_out_queue(&mut self, now: Now<'_>, client: &mut Client, queue: &mut Queue) {
+    /// Executes the commands of an EXEC, up to one that takes time.
+    fn execute_queue(&mut self, now: Now<'_>, client: &mut Client, queue: &mut Queue) {
         let (outer, began) = (client.last_command, self.stalled);
         self.service.executing = true;
         for (command, args) in queue {
@@ -326,7 +327,7 @@ impl Server {
         client.last_command = outer;
     }
 
-    /// Answers the error of a queued command that the rules no longer allow to the client's user.
+    /// Replies with an error if ACL rules no longer allow a queued command to the client's user.
     fn denies_queued(
         &mut self,
         now: Now<'_>,
@@ -349,14 +350,9 @@ impl Server {
         true
     }
 
-    /// Carries out what is left of an EXEC.
-    pub(super) fn go_on_with_exec(
-        &mut self,
-        now: Now<'_>,
-        client: &mut Client,
-        mut exec: Suspended,
-    ) {
-        self.carry_out_queue(now, client, &mut exec.rest);
+    /// Executes the rest of an EXEC.
+    pub(super) fn resume_exec(&mut self, now: Now<'_>, client: &mut Client, mut exec: Suspended) {
+        self.execute_queue(now, client, &mut exec.rest);
         if self.is_halted() {
             exec.done = self.service.effects.take_commands();
             return self.suspend_exec(client, exec);
@@ -371,7 +367,7 @@ fn watch(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     if call.client.state.transaction.is_some() {
         return Err(CommandError::text("ERR WATCH inside MULTI is not allowed"));
     }
-    // What has changed already makes the transaction fail, whatever else is watched.
+    // If a watched key has already changed, the transaction fails anyway.
     if server.service.watches.changed.contains(&call.client.slot) {
         return call.ok();
     }

@@ -1,4 +1,4 @@
-//! One client: its connection, its protocol state, and what its program keeps for it.
+//! One client: its connection, its protocol state, and the service's own state for it.
 
 use std::sync::Arc;
 
@@ -10,106 +10,108 @@ use crate::resp::Proto;
 use crate::resp::request::{OwnedArgs, Requests};
 use crate::time::Mono;
 
-/// One client. The fields that every command reads come first, so that they share cache lines.
+/// One connected client. The fields that every command reads come first, so that they share cache
+/// lines.
 #[derive(Clone, Debug)]
 #[repr(C)]
 #[allow(clippy::struct_excessive_bools)]
 pub struct Client<S: Service> {
-    /// Its id, larger than those of all that came before.
+    /// The client id, larger than all before it.
     pub id: u64,
-    /// Its connection.
+    /// The connection.
     pub conn: ConnId,
-    /// What it has not read yet.
+    /// The output buffer.
     pub outbox: Outbox,
-    /// What it asked.
+    /// The query buffer.
     pub requests: Requests,
-    /// What is still to be written of its reply, when that is long.
+    /// The rest of a long reply that is written in slices.
     pub long: Option<Box<LongReply>>,
-    /// What it listens to.
+    /// The channels and patterns that it is subscribed to.
     pub subscriptions: Option<Box<Subscriptions>>,
-    /// How it is told of changes to what it caches, if it wants to be.
+    /// CLIENT TRACKING, if it is on.
     pub tracking: Option<Box<Tracking>>,
-    /// When it was last heard of.
+    /// When bytes last arrived from it; for `timeout` and `idle`.
     pub last_heard: Mono,
-    /// Bytes of its last input that its running command came with.
+    /// Bytes of the last input that belong to the running command.
     pub input_bytes: usize,
-    /// Its place among the clients.
+    /// Index among the clients.
     pub slot: u32,
-    /// The command that it called last, by its place in the table.
+    /// The id of its last command in the table.
     pub last_command: Option<u16>,
-    /// Whether it is on its way out.
-    pub standing: Standing,
-    /// The version of the protocol that it speaks.
+    /// Whether the connection is being closed.
+    pub close_state: CloseState,
+    /// The protocol version.
     pub proto: Proto,
-    /// Whether the driver is to be told that its outbox holds bytes.
-    pub sending: Due,
-    /// What of its replies it gets.
+    /// Whether the driver has to be told that the outbox holds bytes.
+    pub sending: Flush,
+    /// CLIENT REPLY: which replies it gets.
     pub replies: ReplyMode,
-    /// Whether it has logged in, or came in when no password was needed.
+    /// Whether it has authenticated, or connected when no password was required.
     pub authenticated: bool,
-    /// Whether it may call every command on all keys and channels: what its user may do, and
-    /// whether it need not log in first, come to that.
+    /// Whether it may call every command on all keys and channels: its user allows everything, and
+    /// it need not authenticate first.
     pub unrestricted: bool,
-    /// Whether its reads leave access times alone.
+    /// CLIENT NO-TOUCH: whether its reads leave access times alone.
     pub no_touch: bool,
-    /// Whether it waits for the end of CLIENT PAUSE.
+    /// Whether its command is held back by CLIENT PAUSE.
     pub paused: bool,
-    /// Whether it waits for the end of something that was begun for it (CONFIG REWRITE).
+    /// Whether it waits for an operation that it has started (CONFIG REWRITE).
     pub waiting: bool,
-    /// Whether it is in the queue of those with more to do.
+    /// Whether it is in the queue of clients with more requests to execute.
     pub pending: bool,
-    /// Whether the driver was told to stop reading from it.
+    /// Whether the driver was told to stop reading from it (back-pressure).
     pub not_reading: bool,
-    /// What only its program keeps for it.
+    /// What the service keeps for it.
     pub state: S::Client,
-    /// The longest its outbox has been.
+    /// The largest size of its outbox so far, in bytes.
     pub outbox_peak: usize,
-    /// Since when its outbox is above the soft limit.
+    /// Since when the outbox has been above the soft output limit.
     pub above_soft_limit_since: Option<Mono>,
-    /// Its address.
+    /// The peer's address.
     pub peer: Endpoint,
-    /// Our address, as it sees it.
+    /// The local address.
     pub local: Endpoint,
-    /// Whose permissions it has. `None`: those of the program itself, which may do everything.
+    /// The user that it is logged in as. `None` is the program itself, which may do everything.
     pub user: Option<Arc<User>>,
-    /// The name that it gave itself.
+    /// CLIENT SETNAME.
     pub name: Vec<u8>,
-    /// The name of its library.
+    /// CLIENT SETINFO LIB-NAME.
     pub lib_name: Vec<u8>,
-    /// The version of its library.
+    /// CLIENT SETINFO LIB-VER.
     pub lib_version: Vec<u8>,
-    /// Whether it stays when memory is short.
+    /// CLIENT NO-EVICT: whether `maxmemory-clients` spares it.
     pub no_evict: bool,
-    /// The command that it waits to carry out.
+    /// The command that is held back and will be executed later.
     pub held: Option<OwnedArgs>,
-    /// Whether it will send no more, and leaves when it has been served.
+    /// Whether the peer has shut down its writing half; the client is closed once it has been
+    /// served.
     pub ended: bool,
     /// When it connected.
     pub created: Mono,
     /// Whether it is in MONITOR.
     pub monitor: bool,
-    /// Bytes that the arguments of the running command take.
+    /// Bytes that the arguments of the running command occupy.
     pub argv_bytes: usize,
-    /// How much of its memory is in the sum of all clients, if that is counted.
+    /// Its share of the total of client memory, if that is counted.
     pub counted_memory: usize,
 }
 
-/// What a program keeps for a client besides what the front does. What every command reads belongs
-/// at the beginning of the type.
+/// What a service keeps for a client besides what the front does. Fields that every command reads
+/// belong at the start of the type.
 pub trait ClientState: Clone + core::fmt::Debug + Default + Send + Sync {
-    /// Whether its command waits for something, and its next one has to wait with it.
+    /// Whether its command is blocked, so that the next one has to wait.
     #[inline]
     fn is_blocked(&self) -> bool {
         false
     }
 
-    /// Whether its command was blocked before and is carried out again.
+    /// Whether its command was blocked before and is being executed again.
     #[inline]
     fn is_resumed(&self) -> bool {
         false
     }
 
-    /// What kind of peer it is.
+    /// Which kind of peer it is.
     #[inline]
     fn kind(&self) -> ClientKind {
         ClientKind::Normal
@@ -126,7 +128,7 @@ pub trait ClientState: Clone + core::fmt::Debug + Default + Send + Sync {
         None
     }
 
-    /// Bytes that it takes: what is queued, and what it keeps of keys.
+    /// Bytes of memory: queued commands, and what refers to keys.
     fn memory(&self) -> usize {
         self.queued().map_or(0, |(_, bytes)| bytes)
     }
@@ -139,42 +141,42 @@ pub trait ClientState: Clone + core::fmt::Debug + Default + Send + Sync {
 
 impl ClientState for () {}
 
-/// What kind of peer a client is.
+/// Which kind of peer a client is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientKind {
-    /// A client like others.
+    /// An ordinary client.
     Normal,
-    /// A replica, which is sent a stream of commands.
+    /// A replica, which is sent the replication stream.
     Replica,
-    /// The primary, whose stream of commands is carried out.
+    /// The primary, whose replication stream is executed.
     Primary,
-    /// Another node of the cluster, which brings slots.
+    /// Another node of the cluster, from which slots are imported.
     Source,
 }
 
-/// Whether a client is on its way out.
+/// Whether a client is being closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum CloseState {
     /// The client is served.
     Open,
-    /// It will be closed when the command at hand is done and its reply has been sent.
+    /// It will be closed once the current command is done and its reply sent.
+    AfterReply,
+    /// The connection is being closed; no more input is read.
     Closing,
-    /// Its connection is being closed; what it sends is not read.
-    Leaving,
 }
 
-/// Whether a driver is to be told that a client's outbox holds bytes.
+/// Whether the driver has to be told that a client's outbox holds bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Due {
-    /// It knows, or there are none.
+pub enum Flush {
+    /// No: it knows, or the outbox is empty.
     No,
-    /// Pushed messages are queued that may wait for the next turn (`Output::SendSoon`).
+    /// Only push messages, which may wait for the next event-loop iteration (`Output::SendSoon`).
     Soon,
-    /// There is something that the client waits for.
+    /// Yes: the client waits for them.
     Now,
 }
 
-/// What of its replies a client gets.
+/// CLIENT REPLY: which replies a client gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum ReplyMode {
     /// All.
@@ -189,12 +191,12 @@ pub enum ReplyMode {
 }
 
 impl<S: Service> Client<S> {
-    /// Bytes that a client takes by itself: a fixed figure, so that a server tells the same on
-    /// every platform.
+    /// Bytes of a client without its buffers: a fixed figure, so that the server reports the same
+    /// on every platform.
     const SIZE: usize = 640;
 
-    /// Bytes that a name takes that the client is known under: a channel, a prefix, a key. A fixed
-    /// figure as well.
+    /// Bytes of each reference to the client under a channel, a prefix or a key. A fixed figure as
+    /// well.
     pub const NAME_SIZE: usize = 64;
 
     /// A client that has just connected.
@@ -203,7 +205,7 @@ impl<S: Service> Client<S> {
             id,
             conn,
             slot: 0,
-            standing: Standing::Open,
+            close_state: CloseState::Open,
             peer,
             local,
             requests: Requests::default(),
@@ -225,7 +227,7 @@ impl<S: Service> Client<S> {
             pending: false,
             ended: false,
             not_reading: false,
-            sending: Due::No,
+            sending: Flush::No,
             created: now,
             last_heard: now,
             last_command: None,
@@ -241,8 +243,8 @@ impl<S: Service> Client<S> {
         }
     }
 
-    /// Gives it the rights of the program itself, as the primary has them.
-    pub fn trust(&mut self) {
+    /// Gives the client the permissions of the program itself, as the primary has them.
+    pub fn grant_everything(&mut self) {
         self.user = None;
         self.authenticated = true;
         self.unrestricted = true;
@@ -274,7 +276,7 @@ impl<S: Service> Client<S> {
         self.state.kind() == ClientKind::Primary
     }
 
-    /// Bytes that wait for it.
+    /// Bytes in its output buffers.
     pub fn unsent(&self) -> usize {
         self.outbox.len() + self.long.as_ref().map_or(0, |long| long.behind())
     }
@@ -282,14 +284,14 @@ impl<S: Service> Client<S> {
     /// Whether the reply to the running command is dropped.
     #[inline]
     pub fn is_muted(&self) -> bool {
-        // Once it is to be closed, nothing is added to what it was told.
-        matches!(self.replies, ReplyMode::Off | ReplyMode::Skip) || self.standing != Standing::Open
+        // While the client is being closed, no more replies are added.
+        matches!(self.replies, ReplyMode::Off | ReplyMode::Skip)
+            || self.close_state != CloseState::Open
     }
 
-    /// Whether it may only change what it listens to, since in version 2 of the protocol it could
-    /// not tell replies from messages.
+    /// Whether only (un)subscribe commands are allowed: RESP2 cannot tell replies from messages.
     #[inline]
-    pub fn only_listens(&self) -> bool {
+    pub fn is_subscribe_only(&self) -> bool {
         self.subscriptions.is_some() && self.proto == Proto::Resp2
     }
 
@@ -301,12 +303,12 @@ impl<S: Service> Client<S> {
         }
     }
 
-    /// Our address as CLIENT LIST shows it.
+    /// The local address as CLIENT LIST shows it.
     pub fn local_address(&self) -> String {
         self.local.to_string()
     }
 
-    /// Brings the sum of what clients take up to date, in which servers do not count.
+    /// Updates the total of client memory, in which replicas and the primary do not count.
     pub(in crate::front) fn count_memory(&mut self, total: &mut u64) {
         let counts = self.state.kind() == ClientKind::Normal;
         let memory = if counts { self.reported_memory() } else { 0 };
@@ -314,13 +316,13 @@ impl<S: Service> Client<S> {
         self.counted_memory = memory;
     }
 
-    /// Memory as CLIENT LIST and `maxmemory-clients` count it: with room for a chunk of replies that
-    /// every client has in Redis, so that the next small reply changes nothing.
+    /// Memory in bytes, as CLIENT LIST and `maxmemory-clients` count it: including the reply buffer
+    /// that every client has in Redis, so that small replies do not change the figure.
     pub fn reported_memory(&self) -> usize {
         self.memory() + Outbox::CHUNK.saturating_sub(self.outbox.capacity())
     }
 
-    /// Memory that it takes, in bytes.
+    /// Memory in bytes.
     pub fn memory(&self) -> usize {
         Self::SIZE
             + self.requests.capacity()

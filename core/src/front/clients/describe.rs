@@ -1,20 +1,20 @@
-//! A client as a line of CLIENT LIST, and the names that fit into such a line.
+//! The line of CLIENT LIST for a client, and which names are allowed in it.
 
-use super::{Client, ClientState, Standing, Tracking};
+use super::{Client, ClientState, CloseState, Tracking};
 use crate::command::CommandError;
 use crate::front::{Front, Service};
 use crate::machine::{Endpoint, Outbox};
 use crate::time::Mono;
 
 /// Bytes of the reply buffer that a client has at least (`rbs`): Redis's `PROTO_REPLY_MIN_BYTES`.
-const LEAST_REPLY_BUFFER: usize = 1024;
+const MIN_REPLY_BUFFER: usize = 1024;
 
-/// Whether a text fits into the lines of CLIENT LIST.
+/// Whether a text has only characters that are allowed in CLIENT LIST.
 pub(crate) fn is_printable(text: &[u8]) -> bool {
     text.iter().all(|c| (b'!'..=b'~').contains(c))
 }
 
-/// Refuses a name that would break the lines of CLIENT LIST.
+/// Refuses a name with characters that would break the lines of CLIENT LIST.
 pub(crate) fn check_name(name: &[u8]) -> Result<(), CommandError> {
     if is_printable(name) {
         Ok(())
@@ -40,7 +40,7 @@ pub(crate) fn describe<S: Service>(client: &Client<S>, now: Option<Mono>) -> Str
         (tracking.is_some(), 't'),
         (tracking.is_some_and(|tracking| tracking.broken), 'R'),
         (tracking.is_some_and(Tracking::is_broadcast), 'B'),
-        (client.standing == Standing::Closing, 'c'),
+        (client.close_state == CloseState::AfterReply, 'c'),
         (matches!(client.peer, Endpoint::Unix(_)), 'U'),
         (client.no_evict, 'e'),
         (client.no_touch, 'T'),
@@ -49,7 +49,7 @@ pub(crate) fn describe<S: Service>(client: &Client<S>, now: Option<Mono>) -> Str
     if flags.is_empty() {
         flags.push('N');
     }
-    // The request that is being carried out counts as waiting.
+    // The request that is being executed counts as pending.
     let queued = client.state.queued();
     let (multi, multi_mem) = queued.map_or((-1, 0), |(len, memory)| (len as i64, memory));
     let [channels, patterns, shards] = client
@@ -80,7 +80,7 @@ pub(crate) fn describe<S: Service>(client: &Client<S>, now: Option<Mono>) -> Str
         now.since(client.last_heard).as_secs(),
         client.state.db(),
         client.argv_bytes,
-        client.outbox.capacity().clamp(LEAST_REPLY_BUFFER, Outbox::CHUNK),
+        client.outbox.capacity().clamp(MIN_REPLY_BUFFER, Outbox::CHUNK),
         client.outbox_peak.min(Outbox::CHUNK),
         client.reported_memory(),
         if output == 0 { "r" } else { "rw" },

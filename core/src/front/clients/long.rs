@@ -1,4 +1,4 @@
-//! What is still to be written to a client whose reply is long.
+//! The rest of a long reply, which is written in slices.
 
 use std::collections::VecDeque;
 
@@ -10,29 +10,29 @@ use crate::resp::reply::{Reply, Scratch};
 use crate::rng::Rng;
 use crate::store::Entry;
 
-/// The rest of a long reply, and all that was said to the client since: messages, and the replies
-/// to the other commands of a transaction, which may be long again.
+/// The rest of a long reply, and all output that was produced since: messages, and the replies to
+/// further commands of a transaction, which may be long again.
 #[derive(Clone, Debug)]
 pub struct LongReply {
     rest: Rest,
     behind: Outbox,
     later: VecDeque<(Rest, Outbox)>,
-    /// Bytes of the reply that have been written, with those that waited when it began.
+    /// Bytes of the reply written so far, and those that were in the outbox before it.
     written: usize,
 }
 
 impl LongReply {
-    /// Bytes that would wait for the client at the least if the reply had been written at once.
+    /// A lower bound of the outbox size, in bytes, if the reply had been written at once.
     pub fn whole(&self) -> usize {
         self.written.saturating_add(self.rest.least())
     }
 
-    /// Bytes of what was said since.
+    /// Bytes of output produced since.
     pub fn behind(&self) -> usize {
         self.behind.len() + self.later.iter().map(|(_, bytes)| bytes.len()).sum::<usize>()
     }
 
-    /// Gives the copies that it holds to `free`.
+    /// Passes the copies of values that it holds to `free`.
     pub fn end(self, mut free: impl FnMut(Entry)) {
         let later = self.later.into_iter().map(|(rest, _)| rest);
         [self.rest].into_iter().chain(later).filter_map(Rest::into_value).for_each(&mut free);
@@ -40,7 +40,7 @@ impl LongReply {
 }
 
 impl<S: Service> Client<S> {
-    /// Where what is said to the client now goes.
+    /// The buffer for new output.
     #[inline]
     pub fn out(&mut self) -> &mut Outbox {
         match &mut self.long {
@@ -52,8 +52,8 @@ impl<S: Service> Client<S> {
         }
     }
 
-    /// The reply that has begun in [`Self::out`] goes on with `rest`.
-    pub fn goes_on(&mut self, rest: Rest) {
+    /// Continues the reply that has begun in [`Self::out`] with `rest`, in slices.
+    pub fn continue_with(&mut self, rest: Rest) {
         match &mut self.long {
             Some(long) => long.later.push_back((rest, Outbox::default())),
             None => {
@@ -67,9 +67,8 @@ impl<S: Service> Client<S> {
         }
     }
 
-    /// Writes the next slice of a long reply. Gives the copy of a value that was written from and
-    /// is not needed any more.
-    pub fn go_on(&mut self, scratch: &mut Scratch, rng: &mut Rng) -> Option<Entry> {
+    /// Writes the next slice of a long reply. Returns the copy of a value that is no longer needed.
+    pub fn write_slice(&mut self, scratch: &mut Scratch, rng: &mut Rng) -> Option<Entry> {
         let mut long = self.long.take()?;
         let before = self.outbox.len();
         let mut reply = Reply::new(&mut self.outbox, scratch, long.rest.proto());

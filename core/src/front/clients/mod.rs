@@ -1,4 +1,4 @@
-//! The connected clients: what is known of each, and how each is found.
+//! The connected clients, and finding them by slot, connection or id.
 
 pub mod client;
 mod describe;
@@ -8,7 +8,7 @@ mod tracking;
 
 use std::collections::BTreeSet;
 
-pub use client::{Client, ClientKind, ClientState, Due, ReplyMode, Standing};
+pub use client::{Client, ClientKind, ClientState, CloseState, Flush, ReplyMode};
 pub(crate) use describe::{check_name, describe, is_printable};
 use hashbrown::HashTable;
 pub use long::LongReply;
@@ -19,7 +19,7 @@ pub use tracking::{Tracking, TrackingMode};
 use crate::front::Service;
 use crate::machine::ConnId;
 
-/// All clients. Each is found in constant time by its connection, and in order by its id.
+/// All clients. They are found in constant time by connection, and in order by id.
 #[derive(Clone, Debug)]
 pub struct Clients<S: Service> {
     slots: Vec<Option<Box<Client<S>>>>,
@@ -27,7 +27,7 @@ pub struct Clients<S: Service> {
     by_conn: HashTable<(ConnId, u32)>,
     /// Ids with slots.
     by_id: BTreeSet<(u64, u64)>,
-    /// Those that are counted: not on their way out.
+    /// Number of clients that are not being closed.
     connected: usize,
     last_id: u64,
 }
@@ -57,7 +57,7 @@ impl<S: Service> Clients<S> {
         self.connected
     }
 
-    /// Adds a client and tells it its slot.
+    /// Adds a client and assigns its slot.
     pub fn add(&mut self, mut client: Box<Client<S>>) {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
@@ -66,7 +66,7 @@ impl<S: Service> Clients<S> {
         client.slot = slot;
         self.by_conn.insert_unique(hash(client.conn), (client.conn, slot), |(c, _)| hash(*c));
         self.by_id.insert((client.id, slot.into()));
-        if client.standing != Standing::Leaving {
+        if client.close_state != CloseState::Closing {
             self.connected += 1;
         }
         self.slots[slot as usize] = Some(client);
@@ -90,14 +90,14 @@ impl<S: Service> Clients<S> {
         self.slots.get_mut(slot as usize)?.as_deref_mut()
     }
 
-    /// Takes a client out while it is at work, so that it and the others can be used side by side.
-    /// [`Clients::put`] brings it back.
+    /// Takes a client out of its slot while it is served, so that it and the others can be borrowed
+    /// side by side. [`Clients::put`] brings it back.
     #[inline]
     pub fn take(&mut self, slot: u32) -> Option<Box<Client<S>>> {
         self.slots.get_mut(slot as usize)?.take()
     }
 
-    /// Brings back a client that was taken out.
+    /// Puts back a client that was taken out.
     #[inline]
     pub fn put(&mut self, client: Box<Client<S>>) {
         if let Some(slot) = self.slots.get_mut(client.slot as usize) {
@@ -105,22 +105,22 @@ impl<S: Service> Clients<S> {
         }
     }
 
-    /// Forgets a client that was taken out.
+    /// Removes a client that was taken out.
     pub fn forget(&mut self, client: &Client<S>) {
         if let Ok(entry) = self.by_conn.find_entry(hash(client.conn), |(c, _)| *c == client.conn) {
             entry.remove();
             self.by_id.remove(&(client.id, client.slot.into()));
             self.free.push(client.slot);
-            if client.standing != Standing::Leaving {
+            if client.close_state != CloseState::Closing {
                 self.connected -= 1;
             }
         }
     }
 
-    /// Marks a client as on its way out; it is not counted any more.
-    pub fn leaving(&mut self, client: &mut Client<S>) {
-        if client.standing != Standing::Leaving {
-            client.standing = Standing::Leaving;
+    /// Marks a client as being closed, and no longer counts it.
+    pub fn mark_closing(&mut self, client: &mut Client<S>) {
+        if client.close_state != CloseState::Closing {
+            client.close_state = CloseState::Closing;
             self.connected -= 1;
         }
     }
@@ -140,7 +140,7 @@ impl<S: Service> Clients<S> {
         self.by_id.iter().filter_map(|&(_, slot)| self.get(slot as u32))
     }
 
-    /// All clients by id, with one that is taken out.
+    /// All clients by id, including one that is taken out.
     pub fn iter_with<'c>(&'c self, taken: &'c Client<S>) -> impl Iterator<Item = &'c Client<S>> {
         self.by_id.iter().filter_map(move |&(_, slot)| match slot as u32 {
             slot if slot == taken.slot => Some(taken),
@@ -149,7 +149,7 @@ impl<S: Service> Clients<S> {
     }
 }
 
-/// Connections are numbered by the driver, one after the other.
+/// Connection ids are consecutive, so a multiplicative hash spreads them well.
 #[inline]
 fn hash(conn: ConnId) -> u64 {
     conn.0.wrapping_mul(0x9e37_79b9_7f4a_7c15)

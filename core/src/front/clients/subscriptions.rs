@@ -1,8 +1,8 @@
-//! What a client listens to.
+//! The subscriptions of one client.
 
 use std::collections::BTreeSet;
 
-/// What one may listen to.
+/// What a client can subscribe to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ChannelKind {
     /// Channels by name.
@@ -13,7 +13,7 @@ pub(crate) enum ChannelKind {
     Shard,
 }
 
-/// What one client listens to.
+/// The subscriptions of one client.
 #[derive(Clone, Debug, Default)]
 pub struct Subscriptions {
     channels: BTreeSet<Box<[u8]>>,
@@ -22,17 +22,17 @@ pub struct Subscriptions {
 }
 
 impl Subscriptions {
-    /// How many channels.
+    /// Number of channels.
     pub fn channels(&self) -> usize {
         self.channels.len()
     }
 
-    /// How many patterns.
+    /// Number of patterns.
     pub fn patterns(&self) -> usize {
         self.patterns.len()
     }
 
-    /// How many shard channels.
+    /// Number of shard channels.
     pub fn shards(&self) -> usize {
         self.shards.len()
     }
@@ -43,7 +43,7 @@ impl Subscriptions {
         patterns.chain(self.channels.iter().chain(&self.shards).map(|name| (&name[..], false)))
     }
 
-    /// How many names of any kind.
+    /// Number of subscriptions of all kinds.
     pub fn len(&self) -> usize {
         self.channels.len() + self.patterns.len() + self.shards.len()
     }
@@ -57,7 +57,7 @@ impl Subscriptions {
         }
     }
 
-    /// The count that a reply to a subscription gives.
+    /// The count in the reply to a (un)subscribe command.
     pub(in crate::front) fn count(&self, kind: ChannelKind) -> usize {
         match kind {
             ChannelKind::Channel | ChannelKind::Pattern => {
@@ -67,7 +67,7 @@ impl Subscriptions {
         }
     }
 
-    /// Whether it listens to nothing.
+    /// Whether there are no subscriptions.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

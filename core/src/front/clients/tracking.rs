@@ -1,48 +1,48 @@
-//! How the server tells one client of changes to what it caches (CLIENT TRACKING).
+//! The CLIENT TRACKING state of one client.
 
 use crate::sorted::SortedSet;
 
-/// The state of CLIENT TRACKING of one client that has it on.
+/// The CLIENT TRACKING state of a client that has it on.
 #[derive(Clone, Debug, Default)]
 pub struct Tracking {
-    /// Which keys it is told of.
+    /// Which keys it gets invalidations for.
     pub mode: TrackingMode,
     /// Whether changes that the client makes itself are left out (`NOLOOP`).
     pub noloop: bool,
-    /// Whether CLIENT CACHING has made an exception for the next command.
+    /// Whether CLIENT CACHING applies to the next command.
     pub caching: bool,
-    /// The id of the client that gets the invalidations in its place (`REDIRECT`).
+    /// The id of the client that receives its invalidations (`REDIRECT`).
     pub redirect: Option<u64>,
-    /// Whether that client was gone when it was to get one.
+    /// Whether that client was found to be gone when an invalidation was due.
     pub broken: bool,
 }
 
-/// Which keys a tracking client is told of.
+/// Which keys a tracking client gets invalidations for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum TrackingMode {
-    /// Those that it has read.
+    /// Keys that it has read.
     #[default]
     Default,
-    /// Those that it has read with a command behind CLIENT CACHING YES.
+    /// Keys that it has read with a command after CLIENT CACHING YES.
     OptIn,
-    /// Those that it has read, but for commands behind CLIENT CACHING NO.
+    /// Keys that it has read, except with a command after CLIENT CACHING NO.
     OptOut,
-    /// All whose names begin with one of these prefixes.
+    /// All keys with one of these prefixes (`BCAST`).
     Broadcast(SortedSet<Box<[u8]>>),
 }
 
 impl Tracking {
-    /// Whether invalidations are told by prefix, and reads are not remembered.
+    /// Whether invalidations are sent by prefix, and reads are not remembered.
     pub fn is_broadcast(&self) -> bool {
         matches!(self.mode, TrackingMode::Broadcast(_))
     }
 
-    /// The id of the client that gets the invalidations, 0 for the client itself.
+    /// The id of the client that receives the invalidations, 0 for the client itself.
     pub fn redirection(&self) -> i64 {
         self.redirect.unwrap_or_default() as i64
     }
 
-    /// How many prefixes it is told of.
+    /// Number of prefixes.
     pub fn prefixes(&self) -> usize {
         match &self.mode {
             TrackingMode::Broadcast(prefixes) => prefixes.len(),
@@ -50,7 +50,7 @@ impl Tracking {
         }
     }
 
-    /// Whether the keys that the running command reads are to be remembered.
+    /// Whether the keys that the running command reads are remembered.
     pub(in crate::front) fn remembers(&self) -> bool {
         match self.mode {
             TrackingMode::Default => true,

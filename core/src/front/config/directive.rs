@@ -1,8 +1,8 @@
-//! One directive, and the table of those that a program has.
+//! Directives, and the table of a program's directives.
 
 use crate::command::secrets::is_secret_directive;
 
-/// A directive.
+/// One configuration directive.
 #[derive(Debug)]
 pub struct Directive {
     /// Its name.
@@ -16,35 +16,35 @@ pub struct Directive {
     flags: u8,
 }
 
-/// What a directive's value may be.
+/// The kinds of values, with their bounds.
 #[derive(Debug, Clone, Copy)]
 pub enum Kind {
     /// `yes` or `no`.
     Bool,
     /// Any text.
     Text,
-    /// Text that this function does not refuse.
+    /// Text that this function accepts.
     TextIf(fn(&[u8]) -> Result<(), &'static str>),
     /// One of these words.
     Choice(&'static [&'static str]),
     /// Several of these words.
     Choices(&'static [&'static str]),
-    /// A number from the first to the second.
+    /// A number between these bounds, inclusive.
     Number(i64, i64, Unit),
     /// A directory, which becomes the working directory.
     Dir,
-    /// Four words for each class of client.
+    /// `client-output-buffer-limit`: four words for each class of clients.
     OutputLimits,
-    /// Addresses.
+    /// `bind`: addresses.
     Bind,
-    /// Numbers from 0 to 100.
+    /// `latency-tracking-info-percentiles`: numbers from 0 to 100.
     Percentiles,
-    /// A form of its own.
+    /// A value with its own parser and writer.
     Custom(&'static Form),
 }
 
-/// The words of a [`Kind::Choice`], from those of the type that the setting has, so that both are
-/// one list.
+/// The words of a [`Kind::Choice`], taken from the table that maps them to the setting's type, so
+/// that there is only one list.
 pub const fn words<const N: usize, T: Copy>(all: &[(&'static str, T); N]) -> [&'static str; N] {
     let mut words = [""; N];
     let mut at = 0;
@@ -55,25 +55,25 @@ pub const fn words<const N: usize, T: Copy>(all: &[(&'static str, T); N]) -> [&'
     words
 }
 
-/// How a value of an unusual form is read and written.
+/// How a value in an unusual form is parsed and written.
 #[derive(Debug)]
 pub struct Form {
-    /// Reads words into the text in which the value is kept.
+    /// Parses words into the text in which the value is stored.
     pub read: ReadForm,
-    /// Writes the lines of a file that say `value`. `forced` is whether the value is not the
-    /// default.
+    /// Writes the lines of a configuration file for `value`. `forced` says whether the value
+    /// differs from the default.
     pub write: fn(value: &[u8], forced: bool) -> FormLines,
 }
 
 /// Reads the words of a value; the error says what is wrong with them.
 pub type ReadForm = fn(words: &[&[u8]]) -> Result<Vec<u8>, String>;
 
-/// The lines of a file that give a directive its value.
+/// The lines of a configuration file for one directive.
 #[derive(Debug)]
 pub struct FormLines {
-    /// The lines, each from behind the directive's name.
+    /// The lines, without the directive's name.
     pub lines: Vec<String>,
-    /// Whether they must be in the file; otherwise they replace lines that are.
+    /// Whether they must be in the file; otherwise they only replace existing lines.
     pub forced: bool,
 }
 
@@ -96,7 +96,7 @@ impl Directive {
         self.flags & flags::IMMUTABLE != 0
     }
 
-    /// Whether only an exact name finds it.
+    /// Whether patterns do not match it; only its exact name does.
     pub fn is_hidden(&self) -> bool {
         self.flags & flags::HIDDEN != 0
     }
@@ -106,7 +106,7 @@ impl Directive {
         is_secret_directive(self.name.as_bytes())
     }
 
-    /// Whether `enable-protected-configs` guards it.
+    /// Whether it is guarded by `enable-protected-configs`.
     pub fn is_protected(&self) -> bool {
         self.flags & flags::PROTECTED != 0
     }
@@ -116,7 +116,7 @@ impl Directive {
         self.flags & flags::MULTI != 0
     }
 
-    /// Whether its first line in a file replaces the default and the others add to it.
+    /// Whether its first line in a file replaces the default and further lines add to it.
     pub fn adds(&self) -> bool {
         self.flags & flags::ADDS != 0
     }
@@ -127,8 +127,7 @@ impl Directive {
     }
 }
 
-/// A directive: its name, its older name or an empty one, what its value may be, its default, and
-/// bits of [`flags`].
+/// Defines a directive: name, older name or empty, kind of value, default, and bits of [`flags`].
 pub const fn directive(
     name: &'static str,
     alias: &'static str,
@@ -139,15 +138,15 @@ pub const fn directive(
     Directive { name, alias, kind, default, flags }
 }
 
-/// What holds for a directive.
+/// Properties of directives, as bits.
 pub mod flags {
     /// Nothing unusual.
     pub const NONE: u8 = 0;
     /// It can be set only when the program starts.
     pub const IMMUTABLE: u8 = 1;
-    /// Only an exact name finds it.
+    /// Patterns do not match it; only its exact name does.
     pub const HIDDEN: u8 = 2;
-    /// `enable-protected-configs` guards it.
+    /// It is guarded by `enable-protected-configs`.
     pub const PROTECTED: u8 = 8;
     /// It takes several words.
     pub const MULTI: u8 = 16;
@@ -164,13 +163,12 @@ pub struct Directives {
 }
 
 impl Directives {
-    /// The table that these groups make. Where two have a directive of one name, that of the later
-    /// group counts.
+    /// A table of these groups. Where two groups define the same name, the later one wins.
     pub fn new(groups: &[&'static [Directive]]) -> Self {
         Self { all: Vec::new() }.with(groups)
     }
 
-    /// This table with more directives, which count where the name is known.
+    /// This table with more directives, which win where the name is already defined.
     #[must_use]
     pub fn with(&self, groups: &[&'static [Directive]]) -> Self {
         let mut all = self.all.clone();
@@ -188,7 +186,7 @@ impl Directives {
         &self.all
     }
 
-    /// The place in [`Directives::all`] of a name or an alias, in any case.
+    /// The index in [`Directives::all`] of a name or an alias, ignoring case.
     pub fn place(&self, name: &[u8]) -> Option<usize> {
         let name = core::str::from_utf8(name).ok()?.to_ascii_lowercase();
         self.all
@@ -197,7 +195,7 @@ impl Directives {
             .or_else(|| self.all.iter().position(|d| !d.alias.is_empty() && d.alias == name))
     }
 
-    /// The directive of a name or an alias, in any case.
+    /// The directive with this name or alias, ignoring case.
     pub fn find(&self, name: &[u8]) -> Option<&'static Directive> {
         self.all.get(self.place(name)?).copied()
     }

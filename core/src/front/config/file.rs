@@ -1,4 +1,4 @@
-//! Reading configuration files and command-line arguments as Redis reads them.
+//! Parsing configuration files and command-line arguments as Redis does.
 
 use core::fmt;
 
@@ -8,18 +8,18 @@ use crate::acl::{Env, RuleError};
 use crate::front::VERSION;
 use crate::resp::quote::split_args;
 
-/// How deep files may include each other.
+/// How deeply files may include each other.
 const MAX_DEPTH: usize = 16;
 
-/// Gives the text of a file that a configuration includes. A path with `*`, `?` or `[` is a
-/// pattern: the files that it finds follow each other in the order of their names, and none is no
-/// error. The error is the operating system's word for what is wrong.
+/// Returns the text of an included file. A path with `*`, `?` or `[` is a glob pattern: matching
+/// files are concatenated in the order of their names, and no match is no error. The error is the
+/// operating system's message.
 pub type Loader<'l> = &'l mut dyn FnMut(&str) -> Result<Vec<u8>, String>;
 
 /// Why a configuration was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfigError {
-    /// A line is wrong.
+    /// A line is invalid.
     Line {
         /// Its number, from 1.
         number: usize,
@@ -28,7 +28,7 @@ pub enum ConfigError {
         /// What is wrong with it.
         message: String,
     },
-    /// The lines do not go together.
+    /// The directives contradict each other.
     Whole(String),
     /// A file cannot be read.
     Unreadable {
@@ -40,7 +40,7 @@ pub enum ConfigError {
 }
 
 impl fmt::Display for ConfigError {
-    /// What Redis prints before it gives up.
+    /// The message that Redis prints before it exits.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ConfigError::Unreadable { path, message } => {
@@ -61,8 +61,8 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 impl<C: Schema> Config<C> {
-    /// Reads a configuration out of the text of a file and the arguments that follow it on the
-    /// command line (`["--port", "6380"]`), which count as lines at its end.
+    /// Parses the text of a configuration file, and the command-line arguments after it
+    /// (`["--port", "6380"]`), which count as further lines.
     pub fn parse(
         text: &[u8],
         arguments: &[String],
@@ -84,7 +84,8 @@ impl<C: Schema> Config<C> {
 struct Reader<'r, C: Schema> {
     config: &'r mut Config<C>,
     loader: Loader<'r>,
-    /// For which directives that add (`save`) a line was seen: the first one replaces the default.
+    /// Which additive directives (`save`) have been seen: the first line of each replaces the
+    /// default.
     added: Vec<bool>,
 }
 
@@ -154,7 +155,7 @@ impl<C: Schema> Reader<'_, C> {
             let name = String::from_utf8_lossy(name);
             return Err(format!("Error in user declaration '{name}': {}", RuleError::Duplicate));
         }
-        // Nothing is checked here that depends on which channels new users may use.
+        // Nothing that is checked here depends on `acl-pubsub-default`.
         let env = Env { commands: C::commands(), all_channels: false };
         self.config.users.push(Declaration::read(name, rules, env)?);
         Ok(())
@@ -177,8 +178,8 @@ impl<C: Schema> Reader<'_, C> {
     }
 }
 
-/// Turns arguments into lines: a name behind two dashes begins one, and what follows a name is its
-/// value even if it begins with dashes.
+/// Turns arguments into lines: `--name` starts a line, and the argument after it is its value even
+/// if it starts with dashes.
 fn arguments_as_lines<C: Schema>(arguments: &[String]) -> String {
     let mut out = String::new();
     let mut name_expected = true;
@@ -193,7 +194,7 @@ fn arguments_as_lines<C: Schema>(arguments: &[String]) -> String {
                 if adds && next_is_name {
                     out.push_str(" \"\"");
                 } else {
-                    // `"--port 6380"` in one argument holds its value already.
+                    // In `"--port 6380"` the argument already contains the value.
                     name_expected = name.trim().contains(' ');
                 }
             }
@@ -207,7 +208,7 @@ fn arguments_as_lines<C: Schema>(arguments: &[String]) -> String {
     out
 }
 
-/// A word in double quotes, with escapes for what cannot stand in a line.
+/// A word in double quotes, with special characters escaped.
 pub(crate) fn quoted(word: &[u8]) -> String {
     let mut out = String::from("\"");
     for &c in word {

@@ -1,16 +1,17 @@
 //! Configuration: directives with their values, read from files and arguments as Redis reads them,
 //! changed by CONFIG SET and written back by CONFIG REWRITE.
 //!
-//! This is the mechanism. What a program can be told is its [`Schema`]: a table of [`Directive`]s,
-//! its typed `Settings`, and *state lines*, which have a key and may stand in a file many times
-//! (`sentinel monitor <name> …`). Lines about users (`user <name> …`) are kept for those who know what
-//! they mean ([`acl`](crate::acl)).
+//! This is the mechanism. The directives of a program are defined by its [`Schema`]: a table of
+//! [`Directive`]s, its typed `Settings`, and *state lines*, which have a key and may occur in a
+//! file many times (`sentinel monitor <name> …`). `user <name> …` lines are kept for
+//! [`acl`](crate::acl) to interpret.
 //!
-//! * [`directive`]: one directive, and a table of them; [`shared`]: the directives of every program
+//! * [`directive`]: directives, and tables of them; [`shared`]: the directives of every program
 //!   that serves clients, and [`FrontSettings`], their typed values;
-//! * [`value`]: words into the one form in which a value is kept: the text that CONFIG GET shows;
+//! * [`value`]: parsing words into the one form in which a value is stored: the text that CONFIG
+//!   GET shows;
 //! * [`file`](mod@file): reading files and arguments; [`rewrite`]: writing a file back;
-//! * `change`: changes that take time. CONFIG itself is next door, in `config_commands`.
+//! * `change`: changes that complete asynchronously. The CONFIG command is in `config_commands`.
 
 mod change;
 pub mod directive;
@@ -30,11 +31,12 @@ pub use directive::{Directive, Directives, Form, FormLines, Kind, Unit};
 pub use file::ConfigError;
 pub use shared::{FRONT_DIRECTIVES, FrontSettings, OutputLimit, Permission, ShutdownOptions};
 
-/// What a program can be told by its configuration.
+/// The configuration of a program: its directives, and how they become typed settings.
 pub trait Schema: Clone + Debug + Send + Sync + Sized + 'static {
-    /// The values that only this program uses, typed.
+    /// The typed values of the directives that only this program has.
     type Settings: Clone + Debug + Send + Sync;
-    /// What stands beside the directives: what state lines say, and switches that no line sets.
+    /// Configuration besides the directives: the contents of state lines, and switches that no line
+    /// sets.
     type State: Clone + Debug + Default + Send + Sync;
 
     /// Directives of older versions that are read and ignored.
@@ -49,12 +51,12 @@ pub trait Schema: Clone + Debug + Send + Sync + Sized + 'static {
     /// The commands of the program.
     fn commands() -> &'static dyn Catalog;
 
-    /// Whether the program has a command of this name, in lower case.
+    /// Whether the program has a command with this name, given in lower case.
     fn is_command(name: &str) -> bool {
         Self::commands().find(name.as_bytes()).is_some_and(|command| !command.is_subcommand)
     }
 
-    /// Reads a line that is no directive of the table. `name` is its first word in lower case.
+    /// Parses a line whose first word, `name` in lower case, is not a directive of the table.
     fn read_line(
         _config: &mut Config<Self>,
         _name: &str,
@@ -63,29 +65,30 @@ pub trait Schema: Clone + Debug + Send + Sync + Sized + 'static {
         Err("Bad directive or wrong number of arguments".into())
     }
 
-    /// What is wrong with the configuration as a whole.
+    /// Checks the configuration as a whole; the error says what is wrong.
     fn check(_config: &Config<Self>) -> Result<(), String> {
         Ok(())
     }
 
-    /// Whether CONFIG REWRITE writes a directive that this program has. Lines of others go.
+    /// Whether CONFIG REWRITE writes this directive. Lines of others are removed.
     fn is_written(_name: &str) -> bool {
         true
     }
 
-    /// The key of a state line, by which CONFIG REWRITE finds the lines to replace: its first word,
-    /// or its first two. `None` if the line is none. Lines of one key are replaced in their order.
+    /// The key by which CONFIG REWRITE finds the lines to replace: a state line's first word, or
+    /// its first two. `None` if this is not a state line. Lines of the same key are replaced in
+    /// order.
     fn state_key(_words: &[Vec<u8>]) -> Option<String> {
         None
     }
 
-    /// All state lines as they are to stand in the file, each with its key.
+    /// All state lines for the file, each with its key.
     fn state_lines(_config: &Config<Self>) -> Vec<(String, String)> {
         Vec::new()
     }
 }
 
-/// The configuration of a program.
+/// A program's configuration.
 #[derive(Clone, Debug)]
 pub struct Config<C: Schema> {
     values: Values<C>,
@@ -93,23 +96,23 @@ pub struct Config<C: Schema> {
     settings: C::Settings,
     renames: Vec<(String, String)>,
     users: Vec<Declaration>,
-    /// The file that it was read from, as an absolute path.
+    /// The absolute path of the file that it was read from.
     pub file: Option<String>,
 }
 
 /// The values of all directives, from which the typed settings are made.
 #[derive(Clone, Debug)]
 pub struct Values<C: Schema> {
-    /// One for each directive, in the order of the table.
+    /// One text per directive, in the order of the table.
     texts: Vec<Vec<u8>>,
-    /// Which of them were given in a file or as an argument.
+    /// Which of them were set by a file or an argument.
     given: Vec<bool>,
-    /// What stands beside the directives.
+    /// Configuration besides the directives.
     pub state: C::State,
 }
 
 impl<C: Schema> Values<C> {
-    /// A directive's value, in the form that CONFIG GET shows.
+    /// The value of a directive, in the form that CONFIG GET shows.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         let place = C::directives().place(name.as_bytes());
         debug_assert!(place.is_some(), "no directive is called {name}");
@@ -135,7 +138,7 @@ impl<C: Schema> Values<C> {
         self.get(name).filter(|text| !text.is_empty()).map(<[u8]>::to_vec)
     }
 
-    /// A value that is one of these words, as what the word means.
+    /// A value that is one of these words, converted to what the word stands for.
     pub fn word<T: Copy + Default>(&self, name: &str, words: &[(&str, T)]) -> T {
         let text = self.get(name).unwrap_or_default();
         let found = words.iter().find(|(word, _)| word.as_bytes() == text);
@@ -147,7 +150,7 @@ impl<C: Schema> Values<C> {
         self.get(name) == Some(b"yes")
     }
 
-    /// A value as a number, negative if it is a percentage; 0 if it is none.
+    /// A value as a number, negative if it is a percentage; 0 if it cannot be parsed.
     pub fn number(&self, name: &str) -> i64 {
         let text = self.text(name);
         match text.strip_suffix('%') {
@@ -156,7 +159,7 @@ impl<C: Schema> Values<C> {
         }
     }
 
-    /// A value as a number of bytes or things; 0 if it is none.
+    /// A value as a number of bytes or items; 0 if it cannot be parsed.
     pub fn size(&self, name: &str) -> u64 {
         u64::try_from(self.number(name)).unwrap_or_default()
     }
@@ -182,7 +185,7 @@ impl<C: Schema> Default for Config<C> {
 }
 
 impl<C: Schema> Config<C> {
-    /// The typed values of the directives that every program has which serves clients.
+    /// The typed values of the directives that all programs share.
     #[inline]
     pub fn front(&self) -> &FrontSettings {
         &self.front
@@ -194,18 +197,18 @@ impl<C: Schema> Config<C> {
         &self.settings
     }
 
-    /// What stands beside the directives.
+    /// Configuration besides the directives.
     pub fn state(&self) -> &C::State {
         &self.values.state
     }
 
-    /// Changes what stands beside the directives.
+    /// Changes the configuration besides the directives.
     pub fn change_state(&mut self, change: impl FnOnce(&mut C::State)) {
         change(&mut self.values.state);
         self.changed();
     }
 
-    /// A directive's value, in the form that CONFIG GET shows.
+    /// The value of a directive, in the form that CONFIG GET shows.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         self.values.get(name)
     }
@@ -220,7 +223,7 @@ impl<C: Schema> Config<C> {
         Ok(())
     }
 
-    /// Gives a directive a value that the program itself has found.
+    /// Sets a directive to a value that the program has determined itself.
     pub(crate) fn replace(&mut self, name: &str, value: Vec<u8>) {
         if let Some(place) = C::directives().place(name.as_bytes()) {
             self.put(place, value);
@@ -228,19 +231,19 @@ impl<C: Schema> Config<C> {
         }
     }
 
-    /// Commands that were given other names: the old one and the new one, which is empty if the
-    /// command was taken away.
+    /// `rename-command` lines: the old name and the new one, which is empty if the command was
+    /// removed.
     pub fn renames(&self) -> &[(String, String)] {
         &self.renames
     }
 
-    /// The lines about users.
+    /// The `user` lines.
     pub fn users(&self) -> &[Declaration] {
         &self.users
     }
 
-    /// What a person should be told of directives that are known but have no effect yet: one line
-    /// for each that was given a value other than its default.
+    /// Warnings about directives that are accepted but have no effect yet: one line for each that
+    /// has a value other than its default.
     pub fn warnings(&self) -> Vec<String> {
         let all = C::directives().all().iter().enumerate();
         all.filter(|(place, d)| {
@@ -252,18 +255,18 @@ impl<C: Schema> Config<C> {
         .collect()
     }
 
-    /// The value of the directive at this place.
+    /// The value of the directive at this index.
     pub(in crate::front) fn value(&self, place: usize) -> Option<&[u8]> {
         self.values.at(place)
     }
 
-    /// Gives the directive at this place a value; [`Config::changed`] has to follow.
+    /// Sets the directive at this index; [`Config::changed`] must be called afterwards.
     pub(in crate::front) fn put(&mut self, place: usize, text: Vec<u8>) {
         self.values.texts[place] = text;
         self.values.given[place] = true;
     }
 
-    /// This configuration without what a change from `old` to `new` has changed in it.
+    /// This configuration with the change from `old` to `new` undone.
     pub(in crate::front) fn without(&self, old: &Self, new: &Self) -> Self {
         let mut config = self.clone();
         for at in 0..C::directives().all().len() {
@@ -276,7 +279,7 @@ impl<C: Schema> Config<C> {
         config
     }
 
-    /// Brings the typed values up to date.
+    /// Recomputes the typed values.
     pub(in crate::front) fn changed(&mut self) {
         self.front = FrontSettings::of(&self.values);
         self.settings = C::settings(&self.values);

@@ -1,4 +1,4 @@
-//! The directives that every program has which serves clients, and their typed values.
+//! The directives of every program that serves clients, and their typed values.
 
 use super::directive::flags::{HIDDEN, IMMUTABLE, MULTI, NO_EFFECT, NONE, PROTECTED};
 use super::directive::{Directive, Kind, Unit, directive, words};
@@ -6,7 +6,7 @@ use super::value::CLIENT_CLASSES;
 use super::{Schema, Values};
 use crate::machine::LogLevel;
 
-/// The typed values of [`FRONT_DIRECTIVES`]. A field has the name of its directive.
+/// The typed values of [`FRONT_DIRECTIVES`]. Each field has the name of its directive.
 #[derive(Clone, Debug, Default)]
 #[allow(missing_docs)]
 pub struct FrontSettings {
@@ -41,10 +41,11 @@ pub struct FrontSettings {
     /// For normal clients, replicas and subscribers.
     pub client_output_buffer_limit: [OutputLimit; 3],
     pub slowlog_log_slower_than: i64,
-    /// Milliseconds after which a command is told of; 0 for never.
+    /// The duration of a command in milliseconds that the watchdog reports; 0 turns it off.
     pub watchdog_period: u64,
     pub slowlog_max_len: usize,
-    /// Milliseconds from which on an event is a spike; 0 for none.
+    /// The duration of an event in milliseconds that counts as a latency spike; 0 turns monitoring
+    /// off.
     pub latency_monitor_threshold: u64,
     pub latency_tracking: bool,
     pub latency_tracking_info_percentiles: Vec<f64>,
@@ -54,14 +55,15 @@ pub struct FrontSettings {
     pub proto_max_bulk_len: u64,
 }
 
-/// How much may wait for a slow reader.
+/// `client-output-buffer-limit` of one class of clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OutputLimit {
-    /// Bytes at which it is cut off at once; 0 for never.
+    /// Outbox size in bytes at which a client is disconnected at once; 0 is no limit.
     pub hard: u64,
-    /// Bytes at which it is cut off if they stay so many; 0 for never.
+    /// Outbox size in bytes at which a client is disconnected if it stays above it for `seconds`; 0
+    /// is no limit.
     pub soft: u64,
-    /// For how many seconds they must stay so many.
+    /// How long the outbox may stay above the soft limit.
     pub seconds: u64,
 }
 
@@ -77,7 +79,8 @@ pub enum Permission {
     Local,
 }
 
-/// How a program is to end: the options of SHUTDOWN, or of `shutdown-on-sigterm` and the like.
+/// How a program shuts down: the options of SHUTDOWN, and of `shutdown-on-sigterm` and
+/// `shutdown-on-sigint`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct ShutdownOptions {
@@ -178,7 +181,7 @@ static PROTECTED_ACTION: [&str; 3] = words(&Permission::WORDS);
 const SHUTDOWN_ON_SIGNAL: &[&str] = &["default", "save", "nosave", "now", "force"];
 const TLS_AUTH: &[&str] = &["no", "yes", "optional"];
 
-/// The directives that every program has which serves clients.
+/// The directives of every program that serves clients.
 pub static FRONT_DIRECTIVES: &[Directive] = &[
     directive("acl-pubsub-default", "", Kind::Choice(ACL_PUBSUB), "resetchannels", NONE),
     directive("aclfile", "", Kind::Text, "", IMMUTABLE),

@@ -1,4 +1,4 @@
-//! Reading the words of a directive into the one form in which its value is kept.
+//! Parsing the words of a directive into the one form in which its value is stored.
 
 use super::directive::{Directive, Kind, Unit};
 use crate::resp::number::parse_double;
@@ -7,7 +7,7 @@ use crate::resp::quote::split_args;
 /// The classes of clients with an output-buffer limit, as CONFIG GET names them.
 pub(super) const CLIENT_CLASSES: [&str; 3] = ["normal", "slave", "pubsub"];
 
-/// Reads a value that came as one word (CONFIG SET). `old` is the value so far.
+/// Parses a value given as one word (CONFIG SET). `old` is the current value.
 pub(in crate::front) fn from_one(
     d: &Directive,
     word: &[u8],
@@ -21,13 +21,13 @@ pub(in crate::front) fn from_one(
     }
 }
 
-/// Reads a value that came as words (a line of a file). `old` is the value so far.
+/// Parses a value given as several words (a line of a file). `old` is the current value.
 pub(super) fn from_line(d: &Directive, words: &[Vec<u8>], old: &[u8]) -> Result<Vec<u8>, String> {
     let wrong = || Err("wrong number of arguments".to_owned());
     if !d.takes_several() && words.len() != 1 {
         return wrong();
     }
-    // `--save "900 1"`: one word that holds several.
+    // `--save "900 1"`: one word that contains several.
     if let [word] = words
         && d.takes_several()
         && !word.is_empty()
@@ -83,7 +83,7 @@ fn choices(allowed: &[&str], words: &[&[u8]]) -> Result<Vec<u8>, String> {
     if chosen.len() > 1 {
         chosen.retain(|word| *word != "default");
     }
-    // The other name of one value.
+    // Two words that mean the same value.
     let chosen: Vec<&str> =
         chosen.into_iter().map(|w| if w == "relative" { "yes" } else { w }).collect();
     Ok(chosen.join(" ").into_bytes())

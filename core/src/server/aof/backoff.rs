@@ -1,64 +1,63 @@
-//! How long rewrites wait after others have failed.
+//! Back-off of AOF rewrites after failures.
 
 use crate::time::Wall;
 
-/// How many rewrites fail one after the other before the next has to wait: Redis's
+/// How many rewrites in a row have to fail before the next one is delayed: Redis's
 /// `AOF_REWRITE_LIMITE_THRESHOLD`.
 const FAILURES: u64 = 3;
 
-/// Minutes that a rewrite waits at most after others have failed: Redis's
-/// `AOF_REWRITE_LIMITE_MAX_MINUTES`.
-const MOST_MINUTES: u64 = 60;
+/// The longest delay, in minutes: Redis's `AOF_REWRITE_LIMITE_MAX_MINUTES`.
+const MAX_MINUTES: u64 = 60;
 
-/// The failures since the last rewrite that succeeded, and the wait that they impose: one minute,
-/// then twice as long after each further failure.
+/// Failures since the last successful rewrite, and the resulting delay: one minute, doubled after
+/// each further failure.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Backoff {
     failures: u64,
-    /// Minutes of the last wait.
+    /// The last delay in minutes.
     delay: u64,
-    /// Seconds since 1970 at which the current wait ends.
+    /// When the current delay ends, in seconds since 1970.
     until: Option<u64>,
 }
 
-/// Whether a rewrite may begin.
+/// Whether a rewrite may start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Limit {
-    /// It may.
+    /// It may start now.
     None,
-    /// It has to wait, from now on for so many minutes.
+    /// It has to wait; a delay of this many minutes starts now.
     Begins { minutes: u64 },
     /// It still has to wait.
     GoesOn,
 }
 
 impl Backoff {
-    /// How many rewrites have failed since the last that did not.
+    /// Failures in a row.
     pub(super) fn failures(&self) -> u64 {
         self.failures
     }
 
-    /// Another rewrite has failed.
+    /// Records a failed rewrite.
     pub(super) fn failed(&mut self) {
         self.failures += 1;
     }
 
-    /// A rewrite has succeeded, or one was asked for that is not to wait for earlier failures.
+    /// Resets the delay: a rewrite has succeeded, or was requested explicitly.
     pub(super) fn reset(&mut self) {
         self.failures = 0;
     }
 
-    /// Whether a rewrite may begin as far as failures go.
+    /// Whether failures delay the next rewrite; true if not.
     pub(super) fn is_clear(&self) -> bool {
         self.failures < FAILURES
     }
 
-    /// When the current wait ends, in seconds since 1970.
+    /// When the current delay ends, in seconds since 1970.
     pub(super) fn until(&self) -> Option<u64> {
         self.until
     }
 
-    /// A rewrite wants to begin: whether it may, or a wait begins with that.
+    /// Asks whether a rewrite may start; if failures delay it, the delay starts now.
     pub(super) fn limit(&mut self, now: Wall) -> Limit {
         if self.is_clear() {
             (self.delay, self.until) = (0, None);
@@ -71,7 +70,7 @@ impl Backoff {
             self.until = None;
             return Limit::None;
         }
-        self.delay = (self.delay * 2).clamp(1, MOST_MINUTES);
+        self.delay = (self.delay * 2).clamp(1, MAX_MINUTES);
         self.until = Some(now.as_secs() + self.delay * 60);
         Limit::Begins { minutes: self.delay }
     }
@@ -86,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_double_up_to_an_hour_and_end_with_a_success() {
+    fn delays_double_up_to_an_hour_and_end_with_a_success() {
         let mut backoff = Backoff::default();
         let mut now = 1_000;
         assert_eq!(backoff.limit(at(now)), Limit::None);
@@ -106,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_failures_delay_nothing() {
+    fn the_first_failures_cause_no_delay() {
         let mut backoff = Backoff::default();
         for _ in 1..FAILURES {
             backoff.failed();

@@ -1,34 +1,34 @@
-//! Replies that wait.
+//! Holding replies back until the writes before them are safe.
 //!
-//! No reply leaves before what was written before it has been handed to the operating system: then
-//! a process that is killed loses nothing that it has acknowledged. That is nearly always so before
-//! replies are about to leave (see `keep_all_unwritten`).
+//! No reply is sent before everything written before it has been handed to the operating system, so
+//! that a killed process loses nothing that it has acknowledged. Usually that has already happened
+//! when replies are about to be sent (see `keep_all_unwritten`).
 //!
-//! With `appendfsync always` no reply leaves before everything is durable that was written before
-//! it: neither the one to the write, nor any other from which somebody could learn of the write, nor
-//! a replica's acknowledgement to its primary, which WAIT counts.
-//! With `everysec` replies stay when the oldest write that is not durable is two seconds old, so
-//! that no more than that can ever be lost; Redis comes to a halt at that point.
+//! With `appendfsync always` no reply is sent before everything written before it is durable:
+//! neither the reply to the write, nor any other that could reveal it, nor a replica's
+//! acknowledgement to its primary, which WAIT counts.
+//! With `everysec` replies are held back when the oldest write that is not durable is two seconds
+//! old, so that no more than that can be lost; Redis blocks at that point.
 
 use std::collections::BTreeSet;
 
 use super::{Fsync, Server, State};
-use crate::server::{Client, Due};
+use crate::server::{Client, Flush};
 use crate::time::{Duration, Mono};
 
-/// How old the oldest write that is not durable may be before replies stay, with `everysec`.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// The age of the oldest write that is not durable at which `everysec` holds replies back.
+const MAX_UNSYNCED_AGE: Duration = Duration::from_secs(2);
 
 /// Clients and replies that wait for an fsync.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Gate {
-    /// From when on replies stay; `None` if they may leave.
+    /// When replies start to be held back; `None` if they are not.
     from: Option<Mono>,
-    /// Slots of clients some of whose replies stay.
+    /// Slots of clients with replies that are held back.
     waiting: BTreeSet<u32>,
 }
 
-/// Replies of one client that stay until the log is safe up to a position.
+/// Replies of one client that are held back until the log is safe up to a position.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Held {
     log: u64,
@@ -36,7 +36,7 @@ pub(crate) struct Held {
 }
 
 impl Server {
-    /// Keeps a client's new replies if they must wait. True if some of what waits may leave.
+    /// Holds a client's new replies back if necessary. True if some of its output may be sent.
     #[inline]
     pub(in crate::server) fn gate_replies(&mut self, now: Mono, client: &mut Client) -> bool {
         let open = self.service.aof.gate.from.is_none_or(|from| now < from);
@@ -50,7 +50,7 @@ impl Server {
         client.outbox.ready() > 0
     }
 
-    /// Keeps all that a client is to be sent until what has been fed to the log so far is safe.
+    /// Holds a client's output back until everything in the log so far is safe.
     fn keep(&mut self, client: &mut Client) {
         let outbox = client.outbox.end();
         if client.outbox.limit().is_none() {
@@ -64,8 +64,8 @@ impl Server {
         self.service.aof.gate.waiting.insert(client.slot);
     }
 
-    /// Whether something has not been written that replies must wait for. With `always` they wait
-    /// for more than that.
+    /// Whether replies have to wait for a write that has not reached the operating system. With
+    /// `always` they have to wait for the fsync as well.
     #[inline]
     pub(in crate::server) fn is_unwritten(&self) -> bool {
         let log = &self.service.aof.log;
@@ -75,27 +75,27 @@ impl Server {
             && self.config.settings().aof.appendfsync != Fsync::Always
     }
 
-    /// Keeps a client's replies back if something before them has not been written.
+    /// Holds a client's replies back if there are unwritten commands before them.
     pub(in crate::server) fn keep_unwritten(&mut self, client: &mut Client) {
         if self.is_unwritten() {
             self.keep(client);
         }
     }
 
-    /// Keeps all replies back that are about to leave while something before them has not been
-    /// written: the driver could not write it at once, or there is an fsync to wait for.
+    /// Holds back all replies that are about to be sent while there are unwritten commands before
+    /// them: the driver could not write at once, or an fsync is needed.
     #[cold]
     pub(in crate::server) fn keep_all_unwritten(&mut self) {
-        let now = core::mem::take(&mut self.to_send).into_iter().map(|slot| (slot, Due::Now));
+        let now = core::mem::take(&mut self.to_send).into_iter().map(|slot| (slot, Flush::Now));
         let soon = core::mem::take(&mut self.to_send_soon).into_iter();
-        for (slot, due) in now.chain(soon.map(|slot| (slot, Due::Soon))) {
+        for (slot, due) in now.chain(soon.map(|slot| (slot, Flush::Soon))) {
             let Some(mut client) = self.clients.take(slot) else { continue };
             if client.sending == due {
-                client.sending = Due::No;
+                client.sending = Flush::No;
                 self.keep_unwritten(&mut client);
                 if client.outbox.ready() > 0 {
-                    // What it has been sent before may leave.
-                    client.sending = Due::Now;
+                    // Its earlier output may be sent.
+                    client.sending = Flush::Now;
                     self.to_send.push_back(slot);
                 }
             }
@@ -103,28 +103,28 @@ impl Server {
         }
     }
 
-    /// Brings up to date from when on replies stay.
+    /// Recomputes when replies start to be held back.
     pub(super) fn aof_gate_changed(&mut self) {
         let log = &self.service.aof.log;
         self.service.aof.gate.from = match self.config.settings().aof.appendfsync {
             _ if self.service.aof.state == State::Off || log.has_failed() => None,
             Fsync::Always if log.durable(self.skips_fsync()) < log.end() => Some(Mono::ZERO),
             Fsync::Always | Fsync::No => None,
-            Fsync::Everysec => log.oldest_volatile().map(|since| since + PATIENCE),
+            Fsync::Everysec => log.oldest_volatile().map(|since| since + MAX_UNSYNCED_AGE),
         };
     }
 
-    /// When replies begin to stay if nothing becomes durable until then.
+    /// When replies start to be held back, if nothing becomes durable before.
     pub(super) fn gate_closes_at(&self) -> Option<Mono> {
         self.service.aof.gate.from
     }
 
-    /// Whether replies stay.
+    /// Whether replies are held back.
     pub(super) fn gate_is_closed(&self, now: Mono) -> bool {
         self.service.aof.gate.from.is_some_and(|from| now >= from)
     }
 
-    /// Lets go what promises no more than is safe.
+    /// Releases the replies that promise no more than what is safe.
     pub(super) fn open_gate(&mut self, now: Mono) {
         self.aof_gate_changed();
         if self.service.aof.gate.waiting.is_empty() {
@@ -147,8 +147,8 @@ impl Server {
             if !client.state.gated.is_empty() {
                 still.insert(slot);
             }
-            if client.outbox.ready() > 0 && client.sending != Due::Now {
-                client.sending = Due::Now;
+            if client.outbox.ready() > 0 && client.sending != Flush::Now {
+                client.sending = Flush::Now;
                 self.to_send.push_back(slot);
             }
         }

@@ -1,15 +1,15 @@
-//! The append-only file: the stream of commands on disk.
+//! The append-only file: the log of write commands on disk.
 //!
-//! * `writing`: commands gather while inputs are handled, are appended when there are no more, and
-//!   are made durable as `appendfsync` says;
-//! * `gate`: replies that promise what is not durable yet stay in their outboxes;
-//! * `starting`: what is done with the files when the server starts; `replay` carries
-//!   out again what `part`, a machine that reads one file, yields; `reload` goes on from there;
-//! * `rewrite`: all data anew, so that old commands can go: a machine that knows only the files;
-//!   `backoff`: how long it waits after failures; `rewriting`: the server around it;
-//! * `switching`: on and off.
+//! * `writing`: commands are buffered while inputs are handled, appended at the end of the
+//!   event-loop iteration, and fsynced as `appendfsync` says;
+//! * `gate`: replies that promise what is not durable yet are held back in their outboxes;
+//! * `starting`: reading the files when the server starts; `replay` executes the commands of
+//!   `part`, a state machine that reads one file; `reload` continues after loading;
+//! * `rewrite`: AOF rewrite, as a state machine that knows only the files; `backoff`: its delay
+//!   after failures; `rewriting`: the server's side of it;
+//! * `switching`: CONFIG SET appendonly.
 //!
-//! How the files look is told in [`persist::aof`](crate::persist::aof).
+//! The format of the files is documented in [`persist::aof`](crate::persist::aof).
 
 mod backoff;
 mod gate;
@@ -39,74 +39,75 @@ use crate::machine::{DiskDone, DiskError, LogLevel};
 use crate::persist::aof::{Manifest, write_timestamp};
 use crate::time::Now;
 
-/// All that is known of the append-only file.
+/// The state of the append-only file.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Aof {
     state: State,
     manifest: Manifest,
-    /// The directory above that of the files, if it is not the working directory any more.
+    /// The parent directory of the files, if it is no longer the working directory.
     home: Option<String>,
     feed: Feed,
-    /// The last moment that was written into the file, in seconds since 1970.
+    /// The last timestamp annotation that was written, in seconds since 1970.
     timestamp: u64,
     log: Log,
     gate: Gate,
     rewrite: Rewrite,
-    /// Whether the files are being looked at, because the server starts.
+    /// Whether the files are being read because the server starts.
     starting: bool,
-    /// What is being loaded.
+    /// The load in progress.
     load: Option<Box<Load>>,
-    /// The client whose DEBUG LOADAOF waits to begin.
+    /// The client whose DEBUG LOADAOF waits to start.
     reload: Option<u64>,
-    /// Whether all clients wait for it.
+    /// Whether all clients are held back for it.
     reload_holds: bool,
-    /// Bytes in all parts.
+    /// Total size of all parts in bytes.
     current_size: u64,
-    /// How many there were after the last rewrite.
+    /// Their size after the last rewrite.
     base_size: u64,
 }
 
-/// Whether there is an append-only file.
+/// Whether the append-only file is on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum State {
-    /// No.
+    /// Off.
     #[default]
     Off,
-    /// Not before the first base is written. Until then, commands go to a temporary file.
+    /// Turned on, but the first base is still being written. Until then, commands go to a temporary
+    /// file.
     WaitRewrite,
-    /// Yes.
+    /// On.
     On,
 }
 
-/// What the append-only file says when the server is to end.
+/// Whether the append-only file allows a shutdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AofAtShutdown {
-    /// Everything is on disk.
+    /// Everything is durable.
     Ready,
-    /// It is being made durable; [`Server::shutdown_aof_done`] will be called.
+    /// An fsync is in progress; [`Server::shutdown_aof_done`] will be called.
     Wait,
-    /// The server must not end.
+    /// The server must not shut down.
     Refused,
 }
 
-/// What waits for a disk operation.
+/// What to continue when a disk operation has completed.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
-    /// Commands are appended, their end made durable, a failed write undone.
+    /// Appending commands, fsync, undoing a failed write.
     Log(writing::Step),
-    /// All data is written anew.
+    /// A rewrite.
     Rewrite(Box<rewrite::Step>),
-    /// The files are looked at.
+    /// Reading the files at the start.
     Start(Box<starting::Step>),
-    /// They are loaded.
+    /// Loading a part.
     Replay(replay::Step),
 }
 
 impl Aof {
-    /// Whether commands wait to be handed to the disk.
+    /// Whether there are commands that have not been handed to the disk.
     #[inline]
-    pub(super) fn has_news(&self) -> bool {
-        self.log.has_news()
+    pub(super) fn has_unwritten(&self) -> bool {
+        self.log.has_unwritten()
     }
 
     fn is_starting(&self) -> bool {
@@ -115,13 +116,13 @@ impl Aof {
 }
 
 impl Server {
-    /// Whether there is no append-only file, or none any more.
+    /// Whether the append-only file is off, or being turned off.
     #[inline]
     pub(super) fn aof_is_off(&self) -> bool {
         self.service.aof.state == State::Off
     }
 
-    /// Whether the append-only file wants commands.
+    /// Whether commands have to be appended.
     pub(super) fn aof_follows(&self) -> bool {
         self.service.aof.log.is_open() && self.service.aof.state != State::Off
     }
@@ -146,8 +147,8 @@ impl Server {
         self.aof_gate_changed();
     }
 
-    /// The server is to end: what was written has to be made durable. With `force`, it ends whatever
-    /// becomes of that.
+    /// Makes everything durable because the server is shutting down. With `force`, it shuts down
+    /// even if that fails.
     pub(super) fn aof_at_shutdown(&mut self, now: Now<'_>, force: bool) -> AofAtShutdown {
         if self.service.aof.rewrite.is_on() {
             if self.service.aof.state == State::WaitRewrite {
@@ -168,12 +169,12 @@ impl Server {
         }
         self.notice(|| "Calling fsync() on the AOF file.".to_owned());
         self.service.aof.log.ending = true;
-        self.pump_log();
+        self.drive_log();
         self.end_if_durable(now);
         AofAtShutdown::Wait
     }
 
-    /// Lets the shutdown go on if it waits for what is durable now, or cannot be made so.
+    /// Continues a shutdown that waits for the fsync, once that has succeeded or failed.
     fn end_if_durable(&mut self, now: Now<'_>) {
         let log = &self.service.aof.log;
         if log.ending && (log.has_failed() || log.is_durable()) {
@@ -182,7 +183,7 @@ impl Server {
         }
     }
 
-    /// Goes on with what waited for a disk operation.
+    /// Continues what waited for a disk operation.
     pub(super) fn aof_disk_done(
         &mut self,
         now: Now<'_>,
@@ -197,13 +198,13 @@ impl Server {
         }
     }
 
-    /// Whether the file cannot be written.
+    /// Whether the last write or fsync has failed.
     #[inline]
     pub(super) fn aof_has_failed(&self) -> bool {
         self.service.aof.state != State::Off && self.service.aof.log.has_failed()
     }
 
-    /// Why commands that write are refused, if the file cannot be written.
+    /// Why write commands are refused, if writing the file fails.
     pub(super) fn aof_refusal(&self) -> Option<CommandError> {
         if self.service.aof.state == State::Off {
             return None;
@@ -213,12 +214,12 @@ impl Server {
         Some(CommandError::composed(text))
     }
 
-    /// Up to which offset the stream of replication is durable here; `None` if there is no file.
+    /// The replication offset up to which everything is durable here; `None` if there is no file.
     pub(super) fn fsynced_offset(&self) -> Option<i64> {
         (self.service.aof.state == State::On).then_some(self.service.aof.log.synced_offset)
     }
 
-    /// What INFO tells whether there is a file or not.
+    /// The fields of INFO that are always present.
     pub(super) fn aof_fields(&self, text: &mut Text) {
         let Aof { state, rewrite, log, .. } = &self.service.aof;
         let status = |ok| if ok { "ok" } else { "err" };
@@ -234,7 +235,7 @@ impl Server {
         text.field("aof_last_cow_size", rewrite.copied);
     }
 
-    /// What INFO tells besides if there is a file.
+    /// The fields of INFO that are present if the file is on.
     pub(super) fn aof_size_fields(&self, text: &mut Text) {
         if self.service.aof.state == State::Off {
             return;
@@ -244,13 +245,14 @@ impl Server {
         text.field("aof_base_size", base_size);
         text.field("aof_pending_rewrite", u8::from(rewrite.scheduled));
         text.field("aof_buffer_length", log.waiting());
-        // There is no such buffer any more: what comes during a rewrite goes to a file of its own.
+        // There is no rewrite buffer: commands that arrive during a rewrite go to a file of their
+        // own.
         text.field("aof_rewrite_buffer_length", 0);
         text.field("aof_pending_bio_fsync", u8::from(log.is_syncing()));
         text.field("aof_delayed_fsync", log.delayed);
     }
 
-    /// Bytes of commands that wait to be written.
+    /// Bytes of commands that are not written yet.
     pub(super) fn aof_memory(&self) -> usize {
         self.service.aof.log.waiting()
     }

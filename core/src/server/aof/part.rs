@@ -1,7 +1,7 @@
-//! One part of the append-only file while it is loaded: bytes read from the disk go in; commands,
-//! and the keys of a base that is RDB, come out. It knows up to which byte the part is in order.
+//! One part of the append-only file during loading: bytes read from the disk go in; commands, and
+//! the keys of an RDB base, come out. It tracks up to which byte the part is valid.
 //!
-//! It knows no server: `replay` carries out what it yields, and says so.
+//! It is independent of the server: `replay` executes the commands and reports back.
 
 use core::mem;
 
@@ -17,41 +17,41 @@ use crate::time::Mono;
 /// A part that is being loaded.
 #[derive(Clone, Debug)]
 pub(super) struct Part {
-    /// Base or increment.
+    /// Base or incremental file.
     pub(super) kind: Kind,
     /// Its name in the directory of the append-only file.
     pub(super) name: String,
-    /// When it was begun.
+    /// When loading it started.
     pub(super) began: Mono,
     source: FileSource,
     form: Form,
-    /// Whether there may be whole records among the bytes that have been taken in.
+    /// Whether the bytes that were read may contain a whole record.
     unread: bool,
-    /// Up to which byte everything has been carried out.
+    /// The offset up to which everything has been executed.
     valid: u64,
-    /// Where the transaction begins that has not ended.
+    /// The offset of the open transaction's MULTI.
     transaction: Option<u64>,
 }
 
-/// In what form a part is.
+/// The format of a part.
 #[derive(Clone, Debug)]
 enum Form {
-    /// The first bytes will show it.
+    /// Not known before its first bytes.
     Unknown(Vec<u8>),
     Rdb(Box<Intake>),
     Commands(Box<Records>),
 }
 
-/// What a part yields.
+/// The next step of loading a part.
 #[derive(Debug)]
 pub(super) enum Next {
-    /// Nothing before the disk has read more.
+    /// Wait until the disk has read more.
     Wait,
-    /// It is RDB: [`Part::begin_rdb`] is to be called.
+    /// It is RDB: call [`Part::begin_rdb`].
     RdbBegins,
-    /// Bytes of RDB wait: [`Part::take_in`] is to be called.
+    /// There are bytes of RDB: call [`Part::take_in`].
     Rdb,
-    /// A command: it is to be carried out, and [`Part::carried_out`] to be called.
+    /// A command: execute it, then call [`Part::carried_out`].
     Command(OwnedArgs),
     /// The part has ended.
     End(End),
@@ -69,7 +69,7 @@ pub(super) enum End {
 }
 
 impl Part {
-    /// A part of this name at this path, and the operation that opens it.
+    /// A part with this name and path, and the operation that opens it.
     pub(super) fn open(
         now: Mono,
         (kind, name): (Kind, String),
@@ -82,12 +82,12 @@ impl Part {
         (Part { kind, name, began: now, source, form, unread, valid, transaction }, open)
     }
 
-    /// The machine's name for the file.
+    /// The id of the file.
     pub(super) fn file(&self) -> FileId {
         self.source.file()
     }
 
-    /// Its length when it was opened, in bytes.
+    /// Its length in bytes when it was opened.
     pub(super) fn len(&self) -> u64 {
         self.source.len()
     }
@@ -97,12 +97,12 @@ impl Part {
         self.source.is_open()
     }
 
-    /// The next piece that the disk is to read, if it is time for one.
+    /// The next read from the disk, if one is due.
     pub(super) fn read_ahead(&mut self) -> Option<DiskOp> {
         self.source.read_ahead()
     }
 
-    /// The disk has opened the file, or read a piece of it.
+    /// The disk has opened the file, or read a chunk of it.
     pub(super) fn read(&mut self, result: Result<DiskDone, DiskError>) -> Result<(), DiskError> {
         self.source.ended(result)
     }
@@ -112,7 +112,7 @@ impl Part {
         self.source.close()
     }
 
-    /// Whether [`Part::advance`] has something to yield.
+    /// Whether [`Part::advance`] has something to return.
     pub(super) fn can_advance(&self) -> bool {
         let has_bytes = match &self.form {
             Form::Unknown(_) => false,
@@ -122,7 +122,7 @@ impl Part {
         has_bytes || self.source.is_ready() || self.is_open() && self.source.is_exhausted()
     }
 
-    /// How many bytes have been taken in and used up.
+    /// How many bytes have been consumed.
     pub(super) fn offset(&self) -> u64 {
         match &self.form {
             Form::Unknown(_) => 0,
@@ -131,14 +131,14 @@ impl Part {
         }
     }
 
-    /// Up to which byte the part is in order. What stands before the end, if a transaction is open
-    /// there, ends before that transaction: were its beginning left, all that is appended later
+    /// The offset up to which the part is valid. If the file ends in an open transaction, that is
+    /// where the transaction starts: if its beginning stayed in the file, everything appended later
     /// would become a part of it.
     pub(super) fn valid(&self) -> u64 {
         self.transaction.unwrap_or(self.valid)
     }
 
-    /// What comes next.
+    /// The next step.
     pub(super) fn advance(&mut self) -> Result<Next, BadRecord> {
         loop {
             match &mut self.form {
@@ -178,13 +178,13 @@ impl Part {
         }
     }
 
-    /// The command that was yielded last has been carried out, or queued in a transaction.
+    /// Reports that the last command has been executed, or queued in a transaction.
     pub(super) fn carried_out(&mut self, in_transaction: bool) {
         self.transaction = in_transaction.then(|| self.transaction.unwrap_or(self.valid));
         self.valid = self.offset();
     }
 
-    /// The keys of an RDB base are to be taken in by this.
+    /// Starts loading an RDB base through `intake`.
     pub(super) fn begin_rdb(&mut self, mut intake: Intake) {
         intake.expect(self.source.len());
         if let Form::Unknown(first) = &mut self.form {
@@ -193,8 +193,8 @@ impl Part {
         self.form = Form::Rdb(Box::new(intake));
     }
 
-    /// Takes keys of an RDB base into a keyspace: about as many bytes and keys as this. Returns how
-    /// many, and what took them in when the base has come to its end; commands may follow.
+    /// Loads about this many bytes and keys of an RDB base into a keyspace. Returns how many keys,
+    /// and the intake once the base has ended; commands may follow.
     pub(super) fn take_in(
         &mut self,
         keyspace: &mut Keyspace,
@@ -220,7 +220,7 @@ impl Part {
         Ok((taken, None))
     }
 
-    /// Lines for the log that came up while keys were taken in.
+    /// Log lines that were produced while loading keys.
     pub(super) fn take_lines(&mut self) -> Vec<(LogLevel, String)> {
         match &mut self.form {
             Form::Rdb(intake) => mem::take(&mut intake.lines),
@@ -228,8 +228,8 @@ impl Part {
         }
     }
 
-    /// From here on the part consists of commands, of which these bytes have been read. Returns
-    /// the form before.
+    /// The rest of the part consists of commands, of which these bytes have been read. Returns the
+    /// previous format.
     fn expect_commands(&mut self, offset: u64, bytes: &[u8]) -> Form {
         let mut records = Records::starting_at(offset);
         records.feed(bytes);
@@ -256,7 +256,7 @@ mod tests {
     const EXEC: &[u8] = b"*1\r\n$4\r\nEXEC\r\n";
     const LINE: &[u8] = b"#TS:1700000000\r\n";
 
-    /// The bytes that one read of the disk brings.
+    /// How many bytes one read returns.
     const PIECE: usize = 1 << 20;
 
     fn open(len: usize) -> Part {
@@ -267,7 +267,7 @@ mod tests {
         part
     }
 
-    /// A part of these bytes, of which the disk has read all.
+    /// A part with these bytes, all of which have been read.
     fn holding(bytes: &[u8]) -> Part {
         let mut part = open(bytes.len());
         while let Some(DiskOp::Read { offset, len, .. }) = part.read_ahead() {
@@ -278,7 +278,7 @@ mod tests {
         part
     }
 
-    /// The names of the commands that come out, and how the part ends.
+    /// The names of the commands, and how the part ends.
     fn replay(part: &mut Part) -> Result<(Vec<String>, End), BadRecord> {
         let (mut names, mut in_transaction) = (Vec::new(), false);
         loop {
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_come_out_in_order_and_lines_of_annotation_do_not() {
+    fn commands_are_returned_in_order_without_annotations() {
         let bytes = [LINE, SET, LINE, MULTI, SET, EXEC].concat();
         let mut part = holding(&bytes);
         let (names, end) = replay(&mut part).unwrap();
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_is_cut_anywhere_is_in_order_up_to_the_last_whole_command() {
+    fn a_truncated_part_is_valid_up_to_its_last_complete_command() {
         let bytes = [SET, LINE, SET].concat();
         let ends = [0, SET.len(), SET.len() + LINE.len(), bytes.len()];
         for cut in 0..=bytes.len() {
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transaction_without_its_end_does_not_count() {
+    fn an_open_transaction_is_not_valid() {
         let bytes = [SET, MULTI, SET, SET].concat();
         let mut part = holding(&bytes);
         let (names, end) = replay(&mut part).unwrap();
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_may_be_longer_than_what_the_disk_reads_at_once() {
+    fn a_command_may_be_longer_than_one_read() {
         let value = vec![b'x'; 2 * PIECE + 5];
         let long = [b"*2\r\n$3\r\nGET\r\n$2097157\r\n", &value[..], b"\r\n"].concat();
         let bytes = [SET, &long, SET].concat();
@@ -366,14 +366,14 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_command_are_refused_where_they_begin() {
+    fn invalid_bytes_are_refused_at_their_offset() {
         let mut part = holding(&[SET, b"hello\r\n"].concat());
         assert!(replay(&mut part).is_err());
         assert_eq!(part.valid(), SET.len() as u64);
     }
 
     #[test]
-    fn a_command_that_was_not_carried_out_is_not_in_order() {
+    fn a_command_that_was_not_executed_is_not_valid() {
         let mut part = holding(&[SET, SET].concat());
         assert!(matches!(part.advance(), Ok(Next::Command(_))));
         part.carried_out(false);
@@ -382,14 +382,14 @@ mod tests {
     }
 
     #[test]
-    fn an_rdb_preamble_is_known_by_its_first_bytes() {
+    fn an_rdb_preamble_is_recognized_by_its_first_bytes() {
         assert!(matches!(holding(b"REDIS0011").advance(), Ok(Next::RdbBegins)));
-        // What only begins like it is no command either.
+        // A file that only starts like RDB is not a command either.
         assert!(holding(b"REDI").advance().is_err());
     }
 
     #[test]
-    fn errors_of_the_disk_are_passed_on() {
+    fn disk_errors_are_returned() {
         let error = DiskError { kind: DiskErrorKind::Io, message: "broken".to_owned() };
         assert!(open(10).read(Err(error)).is_err());
     }

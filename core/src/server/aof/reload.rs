@@ -1,5 +1,5 @@
-//! What follows when the append-only file has been loaded, or could not be: at the start of the
-//! server, and for DEBUG LOADAOF, which loads it once more.
+//! After loading the append-only file, or failing to: at the start of the server, and for DEBUG
+//! LOADAOF.
 
 use core::mem;
 
@@ -9,7 +9,7 @@ use crate::command::CommandError;
 use crate::time::Now;
 
 impl Server {
-    /// Everything is loaded; `empty` if all parts are.
+    /// All parts have been loaded; `empty` if they contain nothing.
     pub(super) fn aof_loaded(&mut self, now: Now<'_>, after: After, empty: bool) {
         match after {
             After::Start => {
@@ -28,7 +28,7 @@ impl Server {
         }
     }
 
-    /// The data could not be loaded.
+    /// Loading has failed.
     pub(super) fn aof_not_loaded(&mut self, now: Now<'_>, after: After) {
         match after {
             After::Start => self.exit(1),
@@ -43,30 +43,30 @@ impl Server {
         }
     }
 
-    /// DEBUG LOADAOF: what has gathered is written first.
+    /// DEBUG LOADAOF: writes the buffered commands first.
     pub(in crate::server) fn reload_aof(&mut self, now: Now<'_>, client: u64) {
         self.hold_all();
         self.service.persistence.reloading = true;
         self.service.aof.reload_holds = true;
         self.service.aof.reload = Some(client);
-        self.aof_went_on(now);
+        self.continue_aof(now);
         self.reload_if_written(now);
     }
 
-    /// From here on, it is the loading that makes others wait.
+    /// Ends the hold of DEBUG LOADAOF: from here on, loading itself holds the clients back.
     pub(super) fn end_reload_hold(&mut self) {
         if mem::take(&mut self.service.aof.reload_holds) {
             self.release_all();
         }
     }
 
-    /// Goes on with DEBUG LOADAOF if nothing is left to be written.
+    /// Continues DEBUG LOADAOF once everything has been written.
     pub(super) fn reload_if_written(&mut self, now: Now<'_>) {
         if self.service.aof.reload.is_none() {
             return;
         }
         if self.service.aof.log.has_failed() {
-            // What cannot be written would be lost.
+            // Commands that cannot be written would be lost.
             if let Some(client) = self.service.aof.reload.take() {
                 self.aof_not_loaded(now, After::Debug { client });
             }

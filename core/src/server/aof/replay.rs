@@ -1,11 +1,11 @@
-//! Loading the append-only file, in slices: what its parts yield is taken in and carried out once
-//! more. Reading a part is the machine in `part`.
+//! Loading the append-only file in slices: executing the commands of its parts again. Reading a
+//! part is the job of the state machine in `part`.
 
 use core::mem;
 use std::collections::VecDeque;
 
 use super::part::{End, Next, Part};
-use super::starting::Sizes;
+use super::starting::PartSizes;
 use super::{Server, Step as AofStep};
 use crate::command::meta::special;
 use crate::machine::{
@@ -20,18 +20,18 @@ use crate::server::{Client, ReplyMode};
 use crate::store::ExpireMode;
 use crate::time::{Duration, Mono, Now};
 
-/// Commands that one slice carries out.
+/// Commands executed per slice.
 const COMMANDS: usize = 512;
 
-/// Bytes that one slice takes in.
+/// Bytes loaded per slice.
 const SLICE: usize = 256 * 1024;
 
-/// What follows when everything is loaded.
+/// What to do when everything is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::server) enum After {
-    /// The server is ready.
+    /// Make the server ready.
     Start,
-    /// DEBUG LOADAOF is answered.
+    /// Answer DEBUG LOADAOF.
     Debug {
         /// The client that waits for it.
         client: u64,
@@ -42,21 +42,21 @@ pub(in crate::server) enum After {
 #[derive(Clone, Debug)]
 pub(super) struct Load {
     after: After,
-    /// Parts that come after the one at hand.
+    /// Parts after the current one.
     parts: VecDeque<(Kind, String)>,
     part: Part,
     /// The pseudo client that executes the commands.
     client: Box<Client>,
-    /// Bytes of the parts before.
+    /// Total size of the parts before the current one.
     before: u64,
     total: u64,
     base: u64,
     began: Mono,
-    /// When it goes on, if it was told to be slow (`key-load-delay`).
+    /// When to continue, if loading is slowed down by `key-load-delay`.
     resume: Mono,
-    /// Whether the part ends in the middle and is being cut.
+    /// Whether the part is torn and being truncated.
     cutting: bool,
-    /// Whether the part is the whole file of a version before 7.
+    /// Whether the part is the single file of a version before 7.
     old: bool,
 }
 
@@ -67,14 +67,14 @@ enum Broken {
     Rdb(RdbError),
 }
 
-/// What of a load waits for the disk.
+/// What to continue when a disk operation has completed.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::server) enum Step {
-    /// A part is opened, or a piece of it read.
+    /// A part has been opened, or a chunk of it read.
     Read { file: FileId },
-    /// A torn part is open to be cut.
+    /// A torn part has been opened, to be truncated.
     CutOpened { file: FileId },
-    /// It is cut.
+    /// It has been truncated.
     Cut { file: FileId },
 }
 
@@ -84,12 +84,12 @@ impl Server {
     }
 
     /// Loads the parts, whose lengths are known.
-    pub(super) fn load_parts(&mut self, now: Now<'_>, sizes: Sizes) {
-        let Sizes { after, parts, .. } = sizes;
+    pub(super) fn load_parts(&mut self, now: Now<'_>, sizes: PartSizes) {
+        let PartSizes { after, parts, .. } = sizes;
         let total = parts.iter().map(|(_, _, len)| len).sum();
         let base = parts.iter().find(|(kind, ..)| *kind == Kind::Base).map_or(0, |part| part.2);
         if after != After::Start {
-            // All parts are there.
+            // All parts exist.
             self.forget_data();
         }
         if total == 0 {
@@ -97,8 +97,8 @@ impl Server {
         }
         self.start_loading(now, total, false);
         self.end_reload_hold();
-        // Of those that hold nothing nothing is to be read. A rewrite that was given up may leave one
-        // behind that which was written last, which therefore may be torn.
+        // Empty parts need not be read. An aborted rewrite may leave one after the part that was
+        // written last, which is therefore allowed to be torn.
         let held = parts.into_iter().filter(|(_, _, len)| *len > 0);
         let mut parts: VecDeque<(Kind, String)> =
             held.map(|(kind, name, _)| (kind, name)).collect();
@@ -107,7 +107,7 @@ impl Server {
         let nowhere = Endpoint::Unix(String::new());
         let mut client =
             Box::new(Client::new(0, ConnId(u64::MAX), nowhere.clone(), nowhere, now.mono));
-        client.trust();
+        client.grant_everything();
         client.state.from_primary = true;
         client.replies = ReplyMode::Off;
         self.service.aof.load = Some(Box::new(Load {
@@ -125,7 +125,7 @@ impl Server {
         }));
     }
 
-    /// Begins to read a part.
+    /// Starts to read a part.
     fn open_part(&mut self, now: Now<'_>, part: (Kind, String)) -> Part {
         let (file, path) = (self.next_file(), self.aof_path(&part.1));
         let (part, open) = Part::open(now.mono, part, file, path);
@@ -191,20 +191,20 @@ impl Server {
         }
     }
 
-    /// When the load is to go on.
+    /// When to continue loading.
     pub(in crate::server) fn replay_wake(&self) -> Option<Mono> {
         let load = self.service.aof.load.as_deref().filter(|load| !load.cutting)?;
         load.part.can_advance().then(|| load.resume.max(self.now.0))
     }
 
-    /// Lets the load that was told to be slow go on at this time at the latest.
-    pub(in crate::server) fn hasten_replay(&mut self, at: Mono) {
+    /// Makes a load that is slowed down continue at this time at the latest.
+    pub(in crate::server) fn resume_replay_by(&mut self, at: Mono) {
         if let Some(load) = &mut self.service.aof.load {
             load.resume = load.resume.min(at);
         }
     }
 
-    /// Loads some more.
+    /// Loads the next slice.
     pub(in crate::server) fn replay_slice(&mut self, now: Now<'_>) {
         let Some(mut load) = self.service.aof.load.take() else { return };
         if load.cutting || load.resume > now.mono {
@@ -229,7 +229,7 @@ impl Server {
         }
     }
 
-    /// Carries out a slice of what the part yields. Returns how the part ends, if it does.
+    /// Executes a slice of the part's commands. Returns how the part ends, if it does.
     fn load_slice_of(&mut self, now: Now<'_>, load: &mut Load) -> Result<Option<End>, Broken> {
         let delay = u64::try_from(self.config.settings().key_load_delay).unwrap_or(0);
         let most = match delay {
@@ -268,7 +268,7 @@ impl Server {
         Ok(end)
     }
 
-    /// A part begins as RDB does.
+    /// The part is RDB.
     fn begin_rdb(&mut self, now: Now<'_>, load: &mut Load) {
         load.old = load.part.name == self.config.settings().aof.appendfilename;
         let text = match load.old {
@@ -281,7 +281,7 @@ impl Server {
         load.part.begin_rdb(Intake::new(options));
     }
 
-    /// All of an RDB base has been taken in.
+    /// The RDB base has been loaded completely.
     fn rdb_taken_in(&mut self, old: bool, mut intake: Intake) {
         for (level, text) in mem::take(&mut intake.lines) {
             self.log(level, || text);
@@ -294,7 +294,7 @@ impl Server {
         }
     }
 
-    /// Carries out one command, or queues it in a transaction.
+    /// Executes one command, or queues it in a transaction.
     fn replay(
         &mut self,
         now: Now<'_>,
@@ -370,7 +370,7 @@ impl Server {
             format!("!!! Warning: short read while loading the AOF file {name}!!!")
         });
         if !last {
-            // Other than Redis, which cuts it all the same, we leave it as it is.
+            // Redis truncates such a file; here it is left as it is.
             self.log(LogLevel::Warning, || {
                 "Fatal error: the truncated file is not the last file".to_owned()
             });
@@ -422,7 +422,7 @@ impl Server {
             Broken::Unknown(command) => {
                 let command = String::from_utf8_lossy(&command).into_owned();
                 self.log(LogLevel::Warning, || {
-                    // In one line: tools read the last one.
+                    // One line, since tools read the last one.
                     format!(
                         "Unknown command '{command}' reading the append only file {name}. Nothing \
                          was changed. To open these files here, load them with a server \

@@ -1,9 +1,9 @@
-//! Rewrites of the append-only file as the server carries them out: BGREWRITEAOF, the triggers, and
-//! the actions of the machine in `rewrite`.
+//! The server's side of AOF rewrites: BGREWRITEAOF, triggers, and taking the actions of the state
+//! machine in `rewrite`.
 
 use std::sync::Arc;
 
-use super::rewrite::{Action, Asked, Context, Event, Step, manifest_failure, open_anew};
+use super::rewrite::{Action, Context, Event, Requester, Step, create_file, manifest_failure};
 use super::{Server, State, Step as AofStep};
 use crate::command::meta::flag;
 use crate::command::{CommandError, Group, Row};
@@ -28,19 +28,19 @@ fn bgrewriteaof(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandE
     }
     if server.snapshot_runs() || server.service.executing {
         server.service.aof.rewrite.scheduled = true;
-        // A rewrite that was asked for is not delayed by earlier failures.
+        // Earlier failures do not delay an explicit request.
         server.service.aof.rewrite.backoff.reset();
         call.reply().simple("Background append only file rewriting scheduled");
     } else {
         call.client.waiting = true;
-        let asked = Some(Asked::Client(call.client.id));
-        server.rewrite_event(call.now, Event::Begin { asked });
+        let requester = Some(Requester::Client(call.client.id));
+        server.rewrite_event(call.now, Event::Begin { requester });
     }
     Ok(())
 }
 
 impl Server {
-    /// Tells the rewrite what has happened, and does what it wants done.
+    /// Passes an event to the rewrite, and takes the resulting actions.
     fn rewrite_event(&mut self, now: Now<'_>, event: Event) {
         let config = Arc::clone(&self.config);
         let reloading = self.service.persistence.reloading;
@@ -71,22 +71,22 @@ impl Server {
                     self.rewrite_event(now, Event::Snapshot { begun });
                 }
                 Action::KillSnapshot => self.kill_rewrite(now),
-                Action::Answer(asked, result) => self.answer_asked(now, asked, result),
+                Action::Answer(requester, result) => self.answer_requester(now, requester, result),
                 Action::FollowersChanged => self.followers_changed(),
                 Action::OffsetsChanged => self.offsets_changed(),
-                Action::WentOn => self.aof_went_on(now),
+                Action::Resume => self.continue_aof(now),
             }
         }
     }
 
-    fn answer_asked(
+    fn answer_requester(
         &mut self,
         now: Now<'_>,
-        asked: Asked,
+        requester: Requester,
         result: Result<&'static str, &'static str>,
     ) {
-        match asked {
-            Asked::Client(client) => {
+        match requester {
+            Requester::Client(client) => {
                 let result = result.map_err(|_| {
                     CommandError::text(
                         "ERR Can't execute an AOF background rewriting. Please check the server \
@@ -95,14 +95,14 @@ impl Server {
                 });
                 self.answer_status(now, client, result);
             }
-            Asked::Change(change) => {
+            Requester::Change(change) => {
                 self.change_done(now, &change, result.map(drop).map_err(str::to_owned));
                 self.adjust_oom_score(None);
             }
         }
     }
 
-    /// A disk operation of the rewrite has ended.
+    /// A disk operation of the rewrite has completed.
     pub(super) fn rewrite_disk_done(
         &mut self,
         now: Now<'_>,
@@ -112,28 +112,28 @@ impl Server {
         self.rewrite_event(now, Event::Disk(step, result));
     }
 
-    /// Whether a snapshot is being written, for whatever purpose.
+    /// Whether a snapshot is being written for any purpose.
     pub(super) fn snapshot_runs(&self) -> bool {
         self.snapshot().is_some()
     }
 
-    /// The path of a file in the directory of the append-only file.
+    /// The path of a file in the append-only directory.
     pub(super) fn aof_path(&self, name: &str) -> String {
         self.service.aof.path_of_part(&self.config.settings().aof, name)
     }
 
-    /// The working directory becomes another. The files stay where they are: while some are here
-    /// and some there, a crash would leave half of the data in each place.
-    pub(in crate::server) fn aof_stays(&mut self) {
+    /// The working directory is about to change. The files stay where they are: if they were spread
+    /// over two directories, a crash would leave half of the data in each.
+    pub(in crate::server) fn keep_aof_in_place(&mut self) {
         let aof = &mut self.service.aof;
         if aof.state != State::Off || aof.rewrite.is_on() || aof.manifest != Manifest::default() {
             let home = aof.home.get_or_insert_with(|| self.directory.clone());
-            aof.rewrite.stay_in(home);
+            aof.rewrite.keep_in(home);
         }
     }
 
-    /// Tells where the files are when the working directory has become another.
-    pub(in crate::server) fn tell_where_aof_is(&mut self) {
+    /// Logs where the files are after the working directory has changed.
+    pub(in crate::server) fn log_aof_location(&mut self) {
         if let (Some(home), true) = (&self.service.aof.home, self.service.aof.state != State::Off) {
             let path = path_in(Some(home), &self.config.settings().aof.appenddirname);
             self.notice(|| {
@@ -145,9 +145,9 @@ impl Server {
         }
     }
 
-    /// The operation that opens a new file for commands; one of its name is removed first.
-    pub(super) fn open_anew(&mut self, file: FileId, path: &str) -> DiskOp {
-        let [remove, open] = open_anew(file, path);
+    /// The operation that creates a new file for commands; an existing one is deleted first.
+    pub(super) fn create_file(&mut self, file: FileId, path: &str) -> DiskOp {
+        let [remove, open] = create_file(file, path);
         self.disk_op(remove, DiskWork::Nothing);
         open
     }
@@ -157,18 +157,17 @@ impl Server {
         self.log(LogLevel::Warning, || text);
     }
 
-    /// The file before the new one is complete and durable: now the manifest may name the new one.
+    /// The file before the new one is complete and durable: the manifest may name the new one.
     pub(super) fn name_new_incr(&mut self) {
         self.rewrite_event(Now::instantaneous(self.now.0, self.now.1), Event::Durable);
     }
 
-    /// Stays with the file before the new one, if there is a new one that has no name yet, and gives
-    /// the rewrite up.
+    /// Keeps the previous file if the new one is not in the manifest yet, and aborts the rewrite.
     pub(super) fn abort_switch(&mut self, now: Now<'_>) {
         self.rewrite_event(now, Event::Abort);
     }
 
-    /// Gives up the base that is being written.
+    /// Aborts the base that is being written.
     pub(super) fn kill_rewrite(&mut self, now: Now<'_>) {
         let ours =
             self.snapshot().is_some_and(|job| matches!(job.purpose(), Purpose::RewriteAof { .. }));
@@ -179,23 +178,23 @@ impl Server {
         }
     }
 
-    /// The snapshot that was to become the base of the file is on disk, or will not be.
+    /// The snapshot for the new base is on disk, or has failed.
     pub(in crate::server) fn rewrite_ended(&mut self, now: Now<'_>, result: Result<(), Failure>) {
         self.rewrite_event(now, Event::SnapshotEnded(result));
     }
 
-    /// Removes the file that commands went to while the first base was written.
+    /// Deletes the file to which commands went while the first base was written.
     pub(super) fn remove_temporary_incr(&mut self, now: Now<'_>) {
         let actions = self.service.aof.remove_temporary_incr(&self.config.settings().aof);
         self.take_rewrite_actions(now, actions);
     }
 
-    /// Deletes the files that a rewrite has made superfluous.
+    /// Deletes the files that a rewrite has made obsolete.
     pub(in crate::server) fn delete_history(&mut self) {
         self.rewrite_event(Now::instantaneous(self.now.0, self.now.1), Event::Collect);
     }
 
-    /// Begins a rewrite if one was scheduled or is due.
+    /// Starts a rewrite if one is scheduled or due.
     pub(in crate::server) fn rewrite_cron(&mut self, now: Now<'_>) {
         let aof = &self.service.aof;
         if aof.state == State::Off && !aof.rewrite.scheduled
@@ -217,7 +216,7 @@ impl Server {
         }
     }
 
-    /// When a rewrite that has to wait may begin.
+    /// When a delayed rewrite may start.
     pub(in crate::server) fn rewrite_wake(&self) -> Option<Mono> {
         let rewrite = &self.service.aof.rewrite;
         if rewrite.is_on() || self.snapshot_runs() || self.is_migrating() || self.is_ending() {
@@ -236,12 +235,12 @@ impl Server {
         Some(self.now.0 + Duration::from_secs(wait.max(1)))
     }
 
-    /// Begins the rewrite that turns the append-only file on; `change` waits until it has begun.
+    /// Starts the rewrite that turns the append-only file on; `change` waits until it has started.
     pub(super) fn rewrite_for_change(&mut self, now: Now<'_>, change: Change) {
-        self.rewrite_event(now, Event::Begin { asked: Some(Asked::Change(change)) });
+        self.rewrite_event(now, Event::Begin { requester: Some(Requester::Change(change)) });
     }
 
-    /// Forgets that a rewrite was scheduled.
+    /// Cancels a scheduled rewrite.
     pub(super) fn unschedule_rewrite(&mut self) {
         self.service.aof.rewrite.scheduled = false;
     }

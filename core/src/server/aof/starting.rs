@@ -1,8 +1,8 @@
-//! What is done with the files when the server starts.
+//! Opening the append-only file when the server starts.
 //!
-//! The manifest is read whether or not there is an append-only file, so that one that is turned on
-//! later goes on counting. A file of a version before 7 becomes the base. Then the data is loaded,
-//! and the last incremental file opened, or a first one made.
+//! The manifest is read even if the append-only file is off, so that one that is turned on later
+//! continues its numbering. A file of a version before 7 becomes the base. Then the data is loaded,
+//! and the last incremental file is opened, or a first one created.
 
 use super::replay::After;
 use super::{Server, State, Step as AofStep};
@@ -13,14 +13,14 @@ use crate::server::DiskWork;
 use crate::server::persistence::loading;
 use crate::time::Now;
 
-/// What of the start waits for the disk.
+/// What to continue when a disk operation has completed.
 #[derive(Clone, Debug)]
 pub(in crate::server) enum Step {
-    /// The manifest is read.
+    /// The manifest has been read.
     Manifest {
         after: After,
     },
-    /// Whether there is a file of an older version, and whether it is in the directory already.
+    /// Whether a file of an older version exists, and whether it is in the directory already.
     OldFile {
         file: FileId,
         after: After,
@@ -29,38 +29,38 @@ pub(in crate::server) enum Step {
         file: FileId,
         after: After,
     },
-    /// The directory is there.
+    /// The directory for the old file exists.
     DirForOld {
         after: After,
     },
-    /// The manifest names the old file.
+    /// The manifest with the old file has been written.
     OldNamed {
         after: After,
     },
-    /// It is in the directory.
+    /// The old file has been moved into the directory.
     OldMoved {
         after: After,
     },
-    /// How long a part is.
+    /// The length of a part is known.
     Size {
         file: FileId,
-        sizes: Box<Sizes>,
+        sizes: Box<PartSizes>,
     },
-    /// The directory is there, to begin in.
+    /// The directory for the first base exists.
     Dir,
-    /// The first base is made.
+    /// The first base has been written.
     Base {
         manifest: Manifest,
         name: String,
     },
-    /// The incremental file is open.
+    /// The incremental file has been opened.
     Incr {
         file: FileId,
         manifest: Manifest,
         name: String,
         new: bool,
     },
-    /// The manifest names it.
+    /// The manifest with it has been written.
     Named {
         file: FileId,
         len: u64,
@@ -70,13 +70,13 @@ pub(in crate::server) enum Step {
     },
 }
 
-/// How long the parts are.
+/// The lengths of the parts.
 #[derive(Clone, Debug)]
-pub(in crate::server) struct Sizes {
+pub(in crate::server) struct PartSizes {
     pub(super) after: After,
-    /// Parts that have not been looked at.
+    /// Parts whose length is not known yet.
     left: Vec<(Kind, String)>,
-    /// Those that have, with their length.
+    /// Parts with their lengths.
     pub(super) parts: Vec<(Kind, String, u64)>,
 }
 
@@ -111,7 +111,7 @@ impl Server {
     ) {
         match step {
             Step::Manifest { after } => self.manifest_read(now, after, result),
-            Step::OldFile { file, after } => self.old_file_sought(now, file, after, result),
+            Step::OldFile { file, after } => self.old_file_checked(now, file, after, result),
             Step::MovedFile { file, after } => match result {
                 Ok(_) => {
                     self.disk_op(DiskOp::Close { file }, DiskWork::Nothing);
@@ -187,13 +187,13 @@ impl Server {
             self.delete_history();
             return self.load_dump(now, self.intake_options(now), loading::After::Start);
         }
-        // It may be that of a version before 7, of which nothing stands in a manifest.
+        // There may be a file of a version before 7, which no manifest names.
         let (file, path) = (self.next_file(), self.config.settings().aof.appendfilename.clone());
         let open = DiskOp::Open { file, path, mode: OpenMode::Read };
         self.start_op(open, Step::OldFile { file, after });
     }
 
-    fn old_file_sought(
+    fn old_file_checked(
         &mut self,
         now: Now<'_>,
         file: FileId,
@@ -211,7 +211,7 @@ impl Server {
         }
         let only = manifest.incr.is_empty();
         if only && manifest.base.as_ref().is_some_and(|base| base.name == filename) {
-            // A move that was begun: has it been carried out?
+            // A move that was started may have been completed.
             let (file, path) = (self.next_file(), self.aof_path(&filename));
             let open = DiskOp::Open { file, path, mode: OpenMode::Read };
             return self.start_op(open, Step::MovedFile { file, after });
@@ -258,7 +258,7 @@ impl Server {
         self.measure_parts(now, after);
     }
 
-    /// Looks how long all parts are, before any of them is loaded.
+    /// Determines the lengths of all parts before loading any of them.
     fn measure_parts(&mut self, now: Now<'_>, after: After) {
         let mut left: Vec<(Kind, String)> = self
             .service
@@ -274,10 +274,10 @@ impl Server {
             };
         }
         left.reverse();
-        self.measure_next(now, Sizes { after, left, parts: Vec::new() });
+        self.measure_next(now, PartSizes { after, left, parts: Vec::new() });
     }
 
-    fn measure_next(&mut self, now: Now<'_>, sizes: Sizes) {
+    fn measure_next(&mut self, now: Now<'_>, sizes: PartSizes) {
         let Some((_, name)) = sizes.left.last() else { return self.load_parts(now, sizes) };
         let (file, path) = (self.next_file(), self.aof_path(name));
         let open = DiskOp::Open { file, path, mode: OpenMode::Read };
@@ -288,7 +288,7 @@ impl Server {
         &mut self,
         now: Now<'_>,
         file: FileId,
-        mut sizes: Sizes,
+        mut sizes: PartSizes,
         result: Result<DiskDone, DiskError>,
     ) {
         let Some((kind, name)) = sizes.left.pop() else { return };
@@ -314,7 +314,7 @@ impl Server {
         }
     }
 
-    /// The data is loaded: the file is opened that commands are appended to.
+    /// The data is loaded: opens the file to append to.
     pub(super) fn open_after_load(&mut self) {
         let path = self.config.settings().aof.appenddirname.clone();
         self.start_op(DiskOp::MakeDir { path }, Step::Dir);
@@ -326,7 +326,7 @@ impl Server {
         if !manifest.is_empty() {
             return self.open_incr(manifest);
         }
-        // A beginning without data.
+        // A first start without data.
         let settings = &self.config.settings().aof;
         let rdb = settings.aof_use_rdb_preamble;
         let name = manifest.new_base(&settings.appendfilename, rdb);
@@ -350,7 +350,7 @@ impl Server {
         };
         let (file, path) = (self.next_file(), self.aof_path(&name));
         let open = match new {
-            true => self.open_anew(file, &path),
+            true => self.create_file(file, &path),
             false => DiskOp::Open { file, path, mode: OpenMode::Append },
         };
         self.start_op(open, Step::Incr { file, manifest, name, new });
@@ -387,8 +387,8 @@ impl Server {
     fn begun(&mut self, file: FileId, len: u64, manifest: Manifest, name: &str, new: bool) {
         self.service.aof.manifest = manifest;
         self.service.aof.log.open(file, len);
-        // What was there may not be durable: the process that wrote it may have been killed before
-        // its fsync.
+        // The existing contents may not be durable: the process that wrote them may have been
+        // killed before its fsync.
         self.disk_op(DiskOp::Sync { file }, DiskWork::Nothing);
         self.followers_changed();
         let verb = if new { "Creating" } else { "Opening" };

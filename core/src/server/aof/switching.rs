@@ -1,4 +1,4 @@
-//! `CONFIG SET appendonly`: on and off while the server runs.
+//! `CONFIG SET appendonly`: turning the append-only file on and off.
 
 use super::{Server, State};
 use crate::machine::LogLevel;
@@ -6,16 +6,16 @@ use crate::server::Change;
 use crate::time::Now;
 
 impl Server {
-    /// Turns the append-only file on or off if a change of the configuration says so. True if the
-    /// change waits until that is done.
+    /// Turns the append-only file on or off if a configuration change says so. True if the change
+    /// waits for that.
     pub(in crate::server) fn switch_aof_for(&mut self, now: Now<'_>, mut change: Change) -> bool {
         let switches = change.old.settings().appendonly != self.config.settings().appendonly;
         change.waits = "appendonly";
         switches && self.switch_aof(now, change)
     }
 
-    /// Turns the append-only file on or off, as the configuration says. True if the client that
-    /// asked for it has to wait until that is done; false if it is done, or begins later.
+    /// Turns the append-only file on or off as configured. True if the client has to wait until
+    /// that is done; false if it is done, or starts later.
     fn switch_aof(&mut self, now: Now<'_>, change: Change) -> bool {
         let wanted = self.config.settings().appendonly;
         match (wanted, self.service.aof.state) {
@@ -64,7 +64,7 @@ impl Server {
             self.kill_rewrite(now);
         }
         match change {
-            // The one that is being given up has files to clear away first.
+            // The aborted rewrite has to delete its files first.
             _ if self.service.aof.rewrite.is_on() => {
                 self.service.aof.rewrite.scheduled = true;
                 false
@@ -88,9 +88,9 @@ impl Server {
         self.abort_switch(now);
         let before = core::mem::replace(&mut self.service.aof.state, State::Off);
         let temporary = before == State::WaitRewrite && self.service.aof.log.is_open();
-        self.retire_log();
+        self.close_log_in_background();
         if temporary {
-            // There is no base that it could stand behind.
+            // There is no base for it to follow.
             self.remove_temporary_incr(now);
         }
         self.service.aof.feed.begin_anew();
@@ -100,11 +100,11 @@ impl Server {
         self.open_gate(now.mono);
     }
 
-    /// Brings what is derived from the configuration up to date.
+    /// Updates what is derived from the configuration.
     pub(in crate::server) fn aof_settings_changed(&mut self) {
         if self.service.aof.state != State::Off {
             self.open_gate(self.now.0);
-            self.pump_log();
+            self.drive_log();
         }
         if !self.service.aof.is_starting() && !self.service.aof.rewrite.is_on() {
             self.delete_history();

@@ -1,109 +1,110 @@
-//! Appending to the file, and making durable what was appended.
+//! Appending commands to the file, and fsync.
 //!
-//! At most one append and one fsync are under way. What comes meanwhile gathers: with `always` while
-//! an fsync runs, so that the next serves all writes, and all replies, that came during it; with the
-//! others only while an append does, since replies wait for no more than that. Positions count the
-//! bytes of the log over all its files.
+//! At most one append and one fsync are in progress. New commands are buffered meanwhile: with
+//! `always` during an fsync, so that the next one covers all writes and replies that arrived during
+//! it; with the other policies only during an append, since replies wait for no more than that.
+//! Positions count the bytes of the log across all its files.
 
 use super::{Fsync, Server};
 use crate::machine::{DiskDone, DiskError, DiskOp, FileId, LogLevel};
 use crate::server::DiskWork;
 use crate::time::{Duration, Mono, Now};
 
-/// How often what was written is made durable, with `appendfsync everysec`.
+/// The fsync interval of `appendfsync everysec`.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// How long to wait before a write that failed is tried again.
+/// How long to wait before a failed write is retried.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// How often failing writes are logged: Redis's `AOF_WRITE_LOG_ERROR_RATE`.
+/// How often write errors are logged: Redis's `AOF_WRITE_LOG_ERROR_RATE`.
 const LOG_EVERY: Duration = Duration::from_secs(30);
 
-/// What is kept of an idle buffer, in bytes.
+/// Capacity that an idle buffer keeps, in bytes.
 const KEEP: usize = 64 * 1024;
 
-/// The end of the log, and the file that it goes to.
+/// The end of the log, and the file that it is appended to.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Log {
     /// The file that is appended to.
     file: Option<FileId>,
-    /// How long it is, in bytes, without what is being appended.
+    /// Its size in bytes, without an append in progress.
     size: u64,
     /// Commands that have not been handed to the disk.
     buffer: Vec<u8>,
-    /// The position behind `buffer`.
+    /// The position at the end of `buffer`.
     end: u64,
-    /// Up to where the log has been written.
+    /// The position up to which the log has been written.
     written: u64,
-    /// Up to where it is durable.
+    /// The position up to which the log is durable.
     synced: u64,
-    /// What is being appended, in case it has to be written again.
+    /// The bytes of the append in progress, in case it has to be repeated.
     writing: Option<Vec<u8>>,
     syncing: Option<Syncing>,
-    /// What was sent before another file began, while that one is about to be named.
+    /// Buffered commands that belong to the current file, while the next file is about to be named
+    /// in the manifest.
     tail: Vec<u8>,
-    /// Whether another file is about to be named, so that only `tail` may be written; up to which
-    /// offset of the stream of replication that goes.
+    /// Set while the next file is about to be named in the manifest, so that only `tail` may be
+    /// written: the replication offset at the end of `tail`.
     held: Option<i64>,
-    /// A buffer that was used before.
+    /// A buffer for reuse.
     spare: Vec<u8>,
-    /// Since when there is something that is not durable.
+    /// Since when there are writes that are not durable.
     oldest: Option<Mono>,
-    /// When the first byte came that the fsync under way does not cover.
+    /// When the first write arrived that the fsync in progress does not cover.
     next_oldest: Option<Mono>,
-    /// When the last fsync was asked for.
+    /// When the last fsync was started.
     last_sync: Option<Mono>,
     failure: Failure,
-    /// Whether everything is to be made durable at once, because the server ends.
+    /// Whether everything has to be fsynced at once because the server is shutting down.
     pub(super) ending: bool,
-    /// How often replies had to wait because an fsync took too long.
+    /// How often replies had to wait because an fsync took too long (`aof_delayed_fsync`).
     pub(super) delayed: u64,
-    /// Whether that has been counted of the fsync under way.
+    /// Whether the fsync in progress is counted in `delayed`.
     counted: bool,
-    /// Up to which offset the stream of replication is durable.
+    /// The replication offset up to which everything is durable.
     pub(super) synced_offset: i64,
 }
 
-/// An fsync that is under way.
+/// An fsync in progress.
 #[derive(Clone, Copy, Debug)]
 struct Syncing {
-    /// Up to where the log is durable afterwards.
+    /// The position up to which the log will be durable.
     end: u64,
-    /// Up to where the stream of replication is.
+    /// The replication offset up to which everything will be durable.
     offset: i64,
 }
 
-/// What went wrong.
+/// Failed writes and fsyncs.
 #[derive(Clone, Debug, Default)]
 struct Failure {
     /// Why the last write failed.
     write: Option<DiskError>,
     /// Why the last fsync failed.
     sync: Option<DiskError>,
-    /// When to try again.
+    /// When to retry.
     retry: Option<Mono>,
-    /// Whether a part of what failed may stand at the end of the file.
+    /// Whether a partial write may be at the end of the file.
     torn: bool,
-    /// Whether that part is being cut off.
+    /// Whether it is being truncated.
     cutting: bool,
-    /// When it was logged last.
+    /// When a failure was last logged.
     logged: Option<Mono>,
 }
 
-/// What of the file waits for the disk.
+/// What to continue when a disk operation has completed.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::server) enum Step {
-    /// Bytes were appended; that began at this time.
+    /// An append, started at this time.
     Append(FileId, Mono),
-    /// What was appended is durable.
+    /// An fsync, started at this time.
     Sync(FileId, Mono),
-    /// What was left of a failed append is cut off.
+    /// Truncating a partial write.
     Cut(FileId),
-    /// A file that was given up is closed.
+    /// Closing a file that is no longer used.
     Close,
-    /// A file that was given up is durable.
+    /// The last fsync of a file that is no longer used.
     LastSync,
-    /// Its last commands are written.
+    /// The last append to a file that is no longer used.
     LastAppend,
 }
 
@@ -114,7 +115,7 @@ impl Log {
         self.file.is_some()
     }
 
-    /// The position behind all that was fed.
+    /// The position at the end of the log.
     #[inline]
     pub(super) fn end(&self) -> u64 {
         self.end
@@ -126,23 +127,23 @@ impl Log {
         self.written
     }
 
-    /// Bytes in the file that is appended to.
+    /// The size of the current file in bytes.
     pub(super) fn size(&self) -> u64 {
         self.size
     }
 
-    /// Bytes that have not been written.
+    /// Bytes that are not written yet.
     pub(super) fn waiting(&self) -> usize {
         self.buffer.len() + self.tail.len() + self.writing.as_ref().map_or(0, Vec::len)
     }
 
-    /// Whether commands wait to be handed to the disk.
+    /// Whether there are commands that have not been handed to the disk.
     #[inline]
-    pub(super) fn has_news(&self) -> bool {
+    pub(super) fn has_unwritten(&self) -> bool {
         !self.buffer.is_empty()
     }
 
-    /// Whether all that came has been written, and nothing is under way.
+    /// Whether everything is written, and no operation is in progress.
     pub(super) fn is_written(&self) -> bool {
         self.waiting() == 0 && self.syncing.is_none() && self.held.is_none()
     }
@@ -152,12 +153,13 @@ impl Log {
         self.syncing.is_some()
     }
 
-    /// Up to where nothing can be lost, or with `skips` nothing that an fsync is wanted for.
+    /// The position up to which the log is safe: durable, or with `skips` (fsync is suspended) at
+    /// least written.
     pub(super) fn durable(&self, skips: bool) -> u64 {
         if skips { self.written.max(self.synced) } else { self.synced }
     }
 
-    /// Since when there is something that is not durable.
+    /// Since when there are writes that are not durable.
     pub(super) fn oldest_volatile(&self) -> Option<Mono> {
         self.oldest
     }
@@ -173,12 +175,12 @@ impl Log {
         self.failure.write.as_ref().or(self.failure.sync.as_ref())
     }
 
-    /// Whether all that came is durable.
+    /// Whether everything is durable.
     pub(super) fn is_durable(&self) -> bool {
         self.is_written() && self.synced == self.written
     }
 
-    /// Takes in what `write` adds.
+    /// Appends what `write` adds to the buffer.
     #[inline]
     pub(super) fn feed(&mut self, now: Mono, write: impl FnOnce(&mut Vec<u8>)) {
         let before = self.buffer.len();
@@ -192,40 +194,40 @@ impl Log {
         }
     }
 
-    /// Begins to append to a file that holds `size` bytes, all of them durable.
+    /// Starts to append to a file of `size` bytes, all of them durable.
     pub(super) fn open(&mut self, file: FileId, size: u64) {
         self.file = Some(file);
         self.size = size;
         self.failure = Failure::default();
     }
 
-    /// From now on commands belong to another file, which is about to be named.
+    /// From now on commands belong to the next file, which is about to be named in the manifest.
     pub(super) fn hold(&mut self, offset: i64) {
         self.held = Some(offset);
         self.tail = core::mem::take(&mut self.buffer);
     }
 
-    /// There will be no other file: everything goes to this one.
-    pub(super) fn let_go(&mut self) {
+    /// There will be no next file: everything goes to this one.
+    pub(super) fn release(&mut self) {
         self.held = None;
         let newer = core::mem::replace(&mut self.buffer, core::mem::take(&mut self.tail));
         self.buffer.extend_from_slice(&newer);
     }
 
-    /// The other file has its name. Gives the one before.
-    pub(super) fn go_over_to(&mut self, file: FileId) -> Option<FileId> {
+    /// The manifest names the next file. Returns the previous one.
+    pub(super) fn switch_to(&mut self, file: FileId) -> Option<FileId> {
         self.held = None;
         self.size = 0;
         self.file.replace(file)
     }
 
-    /// Forgets what was not written, and the file.
+    /// Drops unwritten commands and the file.
     pub(super) fn forget(&mut self) -> Option<FileId> {
         self.give_up().map(|(file, _)| file)
     }
 
     fn give_up(&mut self) -> Option<(FileId, Vec<u8>)> {
-        self.let_go();
+        self.release();
         let left = core::mem::take(&mut self.buffer);
         let file = self.file.take();
         let (delayed, end, synced_offset) = (self.delayed, self.end, self.synced_offset);
@@ -234,21 +236,21 @@ impl Log {
         Some((file?, left))
     }
 
-    /// Bytes that the disk has not been handed.
+    /// Bytes that have not been handed to the disk.
     fn unsent(&self) -> u64 {
         (self.buffer.len() + self.tail.len()) as u64
     }
 }
 
 impl Server {
-    /// Whether what is written is not made durable at the moment, because a snapshot is being
-    /// written and the configuration says so.
+    /// Whether fsync is suspended because a snapshot is being written
+    /// (`no-appendfsync-on-rewrite`).
     pub(super) fn skips_fsync(&self) -> bool {
         self.config.settings().aof.no_appendfsync_on_rewrite && self.snapshot_runs()
     }
 
-    /// Writes what has gathered, or makes durable what was written, if it is time.
-    pub(in crate::server) fn pump_log(&mut self) {
+    /// Starts an append or an fsync, if one is due.
+    pub(in crate::server) fn drive_log(&mut self) {
         let now = self.now.0;
         let log = &self.service.aof.log;
         let Some(file) = log.file else { return };
@@ -261,14 +263,14 @@ impl Server {
             self.service.aof.log.failure.cutting = true;
             return self.log_op(DiskOp::Truncate { file, len }, Step::Cut(file));
         }
-        // One fsync shall serve many writes, if they wait for it anyway.
+        // One fsync can cover many writes, if they wait for it anyway.
         let gathers = self.syncs_always() || log.held.is_some();
         if log.syncing.is_some() && gathers {
             return;
         }
         self.service.aof.log.failure.retry = None;
         if self.service.aof.log.held.is_some() {
-            return self.pump_tail(file);
+            return self.drive_tail(file);
         }
         if !self.service.aof.log.buffer.is_empty() {
             let log = &mut self.service.aof.log;
@@ -286,8 +288,8 @@ impl Server {
         self.service.aof.log.ending || self.config.settings().aof.appendfsync == Fsync::Always
     }
 
-    /// Writes what the file lacks before another is named, and makes it durable.
-    fn pump_tail(&mut self, file: FileId) {
+    /// Completes and fsyncs the current file before the manifest names the next one.
+    fn drive_tail(&mut self, file: FileId) {
         let log = &mut self.service.aof.log;
         if !log.tail.is_empty() {
             let bytes = core::mem::take(&mut log.tail);
@@ -300,7 +302,7 @@ impl Server {
         }
     }
 
-    /// Whether it is time for an fsync, behind what is being written.
+    /// Whether an fsync is due, after the append in progress.
     fn wants_sync(&self, now: Mono) -> bool {
         let log = &self.service.aof.log;
         let policy = match self.config.settings().aof.appendfsync {
@@ -308,7 +310,7 @@ impl Server {
             policy => policy,
         };
         let unsynced = match policy {
-            // It follows its append at once.
+            // It immediately follows its append.
             Fsync::Always => log.end.saturating_sub(log.unsent()) > log.synced,
             Fsync::Everysec | Fsync::No => log.written > log.synced,
         };
@@ -369,7 +371,7 @@ impl Server {
                 }
             }
         }
-        self.aof_went_on(now);
+        self.continue_aof(now);
     }
 
     fn log_appended(&mut self, now: Now<'_>, result: Result<(), DiskError>) {
@@ -453,7 +455,7 @@ impl Server {
         let Some(syncing) = log.syncing.take() else { return };
         match result {
             Ok(()) => {
-                // What an append that failed should have written is not there to be durable.
+                // Bytes of a failed append are not there to be durable.
                 log.synced = syncing.end.min(log.written);
                 log.oldest = if log.synced < syncing.end { log.oldest } else { log.next_oldest };
                 log.next_oldest = None;
@@ -461,12 +463,12 @@ impl Server {
                     log.synced_offset = syncing.offset;
                 }
                 if log.failure.sync.take().is_some() {
-                    // What an fsync that failed should have written may be lost to the disk for
-                    // good, whatever those after it say.
+                    // After a failed fsync the data may be lost for good, even if a later fsync
+                    // succeeds: write everything anew.
                     self.service.aof.rewrite.scheduled = true;
                     self.notice(|| {
-                        "AOF fsync works again. The AOF is written anew, since it may lack what \
-                         was written before."
+                        "AOF fsync works again. Rewriting the AOF, since earlier writes may be \
+                         missing in it."
                             .to_owned()
                     });
                 }
@@ -491,20 +493,20 @@ impl Server {
         }
     }
 
-    /// Continues writing and syncing, and answers the clients that wait for it.
-    pub(super) fn aof_went_on(&mut self, now: Now<'_>) {
+    /// Continues writing and fsyncing, and releases the replies that wait for it.
+    pub(super) fn continue_aof(&mut self, now: Now<'_>) {
         self.open_gate(now.mono);
-        self.pump_log();
+        self.drive_log();
         self.reload_if_written(now);
         self.end_if_durable(now);
     }
 
-    /// Does what is due because time has passed.
+    /// Runs the periodic tasks that are due.
     pub(in crate::server) fn aof_cron(&mut self, now: Now<'_>) {
         if self.service.aof.log.file.is_none() {
             return;
         }
-        self.pump_log();
+        self.drive_log();
         if self.gate_is_closed(now.mono)
             && self.config.settings().aof.appendfsync == Fsync::Everysec
             && !core::mem::replace(&mut self.service.aof.log.counted, true)
@@ -518,7 +520,7 @@ impl Server {
         }
     }
 
-    /// When there is something to do next.
+    /// When the next task is due.
     pub(in crate::server) fn aof_wake(&self) -> Option<Mono> {
         let log = &self.service.aof.log;
         log.file?;
@@ -542,9 +544,8 @@ impl Server {
         }
     }
 
-    /// Writes all that has gathered, makes it durable and closes the file, while everything else
-    /// goes on.
-    pub(super) fn retire_log(&mut self) {
+    /// Writes everything that is buffered, fsyncs and closes the file, all in the background.
+    pub(super) fn close_log_in_background(&mut self) {
         let (torn, len) = (self.service.aof.log.failure.torn, self.service.aof.log.size);
         let Some((file, left)) = self.service.aof.log.give_up() else { return };
         if torn {

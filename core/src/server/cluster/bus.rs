@@ -1,4 +1,4 @@
-//! `nodes.conf`, the links to other nodes, and what the state machine wants done.
+//! `nodes.conf`, the links to other nodes, and the effects of the cluster's state machine.
 
 use std::net::SocketAddr;
 
@@ -10,51 +10,51 @@ use crate::machine::{
     NetError, OpenMode, Outbox, Output,
 };
 use crate::resp::request::Args;
-use crate::server::propagate::Together;
+use crate::server::propagate::Atomic;
 use crate::server::replication::address_of_name;
 use crate::server::{DiskWork, Server};
 use crate::sharding::Slot;
 use crate::time::{Mono, Now};
 
-/// What of `nodes.conf` a disk operation was about.
+/// An operation on `nodes.conf`.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::server) enum ConfStep {
-    /// It is opened, and made if it is not there, to be locked before it is read.
+    /// The file has been opened, or created, to be locked before it is read.
     Open,
-    /// No other node may use it from now on.
+    /// It has been locked against other nodes.
     Lock,
-    /// It is read when the server starts.
+    /// It has been read at the start of the server.
     Read,
-    /// It is written.
+    /// It has been written.
     Write,
-    /// The file that has taken its place is opened and locked instead.
+    /// The file that has replaced it has been opened and locked.
     Relock,
-    /// The one before is closed, and its lock is gone with it.
+    /// The previous file has been closed, which releases its lock.
     Close,
 }
 
-/// Keys of lost slots that are deleted in one slice.
+/// How many keys of lost slots are deleted per slice.
 const SLICE: usize = 200;
 
 impl Server {
-    /// Whether this server is a node of a cluster.
+    /// Whether this server is a cluster node.
     #[inline]
     pub(in crate::server) fn is_clustered(&self) -> bool {
         self.service.cluster.is_some()
     }
 
-    /// What is known of the cluster.
+    /// The state of the cluster.
     #[inline]
     pub(in crate::server) fn cluster_state(&self) -> Option<&Cluster> {
         self.service.cluster.as_ref()?.state()
     }
 
-    /// What this server believes of the cluster that it is a node of, to look at.
+    /// This node's view of the cluster, for observers.
     pub fn cluster(&self) -> Option<&Cluster> {
         self.cluster_state()
     }
 
-    /// Reads `nodes.conf`; the server listens when that has been done.
+    /// Reads `nodes.conf`; the server opens its listeners afterwards.
     pub(in crate::server) fn load_nodes_conf(&mut self) {
         let settings = &self.config.settings().cluster;
         if settings.bus_port == 0 && settings.port > u16::MAX - BUS_PORT_OFFSET {
@@ -68,7 +68,7 @@ impl Server {
         self.open_nodes_conf(ConfStep::Open);
     }
 
-    /// Opens the file that `nodes.conf` is now.
+    /// Opens the current `nodes.conf`.
     fn open_nodes_conf(&mut self, step: ConfStep) {
         let path = self.config.settings().cluster_config_file.clone();
         let file = self.next_file();
@@ -80,14 +80,14 @@ impl Server {
         }
     }
 
-    /// `nodes.conf` is open.
+    /// `nodes.conf` has been opened.
     fn lock_nodes_conf(&mut self, step: ConfStep) {
         if let Some(file) = self.service.cluster.as_ref().and_then(|node| node.locked) {
             self.disk_op(DiskOp::Lock { file }, DiskWork::NodesConf(step));
         }
     }
 
-    /// A disk operation about `nodes.conf` has ended.
+    /// An operation on `nodes.conf` has completed.
     pub(in crate::server) fn nodes_conf_done(
         &mut self,
         now: Now<'_>,
@@ -111,7 +111,7 @@ impl Server {
                 });
                 self.exit(1);
             }
-            // A process that has locked it meanwhile runs beside this one, which is an error to report.
+            // A process that has locked it meanwhile is running beside this one, which is an error.
             (ConfStep::Relock, Err(_)) => self.nodes_conf_is_used(),
             (ConfStep::Relock, Ok(DiskDone::Opened { .. })) => {
                 self.lock_nodes_conf(ConfStep::Relock);
@@ -138,7 +138,7 @@ impl Server {
         }
     }
 
-    /// Has a client answered when `nodes.conf` holds everything that has changed until now.
+    /// Answers a client once `nodes.conf` contains all changes made so far.
     pub(in crate::server::cluster) fn answer_when_saved(&mut self, client: u64) {
         if let Some(node) = &mut self.service.cluster
             && let Some(state) = &node.state
@@ -147,7 +147,7 @@ impl Server {
         }
     }
 
-    /// Takes the clients whose changes are on the disk.
+    /// Removes and returns the clients whose changes are on disk.
     fn saved_clients(&mut self) -> Vec<u64> {
         let Some(node) = &mut self.service.cluster else { return Vec::new() };
         let saved = node.state.as_ref().map_or(0, |state| state.saves().1);
@@ -199,8 +199,8 @@ impl Server {
         if let Some(node) = &mut self.service.cluster {
             node.state = Some(Box::new(state));
         }
-        // A replica is one from the start, so that it can go on with the stream where the data that
-        // it loads ends.
+        // A replica takes its role before loading, so that it can resume the replication stream
+        // where the loaded data ends.
         if let Some((host, port)) = self.with_cluster(now, |state, _| state.resume_role()).flatten()
         {
             self.resume_as_replica(&host, port);
@@ -208,7 +208,7 @@ impl Server {
         self.listen();
     }
 
-    /// Takes the directives over.
+    /// Applies the directives.
     pub(in crate::server) fn cluster_settings_changed(&mut self) {
         let settings = self.config.settings().cluster.clone();
         let differs = self.cluster_state().is_some_and(|state| *state.settings() != settings);
@@ -219,7 +219,7 @@ impl Server {
         }
     }
 
-    /// Calls the state machine, and does what it wants.
+    /// Calls the state machine, and carries out its effects.
     pub(in crate::server) fn with_cluster<R>(
         &mut self,
         now: Now<'_>,
@@ -239,9 +239,9 @@ impl Server {
     }
 
     fn cluster_local(&self, now: Now<'_>) -> Local {
-        let silent = self.primary_silence(now.mono);
-        // Until a copy of the data is loaded there is nothing to be read or to fail over to, and an
-        // offset of 0 tells the others so.
+        let silent = self.time_since_primary(now.mono);
+        // Until a copy of the data has been loaded there is nothing to read from or fail over to;
+        // the offset 0 tells other nodes so.
         let offset = if self.replication_syncs() { 0 } else { self.stream_offset() };
         Local {
             now: now.mono.as_millis(),
@@ -267,10 +267,10 @@ impl Server {
             }
             Effect::Follow { host, port } => {
                 self.forget_imports_of_primary();
-                self.follow_in_cluster(now, &host, port);
+                self.become_replica_in_cluster(now, &host, port);
             }
             Effect::Lead => {
-                self.lead_in_cluster(now);
+                self.become_primary_in_cluster(now);
                 self.inherit_imports(now);
             }
             Effect::Empty => self.empty_in_cluster(now),
@@ -310,7 +310,7 @@ impl Server {
         self.service.effects.begin(self.service.consumers);
         self.service.effects.also(0, [&b"FLUSHALL"[..]]);
         self.after_effects(now, None);
-        self.propagate_as(Together::No);
+        self.propagate_as(Atomic::No);
     }
 
     fn connect_bus(&mut self, link: LinkId, host: String, port: u16) {
@@ -348,8 +348,8 @@ impl Server {
         }
     }
 
-    /// Another node has connected to the bus. Until the data has been loaded none is let in, since
-    /// what it says may change the data.
+    /// Another node has connected to the bus. While data is being loaded no node is accepted, since
+    /// its messages may change the data.
     pub(in crate::server) fn bus_accepted(
         &mut self,
         now: Now<'_>,
@@ -377,19 +377,19 @@ impl Server {
         }
     }
 
-    /// Whether a connection leads to or from another node.
+    /// Whether this is a connection to or from another node.
     #[inline]
     pub(in crate::server) fn is_bus_conn(&self, conn: ConnId) -> bool {
         self.service.cluster.as_ref().is_some_and(|node| node.links.contains_key(&conn))
     }
 
-    /// Whether a connection is the one on which slots leave.
+    /// Whether this is the connection on which slots are exported.
     #[inline]
     pub(in crate::server) fn is_handover_conn(&self, conn: ConnId) -> bool {
         self.service.cluster.as_ref().is_some_and(|node| node.handover.has_conn(conn))
     }
 
-    /// Slots of this node that move to others as a whole, to look at.
+    /// Slots that are being migrated to other nodes as a whole, for observers.
     pub fn leaving_slots(&self) -> Vec<super::MovingSlot> {
         self.service
             .cluster
@@ -397,12 +397,12 @@ impl Server {
             .map_or_else(Vec::new, |node| node.handover.leaving().collect())
     }
 
-    /// What waits to be sent to another node.
+    /// The outbox of a link to another node.
     pub(in crate::server) fn bus_outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
         Some(&mut self.service.cluster.as_mut()?.links.get_mut(&conn)?.outbox)
     }
 
-    /// Something happened on a connection to or from another node.
+    /// Handles an input about a connection to or from another node.
     pub(in crate::server) fn bus_input(
         &mut self,
         now: Now<'_>,
@@ -429,7 +429,7 @@ impl Server {
             PeerInput::ConnectFailed(error) | PeerInput::Closed(error) => {
                 self.bus_lost(now, link, error);
             }
-            // One that was accepted is told to `bus_accepted`.
+            // Accepted connections are handled by `bus_accepted`.
             PeerInput::Accepted { .. } | PeerInput::Drained => {}
         }
     }
@@ -439,7 +439,7 @@ impl Server {
         self.with_cluster(now, |state, local| state.link_lost(local, link, &error.to_string()));
     }
 
-    /// Does what is due.
+    /// Runs the periodic tasks that are due.
     #[inline]
     pub(in crate::server) fn cluster_cron(&mut self, now: Now<'_>) {
         if self.is_clustered() {
@@ -493,31 +493,30 @@ impl Server {
         }
     }
 
-    /// Deletes what is still there of the keys in a slot that this node has lost, before it gets the
-    /// slot again.
+    /// Deletes the remaining keys in a slot that this node has lost, before it gets the slot again.
     pub(in crate::server::cluster) fn drop_lost_slot(&mut self, now: Now<'_>, slot: Slot) {
         let Some(node) = &mut self.service.cluster else { return };
         if node.handover.forget_leftover(slot) {
             node.dropping.insert(slot);
         }
         while self.service.cluster.as_ref().is_some_and(|node| node.dropping.contains(slot)) {
-            self.drop_some(now, slot);
+            self.drop_keys_in_slot(now, slot);
         }
     }
 
-    /// Deletes keys in slots that others own now, some of them.
+    /// Deletes a slice of the keys in slots that other nodes own now.
     fn drop_lost_keys(&mut self, now: Now<'_>) {
         let slot = self.service.cluster.as_ref().and_then(|node| node.dropping.iter().next());
         if let Some(slot) = slot {
-            self.drop_some(now, slot);
+            self.drop_keys_in_slot(now, slot);
         }
     }
 
     /// Deletes some keys in a slot that another node owns now.
-    fn drop_some(&mut self, now: Now<'_>, slot: Slot) {
+    fn drop_keys_in_slot(&mut self, now: Now<'_>, slot: Slot) {
         let Some(node) = &mut self.service.cluster else { return };
         if node.state.as_ref().is_some_and(|state| state.owns(slot) || state.is_replica()) {
-            // It has come back, or the data comes from a primary.
+            // The slot has come back, or the data comes from a primary.
             node.dropping.remove(slot);
             return self.service.keyspace.env.hidden_slots.retain(|hidden| *hidden != slot);
         }
@@ -537,10 +536,10 @@ impl Server {
             self.service.effects.event(0, crate::command::Class::Generic, "del", &key);
         }
         self.after_effects(now, None);
-        self.propagate_as(Together::No);
+        self.propagate_as(Atomic::No);
     }
 
-    /// What is to be done when the data has been loaded.
+    /// The data has been loaded.
     pub(in crate::server) fn cluster_ready(&mut self) {
         let (mono, wall) = self.now;
         let now = Now::instantaneous(mono, wall);
@@ -550,7 +549,7 @@ impl Server {
         self.with_cluster(now, |state, local| state.check_data(local, &slots));
     }
 
-    /// Tells the subscribers at other nodes of a message; `args` are those of PUBLISH or SPUBLISH.
+    /// Forwards a published message to other nodes; `args` are those of PUBLISH or SPUBLISH.
     pub(in crate::server) fn publish_in_cluster(&mut self, now: Now<'_>, args: Args<'_>) {
         let sharded = args.at(0).eq_ignore_ascii_case(b"spublish");
         self.with_cluster(now, |state, local| {
@@ -558,7 +557,7 @@ impl Server {
         });
     }
 
-    /// Memory that waits to be sent to other nodes, in bytes.
+    /// Size of the output buffers to other nodes, in bytes.
     pub(in crate::server) fn cluster_links_memory(&self) -> usize {
         self.service.cluster.as_ref().map_or(0, |node| node.links_memory())
     }

@@ -1,6 +1,6 @@
 //! CLUSTER, ASKING, READONLY, READWRITE.
 
-use super::{handover, tell};
+use super::{handover, replies};
 use crate::cluster::state::{ManualFailover, Reset, SetSlot};
 use crate::cluster::{BUS_PORT_OFFSET, Cluster, Local, SlotSet};
 use crate::command::meta::{acl, flag};
@@ -9,7 +9,7 @@ use crate::resp::number::parse_i64;
 use crate::server::{Call, Handler, Server, container, row};
 use crate::sharding::Slot;
 
-/// Rows of the command table: what belongs to a connection.
+/// Rows of the command table in the group of connection commands.
 pub(in crate::server) static CONNECTION_ROWS: &[Row<Handler>] = &[
     row(Group::Cluster, "asking", 1, asking)
         .flags(flag::FAST)
@@ -179,12 +179,12 @@ const fn sub(name: &'static str, arity: i16, handler: Handler, flags: u32) -> Ro
 const DISABLED: CommandError = CommandError::text("ERR This instance has cluster support disabled");
 
 impl Server {
-    /// What is known of the cluster, for a command that asks.
-    pub(super) fn asked_cluster(&self) -> Result<&Cluster, CommandError> {
+    /// The state of the cluster, or an error if cluster support is disabled.
+    pub(super) fn cluster_or_error(&self) -> Result<&Cluster, CommandError> {
         self.cluster_state().ok_or(DISABLED)
     }
 
-    /// Lets a command change something of the cluster.
+    /// Lets a command change the state of the cluster.
     fn change_cluster<R>(
         &mut self,
         call: &mut Call<'_>,
@@ -196,25 +196,25 @@ impl Server {
 }
 
 fn asking(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    server.asked_cluster()?;
+    server.cluster_or_error()?;
     call.client.state.asking = true;
     call.ok()
 }
 
 fn readonly(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    server.asked_cluster()?;
+    server.cluster_or_error()?;
     call.client.state.readonly = true;
     call.ok()
 }
 
 fn readwrite(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    server.asked_cluster()?;
+    server.cluster_or_error()?;
     call.client.state.readonly = false;
     call.ok()
 }
 
 fn meet(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    server.asked_cluster()?;
+    server.cluster_or_error()?;
     if call.args.len() > 5 {
         return Err(CommandError::subcommand_syntax("CLUSTER", call.arg(1)));
     }
@@ -231,7 +231,7 @@ fn meet(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     call.ok()
 }
 
-/// A slot's number among the arguments.
+/// Parses a slot number.
 pub(super) fn slot(word: &[u8]) -> Result<Slot, CommandError> {
     parse_i64(word)
         .and_then(|number| u16::try_from(number).ok())
@@ -240,7 +240,7 @@ pub(super) fn slot(word: &[u8]) -> Result<Slot, CommandError> {
 }
 
 fn listed_slots(call: &Call<'_>) -> Result<SlotSet, CommandError> {
-    // All are read before any is looked at.
+    // All arguments are parsed before any slot is checked.
     let listed: Vec<Slot> = call.args.from(2).iter().map(slot).collect::<Result<_, _>>()?;
     let mut slots = SlotSet::new();
     for slot in listed {
@@ -278,35 +278,35 @@ pub(super) fn add_once(slots: &mut SlotSet, slot: Slot) -> Result<(), CommandErr
 }
 
 fn add_slots(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    server.asked_cluster()?;
+    server.cluster_or_error()?;
     let slots = listed_slots(call)?;
     server.change_cluster(call, |state, local| state.add_slots(local, &slots))?;
     call.ok()
 }
 
 fn add_slots_range(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    server.asked_cluster()?;
+    server.cluster_or_error()?;
     let slots = ranges_of_slots(call)?;
     server.change_cluster(call, |state, local| state.add_slots(local, &slots))?;
     call.ok()
 }
 
 fn delete_slots(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    server.asked_cluster()?;
+    server.cluster_or_error()?;
     let slots = listed_slots(call)?;
     server.change_cluster(call, |state, local| state.delete_slots(local, &slots))?;
     call.ok()
 }
 
 fn delete_slots_range(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    server.asked_cluster()?;
+    server.cluster_or_error()?;
     let slots = ranges_of_slots(call)?;
     server.change_cluster(call, |state, local| state.delete_slots(local, &slots))?;
     call.ok()
 }
 
 fn flush_slots(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    server.asked_cluster()?;
+    server.cluster_or_error()?;
     if server.has_keys() {
         return Err(CommandError::text("ERR DB must be empty to perform CLUSTER FLUSHSLOTS."));
     }
@@ -318,7 +318,7 @@ fn flush_slots(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandEr
 }
 
 fn set_slot(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    if server.asked_cluster()?.is_replica() {
+    if server.cluster_or_error()?.is_replica() {
         return Err(CommandError::text("ERR Please use SETSLOT only with masters."));
     }
     let slot = slot(call.arg(2))?;
@@ -356,7 +356,7 @@ fn bump_epoch(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandErr
 }
 
 fn set_config_epoch(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    server.asked_cluster()?;
+    server.cluster_or_error()?;
     let epoch = parse_i64(call.arg(2)).ok_or(CommandError::NotAnInteger)?;
     let Ok(epoch) = u64::try_from(epoch) else {
         return Err(CommandError::composed(format!("ERR Invalid config epoch specified: {epoch}")));
@@ -378,7 +378,7 @@ fn replicate(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandErro
 }
 
 fn failover(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    server.asked_cluster()?;
+    server.cluster_or_error()?;
     let how = match call.args.get(2) {
         _ if call.args.len() > 3 => return Err(CommandError::Syntax),
         None => ManualFailover::Agreed,
@@ -391,7 +391,7 @@ fn failover(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError
 }
 
 fn reset(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    server.asked_cluster()?;
+    server.cluster_or_error()?;
     let how = match call.args.get(2) {
         _ if call.args.len() > 3 => return Err(CommandError::Syntax),
         None => Reset::Soft,
@@ -405,7 +405,7 @@ fn reset(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
 }
 
 fn save_config(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    server.asked_cluster()?;
+    server.cluster_or_error()?;
     server.change_cluster(call, |state, local| {
         state.save_config(local);
         Ok(())
@@ -416,49 +416,49 @@ fn save_config(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandEr
 }
 
 fn info(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    let text = server.asked_cluster()?.info_text();
+    let text = server.cluster_or_error()?.info_text();
     call.reply().verbatim("txt", text.as_bytes());
     Ok(())
 }
 
 fn nodes(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    let text = server.asked_cluster()?.nodes_text();
+    let text = server.cluster_or_error()?.nodes_text();
     call.reply().verbatim("txt", text.as_bytes());
     Ok(())
 }
 
 fn my_id(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    let id = server.asked_cluster()?.my_id();
+    let id = server.cluster_or_error()?.my_id();
     call.reply().bulk(id.as_bytes());
     Ok(())
 }
 
 fn my_shard_id(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    let id = server.asked_cluster()?.my_shard();
+    let id = server.cluster_or_error()?.my_shard();
     call.reply().bulk(id.as_bytes());
     Ok(())
 }
 
 fn slots(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    server.asked_cluster()?;
-    tell::slots(server, call);
+    server.cluster_or_error()?;
+    replies::slots(server, call);
     Ok(())
 }
 
 fn shards(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    server.asked_cluster()?;
-    tell::shards(server, call);
+    server.cluster_or_error()?;
+    replies::shards(server, call);
     Ok(())
 }
 
 fn links(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    server.asked_cluster()?;
-    tell::links(server, call);
+    server.cluster_or_error()?;
+    replies::links(server, call);
     Ok(())
 }
 
 fn replicas(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    let lines = server.asked_cluster()?.replicas_text(call.arg(2));
+    let lines = server.cluster_or_error()?.replicas_text(call.arg(2));
     let lines = lines.map_err(|text| CommandError::composed(format!("ERR {text}")))?;
     let mut reply = call.reply();
     reply.array(lines.len());
@@ -474,14 +474,14 @@ fn count_failure_reports(server: &mut Server, call: &mut Call<'_>) -> Result<(),
 }
 
 fn key_slot(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    server.asked_cluster()?;
+    server.cluster_or_error()?;
     let slot = Slot::of(call.arg(2));
     call.reply().integer(slot.number().into());
     Ok(())
 }
 
 fn count_keys_in_slot(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    server.asked_cluster()?;
+    server.cluster_or_error()?;
     let number = parse_i64(call.arg(2)).ok_or(CommandError::NotAnInteger)?;
     let slot = u16::try_from(number).ok().and_then(Slot::new);
     let slot = slot.ok_or(CommandError::text("ERR Invalid slot"))?;
@@ -491,7 +491,7 @@ fn count_keys_in_slot(server: &mut Server, call: &mut Call<'_>) -> Result<(), Co
 }
 
 fn get_keys_in_slot(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    server.asked_cluster()?;
+    server.cluster_or_error()?;
     let number = |at: usize| parse_i64(call.arg(at)).ok_or(CommandError::NotAnInteger);
     let (slot, count) = (number(2)?, number(3)?);
     let slot = u16::try_from(slot).ok().and_then(Slot::new);
@@ -506,7 +506,7 @@ fn get_keys_in_slot(server: &mut Server, call: &mut Call<'_>) -> Result<(), Comm
 }
 
 fn help(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
-    server.asked_cluster()?;
+    server.cluster_or_error()?;
     call.reply().help("CLUSTER", HELP);
     Ok(())
 }

@@ -1,18 +1,19 @@
-//! The server as a node of a cluster: it carries out what the state machine of
-//! [`crate::cluster`] wants, and asks it where commands belong.
+//! The server as a cluster node: it carries out the effects of the state machine in
+//! [`crate::cluster`], and asks it which node serves a command's keys.
 //!
 //! * `bus`: `nodes.conf`, the links to other nodes, and the effects of the state machine;
-//! * `routing`: which commands are redirected, and clients that wait for keys of slots that leave;
-//! * `handover`: slots that move to another node as a whole;
-//! * `commands`: CLUSTER, ASKING, READONLY, READWRITE; `tell`: what CLUSTER tells.
+//! * `routing`: redirecting commands, and clients blocked on keys of slots that leave;
+//! * `handover`: atomic slot migration;
+//! * `commands`: CLUSTER, ASKING, READONLY, READWRITE; `replies`: the replies of CLUSTER SLOTS, SHARDS
+//!   and LINKS.
 //!
-//! Gossip, failures, elections and slots are not here but in the state machine.
+//! Gossip, failure detection, elections and slots are in the state machine.
 
 mod bus;
 mod commands;
 mod handover;
+mod replies;
 mod routing;
-mod tell;
 
 pub(super) use bus::ConfStep;
 pub(super) use commands::{CONNECTION_ROWS, ROWS};
@@ -23,23 +24,24 @@ use crate::cluster::{Cluster, LinkId, SlotSet};
 use crate::machine::{ConnId, FileId, Outbox};
 use crate::sorted::SortedMap;
 
-/// What a server in cluster mode has besides.
+/// The additional state of a server in cluster mode.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Node {
-    /// What it knows of the cluster, once `nodes.conf` has been read.
+    /// The state machine, once `nodes.conf` has been read.
     state: Option<Box<Cluster>>,
-    /// The file that `nodes.conf` is, locked against other nodes.
+    /// The open `nodes.conf`, locked against other nodes.
     locked: Option<FileId>,
     links: SortedMap<ConnId, BusLink>,
     conns: SortedMap<LinkId, ConnId>,
-    /// Slots that others own now, and whose keys are being deleted.
+    /// Slots that other nodes own now, and whose keys are being deleted.
     dropping: SlotSet,
-    /// The moves of slots from and to this node.
+    /// The migrations of slots from and to this node.
     handover: handover::Handover,
-    /// Whether it is to be seen whether clients wait in vain.
+    /// Whether blocked clients and subscriptions have to be checked for slots that are now served
+    /// elsewhere.
     reroute: bool,
-    /// Clients that wait until a change, by its number, is in `nodes.conf` and on the disk: CLUSTER
-    /// SAVECONFIG, and nodes that give slots away.
+    /// Clients that wait until `nodes.conf` with a change, by its number, is on disk: CLUSTER
+    /// SAVECONFIG, and nodes that migrate slots to this one.
     savers: Vec<(u64, u64)>,
 }
 
@@ -51,18 +53,18 @@ struct BusLink {
 }
 
 impl Node {
-    /// What is known of the cluster, once `nodes.conf` has been read.
+    /// The state machine, once `nodes.conf` has been read.
     #[inline]
     pub(super) fn state(&self) -> Option<&Cluster> {
         self.state.as_deref()
     }
 
-    /// Whether the changes of keys must be known because slots move.
+    /// Whether changes of keys must be recorded because slots are being migrated.
     pub(super) fn handover_follows(&self) -> bool {
         self.handover.follows()
     }
 
-    /// Memory that waits to be sent to other nodes, in bytes.
+    /// Size of the output buffers to other nodes, in bytes.
     pub(super) fn links_memory(&self) -> usize {
         self.links.values().map(|link| link.outbox.capacity()).sum()
     }

@@ -1,4 +1,4 @@
-//! Which commands are redirected, and what becomes of clients whose slots leave.
+//! Redirecting commands, and clients that wait for keys in slots that leave.
 
 use crate::cluster::Cluster;
 use crate::cluster::state::{Presence, Request, Route};
@@ -11,7 +11,7 @@ use crate::server::{Client, Command, ReplyMode, Server};
 use crate::sharding::Slot;
 use crate::time::Now;
 
-/// The error that redirects a client, or refuses it.
+/// The error that redirects or refuses a client.
 pub(super) fn redirection(route: Route) -> Option<CommandError> {
     let error = match route {
         Route::Here => return None,
@@ -22,15 +22,15 @@ pub(super) fn redirection(route: Route) -> Option<CommandError> {
     Some(CommandError::composed(error))
 }
 
-/// Whether an error tells a client to go elsewhere, or that the cluster cannot serve it now.
+/// Whether an error redirects a client, or says that the cluster cannot serve it now.
 pub(in crate::server) fn is_redirection(error: &CommandError) -> bool {
     let code = error.as_bytes().split(|byte| *byte == b' ').next().unwrap_or_default();
     matches!(code, b"MOVED" | b"ASK" | b"TRYAGAIN" | b"CROSSSLOT" | b"CLUSTERDOWN")
 }
 
 impl Server {
-    /// Whether the keys of a command on data are surely served here, so that the fast path may take
-    /// it. What is not sure is left to the dispatch.
+    /// Whether the keys of a command on data are certainly served here, so that the fast path may
+    /// execute it. Uncertain cases are left to the dispatch.
     #[inline]
     pub(in crate::server) fn serves_keys(&self, command: &Command, args: Args<'_>) -> bool {
         let Some(node) = &self.service.cluster else { return true };
@@ -46,7 +46,7 @@ impl Server {
         }
     }
 
-    /// Why a command is not carried out here, as the error that tells the client where to go.
+    /// Why a command is not executed here, as the error that tells the client where to go.
     pub(in crate::server) fn cluster_refusal(
         &mut self,
         client: &mut Client,
@@ -58,7 +58,7 @@ impl Server {
             return None;
         }
         if client.state.imports {
-            // What is answered to it are the questions of SYNCSLOTS.
+            // On this connection only SYNCSLOTS is answered.
             client.replies = ReplyMode::Off;
             return self.import_refusal(client, command, args);
         }
@@ -84,7 +84,7 @@ impl Server {
             return None;
         }
         let request = Request {
-            // A script that says in its first line that it writes is redirected like any write.
+            // A script that declares writes in its shebang line is redirected like any write.
             writes: (self.flags_of_call(command, args) | queued) & flag::WRITE != 0,
             readonly: client.state.readonly,
             asking: asking || command.meta.has(flag::ASKING),
@@ -93,7 +93,7 @@ impl Server {
         };
         let state = self.cluster_state()?;
         let presence = || {
-            // A key that has expired is not here, though nothing has removed it yet.
+            // An expired key counts as missing, even if it has not been deleted yet.
             let now = self.now.1.as_millis();
             let lives = |key: &&Vec<u8>| {
                 let entry = self.service.keyspace.peek(0, key);
@@ -106,7 +106,7 @@ impl Server {
         redirection(state.route(slot, request, presence))
     }
 
-    /// The slot of the keys that a command names, if it names any and they have one in common.
+    /// The slot of a command's keys, if it has any and they are in the same slot.
     pub(in crate::server) fn slot_of_request(
         &self,
         client: &Client,
@@ -131,7 +131,7 @@ impl Server {
         keys.iter().any(|key| closed.contains(Slot::of(key)))
     }
 
-    /// The keys of a command, or of all commands that EXEC would carry out.
+    /// The keys of a command, or of all commands that EXEC would execute.
     pub(in crate::server) fn keys_of_request(
         &self,
         client: &Client,
@@ -153,7 +153,7 @@ impl Server {
         keys
     }
 
-    /// Tells clients that wait for keys whose slots are served elsewhere now.
+    /// Redirects clients blocked on keys whose slots are now served elsewhere.
     pub(super) fn reroute_waiting(&mut self, now: Now<'_>) {
         for slot in self.clients.slots() {
             let Some(mut client) = self.clients.take(slot) else { continue };
@@ -172,7 +172,7 @@ impl Server {
         redirection(self.cluster_state()?.evicts_waiting(Slot::of(key), readonly)?)
     }
 
-    /// Ends subscriptions to sharded channels that are served elsewhere now.
+    /// Ends subscriptions to shard channels that are now served elsewhere.
     pub(super) fn reroute_shard_channels(&mut self, now: Now<'_>) {
         let Some(state) = self.cluster_state() else { return };
         let names = self.pubsub.shard_names();

@@ -1,4 +1,4 @@
-//! Values of the server's directives that have a form of their own, and their checks.
+//! Parsing and checking values of the server's directives that have an unusual form.
 
 use crate::front::config::file::quoted;
 use crate::front::config::value::plain;
@@ -55,7 +55,7 @@ pub(super) fn is_appenddirname(word: &[u8]) -> Result<(), &'static str> {
 
 /// Checks `cluster-announce-hostname`.
 pub(super) fn is_hostname(word: &[u8]) -> Result<(), &'static str> {
-    /// One more than a host's name may have: `NET_HOST_STR_LEN` of Redis.
+    /// One more than the longest host name: `NET_HOST_STR_LEN` of Redis.
     const TOO_LONG: usize = 256;
     let fits = |c: &u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'.');
     if word.len() >= TOO_LONG {
@@ -84,7 +84,7 @@ fn save(words: &[&[u8]]) -> Result<Vec<u8>, String> {
     Ok(out.join(" ").into_bytes())
 }
 
-/// One line for each pair; that there are none has to be said as well.
+/// One line for each pair; an empty list has to be written as well.
 fn write_save(value: &[u8], _: bool) -> FormLines {
     let text = String::from_utf8_lossy(value).into_owned();
     let words: Vec<&str> = text.split(' ').collect();
@@ -123,11 +123,11 @@ pub(crate) const EVENT_LETTERS: [(u8, u16); 14] = [
     (b'm', 1 << 11),
 ];
 
-/// The classes that `A` stands for: all but misses and new keys.
+/// The classes that `A` stands for: all but key misses and new keys.
 const EVENTS_ALL: u16 =
     1 << 2 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 13;
 
-/// The bits that letters of keyspace events stand for.
+/// Parses the letters of `notify-keyspace-events`.
 pub(crate) fn event_bits(letters: &[u8]) -> Option<u16> {
     letters.iter().try_fold(0, |bits, &letter| match letter {
         b'A' => Some(bits | EVENTS_ALL),

@@ -1,5 +1,5 @@
-//! The server's configuration: every directive of Redis 7.2, and the typed values of those that only
-//! the server has. The mechanism is the front's ([`crate::front::config`]).
+//! The server's configuration: all directives of Redis 7.2, and the typed values of those that only
+//! the server has. The mechanism is in [`crate::front::config`].
 
 mod forms;
 pub mod settings;
@@ -15,14 +15,14 @@ pub use settings::{DisklessLoad, Fsync, PropagationError, Settings};
 /// The configuration of a server.
 pub type Config = crate::front::Config<ServerSchema>;
 
-/// What a server can be told by its configuration.
+/// The directives of a server.
 #[derive(Clone, Debug)]
 pub struct ServerSchema;
 
-/// What stands beside the server's directives.
+/// Configuration of the server besides its directives.
 #[derive(Clone, Debug, Default)]
 pub struct State {
-    /// Whether the checksums of RDB files and payloads may be wrong, for tests.
+    /// Whether invalid checksums of RDB files and payloads are accepted, for tests.
     pub skip_checksum_validation: bool,
 }
 

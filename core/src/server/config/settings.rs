@@ -8,7 +8,7 @@ use crate::command::context::MaxmemoryPolicy;
 use crate::front::config::{Permission, Values};
 use crate::machine::OomScore;
 
-/// The typed values of the server's own directives. A field has the name of its directive.
+/// The typed values of the server's own directives. Each field has the name of its directive.
 #[derive(Clone, Debug, Default)]
 #[allow(missing_docs)]
 pub struct Settings {
@@ -28,19 +28,19 @@ pub struct Settings {
     pub enable_module_command: Permission,
     pub shutdown_timeout: u64,
     pub notify_keyspace_events: u16,
-    /// Of a primary, and of a replica.
+    /// As a primary, and as a replica.
     pub oom_score_adj: [OomScore; 2],
-    /// 0 for as many as there are.
+    /// 0 is no limit.
     pub tracking_table_max_keys: u64,
-    /// Pairs of seconds and changes.
+    /// Save points: seconds and changes.
     pub save: Vec<(u64, u64)>,
     pub replicaof: Option<(String, u16)>,
     pub dbfilename: String,
     pub rdbchecksum: bool,
     pub rdb_save_incremental_fsync: bool,
-    /// Microseconds for each key; slower than the server can, for tests.
+    /// Microseconds per key, to slow saving down in tests.
     pub rdb_key_save_delay: i64,
-    /// Microseconds for each key; slower than the server can, for tests.
+    /// Microseconds per key, to slow loading down in tests.
     pub key_load_delay: i64,
     pub stop_writes_on_bgsave_error: bool,
     pub loading_process_events_interval_bytes: u64,
@@ -62,7 +62,7 @@ pub struct Settings {
     pub replica_ignore_maxmemory: bool,
     pub replica_lazy_flush: bool,
     pub replica_priority: i64,
-    /// After how many milliseconds of a script others are answered `BUSY`.
+    /// After how many milliseconds of a script other clients get `BUSY`.
     pub busy_reply_threshold: u64,
     pub replica_read_only: bool,
     pub replica_serve_stale_data: bool,
@@ -70,15 +70,15 @@ pub struct Settings {
     pub aof: AofSettings,
 }
 
-/// Whether a replica loads a copy of the data without a file (`repl-diskless-load`).
+/// Whether a replica loads a full sync without a file (`repl-diskless-load`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DisklessLoad {
     /// Never.
     #[default]
     Disabled,
-    /// If it has no keys.
+    /// If the replica has no keys.
     OnEmptyDb,
-    /// Beside the old data, which goes when the new data is complete.
+    /// Beside the old data, which is dropped when the new data is complete.
     SwapDb,
 }
 
@@ -88,15 +88,16 @@ impl DisklessLoad {
         [("disabled", Self::Disabled), ("on-empty-db", Self::OnEmptyDb), ("swapdb", Self::SwapDb)];
 }
 
-/// What happens when a command of the primary, or of the append-only file, causes an error.
+/// What happens when a command of the primary or of the append-only file fails
+/// (`propagation-error-behavior`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PropagationError {
-    /// Nothing.
+    /// The error is ignored.
     #[default]
     Ignore,
-    /// The server ends.
+    /// The server exits.
     Panic,
-    /// The server ends if it is a replica.
+    /// The server exits if it is a replica.
     PanicOnReplicas,
 }
 
@@ -109,15 +110,15 @@ impl PropagationError {
     ];
 }
 
-/// When what was written is made durable.
+/// When the append-only file is fsynced (`appendfsync`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fsync {
-    /// Before its reply leaves.
+    /// Before the reply to a write is sent.
     Always,
     /// Every second.
     #[default]
     Everysec,
-    /// When the operating system thinks best.
+    /// When the operating system chooses to.
     No,
 }
 
@@ -127,7 +128,7 @@ impl Fsync {
         [("everysec", Self::Everysec), ("always", Self::Always), ("no", Self::No)];
 }
 
-/// What is set of the append-only file.
+/// The settings of the append-only file.
 #[derive(Clone, Debug, Default)]
 #[allow(missing_docs)]
 pub struct AofSettings {
@@ -288,8 +289,8 @@ fn pairs(text: &str) -> Vec<(u64, u64)> {
     numbers.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect()
 }
 
-/// `oom-score-adj`, with the first two of `oom-score-adj-values`; the third is for children that write
-/// snapshots, of which this server has none.
+/// `oom-score-adj`, with the first two of `oom-score-adj-values`; the third is for child processes
+/// that write snapshots, which this server does not have.
 fn oom_scores(values: &Values<ServerSchema>) -> [OomScore; 2] {
     let text = values.text("oom-score-adj-values");
     let mut numbers = text.split(' ').map(|number| number.parse().unwrap_or_default());

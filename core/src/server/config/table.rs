@@ -1,4 +1,4 @@
-//! The directives that only the server has, of Redis 7.2, with their bounds and defaults.
+//! The directives of Redis 7.2 that only the server has, with their bounds and defaults.
 
 use super::forms::{
     EVENTS, OOM_SCORES, REPLICA_OF, SAVE, is_appenddirname, is_appendfilename, is_dbfilename,
@@ -13,7 +13,7 @@ use crate::front::config::directive::flags::{
 };
 use crate::front::config::directive::{Directive, Kind, Unit, directive, words};
 
-/// Directives of older versions that are read and ignored.
+/// Directives of older versions, which are accepted and ignored.
 pub(super) const IGNORED: &[&str] =
     &["list-max-ziplist-entries", "list-max-ziplist-value", "lua-replicate-commands"];
 
@@ -276,7 +276,7 @@ pub(super) static SERVER_DIRECTIVES: &[Directive] = &[
     directive("replica-read-only", "slave-read-only", Kind::Bool, "yes", NONE),
     directive("replica-serve-stale-data", "slave-serve-stale-data", Kind::Bool, "yes", NONE),
     directive("replicaof", "slaveof", Kind::Custom(&REPLICA_OF), "", IMMUTABLE | MULTI),
-    // Whatever it says: payloads are always checked to the last byte.
+    // Has no effect: payloads are always checked completely.
     directive("sanitize-dump-payload", "", Kind::Choice(SANITIZE), "no", NONE),
     directive("save", "", Kind::Custom(&SAVE), "3600 1 300 100 60 10000", MULTI | ADDS),
     directive("server_cpulist", "", Kind::Text, "", IMMUTABLE | NO_EFFECT),

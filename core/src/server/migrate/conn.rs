@@ -1,10 +1,10 @@
-//! The conversation with the target of MIGRATE on one connection: requests out, replies in.
+//! The dialogue with the target of MIGRATE on one connection: requests and replies.
 //!
-//! AUTH if that is asked for, SELECT if another database was selected there, and a RESTORE for
-//! each key, one behind the other. Each answer is waited for no longer than the command says, and
-//! so is each piece of what is sent. A key is deleted when the other server has said that it has
-//! it. A connection that turns out to be closed before anything was answered is made anew, once:
-//! one that was kept often ends so.
+//! AUTH if requested, SELECT if another database was selected there, and a RESTORE for each key,
+//! pipelined. Every reply, and every piece of what is sent, has to arrive within the command's
+//! timeout. A key is deleted once the target has confirmed it. If the connection turns out to be
+//! closed before the first reply, as kept connections often are, the dialogue is repeated once on a
+//! new one.
 
 use core::iter;
 
@@ -19,88 +19,88 @@ use crate::resp::value::Value;
 use crate::server::Server;
 use crate::time::{Duration, Mono, Now};
 
-/// Bytes that wait to be sent before no more are made, and down to how many they have to sink then.
-const MOST_UNSENT: usize = 128 * 1024;
-const FEW_UNSENT: usize = 64 * 1024;
+/// Outbox size in bytes above which no more requests are written, and to which it then has to sink.
+const HIGH_WATER: usize = 128 * 1024;
+const LOW_WATER: usize = 64 * 1024;
 
-/// Bytes of a payload that are made in one go.
+/// Bytes of a payload that are serialized per slice.
 const SLICE: usize = 256 * 1024;
 
-/// The error when not everything could be said.
+/// The error when not everything could be sent.
 const WRITING: &str = "IOERR error or timeout writing to target instance";
 
-/// The state of the conversation with the target of a MIGRATE.
+/// The state of the dialogue with the target of a MIGRATE.
 #[derive(Clone, Debug)]
 pub(super) struct MigrateConn {
     conn: ConnId,
-    /// Whether anything was said.
-    greeted: bool,
-    /// How many of the keys have been looked at.
+    /// Whether AUTH and SELECT have been sent.
+    preamble_sent: bool,
+    /// How many keys have been processed.
     next: usize,
-    /// What makes the payloads.
+    /// Serializes the payloads.
     writer: Box<PayloadWriter>,
-    /// Whether it has begun that of the key before `next`.
-    making: bool,
-    /// A payload that is being sent, and how much of it has been.
+    /// Whether it is serializing the key before `next`.
+    serializing: bool,
+    /// The payload that is being sent, and how much of it has been sent.
     payload: Option<(Vec<u8>, usize)>,
-    /// How many keys were answered.
+    /// How many keys have been answered.
     answered: usize,
-    /// The first error that the other server answered.
+    /// The first error reply of the target.
     refusal: Option<Vec<u8>>,
-    /// Whether it refused what comes before the keys: then it may have put them anywhere, if at all.
-    lost: bool,
-    /// Whether this is the second connection.
-    again: bool,
-    /// Until when something has to happen.
+    /// Whether the target refused AUTH or SELECT: then the keys may be in any database, or nowhere.
+    preamble_refused: bool,
+    /// Whether this is the second attempt.
+    is_retry: bool,
+    /// When the timeout expires.
     deadline: Mono,
 }
 
-/// What an answer is to.
+/// What a reply belongs to.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Awaited {
     Login,
     Select,
-    /// The key at this place.
+    /// The key with this index.
     Key(usize),
 }
 
-/// Why it has come to an end.
+/// Why the dialogue has failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trouble {
-    /// The connection is gone.
+enum DialogueError {
+    /// The connection was closed.
     Closed,
-    /// Nothing has come for too long.
+    /// The timeout has expired.
     TimedOut,
-    /// What has come is no answer.
+    /// An invalid reply.
     Nonsense,
 }
 
 impl MigrateConn {
-    /// Begins anew, on another connection.
+    /// A new dialogue, on another connection.
     fn new(conn: ConnId, deadline: Mono, compression: bool) -> Self {
         Self {
             conn,
-            greeted: false,
+            preamble_sent: false,
             next: 0,
             writer: Box::new(PayloadWriter::new(compression)),
-            making: false,
+            serializing: false,
             payload: None,
             answered: 0,
             refusal: None,
-            lost: false,
-            again: false,
+            preamble_refused: false,
+            is_retry: false,
             deadline,
         }
     }
 
-    /// Whether nothing is left to be said.
-    fn has_said_all(&self, keys: usize) -> bool {
-        self.greeted && self.next >= keys && !self.making && self.payload.is_none()
+    /// Whether everything has been sent.
+    fn has_sent_all(&self, keys: usize) -> bool {
+        self.preamble_sent && self.next >= keys && !self.serializing && self.payload.is_none()
     }
 }
 
 impl Server {
-    /// Begins the conversation on a connection that is there, or that is made now.
+    /// Starts the dialogue on a kept connection, or on a new one.
     pub(super) fn open_migrate_conn(
         &mut self,
         now: Now<'_>,
@@ -122,7 +122,7 @@ impl Server {
         MigrateConn::new(conn, now.mono + timeout, compression)
     }
 
-    /// Whether a connection is one to the target of a MIGRATE.
+    /// Whether this is a connection to the target of a MIGRATE.
     pub(in crate::server) fn is_migrate_conn(&self, conn: ConnId) -> bool {
         self.service.migration.sockets.has(conn)
     }
@@ -132,7 +132,7 @@ impl Server {
         Some(self.service.migration.sockets.get(conn)?.peer.outbox())
     }
 
-    /// Something happened on a connection to the target of a MIGRATE.
+    /// Handles an input about a connection to the target of a MIGRATE.
     pub(in crate::server) fn migrate_input(
         &mut self,
         now: Now<'_>,
@@ -148,7 +148,7 @@ impl Server {
             PeerInput::Received(bytes) => peer.received(now.mono, bytes),
             PeerInput::Ended => peer.ended(now.mono),
             PeerInput::ConnectFailed(error) | PeerInput::Closed(error) => {
-                peer.gone(now.mono, error);
+                peer.disconnected(now.mono, error);
             }
         }
         let events: Vec<Event<Awaited>> = iter::from_fn(|| peer.poll_event()).collect();
@@ -170,12 +170,12 @@ impl Server {
                 Event::Connected { .. } => self.service.migration.at_work = Some(at_work),
                 Event::Reply { token, value, .. } => {
                     if !self.take_migrate_reply(now, &mut at_work, token, &value) {
-                        return self.abort_migrate_conn(now, at_work, Trouble::Nonsense);
+                        return self.abort_migrate_conn(now, at_work, DialogueError::Nonsense);
                     }
                     self.service.migration.at_work = Some(at_work);
                 }
                 Event::Push(_) | Event::Refused { .. } => {
-                    return self.abort_migrate_conn(now, at_work, Trouble::Nonsense);
+                    return self.abort_migrate_conn(now, at_work, DialogueError::Nonsense);
                 }
                 Event::Closed { reason, lost } => {
                     return self.migrate_closed(now, at_work, &reason, lost.is_empty(), unsent);
@@ -184,7 +184,7 @@ impl Server {
         }
     }
 
-    /// The connection on which keys are being moved is gone, or could not be made.
+    /// The connection of the current MIGRATE was closed, or could not be established.
     fn migrate_closed(
         &mut self,
         now: Now<'_>,
@@ -195,7 +195,7 @@ impl Server {
     ) {
         match reason {
             CloseReason::ConnectFailed(error) => {
-                // Redis learns that it was refused when it writes.
+                // Redis notices a refused connection when it writes.
                 let text = match error {
                     NetError::Refused | NetError::Reset | NetError::Unreachable => WRITING,
                     _ => UNREACHABLE,
@@ -203,20 +203,20 @@ impl Server {
                 self.end_migration(now, at_work, Err(CommandError::text(text)));
             }
             CloseReason::Protocol(_)
-                if all_answered && at_work.target.has_said_all(at_work.keys.len()) =>
+                if all_answered && at_work.target.has_sent_all(at_work.keys.len()) =>
             {
-                // What came too much changes nothing about the keys.
+                // Surplus replies do not matter to the keys.
                 self.service.migration.at_work = Some(at_work);
                 self.migration_cron(now);
             }
             CloseReason::Protocol(_) => {
-                self.migrate_conn_failed(now, at_work, Trouble::Nonsense, unsent);
+                self.migrate_conn_failed(now, at_work, DialogueError::Nonsense, unsent);
             }
-            _ => self.migrate_conn_failed(now, at_work, Trouble::Closed, unsent),
+            _ => self.migrate_conn_failed(now, at_work, DialogueError::Closed, unsent),
         }
     }
 
-    /// Takes in one answer. False if it is none that these requests can have.
+    /// Handles one reply. False if it is not a possible reply to these requests.
     fn take_migrate_reply(
         &mut self,
         now: Now<'_>,
@@ -228,7 +228,7 @@ impl Server {
         target.answered += usize::from(matches!(awaited, Awaited::Key(_)));
         match value {
             Value::Error(text) => {
-                target.lost |= !matches!(awaited, Awaited::Key(_));
+                target.preamble_refused |= !matches!(awaited, Awaited::Key(_));
                 target.refusal.get_or_insert_with(|| text.to_vec());
                 return true;
             }
@@ -236,7 +236,7 @@ impl Server {
             _ => return false,
         }
         if let Awaited::Key(at) = awaited
-            && !target.lost
+            && !target.preamble_refused
             && !at_work.options.copy
         {
             self.moved_key(now, at_work, at);
@@ -244,13 +244,13 @@ impl Server {
         true
     }
 
-    /// Goes on with what is to be said, and ends when all was answered or nothing is any more.
+    /// Continues sending, and ends the MIGRATE when all replies have arrived or it has failed.
     pub(in crate::server) fn migration_cron(&mut self, now: Now<'_>) {
         let Some(mut at_work) = self.service.migration.at_work.take() else { return };
-        self.speak(now, &mut at_work);
+        self.send_requests(now, &mut at_work);
         let target = &at_work.target;
         let pending = self.service.migration.sockets.pending(target.conn);
-        if target.has_said_all(at_work.keys.len()) && pending == 0 {
+        if target.has_sent_all(at_work.keys.len()) && pending == 0 {
             let (conn, db) = (target.conn, at_work.options.db);
             self.service.migration.sockets.used(conn, now.mono);
             if let Some(socket) = self.service.migration.sockets.get(conn) {
@@ -260,16 +260,16 @@ impl Server {
             return self.end_migration(now, at_work, answer);
         }
         if now.mono >= target.deadline {
-            return self.abort_migrate_conn(now, at_work, Trouble::TimedOut);
+            return self.abort_migrate_conn(now, at_work, DialogueError::TimedOut);
         }
         self.service.migration.at_work = Some(at_work);
     }
 
-    /// When that is to be gone on with.
+    /// When to continue.
     pub(in crate::server) fn migration_wake(&self) -> Option<Mono> {
         let target = &self.service.migration.at_work.as_ref()?.target;
-        let speaks = || self.service.migration.sockets.is_up(target.conn) && !target.greeted;
-        Some(if target.making || speaks() { self.now.0 } else { target.deadline })
+        let speaks = || self.service.migration.sockets.is_up(target.conn) && !target.preamble_sent;
+        Some(if target.serializing || speaks() { self.now.0 } else { target.deadline })
     }
 
     /// Closes connections that have not been used for a while.
@@ -280,7 +280,7 @@ impl Server {
         }
     }
 
-    /// When the next of them has not been used for a while.
+    /// When the next connection has been idle for long enough.
     pub(in crate::server) fn migrate_conns_wake(&self) -> Option<Mono> {
         self.service.migration.sockets.next_idle()
     }
@@ -289,8 +289,8 @@ impl Server {
         self.outputs.extend(self.service.migration.sockets.close(conn));
     }
 
-    /// Ends it on a connection that is still there.
-    fn abort_migrate_conn(&mut self, now: Now<'_>, at_work: Box<Move>, trouble: Trouble) {
+    /// Aborts the dialogue on a connection that is still open.
+    fn abort_migrate_conn(&mut self, now: Now<'_>, at_work: Box<Move>, trouble: DialogueError) {
         let conn = at_work.target.conn;
         let socket = self.service.migration.sockets.get(conn);
         let (is_up, unsent) = socket.map_or((false, false), |socket| {
@@ -304,25 +304,25 @@ impl Server {
         }
     }
 
-    /// It has come to an end before its time, on a connection that is gone by now.
+    /// The dialogue has failed, and its connection is closed.
     fn migrate_conn_failed(
         &mut self,
         now: Now<'_>,
         mut at_work: Box<Move>,
-        trouble: Trouble,
+        trouble: DialogueError,
         unsent: bool,
     ) {
         let target = &at_work.target;
         let unheard = target.answered == 0 && target.refusal.is_none();
-        if trouble == Trouble::Closed && unheard && !target.again {
+        if trouble == DialogueError::Closed && unheard && !target.is_retry {
             let timeout = at_work.options.timeout;
             let args = at_work.args.as_args();
             at_work.target = self.open_migrate_conn(now, args, &at_work.to, timeout);
-            at_work.target.again = true;
+            at_work.target.is_retry = true;
             self.service.migration.at_work = Some(at_work);
             return;
         }
-        let unsaid = unsent || !target.has_said_all(at_work.keys.len());
+        let unsaid = unsent || !target.has_sent_all(at_work.keys.len());
         let error = match &target.refusal {
             Some(text) => refused(text),
             None if unsaid => CommandError::text(WRITING),
@@ -331,8 +331,8 @@ impl Server {
         self.end_migration(now, at_work, Err(error));
     }
 
-    /// Says more, as far as there is room for it.
-    fn speak(&mut self, now: Now<'_>, at_work: &mut Move) {
+    /// Sends more requests, as far as the outbox has room.
+    fn send_requests(&mut self, now: Now<'_>, at_work: &mut Move) {
         let command: &[u8] = if self.is_clustered() { b"RESTORE-ASKING" } else { b"RESTORE" };
         let Move { target, args, options, keys, db, .. } = at_work;
         let Some(socket) = self.service.migration.sockets.get(target.conn) else { return };
@@ -344,7 +344,7 @@ impl Server {
         let before = peer.outbox().end();
         // Never false: the outbox is far from its limit.
         let mut taken = true;
-        if !core::mem::replace(&mut target.greeted, true) {
+        if !core::mem::replace(&mut target.preamble_sent, true) {
             if let Some((at, count)) = options.login {
                 let login = (at..at + count).map(|at| args.at(at));
                 let login: Vec<&[u8]> = iter::once(&b"AUTH"[..]).chain(login).collect();
@@ -355,13 +355,13 @@ impl Server {
                 let select = [&b"SELECT"[..], digits.as_bytes()];
                 taken &= peer.request(now.mono, &select, Awaited::Select).is_ok();
             }
-            // Whatever comes of it, the next one has to make sure.
+            // If SELECT fails, the next MIGRATE has to repeat it.
             socket.db = None;
         }
-        while taken && peer.outbox().len() < MOST_UNSENT {
+        while taken && peer.outbox().len() < HIGH_WATER {
             if let Some((payload, sent)) = &mut target.payload {
                 let piece = payload.get(*sent..).unwrap_or_default();
-                let piece = piece.get(..MOST_UNSENT).unwrap_or(piece);
+                let piece = piece.get(..HIGH_WATER).unwrap_or(piece);
                 peer.extend_request(piece);
                 *sent += piece.len();
                 if *sent < payload.len() {
@@ -374,11 +374,11 @@ impl Server {
                 }
                 continue;
             }
-            if target.making {
-                // That takes time, but not the other server's.
+            if target.serializing {
+                // Serializing takes time, which does not count against the timeout.
                 target.deadline = now.mono + options.timeout;
                 let Some(payload) = target.writer.step(SLICE) else { break };
-                target.making = false;
+                target.serializing = false;
                 if let Some(copy) = target.writer.take_copy() {
                     self.service.keyspace.free_copy_later(copy);
                 }
@@ -397,24 +397,24 @@ impl Server {
             let Some(at) = keys.get(target.next).copied() else { break };
             target.next += 1;
             let entry = self.service.keyspace.peek(*db, args.at(at));
-            // One whose time has come meanwhile stays behind.
+            // A key that has expired meanwhile is skipped.
             if let (Some(entry), Some(_)) = (entry, time_left(entry, now)) {
                 target.writer.begin(entry);
-                target.making = true;
+                target.serializing = true;
             }
         }
         if peer.outbox().end() != before {
             target.deadline = now.mono + options.timeout;
-            if peer.outbox().len() > FEW_UNSENT {
-                peer.outbox().set_low_water(FEW_UNSENT);
+            if peer.outbox().len() > LOW_WATER {
+                peer.outbox().set_low_water(LOW_WATER);
             }
         }
         self.outputs.extend(iter::from_fn(|| peer.poll_output()));
     }
 }
 
-/// The milliseconds that an entry has left, 0 if it does not expire. `None` if it has expired or is
-/// not there.
+/// The remaining time to live of an entry in milliseconds, 0 if it does not expire. `None` if it
+/// has expired or does not exist.
 fn time_left(entry: Option<&crate::store::Entry>, now: Now<'_>) -> Option<u64> {
     match entry?.expire() {
         None => Some(0),
@@ -422,7 +422,7 @@ fn time_left(entry: Option<&crate::store::Entry>, now: Now<'_>) -> Option<u64> {
     }
 }
 
-/// The head of a RESTORE, or of what that is called between nodes of a cluster, up to the payload.
+/// The start of a RESTORE (RESTORE-ASKING between cluster nodes), up to the payload.
 fn restore_head(command: &[u8], key: &[u8], ttl: u64, payload: usize, replace: bool) -> Vec<u8> {
     let mut out = Vec::new();
     let mut digits = itoa::Buffer::new();
@@ -444,7 +444,7 @@ fn write_bulk(out: &mut Vec<u8>, word: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// The error when the other server has answered one.
+/// The error when the target has replied with one.
 fn refused(text: &[u8]) -> CommandError {
     CommandError::quoting("ERR Target instance replied with error: ", text, "")
 }

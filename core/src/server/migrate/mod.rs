@@ -1,12 +1,12 @@
-//! MIGRATE: keys move to another server.
+//! MIGRATE: moving keys to another server.
 //!
-//! * `sockets`: the connections to other servers, which are kept for a while;
-//! * `conn`: the conversation on one of them;
-//! * here: what was asked for, and what follows when it has come to its end.
+//! * `sockets`: connections to other servers, which are kept for a while;
+//! * `conn`: the dialogue on one of them;
+//! * here: the command's options, and what follows its end.
 //!
-//! While keys move no other client is served, as in Redis, where a thread waits for the other server:
-//! so no client sees a key that is here no more and there not yet, and none changes that is on its
-//! way. Every wait for the other server is limited by the timeout of the command.
+//! While keys are moved no other client is served, as in Redis, where the thread waits for the
+//! other server: so no client sees a key that is neither here nor there, and none changes a key in
+//! transit. Every wait is limited by the command's timeout.
 
 mod conn;
 mod sockets;
@@ -29,7 +29,7 @@ use crate::machine::{Address, Endpoint, Output};
 use crate::resp::number::parse_i64;
 use crate::resp::reply::Reply;
 use crate::resp::request::{Args, OwnedArgs};
-use crate::server::{Client, ReplyMode, Standing};
+use crate::server::{Client, CloseState, ReplyMode};
 use crate::time::{Duration, Mono, Now};
 
 /// Rows of the command table.
@@ -69,59 +69,59 @@ const KEYS: &[KeySpec] = &[
 
 const MOVED: u32 = key::RW | key::ACCESS | key::DELETE;
 
-/// How long the other server is waited for where no time is given.
-const PATIENCE: Duration = Duration::from_millis(1_000);
+/// The timeout if 0 is given.
+const DEFAULT_TIMEOUT: Duration = Duration::from_millis(1_000);
 
-/// The error when no connection can be made.
+/// The error when no connection can be established.
 const UNREACHABLE: &str = "IOERR error or timeout connecting to the client";
 
-/// The moving of keys, one at a time.
+/// The state of MIGRATE, of which one is executed at a time.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Migration {
     at_work: Option<Box<Move>>,
     sockets: Sockets,
-    /// Whether clients that were paused are to go on when it has ended.
+    /// Whether paused clients have to be resumed at the end.
     unpause: bool,
 }
 
-/// Keys that are being moved.
+/// A MIGRATE in progress.
 #[derive(Clone, Debug)]
 struct Move {
-    /// The slot of the client that waits for it. It stays until the end, whatever becomes of its
-    /// connection.
+    /// The slot of the client that waits for it. The client is kept until the end, even if it
+    /// disconnects.
     slot: u32,
-    /// Whether its connection is closed.
-    left: bool,
-    /// Whether it shall not be told how it ended.
-    skips: bool,
+    /// Whether its connection was closed.
+    disconnected: bool,
+    /// Whether it does not get a reply (CLIENT REPLY).
+    no_reply: bool,
     command: &'static Command,
     args: OwnedArgs,
     began: Mono,
-    /// The database in which the keys are.
+    /// The database of the keys.
     db: usize,
     options: Options,
     to: Address,
-    /// Where the keys stand among the arguments.
+    /// The indices of the keys among the arguments.
     keys: Vec<usize>,
-    /// Those that the other server has taken, and that are here no more.
+    /// Keys that the other server has confirmed, and that were deleted here.
     moved: Vec<usize>,
     target: MigrateConn,
-    /// The EXEC that it is a part of.
+    /// The EXEC that it is part of.
     exec: Option<Suspended>,
 }
 
-/// What is asked for besides keys.
+/// The arguments besides the keys.
 #[derive(Clone, Copy, Debug)]
 struct Options {
     copy: bool,
     replace: bool,
-    /// Where the words are that follow AUTH or AUTH2, and how many.
+    /// The index and number of the arguments of AUTH or AUTH2.
     login: Option<(usize, usize)>,
-    /// Where the first key stands.
+    /// The index of the first key.
     first_key: usize,
-    /// How many there are.
+    /// Number of keys.
     count: usize,
-    /// The database there.
+    /// The target database.
     db: i64,
     timeout: Duration,
 }
@@ -135,7 +135,7 @@ impl Options {
             first_key: 3,
             count: 1,
             db: 0,
-            timeout: PATIENCE,
+            timeout: DEFAULT_TIMEOUT,
         };
         let mut at = 6;
         while let Some(word) = args.get(at) {
@@ -189,8 +189,8 @@ fn migrate(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError>
     let target = server.open_migrate_conn(call.now, call.args, &to, options.timeout);
     server.service.migration.at_work = Some(Box::new(Move {
         slot: call.client.slot,
-        left: false,
-        skips: call.client.replies == ReplyMode::Skip,
+        disconnected: false,
+        no_reply: call.client.replies == ReplyMode::Skip,
         command: call.command,
         args: call.args.into(),
         began: call.now.mono,
@@ -205,10 +205,10 @@ fn migrate(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError>
     Ok(())
 }
 
-/// Where to connect to. `None` if that cannot be anywhere.
+/// The target's address. `None` if it is invalid.
 fn address(host: &[u8], port: &[u8]) -> Option<Address> {
     let host = core::str::from_utf8(up_to_nul(host)).ok()?;
-    // As C reads numbers: what follows the digits does not count.
+    // As C's `atoi`: anything after the digits is ignored.
     let digits = port.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let port = parse_i64(port.get(..digits)?).and_then(|port| u16::try_from(port).ok())?;
     (port != 0).then(|| match address_of_name(host) {
@@ -218,14 +218,13 @@ fn address(host: &[u8], port: &[u8]) -> Option<Address> {
 }
 
 impl Server {
-    /// Whether keys are being moved, so that nothing else is done.
+    /// Whether a MIGRATE is in progress, so that nothing else is executed.
     #[inline]
     pub(super) fn is_migrating(&self) -> bool {
         self.service.migration.at_work.is_some()
     }
 
-    /// Whether a command goes on that all clients wait for: keys are being moved, or a script is at
-    /// work.
+    /// Whether a command is in progress that all clients wait for: MIGRATE or a script.
     #[inline]
     pub(super) fn is_halted(&self) -> bool {
         self.is_migrating() || self.script_is_paused()
@@ -237,12 +236,12 @@ impl Server {
         self.service.migration.at_work.as_ref().is_some_and(|at_work| at_work.exec.is_some())
     }
 
-    /// How many connections to other servers are kept.
+    /// Number of kept connections.
     pub(super) fn migration_sockets(&self) -> usize {
         self.service.migration.sockets.len()
     }
 
-    /// Why keys cannot be moved now, if they cannot.
+    /// Why MIGRATE is refused now, if it is.
     fn migrate_refusal(&self, client: &Client) -> Option<CommandError> {
         if self.is_loading() {
             return Some(CommandError::text("LOADING Redis is loading the dataset in memory"));
@@ -258,7 +257,7 @@ impl Server {
         ))
     }
 
-    /// Looks the keys up: where those that are there stand among the arguments.
+    /// Looks the keys up: returns the indices of those that exist.
     fn keys_to_move(&mut self, call: &Call<'_>, options: Options) -> Vec<usize> {
         self.prepare_env(call.now, call.client);
         let replica = self.service.replication.is_replica();
@@ -275,12 +274,12 @@ impl Server {
         }
         self.after_effects(call.now, None);
         if replica {
-            self.rest_expiry();
+            self.update_expire_mode();
         }
         keys
     }
 
-    /// Deletes a key that the other server has taken.
+    /// Deletes a key that the other server has confirmed.
     fn moved_key(&mut self, now: Now<'_>, at_work: &mut Move, at: usize) {
         at_work.moved.push(at);
         let (args, db) = (at_work.args.as_args(), at_work.db);
@@ -295,7 +294,7 @@ impl Server {
         self.after_effects(now, None);
     }
 
-    /// The end: effects are propagated, the client gets its reply, and the other clients resume.
+    /// Ends a MIGRATE: effects are propagated, the client gets its reply, and other clients resume.
     fn end_migration(
         &mut self,
         now: Now<'_>,
@@ -309,7 +308,7 @@ impl Server {
         client.waiting = false;
         let mut exec = at_work.exec;
         if let Some(exec) = &mut exec {
-            // What the transaction did before comes first.
+            // Effects of the transaction's earlier commands come first.
             self.service.effects.append(exec.take_done());
         }
         if !at_work.moved.is_empty() {
@@ -317,7 +316,7 @@ impl Server {
             self.service.effects.begin(self.service.consumers);
             self.service.effects.propagate(at_work.db, [&b"DEL"[..]].into_iter().chain(names));
         }
-        if at_work.skips {
+        if at_work.no_reply {
             client.replies = ReplyMode::Skip;
         }
         match &answer {
@@ -327,54 +326,54 @@ impl Server {
             }
             Err(error) => self.answer_error(&mut client, error),
         }
-        if at_work.skips {
+        if at_work.no_reply {
             client.replies = ReplyMode::On;
         }
         let took = now.mono.0.saturating_sub(began.0);
         self.count_call(now, &client, command, args, (took, answer.is_err()));
         if let Some(exec) = exec {
-            self.go_on_with_exec(now, &mut client, exec);
+            self.resume_exec(now, &mut client, exec);
             if let Some(next) = &mut self.service.migration.at_work {
-                next.left = at_work.left;
+                next.disconnected = at_work.disconnected;
                 return self.clients.put(client);
             }
         }
         let before = self.service.replication.offset();
         self.follow_up(now, &mut client, command, before);
-        if at_work.left {
-            self.gone(client);
+        if at_work.disconnected {
+            self.remove_client(client);
         } else {
             self.serve_and_leave(now, &mut client);
             self.clients.put(client);
         }
-        self.link_goes_on(now);
-        self.stream_goes_on();
+        self.resume_link(now);
+        self.resume_stream();
         if core::mem::take(&mut self.service.migration.unpause) {
-            self.let_paused_go_on(now);
+            self.resume_paused(now);
         }
     }
 
-    /// Clients that were paused go on when the keys have been moved.
+    /// Resumes paused clients at the end of the MIGRATE.
     pub(super) fn unpause_later(&mut self) {
         self.service.migration.unpause = true;
     }
 
-    /// The connection of a client is closed. True if it stays nevertheless, because keys are being
-    /// moved for it.
+    /// The connection of a client was closed. True if the client is kept nevertheless, because its
+    /// MIGRATE is in progress.
     pub(super) fn keeps_client(&mut self, client: &mut Client) -> bool {
         let Some(at_work) =
             self.service.migration.at_work.as_mut().filter(|m| m.slot == client.slot)
         else {
             return false;
         };
-        at_work.left = true;
-        if client.standing != Standing::Leaving {
-            self.clients.leaving(client);
+        at_work.disconnected = true;
+        if client.close_state != CloseState::Closing {
+            self.clients.mark_closing(client);
         }
         true
     }
 
-    /// Keeps the rest of an EXEC until the keys have been moved that it has come to.
+    /// Keeps the rest of an EXEC until the MIGRATE that it has reached has ended.
     pub(super) fn suspend_exec(&mut self, client: &mut Client, exec: Suspended) {
         let Some(at_work) = &mut self.service.migration.at_work else {
             return self.suspend_exec_for_script(client, exec);

@@ -1,5 +1,5 @@
-//! The connections to other servers, which are kept for a while: keys are often moved one after
-//! the other, and to make a connection takes longer than to move a key.
+//! Connections to other servers, which are kept for a while: keys are often moved one after
+//! another, and connecting takes longer than moving a key.
 
 use core::iter;
 
@@ -9,28 +9,28 @@ use crate::peer::{CloseReason, Peer, PeerConfig};
 use crate::resp::value::Limits;
 use crate::time::{Duration, Mono};
 
-/// How many are kept.
-const MOST: usize = 64;
+/// How many connections are kept.
+const MAX_SOCKETS: usize = 64;
 
-/// For how long one is kept that is not used.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long an idle connection is kept.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The largest reply that is accepted: every request is answered by a line, and this is Redis's
-/// buffer for one.
+/// Limits on replies: every request is answered by a line, and this is the size of Redis's buffer
+/// for it.
 const LIMITS: Limits = Limits { depth: 1, string: 1024, elements: 16, line: 1024 };
 
 /// A connection to another server.
 #[derive(Clone, Debug)]
 pub(super) struct Socket {
-    /// Host and port, as they were given.
+    /// Host and port, as given.
     name: Vec<u8>,
     pub(super) peer: Peer<Awaited>,
-    /// The database that is selected there, if that is known.
+    /// The database selected there, if known.
     pub(super) db: Option<i64>,
     used: Mono,
 }
 
-/// All of them, the one that was used last at the end.
+/// All connections, the most recently used last.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sockets {
     all: Vec<Socket>,
@@ -50,25 +50,25 @@ impl Sockets {
         self.all.iter_mut().find(|socket| socket.peer.is(conn))
     }
 
-    /// Whether a connection stands.
+    /// Whether a connection is established.
     pub(super) fn is_up(&self, conn: ConnId) -> bool {
         self.all.iter().any(|socket| socket.peer.is(conn) && socket.peer.is_up())
     }
 
-    /// How many replies are to come on a connection.
+    /// Number of replies to come on a connection.
     pub(super) fn pending(&self, conn: ConnId) -> usize {
         let socket = self.all.iter().find(|socket| socket.peer.is(conn));
         socket.map_or(0, |socket| socket.peer.pending())
     }
 
-    /// The connection to a server, if there is one. It counts as used.
+    /// The connection to a server, if there is one. It is marked as used.
     pub(super) fn find(&mut self, name: &[u8], now: Mono) -> Option<ConnId> {
         let conn = self.all.iter().find(|socket| socket.name == name)?.peer.conn()?;
         self.used(conn, now);
         Some(conn)
     }
 
-    /// A connection is used.
+    /// Marks a connection as used.
     pub(super) fn used(&mut self, conn: ConnId, now: Mono) {
         if let Some(mut socket) = self.remove(conn) {
             socket.used = now;
@@ -76,7 +76,7 @@ impl Sockets {
         }
     }
 
-    /// Makes a connection. If there are too many now, the one that was used longest ago is closed.
+    /// Connects to a server. If there are too many connections, the least recently used is closed.
     pub(super) fn add(
         &mut self,
         name: Vec<u8>,
@@ -85,7 +85,7 @@ impl Sockets {
         now: Mono,
     ) -> Vec<Output> {
         let oldest = self.all.first().and_then(|socket| socket.peer.conn());
-        let mut outputs = match oldest.filter(|_| self.all.len() >= MOST) {
+        let mut outputs = match oldest.filter(|_| self.all.len() >= MAX_SOCKETS) {
             Some(oldest) => self.close(oldest),
             None => Vec::new(),
         };
@@ -103,20 +103,20 @@ impl Sockets {
         iter::from_fn(|| socket.peer.poll_output()).collect()
     }
 
-    /// Forgets those that are closed.
+    /// Removes connections that are closed.
     pub(super) fn forget_closed(&mut self) {
         self.all.retain(|socket| socket.peer.conn().is_some());
     }
 
-    /// One that has not been used for long enough.
+    /// A connection that has been idle for long enough.
     pub(super) fn idle(&self, now: Mono) -> Option<ConnId> {
         let first = self.all.first()?;
-        first.peer.conn().filter(|_| first.used + PATIENCE <= now)
+        first.peer.conn().filter(|_| first.used + IDLE_TIMEOUT <= now)
     }
 
-    /// When the next one has not been used for long enough.
+    /// When the next connection has been idle for long enough.
     pub(super) fn next_idle(&self) -> Option<Mono> {
-        self.all.first().map(|socket| socket.used + PATIENCE)
+        self.all.first().map(|socket| socket.used + IDLE_TIMEOUT)
     }
 
     fn remove(&mut self, conn: ConnId) -> Option<Socket> {

@@ -1,4 +1,4 @@
-//! From keys to the bytes of a snapshot.
+//! Serializing keys into a snapshot.
 
 use std::collections::VecDeque;
 
@@ -8,26 +8,26 @@ use crate::sharding::Slot;
 use crate::sorted::SortedMap;
 use crate::store::{Entry, Keyed, Keyspace};
 
-/// Keys that are asked for at once: few, since each may be as large as the bytes of a slice.
+/// Keys requested from the keyspace at once: few, since each one may fill a slice.
 const STEP: usize = 16;
 
-/// How much is written at once: until it is so many bytes, or so many keys.
+/// How much to write at once: until this many bytes, or this many keys.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slice {
     pub(super) bytes: usize,
     pub(super) keys: u64,
 }
 
-/// How a snapshot is written.
+/// The format of a snapshot.
 #[derive(Clone, Debug)]
 pub(in crate::server) enum Encoder {
-    /// As RDB.
+    /// RDB.
     Rdb(Writer),
-    /// As commands.
+    /// Commands.
     Commands(CommandWriter),
 }
 
-/// What is being written of a large entry.
+/// The rest of a large entry that is written in slices.
 #[derive(Clone, Debug)]
 enum Rest {
     Rdb(EntryWriter),
@@ -35,8 +35,8 @@ enum Rest {
 }
 
 impl Encoder {
-    /// The entries that follow belong to this database. `sizes` tells, the first time, how many
-    /// keys it has and how many of them expire.
+    /// Starts the entries of a database. `sizes`, the first time, is its number of keys and of keys
+    /// with an expiry.
     fn select(&mut self, db: usize, sizes: Option<(u64, u64)>) {
         match self {
             Encoder::Rdb(writer) => {
@@ -56,12 +56,12 @@ impl Encoder {
         }
     }
 
-    /// Writes about `budget` bytes more of a large entry. Returns whether it is complete.
+    /// Writes about `budget` more bytes of a large entry. Returns whether it is complete.
     fn go_on(&mut self, rest: &mut Rest, budget: usize) -> bool {
         match (self, rest) {
             (Encoder::Rdb(writer), Rest::Rdb(rest)) => rest.step(writer, budget),
             (Encoder::Commands(writer), Rest::Commands(rest)) => rest.step(writer, budget),
-            // What was begun in one form is not gone on with in another.
+            // The rest of an entry has the format in which it was begun.
             _ => true,
         }
     }
@@ -74,7 +74,7 @@ impl Encoder {
         }
     }
 
-    /// Takes what is new into the checksum.
+    /// Updates the checksum with new bytes.
     fn add_up(&mut self) {
         match self {
             Encoder::Rdb(writer) => writer.add_up(),
@@ -89,7 +89,7 @@ impl Encoder {
         }
     }
 
-    /// Takes the bytes that have been written since they were taken last.
+    /// Removes and returns the bytes written so far.
     pub(in crate::server) fn take(&mut self) -> Vec<u8> {
         match self {
             Encoder::Rdb(writer) => writer.take(),
@@ -98,28 +98,28 @@ impl Encoder {
     }
 }
 
-/// The contents of all databases at one moment, on their way into bytes.
+/// The contents of all databases at one moment, while they are being serialized.
 #[derive(Clone, Debug)]
 pub(in crate::server) struct Image {
     encoder: Encoder,
     selected: Option<usize>,
-    /// Of each database that has not been written about yet: its keys, and those that expire.
+    /// Number of keys, and of those with an expiry, of each database that has not been started yet.
     sizes: SortedMap<usize, (u64, u64)>,
     /// The large entry that is being written.
     rest: Option<Rest>,
-    /// Entries that wait because something before them is not complete.
+    /// Entries that have to wait until the large entry is complete.
     waiting: VecDeque<(usize, Entry)>,
-    /// Whether all keys have been handed over.
+    /// Whether the keyspace has handed over all keys.
     walked: bool,
     finished: bool,
-    /// Keys that have been written.
+    /// Keys written so far.
     pub(super) keys: u64,
-    /// Keys that there are.
+    /// Number of keys.
     pub(super) total: u64,
 }
 
 impl Image {
-    /// Takes the image of all databases as they are now.
+    /// Takes a snapshot of all databases.
     pub(super) fn begin(keyspace: &mut Keyspace, encoder: Encoder) -> Self {
         keyspace.begin_snapshot();
         let sizes: SortedMap<usize, (u64, u64)> = keyspace
@@ -130,7 +130,7 @@ impl Image {
         Self::with(encoder, sizes, total)
     }
 
-    /// Takes the image of these slots of the first database as they are now.
+    /// Takes a snapshot of these slots of database 0.
     pub(super) fn of_slots(keyspace: &mut Keyspace, encoder: Encoder, slots: &[Slot]) -> Self {
         keyspace.begin_snapshot_of(slots);
         let total = slots.iter().map(|slot| keyspace.count_in_slot(*slot) as u64).sum();
@@ -151,7 +151,7 @@ impl Image {
         }
     }
 
-    /// Writes about so much more, but no more than `most` keys.
+    /// Writes about a slice more, but no more than `most` keys.
     pub(super) fn step(&mut self, keyspace: &mut Keyspace, slice: Slice, most: u64) {
         let until = self.encoder.len().saturating_add(slice.bytes);
         let enough = self.keys.saturating_add(slice.keys);
@@ -188,12 +188,12 @@ impl Image {
         });
     }
 
-    /// Whether a large entry has been begun.
+    /// Whether a large entry is being written.
     pub(super) fn is_within_entry(&self) -> bool {
         self.rest.is_some()
     }
 
-    /// Entries that wait because something before them is not complete.
+    /// Entries that have to wait until the large entry is complete.
     pub(super) fn waiting(&self) -> usize {
         self.waiting.len()
     }
@@ -214,12 +214,12 @@ impl Image {
         self.finished
     }
 
-    /// How many bytes are there to be taken.
+    /// Number of bytes written and not taken.
     pub(super) fn len(&self) -> usize {
         self.encoder.len()
     }
 
-    /// Takes the bytes that have been written since they were taken last.
+    /// Removes and returns the bytes written so far.
     pub(super) fn take(&mut self) -> Vec<u8> {
         self.encoder.take()
     }

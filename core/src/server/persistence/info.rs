@@ -7,8 +7,8 @@ use super::snapshot::Job;
 use crate::front::info_text::Text;
 
 impl Server {
-    /// The section of INFO. What has to do with forks tells of what is done in their place: copies
-    /// of what changes before it is written are what copy-on-write is there.
+    /// The section `persistence`. Fields about forks describe snapshots: copies of entries that
+    /// change before they are written count as copy-on-write.
     pub(in crate::server) fn persistence_section(&self, text: &mut Text) {
         let saves = &self.service.persistence.saves;
         let loads = &self.service.persistence.loads;
@@ -47,14 +47,15 @@ impl Server {
 
     fn loading_fields(&self, text: &mut Text, loading: &Loading) {
         let Loading { since, total, loaded, used_memory, .. } = *loading;
-        // Where the size is not known, what the data took in memory stands in for it.
+        // If the size is not known, the memory that the data used when it was written stands in for
+        // it.
         let whole = if total > 0 { total } else { used_memory };
         let percent = if whole == 0 { 0.0 } else { loaded as f64 * 100.0 / whole as f64 };
         let percent = if total > 0 { percent } else { percent.min(99.99) };
         let left = if whole == 0 { 1 } else { whole.saturating_sub(loaded) };
         let left = if total > 0 { left } else { left.max(1) };
         let elapsed = self.now.1.as_secs().saturating_sub(since.as_secs());
-        // After less than a second there is too little to reckon from.
+        // In the first second there is too little to estimate from.
         let eta = match elapsed {
             0 => 1,
             elapsed => elapsed.saturating_mul(left) / (loaded + 1),

@@ -1,85 +1,86 @@
-//! From the bytes of a snapshot to keys.
+//! Loading keys from the bytes of a snapshot.
 
 use crate::machine::LogLevel;
 use crate::persist::rdb::{Checksum, RdbError, ReadOptions, Reader, Record};
 use crate::store::{AHEAD, Entry, Keyed, Keyspace};
 
-/// Bytes that the reader is fed at once.
+/// Bytes that the parser gets at once.
 const PIECE: usize = 64 * 1024;
 
-/// Bytes of a key with its value at least.
-const LEAST_KEY: u64 = 3;
+/// The smallest size of a key with its value, in bytes.
+const MIN_KEY_SIZE: u64 = 3;
 
-/// Buckets that are made at once for keys that are announced.
+/// Buckets that are allocated at once for announced keys.
 const ROOM: usize = 4096;
 
-/// Keys without elements of which the log is told.
+/// How many empty keys are logged.
 const EMPTY_TOLD: u64 = 10;
 
-/// How a snapshot is taken in.
+/// How a snapshot is loaded.
 #[derive(Clone, Debug)]
 pub(in crate::server) struct IntakeOptions {
-    /// How its bytes are read.
+    /// Options of the parser.
     pub(in crate::server) read: ReadOptions,
-    /// Whether keys whose time has come are left out: a primary does that, but not with the base
-    /// of an append-only file, since the commands behind it count on all its keys.
+    /// Whether expired keys are dropped: a primary does that, but not with the base of an
+    /// append-only file, since the commands after it rely on all keys.
     pub(in crate::server) drop_expired: bool,
-    /// Whether a key or a library may take the place of one that is there (DEBUG RELOAD MERGE).
+    /// Whether existing keys and libraries may be replaced (DEBUG RELOAD MERGE).
     pub(in crate::server) replace: bool,
-    /// The source texts of libraries that are there and stay (DEBUG RELOAD NOFLUSH).
+    /// The sources of existing libraries, which stay (DEBUG RELOAD NOFLUSH).
     pub(in crate::server) libraries: Vec<Vec<u8>>,
 }
 
-/// What a snapshot tells of the stream of replication.
+/// The replication position that a snapshot contains.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::server) struct LoadedPosition {
-    /// The name of the stream.
+    /// The replication id.
     pub(in crate::server) id: Option<[u8; 40]>,
-    /// Bytes of it so far.
+    /// The replication offset.
     pub(in crate::server) offset: Option<i64>,
-    /// The database that was selected in it.
+    /// The database that was selected in the replication stream.
     pub(in crate::server) db: Option<i64>,
 }
 
-/// A snapshot that is being taken in.
+/// A snapshot that is being loaded.
 #[derive(Clone, Debug)]
 pub(in crate::server) struct Intake {
     reader: Reader,
     options: IntakeOptions,
-    /// What was handed in last, and how much of it the reader has been fed.
+    /// The last bytes handed in, and how much of them the parser has got.
     bytes: Vec<u8>,
     fed: usize,
-    /// Whether the reader has read all that it was fed and wants more.
-    starved: bool,
+    /// Whether the parser has consumed everything and needs more.
+    needs_input: bool,
     db: u64,
-    /// Keys for which room is to be made before they come.
+    /// Announced keys for which room has to be allocated.
     coming: usize,
-    /// Keys that the file may have at most, as long as it is, and that are not announced yet.
+    /// How many more keys the file may contain, judging by its length, beyond those already
+    /// announced.
     possible: u64,
-    /// Databases for which room was made.
-    roomy: Vec<usize>,
-    /// Keys that are about to be put into the keyspace, with where the file has come to. Some at a
-    /// time, so that their places in memory are waited for side by side.
+    /// Databases for which room was allocated.
+    reserved: Vec<usize>,
+    /// Keys to be inserted into the keyspace, with their offsets in the file. They are inserted in
+    /// batches, so that their memory accesses overlap.
     batch: Vec<(u64, Entry)>,
-    /// Keys that were put into the keyspace.
+    /// Keys inserted so far.
     pub(in crate::server) loaded: u64,
-    /// Keys that were left out because their time had come.
+    /// Keys dropped because they had expired.
     pub(in crate::server) expired: u64,
     empty: u64,
-    /// The memory that the writer's data took, as it says.
+    /// The memory that the data used when it was written, according to the snapshot.
     pub(in crate::server) used_memory: u64,
-    /// What it tells of the stream of replication.
+    /// The replication position in the snapshot.
     pub(in crate::server) position: LoadedPosition,
-    /// Libraries of functions, as their source texts.
+    /// The sources of function libraries.
     pub(in crate::server) libraries: Vec<Vec<u8>>,
-    /// The keys that were left out since they were taken from here.
+    /// Keys dropped since this was last taken.
     pub(in crate::server) left_out: Vec<(u64, Vec<u8>)>,
-    /// What the log is to be told.
+    /// Lines for the log.
     pub(in crate::server) lines: Vec<(LogLevel, String)>,
 }
 
 impl Intake {
-    /// Nothing taken in yet.
+    /// An intake that has not loaded anything yet.
     pub(in crate::server) fn new(options: IntakeOptions) -> Self {
         let libraries = options.libraries.clone();
         Self {
@@ -87,11 +88,11 @@ impl Intake {
             options,
             bytes: Vec::new(),
             fed: 0,
-            starved: true,
+            needs_input: true,
             db: 0,
             coming: 0,
             possible: 0,
-            roomy: Vec::new(),
+            reserved: Vec::new(),
             batch: Vec::new(),
             loaded: 0,
             expired: 0,
@@ -104,27 +105,26 @@ impl Intake {
         }
     }
 
-    /// Tells how many bytes there will be. What is announced in them is believed as far as they can
-    /// hold it.
+    /// Sets the number of bytes to come. Announced sizes are believed only as far as that many
+    /// bytes can contain them.
     pub(in crate::server) fn expect(&mut self, bytes: u64) {
-        self.possible = bytes / LEAST_KEY;
+        self.possible = bytes / MIN_KEY_SIZE;
     }
 
-    /// Hands in the bytes that follow. Those of before must have been taken in.
+    /// Hands in the next bytes. The previous ones must have been consumed.
     pub(in crate::server) fn hand_in(&mut self, bytes: Vec<u8>) {
         debug_assert!(!self.has_bytes());
         self.bytes = bytes;
         self.fed = 0;
-        self.starved = false;
+        self.needs_input = false;
     }
 
-    /// Whether not all bytes that were handed in have been taken in.
+    /// Whether not all bytes have been consumed.
     pub(in crate::server) fn has_bytes(&self) -> bool {
-        !self.starved
+        !self.needs_input
     }
 
-    /// Takes in about `budget` bytes of what was handed in, but no more than `keys` keys. Returns
-    /// how many keys that were.
+    /// Loads about `budget` bytes, but no more than `keys` keys. Returns the number of keys.
     pub(in crate::server) fn step(
         &mut self,
         keyspace: &mut Keyspace,
@@ -151,7 +151,7 @@ impl Intake {
             match record {
                 Some(record) => taken += usize::from(self.record(keyspace, record)?),
                 None if self.fed >= self.bytes.len() => {
-                    self.starved = true;
+                    self.needs_input = true;
                     break;
                 }
                 None => {
@@ -167,37 +167,37 @@ impl Intake {
         }
         self.settle(keyspace)?;
         while self.reader.is_done()
-            && let Some(number) = self.roomy.last()
+            && let Some(number) = self.reserved.last()
             && keyspace.db(*number).give_room_back(ROOM)
         {
-            self.roomy.pop();
+            self.reserved.pop();
         }
         Ok(taken)
     }
 
-    /// Whether the snapshot has been taken in to its end.
+    /// Whether the end of the snapshot has been reached.
     pub(in crate::server) fn is_done(&self) -> bool {
-        self.reader.is_done() && self.roomy.is_empty()
+        self.reader.is_done() && self.reserved.is_empty()
     }
 
-    /// Says that no more bytes will come. An error if there should be more.
+    /// Called when there are no more bytes. An error if the snapshot is incomplete.
     pub(in crate::server) fn end(&self) -> Result<(), RdbError> {
         self.reader.end()
     }
 
-    /// How many bytes have been taken in.
+    /// Number of bytes consumed.
     pub(in crate::server) fn offset(&self) -> u64 {
         self.reader.offset()
     }
 
-    /// What follows the snapshot in the bytes that were handed in, once it is done.
+    /// The bytes after the snapshot, once it is done.
     pub(in crate::server) fn rest(&self) -> Vec<u8> {
         let mut rest = self.reader.unread().to_vec();
         rest.extend_from_slice(self.bytes.get(self.fed..).unwrap_or_default());
         rest
     }
 
-    /// The line that tells that all is well.
+    /// The log line after success.
     pub(in crate::server) fn summary(&self) -> String {
         let Self { loaded, expired, empty, .. } = self;
         let empty = match empty {
@@ -207,7 +207,7 @@ impl Intake {
         format!("Done loading RDB, keys loaded: {loaded}, keys expired: {expired}{empty}.")
     }
 
-    /// Takes in a record. Returns whether it is a key.
+    /// Handles a record. Returns whether it is a key.
     fn record(&mut self, keyspace: &mut Keyspace, record: Record) -> Result<bool, RdbError> {
         match record {
             Record::Entry(entry) => {
@@ -249,7 +249,7 @@ impl Intake {
                 let keys = keys.min(self.possible);
                 self.possible -= keys;
                 self.coming = usize::try_from(keys).unwrap_or(0);
-                self.roomy.push(usize::try_from(self.db).unwrap_or(usize::MAX));
+                self.reserved.push(usize::try_from(self.db).unwrap_or(usize::MAX));
             }
         }
         Ok(false)
@@ -282,7 +282,7 @@ impl Intake {
         if self.batch.len() < AHEAD { Ok(()) } else { self.settle(keyspace) }
     }
 
-    /// Puts what was gathered into the keyspace.
+    /// Inserts the batch into the keyspace.
     fn settle(&mut self, keyspace: &mut Keyspace) -> Result<(), RdbError> {
         if self.batch.is_empty() {
             return Ok(());
@@ -341,7 +341,7 @@ impl Intake {
     }
 }
 
-/// The name that the first line of a library's source gives it.
+/// The library name in the shebang line of a source.
 fn library_name(source: &[u8]) -> Option<&[u8]> {
     let line = source.split(|&byte| byte == b'\n').next()?;
     line.split(u8::is_ascii_whitespace).find_map(|word| word.strip_prefix(b"name="))
@@ -356,8 +356,8 @@ mod tests {
     use super::*;
     use crate::store::Keyspace;
 
-    /// Loads a file that announces so many keys and has these. Gives their number, the memory that
-    /// they take, and the most that they took meanwhile.
+    /// Loads a file that announces this many keys and contains these. Returns their number, the
+    /// memory that they use, and the peak during loading.
     fn load(announced: u64, values: &[usize]) -> (usize, usize, usize) {
         let mut file = b"REDIS0010\xfe\x00\xfb\x81".to_vec();
         file.extend(announced.to_be_bytes());
@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn room_is_made_for_keys_that_are_announced_as_far_as_the_file_can_hold_them() {
+    fn room_is_allocated_for_announced_keys_within_the_size_of_the_file() {
         let values = vec![20; 60_000];
         let (keys, memory, _) = load(60_000, &values);
         let (same, as_usual, _) = load(0, &values);
@@ -404,7 +404,7 @@ mod tests {
         assert_eq!(keys, 3);
         assert!(most < 4_000 && memory < 2_000, "{most} {memory}");
 
-        // The file could hold them, but has one large value instead.
+        // A file that could contain them, but has one large value instead.
         let (keys, memory, most) = load(500_000, &[3_000_000]);
         assert_eq!(keys, 1);
         assert!(most > 5_000_000, "{most}");

@@ -1,8 +1,8 @@
-//! Reading the data from disk: at the start, and for DEBUG RELOAD.
+//! Loading data from disk: at the start, and for DEBUG RELOAD.
 //!
-//! The server listens meanwhile. As in Redis nobody is answered before the first
-//! `loading-process-events-interval-bytes` have been read, so that who connects to a server with
-//! little data does not notice; after that, most commands are answered with `-LOADING`.
+//! The listeners are open meanwhile. As in Redis, no client is served before the first
+//! `loading-process-events-interval-bytes` have been read, so that clients of a server with little
+//! data notice nothing; after that, most commands are answered with `-LOADING`.
 
 use super::super::{DiskWork, Server};
 use super::intake::{Intake, IntakeOptions};
@@ -13,61 +13,61 @@ use crate::machine::{DiskDone, DiskError, DiskErrorKind, FileId, LogLevel};
 use crate::persist::rdb::{Doing, Modules, RdbError, ReadOptions};
 use crate::time::{Duration, Mono, Now, Wall};
 
-/// Bytes that are taken in in one slice, unless others wait for their turn.
+/// Bytes loaded per slice, unless other work is pending.
 const SLICE: usize = 256 * 1024;
 
-/// What INFO tells of data that is being loaded.
+/// What INFO shows of a load in progress.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::server) struct Loading {
-    /// Since when.
+    /// When it started.
     pub(in crate::server) since: Wall,
-    /// Bytes that there are; 0 if that is not known.
+    /// Size in bytes; 0 if unknown.
     pub(in crate::server) total: u64,
-    /// Bytes that have been read.
+    /// Bytes loaded so far.
     pub(in crate::server) loaded: u64,
-    /// Memory that the data took where it was written.
+    /// Memory that the data used when it was written.
     pub(in crate::server) used_memory: u64,
     /// Whether the old data is served meanwhile (`repl-diskless-load swapdb`).
     pub(in crate::server) aside: bool,
-    /// Whether clients still wait.
+    /// Whether clients are still held back.
     holds: bool,
-    /// When it began.
+    /// When it started, on the monotonic clock.
     began: Mono,
-    /// Whether the watchdog has told that it takes long.
-    told: bool,
+    /// Whether the watchdog has reported it.
+    watchdog_reported: bool,
 }
 
-/// What was loaded last.
+/// Key counts of the last load.
 #[derive(Clone, Copy, Debug, Default)]
-pub(in crate::server) struct Loads {
-    /// Keys that were loaded.
+pub(in crate::server) struct LoadCounts {
+    /// Keys loaded.
     pub(in crate::server) keys: u64,
-    /// Keys that were left out because their time had come.
+    /// Keys dropped because they had expired.
     pub(in crate::server) expired: u64,
 }
 
-/// What follows when an RDB file has been loaded.
+/// What to do when an RDB file has been loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::server) enum After {
-    /// The server is ready.
+    /// Make the server ready.
     Start,
-    /// DEBUG RELOAD is answered.
+    /// Answer DEBUG RELOAD.
     Reload {
         /// The client that waits for it.
         client: u64,
     },
-    /// The data is a copy of the primary's.
+    /// Complete a full sync.
     FullSync,
 }
 
-/// Why an RDB file was not loaded.
+/// Why loading an RDB file has failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::server) enum LoadFailure {
-    /// There is no such file.
+    /// The file does not exist.
     Missing,
-    /// It could not be read.
+    /// The file could not be read.
     Disk(DiskError),
-    /// It is broken.
+    /// The file is corrupt.
     Broken(RdbError),
 }
 
@@ -78,7 +78,7 @@ pub(in crate::server) struct RdbLoad {
     intake: Intake,
     after: After,
     began: Mono,
-    /// When it goes on, if it was told to be slow (`key-load-delay`).
+    /// When to continue, if loading is slowed down by `key-load-delay`.
     resume: Mono,
 }
 
@@ -89,12 +89,12 @@ impl Server {
         self.service.persistence.loading.is_some()
     }
 
-    /// Whether the keyspace is partly loaded, so that no snapshot may be made of it.
+    /// Whether the keyspace is partially loaded, so that it must not be saved.
     pub(in crate::server) fn is_loading_in_place(&self) -> bool {
         self.service.persistence.loading.as_ref().is_some_and(|loading| !loading.aside)
     }
 
-    /// Why the data cannot be replaced now by what is on disk, if it cannot.
+    /// Why the data cannot be reloaded from disk now, if it cannot.
     pub(in crate::server) fn reload_refusal(&self) -> Option<CommandError> {
         if self.service.executing {
             return Some(CommandError::text(
@@ -111,21 +111,21 @@ impl Server {
         ))
     }
 
-    /// The data has been replaced, or will not be: what waited for that goes on.
+    /// The data has been reloaded, or that failed: continues what waited for it.
     pub(in crate::server) fn reload_over(&mut self, now: Now<'_>) {
         self.service.persistence.reloading = false;
         self.delete_history();
-        self.link_goes_on(now);
-        self.stream_goes_on();
+        self.resume_link(now);
+        self.resume_stream();
     }
 
-    /// What is being loaded, for INFO.
+    /// The load in progress, for INFO.
     pub(in crate::server) fn loading(&self) -> Option<&Loading> {
         self.service.persistence.loading.as_ref()
     }
 
-    /// To be called when data begins to be loaded: `total` bytes, or 0 if that is not known.
-    /// With `aside`, the old data is served until the new data is complete.
+    /// Called when a load starts: `total` is its size in bytes, or 0 if unknown. With `aside`, the
+    /// old data is served until the new data is complete.
     pub(in crate::server) fn start_loading(&mut self, now: Now<'_>, total: u64, aside: bool) {
         if self.is_loading() {
             self.stop_loading();
@@ -138,15 +138,15 @@ impl Server {
             aside,
             holds: !aside,
             began: now.mono,
-            told: false,
+            watchdog_reported: false,
         });
-        self.service.persistence.loads = Loads::default();
+        self.service.persistence.loads = LoadCounts::default();
         if !aside {
             self.hold_all();
         }
     }
 
-    /// To be called now and then: so many bytes have been loaded in all.
+    /// Called repeatedly with the number of bytes loaded so far.
     pub(in crate::server) fn loading_progress(&mut self, loaded: u64) {
         let interval = self.config.settings().loading_process_events_interval_bytes;
         let Some(loading) = &mut self.service.persistence.loading else { return };
@@ -158,32 +158,35 @@ impl Server {
         self.watch_loading();
     }
 
-    /// Lets the watchdog tell once that data has been loaded for longer than it waits.
+    /// Lets the watchdog report, once, that loading takes longer than its period.
     fn watch_loading(&mut self) {
         let Some(least) = self.slow_for_watchdog() else { return };
         let now = self.now.0;
         let Some(loading) = &mut self.service.persistence.loading else { return };
         let took = now.0.saturating_sub(loading.began.0);
-        if !loading.aside && took >= least && !core::mem::replace(&mut loading.told, true) {
+        if !loading.aside
+            && took >= least
+            && !core::mem::replace(&mut loading.watchdog_reported, true)
+        {
             let took = took / 1_000_000;
-            self.watchdog_says(format!(
+            self.log_watchdog(format!(
                 "Data is being loaded, and nobody was served for {took} ms."
             ));
         }
     }
 
-    /// To be called when data has been loaded, or cannot be.
+    /// Called when a load has ended.
     pub(in crate::server) fn stop_loading(&mut self) {
         if let Some(loading) = self.service.persistence.loading.take() {
             if loading.holds {
                 self.release_all();
             }
-            self.service.eviction.going_on = self.config.settings().maxmemory > 0;
+            self.service.eviction.incomplete = self.config.settings().maxmemory > 0;
         }
     }
 
-    /// Whether a command has to be refused because data is being loaded. `queued` are the flags of
-    /// what an EXEC would carry out, `lacked` those that not all of it has.
+    /// Whether a command is refused because data is being loaded. For EXEC, `queued` is the union
+    /// of its commands' flags, and `lacked` the flags that one of them lacks.
     #[inline]
     pub(in crate::server) fn loading_refusal(
         &self,
@@ -199,7 +202,7 @@ impl Server {
         refused.then_some(CommandError::text("LOADING Redis is loading the dataset in memory"))
     }
 
-    /// How snapshots are taken in now.
+    /// The options for loading snapshots now.
     pub(in crate::server) fn intake_options(&self, now: Now<'_>) -> IntakeOptions {
         let settings = self.config.settings();
         IntakeOptions {
@@ -216,7 +219,7 @@ impl Server {
         }
     }
 
-    /// Loads what is on disk, and gets ready then.
+    /// Loads the data on disk, and makes the server ready.
     pub(in crate::server) fn load_at_start(&mut self) {
         self.begin_with_aof();
     }
@@ -249,14 +252,14 @@ impl Server {
         self.disk_op(open, DiskWork::LoadRdb(file));
     }
 
-    /// The file has been opened, or a piece of it has been read.
+    /// The file has been opened, or a chunk of it has been read.
     pub(in crate::server) fn load_disk_done(
         &mut self,
         now: Now<'_>,
         file: FileId,
         result: Result<DiskDone, DiskError>,
     ) {
-        // What was asked for by a load that was given up may be answered during the next.
+        // An operation of an abandoned load may complete during the next one.
         let load =
             self.service.persistence.rdb_load.as_mut().filter(|load| load.source.file() == file);
         let Some(load) = load else { return };
@@ -285,7 +288,7 @@ impl Server {
         }
     }
 
-    /// When the load is to go on.
+    /// When to continue loading.
     pub(super) fn load_wake(&self) -> Option<Mono> {
         let load = self.service.persistence.rdb_load.as_deref()?;
         let goes_on = load.intake.has_bytes()
@@ -295,14 +298,14 @@ impl Server {
         goes_on.then(|| load.resume.max(self.now.0))
     }
 
-    /// Lets the load that was told to be slow go on at this time at the latest.
-    pub(super) fn hasten_load(&mut self, at: Mono) {
+    /// Makes a load that is slowed down continue at this time at the latest.
+    pub(super) fn resume_load_by(&mut self, at: Mono) {
         if let Some(load) = &mut self.service.persistence.rdb_load {
             load.resume = load.resume.min(at);
         }
     }
 
-    /// Loads some more.
+    /// Loads the next slice.
     pub(super) fn load_slice(&mut self, now: Now<'_>) {
         let Some(mut load) = self.service.persistence.rdb_load.take() else { return };
         if load.resume > now.mono {
@@ -314,7 +317,7 @@ impl Server {
             self.log(level, || text);
         }
         let (keys, expired) = (load.intake.loaded, load.intake.expired);
-        self.service.persistence.loads = Loads { keys, expired };
+        self.service.persistence.loads = LoadCounts { keys, expired };
         let offset = load.intake.offset();
         if let Some(loading) = &mut self.service.persistence.loading {
             loading.used_memory = load.intake.used_memory;
@@ -328,7 +331,7 @@ impl Server {
         }
     }
 
-    /// Takes in a slice. Returns whether that was the last.
+    /// Loads a slice. Returns whether it was the last.
     fn take_in(&mut self, now: Now<'_>, load: &mut RdbLoad) -> Result<bool, RdbError> {
         let delay = u64::try_from(self.config.settings().key_load_delay).unwrap_or(0);
         let keys = match delay {
@@ -362,7 +365,7 @@ impl Server {
             self.service.persistence.libraries.clone_from(&load.intake.libraries);
         }
         match load.after {
-            After::Start => self.started_with(now, &load, result),
+            After::Start => self.load_at_start_ended(now, &load, result),
             After::Reload { client } => self.reloaded(now, client, &load, result),
             After::FullSync => {
                 let result = result.map(|()| load.intake.position.clone());
@@ -371,7 +374,12 @@ impl Server {
         }
     }
 
-    fn started_with(&mut self, now: Now<'_>, load: &RdbLoad, result: Result<(), LoadFailure>) {
+    fn load_at_start_ended(
+        &mut self,
+        now: Now<'_>,
+        load: &RdbLoad,
+        result: Result<(), LoadFailure>,
+    ) {
         match result {
             Ok(()) => {
                 let seconds = now.mono.since(load.began).as_secs_f64();
@@ -381,7 +389,7 @@ impl Server {
             }
             Err(LoadFailure::Missing) => {}
             Err(failure) => {
-                self.tell_of_load(load.source.path(), &failure);
+                self.log_load_failure(load.source.path(), &failure);
                 if matches!(failure, LoadFailure::Broken(_)) {
                     self.log(LogLevel::Warning, || {
                         "Terminating server after rdb file reading failure.".to_owned()
@@ -409,7 +417,7 @@ impl Server {
                 Ok(())
             }
             Err(failure) => {
-                self.tell_of_load(load.source.path(), &failure);
+                self.log_load_failure(load.source.path(), &failure);
                 Err(CommandError::text("ERR Error trying to load the RDB dump, check server logs."))
             }
         };
@@ -417,8 +425,8 @@ impl Server {
         self.answer(now, client, result);
     }
 
-    /// Tells the log why a file could not be loaded, and what can be done about it.
-    pub(in crate::server) fn tell_of_load(&mut self, path: &str, failure: &LoadFailure) {
+    /// Logs why a file could not be loaded, and what to do about it.
+    pub(in crate::server) fn log_load_failure(&mut self, path: &str, failure: &LoadFailure) {
         let directory = self.directory_name().to_owned();
         let lines = match failure {
             LoadFailure::Missing => vec![format!("There is no file {path} in {directory}.")],
@@ -430,7 +438,7 @@ impl Server {
                 ),
             ],
             LoadFailure::Broken(error) => vec![
-                first_words(error),
+                headline(error),
                 format!(
                     "Internal error in RDB reading offset {} -> {}",
                     error.offset,
@@ -449,8 +457,8 @@ impl Server {
     }
 }
 
-/// What Redis says first of a file that it cannot load.
-fn first_words(error: &RdbError) -> String {
+/// The first log line of Redis about a file that cannot be loaded.
+fn headline(error: &RdbError) -> String {
     let RdbError { reason, doing, .. } = error;
     match doing {
         Doing::Start => reason.clone(),

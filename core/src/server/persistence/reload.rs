@@ -1,4 +1,4 @@
-//! DEBUG RELOAD: the data is saved, forgotten and loaded again.
+//! DEBUG RELOAD: saving the data, dropping it and loading it again.
 
 use super::super::Call;
 use super::super::Server;
@@ -9,14 +9,14 @@ use crate::command::CommandError;
 use crate::store::Flush;
 use crate::time::Now;
 
-/// What DEBUG RELOAD does.
+/// The options of DEBUG RELOAD.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::server) struct Reload {
     /// The client that waits for it.
     pub(super) client: u64,
-    /// Whether the data is forgotten before it is loaded again.
+    /// Whether the data is dropped before it is loaded again.
     flush: bool,
-    /// Whether keys and libraries may take the place of others.
+    /// Whether existing keys and libraries may be replaced.
     merge: bool,
 }
 
@@ -43,7 +43,8 @@ pub(in crate::server) fn reload(
         return Err(refusal);
     }
     if server.snapshot().is_some_and(|job| *job.purpose() == Purpose::Replicas) {
-        // It ends when the slowest replica has read it; no client is served until then.
+        // A snapshot for replicas would end only when the slowest of them has read it, and no
+        // client is served until then.
         server.kill_snapshot(call.now);
     }
     call.client.waiting = true;
@@ -57,7 +58,7 @@ pub(in crate::server) fn reload(
 }
 
 impl Server {
-    /// Forgets the data and loads it.
+    /// Drops the data and loads it.
     pub(super) fn load_again(&mut self, now: Now<'_>, reload: Reload) {
         if reload.flush {
             self.forget_data();
@@ -70,7 +71,7 @@ impl Server {
         self.load_dump(now, options, After::Reload { client: reload.client });
     }
 
-    /// Empties the keyspace before loading. It counts for WATCH, but is not propagated.
+    /// Empties the keyspace before loading. WATCH notices it, but it is not propagated.
     pub(in crate::server) fn forget_data(&mut self) {
         self.invalidate_all(Now::instantaneous(self.now.0, self.now.1), None);
         for db in 0..self.service.keyspace.count() {

@@ -1,4 +1,4 @@
-//! The dump: SAVE, BGSAVE, LASTSAVE, save points, and what follows when saving fails.
+//! The dump: SAVE, BGSAVE, LASTSAVE, save points, and failed saves.
 
 use std::collections::VecDeque;
 
@@ -29,16 +29,15 @@ pub(in crate::server) static ROWS: &[Row<Handler>] = &[
         .summary("Saves the data to disk; everybody waits for it."),
 ];
 
-/// Seconds to wait after a save has failed before it is tried again: Redis's
-/// `CONFIG_BGSAVE_RETRY_DELAY`.
+/// Seconds until a failed save is retried: Redis's `CONFIG_BGSAVE_RETRY_DELAY`.
 const RETRY_DELAY: u64 = 5;
 
 /// Why the data is saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::server) enum Save {
-    /// BGSAVE, a save point, or replicas that want the file.
+    /// BGSAVE, a save point, or a full sync through a file.
     Background,
-    /// SAVE, which this client waits for.
+    /// SAVE by this client.
     Command {
         /// The client's id.
         client: u64,
@@ -47,42 +46,43 @@ pub(in crate::server) enum Save {
     Flush,
     /// DEBUG RELOAD.
     Reload(Reload),
-    /// The server is about to end.
+    /// Shutdown.
     Shutdown,
 }
 
 impl Save {
-    /// Whether others go on meanwhile.
+    /// Whether clients are served meanwhile.
     pub(in crate::server) fn is_background(self) -> bool {
         self == Save::Background
     }
 }
 
-/// What a server knows of its saves.
+/// The state of saves.
 #[derive(Clone, Debug, Default)]
 pub(in crate::server) struct Saves {
-    /// When data was saved last, in seconds since 1970.
+    /// Time of the last successful save, in seconds since 1970.
     pub(in crate::server) last: u64,
-    /// Whether the last save in the background failed.
+    /// Whether the last background save has failed.
     pub(in crate::server) failed: bool,
-    /// When the last one in the background was begun.
+    /// When the last background save was started.
     tried: u64,
-    /// Seconds that the last one took.
+    /// Duration of the last save in seconds.
     pub(in crate::server) took: Option<i64>,
-    /// Bytes that were copied during the last one because they changed before they were written.
+    /// Bytes that were copied during the last one because they changed before they were written
+    /// (copy-on-write).
     pub(in crate::server) copied: u64,
-    /// How many were begun.
+    /// Saves started so far.
     pub(in crate::server) count: u64,
-    /// Whether one is to begin as soon as nothing else is in the way.
+    /// Whether a background save is scheduled to start as soon as possible.
     pub(in crate::server) scheduled: bool,
-    /// Foreground saves, which all clients wait for, that have to wait for another snapshot to end.
+    /// Foreground saves (for which all clients wait) that have to wait for another snapshot to end.
     next: VecDeque<Save>,
-    /// The second in which the save points were looked at last.
-    looked: u64,
+    /// The second in which the save points were last checked.
+    last_checked: u64,
 }
 
 impl Server {
-    /// Saves in the background.
+    /// Starts a background save.
     pub(in crate::server) fn begin_background_save(&mut self, now: Now<'_>) -> Result<(), ()> {
         if self.snapshot().is_some() {
             return Err(());
@@ -96,10 +96,11 @@ impl Server {
         Ok(())
     }
 
-    /// Saves in the foreground: all clients wait. If there is another snapshot, it is let end first.
+    /// Saves in the foreground: all clients are held back. Another snapshot in progress is
+    /// completed first.
     pub(in crate::server) fn begin_foreground_save(&mut self, now: Now<'_>, save: Save) {
         if save == Save::Flush && self.service.persistence.saves.next.back() == Some(&save) {
-            // What is yet to begin serves this one, too.
+            // A save that has not started yet serves this request, too.
             return;
         }
         self.hold_all();
@@ -108,7 +109,7 @@ impl Server {
         }
     }
 
-    /// The dump is on disk, or will not be.
+    /// The dump is on disk, or saving has failed.
     pub(super) fn save_ended(
         &mut self,
         now: Now<'_>,
@@ -166,14 +167,14 @@ impl Server {
         }
     }
 
-    /// Begins saves whose time has come.
-    pub(in crate::server) fn look_at_save_points(&mut self, now: Now<'_>) {
-        // Half of the data must not take the place of the whole.
+    /// Starts the saves that are due.
+    pub(in crate::server) fn check_save_points(&mut self, now: Now<'_>) {
+        // Partially loaded data must not replace the dump.
         if self.snapshot().is_some() || self.is_loading_in_place() {
             return;
         }
         if let Some(save) = self.service.persistence.saves.next.pop_front() {
-            // Nothing is in its way, and everybody waits for it already.
+            // Nothing is in its way, and all clients are held back for it already.
             let _ = self.begin_snapshot(now, Purpose::Save(save));
             return;
         }
@@ -182,10 +183,10 @@ impl Server {
         }
         let second = now.wall.as_secs();
         let saves = &mut self.service.persistence.saves;
-        if saves.looked == second && !saves.scheduled {
+        if saves.last_checked == second && !saves.scheduled {
             return;
         }
-        saves.looked = second;
+        saves.last_checked = second;
         let patient = saves.failed && second.saturating_sub(saves.tried) <= RETRY_DELAY;
         if patient {
             return;
@@ -203,7 +204,7 @@ impl Server {
         }
     }
 
-    /// When to look at the save points again.
+    /// When to check the save points again.
     pub(super) fn saves_wake(&self) -> Option<Mono> {
         if self.snapshot().is_some() || self.is_loading_in_place() || self.is_migrating() {
             return None;
@@ -222,11 +223,11 @@ impl Server {
         let scheduled = saves.scheduled.then_some(0);
         let second = points.chain(scheduled).min()?;
         let patience = if saves.failed { saves.tried + RETRY_DELAY + 1 } else { 0 };
-        // Within one second they are looked at once.
-        Some(self.at_second(second.max(patience).max(saves.looked + 1)))
+        // They are checked once per second.
+        Some(self.at_second(second.max(patience).max(saves.last_checked + 1)))
     }
 
-    /// Whether writes are refused, and PING with them, because data could not be saved.
+    /// Why writes, and PING, are refused after a failed save, if they are.
     #[inline]
     pub(in crate::server) fn write_refusal(&self) -> Option<CommandError> {
         let settings = self.config.settings();
@@ -245,8 +246,8 @@ impl Server {
         ))
     }
 
-    /// What FLUSHALL does besides: a snapshot that is being written is of no use any more, and
-    /// where there are save points, the dump becomes as empty as the data.
+    /// After FLUSHALL: a snapshot in progress is useless now, and if there are save points, the
+    /// dump is emptied as well.
     pub(in crate::server) fn flushed_all(&mut self, now: Now<'_>) {
         if self.rdb_child().is_some() {
             self.kill_snapshot(now);

@@ -1,48 +1,47 @@
-//! The file that a snapshot is written to: under a temporary name, made durable, and only then
-//! given its own name, so that the old file stays whole until the new one is.
+//! The file that a snapshot is written to: under a temporary name, fsynced, and only then renamed,
+//! so that the old file stays intact until the new one is complete.
 
 use crate::machine::{DiskError, DiskOp, FileId, OpenMode};
 
-/// Bytes that are handed to the disk at once.
+/// Bytes per append.
 pub(super) const CHUNK: usize = 256 * 1024;
 
-/// Bytes that may be on their way to the disk before the snapshot waits for it.
+/// Bytes in flight to the disk at which the snapshot waits for it.
 const MAX_IN_FLIGHT: usize = 2 << 20;
 
-/// Bytes after which the file is made durable with `rdb-save-incremental-fsync` or
-/// `aof-rewrite-incremental-fsync`: Redis's
-/// `REDIS_AUTOSYNC_BYTES`.
+/// Bytes between fsyncs with `rdb-save-incremental-fsync` or `aof-rewrite-incremental-fsync`:
+/// Redis's `REDIS_AUTOSYNC_BYTES`.
 const SYNC_EVERY: usize = 4 << 20;
 
-/// A file that is being written.
+/// A snapshot file that is being written.
 #[derive(Clone, Debug)]
 pub(in crate::server) struct FileSink {
     file: FileId,
-    /// The name that it has while it is written.
+    /// The temporary name.
     temporary: String,
-    /// Where it is, if that is not the working directory any more.
+    /// Its directory, if that is no longer the working directory.
     elsewhere: Option<String>,
-    /// The name that it shall have; `None` if the caller renames it.
+    /// The final name; `None` if the caller renames it.
     place: Option<Place>,
     stage: Stage,
     open: bool,
-    /// Bytes on their way to the disk.
+    /// Bytes in flight to the disk.
     in_flight: usize,
-    /// Operations that have not ended.
+    /// Number of operations in progress.
     operations: usize,
-    /// Bytes since the file was last made durable; `None` if that happens only at the end.
+    /// Bytes since the last fsync; `None` if there is only one at the end.
     unsynced: Option<usize>,
-    /// Bytes that were handed to the disk in all.
+    /// Bytes handed to the disk so far.
     pub(super) bytes: u64,
 }
 
-/// Where a file belongs.
+/// The final place of a file.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
     pub(super) path: String,
 }
 
-/// The path of a file in the working directory, or in another.
+/// The path of a file in the working directory, or in another one.
 pub(in crate::server) fn path_in(directory: Option<&str>, name: &str) -> String {
     match directory {
         Some(directory) if !name.starts_with('/') => {
@@ -62,38 +61,38 @@ enum Stage {
     Done,
 }
 
-/// An operation of a [`FileSink`], to know what has ended or failed.
+/// An operation of a [`FileSink`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::server) enum Step {
-    /// The temporary file is made.
+    /// Creating the temporary file.
     Open,
-    /// So many bytes are written.
+    /// Appending this many bytes.
     Append(usize),
-    /// They are made durable.
+    /// fsync.
     Sync,
-    /// The file is closed.
+    /// Closing.
     Close,
-    /// It gets its own name.
+    /// Renaming to the final name.
     Rename,
-    /// The name is made durable.
+    /// fsync of the directory.
     SyncDir,
 }
 
-/// What follows from an operation that has ended.
+/// What follows a completed operation.
 #[derive(Debug)]
 pub(super) enum Progress {
-    /// Something else is to be done.
+    /// Another operation.
     Next(Step, DiskOp),
     /// Nothing yet.
     Wait,
-    /// The file is complete, durable, and where it belongs.
+    /// The file is complete, durable, and has its final name.
     Done,
-    /// It will never be.
+    /// It has failed.
     Failed(Step, DiskError),
 }
 
 impl FileSink {
-    /// A file to be written under a temporary name, and the operation that makes it.
+    /// A file to be written under a temporary name, and the operation that creates it.
     pub(super) fn begin(
         file: FileId,
         temporary: String,
@@ -116,27 +115,27 @@ impl FileSink {
         (sink, open)
     }
 
-    /// The name that the file has while it is written.
+    /// The temporary name.
     pub(super) fn temporary(&self) -> &str {
         &self.temporary
     }
 
-    /// The working directory, which has been this one so far, becomes another. The file stays.
-    pub(super) fn stay_in(&mut self, directory: &str) {
+    /// The working directory, `directory` so far, is about to change. The file stays where it is.
+    pub(super) fn keep_in(&mut self, directory: &str) {
         self.elsewhere.get_or_insert_with(|| directory.to_owned());
     }
 
-    /// Where it is while it is written.
+    /// The path of the temporary file.
     pub(super) fn temporary_path(&self) -> String {
         self.path(&self.temporary)
     }
 
-    /// Where it is, or will be in the end.
+    /// The final path.
     pub(super) fn saved_as(&self) -> String {
         self.path(self.place.as_ref().map_or(&self.temporary, |place| &place.path))
     }
 
-    /// Where it is, if that is not the working directory any more.
+    /// Its directory, if that is no longer the working directory.
     pub(super) fn elsewhere(&self) -> Option<&str> {
         self.elsewhere.as_deref()
     }
@@ -145,7 +144,7 @@ impl FileSink {
         path_in(self.elsewhere.as_deref(), name)
     }
 
-    /// How many more bytes it takes now.
+    /// How many more bytes it accepts now.
     pub(super) fn room(&self) -> usize {
         match self.stage {
             Stage::Writing if self.open => MAX_IN_FLIGHT.saturating_sub(self.in_flight),
@@ -153,7 +152,7 @@ impl FileSink {
         }
     }
 
-    /// Takes bytes; what is to be done with the disk.
+    /// Accepts bytes; calls `operate` with the resulting disk operations.
     pub(super) fn write(&mut self, bytes: Vec<u8>, mut operate: impl FnMut(Step, DiskOp)) {
         let (file, len) = (self.file, bytes.len());
         self.in_flight += len;
@@ -170,14 +169,14 @@ impl FileSink {
         }
     }
 
-    /// Everything has been written.
+    /// Completes the file after the last bytes.
     pub(super) fn finish(&mut self) -> (Step, DiskOp) {
         self.stage = Stage::Syncing;
         self.operations += 1;
         (Step::Sync, DiskOp::Sync { file: self.file })
     }
 
-    /// An operation has ended.
+    /// An operation has completed.
     pub(super) fn ended(&mut self, step: Step, result: Result<(), DiskError>) -> Progress {
         self.operations = self.operations.saturating_sub(1);
         if let Step::Append(len) = step {
@@ -215,8 +214,8 @@ impl FileSink {
         Progress::Next(step, what)
     }
 
-    /// What clears away a file that will not be completed. The operations that are under way end
-    /// before these, since they are about the same file.
+    /// The operations that delete an incomplete file. Operations in progress complete before them,
+    /// since they concern the same file.
     pub(super) fn give_up(self) -> Vec<DiskOp> {
         let mut operations = Vec::new();
         if !matches!(self.stage, Stage::Closing | Stage::Renaming | Stage::SyncingDir) {

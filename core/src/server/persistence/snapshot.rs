@@ -1,12 +1,13 @@
-//! The job that writes what the data was at one moment, while commands go on.
+//! The job that writes a point-in-time snapshot while commands are executed.
 //!
-//! Where Redis forks, this goes on in slices: once a turn of the driver some more keys are turned
-//! into bytes, and an entry that is about to change before its turn came is put aside as it was
-//! (see `store::snapshot`). What was put aside is turned into bytes first, and in the same turn: so
-//! whoever changes much pays for it, everybody else waits for a slice at most, and copies do not
-//! pile up. If the disk or the replicas take nothing for a while, bytes do. To make commands wait
-//! would stop a server because of a copy, and to let the pile grow would need the memory of the data
-//! once more: so there is a limit ([`MOST_WAITING`]), and a snapshot that comes to it is given up.
+//! Instead of forking, as Redis does, it proceeds in slices: once per event-loop iteration some
+//! more keys are serialized, and an entry that is about to change before it was serialized is put
+//! aside unchanged (see `store::snapshot`). Entries put aside are serialized first, in the same
+//! iteration: so clients that change much pay for it, other clients wait for one slice at most, and
+//! copies do not pile up. If the disk or the replicas are slow, serialized bytes pile up instead.
+//! Delaying commands would let a snapshot stop the server, and unlimited growth could need as much
+//! memory as the data again: so there is a limit ([`MAX_WAITING_DIVISOR`]), and a snapshot that reaches it
+//! is aborted.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -25,55 +26,56 @@ use crate::persist::rdb::{Preamble, ReplicationState, WriteOptions, Writer};
 use crate::sharding::Slot;
 use crate::time::{Duration, Mono, Now, Wall};
 
-/// What one slice writes. On the hardware of these days it takes about a tenth of a millisecond,
-/// which is what a request waits for at most because of the snapshot.
+/// How much one slice writes. On current hardware that takes about a tenth of a millisecond, which
+/// is the longest delay that a snapshot adds to a request.
 const SLICE: Slice = Slice { bytes: 32 * 1024, keys: 256 };
 
-/// Bytes a slice while all clients wait anyway (SAVE).
+/// The slice size while all clients are held back anyway (SAVE).
 const LONG_SLICE: Slice = Slice { bytes: 256 * 1024, keys: 8192 };
 
-/// Entries that may stay aside from one turn to the next.
-const ASIDE: usize = 512;
+/// How many entries may stay put aside from one iteration to the next.
+const MAX_ASIDE: usize = 512;
 
-/// Entries put aside that one turn writes at most: more than a turn's commands change, unless they
-/// change many at once.
-const MOST_ASIDE: usize = 16 * 1024;
+/// How many entries put aside one iteration writes at most: more than its commands change, unless
+/// they change many at once.
+const MAX_ASIDE_WRITTEN: usize = 16 * 1024;
 
-/// Bytes that entries put aside may hold from one turn to the next.
-const HELD_ASIDE: usize = 4 << 20;
+/// How many bytes entries put aside may hold from one iteration to the next.
+const MAX_ASIDE_BYTES: usize = 4 << 20;
 
-/// What may wait for the disk or the replicas because commands changed it: this part of the memory
-/// that the data takes...
-const MOST_WAITING: usize = 4;
+/// The limit on what waits for the disk or the replicas because commands changed it: this fraction
+/// (1/n) of the memory of the data...
+const MAX_WAITING_DIVISOR: usize = 4;
 
-/// ...but at least so many bytes, so that a small server is not told to give up for a moment's
-/// trouble of its disk.
-const LEAST_LIMIT: usize = 16 << 20;
+/// ...but at least this many bytes, so that a brief delay of the disk does not abort the snapshot of
+/// a small server.
+const MIN_WAITING_LIMIT: usize = 16 << 20;
 
-/// How many slices of a large value a turn writes at most, while others are put aside behind it.
-const MOST_SLICES: usize = 16;
+/// How many slices of a large value one iteration writes at most, while others are put aside after
+/// it.
+const MAX_SLICES: usize = 16;
 
 /// What a snapshot is written for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::server) enum Purpose {
     /// For the dump, `dbfilename`.
     Save(Save),
-    /// To be the base of the append-only file. It is written to this file and made durable; what
-    /// becomes of it is the business of `aof`.
+    /// The base of the append-only file. It is written to this file and fsynced; `aof` does the
+    /// rest.
     RewriteAof {
         /// The temporary name.
         path: String,
     },
-    /// For replicas, straight into their connections.
+    /// A full sync, straight into the connections of replicas.
     Replicas,
-    /// The keys of these slots only, for the node that gets them.
+    /// Only the keys of these slots, for the node that imports them.
     Slots {
-        /// Which slots.
+        /// The slots.
         slots: Arc<SlotSet>,
     },
 }
 
-/// There is a snapshot already.
+/// The error that there is already a snapshot in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::server) struct Busy;
 
@@ -82,7 +84,7 @@ pub(in crate::server) struct Busy;
 pub(in crate::server) enum Failure {
     /// The disk failed.
     Disk(DiskError),
-    /// The disk or the replicas took so little for so long that too much waited for them.
+    /// The disk or the replicas were too slow, so that too much waited for them.
     Behind,
     /// Cancelled: no consumer wants it any more.
     Killed,
@@ -91,23 +93,23 @@ pub(in crate::server) enum Failure {
 /// A snapshot that is being written.
 #[derive(Clone, Debug)]
 pub(in crate::server) struct Job {
-    /// Larger than those of all before.
+    /// Its number, larger than all before.
     number: u64,
     purpose: Purpose,
     image: Image,
     /// Bytes that the sink has no room for yet.
     ready: VecDeque<Vec<u8>>,
-    /// How many these are.
+    /// Number of these bytes.
     waiting: usize,
-    /// How many there may be, with what is put aside.
+    /// Their limit, together with entries that were put aside.
     most_waiting: usize,
     sink: Sink,
     /// Whether all bytes were handed to the sink.
     handed: bool,
     began: Wall,
-    /// When it goes on, if it was told to be slow (`rdb-key-save-delay`).
+    /// When to continue, if writing is slowed down by `rdb-key-save-delay`.
     resume: Mono,
-    /// Changes since the last save when it began.
+    /// Changes since the last save, when it started.
     pub(super) dirty: u64,
 }
 
@@ -119,12 +121,12 @@ enum Sink {
 }
 
 impl Job {
-    /// What it is for.
+    /// What it is written for.
     pub(in crate::server) fn purpose(&self) -> &Purpose {
         &self.purpose
     }
 
-    /// The name of the file that it is written to, if it is.
+    /// The name of its temporary file, if any.
     pub(in crate::server) fn temporary(&self) -> Option<String> {
         match &self.sink {
             Sink::File(file) => Some(file.temporary_path()),
@@ -132,14 +134,14 @@ impl Job {
         }
     }
 
-    /// The working directory, which has been this one so far, becomes another.
-    fn stay_in(&mut self, directory: &str) {
+    /// The working directory, `directory` so far, is about to change.
+    fn keep_in(&mut self, directory: &str) {
         if let Sink::File(file) = &mut self.sink {
-            file.stay_in(directory);
+            file.keep_in(directory);
         }
     }
 
-    /// Where its file is, if that is not the working directory any more.
+    /// The directory of its file, if that is no longer the working directory.
     fn elsewhere(&self) -> Option<&str> {
         match &self.sink {
             Sink::File(file) => file.elsewhere(),
@@ -147,7 +149,7 @@ impl Job {
         }
     }
 
-    /// The file that it becomes; empty if it becomes none.
+    /// The final name of its file; empty if there is none.
     fn saved_as(&self) -> String {
         match &self.sink {
             Sink::File(file) => file.saved_as(),
@@ -155,17 +157,17 @@ impl Job {
         }
     }
 
-    /// When it began.
+    /// When it started.
     pub(in crate::server) fn began(&self) -> Wall {
         self.began
     }
 
-    /// Keys that were written, and keys that there are.
+    /// Keys written so far, and the total.
     pub(in crate::server) fn progress(&self) -> (u64, u64) {
         (self.image.keys, self.image.total)
     }
 
-    /// Whether Redis would have a child for it that writes RDB (and not the append-only file).
+    /// Whether Redis would use a child process that writes RDB (and not the append-only file).
     fn is_rdb(&self) -> bool {
         match &self.purpose {
             Purpose::Save(save) => save.is_background(),
@@ -176,30 +178,30 @@ impl Job {
 }
 
 impl Server {
-    /// The snapshot that is being written.
+    /// The snapshot in progress.
     pub(in crate::server) fn snapshot(&self) -> Option<&Job> {
         self.service.persistence.job.as_deref()
     }
 
-    /// How many snapshots have begun since the start.
+    /// Number of snapshots since the start.
     pub(in crate::server) fn snapshots_begun(&self) -> u64 {
         self.service.persistence.jobs
     }
 
-    /// The snapshot that is being written, if it is one for which Redis has a child that writes
-    /// RDB: BGSAVE, or replicas.
+    /// The snapshot in progress, if Redis would use a child process that writes RDB for it: BGSAVE,
+    /// or a full sync.
     pub(in crate::server) fn rdb_child(&self) -> Option<&Job> {
         self.snapshot().filter(|job| job.is_rdb())
     }
 
-    /// Begins to write the data as it is now. When that has ended, well or not, the owner of
-    /// `purpose` is told (see [`Server::snapshot_ended`]).
+    /// Starts a snapshot of the current data. When it has ended, successfully or not, the owner of
+    /// `purpose` is notified (see [`Server::snapshot_ended`]).
     pub(in crate::server) fn begin_snapshot(
         &mut self,
         now: Now<'_>,
         purpose: Purpose,
     ) -> Result<(), Busy> {
-        // A transaction may have been carried out by half.
+        // A transaction may be half executed.
         if self.service.persistence.job.is_some() || self.is_migrating() {
             return Err(Busy);
         }
@@ -218,7 +220,7 @@ impl Server {
         };
         let sink = match &purpose {
             Purpose::Save(_) => {
-                self.dump_taken_by_save();
+                self.dump_replaced_by_save();
                 let path = self.config.settings().dbfilename.clone();
                 let temporary = format!("temp-{}.rdb", self.facts.pid);
                 let incremental = self.config.settings().rdb_save_incremental_fsync;
@@ -234,7 +236,8 @@ impl Server {
         };
         let (began, resume, dirty) = (now.wall, now.mono, self.service.dirty);
         let (ready, waiting, handed) = (VecDeque::new(), 0, false);
-        let most_waiting = (self.service.keyspace.memory() / MOST_WAITING).max(LEAST_LIMIT);
+        let most_waiting =
+            (self.service.keyspace.memory() / MAX_WAITING_DIVISOR).max(MIN_WAITING_LIMIT);
         self.service.persistence.job = Some(Box::new(Job {
             number,
             purpose,
@@ -251,11 +254,11 @@ impl Server {
         Ok(())
     }
 
-    /// Another directory is about to become the working directory. What is being written stays
-    /// where it is, as Redis's child does.
-    pub(in crate::server) fn snapshot_stays(&mut self) {
+    /// The working directory is about to change. Files that are being written stay where they are,
+    /// as those of Redis's child process do.
+    pub(in crate::server) fn keep_snapshot_in_place(&mut self) {
         if let Some(job) = &mut self.service.persistence.job {
-            job.stay_in(&self.directory);
+            job.keep_in(&self.directory);
         }
     }
 
@@ -272,13 +275,13 @@ impl Server {
         Sink::File(sink)
     }
 
-    /// A name for a file that is to be opened.
+    /// An id for a file that is about to be opened.
     pub(in crate::server) fn next_file(&mut self) -> FileId {
         self.service.last_file += 1;
         FileId(self.service.last_file)
     }
 
-    /// What turns data into bytes. With `aof_base`, for the base of the append-only file.
+    /// The encoder for a snapshot. `aof_base`: for the base of the append-only file.
     pub(in crate::server) fn encoder(&mut self, now: Now<'_>, aof_base: bool) -> Encoder {
         let aof = &self.config.settings().aof;
         if aof_base && !aof.aof_use_rdb_preamble {
@@ -322,17 +325,17 @@ impl Server {
         Encoder::Rdb(writer)
     }
 
-    /// When the snapshot is to go on: now if its sink takes more, or if too much is put aside.
+    /// When to continue: now if the sink has room, or if too many entries are put aside.
     pub(super) fn snapshot_wake(&self) -> Option<Mono> {
         let job = self.snapshot().filter(|job| !job.handed)?;
-        if job.resume <= self.now.0 && self.is_much_aside(job) {
+        if job.resume <= self.now.0 && self.has_too_much_aside(job) {
             return Some(self.now.0);
         }
         (self.room_for(job) > 0).then(|| job.resume.max(self.now.0))
     }
 
-    /// The configuration has changed: who waits because it was told to be slow may not have to
-    /// wait as long any more.
+    /// The configuration has changed: a snapshot or load that is slowed down may be able to
+    /// continue sooner.
     pub(in crate::server) fn delays_changed(&mut self) {
         let settings = self.config.settings();
         let (save, load) = (settings.rdb_key_save_delay, settings.key_load_delay);
@@ -341,9 +344,9 @@ impl Server {
         if let Some(job) = &mut self.service.persistence.job {
             job.resume = job.resume.min(save);
         }
-        self.hasten_load(load);
-        self.hasten_replay(load);
-        self.hasten_memory_load(load);
+        self.resume_load_by(load);
+        self.resume_replay_by(load);
+        self.resume_memory_load_by(load);
     }
 
     fn room_for(&self, job: &Job) -> usize {
@@ -354,21 +357,22 @@ impl Server {
         }
     }
 
-    /// Entries that are put aside.
+    /// Number of entries put aside.
     fn aside(&self, job: &Job) -> usize {
         self.service.keyspace.snapshot_pending() + job.image.waiting()
     }
 
-    fn is_much_aside(&self, job: &Job) -> bool {
+    fn has_too_much_aside(&self, job: &Job) -> bool {
         !job.image.is_finished()
-            && (self.aside(job) > ASIDE || self.service.keyspace.snapshot_holds_more(HELD_ASIDE))
+            && (self.aside(job) > MAX_ASIDE
+                || self.service.keyspace.snapshot_holds_more(MAX_ASIDE_BYTES))
     }
 
-    /// Writes some more.
+    /// Writes the next slice.
     pub(super) fn snapshot_slice(&mut self, now: Now<'_>) {
         let Some(mut job) = self.service.persistence.job.take() else { return };
         if job.resume <= now.mono && !job.image.is_finished() {
-            if self.is_much_aside(&job) {
+            if self.has_too_much_aside(&job) {
                 self.write_aside(now, &mut job);
             }
             if job.ready.is_empty() && self.room_for(&job) > 0 {
@@ -384,12 +388,12 @@ impl Server {
         if ended {
             self.end_snapshot(now, Ok(()));
         } else if behind && !self.holds_all() {
-            self.fall_behind(now, most);
+            self.abort_slow_snapshot(now, most);
         }
     }
 
-    /// Gives up a snapshot for which too much waits.
-    fn fall_behind(&mut self, now: Now<'_>, most: usize) {
+    /// Aborts a snapshot for which too much waits.
+    fn abort_slow_snapshot(&mut self, now: Now<'_>, most: usize) {
         let role = self.writer_role();
         let who = match self.snapshot().map(|job| &job.sink) {
             Some(Sink::Replicas) => "the replicas take",
@@ -406,22 +410,23 @@ impl Server {
         self.end_snapshot(now, Err(Failure::Behind));
     }
 
-    /// Writes what was put aside, whether there is room for it or not: as bytes it takes least.
+    /// Serializes entries that were put aside, even if the sink has no room: in that form they need
+    /// the least memory.
     fn write_aside(&mut self, now: Now<'_>, job: &mut Job) {
-        let most = self.service.keyspace.snapshot_pending().min(MOST_ASIDE) as u64;
+        let most = self.service.keyspace.snapshot_pending().min(MAX_ASIDE_WRITTEN) as u64;
         let before = job.image.keys;
         while !job.image.is_within_entry() {
             let written = job.image.keys - before;
-            if written >= most || !self.is_much_aside(job) || job.resume > now.mono {
+            if written >= most || !self.has_too_much_aside(job) || job.resume > now.mono {
                 return;
             }
-            // No more than is too much, if it is many.
-            let many = self.aside(job).saturating_sub(ASIDE).max(1) as u64;
+            // If there are many, only those above the limit.
+            let many = self.aside(job).saturating_sub(MAX_ASIDE).max(1) as u64;
             self.write_slice(now, job, Slice { keys: many.min(most - written), ..SLICE });
         }
-        // Others wait behind a large value, so that it shall not take long.
-        let much = self.service.keyspace.snapshot_holds_more(HELD_ASIDE);
-        let slices = if much { MOST_SLICES } else { (self.aside(job) / ASIDE).min(MOST_SLICES) };
+        // Entries wait behind a large value, which therefore is written in few iterations.
+        let much = self.service.keyspace.snapshot_holds_more(MAX_ASIDE_BYTES);
+        let slices = if much { MAX_SLICES } else { (self.aside(job) / MAX_ASIDE).min(MAX_SLICES) };
         self.write_slice(now, job, Slice { bytes: SLICE.bytes * slices, ..SLICE });
     }
 
@@ -442,7 +447,7 @@ impl Server {
         }
     }
 
-    /// Gives the sink what there is room for.
+    /// Hands the sink as much as it has room for.
     fn feed_sink(&mut self, now: Now<'_>, job: &mut Job) {
         while self.room_for(job) > 0
             && let Some(bytes) = job.ready.pop_front()
@@ -468,7 +473,7 @@ impl Server {
         }
     }
 
-    /// An operation for a snapshot has ended.
+    /// A disk operation of a snapshot has completed.
     pub(in crate::server) fn snapshot_disk_done(
         &mut self,
         now: Now<'_>,
@@ -489,14 +494,14 @@ impl Server {
             }
             Progress::Done => self.end_snapshot(now, Ok(())),
             Progress::Failed(step, error) => {
-                self.tell_of_disk(step, &error);
+                self.log_disk_failure(step, &error);
                 self.end_snapshot(now, Err(Failure::Disk(error)));
             }
         }
     }
 
-    /// Tells the log what the disk has refused, in Redis's words.
-    fn tell_of_disk(&mut self, step: Step, error: &DiskError) {
+    /// Logs what the disk has refused, in Redis's words.
+    fn log_disk_failure(&mut self, step: Step, error: &DiskError) {
         let Some(job) = self.snapshot() else { return };
         let Sink::File(file) = &job.sink else { return };
         let directory = file.elsewhere().unwrap_or_else(|| self.directory_name());
@@ -527,7 +532,7 @@ impl Server {
         self.log_as(role, LogLevel::Warning, || text);
     }
 
-    /// The role in log lines about a snapshot: a child where Redis forks one.
+    /// The role in log lines about a snapshot: a child process where Redis forks one.
     pub(super) fn writer_role(&self) -> char {
         match self.snapshot().map(Job::purpose) {
             Some(Purpose::Save(save)) if !save.is_background() => Redis::log_role(self),
@@ -535,7 +540,7 @@ impl Server {
         }
     }
 
-    /// Gives up the snapshot that is being written, if there is one. Its owner is told.
+    /// Aborts the snapshot in progress, if there is one. Its owner is notified.
     pub(in crate::server) fn kill_snapshot(&mut self, now: Now<'_>) {
         self.end_snapshot(now, Err(Failure::Killed));
     }
@@ -565,7 +570,7 @@ impl Server {
         self.snapshot_ended(now, job, result);
     }
 
-    /// Tells the owner of a snapshot that it has ended.
+    /// Notifies the owner of a snapshot that it has ended.
     fn snapshot_ended(&mut self, now: Now<'_>, job: Job, result: Result<(), Failure>) {
         let took = seconds_between(job.began, now.wall);
         if job.is_rdb() {
@@ -594,16 +599,16 @@ impl Server {
     }
 }
 
-/// Why the file of a snapshot stays where it is: a hint for people.
+/// What to do about a snapshot file that cannot be written: a hint for the log.
 pub(super) fn remedy(error: &DiskError, file: &str, directory: &str) -> String {
     use crate::machine::DiskErrorKind as Kind;
     let what = match error.kind {
-        Kind::NoSpace => "Make room on its disk",
-        Kind::Denied => "Let the server's user write there",
+        Kind::NoSpace => "Free space on its disk",
+        Kind::Denied => "Give the server's user write permission there",
         Kind::NotFound | Kind::NotADirectory => {
             "Bring the directory back, or let CONFIG SET dir name another"
         }
-        Kind::Io => "Look at the disk, or let CONFIG SET dir name a directory on another",
+        Kind::Io => "Check the disk, or set another directory with CONFIG SET dir",
     };
     format!(
         "The data was not saved to '{file}' in '{directory}'; an earlier file of that name is \

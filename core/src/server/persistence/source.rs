@@ -4,31 +4,31 @@ use std::collections::VecDeque;
 
 use crate::machine::{DiskDone, DiskError, DiskOp, FileId, OpenMode};
 
-/// Bytes that are read at once.
+/// Bytes per read.
 const CHUNK: u32 = 1 << 20;
 
-/// Reads that are under way or waiting to be taken in.
+/// How many chunks may be read ahead.
 const AHEAD: usize = 3;
 
-/// A file that is being read.
+/// A file that is read sequentially.
 #[derive(Clone, Debug)]
 pub(in crate::server) struct FileSource {
     file: FileId,
     path: String,
     /// Its length when it was opened; `None` before that.
     len: Option<u64>,
-    /// Up to where reads were asked for.
+    /// The offset up to which reads were requested.
     asked: u64,
-    /// Reads that have not ended.
+    /// Reads in progress.
     reading: usize,
-    /// What was read and not taken yet, in order.
+    /// Chunks that were read and not taken, in order.
     chunks: VecDeque<Vec<u8>>,
-    /// Whether the end has been read.
+    /// Whether the end of the file has been reached.
     ended: bool,
 }
 
 impl FileSource {
-    /// A file of this name, and the operation that opens it.
+    /// A file with this path, and the operation that opens it.
     pub(in crate::server) fn open(file: FileId, path: String) -> (Self, DiskOp) {
         let open = DiskOp::Open { file, path: path.clone(), mode: OpenMode::Read };
         let source = Self {
@@ -43,12 +43,12 @@ impl FileSource {
         (source, open)
     }
 
-    /// The machine's name for it.
+    /// The id of the file.
     pub(in crate::server) fn file(&self) -> FileId {
         self.file
     }
 
-    /// Its name.
+    /// The path.
     pub(in crate::server) fn path(&self) -> &str {
         &self.path
     }
@@ -63,7 +63,7 @@ impl FileSource {
         self.len.is_some()
     }
 
-    /// The next operation to be carried out, if it is time for one.
+    /// The next read, if one is due.
     pub(in crate::server) fn read_ahead(&mut self) -> Option<DiskOp> {
         if !self.is_open() || self.ended || self.reading + self.chunks.len() >= AHEAD {
             return None;
@@ -74,7 +74,7 @@ impl FileSource {
         Some(DiskOp::Read { file: self.file, offset, len: CHUNK })
     }
 
-    /// An operation has ended: the first is the one that opened the file, the others are reads.
+    /// An operation has completed: first the one that opened the file, then reads.
     pub(in crate::server) fn ended(
         &mut self,
         result: Result<DiskDone, DiskError>,
@@ -95,12 +95,12 @@ impl FileSource {
         Ok(())
     }
 
-    /// Whether [`FileSource::take`] has something to give.
+    /// Whether [`FileSource::take`] has something to return.
     pub(in crate::server) fn is_ready(&self) -> bool {
         !self.chunks.is_empty()
     }
 
-    /// Takes what was read next.
+    /// Removes and returns the next chunk.
     pub(in crate::server) fn take(&mut self) -> Option<Vec<u8>> {
         self.chunks.pop_front()
     }

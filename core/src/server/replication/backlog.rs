@@ -1,66 +1,66 @@
-//! The backlog: the latest part of the stream of commands, which replicas go on from where they
-//! were cut off.
+//! The replication backlog: the latest part of the replication stream, from which replicas resume
+//! after a disconnect.
 //!
-//! It is the one buffer of the stream as well. A replica that is slow, or whose copy of the data
-//! is still being made, only knows how far it has come; what it still needs stays in the backlog,
-//! however small that is configured to be. So ten slow replicas take no more memory than one.
+//! It is also the only buffer of the stream. For a replica that is slow, or still being sent its
+//! full sync, only the offset is kept; what it needs stays in the backlog, even beyond the
+//! configured size. So ten slow replicas use no more memory than one.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::machine::Outbox;
 
-/// Bytes after which a new piece is begun. The backlog is cut at whole pieces.
+/// Size in bytes at which a new chunk is started. The backlog is trimmed by whole chunks.
 const PIECE: usize = 16 * 1024;
 
-/// What a piece takes besides its bytes, as memory is counted.
+/// Overhead of a chunk in bytes, for memory statistics.
 const OVERHEAD: usize = 64;
 
 /// The smallest `repl-backlog-size` that has an effect: Redis's `CONFIG_REPL_BACKLOG_MIN_SIZE`.
 pub(super) const MIN_SIZE: u64 = 16 * 1024;
 
-/// The latest part of the stream. Offsets count bytes from 1 on, as on the wire.
+/// The latest part of the replication stream. Offsets count bytes from 1, as in the protocol.
 #[derive(Clone, Debug)]
 pub(super) struct Backlog {
-    /// Pieces that do not change any more, each with the offset of its first byte.
+    /// Complete chunks, each with the offset of its first byte.
     pieces: VecDeque<(i64, Arc<Vec<u8>>)>,
-    /// The piece that is being written.
+    /// The chunk that is being written.
     tail: Vec<u8>,
-    /// The offset of the first byte that is held.
+    /// The offset of the first byte in the backlog.
     first: i64,
-    /// The offset of the byte that comes next.
+    /// The offset of the next byte.
     next: i64,
 }
 
 impl Backlog {
-    /// A backlog that holds nothing, for a stream that has come to this offset.
+    /// An empty backlog, for a stream that is at this offset.
     pub(super) fn new(offset: i64) -> Self {
         let next = offset.saturating_add(1);
         Self { pieces: VecDeque::new(), tail: Vec::new(), first: next, next }
     }
 
-    /// The offset of the first byte that is held, or of the next one if none is.
+    /// The offset of the first byte in the backlog, or of the next one if it is empty.
     pub(super) fn first(&self) -> i64 {
         self.first
     }
 
-    /// The offset of the byte that comes next.
+    /// The offset of the next byte.
     pub(super) fn next(&self) -> i64 {
         self.next
     }
 
-    /// Bytes that are held.
+    /// Size of its contents in bytes.
     pub(super) fn len(&self) -> u64 {
         u64::try_from(self.next - self.first).unwrap_or_default()
     }
 
-    /// Memory that it takes, in bytes.
+    /// Memory in bytes.
     pub(super) fn memory(&self) -> usize {
         let tail = if self.tail.is_empty() { 0 } else { self.tail.len().max(PIECE) + OVERHEAD };
         self.pieces.iter().map(|(_, piece)| piece.len() + OVERHEAD).sum::<usize>() + tail
     }
 
-    /// Adds what `write` appends to its argument. Returns how many bytes that are.
+    /// Appends what `write` adds to its argument. Returns the number of bytes.
     pub(super) fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> usize {
         let before = self.tail.len();
         if self.tail.capacity() == 0 {
@@ -75,7 +75,7 @@ impl Backlog {
         added
     }
 
-    /// Makes pieces of the tail. A long argument becomes several, so that it can go in parts.
+    /// Turns the tail into chunks. A long argument is split, so that it can be trimmed in parts.
     fn freeze(&mut self) {
         let tail = core::mem::take(&mut self.tail);
         let mut start = self.next - tail.len() as i64;
@@ -89,8 +89,8 @@ impl Backlog {
         }
     }
 
-    /// Forgets what neither the configured size nor anybody who has yet to read from `needed` on
-    /// wants to keep.
+    /// Drops chunks that neither the configured `size` covers nor a replica that has yet to read
+    /// from `needed` on requires.
     pub(super) fn trim(&mut self, size: u64, needed: i64) {
         while let Some((start, piece)) = self.pieces.front() {
             let end = start + piece.len() as i64;
@@ -103,12 +103,12 @@ impl Backlog {
         }
     }
 
-    /// Whether it can be read from this offset on.
+    /// Whether it can be read from this offset.
     pub(super) fn holds(&self, offset: i64) -> bool {
         (self.first..=self.next).contains(&offset)
     }
 
-    /// Copies up to `most` bytes from an offset on into an outbox. Returns how many.
+    /// Copies up to `most` bytes from an offset into an outbox. Returns how many.
     pub(super) fn read(&self, offset: i64, most: usize, out: &mut Outbox) -> usize {
         let mut left = most;
         let mut at = offset.max(self.first);
@@ -145,7 +145,7 @@ mod tests {
     use crate::rng::Rng;
 
     #[test]
-    fn what_is_held_can_be_read_from_anywhere() {
+    fn the_backlog_can_be_read_from_any_offset() {
         let mut rng = Rng::new(7);
         let mut backlog = Backlog::new(1_000);
         let mut all = vec![0u8; 1_001];
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_keeps_the_backlog_longer_than_its_size() {
+    fn a_slow_replica_keeps_the_backlog_beyond_its_size() {
         let mut backlog = Backlog::new(0);
         for _ in 0..100 {
             backlog.append(|out| out.resize(out.len() + PIECE, b'x'));

@@ -1,4 +1,4 @@
-//! The replication commands' rows of the table; REPLICAOF, REPLCONF and ROLE.
+//! Table rows of the replication commands; REPLICAOF, REPLCONF and ROLE.
 
 use super::failover::failover;
 use super::primary::State;
@@ -56,7 +56,7 @@ pub(in crate::server) static ROWS: &[Row<Handler>] = &[
         .summary("Gives a copy of the data, and the stream of commands behind it."),
 ];
 
-/// Rows of the command table: what waits for replicas.
+/// Rows of WAIT and WAITAOF.
 pub(in crate::server) static GENERIC_ROWS: &[Row<Handler>] = &[
     row(Group::Generic, "wait", 3, wait)
         .acl(acl::CONNECTION)
@@ -189,7 +189,7 @@ fn replconf(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError
 }
 
 impl Server {
-    /// A replica tells how far it is.
+    /// REPLCONF ACK: a replica acknowledges an offset.
     fn replica_acked(&mut self, call: &mut Call<'_>, offset: &[u8], fsynced: Option<&[u8]>) {
         if !call.client.is_replica() {
             return;
@@ -205,12 +205,12 @@ impl Server {
         self.service.replication.acked = true;
         if replica.on_ack && replica.state == State::Online {
             replica.on_ack = false;
-            self.service.replication.news = true;
+            self.service.replication.has_unsent = true;
         }
     }
 }
 
-/// The primary asks how far we are.
+/// REPLCONF GETACK: the primary asks for our offset.
 fn asked_for_ack(server: &mut Server, call: &mut Call<'_>) {
     let Some(slot) = server.service.replication.stream().map(|stream| stream.slot) else { return };
     if call.client.slot == slot {

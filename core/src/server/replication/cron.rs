@@ -1,4 +1,4 @@
-//! What replication does because time passes.
+//! Periodic tasks of replication.
 
 use super::handshake::Step;
 use super::primary::State;
@@ -6,42 +6,40 @@ use crate::machine::{LogLevel, Output};
 use crate::server::Server;
 use crate::time::{Duration, Mono, Now, earliest};
 
-/// How often this is looked after.
+/// The interval.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// How often this is looked after during a failover.
+/// The interval during a failover.
 const FAILOVER_PERIOD: Duration = Duration::from_millis(100);
 
-/// When what is to be done.
+/// When tasks are due.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Schedule {
     next: Option<Mono>,
-    /// The second of the server's life in which replicas were shown last that it is there.
+    /// The second of uptime in which replicas were last sent a PING.
     pinged: u64,
-    /// Whether clients that a failover held back are to go on.
+    /// Whether clients that a failover has paused have to be resumed.
     pub(super) unpause: bool,
 }
 
 impl Server {
-    /// Sees to it that time counts from now on.
+    /// Makes the periodic tasks due from now on.
     pub(super) fn wake_replication(&mut self, now: Mono) {
         let next = &mut self.service.replication.schedule.next;
         *next = Some(next.map_or(now + PERIOD, |next| next.min(now + PERIOD)));
     }
 
-    /// The server is ready: the connection to its primary is made soon.
+    /// The server is ready: schedules the connection to its primary.
     pub(in crate::server) fn replication_ready(&mut self) {
         self.service.replication.schedule.next = Some(self.now.0);
     }
 
-    /// When replication is to be looked after next.
-    #[inline]
+    /// When the next task is due.
     pub(in crate::server) fn replication_wake(&self) -> Option<Mono> {
-        if self.service.replication.is_alone() { None } else { self.replication_due() }
-    }
-
-    fn replication_due(&self) -> Option<Mono> {
         let replication = &self.service.replication;
+        if replication.is_alone() {
+            return None;
+        }
         let until = replication.failover.as_ref().and_then(|failover| failover.until);
         let schedule = &replication.schedule;
         let unpause = schedule.unpause.then_some(self.now.0);
@@ -50,10 +48,10 @@ impl Server {
             || replication.failover.is_some();
         let next = if waits { schedule.next } else { self.backlog_ends() };
         let sync = if waits { self.sync_due() } else { None };
-        earliest([next, until, unpause, sync, self.own_keys_due()])
+        earliest([next, until, unpause, sync, self.next_own_expiry()])
     }
 
-    /// When the backlog is freed for want of replicas (`repl-backlog-ttl`).
+    /// When the backlog is freed because there are no replicas (`repl-backlog-ttl`).
     fn backlog_ends(&self) -> Option<Mono> {
         let ttl = self.config.settings().repl_backlog_ttl;
         let replication = &self.service.replication;
@@ -64,7 +62,7 @@ impl Server {
         waits.then(|| replication.no_replicas_since + Duration::from_secs(ttl + 1))
     }
 
-    /// Does what is due.
+    /// Runs the tasks that are due.
     #[inline]
     pub(in crate::server) fn replication_cron(&mut self, now: Now<'_>) {
         if self.replication_wake().is_some_and(|at| at <= now.mono) {
@@ -75,7 +73,7 @@ impl Server {
     #[cold]
     fn replication_tick(&mut self, now: Now<'_>) {
         if core::mem::take(&mut self.service.replication.schedule.unpause) {
-            self.let_paused_go_on(now);
+            self.resume_paused(now);
         }
         self.update_failover(now);
         self.begin_sync(now);
@@ -88,14 +86,14 @@ impl Server {
                 None => PERIOD,
             };
             self.service.replication.schedule.next = Some(now.mono + period);
-            self.look_after_primary(now);
-            self.look_after_replicas(now);
+            self.check_primary(now);
+            self.check_replicas(now);
             self.remove_sync_file();
         }
         self.replicate(now);
     }
 
-    fn look_after_primary(&mut self, now: Now<'_>) {
+    fn check_primary(&mut self, now: Now<'_>) {
         let patience = self.config.settings().repl_timeout;
         let timeout = Duration::from_secs(patience + 1);
         let Some(primary) = &self.service.replication.primary else { return };
@@ -127,7 +125,7 @@ impl Server {
         };
         let late = now.mono.since(link.last_io) >= timeout;
         match &link.step {
-            Step::Transfer(transfer) if transfer.has_all() => self.show_life(),
+            Step::Transfer(transfer) if transfer.has_all() => self.send_keepalive(),
             Step::Transfer(_) if late => {
                 self.log(LogLevel::Warning, || {
                     "Timeout receiving bulk data from MASTER... If the problem persists try to set \
@@ -145,9 +143,8 @@ impl Server {
         }
     }
 
-    /// Shows the primary, which hears nothing else while its copy of the data is loaded, that we
-    /// are there.
-    fn show_life(&mut self) {
+    /// Sends the primary a newline while a full sync is being loaded, so that it does not time out.
+    fn send_keepalive(&mut self) {
         let Some(link) = self.service.replication.link_mut().filter(|link| !link.is_closed) else {
             return;
         };
@@ -156,7 +153,7 @@ impl Server {
         self.outputs.push_back(Output::Send { conn });
     }
 
-    fn look_after_replicas(&mut self, now: Now<'_>) {
+    fn check_replicas(&mut self, now: Now<'_>) {
         if self.service.replication.replicas.is_empty() {
             return;
         }
@@ -203,8 +200,8 @@ impl Server {
         }
     }
 
-    /// Forgets the backlog, since no replica has come for it. None may go on with this stream then,
-    /// since it goes on uncounted.
+    /// Frees the backlog, since no replica has connected. No replica can resume this stream then,
+    /// because its bytes are no longer counted.
     fn drop_backlog(&mut self) {
         self.change_stream_id();
         self.service.replication.backlog = None;

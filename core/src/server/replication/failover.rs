@@ -1,4 +1,4 @@
-//! FAILOVER: handing the primary's place to a replica that has all.
+//! FAILOVER: a coordinated switch to a replica that has caught up.
 
 use super::primary::State;
 use crate::command::CommandError;
@@ -6,21 +6,21 @@ use crate::resp::number::parse_i64;
 use crate::server::{Call, Client, PauseReason, Server};
 use crate::time::{Duration, Mono, Now};
 
-/// A failover that is under way.
+/// A failover in progress.
 #[derive(Clone, Debug)]
 pub(super) struct Failover {
-    /// The target, if one was given or has been chosen.
+    /// The target, if one was given or has been selected.
     pub(super) target: Option<(String, u16)>,
-    /// When it ends, one way or the other.
+    /// When it times out.
     pub(super) until: Option<Mono>,
-    /// Whether the target takes over at the end of the time even if it has not all.
+    /// Whether the target takes over at the timeout even if it has not caught up.
     pub(super) force: bool,
     /// Whether the target has been asked to take over.
     pub(super) in_progress: bool,
 }
 
 impl Failover {
-    /// How far it is, as INFO tells it.
+    /// Its state in INFO.
     pub(super) fn name(failover: Option<&Failover>) -> &'static str {
         match failover {
             None => "no-failover",
@@ -36,7 +36,7 @@ impl Server {
         self.service.replication.failover.as_ref().is_some_and(|failover| failover.in_progress)
     }
 
-    /// Begins a failover: writes are paused until the target's offset has caught up.
+    /// Starts a failover: writes are paused until the target's offset has caught up.
     pub(super) fn begin_failover(&mut self, now: Now<'_>, failover: Failover) {
         self.service.replication.failover = Some(failover);
         self.service.replication.acked = true;
@@ -45,7 +45,7 @@ impl Server {
         self.wake_replication(now.mono);
     }
 
-    /// Looks whether the target has all, or the time is over.
+    /// Checks whether the target has caught up, or the timeout has expired.
     pub(super) fn update_failover(&mut self, now: Now<'_>) {
         let Some(failover) = &self.service.replication.failover else { return };
         if failover.in_progress {
@@ -81,7 +81,7 @@ impl Server {
         self.become_replica(now, &host, port);
     }
 
-    /// Gives up the failover that is under way, if there is one.
+    /// Aborts the failover in progress, if there is one.
     pub(super) fn abort_failover(&mut self, now: Now<'_>, why: &str) {
         let Some(failover) = &self.service.replication.failover else { return };
         let target = match &failover.target {
@@ -112,7 +112,7 @@ impl Server {
         }
     }
 
-    /// The target of a failover does not take over, or the connection to it was closed before it
+    /// The target of a failover refuses to take over, or its connection was closed before it
     /// answered. Returns whether there was a failover: then this server is the primary again.
     pub(super) fn psync_refused(&mut self) -> bool {
         let was = self.is_failing_over();

@@ -1,4 +1,4 @@
-//! How a replica makes itself known to its primary, before the stream flows.
+//! The replica's handshake with its primary, before the replication stream starts.
 
 use super::transfer::Transfer;
 use super::{NO_ID, StreamId};
@@ -7,34 +7,34 @@ use crate::machine::{Address, ConnId, Endpoint, LogLevel, NetError, Outbox, Outp
 use crate::server::Server;
 use crate::time::{Mono, Now};
 
-/// The longest line that a primary may send here: Redis's buffer for such lines.
+/// The longest line that a primary may send here: Redis's buffer for it.
 const MAX_LINE: usize = 1024;
 
-/// The connection to a primary before the stream flows.
+/// The connection to a primary before the replication stream starts.
 #[derive(Clone, Debug)]
 pub(super) struct Link {
     pub(super) conn: ConnId,
     pub(super) peer: Endpoint,
-    /// Whether it is not known yet that the primary's name means an address.
-    pub(super) is_sought: bool,
+    /// Whether the primary's host name is still being resolved.
+    pub(super) is_resolving: bool,
     pub(super) local: Option<Endpoint>,
     pub(super) outbox: Outbox,
     pub(super) step: Step,
-    /// What came and was not looked at.
+    /// Bytes received and not processed.
     pub(super) input: Vec<u8>,
-    /// When something happened on it.
+    /// When anything was last sent or received.
     pub(super) last_io: Mono,
-    /// The id of the primary's stream, as it told it.
+    /// The replication id that the primary announced.
     pub(super) id: StreamId,
-    /// The offset at which the copy of the data that it sends was made; -1 if it does not tell.
+    /// The replication offset of the full sync; -1 if not announced.
     pub(super) offset: i64,
     /// Whether the connection is closed already.
     pub(super) is_closed: bool,
-    /// Whether the driver was told to stop reading.
+    /// Whether the driver was told to stop reading (back-pressure).
     pub(super) not_reading: bool,
 }
 
-/// How far the handshake has come: what is waited for.
+/// The step of the handshake: what it waits for.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     /// The connection.
@@ -51,32 +51,32 @@ pub(super) enum Step {
     Capabilities,
     /// The reply to PSYNC.
     Psync,
-    /// A copy of the data.
+    /// A full sync.
     Transfer(Box<Transfer>),
 }
 
-/// What came of a line.
+/// The result of a line.
 enum Outcome {
-    /// More lines are to come.
+    /// Another line is expected.
     Next,
-    /// Nothing can come of it now; it is tried again in a while.
+    /// The handshake has failed; it is retried later.
     Failed,
-    /// A copy of the data comes.
+    /// A full sync follows.
     FullResync,
-    /// The stream goes on.
+    /// The stream continues (partial resynchronization).
     Continue,
 }
 
 impl Link {
     pub(super) fn new(conn: ConnId, to: &Address, now: Mono) -> Self {
-        let (peer, is_sought) = match to {
+        let (peer, is_resolving) = match to {
             Address::Endpoint(peer) => (peer.clone(), false),
             Address::Name { .. } => (Endpoint::Unix(String::new()), true),
         };
         Self {
             conn,
             peer,
-            is_sought,
+            is_resolving,
             local: None,
             outbox: Outbox::default(),
             step: Step::Connecting,
@@ -95,7 +95,7 @@ impl Link {
         self.outbox.write(&bytes);
     }
 
-    /// The next line, without its end.
+    /// The next line, without its line end.
     pub(super) fn line(&mut self) -> Option<Vec<u8>> {
         let end = memchr::memchr(b'\n', &self.input)?;
         let mut line: Vec<u8> = self.input.drain(..=end).collect();
@@ -108,18 +108,18 @@ impl Link {
 }
 
 impl Server {
-    /// Whether a connection is the one to the primary, before the stream flows.
+    /// Whether this is the connection to the primary, before the stream starts.
     pub(in crate::server) fn is_primary_conn(&self, conn: ConnId) -> bool {
         self.service.replication.link().is_some_and(|link| link.conn == conn)
     }
 
-    /// The outbox of the connection to the primary, before the stream flows.
+    /// The outbox of the connection to the primary, before the stream starts.
     pub(in crate::server) fn link_outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
         let link = self.service.replication.link_mut().filter(|link| link.conn == conn)?;
         Some(&mut link.outbox)
     }
 
-    /// The connection to the primary stands.
+    /// The connection to the primary is established.
     pub(in crate::server) fn link_connected(
         &mut self,
         now: Now<'_>,
@@ -127,7 +127,7 @@ impl Server {
         local: Endpoint,
         peer: Endpoint,
     ) {
-        self.begun_to_connect(conn);
+        self.connecting_to_primary(conn);
         let Some(link) = self.service.replication.link_mut().filter(|link| link.conn == conn)
         else {
             return;
@@ -141,7 +141,7 @@ impl Server {
         self.outputs.push_back(Output::Send { conn });
     }
 
-    /// Bytes have come from the primary, before the stream flows.
+    /// Bytes have arrived from the primary, before the stream starts.
     pub(in crate::server) fn link_received(&mut self, now: Now<'_>, conn: ConnId, bytes: &[u8]) {
         let Some(primary) = &mut self.service.replication.primary else { return };
         let Some(mut link) = primary.link.take_if(|link| link.conn == conn) else { return };
@@ -149,22 +149,23 @@ impl Server {
         link.last_io = now.mono;
         link.input.extend_from_slice(bytes);
         if self.service.persistence.reloading || self.is_migrating() || self.is_ending() {
-            // A copy of the data must not come in between, nor when nothing may change any more.
+            // A full sync must not interfere, nor change anything during a shutdown.
             return self.put_link(link);
         }
-        self.go_on_with(now, link);
+        self.process_link(now, link);
     }
 
-    /// Looks at what came from the primary while that had to wait.
-    pub(in crate::server) fn link_goes_on(&mut self, now: Now<'_>) {
+    /// Processes bytes of the primary that were received while processing had to wait.
+    pub(in crate::server) fn resume_link(&mut self, now: Now<'_>) {
         let Some(primary) = &mut self.service.replication.primary else { return };
         if let Some(link) = primary.link.take_if(|link| !link.input.is_empty()) {
-            self.go_on_with(now, link);
+            self.process_link(now, link);
         }
     }
 
-    /// Goes on with what has come on the connection to the primary, which is taken out meanwhile.
-    pub(super) fn go_on_with(&mut self, now: Now<'_>, mut link: Box<Link>) {
+    /// Continues with the bytes received on the connection to the primary, which is taken out
+    /// meanwhile.
+    pub(super) fn process_link(&mut self, now: Now<'_>, mut link: Box<Link>) {
         let outcome = loop {
             if matches!(link.step, Step::Transfer(_)) {
                 return self.transfer_received(now, link);
@@ -211,18 +212,18 @@ impl Server {
         }
     }
 
-    /// Brings back the connection to the primary.
+    /// Puts back the connection to the primary.
     pub(super) fn put_link(&mut self, link: Box<Link>) {
         match &mut self.service.replication.primary {
             Some(primary) if primary.link.is_none() && primary.stream.is_none() => {
                 primary.link = Some(link);
             }
-            // There is another by now, or none is wanted.
+            // It was replaced meanwhile, or is no longer wanted.
             _ => self.drop_link(*link),
         }
     }
 
-    /// The connection to the primary is closed, before the stream flows.
+    /// The connection to the primary was closed, before the stream started.
     pub(in crate::server) fn link_closed(&mut self, now: Now<'_>, conn: ConnId, error: NetError) {
         let Some(link) = self.service.replication.link_mut().filter(|link| link.conn == conn)
         else {
@@ -232,7 +233,7 @@ impl Server {
         match &link.step {
             Step::Transfer(transfer) if transfer.has_all() => return,
             Step::Transfer(transfer) => {
-                let text = if transfer.knows_form() {
+                let text = if transfer.knows_framing() {
                     "I/O error trying to sync with MASTER: connection lost".to_owned()
                 } else {
                     format!("I/O error reading bulk count from MASTER: {error}")
@@ -260,7 +261,7 @@ impl Server {
         self.abandon_link(now, false);
     }
 
-    /// Takes in one reply and sends what comes next.
+    /// Handles one reply and sends the next command.
     fn handshake(&mut self, link: &mut Link, line: &str) -> Outcome {
         let is_error = line.starts_with('-');
         let settings = self.config.settings();
@@ -308,7 +309,7 @@ impl Server {
         Outcome::Next
     }
 
-    /// Sends REPLCONF with our port, address and capabilities.
+    /// Sends REPLCONF with the port, address and capabilities.
     fn introduce(&mut self, link: &mut Link) {
         let settings = self.config.settings();
         link.step = Step::Port;
@@ -330,7 +331,7 @@ impl Server {
         link.send(&[b"REPLCONF", b"capa", b"eof", b"capa", b"psync2"]);
     }
 
-    /// Asks for the rest of the stream, if we know where to go on, or for all.
+    /// Sends PSYNC: for the rest of the stream if its position is known, else for a full sync.
     fn ask_for_stream(&mut self, link: &mut Link) {
         let (id, next) = match &self.service.replication.cached {
             Some(cached) => (cached.id.to_vec(), cached.offset + 1),
@@ -355,7 +356,7 @@ impl Server {
 
     fn psync_reply(&mut self, link: &mut Link, line: &str) -> Outcome {
         if line.is_empty() {
-            // The primary shows that it lives.
+            // An empty line keeps the connection alive.
             return Outcome::Next;
         }
         let is_full = line.starts_with("+FULLRESYNC");
@@ -410,7 +411,8 @@ impl Server {
         Outcome::FullResync
     }
 
-    /// The primary goes on with the stream under another id: it took over from the one we knew.
+    /// The primary continues the stream under another id: it has taken over from the previous
+    /// primary.
     fn stream_renamed(&mut self, id: StreamId) {
         let replication = &mut self.service.replication;
         let Some(cached) = &mut replication.cached else { return };

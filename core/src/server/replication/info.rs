@@ -1,4 +1,4 @@
-//! What INFO tells of replication.
+//! The section `replication` of INFO.
 
 use super::failover::Failover;
 use super::handshake::Step;
@@ -14,7 +14,7 @@ impl Server {
         self.primary_fields(text);
         text.field("connected_slaves", replication.replicas.len());
         if settings.min_replicas_to_write > 0 && settings.min_replicas_max_lag > 0 {
-            text.field("min_slaves_good_slaves", self.good_replicas(self.now.0));
+            text.field("min_slaves_good_slaves", self.replicas_within_lag(self.now.0));
         }
         let told = self.all_replicas().filter(|(_, replica)| !replica.state.name().is_empty());
         for (number, (client, replica)) in told.enumerate() {
@@ -38,7 +38,7 @@ impl Server {
         text.field("repl_backlog_histlen", backlog.map_or(0, |backlog| backlog.len()));
     }
 
-    /// What a replica tells of its primary.
+    /// The fields of a replica about its primary.
     fn primary_fields(&self, text: &mut Text) {
         let Some(primary) = &self.service.replication.primary else { return };
         let settings = self.config.settings();

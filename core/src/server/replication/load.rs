@@ -1,9 +1,9 @@
-//! Loading a copy of the data that came from the primary.
+//! Loading a full sync received from the primary.
 
 use super::StreamId;
 use super::handshake::{Link, Step};
 use super::replica::Cached;
-use super::transfer::{Form, MARK, Way};
+use super::transfer::{Destination, Framing, MARK};
 use crate::machine::{DiskOp, LogLevel};
 use crate::server::config::DisklessLoad;
 use crate::server::persistence::intake::{Intake, LoadedPosition};
@@ -12,25 +12,25 @@ use crate::server::{DiskWork, Server};
 use crate::store::{Flush, Keyspace};
 use crate::time::{Duration, Mono, Now};
 
-/// Bytes that are loaded in one slice.
+/// Bytes loaded per slice.
 const SLICE: usize = 256 * 1024;
 
-/// Bytes that wait to be loaded before no more are read from the primary.
+/// Bytes waiting to be loaded at which the replica stops reading from the primary.
 const MAX_WAITING: usize = 4 << 20;
 
-/// A copy of the data that is loaded as it comes.
+/// A full sync that is loaded while it is received, without a file.
 #[derive(Clone, Debug)]
 pub(super) struct Memory {
     intake: Intake,
-    /// Where the keys go, if the old ones stay until all is there.
+    /// The keyspace being filled, if the old one stays until loading has finished.
     aside: Option<Box<Keyspace>>,
-    /// Bytes that were handed to the intake.
+    /// Bytes handed to the intake.
     handed: u64,
-    /// When it goes on, if it was told to be slow (`key-load-delay`).
+    /// When to continue, if loading is slowed down by `key-load-delay`.
     resume: Mono,
 }
 
-/// How far a slice came.
+/// The result of a slice.
 enum Progress {
     More,
     Done,
@@ -38,7 +38,7 @@ enum Progress {
 }
 
 impl Server {
-    /// Whether a copy of the data is loaded as it comes, and not from a file.
+    /// Whether a full sync is being loaded without a file.
     pub(super) fn loads_in_memory(&self) -> bool {
         match self.config.settings().repl_diskless_load {
             DisklessLoad::Disabled => false,
@@ -47,24 +47,25 @@ impl Server {
         }
     }
 
-    /// Loads the copy that is now in the dump's place.
+    /// Loads the full sync whose file has just got the dump's name.
     pub(super) fn load_transferred(&mut self, now: Now<'_>) {
         if self.is_ending() {
-            // Nothing may change any more. Should the server stay after all, it asks again.
+            // Nothing may change during a shutdown. If the shutdown is aborted, the replica asks
+            // again.
             return self.abandon_link(now, false);
         }
         self.pause_aof(now);
         if self.rdb_child().is_some() {
-            self.kill_for_copy(now);
+            self.kill_snapshot_for_full_sync(now);
         }
-        self.make_way();
+        self.flush_for_sync();
         self.notice(|| "MASTER <-> REPLICA sync: Loading DB in memory".to_owned());
         let options = self.intake_options(now);
         let path = self.transferred_file();
         self.load_file(now, path, options, After::FullSync);
     }
 
-    /// Forgets what is not true any more once the data is another.
+    /// Drops the state that belongs to the old data.
     fn attach_to_new_primary(&mut self) {
         self.discard_cached();
         self.disconnect_replicas();
@@ -72,8 +73,8 @@ impl Server {
         self.followers_changed();
     }
 
-    /// Forgets all keys, for others to take their place.
-    fn make_way(&mut self) {
+    /// Drops all keys, to be replaced by the full sync.
+    fn flush_for_sync(&mut self) {
         self.attach_to_new_primary();
         self.notice(|| "MASTER <-> REPLICA sync: Flushing old data".to_owned());
         self.flush_old();
@@ -81,19 +82,19 @@ impl Server {
 
     fn flush_old(&mut self) {
         let lazy = self.config.settings().replica_lazy_flush;
-        self.tell_replaced();
+        self.mark_watched_changed();
         self.service.keyspace.flush(None, if lazy { Flush::Async } else { Flush::Sync });
     }
 
     /// Marks watched keys as changed, since the data was replaced.
-    fn tell_replaced(&mut self) {
+    fn mark_watched_changed(&mut self) {
         self.invalidate_all(Now::instantaneous(self.now.0, self.now.1), None);
         for db in 0..self.service.keyspace.count() {
             self.watched_db_replaced(None, db as u32);
         }
     }
 
-    /// The copy that came through a file has been loaded, or could not be.
+    /// The full sync has been loaded from its file, or loading has failed.
     pub(in crate::server) fn full_sync_loaded(
         &mut self,
         now: Now<'_>,
@@ -102,14 +103,14 @@ impl Server {
         let file = self.transferred_file();
         if let Err(failure) = &result {
             let path = self.config.settings().dbfilename.clone();
-            self.tell_of_load(&path, failure);
+            self.log_load_failure(&path, failure);
             self.log(LogLevel::Warning, || {
                 "Failed trying to load the MASTER synchronization DB from disk, check server logs."
                     .to_owned()
             });
             self.abandon_link(now, true);
         }
-        if self.config.settings().rdb_del_sync_files && self.keeps_nothing() {
+        if self.config.settings().rdb_del_sync_files && self.persists_nothing() {
             self.notice(|| {
                 "Removing the RDB file obtained from the master. This replica has persistence \
                  disabled"
@@ -122,13 +123,13 @@ impl Server {
         }
     }
 
-    /// All that was in the copy is here: the stream begins behind it.
+    /// The full sync is complete: the stream continues from its position.
     fn full_sync_done(&mut self, now: Now<'_>, position: &LoadedPosition) {
         let link =
             self.service.replication.primary.as_mut().and_then(|primary| primary.link.take());
         let Some(link) = link else { return };
         let Step::Transfer(transfer) = &link.step else { return self.put_link(link) };
-        let marked = matches!(transfer.form, Some(Form::Mark(_)));
+        let marked = matches!(transfer.framing, Some(Framing::EndMark(_)));
         let replication = &mut self.service.replication;
         replication.id = link.id;
         replication.offset = link.offset;
@@ -143,18 +144,18 @@ impl Server {
             && let Some(slot) = self.service.replication.stream().map(|stream| stream.slot)
             && let Some(mut client) = self.clients.take(slot)
         {
-            // The primary waits for it before it sends the stream.
+            // The primary waits for this acknowledgement before it sends the stream.
             self.send_ack(now, &mut client);
             self.clients.put(client);
         }
     }
 
-    /// Begins to load a copy as it comes.
+    /// Starts to load a full sync while it is received.
     pub(super) fn begin_memory_load(
         &mut self,
         now: Now<'_>,
         id: StreamId,
-        form: Form,
+        framing: Framing,
     ) -> Box<Memory> {
         self.pause_aof(now);
         if self.rdb_child().is_some() {
@@ -163,14 +164,14 @@ impl Server {
         let aside = self.config.settings().repl_diskless_load == DisklessLoad::SwapDb;
         let aside = aside.then(|| Box::new(self.service.keyspace.beside()));
         if aside.is_none() {
-            self.make_way();
+            self.flush_for_sync();
         }
         self.notice(|| "MASTER <-> REPLICA sync: Loading DB in memory".to_owned());
         // Data of the same history may be read meanwhile.
         let serves = aside.is_some() && id == self.service.replication.id;
-        let size = match form {
-            Form::Length(size) => size,
-            Form::Mark(_) => 0,
+        let size = match framing {
+            Framing::Length(size) => size,
+            Framing::EndMark(_) => 0,
         };
         let mut intake = Intake::new(self.intake_options(now));
         intake.expect(size);
@@ -178,7 +179,7 @@ impl Server {
         Box::new(Memory { intake, aside, handed: 0, resume: now.mono })
     }
 
-    /// Gives up to load a copy as it comes.
+    /// Aborts loading a full sync without a file.
     pub(super) fn drop_memory_load(&mut self, memory: Memory) {
         self.stop_loading();
         if memory.aside.is_some() {
@@ -190,28 +191,28 @@ impl Server {
         }
     }
 
-    /// When loading a copy as it comes is to go on.
+    /// When to continue loading a full sync without a file.
     pub(in crate::server) fn memory_load_wake(&self) -> Option<Mono> {
         let link = self.service.replication.link()?;
         let Step::Transfer(transfer) = &link.step else { return None };
-        let Way::Memory(memory) = &transfer.way else { return None };
+        let Destination::Memory(memory) = &transfer.destination else { return None };
         let goes_on = memory.intake.has_bytes()
             || !link.input.is_empty() && !memory.intake.is_done()
-            || memory.intake.is_done() && memory.is_complete(link.input.len(), transfer.form);
+            || memory.intake.is_done() && memory.is_complete(link.input.len(), transfer.framing);
         goes_on.then(|| memory.resume.max(self.now.0))
     }
 
-    /// Lets the load that was told to be slow go on at this time at the latest.
-    pub(in crate::server) fn hasten_memory_load(&mut self, at: Mono) {
+    /// Makes a load that is slowed down continue at this time at the latest.
+    pub(in crate::server) fn resume_memory_load_by(&mut self, at: Mono) {
         if let Some(link) = self.service.replication.link_mut()
             && let Step::Transfer(transfer) = &mut link.step
-            && let Way::Memory(memory) = &mut transfer.way
+            && let Destination::Memory(memory) = &mut transfer.destination
         {
             memory.resume = memory.resume.min(at);
         }
     }
 
-    /// Loads some more of a copy as it comes.
+    /// Loads the next slice of a full sync without a file.
     pub(in crate::server) fn memory_load_slice(&mut self, now: Now<'_>) {
         if self.memory_load_wake().is_none_or(|at| at > now.mono) {
             return;
@@ -238,8 +239,8 @@ impl Server {
 
     fn load_more(&mut self, now: Now<'_>, link: &mut Link) -> Progress {
         let Step::Transfer(transfer) = &mut link.step else { return Progress::More };
-        let form = transfer.form;
-        let Way::Memory(memory) = &mut transfer.way else { return Progress::More };
+        let framing = transfer.framing;
+        let Destination::Memory(memory) = &mut transfer.destination else { return Progress::More };
         let delay = u64::try_from(self.config.settings().key_load_delay).unwrap_or(0);
         let keys = match delay {
             0 => usize::MAX,
@@ -247,7 +248,7 @@ impl Server {
         };
         if !memory.intake.is_done() {
             if !memory.intake.has_bytes() {
-                let bytes = memory.cut(&mut link.input, form);
+                let bytes = memory.cut(&mut link.input, framing);
                 transfer.read += bytes.len() as u64;
                 memory.intake.hand_in(bytes);
             }
@@ -276,12 +277,12 @@ impl Server {
             }
             self.loading_progress(offset);
         }
-        let Way::Memory(memory) = &transfer.way else { return Progress::More };
-        if !memory.intake.is_done() || !memory.is_complete(link.input.len(), form) {
+        let Destination::Memory(memory) = &transfer.destination else { return Progress::More };
+        if !memory.intake.is_done() || !memory.is_complete(link.input.len(), framing) {
             return Progress::More;
         }
         transfer.has_all = true;
-        if let Some(Form::Mark(mark)) = form {
+        if let Some(Framing::EndMark(mark)) = framing {
             let rest = link.input.split_off(MARK);
             if link.input != mark {
                 return Progress::Failed("Replication stream EOF marker is broken".to_owned());
@@ -291,11 +292,13 @@ impl Server {
         Progress::Done
     }
 
-    /// A copy has been loaded as it came.
+    /// A full sync without a file has been loaded.
     fn memory_loaded(&mut self, now: Now<'_>) {
         let Some(link) = self.service.replication.link_mut() else { return };
         let Step::Transfer(transfer) = &mut link.step else { return };
-        let Way::Memory(memory) = core::mem::replace(&mut transfer.way, Way::Loading) else {
+        let Destination::Memory(memory) =
+            core::mem::replace(&mut transfer.destination, Destination::Loading)
+        else {
             return;
         };
         let Memory { intake, aside, .. } = *memory;
@@ -305,7 +308,7 @@ impl Server {
         if let Some(keyspace) = aside {
             self.attach_to_new_primary();
             self.notice(|| "MASTER <-> REPLICA sync: Swapping active DB with loaded DB".to_owned());
-            self.tell_replaced();
+            self.mark_watched_changed();
             self.service.keyspace.adopt(*keyspace, Flush::Async);
             self.notice(|| "MASTER <-> REPLICA sync: Discarding old DB in background".to_owned());
         }
@@ -315,10 +318,12 @@ impl Server {
 }
 
 impl Memory {
-    /// Cuts off what of the input belongs to the copy.
-    fn cut(&mut self, input: &mut Vec<u8>, form: Option<Form>) -> Vec<u8> {
-        let left = match form {
-            Some(Form::Length(size)) => usize::try_from(size - self.handed).unwrap_or(usize::MAX),
+    /// Removes from the input the bytes that belong to the full sync.
+    fn cut(&mut self, input: &mut Vec<u8>, framing: Option<Framing>) -> Vec<u8> {
+        let left = match framing {
+            Some(Framing::Length(size)) => {
+                usize::try_from(size - self.handed).unwrap_or(usize::MAX)
+            }
             _ => usize::MAX,
         };
         let bytes = if input.len() <= left {
@@ -331,8 +336,8 @@ impl Memory {
         bytes
     }
 
-    /// Whether what follows the copy has come as well.
-    fn is_complete(&self, waiting: usize, form: Option<Form>) -> bool {
-        !matches!(form, Some(Form::Mark(_))) || waiting >= MARK
+    /// Whether the end mark has been received as well.
+    fn is_complete(&self, waiting: usize, framing: Option<Framing>) -> bool {
+        !matches!(framing, Some(Framing::EndMark(_))) || waiting >= MARK
     }
 }

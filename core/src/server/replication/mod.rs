@@ -1,23 +1,23 @@
-//! Replication: a primary and its replicas.
+//! Replication between a primary and its replicas.
 //!
-//! * `backlog`: the latest part of the stream of commands;
-//! * `primary`: a primary's view of its replicas: who they are, how far each has come, and what it
-//!   is sent next;
-//! * `psync`: a replica asks to be sent the stream; `sync`: the copy of the data that a replica gets first;
-//! * `replica`: a replica's view of its primary: the link, what is known when it is cut, and how
-//!   a server becomes a replica and a primary again;
-//! * `handshake`: how the two make themselves known;
-//! * `transfer`: receiving a copy of the data; `load`: loading it;
-//! * `stream`: carrying out what the primary sends;
-//! * `wait`: clients that wait until replicas have what they wrote;
-//! * `failover`: handing the primary's place to a replica;
-//! * `rules`: what may be done on a replica and by a replica, and how keys expire there;
-//! * `cron`: what is done because time passes;
-//! * `commands`, `info`: what can be asked and told; `view`: what an observer sees.
+//! * `backlog`: the latest part of the replication stream;
+//! * `primary`: a primary's view of its replicas: their state, their offsets, and what they are
+//!   sent;
+//! * `psync`: PSYNC and SYNC; `sync`: sending a full sync;
+//! * `replica`: a replica's view of its primary: the link, the cached position, and how a server
+//!   becomes a replica or a primary;
+//! * `handshake`: the replica's handshake;
+//! * `transfer`: receiving a full sync; `load`: loading it;
+//! * `stream`: executing the primary's commands;
+//! * `wait`: WAIT and WAITAOF;
+//! * `failover`: FAILOVER;
+//! * `rules`: what is allowed on and by a replica, and how keys expire there;
+//! * `cron`: periodic tasks;
+//! * `commands`, `info`: commands and INFO; `view`: read-only views for observers.
 //!
-//! The protocol is that of Redis 7 (PSYNC2). A stream has an id and an offset, which counts its
-//! bytes; both survive a change of primary, because the new one remembers the old id, up to the
-//! offset at which it took over, as its second.
+//! The protocol is that of Redis 7 (PSYNC2). A replication stream has an id and an offset in bytes;
+//! both survive a change of primary, because the new primary keeps the old id as its second one,
+//! valid up to the offset at which it took over.
 
 mod backlog;
 mod commands;
@@ -52,45 +52,45 @@ use crate::command::effects::{Followers, Propagated};
 use crate::command::feed::{Feed, write_words};
 use crate::time::{Mono, Now};
 
-/// The name of a stream: forty hexadecimal digits.
+/// A replication id: forty hexadecimal digits.
 pub(super) type StreamId = [u8; 40];
 
-/// What stands where there is no second id.
+/// The value of a missing second id.
 const NO_ID: StreamId = [b'0'; 40];
 
-/// What a server knows of its stream, of its replicas and of its primary.
+/// The state of replication: the stream, the replicas and the primary.
 #[derive(Clone, Debug)]
 pub(super) struct Replication {
-    /// The stream's id.
+    /// The replication id.
     id: StreamId,
     /// The id that the stream had before this server took over, or zeros.
     second_id: StreamId,
-    /// The first offset that is not the second id's; -1 if there is none.
+    /// The first offset that does not belong to the second id; -1 if there is none.
     second_offset: i64,
-    /// The offset of the stream's last byte.
+    /// The offset of the last byte of the stream.
     offset: i64,
     backlog: Option<Backlog>,
     feed: Feed,
-    /// Slots of the replicas, in the order in which they came.
+    /// Slots of the replicas, in the order in which they connected.
     replicas: Vec<u32>,
     /// Since when there are none.
     no_replicas_since: Mono,
-    /// Whether the backlog holds what replicas have not been given.
-    news: bool,
-    /// Whether replicas have acknowledged more, or those that wait for acknowledgements should look
-    /// again.
+    /// Whether the backlog has bytes that replicas have not been sent.
+    has_unsent: bool,
+    /// Whether replicas have acknowledged more, or WAITs have to be checked again for another
+    /// reason.
     acked: bool,
-    /// Whether replicas shall be asked how far they have come.
+    /// Whether to ask replicas for their offsets (REPLCONF GETACK).
     ask: bool,
-    /// Whether a replica is new, so that a copy of the data may have to be made.
+    /// Whether a replica is new, so that a full sync may have to be started.
     arrived: bool,
     /// The primary, if this server is a replica.
     primary: Option<replica::Primary>,
-    /// Where the stream was when the link to a primary was cut, or when this server became a
-    /// replica: it may go on from there.
+    /// The stream's position when the link to a primary was lost, or when this server became a
+    /// replica: from there it may be resumed.
     cached: Option<replica::Cached>,
     failover: Option<failover::Failover>,
-    /// Slots of clients in WAIT or WAITAOF, in the order in which they began.
+    /// Slots of clients in WAIT or WAITAOF, in the order in which they blocked.
     waiting: Vec<u32>,
     sync: sync::State,
     schedule: cron::Schedule,
@@ -98,7 +98,7 @@ pub(super) struct Replication {
     stats: Stats,
 }
 
-/// What INFO counts.
+/// Counters for INFO.
 #[derive(Clone, Copy, Debug, Default)]
 #[allow(missing_docs)]
 pub(super) struct Stats {
@@ -110,14 +110,14 @@ pub(super) struct Stats {
     pub(super) net_output: u64,
 }
 
-/// What a snapshot keeps of the stream, so that it can be gone on with after a restart.
+/// The replication position in a snapshot, from which the stream can be resumed after a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Position {
-    /// The name of the stream (`repl-id`).
+    /// The replication id (`repl-id`).
     pub(super) id: StreamId,
-    /// Bytes of it so far (`repl-offset`).
+    /// The offset (`repl-offset`).
     pub(super) offset: u64,
-    /// The database that is selected in it (`repl-stream-db`); -1 if none is yet.
+    /// The database selected in the stream (`repl-stream-db`); -1 if none is yet.
     pub(super) db: i64,
 }
 
@@ -132,7 +132,7 @@ impl Replication {
             feed: Feed::default(),
             replicas: Vec::new(),
             no_replicas_since: Mono::ZERO,
-            news: false,
+            has_unsent: false,
             acked: false,
             ask: false,
             arrived: false,
@@ -147,8 +147,8 @@ impl Replication {
         }
     }
 
-    /// Whether there is nothing to look after: it follows nobody, nobody follows it, and no part of the
-    /// stream is kept for somebody who comes back.
+    /// Whether there is nothing to do: the server is not a replica, has no replicas, and keeps no
+    /// backlog for any that may reconnect.
     #[inline]
     fn is_alone(&self) -> bool {
         self.primary.is_none()
@@ -165,28 +165,29 @@ impl Replication {
         self.primary.is_some()
     }
 
-    /// The offset of the stream's last byte: what a write has to be acknowledged up to.
+    /// The offset of the last byte of the stream, which the replicas of a write have to
+    /// acknowledge.
     #[inline]
     pub(super) fn offset(&self) -> i64 {
         self.offset
     }
 
-    /// How many replicas there are.
+    /// Number of replicas.
     pub(super) fn replicas(&self) -> usize {
         self.replicas.len()
     }
 
-    /// What INFO tells.
+    /// The counters of INFO.
     pub(super) fn counted(&self) -> Stats {
         self.stats
     }
 
-    /// What INFO tells, to count.
+    /// The counters of INFO, to be updated.
     pub(super) fn stats(&mut self) -> &mut Stats {
         &mut self.stats
     }
 
-    /// Begins the stream's backlog, if there is none.
+    /// Creates the backlog, if there is none.
     fn open_backlog(&mut self) {
         if self.backlog.is_none() {
             self.backlog = Some(Backlog::new(self.offset));
@@ -197,17 +198,17 @@ impl Replication {
         (self.second_id, self.second_offset) = (NO_ID, -1);
     }
 
-    /// Adds to the stream.
+    /// Appends to the stream.
     fn append(&mut self, write: impl FnOnce(&mut Feed, &mut Vec<u8>)) {
         if let Some(backlog) = &mut self.backlog {
             let feed = &mut self.feed;
             self.offset += backlog.append(|out| write(feed, out)) as i64;
-            self.news = true;
+            self.has_unsent = true;
         }
     }
 
-    /// What a snapshot that is taken now keeps of the stream. `None` if nothing could be gone on
-    /// with from there.
+    /// The position for a snapshot that is taken now. `None` if the stream could not be resumed
+    /// from there.
     fn position(&self, db_of_primary: Option<usize>) -> Option<Position> {
         let db = match (&self.primary, db_of_primary, &self.cached) {
             (None, ..) if self.backlog.is_some() => i64::from(self.feed.selected().unwrap_or(0)),
@@ -221,12 +222,12 @@ impl Replication {
 }
 
 impl Server {
-    /// Whether replicas, or the backlog that is kept for them, want commands.
+    /// Whether commands have to be appended to the stream, for replicas or for the backlog.
     pub(super) fn replicas_follow(&self) -> bool {
         self.service.replication.backlog.is_some() && !self.service.replication.is_replica()
     }
 
-    /// Whether this server follows a primary.
+    /// Whether this server is a replica.
     pub(super) fn is_replica(&self) -> bool {
         self.service.replication.is_replica()
     }
@@ -236,14 +237,14 @@ impl Server {
         self.stop_aof(now);
     }
 
-    /// Begins the append-only file anew, with the data as it is now, if it was stopped.
+    /// Restarts the append-only file with the current data, if it was stopped.
     fn resume_aof(&mut self, now: Now<'_>) {
         if self.config.settings().appendonly && self.aof_is_off() {
             self.start_aof(now, None);
         }
     }
 
-    /// How far the stream has come here.
+    /// The current replication offset.
     pub(in crate::server) fn stream_offset(&self) -> i64 {
         self.service
             .replication
@@ -251,36 +252,40 @@ impl Server {
             .map_or(self.service.replication.offset, |stream| stream.applied)
     }
 
-    /// Sends commands to the replicas. A replica passes on what it gets from its primary instead,
-    /// so that all have the same stream.
+    /// Propagates commands to the replicas. A replica instead forwards what it receives from its
+    /// primary, so that all have the same stream.
     pub(super) fn feed_replicas(&mut self, commands: &[Propagated], whole: bool) {
         let replication = &mut self.service.replication;
         if replication.is_replica() {
             return;
         }
         if replication.backlog.is_none() {
-            // There is no replica, but WAITAOF waits for offsets.
+            // There are no replicas, but WAITAOF depends on offsets.
             replication.offset += commands.len() as i64;
             return;
         }
         replication.append(|feed, out| feed.write(out, commands, whole));
     }
 
-    /// Adds a command to the stream that is about the stream itself, and about no database.
+    /// Appends a command about the stream itself, which belongs to no database.
     fn feed_words(&mut self, words: &[&[u8]]) {
         if !self.service.replication.is_replica() {
             self.service.replication.append(|_, out| write_words(out, words.iter().copied()));
         }
     }
 
-    /// Sends a command to the replicas only, not to the append-only file.
-    pub(super) fn tell_replicas(&mut self, db: usize, args: crate::resp::request::Args<'_>) {
+    /// Propagates a command to the replicas only, not to the append-only file.
+    pub(super) fn propagate_to_replicas(
+        &mut self,
+        db: usize,
+        args: crate::resp::request::Args<'_>,
+    ) {
         if self.replicas_follow() {
             self.service.effects.for_replicas(db, args);
         }
     }
 
-    /// What a snapshot that is taken now keeps of the stream.
+    /// The position for a snapshot that is taken now.
     pub(super) fn replication_position(&self) -> Option<Position> {
         let slot = self
             .service
@@ -293,8 +298,8 @@ impl Server {
         self.service.replication.position(db)
     }
 
-    /// Takes up the stream where the snapshot from which the data was read when the server started
-    /// had come. `left_out` are keys that were not loaded because their time had come.
+    /// Resumes the stream at the position of the snapshot that was loaded at the start. `left_out`
+    /// are keys that were dropped because they had expired.
     pub(super) fn position_loaded(
         &mut self,
         now: Now<'_>,
@@ -312,12 +317,12 @@ impl Server {
             replication.cached = Some(replica::Cached { id, offset, db });
             return self.notice(replica::SYNTHESIZED);
         }
-        // Replicas may go on with the old stream up to here. What comes is a new one, since what
-        // this server sent before it ended may be more than it knows of.
+        // Replicas may resume the old stream up to this position. From here on it is a new stream,
+        // since before the restart more may have been sent than was saved.
         (replication.second_id, replication.second_offset) = (id, offset.saturating_add(1));
         replication.backlog = Some(Backlog::new(offset));
         replication.no_replicas_since = now.mono;
-        // Replicas still have the keys that were left out.
+        // Replicas still have the dropped keys.
         let delete = |(db, key): &(u64, Vec<u8>)| Propagated {
             db: u32::try_from(*db).unwrap_or_default(),
             args: [&b"DEL"[..], key].into_iter().collect(),
@@ -328,14 +333,14 @@ impl Server {
         self.followers_changed();
     }
 
-    /// Gives the stream another id, as if it were another stream.
+    /// Changes the replication id, as if this were another stream.
     pub(super) fn change_stream_id(&mut self) {
         self.service.replication.id = self.rng.hex40();
         self.service.replication.forget_second_id();
     }
 
-    /// Memory that the backlog takes: as much as it is configured to, and what is kept beyond that
-    /// because replicas still need it.
+    /// Memory of the backlog in bytes: up to its configured size, and beyond it for replicas that
+    /// still need it.
     pub(super) fn backlog_memory(&self) -> (usize, usize) {
         let all = self.service.replication.backlog.as_ref().map_or(0, Backlog::memory);
         let size = self.config.settings().repl_backlog_size.max(backlog::MIN_SIZE);
@@ -343,12 +348,12 @@ impl Server {
         (all.min(size), all.saturating_sub(size))
     }
 
-    /// Does what has become necessary by what was just done: gives replicas what is new, asks
-    /// them how far they are, tells those who wait. Called when no client is at work.
+    /// Handles the consequences of what was just done: sends replicas new parts of the stream, asks
+    /// for their offsets, answers WAITs. Called when no client is being served.
     #[inline]
     pub(super) fn replicate(&mut self, now: Now<'_>) {
         let replication = &self.service.replication;
-        if replication.ask || replication.news || replication.acked || replication.arrived {
+        if replication.ask || replication.has_unsent || replication.acked || replication.arrived {
             self.replicate_now(now);
         }
     }
@@ -364,13 +369,13 @@ impl Server {
         if core::mem::take(&mut self.service.replication.acked) {
             self.update_failover(now);
             self.serve_acks(now);
-            self.tell_awaiting_sources(now);
+            self.answer_awaiting_sources(now);
         }
         if core::mem::take(&mut self.service.replication.arrived) {
             self.begin_sync(now);
         }
-        if core::mem::take(&mut self.service.replication.news) {
-            self.pass_on_news(now);
+        if core::mem::take(&mut self.service.replication.has_unsent) {
+            self.send_stream_to_replicas(now);
         }
     }
 }

@@ -3,88 +3,89 @@
 use super::backlog::Backlog;
 use crate::machine::Endpoint;
 use crate::server::Server;
-use crate::server::{Client, Standing};
+use crate::server::{Client, CloseState};
 use crate::time::{Duration, Mono, Now};
 
-/// Bytes of the stream that one replica's outbox holds at most. What it has not read beyond that
-/// stays in the backlog, which all replicas share.
+/// How many bytes of the stream a replica's outbox may hold. The rest stays in the backlog, which
+/// all replicas share.
 const WINDOW: usize = 256 * 1024;
 
-/// What a primary knows of one replica.
+/// The state of one replica.
 #[derive(Clone, Debug)]
 #[allow(clippy::struct_excessive_bools)]
 pub(in crate::server) struct Replica {
     pub(super) state: State,
-    /// The port at which it says it listens.
+    /// The port that it announced.
     pub(super) port: i64,
-    /// The address at which it says it can be reached.
+    /// The address that it announced, if any.
     pub(super) address: Option<Vec<u8>>,
     pub(super) can: Capabilities,
     pub(super) wants: Wants,
-    /// Whether it came with SYNC, and tells nothing of how far it is.
+    /// Whether it connected with SYNC, and does not acknowledge offsets.
     pub(super) old: bool,
-    /// The offset up to which it has carried out the stream.
+    /// The offset that it has acknowledged.
     pub(super) acked: i64,
-    /// The offset up to which the stream is in its append-only file for good.
+    /// The offset up to which it has fsynced its append-only file.
     pub(super) fsynced: i64,
-    /// When it was heard of.
+    /// When it last acknowledged an offset.
     pub(super) acked_at: Mono,
-    /// Whether it is given the stream only when it says that it has loaded its copy of the data.
+    /// Whether it is sent the stream only after its first acknowledgement, when it has loaded its
+    /// full sync.
     pub(super) on_ack: bool,
-    /// The offset at which its copy of the data was made.
+    /// The replication offset of its full sync.
     pub(super) initial_offset: i64,
-    /// The offset of the first byte that it has not been given.
+    /// The offset of the next byte to send.
     pub(super) next: i64,
-    /// Since when it waits for a copy of the data to be begun.
+    /// Since when it has been waiting for a full sync to start.
     pub(super) since: Mono,
-    /// The copy of the data that it is being sent from a file.
+    /// The file of its full sync that it is being sent.
     pub(super) file: Option<super::sync::Sending>,
-    /// Bytes that waited for it when it was looked at last, and since when they are so many.
+    /// Outbox size in bytes when last checked, and since when it has not shrunk.
     stuck: (usize, Mono),
 }
 
-/// How far a replica is.
+/// The state of a replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    /// It has only made itself known; it may be something else.
+    /// It has only sent REPLCONF, and may yet turn out to be something else.
     Handshake,
-    /// It waits for a copy of the data to be begun.
+    /// It waits for a full sync to start.
     WaitsForBegin,
-    /// Its copy is being made, and perhaps sent as it is made.
+    /// Its full sync is being written, and perhaps sent at the same time.
     WaitsForEnd,
-    /// It is sent its copy from a file.
+    /// It is being sent its full sync from a file.
     Sending,
-    /// It gets the stream.
+    /// It receives the stream.
     Online,
-    /// It has got its copy, which is all that it wanted.
+    /// It has got its full sync, which is all that it wanted.
     Done,
 }
 
-/// What a replica can do (`REPLCONF capa`).
+/// The capabilities of a replica (`REPLCONF capa`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Capabilities {
-    /// It understands a copy of the data whose length is not told beforehand.
+    /// It accepts a full sync of unknown length, with an end mark.
     pub(super) eof: bool,
-    /// It understands that the id of the stream changes.
+    /// It accepts a change of the replication id.
     pub(super) psync2: bool,
 }
 
 impl Capabilities {
-    /// Whether it can do all that `other` can.
+    /// Whether it has all capabilities of `other`.
     pub(super) fn covers(self, other: Self) -> bool {
         (self.eof || !other.eof) && (self.psync2 || !other.psync2)
     }
 
-    /// What both can do.
+    /// The common capabilities.
     pub(super) fn and(self, other: Self) -> Self {
         Self { eof: self.eof && other.eof, psync2: self.psync2 && other.psync2 }
     }
 }
 
-/// What a replica wants of the data.
+/// What a replica wants (`REPLCONF rdb-only`, `rdb-filter-only`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Wants {
-    /// A copy of the data and nothing behind it.
+    /// A full sync without the stream.
     pub(super) only_copy: bool,
     /// No keys.
     pub(super) no_data: bool,
@@ -93,12 +94,12 @@ pub(super) struct Wants {
 }
 
 impl Wants {
-    /// Whether it wants less than all.
+    /// Whether it does not want all data.
     pub(super) fn is_filtered(self) -> bool {
         self.no_data || self.no_functions
     }
 
-    /// Whether the same copy of the data serves both.
+    /// Whether the same full sync serves both.
     pub(super) fn same_copy(self, other: Self) -> bool {
         (self.no_data, self.no_functions) == (other.no_data, other.no_functions)
     }
@@ -125,23 +126,23 @@ impl Replica {
         }
     }
 
-    /// Whether it gets the stream as it comes.
+    /// Whether it receives the stream as it is produced.
     fn streams(&self) -> bool {
         self.state == State::Online && !self.on_ack
     }
 
-    /// Whether the stream is kept for it.
+    /// Whether the backlog has to keep the stream for it.
     fn is_fed(&self) -> bool {
         !self.wants.only_copy
             && matches!(self.state, State::WaitsForEnd | State::Sending | State::Online)
     }
 
-    /// Seconds since it was heard of, if it gets the stream.
+    /// Seconds since its last acknowledgement, if it receives the stream.
     pub(super) fn lag(&self, now: Mono) -> u64 {
         if self.state == State::Online { now.since(self.acked_at).as_secs() } else { 0 }
     }
 
-    /// Whether it has read nothing for so long of a copy of the data that is made as it is sent.
+    /// Whether it has not read anything of a diskless full sync for `timeout`.
     pub(super) fn is_stuck(&mut self, now: Mono, waiting: usize, timeout: Duration) -> bool {
         if waiting == 0 || waiting != self.stuck.0 {
             self.stuck = (waiting, now);
@@ -149,7 +150,7 @@ impl Replica {
         now.since(self.stuck.1) >= timeout
     }
 
-    /// Bytes of the stream that it still has to be given.
+    /// Bytes of the stream that it has not been sent.
     fn behind(&self, backlog: &Backlog) -> u64 {
         let left = if self.is_fed() { backlog.next() - self.next } else { 0 };
         u64::try_from(left).unwrap_or_default()
@@ -157,20 +158,20 @@ impl Replica {
 }
 
 impl Replica {
-    /// Whether it has done more than make itself known.
+    /// Whether it has done more than the handshake.
     #[inline]
-    pub(in crate::server) fn is_known(&self) -> bool {
+    pub(in crate::server) fn is_registered(&self) -> bool {
         self.state != State::Handshake
     }
 }
 
 impl Client {
-    /// What is known of it as a replica, from now on.
+    /// The replication state of this client, created if necessary.
     pub(super) fn as_replica(&mut self, now: Mono) -> &mut Replica {
         self.state.replica.get_or_insert_with(|| Box::new(Replica::new(now)))
     }
 
-    /// The address at which a replica can be reached.
+    /// The address of a replica.
     pub(super) fn replica_address(&self) -> String {
         let announced =
             self.state.replica.as_deref().and_then(|replica| replica.address.as_deref());
@@ -181,7 +182,7 @@ impl Client {
         }
     }
 
-    /// Whether two connections are those of one replica: they come from one address and name one port.
+    /// Whether two connections belong to the same replica: same address, same announced port.
     pub(super) fn is_same_replica(&self, other: &Client) -> bool {
         let host = |client: &Client| match &client.peer {
             Endpoint::Ip(address) => Some(address.ip()),
@@ -196,7 +197,7 @@ impl Client {
             && host(self) == host(other)
     }
 
-    /// A replica as the log names it.
+    /// A replica's name in the log.
     pub(super) fn replica_name(&self) -> String {
         let address = self.replica_address();
         match self.state.replica.as_deref().map(|replica| replica.port) {
@@ -208,7 +209,7 @@ impl Client {
 }
 
 impl Server {
-    /// The replicas, in the order in which they came.
+    /// All replicas, in the order in which they connected.
     pub(in crate::server) fn all_replicas(&self) -> impl Iterator<Item = (&Client, &Replica)> {
         let slots = self.service.replication.replicas.iter();
         slots.filter_map(|slot| {
@@ -217,8 +218,8 @@ impl Server {
         })
     }
 
-    /// Replicas that are up to date enough for writes to be accepted (`min-replicas-max-lag`).
-    pub(in crate::server) fn good_replicas(&self, now: Mono) -> u64 {
+    /// Number of replicas whose lag is within `min-replicas-max-lag`.
+    pub(in crate::server) fn replicas_within_lag(&self, now: Mono) -> u64 {
         let most = self.config.settings().min_replicas_max_lag;
         let good = |replica: &Replica| {
             replica.state == State::Online && now.since(replica.acked_at).as_secs() <= most
@@ -226,9 +227,9 @@ impl Server {
         self.all_replicas().filter(|(_, replica)| good(replica)).count() as u64
     }
 
-    /// Whether these replicas have said that they have got the stream up to an offset; true if there
-    /// are none.
-    pub(in crate::server) fn good_replicas_have(&self, now: Mono, offset: i64) -> bool {
+    /// Whether all replicas that are not lagging have acknowledged an offset; true if there are
+    /// none.
+    pub(in crate::server) fn replicas_within_lag_have(&self, now: Mono, offset: i64) -> bool {
         let most = self.config.settings().min_replicas_max_lag;
         let lags = |replica: &Replica| {
             replica.state == State::Online
@@ -238,7 +239,7 @@ impl Server {
         !self.all_replicas().any(|(_, replica)| lags(replica))
     }
 
-    /// Whether all replicas have said that they have got all of the stream; true if there are none.
+    /// Whether all replicas have acknowledged the whole stream; true if there are none.
     pub(in crate::server) fn replicas_are_in_sync(&self) -> bool {
         let offset = self.service.replication.offset;
         self.all_replicas()
@@ -246,14 +247,14 @@ impl Server {
             .all(|(_, replica)| replica.acked == offset)
     }
 
-    /// Asks all replicas how much of the stream they have got.
+    /// Asks all replicas for their offsets.
     pub(in crate::server) fn ask_replicas_for_offsets(&mut self, now: Now<'_>) {
         self.feed_words(&[b"REPLCONF", b"GETACK", b"*"]);
-        self.pass_on_news(now);
+        self.send_stream_to_replicas(now);
     }
 
-    /// Tells the log which replicas lag when the server ends.
-    pub(in crate::server) fn tell_of_replicas_at_shutdown(&mut self, now: Now<'_>) {
+    /// Logs which replicas lag at a shutdown.
+    pub(in crate::server) fn log_replicas_at_shutdown(&mut self, now: Now<'_>) {
         let offset = self.service.replication.offset;
         let lagging: Vec<String> = self
             .all_replicas()
@@ -278,14 +279,14 @@ impl Server {
         }
     }
 
-    /// Sends to replicas what waits for them, as far as that can be done at once.
+    /// Sends replicas their pending output, as far as that can be done at once.
     pub(in crate::server) fn flush_replicas(&mut self) {
         let (mono, wall) = self.now;
-        self.pass_on_news(Now::instantaneous(mono, wall));
+        self.send_stream_to_replicas(Now::instantaneous(mono, wall));
     }
 
-    /// Adds a client to the replicas.
-    pub(super) fn enlist(&mut self, now: Mono, client: &mut Client, state: State) {
+    /// Registers a client as a replica.
+    pub(super) fn add_replica(&mut self, now: Mono, client: &mut Client, state: State) {
         let replica = client.as_replica(now);
         replica.state = state;
         replica.acked_at = now;
@@ -297,8 +298,8 @@ impl Server {
         self.wake_replication(now);
     }
 
-    /// Forgets a client that is a replica, and is closed.
-    pub(in crate::server) fn replica_left(&mut self, client: &mut Client) {
+    /// Removes a replica whose connection was closed.
+    pub(in crate::server) fn replica_disconnected(&mut self, client: &mut Client) {
         if !client.is_replica() {
             client.state.replica = None;
             return;
@@ -313,25 +314,25 @@ impl Server {
             self.stop_sending(file);
         }
         if left.is_some_and(|replica| replica.state == State::WaitsForEnd) {
-            self.waiting_replica_left();
+            self.waiting_replica_disconnected();
         }
-        // What was kept for it alone can go.
-        self.service.replication.news = true;
+        // The part of the backlog kept only for it can be dropped.
+        self.service.replication.has_unsent = true;
         self.followers_changed();
     }
 
-    /// Cuts all replicas off, so that they come again and learn what has changed.
+    /// Disconnects all replicas, so that they reconnect and learn about a change.
     pub(super) fn disconnect_replicas(&mut self) {
         for slot in self.service.replication.replicas.clone() {
             self.cut_off(slot);
         }
     }
 
-    /// Gives replicas what is new in the stream, as much as their outboxes hold.
-    pub(super) fn pass_on_news(&mut self, now: Now<'_>) {
+    /// Sends replicas new parts of the stream, as much as their outboxes hold.
+    pub(super) fn send_stream_to_replicas(&mut self, now: Now<'_>) {
         for slot in self.service.replication.replicas.clone() {
             let Some(mut client) = self.clients.take(slot) else { continue };
-            self.top_up(now, &mut client);
+            self.fill_outbox(now, &mut client);
             self.clients.put(client);
         }
         let size = self.config.settings().repl_backlog_size;
@@ -346,8 +347,8 @@ impl Server {
     }
 
     /// Fills a replica's outbox from the backlog.
-    pub(in crate::server) fn top_up(&mut self, now: Now<'_>, client: &mut Client) {
-        if client.standing != Standing::Open {
+    pub(in crate::server) fn fill_outbox(&mut self, now: Now<'_>, client: &mut Client) {
+        if client.close_state != CloseState::Open {
             return;
         }
         let Some(backlog) = &self.service.replication.backlog else { return };
@@ -364,7 +365,7 @@ impl Server {
         self.flush(now, client);
     }
 
-    /// Bytes that wait for a client, with those that only wait in the backlog.
+    /// A client's pending output in bytes, for a replica including its part of the backlog.
     #[inline(always)]
     pub(in crate::server) fn waiting_bytes(&self, client: &Client) -> u64 {
         let behind = match (&client.state.replica, &self.service.replication.backlog) {
@@ -374,7 +375,7 @@ impl Server {
         client.unsent() as u64 + behind
     }
 
-    /// A replica has its copy of the data: from now on it counts.
+    /// A replica has its full sync: from now on it is online.
     pub(super) fn put_online(&mut self, now: Now<'_>, client: &mut Client) {
         let name = client.replica_name();
         let replica = client.as_replica(now.mono);
@@ -385,20 +386,20 @@ impl Server {
                     "RDB transfer completed, rdb only replica ({name}) should be disconnected asap"
                 )
             });
-            client.standing = Standing::Closing;
+            client.close_state = CloseState::AfterReply;
             self.flush(now, client);
             return;
         }
         replica.state = State::Online;
         replica.acked_at = now.mono;
         self.service.replication.acked = true;
-        self.service.replication.news = true;
+        self.service.replication.has_unsent = true;
         self.notice(|| format!("Synchronization with replica {name} succeeded"));
     }
 }
 
 impl State {
-    /// Its name in INFO.
+    /// The name in INFO.
     pub(super) fn name(self) -> &'static str {
         match self {
             State::WaitsForBegin | State::WaitsForEnd => "wait_bgsave",

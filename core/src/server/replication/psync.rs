@@ -1,4 +1,4 @@
-//! PSYNC and SYNC: a replica asks for the stream of commands, or for a copy of the data first.
+//! PSYNC and SYNC: a replica asks to resume the stream, or for a full sync.
 
 use super::NO_ID;
 use super::primary::State;
@@ -65,11 +65,11 @@ fn synchronize(
             }
         }
     }
-    server.ask_for_copy(call.now, call.client);
+    server.request_full_sync(call.now, call.client);
     Ok(())
 }
 
-/// The primary hands its place to this server.
+/// PSYNC with FAILOVER: the primary hands its role to this server.
 fn take_over(server: &mut Server, call: &mut Call<'_>, id: &[u8]) -> Result<(), CommandError> {
     let shown = String::from_utf8_lossy(id).into_owned();
     server.notice(|| format!("Failover request received for replid {shown}."));
@@ -86,7 +86,7 @@ fn take_over(server: &mut Server, call: &mut Call<'_>, id: &[u8]) -> Result<(), 
 }
 
 impl Server {
-    /// Lets a replica go on with the stream from an offset on, if that can be done.
+    /// Lets a replica resume the stream at an offset (partial resynchronization), if possible.
     fn go_on_from(&mut self, call: &mut Call<'_>, id: &[u8], offset: i64) -> bool {
         let name = call.client.replica_name();
         let replication = &self.service.replication;
@@ -139,9 +139,9 @@ impl Server {
             false => "+CONTINUE\r\n".to_owned(),
         };
         call.client.outbox.write(answer.as_bytes());
-        self.enlist(call.now.mono, call.client, State::Online);
+        self.add_replica(call.now.mono, call.client, State::Online);
         call.client.as_replica(call.now.mono).next = offset;
-        self.service.replication.news = true;
+        self.service.replication.has_unsent = true;
         let next =
             self.service.replication.backlog.as_ref().map_or(offset, |backlog| backlog.next());
         let length = next - offset;

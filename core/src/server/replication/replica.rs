@@ -1,5 +1,5 @@
-//! A replica's view of its primary: the link, what is known when it is cut, and how a server
-//! becomes a replica and a primary again.
+//! A replica's view of its primary: the link, the position cached when it is lost, and how a server
+//! becomes a replica or a primary.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -11,41 +11,41 @@ use crate::server::Client;
 use crate::server::Server;
 use crate::time::{Duration, Mono, Now};
 
-/// The primary of this server, and the way to it.
+/// The primary of this server, and the connection to it.
 #[derive(Clone, Debug)]
 pub(super) struct Primary {
-    /// Its host as it was given.
+    /// The host as it was configured.
     pub(super) host: String,
     pub(super) port: u16,
-    /// The connection, until the stream flows.
+    /// The connection, until the stream starts.
     pub(super) link: Option<Box<Link>>,
-    /// The stream, once it flows.
+    /// The stream, once it has started.
     pub(super) stream: Option<Stream>,
-    /// Since when it does not flow, if it ever did.
+    /// Since when the link has been down, if it ever was up.
     pub(super) down_since: Option<Mono>,
-    /// Since when it is left alone because it sent what this server cannot carry out.
+    /// Since when it has been left alone, because it sent a command that this server does not know.
     pub(super) left_at: Option<Mono>,
 }
 
-/// Where a stream can be gone on with.
+/// The position from which a stream can be resumed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Cached {
-    /// Its id.
+    /// The replication id.
     pub(super) id: StreamId,
-    /// The offset of the last byte that was carried out.
+    /// The offset of the last byte that was executed.
     pub(super) offset: i64,
-    /// The database that is selected there.
+    /// The database selected there.
     pub(super) db: u32,
 }
 
-/// What the log says when a primary becomes a replica.
+/// The log line when a primary becomes a replica.
 pub(super) const SYNTHESIZED: fn() -> String = || {
     "Before turning into a replica, using my own master parameters to synthesize a cached master: \
      I may be able to synchronize with the new master with just a partial transfer."
         .to_owned()
 };
 
-/// What the log says when the connection to a primary is being made.
+/// The log line when the connection to a primary is being established.
 const STARTED: fn() -> String = || "MASTER <-> REPLICA sync started".to_owned();
 
 impl Primary {
@@ -60,12 +60,12 @@ impl Primary {
         }
     }
 
-    /// Its name in the log.
+    /// The name in the log.
     pub(super) fn name(&self) -> String {
         format!("{}:{}", self.host, self.port)
     }
 
-    /// How far the way to it has come, as ROLE tells it.
+    /// The state of the link, as in ROLE.
     pub(super) fn state(&self) -> &'static str {
         match (&self.stream, &self.link) {
             (Some(_), _) => "connected",
@@ -80,51 +80,50 @@ impl Primary {
 }
 
 impl Replication {
-    /// Where our own stream is.
+    /// The position of this server's own stream.
     pub(super) fn here(&self) -> Cached {
         Cached { id: self.id, offset: self.offset, db: self.feed.selected().unwrap_or(0) }
     }
 
-    /// The stream from the primary, if it flows.
+    /// The stream from the primary, if it has started.
     pub(super) fn stream(&self) -> Option<&Stream> {
         self.primary.as_ref()?.stream.as_ref()
     }
 
-    /// The stream from the primary, if it flows.
+    /// The stream from the primary, if it has started.
     pub(super) fn stream_mut(&mut self) -> Option<&mut Stream> {
         self.primary.as_mut()?.stream.as_mut()
     }
 
-    /// The connection to the primary, before the stream flows.
+    /// The connection to the primary, before the stream starts.
     pub(super) fn link(&self) -> Option<&Link> {
         self.primary.as_ref()?.link.as_deref()
     }
 
-    /// The connection to the primary, before the stream flows.
+    /// The connection to the primary, before the stream starts.
     pub(super) fn link_mut(&mut self) -> Option<&mut Link> {
         self.primary.as_mut()?.link.as_deref_mut()
     }
 
-    /// Whether the stream from the primary flows.
+    /// Whether the stream from the primary has started.
     pub(in crate::server) fn link_is_up(&self) -> bool {
         self.stream().is_some()
     }
 
-    /// Whether a copy of the data is being received from the primary.
+    /// Whether a full sync is being received from the primary.
     pub(in crate::server) fn is_syncing(&self) -> bool {
         self.link().is_some_and(|link| matches!(link.step, Step::Transfer(_)))
     }
 }
 
 impl Server {
-    /// Whether a copy of the data is being received from the primary.
+    /// Whether a full sync is being received from the primary.
     pub(in crate::server) fn replication_syncs(&self) -> bool {
         self.service.replication.is_syncing()
     }
 
-    /// Takes the role that the configuration names. The connection is made when the server is
-    /// ready.
-    pub(in crate::server) fn take_role(&mut self) {
+    /// Takes the role in the configuration. The connection is made when the server is ready.
+    pub(in crate::server) fn apply_configured_role(&mut self) {
         let configured = self.config.settings().replicaof.clone();
         if let Some((host, port)) = configured {
             self.service.replication.primary = Some(Primary::new(&host, port));
@@ -132,16 +131,17 @@ impl Server {
         self.role_changed();
     }
 
-    /// Brings up to date what depends on the role.
+    /// Updates what depends on the role.
     fn role_changed(&mut self) {
         self.followers_changed();
-        self.rest_expiry();
+        self.update_expire_mode();
     }
 
-    /// Makes this server a replica of another, or of yet another.
+    /// Makes this server a replica, or a replica of another primary.
     pub(super) fn become_replica(&mut self, now: Now<'_>, host: &str, port: u16) {
         let was_primary = !self.service.replication.is_replica();
-        // The age of the data goes by the primary before, until the new one has sent something.
+        // The age of the data is still relative to the previous primary, until the new one has sent
+        // something.
         let down_since = self.service.replication.primary.as_ref().and_then(|old| {
             let fed = old.stream.as_ref().map(|_| now.mono);
             fed.or(old.down_since)
@@ -193,7 +193,7 @@ impl Server {
         self.resume_aof(now);
     }
 
-    /// Parts from the primary, if there is one.
+    /// Disconnects from the primary, if there is one.
     fn leave_primary(&mut self) {
         let Some(primary) = self.service.replication.primary.take() else { return };
         if let Some(stream) = primary.stream {
@@ -214,17 +214,17 @@ impl Server {
         }
     }
 
-    /// Forgets where a stream could be gone on with.
+    /// Drops the cached position of a stream.
     pub(super) fn discard_cached(&mut self) {
         if self.service.replication.cached.take().is_some() {
             self.notice(|| "Discarding previously cached master state.".to_owned());
         }
     }
 
-    /// Puts the primary into the configuration, for CONFIG GET and CONFIG REWRITE.
+    /// Writes the primary into the configuration, for CONFIG GET and CONFIG REWRITE.
     fn configure_primary(&mut self, primary: Option<(&str, u16)>) {
         if self.is_clustered() {
-            // The cluster decides, and remembers.
+            // In a cluster, `nodes.conf` has it instead.
             return;
         }
         let text = primary.map(|(host, port)| format!("{host} {port}")).unwrap_or_default();
@@ -247,25 +247,25 @@ impl Server {
         }
         let conn = self.new_conn();
         let link = Box::new(Link::new(conn, &to, now.mono));
-        let is_sought = link.is_sought;
+        let is_resolving = link.is_resolving;
         if let Some(primary) = &mut self.service.replication.primary {
             primary.link = Some(link);
         }
         self.outputs.push_back(Output::Connect { conn, to, from });
-        if !is_sought {
+        if !is_resolving {
             self.notice(STARTED);
         }
     }
 
-    /// The primary's name means an address, and the connection to it has been begun.
-    pub(super) fn begun_to_connect(&mut self, conn: ConnId) {
+    /// The primary's host name has been resolved, and connecting has begun.
+    pub(super) fn connecting_to_primary(&mut self, conn: ConnId) {
         let link = self.service.replication.link_mut().filter(|link| link.conn == conn);
-        if link.is_some_and(|link| core::mem::take(&mut link.is_sought)) {
+        if link.is_some_and(|link| core::mem::take(&mut link.is_resolving)) {
             self.notice(STARTED);
         }
     }
 
-    /// The connection to the primary could not be made.
+    /// The connection to the primary could not be established.
     pub(in crate::server) fn connect_failed(&mut self, conn: ConnId, error: NetError) {
         let ours = self.service.replication.link().is_some_and(|link| link.conn == conn);
         if !ours {
@@ -274,7 +274,7 @@ impl Server {
         if error == NetError::UnknownName {
             self.log(LogLevel::Warning, || format!("Unable to connect to MASTER: {error}"));
         } else {
-            self.begun_to_connect(conn);
+            self.connecting_to_primary(conn);
             self.log(LogLevel::Warning, || format!("Error condition on socket for SYNC: {error}"));
         }
         if let Some(primary) = &mut self.service.replication.primary {
@@ -282,8 +282,8 @@ impl Server {
         }
     }
 
-    /// Gives up the connection to the primary before the stream flows, and tries again: at once
-    /// if told so, else soon.
+    /// Closes the connection to the primary before the stream has started, and reconnects: at once
+    /// if requested, else soon.
     pub(super) fn abandon_link(&mut self, now: Now<'_>, at_once: bool) {
         let Some(primary) = &mut self.service.replication.primary else { return };
         let Some(link) = primary.link.take() else { return };
@@ -295,7 +295,7 @@ impl Server {
         }
     }
 
-    /// Closes a connection to a primary before the stream flows, and what it had begun.
+    /// Closes a connection to a primary before the stream has started, and aborts its full sync.
     pub(super) fn drop_link(&mut self, link: Link) {
         if !link.is_closed {
             self.outputs.push_back(Output::Close { conn: link.conn, how: Close::Now });
@@ -305,9 +305,9 @@ impl Server {
         }
     }
 
-    /// The connection on which the stream came is closed. `broken`: what came on it could not be
-    /// understood, so that it cannot be gone on with.
-    pub(in crate::server) fn primary_left(&mut self, client: &mut Client) {
+    /// The connection of the replication stream was closed. The position is cached, unless the
+    /// stream was invalid.
+    pub(in crate::server) fn primary_disconnected(&mut self, client: &mut Client) {
         client.state.from_primary = false;
         let Some(primary) = &mut self.service.replication.primary else { return };
         let Some(stream) = primary.stream.take_if(|stream| stream.slot == client.slot) else {
@@ -330,14 +330,14 @@ impl Server {
         self.connect_to_primary(Now::instantaneous(mono, wall));
     }
 
-    /// Clients that wait for keys or for replicas wait in vain on a replica.
+    /// Disconnects clients that are blocked on keys or replicas, which a replica cannot serve.
     fn disconnect_blocked(&mut self, now: Now<'_>) {
         for slot in self.clients.slots() {
             let Some(mut client) = self.clients.take(slot) else { continue };
             let text = "UNBLOCKED force unblock from blocking operation, instance state changed \
                         (master -> replica?)";
             if client.state.blocked.is_some() && self.give_up(now, &mut client, Some(text)) {
-                client.standing = crate::server::Standing::Closing;
+                client.close_state = crate::server::CloseState::AfterReply;
                 self.flush(now, &mut client);
             }
             self.clients.put(client);
@@ -346,17 +346,22 @@ impl Server {
 }
 
 impl Server {
-    /// For how long nothing has been heard of the primary; `None` if nothing ever was, or if there
-    /// is none.
-    pub(in crate::server) fn primary_silence(&self, now: Mono) -> Option<Duration> {
+    /// Time since the primary last sent anything; `None` if it never did, or there is none.
+    pub(in crate::server) fn time_since_primary(&self, now: Mono) -> Option<Duration> {
         let primary = self.service.replication.primary.as_ref()?;
         let stream = primary.stream.as_ref().and_then(|stream| self.clients.get(stream.slot));
         let since = stream.map(|client| client.last_heard).or(primary.down_since)?;
         Some(now.since(since))
     }
 
-    /// The cluster makes this server a replica of another, or of the same at another address.
-    pub(in crate::server) fn follow_in_cluster(&mut self, now: Now<'_>, host: &str, port: u16) {
+    /// The cluster makes this server a replica of another primary, or of the same one at another
+    /// address.
+    pub(in crate::server) fn become_replica_in_cluster(
+        &mut self,
+        now: Now<'_>,
+        host: &str,
+        port: u16,
+    ) {
         let primary = self.service.replication.primary.as_ref();
         if primary.is_some_and(|primary| primary.host == host && primary.port == port) {
             return;
@@ -373,11 +378,11 @@ impl Server {
     }
 
     /// The cluster makes this server a primary.
-    pub(in crate::server) fn lead_in_cluster(&mut self, now: Now<'_>) {
+    pub(in crate::server) fn become_primary_in_cluster(&mut self, now: Now<'_>) {
         self.become_primary(now);
     }
 
-    /// Lets writes go on that a manual failover held back.
+    /// Resumes the writes that a manual failover has paused.
     pub(in crate::server) fn resume_writes(&mut self, now: Now<'_>) {
         self.pause.end_for(crate::front::PauseReason::Failover);
         self.pause_changed(now.mono);
@@ -386,7 +391,7 @@ impl Server {
     }
 }
 
-/// The address that a host's name means, if it is one.
+/// Parses a host as an IP address, if it is one.
 pub(in crate::server) fn address_of_name(host: &str) -> Option<IpAddr> {
     if host.eq_ignore_ascii_case("localhost") {
         return Some(Ipv4Addr::LOCALHOST.into());

@@ -1,5 +1,5 @@
-//! What may be done on a replica, by a replica, and where replicas are missing; and how keys
-//! expire on a replica.
+//! What is allowed on a replica, by a replica, and without enough replicas; and how keys expire on
+//! a replica.
 
 use std::collections::BTreeSet;
 
@@ -13,20 +13,20 @@ use crate::resp::request::Args;
 use crate::server::Command;
 use crate::server::Server;
 use crate::server::config::PropagationError;
-use crate::server::propagate::Together;
-use crate::server::{Client, Standing};
+use crate::server::propagate::Atomic;
+use crate::server::{Client, CloseState};
 use crate::store::{ExpireMode, Presence};
 use crate::time::{Duration, Mono, Now, Wall};
 
-/// Keys that expire in one slice.
+/// How many keys are expired per slice.
 const SLICE: usize = 64;
 
-/// The longest that a wall clock time is waited for without looking again, since that clock jumps.
+/// The longest wait for a wall clock time without checking again, since that clock may jump.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// Keys that clients of a writable replica let expire. Its primary knows nothing of them, so it
-/// has to delete them itself: by the time at which they expire, in milliseconds since 1970, with
-/// their database.
+/// Keys with an expiry that clients of a writable replica have set. The primary does not know them,
+/// so the replica has to delete them itself. By expiry time, in milliseconds since 1970, with their
+/// databases.
 #[derive(Clone, Debug, Default)]
 pub(super) struct OwnKeys {
     by_time: BTreeSet<(u64, u32, Box<[u8]>)>,
@@ -38,26 +38,26 @@ impl OwnKeys {
     }
 }
 
-/// What a replica says that must not show data which may be old.
+/// The error of a replica that must not serve data which may be stale.
 pub(in crate::server) const MASTERDOWN: &str =
     "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
 
 impl Server {
-    /// Whether clients may not write, since this is a replica.
+    /// Whether clients may not write, since this is a read-only replica.
     pub(in crate::server) fn refuses_writes_as_replica(&self) -> bool {
         self.service.replication.primary.is_some() && self.config.settings().replica_read_only
     }
 
-    /// Whether this is a replica without its primary, which must not show data that may be old.
+    /// Whether this is a replica without its primary, and must not serve data that may be stale.
     pub(in crate::server) fn is_stale(&self) -> bool {
         let primary = self.service.replication.primary.as_ref();
         primary.is_some_and(|primary| primary.stream.is_none())
             && !self.config.settings().replica_serve_stale_data
     }
 
-    /// What stands against a command because of the roles of this server and of the client.
-    /// `queued` and `lacking` are the flags that the commands have which EXEC would carry out, and
-    /// those that one of them lacks.
+    /// Why a command is refused because of the roles of this server and of the client. For EXEC,
+    /// `queued` is the union of its commands' flags, and `lacking` the flags that one of them
+    /// lacks.
     pub(in crate::server) fn check_role(
         &self,
         now: Mono,
@@ -80,7 +80,7 @@ impl Server {
         } else if writes
             && settings.min_replicas_to_write > 0
             && settings.min_replicas_max_lag > 0
-            && self.good_replicas(now) < settings.min_replicas_to_write
+            && self.replicas_within_lag(now) < settings.min_replicas_to_write
         {
             return Some(CommandError::text("NOREPLICAS Not enough good replicas to write."));
         }
@@ -91,17 +91,17 @@ impl Server {
         None
     }
 
-    /// A replica was answered something, which it would take for a part of the stream.
+    /// A replica was sent a reply, which it would take for a part of the stream.
     pub(in crate::server) fn replica_replied_to(&mut self, client: &mut Client, name: &str) {
         let text = crate::front::clients::describe(client, Some(self.now.0));
         self.log(LogLevel::Warning, || {
             format!("Replica generated a reply to command '{name}', disconnecting it: {text}")
         });
         client.outbox.clear();
-        client.standing = Standing::Closing;
+        client.close_state = CloseState::AfterReply;
     }
 
-    /// Tells the log of an error that a server has caused another, which should not happen.
+    /// Logs an error reply to a replica or the primary, which should not happen.
     #[cold]
     pub(in crate::server) fn error_between_servers(&mut self, client: &Client, error: &[u8]) {
         if client.state.imports {
@@ -144,8 +144,8 @@ impl Server {
         }
     }
 
-    /// Sets how keys expire for a command on a replica: for its primary none has, for others they
-    /// are hidden; a writable replica may also delete them.
+    /// Sets how keys expire for a command on a replica: for the primary's commands not at all, for
+    /// others they are hidden; a writable replica may also delete them.
     #[inline]
     pub(in crate::server) fn expire_as(&mut self, client: &Client, command: &Command) {
         let read_only = self.config.settings().replica_read_only;
@@ -158,7 +158,7 @@ impl Server {
         };
     }
 
-    /// Remembers which keys a client of a writable replica let expire.
+    /// Records keys with an expiry that a client of a writable replica has set.
     pub(in crate::server) fn note_own_keys(
         &mut self,
         client: &Client,
@@ -180,7 +180,7 @@ impl Server {
         }
     }
 
-    /// Deletes keys that clients of a writable replica let expire, when their time has come.
+    /// Deletes the expired keys that clients of a writable replica have set.
     pub(in crate::server) fn expire_own(&mut self, now: Now<'_>) {
         if self.service.replication.own_keys.by_time.is_empty() {
             return;
@@ -205,29 +205,29 @@ impl Server {
             }
         }
         self.after_effects(now, None);
-        self.propagate_as(Together::No);
-        self.rest_expiry();
+        self.propagate_as(Atomic::No);
+        self.update_expire_mode();
     }
 
-    /// When the next of those keys is to be deleted.
-    pub(super) fn own_keys_due(&self) -> Option<Mono> {
+    /// When the next of those keys expires.
+    pub(super) fn next_own_expiry(&self) -> Option<Mono> {
         let (at, ..) = self.service.replication.own_keys.by_time.first()?;
         let (mono, wall) = self.now;
         let wait = Wall::from_millis(at.saturating_add(1)).0.saturating_sub(wall.0);
         Some(mono + Duration::from_micros(wait).min(LONGEST_WAIT))
     }
 
-    /// How many keys of its own a writable replica has that expire.
+    /// Number of those keys.
     pub(in crate::server) fn own_keys(&self) -> usize {
         self.service.replication.own_keys.len()
     }
 
-    /// What follows from a changed configuration.
+    /// Updates what depends on the configuration.
     pub(in crate::server) fn replication_config_changed(&mut self) {
-        // WAITAOF may wait for a file that there is no more.
+        // WAITAOF may wait for an append-only file that no longer exists.
         self.offsets_changed();
         // The backlog may have become smaller.
-        self.service.replication.news |= self.service.replication.backlog.is_some();
+        self.service.replication.has_unsent |= self.service.replication.backlog.is_some();
         let waits = |replica: &Replica| replica.state == State::WaitsForBegin;
         let arrived = self.all_replicas().any(|(_, replica)| waits(replica));
         self.service.replication.arrived |= arrived;

@@ -1,39 +1,39 @@
-//! Carrying out what the primary sends, and passing it on.
+//! Executing the replication stream of the primary, and forwarding it.
 
 use super::handshake::Link;
 use crate::machine::{ConnId, Endpoint, LogLevel};
 use crate::resp::request::Limits;
 use crate::server::Server;
-use crate::server::{Client, ReplyMode, Standing};
+use crate::server::{Client, CloseState, ReplyMode};
 use crate::time::Now;
 
-/// How many commands of the primary are carried out before others get their turn.
+/// How many commands of the primary are executed before other clients are served.
 const BATCH: u32 = 1024;
 
-/// The stream from the primary.
+/// The replication stream from the primary.
 #[derive(Clone, Debug)]
 pub(super) struct Stream {
-    /// The slot of the client that carries it out.
+    /// The slot of the client that executes it.
     pub(super) slot: u32,
     pub(super) conn: ConnId,
-    /// The offset of the last byte that was carried out.
+    /// The offset of the last byte that was executed.
     pub(super) applied: i64,
-    /// The offset of the last byte that has come.
+    /// The offset of the last byte that was received.
     pub(super) read: i64,
-    /// What has come and was not passed on: replicas of ours get it, byte for byte, when it has
-    /// been carried out.
+    /// Bytes received and not forwarded: replicas of this server get them unchanged, once they have
+    /// been executed.
     pending: Vec<u8>,
-    /// How much of that has been carried out.
+    /// How many of these have been executed.
     done: usize,
-    /// Whether something in it could not be understood.
+    /// Whether it was invalid.
     pub(super) is_broken: bool,
-    /// Whether the primary knows nothing of offsets.
+    /// Whether the primary does not support offsets.
     pub(super) is_old: bool,
 }
 
 impl Server {
-    /// Makes the connection to the primary one on which the stream flows: where it was cut, or
-    /// behind a copy of the data.
+    /// Turns the connection to the primary into a replication stream: resumed, or after a full
+    /// sync.
     pub(super) fn begin_stream(&mut self, now: Now<'_>, mut link: Link) {
         self.hold_link(&mut link, false);
         let Some(cached) = self.service.replication.cached.take() else {
@@ -42,7 +42,7 @@ impl Server {
         let id = self.clients.next_id();
         let local = link.local.unwrap_or_else(|| Endpoint::Unix(String::new()));
         let mut client = Box::new(Client::new(id, link.conn, link.peer, local, now.mono));
-        client.trust();
+        client.grant_everything();
         client.state.from_primary = true;
         client.replies = ReplyMode::Off;
         client.state.db = cached.db as usize;
@@ -65,11 +65,11 @@ impl Server {
             primary.down_since = None;
         }
         self.followers_changed();
-        self.stream_stands(now, slot, &link.input, link.is_closed);
+        self.stream_started(now, slot, &link.input, link.is_closed);
     }
 
-    /// Goes on with what came behind the answer that made the stream flow.
-    fn stream_stands(&mut self, now: Now<'_>, slot: u32, input: &[u8], is_closed: bool) {
+    /// Processes the bytes that followed the reply after which the stream starts.
+    fn stream_started(&mut self, now: Now<'_>, slot: u32, input: &[u8], is_closed: bool) {
         if let Some(mut client) = self.clients.take(slot) {
             if !input.is_empty() {
                 self.serve(now, &mut client, input);
@@ -83,7 +83,7 @@ impl Server {
         }
     }
 
-    /// Carries out what the primary sends in `bytes` and in what was kept of its earlier input.
+    /// Executes the commands in `bytes`, after those left in the query buffer.
     pub(in crate::server) fn serve_primary(
         &mut self,
         now: Now<'_>,
@@ -98,7 +98,7 @@ impl Server {
         let mut requests = core::mem::take(&mut client.requests);
         let limits = Limits { bulk: u64::MAX, unauthenticated: false };
         let mut left = BATCH;
-        while client.standing == Standing::Open
+        while client.close_state == CloseState::Open
             && !client.is_held()
             && !self.holds_all()
             && !self.is_loading_in_place()
@@ -108,8 +108,8 @@ impl Server {
                 Ok(Some(args)) => {
                     let now = self.after_stall(0, now);
                     self.execute(now, client, args);
-                    // What could not be carried out does not count, and is not passed on.
-                    if client.standing != Standing::Open && self.stream_is_broken() {
+                    // What could not be executed does not count, and is not forwarded.
+                    if client.close_state != CloseState::Open && self.stream_is_broken() {
                         break;
                     }
                 }
@@ -125,7 +125,7 @@ impl Server {
             self.carried_out(client, requests.waiting() + bytes.len());
             left -= 1;
         }
-        if client.standing == Standing::Open {
+        if client.close_state == CloseState::Open {
             requests.keep(bytes);
             if left == 0 && requests.waiting() > 0 && !client.pending {
                 client.pending = true;
@@ -135,11 +135,11 @@ impl Server {
         client.requests = requests;
         self.pass_on();
         self.flush(now, client);
-        self.press_back(client);
+        self.apply_back_pressure(client);
     }
 
-    /// What the primary sent while data was loaded is to be carried out.
-    pub(in crate::server) fn stream_goes_on(&mut self) {
+    /// Executes what the primary has sent while data was being loaded.
+    pub(in crate::server) fn resume_stream(&mut self) {
         let Some(slot) = self.service.replication.stream().map(|stream| stream.slot) else {
             return;
         };
@@ -156,8 +156,8 @@ impl Server {
         self.service.replication.stream().is_some_and(|stream| stream.is_broken)
     }
 
-    /// Counts what was carried out; `left` bytes of what has come are still to be looked at. A
-    /// transaction counts at its end.
+    /// Counts executed bytes; `left` bytes of those received are still to be processed. A
+    /// transaction counts when it ends.
     fn carried_out(&mut self, client: &Client, left: usize) {
         if client.state.transaction.is_some() || client.held.is_some() {
             return;
@@ -170,7 +170,7 @@ impl Server {
         self.service.replication.offset = offset;
     }
 
-    /// Passes on what was carried out, as it came.
+    /// Forwards what was executed to replicas, unchanged.
     fn pass_on(&mut self) {
         let replication = &mut self.service.replication;
         let Some(stream) = replication.primary.as_mut().and_then(|p| p.stream.as_mut()) else {
@@ -180,19 +180,19 @@ impl Server {
         if done > 0 {
             if let Some(backlog) = &mut replication.backlog {
                 backlog.append(|out| out.extend_from_slice(&stream.pending[..done]));
-                replication.news = true;
+                replication.has_unsent = true;
             }
             stream.pending.drain(..done);
         }
     }
 
-    /// The primary sent a command that this server does not know. A replica that left it out would hold
-    /// other data than the primary from here on, without anybody noticing. So the link is cut, and
-    /// all data is asked for again later: in a copy of the data comes what commands cannot change
-    /// here. That costs the primary something, so it is not done at once (`repl-timeout`).
+    /// The primary sent a command that this server does not know. Skipping it would silently make
+    /// the data differ from the primary's. So the link is closed, and a full sync is requested
+    /// later, which contains the effects of such commands. That is expensive for the primary, so it
+    /// is not done at once (`repl-timeout`).
     #[cold]
     pub(in crate::server) fn cannot_follow(&mut self, client: &mut Client, name: &[u8]) {
-        client.standing = Standing::Closing;
+        client.close_state = CloseState::AfterReply;
         let Some(primary) = &mut self.service.replication.primary else { return };
         primary.left_at = Some(self.now.0);
         if let Some(stream) = &mut primary.stream {
@@ -212,15 +212,15 @@ impl Server {
         });
     }
 
-    /// A command of the primary that was held back has been carried out.
-    pub(in crate::server) fn held_carried_out(&mut self, client: &Client) {
+    /// A command of the primary that was held back has been executed.
+    pub(in crate::server) fn held_executed(&mut self, client: &Client) {
         if client.state.from_primary {
             self.carried_out(client, client.requests.waiting());
             self.pass_on();
         }
     }
 
-    /// Tells the primary how far we are.
+    /// Sends the primary our offset (REPLCONF ACK).
     pub(super) fn send_ack(&mut self, now: Now<'_>, client: &mut Client) {
         let Some(stream) = self.service.replication.stream().filter(|stream| !stream.is_old) else {
             return;

@@ -1,8 +1,8 @@
-//! The copy of the data that a replica gets first.
+//! Sending a full sync to replicas.
 //!
-//! It is a snapshot: written to the dump's file, which is then sent to each replica that waited
-//! for it, or sent to all of them while it is made (`repl-diskless-sync`). What changes meanwhile
-//! stays in the backlog.
+//! It is a snapshot: written to the dump file, which is then sent to each replica that waited for
+//! it, or sent to all of them while it is being written (`repl-diskless-sync`). Changes made
+//! meanwhile stay in the backlog.
 
 use super::primary::{Replica, State as Stage, Wants};
 use crate::command::CommandError;
@@ -11,38 +11,38 @@ use crate::persist::rdb::{Preamble, ReplicationState, WriteOptions, Writer};
 use crate::resp::reply::Reply;
 use crate::server::persistence::save::Save;
 use crate::server::persistence::snapshot::{Failure, Purpose};
-use crate::server::{Client, Standing};
+use crate::server::{Client, CloseState};
 use crate::server::{DiskWork, Server, VERSION};
 use crate::time::{Duration, Mono, Now};
 
-/// Bytes of a copy that one replica's outbox holds at most.
+/// How many bytes of a full sync a replica's outbox may hold.
 const WINDOW: usize = 2 << 20;
 
-/// Bytes that are read from the file at once.
+/// Bytes per read of the file.
 const CHUNK: u32 = 512 << 10;
 
-/// The least time from the beginning of one copy to that of the next. A replica that cannot use what
-/// it gets (its disk is full) asks for it again at once. In Redis the rate is limited by how often it
-/// looks whether its child has ended: ten times a second with the usual `hz`.
-const REST: Duration = Duration::from_millis(100);
+/// The minimum time between the starts of two full syncs. A replica that cannot use what it
+/// receives (its disk is full) asks again at once. Redis limits the rate by how often it checks for
+/// the end of its child process: ten times a second with the default `hz`.
+const MIN_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What goes on with copies of the data.
+/// The state of sending full syncs.
 #[derive(Clone, Debug, Default)]
 pub(super) struct State {
-    /// Where the copy that is being made goes.
+    /// The target of the full sync in progress.
     target: Option<Target>,
-    /// When the last one was begun.
+    /// When the last one was started.
     begun: Option<Mono>,
-    /// Whether the dump was written for replicas alone (`rdb-del-sync-files`).
+    /// Whether the dump was written only for replicas (`rdb-del-sync-files`).
     pub(super) file_is_for_replicas: bool,
 }
 
-/// Where a copy of the data goes.
+/// Where a full sync is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Target {
-    /// Into the dump.
+    /// To the dump file.
     Disk,
-    /// To the replicas, with this mark at its end.
+    /// To the replicas, with this end mark.
     Sockets([u8; 40]),
 }
 
@@ -51,13 +51,13 @@ enum Target {
 pub(super) struct Sending {
     file: FileId,
     size: u64,
-    /// How much was read.
+    /// Bytes read so far.
     offset: u64,
-    /// Whether a read is under way.
+    /// Whether a read is in progress.
     reading: bool,
 }
 
-/// What a replica waits for that is sent a file.
+/// What a replica that is being sent a file waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::server) enum Work {
     Open,
@@ -65,17 +65,17 @@ pub(in crate::server) enum Work {
 }
 
 impl State {
-    /// Whether a copy is being made that replicas get as it is made.
+    /// Whether a diskless full sync is in progress.
     pub(super) fn is_diskless(&self) -> bool {
         matches!(self.target, Some(Target::Sockets(_)))
     }
 }
 
 impl Server {
-    /// A client has asked for a copy of the data.
-    pub(super) fn ask_for_copy(&mut self, now: Now<'_>, client: &mut Client) {
+    /// A replica has requested a full sync.
+    pub(super) fn request_full_sync(&mut self, now: Now<'_>, client: &mut Client) {
         self.service.replication.stats.sync_full += 1;
-        self.enlist(now.mono, client, Stage::WaitsForBegin);
+        self.add_replica(now.mono, client, Stage::WaitsForBegin);
         if self.service.replication.replicas.len() == 1
             && self.service.replication.backlog.is_none()
         {
@@ -114,7 +114,7 @@ impl Server {
         }
     }
 
-    /// Lets a replica have the copy that is being made for another, if it can.
+    /// Lets a replica share the full sync that is being written for another, if possible.
     fn attach(&mut self, client: &mut Client) {
         let Some(own) = client.state.replica.as_deref() else { return };
         let other = self
@@ -138,13 +138,13 @@ impl Server {
         self.notice(|| "Waiting for end of BGSAVE for SYNC".to_owned());
     }
 
-    /// Tells a replica that it gets a copy of the data as it was at this offset.
+    /// Replies FULLRESYNC with this offset to a replica.
     fn prepare(&mut self, client: &mut Client, offset: i64) {
         let Some(replica) = client.state.replica.as_deref_mut() else { return };
         replica.state = Stage::WaitsForEnd;
         replica.initial_offset = offset;
         replica.next = offset + 1;
-        // A replica that begins to read there has no database selected.
+        // A replica that starts reading there has no database selected.
         self.service.replication.feed.begin_anew();
         if !replica.old {
             let id = String::from_utf8_lossy(&self.service.replication.id);
@@ -152,12 +152,12 @@ impl Server {
         }
     }
 
-    /// Begins to make a copy of the data, if a replica waits for one and nothing is in the way.
+    /// Starts a full sync, if a replica waits for one and nothing prevents it.
     pub(super) fn begin_sync(&mut self, now: Now<'_>) {
         if self.snapshot().is_some() || self.holds_all() || self.is_loading_in_place() {
             return;
         }
-        if self.sync_rests_until().is_some_and(|until| now.mono < until) {
+        if self.next_sync_allowed().is_some_and(|until| now.mono < until) {
             return;
         }
         let settings = self.config.settings();
@@ -193,18 +193,18 @@ impl Server {
         if diskless { self.begin_diskless(now, wants) } else { self.begin_disk(now, wants) }
     }
 
-    /// When a copy of the data is to be begun that is still waited with.
+    /// When a delayed full sync has to be started.
     pub(super) fn sync_due(&self) -> Option<Mono> {
         if self.snapshot().is_some() || self.holds_all() || self.is_loading_in_place() {
             return None;
         }
         let delay = Duration::from_secs(self.config.settings().repl_diskless_sync_delay);
         let due = self.waiting_for_begin().map(|replica| replica.since + delay).min()?;
-        Some(self.sync_rests_until().map_or(due, |until| due.max(until)))
+        Some(self.next_sync_allowed().map_or(due, |until| due.max(until)))
     }
 
-    fn sync_rests_until(&self) -> Option<Mono> {
-        self.service.replication.sync.begun.map(|begun| begun + REST)
+    fn next_sync_allowed(&self) -> Option<Mono> {
+        self.service.replication.sync.begun.map(|begun| begun + MIN_INTERVAL)
     }
 
     fn waiting_for_begin(&self) -> impl Iterator<Item = &Replica> {
@@ -212,11 +212,11 @@ impl Server {
         replicas.filter(|replica| replica.state == Stage::WaitsForBegin)
     }
 
-    /// Calls back with each replica in a state, which is taken out meanwhile.
+    /// Calls `visit` with each replica in a state, which is taken out of its slot meanwhile.
     fn each_replica(&mut self, stage: Stage, mut visit: impl FnMut(&mut Server, &mut Client)) {
         for slot in self.service.replication.replicas.clone() {
             let Some(mut client) = self.clients.take(slot) else { continue };
-            let open = client.standing == Standing::Open;
+            let open = client.close_state == CloseState::Open;
             if open && client.state.replica.as_deref().is_some_and(|replica| replica.state == stage)
             {
                 visit(self, &mut client);
@@ -260,14 +260,14 @@ impl Server {
             }
         });
         if wants.no_data {
-            let bytes = self.empty_copy(now, wants);
+            let bytes = self.empty_rdb(now, wants);
             self.snapshot_bytes(now, bytes);
             self.transfer_ended(now, Ok(()));
         }
     }
 
     /// An RDB file without keys, for `rdb-filter-only`.
-    fn empty_copy(&mut self, now: Now<'_>, wants: Wants) -> Vec<u8> {
+    fn empty_rdb(&mut self, now: Now<'_>, wants: Wants) -> Vec<u8> {
         let used_memory = self.memory(None).used;
         let settings = self.config.settings();
         let mut writer = Writer::new(WriteOptions {
@@ -299,7 +299,7 @@ impl Server {
         writer.take()
     }
 
-    /// Sends replicas away that cannot have a copy now.
+    /// Disconnects replicas whose full sync cannot be started.
     fn sync_refused(&mut self, now: Now<'_>) {
         self.log(LogLevel::Warning, || "BGSAVE for replication failed".to_owned());
         self.each_replica(Stage::WaitsForBegin, |server, client| {
@@ -307,7 +307,7 @@ impl Server {
             let error = CommandError::text("ERR BGSAVE failed, replication can't continue");
             Reply::new(&mut client.outbox, &mut server.scratch, client.proto)
                 .error(error.as_bytes());
-            client.standing = Standing::Closing;
+            client.close_state = CloseState::AfterReply;
             server.flush(now, client);
         });
         let gone: Vec<u32> = self
@@ -322,7 +322,8 @@ impl Server {
         self.followers_changed();
     }
 
-    /// Bytes of a copy that replicas take now: as many as the slowest of them.
+    /// How many bytes of a diskless full sync can be sent now: as many as the slowest replica
+    /// accepts.
     pub(in crate::server) fn snapshot_room(&self) -> usize {
         self.all_replicas()
             .filter(|(_, replica)| replica.state == Stage::WaitsForEnd)
@@ -331,7 +332,7 @@ impl Server {
             .unwrap_or(0)
     }
 
-    /// Sends bytes of a copy that is sent while it is made.
+    /// Sends bytes of a diskless full sync.
     pub(in crate::server) fn snapshot_bytes(&mut self, now: Now<'_>, bytes: Vec<u8>) {
         self.each_replica(Stage::WaitsForEnd, |server, client| {
             server.service.replication.stats.net_output += bytes.len() as u64;
@@ -341,7 +342,7 @@ impl Server {
         });
     }
 
-    /// A copy that was sent while it was made has ended.
+    /// A diskless full sync has ended.
     pub(in crate::server) fn transfer_ended(&mut self, now: Now<'_>, result: Result<(), Failure>) {
         let Some(Target::Sockets(mark)) = self.service.replication.sync.target.take() else {
             return;
@@ -387,7 +388,7 @@ impl Server {
         gone.into_iter().for_each(|slot| self.cut_off(slot));
     }
 
-    /// The dump has been written to this file, or has not: replicas may wait for it.
+    /// The dump has been written to this file, or has failed: replicas may be waiting for it.
     pub(in crate::server) fn dump_ended(&mut self, _now: Now<'_>, path: Option<String>) {
         self.service.replication.sync.target = None;
         self.service.replication.arrived = true;
@@ -405,7 +406,7 @@ impl Server {
         });
     }
 
-    /// A part of the file that a replica is sent has been read.
+    /// A chunk of the file for a replica has been read.
     pub(in crate::server) fn sending_disk_done(
         &mut self,
         now: Now<'_>,
@@ -420,7 +421,7 @@ impl Server {
                 Some(format!("SYNC failed. Can't open/stat DB after BGSAVE: {error}"))
             }
             Err(error) => Some(format!("Read error sending DB to replica: {error}")),
-            Ok(done) => self.sending_goes_on(now, &mut client, done),
+            Ok(done) => self.continue_sending(now, &mut client, done),
         };
         let slot = client.slot;
         self.clients.put(client);
@@ -430,8 +431,8 @@ impl Server {
         }
     }
 
-    /// Takes in what was read. Says why if it cannot go on.
-    fn sending_goes_on(
+    /// Handles a chunk that was read. Returns the error if it cannot continue.
+    fn continue_sending(
         &mut self,
         now: Now<'_>,
         client: &mut Client,
@@ -460,7 +461,7 @@ impl Server {
         None
     }
 
-    /// Reads on in the file that a replica is sent, if its outbox has room.
+    /// Reads more of the file for a replica, if its outbox has room.
     pub(in crate::server) fn send_more(&mut self, now: Now<'_>, client: &mut Client) {
         let Some(replica) = client.state.replica.as_deref_mut() else { return };
         let Some(sending) = &mut replica.file else { return };
@@ -488,9 +489,9 @@ impl Server {
         self.disk_op(DiskOp::Close { file: sending.file }, DiskWork::Nothing);
     }
 
-    /// A replica for which a snapshot was being made is gone. If no other replica waits for it, it need
-    /// not be made.
-    pub(super) fn waiting_replica_left(&mut self) {
+    /// A replica that waited for a snapshot has disconnected. If no other replica waits for it, the
+    /// snapshot is aborted.
+    pub(super) fn waiting_replica_disconnected(&mut self) {
         if self.snapshot_readers() > 0 {
             return;
         }
@@ -503,7 +504,7 @@ impl Server {
                 });
                 self.kill_snapshot(now);
             }
-            // Where there are save points the dump is wanted anyway.
+            // With save points the dump is wanted anyway.
             Some(Target::Disk) if self.config.settings().save.is_empty() => {
                 if let Some(Purpose::Save(Save::Background)) = self.snapshot().map(|s| s.purpose())
                 {
@@ -514,14 +515,13 @@ impl Server {
         }
     }
 
-    /// Whether nothing is kept on disk.
-    pub(super) fn keeps_nothing(&self) -> bool {
+    /// Whether the server persists nothing.
+    pub(super) fn persists_nothing(&self) -> bool {
         let settings = self.config.settings();
         settings.save.is_empty() && !settings.appendonly
     }
 
-    /// Removes a dump that was written for replicas alone, once they have it
-    /// (`rdb-del-sync-files`).
+    /// Deletes a dump that was written only for replicas, once they have it (`rdb-del-sync-files`).
     pub(super) fn remove_sync_file(&mut self) {
         if !self.config.settings().rdb_del_sync_files {
             self.service.replication.sync.file_is_for_replicas = false;
@@ -532,7 +532,7 @@ impl Server {
             stages.contains(&replica.state)
         };
         if self.service.replication.sync.file_is_for_replicas
-            && self.keeps_nothing()
+            && self.persists_nothing()
             && !self.all_replicas().any(|(_, replica)| busy(replica))
         {
             self.service.replication.sync.file_is_for_replicas = false;

@@ -1,7 +1,7 @@
-//! Receiving a copy of the data from the primary.
+//! Receiving a full sync from the primary.
 //!
-//! It comes as a snapshot: with its length told first, or between two marks if the primary makes
-//! it while it sends it. It goes to a file and is loaded from there, or straight into the loader
+//! It is a snapshot with its length in front, or, if the primary writes it while sending, with an
+//! end mark. It is written to a file and loaded from there, or loaded directly
 //! (`repl-diskless-load`).
 
 use super::handshake::{Link, Step};
@@ -12,62 +12,62 @@ use crate::server::persistence::snapshot::Purpose;
 use crate::server::{DiskWork, Server};
 use crate::time::Now;
 
-/// Bytes that may be on their way to the disk before no more are read from the primary.
+/// Bytes in flight to the disk at which the replica stops reading from the primary.
 const MAX_IN_FLIGHT: usize = 8 << 20;
 
-/// The length of the mark at the end of a copy whose length is not told.
+/// The length of the end mark of a full sync without a known length.
 pub(super) const MARK: usize = 40;
 
-/// A copy of the data on its way.
+/// A full sync that is being received.
 #[derive(Clone, Debug)]
 pub(super) struct Transfer {
-    /// How it comes, once that is known.
-    pub(super) form: Option<Form>,
-    /// Bytes of it that have come.
+    /// Its framing, once known.
+    pub(super) framing: Option<Framing>,
+    /// Bytes received.
     pub(super) read: u64,
-    pub(super) way: Way,
-    /// Where the file is that it goes to, if that is not the working directory any more.
+    pub(super) destination: Destination,
+    /// The directory of its file, if that is no longer the working directory.
     elsewhere: Option<String>,
-    /// The last bytes that came: they may be the mark.
+    /// The last bytes received, which may be the end mark.
     held: Vec<u8>,
-    /// Whether all has come.
+    /// Whether everything has been received.
     pub(super) has_all: bool,
 }
 
-/// How a copy of the data comes.
+/// The framing of a full sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
-    /// With its length.
+pub(super) enum Framing {
+    /// Its length in front.
     Length(u64),
-    /// Up to a mark.
-    Mark([u8; MARK]),
+    /// An end mark.
+    EndMark([u8; MARK]),
 }
 
-/// Where a copy of the data goes.
+/// Where a full sync goes.
 #[derive(Clone, Debug)]
-pub(super) enum Way {
-    /// That is not known yet.
+pub(super) enum Destination {
+    /// Not known yet.
     Undecided,
-    /// Into a file.
+    /// To a file.
     Disk { file: FileId, path: String, in_flight: usize, place: Place },
-    /// It is being loaded from there.
+    /// It is being loaded from the file.
     Loading,
-    /// Straight into the loader.
+    /// Directly to the loader.
     Memory(Box<Memory>),
 }
 
-/// Whether the file of a copy has the dump's name.
+/// Whether the file of a full sync has the dump's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    /// It has one of its own, and may not be complete.
+    /// It has a temporary name, and may be incomplete.
     Temporary,
-    /// It is getting the dump's.
+    /// It is being renamed to the dump.
     Dump,
-    /// It got the dump's, but a save that was begun meanwhile may have taken it away again.
+    /// It was renamed to the dump, but a save started meanwhile may have replaced it.
     Lost,
 }
 
-/// What waits for the disk while a copy of the data comes.
+/// Disk operations while a full sync is received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::server) enum Work {
     Open,
@@ -75,39 +75,39 @@ pub(in crate::server) enum Work {
     Sync,
     Rename,
     SyncDir,
-    /// Nothing does.
+    /// Nothing to continue.
     Nothing,
 }
 
 impl Transfer {
     pub(super) fn new() -> Self {
-        let (form, way, elsewhere) = (None, Way::Undecided, None);
-        Self { form, read: 0, way, elsewhere, held: Vec::new(), has_all: false }
+        let (framing, destination, elsewhere) = (None, Destination::Undecided, None);
+        Self { framing, read: 0, destination, elsewhere, held: Vec::new(), has_all: false }
     }
 
-    /// Whether all has come.
+    /// Whether everything has been received.
     pub(super) fn has_all(&self) -> bool {
         self.has_all
     }
 
-    /// Whether it is known how it comes.
-    pub(super) fn knows_form(&self) -> bool {
-        self.form.is_some()
+    /// Whether its framing is known.
+    pub(super) fn knows_framing(&self) -> bool {
+        self.framing.is_some()
     }
 
-    /// Its length, if that is known; 0 if it comes up to a mark; -1 if it has not begun.
+    /// Its length in bytes, if known; 0 if it has an end mark; -1 if it has not started.
     pub(super) fn size(&self) -> i64 {
-        match self.form {
+        match self.framing {
             None => -1,
-            Some(Form::Length(size)) => i64::try_from(size).unwrap_or(i64::MAX),
-            Some(Form::Mark(_)) => 0,
+            Some(Framing::Length(size)) => i64::try_from(size).unwrap_or(i64::MAX),
+            Some(Framing::EndMark(_)) => 0,
         }
     }
 
-    /// Cuts off what of the input belongs to the copy and can be used.
+    /// Removes from the input the bytes of the full sync that can be used.
     fn take(&mut self, input: &mut Vec<u8>) -> Vec<u8> {
-        match self.form {
-            Some(Form::Length(size)) => {
+        match self.framing {
+            Some(Framing::Length(size)) => {
                 let left = usize::try_from(size - self.read).unwrap_or(usize::MAX);
                 let bytes = if input.len() <= left {
                     core::mem::take(input)
@@ -119,7 +119,7 @@ impl Transfer {
                 self.has_all = self.read == size;
                 bytes
             }
-            Some(Form::Mark(mark)) => {
+            Some(Framing::EndMark(mark)) => {
                 self.read += input.len() as u64;
                 let mut bytes = core::mem::take(&mut self.held);
                 bytes.append(input);
@@ -137,10 +137,10 @@ impl Transfer {
 }
 
 impl Server {
-    /// Goes on with a copy of the data that comes.
+    /// Continues a full sync with the bytes received.
     pub(super) fn transfer_received(&mut self, now: Now<'_>, mut link: Box<Link>) {
         while let Step::Transfer(transfer) = &link.step
-            && !transfer.knows_form()
+            && !transfer.knows_framing()
         {
             let Some(line) = link.line() else { break };
             if let Err(text) = self.transfer_announced(now, &mut link, &line) {
@@ -150,17 +150,19 @@ impl Server {
             }
         }
         let Step::Transfer(transfer) = &mut link.step else { return self.put_link(link) };
-        if transfer.has_all || matches!(transfer.way, Way::Undecided | Way::Loading) {
+        if transfer.has_all
+            || matches!(transfer.destination, Destination::Undecided | Destination::Loading)
+        {
             return self.put_link(link);
         }
-        if let Way::Memory(_) = &transfer.way {
+        if let Destination::Memory(_) = &transfer.destination {
             let full = link.input.len() > MAX_IN_FLIGHT;
             self.hold_link(&mut link, full);
             return self.put_link(link);
         }
         let bytes = transfer.take(&mut link.input);
         let has_all = transfer.has_all;
-        if let Way::Disk { file, in_flight, .. } = &mut transfer.way {
+        if let Destination::Disk { file, in_flight, .. } = &mut transfer.destination {
             let file = *file;
             let len = bytes.len();
             *in_flight += len;
@@ -176,7 +178,7 @@ impl Server {
         self.put_link(link);
     }
 
-    /// Stops reading from the primary, or goes on.
+    /// Stops or resumes reading from the primary.
     pub(super) fn hold_link(&mut self, link: &mut Link, stop: bool) {
         if link.not_reading != stop && !link.is_closed {
             link.not_reading = stop;
@@ -188,7 +190,7 @@ impl Server {
         self.disk_op(what, DiskWork::Transfer(work));
     }
 
-    /// Takes in the line that says how the copy comes.
+    /// Parses the line that announces the framing.
     fn transfer_announced(
         &mut self,
         now: Now<'_>,
@@ -197,8 +199,8 @@ impl Server {
     ) -> Result<(), String> {
         let Step::Transfer(transfer) = &mut link.step else { return Ok(()) };
         let text = String::from_utf8_lossy(line);
-        let form = match line {
-            // The primary shows that it lives.
+        let framing = match line {
+            // An empty line keeps the connection alive.
             [] => return Ok(()),
             [b'-', rest @ ..] => {
                 let rest = String::from_utf8_lossy(rest);
@@ -206,41 +208,42 @@ impl Server {
             }
             [b'$', b'E', b'O', b'F', b':', mark @ ..] => {
                 let mark = mark.get(..MARK).and_then(|mark| mark.try_into().ok());
-                mark.map(Form::Mark)
+                mark.map(Framing::EndMark)
             }
-            [b'$', ..] => text.get(1..).and_then(|digits| digits.parse().ok()).map(Form::Length),
+            [b'$', ..] => text.get(1..).and_then(|digits| digits.parse().ok()).map(Framing::Length),
             _ => None,
         };
-        let Some(form) = form else {
+        let Some(framing) = framing else {
             return Err(format!(
                 "Bad protocol from MASTER, the first byte is not '$' (we received '{text}'), are \
                  you sure the host and port are right?"
             ));
         };
-        transfer.form = Some(form);
+        transfer.framing = Some(framing);
         let in_memory = self.loads_in_memory();
         let target = if in_memory { "to parser" } else { "to disk" };
-        self.notice(|| match form {
-            Form::Mark(_) => format!(
+        self.notice(|| match framing {
+            Framing::EndMark(_) => format!(
                 "MASTER <-> REPLICA sync: receiving streamed RDB from master with EOF {target}"
             ),
-            Form::Length(size) => {
+            Framing::Length(size) => {
                 format!("MASTER <-> REPLICA sync: receiving {size} bytes from master {target}")
             }
         });
         if in_memory {
-            transfer.way = Way::Memory(self.begin_memory_load(now, link.id, form));
+            transfer.destination =
+                Destination::Memory(self.begin_memory_load(now, link.id, framing));
             return Ok(());
         }
         let path = format!("temp-{}.{}.rdb", self.now.1.as_secs(), self.facts.pid);
         let file = self.next_file();
-        transfer.way =
-            Way::Disk { file, path: path.clone(), in_flight: 0, place: Place::Temporary };
+        transfer.destination =
+            Destination::Disk { file, path: path.clone(), in_flight: 0, place: Place::Temporary };
         self.transfer_op(DiskOp::Open { file, path, mode: OpenMode::Create }, Work::Open);
         Ok(())
     }
 
-    /// A disk operation for a copy of the data has ended.
+    /// A disk operation of a full sync has completed.
     pub(in crate::server) fn transfer_disk_done(
         &mut self,
         now: Now<'_>,
@@ -250,7 +253,9 @@ impl Server {
         let dbfilename = self.config.settings().dbfilename.clone();
         let Some(link) = self.service.replication.link_mut() else { return };
         let Step::Transfer(transfer) = &mut link.step else { return };
-        let Way::Disk { file, path, in_flight, place } = &mut transfer.way else { return };
+        let Destination::Disk { file, path, in_flight, place } = &mut transfer.destination else {
+            return;
+        };
         if let Err(error) = result {
             let text = match work {
                 Work::Nothing => return,
@@ -294,7 +299,7 @@ impl Server {
                 let (from, to) = (path_in(elsewhere, path), path_in(elsewhere, &dbfilename));
                 let file = *file;
                 *place = Place::Dump;
-                self.clear_way_for_dump(now);
+                self.cancel_saves_for_dump(now);
                 self.transfer_op(DiskOp::Close { file }, Work::Nothing);
                 self.transfer_op(DiskOp::Rename { from, to }, Work::Rename);
             }
@@ -312,26 +317,26 @@ impl Server {
                 self.abandon_link(now, true);
             }
             Work::SyncDir => {
-                transfer.way = Way::Loading;
+                transfer.destination = Destination::Loading;
                 self.load_transferred(now);
             }
         }
     }
 
-    /// The working directory becomes another: what comes from the primary stays where it is.
-    pub(in crate::server) fn transfer_stays(&mut self) {
-        // Nor is a file that was made for replicas where it would be looked for.
+    /// The working directory is about to change: files of a full sync stay where they are.
+    pub(in crate::server) fn keep_transfer_in_place(&mut self) {
+        // A dump written only for replicas can no longer be found under its name either.
         self.service.replication.sync.file_is_for_replicas = false;
         let directory = self.directory.clone();
         if let Some(link) = self.service.replication.link_mut()
             && let Step::Transfer(transfer) = &mut link.step
-            && matches!(transfer.way, Way::Disk { .. } | Way::Loading)
+            && matches!(transfer.destination, Destination::Disk { .. } | Destination::Loading)
         {
             transfer.elsewhere.get_or_insert(directory);
         }
     }
 
-    /// The file that the copy of the data has become.
+    /// The file of the received full sync.
     pub(super) fn transferred_file(&self) -> String {
         let link =
             self.service.replication.primary.as_ref().and_then(|primary| primary.link.as_deref());
@@ -342,18 +347,20 @@ impl Server {
         path_in(elsewhere, &self.config.settings().dbfilename)
     }
 
-    /// A copy of the data is about to get the dump's name: what this server saves itself must not
-    /// take the name after it.
-    fn clear_way_for_dump(&mut self, now: Now<'_>) {
+    /// The full sync is about to be renamed to the dump: this server's own save must not replace it
+    /// afterwards.
+    fn cancel_saves_for_dump(&mut self, now: Now<'_>) {
         match self.snapshot().map(|job| job.purpose().clone()) {
-            Some(Purpose::Save(save)) if save.is_background() => self.kill_for_copy(now),
-            Some(Purpose::Save(_)) => self.dump_taken_by_save(),
+            Some(Purpose::Save(save)) if save.is_background() => {
+                self.kill_snapshot_for_full_sync(now)
+            }
+            Some(Purpose::Save(_)) => self.dump_replaced_by_save(),
             _ => {}
         }
     }
 
-    /// A snapshot gives way to a copy of the data that came from the primary.
-    pub(super) fn kill_for_copy(&mut self, now: Now<'_>) {
+    /// Aborts a snapshot in favour of the full sync received from the primary.
+    pub(super) fn kill_snapshot_for_full_sync(&mut self, now: Now<'_>) {
         let pid = self.facts.pid;
         self.notice(|| {
             format!(
@@ -365,29 +372,28 @@ impl Server {
         self.kill_snapshot(now);
     }
 
-    /// A save has begun. If the data that came from the primary is on its way into the dump's
-    /// place, that place will be the save's instead.
-    pub(in crate::server) fn dump_taken_by_save(&mut self) {
+    /// A save has started. If the full sync is being renamed to the dump, the save will replace it.
+    pub(in crate::server) fn dump_replaced_by_save(&mut self) {
         if let Some(link) = self.service.replication.link_mut()
             && let Step::Transfer(transfer) = &mut link.step
-            && let Way::Disk { place, .. } = &mut transfer.way
+            && let Destination::Disk { place, .. } = &mut transfer.destination
             && *place == Place::Dump
         {
             *place = Place::Lost;
         }
     }
 
-    /// Gives up a copy of the data that was on its way.
+    /// Aborts a full sync that is being received.
     pub(super) fn drop_transfer(&mut self, transfer: Transfer) {
         let elsewhere = transfer.elsewhere;
-        match transfer.way {
-            Way::Disk { file, path, .. } => {
+        match transfer.destination {
+            Destination::Disk { file, path, .. } => {
                 let path = path_in(elsewhere.as_deref(), &path);
                 self.transfer_op(DiskOp::Close { file }, Work::Nothing);
                 self.transfer_op(DiskOp::Remove { path }, Work::Nothing);
             }
-            Way::Memory(memory) => self.drop_memory_load(*memory),
-            Way::Undecided | Way::Loading => {}
+            Destination::Memory(memory) => self.drop_memory_load(*memory),
+            Destination::Undecided | Destination::Loading => {}
         }
     }
 }

@@ -1,70 +1,70 @@
-//! What an observer sees of replication: the page. Nothing here changes anything.
+//! A read-only view of replication, for the page.
 
 use super::StreamId;
 use crate::server::Server;
 use crate::time::Duration;
 
-/// What a server believes of its stream, its primary and its replicas.
+/// A server's view of its replication stream, its primary and its replicas.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplicationView {
-    /// The stream's id, forty hexadecimal digits.
+    /// The replication id, forty hexadecimal digits.
     pub id: String,
-    /// The id that the stream had before this server took over, with the first offset that is not
-    /// that id's.
+    /// The id that the stream had before this server took over, with the first offset that does not
+    /// belong to it.
     pub second: Option<(String, i64)>,
-    /// The offset of the stream's last byte.
+    /// The offset of the last byte of the stream.
     pub offset: i64,
-    /// The part of the stream that is kept.
+    /// The backlog.
     pub backlog: Option<BacklogView>,
     /// The primary, if this server is a replica.
     pub primary: Option<PrimaryView>,
-    /// The replicas, in the order in which they came.
+    /// The replicas, in the order in which they connected.
     pub replicas: Vec<ReplicaView>,
 }
 
-/// The part of a stream that is kept for replicas that come back.
+/// The replication backlog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BacklogView {
-    /// How many bytes are kept at most.
+    /// Configured size in bytes.
     pub size: u64,
     /// The offset of the first byte.
     pub first: i64,
-    /// How many bytes there are.
+    /// Current size in bytes.
     pub len: u64,
 }
 
-/// A primary, as its replica sees it.
+/// A primary, as seen by its replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrimaryView {
-    /// Its host, as it was given.
+    /// The host as it was configured.
     pub host: String,
     /// Its port.
     pub port: u16,
-    /// `connect`, `connecting`, `handshake`, `sync` or `connected`, as ROLE tells it.
+    /// `connect`, `connecting`, `handshake`, `sync` or `connected`, as in ROLE.
     pub state: &'static str,
-    /// Since when it was not heard of, if the stream flows.
+    /// Time since anything was last received, if the link is up.
     pub silent: Option<Duration>,
-    /// Since when the stream does not flow, if it ever did.
+    /// Time since the link went down, if it ever was up.
     pub down: Option<Duration>,
 }
 
-/// A replica, as its primary sees it.
+/// A replica, as seen by its primary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplicaView {
-    /// The address at which it can be reached.
+    /// Its address.
     pub address: String,
-    /// The port at which it says it listens.
+    /// The port that it announced.
     pub port: u16,
-    /// `wait_bgsave`, `send_bulk` or `online`, as INFO tells it.
+    /// `wait_bgsave`, `send_bulk` or `online`, as in INFO.
     pub state: &'static str,
-    /// The offset up to which it has acknowledged the stream.
+    /// The offset that it has acknowledged.
     pub acked: i64,
-    /// Since when it was not heard of.
+    /// Time since anything was last received.
     pub silent: Duration,
 }
 
 impl Server {
-    /// What this server believes of its stream, its primary and its replicas.
+    /// This server's view of its replication stream, its primary and its replicas.
     pub fn replication_view(&self) -> ReplicationView {
         let replication = &self.service.replication;
         let now = self.now.0;

@@ -1,4 +1,4 @@
-//! WAIT and WAITAOF: clients that wait until replicas have what they wrote.
+//! WAIT and WAITAOF: waiting until replicas have acknowledged writes.
 
 use super::primary::{Replica, State};
 use crate::command::CommandError;
@@ -10,32 +10,32 @@ use crate::time::{Duration, Now};
 /// What a client in WAIT or WAITAOF waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::server) struct Acks {
-    /// The offset that has to be reached.
+    /// The offset that has to be acknowledged.
     pub(super) offset: i64,
-    /// By so many replicas.
+    /// The number of replicas.
     pub(super) replicas: i64,
-    /// For WAITAOF: whether our own append-only file counts as well.
+    /// For WAITAOF: whether this server has to fsync, too.
     pub(super) local: Option<bool>,
 }
 
-/// How far that is.
+/// What has been reached of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reached {
     replicas: i64,
-    /// Whether our own append-only file has come so far.
+    /// Whether this server's append-only file is fsynced up to the offset.
     local: bool,
 }
 
 impl Server {
-    /// How far what a client waits for has come.
+    /// How much has been reached of what a client waits for.
     pub(super) fn reached(&self, acks: Acks) -> Reached {
         let of_file = acks.local.is_some();
         let far = |replica: &Replica| {
             let offset = if of_file { replica.fsynced } else { replica.acked };
             replica.state == State::Online && offset >= acks.offset
         };
-        // A replica that connects anew counts once, though its last connection may not have ended here
-        // yet: that one no longer says anything about what the replica has.
+        // A replica that has reconnected counts once, even if its previous connection is not closed
+        // here yet: that one says nothing about what the replica has now.
         let far: Vec<&Client> = self
             .all_replicas()
             .filter(|(_, replica)| far(replica))
@@ -64,7 +64,7 @@ impl Server {
         }
     }
 
-    /// Writes what a client in WAIT or WAITAOF gets at its end.
+    /// Writes the reply of WAIT or WAITAOF.
     pub(in crate::server) fn write_acks(&mut self, client: &mut Client, acks: Acks) {
         let reached = self.reached(acks);
         let (muted, proto) = (client.is_muted(), client.proto);
@@ -72,17 +72,17 @@ impl Server {
         reached.write(acks, &mut reply);
     }
 
-    /// A client does not wait for replicas any more.
+    /// A client no longer waits for replicas.
     pub(in crate::server) fn acks_ended(&mut self, slot: u32) {
         self.service.replication.waiting.retain(|waiting| *waiting != slot);
     }
 
-    /// Asks the replicas how far they are.
+    /// Asks the replicas for their offsets.
     pub(super) fn ask_replicas(&mut self) {
         self.service.replication.ask = true;
     }
 
-    /// Asks the replicas how far they are, and has it seen whether that is far enough already.
+    /// Asks the replicas for their offsets, and checks the WAITs again.
     pub(in crate::server) fn await_replicas(&mut self) {
         self.ask_replicas();
         self.service.replication.acked = true;
@@ -169,13 +169,13 @@ fn wait_for(server: &mut Server, call: &mut Call<'_>, acks: Acks, patience: Opti
     server.ask_replicas();
 }
 
-/// How long a client waits, `None` for ever.
+/// Parses a timeout; `None` is for ever.
 fn patience(text: &[u8]) -> Result<Option<Duration>, CommandError> {
     let millis = parse_i64(text)
         .ok_or(CommandError::text("ERR timeout is not an integer or out of range"))?;
     let millis =
         u64::try_from(millis).map_err(|_| CommandError::text("ERR timeout is negative"))?;
-    // Beyond this Redis's clock overflows.
+    // Above this Redis's clock overflows.
     if millis > i64::MAX as u64 / 2 {
         return Err(CommandError::text("ERR timeout is out of range"));
     }

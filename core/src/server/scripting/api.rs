@@ -1,10 +1,10 @@
-//! What `redis.*` does.
+//! The functions of the `redis` table.
 
 use core::mem;
 
 use limpid_lua::{Lua, Value};
 
-use super::super::{Client, Command, ReplyMode, Server, Standing};
+use super::super::{Client, CloseState, Command, ReplyMode, Server};
 use super::convert;
 use super::eval::sha1_hex;
 use super::functions::Registering;
@@ -18,18 +18,18 @@ use crate::resp::request::OwnedArgs;
 use crate::resp::{Proto, value};
 use crate::time::Now;
 
-/// Scripts replicate what they change, to the file and to replicas.
+/// `redis.REPL_ALL`: effects go to the append-only file and to replicas.
 pub(super) const REPLICATE_ALL: u8 = 3;
 
-/// Raises an error of the `redis` library: a table, without the place.
+/// Raises an error of the `redis` library: a table, without script name and line.
 pub(super) fn raise(lua: &mut Lua, text: &[u8]) {
     let error = convert::error(lua, text);
     lua.host_raise(error);
 }
 
 impl Server {
-    /// Does what a script asks of a function of `redis`.
-    pub(super) fn script_asks(
+    /// Executes a function of `redis` that a script has called.
+    pub(super) fn call_redis_function(
         &mut self,
         now: Now<'_>,
         client: &mut Client,
@@ -60,7 +60,7 @@ impl Server {
                         lua.raw_set_name(table, "ok", text);
                         Value::Table(table)
                     } else {
-                        // A text that is one word has no code of its own.
+                        // A text of a single word has no error code.
                         let text = text.strip_prefix(b"-").map_or_else(
                             || match text.contains(&b' ') {
                                 true => text.clone(),
@@ -151,7 +151,7 @@ impl Server {
         }
     }
 
-    /// The command that these arguments call. `Err(None)`: there is none.
+    /// The command that these arguments name. `Err(None)` if it does not exist.
     fn known_command(
         &self,
         lua: &Lua,
@@ -178,7 +178,7 @@ impl Server {
         }
     }
 
-    /// `redis.call`: checks and calls a command. `Err` is the table of an error.
+    /// `redis.call`: checks and calls a command. `Err` is an error table.
     pub(super) fn script_call(
         &mut self,
         now: Now<'_>,
@@ -194,7 +194,7 @@ impl Server {
                 if let Some(debugger) = &mut run.debugger {
                     let words: Vec<Vec<u8>> =
                         args.iter().filter_map(|arg| lua.to_text(*arg)).collect();
-                    debugger.say_refusal(words.iter().map(Vec::as_slice), text);
+                    debugger.say_refused_call(words.iter().map(Vec::as_slice), text);
                 }
                 return Err(convert::error(lua, text));
             }
@@ -203,7 +203,7 @@ impl Server {
             self.stats.command(command.id).rejected += 1;
             self.stats.error_text(error.as_bytes());
             if let Some(debugger) = &mut run.debugger {
-                debugger.say_refusal(request.as_args().iter(), error.as_bytes());
+                debugger.say_refused_call(request.as_args().iter(), error.as_bytes());
             }
             return Err(convert::counted_error(lua, error.as_bytes()));
         }
@@ -219,7 +219,7 @@ impl Server {
         }
     }
 
-    /// The checks before a command is called by a script.
+    /// The checks before a script calls a command.
     fn script_may_call(
         &mut self,
         now: Now<'_>,
@@ -234,7 +234,7 @@ impl Server {
                 "ERR Wrong number of args calling Redis command from script",
             ));
         }
-        // Keys on their way to another server would stop the script in the middle.
+        // MIGRATE would suspend the script.
         let denied = flags & flag::NOSCRIPT != 0 && !self.service.scripting.may_call_all;
         if denied || command.meta.is(special::MIGRATE) {
             return Err(CommandError::text("ERR This Redis command is not allowed from script"));
@@ -255,7 +255,7 @@ impl Server {
                 "ERR Write commands are not allowed from read-only scripts.",
             ));
         }
-        // A script that has changed something is not stopped half-way by what has changed since.
+        // A script that has written is not interrupted because of a state that has changed since.
         let unstoppable = writes && run.wrote;
         if writes
             && !unstoppable
@@ -278,8 +278,8 @@ impl Server {
         Ok(())
     }
 
-    /// In a cluster: whether the keys of a command are served here, and in the slot of the others
-    /// that the script uses.
+    /// In a cluster: whether the keys of a command are served here, and in the same slot as the
+    /// script's other keys.
     fn script_may_use_slot(
         &mut self,
         client: &mut Client,
@@ -315,7 +315,7 @@ impl Server {
         }
     }
 
-    /// Calls a command with the client of the script, but with a reply of its own.
+    /// Calls a command with the script's client, but with a separate reply.
     fn call_for_script(
         &mut self,
         now: Now<'_>,
@@ -327,7 +327,7 @@ impl Server {
         let outbox = mem::take(&mut client.outbox);
         let proto = mem::replace(&mut client.proto, run.proto);
         let replies = mem::replace(&mut client.replies, ReplyMode::On);
-        let standing = mem::replace(&mut client.standing, Standing::Open);
+        let close_state = mem::replace(&mut client.close_state, CloseState::Open);
         let db = mem::replace(&mut client.state.db, run.db);
         let last_command = client.last_command;
         let executing = mem::replace(&mut self.service.executing, true);
@@ -338,20 +338,20 @@ impl Server {
         };
         self.call(now, client, command, request.as_args());
         while client.long.is_some() {
-            if let Some(copy) = client.go_on(&mut self.scratch, &mut self.rng) {
+            if let Some(copy) = client.write_slice(&mut self.scratch, &mut self.rng) {
                 self.service.keyspace.free_copy_later(copy);
             }
         }
         if let Some(before) = before {
             let new = self.service.effects.take_commands();
             self.service.effects.append(before);
-            self.service.effects.append(run.only_for(new));
+            self.service.effects.append(run.restrict_effects(new));
         }
         self.service.executing = executing;
         self.service.scripting.calling = false;
         client.last_command = last_command;
         run.db = mem::replace(&mut client.state.db, db);
-        client.standing = standing;
+        client.close_state = close_state;
         client.replies = replies;
         client.proto = proto;
         let written: Outbox = mem::replace(&mut client.outbox, outbox);
@@ -389,7 +389,7 @@ pub(super) fn log_line(lua: &Lua, args: &[Value]) -> Result<(LogLevel, String), 
     Ok((level, words.join(" ")))
 }
 
-/// A number as an argument of a command: an integer if it is one, else all of its digits.
+/// A number as a command argument: as an integer if it is one, else with 17 digits.
 fn argument(n: f64) -> String {
     let whole = n as i64;
     if whole as f64 == n { whole.to_string() } else { general_17(n) }

@@ -1,4 +1,4 @@
-//! Replies of commands to Lua values, and results of scripts to replies.
+//! Converting replies to Lua values, and results of scripts to replies.
 
 use limpid_lua::{Lua, Table, Value as LuaValue};
 
@@ -7,10 +7,10 @@ use crate::resp::Proto;
 use crate::resp::reply::{Aggregate, Reply, Scratch};
 use crate::resp::value::Value;
 
-/// How deep the result of a script may be nested.
+/// The maximum nesting of a script's result.
 const MAX_DEPTH: u32 = 500;
 
-/// A number of Lua as an integer, as C converts it.
+/// Converts a Lua number to an integer, as C does.
 fn integer(n: f64) -> i64 {
     match (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&n) {
         true => n as i64,
@@ -18,7 +18,7 @@ fn integer(n: f64) -> i64 {
     }
 }
 
-/// A table with one entry.
+/// A table with one field.
 fn single(lua: &mut Lua, name: &str, value: LuaValue) -> LuaValue {
     let table = lua.table(0, 1);
     lua.raw_set_name(table, name, value);
@@ -82,13 +82,13 @@ pub(super) fn to_lua(lua: &mut Lua, value: &Value, version_3: bool) -> LuaValue 
     }
 }
 
-/// The table that stands for an error.
+/// An error table.
 pub(super) fn error(lua: &mut Lua, text: &[u8]) -> LuaValue {
     let text = lua.string(text);
     single(lua, "err", text)
 }
 
-/// The text of a field, if it is a string.
+/// A field of a table, if it is a string.
 pub(super) fn text_field(lua: &mut Lua, table: Table, name: &str) -> Option<Vec<u8>> {
     match lua.raw_get_name(table, name) {
         LuaValue::Str(s) => Some(lua.bytes(s).to_vec()),
@@ -96,12 +96,13 @@ pub(super) fn text_field(lua: &mut Lua, table: Table, name: &str) -> Option<Vec<
     }
 }
 
-/// Writes the result of a script. `version_3` is what the script has set for itself.
+/// Writes the result of a script. `version_3` says whether the script has called
+/// `redis.setresp(3)`.
 pub(super) fn write(lua: &mut Lua, value: LuaValue, reply: &mut Reply<'_>, version_3: bool) {
     write_nested(lua, value, reply, version_3, 0);
 }
 
-/// The result of a script as it goes over the wire in RESP2.
+/// The result of a script, encoded in RESP2.
 pub(super) fn to_bytes(lua: &mut Lua, value: LuaValue) -> Vec<u8> {
     let (mut out, mut scratch) = (Outbox::default(), Scratch::default());
     write(lua, value, &mut Reply::new(&mut out, &mut scratch, Proto::Resp2), false);
@@ -195,11 +196,10 @@ fn entries(lua: &Lua, table: Table) -> Vec<(LuaValue, LuaValue)> {
     entries
 }
 
-/// Marks the table of an error that was counted where it arose.
+/// The field of an error table that has already been counted in the statistics.
 const COUNTED: &str = "ignore_error_stats_update";
 
-/// The table of an error that was counted where it arose, and is not counted again if the script ends
-/// with it.
+/// An error table that has already been counted, and is not counted again if the script returns it.
 pub(super) fn counted_error(lua: &mut Lua, text: &[u8]) -> LuaValue {
     let error = error(lua, text);
     if let LuaValue::Table(table) = error {
@@ -208,13 +208,13 @@ pub(super) fn counted_error(lua: &mut Lua, text: &[u8]) -> LuaValue {
     error
 }
 
-/// The text of the error that a value is, if it is one.
+/// The error text of a value, if it is an error table.
 pub(super) fn error_of(lua: &mut Lua, value: LuaValue) -> Option<Vec<u8>> {
     let LuaValue::Table(table) = value else { return None };
     text_field(lua, table, "err").map(|text| error_text(&text).to_vec())
 }
 
-/// Whether a value is the table of such an error.
+/// Whether a value is such a table.
 pub(super) fn is_counted(lua: &mut Lua, value: LuaValue) -> bool {
     match value {
         LuaValue::Table(table) => lua.raw_get_name(table, COUNTED) == LuaValue::Bool(true),
@@ -222,7 +222,7 @@ pub(super) fn is_counted(lua: &mut Lua, value: LuaValue) -> bool {
     }
 }
 
-/// An error's text without the dash that scripts may write in front.
+/// The text of an error without the leading dash that scripts may write.
 pub(super) fn error_text(text: &[u8]) -> &[u8] {
     text.strip_prefix(b"-").unwrap_or(text)
 }

@@ -1,29 +1,29 @@
-//! Scripts that are debugged on a copy of the data (SCRIPT DEBUG YES): other clients go on meanwhile,
-//! and what the script changes is gone with the session.
+//! SCRIPT DEBUG YES: debugging scripts on a copy of the data. Other clients are served meanwhile,
+//! and the script's changes are dropped with the session.
 //!
-//! Redis forks for that. Here the copy is a server of its own, which has the data, the users and the
-//! functions, and one client; it is never started, so it has no listeners, no files and no replicas. The
-//! real server hands on what that client sends, and writes the copy's replies into its outbox. Copying
-//! takes time while everybody waits, so a data set that is large is not copied.
+//! Redis forks for that. Here the copy is a server of its own with the data, users and functions,
+//! and one client; it is never started, so it has no listeners, files or replicas. The real server
+//! forwards that client's requests, and copies the replies into its outbox. Copying blocks all
+//! clients, so large data sets are refused.
 
 use super::super::client::Debugging;
-use super::super::{Client, Config, Facts, Server, Standing};
+use super::super::{Client, CloseState, Config, Facts, Server};
 use crate::command::CommandError;
-use crate::front::Due;
+use crate::front::Flush;
 use crate::machine::{Input, Machine, Outbox, Output};
 use crate::resp::request::Args;
 use crate::resp::value::encode_command;
 use crate::sorted::SortedMap;
 use crate::time::{Mono, Now};
 
-/// The most bytes of memory in use with which a copy is made.
-const MOST: u64 = 256 << 20;
+/// Used memory in bytes above which no copy is made.
+const MAX_MEMORY: u64 = 256 << 20;
 
-/// The copies, by the slot of the client that debugs on each.
+/// The copies, by the slot of the client that is_debugging on each.
 pub(super) type Copies = SortedMap<u32, Box<Server>>;
 
 impl Server {
-    /// Begins to debug the script that this command calls, on a copy.
+    /// Starts to debug the script of this command on a copy.
     pub(super) fn debug_on_copy(
         &mut self,
         now: Now<'_>,
@@ -32,15 +32,15 @@ impl Server {
     ) -> Result<(), CommandError> {
         if self.is_clustered() {
             return Err(CommandError::text(
-                "ERR A node of a cluster debugs scripts on its live data set only. Use SCRIPT DEBUG \
+                "ERR A node of a cluster is_debugging scripts on its live data set only. Use SCRIPT DEBUG \
                  SYNC, or redis-cli with --ldb-sync-mode",
             ));
         }
-        if self.memory(None).used > MOST {
+        if self.memory(None).used > MAX_MEMORY {
             return Err(CommandError::composed(format!(
                 "ERR More than {} MB are in use, which is too much to be copied. Use SCRIPT DEBUG SYNC, or \
                  redis-cli with --ldb-sync-mode",
-                MOST >> 20
+                MAX_MEMORY >> 20
             )));
         }
         let copy = self.copy_for(client);
@@ -49,7 +49,7 @@ impl Server {
         Ok(())
     }
 
-    /// A copy of this server with one client, whose scripts are debugged.
+    /// A copy of this server with one client, which is_debugging scripts.
     fn copy_for(&self, client: &Client) -> Server {
         let mut copy = Server::new(Config::clone(&self.config), Facts::clone(&self.facts));
         copy.now = self.now;
@@ -58,11 +58,11 @@ impl Server {
         copy.service.scripting.libraries = self.service.scripting.libraries.clone();
         copy.service.scripting.is_copy = true;
         copy.service.persistence.ready = true;
-        // What time brings about by itself is for the real one.
+        // Periodic tasks are left to the real server.
         copy.service.cron_paused = true;
         let mut client = client.clone();
         client.outbox = Outbox::default();
-        client.sending = Due::No;
+        client.sending = Flush::No;
         client.subscriptions = None;
         client.tracking = None;
         client.monitor = false;
@@ -75,7 +75,7 @@ impl Server {
         copy
     }
 
-    /// Whether a script of this client is debugged on a copy.
+    /// Whether a client is debugging on a copy.
     pub(super) fn has_copy(&self, client: &Client) -> bool {
         super::HAS_INTERPRETER && self.service.scripting.copies.contains_key(&client.slot)
     }
@@ -85,14 +85,14 @@ impl Server {
         super::HAS_INTERPRETER && !self.service.scripting.copies.is_empty()
     }
 
-    /// The client is on its way out.
+    /// Drops the copy of a client that is being closed.
     pub(in crate::server) fn drop_copy(&mut self, client: &Client) {
         if super::HAS_INTERPRETER {
             self.service.scripting.copies.remove(&client.slot);
         }
     }
 
-    /// Hands a request on to the client's copy.
+    /// Forwards a request to the client's copy.
     pub(super) fn ask_copy(&mut self, now: Now<'_>, client: &mut Client, args: Args<'_>) {
         let Some(mut copy) = self.service.scripting.copies.remove(&client.slot) else { return };
         let mut bytes = Vec::new();
@@ -101,8 +101,8 @@ impl Server {
         self.take_from_copy(client, copy);
     }
 
-    /// Writes what the copy answers into the outbox of its client, and keeps the copy unless the
-    /// session is over.
+    /// Writes the replies of the copy into its client's outbox, and keeps the copy unless the
+    /// session has ended.
     fn take_from_copy(&mut self, client: &mut Client, mut copy: Box<Server>) {
         while let Some(output) = copy.poll_output() {
             if let Output::Log(_) = output {
@@ -122,18 +122,18 @@ impl Server {
             .clients
             .by_id(client.id)
             .and_then(|slot| copy.clients.get(slot))
-            .is_none_or(|debugging| debugging.standing != Standing::Open)
+            .is_none_or(|debugging| debugging.close_state != CloseState::Open)
         {
-            client.standing = Standing::Closing;
+            client.close_state = CloseState::AfterReply;
         }
     }
 
-    /// When the next script on a copy goes on.
+    /// When the next script on a copy continues.
     pub(in crate::server) fn copies_wake(&self) -> Option<Mono> {
         self.service.scripting.copies.values().filter_map(|copy| copy.script_wake()).min()
     }
 
-    /// Lets the scripts on copies go on that are due.
+    /// Continues the scripts on copies that are due.
     pub(in crate::server) fn copies_cron(&mut self, now: Now<'_>) {
         let copies = self.service.scripting.copies.iter();
         let is_due = |copy: &Server| copy.script_wake().is_some_and(|wake| wake <= now.mono);
@@ -144,7 +144,7 @@ impl Server {
             let Some(mut client) = self.clients.take(slot) else { continue };
             copy.handle(now, Input::Wake);
             self.take_from_copy(&mut client, copy);
-            if client.standing == Standing::Closing {
+            if client.close_state == CloseState::AfterReply {
                 self.flush(now, &mut client);
             } else if !client.waiting {
                 self.serve_and_leave(now, &mut client);

@@ -1,10 +1,10 @@
-//! The debugger of scripts (SCRIPT DEBUG): a session in which a client goes through its script line
-//! by line.
+//! The Lua debugger (SCRIPT DEBUG): a session in which a client steps through a script line by
+//! line.
 //!
-//! The script is compiled so that it tells of each line ([`Lua::load_with_lines`]). Where it stops it
-//! waits like one that has used up its slice, but for its client: what that sends are commands of the
-//! debugger until the script goes on. Other clients are answered `BUSY` meanwhile. The session ends
-//! with the script, and the connection with the session, as in Redis.
+//! The script is compiled so that it reports every line ([`Lua::load_with_lines`]). When it stops,
+//! it is paused like one that has used up its slice, but until its client continues it: that
+//! client's input is debugger commands until then. Other clients are answered `BUSY` meanwhile. The
+//! session ends with the script, and the connection with the session, as in Redis.
 
 use core::mem;
 use std::collections::BTreeSet;
@@ -19,19 +19,19 @@ use crate::resp::number::parse_i64;
 use crate::resp::request::Args;
 use crate::time::Now;
 
-/// Lines of context that `list` shows unless it is told otherwise.
+/// Lines of context that `list` shows by default.
 const CONTEXT: i64 = 5;
 /// Lines of context around a breakpoint that has been set.
 const CONTEXT_OF_BREAK: i64 = 1;
 /// Redis's `LDB_BREAKPOINTS_MAX`.
-const MOST_BREAKPOINTS: usize = 64;
-/// Bytes of a value that are shown until `maxlen` says otherwise, and the least that it may say.
+const MAX_BREAKPOINTS: usize = 64;
+/// How many bytes of a value are shown by default, and the minimum for `maxlen`.
 const MAX_LEN: usize = 256;
-const LEAST_MAX_LEN: usize = 60;
-/// Instructions that `eval` may take: it cannot be interrupted.
+const MIN_MAX_LEN: usize = 60;
+/// How many instructions `eval` may execute, since it cannot be interrupted.
 const EVAL_BUDGET: u64 = 10_000_000;
 
-/// A session of the debugger.
+/// A debugger session.
 #[derive(Clone, Debug)]
 pub(super) struct Debugger {
     /// The lines of the script.
@@ -39,22 +39,22 @@ pub(super) struct Debugger {
     breakpoints: BTreeSet<usize>,
     /// Whether to stop at the next line.
     step: bool,
-    /// Whether `redis.breakpoint()` was called since the last line.
+    /// Whether `redis.breakpoint()` was called on the last line.
     break_called: bool,
-    /// The line at which the script is.
+    /// The current line.
     line: usize,
-    /// How many bytes of a value are shown; 0 for all.
+    /// How many bytes of a value are shown; 0 is no limit.
     max_len: usize,
-    /// Whether the client knows that values are cut.
+    /// Whether the client was told that values are truncated.
     hint_given: bool,
-    /// What the client is told next.
+    /// Lines of the next reply.
     said: Vec<Vec<u8>>,
 }
 
-/// What becomes of a stopped script after a command of the debugger.
+/// What happens to a stopped script after a debugger command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum After {
-    /// It stays where it is.
+    /// It stays stopped.
     Stays,
     GoesOn,
     Ends,
@@ -75,7 +75,7 @@ impl Debugger {
         }
     }
 
-    /// A line begins. Whether the script stops there.
+    /// Called at each line. Returns whether the script stops there.
     pub(super) fn stops_at(&mut self, lua: &Lua) -> bool {
         self.line = lua.levels().first().map_or(0, |level| level.line as usize);
         let called = mem::take(&mut self.break_called);
@@ -108,10 +108,10 @@ impl Debugger {
             }
             text.extend(repr_of_value(lua, *value));
         }
-        self.say_cut(text);
+        self.say_truncated(text);
     }
 
-    /// A command that the script calls is shown while it is gone through step by step.
+    /// Logs a command called by the script, while single-stepping.
     pub(super) fn say_call(&mut self, request: Args<'_>, reply: &[u8]) {
         if !self.step {
             return;
@@ -119,16 +119,20 @@ impl Debugger {
         self.say_words(request.iter());
         let mut text = b"<reply> ".to_vec();
         text.extend(repr_of_reply(reply));
-        self.say_cut(text);
+        self.say_truncated(text);
     }
 
-    /// A command that the script must not call, or that there is not.
-    pub(super) fn say_refusal<'w>(&mut self, words: impl Iterator<Item = &'w [u8]>, error: &[u8]) {
+    /// Logs a command that the script may not call, or that does not exist.
+    pub(super) fn say_refused_call<'w>(
+        &mut self,
+        words: impl Iterator<Item = &'w [u8]>,
+        error: &[u8],
+    ) {
         if !self.step {
             return;
         }
         self.say_words(words);
-        // As Redis has it inside: the general code is put before it later.
+        // As in Redis, where the general error code is added later.
         self.say(match error.strip_prefix(b"ERR ") {
             Some(plain) => [b"<error> ", plain].concat(),
             None => [b"<error> -", error].concat(),
@@ -141,17 +145,17 @@ impl Debugger {
             text.push(b' ');
             text.extend(word);
         }
-        self.say_cut(text);
+        self.say_truncated(text);
     }
 
-    /// No client looks on any more: the script runs to its end.
+    /// The client has disconnected: the script runs to its end.
     pub(super) fn detach(&mut self) {
         self.step = false;
         self.breakpoints.clear();
         self.said.clear();
     }
 
-    /// Writes what is to be said into the outbox of the client: a list of lines.
+    /// Writes the pending lines into the client's outbox, as an array.
     pub(super) fn tell(&mut self, client: &mut Client) {
         let said = mem::take(&mut self.said);
         let outbox = client.out();
@@ -163,7 +167,7 @@ impl Debugger {
         }
     }
 
-    /// Ends the session: all that is left to be said, and the mark of the end.
+    /// Ends the session: writes the pending lines and the end mark.
     pub(super) fn end(&mut self, client: &mut Client) {
         self.say("<endsession>");
         self.tell(client);
@@ -173,8 +177,8 @@ impl Debugger {
         self.said.push(text.into());
     }
 
-    /// Says a value, no more of it than is wanted.
-    fn say_cut(&mut self, mut text: Vec<u8>) {
+    /// Adds a value, truncated.
+    fn say_truncated(&mut self, mut text: Vec<u8>) {
         let cut = self.max_len > 0 && text.len() > self.max_len;
         if cut {
             text.truncate(self.max_len);
@@ -186,7 +190,7 @@ impl Debugger {
         }
     }
 
-    /// Says a line of the script, with marks for where it is and for breakpoints.
+    /// Adds a source line, marked if it is the current line or has a breakpoint.
     fn say_line(&mut self, line: usize) {
         let here = if line == self.line { "->" } else { "  " };
         let mark = if self.breakpoints.contains(&line) { "#" } else { " " };
@@ -230,7 +234,7 @@ impl Debugger {
                     true => "Breakpoint removed.",
                     false => "No breakpoint in the specified line.",
                 });
-            } else if self.breakpoints.len() >= MOST_BREAKPOINTS {
+            } else if self.breakpoints.len() >= MAX_BREAKPOINTS {
                 self.say("Too many breakpoints set.");
             } else if line > self.source.len() {
                 self.say("Wrong line number.");
@@ -241,7 +245,7 @@ impl Debugger {
         }
     }
 
-    /// `print`: one variable, wherever it is, or all local ones of the running function.
+    /// `print`: one variable in any frame, or all local variables of the current function.
     fn print(&mut self, lua: &mut Lua, name: Option<&[u8]>) {
         let Some(name) = name else {
             let locals = lua.locals(0);
@@ -250,12 +254,12 @@ impl Debugger {
             }
             for (name, value) in locals.into_iter().filter(|(name, _)| !name.starts_with(b"(")) {
                 let value = repr_of_value(lua, value);
-                self.say_cut([b"<value> ", &name[..], b" = ", &value].concat());
+                self.say_truncated([b"<value> ", &name[..], b" = ", &value].concat());
             }
             return;
         };
         let local = (0..lua.levels().len()).find_map(|level| {
-            // The one that was declared last hides the others.
+            // The last declaration shadows the others.
             lua.locals(level).into_iter().rev().find(|(known, _)| known == name)
         });
         let value = match local {
@@ -266,10 +270,10 @@ impl Debugger {
             }
             None => return self.say("No such variable."),
         };
-        self.say_cut([b"<value> ", &repr_of_value(lua, value)[..]].concat());
+        self.say_truncated([b"<value> ", &repr_of_value(lua, value)[..]].concat());
     }
 
-    /// `trace`: who has called whom.
+    /// `trace`: the call stack.
     fn trace(&mut self, lua: &Lua) {
         let levels = lua.levels();
         for (i, level) in levels.iter().filter(|l| l.source.contains("user_script")).enumerate() {
@@ -282,7 +286,7 @@ impl Debugger {
     fn set_max_len(&mut self, len: Option<&[u8]>) {
         if let Some(len) = len {
             let len = parse_i64(len).and_then(|len| usize::try_from(len).ok()).unwrap_or(0);
-            self.max_len = if len == 0 { 0 } else { len.max(LEAST_MAX_LEN) };
+            self.max_len = if len == 0 { 0 } else { len.max(MIN_MAX_LEN) };
             self.hint_given = true;
         }
         let len = self.max_len;
@@ -294,7 +298,7 @@ impl Debugger {
 }
 
 impl Server {
-    /// Carries out a command of the debugger.
+    /// Executes a debugger command.
     pub(super) fn debug_command(
         &mut self,
         now: Now<'_>,
@@ -334,10 +338,10 @@ impl Server {
                 debugger.list(around, number(2).unwrap_or(CONTEXT));
             }
             (b"w" | b"whole", _) => debugger.list(0, 0),
-            (b"t" | b"trace", _) => run.look(|lua| debugger.trace(lua)),
+            (b"t" | b"trace", _) => run.with_lua(|lua| debugger.trace(lua)),
             (b"p" | b"print", len) => {
                 let name = args.get(1).filter(|_| len == 2);
-                run.look(|lua| debugger.print(lua, name));
+                run.with_lua(|lua| debugger.print(lua, name));
             }
             (b"e" | b"eval", _) => {
                 let words: Vec<&[u8]> = args.from(1).iter().collect();
@@ -359,14 +363,14 @@ impl Server {
         debugger: &mut Debugger,
         words: Args<'_>,
     ) {
-        // What is called is shown.
+        // The called command is shown.
         let step = mem::replace(&mut debugger.step, true);
         run.debugger = Some(Box::new(mem::replace(debugger, Debugger::new(b""))));
         let mut lua = run.take_lua().unwrap_or_default();
         {
             let lua = std::sync::Arc::make_mut(&mut lua);
             let args: Vec<Value> = words.iter().map(|word| lua.string(word)).collect();
-            // The error of a command has been shown like its reply.
+            // The command's error has been shown like a reply.
             _ = self.script_call(now, client, run, lua, &args);
         }
         run.put_lua(lua);
@@ -376,8 +380,8 @@ impl Server {
         debugger.step = step;
     }
 
-    /// `eval`: runs code of the client's. It sees what is global to the script, in a copy, and what it
-    /// changes in the data set stays changed.
+    /// `eval`: runs code of the client. It sees a copy of the script's globals; its changes of the
+    /// data persist.
     fn debug_eval(
         &mut self,
         now: Now<'_>,
@@ -402,11 +406,11 @@ impl Server {
                 Step::Done => {
                     let value = copy.results().first().copied().unwrap_or(Value::Nil);
                     let value = repr_of_value(&copy, value);
-                    return debugger.say_cut([b"<retval> ", &value[..]].concat());
+                    return debugger.say_truncated([b"<retval> ", &value[..]].concat());
                 }
                 Step::Host(tag) => {
                     left = u64::try_from(copy.budget_left()).unwrap_or(0);
-                    self.script_asks(now, client, run, &mut copy, tag);
+                    self.call_redis_function(now, client, run, &mut copy, tag);
                 }
                 Step::Failed(failure) => {
                     let error = match failure.value {
@@ -417,12 +421,14 @@ impl Server {
                     return debugger.say([b"<error> ", &error[..]].concat());
                 }
                 Step::Line => {}
-                Step::Paused => return debugger.say("<error> This takes too long."),
+                Step::Paused => {
+                    return debugger.say("<error> The code executes too many instructions.");
+                }
             }
         }
     }
 
-    /// Notes the beginning or the end of a session.
+    /// Logs the start or the end of a session.
     pub(super) fn log_debugging(&mut self, what: &str) {
         let how = if self.service.scripting.is_copy { "copied" } else { "synchronous" };
         let text = format!("Redis {how} debugging eval session {what}");

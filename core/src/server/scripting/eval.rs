@@ -111,7 +111,7 @@ const fn sub(name: &'static str, arity: i16, handler: Handler, flags: u32) -> Ro
     row(Group::Scripting, name, arity, handler).flags(flags | flag::NOSCRIPT).acl(acl::SCRIPTING)
 }
 
-/// A script of the cache.
+/// A cached script.
 #[derive(Clone, Debug)]
 pub(super) struct Script {
     pub(super) body: Arc<[u8]>,
@@ -122,7 +122,7 @@ pub(super) struct Script {
 /// The keys of a call, and its other arguments.
 type KeysAndArgs<'a> = (Vec<&'a [u8]>, Vec<&'a [u8]>);
 
-/// Splits what follows the script into keys and other arguments.
+/// Splits the arguments after the script into keys and others.
 pub(super) fn keys_and_args<'a>(args: Args<'a>) -> Result<KeysAndArgs<'a>, CommandError> {
     let count = parse_i64(args.at(2)).ok_or(CommandError::NotAnInteger)?;
     let rest: Vec<&[u8]> = args.from(3).iter().collect();
@@ -163,7 +163,7 @@ fn evalsha(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError>
     if is_debugged(server, call) {
         return Err(CommandError::text("ERR Please use EVAL instead of EVALSHA for debugging"));
     }
-    // What cannot be a digest is no script, whatever follows it.
+    // A digest of another length cannot match.
     if sha.len() != 40 {
         return Err(CommandError::text("NOSCRIPT No matching script. Please use EVAL."));
     }
@@ -171,12 +171,12 @@ fn evalsha(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError>
     server.run_cached(call, sha, parts)
 }
 
-/// The SHA-1 digest of bytes in hexadecimal, by which a script is known.
+/// The SHA-1 digest in hexadecimal, which identifies a script.
 pub(super) fn sha1_hex(bytes: &[u8]) -> String {
     lower::encode_string(&Sha1::from(bytes).digest().bytes())
 }
 
-/// Whether a script is run with the debugger: one that its client sends by itself.
+/// Whether a script runs in the debugger: only if its client calls it directly.
 fn is_debugged(server: &Server, call: &Call<'_>) -> bool {
     super::HAS_INTERPRETER
         && call.client.state.debugging != Debugging::No
@@ -185,8 +185,8 @@ fn is_debugged(server: &Server, call: &Call<'_>) -> bool {
 }
 
 impl Server {
-    /// The flags of a command, with what its script is known to do: one that names its flags in its
-    /// first line, or when it was registered, writes or does not.
+    /// The flags of a command, combined with those of its script: a shebang line, or the
+    /// registration of a function, declares whether it writes.
     #[inline]
     pub(in crate::server) fn flags_of_call(
         &mut self,
@@ -218,7 +218,7 @@ impl Server {
         self.service.scripting.eval.take().unwrap_or_else(|| Arc::new(sandbox::for_scripts()))
     }
 
-    /// Compiles a script unless it is in the cache. Gives its name there.
+    /// Compiles a script unless it is cached. Returns its digest.
     fn cache_script(&mut self, body: &[u8]) -> Result<String, CommandError> {
         let sha = sha1_hex(body);
         if self.service.scripting.scripts.contains_key(&sha) {
@@ -257,10 +257,10 @@ impl Server {
         let (function, flags) = (script.function, script.flags);
         let shared = self.eval_lua();
         let run = self.start_script(call, shared, function, sha, (keys, args));
-        self.carry_out_script(call, run, flags)
+        self.run_script(call, run, flags)
     }
 
-    /// Runs a script with the debugger. It is compiled for that, and not kept.
+    /// Runs a script in the debugger. It is compiled for that, and not cached.
     fn run_debugged(
         &mut self,
         call: &mut Call<'_>,
@@ -281,10 +281,10 @@ impl Server {
         let mut run = self.start_script(call, shared, function, sha, parts);
         run.debugger = Some(Box::new(Debugger::new(body)));
         self.log_debugging("started");
-        self.carry_out_script(call, run, flags)
+        self.run_script(call, run, flags)
     }
 
-    /// A run of a script with its keys and arguments.
+    /// Prepares the run of a script with its keys and arguments.
     fn start_script(
         &mut self,
         call: &Call<'_>,
@@ -331,7 +331,8 @@ fn flush(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     call.ok()
 }
 
-/// The mode of SCRIPT FLUSH and FUNCTION FLUSH: what is freed is small, so it is all the same.
+/// Checks the mode of SCRIPT FLUSH and FUNCTION FLUSH, which makes no difference: there is little
+/// to free.
 pub(super) fn check_flush_mode(args: Args<'_>, container: &str) -> Result<(), CommandError> {
     let known =
         |word: &[u8]| word.eq_ignore_ascii_case(b"sync") || word.eq_ignore_ascii_case(b"async");

@@ -1,4 +1,4 @@
-//! FUNCTION and FCALL: libraries of functions, which are part of the data.
+//! FUNCTION and FCALL: function libraries, which are part of the data.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -88,15 +88,15 @@ const fn sub(name: &'static str, arity: i16, handler: Handler, flags: u32) -> Ro
         .since("7.0.0")
 }
 
-/// Instructions that a library may take to register its functions.
+/// How many instructions a library may execute while it registers its functions.
 const LOADING: u64 = 20_000_000;
 
-/// The libraries of a server.
+/// All function libraries.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Libraries {
-    /// The interpreter, once there was a library.
+    /// The interpreter, created with the first library.
     pub(super) lua: Option<Arc<Lua>>,
-    /// The `redis` of functions at work, and that of libraries while they are loaded.
+    /// The `redis` table of running functions, and that of libraries being loaded.
     tables: Option<(Table, Table)>,
     list: BTreeMap<String, Library>,
 }
@@ -246,7 +246,7 @@ impl Libraries {
     }
 
     fn function<'l>(&'l self, name: &str) -> Option<&'l Function> {
-        // They are told apart by more than their case when they are made, and found in any.
+        // Names that differ only in case are distinct when registered, but lookups ignore case.
         let named = |library: &'l Library| {
             let mut functions = library.functions.iter();
             functions.find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, function)| function)
@@ -254,7 +254,7 @@ impl Libraries {
         self.list.values().find_map(named)
     }
 
-    /// Loads a library. Gives its name, or the error that FUNCTION LOAD answers.
+    /// Loads a library. Returns its name, or the error of FUNCTION LOAD.
     fn load(
         &mut self,
         code: &[u8],
@@ -317,17 +317,17 @@ fn unpin(lua: &mut Lua, functions: &BTreeMap<String, Function>) {
     }
 }
 
-/// Moves the globals aside: a library that is loaded has nothing but `redis`, since what it registers
-/// must not depend on the moment.
-fn set_aside(lua: &mut Lua, globals: Table) -> Table {
+/// Hides the globals: while a library is being loaded there is only `redis`, since what it
+/// registers must not depend on mutable state.
+fn hide_globals(lua: &mut Lua, globals: Table) -> Table {
     let aside = lua.table(0, 40);
     lua.pin(Value::Table(aside));
     move_all(lua, globals, aside);
     aside
 }
 
-/// Undoes that.
-fn bring_back(lua: &mut Lua, aside: Table, globals: Table) {
+/// Restores the globals.
+fn restore_globals(lua: &mut Lua, aside: Table, globals: Table) {
     move_all(lua, aside, globals);
     lua.unpin(Value::Table(aside));
 }
@@ -352,7 +352,7 @@ fn register_all(
         .load(source, b"@user_function")
         .map_err(|text| CommandError::quoting("ERR Error compiling function: ", &text, ""))?;
     let globals = lua.globals();
-    let aside = set_aside(lua, globals);
+    let aside = hide_globals(lua, globals);
     lua.raw_set_name(globals, "redis", Value::Table(loading));
     lua.start(main, &[]);
     let mut registering = Registering::default();
@@ -391,7 +391,7 @@ fn register_all(
             }
         }
     };
-    bring_back(lua, aside, globals);
+    restore_globals(lua, aside, globals);
     lua.raw_set_name(globals, "redis", Value::Table(running));
     if let Some(text) = failed {
         unpin(lua, &registering.functions);
@@ -404,7 +404,7 @@ fn register_all(
 }
 
 impl Server {
-    /// Brings the libraries up to date with those that came with the data.
+    /// The flags of a function, after loading libraries that came with the data.
     pub(super) fn flags_of_function(&mut self, name: &[u8]) -> Option<Flags> {
         self.sync_libraries();
         let name = String::from_utf8_lossy(name);
@@ -431,14 +431,14 @@ impl Server {
             }
         }
         self.service.scripting.libraries = libraries;
-        // In the order of their names, as the next comparison will find them.
+        // In the order of their names, which the next comparison expects.
         self.libraries_changed();
         for (level, text) in lines {
             self.log(level, || text);
         }
     }
 
-    /// The libraries are what snapshots and new replicas get from now on.
+    /// Updates the libraries for snapshots and full syncs.
     fn libraries_changed(&mut self) {
         let libraries = &self.service.scripting.libraries;
         self.service.persistence.libraries =
@@ -458,7 +458,7 @@ impl Server {
         result
     }
 
-    /// A command has changed the libraries: counts it for persistence and propagates it.
+    /// A command has changed the libraries: counts it as a change of the data, and propagates it.
     fn changed_libraries(&mut self, call: &Call<'_>) {
         self.libraries_changed();
         self.service.effects.begin(self.service.consumers);
@@ -487,7 +487,7 @@ fn fcall(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {
     lua.seed_random(seed);
     lua.start(callback, &[keys, args]);
     let run = Run::new(Kind::Function, shared, name, false, call.client.state.db);
-    server.carry_out_script(call, run, flags)
+    server.run_script(call, run, flags)
 }
 
 fn load(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandError> {

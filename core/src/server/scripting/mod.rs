@@ -1,21 +1,22 @@
-//! Scripts: EVAL and its kin, and libraries of functions.
+//! Scripting: EVAL and related commands, and function libraries.
 //!
-//! The interpreter is a crate of its own, [`limpid_lua`]. What lives here is what Redis makes of it:
+//! The interpreter is a crate of its own, [`limpid_lua`]. Here is what Redis adds:
 //!
-//! * `sandbox`: the globals that scripts find, read-only;
-//! * `api`: what `redis.*` does, `redis.call` above all;
+//! * `sandbox`: the read-only globals of scripts;
+//! * `api`: the functions of `redis`, above all `redis.call`;
 //! * `convert`: replies to Lua values and back;
-//! * `run`: one script at work, in slices: how it pauses, is killed and ends;
-//! * `debugger`: SCRIPT DEBUG: a script gone through line by line; `copies`: the same on a copy of the
-//!   data; `text_of`: how it shows values;
-//! * `eval`: EVAL, EVALSHA, SCRIPT and the cache of scripts; `shebang`: the first line of a script;
+//! * `run`: one running script, in slices: pausing, killing, ending;
+//! * `debugger`: SCRIPT DEBUG; `copies`: debugging on a copy of the data; `text_of`: formatting
+//!   values for the debugger;
+//! * `eval`: EVAL, EVALSHA, SCRIPT and the script cache; `shebang`: the first line of a script;
 //! * `functions`: FUNCTION and FCALL.
 //!
-//! A script runs to its end while all clients wait, as in Redis; but not in one call of the machine:
-//! when a slice is used up the client that called it waits, and no other client's requests are carried
-//! out, until the next wake goes on. After `busy-reply-threshold` others are answered `BUSY`.
+//! A script runs to its end while all clients wait, as in Redis, but not in a single call of the
+//! machine: when a slice is used up, the script is paused and no requests of other clients are
+//! executed until the next wake-up continues it. After `busy-reply-threshold` other clients are
+//! answered `BUSY`.
 //!
-//! Interpreters are shared between clones of the server until one of them runs a script again.
+//! Clones of the server share interpreters until one of them runs a script again.
 
 mod api;
 mod convert;
@@ -37,16 +38,16 @@ use limpid_lua::Lua;
 pub(super) use eval::ROWS;
 pub(super) use functions::ROWS as FUNCTION_ROWS;
 
-/// Whether there is an interpreter. Without it no script is ever compiled, and the code that runs one is
-/// left out of the program.
+/// Whether the interpreter is included. Without it no script is ever compiled, and the code that
+/// runs scripts is optimized away.
 const HAS_INTERPRETER: bool = cfg!(feature = "scripts");
 
-/// What a server knows of scripts.
+/// The state of scripting.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scripting {
-    /// The interpreter of EVAL, once there was a script.
+    /// The interpreter of EVAL, created with the first script.
     eval: Option<Arc<Lua>>,
-    /// The scripts that EVALSHA finds, by the SHA1 of their source.
+    /// The script cache, by the SHA-1 of the source.
     scripts: BTreeMap<String, eval::Script>,
     libraries: functions::Libraries,
     /// A script that has used up its slice.
@@ -55,21 +56,21 @@ pub(super) struct Scripting {
     copies: copies::Copies,
     /// Whether this is such a copy.
     is_copy: bool,
-    /// Whether a command of a script is running.
+    /// Whether a script is calling a command.
     calling: bool,
-    /// Whether scripts may call what scripts must not (DEBUG SET-DISABLE-DENY-SCRIPTS).
+    /// Whether scripts may call commands with `noscript` (DEBUG SET-DISABLE-DENY-SCRIPTS).
     pub(super) may_call_all: bool,
-    /// The last scripts, if an observer wants to see them.
+    /// The latest scripts, if an observer asked for a trace.
     trace: Option<trace::Trace>,
 }
 
 impl Scripting {
-    /// Whether a command of a script is running.
+    /// Whether a script is calling a command.
     pub(super) fn is_calling(&self) -> bool {
         self.calling
     }
 
-    /// How many scripts are cached, and the memory of the interpreters for scripts and functions.
+    /// The number of cached scripts, and the memory of the interpreters.
     pub(super) fn usage(&self) -> Usage {
         let memory = |lua: &Option<Arc<Lua>>| lua.as_ref().map_or(0, |lua| lua.memory());
         Usage {
@@ -84,7 +85,7 @@ impl Scripting {
     }
 }
 
-/// What INFO tells of scripts.
+/// Statistics for INFO.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Usage {
     pub(super) eval_memory: u64,

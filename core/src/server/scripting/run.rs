@@ -1,4 +1,4 @@
-//! One script at work: in slices, until it ends, fails or is killed.
+//! Running a script: in slices, until it ends, fails or is killed.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use limpid_lua::{Failure, Lua, Step, Value};
 
 use super::super::replication::MASTERDOWN;
 use super::super::transactions::Suspended;
-use super::super::{Call, Client, Command, ReplyMode, Server, Standing};
+use super::super::{Call, Client, CloseState, Command, ReplyMode, Server};
 use super::api::REPLICATE_ALL;
 use super::convert;
 use super::debugger::{After, Debugger};
@@ -22,55 +22,55 @@ use crate::resp::request::{Args, OwnedArgs};
 use crate::sharding::Slot;
 use crate::time::{Duration, Mono, Now};
 
-/// Instructions in one slice: about a millisecond.
+/// Instructions per slice: about a millisecond.
 const SLICE: i64 = 200_000;
-/// What a command in a script counts as.
+/// How many instructions a command counts as.
 const COMMAND: i64 = 500;
-/// The time that a slice takes at least, for the clock of a World, where work takes none.
+/// The minimum duration of a slice, for a World, where computing takes no time.
 const SLICE_TIME: Duration = Duration::from_micros(300);
 
 /// Which kind of script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// EVAL and its kin.
+    /// EVAL and related commands.
     Script,
     /// FCALL.
     Function,
 }
 
-/// A script at work.
+/// A running script.
 #[derive(Clone, Debug)]
 pub(super) struct Run {
     pub(super) kind: Kind,
     /// The interpreter; taken out while it runs.
     lua: Option<Arc<Lua>>,
-    /// The SHA1 of the script, or the name of the function.
+    /// The SHA-1 of the script, or the name of the function.
     pub(super) name: String,
-    /// Whether commands that write are refused.
+    /// Whether write commands are refused.
     pub(super) readonly: bool,
-    /// Whether memory was full when it began, and it may not take more.
+    /// Whether memory was above `maxmemory` when it started, so that it may not use more.
     pub(super) out_of_memory: bool,
-    /// The protocol of the replies that it gets.
+    /// The protocol version of replies to its commands (`redis.setresp`).
     pub(super) proto: Proto,
-    /// The database that it has selected.
+    /// The selected database.
     pub(super) db: usize,
-    /// Whether it has called a command that writes.
+    /// Whether it has called a write command.
     pub(super) wrote: bool,
-    /// Consumers of its effects: bits of `redis.REPL_*`.
+    /// Where its effects go: bits of `redis.REPL_*`.
     pub(super) replicate: u8,
-    /// In a cluster: the slot of its keys, once it has named or used any, in which all that it uses
-    /// must be. Not looked at if it may use several.
+    /// In a cluster: the slot of the keys it has declared or used, which must also be the slot of
+    /// all others. Ignored with `cross_slot`.
     pub(super) slot: Option<Slot>,
     /// Whether it may use keys of several slots.
     pub(super) cross_slot: bool,
-    /// The session of the debugger in which it runs.
+    /// The debugger session.
     pub(super) debugger: Option<Box<Debugger>>,
-    /// The functions that a library registers while it is loaded.
+    /// The functions that a library has registered while it is loaded.
     pub(super) registering: Option<Registering>,
 }
 
 impl Run {
-    /// A script that is about to begin; its function has been started.
+    /// A script that is about to start; its function has been called in the interpreter.
     pub(super) fn new(kind: Kind, lua: Arc<Lua>, name: String, readonly: bool, db: usize) -> Run {
         Run {
             kind,
@@ -89,24 +89,24 @@ impl Run {
         }
     }
 
-    /// Gives the interpreter back.
+    /// Takes the interpreter out.
     pub(super) fn take_lua(&mut self) -> Option<Arc<Lua>> {
         self.lua.take()
     }
 
-    /// Takes the interpreter back.
+    /// Puts the interpreter back.
     pub(super) fn put_lua(&mut self, lua: Arc<Lua>) {
         self.lua = Some(lua);
     }
 
-    /// Looks into the interpreter while the script stands still.
-    pub(super) fn look<T>(&mut self, look: impl FnOnce(&mut Lua) -> T) -> T {
+    /// Accesses the interpreter while the script is not running.
+    pub(super) fn with_lua<T>(&mut self, look: impl FnOnce(&mut Lua) -> T) -> T {
         let shared = self.lua.get_or_insert_default();
         look(Arc::make_mut(shared))
     }
 
-    /// Effects of commands that are still to be propagated.
-    pub(super) fn only_for(&self, commands: Vec<Propagated>) -> Vec<Propagated> {
+    /// Restricts pending effects to what `redis.set_repl` allows.
+    pub(super) fn restrict_effects(&self, commands: Vec<Propagated>) -> Vec<Propagated> {
         const FILE: u8 = 1;
         const REPLICAS: u8 = 2;
         let to = match self.replicate {
@@ -118,7 +118,7 @@ impl Run {
         commands.into_iter().map(|command| Propagated { to, ..command }).collect()
     }
 
-    /// The error that a failure becomes, with the script and the line.
+    /// The error text of a failure, with the script and the line.
     fn error(&self, lua: &mut Lua, failure: Failure) -> Vec<u8> {
         let mut text = match failure.value {
             Value::Table(table) => match convert::text_field(lua, table, "err") {
@@ -139,7 +139,7 @@ impl Run {
     }
 }
 
-/// How far a script has come.
+/// The state of a script after a slice.
 pub(super) enum Progress {
     /// Its slice is used up.
     Paused,
@@ -151,34 +151,34 @@ pub(super) enum Progress {
     Failed(Failure),
 }
 
-/// A script that has used up its slice, and the client that waits for it.
+/// A paused script, and the client that waits for it.
 #[derive(Clone, Debug)]
 pub(in crate::server) struct Paused {
     run: Run,
-    /// The slot of the client. It stays until the end, whatever becomes of its connection.
+    /// The slot of the client. The client is kept until the end, even if it disconnects.
     slot: u32,
-    /// Whether its connection is closed.
-    left: bool,
-    /// Whether it shall not be told the result.
-    skips: bool,
+    /// Whether its connection was closed.
+    disconnected: bool,
+    /// Whether it does not get a reply (CLIENT REPLY).
+    no_reply: bool,
     command: &'static Command,
     args: OwnedArgs,
     began: Mono,
-    /// When it goes on.
+    /// When it continues.
     wake: Mono,
-    /// Whether others are answered `BUSY` meanwhile.
+    /// Whether other clients are answered `BUSY` meanwhile.
     busy: bool,
     killed: bool,
-    /// Whether it goes on only when its client tells the debugger so.
+    /// Whether it continues only at the debugger's command.
     stopped: bool,
-    /// The EXEC that it is a part of.
+    /// The EXEC that it is part of.
     exec: Option<Suspended>,
-    /// The effects to be propagated.
+    /// Effects that are not propagated yet.
     done: Vec<Propagated>,
 }
 
 impl Server {
-    /// Runs a script, or what a slice allows of it.
+    /// Runs a slice of a script.
     pub(super) fn run_slice(
         &mut self,
         now: Now<'_>,
@@ -206,7 +206,7 @@ impl Server {
                 }
                 Step::Host(tag) => {
                     left = lua.budget_left() - COMMAND;
-                    self.script_asks(now, client, run, lua, tag);
+                    self.call_redis_function(now, client, run, lua, tag);
                 }
                 Step::Failed(failure) => break Progress::Failed(failure),
             }
@@ -214,8 +214,8 @@ impl Server {
         (progress, shared)
     }
 
-    /// Carries out a script that has been started, for the client that calls it.
-    pub(super) fn carry_out_script(
+    /// Runs a script that has been prepared, for the client that calls it.
+    pub(super) fn run_script(
         &mut self,
         call: &mut Call<'_>,
         mut run: Run,
@@ -243,12 +243,12 @@ impl Server {
         let mut reply = call.reply();
         let result = self.end_script(run, progress, lua, &mut reply);
         if debugged {
-            call.client.standing = Standing::Closing;
+            call.client.close_state = CloseState::AfterReply;
         }
         result
     }
 
-    /// The checks before a script begins, as far as its flags tell what it is going to do.
+    /// The checks before a script starts, as far as its flags declare what it does.
     fn prepare_run(
         &mut self,
         call: &mut Call<'_>,
@@ -303,7 +303,7 @@ impl Server {
         Ok(())
     }
 
-    /// Gives the interpreter back and writes the result.
+    /// Puts the interpreter back and writes the result.
     fn end_script(
         &mut self,
         run: Run,
@@ -316,7 +316,7 @@ impl Server {
         let result = match progress {
             Progress::Done(value) => match convert::error_of(own, value) {
                 Some(text) => {
-                    self.stats.forgo(convert::is_counted(own, value));
+                    self.stats.set_counted(convert::is_counted(own, value));
                     Err(CommandError::Text(text.into()))
                 }
                 None => {
@@ -328,7 +328,7 @@ impl Server {
                 }
             },
             Progress::Failed(failure) => {
-                self.stats.forgo(convert::is_counted(own, failure.value));
+                self.stats.set_counted(convert::is_counted(own, failure.value));
                 Err(CommandError::Text(run.error(own, failure).into()))
             }
             Progress::Paused | Progress::Stopped => Ok(()),
@@ -352,13 +352,13 @@ impl Server {
 
     // A script that has used up its slice.
 
-    /// Whether a script is at work that has used up its slice.
+    /// Whether a script is paused.
     #[inline]
     pub(in crate::server) fn script_is_paused(&self) -> bool {
         super::HAS_INTERPRETER && self.service.scripting.paused.is_some()
     }
 
-    /// When the script goes on.
+    /// When the paused script continues.
     pub(in crate::server) fn script_wake(&self) -> Option<Mono> {
         let paused = self.service.scripting.paused.as_ref();
         paused.filter(|paused| !paused.stopped).map(|paused| paused.wake)
@@ -370,8 +370,8 @@ impl Server {
         self.service.scripting.paused = Some(Box::new(Paused {
             run,
             slot: call.client.slot,
-            left: false,
-            skips: call.client.replies == ReplyMode::Skip,
+            disconnected: false,
+            no_reply: call.client.replies == ReplyMode::Skip,
             command: call.command,
             args: call.args.into(),
             began: call.now.mono,
@@ -384,7 +384,7 @@ impl Server {
         }));
     }
 
-    /// Keeps the rest of an EXEC until the script that it has come to has ended.
+    /// Keeps the rest of an EXEC until the script that it has reached has ended.
     pub(in crate::server) fn suspend_exec_for_script(
         &mut self,
         client: &mut Client,
@@ -398,25 +398,25 @@ impl Server {
         }
     }
 
-    /// The connection of a client is closed. True if it stays nevertheless, because its script is
-    /// at work.
+    /// The connection of a client was closed. True if the client is kept nevertheless, because its
+    /// script is running.
     pub(in crate::server) fn script_keeps_client(&mut self, client: &mut Client) -> bool {
         let paused = self.service.scripting.paused.as_mut();
         let Some(paused) = paused.filter(|paused| paused.slot == client.slot) else {
             return false;
         };
-        paused.left = true;
+        paused.disconnected = true;
         if let Some(debugger) = &mut paused.run.debugger {
             debugger.detach();
             paused.stopped = false;
         }
-        if client.standing != Standing::Leaving {
-            self.clients.leaving(client);
+        if client.close_state != CloseState::Closing {
+            self.clients.mark_closing(client);
         }
         true
     }
 
-    /// Goes on with the script if it is time.
+    /// Continues the paused script if it is time.
     pub(in crate::server) fn script_cron(&mut self, now: Now<'_>) {
         let due = self.script_wake().is_some_and(|wake| wake <= now.mono);
         if !due {
@@ -471,7 +471,7 @@ impl Server {
         }
     }
 
-    /// Ends a script in the middle; nothing that it says catches that.
+    /// Kills a script; it cannot catch that.
     fn kill_run(&mut self, run: &mut Run) -> (Progress, Arc<Lua>) {
         let mut shared = run.lua.take().unwrap_or_default();
         let lua = Arc::make_mut(&mut shared);
@@ -486,8 +486,8 @@ impl Server {
         (Progress::Failed(Failure { value, line, source }), shared)
     }
 
-    /// The end of a script that was paused: effects are propagated, the client gets the result,
-    /// and all clients go on.
+    /// Ends a script that was paused: effects are propagated, the client gets the result, and other
+    /// clients resume.
     fn end_paused(
         &mut self,
         now: Now<'_>,
@@ -499,11 +499,11 @@ impl Server {
         self.release_unless_busy(&paused);
         client.waiting = false;
         self.service.effects.append(core::mem::take(&mut paused.done));
-        if paused.skips {
+        if paused.no_reply {
             client.replies = ReplyMode::Skip;
         }
         let debugged = self.end_session(&mut paused.run, &mut client);
-        let Paused { run, exec, began, command, args, left, skips, .. } = *paused;
+        let Paused { run, exec, began, command, args, disconnected, no_reply, .. } = *paused;
         let mut scratch = core::mem::take(&mut self.scratch);
         let (muted, proto) = (client.is_muted(), client.proto);
         let mut reply = Reply::new(client.out(), &mut scratch, proto).muted(muted);
@@ -512,27 +512,27 @@ impl Server {
         if let Err(error) = &result {
             self.answer_error(&mut client, error);
         }
-        if skips {
+        if no_reply {
             client.replies = ReplyMode::On;
         }
         let took = now.mono.0.saturating_sub(began.0);
         self.count_call(now, &client, command, args.as_args(), (took, result.is_err()));
         if let Some(exec) = exec {
-            self.go_on_with_exec(now, &mut client, exec);
+            self.resume_exec(now, &mut client, exec);
             if let Some(next) = &mut self.service.scripting.paused {
-                next.left = left;
+                next.disconnected = disconnected;
                 return self.clients.put(client);
             }
         }
         let before = self.service.replication.offset();
         self.follow_up(now, &mut client, command, before);
         self.end_caching_exception(&mut client, command);
-        if left {
-            self.gone(client);
+        if disconnected {
+            self.remove_client(client);
         } else {
             self.serve_and_leave(now, &mut client);
-            if debugged && client.standing == Standing::Open {
-                client.standing = Standing::Closing;
+            if debugged && client.close_state == CloseState::Open {
+                client.close_state = CloseState::AfterReply;
                 self.flush(now, &mut client);
             }
             self.clients.put(client);
@@ -541,8 +541,8 @@ impl Server {
 
     // A script that the debugger has stopped.
 
-    /// The paused script stands at a line, and its client is asked what to do. Others are answered
-    /// `BUSY` meanwhile.
+    /// The debugger has stopped the script at a line, and waits for a command of its client. Other
+    /// clients are answered `BUSY` meanwhile.
     fn stop_paused(&mut self, client: &mut Client) {
         let Some(paused) = &mut self.service.scripting.paused else { return };
         paused.stopped = true;
@@ -555,15 +555,15 @@ impl Server {
         }
     }
 
-    /// Whether what this client sends is meant for the debugger.
-    pub(in crate::server) fn debugs(&self, client: &Client) -> bool {
+    /// Whether this client's requests are debugger commands.
+    pub(in crate::server) fn is_debugging(&self, client: &Client) -> bool {
         let paused = self.service.scripting.paused.as_ref();
         super::HAS_INTERPRETER
             && paused.is_some_and(|paused| paused.stopped && paused.slot == client.slot)
             || self.has_copy(client)
     }
 
-    /// A client whose script is stopped has sent a command of the debugger.
+    /// Executes a debugger command of a client whose script is stopped.
     pub(in crate::server) fn debug(&mut self, now: Now<'_>, client: &mut Client, args: Args<'_>) {
         if self.has_copy(client) {
             return self.ask_copy(now, client, args);
@@ -587,8 +587,8 @@ impl Server {
         self.service.scripting.paused = Some(paused);
     }
 
-    /// Ends the session of the debugger, if the script runs in one: its client is told, and its
-    /// connection is to be closed behind the reply.
+    /// Ends the debugger session, if the script has one: the client is told, and its connection
+    /// will be closed after the reply.
     fn end_session(&mut self, run: &mut Run, client: &mut Client) -> bool {
         let Some(debugger) = &mut run.debugger else { return false };
         debugger.end(client);
@@ -625,7 +625,7 @@ impl Server {
         Ok(())
     }
 
-    /// The function at work: its name, its command line, and for how long.
+    /// The running function: its name, its command, and its duration in milliseconds.
     pub(super) fn running_function(&self, now: Mono) -> Option<(String, OwnedArgs, u64)> {
         let paused = self.service.scripting.paused.as_ref()?;
         (paused.run.kind == Kind::Function).then(|| {

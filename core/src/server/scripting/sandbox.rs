@@ -1,11 +1,11 @@
-//! The globals that scripts find: the language's libraries without what reaches outside, `redis`, and
-//! nothing that a script could change for the next one.
+//! The globals of scripts: the standard libraries without access to the outside, `redis`, and
+//! nothing that one script could change for the next.
 
 use limpid_lua::{Lua, Table, Value};
 
 use crate::front::VERSION;
 
-/// The host functions of the `redis` table, by their tags.
+/// The functions of the `redis` table, which the host implements, by their tags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(super) enum Api {
@@ -46,7 +46,7 @@ impl Api {
     }
 }
 
-/// The globals of the language that Redis leaves.
+/// The globals of the language that Redis keeps.
 const GLOBALS: [&str; 28] = [
     "_G",
     "_VERSION",
@@ -80,13 +80,13 @@ const GLOBALS: [&str; 28] = [
 
 const MORE_GLOBALS: [&str; 4] = ["type", "unpack", "xpcall", "redis"];
 
-/// The memory that the scripts of one server may use.
+/// The memory limit of a server's scripts, in bytes.
 const MEMORY: u64 = 512 << 20;
 
-/// How reads of globals that are not there fail.
+/// The error when a script reads an undefined global.
 const PROTECTION: &str = "Script attempted to access nonexistent global variable";
 
-/// An interpreter with the globals of EVAL.
+/// An interpreter for EVAL.
 pub(super) fn for_scripts() -> Lua {
     let mut lua = Lua::new();
     let redis = redis_table(&mut lua);
@@ -96,7 +96,7 @@ pub(super) fn for_scripts() -> Lua {
     lua
 }
 
-/// An interpreter for libraries of functions.
+/// An interpreter for function libraries.
 pub(super) fn for_functions() -> Libraries {
     let mut lua = Lua::new();
     let running = redis_table(&mut lua);
@@ -117,12 +117,12 @@ pub(super) fn for_functions() -> Libraries {
     Libraries { lua, running, loading }
 }
 
-/// An interpreter for libraries, and its two `redis` tables.
+/// An interpreter for function libraries, and its two `redis` tables.
 pub(super) struct Libraries {
     pub(super) lua: Lua,
-    /// What functions find when they run.
+    /// The table for running functions.
     pub(super) running: Table,
-    /// What a library finds when it is loaded.
+    /// The table for libraries being loaded.
     pub(super) loading: Table,
 }
 
@@ -160,8 +160,8 @@ fn version_number() -> u32 {
     VERSION.split('.').fold(0, |n, part| n << 8 | part.parse::<u32>().unwrap_or(0))
 }
 
-/// Removes what scripts must not have, and makes the rest read-only. Gives the metatable that fails
-/// reads of what is not there.
+/// Removes forbidden globals, and makes the rest read-only. Returns the metatable that rejects
+/// undefined globals.
 fn close(lua: &mut Lua) -> Table {
     lua.set_memory_limit(MEMORY);
     let globals = lua.globals();

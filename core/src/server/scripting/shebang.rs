@@ -1,15 +1,15 @@
-//! The first line of a script, `#!lua name=value ...`, and the flags that it and
-//! `redis.register_function` take.
+//! The shebang line of a script, `#!lua name=value ...`, and the flags in it and in
+//! `redis.register_function`.
 
 use crate::command::CommandError;
 use crate::command::meta::flag;
 use crate::resp::quote::split_args;
 
-/// What a script may do.
+/// The flags of a script.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Flags {
     bits: u8,
-    /// It has no shebang: nothing is known, and each of its commands is judged by itself.
+    /// There is no shebang: nothing is declared, and each command is checked by itself.
     pub(super) unknown: bool,
 }
 
@@ -29,7 +29,7 @@ impl Flags {
     pub(super) const NO_CLUSTER: u8 = 8;
     pub(super) const ALLOW_CROSS_SLOT_KEYS: u8 = 16;
 
-    /// Those of a script without a shebang.
+    /// The flags of a script without a shebang.
     pub(super) fn unknown() -> Flags {
         Flags { bits: 0, unknown: true }
     }
@@ -38,7 +38,7 @@ impl Flags {
         self.bits & flag != 0
     }
 
-    /// The flags of a command that runs this script, whose own are `command`.
+    /// The flags of a command (`command`) that runs this script.
     pub(super) fn apply_to(self, command: u32) -> u32 {
         let rest = !(flag::STALE | flag::DENYOOM | flag::WRITE | flag::MAY_REPLICATE);
         let mut flags = command & rest;
@@ -54,21 +54,21 @@ impl Flags {
         flags
     }
 
-    /// Adds the flag of this name. Whether there is one.
+    /// Adds a flag by name. Returns whether it exists.
     pub(super) fn add(&mut self, name: &[u8]) -> bool {
         let found = NAMES.iter().find(|(_, known)| known.as_bytes() == name);
         self.bits |= found.map_or(0, |(bit, _)| *bit);
         found.is_some()
     }
 
-    /// The names of those that are set.
+    /// The names of the flags that are set.
     pub(super) fn names(self) -> impl Iterator<Item = &'static str> {
         NAMES.into_iter().filter(move |(bit, _)| self.has(*bit)).map(|(_, name)| name)
     }
 }
 
-/// Reads the flags of a script's first line. Gives them, and the source without that line but with
-/// its line break, so that lines are counted as they stand.
+/// Parses the shebang line of a script. Returns its flags, and the source without that line but
+/// with its line break, so that line numbers stay the same.
 pub(super) fn of_script(body: &[u8]) -> Result<(Flags, &[u8]), CommandError> {
     if !body.starts_with(b"#!") {
         return Ok((Flags::unknown(), body));
@@ -97,7 +97,7 @@ pub(super) fn of_script(body: &[u8]) -> Result<(Flags, &[u8]), CommandError> {
     Ok((flags, rest))
 }
 
-/// A library's first line: its name, and the source without that line.
+/// Parses the shebang line of a library: its name, and the source without that line.
 pub(super) fn of_library(code: &[u8]) -> Result<(String, &[u8]), CommandError> {
     if !code.starts_with(b"#!") {
         return Err(CommandError::text("ERR Missing library metadata"));
@@ -106,7 +106,7 @@ pub(super) fn of_library(code: &[u8]) -> Result<(String, &[u8]), CommandError> {
         return Err(CommandError::text("ERR Invalid library metadata"));
     };
     let (line, rest) = code.split_at(end);
-    // The words may stand in quotes.
+    // The words may be quoted.
     let words = split_args(line).ok_or(CommandError::text("ERR Invalid library metadata"))?;
     let mut words = words.iter().map(Vec::as_slice);
     let engine = words.next().and_then(|word| word.strip_prefix(b"#!")).unwrap_or_default();
@@ -131,7 +131,7 @@ pub(super) fn of_library(code: &[u8]) -> Result<(String, &[u8]), CommandError> {
     Ok((name, rest))
 }
 
-/// The name of a library or a function.
+/// Checks the name of a library or a function.
 pub(super) fn check_name(name: &[u8]) -> Result<String, CommandError> {
     let fits = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
     match core::str::from_utf8(name) {

@@ -1,21 +1,21 @@
-//! Values of Lua and replies of commands as the debugger shows them.
+//! Formatting Lua values and replies for the debugger.
 
 use limpid_lua::{Lua, Table, Value as LuaValue};
 
 use crate::resp::quote::push_repr;
 use crate::resp::value::{Value, decode};
 
-/// How deep tables are shown.
+/// The maximum depth of nested tables.
 const MAX_DEPTH: u32 = 64;
 
-/// A value of Lua: strings in quotes, tables with what they hold.
+/// A Lua value: strings in quotes, tables with their contents.
 pub(super) fn repr_of_value(lua: &Lua, value: LuaValue) -> Vec<u8> {
     let mut out = Vec::new();
     push_value(&mut out, lua, value, 0);
     out
 }
 
-/// A reply as it came from a command.
+/// A reply of a command.
 pub(super) fn repr_of_reply(reply: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     if let Ok(Some((value, _))) = decode(reply) {
@@ -32,7 +32,7 @@ fn push_value(out: &mut Vec<u8>, lua: &Lua, value: LuaValue, depth: u32) {
         LuaValue::Table(_) if depth >= MAX_DEPTH => out.extend(b"<max recursion level reached!>"),
         LuaValue::Table(table) => push_table(out, lua, table, depth),
         LuaValue::Num(_) => out.extend(lua.to_text(value).unwrap_or_default()),
-        // Where it lies in memory would tell nothing.
+        // A memory address would be meaningless.
         other => {
             out.push(b'"');
             out.extend(other.type_name().bytes());
@@ -41,7 +41,7 @@ fn push_value(out: &mut Vec<u8>, lua: &Lua, value: LuaValue, depth: u32) {
     }
 }
 
-/// `{1; 2}` if the keys are 1, 2, ..., and else `{["a"]=1; ["b"]=2}`.
+/// `{1; 2}` if the keys are 1, 2, ..., otherwise `{["a"]=1; ["b"]=2}`.
 fn push_table(out: &mut Vec<u8>, lua: &Lua, table: Table, depth: u32) {
     let (mut list, mut pairs) = (Vec::new(), Vec::new());
     let (mut is_list, mut expected) = (true, 1.0);

@@ -7,18 +7,18 @@ use crate::resp::quote::push_repr;
 use crate::resp::request::Args;
 use crate::time::Wall;
 
-/// Scripts that are kept, steps of one script, and bytes of one text.
+/// Limits: number of scripts, steps per script, bytes per text.
 const SCRIPTS: usize = 8;
 const STEPS: usize = 100;
 const TEXT: usize = 160;
 
-/// What is kept of the last scripts, newest first.
+/// The latest scripts, newest first.
 #[derive(Clone, Debug, Default)]
 pub(in crate::server) struct Trace {
     scripts: VecDeque<ScriptView>,
 }
 
-/// A script that was called, as an observer sees it.
+/// A script that was called, for observers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScriptView {
     /// Its number, from 1.
@@ -27,27 +27,27 @@ pub struct ScriptView {
     pub at: Wall,
     /// The id of the client that called it.
     pub client: u64,
-    /// The command that called it, as a person would type it, shortened.
+    /// The command that called it, as typed, truncated.
     pub call: String,
     /// The commands that it called, in order.
     pub steps: Vec<ScriptStep>,
-    /// How many more it called than are kept.
+    /// How many further commands it called.
     pub more: u64,
-    /// What it returned, as it goes over the wire in RESP2, shortened; `None` while it runs.
+    /// Its result, encoded in RESP2, truncated; `None` while it runs.
     pub result: Option<Vec<u8>>,
 }
 
 /// A command that a script called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScriptStep {
-    /// The command, as a person would type it, shortened.
+    /// The command, as typed, truncated.
     pub command: String,
-    /// Its reply, as it goes over the wire, shortened.
+    /// Its reply, encoded, truncated.
     pub reply: Vec<u8>,
 }
 
 impl Trace {
-    /// A script begins.
+    /// A script starts.
     pub(super) fn begin(&mut self, at: Wall, client: u64, call: Args<'_>) {
         let number = self.scripts.front().map_or(1, |last| last.number + 1);
         let call = typed(call);
@@ -57,7 +57,7 @@ impl Trace {
         self.scripts.push_front(script);
     }
 
-    /// The script that began last has called a command.
+    /// The latest script has called a command.
     pub(super) fn step(&mut self, command: Args<'_>, reply: &[u8]) {
         let Some(script) = self.scripts.front_mut() else { return };
         if script.steps.len() == STEPS {
@@ -67,7 +67,7 @@ impl Trace {
         script.steps.push(ScriptStep { command: typed(command), reply: shortened(reply) });
     }
 
-    /// The script that began last has ended.
+    /// The latest script has ended.
     pub(super) fn end(&mut self, reply: &[u8]) {
         if let Some(script) = self.scripts.front_mut() {
             script.result = Some(shortened(reply));
@@ -76,23 +76,23 @@ impl Trace {
 }
 
 impl Server {
-    /// Keeps the last scripts with the commands that they call, from now on.
+    /// Turns the trace of the latest scripts and their commands on.
     pub fn trace_scripts(&mut self) {
         self.service.scripting.trace.get_or_insert_default();
     }
 
-    /// The last scripts, newest first, if they are kept.
+    /// The latest scripts, newest first, if the trace is on.
     pub fn script_views(&self) -> impl Iterator<Item = &ScriptView> {
         self.service.scripting.trace.iter().flat_map(|trace| &trace.scripts)
     }
 }
 
-/// As much of a reply as is kept.
+/// The part of a reply that is kept.
 fn shortened(reply: &[u8]) -> Vec<u8> {
     reply.get(..TEXT).unwrap_or(reply).to_vec()
 }
 
-/// A command as a person would type it: words that need quotes have them.
+/// A command as a person would type it, with quotes where necessary.
 fn typed(args: Args<'_>) -> String {
     let mut out = Vec::new();
     for word in args.iter() {

@@ -6,7 +6,7 @@ use crate::machine::DiskErrorKind;
 /// Ten seconds.
 const LATER: Duration = Duration::from_secs(10);
 
-/// A server with a user `u` of these rules, the connection of the default user, and one of `u`.
+/// A server with a user `u` with these rules, a connection of the default user, and one of `u`.
 fn with_user(rules: &str) -> (Driver, ConnId, ConnId) {
     let mut d = Driver::new("");
     let admin = d.connect();
@@ -16,7 +16,7 @@ fn with_user(rules: &str) -> (Driver, ConnId, ConnId) {
     (d, admin, user)
 }
 
-/// Does what the server has asked its disk to do with whole files.
+/// Completes the server's pending operations on whole files.
 fn finish_files(d: &mut Driver) {
     while !d.disk.is_empty() {
         let (op, what) = d.disk.remove(0);
@@ -63,13 +63,13 @@ fn commands_keys_and_channels_are_denied_with_their_reasons() {
         ("sort mine:l by nosort", "*0\r\n"),
         ("sort mine:l store other", "-NOPERM No permissions to access a key\r\n"),
         ("acl whoami", "$1\r\nu\r\n"),
-        // What is wrong with a command itself is told first.
+        // Errors of the command itself come first.
         ("get", "-ERR wrong number of arguments for 'get' command\r\n"),
         ("nonsense", "-ERR unknown command 'nonsense', with args beginning with: \r\n"),
     ] {
         assert_eq!(d.line(user, line), reply, "{line}");
     }
-    // In one go, too, which the fast path would take for others.
+    // Pipelined as well, where other clients use the fast path.
     let replies = d.send(user, b"set mine:1 a\r\nset other b\r\nget mine:1\r\nget other\r\n");
     let denied = "-NOPERM No permissions to access a key\r\n";
     assert_eq!(replies, format!("+OK\r\n{denied}$1\r\na\r\n{denied}"));
@@ -93,7 +93,7 @@ fn new_rules_hold_at_once_for_connected_clients() {
     assert_eq!(d.line(user, "set k v"), "+OK\r\n");
     d.line(admin, "acl setuser u -set");
     assert!(d.line(user, "set k v").starts_with("-NOPERM User u"));
-    // The default user as well, and the user that is logged in.
+    // For the default user as well, which is logged in here.
     assert_eq!(d.line(admin, "acl setuser default -get"), "+OK\r\n");
     assert!(d.line(admin, "get k").starts_with("-NOPERM User default"));
     assert_eq!(d.line(user, "get k"), "$1\r\nv\r\n");
@@ -115,7 +115,7 @@ fn a_login_decides_whose_rules_hold() {
     assert_eq!(d.line(conn, "acl whoami"), "$7\r\ndefault\r\n");
     let list = d.line(admin, "client list");
     assert!(list.contains(" user=u ") && list.contains(" user=default "), "{list}");
-    // The connection of a user that is disabled stays, but the user cannot log in again.
+    // A disabled user's connection stays, but the user cannot log in again.
     d.line(admin, "acl setuser u off");
     assert_eq!(d.line(user, "get k"), "$-1\r\n");
     assert_eq!(d.line(user, "auth u p"), wrong);
@@ -134,7 +134,7 @@ fn requirepass_is_the_password_of_the_default_user() {
     let second = d.connect();
     assert!(d.line(second, "auth secret").starts_with("-WRONGPASS"));
     assert_eq!(d.line(second, "auth default other"), "+OK\r\n");
-    // CONFIG SET puts its own password in place of all others.
+    // CONFIG SET replaces all other passwords.
     assert_eq!(d.line(conn, "config set requirepass third"), "+OK\r\n");
     let third = d.connect();
     assert!(d.line(third, "auth other").starts_with("-WRONGPASS"));
@@ -146,7 +146,7 @@ fn requirepass_is_the_password_of_the_default_user() {
 }
 
 #[test]
-fn clients_go_with_their_user() {
+fn deleting_a_user_disconnects_its_clients() {
     let (mut d, admin, user) = with_user("+@all ~* &*");
     assert_eq!(
         d.line(admin, "acl deluser default"),
@@ -157,7 +157,8 @@ fn clients_go_with_their_user() {
     d.line(admin, "acl setuser u on nopass +@all ~* &*");
     let own = d.connect();
     d.line(own, "auth u x");
-    // One that deletes itself hears of it first, and nothing more is done for it.
+    // A client that deletes its own user gets the reply, and none of its further commands is
+    // executed.
     assert_eq!(d.send(own, b"acl deluser u\r\nset k v\r\n"), ":1\r\n");
     assert!(d.is_closed(own));
     assert_eq!(d.line(admin, "exists k"), ":0\r\n");
@@ -166,7 +167,7 @@ fn clients_go_with_their_user() {
 }
 
 #[test]
-fn listeners_go_when_their_channels_are_taken_away() {
+fn subscribers_are_disconnected_when_they_lose_their_channels() {
     let (mut d, admin, user) = with_user("+@all &news.* &one");
     let second = d.connect();
     d.line(second, "auth u p");
@@ -181,7 +182,7 @@ fn listeners_go_when_their_channels_are_taken_away() {
 }
 
 #[test]
-fn transactions_are_checked_when_queued_and_when_carried_out() {
+fn transactions_are_checked_when_queued_and_when_executed() {
     let (mut d, admin, user) = with_user("+multi +exec +set +get ~*");
     d.line(user, "multi");
     assert!(d.line(user, "incr k").starts_with("-NOPERM User u has no permissions"));
@@ -229,7 +230,7 @@ fn a_blocked_client_is_checked_again_when_it_is_served() {
 }
 
 #[test]
-fn the_log_names_users_and_what_they_were_denied() {
+fn acl_log_names_users_and_what_they_were_denied() {
     let (mut d, admin, user) = with_user("+@all -incr ~k");
     d.line(user, "incr k");
     d.line(user, "get other");
@@ -310,7 +311,7 @@ fn users_and_the_missing_rule_of_a_denial_are_shown_to_observers() {
 }
 
 #[test]
-fn a_dry_run_only_tells() {
+fn dryrun_has_no_effect() {
     let (mut d, admin, _) = with_user("+get ~k &c");
     for (line, reply) in [
         ("u get k", "+OK\r\n"),
@@ -328,7 +329,7 @@ fn a_dry_run_only_tells() {
 }
 
 #[test]
-fn passwords_are_made_up() {
+fn genpass_generates_passwords() {
     let (mut d, admin, _) = with_user("");
     let one = d.line(admin, "acl genpass");
     assert!(one.starts_with("$64\r\n") && one != d.line(admin, "acl genpass"), "{one}");
@@ -352,7 +353,7 @@ fn users_are_read_from_the_configuration_and_written_back() {
     assert_eq!(lines.len(), 2);
     let again = Driver::new(&lines.join("\n"));
     assert_eq!(again.server.user_lines(), lines);
-    // What cannot be expressed in a word stands in quotes.
+    // Names that are not a single word are quoted.
     let admin = d.connect();
     d.send(admin, &encoded(&["acl", "setuser", "q", "~\"x\"\u{7}"]));
     let lines = d.server.user_lines();
@@ -399,13 +400,13 @@ fn a_file_of_users_is_loaded_and_saved() {
     let saved = String::from_utf8_lossy(&d.files.all["users.acl"]).into_owned();
     assert!(saved.contains("user c on sanitize-payload ~k resetchannels -@all +get\n"), "{saved}");
     assert!(saved.contains("user default on nopass sanitize-payload ~* &* +@all\n"), "{saved}");
-    // A file with a mistake changes nothing.
+    // A file with an error changes nothing.
     d.files.all.insert("users.acl".into(), b"user a on\nuser x nonsense\n".to_vec());
     let error = ask(&mut d, admin, b"acl load\r\n");
     assert!(error.starts_with("-ERR users.acl:2: Syntax error. WARNING: ACL errors"), "{error}");
     assert!(!d.is_closed(a));
     d.files.all.insert("users.acl".into(), text.into());
-    // One whose user comes out of the file is told so, and goes.
+    // A client whose user is not in the file gets the reply, and is disconnected.
     assert_eq!(ask(&mut d, a, b"acl load\r\nset k v\r\n"), "+OK\r\n");
     assert!(d.is_closed(a) && d.is_closed(b) && !d.is_closed(admin));
     assert_eq!(d.line(admin, "acl users"), "*3\r\n$1\r\na\r\n$1\r\nb\r\n$7\r\ndefault\r\n");
@@ -423,6 +424,6 @@ fn without_a_file_there_is_nothing_to_load() {
 }
 
 #[test]
-fn every_command_has_its_place_in_the_set_of_a_selector() {
+fn a_selector_has_room_for_every_command() {
     assert!(super::table::all().len() <= 512);
 }

@@ -1,4 +1,4 @@
-//! The append-only file, on a disk that answers when it is told to.
+//! The append-only file, on a disk that completes operations on request.
 
 use super::persistence::{info, logged, populate, restarted};
 use super::*;
@@ -6,8 +6,8 @@ use crate::machine::DiskErrorKind;
 
 const AOF: &str = "appendonly yes\nappendfsync always\nsave \"\"\nenable-debug-command yes";
 
-/// Lets the disk carry out what it was asked for and has not done: all, or this many.
-fn revive(d: &mut Driver, most: usize) {
+/// Completes pending disk operations: all, or this many.
+fn complete_disk(d: &mut Driver, most: usize) {
     for _ in 0..most {
         if d.disk.is_empty() {
             return;
@@ -22,7 +22,7 @@ fn revive(d: &mut Driver, most: usize) {
 }
 
 #[test]
-fn whatever_ends_a_rewrite_at_whatever_moment_the_files_can_be_loaded() {
+fn files_can_be_loaded_whenever_and_however_a_rewrite_is_interrupted() {
     for end in
         ["config set appendonly no", "shutdown nosave force", "debug loadaof", "debug reload"]
     {
@@ -34,15 +34,15 @@ fn whatever_ends_a_rewrite_at_whatever_moment_the_files_can_be_loaded() {
             populate(&mut d, a, 60);
             d.pass(Duration::from_secs(1));
             let digest = d.line(a, "debug digest");
-            // From here on the disk does as many things as it is told.
+            // From here on the disk completes operations only on request.
             d.files.dead = true;
             d.send(a, b"bgrewriteaof\r\n");
-            revive(&mut d, steps);
+            complete_disk(&mut d, steps);
             d.send(b, format!("{end}\r\n").as_bytes());
             d.files.dead = false;
-            revive(&mut d, usize::MAX);
+            complete_disk(&mut d, usize::MAX);
             d.pass(Duration::from_secs(5));
-            revive(&mut d, usize::MAX);
+            complete_disk(&mut d, usize::MAX);
             let d = restarted(&d, AOF);
             assert_eq!(d.exit, None, "{end} after {steps}: {:#?} {:?}", d.log, d.files.all.keys());
             let mut d = d;
@@ -61,14 +61,14 @@ fn the_file_may_be_turned_off_and_on_at_any_moment_of_a_rewrite() {
             populate(&mut d, a, 50);
             d.files.dead = true;
             d.send(a, b"bgrewriteaof\r\n");
-            revive(&mut d, steps);
+            complete_disk(&mut d, steps);
             d.send(b, b"config set appendonly no\r\n");
-            revive(&mut d, more);
+            complete_disk(&mut d, more);
             d.send(b, b"config set appendonly yes\r\n");
             d.files.dead = false;
-            revive(&mut d, usize::MAX);
+            complete_disk(&mut d, usize::MAX);
             d.pass(Duration::from_secs(5));
-            revive(&mut d, usize::MAX);
+            complete_disk(&mut d, usize::MAX);
             let conn = d.connect();
             assert_eq!(d.line(conn, "set last 1"), "+OK\r\n", "{steps}/{more}");
             d.pass(Duration::from_secs(5));
@@ -85,7 +85,7 @@ fn the_file_may_be_turned_off_and_on_at_any_moment_of_a_rewrite() {
 }
 
 #[test]
-fn a_server_told_to_end_reloads_first_what_it_was_told_to_reload() {
+fn a_shutdown_waits_for_the_end_of_a_reload() {
     for (command, text) in [("debug reload", "save 3600 1"), ("debug loadaof", "appendonly yes")] {
         let text = format!("{text}\nenable-debug-command yes");
         for steps in 0..12 {
@@ -95,12 +95,12 @@ fn a_server_told_to_end_reloads_first_what_it_was_told_to_reload() {
             let digest = d.line(conn, "debug digest");
             d.files.dead = true;
             d.send(conn, format!("{command}\r\n").as_bytes());
-            revive(&mut d, steps);
+            complete_disk(&mut d, steps);
             d.input(Input::Signal(Signal::Terminate));
             d.files.dead = false;
-            revive(&mut d, usize::MAX);
+            complete_disk(&mut d, usize::MAX);
             d.pass(Duration::from_secs(20));
-            revive(&mut d, usize::MAX);
+            complete_disk(&mut d, usize::MAX);
             assert_eq!(d.exit, Some(0), "{command} after {steps}: {:#?}", d.log);
             let mut d = restarted(&d, &text);
             let conn = d.connect();
@@ -111,12 +111,12 @@ fn a_server_told_to_end_reloads_first_what_it_was_told_to_reload() {
 
 const MANIFEST: &str = "appendonlydir/appendonly.aof.manifest";
 
-/// The name of the n-th incremental file.
+/// The name of the nth incremental file.
 fn incr(n: u32) -> String {
     format!("appendonlydir/appendonly.aof.{n}.incr.aof")
 }
 
-/// A server that finds these incremental files, and what its log says if it does not start.
+/// A server that finds these incremental files when it starts.
 fn starting(parts: &[Vec<u8>]) -> Driver {
     let mut files = Files::default();
     let mut manifest = String::new();
@@ -129,7 +129,7 @@ fn starting(parts: &[Vec<u8>]) -> Driver {
 }
 
 #[test]
-fn a_file_torn_inside_a_transaction_is_cut_before_it() {
+fn a_file_torn_inside_a_transaction_is_truncated_before_it() {
     let before = [encoded(&["SELECT", "0"]), encoded(&["SET", "k", "v"])].concat();
     let begun = [encoded(&["MULTI"]), encoded(&["SET", "half", "1"])].concat();
     let torn = [&before[..], &begun, b"*3\r\n$3\r\nSET\r\n$4\r\nha"].concat();
@@ -139,13 +139,13 @@ fn a_file_torn_inside_a_transaction_is_cut_before_it() {
         let mut d = starting(&[torn]);
         let conn = d.connect();
         assert_eq!(d.files.all[&incr(1)], before, "{:?}", d.log);
-        // What comes now is no part of what was begun then.
+        // New commands are not part of the torn transaction.
         assert_eq!(d.line(conn, "set later 1"), "+OK\r\n");
         let mut d = restarted(&d, AOF);
         let conn = d.connect();
         assert_eq!(d.line(conn, "mget k half later"), "*3\r\n$1\r\nv\r\n$-1\r\n$1\r\n1\r\n");
     }
-    // So is the place that a person is told who has to cut it.
+    // The log gives the same offset, for a person who has to truncate the file.
     let mut broken = torn;
     broken.extend(b"\0\0\0\0*1\r\n$4\r\nEXEC\r\n");
     let d = starting(&[broken]);
@@ -167,14 +167,14 @@ fn the_file_before_an_empty_one_may_be_torn() {
     let mut d = restarted(&d, AOF);
     let conn = d.connect();
     assert_eq!(d.line(conn, "mget k l"), "*2\r\n$1\r\nv\r\n$1\r\nw\r\n");
-    // Before one that holds something it may not.
+    // A file before one that is not empty may not be torn.
     let d = starting(&[torn, whole]);
     assert_eq!(d.exit, Some(1));
     assert!(logged(&d, "Fatal error: the truncated file is not the last file"), "{:?}", d.log);
 }
 
 #[test]
-fn what_was_acknowledged_during_a_rewrite_stays_when_the_file_is_turned_off() {
+fn turning_the_file_off_during_a_rewrite_loses_no_acknowledged_write() {
     for again in [false, true] {
         for steps in 0..30 {
             let mut d = Driver::new(AOF);
@@ -182,10 +182,10 @@ fn what_was_acknowledged_during_a_rewrite_stays_when_the_file_is_turned_off() {
             populate(&mut d, a, 5);
             d.files.dead = true;
             d.send(a, b"bgrewriteaof\r\n");
-            revive(&mut d, steps);
+            complete_disk(&mut d, steps);
             let mut reply = d.send(b, b"set behind 1\r\n");
             while reply.is_empty() {
-                revive(&mut d, 1);
+                complete_disk(&mut d, 1);
                 reply = d.take(b);
             }
             assert_eq!(reply, "+OK\r\n");
@@ -206,7 +206,7 @@ fn what_was_acknowledged_during_a_rewrite_stays_when_the_file_is_turned_off() {
                 d.send(c, b"config set appendonly yes\r\n");
             }
             while !d.disk.is_empty() {
-                revive(&mut d, 1);
+                complete_disk(&mut d, 1);
                 check(&d, "killed later");
             }
         }
@@ -214,10 +214,10 @@ fn what_was_acknowledged_during_a_rewrite_stays_when_the_file_is_turned_off() {
 }
 
 #[test]
-fn a_new_file_does_not_go_on_behind_an_old_one_of_its_name() {
+fn a_new_file_replaces_an_old_one_of_the_same_name() {
     let mut d = starting(&[]);
     let stale = encoded(&["SET", "stale", "1"]);
-    // A rewrite without an append-only file leaves a manifest that names its base alone.
+    // A rewrite without an append-only file leaves a manifest with only its base.
     let base = "appendonlydir/appendonly.aof.1.base.aof".to_owned();
     d.files.all.insert(base, encoded(&["SET", "k", "v"]));
     let manifest = b"file appendonly.aof.1.base.aof seq 1 type b\n".to_vec();
@@ -236,9 +236,9 @@ fn waitaof_does_not_count_what_could_not_be_appended() {
     let mut d = Driver::new("appendonly yes\nappendfsync everysec\nsave \"\"");
     let conn = d.connect();
     d.line(conn, "set a 1");
-    // An fsync has just been, so that this one waits for the next.
+    // There has just been an fsync, so this write waits for the next.
     d.line(conn, "set a 2");
-    // The next append is not done before an fsync is due that covers the one before it as well.
+    // The next append is not completed before an fsync is due that covers the previous one as well.
     d.files.dead = true;
     d.mono += Duration::from_secs(1);
     d.line(conn, "set a 3");
@@ -254,9 +254,9 @@ fn waitaof_does_not_count_what_could_not_be_appended() {
     assert_eq!(d.send(conn, b"waitaof 1 0 100\r\n"), "");
     d.pass(Duration::from_millis(200));
     assert_eq!(d.take(conn), "*2\r\n:0\r\n:0\r\n");
-    // When there is room again it is written, and made durable.
+    // Once there is room it is written and fsynced.
     d.files.dead = false;
-    revive(&mut d, usize::MAX);
+    complete_disk(&mut d, usize::MAX);
     d.send(conn, b"waitaof 1 0 0\r\n");
     d.pass(Duration::from_secs(5));
     assert_eq!(d.take(conn), "*2\r\n:1\r\n:0\r\n");
@@ -264,40 +264,40 @@ fn waitaof_does_not_count_what_could_not_be_appended() {
 }
 
 #[test]
-fn waitaof_does_not_count_what_waits_for_the_next_file() {
+fn waitaof_does_not_count_writes_buffered_for_the_next_file() {
     let mut d = Driver::new("appendonly yes\nappendfsync everysec\nsave \"\"");
     let (a, b) = (d.connect(), d.connect());
     d.files.dead = true;
     d.line(a, "set k 1");
-    revive(&mut d, 1);
-    // An fsync is under way, and this one is being appended.
+    complete_disk(&mut d, 1);
+    // An fsync is in progress, and this write is being appended.
     d.line(a, "set k 2");
     d.send(b, b"bgrewriteaof\r\n");
     let (sync, append) = (d.disk.remove(0), d.disk.remove(0));
     assert!(matches!(sync.1, DiskOp::Sync { .. }), "{sync:?}");
     assert!(matches!(append.1, DiskOp::Append { .. }), "{append:?}");
     while !logged(&d, "Background append only file rewriting started") {
-        revive(&mut d, 1);
+        complete_disk(&mut d, 1);
     }
-    // This one is behind the new base, in a file that has no name.
+    // This write comes after the new base, in a file that is not in the manifest yet.
     d.line(a, "set k 3");
     d.disk = vec![sync, append];
     for wanted in ["Sync", "Append", "Sync"] {
         assert!(format!("{:?}", d.disk[0].1).starts_with(wanted), "{wanted}: {:?}", d.disk);
-        revive(&mut d, 1);
+        complete_disk(&mut d, 1);
     }
     d.take(a);
     assert_eq!(d.send(a, b"waitaof 1 0 0\r\n"), "");
     d.pass(Duration::from_millis(500));
     assert_eq!(d.take(a), "");
     d.files.dead = false;
-    revive(&mut d, usize::MAX);
+    complete_disk(&mut d, usize::MAX);
     d.pass(Duration::from_secs(3));
     assert_eq!(d.take(a), "+OK\r\n*2\r\n:1\r\n:0\r\n");
 }
 
 #[test]
-fn writes_are_refused_that_cannot_be_appended_also_when_saving_fails() {
+fn writes_are_refused_when_the_file_cannot_be_appended_to() {
     let text = "appendonly yes\nappendfsync everysec\nsave 3600 1\nstop-writes-on-bgsave-error no";
     let mut d = Driver::new(text);
     let conn = d.connect();
@@ -306,7 +306,7 @@ fn writes_are_refused_that_cannot_be_appended_also_when_saving_fails() {
     d.line(conn, "bgsave");
     d.pass(Duration::from_secs(1));
     assert_eq!(info(&mut d, conn, "rdb_last_bgsave_status"), "err");
-    // This one cannot be appended, and the next are refused.
+    // This write cannot be appended, and the next are refused.
     d.line(conn, "set k w");
     let refused = "-MISCONF Errors writing to the AOF file: No space left on device\r\n";
     assert_eq!(d.line(conn, "set k x"), refused);
@@ -316,7 +316,7 @@ fn writes_are_refused_that_cannot_be_appended_also_when_saving_fails() {
 }
 
 #[test]
-fn a_rewrite_keeps_libraries_of_functions_whatever_the_form_of_its_base() {
+fn a_rewrite_keeps_function_libraries_with_either_format_of_the_base() {
     for preamble in ["yes", "no"] {
         let config = format!("{AOF}\naof-use-rdb-preamble {preamble}");
         let mut d = Driver::new(&config);
@@ -332,7 +332,7 @@ fn a_rewrite_keeps_libraries_of_functions_whatever_the_form_of_its_base() {
 }
 
 #[test]
-fn the_file_is_turned_on_together_with_another_port_or_directory() {
+fn one_config_set_turns_the_file_on_and_changes_port_or_directory() {
     for place in ["port 7777", "dir sub"] {
         let mut d = Driver::new("enable-protected-configs yes\nport 7000");
         let conn = d.connect();
@@ -342,7 +342,7 @@ fn the_file_is_turned_on_together_with_another_port_or_directory() {
         reply += &d.take(conn);
         let error = "-ERR CONFIG SET failed (possibly related to argument 'appendonly') - ";
         assert!(reply.starts_with(error), "{place}: {reply}");
-        // What had been done is undone: it listens, and has its files, where it had.
+        // Everything is undone: the listener and the files are where they were.
         with_files(&mut d, &mut BTreeMap::new());
         assert!(d.line(conn, "config get port").contains("\r\n7000\r\n"));
         assert!(d.line(conn, "info server").contains("port=7000"), "{place}");

@@ -1,4 +1,4 @@
-//! SCRIPT DEBUG: a script gone through line by line.
+//! SCRIPT DEBUG: stepping through a script.
 
 use super::{Driver, encoded};
 use crate::machine::Machine;
@@ -7,7 +7,7 @@ use crate::time::Duration;
 const SCRIPT: &str =
     "local n = redis.call('incr', KEYS[1])\nlocal t = {n, 'x'}\nredis.debug(t)\nreturn n";
 
-/// What the debugger answers to a command, a line each.
+/// The debugger's reply to a command, line by line.
 fn debug(d: &mut Driver, conn: crate::machine::ConnId, words: &[&str]) -> Vec<String> {
     let mut reply = d.send(conn, &encoded(words));
     d.pass(Duration::from_millis(1));
@@ -16,14 +16,14 @@ fn debug(d: &mut Driver, conn: crate::machine::ConnId, words: &[&str]) -> Vec<St
 }
 
 #[test]
-fn a_script_is_gone_through_line_by_line() {
+fn a_client_steps_through_a_script() {
     let mut d = Driver::new("");
     let (conn, other) = (d.connect(), d.connect());
     assert_eq!(d.line(conn, "script debug sync"), "+OK\r\n");
     let first = debug(&mut d, conn, &["eval", SCRIPT, "1", "k"]);
     let line_1 = "+-> 1   local n = redis.call('incr', KEYS[1])";
     assert_eq!(first, ["*2", "+* Stopped at 1, stop reason = step over", line_1]);
-    // Nothing has been carried out yet, and others have to wait.
+    // Nothing has been executed yet, and other clients have to wait.
     assert!(d.line(other, "get k").starts_with("-BUSY"));
     let shown = debug(&mut d, conn, &["redis", "get", "k"]);
     assert_eq!(shown, ["*2", "+<redis> get k", "+<reply> NULL"]);
@@ -68,7 +68,7 @@ fn a_script_that_is_debugged_can_be_aborted() {
 }
 
 #[test]
-fn a_script_whose_debugger_leaves_runs_to_its_end() {
+fn a_script_runs_to_its_end_when_its_client_disconnects() {
     use crate::machine::{Input, NetError};
     let mut d = Driver::new("");
     let (conn, other) = (d.connect(), d.connect());
@@ -80,7 +80,7 @@ fn a_script_whose_debugger_leaves_runs_to_its_end() {
 }
 
 #[test]
-fn what_a_script_changes_on_a_copy_is_gone_with_the_session() {
+fn changes_on_a_copy_are_dropped_with_the_session() {
     let mut d = Driver::new("");
     let (conn, other) = (d.connect(), d.connect());
     d.line(other, "select 3");
@@ -90,7 +90,7 @@ fn what_a_script_changes_on_a_copy_is_gone_with_the_session() {
     let first = debug(&mut d, conn, &["eval", SCRIPT, "1", "k"]);
     let line_1 = "+-> 1   local n = redis.call('incr', KEYS[1])";
     assert_eq!(first, ["*2", "+* Stopped at 1, stop reason = step over", line_1]);
-    // Others go on, and the script does not see what they do.
+    // Other clients are served, and the script does not see their writes.
     assert_eq!(d.line(other, "incrby k 1000"), ":1041\r\n");
     let second = debug(&mut d, conn, &["step"]);
     assert_eq!(second[..3], ["*4", "+<redis> incr k", "+<reply> 42"]);
@@ -108,7 +108,7 @@ fn what_a_script_changes_on_a_copy_is_gone_with_the_session() {
 }
 
 #[test]
-fn an_endless_script_on_a_copy_stops_nobody_and_ends_with_its_client() {
+fn an_endless_script_on_a_copy_blocks_no_client_and_ends_with_its_own() {
     use crate::machine::{Input, NetError};
     let mut d = Driver::new("");
     let (conn, other) = (d.connect(), d.connect());
@@ -124,7 +124,7 @@ fn an_endless_script_on_a_copy_stops_nobody_and_ends_with_its_client() {
 }
 
 #[test]
-fn a_script_on_a_copy_may_be_aborted_and_a_broken_one_is_told() {
+fn scripts_on_a_copy_can_be_aborted_and_report_errors() {
     let mut d = Driver::new("");
     let (conn, broken) = (d.connect(), d.connect());
     d.line(conn, "script debug yes");

@@ -1,9 +1,9 @@
-//! Memory that is full.
+//! `maxmemory` and `maxmemory-clients`.
 
 use super::*;
 use crate::machine::Vitals;
 
-/// A field of INFO that is a number.
+/// A numeric field of INFO.
 fn field(driver: &mut Driver, conn: ConnId, name: &str) -> u64 {
     number(&driver.line(conn, "info everything"), name)
 }
@@ -30,12 +30,12 @@ fn primary(config: &str) -> (Driver, ConnId, ConnId) {
 }
 
 #[test]
-fn what_a_replica_has_yet_to_read_is_no_reason_to_evict() {
+fn output_of_replicas_does_not_cause_evictions() {
     let (mut driver, conn, replica) = primary("");
     let before = field(&mut driver, conn, "used_memory");
     let limit = before - field(&mut driver, conn, "mem_not_counted_for_evict") + 32 * 1024;
     driver.line(conn, &format!("config set maxmemory {limit} repl-backlog-size 16384"));
-    driver.asleep = Some(replica);
+    driver.not_reading = Some(replica);
     let value = "x".repeat(100);
     for _ in 0..20_000 {
         driver.line(conn, &format!("setrange key:0 0 {value}"));
@@ -45,11 +45,11 @@ fn what_a_replica_has_yet_to_read_is_no_reason_to_evict() {
     assert_eq!(field(&mut driver, conn, "evicted_keys"), 0);
     let unread = field(&mut driver, conn, "mem_clients_slaves");
     assert!(unread > 2 << 20, "{unread}");
-    // All that has come is what is not counted.
+    // The difference is the memory that does not count.
     let used = field(&mut driver, conn, "used_memory");
     let counted = used - field(&mut driver, conn, "mem_not_counted_for_evict");
     assert!(used > before + (2 << 20) && counted <= limit, "{counted} of {used}");
-    // The replica goes, and with it what was kept for it.
+    // The replica disconnects, and what was kept for it is freed.
     driver.line(conn, "client kill type slave");
     driver.pass(Duration::from_secs(1));
     assert_eq!(field(&mut driver, conn, "mem_clients_slaves"), 0);
@@ -76,19 +76,19 @@ fn nothing_is_evicted_while_data_is_loaded() {
         assert_eq!(field(&mut driver, conn, "evicted_keys"), 0);
         driver.pass(Duration::from_millis(10));
     }
-    // Only now it is seen that they are too many.
+    // Only now the limit is noticed.
     driver.pass(Duration::from_secs(1));
     assert!(field(&mut driver, conn, "evicted_keys") > 100);
-    // The client that asks takes a little itself.
+    // The client that asks uses some memory itself.
     assert!(field(&mut driver, conn, "used_memory") < 1_001_000);
 }
 
 #[test]
-fn what_is_said_about_memory_adds_up() {
+fn memory_statistics_add_up() {
     let (mut driver, conn, replica) = primary("");
     driver.line(conn, "expire key:1 100");
     driver.input(Input::Vitals(Vitals { resident: 50_000_000, ..Vitals::default() }));
-    driver.asleep = Some(replica);
+    driver.not_reading = Some(replica);
     driver.line(conn, &format!("set other {}", "x".repeat(100_000)));
     let info = driver.line(conn, "info memory");
     let get = |name| number(&info, name);
@@ -100,7 +100,7 @@ fn what_is_said_about_memory_adds_up() {
     assert_eq!(get("used_memory_overhead") + get("used_memory_dataset"), used);
     assert!(get("used_memory_dataset") > 1_000_000);
     assert!(get("used_memory_overhead") > get("used_memory_startup"));
-    // MEMORY STATS has the same figures, with what it has for each database.
+    // MEMORY STATS has the same figures, plus those of each database.
     let stats = driver.line(conn, "memory stats");
     let backlog = get("mem_replication_backlog");
     assert!(stats.contains(&format!("$19\r\nreplication.backlog\r\n:{backlog}\r\n")), "{stats}");
@@ -109,17 +109,17 @@ fn what_is_said_about_memory_adds_up() {
 }
 
 #[test]
-fn clients_that_take_more_than_a_part_of_memory_go_the_largest_first() {
+fn maxmemory_clients_evicts_the_largest_clients_first() {
     let mut driver = Driver::new("maxmemory 10000000\nmaxmemory-clients 10%");
     let (small, large, spared) = (driver.connect(), driver.connect(), driver.connect());
     driver.line(spared, "client no-evict on");
-    // The room for an argument is made when its length is known.
+    // Memory for an argument is allocated when its length is known.
     let begin = |bytes: usize| format!("*1\r\n${bytes}\r\n{}", "x".repeat(bytes)).into_bytes();
     driver.send(spared, &begin(524_000));
     driver.send(large, &begin(131_000));
     driver.send(small, &begin(65_000));
     assert!(driver.closing.is_empty(), "all together take less");
-    // Each counts with 16 KB more, the buffer of replies that it has in Redis.
+    // Each client counts 16 KB more, for the reply buffer that it has in Redis.
     for _ in 0..3 {
         let more = driver.connect();
         driver.send(more, &begin(65_000));
@@ -131,7 +131,7 @@ fn clients_that_take_more_than_a_part_of_memory_go_the_largest_first() {
 }
 
 #[test]
-fn as_many_clients_go_as_clients_list_says_that_there_are_too_many() {
+fn client_eviction_counts_the_memory_that_client_list_shows() {
     let mut driver = Driver::new("");
     let control = driver.connect();
     driver.line(control, "client no-evict on");
@@ -156,7 +156,7 @@ fn as_many_clients_go_as_clients_list_says_that_there_are_too_many() {
 fn a_command_counts_one_access_to_its_key() {
     let mut d = Driver::new("maxmemory-policy allkeys-lfu\nlfu-log-factor 0");
     let conn = d.connect();
-    // A key begins with 5. With this factor every access counts.
+    // A new key starts with 5. With this factor every access counts.
     for (line, freq) in [
         ("set n 1", 5),
         ("incr n", 6),

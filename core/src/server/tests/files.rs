@@ -1,24 +1,24 @@
-//! A disk that does at once what it is told, and fails when it is told to.
+//! A disk for tests, which completes every operation at once, and fails on request.
 
 use std::collections::BTreeMap;
 
 use crate::machine::{DiskDone, DiskError, DiskErrorKind, DiskOp, FileId, OpenMode};
 
-/// The files of a server under test, by their names as the server gives them.
+/// The files of a server under test, by path.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Files {
     pub(super) all: BTreeMap<String, Vec<u8>>,
     pub(super) open: BTreeMap<FileId, String>,
-    /// What appending, syncing or renaming answers, if it fails.
+    /// The error of appending, syncing and renaming, if any.
     pub(super) fault: Option<DiskErrorKind>,
-    /// Whether no file can be opened.
+    /// Whether opening files fails.
     pub(super) unopened: bool,
-    /// Whether what is asked for from now on is never answered.
+    /// Whether operations are never completed from now on.
     pub(super) dead: bool,
 }
 
 impl Files {
-    /// Does one thing. `None` if it is none of those that this disk does.
+    /// Completes one operation. `None` if this disk does not support it.
     pub(super) fn carry_out(&mut self, what: &DiskOp) -> Option<Result<DiskDone, DiskError>> {
         if self.dead {
             return None;
@@ -49,7 +49,7 @@ impl Files {
             DiskOp::Rename { from, to } => match self.all.remove(from) {
                 Some(content) => {
                     self.all.insert(to.clone(), content);
-                    // What is open stays open under its new name.
+                    // An open file stays open under its new name.
                     let moved = self.open.values_mut().filter(|path| *path == from);
                     moved.for_each(|path| path.clone_from(to));
                     Ok(DiskDone::Done)

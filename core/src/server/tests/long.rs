@@ -26,14 +26,14 @@ fn elements(reply: &str) -> Vec<&str> {
     elements
 }
 
-/// What comes until nothing more does.
+/// All output until there is no more.
 fn rest(driver: &mut Driver, conn: ConnId) -> String {
     driver.pass(Duration::ZERO);
     driver.take(conn)
 }
 
 #[test]
-fn others_wait_for_no_more_than_a_slice() {
+fn other_clients_wait_for_at_most_one_slice() {
     let (mut driver, conn) = filled("");
     let other = driver.connect();
     let mut all = driver.line(conn, "smembers s");
@@ -51,7 +51,7 @@ fn others_wait_for_no_more_than_a_slice() {
 }
 
 #[test]
-fn a_long_reply_is_that_of_one_moment() {
+fn a_long_reply_is_a_consistent_snapshot() {
     let changes = ["del s l h z", "srem s member:15000", "rpop l", "hset h member:19999 x"];
     let commands = ["smembers s", "lrange l 0 -1", "hgetall h", "hkeys h", "hvals h"];
     let ranges = ["zrange z 0 -1", "zrange z 0 -1 rev withscores", "zrangebyscore z 3 inf"];
@@ -86,7 +86,7 @@ fn a_long_reply_is_that_of_one_moment() {
 }
 
 #[test]
-fn what_is_taken_or_united_is_written_in_slices_too() {
+fn results_of_spop_and_set_operations_are_written_in_slices() {
     for (command, left) in
         [("spop s 20000", 0), ("sunion s", 1), ("sdiff s t", 1), ("sunion s t", 1)]
     {
@@ -103,7 +103,7 @@ fn what_is_taken_or_united_is_written_in_slices_too() {
 }
 
 #[test]
-fn what_was_asked_behind_it_is_answered_behind_it() {
+fn pipelined_requests_are_answered_after_a_long_reply() {
     let (mut driver, conn) = filled("");
     let mut got = driver.send(conn, b"lrange l 0 -1\r\nping\r\n");
     got += &driver.line(conn, "llen l");
@@ -113,7 +113,7 @@ fn what_was_asked_behind_it_is_answered_behind_it() {
 }
 
 #[test]
-fn a_transaction_may_hold_several_of_them() {
+fn a_transaction_may_have_several_long_replies() {
     let (mut driver, conn) = filled("");
     driver.send(conn, b"multi\r\nlrange l 0 -1\r\nrpush l last\r\nlrange l 0 -1\r\nping\r\n");
     let mut got = driver.line(conn, "exec");
@@ -141,14 +141,14 @@ fn a_client_that_kills_itself_in_a_transaction_gets_the_replies_until_then() {
     assert!(driver.is_closed(conn));
     let text = got.strip_prefix("*4\r\n").expect("four replies");
     assert_eq!(elements(text).last(), Some(&"member:19999"));
-    // What follows is carried out, and nobody is told.
+    // The commands that follow are executed without a reply.
     assert!(text.ends_with("member:19999\r\n+OK\r\n:1\r\n"));
     let other = driver.connect();
     assert_eq!(driver.line(other, "mget a b c"), "*3\r\n$1\r\n1\r\n$1\r\n2\r\n$-1\r\n");
 }
 
 #[test]
-fn a_message_comes_behind_the_reply() {
+fn a_message_follows_the_reply() {
     let (mut driver, conn) = filled("");
     let other = driver.connect();
     driver.line(conn, "hello 3");
@@ -162,16 +162,16 @@ fn a_message_comes_behind_the_reply() {
 }
 
 #[test]
-fn it_takes_no_more_memory_than_is_read() {
+fn memory_of_a_long_reply_is_bounded_by_what_is_read() {
     let (mut driver, conn) = filled("");
     driver.line(conn, &format!("set long {}", "x".repeat(8 << 20)));
-    driver.deaf = true;
+    driver.clients_do_not_read = true;
     for command in ["get long", "srandmember s -1000000"] {
         driver.line(conn, command);
         driver.pass(Duration::ZERO);
         let waiting = driver.server.outbox(conn).map_or(0, |outbox| outbox.len());
         assert!((1 << 20..2 << 20).contains(&waiting), "{waiting}");
-        driver.deaf = false;
+        driver.clients_do_not_read = false;
         driver.drain(conn);
         driver.outputs();
         let got = rest(&mut driver, conn);
@@ -179,17 +179,17 @@ fn it_takes_no_more_memory_than_is_read() {
             "get long" => assert_eq!(got.len(), "$8388608\r\n\r\n".len() + (8 << 20)),
             _ => assert_eq!(elements(&got).len(), 1_000_000),
         }
-        driver.deaf = true;
+        driver.clients_do_not_read = true;
     }
 }
 
 #[test]
-fn one_who_asks_on_gets_it_as_a_whole_and_answers_for_its_memory() {
+fn further_requests_complete_a_long_reply_which_then_counts_against_limits() {
     for (config, stays) in [("", true), ("client-output-buffer-limit normal 20mb 0 0", false)] {
         let mut driver = Driver::new(config);
         let (conn, other) = (driver.connect(), driver.connect());
         driver.line(other, &format!("set long {}", "x".repeat(4 << 20)));
-        driver.deaf = true;
+        driver.clients_do_not_read = true;
         driver.send(conn, &b"get long\r\n".repeat(10));
         driver.pass(Duration::ZERO);
         let waiting = driver.server.outbox(conn).map_or(0, |outbox| outbox.len());
@@ -198,7 +198,7 @@ fn one_who_asks_on_gets_it_as_a_whole_and_answers_for_its_memory() {
             continue;
         }
         assert!(waiting > 36 << 20, "{waiting}");
-        driver.deaf = false;
+        driver.clients_do_not_read = false;
         driver.drain(conn);
         driver.outputs();
         let got = rest(&mut driver, conn);
@@ -221,7 +221,7 @@ fn a_client_that_disconnects_during_a_long_reply_leaves_nothing_behind() {
         driver.pass(Duration::ZERO);
         assert!(!driver.server.service.keyspace.free_waits());
     }
-    // Nobody else has the set now, so that a change copies nothing: it can be freed in slices.
+    // No one else refers to the set now, so a change copies nothing: it can be freed in slices.
     driver.line(conn, "del s");
     driver.pass(Duration::ZERO);
     assert!(!driver.server.service.keyspace.free_waits());
@@ -251,7 +251,7 @@ fn a_reply_may_not_be_longer_than_the_limit_of_the_output_buffer() {
 }
 
 #[test]
-fn nothing_is_sent_of_a_reply_that_is_too_long_in_any_case() {
+fn a_reply_that_certainly_exceeds_the_limit_is_not_started() {
     let (mut driver, conn) = filled("client-output-buffer-limit normal 100000 0 0");
     driver.line(conn, "hset small a b");
     let reader = driver.connect();
@@ -288,7 +288,7 @@ fn the_payload_of_a_large_value_is_made_in_slices() {
         assert!(turns > 0, "{name}: {turns}");
         assert!(twin.sent.remove(&conn).expect("a reply") == whole, "{name}");
     }
-    // In a transaction, and for one who does not want to hear.
+    // In a transaction, and with CLIENT REPLY OFF.
     driver.send(conn, b"multi\r\ndump s\r\ndump no\r\nexec\r\n");
     let reply = driver.take(conn) + &rest(&mut driver, conn);
     assert!(reply.ends_with("\r\n$-1\r\n"), "{:?}", &reply[reply.len() - 60..]);

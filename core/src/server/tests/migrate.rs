@@ -1,11 +1,11 @@
-//! Keys that move to a server that answers what it is told to.
+//! MIGRATE to a target whose replies are scripted.
 
 use super::*;
 
 const HERE: &str = "save \"\"\nenable-debug-command yes";
 
 impl Driver {
-    /// The connection that was asked for last stands from now on.
+    /// Establishes the last requested connection.
     fn connected(&mut self) -> ConnId {
         let (conn, to) = self.connects.last().cloned().expect("a connection that is wanted");
         let Address::Endpoint(peer) = to else { panic!("{to:?}") };
@@ -14,19 +14,19 @@ impl Driver {
         conn
     }
 
-    /// How many connections to other servers are kept.
+    /// Number of kept connections.
     fn kept(&mut self) -> String {
         let text = self.server.info(&["stats"]);
         let field = text.lines().find_map(|line| line.strip_prefix("migrate_cached_sockets:"));
         field.expect("the field").to_owned()
     }
 
-    /// The other server answers.
+    /// The target's replies.
     fn answer(&mut self, conn: ConnId, text: &str) {
         self.input(Input::Received { conn, bytes: text.as_bytes() });
     }
 
-    /// Its requests, by their words; payloads left out.
+    /// The requests that the target has received, without payloads.
     fn asked(&mut self, conn: ConnId) -> Vec<String> {
         let bytes = self.sent.remove(&conn).unwrap_or_default();
         let mut requests = crate::resp::request::Requests::default();
@@ -63,14 +63,14 @@ fn clients_wait_while_a_key_is_migrated() {
     assert_eq!(d.take(b), "$-1\r\n");
     assert_eq!(d.kept(), "1");
 
-    // The next one goes the same way, and has nothing to select.
+    // The next MIGRATE uses the same connection, and needs no SELECT.
     d.line(a, "set k v");
     d.line(a, "migrate 127.0.0.1 7777 k 3 500 copy replace");
     assert_eq!(d.connects.len(), 1);
     assert_eq!(d.asked(there), ["RESTORE k 0 REPLACE"]);
     d.answer(there, "+OK\r\n");
     assert_eq!(d.line(a, "get k"), "+OK\r\n$1\r\nv\r\n");
-    // One that nobody uses is closed after a while.
+    // An idle connection is closed after a while.
     d.pass(Duration::from_secs(9));
     assert!(!d.is_closed(there));
     d.pass(Duration::from_secs(2));
@@ -85,7 +85,7 @@ fn place(port: u16) -> Endpoint {
 }
 
 #[test]
-fn several_keys_move_together_and_those_that_are_refused_stay() {
+fn several_keys_move_together_and_refused_ones_stay() {
     let mut d = Driver::new(&format!("{HERE}\nappendonly yes\nnotify-keyspace-events Eg"));
     let (a, b) = (d.connect(), d.connect());
     d.line(b, "subscribe __keyevent@0__:del");
@@ -110,10 +110,10 @@ fn several_keys_move_together_and_those_that_are_refused_stay() {
     let files: Vec<_> = d.files.all.values().map(|text| String::from_utf8_lossy(text)).collect();
     let deleted = "*3\r\n$3\r\nDEL\r\n$1\r\na\r\n$1\r\nd\r\n";
     assert!(files.iter().any(|text| text.ends_with(deleted)), "{files:?}");
-    // After an error nobody knows what is selected there.
+    // After an error the selected database is unknown.
     d.line(a, "migrate 127.0.0.1 7777 b 0 500");
     assert_eq!(d.asked(there), ["SELECT 0", "RESTORE b 0"]);
-    // What was refused before the key may have put it into another database.
+    // If SELECT is refused, the keys may be in another database.
     d.answer(there, "-ERR DB index is out of range\r\n+OK\r\n");
     let error = "-ERR Target instance replied with error: ERR DB index is out of range\r\n";
     assert_eq!(d.take(a), error);
@@ -121,7 +121,7 @@ fn several_keys_move_together_and_those_that_are_refused_stay() {
 }
 
 #[test]
-fn what_cannot_be_moved_is_said_at_once() {
+fn invalid_arguments_of_migrate_are_reported_at_once() {
     let mut d = Driver::new(HERE);
     let conn = d.connect();
     d.line(conn, "set k v");
@@ -156,20 +156,20 @@ fn what_cannot_be_moved_is_said_at_once() {
 }
 
 #[test]
-fn a_server_that_is_silent_or_talks_nonsense_is_given_up() {
+fn timeouts_and_invalid_replies_of_the_target_abort_migrate() {
     let connecting = "-IOERR error or timeout connecting to the client\r\n";
     let reading = "-IOERR error or timeout reading to target instance\r\n";
     let mut d = Driver::new(HERE);
     let conn = d.connect();
     d.line(conn, "mset k 1 l 2");
-    // It does not even take the connection.
+    // The target does not accept the connection.
     d.line(conn, "migrate 127.0.0.1 7777 k 0 500");
     d.pass(Duration::from_millis(499));
     assert_eq!(d.take(conn), "");
     d.pass(Duration::from_millis(1));
     assert_eq!(d.take(conn), connecting);
     assert!(d.is_closed(d.connects[0].0));
-    // It takes it, and says nothing. No time means a second.
+    // It accepts it, and does not reply. A timeout of 0 means a second.
     d.line(conn, "migrate 127.0.0.1 7777 k 0 0");
     let there = d.connected();
     d.answer(there, "+OK\r\n");
@@ -178,7 +178,7 @@ fn a_server_that_is_silent_or_talks_nonsense_is_given_up() {
     d.pass(Duration::from_millis(1));
     assert_eq!(d.take(conn), reading);
     assert!(d.is_closed(there));
-    // It says something else.
+    // It sends invalid replies.
     for text in ["hello\r\n", "+OK\r\n:1\r\n", "\n", &"x".repeat(2_000)] {
         d.line(conn, "migrate 127.0.0.1 7777 k 0 500");
         let there = d.connected();
@@ -186,7 +186,7 @@ fn a_server_that_is_silent_or_talks_nonsense_is_given_up() {
         assert_eq!(d.take(conn), reading, "{text}");
         assert!(d.is_closed(there));
     }
-    // It says more than it was asked: that harms nothing, but nobody knows what comes next.
+    // A surplus reply does no harm, but the connection is not used again.
     d.line(conn, "migrate 127.0.0.1 7777 l 0 500");
     let there = d.connected();
     d.answer(there, "+OK\r\n+OK\r\n+OK\r\n");
@@ -196,7 +196,7 @@ fn a_server_that_is_silent_or_talks_nonsense_is_given_up() {
 }
 
 #[test]
-fn a_connection_that_was_closed_meanwhile_is_made_anew_once() {
+fn a_kept_connection_that_was_closed_is_replaced_once() {
     let mut d = Driver::new(HERE);
     let conn = d.connect();
     d.line(conn, "mset a 1 b 2 c 3 d 4");
@@ -204,7 +204,7 @@ fn a_connection_that_was_closed_meanwhile_is_made_anew_once() {
     let first = d.connected();
     d.answer(first, "+OK\r\n+OK\r\n");
     assert_eq!(d.take(conn), "+OK\r\n");
-    // It is closed when the next key comes.
+    // It is closed when the next key is sent.
     d.line(conn, "migrate 127.0.0.1 7777 b 0 500");
     d.asked(first);
     d.input(Input::Closed { conn: first, error: NetError::Reset });
@@ -213,7 +213,7 @@ fn a_connection_that_was_closed_meanwhile_is_made_anew_once() {
     assert_eq!(d.asked(second), ["SELECT 0", "RESTORE b 0"]);
     d.answer(second, "+OK\r\n+OK\r\n");
     assert_eq!(d.take(conn), "+OK\r\n");
-    // One that is closed while nobody uses it is not used.
+    // A connection that was closed while idle is not used.
     d.input(Input::Ended { conn: second });
     assert!(d.is_closed(second));
     d.line(conn, "migrate 127.0.0.1 7777 c 0 500");
@@ -224,7 +224,7 @@ fn a_connection_that_was_closed_meanwhile_is_made_anew_once() {
     assert_ne!(third, fourth);
     d.input(Input::Closed { conn: fourth, error: NetError::Eof });
     assert_eq!(d.take(conn), "-IOERR error or timeout reading to target instance\r\n");
-    // When it has taken some it is not asked again: it might have taken more.
+    // After the first reply the dialogue is not repeated, since more keys may have been taken.
     d.line(conn, "migrate 127.0.0.1 7777 \"\" 0 500 keys c d");
     let there = d.connected();
     d.answer(there, "+OK\r\n+OK\r\n");
@@ -234,7 +234,7 @@ fn a_connection_that_was_closed_meanwhile_is_made_anew_once() {
 }
 
 #[test]
-fn a_transaction_goes_on_when_its_keys_have_moved() {
+fn a_transaction_continues_after_migrate() {
     let mut d = Driver::new(&format!("{HERE}\nappendonly yes"));
     let (a, b, c) = (d.connect(), d.connect(), d.connect());
     d.line(c, "subscribe news");
@@ -247,7 +247,7 @@ fn a_transaction_goes_on_when_its_keys_have_moved() {
     assert_eq!(d.send(a, (all.join("\r\n") + "\r\n").as_bytes()), "");
     let there = d.connected();
     assert_eq!(d.asked(there), ["SELECT 0", "RESTORE k 0"]);
-    // Half of it has happened, and nobody learns of that.
+    // Half of the transaction is executed, which is not visible outside.
     assert_eq!([a, b, c].map(|conn| d.take(conn)), [""; 3]);
     d.send(b, b"get n\r\n");
     d.input(Input::Signal(Signal::Terminate));
@@ -281,7 +281,7 @@ fn a_transaction_goes_on_when_its_keys_have_moved() {
 }
 
 #[test]
-fn a_client_that_leaves_stops_nothing() {
+fn a_disconnecting_client_does_not_stop_its_migrate() {
     for exec in [false, true] {
         for half in [false, true] {
             let mut d = Driver::new(HERE);
@@ -305,7 +305,7 @@ fn a_client_that_leaves_stops_nothing() {
             assert_eq!(d.take(b), if exec { ":1\r\n" } else { ":0\r\n" });
             assert_eq!(d.server.clients.connected(), 1);
             if half {
-                // It still gets its answer.
+                // The client still gets its reply.
                 assert!(d.take(a).contains("+OK\r\n"));
                 assert!(d.is_closed(a));
             }
@@ -327,19 +327,19 @@ fn a_large_value_is_sent_in_slices_and_is_what_dump_gives() {
     d.line(conn, "mset a 1 z 2");
     d.line(conn, "migrate 127.0.0.1 7777 \"\" 0 500 keys a h z");
     let (there, _) = d.connects[0].clone();
-    d.deaf = true;
+    d.clients_do_not_read = true;
     d.connected();
-    d.deaf = false;
+    d.clients_do_not_read = false;
     let mut sent = Vec::new();
     while let Some(waiting) = d.server.outbox(there).map(|outbox| outbox.len()).filter(|n| *n > 0) {
         assert!(waiting < 300_000, "{waiting}");
-        d.deaf = true;
+        d.clients_do_not_read = true;
         let outbox = d.server.outbox(there).expect("it");
         sent.extend(outbox.slices().flatten().copied());
         if outbox.consume(waiting) {
             d.input(Input::Drained { conn: there });
         }
-        d.deaf = false;
+        d.clients_do_not_read = false;
     }
     let at = sent.windows(dump.len()).position(|window| window == dump);
     assert!(at.is_some(), "{} bytes, of which {} should be the payload", sent.len(), dump.len());
@@ -348,7 +348,7 @@ fn a_large_value_is_sent_in_slices_and_is_what_dump_gives() {
 }
 
 impl Driver {
-    /// Sends a line and gives the bulk string of the reply.
+    /// Sends a line and returns the bulk string of the reply.
     fn sent_bytes(&mut self, conn: ConnId, line: &str) -> Vec<u8> {
         self.take(conn);
         self.input(Input::Received { conn, bytes: format!("{line}\r\n").as_bytes() });
@@ -360,7 +360,7 @@ impl Driver {
 }
 
 #[test]
-fn passwords_of_another_server_are_not_shown() {
+fn passwords_for_the_target_are_not_logged() {
     let mut d = Driver::new(&format!("{HERE}\nslowlog-log-slower-than 0"));
     let (a, b) = (d.connect(), d.connect());
     d.line(a, "set k v");

@@ -1,4 +1,4 @@
-//! `oom-score-adj` as the driver is told of it.
+//! `oom-score-adj`: what the driver is asked for.
 
 use super::{Driver, OomScore};
 
@@ -19,14 +19,14 @@ fn the_score_follows_the_configuration_and_the_role() {
         assert_eq!(d.oom_scores, [score], "{line}");
         d.oom_scores.clear();
     }
-    // While it is off, other values and other roles change nothing.
+    // While it is off, changed values and roles have no effect.
     d.line(conn, "config set oom-score-adj-values \"1 2 3\"");
     d.line(conn, "replicaof 127.0.0.1 1");
     assert_eq!(d.oom_scores, []);
 }
 
 #[test]
-fn a_replica_begins_with_the_score_of_a_replica() {
+fn a_replica_starts_with_the_score_of_a_replica() {
     let d = Driver::new("oom-score-adj relative\nreplicaof 127.0.0.1 1");
     assert_eq!(d.oom_scores, [OomScore::Relative(200)]);
 }
@@ -42,12 +42,12 @@ fn a_score_that_the_kernel_refuses_is_not_configured() {
     assert!(d.log.iter().any(|line| line == "Unable to write oom_score_adj: Permission denied"));
     let values = d.line(conn, "config get oom-score-adj-values");
     assert!(values.contains("\r\n0 200 800\r\n"), "{values}");
-    // The score of the old values is asked for again.
+    // The score of the old values is requested again.
     assert_eq!(d.oom_scores.last(), Some(&OomScore::Relative(0)));
 }
 
 #[test]
-fn a_score_that_was_set_together_with_what_fails_is_put_back() {
+fn a_score_is_restored_when_another_directive_of_its_config_set_fails() {
     for (before, values, inherited) in [
         ("", "oom-score-adj yes", OomScore::Inherited),
         ("oom-score-adj yes", "oom-score-adj-values \"15 200 800\"", OomScore::Relative(0)),
@@ -67,7 +67,7 @@ fn a_score_that_was_set_together_with_what_fails_is_put_back() {
                 "*2\r\n$10\r\nappendonly\r\n$2\r\nno\r\n"
             );
             assert_eq!(d.oom_scores.last(), Some(&inherited), "{line}: {:?}", d.oom_scores);
-            // Once the disk has room the same line does both.
+            // Once the disk has room the same command does both.
             d.files.unopened = false;
             assert_eq!(d.line(conn, &line), "+OK\r\n");
             assert_ne!(d.oom_scores.last(), Some(&inherited), "{line}");

@@ -6,7 +6,7 @@ use crate::machine::DiskErrorKind;
 const DUMP: &str = "dump.rdb";
 const TEMPORARY: &str = "temp-1.rdb";
 
-/// What INFO says of `field`.
+/// A field of INFO.
 pub(super) fn info(d: &mut Driver, conn: ConnId, field: &str) -> String {
     let text = d.line(conn, "info persistence");
     let value = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
@@ -23,7 +23,7 @@ fn wake_until(d: &mut Driver, conn: ConnId, field: &str, wanted: &str) {
     panic!("{field} never becomes {wanted}");
 }
 
-/// A server that has the files of this one, as if this one had been killed.
+/// A server with the files of this one, as if this one had been killed.
 pub(super) fn restarted(d: &Driver, text: &str) -> Driver {
     Driver::with_files(text, Files { all: d.files.all.clone(), ..Files::default() })
 }
@@ -39,7 +39,7 @@ pub(super) fn logged(d: &Driver, text: &str) -> bool {
 }
 
 #[test]
-fn a_snapshot_is_what_was_there_when_it_began() {
+fn a_snapshot_is_point_in_time() {
     let mut d = Driver::new("save \"\"\nenable-debug-command yes");
     let conn = d.connect();
     populate(&mut d, conn, 3_000);
@@ -49,7 +49,7 @@ fn a_snapshot_is_what_was_there_when_it_began() {
     assert_eq!(d.line(conn, "bgsave"), "+Background saving started\r\n");
     assert_eq!(d.line(conn, "bgsave"), "-ERR Background save already in progress\r\n");
     assert_eq!(d.line(conn, "save"), "-ERR Background save already in progress\r\n");
-    // Between the slices everything changes.
+    // Everything changes between the slices.
     for n in 0..3_000 {
         d.line(conn, &format!("set key:{n} other"));
         if n % 10 == 0 {
@@ -78,7 +78,7 @@ fn clients_wait_while_save_runs() {
     d.files.dead = true;
     d.send(a, b"save\r\nget k\r\n");
     assert_eq!(d.send(b, b"set k w\r\nget k\r\n"), "");
-    // The disk comes back to life.
+    // The disk completes operations again.
     d.files.dead = false;
     while !d.disk.is_empty() {
         for (op, what) in core::mem::take(&mut d.disk) {
@@ -95,7 +95,7 @@ fn clients_wait_while_save_runs() {
 }
 
 #[test]
-fn save_points_are_kept_to_the_second() {
+fn save_points_trigger_to_the_second() {
     let mut d = Driver::new("save 60 1 10 100");
     let conn = d.connect();
     let start = info(&mut d, conn, "rdb_last_save_time");
@@ -111,7 +111,7 @@ fn save_points_are_kept_to_the_second() {
     populate(&mut d, conn, 100);
     d.pass(Duration::from_secs(11));
     assert!(logged(&d, "100 changes in 10 seconds. Saving..."));
-    // Nothing to save, nothing to wake for.
+    // Nothing to save, no reason to wake up.
     assert_eq!(d.server.poll_timeout(), None);
     d.line(conn, "config set save \"\"");
     populate(&mut d, conn, 100);
@@ -148,7 +148,7 @@ fn a_full_disk_stops_writes_until_saving_works_again() {
     d.line(conn, "config set stop-writes-on-bgsave-error no");
     assert_eq!(d.line(conn, "set k newer"), "+OK\r\n");
     d.line(conn, "config set stop-writes-on-bgsave-error yes");
-    // It is tried again, at first no sooner than after five seconds.
+    // It is retried after at least five seconds.
     d.line(conn, "config set save \"1 1\"");
     let saves = info(&mut d, conn, "rdb_saves");
     d.pass(Duration::from_secs(4));
@@ -163,7 +163,7 @@ fn a_full_disk_stops_writes_until_saving_works_again() {
 }
 
 #[test]
-fn a_directory_that_is_gone_is_named() {
+fn the_log_names_a_missing_directory() {
     let mut d = Driver::new("save \"\"");
     let conn = d.connect();
     d.files.fault = Some(DiskErrorKind::NotFound);
@@ -205,7 +205,7 @@ fn flushall_ends_a_snapshot_and_empties_the_dump() {
     let mut d = restarted(&d, "");
     let conn = d.connect();
     assert_eq!(d.line(conn, "dbsize"), ":0\r\n");
-    // Without save points, the old dump stays as it is.
+    // Without save points the old dump stays.
     d.line(conn, "config set save \"\"");
     populate(&mut d, conn, 5);
     let before = d.files.all.clone();
@@ -215,7 +215,7 @@ fn flushall_ends_a_snapshot_and_empties_the_dump() {
 }
 
 #[test]
-fn a_broken_dump_stops_the_server_and_is_left_alone() {
+fn a_corrupt_dump_stops_the_server_and_is_left_unchanged() {
     let mut d = Driver::new("save \"\"");
     let conn = d.connect();
     populate(&mut d, conn, 100);
@@ -245,7 +245,7 @@ fn a_broken_dump_stops_the_server_and_is_left_alone() {
 }
 
 #[test]
-fn a_dump_that_is_read_in_many_pieces_is_loaded_whole() {
+fn a_dump_read_in_many_chunks_is_loaded_completely() {
     let mut d = Driver::new("save \"\"\nrdbcompression no\nenable-debug-command yes");
     let conn = d.connect();
     let value = "x".repeat(3_000);
@@ -253,7 +253,7 @@ fn a_dump_that_is_read_in_many_pieces_is_loaded_whole() {
         d.line(conn, &format!("set key:{n} {value}"));
     }
     let digest = d.line(conn, "debug digest");
-    // Ends that fall between the slices, and within them.
+    // File ends between and within slices.
     for n in 0..5 {
         d.line(conn, "save");
         let mut reply = d.line(conn, "debug reload nosave");
@@ -267,7 +267,7 @@ fn a_dump_that_is_read_in_many_pieces_is_loaded_whole() {
 }
 
 #[test]
-fn what_has_expired_is_not_loaded() {
+fn expired_keys_are_not_loaded() {
     let mut d = Driver::new("save \"\"\nenable-debug-command yes");
     let conn = d.connect();
     d.line(conn, "debug set-active-expire 0");
@@ -291,7 +291,7 @@ fn what_has_expired_is_not_loaded() {
 }
 
 #[test]
-fn a_server_that_loads_for_long_says_so() {
+fn a_server_that_loads_for_long_answers_loading() {
     let mut d = Driver::new("save \"\"");
     let conn = d.connect();
     populate(&mut d, conn, 2_000);
@@ -309,7 +309,7 @@ fn a_server_that_loads_for_long_says_so() {
     assert_eq!(d.line(conn, "multi"), "+OK\r\n");
     assert_eq!(d.line(conn, "get key:1"), loading);
     assert!(d.line(conn, "exec").starts_with("-EXECABORT"));
-    // A shutdown must not save the half of it.
+    // A shutdown must not save partially loaded data.
     let before = d.files.all.clone();
     let mut ended = d.clone();
     ended.input(Input::Signal(Signal::Terminate));
@@ -320,7 +320,7 @@ fn a_server_that_loads_for_long_says_so() {
 }
 
 #[test]
-fn a_reload_gives_back_what_was_there() {
+fn debug_reload_restores_the_data() {
     let mut d = Driver::new("save \"\"\nenable-debug-command yes");
     let (conn, other) = (d.connect(), d.connect());
     populate(&mut d, conn, 200);
@@ -361,7 +361,7 @@ fn a_shutdown_saves_or_is_refused() {
     assert_eq!(d.line(other, "get k"), "$1\r\nv\r\n");
     d.input(Input::Signal(Signal::Interrupt));
     assert_eq!(d.exit, None);
-    // That was refused, too, so it is no second time.
+    // The first signal's shutdown was refused, so this is not a second signal.
     d.input(Input::Signal(Signal::Interrupt));
     assert_eq!(d.exit, None);
     let mut forced = d.clone();
@@ -390,7 +390,7 @@ fn a_second_signal_ends_the_server_without_saving() {
 }
 
 #[test]
-fn a_signal_can_be_called_back_before_it_takes_effect() {
+fn shutdown_abort_cancels_a_signal() {
     let mut d = Driver::new("enable-debug-command yes");
     let conn = d.connect();
     d.line(conn, "debug pause-cron 1");
@@ -419,7 +419,7 @@ fn a_scheduled_save_waits_for_the_end_of_the_transaction() {
 }
 
 #[test]
-fn libraries_of_functions_are_kept_as_they_are() {
+fn function_libraries_are_saved_and_loaded() {
     use crate::persist::rdb::{WriteOptions, Writer};
     let mut writer = Writer::new(WriteOptions::default());
     writer.function(b"#!lua name=mine\nredis.register_function('f', function() end)");
@@ -434,7 +434,7 @@ fn libraries_of_functions_are_kept_as_they_are() {
 }
 
 #[test]
-fn a_slow_save_hurries_up_when_it_is_told_to() {
+fn a_slowed_down_save_or_load_speeds_up_on_config_set() {
     let mut d = Driver::new("save \"\"");
     let conn = d.connect();
     populate(&mut d, conn, 200);
@@ -457,14 +457,14 @@ fn a_slow_save_hurries_up_when_it_is_told_to() {
 }
 
 #[test]
-fn half_of_the_data_is_never_saved() {
+fn partially_loaded_data_is_never_saved() {
     let mut d = Driver::new("save 1 1\nenable-debug-command yes");
     let conn = d.connect();
     populate(&mut d, conn, 400);
     d.line(conn, "save");
     let digest = d.line(conn, "debug digest");
     d.line(conn, "config set key-load-delay 20000 loading-process-events-interval-bytes 1024");
-    // A change that a save point waits for.
+    // A change that triggers a save point.
     d.line(conn, "set key:0 value:0");
     d.send(conn, b"debug reload nosave\r\n");
     d.pass(Duration::from_secs(3));
@@ -475,7 +475,7 @@ fn half_of_the_data_is_never_saved() {
     assert!(d.line(other, "config set timeout 1 appendonly yes").starts_with("-LOADING"));
     assert_eq!(d.line(other, "config set timeout 0"), "+OK\r\n");
     assert!(!logged(&d, "1 changes in 1 seconds. Saving..."), "{:?}", d.log);
-    // To end it now keeps the dump that is there.
+    // A shutdown now keeps the existing dump.
     d.input(Input::Signal(Signal::Terminate));
     d.pass(Duration::from_secs(20));
     assert_eq!(d.exit, Some(0), "{:?}", d.log);

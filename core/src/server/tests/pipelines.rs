@@ -1,10 +1,10 @@
-//! Requests that are sent together.
+//! Pipelined requests.
 
 use super::*;
 use crate::rng::Rng;
 
 #[test]
-fn requests_that_come_together_are_answered_as_those_that_come_alone() {
+fn pipelined_requests_are_answered_like_single_ones() {
     let requests: Vec<Vec<u8>> = [
         &["GET", "a"][..],
         &["GET", "b"],
@@ -34,7 +34,7 @@ fn requests_that_come_together_are_answered_as_those_that_come_alone() {
     .collect();
     let mut rng = Rng::new(7);
     for round in 0..300 {
-        // Mostly the same one again, as pipelines are.
+        // Mostly the same command again, as in typical pipelines.
         let mut at = 0;
         let chosen: Vec<&Vec<u8>> = (0..40)
             .map(|_| {

@@ -3,13 +3,13 @@
 use super::persistence::restarted;
 use super::*;
 
-/// Runs a script without keys and gives the reply.
+/// Runs a script without keys and returns the reply.
 fn eval(d: &mut Driver, conn: ConnId, script: &str) -> String {
     d.send(conn, &encoded(&["eval", script, "0"]))
 }
 
 #[test]
-fn the_steps_and_results_of_scripts_are_kept_for_an_observer_who_asks() {
+fn scripts_are_traced_on_request() {
     let mut d = Driver::new("");
     let conn = d.connect();
     eval(&mut d, conn, "return 0");
@@ -38,7 +38,7 @@ fn the_steps_and_results_of_scripts_are_kept_for_an_observer_who_asks() {
 }
 
 #[test]
-fn scripts_answer_as_those_of_redis() {
+fn scripts_reply_as_in_redis() {
     let mut d = Driver::new("");
     let conn = d.connect();
     d.line(conn, "lpush l 1");
@@ -163,7 +163,7 @@ fn a_long_script_holds_back_clients_then_answers_busy_and_can_be_killed() {
     d.pass(Duration::from_millis(100));
     assert_eq!(d.take(b), "");
     d.pass(Duration::from_secs(5));
-    // What was asked before the limit is answered like what is asked after it.
+    // Requests sent before the threshold are answered like those sent after it.
     let busy = "-BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN \
                 NOSAVE.\r\n";
     assert_eq!(d.take(b), busy);
@@ -181,7 +181,7 @@ fn a_long_script_holds_back_clients_then_answers_busy_and_can_be_killed() {
 }
 
 #[test]
-fn a_script_in_slices_is_one_and_a_clone_in_the_middle_ends_alike() {
+fn a_script_in_slices_is_atomic_and_can_be_cloned_in_the_middle() {
     let config = "appendonly yes\nsave \"\"\nenable-debug-command yes";
     let script = "local t = 0 for i = 1, 300 do redis.call('incr', KEYS[1]) \
                   for j = 1, 10000 do t = t + j end end return redis.call('get', KEYS[1])";
@@ -214,7 +214,7 @@ local count = 0
 redis.register_function('count', function() count = count + 1 return count end)";
 
 #[test]
-fn functions_are_called_listed_and_stay_with_the_data() {
+fn functions_are_called_listed_and_saved_with_the_data() {
     let config = "appendonly yes\nsave \"\"\nenable-debug-command yes";
     let mut d = Driver::new(config);
     let conn = d.connect();
@@ -269,7 +269,7 @@ fn functions_are_called_listed_and_stay_with_the_data() {
 }
 
 #[test]
-fn a_reload_that_forgets_nothing_keeps_libraries_too() {
+fn a_reload_with_noflush_keeps_libraries() {
     let mut d = Driver::new("save \"\"\nenable-debug-command yes");
     let conn = d.connect();
     let load = |d: &mut Driver, name: &str, value: u8| {
@@ -294,7 +294,7 @@ fn a_reload_that_forgets_nothing_keeps_libraries_too() {
 }
 
 #[test]
-fn a_pause_of_writes_holds_what_may_replicate() {
+fn a_pause_of_writes_holds_commands_that_may_replicate() {
     let mut d = Driver::new("");
     let (a, b) = (d.connect(), d.connect());
     let writer = "#!lua name=w\nredis.register_function('w', function() return 'wrote' end)";
@@ -330,7 +330,7 @@ fn a_pause_of_writes_holds_what_may_replicate() {
         d.line(a, "client unpause");
         d.take(b);
     }
-    // EXEC waits for what its scripts say.
+    // EXEC waits according to the flags of its scripts.
     for (script, waits) in [("#!lua flags=no-writes\nreturn 4", false), ("return 5", true)] {
         d.line(b, "multi");
         d.send(b, &encoded(&["eval", script, "0"]));
@@ -342,7 +342,7 @@ fn a_pause_of_writes_holds_what_may_replicate() {
 }
 
 #[test]
-fn flags_of_a_script_are_judged_before_it_is_queued() {
+fn script_flags_are_checked_when_it_is_queued() {
     let mut d = Driver::new("min-replicas-to-write 1");
     let conn = d.connect();
     let refused = "-NOREPLICAS Not enough good replicas to write.\r\n";
@@ -369,7 +369,7 @@ fn a_stale_replica_runs_scripts_that_may_be_stale_but_no_command_on_data_in_them
 }
 
 #[test]
-fn a_host_name_that_is_none_is_not_announced() {
+fn an_invalid_hostname_is_refused() {
     let mut d = Driver::new("");
     let conn = d.connect();
     for (name, why) in [

@@ -1,4 +1,4 @@
-//! What binds clients to keys and to each other: transactions, publish and subscribe, MONITOR.
+//! How clients affect each other: transactions, pub/sub, MONITOR, blocking.
 
 use super::*;
 
@@ -22,12 +22,12 @@ fn a_transaction_with_a_bad_command_is_refused_whole() {
     assert!(driver.line(conn, "set k").starts_with("-ERR wrong number"));
     assert!(driver.line(conn, "exec").starts_with("-EXECABORT"));
     assert_eq!(driver.line(conn, "exists k"), ":0\r\n");
-    // EXEC itself says so of every refusal, also where there is no transaction.
+    // EXEC reports every refusal this way, even without a transaction.
     assert!(driver.line(conn, "exec k").starts_with("-EXECABORT Transaction discarded because of"));
 }
 
 #[test]
-fn a_command_that_fails_stops_no_other() {
+fn a_failed_command_does_not_stop_the_transaction() {
     let mut driver = Driver::new("");
     let conn = driver.connect();
     driver.line(conn, "set k a");
@@ -66,7 +66,7 @@ fn a_watched_key_that_changes_stops_the_transaction() {
 }
 
 #[test]
-fn unwatch_and_discard_forget() {
+fn unwatch_and_discard_end_watches() {
     let mut driver = Driver::new("");
     let (a, b) = (driver.connect(), driver.connect());
     driver.line(a, "watch k");
@@ -118,7 +118,7 @@ fn a_subscriber_that_leaves_is_forgotten() {
 }
 
 #[test]
-fn messages_may_wait_for_those_that_follow_and_replies_do_not() {
+fn messages_may_be_delayed_and_replies_are_not() {
     let mut driver = Driver::new("");
     let (a, b) = (driver.connect(), driver.connect());
     driver.line(a, "hello 3");
@@ -134,19 +134,19 @@ fn messages_may_wait_for_those_that_follow_and_replies_do_not() {
     let [to_a, to_b] = [a, b].map(|conn| Output::Send { conn });
     let soon = Output::SendSoon { conn: a };
     assert_eq!(outputs(&mut driver, &[(b, publish), (b, publish)]), [to_b.clone(), soon]);
-    // A reply takes the messages before it along.
+    // A reply is sent together with the messages before it.
     let both = [(b, publish), (a, &b"ping\r\n"[..])];
     assert_eq!(outputs(&mut driver, &both), [to_b.clone(), to_a.clone()]);
     driver.drain(a);
     let message = ">3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$2\r\nhi\r\n";
     assert_eq!(driver.take(a), message.repeat(3) + "+PONG\r\n");
-    // So much that nothing is gained by waiting is sent at once.
+    // A message is sent at once if it is too large to gain from waiting.
     let long = format!("publish news {}\r\n", "x".repeat(20_000));
     assert_eq!(outputs(&mut driver, &[(b, long.as_bytes())]), [to_a, to_b]);
 }
 
 #[test]
-fn a_slow_subscriber_is_cut_off() {
+fn a_slow_subscriber_is_disconnected() {
     let mut driver = Driver::new("client-output-buffer-limit pubsub 1000 0 0");
     let (a, b) = (driver.connect(), driver.connect());
     driver.line(a, "subscribe news");
@@ -171,7 +171,7 @@ fn events_on_keys_are_published() {
 }
 
 #[test]
-fn that_a_key_has_expired_is_told_before_what_found_that_out() {
+fn the_expired_event_precedes_that_of_the_command_which_found_it() {
     let mut driver = Driver::new("notify-keyspace-events Ex$\nenable-debug-command yes");
     let (a, b) = (driver.connect(), driver.connect());
     driver.line(b, "debug set-active-expire 0");
@@ -205,13 +205,13 @@ fn passwords_are_hidden_wherever_commands_are_shown() {
     let (a, b) = (driver.connect(), driver.connect());
     assert_eq!(driver.line(a, "monitor"), "+OK\r\n");
     for (line, shown) in [
-        // What administers is not shown at all.
+        // Administrative commands are not shown at all.
         ("acl setuser me on >secret ~* +@all", ""),
         ("config set maxmemory 0 masterauth secret", ""),
         ("config set requirepass secret", ""),
         ("hello 2 auth me secret", r#""hello" "2" "auth" "(redacted)" "(redacted)""#),
         ("auth me secret", r#""auth" "(redacted)" "(redacted)""#),
-        // Nor when they are refused.
+        // Nor when they fail.
         ("hello 9 auth me secret", r#""hello" "9" "auth" "(redacted)" "(redacted)""#),
         ("auth me wrong-secret", r#""auth" "(redacted)" "(redacted)""#),
     ] {
@@ -246,7 +246,7 @@ fn blocked_clients_are_served_in_order() {
 }
 
 #[test]
-fn what_is_asked_while_waiting_is_answered_afterwards() {
+fn requests_pipelined_after_a_blocked_command_are_answered_afterwards() {
     let mut driver = Driver::new("");
     let (a, b) = (driver.connect(), driver.connect());
     assert_eq!(driver.send(a, b"blpop k 0\r\nping\r\n"), "");
@@ -256,7 +256,7 @@ fn what_is_asked_while_waiting_is_answered_afterwards() {
 }
 
 #[test]
-fn patience_ends() {
+fn blocking_commands_time_out() {
     let mut driver = Driver::new("");
     let a = driver.connect();
     driver.line(a, "blpop k 0.1");
@@ -271,14 +271,14 @@ fn patience_ends() {
     assert_eq!(driver.line(a, "blpop k -0.001"), "-ERR timeout is negative\r\n");
     driver.send(a, b"multi\r\nblpop k 0\r\n");
     assert_eq!(driver.line(a, "exec"), "*1\r\n*-1\r\n");
-    // Rounded up to whole milliseconds this is 0, which is for ever.
+    // Rounded up to whole milliseconds this is 0, which means for ever.
     assert_eq!(driver.line(a, "blpop k -0.0009"), "");
     driver.pass(Duration::from_secs(1));
     assert_eq!(driver.take(a), "");
 }
 
 #[test]
-fn moves_may_form_a_chain() {
+fn blocked_moves_can_form_a_chain() {
     let mut driver = Driver::new("");
     let (a, b, c) = (driver.connect(), driver.connect(), driver.connect());
     driver.line(a, "blmove one two left right 0");
@@ -289,7 +289,7 @@ fn moves_may_form_a_chain() {
 }
 
 #[test]
-fn a_key_of_another_type_serves_no_blocked_client() {
+fn a_key_of_the_wrong_type_does_not_unblock() {
     let mut driver = Driver::new("");
     let (a, b) = (driver.connect(), driver.connect());
     driver.line(a, "blpop k 0");
@@ -308,7 +308,7 @@ fn a_key_of_another_type_serves_no_blocked_client() {
 }
 
 #[test]
-fn without_room_and_without_eviction_writes_are_refused() {
+fn noeviction_refuses_writes_when_memory_is_full() {
     let mut driver = Driver::new("");
     let (a, b) = (driver.connect(), driver.connect());
     let oom = "-OOM command not allowed when used memory > 'maxmemory'.\r\n";
@@ -325,7 +325,7 @@ fn without_room_and_without_eviction_writes_are_refused() {
 }
 
 #[test]
-fn the_policy_says_which_keys_go() {
+fn maxmemory_policy_selects_the_evicted_keys() {
     let policies = "volatile-lru volatile-lfu volatile-random volatile-ttl allkeys-lru allkeys-lfu \
                     allkeys-random";
     for policy in policies.split_ascii_whitespace() {
@@ -337,7 +337,7 @@ fn the_policy_says_which_keys_go() {
             driver.line(conn, &format!("set old:{n} {value} ex {}", 5_000 + n));
         }
         driver.pass(Duration::from_secs(5));
-        // What is used now is used later, and more often, than the rest.
+        // These keys are used later, and more often, than the rest.
         let used: Vec<String> = (0..50).map(|n| format!("old:{}", n * 12)).collect();
         for _ in 0..20 {
             driver.line(conn, &format!("touch {}", used.join(" ")));
@@ -383,14 +383,14 @@ fn a_client_that_publishes_to_itself_reads_the_reply_first() {
 }
 
 #[test]
-fn a_swap_serves_blocked_clients_and_spares_watches_of_expired_keys() {
+fn swapdb_unblocks_clients_and_keeps_watches_of_expired_keys() {
     let mut driver = Driver::new("");
     let (a, b) = (driver.connect(), driver.connect());
     driver.send(a, b"blpop k 0\r\n");
     driver.send(b, b"select 1\r\nrpush k v\r\n");
     assert_eq!(driver.line(b, "swapdb 0 1"), "+OK\r\n");
     assert_eq!(driver.take(a), "*2\r\n$1\r\nk\r\n$1\r\nv\r\n");
-    // A key that is past its time is no more than none.
+    // An expired key counts as missing.
     driver.send(b, b"debug set-active-expire 0\r\nset gone v px 1\r\n");
     driver.pass(Duration::from_millis(10));
     driver.line(a, "watch gone");
@@ -400,7 +400,7 @@ fn a_swap_serves_blocked_clients_and_spares_watches_of_expired_keys() {
 }
 
 #[test]
-fn a_command_that_waits_counts_once() {
+fn a_blocked_command_is_counted_once() {
     let mut driver = Driver::new("slowlog-log-slower-than 0\nenable-debug-command yes");
     let (a, b, c) = (driver.connect(), driver.connect(), driver.connect());
     driver.line(c, "monitor");
@@ -417,7 +417,7 @@ fn a_command_that_waits_counts_once() {
 }
 
 #[test]
-fn what_comes_behind_a_sleep_is_later() {
+fn time_passes_during_debug_sleep() {
     let mut driver = Driver::new("slowlog-log-slower-than 100000\nenable-debug-command yes");
     let (a, b) = (driver.connect(), driver.connect());
     driver.send(a, b"blpop k 1\r\n");
@@ -428,7 +428,7 @@ fn what_comes_behind_a_sleep_is_later() {
 }
 
 #[test]
-fn the_greediest_clients_go_but_for_those_that_are_spared() {
+fn the_largest_clients_are_evicted_except_for_no_evict() {
     let mut driver = Driver::new("");
     let (a, b, c) = (driver.connect(), driver.connect(), driver.connect());
     driver.line(a, "client no-evict on");
@@ -458,7 +458,7 @@ fn a_client_unblocked_with_an_error_counts_as_an_error() {
 }
 
 #[test]
-fn memory_without_an_end_is_no_reason_to_stay_awake() {
+fn removing_maxmemory_clients_leaves_no_wake_ups() {
     let mut driver = Driver::new("");
     let conn = driver.connect();
     driver.line(conn, "config set maxmemory 100mb maxmemory-clients 50mb");
@@ -469,7 +469,7 @@ fn memory_without_an_end_is_no_reason_to_stay_awake() {
 }
 
 #[test]
-fn writes_want_replicas_if_they_are_told_to() {
+fn min_replicas_to_write_refuses_writes() {
     let mut driver = Driver::new("");
     let (a, b) = (driver.connect(), driver.connect());
     driver.send(a, b"set k 1\r\nmulti\r\nincr k\r\n");
@@ -482,7 +482,7 @@ fn writes_want_replicas_if_they_are_told_to() {
 }
 
 #[test]
-fn a_name_that_is_no_address_is_not_bound_to() {
+fn an_invalid_bind_address_is_refused() {
     let mut driver = Driver::new("");
     let conn = driver.connect();
     let reply = driver.line(conn, "config set bind 999.999.999.999");
@@ -491,7 +491,7 @@ fn a_name_that_is_no_address_is_not_bound_to() {
 }
 
 #[test]
-fn a_replica_that_would_be_answered_is_sent_away() {
+fn a_replica_that_would_get_a_reply_is_disconnected() {
     for line in ["get k", "nonsense", "slowlog get", "set k"] {
         let mut d = Driver::new("save \"\"");
         let replica = d.connect();
@@ -503,7 +503,7 @@ fn a_replica_that_would_be_answered_is_sent_away() {
         let told = |line: &String| line.starts_with("Replica generated a reply to command '");
         assert!(d.log.iter().any(told), "{line}: {:?}", d.log);
     }
-    // A client that was not one yet is told what is wrong.
+    // A client that was not a replica yet gets the error.
     let mut d = Driver::new("");
     let client = d.connect();
     assert_eq!(
@@ -514,7 +514,7 @@ fn a_replica_that_would_be_answered_is_sent_away() {
 }
 
 #[test]
-fn a_result_of_nothing_takes_the_place_of_what_was_there_be_its_time_past_or_not() {
+fn an_empty_result_deletes_its_destination_even_if_that_has_expired() {
     let mut driver = Driver::new("notify-keyspace-events AKE\nenable-debug-command yes");
     let (conn, other) = (driver.connect(), driver.connect());
     driver.line(conn, "debug set-active-expire 0");
@@ -540,7 +540,7 @@ fn a_result_of_nothing_takes_the_place_of_what_was_there_be_its_time_past_or_not
 }
 
 #[test]
-fn a_replica_that_connects_anew_counts_once_for_wait() {
+fn a_reconnected_replica_counts_once_for_wait() {
     let mut driver = Driver::new("repl-diskless-sync-delay 0\nsave \"\"");
     let conn = driver.connect();
     for (port, count) in [(7000, 1), (7000, 1), (7001, 2)] {

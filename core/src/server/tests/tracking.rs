@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// An invalidation of one key, in version 3 of the protocol.
+/// An invalidation of one key in RESP3.
 fn told(key: &str) -> String {
     format!(">2\r\n$10\r\ninvalidate\r\n*1\r\n${}\r\n{key}\r\n", key.len())
 }
@@ -10,16 +10,16 @@ fn told(key: &str) -> String {
 const ALL: &str = ">2\r\n$10\r\ninvalidate\r\n_\r\n";
 
 impl Driver {
-    /// A connection that speaks version 3 of the protocol, has sent `line`, and has been answered.
-    fn modern(&mut self, line: &str) -> ConnId {
+    /// A RESP3 connection that has sent `line` and got the reply.
+    fn resp3(&mut self, line: &str) -> ConnId {
         let conn = self.connect();
         self.line(conn, "hello 3");
         assert_eq!(self.line(conn, line), "+OK\r\n", "{line}");
         conn
     }
 
-    /// One field of INFO.
-    fn figure(&self, field: &str) -> String {
+    /// A field of INFO.
+    fn info_field(&self, field: &str) -> String {
         let text = self.server.info(&["stats", "clients"]);
         let found = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
         found.unwrap_or_default().to_owned()
@@ -27,13 +27,13 @@ impl Driver {
 }
 
 #[test]
-fn a_reader_is_told_once_of_a_key_that_another_changes() {
+fn a_reader_gets_one_invalidation_of_a_changed_key() {
     let mut d = Driver::new("");
-    let (reader, writer) = (d.modern("client tracking on"), d.connect());
+    let (reader, writer) = (d.resp3("client tracking on"), d.connect());
     d.line(writer, "mset a 1 b 2");
     d.line(reader, "mget a b");
     d.line(reader, "get a");
-    assert_eq!(d.figure("tracking_total_keys"), "2");
+    assert_eq!(d.info_field("tracking_total_keys"), "2");
     assert_eq!(d.line(writer, "set a 2"), "+OK\r\n");
     assert_eq!(d.take(reader), told("a"));
     d.line(writer, "set a 3");
@@ -41,14 +41,14 @@ fn a_reader_is_told_once_of_a_key_that_another_changes() {
     d.line(reader, "client tracking off");
     d.line(writer, "set b 3");
     assert_eq!(d.take(reader), "");
-    assert_eq!(d.figure("tracking_total_keys"), "0");
-    assert_eq!(d.figure("tracking_clients"), "0");
+    assert_eq!(d.info_field("tracking_total_keys"), "0");
+    assert_eq!(d.info_field("tracking_clients"), "0");
 }
 
 #[test]
-fn invalidations_of_ones_own_follow_the_reply() {
+fn own_invalidations_follow_the_reply() {
     let mut d = Driver::new("");
-    let conn = d.modern("client tracking on");
+    let conn = d.resp3("client tracking on");
     d.line(conn, "mset a 1 b 2");
     d.line(conn, "mget a b");
     assert_eq!(d.line(conn, "incr a"), format!(":2\r\n{}", told("a")));
@@ -59,13 +59,13 @@ fn invalidations_of_ones_own_follow_the_reply() {
     let script = "eval \"redis.call('get','b') return redis.call('set','a','x')\" 0";
     assert_eq!(d.line(conn, script), format!("+OK\r\n{}", told("a")));
     assert_eq!(d.line(conn, "flushdb"), format!("+OK\r\n{ALL}"));
-    assert_eq!(d.figure("tracking_total_items"), "0");
+    assert_eq!(d.info_field("tracking_total_items"), "0");
 }
 
 #[test]
-fn keys_that_go_by_themselves_are_told_of() {
+fn expired_and_evicted_keys_are_invalidated() {
     let mut d = Driver::new("");
-    let reader = d.modern("client tracking on");
+    let reader = d.resp3("client tracking on");
     d.line(reader, "set a 1 px 100");
     d.line(reader, "get a");
     d.pass(Duration::from_millis(200));
@@ -77,11 +77,11 @@ fn keys_that_go_by_themselves_are_told_of() {
 }
 
 #[test]
-fn broadcasts_go_by_prefix_and_leave_out_what_one_did_oneself() {
+fn bcast_sends_by_prefix_and_noloop_skips_own_changes() {
     let mut d = Driver::new("");
-    let all = d.modern("client tracking on bcast");
-    let some = d.modern("client tracking on bcast noloop prefix user: prefix item:");
-    assert_eq!(d.figure("tracking_total_prefixes"), "3");
+    let all = d.resp3("client tracking on bcast");
+    let some = d.resp3("client tracking on bcast noloop prefix user: prefix item:");
+    assert_eq!(d.info_field("tracking_total_prefixes"), "3");
     let writer = d.connect();
     d.line(writer, "mset user:1 a other b user:0 c");
     let list = |keys: &[&str]| {
@@ -102,13 +102,13 @@ fn broadcasts_go_by_prefix_and_leave_out_what_one_did_oneself() {
     d.pass(Duration::from_millis(50));
     assert_eq!(d.take(some), told("item:1"), "it was not the one that let it expire");
     assert_eq!(d.line(some, "client tracking off"), "+OK\r\n");
-    assert_eq!(d.figure("tracking_total_prefixes"), "1");
+    assert_eq!(d.info_field("tracking_total_prefixes"), "1");
 }
 
 #[test]
-fn caching_makes_exceptions_for_one_command_or_transaction() {
+fn client_caching_applies_to_one_command_or_transaction() {
     let mut d = Driver::new("");
-    let (opt_in, writer) = (d.modern("client tracking on optin"), d.connect());
+    let (opt_in, writer) = (d.resp3("client tracking on optin"), d.connect());
     d.line(opt_in, "get a");
     d.line(opt_in, "client caching yes");
     d.line(opt_in, "client id");
@@ -124,7 +124,7 @@ fn caching_makes_exceptions_for_one_command_or_transaction() {
     d.line(opt_in, "get b");
     d.line(writer, "mset a 1 b 1 c 1");
     assert_eq!(d.take(opt_in), told("a") + &told("c"));
-    let opt_out = d.modern("client tracking on optout");
+    let opt_out = d.resp3("client tracking on optout");
     d.line(opt_out, "client caching no");
     d.line(opt_out, "nonsense");
     d.line(opt_out, "get a");
@@ -135,7 +135,7 @@ fn caching_makes_exceptions_for_one_command_or_transaction() {
 }
 
 #[test]
-fn another_connection_gets_the_invalidations_as_messages() {
+fn redirected_invalidations_arrive_as_messages() {
     let mut d = Driver::new("");
     let (receiver, reader, writer) = (d.connect(), d.connect(), d.connect());
     let id = d.line(receiver, "client id")[1..].trim_end().to_owned();
@@ -161,24 +161,24 @@ fn another_connection_gets_the_invalidations_as_messages() {
 }
 
 #[test]
-fn the_table_of_keys_keeps_to_its_limit() {
+fn the_tracking_table_keeps_its_limit() {
     let mut d = Driver::new("tracking-table-max-keys 3");
-    let (reader, other) = (d.modern("client tracking on"), d.connect());
+    let (reader, other) = (d.resp3("client tracking on"), d.connect());
     for n in 0..10 {
         d.line(reader, &format!("get key:{n}"));
     }
     let told_of = d.take(reader).matches("invalidate").count();
-    assert_eq!(d.figure("tracking_total_keys"), "3");
+    assert_eq!(d.info_field("tracking_total_keys"), "3");
     d.line(other, "config set tracking-table-max-keys 1");
     d.pass(Duration::from_millis(1));
-    assert_eq!(d.figure("tracking_total_keys"), "1");
+    assert_eq!(d.info_field("tracking_total_keys"), "1");
     assert_eq!(d.take(reader).matches("invalidate").count(), 2, "{told_of} before");
 }
 
 #[test]
 fn an_invalidation_follows_the_reply_of_a_served_blocked_client() {
     let mut d = Driver::new("");
-    let (waiting, writer) = (d.modern("client tracking on"), d.connect());
+    let (waiting, writer) = (d.resp3("client tracking on"), d.connect());
     d.line(writer, "rpush to x");
     d.line(waiting, "lrange to 0 -1");
     assert_eq!(d.line(waiting, "blmove from to left left 0"), "");
@@ -190,12 +190,12 @@ fn an_invalidation_follows_the_reply_of_a_served_blocked_client() {
 fn clients_that_disconnect_or_reset_track_no_more() {
     let mut d = Driver::new("");
     let (reader, leaving, writer) =
-        (d.modern("client tracking on"), d.modern("client tracking on bcast"), d.connect());
+        (d.resp3("client tracking on"), d.resp3("client tracking on bcast"), d.connect());
     d.line(reader, "get a");
     d.line(reader, "reset");
     d.line(leaving, "quit");
-    assert_eq!(d.figure("tracking_clients"), "0");
-    assert_eq!(d.figure("tracking_total_prefixes"), "0");
+    assert_eq!(d.info_field("tracking_clients"), "0");
+    assert_eq!(d.info_field("tracking_total_prefixes"), "0");
     d.line(writer, "set a 1");
     assert_eq!((d.take(reader), d.take(leaving)), (String::new(), String::new()));
     assert!(!d.server.service.consumers.watching, "without a client that tracks, nothing is told");

@@ -1,19 +1,18 @@
-//! The rewrite of the append-only file: all data anew, so that the commands of the past can go.
+//! AOF rewrite: writes all data anew, so that old commands can be deleted.
 //!
-//! From the moment whose data the new base shall hold, commands go to a new incremental file. What
-//! the file before it still lacks is written and made durable first, and only then does the
-//! manifest name the new one; so whatever happens, no file but the last can be torn. When the base
-//! is written, the manifest names it in place of all that was before.
+//! From the moment of the snapshot, commands go to a new incremental file. The file before it is
+//! completed and fsynced first, and only then does the manifest name the new one; so whatever
+//! happens, only the last file can be torn. When the base is written, the manifest names it in
+//! place of all earlier files.
 //!
-//! This is a state machine over what is known of the files ([`Aof`]): an [`Event`] goes in, the
-//! [`Action`]s that follow come out, in the order in which they are to be taken. Next door,
-//! `rewriting` takes them, as the server.
+//! This is a state machine over the files ([`Aof`]): an [`Event`] goes in, and the resulting
+//! [`Action`]s come out, to be taken in that order. `rewriting` takes them, as the server.
 
-mod words;
+mod events;
 
 use core::mem;
 
-pub(super) use words::{Action, Asked, Context, Event, Step};
+pub(super) use events::{Action, Context, Event, Requester, Step};
 
 use super::backoff::{Backoff, Limit};
 use super::{Aof, State};
@@ -25,48 +24,48 @@ use crate::server::persistence::sink::path_in;
 use crate::server::persistence::snapshot::Failure;
 use crate::time::Wall;
 
-/// What is known of rewrites.
+/// The state of rewrites.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rewrite {
-    /// How far the one under way has come.
+    /// The stage of the current one.
     stage: Stage,
-    /// Whether one is to begin as soon as nothing is in the way.
+    /// Whether one is to start as soon as possible.
     pub(super) scheduled: bool,
-    /// How many were begun.
+    /// Rewrites started so far.
     pub(super) count: u64,
-    /// How many failed since the last that did not, and how long the next waits for that.
+    /// Consecutive failures, and the delay of the next rewrite.
     pub(super) backoff: Backoff,
     /// Whether the last one failed.
     pub(super) failed: bool,
-    /// How many seconds the last one took.
+    /// Duration of the last one in seconds.
     pub(super) took: Option<i64>,
-    /// Bytes that were copied because they changed before they were written.
+    /// Bytes that were copied because they changed before they were written (copy-on-write).
     pub(super) copied: u64,
     began: Option<Wall>,
-    /// Whether the new base is in the format of RDB.
+    /// Whether the new base is in RDB format.
     rdb: bool,
-    /// The new incremental file, while the snapshot has been asked for and has not begun.
+    /// The new incremental file, until the requested snapshot has begun.
     incr: Option<NewIncr>,
-    /// The new incremental file, before the manifest names it.
+    /// The new incremental file, until the manifest names it.
     switch: Option<Switch>,
-    /// The new base, when it is written before the switch is done.
+    /// The new base, if it has been written before the switch is complete.
     written: bool,
-    /// Whether commands have gone to an incremental file of its own since it began, which has to
-    /// stay when it ends, even if the append-only file is turned off meanwhile.
+    /// Whether commands have gone to an incremental file of its own since it began. That file has
+    /// to stay even if the append-only file is turned off meanwhile.
     keeps: bool,
-    /// The client that waits for the reply that it has begun.
-    asked: Option<Asked>,
+    /// The client that waits for the reply that a rewrite has started.
+    requester: Option<Requester>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Stage {
     #[default]
     Idle,
-    /// Files are made.
+    /// Creating files.
     Opening,
-    /// The base is written.
+    /// Writing the base.
     Writing,
-    /// Files get their names.
+    /// Renaming files.
     Finishing,
 }
 
@@ -79,7 +78,7 @@ struct NewIncr {
     manifest: Option<Manifest>,
 }
 
-/// From one incremental file to the next.
+/// The switch from one incremental file to the next.
 #[derive(Clone, Debug)]
 struct Switch {
     file: FileId,
@@ -89,7 +88,7 @@ struct Switch {
     naming: bool,
 }
 
-/// The actions that have come together.
+/// Collects the resulting actions.
 #[derive(Default)]
 struct Actions(Vec<Action>);
 
@@ -114,7 +113,7 @@ impl Actions {
         self.0.push(action);
     }
 
-    /// Closes and removes a file that is not wanted after all.
+    /// Closes and deletes a file that is no longer wanted.
     fn discard(&mut self, file: FileId, path: String) {
         self.disk(DiskOp::Close { file });
         self.disk(DiskOp::Remove { path });
@@ -122,12 +121,12 @@ impl Actions {
 }
 
 impl Rewrite {
-    /// Whether one is under way.
+    /// Whether a rewrite is in progress.
     pub(super) fn is_on(&self) -> bool {
         self.stage != Stage::Idle || self.switch.is_some()
     }
 
-    /// How long the one under way has taken, in seconds.
+    /// How long the current one has taken, in seconds.
     pub(super) fn takes(&self, now: Wall) -> Option<i64> {
         let began = self.began.filter(|_| self.is_on())?;
         i64::try_from(now.as_secs().saturating_sub(began.as_secs())).ok()
@@ -138,9 +137,9 @@ impl Rewrite {
         self.backoff.failed();
     }
 
-    /// The working directory becomes another: paths that are relative to it are from now on
-    /// relative to `home`.
-    pub(super) fn stay_in(&mut self, home: &str) {
+    /// The working directory is about to change: paths that were relative to it become relative to
+    /// `home`.
+    pub(super) fn keep_in(&mut self, home: &str) {
         if let Some(switch) = &mut self.switch {
             switch.path = path_in(Some(home), &switch.path);
         }
@@ -152,14 +151,14 @@ fn temporary_base(pid: u32) -> String {
     format!("temp-rewriteaof-bg-{pid}.aof")
 }
 
-/// What the log says when the manifest could not be written.
+/// The log line when writing the manifest has failed.
 pub(super) fn manifest_failure(settings: &AofSettings, error: &DiskError) -> String {
     let name = manifest_name(&settings.appendfilename);
     format!("Error trying to write the temporary AOF manifest file temp-{name}: {error}")
 }
 
 impl Aof {
-    /// A path that is meant to be in the working directory.
+    /// The path of a file in the original working directory.
     pub(super) fn path(&self, name: &str) -> String {
         path_in(self.home.as_deref(), name)
     }
@@ -169,7 +168,7 @@ impl Aof {
         self.path(&format!("{}/{name}", settings.appenddirname))
     }
 
-    /// The growth in percent since the last rewrite, if it is enough for another.
+    /// The growth in percent since the last rewrite, if it is enough to trigger another.
     pub(super) fn due_growth(&self, settings: &AofSettings) -> Option<u64> {
         let percentage = settings.auto_aof_rewrite_percentage;
         let large = self.current_size > settings.auto_aof_rewrite_min_size;
@@ -182,8 +181,7 @@ impl Aof {
         (growth >= percentage).then_some(growth)
     }
 
-    /// Removes the file that commands went to while the first base was written: what is to be done
-    /// for that.
+    /// The actions that delete the file to which commands went while the first base was written.
     pub(super) fn remove_temporary_incr(&self, settings: &AofSettings) -> [Action; 2] {
         let name = temp_incr_name(&settings.appendfilename);
         let path = self.path_of_part(settings, &name);
@@ -191,11 +189,11 @@ impl Aof {
         [Action::Log(LogLevel::Notice, text), Action::Disk(DiskOp::Remove { path }, None)]
     }
 
-    /// Takes in what has happened. Gives what is to be done, in this order.
+    /// Handles an event. Returns the resulting actions, in order.
     pub(super) fn rewrite_event(&mut self, ctx: &mut Context<'_>, event: Event) -> Vec<Action> {
         let mut out = Actions::default();
         match event {
-            Event::Begin { asked } => self.begin(ctx, &mut out, asked),
+            Event::Begin { requester } => self.begin(ctx, &mut out, requester),
             Event::Due { growth } => self.begin_if_clear(ctx, &mut out, growth),
             Event::Disk(step, result) => self.disk_done(ctx, &mut out, step, result),
             Event::Snapshot { begun: true } => self.snapshot_begun(ctx, &mut out),
@@ -241,13 +239,13 @@ impl Aof {
         }
     }
 
-    fn begin(&mut self, ctx: &Context<'_>, out: &mut Actions, asked: Option<Asked>) {
+    fn begin(&mut self, ctx: &Context<'_>, out: &mut Actions, requester: Option<Requester>) {
         if self.state != State::On && self.home.take().is_some() {
-            // Nothing here follows from what is there.
+            // The existing files do not contribute to the new base.
             self.manifest = Manifest::default();
         }
         self.rewrite.stage = Stage::Opening;
-        self.rewrite.asked = asked;
+        self.rewrite.requester = requester;
         self.rewrite.written = false;
         let path = self.path(&ctx.settings.appenddirname);
         out.then(DiskOp::MakeDir { path }, Step::Dir);
@@ -275,24 +273,24 @@ impl Aof {
                 out.warning(format!("Can't open the append-only file {name}: {error}"));
                 self.refuse(out);
             }
-            (Step::Named, result) => self.incr_named(ctx, out, result.err()),
+            (Step::Named, result) => self.incr_in_manifest(ctx, out, result.err()),
             (Step::Base { file }, Ok(DiskDone::Opened { len })) => {
-                self.name_base(ctx, out, file, len);
+                self.rename_base(ctx, out, file, len);
             }
-            (Step::Base { file }, Ok(_)) => self.name_base(ctx, out, file, 0),
+            (Step::Base { file }, Ok(_)) => self.rename_base(ctx, out, file, 0),
             (Step::Base { .. }, Err(error)) => {
                 let from = temporary_base(ctx.pid);
                 out.warning(format!("Unable to obtain the AOF file {from} length. stat: {error}"));
                 self.fail(ctx, out);
             }
             (Step::BaseNamed { manifest, name, len }, result) => {
-                self.base_named(ctx, out, (manifest, len), &name, result.err());
+                self.base_renamed(ctx, out, (manifest, len), &name, result.err());
             }
             (Step::IncrNamed { manifest, temporary, name, len }, Ok(_)) => {
                 out.notice(format!(
                     "Successfully renamed the temporary AOF incr file {temporary} into {name}"
                 ));
-                self.name_rewrite(ctx, out, manifest, len, true);
+                self.write_final_manifest(ctx, out, manifest, len, true);
             }
             (Step::IncrNamed { temporary, name, .. }, Err(error)) => {
                 out.warning(format!(
@@ -311,7 +309,7 @@ impl Aof {
         }
     }
 
-    /// The directory is there: opens the file that commands go to from the moment of the snapshot.
+    /// The directory exists: opens the file for commands from the moment of the snapshot.
     fn open_incr(&mut self, ctx: &mut Context<'_>, out: &mut Actions) {
         let filename = &ctx.settings.appendfilename;
         let (name, manifest) = match self.state {
@@ -323,7 +321,7 @@ impl Aof {
             }
         };
         let (file, path) = (ctx.next_file(), self.path_of_part(ctx.settings, &name));
-        let [remove, open] = open_anew(file, &path);
+        let [remove, open] = create_file(file, &path);
         out.disk(remove);
         out.then(open, Step::Incr { file, path, name, manifest });
     }
@@ -339,13 +337,13 @@ impl Aof {
             out.discard(incr.file, incr.path);
             return self.refuse(out);
         }
-        // The working directory may have become another meanwhile.
+        // The working directory may have changed meanwhile.
         incr.path = self.path(&incr.path);
         out.notice(format!("Creating AOF incr file {name} on background rewrite"));
         self.ask_for_snapshot(ctx, out, Some(incr));
     }
 
-    /// The moment whose data the new base shall hold is now.
+    /// Requests the snapshot: the new base holds the data as of now.
     fn ask_for_snapshot(&mut self, ctx: &Context<'_>, out: &mut Actions, incr: Option<NewIncr>) {
         self.rewrite.rdb = ctx.settings.aof_use_rdb_preamble;
         self.rewrite.incr = incr;
@@ -355,7 +353,7 @@ impl Aof {
         out.push(Action::Snapshot { path: self.temporary_path(ctx) });
     }
 
-    /// Another snapshot is being written, or the data is not whole.
+    /// Another snapshot is being written, or the data is incomplete.
     fn snapshot_refused(&mut self, out: &mut Actions) {
         if let Some(NewIncr { file, path, .. }) = self.rewrite.incr.take() {
             out.discard(file, path);
@@ -381,8 +379,8 @@ impl Aof {
             }
             Some(NewIncr { file, manifest: None, .. }) => {
                 self.log.open(file, 0);
-                // What came before will be durable with the base. An offset from before the file
-                // was turned on may be that of another stream.
+                // Everything before is durable with the base. An offset from before the file was
+                // turned on may belong to another replication stream.
                 self.log.synced_offset = ctx.offset;
                 out.push(Action::FollowersChanged);
             }
@@ -391,23 +389,22 @@ impl Aof {
         let pid = ctx.pid;
         out.notice(format!("Background append only file rewriting started by pid {pid}"));
         self.answer(out, Ok("Background append only file rewriting started"));
-        out.push(Action::WentOn);
+        out.push(Action::Resume);
     }
 
     fn answer(&mut self, out: &mut Actions, result: Result<&'static str, &'static str>) {
-        if let Some(asked) = self.rewrite.asked.take() {
-            out.push(Action::Answer(asked, result));
+        if let Some(requester) = self.rewrite.requester.take() {
+            out.push(Action::Answer(requester, result));
         }
     }
 
-    /// A rewrite could not even begin.
+    /// The rewrite could not start.
     fn refuse(&mut self, out: &mut Actions) {
         self.rewrite.stage = Stage::Idle;
         self.rewrite.failed = true;
         if self.state == State::WaitRewrite {
-            // The client that turned the file on is not the one that asked for the rewrite that
-            // was given up.
-            if matches!(self.rewrite.asked, Some(Asked::Change(_))) {
+            // The client that turned the file on is not the one that asked for the aborted rewrite.
+            if matches!(self.rewrite.requester, Some(Requester::Change(_))) {
                 self.state = State::Off;
                 out.warning(
                     "Redis needs to enable the AOF but can't trigger a background AOF rewrite \
@@ -430,32 +427,39 @@ impl Aof {
         }
     }
 
-    fn incr_named(&mut self, ctx: &mut Context<'_>, out: &mut Actions, error: Option<DiskError>) {
+    fn incr_in_manifest(
+        &mut self,
+        ctx: &mut Context<'_>,
+        out: &mut Actions,
+        error: Option<DiskError>,
+    ) {
         let Some(switch) = self.rewrite.switch.take() else { return };
         if let Some(error) = error {
             out.warning(manifest_failure(ctx.settings, &error));
-            // It may name the file all the same, so that stays; but nothing is written to it.
+            // The manifest may name the file all the same, so it has to stay; but nothing is
+            // written to it.
             let manifest = self.manifest.clone();
             self.rewrite.switch = Some(Switch { manifest, ..switch });
             return self.abort(ctx, out);
         }
         self.manifest = switch.manifest;
-        if let Some(file) = self.log.go_over_to(switch.file) {
+        if let Some(file) = self.log.switch_to(switch.file) {
             out.disk(DiskOp::Close { file });
         }
-        out.push(Action::WentOn);
+        out.push(Action::Resume);
         if mem::take(&mut self.rewrite.written) {
-            self.look_at_base(ctx, out);
+            self.stat_base(ctx, out);
         }
     }
 
-    /// Stays with the file before, and gives the rewrite up.
+    /// Keeps the previous file, and aborts the rewrite.
     fn abort(&mut self, ctx: &Context<'_>, out: &mut Actions) {
         let Some(switch) = self.rewrite.switch.take() else { return };
-        self.log.let_go();
+        self.log.release();
         out.disk(DiskOp::Close { file: switch.file });
         if switch.naming {
-            // The manifest may name it by now, and then it has to be there, empty as it is.
+            // The manifest may already name the file, which therefore has to exist, even if it is
+            // empty.
             self.manifest = switch.manifest;
         } else {
             out.disk(DiskOp::Remove { path: switch.path });
@@ -475,7 +479,7 @@ impl Aof {
     ) {
         match result {
             Ok(()) if self.rewrite.switch.is_some() => self.rewrite.written = true,
-            Ok(()) => self.look_at_base(ctx, out),
+            Ok(()) => self.stat_base(ctx, out),
             Err(Failure::Killed) => {
                 out.warning("Background AOF rewrite terminated by signal 10");
                 self.over(ctx, out);
@@ -488,15 +492,15 @@ impl Aof {
         }
     }
 
-    /// The base is written: how long is it?
-    fn look_at_base(&mut self, ctx: &mut Context<'_>, out: &mut Actions) {
+    /// The base has been written: asks for its length.
+    fn stat_base(&mut self, ctx: &mut Context<'_>, out: &mut Actions) {
         self.rewrite.stage = Stage::Finishing;
         out.notice("Background AOF rewrite terminated with success");
         let (file, path) = (ctx.next_file(), self.temporary_path(ctx));
         out.then(DiskOp::Open { file, path, mode: OpenMode::Read }, Step::Base { file });
     }
 
-    fn name_base(&mut self, ctx: &Context<'_>, out: &mut Actions, file: FileId, len: u64) {
+    fn rename_base(&mut self, ctx: &Context<'_>, out: &mut Actions, file: FileId, len: u64) {
         out.disk(DiskOp::Close { file });
         let mut manifest = self.manifest.clone();
         let name = manifest.new_base(&ctx.settings.appendfilename, self.rewrite.rdb);
@@ -504,7 +508,7 @@ impl Aof {
         out.then(DiskOp::Rename { from, to }, Step::BaseNamed { manifest, name, len });
     }
 
-    fn base_named(
+    fn base_renamed(
         &mut self,
         ctx: &Context<'_>,
         out: &mut Actions,
@@ -531,12 +535,12 @@ impl Aof {
             let step = Step::IncrNamed { manifest, temporary, name, len };
             return out.then(DiskOp::Rename { from, to }, step);
         }
-        self.name_rewrite(ctx, out, manifest, len, self.rewrite.keeps);
+        self.write_final_manifest(ctx, out, manifest, len, self.rewrite.keeps);
     }
 
-    /// Names the new base in place of all that was before, but for the last incremental file if
-    /// that `keeps` what came since the base.
-    fn name_rewrite(
+    /// Writes a manifest with the new base in place of all earlier files, except for the last
+    /// incremental file if that `keeps` the commands since the base.
+    fn write_final_manifest(
         &self,
         ctx: &Context<'_>,
         out: &mut Actions,
@@ -558,7 +562,7 @@ impl Aof {
         self.rewrite.failed = false;
         self.rewrite.backoff.reset();
         out.notice("Background AOF rewrite finished successfully");
-        // If it was turned off and on meanwhile, this is not the base that it waits for.
+        // If the file was turned off and on meanwhile, this is not the base that it waits for.
         if self.state == State::WaitRewrite && self.log.is_open() {
             self.state = State::On;
             out.push(Action::OffsetsChanged);
@@ -566,21 +570,21 @@ impl Aof {
         self.over(ctx, out);
     }
 
-    /// Files could not get their names.
+    /// Renaming files has failed.
     fn fail(&mut self, ctx: &Context<'_>, out: &mut Actions) {
         self.rewrite.fail();
         out.disk(DiskOp::Remove { path: self.temporary_path(ctx) });
         self.over(ctx, out);
     }
 
-    /// A rewrite has ended, well or not.
+    /// A rewrite has ended, successfully or not.
     fn over(&mut self, ctx: &Context<'_>, out: &mut Actions) {
         self.rewrite.took = self.rewrite.takes(ctx.now);
         self.rewrite.stage = Stage::Idle;
         self.rewrite.began = None;
         self.rewrite.copied = ctx.copied;
         if self.state == State::WaitRewrite {
-            // What came meanwhile is in the next base.
+            // The commands received meanwhile are in the next base.
             if let Some(file) = self.log.forget() {
                 out.disk(DiskOp::Close { file });
                 out.0.extend(self.remove_temporary_incr(ctx.settings));
@@ -588,12 +592,12 @@ impl Aof {
             self.rewrite.scheduled = true;
             out.push(Action::FollowersChanged);
         }
-        out.push(Action::WentOn);
+        out.push(Action::Resume);
     }
 
-    /// Deletes the files that a rewrite has made superfluous.
+    /// Deletes the files that a rewrite has made obsolete.
     fn delete_history(&mut self, ctx: &Context<'_>, out: &mut Actions) {
-        // What is being loaded may be among them.
+        // They may still be needed by a load in progress.
         let may = !ctx.settings.aof_disable_auto_gc && !ctx.reloading;
         if !may || self.manifest.history.is_empty() {
             return;
@@ -608,10 +612,10 @@ impl Aof {
     }
 }
 
-/// The operations that open a new file for commands. One of its name goes: it may be left from a
-/// rewrite that was given up, and if it were only cut its commands could come back, should the power
-/// fail before what is written instead is durable.
-pub(super) fn open_anew(file: FileId, path: &str) -> [DiskOp; 2] {
+/// The operations that create a new file for commands. An existing file of the same name is
+/// deleted: it may be left from an aborted rewrite, and if it were only truncated, its commands
+/// could reappear if the power fails before the new contents are durable.
+pub(super) fn create_file(file: FileId, path: &str) -> [DiskOp; 2] {
     let path = path.to_owned();
     [DiskOp::Remove { path: path.clone() }, DiskOp::Open { file, path, mode: OpenMode::Create }]
 }

@@ -4,24 +4,24 @@ use super::*;
 use crate::machine::DiskErrorKind;
 use crate::persist::aof::Part;
 
-/// The offset of replication in these tests.
+/// The replication offset in these tests.
 const OFFSET: i64 = 700;
 
-/// An append-only file whose actions are kept, in the words of a person.
-struct Bench {
+/// A test harness: an append-only file whose actions are recorded in words.
+struct Harness {
     aof: Aof,
     settings: AofSettings,
     now: u64,
     is_whole: bool,
     last_file: u64,
-    /// Operations that have not ended.
+    /// Pending operations.
     disk: Vec<(DiskOp, Step)>,
-    /// What was done, in short.
+    /// Recorded actions, abbreviated.
     done: Vec<String>,
 }
 
-impl Bench {
-    /// With files of this state: `On` has a base and an incremental file that is open.
+impl Harness {
+    /// With files for this state: `On` has a base and an open incremental file.
     fn new(state: State) -> Self {
         let mut aof = Aof { state, ..Aof::default() };
         if state == State::On {
@@ -73,7 +73,7 @@ impl Bench {
                 Action::Snapshot { path } => format!("snapshot {path}"),
                 Action::KillSnapshot => "kill snapshot".into(),
                 Action::Answer(_, result) => format!("answer {result:?}"),
-                Action::Log(..) | Action::WentOn => continue,
+                Action::Log(..) | Action::Resume => continue,
                 Action::FollowersChanged => "followers".into(),
                 Action::OffsetsChanged => "offsets".into(),
             });
@@ -83,7 +83,7 @@ impl Bench {
         }
     }
 
-    /// Lets the disk do the operation that has waited longest.
+    /// Completes the oldest disk operation.
     fn disk(&mut self) {
         let (what, step) = self.disk.remove(0);
         let opened = matches!(what, DiskOp::Open { mode: OpenMode::Read, .. });
@@ -97,14 +97,14 @@ impl Bench {
         self.event(Event::Disk(step, Err(error)));
     }
 
-    /// What was done since this was asked last.
+    /// The actions since the last call.
     fn done(&mut self) -> Vec<String> {
         mem::take(&mut self.done)
     }
 
-    /// A rewrite that a client has asked for, up to the moment at which the snapshot is asked for.
-    fn asked(&mut self) {
-        self.event(Event::Begin { asked: Some(Asked::Client(7)) });
+    /// A rewrite requested by a client, up to the request for the snapshot.
+    fn request_rewrite(&mut self) {
+        self.event(Event::Begin { requester: Some(Requester::Client(7)) });
         self.disk();
         self.disk();
     }
@@ -116,15 +116,15 @@ impl Bench {
     }
 }
 
-/// A base, incremental files, and no history.
+/// The base, incremental files, and size of the history.
 fn names(base: &str, incr: &[&str]) -> (Option<String>, Vec<String>, usize) {
     (Some(base.to_owned()), incr.iter().map(|name| (*name).to_owned()).collect(), 0)
 }
 
 #[test]
-fn a_rewrite_replaces_the_base_and_keeps_what_comes_meanwhile() {
-    let mut b = Bench::new(State::On);
-    b.asked();
+fn a_rewrite_replaces_the_base_and_keeps_commands_received_meanwhile() {
+    let mut b = Harness::new(State::On);
+    b.request_rewrite();
     assert_eq!(
         b.done(),
         [
@@ -138,7 +138,7 @@ fn a_rewrite_replaces_the_base_and_keeps_what_comes_meanwhile() {
     assert!(b.aof.rewrite.is_on());
     b.event(Event::Snapshot { begun: true });
     assert_eq!(b.done(), ["answer Ok(\"Background append only file rewriting started\")"]);
-    // The file before is durable: the manifest names the new one, and commands go there.
+    // The previous file is durable: the manifest names the new one, and commands go there.
     b.event(Event::Durable);
     b.event(Event::Durable);
     b.disk();
@@ -169,9 +169,9 @@ fn a_rewrite_replaces_the_base_and_keeps_what_comes_meanwhile() {
 }
 
 #[test]
-fn a_base_that_is_written_early_waits_until_the_new_file_has_its_name() {
-    let mut b = Bench::new(State::On);
-    b.asked();
+fn a_base_written_early_waits_for_the_manifest_with_the_new_file() {
+    let mut b = Harness::new(State::On);
+    b.request_rewrite();
     b.event(Event::Snapshot { begun: true });
     b.done();
     b.event(Event::SnapshotEnded(Ok(())));
@@ -182,13 +182,13 @@ fn a_base_that_is_written_early_waits_until_the_new_file_has_its_name() {
 }
 
 #[test]
-fn a_new_file_that_the_manifest_may_name_is_not_removed() {
-    let mut b = Bench::new(State::On);
-    b.asked();
+fn a_new_file_that_may_be_in_the_manifest_is_kept() {
+    let mut b = Harness::new(State::On);
+    b.request_rewrite();
     b.event(Event::Snapshot { begun: true });
     b.event(Event::Durable);
     b.done();
-    // Whether it has failed before or after the rename, nobody knows.
+    // The failure may have happened before or after the rename.
     b.disk_fails();
     assert_eq!(b.done(), ["close 2", "kill snapshot"]);
     b.event(Event::SnapshotEnded(Err(Failure::Killed)));
@@ -198,9 +198,9 @@ fn a_new_file_that_the_manifest_may_name_is_not_removed() {
 }
 
 #[test]
-fn a_new_file_that_has_no_name_yet_is_removed_when_the_rewrite_is_given_up() {
-    let mut b = Bench::new(State::On);
-    b.asked();
+fn an_aborted_rewrite_deletes_a_new_file_that_is_not_in_the_manifest() {
+    let mut b = Harness::new(State::On);
+    b.request_rewrite();
     b.event(Event::Snapshot { begun: true });
     b.done();
     b.event(Event::Abort);
@@ -208,11 +208,11 @@ fn a_new_file_that_has_no_name_yet_is_removed_when_the_rewrite_is_given_up() {
 }
 
 #[test]
-fn while_another_snapshot_is_written_the_rewrite_is_scheduled() {
+fn a_rewrite_is_scheduled_during_another_snapshot() {
     for whole in [true, false] {
-        let mut b = Bench::new(State::On);
+        let mut b = Harness::new(State::On);
         b.is_whole = whole;
-        b.asked();
+        b.request_rewrite();
         if whole {
             b.event(Event::Snapshot { begun: false });
         }
@@ -229,9 +229,9 @@ fn while_another_snapshot_is_written_the_rewrite_is_scheduled() {
 }
 
 #[test]
-fn a_file_that_was_turned_off_meanwhile_gets_no_new_part() {
-    let mut b = Bench::new(State::On);
-    b.event(Event::Begin { asked: Some(Asked::Client(7)) });
+fn turning_the_file_off_discards_the_new_part() {
+    let mut b = Harness::new(State::On);
+    b.event(Event::Begin { requester: Some(Requester::Client(7)) });
     b.disk();
     b.aof.state = State::Off;
     b.done();
@@ -249,9 +249,9 @@ fn a_file_that_was_turned_off_meanwhile_gets_no_new_part() {
 }
 
 #[test]
-fn with_the_first_base_the_file_is_on() {
-    let mut b = Bench::new(State::WaitRewrite);
-    b.asked();
+fn the_file_is_on_once_the_first_base_is_written() {
+    let mut b = Harness::new(State::WaitRewrite);
+    b.request_rewrite();
     b.event(Event::Snapshot { begun: true });
     assert!(b.done().contains(&"open dir/temp-a.incr".to_owned()));
     assert_eq!(b.aof.log.synced_offset, OFFSET);
@@ -277,9 +277,9 @@ fn with_the_first_base_the_file_is_on() {
 }
 
 #[test]
-fn a_first_base_that_fails_is_tried_again() {
-    let mut b = Bench::new(State::WaitRewrite);
-    b.asked();
+fn a_failed_first_base_is_retried() {
+    let mut b = Harness::new(State::WaitRewrite);
+    b.request_rewrite();
     b.event(Event::Snapshot { begun: true });
     b.done();
     b.event(Event::SnapshotEnded(Err(Failure::Behind)));
@@ -289,10 +289,10 @@ fn a_first_base_that_fails_is_tried_again() {
 }
 
 #[test]
-fn where_the_base_has_no_name_the_old_files_stay() {
+fn if_the_base_cannot_be_renamed_the_old_files_stay() {
     for failing in 0..3 {
-        let mut b = Bench::new(State::On);
-        b.asked();
+        let mut b = Harness::new(State::On);
+        b.request_rewrite();
         b.event(Event::Snapshot { begun: true });
         b.event(Event::Durable);
         b.disk();
@@ -310,7 +310,7 @@ fn where_the_base_has_no_name_the_old_files_stay() {
 
 #[test]
 fn growth_makes_a_rewrite_due_and_failures_delay_it() {
-    let mut b = Bench::new(State::On);
+    let mut b = Harness::new(State::On);
     (b.aof.base_size, b.aof.current_size) = (600, 1_199);
     assert_eq!(b.aof.due_growth(&b.settings), None);
     b.aof.current_size = 1_200;
@@ -332,8 +332,8 @@ fn growth_makes_a_rewrite_due_and_failures_delay_it() {
 }
 
 #[test]
-fn history_stays_where_the_configuration_says_so() {
-    let mut b = Bench::new(State::On);
+fn history_files_are_kept_with_aof_disable_auto_gc() {
+    let mut b = Harness::new(State::On);
     let text = b"file a.1.base.rdb seq 1 type h\nfile a.2.base.rdb seq 2 type b\n";
     b.aof.manifest = Manifest::parse(text).expect("a manifest");
     b.settings.aof_disable_auto_gc = true;

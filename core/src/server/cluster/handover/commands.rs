@@ -1,5 +1,5 @@
-//! MIGRATESLOTS, CANCELSLOTMIGRATIONS, GETSLOTMIGRATIONS, and SYNCSLOTS, by which the source of a move
-//! speaks to the target.
+//! MIGRATESLOTS, CANCELSLOTMIGRATIONS, GETSLOTMIGRATIONS, and SYNCSLOTS, by which the source of a
+//! migration talks to the target.
 
 use super::Record;
 use super::export::Export;
@@ -16,7 +16,7 @@ pub(in crate::server::cluster) fn migrate_slots(
     server: &mut Server,
     call: &mut Call<'_>,
 ) -> Result<(), CommandError> {
-    server.asked_cluster()?;
+    server.cluster_or_error()?;
     let mut moves: Vec<(SlotSet, NodeId)> = Vec::new();
     let mut all = SlotSet::new();
     let mut at = 2;
@@ -48,7 +48,7 @@ pub(in crate::server::cluster) fn migrate_slots(
     call.ok()
 }
 
-/// One group of ranges with the node that they go to.
+/// Parses one group: ranges of slots and the target node.
 fn one_move(
     call: &Call<'_>,
     at: &mut usize,
@@ -91,7 +91,7 @@ pub(in crate::server::cluster) fn cancel(
     server: &mut Server,
     call: &mut Call<'_>,
 ) -> Result<(), CommandError> {
-    server.asked_cluster()?;
+    server.cluster_or_error()?;
     server.cancel_exports(call.now).map_err(CommandError::text)?;
     call.ok()
 }
@@ -101,7 +101,7 @@ pub(in crate::server::cluster) fn migrations(
     server: &mut Server,
     call: &mut Call<'_>,
 ) -> Result<(), CommandError> {
-    server.asked_cluster()?;
+    server.cluster_or_error()?;
     let Some(node) = &server.service.cluster else { return Ok(()) };
     let records: Vec<Record> = node.handover.records().cloned().collect();
     let mut reply = call.reply();
@@ -129,13 +129,13 @@ pub(in crate::server::cluster) fn migrations(
     Ok(())
 }
 
-/// `CLUSTER SYNCSLOTS`: only these are answered on a connection that brings slots, so that each answer
-/// says that all before it was carried out.
+/// `CLUSTER SYNCSLOTS`: only these subcommands are answered on a connection that imports slots, so
+/// each reply confirms that everything before it was executed.
 pub(in crate::server::cluster) fn sync_slots(
     server: &mut Server,
     call: &mut Call<'_>,
 ) -> Result<(), CommandError> {
-    server.asked_cluster()?;
+    server.cluster_or_error()?;
     call.client.replies = ReplyMode::On;
     let word = call.arg(2).to_ascii_lowercase();
     match (word.as_slice(), call.args.len()) {
@@ -173,17 +173,17 @@ fn establish(server: &mut Server, call: &mut Call<'_>) -> Result<(), CommandErro
 }
 
 impl Server {
-    /// Whether a slot is on its way from or to this node, by MIGRATESLOTS.
+    /// Whether MIGRATESLOTS is moving this slot from or to this node.
     pub(in crate::server::cluster) fn is_moving_as_a_whole(&self, slot: Slot) -> bool {
         let slots: SlotSet = core::iter::once(slot).collect();
         let node = self.service.cluster.as_ref();
         node.is_some_and(|node| node.handover.busy_slot(&slots).is_some())
     }
 
-    /// Why slots cannot move from here to another node, if they cannot.
+    /// Why slots cannot be migrated from here to another node, if they cannot.
     fn move_refusal(&self, slots: &SlotSet, target: NodeId) -> Result<(), CommandError> {
         let composed = |text: String| Err(CommandError::composed(format!("ERR {text}")));
-        let state = self.asked_cluster()?;
+        let state = self.cluster_or_error()?;
         if state.is_replica() {
             return composed("This node is a replica. Send MIGRATESLOTS to the owner".to_owned());
         }

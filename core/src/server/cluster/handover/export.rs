@@ -1,11 +1,11 @@
-//! The source of a move of slots: a connection to the target, a snapshot, the changes behind it, and
-//! the moment at which the slots change hands.
+//! The source of a slot migration: a connection to the target, a snapshot, the changes after it,
+//! and the moment at which the slots change hands.
 
 use core::iter;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::{LEAST_CLOSED, MOST_CLOSED, Record};
+use super::{MAX_CLOSED, MIN_CLOSED, Record};
 use crate::cluster::Cluster;
 use crate::command::effects::{Followers, Propagated};
 use crate::command::feed::write_request;
@@ -21,55 +21,56 @@ use crate::server::{Redis, Server};
 use crate::sharding::Slot;
 use crate::time::{Duration, Mono, Now};
 
-/// Bytes of the snapshot that wait to be sent at most.
+/// How many bytes of the snapshot may be in the outbox.
 const WINDOW: usize = 2 << 20;
 
-/// Bytes of changes that may wait, for the snapshot to end or for the target to take them. More means
-/// that clients change keys faster than the target gets them.
-const MOST_CHANGES: usize = 256 << 20;
+/// How many bytes of changes may be buffered, waiting for the snapshot to end or for the target to
+/// receive them. Beyond that, clients write faster than the target can follow, and the migration is
+/// aborted.
+const MAX_CHANGES: usize = 256 << 20;
 
-/// How many bytes may wait when the slots are closed, so that they are closed for a moment only; and
-/// how many times the target may be asked to catch up before that does not matter any more.
-const FEW_UNSENT: usize = 64 << 10;
-const MOST_ROUNDS: u32 = 20;
+/// Outbox size in bytes at which the slots are closed, so that they are closed only briefly; and the
+/// number of times that the target is asked to catch up before they are closed anyway.
+const LOW_UNSENT: usize = 64 << 10;
+const MAX_ROUNDS: u32 = 20;
 
-/// The largest reply that is accepted: every request is answered by a line.
+/// Limits on replies: every request is answered by a single line.
 const LIMITS: Limits = Limits { depth: 1, string: 4096, elements: 16, line: 4096 };
 
-/// A move of slots from this node.
+/// A migration of slots from this node.
 #[derive(Clone, Debug)]
 pub(super) struct Export {
     pub(super) record: Record,
-    /// The connection to the target. A request's token is the stage in which its reply is waited for.
+    /// The connection to the target. A request's token is the stage that waits for its reply.
     peer: Option<Peer<Stage>>,
     stage: Stage,
-    /// What has changed since the snapshot began.
+    /// Changes since the snapshot began.
     changes: Vec<u8>,
     /// How often the target was asked to catch up.
     rounds: u32,
-    /// Until when the target has to be heard of; in the last stage, from when on it cannot take over any
-    /// more.
+    /// When the migration is aborted if the target stays silent; in the last stage, when the target
+    /// can no longer take over.
     deadline: Mono,
 }
 
-/// How far a move has come.
+/// The stage of a migration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// Another move, or another snapshot, is at work.
+    /// Waiting for another migration or snapshot.
     Queued,
     Connecting,
-    /// The target is asked to take the slots in.
+    /// The target was asked to import the slots.
     Establishing,
-    /// The target is ready, but another snapshot has begun meanwhile.
+    /// The target is ready, but another snapshot has started meanwhile.
     WaitsForSnapshot,
     Snapshot,
-    /// The target is asked whether it has all that was sent.
+    /// The target was asked whether it has everything that was sent.
     CatchingUp,
-    /// It has. The slots are closed as soon as no script or transaction is half done.
+    /// It has. The slots are closed as soon as no script or transaction is half executed.
     Ready,
-    /// The slots are closed. The target is asked whether it has the last changes.
+    /// The slots are closed. The target was asked whether it has the last changes.
     Draining,
-    /// The target was told to take over. Only its shard knows now whose the slots are.
+    /// The target was told to take over. Only its shard now knows who owns the slots.
     TakingOver,
 }
 
@@ -100,22 +101,22 @@ impl Export {
         }
     }
 
-    /// Whether a connection is the one to the target.
+    /// Whether this is the connection to the target.
     pub(super) fn has_conn(&self, conn: ConnId) -> bool {
         self.peer.as_ref().is_some_and(|peer| peer.is(conn))
     }
 
-    /// Bytes that wait to be sent.
+    /// Size of the outbox in bytes.
     fn unsent(&self) -> usize {
         self.peer.as_ref().map_or(0, Peer::unsent)
     }
 
-    /// Whether changes are sent after the snapshot.
+    /// Whether changes have to be sent after the snapshot.
     pub(super) fn follows(&self) -> bool {
         matches!(self.stage, Stage::Snapshot | Stage::CatchingUp | Stage::Ready)
     }
 
-    /// Whether the slots may have changed hands already.
+    /// Whether the slots may already have changed hands.
     fn is_uncertain(&self) -> bool {
         self.stage == Stage::TakingOver
     }
@@ -134,7 +135,7 @@ impl Server {
         Some(self.service.cluster.as_ref()?.handover.exports.front()?.stage)
     }
 
-    /// Goes on with the move at work.
+    /// Continues the current migration.
     pub(in crate::server::cluster) fn export_cron(&mut self, now: Now<'_>) {
         let Some(node) = &self.service.cluster else { return };
         let (Some(export), Some(state)) = (node.handover.exports.front(), node.state()) else {
@@ -148,7 +149,7 @@ impl Server {
             return self.end_export(now, None);
         }
         if state.is_replica() || mine < slots.len() {
-            let why = "the slots do not belong to this node any more";
+            let why = "this node no longer owns the slots";
             return self.end_export(now, Some(why.to_owned()));
         }
         match stage {
@@ -158,19 +159,19 @@ impl Server {
             Stage::WaitsForSnapshot if !late => self.begin_slots_snapshot(now),
             Stage::Ready if !self.is_halted() => self.close_slots(now),
             Stage::Queued | Stage::Ready => {}
-            Stage::TakingOver if late => self.find_out_about_takeover(now),
+            Stage::TakingOver if late => self.resolve_takeover(now),
             _ if late => {
                 let name = stage.name();
-                let why = format!("the target has taken too long (state {name})");
+                let why = format!("the target timed out in state {name}");
                 self.end_export(now, Some(why));
             }
             _ => {}
         }
     }
 
-    /// The target was let take over, and has not answered. The slots stay closed until it is certain that
-    /// it has not done so, or that its claim will not hold.
-    fn find_out_about_takeover(&mut self, now: Now<'_>) {
+    /// The target was told to take over, and has not answered. The slots stay closed until it is
+    /// certain that it has not taken over, or that its claim will not prevail.
+    fn resolve_takeover(&mut self, now: Now<'_>) {
         let Some((target, over)) =
             self.export().map(|export| (export.record.target, export.deadline))
         else {
@@ -178,11 +179,11 @@ impl Server {
         };
         let Some(state) = self.cluster_state() else { return };
         if state.has_answered_since(target, over.as_millis()) {
-            let why = "the target was let take over too late";
+            let why = "the target received TAKEOVER too late";
             self.end_export(now, Some(why.to_owned()));
         } else if state.is_given_up(target) {
             self.with_cluster(now, Cluster::keep_slots);
-            let why = "the target has failed while it was to take over";
+            let why = "the target failed during the takeover";
             self.end_export(now, Some(why.to_owned()));
         }
     }
@@ -196,18 +197,18 @@ impl Server {
         }
     }
 
-    /// For how long the target may be silent.
-    fn export_patience(&self) -> Duration {
+    /// How long the target may be silent.
+    fn export_timeout(&self) -> Duration {
         Duration::from_secs(self.config.settings().repl_timeout.max(1))
     }
 
-    /// For how long slots stay closed.
+    /// How long slots stay closed.
     fn closed_time(&self) -> Duration {
         let timeout = Duration::from_millis(self.config.settings().cluster.node_timeout);
-        timeout.clamp(LEAST_CLOSED, MOST_CLOSED)
+        timeout.clamp(MIN_CLOSED, MAX_CLOSED)
     }
 
-    fn export_becomes(&mut self, now: Now<'_>, stage: Stage, within: Duration) {
+    fn set_export_stage(&mut self, now: Now<'_>, stage: Stage, within: Duration) {
         if let Some(export) = self.export() {
             export.stage = stage;
             export.deadline = now.mono + within;
@@ -240,7 +241,7 @@ impl Server {
             export.peer = Some(peer);
         }
         let patience = self.closed_time();
-        self.export_becomes(now, Stage::Connecting, patience);
+        self.set_export_stage(now, Stage::Connecting, patience);
         self.with_target(|_| ());
     }
 
@@ -255,7 +256,7 @@ impl Server {
         Some(result)
     }
 
-    /// Something happened on the connection to the target.
+    /// Handles an input about the connection to the target.
     pub(in crate::server) fn export_input(&mut self, now: Now<'_>, input: PeerInput<'_>) {
         let mono = now.mono;
         match input {
@@ -269,17 +270,17 @@ impl Server {
                 self.with_target(|peer| peer.ended(mono));
             }
             PeerInput::ConnectFailed(error) | PeerInput::Closed(error) => {
-                self.with_target(|peer| peer.gone(mono, error));
+                self.with_target(|peer| peer.disconnected(mono, error));
             }
             PeerInput::Drained => {
-                let patience = self.export_patience();
+                let patience = self.export_timeout();
                 if let Some(export) = self.export().filter(|export| !export.is_closed()) {
                     export.deadline = now.mono + patience;
                 }
             }
             PeerInput::Accepted { .. } => {}
         }
-        // The next move in the queue has no connection yet.
+        // The next migration in the queue has no connection yet.
         while let Some(Some(event)) = self.with_target(Peer::poll_event) {
             self.export_event(now, event);
         }
@@ -297,31 +298,31 @@ impl Server {
             Event::Reply { token: Stage::Draining, value, .. } => self.target_has_all(now, &value),
             Event::Reply { token: Stage::TakingOver, .. } => self.end_export(now, None),
             Event::Reply { .. } | Event::Refused { .. } | Event::Push(_) => {
-                let why = "the target answers what was not asked";
+                let why = "unexpected reply of the target";
                 self.end_export(now, Some(why.to_owned()));
             }
             Event::Closed { reason, .. } => {
                 if self.export().is_some_and(|export| !export.is_uncertain()) {
-                    let why = format!("the connection to the target is gone: {reason}");
+                    let why = format!("the connection to the target was closed: {reason}");
                     self.end_export(now, Some(why));
                 }
             }
         }
     }
 
-    /// What waits to be sent to the target.
+    /// The outbox of the connection to the target.
     pub(in crate::server) fn export_outbox(&mut self) -> Option<&mut Outbox> {
         Some(self.export()?.peer.as_mut()?.outbox())
     }
 
-    /// Asks the target something. The reply is waited for in this stage.
+    /// Sends a request to the target, and enters the stage that waits for its reply.
     fn ask_target(&mut self, now: Now<'_>, words: &[&[u8]], stage: Stage, within: Duration) {
         self.with_target(|peer| peer.request(now.mono, words, stage));
-        self.export_becomes(now, stage, within);
+        self.set_export_stage(now, stage, within);
     }
 
-    /// Sends commands that are not answered.
-    fn tell_target(&mut self, bytes: &[u8]) {
+    /// Sends commands that get no reply.
+    fn send_to_target(&mut self, bytes: &[u8]) {
         self.with_target(|peer| peer.extend_request(bytes));
     }
 
@@ -336,7 +337,7 @@ impl Server {
         let mut words: Vec<&[u8]> = vec![b"CLUSTER", b"SYNCSLOTS", b"ESTABLISH", b"SOURCE"];
         words.extend([source.as_bytes(), b"NAME", record.name.as_bytes(), b"SLOTSRANGE"]);
         words.extend(numbers.iter().map(|number| number.as_bytes()));
-        let patience = self.export_patience();
+        let patience = self.export_timeout();
         self.ask_target(now, &words, Stage::Establishing, patience);
     }
 
@@ -344,15 +345,15 @@ impl Server {
         let Some(slots) = self.export().map(|export| Arc::new(export.record.slots.clone())) else {
             return;
         };
-        let patience = self.export_patience();
+        let patience = self.export_timeout();
         match self.begin_snapshot(now, Purpose::Slots { slots }) {
-            Ok(()) => self.export_becomes(now, Stage::Snapshot, patience),
+            Ok(()) => self.set_export_stage(now, Stage::Snapshot, patience),
             Err(_) if self.export_stage() == Some(Stage::WaitsForSnapshot) => {}
-            Err(_) => self.export_becomes(now, Stage::WaitsForSnapshot, patience),
+            Err(_) => self.set_export_stage(now, Stage::WaitsForSnapshot, patience),
         }
     }
 
-    /// Bytes of the snapshot that there is room for.
+    /// How many bytes of the snapshot may be sent now.
     pub(in crate::server) fn slots_snapshot_room(&self) -> usize {
         let node = self.service.cluster.as_ref();
         let export = node.and_then(|node| node.handover.exports.front());
@@ -363,10 +364,10 @@ impl Server {
 
     /// Sends bytes of the snapshot.
     pub(in crate::server) fn slots_snapshot_bytes(&mut self, bytes: &[u8]) {
-        self.tell_target(bytes);
+        self.send_to_target(bytes);
     }
 
-    /// The snapshot has ended: what has changed meanwhile follows.
+    /// The snapshot has ended: sends the changes made meanwhile.
     pub(in crate::server) fn slots_snapshot_ended(
         &mut self,
         now: Now<'_>,
@@ -377,18 +378,18 @@ impl Server {
         }
         if let Err(failure) = result {
             let why = match failure {
-                Failure::Behind => "the target takes the keys too slowly for what is written",
-                Failure::Disk(_) | Failure::Killed => "the snapshot was given up",
+                Failure::Behind => "the target receives the keys more slowly than clients write",
+                Failure::Disk(_) | Failure::Killed => "the snapshot was aborted",
             };
             return self.end_export(now, Some(why.to_owned()));
         }
         let changes = self.export().map(|export| core::mem::take(&mut export.changes));
-        self.tell_target(&changes.unwrap_or_default());
+        self.send_to_target(&changes.unwrap_or_default());
         self.ask_to_catch_up(now);
     }
 
     fn ask_to_catch_up(&mut self, now: Now<'_>) {
-        let patience = self.export_patience();
+        let patience = self.export_timeout();
         let words: [&[u8]; 3] = [b"CLUSTER", b"SYNCSLOTS", b"SNAPSHOT-EOF"];
         self.ask_target(now, &words, Stage::CatchingUp, patience);
     }
@@ -396,17 +397,17 @@ impl Server {
     fn caught_up(&mut self, now: Now<'_>) {
         let Some(export) = self.export() else { return };
         export.rounds += 1;
-        if export.unsent() > FEW_UNSENT && export.rounds < MOST_ROUNDS {
+        if export.unsent() > LOW_UNSENT && export.rounds < MAX_ROUNDS {
             return self.ask_to_catch_up(now);
         }
-        let patience = self.export_patience();
-        self.export_becomes(now, Stage::Ready, patience);
+        let patience = self.export_timeout();
+        self.set_export_stage(now, Stage::Ready, patience);
         if !self.is_halted() {
             self.close_slots(now);
         }
     }
 
-    /// From now on commands on the slots wait, and nothing in them changes.
+    /// Closes the slots: commands on them are held back, so that nothing in them changes.
     fn close_slots(&mut self, now: Now<'_>) {
         let Some(slots) = self.export().map(|export| export.record.slots.clone()) else { return };
         self.with_cluster(now, |state, _| state.close_slots(Some(slots)));
@@ -414,15 +415,15 @@ impl Server {
         self.ask_target(now, &[b"CLUSTER", b"SYNCSLOTS", b"DRAIN"], Stage::Draining, closed);
     }
 
-    /// The target has everything, and says in which epoch it will own the slots. The time for which they
-    /// stay closed begins anew, and the target, which has answered before now, has half of it.
+    /// The target has everything, and says in which epoch it will own the slots. The time for which
+    /// they stay closed restarts, and the target, which has answered before now, has half of it.
     fn target_has_all(&mut self, now: Now<'_>, reply: &Value) {
         let epoch = match reply {
             Value::Integer(epoch) => u64::try_from(*epoch).ok(),
             _ => None,
         };
         let Some(epoch) = epoch else {
-            let why = "the target does not say in which epoch it would own the slots";
+            let why = "the target did not reply with the epoch in which it will own the slots";
             return self.end_export(now, Some(why.to_owned()));
         };
         self.with_cluster(now, |state, local| state.announce_epoch(local, epoch));
@@ -432,7 +433,7 @@ impl Server {
         self.ask_target(now, &words, Stage::TakingOver, closed);
     }
 
-    /// The move at work has ended: well, or for this reason.
+    /// The current migration has ended: successfully, or for this reason.
     pub(super) fn end_export(&mut self, now: Now<'_>, failure: Option<String>) {
         self.with_target(|peer| peer.close(CloseReason::Requested));
         let Some(node) = &mut self.service.cluster else { return };
@@ -467,25 +468,25 @@ impl Server {
         self.followers_changed();
     }
 
-    /// Carries out what waited for slots that were closed.
+    /// Executes the commands that were held back for closed slots.
     pub(in crate::server::cluster) fn open_slots(&mut self, now: Now<'_>) {
         if core::mem::take(&mut self.service.cluster_opened) {
-            self.let_paused_go_on(now);
+            self.resume_paused(now);
         }
     }
 
-    /// Ends all moves from this node, which were called off.
+    /// Cancels all migrations from this node.
     pub(super) fn cancel_exports(&mut self, now: Now<'_>) -> Result<(), &'static str> {
         if self.export().is_some_and(|export| export.is_uncertain()) {
             return Err("ERR The slots are changing hands. See CLUSTER GETSLOTMIGRATIONS");
         }
         while self.export_stage().is_some() {
-            self.end_export(now, Some("it was called off".to_owned()));
+            self.end_export(now, Some("it was cancelled".to_owned()));
         }
         Ok(())
     }
 
-    /// Takes note of what commands have changed, while slots move.
+    /// Records what commands have changed, while slots are migrated.
     pub(in crate::server) fn feed_handover(&mut self, commands: &[Propagated]) {
         let follows = self.service.cluster.as_ref().is_some_and(|node| node.handover.follows());
         if !follows {
@@ -520,17 +521,17 @@ impl Server {
         } else {
             let mut bytes = Vec::new();
             write_request(&mut bytes, args);
-            self.tell_target(&bytes);
+            self.send_to_target(&bytes);
             self.export().map_or(0, |export| export.unsent())
         };
-        if waiting > MOST_CHANGES {
-            let why = "more is written than the target takes";
+        if waiting > MAX_CHANGES {
+            let why = "clients write faster than the target receives the changes";
             self.end_export(now, Some(why.to_owned()));
         }
     }
 }
 
-/// The slot of the keys of a command that was propagated.
+/// The slot of the keys of a propagated command.
 fn slot_of(args: Args<'_>) -> Option<Slot> {
     let table = Redis::table();
     let name = args.at(0).to_ascii_lowercase();

@@ -1,47 +1,47 @@
-//! The target of a move of slots: the keys arrive as commands of one client, and belong to the source
+//! The target of a slot migration: keys arrive as commands of one client, and belong to the source
 //! until the takeover.
 
-use super::{Doubts, Handover, Record};
+use super::{Handover, Record, UncertainSlots};
 use crate::cluster::{Cluster, NodeId, SlotSet};
 use crate::command::CommandError;
 use crate::machine::LogLevel;
 use crate::resp::request::{Args, OwnedArgs};
-use crate::server::propagate::Together;
+use crate::server::propagate::Atomic;
 use crate::server::{Client, Command, Server};
 use crate::sharding::Slot;
 use crate::time::{Duration, Mono, Now};
 
-/// The channel on which a target tells its replicas which slots it is getting. If they have to take its
-/// place, they delete what has come of these, or see whether they are theirs.
+/// The channel on which a target tells its replicas which slots it is importing. A replica that
+/// takes its place deletes their keys, or finds out whether it owns them.
 const CHANNEL: &[u8] = b"__limpid__:slots";
 
 /// How often it does so.
-const TOLD_EVERY: Duration = Duration::from_millis(1_000);
+const ANNOUNCE_EVERY: Duration = Duration::from_millis(1_000);
 
-/// A move of slots to this node.
+/// A migration of slots to this node.
 #[derive(Clone, Debug)]
 pub(super) struct Import {
-    /// The id of the client that brings the keys.
+    /// The id of the client that sends the keys.
     client: u64,
     pub(super) record: Record,
-    /// What the source waits for, if it does.
+    /// What the source waits for, if anything.
     awaited: Option<Awaited>,
-    /// In which epoch this node will own the slots, once the source has closed them.
+    /// The epoch in which this node will own the slots, once the source has closed them.
     epoch: Option<u64>,
-    /// When the source was last told that everything was carried out after it had closed the slots.
+    /// When the source was last told that everything was executed after it had closed the slots.
     drained: Option<Mono>,
-    /// When something last came from the source.
+    /// When something was last received from the source.
     heard: Mono,
     /// When the replicas were last told.
-    told: Option<Mono>,
+    announced: Option<Mono>,
 }
 
-/// The source waits for the replicas of this node.
+/// A source that waits for the replicas of this node.
 #[derive(Clone, Copy, Debug)]
 struct Awaited {
-    /// The offset of the stream to the replicas up to which these must have everything.
+    /// The replication offset that the replicas have to acknowledge.
     offset: i64,
-    /// Whether the source has closed the slots, so that this was all.
+    /// Whether the source has closed the slots, so that nothing more follows.
     is_all: bool,
 }
 
@@ -55,8 +55,9 @@ impl Server {
         node.handover.imports.iter_mut().find(|import| import.client == client)
     }
 
-    /// `SYNCSLOTS ESTABLISH`: a client is to bring the keys of these slots. It is answered when
-    /// `nodes.conf` says so, since keys that arrive must be known for what they are after a crash.
+    /// `SYNCSLOTS ESTABLISH`: prepares the import of these slots from a client. The reply is sent
+    /// when `nodes.conf` records the import, since the keys must be recognized as foreign after a
+    /// crash.
     pub(super) fn begin_import(
         &mut self,
         now: Now<'_>,
@@ -114,7 +115,7 @@ impl Server {
             epoch: None,
             drained: None,
             heard,
-            told: None,
+            announced: None,
         };
         node.handover.imports.push(import);
         client.state.imports = true;
@@ -127,7 +128,7 @@ impl Server {
         Ok(())
     }
 
-    /// Why a command of a client that brings slots is refused, if it is.
+    /// Why a command of the client that sends the keys is refused, if it is.
     pub(in crate::server) fn import_refusal(
         &mut self,
         client: &Client,
@@ -137,7 +138,7 @@ impl Server {
         let mono = self.now.0;
         let keys = self.keys_of_request(client, command, args);
         let Some(import) = self.import_of(client.id) else {
-            return Some(CommandError::text("ERR The move of these slots has been given up"));
+            return Some(CommandError::text("ERR The migration of these slots was aborted"));
         };
         import.heard = mono;
         let foreign = |key: &Vec<u8>| !import.record.slots.contains(Slot::of(key));
@@ -146,13 +147,13 @@ impl Server {
             .then_some(CommandError::text("ERR The key is in none of the slots that are moving"))
     }
 
-    /// `SYNCSLOTS SNAPSHOT-EOF` and, once the slots are closed (`is_all`), `SYNCSLOTS DRAIN`: everything that
-    /// came before was carried out. The client is answered when the replicas have it as well: one of them
-    /// may have to take this node's place right after the takeover, and the source has deleted its keys
-    /// then. To DRAIN the answer is the epoch in which this node will own the slots. A replica that has not
-    /// been heard of for `min-replicas-max-lag` seconds is not waited for. Where one is slow, it is the first
-    /// of the two that waits, while clients use the slots; if it becomes slow in between, the source may give
-    /// the move up, and the slots stay where they are.
+    /// `SYNCSLOTS SNAPSHOT-EOF` and, once the slots are closed (`is_all`), `SYNCSLOTS DRAIN`:
+    /// everything before it was executed. The reply is sent when the replicas have it as well: one
+    /// of them may have to replace this node right after the takeover, when the source has already
+    /// deleted its keys. The reply to DRAIN is the epoch in which this node will own the slots.
+    /// Replicas that were silent for `min-replicas-max-lag` seconds are ignored. If a replica is
+    /// slow, the first of the two commands waits, while clients can use the slots; if it becomes
+    /// slow in between, the source may abort the migration, and the slots stay with it.
     pub(super) fn import_awaits_replicas(
         &mut self,
         now: Now<'_>,
@@ -163,7 +164,7 @@ impl Server {
         if is_all {
             let epoch = self.with_cluster(now, Cluster::reserve_epoch);
             self.import_of(client.id).ok_or(NO_MOVE)?.epoch = epoch;
-            self.tell_replicas_of_imports();
+            self.announce_imports();
         }
         let offset = self.stream_offset();
         let import = self.import_of(client.id).ok_or(NO_MOVE)?;
@@ -174,18 +175,18 @@ impl Server {
         Ok(())
     }
 
-    /// Answers sources whose keys the replicas have.
-    pub(in crate::server) fn tell_awaiting_sources(&mut self, now: Now<'_>) {
+    /// Answers sources whose keys the replicas have acknowledged.
+    pub(in crate::server) fn answer_awaiting_sources(&mut self, now: Now<'_>) {
         let awaits = |import: &Import| Some((import.client, import.awaited?));
         let waiting: Vec<(u64, Awaited)> = self.imports().iter().filter_map(awaits).collect();
         for (client, awaited) in waiting {
-            if !self.good_replicas_have(now.mono, awaited.offset) {
+            if !self.replicas_within_lag_have(now.mono, awaited.offset) {
                 continue;
             }
             let mut epoch = None;
             if let Some(import) = self.import_of(client) {
                 import.awaited = None;
-                // What may still be waiting here was sent by a source that lives.
+                // A source that may still wait here was alive when it sent the request.
                 import.heard = now.mono;
                 import.drained = awaited.is_all.then_some(now.mono);
                 epoch = import.epoch.filter(|_| awaited.is_all);
@@ -200,8 +201,8 @@ impl Server {
         }
     }
 
-    /// `SYNCSLOTS TAKEOVER`: the slots become this node's, unless that was allowed too long ago. The
-    /// client is answered when `nodes.conf` says so.
+    /// `SYNCSLOTS TAKEOVER`: this node takes the slots over, unless the permission is too old. The
+    /// reply is sent when `nodes.conf` records it.
     pub(super) fn import_takes_over(
         &mut self,
         now: Now<'_>,
@@ -221,7 +222,7 @@ impl Server {
         });
         if takes_over != Some(true) {
             return Err(CommandError::text(
-                "ERR The takeover comes too late: the slots stay where they are",
+                "ERR TAKEOVER is too late: the slots stay with the source",
             ));
         }
         let Some(node) = &mut self.service.cluster else { return Ok(()) };
@@ -239,7 +240,7 @@ impl Server {
         Ok(())
     }
 
-    /// A client that brings slots is gone, or has made a mistake.
+    /// The client that sends the keys has disconnected, or made an error.
     pub(in crate::server) fn import_failed(&mut self, now: Now<'_>, client: u64, why: &str) {
         let Some(node) = &mut self.service.cluster else { return };
         let Some(at) = node.handover.imports.iter().position(|import| import.client == client)
@@ -256,11 +257,11 @@ impl Server {
             let slots = slots.to_text(" ");
             format!("Slots {slots} stay with node {source}: {why}")
         });
-        self.tell_replicas_of_imports();
+        self.announce_imports();
         self.followers_changed();
     }
 
-    /// Ends all moves to this node.
+    /// Aborts all migrations to this node.
     pub(super) fn end_imports(&mut self, now: Now<'_>, why: &str) {
         let clients: Vec<u64> = self.imports().iter().map(|import| import.client).collect();
         for client in clients {
@@ -268,13 +269,13 @@ impl Server {
         }
     }
 
-    /// Gives up moves whose source is gone, and deletes what is left of those that failed.
+    /// Aborts migrations whose source is gone, and deletes the keys of those that failed.
     pub(in crate::server::cluster) fn import_cron(&mut self, now: Now<'_>) {
         self.forget_granted();
-        self.settle_doubts(now);
+        self.resolve_uncertain_slots(now);
         self.drop_leftover();
-        // A replica that is gone does not acknowledge any more.
-        self.tell_awaiting_sources(now);
+        // A replica that has disconnected no longer delays the acknowledgement.
+        self.answer_awaiting_sources(now);
         if self.imports().is_empty() {
             return self.forget_arriving(now);
         }
@@ -288,7 +289,7 @@ impl Server {
             } else if slots.iter().any(|slot| state.owner_of(slot) != Some(*source)) {
                 given_up.push((import.client, "their owner has changed"));
             } else if now.mono >= import.heard + patience {
-                given_up.push((import.client, "nothing has come from the source for too long"));
+                given_up.push((import.client, "the source timed out"));
             }
         }
         for (client, why) in given_up {
@@ -297,15 +298,16 @@ impl Server {
                 self.cut_off(slot);
             }
         }
-        let due = |import: &Import| import.told.is_none_or(|told| now.mono >= told + TOLD_EVERY);
+        let due =
+            |import: &Import| import.announced.is_none_or(|at| now.mono >= at + ANNOUNCE_EVERY);
         if self.imports().iter().any(due) {
-            self.tell_replicas_of_imports();
+            self.announce_imports();
             let Some(node) = &mut self.service.cluster else { return };
-            node.handover.imports.iter_mut().for_each(|import| import.told = Some(now.mono));
+            node.handover.imports.iter_mut().for_each(|import| import.announced = Some(now.mono));
         }
     }
 
-    /// When all that was left over is deleted, `nodes.conf` need not tell of it any more.
+    /// Once all leftover keys are deleted, `nodes.conf` need no longer record them.
     fn forget_arriving(&mut self, now: Now<'_>) {
         let Some(node) = &self.service.cluster else { return };
         let cleared = node.dropping.is_empty() && node.handover.leftover.is_empty();
@@ -314,21 +316,21 @@ impl Server {
         }
     }
 
-    /// This node follows another primary, of which it has not heard yet which slots it is getting.
+    /// This node follows another primary, and does not know yet which slots that one is importing.
     pub(in crate::server::cluster) fn forget_imports_of_primary(&mut self) {
         if let Some(node) = &mut self.service.cluster {
             let handover = &mut node.handover;
             (handover.of_primary, handover.granted) = (SlotSet::new(), SlotSet::new());
-            handover.doubts = None;
-            // What it holds will be what the primary holds.
+            handover.uncertain = None;
+            // The data will be a copy of the primary's.
             handover.leftover = SlotSet::new();
         }
         self.hide_foreign_keys();
     }
 
-    /// Tells the replicas which slots are arriving, and which of them this node may take over any moment,
-    /// with the largest epoch for that.
-    fn tell_replicas_of_imports(&mut self) {
+    /// Tells the replicas which slots are being imported, and which of them this node may take over
+    /// any moment, with the largest epoch for that.
+    fn announce_imports(&mut self) {
         if self.is_replica() {
             return;
         }
@@ -344,12 +346,16 @@ impl Server {
         let text = format!("{arriving},{granted},{epoch}");
         let args: OwnedArgs = [&b"PUBLISH"[..], CHANNEL, text.as_bytes()].into_iter().collect();
         self.service.effects.begin(self.service.consumers);
-        self.tell_replicas(0, args.as_args());
-        self.propagate_as(Together::No);
+        self.propagate_to_replicas(0, args.as_args());
+        self.propagate_as(Atomic::No);
     }
 
-    /// Whether a message of the primary tells which slots it is getting.
-    pub(in crate::server) fn hears_of_imports(&mut self, now: Now<'_>, args: Args<'_>) -> bool {
+    /// Handles a message if it is the primary telling which slots it is importing. True if it is.
+    pub(in crate::server) fn handle_imports_message(
+        &mut self,
+        now: Now<'_>,
+        args: Args<'_>,
+    ) -> bool {
         if args.get(1) != Some(CHANNEL) {
             return false;
         }
@@ -360,7 +366,8 @@ impl Server {
         let epoch = parts.next().and_then(|epoch| epoch.parse().ok()).unwrap_or(0);
         if let Some(node) = &mut self.service.cluster {
             node.handover.of_primary = arriving;
-            // One that is not told of any more may have been taken over. That is found out if it matters.
+            // Slots that the primary no longer mentions may have been taken over. That is only
+            // determined if it matters.
             granted.iter().for_each(|slot| {
                 node.handover.granted.insert(slot);
             });
@@ -372,20 +379,20 @@ impl Server {
         true
     }
 
-    /// This node takes the place of its primary: slots that were on their way there are not any more, and
-    /// those that may have arrived are in doubt.
+    /// This node replaces its primary: slots that were being imported no longer are, and those that
+    /// may have been taken over are in doubt.
     pub(in crate::server::cluster) fn inherit_imports(&mut self, now: Now<'_>) {
         self.forget_granted();
         let Some(node) = &mut self.service.cluster else { return };
         let granted = core::mem::take(&mut node.handover.granted);
         let slots = core::mem::take(&mut node.handover.of_primary).without(&granted);
         node.handover.add_leftover(&slots);
-        let doubts = Doubts { slots: granted, since: now.mono.as_millis() };
-        node.handover.doubts = Some(doubts).filter(|doubts| !doubts.slots.is_empty());
+        let uncertain = UncertainSlots { slots: granted, since: now.mono.as_millis() };
+        node.handover.uncertain = Some(uncertain).filter(|uncertain| !uncertain.slots.is_empty());
         self.hide_foreign_keys();
     }
 
-    /// Forgets granted slots of which it has been heard that they have changed hands.
+    /// Forgets granted slots that are known to have changed hands.
     fn forget_granted(&mut self) {
         let Some(node) = &mut self.service.cluster else { return };
         let Some(state) = node.state.as_deref().filter(|_| !node.handover.granted.is_empty())
@@ -399,28 +406,30 @@ impl Server {
             granted.filter(|slot| state.owner_of(*slot) != Some(mine)).collect();
     }
 
-    /// Decides about slots that the former primary may have taken over, when the other primaries have
-    /// answered: if their owner has let go of them, the copies here are the only ones.
-    fn settle_doubts(&mut self, now: Now<'_>) {
+    /// Decides about slots that the former primary may have taken over, once the other primaries
+    /// have answered: if their owner no longer claims them, the copies here are the only ones.
+    fn resolve_uncertain_slots(&mut self, now: Now<'_>) {
         let Some(node) = &mut self.service.cluster else { return };
-        let (Some(state), Some(doubts)) = (node.state.as_deref(), &node.handover.doubts) else {
+        let (Some(state), Some(uncertain)) = (node.state.as_deref(), &node.handover.uncertain)
+        else {
             return;
         };
-        if !state.primaries_have_answered_since(doubts.since) {
+        if !state.primaries_have_answered_since(uncertain.since) {
             return;
         }
-        // The place of an owner that has failed is taken by a node that claims them, or not.
+        // If the owner has failed, a node that replaces it claims them, or not.
         let is_decided = |slot: &Slot| {
             let view = state.owner_of(*slot).and_then(|owner| state.node_view_of(owner));
             state.is_replica() || view.is_none_or(|view| !view.failed)
         };
-        let decided: SlotSet = doubts.slots.iter().filter(is_decided).collect();
+        let decided: SlotSet = uncertain.slots.iter().filter(is_decided).collect();
         let is_mine = |slot: &Slot| !state.is_replica() && state.is_given_away(*slot);
         let mine: SlotSet = decided.iter().filter(is_mine).collect();
-        let slots = doubts.slots.without(&decided);
-        let since = doubts.since;
+        let slots = uncertain.slots.without(&decided);
+        let since = uncertain.since;
         node.handover.add_leftover(&decided.without(&mine));
-        node.handover.doubts = Some(Doubts { slots, since }).filter(|left| !left.slots.is_empty());
+        node.handover.uncertain =
+            Some(UncertainSlots { slots, since }).filter(|left| !left.slots.is_empty());
         if !mine.is_empty() {
             self.notice(|| {
                 let slots = mine.to_text(" ");
@@ -431,7 +440,7 @@ impl Server {
         self.hide_foreign_keys();
     }
 
-    /// The data has been loaded: keys of moves that had not ended are left over. Returns the slots.
+    /// The data has been loaded: keys of unfinished migrations are leftovers. Returns their slots.
     pub(in crate::server::cluster) fn restore_imports(&mut self) -> SlotSet {
         let slots = self.cluster_state().map(|state| state.arriving_slots().clone());
         let slots = slots.unwrap_or_default();
@@ -442,14 +451,14 @@ impl Server {
         slots
     }
 
-    /// Has KEYS, SCAN, DBSIZE and RANDOMKEY leave out the keys that belong to another node: those that
-    /// are arriving, here or at the primary, and those that are yet to be deleted.
+    /// Hides keys that belong to another node from KEYS, SCAN, DBSIZE and RANDOMKEY: those being
+    /// imported, here or at the primary, and those that are still to be deleted.
     pub(in crate::server::cluster) fn hide_foreign_keys(&mut self) {
         let Some(node) = &self.service.cluster else { return };
         let mut hidden = node.dropping.clone();
-        let Handover { imports, of_primary, granted, doubts, leftover, .. } = &node.handover;
+        let Handover { imports, of_primary, granted, uncertain, leftover, .. } = &node.handover;
         let arriving = imports.iter().map(|import| &import.record.slots);
-        let in_doubt = doubts.iter().map(|doubts| &doubts.slots);
+        let in_doubt = uncertain.iter().map(|uncertain| &uncertain.slots);
         let foreign = arriving.chain([of_primary, granted, leftover]).chain(in_doubt);
         for slot in foreign.flat_map(SlotSet::iter) {
             hidden.insert(slot);
@@ -459,7 +468,7 @@ impl Server {
         self.service.keyspace.env.hidden_slots = hidden;
     }
 
-    /// Has the keys deleted that failed moves have left, where another node serves them.
+    /// Deletes the keys that failed migrations have left, once another node serves their slots.
     fn drop_leftover(&mut self) {
         let Some(node) = &mut self.service.cluster else { return };
         if node.handover.leftover.is_empty() {
@@ -473,7 +482,7 @@ impl Server {
                 continue;
             }
             if state.is_replica() {
-                // The primary deletes them, unless it has them again.
+                // The primary deletes them, unless it owns the slot again.
                 let me = state.node_view_of(state.my_id());
                 let kept = owner == me.and_then(|me| me.master);
                 if !kept && self.service.keyspace.count_in_slot(slot) > 0 {

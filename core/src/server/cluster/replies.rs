@@ -1,4 +1,4 @@
-//! What CLUSTER tells: SLOTS, SHARDS, LINKS.
+//! The replies of CLUSTER SLOTS, SHARDS and LINKS.
 
 use crate::cluster::state::{NodeView, PreferredEndpoint};
 use crate::resp::reply::Reply;
@@ -23,8 +23,7 @@ pub(super) fn slots(server: &Server, call: &mut Call<'_>) {
     }
 }
 
-/// A node as CLUSTER SLOTS tells of it: where clients connect to, its name, and what is known
-/// besides of where it is.
+/// A node in the reply of CLUSTER SLOTS: the preferred endpoint, its id, and further metadata.
 fn endpoint(reply: &mut Reply<'_>, node: &NodeView, kind: PreferredEndpoint) {
     reply.array(4);
     match kind {
