@@ -1,8 +1,9 @@
-//! The contract between everything that thinks and the world that it never touches.
+//! The sans-I/O contract: the interface between state machines (servers, Sentinels, proxies,
+//! clients) and the drivers that do their I/O.
 //!
-//! A server, a Sentinel, a proxy, a client: each is a [`Machine`]. A *driver* (the native event
-//! loop on real sockets and files, or the simulated World) feeds it [`Input`]s and carries out
-//! its [`Output`]s. The loop of every driver is the same:
+//! Each of these programs is a [`Machine`]. A *driver* (the native event loop on real sockets and
+//! files, or the simulated World) feeds it [`Input`]s and carries out its [`Output`]s. The loop of
+//! every driver is the same:
 //!
 //! 1. hand in every input that is ready, each with the time at which it happened;
 //! 2. take outputs with [`Machine::poll_output`] until there are none, and carry them out (so one
@@ -52,19 +53,19 @@ pub use process::{
     SpawnError, Stdio, Stream, StreamError, TerminalMode,
 };
 
-/// A state machine that thinks and never touches the world.
+/// A program as a state machine, which does no I/O itself.
 pub trait Machine {
-    /// Takes in one thing that happened.
+    /// Handles one input.
     fn handle(&mut self, now: Now<'_>, input: Input<'_>);
 
-    /// The next thing to do, or `None` when everything that was asked for has been taken.
+    /// The next output to carry out, or `None` when there are no more.
     fn poll_output(&mut self) -> Option<Output>;
 
-    /// When the machine wants [`Input::Wake`]; `None` if only an input can move it.
+    /// When the machine wants [`Input::Wake`]; `None` if it waits for other inputs only.
     fn poll_timeout(&self) -> Option<Mono>;
 
     /// Prefetches memory for the bytes that are about to be handed in as [`Input::Received`], for
-    /// all of them at once. It changes nothing that can be seen; a driver may leave it out.
+    /// all of them at once. It has no visible effect; a driver may leave it out.
     #[inline]
     fn prefetch<'b>(&mut self, arrived: impl Iterator<Item = (ConnId, &'b [u8])>)
     where
@@ -73,13 +74,13 @@ pub trait Machine {
         drop(arrived);
     }
 
-    /// The bytes waiting to leave on `conn`. `None` if the connection is unknown.
+    /// The output buffer of `conn`: bytes waiting to be sent. `None` if the connection is unknown.
     ///
     /// The driver sends from the front and calls [`Outbox::consume`] for what the socket took.
     fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox>;
 }
 
-/// Something that happened, as a driver tells it to a machine.
+/// An event that a driver reports to a machine.
 #[derive(Debug)]
 pub enum Input<'a> {
     /// The process has started. The first input, once.
@@ -104,7 +105,7 @@ pub enum Input<'a> {
         /// Our address, as the peer sees it.
         local: Endpoint,
     },
-    /// A connection asked for with [`Output::Connect`] stands.
+    /// A connection asked for with [`Output::Connect`] is established.
     Connected {
         /// Which connection.
         conn: ConnId,
@@ -113,7 +114,7 @@ pub enum Input<'a> {
         /// The peer's address: what its name meant, if it was asked for by name.
         peer: Endpoint,
     },
-    /// A connection asked for with [`Output::Connect`] could not be made. It is gone.
+    /// A connection asked for with [`Output::Connect`] could not be made. Its id is invalid now.
     ConnectFailed {
         /// Which connection.
         conn: ConnId,
@@ -127,18 +128,18 @@ pub enum Input<'a> {
         /// The bytes, at least one. They belong to the driver's buffer and are gone afterwards.
         bytes: &'a [u8],
     },
-    /// The peer will send no more, but may still read (it shut down its writing half).
+    /// The peer will send no more, but may still read (half-close: it shut down its writing side).
     Ended {
         /// Which connection.
         conn: ConnId,
     },
-    /// The outbox has sunk to the mark that [`Outbox::set_low_water`] set.
+    /// The output buffer has drained to the mark that [`Outbox::set_low_water`] set.
     Drained {
         /// Which connection.
         conn: ConnId,
     },
     /// The connection is gone: the peer closed or reset it, or a [`Close::AfterSending`] has been
-    /// carried out. Not told after [`Close::Now`].
+    /// carried out. Not reported after [`Close::Now`].
     Closed {
         /// Which connection.
         conn: ConnId,
@@ -154,7 +155,7 @@ pub enum Input<'a> {
     },
     /// A signal of the operating system, or of the World in its place.
     Signal(Signal),
-    /// What the operating system says of this process; a driver sends it now and then.
+    /// Resource usage of this process, sent by the driver from time to time.
     Vitals(Vitals),
     /// The answer to [`Output::Read`].
     Read {
@@ -177,7 +178,7 @@ pub enum Input<'a> {
         /// Its process id, or why it did not start.
         result: Result<u32, SpawnError>,
     },
-    /// Something became of a child.
+    /// A child process ended, was suspended, or was continued.
     ChildChanged {
         /// The child.
         child: ChildId,
@@ -206,7 +207,7 @@ pub enum Input<'a> {
     },
 }
 
-/// Something that a machine wants done.
+/// An action that a machine asks its driver for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
     /// Open a listener; answered by [`Input::Listening`].
@@ -237,9 +238,10 @@ pub enum Output {
         /// Which connection.
         conn: ConnId,
     },
-    /// The outbox of this connection holds messages that nobody has asked for. A driver may keep
-    /// them until it has handled what has arrived meanwhile, so that several leave together, but not
-    /// until others have the answers to that; what was asked for ([`Output::Send`]) takes them along.
+    /// The outbox of this connection holds unsolicited messages (pub/sub, replication). A driver
+    /// may keep them until it has handled what has arrived meanwhile, so that several leave
+    /// together, but not until other clients have the replies to that; [`Output::Send`] on the
+    /// connection takes them along.
     SendSoon {
         /// Which connection.
         conn: ConnId,
@@ -253,11 +255,11 @@ pub enum Output {
     },
     /// Close the connection. After [`Close::Now`] the machine has forgotten it. After
     /// [`Close::AfterSending`] it reads nothing more from it, and keeps the outbox until
-    /// [`Input::Closed`] tells it that the rest was sent or lost.
+    /// [`Input::Closed`] reports that the rest was sent or lost.
     Close {
         /// Which connection.
         conn: ConnId,
-        /// With what care.
+        /// Whether to send what is queued first.
         how: Close,
     },
     /// Carry out a disk operation; answered by [`Input::Disk`].
@@ -269,15 +271,16 @@ pub enum Output {
     },
     /// A line for the log.
     Log(LogLine),
-    /// Probe connections that will be accepted from now on when nothing has come on them for so
-    /// long (`tcp-keepalive`); `None` for never. A driver begins with what the configuration says.
+    /// Enable keepalive probes on connections accepted from now on, after so long without traffic
+    /// (`tcp-keepalive`); `None` for never. The initial value is that of the configuration.
     KeepAlive(Option<Duration>),
-    /// Do nothing at all with this process for so long (`DEBUG SLEEP`).
+    /// Block the whole process for so long (`DEBUG SLEEP`).
     Stall(Duration),
     /// Tell the kernel how soon it may end this process when memory runs out; answered by one
     /// [`Input::OomScore`].
     OomScore(OomScore),
-    /// Read from a stream; answered by one [`Input::Read`]. At most one is under way on a stream.
+    /// Read from a stream; answered by one [`Input::Read`]. At most one read per stream is in
+    /// flight.
     Read {
         /// From which.
         stream: Stream,
@@ -312,7 +315,8 @@ pub enum Output {
     },
     /// Change the mode of the terminal: cooked (the terminal edits lines) or raw.
     TerminalMode(TerminalMode),
-    /// Give the terminal's keys to the process group of a child, or take them back.
+    /// Make the process group of a child the terminal's foreground group, or take the terminal
+    /// back.
     Foreground {
         /// Whose group; `None` for the machine's own.
         group: Option<ChildId>,
@@ -343,7 +347,7 @@ impl ConnId {
         ConnId(n << 1 | 1)
     }
 
-    /// Whether the peer came to us.
+    /// Whether the peer opened it.
     pub fn is_accepted(self) -> bool {
         self.0 & 1 == 0
     }
@@ -429,7 +433,7 @@ pub enum NetError {
     Reset,
     /// The peer closed it in good order.
     Eof,
-    /// No answer came within the patience of the transport.
+    /// No answer came within the transport's timeout.
     TimedOut,
     /// There is no way to that host.
     Unreachable,
@@ -468,7 +472,8 @@ impl fmt::Display for NetError {
     }
 }
 
-/// What an operating system knows of a process. Reports only; never a reason for a decision.
+/// Resource usage of a process as its operating system reports it. For reports only; decisions must
+/// not depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Vitals {
     /// Resident memory in bytes.
@@ -492,7 +497,7 @@ pub struct LogLine {
     pub text: String,
 }
 
-/// Redis's four levels, from chatter to trouble.
+/// Redis's four log levels, least important first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum LogLevel {
     /// `.`
@@ -506,7 +511,7 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
-    /// The mark in a log line.
+    /// The level's character in a log line.
     pub fn mark(self) -> char {
         match self {
             LogLevel::Debug => '.',
