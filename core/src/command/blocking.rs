@@ -1,4 +1,4 @@
-//! Commands that wait for a list or a sorted set to have something to give.
+//! Blocking commands on lists and sorted sets: BLPOP, BZPOPMIN and related commands.
 
 use super::context::{EmptyReply, Wait};
 use super::lists::ends;
@@ -166,7 +166,7 @@ fn bzmpop(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Lets the caller wait, or answers at once where waiting is not allowed.
+/// Blocks the client, or replies at once where blocking is not allowed.
 fn wait(
     ctx: &mut Ctx<'_>,
     keys: core::ops::Range<usize>,
@@ -185,7 +185,7 @@ fn wait(
     ctx.wait = Some(Wait { keys, patience, empty, kind, args: None, or_gone: false });
 }
 
-/// How long to wait: seconds, with fractions, of which whole milliseconds count. 0 is for ever.
+/// Parses a timeout: seconds with fractions, of which whole milliseconds count. 0 is for ever.
 fn timeout(text: &[u8]) -> Result<Option<Duration>, CommandError> {
     let seconds = parse_double(text)
         .ok_or(CommandError::text("ERR timeout is not a float or out of range"))?;

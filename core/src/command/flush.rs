@@ -1,4 +1,4 @@
-//! Whole databases: counting their keys, emptying them, exchanging them.
+//! DBSIZE, FLUSHDB, FLUSHALL and SWAPDB: commands on whole databases.
 
 use super::{CommandError, Ctx};
 use crate::resp::number::parse_i64;
