@@ -21,7 +21,7 @@ impl Ctx<'_> {
     pub(super) fn changed_times(&mut self, n: u64, class: Class, event: &'static str, key: &[u8]) {
         self.effects.dirty += n;
         if self.effects.consumers().follow_keys() {
-            self.tell_of_change(class, event, key);
+            self.report_change(class, event, key);
         }
     }
 

@@ -73,11 +73,11 @@ impl<'a> Ctx<'a> {
         self.effects.dirty += 1;
         // Usually no client watches keys or listens to events.
         if self.effects.consumers().follow_keys() {
-            self.tell_of_change(class, event, key);
+            self.report_change(class, event, key);
         }
     }
 
-    pub(super) fn tell_of_change(&mut self, class: Class, event: &'static str, key: &[u8]) {
+    pub(super) fn report_change(&mut self, class: Class, event: &'static str, key: &[u8]) {
         self.effects.touched(self.db, key);
         self.effects.event(self.db, class, event, key);
     }

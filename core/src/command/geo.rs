@@ -1,8 +1,8 @@
-//! Geo: places on the earth as members of sorted sets, whose scores are geohashes.
+//! Geo commands: positions on the earth as members of sorted sets, whose scores are geohashes.
 //!
-//! * `hash` turns a place into 52 bits and back.
-//! * `area` measures distances and finds the cells of the grid that cover an area.
-//! * `search` holds GEOSEARCH, GEORADIUS and their kin.
+//! * `hash` encodes a position into 52 bits and decodes it.
+//! * `area` measures distances and finds the grid cells that cover an area.
+//! * `search` holds GEOSEARCH, GEORADIUS and their variants.
 
 mod area;
 mod hash;
@@ -195,7 +195,8 @@ fn geohash(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
         };
         let bits = place.standard_hash();
         let mut text = [ALPHABET[0]; 11];
-        // Of the 55 bits that eleven letters hold, 52 are known; the last letter tells nothing.
+        // The eleven letters hold 55 bits, of which 52 are known; the last letter carries no
+        // information.
         for (i, letter) in text.iter_mut().take(10).enumerate() {
             *letter = ALPHABET[(bits >> (52 - 5 * (i + 1))) as usize & 0x1F];
         }
@@ -218,12 +219,12 @@ fn geopos(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// The place of a member.
+/// The position of a member.
 fn place_of(set: ZSetRef<'_>, member: &[u8]) -> Option<Place> {
     set.score(member).map(Place::of_score)
 }
 
-/// A longitude and a latitude.
+/// Parses a longitude and a latitude.
 fn parse_place(longitude: &[u8], latitude: &[u8]) -> Result<Place, CommandError> {
     let number = |text| parse_double(text).ok_or(CommandError::NotAFloat);
     let (longitude, latitude) = (number(longitude)?, number(latitude)?);
@@ -233,7 +234,7 @@ fn parse_place(longitude: &[u8], latitude: &[u8]) -> Result<Place, CommandError>
     })
 }
 
-/// How many metres a unit is.
+/// Parses a unit: how many metres it is.
 fn parse_unit(text: &[u8]) -> Result<f64, CommandError> {
     const UNITS: [(&[u8], f64); 4] =
         [(b"m", 1.0), (b"km", 1000.0), (b"ft", 0.3048), (b"mi", 1609.34)];
@@ -246,7 +247,7 @@ fn write_distance(reply: &mut Reply<'_>, distance: f64) {
     reply.bulk(format!("{distance:.4}").as_bytes());
 }
 
-/// Longitude and latitude, with 17 digits behind the point but no zeros at the end.
+/// Writes longitude and latitude, with 17 digits behind the point but without trailing zeros.
 fn write_place(reply: &mut Reply<'_>, place: Place) {
     reply.array(2);
     for degrees in [place.longitude, place.latitude] {

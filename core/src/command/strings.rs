@@ -1,5 +1,5 @@
-//! Strings: reading, writing and editing bytes. SET and its kin stand in `set`, numbers in
-//! `counters`, LCS in `lcs`.
+//! String commands: reading, writing and editing bytes. `set` holds SET and its variants,
+//! `counters` the numeric commands, `lcs` LCS.
 
 use super::meta::{acl, flag, key};
 use super::walk::{LONG_TEXT, Rest};
@@ -312,7 +312,7 @@ fn getrange(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// The bytes from `start` to `end`, both included; negative places count from the end.
+/// The bytes from `start` to `end`, both included; negative positions count from the end.
 fn part(bytes: &[u8], start: i64, end: i64) -> &[u8] {
     if start < 0 && end < 0 && start > end {
         return b"";
@@ -326,7 +326,7 @@ fn part(bytes: &[u8], start: i64, end: i64) -> &[u8] {
     bytes.get(start as usize..=end as usize).unwrap_or_default()
 }
 
-/// The length of a string that ends `add` bytes behind `len`, if that is allowed.
+/// The length of a string that is extended by `add` bytes, if that is within the limit.
 fn checked_len(len: usize, add: usize, limit: u64) -> Result<usize, CommandError> {
     len.checked_add(add)
         .filter(|&len| len as u64 <= limit)

@@ -18,7 +18,7 @@ struct Bench {
     proto: Proto,
 }
 
-/// What came of one command.
+/// The result of one command.
 struct Outcome {
     reply: String,
     propagated: Vec<String>,
@@ -87,7 +87,7 @@ impl Bench {
         }
     }
 
-    /// Replicas get `propagated`, subscribers `events`.
+    /// Asserts that replicas get `propagated` and subscribers `events`.
     fn tells(&mut self, line: &str, propagated: &[&str], events: &[&str]) {
         let outcome = self.run(line);
         assert_eq!(outcome.propagated, propagated, "{line}: {}", outcome.reply);

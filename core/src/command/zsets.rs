@@ -1,4 +1,4 @@
-//! Sorted sets: members with scores, in the order of the scores.
+//! Sorted set commands.
 
 use super::collection::{Scan, distinct, empty_scan, random_count, write_item};
 use super::meta::{acl, flag, key};
@@ -409,8 +409,8 @@ fn zscan(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// The head of an array of `n` members: with their scores it is flat in version 2 of the protocol
-/// and holds pairs in version 3.
+/// Writes the header of an array of `n` members: with scores it is flat in version 2 of the
+/// protocol and holds pairs in version 3.
 fn write_head(reply: &mut Reply<'_>, n: usize, with_scores: bool) {
     let flat = with_scores && reply.proto() == Proto::Resp2;
     reply.array(if flat { n.saturating_mul(2) } else { n });

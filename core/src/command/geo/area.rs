@@ -1,10 +1,10 @@
-//! Distances on the earth, and the cells that cover an area.
+//! Distances on the earth, and the grid cells that cover an area.
 
 use core::f64::consts::PI;
 
 use super::hash::{Cell, FINEST, Place};
 
-/// An area around a place.
+/// An area around a position.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Area {
     centre: Place,
@@ -12,7 +12,7 @@ pub(super) struct Area {
     origin: Origin,
 }
 
-/// A place that distances are measured from, in radians.
+/// A position that distances are measured from, in radians.
 #[derive(Clone, Copy, Debug)]
 struct Origin {
     longitude: f64,
@@ -30,11 +30,11 @@ pub(super) enum Shape {
 
 /// The quadratic mean radius of the earth in metres (WGS 84).
 const EARTH_RADIUS: f64 = 6_372_797.560_856;
-/// Half of the side of the map in metres, as Redis has it.
+/// Half the side of the map in metres, the value that Redis uses.
 const HALF_MAP: f64 = 20_037_726.37;
 const RADIANS: f64 = PI / 180.0;
 
-/// The distance between two places in metres, by the haversine formula.
+/// The distance between two positions in metres, by the haversine formula.
 pub(super) fn distance(from: Place, to: Place) -> f64 {
     Origin::new(from).distance(to, f64::INFINITY)
 }
@@ -45,10 +45,10 @@ impl Origin {
         Origin { longitude, latitude, cos: libm::cos(latitude) }
     }
 
-    /// The distance of a place in metres. If it is more than `most` it may be given as infinite,
-    /// as soon as that shows: most places that a search looks at are outside.
+    /// The distance to a position in metres. If it is more than `most` it may be infinite instead:
+    /// most positions that a search examines are outside, and are rejected early.
     fn distance(&self, to: Place, most: f64) -> f64 {
-        // Far enough above the limit that rounding does not matter.
+        // Enough above the limit that rounding errors do not matter.
         let beyond = most * (1.0 + 1e-9) + 1e-3;
         let north_south = north_south_radians(self.latitude, to.latitude * RADIANS);
         if north_south > beyond {
@@ -60,7 +60,8 @@ impl Origin {
         }
         let latitude = to.latitude * RADIANS;
         let east_west = self.cos * libm::cos(latitude) * v * v;
-        // sin x <= x: the root of the haversine of what is near enough is at most this.
+        // Since sin x <= x, this bounds the root of the haversine of every position within the
+        // limit.
         let root = beyond / (2.0 * EARTH_RADIUS);
         if east_west > root * root {
             return f64::INFINITY;
@@ -89,7 +90,7 @@ impl Area {
         Area { centre, shape, origin: Origin::new(centre) }
     }
 
-    /// The distance of a place from the centre, if it lies within the area.
+    /// The distance of a position from the centre, if it lies within the area.
     pub(super) fn distance_within(&self, place: Place) -> Option<f64> {
         match self.shape {
             Shape::Circle { radius } => {
@@ -109,13 +110,13 @@ impl Area {
         }
     }
 
-    /// The cells that cover the area: the one of the centre, and those around it that are needed.
-    /// The order is Redis's, in which members are found.
+    /// The cells that cover the area: that of the centre, and the necessary ones of its eight
+    /// neighbours, in the order of Redis, which is the order in which members are found.
     pub(super) fn cells(&self) -> Vec<Cell> {
         let bounds = self.bounds();
         let mut step = self.step();
         let mut cell = self.centre.cell(step);
-        // Near the edge of its cell an area may reach beyond the cells around.
+        // Near the edge of its cell an area may reach beyond the neighbouring cells.
         let reaches_beyond = cell.neighbour(0, 1).borders().north < bounds.north
             || cell.neighbour(0, -1).borders().south > bounds.south
             || cell.neighbour(1, 0).borders().east < bounds.east
@@ -137,8 +138,8 @@ impl Area {
         let mut cells = vec![cell];
         for (east, north) in AROUND {
             let next = cell.neighbour(east, north);
-            // Where cells are large, one is met more than once; what was met just before (but for
-            // the centre) is not looked through again.
+            // Where cells are large, a neighbour may be the same cell as the previous one (other
+            // than the centre), which is not searched twice.
             let again = cells.len() > 1 && cells.last() == Some(&next);
             if !useless(east, north) && !again {
                 cells.push(next);
@@ -147,7 +148,7 @@ impl Area {
         cells
     }
 
-    /// The bounding box in degrees. Longer parallels are what counts.
+    /// The bounding box in degrees, as wide as its longest parallel needs.
     fn bounds(&self) -> super::hash::Borders {
         let (half_width, half_height) = match self.shape {
             Shape::Circle { radius } => (radius, radius),
@@ -165,7 +166,7 @@ impl Area {
         }
     }
 
-    /// How fine the grid should be, so that a cell and those around cover the area.
+    /// The finest grid step at which a cell and its neighbours cover the area.
     fn step(&self) -> u32 {
         let mut range = match self.shape {
             Shape::Circle { radius } => radius,
@@ -177,13 +178,14 @@ impl Area {
             return FINEST;
         }
         let mut step = 1i32;
-        // Not many times: even the smallest of numbers is as large as the map after 1,100.
+        // A bounded loop: even the smallest double reaches the size of the map after 1,100
+        // doublings.
         while range < HALF_MAP {
             range *= 2.0;
             step += 1;
         }
         step -= 2;
-        // Towards the poles cells are narrow.
+        // Cells are narrower towards the poles.
         let latitude = self.centre.latitude.abs();
         if latitude > 66.0 {
             step -= 1;

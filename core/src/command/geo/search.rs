@@ -1,4 +1,4 @@
-//! GEOSEARCH and GEORADIUS: the members in an area, given or stored.
+//! GEOSEARCH and GEORADIUS: find the members in an area, and return or store them.
 
 use super::area::{Area, Shape};
 use super::hash::Place;
@@ -11,7 +11,7 @@ use crate::resp::request::Args;
 use crate::store::Value;
 use crate::store::value::{Item, ZSet, ZSetRef};
 
-/// The commands that search, which differ in how the area is told and what may be stored.
+/// The search commands, which differ in how the area is given and in what may be stored.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Command {
     /// GEORADIUS; with or without STORE.
@@ -30,36 +30,36 @@ enum Order {
     Descending,
 }
 
-/// What is asked for.
+/// The parsed arguments of a search.
 #[derive(Default)]
 struct Query<'a> {
     centre: Option<Place>,
-    /// Whether the centre has been told as a member; it is unknown if there is no key.
+    /// Whether the centre was given as a member; it is unknown if the key does not exist.
     by_member: bool,
     by_place: bool,
     shape: Option<Shape>,
-    /// Metres of the unit in which distances are given.
+    /// The unit of distances in the reply, in metres.
     unit: f64,
     with_distance: bool,
     with_hash: bool,
     with_place: bool,
     order: Option<Order>,
-    /// At most so many members; 0 for all.
+    /// The most members to return; 0 for all.
     count: usize,
-    /// Whether any will do, and not only the nearest.
+    /// ANY: whether any members will do, instead of the nearest.
     any: bool,
-    /// Where to store what is found.
+    /// The destination key, if the result is stored.
     store: Option<&'a [u8]>,
     /// Whether distances are stored as scores.
     store_distance: bool,
 }
 
-/// A member that has been found.
+/// A member in the area.
 struct Found<'a> {
     member: Item<'a>,
     score: f64,
     place: Place,
-    /// From the centre, in metres.
+    /// Its distance from the centre, in metres.
     distance: f64,
 }
 
@@ -96,7 +96,7 @@ fn search(ctx: &mut Ctx<'_>, command: Command) -> Result<(), CommandError> {
     let query = Query::parse(args, command, set)?;
     let area = match (query.centre, query.shape) {
         (Some(centre), Some(shape)) => Some(Area::new(centre, shape)),
-        // The key of the member that the search begins at is not there.
+        // The key is missing, and with it the member at the centre.
         _ => None,
     };
     let found = match (set, area) {
@@ -144,8 +144,8 @@ fn search(ctx: &mut Ctx<'_>, command: Command) -> Result<(), CommandError> {
 }
 
 impl<'a> Query<'a> {
-    /// Reads the arguments. Members are looked up on the way, as in Redis, so that one which is
-    /// missing is an error before a bad option is.
+    /// Parses the arguments. Members are looked up while parsing, as in Redis, so that a missing
+    /// member is reported before a bad option.
     fn parse(
         args: Args<'a>,
         command: Command,
@@ -179,7 +179,7 @@ impl<'a> Query<'a> {
         Ok(query)
     }
 
-    /// Reads one option and says how many arguments it takes.
+    /// Parses one option and returns how many arguments it takes.
     fn option(
         &mut self,
         options: Args<'a>,
@@ -243,7 +243,7 @@ impl<'a> Query<'a> {
         Ok(1)
     }
 
-    /// Refuses what does not go together.
+    /// Rejects incompatible options.
     fn check(&self, name: &[u8], command: Command) -> Result<(), CommandError> {
         if self.store.is_some() && (self.with_distance || self.with_hash || self.with_place) {
             return Err(CommandError::text(match command {
@@ -273,7 +273,7 @@ impl<'a> Query<'a> {
         Ok(())
     }
 
-    /// The area is around a member.
+    /// Sets the centre to the position of a member.
     fn member(&mut self, set: ZSetRef<'_>, member: &[u8]) -> Result<(), CommandError> {
         const UNKNOWN: CommandError =
             CommandError::text("ERR could not decode requested zset member");
@@ -302,7 +302,7 @@ impl<'a> Query<'a> {
         Ok(())
     }
 
-    /// The members in an area, as many and in the order that is asked for.
+    /// The members in an area, in the order and number asked for.
     fn find<'s>(&self, set: ZSetRef<'s>, area: &Area) -> Vec<Found<'s>> {
         let enough = if self.any { self.count } else { usize::MAX };
         let mut found = Vec::new();
@@ -319,7 +319,7 @@ impl<'a> Query<'a> {
                 }
             }
         }
-        // To give the nearest, the order has to be known.
+        // The nearest can only be selected after sorting.
         let nearest = (self.count > 0 && !self.any).then_some(Order::Ascending);
         if let Some(order) = self.order.or(nearest) {
             found.sort_by(|a, b| match order {

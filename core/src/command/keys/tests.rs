@@ -1,5 +1,5 @@
-//! What commands on strings and on keys tell replicas and subscribers; what they reply is compared with the
-//! reference elsewhere.
+//! The effects of string and key commands on replicas and subscribers; the replies are compared
+//! with Redis elsewhere.
 
 use crate::command::effects::Consumers;
 use crate::command::{Caller, Ctx, DataConfig, Effects, Handler, Row, keys, strings};
@@ -11,13 +11,13 @@ use crate::rng::Rng;
 use crate::store::Keyspace;
 use crate::time::{Mono, Now, Wall};
 
-/// A keyspace at a fixed time, with a consumer for every kind of effect.
+/// A fixture: a keyspace at a fixed time, with a consumer for every kind of effect.
 struct Bench {
     keyspace: Keyspace,
     effects: Effects,
 }
 
-/// The time of all tests, in milliseconds.
+/// The current time in all tests, in milliseconds.
 const NOW: u64 = 1_000_000;
 
 impl Bench {
@@ -25,7 +25,7 @@ impl Bench {
         Self { keyspace: Keyspace::new(16, 1), effects: Effects::default() }
     }
 
-    /// Runs a command: its reply, what is propagated, and the events.
+    /// Executes a command. Returns its reply, what is propagated, and the events.
     fn run(&mut self, line: &str) -> (String, Vec<String>, Vec<String>) {
         let args: OwnedArgs = line.split(' ').collect();
         let args = args.as_args();
@@ -142,7 +142,7 @@ fn what_is_refused_changes_nothing() {
 }
 
 #[test]
-fn every_row_says_what_it_is() {
+fn every_row_has_its_metadata() {
     for row in strings::ROWS.iter().chain(keys::ROWS) {
         for row in core::iter::once(row).chain(row.subcommands) {
             let meta = &row.meta;

@@ -1,4 +1,4 @@
-//! XGROUP.
+//! XGROUP: creating, changing and deleting consumer groups.
 
 use super::ids;
 use crate::command::error::up_to_nul;
@@ -14,13 +14,13 @@ const NO_KEY: CommandError = CommandError::text(
      the MKSTREAM option to create an empty stream automatically.",
 );
 
-/// The error that there is no such group.
+/// The error for a missing group.
 pub(super) fn no_group(name: &[u8], key: &[u8]) -> CommandError {
     let text = [b"NOGROUP No such consumer group '", up_to_nul(name), b"' for key name '"].concat();
     CommandError::Text([&text, up_to_nul(key), b"'"].concat().into())
 }
 
-/// What may stand behind the ID of CREATE and SETID.
+/// The options after the ID of CREATE and SETID.
 #[derive(Default)]
 struct Options {
     /// `MKSTREAM`
@@ -147,19 +147,19 @@ pub(super) fn destroy(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     if let Some(group) = removed {
         db.free_later(Stream::of_group(group).into_value());
         regrouped(ctx, "xgroup-destroy", name);
-        // Clients that are blocked with this group are told that it is gone.
+        // Clients that are blocked on this group get an error.
         ctx.effects.ready(ctx.db, name);
     }
     Ok(())
 }
 
-/// Records a change to a group. It does not count for WATCH: the entries are the same.
+/// Records a change to a group. It does not touch watched keys: the entries are the same.
 fn regrouped(ctx: &mut Ctx<'_>, event: &'static str, name: &[u8]) {
     ctx.effects.dirty += 1;
     ctx.effects.event(ctx.db, Class::Stream, event, name);
 }
 
-/// Lets `change` change the stream of a command, which has the group of the command.
+/// Lets `change` change the stream of a command, which must have the group of the command.
 fn change<R>(
     ctx: &mut Ctx<'_>,
     change: impl FnOnce(&mut Stream, &[u8]) -> Result<R, CommandError>,
@@ -207,7 +207,7 @@ pub(super) fn propagate_last_id(ctx: &mut Ctx<'_>, key: &[u8], group: &[u8], las
     ctx.effects.also(db, words);
 }
 
-/// Up to where a group has read.
+/// A group's reading position.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Progress {
     pub(super) id: StreamId,
