@@ -5,7 +5,7 @@ use super::meta::{acl, flag, key};
 use super::walk::{LONG_TEXT, Rest};
 use super::{Class, CommandError, Ctx, Group, Handler, KeySpec, Row, counters, lcs, set};
 use crate::resp::number::parse_i64;
-use crate::store::{AHEAD, NewExpire, StringRef};
+use crate::store::{NewExpire, PREFETCH_BATCH, StringRef};
 
 /// The rows of the string commands.
 pub static ROWS: &[Row<Handler>] = &[
@@ -193,9 +193,9 @@ fn strlen(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
 fn mget(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     ctx.reply.array(ctx.args.len() - 1);
     let mut db = ctx.keyspace.db(ctx.db);
-    for start in (1..ctx.args.len()).step_by(AHEAD) {
-        let keys = || ctx.args.from(start).iter().take(AHEAD);
-        db.warm(keys());
+    for start in (1..ctx.args.len()).step_by(PREFETCH_BATCH) {
+        let keys = || ctx.args.from(start).iter().take(PREFETCH_BATCH);
+        db.prefetch(keys());
         for key in keys() {
             match db.read(db.key(key)).and_then(|value| value.string()) {
                 None => ctx.reply.null(),
@@ -232,8 +232,8 @@ fn msetnx(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
 
 fn set_pairs(ctx: &mut Ctx<'_>) {
     for place in (1..ctx.args.len()).step_by(2) {
-        if place % (2 * AHEAD) == 1 {
-            ctx.keyspace.db(ctx.db).warm(ctx.args.from(place).iter().step_by(2));
+        if place % (2 * PREFETCH_BATCH) == 1 {
+            ctx.keyspace.db(ctx.db).prefetch(ctx.args.from(place).iter().step_by(2));
         }
         let (key, value) = (ctx.args.at(place), ctx.args.at(place + 1));
         let mut db = ctx.keyspace.db(ctx.db);

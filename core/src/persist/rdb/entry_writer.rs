@@ -154,7 +154,7 @@ impl Progress {
     }
 
     fn count_runs(&mut self, list: ListRef<'_>, budget: usize) {
-        for run in list.runs_from(self.next).take(budget / 16 + 1) {
+        for run in list.nodes_from(self.next).take(budget / 16 + 1) {
             self.runs += 1;
             self.next += run.len();
         }
@@ -187,7 +187,7 @@ impl Progress {
     }
 
     fn list(&mut self, writer: &mut Writer, list: ListRef<'_>, until: usize) -> bool {
-        for run in list.runs_from(self.next) {
+        for run in list.nodes_from(self.next) {
             let plain = match run.first().map(|at| run.get(at)) {
                 Some(Item::Str(text)) if text.len() >= PLAIN => Some(text),
                 _ => None,

@@ -23,8 +23,8 @@ pub(super) enum ValueReader {
     Uncounted(u8),
     /// Elements of a list.
     List { left: u64, list: List },
-    /// Runs of a list; ziplists in old files.
-    Runs { left: u64, list: List, ziplists: bool },
+    /// The nodes of a list; ziplists in old files.
+    ListNodes { left: u64, list: List, ziplists: bool },
     /// Members of a set.
     Set { left: u64, all: u64, set: Option<Set> },
     /// Fields and values.
@@ -89,7 +89,7 @@ impl ValueReader {
                     push(list, &text, limits);
                     finished(left, list)
                 }
-                ValueReader::Runs { left, list, ziplists } => {
+                ValueReader::ListNodes { left, list, ziplists } => {
                     match ziplists {
                         true => read_ziplist(cursor, list, limits)?,
                         false => read_run(cursor, list, limits)?,
@@ -152,7 +152,7 @@ impl ValueReader {
             }
             _ => {
                 let ziplists = kind == kind::LIST_QUICKLIST;
-                ValueReader::Runs { left, list: List::default(), ziplists }
+                ValueReader::ListNodes { left, list: List::default(), ziplists }
             }
         }
     }
@@ -222,7 +222,7 @@ fn push(list: &mut List, text: &[u8], limits: &Limits) {
 
 fn read_ziplist(cursor: &mut Cursor<'_>, list: &mut List, limits: &Limits) -> Result<(), Stop> {
     let bytes = cursor.text()?.bytes()?;
-    list.push_run(from_ziplist(&bytes, "Ziplist integrity check failed.")?, limits);
+    list.push_node(from_ziplist(&bytes, "Ziplist integrity check failed.")?, limits);
     Ok(())
 }
 
@@ -236,7 +236,7 @@ fn read_run(cursor: &mut Cursor<'_>, list: &mut List, limits: &Limits) -> Result
         }
         _ => return Stop::bad("Quicklist integrity check failed."),
     };
-    list.push_run(run, limits);
+    list.push_node(run, limits);
     Ok(())
 }
 
