@@ -1,4 +1,4 @@
-//! DUMP and RESTORE: values as payloads. They stand here because they are made of the codec.
+//! DUMP and RESTORE. They are here because they consist mostly of encoding and decoding.
 
 use super::payload::{PayloadError, PayloadWriter, restore};
 use crate::command::meta::{acl, flag, key};
@@ -64,10 +64,10 @@ fn dump_key(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Bytes of a payload that are made in one go.
+/// The number of bytes of a payload that are written at once.
 const SLICE: usize = 64 * 1024;
 
-/// The payload of a large value, while it is made.
+/// The payload of a large value, rendered in slices.
 #[derive(Clone, Debug)]
 struct Dump(PayloadWriter);
 
@@ -85,7 +85,7 @@ impl Make for Dump {
     }
 }
 
-/// What follows the payload.
+/// The options after the payload.
 #[derive(Default)]
 struct Options {
     replace: bool,
@@ -121,7 +121,7 @@ fn restore_key(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     let expire = match (ttl, options.absolute) {
         (0, _) => None,
         (at, true) => Some(at),
-        // Redis does not look whether the sum fits: what lies behind the end of time has passed.
+        // Redis does not check for overflow here: a time that wraps around has passed.
         (ttl, false) => Some(ttl.wrapping_add(i64::try_from(now).unwrap_or(i64::MAX))),
     };
     let gone = options.replace && ctx.keyspace.db(ctx.db).remove(key);
@@ -146,7 +146,7 @@ fn restore_key(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     if let Some(at) = expire
         && !options.absolute
     {
-        // The expiry is absolute: a reader that gets the command later must not count from then.
+        // The expiry time is propagated as an absolute time, since replicas receive it later.
         let mut digits = itoa::Buffer::new();
         let head = [ctx.arg(0), name, digits.format(at).as_bytes()];
         let tail = ctx.args.from(3).iter().chain([&b"ABSTTL"[..]]);
