@@ -1,10 +1,10 @@
-//! The running hash over everything that happened in a World.
+//! The trace hash: a running hash over everything that happens in a World.
 
 use core::hash::Hasher;
 
 use siphasher::sip::SipHasher13;
 
-/// A hash over every event and every byte, the same on every platform.
+/// A hash over all events and bytes, the same on every platform.
 #[derive(Clone, Debug)]
 pub(super) struct Trace {
     hasher: SipHasher13,
@@ -22,7 +22,7 @@ impl Trace {
         self.hasher.write(&n.to_le_bytes());
     }
 
-    /// Adds bytes, with their length, so that no two sequences of pieces look alike.
+    /// Adds bytes, prefixed with their length, so that differently split sequences differ.
     #[inline]
     pub(super) fn bytes(&mut self, bytes: &[u8]) {
         self.number(bytes.len() as u64);

@@ -1,4 +1,4 @@
-//! Disks seen from the processes that use them.
+//! Tests of disks, from the view of the processes that use them.
 
 use super::super::testing::tiny;
 use super::super::world::World;
@@ -13,7 +13,7 @@ fn file(world: &World, path: &str) -> Option<String> {
 }
 
 #[test]
-fn what_was_synced_outlives_a_power_loss_and_nothing_older_is_harmed() {
+fn synced_data_survives_a_power_loss() {
     let mut survived = [0; 2];
     for seed in 0..60 {
         let mut world = tiny(seed, ONE);
