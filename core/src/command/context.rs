@@ -90,7 +90,7 @@ pub struct Wait {
     /// The keys, in the order of the arguments.
     pub keys: Vec<Box<[u8]>>,
     /// The timeout; `None` for ever.
-    pub patience: Option<Duration>,
+    pub timeout: Option<Duration>,
     /// The reply after the timeout.
     pub empty: EmptyReply,
     /// The type that unblocks the client.
@@ -99,7 +99,7 @@ pub struct Wait {
     /// XREAD) are resolved.
     pub args: Option<OwnedArgs>,
     /// Whether the command is executed again, too, when a key is deleted or changes its type.
-    pub or_gone: bool,
+    pub unblock_on_nokey: bool,
 }
 
 /// The reply of a blocked command whose timeout has passed.

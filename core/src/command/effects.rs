@@ -30,7 +30,7 @@ pub struct Touched {
     /// The key.
     pub key: Box<[u8]>,
     /// Whether it expired or was evicted, instead of being changed by a command.
-    pub by_itself: bool,
+    pub expired_or_evicted: bool,
 }
 
 /// The current consumers of effects.
@@ -62,18 +62,18 @@ pub struct Propagated {
     /// Its name and arguments.
     pub args: OwnedArgs,
     /// Where it is propagated to.
-    pub to: Followers,
+    pub to: PropagateTo,
 }
 
 /// The targets of a propagated command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Followers {
+pub enum PropagateTo {
     /// The append-only file and the replicas.
     All,
     /// The replicas only: it has no effect that lasts.
     Replicas,
     /// The append-only file only, at a script's request.
-    File,
+    Aof,
 }
 
 /// A keyspace event.
@@ -161,26 +161,26 @@ impl Effects {
 
     /// Propagates `args` in addition to the original command, which comes last.
     #[inline]
-    pub fn also<A: AsRef<[u8]>>(&mut self, db: usize, args: impl IntoIterator<Item = A>) {
+    pub fn also_propagate<A: AsRef<[u8]>>(&mut self, db: usize, args: impl IntoIterator<Item = A>) {
         if self.consumers.propagation {
             let args = args.into_iter().collect();
-            self.commands.push(Propagated { db: db as u32, args, to: Followers::All });
+            self.commands.push(Propagated { db: db as u32, args, to: PropagateTo::All });
         }
     }
 
     /// Propagates `args` to the replicas only.
     pub fn for_replicas(&mut self, db: usize, args: Args<'_>) {
-        let to = Followers::Replicas;
+        let to = PropagateTo::Replicas;
         self.commands.push(Propagated { db: db as u32, args: args.into(), to });
     }
 
     /// Does not propagate the original command.
-    pub fn withhold(&mut self) {
+    pub fn prevent_propagation(&mut self) {
         self.verbatim = Verbatim::Never;
     }
 
     /// Propagates the original command even if it changed nothing.
-    pub fn force(&mut self) {
+    pub fn force_propagation(&mut self) {
         self.verbatim = Verbatim::Always;
     }
 
@@ -196,14 +196,18 @@ impl Effects {
     #[inline]
     pub fn touched(&mut self, db: usize, key: &[u8]) {
         if self.consumers.watching {
-            self.touched.push(Touched { db: db as u32, key: key.into(), by_itself: false });
+            self.touched.push(Touched {
+                db: db as u32,
+                key: key.into(),
+                expired_or_evicted: false,
+            });
         }
     }
 
     /// Records that `key` expired or was evicted, for WATCH.
-    pub fn lost(&mut self, db: usize, key: &[u8]) {
+    pub fn expired_or_evicted(&mut self, db: usize, key: &[u8]) {
         if self.consumers.watching {
-            self.touched.push(Touched { db: db as u32, key: key.into(), by_itself: true });
+            self.touched.push(Touched { db: db as u32, key: key.into(), expired_or_evicted: true });
         }
     }
 
@@ -242,7 +246,7 @@ impl Effects {
             Verbatim::Never => false,
         };
         if verbatim && self.consumers.propagation {
-            let to = Followers::All;
+            let to = PropagateTo::All;
             self.commands.push(Propagated { db: db as u32, args: args.into(), to });
         }
     }
@@ -316,7 +320,7 @@ mod tests {
         effects.dirty += 1;
         effects.touched(0, b"k");
         effects.event(0, Class::String, "set", b"k");
-        effects.also(0, ["DEL", "k"]);
+        effects.also_propagate(0, ["DEL", "k"]);
         effects.finish(0, set().as_args());
         assert!(effects.take_commands().is_empty());
         assert!(effects.take_events().is_empty());
@@ -334,7 +338,7 @@ mod tests {
         effects.begin(consumers);
         effects.dirty += 1;
         effects.finish(3, set().as_args());
-        let expected = Propagated { db: 3, args: set(), to: Followers::All };
+        let expected = Propagated { db: 3, args: set(), to: PropagateTo::All };
         assert_eq!(effects.take_commands(), [expected]);
 
         effects.begin(consumers);

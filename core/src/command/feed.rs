@@ -15,7 +15,7 @@ pub struct Feed {
 
 impl Feed {
     /// Resets the selected database, so that the next command is preceded by SELECT.
-    pub fn begin_anew(&mut self) {
+    pub fn reset(&mut self) {
         self.selected = None;
     }
 
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     fn command(db: u32, words: &[&str]) -> Propagated {
-        let to = crate::command::effects::Followers::All;
+        let to = crate::command::effects::PropagateTo::All;
         Propagated { db, args: words.iter().collect(), to }
     }
 
@@ -107,7 +107,7 @@ mod tests {
             "*2 $6 SELECT $1 3 *3 $3 SET $1 k $0  "
         );
         assert_eq!(text(&mut feed, std::slice::from_ref(&set), false), "*3 $3 SET $1 k $0  ");
-        feed.begin_anew();
+        feed.reset();
         assert!(text(&mut feed, &[set], false).starts_with("*2 $6 SELECT"));
     }
 
@@ -121,7 +121,7 @@ mod tests {
             "*1 $5 MULTI *2 $3 DEL $1 a *2 $6 SELECT $1 1 *2 $3 DEL $1 b *1 $4 EXEC "
         );
         assert_eq!(text(&mut feed, &[], true), "");
-        feed.begin_anew();
+        feed.reset();
         let whole = text(&mut feed, &commands, true);
         assert!(whole.starts_with("*1 $5 MULTI *2 $6 SELECT $1 0 *2 $3 DEL"), "{whole}");
     }

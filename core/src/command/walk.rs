@@ -79,13 +79,13 @@ pub struct Rest {
 enum Source {
     Value(Entry),
     /// A text that is still being rendered: nothing can be written before its length is known.
-    Making(Box<dyn Make>),
+    Rendering(Box<dyn Render>),
     /// The rendered text, and the copy of the value that it was rendered from.
-    Made(Vec<u8>, Option<Entry>),
+    Rendered(Vec<u8>, Option<Entry>),
 }
 
 /// A text that is rendered in slices.
-pub trait Make: Send + Sync {
+pub trait Render: Send + Sync {
     /// Renders one more slice. Returns the text when it is complete.
     fn step(&mut self) -> Option<Vec<u8>>;
 
@@ -93,17 +93,17 @@ pub trait Make: Send + Sync {
     fn take_copy(&mut self) -> Option<Entry>;
 
     /// A clone of this renderer.
-    fn boxed(&self) -> Box<dyn Make>;
+    fn boxed(&self) -> Box<dyn Render>;
 }
 
-impl core::fmt::Debug for dyn Make {
+impl core::fmt::Debug for dyn Render {
     // Without the content: that would bring the formatting of all values into every program.
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("Make")
+        f.write_str("Render")
     }
 }
 
-impl Clone for Box<dyn Make> {
+impl Clone for Box<dyn Render> {
     fn clone(&self) -> Self {
         (**self).boxed()
     }
@@ -116,8 +116,8 @@ impl Rest {
     }
 
     /// A reply with a text that must be rendered first. Nothing of it was written.
-    pub fn made(making: Box<dyn Make>, proto: Proto) -> Self {
-        Self { of: Source::Making(making), walk: Walk::Text, at: 0, left: 0, proto }
+    pub fn rendered(renderer: Box<dyn Render>, proto: Proto) -> Self {
+        Self { of: Source::Rendering(renderer), walk: Walk::Text, at: 0, left: 0, proto }
     }
 
     /// The protocol version in which the reply began.
@@ -126,7 +126,7 @@ impl Rest {
     }
 
     /// A lower bound of the bytes to come: an empty element takes six.
-    pub fn least(&self) -> usize {
+    pub fn min_bytes(&self) -> usize {
         match self.walk {
             Walk::Text => self.left,
             _ => self.left.saturating_mul(6),
@@ -136,15 +136,15 @@ impl Rest {
     /// Writes a slice. Returns true if it was the last.
     pub fn write(&mut self, reply: &mut Reply<'_>, rng: &mut Rng) -> bool {
         let done = match &mut self.of {
-            Source::Making(making) => {
-                if let Some(text) = making.step() {
+            Source::Rendering(renderer) => {
+                if let Some(text) = renderer.step() {
                     reply.bulk_head(text.len());
                     self.left = text.len();
-                    self.of = Source::Made(text, making.take_copy());
+                    self.of = Source::Rendered(text, renderer.take_copy());
                 }
                 return false;
             }
-            Source::Made(text, _) => text_slice(reply, text, self.at, self.left),
+            Source::Rendered(text, _) => text_slice(reply, text, self.at, self.left),
             Source::Value(value) => slice(reply, rng, value.value(), self.walk, self.at, self.left),
         };
         self.left -= done;
@@ -162,8 +162,8 @@ impl Rest {
     pub fn into_value(self) -> Option<Entry> {
         match self.of {
             Source::Value(value) => Some(value),
-            Source::Making(mut making) => making.take_copy(),
-            Source::Made(_, copy) => copy,
+            Source::Rendering(mut renderer) => renderer.take_copy(),
+            Source::Rendered(_, copy) => copy,
         }
     }
 }

@@ -41,7 +41,7 @@ pub(super) fn bitfield(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     } else if grown {
         // Every write failed on overflow, but the string has grown all the same. That is
         // propagated, although Redis does not do so.
-        ctx.effects.force();
+        ctx.effects.force_propagation();
     }
     Ok(())
 }

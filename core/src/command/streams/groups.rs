@@ -204,7 +204,7 @@ pub(super) fn propagate_last_id(ctx: &mut Ctx<'_>, key: &[u8], group: &[u8], las
     let read = last.read.map_or(-1, |read| read as i64);
     let read = itoa::Buffer::new().format(read).to_owned();
     let words: [&[u8]; 7] = [b"XGROUP", b"SETID", key, group, &id, b"ENTRIESREAD", read.as_bytes()];
-    ctx.effects.also(db, words);
+    ctx.effects.also_propagate(db, words);
 }
 
 /// A group's reading position.

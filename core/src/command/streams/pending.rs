@@ -227,7 +227,7 @@ pub(super) fn xclaim(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
         (claims, moved, state)
     })?;
     reply.end(array, count);
-    ctx.effects.withhold();
+    ctx.effects.prevent_propagation();
     let Some(((claims, moved, Some(progress)), _)) = edited else { return Ok(()) };
     if created {
         report_new_consumer(ctx, name);
@@ -385,7 +385,7 @@ pub(super) fn xautoclaim(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     }
     reply.array(found.gone.len());
     found.gone.iter().for_each(|delivery| write_id(reply, delivery.id));
-    ctx.effects.withhold();
+    ctx.effects.prevent_propagation();
     if created {
         report_new_consumer(ctx, name);
     }

@@ -90,7 +90,7 @@ pub(super) fn xreadgroup(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     };
     let starts = starts(ctx, &query)?;
     // Propagated as XCLAIM and XGROUP instead.
-    ctx.effects.withhold();
+    ctx.effects.prevent_propagation();
     let mut served = SmallVec::<[(usize, From); 2]>::new();
     for (index, start) in starts.iter().enumerate() {
         if begin(ctx, query.key(ctx.args, index), reader, *start)? {
@@ -273,7 +273,7 @@ fn begin(
         ctx.effects.event(ctx.db, Class::Stream, "xgroup-createconsumer", name);
         if reader.no_ack {
             let words = [b"XGROUP", &b"CREATECONSUMER"[..], name, reader.group, reader.consumer];
-            ctx.effects.also(ctx.db, words);
+            ctx.effects.also_propagate(ctx.db, words);
         }
     }
     Ok(serves)
@@ -397,7 +397,7 @@ impl Claim<'_> {
             b"LASTID",
             &last,
         ];
-        ctx.effects.also(ctx.db, words);
+        ctx.effects.also_propagate(ctx.db, words);
     }
 }
 
@@ -417,8 +417,8 @@ fn write_name(ctx: &mut Ctx<'_>, name: &[u8]) {
 
 /// Blocks the client, if it asked for that and may block.
 fn wait(ctx: &mut Ctx<'_>, query: &Query<'_>, starts: &[From]) {
-    let patience = match query.block {
-        Some(patience) if !ctx.caller.deny_blocking => patience,
+    let timeout = match query.block {
+        Some(timeout) if !ctx.caller.deny_blocking => timeout,
         _ => return ctx.reply.null_array(),
     };
     let args = ctx.args;
@@ -434,11 +434,11 @@ fn wait(ctx: &mut Ctx<'_>, query: &Query<'_>, starts: &[From]) {
     let keys = (0..query.keys).map(|index| query.key(args, index).into()).collect();
     ctx.wait = Some(Wait {
         keys,
-        patience,
+        timeout,
         empty: EmptyReply::NullArray,
         kind: Type::Stream,
         args: Some(resolved),
-        or_gone: query.group.is_some(),
+        unblock_on_nokey: query.group.is_some(),
     });
 }
 

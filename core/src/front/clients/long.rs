@@ -24,7 +24,7 @@ pub struct LongReply {
 impl LongReply {
     /// Bytes that would wait for the client at the least if the reply had been written at once.
     pub fn whole(&self) -> usize {
-        self.written.saturating_add(self.rest.least())
+        self.written.saturating_add(self.rest.min_bytes())
     }
 
     /// Bytes of what was said since.

@@ -2,7 +2,7 @@
 
 use super::payload::{PayloadError, PayloadWriter, restore};
 use crate::command::meta::{acl, flag, key};
-use crate::command::walk::Make;
+use crate::command::walk::Render;
 use crate::command::{Class, CommandError, Ctx, Group, Handler, KeySpec, Rest, Row, is_past};
 use crate::resp::number::parse_i64;
 use crate::store::{AccessClock, AccessPolicy, Entry};
@@ -56,7 +56,7 @@ fn dump_key(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     writer.begin(entry);
     if !writer.is_whole() {
         if !ctx.reply.is_muted() {
-            ctx.rest = Some(Rest::made(Box::new(Dump(writer)), ctx.reply.proto()));
+            ctx.rest = Some(Rest::rendered(Box::new(Dump(writer)), ctx.reply.proto()));
         }
     } else if let Some(payload) = writer.step(SLICE) {
         ctx.reply.bulk(&payload);
@@ -71,7 +71,7 @@ const SLICE: usize = 64 * 1024;
 #[derive(Clone, Debug)]
 struct Dump(PayloadWriter);
 
-impl Make for Dump {
+impl Render for Dump {
     fn step(&mut self) -> Option<Vec<u8>> {
         self.0.step(SLICE)
     }
@@ -80,7 +80,7 @@ impl Make for Dump {
         self.0.take_copy()
     }
 
-    fn boxed(&self) -> Box<dyn Make> {
+    fn boxed(&self) -> Box<dyn Render> {
         Box::new(self.clone())
     }
 }
