@@ -153,7 +153,7 @@ fn memory_is_limited() {
 }
 
 #[test]
-fn what_is_nested_too_deep_fails() {
+fn too_deep_nesting_fails() {
     for source in [
         "local function f() return f() + 1 end f()",
         "local t = setmetatable({}, {}) getmetatable(t).__index = function(t, k) return t[k] end return t.x",

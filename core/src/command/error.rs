@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_quoted_is_no_text_and_stays_as_it_is() {
+    fn quoted_bytes_are_unchanged_even_if_not_utf8() {
         let error = CommandError::subcommand("CONFIG", b"\xff\xfe");
         assert_eq!(error.as_bytes(), b"ERR unknown subcommand '\xff\xfe'. Try CONFIG HELP.");
         assert_eq!(CommandError::quoting("ERR ", b"a\0b", "!").as_bytes(), b"ERR a!");

@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_belongs_together_is_a_transaction() {
+    fn atomic_groups_are_wrapped_in_multi_and_exec() {
         let mut feed = Feed::default();
         feed.select(0);
         let commands = [command(0, &["DEL", "a"]), command(1, &["DEL", "b"])];

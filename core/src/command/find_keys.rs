@@ -162,7 +162,7 @@ pub fn all_flags(meta: &Meta) -> u32 {
 mod tests {
     use super::*;
     #[test]
-    fn a_range_is_told_to_older_clients() {
+    fn legacy_ranges_are_reported() {
         let one = [KeySpec::range(1, -1, 1, key::RO)];
         assert_eq!(legacy_range(&one), (1, -1, 1, false));
         let two = [KeySpec::one(1, key::RW), KeySpec::one(2, key::RW)];

@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_clients_are_told() {
+    fn annotations_beyond_the_documentation() {
         let shown = Argument {
             display: "ip:port".into(),
             deprecated_since: Some("2.8.12".into()),

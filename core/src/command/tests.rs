@@ -96,7 +96,7 @@ impl Bench {
 }
 
 #[test]
-fn what_is_random_is_propagated_as_what_came_of_it() {
+fn random_commands_are_propagated_by_their_result() {
     let mut bench = Bench::new();
     bench.run("SADD s a b c");
     let popped = bench.run("SPOP s");
@@ -110,7 +110,7 @@ fn what_is_random_is_propagated_as_what_came_of_it() {
 }
 
 #[test]
-fn what_looks_at_several_keys_is_propagated_for_the_one_it_changed() {
+fn commands_on_several_keys_are_propagated_for_the_changed_key() {
     let mut bench = Bench::new();
     bench.run("RPUSH l 1 2 3");
     bench.tells("LMPOP 2 none l LEFT COUNT 2", &["LPOP l 2"], &["lpop l"]);
@@ -139,7 +139,7 @@ fn the_last_element_takes_the_key_with_it() {
 }
 
 #[test]
-fn a_move_is_told_for_both_ends() {
+fn a_move_is_reported_for_both_keys() {
     let mut bench = Bench::new();
     bench.run("RPUSH a 1");
     let moved = bench.run("LMOVE a b LEFT RIGHT");
@@ -160,7 +160,7 @@ fn commands_that_fill_a_key_wake_blocked_clients() {
 }
 
 #[test]
-fn what_changes_nothing_is_not_told() {
+fn commands_without_effect_report_nothing() {
     let mut bench = Bench::new();
     bench.run("SADD s a");
     bench.run("ZADD z 1 a");

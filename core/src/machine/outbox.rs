@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_behind_the_limit_stays() {
+    fn bytes_behind_the_limit_are_held_back() {
         let mut outbox = Outbox::default();
         outbox.write(&[1; 20_000]);
         outbox.set_limit(Some(outbox.end()));
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn the_low_water_mark_is_told_once() {
+    fn the_low_water_mark_is_reported_once() {
         let mut outbox = Outbox::default();
         outbox.write(&[0; 100]);
         outbox.set_low_water(10);

@@ -209,7 +209,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_shown_can_be_typed_again(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+        fn quoting_round_trips(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
             prop_assert_eq!(split_args(repr(&bytes).as_bytes()), Some(vec![bytes]));
         }
 

@@ -601,7 +601,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_encoded_is_decoded_however_it_is_split(
+        fn values_round_trip_however_they_are_split(
             values in prop::collection::vec(any_value(), 1..4),
             cuts in prop::collection::vec(1usize..9, 1..20),
         ) {

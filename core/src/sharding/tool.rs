@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn what_moves_is_told_in_keys_and_in_parts_of_the_ring() {
+    fn moves_are_reported_in_keys_and_in_shares_of_the_ring() {
         let report = run("-n a -n b -c 1000 --add c --plot ring.svg").expect("a report");
         let text = &report.text;
         assert!(text.contains(" of 1000 keys move ("), "{text}");
@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn errors_name_the_problem() {
         let error = |line| run(line).expect_err("an error");
         assert!(error("k").contains("--node"));
         assert!(error("-n a -n a").contains("'a' is named twice"));

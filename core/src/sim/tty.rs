@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_broken_anew_when_the_width_changes_and_nothing_is_lost() {
+    fn lines_are_rewrapped_when_the_width_changes_and_nothing_is_lost() {
         let mut tty = tty();
         let text =
             "one two three four five six\n\x1b[31m\u{4f60}\u{597d}, 0123456789 abcdef\x1b[m\nend";
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_has_the_whole_screen_gives_the_lines_below_back() {
+    fn leaving_the_alternate_screen_restores_the_main_screen() {
         let mut tty = tty();
         tty.show(b"# cat a-file-with-a-long-name\n# \x1b[?1049h\x1b[Hdrawn");
         tty.set_size(10, 4);

@@ -426,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_comes_back_when_keys_go() {
+    fn memory_is_released_when_keys_are_deleted() {
         let mut keyspace = keyspace(0);
         for n in 0..20_000 {
             set(&mut keyspace, 0, &format!("key:{n}"), &"x".repeat(64), NewExpire::At(1_000 + n));

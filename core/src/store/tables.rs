@@ -731,7 +731,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_hidden_slots_are_neither_listed_nor_counted_nor_drawn() {
+    fn keys_of_hidden_slots_are_neither_listed_nor_counted_nor_sampled() {
         let mut keyspace = keyspace();
         for n in 0..300 {
             set(&mut keyspace, &format!("key:{n}"), NewExpire::Never);

@@ -448,7 +448,7 @@ mod tests {
     const LIMIT: u64 = 3000;
 
     #[test]
-    fn the_empty_one_is_one_run() {
+    fn an_empty_hyperloglog_is_one_run() {
         let hll = HyperLogLog::new();
         assert_eq!(hll.describe(), "Z:16384");
         assert_eq!(hll.as_bytes().len(), HEADER + 2);
@@ -464,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn strings_that_are_none_are_known_by_their_header() {
+    fn other_strings_are_recognised_by_their_header() {
         let mut bytes = HyperLogLog::new().0;
         assert_eq!(form_of(&bytes), Some(Form::Sparse));
         bytes[FORM] = 0;

@@ -82,7 +82,7 @@ fn row(name: &str) -> Option<&'static Row<Handler>> {
 }
 
 #[test]
-fn replicas_are_told_times_and_results() {
+fn times_and_results_are_propagated() {
     let mut b = Bench::new();
     b.propagates("SET k v", &["SET k v"], &["new k", "set k"]);
     b.propagates("SET k v EX 10 GET", &["SET k v PXAT 1010000"], &["set k", "expire k"]);
@@ -114,7 +114,7 @@ fn replicas_are_told_times_and_results() {
 }
 
 #[test]
-fn what_is_refused_changes_nothing() {
+fn refused_commands_change_nothing() {
     let mut b = Bench::new();
     b.run("SET k v");
     for (line, error) in [

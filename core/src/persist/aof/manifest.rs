@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read_again() {
+    fn manifests_round_trip() {
         let mut manifest = Manifest::default();
         assert_eq!(manifest.new_base("appendonly.aof", true), "appendonly.aof.1.base.rdb");
         assert_eq!(manifest.new_incr("appendonly.aof"), "appendonly.aof.1.incr.aof");
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_history_are_not_given_again() {
+    fn sequence_numbers_of_history_files_are_not_reused() {
         let text = "file a.3.base.rdb seq 3 type b\nfile a.9.incr.aof seq 9 type h\n\
                     file a.7.base.rdb seq 7 type h\n";
         let mut manifest = Manifest::parse(text.as_bytes()).expect("a good manifest");
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_newer_version_adds_is_passed_by() {
+    fn fields_of_newer_versions_are_skipped() {
         let text = "# a comment\nFILE a SEQ 7 new thing TYPE i\n";
         let manifest = Manifest::parse(text.as_bytes()).expect("a good manifest");
         assert_eq!(manifest.incr, [Part { name: "a".into(), seq: 7 }]);

@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_record_begins_with_is_refused() {
+    fn invalid_records_are_refused() {
         for text in
             ["PING\r\n", "*0\r\n", "*x\r\n", "*1\r\nGET\r\n", "*1\r\n$x\r\n", "*1\r\n$-1\r\n"]
         {
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_was_lost_is_seen_wherever_it_begins() {
+    fn a_lost_page_is_detected_at_any_offset() {
         let mut text = Vec::new();
         write_words(&mut text, [&b"SET"[..], b"key", b"value"]);
         let whole = text.len();
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_end_is_seen_at_every_byte() {
+    fn truncation_is_detected_at_every_byte() {
         let mut text = Vec::new();
         write_words(&mut text, [&b"SET"[..], b"key", b"value"]);
         let whole = text.len();

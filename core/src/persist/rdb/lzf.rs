@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn one_letter_many_times_takes_a_few_bytes() {
+    fn repeated_letters_compress_to_a_few_bytes() {
         for n in [30, 100, 263, 264, 265, 266, 1_000, 70_000] {
             let input = vec![b'a'; n];
             let packed = compress(&input).unwrap_or_default();
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_shrink_is_left_alone() {
+    fn incompressible_input_is_left_unchanged() {
         let mut out = b"before".to_vec();
         let input: Vec<u8> = (0..=255).collect();
         assert!(!Compressor::default().compress(&input, &mut out, input.len() - 4));
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn what_will_not_shrink_is_given_up_early() {
+    fn hopeless_compression_is_abandoned_early() {
         let mut rng = crate::rng::Rng::new(1);
         let input: Vec<u8> = (0..4 << 20).map(|_| rng.u64() as u8).collect();
         let mut compressor = Compressor::default();
@@ -309,7 +309,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_goes_in_comes_out(
+        fn compression_round_trips(
             words in proptest::collection::vec((0usize..6, 1usize..40), 0..200), first in 0u8..3
         ) {
             let mut compressor = Compressor::default();

@@ -213,7 +213,7 @@ fn read(file: &[u8], options: ReadOptions, piece: usize) -> Result<Vec<Record>, 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn what_is_written_is_read_again(
+    fn files_round_trip(
         entries in proptest::collection::vec(entry(), 0..6),
         compression: bool,
         checksum: bool,
@@ -404,7 +404,7 @@ fn broken_collections_are_refused_with_a_reason() {
 }
 
 #[test]
-fn empty_collections_are_passed_over() {
+fn empty_collections_are_skipped() {
     let empty = keyed(kind::HASH, b"\0");
     let pack = keyed(kind::ZSET_LISTPACK, &plain(b"\x07\0\0\0\0\0\xff"));
     let runs = [&[kind::LIST_QUICKLIST_2, 1, b'k', 1, 2][..], &plain(b"\x07\0\0\0\0\0\xff")];
@@ -418,7 +418,7 @@ fn empty_collections_are_passed_over() {
 }
 
 #[test]
-fn modules_are_passed_over_where_they_may_be() {
+fn modules_are_skipped_where_allowed() {
     let id = b"\x81\x7a\x5b\xf7\x1c\x2a\x1a\x2c\x01";
     let body = b"\x02\x05\x01\x07\x05\x03abc\x03abcd\x04abcdefgh\x00";
     let aux = [&[opcode::MODULE_AUX][..], id, b"\x02\x01", body].concat();
@@ -521,7 +521,7 @@ fn an_old_stream_is_written_in_the_current_format() {
 }
 
 #[test]
-fn a_checker_tells_what_it_finds() {
+fn a_checker_reports_its_findings() {
     let key = keyed(kind::STRING, b"\x01v");
     let expiring = [&[opcode::EXPIRETIME_MS][..], &7u64.to_le_bytes(), &key].concat();
     let aux = [&[opcode::AUX][..], &plain(b"redis-ver"), &plain(b"6.2.1")].concat();
@@ -555,7 +555,7 @@ fn strings(texts: &[&str]) -> Vec<String> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
     #[test]
-    fn a_payload_makes_its_value_again(entry in entry(), compression: bool) {
+    fn a_payload_restores_its_value(entry in entry(), compression: bool) {
         let payload = dump(entry.value(), compression);
         let value = restore(&payload, &limits(), true).unwrap();
         let again = Entry::saved(entry.key(), value, entry.expire(), entry.clock());
@@ -567,7 +567,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_is_changed_nothing_panics_and_memory_stays_in_proportion(
+    fn corrupt_files_cause_no_panic_and_bounded_memory(
         entries in proptest::collection::vec(entry(), 1..4),
         changes in proptest::collection::vec((any::<usize>(), any::<u8>()), 1..6),
         compression: bool,

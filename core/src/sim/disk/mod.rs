@@ -558,7 +558,7 @@ mod tests {
     }
 
     #[test]
-    fn links_are_followed_but_for_the_names_themselves() {
+    fn links_are_followed_except_for_operations_on_names() {
         let mut disk = Disk::new([("/opt/redis-7/redis.conf", &b"port 1"[..])]);
         disk.make_link("/opt/redis", "redis-7").unwrap();
         disk.make_link("/etc", "opt/redis").unwrap();

@@ -104,7 +104,7 @@ fn nothing_is_written_behind_an_append_that_failed() {
 }
 
 #[test]
-fn a_missing_file_is_an_answer() {
+fn a_missing_file_is_a_result_and_no_fault() {
     let mut world = tiny(1, ONE);
     acts(&mut world, &["type a load /nothing", "type a open 1 /none/file", "type a mkdir /x/y"]);
     acts(&mut world, &["type a replace /x/y/z 1", "type a load /x/y/z/w", "type a load /x"]);

@@ -268,7 +268,7 @@ fn a_full_backlog_makes_others_wait() {
 }
 
 #[test]
-fn a_process_that_stalls_hears_everything_afterwards_in_order() {
+fn a_stalled_process_gets_its_inputs_afterwards_in_order() {
     let mut world = connected(1);
     acts(&mut world, &["type b wake 100", "type b stall 1000", "type a send 0 x"]);
     acts(&mut world, &["type a close 0"]);

@@ -21,7 +21,7 @@ fn an_entry_takes_sixteen_bytes_and_a_short_key_one_allocation() {
 }
 
 #[test]
-fn what_is_packed_comes_out_again() {
+fn packed_entries_round_trip() {
     for key_len in [0, 1, 255, 256, 70_000] {
         for value in [&b""[..], b"12", b"-5", b"hello", &[7; 300]] {
             for expire in [None, Some(0), Some(u64::MAX)] {

@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_goes_in_comes_out_at_every_length() {
+    fn values_round_trip_at_every_length() {
         assert_eq!(size_of::<SmallBytes>(), 24);
         assert_eq!(size_of::<Pair>(), 32);
         for n in 0..60usize {

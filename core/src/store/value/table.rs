@@ -546,7 +546,7 @@ mod tests {
     }
 
     #[test]
-    fn dismantling_takes_several_steps() {
+    fn a_table_is_freed_in_several_steps() {
         let mut table = Table::new(1);
         for n in 0..5_000 {
             table.insert((SmallBytes::new(&name(n)), n));
