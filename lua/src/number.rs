@@ -175,7 +175,7 @@ fn trim(mut digits: String, keep_zeros: bool) -> String {
 }
 
 /// Normalizes a number from outside: of a NaN only the sign is kept.
-pub(crate) fn settled(n: f64) -> f64 {
+pub(crate) fn normalized(n: f64) -> f64 {
     match n.is_nan() {
         true => f64::NAN.abs().copysign(n),
         false => n,

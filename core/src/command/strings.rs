@@ -169,7 +169,7 @@ fn get(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
         Some(value) => match value.string().ok_or(CommandError::WrongType)? {
             StringRef::Bytes(bytes) if bytes.len() >= LONG_TEXT => {
                 let len = bytes.len();
-                ctx.reply.bulk_head(len);
+                ctx.reply.bulk_header(len);
                 let copy = db.frozen(key).filter(|_| !ctx.reply.is_muted());
                 ctx.rest = copy.map(|copy| Rest::text(copy, len, ctx.reply.proto()));
             }

@@ -138,7 +138,7 @@ impl Rest {
         let done = match &mut self.of {
             Source::Rendering(renderer) => {
                 if let Some(text) = renderer.step() {
-                    reply.bulk_head(text.len());
+                    reply.bulk_header(text.len());
                     self.left = text.len();
                     self.of = Source::Rendered(text, renderer.take_copy());
                 }

@@ -94,9 +94,9 @@ impl Outbox {
     #[inline]
     pub(crate) fn write_bulk(&mut self, bytes: &[u8]) {
         debug_assert!(bytes.len() < 1_000);
-        let head = match HEADS.get(bytes.len()) {
+        let head = match BULK_HEADERS.get(bytes.len()) {
             Some(head) => *head,
-            None => bulk_head(bytes.len()),
+            None => bulk_header(bytes.len()),
         };
         let used = usize::from(head[7]);
         let len = used + bytes.len() + 2;
@@ -209,11 +209,11 @@ impl Outbox {
 }
 
 /// The headers of the shortest bulk strings, by their length.
-const HEADS: [[u8; 8]; 128] = {
+const BULK_HEADERS: [[u8; 8]; 128] = {
     let mut heads = [[0; 8]; 128];
     let mut len = 0;
     while len < heads.len() {
-        heads[len] = bulk_head(len);
+        heads[len] = bulk_header(len);
         len += 1;
     }
     heads
@@ -221,7 +221,7 @@ const HEADS: [[u8; 8]; 128] = {
 
 /// The header of a bulk string of less than a thousand bytes (`$`, the length, CRLF), with the
 /// header's own length in the last byte.
-const fn bulk_head(len: usize) -> [u8; 8] {
+const fn bulk_header(len: usize) -> [u8; 8] {
     let [a, b, c] = [len / 100 % 10, len / 10 % 10, len % 10];
     let [a, b, c] = [b'0' + a as u8, b'0' + b as u8, b'0' + c as u8];
     match len {

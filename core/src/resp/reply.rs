@@ -149,7 +149,7 @@ impl<'a> Reply<'a> {
     }
 
     /// The header of a bulk string of `len` bytes; the bytes and CRLF must follow.
-    pub fn bulk_head(&mut self, len: usize) {
+    pub fn bulk_header(&mut self, len: usize) {
         self.head(b'$', i64::try_from(len).unwrap_or(i64::MAX));
     }
 

@@ -47,7 +47,7 @@ impl Ring {
         let total: u64 = alive().map(|(_, node)| u64::from(node.weight)).sum();
         let mut points = Vec::new();
         for (index, node) in alive() {
-            for j in 0..quads(node.weight, total, count) {
+            for j in 0..digests(node.weight, total, count) {
                 let label = [&node.name[..], b"-", j.to_string().as_bytes()].concat();
                 let node = index as u32;
                 points.extend(md5_points(&label).map(|at| Point { at, node }));
@@ -97,7 +97,7 @@ impl Ring {
 /// How many digests, of four points each, a node has. Twemproxy computes in `float`, with one
 /// addition in `double`, which for some numbers of nodes makes one digest less than arithmetic
 /// would. IEEE 754 gives the same on every platform.
-fn quads(weight: u32, total: u64, nodes: usize) -> u32 {
+fn digests(weight: u32, total: u64, nodes: usize) -> u32 {
     let share = weight as f32 / total as f32;
     let product = share * POINTS as f32 / 4.0 * nodes as f32;
     (f64::from(product) + 1e-10) as f32 as u32

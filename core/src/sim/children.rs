@@ -53,7 +53,7 @@ impl World {
 
     pub(super) fn spawn(&mut self, parent: ProcId, host: HostId, child: ChildId, command: Command) {
         let result = self.try_spawn(parent, host, child, command);
-        self.tell_later(parent, PendingInput::Spawned(child, result));
+        self.notify_later(parent, PendingInput::Spawned(child, result));
     }
 
     fn try_spawn(
@@ -156,7 +156,7 @@ impl World {
         for descriptor in mem::take(&mut relations.stdio) {
             self.close_descriptor(descriptor);
         }
-        self.tell_parent(parent, ChildChange::Ended(ExitStatus::Exited(0)));
+        self.notify_parent(parent, ChildChange::Ended(ExitStatus::Exited(0)));
     }
 
     /// A slot for a process that is not part of the scenario.
@@ -218,10 +218,10 @@ impl World {
         if !proc.tool {
             self.happened(EventKind::Started(id));
         }
-        self.tell_later(id, PendingInput::Start);
+        self.notify_later(id, PendingInput::Start);
         if let Some(Descriptor::Tty(tty)) = self.at_proc(id).relations.stdio.first() {
             let (columns, rows) = self.ttys[tty.0 as usize].size();
-            self.tell_later(id, PendingInput::Terminal(columns, rows));
+            self.notify_later(id, PendingInput::Terminal(columns, rows));
         }
         Ok(())
     }
@@ -302,7 +302,7 @@ impl World {
         for proc in self.proc_ids() {
             let at_it = self.at_proc(proc).relations.stdio.first() == Some(&Descriptor::Tty(id));
             if at_it && self.is_alive(proc) {
-                self.tell_later(proc, PendingInput::Terminal(columns, rows));
+                self.notify_later(proc, PendingInput::Terminal(columns, rows));
             }
         }
     }
@@ -321,7 +321,7 @@ impl World {
             self.signal(proc, signal);
         }
         let result = if found.is_empty() { Err(KillError::NoProcess) } else { Ok(()) };
-        self.tell_later(id, PendingInput::KillAnswer(pid, result));
+        self.notify_later(id, PendingInput::KillAnswer(pid, result));
     }
 
     fn signal_group(&mut self, host: HostId, group: u32, signal: Signal) {
@@ -348,19 +348,19 @@ impl World {
                 if self.at_proc(id).state == ProcState::Paused {
                     self.proc_mut(id).state = ProcState::Running;
                     self.changed(id, EventKind::Resumed(id), ChildChange::Continued);
-                    self.go_on(id);
+                    self.continue_process(id);
                     self.retry_reads();
                 }
             }
-            signal => self.tell_later(id, PendingInput::Signal(signal)),
+            signal => self.notify_later(id, PendingInput::Signal(signal)),
         }
     }
 
     /// Kills a process immediately.
     pub(super) fn kill(&mut self, id: ProcId) {
         let tool = self.at_proc(id).tool;
-        self.break_off_operations(id);
-        self.leave(id, ProcState::Killed);
+        self.abort_operations(id);
+        self.take_down(id, ProcState::Killed);
         if !tool {
             self.happened(EventKind::Killed(id));
         }
@@ -371,10 +371,10 @@ impl World {
             self.happened(event);
         }
         let parent = self.at_proc(id).relations.parent;
-        self.tell_parent(parent, change);
+        self.notify_parent(parent, change);
     }
 
-    fn tell_parent(&mut self, parent: Option<(ProcId, u32, ChildId)>, change: ChildChange) {
+    fn notify_parent(&mut self, parent: Option<(ProcId, u32, ChildId)>, change: ChildChange) {
         let Some((parent, incarnation, child)) = parent else { return };
         if self.at_proc(parent).incarnation != incarnation || !self.is_alive(parent) {
             return;
@@ -386,7 +386,7 @@ impl World {
                 children.remove(&child);
             }
         }
-        self.tell_later(parent, PendingInput::Child(child, change));
+        self.notify_later(parent, PendingInput::Child(child, change));
     }
 
     /// Cleans up after a process that has ended: its streams, its children, its parent.
@@ -409,7 +409,7 @@ impl World {
             tty.session = None;
             tty.foreground.1 = 0;
         }
-        self.tell_parent(relations.parent, ChildChange::Ended(status));
+        self.notify_parent(relations.parent, ChildChange::Ended(status));
         self.retry_reads();
     }
 
@@ -468,7 +468,7 @@ impl World {
                     }
                     None => {
                         let error = SpawnError::Refused("Connection timed out".into());
-                        self.tell_later(id, PendingInput::Spawned(child, Err(error)));
+                        self.notify_later(id, PendingInput::Spawned(child, Err(error)));
                     }
                 }
             }

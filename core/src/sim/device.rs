@@ -64,7 +64,7 @@ impl World {
         let Some(operation) = operations.remove(place) else { return };
         let (proc, op) = (operation.proc, operation.op);
         let result = self.operate(operation);
-        self.tell(proc, PendingInput::Disk(op, result));
+        self.notify(proc, PendingInput::Disk(op, result));
     }
 
     /// Completes all unfinished operations of a process immediately.
@@ -74,7 +74,7 @@ impl World {
 
     /// Completes some of the operations of a killed process: a prefix of them, which had been
     /// handed to the operating system in time.
-    pub(super) fn break_off_operations(&mut self, proc: ProcId) {
+    pub(super) fn abort_operations(&mut self, proc: ProcId) {
         let host = self.at_proc(proc).host;
         let host = self.host_mut(host);
         let own = host.operations.iter().filter(|operation| operation.proc == proc).count();

@@ -47,7 +47,7 @@ impl World {
                 proc.state = ProcState::Running;
                 proc.dir = moved.unwrap_or(dir);
                 self.happened(EventKind::Started(id));
-                self.tell(id, PendingInput::Start);
+                self.notify(id, PendingInput::Start);
             }
             Err(error) => {
                 proc.state = ProcState::Failed;
@@ -92,7 +92,7 @@ impl World {
 
     /// Delivers an input: immediately if the process can run and nothing older is pending,
     /// otherwise later.
-    pub(super) fn tell(&mut self, id: ProcId, input: PendingInput) {
+    pub(super) fn notify(&mut self, id: ProcId, input: PendingInput) {
         if !matches!(self.at_proc(id).state, ProcState::Running | ProcState::Paused) {
             return;
         }
@@ -190,18 +190,18 @@ impl World {
                 None => console.interrupt(now),
             }
         }
-        self.settle(id, machine);
+        self.process_outputs(id, machine);
     }
 
     /// Hands one input to a process that can run, and carries out its outputs.
     pub(super) fn give(&mut self, id: ProcId, input: Input<'_>) {
         let Some(mut machine) = self.proc_mut(id).machine.take() else { return };
         machine.handle(self.moment(self.at_proc(id).host), input);
-        self.settle(id, machine);
+        self.process_outputs(id, machine);
     }
 
     /// Carries out the outputs of a machine, and puts it back into its process.
-    pub(super) fn settle(&mut self, id: ProcId, mut machine: Box<dyn Process>) {
+    pub(super) fn process_outputs(&mut self, id: ProcId, mut machine: Box<dyn Process>) {
         while let Some(output) = machine.poll_output() {
             if let Output::Exit { code } = output {
                 // Its last requests are still carried out.
@@ -252,7 +252,7 @@ impl World {
     }
 
     /// Continues a process that was blocked or frozen.
-    pub(super) fn go_on(&mut self, id: ProcId) {
+    pub(super) fn continue_process(&mut self, id: ProcId) {
         let wanted = self.at_proc(id).machine.as_ref().and_then(|m| m.poll_timeout());
         self.set_wake(id, wanted);
         self.schedule_delivery(id);
@@ -291,7 +291,7 @@ impl World {
             Output::Kill { pid, signal } => self.kill_pid(id, pid, signal),
             Output::TerminalMode(mode) => self.set_terminal_mode(id, mode),
             // The hosts of a World have enough memory.
-            Output::OomScore(_) => self.tell_later(id, PendingInput::OomScore),
+            Output::OomScore(_) => self.notify_later(id, PendingInput::OomScore),
             Output::Foreground { group } => self.set_foreground(id, group),
             // The World reports a dead peer without keepalive.
             Output::KeepAlive(_) | Output::Exit { .. } => {}
@@ -315,7 +315,7 @@ impl World {
         self.trace.number(u64::from(code.unsigned_abs()));
         self.finish_operations(id);
         let tool = self.at_proc(id).tool;
-        self.leave(id, ProcState::Exited { code });
+        self.take_down(id, ProcState::Exited { code });
         if !tool {
             self.happened(EventKind::Exited(id, code));
         }
@@ -332,7 +332,7 @@ impl World {
     }
 
     /// Removes a process from its host: its machine, connections, listeners and files.
-    pub(super) fn leave(&mut self, id: ProcId, state: ProcState) {
+    pub(super) fn take_down(&mut self, id: ProcId, state: ProcState) {
         self.drop_connections(id, state != ProcState::Killed);
         self.close_files(id);
         self.release_all(id);

@@ -61,7 +61,7 @@ impl World {
                 for id in self.find_targets(target, paused, "not paused", "pause it first")? {
                     self.proc_mut(id).state = ProcState::Running;
                     self.happened(EventKind::Resumed(id));
-                    self.go_on(id);
+                    self.continue_process(id);
                 }
             }
             Action::Kill { target } => {
@@ -71,12 +71,12 @@ impl World {
             }
             Action::Stop { target } => {
                 for id in self.find_targets(target, World::is_alive, "not running", "start it")? {
-                    self.tell(id, PendingInput::Signal(Signal::Terminate));
+                    self.notify(id, PendingInput::Signal(Signal::Terminate));
                 }
             }
             Action::Reload { target } => {
                 for id in self.find_targets(target, World::is_alive, "not running", "start it")? {
-                    self.tell(id, PendingInput::Signal(Signal::Hangup));
+                    self.notify(id, PendingInput::Signal(Signal::Hangup));
                 }
             }
             Action::Write { host, path, text } => {
@@ -200,11 +200,11 @@ impl World {
             }
             Action::Type { process, line } => {
                 let id = self.find_console(process)?;
-                self.tell(id, PendingInput::Line(line.clone()));
+                self.notify(id, PendingInput::Line(line.clone()));
             }
             Action::Interrupt { process } => {
                 let id = self.find_console(process)?;
-                self.tell(id, PendingInput::Interrupt);
+                self.notify(id, PendingInput::Interrupt);
             }
         }
         Ok(())
@@ -220,13 +220,13 @@ impl World {
                 self.lose_power(proc);
             }
         }
-        self.silence(id);
+        self.lose_messages_to(id);
         self.happened(EventKind::HostDown(id));
     }
 
     /// Handles the silence of a host without power: messages on their way to it are lost; those
     /// that it sent still arrive.
-    fn silence(&mut self, id: HostId) {
+    fn lose_messages_to(&mut self, id: HostId) {
         let mut over = Vec::new();
         for conn in self.conns.values_mut() {
             for side in [Side::Client, Side::Server] {

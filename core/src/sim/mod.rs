@@ -64,7 +64,7 @@ pub use loader::{EXECUTABLE, find_program};
 pub use parse::{USAGES as ACTION_USAGES, nearest as nearest_verb, parse_duration};
 pub use proc::ProcState;
 pub use process::{
-    Background, Boxed, Console, Launch, LaunchError, Plain, Process, Programs, WorldRequest,
+    Boxed, Console, DaemonOptions, Launch, LaunchError, Plain, Process, Programs, WorldRequest,
     daemon, plain,
 };
 pub use ring::Ring;

@@ -25,7 +25,7 @@ impl World {
             let listens = Listener { at: at.clone(), backlog, waiting: 0 };
             self.proc_mut(id).listeners.insert(listener, listens);
         }
-        self.tell(id, PendingInput::Listening(listener, result));
+        self.notify(id, PendingInput::Listening(listener, result));
     }
 
     /// The address and port on which a process may listen.
@@ -130,7 +130,8 @@ impl World {
             Address::Name { host: name, port } => match self.look_up(&name) {
                 Some(ip) => Endpoint::Ip(SocketAddr::new(ip, port)),
                 None => {
-                    return self.tell(id, PendingInput::ConnectFailed(conn, NetError::UnknownName));
+                    return self
+                        .notify(id, PendingInput::ConnectFailed(conn, NetError::UnknownName));
                 }
             },
         };
@@ -150,7 +151,7 @@ impl World {
         };
         let local = match self.local_end(host, to, from) {
             Ok(local) => local,
-            Err(error) => return self.tell(id, PendingInput::ConnectFailed(conn, error)),
+            Err(error) => return self.notify(id, PendingInput::ConnectFailed(conn, error)),
         };
         self.next_tcp += 1;
         let tcp = TcpId(self.next_tcp);
@@ -316,7 +317,7 @@ impl World {
         let wanted = end.phase == Phase::Open && end.reading && !end.noted;
         if let Some(id) = end.proc.filter(|_| waits && wanted) {
             end.noted = true;
-            self.tell(id, PendingInput::Readable(tcp, side));
+            self.notify(id, PendingInput::Readable(tcp, side));
         }
     }
 
@@ -338,7 +339,7 @@ impl World {
                 None => return,
                 Some(Piece::Fin) => self.give(id, Input::Ended { conn: name }),
                 Some(Piece::Bytes(bytes)) => {
-                    self.give_back(tcp, side.other(), bytes.len());
+                    self.return_window(tcp, side.other(), bytes.len());
                     self.give(id, Input::Received { conn: name, bytes: &bytes });
                 }
             }
@@ -418,7 +419,7 @@ impl World {
         let (proc, name) = (end.proc, end.conn);
         self.close_end(tcp, side, true);
         if let (Some(id), Some(name)) = (proc, name) {
-            self.tell(id, PendingInput::Closed(name, NetError::Eof));
+            self.notify(id, PendingInput::Closed(name, NetError::Eof));
         }
     }
 

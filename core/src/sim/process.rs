@@ -117,25 +117,25 @@ pub trait Console {
 
 /// Boxes a machine without a console.
 pub fn plain<M: Machine + Clone + Send + Sync + 'static>(machine: M) -> Box<dyn Process> {
-    daemon(machine, Background::default())
+    daemon(machine, DaemonOptions::default())
 }
 
 /// Boxes a machine with the properties of a daemon: whether it daemonizes, its log file and its
 /// directory.
 pub fn daemon<M: Machine + Clone + Send + Sync + 'static>(
     machine: M,
-    background: Background,
+    background: DaemonOptions,
 ) -> Box<dyn Process> {
     Box::new(Plain(machine, background))
 }
 
 /// A machine without a console.
 #[derive(Clone, Debug)]
-pub struct Plain<M>(pub M, Background);
+pub struct Plain<M>(pub M, DaemonOptions);
 
 /// The properties of a daemon, from its configuration.
 #[derive(Clone, Debug, Default)]
-pub struct Background {
+pub struct DaemonOptions {
     /// Whether it goes to the background by itself.
     pub daemonizes: bool,
     /// The file that its log goes to.

@@ -58,16 +58,16 @@ impl World {
     const PIPE: usize = 64 << 10;
 
     /// Delivers an input after a short delay, in the order of all delayed inputs.
-    pub(super) fn tell_later(&mut self, id: ProcId, input: PendingInput) {
+    pub(super) fn notify_later(&mut self, id: ProcId, input: PendingInput) {
         let (at, incarnation) = (self.now + Self::STREAM, self.at_proc(id).incarnation);
         self.proc_mut(id).later.push_back(input);
         self.schedule(at, Tick::Later { proc: id, incarnation });
     }
 
     /// Delivers the oldest delayed input.
-    pub(super) fn tell_next(&mut self, id: ProcId) {
+    pub(super) fn notify_next(&mut self, id: ProcId) {
         if let Some(input) = self.proc_mut(id).later.pop_front() {
-            self.tell(id, input);
+            self.notify(id, input);
         }
     }
 
@@ -253,7 +253,7 @@ impl World {
                 return;
             }
         };
-        self.tell_later(id, PendingInput::Read(stream, result));
+        self.notify_later(id, PendingInput::Read(stream, result));
     }
 
     /// Wakes readers for which there is now something to read.
@@ -276,7 +276,7 @@ impl World {
                     Got::Nothing => continue,
                 };
                 self.proc_mut(id).relations.reads.remove(&stream);
-                self.tell_later(id, PendingInput::Read(stream, result));
+                self.notify_later(id, PendingInput::Read(stream, result));
             }
         }
     }
@@ -340,7 +340,7 @@ impl World {
         result: Result<(), StreamError>,
     ) {
         if self.at_proc(id).incarnation == incarnation && self.is_alive(id) {
-            self.tell_later(id, PendingInput::Written(stream, result));
+            self.notify_later(id, PendingInput::Written(stream, result));
         }
     }
 

@@ -128,7 +128,7 @@ impl Probe {
     }
 
     /// Executes a line; `None` if it is not a valid command of a probe.
-    fn obey(&mut self, now: Now<'_>, line: &str) -> Option<()> {
+    fn execute_line(&mut self, now: Now<'_>, line: &str) -> Option<()> {
         let mut words = line.splitn(3, ' ');
         let (verb, first) = (words.next()?, words.next().unwrap_or(""));
         let rest = words.next().unwrap_or("");
@@ -268,7 +268,7 @@ impl Machine for Probe {
 
 impl Console for Probe {
     fn line(&mut self, now: Now<'_>, line: &str) {
-        if self.obey(now, line).is_none() {
+        if self.execute_line(now, line).is_none() {
             self.tell(now, &format!("unknown: {line}"));
         }
     }

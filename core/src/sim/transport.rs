@@ -207,13 +207,13 @@ impl World {
                 return;
             }
             let Some(segment) = flow.flight.pop_front() else { return };
-            self.take_in(tcp, from, segment);
+            self.receive(tcp, from, segment);
             self.forget_if_over(tcp);
         }
     }
 
     /// Processes a segment at the receiving host, in order.
-    fn take_in(&mut self, tcp: TcpId, from: Side, segment: Segment) {
+    fn receive(&mut self, tcp: TcpId, from: Side, segment: Segment) {
         self.trace.number(tcp.0 << 1 | from.index() as u64);
         self.trace.number(segment.kind as u64);
         self.trace.bytes(&segment.bytes);
@@ -245,19 +245,19 @@ impl World {
             return;
         }
         match segment.kind {
-            SegmentKind::Syn => self.take_syn(tcp, segment.id),
+            SegmentKind::Syn => self.receive_syn(tcp, segment.id),
             SegmentKind::SynAck => {
                 if let Some(id) = end.proc {
-                    self.tell(id, PendingInput::Connected(tcp));
+                    self.notify(id, PendingInput::Connected(tcp));
                     self.transmit(tcp, to, SegmentKind::Ack, &[]);
                 }
             }
             SegmentKind::Ack => {
                 if let Some(id) = end.proc {
-                    self.tell(id, PendingInput::Accept(tcp));
+                    self.notify(id, PendingInput::Accept(tcp));
                 }
             }
-            SegmentKind::Data => self.take_data(tcp, from, segment),
+            SegmentKind::Data => self.receive_data(tcp, from, segment),
             SegmentKind::Fin => {
                 end.fin_seen = true;
                 if end.phase != Phase::Closed && !end.closing {
@@ -278,7 +278,7 @@ impl World {
     }
 
     /// Processes a connection request.
-    fn take_syn(&mut self, tcp: TcpId, message: MessageId) {
+    fn receive_syn(&mut self, tcp: TcpId, message: MessageId) {
         let Some(conn) = self.conns.get(&tcp) else { return };
         let end = conn.end(Side::Server);
         match self.find_listener(end.host, &end.addr) {
@@ -318,7 +318,7 @@ impl World {
         }
     }
 
-    fn take_data(&mut self, tcp: TcpId, from: Side, segment: Segment) {
+    fn receive_data(&mut self, tcp: TcpId, from: Side, segment: Segment) {
         let back = self.is_cut_back(tcp, from);
         let at = segment.sent + self.scenario.tcp.patience;
         let Some(conn) = self.conns.get_mut(&tcp) else { return };
@@ -339,7 +339,7 @@ impl World {
             self.schedule(at, Tick::GiveUp { tcp, from });
         }
         if closing {
-            return self.give_back(tcp, from, len);
+            return self.return_window(tcp, from, len);
         }
         self.note_readable(tcp, from.other());
     }
@@ -351,7 +351,7 @@ impl World {
     }
 
     /// Returns window space after the receiver has read; the sender learns of it one latency later.
-    pub(super) fn give_back(&mut self, tcp: TcpId, from: Side, bytes: usize) {
+    pub(super) fn return_window(&mut self, tcp: TcpId, from: Side, bytes: usize) {
         let cut = self.is_cut_back(tcp, from);
         let Some(conn) = self.conns.get_mut(&tcp) else { return };
         let way = conn.flow(from.other()).link.and_then(|n| self.links.get(n as usize));
@@ -405,7 +405,7 @@ impl World {
         match (phase, name) {
             (Phase::Opening, Some(name)) => {
                 self.happened(EventKind::ConnectFailed { tcp, from: id, error });
-                self.tell(id, PendingInput::ConnectFailed(name, error));
+                self.notify(id, PendingInput::ConnectFailed(name, error));
             }
             (Phase::Opening, None) => {
                 let found = listener.and_then(|l| self.proc_mut(id).listeners.get_mut(&l));
@@ -415,7 +415,7 @@ impl World {
             }
             (Phase::Open, Some(name)) => {
                 self.happened(EventKind::Broken { tcp, proc: id, error });
-                self.tell(id, PendingInput::Closed(name, error));
+                self.notify(id, PendingInput::Closed(name, error));
             }
             _ => {}
         }

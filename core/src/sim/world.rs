@@ -366,7 +366,7 @@ impl World {
             Tick::Boot { host, .. } => self.power_on(host),
             Tick::Start { proc, .. } => self.launch(proc),
             Tick::Wake(proc) => self.wake(proc),
-            Tick::Later { proc, .. } => self.tell_next(proc),
+            Tick::Later { proc, .. } => self.notify_next(proc),
             Tick::Deliver { proc, .. } => {
                 self.proc_mut(proc).delivery_scheduled = false;
                 self.deliver_pending(proc);
@@ -377,7 +377,7 @@ impl World {
             Tick::Room { tcp, from } => self.pump_idle(tcp, from),
             Tick::GiveUp { tcp, from } => self.give_up(tcp, from),
             Tick::Nowhere { proc, conn, .. } => {
-                self.tell(proc, PendingInput::ConnectFailed(conn, NetError::Unreachable));
+                self.notify(proc, PendingInput::ConnectFailed(conn, NetError::Unreachable));
             }
             Tick::Disk { host, number } => self.end_operation(host, number),
         }

@@ -468,7 +468,7 @@ impl Keyed for Entry {
                 Large::LongString(text) if alone && !text.is_unique() => 0,
                 Large::LongString(_) | Large::String(_) => self.memory(),
                 // The collection usually lives on and changes only in part.
-                _ => self.memory().min(MOST_SHARED),
+                _ => self.memory().min(MAX_COPY_BYTES),
             },
             Repr::Packed(_) => self.memory(),
         }
@@ -476,7 +476,7 @@ impl Keyed for Entry {
 }
 
 /// The most bytes that a copy of a collection is counted with, since it shares the rest.
-const MOST_SHARED: usize = 4096;
+const MAX_COPY_BYTES: usize = 4096;
 
 impl Header {
     #[inline]

@@ -12,7 +12,7 @@ use super::table::{Keyed, Table};
 
 /// The most bytes that a copy is counted with: a large one shares most of its memory with the
 /// entry.
-const MOST_COPIED: usize = 4096;
+const MAX_COPY_BYTES: usize = 4096;
 
 /// A snapshot in progress.
 #[derive(Clone, Debug)]
@@ -143,7 +143,7 @@ impl<E: Keyed> Table<E> {
         let mut copied = 0;
         if snapshot.wants_bucket(index, bucket.version) {
             snapshot.pending.extend(bucket.entries.iter().map(E::frozen));
-            copied = bucket.entries.iter().map(|entry| entry.memory().min(MOST_COPIED)).sum();
+            copied = bucket.entries.iter().map(|entry| entry.memory().min(MAX_COPY_BYTES)).sum();
             snapshot.held += bucket.entries.iter().map(|entry| entry.held(false)).sum::<usize>();
             bucket.version = snapshot.id;
         }

@@ -256,9 +256,9 @@ fn take(lua: &mut Lua, rest: &mut &[u8], depth: u32) -> Result<Value, &'static s
         0xc3 => Value::Bool(true),
         0xca => {
             let n = f64::from(f32::from_bits(big_endian(rest, 4)? as u32));
-            Value::Num(crate::number::settled(n))
+            Value::Num(crate::number::normalized(n))
         }
-        0xcb => Value::Num(crate::number::settled(f64::from_bits(big_endian(rest, 8)?))),
+        0xcb => Value::Num(crate::number::normalized(f64::from_bits(big_endian(rest, 8)?))),
         0xcc..=0xcf => Value::Num(big_endian(rest, 1 << (tag - 0xcc))? as f64),
         0xd0 => Value::Num(f64::from(big_endian(rest, 1)? as i8)),
         0xd1 => Value::Num(f64::from(big_endian(rest, 2)? as i16)),

@@ -15,7 +15,7 @@ macro_rules! functions {
         &[$(($name, |lua, args| {
             let x = args.number(lua, 0)?;
             let f: fn(f64) -> f64 = $f;
-            Ok(Out::One(Value::Num(settle(f(x), x))))
+            Ok(Out::One(Value::Num(normalize_nan(f(x), x))))
         })),*]
     };
 }
@@ -29,7 +29,7 @@ fn unsigned_nan(n: f64) -> f64 {
 
 /// Normalizes a NaN result: for an invalid argument its sign bit is set, as on x86-64 with glibc,
 /// except for a few functions; a NaN argument is passed through.
-fn settle(n: f64, x: f64) -> f64 {
+fn normalize_nan(n: f64, x: f64) -> f64 {
     match n.is_nan() {
         true if x.is_nan() => x,
         true if n.to_bits() == POSITIVE_NAN => n,
@@ -96,7 +96,7 @@ fn atan2(lua: &mut Lua, args: Args) -> Done {
 fn fmod(lua: &mut Lua, args: Args) -> Done {
     let (x, y) = (args.number(lua, 0)?, args.number(lua, 1)?);
     let n = x % y;
-    let n = if n.is_nan() { settle(n, if x.is_nan() { x } else { y }) } else { n };
+    let n = if n.is_nan() { normalize_nan(n, if x.is_nan() { x } else { y }) } else { n };
     Ok(Out::One(Value::Num(n)))
 }
 

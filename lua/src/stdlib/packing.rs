@@ -195,11 +195,11 @@ fn unpack(lua: &mut Lua, args: Args) -> Done {
             b'f' => {
                 let bytes: [u8; 4] = ordered(here, 4, format.big).try_into().unwrap_or_default();
                 let n = f64::from(f32::from_le_bytes(bytes));
-                values.push(Value::Num(crate::number::settled(n)));
+                values.push(Value::Num(crate::number::normalized(n)));
             }
             b'd' => {
                 let bytes: [u8; 8] = ordered(here, 8, format.big).try_into().unwrap_or_default();
-                values.push(Value::Num(crate::number::settled(f64::from_le_bytes(bytes))));
+                values.push(Value::Num(crate::number::normalized(f64::from_le_bytes(bytes))));
             }
             b'c' => {
                 if size == 0 {

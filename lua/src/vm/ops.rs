@@ -25,7 +25,7 @@ fn nan_of(x: f64, y: f64) -> f64 {
 }
 
 #[inline(always)]
-fn settle(n: f64, x: f64, y: f64) -> f64 {
+fn normalize_nan(n: f64, x: f64, y: f64) -> f64 {
     if n.is_nan() { nan_of(x, y) } else { n }
 }
 
@@ -33,10 +33,10 @@ fn settle(n: f64, x: f64, y: f64) -> f64 {
 #[inline(always)]
 pub(crate) fn arith(op: u32, x: f64, y: f64) -> f64 {
     match op {
-        opcode::ADD => settle(x + y, x, y),
-        opcode::SUB => settle(x - y, x, y),
-        opcode::MUL => settle(x * y, x, y),
-        opcode::DIV => settle(x / y, x, y),
+        opcode::ADD => normalize_nan(x + y, x, y),
+        opcode::SUB => normalize_nan(x - y, x, y),
+        opcode::MUL => normalize_nan(x * y, x, y),
+        opcode::DIV => normalize_nan(x / y, x, y),
         opcode::MOD => modulo(x, y),
         _ => power(x, y),
     }
@@ -44,16 +44,16 @@ pub(crate) fn arith(op: u32, x: f64, y: f64) -> f64 {
 
 fn modulo(x: f64, y: f64) -> f64 {
     // As the manual defines it: a - floor(a/b)*b, each step rounded.
-    let quotient = settle(x / y, x, y).floor();
-    let product = settle(quotient * y, quotient, y);
-    settle(x - product, x, product)
+    let quotient = normalize_nan(x / y, x, y).floor();
+    let product = normalize_nan(quotient * y, quotient, y);
+    normalize_nan(x - product, x, product)
 }
 
 fn power(x: f64, y: f64) -> f64 {
     if y == 2.0 {
         return x * x;
     }
-    settle(libm::pow(x, y), x, y)
+    normalize_nan(libm::pow(x, y), x, y)
 }
 
 fn event_of(op: u32) -> Event {

@@ -3,7 +3,7 @@
 
 /// A position: longitude and latitude in degrees, within the range that can be hashed.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Place {
+pub(super) struct Position {
     pub(super) longitude: f64,
     pub(super) latitude: f64,
 }
@@ -36,12 +36,12 @@ const STANDARD_LATITUDES: (f64, f64) = (-90.0, 90.0);
 const LATITUDE_BITS: u64 = 0x5555_5555_5555_5555;
 const LONGITUDE_BITS: u64 = 0xAAAA_AAAA_AAAA_AAAA;
 
-impl Place {
+impl Position {
     /// A position, if it is within the range that can be hashed.
     pub(super) fn new(longitude: f64, latitude: f64) -> Option<Self> {
         let within = |n: f64, (min, max): (f64, f64)| n >= min && n <= max;
         (within(longitude, LONGITUDES) && within(latitude, LATITUDES))
-            .then_some(Place { longitude, latitude })
+            .then_some(Position { longitude, latitude })
     }
 
     /// The centre of the cell that a score encodes.
@@ -57,7 +57,7 @@ impl Place {
             0
         };
         let Borders { west, east, south, north } = Cell { bits, step: FINEST }.borders();
-        Place {
+        Position {
             longitude: ((west + east) / 2.0).clamp(LONGITUDES.0, LONGITUDES.1),
             latitude: ((south + north) / 2.0).clamp(LATITUDES.0, LATITUDES.1),
         }
@@ -163,24 +163,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_known_place_has_its_known_score() {
+    fn a_known_position_has_its_known_score() {
         // Palermo, in the documentation of GEOADD.
-        let palermo = Place::new(13.361389, 38.115556).unwrap();
+        let palermo = Position::new(13.361389, 38.115556).unwrap();
         assert_eq!(palermo.score(), 3479099956230698.0);
     }
 
     #[test]
     fn the_poles_are_not_on_the_map() {
-        assert_eq!(Place::new(0.0, 86.0), None);
-        assert_eq!(Place::new(181.0, 0.0), None);
-        assert_eq!(Place::new(f64::NAN, 0.0), None);
+        assert_eq!(Position::new(0.0, 86.0), None);
+        assert_eq!(Position::new(181.0, 0.0), None);
+        assert_eq!(Position::new(f64::NAN, 0.0), None);
     }
 
     proptest! {
         #[test]
-        fn a_place_is_found_again(longitude in -180.0..180.0f64, latitude in -85.05..85.05f64) {
-            let place = Place::new(longitude, latitude).unwrap();
-            let again = Place::of_score(place.score());
+        fn a_position_is_found_again(longitude in -180.0..180.0f64, latitude in -85.05..85.05f64) {
+            let position = Position::new(longitude, latitude).unwrap();
+            let again = Position::of_score(position.score());
             prop_assert!((again.longitude - longitude).abs() < 1e-5);
             prop_assert!((again.latitude - latitude).abs() < 1e-5);
         }
@@ -193,14 +193,14 @@ mod tests {
             east in -1i8..=1,
             north in -1i8..=1,
         ) {
-            let cell = Place::new(longitude, latitude).unwrap().cell(step);
+            let cell = Position::new(longitude, latitude).unwrap().cell(step);
             prop_assert_eq!(cell.neighbour(east, north).neighbour(-east, -north), cell);
         }
 
         #[test]
-        fn any_score_is_some_place(score: f64) {
-            let place = Place::of_score(score);
-            prop_assert!(Place::new(place.longitude, place.latitude).is_some());
+        fn any_score_is_some_position(score: f64) {
+            let position = Position::of_score(score);
+            prop_assert!(Position::new(position.longitude, position.latitude).is_some());
         }
     }
 }

@@ -1,8 +1,8 @@
 //! GEOSEARCH and GEORADIUS: find the members in an area, and return or store them.
 
 use super::area::{Area, Shape};
-use super::hash::Place;
-use super::{parse_place, parse_unit, place_of, write_distance, write_place};
+use super::hash::Position;
+use super::{parse_position, parse_unit, position_of, write_distance, write_position};
 use crate::command::collection::write_item;
 use crate::command::sets::store_result;
 use crate::command::{Class, CommandError, Ctx};
@@ -33,7 +33,7 @@ enum Order {
 /// The parsed arguments of a search.
 #[derive(Default)]
 struct Query<'a> {
-    centre: Option<Place>,
+    centre: Option<Position>,
     /// Whether the centre was given as a member; it is unknown if the key does not exist.
     by_member: bool,
     by_place: bool,
@@ -58,7 +58,7 @@ struct Query<'a> {
 struct Found<'a> {
     member: Item<'a>,
     score: f64,
-    place: Place,
+    position: Position,
     /// Its distance from the centre, in metres.
     distance: f64,
 }
@@ -137,7 +137,7 @@ fn search(ctx: &mut Ctx<'_>, command: Command) -> Result<(), CommandError> {
             reply.integer(one.score as i64);
         }
         if query.with_place {
-            write_place(reply, one.place);
+            write_position(reply, one.position);
         }
     }
     Ok(())
@@ -154,7 +154,7 @@ impl<'a> Query<'a> {
         let mut query = Query { unit: 1.0, ..Query::default() };
         let mut options = match command {
             Command::Radius { .. } => {
-                query.centre = Some(parse_place(args.at(2), args.at(3))?);
+                query.centre = Some(parse_position(args.at(2), args.at(3))?);
                 query.circle(args.at(4), args.at(5))?;
                 args.from(6)
             }
@@ -222,7 +222,7 @@ impl<'a> Query<'a> {
                 return Ok(2);
             }
             b"fromlonlat" if searching && has(2) && !self.by_member => {
-                self.centre = Some(parse_place(options.at(1), options.at(2))?);
+                self.centre = Some(parse_position(options.at(1), options.at(2))?);
                 self.by_place = true;
                 return Ok(3);
             }
@@ -277,7 +277,7 @@ impl<'a> Query<'a> {
     fn member(&mut self, set: ZSetRef<'_>, member: &[u8]) -> Result<(), CommandError> {
         const UNKNOWN: CommandError =
             CommandError::text("ERR could not decode requested zset member");
-        self.centre = Some(place_of(set, member).ok_or(UNKNOWN)?);
+        self.centre = Some(position_of(set, member).ok_or(UNKNOWN)?);
         Ok(())
     }
 
@@ -313,9 +313,9 @@ impl<'a> Query<'a> {
                 if score >= to || found.len() >= enough {
                     break;
                 }
-                let place = Place::of_score(score);
-                if let Some(distance) = area.distance_within(place) {
-                    found.push(Found { member, score, place, distance });
+                let position = Position::of_score(score);
+                if let Some(distance) = area.distance_within(position) {
+                    found.push(Found { member, score, position, distance });
                 }
             }
         }

@@ -12,7 +12,7 @@ use crate::store::Keyspace;
 use crate::time::{Mono, Now, Wall};
 
 /// A fixture: a keyspace at a fixed time, with a consumer for every kind of effect.
-struct Bench {
+struct Fixture {
     keyspace: Keyspace,
     effects: Effects,
 }
@@ -20,7 +20,7 @@ struct Bench {
 /// The current time in all tests, in milliseconds.
 const NOW: u64 = 1_000_000;
 
-impl Bench {
+impl Fixture {
     fn new() -> Self {
         Self { keyspace: Keyspace::new(16, 1), effects: Effects::default() }
     }
@@ -83,7 +83,7 @@ fn row(name: &str) -> Option<&'static Row<Handler>> {
 
 #[test]
 fn times_and_results_are_propagated() {
-    let mut b = Bench::new();
+    let mut b = Fixture::new();
     b.propagates("SET k v", &["SET k v"], &["new k", "set k"]);
     b.propagates("SET k v EX 10 GET", &["SET k v PXAT 1010000"], &["set k", "expire k"]);
     b.propagates("SET k v GET XX", &["SET k v XX"], &["set k"]);
@@ -115,7 +115,7 @@ fn times_and_results_are_propagated() {
 
 #[test]
 fn refused_commands_change_nothing() {
-    let mut b = Bench::new();
+    let mut b = Fixture::new();
     b.run("SET k v");
     for (line, error) in [
         ("SET k w EX 0", "ERR invalid expire time in 'set' command"),

@@ -88,7 +88,7 @@ pub(super) fn create(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     if !there {
         ctx.effects.touched(ctx.db, name);
     }
-    regrouped(ctx, "xgroup-create", name);
+    record_group_change(ctx, "xgroup-create", name);
     ctx.reply.ok();
     Ok(())
 }
@@ -108,7 +108,7 @@ pub(super) fn set_id(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
         stream.change_group(group, |group| group.set_last_id(id, options.entries_read));
         Ok(())
     })?;
-    regrouped(ctx, "xgroup-setid", name);
+    record_group_change(ctx, "xgroup-setid", name);
     ctx.reply.ok();
     Ok(())
 }
@@ -120,7 +120,7 @@ pub(super) fn create_consumer(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
         Ok(stream.change_group(group, |group| group.add_consumer(consumer, now)) == Some(true))
     })?;
     if created {
-        regrouped(ctx, "xgroup-createconsumer", name);
+        record_group_change(ctx, "xgroup-createconsumer", name);
     }
     ctx.reply.integer(i64::from(created));
     Ok(())
@@ -132,7 +132,7 @@ pub(super) fn delete_consumer(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
         Ok(stream.change_group(group, |group| group.remove_consumer(consumer)).flatten())
     })?;
     if pending.is_some() {
-        regrouped(ctx, "xgroup-delconsumer", name);
+        record_group_change(ctx, "xgroup-delconsumer", name);
     }
     ctx.reply.integer(pending.unwrap_or(0) as i64);
     Ok(())
@@ -146,7 +146,7 @@ pub(super) fn destroy(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
     ctx.reply.integer(i64::from(removed.is_some()));
     if let Some(group) = removed {
         db.free_later(Stream::of_group(group).into_value());
-        regrouped(ctx, "xgroup-destroy", name);
+        record_group_change(ctx, "xgroup-destroy", name);
         // Clients that are blocked on this group get an error.
         ctx.effects.ready(ctx.db, name);
     }
@@ -154,7 +154,7 @@ pub(super) fn destroy(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
 }
 
 /// Records a change to a group. It does not touch watched keys: the entries are the same.
-fn regrouped(ctx: &mut Ctx<'_>, event: &'static str, name: &[u8]) {
+fn record_group_change(ctx: &mut Ctx<'_>, event: &'static str, name: &[u8]) {
     ctx.effects.dirty += 1;
     ctx.effects.event(ctx.db, Class::Stream, event, name);
 }

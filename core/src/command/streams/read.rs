@@ -62,7 +62,7 @@ pub(super) fn xread(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
         wait(ctx, &query, &starts);
         return Ok(());
     }
-    write_head(ctx, served.len());
+    write_header(ctx, served.len());
     let last = served.len() - 1;
     for (n, (index, id)) in served.into_iter().enumerate() {
         let name = query.key(ctx.args, index);
@@ -101,7 +101,7 @@ pub(super) fn xreadgroup(ctx: &mut Ctx<'_>) -> Result<(), CommandError> {
         wait(ctx, &query, &starts);
         return Ok(());
     }
-    write_head(ctx, served.len());
+    write_header(ctx, served.len());
     for (index, start) in served {
         let name = query.key(ctx.args, index);
         write_name(ctx, name);
@@ -401,7 +401,7 @@ impl Claim<'_> {
     }
 }
 
-fn write_head(ctx: &mut Ctx<'_>, streams: usize) {
+fn write_header(ctx: &mut Ctx<'_>, streams: usize) {
     match ctx.reply.proto() {
         Proto::Resp2 => ctx.reply.array(streams),
         Proto::Resp3 => ctx.reply.map(streams),

@@ -1,7 +1,7 @@
 //! Unions, intersections and differences of sorted sets. Sets take part as sorted sets with all
 //! scores 1.
 
-use super::write_head;
+use super::write_header;
 use crate::command::collection::{Operation, double, positive};
 use crate::command::sets::store_result;
 use crate::command::walk::write_score;
@@ -56,7 +56,7 @@ fn show(ctx: &mut Ctx<'_>, operation: Operation, command: &str) -> Result<(), Co
     let result = compute(&sources(&mut db, &query), &query, operation, &limits);
     let view = result.view();
     let reply = &mut ctx.reply;
-    write_head(reply, view.len(), query.with_scores);
+    write_header(reply, view.len(), query.with_scores);
     for pair in view.iter_from(0) {
         write_score(reply, pair, query.with_scores);
     }

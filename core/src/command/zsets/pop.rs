@@ -80,7 +80,7 @@ pub fn take(
     let reply = &mut ctx.reply;
     let edited = db.edit(db.key(name), |set: &mut ZSet| {
         let n = count.min(set.len());
-        write_head(reply, name, n, shape);
+        write_header(reply, name, n, shape);
         for _ in 0..n {
             let rank = match extreme {
                 Extreme::Min => 0,
@@ -144,7 +144,7 @@ fn zpop(ctx: &mut Ctx<'_>, extreme: Extreme) -> Result<(), CommandError> {
     Ok(())
 }
 
-fn write_head(reply: &mut Reply<'_>, name: &[u8], n: usize, shape: Shape) {
+fn write_header(reply: &mut Reply<'_>, name: &[u8], n: usize, shape: Shape) {
     match shape {
         Shape::Flat => reply.array(n * 2),
         Shape::Pairs => reply.array(n),

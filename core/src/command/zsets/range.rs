@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use super::bounds::Bounds;
-use super::write_head;
+use super::write_header;
 use crate::command::collection::index_range;
 use crate::command::sets::store_result;
 use crate::command::walk::{self, Walk};
@@ -198,7 +198,7 @@ fn show(ctx: &mut Ctx<'_>, by: Option<By>, reverse: Option<bool>) -> Result<(), 
     };
     let (ranks, len) = query.ranks(set);
     let reply = &mut ctx.reply;
-    write_head(reply, len, query.with_scores);
+    write_header(reply, len, query.with_scores);
     if len == 0 {
         return Ok(());
     }

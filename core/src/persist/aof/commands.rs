@@ -12,7 +12,7 @@ use value::{HashRef, Item, ListRef, SetRef, StreamRef, ZSetRef};
 const ITEMS: usize = 64;
 
 /// Values that take more bytes than this are written in slices.
-const AT_ONCE: usize = 16 * 1024;
+const SLICE_THRESHOLD: usize = 16 * 1024;
 
 /// Writes entries as commands.
 #[derive(Clone, Debug, Default)]
@@ -67,7 +67,7 @@ impl CommandWriter {
     #[must_use = "a large entry has to be written to its end"]
     pub fn entry(&mut self, entry: &Entry) -> Option<EntryCommands> {
         let mut progress = Progress::default();
-        let done = progress.step(&mut self.out, entry, AT_ONCE);
+        let done = progress.step(&mut self.out, entry, SLICE_THRESHOLD);
         (!done).then(|| EntryCommands { entry: entry.frozen(), progress })
     }
 
@@ -246,7 +246,7 @@ impl Progress {
 
     /// Writes a string, or a piece of it. Returns whether it is complete.
     fn text(&mut self, out: &mut Vec<u8>, text: &[u8], until: usize) -> bool {
-        if text.len() <= AT_ONCE {
+        if text.len() <= SLICE_THRESHOLD {
             bulk(out, text);
             return true;
         }

@@ -55,7 +55,7 @@ impl Checker {
         }
         if self.verdict == Some(true) {
             self.tell(&[b"\\o/ RDB looks OK! \\o/"]);
-            self.sum_up();
+            self.print_summary();
         }
         self.verdict.unwrap_or(false)
     }
@@ -122,10 +122,10 @@ impl Checker {
             let text = format!("[additional info] Reading type {kind} ({})", kind_name(kind));
             self.line(&[text.as_bytes()]);
         }
-        self.sum_up();
+        self.print_summary();
     }
 
-    fn sum_up(&mut self) {
+    fn print_summary(&mut self) {
         let text = format!(
             "[info] {} keys read\n[info] {} expires\n[info] {} already expired",
             self.keys, self.expires, self.already_expired

@@ -13,9 +13,9 @@ use crate::store::{Entry, Keyed, StringRef, ValueRef, value};
 use value::{HashRef, Item, ListRef, SetRef, StreamRef, ZSetRef};
 
 /// Values with more bytes or elements than this are written in slices.
-const AT_ONCE: usize = 16 * 1024;
+const SLICE_THRESHOLD: usize = 16 * 1024;
 /// Strings longer than this are written and compressed in slices.
-const STRING_AT_ONCE: usize = 128 * 1024;
+const STRING_SLICE_THRESHOLD: usize = 128 * 1024;
 
 /// The writer of a large entry, in slices.
 ///
@@ -111,14 +111,14 @@ pub(super) fn begin(writer: &mut Writer, entry: &Entry) -> Option<EntryWriter> {
         return None;
     }
     match single(entry.value()) {
-        Some(text) if text.len() <= AT_ONCE => {
+        Some(text) if text.len() <= SLICE_THRESHOLD => {
             writer.string(&text);
             return None;
         }
         _ => {}
     }
     let mut progress = Progress::new(entry.value());
-    let done = progress.step(writer, entry.value(), AT_ONCE);
+    let done = progress.step(writer, entry.value(), SLICE_THRESHOLD);
     (!done).then(|| EntryWriter { entry: entry.frozen(), progress })
 }
 
@@ -310,7 +310,7 @@ impl Progress {
 
     /// Writes a string, or a piece of it. Returns whether it is complete.
     fn text(&mut self, writer: &mut Writer, text: &[u8], until: usize) -> bool {
-        if text.len() <= STRING_AT_ONCE {
+        if text.len() <= STRING_SLICE_THRESHOLD {
             writer.string(text);
             return true;
         }
@@ -336,7 +336,7 @@ impl Progress {
         let done = match core::mem::replace(&mut self.compression, Compression::Skipped) {
             Compression::Done(pass) => {
                 if self.within == 0 {
-                    writer.lzf_head(pass.compressed().len() as u64, text.len() as u64);
+                    writer.lzf_header(pass.compressed().len() as u64, text.len() as u64);
                 }
                 let done = self.piece(writer, pass.compressed(), until);
                 self.compression = Compression::Done(pass);

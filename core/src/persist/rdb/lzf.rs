@@ -20,9 +20,9 @@ const MAX_MATCH: usize = 264;
 const MAX_RATIO: u64 = 88;
 
 /// Compression is abandoned if it has saved less than one byte in this many.
-const HOPELESS: usize = 32;
+const MIN_SAVING: usize = 32;
 /// How many bytes are compressed before it can be abandoned.
-const LOOKED_AT: usize = 1 << 20;
+const ABANDON_AFTER: usize = 1 << 20;
 
 /// A compressor for any number of strings.
 #[derive(Clone, Debug, Default)]
@@ -89,7 +89,7 @@ impl Compressor {
         while pass.at + 2 < input.len() {
             if pass.at >= until {
                 let made = pass.out.len() - pass.start;
-                let hopeless = pass.at >= LOOKED_AT && made > pass.at - pass.at / HOPELESS;
+                let hopeless = pass.at >= ABANDON_AFTER && made > pass.at - pass.at / MIN_SAVING;
                 return hopeless.then_some(false);
             }
             if let Some((distance, len)) = self.find(input, pass) {

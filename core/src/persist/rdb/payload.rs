@@ -75,7 +75,7 @@ impl PayloadWriter {
         if let Some(rest) = &mut self.rest
             && !rest.step(&mut self.writer, budget)
         {
-            self.writer.add_up();
+            self.writer.update_checksum();
             return None;
         }
         Some(self.writer.finish_payload())

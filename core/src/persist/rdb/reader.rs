@@ -203,7 +203,7 @@ impl Reader {
     /// Appends the next bytes of the file.
     pub fn feed(&mut self, bytes: &[u8]) {
         if self.read > 0 {
-            self.add_up();
+            self.update_checksum();
             self.bytes.drain(..self.read);
             self.before += self.read as u64;
             (self.read, self.summed) = (0, 0);
@@ -227,7 +227,7 @@ impl Reader {
             match step {
                 Ok(Step::Again) => {}
                 Ok(Step::Record(record)) => return Ok(Some(record)),
-                Ok(Step::Eof) => self.add_up(),
+                Ok(Step::Eof) => self.update_checksum(),
                 Ok(Step::Sum(stated)) => return self.check(stated).map(Some),
                 Ok(Step::End) | Err(Stop::More) => return Ok(None),
                 Err(Stop::Bad(reason)) => {
@@ -306,7 +306,7 @@ impl Reader {
     }
 
     /// Adds the decoded bytes to the checksum.
-    fn add_up(&mut self) {
+    fn update_checksum(&mut self) {
         if self.parser.options.checksum {
             self.sum.update(self.bytes.get(self.summed..self.read).unwrap_or_default());
         }

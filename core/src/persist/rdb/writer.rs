@@ -159,7 +159,7 @@ impl Writer {
     /// Writes the end mark and the checksum.
     pub fn finish(&mut self) {
         self.out.push(opcode::EOF);
-        self.add_up();
+        self.update_checksum();
         let sum = if self.options.checksum { self.sum.value() } else { 0 };
         self.out.extend_from_slice(&sum.to_le_bytes());
         self.summed = self.out.len();
@@ -191,7 +191,7 @@ impl Writer {
 
     /// Takes the bytes out of the buffer.
     pub fn take(&mut self) -> Vec<u8> {
-        self.add_up();
+        self.update_checksum();
         self.summed = 0;
         self.taken += self.out.len() as u64;
         core::mem::take(&mut self.out)
@@ -224,7 +224,7 @@ impl Writer {
     }
 
     /// Writes the header of a compressed string.
-    pub(super) fn lzf_head(&mut self, compressed: u64, len: u64) {
+    pub(super) fn lzf_header(&mut self, compressed: u64, len: u64) {
         self.out.push(string::LZF);
         self.len_field(compressed);
         self.len_field(len);
@@ -240,7 +240,7 @@ impl Writer {
 
     /// Adds new bytes to the checksum. That also happens when bytes are taken, but then for all of
     /// them at once.
-    pub fn add_up(&mut self) {
+    pub fn update_checksum(&mut self) {
         if self.options.checksum {
             self.sum.update(self.out.get(self.summed..).unwrap_or_default());
         }

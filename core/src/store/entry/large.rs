@@ -24,7 +24,7 @@ pub(super) const LONG_STRING: usize = 16 * 1024;
 
 /// The number of elements up to which a collection is freed immediately. Redis's
 /// `LAZYFREE_THRESHOLD`.
-const FREED_AT_ONCE: usize = 64;
+const LAZYFREE_THRESHOLD: usize = 64;
 
 impl Large {
     /// Stores a value, which must not be a compact collection.
@@ -109,7 +109,7 @@ pub(in crate::store) struct PendingFree(Large);
 impl PendingFree {
     /// A value to be freed lazily, if it is large enough for that.
     pub(super) fn of(value: Large) -> Option<Self> {
-        (value.elements() > FREED_AT_ONCE).then_some(PendingFree(value))
+        (value.elements() > LAZYFREE_THRESHOLD).then_some(PendingFree(value))
     }
 
     /// Frees about `limit` elements, or all if there are fewer, and returns how many. If fewer than

@@ -10,7 +10,9 @@
 
 use core::fmt;
 
-use encoding::{Head, backlen_size, checked_entry_len, decode, entry_len, integer, read_backlen};
+use encoding::{
+    ElementHeader, backlen_size, checked_entry_len, decode, entry_len, integer, read_backlen,
+};
 
 use crate::resp::number::parse_i64;
 use crate::store::size::allocated;
@@ -395,7 +397,7 @@ impl Listpack {
     }
 
     fn insert_encoded(&mut self, at: usize, item: Item<'_>) {
-        let head = Head::of(item);
+        let head = ElementHeader::of(item);
         let (back, len) = head.backlen();
         let back = &back[..len];
         let size = head.entry_len() + back.len();
@@ -447,7 +449,7 @@ impl Listpack {
 
     /// Replaces the element at `at` by `text`.
     pub fn replace(&mut self, at: usize, text: &[u8]) {
-        let head = Head::of(Item::of(text));
+        let head = ElementHeader::of(Item::of(text));
         let (back, len) = head.backlen();
         let back = &back[..len];
         let old = self.view().after(at) - at;
@@ -482,7 +484,7 @@ impl Listpack {
         self.set_count(total);
     }
 
-    fn write(&mut self, at: usize, head: &Head<'_>, back: &[u8]) {
+    fn write(&mut self, at: usize, head: &ElementHeader<'_>, back: &[u8]) {
         let mut w = self.base + at;
         for part in [head.bytes(), head.text, back] {
             self.bytes[w..w + part.len()].copy_from_slice(part);

@@ -152,7 +152,7 @@ impl Stream {
         let Some(rank) = self.find(id).map(|(rank, _)| rank) else { return false };
         self.delete_at(rank);
         if id == self.counters.first_id || self.is_empty() {
-            self.note_first();
+            self.update_first_id();
         }
         self.counters.max_deleted_id = self.counters.max_deleted_id.max(id);
         true
@@ -194,7 +194,7 @@ impl Stream {
             break;
         }
         if removed > 0 || self.is_empty() {
-            self.note_first();
+            self.update_first_id();
         }
         removed
     }
@@ -366,7 +366,7 @@ impl Stream {
         self.groups.binary_search_by(|group| group.name().cmp(name))
     }
 
-    fn note_first(&mut self) {
+    fn update_first_id(&mut self) {
         let first = self.iter_from(0).next().map(|entry| entry.id);
         self.counters.first_id = first.unwrap_or_default();
     }

@@ -3,14 +3,14 @@
 use super::Item;
 
 /// The header of an encoded element: everything but a string's text and the backlen.
-pub(super) struct Head<'a> {
+pub(super) struct ElementHeader<'a> {
     bytes: [u8; 9],
     len: usize,
     /// The text of a string; empty for an integer.
     pub(super) text: &'a [u8],
 }
 
-impl<'a> Head<'a> {
+impl<'a> ElementHeader<'a> {
     pub(super) fn of(item: Item<'a>) -> Self {
         let mut bytes = [0u8; 9];
         let (len, text): (usize, &[u8]) = match item {
