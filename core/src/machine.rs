@@ -11,19 +11,19 @@
 //! 3. wait for the next input, but no longer than [`Machine::poll_timeout`] says; when that time
 //!    has come, hand in [`Input::Wake`].
 //!
-//! What a machine promises:
+//! What a machine guarantees:
 //!
 //! * **Deterministic.** The same inputs at the same times give the same outputs, on every
 //!   platform. So: no clock, no entropy, no threads, no iteration over a hash map (its order
 //!   differs between x86-64 and wasm32; use a `BTreeMap`, or keep an order of your own), no
 //!   `usize` on the wire or on disk.
-//! * **Bounded.** One call does a bounded amount of work. What takes longer goes on in slices:
-//!   the machine asks for a time that has already come with `poll_timeout` and goes on at the
+//! * **Bounded.** One call does a bounded amount of work. Longer work is done in slices:
+//!   the machine returns a time in the past from `poll_timeout` and continues at the
 //!   next [`Input::Wake`]. Slices are counted in items or bytes, never in time.
 //! * **Never panics**, whatever the bytes.
-//! * **Cloneable**: a clone goes on exactly as the original would.
+//! * **Cloneable**: a clone continues exactly as the original would.
 //!
-//! What a driver promises:
+//! What a driver guarantees:
 //!
 //! * Inputs about one connection come in the order in which they happened; after
 //!   [`Input::Closed`] or [`Input::ConnectFailed`] nothing more comes about it.
@@ -91,14 +91,14 @@ pub enum Input<'a> {
     Listening {
         /// The listener that [`Output::Listen`] named.
         listener: ListenerId,
-        /// Where it listens, with the real port; or why it does not.
+        /// The address with the actual port, or the error.
         result: Result<Endpoint, NetError>,
     },
     /// A peer has connected to a listener.
     Accepted {
         /// The new connection: even, and larger than all that were accepted before.
         conn: ConnId,
-        /// Through which listener.
+        /// The listener that it connected to.
         listener: ListenerId,
         /// The peer's address.
         peer: Endpoint,
@@ -107,43 +107,43 @@ pub enum Input<'a> {
     },
     /// A connection asked for with [`Output::Connect`] is established.
     Connected {
-        /// Which connection.
+        /// The connection.
         conn: ConnId,
         /// Our address on it.
         local: Endpoint,
-        /// The peer's address: what its name meant, if it was asked for by name.
+        /// The peer's address, resolved if it was given by name.
         peer: Endpoint,
     },
     /// A connection asked for with [`Output::Connect`] could not be made. Its id is invalid now.
     ConnectFailed {
-        /// Which connection.
+        /// The connection.
         conn: ConnId,
         /// Why it could not be made.
         error: NetError,
     },
     /// Bytes have arrived.
     Received {
-        /// On which connection.
+        /// The connection.
         conn: ConnId,
         /// The bytes, at least one. They belong to the driver's buffer and are gone afterwards.
         bytes: &'a [u8],
     },
     /// The peer will send no more, but may still read (half-close: it shut down its writing side).
     Ended {
-        /// Which connection.
+        /// The connection.
         conn: ConnId,
     },
     /// The output buffer has drained to the mark that [`Outbox::set_low_water`] set.
     Drained {
-        /// Which connection.
+        /// The connection.
         conn: ConnId,
     },
     /// The connection is gone: the peer closed or reset it, or a [`Close::AfterSending`] has been
     /// carried out. Not reported after [`Close::Now`].
     Closed {
-        /// Which connection.
+        /// The connection.
         conn: ConnId,
-        /// Why it is gone.
+        /// Why it was closed.
         error: NetError,
     },
     /// A disk operation has ended.
@@ -159,14 +159,14 @@ pub enum Input<'a> {
     Vitals(Vitals),
     /// The answer to [`Output::Read`].
     Read {
-        /// From which stream.
+        /// The stream.
         stream: Stream,
         /// The bytes, none at the stream's end. They belong to the driver.
         result: Result<&'a [u8], StreamError>,
     },
     /// The answer to [`Output::Write`]: there is room for more.
     Written {
-        /// To which stream.
+        /// The stream.
         stream: Stream,
         /// Whether the bytes went into it.
         result: Result<(), StreamError>,
@@ -187,7 +187,7 @@ pub enum Input<'a> {
     },
     /// The answer to [`Output::Kill`].
     Killed {
-        /// As it was asked for.
+        /// The process id of the request.
         pid: i64,
         /// Whether there was such a process.
         result: Result<(), KillError>,
@@ -214,9 +214,9 @@ pub enum Output {
     Listen {
         /// The machine's name for it.
         listener: ListenerId,
-        /// Where. Port 0 means any free port.
+        /// The address. Port 0 means any free port.
         at: Endpoint,
-        /// How many connections may wait to be accepted.
+        /// How many connections may wait to be accepted (`tcp-backlog`).
         backlog: u32,
     },
     /// Close a listener. Connections made through it stay.
@@ -228,14 +228,14 @@ pub enum Output {
     Connect {
         /// The machine's name for the connection: odd, and never used before by this machine.
         conn: ConnId,
-        /// Where to.
+        /// The address.
         to: Address,
         /// From which local address, if it matters.
         from: Option<Endpoint>,
     },
     /// The outbox of this connection holds bytes to send.
     Send {
-        /// Which connection.
+        /// The connection.
         conn: ConnId,
     },
     /// The outbox of this connection holds unsolicited messages (pub/sub, replication). A driver
@@ -243,12 +243,12 @@ pub enum Output {
     /// together, but not until other clients have the replies to that; [`Output::Send`] on the
     /// connection takes them along.
     SendSoon {
-        /// Which connection.
+        /// The connection.
         conn: ConnId,
     },
-    /// Stop handing in bytes of this connection (back-pressure), or go on.
+    /// Stop handing in bytes of this connection (back-pressure), or resume.
     Reading {
-        /// Which connection.
+        /// The connection.
         conn: ConnId,
         /// Whether to hand its bytes in.
         on: bool,
@@ -257,7 +257,7 @@ pub enum Output {
     /// [`Close::AfterSending`] it reads nothing more from it, and keeps the outbox until
     /// [`Input::Closed`] reports that the rest was sent or lost.
     Close {
-        /// Which connection.
+        /// The connection.
         conn: ConnId,
         /// Whether to send what is queued first.
         how: Close,
@@ -266,7 +266,7 @@ pub enum Output {
     Disk {
         /// The machine's name for the operation, never used before.
         op: OpId,
-        /// What to do.
+        /// The operation.
         what: DiskOp,
     },
     /// A line for the log.
@@ -282,14 +282,14 @@ pub enum Output {
     /// Read from a stream; answered by one [`Input::Read`]. At most one read per stream is in
     /// flight.
     Read {
-        /// From which.
+        /// The stream.
         stream: Stream,
-        /// How many bytes at most.
+        /// The maximum number of bytes.
         most: u32,
     },
     /// Write to a stream; answered by one [`Input::Written`]. Writes keep their order.
     Write {
-        /// To which.
+        /// The stream.
         stream: Stream,
         /// What.
         bytes: Vec<u8>,
@@ -303,7 +303,7 @@ pub enum Output {
     Spawn {
         /// The machine's name for it.
         child: ChildId,
-        /// What to start, and how.
+        /// The command.
         command: Box<Command>,
     },
     /// Send a signal; answered by [`Input::Killed`].
@@ -318,7 +318,7 @@ pub enum Output {
     /// Make the process group of a child the terminal's foreground group, or take the terminal
     /// back.
     Foreground {
-        /// Whose group; `None` for the machine's own.
+        /// The child; `None` for the machine's own group.
         group: Option<ChildId>,
     },
     /// End the process. The last output.
@@ -328,7 +328,7 @@ pub enum Output {
     },
 }
 
-/// What a shell adds to the number of the signal that ended a process.
+/// The offset that a shell adds to the number of the signal that ended a process.
 pub const SIGNALLED: i32 = 128;
 
 /// A connection. Even ones were accepted and are named by the driver, odd ones were asked for and
@@ -397,7 +397,7 @@ impl fmt::Display for Endpoint {
 /// Where to connect to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Address {
-    /// A known place.
+    /// A known address.
     Endpoint(Endpoint),
     /// A host by its name. The driver looks it up, as long as that may take, and fails with
     /// [`NetError::UnknownName`] if it means nothing.
@@ -431,11 +431,11 @@ pub enum NetError {
     Refused,
     /// The peer reset the connection.
     Reset,
-    /// The peer closed it in good order.
+    /// The peer closed it normally.
     Eof,
     /// No answer came within the transport's timeout.
     TimedOut,
-    /// There is no way to that host.
+    /// There is no route to the host.
     Unreachable,
     /// No host has that name.
     UnknownName,
@@ -489,11 +489,11 @@ pub struct Vitals {
 /// A line for the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogLine {
-    /// How important it is.
+    /// The level.
     pub level: LogLevel,
     /// The role of the process: `M` a master, `S` a replica, `X` a Sentinel, `C` a child.
     pub role: char,
-    /// What it says, one line.
+    /// The message, a single line.
     pub text: String,
 }
 

@@ -145,7 +145,7 @@ impl Effects {
         self.verbatim = Verbatim::IfDirty;
     }
 
-    /// The consumers that there are.
+    /// The current consumers.
     #[inline]
     pub fn consumers(&self) -> Consumers {
         self.consumers

@@ -23,7 +23,7 @@ pub struct Meta {
     pub flags: u32,
     /// Bits of [`acl`], besides those that follow from the flags.
     pub acl: u32,
-    /// Where its keys stand.
+    /// Its key specifications.
     pub keys: &'static [KeySpec],
     /// The group of the Redis documentation.
     pub group: Group,
@@ -85,13 +85,13 @@ impl<H: Copy> Row<H> {
         self
     }
 
-    /// With its keys standing there.
+    /// With these key specifications.
     pub const fn keys(mut self, keys: &'static [KeySpec]) -> Self {
         self.meta.keys = keys;
         self
     }
 
-    /// With the version of Redis that brought it.
+    /// With the version of Redis that introduced it.
     pub const fn since(mut self, version: &'static str) -> Self {
         self.meta.since = version;
         self
@@ -245,7 +245,7 @@ pub struct KeySpec {
 /// How the first key is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Begin {
-    /// At this place; the command's name is place 0.
+    /// At this position; the command's name is position 0.
     Index(i32),
     /// After this keyword, searched from this position on; a negative position counts from the end
     /// and searches backwards.
@@ -345,7 +345,7 @@ pub enum Group {
 }
 
 impl Group {
-    /// The name that COMMAND DOCS gives.
+    /// The name that COMMAND DOCS reports.
     pub fn name(self) -> &'static str {
         match self {
             Group::Generic => "generic",

@@ -11,7 +11,7 @@
 //! * `TOKEN value`, `TOKEN <name: a b>`: the token belongs to what follows. `KEYS key ...` has it
 //!   once, `[GET pattern] ...` each time;
 //! * `"normal"`: a token that is not in upper case; `change=CH`: a token whose name is not its own;
-//! * `addr=ip:port`: a value that is shown as something else than its name;
+//! * `addr=ip:port`: a value whose displayed text differs from its name;
 //! * `name#double`: the type of the value, if `kind_of` does not know it; `name#key:2`: also that
 //!   it belongs to the third key specification, if that is not just the next;
 //! * `name@6.2.0`: the version of Redis that introduced it; `name@-2.8.12`: that deprecated it.

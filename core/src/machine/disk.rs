@@ -27,36 +27,36 @@ pub enum DiskOp {
     /// loss tears it), and appends that were queued behind it fail with it, so a file never has a
     /// gap.
     Append {
-        /// Which file.
+        /// The file.
         file: FileId,
-        /// What to write.
+        /// The bytes.
         bytes: Vec<u8>,
     },
     /// Read up to `len` bytes from `offset`. Done with [`DiskDone::Data`]; fewer bytes than asked
     /// for mean that the file ends there.
     Read {
-        /// Which file.
+        /// The file.
         file: FileId,
         /// Where to start.
         offset: u64,
-        /// How much at most.
+        /// The maximum length in bytes.
         len: u32,
     },
     /// Make what was written durable.
     Sync {
-        /// Which file.
+        /// The file.
         file: FileId,
     },
     /// Cut the file to `len` bytes.
     Truncate {
-        /// Which file.
+        /// The file.
         file: FileId,
         /// Its new length.
         len: u64,
     },
     /// Close the file. Its name is free again.
     Close {
-        /// Which file.
+        /// The file.
         file: FileId,
     },
     /// Read a whole file. Done with [`DiskDone::Data`]. For small files only.
@@ -140,7 +140,7 @@ pub enum DiskOp {
     /// Lock the file against other processes, until it is closed or the process ends. Fails with
     /// [`DiskErrorKind::Denied`] if another process has locked it.
     Lock {
-        /// Which file.
+        /// The file.
         file: FileId,
     },
     /// Make another directory the process's working directory.

@@ -212,7 +212,7 @@ impl ExitStatus {
 /// receives them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Signal {
-    /// SIGTERM: please end.
+    /// SIGTERM: a request to end.
     Terminate,
     /// SIGINT: Ctrl-C.
     Interrupt,

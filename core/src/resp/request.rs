@@ -41,11 +41,11 @@ pub struct Limits {
 /// Why a request cannot be parsed. The connection gets this error and is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProtocolError {
-    /// The number of arguments is no number or too large.
+    /// The number of arguments is not a number or too large.
     MultibulkLength,
     /// This many arguments are allowed only after AUTH.
     UnauthenticatedMultibulkLength,
-    /// The length of an argument is no number or too large.
+    /// The length of an argument is not a number or too large.
     BulkLength,
     /// An argument of this length is allowed only after AUTH.
     UnauthenticatedBulkLength,
@@ -199,13 +199,13 @@ impl Requests {
 /// The parse state of the current request. Positions count from its first byte.
 #[derive(Clone, Debug, Default)]
 struct Parser {
-    /// Arguments that are still missing; 0 before the head has been read.
+    /// Arguments that are still missing; 0 before the header has been read.
     missing: usize,
-    /// The length of the argument whose bytes begin at `at`, once its head has been read.
+    /// The length of the argument whose bytes begin at `at`, once its header has been read.
     bulk: Option<usize>,
     /// The position to continue at.
     at: usize,
-    /// Whether the last call gave a whole request, so that the next begins a new one.
+    /// Whether the last call returned a complete request, so that the next begins a new one.
     done: bool,
     spans: Vec<Span>,
     /// The arguments of an inline request, without their quotes.
@@ -375,7 +375,7 @@ enum Inline {
 }
 
 struct Line {
-    /// The number that it tells, if it is one.
+    /// The number in the line, if it is one.
     value: Option<i64>,
     /// Where the next line begins.
     next: usize,
@@ -521,7 +521,7 @@ impl<'a> Args<'a> {
         self.spans.len()
     }
 
-    /// Whether there are none.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.spans.is_empty()
     }

@@ -7,9 +7,9 @@ use crate::sorted::SortedMap;
 /// node may have another index afterwards.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Move {
-    /// Where it was.
+    /// The old node.
     pub from: Vec<u8>,
-    /// Where it is now.
+    /// The new node.
     pub to: Vec<u8>,
     /// The number of keys, or of positions on the ring.
     pub amount: u64,

@@ -14,12 +14,12 @@ use super::parse::{show_bits, show_duration, show_keys, show_ppm, show_word};
 pub enum Action {
     /// Cut the power of a host.
     Crash {
-        /// Which host.
+        /// The host.
         host: String,
     },
     /// Power on a host, cutting its power first if it is on.
     Restart {
-        /// Which host.
+        /// The host.
         host: String,
         /// Whether it keeps its disk, or gets a new one with the scenario's files only.
         disk: bool,
@@ -51,7 +51,7 @@ pub enum Action {
     },
     /// Write a file on a host's disk, as an editor does.
     Write {
-        /// Which host.
+        /// The host.
         host: String,
         /// The file's absolute path.
         path: String,
@@ -115,21 +115,21 @@ pub enum Action {
     },
     /// Set how far a host's wall clock is ahead of true time (or behind it).
     Skew {
-        /// Which host.
+        /// The host.
         host: String,
         /// Microseconds ahead.
         micros: i64,
     },
     /// Set how much faster than true time a host's wall clock runs (or slower).
     Drift {
-        /// Which host.
+        /// The host.
         host: String,
         /// Parts per million faster.
         ppm: i64,
     },
     /// Make a host's disk fail, or repair it.
     Disk {
-        /// Which host.
+        /// The host.
         host: String,
         /// Its behaviour from now on.
         fault: DiskFault,
@@ -143,7 +143,7 @@ pub enum Action {
     Delay {
         /// The message.
         message: MessageId,
-        /// By how much.
+        /// The delay.
         by: Duration,
     },
     /// Deliver a message twice; the receiver's TCP will discard the copy.

@@ -69,7 +69,7 @@ pub enum WorldRequest {
         host: String,
         /// The machine's name for the child.
         child: ChildId,
-        /// What to start.
+        /// The command.
         command: Box<Command>,
     },
 }

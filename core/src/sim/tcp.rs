@@ -32,7 +32,7 @@ pub(super) struct End {
     pub(super) phase: Phase,
     /// The listener that accepted it.
     pub(super) listener: Option<ListenerId>,
-    /// Whether the process wants bytes.
+    /// Whether the process is reading.
     pub(super) reading: bool,
     /// Whether to close the end when the output buffer is empty.
     pub(super) closing: bool,

@@ -5,7 +5,7 @@
 //! a node pays only for slots that have keys; totals over all tables are kept up to date, so that
 //! nothing iterates over all 16384.
 //!
-//! The alternative was one table whose hash order begins with the slot. It needs no sums, but a
+//! The alternative was one table whose hash order begins with the slot. It needs no totals, but a
 //! bucket then holds the keys of whole slots: on a node with a third of the slots two thirds of the
 //! buckets are empty and the others hold three times as much as they are made for, and keys with one
 //! hash tag all end up in one bucket.

@@ -112,7 +112,7 @@ pub struct RdbError {
     pub offset: u64,
     /// The reason.
     pub reason: String,
-    /// What was being read.
+    /// What was being read (a stage of `redis-check-rdb`).
     pub doing: Doing,
 }
 
