@@ -258,7 +258,7 @@ impl<S: Service> Front<S> {
     }
 
     /// Tells the clients that cache `key` that it has changed, and forgets that they do. `current`
-    /// is the client that is at work. It has not caused the change if the key changed `expired_or_evicted`.
+    /// is the client that is at work. It has not caused the change of a key that was `expired_or_evicted`.
     pub(crate) fn invalidate(
         &mut self,
         now: Now<'_>,
